@@ -1,0 +1,156 @@
+//! [`Lines`].
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter, memrchr};
+
+use super::{DecodeError, Decoder, End};
+
+/// The longest line that a decoder takes, in bytes without its end. 16 MiB by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineLimit(pub usize);
+
+impl Default for LineLimit {
+    fn default() -> Self {
+        Self(16 * 1024 * 1024)
+    }
+}
+
+/// Splits bytes into lines, which end with `\n` or `\r\n`.
+///
+/// A last line without its end is an item after [`finish(End::Complete)`](Decoder::finish). After `End::Truncated`
+/// it may be half of one: `finish` says so with [`DecodeError::Truncated`], and the lines before it can still be read.
+///
+/// The buffer holds what was fed and not yet passed by: complete lines that wait to be read, and one unfinished
+/// line of at most the limit.
+#[derive(Debug)]
+pub struct Lines {
+    buffer: Vec<u8>,
+    /// Where the next line begins.
+    next: usize,
+    /// Up to where there is no line end behind `next`.
+    searched: usize,
+    /// Where the line begins whose end has not come yet.
+    open: usize,
+    item: Range<usize>,
+    limit: usize,
+    /// Lines so far.
+    count: u64,
+    ended: bool,
+    /// Sticky, but told only when the lines before it are read.
+    error: Option<DecodeError>,
+}
+
+impl Lines {
+    /// A decoder for lines up to a length.
+    pub fn new(limit: LineLimit) -> Self {
+        Self {
+            buffer: Vec::new(),
+            next: 0,
+            searched: 0,
+            open: 0,
+            item: 0..0,
+            limit: limit.0,
+            count: 0,
+            ended: false,
+            error: None,
+        }
+    }
+
+    /// How many lines came so far.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Throws away what was read, so that the buffer does not grow with the stream.
+    fn compact(&mut self) {
+        if self.next > 0 {
+            self.buffer.drain(..self.next);
+            self.searched -= self.next;
+            self.open = self.open.saturating_sub(self.next);
+            self.next = 0;
+            self.item = 0..0;
+        }
+    }
+
+    fn too_long(&mut self) -> DecodeError {
+        let error = DecodeError::TooLong { item: self.count + 1, limit: self.limit };
+        self.buffer = Vec::new();
+        (self.next, self.searched, self.open, self.item) = (0, 0, 0, 0..0);
+        self.error = Some(error.clone());
+        error
+    }
+
+    fn take(&mut self, end: usize, next: usize) -> Result<bool, DecodeError> {
+        let line = self.buffer.get(self.next..end).unwrap_or_default();
+        let length = line.strip_suffix(b"\r").unwrap_or(line).len();
+        if length > self.limit {
+            return Err(self.too_long());
+        }
+        self.item = self.next..self.next + length;
+        (self.next, self.searched) = (next, next);
+        self.count += 1;
+        Ok(true)
+    }
+}
+
+impl Decoder for Lines {
+    type Item<'a> = &'a [u8];
+
+    fn feed(&mut self, bytes: &[u8]) {
+        if self.ended || self.error.is_some() {
+            return;
+        }
+        self.compact();
+        // A line that never ends is not collected; the two bytes more leave the verdict to `advance`, whatever the pieces.
+        let room = match memrchr(b'\n', bytes) {
+            Some(at) => {
+                self.open = self.buffer.len() + at + 1;
+                bytes.len()
+            }
+            None => self.limit.saturating_add(2).saturating_sub(self.buffer.len() - self.open),
+        };
+        self.buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    fn advance(&mut self) -> Result<bool, DecodeError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        self.item = 0..0;
+        let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
+        if let Some(at) = memchr(b'\n', unsearched) {
+            let end = self.searched + at;
+            return self.take(end, end + 1);
+        }
+        self.searched = self.buffer.len();
+        let rest = self.buffer.len() - self.next;
+        if self.ended && rest > 0 {
+            return self.take(self.buffer.len(), self.buffer.len());
+        }
+        // One byte more than the limit may be the `\r` before the end.
+        if rest > self.limit.saturating_add(1) {
+            return Err(self.too_long());
+        }
+        Ok(false)
+    }
+
+    fn item(&self) -> &[u8] {
+        self.buffer.get(self.item.clone()).unwrap_or_default()
+    }
+
+    fn finish(&mut self, end: End) -> Result<(), DecodeError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        let was_ended = std::mem::replace(&mut self.ended, true);
+        if end == End::Truncated && !was_ended && self.open < self.buffer.len() {
+            self.buffer.truncate(self.open);
+            self.searched = self.searched.min(self.open);
+            let unread = self.buffer.get(self.next..).unwrap_or_default();
+            let unread = memchr_iter(b'\n', unread).count() as u64;
+            return Err(DecodeError::Truncated { item: self.count + unread + 1 });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! [`NdJson`].
+
+use super::{DecodeError, Decoder, End, LineLimit, Lines};
+use crate::error::excerpt;
+
+/// Newline-delimited JSON ([the format's page](https://github.com/ndjson/ndjson-spec)): each line that is not blank
+/// is an item, as bytes that the caller parses into a type of its own.
+///
+/// The decoder checks that first and last byte of a line belong together, which tells a row from half a row or a
+/// page of HTML; only parsing can tell more, and parsing is done once, by the caller. A last line without its line
+/// end is treated as by [`Lines`].
+///
+/// ```
+/// use pipewright::decode::{Decoder, LineLimit, NdJson};
+/// let mut rows = NdJson::new(LineLimit::default());
+/// rows.feed(b"{\"n\":1}\r\n\n{\"n\":2}\n");
+/// let mut sum = 0;
+/// while rows.advance()? {
+///     let row: serde_json::Value = serde_json::from_slice(rows.item())?;
+///     sum += row["n"].as_u64().unwrap_or_default();
+/// }
+/// assert_eq!(sum, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct NdJson {
+    lines: Lines,
+    /// Items so far; blank lines do not count.
+    count: u64,
+    error: Option<DecodeError>,
+}
+
+impl NdJson {
+    /// A decoder for lines up to a length.
+    pub fn new(limit: LineLimit) -> Self {
+        Self { lines: Lines::new(limit), count: 0, error: None }
+    }
+
+    /// How many items came so far.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    fn fail(&mut self, error: DecodeError) -> DecodeError {
+        self.error = Some(error.clone());
+        error
+    }
+}
+
+impl Decoder for NdJson {
+    type Item<'a> = &'a [u8];
+
+    fn feed(&mut self, bytes: &[u8]) {
+        if self.error.is_none() {
+            self.lines.feed(bytes);
+        }
+    }
+
+    fn advance(&mut self) -> Result<bool, DecodeError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        loop {
+            match self.lines.advance() {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                // Of the items, not of the lines.
+                Err(DecodeError::TooLong { limit, .. }) => {
+                    let item = self.count + 1;
+                    return Err(self.fail(DecodeError::TooLong { item, limit }));
+                }
+                Err(error) => return Err(self.fail(error)),
+            }
+            let line = self.lines.item().trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            if !looks_whole(line) {
+                let (item, excerpt) = (self.count + 1, excerpt(line, 80));
+                return Err(self.fail(DecodeError::Malformed {
+                    item,
+                    problem: "not a JSON value".to_owned(),
+                    excerpt,
+                }));
+            }
+            self.count += 1;
+            return Ok(true);
+        }
+    }
+
+    fn item(&self) -> &[u8] {
+        self.lines.item().trim_ascii()
+    }
+
+    fn finish(&mut self, end: End) -> Result<(), DecodeError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        self.lines.finish(end)
+    }
+}
+
+/// Whether first and last byte belong together.
+fn looks_whole(value: &[u8]) -> bool {
+    match (value.first(), value.last()) {
+        (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')) | (Some(b'"'), Some(b'"')) => value.len() > 1,
+        (Some(b'-' | b'0'..=b'9'), Some(b'0'..=b'9')) => true,
+        _ => matches!(value, b"true" | b"false" | b"null"),
+    }
+}

@@ -1,0 +1,113 @@
+//! [`Handle`]: a service in one value.
+
+use std::fmt;
+
+use super::{Clock, Credentials, Entropy, NoCredentials, Stream, Transport, open, run};
+use crate::error::FlowError;
+use crate::flow::{Call, Config, Goal, Notice};
+use crate::operation::{Operation, Service};
+use crate::seed::Seed;
+use crate::url::Base;
+
+/// A service: its address, a blocking runtime (transport, clock and entropy in one value), credentials.
+///
+/// Each service has an alias, such as [`flink::Flink`](crate::flink::Flink). An operation of another service does
+/// not compile:
+///
+/// ```compile_fail,E0271
+/// # fn other<T>(handle: &pipewright::drive::Handle<Other, T>)
+/// # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
+/// # enum Never {}
+/// handle.call(pipewright::flink::GetOverview::new());
+/// # }
+/// # struct Other;
+/// # impl pipewright::operation::Service for Other {
+/// #     const NAME: &'static str = "other";
+/// #     fn refusal(info: &'static pipewright::operation::Info, response: &http::Response<bytes::Bytes>) -> pipewright::error::ServiceError {
+/// #         pipewright::error::ServiceError::foreign(info, response)
+/// #     }
+/// # }
+/// ```
+pub struct Handle<S, T> {
+    config: Config<S>,
+    runtime: T,
+    credentials: Box<dyn Credentials + Send + Sync>,
+}
+
+impl<S: Service, T: Transport + Clock + Entropy> Handle<S, T> {
+    /// A service at an address, without credentials.
+    pub fn new(base: Base, runtime: T) -> Self {
+        Self::with_config(Config::new(base), runtime)
+    }
+
+    /// A service with a config of one's own.
+    pub fn with_config(config: Config<S>, runtime: T) -> Self {
+        Self { config, runtime, credentials: Box::new(NoCredentials) }
+    }
+
+    /// Asks these credentials before the first request of each flow. A [`Secret`](crate::Secret) is a bearer token.
+    pub fn with_credentials(mut self, credentials: impl Credentials + Send + Sync + 'static) -> Self {
+        self.config = self.config.with_credentials();
+        self.credentials = Box::new(credentials);
+        self
+    }
+
+    /// Address, headers, patience.
+    pub fn config(&self) -> &Config<S> {
+        &self.config
+    }
+
+    /// The transport.
+    pub fn runtime(&self) -> &T {
+        &self.runtime
+    }
+
+    /// A seed for a flow.
+    pub fn seed(&self) -> Seed {
+        Seed::new(self.runtime.bits())
+    }
+
+    /// Carries one operation through.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn call<O: Operation<Service = S>>(&self, operation: O) -> Result<O::Output, FlowError> {
+        let call = Call::new(operation, &self.config, self.seed());
+        run(call, &self.runtime, &*self.credentials, drop)
+    }
+
+    /// Carries one operation with a live body through, up to its first byte.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn open<O: Operation<Service = S>>(&self, operation: O) -> Result<Stream<O::Output>, FlowError> {
+        let call = Call::new(operation, &self.config, self.seed());
+        open(call, &self.runtime, &*self.credentials, drop)
+    }
+
+    /// Runs a flow to its end.
+    ///
+    /// # Errors
+    /// The flow's.
+    pub fn run<G: Goal<Service = S>>(&self, goal: G) -> Result<G::Output, FlowError> {
+        self.run_with(goal, drop)
+    }
+
+    /// Runs a flow to its end and shows its notices on the way.
+    ///
+    /// # Errors
+    /// The flow's.
+    pub fn run_with<G: Goal<Service = S>>(
+        &self,
+        goal: G,
+        on_notice: impl FnMut(Notice),
+    ) -> Result<G::Output, FlowError> {
+        run(goal.start(&self.config, self.seed()), &self.runtime, &*self.credentials, on_notice)
+    }
+}
+
+impl<S: Service, T> fmt::Debug for Handle<S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,241 @@
+//! [`ServiceError`]: what can be known from an answer that is not the one hoped for.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+
+use super::excerpt;
+use crate::operation::Info;
+use crate::time::Timestamp;
+
+/// How long a body of somebody else is kept for the error message.
+const EXCERPT: usize = 300;
+/// How much of a service's own account (stack traces) is kept.
+const DETAILS: usize = 64 * 1024;
+
+/// What kind of answer it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The service refused, in its own words.
+    Refused,
+    /// A refusal that is not the service's own: from a proxy, a load balancer, another program on that port.
+    Foreign,
+    /// The status says success, but the body is not what the operation answers: empty, cut off, HTML, another type.
+    Unreadable,
+}
+
+/// Whether what was asked for has been done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Applied {
+    /// It has.
+    Yes,
+    /// It has not, and will not be.
+    No,
+    /// The answer does not tell.
+    Unknown,
+}
+
+/// The `Retry-After` of an answer ([RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RetryAfter {
+    /// So long after the answer.
+    Delay(Duration),
+    /// Not before this moment.
+    At(Timestamp),
+}
+
+impl RetryAfter {
+    /// The moment, for an answer that came at `now`.
+    pub fn resolve(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Delay(delay) => now + delay,
+            Self::At(at) => at,
+        }
+    }
+}
+
+/// The service's answer was not the one hoped for.
+///
+/// Keeps all that is needed to decide and to report: status, the service's code and message, its details, when to
+/// come again, and of a body that is not the service's own the beginning.
+#[derive(Clone, PartialEq)]
+pub struct ServiceError(Box<Inner>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Inner {
+    kind: ErrorKind,
+    service: &'static str,
+    operation: &'static str,
+    status: StatusCode,
+    code: Option<String>,
+    message: String,
+    details: Option<String>,
+    retry_after: Option<RetryAfter>,
+    applied: Applied,
+    transient: bool,
+}
+
+impl ServiceError {
+    /// A refusal in the service's own words. Counts as not applied and final until a service says otherwise.
+    pub fn refused(info: &Info, response: &Response<Bytes>, code: Option<String>, message: String) -> Self {
+        Self::new(ErrorKind::Refused, info, response, code, message)
+    }
+
+    /// A refusal that is not the service's own.
+    ///
+    /// 429 and 413 are refused before anything is done. Anything else may come from a proxy that had passed
+    /// the request on: 503 too, because proxies send it when a connection breaks behind them.
+    pub fn foreign(info: &Info, response: &Response<Bytes>) -> Self {
+        let status = response.status();
+        let excerpt = excerpt(response.body(), EXCERPT);
+        let message = match (response.body().is_empty(), content_type(response)) {
+            (true, _) => "an empty body".to_owned(),
+            (false, Some(kind)) => format!("not an answer of {}: {kind}: {excerpt}", info.service),
+            (false, None) => format!("not an answer of {}: {excerpt}", info.service),
+        };
+        let mut error = Self::new(ErrorKind::Foreign, info, response, None, message);
+        error.0.transient = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504);
+        error.0.applied = match status.as_u16() {
+            408 | 500..=599 => Applied::Unknown,
+            _ => Applied::No,
+        };
+        error
+    }
+
+    /// A success whose body cannot be read; `problem` says why. The status says that it was applied.
+    pub fn unreadable(info: &Info, response: &Response<Bytes>, problem: &str) -> Self {
+        let body = excerpt(response.body(), EXCERPT);
+        let message = if body.is_empty() { problem.to_owned() } else { format!("{problem}: {body}") };
+        let mut error = Self::new(ErrorKind::Unreadable, info, response, None, message);
+        // A proxy can answer 200 with a page of its own, so that the status is no proof.
+        error.0.applied = Applied::Unknown;
+        error.0.transient = true;
+        error
+    }
+
+    fn new(kind: ErrorKind, info: &Info, response: &Response<Bytes>, code: Option<String>, message: String) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            service: info.service,
+            operation: info.name,
+            status: response.status(),
+            code,
+            message,
+            details: None,
+            retry_after: retry_after(response),
+            applied: Applied::No,
+            transient: false,
+        }))
+    }
+
+    /// Keeps the service's own account, up to 64 KiB.
+    pub fn with_details(mut self, mut details: String) -> Self {
+        let end = (0..=details.len().min(DETAILS)).rev().find(|&end| details.is_char_boundary(end)).unwrap_or(0);
+        details.truncate(end);
+        self.0.details = Some(details);
+        self
+    }
+
+    /// Says whether the request took effect all the same.
+    pub fn with_applied(mut self, applied: Applied) -> Self {
+        self.0.applied = applied;
+        self
+    }
+
+    /// Says whether the same request may succeed later.
+    pub fn with_transient(mut self, transient: bool) -> Self {
+        self.0.transient = transient;
+        self
+    }
+
+    /// What kind of answer it was.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The service's name.
+    pub fn service(&self) -> &'static str {
+        self.0.service
+    }
+
+    /// The vendor's name of the operation.
+    pub fn operation(&self) -> &'static str {
+        self.0.operation
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The service's error code, or what serves as one: of Flink the class of the exception.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// The service's message, or what its body began with.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The service's whole account, such as a stack trace.
+    pub fn details(&self) -> Option<&str> {
+        self.0.details.as_deref()
+    }
+
+    /// When to come again, if the answer says so.
+    pub fn retry_after(&self) -> Option<RetryAfter> {
+        self.0.retry_after
+    }
+
+    /// Whether what was asked for has been done.
+    pub fn applied(&self) -> Applied {
+        self.0.applied
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        self.0.transient
+    }
+}
+
+impl fmt::Debug for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { operation, status, code, message, kind, .. } = &*self.0;
+        write!(f, "{operation}: status {}", status.as_u16())?;
+        if let Some(code) = code {
+            write!(f, " {code}")?;
+        }
+        match kind {
+            ErrorKind::Refused | ErrorKind::Foreign => write!(f, ": {message}"),
+            ErrorKind::Unreadable => write!(f, ", but the body cannot be read: {message}"),
+        }
+    }
+}
+
+impl Error for ServiceError {}
+
+/// The media type of an answer, without parameters.
+pub(crate) fn content_type(response: &Response<Bytes>) -> Option<&str> {
+    let value = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or(value).trim()).filter(|kind| !kind.is_empty())
+}
+
+/// A `Retry-After` that is neither seconds nor a date counts as none.
+fn retry_after(response: &Response<Bytes>) -> Option<RetryAfter> {
+    let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than a u64 holds mean "very late", not "now".
+        return Some(RetryAfter::Delay(Duration::from_secs(value.parse().unwrap_or(u64::MAX))));
+    }
+    Timestamp::from_http_date(value).map(RetryAfter::At)
+}

@@ -1,0 +1,266 @@
+//! Checkpoints: statistics, triggers, and what became of them.
+
+use std::collections::BTreeMap;
+
+use super::jobs::{QueueState, QueueStatus};
+use super::savepoints::{Outcome, Trigger};
+use super::{FlinkRest, JobId, Millis, Throwable, TriggerId, VertexId};
+use crate::table::{operations, records, words};
+
+operations! { FlinkRest;
+    /// How the checkpoints of a job went. **Cached** for 3 s.
+    ///
+    /// An unknown job is refused with 404.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints).
+    Safe GET "/jobs/{jobid}/checkpoints" GetCheckpoints "getCheckpointingStatistics" -> Checkpoints {
+        path { jobid: JobId }
+    }
+
+    /// Takes a checkpoint, also of a job without periodic ones. The answer is a trigger: see [`GetCheckpointStatus`].
+    /// Since 1.17.
+    ///
+    /// **An unknown or ended job is not refused**: that comes as the operation's failure. With a chosen
+    /// [`trigger_id`](Self::trigger_id) it can be repeated as long as the server remembers the id.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-1).
+    Once POST "/jobs/{jobid}/checkpoints" StartCheckpoint "triggerCheckpoint" -> Trigger {
+        effect |checkpoint| if checkpoint.trigger_id.is_some() { Idempotent } else { Once };
+        path { jobid: JobId }
+        json? {
+            /// How much to write; as the job is configured by default.
+            checkpoint_type: CheckpointType = "checkpointType",
+            /// Client-chosen: makes the operation idempotent.
+            trigger_id: TriggerId = "triggerId",
+        }
+    }
+
+    /// What became of a triggered checkpoint. Since 1.17.
+    ///
+    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody can
+    /// tell which.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-triggerid).
+    Safe GET "/jobs/{jobid}/checkpoints/{triggerid}" GetCheckpointStatus "getCheckpointStatus" -> CheckpointStatus {
+        path { jobid: JobId, triggerid: TriggerId }
+    }
+}
+
+words! {
+    /// How much a triggered checkpoint writes.
+    pub enum CheckpointType {
+        /// As the job is configured.
+        Configured = "CONFIGURED",
+        /// Everything.
+        Full = "FULL",
+        /// What changed.
+        Incremental = "INCREMENTAL",
+    }
+
+    /// How a checkpoint goes.
+    pub enum CheckpointState {
+        /// Still at it.
+        InProgress = "IN_PROGRESS",
+        /// Done.
+        Completed = "COMPLETED",
+        /// It came to nothing.
+        Failed = "FAILED",
+    }
+
+    /// What kind of snapshot it is.
+    pub enum SnapshotType {
+        /// A checkpoint.
+        Checkpoint = "CHECKPOINT",
+        /// A checkpoint that holds records in flight.
+        UnalignedCheckpoint = "UNALIGNED_CHECKPOINT",
+        /// A savepoint.
+        Savepoint = "SAVEPOINT",
+        /// The savepoint that a job was stopped with.
+        SyncSavepoint = "SYNC_SAVEPOINT",
+    }
+}
+
+records! {
+    /// What became of a triggered checkpoint.
+    pub struct CheckpointStatus {
+        /// How far it is.
+        pub status: QueueState = "status",
+        /// What came of it, when it is over. [`outcome`](Self::outcome) reads it.
+        pub operation: Option<CheckpointInfo> = "operation",
+    }
+
+    /// What came of a triggered checkpoint: its number or a failure.
+    pub struct CheckpointInfo {
+        /// Its number.
+        pub checkpoint_id: Option<i64> = "checkpointId",
+        /// Why there is none.
+        pub failure_cause: Option<Throwable> = "failureCause" | "failure-cause",
+    }
+
+    /// How the checkpoints of a job went.
+    pub struct Checkpoints {
+        /// How many.
+        pub counts: CheckpointCounts = "counts",
+        /// Sizes and durations of the completed ones.
+        pub summary: CheckpointSummary = "summary",
+        /// The newest of each kind.
+        pub latest: LatestCheckpoints = "latest",
+        /// The newest ones, newest first. The server keeps `web.checkpoints.history` (10).
+        pub history: Vec<Checkpoint> = "history",
+    }
+
+    /// How many checkpoints and savepoints.
+    pub struct CheckpointCounts {
+        /// How often the job was restored.
+        pub restored: i64 = "restored",
+        /// Triggered.
+        pub total: i64 = "total",
+        /// Not over yet.
+        pub in_progress: i64 = "in_progress",
+        /// Done.
+        pub completed: i64 = "completed",
+        /// Came to nothing.
+        pub failed: i64 = "failed",
+    }
+
+    /// Sizes and durations of completed checkpoints.
+    pub struct CheckpointSummary {
+        /// What was written; bytes. Since 1.15.
+        pub checkpointed_size: Option<Stats> = "checkpointed_size",
+        /// What the state comes to; bytes.
+        pub state_size: Stats = "state_size",
+        /// From trigger to completion; milliseconds.
+        pub end_to_end_duration: Stats = "end_to_end_duration",
+        /// Zero, of historical interest.
+        pub alignment_buffered: Option<Stats> = "alignment_buffered",
+        /// Read during alignment; bytes.
+        pub processed_data: Option<Stats> = "processed_data",
+        /// In-flight data that was written; bytes.
+        pub persisted_data: Option<Stats> = "persisted_data",
+    }
+
+    /// Statistics. Percentiles are NaN when there is nothing to take them from, and since 1.15.
+    pub struct Stats {
+        /// The least.
+        pub min: i64 = "min",
+        /// The most.
+        pub max: i64 = "max",
+        /// The mean.
+        pub avg: i64 = "avg",
+        /// The median.
+        pub p50: Option<f64> = "p50",
+        /// The 90th percentile.
+        pub p90: Option<f64> = "p90",
+        /// The 95th percentile.
+        pub p95: Option<f64> = "p95",
+        /// The 99th percentile.
+        pub p99: Option<f64> = "p99",
+        /// The 99.9th percentile.
+        pub p999: Option<f64> = "p999",
+    }
+
+    /// The newest of each kind.
+    pub struct LatestCheckpoints {
+        /// The newest completed checkpoint.
+        pub completed: Option<Checkpoint> = "completed",
+        /// The newest completed savepoint.
+        pub savepoint: Option<Checkpoint> = "savepoint",
+        /// The newest failure.
+        pub failed: Option<Checkpoint> = "failed",
+        /// What the job was restored from last.
+        pub restored: Option<Restored> = "restored",
+    }
+
+    /// What a job was restored from.
+    pub struct Restored {
+        /// The number of the checkpoint.
+        pub id: i64 = "id",
+        /// When.
+        pub restore_timestamp: Millis = "restore_timestamp",
+        /// Whether it was a savepoint.
+        pub is_savepoint: bool = "is_savepoint",
+        /// Where it was.
+        pub external_path: Option<String> = "external_path",
+    }
+
+    /// A checkpoint or savepoint.
+    pub struct Checkpoint {
+        /// `in_progress`, `completed` or `failed`.
+        pub class_name: Option<String> = "className" | "@class",
+        /// Its number within the job.
+        pub id: i64 = "id",
+        /// How it goes.
+        pub status: CheckpointState = "status",
+        /// Whether it is a savepoint.
+        pub is_savepoint: bool = "is_savepoint",
+        /// How a savepoint is written. Since 1.17.
+        pub savepoint_format: Option<String> = "savepointFormat",
+        /// When it was triggered.
+        pub trigger_timestamp: Millis = "trigger_timestamp",
+        /// When the last subtask acknowledged it.
+        pub latest_ack_timestamp: Millis = "latest_ack_timestamp",
+        /// What was written; bytes. Since 1.15.
+        pub checkpointed_size: Option<i64> = "checkpointed_size",
+        /// What the state comes to; bytes.
+        pub state_size: i64 = "state_size",
+        /// From trigger to completion; milliseconds.
+        pub end_to_end_duration: i64 = "end_to_end_duration",
+        /// Zero, of historical interest.
+        pub alignment_buffered: Option<i64> = "alignment_buffered",
+        /// Read during alignment; bytes.
+        pub processed_data: Option<i64> = "processed_data",
+        /// In-flight data that was written; bytes.
+        pub persisted_data: Option<i64> = "persisted_data",
+        /// Subtasks that take part.
+        pub num_subtasks: i32 = "num_subtasks",
+        /// Subtasks that have acknowledged it.
+        pub num_acknowledged_subtasks: i32 = "num_acknowledged_subtasks",
+        /// What kind of snapshot it is. Since 1.14.
+        pub checkpoint_type: Option<SnapshotType> = "checkpoint_type",
+        /// By vertex; empty in lists.
+        pub tasks: BTreeMap<VertexId, VertexCheckpoint> = "tasks",
+        /// Where it is, when it is completed.
+        pub external_path: Option<String> = "external_path",
+        /// Whether it was deleted since, when it is completed.
+        pub discarded: Option<bool> = "discarded",
+        /// When it failed.
+        pub failure_timestamp: Option<Millis> = "failure_timestamp",
+        /// Why it failed.
+        pub failure_message: Option<String> = "failure_message",
+    }
+
+    /// The part of one vertex in a checkpoint.
+    pub struct VertexCheckpoint {
+        /// The number of the checkpoint.
+        pub id: i64 = "id",
+        /// How it goes.
+        pub status: CheckpointState = "status",
+        /// When the last subtask acknowledged it.
+        pub latest_ack_timestamp: Millis = "latest_ack_timestamp",
+        /// What was written; bytes. Since 1.15.
+        pub checkpointed_size: Option<i64> = "checkpointed_size",
+        /// What the state comes to; bytes.
+        pub state_size: i64 = "state_size",
+        /// From trigger to completion; milliseconds.
+        pub end_to_end_duration: i64 = "end_to_end_duration",
+        /// Zero, of historical interest.
+        pub alignment_buffered: Option<i64> = "alignment_buffered",
+        /// Read during alignment; bytes.
+        pub processed_data: Option<i64> = "processed_data",
+        /// In-flight data that was written; bytes.
+        pub persisted_data: Option<i64> = "persisted_data",
+        /// Subtasks that take part.
+        pub num_subtasks: i32 = "num_subtasks",
+        /// Subtasks that have acknowledged it.
+        pub num_acknowledged_subtasks: i32 = "num_acknowledged_subtasks",
+    }
+}
+
+impl CheckpointStatus {
+    /// The checkpoint's number or the failure; `None` while it is in progress.
+    pub fn outcome(&self) -> Option<Outcome<i64>> {
+        let operation = self.operation.as_ref().filter(|_| self.status.id == QueueStatus::Completed)?;
+        match (&operation.failure_cause, operation.checkpoint_id) {
+            (Some(cause), _) => Some(Err(cause.clone())),
+            (None, Some(id)) => Some(Ok(id)),
+            (None, None) => None,
+        }
+    }
+}

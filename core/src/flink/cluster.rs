@@ -1,0 +1,114 @@
+//! The cluster: overview, configuration, version.
+
+use std::fmt;
+
+use super::FlinkRest;
+use crate::table::{operations, records};
+
+operations! { FlinkRest;
+    /// What the cluster has and does: TaskManagers, slots, jobs by their state.
+    ///
+    /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#overview-1).
+    Safe GET "/overview" GetOverview "getClusterOverview" -> Overview {}
+
+    /// How the web interface is set up, and which Flink it is.
+    ///
+    /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#config).
+    Safe GET "/config" GetConfig "getDashboardConfiguration" -> DashboardConfig {}
+}
+
+records! {
+    /// What a cluster has and does.
+    pub struct Overview {
+        /// Registered TaskManagers.
+        pub task_managers: u32 = "taskmanagers",
+        /// Task slots of all TaskManagers.
+        pub slots_total: u32 = "slots-total",
+        /// Task slots without a task.
+        pub slots_available: u32 = "slots-available",
+        /// TaskManagers that get no new tasks; `None` when there are none.
+        pub task_managers_blocked: Option<u32> = "taskmanagers-blocked",
+        /// Free slots on blocked TaskManagers; `None` when there are none.
+        pub slots_free_and_blocked: Option<u32> = "slots-free-and-blocked",
+        /// Jobs that have not ended.
+        pub jobs_running: u32 = "jobs-running",
+        /// Jobs that ended by themselves or were stopped.
+        pub jobs_finished: u32 = "jobs-finished",
+        /// Jobs that were cancelled.
+        pub jobs_cancelled: u32 = "jobs-cancelled",
+        /// Jobs that failed for good.
+        pub jobs_failed: u32 = "jobs-failed",
+        /// Flink's version, as in `2.3.0`.
+        pub flink_version: String = "flink-version",
+        /// The commit that Flink was built from.
+        pub flink_commit: String = "flink-commit",
+    }
+
+    /// How the web interface is set up.
+    pub struct DashboardConfig {
+        /// How often the web interface asks, and how old cached answers may be; milliseconds.
+        pub refresh_interval: i64 = "refresh-interval",
+        /// The server's time zone, by name.
+        pub timezone_name: String = "timezone-name",
+        /// The server's offset from UTC; milliseconds.
+        pub timezone_offset: i64 = "timezone-offset",
+        /// Flink's version, as in `2.3.0`. See [`version`](Self::version).
+        pub flink_version: String = "flink-version",
+        /// The commit that Flink was built from, and its date.
+        pub flink_revision: String = "flink-revision",
+        /// What the web interface offers.
+        pub features: Features = "features",
+    }
+
+    /// What the web interface offers. The REST API does more: only `web_submit` also closes operations.
+    pub struct Features {
+        /// Jars can be uploaded and run.
+        pub web_submit: bool = "web-submit",
+        /// The web interface has a button to cancel jobs. Since 1.15.
+        pub web_cancel: Option<bool> = "web-cancel",
+        /// The web interface has buttons to rescale jobs. Since 1.18.
+        pub web_rescale: Option<bool> = "web-rescale",
+        /// This is a HistoryServer.
+        pub web_history: Option<bool> = "web-history",
+    }
+}
+
+impl DashboardConfig {
+    /// Flink's version, if it looks like one.
+    pub fn version(&self) -> Option<FlinkVersion> {
+        FlinkVersion::parse(&self.flink_version)
+    }
+}
+
+/// A release of Flink, to choose between requests that differ by version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlinkVersion {
+    /// As the 1 of 1.20.5.
+    pub major: u32,
+    /// As the 20 of 1.20.5.
+    pub minor: u32,
+}
+
+impl FlinkVersion {
+    /// The first release whose jars run with `claimMode`; older ones say `restoreMode` and refuse other fields.
+    pub const CLAIM_MODE: Self = Self { major: 1, minor: 20 };
+
+    /// Reads `2.3.0`, `1.20-SNAPSHOT` and the like.
+    ///
+    /// ```
+    /// use pipewright::flink::FlinkVersion;
+    /// assert!(FlinkVersion::parse("1.18.1") < Some(FlinkVersion::CLAIM_MODE));
+    /// assert!(FlinkVersion::parse("2.3-SNAPSHOT") > Some(FlinkVersion::CLAIM_MODE));
+    /// assert_eq!(FlinkVersion::parse("<unknown>"), None);
+    /// ```
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split(['.', '-']).map(|part| part.parse().ok());
+        Some(Self { major: numbers.next()??, minor: numbers.next()?? })
+    }
+}
+
+impl fmt::Display for FlinkVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}

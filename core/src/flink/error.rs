@@ -1,0 +1,85 @@
+//! Flink's refusals.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use super::exception::Cause;
+use crate::error::{Applied, ErrorKind, ServiceError, content_type};
+use crate::json;
+use crate::operation::{Effect, Info};
+use crate::table::records;
+
+records! {
+    /// The body of every refusal: texts, the last of which holds the stack trace.
+    pub struct Errors {
+        /// Messages and stack traces.
+        pub errors: Vec<String> = "errors",
+    }
+}
+
+/// Reads a refusal. What is not Flink's own JSON comes from somebody in between.
+pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+    let is_json = content_type(response).is_none_or(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let errors = match json::read::<Errors>(response.body()) {
+        Ok(body) if is_json && !body.errors.is_empty() => body.errors,
+        // These two have no body, and come from Flink.
+        _ if response.body().is_empty() && response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let message = "the body is larger than rest.server.max-content-length".to_owned();
+            return ServiceError::refused(info, response, None, message);
+        }
+        _ if response.body().is_empty() && response.status() == StatusCode::MOVED_PERMANENTLY => {
+            let message = "plain http was spoken to a TLS port: the base address must begin with https".to_owned();
+            return ServiceError::refused(info, response, None, message);
+        }
+        _ => return ServiceError::foreign(info, response),
+    };
+    let text = errors.join("\n");
+    let cause =
+        errors.last().map(|text| Cause::of(text)).unwrap_or(Cause { class: String::new(), message: String::new() });
+    let code = Some(cause.simple_class().to_owned()).filter(|class| !class.is_empty());
+    let message = if cause.message.is_empty() { cause.class.clone() } else { cause.message };
+    let status = response.status();
+    // No leader: whoever answered could not have passed the request on.
+    let no_leader = status == StatusCode::SERVICE_UNAVAILABLE && text.contains("leader election");
+    // The JobManager did not answer its own REST endpoint in time, and may be about to do what was asked.
+    let timed_out = status.is_server_error() && text.contains("TimeoutException");
+    let applied = match status.as_u16() {
+        _ if info.effect == Effect::Safe || no_leader => Applied::No,
+        // A main method that fails may have submitted its job before.
+        400 if info.name == "submitJobFromJar" && !text.contains("Duplicate") => Applied::Unknown,
+        503 => Applied::No,
+        500..=599 => Applied::Unknown,
+        _ => Applied::No,
+    };
+    ServiceError::refused(info, response, code, message)
+        .with_details(text)
+        .with_applied(applied)
+        .with_transient(no_leader || timed_out || status == StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// Whether a refusal means that the cluster does not know the job: never had it, has forgotten it, or was restarted.
+///
+/// Flink says so with 404 on some paths and with 500 on others.
+pub fn is_unknown_job(error: &ServiceError) -> bool {
+    let text = error.details().unwrap_or_default();
+    error.kind() == ErrorKind::Refused
+        && (text.contains("FlinkJobNotFoundException")
+            || error.status() == StatusCode::NOT_FOUND && is_job_not_found(text))
+}
+
+/// `Job 4c7e… not found`.
+fn is_job_not_found(text: &str) -> bool {
+    text.match_indices("Job ").any(|(at, _)| {
+        text.get(at + 4..).is_some_and(|rest| rest.get(32..).is_some_and(|end| end.starts_with(" not found")))
+    })
+}
+
+/// Whether a refusal means that the cluster does not know the trigger: never had it, has forgotten it, or was restarted.
+pub(super) fn is_unknown_trigger(error: &ServiceError) -> bool {
+    let text = error.details().unwrap_or_default();
+    error.kind() == ErrorKind::Refused
+        && error.status() == StatusCode::NOT_FOUND
+        && (text.contains("There is no savepoint operation")
+            || text.contains("There is no checkpoint operation")
+            || text.contains("Operation not found under key"))
+}

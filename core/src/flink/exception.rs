@@ -1,0 +1,115 @@
+//! Java exceptions, as Flink prints them.
+
+use std::fmt;
+
+use crate::table::records;
+
+records! {
+    /// An exception of the server.
+    pub struct Throwable {
+        /// Its class, which is mostly a wrapper: [`cause`](Throwable::cause) finds the useful one.
+        pub class: String = "class",
+        /// The whole text, with its `Caused by:` lines.
+        pub stack_trace: String = "stack-trace",
+        /// The exception in Java's own serialisation, as Base64: of use to a JVM only.
+        pub serialized: Option<String> = "serialized-throwable",
+    }
+}
+
+impl Throwable {
+    /// The exception at the bottom of the trace.
+    pub fn cause(&self) -> Cause {
+        let cause = Cause::of(&self.stack_trace);
+        if cause.class.is_empty() { Cause { class: self.class.clone(), message: cause.message } } else { cause }
+    }
+}
+
+/// The exception that is to blame, taken from the text of a stack trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Its class with its package; empty when the text names none.
+    pub class: String,
+    /// Its message, all lines of it; empty when it has none.
+    pub message: String,
+}
+
+impl Cause {
+    /// The deepest `Caused by:` of a stack trace, or its first line.
+    ///
+    /// ```
+    /// use pipewright::flink::Cause;
+    /// let cause = Cause::of("a.b.Wrapper: a.b.Refused: no\n\tat a.b.C.d(C.java:1)\nCaused by: a.b.Refused: no\n\t... 1 more");
+    /// assert_eq!(cause.to_string(), "Refused: no");
+    /// ```
+    pub fn of(trace: &str) -> Self {
+        let trace = trace.trim();
+        let trace = trace.strip_prefix("<Exception on server side:").unwrap_or(trace).trim_start();
+        let trace = trace.split("\n\nEnd of exception on server side>").next().unwrap_or(trace);
+        let deepest = match trace.rfind("\nCaused by: ") {
+            Some(at) => trace.get(at + "\nCaused by: ".len()..).unwrap_or_default(),
+            None => trace,
+        };
+        let end = ["\n\tat ", "\n\t...", "\n\tSuppressed:"]
+            .iter()
+            .filter_map(|mark| deepest.find(mark))
+            .min()
+            .unwrap_or(deepest.len());
+        let mut text = deepest.get(..end).unwrap_or(deepest).trim();
+        let mut class = "";
+        // A wrapper without a message of its own repeats the whole text of what it wraps.
+        while let Some((name, rest)) = split_class(text) {
+            (class, text) = (name, rest);
+        }
+        Self { class: class.to_owned(), message: text.to_owned() }
+    }
+
+    /// The class without its package.
+    pub fn simple_class(&self) -> &str {
+        self.class.rsplit('.').next().unwrap_or_default()
+    }
+}
+
+/// `org.apache.X: message`: the class and the message.
+fn split_class(text: &str) -> Option<(&str, &str)> {
+    let (name, message) = match text.find([':', '\n', ' ']) {
+        Some(at) if text.get(at..)?.starts_with(':') => (text.get(..at)?, text.get(at + 1..)?.trim_start()),
+        Some(_) => return None,
+        None => (text, ""),
+    };
+    let last = name.rsplit('.').next().filter(|last| last.len() < name.len())?;
+    let is_class = last.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '.' | '_' | '$'));
+    is_class.then_some((name, message))
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.simple_class(), &*self.message) {
+            ("", message) => f.write_str(message),
+            (class, "") => f.write_str(class),
+            (class, message) => write!(f, "{class}: {message}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deepest_cause_is_found() {
+        for (trace, class, message) in [
+            ("", "", ""),
+            ("Unable to load requested file /x.", "", "Unable to load requested file /x."),
+            ("a.B", "a.B", ""),
+            ("a.B: c", "a.B", "c"),
+            ("a.B: c.D: e: f", "c.D", "e: f"),
+            ("a.B: http://host: down", "a.B", "http://host: down"),
+            ("a.B: two\nlines\n\tat x", "a.B", "two\nlines"),
+            ("a.B: c\n\tat x\nCaused by: d.E$F\n\tat y\n\t... 2 more", "d.E$F", ""),
+            ("<Exception on server side:\na.B: c\n\tat x\n\nEnd of exception on server side>", "a.B", "c"),
+        ] {
+            assert_eq!(Cause::of(trace), Cause { class: class.into(), message: message.into() }, "{trace:?}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Ids: newtypes, so that they cannot be confused.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::BuildError;
+use crate::table::Field;
+
+/// Ids of 128 bits, which Flink writes as 32 hexadecimal digits.
+macro_rules! hex_ids {
+    ($($(#[$meta:meta])* $name:ident;)*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// From its bits, such as random ones of one's own.
+            pub const fn from_bits(bits: u128) -> Self {
+                Self(bits)
+            }
+
+            /// Its bits.
+            pub const fn bits(self) -> u128 {
+                self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BuildError;
+
+            fn from_str(text: &str) -> Result<Self, BuildError> {
+                let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+                match u128::from_str_radix(text, 16) {
+                    Ok(bits) if is_hex => Ok(Self(bits)),
+                    _ => Err(BuildError::value(stringify!($name), "id", text, "it must be 32 hexadecimal digits, as Flink prints it")),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({self})", stringify!($name))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Digits;
+
+                impl serde::de::Visitor<'_> for Digits {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("32 hexadecimal digits")
+                    }
+
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Digits)
+            }
+        }
+
+        impl Field for $name {
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::deserialize(deserializer)
+            }
+
+            fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.serialize(serializer)
+            }
+        }
+    )*};
+}
+
+hex_ids! {
+    /// A job. May be chosen by whoever submits it; it must then be new since the JobManager started.
+    JobId;
+    /// An operation that the cluster carries out in the background. Chosen by the client, it makes the trigger idempotent.
+    TriggerId;
+    /// A vertex of a job's graph: one or several operators in a chain.
+    VertexId;
+}
+
+/// An uploaded jar: `<uuid>_<file name>`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JarId(Box<str>);
+
+impl JarId {
+    /// As it stands on the wire.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The last segment of the path on the server that an upload is answered with.
+    pub(crate) fn from_path(path: &str) -> Option<Self> {
+        path.rsplit(['/', '\\']).next().filter(|name| !name.is_empty()).map(Self::from)
+    }
+}
+
+impl From<&str> for JarId {
+    fn from(id: &str) -> Self {
+        Self(id.into())
+    }
+}
+
+impl From<String> for JarId {
+    fn from(id: String) -> Self {
+        Self(id.into())
+    }
+}
+
+impl fmt::Display for JarId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for JarId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JarId({self})")
+    }
+}
+
+impl Serialize for JarId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for JarId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = String::deserialize(deserializer)?;
+        if id.is_empty() { Err(D::Error::custom("an empty jar id")) } else { Ok(id.into()) }
+    }
+}
+
+impl Field for JarId {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_ids_are_read_in_either_case_and_written_in_lower() {
+        let id: JobId = "00FF00ff00000000000000000000000a".parse().expect("hex");
+        assert_eq!(id.to_string(), "00ff00ff00000000000000000000000a");
+        for bad in
+            ["", "1", "+0ff00ff00000000000000000000000a", "zz000000000000000000000000000000", &"a".repeat(1 << 16)]
+        {
+            let error = bad.parse::<JobId>().expect_err("no id").to_string();
+            assert!(error.contains("32 hexadecimal digits") && error.len() < 300, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_jar_id_is_the_end_of_the_servers_path() {
+        for path in ["/tmp/flink-web-upload/1-2_a b.jar", r"C:\tmp\1-2_a b.jar", "1-2_a b.jar"] {
+            assert_eq!(JarId::from_path(path), Some("1-2_a b.jar".into()));
+        }
+        assert_eq!(JarId::from_path("/tmp/"), None);
+    }
+}

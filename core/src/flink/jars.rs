@@ -1,0 +1,285 @@
+//! Jars: upload, list, plan, run, delete.
+//!
+//! A cluster with `web.submit.enable: false` answers these with 404 or 400. Uploads are lost with the JobManager
+//! unless `web.upload.dir` is set.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+
+use super::{Acknowledged, FlinkRest, JarId, JobId, Millis, multipart};
+use crate::body::Body;
+use crate::error::{Applied, BuildError, ServiceError};
+use crate::operation::{self, Effect, Info, Operation, RequestContext};
+use crate::table::{operations, records, words};
+use crate::url::Target;
+
+operations! { FlinkRest;
+    /// Lists the uploaded jars, newest first.
+    ///
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars).
+    Safe GET "/jars" ListJars "getJarList" -> JarList {}
+
+    /// Deletes an uploaded jar. Jobs that run from it go on.
+    ///
+    /// An unknown jar is refused with 400, also when an earlier attempt deleted it.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid).
+    Fenced DELETE "/jars/{jarid}" DeleteJar "deleteJar" -> Acknowledged {
+        path { jarid: JarId }
+    }
+
+    /// Runs the main method of a jar just far enough to learn the graph of its job, and submits nothing.
+    ///
+    /// Refused with 500: an unknown jar, a main method that throws or never calls `execute`.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-plan).
+    Safe POST "/jars/{jarid}/plan" PlanJar "generatePlanFromJar" -> Plan {
+        path { jarid: JarId }
+        json? {
+            /// The class with the main method, for a jar without a `Main-Class`.
+            entry_class: String = "entryClass",
+            /// The arguments of the main method. Before 1.20 lists are read too.
+            program_args: Vec<String> = "programArgsList",
+            /// The parallelism of operators that have none of their own; -1 for the cluster's default.
+            parallelism: i32 = "parallelism",
+            /// Configuration for this job. Since 1.17.
+            flink_configuration: BTreeMap<String, String> = "flinkConfiguration",
+        }
+    }
+
+    /// Runs the main method of a jar and submits its job; answers as soon as it is submitted.
+    ///
+    /// With a chosen [`job_id`](Self::job_id) a second attempt is refused as a duplicate, so that one can find out what
+    /// became of the first: the id must be new since the JobManager started. **A refusal with 400 does not mean that no
+    /// job runs**: a main method that fails after `execute` leaves its job behind. Refused with 500: an unknown jar.
+    /// The flow [`RunJar`](super::RunJar) takes care of all that.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-run).
+    Once POST "/jars/{jarid}/run" SubmitJar "submitJobFromJar" -> Submitted {
+        effect |run| if run.job_id.is_some() { Fenced } else { Once };
+        path { jarid: JarId }
+        json? {
+            /// The class with the main method, for a jar without a `Main-Class`.
+            entry_class: String = "entryClass",
+            /// The arguments of the main method.
+            program_args: Vec<String> = "programArgsList",
+            /// The parallelism of operators that have none of their own; -1 for the cluster's default.
+            parallelism: i32 = "parallelism",
+            /// Client-chosen: makes the operation findable and safe to repeat.
+            job_id: JobId = "jobId",
+            /// State in the savepoint that the new graph has no operator for is dropped instead of refused.
+            allow_non_restored_state: bool = "allowNonRestoredState",
+            /// The savepoint or checkpoint to start from.
+            savepoint_path: String = "savepointPath",
+            /// Who owns that savepoint from then on. Since 1.20; unknown before, and refused by 1.18.
+            claim_mode: ClaimMode = "claimMode",
+            /// The same for clusters before 1.20. Still read by 2.3.
+            restore_mode: ClaimMode = "restoreMode",
+            /// Configuration for this job. Since 1.17.
+            flink_configuration: BTreeMap<String, String> = "flinkConfiguration",
+        }
+    }
+}
+
+/// The row of the one operation that is not declared by the table: its body is a form.
+pub(crate) const UPLOAD: &[&Info] = &[UploadJar::INFO];
+
+/// Uploads a jar.
+///
+/// The server takes anything under a name that ends in `.jar` and looks into it only when it is run. Uploading twice
+/// makes two jars. The content may be a [`Source`](crate::Source), so that a file need not be read into memory.
+/// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-upload).
+///
+/// ```
+/// use pipewright::{Base, Operation, flink::UploadJar, operation::RequestContext};
+/// let base: Base = "http://127.0.0.1:8081".parse()?;
+/// let request = UploadJar::new("job.jar", "PK…").request(RequestContext::new(&base))?;
+/// assert!(request.headers()["content-type"].to_str()?.starts_with("multipart/form-data; boundary="));
+/// assert!(UploadJar::new("job.zip", "PK…").request(RequestContext::new(&base)).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct UploadJar {
+    /// The file name; the jar's id will end in it.
+    pub name: String,
+    /// The jar.
+    pub content: Body,
+    /// What separates the parts of the form; must not occur in the jar.
+    pub boundary: u128,
+}
+
+impl UploadJar {
+    /// An upload under a file name.
+    pub fn new(name: impl Into<String>, content: impl Into<Body>) -> Self {
+        Self { name: name.into(), content: content.into(), boundary: 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834 }
+    }
+
+    /// Another boundary, such as random bits.
+    pub fn boundary(mut self, boundary: u128) -> Self {
+        self.boundary = boundary;
+        self
+    }
+
+    fn check_name(&self) -> Result<(), BuildError> {
+        let problem = match &*self.name {
+            name if !name.ends_with(".jar") => "the server takes only names that end in .jar",
+            ".jar" => "the name in front of .jar is missing",
+            name if name.contains(['/', '\\']) => "the server would cut the directories off: give the file name alone",
+            name if name.contains('"') || name.chars().any(char::is_control) => {
+                "quotes and control characters cannot be sent in a file name"
+            }
+            name if name.len() > 200 => {
+                "file systems take names of up to 255 bytes, and the server puts an id in front"
+            }
+            _ => return Ok(()),
+        };
+        Err(BuildError::value(Self::INFO.name, "name", &self.name, problem))
+    }
+}
+
+impl Operation for UploadJar {
+    type Output = Uploaded;
+    type Service = FlinkRest;
+
+    const INFO: &'static Info = &Info {
+        service: "flink",
+        name: "uploadJar",
+        method: Method::POST,
+        path: "/jars/upload",
+        effect: Effect::Once,
+        effect_varies: false,
+    };
+
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
+        self.check_name()?;
+        let (content_type, body) =
+            multipart::file("jarfile", &self.name, "application/java-archive", &self.content, self.boundary);
+        Target::new::<FlinkRest>(Self::INFO, cx).finish_with(body, content_type)
+    }
+
+    fn parse(&self, response: Response<Bytes>) -> Result<Uploaded, ServiceError> {
+        let uploaded: Uploaded = operation::parse::<FlinkRest, _>(Self::INFO, &response)?;
+        match JarId::from_path(&uploaded.filename) {
+            Some(_) => Ok(uploaded),
+            None => Err(ServiceError::unreadable(Self::INFO, &response, "the file name names no file")
+                .with_applied(Applied::Yes)
+                .with_transient(false)),
+        }
+    }
+}
+
+records! {
+    /// The answer to an upload.
+    pub struct Uploaded {
+        /// The file's path on the server. See [`jar_id`](Self::jar_id).
+        pub filename: String = "filename",
+        /// `success`.
+        pub status: String = "status",
+    }
+
+    /// The uploaded jars.
+    pub struct JarList {
+        /// The address of the JobManager.
+        pub address: String = "address",
+        /// The jars, newest first.
+        pub files: Vec<Jar> = "files",
+    }
+
+    /// An uploaded jar.
+    pub struct Jar {
+        /// Its id.
+        pub id: JarId = "id",
+        /// The file name that it was uploaded under.
+        pub name: String = "name",
+        /// When it was uploaded, by the server's clock.
+        pub uploaded: Millis = "uploaded",
+        /// Its main classes; empty when its manifest names none, or when it is no jar at all.
+        pub entry: Vec<JarEntry> = "entry",
+    }
+
+    /// A class with a main method.
+    pub struct JarEntry {
+        /// The class with its package.
+        pub name: String = "name",
+        /// What the program says of itself.
+        pub description: Option<String> = "description",
+    }
+
+    /// The answer to a run.
+    pub struct Submitted {
+        /// The job.
+        pub job_id: JobId = "jobid",
+        /// The application around it. Since 2.3; equal to the job's id.
+        pub application_id: Option<String> = "applicationId",
+    }
+
+    /// The graph of a job.
+    pub struct Plan {
+        /// The graph.
+        pub plan: Graph = "plan",
+    }
+
+    /// Vertices and what flows between them.
+    pub struct Graph {
+        /// The job; a random id when nothing was submitted.
+        pub job: String = "jid",
+        /// The job's name.
+        pub name: String = "name",
+        /// `STREAMING` or `BATCH`. Since 1.14.
+        pub kind: Option<String> = "type",
+        /// The vertices, sinks first.
+        pub nodes: Vec<Node> = "nodes",
+    }
+
+    /// A vertex.
+    pub struct Node {
+        /// Its id.
+        pub id: String = "id",
+        /// How many subtasks it has.
+        pub parallelism: i64 = "parallelism",
+        /// Empty, of historical interest.
+        pub operator: Option<String> = "operator",
+        /// Empty, of historical interest.
+        pub operator_strategy: Option<String> = "operator_strategy",
+        /// The operators in it, as HTML.
+        pub description: String = "description",
+        /// What flows into it.
+        pub inputs: Vec<Input> = "inputs",
+    }
+
+    /// An edge between two vertices.
+    pub struct Input {
+        /// Which input of the vertex it is, from 0.
+        pub number: i64 = "num",
+        /// The vertex that it comes from.
+        pub id: String = "id",
+        /// How records are dealt out, as in `HASH`.
+        pub ship_strategy: Option<String> = "ship_strategy",
+        /// `pipelined_bounded`, `blocking` and the like.
+        pub exchange: Option<String> = "exchange",
+        /// Of batch jobs.
+        pub local_strategy: Option<String> = "local_strategy",
+        /// Of batch jobs.
+        pub caching: Option<String> = "caching",
+    }
+}
+
+impl Uploaded {
+    /// The jar's id: the last part of its path on the server.
+    pub fn jar_id(&self) -> JarId {
+        JarId::from_path(&self.filename).unwrap_or_else(|| JarId::from(""))
+    }
+}
+
+words! {
+    /// Who owns a savepoint that a job was started from.
+    /// [Explained](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/state/savepoints/#resuming-from-savepoints).
+    pub enum ClaimMode {
+        /// The job: it may delete the savepoint when it no longer needs it.
+        Claim = "CLAIM",
+        /// Its first owner. The job's first checkpoint is a full one and does not refer to it.
+        NoClaim = "NO_CLAIM",
+        /// Nobody quite: the job may go on referring to it. Gone in 2.x.
+        Legacy = "LEGACY",
+    }
+}

@@ -1,0 +1,211 @@
+//! Jobs: list, overview, details, status, cancel, exceptions, execution result, accumulators.
+
+mod details;
+mod result;
+
+use super::{Acknowledged, FlinkRest, JobId, Millis};
+use crate::table::{operations, records, words};
+
+pub use details::{IoMetrics, JobDetails, TaskState, VertexSummary};
+pub use result::{
+    Accumulator, Accumulators, ApplicationStatus, ExceptionHistory, ExceptionInfo, Exceptions, ExecutionResult,
+    JobResult, OldException, QueueState, QueueStatus,
+};
+
+operations! { FlinkRest;
+    /// Lists all jobs with their states. Not cached. Jobs that ended stay for `jobstore.expiration-time` (1 h).
+    ///
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs).
+    Safe GET "/jobs" GetJobs "getJobIdsWithStatusesOverview" -> Jobs {}
+
+    /// Lists all jobs with their names, times and counts of tasks by state. Not cached.
+    ///
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-overview).
+    Safe GET "/jobs/overview" GetJobsOverview "getJobsOverview" -> JobsOverview {}
+
+    /// All about one job: times, vertices, plan. **Cached** for 3 s: what it says of the state may be old, use
+    /// [`GetJobStatus`] to decide.
+    ///
+    /// An unknown job is refused with 404.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid).
+    Safe GET "/jobs/{jobid}" GetJob "getJobDetails" -> JobDetails {
+        path { jobid: JobId }
+    }
+
+    /// The state of one job, now. Since 1.14.
+    ///
+    /// An unknown job is refused with 500.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-status).
+    Safe GET "/jobs/{jobid}/status" GetJobStatus "getJobStatusInfo" -> JobStatus {
+        path { jobid: JobId }
+    }
+
+    /// Cancels a job. The answer only says that it was told to: see [`GetJobStatus`] for the state.
+    ///
+    /// Refused: an unknown job with 404, a finished or failed one with 409 (by 1.13 with 404). One that is being
+    /// cancelled or was cancelled is no error.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-1).
+    Idempotent PATCH "/jobs/{jobid}" CancelJob "cancelJob" -> Acknowledged {
+        path { jobid: JobId }
+    }
+
+    /// What a job ran into, newest first. **Cached** for 3 s.
+    ///
+    /// An unknown job is refused with 404, a negative number with 500.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-exceptions).
+    Safe GET "/jobs/{jobid}/exceptions" GetJobExceptions "getJobExceptions" -> Exceptions {
+        path { jobid: JobId }
+        query? {
+            /// How many to answer at the most. The server keeps `web.exception-history-size` (16).
+            max_exceptions: u32 = "maxExceptions",
+        }
+    }
+
+    /// How a job ended, as soon as it has. Not cached.
+    ///
+    /// An unknown job is refused with 404.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-execution-result).
+    Safe GET "/jobs/{jobid}/execution-result" GetJobExecutionResult "getJobExecutionResult" -> ExecutionResult {
+        path { jobid: JobId }
+    }
+
+    /// The accumulators of a job, as text. **Cached** for 3 s.
+    ///
+    /// An unknown job is refused with 404.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-accumulators).
+    Safe GET "/jobs/{jobid}/accumulators" GetJobAccumulators "getJobAccumulators" -> Accumulators {
+        path { jobid: JobId }
+        query? {
+            /// Adds the values in Java's own serialisation.
+            include_serialized_value: bool = "includeSerializedValue",
+        }
+    }
+}
+
+words! {
+    /// The state of a job.
+    ///
+    /// ```text
+    /// INITIALIZING ─▶ CREATED ─▶ RUNNING ─┬─▶ FINISHED
+    ///       │                    ▲   │    ├─▶ CANCELLING ─▶ CANCELED
+    ///       └─▶ FAILED      RESTARTING◀───┴─▶ FAILING ────▶ FAILED
+    /// ```
+    pub enum JobState {
+        /// Its JobMaster is being set up.
+        Initializing = "INITIALIZING",
+        /// It waits for resources, or to be deployed.
+        Created = "CREATED",
+        /// It runs; single tasks may still wait for a slot.
+        Running = "RUNNING",
+        /// It failed, and is being taken down.
+        Failing = "FAILING",
+        /// It failed for good.
+        Failed = "FAILED",
+        /// It was told to cancel, and is being taken down.
+        Cancelling = "CANCELLING",
+        /// It was cancelled.
+        Canceled = "CANCELED",
+        /// It came to its end, or was stopped.
+        Finished = "FINISHED",
+        /// It failed, and will be started again.
+        Restarting = "RESTARTING",
+        /// Its JobManager lost the leadership; the job may come back under the next one.
+        Suspended = "SUSPENDED",
+        /// It is being taken over from a lost JobManager.
+        Reconciling = "RECONCILING",
+    }
+}
+
+impl JobState {
+    /// Whether the job has ended for good: FINISHED, CANCELED or FAILED.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Finished | Self::Canceled | Self::Failed)
+    }
+}
+
+records! {
+    /// All jobs with their states.
+    pub struct Jobs {
+        /// In no order that can be relied on.
+        pub jobs: Vec<JobIdWithStatus> = "jobs",
+    }
+
+    /// A job and its state.
+    pub struct JobIdWithStatus {
+        /// The job.
+        pub id: JobId = "id",
+        /// Its state.
+        pub status: JobState = "status",
+    }
+
+    /// All jobs with what matters most.
+    pub struct JobsOverview {
+        /// In no order that can be relied on.
+        pub jobs: Vec<JobSummary> = "jobs",
+    }
+
+    /// What matters most of a job.
+    pub struct JobSummary {
+        /// The job.
+        pub id: JobId = "jid",
+        /// Its name.
+        pub name: String = "name",
+        /// `STREAMING` or `BATCH`. Since 2.3.
+        pub job_type: Option<String> = "jobType",
+        /// `Default`, `Adaptive` or `AdaptiveBatch`. Since 2.3; `None` also for a job that failed while it was set up.
+        pub scheduler_type: Option<String> = "schedulerType",
+        /// When it was submitted.
+        pub start_time: Millis = "start-time",
+        /// When it ended.
+        pub end_time: Millis = "end-time",
+        /// From start to end, or to now; milliseconds.
+        pub duration: i64 = "duration",
+        /// Its state.
+        pub state: JobState = "state",
+        /// When something changed last.
+        pub last_modification: Millis = "last-modification",
+        /// Its tasks by state.
+        pub tasks: TaskCounts = "tasks",
+        /// Operators that are not part of the graph yet. Of adaptive batch jobs, since 2.0.
+        pub pending_operators: Option<i32> = "pending-operators",
+    }
+
+    /// How many tasks are in which state.
+    pub struct TaskCounts {
+        /// All.
+        pub total: u32 = "total",
+        /// Not yet scheduled.
+        pub created: u32 = "created",
+        /// Waiting for a slot.
+        pub scheduled: u32 = "scheduled",
+        /// Being deployed.
+        pub deploying: u32 = "deploying",
+        /// Restoring their state. Since 1.14.
+        pub initializing: Option<u32> = "initializing",
+        /// Running.
+        pub running: u32 = "running",
+        /// Ended.
+        pub finished: u32 = "finished",
+        /// Being cancelled.
+        pub canceling: u32 = "canceling",
+        /// Cancelled.
+        pub canceled: u32 = "canceled",
+        /// Failed.
+        pub failed: u32 = "failed",
+        /// Being taken over from a lost JobManager.
+        pub reconciling: u32 = "reconciling",
+    }
+
+    /// The state of a job.
+    pub struct JobStatus {
+        /// Its state.
+        pub status: JobState = "status",
+    }
+}
+
+impl TaskCounts {
+    /// Whether there are tasks, and all of them run or have ended by themselves.
+    pub fn all_running(&self) -> bool {
+        self.total > 0 && self.running + self.finished == self.total
+    }
+}

@@ -1,0 +1,146 @@
+//! How a job ended, what it ran into, what it counted.
+
+use std::collections::BTreeMap;
+
+use crate::flink::{JobId, Millis, Throwable};
+use crate::table::{records, words};
+
+words! {
+    /// How a job ended.
+    pub enum ApplicationStatus {
+        /// It came to its end, or was stopped.
+        Succeeded = "SUCCEEDED",
+        /// It failed for good.
+        Failed = "FAILED",
+        /// It was cancelled.
+        Canceled = "CANCELED",
+        /// Flink itself does not know.
+        NotKnown = "UNKNOWN",
+    }
+
+    /// How far a background operation is. **Completed does not mean that it succeeded.**
+    pub enum QueueStatus {
+        /// Still at it.
+        InProgress = "IN_PROGRESS",
+        /// Over, one way or the other.
+        Completed = "COMPLETED",
+    }
+}
+
+records! {
+    /// How far a background operation is.
+    pub struct QueueState {
+        /// How far.
+        pub id: QueueStatus = "id",
+    }
+
+    /// The answer to [`GetJobExecutionResult`](super::GetJobExecutionResult).
+    pub struct ExecutionResult {
+        /// Whether the job has ended.
+        pub status: QueueState = "status",
+        /// How, if it has.
+        pub result: Option<JobResult> = "job-execution-result",
+    }
+
+    /// How a job ended.
+    pub struct JobResult {
+        /// The job.
+        pub id: JobId = "id",
+        /// Its name. Since 2.3.
+        pub name: Option<String> = "name",
+        /// Whether it succeeded.
+        pub application_status: ApplicationStatus = "application-status",
+        /// Accumulators in Java's own serialisation, as Base64. As text: [`GetJobAccumulators`](super::GetJobAccumulators).
+        pub accumulator_results: BTreeMap<String, String> = "accumulator-results",
+        /// How long it ran; milliseconds.
+        pub net_runtime: i64 = "net-runtime",
+        /// Why it failed.
+        pub failure_cause: Option<Throwable> = "failure-cause",
+        /// The application around it. Since 2.3.
+        pub application_id: Option<String> = "application-id",
+        /// When it was submitted. Since 2.3.
+        pub start_time: Option<Millis> = "start-time",
+        /// When it ended. Since 2.3.
+        pub end_time: Option<Millis> = "end-time",
+    }
+
+    /// What a job ran into.
+    pub struct Exceptions {
+        /// The failures, newest first.
+        pub history: Option<ExceptionHistory> = "exceptionHistory",
+        /// The stack trace of the newest one. Until 1.20.
+        pub root_exception: Option<String> = "root-exception",
+        /// When the newest one happened. Until 1.20.
+        pub timestamp: Option<Millis> = "timestamp",
+        /// One for each task that failed. Until 1.20.
+        pub all_exceptions: Vec<OldException> = "all-exceptions",
+        /// Whether that list was cut. Until 1.20.
+        pub truncated: Option<bool> = "truncated",
+    }
+
+    /// The failures of a job.
+    pub struct ExceptionHistory {
+        /// Newest first.
+        pub entries: Vec<ExceptionInfo> = "entries",
+        /// Whether there are more than the server kept or was asked for.
+        pub truncated: bool = "truncated",
+    }
+
+    /// A failure of a job or of one of its tasks.
+    pub struct ExceptionInfo {
+        /// The exception's class.
+        pub exception_name: String = "exceptionName",
+        /// The whole text, with its `Caused by:` lines.
+        pub stacktrace: String = "stacktrace",
+        /// When it happened.
+        pub timestamp: Millis = "timestamp",
+        /// What failure enrichers had to say. Since 1.18.
+        pub failure_labels: BTreeMap<String, String> = "failureLabels",
+        /// The task; `None` when the whole job failed.
+        pub task_name: Option<String> = "taskName",
+        /// Host and port of the TaskManager. Since 1.19.
+        pub endpoint: Option<String> = "endpoint",
+        /// The same before 2.0.
+        pub location: Option<String> = "location",
+        /// The TaskManager. Since 1.17.
+        pub task_manager_id: Option<String> = "taskManagerId",
+        /// What failed at the same time.
+        pub concurrent_exceptions: Vec<ExceptionInfo> = "concurrentExceptions",
+    }
+
+    /// A failed task, as written until 1.20.
+    pub struct OldException {
+        /// The stack trace.
+        pub exception: String = "exception",
+        /// The task.
+        pub task: Option<String> = "task",
+        /// Host and port of the TaskManager.
+        pub location: Option<String> = "location",
+        /// The same, since 1.19.
+        pub endpoint: Option<String> = "endpoint",
+        /// When it happened.
+        pub timestamp: Millis = "timestamp",
+        /// The TaskManager.
+        pub task_manager_id: Option<String> = "taskManagerId",
+    }
+
+    /// What a job counted.
+    pub struct Accumulators {
+        /// Of the job itself: always empty, whatever the job does.
+        pub job: Vec<Accumulator> = "job-accumulators",
+        /// Of its tasks.
+        pub tasks: Vec<Accumulator> = "user-task-accumulators",
+        /// The same in Java's own serialisation, as Base64, if that was asked for.
+        pub serialized: BTreeMap<String, String> = "serialized-user-task-accumulators",
+    }
+
+    /// Something that was counted.
+    pub struct Accumulator {
+        /// Its name.
+        pub name: String = "name",
+        /// Its Java class.
+        pub kind: String = "type",
+        /// Its value, as Java prints it.
+        pub value: String = "value",
+    }
+}

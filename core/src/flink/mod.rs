@@ -1,0 +1,106 @@
+//! Apache Flink: the [REST API](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/) of
+//! JobManagers from 1.18 on.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`cluster`] | overview, configuration, version |
+//! | [`jars`] | upload, list, plan, run, delete |
+//! | [`jobs`] | list, overview, details, status, cancel, exceptions, execution result, accumulators |
+//! | [`savepoints`] | savepoint, stop with savepoint, and what became of them |
+//! | [`checkpoints`] | statistics, triggers |
+//! | [`flow`] | [`RunJar`], [`AwaitJob`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`Cancel`], [`UpgradeJob`] |
+//!
+//! With a blocking runtime, common use is one line each:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
+//! # fn with<T>(runtime: T, job: pipewright::flink::JobId) -> Result<(), Box<dyn std::error::Error>>
+//! # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
+//! use pipewright::flink::{Flink, GetJobsOverview, TakeSavepoint};
+//!
+//! let flink = Flink::new("http://127.0.0.1:8081".parse()?, runtime);
+//! let jobs = flink.call(GetJobsOverview::new())?;
+//! let savepoint = flink.run(TakeSavepoint::new(job).target_directory("s3://bucket/savepoints"))?;
+//! println!("{} of {} jobs", savepoint.location, jobs.jobs.len());
+//! # Ok(()) }
+//! ```
+//!
+//! What one has to know about Flink, and what the types and flows take care of:
+//!
+//! * **COMPLETED does not mean success.** A trigger's outcome is in [`Operation::outcome`](savepoints::SavepointStatus::outcome).
+//! * **A trigger for a job that does not exist is accepted**; the refusal comes as the operation's failure.
+//! * **Status codes are irregular**: an unknown job is 404 here and 500 there. [`is_unknown_job`] knows.
+//! * **Answers are cached** for `web.refresh-interval` (3 s), except [`GetJobStatus`], [`GetJobs`], [`GetJobsOverview`],
+//!   [`GetJobExecutionResult`] and triggers. The flows decide by those.
+//! * **Running a jar may fail although a job was submitted.** Only a chosen job id makes it possible to find out.
+
+pub mod checkpoints;
+pub mod cluster;
+mod error;
+mod exception;
+pub mod flow;
+mod ids;
+pub mod jars;
+pub mod jobs;
+mod multipart;
+pub mod savepoints;
+mod time;
+
+use bytes::Bytes;
+use http::Response;
+
+pub use self::checkpoints::{GetCheckpointStatus, GetCheckpoints, StartCheckpoint};
+pub use self::cluster::{FlinkVersion, GetConfig, GetOverview};
+pub use self::error::is_unknown_job;
+pub use self::exception::{Cause, Throwable};
+pub use self::ids::{JarId, JobId, TriggerId, VertexId};
+pub use self::jars::{DeleteJar, ListJars, PlanJar, SubmitJar, UploadJar};
+pub use self::jobs::{
+    CancelJob, GetJob, GetJobAccumulators, GetJobExceptions, GetJobExecutionResult, GetJobStatus, GetJobs,
+    GetJobsOverview, JobState,
+};
+pub use self::savepoints::{GetSavepointStatus, StartSavepoint, StartStop};
+pub use self::time::Millis;
+
+use crate::error::ServiceError;
+use crate::operation::{Info, Service};
+use crate::table::records;
+
+/// The REST API of a Flink cluster: a marker, the [`Service`] of its operations.
+#[derive(Clone, Copy, Debug)]
+pub enum FlinkRest {}
+
+/// A Flink cluster. See [`Handle`](crate::drive::Handle) for what it can.
+pub type Flink<T> = crate::drive::Handle<FlinkRest, T>;
+
+impl Service for FlinkRest {
+    const NAME: &'static str = "flink";
+    const PREFIX: &'static str = "/v1";
+    // Netty's default; a longer line gets a 404 for "/bad-request" and the end of the connection.
+    const MAX_REQUEST_LINE: usize = 4096;
+    const DECODES_TWICE: bool = true;
+
+    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+        error::refusal(info, response)
+    }
+}
+
+records! {
+    /// `{}`: it was taken note of, and there is nothing to say about it.
+    pub struct Acknowledged {}
+}
+
+/// The rows of all tables.
+pub(crate) fn operations() -> impl Iterator<Item = &'static Info> {
+    [
+        cluster::OPERATIONS,
+        jars::OPERATIONS,
+        jars::UPLOAD,
+        jobs::OPERATIONS,
+        savepoints::OPERATIONS,
+        checkpoints::OPERATIONS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}

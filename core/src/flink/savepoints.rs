@@ -1,0 +1,110 @@
+//! Savepoints: take one, stop with one, and what became of it.
+//!
+//! Both are triggers: the answer is an id, and the outcome is asked for with [`GetSavepointStatus`]. Savepoints and stops
+//! of one job share their ids: a stop that reuses the id of a savepoint is answered with that savepoint and stops
+//! nothing. Results are kept for `rest.async.store-duration` (5 min) after completion.
+
+use super::jobs::{QueueState, QueueStatus};
+use super::{FlinkRest, JobId, Throwable, TriggerId};
+use crate::table::{operations, records, words};
+
+operations! { FlinkRest;
+    /// Takes a savepoint. The answer is a trigger: see [`GetSavepointStatus`].
+    ///
+    /// **An unknown or ended job is not refused**: that comes as the operation's failure. Refused with 400: no target
+    /// directory while the cluster has no default. With a chosen [`trigger_id`](Self::trigger_id) it can be repeated as
+    /// long as the server remembers the id.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-savepoints).
+    Once POST "/jobs/{jobid}/savepoints" StartSavepoint "triggerSavepoint" -> Trigger {
+        effect |savepoint| if savepoint.trigger_id.is_some() { Idempotent } else { Once };
+        path { jobid: JobId }
+        json? {
+            /// Where to write it; the cluster's `execution.checkpointing.savepoint-dir` by default.
+            target_directory: String = "target-directory",
+            /// Cancels the job after the savepoint. [`StartStop`] ends it more gently.
+            cancel_job: bool = "cancel-job",
+            /// How it is written. Since 1.15.
+            format_type: SavepointFormat = "formatType",
+            /// Client-chosen: makes the operation idempotent. Since 1.14.
+            trigger_id: TriggerId = "triggerId",
+        }
+    }
+
+    /// Takes a savepoint and stops the job, which ends FINISHED. The answer is a trigger: see [`GetSavepointStatus`].
+    ///
+    /// **An unknown or ended job is not refused**: that comes as the operation's failure. Two stops at once make each
+    /// other fail, and the job restarts. Refused with 400: no target directory while the cluster has no default.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-stop).
+    Once POST "/jobs/{jobid}/stop" StartStop "triggerStopWithSavepoint" -> Trigger {
+        effect |stop| if stop.trigger_id.is_some() { Idempotent } else { Once };
+        path { jobid: JobId }
+        json? {
+            /// Where to write it; the cluster's `execution.checkpointing.savepoint-dir` by default.
+            target_directory: String = "targetDirectory",
+            /// First emits the maximum watermark, so that all timers fire: for a job that will not be resumed.
+            drain: bool = "drain",
+            /// How it is written. Since 1.15.
+            format_type: SavepointFormat = "formatType",
+            /// Client-chosen: makes the operation idempotent. Since 1.14.
+            trigger_id: TriggerId = "triggerId",
+        }
+    }
+
+    /// What became of a savepoint or a stop.
+    ///
+    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody can
+    /// tell which.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-savepoints-triggerid).
+    Safe GET "/jobs/{jobid}/savepoints/{triggerid}" GetSavepointStatus "getSavepointStatus" -> SavepointStatus {
+        path { jobid: JobId, triggerid: TriggerId }
+    }
+}
+
+words! {
+    /// How a savepoint is written.
+    pub enum SavepointFormat {
+        /// The same for all state backends.
+        Canonical = "CANONICAL",
+        /// The state backend's own: faster.
+        Native = "NATIVE",
+    }
+}
+
+records! {
+    /// A background operation was started, or had been with the same id.
+    pub struct Trigger {
+        /// Its id.
+        pub request_id: TriggerId = "request-id",
+    }
+
+    /// What became of a savepoint or a stop.
+    pub struct SavepointStatus {
+        /// How far it is.
+        pub status: QueueState = "status",
+        /// What came of it, when it is over. [`outcome`](Self::outcome) reads it.
+        pub operation: Option<SavepointInfo> = "operation",
+    }
+
+    /// What came of a savepoint: a location or a failure.
+    pub struct SavepointInfo {
+        /// Where it is.
+        pub location: Option<String> = "location",
+        /// Why there is none.
+        pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause",
+    }
+}
+
+/// What came of a background operation that is over.
+pub type Outcome<T> = Result<T, Throwable>;
+
+impl SavepointStatus {
+    /// The location or the failure; `None` while it is in progress.
+    pub fn outcome(&self) -> Option<Outcome<&str>> {
+        let operation = self.operation.as_ref().filter(|_| self.status.id == QueueStatus::Completed)?;
+        match (&operation.failure_cause, &operation.location) {
+            (Some(cause), _) => Some(Err(cause.clone())),
+            (None, Some(location)) => Some(Ok(location)),
+            (None, None) => None,
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! [`Call`]: one operation, carried through: credential, attempts, waits, deadline.
+//!
+//! ```text
+//!                    ┌───────────────── wait over ─────────────────┐
+//!                    ▼                                             │
+//!  start ──────▶ Ready ──▶ Prepared ──▶ InFlight ──┬─▶ try again ─▶ Waiting
+//!                 │  ▲                             ├─▶ Succeeded ──▶ Finished
+//!     credential? ▼  │ granted                     └─▶ Failed (for good)
+//!              Authorizing ◀──── 401, once ────────┘
+//! ```
+//!
+//! | what came | `Safe` | `Idempotent` | `Fenced` | `Once` |
+//! |---|---|---|---|---|
+//! | not sent | again | again | again | again |
+//! | no answer, outcome unknown | again | again | again | **ambiguous** |
+//! | refused, transient, not applied (429, a service's own 503) | again | again | again | again |
+//! | refused, transient, perhaps applied (502, 504, a proxy's 503) | again | again | again | **ambiguous** |
+//! | refused for good, not applied | error | error | error; **ambiguous** after an unanswered attempt | error |
+//! | refused for good, perhaps applied | error | error | **ambiguous** | **ambiguous** |
+//! | attempts or time used up after an unanswered attempt | error | **ambiguous** | **ambiguous** | |
+//!
+//! A status alone never decides whether a refusal is transient: the service's own codes do.
+
+use http::{HeaderValue, StatusCode, header};
+
+use super::{Config, CredentialRequest, Exchange, Flow, Notice, Outcome, Reply, Step, Ticket};
+use crate::error::{
+    Ambiguity, Applied, BuildError, CredentialError, Delivery, FlowError, Misuse, ServiceError, TransportError,
+    TransportErrorKind,
+};
+use crate::operation::{Effect, Operation, RequestContext};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// One operation, carried through.
+///
+/// ```
+/// use pipewright::flow::{Call, Config, Flow, Step};
+/// use pipewright::flink::GetOverview;
+/// use pipewright::{Seed, Timestamp};
+///
+/// let config = Config::new("http://127.0.0.1:8081".parse()?);
+/// let mut call = Call::new(GetOverview::new(), &config, Seed::new(1));
+/// let mut now = Timestamp::from_millis(1_700_000_000_000);
+/// let mut reply = None;
+/// let overview = loop {
+///     match call.poll(now, reply.take()) {
+///         // Whatever moves bytes would do so here.
+///         Step::Send(exchange) => {
+///             assert_eq!(exchange.request().uri().path(), "/v1/overview");
+///             let body = r#"{"taskmanagers":1,"slots-total":4,"slots-available":3,"jobs-running":1,
+///                 "jobs-finished":0,"jobs-cancelled":0,"jobs-failed":0,"flink-version":"2.3.0","flink-commit":"c0f8d1a"}"#;
+///             reply = Some(exchange.settle(Ok(http::Response::new(body.into()))));
+///         }
+///         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
+///         Step::Notice(notice) => println!("{notice}"),
+///         Step::Authorize(_) => unreachable!("no credentials were asked for"),
+///         Step::Stray(_) => unreachable!("no other flow is driven here"),
+///         Step::Done(result) => break result?,
+///     }
+/// };
+/// assert_eq!(overview.jobs_running, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a call does nothing until it is polled"]
+pub struct Call<O: Operation> {
+    operation: O,
+    config: Config<O::Service>,
+    seed: Seed,
+    deadline: Option<Timestamp>,
+    now: Timestamp,
+    /// How many attempts were handed out.
+    sent: u32,
+    credential: Option<HeaderValue>,
+    /// The credential that the service has refused, until another answer than 401 comes.
+    rejected: Option<HeaderValue>,
+    /// Whether an attempt may have been carried out without our knowing.
+    unanswered: bool,
+    last: Option<FlowError>,
+    notice: Option<Notice>,
+    state: State<O::Output>,
+}
+
+enum State<T> {
+    Ready,
+    Authorizing { ticket: Ticket, until: Timestamp },
+    Prepared(Box<Exchange>),
+    InFlight { ticket: Ticket, until: Timestamp },
+    Waiting { until: Timestamp },
+    Succeeded(T),
+    Failed(FlowError),
+    Finished,
+}
+
+impl<O: Operation> Call<O> {
+    /// A call with a config's patience.
+    pub fn new(operation: O, config: &Config<O::Service>, seed: Seed) -> Self {
+        Self {
+            operation,
+            config: config.clone(),
+            seed,
+            deadline: None,
+            now: Timestamp::UNIX_EPOCH,
+            sent: 0,
+            credential: None,
+            rejected: None,
+            unanswered: false,
+            last: None,
+            notice: None,
+            state: State::Ready,
+        }
+    }
+
+    /// Ends the call at this moment at the latest, waits included.
+    pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
+        self.deadline = deadline.into();
+        self
+    }
+
+    /// The operation.
+    pub fn operation(&self) -> &O {
+        &self.operation
+    }
+
+    /// Takes a reply that is ours; gives another one back.
+    fn accept(&mut self, reply: Reply) -> Result<(), Reply> {
+        match (&self.state, reply.outcome) {
+            (State::InFlight { ticket, .. }, Outcome::Answer(answer)) if *ticket == reply.ticket => {
+                match answer {
+                    Ok(response) => self.answered(response),
+                    Err(error) => self.unanswered(error),
+                }
+                Ok(())
+            }
+            (State::Authorizing { ticket, .. }, Outcome::Credential(credential)) if *ticket == reply.ticket => {
+                match credential {
+                    Ok(header) => {
+                        self.credential = Some(header);
+                        self.state = State::Ready;
+                    }
+                    Err(error) => self.unauthorized(error),
+                }
+                Ok(())
+            }
+            (_, outcome) => Err(Reply { ticket: reply.ticket, outcome }),
+        }
+    }
+
+    fn answered(&mut self, response: http::Response<bytes::Bytes>) {
+        let status = response.status();
+        match self.operation.parse(response) {
+            Ok(output) => {
+                self.notice = Some(Notice::Answered { operation: O::INFO.name, status });
+                self.state = State::Succeeded(output);
+            }
+            Err(error)
+                if status == StatusCode::UNAUTHORIZED && self.credential.is_some() && self.rejected.is_none() =>
+            {
+                self.rejected = self.credential.take();
+                self.last = Some(error.into());
+                self.state = State::Ready;
+            }
+            Err(error) => {
+                if status != StatusCode::UNAUTHORIZED {
+                    self.rejected = None;
+                }
+                self.refused(error);
+            }
+        }
+    }
+
+    fn refused(&mut self, error: ServiceError) {
+        let effect = self.operation.effect();
+        let uncertain = error.applied() != Applied::No;
+        if effect == Effect::Once && uncertain {
+            return self.ambiguous(error.into());
+        }
+        if error.is_transient() {
+            self.unanswered |= uncertain;
+            let earliest = error.retry_after().map(|after| after.resolve(self.now));
+            return self.again(error.into(), earliest);
+        }
+        if effect == Effect::Fenced && (uncertain || self.unanswered) {
+            return self.ambiguous(error.into());
+        }
+        self.notice = Some(Notice::Answered { operation: O::INFO.name, status: error.status() });
+        self.state = State::Failed(error.into());
+    }
+
+    fn unanswered(&mut self, error: TransportError) {
+        let (kind, delivery) = (error.kind(), error.delivery());
+        if delivery == Delivery::Unknown {
+            self.unanswered = true;
+            if self.operation.effect() == Effect::Once {
+                return self.ambiguous(error.into());
+            }
+        }
+        match kind {
+            // The next answer would be as large, and the transport no other.
+            TransportErrorKind::TooLarge | TransportErrorKind::Unsupported => self.give_up(error.into()),
+            _ => self.again(error.into(), None),
+        }
+    }
+
+    fn unauthorized(&mut self, error: CredentialError) {
+        if error.is_transient() {
+            // It counts as an attempt, so that asking for credentials ends too.
+            self.sent = self.sent.saturating_add(1);
+            self.again(error.into(), None);
+        } else {
+            self.give_up(error.into());
+        }
+    }
+
+    /// Another attempt after a wait, if there is one left.
+    fn again(&mut self, error: FlowError, earliest: Option<Timestamp>) {
+        let retry = self.config.retry();
+        let too_late = earliest.is_some_and(|at| at.since(self.now) > retry.longest_retry_after);
+        if self.sent >= retry.attempts || too_late {
+            return self.give_up(error);
+        }
+        let wait = retry.wait(self.sent.max(1), &mut self.seed);
+        let at = (self.now + wait).max(earliest.unwrap_or_default());
+        self.notice = Some(Notice::Retrying { operation: O::INFO.name, cause: error.to_string(), at });
+        self.last = Some(error);
+        self.state = State::Waiting { until: at };
+    }
+
+    /// The end without an answer that says more.
+    fn give_up(&mut self, error: FlowError) {
+        if self.unanswered && self.operation.effect() != Effect::Safe {
+            self.ambiguous(error);
+        } else {
+            self.state = State::Failed(error);
+        }
+    }
+
+    fn ambiguous(&mut self, cause: FlowError) {
+        self.state = State::Failed(FlowError::Ambiguous(Ambiguity {
+            operation: O::INFO.name,
+            cause: Box::new(cause),
+            found: None,
+        }));
+    }
+
+    fn out_of_time(&mut self, at: Timestamp) {
+        self.unanswered |= matches!(self.state, State::InFlight { .. });
+        let last = self.last.take().map(Box::new);
+        self.give_up(FlowError::Deadline { at, waiting: O::INFO.name, last });
+    }
+
+    fn prepare(&mut self) -> Result<Exchange, BuildError> {
+        let cx = RequestContext::new(self.config.base()).with_attempt(self.sent);
+        let mut request = self.operation.request(cx)?;
+        for (name, value) in self.config.headers() {
+            request.headers_mut().append(name, value.clone());
+        }
+        if let Some(credential) = &self.credential {
+            request.headers_mut().insert(header::AUTHORIZATION, credential.clone());
+        }
+        Ok(Exchange {
+            ticket: Ticket::next(),
+            info: O::INFO,
+            request,
+            timeout: self.config.retry().timeout,
+            body_limit: self.config.body_limit(),
+            live: O::LIVE,
+            fresh: self.operation.effect() == Effect::Once,
+        })
+    }
+
+    fn next_step(&mut self) -> Step<O::Output> {
+        loop {
+            if let Some(notice) = self.notice.take() {
+                return Step::Notice(notice);
+            }
+            let open = !matches!(self.state, State::Succeeded(_) | State::Failed(_) | State::Finished);
+            if let Some(at) = self.deadline.filter(|at| open && *at <= self.now) {
+                self.out_of_time(at);
+            }
+            let by_deadline = |at: Timestamp| self.deadline.map_or(at, |deadline| at.min(deadline));
+            match &self.state {
+                State::Ready if self.config.exposes_credentials() => {
+                    let authority = self.config.base().authority().to_string();
+                    self.state = State::Failed(BuildError::Plaintext { authority }.into());
+                }
+                State::Ready if self.config.is_authorized() && self.credential.is_none() => {
+                    let ticket = Ticket::next();
+                    self.state = State::Authorizing { ticket, until: self.now + self.config.retry().timeout };
+                    return Step::Authorize(CredentialRequest {
+                        ticket,
+                        service: O::INFO.service,
+                        authority: self.config.base().authority().clone(),
+                        rejected: self.rejected.clone(),
+                    });
+                }
+                State::Ready => match self.prepare() {
+                    Ok(exchange) => {
+                        self.state = State::Prepared(Box::new(exchange));
+                        return Step::Notice(Notice::Sending { operation: O::INFO.name, attempt: self.sent });
+                    }
+                    Err(error) => self.give_up(error.into()),
+                },
+                State::Prepared(_) => {
+                    if let State::Prepared(mut exchange) = std::mem::replace(&mut self.state, State::Finished) {
+                        let until = by_deadline(self.now + exchange.timeout);
+                        exchange.timeout = until.since(self.now);
+                        self.sent = self.sent.saturating_add(1);
+                        self.state = State::InFlight { ticket: exchange.ticket, until };
+                        return Step::Send(*exchange);
+                    }
+                }
+                State::Authorizing { until, .. } if *until <= self.now => {
+                    self.unauthorized(CredentialError::transient("none was supplied in time"));
+                }
+                State::InFlight { until, .. } if *until <= self.now => {
+                    let message = format!("{}: no answer in time", O::INFO.name);
+                    self.unanswered(TransportError::new(TransportErrorKind::Timeout, Delivery::Unknown, message));
+                }
+                State::Waiting { until } if *until <= self.now => self.state = State::Ready,
+                State::Authorizing { until, .. } | State::InFlight { until, .. } => {
+                    return Step::InFlight { until: by_deadline(*until) };
+                }
+                State::Waiting { until } => return Step::WaitUntil(by_deadline(*until)),
+                State::Failed(error) => return Step::Done(Err(error.clone())),
+                State::Succeeded(_) | State::Finished => {
+                    return Step::Done(match std::mem::replace(&mut self.state, State::Finished) {
+                        State::Succeeded(output) => Ok(output),
+                        _ => Err(FlowError::Misuse(Misuse::PolledAfterDone)),
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl<O: Operation> Flow for Call<O> {
+    type Output = O::Output;
+
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<O::Output> {
+        self.now = self.now.max(now);
+        match reply.map_or(Ok(()), |reply| self.accept(reply)) {
+            Ok(()) => self.next_step(),
+            Err(stray) => Step::Stray(stray),
+        }
+    }
+}
+
+impl<O: Operation> std::fmt::Debug for Call<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = match self.state {
+            State::Ready => "ready",
+            State::Authorizing { .. } => "authorizing",
+            State::Prepared(_) => "prepared",
+            State::InFlight { .. } => "in flight",
+            State::Waiting { .. } => "waiting",
+            State::Succeeded(_) => "succeeded",
+            State::Failed(_) => "failed",
+            State::Finished => "finished",
+        };
+        f.debug_struct("Call")
+            .field("operation", &O::INFO.name)
+            .field("sent", &self.sent)
+            .field("state", &state)
+            .finish_non_exhaustive()
+    }
+}

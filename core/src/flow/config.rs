@@ -1,0 +1,139 @@
+//! [`Config`]: what all flows of one service have in common.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::Retry;
+use crate::operation::Service;
+use crate::url::Base;
+
+/// Where a service is and how to speak to it. Cheap to clone.
+///
+/// ```
+/// use pipewright::flow::{Config, Retry};
+/// use pipewright::flink::FlinkRest;
+///
+/// let config = Config::<FlinkRest>::new("https://proxy.example/flink".parse()?).with_retry(Retry::never());
+/// assert_eq!(config.base().prefix(), "/flink");
+/// # Ok::<(), pipewright::error::BuildError>(())
+/// ```
+pub struct Config<S> {
+    inner: Arc<Inner>,
+    service: PhantomData<fn() -> S>,
+}
+
+#[derive(Clone)]
+struct Inner {
+    base: Base,
+    headers: HeaderMap,
+    retry: Retry,
+    body_limit: u64,
+    authorized: bool,
+    plaintext_allowed: bool,
+}
+
+impl<S: Service> Config<S> {
+    /// The defaults: no credential, no extra headers, the default [`Retry`], bodies up to 64 MiB.
+    pub fn new(base: Base) -> Self {
+        let inner = Inner {
+            base,
+            headers: HeaderMap::new(),
+            retry: Retry::default(),
+            body_limit: 64 * 1024 * 1024,
+            authorized: false,
+            plaintext_allowed: false,
+        };
+        Self { inner: Arc::new(inner), service: PhantomData }
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.inner));
+        self
+    }
+
+    /// Headers for every request, such as those that a proxy in front of the service asks for. `Authorization`,
+    /// `Proxy-Authorization` and `Cookie` among them are treated as credentials.
+    pub fn with_headers(self, mut headers: HeaderMap) -> Self {
+        for name in CREDENTIAL_HEADERS {
+            if let http::header::Entry::Occupied(mut entry) = headers.entry(name) {
+                entry.iter_mut().for_each(|value| value.set_sensitive(true));
+            }
+        }
+        self.change(|inner| inner.headers = headers)
+    }
+
+    /// How patient to be.
+    pub fn with_retry(self, retry: Retry) -> Self {
+        self.change(|inner| inner.retry = retry)
+    }
+
+    /// The longest answer to take, in bytes.
+    pub fn with_body_limit(self, bytes: u64) -> Self {
+        self.change(|inner| inner.body_limit = bytes)
+    }
+
+    /// Flows ask for a credential before their first request.
+    pub fn with_credentials(self) -> Self {
+        self.change(|inner| inner.authorized = true)
+    }
+
+    /// Credentials may travel over plain `http` to other machines. They can be read on the way.
+    pub fn allow_plaintext_credentials(self) -> Self {
+        self.change(|inner| inner.plaintext_allowed = true)
+    }
+
+    /// Where the service is.
+    pub fn base(&self) -> &Base {
+        &self.inner.base
+    }
+
+    /// Headers for every request.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.inner.headers
+    }
+
+    /// How patient to be.
+    pub fn retry(&self) -> &Retry {
+        &self.inner.retry
+    }
+
+    /// The longest answer to take, in bytes.
+    pub fn body_limit(&self) -> u64 {
+        self.inner.body_limit
+    }
+
+    /// Whether flows ask for a credential.
+    pub fn is_authorized(&self) -> bool {
+        self.inner.authorized
+    }
+
+    /// Whether a request would show a credential to whoever listens.
+    pub(crate) fn exposes_credentials(&self) -> bool {
+        let carries =
+            self.inner.authorized || CREDENTIAL_HEADERS.iter().any(|name| self.inner.headers.contains_key(name));
+        carries && !self.inner.plaintext_allowed && self.inner.base.is_exposed()
+    }
+}
+
+const CREDENTIAL_HEADERS: [http::HeaderName; 3] =
+    [http::header::AUTHORIZATION, http::header::PROXY_AUTHORIZATION, http::header::COOKIE];
+
+impl<S> Clone for Config<S> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), service: PhantomData }
+    }
+}
+
+impl<S: Service> fmt::Debug for Config<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("service", &S::NAME)
+            .field("base", self.base())
+            .field("headers", self.headers())
+            .field("retry", self.retry())
+            .finish_non_exhaustive()
+    }
+}

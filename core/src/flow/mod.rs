@@ -1,0 +1,264 @@
+//! Flows: several exchanges over time, towards one goal, as state machines without I/O.
+//!
+//! A [`Flow`] has one method. Whoever drives it calls [`poll`](Flow::poll) and does what the [`Step`] says:
+//!
+//! ```text
+//!              ┌────────────────────────── poll(now, reply) ───────────────────────────┐
+//!              │                                                                        │
+//!   Send(exchange) ──▶ execute it, exchange.settle(result) ──▶ reply ───────────────────┤
+//!   Authorize(request) ▶ find a credential, request.settle(result) ─▶ reply ────────────┤
+//!   WaitUntil(at) ────▶ sleep ──▶ no reply ─────────────────────────────────────────────┤
+//!   InFlight{until} ──▶ an exchange is out: wait for its reply, or until then ──────────┤
+//!   Notice(notice) ───▶ show it, or save it ──▶ no reply ───────────────────────────────┤
+//!   Stray(reply) ─────▶ not this flow's reply: whoever it belongs to wants it ──────────┘
+//!   Done(result)       the end
+//! ```
+//!
+//! [`drive::run`](crate::drive::run) is that loop for blocking transports, [`drive::run_async`](crate::drive::run_async)
+//! for any executor; an event loop of one's own is a `match`. What holds for every flow:
+//!
+//! * At most one exchange is outstanding. Parallel work is several flows.
+//! * An exchange is settled by moving it, so that it cannot be answered twice; a reply of another flow, or one that
+//!   comes too late, is handed back as [`Step::Stray`] and changes nothing.
+//! * A request whose [`Effect`](crate::Effect) is `Once` is never sent again after an attempt whose outcome is unknown.
+//! * Polling more often than asked is harmless. A flow that failed gives the same error again.
+//! * Dropping a flow cancels it here; what the service has begun goes on there.
+//!
+//! Flows nest: a flow polls its child and passes on, with the crate's `ok!`, every step but the child's result.
+
+mod call;
+mod config;
+mod notice;
+mod retry;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::Authority;
+use http::{HeaderValue, Request, Response};
+
+pub use call::Call;
+pub use config::Config;
+pub use notice::{Notice, Saved};
+pub use retry::Retry;
+
+use crate::body::Body;
+use crate::error::{CredentialError, FlowError, TransportError};
+use crate::operation::{Info, Service};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Several exchanges over time, towards one goal.
+pub trait Flow {
+    /// What the flow is for.
+    type Output;
+
+    /// Goes as far as possible without I/O, and says what it wants next.
+    ///
+    /// `reply` is the settled exchange or credential request of an earlier step, if there is one now.
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<Self::Output>;
+}
+
+impl<F: Flow + ?Sized> Flow for &mut F {
+    type Output = F::Output;
+
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<Self::Output> {
+        (**self).poll(now, reply)
+    }
+}
+
+impl<F: Flow + ?Sized> Flow for Box<F> {
+    type Output = F::Output;
+
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<Self::Output> {
+        (**self).poll(now, reply)
+    }
+}
+
+/// What a flow is asked to reach, as data; [`start`](Goal::start) makes the flow.
+pub trait Goal {
+    /// Which service it speaks to.
+    type Service: Service;
+    /// What it comes to.
+    type Output;
+    /// The state machine.
+    type Flow: Flow<Output = Self::Output>;
+
+    /// Makes the flow. All its ids and its jitter come from the seed.
+    fn start(self, config: &Config<Self::Service>, seed: Seed) -> Self::Flow;
+}
+
+/// What a flow wants next.
+#[derive(Debug)]
+#[must_use = "a dropped step is an exchange that never happens"]
+pub enum Step<T> {
+    /// Execute this exchange and bring the reply.
+    Send(Exchange),
+    /// Find a credential and bring the reply.
+    Authorize(CredentialRequest),
+    /// Poll again at this moment, without a reply.
+    WaitUntil(Timestamp),
+    /// Something is outstanding: poll with its reply, or without one at this moment.
+    InFlight {
+        /// When the flow will stop waiting for it.
+        until: Timestamp,
+    },
+    /// Progress to show, or a state to save before going on. Poll again at once.
+    Notice(Notice),
+    /// This reply is not what the flow waits for. Nothing changed; poll again at once.
+    Stray(Reply),
+    /// The end.
+    Done(Result<T, FlowError>),
+}
+
+/// Passes every step of a child on to the parent's caller, and evaluates to the child's result.
+///
+/// The `std::task::ready!` of steps.
+macro_rules! ok {
+    ($step:expr) => {
+        match $step {
+            $crate::flow::Step::Done(result) => result,
+            $crate::flow::Step::Send(exchange) => return $crate::flow::Step::Send(exchange),
+            $crate::flow::Step::Authorize(request) => return $crate::flow::Step::Authorize(request),
+            $crate::flow::Step::WaitUntil(at) => return $crate::flow::Step::WaitUntil(at),
+            $crate::flow::Step::InFlight { until } => return $crate::flow::Step::InFlight { until },
+            $crate::flow::Step::Notice(notice) => return $crate::flow::Step::Notice(notice),
+            $crate::flow::Step::Stray(reply) => return $crate::flow::Step::Stray(reply),
+        }
+    };
+}
+#[allow(unused_imports, reason = "without a service nothing nests")]
+pub(crate) use ok;
+
+/// Tells exchanges apart, across all flows of the process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ticket(u64);
+
+impl Ticket {
+    fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A request on its way. Settle it with what came of it; dropping it counts as no answer.
+#[must_use = "an exchange that is not executed and settled leaves its flow waiting for the timeout"]
+pub struct Exchange {
+    ticket: Ticket,
+    info: &'static Info,
+    request: Request<Body>,
+    timeout: Duration,
+    body_limit: u64,
+    live: bool,
+    fresh: bool,
+}
+
+impl Exchange {
+    /// The request, complete with its credential.
+    pub fn request(&self) -> &Request<Body> {
+        &self.request
+    }
+
+    /// The operation's row in its table.
+    pub fn info(&self) -> &'static Info {
+        self.info
+    }
+
+    /// How long the flow will wait for the answer. Of a live exchange: for its head.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The longest body that the flow takes, in bytes. Of a live exchange: of a refusal.
+    pub fn body_limit(&self) -> u64 {
+        self.body_limit
+    }
+
+    /// Whether a successful answer is a stream, to be handed over unread.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Whether the request should go over a new connection: on a kept-alive one that the server closes just then,
+    /// nobody could say whether it arrived.
+    pub fn wants_fresh_connection(&self) -> bool {
+        self.fresh
+    }
+
+    /// The end of the exchange: the answer, or why there is none. Of a live exchange: the head with an empty body,
+    /// or the refusal with its body.
+    pub fn settle(self, result: Result<Response<Bytes>, TransportError>) -> Reply {
+        Reply { ticket: self.ticket, outcome: Outcome::Answer(result) }
+    }
+}
+
+/// Names the exchange; no header is shown that might be a credential.
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("operation", &self.info.name)
+            .field("method", self.request.method())
+            .field("uri", self.request.uri())
+            .field("body", self.request.body())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A flow asks for a credential.
+#[derive(Debug)]
+#[must_use = "without a credential the flow waits for its deadline"]
+pub struct CredentialRequest {
+    ticket: Ticket,
+    service: &'static str,
+    authority: Authority,
+    rejected: Option<HeaderValue>,
+}
+
+impl CredentialRequest {
+    /// The service's name, as in [`Info::service`].
+    pub fn service(&self) -> &'static str {
+        self.service
+    }
+
+    /// Host and port that the credential will be sent to.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The credential that the service has just refused with 401, if that is why. Another one is wanted.
+    pub fn rejected(&self) -> Option<&HeaderValue> {
+        self.rejected.as_ref()
+    }
+
+    /// The value of the `Authorization` header, or why there is none. It is marked as sensitive.
+    pub fn settle(self, result: Result<HeaderValue, CredentialError>) -> Reply {
+        let result = result.map(|mut header| {
+            header.set_sensitive(true);
+            header
+        });
+        Reply { ticket: self.ticket, outcome: Outcome::Credential(result) }
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// A settled exchange or credential request, for the flow it came from.
+#[derive(Debug)]
+#[must_use = "the flow waits for this reply"]
+pub struct Reply {
+    ticket: Ticket,
+    outcome: Outcome,
+}
+
+#[derive(Debug)]
+enum Outcome {
+    Answer(Result<Response<Bytes>, TransportError>),
+    Credential(Result<HeaderValue, CredentialError>),
+}

@@ -1,0 +1,108 @@
+//! [`Notice`]: what a flow says on its way.
+
+use std::fmt;
+
+use http::StatusCode;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{FlowError, Misuse};
+use crate::table::records;
+use crate::time::Timestamp;
+
+/// What a flow says on its way: for progress bars, logs, and for resuming after a crash.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A request is about to be sent.
+    Sending {
+        /// The vendor's name of the operation.
+        operation: &'static str,
+        /// How many attempts came before.
+        attempt: u32,
+    },
+    /// An answer came.
+    Answered {
+        /// The vendor's name of the operation.
+        operation: &'static str,
+        /// The answer's status.
+        status: StatusCode,
+    },
+    /// An attempt failed, and there will be another one.
+    Retrying {
+        /// The vendor's name of the operation.
+        operation: &'static str,
+        /// What the attempt ran into.
+        cause: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// The flow enters another phase.
+    Phase {
+        /// The flow, as in `UpgradeJob`.
+        flow: &'static str,
+        /// What it does now, in words.
+        phase: &'static str,
+    },
+    /// The flow saw something that is worth showing, such as the state of a job.
+    Observed {
+        /// What was looked at, as in `job 4c7e…`.
+        what: String,
+        /// What it is like.
+        state: String,
+    },
+    /// A state to keep **before polling again**, if the flow is to be resumed after a crash.
+    Save(Saved),
+}
+
+records! {
+    /// The state of a flow between two exchanges, small and serialisable.
+    ///
+    /// What is in it is the flow's own affair; the flow's `resume` reads it.
+    ///
+    /// ```
+    /// use pipewright::flow::Saved;
+    /// let text = r#"{"flow":"TakeSavepoint","state":"{}"}"#;
+    /// let saved: Saved = serde_json::from_str(text)?;
+    /// assert_eq!(saved.flow, "TakeSavepoint");
+    /// assert_eq!(serde_json::to_string(&saved)?, text);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub struct Saved {
+        /// The flow that can go on from it.
+        pub flow: String = "flow",
+        /// JSON, as text.
+        pub state: String = "state",
+    }
+}
+
+impl Saved {
+    #[allow(dead_code, reason = "without a service nothing is saved")]
+    pub(crate) fn new<T: Serialize>(flow: &'static str, state: &T) -> Self {
+        // The states of this crate are plain records, which serialise without a failure.
+        Self { flow: flow.to_owned(), state: serde_json::to_string(state).unwrap_or_default() }
+    }
+
+    #[allow(dead_code, reason = "without a service nothing is saved")]
+    pub(crate) fn read<T: DeserializeOwned>(&self, flow: &'static str) -> Result<T, FlowError> {
+        let wrong = FlowError::Misuse(Misuse::WrongState);
+        if self.flow != flow { Err(wrong) } else { crate::json::read(self.state.as_bytes()).map_err(|_| wrong) }
+    }
+}
+
+/// One line, for logs.
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sending { operation, attempt: 0 } => write!(f, "sending {operation}"),
+            Self::Sending { operation, attempt } => {
+                write!(f, "sending {operation}, attempt {}", attempt.saturating_add(1))
+            }
+            Self::Answered { operation, status } => write!(f, "{operation} answered {}", status.as_u16()),
+            Self::Retrying { operation, cause, at } => write!(f, "{operation} again at {at}: {cause}"),
+            Self::Phase { flow, phase } => write!(f, "{flow}: {phase}"),
+            Self::Observed { what, state } => write!(f, "{what}: {state}"),
+            Self::Save(saved) => write!(f, "{}: state to save", saved.flow),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! When to try again.
+
+use std::time::Duration;
+
+use crate::seed::Seed;
+
+/// How patient a [`Call`](super::Call) is.
+///
+/// Waits are exponential with full jitter and capped: before attempt *n* (counted from 1) a random time up to
+/// `min(cap, base · 2ⁿ⁻¹)` ([Brooker 2015](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)).
+/// A `Retry-After` of the service is waited for instead when it is longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// How often a request is sent at the most. 20 by default, which with the other defaults is about 40 seconds.
+    pub attempts: u32,
+    /// The longest first wait. 50 ms by default.
+    pub base: Duration,
+    /// The longest wait of all. 5 s by default.
+    pub cap: Duration,
+    /// How long to wait for one answer. 30 s by default.
+    pub timeout: Duration,
+    /// A `Retry-After` that is longer than this ends the call with the service's error. 5 min by default.
+    pub longest_retry_after: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 20,
+            base: Duration::from_millis(50),
+            cap: Duration::from_secs(5),
+            timeout: Duration::from_secs(30),
+            longest_retry_after: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Retry {
+    /// One attempt, no more.
+    pub fn never() -> Self {
+        Self { attempts: 1, ..Self::default() }
+    }
+
+    /// The longest wait after `failed` attempts (at least 1).
+    pub fn longest_wait(&self, failed: u32) -> Duration {
+        let factor = 1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.base.saturating_mul(factor).min(self.cap)
+    }
+
+    /// A wait after `failed` attempts, drawn from the seed.
+    pub fn wait(&self, failed: u32, seed: &mut Seed) -> Duration {
+        let longest = u64::try_from(self.longest_wait(failed).as_micros()).unwrap_or(u64::MAX);
+        Duration::from_micros(seed.below(longest.saturating_add(1)))
+    }
+}

@@ -1,0 +1,109 @@
+//! Pipewright: Feldera, Apache Flink and Snowpipe Streaming, spoken without doing any I/O.
+//!
+//! This crate builds `http::Request`s, parses `http::Response`s and holds the state machines in between. Somebody else
+//! moves the bytes, reads the clock and sleeps: the blocking transport `pipewright-ureq`, the simulators of
+//! `pipewright-mock`, or a program's own runtime. The same flow runs in a plain thread, in any event loop, in ten
+//! thousand copies on one thread, and under a virtual clock in a property test.
+//!
+//! ```text
+//!   your program            this crate                                      whoever moves bytes
+//!  ┌────────────┐   ┌─────────────────────────────────────┐   ┌──────────────────────────────────────┐
+//!  │ goal ──────┼──▶│ Flow: phases, waits, ambiguity      │   │                                      │
+//!  │            │   │   └ Call: attempts, credential,     │   │  Transport: one exchange             │
+//!  │ notices ◀──┼───│     │     deadline                  │──▶│  Clock: the time, sleeping           │
+//!  │            │   │     └ Operation: one request,       │   │  Entropy: bits for ids and jitter    │
+//!  │ result ◀───┼───│                  one answer         │◀──│  Credentials: Authorization headers  │
+//!  └────────────┘   └─────────────────────────────────────┘   └──────────────────────────────────────┘
+//! ```
+//!
+//! | where | what |
+//! |---|---|
+//! | [`flink`] | Apache Flink: operations, answers, flows |
+//! | [`operation`] | [`Operation`]: one exchange as data; [`Effect`]: what sending it twice does |
+//! | [`flow`] | [`Flow`](flow::Flow), [`Step`](flow::Step), [`Call`](flow::Call): several exchanges towards one goal |
+//! | [`drive`] | the loops that run a flow, and what they need: [`Transport`](drive::Transport), [`Clock`](drive::Clock), … |
+//! | [`decode`] | bytes in, items out, for answers without an end |
+//! | [`error`] | the five error types and how they nest |
+//! | [`url`] | base addresses and path templates |
+//!
+//! One conversation, with answers given by hand instead of by a cluster: what a job is doing.
+//!
+//! ```
+//! use pipewright::flink::{AwaitJob, FlinkRest, JobId, JobState};
+//! use pipewright::flow::{Config, Flow, Goal, Step};
+//! use pipewright::{Seed, Timestamp};
+//!
+//! let config = Config::<FlinkRest>::new("http://127.0.0.1:8081".parse()?);
+//! let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
+//! let mut flow = AwaitJob::running(job).start(&config, Seed::new(42));
+//!
+//! // A clock of our own: waiting is setting it forward.
+//! let mut now = Timestamp::from_millis(1_700_000_000_000);
+//! let mut answers = [r#"{"status":"INITIALIZING"}"#, r#"{"status":"CREATED"}"#, r#"{"status":"RUNNING"}"#].into_iter();
+//! let mut reply = None;
+//! let job = loop {
+//!     match flow.poll(now, reply.take()) {
+//!         Step::Send(exchange) => {
+//!             assert_eq!(exchange.request().method(), "GET");
+//!             let body = answers.next().expect("three questions");
+//!             reply = Some(exchange.settle(Ok(http::Response::new(body.into()))));
+//!         }
+//!         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
+//!         Step::Notice(notice) => println!("{notice}"),
+//!         Step::Authorize(_) | Step::Stray(_) => unreachable!("no credentials, no other flow"),
+//!         Step::Done(result) => break result?,
+//!     }
+//! };
+//! assert_eq!(job.state, JobState::Running);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where this departs from what one might expect
+//!
+//! * Records and open enums are declared by tables of our own and not with `serde_derive`, because a `null`, an absent
+//!   list and `"NaN"` mean in these APIs what no attribute says, and because the core then builds without `syn`.
+//! * A goal ([`flow::Goal`]) is plain data and is not the flow: so it can be built without an address, logged, cloned, and
+//!   started by a [`drive::Handle`], which supplies address, seed and clock.
+//! * [`Seed`] is 128 bits, because job ids and trigger ids are drawn from it.
+
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+pub mod body;
+pub mod decode;
+pub mod drive;
+pub mod error;
+#[cfg(feature = "flink")]
+pub mod flink;
+pub mod flow;
+mod json;
+pub mod operation;
+mod secret;
+mod seed;
+#[cfg_attr(not(feature = "flink"), allow(unused_macros, unused_imports, dead_code))]
+mod table;
+mod time;
+pub mod url;
+
+#[doc(no_inline)]
+pub use body::{Body, Segment, Source};
+#[doc(no_inline)]
+pub use operation::{Effect, Operation};
+pub use secret::Secret;
+pub use seed::Seed;
+pub use time::Timestamp;
+#[doc(no_inline)]
+pub use url::Base;
+
+/// Every operation that this build knows, service by service, as rows of the tables they are declared in.
+///
+/// ```
+/// let stop = pipewright::operations().find(|info| info.name == "triggerStopWithSavepoint").expect("Flink is on");
+/// assert_eq!(stop.path, "/jobs/{jobid}/stop");
+/// ```
+pub fn operations() -> impl Iterator<Item = &'static operation::Info> {
+    #[cfg(feature = "flink")]
+    let rows = flink::operations();
+    #[cfg(not(feature = "flink"))]
+    let rows = std::iter::empty();
+    rows
+}

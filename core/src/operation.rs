@@ -1,0 +1,201 @@
+//! [`Operation`]: one HTTP exchange, as data.
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+
+use crate::body::Body;
+use crate::error::{BuildError, ServiceError};
+use crate::json::{self, JsonError};
+use crate::url::Base;
+
+/// One HTTP exchange with a service, as data: how to ask and how to read the answer.
+///
+/// Operations are plain structs. They can be used without anything else of this crate: build the request, send
+/// it by whatever means, parse the answer. [`Call`](crate::flow::Call) adds credentials, retries and deadlines.
+///
+/// ```
+/// use pipewright::{Base, Operation, operation::RequestContext};
+/// use pipewright::flink::{GetJobStatus, JobId, JobState};
+///
+/// let base: Base = "http://127.0.0.1:8081".parse()?;
+/// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
+/// let operation = GetJobStatus::new(job);
+///
+/// let request = operation.request(RequestContext::new(&base))?;
+/// assert_eq!(request.uri().path(), "/v1/jobs/4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f/status");
+///
+/// let answer = http::Response::new(r#"{"status":"RUNNING"}"#.into());
+/// assert_eq!(operation.parse(answer)?.status, JobState::Running);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Operation {
+    /// What the answer says.
+    type Output;
+    /// Whose operation it is.
+    type Service: Service;
+    /// Its row in the service's table.
+    const INFO: &'static Info;
+    /// Whether the answer is a stream, and `Output` its [`Decoder`](crate::decode::Decoder).
+    const LIVE: bool = false;
+
+    /// What sending this value twice does.
+    fn effect(&self) -> Effect {
+        Self::INFO.effect
+    }
+
+    /// The request, complete but for the credential.
+    ///
+    /// # Errors
+    /// When a value of the operation cannot stand where it has to.
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError>;
+
+    /// Reads the complete answer. Of a [`LIVE`](Self::LIVE) operation: its head, and the body of a refusal.
+    ///
+    /// # Errors
+    /// When the service refused, or the answer cannot be read.
+    fn parse(&self, response: Response<Bytes>) -> Result<Self::Output, ServiceError>;
+}
+
+/// What sending a request twice does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Nothing: it only reads.
+    Safe,
+    /// The same as sending it once.
+    Idempotent,
+    /// The same as sending it once, by a token that the server checks; but a refusal after an unanswered attempt
+    /// may mean that the first one was carried out.
+    Fenced,
+    /// It happens twice. Never sent again after an attempt whose outcome is unknown.
+    Once,
+}
+
+/// An operation's row in its service's table; [`operations`](crate::operations) lists them all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// The service, as in `flink`.
+    pub service: &'static str,
+    /// The vendor's name of the operation.
+    pub name: &'static str,
+    /// The method.
+    pub method: Method,
+    /// The path template, with `{name}` for each parameter.
+    pub path: &'static str,
+    /// What sending it twice does; where that varies, without the optional parameter that makes it harmless.
+    pub effect: Effect,
+    /// Whether the effect depends on the values.
+    pub effect_varies: bool,
+}
+
+/// What a request needs besides the operation: the base address and the number of the attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestContext<'a> {
+    base: &'a Base,
+    attempt: u32,
+}
+
+impl<'a> RequestContext<'a> {
+    /// The first attempt at a base address.
+    pub fn new(base: &'a Base) -> Self {
+        Self { base, attempt: 0 }
+    }
+
+    /// Another attempt, counted from 0.
+    pub fn with_attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// Where the service is.
+    pub fn base(&self) -> &'a Base {
+        self.base
+    }
+
+    /// How many attempts came before.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+}
+
+/// What the operations of one service have in common. Implemented by a marker type for each service.
+pub trait Service: 'static {
+    /// As in [`Info::service`].
+    const NAME: &'static str;
+    /// Stands between the base address and each template.
+    const PREFIX: &'static str = "";
+    /// The longest request line that the service reads.
+    const MAX_REQUEST_LINE: usize = 8000;
+    /// Whether the servers percent-decode path segments twice.
+    const DECODES_TWICE: bool = false;
+
+    /// Reads an answer whose status is no success.
+    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError;
+}
+
+/// A type that can be the answer of an operation. Records are; see their table.
+pub trait Answer: Sized {
+    /// Reads the body of a success.
+    ///
+    /// # Errors
+    /// When it is not what the operation answers.
+    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError>;
+}
+
+/// Sorts an answer by its status and reads it. What the table's operations do.
+pub(crate) fn parse<S: Service, T: Answer>(info: &'static Info, response: &Response<Bytes>) -> Result<T, ServiceError> {
+    if response.status().is_success() { T::read(info, response) } else { Err(S::refusal(info, response)) }
+}
+
+/// Reads a JSON body; a body said to be of another type is refused, one without a type is tried.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
+    info: &'static Info,
+    response: &Response<Bytes>,
+) -> Result<T, ServiceError> {
+    let kind = crate::error::content_type(response);
+    if let Some(kind) = kind.filter(|kind| !is_json(kind)) {
+        let problem = format!("expected application/json, got {kind}");
+        return Err(ServiceError::unreadable(info, response, &problem));
+    }
+    if response.body().is_empty() {
+        return Err(ServiceError::unreadable(info, response, "the body is empty"));
+    }
+    json::read(response.body()).map_err(|error| {
+        // What is whole and still of another shape will be so next time.
+        let transient = matches!(error, JsonError::Malformed(_) | JsonError::NotUtf8 { .. });
+        ServiceError::unreadable(info, response, &error.to_string()).with_transient(transient)
+    })
+}
+
+/// `application/json` and what is built on it ([RFC 6839 §3.1](https://www.rfc-editor.org/rfc/rfc6839#section-3.1)).
+fn is_json(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("application/json")
+        || kind.rsplit_once('+').is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json"))
+}
+
+/// Whether a template has just these parameters, in this order. Checked while compiling.
+pub(crate) const fn template_matches(template: &str, parameters: &[&str]) -> bool {
+    let template = template.as_bytes();
+    let (mut at, mut parameter) = (0, 0);
+    while at < template.len() {
+        if template[at] == b'{' {
+            if parameter == parameters.len() {
+                return false;
+            }
+            let name = parameters[parameter].as_bytes();
+            let mut byte = 0;
+            while byte < name.len() {
+                if at + 1 + byte >= template.len() || template[at + 1 + byte] != name[byte] {
+                    return false;
+                }
+                byte += 1;
+            }
+            at += 1 + name.len();
+            if at >= template.len() || template[at] != b'}' {
+                return false;
+            }
+            parameter += 1;
+        }
+        at += 1;
+    }
+    parameter == parameters.len()
+}

@@ -1,0 +1,64 @@
+//! [`Secret`]: text that is never printed.
+
+use std::fmt;
+
+use http::HeaderValue;
+
+use crate::error::CredentialError;
+
+/// A password, token or key. `Debug` never shows it, and there is no `Display` and no serialisation.
+///
+/// ```
+/// use pipewright::Secret;
+/// let token = Secret::new("s3cr3t");
+/// assert_eq!(format!("{token:?}"), "Secret(…)");
+/// assert_eq!(token.expose(), "s3cr3t");
+/// ```
+#[derive(Clone)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(secret: impl Into<Box<str>>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The text itself. Whoever calls this answers for where it goes.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The value of an `Authorization` header with this as its bearer token
+    /// ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)), marked as sensitive.
+    ///
+    /// # Errors
+    /// When the text holds a byte that no header value may hold, such as a line break.
+    pub fn bearer(&self) -> Result<HeaderValue, CredentialError> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0)).map_err(|_| {
+            CredentialError::permanent(
+                "the token holds a character that no HTTP header may hold; is there a line break at its end?",
+            )
+        })?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bearer_header_is_sensitive_and_not_printed() {
+        let header = Secret::new("s3cr3t").bearer().expect("plain text");
+        assert!(header.is_sensitive());
+        assert!(!format!("{header:?}").contains("s3cr3t"));
+        assert!(!format!("{:?}", Secret::new("s3cr3t\n").bearer()).contains("s3cr3t"));
+    }
+}

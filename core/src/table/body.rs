@@ -1,0 +1,39 @@
+//! Request bodies of named fields.
+
+use serde::Serialize;
+
+use crate::body::Body;
+use crate::error::BuildError;
+use crate::operation::Info;
+
+/// A JSON object under construction, without the fields that were not given.
+#[derive(Debug, Default)]
+pub(crate) struct JsonBody {
+    buffer: Vec<u8>,
+}
+
+impl JsonBody {
+    pub(crate) fn field<T: Serialize + ?Sized>(
+        &mut self,
+        info: &Info,
+        key: &'static str,
+        value: &T,
+    ) -> Result<(), BuildError> {
+        self.buffer.push(if self.buffer.is_empty() { b'{' } else { b',' });
+        serde_json::to_writer(&mut self.buffer, key)
+            .and_then(|()| {
+                self.buffer.push(b':');
+                serde_json::to_writer(&mut self.buffer, value)
+            })
+            .map_err(|error| BuildError::value(info.name, key, &error.to_string(), "it cannot be written as JSON"))
+    }
+
+    /// Nothing, when no field was given.
+    pub(crate) fn finish(mut self) -> Option<Body> {
+        if self.buffer.is_empty() {
+            return None;
+        }
+        self.buffer.push(b'}');
+        Some(Body::from(self.buffer))
+    }
+}

@@ -1,0 +1,206 @@
+//! How a field of a record is read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Error, SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// A type that can be a field of a record. Implemented for the plain types, for lists, maps and options of
+/// fields, and by the tables for all that they declare.
+///
+/// It differs from serde's own traits in what absent, `null` and not-a-number mean.
+pub(crate) trait Field: Sized {
+    /// Reads the value.
+    ///
+    /// # Errors
+    /// When it is of another type.
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+
+    /// Writes it as it would be read.
+    ///
+    /// # Errors
+    /// The serializer's.
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
+
+    /// What an absent field means; `None` when that is an error.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+/// For types that read themselves, and must be there.
+macro_rules! plain_fields {
+    ($($type:ty),*) => {$(
+        impl Field for $type {
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::deserialize(deserializer)
+            }
+
+            fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.serialize(serializer)
+            }
+        }
+    )*};
+}
+
+plain_fields!(String, bool, i32, i64, u32, u64, Box<RawValue>);
+
+/// A number, or one of the texts that Java writes for the numbers that JSON does not have.
+impl Field for f64 {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+
+        impl Visitor<'_> for Number {
+            type Value = f64;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, \"NaN\", \"Infinity\" or \"-Infinity\"")
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<f64, E> {
+                Ok(number)
+            }
+
+            #[allow(
+                clippy::cast_precision_loss,
+                reason = "the field is a floating-point number, however it was written"
+            )]
+            fn visit_i64<E: Error>(self, number: i64) -> Result<f64, E> {
+                Ok(number as f64)
+            }
+
+            #[allow(
+                clippy::cast_precision_loss,
+                reason = "the field is a floating-point number, however it was written"
+            )]
+            fn visit_u64<E: Error>(self, number: u64) -> Result<f64, E> {
+                Ok(number as f64)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<f64, E> {
+                match text {
+                    "NaN" => Ok(f64::NAN),
+                    "Infinity" => Ok(f64::INFINITY),
+                    "-Infinity" => Ok(f64::NEG_INFINITY),
+                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Number)
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            number if number.is_nan() => serializer.serialize_str("NaN"),
+            f64::INFINITY => serializer.serialize_str("Infinity"),
+            f64::NEG_INFINITY => serializer.serialize_str("-Infinity"),
+            number => serializer.serialize_f64(number),
+        }
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::<Value<T>>::deserialize(deserializer).map(|value| value.map(|Value(value)| value))
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Some(value) => serializer.serialize_some(&Written(value)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl<T: Field> Field for Box<T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::read(deserializer).map(Box::new)
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        T::write(self, serializer)
+    }
+
+    fn absent() -> Option<Self> {
+        T::absent().map(Box::new)
+    }
+}
+
+impl<T: Field> Field for Vec<T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::<List<T>>::deserialize(deserializer).map(|list| list.map(|List(list)| list).unwrap_or_default())
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(Written))
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self::new())
+    }
+}
+
+impl<K: DeserializeOwned + Serialize + Ord, T: Field> Field for BTreeMap<K, T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = Option::<BTreeMap<K, Value<T>>>::deserialize(deserializer)?.unwrap_or_default();
+        Ok(map.into_iter().map(|(key, Value(value))| (key, value)).collect())
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter().map(|(key, value)| (key, Written(value))))
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self::new())
+    }
+}
+
+/// Gives a field the trait that serde's own containers ask for.
+pub(crate) struct Value<T>(pub(crate) T);
+
+impl<'de, T: Field> Deserialize<'de> for Value<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::read(deserializer).map(Self)
+    }
+}
+
+/// The same for writing.
+pub(crate) struct Written<'a, T>(pub(crate) &'a T);
+
+impl<T: Field> Serialize for Written<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.write(serializer)
+    }
+}
+
+struct List<T>(Vec<T>);
+
+impl<'de, T: Field> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items<T>(Vec<T>);
+
+        impl<'de, T: Field> Visitor<'de> for Items<T> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<Vec<T>, A::Error> {
+                while let Some(Value(item)) = items.next_element()? {
+                    self.0.push(item);
+                }
+                Ok(self.0)
+            }
+        }
+
+        deserializer.deserialize_seq(Items(Vec::new())).map(List)
+    }
+}

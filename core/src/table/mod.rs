@@ -1,0 +1,24 @@
+//! The tables: operations, records and open enums, one row each, as in the APIs' own descriptions.
+//!
+//! This is the one macro family of the crate. Declaring about two hundred operations and as many answer types by
+//! hand would bury what differs between them, and `serde_derive` reads services' answers less well than we need:
+//! in a record a `null` is the same as an absent field, lists and maps may be absent, numbers may come as
+//! `"NaN"`, and a field may have had another name in an older release. It would also add five crates.
+//!
+//! * [`operations!`](operations.rs): a struct per operation, with `new` for what is required and a setter for
+//!   each option, its [`Operation`](crate::Operation) and its row of [`operations()`](crate::operations).
+//! * [`records!`](records.rs): a struct per JSON object, read tolerantly and written back under the same names.
+//! * [`words!`](words.rs): an enum per set of strings, with `Unknown` for those of the next release.
+
+mod body;
+mod field;
+mod operations;
+mod records;
+mod words;
+
+pub(crate) use body::JsonBody;
+pub(crate) use field::Field;
+pub(crate) use field::{Value, Written};
+pub(crate) use operations::operations;
+pub(crate) use records::records;
+pub(crate) use words::words;

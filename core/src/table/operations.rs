@@ -1,0 +1,142 @@
+//! Operations.
+
+/// Declares operations as rows of a service's table.
+///
+/// ```text
+/// operations! { FlinkRest;
+///     /// What the service does, what it answers, which errors to expect; a link to the vendor's page.
+///     Once POST "/jobs/{jobid}/stop" StopJob "triggerStopWithSavepoint" -> Trigger {
+///         effect |op| if op.trigger_id.is_some() { Idempotent } else { Once };
+///         path { jobid: JobId }
+///         json? {
+///             /// What this option does.
+///             drain: bool = "drain",
+///         }
+///     }
+/// }
+/// ```
+///
+/// A row is: effect, method, path template, the struct's name, the vendor's name of the operation, and the type of
+/// the answer. Then, each of them optional and in this order:
+///
+/// * `effect |op| expression;` when the effect depends on the values;
+/// * `path { name: Type, … }`: the parameters of the template, in its order, or it does not compile;
+/// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`;
+/// * `query? { … }` and `json? { … }`: options, with a setter each. A body without a field is not sent.
+macro_rules! operations {
+    ($service:ident; $(
+        $(#[$meta:meta])*
+        $effect:ident $method:ident $path:literal $name:ident $vendor:literal -> $output:ty {
+            $( effect |$op:ident| $rule:expr; )?
+            $( path { $( $(#[$path_meta:meta])* $segment:ident : $segment_type:ty ),* $(,)? } )?
+            $( query { $( $(#[$query_meta:meta])* $query:ident : $query_type:ty = $query_key:literal ),* $(,)? } )?
+            $( query ? { $( $(#[$oquery_meta:meta])* $oquery:ident : $oquery_type:ty = $oquery_key:literal ),* $(,)? } )?
+            $( json { $( $(#[$json_meta:meta])* $json:ident : $json_type:ty = $json_key:literal ),* $(,)? } )?
+            $( json ? { $( $(#[$ojson_meta:meta])* $ojson:ident : $ojson_type:ty = $ojson_key:literal ),* $(,)? } )?
+        }
+    )*) => {
+        /// The rows of this table.
+        pub(crate) const OPERATIONS: &[&$crate::operation::Info] = &[
+            $( <$name as $crate::operation::Operation>::INFO ),*
+        ];
+
+        $(
+            $(#[$meta])*
+            #[derive(Clone, Debug, PartialEq)]
+            #[non_exhaustive]
+            pub struct $name {
+                $($( $(#[$path_meta])* #[doc = concat!("The `", stringify!($segment), "` of the path.")] pub $segment: $segment_type, )*)?
+                $($( $(#[$query_meta])* pub $query: $query_type, )*)?
+                $($( $(#[$json_meta])* pub $json: $json_type, )*)?
+                $($( $(#[$oquery_meta])* pub $oquery: Option<$oquery_type>, )*)?
+                $($( $(#[$ojson_meta])* pub $ojson: Option<$ojson_type>, )*)?
+            }
+
+            #[allow(clippy::new_without_default, reason = "an operation without parameters is not the default of anything")]
+            impl $name {
+                /// The operation with what it cannot do without.
+                pub fn new(
+                    $($( $segment: impl Into<$segment_type>, )*)?
+                    $($( $query: impl Into<$query_type>, )*)?
+                    $($( $json: impl Into<$json_type>, )*)?
+                ) -> Self {
+                    Self {
+                        $($( $segment: $segment.into(), )*)?
+                        $($( $query: $query.into(), )*)?
+                        $($( $json: $json.into(), )*)?
+                        $($( $oquery: None, )*)?
+                        $($( $ojson: None, )*)?
+                    }
+                }
+
+                $($(
+                    $(#[$oquery_meta])*
+                    pub fn $oquery(mut self, $oquery: impl Into<$oquery_type>) -> Self {
+                        self.$oquery = Some($oquery.into());
+                        self
+                    }
+                )*)?
+                $($(
+                    $(#[$ojson_meta])*
+                    pub fn $ojson(mut self, $ojson: impl Into<$ojson_type>) -> Self {
+                        self.$ojson = Some($ojson.into());
+                        self
+                    }
+                )*)?
+            }
+
+            const _: () = assert!(
+                $crate::operation::template_matches($path, &[$($( stringify!($segment) ),*)?]),
+                "the path template does not have just these parameters in this order"
+            );
+
+            impl $crate::operation::Operation for $name {
+                type Output = $output;
+                type Service = $service;
+
+                const INFO: &'static $crate::operation::Info = &$crate::operation::Info {
+                    service: <$service as $crate::operation::Service>::NAME,
+                    name: $vendor,
+                    method: ::http::Method::$method,
+                    path: $path,
+                    effect: $crate::operation::Effect::$effect,
+                    effect_varies: false $(|| { let _ = stringify!($op); true })?,
+                };
+
+                $(
+                    fn effect(&self) -> $crate::operation::Effect {
+                        #[allow(unused_imports, reason = "a rule need not name all of them")]
+                        use $crate::operation::Effect::{Fenced, Idempotent, Once, Safe};
+                        let $op = self;
+                        $rule
+                    }
+                )?
+
+                fn request(
+                    &self,
+                    cx: $crate::operation::RequestContext<'_>,
+                ) -> ::std::result::Result<::http::Request<$crate::body::Body>, $crate::error::BuildError> {
+                    #[allow(unused_mut, reason = "an operation may have no parameters")]
+                    let mut target = $crate::url::Target::new::<$service>(Self::INFO, cx);
+                    $($( target.segment(stringify!($segment), &self.$segment)?; )*)?
+                    $($( target.query($query_key, &self.$query); )*)?
+                    $($( if let Some(value) = &self.$oquery { target.query($oquery_key, value); } )*)?
+                    #[allow(unused_mut, reason = "an operation may have no body")]
+                    let mut body = $crate::table::JsonBody::default();
+                    $($( body.field(Self::INFO, $json_key, &self.$json)?; )*)?
+                    $($( if let Some(value) = &self.$ojson { body.field(Self::INFO, $ojson_key, value)?; } )*)?
+                    target.finish(body.finish())
+                }
+
+                fn parse(
+                    &self,
+                    response: ::http::Response<::bytes::Bytes>,
+                ) -> ::std::result::Result<$output, $crate::error::ServiceError> {
+                    $crate::operation::parse::<$service, $output>(Self::INFO, &response)
+                }
+            }
+        )*
+    };
+}
+
+pub(crate) use operations;

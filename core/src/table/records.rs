@@ -1,0 +1,129 @@
+//! Records: JSON objects.
+
+/// Declares structs that are read from and written to JSON objects.
+///
+/// ```text
+/// records! {
+///     /// What it is.
+///     pub struct JobDetails {
+///         /// What it means, with its unit.
+///         pub job: JobId = "jid",
+///         /// Read under the second name too; written under the first.
+///         pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause",
+///     }
+/// }
+/// ```
+///
+/// Unknown fields are skipped. An absent or `null` field is `None` for an option and empty for a list or map;
+/// for any other type it is an error that names the field. Every field is written, absent ones as `null`.
+macro_rules! records {
+    ($(
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $( $(#[$field_meta:meta])* pub $field:ident : $type:ty = $key:literal $(| $other:literal)* ),* $(,)?
+        }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub struct $name {
+            $( $(#[$field_meta])* pub $field: $type, )*
+        }
+
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
+                #[allow(unused_imports, reason = "a record may be empty")]
+                use ::serde::ser::SerializeStruct as _;
+                #[allow(unused_mut, reason = "a record may be empty")]
+                let mut record = serializer.serialize_struct(stringify!($name), <[&str]>::len(&[$($key),*]))?;
+                $( record.serialize_field($key, &$crate::table::Written(&self.$field))?; )*
+                record.end()
+            }
+        }
+
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
+                #[allow(non_camel_case_types, reason = "variants are named like the fields")]
+                enum Key { $( $field, )* __Skipped }
+
+                impl<'de> ::serde::Deserialize<'de> for Key {
+                    fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
+                        struct Name;
+
+                        impl ::serde::de::Visitor<'_> for Name {
+                            type Value = Key;
+
+                            fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                                f.write_str("the name of a field")
+                            }
+
+                            fn visit_str<E: ::serde::de::Error>(self, name: &str) -> ::std::result::Result<Key, E> {
+                                Ok(match name {
+                                    $( $key $(| $other)* => Key::$field, )*
+                                    _ => Key::__Skipped,
+                                })
+                            }
+                        }
+
+                        deserializer.deserialize_identifier(Name)
+                    }
+                }
+
+                struct Record;
+
+                impl<'de> ::serde::de::Visitor<'de> for Record {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                        f.write_str(concat!("the object ", stringify!($name)))
+                    }
+
+                    fn visit_map<A: ::serde::de::MapAccess<'de>>(self, mut map: A) -> ::std::result::Result<$name, A::Error> {
+                        $( let mut $field: ::std::option::Option<$type> = None; )*
+                        while let Some(key) = map.next_key::<Key>()? {
+                            match key {
+                                $( Key::$field => {
+                                    // A field under two names, or twice: the first that says something counts.
+                                    let value = map.next_value::<::std::option::Option<$crate::table::Value<$type>>>()?;
+                                    $field = $field.or(value.map(|$crate::table::Value(value)| value));
+                                } )*
+                                Key::__Skipped => {
+                                    map.next_value::<::serde::de::IgnoredAny>()?;
+                                }
+                            }
+                        }
+                        Ok($name {
+                            $( $field: match $field.or_else(<$type as $crate::table::Field>::absent) {
+                                Some(value) => value,
+                                None => return Err(::serde::de::Error::missing_field($key)),
+                            }, )*
+                        })
+                    }
+                }
+
+                deserializer.deserialize_map(Record)
+            }
+        }
+
+        impl $crate::table::Field for $name {
+            fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
+                ::serde::Deserialize::deserialize(deserializer)
+            }
+
+            fn write<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
+                ::serde::Serialize::serialize(self, serializer)
+            }
+        }
+
+        impl $crate::operation::Answer for $name {
+            fn read(
+                info: &'static $crate::operation::Info,
+                response: &::http::Response<::bytes::Bytes>,
+            ) -> ::std::result::Result<Self, $crate::error::ServiceError> {
+                $crate::operation::read_json(info, response)
+            }
+        }
+    )*};
+}
+
+pub(crate) use records;

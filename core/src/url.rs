@@ -1,0 +1,376 @@
+//! Addresses: a [`Base`] parsed once, and a [`Target`] written from a path template in one buffer.
+//!
+//! Nothing that a name holds can leave its path segment: every parameter is percent-encoded as one segment, and
+//! what no encoding can save (an empty name, `.` and `..`, which URL parsers drop) is a [`BuildError`].
+
+use std::fmt::{self, Display, Write as _};
+use std::str::FromStr;
+
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Request, Uri, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::body::Body;
+use crate::error::{BuildError, excerpt};
+use crate::operation::{Info, RequestContext, Service};
+
+/// All but the unreserved characters of [RFC 3986 §2.3](https://www.rfc-editor.org/rfc/rfc3986#section-2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Where a service is: scheme, host, port, and the path prefix of a proxy in front of it, if any.
+///
+/// ```
+/// use pipewright::Base;
+/// let base: Base = "https://proxy.example/flink/".parse()?;
+/// assert_eq!(base.to_string(), "https://proxy.example/flink");
+/// assert!("https://proxy.example/?a=b".parse::<Base>().is_err());
+/// # Ok::<(), pipewright::error::BuildError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Base {
+    scheme: Scheme,
+    authority: Authority,
+    /// Without a slash at the end; empty for none.
+    prefix: Box<str>,
+}
+
+impl Base {
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// Host and port.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The path in front of every operation's own, without a slash at its end.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether what is sent there can be read on the way: plain `http` to another machine.
+    pub fn is_exposed(&self) -> bool {
+        self.scheme != Scheme::HTTPS && !is_loopback(self.authority.host())
+    }
+}
+
+/// `localhost`, names below it ([RFC 6761 §6.3](https://www.rfc-editor.org/rfc/rfc6761#section-6.3)), 127.0.0.0/8 and `::1`.
+fn is_loopback(host: &str) -> bool {
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match host.parse::<std::net::IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => {
+            let host = host.strip_suffix('.').unwrap_or(host);
+            host.eq_ignore_ascii_case("localhost")
+                || host.len() > 10
+                    && host.get(host.len() - 10..).is_some_and(|end| end.eq_ignore_ascii_case(".localhost"))
+        }
+    }
+}
+
+impl FromStr for Base {
+    type Err = BuildError;
+
+    fn from_str(text: &str) -> Result<Self, BuildError> {
+        // `http::Uri` drops a fragment without a word.
+        if text.contains('#') {
+            return Err(refused(text, "a base address has no fragment (#…)"));
+        }
+        match text.parse::<Uri>() {
+            Ok(uri) => Self::try_from(uri),
+            Err(_) => Err(refused(text, "not an absolute URL such as https://host:8081/prefix")),
+        }
+    }
+}
+
+impl TryFrom<Uri> for Base {
+    type Error = BuildError;
+
+    fn try_from(uri: Uri) -> Result<Self, BuildError> {
+        let text = uri.to_string();
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(refused(&text, "not an absolute URL such as https://host:8081/prefix"));
+        };
+        if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
+            return Err(refused(&text, "the scheme must be http or https"));
+        }
+        if authority.as_str().contains('@') {
+            return Err(refused(&text, "credentials do not belong into an address: give them as Credentials"));
+        }
+        if authority.host().is_empty()
+            || authority.as_str().ends_with(':')
+            || authority.port().is_some() && authority.port_u16().is_none()
+        {
+            return Err(refused(&text, "the host or the port is missing or impossible"));
+        }
+        let path = parts.path_and_query;
+        if path.as_ref().is_some_and(|path| path.query().is_some()) {
+            return Err(refused(&text, "a base address has no query (?…)"));
+        }
+        let prefix = path.as_ref().map_or("", |path| path.path().trim_end_matches('/'));
+        if prefix.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) {
+            return Err(refused(&text, "the path prefix has an empty, . or .. segment"));
+        }
+        Ok(Self { scheme, authority, prefix: prefix.into() })
+    }
+}
+
+#[cfg(feature = "url")]
+impl TryFrom<url::Url> for Base {
+    type Error = BuildError;
+
+    fn try_from(url: url::Url) -> Result<Self, BuildError> {
+        url.as_str().parse()
+    }
+}
+
+#[cfg(feature = "url")]
+impl From<&Base> for url::Url {
+    /// Panics never: a base is a URL without the parts that could be wrong.
+    fn from(base: &Base) -> Self {
+        match url::Url::parse(&base.to_string()) {
+            Ok(url) => url,
+            Err(error) => unreachable!("{base} is no URL: {error}"),
+        }
+    }
+}
+
+impl Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
+    }
+}
+
+impl fmt::Debug for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Base({self})")
+    }
+}
+
+/// An error about a base address that shows it without the credentials it may hold.
+fn refused(text: &str, problem: &'static str) -> BuildError {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = text.split_at(start);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let address = format!("{scheme}{}{host}{path}", if host.len() < authority.len() { "…@" } else { "" });
+    BuildError::Base { address: excerpt(address.as_bytes(), 80), problem }
+}
+
+/// A request target under construction, from the template of an operation.
+///
+/// ```
+/// use pipewright::{Base, operation::RequestContext, url::Target};
+/// use pipewright::flink::{DeleteJar, FlinkRest};
+/// use pipewright::Operation;
+///
+/// let base: Base = "http://127.0.0.1:8081".parse()?;
+/// let mut target = Target::new::<FlinkRest>(DeleteJar::INFO, RequestContext::new(&base));
+/// target.segment("jarid", &"a b.jar")?;
+/// let request = target.finish(None)?;
+/// assert_eq!(request.uri(), "http://127.0.0.1:8081/v1/jars/a%20b.jar");
+/// # Ok::<(), pipewright::error::BuildError>(())
+/// ```
+#[derive(Debug)]
+pub struct Target<'a> {
+    info: &'static Info,
+    base: &'a Base,
+    buffer: String,
+    /// What of the template is not written yet.
+    template: &'static str,
+    decoded_twice: bool,
+    max_line: usize,
+    has_query: bool,
+}
+
+impl<'a> Target<'a> {
+    /// Starts with the base's prefix and the service's.
+    pub fn new<S: Service>(info: &'static Info, cx: RequestContext<'a>) -> Self {
+        let base = cx.base();
+        let mut buffer = String::with_capacity(base.prefix.len() + S::PREFIX.len() + info.path.len() + 80);
+        buffer.push_str(&base.prefix);
+        buffer.push_str(S::PREFIX);
+        Self {
+            info,
+            base,
+            buffer,
+            template: info.path,
+            decoded_twice: S::DECODES_TWICE,
+            max_line: S::MAX_REQUEST_LINE,
+            has_query: false,
+        }
+    }
+
+    /// Writes the template up to and with its next parameter, which must be `name`.
+    ///
+    /// # Errors
+    /// When the value is empty, `.` or `..`.
+    pub fn segment(&mut self, name: &'static str, value: &dyn Display) -> Result<(), BuildError> {
+        let (literal, rest) = self.template.split_once('{').unwrap_or((self.template, ""));
+        let (parameter, rest) = rest.split_once('}').unwrap_or((rest, ""));
+        debug_assert_eq!(parameter, name, "parameters come in the order of the template");
+        self.buffer.push_str(literal);
+        self.template = rest;
+        let start = self.buffer.len();
+        let written = write!(Encoder { out: &mut self.buffer, twice: self.decoded_twice }, "{value}");
+        let problem = match self.buffer.get(start..).unwrap_or_default() {
+            _ if written.is_err() => "it cannot be displayed",
+            "" => "it is empty, and the request would go to another resource",
+            "." | ".." => "URL parsers drop this segment, and the request would go to another resource",
+            _ => return Ok(()),
+        };
+        Err(BuildError::value(self.info.name, name, &value.to_string(), problem))
+    }
+
+    /// Appends `key=value` to the query.
+    pub fn query(&mut self, key: &'static str, value: &dyn Display) {
+        self.finish_path();
+        self.buffer.push(if self.has_query { '&' } else { '?' });
+        self.has_query = true;
+        self.buffer.push_str(key);
+        self.buffer.push('=');
+        // A `Display` that fails leaves a shorter value, which the service refuses; ours do not fail.
+        let _ = write!(Encoder { out: &mut self.buffer, twice: false }, "{value}");
+    }
+
+    fn finish_path(&mut self) {
+        debug_assert!(!self.template.contains('{'), "a parameter of {} was not given", self.info.path);
+        self.buffer.push_str(std::mem::take(&mut self.template));
+    }
+
+    /// The request, with a JSON body if one is given.
+    ///
+    /// # Errors
+    /// When the request line is longer than the service reads.
+    pub fn finish(self, json: Option<Body>) -> Result<Request<Body>, BuildError> {
+        match json {
+            Some(body) => self.finish_with(body, HeaderValue::from_static("application/json")),
+            None => self.into_request(Body::empty()),
+        }
+    }
+
+    /// The request, with a body of some type.
+    ///
+    /// # Errors
+    /// When the request line is longer than the service reads.
+    pub fn finish_with(self, body: Body, content_type: HeaderValue) -> Result<Request<Body>, BuildError> {
+        let mut request = self.into_request(body)?;
+        request.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        Ok(request)
+    }
+
+    fn into_request(mut self, body: Body) -> Result<Request<Body>, BuildError> {
+        self.finish_path();
+        let name = self.info.name;
+        // "METHOD target HTTP/1.1"
+        let length = self.info.method.as_str().len() + self.buffer.len() + 10;
+        if length > self.max_line {
+            return Err(BuildError::TooLong { operation: name, length, limit: self.max_line });
+        }
+        let impossible = |problem| BuildError::value(name, "target", self.info.path, problem);
+        let target = PathAndQuery::from_maybe_shared(Bytes::from(self.buffer))
+            .map_err(|_| impossible("the template is no URL path"))?;
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.base.scheme.clone());
+        parts.authority = Some(self.base.authority.clone());
+        parts.path_and_query = Some(target);
+        let mut request = Request::new(body);
+        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| impossible("the parts make no URL"))?;
+        *request.method_mut() = self.info.method.clone();
+        Ok(request)
+    }
+}
+
+/// Percent-encodes whatever is written to it.
+struct Encoder<'a> {
+    out: &'a mut String,
+    twice: bool,
+}
+
+impl fmt::Write for Encoder<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for piece in utf8_percent_encode(text, RESERVED) {
+            self.out.push_str(match piece {
+                "%25" if self.twice => "%2525",
+                "%2B" if self.twice => "%252B",
+                piece => piece,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(text: &str) -> Result<Base, String> {
+        text.parse::<Base>().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_prefix_is_kept_with_and_without_its_slash() {
+        for (given, kept) in [
+            ("http://h", "http://h"),
+            ("http://h:1/", "http://h:1"),
+            ("https://h/a/b", "https://h/a/b"),
+            ("https://h/a/b/", "https://h/a/b"),
+            ("http://[::1]:80/a%20b", "http://[::1]:80/a%20b"),
+        ] {
+            assert_eq!(base(given).expect(given).to_string(), kept);
+        }
+    }
+
+    #[test]
+    fn what_is_no_base_is_named() {
+        for (given, part) in [
+            ("", "not an absolute URL"),
+            ("h:8081", "not an absolute URL"),
+            ("/v1", "not an absolute URL"),
+            ("http://", "not an absolute URL"),
+            ("ftp://h", "scheme"),
+            ("http://h?a", "query"),
+            ("http://h/#a", "fragment"),
+            ("http://me:pass@h/", "credentials"),
+            ("http://me@h/", "credentials"),
+            ("http://h//a", "segment"),
+            ("http://h/a/../b", "segment"),
+            ("http://h:99999/", "port"),
+            ("http://h:/", "port"),
+        ] {
+            let error = base(given).expect_err(given);
+            assert!(error.contains(part) && !error.contains("pass"), "{given}: {error}");
+        }
+        let long = base(&format!("http://h/{}?", "x".repeat(1 << 16))).expect_err("long");
+        assert!(long.len() < 300, "{long}");
+    }
+
+    #[test]
+    fn exposed_means_plain_http_to_another_machine() {
+        for safe in [
+            "http://localhost",
+            "http://LOCALHOST.:1",
+            "http://a.localhost",
+            "http://127.3.2.1",
+            "http://[::1]",
+            "https://h",
+        ] {
+            assert!(!base(safe).expect(safe).is_exposed(), "{safe}");
+        }
+        for exposed in [
+            "http://h",
+            "http://localhost.example",
+            "http://127.0.0.1.example",
+            "http://10.0.0.1",
+            "http://notlocalhost",
+        ] {
+            assert!(base(exposed).expect(exposed).is_exposed(), "{exposed}");
+        }
+    }
+}

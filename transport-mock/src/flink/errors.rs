@@ -1,0 +1,228 @@
+//! How a Flink server says no.
+//!
+//! There are three forms, and a client has to live with all of them: a *handler error* is one string with a Java
+//! stack trace, an *internal error* is two strings of which the second wraps the stack trace in a marker, and a
+//! *router error* is one short string and nothing else. Failures of asynchronous operations are no error
+//! responses at all but a throwable inside a 200. All of them are built from [`Throwable`].
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use serde_json::{Value, json};
+
+/// What a handler comes back with.
+pub(super) type Answer = Result<Reply, Refusal>;
+
+/// A success: what it says and under which status.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: Value,
+}
+
+/// 200 with a body.
+pub(super) fn ok(body: Value) -> Reply {
+    Reply { status: StatusCode::OK, body }
+}
+
+/// 202 with a body.
+pub(super) fn accepted(body: Value) -> Reply {
+    Reply { status: StatusCode::ACCEPTED, body }
+}
+
+/// A refusal in one of the server's forms.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// An exception which a handler threw on purpose.
+    Handler(StatusCode, Throwable),
+    /// An exception nobody expected: always 500.
+    Internal(Throwable),
+    /// One short string, said by the router or by whoever finds no leader to ask.
+    Short(StatusCode, String),
+    /// The same from the file server and the reader of uploads, which lack the header for other origins.
+    Bare(StatusCode, String),
+    /// No body at all.
+    Empty(StatusCode),
+    /// The connection does not survive this one.
+    BadRequestLine,
+}
+
+impl Refusal {
+    /// A `RestHandlerException` of a handler.
+    pub(super) fn handler(status: StatusCode, message: impl Into<String>, frame: &'static str) -> Self {
+        Self::Handler(status, Throwable::new(REST_HANDLER_EXCEPTION, message, frame))
+    }
+
+    /// The same with the reason behind it.
+    pub(super) fn caused(
+        status: StatusCode,
+        message: impl Into<String>,
+        frame: &'static str,
+        cause: Throwable,
+    ) -> Self {
+        Self::Handler(status, Throwable::new(REST_HANDLER_EXCEPTION, message, frame).because(cause))
+    }
+
+    /// A path or query parameter which cannot be read.
+    pub(super) fn parameter(place: &str, name: &str, value: &str) -> Self {
+        let message = format!("Cannot resolve {place} parameter ({name}) from value \"{value}\".");
+        Self::caused(
+            StatusCode::BAD_REQUEST,
+            format!("Bad request, could not parse parameters: {message}"),
+            "org.apache.flink.runtime.rest.handler.AbstractHandler.respondAsLeader(AbstractHandler.java:188)",
+            Throwable::new(
+                "org.apache.flink.runtime.rest.handler.HandlerRequestException",
+                message,
+                "org.apache.flink.runtime.rest.handler.HandlerRequest.resolvePathParameters(HandlerRequest.java:177)",
+            ),
+        )
+    }
+
+    /// A body which is no JSON or not the JSON that was expected.
+    pub(super) fn body(format: &str, cause: Throwable) -> Self {
+        Self::caused(
+            StatusCode::BAD_REQUEST,
+            format!("Request did not match expected format {format}."),
+            "org.apache.flink.runtime.rest.handler.AbstractHandler.respondAsLeader(AbstractHandler.java:165)",
+            cause,
+        )
+    }
+
+    /// No such job, as everything that is cut from the execution graph says it.
+    pub(super) fn job_not_found(job: &str) -> Self {
+        Self::Handler(
+            StatusCode::NOT_FOUND,
+            Throwable::new(
+                "org.apache.flink.runtime.rest.NotFoundException",
+                format!("Job {job} not found"),
+                "org.apache.flink.runtime.rest.handler.job.AbstractExecutionGraphHandler.lambda$handleRequest$1(AbstractExecutionGraphHandler.java:99)",
+            )
+            .because(flink_job_not_found(job, "requestExecutionGraphInfo(Dispatcher.java:1769)")),
+        )
+    }
+}
+
+const REST_HANDLER_EXCEPTION: &str = "org.apache.flink.runtime.rest.handler.RestHandlerException";
+
+/// The dispatcher's exception for a job it does not know.
+pub(super) fn flink_job_not_found(job: &str, frame: &'static str) -> Throwable {
+    let text = format!("Could not find Flink job ({job})");
+    Throwable::new("org.apache.flink.runtime.messages.FlinkJobNotFoundException", text, frame)
+        .within("org.apache.flink.runtime.dispatcher.Dispatcher.")
+}
+
+/// A Java exception, as far as it can be seen from outside.
+#[derive(Debug, Clone)]
+pub(super) struct Throwable {
+    pub(super) class: &'static str,
+    pub(super) message: String,
+    owner: &'static str,
+    frame: &'static str,
+    cause: Option<Box<Throwable>>,
+}
+
+impl Throwable {
+    pub(super) fn new(class: &'static str, message: impl Into<String>, frame: &'static str) -> Self {
+        Self { class, message: message.into(), owner: "", frame, cause: None }
+    }
+
+    /// `CompletionException`, which every failed future of the server arrives in; it repeats its cause's headline.
+    pub(super) fn completion(cause: Throwable) -> Self {
+        Self::new(
+            "java.util.concurrent.CompletionException",
+            cause.headline(),
+            "java.base/java.util.concurrent.CompletableFuture.encodeThrowable(CompletableFuture.java:332)",
+        )
+        .because(cause)
+    }
+
+    pub(super) fn because(mut self, cause: Throwable) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
+
+    fn within(mut self, owner: &'static str) -> Self {
+        self.owner = owner;
+        self
+    }
+
+    pub(super) fn headline(&self) -> String {
+        format!("{}: {}", self.class, self.message)
+    }
+
+    /// The stack trace as `printStackTrace` writes it.
+    pub(super) fn stack_trace(&self) -> String {
+        let mut text = String::new();
+        let mut next = Some(self);
+        let mut depth = 0;
+        while let Some(throwable) = next {
+            if depth > 0 {
+                text.push_str("Caused by: ");
+            }
+            text.push_str(&throwable.headline());
+            text.push_str("\n\tat ");
+            text.push_str(throwable.owner);
+            text.push_str(throwable.frame);
+            text.push('\n');
+            if depth > 0 {
+                text.push_str("\t... 37 more\n");
+            }
+            depth += 1;
+            next = throwable.cause.as_deref();
+        }
+        text
+    }
+
+    /// The form in which the failure of an asynchronous operation is sent; the Java object in it is a stand-in,
+    /// for it means nothing outside a JVM.
+    pub(super) fn serialized(&self) -> Value {
+        json!({
+            "class": self.class,
+            "stack-trace": self.stack_trace(),
+            "serialized-throwable": "rO0ABXNyAClvcmcuYXBhY2hlLmZsaW5rLnV0aWwuU2VyaWFsaXplZFRocm93YWJsZWUWnfUfpxPzAgAD",
+        })
+    }
+}
+
+/// Turns what a handler came back with into the response.
+pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
+    let refused = |status, text: Vec<String>, cors| json_response(status, &json!({ "errors": text }), cors);
+    match answer {
+        Ok(reply) => json_response(reply.status, &reply.body, true),
+        Err(Refusal::Handler(status, throwable)) => refused(status, vec![throwable.stack_trace()], true),
+        Err(Refusal::Internal(throwable)) => {
+            let trace = throwable.stack_trace();
+            let marked = format!("<Exception on server side:\n{trace}\nEnd of exception on server side>");
+            refused(StatusCode::INTERNAL_SERVER_ERROR, vec!["Internal server error.".into(), marked], true)
+        }
+        Err(Refusal::Short(status, text)) => refused(status, vec![text], true),
+        Err(Refusal::Bare(status, text)) => refused(status, vec![text], false),
+        Err(Refusal::Empty(status)) => {
+            let mut response = http::Response::new(Bytes::new());
+            *response.status_mut() = status;
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            response
+        }
+        Err(Refusal::BadRequestLine) => {
+            let text = "Unable to load requested file /bad-request.".to_owned();
+            let mut response = refused(StatusCode::NOT_FOUND, vec![text], false);
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
+    }
+}
+
+fn json_response(status: StatusCode, body: &Value, cors: bool) -> http::Response<Bytes> {
+    let body = Bytes::from(body.to_string());
+    let length = HeaderValue::from(body.len());
+    let mut response = http::Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
+    if cors {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
+    headers.insert(CONTENT_LENGTH, length);
+    response
+}

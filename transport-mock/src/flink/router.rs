@@ -1,0 +1,69 @@
+//! From a path and a method to a handler.
+//!
+//! There is no 405: what no handler is registered for is 404, and GET falls through to the server of the web UI's
+//! files, which words it differently.
+
+use http::StatusCode;
+
+use super::Cluster;
+use super::errors::{Answer, Refusal, ok};
+use super::operations::Space;
+use super::request::{Body, Call, EMPTY_BODY};
+
+impl Cluster {
+    pub(super) fn route(&mut self, call: &Call) -> Answer {
+        let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+        let since = |version| call.version >= version;
+        match (call.method.as_str(), segments.as_slice()) {
+            ("POST", ["jars", "upload"]) => self.upload_jar(call),
+            ("POST", ["jars", jar, "run"]) => self.run_jar(call, jar),
+            ("GET" | "POST", ["jars", jar, "plan"]) => self.plan_jar(call, jar),
+            ("POST", ["jobs", job, "savepoints"]) => self.trigger_savepoint(call, job),
+            ("POST", ["jobs", job, "stop"]) => self.trigger_stop(call, job),
+            ("POST", ["jobs", job, "checkpoints"]) if since((1, 17)) => self.trigger_checkpoint(call, job),
+            _ => self.route_without_body(call, &segments),
+        }
+    }
+
+    /// The handlers that read no body. The server parses one all the same, before it looks at anything else.
+    fn route_without_body(&mut self, call: &Call, segments: &[&str]) -> Answer {
+        let handler: &dyn Fn(&mut Self) -> Answer = match (call.method.as_str(), segments) {
+            ("GET", ["overview"]) => &|cluster| Ok(ok(cluster.overview())),
+            ("GET", ["config"]) => &|cluster| Ok(ok(cluster.configuration())),
+            ("GET", ["jars"]) => &|cluster| Ok(ok(cluster.list_jars())),
+            ("DELETE", ["jars", jar]) => &|cluster| cluster.delete_jar(jar),
+            ("GET", ["jobs"]) => &|cluster| Ok(ok(cluster.list_jobs())),
+            ("GET", ["jobs", "overview"]) => &|cluster| Ok(ok(cluster.jobs_overview(call.version))),
+            ("GET", ["jobs", job]) => &|cluster| cluster.job_details(call, job),
+            ("PATCH", ["jobs", job]) => &|cluster| cluster.cancel_job(call, job),
+            ("GET", ["jobs", job, "yarn-cancel"]) => &|cluster| cluster.cancel_job(call, job),
+            ("GET", ["jobs", job, "status"]) if call.version >= (1, 14) => &|cluster| cluster.job_status(call, job),
+            ("GET", ["jobs", job, "plan"]) => &|cluster| cluster.job_plan(call, job),
+            ("GET", ["jobs", job, "config"]) => &|cluster| cluster.job_config(call, job),
+            ("GET", ["jobs", job, "exceptions"]) => &|cluster| cluster.job_exceptions(call, job),
+            ("GET", ["jobs", job, "execution-result"]) => &|cluster| cluster.execution_result(call, job),
+            ("GET", ["jobs", job, "accumulators"]) => &|cluster| cluster.job_accumulators(call, job),
+            ("GET", ["jobs", job, "vertices", vertex]) => &|cluster| cluster.job_vertex(call, job, vertex),
+            ("GET", ["jobs", job, "checkpoints"]) => &|cluster| cluster.checkpoint_statistics(call, job),
+            ("GET", ["jobs", job, "checkpoints", "config"]) => &|cluster| cluster.checkpoint_config(call, job),
+            ("GET", ["jobs", job, "checkpoints", trigger]) if call.version >= (1, 17) => {
+                &|cluster| cluster.operation_status(call, Space::Checkpoints, job, trigger)
+            }
+            ("GET", ["jobs", job, "savepoints", trigger]) => {
+                &|cluster| cluster.operation_status(call, Space::Savepoints, job, trigger)
+            }
+            _ => return Err(not_found(call)),
+        };
+        Body::read(call, &EMPTY_BODY)?;
+        handler(self)
+    }
+}
+
+fn not_found(call: &Call) -> Refusal {
+    let path = &call.raw_path;
+    match call.method.as_str() {
+        "GET" => Refusal::Bare(StatusCode::NOT_FOUND, format!("Unable to load requested file {path}.")),
+        "HEAD" => Refusal::Empty(StatusCode::NOT_FOUND),
+        _ => Refusal::Short(StatusCode::NOT_FOUND, format!("Not found: {path}")),
+    }
+}

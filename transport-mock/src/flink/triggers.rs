@@ -1,0 +1,136 @@
+//! Savepoint, stop and checkpoint: what starts them, and what says how far they are.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::checkpoint_log::Purpose;
+use super::errors::{Answer, Refusal, accepted, ok};
+use super::operations::{Ask, OperationKey, Outcome, Space};
+use super::request::{Body, Call, Format, Kind};
+use super::Cluster;
+
+const FORMAT_TYPE: Kind = Kind::OneOf("org.apache.flink.core.execution.SavepointFormatType", &["CANONICAL", "NATIVE"]);
+
+const SAVEPOINT: Format = Format {
+    name: "SavepointTriggerRequestBody",
+    fields: &[
+        ("target-directory", Kind::Text, (1, 0)),
+        ("cancel-job", Kind::Flag, (1, 0)),
+        ("formatType", FORMAT_TYPE, (1, 14)),
+        ("triggerId", Kind::Id, (1, 14)),
+    ],
+};
+
+const STOP: Format = Format {
+    name: "StopWithSavepointRequestBody",
+    fields: &[
+        ("targetDirectory", Kind::Text, (1, 0)),
+        ("drain", Kind::Flag, (1, 0)),
+        ("formatType", FORMAT_TYPE, (1, 14)),
+        ("triggerId", Kind::Id, (1, 14)),
+    ],
+};
+
+const CHECKPOINT: Format = Format {
+    name: "CheckpointTriggerRequestBody",
+    fields: &[
+        (
+            "checkpointType",
+            Kind::OneOf("org.apache.flink.core.execution.CheckpointType", &["INCREMENTAL", "CONFIGURED", "FULL"]),
+            (1, 17),
+        ),
+        ("triggerId", Kind::Id, (1, 17)),
+    ],
+};
+
+impl Cluster {
+    pub(super) fn trigger_savepoint(&mut self, call: &Call, job: &str) -> Answer {
+        let body = Body::read(call, &SAVEPOINT)?;
+        let job = call.id("jobid", job)?;
+        let target = self.target(
+            &body,
+            "target-directory",
+            "org.apache.flink.runtime.rest.handler.job.savepoints.SavepointHandlers$SavepointTriggerHandler.triggerOperation(SavepointHandlers.java:244)",
+        )?;
+        let cancel_after = body.flag("cancel-job").unwrap_or(false);
+        let ask = Ask { purpose: Purpose::Savepoint, target, native: is_native(&body), cancel_after };
+        Ok(self.start(Space::Savepoints, job, &body, &ask))
+    }
+
+    pub(super) fn trigger_stop(&mut self, call: &Call, job: &str) -> Answer {
+        let body = Body::read(call, &STOP)?;
+        let job = call.id("jobid", job)?;
+        let target = self.target(
+            &body,
+            "targetDirectory",
+            "org.apache.flink.runtime.rest.handler.job.savepoints.SavepointHandlers$StopWithSavepointHandler.triggerOperation(SavepointHandlers.java:200)",
+        )?;
+        let ask = Ask { purpose: Purpose::Stop, target, native: is_native(&body), cancel_after: false };
+        Ok(self.start(Space::Savepoints, job, &body, &ask))
+    }
+
+    pub(super) fn trigger_checkpoint(&mut self, call: &Call, job: &str) -> Answer {
+        let body = Body::read(call, &CHECKPOINT)?;
+        let job = call.id("jobid", job)?;
+        let target = format!("file:/checkpoints/{job}");
+        let ask = Ask { purpose: Purpose::Checkpoint, target, native: false, cancel_after: false };
+        Ok(self.start(Space::Checkpoints, job, &body, &ask))
+    }
+
+    /// Where the savepoint goes. Whether it can be written there shows later; that there is no place at all, now.
+    fn target(&self, body: &Body, field: &str, frame: &'static str) -> Result<String, Refusal> {
+        let named = body.text(field).or(self.world.config.savepoint_directory.as_deref());
+        named.map(str::to_owned).ok_or_else(|| {
+            let message = format!(
+                "Config key [execution.checkpointing.savepoint-dir] is not set. Property [{field}] must be provided."
+            );
+            Refusal::handler(StatusCode::BAD_REQUEST, message, frame)
+        })
+    }
+
+    fn start(&mut self, space: Space, job: String, body: &Body, ask: &Ask) -> super::errors::Reply {
+        let trigger = body.text("triggerId").map_or_else(|| self.world.ids.hex32(), str::to_owned);
+        self.world.trigger(OperationKey { space, job, trigger: trigger.clone() }, ask);
+        accepted(json!({ "request-id": trigger }))
+    }
+
+    /// How far an operation is. That it failed is no failure of this request.
+    pub(super) fn operation_status(&mut self, call: &Call, space: Space, job: &str, trigger: &str) -> Answer {
+        let job = call.id("jobid", job)?;
+        let trigger = call.id("triggerid", trigger)?;
+        let key = OperationKey { space, job, trigger };
+        let Some(operation) = self.world.operations.get(&key) else {
+            return Err(unknown_operation(&key));
+        };
+        let (status, operation) = match &operation.outcome {
+            None => ("IN_PROGRESS", Value::Null),
+            Some((_, Outcome::Location(path))) => ("COMPLETED", json!({ "location": path })),
+            Some((_, Outcome::Checkpoint(id))) => ("COMPLETED", json!({ "checkpointId": id })),
+            Some((_, Outcome::Failed(failure))) => {
+                // The one key is spelled differently from the other, and so it is on the server.
+                let name = if space == Space::Checkpoints { "failureCause" } else { "failure-cause" };
+                ("COMPLETED", json!({ name: failure.serialized() }))
+            }
+        };
+        Ok(ok(json!({ "status": { "id": status }, "operation": operation })))
+    }
+}
+
+fn is_native(body: &Body) -> bool {
+    body.text("formatType") == Some("NATIVE")
+}
+
+fn unknown_operation(key: &OperationKey) -> Refusal {
+    let (kind, frame) = match key.space {
+        Space::Savepoints => (
+            "savepoint",
+            "org.apache.flink.runtime.rest.handler.job.savepoints.SavepointHandlers$SavepointStatusHandler.maybeCreateNotFoundError(SavepointHandlers.java:325)",
+        ),
+        Space::Checkpoints => (
+            "checkpoint",
+            "org.apache.flink.runtime.rest.handler.job.checkpoints.CheckpointHandlers$CheckpointStatusHandler.maybeCreateNotFoundError(CheckpointHandlers.java:226)",
+        ),
+    };
+    let message = format!("There is no {kind} operation with triggerId={} for job {}.", key.trigger, key.job);
+    Refusal::handler(StatusCode::NOT_FOUND, message, frame)
+}
