@@ -35,11 +35,17 @@
 //!
 //! let config = Config::<FlinkRest>::new("http://127.0.0.1:8081".parse()?);
 //! let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
-//! let mut flow = AwaitJob::running(job).start(&config, Seed::new(42));
+//! let mut flow = AwaitJob::ended(job).start(&config, Seed::new(42));
 //!
 //! // A clock of our own: waiting is setting it forward.
 //! let mut now = Timestamp::from_millis(1_700_000_000_000);
-//! let mut answers = [r#"{"status":"INITIALIZING"}"#, r#"{"status":"CREATED"}"#, r#"{"status":"RUNNING"}"#].into_iter();
+//! let mut answers = [
+//!     r#"{"status":"RUNNING"}"#,
+//!     r#"{"status":"FINISHED"}"#,
+//!     r#"{"status":{"id":"COMPLETED"},"job-execution-result":{"id":"4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f",
+//!         "application-status":"SUCCEEDED","accumulator-results":{},"net-runtime":5120}}"#,
+//! ]
+//! .into_iter();
 //! let mut reply = None;
 //! let job = loop {
 //!     match flow.poll(now, reply.take()) {
@@ -54,7 +60,8 @@
 //!         Step::Done(result) => break result?,
 //!     }
 //! };
-//! assert_eq!(job.state, JobState::Running);
+//! assert_eq!(job.state, JobState::Finished);
+//! assert_eq!(job.result.expect("it was asked for").net_runtime, 5120);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -173,6 +173,10 @@ fn is_json(kind: &str) -> bool {
 }
 
 /// Whether a template has just these parameters, in this order. Checked while compiling.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "slices have no `get` in constants, and a panic here is an error of the compiler"
+)]
 pub(crate) const fn template_matches(template: &str, parameters: &[&str]) -> bool {
     let template = template.as_bytes();
     let (mut at, mut parameter) = (0, 0);

@@ -15,6 +15,7 @@ impl Seed {
     }
 
     /// The next 64 bits.
+    #[allow(clippy::cast_possible_truncation, reason = "the generator folds its state")]
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self
             .0

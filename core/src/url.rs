@@ -60,15 +60,12 @@ impl Base {
 /// `localhost`, names below it ([RFC 6761 §6.3](https://www.rfc-editor.org/rfc/rfc6761#section-6.3)), 127.0.0.0/8 and `::1`.
 fn is_loopback(host: &str) -> bool {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    match host.parse::<std::net::IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => {
-            let host = host.strip_suffix('.').unwrap_or(host);
-            host.eq_ignore_ascii_case("localhost")
-                || host.len() > 10
-                    && host.get(host.len() - 10..).is_some_and(|end| end.eq_ignore_ascii_case(".localhost"))
-        }
+    if let Ok(address) = host.parse::<std::net::IpAddr>() {
+        return address.to_canonical().is_loopback();
     }
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let end = host.len().checked_sub(".localhost".len()).and_then(|start| host.get(start..));
+    host.eq_ignore_ascii_case("localhost") || end.is_some_and(|end| end.eq_ignore_ascii_case(".localhost"))
 }
 
 impl FromStr for Base {
@@ -101,10 +98,9 @@ impl TryFrom<Uri> for Base {
         if authority.as_str().contains('@') {
             return Err(refused(&text, "credentials do not belong into an address: give them as Credentials"));
         }
-        if authority.host().is_empty()
-            || authority.as_str().ends_with(':')
-            || authority.port().is_some() && authority.port_u16().is_none()
-        {
+        // Without userinfo, what follows the host is a port.
+        let has_port = authority.as_str().len() > authority.host().len();
+        if authority.host().is_empty() || has_port && authority.port_u16().is_none() {
             return Err(refused(&text, "the host or the port is missing or impossible"));
         }
         let path = parts.path_and_query;
@@ -297,8 +293,11 @@ impl fmt::Write for Encoder<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for piece in utf8_percent_encode(text, RESERVED) {
             self.out.push_str(match piece {
+                // What means something to a server that reads the path once more, after decoding it.
                 "%25" if self.twice => "%2525",
                 "%2B" if self.twice => "%252B",
+                "%2F" if self.twice => "%252F",
+                "%3F" if self.twice => "%253F",
                 piece => piece,
             });
         }

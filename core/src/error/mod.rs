@@ -255,6 +255,9 @@ pub struct Ambiguity {
     pub operation: &'static str,
     /// What hides the outcome.
     pub cause: Box<FlowError>,
+    /// Whether an attempt is without any answer: it may even be carried out later. If not, every attempt was
+    /// answered, and the answers do not tell.
+    pub unanswered: bool,
     /// What the flow found when it went to look, in words; `None` when there was no way to look.
     pub found: Option<String>,
 }
@@ -308,7 +311,7 @@ impl fmt::Display for FlowError {
             Self::Credential(error) => error.fmt(f),
             Self::Transport(error) => error.fmt(f),
             Self::Service(error) => error.fmt(f),
-            Self::Ambiguous(Ambiguity { operation, cause, found }) => {
+            Self::Ambiguous(Ambiguity { operation, cause, found, .. }) => {
                 write!(f, "{operation}: it is not known whether this was carried out: {cause}")?;
                 match found {
                     Some(found) => write!(f, "; found afterwards: {found}"),

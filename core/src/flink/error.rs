@@ -11,7 +11,7 @@ use crate::table::records;
 
 records! {
     /// The body of every refusal: texts, the last of which holds the stack trace.
-    pub struct Errors {
+    struct Errors {
         /// Messages and stack traces.
         pub errors: Vec<String> = "errors",
     }
@@ -34,8 +34,7 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
         _ => return ServiceError::foreign(info, response),
     };
     let text = errors.join("\n");
-    let cause =
-        errors.last().map(|text| Cause::of(text)).unwrap_or(Cause { class: String::new(), message: String::new() });
+    let cause = Cause::of(errors.last().map_or("", String::as_str));
     let code = Some(cause.simple_class().to_owned()).filter(|class| !class.is_empty());
     let message = if cause.message.is_empty() { cause.class.clone() } else { cause.message };
     let status = response.status();

@@ -58,6 +58,10 @@ impl Cause {
         let mut class = "";
         // A wrapper without a message of its own repeats the whole text of what it wraps.
         while let Some((name, rest)) = split_class(text) {
+            // `ClassNotFoundException: demo.Job` wraps nothing: its message is the name of a class.
+            if !class.is_empty() && rest.is_empty() && !name.ends_with("Exception") && !name.ends_with("Error") {
+                break;
+            }
             (class, text) = (name, rest);
         }
         Self { class: class.to_owned(), message: text.to_owned() }
@@ -104,6 +108,8 @@ mod tests {
             ("a.B", "a.B", ""),
             ("a.B: c", "a.B", "c"),
             ("a.B: c.D: e: f", "c.D", "e: f"),
+            ("a.B: c.TimeoutException", "c.TimeoutException", ""),
+            ("a.ClassNotFoundException: c.D", "a.ClassNotFoundException", "c.D"),
             ("a.B: http://host: down", "a.B", "http://host: down"),
             ("a.B: two\nlines\n\tat x", "a.B", "two\nlines"),
             ("a.B: c\n\tat x\nCaused by: d.E$F\n\tat y\n\t... 2 more", "d.E$F", ""),

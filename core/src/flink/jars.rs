@@ -120,6 +120,7 @@ impl UploadJar {
         self
     }
 
+    #[allow(clippy::case_sensitive_file_extension_comparisons, reason = "the server compares so too")]
     fn check_name(&self) -> Result<(), BuildError> {
         let problem = match &*self.name {
             name if !name.ends_with(".jar") => "the server takes only names that end in .jar",

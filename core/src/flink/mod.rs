@@ -53,6 +53,7 @@ pub use self::checkpoints::{GetCheckpointStatus, GetCheckpoints, StartCheckpoint
 pub use self::cluster::{FlinkVersion, GetConfig, GetOverview};
 pub use self::error::is_unknown_job;
 pub use self::exception::{Cause, Throwable};
+pub use self::flow::{AwaitJob, Cancel, RunJar, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint, UpgradeJob};
 pub use self::ids::{JarId, JobId, TriggerId, VertexId};
 pub use self::jars::{DeleteJar, ListJars, PlanJar, SubmitJar, UploadJar};
 pub use self::jobs::{

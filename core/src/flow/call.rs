@@ -122,15 +122,15 @@ impl<O: Operation> Call<O> {
         &self.operation
     }
 
-    /// Takes a reply that is ours; gives another one back.
-    fn accept(&mut self, reply: Reply) -> Result<(), Reply> {
+    /// Takes a reply that is ours; gives a stray one back.
+    fn accept(&mut self, reply: Reply) -> Option<Reply> {
         match (&self.state, reply.outcome) {
             (State::InFlight { ticket, .. }, Outcome::Answer(answer)) if *ticket == reply.ticket => {
                 match answer {
                     Ok(response) => self.answered(response),
                     Err(error) => self.unanswered(error),
                 }
-                Ok(())
+                None
             }
             (State::Authorizing { ticket, .. }, Outcome::Credential(credential)) if *ticket == reply.ticket => {
                 match credential {
@@ -140,9 +140,9 @@ impl<O: Operation> Call<O> {
                     }
                     Err(error) => self.unauthorized(error),
                 }
-                Ok(())
+                None
             }
-            (_, outcome) => Err(Reply { ticket: reply.ticket, outcome }),
+            (_, outcome) => Some(Reply { ticket: reply.ticket, outcome }),
         }
     }
 
@@ -239,6 +239,7 @@ impl<O: Operation> Call<O> {
         self.state = State::Failed(FlowError::Ambiguous(Ambiguity {
             operation: O::INFO.name,
             cause: Box::new(cause),
+            unanswered: self.unanswered,
             found: None,
         }));
     }
@@ -339,9 +340,9 @@ impl<O: Operation> Flow for Call<O> {
 
     fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<O::Output> {
         self.now = self.now.max(now);
-        match reply.map_or(Ok(()), |reply| self.accept(reply)) {
-            Ok(()) => self.next_step(),
-            Err(stray) => Step::Stray(stray),
+        match reply.and_then(|reply| self.accept(reply)) {
+            None => self.next_step(),
+            Some(stray) => Step::Stray(stray),
         }
     }
 }

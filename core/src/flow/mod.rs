@@ -30,6 +30,7 @@ mod call;
 mod config;
 mod notice;
 mod retry;
+mod running;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +44,9 @@ pub use call::Call;
 pub use config::Config;
 pub use notice::{Notice, Saved};
 pub use retry::Retry;
+pub use running::Running;
+#[allow(unused_imports, reason = "without a service there are no goals")]
+pub(crate) use running::{Common, Machine};
 
 use crate::body::Body;
 use crate::error::{CredentialError, FlowError, TransportError};

@@ -86,7 +86,7 @@ impl Saved {
     #[allow(dead_code, reason = "without a service nothing is saved")]
     pub(crate) fn read<T: DeserializeOwned>(&self, flow: &'static str) -> Result<T, FlowError> {
         let wrong = FlowError::Misuse(Misuse::WrongState);
-        if self.flow != flow { Err(wrong) } else { crate::json::read(self.state.as_bytes()).map_err(|_| wrong) }
+        if self.flow == flow { crate::json::read(self.state.as_bytes()).map_err(|_| wrong) } else { Err(wrong) }
     }
 }
 

@@ -19,14 +19,14 @@
 macro_rules! records {
     ($(
         $(#[$meta:meta])*
-        pub struct $name:ident {
+        $vis:vis struct $name:ident {
             $( $(#[$field_meta:meta])* pub $field:ident : $type:ty = $key:literal $(| $other:literal)* ),* $(,)?
         }
     )*) => {$(
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
         #[non_exhaustive]
-        pub struct $name {
+        $vis struct $name {
             $( $(#[$field_meta])* pub $field: $type, )*
         }
 

@@ -1,1 +1,50 @@
-//! placeholder
+//! Flink's flows: what takes several exchanges.
+//!
+//! | goal | comes to | saves |
+//! |---|---|---|
+//! | [`RunJar`] | a submitted job, under an id chosen beforehand | jar and job id, before submitting |
+//! | [`AwaitJob`] | the job runs, or has ended | |
+//! | [`TakeSavepoint`] | a savepoint | trigger id, before triggering |
+//! | [`StopWithSavepoint`] | a savepoint, and the job has ended | trigger id, before triggering |
+//! | [`TriggerCheckpoint`] | a checkpoint | trigger id, before triggering |
+//! | [`Cancel`] | the job has ended | |
+//! | [`UpgradeJob`] | the new jar goes on from the old one's state, or the old one does again | everything, before each step |
+//!
+//! A trigger id is sent again only while no answer to it was seen. One that the server has forgotten ends as
+//! [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous), after looking at the job and its last savepoint, and
+//! never in a second id.
+
+mod await_job;
+mod cancel;
+mod look;
+mod run_jar;
+mod stop;
+mod trigger;
+mod triggers;
+mod upgrade;
+mod upload;
+
+use std::time::Duration;
+
+pub use await_job::{AwaitJob, JobReport};
+pub use cancel::Cancel;
+pub use run_jar::{JarRun, Launched, RunJar};
+pub use stop::{StopWithSavepoint, Stopped};
+pub use triggers::{Savepoint, TakeSavepoint, TriggerCheckpoint, TriggerState};
+pub use upgrade::{Upgrade, UpgradeJob, UpgradeState};
+
+use crate::time::Timestamp;
+
+/// When to look again: 50 ms at first, twice as long each time, 2 s at the most, as Flink's own client does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace(Duration);
+
+impl Pace {
+    pub(crate) const START: Self = Self(Duration::from_millis(50));
+
+    pub(crate) fn next(&mut self, now: Timestamp) -> Timestamp {
+        let at = now + self.0;
+        self.0 = (self.0 * 2).min(Duration::from_secs(2));
+        at
+    }
+}

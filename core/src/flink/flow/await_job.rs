@@ -1,0 +1,192 @@
+//! The goal [`AwaitJob`].
+//!
+//! ```text
+//!  Ask ──▶ terminal ──▶ Result ──▶ done
+//!   ▲ │ └▶ RUNNING, and that is the goal ──▶ Tasks ──all──▶ done
+//!   │ └──▶ any other state                    │
+//!   └───────────── Wait ◀─────────────────────┘ not all, or not known yet
+//! ```
+//!
+//! Decides by `/status`, `/execution-result` and `/jobs/overview`, which are not cached.
+
+use std::time::Duration;
+
+use super::Pace;
+use crate::error::FlowError;
+use crate::flink::error::is_unknown_job;
+use crate::flink::jobs::{JobResult, QueueStatus};
+use crate::flink::{FlinkRest, GetJobExecutionResult, GetJobStatus, GetJobsOverview, JobId, JobState};
+use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Waits until a job has ended, or until it runs.
+///
+/// A job that failed is no error of this flow: it comes to a [`JobReport`] in any case, unless the cluster does not know
+/// the job ([`FlowError::Service`], see [`is_unknown_job`](crate::flink::is_unknown_job)) or time is up
+/// ([`FlowError::Deadline`]). A job that is SUSPENDED may come back, so it is waited for.
+///
+/// ```
+/// use std::time::Duration;
+/// use pipewright::flink::{AwaitJob, JobId};
+/// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
+/// let goal = AwaitJob::ended(job).within(Duration::from_secs(3600));
+/// # Ok::<(), pipewright::error::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct AwaitJob {
+    job: JobId,
+    goal: Awaited,
+    within: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Ended,
+    Running,
+}
+
+impl AwaitJob {
+    /// Until the job is FINISHED, CANCELED or FAILED.
+    pub fn ended(job: JobId) -> Self {
+        Self { job, goal: Awaited::Ended, within: None }
+    }
+
+    /// Until the job is RUNNING and all its tasks are, or until it has ended.
+    pub fn running(job: JobId) -> Self {
+        Self { job, goal: Awaited::Running, within: None }
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    pub(super) fn machine(&self) -> AwaitMachine {
+        AwaitMachine { job: self.job, goal: self.goal, seen: None, pace: Pace::START, state: State::Start }
+    }
+}
+
+/// What a job was like when the wait was over.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "the job may have failed"]
+pub struct JobReport {
+    /// The job.
+    pub job: JobId,
+    /// Its state.
+    pub state: JobState,
+    /// How it ended; `None` while it runs, and when the cluster no longer tells.
+    pub result: Option<JobResult>,
+}
+
+impl JobReport {
+    /// Why the job failed, in one line.
+    pub fn failure(&self) -> Option<String> {
+        Some(self.result.as_ref()?.failure_cause.as_ref()?.cause().to_string())
+    }
+}
+
+/// The transitions of [`AwaitJob`].
+#[derive(Debug)]
+pub struct AwaitMachine {
+    job: JobId,
+    goal: Awaited,
+    seen: Option<JobState>,
+    pace: Pace,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Ask(Call<GetJobStatus>),
+    Tasks(Call<GetJobsOverview>),
+    Result(Call<GetJobExecutionResult>),
+    Wait(Timestamp),
+}
+
+impl AwaitMachine {
+    fn report(&self, result: Option<JobResult>) -> JobReport {
+        let state = self.seen.clone().unwrap_or(JobState::Unknown("".into()));
+        JobReport { job: self.job, state, result }
+    }
+
+    fn wait(&mut self, now: Timestamp) {
+        self.state = State::Wait(self.pace.next(now));
+    }
+
+    fn saw(&mut self, state: JobState, cx: &mut Common<FlinkRest>) {
+        if self.seen.as_ref() != Some(&state) {
+            cx.say(Notice::Observed { what: format!("job {}", self.job), state: state.to_string() });
+            // What changes now may change again soon.
+            self.pace = Pace::START;
+        }
+        let is_terminal = state.is_terminal();
+        let is_running = state == JobState::Running;
+        self.seen = Some(state);
+        match self.goal {
+            _ if is_terminal => self.state = State::Result(cx.call(GetJobExecutionResult::new(self.job))),
+            Awaited::Running if is_running => self.state = State::Tasks(cx.call(GetJobsOverview::new())),
+            _ => self.wait(cx.now()),
+        }
+    }
+}
+
+impl Machine for AwaitMachine {
+    type Service = FlinkRest;
+    type Output = JobReport;
+    const NAME: &'static str = "AwaitJob";
+
+    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start => self.state = State::Ask(cx.call(GetJobStatus::new(self.job))),
+                State::Ask(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(job) => self.saw(job.status, cx),
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Tasks(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(overview) => {
+                        let job = overview.jobs.into_iter().find(|job| job.id == self.job);
+                        if job.is_some_and(|job| job.state == JobState::Running && job.tasks.all_running()) {
+                            return Step::Done(Ok(self.report(None)));
+                        }
+                        self.wait(cx.now());
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Result(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    // The status is a little ahead of the result.
+                    Ok(result) if result.status.id == QueueStatus::InProgress => self.wait(cx.now()),
+                    Ok(result) => return Step::Done(Ok(self.report(result.result))),
+                    // It ended long ago, and has just been forgotten.
+                    Err(FlowError::Service(error)) if is_unknown_job(&error) => {
+                        return Step::Done(Ok(self.report(None)));
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "the job", reply) {
+                        return step;
+                    }
+                    self.state = State::Start;
+                }
+            }
+        }
+    }
+}
+
+impl Goal for AwaitJob {
+    type Service = FlinkRest;
+    type Output = JobReport;
+    type Flow = Running<AwaitMachine>;
+
+    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
+        Running::new(self.machine(), config, seed, self.within)
+    }
+}

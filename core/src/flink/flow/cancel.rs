@@ -1,0 +1,95 @@
+//! The goal [`Cancel`].
+//!
+//! ```text
+//!  Tell ──202, or 409: it has ended──▶ Await ──▶ done
+//! ```
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::await_job::{AwaitJob, AwaitMachine, JobReport};
+use crate::error::FlowError;
+use crate::flink::{CancelJob, FlinkRest, JobId};
+use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Reply, Running, Step, ok};
+use crate::seed::Seed;
+
+/// Cancels a job and waits until it has ended.
+///
+/// A job that had ended before is no error: look at the [`JobReport`] for how. One that the cluster does not know is
+/// [`FlowError::Service`]. Nothing needs to be saved, because cancelling twice is the same as once.
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct Cancel {
+    job: JobId,
+    within: Option<Duration>,
+}
+
+impl Cancel {
+    /// Cancels a job.
+    pub fn new(job: JobId) -> Self {
+        Self { job, within: None }
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    pub(super) fn machine(&self) -> CancelMachine {
+        CancelMachine { job: self.job, state: State::Start }
+    }
+}
+
+/// The transitions of [`Cancel`].
+#[derive(Debug)]
+pub struct CancelMachine {
+    job: JobId,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Tell(Call<CancelJob>),
+    Await(Running<AwaitMachine>),
+}
+
+impl Machine for CancelMachine {
+    type Service = FlinkRest;
+    type Output = JobReport;
+    const NAME: &'static str = "Cancel";
+
+    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start => {
+                    cx.phase(Self::NAME, "telling the job to cancel");
+                    self.state = State::Tell(cx.call(CancelJob::new(self.job)));
+                }
+                State::Tell(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(_) => self.state = State::Await(cx.child(AwaitJob::ended(self.job).machine())),
+                    Err(FlowError::Service(error)) if error.status() == StatusCode::CONFLICT => {
+                        self.state = State::Await(cx.child(AwaitJob::ended(self.job).machine()));
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Await(flow) => return Step::Done(ok!(flow.poll(cx.now(), reply.take()))),
+            }
+        }
+    }
+}
+
+impl Goal for Cancel {
+    type Service = FlinkRest;
+    type Output = JobReport;
+    type Flow = Running<CancelMachine>;
+
+    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
+        Running::new(self.machine(), config, seed, self.within)
+    }
+}

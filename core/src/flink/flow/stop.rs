@@ -1,0 +1,234 @@
+//! The goal [`StopWithSavepoint`].
+//!
+//! ```text
+//!  Trigger ──location──▶ Await ──▶ done
+//!     └──── failed ────▶ After ──▶ failed, with what the job is doing now
+//! ```
+
+use std::time::Duration;
+
+use super::await_job::{AwaitJob, AwaitMachine};
+use super::trigger::{Kind, Triggered};
+use super::triggers::TriggerState;
+use crate::error::{Failure, FlowError};
+use crate::flink::jobs::QueueStatus;
+use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
+use crate::flink::{FlinkRest, GetJobStatus, GetSavepointStatus, JobId, JobState, StartStop, TriggerId};
+use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Reply, Running, Saved, Step, ok};
+use crate::seed::Seed;
+use crate::table::records;
+
+records! {
+    struct StopState {
+        /// What is known of the trigger.
+        pub trigger: TriggerState = "trigger",
+        /// As in the goal.
+        pub target_directory: Option<String> = "target_directory",
+        /// As in the goal.
+        pub drain: Option<bool> = "drain",
+        /// As in the goal.
+        pub format: Option<SavepointFormat> = "format",
+    }
+}
+
+/// Stops a job with a savepoint and waits until it has ended.
+///
+/// Ends in [`FlowError::Failed`] when the savepoint fails; the reason then says what the job is doing, because it may run
+/// on, restart, or have failed. In [`FlowError::Ambiguous`] when the cluster has forgotten the trigger. In
+/// [`FlowError::Deadline`] while it is still stopping, and it goes on.
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct StopWithSavepoint {
+    job: JobId,
+    target_directory: Option<String>,
+    drain: Option<bool>,
+    format: Option<SavepointFormat>,
+    given: Option<TriggerId>,
+    within: Option<Duration>,
+    resumed: Option<TriggerState>,
+}
+
+impl StopWithSavepoint {
+    const NAME: &'static str = "StopWithSavepoint";
+
+    /// Stops a job, with a savepoint at the cluster's default place.
+    pub fn new(job: JobId) -> Self {
+        Self { job, target_directory: None, drain: None, format: None, given: None, within: None, resumed: None }
+    }
+
+    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
+    ///
+    /// # Errors
+    /// [`FlowError::Misuse`] when the state is another flow's.
+    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+        let StopState { trigger, target_directory, drain, format } = saved.read(Self::NAME)?;
+        Ok(Self { target_directory, drain, format, resumed: Some(trigger.clone()), ..Self::new(trigger.job) })
+    }
+
+    /// Where to write the savepoint.
+    pub fn target_directory(mut self, directory: impl Into<String>) -> Self {
+        self.target_directory = Some(directory.into());
+        self
+    }
+
+    /// First emits the maximum watermark, so that all timers fire: for a job that will not be resumed.
+    pub fn drain(mut self, drain: bool) -> Self {
+        self.drain = Some(drain);
+        self
+    }
+
+    /// How to write the savepoint.
+    pub fn format(mut self, format: SavepointFormat) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// An id of one's own; it must be new, also among those of savepoints. Chosen from the seed by default.
+    pub fn trigger_id(mut self, id: TriggerId) -> Self {
+        self.given = Some(id);
+        self
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    pub(super) fn machine(self) -> StopMachine {
+        let kind = StopKind { target_directory: self.target_directory, drain: self.drain, format: self.format };
+        let trigger = match self.resumed {
+            Some(trigger) => Triggered::resumed(kind, trigger),
+            None => Triggered::fresh(kind, self.job, self.given),
+        };
+        StopMachine { job: self.job, state: State::Start(Some(trigger)) }
+    }
+}
+
+/// A job that was stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The job.
+    pub job: JobId,
+    /// Where the savepoint is: the path to start a job from.
+    pub location: String,
+    /// How the job ended: FINISHED, unless something else ended it at the same time.
+    pub state: JobState,
+}
+
+/// The stop among the background operations.
+#[derive(Debug)]
+pub(super) struct StopKind {
+    target_directory: Option<String>,
+    drain: Option<bool>,
+    format: Option<SavepointFormat>,
+}
+
+impl Kind for StopKind {
+    type Start = StartStop;
+    type Status = GetSavepointStatus;
+    type Value = String;
+    const NAME: &'static str = StopWithSavepoint::NAME;
+    const WHAT: &'static str = "stop with savepoint";
+
+    fn start(&self, job: JobId, id: TriggerId) -> StartStop {
+        let mut start = StartStop::new(job).trigger_id(id);
+        start.target_directory.clone_from(&self.target_directory);
+        start.drain = self.drain;
+        start.format_type.clone_from(&self.format);
+        start
+    }
+
+    fn status(job: JobId, id: TriggerId) -> GetSavepointStatus {
+        GetSavepointStatus::new(job, id)
+    }
+
+    fn outcome(_job: JobId, status: &SavepointStatus) -> Option<Outcome<String>> {
+        Some(status.outcome()?.map(str::to_owned))
+    }
+
+    fn is_over(status: &SavepointStatus) -> bool {
+        status.status.id == QueueStatus::Completed
+    }
+
+    fn saved(&self, trigger: &TriggerState) -> Saved {
+        let state = StopState {
+            trigger: trigger.clone(),
+            target_directory: self.target_directory.clone(),
+            drain: self.drain,
+            format: self.format.clone(),
+        };
+        Saved::new(Self::NAME, &state)
+    }
+}
+
+/// The transitions of [`StopWithSavepoint`].
+#[derive(Debug)]
+pub struct StopMachine {
+    job: JobId,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Until the first poll.
+    Start(Option<Triggered<StopKind>>),
+    Trigger(Running<Triggered<StopKind>>),
+    Await(Running<AwaitMachine>, String),
+    After(Call<GetJobStatus>, Failure),
+}
+
+impl Machine for StopMachine {
+    type Service = FlinkRest;
+    type Output = Stopped;
+    const NAME: &'static str = StopWithSavepoint::NAME;
+
+    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Stopped> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start(trigger) => {
+                    if let Some(trigger) = trigger.take() {
+                        self.state = State::Trigger(cx.child(trigger));
+                    }
+                }
+                State::Trigger(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
+                    Ok(location) => {
+                        cx.phase(Self::NAME, "the savepoint is written; waiting for the job to end");
+                        self.state = State::Await(cx.child(AwaitJob::ended(self.job).machine()), location);
+                    }
+                    Err(FlowError::Failed(failure)) => {
+                        self.state = State::After(cx.call(GetJobStatus::new(self.job)), failure);
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Await(flow, location) => {
+                    let report = ok!(flow.poll(cx.now(), reply.take()));
+                    let location = std::mem::take(location);
+                    return Step::Done(report.map(|report| Stopped { job: report.job, location, state: report.state }));
+                }
+                State::After(call, failure) => {
+                    let status = ok!(call.poll(cx.now(), reply.take()));
+                    let mut failure = failure.clone();
+                    if let Ok(job) = status {
+                        failure.reason = format!("{}; the job is {}", failure.reason, job.status);
+                    }
+                    return Step::Done(Err(FlowError::Failed(failure)));
+                }
+            }
+        }
+    }
+}
+
+impl Goal for StopWithSavepoint {
+    type Service = FlinkRest;
+    type Output = Stopped;
+    type Flow = Running<StopMachine>;
+
+    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        Running::new(self.machine(), config, seed, within)
+    }
+}

@@ -1,0 +1,255 @@
+//! Background operations with a trigger id, from the trigger to the outcome.
+//!
+//! ```text
+//!  fresh ───▶ Trigger ──answered──▶ Poll ◀──▶ Wait
+//!               │  ▲                 │ ├─▶ done: the outcome
+//!     ambiguous │  │ young, unknown  │ └─▶ failed: the cause
+//!               ▼  │                 │
+//!  resumed ──▶ Look ──known─────────▶┤
+//!               │                    │ forgotten (404)
+//!               └──── unknown ───────┴──▶ Lost ──▶ ambiguous, with what was found
+//! ```
+//!
+//! | state | what came | next |
+//! |---|---|---|
+//! | Trigger | an id | Poll; acknowledged is saved |
+//! | Trigger | ambiguous | Look |
+//! | Trigger | refused, not sent, out of time | that error |
+//! | Look | a status | Poll |
+//! | Look | unknown; never acknowledged, no attempt unanswered, and younger than results are kept | Trigger, same id |
+//! | Look | unknown otherwise | Lost |
+//! | Poll | in progress | Wait, then Poll |
+//! | Poll | completed | the outcome |
+//! | Poll | unknown | Lost |
+//!
+//! Invariants: one id; sent only while no answer to it was seen and the server could not have forgotten it; saved
+//! before it is sent for the first time, and again when it is acknowledged.
+
+use std::time::Duration;
+
+use super::Pace;
+use super::look::Look;
+use super::triggers::TriggerState;
+use crate::error::{Ambiguity, Failure, FlowError};
+use crate::flink::error::is_unknown_trigger;
+use crate::flink::savepoints::{Outcome, Trigger};
+use crate::flink::{FlinkRest, JobId, TriggerId};
+use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Saved, Step, ok};
+use crate::operation::Operation;
+use crate::time::Timestamp;
+
+/// How long a JobManager remembers an id at least, by default (`rest.async.store-duration`): sending it again later
+/// could start a second operation.
+const REMEMBERED: Duration = Duration::from_secs(300);
+
+/// What differs between the background operations.
+pub trait Kind: std::fmt::Debug {
+    /// The trigger.
+    type Start: Operation<Output = Trigger, Service = FlinkRest> + std::fmt::Debug;
+    /// The question for the outcome.
+    type Status: Operation<Service = FlinkRest> + std::fmt::Debug;
+    /// What a success brings.
+    type Value;
+    /// The goal's name.
+    const NAME: &'static str;
+    /// What it makes, in words.
+    const WHAT: &'static str;
+
+    /// The trigger with an id.
+    fn start(&self, job: JobId, id: TriggerId) -> Self::Start;
+    /// The question with an id.
+    fn status(job: JobId, id: TriggerId) -> Self::Status;
+    /// `None` while it is in progress, or over with nothing to tell.
+    fn outcome(job: JobId, status: &<Self::Status as Operation>::Output) -> Option<Outcome<Self::Value>>;
+    /// Whether it is over, whatever came of it.
+    fn is_over(status: &<Self::Status as Operation>::Output) -> bool;
+    /// What to save.
+    fn saved(&self, state: &TriggerState) -> Saved;
+}
+
+/// A background operation from its trigger to its outcome.
+#[derive(Debug)]
+pub struct Triggered<K: Kind> {
+    kind: K,
+    job: JobId,
+    given: Option<TriggerId>,
+    /// What is known of the trigger; `None` until the first poll of a fresh one.
+    trigger: Option<TriggerState>,
+    pace: Pace,
+    state: State<K>,
+}
+
+#[derive(Debug)]
+enum State<K: Kind> {
+    Fresh,
+    Resumed,
+    Trigger(Call<K::Start>),
+    /// After trouble: does the server know the id? With what the trouble was.
+    Look(Call<K::Status>, Option<Ambiguity>),
+    Poll(Call<K::Status>),
+    Wait(Timestamp),
+    Lost(Look, Ambiguity),
+}
+
+impl<K: Kind> Triggered<K> {
+    /// A new one; the id is chosen unless it is given.
+    pub(super) fn fresh(kind: K, job: JobId, given: Option<TriggerId>) -> Self {
+        Self { kind, job, given, trigger: None, pace: Pace::START, state: State::Fresh }
+    }
+
+    /// One whose trigger may have been sent by another process.
+    pub(super) fn resumed(kind: K, trigger: TriggerState) -> Self {
+        Self { kind, job: trigger.job, given: None, trigger: Some(trigger), pace: Pace::START, state: State::Resumed }
+    }
+
+    fn what(&self) -> String {
+        format!("{} of job {}", K::WHAT, self.job)
+    }
+
+    fn trigger(&mut self, cx: &mut Common<FlinkRest>) -> TriggerState {
+        let (job, given, now) = (self.job, self.given, cx.now());
+        let fresh = || TriggerState {
+            job,
+            trigger_id: given.unwrap_or_else(|| TriggerId::from_bits(cx.seed.next_u128())),
+            since: now.as_millis(),
+            acknowledged: false,
+        };
+        self.trigger.get_or_insert_with(fresh).clone()
+    }
+
+    fn send(&mut self, cx: &mut Common<FlinkRest>) {
+        let trigger = self.trigger(cx);
+        cx.phase(K::NAME, "triggering");
+        cx.save(self.kind.saved(&trigger));
+        let forgotten = Timestamp::from_millis(trigger.since) + REMEMBERED;
+        let call = cx.call(self.kind.start(trigger.job, trigger.trigger_id));
+        self.state = State::Trigger(call.with_deadline(cx.no_later_than(forgotten)));
+    }
+
+    /// The server has answered for the id, so that it is never sent again.
+    fn acknowledged(&mut self, id: TriggerId, cx: &mut Common<FlinkRest>) {
+        if let Some(trigger) = self.trigger.as_mut().filter(|trigger| !trigger.acknowledged) {
+            trigger.acknowledged = true;
+            trigger.trigger_id = id;
+            cx.save(self.kind.saved(trigger));
+            cx.phase(K::NAME, "waiting for the outcome");
+        }
+    }
+
+    fn ask(&mut self, cx: &mut Common<FlinkRest>) -> Call<K::Status> {
+        let trigger = self.trigger(cx);
+        cx.call(K::status(trigger.job, trigger.trigger_id))
+    }
+
+    /// The id may be sent: nobody has answered for it, nothing is under way, and the server could not have forgotten it.
+    fn may_send(&self, now: Timestamp, trouble: Option<&Ambiguity>) -> bool {
+        trouble.is_none()
+            && self.trigger.as_ref().is_none_or(|trigger| {
+                !trigger.acknowledged && now.since(Timestamp::from_millis(trigger.since)) < REMEMBERED
+            })
+    }
+
+    fn over(&self, status: &<K::Status as Operation>::Output) -> Result<K::Value, FlowError> {
+        match K::outcome(self.job, status) {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(throwable)) => Err(FlowError::Failed(Failure {
+                what: self.what(),
+                reason: throwable.cause().to_string(),
+                details: Some(throwable.stack_trace),
+            })),
+            None => Err(FlowError::Failed(Failure {
+                what: self.what(),
+                reason: "the cluster says that it is completed, but neither with a result nor with a cause".to_owned(),
+                details: None,
+            })),
+        }
+    }
+}
+
+impl<K: Kind> Machine for Triggered<K> {
+    type Service = FlinkRest;
+    type Output = K::Value;
+    const NAME: &'static str = K::NAME;
+
+    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<K::Value> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Fresh => self.send(cx),
+                State::Resumed => {
+                    cx.phase(K::NAME, "looking for the trigger");
+                    self.state = State::Look(self.ask(cx), None);
+                }
+                State::Trigger(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(trigger) => {
+                        self.acknowledged(trigger.request_id, cx);
+                        self.state = State::Poll(self.ask(cx));
+                    }
+                    Err(FlowError::Ambiguous(trouble)) => {
+                        cx.phase(K::NAME, "looking for the trigger");
+                        self.state = State::Look(self.ask(cx), Some(trouble));
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Look(call, trouble) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(status) => {
+                        let id = self.trigger(cx).trigger_id;
+                        self.acknowledged(id, cx);
+                        if K::is_over(&status) {
+                            return Step::Done(self.over(&status));
+                        }
+                        self.state = State::Wait(self.pace.next(cx.now()));
+                    }
+                    Err(FlowError::Service(error)) if is_unknown_trigger(&error) => {
+                        let trouble = trouble.take();
+                        if self.may_send(cx.now(), trouble.as_ref()) {
+                            self.send(cx);
+                        } else {
+                            let lost = trouble.unwrap_or_else(|| Self::forgotten(error.into()));
+                            self.state = State::Lost(Look::new(self.job, cx), lost);
+                        }
+                    }
+                    Err(error) => {
+                        let lost = trouble.take().map(FlowError::Ambiguous);
+                        return Step::Done(Err(lost.unwrap_or(error)));
+                    }
+                },
+                State::Poll(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(status) if K::is_over(&status) => return Step::Done(self.over(&status)),
+                    Ok(_) => self.state = State::Wait(self.pace.next(cx.now())),
+                    Err(FlowError::Service(error)) if is_unknown_trigger(&error) => {
+                        cx.phase(K::NAME, "the cluster has forgotten the trigger; looking at the job");
+                        self.state = State::Lost(Look::new(self.job, cx), Self::forgotten(error.into()));
+                    }
+                    Err(error @ FlowError::Deadline { .. }) => return Step::Done(Err(error)),
+                    Err(error) => return Step::Done(Err(FlowError::Ambiguous(Self::forgotten(error)))),
+                },
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, K::WHAT, reply) {
+                        return step;
+                    }
+                    self.state = State::Poll(self.ask(cx));
+                }
+                State::Lost(look, lost) => {
+                    let found = ok!(look.poll(cx.now(), reply.take()));
+                    let mut lost = lost.clone();
+                    lost.found = Some(match found {
+                        Ok(found) => found,
+                        Err(error) => format!("nothing, because looking failed: {error}"),
+                    });
+                    cx.say(Notice::Observed { what: self.what(), state: "outcome unknown".to_owned() });
+                    return Step::Done(Err(FlowError::Ambiguous(lost)));
+                }
+            }
+        }
+    }
+}
+
+impl<K: Kind> Triggered<K> {
+    /// It was acknowledged, and what became of it cannot be learnt.
+    fn forgotten(cause: FlowError) -> Ambiguity {
+        Ambiguity { operation: K::Start::INFO.name, cause: Box::new(cause), unanswered: false, found: None }
+    }
+}

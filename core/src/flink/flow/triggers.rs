@@ -1,0 +1,279 @@
+//! The goals [`TakeSavepoint`] and [`TriggerCheckpoint`], and what they share with
+//! [`StopWithSavepoint`](super::StopWithSavepoint).
+
+use std::time::Duration;
+
+use super::trigger::{Kind, Triggered};
+use crate::error::FlowError;
+use crate::flink::checkpoints::{CheckpointStatus, CheckpointType};
+use crate::flink::jobs::QueueStatus;
+use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
+use crate::flink::{
+    FlinkRest, GetCheckpointStatus, GetSavepointStatus, JobId, StartCheckpoint, StartSavepoint, TriggerId,
+};
+use crate::flow::{Config, Goal, Running, Saved};
+use crate::seed::Seed;
+use crate::table::records;
+
+records! {
+    /// What is known of a trigger.
+    pub struct TriggerState {
+        /// The job.
+        pub job: JobId = "job",
+        /// The id, chosen by us.
+        pub trigger_id: TriggerId = "trigger_id",
+        /// When it was first sent, in milliseconds since the epoch, by our clock.
+        pub since: u64 = "since",
+        /// Whether the cluster has answered for it; it is then never sent again.
+        pub acknowledged: bool = "acknowledged",
+    }
+
+    struct SavepointState {
+        /// What is known of the trigger.
+        pub trigger: TriggerState = "trigger",
+        /// As in the goal.
+        pub target_directory: Option<String> = "target_directory",
+        /// As in the goal.
+        pub format: Option<SavepointFormat> = "format",
+    }
+
+    struct CheckpointState {
+        /// What is known of the trigger.
+        pub trigger: TriggerState = "trigger",
+        /// As in the goal.
+        pub kind: Option<CheckpointType> = "kind",
+    }
+}
+
+/// Takes a savepoint of a running job and waits until it is written.
+///
+/// Ends in [`FlowError::Failed`] with the cluster's reason, also for a job that it does not know; in
+/// [`FlowError::Ambiguous`] when the cluster has forgotten the trigger; in [`FlowError::Deadline`] while the savepoint is
+/// still being written, and it goes on.
+///
+/// ```
+/// use std::time::Duration;
+/// use pipewright::flink::{JobId, TakeSavepoint};
+/// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
+/// let goal = TakeSavepoint::new(job).target_directory("s3://bucket/savepoints").within(Duration::from_secs(600));
+/// # Ok::<(), pipewright::error::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct TakeSavepoint {
+    job: JobId,
+    target_directory: Option<String>,
+    format: Option<SavepointFormat>,
+    given: Option<TriggerId>,
+    within: Option<Duration>,
+    resumed: Option<TriggerState>,
+}
+
+impl TakeSavepoint {
+    pub(super) const NAME: &'static str = "TakeSavepoint";
+
+    /// A savepoint of a job, at the cluster's default place.
+    pub fn new(job: JobId) -> Self {
+        Self { job, target_directory: None, format: None, given: None, within: None, resumed: None }
+    }
+
+    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
+    ///
+    /// # Errors
+    /// [`FlowError::Misuse`] when the state is another flow's.
+    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+        let SavepointState { trigger, target_directory, format } = saved.read(Self::NAME)?;
+        Ok(Self { target_directory, format, resumed: Some(trigger.clone()), ..Self::new(trigger.job) })
+    }
+
+    /// Where to write it.
+    pub fn target_directory(mut self, directory: impl Into<String>) -> Self {
+        self.target_directory = Some(directory.into());
+        self
+    }
+
+    /// How to write it.
+    pub fn format(mut self, format: SavepointFormat) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// An id of one's own; it must be new. Chosen from the seed by default.
+    pub fn trigger_id(mut self, id: TriggerId) -> Self {
+        self.given = Some(id);
+        self
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// A savepoint that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Savepoint {
+    /// The job.
+    pub job: JobId,
+    /// Where it is: the path to start a job from.
+    pub location: String,
+}
+
+/// The savepoint among the background operations.
+#[derive(Debug)]
+pub struct SavepointKind {
+    target_directory: Option<String>,
+    format: Option<SavepointFormat>,
+}
+
+impl Kind for SavepointKind {
+    type Start = StartSavepoint;
+    type Status = GetSavepointStatus;
+    type Value = Savepoint;
+    const NAME: &'static str = TakeSavepoint::NAME;
+    const WHAT: &'static str = "savepoint";
+
+    fn start(&self, job: JobId, id: TriggerId) -> StartSavepoint {
+        let mut start = StartSavepoint::new(job).trigger_id(id);
+        start.target_directory.clone_from(&self.target_directory);
+        start.format_type.clone_from(&self.format);
+        start
+    }
+
+    fn status(job: JobId, id: TriggerId) -> GetSavepointStatus {
+        GetSavepointStatus::new(job, id)
+    }
+
+    fn outcome(job: JobId, status: &SavepointStatus) -> Option<Outcome<Savepoint>> {
+        Some(status.outcome()?.map(|location| Savepoint { job, location: location.to_owned() }))
+    }
+
+    fn is_over(status: &SavepointStatus) -> bool {
+        status.status.id == QueueStatus::Completed
+    }
+
+    fn saved(&self, trigger: &TriggerState) -> Saved {
+        let (target_directory, format) = (self.target_directory.clone(), self.format.clone());
+        Saved::new(Self::NAME, &SavepointState { trigger: trigger.clone(), target_directory, format })
+    }
+}
+
+impl Goal for TakeSavepoint {
+    type Service = FlinkRest;
+    type Output = Savepoint;
+    type Flow = Running<Triggered<SavepointKind>>;
+
+    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
+        let kind = SavepointKind { target_directory: self.target_directory, format: self.format };
+        let machine = match self.resumed {
+            Some(trigger) => Triggered::resumed(kind, trigger),
+            None => Triggered::fresh(kind, self.job, self.given),
+        };
+        Running::new(machine, config, seed, self.within)
+    }
+}
+
+/// Takes a checkpoint of a running job and waits until it is completed; comes to its number. Since 1.17.
+///
+/// Works for jobs without periodic checkpoints too. Ends in errors as [`TakeSavepoint`] does.
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct TriggerCheckpoint {
+    job: JobId,
+    kind: Option<CheckpointType>,
+    given: Option<TriggerId>,
+    within: Option<Duration>,
+    resumed: Option<TriggerState>,
+}
+
+impl TriggerCheckpoint {
+    const NAME: &'static str = "TriggerCheckpoint";
+
+    /// A checkpoint of a job, as it is configured.
+    pub fn new(job: JobId) -> Self {
+        Self { job, kind: None, given: None, within: None, resumed: None }
+    }
+
+    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
+    ///
+    /// # Errors
+    /// [`FlowError::Misuse`] when the state is another flow's.
+    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+        let CheckpointState { trigger, kind } = saved.read(Self::NAME)?;
+        Ok(Self { kind, resumed: Some(trigger.clone()), ..Self::new(trigger.job) })
+    }
+
+    /// How much to write.
+    pub fn kind(mut self, kind: CheckpointType) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
+    /// An id of one's own; it must be new. Chosen from the seed by default.
+    pub fn trigger_id(mut self, id: TriggerId) -> Self {
+        self.given = Some(id);
+        self
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    pub(super) fn machine(self) -> Triggered<CheckpointKind> {
+        let kind = CheckpointKind { kind: self.kind };
+        match self.resumed {
+            Some(trigger) => Triggered::resumed(kind, trigger),
+            None => Triggered::fresh(kind, self.job, self.given),
+        }
+    }
+}
+
+/// The checkpoint among the background operations.
+#[derive(Debug)]
+pub struct CheckpointKind {
+    kind: Option<CheckpointType>,
+}
+
+impl Kind for CheckpointKind {
+    type Start = StartCheckpoint;
+    type Status = GetCheckpointStatus;
+    type Value = i64;
+    const NAME: &'static str = TriggerCheckpoint::NAME;
+    const WHAT: &'static str = "checkpoint";
+
+    fn start(&self, job: JobId, id: TriggerId) -> StartCheckpoint {
+        let mut start = StartCheckpoint::new(job).trigger_id(id);
+        start.checkpoint_type.clone_from(&self.kind);
+        start
+    }
+
+    fn status(job: JobId, id: TriggerId) -> GetCheckpointStatus {
+        GetCheckpointStatus::new(job, id)
+    }
+
+    fn outcome(_job: JobId, status: &CheckpointStatus) -> Option<Outcome<i64>> {
+        status.outcome()
+    }
+
+    fn is_over(status: &CheckpointStatus) -> bool {
+        status.status.id == QueueStatus::Completed
+    }
+
+    fn saved(&self, trigger: &TriggerState) -> Saved {
+        Saved::new(Self::NAME, &CheckpointState { trigger: trigger.clone(), kind: self.kind.clone() })
+    }
+}
+
+impl Goal for TriggerCheckpoint {
+    type Service = FlinkRest;
+    type Output = i64;
+    type Flow = Running<Triggered<CheckpointKind>>;
+
+    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        Running::new(self.machine(), config, seed, within)
+    }
+}

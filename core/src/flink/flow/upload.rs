@@ -1,0 +1,85 @@
+//! Uploading a jar so that it is certain which one it is.
+//!
+//! ```text
+//!  Upload ──▶ done
+//!    └─ambiguous──▶ Find ──listed under our name──▶ done
+//!                     └──not listed──▶ Upload, under another name
+//! ```
+//!
+//! An upload whose answer is lost is looked for, not sent again. The server puts a random id in front of the file name,
+//! so the name gets a mark of its own: nobody else's jar can be mistaken for it.
+
+use crate::body::Body;
+use crate::error::FlowError;
+use crate::flink::{FlinkRest, JarId, ListJars, UploadJar};
+use crate::flow::{Call, Common, Flow, Machine, Reply, Step, ok};
+
+/// How often an upload may get lost.
+const TRIES: u32 = 3;
+
+#[derive(Debug)]
+pub(super) struct Upload {
+    name: String,
+    content: Body,
+    /// The marked name of the upload under way.
+    marked: String,
+    tries: u32,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Upload(Call<UploadJar>),
+    Find(Call<ListJars>, FlowError),
+}
+
+impl Upload {
+    pub(super) fn new(name: String, content: Body) -> Self {
+        Self { name, content, marked: String::new(), tries: 0, state: State::Start }
+    }
+
+    fn mark(&self, mark: u64) -> String {
+        match self.name.strip_suffix(".jar") {
+            Some(stem) => format!("{stem}-{mark:016x}.jar"),
+            None => self.name.clone(),
+        }
+    }
+}
+
+impl Machine for Upload {
+    type Service = FlinkRest;
+    type Output = JarId;
+    const NAME: &'static str = "Upload";
+
+    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<JarId> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start => {
+                    self.tries += 1;
+                    self.marked = self.mark(cx.seed.next_u64());
+                    let upload = UploadJar::new(&*self.marked, self.content.clone()).boundary(cx.seed.next_u128());
+                    self.state = State::Upload(cx.call(upload));
+                }
+                State::Upload(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(uploaded) => return Step::Done(Ok(uploaded.jar_id())),
+                    Err(error @ FlowError::Ambiguous(_)) => {
+                        self.state = State::Find(cx.call(ListJars::new()), error);
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Find(call, trouble) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(jars) => match jars.files.into_iter().find(|jar| jar.name == self.marked) {
+                        Some(jar) => return Step::Done(Ok(jar.id)),
+                        None if self.tries < TRIES => self.state = State::Start,
+                        None => return Step::Done(Err(trouble.clone())),
+                    },
+                    Err(_) => return Step::Done(Err(trouble.clone())),
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! [`Running`]: what the flows of all services have in common.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use super::{Call, Config, Flow, Notice, Reply, Saved, Step};
+use crate::error::{FlowError, Misuse};
+use crate::operation::{Operation, Service};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// A flow towards a goal: the machine of that goal, and what all of them need.
+///
+/// Made by [`Goal::start`](super::Goal::start).
+#[must_use = "a flow does nothing until it is polled"]
+pub struct Running<M: Machine> {
+    machine: M,
+    common: Common<M::Service>,
+    /// Held back until the last notice is out.
+    result: Option<Result<M::Output, FlowError>>,
+    ended: Option<FlowError>,
+}
+
+/// The transitions of one goal. Sealed: the goals are this crate's.
+pub trait Machine {
+    /// Which service it speaks to.
+    type Service: Service;
+    /// What the goal comes to.
+    type Output;
+    /// The goal's name, for notices and saved states.
+    const NAME: &'static str;
+
+    /// Goes as far as possible. Takes the reply if it is for one of the machine's calls.
+    fn step(&mut self, cx: &mut Common<Self::Service>, reply: &mut Option<Reply>) -> Step<Self::Output>;
+}
+
+/// What a machine has at hand.
+pub struct Common<S> {
+    config: Config<S>,
+    pub(crate) seed: Seed,
+    /// How long the whole flow may take, from its first poll.
+    within: Option<Duration>,
+    deadline: Option<Timestamp>,
+    started: bool,
+    now: Timestamp,
+    notices: VecDeque<Notice>,
+}
+
+impl<M: Machine> Running<M> {
+    pub(crate) fn new(machine: M, config: &Config<M::Service>, seed: Seed, within: Option<Duration>) -> Self {
+        let common = Common {
+            config: config.clone(),
+            seed,
+            within,
+            deadline: None,
+            started: false,
+            now: Timestamp::UNIX_EPOCH,
+            notices: VecDeque::new(),
+        };
+        Self { machine, common, result: None, ended: None }
+    }
+
+    /// Ends the flow at this moment at the latest, whatever else it is given.
+    pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
+        self.common.deadline = deadline.into();
+        self
+    }
+}
+
+impl<M: Machine> Flow for Running<M> {
+    type Output = M::Output;
+
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<M::Output> {
+        if let Some(error) = &self.ended {
+            return reply.map_or_else(|| Step::Done(Err(error.clone())), Step::Stray);
+        }
+        self.common.tick(now);
+        if self.result.is_none() {
+            let mut reply = reply;
+            match self.machine.step(&mut self.common, &mut reply) {
+                Step::Done(result) => self.result = Some(result),
+                step => return step,
+            }
+            debug_assert!(reply.is_none(), "{}: a machine must take a reply or hand it back", M::NAME);
+        } else if let Some(stray) = reply {
+            return Step::Stray(stray);
+        }
+        if let Some(notice) = self.common.next_notice(None) {
+            return Step::Notice(notice);
+        }
+        match self.result.take() {
+            Some(Ok(output)) => {
+                self.ended = Some(FlowError::Misuse(Misuse::PolledAfterDone));
+                Step::Done(Ok(output))
+            }
+            Some(Err(error)) => {
+                self.ended = Some(error.clone());
+                Step::Done(Err(error))
+            }
+            None => Step::Done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
+        }
+    }
+}
+
+impl<S: Service> Common<S> {
+    fn tick(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        if !std::mem::replace(&mut self.started, true) {
+            let own = self.within.map(|within| self.now + within);
+            self.deadline = self.deadline.into_iter().chain(own).min();
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The earlier one of the flow's deadline and another.
+    pub(crate) fn no_later_than(&self, at: Timestamp) -> Timestamp {
+        self.deadline.map_or(at, |deadline| deadline.min(at))
+    }
+
+    /// The time is up.
+    pub(crate) fn expired(&self, waiting: &'static str) -> Option<FlowError> {
+        let at = self.deadline.filter(|at| *at <= self.now)?;
+        Some(FlowError::Deadline { at, waiting, last: None })
+    }
+
+    pub(crate) fn call<O: Operation<Service = S>>(&mut self, operation: O) -> Call<O> {
+        Call::new(operation, &self.config, self.seed.split()).with_deadline(self.deadline)
+    }
+
+    /// A child that is a goal of its own, with the same deadline.
+    pub(crate) fn child<M: Machine<Service = S>>(&mut self, machine: M) -> Running<M> {
+        Running::new(machine, &self.config, self.seed.split(), None).with_deadline(self.deadline)
+    }
+
+    pub(crate) fn say(&mut self, notice: Notice) {
+        self.notices.push_back(notice);
+    }
+
+    pub(crate) fn phase(&mut self, flow: &'static str, phase: &'static str) {
+        self.say(Notice::Phase { flow, phase });
+    }
+
+    pub(crate) fn save(&mut self, saved: Saved) {
+        self.say(Notice::Save(saved));
+    }
+
+    /// What must go out before anything else happens. A reply is taken first, so that it is never kept waiting.
+    pub(crate) fn next_notice(&mut self, reply: Option<&Reply>) -> Option<Notice> {
+        if reply.is_some() { None } else { self.notices.pop_front() }
+    }
+
+    /// The step of a machine that waits for a moment; `None` when it has come.
+    pub(crate) fn wait_until<T>(
+        &self,
+        at: Timestamp,
+        waiting: &'static str,
+        reply: &mut Option<Reply>,
+    ) -> Option<Step<T>> {
+        if let Some(stray) = reply.take() {
+            return Some(Step::Stray(stray));
+        }
+        if let Some(error) = self.expired(waiting) {
+            return Some(Step::Done(Err(error)));
+        }
+        (at > self.now).then(|| Step::WaitUntil(self.no_later_than(at)))
+    }
+}
+
+impl<M: Machine> fmt::Debug for Running<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("goal", &M::NAME)
+            .field("common", &self.common)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Service> fmt::Debug for Common<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Common")
+            .field("config", &self.config)
+            .field("now", &self.now)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
