@@ -35,8 +35,8 @@ impl Seed {
         Self(self.next_u128())
     }
 
-    /// A number below `bound`; 0 when it is 0.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    /// A number below `bound`, all as likely; 0 when it is 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 }

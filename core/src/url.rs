@@ -108,7 +108,9 @@ impl TryFrom<Uri> for Base {
             return Err(refused(&text, "a base address has no query (?…)"));
         }
         let prefix = path.as_ref().map_or("", |path| path.path().trim_end_matches('/'));
-        if prefix.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) {
+        // Percent-encoded dots are dots to URL parsers.
+        let prefix_segments = prefix.to_ascii_lowercase().replace("%2e", ".");
+        if prefix_segments.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(refused(&text, "the path prefix has an empty, . or .. segment"));
         }
         Ok(Self { scheme, authority, prefix: prefix.into() })
@@ -125,13 +127,12 @@ impl TryFrom<url::Url> for Base {
 }
 
 #[cfg(feature = "url")]
-impl From<&Base> for url::Url {
-    /// Panics never: a base is a URL without the parts that could be wrong.
-    fn from(base: &Base) -> Self {
-        match url::Url::parse(&base.to_string()) {
-            Ok(url) => url,
-            Err(error) => unreachable!("{base} is no URL: {error}"),
-        }
+impl TryFrom<&Base> for url::Url {
+    type Error = url::ParseError;
+
+    /// Fails for hosts that `http` takes and `url` does not, such as `1.2.3.256`.
+    fn try_from(base: &Base) -> Result<Self, url::ParseError> {
+        Self::parse(&base.to_string())
     }
 }
 
@@ -149,13 +150,11 @@ impl fmt::Debug for Base {
 
 /// An error about a base address that shows it without the credentials it may hold.
 fn refused(text: &str, problem: &'static str) -> BuildError {
-    let start = text.find("://").map_or(0, |at| at + 3);
-    let (scheme, rest) = text.split_at(start);
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let address = format!("{scheme}{}{host}{path}", if host.len() < authority.len() { "…@" } else { "" });
+    let is_scheme = |at: &usize| text.bytes().take(*at).all(|byte| byte.is_ascii_alphabetic());
+    let (scheme, rest) = text.split_at(text.find("://").filter(is_scheme).map_or(0, |at| at + 3));
+    // Up to the last `@`, wherever it is: passwords hold slashes and question marks too.
+    let (cut, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, host)| ("…@", host));
+    let address = format!("{scheme}{cut}{}", rest.split(['?', '#']).next().unwrap_or_default());
     BuildError::Base { address: excerpt(address.as_bytes(), 80), problem }
 }
 

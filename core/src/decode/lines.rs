@@ -62,6 +62,11 @@ impl Lines {
         self.count
     }
 
+    /// What was fed and not yet read.
+    pub(super) fn unread(&self) -> &[u8] {
+        self.buffer.get(self.next..).unwrap_or_default()
+    }
+
     /// Throws away what was read, so that the buffer does not grow with the stream.
     fn compact(&mut self) {
         if self.next > 0 {
@@ -147,8 +152,7 @@ impl Decoder for Lines {
         if end == End::Truncated && !was_ended && self.open < self.buffer.len() {
             self.buffer.truncate(self.open);
             self.searched = self.searched.min(self.open);
-            let unread = self.buffer.get(self.next..).unwrap_or_default();
-            let unread = memchr_iter(b'\n', unread).count() as u64;
+            let unread = memchr_iter(b'\n', self.unread()).count() as u64;
             return Err(DecodeError::Truncated { item: self.count + unread + 1 });
         }
         Ok(())

@@ -96,7 +96,16 @@ impl Decoder for NdJson {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        self.lines.finish(end)
+        let ended = self.lines.finish(end);
+        ended.map_err(|error| match error {
+            // Of the items, not of the lines.
+            DecodeError::Truncated { .. } => {
+                let lines = self.lines.unread().split(|byte| *byte == b'\n');
+                let unread = lines.filter(|line| !line.trim_ascii().is_empty()).count() as u64;
+                DecodeError::Truncated { item: self.count + unread + 1 }
+            }
+            error => error,
+        })
     }
 }
 

@@ -31,12 +31,20 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
             let message = "plain http was spoken to a TLS port: the base address must begin with https".to_owned();
             return ServiceError::refused(info, response, None, message);
         }
-        _ => return ServiceError::foreign(info, response),
+        _ => {
+            let error = ServiceError::foreign(info, response);
+            let doubtful = leaves_jobs_behind(info, response.status());
+            return if doubtful { error.with_applied(Applied::Unknown) } else { error };
+        }
     };
     let text = errors.join("\n");
     let cause = Cause::of(errors.last().map_or("", String::as_str));
     let code = Some(cause.simple_class().to_owned()).filter(|class| !class.is_empty());
-    let message = if cause.message.is_empty() { cause.class.clone() } else { cause.message };
+    let message = match &cause.context {
+        Some(context) => format!("{}; in {context}", cause.message),
+        None if cause.message.is_empty() => cause.class.clone(),
+        None => cause.message.clone(),
+    };
     let status = response.status();
     // No leader: whoever answered could not have passed the request on.
     let no_leader = status == StatusCode::SERVICE_UNAVAILABLE && text.contains("leader election");
@@ -44,8 +52,7 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
     let timed_out = status.is_server_error() && text.contains("TimeoutException");
     let applied = match status.as_u16() {
         _ if info.effect == Effect::Safe || no_leader => Applied::No,
-        // A main method that fails may have submitted its job before.
-        400 if info.name == "submitJobFromJar" && !text.contains("Duplicate") => Applied::Unknown,
+        _ if leaves_jobs_behind(info, status) && !text.contains("Duplicate") => Applied::Unknown,
         503 => Applied::No,
         500..=599 => Applied::Unknown,
         _ => Applied::No,
@@ -54,6 +61,11 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
         .with_details(text)
         .with_applied(applied)
         .with_transient(no_leader || timed_out || status == StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// A main method that fails may have submitted its job before.
+fn leaves_jobs_behind(info: &Info, status: StatusCode) -> bool {
+    info.name == "submitJobFromJar" && status == StatusCode::BAD_REQUEST
 }
 
 /// Whether a refusal means that the cluster does not know the job: never had it, has forgotten it, or was restarted.

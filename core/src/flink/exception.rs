@@ -19,8 +19,11 @@ records! {
 impl Throwable {
     /// The exception at the bottom of the trace.
     pub fn cause(&self) -> Cause {
-        let cause = Cause::of(&self.stack_trace);
-        if cause.class.is_empty() { Cause { class: self.class.clone(), message: cause.message } } else { cause }
+        let mut cause = Cause::of(&self.stack_trace);
+        if cause.class.is_empty() {
+            cause.class.clone_from(&self.class);
+        }
+        cause
     }
 }
 
@@ -31,6 +34,8 @@ pub struct Cause {
     pub class: String,
     /// Its message, all lines of it; empty when it has none.
     pub message: String,
+    /// The exception just around it, when that says something else.
+    pub context: Option<String>,
 }
 
 impl Cause {
@@ -45,31 +50,44 @@ impl Cause {
         let trace = trace.trim();
         let trace = trace.strip_prefix("<Exception on server side:").unwrap_or(trace).trim_start();
         let trace = trace.split("\n\nEnd of exception on server side>").next().unwrap_or(trace);
-        let deepest = match trace.rfind("\nCaused by: ") {
-            Some(at) => trace.get(at + "\nCaused by: ".len()..).unwrap_or_default(),
-            None => trace,
-        };
-        let end = ["\n\tat ", "\n\t...", "\n\tSuppressed:"]
-            .iter()
-            .filter_map(|mark| deepest.find(mark))
-            .min()
-            .unwrap_or(deepest.len());
-        let mut text = deepest.get(..end).unwrap_or(deepest).trim();
-        let mut class = "";
-        // A wrapper without a message of its own repeats the whole text of what it wraps.
-        while let Some((name, rest)) = split_class(text) {
-            // `ClassNotFoundException: demo.Job` wraps nothing: its message is the name of a class.
-            if !class.is_empty() && rest.is_empty() && !name.ends_with("Exception") && !name.ends_with("Error") {
-                break;
-            }
-            (class, text) = (name, rest);
-        }
-        Self { class: class.to_owned(), message: text.to_owned() }
+        let mut chain = trace.rsplit("\nCaused by: ").map(header);
+        let (class, message) = chain.next().unwrap_or_default();
+        let context = chain.next().filter(|(_, around)| {
+            let repeats = message.is_empty() || around.contains(message) || message.contains(around);
+            !repeats && !around.starts_with("Recovery is suppressed by")
+        });
+        let context = context.map(|(class, message)| one_line(class, message));
+        Self { class: class.to_owned(), message: message.to_owned(), context }
     }
 
     /// The class without its package.
     pub fn simple_class(&self) -> &str {
         self.class.rsplit('.').next().unwrap_or_default()
+    }
+}
+
+/// Class and message of one exception of a trace, without the frames.
+fn header(exception: &str) -> (&str, &str) {
+    let frames = ["\n\tat ", "\n\t...", "\n\tSuppressed:"];
+    let end = frames.iter().filter_map(|mark| exception.find(mark)).min().unwrap_or(exception.len());
+    let mut text = exception.get(..end).unwrap_or(exception).trim();
+    let mut class = "";
+    // A wrapper without a message of its own repeats the whole text of what it wraps.
+    while let Some((name, rest)) = split_class(text) {
+        if !class.is_empty() && rest.is_empty() {
+            // A name alone is a message, as of a class that was not found.
+            break;
+        }
+        (class, text) = (name, rest);
+    }
+    (class, text)
+}
+
+fn one_line(class: &str, message: &str) -> String {
+    match (class.rsplit('.').next().unwrap_or_default(), message) {
+        ("", message) => message.to_owned(),
+        (class, "") => class.to_owned(),
+        (class, message) => format!("{class}: {message}"),
     }
 }
 
@@ -88,11 +106,10 @@ fn split_class(text: &str) -> Option<(&str, &str)> {
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.simple_class(), &*self.message) {
-            ("", message) => f.write_str(message),
-            (class, "") => f.write_str(class),
-            (class, message) => write!(f, "{class}: {message}"),
+        if let Some(context) = &self.context {
+            write!(f, "{context}; caused by ")?;
         }
+        f.write_str(&one_line(&self.class, &self.message))
     }
 }
 
@@ -115,7 +132,21 @@ mod tests {
             ("a.B: c\n\tat x\nCaused by: d.E$F\n\tat y\n\t... 2 more", "d.E$F", ""),
             ("<Exception on server side:\na.B: c\n\tat x\n\nEnd of exception on server side>", "a.B", "c"),
         ] {
-            assert_eq!(Cause::of(trace), Cause { class: class.into(), message: message.into() }, "{trace:?}");
+            let cause = Cause::of(trace);
+            assert_eq!((&*cause.class, &*cause.message), (class, message), "{trace:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_around_the_cause_is_told_when_it_says_something_else() {
+        for (trace, line) in [
+            ("a.B: b\n\tat x\nCaused by: c.D: d", "B: b; caused by D: d"),
+            ("a.B: c.D: d\n\tat x\nCaused by: c.D: d", "D: d"),
+            ("a.B: it went wrong: d\n\tat x\nCaused by: c.D: d", "D: d"),
+            ("a.B: Recovery is suppressed by X\n\tat x\nCaused by: c.D: d", "D: d"),
+            ("a.B: far away\nCaused by: a.C: c\nCaused by: c.D: d", "C: c; caused by D: d"),
+        ] {
+            assert_eq!(Cause::of(trace).to_string(), line);
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::errors::{Answer, Refusal, Throwable, accepted, flink_job_not_found, ok};
 use super::job::{Job, JobState, TaskState};
-use super::request::Call;
+use super::request::{Call, path_id};
 use super::{Cluster, Version, millis};
 
 impl Cluster {
@@ -52,17 +52,19 @@ impl Cluster {
         self.world.jobs.iter().rev()
     }
 
-    pub(super) fn job_status(&mut self, call: &Call, job: &str) -> Answer {
-        let id = call.id("jobid", job)?;
+    pub(super) fn job_status(&mut self, job: &str) -> Answer {
+        let id = path_id("jobid", job)?;
         match self.world.job(&id) {
             Some(job) => Ok(ok(json!({ "status": job.state.name() }))),
-            None => Err(Refusal::Internal(flink_job_not_found(&id, "lambda$requestJobStatus$46(Dispatcher.java:1760)"))),
+            None => {
+                Err(Refusal::Internal(flink_job_not_found(&id, "lambda$requestJobStatus$46(Dispatcher.java:1760)")))
+            }
         }
     }
 
     /// Cancels; `mode=stop` belongs to the past.
     pub(super) fn cancel_job(&mut self, call: &Call, job: &str) -> Answer {
-        let id = call.id("jobid", job)?;
+        let id = path_id("jobid", job)?;
         match call.query("mode")?.map(str::to_ascii_lowercase).as_deref() {
             None | Some("cancel") => {}
             Some("stop") => {
@@ -84,7 +86,9 @@ impl Cluster {
             let state = state.name();
             return Err(Refusal::handler(
                 StatusCode::CONFLICT,
-                format!("Job cancellation failed because the job has already reached another terminal state ({state})."),
+                format!(
+                    "Job cancellation failed because the job has already reached another terminal state ({state})."
+                ),
                 "org.apache.flink.runtime.rest.handler.job.JobCancellationHandler.lambda$handleRequest$0(JobCancellationHandler.java:115)",
             ));
         }
@@ -93,7 +97,7 @@ impl Cluster {
     }
 
     pub(super) fn execution_result(&mut self, call: &Call, job: &str) -> Answer {
-        let id = call.id("jobid", job)?;
+        let id = path_id("jobid", job)?;
         let Some(job) = self.world.job(&id) else {
             let cause = flink_job_not_found(&id, "lambda$requestJobStatus$46(Dispatcher.java:1760)");
             return Err(Refusal::caused(
@@ -172,8 +176,16 @@ fn tasks(job: &Job) -> Value {
     let total = if job.graph { job.parallelism.saturating_mul(2) } else { 0 };
     let mut counts = Map::new();
     for name in [
-        "created", "scheduled", "deploying", "initializing", "running", "finished", "canceling", "canceled",
-        "failed", "reconciling",
+        "created",
+        "scheduled",
+        "deploying",
+        "initializing",
+        "running",
+        "finished",
+        "canceling",
+        "canceled",
+        "failed",
+        "reconciling",
     ] {
         counts.insert(name.into(), 0.into());
     }

@@ -10,7 +10,7 @@ use super::checkpoint_log::{Checkpoint, Fate, Progress, Purpose};
 use super::errors::Throwable;
 use super::job::{Job, JobState, PastFailure, Snapshot, TaskState};
 use super::operations::{Ask, OperationKey, Outcome, checkpoint_exception};
-use super::program::Failing;
+use super::program::{Failing, Quirk};
 use super::views::{SavepointKind, SavepointView};
 use super::world::{Due, Step, World, normalize};
 
@@ -91,11 +91,15 @@ impl World {
 
     /// Deploys whatever waits for slots and has them now.
     fn grant_slots(&mut self, at: Duration) {
-        let waiting = |job: &&Job| {
-            job.state == JobState::Running && job.tasks == TaskState::Scheduled && job.deployed.is_none()
-        };
-        let waiting: Vec<String> =
-            self.jobs.iter().filter(waiting).filter(|job| job.program.runs).map(|job| job.id.clone()).collect();
+        let waiting =
+            |job: &&Job| job.state == JobState::Running && job.tasks == TaskState::Scheduled && job.deployed.is_none();
+        let waiting: Vec<String> = self
+            .jobs
+            .iter()
+            .filter(waiting)
+            .filter(|job| !job.program.has(Quirk::NeverRuns))
+            .map(|job| job.id.clone())
+            .collect();
         for id in waiting.iter().filter(|id| self.has_slots(id)).cloned().collect::<Vec<_>>() {
             if let Some(job) = self.job_mut(&id) {
                 job.deployed = Some(at);
@@ -108,7 +112,7 @@ impl World {
         let Some(job) = self.job_mut(id) else {
             return;
         };
-        if job.program.state_incompatible && job.recovery().is_some_and(|snapshot| snapshot.savepoint) {
+        if job.program.has(Quirk::StateIncompatible) && job.recovery().is_some_and(|snapshot| snapshot.savepoint) {
             self.fail(id, at, state_migration(), None);
             return;
         }
@@ -125,9 +129,7 @@ impl World {
             Some(Failing::After(running)) => Some(running),
             None => None,
         };
-        for (after, step) in
-            [(fails, Step::Fails), (exhausted, Step::Exhausted), (checkpoints, Step::CheckpointDue)]
-        {
+        for (after, step) in [(fails, Step::Fails), (exhausted, Step::Exhausted), (checkpoints, Step::CheckpointDue)] {
             if let Some(after) = after {
                 self.later(id, at.saturating_add(after), step);
             }
@@ -161,11 +163,14 @@ impl World {
         let Some(job) = self.job_mut(id) else {
             return;
         };
-        let (fate, after) = match job.program {
-            _ if !writable => (Fate::Fails(IO_PROBLEM), BAD_TARGET_AFTER),
-            _ if !job.program.checkpoints_complete => (Fate::Fails(EXPIRED), CHECKPOINT_TIMEOUT),
-            _ if job.program.snapshots_fail => (Fate::FailsTask, takes),
-            _ => (Fate::Completes, takes),
+        let (fate, after) = if !writable {
+            (Fate::Fails(IO_PROBLEM), BAD_TARGET_AFTER)
+        } else if job.program.has(Quirk::SnapshotsNeverComplete) {
+            (Fate::Fails(EXPIRED), CHECKPOINT_TIMEOUT)
+        } else if job.program.has(Quirk::SnapshotsFail) {
+            (Fate::FailsTask, takes)
+        } else {
+            (Fate::Completes, takes)
         };
         let second_stop = ask.purpose == Purpose::Stop && job.checkpoints.is_pending(Purpose::Stop);
         let number = job.checkpoints.next_id;
@@ -225,8 +230,7 @@ impl World {
             Purpose::Savepoint | Purpose::Stop => format!("{directory}/savepoint-{}-{suffix}", &id[..6]),
         };
         // A savepoint holds what was counted when it was triggered. The one of a stop ends the counting, too.
-        let records =
-            if checkpoint.purpose == Purpose::Stop { job.records(at) } else { checkpoint.records };
+        let records = if checkpoint.purpose == Purpose::Stop { job.records(at) } else { checkpoint.records };
         let savepoint = checkpoint.purpose != Purpose::Checkpoint;
         let snapshot = Snapshot { checkpoint: checkpoint.id, records, savepoint, path: path.clone() };
         let replaced = job.checkpoints.complete(checkpoint.id, records, at, &path);
@@ -350,7 +354,11 @@ const TASK: &str =
 
 fn told_to_fail() -> Throwable {
     Throwable::new("java.lang.IllegalStateException", "demo: told to fail", "demo.Counting$Bomb.map(Counting.java:47)")
-        .because(Throwable::new("java.lang.RuntimeException", "inner cause", "demo.Counting$Bomb.map(Counting.java:46)"))
+        .because(Throwable::new(
+            "java.lang.RuntimeException",
+            "inner cause",
+            "demo.Counting$Bomb.map(Counting.java:46)",
+        ))
 }
 
 fn two_stops() -> Throwable {
@@ -358,8 +366,9 @@ fn two_stops() -> Throwable {
 }
 
 fn snapshot_failed() -> Throwable {
-    Throwable::new("java.lang.Exception", "Could not perform checkpoint for operator count per key.", TASK)
-        .because(Throwable::new("java.io.IOException", "demo: snapshot fails", "demo.Counting.snapshotState(Counting.java:81)"))
+    Throwable::new("java.lang.Exception", "Could not perform checkpoint for operator count per key.", TASK).because(
+        Throwable::new("java.io.IOException", "demo: snapshot fails", "demo.Counting.snapshotState(Counting.java:81)"),
+    )
 }
 
 fn state_migration() -> Throwable {

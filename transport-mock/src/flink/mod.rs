@@ -11,10 +11,15 @@
 //! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
 //! on both sides and never show.
 //!
-//! ```ignore
+//! ```
+//! # use std::time::Duration;
+//! use pipewright_mock::flink::{Cluster, Config};
+//!
 //! let mut cluster = Cluster::new(Config::default());
 //! let now = Duration::from_secs(1_800_000_000);
-//! let response = cluster.handle(now, &http::Request::get("/v1/overview").body(Bytes::new())?);
+//! let request = http::Request::get("/v1/overview").body(bytes::Bytes::new())?;
+//! assert_eq!(cluster.handle(now, &request).status(), 200);
+//! # Ok::<(), http::Error>(())
 //! ```
 
 mod checkpoint_log;

@@ -123,7 +123,9 @@ mod tests {
 
     #[test]
     fn a_file_keeps_its_bytes_and_line_breaks() {
-        let found = read("--b\r\nContent-Disposition: form-data; name=\"x\"; filename=\"a;b.jar\"\r\n\r\n1\r\n2\r\n\r\n--b--\r\n");
+        let found = read(
+            "--b\r\nContent-Disposition: form-data; name=\"x\"; filename=\"a;b.jar\"\r\n\r\n1\r\n2\r\n\r\n--b--\r\n",
+        );
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].name, "x");
         assert_eq!(found[0].filename.as_deref(), Some("a;b.jar"));

@@ -4,6 +4,7 @@
 //! that is not as usual. Whatever does not read like that is a broken jar to the simulator, as a file that is no
 //! zip is to a server.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ const MAGIC: &str = "simulated jar 1";
 /// accumulator `records`. By default a program reads 100 records a second, takes a checkpoint each second and,
 /// since it takes checkpoints, is restarted as often as it fails.
 ///
-/// ```ignore
+/// ```
+/// # use pipewright_mock::flink::Program;
 /// let jar = Program::bounded("import", 1_000).rate(500).jar();
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,19 +30,12 @@ pub struct Program {
     pub(super) rate: u64,
     pub(super) parallelism: u32,
     pub(super) class: String,
-    pub(super) main_class: bool,
     pub(super) checkpoint_interval: Option<Duration>,
     pub(super) restarts: Option<u32>,
     pub(super) failure: Option<Failing>,
     pub(super) failures: u32,
     pub(super) main_fails: Option<String>,
-    pub(super) main_fails_late: bool,
-    pub(super) executes: bool,
-    pub(super) snapshots_fail: bool,
-    pub(super) state_incompatible: bool,
-    pub(super) state_dropped: bool,
-    pub(super) runs: bool,
-    pub(super) checkpoints_complete: bool,
+    quirks: BTreeSet<Quirk>,
 }
 
 /// When a program fails: after so many records, or after running for so long.
@@ -50,6 +45,45 @@ pub enum Failing {
     AtRecord(u64),
     /// After its tasks have been running for so long.
     After(Duration),
+}
+
+/// What a program does otherwise than a good one would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Quirk {
+    NoMainClass,
+    MainFailsLate,
+    NeverExecutes,
+    SnapshotsFail,
+    SnapshotsNeverComplete,
+    StateIncompatible,
+    StateDropped,
+    NeverRuns,
+}
+
+impl Quirk {
+    const ALL: [Self; 8] = [
+        Self::NoMainClass,
+        Self::MainFailsLate,
+        Self::NeverExecutes,
+        Self::SnapshotsFail,
+        Self::SnapshotsNeverComplete,
+        Self::StateIncompatible,
+        Self::StateDropped,
+        Self::NeverRuns,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::NoMainClass => "no-main-class",
+            Self::MainFailsLate => "main-fails-late",
+            Self::NeverExecutes => "never-executes",
+            Self::SnapshotsFail => "snapshots-fail",
+            Self::SnapshotsNeverComplete => "snapshots-never-complete",
+            Self::StateIncompatible => "state-incompatible",
+            Self::StateDropped => "state-dropped",
+            Self::NeverRuns => "never-runs",
+        }
+    }
 }
 
 impl From<u64> for Failing {
@@ -73,19 +107,12 @@ impl Program {
             rate: 100,
             parallelism: 1,
             class: "demo.Counting".into(),
-            main_class: true,
             checkpoint_interval: Some(Duration::from_secs(1)),
             restarts: None,
             failure: None,
             failures: u32::MAX,
             main_fails: None,
-            main_fails_late: false,
-            executes: true,
-            snapshots_fail: false,
-            state_incompatible: false,
-            state_dropped: false,
-            runs: true,
-            checkpoints_complete: true,
+            quirks: BTreeSet::new(),
         }
     }
 
@@ -131,15 +158,13 @@ impl Program {
     }
 
     /// `main` throws after it submitted the job, which runs on.
-    pub fn main_fails_after_submit(mut self) -> Self {
-        self.main_fails_late = true;
-        self
+    pub fn main_fails_after_submit(self) -> Self {
+        self.with(Quirk::MainFailsLate)
     }
 
     /// `main` returns without having submitted anything.
-    pub fn never_executes(mut self) -> Self {
-        self.executes = false;
-        self
+    pub fn never_executes(self) -> Self {
+        self.with(Quirk::NeverExecutes)
     }
 
     /// The class which holds `main`.
@@ -149,9 +174,8 @@ impl Program {
     }
 
     /// The jar does not name its entry class: a request has to.
-    pub fn without_main_class(mut self) -> Self {
-        self.main_class = false;
-        self
+    pub fn without_main_class(self) -> Self {
+        self.with(Quirk::NoMainClass)
     }
 
     /// How often it takes a checkpoint by itself; `None` is never.
@@ -162,34 +186,29 @@ impl Program {
     }
 
     /// Taking a snapshot of the state, for a checkpoint as for a savepoint, fails the task.
-    pub fn snapshots_fail(mut self) -> Self {
-        self.snapshots_fail = true;
-        self
+    pub fn snapshots_fail(self) -> Self {
+        self.with(Quirk::SnapshotsFail)
     }
 
     /// The state of a savepoint cannot be read by this program: its tasks fail as often as they restore it.
-    pub fn state_incompatible(mut self) -> Self {
-        self.state_incompatible = true;
-        self
+    pub fn state_incompatible(self) -> Self {
+        self.with(Quirk::StateIncompatible)
     }
 
     /// The program has no operator any more for some state of a savepoint: it does not start from one, the job
     /// is `FAILED` at once, unless the request allows state to be left behind.
-    pub fn state_dropped(mut self) -> Self {
-        self.state_dropped = true;
-        self
+    pub fn state_dropped(self) -> Self {
+        self.with(Quirk::StateDropped)
     }
 
     /// The job is `RUNNING`, but its tasks stay `SCHEDULED`, as without slots.
-    pub fn never_runs(mut self) -> Self {
-        self.runs = false;
-        self
+    pub fn never_runs(self) -> Self {
+        self.with(Quirk::NeverRuns)
     }
 
     /// Checkpoints and savepoints start and do not complete; they expire after ten minutes.
-    pub fn checkpoints_never_complete(mut self) -> Self {
-        self.checkpoints_complete = false;
-        self
+    pub fn checkpoints_never_complete(self) -> Self {
+        self.with(Quirk::SnapshotsNeverComplete)
     }
 
     /// The file to upload.
@@ -221,25 +240,19 @@ impl Program {
         if let Some(message) = &self.main_fails {
             line("main-fails", &utf8_percent_encode(message, NON_ALPHANUMERIC));
         }
-        for (key, set) in self.flags() {
-            if set {
-                line(key, &"");
-            }
+        for quirk in &self.quirks {
+            line("quirk", &quirk.name());
         }
         Bytes::from(text)
     }
 
-    fn flags(&self) -> [(&'static str, bool); 8] {
-        [
-            ("no-main-class", !self.main_class),
-            ("main-fails-late", self.main_fails_late),
-            ("never-executes", !self.executes),
-            ("snapshots-fail", self.snapshots_fail),
-            ("state-incompatible", self.state_incompatible),
-            ("state-dropped", self.state_dropped),
-            ("never-runs", !self.runs),
-            ("checkpoints-never-complete", !self.checkpoints_complete),
-        ]
+    fn with(mut self, quirk: Quirk) -> Self {
+        self.quirks.insert(quirk);
+        self
+    }
+
+    pub(super) fn has(&self, quirk: Quirk) -> bool {
+        self.quirks.contains(&quirk)
     }
 
     /// Reads [`Program::jar`] back; `None` for anything else.
@@ -265,14 +278,7 @@ impl Program {
                 "fails-at-record" => program.fails_after(value.parse::<u64>().ok()?),
                 "fails-after-ms" => program.fails_after(millis()?),
                 "main-fails" => program.main_fails(text()?),
-                "no-main-class" => program.without_main_class(),
-                "main-fails-late" => program.main_fails_after_submit(),
-                "never-executes" => program.never_executes(),
-                "snapshots-fail" => program.snapshots_fail(),
-                "state-incompatible" => program.state_incompatible(),
-                "state-dropped" => program.state_dropped(),
-                "never-runs" => program.never_runs(),
-                "checkpoints-never-complete" => program.checkpoints_never_complete(),
+                "quirk" => program.with(*Quirk::ALL.iter().find(|quirk| quirk.name() == value)?),
                 _ => return None,
             };
         }

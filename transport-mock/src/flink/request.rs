@@ -79,11 +79,11 @@ impl Call {
         };
         self.query(name)?.map(read).transpose()
     }
+}
 
-    /// An id in the path.
-    pub(super) fn id(&self, name: &str, text: &str) -> Result<String, Refusal> {
-        parse_hex32(text).ok_or_else(|| Refusal::parameter("path", name, text))
-    }
+/// An id in the path.
+pub(super) fn path_id(name: &str, text: &str) -> Result<String, Refusal> {
+    parse_hex32(text).ok_or_else(|| Refusal::parameter("path", name, text))
 }
 
 /// Both the router and the handlers decode, so what survives is decoded twice; and each of them takes a plus sign
@@ -228,8 +228,7 @@ const SOURCE: &str =
 const JSON_EOF: &str = "org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.io.JsonEOFException";
 const JSON_PARSE: &str = "org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonParseException";
 const MAPPING: &str = "org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.JsonMappingException";
-const MISMATCH: &str =
-    "org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.exc.MismatchedInputException";
+const MISMATCH: &str = "org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.exc.MismatchedInputException";
 const INVALID: &str = "org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.exc.InvalidFormatException";
 const UNRECOGNIZED: &str =
     "org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException";
@@ -272,14 +271,14 @@ impl Kind {
                 let fields: Option<serde_json::Map<_, _>> = fields.collect();
                 fields.map(Value::from).ok_or_else(|| wrong("java.lang.String"))
             }
-            Self::OneOf(class, names) => match value.as_str().filter(|text| names.contains(text)) {
-                Some(text) => Ok(text.into()),
-                None => {
+            Self::OneOf(class, names) => {
+                let known = value.as_str().filter(|text| names.contains(text));
+                known.map(Value::from).ok_or_else(|| {
                     let (error, message) = wrong(class);
                     let names = names.join(", ");
-                    Err((error, format!("{message}: not one of the values accepted for Enum class: [{names}]")))
-                }
-            },
+                    (error, format!("{message}: not one of the values accepted for Enum class: [{names}]"))
+                })
+            }
         }
     }
 }

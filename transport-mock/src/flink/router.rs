@@ -37,20 +37,20 @@ impl Cluster {
             ("GET", ["jobs", job]) => &|cluster| cluster.job_details(call, job),
             ("PATCH", ["jobs", job]) => &|cluster| cluster.cancel_job(call, job),
             ("GET", ["jobs", job, "yarn-cancel"]) => &|cluster| cluster.cancel_job(call, job),
-            ("GET", ["jobs", job, "status"]) if call.version >= (1, 14) => &|cluster| cluster.job_status(call, job),
-            ("GET", ["jobs", job, "plan"]) => &|cluster| cluster.job_plan(call, job),
-            ("GET", ["jobs", job, "config"]) => &|cluster| cluster.job_config(call, job),
+            ("GET", ["jobs", job, "status"]) if call.version >= (1, 14) => &|cluster| cluster.job_status(job),
+            ("GET", ["jobs", job, "plan"]) => &|cluster| cluster.job_plan(job),
+            ("GET", ["jobs", job, "config"]) => &|cluster| cluster.job_config(job),
             ("GET", ["jobs", job, "exceptions"]) => &|cluster| cluster.job_exceptions(call, job),
             ("GET", ["jobs", job, "execution-result"]) => &|cluster| cluster.execution_result(call, job),
             ("GET", ["jobs", job, "accumulators"]) => &|cluster| cluster.job_accumulators(call, job),
             ("GET", ["jobs", job, "vertices", vertex]) => &|cluster| cluster.job_vertex(call, job, vertex),
             ("GET", ["jobs", job, "checkpoints"]) => &|cluster| cluster.checkpoint_statistics(call, job),
-            ("GET", ["jobs", job, "checkpoints", "config"]) => &|cluster| cluster.checkpoint_config(call, job),
+            ("GET", ["jobs", job, "checkpoints", "config"]) => &|cluster| cluster.checkpoint_config(job),
             ("GET", ["jobs", job, "checkpoints", trigger]) if call.version >= (1, 17) => {
-                &|cluster| cluster.operation_status(call, Space::Checkpoints, job, trigger)
+                &|cluster| cluster.operation_status(Space::Checkpoints, job, trigger)
             }
             ("GET", ["jobs", job, "savepoints", trigger]) => {
-                &|cluster| cluster.operation_status(call, Space::Savepoints, job, trigger)
+                &|cluster| cluster.operation_status(Space::Savepoints, job, trigger)
             }
             _ => return Err(not_found(call)),
         };

@@ -3,11 +3,11 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::Cluster;
 use super::checkpoint_log::Purpose;
 use super::errors::{Answer, Refusal, accepted, ok};
 use super::operations::{Ask, OperationKey, Outcome, Space};
-use super::request::{Body, Call, Format, Kind};
-use super::Cluster;
+use super::request::{Body, Call, Format, Kind, path_id};
 
 const FORMAT_TYPE: Kind = Kind::OneOf("org.apache.flink.core.execution.SavepointFormatType", &["CANONICAL", "NATIVE"]);
 
@@ -46,7 +46,7 @@ const CHECKPOINT: Format = Format {
 impl Cluster {
     pub(super) fn trigger_savepoint(&mut self, call: &Call, job: &str) -> Answer {
         let body = Body::read(call, &SAVEPOINT)?;
-        let job = call.id("jobid", job)?;
+        let job = path_id("jobid", job)?;
         let target = self.target(
             &body,
             "target-directory",
@@ -59,7 +59,7 @@ impl Cluster {
 
     pub(super) fn trigger_stop(&mut self, call: &Call, job: &str) -> Answer {
         let body = Body::read(call, &STOP)?;
-        let job = call.id("jobid", job)?;
+        let job = path_id("jobid", job)?;
         let target = self.target(
             &body,
             "targetDirectory",
@@ -71,7 +71,7 @@ impl Cluster {
 
     pub(super) fn trigger_checkpoint(&mut self, call: &Call, job: &str) -> Answer {
         let body = Body::read(call, &CHECKPOINT)?;
-        let job = call.id("jobid", job)?;
+        let job = path_id("jobid", job)?;
         let target = format!("file:/checkpoints/{job}");
         let ask = Ask { purpose: Purpose::Checkpoint, target, native: false, cancel_after: false };
         Ok(self.start(Space::Checkpoints, job, &body, &ask))
@@ -95,9 +95,9 @@ impl Cluster {
     }
 
     /// How far an operation is. That it failed is no failure of this request.
-    pub(super) fn operation_status(&mut self, call: &Call, space: Space, job: &str, trigger: &str) -> Answer {
-        let job = call.id("jobid", job)?;
-        let trigger = call.id("triggerid", trigger)?;
+    pub(super) fn operation_status(&mut self, space: Space, job: &str, trigger: &str) -> Answer {
+        let job = path_id("jobid", job)?;
+        let trigger = path_id("triggerid", trigger)?;
         let key = OperationKey { space, job, trigger };
         let Some(operation) = self.world.operations.get(&key) else {
             return Err(unknown_operation(&key));

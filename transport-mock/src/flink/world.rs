@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Config;
+use super::errors::Throwable;
 use super::ids::Ids;
 use super::job::{Job, JobState, PastFailure, Snapshot};
 use super::operations::{Operation, OperationKey, Outcome};
 use super::program::Program;
 use super::views::SavepointView;
-use super::errors::Throwable;
 
 /// Something that happens at a time.
 #[derive(Debug)]
@@ -50,10 +50,10 @@ pub(super) struct World {
     pub(super) ids: Ids,
     /// In the order of submission.
     pub(super) jobs: Vec<Job>,
-    /// Ids that were submitted since the JobManager started: none of them can be used again.
+    /// Ids that were submitted since the `JobManager` started: none of them can be used again.
     pub(super) used_ids: BTreeSet<String>,
     pub(super) operations: BTreeMap<OperationKey, Operation>,
-    /// The storage, by normalized path. It is no part of the JobManager and survives it.
+    /// The storage, by normalized path. It is no part of the `JobManager` and survives it.
     pub(super) storage: BTreeMap<String, Snapshot>,
     pub(super) savepoints: Vec<SavepointView>,
     now: Duration,
@@ -107,9 +107,8 @@ impl World {
         }
         self.now = to;
         let retention = self.config.result_retention;
-        self.operations.retain(|_, operation| {
-            operation.outcome.as_ref().is_none_or(|(at, _)| at.saturating_add(retention) > to)
-        });
+        self.operations
+            .retain(|_, operation| operation.outcome.as_ref().is_none_or(|(at, _)| at.saturating_add(retention) > to));
         let expiration = self.config.job_expiration;
         self.jobs.retain(|job| job.ended().is_none_or(|at| at.saturating_add(expiration) > to));
     }
@@ -150,8 +149,7 @@ impl World {
     /// Accepts a job that cannot even be initialized: it is there, and it has failed.
     pub(super) fn submit_failed(&mut self, submission: Submission, cause: Throwable) {
         let at = self.now;
-        let mut job =
-            Job::new(submission.id.clone(), submission.name, submission.program, submission.parallelism, at);
+        let mut job = Job::new(submission.id.clone(), submission.name, submission.program, submission.parallelism, at);
         job.enter(JobState::Failed, at);
         job.remember(PastFailure { at, cause: cause.clone(), task: None, concurrent: Vec::new() });
         job.root_failure = Some(cause);
@@ -164,7 +162,7 @@ impl World {
         self.storage.get(&normalize(path))
     }
 
-    /// The JobManager is gone and another one starts at `up`. With high availability it finds the jobs that had not
+    /// The `JobManager` is gone and another one starts at `up`. With high availability it finds the jobs that had not
     /// ended and starts them from their last checkpoint; nothing else is left.
     pub(super) fn restart(&mut self, up: Duration) {
         self.queue.clear();
@@ -174,8 +172,7 @@ impl World {
         self.jobs.retain(|job| kept && !job.state.has_ended());
         let recovered: Vec<String> = self.jobs.iter().map(|job| job.id.clone()).collect();
         for job in &mut self.jobs {
-            let mut fresh =
-                Job::new(job.id.clone(), job.name.clone(), job.program.clone(), job.parallelism, up);
+            let mut fresh = Job::new(job.id.clone(), job.name.clone(), job.program.clone(), job.parallelism, up);
             fresh.failures = job.failures;
             fresh.origin = job.origin.take();
             fresh.last_checkpoint = job.last_checkpoint.take();

@@ -105,6 +105,13 @@ impl RunJar {
         Self { upload: None, run, job: None, within: None, resumed: false }
     }
 
+    /// The same run of a jar that is on the cluster by now.
+    pub fn from_uploaded(mut self, jar: impl Into<JarId>) -> Self {
+        self.upload = None;
+        self.run.jar = jar.into();
+        self
+    }
+
     /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
     ///
     /// # Errors

@@ -36,7 +36,7 @@ use crate::body::Body;
 use crate::error::{Failure, FlowError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::jars::ClaimMode;
-use crate::flink::{FlinkRest, GetJobStatus, JobId, JobState, PlanJar};
+use crate::flink::{FlinkRest, GetJobExceptions, GetJobStatus, JobId, JobState, PlanJar};
 use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Saved, Step, ok};
 use crate::seed::Seed;
 use crate::table::{records, words};
@@ -214,6 +214,8 @@ enum State {
     Checkpoint(Running<Triggered<CheckpointKind>>),
     /// Before another checkpoint.
     Pause(Timestamp),
+    /// Time is up for the new job: what did it run into? With what it did not do in time.
+    Explain(Call<GetJobExceptions>, String),
     CancelNew(Running<CancelMachine>),
     RunOld(Running<RunMachine>),
     SettleOld(Running<AwaitMachine>),
@@ -330,6 +332,12 @@ impl UpgradeMachine {
         matches!(error, FlowError::Deadline { .. }) && cx.expired("").is_none()
     }
 
+    fn too_slow(&mut self, what: &str, cx: &mut Common<FlinkRest>) {
+        let seconds = Duration::from_millis(self.data.settle_within).as_secs_f64();
+        let reason = format!("the new job {what} within {seconds} s");
+        self.state = State::Explain(cx.call(GetJobExceptions::new(self.data.new_job).max_exceptions(1_u32)), reason);
+    }
+
     fn settled(
         &mut self,
         report: Result<JobReport, FlowError>,
@@ -347,8 +355,7 @@ impl UpgradeMachine {
                 self.roll_back(format!("the new job is {}{why}", report.state), cx)?;
             }
             Err(error) if Self::is_own_deadline(&error, cx) => {
-                let seconds = Duration::from_millis(self.data.settle_within).as_secs_f64();
-                self.roll_back(format!("not all tasks of the new job ran within {seconds} s"), cx)?;
+                self.too_slow("did not get all its tasks to run", cx);
             }
             Err(FlowError::Service(error)) if is_unknown_job(&error) => {
                 self.roll_back("the cluster no longer knows the new job".to_owned(), cx)?;
@@ -366,8 +373,7 @@ impl UpgradeMachine {
         match result {
             Ok(number) => return Ok(Some(self.upgraded(Some(number)))),
             Err(error) if Self::is_own_deadline(&error, cx) => {
-                let seconds = Duration::from_millis(self.data.settle_within).as_secs_f64();
-                self.roll_back(format!("the new job completed no checkpoint within {seconds} s"), cx)?;
+                self.too_slow("completed no checkpoint", cx);
             }
             // It may fail because a task has just failed: the job tells more.
             Err(FlowError::Failed(failure)) if cx.now() < self.settle_until => {
@@ -504,6 +510,14 @@ impl UpgradeMachine {
                 }
                 self.state = State::Settle(self.settle(self.data.new_job, cx));
                 Ok(None)
+            }
+            State::Explain(call, reason) => {
+                let exceptions = ok!(call.poll(now, reply.take()));
+                let mut reason = std::mem::take(reason);
+                if let Some(cause) = exceptions.ok().and_then(|exceptions| exceptions.newest()) {
+                    reason = format!("{reason}; it last ran into {cause}");
+                }
+                self.roll_back(reason, cx).map(|()| None)
             }
             State::CancelNew(flow) => match ok!(flow.poll(now, reply.take())) {
                 Ok(_) => self.enter(UpgradePhase::RunOld, None, cx).map(|()| None),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::flink::{JobId, Millis, Throwable};
+use crate::flink::{Cause, JobId, Millis, Throwable};
 use crate::table::{records, words};
 
 words! {
@@ -142,5 +142,14 @@ records! {
         pub kind: String = "type",
         /// Its value, as Java prints it.
         pub value: String = "value",
+    }
+}
+
+impl Exceptions {
+    /// What the job ran into last, from whichever field the cluster's version has it in.
+    pub fn newest(&self) -> Option<Cause> {
+        let entry = self.history.as_ref().and_then(|history| history.entries.first());
+        let trace = entry.map(|entry| &entry.stacktrace).or(self.root_exception.as_ref())?;
+        Some(Cause::of(trace))
     }
 }

@@ -1,0 +1,227 @@
+//! When faults happen.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use http::StatusCode;
+use pipewright::{Seed, Timestamp};
+
+use super::{Fault, RetryAfter};
+use crate::chance::{below, between, coin, unit};
+
+/// When faults happen: explicit ones, and such as are drawn from a seed.
+///
+/// ```
+/// use pipewright_mock::{Fault, FaultKind, FaultPlan};
+///
+/// let plan = FaultPlan::none()
+///     .nth(1, Fault::NotSent)
+///     .nth_of("triggerSavepoint", 1, Fault::ReplyLost);
+/// let drawn = FaultPlan::seeded(7).chance(FaultKind::NotSent, 0.5).at_most(10);
+/// ```
+///
+/// Explicit faults always happen. Drawn ones are limited by [`at_most`](Self::at_most) and [`until`](Self::until),
+/// so that a test can demand that a flow succeeds in the end.
+#[derive(Clone, Debug)]
+pub struct FaultPlan {
+    seed: Seed,
+    chances: BTreeMap<FaultKind, f64>,
+    by_number: BTreeMap<u64, Fault>,
+    by_operation: BTreeMap<(String, u64), Fault>,
+    left: u64,
+    until: Timestamp,
+    delays: RangeInclusive<Duration>,
+    downtimes: RangeInclusive<Duration>,
+    exchanges: u64,
+    exchanges_of: BTreeMap<&'static str, u64>,
+}
+
+/// The kinds of [`Fault`]. What a kind leaves open is drawn from the plan's seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// [`Fault::NotSent`].
+    NotSent,
+    /// [`Fault::ReplyLost`].
+    ReplyLost,
+    /// [`Fault::DelayRequest`], by one of [`FaultPlan::delays`].
+    DelayRequest,
+    /// [`Fault::DelayReply`], by one of [`FaultPlan::delays`].
+    DelayReply,
+    /// [`Fault::TooManyRequests`]: no `Retry-After`, 1 to 5 seconds, or a date that far away.
+    TooManyRequests,
+    /// [`Fault::Unavailable`], with `Retry-After` like [`TooManyRequests`](Self::TooManyRequests).
+    Unavailable,
+    /// [`Fault::ProxyPage`]: 502, 503 and 504, half of them applied, and 200, not applied.
+    ProxyPage,
+    /// [`Fault::CutOff`].
+    CutOff,
+    /// [`Fault::ShortBody`].
+    ShortBody,
+    /// [`Fault::MalformedBody`].
+    MalformedBody,
+    /// [`Fault::Restart`], down for one of [`FaultPlan::downtimes`]; half of them applied.
+    Restart,
+    /// [`Fault::Unauthorized`].
+    Unauthorized,
+}
+
+impl FaultPlan {
+    /// No faults.
+    pub fn none() -> Self {
+        Self::seeded(0)
+    }
+
+    /// No faults yet; what is drawn is drawn from this seed.
+    pub fn seeded(seed: u64) -> Self {
+        Self {
+            seed: Seed::new(u128::from(seed)).split(),
+            chances: BTreeMap::new(),
+            by_number: BTreeMap::new(),
+            by_operation: BTreeMap::new(),
+            left: u64::MAX,
+            until: Timestamp::MAX,
+            delays: Duration::from_millis(50)..=Duration::from_secs(2),
+            downtimes: Duration::from_millis(500)..=Duration::from_secs(5),
+            exchanges: 0,
+            exchanges_of: BTreeMap::new(),
+        }
+    }
+
+    /// A bad day: one exchange in ten is not sent, delayed by up to two seconds, refused, or loses its reply.
+    pub fn flaky(seed: u64) -> Self {
+        Self::seeded(seed)
+            .chance(FaultKind::NotSent, 0.02)
+            .chance(FaultKind::ReplyLost, 0.02)
+            .chance(FaultKind::DelayReply, 0.03)
+            .chance(FaultKind::TooManyRequests, 0.01)
+            .chance(FaultKind::Unavailable, 0.02)
+    }
+
+    /// More than a third of all exchanges meet a fault, of any kind but two: without credentials nobody survives
+    /// [`Unauthorized`](FaultKind::Unauthorized), and after a [`DelayRequest`](FaultKind::DelayRequest) nobody can
+    /// find out what became of a request. Delays go up to 40 seconds, which is longer than a call waits by default.
+    pub fn hostile(seed: u64) -> Self {
+        Self::seeded(seed)
+            .delays(Duration::from_millis(50)..=Duration::from_secs(40))
+            .chance(FaultKind::NotSent, 0.06)
+            .chance(FaultKind::ReplyLost, 0.06)
+            .chance(FaultKind::DelayReply, 0.06)
+            .chance(FaultKind::TooManyRequests, 0.03)
+            .chance(FaultKind::Unavailable, 0.04)
+            .chance(FaultKind::ProxyPage, 0.04)
+            .chance(FaultKind::CutOff, 0.02)
+            .chance(FaultKind::ShortBody, 0.02)
+            .chance(FaultKind::MalformedBody, 0.02)
+            .chance(FaultKind::Restart, 0.02)
+    }
+
+    /// How likely an exchange meets a fault of this kind, from 0 to 1. When all kinds together come to more than 1,
+    /// the last ones, in the order of [`FaultKind`], happen less often than they should.
+    pub fn chance(mut self, kind: FaultKind, probability: f64) -> Self {
+        self.chances.insert(kind, probability);
+        self
+    }
+
+    /// This fault for the nth exchange under this plan, counted from 1.
+    pub fn nth(mut self, n: u64, fault: Fault) -> Self {
+        self.by_number.insert(n, fault);
+        self
+    }
+
+    /// This fault for the nth exchange of an operation under this plan, counted from 1 and with every attempt;
+    /// `operation` is the vendor's name, as in [`Info::name`](pipewright::operation::Info::name).
+    pub fn nth_of(mut self, operation: impl Into<String>, n: u64, fault: Fault) -> Self {
+        self.by_operation.insert((operation.into(), n), fault);
+        self
+    }
+
+    /// Draws so many faults, and no more.
+    pub fn at_most(mut self, faults: u64) -> Self {
+        self.left = faults;
+        self
+    }
+
+    /// Draws no fault for what is sent at this time or later.
+    pub fn until(mut self, time: Timestamp) -> Self {
+        self.until = time;
+        self
+    }
+
+    /// How long drawn delays are: 50 ms to 2 s.
+    pub fn delays(mut self, range: RangeInclusive<Duration>) -> Self {
+        self.delays = range;
+        self
+    }
+
+    /// How long a service is down after a drawn restart: 500 ms to 5 s.
+    pub fn downtimes(mut self, range: RangeInclusive<Duration>) -> Self {
+        self.downtimes = range;
+        self
+    }
+
+    /// The fault for the next exchange.
+    pub(crate) fn next(&mut self, now: Timestamp, operation: &'static str) -> Option<Fault> {
+        self.exchanges += 1;
+        let of = self.exchanges_of.entry(operation).or_default();
+        *of += 1;
+        let key = (operation.to_owned(), *of);
+        let explicit = self.by_operation.get(&key).or_else(|| self.by_number.get(&self.exchanges));
+        if let Some(fault) = explicit {
+            return Some(*fault);
+        }
+        if self.left == 0 || now >= self.until {
+            return None;
+        }
+        let mut at = unit(&mut self.seed);
+        let kind = self.chances.iter().find_map(|(kind, probability)| {
+            at -= probability;
+            (at < 0.0).then_some(*kind)
+        })?;
+        self.left -= 1;
+        Some(self.draw(kind))
+    }
+
+    fn draw(&mut self, kind: FaultKind) -> Fault {
+        let seed = &mut self.seed;
+        match kind {
+            FaultKind::NotSent => Fault::NotSent,
+            FaultKind::ReplyLost => Fault::ReplyLost,
+            FaultKind::DelayRequest => Fault::DelayRequest(between(seed, &self.delays)),
+            FaultKind::DelayReply => Fault::DelayReply(between(seed, &self.delays)),
+            FaultKind::TooManyRequests => Fault::TooManyRequests(draw_retry_after(seed)),
+            FaultKind::Unavailable => Fault::Unavailable(draw_retry_after(seed)),
+            FaultKind::ProxyPage => {
+                let (status, applied) = match below(seed, 4) {
+                    0 => (StatusCode::BAD_GATEWAY, coin(seed)),
+                    1 => (StatusCode::SERVICE_UNAVAILABLE, coin(seed)),
+                    2 => (StatusCode::GATEWAY_TIMEOUT, coin(seed)),
+                    _ => (StatusCode::OK, false),
+                };
+                Fault::ProxyPage { status, applied }
+            }
+            FaultKind::CutOff => Fault::CutOff,
+            FaultKind::ShortBody => Fault::ShortBody,
+            FaultKind::MalformedBody => Fault::MalformedBody,
+            FaultKind::Restart => Fault::Restart { downtime: between(seed, &self.downtimes), applied: coin(seed) },
+            FaultKind::Unauthorized => Fault::Unauthorized,
+        }
+    }
+}
+
+fn draw_retry_after(seed: &mut Seed) -> RetryAfter {
+    let seconds = u32::try_from(1 + below(seed, 5)).unwrap_or(1);
+    match below(seed, 3) {
+        0 => RetryAfter::Absent,
+        1 => RetryAfter::Seconds(seconds),
+        _ => RetryAfter::Date(seconds),
+    }
+}
+
+/// No faults.
+impl Default for FaultPlan {
+    fn default() -> Self {
+        Self::none()
+    }
+}

@@ -1,0 +1,162 @@
+//! The checkpoint statistics of a job, from a cache of their own, and its checkpoint settings.
+
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use super::checkpoint_log::{Checkpoint, CheckpointLog, Progress, Purpose, size};
+use super::errors::{Answer, ok};
+use super::job::Job;
+use super::request::{Call, path_id};
+use super::{Cluster, Version, millis};
+
+impl Cluster {
+    pub(super) fn checkpoint_statistics(&mut self, call: &Call, job: &str) -> Answer {
+        let id = path_id("jobid", job)?;
+        let (at, job) = self.cached_statistics(&id)?;
+        let log = &job.checkpoints;
+        let in_progress = log.pending().count();
+        let total = log.completed + log.failed + u64::try_from(in_progress).unwrap_or(0);
+        let entry = |checkpoint: &Checkpoint| checkpoint_entry(checkpoint, job, at, call.version);
+        let latest = |checkpoint: &Option<Checkpoint>| checkpoint.as_ref().map(entry);
+        let restored = job.restored.as_ref().map(|(at, snapshot)| {
+            json!({
+                "id": snapshot.checkpoint,
+                "restore_timestamp": millis(*at),
+                "is_savepoint": snapshot.savepoint,
+                "external_path": snapshot.path,
+            })
+        });
+        Ok(ok(json!({
+            "counts": {
+                "restored": log.restored,
+                "total": total,
+                "in_progress": in_progress,
+                "completed": log.completed,
+                "failed": log.failed,
+            },
+            "summary": summary(log),
+            "latest": {
+                "completed": latest(&log.latest_completed),
+                "savepoint": latest(&log.latest_savepoint),
+                "failed": latest(&log.latest_failed),
+                "restored": restored,
+            },
+            "history": log.history.iter().rev().map(entry).collect::<Vec<_>>(),
+        })))
+    }
+
+    pub(super) fn checkpoint_config(&mut self, job: &str) -> Answer {
+        let id = path_id("jobid", job)?;
+        let (_, job) = self.cached_graph(&id)?;
+        let interval = job.program.checkpoint_interval;
+        Ok(ok(json!({
+            "mode": if interval.is_some() { "exactly_once" } else { "at_least_once" },
+            "interval": interval.map_or(i64::MAX.unsigned_abs(), millis),
+            "timeout": 600_000,
+            "min_pause": 0,
+            "max_concurrent": 1,
+            "externalization": { "enabled": false, "delete_on_cancellation": true },
+            "state_backend": "HashMapStateBackend",
+            "checkpoint_storage": "FileSystemCheckpointStorage",
+            "unaligned_checkpoints": false,
+            "tolerable_failed_checkpoints": 0,
+            "aligned_checkpoint_timeout": 0,
+            "checkpoints_after_tasks_finish": true,
+            "state_changelog_enabled": false,
+            "changelog_periodic_materialization_interval": 600_000,
+            "changelog_storage": "memory",
+        })))
+    }
+}
+
+fn checkpoint_entry(checkpoint: &Checkpoint, job: &Job, at: Duration, version: Version) -> Value {
+    let savepoint = checkpoint.purpose != Purpose::Checkpoint;
+    let (class, status, acknowledged, end) = match checkpoint.progress {
+        Progress::Pending => ("in_progress", "IN_PROGRESS", None, at),
+        Progress::Completed { at, .. } => ("completed", "COMPLETED", Some(at), at),
+        Progress::Failed { at, .. } => ("failed", "FAILED", None, at),
+    };
+    let subtasks = job.parallelism.saturating_mul(2);
+    let size = if acknowledged.is_some() { size(checkpoint.purpose) } else { 0 };
+    let mut entry = json!({
+        "id": checkpoint.id,
+        "status": status,
+        "is_savepoint": savepoint,
+        "trigger_timestamp": millis(checkpoint.triggered),
+        "latest_ack_timestamp": acknowledged.map_or(json!(-1), |at| millis(at).into()),
+        "state_size": size,
+        "end_to_end_duration": millis(end.saturating_sub(checkpoint.triggered)),
+        "alignment_buffered": 0,
+        "processed_data": 0,
+        "persisted_data": 0,
+        "num_subtasks": subtasks,
+        "num_acknowledged_subtasks": if acknowledged.is_some() { subtasks } else { 0 },
+        "checkpoint_type": match checkpoint.purpose {
+            Purpose::Checkpoint => "CHECKPOINT",
+            Purpose::Savepoint => "SAVEPOINT",
+            Purpose::Stop => "SYNC_SAVEPOINT",
+        },
+        "tasks": {},
+    });
+    if version >= (1, 14) {
+        entry["className"] = class.into();
+        entry["checkpointed_size"] = size.into();
+    } else {
+        entry["@class"] = class.into();
+    }
+    if version >= (1, 17) {
+        let format = if checkpoint.native { "NATIVE" } else { "CANONICAL" };
+        entry["savepointFormat"] = if savepoint { format.into() } else { Value::Null };
+    }
+    match &checkpoint.progress {
+        Progress::Pending => {}
+        Progress::Completed { path, discarded, .. } => {
+            entry["external_path"] = path.clone().into();
+            entry["discarded"] = (*discarded).into();
+        }
+        Progress::Failed { at, message } => {
+            entry["failure_timestamp"] = millis(*at).into();
+            entry["failure_message"] = (*message).into();
+        }
+    }
+    entry
+}
+
+fn summary(log: &CheckpointLog) -> Value {
+    let sizes = log.samples.iter().map(|(size, _)| *size).collect();
+    let sizes = statistics(sizes);
+    let durations = statistics(log.samples.iter().map(|(_, duration)| *duration).collect());
+    let nothing = statistics(log.samples.iter().map(|_| 0).collect());
+    json!({
+        "checkpointed_size": sizes,
+        "state_size": sizes,
+        "end_to_end_duration": durations,
+        // The only one that is not counted any more, and so has numbers even if there is nothing to count.
+        "alignment_buffered": statistics(vec![0]),
+        "processed_data": nothing,
+        "persisted_data": nothing,
+    })
+}
+
+/// Minimum, maximum, average and percentiles, which are no numbers if there is nothing to take them of.
+fn statistics(mut samples: Vec<u64>) -> Value {
+    samples.sort_unstable();
+    let percentile = |thousandths: usize| {
+        let rank = (samples.len() * thousandths).div_ceil(1000).max(1);
+        // Sizes and durations are far below 2^53.
+        #[allow(clippy::cast_precision_loss)]
+        samples.get(rank - 1).map_or_else(|| json!("NaN"), |sample| json!(*sample as f64))
+    };
+    let count = u64::try_from(samples.len()).unwrap_or(u64::MAX).max(1);
+    let sum = samples.iter().fold(0_u64, |sum, sample| sum.saturating_add(*sample));
+    json!({
+        "min": samples.first().copied().unwrap_or(0),
+        "max": samples.last().copied().unwrap_or(0),
+        "avg": sum / count,
+        "p50": percentile(500),
+        "p90": percentile(900),
+        "p95": percentile(950),
+        "p99": percentile(990),
+        "p999": percentile(999),
+    })
+}

@@ -1,0 +1,183 @@
+//! What is cut from a job's execution graph: all of it comes from the cache and may be as old as that allows.
+//!
+//! The clock in such an answer is that of the request, while the states in it are those of the cached graph.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::errors::{Answer, Refusal, Throwable, ok};
+use super::job::{Job, JobState, PastFailure, SINK_ID, SOURCE_ID};
+use super::jobs::serialized_long;
+use super::request::{Call, path_id};
+use super::vertices::{status_counts, vertex_summary};
+use super::{Cluster, Version, millis};
+
+impl Cluster {
+    pub(super) fn job_details(&mut self, call: &Call, job: &str) -> Answer {
+        let id = path_id("jobid", job)?;
+        let now = self.now();
+        let (at, job) = self.cached_graph(&id)?;
+        Ok(ok(details(job, at, now, call.version)))
+    }
+
+    pub(super) fn job_plan(&mut self, job: &str) -> Answer {
+        let id = path_id("jobid", job)?;
+        let (_, job) = self.cached_graph(&id)?;
+        Ok(ok(json!({ "plan": job_plan(job) })))
+    }
+
+    pub(super) fn job_config(&mut self, job: &str) -> Answer {
+        let id = path_id("jobid", job)?;
+        let (_, job) = self.cached_graph(&id)?;
+        Ok(ok(json!({
+            "jid": job.id,
+            "name": job.name,
+            "execution-config": {
+                "restart-strategy": "Cluster level default restart strategy",
+                "job-parallelism": job.parallelism,
+                "object-reuse-mode": false,
+                "user-config": {},
+            },
+        })))
+    }
+
+    pub(super) fn job_accumulators(&mut self, call: &Call, job: &str) -> Answer {
+        let id = path_id("jobid", job)?;
+        let serialized = call.query("includeSerializedValue")?.is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
+        let (at, job) = self.cached_graph(&id)?;
+        let records = job.records(at);
+        let mut accumulators = Vec::new();
+        let mut values = Map::new();
+        if job.graph {
+            accumulators.push(json!({ "name": "records", "type": "LongCounter", "value": records.to_string() }));
+            if serialized {
+                values.insert("records".into(), serialized_long(records).into());
+            }
+        }
+        Ok(ok(json!({
+            "job-accumulators": [],
+            "user-task-accumulators": accumulators,
+            "serialized-user-task-accumulators": values,
+        })))
+    }
+
+    pub(super) fn job_exceptions(&mut self, call: &Call, job: &str) -> Answer {
+        let id = path_id("jobid", job)?;
+        let filters = call.query_list("failureLabelFilter");
+        if let Some(bad) = filters.iter().find(|filter| !filter.contains(':')) {
+            return Err(Refusal::parameter("query", "failureLabelFilter", bad));
+        }
+        let limit = call.query_number("maxExceptions")?.unwrap_or(i64::MAX);
+        let (_, job) = self.cached_graph(&id)?;
+        let Ok(limit) = usize::try_from(limit) else {
+            return Err(Refusal::Internal(Throwable::new(
+                "java.lang.IllegalArgumentException",
+                limit.to_string(),
+                "java.base/java.util.stream.ReferencePipeline.limit(ReferencePipeline.java:568)",
+            )));
+        };
+        // No failure here has a label, so any filter leaves nothing.
+        let found: &[PastFailure] = if filters.is_empty() { &job.history } else { &[] };
+        let entries: Vec<_> = found.iter().take(limit).map(|failure| past_failure(failure, call.version)).collect();
+        let history = json!({ "entries": entries, "truncated": found.len() > limit });
+        let mut body = json!({ "exceptionHistory": history });
+        if call.version < (2, 0) {
+            let last = job.history.first();
+            body["root-exception"] = last.map(|failure| failure.cause.stack_trace()).into();
+            body["timestamp"] = last.map(|failure| millis(failure.at)).into();
+            body["all-exceptions"] = json!([]);
+            body["truncated"] = false.into();
+        }
+        Ok(ok(body))
+    }
+}
+
+fn past_failure(failure: &PastFailure, version: Version) -> Value {
+    let mut entry = json!({
+        "exceptionName": failure.cause.class,
+        "stacktrace": failure.cause.stack_trace(),
+        "timestamp": millis(failure.at),
+    });
+    if version >= (1, 18) {
+        entry["failureLabels"] = json!({});
+    }
+    if let Some(task) = &failure.task {
+        entry["taskName"] = task.clone().into();
+        entry[if version >= (1, 19) { "endpoint" } else { "location" }] = "localhost:33509".into();
+        entry["taskManagerId"] = "127.0.0.1:44883-f8bb4a".into();
+    }
+    let concurrent = failure.concurrent.iter().map(|failure| {
+        let mut entry = past_failure(failure, version);
+        if let Some(fields) = entry.as_object_mut() {
+            fields.remove("concurrentExceptions");
+        }
+        entry
+    });
+    entry["concurrentExceptions"] = concurrent.collect::<Vec<_>>().into();
+    entry
+}
+
+fn details(job: &Job, at: Duration, now: Duration, version: Version) -> Value {
+    let ended = job.ended();
+    let entered = |state: JobState| job.entered.get(&state).map_or(0, |at| millis(*at));
+    let timestamps: Map<_, _> =
+        JobState::ALL.iter().map(|state| (state.name().to_owned(), entered(*state).into())).collect();
+    let vertices: Vec<_> = if job.graph {
+        (0..2).map(|vertex| vertex_summary(job, vertex, at, now, version)).collect()
+    } else {
+        Vec::new()
+    };
+    let mut body = json!({
+        "jid": job.id,
+        "name": job.name,
+        "isStoppable": false,
+        "state": job.state.name(),
+        "start-time": millis(job.submitted),
+        "end-time": ended.map_or(json!(-1), |at| millis(at).into()),
+        "duration": millis(ended.unwrap_or(now).saturating_sub(job.submitted)),
+        "maxParallelism": -1,
+        "now": millis(now),
+        "timestamps": timestamps,
+        "vertices": vertices,
+        "status-counts": status_counts(job),
+        "plan": job_plan(job),
+    });
+    if version >= (1, 20) {
+        body["job-type"] = "STREAMING".into();
+    }
+    if version >= (2, 0) {
+        body["pending-operators"] = 0.into();
+    }
+    if version >= (2, 3) {
+        body["application-id"] = if job.graph { job.id.clone().into() } else { Value::Null };
+        body["schedulerType"] = if job.graph { "Default".into() } else { Value::Null };
+    }
+    body
+}
+
+fn job_plan(job: &Job) -> Value {
+    let mut plan = plan(&job.id, &job.name, job.parallelism);
+    if !job.graph {
+        plan["nodes"] = json!([]);
+    }
+    plan
+}
+
+/// A plan, the sink first.
+pub(super) fn plan(id: &str, name: &str, parallelism: u32) -> Value {
+    let node = |id: &str, description: &str| {
+        json!({
+            "id": id,
+            "operator": "",
+            "parallelism": parallelism,
+            "operator_strategy": "",
+            "description": description,
+            "optimizer_properties": {},
+        })
+    };
+    let mut sink = node(SINK_ID, "count per key<br/>+- Sink: print<br/>");
+    sink["inputs"] = json!([{ "id": SOURCE_ID, "num": 0, "exchange": "pipelined_bounded", "ship_strategy": "HASH" }]);
+    let source = node(SOURCE_ID, "Source: numbers<br/>+- throttle<br/>");
+    json!({ "jid": id, "name": name, "type": "STREAMING", "nodes": [sink, source] })
+}

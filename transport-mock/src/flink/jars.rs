@@ -1,0 +1,390 @@
+//! Jars: uploading, listing and deleting them, and what becomes of running one.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::details::plan;
+use super::errors::{Answer, Refusal, Throwable, ok};
+use super::job::Snapshot;
+use super::multipart;
+use super::program::{Program, Quirk};
+use super::request::{Body, Call, EMPTY_BODY, Format, Kind};
+use super::world::Submission;
+use super::{Cluster, Version, millis};
+
+/// An uploaded jar.
+#[derive(Debug)]
+pub(super) struct Jar {
+    pub(super) id: String,
+    name: String,
+    uploaded: Duration,
+    /// `None` if the file is no jar.
+    program: Option<Program>,
+}
+
+const DIRECTORY: &str = "/opt/flink/upload/flink-web-upload";
+
+const CLAIM_MODE: Kind =
+    Kind::OneOf("org.apache.flink.core.execution.RecoveryClaimMode", &["LEGACY", "CLAIM", "NO_CLAIM"]);
+
+const RUN: Format = Format {
+    name: "JarRunRequestBody",
+    fields: &[
+        ("entryClass", Kind::Text, (1, 0)),
+        ("programArgsList", Kind::Texts, (1, 0)),
+        ("parallelism", Kind::Number, (1, 0)),
+        ("jobId", Kind::Id, (1, 0)),
+        ("flinkConfiguration", Kind::TextMap, (1, 17)),
+        ("allowNonRestoredState", Kind::Flag, (1, 0)),
+        ("savepointPath", Kind::Text, (1, 0)),
+        ("claimMode", CLAIM_MODE, (1, 20)),
+        ("restoreMode", CLAIM_MODE, (1, 15)),
+        ("programArgs", Kind::Text, (1, 0)),
+    ],
+};
+
+const PLAN: Format = Format {
+    name: "JarPlanRequestBody",
+    fields: &[
+        ("entryClass", Kind::Text, (1, 0)),
+        ("programArgsList", Kind::Texts, (1, 0)),
+        ("parallelism", Kind::Number, (1, 0)),
+        ("jobId", Kind::Id, (1, 0)),
+        ("flinkConfiguration", Kind::TextMap, (1, 17)),
+        ("programArgs", Kind::Text, (1, 0)),
+    ],
+};
+
+impl Cluster {
+    pub(super) fn upload_jar(&mut self, call: &Call) -> Answer {
+        if call.boundary.is_none() {
+            Body::read(call, &EMPTY_BODY)?;
+        }
+        let boundary = call.boundary.as_ref();
+        let parts = boundary.map(|boundary| multipart::parts(&call.body, boundary)).unwrap_or_default();
+        if let Some(field) = parts.iter().find(|part| part.filename.is_none()) {
+            return Err(Refusal::Bare(StatusCode::BAD_REQUEST, format!("Received unknown attribute {}.", field.name)));
+        }
+        let [part] = parts.as_slice() else {
+            return Err(Refusal::handler(
+                StatusCode::BAD_REQUEST,
+                format!("Exactly 1 file must be sent, received {}.", parts.len()),
+                "org.apache.flink.runtime.webmonitor.handlers.JarUploadHandler.handleRequest(JarUploadHandler.java:80)",
+            ));
+        };
+        let path = part.filename.as_deref().unwrap_or("");
+        let name = path.rsplit('/').next().unwrap_or(path);
+        // In this spelling only.
+        let Some(_) = name.strip_suffix(".jar") else {
+            return Err(Refusal::handler(
+                StatusCode::BAD_REQUEST,
+                "Only Jar files are allowed.",
+                "org.apache.flink.runtime.webmonitor.handlers.JarUploadHandler.lambda$handleRequest$0(JarUploadHandler.java:87)",
+            ));
+        };
+        let id = format!("{}_{name}", self.world.ids.uuid());
+        let jar = Jar {
+            id: id.clone(),
+            name: name.to_owned(),
+            uploaded: self.now(),
+            program: Program::from_jar(&part.content),
+        };
+        self.jars.insert(0, jar);
+        Ok(ok(json!({ "filename": format!("{DIRECTORY}/{id}"), "status": "success" })))
+    }
+
+    pub(super) fn list_jars(&self) -> Value {
+        let file = |jar: &Jar| {
+            let entry = jar.program.as_ref().filter(|program| !program.has(Quirk::NoMainClass));
+            let entry: Vec<_> =
+                entry.iter().map(|program| json!({ "name": program.class, "description": null })).collect();
+            json!({ "id": jar.id, "name": jar.name, "uploaded": millis(jar.uploaded), "entry": entry })
+        };
+        json!({ "address": "http://127.0.0.1:8081", "files": self.jars.iter().map(file).collect::<Vec<_>>() })
+    }
+
+    pub(super) fn delete_jar(&mut self, id: &str) -> Answer {
+        let before = self.jars.len();
+        self.jars.retain(|jar| jar.id != id);
+        if self.jars.len() == before {
+            return Err(Refusal::handler(
+                StatusCode::BAD_REQUEST,
+                format!("File {id} does not exist in {DIRECTORY}."),
+                "org.apache.flink.runtime.webmonitor.handlers.JarDeleteHandler.lambda$handleRequest$0(JarDeleteHandler.java:80)",
+            ));
+        }
+        Ok(ok(json!({})))
+    }
+
+    pub(super) fn plan_jar(&mut self, call: &Call, jar: &str) -> Answer {
+        let body = Body::read(call, &PLAN)?;
+        let start = self.start_of(call, &body, jar)?;
+        if let Some(failure) = start.main_failure() {
+            return Err(Refusal::Internal(failure));
+        }
+        if start.program.has(Quirk::NeverExecutes) {
+            return Err(Refusal::Internal(Throwable::new(
+                "org.apache.flink.client.program.ProgramInvocationException",
+                "The program plan could not be fetched - the program aborted pre-maturely. The root cause may be that the main method doesn't call `env.execute()` or `env.executeAsync()`.",
+                "org.apache.flink.client.program.PackagedProgramUtils.generateException(PackagedProgramUtils.java:241)",
+            )));
+        }
+        let id = body.text("jobId").map_or_else(|| self.world.ids.hex32(), str::to_owned);
+        Ok(ok(json!({ "plan": plan(&id, &start.name, start.parallelism.unwrap_or(1)) })))
+    }
+
+    pub(super) fn run_jar(&mut self, call: &Call, jar: &str) -> Answer {
+        let body = Body::read(call, &RUN)?;
+        let start = self.start_of(call, &body, jar)?;
+        if let Some(failure) = start.main_failure() {
+            return Err(not_executed(failure));
+        }
+        if start.program.has(Quirk::NeverExecutes) {
+            return Err(Refusal::handler(
+                StatusCode::BAD_REQUEST,
+                "No jobs included in application.",
+                "org.apache.flink.runtime.webmonitor.handlers.JarRunHandler.lambda$handleRequest$1(JarRunHandler.java:120)",
+            ));
+        }
+        let id = body.text("jobId").map_or_else(|| self.world.ids.hex32(), str::to_owned);
+        if self.world.used_ids.contains(&id) {
+            return Err(not_executed(duplicate(call.version, &start.name)));
+        }
+        let path = body.text("savepointPath").or(call.query("savepointPath")?).filter(|path| !path.is_empty());
+        let lenient = match body.flag("allowNonRestoredState") {
+            Some(flag) => flag,
+            None => call.query("allowNonRestoredState")?.is_some_and(|flag| flag.eq_ignore_ascii_case("true")),
+        };
+        let origin = path.map(|path| self.origin(path, &start.program, lenient)).transpose();
+        let late_failure = start.program.has(Quirk::MainFailsLate).then(|| {
+            let message = "demo: main() failed after the job was submitted";
+            main_caused(message, Throwable::new("java.lang.IllegalStateException", message, MAIN))
+        });
+        let submission = |origin| Submission {
+            id: id.clone(),
+            name: start.name.clone(),
+            parallelism: start.parallelism.unwrap_or(1),
+            program: start.program.clone(),
+            origin,
+        };
+        match origin {
+            Ok(origin) => self.world.submit(submission(origin)),
+            Err(cause) => {
+                // The job has been accepted all the same, and is to be found among the failed ones.
+                let cause = Throwable::new(
+                    "org.apache.flink.runtime.client.JobInitializationException",
+                    "Could not start the JobMaster.",
+                    "org.apache.flink.runtime.jobmaster.DefaultJobMasterServiceProcess.lambda$new$0(DefaultJobMasterServiceProcess.java:97)",
+                )
+                .because(cause);
+                self.world.submit_failed(submission(None), cause.clone());
+                return Err(not_executed(failed_to_execute(&start.name, cause)));
+            }
+        }
+        if let Some(failure) = late_failure {
+            return Err(not_executed(failure));
+        }
+        let mut answer = json!({ "jobid": id });
+        if call.version >= (2, 3) {
+            answer["applicationId"] = id.into();
+        }
+        Ok(ok(answer))
+    }
+
+    /// What a run or a plan begins with: the program and what the request makes of it.
+    fn start_of(&self, call: &Call, body: &Body, id: &str) -> Result<Start, Refusal> {
+        let Some(jar) = self.jars.iter().find(|jar| jar.id == id) else {
+            return Err(no_such_jar(id, call.version, call.raw_path.ends_with("/plan")));
+        };
+        let invocation = |message: String, frame| {
+            let cause = Throwable::new("org.apache.flink.client.program.ProgramInvocationException", message, frame);
+            Refusal::Internal(Throwable::completion(cause))
+        };
+        let Some(program) = jar.program.clone() else {
+            return Err(invocation(
+                format!("Error while opening jar file '{DIRECTORY}/{id}'"),
+                "org.apache.flink.client.program.PackagedProgram.checkJarFile(PackagedProgram.java:621)",
+            ));
+        };
+        match body.text("entryClass").or(call.query("entry-class")?) {
+            None if program.has(Quirk::NoMainClass) => {
+                return Err(invocation(
+                    "Neither a 'Main-Class', nor a 'program-class' entry was found in the jar file.".into(),
+                    "org.apache.flink.client.program.PackagedProgram.getEntryPointClassNameFromJar(PackagedProgram.java:441)",
+                ));
+            }
+            Some(class) if class != program.class => {
+                return Err(invocation(
+                    format!("The program's entry point class '{class}' was not found in the jar file."),
+                    "org.apache.flink.client.program.PackagedProgram.loadMainClass(PackagedProgram.java:485)",
+                ));
+            }
+            _ => {}
+        }
+        let asked = body.number("parallelism").or(call.query_number("parallelism")?);
+        let configured = body.entry("flinkConfiguration", "parallelism.default").and_then(|text| text.parse().ok());
+        let parallelism = match asked {
+            // -1 stands for the default.
+            None | Some(-1) => Some(configured.unwrap_or(program.parallelism)),
+            Some(number) => u32::try_from(number).ok(),
+        };
+        let arguments = arguments(call, body)?;
+        let named = arguments.iter().skip_while(|argument| *argument != "--name").nth(1);
+        let name = named.map(String::as_str).or(body.entry("flinkConfiguration", "pipeline.name"));
+        let name = name.unwrap_or(&program.name).to_owned();
+        Ok(Start { name, parallelism: parallelism.filter(|number| *number > 0), program })
+    }
+
+    /// What a job is to be restored from, or why it cannot be.
+    fn origin(&self, path: &str, program: &Program, lenient: bool) -> Result<Snapshot, Throwable> {
+        let Some(snapshot) = self.world.stored(path) else {
+            let scheme = path.split_once(':').map_or("file", |(scheme, _)| scheme);
+            return Err(Throwable::new(
+                "java.io.FileNotFoundException",
+                format!("Cannot find checkpoint or savepoint file/directory '{path}' on file system '{scheme}'."),
+                "org.apache.flink.runtime.state.filesystem.AbstractFsCheckpointStorageAccess.resolveCheckpointPointer(AbstractFsCheckpointStorageAccess.java:274)",
+            ));
+        };
+        if program.has(Quirk::StateDropped) && !lenient {
+            return Err(Throwable::new(
+                "java.lang.IllegalStateException",
+                format!(
+                    "Failed to rollback to checkpoint/savepoint {}. Cannot map checkpoint/savepoint state for operator 20ba6b65f97481d5570070de90e4e791 to the new program, because the operator is not available in the new program. If you want to allow to skip this, you can set the --allowNonRestoredState option on the CLI.",
+                    snapshot.path
+                ),
+                "org.apache.flink.runtime.checkpoint.Checkpoints.throwNonRestoredStateException(Checkpoints.java:233)",
+            ));
+        }
+        Ok(snapshot.clone())
+    }
+}
+
+/// A program that is about to be started.
+#[derive(Debug)]
+struct Start {
+    program: Program,
+    name: String,
+    /// `None` if it is no parallelism to run with.
+    parallelism: Option<u32>,
+}
+
+const MAIN: &str = "demo.Counting.main(Counting.java:53)";
+
+impl Start {
+    /// How `main` fails, if it does.
+    fn main_failure(&self) -> Option<Throwable> {
+        let message = match &self.program.main_fails {
+            Some(message) => message.as_str(),
+            None if self.parallelism.is_none() => {
+                "Parallelism must be at least one, or ExecutionConfig.PARALLELISM_DEFAULT (use system default)."
+            }
+            None => return None,
+        };
+        Some(main_caused(message, Throwable::new("java.lang.IllegalArgumentException", message, MAIN)))
+    }
+}
+
+/// The arguments, of which a simulated program understands `--name`.
+fn arguments(call: &Call, body: &Body) -> Result<Vec<String>, Refusal> {
+    if let Some(list) = body.texts("programArgsList") {
+        return Ok(list);
+    }
+    let listed = call.query_list("programArg");
+    if !listed.is_empty() {
+        return Ok(listed.into_iter().map(str::to_owned).collect());
+    }
+    if call.version >= (2, 0) {
+        // Nobody reads the single string any more, and nobody complains about it.
+        return Ok(Vec::new());
+    }
+    let text = body.text("programArgs").or(call.query("program-args")?).unwrap_or("");
+    Ok(split_like_a_shell(text))
+}
+
+fn split_like_a_shell(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for c in text.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if c == '"' || c == '\'' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// `main` threw.
+fn main_caused(message: &str, cause: Throwable) -> Throwable {
+    Throwable::new(
+        "org.apache.flink.client.program.ProgramInvocationException",
+        format!("The main method caused an error: {message}"),
+        "org.apache.flink.client.program.PackagedProgram.callMainMethod(PackagedProgram.java:376)",
+    )
+    .because(cause)
+}
+
+/// `execute` threw, and `main` with it.
+fn failed_to_execute(name: &str, cause: Throwable) -> Throwable {
+    let message = format!("Failed to execute job '{name}'.");
+    let frame = "org.apache.flink.streaming.api.environment.StreamExecutionEnvironment.executeAsync(StreamExecutionEnvironment.java:2008)";
+    main_caused(&message, Throwable::new("org.apache.flink.util.FlinkException", message.clone(), frame).because(cause))
+}
+
+fn duplicate(version: Version, name: &str) -> Throwable {
+    let (class, message) = if version >= (2, 3) {
+        (
+            "org.apache.flink.runtime.client.DuplicateApplicationSubmissionException",
+            "Application has already been submitted.",
+        )
+    } else {
+        ("org.apache.flink.runtime.client.DuplicateJobSubmissionException", "Job has already been submitted.")
+    };
+    let frame = "org.apache.flink.runtime.dispatcher.Dispatcher.lambda$submitApplication$9(Dispatcher.java:952)";
+    failed_to_execute(name, Throwable::new(class, message, frame))
+}
+
+/// The program did not get through, whether or not it left a job behind.
+fn not_executed(cause: Throwable) -> Refusal {
+    let cause = Throwable::new(
+        "org.apache.flink.util.FlinkRuntimeException",
+        "Could not execute application.",
+        "org.apache.flink.client.deployment.application.DetachedApplicationRunner.tryExecuteJobs(DetachedApplicationRunner.java:88)",
+    )
+    .because(cause);
+    Refusal::caused(
+        StatusCode::BAD_REQUEST,
+        "Could not execute application.",
+        "org.apache.flink.runtime.webmonitor.handlers.JarRunHandler.lambda$handleRequest$1(JarRunHandler.java:114)",
+        Throwable::completion(cause),
+    )
+}
+
+/// 500, but for a plan on the oldest releases.
+fn no_such_jar(id: &str, version: Version, plan: bool) -> Refusal {
+    let message = format!("Jar file {DIRECTORY}/{id} does not exist");
+    let frame = "org.apache.flink.runtime.webmonitor.handlers.utils.JarHandlerUtils$JarHandlerContext.toPackagedProgram(JarHandlerUtils.java:197)";
+    if plan && version < (1, 14) {
+        return Refusal::handler(StatusCode::BAD_REQUEST, message, frame);
+    }
+    let cause = Throwable::new("org.apache.flink.runtime.rest.handler.RestHandlerException", message, frame);
+    Refusal::Internal(Throwable::completion(cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_like_a_shell;
+
+    #[test]
+    fn the_old_argument_string_is_split_like_a_shell_does() {
+        assert_eq!(split_like_a_shell(" --name 'one string'  \"\" a'b c'd "), ["--name", "one string", "", "ab cd"]);
+    }
+}

@@ -1,0 +1,140 @@
+//! Simulated services in a world.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode, Uri};
+use pipewright::drive::Clock as _;
+use pipewright::{Base, Timestamp};
+
+use super::{World, lock};
+use crate::fault::RetryAfter;
+use crate::fault::answer::proxy_page;
+use crate::flink;
+
+/// A simulated service: answers one request at a time, as of a time.
+///
+/// It runs while its world is locked, so it must not use the world.
+pub trait Service: Send {
+    /// Answers a request that arrives at `now`. Its target is path and query, as a server sees it, without the path
+    /// prefix of the address that the service is mounted at.
+    fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes>;
+
+    /// Fails at `now` and is back after `downtime`; what it answers until then is its own affair. Does nothing
+    /// by default: a service that loses nothing and is back at once.
+    fn restart(&mut self, now: Timestamp, downtime: Duration) {
+        let _ = (now, downtime);
+    }
+
+    /// Lets everything happen that is due by `now`, so that looking at the service shows it as of then.
+    fn advance(&mut self, now: Timestamp) {
+        let _ = now;
+    }
+}
+
+impl Service for flink::Cluster {
+    fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes> {
+        Self::handle(self, now.as_unix(), request)
+    }
+
+    fn restart(&mut self, now: Timestamp, downtime: Duration) {
+        Self::restart(self, now.as_unix(), downtime);
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        Self::advance(self, now.as_unix());
+    }
+}
+
+/// A service in a world, to be looked at and restarted. Cheap to clone.
+pub struct Mounted<S> {
+    world: World,
+    base: Base,
+    service: Arc<Mutex<S>>,
+}
+
+/// A simulated Flink cluster in a world.
+pub type FlinkHandle = Mounted<flink::Cluster>;
+
+impl<S: Service + 'static> Mounted<S> {
+    /// Where the service is.
+    pub fn base(&self) -> Base {
+        self.base.clone()
+    }
+
+    /// Looks at the service as of now, or changes it behind the back of its flows.
+    ///
+    /// The world must not be used inside: it would wait for the service for ever.
+    pub fn with<T>(&self, look: impl FnOnce(&mut S) -> T) -> T {
+        let now = self.world.now();
+        let mut service = lock(&self.service);
+        service.advance(now);
+        look(&mut service)
+    }
+
+    /// Lets the service fail now and be back after `downtime`.
+    pub fn restart(&self, downtime: Duration) {
+        self.world.restart(&key(self.base.scheme().as_str(), self.base.authority()), downtime);
+    }
+}
+
+impl World {
+    /// Puts a service at an address; another one that was there is gone. Scheme, host and port lead to it; requests
+    /// outside the path prefix of the address, if it has one, get a 404 from a proxy.
+    pub fn mount<S: Service + 'static>(&self, base: Base, service: S) -> Mounted<S> {
+        let service = Arc::new(Mutex::new(service));
+        let mount = Mount { prefix: base.prefix().to_owned(), service: service.clone() };
+        let key = key(base.scheme().as_str(), base.authority());
+        self.change(|network| network.services.insert(key, mount));
+        Mounted { world: self.clone(), base, service }
+    }
+
+    /// Puts a new Flink cluster at an address.
+    pub fn flink(&self, base: Base, config: flink::Config) -> FlinkHandle {
+        self.mount(base, flink::Cluster::new(config))
+    }
+}
+
+impl<S> Clone for Mounted<S> {
+    fn clone(&self) -> Self {
+        Self { world: self.world.clone(), base: self.base.clone(), service: Arc::clone(&self.service) }
+    }
+}
+
+impl<S> fmt::Debug for Mounted<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mounted").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// A service as the network sees it.
+pub(super) struct Mount {
+    prefix: String,
+    service: Arc<Mutex<dyn Service>>,
+}
+
+impl Mount {
+    pub(super) fn handle(&self, now: Timestamp, mut request: Request<Bytes>) -> Response<Bytes> {
+        let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        let inside = target.strip_prefix(&self.prefix).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+        let inside = inside.map(|rest| if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") });
+        let Some(inside) = inside.and_then(|rest| rest.parse::<Uri>().ok()) else {
+            return proxy_page(StatusCode::NOT_FOUND, RetryAfter::Absent, now);
+        };
+        *request.uri_mut() = inside;
+        lock(&self.service).handle(now, &request)
+    }
+
+    pub(super) fn restart(&self, now: Timestamp, downtime: Duration) {
+        lock(&self.service).restart(now, downtime);
+    }
+}
+
+/// What requests find a service by: scheme, host in lower case, and port.
+pub(super) fn key(scheme: &str, authority: &http::uri::Authority) -> String {
+    let port = authority.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+    format!("{scheme}://{}:{port}", authority.host().to_ascii_lowercase())
+}

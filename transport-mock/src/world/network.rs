@@ -1,0 +1,295 @@
+//! What is between flows and services: the clock, and everything that is under way.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use pipewright::error::{Delivery, TransportError, TransportErrorKind};
+use pipewright::flow::{Exchange, Reply};
+use pipewright::{Seed, Timestamp};
+
+use super::Pending;
+use super::mount::{Mount, key};
+use super::trace::Trace;
+use crate::chance::between;
+use crate::event::{Event, Incident, Outcome};
+use crate::fault::answer::Answer;
+use crate::fault::{Fault, FaultPlan};
+
+pub(super) struct Network {
+    pub(super) now: Timestamp,
+    /// Draws latencies, the order of what happens at the same time, and how live bodies are split.
+    pub(super) seed: Seed,
+    /// Draws what flows ask for; apart, so that neither changes the other.
+    pub(super) entropy: Seed,
+    pub(super) latency: RangeInclusive<Duration>,
+    pub(super) plan: FaultPlan,
+    pub(super) services: BTreeMap<String, Mount>,
+    pub(super) trace: Trace,
+    /// Exchanges that were submitted and have not come back.
+    pub(super) submitted: BTreeMap<u64, Exchange>,
+    /// Replies to submitted exchanges that came while nobody was asking.
+    pub(super) unclaimed: VecDeque<(Pending, Reply)>,
+    queue: BTreeMap<Moment, Due>,
+    sent: u64,
+    moments: u64,
+}
+
+/// Orders what is due: by time, then by chance, then by age.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Moment(Timestamp, u64, u64);
+
+enum Due {
+    /// A request reaches its service.
+    Arrival(Box<Trip>),
+    /// An answer is back, or given up.
+    Return(Box<Trip>, Answer),
+}
+
+/// What one step came to.
+enum Progress {
+    /// Nothing is due.
+    Idle,
+    /// A request reached its service.
+    Arrived,
+    /// An exchange came back.
+    Returned(u64, Answer),
+}
+
+/// An exchange under way.
+#[derive(Clone)]
+struct Trip {
+    number: u64,
+    exchange: Head,
+    sent: Timestamp,
+    /// When the flow stops waiting.
+    until: Timestamp,
+    latency: Duration,
+    fault: Option<Fault>,
+    applied: Option<Timestamp>,
+    /// What is still to be delivered.
+    request: Option<Request<Bytes>>,
+    /// The flow has seen a timeout already.
+    late: bool,
+}
+
+/// What of an exchange is needed on the way and for the trace.
+#[derive(Clone)]
+struct Head {
+    operation: &'static str,
+    method: http::Method,
+    uri: http::Uri,
+    service: String,
+    body_limit: u64,
+    live: bool,
+}
+
+impl Head {
+    fn new(exchange: &Exchange) -> Self {
+        let request = exchange.request();
+        let uri = request.uri().clone();
+        let service = uri.authority().map(|authority| key(uri.scheme_str().unwrap_or("http"), authority));
+        Self {
+            operation: exchange.info().name,
+            method: request.method().clone(),
+            service: service.unwrap_or_default(),
+            uri,
+            body_limit: exchange.body_limit(),
+            live: exchange.is_live(),
+        }
+    }
+}
+
+impl Network {
+    pub(super) fn new(now: Timestamp, seed: u64) -> Self {
+        let mut seed = Seed::new(u128::from(seed));
+        Self {
+            now,
+            entropy: seed.split(),
+            seed: seed.split(),
+            latency: Duration::from_millis(2)..=Duration::from_millis(8),
+            plan: FaultPlan::none(),
+            services: BTreeMap::new(),
+            trace: Trace::default(),
+            submitted: BTreeMap::new(),
+            unclaimed: VecDeque::new(),
+            queue: BTreeMap::new(),
+            sent: 0,
+            moments: 0,
+        }
+    }
+
+    /// Sends an exchange; its number.
+    pub(super) fn send(&mut self, exchange: &Exchange) -> u64 {
+        self.sent += 1;
+        let head = Head::new(exchange);
+        let latency = between(&mut self.seed, &self.latency);
+        let fault = self.plan.next(self.now, head.operation);
+        let mut trip = Trip {
+            number: self.sent,
+            exchange: head,
+            sent: self.now,
+            until: self.now + exchange.timeout(),
+            latency,
+            fault,
+            applied: None,
+            request: None,
+            late: false,
+        };
+        let halfway = self.now + latency / 2;
+        // What is not sent is known not to be, however little time there is.
+        let refused = halfway.min(trip.until);
+        let not_sent = |kind, message| Answer::failure(kind, Delivery::NotSent, message);
+        let body = exchange.request().body().read();
+        match (body, fault) {
+            (Err(error), _) => {
+                let answer = not_sent(TransportErrorKind::Source, error.to_string());
+                self.push(self.now, Due::Return(Box::new(trip), answer));
+            }
+            (Ok(_), Some(Fault::NotSent)) => {
+                let message = format!("{} refused the connection", trip.exchange.service);
+                self.give_back(trip, refused, not_sent(TransportErrorKind::Connect, message));
+            }
+            (Ok(_), _) if !self.services.contains_key(&trip.exchange.service) => {
+                let message = format!("nothing is mounted at {}", trip.exchange.service);
+                self.give_back(trip, refused, not_sent(TransportErrorKind::Resolve, message));
+            }
+            (Ok(body), fault) => {
+                let mut request = Request::new(body);
+                *request.method_mut() = trip.exchange.method.clone();
+                *request.uri_mut() = trip.exchange.uri.clone();
+                *request.headers_mut() = exchange.request().headers().clone();
+                let delay = match fault {
+                    Some(Fault::DelayRequest(delay)) => delay,
+                    _ => Duration::ZERO,
+                };
+                let arrival = halfway + delay;
+                if arrival > trip.until {
+                    self.time_out(trip.clone());
+                    trip.late = true;
+                }
+                trip.request = Some(request);
+                self.push(arrival, Due::Arrival(Box::new(trip)));
+            }
+        }
+        self.sent
+    }
+
+    /// Lets the next thing happen that is due by `until`, and sets the clock to its time.
+    fn step(&mut self, until: Timestamp) -> Progress {
+        let Some(first) = self.queue.first_entry().filter(|first| first.key().0 <= until) else {
+            return Progress::Idle;
+        };
+        let (Moment(at, ..), due) = first.remove_entry();
+        self.now = self.now.max(at);
+        match due {
+            Due::Arrival(trip) => {
+                self.arrive(*trip);
+                Progress::Arrived
+            }
+            Due::Return(trip, answer) => {
+                let Trip { number, exchange, sent, fault, applied, .. } = *trip;
+                let Head { operation, method, uri, .. } = exchange;
+                let outcome = match &answer.result {
+                    Ok(response) => Outcome::Answer(response.status()),
+                    Err(error) => Outcome::Failure(error.kind(), error.delivery()),
+                };
+                let what = Incident::Exchange { number, operation, method, uri, sent, applied, outcome, fault };
+                self.record(what);
+                Progress::Returned(number, answer)
+            }
+        }
+    }
+
+    /// Lets things happen until something comes back. When that is not before `until`, the clock shows `until`, and
+    /// nothing is given.
+    pub(super) fn next(&mut self, until: Timestamp) -> Option<(u64, Answer)> {
+        let from = self.now;
+        loop {
+            match self.step(until) {
+                Progress::Returned(number, answer) => return Some((number, answer)),
+                Progress::Arrived => {}
+                Progress::Idle if until > self.now => {
+                    self.now = until;
+                    self.record(Incident::Wait { from });
+                    return None;
+                }
+                Progress::Idle => return None,
+            }
+        }
+    }
+
+    /// Makes an answer the reply to the exchange that was submitted under its number.
+    pub(super) fn settle(&mut self, number: u64, answer: Answer) -> Option<(Pending, Reply)> {
+        let exchange = self.submitted.remove(&number)?;
+        let result = if exchange.is_live() { Err(unsupported()) } else { answer.result };
+        Some((Pending(number), exchange.settle(result)))
+    }
+
+    pub(super) fn restart(&mut self, service: &str, downtime: Duration) {
+        if let Some(mount) = self.services.get(service) {
+            mount.restart(self.now, downtime);
+            self.record(Incident::Restart { service: service.to_owned(), downtime });
+        }
+    }
+
+    fn arrive(&mut self, mut trip: Trip) {
+        let request = trip.request.take().filter(|_| trip.fault.is_none_or(Fault::applied));
+        let mount = self.services.get(&trip.exchange.service);
+        let response = request.zip(mount).map(|(request, mount)| mount.handle(self.now, request));
+        if response.is_some() {
+            trip.applied = Some(self.now);
+        }
+        if let Some(Fault::Restart { downtime, .. }) = trip.fault {
+            self.restart(&trip.exchange.service, downtime);
+        }
+        if trip.late {
+            return self.record(Incident::Late { number: trip.number, operation: trip.exchange.operation });
+        }
+        let delay = match trip.fault {
+            Some(Fault::DelayReply(delay)) => delay,
+            _ => Duration::ZERO,
+        };
+        let back = self.now + trip.latency.saturating_sub(trip.latency / 2) + delay;
+        let Head { body_limit, live, .. } = trip.exchange;
+        let answer = Answer::spoilt(trip.fault, response, live, back).bounded(body_limit, live);
+        self.give_back(trip, back, answer);
+    }
+
+    /// Brings an answer back at a time, or says at the end of the flow's patience that there was none.
+    fn give_back(&mut self, trip: Trip, at: Timestamp, answer: Answer) {
+        if at <= trip.until {
+            self.push(at, Due::Return(Box::new(trip), answer));
+        } else {
+            self.time_out(trip);
+        }
+    }
+
+    fn time_out(&mut self, trip: Trip) {
+        let message = format!("no answer within {:?}", trip.until.since(trip.sent));
+        let answer = Answer::failure(TransportErrorKind::Timeout, Delivery::Unknown, message);
+        self.push(trip.until, Due::Return(Box::new(trip), answer));
+    }
+
+    /// A number that decides about the order of what happens at the same time.
+    pub(super) fn lot(&mut self) -> u64 {
+        self.seed.next_u64()
+    }
+
+    fn push(&mut self, at: Timestamp, due: Due) {
+        self.moments += 1;
+        let moment = Moment(at, self.lot(), self.moments);
+        self.queue.insert(moment, due);
+    }
+
+    fn record(&mut self, what: Incident) {
+        self.trace.push(Event { at: self.now, what });
+    }
+}
+
+fn unsupported() -> TransportError {
+    let message = "an exchange with a live body is opened, and not submitted";
+    TransportError::new(TransportErrorKind::Unsupported, Delivery::Unknown, message)
+}

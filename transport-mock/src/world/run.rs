@@ -1,0 +1,104 @@
+//! Many flows on one clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pipewright::Timestamp;
+use pipewright::drive::{Clock as _, Credentials, NoCredentials};
+use pipewright::error::{FlowError, Misuse};
+use pipewright::flow::{Flow, Notice, Reply, Step};
+
+use super::network::Network;
+use super::{Pending, World};
+
+impl World {
+    /// Runs flows side by side in virtual time, all from now on, and gives their results in the order of the flows.
+    ///
+    /// What happens first in virtual time happens first; the world's seed decides about what happens at the same
+    /// time. Flows of several kinds can be run as `Box<dyn Flow<Output = …>>`.
+    pub fn run_all<F: Flow>(&self, flows: impl IntoIterator<Item = F>) -> Vec<Result<F::Output, FlowError>> {
+        self.run_all_with(flows, &NoCredentials, |_, _| {})
+    }
+
+    /// The same with credentials, and with the notices of each flow by its place among the flows.
+    pub fn run_all_with<F: Flow>(
+        &self,
+        flows: impl IntoIterator<Item = F>,
+        credentials: &dyn Credentials,
+        on_notice: impl FnMut(usize, Notice),
+    ) -> Vec<Result<F::Output, FlowError>> {
+        let flows: Vec<F> = flows.into_iter().collect();
+        let mut run = Run {
+            world: self,
+            credentials,
+            on_notice,
+            results: flows.iter().map(|_| None).collect(),
+            flows,
+            waiting: BTreeSet::new(),
+            sent: BTreeMap::new(),
+        };
+        (0..run.flows.len()).for_each(|flow| run.wait(flow, self.now()));
+        run.finish();
+        run.results.into_iter().map(|result| result.unwrap_or(Err(FlowError::Misuse(Misuse::WrongReply)))).collect()
+    }
+}
+
+struct Run<'a, F: Flow, N> {
+    world: &'a World,
+    credentials: &'a dyn Credentials,
+    on_notice: N,
+    flows: Vec<F>,
+    results: Vec<Option<Result<F::Output, FlowError>>>,
+    /// When a flow is to be polled, a lot for the order among equals, and which.
+    waiting: BTreeSet<(Timestamp, u64, usize)>,
+    /// Which flow an exchange is of.
+    sent: BTreeMap<Pending, usize>,
+}
+
+impl<F: Flow, N: FnMut(usize, Notice)> Run<'_, F, N> {
+    fn finish(&mut self) {
+        // Replies to what others submitted before.
+        let mut others = Vec::new();
+        while !self.waiting.is_empty() || !self.sent.is_empty() {
+            let until = self.waiting.first().map_or(Timestamp::MAX, |(at, ..)| *at);
+            match self.world.next_reply(until) {
+                Some((pending, reply)) => match self.sent.remove(&pending) {
+                    Some(flow) => self.poll(flow, Some(reply)),
+                    None => others.push((pending, reply)),
+                },
+                None => match self.waiting.pop_first() {
+                    Some((_, _, flow)) => self.poll(flow, None),
+                    None => break,
+                },
+            }
+        }
+        self.world.change(|network| network.unclaimed.extend(others));
+    }
+
+    fn wait(&mut self, flow: usize, at: Timestamp) {
+        let lot = self.world.change(Network::lot);
+        self.waiting.insert((at, lot, flow));
+    }
+
+    /// Polls a flow until it waits for something, or ends.
+    fn poll(&mut self, flow: usize, mut reply: Option<Reply>) {
+        let result = loop {
+            let now = self.world.now();
+            match self.flows[flow].poll(now, reply.take()) {
+                Step::Send(exchange) if exchange.is_live() => break Err(FlowError::Misuse(Misuse::LiveBody)),
+                Step::Send(exchange) => {
+                    self.sent.insert(self.world.submit(exchange), flow);
+                    return;
+                }
+                Step::Authorize(request) => {
+                    let header = self.credentials.authorize(&request, now);
+                    reply = Some(request.settle(header));
+                }
+                Step::WaitUntil(at) | Step::InFlight { until: at } => return self.wait(flow, at),
+                Step::Notice(notice) => (self.on_notice)(flow, notice),
+                Step::Stray(_) => break Err(FlowError::Misuse(Misuse::WrongReply)),
+                Step::Done(result) => break result,
+            }
+        };
+        self.results[flow] = Some(result);
+    }
+}
