@@ -33,6 +33,9 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
         }
         _ => {
             let error = ServiceError::foreign(info, response);
+            // Flink's own words, cut off or garbled on the way: they may come through next time.
+            let garbled = content_type(response).is_some() && is_json && !response.body().is_empty();
+            let error = if garbled { error.with_transient(true) } else { error };
             let doubtful = leaves_jobs_behind(info, response.status());
             return if doubtful { error.with_applied(Applied::Unknown) } else { error };
         }

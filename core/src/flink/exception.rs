@@ -74,8 +74,8 @@ fn header(exception: &str) -> (&str, &str) {
     let mut class = "";
     // A wrapper without a message of its own repeats the whole text of what it wraps.
     while let Some((name, rest)) = split_class(text) {
-        if !class.is_empty() && rest.is_empty() {
-            // A name alone is a message, as of a class that was not found.
+        if !class.is_empty() && rest.is_empty() && !name.ends_with("Exception") && !name.ends_with("Error") {
+            // A message, such as the name of a class that was not found.
             break;
         }
         (class, text) = (name, rest);

@@ -11,8 +11,8 @@
 //! | Submit ended with | and the cluster | then |
 //! |---|---|---|
 //! | the answer | | done |
-//! | no answer, or refused as a duplicate | knows the job | done |
-//! | any other refusal | knows the job | failed: the main method failed and left its job behind |
+//! | no answer, none of the cluster's own, or refused as a duplicate | knows the job | done |
+//! | any other refusal with 400 | knows the job | failed: the main method failed and left its job behind |
 //! | a refusal, every attempt answered | does not know the job | that refusal |
 //! | no answer | does not know the job | ambiguous |
 //!
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use super::upload::Upload;
 use crate::body::Body;
-use crate::error::{Ambiguity, Failure, FlowError, ServiceError};
+use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, ServiceError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::jars::ClaimMode;
 use crate::flink::{FlinkRest, FlinkVersion, GetConfig, GetJobStatus, JarId, JobId, JobState, SubmitJar};
@@ -294,11 +294,13 @@ impl Trouble {
         let refusal = match &self {
             Self::Refused(error) => error,
             Self::Ambiguous(ambiguity) => match &*ambiguity.cause {
-                FlowError::Service(error) if error.status().is_client_error() => error,
+                FlowError::Service(error) => error,
                 _ => return Ok(()),
             },
         };
-        if refusal.details().unwrap_or_default().contains("Duplicate") {
+        // What is not the cluster's own word says nothing about the main method.
+        let says_why = refusal.kind() == ErrorKind::Refused && refusal.status().is_client_error();
+        if !says_why || refusal.details().unwrap_or_default().contains("Duplicate") {
             return Ok(());
         }
         Err(FlowError::Failed(Failure {

@@ -11,6 +11,7 @@ use super::await_job::{AwaitJob, AwaitMachine};
 use super::trigger::{Kind, Triggered};
 use super::triggers::TriggerState;
 use crate::error::{Failure, FlowError};
+use crate::flink::error::is_unknown_job;
 use crate::flink::jobs::QueueStatus;
 use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
 use crate::flink::{FlinkRest, GetJobStatus, GetSavepointStatus, JobId, JobState, StartStop, TriggerId};
@@ -112,8 +113,9 @@ pub struct Stopped {
     pub job: JobId,
     /// Where the savepoint is: the path to start a job from.
     pub location: String,
-    /// How the job ended: FINISHED, unless something else ended it at the same time.
-    pub state: JobState,
+    /// How the job ended: FINISHED, unless something else ended it at the same time; `None` when a JobManager that was
+    /// restarted meanwhile no longer knows it.
+    pub state: Option<JobState>,
 }
 
 /// The stop among the background operations.
@@ -205,9 +207,12 @@ impl Machine for StopMachine {
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Await(flow, location) => {
-                    let report = ok!(flow.poll(cx.now(), reply.take()));
-                    let location = std::mem::take(location);
-                    return Step::Done(report.map(|report| Stopped { job: report.job, location, state: report.state }));
+                    let state = match ok!(flow.poll(cx.now(), reply.take())) {
+                        Ok(report) => Some(report.state),
+                        Err(FlowError::Service(error)) if is_unknown_job(&error) => None,
+                        Err(error) => return Step::Done(Err(error)),
+                    };
+                    return Step::Done(Ok(Stopped { job: self.job, location: std::mem::take(location), state }));
                 }
                 State::After(call, failure) => {
                     let status = ok!(call.poll(cx.now(), reply.take()));
