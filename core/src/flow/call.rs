@@ -84,7 +84,7 @@ pub struct Call<O: Operation> {
 enum State<T> {
     Ready,
     Authorizing { ticket: Ticket, until: Timestamp },
-    Prepared(Box<Exchange>),
+    Prepared(Exchange),
     InFlight { ticket: Ticket, until: Timestamp },
     Waiting { until: Timestamp },
     Succeeded(T),
@@ -297,7 +297,7 @@ impl<O: Operation> Call<O> {
                 }
                 State::Ready => match self.prepare() {
                     Ok(exchange) => {
-                        self.state = State::Prepared(Box::new(exchange));
+                        self.state = State::Prepared(exchange);
                         return Step::Notice(Notice::Sending { operation: O::INFO.name, attempt: self.sent });
                     }
                     Err(error) => self.give_up(error.into()),
@@ -308,7 +308,7 @@ impl<O: Operation> Call<O> {
                         exchange.timeout = until.since(self.now);
                         self.sent = self.sent.saturating_add(1);
                         self.state = State::InFlight { ticket: exchange.ticket, until };
-                        return Step::Send(*exchange);
+                        return Step::Send(exchange);
                     }
                 }
                 State::Authorizing { until, .. } if *until <= self.now => {

@@ -31,7 +31,7 @@ pub use cancel::Cancel;
 pub use run_jar::{JarRun, Launched, RunJar};
 pub use stop::{StopWithSavepoint, Stopped};
 pub use triggers::{Savepoint, TakeSavepoint, TriggerCheckpoint, TriggerState};
-pub use upgrade::{Upgrade, UpgradeJob, UpgradeState};
+pub use upgrade::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState};
 
 use crate::time::Timestamp;
 

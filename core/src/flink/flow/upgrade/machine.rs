@@ -1,195 +1,22 @@
-//! The goal [`UpgradeJob`].
-//!
-//! ```text
-//!  Check ──▶ Upload, Upload ──▶ Plan, Plan ──▶ Stop ──▶ Run ──▶ Settle ──▶ Checkpoint ──▶ upgraded
-//!    │            │                │            │        │        │             │
-//!    └────────────┴─ error: the old job was ────┘        └────────┴──────┬──────┘
-//!                    not touched, or the stop failed                     ▼ the new job is no good
-//!                                                        CancelNew ──▶ RunOld ──▶ SettleOld ──▶ rolled back
-//! ```
-//!
-//! | phase | goes wrong by | then |
-//! |---|---|---|
-//! | Check, Upload, Plan | anything | that error; the old job runs on |
-//! | Stop | the savepoint fails | failed, with what the old job is doing |
-//! | Stop | outcome unknown | ambiguous |
-//! | Run | refused, and no job; or the main method failed | roll back |
-//! | Run | outcome unknown | ambiguous: two jobs must never write the same output |
-//! | Settle | the job ends other than FINISHED, or time is up | roll back |
-//! | Checkpoint | it fails | Settle again, until time is up |
-//! | CancelNew | the cluster does not know the job | RunOld |
-//! | anywhere | no connection, until the retries are used up | that error; resume from the saved state |
-//!
-//! Invariants: nothing is stopped before both jars are uploaded and planned; the savepoint is never claimed, so that both
-//! jars can start from it; the old job is not started while the new one may run; each phase is saved before it begins.
+//! The transitions of [`UpgradeJob`], as drawn in its module.
 
 use std::time::Duration;
 
-use super::await_job::{AwaitJob, AwaitMachine, JobReport};
-use super::cancel::{Cancel, CancelMachine};
-use super::run_jar::{JarRun, RunJar, RunMachine};
-use super::stop::{StopMachine, StopWithSavepoint};
-use super::trigger::Triggered;
-use super::triggers::{CheckpointKind, TriggerCheckpoint};
-use super::upload::Upload;
+use super::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState};
 use crate::body::Body;
-use crate::error::{Failure, FlowError};
+use crate::error::{Failure, FlowError, Misuse};
 use crate::flink::error::is_unknown_job;
+use crate::flink::flow::await_job::{AwaitJob, AwaitMachine, JobReport};
+use crate::flink::flow::cancel::{Cancel, CancelMachine};
+use crate::flink::flow::run_jar::{JarRun, RunJar, RunMachine};
+use crate::flink::flow::stop::{StopMachine, StopWithSavepoint};
+use crate::flink::flow::trigger::Triggered;
+use crate::flink::flow::triggers::{CheckpointKind, TriggerCheckpoint};
+use crate::flink::flow::upload::Upload;
 use crate::flink::jars::ClaimMode;
 use crate::flink::{FlinkRest, GetJobExceptions, GetJobStatus, JobId, JobState, PlanJar};
-use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Saved, Step, ok};
-use crate::seed::Seed;
-use crate::table::{records, words};
+use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Saved, Step, ok};
 use crate::time::Timestamp;
-
-words! {
-    /// How far an upgrade is.
-    pub enum UpgradePhase {
-        /// The old job is being stopped.
-        Stop = "stop",
-        /// The new jar is being run.
-        Run = "run",
-        /// The new job must show that it runs.
-        Settle = "settle",
-        /// The new job is being cancelled.
-        CancelNew = "cancel-new",
-        /// The old jar is being run again.
-        RunOld = "run-old",
-        /// The old job must show that it runs.
-        SettleOld = "settle-old",
-    }
-}
-
-records! {
-    /// All that an upgrade needs to be resumed.
-    pub struct UpgradeState {
-        /// How far it is.
-        pub phase: UpgradePhase = "phase",
-        /// The job that is upgraded.
-        pub job: JobId = "job",
-        /// How to run the old jar.
-        pub old: JarRun = "old",
-        /// How to run the new jar.
-        pub new: JarRun = "new",
-        /// The id that the new job gets.
-        pub new_job: JobId = "new_job",
-        /// The id that the old jar's job gets, if it must run again.
-        pub old_job: JobId = "old_job",
-        /// Where to write the savepoint.
-        pub target_directory: Option<String> = "target_directory",
-        /// How long a job may take to show that it runs; milliseconds.
-        pub settle_within: u64 = "settle_within",
-        /// Where the savepoint is, once it is written.
-        pub savepoint: Option<String> = "savepoint",
-        /// Why the new job was no good.
-        pub reason: Option<String> = "reason",
-        /// The state of the flow of this phase.
-        pub child: Option<Saved> = "child",
-    }
-}
-
-/// Moves a running job from one jar to the next without losing its state; if the next one is no good, back again.
-///
-/// Uploads and plans both jars first, so that a jar that cannot run costs nothing. Then stops the job with a savepoint, and
-/// runs the new jar from it. The upgrade counts when all tasks of the new job run and it has completed one checkpoint, or
-/// when it has come to its end. Otherwise the new job is cancelled and the old jar runs again from the same savepoint:
-/// that is [`Upgrade::RolledBack`], no error, and not to be overlooked.
-///
-/// Errors leave the job as the table in this module's source says; in short: before the stop it runs on, after the stop
-/// the state announced last by [`Notice::Save`] resumes the upgrade.
-///
-/// ```
-/// use pipewright::flink::{JobId, RunJar, UpgradeJob};
-/// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
-/// let old = RunJar::uploaded("0f0e_orders-1.jar");
-/// let new = RunJar::upload("orders-2.jar", "PK…").program_args(["--rate", "50"]);
-/// let goal = UpgradeJob::new(job, old, new).target_directory("s3://bucket/savepoints");
-/// # Ok::<(), pipewright::error::BuildError>(())
-/// ```
-#[derive(Clone, Debug)]
-#[must_use = "a goal does nothing until it is run"]
-pub struct UpgradeJob {
-    start: Start,
-    within: Option<Duration>,
-}
-
-#[derive(Clone, Debug)]
-enum Start {
-    Fresh { job: JobId, old: RunJar, new: RunJar, target_directory: Option<String>, settle_within: Duration },
-    Resumed(Box<UpgradeState>),
-}
-
-impl UpgradeJob {
-    const NAME: &'static str = "UpgradeJob";
-
-    /// Moves a job from the jar it runs from to another one. Of both it is said how to run them; savepoint, claim mode
-    /// and job id are this flow's own affair.
-    pub fn new(job: JobId, old: RunJar, new: RunJar) -> Self {
-        let start = Start::Fresh { job, old, new, target_directory: None, settle_within: Duration::from_secs(60) };
-        Self { start, within: None }
-    }
-
-    /// Goes on from a state that an earlier flow announced with [`Notice::Save`].
-    ///
-    /// # Errors
-    /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
-        Ok(Self { start: Start::Resumed(saved.read(Self::NAME)?), within: None })
-    }
-
-    /// Where to write the savepoint; the cluster's default place by default.
-    pub fn target_directory(mut self, directory: impl Into<String>) -> Self {
-        let directory = directory.into();
-        match &mut self.start {
-            Start::Fresh { target_directory, .. } => *target_directory = Some(directory),
-            Start::Resumed(state) => state.target_directory = Some(directory),
-        }
-        self
-    }
-
-    /// How long a job may take to show that it runs. 60 s by default.
-    pub fn settle_within(mut self, time: Duration) -> Self {
-        match &mut self.start {
-            Start::Fresh { settle_within, .. } => *settle_within = time,
-            Start::Resumed(state) => state.settle_within = millis(time),
-        }
-        self
-    }
-
-    /// How long the flow may take; as long as it takes by default. When it is up, the flow ends where it is: resume it.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
-        self
-    }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// How an upgrade ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "the upgrade may have been rolled back"]
-pub enum Upgrade {
-    /// The new jar goes on from the old one's state.
-    Upgraded {
-        /// The new job.
-        job: JobId,
-        /// What it was started from.
-        savepoint: String,
-        /// The number of its first completed checkpoint; `None` when it came to its end before.
-        checkpoint: Option<i64>,
-    },
-    /// The new jar was no good, and the old one goes on from where it was stopped.
-    RolledBack {
-        /// The job that runs now.
-        job: JobId,
-        /// What it was started from.
-        savepoint: String,
-        /// Why.
-        reason: String,
-    },
-}
 
 /// The transitions of [`UpgradeJob`].
 #[derive(Debug)]
@@ -222,6 +49,16 @@ enum State {
 }
 
 impl UpgradeMachine {
+    /// With what is to be uploaded of the old jar and of the new one.
+    pub(super) fn fresh(uploads: [Option<(String, Body)>; 2], data: UpgradeState) -> Self {
+        Self { uploads, data, settle_until: Timestamp::MAX, state: State::Start }
+    }
+
+    /// From the phase that was saved last.
+    pub(super) fn resumed(data: UpgradeState) -> Self {
+        Self { uploads: [None, None], data, settle_until: Timestamp::MAX, state: State::Resumed }
+    }
+
     fn name_of(which: usize) -> &'static str {
         if which == 0 { "old jar" } else { "new jar" }
     }
@@ -268,7 +105,7 @@ impl UpgradeMachine {
             UpgradePhase::CancelNew => "cancelling the new job",
             UpgradePhase::RunOld => "running the old jar from the same savepoint",
             UpgradePhase::SettleOld => "waiting for the old job's tasks",
-            UpgradePhase::Unknown(_) => return Err(FlowError::Misuse(crate::error::Misuse::WrongState)),
+            UpgradePhase::Unknown(_) => return Err(FlowError::Misuse(Misuse::WrongState)),
         };
         self.data.phase = phase;
         self.data.child = resumed.cloned();
@@ -573,45 +410,5 @@ impl Machine for UpgradeMachine {
                 Err(error) => return Step::Done(Err(error)),
             }
         }
-    }
-}
-
-impl Goal for UpgradeJob {
-    type Service = FlinkRest;
-    type Output = Upgrade;
-    type Flow = Running<UpgradeMachine>;
-
-    fn start(self, config: &Config<FlinkRest>, mut seed: Seed) -> Self::Flow {
-        let machine = match self.start {
-            Start::Resumed(state) => UpgradeMachine {
-                uploads: [None, None],
-                data: *state,
-                settle_until: Timestamp::MAX,
-                state: State::Resumed,
-            },
-            Start::Fresh { job, old, new, target_directory, settle_within } => {
-                let ((old_upload, old), (new_upload, new)) = (old.into_parts(), new.into_parts());
-                let data = UpgradeState {
-                    phase: UpgradePhase::Stop,
-                    job,
-                    old,
-                    new,
-                    new_job: JobId::from_bits(seed.next_u128()),
-                    old_job: JobId::from_bits(seed.next_u128()),
-                    target_directory,
-                    settle_within: millis(settle_within),
-                    savepoint: None,
-                    reason: None,
-                    child: None,
-                };
-                UpgradeMachine {
-                    uploads: [old_upload, new_upload],
-                    data,
-                    settle_until: Timestamp::MAX,
-                    state: State::Start,
-                }
-            }
-        };
-        Running::new(machine, config, seed, self.within)
     }
 }

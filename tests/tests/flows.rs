@@ -1,0 +1,390 @@
+//! Flink's flows under random faults, in virtual time: whatever goes wrong, they end in time, tell the truth, and do nothing twice.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pipewright::drive::{Clock as _, Entropy as _, NoCredentials, Transport as _};
+use pipewright::error::FlowError;
+use pipewright::flink::flow::Upgrade;
+use pipewright::flink::{
+    AwaitJob, Cancel, Flink, FlinkRest, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint,
+    UpgradeJob,
+};
+use pipewright::flow::{Flow, Goal, Notice, Saved, Step};
+use pipewright::{Seed, Timestamp};
+use pipewright_mock::flink::{Config, JobView, Program};
+use pipewright_mock::{FaultPlan, FlinkHandle, Incident, World};
+use proptest::prelude::*;
+
+struct Scene {
+    world: World,
+    cluster: FlinkHandle,
+    flink: Flink<World>,
+}
+
+impl Scene {
+    /// A cluster that loses neither jobs nor jars when its JobManager restarts.
+    fn new(seed: u64) -> Self {
+        let world = World::new(seed);
+        let config = Config { retain_uploads: true, seed, ..Config::default() };
+        let cluster = world.flink("http://flink.test:8081".parse().expect("a base"), config);
+        let flink = Flink::new(cluster.base(), world.clone());
+        Self { world, cluster, flink }
+    }
+
+    /// A job that runs before anything goes wrong.
+    fn launch(&self, program: &Program) -> pipewright::flink::flow::Launched {
+        let launched = self.flink.run(RunJar::upload("job.jar", program.jar())).expect("nothing goes wrong yet");
+        let report = self.flink.run(AwaitJob::running(launched.job)).expect("nothing goes wrong yet");
+        assert_eq!(report.state, JobState::Running);
+        self.world.sleep_until(self.world.now() + Duration::from_secs(5));
+        launched
+    }
+
+    fn jobs(&self) -> Vec<JobView> {
+        let now = self.world.now().as_unix();
+        self.cluster.with(|cluster| {
+            cluster.advance(now);
+            cluster.jobs()
+        })
+    }
+
+    fn alive(&self) -> Vec<JobView> {
+        self.jobs().into_iter().filter(|job| !matches!(&*job.state, "FINISHED" | "CANCELED" | "FAILED")).collect()
+    }
+
+    /// `None` for an ended one that a restarted JobManager has forgotten.
+    fn job(&self, id: JobId) -> Option<JobView> {
+        self.jobs().into_iter().find(|job| job.id == id.to_string())
+    }
+
+    /// What must hold after any run of any flow.
+    fn check(&self) {
+        let restarts: Vec<Duration> = self
+            .world
+            .trace()
+            .iter()
+            .filter(|event| matches!(event.what, Incident::Restart { .. }))
+            .map(|event| event.at.as_unix())
+            .collect();
+        let mut seen = BTreeSet::new();
+        for savepoint in self.cluster.with(|cluster| cluster.savepoints()) {
+            let life = restarts.iter().filter(|restart| **restart <= savepoint.at).count();
+            let key = (savepoint.job, savepoint.trigger, life);
+            assert!(seen.insert(key.clone()), "two savepoints of one trigger in one life: {key:?}");
+        }
+        // Each upload carries a mark of its own, so the same name twice is the same request twice.
+        let mut names = BTreeSet::new();
+        for jar in self.cluster.with(|cluster| cluster.jars()) {
+            let (_id, name) = jar.split_once('_').expect("an id, then the name");
+            assert!(names.insert(name.to_owned()), "an upload was sent twice: {name}");
+        }
+    }
+}
+
+/// 256 cases, or as many as `PROPTEST_CASES` says.
+fn cases() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// The deadline of every flow below.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs a goal under faults, and checks that it ended in time.
+fn run<G: Goal<Service = FlinkRest>>(scene: &Scene, plan: FaultPlan, goal: G) -> Result<G::Output, FlowError> {
+    scene.world.set_faults(plan);
+    let end = scene.world.now() + LIMIT;
+    let result = scene.flink.run(goal);
+    assert!(scene.world.now() <= end, "{} is after {end}", scene.world.now());
+    scene.world.set_faults(FaultPlan::none());
+    scene.check();
+    result
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn a_savepoint_is_what_the_cluster_has(seed: u64, faults in 0_u64..40) {
+        let scene = Scene::new(seed);
+        let job = scene.launch(&Program::endless("job")).job;
+        let plan = FaultPlan::hostile(seed).at_most(faults);
+        match run(&scene, plan, TakeSavepoint::new(job).within(LIMIT)) {
+            Ok(savepoint) => {
+                let paths = scene.cluster.with(|cluster| cluster.savepoints());
+                prop_assert!(paths.iter().any(|known| known.path == savepoint.location), "{savepoint:?}");
+            }
+            Err(FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_)) => {}
+            Err(error) => prop_assert!(false, "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn a_stopped_job_has_ended(seed: u64, faults in 0_u64..40) {
+        let scene = Scene::new(seed);
+        let job = scene.launch(&Program::endless("job")).job;
+        let plan = FaultPlan::hostile(seed).at_most(faults);
+        match run(&scene, plan, StopWithSavepoint::new(job).within(LIMIT)) {
+            Ok(stopped) => {
+                let ended = stopped.state.as_ref().map_or("FINISHED", |state| state.as_str());
+                prop_assert!(scene.job(job).is_none_or(|job| job.state == ended));
+                prop_assert!(scene.cluster.with(|cluster| cluster.savepoints()).iter().any(|known| known.path == stopped.location));
+            }
+            Err(FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_)) => {}
+            Err(error) => prop_assert!(false, "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_or_a_word_on_why_not(seed: u64, faults in 0_u64..40) {
+        let scene = Scene::new(seed);
+        let job = scene.launch(&Program::endless("job").checkpoint_interval(None)).job;
+        let plan = FaultPlan::hostile(seed).at_most(faults);
+        match run(&scene, plan, TriggerCheckpoint::new(job).within(LIMIT)) {
+            Ok(number) => prop_assert!(number > 0),
+            Err(FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_)) => {}
+            Err(error) => prop_assert!(false, "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn a_jar_runs_once_or_the_error_says_what_is_known(seed: u64, faults in 0_u64..40) {
+        let scene = Scene::new(seed);
+        let plan = FaultPlan::hostile(seed).at_most(faults);
+        let goal = RunJar::upload("job.jar", Program::endless("job").jar()).within(LIMIT);
+        let result = run(&scene, plan, goal);
+        let jobs = scene.jobs();
+        prop_assert!(jobs.len() <= 1, "{jobs:?}");
+        match result {
+            Ok(launched) => prop_assert_eq!(launched.job.to_string(), &*jobs[0].id),
+            Err(FlowError::Ambiguous(_)) => {}
+            Err(error) => prop_assert!(jobs.is_empty(), "{error} although {jobs:?}"),
+        }
+    }
+
+    #[test]
+    fn a_cancelled_job_has_ended(seed: u64, faults in 0_u64..40) {
+        let scene = Scene::new(seed);
+        let job = scene.launch(&Program::endless("job")).job;
+        match run(&scene, FaultPlan::hostile(seed).at_most(faults), Cancel::new(job).within(LIMIT)) {
+            Ok(report) => {
+                prop_assert!(scene.job(job).is_none_or(|job| job.state == report.state.as_str()), "{:?}", report);
+                prop_assert!(report.state.is_terminal());
+            }
+            Err(error) => prop_assert!(matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Transport(_) | FlowError::Service(_)), "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn an_upgrade_leaves_one_job_with_its_state(seed: u64, faults in 0_u64..60, bad in 0..6) {
+        let scene = Scene::new(seed);
+        let old = scene.launch(&Program::endless("old"));
+        let goal = upgrade(&old, bad).within(LIMIT);
+        let result = run(&scene, FaultPlan::hostile(seed).at_most(faults), goal);
+        judge(&scene, result, bad, old.job);
+    }
+
+    /// Like the one before, but the process crashes again and again, and the next one goes on from what was saved last.
+    #[test]
+    fn an_upgrade_survives_crashes(seed: u64, faults in 0_u64..20, bad in 0..6, crashes in prop::collection::vec(0_usize..60, 0..6)) {
+        let scene = Scene::new(seed);
+        let old = scene.launch(&Program::endless("old"));
+        scene.world.set_faults(FaultPlan::hostile(seed).at_most(faults));
+        let mut saved = None;
+        for steps in crashes {
+            let goal = saved.as_ref().map_or_else(|| upgrade(&old, bad), |saved| UpgradeJob::resume(saved).expect("its own state"));
+            let flow = goal.start(scene.flink.config(), Seed::new(scene.world.bits()));
+            match drive_some(&scene.world, flow, steps, &mut saved) {
+                None => scene.check(),
+                // Over already: there is nothing to resume.
+                Some(result) => {
+                    scene.check();
+                    judge(&scene, result, bad, old.job);
+                    return Ok(());
+                }
+            }
+        }
+        let goal = saved.as_ref().map_or_else(|| upgrade(&old, bad), |saved| UpgradeJob::resume(saved).expect("its own state"));
+        let result = run(&scene, FaultPlan::none(), goal.within(LIMIT));
+        judge(&scene, result, bad, old.job);
+    }
+}
+
+fn upgrade(old: &pipewright::flink::flow::Launched, bad: i32) -> UpgradeJob {
+    let new = Program::endless("new");
+    let new = match bad {
+        1 => new.state_incompatible().restarts(1),
+        2 => new.state_dropped(),
+        3 => new.checkpoints_never_complete(),
+        4 => new.main_fails("no"),
+        5 => new.fails_after(5_u64).restarts(1),
+        _ => new,
+    };
+    let new = RunJar::upload("new.jar", new.jar());
+    UpgradeJob::new(old.job, RunJar::uploaded(old.jar.clone()), new).settle_within(Duration::from_secs(30))
+}
+
+/// Whatever an upgrade came to: is it true, and is nothing lost?
+fn judge(scene: &Scene, result: Result<Upgrade, FlowError>, bad: i32, old: JobId) {
+    let alive = scene.alive();
+    assert!(alive.len() <= 1, "two jobs write the same output: {alive:?}");
+    let (job, savepoint) = match &result {
+        Ok(Upgrade::Upgraded { job, savepoint, .. }) => {
+            assert!(matches!(bad, 0 | 5), "a bad jar ({bad}) counts as good");
+            (*job, savepoint)
+        }
+        Ok(Upgrade::RolledBack { job, savepoint, .. }) => {
+            assert_ne!(bad, 4, "a jar that cannot be planned is no reason to stop anything");
+            (*job, savepoint)
+        }
+        Err(FlowError::Service(_)) if bad == 4 => {
+            assert_eq!(alive.len(), 1, "the old job was not to be touched");
+            return;
+        }
+        // An error promises nothing but that there are not two.
+        Err(FlowError::Misuse(_) | FlowError::Build(_)) => panic!("{result:?}"),
+        Err(_) => return,
+    };
+    let savepoints = scene.cluster.with(|cluster| cluster.savepoints());
+    let kept = savepoints.iter().find(|known| known.path == *savepoint).expect("it was written");
+    assert!(scene.job(old).is_none_or(|old| old.state == "FINISHED"));
+    let Some(view) = scene.job(job) else {
+        assert_eq!(bad, 5, "only a job that ended can be forgotten");
+        return;
+    };
+    assert!(view.records >= kept.records, "{} records after {}", view.records, kept.records);
+    // A JobManager that was restarted since has restored the job from its own checkpoint.
+    let restored = view.restored_from.as_deref().expect("it was restored");
+    let own = format!("file:/checkpoints/{job}/");
+    assert!(restored == savepoint || restored.starts_with(&own), "{view:?}");
+}
+
+/// Drives a flow for a number of steps, as a process that crashes then; what it saved last is kept.
+fn drive_some<F: Flow>(
+    world: &World,
+    mut flow: F,
+    steps: usize,
+    saved: &mut Option<Saved>,
+) -> Option<Result<F::Output, FlowError>> {
+    let mut reply = None;
+    for _ in 0..steps {
+        match flow.poll(world.now(), reply.take()) {
+            Step::Send(exchange) => {
+                let answer = world.send(&exchange);
+                reply = Some(exchange.settle(answer));
+            }
+            Step::WaitUntil(at) | Step::InFlight { until: at } => world.sleep_until(at),
+            Step::Notice(Notice::Save(state)) => {
+                // Through text, as on a disk.
+                let text = serde_json::to_string(&state).expect("serialisable");
+                *saved = Some(serde_json::from_str(&text).expect("readable"));
+            }
+            Step::Notice(_) => {}
+            Step::Authorize(_) | Step::Stray(_) => panic!("nobody asked for that"),
+            Step::Done(result) => return Some(result),
+        }
+    }
+    None
+}
+
+/// A reply of another flow changes nothing, at any moment of a flow's life.
+#[test]
+fn replies_of_other_flows_are_handed_back() {
+    let scene = Scene::new(1);
+    let old = scene.launch(&Program::endless("old"));
+    let mut flow = upgrade(&old, 0).start(scene.flink.config(), Seed::new(1));
+    let mut reply = None;
+    let upgraded = loop {
+        let mut other = AwaitJob::ended(old.job).start(scene.flink.config(), Seed::new(2));
+        let foreign = loop {
+            match other.poll(scene.world.now(), None) {
+                Step::Send(exchange) => break exchange.settle(Ok(http::Response::new("{}".into()))),
+                step => assert!(matches!(step, Step::Notice(_)), "{step:?}"),
+            }
+        };
+        let Step::Stray(foreign) = flow.poll(scene.world.now(), Some(foreign)) else {
+            panic!("it was not this flow's")
+        };
+        // Nothing was changed about it either: its own flow takes it.
+        assert!(!matches!(other.poll(scene.world.now(), Some(foreign)), Step::Stray(_)));
+        match flow.poll(scene.world.now(), reply.take()) {
+            Step::Send(exchange) => {
+                let answer = scene.world.send(&exchange);
+                reply = Some(exchange.settle(answer));
+            }
+            Step::WaitUntil(at) | Step::InFlight { until: at } => scene.world.sleep_until(at),
+            Step::Notice(_) => {}
+            Step::Authorize(_) | Step::Stray(_) => panic!("nobody asked for that"),
+            Step::Done(result) => break result,
+        }
+    };
+    assert!(matches!(upgraded, Ok(Upgrade::Upgraded { .. })), "{upgraded:?}");
+}
+
+/// An id that the cluster has forgotten is not sent again; the flow looks, and says what it found.
+#[test]
+fn a_forgotten_trigger_ends_as_outcome_unknown() {
+    let scene = Scene::new(7);
+    let job = scene.launch(&Program::endless("job")).job;
+    let flow = TakeSavepoint::new(job).start(scene.flink.config(), Seed::new(3));
+    let mut saved = None;
+    // Up to the answer to the trigger, and no further.
+    let steps = 10;
+    assert!(drive_some(&scene.world, flow, steps, &mut saved).is_none());
+    let saved = saved.expect("saved before it was sent");
+    assert!(saved.state.contains(r#""acknowledged":true"#), "{saved:?}");
+    // Longer than results are kept.
+    scene.world.sleep_until(scene.world.now() + Duration::from_secs(600));
+    let error = scene.flink.run(TakeSavepoint::resume(&saved).expect("its own state")).expect_err("nobody can tell");
+    let FlowError::Ambiguous(ambiguity) = &error else { panic!("{error:?}") };
+    let found = ambiguity.found.as_deref().expect("it went to look");
+    assert!(found.contains("RUNNING") && found.contains("file:/savepoints/"), "{found}");
+    assert_eq!(scene.cluster.with(|cluster| cluster.savepoints()).len(), 1, "never a second one");
+}
+
+/// A trigger that was announced but never sent is sent by whoever resumes, as long as it is young; later nobody could tell.
+#[test]
+fn an_announced_trigger_is_sent_while_it_is_young() {
+    for (age, sent) in [(Duration::from_secs(200), true), (Duration::from_secs(400), false)] {
+        let scene = Scene::new(9);
+        let job = scene.launch(&Program::endless("job")).job;
+        let flow = TakeSavepoint::new(job).start(scene.flink.config(), Seed::new(4));
+        let mut saved = None;
+        // A phase, the state, and the notice before the request.
+        assert!(drive_some(&scene.world, flow, 3, &mut saved).is_none());
+        assert!(scene.cluster.with(|cluster| cluster.savepoints()).is_empty());
+        scene.world.sleep_until(scene.world.now() + age);
+        let result = scene.flink.run(TakeSavepoint::resume(&saved.expect("saved")).expect("its own state"));
+        assert_eq!(result.is_ok(), sent, "{result:?}");
+        assert_eq!(scene.cluster.with(|cluster| cluster.savepoints()).len(), usize::from(sent));
+    }
+}
+
+/// States are told apart by their flow.
+#[test]
+fn a_state_of_another_flow_is_refused() {
+    let saved: Saved = serde_json::from_str(r#"{"flow":"TakeSavepoint","state":"{\"trigger\":{}}"}"#).expect("a state");
+    assert!(matches!(StopWithSavepoint::resume(&saved), Err(FlowError::Misuse(_))));
+    assert!(matches!(TakeSavepoint::resume(&saved), Err(FlowError::Misuse(_))), "its flow, but not its shape");
+}
+
+/// Ten thousand flows on one thread and one clock.
+#[test]
+fn thousands_of_flows_share_a_thread() {
+    let scene = Scene::new(11);
+    let job = scene.launch(&Program::bounded("job", 1000)).job;
+    let flows =
+        (0..10_000_u32).map(|number| AwaitJob::ended(job).start(scene.flink.config(), Seed::new(u128::from(number))));
+    let results = scene.world.run_all(flows);
+    assert_eq!(results.len(), 10_000);
+    assert!(results.into_iter().all(|result| result.is_ok_and(|report| report.state == JobState::Finished)));
+}
+
+/// Flows that share a driver with credentials nobody has ask for none.
+#[test]
+fn no_credential_is_asked_for_unless_configured() {
+    let scene = Scene::new(12);
+    let flow = RunJar::upload("a.jar", Program::bounded("a", 1).jar()).start(scene.flink.config(), Seed::new(1));
+    let launched = pipewright::drive::run(flow, &scene.world, &NoCredentials, drop).expect("none is needed");
+    assert!(scene.world.now() > Timestamp::UNIX_EPOCH && launched.job != JobId::from_bits(0));
+}
