@@ -1,0 +1,86 @@
+//! [`FileSource`]: a file as part of a request body.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pipewright::{Body, Segment, Source};
+
+/// A file, read while it is sent and opened again for every attempt.
+///
+/// Its length is taken once, by [`open`](FileSource::open). A file that has another length when it is sent ends the
+/// exchange with an error of the kind [`Source`](pipewright::error::TransportErrorKind::Source).
+///
+/// ```no_run
+/// use pipewright::flink::UploadJar;
+/// use pipewright_ureq::FileSource;
+///
+/// let upload = UploadJar::new("job.jar", FileSource::open("target/job.jar")?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct FileSource {
+    path: PathBuf,
+    len: u64,
+}
+
+impl FileSource {
+    /// The file at a path, as long as it is now.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is no regular file, so that nobody knows how long it is.
+    pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        // Opened, because whoever may know a file's length need not be allowed to read it.
+        let metadata = File::open(&path)?.metadata()?;
+        if !metadata.is_file() {
+            let problem = format!("{} is no regular file", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+        Ok(Self { path, len: metadata.len() })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Source for FileSource {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(&self.path)?))
+    }
+}
+
+impl From<FileSource> for Segment {
+    fn from(file: FileSource) -> Self {
+        Self::Source(Arc::new(file))
+    }
+}
+
+impl From<FileSource> for Body {
+    fn from(file: FileSource) -> Self {
+        Self::from_segments([file.into()])
+    }
+}
+
+/// As it is named in errors.
+impl fmt::Debug for FileSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "file {:?}", self.path)
+    }
+}
+
+/// A request body that is one file.
+///
+/// # Errors
+/// As for [`FileSource::open`].
+pub fn file_body(path: impl Into<PathBuf>) -> io::Result<Body> {
+    FileSource::open(path).map(Body::from)
+}
