@@ -1,1 +1,17 @@
-//! placeholder
+//! What the suites share: recordings of real servers, and the tables that say what they hold.
+//!
+//! * [`har`] reads recordings (HAR 1.2).
+//! * [`replay`] reads recorded answers with the types of their operations, and reports.
+//! * [`routes`] finds the operation that an address belongs to.
+//! * [`replies`] reads an answer with the type of its operation, given by name.
+//! * [`leaves`] measures how much of an answer survives being read and written back.
+//! * [`shorten`] makes stack traces and Base64 bearable in snapshots.
+//! * [`lab`] is a service of our own and drives calls through all that can happen.
+
+pub mod har;
+pub mod lab;
+pub mod leaves;
+pub mod replay;
+pub mod replies;
+pub mod routes;
+pub mod shorten;

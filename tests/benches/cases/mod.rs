@@ -1,0 +1,7 @@
+//! What is measured, each beside its floor or its peer.
+
+pub(crate) mod building;
+pub(crate) mod calling;
+pub(crate) mod exchanging;
+pub(crate) mod parsing;
+pub(crate) mod splitting;

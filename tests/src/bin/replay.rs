@@ -1,0 +1,81 @@
+//! Reads recorded answers with the types of this library.
+//!
+//! ```text
+//! cargo run -p pipewright-tests --bin replay -- [-q] PATH…
+//! ```
+//!
+//! Each path is a HAR file, of whatever program, or a folder of them. For each entry a line: `ok`, `service error CODE`,
+//! `foreign error` (a refusal that is not the service's own), `unmatched` (no operation of ours) or `FAILED why`. Then how
+//! many of the JSON leaves survive being read and written back, for each operation, and a line that sums it all up. `-q`
+//! leaves out the entries that did not fail. Exits with 1 if an entry failed, with 2 if a path cannot be read.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use pipewright_tests::har::{self, HarError, Recording};
+use pipewright_tests::replay::{Report, Verdict, percent};
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let is_quiet = arguments.iter().any(|argument| argument == "-q");
+    arguments.retain(|argument| argument != "-q");
+    if arguments.is_empty() || arguments.iter().any(|argument| argument.starts_with('-')) {
+        eprintln!("usage: replay [-q] PATH…   (HAR files or folders of them)");
+        return ExitCode::from(2);
+    }
+    let mut report = Report::default();
+    let mut out = io::stdout().lock();
+    for path in &arguments {
+        match read(Path::new(path)) {
+            Ok(recordings) => {
+                for recording in &recordings {
+                    // Who closes the pipe has seen enough; the exit code is still worth something.
+                    let _ = replay(recording, &mut report, is_quiet, &mut out);
+                }
+            }
+            Err(error) => {
+                eprintln!("replay: {error}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    for (operation, survival) in &report.survivals {
+        let lost: Vec<&str> = survival.lost.iter().map(String::as_str).collect();
+        let lost = if lost.is_empty() { String::new() } else { format!("\tlost: {}", lost.join(", ")) };
+        let _ = writeln!(
+            out,
+            "{operation}\tkept {} of {} leaves, {}%{lost}",
+            survival.kept,
+            survival.total,
+            percent(survival)
+        );
+    }
+    for operation in &report.untyped {
+        let _ = writeln!(out, "{operation}\tuntyped");
+    }
+    let _ = writeln!(out, "{}", report.summary());
+    ExitCode::from(u8::from(report.count("failed") > 0))
+}
+
+fn read(path: &Path) -> Result<Vec<Recording>, HarError> {
+    if path.is_dir() { har::read_folder(path) } else { Ok(vec![har::read_file(path)?]) }
+}
+
+fn replay(recording: &Recording, report: &mut Report, is_quiet: bool, out: &mut impl Write) -> io::Result<()> {
+    for entry in &recording.entries {
+        let (verdict, info) = report.add(entry);
+        if is_quiet && !matches!(verdict, Verdict::Failed(_)) {
+            continue;
+        }
+        let (method, path) = (entry.request.method(), entry.request.uri().path());
+        let operation = info.map_or("-", |info| info.name);
+        writeln!(
+            out,
+            "{}\t{method} {path}\t{}\t{operation}\t{verdict}",
+            recording.name,
+            entry.response.status().as_u16()
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Which operation an address belongs to.
+
+use http::Method;
+use pipewright::operation::Info;
+
+use crate::har::Entry;
+
+/// The operation of a service that a recorded exchange belongs to.
+///
+/// Where the recording says which template was meant, a placeholder does not stand for a literal that we do not have
+/// yet: `/jobs/metrics` is no job.
+pub fn of(service: &str, entry: &Entry) -> Option<&'static Info> {
+    let info = find(service, entry.request.method(), entry.request.uri().path())?;
+    entry.template.as_deref().is_none_or(|template| same_shape(info.path, template)).then_some(info)
+}
+
+/// Whether `/jobs/{jobid}` and `/jobs/:jobid` are the same template.
+fn same_shape(ours: &str, theirs: &str) -> bool {
+    let shape = |template: &str| -> Vec<String> {
+        let is_placeholder = |segment: &str| segment.starts_with(['{', ':']);
+        template.split('/').map(|segment| if is_placeholder(segment) { "{}" } else { segment }.to_owned()).collect()
+    };
+    shape(ours) == shape(theirs)
+}
+
+/// The operation of a service whose method and path template fit; a literal segment beats a placeholder.
+///
+/// The path may stand behind `/v1` or not, as with Flink.
+pub fn find(service: &str, method: &Method, path: &str) -> Option<&'static Info> {
+    let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+    pipewright::operations()
+        .filter(|info| info.service == service && info.method == *method)
+        .filter_map(|info| Some((literals(info.path, path)?, info)))
+        .max_by(|(one, _), (other, _)| one.cmp(other))
+        .map(|(_, info)| info)
+}
+
+/// Which segments of a fitting template are literals.
+fn literals(template: &str, path: &str) -> Option<Vec<bool>> {
+    let (mut wanted, mut given) = (template.split('/'), path.split('/'));
+    let mut literals = Vec::new();
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return Some(literals),
+            (Some(wanted), Some(given)) if wanted.starts_with('{') && !given.is_empty() => literals.push(false),
+            (Some(wanted), Some(given)) if wanted == given => literals.push(true),
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_compared_by_shape() {
+        assert!(same_shape("/jobs/{jobid}/savepoints/{triggerid}", "/jobs/:jobid/savepoints/:trigger"));
+        assert!(!same_shape("/jobs/{jobid}", "/jobs/metrics"));
+    }
+
+    #[test]
+    fn a_literal_beats_a_placeholder() {
+        for (method, path, name) in [
+            (Method::GET, "/v1/jobs/overview", Some("getJobsOverview")),
+            (Method::GET, "/jobs/overview", Some("getJobsOverview")),
+            (Method::GET, "/v1/jobs/abc", Some("getJobDetails")),
+            (Method::PATCH, "/v1/jobs/abc", Some("cancelJob")),
+            (Method::PUT, "/v1/jobs/abc", None),
+            (Method::GET, "/v1//jobs", None),
+            (Method::GET, "/v2/jobs", None),
+            (Method::GET, "/v1/jobs/", None),
+            (Method::GET, "/v1", None),
+        ] {
+            assert_eq!(find("flink", &method, path).map(|info| info.name), name, "{method} {path}");
+        }
+    }
+}

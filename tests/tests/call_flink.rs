@@ -1,0 +1,138 @@
+//! Flink's operations in a [`Call`]: what is sent again, and what is not.
+
+use http::Response;
+use pipewright::error::{Delivery, FlowError, TransportError, TransportErrorKind};
+use pipewright::flink::{
+    CancelJob, DeleteJar, FlinkRest, GetJob, GetJobStatus, JobId, StartSavepoint, StartStop, SubmitJar, TriggerId,
+    UploadJar, is_unknown_job,
+};
+use pipewright::flow::{Call, Config, Flow, Step};
+use pipewright::{Body, Operation, Seed, Timestamp};
+
+const JOB: JobId = JobId::from_bits(1);
+const NO_LEADER: &str =
+    r#"{"errors":["Service temporarily unavailable due to an ongoing leader election. Please refresh."]}"#;
+
+/// What comes of each attempt.
+#[derive(Clone, Copy, Debug)]
+enum Come {
+    Answer(u16, &'static str),
+    Lost,
+}
+
+/// Drives a call to its end; gives the requests as text, and the result.
+fn drive<O: Operation<Service = FlinkRest>>(
+    operation: O,
+    come: &[Come],
+) -> (Vec<String>, Result<O::Output, FlowError>) {
+    let config = Config::new("http://127.0.0.1:8081".parse().expect("a base"));
+    let mut call = Call::new(operation, &config, Seed::new(1));
+    let (mut now, mut reply, mut requests) = (Timestamp::from_millis(1), None, Vec::new());
+    loop {
+        match call.poll(now, reply.take()) {
+            Step::Send(exchange) => {
+                let come = come.get(requests.len()).copied().expect("no more requests than that");
+                requests.push(text(exchange.request()));
+                reply = Some(exchange.settle(match come {
+                    Come::Answer(status, body) => {
+                        let mut response = Response::new(body.into());
+                        *response.status_mut() = status.try_into().expect("a status");
+                        Ok(response)
+                    }
+                    Come::Lost => Err(TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "it broke")),
+                }));
+            }
+            Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
+            Step::Notice(_) => {}
+            Step::Done(result) => return (requests, result),
+            Step::Authorize(_) | Step::Stray(_) => panic!("neither credentials nor another call"),
+        }
+    }
+}
+
+fn text(request: &http::Request<Body>) -> String {
+    let body = request.body().read().expect("in memory");
+    format!("{} {} {}", request.method(), request.uri().path(), String::from_utf8_lossy(&body))
+}
+
+fn is_ambiguous<T: std::fmt::Debug>(result: &Result<T, FlowError>) -> bool {
+    result.as_ref().is_err_and(FlowError::is_ambiguous)
+}
+
+const TRIGGERED: Come = Come::Answer(202, r#"{"request-id":"0000000000000000000000000000000b"}"#);
+
+#[test]
+fn a_trigger_is_repeated_only_with_an_id_of_its_own() {
+    let (requests, result) = drive(StartSavepoint::new(JOB), &[Come::Lost]);
+    assert!(is_ambiguous(&result) && requests.len() == 1, "{result:?}");
+    let (requests, result) = drive(StartStop::new(JOB).drain(true), &[Come::Lost]);
+    assert!(is_ambiguous(&result) && requests.len() == 1, "{result:?}");
+
+    let id = TriggerId::from_bits(0xb);
+    let (requests, result) = drive(StartSavepoint::new(JOB).trigger_id(id), &[Come::Lost, TRIGGERED]);
+    assert_eq!(result.expect("triggered").request_id, id);
+    assert_eq!(requests[0], requests[1]);
+    assert!(requests[0].ends_with(r#"{"triggerId":"0000000000000000000000000000000b"}"#), "{requests:?}");
+}
+
+#[test]
+fn a_run_with_a_job_id_is_repeated_and_a_duplicate_is_no_proof() {
+    let duplicate = r#"{"errors":["org.apache.flink.runtime.rest.handler.RestHandlerException: x.DuplicateApplicationSubmissionException: Application has already been submitted."]}"#;
+    let run = || SubmitJar::new("a.jar").job_id(JOB);
+    let (requests, result) = drive(run(), &[Come::Lost, Come::Answer(400, duplicate)]);
+    assert!(is_ambiguous(&result) && requests.len() == 2 && requests[0] == requests[1], "{result:?}");
+    // Without an unanswered attempt before, it is a plain refusal.
+    let (_, result) = drive(run(), &[Come::Answer(400, duplicate)]);
+    assert!(matches!(result, Err(FlowError::Service(_))), "{result:?}");
+    let (requests, result) = drive(SubmitJar::new("a.jar"), &[Come::Lost]);
+    assert!(is_ambiguous(&result) && requests.len() == 1);
+}
+
+#[test]
+fn a_main_method_that_fails_may_have_submitted_its_job() {
+    let threw = r#"{"errors":["org.apache.flink.runtime.rest.handler.RestHandlerException: Could not execute application.\nCaused by: java.lang.IllegalStateException: late"]}"#;
+    let (_, result) = drive(SubmitJar::new("a.jar"), &[Come::Answer(400, threw)]);
+    assert!(is_ambiguous(&result), "{result:?}");
+    let error = result.expect_err("ambiguous").to_string();
+    assert!(error.contains("submitJobFromJar") && error.contains("IllegalStateException: late"), "{error}");
+}
+
+#[test]
+fn an_upload_is_never_repeated_but_for_lack_of_a_leader() {
+    let (requests, result) = drive(UploadJar::new("a.jar", "PK"), &[Come::Lost]);
+    assert!(is_ambiguous(&result) && requests.len() == 1);
+    let uploaded = Come::Answer(200, r#"{"filename":"/tmp/x/1_a.jar","status":"success"}"#);
+    let (requests, result) = drive(UploadJar::new("a.jar", "PK"), &[Come::Answer(503, NO_LEADER), uploaded]);
+    assert_eq!((result.expect("uploaded").jar_id().as_str(), requests.len()), ("1_a.jar", 2));
+}
+
+#[test]
+fn a_deleted_jar_that_is_unknown_the_second_time_is_no_proof() {
+    let unknown = r#"{"errors":["x.RestHandlerException: File a.jar does not exist in /tmp."]}"#;
+    let (requests, result) = drive(DeleteJar::new("a.jar"), &[Come::Lost, Come::Answer(400, unknown)]);
+    assert!(is_ambiguous(&result) && requests.len() == 2, "{result:?}");
+}
+
+#[test]
+fn a_cancellation_is_repeated() {
+    let (requests, result) =
+        drive(CancelJob::new(JOB), &[Come::Lost, Come::Answer(502, "<html>"), Come::Answer(202, "{}")]);
+    assert!(result.is_ok() && requests.len() == 3);
+}
+
+#[test]
+fn a_500_that_is_an_answer_is_not_repeated() {
+    let unknown = "{\"errors\":[\"Internal server error.\",\"<Exception on server side:\\norg.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job (1)\\n\\nEnd of exception on server side>\"]}";
+    let (requests, result) = drive(GetJobStatus::new(JOB), &[Come::Answer(500, unknown)]);
+    let error = result.expect_err("unknown");
+    assert_eq!(requests.len(), 1);
+    assert!(error.service().is_some_and(is_unknown_job), "{error}");
+}
+
+#[test]
+fn an_answer_that_is_cut_off_is_asked_for_again_and_one_of_another_shape_is_not() {
+    let cut = [Come::Answer(200, r#"{"status":"RUN"#), Come::Answer(200, r#"{"status":"RUNNING"}"#)];
+    assert_eq!(drive(GetJobStatus::new(JOB), &cut).0.len(), 2);
+    let (requests, result) = drive(GetJob::new(JOB), &[Come::Answer(200, r#"{"jid":7}"#)]);
+    assert!(matches!(result, Err(FlowError::Service(_))) && requests.len() == 1, "{result:?}");
+}

@@ -1,0 +1,234 @@
+//! Every recorded answer is read: successes by their type, refusals by their service.
+//!
+//! With `PIPEWRIGHT_CAPTURES=<folder>` also over all recordings in that folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use pipewright::error::{Applied, ErrorKind, ServiceError};
+use pipewright::flink::{
+    GetCheckpointStatus, GetJobExecutionResult, GetSavepointStatus, JobId, TriggerId, is_unknown_job,
+};
+use pipewright::operation::{Info, Operation};
+use pipewright_tests::har::{self, Entry, Recording};
+use pipewright_tests::leaves::{self, Survival};
+use pipewright_tests::replies::{Parsed, parse_with};
+use pipewright_tests::{routes, shorten};
+use serde_json::Value;
+
+/// What there is no recording of: what a release does not have yet, and what was left out with the older ones.
+const MISSING: [(&str, &[&str]); 4] = [
+    (
+        "1.13.6",
+        &[
+            "deleteJar",
+            "getCheckpointStatus",
+            "getDashboardConfiguration",
+            "getJobAccumulators",
+            "getJobIdsWithStatusesOverview",
+            "getJobStatusInfo",
+            "triggerCheckpoint",
+            "uploadJar",
+        ],
+    ),
+    ("1.18.1", &["deleteJar", "getDashboardConfiguration", "getJobAccumulators", "getJobIdsWithStatusesOverview"]),
+    ("1.20.5", &["deleteJar", "getJobIdsWithStatusesOverview", "getJobsOverview", "triggerCheckpoint"]),
+    ("2.3.0", &[]),
+];
+
+/// Names that fields had in older releases, and have today.
+const RENAMED: [(&str, &str); 1] = [("@class", "className")];
+
+/// Fields that the types leave out on purpose.
+const LEFT_OUT: [&str; 0] = [];
+
+fn fixtures() -> Vec<Recording> {
+    har::read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/flink")).expect("the fixtures")
+}
+
+/// The entries of recordings that belong to an operation we have.
+fn ours(recordings: &[Recording]) -> impl Iterator<Item = (&Recording, &Entry, &'static Info)> {
+    recordings.iter().flat_map(|recording| {
+        recording.entries.iter().filter_map(move |entry| Some((recording, entry, routes::of("flink", entry)?)))
+    })
+}
+
+fn read(entry: &Entry, info: &Info) -> Result<Parsed, ServiceError> {
+    parse_with(info.name, entry.response.clone()).expect("a row for every operation")
+}
+
+/// What is wrong with how the answers are read, in words.
+fn problems(recordings: &[Recording]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (recording, entry, info) in ours(recordings) {
+        let mut problem = |what: &str| problems.push(format!("{}/{}: {what}", recording.name, entry.name));
+        match (entry.response.status().is_success(), read(entry, info)) {
+            (true, Ok(parsed)) if parsed.debug.contains("Unknown(") => problem(&format!("{:#}", parsed.debug)),
+            (true, Ok(_)) => {}
+            (true, Err(error)) => problem(&format!("cannot be read: {error}")),
+            (false, Ok(_)) => problem("a refusal was read as a success"),
+            (false, Err(error)) => {
+                if error.status() != entry.response.status() || error.operation() != info.name {
+                    problem(&format!("another status or operation: {error:?}"));
+                }
+                let is_own = entry.response.body().starts_with(br#"{"errors""#);
+                if is_own != (error.kind() == ErrorKind::Refused) || error.message().is_empty() {
+                    problem(&format!("not recognised: {error:?}"));
+                }
+            }
+        }
+    }
+    problems
+}
+
+/// How many leaves of the successes survive, by operation.
+fn survivals(recordings: &[Recording]) -> BTreeMap<&'static str, Survival> {
+    let mut survivals = BTreeMap::<_, Survival>::new();
+    for (_, entry, info) in ours(recordings).filter(|(_, entry, _)| entry.response.status().is_success()) {
+        let before: Value = serde_json::from_slice(entry.response.body()).expect("JSON");
+        let after = serde_json::from_str(&read(entry, info).expect("a success").json).expect("JSON");
+        survivals.entry(info.name).or_default().add(leaves::survival(&before, &after, &RENAMED));
+    }
+    survivals
+}
+
+fn table(survivals: &BTreeMap<&str, Survival>) -> String {
+    let mut text = String::new();
+    for (name, Survival { total, kept, lost }) in survivals {
+        let lost = lost.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        writeln!(text, "{name:32} {kept:6} of {total:6} {lost}").expect("a string");
+    }
+    text
+}
+
+#[test]
+fn every_recorded_answer_is_read() {
+    let problems = problems(&fixtures());
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn what_is_read_is_written_back() {
+    let survivals = survivals(&fixtures());
+    let lost: BTreeSet<_> = survivals.values().flat_map(|survival| &survival.lost).map(String::as_str).collect();
+    assert_eq!(lost, BTreeSet::from(LEFT_OUT), "\n{}", table(&survivals));
+}
+
+#[test]
+fn what_was_recorded_is_complete() {
+    let recordings = fixtures();
+    let recorded: BTreeSet<_> = ours(&recordings)
+        .filter(|(_, entry, _)| entry.response.status().is_success())
+        .filter_map(|(recording, _, info)| Some((recording.name.split('-').next()?, info.name)))
+        .collect();
+    for (version, expected) in MISSING {
+        let missing: BTreeSet<_> = pipewright::operations()
+            .map(|info| info.name)
+            .filter(|name| !recorded.contains(&(version, *name)))
+            .collect();
+        assert_eq!(missing, expected.iter().copied().collect(), "{version}");
+    }
+}
+
+#[test]
+fn answers() {
+    let recordings = fixtures();
+    let mut richest = BTreeMap::<(&str, &str), (usize, Value, &str)>::new();
+    for (recording, entry, info) in ours(&recordings).filter(|(_, entry, _)| entry.response.status().is_success()) {
+        let version = recording.name.split('-').next().unwrap_or_default();
+        let answer: Value = serde_json::from_str(&read(entry, info).expect("a success").json).expect("JSON");
+        let leaves = leaves::survival(&answer, &answer, &[]).total;
+        let best = richest.entry((info.name, version)).or_insert((0, Value::Null, ""));
+        if leaves > best.0 {
+            *best = (leaves, answer, &entry.name);
+        }
+    }
+    for ((operation, version), (_, mut answer, name)) in richest {
+        shorten::json(&mut answer);
+        let text = format!("{name}\n{}", serde_json::to_string_pretty(&answer).expect("JSON"));
+        snapshot("answers", &format!("{operation}@{version}"), &text);
+    }
+}
+
+#[test]
+fn refusals() {
+    for recording in fixtures() {
+        let mut text = String::new();
+        for (_, entry, info) in ours(std::slice::from_ref(&recording)) {
+            if let Err(error) = read(entry, info) {
+                let applied = match error.applied() {
+                    Applied::Yes => "applied",
+                    Applied::No => "not applied",
+                    Applied::Unknown => "perhaps applied",
+                };
+                let transient = if error.is_transient() { "transient" } else { "final" };
+                let unknown_job = if is_unknown_job(&error) { ", unknown job" } else { "" };
+                let (kind, status, code) = (error.kind(), error.status().as_u16(), error.code().unwrap_or("no code"));
+                writeln!(text, "{} ({})", entry.name, info.name).expect("a string");
+                writeln!(text, "    {kind:?} {status} {code}, {applied}, {transient}{unknown_job}").expect("a string");
+                writeln!(text, "    {}", shorten::text(error.message())).expect("a string");
+            }
+        }
+        snapshot("refusals", &recording.name, &text);
+    }
+}
+
+/// What the helpers of the answers to triggers and results make of them.
+#[test]
+fn outcomes() {
+    let recordings = fixtures();
+    let (job, trigger) = (JobId::from_bits(1), TriggerId::from_bits(2));
+    let mut text = String::new();
+    for (recording, entry, info) in ours(&recordings).filter(|(_, entry, _)| entry.response.status().is_success()) {
+        let answer = entry.response.clone();
+        let outcome = match info.name {
+            "getSavepointStatus" => {
+                let status = GetSavepointStatus::new(job, trigger).parse(answer).expect("a success");
+                status.outcome().map(|outcome| outcome.map(str::to_owned).map_err(|cause| cause.cause().to_string()))
+            }
+            "getCheckpointStatus" => {
+                let status = GetCheckpointStatus::new(job, trigger).parse(answer).expect("a success");
+                status
+                    .outcome()
+                    .map(|outcome| outcome.map(|id| id.to_string()).map_err(|cause| cause.cause().to_string()))
+            }
+            "getJobExecutionResult" => {
+                let answer = GetJobExecutionResult::new(job).parse(answer).expect("a success");
+                answer.result.map(|result| match result.failure_cause {
+                    None => Ok(result.application_status.to_string()),
+                    Some(cause) => Err(cause.cause().to_string()),
+                })
+            }
+            _ => continue,
+        };
+        let outcome = match outcome {
+            None => "in progress".to_owned(),
+            Some(Ok(good)) => format!("good: {good}"),
+            Some(Err(cause)) => format!("failed: {}", shorten::text(&cause)),
+        };
+        writeln!(text, "{}/{}\n    {outcome}", recording.name, entry.name).expect("a string");
+    }
+    snapshot("outcomes", "all", &text);
+}
+
+#[test]
+fn all_captures() {
+    let Some(folder) = std::env::var_os("PIPEWRIGHT_CAPTURES") else {
+        println!("skipped: PIPEWRIGHT_CAPTURES names no folder with recordings");
+        return;
+    };
+    let recordings = har::read_folder(Path::new(&folder)).expect("recordings");
+    assert!(ours(&recordings).count() > 0, "nothing of ours in {}", folder.display());
+    let problems = problems(&recordings);
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    println!("{} answers\n{}", ours(&recordings).count(), table(&survivals(&recordings)));
+}
+
+fn snapshot(folder: &str, name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(format!("snapshots/{folder}"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}

@@ -1,0 +1,193 @@
+//! What every operation sends: with as little as it needs, and with every option.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use http::{HeaderMap, HeaderValue, Request, header};
+use pipewright::flink::checkpoints::CheckpointType;
+use pipewright::flink::jars::ClaimMode;
+use pipewright::flink::savepoints::SavepointFormat;
+use pipewright::flink::{
+    CancelJob, DeleteJar, GetCheckpointStatus, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators, GetJobExceptions,
+    GetJobExecutionResult, GetJobStatus, GetJobs, GetJobsOverview, GetOverview, GetSavepointStatus, JobId, ListJars,
+    PlanJar, StartCheckpoint, StartSavepoint, StartStop, SubmitJar, TriggerId, UploadJar,
+};
+use pipewright::flow::{Call, Config, Flow, Step};
+use pipewright::operation::RequestContext;
+use pipewright::{Base, Body, Operation, Seed, Timestamp};
+
+const JOB: JobId = JobId::from_bits(0x4c7e_6f1c_8d3b_0a5f_d2e1_9a7b_3c8d_4e5f);
+const OTHER_JOB: JobId = JobId::from_bits(0xa);
+const TRIGGER: TriggerId = TriggerId::from_bits(0xb);
+const JAR: &str = "6d2c1f3e-0b6c-4a55-9c0e-6a4a7f9d2b11_word count+1.jar";
+
+/// The requests of an operation: the smallest, and the one with everything.
+struct Sample {
+    name: &'static str,
+    minimal: String,
+    full: Option<String>,
+}
+
+fn sample<O: Operation + Debug>(minimal: &O, full: Option<&O>) -> Sample {
+    if let Some(full) = full {
+        let shown = format!("{full:?}");
+        assert!(!shown.contains(": None"), "an option of {} is not set: {shown}", O::INFO.name);
+    } else {
+        let shown = format!("{minimal:?}");
+        assert!(!shown.contains(": None"), "{} has options: {shown}", O::INFO.name);
+    }
+    Sample { name: O::INFO.name, minimal: build(minimal), full: full.map(build) }
+}
+
+fn build<O: Operation>(operation: &O) -> String {
+    let base: Base = "https://proxy.example:8443/flink".parse().expect("a base");
+    let cx = RequestContext::new(&base);
+    let text = text(&operation.request(cx).expect("a request"));
+    format!("{text}\n-- {:?}\n", operation.effect())
+}
+
+/// Method and URI, the headers by name, and the body.
+fn text(request: &Request<Body>) -> String {
+    let mut lines = vec![format!("{} {}", request.method(), request.uri())];
+    let mut headers: Vec<_> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            let value = if value.is_sensitive() { "(sensitive)" } else { value.to_str().expect("printable") };
+            format!("{name}: {value}")
+        })
+        .collect();
+    headers.sort_unstable();
+    lines.extend(headers);
+    let body = request.body().read().expect("in memory");
+    if !body.is_empty() {
+        lines.push(String::new());
+        lines.push(String::from_utf8(body.into()).expect("text").replace('\r', "␍"));
+    }
+    lines.join("\n")
+}
+
+fn arguments() -> Vec<String> {
+    ["--name", "a \"b\", c", "", "é"].map(str::to_owned).into()
+}
+
+fn configuration() -> BTreeMap<String, String> {
+    [("pipeline.name", "nightly"), ("restart-strategy.type", "none")].map(|(k, v)| (k.into(), v.into())).into()
+}
+
+fn jars() -> Vec<Sample> {
+    let plan = PlanJar::new(JAR)
+        .entry_class("demo.Main")
+        .program_args(arguments())
+        .parallelism(4)
+        .flink_configuration(configuration());
+    let run = SubmitJar::new(JAR)
+        .entry_class("demo.Main")
+        .program_args(arguments())
+        .parallelism(-1)
+        .job_id(JOB)
+        .allow_non_restored_state(true)
+        .savepoint_path("s3://bucket/savepoint-1")
+        .claim_mode(ClaimMode::NoClaim)
+        .restore_mode(ClaimMode::Legacy)
+        .flink_configuration(configuration());
+    let upload = UploadJar::new("word count+1%.jar", "PK\u{3}\u{4}");
+    vec![
+        sample(&ListJars::new(), None),
+        sample(&DeleteJar::new(JAR), None),
+        sample(&PlanJar::new("a.jar"), Some(&plan)),
+        sample(&SubmitJar::new("a.jar"), Some(&run)),
+        sample(&upload, Some(&UploadJar::new("é.jar", "").boundary(1))),
+    ]
+}
+
+fn jobs() -> Vec<Sample> {
+    vec![
+        sample(&GetJobs::new(), None),
+        sample(&GetJobsOverview::new(), None),
+        sample(&GetJob::new(JOB), None),
+        sample(&GetJobStatus::new(OTHER_JOB), None),
+        sample(&CancelJob::new(JOB), None),
+        sample(&GetJobExceptions::new(JOB), Some(&GetJobExceptions::new(JOB).max_exceptions(0_u32))),
+        sample(&GetJobExecutionResult::new(JOB), None),
+        sample(&GetJobAccumulators::new(JOB), Some(&GetJobAccumulators::new(JOB).include_serialized_value(true))),
+    ]
+}
+
+fn snapshots() -> Vec<Sample> {
+    let savepoint = StartSavepoint::new(JOB)
+        .target_directory("s3://bucket/savepoints")
+        .cancel_job(false)
+        .format_type(SavepointFormat::Native)
+        .trigger_id(TRIGGER);
+    let stop = StartStop::new(JOB)
+        .target_directory("file:///tmp/a \"b\"\n")
+        .drain(true)
+        .format_type(SavepointFormat::Canonical)
+        .trigger_id(TRIGGER);
+    let checkpoint = StartCheckpoint::new(JOB).checkpoint_type(CheckpointType::Incremental).trigger_id(TRIGGER);
+    vec![
+        sample(&StartSavepoint::new(JOB), Some(&savepoint)),
+        sample(&StartStop::new(JOB), Some(&stop)),
+        sample(&GetSavepointStatus::new(JOB, TRIGGER), None),
+        sample(&GetCheckpoints::new(JOB), None),
+        sample(&StartCheckpoint::new(JOB), Some(&checkpoint)),
+        sample(&GetCheckpointStatus::new(JOB, TRIGGER), None),
+    ]
+}
+
+#[test]
+fn every_operation() {
+    let cluster = vec![sample(&GetOverview::new(), None), sample(&GetConfig::new(), None)];
+    let samples: Vec<_> = [cluster, jars(), jobs(), snapshots()].into_iter().flatten().collect();
+    let shown: BTreeSet<_> = samples.iter().map(|sample| sample.name).collect();
+    let all: BTreeSet<_> = pipewright::operations().map(|info| info.name).collect();
+    assert_eq!(shown, all, "each operation has a sample");
+    assert_eq!(samples.len(), all.len(), "and only one");
+    for Sample { name, minimal, full } in samples {
+        let full = full.map(|full| format!("\n== with everything ==\n{full}")).unwrap_or_default();
+        snapshot(name, &format!("{minimal}{full}"));
+    }
+}
+
+#[test]
+fn the_table() {
+    let lines = pipewright::operations().map(|info| {
+        let varies = if info.effect_varies { ", or better" } else { "" };
+        format!("{:6} {:38} {:32} {:?}{varies}", info.method.as_str(), info.path, info.name, info.effect)
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    snapshot("_table", &text);
+}
+
+#[test]
+fn headers_and_credentials_of_a_call() {
+    let mut headers = HeaderMap::new();
+    headers.append("x-tenant", HeaderValue::from_static("a"));
+    headers.append("x-tenant", HeaderValue::from_static("b"));
+    headers.append(header::COOKIE, HeaderValue::from_static("session=s3cr3t"));
+    headers.append(header::AUTHORIZATION, HeaderValue::from_static("Basic replaced-by-the-credential"));
+    let base = "https://proxy.example/flink/".parse().expect("a base");
+    let config = Config::new(base).with_headers(headers).with_credentials();
+    let mut call = Call::new(StartSavepoint::new(JOB).cancel_job(true), &config, Seed::new(1));
+    let mut reply = None;
+    let exchange = loop {
+        match call.poll(Timestamp::from_millis(1), reply.take()) {
+            Step::Authorize(request) => reply = Some(request.settle(Ok(HeaderValue::from_static("Bearer s3cr3t")))),
+            Step::Notice(_) => {}
+            Step::Send(exchange) => break exchange,
+            other => panic!("{other:?}"),
+        }
+    };
+    let authorization: Vec<_> = exchange.request().headers().get_all(header::AUTHORIZATION).iter().collect();
+    assert_eq!(authorization, ["Bearer s3cr3t"]);
+    snapshot("_call", &text(exchange.request()));
+}
+
+fn snapshot(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("snapshots/requests");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
