@@ -15,3 +15,8 @@ pub mod replay;
 pub mod replies;
 pub mod routes;
 pub mod shorten;
+
+/// The README's conversation compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

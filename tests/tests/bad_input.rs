@@ -371,6 +371,17 @@ fn server_errors_of_flink() {
         (503, "Rescaling is temporarily disabled. See FLINK-12312.", false, Applied::No),
         (500, "java.util.concurrent.TimeoutException: Invocation timed out", true, Applied::Unknown),
         (500, "java.lang.NullPointerException", false, Applied::Unknown),
+        (500, "a.ProgramInvocationException: The program's entry point class 'X' was not found", false, Applied::No),
+        (500, "a.RestHandlerException: Jar file /x/a.jar does not exist", false, Applied::No),
+        (400, "a.RestHandlerException: Could not execute application.", false, Applied::Unknown),
+        (
+            400,
+            "a.RestHandlerException: Could not execute application.: DuplicateJobSubmissionException",
+            false,
+            Applied::No,
+        ),
+        (400, "a.RestHandlerException: No jobs included in application.", false, Applied::No),
+        (400, "a.RestHandlerException: Request did not match expected format", false, Applied::No),
         (429, "slow down", true, Applied::No),
         (404, "Not found: /v1/jars/a.jar/run", false, Applied::No),
     ] {

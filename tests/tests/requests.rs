@@ -80,6 +80,7 @@ fn jars() -> Vec<Sample> {
         .entry_class("demo.Main")
         .program_args(arguments())
         .parallelism(4)
+        .job_id(OTHER_JOB)
         .flink_configuration(configuration());
     let run = SubmitJar::new(JAR)
         .entry_class("demo.Main")

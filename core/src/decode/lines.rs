@@ -78,6 +78,7 @@ impl Lines {
         }
     }
 
+    #[cold]
     fn too_long(&mut self) -> DecodeError {
         let error = DecodeError::TooLong { item: self.count + 1, limit: self.limit };
         self.buffer = Vec::new();
@@ -86,6 +87,7 @@ impl Lines {
         error
     }
 
+    #[inline]
     fn take(&mut self, end: usize, next: usize) -> Result<bool, DecodeError> {
         let line = self.buffer.get(self.next..end).unwrap_or_default();
         let length = line.strip_suffix(b"\r").unwrap_or(line).len();
@@ -96,6 +98,25 @@ impl Lines {
         (self.next, self.searched) = (next, next);
         self.count += 1;
         Ok(true)
+    }
+
+    /// When there is no whole line, or there was an error.
+    #[inline(never)]
+    fn advance_without_end(&mut self) -> Result<bool, DecodeError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        self.item = 0..0;
+        self.searched = self.buffer.len();
+        let rest = self.buffer.len() - self.next;
+        if self.ended && rest > 0 {
+            return self.take(self.buffer.len(), self.buffer.len());
+        }
+        // One byte more than the limit may be the `\r` before the end.
+        if rest > self.limit.saturating_add(1) {
+            return Err(self.too_long());
+        }
+        Ok(false)
     }
 }
 
@@ -118,28 +139,17 @@ impl Decoder for Lines {
         self.buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
+    #[inline]
     fn advance(&mut self) -> Result<bool, DecodeError> {
-        if let Some(error) = &self.error {
-            return Err(error.clone());
-        }
-        self.item = 0..0;
+        // After an error the buffer is empty.
         let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
-        if let Some(at) = memchr(b'\n', unsearched) {
-            let end = self.searched + at;
-            return self.take(end, end + 1);
+        match memchr(b'\n', unsearched) {
+            Some(at) => self.take(self.searched + at, self.searched + at + 1),
+            None => self.advance_without_end(),
         }
-        self.searched = self.buffer.len();
-        let rest = self.buffer.len() - self.next;
-        if self.ended && rest > 0 {
-            return self.take(self.buffer.len(), self.buffer.len());
-        }
-        // One byte more than the limit may be the `\r` before the end.
-        if rest > self.limit.saturating_add(1) {
-            return Err(self.too_long());
-        }
-        Ok(false)
     }
 
+    #[inline]
     fn item(&self) -> &[u8] {
         self.buffer.get(self.item.clone()).unwrap_or_default()
     }

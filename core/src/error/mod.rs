@@ -255,8 +255,8 @@ pub struct Ambiguity {
     pub operation: &'static str,
     /// What hides the outcome.
     pub cause: Box<FlowError>,
-    /// Whether an attempt is without any answer: it may even be carried out later. If not, every attempt was
-    /// answered, and the answers do not tell.
+    /// Whether an attempt before the last one, or the last one, is without an answer of the service's own: it may even
+    /// be carried out later. If not, the service has answered, and its answer does not tell.
     pub unanswered: bool,
     /// What the flow found when it went to look, in words; `None` when there was no way to look.
     pub found: Option<String>,

@@ -212,7 +212,7 @@ records! {
         pub num_subtasks: i32 = "num_subtasks",
         /// Subtasks that have acknowledged it.
         pub num_acknowledged_subtasks: i32 = "num_acknowledged_subtasks",
-        /// What kind of snapshot it is. Since 1.14.
+        /// What kind of snapshot it is.
         pub checkpoint_type: Option<SnapshotType> = "checkpoint_type",
         /// By vertex; empty in lists.
         pub tasks: BTreeMap<VertexId, VertexCheckpoint> = "tasks",

@@ -36,7 +36,8 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
             // Flink's own words, cut off or garbled on the way: they may come through next time.
             let garbled = content_type(response).is_some() && is_json && !response.body().is_empty();
             let error = if garbled { error.with_transient(true) } else { error };
-            let doubtful = leaves_jobs_behind(info, response.status());
+            // What cannot be read may be about a main method that failed; see below.
+            let doubtful = info.name == SUBMIT && response.status() == StatusCode::BAD_REQUEST;
             return if doubtful { error.with_applied(Applied::Unknown) } else { error };
         }
     };
@@ -55,8 +56,8 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
     let timed_out = status.is_server_error() && text.contains("TimeoutException");
     let applied = match status.as_u16() {
         _ if info.effect == Effect::Safe || no_leader => Applied::No,
-        _ if leaves_jobs_behind(info, status) && !text.contains("Duplicate") => Applied::Unknown,
         503 => Applied::No,
+        _ if info.name == SUBMIT => submitted(status, &text),
         500..=599 => Applied::Unknown,
         _ => Applied::No,
     };
@@ -66,9 +67,19 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
         .with_transient(no_leader || timed_out || status == StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// A main method that fails may have submitted its job before.
-fn leaves_jobs_behind(info: &Info, status: StatusCode) -> bool {
-    info.name == "submitJobFromJar" && status == StatusCode::BAD_REQUEST
+/// The operation whose refusals do not mean that nothing happened.
+const SUBMIT: &str = "submitJobFromJar";
+
+/// A main method that fails may have submitted its job before; one that was never called has not.
+fn submitted(status: StatusCode, text: &str) -> Applied {
+    let has_run = text.contains("Could not execute application");
+    let found_no_program = text.contains("ProgramInvocationException") || text.contains("Jar file ");
+    match status.as_u16() {
+        400 if has_run && !text.contains("Duplicate") => Applied::Unknown,
+        500 if !has_run && found_no_program => Applied::No,
+        500..=599 => Applied::Unknown,
+        _ => Applied::No,
+    }
 }
 
 /// Whether a refusal means that the cluster does not know the job: never had it, has forgotten it, or was restarted.

@@ -42,6 +42,8 @@ operations! { FlinkRest;
             program_args: Vec<String> = "programArgsList",
             /// The parallelism of operators that have none of their own; -1 for the cluster's default.
             parallelism: i32 = "parallelism",
+            /// The id that the graph names; a random one by default.
+            job_id: JobId = "jobId",
             /// Configuration for this job. Since 1.17.
             flink_configuration: BTreeMap<String, String> = "flinkConfiguration",
         }
@@ -85,8 +87,8 @@ pub(crate) const UPLOAD: &[&Info] = &[UploadJar::INFO];
 
 /// Uploads a jar.
 ///
-/// The server takes anything under a name that ends in `.jar` and looks into it only when it is run. Uploading twice
-/// makes two jars. The content may be a [`Source`](crate::Source), so that a file need not be read into memory.
+/// The server takes anything under a name that ends in `.jar` and looks into it only when it is run; it may replace
+/// characters such as `;`, `=` and `,` in the name, so take the id from the answer. Uploading twice makes two jars. The content may be a [`Source`](crate::Source), so that a file need not be read into memory.
 /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-upload).
 ///
 /// ```
@@ -228,7 +230,7 @@ records! {
         pub name: String = "name",
         /// `STREAMING` or `BATCH`. Since 1.14.
         pub kind: Option<String> = "type",
-        /// The vertices, sinks first.
+        /// The vertices, in no order that can be relied on.
         pub nodes: Vec<Node> = "nodes",
     }
 

@@ -78,13 +78,15 @@ pub struct Call<O: Operation> {
     unanswered: bool,
     last: Option<FlowError>,
     notice: Option<Notice>,
+    /// What goes out next, while prepared. Not in the state, because it is large and the state is moved about.
+    exchange: Option<Exchange>,
     state: State<O::Output>,
 }
 
 enum State<T> {
     Ready,
     Authorizing { ticket: Ticket, until: Timestamp },
-    Prepared(Exchange),
+    Prepared,
     InFlight { ticket: Ticket, until: Timestamp },
     Waiting { until: Timestamp },
     Succeeded(T),
@@ -107,6 +109,7 @@ impl<O: Operation> Call<O> {
             unanswered: false,
             last: None,
             notice: None,
+            exchange: None,
             state: State::Ready,
         }
     }
@@ -246,6 +249,7 @@ impl<O: Operation> Call<O> {
 
     fn out_of_time(&mut self, at: Timestamp) {
         self.unanswered |= matches!(self.state, State::InFlight { .. });
+        self.exchange = None;
         let last = self.last.take().map(Box::new);
         self.give_up(FlowError::Deadline { at, waiting: O::INFO.name, last });
     }
@@ -297,13 +301,15 @@ impl<O: Operation> Call<O> {
                 }
                 State::Ready => match self.prepare() {
                     Ok(exchange) => {
-                        self.state = State::Prepared(exchange);
+                        self.exchange = Some(exchange);
+                        self.state = State::Prepared;
                         return Step::Notice(Notice::Sending { operation: O::INFO.name, attempt: self.sent });
                     }
                     Err(error) => self.give_up(error.into()),
                 },
-                State::Prepared(_) => {
-                    if let State::Prepared(mut exchange) = std::mem::replace(&mut self.state, State::Finished) {
+                State::Prepared => {
+                    self.state = State::Finished;
+                    if let Some(mut exchange) = self.exchange.take() {
                         let until = by_deadline(self.now + exchange.timeout);
                         exchange.timeout = until.since(self.now);
                         self.sent = self.sent.saturating_add(1);
@@ -352,7 +358,7 @@ impl<O: Operation> std::fmt::Debug for Call<O> {
         let state = match self.state {
             State::Ready => "ready",
             State::Authorizing { .. } => "authorizing",
-            State::Prepared(_) => "prepared",
+            State::Prepared => "prepared",
             State::InFlight { .. } => "in flight",
             State::Waiting { .. } => "waiting",
             State::Succeeded(_) => "succeeded",

@@ -6,13 +6,14 @@ use crate::seed::Seed;
 
 /// How patient a [`Call`](super::Call) is.
 ///
-/// Waits are exponential with full jitter and capped: before attempt *n* (counted from 1) a random time up to
+/// Waits are exponential with full jitter and capped: after *n* failed attempts a random time up to
 /// `min(cap, base · 2ⁿ⁻¹)` ([Brooker 2015](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)).
 /// A `Retry-After` of the service is waited for instead when it is longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
-    /// How often a request is sent at the most. 20 by default, which with the other defaults is about 40 seconds.
+    /// How often a request is sent at the most; an attempt that only told that the credential had expired (401) does not
+    /// count. 20 by default, which with the other defaults is about 40 seconds.
     pub attempts: u32,
     /// The longest first wait. 50 ms by default.
     pub base: Duration,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Error, SeqAccess, Unexpected, Visitor};
+use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -149,8 +149,7 @@ impl<T: Field> Field for Vec<T> {
 
 impl<K: DeserializeOwned + Serialize + Ord, T: Field> Field for BTreeMap<K, T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map = Option::<BTreeMap<K, Value<T>>>::deserialize(deserializer)?.unwrap_or_default();
-        Ok(map.into_iter().map(|(key, Value(value))| (key, value)).collect())
+        Option::<Map<K, T>>::deserialize(deserializer).map(|map| map.map(|Map(map)| map).unwrap_or_default())
     }
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -202,5 +201,30 @@ impl<'de, T: Field> Deserialize<'de> for List<T> {
         }
 
         deserializer.deserialize_seq(Items(Vec::new())).map(List)
+    }
+}
+
+struct Map<K, T>(BTreeMap<K, T>);
+
+impl<'de, K: DeserializeOwned + Ord, T: Field> Deserialize<'de> for Map<K, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<K, T>(BTreeMap<K, T>);
+
+        impl<'de, K: DeserializeOwned + Ord, T: Field> Visitor<'de> for Entries<K, T> {
+            type Value = BTreeMap<K, T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<BTreeMap<K, T>, A::Error> {
+                while let Some((key, Value(value))) = entries.next_entry()? {
+                    self.0.insert(key, value);
+                }
+                Ok(self.0)
+            }
+        }
+
+        deserializer.deserialize_map(Entries(BTreeMap::new())).map(Map)
     }
 }

@@ -180,7 +180,7 @@ records! {
         pub scheduled: u32 = "scheduled",
         /// Being deployed.
         pub deploying: u32 = "deploying",
-        /// Restoring their state. Since 1.14.
+        /// Restoring their state.
         pub initializing: Option<u32> = "initializing",
         /// Running.
         pub running: u32 = "running",
