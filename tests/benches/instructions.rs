@@ -89,7 +89,7 @@ fn run(name: &str, rounds: u32) {
     cases! { name, rounds;
         "building/ours" => Building::new(), |case| case.ours();
         "building/floor" => Building::new(), |case| case.floor();
-        "building/url" => Building::new(), |case| case.by_url();
+        "building/url" => Building::new(), |case| case.with_url();
         "call/ours" => Calling::new(false), |case| case.ours();
         "call/floor" => Calling::new(false), |case| case.floor().expect("an answer");
         "authorized-call/ours" => Calling::new(true), |case| case.ours();

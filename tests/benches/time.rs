@@ -1,2 +1,236 @@
-//! placeholder
-fn main() {}
+//! Time and allocations, as divan measures them; then the ratios of time to the floor or the peer.
+//!
+//! A ratio is the median of many, each from two short runs that follow each other, so that a noisy machine disturbs both.
+
+mod cases;
+
+use std::hint::black_box;
+use std::io;
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use divan::AllocProfiler;
+
+use cases::exchanging::{self, Exchanging};
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+/// A client with a server of its own, in a thread.
+fn exchanging() -> Exchanging {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || -> io::Result<()> { exchanging::serve(&listener) });
+    Exchanging::new(address)
+}
+
+mod building {
+    use divan::Bencher;
+
+    use super::cases::building::Building;
+
+    #[divan::bench]
+    fn ours(bencher: Bencher<'_, '_>) {
+        let case = Building::new();
+        bencher.bench_local(|| case.ours());
+    }
+
+    #[divan::bench]
+    fn floor(bencher: Bencher<'_, '_>) {
+        let case = Building::new();
+        bencher.bench_local(|| case.floor());
+    }
+
+    #[divan::bench]
+    fn with_url(bencher: Bencher<'_, '_>) {
+        let case = Building::new();
+        bencher.bench_local(|| case.with_url());
+    }
+}
+
+mod calling {
+    use divan::Bencher;
+
+    use super::cases::calling::Calling;
+
+    #[divan::bench(args = [false, true])]
+    fn ours(bencher: Bencher<'_, '_>, authorized: bool) {
+        let case = Calling::new(authorized);
+        bencher.bench_local(|| case.ours());
+    }
+
+    #[divan::bench(args = [false, true])]
+    fn floor(bencher: Bencher<'_, '_>, authorized: bool) {
+        let case = Calling::new(authorized);
+        bencher.bench_local(|| case.floor());
+    }
+}
+
+mod parsing_overview {
+    use divan::Bencher;
+
+    use super::cases::parsing::Parsing;
+
+    #[divan::bench]
+    fn ours(bencher: Bencher<'_, '_>) {
+        let case = Parsing::overview(500);
+        bencher.bench_local(|| case.ours());
+    }
+
+    #[divan::bench]
+    fn from_slice(bencher: Bencher<'_, '_>) {
+        let case = Parsing::overview(500);
+        bencher.bench_local(|| case.from_slice());
+    }
+
+    #[divan::bench]
+    fn value(bencher: Bencher<'_, '_>) {
+        let case = Parsing::overview(500);
+        bencher.bench_local(|| case.value());
+    }
+}
+
+mod parsing_details {
+    use divan::Bencher;
+
+    use super::cases::parsing::Parsing;
+
+    #[divan::bench]
+    fn ours(bencher: Bencher<'_, '_>) {
+        let case = Parsing::details(60);
+        bencher.bench_local(|| case.ours());
+    }
+
+    #[divan::bench]
+    fn from_slice(bencher: Bencher<'_, '_>) {
+        let case = Parsing::details(60);
+        bencher.bench_local(|| case.from_slice());
+    }
+
+    #[divan::bench]
+    fn value(bencher: Bencher<'_, '_>) {
+        let case = Parsing::details(60);
+        bencher.bench_local(|| case.value());
+    }
+}
+
+mod splitting {
+    use divan::Bencher;
+    use divan::counter::BytesCount;
+
+    use super::cases::splitting::Splitting;
+
+    #[divan::bench]
+    fn lines(bencher: Bencher<'_, '_>) {
+        let case = Splitting::new(10_000);
+        bencher.counter(BytesCount::new(case.len())).bench_local(|| case.lines());
+    }
+
+    #[divan::bench]
+    fn ndjson(bencher: Bencher<'_, '_>) {
+        let case = Splitting::new(10_000);
+        bencher.counter(BytesCount::new(case.len())).bench_local(|| case.ndjson());
+    }
+
+    #[divan::bench]
+    fn memchr(bencher: Bencher<'_, '_>) {
+        let case = Splitting::new(10_000);
+        bencher.counter(BytesCount::new(case.len())).bench_local(|| case.floor());
+    }
+}
+
+mod exchange {
+    use divan::Bencher;
+
+    use super::exchanging;
+
+    #[divan::bench]
+    fn raw(bencher: Bencher<'_, '_>) {
+        let mut case = exchanging();
+        bencher.bench_local(|| case.raw());
+    }
+
+    #[divan::bench]
+    fn bare(bencher: Bencher<'_, '_>) {
+        let case = exchanging();
+        bencher.bench_local(|| case.bare());
+    }
+
+    #[divan::bench]
+    fn ours(bencher: Bencher<'_, '_>) {
+        let case = exchanging();
+        bencher.bench_local(|| case.ours());
+    }
+
+    #[divan::bench]
+    fn call(bencher: Bencher<'_, '_>) {
+        let case = exchanging();
+        bencher.bench_local(|| case.call());
+    }
+}
+
+/// How long so many rounds take.
+fn timed(rounds: u32, work: &mut dyn FnMut()) -> Duration {
+    let start = Instant::now();
+    for _ in 0..rounds {
+        work();
+    }
+    start.elapsed()
+}
+
+fn ratio(what: &str, one: &mut dyn FnMut(), other: &mut dyn FnMut()) {
+    let mut rounds = 1;
+    while timed(rounds, other) < Duration::from_millis(1) {
+        rounds *= 2;
+    }
+    let mut ratios: Vec<f64> = (0..201)
+        .map(|_| timed(rounds, one).as_secs_f64() / timed(rounds, other).as_secs_f64())
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    println!("{what:<48} {:>6.2}   (nine in ten {:.2} to {:.2})", ratios[100], ratios[10], ratios[190]);
+}
+
+fn ratios() {
+    use cases::building::Building;
+    use cases::calling::Calling;
+    use cases::parsing::Parsing;
+    use cases::splitting::Splitting;
+
+    macro_rules! ratio {
+        ($what:literal, $one:expr, $other:expr) => {
+            ratio($what, &mut || drop(black_box($one)), &mut || drop(black_box($other)))
+        };
+    }
+
+    println!("\nratios of time");
+    let case = Building::new();
+    ratio!("request: ours / by hand", case.ours(), case.floor());
+    ratio!("request: with url / by hand", case.with_url(), case.floor());
+    let case = Calling::new(false);
+    ratio!("call: ours / request and parse", case.ours(), case.floor());
+    let case = Calling::new(true);
+    ratio!("call with credential: ours / request and parse", case.ours(), case.floor());
+    let case = Parsing::overview(500);
+    ratio!("parse 500 jobs: ours / from_slice", case.ours(), case.from_slice());
+    ratio!("parse 500 jobs: Value / from_slice", case.value(), case.from_slice());
+    let case = Parsing::details(60);
+    ratio!("parse 60 vertices: ours / from_slice", case.ours(), case.from_slice());
+    ratio!("parse 60 vertices: Value / from_slice", case.value(), case.from_slice());
+    let case = Splitting::new(10_000);
+    ratio!("split 10,000 lines: Lines / memchr", case.lines(), case.floor());
+    ratio!("split 10,000 lines: NdJson / memchr", case.ndjson(), case.floor());
+    let (case, mut raw) = (exchanging(), exchanging());
+    ratio!("exchange: our transport / ureq", case.ours(), case.bare());
+    ratio!("exchange: call and our transport / ureq", case.call(), case.bare());
+    ratio!("exchange: ureq / TcpStream", case.bare(), raw.raw().expect("an answer"));
+}
+
+fn main() {
+    divan::main();
+    // `cargo bench`, and all of it.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["--bench"] {
+        ratios();
+    }
+}

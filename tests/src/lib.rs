@@ -1,5 +1,6 @@
 //! What the suites share: recordings of real servers, and the tables that say what they hold.
 //!
+//! * [`fuzz`] is what the fuzz targets do.
 //! * [`har`] reads recordings (HAR 1.2).
 //! * [`replay`] reads recorded answers with the types of their operations, and reports.
 //! * [`routes`] finds the operation that an address belongs to.
@@ -8,6 +9,7 @@
 //! * [`shorten`] makes stack traces and Base64 bearable in snapshots.
 //! * [`lab`] is a service of our own and drives calls through all that can happen.
 
+pub mod fuzz;
 pub mod har;
 pub mod lab;
 pub mod leaves;

@@ -88,7 +88,7 @@ impl Building {
             url: Url::try_from(&base).expect("an address"),
             base,
         };
-        let all = [building.ours(), building.floor(), building.by_url()];
+        let all = [building.ours(), building.floor(), building.with_url()];
         for request in all {
             assert_eq!(request.method(), Method::POST);
             assert_eq!(
@@ -137,7 +137,7 @@ impl Building {
     }
 
     /// With `url`, as one would without a second thought.
-    pub(crate) fn by_url(&self) -> Request<Body> {
+    pub(crate) fn with_url(&self) -> Request<Body> {
         let PushRows { pipeline, table, format, array, update_format } = &self.operation;
         let mut url = self.url.clone();
         url.path_segments_mut().expect("a base").extend(["pipelines", pipeline, "ingress", table]);

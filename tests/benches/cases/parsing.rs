@@ -68,7 +68,7 @@ fn overview(jobs: u128) -> String {
         let comma = if job == 0 { "" } else { "," };
         let _ = write!(
             body,
-            r#"{comma}{{"jid":"{:032x}","name":"fraud detection, region {job}: transactions joined with accounts, by minute","jobType":"STREAMING","schedulerType":"Default","start-time":1795301946546,"end-time":-1,"duration":432113,"state":"RUNNING","last-modification":1795301946978,"tasks":{{"running":16,"canceling":0,"canceled":0,"total":16,"created":0,"scheduled":0,"deploying":0,"reconciling":0,"finished":0,"initializing":0,"failed":0}},"pending-operators":0}}"#,
+            r#"{comma}{{"jid":"{:032x}","name":"fraud detection, region {job}","jobType":"STREAMING","schedulerType":"Default","start-time":1795301946546,"end-time":-1,"duration":432113,"state":"RUNNING","last-modification":1795301946978,"tasks":{{"running":16,"canceling":0,"canceled":0,"total":16,"created":0,"scheduled":0,"deploying":0,"reconciling":0,"finished":0,"initializing":0,"failed":0}},"pending-operators":0}}"#,
             id(job)
         );
     }
@@ -85,7 +85,7 @@ fn details(vertices: u128) -> String {
         let comma = if vertex == 0 { "" } else { "," };
         let _ = write!(
             body,
-            r#"{comma}{{"id":"{:032x}","slotSharingGroupId":"{:032x}","name":"Source: transactions[{vertex}] -> Calc[{vertex}] -> WatermarkAssigner[{vertex}] -> Map","maxParallelism":128,"parallelism":2,"status":"RUNNING","start-time":1795301954746,"end-time":-1,"duration":153113,"tasks":{{{COUNTS}}},"metrics":{{"read-bytes":23600,"read-bytes-complete":true,"write-bytes":2122,"write-bytes-complete":true,"read-records":92,"read-records-complete":true,"write-records":100,"write-records-complete":true,"accumulated-backpressured-time":0,"accumulated-idle-time":15,"accumulated-busy-time":22.0}}}}"#,
+            r#"{comma}{{"id":"{:032x}","slotSharingGroupId":"{:032x}","name":"Source: transactions {vertex} -> parse -> assign watermarks","maxParallelism":128,"parallelism":2,"status":"RUNNING","start-time":1795301954746,"end-time":-1,"duration":153113,"tasks":{{{COUNTS}}},"metrics":{{"read-bytes":23600,"read-bytes-complete":true,"write-bytes":2122,"write-bytes-complete":true,"read-records":92,"read-records-complete":true,"write-records":100,"write-records-complete":true,"accumulated-backpressured-time":0,"accumulated-idle-time":15,"accumulated-busy-time":22.0}}}}"#,
             id(vertex),
             id(0)
         );
@@ -99,7 +99,7 @@ fn details(vertices: u128) -> String {
         let comma = if vertex == 0 { "" } else { "," };
         let _ = write!(
             body,
-            r#"{comma}{{"id":"{:032x}","parallelism":2,"operator":"","operator_strategy":"","description":"[{vertex}]:TableSourceScan(table=[[default_catalog, default_database, transactions]], fields=[id, account, amount, at])<br/>+- [{vertex}]:Calc(select=[id, account, amount, at], where=[(amount &gt; 100)])<br/>   +- [{vertex}]:WatermarkAssigner(rowtime=[at], watermark=[(at - 5000:INTERVAL SECOND)])<br/>","inputs":[{{"num":0,"id":"{:032x}","ship_strategy":"HASH","exchange":"pipelined_bounded"}}],"optimizer_properties":{{}}}}"#,
+            r#"{comma}{{"id":"{:032x}","parallelism":2,"operator":"","operator_strategy":"","description":"Source: transactions {vertex}<br/>+- parse<br/>   +- assign watermarks<br/>","inputs":[{{"num":0,"id":"{:032x}","ship_strategy":"HASH","exchange":"pipelined_bounded"}}],"optimizer_properties":{{}}}}"#,
             id(vertex),
             id(vertex + 1)
         );

@@ -1,0 +1,160 @@
+//! How often the hot paths allocate.
+
+use std::hint::black_box;
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use pipewright::decode::{Decoder, LineLimit, Lines, NdJson};
+use pipewright::error::{BuildError, ServiceError};
+use pipewright::flink::{FlinkRest, GetJobStatus, JobId};
+use pipewright::flow::{Call, Config, Flow, Step};
+use pipewright::operation::{Effect, Info, RequestContext, Service};
+use pipewright::url::Target;
+use pipewright::{Base, Body, Operation, Secret, Seed, Segment, Timestamp};
+
+/// A service with nothing of its own.
+#[derive(Debug)]
+enum Demo {}
+
+impl Service for Demo {
+    const NAME: &'static str = "demo";
+
+    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+        ServiceError::foreign(info, response)
+    }
+}
+
+/// Rows for a table of a pipeline.
+#[derive(Debug)]
+struct PushRows {
+    pipeline: &'static str,
+    table: &'static str,
+    rows: Bytes,
+}
+
+impl Operation for PushRows {
+    type Output = ();
+    type Service = Demo;
+    const INFO: &'static Info = &Info {
+        service: Demo::NAME,
+        name: "pushRows",
+        method: http::Method::POST,
+        path: "/pipelines/{pipeline}/ingress/{table}",
+        effect: Effect::Once,
+        effect_varies: false,
+    };
+
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
+        let mut target = Target::new::<Demo>(Self::INFO, cx);
+        target.segment("pipeline", &self.pipeline)?;
+        target.segment("table", &self.table)?;
+        target.query("format", &"json");
+        target.query("array", &true);
+        target.query("update_format", &"insert_delete");
+        target.finish(Some(Body::from(self.rows.clone())))
+    }
+
+    fn parse(&self, _: Response<Bytes>) -> Result<(), ServiceError> {
+        Ok(())
+    }
+}
+
+/// What the work allocates, once everything that is made on first use has been made.
+fn allocations(mut work: impl FnMut()) -> u64 {
+    work();
+    measure(work).count_total
+}
+
+/// Bytes that are shared already: the first clone of others allocates.
+fn shared(bytes: &[u8]) -> Bytes {
+    let bytes = Bytes::copy_from_slice(bytes);
+    drop(bytes.clone());
+    bytes
+}
+
+#[test]
+fn a_request_takes_four() {
+    let base: Base = "https://feldera.example:8080".parse().expect("an address");
+    let credential = Secret::new("s3cr3t").bearer().expect("a header");
+    let operation = PushRows { pipeline: "fraud-detection", table: "transactions", rows: shared(b"[{}]") };
+    let count = allocations(|| {
+        let mut request = operation.request(RequestContext::new(&base)).expect("a request");
+        request.headers_mut().insert(header::AUTHORIZATION, credential.clone());
+        black_box(request);
+    });
+    // The target, what its bytes share, and two for the headers.
+    assert!(count <= 4, "{count} allocations");
+}
+
+#[test]
+fn a_call_adds_none_to_request_and_answer() {
+    let body = shared(br#"{"status":"RUNNING"}"#);
+    let response = || {
+        let mut response = Response::new(body.clone());
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    };
+    let operation = GetJobStatus::new(JobId::from_bits(1));
+    let plain = Config::<FlinkRest>::new("https://flink.example:8081".parse().expect("an address"));
+    let authorized = plain.clone().with_credentials();
+    let credential = Secret::new("s3cr3t").bearer().expect("a header");
+
+    for config in [plain, authorized] {
+        let by_hand = allocations(|| {
+            let mut request = operation.request(RequestContext::new(config.base())).expect("a request");
+            if config.is_authorized() {
+                request.headers_mut().insert(header::AUTHORIZATION, credential.clone());
+            }
+            black_box(request);
+            black_box(operation.parse(response()).expect("an answer"));
+        });
+        let by_call = allocations(|| {
+            let mut call = Call::new(operation.clone(), &config, Seed::new(1));
+            let mut reply = None;
+            let result = loop {
+                match call.poll(Timestamp::from_millis(1_700_000_000_000), reply.take()) {
+                    Step::Send(exchange) => reply = Some(exchange.settle(Ok(response()))),
+                    Step::Authorize(request) => reply = Some(request.settle(Ok(credential.clone()))),
+                    Step::Done(result) => break result,
+                    Step::Notice(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            };
+            black_box(result.expect("an answer"));
+        });
+        assert!(by_hand > 0);
+        assert_eq!(by_call, by_hand, "{config:?}");
+    }
+}
+
+#[test]
+fn decoders_allocate_for_the_buffer_only() {
+    let text = r#"{"insert":{"id":1,"account":"DE02120300000000202051","amount":12345}}"#.to_owned() + "\n";
+    let text = text.repeat(5000);
+
+    fn decode<D: for<'a> Decoder<Item<'a> = &'a [u8]>>(decoder: &mut D, text: &str) -> usize {
+        let mut items = 0;
+        for piece in text.as_bytes().chunks(16 * 1024) {
+            decoder.feed(piece);
+            while decoder.advance().expect("an item") {
+                black_box(decoder.item());
+                items += 1;
+            }
+        }
+        items
+    }
+
+    let mut lines = Lines::new(LineLimit::default());
+    assert_eq!(allocations(|| assert_eq!(decode(&mut lines, &text), 5000)), 0);
+    let mut rows = NdJson::new(LineLimit::default());
+    assert_eq!(allocations(|| assert_eq!(decode(&mut rows, &text), 5000)), 0);
+}
+
+#[test]
+fn a_clone_of_a_body_is_free() {
+    let pieces = || [Segment::Bytes(shared(b"head")), Segment::Bytes(shared(b"tail"))];
+    for body in [Body::empty(), Body::from(shared(b"rows")), Body::from_segments(pieces())] {
+        assert_eq!(allocations(|| drop(black_box(body.clone()))), 0, "{body:?}");
+    }
+}
