@@ -73,6 +73,8 @@
 //!   started by a [`drive::Handle`], which supplies address, seed and clock.
 //! * [`Seed`] is 128 bits, because job ids and trigger ids are drawn from it.
 
+// What only services use.
+#![cfg_attr(not(feature = "flink"), allow(dead_code, unused_imports, unused_macros))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod body;
@@ -86,7 +88,6 @@ mod json;
 pub mod operation;
 mod secret;
 mod seed;
-#[cfg_attr(not(feature = "flink"), allow(unused_macros, unused_imports, dead_code))]
 mod table;
 mod time;
 pub mod url;

@@ -184,11 +184,11 @@ fn refused(text: &str, problem: &'static str) -> BuildError {
 /// assert_eq!(request.uri(), "http://127.0.0.1:8081/v1/jars/a%20b.jar");
 /// # Ok::<(), pipewright::error::BuildError>(())
 /// ```
-#[derive(Debug)]
 pub struct Target<'a> {
     info: &'static Info,
     base: &'a Base,
-    buffer: String,
+    /// Text. Bytes, because they can be checked while they are copied.
+    buffer: Vec<u8>,
     /// What of the template is not written yet.
     template: &'static str,
     decoded_twice: bool,
@@ -200,9 +200,9 @@ impl<'a> Target<'a> {
     /// Starts with the base's prefix and the service's.
     pub fn new<S: Service>(info: &'static Info, cx: RequestContext<'a>) -> Self {
         let base = cx.base();
-        let mut buffer = String::with_capacity(base.prefix.len() + S::PREFIX.len() + info.path.len() + 80);
-        buffer.push_str(&base.prefix);
-        buffer.push_str(S::PREFIX);
+        let mut buffer = Vec::with_capacity(base.prefix.len() + S::PREFIX.len() + info.path.len() + 80);
+        buffer.extend_from_slice(base.prefix.as_bytes());
+        buffer.extend_from_slice(S::PREFIX.as_bytes());
         Self {
             info,
             base,
@@ -221,20 +221,19 @@ impl<'a> Target<'a> {
     pub fn segment(&mut self, name: &'static str, value: &dyn Display) -> Result<(), BuildError> {
         let (literal, rest) = split_at(self.template, b'{');
         // Where the name says that it ends, or wherever it does.
-        let (parameter, rest) = match rest.as_bytes().get(name.len()) {
-            Some(b'}') => (name, rest.get(name.len() + 1..).unwrap_or_default()),
+        let (parameter, rest) = match rest.split_at_checked(name.len()) {
+            Some((parameter, rest)) if rest.starts_with('}') => (parameter, rest.get(1..).unwrap_or_default()),
             _ => split_at(rest, b'}'),
         };
         debug_assert_eq!(parameter, name, "parameters come in the order of the template");
-        self.buffer.push_str(literal);
+        self.buffer.extend_from_slice(literal.as_bytes());
         self.template = rest;
         let start = self.buffer.len();
-        let written = write!(self.buffer, "{value}");
-        self.encode(start, self.decoded_twice);
+        let written = write!(Encoder { out: &mut self.buffer, twice: self.decoded_twice }, "{value}");
         let problem = match self.buffer.get(start..).unwrap_or_default() {
             _ if written.is_err() => "it cannot be displayed",
-            "" => "it is empty, and the request would go to another resource",
-            "." | ".." => "URL parsers drop this segment, and the request would go to another resource",
+            b"" => "it is empty, and the request would go to another resource",
+            b"." | b".." => "URL parsers drop this segment, and the request would go to another resource",
             _ => return Ok(()),
         };
         Err(BuildError::value(self.info.name, name, &value.to_string(), problem))
@@ -243,39 +242,17 @@ impl<'a> Target<'a> {
     /// Appends `key=value` to the query.
     pub fn query(&mut self, key: &'static str, value: &dyn Display) {
         self.finish_path();
-        self.buffer.push(if self.has_query { '&' } else { '?' });
+        self.buffer.push(if self.has_query { b'&' } else { b'?' });
         self.has_query = true;
-        self.buffer.push_str(key);
-        self.buffer.push('=');
+        self.buffer.extend_from_slice(key.as_bytes());
+        self.buffer.push(b'=');
         // A `Display` that fails leaves a shorter value, which the service refuses; ours do not fail.
-        let start = self.buffer.len();
-        let _ = write!(self.buffer, "{value}");
-        self.encode(start, false);
-    }
-
-    /// Percent-encodes what was written last.
-    fn encode(&mut self, start: usize, twice: bool) {
-        let written = self.buffer.get(start..).unwrap_or_default();
-        // As most values are. To the end each time: a loop that can stop early takes longer.
-        if written.bytes().fold(true, |all, byte| all & is_unreserved(byte)) {
-            return;
-        }
-        let written = self.buffer.split_off(start);
-        for piece in utf8_percent_encode(&written, RESERVED) {
-            self.buffer.push_str(match piece {
-                // What means something to a server that reads the path once more, after decoding it.
-                "%25" if twice => "%2525",
-                "%2B" if twice => "%252B",
-                "%2F" if twice => "%252F",
-                "%3F" if twice => "%253F",
-                piece => piece,
-            });
-        }
+        let _ = write!(Encoder { out: &mut self.buffer, twice: false }, "{value}");
     }
 
     fn finish_path(&mut self) {
         debug_assert!(!self.template.contains('{'), "a parameter of {} was not given", self.info.path);
-        self.buffer.push_str(std::mem::take(&mut self.template));
+        self.buffer.extend_from_slice(std::mem::take(&mut self.template).as_bytes());
     }
 
     /// The request, with a JSON body if one is given.
@@ -319,6 +296,50 @@ impl<'a> Target<'a> {
             request.headers_mut().insert(header::CONTENT_TYPE, content_type);
         }
         Ok(request)
+    }
+}
+
+impl fmt::Debug for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("operation", &self.info.name)
+            .field("base", self.base)
+            .field("written", &String::from_utf8_lossy(&self.buffer))
+            .field("template", &self.template)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Percent-encodes whatever is written to it.
+struct Encoder<'a> {
+    out: &'a mut Vec<u8>,
+    twice: bool,
+}
+
+impl fmt::Write for Encoder<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Copied and checked in one go; most values need no more.
+        let (start, mut unreserved) = (self.out.len(), true);
+        self.out.extend(text.bytes().map(|byte| {
+            unreserved &= is_unreserved(byte);
+            byte
+        }));
+        if unreserved {
+            return Ok(());
+        }
+        self.out.truncate(start);
+        for piece in utf8_percent_encode(text, RESERVED) {
+            let piece = match piece {
+                // What means something to a server that reads the path once more, after decoding it.
+                "%25" if self.twice => "%2525",
+                "%2B" if self.twice => "%252B",
+                "%2F" if self.twice => "%252F",
+                "%3F" if self.twice => "%253F",
+                piece => piece,
+            };
+            self.out.extend_from_slice(piece.as_bytes());
+        }
+        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@
 //!
 //! Flows nest: a flow polls its child and passes on, with the crate's `ok!`, every step but the child's result.
 
-mod call;
+pub mod call;
 mod config;
 mod notice;
 mod retry;
@@ -45,7 +45,6 @@ pub use config::Config;
 pub use notice::{Notice, Saved};
 pub use retry::Retry;
 pub use running::Running;
-#[allow(unused_imports, reason = "without a service there are no goals")]
 pub(crate) use running::{Common, Machine};
 
 use crate::body::Body;
@@ -133,7 +132,6 @@ macro_rules! ok {
         }
     };
 }
-#[allow(unused_imports, reason = "without a service nothing nests")]
 pub(crate) use ok;
 
 /// Tells exchanges apart, across all flows of the process.

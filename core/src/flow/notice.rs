@@ -77,13 +77,11 @@ records! {
 }
 
 impl Saved {
-    #[allow(dead_code, reason = "without a service nothing is saved")]
     pub(crate) fn new<T: Serialize>(flow: &'static str, state: &T) -> Self {
         // The states of this crate are plain records, which serialise without a failure.
         Self { flow: flow.to_owned(), state: serde_json::to_string(state).unwrap_or_default() }
     }
 
-    #[allow(dead_code, reason = "without a service nothing is saved")]
     pub(crate) fn read<T: DeserializeOwned>(&self, flow: &'static str) -> Result<T, FlowError> {
         let wrong = FlowError::Misuse(Misuse::WrongState);
         if self.flow == flow { crate::json::read(self.state.as_bytes()).map_err(|_| wrong) } else { Err(wrong) }

@@ -43,6 +43,7 @@ impl Cancel {
 }
 
 /// The transitions of [`Cancel`].
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct CancelMachine {
     job: JobId,

@@ -14,14 +14,14 @@
 //! [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous), after looking at the job and its last savepoint, and
 //! never in a second id.
 
-mod await_job;
-mod cancel;
+pub mod await_job;
+pub mod cancel;
 mod look;
-mod run_jar;
-mod stop;
-mod trigger;
-mod triggers;
-mod upgrade;
+pub mod run_jar;
+pub mod stop;
+pub mod trigger;
+pub mod triggers;
+pub mod upgrade;
 mod upload;
 
 use std::time::Duration;

@@ -112,7 +112,7 @@ impl RunJar {
         self
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
+    /// Goes on from a state that an earlier flow announced with [`Notice::Save`].
     ///
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
@@ -204,6 +204,7 @@ pub struct Launched {
 }
 
 /// The transitions of [`RunJar`].
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct RunMachine {
     run: JarRun,

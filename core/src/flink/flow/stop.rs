@@ -165,6 +165,7 @@ impl Kind for StopKind {
 }
 
 /// The transitions of [`StopWithSavepoint`].
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct StopMachine {
     job: JobId,

@@ -43,6 +43,7 @@ use crate::time::Timestamp;
 const REMEMBERED: Duration = Duration::from_secs(300);
 
 /// What differs between the background operations.
+#[doc(hidden)]
 pub trait Kind: std::fmt::Debug {
     /// The trigger.
     type Start: Operation<Output = Trigger, Service = FlinkRest> + std::fmt::Debug;
@@ -68,6 +69,7 @@ pub trait Kind: std::fmt::Debug {
 }
 
 /// A background operation from its trigger to its outcome.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Triggered<K: Kind> {
     kind: K,

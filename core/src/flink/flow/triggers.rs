@@ -121,6 +121,7 @@ pub struct Savepoint {
 }
 
 /// The savepoint among the background operations.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct SavepointKind {
     target_directory: Option<String>,
@@ -232,6 +233,7 @@ impl TriggerCheckpoint {
 }
 
 /// The checkpoint among the background operations.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct CheckpointKind {
     kind: Option<CheckpointType>,

@@ -19,6 +19,7 @@ use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Saved, St
 use crate::time::Timestamp;
 
 /// The transitions of [`UpgradeJob`].
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct UpgradeMachine {
     /// Uploads that are to come: of the old jar, of the new one.

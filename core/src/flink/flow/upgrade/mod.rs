@@ -88,8 +88,8 @@ records! {
 /// when it has come to its end. Otherwise the new job is cancelled and the old jar runs again from the same savepoint:
 /// that is [`Upgrade::RolledBack`], no error, and not to be overlooked.
 ///
-/// Errors leave the job as the table in this module's source says; in short: before the stop it runs on, after the stop
-/// the state announced last by [`Notice::Save`] resumes the upgrade.
+/// How errors leave the job is in the table of [this module](self); in short: before the stop it runs on, after the stop
+/// the state announced last by [`Notice::Save`](crate::flow::Notice::Save) resumes the upgrade.
 ///
 /// ```
 /// use pipewright::flink::{JobId, RunJar, UpgradeJob};
@@ -122,7 +122,7 @@ impl UpgradeJob {
         Self { start, within: None }
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Save`].
+    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
     ///
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
