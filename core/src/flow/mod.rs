@@ -24,7 +24,9 @@
 //! * Polling more often than asked is harmless. A flow that failed gives the same error again.
 //! * Dropping a flow cancels it here; what the service has begun goes on there.
 //!
-//! Flows nest: a flow polls its child and passes on, with the crate's `ok!`, every step but the child's result.
+//! Flows nest: a flow polls its child and passes on, with [`ok!`](ok), every step but the child's result.
+//!
+//! An event loop of one's own is in `examples/event_loop` of `pipewright-mock`: 500 flows on one thread.
 
 pub mod call;
 mod config;
@@ -118,7 +120,37 @@ pub enum Step<T> {
 
 /// Passes every step of a child on to the parent's caller, and evaluates to the child's result.
 ///
-/// The `std::task::ready!` of steps.
+/// The `std::task::ready!` of steps, for flows of one's own:
+///
+/// ```
+/// use pipewright::Timestamp;
+/// use pipewright::flink::jobs::JobState;
+/// use pipewright::flink::{GetJobStatus, GetOverview};
+/// use pipewright::flow::{Call, Flow, Reply, Step, ok};
+///
+/// /// How many slots are free, unless the job has failed.
+/// struct Room {
+///     job: Option<Call<GetJobStatus>>,
+///     overview: Call<GetOverview>,
+/// }
+///
+/// impl Flow for Room {
+///     type Output = Option<u32>;
+///
+///     fn poll(&mut self, now: Timestamp, mut reply: Option<Reply>) -> Step<Option<u32>> {
+///         if let Some(call) = &mut self.job {
+///             match ok!(call.poll(now, reply.take())) {
+///                 Ok(job) if job.status == JobState::Failed => return Step::Done(Ok(None)),
+///                 Ok(_) => self.job = None,
+///                 Err(error) => return Step::Done(Err(error)),
+///             }
+///         }
+///         let overview = ok!(self.overview.poll(now, reply));
+///         Step::Done(overview.map(|overview| Some(overview.slots_available)))
+///     }
+/// }
+/// ```
+#[macro_export]
 macro_rules! ok {
     ($step:expr) => {
         match $step {
@@ -132,7 +164,7 @@ macro_rules! ok {
         }
     };
 }
-pub(crate) use ok;
+pub use ok;
 
 /// Tells exchanges apart, across all flows of the process.
 #[derive(Clone, Copy, PartialEq, Eq)]
