@@ -9,6 +9,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Uri, header};
+use memchr::memchr;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::body::Body;
@@ -317,6 +318,10 @@ struct Encoder<'a> {
 }
 
 impl fmt::Write for Encoder<'_> {
+    #[allow(
+        clippy::manual_inspect,
+        reason = "`extend` trusts the length of `map`, and copies without a check for each byte"
+    )]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         // Copied and checked in one go; most values need no more.
         let (start, mut unreserved) = (self.out.len(), true);
@@ -348,9 +353,9 @@ fn is_unreserved(byte: u8) -> bool {
     UNRESERVED[usize::from(byte)]
 }
 
-/// What stands before a byte and what behind it. For the few bytes of a template faster than `split_once`.
+/// What stands before a byte and what behind it. Faster than `split_once`.
 fn split_at(template: &'static str, byte: u8) -> (&'static str, &'static str) {
-    let end = template.bytes().position(|candidate| candidate == byte).unwrap_or(template.len());
+    let end = memchr(byte, template.as_bytes()).unwrap_or(template.len());
     (template.get(..end).unwrap_or_default(), template.get(end + 1..).unwrap_or_default())
 }
 

@@ -5,8 +5,11 @@ mod cases;
 
 use std::hint::black_box;
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use cases::building::Building;
 use cases::calling::Calling;
@@ -22,91 +25,107 @@ fn measured(rounds: u32, case: &mut dyn FnMut()) {
     }
 }
 
-/// A server in a process of its own, so that only the client is counted.
-struct Server(Child);
-
-impl Server {
-    fn start() -> (Self, std::net::SocketAddr) {
-        let program = std::env::current_exe().expect("a program");
-        let mut child = Command::new(program).arg("serve").stdout(Stdio::piped()).spawn().expect("a process");
-        let mut line = String::new();
-        let output = child.stdout.take().expect("a pipe");
-        BufReader::new(output).read_line(&mut line).expect("an address");
-        (Self(child), line.trim().parse().expect("an address"))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Prepares a case, runs it once to warm up, and then for so many rounds.
 macro_rules! cases {
-    ($name:expr, $rounds:expr; $( $case:literal => $setup:expr, |$prepared:ident| $work:expr; )*) => {
-        match $name {
-            $( $case => {
-                #[allow(unused_mut, reason = "some cases write to a socket")]
-                let mut $prepared = $setup;
-                let mut case = || { black_box($work); };
-                case();
-                measured($rounds, &mut case);
-            } )*
-            other => panic!("no case {other:?}"),
+    ($( $name:literal => $setup:expr, |$prepared:ident| $work:expr; )*) => {
+        const CASES: &[&str] = &[$( $name ),*];
+
+        fn run(name: &str, rounds: u32) {
+            match name {
+                $( $name => {
+                    #[allow(unused_mut, reason = "one case writes to a socket of its own")]
+                    let mut $prepared = $setup;
+                    let mut case = || {
+                        let _ = black_box($work);
+                    };
+                    case();
+                    measured(rounds, &mut case);
+                } )*
+                other => panic!("no case {other:?}, but {CASES:?}"),
+            }
         }
     };
 }
 
-const CASES: [&str; 18] = [
-    "building/ours",
-    "building/floor",
-    "building/url",
-    "call/ours",
-    "call/floor",
-    "authorized-call/ours",
-    "authorized-call/floor",
-    "overview/ours",
-    "overview/from_slice",
-    "details/ours",
-    "details/from_slice",
-    "splitting/lines",
-    "splitting/ndjson",
-    "splitting/memchr",
-    "splitting/memchr_iter",
-    "exchange/raw",
-    "exchange/bare",
-    "exchange/ours",
-];
+cases! {
+    "building/ours" => Building::new(), |case| case.ours();
+    "building/floor" => Building::new(), |case| case.floor();
+    "building/url" => Building::new(), |case| case.with_url();
+    "call/ours" => Calling::new(false), |case| case.ours();
+    "call/floor" => Calling::new(false), |case| case.floor();
+    "authorized-call/ours" => Calling::new(true), |case| case.ours();
+    "authorized-call/floor" => Calling::new(true), |case| case.floor();
+    "overview/ours" => Parsing::overview(500), |case| case.ours();
+    "overview/from_slice" => Parsing::overview(500), |case| case.peer();
+    "overview/value" => Parsing::overview(500), |case| case.value();
+    "details/ours" => Parsing::details(60), |case| case.ours();
+    "details/from_slice" => Parsing::details(60), |case| case.peer();
+    "details/value" => Parsing::details(60), |case| case.value();
+    "splitting/lines" => Splitting::new(10_000), |case| case.lines();
+    "splitting/ndjson" => Splitting::new(10_000), |case| case.ndjson();
+    "splitting/memchr" => Splitting::new(10_000), |case| case.floor();
+    "splitting/memchr_iter" => Splitting::new(10_000), |case| case.memchr_iter();
+    "exchange/raw" => Served::start(), |served| served.client.raw().expect("an answer");
+    "exchange/bare" => Served::start(), |served| served.client.bare();
+    "exchange/ours" => Served::start(), |served| served.client.ours();
+    "exchange/call" => Served::start(), |served| served.client.call();
+}
 
-fn run(name: &str, rounds: u32) {
-    let (_server, address) = match name.starts_with("exchange/") {
-        true => Some(Server::start()).unzip(),
-        false => (None, None),
-    };
-    let exchanging = || Exchanging::new(address.expect("a server"));
-    cases! { name, rounds;
-        "building/ours" => Building::new(), |case| case.ours();
-        "building/floor" => Building::new(), |case| case.floor();
-        "building/url" => Building::new(), |case| case.with_url();
-        "call/ours" => Calling::new(false), |case| case.ours();
-        "call/floor" => Calling::new(false), |case| case.floor().expect("an answer");
-        "authorized-call/ours" => Calling::new(true), |case| case.ours();
-        "authorized-call/floor" => Calling::new(true), |case| case.floor().expect("an answer");
-        "overview/ours" => Parsing::overview(500), |case| case.ours();
-        "overview/from_slice" => Parsing::overview(500), |case| case.from_slice();
-        "details/ours" => Parsing::details(60), |case| case.ours();
-        "details/from_slice" => Parsing::details(60), |case| case.from_slice();
-        "splitting/lines" => Splitting::new(10_000), |case| case.lines();
-        "splitting/ndjson" => Splitting::new(10_000), |case| case.ndjson();
-        "splitting/memchr" => Splitting::new(10_000), |case| case.floor();
-        "splitting/memchr_iter" => Splitting::new(10_000), |case| case.memchr_iter();
-        "exchange/raw" => exchanging(), |case| case.raw().expect("an answer");
-        "exchange/bare" => exchanging(), |case| case.bare();
-        "exchange/ours" => exchanging(), |case| case.ours();
-        "exchange/call" => exchanging(), |case| case.call();
+/// The clients, and a server in a process of its own, so that only the client is counted.
+struct Served {
+    client: Exchanging,
+    server: Child,
+    address: SocketAddr,
+}
+
+impl Served {
+    fn start() -> Self {
+        let program = std::env::current_exe().expect("a program");
+        let mut server = Command::new(program).arg("serve").stdout(Stdio::piped()).spawn().expect("a process");
+        let output = server.stdout.take().expect("a pipe");
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).expect("an address");
+        let address = line.trim().parse().expect("an address");
+        Self { client: Exchanging::new(address), server, address }
     }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// How many more threads there are at the most while something is done.
+fn threads_during(work: impl FnOnce()) -> usize {
+    let threads = || std::fs::read_dir("/proc/self/task").expect("Linux").count();
+    let (before, done) = (threads(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut most = 0;
+            while !done.load(Ordering::Relaxed) {
+                most = most.max(threads());
+            }
+            // The watcher is one of them.
+            most.saturating_sub(before + 1)
+        });
+        work();
+        done.store(true, Ordering::Relaxed);
+        watcher.join().expect("no panic")
+    })
+}
+
+/// How many threads our transport starts; and whether those are noticed that ureq starts for its timeout of the whole
+/// exchange.
+fn threads() {
+    let served = Served::start();
+    let ours = threads_during(|| (0..1000).for_each(|_| drop(served.client.ours())));
+    let agent = exchanging::bare(Some(Duration::from_secs(30)));
+    let url = format!("http://{}/", served.address);
+    let ask = || drop(agent.get(&url).call().expect("an answer").into_body().read_to_vec().expect("a body"));
+    let noticed = (0..20).any(|_| threads_during(|| (0..100).for_each(|_| ask())) > 0);
+    println!("{ours} {noticed}");
 }
 
 fn main() {
@@ -117,6 +136,7 @@ fn main() {
             println!("{}", listener.local_addr().expect("bound"));
             exchanging::serve(&listener).expect("a client");
         }
+        ["threads"] => threads(),
         [name, rounds] => run(name, rounds.parse().expect("a number of rounds")),
         _ => CASES.iter().for_each(|name| run(name, 1)),
     }

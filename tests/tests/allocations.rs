@@ -128,22 +128,23 @@ fn a_call_adds_none_to_request_and_answer() {
     }
 }
 
+/// Gives the number of items.
+fn decode<D: for<'a> Decoder<Item<'a> = &'a [u8]>>(decoder: &mut D, text: &str) -> usize {
+    let mut items = 0;
+    for piece in text.as_bytes().chunks(16 * 1024) {
+        decoder.feed(piece);
+        while decoder.advance().expect("an item") {
+            black_box(decoder.item());
+            items += 1;
+        }
+    }
+    items
+}
+
 #[test]
 fn decoders_allocate_for_the_buffer_only() {
     let text = r#"{"insert":{"id":1,"account":"DE02120300000000202051","amount":12345}}"#.to_owned() + "\n";
     let text = text.repeat(5000);
-
-    fn decode<D: for<'a> Decoder<Item<'a> = &'a [u8]>>(decoder: &mut D, text: &str) -> usize {
-        let mut items = 0;
-        for piece in text.as_bytes().chunks(16 * 1024) {
-            decoder.feed(piece);
-            while decoder.advance().expect("an item") {
-                black_box(decoder.item());
-                items += 1;
-            }
-        }
-        items
-    }
 
     let mut lines = Lines::new(LineLimit::default());
     assert_eq!(allocations(|| assert_eq!(decode(&mut lines, &text), 5000)), 0);

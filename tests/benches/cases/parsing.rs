@@ -34,7 +34,7 @@ impl Parsing<GetJob> {
 impl<O: Operation<Output: DeserializeOwned + PartialEq + std::fmt::Debug>> Parsing<O> {
     fn new(operation: O, body: String) -> Self {
         let parsing = Self { operation, body: body.into() };
-        assert_eq!(parsing.ours(), parsing.from_slice());
+        assert_eq!(parsing.ours(), parsing.peer());
         parsing
     }
 
@@ -47,7 +47,7 @@ impl<O: Operation<Output: DeserializeOwned + PartialEq + std::fmt::Debug>> Parsi
     }
 
     /// With `serde_json` alone, into the same type.
-    pub(crate) fn from_slice(&self) -> O::Output {
+    pub(crate) fn peer(&self) -> O::Output {
         serde_json::from_slice(&self.body).expect("an answer")
     }
 
@@ -85,7 +85,7 @@ fn details(vertices: u128) -> String {
         let comma = if vertex == 0 { "" } else { "," };
         let _ = write!(
             body,
-            r#"{comma}{{"id":"{:032x}","slotSharingGroupId":"{:032x}","name":"Source: transactions {vertex} -> parse -> assign watermarks","maxParallelism":128,"parallelism":2,"status":"RUNNING","start-time":1795301954746,"end-time":-1,"duration":153113,"tasks":{{{COUNTS}}},"metrics":{{"read-bytes":23600,"read-bytes-complete":true,"write-bytes":2122,"write-bytes-complete":true,"read-records":92,"read-records-complete":true,"write-records":100,"write-records-complete":true,"accumulated-backpressured-time":0,"accumulated-idle-time":15,"accumulated-busy-time":22.0}}}}"#,
+            r#"{comma}{{"id":"{:032x}","slotSharingGroupId":"{:032x}","name":"Source: numbers {vertex} -> throttle","maxParallelism":128,"parallelism":2,"status":"RUNNING","start-time":1795301954746,"end-time":-1,"duration":153113,"tasks":{{{COUNTS}}},"metrics":{{"read-bytes":23600,"read-bytes-complete":true,"write-bytes":2122,"write-bytes-complete":true,"read-records":92,"read-records-complete":true,"write-records":100,"write-records-complete":true,"accumulated-backpressured-time":0,"accumulated-idle-time":15,"accumulated-busy-time":22.0}}}}"#,
             id(vertex),
             id(0)
         );
@@ -99,7 +99,7 @@ fn details(vertices: u128) -> String {
         let comma = if vertex == 0 { "" } else { "," };
         let _ = write!(
             body,
-            r#"{comma}{{"id":"{:032x}","parallelism":2,"operator":"","operator_strategy":"","description":"Source: transactions {vertex}<br/>+- parse<br/>   +- assign watermarks<br/>","inputs":[{{"num":0,"id":"{:032x}","ship_strategy":"HASH","exchange":"pipelined_bounded"}}],"optimizer_properties":{{}}}}"#,
+            r#"{comma}{{"id":"{:032x}","parallelism":2,"operator":"","operator_strategy":"","description":"Source: numbers {vertex}<br/>+- throttle<br/>","inputs":[{{"num":0,"id":"{:032x}","ship_strategy":"HASH","exchange":"pipelined_bounded"}}],"optimizer_properties":{{}}}}"#,
             id(vertex),
             id(vertex + 1)
         );

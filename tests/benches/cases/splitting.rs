@@ -31,10 +31,6 @@ impl Splitting {
         splitting
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// With [`Lines`].
     pub(crate) fn lines(&self) -> usize {
         let (mut decoder, mut lines) = (Lines::new(LineLimit::default()), 0);
