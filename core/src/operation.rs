@@ -1,5 +1,7 @@
 //! [`Operation`]: one HTTP exchange, as data.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, Request, Response};
 
@@ -41,6 +43,11 @@ pub trait Operation {
     /// What sending this value twice does.
     fn effect(&self) -> Effect {
         Self::INFO.effect
+    }
+
+    /// How long to wait for one answer, where others are waited for `usual`.
+    fn timeout(&self, usual: Duration) -> Duration {
+        usual
     }
 
     /// The request, complete but for the credential.

@@ -80,7 +80,7 @@ fn refused_for_good_and_not_applied() {
     assert_table(&[NotSent, Answer::refused("nf")], [("service", 2); 4]);
     for unanswered in [Lost, Silence, Answer::refused("?t")] {
         let answers = [unanswered, Answer::refused("nf")];
-        assert_table(&answers, [("service", 2), ("service", 2), ("ambiguous", 2), ("ambiguous", 1)]);
+        assert_table(&answers, [("service", 2), ("ambiguous", 2), ("ambiguous", 2), ("ambiguous", 1)]);
     }
 }
 
@@ -88,7 +88,7 @@ fn refused_for_good_and_not_applied() {
 fn refused_for_good_and_perhaps_applied() {
     for worth in ["?f", "yf"] {
         let answers = [Answer::refused(worth)];
-        assert_table(&answers, [("service", 1), ("service", 1), ("ambiguous", 1), ("ambiguous", 1)]);
+        assert_table(&answers, [("service", 1), ("ambiguous", 1), ("ambiguous", 1), ("ambiguous", 1)]);
     }
 }
 

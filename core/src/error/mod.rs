@@ -235,7 +235,8 @@ pub enum FlowError {
     Ambiguous(Ambiguity),
     /// The service carried the request out, and what it started failed.
     Failed(Failure),
-    /// The time is up; nothing that changes anything is unanswered.
+    /// The time is up. No request is without an answer; what the service has begun goes on there, and a flow that was
+    /// saved can be resumed.
     Deadline {
         /// The deadline.
         at: Timestamp,
@@ -288,7 +289,8 @@ pub enum Misuse {
 }
 
 impl FlowError {
-    /// Whether a request of this flow may have been carried out although it failed.
+    /// Whether it is unknown if a request of this flow was carried out. Not so for [`Deadline`](Self::Deadline): what the
+    /// service has acknowledged by then goes on there.
     pub fn is_ambiguous(&self) -> bool {
         matches!(self, Self::Ambiguous(_))
     }

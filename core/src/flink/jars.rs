@@ -4,6 +4,7 @@
 //! unless `web.upload.dir` is set.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -34,6 +35,7 @@ operations! { FlinkRest;
     /// Refused with 500: an unknown jar, a main method that throws or never calls `execute`.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-plan).
     Safe POST "/jars/{jarid}/plan" PlanJar "generatePlanFromJar" -> Plan {
+        timeout 180;
         path { jarid: JarId }
         json? {
             /// The class with the main method, for a jar without a `Main-Class`.
@@ -58,6 +60,7 @@ operations! { FlinkRest;
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-run).
     Once POST "/jars/{jarid}/run" SubmitJar "submitJobFromJar" -> Submitted {
         effect |run| if run.job_id.is_some() { Fenced } else { Once };
+        timeout 180;
         path { jarid: JarId }
         json? {
             /// The class with the main method, for a jar without a `Main-Class`.
@@ -153,6 +156,12 @@ impl Operation for UploadJar {
         effect_varies: false,
     };
 
+    /// Half a minute more for each 16 MiB: half a megabyte a second is slow.
+    fn timeout(&self, usual: Duration) -> Duration {
+        let pieces = u32::try_from(self.content.len() >> 24).unwrap_or(u32::MAX);
+        usual.saturating_add(Duration::from_secs(30).saturating_mul(pieces))
+    }
+
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
         self.check_name()?;
         let (content_type, body) =
@@ -224,10 +233,10 @@ records! {
 
     /// Vertices and what flows between them.
     pub struct Graph {
-        /// The job; a random id when nothing was submitted.
-        pub job: String = "jid",
-        /// The job's name.
-        pub name: String = "name",
+        /// The job; a random id when nothing was submitted. Releases before 2.0 leave it out while a job has no graph.
+        pub job: Option<String> = "jid",
+        /// The job's name; left out likewise.
+        pub name: Option<String> = "name",
         /// `STREAMING` or `BATCH`. Since 1.14.
         pub kind: Option<String> = "type",
         /// The vertices, in no order that can be relied on.

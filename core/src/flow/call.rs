@@ -15,8 +15,8 @@
 //! | no answer, outcome unknown | again | again | again | **ambiguous** |
 //! | refused, transient, not applied (429, a service's own 503) | again | again | again | again |
 //! | refused, transient, perhaps applied (502, 504, a proxy's 503) | again | again | again | **ambiguous** |
-//! | refused for good, not applied | error | error | error; **ambiguous** after an unanswered attempt | error |
-//! | refused for good, perhaps applied | error | error | **ambiguous** | **ambiguous** |
+//! | refused for good, not applied | error | error; **ambiguous** after an unanswered attempt | the same | error |
+//! | refused for good, perhaps applied | error | **ambiguous** | **ambiguous** | **ambiguous** |
 //! | attempts or time used up after an unanswered attempt | error | **ambiguous** | **ambiguous** | |
 //!
 //! A status alone never decides whether a refusal is transient: the service's own codes do.
@@ -25,8 +25,8 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::{Config, CredentialRequest, Exchange, Flow, Notice, Outcome, Reply, Step, Ticket};
 use crate::error::{
-    Ambiguity, Applied, BuildError, CredentialError, Delivery, FlowError, Misuse, ServiceError, TransportError,
-    TransportErrorKind,
+    Ambiguity, Applied, BuildError, CredentialError, Delivery, ErrorKind, FlowError, Misuse, ServiceError,
+    TransportError, TransportErrorKind,
 };
 use crate::operation::{Effect, Operation, RequestContext};
 use crate::seed::Seed;
@@ -68,6 +68,8 @@ pub struct Call<O: Operation> {
     config: Config<O::Service>,
     seed: Seed,
     deadline: Option<Timestamp>,
+    /// Whether the caller looks before it sends again, instead of us.
+    single: bool,
     now: Timestamp,
     /// How many attempts were handed out.
     sent: u32,
@@ -102,6 +104,7 @@ impl<O: Operation> Call<O> {
             config: config.clone(),
             seed,
             deadline: None,
+            single: false,
             now: Timestamp::UNIX_EPOCH,
             sent: 0,
             credential: None,
@@ -123,6 +126,24 @@ impl<O: Operation> Call<O> {
     /// The operation.
     pub fn operation(&self) -> &O {
         &self.operation
+    }
+
+    /// Never sends again after an attempt whose outcome is unknown, whatever the operation's effect.
+    pub(crate) fn without_resending(mut self) -> Self {
+        self.single = true;
+        self
+    }
+
+    fn effect(&self) -> Effect {
+        match self.operation.effect() {
+            Effect::Idempotent | Effect::Fenced if self.single => Effect::Once,
+            effect => effect,
+        }
+    }
+
+    /// Whether an attempt may have been carried out without the service having said so.
+    pub(crate) fn has_unanswered(&self) -> bool {
+        self.unanswered
     }
 
     /// Takes a reply that is ours; gives a stray one back.
@@ -173,17 +194,18 @@ impl<O: Operation> Call<O> {
     }
 
     fn refused(&mut self, error: ServiceError) {
-        let effect = self.operation.effect();
+        let effect = self.effect();
         let uncertain = error.applied() != Applied::No;
+        // The service itself has not answered yet, or not in time: it may be about to do what it was asked.
+        self.unanswered |= uncertain && (error.kind() != ErrorKind::Refused || error.is_transient());
         if effect == Effect::Once && uncertain {
             return self.ambiguous(error.into());
         }
         if error.is_transient() {
-            self.unanswered |= uncertain;
             let earliest = error.retry_after().map(|after| after.resolve(self.now));
             return self.again(error.into(), earliest);
         }
-        if effect == Effect::Fenced && (uncertain || self.unanswered) {
+        if effect != Effect::Safe && (uncertain || self.unanswered) {
             return self.ambiguous(error.into());
         }
         self.notice = Some(Notice::Answered { operation: O::INFO.name, status: error.status() });
@@ -194,7 +216,7 @@ impl<O: Operation> Call<O> {
         let (kind, delivery) = (error.kind(), error.delivery());
         if delivery == Delivery::Unknown {
             self.unanswered = true;
-            if self.operation.effect() == Effect::Once {
+            if self.effect() == Effect::Once {
                 return self.ambiguous(error.into());
             }
         }
@@ -231,7 +253,7 @@ impl<O: Operation> Call<O> {
 
     /// The end without an answer that says more.
     fn give_up(&mut self, error: FlowError) {
-        if self.unanswered && self.operation.effect() != Effect::Safe {
+        if self.unanswered && self.effect() != Effect::Safe {
             self.ambiguous(error);
         } else {
             self.state = State::Failed(error);
@@ -267,10 +289,10 @@ impl<O: Operation> Call<O> {
             ticket: Ticket::next(),
             info: O::INFO,
             request,
-            timeout: self.config.retry().timeout,
+            timeout: self.operation.timeout(self.config.retry().timeout),
             body_limit: self.config.body_limit(),
             live: O::LIVE,
-            fresh: self.operation.effect() == Effect::Once,
+            fresh: self.effect() == Effect::Once,
         })
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::Retry;
 use crate::operation::Service;
@@ -32,6 +32,8 @@ struct Inner {
     retry: Retry,
     body_limit: u64,
     authorized: bool,
+    /// Whether the headers hold a credential.
+    carries_credentials: bool,
     plaintext_allowed: bool,
 }
 
@@ -44,6 +46,7 @@ impl<S: Service> Config<S> {
             retry: Retry::default(),
             body_limit: 64 * 1024 * 1024,
             authorized: false,
+            carries_credentials: false,
             plaintext_allowed: false,
         };
         Self { inner: Arc::new(inner), service: PhantomData }
@@ -54,15 +57,16 @@ impl<S: Service> Config<S> {
         self
     }
 
-    /// Headers for every request, such as those that a proxy in front of the service asks for. `Authorization`,
-    /// `Proxy-Authorization` and `Cookie` among them are treated as credentials.
+    /// Headers for every request, such as those that a proxy in front of the service asks for. None of their values is
+    /// printed; `Authorization`, `Proxy-Authorization` and `Cookie` among them are treated as credentials, and so is
+    /// whatever is marked as sensitive.
     pub fn with_headers(self, mut headers: HeaderMap) -> Self {
-        for name in CREDENTIAL_HEADERS {
-            if let http::header::Entry::Occupied(mut entry) = headers.entry(name) {
-                entry.iter_mut().for_each(|value| value.set_sensitive(true));
-            }
-        }
-        self.change(|inner| inner.headers = headers)
+        let carries = CREDENTIAL_HEADERS.iter().any(|name| headers.contains_key(name))
+            || headers.values().any(HeaderValue::is_sensitive);
+        // An API key may have any name.
+        headers.values_mut().for_each(|value| value.set_sensitive(true));
+        let this = self.change(|inner| inner.carries_credentials = carries);
+        this.change(|inner| inner.headers = headers)
     }
 
     /// How patient to be.
@@ -112,8 +116,7 @@ impl<S: Service> Config<S> {
 
     /// Whether a request would show a credential to whoever listens.
     pub(crate) fn exposes_credentials(&self) -> bool {
-        let carries =
-            self.inner.authorized || CREDENTIAL_HEADERS.iter().any(|name| self.inner.headers.contains_key(name));
+        let carries = self.inner.authorized || self.inner.carries_credentials;
         carries && !self.inner.plaintext_allowed && self.inner.base.is_exposed()
     }
 }

@@ -12,8 +12,8 @@ use crate::seed::Seed;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
-    /// How often a request is sent at the most; an attempt that only told that the credential had expired (401) does not
-    /// count. 20 by default, which with the other defaults is about 40 seconds.
+    /// How often a request is sent at the most; once more when the last attempt only told that the credential had expired
+    /// (401). 20 by default, which with the other defaults is about half a minute.
     pub attempts: u32,
     /// The longest first wait. 50 ms by default.
     pub base: Duration,

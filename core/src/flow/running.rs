@@ -17,8 +17,8 @@ use crate::time::Timestamp;
 pub struct Running<M: Machine> {
     machine: M,
     common: Common<M::Service>,
-    /// Held back until the last notice is out.
-    result: Option<Result<M::Output, FlowError>>,
+    /// Held back until a stray reply or the last notice is out.
+    held: Option<Step<M::Output>>,
     ended: Option<FlowError>,
 }
 
@@ -58,13 +58,19 @@ impl<M: Machine> Running<M> {
             now: Timestamp::UNIX_EPOCH,
             notices: VecDeque::new(),
         };
-        Self { machine, common, result: None, ended: None }
+        Self { machine, common, held: None, ended: None }
     }
 
     /// Ends the flow at this moment at the latest, whatever else it is given.
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
         self.common.deadline = deadline.into();
         self
+    }
+}
+
+impl<M: Machine> Running<M> {
+    pub(crate) fn machine(&self) -> &M {
+        &self.machine
     }
 }
 
@@ -76,30 +82,32 @@ impl<M: Machine> Flow for Running<M> {
             return reply.map_or_else(|| Step::Done(Err(error.clone())), Step::Stray);
         }
         self.common.tick(now);
-        if self.result.is_none() {
-            let mut reply = reply;
-            match self.machine.step(&mut self.common, &mut reply) {
-                Step::Done(result) => self.result = Some(result),
-                step => return step,
+        let step = match self.held.take() {
+            Some(step) => {
+                if let Some(stray) = reply {
+                    self.held = Some(step);
+                    return Step::Stray(stray);
+                }
+                step
             }
-            debug_assert!(reply.is_none(), "{}: a machine must take a reply or hand it back", M::NAME);
-        } else if let Some(stray) = reply {
-            return Step::Stray(stray);
-        }
+            None => {
+                let mut reply = reply;
+                let step = self.machine.step(&mut self.common, &mut reply);
+                if let Some(stray) = reply {
+                    // Nothing was outstanding that it could have been for.
+                    self.held = Some(step);
+                    return Step::Stray(stray);
+                }
+                step
+            }
+        };
+        let Step::Done(result) = step else { return step };
         if let Some(notice) = self.common.next_notice(None) {
+            self.held = Some(Step::Done(result));
             return Step::Notice(notice);
         }
-        match self.result.take() {
-            Some(Ok(output)) => {
-                self.ended = Some(FlowError::Misuse(Misuse::PolledAfterDone));
-                Step::Done(Ok(output))
-            }
-            Some(Err(error)) => {
-                self.ended = Some(error.clone());
-                Step::Done(Err(error))
-            }
-            None => Step::Done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
-        }
+        self.ended = Some(result.as_ref().err().cloned().unwrap_or(FlowError::Misuse(Misuse::PolledAfterDone)));
+        Step::Done(result)
     }
 }
 

@@ -20,6 +20,7 @@
 /// the answer. Then, each of them optional and in this order:
 ///
 /// * `effect |op| expression;` when the effect depends on the values;
+/// * `timeout seconds;` when answers may take longer than usual;
 /// * `path { name: Type, … }`: the parameters of the template, in its order, or it does not compile;
 /// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`;
 /// * `query? { … }` and `json? { … }`: options, with a setter each. A body without a field is not sent.
@@ -28,6 +29,7 @@ macro_rules! operations {
         $(#[$meta:meta])*
         $effect:ident $method:ident $path:literal $name:ident $vendor:literal -> $output:ty {
             $( effect |$op:ident| $rule:expr; )?
+            $( timeout $seconds:literal; )?
             $( path { $( $(#[$path_meta:meta])* $segment:ident : $segment_type:ty ),* $(,)? } )?
             $( query { $( $(#[$query_meta:meta])* $query:ident : $query_type:ty = $query_key:literal ),* $(,)? } )?
             $( query ? { $( $(#[$oquery_meta:meta])* $oquery:ident : $oquery_type:ty = $oquery_key:literal ),* $(,)? } )?
@@ -109,6 +111,12 @@ macro_rules! operations {
                         use $crate::operation::Effect::{Fenced, Idempotent, Once, Safe};
                         let $op = self;
                         $rule
+                    }
+                )?
+
+                $(
+                    fn timeout(&self, usual: ::std::time::Duration) -> ::std::time::Duration {
+                        usual.max(::std::time::Duration::from_secs($seconds))
                     }
                 )?
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::await_job::{AwaitJob, AwaitMachine, JobReport};
-use crate::error::FlowError;
 use crate::flink::{CancelJob, FlinkRest, JobId};
 use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Reply, Running, Step, ok};
 use crate::seed::Seed;
@@ -74,7 +73,8 @@ impl Machine for CancelMachine {
                 }
                 State::Tell(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(_) => self.state = State::Await(cx.child(AwaitJob::ended(self.job).machine())),
-                    Err(FlowError::Service(error)) if error.status() == StatusCode::CONFLICT => {
+                    // Also when an earlier attempt got no answer: it has ended.
+                    Err(error) if error.service().is_some_and(|error| error.status() == StatusCode::CONFLICT) => {
                         self.state = State::Await(cx.child(AwaitJob::ended(self.job).machine()));
                     }
                     Err(error) => return Step::Done(Err(error)),

@@ -1,35 +1,42 @@
 //! The goal [`RunJar`].
 //!
 //! ```text
-//!  fresh ──▶ Upload (unless it is there) ──▶ Version (for a claim mode) ──▶ Submit ──▶ done
-//!                                                                            │  ▲
-//!                                                              any refusal,  │  │ resumed,
-//!                                                              any doubt     ▼  │ unknown job
-//!  resumed ────────────────────────────────────────────────────────────────▶ Look
+//!  fresh ──▶ Upload (unless it is there) ──▶ Submit ──answered──▶ done
+//!                                             │  ▲
+//!                              any refusal,   │  │ an attempt got no answer, the job is still unknown after
+//!                              any doubt      ▼  │ some looks; or resumed while young, and the job is unknown
+//!  resumed ────────────────────────────────▶ Look ◀──▶ Wait
 //! ```
 //!
 //! | Submit ended with | and the cluster | then |
 //! |---|---|---|
 //! | the answer | | done |
-//! | no answer, none of the cluster's own, or refused as a duplicate | knows the job | done |
+//! | no answer of the cluster's own | knows the job | done |
+//! | no answer of the cluster's own | does not know the job, look after look | Submit, the same id |
+//! | refused as a duplicate, after an attempt without an answer | knows the job | done |
+//! | refused as a duplicate, otherwise | knows the job | failed: the id is another job's |
 //! | any other refusal with 400 | knows the job | failed: the main method failed and left its job behind |
 //! | a refusal, every attempt answered | does not know the job | that refusal |
-//! | no answer | does not know the job | ambiguous |
+//! | a refusal, after an attempt without an answer | does not know the job, look after look | ambiguous |
 //!
-//! Invariants: the job's id is chosen and saved before it is submitted; there is never a second id.
+//! Invariants: the job's id is chosen and saved before it is submitted, and again when that is answered; there is never a
+//! second id; a main method that may be at work is looked for before it is called again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::Pace;
 use super::upload::Upload;
 use crate::body::Body;
 use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, ServiceError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::jars::ClaimMode;
-use crate::flink::{FlinkRest, FlinkVersion, GetConfig, GetJobStatus, JarId, JobId, JobState, SubmitJar};
+use crate::flink::{FlinkRest, GetJobStatus, JarId, JobId, JobState, SubmitJar};
 use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Saved, Step, ok};
+use crate::operation::Operation as _;
 use crate::seed::Seed;
 use crate::table::records;
+use crate::time::Timestamp;
 
 records! {
     /// What to run, once its jar is on the cluster.
@@ -57,6 +64,10 @@ records! {
         pub run: JarRun = "run",
         /// The job's id.
         pub job: JobId = "job",
+        /// When it was first submitted, in milliseconds since the epoch, by our clock.
+        pub since: u64 = "since",
+        /// Whether the cluster has got it.
+        pub acknowledged: bool = "acknowledged",
     }
 }
 
@@ -79,7 +90,13 @@ pub struct RunJar {
     run: JarRun,
     job: Option<JobId>,
     within: Option<Duration>,
-    resumed: bool,
+    resumed: Option<Resumed>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Resumed {
+    since: u64,
+    acknowledged: bool,
 }
 
 impl RunJar {
@@ -102,7 +119,7 @@ impl RunJar {
             claim_mode: None,
             allow_non_restored_state: None,
         };
-        Self { upload: None, run, job: None, within: None, resumed: false }
+        Self { upload: None, run, job: None, within: None, resumed: None }
     }
 
     /// The same run of a jar that is on the cluster by now.
@@ -117,8 +134,8 @@ impl RunJar {
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
     pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
-        let RunState { run, job } = saved.read(Self::NAME)?;
-        Ok(Self { upload: None, run, job: Some(job), within: None, resumed: true })
+        let RunState { run, job, since, acknowledged } = saved.read(Self::NAME)?;
+        Ok(Self { upload: None, run, job: Some(job), within: None, resumed: Some(Resumed { since, acknowledged }) })
     }
 
     /// The class with the main method, for a jar without a `Main-Class`.
@@ -151,7 +168,8 @@ impl RunJar {
         self
     }
 
-    /// Who owns that savepoint from then on; said in the way that the cluster's version understands.
+    /// Who owns that savepoint from then on. Said by the field's older name `restoreMode`, which all releases up to 2.3
+    /// read; the newer one makes 1.18 refuse the whole request.
     pub fn claim_mode(mut self, mode: ClaimMode) -> Self {
         self.run.claim_mode = Some(mode);
         self
@@ -163,9 +181,12 @@ impl RunJar {
         self
     }
 
-    /// The job's id; it must be new since the JobManager started. Chosen from the seed by default.
+    /// The job's id; it must be new since the JobManager started. Chosen from the seed by default. A resumed goal keeps
+    /// the id that it was saved with.
     pub fn job_id(mut self, job: JobId) -> Self {
-        self.job = Some(job);
+        if self.resumed.is_none() {
+            self.job = Some(job);
+        }
         self
     }
 
@@ -181,16 +202,27 @@ impl RunJar {
     }
 
     pub(super) fn of(run: JarRun, job: JobId) -> Self {
-        Self { upload: None, run, job: Some(job), within: None, resumed: false }
+        Self { upload: None, run, job: Some(job), within: None, resumed: None }
     }
 
     pub(super) fn machine(self) -> RunMachine {
-        let state = match self.upload {
-            Some((name, content)) => State::Start(Some(Upload::new(name, content))),
-            None if self.resumed => State::Resumed,
-            None => State::Start(None),
+        let state = match (self.upload, self.resumed) {
+            (Some((name, content)), _) => State::Start(Some(Upload::new(name, content))),
+            (None, Some(Resumed { acknowledged: true, .. })) => State::Launched,
+            (None, Some(_)) => State::Resumed,
+            (None, None) => State::Start(None),
         };
-        RunMachine { run: self.run, job: self.job, version: None, state }
+        let since = self.resumed.map(|resumed| resumed.since);
+        RunMachine {
+            run: self.run,
+            job: self.job,
+            since,
+            unanswered: since.is_some(),
+            tries: 0,
+            looks: 0,
+            pace: Pace::START,
+            state,
+        }
     }
 }
 
@@ -203,13 +235,27 @@ pub struct Launched {
     pub jar: JarId,
 }
 
+/// How often a job is submitted, all under the same id.
+const TRIES: u32 = 5;
+/// How often a job is looked for before it is submitted again: about 13 s.
+const LOOKS: u32 = 10;
+/// How long a JobManager knows a job that has ended, by default (`jobstore.expiration-time`).
+const KNOWN: Duration = Duration::from_secs(3600);
+
 /// The transitions of [`RunJar`].
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct RunMachine {
     run: JarRun,
     job: Option<JobId>,
-    version: Option<FlinkVersion>,
+    /// When it was first submitted, in milliseconds since the epoch.
+    since: Option<u64>,
+    /// Whether it may have been submitted by an attempt without an answer, here or in another process.
+    unanswered: bool,
+    tries: u32,
+    /// Since the last try.
+    looks: u32,
+    pace: Pace,
     state: State,
 }
 
@@ -218,16 +264,11 @@ enum State {
     Start(Option<Upload>),
     Resumed,
     Upload(Running<Upload>),
-    Version(Call<GetConfig>),
     Submit(Call<SubmitJar>),
-    /// Does the cluster know the job? With what came of submitting it.
-    Look(Call<GetJobStatus>, Option<Trouble>),
-}
-
-#[derive(Debug)]
-enum Trouble {
-    Refused(ServiceError),
-    Ambiguous(Ambiguity),
+    /// Does the cluster know the job? With what came of submitting it; `None` when that was another process.
+    Look(Call<GetJobStatus>, Option<FlowError>),
+    Wait(Timestamp, FlowError),
+    Launched,
 }
 
 impl RunMachine {
@@ -235,18 +276,16 @@ impl RunMachine {
         *self.job.get_or_insert_with(|| JobId::from_bits(cx.seed.next_u128()))
     }
 
-    fn version_or_submit(&mut self, cx: &mut Common<FlinkRest>) {
-        if self.run.claim_mode.is_some() && self.version.is_none() {
-            self.state = State::Version(cx.call(GetConfig::new()));
-        } else {
-            self.submit(cx);
-        }
+    fn save(&mut self, acknowledged: bool, cx: &mut Common<FlinkRest>) {
+        let (job, since) = (self.job(cx), *self.since.get_or_insert(cx.now().as_millis()));
+        cx.save(Saved::new(RunJar::NAME, &RunState { run: self.run.clone(), job, since, acknowledged }));
     }
 
     fn submit(&mut self, cx: &mut Common<FlinkRest>) {
         let job = self.job(cx);
+        (self.tries, self.looks, self.pace) = (self.tries + 1, 0, Pace::START);
         cx.phase(RunJar::NAME, "submitting the job");
-        cx.save(Saved::new(RunJar::NAME, &RunState { run: self.run.clone(), job }));
+        self.save(false, cx);
         let JarRun {
             jar,
             entry_class,
@@ -264,63 +303,76 @@ impl RunMachine {
         submit.flink_configuration = Some(flink_configuration).filter(|configuration| !configuration.is_empty());
         submit.savepoint_path = savepoint_path;
         submit.allow_non_restored_state = allow_non_restored_state;
-        match self.version {
-            Some(version) if version < FlinkVersion::CLAIM_MODE => submit.restore_mode = claim_mode,
-            _ => submit.claim_mode = claim_mode,
-        }
-        self.state = State::Submit(cx.call(submit));
+        submit.restore_mode = claim_mode;
+        self.state = State::Submit(cx.call(submit).without_resending());
     }
 
-    fn look(&mut self, trouble: Option<Trouble>, cx: &mut Common<FlinkRest>) {
+    fn look(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) {
         let job = self.job(cx);
-        cx.phase(RunJar::NAME, "looking for the job");
         self.state = State::Look(cx.call(GetJobStatus::new(job)), trouble);
     }
 
-    fn launched(&mut self, cx: &mut Common<FlinkRest>) -> Launched {
-        Launched { job: self.job(cx), jar: self.run.jar.clone() }
-    }
-}
-
-impl Trouble {
-    fn into_error(self) -> FlowError {
-        match self {
-            Self::Refused(error) => FlowError::Service(error),
-            Self::Ambiguous(ambiguity) => FlowError::Ambiguous(ambiguity),
+    /// It may have been submitted, and nobody can tell.
+    fn ambiguous(cause: FlowError, found: Option<String>) -> FlowError {
+        match cause {
+            FlowError::Ambiguous(ambiguity) => FlowError::Ambiguous(Ambiguity { unanswered: true, found, ..ambiguity }),
+            cause => {
+                let (operation, cause) = (SubmitJar::INFO.name, Box::new(cause));
+                FlowError::Ambiguous(Ambiguity { operation, cause, unanswered: true, found })
+            }
         }
     }
 
-    /// The cluster has the job.
-    fn with_job(self, job: JobId, state: &JobState) -> Result<(), FlowError> {
-        let refusal = match &self {
-            Self::Refused(error) => error,
-            Self::Ambiguous(ambiguity) => match &*ambiguity.cause {
-                FlowError::Service(error) => error,
-                _ => return Ok(()),
-            },
-        };
+    /// The cluster has the job: is it ours, and all right?
+    fn known(&self, job: JobId, state: &JobState, trouble: Option<&FlowError>) -> Result<(), FlowError> {
         // What is not the cluster's own word says nothing about the main method.
-        let says_why = refusal.kind() == ErrorKind::Refused && refusal.status().is_client_error();
-        if !says_why || refusal.details().unwrap_or_default().contains("Duplicate") {
+        let says_why = |error: &&ServiceError| error.kind() == ErrorKind::Refused && error.status().is_client_error();
+        let Some(refusal) = trouble.and_then(FlowError::service).filter(says_why) else {
             return Ok(());
-        }
+        };
+        let is_duplicate = refusal.details().unwrap_or_default().contains("Duplicate");
+        let what = match is_duplicate {
+            true if self.unanswered => return Ok(()),
+            true => "its id was used before, or the program calls execute more than once",
+            false => "but the job was submitted all the same",
+        };
         Err(FlowError::Failed(Failure {
             what: format!("running a jar as job {job}"),
-            reason: format!("{refusal}; but the job was submitted all the same, and is {state}"),
+            reason: format!("{refusal}; {what}; the job is {state}"),
             details: refusal.details().map(str::to_owned),
         }))
     }
 
-    /// The cluster has not got the job.
-    fn without_job(self, job: JobId) -> FlowError {
-        match self {
-            Self::Refused(error) => FlowError::Service(error),
-            Self::Ambiguous(Ambiguity { unanswered: false, cause, .. }) => *cause,
-            Self::Ambiguous(mut ambiguity) => {
-                ambiguity.found = Some(format!("the cluster does not know job {job}"));
-                FlowError::Ambiguous(ambiguity)
+    /// The cluster has not got the job. What to do next, or how it ends.
+    fn unknown(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        let found = Some(format!("the cluster does not know job {}", self.job(cx)));
+        let Some(trouble) = trouble else {
+            let since = Timestamp::from_millis(self.since.unwrap_or_default());
+            if cx.now().since(since) < KNOWN {
+                self.submit(cx);
+                return Ok(());
             }
+            let waiting = "a job that was submitted so long ago that the cluster may have forgotten it";
+            let cause = FlowError::Deadline { at: since + KNOWN, waiting, last: None };
+            return Err(Self::ambiguous(cause, found));
+        };
+        if !self.unanswered {
+            // The cluster has answered every attempt, and has not got the job: the refusal is all there is to say.
+            return Err(match trouble {
+                FlowError::Ambiguous(Ambiguity { cause, .. }) => *cause,
+                refusal => refusal,
+            });
         }
+        let is_refused = trouble.service().is_some_and(|error| error.kind() == ErrorKind::Refused);
+        if self.looks < LOOKS {
+            self.looks += 1;
+            self.state = State::Wait(self.pace.next(cx.now()), trouble);
+        } else if self.tries < TRIES && !is_refused {
+            self.submit(cx);
+        } else {
+            return Err(Self::ambiguous(trouble, found));
+        }
+        Ok(())
     }
 }
 
@@ -335,26 +387,21 @@ impl Machine for RunMachine {
                 return Step::Notice(notice);
             }
             match &mut self.state {
-                State::Start(None) => self.version_or_submit(cx),
+                State::Start(None) => self.submit(cx),
                 State::Start(upload) => {
                     if let Some(upload) = upload.take() {
                         cx.phase(Self::NAME, "uploading the jar");
                         self.state = State::Upload(cx.child(upload));
                     }
                 }
-                State::Resumed => self.look(None, cx),
+                State::Resumed => {
+                    cx.phase(Self::NAME, "looking for the job");
+                    self.look(None, cx);
+                }
                 State::Upload(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
                     Ok(jar) => {
                         cx.say(Notice::Observed { what: "jar".to_owned(), state: format!("uploaded as {jar}") });
                         self.run.jar = jar;
-                        self.version_or_submit(cx);
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Version(call) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(config) => {
-                        // What cannot be read is newer than what can.
-                        self.version = Some(config.version().unwrap_or(FlinkVersion::CLAIM_MODE));
                         self.submit(cx);
                     }
                     Err(error) => return Step::Done(Err(error)),
@@ -363,28 +410,55 @@ impl Machine for RunMachine {
                     Ok(submitted) => {
                         // A cluster that chose an id of its own would have ignored ours.
                         self.job = Some(submitted.job_id);
-                        return Step::Done(Ok(self.launched(cx)));
+                        self.save(true, cx);
+                        self.state = State::Launched;
                     }
-                    Err(FlowError::Service(error)) => self.look(Some(Trouble::Refused(error)), cx),
-                    Err(FlowError::Ambiguous(ambiguity)) => self.look(Some(Trouble::Ambiguous(ambiguity)), cx),
+                    Err(error @ (FlowError::Service(_) | FlowError::Ambiguous(_))) => {
+                        self.unanswered |= matches!(&error, FlowError::Ambiguous(ambiguity) if ambiguity.unanswered);
+                        cx.phase(Self::NAME, "looking for the job");
+                        self.look(Some(error), cx);
+                    }
+                    Err(error) if self.unanswered => return Step::Done(Err(Self::ambiguous(error, None))),
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Look(call, trouble) => {
                     let status = ok!(call.poll(cx.now(), reply.take()));
                     let trouble = trouble.take();
-                    let job = self.job(cx);
-                    match (status, trouble) {
-                        (Ok(found), trouble) => {
+                    let next = match status {
+                        Ok(found) => {
+                            let job = self.job(cx);
                             cx.say(Notice::Observed { what: format!("job {job}"), state: found.status.to_string() });
-                            let result = trouble.map_or(Ok(()), |trouble| trouble.with_job(job, &found.status));
-                            return Step::Done(result.map(|()| self.launched(cx)));
+                            self.known(job, &found.status, trouble.as_ref()).map(|()| {
+                                self.save(true, cx);
+                                self.state = State::Launched;
+                            })
                         }
-                        (Err(FlowError::Service(error)), None) if is_unknown_job(&error) => self.version_or_submit(cx),
-                        (Err(FlowError::Service(error)), Some(trouble)) if is_unknown_job(&error) => {
-                            return Step::Done(Err(trouble.without_job(job)));
-                        }
-                        (Err(error), trouble) => return Step::Done(Err(trouble.map_or(error, Trouble::into_error))),
+                        Err(FlowError::Service(error)) if is_unknown_job(&error) => self.unknown(trouble, cx),
+                        // There is no way to look.
+                        Err(error) if self.unanswered => Err(Self::ambiguous(trouble.unwrap_or(error), None)),
+                        Err(error) => Err(trouble.unwrap_or(error)),
+                    };
+                    if let Err(error) = next {
+                        return Step::Done(Err(error));
                     }
+                }
+                State::Wait(until, trouble) => {
+                    if let Some(step) = cx.wait_until(*until, "the job to be submitted", reply) {
+                        return match step {
+                            Step::Done(_) => Step::Done(Err(match trouble.clone() {
+                                // Time is up, and it may have been submitted.
+                                FlowError::Ambiguous(ambiguity) => FlowError::Ambiguous(ambiguity),
+                                trouble => Self::ambiguous(trouble, None),
+                            })),
+                            step => step,
+                        };
+                    }
+                    let trouble = trouble.clone();
+                    self.look(Some(trouble), cx);
+                }
+                State::Launched => {
+                    let job = self.job(cx);
+                    return Step::Done(Ok(Launched { job, jar: self.run.jar.clone() }));
                 }
             }
         }

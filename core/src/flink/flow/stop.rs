@@ -1,21 +1,26 @@
 //! The goal [`StopWithSavepoint`].
 //!
 //! ```text
-//!  Trigger ──location──▶ Await ──▶ done
-//!     └──── failed ────▶ After ──▶ failed, with what the job is doing now
+//!  Trigger ──location, saved──▶ Await ──▶ done
+//!     │                           ▲
+//!     │          resumed with a location
+//!     └─ failed ─▶ After ──▶ failed, with what the job is doing now
+//!                    └─ an attempt got no answer, and the job has ended or is unknown ─▶ Lost ──▶ ambiguous
 //! ```
 
 use std::time::Duration;
 
 use super::await_job::{AwaitJob, AwaitMachine};
+use super::look::Look;
 use super::trigger::{Kind, Triggered};
 use super::triggers::TriggerState;
-use crate::error::{Failure, FlowError};
+use crate::error::{Ambiguity, Failure, FlowError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::jobs::QueueStatus;
 use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
 use crate::flink::{FlinkRest, GetJobStatus, GetSavepointStatus, JobId, JobState, StartStop, TriggerId};
 use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Reply, Running, Saved, Step, ok};
+use crate::operation::Operation as _;
 use crate::seed::Seed;
 use crate::table::records;
 
@@ -29,6 +34,8 @@ records! {
         pub drain: Option<bool> = "drain",
         /// As in the goal.
         pub format: Option<SavepointFormat> = "format",
+        /// Where the savepoint is, once it is written.
+        pub location: Option<String> = "location",
     }
 }
 
@@ -47,6 +54,7 @@ pub struct StopWithSavepoint {
     given: Option<TriggerId>,
     within: Option<Duration>,
     resumed: Option<TriggerState>,
+    location: Option<String>,
 }
 
 impl StopWithSavepoint {
@@ -54,7 +62,16 @@ impl StopWithSavepoint {
 
     /// Stops a job, with a savepoint at the cluster's default place.
     pub fn new(job: JobId) -> Self {
-        Self { job, target_directory: None, drain: None, format: None, given: None, within: None, resumed: None }
+        Self {
+            job,
+            target_directory: None,
+            drain: None,
+            format: None,
+            given: None,
+            within: None,
+            resumed: None,
+            location: None,
+        }
     }
 
     /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
@@ -62,8 +79,9 @@ impl StopWithSavepoint {
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
     pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
-        let StopState { trigger, target_directory, drain, format } = saved.read(Self::NAME)?;
-        Ok(Self { target_directory, drain, format, resumed: Some(trigger.clone()), ..Self::new(trigger.job) })
+        let StopState { trigger, target_directory, drain, format, location } = saved.read(Self::NAME)?;
+        let job = trigger.job;
+        Ok(Self { target_directory, drain, format, location, resumed: Some(trigger), ..Self::new(job) })
     }
 
     /// Where to write the savepoint.
@@ -102,7 +120,11 @@ impl StopWithSavepoint {
             Some(trigger) => Triggered::resumed(kind, trigger),
             None => Triggered::fresh(kind, self.job, self.given),
         };
-        StopMachine { job: self.job, state: State::Start(Some(trigger)) }
+        let state = match self.location {
+            Some(location) => State::Written(location),
+            None => State::Start(Some(trigger)),
+        };
+        StopMachine { job: self.job, state }
     }
 }
 
@@ -154,11 +176,18 @@ impl Kind for StopKind {
     }
 
     fn saved(&self, trigger: &TriggerState) -> Saved {
+        self.saved_with(trigger, None)
+    }
+}
+
+impl StopKind {
+    fn saved_with(&self, trigger: &TriggerState, location: Option<String>) -> Saved {
         let state = StopState {
             trigger: trigger.clone(),
             target_directory: self.target_directory.clone(),
             drain: self.drain,
             format: self.format.clone(),
+            location,
         };
         Saved::new(Self::NAME, &state)
     }
@@ -176,9 +205,11 @@ pub struct StopMachine {
 enum State {
     /// Until the first poll.
     Start(Option<Triggered<StopKind>>),
+    Written(String),
     Trigger(Running<Triggered<StopKind>>),
     Await(Running<AwaitMachine>, String),
-    After(Call<GetJobStatus>, Failure),
+    After(Call<GetJobStatus>, Failure, bool),
+    Lost(Look, Failure),
 }
 
 impl Machine for StopMachine {
@@ -197,13 +228,22 @@ impl Machine for StopMachine {
                         self.state = State::Trigger(cx.child(trigger));
                     }
                 }
+                State::Written(location) => {
+                    cx.phase(Self::NAME, "the savepoint is written; waiting for the job to end");
+                    self.state = State::Await(cx.child(AwaitJob::ended(self.job).machine()), std::mem::take(location));
+                }
                 State::Trigger(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
                     Ok(location) => {
-                        cx.phase(Self::NAME, "the savepoint is written; waiting for the job to end");
-                        self.state = State::Await(cx.child(AwaitJob::ended(self.job).machine()), location);
+                        let trigger = flow.machine();
+                        // From here on it must not get lost, whatever becomes of the job.
+                        if let Some(known) = trigger.known() {
+                            cx.save(trigger.kind().saved_with(known, Some(location.clone())));
+                        }
+                        self.state = State::Written(location);
                     }
                     Err(FlowError::Failed(failure)) => {
-                        self.state = State::After(cx.call(GetJobStatus::new(self.job)), failure);
+                        let doubtful = flow.machine().is_doubtful();
+                        self.state = State::After(cx.call(GetJobStatus::new(self.job)), failure, doubtful);
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },
@@ -215,13 +255,30 @@ impl Machine for StopMachine {
                     };
                     return Step::Done(Ok(Stopped { job: self.job, location: std::mem::take(location), state }));
                 }
-                State::After(call, failure) => {
-                    let status = ok!(call.poll(cx.now(), reply.take()));
+                State::After(call, failure, doubtful) => {
+                    let (has_ended, state) = match ok!(call.poll(cx.now(), reply.take())) {
+                        Ok(job) => (job.status == JobState::Finished, format!("the job is {}", job.status)),
+                        Err(FlowError::Service(error)) if is_unknown_job(&error) => {
+                            (true, "the cluster does not know the job".to_owned())
+                        }
+                        Err(error) => (false, format!("what the job is doing could not be read: {error}")),
+                    };
                     let mut failure = failure.clone();
-                    if let Ok(job) = status {
-                        failure.reason = format!("{}; the job is {}", failure.reason, job.status);
+                    failure.reason = format!("{}; {state}", failure.reason);
+                    if *doubtful && has_ended {
+                        self.state = State::Lost(Look::new(self.job, cx), failure);
+                    } else {
+                        return Step::Done(Err(FlowError::Failed(failure)));
                     }
-                    return Step::Done(Err(FlowError::Failed(failure)));
+                }
+                State::Lost(look, failure) => {
+                    let found = ok!(look.poll(cx.now(), reply.take()));
+                    return Step::Done(Err(FlowError::Ambiguous(Ambiguity {
+                        operation: StartStop::INFO.name,
+                        cause: Box::new(FlowError::Failed(failure.clone())),
+                        unanswered: false,
+                        found: found.ok(),
+                    })));
                 }
             }
         }

@@ -77,6 +77,8 @@ pub struct Triggered<K: Kind> {
     given: Option<TriggerId>,
     /// What is known of the trigger; `None` until the first poll of a fresh one.
     trigger: Option<TriggerState>,
+    /// Whether an attempt at the trigger got no answer, here or in another process.
+    doubtful: bool,
     pace: Pace,
     state: State<K>,
 }
@@ -96,12 +98,29 @@ enum State<K: Kind> {
 impl<K: Kind> Triggered<K> {
     /// A new one; the id is chosen unless it is given.
     pub(super) fn fresh(kind: K, job: JobId, given: Option<TriggerId>) -> Self {
-        Self { kind, job, given, trigger: None, pace: Pace::START, state: State::Fresh }
+        Self { kind, job, given, trigger: None, doubtful: false, pace: Pace::START, state: State::Fresh }
     }
 
     /// One whose trigger may have been sent by another process.
     pub(super) fn resumed(kind: K, trigger: TriggerState) -> Self {
-        Self { kind, job: trigger.job, given: None, trigger: Some(trigger), pace: Pace::START, state: State::Resumed }
+        let doubtful = !trigger.acknowledged;
+        let job = trigger.job;
+        Self { kind, job, given: None, trigger: Some(trigger), doubtful, pace: Pace::START, state: State::Resumed }
+    }
+
+    pub(super) fn kind(&self) -> &K {
+        &self.kind
+    }
+
+    /// What is known of the trigger, if there is one yet.
+    pub(super) fn known(&self) -> Option<&TriggerState> {
+        self.trigger.as_ref()
+    }
+
+    /// Whether the operation that failed may be the second one of its id: a server that had forgotten the id carries it
+    /// out again.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful
     }
 
     fn what(&self) -> String {
@@ -186,6 +205,7 @@ impl<K: Kind> Machine for Triggered<K> {
                 }
                 State::Trigger(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(trigger) => {
+                        self.doubtful |= call.has_unanswered();
                         self.acknowledged(trigger.request_id, cx);
                         self.state = State::Poll(self.ask(cx));
                     }
@@ -214,8 +234,10 @@ impl<K: Kind> Machine for Triggered<K> {
                         }
                     }
                     Err(error) => {
-                        let lost = trouble.take().map(FlowError::Ambiguous);
-                        return Step::Done(Err(lost.unwrap_or(error)));
+                        // The trigger may have been carried out, and there is no way to look.
+                        let lost =
+                            trouble.take().unwrap_or_else(|| Ambiguity { unanswered: true, ..Self::forgotten(error) });
+                        return Step::Done(Err(FlowError::Ambiguous(lost)));
                     }
                 },
                 State::Poll(call) => match ok!(call.poll(cx.now(), reply.take())) {

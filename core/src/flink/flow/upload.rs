@@ -21,8 +21,8 @@ const TRIES: u32 = 3;
 pub(super) struct Upload {
     name: String,
     content: Body,
-    /// The marked name of the upload under way.
-    marked: String,
+    /// How the name of the upload under way ends.
+    mark: String,
     tries: u32,
     state: State,
 }
@@ -36,12 +36,13 @@ enum State {
 
 impl Upload {
     pub(super) fn new(name: String, content: Body) -> Self {
-        Self { name, content, marked: String::new(), tries: 0, state: State::Start }
+        Self { name, content, mark: String::new(), tries: 0, state: State::Start }
     }
 
-    fn mark(&self, mark: u64) -> String {
+    /// A name that is not a jar's is left to be refused.
+    fn marked(&self) -> String {
         match self.name.strip_suffix(".jar") {
-            Some(stem) => format!("{stem}-{mark:016x}.jar"),
+            Some(stem) => format!("{stem}{}", self.mark),
             None => self.name.clone(),
         }
     }
@@ -60,8 +61,8 @@ impl Machine for Upload {
             match &mut self.state {
                 State::Start => {
                     self.tries += 1;
-                    self.marked = self.mark(cx.seed.next_u64());
-                    let upload = UploadJar::new(&*self.marked, self.content.clone()).boundary(cx.seed.next_u128());
+                    self.mark = format!("-{:016x}.jar", cx.seed.next_u64());
+                    let upload = UploadJar::new(self.marked(), self.content.clone()).boundary(cx.seed.next_u128());
                     self.state = State::Upload(cx.call(upload));
                 }
                 State::Upload(call) => match ok!(call.poll(cx.now(), reply.take())) {
@@ -72,7 +73,8 @@ impl Machine for Upload {
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Find(call, trouble) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(jars) => match jars.files.into_iter().find(|jar| jar.name == self.marked) {
+                    // The server replaces some characters of a name, but none of the mark.
+                    Ok(jars) => match jars.files.into_iter().find(|jar| jar.name.ends_with(&self.mark)) {
                         Some(jar) => return Step::Done(Ok(jar.id)),
                         None if self.tries < TRIES => self.state = State::Start,
                         None => return Step::Done(Err(trouble.clone())),

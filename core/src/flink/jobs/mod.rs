@@ -206,6 +206,6 @@ records! {
 impl TaskCounts {
     /// Whether there are tasks, and all of them run or have ended by themselves.
     pub fn all_running(&self) -> bool {
-        self.total > 0 && self.running + self.finished == self.total
+        self.total > 0 && u64::from(self.running) + u64::from(self.finished) == u64::from(self.total)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState};
 use crate::body::Body;
-use crate::error::{Failure, FlowError, Misuse};
+use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, Misuse};
 use crate::flink::error::is_unknown_job;
 use crate::flink::flow::await_job::{AwaitJob, AwaitMachine, JobReport};
 use crate::flink::flow::cancel::{Cancel, CancelMachine};
@@ -14,8 +14,9 @@ use crate::flink::flow::trigger::Triggered;
 use crate::flink::flow::triggers::{CheckpointKind, TriggerCheckpoint};
 use crate::flink::flow::upload::Upload;
 use crate::flink::jars::ClaimMode;
-use crate::flink::{FlinkRest, GetJobExceptions, GetJobStatus, JobId, JobState, PlanJar};
+use crate::flink::{FlinkRest, GetJobExceptions, GetJobStatus, JobId, JobState, PlanJar, SubmitJar};
 use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Saved, Step, ok};
+use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
 /// The transitions of [`UpgradeJob`].
@@ -25,6 +26,8 @@ pub struct UpgradeMachine {
     /// Uploads that are to come: of the old jar, of the new one.
     uploads: [Option<(String, Body)>; 2],
     data: UpgradeState,
+    /// Whether the phase was begun by another process, nobody knows how long ago.
+    resumed: bool,
     settle_until: Timestamp,
     state: State,
 }
@@ -52,12 +55,12 @@ enum State {
 impl UpgradeMachine {
     /// With what is to be uploaded of the old jar and of the new one.
     pub(super) fn fresh(uploads: [Option<(String, Body)>; 2], data: UpgradeState) -> Self {
-        Self { uploads, data, settle_until: Timestamp::MAX, state: State::Start }
+        Self { uploads, data, resumed: false, settle_until: Timestamp::MAX, state: State::Start }
     }
 
     /// From the phase that was saved last.
     pub(super) fn resumed(data: UpgradeState) -> Self {
-        Self { uploads: [None, None], data, settle_until: Timestamp::MAX, state: State::Resumed }
+        Self { uploads: [None, None], data, resumed: true, settle_until: Timestamp::MAX, state: State::Resumed }
     }
 
     fn name_of(which: usize) -> &'static str {
@@ -99,6 +102,7 @@ impl UpgradeMachine {
         resumed: Option<&Saved>,
         cx: &mut Common<FlinkRest>,
     ) -> Result<(), FlowError> {
+        self.resumed &= self.data.phase == phase;
         let words = match phase {
             UpgradePhase::Stop => "stopping the job with a savepoint",
             UpgradePhase::Run => "running the new jar from the savepoint",
@@ -165,6 +169,15 @@ impl UpgradeMachine {
         self.enter(UpgradePhase::CancelNew, None, cx)
     }
 
+    /// Whether the cluster itself says that a jar cannot be run; a proxy's word is none.
+    fn is_verdict(error: &FlowError) -> bool {
+        match error {
+            FlowError::Failed(_) => true,
+            FlowError::Service(error) => error.kind() == ErrorKind::Refused && !error.is_transient(),
+            _ => false,
+        }
+    }
+
     /// A child's error ends the upgrade, unless the child was only out of its own time.
     fn is_own_deadline(error: &FlowError, cx: &Common<FlinkRest>) -> bool {
         matches!(error, FlowError::Deadline { .. }) && cx.expired("").is_none()
@@ -195,6 +208,19 @@ impl UpgradeMachine {
             Err(error) if Self::is_own_deadline(&error, cx) => {
                 self.too_slow("did not get all its tasks to run", cx);
             }
+            // It may have come to its end since, and been forgotten: running the old jar would do its work again.
+            Err(FlowError::Service(error)) if is_unknown_job(&error) && self.resumed => {
+                return Err(FlowError::Ambiguous(Ambiguity {
+                    operation: SubmitJar::INFO.name,
+                    cause: Box::new(error.into()),
+                    unanswered: false,
+                    found: Some(format!(
+                        "the cluster does not know job {}; its savepoint is {}",
+                        self.data.new_job,
+                        self.savepoint()
+                    )),
+                }));
+            }
             Err(FlowError::Service(error)) if is_unknown_job(&error) => {
                 self.roll_back("the cluster no longer knows the new job".to_owned(), cx)?;
             }
@@ -219,9 +245,11 @@ impl UpgradeMachine {
                 self.state = State::Pause(cx.now() + Duration::from_millis(500));
             }
             Err(FlowError::Failed(failure)) => self.roll_back(failure.reason, cx)?,
+            // One checkpoint more or less does no harm.
             Err(FlowError::Ambiguous(_)) if cx.now() < self.settle_until => {
                 self.state = State::Pause(cx.now() + Duration::from_millis(500));
             }
+            Err(FlowError::Ambiguous(_)) if cx.expired("").is_none() => self.too_slow("completed no checkpoint", cx),
             Err(error) => return Err(error),
         }
         Ok(None)
@@ -260,6 +288,10 @@ impl UpgradeMachine {
     fn transition(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Option<Upgrade>> {
         let now = cx.now();
         let next = match &mut self.state {
+            State::Start if self.data.savepoint.is_some() => {
+                self.prepare(0, cx);
+                Ok(None)
+            }
             State::Start => {
                 cx.phase(Self::NAME, "checking the job");
                 self.state = State::Check(cx.call(GetJobStatus::new(self.data.job)));
@@ -302,7 +334,11 @@ impl UpgradeMachine {
                         self.plan(1, cx);
                         Ok(None)
                     }
-                    Ok(_) => self.enter(UpgradePhase::Stop, None, cx).map(|()| None),
+                    Ok(_) => {
+                        let is_stopped = self.data.savepoint.is_some();
+                        let next = if is_stopped { UpgradePhase::Run } else { UpgradePhase::Stop };
+                        self.enter(next, None, cx).map(|()| None)
+                    }
                     Err(error) => Err(error),
                 }
             }
@@ -324,9 +360,7 @@ impl UpgradeMachine {
                         self.data.new_job = launched.job;
                         self.enter(UpgradePhase::Settle, None, cx).map(|()| None)
                     }
-                    Err(error @ (FlowError::Service(_) | FlowError::Failed(_))) => {
-                        self.roll_back(error.to_string(), cx).map(|()| None)
-                    }
+                    Err(error) if Self::is_verdict(&error) => self.roll_back(error.to_string(), cx).map(|()| None),
                     Err(error) => Err(error),
                 }
             }
@@ -358,8 +392,10 @@ impl UpgradeMachine {
                 self.roll_back(reason, cx).map(|()| None)
             }
             State::CancelNew(flow) => match ok!(flow.poll(now, reply.take())) {
+                // It was slow, and has done all its work meanwhile: the old jar would do it again.
+                Ok(report) if report.state == JobState::Finished => Ok(Some(self.upgraded(None))),
                 Ok(_) => self.enter(UpgradePhase::RunOld, None, cx).map(|()| None),
-                Err(FlowError::Service(error)) if is_unknown_job(&error) => {
+                Err(error) if error.service().is_some_and(is_unknown_job) => {
                     self.enter(UpgradePhase::RunOld, None, cx).map(|()| None)
                 }
                 Err(error) => Err(error),
@@ -371,7 +407,7 @@ impl UpgradeMachine {
                         self.data.old_job = launched.job;
                         self.enter(UpgradePhase::SettleOld, None, cx).map(|()| None)
                     }
-                    Err(error @ (FlowError::Service(_) | FlowError::Failed(_))) => Err(self.lost(&error.to_string())),
+                    Err(error) if Self::is_verdict(&error) => Err(self.lost(&error.to_string())),
                     Err(error) => Err(error),
                 }
             }
@@ -387,7 +423,7 @@ impl UpgradeMachine {
                     let why = report.failure().map(|why| format!(": {why}")).unwrap_or_default();
                     Err(self.lost(&format!("it is {}{why}", report.state)))
                 }
-                Err(error) if Self::is_own_deadline(&error, cx) => Err(self.lost("not all its tasks ran in time")),
+                // Out of time is no failure: it is there, and may still come up.
                 Err(error) => Err(error),
             },
         };

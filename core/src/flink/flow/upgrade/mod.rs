@@ -15,9 +15,13 @@
 //! | Stop | outcome unknown | ambiguous |
 //! | Run | refused, and no job; or the main method failed | roll back |
 //! | Run | outcome unknown | ambiguous: two jobs must never write the same output |
+//! | Run, RunOld | refused by a proxy, or for a time | that error; resume from the saved state |
 //! | Settle | the job ends other than FINISHED, or time is up | roll back |
 //! | Checkpoint | it fails | Settle again, until time is up |
+//! | Settle, resumed | the cluster does not know the job | ambiguous: it may have come to its end since |
+//! | CancelNew | the job has FINISHED meanwhile | upgraded |
 //! | CancelNew | the cluster does not know the job | RunOld |
+//! | SettleOld | time is up | that error: the old job is there, and may still come up |
 //! | anywhere | no connection, until the retries are used up | that error; resume from the saved state |
 //!
 //! Invariants: nothing is stopped before both jars are uploaded and planned; the savepoint is never claimed, so that both
@@ -28,7 +32,7 @@ mod machine;
 use std::time::Duration;
 
 use super::run_jar::{JarRun, RunJar};
-use crate::error::FlowError;
+use crate::error::{FlowError, Misuse};
 use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Config, Goal, Running, Saved};
 use crate::seed::Seed;
@@ -108,7 +112,14 @@ pub struct UpgradeJob {
 
 #[derive(Clone, Debug)]
 enum Start {
-    Fresh { job: JobId, old: RunJar, new: RunJar, target_directory: Option<String>, settle_within: Duration },
+    Fresh {
+        job: JobId,
+        old: RunJar,
+        new: RunJar,
+        target_directory: Option<String>,
+        settle_within: Duration,
+        savepoint: Option<String>,
+    },
     Resumed(Box<UpgradeState>),
 }
 
@@ -118,16 +129,40 @@ impl UpgradeJob {
     /// Moves a job from the jar it runs from to another one. Of both it is said how to run them; savepoint, claim mode
     /// and job id are this flow's own affair.
     pub fn new(job: JobId, old: RunJar, new: RunJar) -> Self {
-        let start = Start::Fresh { job, old, new, target_directory: None, settle_within: Duration::from_secs(60) };
+        let start = Start::Fresh {
+            job,
+            old,
+            new,
+            target_directory: None,
+            settle_within: Duration::from_secs(60),
+            savepoint: None,
+        };
         Self { start, within: None }
     }
 
     /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
     ///
     /// # Errors
-    /// [`FlowError::Misuse`] when the state is another flow's.
+    /// [`FlowError::Misuse`] when the state is another flow's, of an unknown phase, or without the savepoint that its phase
+    /// needs.
     pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
-        Ok(Self { start: Start::Resumed(saved.read(Self::NAME)?), within: None })
+        let state: Box<UpgradeState> = saved.read(Self::NAME)?;
+        let has_savepoint = state.savepoint.as_ref().is_some_and(|savepoint| !savepoint.is_empty());
+        match state.phase {
+            UpgradePhase::Unknown(_) => Err(FlowError::Misuse(Misuse::WrongState)),
+            UpgradePhase::Stop => Ok(Self { start: Start::Resumed(state), within: None }),
+            _ if has_savepoint => Ok(Self { start: Start::Resumed(state), within: None }),
+            _ => Err(FlowError::Misuse(Misuse::WrongState)),
+        }
+    }
+
+    /// The job is stopped already, with this savepoint: nothing is stopped, and the new jar runs from it. The way on when a
+    /// stop ended as [`FlowError::Ambiguous`] and somebody has found out. Without effect on a resumed goal.
+    pub fn from_savepoint(mut self, path: impl Into<String>) -> Self {
+        if let Start::Fresh { savepoint, .. } = &mut self.start {
+            *savepoint = Some(path.into());
+        }
+        self
     }
 
     /// Where to write the savepoint; the cluster's default place by default.
@@ -191,7 +226,7 @@ impl Goal for UpgradeJob {
     fn start(self, config: &Config<FlinkRest>, mut seed: Seed) -> Self::Flow {
         let machine = match self.start {
             Start::Resumed(state) => UpgradeMachine::resumed(*state),
-            Start::Fresh { job, old, new, target_directory, settle_within } => {
+            Start::Fresh { job, old, new, target_directory, settle_within, savepoint } => {
                 let ((old_upload, old), (new_upload, new)) = (old.into_parts(), new.into_parts());
                 let data = UpgradeState {
                     phase: UpgradePhase::Stop,
@@ -202,7 +237,7 @@ impl Goal for UpgradeJob {
                     old_job: JobId::from_bits(seed.next_u128()),
                     target_directory,
                     settle_within: millis(settle_within),
-                    savepoint: None,
+                    savepoint,
                     reason: None,
                     child: None,
                 };
