@@ -325,10 +325,7 @@ impl fmt::Write for Encoder<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         // Copied and checked in one go; most values need no more.
         let (start, mut unreserved) = (self.out.len(), true);
-        self.out.extend(text.bytes().map(|byte| {
-            unreserved &= is_unreserved(byte);
-            byte
-        }));
+        self.out.extend(text.bytes().inspect(|byte| unreserved &= is_unreserved(*byte)));
         if unreserved {
             return Ok(());
         }

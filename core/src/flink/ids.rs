@@ -32,11 +32,8 @@ macro_rules! hex_ids {
             type Err = BuildError;
 
             fn from_str(text: &str) -> Result<Self, BuildError> {
-                let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-                match u128::from_str_radix(text, 16) {
-                    Ok(bits) if is_hex => Ok(Self(bits)),
-                    _ => Err(BuildError::value(stringify!($name), "id", text, "it must be 32 hexadecimal digits, as Flink prints it")),
-                }
+                let wrong = || BuildError::value(stringify!($name), "id", text, "it must be 32 hexadecimal digits, as Flink prints it");
+                hex(text).map(Self).ok_or_else(wrong)
             }
         }
 
@@ -88,6 +85,15 @@ macro_rules! hex_ids {
             }
         }
     )*};
+}
+
+/// Just 32 hexadecimal digits, of either case.
+fn hex(text: &str) -> Option<u128> {
+    let half = |digits: &[u8]| {
+        digits.iter().try_fold(0_u64, |bits, digit| Some(bits << 4 | u64::from(char::from(*digit).to_digit(16)?)))
+    };
+    let (high, low) = text.as_bytes().split_at_checked(16).filter(|(_, low)| low.len() == 16)?;
+    Some(u128::from(half(high)?) << 64 | u128::from(half(low)?))
 }
 
 hex_ids! {

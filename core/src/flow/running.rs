@@ -82,25 +82,16 @@ impl<M: Machine> Flow for Running<M> {
             return reply.map_or_else(|| Step::Done(Err(error.clone())), Step::Stray);
         }
         self.common.tick(now);
+        let mut reply = reply;
         let step = match self.held.take() {
-            Some(step) => {
-                if let Some(stray) = reply {
-                    self.held = Some(step);
-                    return Step::Stray(stray);
-                }
-                step
-            }
-            None => {
-                let mut reply = reply;
-                let step = self.machine.step(&mut self.common, &mut reply);
-                if let Some(stray) = reply {
-                    // Nothing was outstanding that it could have been for.
-                    self.held = Some(step);
-                    return Step::Stray(stray);
-                }
-                step
-            }
+            Some(step) => step,
+            None => self.machine.step(&mut self.common, &mut reply),
         };
+        if let Some(stray) = reply {
+            // Nothing is outstanding that it could have been for.
+            self.held = Some(step);
+            return Step::Stray(stray);
+        }
         let Step::Done(result) = step else { return step };
         if let Some(notice) = self.common.next_notice(None) {
             self.held = Some(Step::Done(result));
