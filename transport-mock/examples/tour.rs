@@ -80,7 +80,7 @@ fn tell<G: Goal<Service = pipewright::flink::FlinkRest>>(
         Notice::Observed { what, state } => println!("     {}", shorten(&format!("{what}: {state}"))),
         Notice::Retrying { operation, cause, .. } => println!("     {operation} will be sent again: {cause}"),
         Notice::Save(saved) => {
-            println!("     (a crash from here on would be resumed from {} bytes of saved state)", saved.state.len())
+            println!("     (a crash from here on would be resumed from {} bytes of saved state)", saved.state.len());
         }
         _ => {}
     })?)

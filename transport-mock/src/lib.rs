@@ -6,9 +6,14 @@
 //! | [`World`] | everything else: simulated services on a virtual clock, with faults, for one flow or ten thousand |
 //! | [`FaultPlan`] | what goes wrong in a world, and when |
 //! | [`flink`] | a simulated Flink cluster |
+//! | [`conformance`] | tests of a transport of one's own, against its contract |
+//! | [`transcript`] | what a flow sent, got and said, for snapshot tests |
+//! | [`schedule`] | drivers that are early, late and wrong, for tests of flows and event loops of one's own |
+//! | `strategies` | faults, answers and schedules for property tests (feature `proptest`) |
+//! | `serve` | the simulators behind a loopback port, for everything that speaks HTTP (feature `serve`) |
 //!
-//! Nothing here opens a socket, reads a clock, sleeps or starts a thread. Script and world are each transport, clock
-//! and entropy in one value, so that either takes the place of a real runtime in a
+//! But for `serve` and `conformance`, nothing here opens a socket, reads a clock, sleeps or starts a thread. Script and
+//! world are each transport, clock and entropy in one value, so that either takes the place of a real runtime in a
 //! [`Handle`](pipewright::drive::Handle) or in [`drive::run`](pipewright::drive::run).
 //!
 //! # A script
@@ -100,10 +105,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod conformance;
 pub mod event;
 pub mod fault;
 pub mod flink;
 mod script;
+#[cfg(feature = "serve")]
+pub mod serve;
+#[cfg(feature = "proptest")]
+pub mod strategies;
+pub mod transcript;
 mod world;
 
 mod chance;
@@ -114,4 +125,5 @@ pub use event::{Event, Incident, Outcome};
 #[doc(no_inline)]
 pub use fault::{Fault, FaultKind, FaultPlan, RetryAfter};
 pub use script::{Expectation, Script};
+pub use world::schedule;
 pub use world::{FlinkHandle, Mounted, Pending, START, Service, World};

@@ -52,21 +52,18 @@ fn upgrade(options: &Options) -> Result<Upgrade, Box<dyn Error>> {
     let flink = Flink::new(options.url.parse()?, Ureq::new());
     let progress = Progress::new();
 
-    let goal = match options.saved()? {
-        Some(saved) => {
-            progress.say("going on with the upgrade that was interrupted");
-            UpgradeJob::resume(&saved)?
-        }
-        None => {
-            let mut old = jar(&options.jar, options.entry_class.as_deref(), &options.args)?;
-            let new = jar(&options.next_jar, options.next_entry_class.as_deref(), &options.next_args)?;
-            let job = match options.job {
-                Some(job) => job,
-                None => start(&flink, &mut old, &progress)?,
-            };
-            show_accumulators(&flink, job, "before", &progress);
-            UpgradeJob::new(job, old, new).target_directory(&options.savepoint_dir).settle_within(options.settle)
-        }
+    let goal = if let Some(saved) = options.saved()? {
+        progress.say("going on with the upgrade that was interrupted");
+        UpgradeJob::resume(&saved)?
+    } else {
+        let mut old = jar(&options.jar, options.entry_class.as_deref(), &options.args)?;
+        let new = jar(&options.next_jar, options.next_entry_class.as_deref(), &options.next_args)?;
+        let job = match options.job {
+            Some(job) => job,
+            None => start(&flink, &mut old, &progress)?,
+        };
+        show_accumulators(&flink, job, "before", &progress);
+        UpgradeJob::new(job, old, new).target_directory(&options.savepoint_dir).settle_within(options.settle)
     };
 
     let result = flink.run_with(goal, |notice| {
@@ -174,7 +171,7 @@ impl Progress {
         match (notice, &self.0) {
             (Notice::Phase { .. }, Some(bar)) => bar.set_message(notice.to_string()),
             (Notice::Phase { .. } | Notice::Observed { .. } | Notice::Retrying { .. }, _) => {
-                self.say(&notice.to_string())
+                self.say(&notice.to_string());
             }
             _ => {}
         }

@@ -16,6 +16,7 @@
 mod mount;
 mod network;
 mod run;
+pub mod schedule;
 mod trace;
 
 use std::fmt;

@@ -51,6 +51,9 @@ records! {
 /// [`FlowError::Ambiguous`] when the cluster has forgotten the trigger; in [`FlowError::Deadline`] while the savepoint is
 /// still being written, and it goes on.
 ///
+/// One savepoint is taken as long as the JobManager lives: one that is restarted between a lost answer and the next
+/// attempt knows nothing of the first, and takes another.
+///
 /// ```
 /// use std::time::Duration;
 /// use pipewright::flink::{JobId, TakeSavepoint};

@@ -1,0 +1,181 @@
+//! The simulators behind a loopback port, and jars for them. See the module `pipewright_mock::serve`.
+//!
+//! Prints where it listens, and then one line for each request on the standard error output.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use lexopt::prelude::*;
+use pipewright_mock::FaultPlan;
+use pipewright_mock::flink::{Config, Program};
+use pipewright_mock::serve::{Options, Server, Time};
+
+const USAGE: &str = "\
+usage: pipewright-sim flink [--port N] [--seed S] [--faults none|flaky|hostile] [--time real|fast:K]
+                            [--slots N] [--release VERSION]
+       pipewright-sim jar endless|bounded|failing -o FILE [--name NAME] [--rate N] [--records N]
+                          [--parallelism N] [--restarts N] [--state-incompatible] [--state-dropped]
+
+flink    a simulated Flink cluster on 127.0.0.1
+  --port N           the port; any free one by default
+  --seed S           what ids and faults are drawn from; 0 by default
+  --faults PLAN      what goes wrong: `none` (default), `flaky` (one request in ten), `hostile` (one in three)
+  --time PACE        `real` (default), or `fast:K`: K times as fast as the machine's clock
+  --slots N          task slots; 4 by default
+  --release VERSION  the release of Flink; 2.3.0 by default
+
+jar      a file for it to run
+  endless            runs until it is stopped
+  bounded            finishes after --records (1000 by default)
+  failing            fails after --records (500 by default), each time it runs
+  -o FILE            where to write it; its name should end in .jar
+  --name NAME        the name of its job
+  --rate N           records a second; 100 by default
+  --parallelism N    slots it takes; 1 by default
+  --restarts N       how often it is restarted when it fails; always by default, 2 times if it is `failing`
+  --state-incompatible  its tasks cannot read the state of a savepoint
+  --state-dropped       it has no operator any more for some state of a savepoint";
+
+fn main() -> ExitCode {
+    let command = match Command::parse(lexopt::Parser::from_env()) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("pipewright-sim: {error}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pipewright-sim: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+enum Command {
+    Help,
+    Serve { port: u16, options: Options },
+    Jar { file: PathBuf, program: Program },
+}
+
+impl Command {
+    fn parse(mut parser: lexopt::Parser) -> Result<Self, Box<dyn Error>> {
+        match parser.next()? {
+            Some(Value(word)) if word == "flink" => serve(parser),
+            Some(Value(word)) if word == "jar" => jar(parser),
+            Some(Long("help") | Short('h')) => Ok(Self::Help),
+            Some(Value(word)) => Err(format!("`{}` is neither `flink` nor `jar`", word.to_string_lossy()).into()),
+            Some(other) => Err(other.unexpected().into()),
+            None => Err("what is it to do: `flink` or `jar`?".into()),
+        }
+    }
+
+    fn run(self) -> Result<(), Box<dyn Error>> {
+        match self {
+            Self::Help => println!("{USAGE}"),
+            Self::Jar { file, program } => {
+                std::fs::write(&file, program.jar()).map_err(|error| format!("{}: {error}", file.display()))?;
+            }
+            Self::Serve { port, options } => {
+                let server = Server::start(options).map_err(|error| format!("port {port} of 127.0.0.1: {error}"))?;
+                println!("listening on {}", server.url());
+                std::io::stdout().flush()?;
+                // Until somebody ends the process.
+                loop {
+                    std::thread::park_timeout(Duration::from_secs(3600));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn serve(mut parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
+    let (mut port, mut seed, mut time) = (0, 0, Time::Real);
+    let mut faults: fn(u64) -> FaultPlan = |_| FaultPlan::none();
+    let mut config = Config::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("port") => port = value(&mut parser, "--port")?,
+            Long("seed") => seed = value(&mut parser, "--seed")?,
+            Long("time") => time = value(&mut parser, "--time")?,
+            Long("slots") => config.slots = value(&mut parser, "--slots")?,
+            Long("release") => config.version = release(parser.value()?)?,
+            Long("faults") => {
+                faults = match parser.value()?.to_string_lossy().as_ref() {
+                    "none" => |_| FaultPlan::none(),
+                    "flaky" => FaultPlan::flaky,
+                    "hostile" => FaultPlan::hostile,
+                    other => return Err(format!("--faults {other}: it is `none`, `flaky` or `hostile`").into()),
+                };
+            }
+            Long("help") | Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    config.seed = seed;
+    let options = Options::flink(config).port(port).time(time).faults(faults(seed));
+    let options = options.on_request(|served| {
+        // Whoever closed it does not want to know.
+        let _ = writeln!(std::io::stderr(), "{served}");
+    });
+    Ok(Command::Serve { port, options })
+}
+
+fn release(text: OsString) -> Result<String, Box<dyn Error>> {
+    let text = text.string()?;
+    let numbers = text.split('.').filter(|number| number.parse::<u32>().is_ok()).count();
+    if numbers < 2 || numbers != text.split('.').count() {
+        return Err(format!("--release {text}: it is a version such as 1.20.5").into());
+    }
+    Ok(text)
+}
+
+fn jar(mut parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
+    let (mut kind, mut file, mut name, mut records) = (None, None, None, None);
+    let mut changes: Vec<Box<dyn FnOnce(Program) -> Program>> = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(word) if kind.is_none() => kind = Some(word.string()?),
+            Short('o') | Long("output") => file = Some(PathBuf::from(parser.value()?)),
+            Long("name") => name = Some(parser.value()?.string()?),
+            Long("records") => records = Some(value(&mut parser, "--records")?),
+            Long("rate") => changes.push(with(value(&mut parser, "--rate")?, Program::rate)),
+            Long("parallelism") => changes.push(with(value(&mut parser, "--parallelism")?, Program::parallelism)),
+            Long("restarts") => changes.push(with(value(&mut parser, "--restarts")?, Program::restarts)),
+            Long("state-incompatible") => changes.push(Box::new(Program::state_incompatible)),
+            Long("state-dropped") => changes.push(Box::new(Program::state_dropped)),
+            Long("help") | Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let kind = kind.ok_or("which jar: `endless`, `bounded` or `failing`?")?;
+    let file = file.ok_or("a jar needs a file to be written to: -o FILE")?;
+    let name = name.unwrap_or_else(|| kind.clone());
+    let program = match (kind.as_str(), records) {
+        ("endless", None) => Program::endless(name),
+        ("endless", Some(_)) => return Err("--records: an endless jar has no number of them".into()),
+        ("bounded", records) => Program::bounded(name, records.unwrap_or(1000)),
+        ("failing", records) => Program::endless(name).fails_after(records.unwrap_or(500)).restarts(2),
+        (other, _) => return Err(format!("`{other}` is none of `endless`, `bounded` and `failing`").into()),
+    };
+    let program = changes.into_iter().fold(program, |program, change| change(program));
+    Ok(Command::Jar { file, program })
+}
+
+/// The value of an option; an error names it.
+fn value<T: FromStr<Err: Display>>(parser: &mut lexopt::Parser, option: &str) -> Result<T, Box<dyn Error>> {
+    let text = parser.value()?.string()?;
+    text.parse().map_err(|error| format!("{option} {text}: {error}").into())
+}
+
+fn with<T: 'static>(value: T, change: fn(Program, T) -> Program) -> Box<dyn FnOnce(Program) -> Program> {
+    Box::new(move |program| change(program, value))
+}

@@ -1,0 +1,173 @@
+//! An operation that can be anything, and its exchanges.
+
+use std::fmt::Display;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header};
+use pipewright::error::{BuildError, ServiceError};
+use pipewright::flow::{Call, Config, Exchange, Flow, Retry, Step};
+use pipewright::operation::{self, Info, RequestContext};
+use pipewright::{Body, Effect, Operation, Seed, Segment, Source, Timestamp};
+
+/// Long enough for anything that is not meant to time out.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The credential of every request.
+pub(super) const SECRET: &str = "s3cr3t-of-the-probe";
+
+/// What an exchange is to look like.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    pub(crate) target: &'static str,
+    pub(crate) headers: Vec<(&'static str, &'static [u8])>,
+    pub(crate) body: Body,
+    effect: Effect,
+    timeout: Duration,
+    body_limit: u64,
+}
+
+impl Ask {
+    pub(crate) fn new(method: Method, body: impl Into<Body>) -> Self {
+        Self {
+            method,
+            target: "/probe?a=b",
+            headers: vec![("x-probe", b"1")],
+            body: body.into(),
+            effect: Effect::Safe,
+            timeout: PATIENCE,
+            body_limit: 1024 * 1024,
+        }
+    }
+
+    pub(crate) fn get() -> Self {
+        Self::new(Method::GET, "")
+    }
+
+    pub(crate) fn post(body: impl Into<Body>) -> Self {
+        Self::new(Method::POST, body)
+    }
+
+    /// One that wants a fresh connection.
+    pub(crate) fn once(self) -> Self {
+        Self { effect: Effect::Once, ..self }
+    }
+
+    pub(crate) fn within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    pub(crate) fn limited(self, body_limit: u64) -> Self {
+        Self { body_limit, ..self }
+    }
+
+    /// The exchange, as a call gives it out.
+    pub(crate) fn exchange(&self, authority: impl Display) -> Exchange {
+        self.build::<false>(&authority.to_string())
+    }
+
+    /// The exchange of an operation with a live body.
+    pub(crate) fn live(&self, authority: impl Display) -> Exchange {
+        self.build::<true>(&authority.to_string())
+    }
+
+    fn build<const LIVE: bool>(&self, authority: &str) -> Exchange {
+        let base = format!("http://{authority}").parse().expect("a base address");
+        let mut retry = Retry::never();
+        retry.timeout = self.timeout;
+        let config = Config::new(base).with_retry(retry).with_body_limit(self.body_limit);
+        let mut call = Call::new(Probe::<LIVE>(self.clone()), &config, Seed::new(0));
+        loop {
+            match call.poll(Timestamp::UNIX_EPOCH, None) {
+                Step::Send(exchange) => return exchange,
+                Step::Notice(_) => {}
+                step => unreachable!("a call without credentials begins with its exchange, not with {step:?}"),
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Probe<const LIVE: bool>(Ask);
+
+#[derive(Debug)]
+enum Anything {}
+
+impl operation::Service for Anything {
+    const NAME: &'static str = "probe";
+
+    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+        ServiceError::foreign(info, response)
+    }
+}
+
+impl<const LIVE: bool> Operation for Probe<LIVE> {
+    type Output = ();
+    type Service = Anything;
+    const INFO: &'static Info = &Info {
+        service: "probe",
+        name: "probe",
+        method: Method::GET,
+        path: "/probe",
+        effect: Effect::Safe,
+        effect_varies: true,
+    };
+    const LIVE: bool = LIVE;
+
+    fn effect(&self) -> Effect {
+        self.0.effect
+    }
+
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
+        let mut request = Request::new(self.0.body.clone());
+        let uri = format!("http://{}{}", cx.base().authority(), self.0.target);
+        *request.uri_mut() = uri.parse().expect("targets of probes are sound");
+        *request.method_mut() = self.0.method.clone();
+        for (name, value) in &self.0.headers {
+            let value = HeaderValue::from_bytes(value).expect("headers of probes are sound");
+            request.headers_mut().append(*name, value);
+        }
+        let mut credential = HeaderValue::from_static(SECRET);
+        credential.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, credential);
+        Ok(request)
+    }
+
+    fn parse(&self, _response: Response<Bytes>) -> Result<(), ServiceError> {
+        Ok(())
+    }
+}
+
+/// A source that need not keep its word.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) said: u64,
+    /// `None` cannot be opened.
+    pub(super) text: Option<&'static str>,
+}
+
+impl Text {
+    pub(super) fn honest(text: &'static str) -> Segment {
+        Self { said: text.len() as u64, text: Some(text) }.into_segment()
+    }
+
+    pub(super) fn into_segment(self) -> Segment {
+        Segment::Source(Arc::new(self))
+    }
+}
+
+impl Source for Text {
+    fn len(&self) -> u64 {
+        self.said
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        match self.text {
+            Some(text) => Ok(Box::new(text.as_bytes())),
+            None => Err(io::Error::other("out of paper")),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! One connection: requests in, answers out, one after the other, and what faults make of it.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+
+use super::head::{Head, Reader, Trouble};
+use super::site::Outcome;
+use super::{Served, Shared};
+use crate::fault::Fault;
+use crate::world::lock;
+
+/// How long a connection may be silent, as a real server's may.
+const SILENCE: Duration = Duration::from_secs(300);
+/// `rest.server.max-content-length`, which uploads are exempt from.
+const LARGEST_JSON: u64 = 100 << 20;
+const LARGEST_UPLOAD: u64 = 256 << 20;
+
+/// What becomes of the connection after an exchange.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Request,
+    /// The end, after a last answer which must not be lost.
+    Farewell,
+    /// The end.
+    End,
+}
+
+/// Serves a connection until either side ends it.
+pub(super) fn run(stream: &TcpStream, shared: &Shared) {
+    let prepared = stream
+        .set_nodelay(true)
+        .and_then(|()| stream.set_read_timeout(Some(SILENCE)))
+        .and_then(|()| stream.set_write_timeout(Some(SILENCE)));
+    if prepared.is_err() {
+        return;
+    }
+    let mut connection = Connection { stream, reader: Reader::new(stream), shared };
+    let next = loop {
+        match connection.exchange() {
+            Next::Request => {}
+            next => break next,
+        }
+    };
+    if next == Next::Farewell {
+        say_farewell(stream);
+    }
+    // The other side may have been quicker.
+    let _ = stream.shutdown(Shutdown::Both);
+}
+
+/// To close a connection with something unread on it would reset it, and the last answer might be lost with it.
+fn say_farewell(mut stream: &TcpStream) {
+    let quiet = stream.shutdown(Shutdown::Write).and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(1))));
+    let mut bytes = [0; 16 * 1024];
+    let mut left = if quiet.is_ok() { 256 } else { 0 };
+    while left > 0 && stream.read(&mut bytes).is_ok_and(|length| length > 0) {
+        left -= 1;
+    }
+}
+
+struct Connection<'a> {
+    stream: &'a TcpStream,
+    reader: Reader<'a>,
+    shared: &'a Shared,
+}
+
+/// What is shown of an exchange when it is over.
+struct Record {
+    request: String,
+    fault: Option<Fault>,
+    since: Instant,
+}
+
+impl Connection<'_> {
+    fn exchange(&mut self) -> Next {
+        let Head { request, framing, waits, last } = match self.reader.head() {
+            Ok(head) => head,
+            Err(trouble) => return self.refuse(&Method::GET, None, &trouble),
+        };
+        let mut record = Record {
+            request: format!("{} {}", request.method(), request.uri()),
+            fault: lock(&self.shared.site).draw(self.shared.pace.now(), request.method(), request.uri().path()),
+            since: Instant::now(),
+        };
+        if record.fault == Some(Fault::NotSent) {
+            return self.end(record);
+        }
+        let limit = if is_upload(&request) { LARGEST_UPLOAD } else { LARGEST_JSON };
+        if waits && !framing.exceeds(limit) && self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").is_err() {
+            return Next::End;
+        }
+        let body = match self.reader.body(framing, limit) {
+            Ok(body) => body,
+            Err(trouble) => return self.refuse(request.method(), Some(record), &trouble),
+        };
+        record.since = Instant::now();
+        let request = request.map(|()| body);
+        match self.shared.answer(&request, record.fault) {
+            Some(Outcome::Whole(response)) => self.answer(request.method(), response, last, record),
+            Some(Outcome::Cut(response)) => self.cut(&response, record),
+            Some(Outcome::Nothing) | None => self.end(record),
+        }
+    }
+
+    fn answer(&mut self, method: &Method, mut response: Response<Bytes>, last: bool, record: Record) -> Next {
+        let length = response.body().len();
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        let connection = response.headers().get(header::CONNECTION);
+        let last = last || connection.is_some_and(|value| value == "close");
+        if last && connection.is_some_and(|value| value != "close") {
+            response.headers_mut().remove(header::CONNECTION);
+        }
+        let shown = if *method == Method::HEAD { 0 } else { length };
+        let written = self.write(&response, shown);
+        self.show(record, Some(response.status()));
+        match written {
+            Ok(()) if last => Next::Farewell,
+            Ok(()) => Next::Request,
+            Err(_) => Next::End,
+        }
+    }
+
+    fn cut(&mut self, response: &Response<Bytes>, record: Record) -> Next {
+        let half = response.body().len() / 2;
+        if response.body().is_empty() || self.write(response, half).is_err() {
+            return self.end(record);
+        }
+        self.show(record, Some(response.status()));
+        Next::End
+    }
+
+    fn end(&self, record: Record) -> Next {
+        self.show(record, None);
+        Next::End
+    }
+
+    /// Answers what cannot be read, and is done with the connection: nobody knows where the next request begins.
+    fn refuse(&mut self, method: &Method, record: Option<Record>, trouble: &Trouble) -> Next {
+        let said = record.as_ref().map(|record| format!("{}: ", record.request)).unwrap_or_default();
+        let (response, what) = match trouble {
+            Trouble::Closed => return record.map_or(Next::End, |record| self.end(record)),
+            Trouble::Unreadable(what) => (lock(&self.shared.site).unreadable(self.shared.pace.now()), *what),
+            Trouble::TooLarge => {
+                let mut response = Response::new(Bytes::new());
+                *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+                (response, "a body beyond the limit")
+            }
+        };
+        let record = Record { request: format!("{said}{what}"), fault: None, since: Instant::now() };
+        self.answer(method, response, true, record);
+        Next::Farewell
+    }
+
+    /// Writes the head, and so many bytes of the body.
+    fn write(&mut self, response: &Response<Bytes>, shown: usize) -> io::Result<()> {
+        let status = response.status();
+        let mut bytes =
+            format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default()).into_bytes();
+        for (name, value) in response.headers() {
+            for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(piece);
+            }
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(response.body().get(..shown).unwrap_or_default());
+        self.stream.write_all(&bytes)
+    }
+
+    fn show(&self, record: Record, status: Option<StatusCode>) {
+        let Record { request, fault, since } = record;
+        self.shared.show(&Served { request, status, fault, took: since.elapsed() });
+    }
+}
+
+fn is_upload(request: &Request<()>) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("multipart/form-data"))
+}

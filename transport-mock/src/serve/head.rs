@@ -1,0 +1,262 @@
+//! Reading requests from a connection: heads with `httparse`, bodies by length or in chunks, all of it bounded.
+
+use std::io::{ErrorKind, Read as _};
+use std::net::TcpStream;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use httparse::{EMPTY_HEADER, Status};
+
+/// What a real server reads of a request line.
+const LINE: usize = 4096;
+const HEAD: usize = 64 * 1024;
+const HEADERS: usize = 128;
+const CHUNK_LINE: usize = 1024;
+
+/// The far end of a connection, and what was read of it too early.
+pub(super) struct Reader<'a> {
+    stream: &'a TcpStream,
+    buffer: BytesMut,
+}
+
+/// A request up to its body.
+pub(super) struct Head {
+    pub(super) request: Request<()>,
+    pub(super) framing: Framing,
+    /// The client wants to hear that its body is welcome.
+    pub(super) waits: bool,
+    /// The client wants no other request on this connection.
+    pub(super) last: bool,
+}
+
+/// Where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    Length(u64),
+    Chunked,
+}
+
+impl Framing {
+    /// Whether the head says already that the body is too long.
+    pub(super) fn exceeds(self, limit: u64) -> bool {
+        matches!(self, Self::Length(length) if length > limit)
+    }
+}
+
+/// Why there is no request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The connection has ended.
+    Closed,
+    /// This is not HTTP, or too much of it.
+    Unreadable(&'static str),
+    /// The body is longer than allowed.
+    TooLarge,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(stream: &'a TcpStream) -> Self {
+        Self { stream, buffer: BytesMut::new() }
+    }
+
+    /// The next request, up to its body.
+    pub(super) fn head(&mut self) -> Result<Head, Trouble> {
+        loop {
+            if let Some((length, head)) = parse(&self.buffer)? {
+                self.buffer.advance(length);
+                return Ok(head);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// The body of that request.
+    pub(super) fn body(&mut self, framing: Framing, limit: u64) -> Result<Bytes, Trouble> {
+        match framing {
+            _ if framing.exceeds(limit) => Err(Trouble::TooLarge),
+            Framing::Length(length) => self.take(usize::try_from(length).map_err(|_| Trouble::TooLarge)?),
+            Framing::Chunked => self.chunks(limit),
+        }
+    }
+
+    fn chunks(&mut self, limit: u64) -> Result<Bytes, Trouble> {
+        let mut body = BytesMut::new();
+        loop {
+            let size = self.chunk_size()?;
+            if size == 0 {
+                self.trailers()?;
+                return Ok(body.freeze());
+            }
+            if size > limit.saturating_sub(body.len() as u64) {
+                return Err(Trouble::TooLarge);
+            }
+            body.extend_from_slice(&self.take(usize::try_from(size).map_err(|_| Trouble::TooLarge)?)?);
+            if self.take(2)? != "\r\n" {
+                return Err(Trouble::Unreadable("a chunk that does not end where it should"));
+            }
+        }
+    }
+
+    fn chunk_size(&mut self) -> Result<u64, Trouble> {
+        loop {
+            match httparse::parse_chunk_size(&self.buffer) {
+                Ok(Status::Complete((length, size))) => {
+                    self.buffer.advance(length);
+                    return Ok(size);
+                }
+                Ok(Status::Partial) if self.buffer.len() <= CHUNK_LINE => self.fill()?,
+                _ => return Err(Trouble::Unreadable("a chunk without a size")),
+            }
+        }
+    }
+
+    /// Reads what may stand behind the last chunk. Nobody wants to know it.
+    fn trailers(&mut self) -> Result<(), Trouble> {
+        loop {
+            match httparse::parse_headers(&self.buffer, &mut [EMPTY_HEADER; HEADERS]) {
+                Ok(Status::Complete((length, _))) => {
+                    self.buffer.advance(length);
+                    return Ok(());
+                }
+                Ok(Status::Partial) if self.buffer.len() <= HEAD => self.fill()?,
+                _ => return Err(Trouble::Unreadable("trailers that cannot be read")),
+            }
+        }
+    }
+
+    fn take(&mut self, length: usize) -> Result<Bytes, Trouble> {
+        while self.buffer.len() < length {
+            self.fill()?;
+        }
+        Ok(self.buffer.split_to(length).freeze())
+    }
+
+    fn fill(&mut self) -> Result<(), Trouble> {
+        let mut bytes = [0; 16 * 1024];
+        loop {
+            match (&mut &*self.stream).read(&mut bytes) {
+                Ok(0) => return Err(Trouble::Closed),
+                Ok(length) => {
+                    self.buffer.extend_from_slice(bytes.get(..length).unwrap_or_default());
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(Trouble::Closed),
+            }
+        }
+    }
+}
+
+/// The head at the start of some bytes, and its length; `None` when it is not complete.
+fn parse(bytes: &[u8]) -> Result<Option<(usize, Head)>, Trouble> {
+    let line = bytes.iter().take(LINE + 2).position(|byte| *byte == b'\n');
+    if line.is_none() && bytes.len() > LINE + 1 {
+        return Err(Trouble::Unreadable("a request line of more than 4096 bytes"));
+    }
+    let mut headers = [EMPTY_HEADER; HEADERS];
+    let mut parsed = httparse::Request::new(&mut headers);
+    let length = match parsed.parse(bytes) {
+        Ok(Status::Complete(length)) if length <= HEAD => length,
+        Ok(Status::Partial) if bytes.len() <= HEAD => return Ok(None),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(Trouble::Unreadable("a head without an end")),
+        Err(_) => return Err(Trouble::Unreadable("not HTTP/1")),
+    };
+    let unreadable = || Trouble::Unreadable("a head that cannot be read");
+    let mut request = Request::new(());
+    *request.method_mut() =
+        Method::from_bytes(parsed.method.unwrap_or_default().as_bytes()).map_err(|_| unreadable())?;
+    *request.uri_mut() = parsed.path.unwrap_or_default().parse::<Uri>().map_err(|_| unreadable())?;
+    *request.version_mut() = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+    for header in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| unreadable())?;
+        let value = HeaderValue::from_bytes(header.value).map_err(|_| unreadable())?;
+        request.headers_mut().append(name, value);
+    }
+    let has = |name: HeaderName, word: &str| {
+        let values = request.headers().get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
+    };
+    let framing = framing(request.headers(), has(header::TRANSFER_ENCODING, "chunked"))?;
+    let waits = has(header::EXPECT, "100-continue");
+    let last = match request.version() {
+        Version::HTTP_10 => !has(header::CONNECTION, "keep-alive"),
+        _ => has(header::CONNECTION, "close"),
+    };
+    Ok(Some((length, Head { request, framing, waits, last })))
+}
+
+/// Without either header there is no body, whatever the method.
+fn framing(headers: &HeaderMap, chunked: bool) -> Result<Framing, Trouble> {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        return if chunked { Ok(Framing::Chunked) } else { Err(Trouble::Unreadable("an unknown Transfer-Encoding")) };
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).into_iter().map(|value| {
+        let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        digits.and_then(|text| text.parse().ok()).ok_or(Trouble::Unreadable("a Content-Length that is no number"))
+    });
+    let length = lengths.next().transpose()?.unwrap_or(0);
+    if lengths.all(|other| other == Ok(length)) {
+        Ok(Framing::Length(length))
+    } else {
+        Err(Trouble::Unreadable("more than one Content-Length"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<(usize, Head)>, Trouble> {
+        parse(text.as_bytes())
+    }
+
+    #[test]
+    fn a_head_is_read_when_it_is_complete() {
+        let text = "POST /v1/jars/x/run HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-Continue\r\n\r\n{}";
+        for end in 0..text.len() - 2 {
+            assert!(matches!(read(&text[..end]), Ok(None)), "{end}");
+        }
+        let (length, head) = read(text).expect("a head").expect("complete");
+        assert_eq!((length, head.framing), (text.len() - 2, Framing::Length(2)));
+        assert_eq!((head.waits, head.last), (true, false));
+    }
+
+    #[test]
+    fn bodies_end_where_the_head_says() {
+        for (headers, framing) in [
+            ("", Some(Framing::Length(0))),
+            ("Content-Length: 3\r\nContent-Length: 3\r\n", Some(Framing::Length(3))),
+            ("Content-Length: 3\r\nTransfer-Encoding: Chunked\r\n", Some(Framing::Chunked)),
+            ("Content-Length: 3\r\nContent-Length: 4\r\n", None),
+            ("Content-Length: +3\r\n", None),
+            ("Content-Length: 99999999999999999999\r\n", None),
+            ("Transfer-Encoding: gzip\r\n", None),
+        ] {
+            let head = read(&format!("POST / HTTP/1.1\r\n{headers}\r\n")).ok().flatten();
+            assert_eq!(head.map(|(_, head)| head.framing), framing, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn connections_last_as_long_as_the_client_wants() {
+        for (version, header, last) in [
+            ("1.1", "", false),
+            ("1.1", "Connection: te, Close\r\n", true),
+            ("1.0", "", true),
+            ("1.0", "Connection: Keep-Alive\r\n", false),
+        ] {
+            let head = read(&format!("GET / HTTP/{version}\r\n{header}\r\n")).expect("a head").expect("complete");
+            assert_eq!(head.1.last, last, "{version} {header:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_http_or_too_much_is_refused() {
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS + 1));
+        let long = format!("GET / HTTP/1.1\r\na: {}", "b".repeat(HEAD));
+        for text in ["PRI * HTTP/2.0\r\n\r\n", "hello\r\n\r\n", "\u{16}\u{3}\u{1}", &"x".repeat(LINE + 2), &many, &long]
+        {
+            assert!(matches!(read(text), Err(Trouble::Unreadable(_))), "{text:.20}");
+        }
+    }
+}

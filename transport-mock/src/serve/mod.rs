@@ -1,0 +1,351 @@
+//! The simulators behind a loopback port, so that anything that speaks HTTP can be tried on them: curl, a vendor's own
+//! client, a program in another language, or a transport of one's own.
+//!
+//! ```text
+//! cargo run -p pipewright-mock --features serve --bin pipewright-sim -- flink --port 8081 --faults flaky
+//! ```
+//!
+//! In a test, a [`Server`] lives as long as its value:
+//!
+//! ```
+//! use pipewright_mock::flink::Config;
+//! use pipewright_mock::serve::{Options, Server, Time};
+//!
+//! let server = Server::start(Options::flink(Config::default()).time(Time::Fast(100)))?;
+//! println!("a Flink cluster answers at {}/v1/overview", server.url());
+//! assert!(server.with(|cluster| cluster.jobs().is_empty()));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # Faults
+//!
+//! The same [`FaultPlan`] as in a world, and each fault happens on the wire:
+//!
+//! | fault | on the wire |
+//! |---|---|
+//! | [`NotSent`](Fault::NotSent) | the connection is closed with the request unread but for its head. A client that reuses connections cannot tell whether it arrived; a connection that was never made cannot be had from a port that is open |
+//! | [`ReplyLost`](Fault::ReplyLost), [`Restart`](Fault::Restart) | the connection is closed without an answer |
+//! | [`DelayRequest`](Fault::DelayRequest), [`DelayReply`](Fault::DelayReply) | a wait before the request is carried out, or after |
+//! | [`CutOff`](Fault::CutOff) | `Content-Length` as of the whole, half the body, and the connection is closed |
+//! | [`ShortBody`](Fault::ShortBody), [`MalformedBody`](Fault::MalformedBody) | half the body, or a byte overwritten, and nothing shows it |
+//! | the others | answers of a proxy |
+//!
+//! Operations are recognised by method and path, so that [`FaultPlan::nth_of`] works here too.
+//!
+//! # Time
+//!
+//! [`Time`] ties the simulator's clock to the machine's. Waits of faults pass as fast as the simulator's clock; what a
+//! proxy says about coming again (`Retry-After`) is meant for the client, and is in the client's time.
+//!
+//! # Limits
+//!
+//! HTTP/1.1 and 1.0, with keep-alive, pipelining, chunked request bodies and `Expect: 100-continue`. As a real server's,
+//! the request line ends at 4096 bytes and JSON bodies at 100 MiB; other than there, heads end at 64 KiB, uploads at
+//! 256 MiB, and after a 413 the connection is closed. Each connection has a thread, and there are at most
+//! [`Options::connections`] of them, 1100 by default, or as many as the system gives file
+//! descriptors for: more wait until others are closed. A connection on which nothing moves for five minutes is closed.
+
+mod clock;
+mod connection;
+mod head;
+mod site;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use http::StatusCode;
+use pipewright::Timestamp;
+use socket2::{Domain, Socket, Type};
+
+pub use self::clock::Time;
+
+use self::clock::Pace;
+use self::site::Site;
+use crate::fault::{Fault, FaultPlan};
+use crate::flink;
+use crate::world::lock;
+
+/// What is served, and how.
+#[must_use = "options do nothing until a server is started with them"]
+pub struct Options {
+    cluster: flink::Config,
+    port: u16,
+    faults: FaultPlan,
+    time: Time,
+    connections: usize,
+    watcher: Option<Box<Watcher>>,
+}
+
+type Watcher = dyn Fn(&Served) + Send + Sync;
+
+impl Options {
+    /// A Flink cluster, on any free port, without faults, in real time.
+    pub fn flink(config: flink::Config) -> Self {
+        Self { cluster: config, port: 0, faults: FaultPlan::none(), time: Time::Real, connections: 1100, watcher: None }
+    }
+
+    /// The port on the loopback interface; 0 is any free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// What goes wrong, and when.
+    pub fn faults(mut self, plan: FaultPlan) -> Self {
+        self.faults = plan;
+        self
+    }
+
+    /// How fast time passes.
+    pub fn time(mut self, time: Time) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// How many connections are open at once, at the most.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections.max(1);
+        self
+    }
+
+    /// Shows every request to a function when it is over.
+    ///
+    /// ```
+    /// # use pipewright_mock::{flink::Config, serve::Options};
+    /// let options = Options::flink(Config::default()).on_request(|served| eprintln!("{served}"));
+    /// ```
+    pub fn on_request(mut self, watcher: impl Fn(&Served) + Send + Sync + 'static) -> Self {
+        self.watcher = Some(Box::new(watcher));
+        self
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("cluster", &self.cluster)
+            .field("port", &self.port)
+            .field("faults", &self.faults)
+            .field("time", &self.time)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request that was served. `Display` is one line: method, target, status or fault, milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Served {
+    /// Method and target; of a request that cannot be read, what is wrong with it.
+    pub request: String,
+    /// The status of the answer, when there was one, whole or not.
+    pub status: Option<StatusCode>,
+    /// The fault it met.
+    pub fault: Option<Fault>,
+    /// From its last byte to that of the answer, by the machine's clock.
+    pub took: Duration,
+}
+
+impl fmt::Display for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.request)?;
+        match self.status {
+            Some(status) => write!(f, "{}", status.as_u16())?,
+            None => f.write_str("no answer")?,
+        }
+        if let Some(fault) = self.fault {
+            write!(f, " [{fault}]")?;
+        }
+        write!(f, " {:.1} ms", self.took.as_secs_f64() * 1000.0)
+    }
+}
+
+/// A simulated Flink cluster behind a port of the loopback interface, until it is dropped.
+pub struct Server {
+    address: SocketAddr,
+    url: String,
+    shared: Arc<Shared>,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Opens the port and starts answering.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub fn start(options: Options) -> io::Result<Self> {
+        let listener = bind(options.port)?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            site: Mutex::new(Site::new(flink::Cluster::new(options.cluster), options.faults)),
+            pace: Pace::new(options.time),
+            watcher: options.watcher,
+            limit: options.connections,
+            open: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let own = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("pipewright-sim".into()).spawn(move || own.listen(&listener))?;
+        Ok(Self { address, url: format!("http://{address}"), shared, listener: Some(thread) })
+    }
+
+    /// Where it listens, as in `http://127.0.0.1:8081`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The simulator's time.
+    pub fn now(&self) -> Timestamp {
+        self.shared.pace.now()
+    }
+
+    /// Looks at the cluster as of now, or changes it behind the back of its clients, who wait meanwhile.
+    pub fn with<T>(&self, look: impl FnOnce(&mut flink::Cluster) -> T) -> T {
+        let mut site = lock(&self.shared.site);
+        site.cluster.advance(self.now().as_unix());
+        look(&mut site.cluster)
+    }
+
+    /// Lets things go wrong by another plan, from now on.
+    pub fn set_faults(&self, plan: FaultPlan) {
+        lock(&self.shared.site).faults = plan;
+    }
+
+    /// Lets the `JobManager` fail now and be back after `downtime` of the simulator's time.
+    pub fn restart(&self, downtime: Duration) {
+        lock(&self.shared.site).cluster.restart(self.now().as_unix(), downtime);
+    }
+}
+
+fn bind(port: u16) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    // As the standard library does: elsewhere it would let two listeners share a port.
+    socket.set_reuse_address(cfg!(unix))?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    socket.listen(1024)?;
+    Ok(socket.into())
+}
+
+/// Ends all connections, and returns when no thread is left.
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stop();
+        // The listener is waiting for a connection; one that finds nobody there is as good.
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.listener.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// What the threads of a server have in common.
+struct Shared {
+    site: Mutex<Site>,
+    pace: Pace,
+    watcher: Option<Box<Watcher>>,
+    limit: usize,
+    open: Mutex<Open>,
+    /// A connection was closed, or the server stops.
+    changed: Condvar,
+}
+
+/// The connections there are.
+#[derive(Default)]
+struct Open {
+    stopping: bool,
+    opened: u64,
+    streams: BTreeMap<u64, Arc<TcpStream>>,
+}
+
+/// A connection's place among those there are.
+struct Seat<'a> {
+    shared: &'a Shared,
+    number: u64,
+}
+
+/// Also when the thread panics, so that its client is not left waiting.
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        lock(&self.shared.open).streams.remove(&self.number);
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    /// Gives every connection a thread, until the server stops and all of them have ended.
+    fn listen(&self, listener: &TcpListener) {
+        thread::scope(|scope| {
+            while self.has_room() {
+                let Ok((stream, _)) = listener.accept() else {
+                    // Out of file descriptors, most likely: another try when somebody has gone, or soon.
+                    self.wait(Duration::from_millis(50));
+                    continue;
+                };
+                let stream = Arc::new(stream);
+                let Some(number) = self.enter(&stream) else { break };
+                // What a connection needs is on the heap.
+                let thread = thread::Builder::new().name(format!("connection {number}")).stack_size(512 * 1024);
+                let seat = Seat { shared: self, number };
+                // Without a thread the seat is dropped here and now, and the connection closed with it.
+                let _ = thread.spawn_scoped(scope, move || {
+                    // All of it moves, and not just the reference in it.
+                    let seat = seat;
+                    connection::run(&stream, seat.shared);
+                });
+            }
+        });
+    }
+
+    /// Waits until another connection is allowed; false when the server stops.
+    fn has_room(&self) -> bool {
+        let full = |open: &mut Open| !open.stopping && open.streams.len() >= self.limit;
+        let open = self.changed.wait_while(lock(&self.open), full);
+        !open.unwrap_or_else(std::sync::PoisonError::into_inner).stopping
+    }
+
+    fn enter(&self, stream: &Arc<TcpStream>) -> Option<u64> {
+        let mut open = lock(&self.open);
+        if open.stopping {
+            return None;
+        }
+        open.opened += 1;
+        let number = open.opened;
+        open.streams.insert(number, Arc::clone(stream));
+        Some(number)
+    }
+
+    /// Waits, but not beyond the end of the server; false then.
+    fn wait(&self, time: Duration) -> bool {
+        let running = |open: &mut Open| !open.stopping;
+        let waited = self.changed.wait_timeout_while(lock(&self.open), time, running);
+        !waited.unwrap_or_else(std::sync::PoisonError::into_inner).0.stopping
+    }
+
+    fn stop(&self) {
+        let mut open = lock(&self.open);
+        open.stopping = true;
+        for stream in open.streams.values() {
+            // One that is closed already needs no closing.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        drop(open);
+        self.changed.notify_all();
+    }
+
+    fn show(&self, served: &Served) {
+        if let Some(watcher) = &self.watcher {
+            watcher(served);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What is behind the port: the cluster, and the plan of what goes wrong with it.
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use pipewright::Timestamp;
+use pipewright::operation::Info;
+
+use super::Shared;
+use crate::fault::answer::Answer;
+use crate::fault::{Fault, FaultPlan};
+use crate::flink::Cluster;
+use crate::world::lock;
+
+/// See the module.
+pub(super) struct Site {
+    pub(super) cluster: Cluster,
+    pub(super) faults: FaultPlan,
+}
+
+/// What goes back to the client.
+pub(super) enum Outcome {
+    /// An answer.
+    Whole(Response<Bytes>),
+    /// The head of an answer and half of its body.
+    Cut(Response<Bytes>),
+    /// The end of the connection.
+    Nothing,
+}
+
+impl Site {
+    pub(super) fn new(cluster: Cluster, faults: FaultPlan) -> Self {
+        Self { cluster, faults }
+    }
+
+    /// The fault for the next request.
+    pub(super) fn draw(&mut self, now: Timestamp, method: &Method, path: &str) -> Option<Fault> {
+        self.faults.next(now, operation(method, path))
+    }
+
+    /// What a client is told whose request cannot be read: what the server says to a request line that is too long, for
+    /// it says the same to both.
+    pub(super) fn unreadable(&mut self, now: Timestamp) -> Response<Bytes> {
+        let mut request = Request::new(Bytes::new());
+        let endless = format!("/{}", "x".repeat(4096));
+        *request.uri_mut() = endless.parse().unwrap_or_default();
+        self.cluster.handle(now.as_unix(), &request)
+    }
+}
+
+impl Shared {
+    /// Carries a request out, with its fault; `None` when the server stops meanwhile.
+    pub(super) fn answer(&self, request: &Request<Bytes>, fault: Option<Fault>) -> Option<Outcome> {
+        if let Some(Fault::DelayRequest(delay)) = fault
+            && !self.wait(self.pace.scaled(delay))
+        {
+            return None;
+        }
+        let response = {
+            let mut site = lock(&self.site);
+            let now = self.pace.now().as_unix();
+            let applied = fault.is_none_or(Fault::applied);
+            let response = applied.then(|| site.cluster.handle(now, request));
+            if let Some(Fault::Restart { downtime, .. }) = fault {
+                site.cluster.restart(now, downtime);
+            }
+            response
+        };
+        if let Some(Fault::DelayReply(delay)) = fault
+            && !self.wait(self.pace.scaled(delay))
+        {
+            return None;
+        }
+        Some(match (fault, response) {
+            (Some(Fault::CutOff), Some(response)) => Outcome::Cut(response),
+            (fault, response) => match Answer::spoilt(fault, response, false, self.pace.outside()).result {
+                Ok(response) => Outcome::Whole(response),
+                Err(_) => Outcome::Nothing,
+            },
+        })
+    }
+}
+
+/// The vendor's name of the operation that a request is; empty when it is none that this build knows.
+fn operation(method: &Method, path: &str) -> &'static str {
+    let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+    let fits = |info: &&Info| info.service == "flink" && info.method == *method && matches(info.path, path);
+    // `/jobs/overview` fits `/jobs/{jobid}` too.
+    let closest = pipewright::operations().filter(fits).min_by_key(|info| info.path.matches('{').count());
+    closest.map_or("", |info| info.name)
+}
+
+fn matches(template: &str, path: &str) -> bool {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let (mut pieces, mut segments) = (template.split('/'), path.split('/'));
+    loop {
+        match (pieces.next(), segments.next()) {
+            (None, None) => return true,
+            (Some(piece), Some(segment)) if piece == segment || piece.starts_with('{') && !segment.is_empty() => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_recognised_by_method_and_path() {
+        for (method, path, name) in [
+            (Method::GET, "/v1/overview", "getClusterOverview"),
+            (Method::GET, "/overview/", "getClusterOverview"),
+            (Method::GET, "/v1/jobs/overview", "getJobsOverview"),
+            (Method::POST, "/v1/jobs/0/stop", "triggerStopWithSavepoint"),
+            (Method::POST, "/v1/jobs//stop", ""),
+            (Method::PUT, "/v1/overview", ""),
+            (Method::GET, "/v1", ""),
+            (Method::GET, "/", ""),
+        ] {
+            assert_eq!(operation(&method, path), name, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The program `pipewright-sim`.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use pipewright_mock::flink::Program;
+
+fn sim(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pipewright-sim"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    sim(arguments).output().expect("it starts")
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn it_says_where_it_listens_and_then_what_it_is_asked() {
+    let mut command = sim(&["flink", "--seed", "7", "--time", "fast:10", "--slots", "9", "--release", "1.20.5"]);
+    let mut process = Killed(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"));
+    let mut line = String::new();
+    BufReader::new(process.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let address = line.trim_end().strip_prefix("listening on http://").expect("an address");
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.write_all(b"GET /v1/overview HTTP/1.0\r\n\r\n").expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.contains(r#""slots-total":9"#) && answer.contains(r#""flink-version":"1.20.5""#), "{answer}");
+    let mut line = String::new();
+    BufReader::new(process.0.stderr.take().expect("piped")).read_line(&mut line).expect("a line");
+    assert!(line.starts_with("GET /v1/overview 200 ") && line.ends_with(" ms\n"), "{line}");
+
+    // The port is taken.
+    let output = run(&["flink", "--port", address.rsplit(':').next().expect("a port")]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn it_writes_jars() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim.jar");
+    let path = file.to_str().expect("a path");
+    for (arguments, program) in [
+        (&["endless", "--name", "a b", "--rate", "5"][..], Program::endless("a b").rate(5)),
+        (&["bounded"], Program::bounded("bounded", 1000)),
+        (&["failing", "--records", "3"], Program::endless("failing").fails_after(3).restarts(2)),
+        (
+            &["endless", "--state-incompatible", "--restarts", "1", "--parallelism", "2"],
+            Program::endless("endless").state_incompatible().restarts(1).parallelism(2),
+        ),
+    ] {
+        let output = run(&[&["jar", "-o", path], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(std::fs::read(&file).expect("written"), program.jar(), "{arguments:?}");
+    }
+    assert_eq!(run(&["jar", "bounded", "-o", "/nowhere/at/all.jar"]).status.code(), Some(1));
+}
+
+#[test]
+fn wrong_usage_is_2_and_says_what_is_wrong() {
+    for (arguments, problem) in [
+        (&[][..], "what is it to do"),
+        (&["feather"], "`feather`"),
+        (&["flink", "--port", "x"], "--port x"),
+        (&["flink", "--port", "65536"], "--port 65536"),
+        (&["flink", "--faults", "some"], "--faults some"),
+        (&["flink", "--time", "fast:0"], "--time fast:0"),
+        (&["flink", "--release", "two"], "--release two"),
+        (&["flink", "more"], "more"),
+        (&["jar"], "which jar"),
+        (&["jar", "bounded"], "-o FILE"),
+        (&["jar", "endless", "--records", "3", "-o", "x"], "--records"),
+        (&["jar", "odd", "-o", "x"], "`odd`"),
+    ] {
+        let output = run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(said.lines().next().is_some_and(|line| line.contains(problem)), "{arguments:?}: {said}");
+        assert!(said.contains("usage: "), "{said}");
+    }
+    let help = run(&["flink", "--help"]);
+    assert!(help.status.success() && help.stdout.starts_with(b"usage: "));
+}
