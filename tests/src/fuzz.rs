@@ -264,7 +264,7 @@ pub fn saved(data: &[u8]) {
                 limit,
             ),
             "StopWithSavepoint" => {
-                resumed(StopWithSavepoint::resume(&saved).map(|goal| goal.within(limit)), &config, rest, limit)
+                resumed(StopWithSavepoint::resume(&saved).map(|goal| goal.within(limit)), &config, rest, limit);
             }
             "TriggerCheckpoint" => resumed(
                 pipewright::flink::TriggerCheckpoint::resume(&saved).map(|goal| goal.within(limit)),

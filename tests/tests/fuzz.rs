@@ -44,7 +44,9 @@ fn spoilt(input: &[u8]) -> Vec<Vec<u8>> {
 fn targets_find_nothing_in_the_corpus() {
     for (name, run) in TARGETS {
         for input in corpus(name) {
-            spoilt(&input).iter().for_each(|input| run(input));
+            for input in spoilt(&input) {
+                run(&input);
+            }
         }
     }
 }
@@ -62,7 +64,9 @@ fn recorded_answers_are_food_for_the_reply_target() {
             input.extend_from_slice(entry.response.body());
             // The long ones are long because of stack traces, and take their time.
             if input.len() < 20_000 {
-                spoilt(&input).iter().for_each(|input| run(input));
+                for input in spoilt(&input) {
+                    run(&input);
+                }
                 count += 1;
             }
         }

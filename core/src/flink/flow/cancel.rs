@@ -16,7 +16,7 @@ use crate::seed::Seed;
 /// Cancels a job and waits until it has ended.
 ///
 /// A job that had ended before is no error: look at the [`JobReport`] for how. One that the cluster does not know is
-/// [`FlowError::Service`]. Nothing needs to be saved, because cancelling twice is the same as once.
+/// [`FlowError::Service`](crate::error::FlowError::Service). Nothing needs to be saved, because cancelling twice is the same as once.
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct Cancel {
