@@ -181,7 +181,7 @@ proptest! {
         let old = scene.launch(&Program::endless("old"));
         let goal = upgrade(&old, bad).within(LIMIT);
         let result = run(&scene, FaultPlan::hostile(seed).at_most(faults), goal);
-        judge(&scene, result, bad, old.job);
+        judge(&scene, &result, bad, old.job);
     }
 
     /// Like the one before, but the process crashes again and again, and the next one goes on from what was saved last.
@@ -199,14 +199,14 @@ proptest! {
                 // Over already: there is nothing to resume.
                 Some(result) => {
                     scene.check();
-                    judge(&scene, result, bad, old.job);
+                    judge(&scene, &result, bad, old.job);
                     return Ok(());
                 }
             }
         }
         let goal = saved.as_ref().map_or_else(|| upgrade(&old, bad), |saved| UpgradeJob::resume(saved).expect("its own state"));
         let result = run(&scene, FaultPlan::none(), goal.within(LIMIT));
-        judge(&scene, result, bad, old.job);
+        judge(&scene, &result, bad, old.job);
     }
 }
 
@@ -225,10 +225,10 @@ fn upgrade(old: &pipewright::flink::flow::Launched, bad: i32) -> UpgradeJob {
 }
 
 /// Whatever an upgrade came to: is it true, and is nothing lost?
-fn judge(scene: &Scene, result: Result<Upgrade, FlowError>, bad: i32, old: JobId) {
+fn judge(scene: &Scene, result: &Result<Upgrade, FlowError>, bad: i32, old: JobId) {
     let alive = scene.alive();
     assert!(alive.len() <= 1, "two jobs write the same output: {alive:?}");
-    let (job, savepoint) = match &result {
+    let (job, savepoint) = match result {
         Ok(Upgrade::Upgraded { job, savepoint, .. }) => {
             assert!(matches!(bad, 0 | 5), "a bad jar ({bad}) counts as good");
             (*job, savepoint)
