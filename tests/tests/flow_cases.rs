@@ -354,3 +354,16 @@ fn an_upgrade_without_its_savepoint_is_refused() {
         assert_eq!(UpgradeJob::resume(&saved).is_ok(), accepted, "{phase}");
     }
 }
+
+/// A state that cannot be saved keeps the request that matters from being sent.
+#[test]
+fn a_listener_can_stop_a_flow_before_the_request_that_matters() {
+    let script = Script::new();
+    let flink = Flink::new("http://flink.test".parse().expect("a base"), script.clone());
+    let result = flink.run_with(stop(), |notice| match notice {
+        Notice::Save(_) => Err("the disk is full"),
+        _ => Ok(()),
+    });
+    assert!(matches!(&result, Err(FlowError::Stopped(reason)) if reason == "the disk is full"), "{result:?}");
+    script.finish();
+}

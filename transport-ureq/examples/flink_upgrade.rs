@@ -20,8 +20,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use pipewright::Body;
 use pipewright::error::FlowError;
-use pipewright::flink::flow::Upgrade;
-use pipewright::flink::{AwaitJob, Flink, GetCheckpoints, GetJobAccumulators, JobId, RunJar, UpgradeJob};
+use pipewright::flink::{AwaitJob, Flink, GetCheckpoints, GetJobAccumulators, JobId, RunJar, Upgrade, UpgradeJob};
 use pipewright::flow::{Notice, Saved};
 use pipewright_ureq::{Ureq, file_body};
 
@@ -67,13 +66,14 @@ fn upgrade(options: &Options) -> Result<Upgrade, Box<dyn Error>> {
     };
 
     let result = flink.run_with(goal, |notice| {
-        if let (Notice::Save(saved), Some(file)) = (&notice, &options.state) {
-            // An upgrade that cannot be resumed had better not begin; there is no way to say so from here but loudly.
-            if let Err(error) = save(file, saved) {
-                progress.say(&format!("warning: {}: {error}: this upgrade cannot be resumed", file.display()));
-            }
-        }
         progress.show(&notice);
+        match (&notice, &options.state) {
+            // What cannot be resumed is not begun: an error stops the upgrade before the request that matters.
+            (Notice::Save(saved), Some(file)) => {
+                save(file, saved).map_err(|error| format!("{}: {error}", file.display()))
+            }
+            _ => Ok(()),
+        }
     });
     let upgrade = result?;
     if let Some(file) = options.state.as_ref().filter(|file| file.exists()) {

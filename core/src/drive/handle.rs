@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Clock, Credentials, Entropy, NoCredentials, Stream, Transport, open, run};
+use super::{Clock, Credentials, Entropy, Heard, NoCredentials, Stream, Transport, open, run};
 use crate::error::FlowError;
 use crate::flow::{Call, Config, Goal, Notice};
 use crate::operation::{Operation, Service};
@@ -93,14 +93,14 @@ impl<S: Service, T: Transport + Clock + Entropy> Handle<S, T> {
         self.run_with(goal, drop)
     }
 
-    /// Runs a flow to its end and shows its notices on the way.
+    /// Runs a flow to its end and shows its notices on the way. A listener that returns an error stops it, see [`Heard`].
     ///
     /// # Errors
     /// The flow's.
-    pub fn run_with<G: Goal<Service = S>>(
+    pub fn run_with<G: Goal<Service = S>, H: Heard>(
         &self,
         goal: G,
-        on_notice: impl FnMut(Notice),
+        on_notice: impl FnMut(Notice) -> H,
     ) -> Result<G::Output, FlowError> {
         run(goal.start(&self.config, self.seed()), &self.runtime, &*self.credentials, on_notice)
     }

@@ -104,15 +104,51 @@ impl Credentials for NoCredentials {
     }
 }
 
+/// What a listener to notices gives back: nothing, or a `Result` whose error stops the flow.
+///
+/// A [`Notice::Save`] comes before the request that matters: whoever cannot save it can keep that request from being sent.
+///
+/// ```
+/// # use pipewright::drive::{self, NoCredentials, Clock, Transport};
+/// # use pipewright::error::FlowError;
+/// # use pipewright::flow::{Flow, Notice, Saved};
+/// # fn store(_: &Saved) -> std::io::Result<()> { Ok(()) }
+/// # fn example<F: Flow>(flow: F, runtime: &(impl Transport + Clock)) -> Result<F::Output, FlowError> {
+/// drive::run(flow, runtime, &NoCredentials, |notice| match notice {
+///     Notice::Save(saved) => store(&saved),
+///     notice => Ok(println!("{notice}")),
+/// })
+/// # }
+/// ```
+pub trait Heard {
+    /// Whether the flow may go on.
+    ///
+    /// # Errors
+    /// [`FlowError::Stopped`] with the listener's reason.
+    fn verdict(self) -> Result<(), FlowError>;
+}
+
+impl Heard for () {
+    fn verdict(self) -> Result<(), FlowError> {
+        Ok(())
+    }
+}
+
+impl<E: fmt::Display> Heard for Result<(), E> {
+    fn verdict(self) -> Result<(), FlowError> {
+        self.map_err(|error| FlowError::Stopped(error.to_string()))
+    }
+}
+
 /// Runs a flow to its end, blocking. Notices go to `on_notice` before the flow goes on.
 ///
 /// # Errors
 /// The flow's.
-pub fn run<F: Flow>(
+pub fn run<F: Flow, H: Heard>(
     mut flow: F,
     runtime: &(impl Transport + Clock + ?Sized),
     credentials: &dyn Credentials,
-    mut on_notice: impl FnMut(Notice),
+    mut on_notice: impl FnMut(Notice) -> H,
 ) -> Result<F::Output, FlowError> {
     let mut reply = None;
     loop {
@@ -124,7 +160,7 @@ pub fn run<F: Flow>(
             }
             Step::Authorize(request) => reply = Some(authorize(request, credentials, runtime.now())),
             Step::WaitUntil(at) | Step::InFlight { until: at } => runtime.sleep_until(at),
-            Step::Notice(notice) => on_notice(notice),
+            Step::Notice(notice) => on_notice(notice).verdict()?,
             Step::Stray(_) => return Err(FlowError::Misuse(Misuse::WrongReply)),
             Step::Done(result) => return result,
         }
@@ -135,11 +171,11 @@ pub fn run<F: Flow>(
 ///
 /// # Errors
 /// The call's.
-pub fn open<F: Flow>(
+pub fn open<F: Flow, H: Heard>(
     mut call: F,
     runtime: &(impl Transport + Clock + ?Sized),
     credentials: &dyn Credentials,
-    mut on_notice: impl FnMut(Notice),
+    mut on_notice: impl FnMut(Notice) -> H,
 ) -> Result<Stream<F::Output>, FlowError> {
     let (mut reply, mut body) = (None, None);
     loop {
@@ -158,7 +194,7 @@ pub fn open<F: Flow>(
             }
             Step::Authorize(request) => reply = Some(authorize(request, credentials, runtime.now())),
             Step::WaitUntil(at) | Step::InFlight { until: at } => runtime.sleep_until(at),
-            Step::Notice(notice) => on_notice(notice),
+            Step::Notice(notice) => on_notice(notice).verdict()?,
             Step::Stray(_) => return Err(FlowError::Misuse(Misuse::WrongReply)),
             Step::Done(result) => {
                 let decoder = result?;
@@ -205,13 +241,13 @@ pub fn open<F: Flow>(
 ///
 /// # Errors
 /// The flow's.
-pub async fn run_async<F: Flow>(
+pub async fn run_async<F: Flow, H: Heard>(
     mut flow: F,
     now: impl Fn() -> Timestamp,
     mut send: impl AsyncFnMut(&Exchange) -> Result<Response<Bytes>, TransportError>,
     mut sleep_until: impl AsyncFnMut(Timestamp),
     credentials: &dyn Credentials,
-    mut on_notice: impl FnMut(Notice),
+    mut on_notice: impl FnMut(Notice) -> H,
 ) -> Result<F::Output, FlowError> {
     let mut reply = None;
     loop {
@@ -223,7 +259,7 @@ pub async fn run_async<F: Flow>(
             }
             Step::Authorize(request) => reply = Some(authorize(request, credentials, now())),
             Step::WaitUntil(at) | Step::InFlight { until: at } => sleep_until(at).await,
-            Step::Notice(notice) => on_notice(notice),
+            Step::Notice(notice) => on_notice(notice).verdict()?,
             Step::Stray(_) => return Err(FlowError::Misuse(Misuse::WrongReply)),
             Step::Done(result) => return result,
         }

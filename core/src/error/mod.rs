@@ -245,12 +245,16 @@ pub enum FlowError {
         /// What the last attempt ran into.
         last: Option<Box<FlowError>>,
     },
+    /// The listener to the flow's notices returned an error, such as that a state could not be saved. What the flow was
+    /// about to do was not done.
+    Stopped(String),
     /// The caller broke a rule of this library.
     Misuse(Misuse),
 }
 
 /// A request that may or may not have been carried out.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Ambiguity {
     /// The vendor's name of the operation.
     pub operation: &'static str,
@@ -265,6 +269,7 @@ pub struct Ambiguity {
 
 /// Something that the service started for us and that then failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Failure {
     /// What failed, as in "savepoint of job 3f…".
     pub what: String,
@@ -328,6 +333,7 @@ impl fmt::Display for FlowError {
                     None => Ok(()),
                 }
             }
+            Self::Stopped(reason) => write!(f, "stopped by the listener to its notices: {reason}"),
             Self::Misuse(misuse) => f.write_str(match misuse {
                 Misuse::PolledAfterDone => "a flow was polled after it had given its result: drop it after Step::Done",
                 Misuse::WrongReply => {

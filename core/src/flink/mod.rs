@@ -27,7 +27,7 @@
 //!
 //! What one has to know about Flink, and what the types and flows take care of:
 //!
-//! * **COMPLETED does not mean success.** A trigger's outcome is in [`Operation::outcome`](savepoints::SavepointStatus::outcome).
+//! * **COMPLETED does not mean success.** A trigger's outcome is in [`SavepointStatus::outcome`](savepoints::SavepointStatus::outcome).
 //! * **A trigger for a job that does not exist is accepted**; the refusal comes as the operation's failure.
 //! * **Status codes are irregular**: an unknown job is 404 here and 500 there. [`is_unknown_job`] knows.
 //! * **Answers are cached** for `web.refresh-interval` (3 s), except [`GetJobStatus`], [`GetJobs`], [`GetJobsOverview`],
@@ -53,14 +53,17 @@ pub use self::checkpoints::{GetCheckpointStatus, GetCheckpoints, StartCheckpoint
 pub use self::cluster::{FlinkVersion, GetConfig, GetOverview};
 pub use self::error::is_unknown_job;
 pub use self::exception::{Cause, Throwable};
-pub use self::flow::{AwaitJob, Cancel, RunJar, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint, UpgradeJob};
+pub use self::flow::{
+    AwaitJob, Cancel, JobReport, Launched, RunJar, Savepoint, StopWithSavepoint, Stopped, TakeSavepoint,
+    TriggerCheckpoint, Upgrade, UpgradeJob,
+};
 pub use self::ids::{JarId, JobId, TriggerId, VertexId};
-pub use self::jars::{DeleteJar, ListJars, PlanJar, SubmitJar, UploadJar};
+pub use self::jars::{ClaimMode, DeleteJar, ListJars, PlanJar, SubmitJar, UploadJar};
 pub use self::jobs::{
     CancelJob, GetJob, GetJobAccumulators, GetJobExceptions, GetJobExecutionResult, GetJobStatus, GetJobs,
     GetJobsOverview, JobState,
 };
-pub use self::savepoints::{GetSavepointStatus, StartSavepoint, StartStop};
+pub use self::savepoints::{GetSavepointStatus, SavepointFormat, StartSavepoint, StartStop};
 pub use self::time::Millis;
 
 use crate::error::ServiceError;

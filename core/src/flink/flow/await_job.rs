@@ -70,6 +70,7 @@ impl AwaitJob {
 /// What a job was like when the wait was over.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "the job may have failed"]
+#[non_exhaustive]
 pub struct JobReport {
     /// The job.
     pub job: JobId,

@@ -30,7 +30,7 @@ pub use await_job::{AwaitJob, JobReport};
 pub use cancel::Cancel;
 pub use run_jar::{JarRun, Launched, RunJar};
 pub use stop::{StopWithSavepoint, Stopped};
-pub use triggers::{Savepoint, TakeSavepoint, TriggerCheckpoint, TriggerState};
+pub use triggers::{Savepoint, TakeSavepoint, TriggerCheckpoint};
 pub use upgrade::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState};
 
 use crate::time::Timestamp;

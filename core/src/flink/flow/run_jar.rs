@@ -228,6 +228,7 @@ impl RunJar {
 
 /// A job that was submitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Launched {
     /// The job.
     pub job: JobId,

@@ -130,6 +130,7 @@ impl StopWithSavepoint {
 
 /// A job that was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stopped {
     /// The job.
     pub job: JobId,

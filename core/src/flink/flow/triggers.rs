@@ -116,6 +116,7 @@ impl TakeSavepoint {
 
 /// A savepoint that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Savepoint {
     /// The job.
     pub job: JobId,
