@@ -61,16 +61,14 @@ impl<M: Machine> Running<M> {
         Self { machine, common, held: None, ended: None }
     }
 
+    pub(crate) fn machine(&self) -> &M {
+        &self.machine
+    }
+
     /// Ends the flow at this moment at the latest, whatever else it is given.
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
         self.common.deadline = deadline.into();
         self
-    }
-}
-
-impl<M: Machine> Running<M> {
-    pub(crate) fn machine(&self) -> &M {
-        &self.machine
     }
 }
 

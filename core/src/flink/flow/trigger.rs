@@ -170,6 +170,11 @@ impl<K: Kind> Triggered<K> {
             })
     }
 
+    /// What became of it cannot be learnt.
+    fn forgotten(cause: FlowError) -> Ambiguity {
+        Ambiguity { operation: K::Start::INFO.name, cause: Box::new(cause), unanswered: false, found: None }
+    }
+
     fn over(&self, status: &<K::Status as Operation>::Output) -> Result<K::Value, FlowError> {
         match K::outcome(self.job, status) {
             Some(Ok(value)) => Ok(value),
@@ -268,12 +273,5 @@ impl<K: Kind> Machine for Triggered<K> {
                 }
             }
         }
-    }
-}
-
-impl<K: Kind> Triggered<K> {
-    /// It was acknowledged, and what became of it cannot be learnt.
-    fn forgotten(cause: FlowError) -> Ambiguity {
-        Ambiguity { operation: K::Start::INFO.name, cause: Box::new(cause), unanswered: false, found: None }
     }
 }

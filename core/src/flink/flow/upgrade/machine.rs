@@ -26,7 +26,7 @@ pub struct UpgradeMachine {
     /// Uploads that are to come: of the old jar, of the new one.
     uploads: [Option<(String, Body)>; 2],
     data: UpgradeState,
-    /// Whether the phase was begun by another process, nobody knows how long ago.
+    /// Whether the new job may have been submitted by another process, nobody knows how long ago.
     resumed: bool,
     settle_until: Timestamp,
     state: State,
@@ -102,7 +102,8 @@ impl UpgradeMachine {
         resumed: Option<&Saved>,
         cx: &mut Common<FlinkRest>,
     ) -> Result<(), FlowError> {
-        self.resumed &= self.data.phase == phase;
+        // Whoever submits the new job knows how old it is; settling after another process's run does not.
+        self.resumed &= phase != UpgradePhase::Run || self.data.phase == UpgradePhase::Run;
         let words = match phase {
             UpgradePhase::Stop => "stopping the job with a savepoint",
             UpgradePhase::Run => "running the new jar from the savepoint",
