@@ -18,7 +18,7 @@
 //! | Run, RunOld | refused by a proxy, or for a time | that error; resume from the saved state |
 //! | Settle | the job ends other than FINISHED, or time is up | roll back |
 //! | Checkpoint | it fails | Settle again, until time is up |
-//! | Settle, resumed | the cluster does not know the job | ambiguous: it may have come to its end since |
+//! | Settle, after another process ran the new jar | the cluster does not know the job | ambiguous: it may have come to its end since |
 //! | CancelNew | the job has FINISHED meanwhile | upgraded |
 //! | CancelNew | the cluster does not know the job | RunOld |
 //! | SettleOld | time is up | that error: the old job is there, and may still come up |
