@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr_iter, memrchr};
 
+use super::newlines::Newlines;
 use super::{DecodeError, Decoder, End};
 
 /// The longest line that a decoder takes, in bytes without its end. 16 MiB by default.
@@ -28,8 +29,7 @@ pub struct Lines {
     buffer: Vec<u8>,
     /// Where the next line begins.
     next: usize,
-    /// Up to where there is no line end behind `next`.
-    searched: usize,
+    newlines: Newlines,
     /// Where the line begins whose end has not come yet.
     open: usize,
     item: Range<usize>,
@@ -47,7 +47,7 @@ impl Lines {
         Self {
             buffer: Vec::new(),
             next: 0,
-            searched: 0,
+            newlines: Newlines::default(),
             open: 0,
             item: 0..0,
             limit: limit.0,
@@ -71,7 +71,7 @@ impl Lines {
     fn compact(&mut self) {
         if self.next > 0 {
             self.buffer.drain(..self.next);
-            self.searched -= self.next;
+            self.newlines.shift(self.next);
             self.open = self.open.saturating_sub(self.next);
             self.next = 0;
             self.item = 0..0;
@@ -82,20 +82,20 @@ impl Lines {
     fn too_long(&mut self) -> DecodeError {
         let error = DecodeError::TooLong { item: self.count + 1, limit: self.limit };
         self.buffer = Vec::new();
-        (self.next, self.searched, self.open, self.item) = (0, 0, 0, 0..0);
+        (self.next, self.open, self.item, self.newlines) = (0, 0, 0..0, Newlines::default());
         self.error = Some(error.clone());
         error
     }
 
     #[inline]
     fn take(&mut self, end: usize, next: usize) -> Result<bool, DecodeError> {
-        let line = self.buffer.get(self.next..end).unwrap_or_default();
-        let length = line.strip_suffix(b"\r").unwrap_or(line).len();
-        if length > self.limit {
+        let (start, last) = (self.next, self.buffer.get(end.wrapping_sub(1)));
+        let end = if last == Some(&b'\r') && start < end { end - 1 } else { end };
+        if end - start > self.limit {
             return Err(self.too_long());
         }
-        self.item = self.next..self.next + length;
-        (self.next, self.searched) = (next, next);
+        self.item = start..end;
+        self.next = next;
         self.count += 1;
         Ok(true)
     }
@@ -107,7 +107,6 @@ impl Lines {
             return Err(error.clone());
         }
         self.item = 0..0;
-        self.searched = self.buffer.len();
         let rest = self.buffer.len() - self.next;
         if self.ended && rest > 0 {
             return self.take(self.buffer.len(), self.buffer.len());
@@ -142,9 +141,8 @@ impl Decoder for Lines {
     #[inline]
     fn advance(&mut self) -> Result<bool, DecodeError> {
         // After an error the buffer is empty.
-        let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
-        match memchr(b'\n', unsearched) {
-            Some(at) => self.take(self.searched + at, self.searched + at + 1),
+        match self.newlines.next(&self.buffer) {
+            Some(at) => self.take(at, at + 1),
             None => self.advance_without_end(),
         }
     }
@@ -161,7 +159,6 @@ impl Decoder for Lines {
         let was_ended = std::mem::replace(&mut self.ended, true);
         if end == End::Truncated && !was_ended && self.open < self.buffer.len() {
             self.buffer.truncate(self.open);
-            self.searched = self.searched.min(self.open);
             let unread = memchr_iter(b'\n', self.unread()).count() as u64;
             return Err(DecodeError::Truncated { item: self.count + unread + 1 });
         }

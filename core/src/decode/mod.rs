@@ -20,6 +20,7 @@
 
 mod lines;
 mod ndjson;
+mod newlines;
 
 use std::error::Error;
 use std::fmt;
