@@ -9,7 +9,6 @@ use std::str::FromStr;
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Uri, header};
-use memchr::memchr;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::body::Body;
@@ -219,7 +218,7 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     /// When the value is empty, `.` or `..`.
-    pub fn segment(&mut self, name: &'static str, value: &dyn Display) -> Result<(), BuildError> {
+    pub fn segment(&mut self, name: &'static str, value: &dyn Parameter) -> Result<(), BuildError> {
         let (literal, rest) = split_at(self.template, b'{');
         // Where the name says that it ends, or wherever it does.
         let (parameter, rest) = match rest.split_at_checked(name.len()) {
@@ -230,7 +229,7 @@ impl<'a> Target<'a> {
         self.buffer.extend_from_slice(literal.as_bytes());
         self.template = rest;
         let start = self.buffer.len();
-        let written = write!(Encoder { out: &mut self.buffer, twice: self.decoded_twice }, "{value}");
+        let written = value.encode(&mut Encoder { out: &mut self.buffer, twice: self.decoded_twice });
         let problem = match self.buffer.get(start..).unwrap_or_default() {
             _ if written.is_err() => "it cannot be displayed",
             b"" => "it is empty, and the request would go to another resource",
@@ -241,14 +240,14 @@ impl<'a> Target<'a> {
     }
 
     /// Appends `key=value` to the query.
-    pub fn query(&mut self, key: &'static str, value: &dyn Display) {
+    pub fn query(&mut self, key: &'static str, value: &dyn Parameter) {
         self.finish_path();
         self.buffer.push(if self.has_query { b'&' } else { b'?' });
         self.has_query = true;
         self.buffer.extend_from_slice(key.as_bytes());
         self.buffer.push(b'=');
         // A `Display` that fails leaves a shorter value, which the service refuses; ours do not fail.
-        let _ = write!(Encoder { out: &mut self.buffer, twice: false }, "{value}");
+        let _ = value.encode(&mut Encoder { out: &mut self.buffer, twice: false });
     }
 
     fn finish_path(&mut self) {
@@ -311,25 +310,79 @@ impl fmt::Debug for Target<'_> {
     }
 }
 
+/// A value that can stand in a path or a query.
+///
+/// ```
+/// use pipewright::url::Parameter;
+///
+/// /// The name of a topic, for an operation of one's own.
+/// struct Topic(String);
+///
+/// impl std::fmt::Display for Topic {
+///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+///         f.write_str(&self.0)
+///     }
+/// }
+///
+/// impl Parameter for Topic {}
+/// ```
+pub trait Parameter: Display {
+    /// Writes the value's text. What holds its text writes it as it is, which takes a third of the time of its `Display`.
+    ///
+    /// # Errors
+    /// The one of its `Display`.
+    fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        write!(out, "{self}")
+    }
+}
+
+/// For what holds its text.
+macro_rules! texts {
+    ($($type:ty),*) => {$(
+        impl Parameter for $type {
+            fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
+                out.write_str(self)
+            }
+        }
+    )*};
+}
+
+texts!(&str, String, Box<str>);
+
+impl Parameter for bool {
+    fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        out.write_str(if *self { "true" } else { "false" })
+    }
+}
+
+impl Parameter for i32 {}
+impl Parameter for i64 {}
+impl Parameter for u16 {}
+impl Parameter for u32 {}
+impl Parameter for u64 {}
+
 /// Percent-encodes whatever is written to it.
-struct Encoder<'a> {
+#[derive(Debug)]
+pub struct Encoder<'a> {
     out: &'a mut Vec<u8>,
     twice: bool,
 }
 
 impl fmt::Write for Encoder<'_> {
-    #[allow(
-        clippy::manual_inspect,
-        reason = "`extend` trusts the length of `map`, and copies without a check for each byte"
-    )]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Copied and checked in one go; most values need no more.
-        let (start, mut unreserved) = (self.out.len(), true);
-        self.out.extend(text.bytes().inspect(|byte| unreserved &= is_unreserved(*byte)));
-        if unreserved {
-            return Ok(());
+        // Most values need no more than to be copied.
+        if text.bytes().fold(true, |unreserved, byte| unreserved & is_unreserved(byte)) {
+            self.out.extend_from_slice(text.as_bytes());
+        } else {
+            self.escape(text);
         }
-        self.out.truncate(start);
+        Ok(())
+    }
+}
+
+impl Encoder<'_> {
+    #[cold]
+    fn escape(&mut self, text: &str) {
         for piece in utf8_percent_encode(text, RESERVED) {
             let piece = match piece {
                 // What means something to a server that reads the path once more, after decoding it.
@@ -341,7 +394,6 @@ impl fmt::Write for Encoder<'_> {
             };
             self.out.extend_from_slice(piece.as_bytes());
         }
-        Ok(())
     }
 }
 
@@ -350,9 +402,9 @@ fn is_unreserved(byte: u8) -> bool {
     UNRESERVED[usize::from(byte)]
 }
 
-/// What stands before a byte and what behind it. Faster than `split_once`.
+/// What stands before a byte and what behind it. Literals are short, so that a search by words takes longer.
 fn split_at(template: &'static str, byte: u8) -> (&'static str, &'static str) {
-    let end = memchr(byte, template.as_bytes()).unwrap_or(template.len());
+    let end = template.bytes().position(|each| each == byte).unwrap_or(template.len());
     (template.get(..end).unwrap_or_default(), template.get(end + 1..).unwrap_or_default())
 }
 

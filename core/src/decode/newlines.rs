@@ -52,6 +52,7 @@ impl Newlines {
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 #[inline]
 #[allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "bits, not numbers")]
+#[allow(clippy::unnecessary_wraps, reason = "elsewhere there is nothing to wrap")]
 fn places(block: &[u8; BLOCK]) -> Option<u64> {
     use safe_arch::{cmp_eq_mask_i8_m128i, load_unaligned_m128i, move_mask_i8_m128i, set_splat_i8_m128i};
 

@@ -1,6 +1,6 @@
 //! Ids: newtypes, so that they cannot be confused.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use serde::de::Error as _;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::BuildError;
 use crate::table::Field;
+use crate::url::{Encoder, Parameter};
 
 /// Ids of 128 bits, which Flink writes as 32 hexadecimal digits.
 macro_rules! hex_ids {
@@ -42,6 +43,8 @@ macro_rules! hex_ids {
                 write!(f, "{:032x}", self.0)
             }
         }
+
+        impl Parameter for $name {}
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,11 +92,31 @@ macro_rules! hex_ids {
 
 /// Just 32 hexadecimal digits, of either case.
 fn hex(text: &str) -> Option<u128> {
-    let half = |digits: &[u8]| {
-        digits.iter().try_fold(0_u64, |bits, digit| Some(bits << 4 | u64::from(char::from(*digit).to_digit(16)?)))
+    let digits: &[u8; 32] = text.as_bytes().try_into().ok()?;
+    let (mut bits, mut all) = (0_u128, 0);
+    for pair in digits.as_chunks::<2>().0 {
+        let [high, low] = pair.map(value);
+        all |= high | low;
+        bits = bits << 8 | u128::from(high << 4 | low);
+    }
+    // A digit has four bits.
+    (all < 16).then_some(bits)
+}
+
+/// What a hexadecimal digit stands for; 255 for what is none.
+#[allow(clippy::indexing_slicing, reason = "there is an entry for each byte")]
+fn value(digit: u8) -> u8 {
+    static VALUES: [u8; 256] = {
+        let mut values = [255; 256];
+        let mut value = 0;
+        while value < 16 {
+            values[b"0123456789abcdef"[value as usize] as usize] = value;
+            values[b"0123456789ABCDEF"[value as usize] as usize] = value;
+            value += 1;
+        }
+        values
     };
-    let (high, low) = text.as_bytes().split_at_checked(16).filter(|(_, low)| low.len() == 16)?;
-    Some(u128::from(half(high)?) << 64 | u128::from(half(low)?))
+    VALUES[usize::from(digit)]
 }
 
 hex_ids! {
@@ -136,6 +159,12 @@ impl From<String> for JarId {
 impl fmt::Display for JarId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Parameter for JarId {
+    fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        out.write_str(&self.0)
     }
 }
 

@@ -18,6 +18,14 @@ pub(crate) trait Field: Sized {
     /// When it is of another type.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 
+    /// Reads the value, or `null`.
+    ///
+    /// # Errors
+    /// When it is of another type.
+    fn read_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        Option::<Value<Self>>::deserialize(deserializer).map(|value| value.map(|Value(value)| value))
+    }
+
     /// Writes it as it would be read.
     ///
     /// # Errors
@@ -45,7 +53,53 @@ macro_rules! plain_fields {
     )*};
 }
 
-plain_fields!(String, bool, i32, i64, u32, u64, Box<RawValue>);
+plain_fields!(String, bool, Box<RawValue>);
+
+/// Whole numbers: as plain types, but that a `null` is not looked for before the number is read. Half of all fields are
+/// such.
+macro_rules! number_fields {
+    ($($type:ty),*) => {$(
+        impl Field for $type {
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::deserialize(deserializer)
+            }
+
+            fn read_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+                struct Number;
+
+                impl Visitor<'_> for Number {
+                    type Value = Option<$type>;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str(concat!("a number, ", stringify!($type)))
+                    }
+
+                    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                        Ok(None)
+                    }
+
+                    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                        let wrong = |_| E::invalid_value(Unexpected::Signed(number), &self);
+                        number.try_into().map(Some).map_err(wrong)
+                    }
+
+                    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                        let wrong = |_| E::invalid_value(Unexpected::Unsigned(number), &self);
+                        number.try_into().map(Some).map_err(wrong)
+                    }
+                }
+
+                deserializer.deserialize_any(Number)
+            }
+
+            fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.serialize(serializer)
+            }
+        }
+    )*};
+}
+
+number_fields!(i32, i64, u32, u64);
 
 /// A number, or one of the texts that Java writes for the numbers that JSON does not have.
 impl Field for f64 {
@@ -104,7 +158,11 @@ impl Field for f64 {
 
 impl<T: Field> Field for Option<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Option::<Value<T>>::deserialize(deserializer).map(|value| value.map(|Value(value)| value))
+        T::read_or_null(deserializer)
+    }
+
+    fn read_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        T::read_or_null(deserializer).map(|value| value.map(Some))
     }
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -170,6 +228,15 @@ impl<'de, T: Field> Deserialize<'de> for Value<T> {
     }
 }
 
+/// The same for one that may be `null`.
+pub(crate) struct Nullable<T>(pub(crate) Option<T>);
+
+impl<'de, T: Field> Deserialize<'de> for Nullable<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::read_or_null(deserializer).map(Self)
+    }
+}
+
 /// The same for writing.
 pub(crate) struct Written<'a, T>(pub(crate) &'a T);
 
@@ -228,5 +295,45 @@ impl<'de, K: DeserializeOwned + Ord, T: Field> Deserialize<'de> for Map<K, T> {
 
         // Most maps count by state, and there are about ten states.
         deserializer.deserialize_map(Entries(Vec::with_capacity(16))).map(Map)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::table::records;
+
+    records! {
+        /// Of every kind of field that a `null` is looked for in.
+        struct Sample {
+            /// Must be there.
+            pub count: u32 = "count",
+            /// Under two names.
+            pub cause: Option<i64> = "cause" | "failure-cause",
+        }
+    }
+
+    fn read(text: &str) -> Result<(u32, Option<i64>), String> {
+        serde_json::from_str::<Sample>(text).map(|it| (it.count, it.cause)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn null_is_the_same_as_absent_under_either_name() {
+        assert_eq!(read(r#"{"count":1,"cause":null,"failure-cause":2}"#), Ok((1, Some(2))));
+        assert_eq!(read(r#"{"count":null,"count":1,"failure-cause":null}"#), Ok((1, None)));
+        assert_eq!(read(r#"{"count":1,"cause":3,"failure-cause":null,"cause":4}"#), Ok((1, Some(3))));
+        assert!(read(r#"{"count":null}"#).is_err_and(|error| error.contains("missing field `count`")));
+    }
+
+    #[test]
+    fn what_is_no_such_number_is_named() {
+        for (value, problem) in [
+            ("-1", "integer `-1`, expected a number, u32"),
+            ("4294967296", "integer `4294967296`, expected a number, u32"),
+            ("1.5", "floating point `1.5`, expected a number, u32"),
+            ("\"1\"", "string \"1\", expected a number, u32"),
+        ] {
+            let error = read(&format!(r#"{{"count":{value}}}"#)).expect_err(value);
+            assert!(error.contains(problem), "{error}");
+        }
     }
 }

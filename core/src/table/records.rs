@@ -84,8 +84,8 @@ macro_rules! records {
                             match key {
                                 $( Key::$field => {
                                     // A field under two names, or twice: the first that says something counts.
-                                    let value = map.next_value::<::std::option::Option<$crate::table::Value<$type>>>()?;
-                                    $field = $field.or(value.map(|$crate::table::Value(value)| value));
+                                    let $crate::table::Nullable(value) = map.next_value()?;
+                                    $field = $field.or(value);
                                 } )*
                                 Key::__Skipped => {
                                     map.next_value::<::serde::de::IgnoredAny>()?;

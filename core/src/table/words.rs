@@ -54,6 +54,12 @@ macro_rules! words {
             }
         }
 
+        impl $crate::url::Parameter for $name {
+            fn encode(&self, out: &mut $crate::url::Encoder<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Write::write_str(out, self.as_str())
+            }
+        }
+
         impl ::serde::Serialize for $name {
             fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
