@@ -112,6 +112,7 @@ pub mod flink;
 mod script;
 #[cfg(feature = "serve")]
 pub mod serve;
+pub mod snowpipe;
 #[cfg(feature = "proptest")]
 pub mod strategies;
 pub mod transcript;
@@ -126,4 +127,4 @@ pub use event::{Event, Incident, Outcome};
 pub use fault::{Fault, FaultKind, FaultPlan, RetryAfter};
 pub use script::{Expectation, Script};
 pub use world::schedule;
-pub use world::{FlinkHandle, Mounted, Pending, START, Service, World};
+pub use world::{FlinkHandle, Mounted, Pending, START, Service, SnowpipeHandle, World};

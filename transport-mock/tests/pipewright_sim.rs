@@ -48,6 +48,21 @@ fn it_says_where_it_listens_and_then_what_it_is_asked() {
 }
 
 #[test]
+fn a_snowflake_account_is_its_own_ingest_host() {
+    let mut command = sim(&["snowpipe", "--seed", "7", "--time", "fast:10", "--replay", "stale"]);
+    let mut process = Killed(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts"));
+    let mut line = String::new();
+    BufReader::new(process.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let address = line.trim_end().strip_prefix("listening on http://").expect("an address");
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    let head = format!("Host: {address}\r\nAccept: */*\r\nAuthorization: Bearer pat\r\n\r\n");
+    stream.write_all(format!("GET /v2/streaming/hostname HTTP/1.0\r\n{head}").as_bytes()).expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("\r\n\r\n{address}")), "{answer}");
+}
+
+#[test]
 fn it_writes_jars() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim.jar");
     let path = file.to_str().expect("a path");
@@ -78,6 +93,9 @@ fn wrong_usage_is_2_and_says_what_is_wrong() {
         (&["flink", "--time", "fast:0"], "--time fast:0"),
         (&["flink", "--release", "two"], "--release two"),
         (&["flink", "more"], "more"),
+        (&["flink", "--replay", "stale"], "--replay"),
+        (&["snowpipe", "--slots", "3"], "--slots"),
+        (&["snowpipe", "--replay", "both"], "--replay both"),
         (&["jar"], "which jar"),
         (&["jar", "bounded"], "-o FILE"),
         (&["jar", "endless", "--records", "3", "-o", "x"], "--records"),

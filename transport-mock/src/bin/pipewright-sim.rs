@@ -13,22 +13,24 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 use pipewright_mock::FaultPlan;
-use pipewright_mock::flink::{Config, Program};
+use pipewright_mock::flink::Program;
 use pipewright_mock::serve::{Options, Server, Time};
+use pipewright_mock::{Service, flink, snowpipe};
 
 const USAGE: &str = "\
-usage: pipewright-sim flink [--port N] [--seed S] [--faults none|flaky|hostile] [--time real|fast:K]
-                            [--slots N] [--release VERSION]
+usage: pipewright-sim flink|snowpipe [--port N] [--seed S] [--faults none|flaky|hostile] [--time real|fast:K]
        pipewright-sim jar endless|bounded|failing -o FILE [--name NAME] [--rate N] [--records N]
                           [--parallelism N] [--restarts N] [--state-incompatible] [--state-dropped]
 
 flink    a simulated Flink cluster on 127.0.0.1
+snowpipe a simulated Snowflake account with Snowpipe Streaming, both of its hosts on one port
   --port N           the port; any free one by default
   --seed S           what ids and faults are drawn from; 0 by default
   --faults PLAN      what goes wrong: `none` (default), `flaky` (one request in ten), `hostile` (one in three)
   --time PACE        `real` (default), or `fast:K`: K times as fast as the machine's clock
-  --slots N          task slots; 4 by default
-  --release VERSION  the release of Flink; 2.3.0 by default
+  --slots N          flink: task slots; 4 by default
+  --release VERSION  flink: the release; 2.3.0 by default
+  --replay WHAT      snowpipe: what a used continuation token gets: `accepted` (default) or `stale`
 
 jar      a file for it to run
   endless            runs until it is stopped
@@ -61,19 +63,23 @@ fn main() -> ExitCode {
 
 enum Command {
     Help,
-    Serve { port: u16, options: Options },
+    Flink(u16, Options<flink::Cluster>),
+    Snowpipe(u16, Options<snowpipe::Account>),
     Jar { file: PathBuf, program: Program },
 }
 
 impl Command {
     fn parse(mut parser: lexopt::Parser) -> Result<Self, Box<dyn Error>> {
         match parser.next()? {
-            Some(Value(word)) if word == "flink" => serve(parser),
+            Some(Value(word)) if word == "flink" => serve_flink(parser),
+            Some(Value(word)) if word == "snowpipe" => serve_snowpipe(parser),
             Some(Value(word)) if word == "jar" => jar(parser),
             Some(Long("help") | Short('h')) => Ok(Self::Help),
-            Some(Value(word)) => Err(format!("`{}` is neither `flink` nor `jar`", word.to_string_lossy()).into()),
+            Some(Value(word)) => {
+                Err(format!("`{}` is none of `flink`, `snowpipe` and `jar`", word.to_string_lossy()).into())
+            }
             Some(other) => Err(other.unexpected().into()),
-            None => Err("what is it to do: `flink` or `jar`?".into()),
+            None => Err("what is it to do: `flink`, `snowpipe` or `jar`?".into()),
         }
     }
 
@@ -83,50 +89,114 @@ impl Command {
             Self::Jar { file, program } => {
                 std::fs::write(&file, program.jar()).map_err(|error| format!("{}: {error}", file.display()))?;
             }
-            Self::Serve { port, options } => {
-                let server = Server::start(options).map_err(|error| format!("port {port} of 127.0.0.1: {error}"))?;
-                println!("listening on {}", server.url());
-                std::io::stdout().flush()?;
-                // Until somebody ends the process.
-                loop {
-                    std::thread::park_timeout(Duration::from_secs(3600));
-                }
-            }
+            Self::Flink(port, options) => run(port, options)?,
+            Self::Snowpipe(port, options) => run(port, options)?,
         }
         Ok(())
     }
 }
 
-fn serve(mut parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
-    let (mut port, mut seed, mut time) = (0, 0, Time::Real);
-    let mut faults: fn(u64) -> FaultPlan = |_| FaultPlan::none();
-    let mut config = Config::default();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("port") => port = value(&mut parser, "--port")?,
-            Long("seed") => seed = value(&mut parser, "--seed")?,
-            Long("time") => time = value(&mut parser, "--time")?,
-            Long("slots") => config.slots = value(&mut parser, "--slots")?,
-            Long("release") => config.version = release(parser.value()?)?,
-            Long("faults") => {
-                faults = match parser.value()?.to_string_lossy().as_ref() {
+/// Serves until somebody ends the process.
+fn run<S: Service + 'static>(port: u16, options: Options<S>) -> Result<(), Box<dyn Error>> {
+    let server = Server::start(options).map_err(|error| format!("port {port} of 127.0.0.1: {error}"))?;
+    println!("listening on {}", server.url());
+    std::io::stdout().flush()?;
+    loop {
+        std::thread::park_timeout(Duration::from_secs(3600));
+    }
+}
+
+/// What every simulator can be told.
+struct Common {
+    port: u16,
+    seed: u64,
+    time: Time,
+    faults: fn(u64) -> FaultPlan,
+}
+
+impl Common {
+    fn new() -> Self {
+        Self { port: 0, seed: 0, time: Time::Real, faults: |_| FaultPlan::none() }
+    }
+
+    /// Reads an option's value; false when it is none of these options.
+    fn read(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<bool, Box<dyn Error>> {
+        match option {
+            "port" => self.port = value(parser, "--port")?,
+            "seed" => self.seed = value(parser, "--seed")?,
+            "time" => self.time = value(parser, "--time")?,
+            "faults" => {
+                self.faults = match parser.value()?.to_string_lossy().as_ref() {
                     "none" => |_| FaultPlan::none(),
                     "flaky" => FaultPlan::flaky,
                     "hostile" => FaultPlan::hostile,
                     other => return Err(format!("--faults {other}: it is `none`, `flaky` or `hostile`").into()),
                 };
             }
-            Long("help") | Short('h') => return Ok(Command::Help),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn applied<S>(&self, options: Options<S>) -> Options<S> {
+        let options = options.port(self.port).time(self.time).faults((self.faults)(self.seed));
+        options.on_request(|served| {
+            // Whoever closed it does not want to know.
+            let _ = writeln!(std::io::stderr(), "{served}");
+        })
+    }
+}
+
+/// Reads arguments up to the end: common options, and those that `special` knows. None when help is asked for.
+fn options(
+    mut parser: lexopt::Parser,
+    mut special: impl FnMut(&str, &mut lexopt::Parser) -> Result<bool, Box<dyn Error>>,
+) -> Result<Option<Common>, Box<dyn Error>> {
+    let mut common = Common::new();
+    while let Some(argument) = parser.next()? {
+        let name = match argument {
+            Long("help") | Short('h') => return Ok(None),
+            Long(name) => name.to_owned(),
             other => return Err(other.unexpected().into()),
+        };
+        if !common.read(&name, &mut parser)? && !special(&name, &mut parser)? {
+            return Err(Long(&name).unexpected().into());
         }
     }
-    config.seed = seed;
-    let options = Options::flink(config).port(port).time(time).faults(faults(seed));
-    let options = options.on_request(|served| {
-        // Whoever closed it does not want to know.
-        let _ = writeln!(std::io::stderr(), "{served}");
-    });
-    Ok(Command::Serve { port, options })
+    Ok(Some(common))
+}
+
+fn serve_flink(parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
+    let mut config = flink::Config::default();
+    let common = options(parser, |name, parser| {
+        match name {
+            "slots" => config.slots = value(parser, "--slots")?,
+            "release" => config.version = release(parser.value()?)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    let Some(common) = common else { return Ok(Command::Help) };
+    config.seed = common.seed;
+    Ok(Command::Flink(common.port, common.applied(Options::flink(config))))
+}
+
+fn serve_snowpipe(parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
+    let mut config = snowpipe::Config::default();
+    let common = options(parser, |name, parser| {
+        if name != "replay" {
+            return Ok(false);
+        }
+        config.replay = match parser.value()?.to_string_lossy().as_ref() {
+            "accepted" => snowpipe::Replay::Accepted,
+            "stale" => snowpipe::Replay::Stale,
+            other => return Err(format!("--replay {other}: it is `accepted` or `stale`").into()),
+        };
+        Ok(true)
+    })?;
+    let Some(common) = common else { return Ok(Command::Help) };
+    config.seed = common.seed;
+    Ok(Command::Snowpipe(common.port, common.applied(Options::snowpipe(config))))
 }
 
 fn release(text: OsString) -> Result<String, Box<dyn Error>> {

@@ -11,7 +11,7 @@ use super::head::{Head, Reader, Trouble};
 use super::site::Outcome;
 use super::{Served, Shared};
 use crate::fault::Fault;
-use crate::world::lock;
+use crate::world::{Service, lock};
 
 /// How long a connection may be silent, as a real server's may.
 const SILENCE: Duration = Duration::from_secs(300);
@@ -30,7 +30,7 @@ enum Next {
 }
 
 /// Serves a connection until either side ends it.
-pub(super) fn run(stream: &TcpStream, shared: &Shared) {
+pub(super) fn run<S: Service>(stream: &TcpStream, shared: &Shared<S>) {
     let prepared = stream
         .set_nodelay(true)
         .and_then(|()| stream.set_read_timeout(Some(SILENCE)))
@@ -62,10 +62,10 @@ fn say_farewell(mut stream: &TcpStream) {
     }
 }
 
-struct Connection<'a> {
+struct Connection<'a, S> {
     stream: &'a TcpStream,
     reader: Reader<'a>,
-    shared: &'a Shared,
+    shared: &'a Shared<S>,
 }
 
 /// What is shown of an exchange when it is over.
@@ -75,7 +75,7 @@ struct Record {
     since: Instant,
 }
 
-impl Connection<'_> {
+impl<S: Service> Connection<'_, S> {
     fn exchange(&mut self) -> Next {
         let Head { request, framing, waits, last } = match self.reader.head() {
             Ok(head) => head,

@@ -17,6 +17,9 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! A Snowflake account has two hosts, and here they are one: `GET /v2/streaming/hostname` answers the `Host` it was
+//! asked at.
+//!
 //! # Faults
 //!
 //! The same [`FaultPlan`] as in a world, and each fault happens on the wire:
@@ -67,13 +70,14 @@ pub use self::clock::Time;
 use self::clock::Pace;
 use self::site::Site;
 use crate::fault::{Fault, FaultPlan};
-use crate::flink;
-use crate::world::lock;
+use crate::world::{Service, lock};
+use crate::{flink, snowpipe};
 
 /// What is served, and how.
 #[must_use = "options do nothing until a server is started with them"]
-pub struct Options {
-    cluster: flink::Config,
+pub struct Options<S = flink::Cluster> {
+    service: &'static str,
+    simulator: S,
     port: u16,
     faults: FaultPlan,
     time: Time,
@@ -86,7 +90,22 @@ type Watcher = dyn Fn(&Served) + Send + Sync;
 impl Options {
     /// A Flink cluster, on any free port, without faults, in real time.
     pub fn flink(config: flink::Config) -> Self {
-        Self { cluster: config, port: 0, faults: FaultPlan::none(), time: Time::Real, connections: 1100, watcher: None }
+        Self::of("flink", flink::Cluster::new(config))
+    }
+}
+
+impl Options<snowpipe::Account> {
+    /// A Snowflake account with Snowpipe Streaming, likewise. The port is account and ingest host in one, whatever
+    /// the configuration names.
+    pub fn snowpipe(config: snowpipe::Config) -> Self {
+        Self::of("snowpipe", snowpipe::Account::new(config).on_one_host())
+    }
+}
+
+impl<S> Options<S> {
+    fn of(service: &'static str, simulator: S) -> Self {
+        let faults = FaultPlan::none();
+        Self { service, simulator, port: 0, faults, time: Time::Real, connections: 1100, watcher: None }
     }
 
     /// The port on the loopback interface; 0 is any free one.
@@ -125,10 +144,10 @@ impl Options {
     }
 }
 
-impl fmt::Debug for Options {
+impl<S> fmt::Debug for Options<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
-            .field("cluster", &self.cluster)
+            .field("service", &self.service)
             .field("port", &self.port)
             .field("faults", &self.faults)
             .field("time", &self.time)
@@ -165,24 +184,24 @@ impl fmt::Display for Served {
     }
 }
 
-/// A simulated Flink cluster behind a port of the loopback interface, until it is dropped.
-pub struct Server {
+/// A simulator behind a port of the loopback interface, until it is dropped.
+pub struct Server<S = flink::Cluster> {
     address: SocketAddr,
     url: String,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<S>>,
     listener: Option<JoinHandle<()>>,
 }
 
-impl Server {
+impl<S: Service + 'static> Server<S> {
     /// Opens the port and starts answering.
     ///
     /// # Errors
     /// When the port cannot be had.
-    pub fn start(options: Options) -> io::Result<Self> {
+    pub fn start(options: Options<S>) -> io::Result<Self> {
         let listener = bind(options.port)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            site: Mutex::new(Site::new(flink::Cluster::new(options.cluster), options.faults)),
+            site: Mutex::new(Site::new(options.service, options.simulator, options.faults)),
             pace: Pace::new(options.time),
             watcher: options.watcher,
             limit: options.connections,
@@ -204,11 +223,11 @@ impl Server {
         self.shared.pace.now()
     }
 
-    /// Looks at the cluster as of now, or changes it behind the back of its clients, who wait meanwhile.
-    pub fn with<T>(&self, look: impl FnOnce(&mut flink::Cluster) -> T) -> T {
+    /// Looks at the simulator as of now, or changes it behind the back of its clients, who wait meanwhile.
+    pub fn with<T>(&self, look: impl FnOnce(&mut S) -> T) -> T {
         let mut site = lock(&self.shared.site);
-        site.cluster.advance(self.now().as_unix());
-        look(&mut site.cluster)
+        site.simulator.advance(self.now());
+        look(&mut site.simulator)
     }
 
     /// Lets things go wrong by another plan, from now on.
@@ -216,9 +235,9 @@ impl Server {
         lock(&self.shared.site).faults = plan;
     }
 
-    /// Lets the `JobManager` fail now and be back after `downtime` of the simulator's time.
+    /// Lets the service fail now and be back after `downtime` of the simulator's time.
     pub fn restart(&self, downtime: Duration) {
-        lock(&self.shared.site).cluster.restart(self.now().as_unix(), downtime);
+        lock(&self.shared.site).simulator.restart(self.now(), downtime);
     }
 }
 
@@ -232,7 +251,7 @@ fn bind(port: u16) -> io::Result<TcpListener> {
 }
 
 /// Ends all connections, and returns when no thread is left.
-impl Drop for Server {
+impl<S> Drop for Server<S> {
     fn drop(&mut self) {
         self.shared.stop();
         // The listener is waiting for a connection; one that finds nobody there is as good.
@@ -243,15 +262,15 @@ impl Drop for Server {
     }
 }
 
-impl fmt::Debug for Server {
+impl<S> fmt::Debug for Server<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
 /// What the threads of a server have in common.
-struct Shared {
-    site: Mutex<Site>,
+struct Shared<S> {
+    site: Mutex<Site<S>>,
     pace: Pace,
     watcher: Option<Box<Watcher>>,
     limit: usize,
@@ -269,20 +288,20 @@ struct Open {
 }
 
 /// A connection's place among those there are.
-struct Seat<'a> {
-    shared: &'a Shared,
+struct Seat<'a, S> {
+    shared: &'a Shared<S>,
     number: u64,
 }
 
 /// Also when the thread panics, so that its client is not left waiting.
-impl Drop for Seat<'_> {
+impl<S> Drop for Seat<'_, S> {
     fn drop(&mut self) {
         lock(&self.shared.open).streams.remove(&self.number);
         self.shared.changed.notify_all();
     }
 }
 
-impl Shared {
+impl<S: Service> Shared<S> {
     /// Gives every connection a thread, until the server stops and all of them have ended.
     fn listen(&self, listener: &TcpListener) {
         thread::scope(|scope| {
@@ -306,7 +325,9 @@ impl Shared {
             }
         });
     }
+}
 
+impl<S> Shared<S> {
     /// Waits until another connection is allowed; false when the server stops.
     fn has_room(&self) -> bool {
         let full = |open: &mut Open| !open.stopping && open.streams.len() >= self.limit;

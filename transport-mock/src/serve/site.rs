@@ -1,4 +1,4 @@
-//! What is behind the port: the cluster, and the plan of what goes wrong with it.
+//! What is behind the port: the simulator, and the plan of what goes wrong with it.
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -8,12 +8,13 @@ use pipewright::operation::Info;
 use super::Shared;
 use crate::fault::answer::Answer;
 use crate::fault::{Fault, FaultPlan};
-use crate::flink::Cluster;
-use crate::world::lock;
+use crate::world::{Service, lock};
 
 /// See the module.
-pub(super) struct Site {
-    pub(super) cluster: Cluster,
+pub(super) struct Site<S> {
+    pub(super) simulator: S,
+    /// What the operations of its service are listed under.
+    service: &'static str,
     pub(super) faults: FaultPlan,
 }
 
@@ -27,14 +28,14 @@ pub(super) enum Outcome {
     Nothing,
 }
 
-impl Site {
-    pub(super) fn new(cluster: Cluster, faults: FaultPlan) -> Self {
-        Self { cluster, faults }
+impl<S: Service> Site<S> {
+    pub(super) fn new(service: &'static str, simulator: S, faults: FaultPlan) -> Self {
+        Self { simulator, service, faults }
     }
 
     /// The fault for the next request.
     pub(super) fn draw(&mut self, now: Timestamp, method: &Method, path: &str) -> Option<Fault> {
-        self.faults.next(now, operation(method, path))
+        self.faults.next(now, operation(self.service, method, path))
     }
 
     /// What a client is told whose request cannot be read: what the server says to a request line that is too long, for
@@ -43,11 +44,11 @@ impl Site {
         let mut request = Request::new(Bytes::new());
         let endless = format!("/{}", "x".repeat(4096));
         *request.uri_mut() = endless.parse().unwrap_or_default();
-        self.cluster.handle(now.as_unix(), &request)
+        self.simulator.handle(now, &request)
     }
 }
 
-impl Shared {
+impl<S: Service> Shared<S> {
     /// Carries a request out, with its fault; `None` when the server stops meanwhile.
     pub(super) fn answer(&self, request: &Request<Bytes>, fault: Option<Fault>) -> Option<Outcome> {
         if let Some(Fault::DelayRequest(delay)) = fault
@@ -57,11 +58,11 @@ impl Shared {
         }
         let response = {
             let mut site = lock(&self.site);
-            let now = self.pace.now().as_unix();
+            let now = self.pace.now();
             let applied = fault.is_none_or(Fault::applied);
-            let response = applied.then(|| site.cluster.handle(now, request));
+            let response = applied.then(|| site.simulator.handle(now, request));
             if let Some(Fault::Restart { downtime, .. }) = fault {
-                site.cluster.restart(now, downtime);
+                site.simulator.restart(now, downtime);
             }
             response
         };
@@ -81,9 +82,12 @@ impl Shared {
 }
 
 /// The vendor's name of the operation that a request is; empty when it is none that this build knows.
-fn operation(method: &Method, path: &str) -> &'static str {
-    let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
-    let fits = |info: &&Info| info.service == "flink" && info.method == *method && matches(info.path, path);
+fn operation(service: &str, method: &Method, path: &str) -> &'static str {
+    let path = match service {
+        "flink" => path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path),
+        _ => path,
+    };
+    let fits = |info: &&Info| info.service == service && info.method == *method && matches(info.path, path);
     // `/jobs/overview` fits `/jobs/{jobid}` too.
     let closest = pipewright::operations().filter(fits).min_by_key(|info| info.path.matches('{').count());
     closest.map_or("", |info| info.name)
@@ -95,10 +99,16 @@ fn matches(template: &str, path: &str) -> bool {
     loop {
         match (pieces.next(), segments.next()) {
             (None, None) => return true,
-            (Some(piece), Some(segment)) if piece == segment || piece.starts_with('{') && !segment.is_empty() => {}
+            (Some(piece), Some(segment)) if piece == segment || fills(piece, segment) => {}
             _ => return false,
         }
     }
+}
+
+/// Whether a segment can be a parameter's value, with what follows the parameter, as in `{pipe}:bulk-channel-status`.
+fn fills(piece: &str, segment: &str) -> bool {
+    let tail = piece.strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(_, tail)| tail);
+    tail.is_some_and(|tail| segment.len() > tail.len() && segment.ends_with(tail))
 }
 
 #[cfg(test)]
@@ -117,7 +127,17 @@ mod tests {
             (Method::GET, "/v1", ""),
             (Method::GET, "/", ""),
         ] {
-            assert_eq!(operation(&method, path), name, "{method} {path}");
+            assert_eq!(operation("flink", &method, path), name, "{method} {path}");
         }
+        assert_eq!(operation("snowpipe", &Method::GET, "/overview"), "");
+    }
+
+    #[test]
+    fn a_parameter_may_have_something_behind_it() {
+        let template = "/pipes/{pipe}:bulk-channel-status";
+        assert!(matches(template, "/pipes/A-STREAMING:bulk-channel-status"));
+        assert!(!matches(template, "/pipes/:bulk-channel-status"));
+        assert!(!matches(template, "/pipes/A-STREAMING"));
+        assert!(!matches(template, "/pipes/A-STREAMING:pipe-info"));
     }
 }

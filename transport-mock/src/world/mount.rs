@@ -13,14 +13,14 @@ use pipewright::{Base, Timestamp};
 use super::{World, lock};
 use crate::fault::RetryAfter;
 use crate::fault::answer::proxy_page;
-use crate::flink;
+use crate::{flink, snowpipe};
 
 /// A simulated service: answers one request at a time, as of a time.
 ///
 /// It runs while its world is locked, so it must not use the world.
 pub trait Service: Send {
     /// Answers a request that arrives at `now`. Its target is path and query, as a server sees it, without the path
-    /// prefix of the address that the service is mounted at.
+    /// prefix of the address that the service is mounted at; its `Host` is whom it was sent to.
     fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes>;
 
     /// Fails at `now` and is back after `downtime`; what it answers until then is its own affair. Does nothing
@@ -49,6 +49,20 @@ impl Service for flink::Cluster {
     }
 }
 
+impl Service for snowpipe::Account {
+    fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes> {
+        Self::handle(self, now.as_unix(), request)
+    }
+
+    fn restart(&mut self, now: Timestamp, downtime: Duration) {
+        Self::restart(self, now.as_unix(), downtime);
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        Self::advance(self, now.as_unix());
+    }
+}
+
 /// A service in a world, to be looked at and restarted. Cheap to clone.
 pub struct Mounted<S> {
     world: World,
@@ -58,6 +72,9 @@ pub struct Mounted<S> {
 
 /// A simulated Flink cluster in a world.
 pub type FlinkHandle = Mounted<flink::Cluster>;
+
+/// A simulated Snowflake account in a world.
+pub type SnowpipeHandle = Mounted<snowpipe::Account>;
 
 impl<S: Service + 'static> Mounted<S> {
     /// Where the service is.
@@ -81,6 +98,14 @@ impl<S: Service + 'static> Mounted<S> {
     }
 }
 
+impl SnowpipeHandle {
+    /// Lets the account [fail over](snowpipe::Account::fail_over) now.
+    pub fn fail_over(&self, downtime: Duration) {
+        let now = self.world.now();
+        lock(&self.service).fail_over(now.as_unix(), downtime);
+    }
+}
+
 impl World {
     /// Puts a service at an address; another one that was there is gone. Scheme, host and port lead to it; requests
     /// outside the path prefix of the address, if it has one, get a 404 from a proxy.
@@ -95,6 +120,21 @@ impl World {
     /// Puts a new Flink cluster at an address.
     pub fn flink(&self, base: Base, config: flink::Config) -> FlinkHandle {
         self.mount(base, flink::Cluster::new(config))
+    }
+
+    /// Puts a new Snowflake account at an address, the account host, and at its
+    /// [ingest hosts](snowpipe::Config::ingest_hosts), in their dashed form and on the usual port.
+    pub fn snowpipe(&self, base: Base, config: snowpipe::Config) -> SnowpipeHandle {
+        let account = snowpipe::Account::new(config);
+        let hosts = account.hosts();
+        let mounted = self.mount(base, account);
+        for host in hosts {
+            let Ok(authority) = host.parse() else { continue };
+            let mount = Mount { prefix: String::new(), service: mounted.service.clone() };
+            let key = key(mounted.base.scheme().as_str(), &authority);
+            self.change(|network| network.services.insert(key, mount));
+        }
+        mounted
     }
 }
 

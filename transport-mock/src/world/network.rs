@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::header::HOST;
+use http::{HeaderValue, Request};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use pipewright::flow::{Exchange, Reply};
 use pipewright::{Seed, Timestamp};
@@ -161,6 +162,11 @@ impl Network {
                 *request.method_mut() = trip.exchange.method.clone();
                 *request.uri_mut() = trip.exchange.uri.clone();
                 *request.headers_mut() = exchange.request().headers().clone();
+                // Whatever moves bytes says so by itself.
+                let host = trip.exchange.uri.authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok());
+                if let Some(host) = host {
+                    request.headers_mut().entry(HOST).or_insert(host);
+                }
                 let delay = match fault {
                     Some(Fault::DelayRequest(delay)) => delay,
                     _ => Duration::ZERO,

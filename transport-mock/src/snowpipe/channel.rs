@@ -1,0 +1,202 @@
+//! A channel: its sequencers, what it has buffered, and what it has committed.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::Config;
+use super::rows::problem;
+use super::views::{ChannelPath, ChannelView};
+
+pub(super) const SUCCESS: &str = "SUCCESS";
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) path: ChannelPath,
+    pub(super) created: Duration,
+    /// When it was last opened or appended to.
+    pub(super) used_at: Duration,
+    /// Until then other opens are kept off.
+    pub(super) opening: Duration,
+    pub(super) client: u64,
+    pub(super) row: u64,
+    pub(super) status: String,
+    pub(super) committed: Option<String>,
+    gone: bool,
+    buffer: VecDeque<Batch>,
+    counters: Counters,
+    rows: Vec<Bytes>,
+    rejected: Vec<Bytes>,
+    pub(super) discarded: usize,
+    /// The second that appends are counted in, and how many they are.
+    pub(super) appends: (u64, u32),
+}
+
+/// Since the channel was created.
+#[derive(Debug, Default)]
+struct Counters {
+    inserted: usize,
+    parsed: usize,
+    errors: usize,
+    last_error: Option<(Option<String>, String, Duration)>,
+}
+
+/// The rows of one append.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) rows: Vec<Bytes>,
+    /// The offset token that is committed with it, unless it has none.
+    pub(super) token: Option<String>,
+    /// Never, for one that names no offset tokens at all.
+    pub(super) due: Option<Duration>,
+}
+
+impl Channel {
+    pub(super) fn new(path: ChannelPath, now: Duration) -> Self {
+        Self {
+            path,
+            created: now,
+            used_at: now,
+            opening: now,
+            client: 0,
+            row: 0,
+            status: SUCCESS.into(),
+            committed: None,
+            gone: false,
+            buffer: VecDeque::new(),
+            counters: Counters::default(),
+            rows: Vec::new(),
+            rejected: Vec::new(),
+            discarded: 0,
+            appends: (0, 0),
+        }
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        self.status == SUCCESS
+    }
+
+    pub(super) fn has_uncommitted(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    pub(super) fn token(&self) -> String {
+        format!("{}_{}", self.client, self.row)
+    }
+
+    /// When the newest batch is committed.
+    pub(super) fn last_due(&self) -> Duration {
+        self.buffer.iter().filter_map(|batch| batch.due).max().unwrap_or_default()
+    }
+
+    pub(super) fn push(&mut self, batch: Batch) {
+        self.buffer.push_back(batch);
+    }
+
+    /// Whoever comes next begins anew: tokens of before are stale.
+    pub(super) fn reopen(&mut self, path: ChannelPath, now: Duration) {
+        self.discard();
+        if self.gone {
+            // The name is all they have in common, and the sequencer goes on, as nobody must mistake one for the other.
+            self.gone = false;
+            self.created = now;
+            self.committed = None;
+            self.counters = Counters::default();
+        }
+        self.path = path;
+        self.used_at = now;
+        self.client += 1;
+        self.row = 0;
+        self.status = SUCCESS.into();
+    }
+
+    pub(super) fn discard(&mut self) {
+        self.discarded += self.buffered();
+        self.buffer.clear();
+    }
+
+    /// Drops the channel, its token and its counters with it.
+    pub(super) fn remove(&mut self) {
+        self.discard();
+        self.gone = true;
+    }
+
+    fn buffered(&self) -> usize {
+        self.buffer.iter().map(|batch| batch.rows.len()).sum()
+    }
+
+    /// Commits what is due, in order.
+    pub(super) fn commit(&mut self, now: Duration, config: &Config) {
+        while let Some(due) = self.buffer.front().and_then(|batch| batch.due).filter(|due| *due <= now) {
+            let Some(batch) = self.buffer.pop_front() else { break };
+            if let Some(token) = batch.token {
+                // It passes over the rows that are errors, too.
+                self.committed = Some(token);
+            }
+            for row in batch.rows {
+                self.counters.parsed += 1;
+                match problem(&row, &config.number_columns) {
+                    None => {
+                        self.counters.inserted += 1;
+                        self.rows.push(row);
+                    }
+                    Some(message) => {
+                        self.counters.errors += 1;
+                        self.counters.last_error = Some((self.committed.clone(), message, due));
+                        self.rejected.push(row);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What open and bulk status say.
+    pub(super) fn status(&self) -> Value {
+        let (bound, message, at) = match &self.counters.last_error {
+            Some((bound, message, at)) => (json!(bound), json!(message), json!(millis(*at))),
+            None => (Value::Null, Value::Null, Value::Null),
+        };
+        json!({
+            "database_name": self.path.database,
+            "schema_name": self.path.schema,
+            "pipe_name": self.path.pipe,
+            "channel_name": self.path.channel,
+            "channel_status_code": self.status,
+            "last_committed_offset_token": self.committed,
+            "created_on_ms": millis(self.created),
+            "rows_inserted": self.counters.inserted,
+            "rows_parsed": self.counters.parsed,
+            "rows_error_count": self.counters.errors,
+            "last_error_offset_upper_bound": bound,
+            "last_error_message": message,
+            "last_error_timestamp_ms": at,
+            "snowflake_avg_processing_latency_ms": 0,
+        })
+    }
+
+    pub(super) fn view(&self) -> ChannelView {
+        ChannelView {
+            path: self.path.clone(),
+            exists: !self.gone,
+            client_sequencer: self.client,
+            row_sequencer: self.row,
+            status_code: self.status.clone(),
+            committed: self.committed.clone(),
+            rows: self.rows.clone(),
+            rejected: self.rejected.clone(),
+            buffered: self.buffered(),
+            discarded: self.discarded,
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
