@@ -6,8 +6,10 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 
 use crate::body::Body;
+use crate::decode::{LineLimit, Lines};
 use crate::error::{BuildError, ServiceError};
 use crate::json::{self, JsonError};
+use crate::table::{Field, Value};
 use crate::url::Base;
 
 /// One HTTP exchange with a service, as data: how to ask and how to read the answer.
@@ -82,7 +84,7 @@ pub enum Effect {
 pub struct Info {
     /// The service, as in `flink`.
     pub service: &'static str,
-    /// The vendor's name of the operation.
+    /// The vendor's name of the operation; ours, in its style, where the vendor has none.
     pub name: &'static str,
     /// The method.
     pub method: Method,
@@ -99,18 +101,30 @@ pub struct Info {
 pub struct RequestContext<'a> {
     base: &'a Base,
     attempt: u32,
+    without_prefix: bool,
 }
 
 impl<'a> RequestContext<'a> {
     /// The first attempt at a base address.
     pub fn new(base: &'a Base) -> Self {
-        Self { base, attempt: 0 }
+        Self { base, attempt: 0, without_prefix: false }
     }
 
     /// Another attempt, counted from 0.
     pub fn with_attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
         self
+    }
+
+    /// For a server that wants nothing of the service's own between the base address and the template.
+    pub(crate) fn without_prefix(mut self) -> Self {
+        self.without_prefix = true;
+        self
+    }
+
+    /// Stands between the base address and the template.
+    pub(crate) fn prefix<S: Service>(&self) -> &'static str {
+        if self.without_prefix { "" } else { S::PREFIX }
     }
 
     /// Where the service is.
@@ -146,6 +160,26 @@ pub trait Answer: Sized {
     /// # Errors
     /// When it is not what the operation answers.
     fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError>;
+}
+
+/// Of a live operation: the decoder for the lines that follow the head.
+impl Answer for Lines {
+    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+        // What a proxy says in a page of its own is not what was asked for.
+        match crate::error::content_type(response) {
+            Some(kind) if kind.eq_ignore_ascii_case("text/html") => {
+                Err(ServiceError::unreadable(info, response, &format!("expected text/plain, got {kind}")))
+            }
+            _ => Ok(Self::new(LineLimit::default())),
+        }
+    }
+}
+
+/// A list at the top of the body.
+impl<T: Field> Answer for Vec<T> {
+    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+        read_json::<Value<Self>>(info, response).map(|Value(list)| list)
+    }
 }
 
 /// Sorts an answer by its status and reads it. What the table's operations do.

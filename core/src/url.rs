@@ -199,10 +199,10 @@ pub struct Target<'a> {
 impl<'a> Target<'a> {
     /// Starts with the base's prefix and the service's.
     pub fn new<S: Service>(info: &'static Info, cx: RequestContext<'a>) -> Self {
-        let base = cx.base();
-        let mut buffer = Vec::with_capacity(base.prefix.len() + S::PREFIX.len() + info.path.len() + 80);
+        let (base, prefix) = (cx.base(), cx.prefix::<S>());
+        let mut buffer = Vec::with_capacity(base.prefix.len() + prefix.len() + info.path.len() + 80);
         buffer.extend_from_slice(base.prefix.as_bytes());
-        buffer.extend_from_slice(S::PREFIX.as_bytes());
+        buffer.extend_from_slice(prefix.as_bytes());
         Self {
             info,
             base,

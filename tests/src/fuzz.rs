@@ -67,6 +67,7 @@ pub fn reply(data: &[u8]) {
     let response = answer(rest);
     match replies::parse_with(name, response.clone()) {
         None => panic!("{name} is in the table"),
+        Some(Ok(parsed)) if parsed.is_text => {}
         Some(Ok(parsed)) => {
             let again = response.map(|_| Bytes::from(parsed.json.clone()));
             let again = replies::parse_with(name, again).and_then(Result::ok).map(|again| again.json);

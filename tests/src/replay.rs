@@ -15,8 +15,9 @@ use crate::{replies, routes};
 /// Services whose recordings can be replayed.
 const SERVICES: &[&str] = &["flink"];
 
-/// Names that older releases use for fields, and today's.
-const RENAMED: &[(&str, &str)] = &[("@class", "className")];
+/// Names that fields have besides the one that is read: those of older releases, and those that are written twice.
+pub const RENAMED: &[(&str, &str)] =
+    &[("@class", "className"), ("backpressure-level", "backpressureLevel"), ("start_time", "start-time")];
 
 /// Fields whose content is opaque by nature, as `operation` and path: their leaves do not count.
 const OPAQUE: &[(&str, &str)] = &[];

@@ -3,11 +3,39 @@
 use bytes::Bytes;
 use http::Response;
 use pipewright::Operation;
+use pipewright::decode::{Decoder, End, Lines};
 use pipewright::error::ServiceError;
+use pipewright::flink::applications::{
+    CancelApplication, GetApplication, GetApplicationConfig, GetApplicationExceptions, ListApplications,
+};
+use pipewright::flink::checkpoints::{GetCheckpointConfig, GetCheckpointDetails, GetVertexCheckpoint};
+use pipewright::flink::cluster::ShutdownCluster;
+use pipewright::flink::jars::{GetJarPlan, RunApplication};
+use pipewright::flink::jobmanager::{
+    GetJobManagerConfig, GetJobManagerEnvironment, GetJobManagerLog, GetJobManagerLogFile, GetJobManagerStdout,
+    GetJobManagerThreadDump, ListJobManagerLogs,
+};
+use pipewright::flink::jobs::{
+    Coordinate, GetJobConfig, GetJobManagerJobConfig, GetJobManagerJobEnvironment, GetJobManagerLogUrl, GetJobPlan,
+    GetTaskManagerLogUrl, SendHeartbeat, SubmitGraph, YarnCancelJob, YarnStopJob,
+};
+use pipewright::flink::metrics::{
+    GetAggregatedJobMetrics, GetAggregatedSubtaskMetrics, GetAggregatedTaskManagerMetrics, GetCoordinatorMetrics,
+    GetJobManagerMetrics, GetJobMetrics, GetSubtaskMetrics, GetTaskManagerMetrics, GetVertexMetrics,
+};
+use pipewright::flink::taskmanagers::{
+    GetTaskManager, GetTaskManagerLog, GetTaskManagerLogFile, GetTaskManagerStdout, GetTaskManagerThreadDump,
+    ListTaskManagerLogs, ListTaskManagers,
+};
+use pipewright::flink::vertices::{
+    GetAttempt, GetAttemptAccumulators, GetBackPressure, GetSubtask, GetSubtaskAccumulators, GetSubtaskTimes,
+    GetVertex, GetVertexAccumulators, GetVertexTaskManagers, GetWatermarks,
+};
 use pipewright::flink::{
-    CancelJob, DeleteJar, GetCheckpointStatus, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators, GetJobExceptions,
-    GetJobExecutionResult, GetJobStatus, GetJobs, GetJobsOverview, GetOverview, GetSavepointStatus, JobId, ListJars,
-    PlanJar, StartCheckpoint, StartSavepoint, StartStop, SubmitJar, TriggerId, UploadJar,
+    ApplicationId, CancelJob, DeleteJar, GetCheckpointStatus, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators,
+    GetJobExceptions, GetJobExecutionResult, GetJobStatus, GetJobs, GetJobsOverview, GetOverview, GetSavepointStatus,
+    JobId, ListJars, Millis, PlanJar, StartCheckpoint, StartSavepoint, StartStop, SubmitJar, TriggerId, UploadJar,
+    VertexId,
 };
 use serde::Serialize;
 
@@ -18,12 +46,16 @@ pub struct Parsed {
     pub json: String,
     /// As the type shows itself.
     pub debug: String,
+    /// Whether the answer was text, of which `json` lists the lines.
+    pub is_text: bool,
 }
 
 type Parse = fn(Response<Bytes>) -> Result<Parsed, ServiceError>;
 
 const JOB: JobId = JobId::from_bits(1);
 const TRIGGER: TriggerId = TriggerId::from_bits(2);
+const VERTEX: VertexId = VertexId::from_bits(3);
+const APPLICATION: ApplicationId = ApplicationId::from_bits(4);
 
 /// One row for each operation: its name, and how its answer is read. What is asked for does not matter.
 pub const TABLE: &[(&str, Parse)] = &[
@@ -48,6 +80,69 @@ pub const TABLE: &[(&str, Parse)] = &[
     ("getCheckpointingStatistics", |answer| parse(&GetCheckpoints::new(JOB), answer)),
     ("triggerCheckpoint", |answer| parse(&StartCheckpoint::new(JOB), answer)),
     ("getCheckpointStatus", |answer| parse(&GetCheckpointStatus::new(JOB, TRIGGER), answer)),
+    // Cluster, JobManager, TaskManagers.
+    ("shutdownCluster", |answer| parse(&ShutdownCluster::new(), answer)),
+    ("getClusterConfigurationInfo", |answer| parse(&GetJobManagerConfig::new(), answer)),
+    ("getJobManagerEnvironment", |answer| parse(&GetJobManagerEnvironment::new(), answer)),
+    ("getJobManagerLogList", |answer| parse(&ListJobManagerLogs::new(), answer)),
+    ("getJobManagerLog", |answer| parse_lines(&GetJobManagerLog::new(), answer)),
+    ("getJobManagerStdout", |answer| parse_lines(&GetJobManagerStdout::new(), answer)),
+    ("getJobManagerCustomLog", |answer| parse_lines(&GetJobManagerLogFile::new("a"), answer)),
+    ("getJobManagerThreadDump", |answer| parse(&GetJobManagerThreadDump::new(), answer)),
+    ("getTaskManagers", |answer| parse(&ListTaskManagers::new(), answer)),
+    ("getTaskManagerDetails", |answer| parse(&GetTaskManager::new("a"), answer)),
+    ("getTaskManagerLogs", |answer| parse(&ListTaskManagerLogs::new("a"), answer)),
+    ("getTaskManagerLog", |answer| parse_lines(&GetTaskManagerLog::new("a"), answer)),
+    ("getTaskManagerStdout", |answer| parse_lines(&GetTaskManagerStdout::new("a"), answer)),
+    ("getTaskManagerCustomLog", |answer| parse_lines(&GetTaskManagerLogFile::new("a", "b"), answer)),
+    ("getTaskManagerThreadDump", |answer| parse(&GetTaskManagerThreadDump::new("a"), answer)),
+    // Metrics.
+    ("getJobManagerMetrics", |answer| parse(&GetJobManagerMetrics::new(), answer)),
+    ("getTaskManagerMetrics", |answer| parse(&GetTaskManagerMetrics::new("a"), answer)),
+    ("getAggregatedTaskManagerMetrics", |answer| parse(&GetAggregatedTaskManagerMetrics::new(), answer)),
+    ("getJobMetrics", |answer| parse(&GetJobMetrics::new(JOB), answer)),
+    ("getAggregatedJobMetrics", |answer| parse(&GetAggregatedJobMetrics::new(), answer)),
+    ("getJobVertexMetrics", |answer| parse(&GetVertexMetrics::new(JOB, VERTEX), answer)),
+    ("getJobManagerOperatorMetrics", |answer| parse(&GetCoordinatorMetrics::new(JOB, VERTEX), answer)),
+    ("getSubtaskMetrics", |answer| parse(&GetSubtaskMetrics::new(JOB, VERTEX, 0_u32), answer)),
+    ("getAggregatedSubtaskMetrics", |answer| parse(&GetAggregatedSubtaskMetrics::new(JOB, VERTEX), answer)),
+    // Vertices and subtasks.
+    ("getJobVertexDetails", |answer| parse(&GetVertex::new(JOB, VERTEX), answer)),
+    ("getJobVertexAccumulators", |answer| parse(&GetVertexAccumulators::new(JOB, VERTEX), answer)),
+    ("getJobVertexBackPressure", |answer| parse(&GetBackPressure::new(JOB, VERTEX), answer)),
+    ("getSubtasksTimes", |answer| parse(&GetSubtaskTimes::new(JOB, VERTEX), answer)),
+    ("getJobVertexTaskManagers", |answer| parse(&GetVertexTaskManagers::new(JOB, VERTEX), answer)),
+    ("getJobVertexWatermarks", |answer| parse(&GetWatermarks::new(JOB, VERTEX), answer)),
+    ("getSubtasksAllAccumulators", |answer| parse(&GetSubtaskAccumulators::new(JOB, VERTEX), answer)),
+    ("getSubtaskCurrentAttemptDetails", |answer| parse(&GetSubtask::new(JOB, VERTEX, 0_u32), answer)),
+    ("getSubtaskExecutionAttemptDetails", |answer| parse(&GetAttempt::new(JOB, VERTEX, 0_u32, 0_u32), answer)),
+    ("getSubtaskExecutionAttemptAccumulators", |answer| {
+        parse(&GetAttemptAccumulators::new(JOB, VERTEX, 0_u32, 0_u32), answer)
+    }),
+    // Applications.
+    ("getApplicationsOverview", |answer| parse(&ListApplications::new(), answer)),
+    ("getApplicationDetails", |answer| parse(&GetApplication::new(APPLICATION), answer)),
+    ("cancelApplication", |answer| parse(&CancelApplication::new(APPLICATION), answer)),
+    ("getApplicationExceptions", |answer| parse(&GetApplicationExceptions::new(APPLICATION), answer)),
+    ("getJobManagerApplicationConfiguration", |answer| parse(&GetApplicationConfig::new(APPLICATION), answer)),
+    ("submitApplicationFromJar", |answer| parse(&RunApplication::new("a.jar"), answer)),
+    // Jobs: how they are set up, and old ways to submit and end them.
+    ("getPlanFromJar", |answer| parse(&GetJarPlan::new("a.jar"), answer)),
+    ("getJobConfig", |answer| parse(&GetJobConfig::new(JOB), answer)),
+    ("getJobPlan", |answer| parse(&GetJobPlan::new(JOB), answer)),
+    ("getJobManagerJobConfiguration", |answer| parse(&GetJobManagerJobConfig::new(JOB), answer)),
+    ("getJobManagerJobEnvironment", |answer| parse(&GetJobManagerJobEnvironment::new(JOB), answer)),
+    ("getJobManagerLogUrl", |answer| parse(&GetJobManagerLogUrl::new(JOB), answer)),
+    ("getTaskManagerLogUrl", |answer| parse(&GetTaskManagerLogUrl::new(JOB, "a"), answer)),
+    ("triggerHeartbeat", |answer| parse(&SendHeartbeat::new(JOB, Millis(1)), answer)),
+    ("submitJob", |answer| parse(&SubmitGraph::new(""), answer)),
+    ("sendRequestToCoordinator", |answer| parse(&Coordinate::new(JOB, "a", ""), answer)),
+    ("yarnCancelJob", |answer| parse(&YarnCancelJob::new(JOB), answer)),
+    ("yarnStopJob", |answer| parse(&YarnStopJob::new(JOB), answer)),
+    // Checkpoints.
+    ("getCheckpointConfig", |answer| parse(&GetCheckpointConfig::new(JOB), answer)),
+    ("getCheckpointStatisticDetails", |answer| parse(&GetCheckpointDetails::new(JOB, 1), answer)),
+    ("getTaskCheckpointStatistics", |answer| parse(&GetVertexCheckpoint::new(JOB, 1, VERTEX), answer)),
 ];
 
 /// Reads an answer with the type of an operation, given by the vendor's name; `None` for an unknown name.
@@ -65,7 +160,25 @@ where
 {
     let output = operation.parse(answer)?;
     // Records serialise without a failure.
-    Ok(Parsed { json: serde_json::to_string(&output).unwrap_or_default(), debug: format!("{output:#?}") })
+    Ok(Parsed {
+        json: serde_json::to_string(&output).unwrap_or_default(),
+        debug: format!("{output:#?}"),
+        is_text: false,
+    })
+}
+
+/// Reads a live answer to its end: its lines.
+fn parse_lines<O: Operation<Output = Lines>>(operation: &O, answer: Response<Bytes>) -> Result<Parsed, ServiceError> {
+    let body = answer.body().clone();
+    let mut decoder = operation.parse(answer)?;
+    decoder.feed(&body);
+    // What was received whole has no end but this one.
+    let _ = decoder.finish(End::Complete);
+    let mut lines = Vec::new();
+    while let Ok(true) = decoder.advance() {
+        lines.push(String::from_utf8_lossy(decoder.item()).into_owned());
+    }
+    Ok(Parsed { json: serde_json::to_string(&lines).unwrap_or_default(), debug: format!("{lines:#?}"), is_text: true })
 }
 
 #[cfg(test)]

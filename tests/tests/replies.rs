@@ -13,32 +13,17 @@ use pipewright::flink::{
 use pipewright::operation::{Info, Operation};
 use pipewright_tests::har::{self, Entry, Recording};
 use pipewright_tests::leaves::{self, Survival};
+use pipewright_tests::replay::RENAMED;
 use pipewright_tests::replies::{Parsed, parse_with};
 use pipewright_tests::{routes, shorten};
 use serde_json::Value;
 
-/// What there is no recording of: what a release does not have yet, and what was left out with the older ones.
-const MISSING: [(&str, &[&str]); 4] = [
-    (
-        "1.13.6",
-        &[
-            "deleteJar",
-            "getCheckpointStatus",
-            "getDashboardConfiguration",
-            "getJobAccumulators",
-            "getJobIdsWithStatusesOverview",
-            "getJobStatusInfo",
-            "triggerCheckpoint",
-            "uploadJar",
-        ],
-    ),
-    ("1.18.1", &["deleteJar", "getDashboardConfiguration", "getJobAccumulators", "getJobIdsWithStatusesOverview"]),
-    ("1.20.5", &["deleteJar", "getJobIdsWithStatusesOverview", "getJobsOverview", "triggerCheckpoint"]),
-    ("2.3.0", &[]),
+/// What there is no recording of with the newest release, and why.
+const MISSING: [(&str, &str); 3] = [
+    ("getTaskManagerThreadDump", "only its refusal was recorded; it looks like the JobManager's"),
+    ("sendRequestToCoordinator", "takes a JVM on this side"),
+    ("yarnStopJob", "is always refused"),
 ];
-
-/// Names that fields had in older releases, and have today.
-const RENAMED: [(&str, &str); 1] = [("@class", "className")];
 
 /// Fields that the types leave out on purpose.
 const LEFT_OUT: [&str; 0] = [];
@@ -72,7 +57,9 @@ fn problems(recordings: &[Recording]) -> Vec<String> {
                 if error.status() != entry.response.status() || error.operation() != info.name {
                     problem(&format!("another status or operation: {error:?}"));
                 }
-                let is_own = entry.response.body().starts_with(br#"{"errors""#);
+                // The one refusal of Flink's own without a body.
+                let is_empty_413 = error.status() == 413 && entry.response.body().is_empty();
+                let is_own = entry.response.body().starts_with(br#"{"errors""#) || is_empty_413;
                 if is_own != (error.kind() == ErrorKind::Refused) || error.message().is_empty() {
                     problem(&format!("not recognised: {error:?}"));
                 }
@@ -86,9 +73,10 @@ fn problems(recordings: &[Recording]) -> Vec<String> {
 fn survivals(recordings: &[Recording]) -> BTreeMap<&'static str, Survival> {
     let mut survivals = BTreeMap::<_, Survival>::new();
     for (_, entry, info) in ours(recordings).filter(|(_, entry, _)| entry.response.status().is_success()) {
-        let before: Value = serde_json::from_slice(entry.response.body()).expect("JSON");
+        // Logs are read as they are.
+        let Ok(before) = serde_json::from_slice::<Value>(entry.response.body()) else { continue };
         let after = serde_json::from_str(&read(entry, info).expect("a success").json).expect("JSON");
-        survivals.entry(info.name).or_default().add(leaves::survival(&before, &after, &RENAMED));
+        survivals.entry(info.name).or_default().add(leaves::survival(&before, &after, RENAMED));
     }
     survivals
 }
@@ -122,12 +110,19 @@ fn what_was_recorded_is_complete() {
         .filter(|(_, entry, _)| entry.response.status().is_success())
         .filter_map(|(recording, _, info)| Some((recording.name.split('-').next()?, info.name)))
         .collect();
-    for (version, expected) in MISSING {
-        let missing: BTreeSet<_> = pipewright::operations()
+    let missing = |version: &str| -> Vec<_> {
+        let mut names: Vec<_> = pipewright::operations()
+            .filter(|info| info.service == "flink")
             .map(|info| info.name)
             .filter(|name| !recorded.contains(&(version, *name)))
             .collect();
-        assert_eq!(missing, expected.iter().copied().collect(), "{version}");
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(missing("2.3.0"), MISSING.map(|(name, _)| name));
+    // What a release does not have yet, and what was left out with the older ones.
+    for version in ["1.13.6", "1.18.1", "1.20.5"] {
+        snapshot("missing", version, &missing(version).join("\n"));
     }
 }
 

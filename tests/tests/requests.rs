@@ -4,13 +4,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use http::{HeaderMap, HeaderValue, Request, header};
-use pipewright::flink::checkpoints::CheckpointType;
-use pipewright::flink::jars::ClaimMode;
+use pipewright::flink::applications::{
+    CancelApplication, GetApplication, GetApplicationConfig, GetApplicationExceptions, ListApplications,
+};
+use pipewright::flink::checkpoints::{CheckpointType, GetCheckpointConfig, GetCheckpointDetails, GetVertexCheckpoint};
+use pipewright::flink::cluster::ShutdownCluster;
+use pipewright::flink::jars::{ClaimMode, GetJarPlan, RunApplication};
+use pipewright::flink::jobmanager::{
+    GetJobManagerConfig, GetJobManagerEnvironment, GetJobManagerLog, GetJobManagerLogFile, GetJobManagerStdout,
+    GetJobManagerThreadDump, ListJobManagerLogs,
+};
+use pipewright::flink::jobs::{
+    Coordinate, GetJobConfig, GetJobManagerJobConfig, GetJobManagerJobEnvironment, GetJobManagerLogUrl, GetJobPlan,
+    GetTaskManagerLogUrl, SendHeartbeat, SubmitGraph, TerminationMode, YarnCancelJob, YarnStopJob,
+};
+use pipewright::flink::metrics::{
+    Aggregation, GetAggregatedJobMetrics, GetAggregatedSubtaskMetrics, GetAggregatedTaskManagerMetrics,
+    GetCoordinatorMetrics, GetJobManagerMetrics, GetJobMetrics, GetSubtaskMetrics, GetTaskManagerMetrics,
+    GetVertexMetrics,
+};
 use pipewright::flink::savepoints::SavepointFormat;
+use pipewright::flink::taskmanagers::{
+    GetTaskManager, GetTaskManagerLog, GetTaskManagerLogFile, GetTaskManagerStdout, GetTaskManagerThreadDump,
+    ListTaskManagerLogs, ListTaskManagers,
+};
+use pipewright::flink::vertices::{
+    GetAttempt, GetAttemptAccumulators, GetBackPressure, GetSubtask, GetSubtaskAccumulators, GetSubtaskTimes,
+    GetVertex, GetVertexAccumulators, GetVertexTaskManagers, GetWatermarks,
+};
 use pipewright::flink::{
-    CancelJob, DeleteJar, GetCheckpointStatus, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators, GetJobExceptions,
-    GetJobExecutionResult, GetJobStatus, GetJobs, GetJobsOverview, GetOverview, GetSavepointStatus, JobId, ListJars,
-    PlanJar, StartCheckpoint, StartSavepoint, StartStop, SubmitJar, TriggerId, UploadJar,
+    ApplicationId, CancelJob, CommaList, DeleteJar, GetCheckpointStatus, GetCheckpoints, GetConfig, GetJob,
+    GetJobAccumulators, GetJobExceptions, GetJobExecutionResult, GetJobStatus, GetJobs, GetJobsOverview, GetOverview,
+    GetSavepointStatus, JobId, ListJars, Millis, PlanJar, StartCheckpoint, StartSavepoint, StartStop, SubmitJar,
+    TaskManagerId, TriggerId, UploadJar, VertexId,
 };
 use pipewright::flow::{Call, Config, Flow, Step};
 use pipewright::operation::RequestContext;
@@ -19,6 +45,9 @@ use pipewright::{Base, Body, Operation, Seed, Timestamp};
 const JOB: JobId = JobId::from_bits(0x4c7e_6f1c_8d3b_0a5f_d2e1_9a7b_3c8d_4e5f);
 const OTHER_JOB: JobId = JobId::from_bits(0xa);
 const TRIGGER: TriggerId = TriggerId::from_bits(0xb);
+const VERTEX: VertexId = VertexId::from_bits(0xc);
+const APPLICATION: ApplicationId = ApplicationId::from_bits(0xd);
+const TASK_MANAGER: &str = "127.0.0.1:45775-f84075";
 const JAR: &str = "6d2c1f3e-0b6c-4a55-9c0e-6a4a7f9d2b11_word count+1.jar";
 
 /// The requests of an operation: the smallest, and the one with everything.
@@ -108,8 +137,11 @@ fn jobs() -> Vec<Sample> {
         sample(&GetJobsOverview::new(), None),
         sample(&GetJob::new(JOB), None),
         sample(&GetJobStatus::new(OTHER_JOB), None),
-        sample(&CancelJob::new(JOB), None),
-        sample(&GetJobExceptions::new(JOB), Some(&GetJobExceptions::new(JOB).max_exceptions(0_u32))),
+        sample(&CancelJob::new(JOB), Some(&CancelJob::new(JOB).mode(TerminationMode::Cancel))),
+        sample(
+            &GetJobExceptions::new(JOB),
+            Some(&GetJobExceptions::new(JOB).max_exceptions(0_u32).failure_labels(["type:user", "a b:c"])),
+        ),
         sample(&GetJobExecutionResult::new(JOB), None),
         sample(&GetJobAccumulators::new(JOB), Some(&GetJobAccumulators::new(JOB).include_serialized_value(true))),
     ]
@@ -137,10 +169,130 @@ fn snapshots() -> Vec<Sample> {
     ]
 }
 
+fn names() -> CommaList<String> {
+    // One that must not be taken for the name of two.
+    CommaList::from(["numRecordsIn", "0.Sink__a b+c%2C", "é"])
+}
+
+fn aggregations() -> CommaList<Aggregation> {
+    CommaList::from([Aggregation::Min, Aggregation::Skew])
+}
+
+fn metrics() -> Vec<Sample> {
+    let of_task_managers = GetAggregatedTaskManagerMetrics::new()
+        .names(names())
+        .aggregations(aggregations())
+        .task_managers([TASK_MANAGER, "b"]);
+    let of_jobs = GetAggregatedJobMetrics::new().names(names()).aggregations(aggregations()).jobs(vec![JOB, OTHER_JOB]);
+    let of_subtasks =
+        GetAggregatedSubtaskMetrics::new(JOB, VERTEX).names(names()).aggregations(aggregations()).subtasks("0-2,5");
+    vec![
+        sample(&GetJobManagerMetrics::new(), Some(&GetJobManagerMetrics::new().names(names()))),
+        sample(
+            &GetTaskManagerMetrics::new(TASK_MANAGER),
+            Some(&GetTaskManagerMetrics::new(TaskManagerId::from("a/b+c%")).names(names())),
+        ),
+        sample(&GetAggregatedTaskManagerMetrics::new(), Some(&of_task_managers)),
+        sample(&GetJobMetrics::new(JOB), Some(&GetJobMetrics::new(JOB).names(names()))),
+        sample(&GetAggregatedJobMetrics::new(), Some(&of_jobs)),
+        sample(&GetVertexMetrics::new(JOB, VERTEX), Some(&GetVertexMetrics::new(JOB, VERTEX).names(names()))),
+        sample(&GetCoordinatorMetrics::new(JOB, VERTEX), Some(&GetCoordinatorMetrics::new(JOB, VERTEX).names(names()))),
+        sample(
+            &GetSubtaskMetrics::new(JOB, VERTEX, 7_u32),
+            Some(&GetSubtaskMetrics::new(JOB, VERTEX, 7_u32).names(names())),
+        ),
+        sample(&GetAggregatedSubtaskMetrics::new(JOB, VERTEX), Some(&of_subtasks)),
+    ]
+}
+
+fn processes() -> Vec<Sample> {
+    vec![
+        sample(&ShutdownCluster::new(), None),
+        sample(&GetJobManagerConfig::new(), None),
+        sample(&GetJobManagerEnvironment::new(), None),
+        sample(&ListJobManagerLogs::new(), None),
+        sample(&GetJobManagerLog::new(), None),
+        sample(&GetJobManagerStdout::new(), None),
+        sample(&GetJobManagerLogFile::new("flink jobmanager.log"), None),
+        sample(&GetJobManagerThreadDump::new(), None),
+        sample(&ListTaskManagers::new(), None),
+        sample(&GetTaskManager::new(TASK_MANAGER), None),
+        sample(&ListTaskManagerLogs::new(TASK_MANAGER), None),
+        sample(&GetTaskManagerLog::new(TASK_MANAGER), None),
+        sample(&GetTaskManagerStdout::new(TASK_MANAGER), None),
+        sample(&GetTaskManagerLogFile::new(TASK_MANAGER, "a+b%.log"), None),
+        sample(&GetTaskManagerThreadDump::new(TASK_MANAGER), None),
+    ]
+}
+
+fn vertices() -> Vec<Sample> {
+    vec![
+        sample(&GetVertex::new(JOB, VERTEX), None),
+        sample(&GetVertexAccumulators::new(JOB, VERTEX), None),
+        sample(&GetBackPressure::new(JOB, VERTEX), None),
+        sample(&GetSubtaskTimes::new(JOB, VERTEX), None),
+        sample(&GetVertexTaskManagers::new(JOB, VERTEX), None),
+        sample(&GetWatermarks::new(JOB, VERTEX), None),
+        sample(&GetSubtaskAccumulators::new(JOB, VERTEX), None),
+        sample(&GetSubtask::new(JOB, VERTEX, 1_u32), None),
+        sample(&GetAttempt::new(JOB, VERTEX, 1_u32, 2_u32), None),
+        sample(&GetAttemptAccumulators::new(JOB, VERTEX, 1_u32, 2_u32), None),
+        sample(&GetCheckpointConfig::new(JOB), None),
+        sample(&GetCheckpointDetails::new(JOB, 42), None),
+        sample(&GetVertexCheckpoint::new(JOB, 42, VERTEX), None),
+    ]
+}
+
+fn applications() -> Vec<Sample> {
+    let run = RunApplication::new(JAR)
+        .entry_class("demo.Main")
+        .program_args(arguments())
+        .parallelism(-1)
+        .job_id(JOB)
+        .allow_non_restored_state(true)
+        .savepoint_path("s3://bucket/savepoint-1")
+        .claim_mode(ClaimMode::Claim)
+        .flink_configuration(configuration())
+        .application_id(APPLICATION);
+    vec![
+        sample(&ListApplications::new(), None),
+        sample(&GetApplication::new(APPLICATION), None),
+        sample(&CancelApplication::new(APPLICATION), None),
+        sample(&GetApplicationExceptions::new(APPLICATION), None),
+        sample(&GetApplicationConfig::new(APPLICATION), None),
+        sample(&RunApplication::new("a.jar"), Some(&run)),
+    ]
+}
+
+fn more_of_jobs() -> Vec<Sample> {
+    let plan = GetJarPlan::new(JAR).entry_class("demo.Main").program_args(["--name", "a b"]).parallelism(4);
+    let graph = SubmitGraph::new("graph")
+        .jar("a.jar", "PK\u{3}\u{4}")
+        .artifact("model", "é.bin", "")
+        .before_2_0(true)
+        .boundary(1);
+    vec![
+        sample(&GetJarPlan::new("a.jar"), Some(&plan)),
+        sample(&GetJobConfig::new(JOB), None),
+        sample(&GetJobPlan::new(JOB), None),
+        sample(&GetJobManagerJobConfig::new(JOB), None),
+        sample(&GetJobManagerJobEnvironment::new(JOB), None),
+        sample(&GetJobManagerLogUrl::new(JOB), None),
+        sample(&GetTaskManagerLogUrl::new(JOB, TASK_MANAGER), None),
+        sample(&SendHeartbeat::new(JOB, Millis(1_795_301_341_871)), None),
+        sample(&SubmitGraph::new("graph"), Some(&graph)),
+        sample(&Coordinate::new(JOB, "collect sink", "rO0AB"), None),
+        sample(&YarnCancelJob::new(JOB), None),
+        sample(&YarnStopJob::new(JOB), None),
+    ]
+}
+
 #[test]
 fn every_operation() {
     let cluster = vec![sample(&GetOverview::new(), None), sample(&GetConfig::new(), None)];
-    let samples: Vec<_> = [cluster, jars(), jobs(), snapshots()].into_iter().flatten().collect();
+    let rooms =
+        [cluster, jars(), jobs(), snapshots(), metrics(), processes(), vertices(), applications(), more_of_jobs()];
+    let samples: Vec<_> = rooms.into_iter().flatten().collect();
     let shown: BTreeSet<_> = samples.iter().map(|sample| sample.name).collect();
     let all: BTreeSet<_> = pipewright::operations().map(|info| info.name).collect();
     assert_eq!(shown, all, "each operation has a sample");

@@ -7,6 +7,20 @@ use super::savepoints::{Outcome, Trigger};
 use super::{FlinkRest, JobId, Millis, Throwable, TriggerId, VertexId};
 use crate::table::{operations, records, words};
 
+mod config;
+mod details;
+
+pub use config::{CheckpointConfig, CheckpointMode, Externalization, GetCheckpointConfig};
+pub use details::{
+    Alignment, AlignmentStats, CheckpointTimes, CheckpointTimesStats, GetCheckpointDetails, GetVertexCheckpoint,
+    SubtaskCheckpoint, VertexCheckpointDetails, VertexCheckpointSummary,
+};
+
+/// The rows of the tables of this room.
+pub(crate) fn tables() -> impl Iterator<Item = &'static &'static crate::operation::Info> {
+    [OPERATIONS, config::OPERATIONS, details::OPERATIONS].into_iter().flatten()
+}
+
 operations! { FlinkRest;
     /// How the checkpoints of a job went. **Cached** for 3 s.
     ///

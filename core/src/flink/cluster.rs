@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::FlinkRest;
+use super::{Acknowledged, FlinkRest};
 use crate::table::{operations, records};
 
 operations! { FlinkRest;
@@ -15,6 +15,13 @@ operations! { FlinkRest;
     ///
     /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#config).
     Safe GET "/config" GetConfig "getDashboardConfiguration" -> DashboardConfig {}
+
+    /// Shuts the cluster down. Answers at once, and then **waits** until the result of every trigger that has completed was
+    /// read or forgotten (`rest.async.store-duration`, 5 min): jobs run on until then, and this address answers.
+    ///
+    /// Never refuses; a second one finds the cluster going down or gone.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#cluster).
+    Idempotent DELETE "/cluster" ShutdownCluster "shutdownCluster" -> Acknowledged {}
 }
 
 records! {

@@ -126,74 +126,90 @@ hex_ids! {
     TriggerId;
     /// A vertex of a job's graph: one or several operators in a chain.
     VertexId;
+    /// An application: what a main method submits, one or several jobs. Since 2.3.
+    ApplicationId;
 }
 
-/// An uploaded jar: `<uuid>_<file name>`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JarId(Box<str>);
+/// Ids that are texts.
+macro_rules! text_ids {
+    ($($(#[$meta:meta])* $name:ident, $empty:literal;)*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// As it stands on the wire.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(id: &str) -> Self {
+                Self(id.into())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(id: String) -> Self {
+                Self(id.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Parameter for $name {
+            fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
+                out.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({self})", stringify!($name))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let id = String::deserialize(deserializer)?;
+                if id.is_empty() { Err(D::Error::custom($empty)) } else { Ok(id.into()) }
+            }
+        }
+
+        impl Field for $name {
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::deserialize(deserializer)
+            }
+
+            fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.serialize(serializer)
+            }
+        }
+    )*};
+}
+
+text_ids! {
+    /// An uploaded jar: `<uuid>_<file name>`.
+    JarId, "an empty jar id";
+    /// A TaskManager: its resource id, as in `127.0.0.1:45775-f84075`, or whatever `taskmanager.resource-id` says.
+    TaskManagerId, "an empty TaskManager id";
+}
 
 impl JarId {
-    /// As it stands on the wire.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The last segment of the path on the server that an upload is answered with.
     pub(crate) fn from_path(path: &str) -> Option<Self> {
         path.rsplit(['/', '\\']).next().filter(|name| !name.is_empty()).map(Self::from)
-    }
-}
-
-impl From<&str> for JarId {
-    fn from(id: &str) -> Self {
-        Self(id.into())
-    }
-}
-
-impl From<String> for JarId {
-    fn from(id: String) -> Self {
-        Self(id.into())
-    }
-}
-
-impl fmt::Display for JarId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Parameter for JarId {
-    fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for JarId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JarId({self})")
-    }
-}
-
-impl Serialize for JarId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for JarId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let id = String::deserialize(deserializer)?;
-        if id.is_empty() { Err(D::Error::custom("an empty jar id")) } else { Ok(id.into()) }
-    }
-}
-
-impl Field for JarId {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(deserializer)
-    }
-
-    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.serialize(serializer)
     }
 }
 

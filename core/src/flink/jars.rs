@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 
-use super::{Acknowledged, FlinkRest, JarId, JobId, Millis, multipart};
+use super::{Acknowledged, ApplicationId, CommaList, FlinkRest, JarId, JobId, Millis, multipart};
 use crate::body::Body;
 use crate::error::{Applied, BuildError, ServiceError};
 use crate::operation::{self, Effect, Info, Operation, RequestContext};
@@ -51,6 +51,22 @@ operations! { FlinkRest;
         }
     }
 
+    /// The same as [`PlanJar`] by `GET`, for proxies that pass nothing else on. Not in the published description.
+    ///
+    /// Refused with 500: an unknown jar, a main method that throws or never calls `execute`.
+    Safe GET "/jars/{jarid}/plan" GetJarPlan "getPlanFromJar" -> Plan {
+        timeout 180;
+        path { jarid: JarId }
+        query? {
+            /// The class with the main method, for a jar without a `Main-Class`.
+            entry_class: String = "entry-class",
+            /// The arguments of the main method; none of them can have a comma in it.
+            program_args: CommaList<String> = "programArg",
+            /// The parallelism of operators that have none of their own; -1 for the cluster's default.
+            parallelism: i32 = "parallelism",
+        }
+    }
+
     /// Runs the main method of a jar and submits its job; answers as soon as it is submitted.
     ///
     /// With a chosen [`job_id`](Self::job_id) a second attempt is refused as a duplicate, so that one can find out what
@@ -81,6 +97,40 @@ operations! { FlinkRest;
             restore_mode: ClaimMode = "restoreMode",
             /// Configuration for this job. Since 1.17.
             flink_configuration: BTreeMap<String, String> = "flinkConfiguration",
+        }
+    }
+
+    /// Runs the main method of a jar **in the JobManager, later**: answers before it is called, so that all its failures are
+    /// found only at the application. Since 2.3.
+    ///
+    /// With a chosen [`application_id`](Self::application_id) one can find out what became of the first attempt. What the
+    /// main method submits, one or several jobs, belongs to the application: see
+    /// [`GetApplication`](super::applications::GetApplication) and
+    /// [`GetApplicationExceptions`](super::applications::GetApplicationExceptions). Refused with 500: an unknown jar.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#jars-jarid-run-application).
+    Once POST "/jars/{jarid}/run-application" RunApplication "submitApplicationFromJar" -> ApplicationSubmitted {
+        effect |run| if run.application_id.is_some() { Fenced } else { Once };
+        timeout 180;
+        path { jarid: JarId }
+        json? {
+            /// The class with the main method, for a jar without a `Main-Class`.
+            entry_class: String = "entryClass",
+            /// The arguments of the main method.
+            program_args: Vec<String> = "programArgsList",
+            /// The parallelism of operators that have none of their own; -1 for the cluster's default.
+            parallelism: i32 = "parallelism",
+            /// Client-chosen: the id of its one job.
+            job_id: JobId = "jobId",
+            /// State in the savepoint that the new graph has no operator for is dropped instead of refused.
+            allow_non_restored_state: bool = "allowNonRestoredState",
+            /// The savepoint or checkpoint to start from.
+            savepoint_path: String = "savepointPath",
+            /// Who owns that savepoint from then on.
+            claim_mode: ClaimMode = "claimMode",
+            /// Configuration for its jobs.
+            flink_configuration: BTreeMap<String, String> = "flinkConfiguration",
+            /// Client-chosen: makes the operation findable and safe to repeat.
+            application_id: ApplicationId = "applicationId",
         }
     }
 }
@@ -222,7 +272,13 @@ records! {
         /// The job.
         pub job_id: JobId = "jobid",
         /// The application around it. Since 2.3; equal to the job's id.
-        pub application_id: Option<String> = "applicationId",
+        pub application_id: Option<ApplicationId> = "applicationId",
+    }
+
+    /// The answer to a run as an application.
+    pub struct ApplicationSubmitted {
+        /// The application.
+        pub application_id: ApplicationId = "applicationid",
     }
 
     /// The graph of a job.

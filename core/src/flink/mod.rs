@@ -3,11 +3,16 @@
 //!
 //! | room | what |
 //! |---|---|
-//! | [`cluster`] | overview, configuration, version |
+//! | [`cluster`] | overview, configuration, version, shutdown |
+//! | [`jobmanager`], [`taskmanagers`] | configuration, logs, threads |
 //! | [`jars`] | upload, list, plan, run, delete |
+//! | [`applications`] | what main methods submit, since 2.3 |
 //! | [`jobs`] | list, overview, details, status, cancel, exceptions, execution result, accumulators |
+//! | [`vertices`] | vertices and subtasks: details, times, accumulators, watermarks, back pressure |
+//! | [`metrics`] | of everything, plain and aggregated |
 //! | [`savepoints`] | savepoint, stop with savepoint, and what became of them |
 //! | [`checkpoints`] | statistics, triggers |
+//! | [`history`] | the same of jobs that have ended, from a HistoryServer |
 //! | [`flow`] | [`RunJar`], [`AwaitJob`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`Cancel`], [`UpgradeJob`] |
 //!
 //! With a blocking runtime, common use is one line each:
@@ -34,30 +39,40 @@
 //!   [`GetJobExecutionResult`] and triggers. The flows decide by those.
 //! * **Running a jar may fail although a job was submitted.** Only a chosen job id makes it possible to find out.
 
+pub mod applications;
 pub mod checkpoints;
 pub mod cluster;
+mod comma;
 mod error;
 mod exception;
 pub mod flow;
+pub mod history;
 mod ids;
 pub mod jars;
+pub mod jobmanager;
 pub mod jobs;
+pub mod logs;
+pub mod metrics;
 mod multipart;
 pub mod savepoints;
+pub mod taskmanagers;
 mod time;
+pub mod vertices;
 
 use bytes::Bytes;
 use http::Response;
 
 pub use self::checkpoints::{GetCheckpointStatus, GetCheckpoints, StartCheckpoint};
 pub use self::cluster::{FlinkVersion, GetConfig, GetOverview};
+pub use self::comma::CommaList;
 pub use self::error::is_unknown_job;
 pub use self::exception::{Cause, Throwable};
 pub use self::flow::{
     AwaitJob, Cancel, JobReport, Launched, RunJar, Savepoint, StopWithSavepoint, Stopped, TakeSavepoint,
     TriggerCheckpoint, Upgrade, UpgradeJob,
 };
-pub use self::ids::{JarId, JobId, TriggerId, VertexId};
+pub use self::history::{FlinkHistory, FromHistory, HistoryServer};
+pub use self::ids::{ApplicationId, JarId, JobId, TaskManagerId, TriggerId, VertexId};
 pub use self::jars::{ClaimMode, DeleteJar, ListJars, PlanJar, SubmitJar, UploadJar};
 pub use self::jobs::{
     CancelJob, GetJob, GetJobAccumulators, GetJobExceptions, GetJobExecutionResult, GetJobStatus, GetJobs,
@@ -100,11 +115,16 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Info> {
         cluster::OPERATIONS,
         jars::OPERATIONS,
         jars::UPLOAD,
-        jobs::OPERATIONS,
         savepoints::OPERATIONS,
-        checkpoints::OPERATIONS,
+        jobmanager::OPERATIONS,
+        taskmanagers::OPERATIONS,
+        metrics::OPERATIONS,
+        vertices::OPERATIONS,
+        applications::OPERATIONS,
     ]
     .into_iter()
     .flatten()
+    .chain(jobs::tables())
+    .chain(checkpoints::tables())
     .copied()
 }

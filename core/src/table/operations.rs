@@ -21,6 +21,7 @@
 ///
 /// * `effect |op| expression;` when the effect depends on the values;
 /// * `timeout seconds;` when answers may take longer than usual;
+/// * `live;` when the answer is a stream: the type of the answer is its decoder;
 /// * `path { name: Type, … }`: the parameters of the template, in its order, or it does not compile;
 /// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`;
 /// * `query? { … }` and `json? { … }`: options, with a setter each. A body without a field is not sent.
@@ -30,6 +31,7 @@ macro_rules! operations {
         $effect:ident $method:ident $path:literal $name:ident $vendor:literal -> $output:ty {
             $( effect |$op:ident| $rule:expr; )?
             $( timeout $seconds:literal; )?
+            $( live $live:tt )?
             $( path { $( $(#[$path_meta:meta])* $segment:ident : $segment_type:ty ),* $(,)? } )?
             $( query { $( $(#[$query_meta:meta])* $query:ident : $query_type:ty = $query_key:literal ),* $(,)? } )?
             $( query ? { $( $(#[$oquery_meta:meta])* $oquery:ident : $oquery_type:ty = $oquery_key:literal ),* $(,)? } )?
@@ -104,6 +106,8 @@ macro_rules! operations {
                     effect: $crate::operation::Effect::$effect,
                     effect_varies: false $(|| { let _ = stringify!($op); true })?,
                 };
+
+                const LIVE: bool = false $(|| { let _ = stringify!($live); true })?;
 
                 $(
                     fn effect(&self) -> $crate::operation::Effect {

@@ -80,8 +80,8 @@ macro_rules! records {
 
                     fn visit_map<A: ::serde::de::MapAccess<'de>>(self, mut map: A) -> ::std::result::Result<$name, A::Error> {
                         $( let mut $field: ::std::option::Option<$type> = None; )*
-                        while let Some(key) = map.next_key::<Key>()? {
-                            match key {
+                        while let Some(__key) = map.next_key::<Key>()? {
+                            match __key {
                                 $( Key::$field => {
                                     // A field under two names, or twice: the first that says something counts.
                                     let $crate::table::Nullable(value) = map.next_value()?;

@@ -39,7 +39,7 @@ records! {
         /// The job.
         pub id: JobId = "jid",
         /// The application around it. Since 2.3.
-        pub application_id: Option<String> = "application-id",
+        pub application_id: Option<crate::flink::ApplicationId> = "application-id",
         /// Its name.
         pub name: String = "name",
         /// Always false, whether it can be stopped or not.
@@ -122,5 +122,17 @@ records! {
         pub accumulated_idle_time: Option<i64> = "accumulated-idle-time",
         /// Milliseconds spent working; NaN where it is not measured. Since 1.14.
         pub accumulated_busy_time: Option<f64> = "accumulated-busy-time",
+    }
+}
+
+impl JobDetails {
+    /// The ids of its vertices, sources first.
+    pub fn vertex_ids(&self) -> impl Iterator<Item = VertexId> + '_ {
+        self.vertices.iter().map(|vertex| vertex.id)
+    }
+
+    /// The vertex of that name, as the web interface shows it. Names need not be unique: the first one.
+    pub fn vertex_named(&self, name: &str) -> Option<&VertexSummary> {
+        self.vertices.iter().find(|vertex| vertex.name == name)
     }
 }

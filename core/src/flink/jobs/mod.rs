@@ -1,16 +1,31 @@
 //! Jobs: list, overview, details, status, cancel, exceptions, execution result, accumulators.
 
+mod config;
 mod details;
+mod old;
 mod result;
+mod submit;
 
-use super::{Acknowledged, FlinkRest, JobId, Millis};
+use super::{Acknowledged, CommaList, FlinkRest, JobId, Millis};
 use crate::table::{operations, records, words};
 
+pub use config::{
+    ExecutionConfig, GetJobConfig, GetJobManagerJobConfig, GetJobManagerJobEnvironment, GetJobManagerLogUrl,
+    GetJobPlan, GetTaskManagerLogUrl, JobConfig, SendHeartbeat,
+};
 pub use details::{IoMetrics, JobDetails, TaskState, VertexSummary};
+pub use old::{YarnCancelJob, YarnStopJob};
 pub use result::{
     Accumulator, Accumulators, ApplicationStatus, ExceptionHistory, ExceptionInfo, Exceptions, ExecutionResult,
     JobResult, OldException, QueueState, QueueStatus,
 };
+
+pub use submit::{Coordinate, Coordinated, GraphArtifact, JobUrl, SubmitGraph};
+
+/// The rows of the tables of this room.
+pub(crate) fn tables() -> impl Iterator<Item = &'static &'static crate::operation::Info> {
+    [OPERATIONS, config::OPERATIONS, old::OPERATIONS, submit::OPERATIONS, submit::SUBMIT].into_iter().flatten()
+}
 
 operations! { FlinkRest;
     /// Lists all jobs with their states. Not cached. Jobs that ended stay for `jobstore.expiration-time` (1 h).
@@ -47,6 +62,10 @@ operations! { FlinkRest;
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-1).
     Idempotent PATCH "/jobs/{jobid}" CancelJob "cancelJob" -> Acknowledged {
         path { jobid: JobId }
+        query? {
+            /// How to end it; cancelled by default.
+            mode: TerminationMode = "mode",
+        }
     }
 
     /// What a job ran into, newest first. **Cached** for 3 s.
@@ -58,6 +77,8 @@ operations! { FlinkRest;
         query? {
             /// How many to answer at the most. The server keeps `web.exception-history-size` (16).
             max_exceptions: u32 = "maxExceptions",
+            /// Only those with these labels, each as in `type:user`. Since 1.18. Refused with 400: one without a colon.
+            failure_labels: CommaList<String> = "failureLabelFilter",
         }
     }
 
@@ -83,6 +104,14 @@ operations! { FlinkRest;
 }
 
 words! {
+    /// How to end a job.
+    pub enum TerminationMode {
+        /// At once.
+        Cancel = "cancel",
+        /// Gone since 1.10, and refused with 308: see [`StartStop`](crate::flink::StartStop).
+        Stop = "stop",
+    }
+
     /// The state of a job.
     ///
     /// ```text

@@ -57,7 +57,7 @@ records! {
         /// Why it failed.
         pub failure_cause: Option<Throwable> = "failure-cause",
         /// The application around it. Since 2.3.
-        pub application_id: Option<String> = "application-id",
+        pub application_id: Option<crate::flink::ApplicationId> = "application-id",
         /// When it was submitted. Since 2.3.
         pub start_time: Option<Millis> = "start-time",
         /// When it ended. Since 2.3.

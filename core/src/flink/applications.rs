@@ -1,0 +1,146 @@
+//! Applications: what main methods submit, one or several jobs each. Since 2.3.
+//!
+//! A job that was submitted otherwise is in an application of its own, whose id is that of the job.
+
+use std::collections::BTreeMap;
+
+use super::jobs::{JobState, JobSummary};
+use super::logs::ConfigEntry;
+use super::{Acknowledged, ApplicationId, FlinkRest, JobId, Millis};
+use crate::table::{operations, records, words};
+
+operations! { FlinkRest;
+    /// Lists the applications. Since 2.3.
+    ///
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-overview).
+    Safe GET "/applications/overview" ListApplications "getApplicationsOverview" -> Applications {}
+
+    /// All about one application. Since 2.3.
+    ///
+    /// An unknown one is refused with **500**.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid).
+    Safe GET "/applications/{applicationid}" GetApplication "getApplicationDetails" -> ApplicationDetails {
+        path { applicationid: ApplicationId }
+    }
+
+    /// Cancels an application and its jobs. The answer only says that it was told to: see [`GetApplication`] for the state.
+    /// Since 2.3.
+    ///
+    /// Refused with 404: an application that has ended, also when an earlier attempt cancelled it; an unknown one.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid-cancel).
+    Fenced POST "/applications/{applicationid}/cancel" CancelApplication "cancelApplication" -> Acknowledged {
+        path { applicationid: ApplicationId }
+    }
+
+    /// What an application ran into, newest first: failures of its main method most of all. Since 2.3.
+    ///
+    /// An unknown one is refused with **500**.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid-exceptions).
+    Safe GET "/applications/{applicationid}/exceptions" GetApplicationExceptions "getApplicationExceptions" -> ApplicationExceptions {
+        path { applicationid: ApplicationId }
+    }
+
+    /// The configuration of the JobManager that runs an application. Secrets come as `******`. Since 2.3.
+    ///
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid-jobmanager-config).
+    Safe GET "/applications/{applicationid}/jobmanager/config" GetApplicationConfig "getJobManagerApplicationConfiguration" -> Vec<ConfigEntry> {
+        path { applicationid: ApplicationId }
+    }
+}
+
+words! {
+    /// The state of an application.
+    pub enum ApplicationState {
+        /// Its main method has not begun.
+        Created = "CREATED",
+        /// Its main method runs, or its jobs do.
+        Running = "RUNNING",
+        /// It failed, and its jobs are being taken down.
+        Failing = "FAILING",
+        /// It was told to cancel, and its jobs are being taken down.
+        Canceling = "CANCELING",
+        /// It failed for good.
+        Failed = "FAILED",
+        /// It was cancelled.
+        Canceled = "CANCELED",
+        /// It came to its end.
+        Finished = "FINISHED",
+    }
+}
+
+impl ApplicationState {
+    /// Whether the application has ended: FINISHED, CANCELED or FAILED.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Finished | Self::Canceled | Self::Failed)
+    }
+}
+
+records! {
+    /// The applications.
+    pub struct Applications {
+        /// In no order that can be relied on.
+        pub applications: Vec<ApplicationSummary> = "applications",
+    }
+
+    /// What matters most of an application.
+    pub struct ApplicationSummary {
+        /// The application.
+        pub id: ApplicationId = "id",
+        /// Its name.
+        pub name: String = "name",
+        /// When it was submitted.
+        pub start_time: Millis = "start-time",
+        /// When it ended.
+        pub end_time: Millis = "end-time",
+        /// From start to end, or to now; milliseconds.
+        pub duration: i64 = "duration",
+        /// Its state.
+        pub status: ApplicationState = "status",
+        /// How many of its jobs are in which state.
+        pub jobs: BTreeMap<JobState, u32> = "jobs",
+    }
+
+    /// All about an application.
+    pub struct ApplicationDetails {
+        /// The application.
+        pub id: ApplicationId = "id",
+        /// Its name.
+        pub name: String = "name",
+        /// Its state.
+        pub status: ApplicationState = "status",
+        /// When it was submitted.
+        pub start_time: Millis = "start-time",
+        /// When it ended.
+        pub end_time: Millis = "end-time",
+        /// From start to end, or to now; milliseconds.
+        pub duration: i64 = "duration",
+        /// When it entered each state.
+        pub timestamps: BTreeMap<ApplicationState, Millis> = "timestamps",
+        /// Its jobs.
+        pub jobs: Vec<JobSummary> = "jobs",
+    }
+
+    /// What an application ran into.
+    pub struct ApplicationExceptions {
+        /// The failures, newest first.
+        pub history: Option<ApplicationExceptionHistory> = "exceptionHistory",
+    }
+
+    /// The failures of an application.
+    pub struct ApplicationExceptionHistory {
+        /// Newest first.
+        pub entries: Vec<ApplicationException> = "entries",
+    }
+
+    /// A failure of an application or of one of its jobs.
+    pub struct ApplicationException {
+        /// The exception's class.
+        pub exception_name: String = "exceptionName",
+        /// The whole text, with its `Caused by:` lines.
+        pub stacktrace: String = "stacktrace",
+        /// When it happened.
+        pub timestamp: Millis = "timestamp",
+        /// The job; `None` when the application itself failed.
+        pub job: Option<JobId> = "jobId",
+    }
+}

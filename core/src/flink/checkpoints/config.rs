@@ -1,0 +1,75 @@
+//! How the checkpoints of a job are set up.
+
+use crate::flink::{FlinkRest, JobId};
+use crate::table::{operations, records, words};
+
+operations! { FlinkRest;
+    /// How the checkpoints of a job are set up. **Cached** for 3 s.
+    ///
+    /// An unknown job is refused with 404.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-config).
+    Safe GET "/jobs/{jobid}/checkpoints/config" GetCheckpointConfig "getCheckpointConfig" -> CheckpointConfig {
+        path { jobid: JobId }
+    }
+}
+
+words! {
+    /// How often a record counts after a failure.
+    pub enum CheckpointMode {
+        /// Once.
+        ExactlyOnce = "exactly_once",
+        /// Once or more.
+        AtLeastOnce = "at_least_once",
+    }
+}
+
+records! {
+    /// How the checkpoints of a job are set up.
+    pub struct CheckpointConfig {
+        /// How often a record counts after a failure.
+        pub mode: CheckpointMode = "mode",
+        /// From the start of one to that of the next; milliseconds. See [`is_periodic`](Self::is_periodic).
+        pub interval: i64 = "interval",
+        /// How long one may take; milliseconds.
+        pub timeout: i64 = "timeout",
+        /// At least so long from the end of one to the start of the next; milliseconds.
+        pub min_pause: i64 = "min_pause",
+        /// How many may be under way.
+        pub max_concurrent: i64 = "max_concurrent",
+        /// Whether checkpoints outlive the job.
+        pub externalization: Externalization = "externalization",
+        /// The Java class of the state backend, or its name.
+        pub state_backend: Option<String> = "state_backend",
+        /// Where checkpoints are kept: a Java class, or its name.
+        pub checkpoint_storage: Option<String> = "checkpoint_storage",
+        /// Whether barriers overtake records.
+        pub unaligned_checkpoints: bool = "unaligned_checkpoints",
+        /// How many failures the job survives.
+        pub tolerable_failed_checkpoints: i32 = "tolerable_failed_checkpoints",
+        /// How long barriers wait before they overtake; milliseconds. Since 1.14.
+        pub aligned_checkpoint_timeout: Option<i64> = "aligned_checkpoint_timeout",
+        /// Whether checkpoints go on when some tasks have finished. Since 1.14.
+        pub checkpoints_after_tasks_finish: Option<bool> = "checkpoints_after_tasks_finish",
+        /// Whether changes of state are written all the time. Since 1.16.
+        pub state_changelog_enabled: Option<bool> = "state_changelog_enabled",
+        /// How often that log is replaced by the state; milliseconds. Since 1.16.
+        pub changelog_periodic_materialization_interval: Option<i64> = "changelog_periodic_materialization_interval",
+        /// Where it is kept. Since 1.16.
+        pub changelog_storage: Option<String> = "changelog_storage",
+    }
+
+    /// Whether checkpoints outlive their job.
+    pub struct Externalization {
+        /// They do.
+        pub enabled: bool = "enabled",
+        /// But not when it is cancelled.
+        pub delete_on_cancellation: bool = "delete_on_cancellation",
+    }
+}
+
+impl CheckpointConfig {
+    /// Whether there are checkpoints without asking for them: the interval is Java's `Long.MAX_VALUE` when not.
+    pub fn is_periodic(&self) -> bool {
+        self.interval < i64::MAX
+    }
+}

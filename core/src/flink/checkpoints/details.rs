@@ -1,0 +1,140 @@
+//! One checkpoint, and the part of one vertex in it.
+
+use super::{Checkpoint, CheckpointState, Stats};
+use crate::flink::{FlinkRest, JobId, Millis, VertexId};
+use crate::table::{operations, records};
+
+operations! { FlinkRest;
+    /// All about one checkpoint, by vertex. **Cached** for 3 s.
+    ///
+    /// Refused with 404: an unknown job, and a checkpoint that the server does not know (it keeps
+    /// `web.checkpoints.history`, 10); with 400: a number below 0.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-details-checkpointid).
+    Safe GET "/jobs/{jobid}/checkpoints/details/{checkpointid}" GetCheckpointDetails "getCheckpointStatisticDetails" -> Checkpoint {
+        path { jobid: JobId, checkpointid: i64 }
+    }
+
+    /// The part of one vertex in a checkpoint, by subtask. **Cached** for 3 s.
+    ///
+    /// Refused with 404: an unknown job or vertex, and a checkpoint that the server does not know.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-details-checkpointid-subtasks-vertexid).
+    Safe GET "/jobs/{jobid}/checkpoints/details/{checkpointid}/subtasks/{vertexid}" GetVertexCheckpoint "getTaskCheckpointStatistics" -> VertexCheckpointDetails {
+        path { jobid: JobId, checkpointid: i64, vertexid: VertexId }
+    }
+}
+
+records! {
+    /// The part of one vertex in a checkpoint, by subtask.
+    pub struct VertexCheckpointDetails {
+        /// The number of the checkpoint.
+        pub id: i64 = "id",
+        /// How it goes.
+        pub status: CheckpointState = "status",
+        /// When the last subtask acknowledged it.
+        pub latest_ack_timestamp: Millis = "latest_ack_timestamp",
+        /// What was written; bytes. Since 1.15.
+        pub checkpointed_size: Option<i64> = "checkpointed_size",
+        /// What the state comes to; bytes.
+        pub state_size: i64 = "state_size",
+        /// From trigger to completion; milliseconds.
+        pub end_to_end_duration: i64 = "end_to_end_duration",
+        /// Zero, of historical interest.
+        pub alignment_buffered: Option<i64> = "alignment_buffered",
+        /// Read during alignment; bytes.
+        pub processed_data: Option<i64> = "processed_data",
+        /// In-flight data that was written; bytes.
+        pub persisted_data: Option<i64> = "persisted_data",
+        /// Subtasks that take part.
+        pub num_subtasks: i32 = "num_subtasks",
+        /// Subtasks that have acknowledged it.
+        pub num_acknowledged_subtasks: i32 = "num_acknowledged_subtasks",
+        /// The subtasks taken together; `None` before the first has acknowledged it.
+        pub summary: Option<VertexCheckpointSummary> = "summary",
+        /// Each subtask.
+        pub subtasks: Vec<SubtaskCheckpoint> = "subtasks",
+    }
+
+    /// The subtasks of a vertex in a checkpoint, taken together.
+    pub struct VertexCheckpointSummary {
+        /// What was written; bytes. Since 1.15.
+        pub checkpointed_size: Option<Stats> = "checkpointed_size",
+        /// What the state comes to; bytes.
+        pub state_size: Stats = "state_size",
+        /// From trigger to acknowledgement; milliseconds.
+        pub end_to_end_duration: Stats = "end_to_end_duration",
+        /// How long the snapshot took.
+        pub checkpoint_duration: CheckpointTimesStats = "checkpoint_duration",
+        /// What waiting for barriers meant.
+        pub alignment: AlignmentStats = "alignment",
+        /// From trigger to the first barrier; milliseconds.
+        pub start_delay: Option<Stats> = "start_delay",
+    }
+
+    /// How long snapshots took; milliseconds.
+    pub struct CheckpointTimesStats {
+        /// While no record was processed.
+        pub synchronous: Stats = "sync",
+        /// Meanwhile.
+        pub asynchronous: Stats = "async",
+    }
+
+    /// What waiting for barriers meant.
+    pub struct AlignmentStats {
+        /// Zero, of historical interest.
+        pub buffered: Option<Stats> = "buffered",
+        /// Read meanwhile; bytes.
+        pub processed: Option<Stats> = "processed",
+        /// In-flight data that was written; bytes.
+        pub persisted: Option<Stats> = "persisted",
+        /// How long it took; milliseconds.
+        pub duration: Stats = "duration",
+    }
+
+    /// The part of one subtask in a checkpoint. Of one that has not acknowledged it there is only the number.
+    pub struct SubtaskCheckpoint {
+        /// `completed` or `pending`.
+        pub class_name: Option<String> = "className" | "@class",
+        /// The subtask's number.
+        pub index: u32 = "index",
+        /// `completed` or `pending_or_failed`.
+        pub status: String = "status",
+        /// When it acknowledged.
+        pub ack_timestamp: Option<Millis> = "ack_timestamp",
+        /// From trigger to acknowledgement; milliseconds.
+        pub end_to_end_duration: Option<i64> = "end_to_end_duration",
+        /// What was written; bytes. Since 1.15.
+        pub checkpointed_size: Option<i64> = "checkpointed_size",
+        /// What the state comes to; bytes.
+        pub state_size: Option<i64> = "state_size",
+        /// How long the snapshot took.
+        pub checkpoint: Option<CheckpointTimes> = "checkpoint",
+        /// What waiting for barriers meant.
+        pub alignment: Option<Alignment> = "alignment",
+        /// From trigger to the first barrier; milliseconds.
+        pub start_delay: Option<i64> = "start_delay",
+        /// Whether barriers overtook records.
+        pub unaligned_checkpoint: Option<bool> = "unaligned_checkpoint",
+        /// Whether it was given up.
+        pub aborted: Option<bool> = "aborted",
+    }
+
+    /// How long a snapshot took; milliseconds.
+    pub struct CheckpointTimes {
+        /// While no record was processed.
+        pub synchronous: i64 = "sync",
+        /// Meanwhile.
+        pub asynchronous: i64 = "async",
+    }
+
+    /// What waiting for barriers meant.
+    pub struct Alignment {
+        /// Zero, of historical interest.
+        pub buffered: Option<i64> = "buffered",
+        /// Read meanwhile; bytes.
+        pub processed: Option<i64> = "processed",
+        /// In-flight data that was written; bytes.
+        pub persisted: Option<i64> = "persisted",
+        /// How long it took; milliseconds.
+        pub duration: i64 = "duration",
+    }
+}

@@ -1,0 +1,57 @@
+//! The JobManager: configuration, environment, logs, threads. Its metrics are in [`metrics`](super::metrics).
+
+use super::FlinkRest;
+use super::logs::{ConfigEntry, Environment, LogList, ThreadDump};
+use crate::decode::Lines;
+use crate::table::operations;
+
+operations! { FlinkRest;
+    /// The configuration of the cluster. Secrets come as `******`.
+    ///
+    /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-config).
+    Safe GET "/jobmanager/config" GetJobManagerConfig "getClusterConfigurationInfo" -> Vec<ConfigEntry> {}
+
+    /// What the JobManager's JVM was started with. Since 1.15.
+    ///
+    /// Never refuses.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-environment).
+    Safe GET "/jobmanager/environment" GetJobManagerEnvironment "getJobManagerEnvironment" -> Environment {}
+
+    /// Lists the log files of the JobManager.
+    ///
+    /// Empty when Flink does not know where its logs are.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-logs).
+    Safe GET "/jobmanager/logs" ListJobManagerLogs "getJobManagerLogList" -> LogList {}
+
+    /// The JobManager's log, **live**: see [`logs`](super::logs). Not in the published description.
+    ///
+    /// Refused with 404: Flink does not know where its log is.
+    Safe GET "/jobmanager/log" GetJobManagerLog "getJobManagerLog" -> Lines {
+        live;
+    }
+
+    /// What the JobManager wrote to its standard output, **live**: see [`logs`](super::logs). Not in the published
+    /// description.
+    ///
+    /// Refused with 404: Flink does not know where it is.
+    Safe GET "/jobmanager/stdout" GetJobManagerStdout "getJobManagerStdout" -> Lines {
+        live;
+    }
+
+    /// One of the log files, **live**: see [`logs`](super::logs). Not in the published description.
+    ///
+    /// Refused with 404: there is no such file in the folder of the JobManager's log.
+    Safe GET "/jobmanager/logs/{filename}" GetJobManagerLogFile "getJobManagerCustomLog" -> Lines {
+        live;
+        path {
+            /// As [`ListJobManagerLogs`] calls it.
+            filename: String,
+        }
+    }
+
+    /// What the JobManager's threads are doing. Since 1.15.
+    ///
+    /// Never refuses.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-thread-dump).
+    Safe GET "/jobmanager/thread-dump" GetJobManagerThreadDump "getJobManagerThreadDump" -> ThreadDump {}
+}

@@ -1,0 +1,320 @@
+//! Vertices of a job and their subtasks: details, times, accumulators, watermarks, back pressure.
+//!
+//! All of it is **cached** for 3 s, but for watermarks and back pressure, which are metrics. An unknown job or vertex is
+//! refused with 404, but for back pressure. Their metrics are in [`metrics`](super::metrics).
+
+use std::collections::BTreeMap;
+
+use super::jobs::{Accumulator, IoMetrics, TaskState};
+use super::metrics::Metric;
+use super::{FlinkRest, JobId, Millis, TaskManagerId, VertexId};
+use crate::table::{operations, records, words};
+
+operations! { FlinkRest;
+    /// A vertex and all its subtasks.
+    ///
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid).
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}" GetVertex "getJobVertexDetails" -> VertexDetails {
+        path { jobid: JobId, vertexid: VertexId }
+    }
+
+    /// The accumulators of a vertex, as text.
+    ///
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-accumulators).
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/accumulators" GetVertexAccumulators "getJobVertexAccumulators" -> VertexAccumulators {
+        path { jobid: JobId, vertexid: VertexId }
+    }
+
+    /// How much the subtasks of a vertex wait for those behind them.
+    ///
+    /// **Nothing unknown is refused**: an unknown job or vertex is answered with [`SampleState::Deprecated`], and so is the
+    /// first question about one that exists.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-backpressure).
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/backpressure" GetBackPressure "getJobVertexBackPressure" -> BackPressure {
+        path { jobid: JobId, vertexid: VertexId }
+    }
+
+    /// When the subtasks of a vertex entered each state.
+    ///
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasktimes).
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasktimes" GetSubtaskTimes "getSubtasksTimes" -> SubtaskTimes {
+        path { jobid: JobId, vertexid: VertexId }
+    }
+
+    /// A vertex by TaskManager.
+    ///
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-taskmanagers).
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/taskmanagers" GetVertexTaskManagers "getJobVertexTaskManagers" -> VertexTaskManagers {
+        path { jobid: JobId, vertexid: VertexId }
+    }
+
+    /// The watermarks of the subtasks of a vertex: metrics named `<subtask>.currentInputWatermark`.
+    ///
+    /// Empty for a source. Before the first watermark the value is that of Java's `Long.MIN_VALUE`.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-watermarks).
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/watermarks" GetWatermarks "getJobVertexWatermarks" -> Vec<Metric> {
+        path { jobid: JobId, vertexid: VertexId }
+    }
+
+    /// The accumulators of all subtasks of a vertex, as text.
+    ///
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-accumulators).
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/accumulators" GetSubtaskAccumulators "getSubtasksAllAccumulators" -> SubtaskAccumulators {
+        path { jobid: JobId, vertexid: VertexId }
+    }
+
+    /// The current attempt of a subtask.
+    ///
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex).
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}" GetSubtask "getSubtaskCurrentAttemptDetails" -> Attempt {
+        path { jobid: JobId, vertexid: VertexId, subtaskindex: u32 }
+    }
+
+    /// An attempt of a subtask.
+    ///
+    /// Refused with 404 also: an attempt that never was, or that the server has forgotten.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex-attempts-attempt).
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/attempts/{attempt}" GetAttempt "getSubtaskExecutionAttemptDetails" -> Attempt {
+        path { jobid: JobId, vertexid: VertexId, subtaskindex: u32, attempt: u32 }
+    }
+
+    /// The accumulators of an attempt of a subtask, as text.
+    ///
+    /// Refused with 404 also: an attempt that never was, or that the server has forgotten.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex-attempts-attempt-accumulators).
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/attempts/{attempt}/accumulators" GetAttemptAccumulators "getSubtaskExecutionAttemptAccumulators" -> AttemptAccumulators {
+        path { jobid: JobId, vertexid: VertexId, subtaskindex: u32, attempt: u32 }
+    }
+}
+
+words! {
+    /// Whether back pressure was measured.
+    pub enum SampleState {
+        /// It was.
+        Ok = "ok",
+        /// It was not yet; or there is no such job or vertex.
+        Deprecated = "deprecated",
+    }
+
+    /// How much back pressure.
+    pub enum BackPressureLevel {
+        /// Up to 10 % of the time.
+        Ok = "ok",
+        /// Up to 50 % of the time.
+        Low = "low",
+        /// More.
+        High = "high",
+    }
+}
+
+records! {
+    /// A vertex and all its subtasks.
+    pub struct VertexDetails {
+        /// The vertex.
+        pub id: VertexId = "id",
+        /// Its operators.
+        pub name: String = "name",
+        /// How many subtasks it has.
+        pub parallelism: i32 = "parallelism",
+        /// The highest parallelism it can be rescaled to.
+        pub max_parallelism: i32 = "maxParallelism",
+        /// The server's time.
+        pub now: Millis = "now",
+        /// The current attempt of each subtask.
+        pub subtasks: Vec<Attempt> = "subtasks",
+        /// All subtasks taken together. Since 1.14.
+        pub aggregated: Option<AggregatedTasks> = "aggregated",
+    }
+
+    /// An attempt of a subtask.
+    pub struct Attempt {
+        /// The subtask's number.
+        pub subtask: u32 = "subtask",
+        /// Its state.
+        pub status: TaskState = "status",
+        /// The attempt's number; more than 0 when the subtask was restarted.
+        pub attempt: u32 = "attempt",
+        /// Host and port of the TaskManager; `(unassigned)` when it has none. Since 1.19.
+        pub endpoint: Option<String> = "endpoint",
+        /// The host. Before 2.0.
+        pub host: Option<String> = "host",
+        /// When it started.
+        pub start_time: Millis = "start-time" | "start_time",
+        /// When it ended.
+        pub end_time: Millis = "end-time",
+        /// From start to end, or to now; milliseconds.
+        pub duration: i64 = "duration",
+        /// What went through it.
+        pub metrics: IoMetrics = "metrics",
+        /// The TaskManager; `(unassigned)` when it has none.
+        pub task_manager: Option<TaskManagerId> = "taskmanager-id",
+        /// How long it was in each state; milliseconds, -1 for those it was not in. Since 1.14.
+        pub status_duration: BTreeMap<TaskState, i64> = "status-duration",
+        /// Other attempts at the same time, with speculative execution.
+        pub other_concurrent_attempts: Vec<Attempt> = "other-concurrent-attempts",
+    }
+
+    /// Subtasks taken together.
+    pub struct AggregatedTasks {
+        /// What went through them, as in `read-bytes` of [`IoMetrics`].
+        pub metrics: BTreeMap<String, Spread> = "metrics",
+        /// How long they were in each state; milliseconds.
+        pub status_duration: BTreeMap<TaskState, Spread> = "status-duration",
+    }
+
+    /// How a number differs from subtask to subtask.
+    pub struct Spread {
+        /// The least.
+        pub min: i64 = "min",
+        /// The most.
+        pub max: i64 = "max",
+        /// The mean.
+        pub avg: i64 = "avg",
+        /// The sum.
+        pub sum: i64 = "sum",
+        /// The median.
+        pub median: i64 = "median",
+        /// The 25th percentile.
+        pub p25: i64 = "p25",
+        /// The 75th percentile.
+        pub p75: i64 = "p75",
+        /// The 95th percentile.
+        pub p95: i64 = "p95",
+    }
+
+    /// What a vertex counted.
+    pub struct VertexAccumulators {
+        /// The vertex.
+        pub id: VertexId = "id",
+        /// The accumulators, of all subtasks together.
+        pub accumulators: Vec<Accumulator> = "user-accumulators",
+    }
+
+    /// How much the subtasks of a vertex wait for those behind them.
+    pub struct BackPressure {
+        /// Whether it was measured.
+        pub status: SampleState = "status",
+        /// The worst of the subtasks; `None` when nothing was measured.
+        pub level: Option<BackPressureLevel> = "backpressureLevel" | "backpressure-level",
+        /// When it was measured.
+        pub end_timestamp: Option<Millis> = "end-timestamp",
+        /// Each subtask.
+        pub subtasks: Vec<SubtaskBackPressure> = "subtasks",
+    }
+
+    /// How much a subtask waits for those behind it. The three ratios add up to 1.
+    pub struct SubtaskBackPressure {
+        /// Its number.
+        pub subtask: u32 = "subtask",
+        /// Its attempt, with speculative execution.
+        pub attempt_number: Option<i32> = "attempt-number",
+        /// How much.
+        pub level: BackPressureLevel = "backpressureLevel" | "backpressure-level",
+        /// The share of time that it waits for those behind it.
+        pub ratio: f64 = "ratio",
+        /// The share of time that it waits for records.
+        pub idle_ratio: f64 = "idleRatio",
+        /// The share of time that it works; NaN where that is not measured.
+        pub busy_ratio: f64 = "busyRatio",
+        /// Other attempts at the same time, with speculative execution.
+        pub other_concurrent_attempts: Vec<SubtaskBackPressure> = "other-concurrent-attempts",
+    }
+
+    /// When the subtasks of a vertex entered each state.
+    pub struct SubtaskTimes {
+        /// The vertex.
+        pub id: VertexId = "id",
+        /// Its operators.
+        pub name: String = "name",
+        /// The server's time.
+        pub now: Millis = "now",
+        /// Each subtask.
+        pub subtasks: Vec<SubtaskTime> = "subtasks",
+    }
+
+    /// When a subtask entered each state.
+    pub struct SubtaskTime {
+        /// Its number.
+        pub subtask: u32 = "subtask",
+        /// Host and port of the TaskManager. Since 1.19.
+        pub endpoint: Option<String> = "endpoint",
+        /// The host. Before 2.0.
+        pub host: Option<String> = "host",
+        /// From start to end, or to now; milliseconds.
+        pub duration: i64 = "duration",
+        /// When it entered each state last.
+        pub timestamps: BTreeMap<TaskState, Millis> = "timestamps",
+    }
+
+    /// A vertex by TaskManager.
+    pub struct VertexTaskManagers {
+        /// The vertex.
+        pub id: VertexId = "id",
+        /// Its operators.
+        pub name: String = "name",
+        /// The server's time.
+        pub now: Millis = "now",
+        /// Each TaskManager that has subtasks of it.
+        pub task_managers: Vec<VertexTaskManager> = "taskmanagers",
+    }
+
+    /// The subtasks of a vertex on one TaskManager.
+    pub struct VertexTaskManager {
+        /// Host and port. Since 1.19.
+        pub endpoint: Option<String> = "endpoint",
+        /// The same, of older releases: before 1.19 with the port, then without; gone in 2.0.
+        pub host: Option<String> = "host",
+        /// The state of all its subtasks taken together.
+        pub status: TaskState = "status",
+        /// When the first subtask started.
+        pub start_time: Millis = "start-time",
+        /// When the last subtask ended.
+        pub end_time: Millis = "end-time",
+        /// From start to end, or to now; milliseconds.
+        pub duration: i64 = "duration",
+        /// What went through it.
+        pub metrics: IoMetrics = "metrics",
+        /// How many of its subtasks are in which state.
+        pub status_counts: BTreeMap<TaskState, u32> = "status-counts",
+        /// The TaskManager; `(unassigned)` for subtasks that have none.
+        pub task_manager: Option<TaskManagerId> = "taskmanager-id",
+        /// Its subtasks taken together. Since 1.14.
+        pub aggregated: Option<AggregatedTasks> = "aggregated",
+    }
+
+    /// What the subtasks of a vertex counted.
+    pub struct SubtaskAccumulators {
+        /// The vertex.
+        pub id: VertexId = "id",
+        /// How many subtasks it has.
+        pub parallelism: i32 = "parallelism",
+        /// Each subtask.
+        pub subtasks: Vec<SubtaskCount> = "subtasks",
+    }
+
+    /// What a subtask counted.
+    pub struct SubtaskCount {
+        /// Its number.
+        pub subtask: u32 = "subtask",
+        /// Its attempt.
+        pub attempt: u32 = "attempt",
+        /// Host and port of the TaskManager. Since 1.19.
+        pub endpoint: Option<String> = "endpoint",
+        /// The host. Before 2.0.
+        pub host: Option<String> = "host",
+        /// The accumulators.
+        pub accumulators: Vec<Accumulator> = "user-accumulators",
+    }
+
+    /// What an attempt of a subtask counted.
+    pub struct AttemptAccumulators {
+        /// The subtask's number.
+        pub subtask: u32 = "subtask",
+        /// The attempt's number.
+        pub attempt: u32 = "attempt",
+        /// The attempt's id within the cluster.
+        pub id: String = "id",
+        /// The accumulators.
+        pub accumulators: Vec<Accumulator> = "user-accumulators",
+    }
+}
