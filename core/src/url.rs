@@ -187,10 +187,10 @@ fn refused(text: &str, problem: &'static str) -> BuildError {
 pub struct Target<'a> {
     info: &'static Info,
     base: &'a Base,
-    /// Text. Bytes, because they can be checked while they are copied.
+    /// Text.
     buffer: Vec<u8>,
     /// What of the template is not written yet.
-    template: &'static str,
+    template: &'static [u8],
     decoded_twice: bool,
     max_line: usize,
     has_query: bool,
@@ -198,6 +198,7 @@ pub struct Target<'a> {
 
 impl<'a> Target<'a> {
     /// Starts with the base's prefix and the service's.
+    #[inline]
     pub fn new<S: Service>(info: &'static Info, cx: RequestContext<'a>) -> Self {
         let (base, prefix) = (cx.base(), cx.prefix::<S>());
         let mut buffer = Vec::with_capacity(base.prefix.len() + prefix.len() + info.path.len() + 80);
@@ -207,7 +208,7 @@ impl<'a> Target<'a> {
             info,
             base,
             buffer,
-            template: info.path,
+            template: info.path.as_bytes(),
             decoded_twice: S::DECODES_TWICE,
             max_line: S::MAX_REQUEST_LINE,
             has_query: false,
@@ -218,50 +219,75 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     /// When the value is empty, `.` or `..`.
-    pub fn segment(&mut self, name: &'static str, value: &dyn Parameter) -> Result<(), BuildError> {
+    #[inline]
+    pub fn segment<P: Parameter + ?Sized>(&mut self, name: &'static str, value: &P) -> Result<(), BuildError> {
+        self.literal(name);
+        let start = self.buffer.len();
+        let written = value.encode(&mut Encoder { out: &mut self.buffer, twice: self.decoded_twice });
+        match self.buffer.get(start..) {
+            Some(b"" | b"." | b"..") | None => Err(self.refused(name, start, written.is_ok())),
+            Some(_) if written.is_err() => Err(self.refused(name, start, false)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Writes the template up to its next parameter, and skips that.
+    fn literal(&mut self, name: &'static str) {
         let (literal, rest) = split_at(self.template, b'{');
         // Where the name says that it ends, or wherever it does.
         let (parameter, rest) = match rest.split_at_checked(name.len()) {
-            Some((parameter, rest)) if rest.starts_with('}') => (parameter, rest.get(1..).unwrap_or_default()),
+            Some((parameter, [b'}', rest @ ..])) => (parameter, rest),
             _ => split_at(rest, b'}'),
         };
-        debug_assert_eq!(parameter, name, "parameters come in the order of the template");
-        self.buffer.extend_from_slice(literal.as_bytes());
+        debug_assert_eq!(parameter, name.as_bytes(), "parameters come in the order of the template");
+        self.buffer.extend_from_slice(literal);
         self.template = rest;
-        let start = self.buffer.len();
-        let written = value.encode(&mut Encoder { out: &mut self.buffer, twice: self.decoded_twice });
-        let problem = match self.buffer.get(start..).unwrap_or_default() {
-            _ if written.is_err() => "it cannot be displayed",
-            b"" => "it is empty, and the request would go to another resource",
-            b"." | b".." => "URL parsers drop this segment, and the request would go to another resource",
-            _ => return Ok(()),
+    }
+
+    /// For a segment that has no effect or another one than meant.
+    #[cold]
+    fn refused(&self, name: &'static str, start: usize, displayed: bool) -> BuildError {
+        let value = String::from_utf8_lossy(self.buffer.get(start..).unwrap_or_default());
+        let problem = match &*value {
+            _ if !displayed => "it cannot be displayed",
+            "" => "it is empty, and the request would go to another resource",
+            _ => "URL parsers drop this segment, and the request would go to another resource",
         };
-        Err(BuildError::value(self.info.name, name, &value.to_string(), problem))
+        BuildError::value(self.info.name, name, &value, problem)
     }
 
     /// Appends `key=value` to the query.
-    pub fn query(&mut self, key: &'static str, value: &dyn Parameter) {
+    #[inline]
+    pub fn query<P: Parameter + ?Sized>(&mut self, key: &'static str, value: &P) {
+        self.key(key);
+        // A `Display` that fails leaves a shorter value, which the service refuses; ours do not fail.
+        let _ = value.encode(&mut Encoder { out: &mut self.buffer, twice: false });
+    }
+
+    fn key(&mut self, key: &'static str) {
         self.finish_path();
         self.buffer.push(if self.has_query { b'&' } else { b'?' });
         self.has_query = true;
         self.buffer.extend_from_slice(key.as_bytes());
         self.buffer.push(b'=');
-        // A `Display` that fails leaves a shorter value, which the service refuses; ours do not fail.
-        let _ = value.encode(&mut Encoder { out: &mut self.buffer, twice: false });
     }
 
+    #[inline]
     fn finish_path(&mut self) {
-        debug_assert!(!self.template.contains('{'), "a parameter of {} was not given", self.info.path);
-        self.buffer.extend_from_slice(std::mem::take(&mut self.template).as_bytes());
+        debug_assert!(!self.template.contains(&b'{'), "a parameter of {} was not given", self.info.path);
+        if !self.template.is_empty() {
+            self.buffer.extend_from_slice(std::mem::take(&mut self.template));
+        }
     }
 
     /// The request, with a JSON body if one is given.
     ///
     /// # Errors
     /// When the request line is longer than the service reads.
+    #[inline]
     pub fn finish(self, json: Option<Body>) -> Result<Request<Body>, BuildError> {
         match json {
-            Some(body) => self.finish_with(body, HeaderValue::from_static("application/json")),
+            Some(body) => self.finish_with(body, const { HeaderValue::from_static("application/json") }),
             None => self.into_request(Body::empty(), None),
         }
     }
@@ -270,6 +296,7 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     /// When the request line is longer than the service reads.
+    #[inline]
     pub fn finish_with(self, body: Body, content_type: HeaderValue) -> Result<Request<Body>, BuildError> {
         self.into_request(body, Some(content_type))
     }
@@ -305,7 +332,7 @@ impl fmt::Debug for Target<'_> {
             .field("operation", &self.info.name)
             .field("base", self.base)
             .field("written", &String::from_utf8_lossy(&self.buffer))
-            .field("template", &self.template)
+            .field("template", &String::from_utf8_lossy(self.template))
             .finish_non_exhaustive()
     }
 }
@@ -340,6 +367,7 @@ pub trait Parameter: Display {
 macro_rules! texts {
     ($($type:ty),*) => {$(
         impl Parameter for $type {
+            #[inline]
             fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
                 out.write_str(self)
             }
@@ -350,8 +378,10 @@ macro_rules! texts {
 texts!(&str, String, Box<str>);
 
 impl Parameter for bool {
+    #[inline]
     fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
-        out.write_str(if *self { "true" } else { "false" })
+        out.out.extend_from_slice(if *self { b"true" } else { b"false" });
+        Ok(())
     }
 }
 
@@ -369,6 +399,7 @@ pub struct Encoder<'a> {
 }
 
 impl fmt::Write for Encoder<'_> {
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         // Most values need no more than to be copied.
         if text.bytes().fold(true, |unreserved, byte| unreserved & is_unreserved(byte)) {
@@ -381,6 +412,15 @@ impl fmt::Write for Encoder<'_> {
 }
 
 impl Encoder<'_> {
+    /// Writes the 32 hexadecimal digits of a number, in lower case.
+    pub fn hex(&mut self, bits: u128) {
+        let mut digits = [0; 32];
+        for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(bits.to_be_bytes()) {
+            *pair = [byte >> 4, byte & 0xf].map(|value| if value < 10 { b'0' + value } else { b'a' - 10 + value });
+        }
+        self.out.extend_from_slice(&digits);
+    }
+
     #[cold]
     fn escape(&mut self, text: &str) {
         for piece in utf8_percent_encode(text, RESERVED) {
@@ -403,8 +443,8 @@ fn is_unreserved(byte: u8) -> bool {
 }
 
 /// What stands before a byte and what behind it. Literals are short, so that a search by words takes longer.
-fn split_at(template: &'static str, byte: u8) -> (&'static str, &'static str) {
-    let end = template.bytes().position(|each| each == byte).unwrap_or(template.len());
+fn split_at(template: &'static [u8], byte: u8) -> (&'static [u8], &'static [u8]) {
+    let end = template.iter().position(|each| *each == byte).unwrap_or(template.len());
     (template.get(..end).unwrap_or_default(), template.get(end + 1..).unwrap_or_default())
 }
 

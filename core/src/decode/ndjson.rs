@@ -25,6 +25,8 @@ use crate::error::excerpt;
 #[derive(Debug)]
 pub struct NdJson {
     lines: Lines,
+    /// Whether there may be blanks around the item.
+    padded: bool,
     /// Items so far; blank lines do not count.
     count: u64,
     error: Option<DecodeError>,
@@ -33,12 +35,50 @@ pub struct NdJson {
 impl NdJson {
     /// A decoder for lines up to a length.
     pub fn new(limit: LineLimit) -> Self {
-        Self { lines: Lines::new(limit), count: 0, error: None }
+        Self { lines: Lines::new(limit), padded: false, count: 0, error: None }
     }
 
     /// How many items came so far.
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// When the next line is no plain object. `Lines` says the same error and the same end again.
+    #[inline(never)]
+    fn advance_otherwise(&mut self, mut found: bool) -> Result<bool, DecodeError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        loop {
+            if !found {
+                match self.lines.advance() {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(false),
+                    // Of the items, not of the lines.
+                    Err(DecodeError::TooLong { limit, .. }) => {
+                        let item = self.count + 1;
+                        return Err(self.fail(DecodeError::TooLong { item, limit }));
+                    }
+                    Err(error) => return Err(self.fail(error)),
+                }
+            }
+            found = false;
+            let line = self.lines.item().trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            if !looks_whole(line) {
+                let (item, excerpt) = (self.count + 1, excerpt(line, 80));
+                return Err(self.fail(DecodeError::Malformed {
+                    item,
+                    problem: "not a JSON value".to_owned(),
+                    excerpt,
+                }));
+            }
+            self.padded = true;
+            self.count += 1;
+            return Ok(true);
+        }
     }
 
     fn fail(&mut self, error: DecodeError) -> DecodeError {
@@ -56,40 +96,24 @@ impl Decoder for NdJson {
         }
     }
 
+    #[inline]
     fn advance(&mut self) -> Result<bool, DecodeError> {
-        if let Some(error) = &self.error {
-            return Err(error.clone());
+        if self.error.is_none() && matches!(self.lines.advance(), Ok(true)) {
+            // Nearly every row is one of these.
+            if let [b'{', .., b'}'] = self.lines.item() {
+                self.padded = false;
+                self.count += 1;
+                return Ok(true);
+            }
+            return self.advance_otherwise(true);
         }
-        loop {
-            match self.lines.advance() {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
-                // Of the items, not of the lines.
-                Err(DecodeError::TooLong { limit, .. }) => {
-                    let item = self.count + 1;
-                    return Err(self.fail(DecodeError::TooLong { item, limit }));
-                }
-                Err(error) => return Err(self.fail(error)),
-            }
-            let line = self.lines.item().trim_ascii();
-            if line.is_empty() {
-                continue;
-            }
-            if !looks_whole(line) {
-                let (item, excerpt) = (self.count + 1, excerpt(line, 80));
-                return Err(self.fail(DecodeError::Malformed {
-                    item,
-                    problem: "not a JSON value".to_owned(),
-                    excerpt,
-                }));
-            }
-            self.count += 1;
-            return Ok(true);
-        }
+        self.advance_otherwise(false)
     }
 
+    #[inline]
     fn item(&self) -> &[u8] {
-        self.lines.item().trim_ascii()
+        let line = self.lines.item();
+        if self.padded { line.trim_ascii() } else { line }
     }
 
     fn finish(&mut self, end: End) -> Result<(), DecodeError> {

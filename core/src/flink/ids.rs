@@ -44,7 +44,12 @@ macro_rules! hex_ids {
             }
         }
 
-        impl Parameter for $name {}
+        impl Parameter for $name {
+            fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
+                out.hex(self.0);
+                Ok(())
+            }
+        }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -216,11 +221,16 @@ impl JarId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flink::GetJobStatus;
+    use crate::operation::{Operation as _, RequestContext};
 
     #[test]
     fn hex_ids_are_read_in_either_case_and_written_in_lower() {
-        let id: JobId = "00FF00ff00000000000000000000000a".parse().expect("hex");
-        assert_eq!(id.to_string(), "00ff00ff00000000000000000000000a");
+        let id: JobId = "09AFf0ff00000000000000000000000a".parse().expect("hex");
+        assert_eq!(id.to_string(), "09aff0ff00000000000000000000000a");
+        let base = "http://h".parse().expect("a base");
+        let request = GetJobStatus::new(id).request(RequestContext::new(&base)).expect("a request");
+        assert_eq!(request.uri().path(), format!("/v1/jobs/{id}/status"));
         for bad in
             ["", "1", "+0ff00ff00000000000000000000000a", "zz000000000000000000000000000000", &"a".repeat(1 << 16)]
         {

@@ -276,7 +276,7 @@ impl<O: Operation> Call<O> {
         self.give_up(FlowError::Deadline { at, waiting: O::INFO.name, last });
     }
 
-    fn prepare(&mut self) -> Result<Exchange, BuildError> {
+    fn prepare(&mut self) -> Result<(), BuildError> {
         let cx = RequestContext::new(self.config.base()).with_attempt(self.sent);
         let mut request = self.operation.request(cx)?;
         for (name, value) in self.config.headers() {
@@ -285,7 +285,7 @@ impl<O: Operation> Call<O> {
         if let Some(credential) = &self.credential {
             request.headers_mut().insert(header::AUTHORIZATION, credential.clone());
         }
-        Ok(Exchange {
+        self.exchange = Some(Exchange {
             ticket: Ticket::next(),
             info: O::INFO,
             request,
@@ -293,7 +293,8 @@ impl<O: Operation> Call<O> {
             body_limit: self.config.body_limit(),
             live: O::LIVE,
             fresh: self.effect() == Effect::Once,
-        })
+        });
+        Ok(())
     }
 
     fn next_step(&mut self) -> Step<O::Output> {
@@ -322,8 +323,7 @@ impl<O: Operation> Call<O> {
                     });
                 }
                 State::Ready => match self.prepare() {
-                    Ok(exchange) => {
-                        self.exchange = Some(exchange);
+                    Ok(()) => {
                         self.state = State::Prepared;
                         return Step::Notice(Notice::Sending { operation: O::INFO.name, attempt: self.sent });
                     }
@@ -331,11 +331,14 @@ impl<O: Operation> Call<O> {
                 },
                 State::Prepared => {
                     self.state = State::Finished;
-                    if let Some(mut exchange) = self.exchange.take() {
+                    if let Some(exchange) = &mut self.exchange {
                         let until = by_deadline(self.now + exchange.timeout);
                         exchange.timeout = until.since(self.now);
                         self.sent = self.sent.saturating_add(1);
                         self.state = State::InFlight { ticket: exchange.ticket, until };
+                    }
+                    // Moved once: it is large.
+                    if let Some(exchange) = self.exchange.take() {
                         return Step::Send(exchange);
                     }
                 }
