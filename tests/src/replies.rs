@@ -37,6 +37,12 @@ use pipewright::flink::{
     JobId, ListJars, Millis, PlanJar, StartCheckpoint, StartSavepoint, StartStop, SubmitJar, TriggerId, UploadJar,
     VertexId,
 };
+use pipewright::flink::{
+    DatasetId, GetDatasetDeletion, GetFlameGraph, GetRescale, GetRescaleConfig, GetRescales, GetRescalesOverview,
+    GetRescalesSummary, GetRescalingStatus, GetResourceRequirements, GetSavepointDisposal, ListDatasets,
+    PutResourceRequirements, RescaleId, ResourceRequirements, StartDatasetDeletion, StartRescaling,
+    StartSavepointDisposal,
+};
 use serde::Serialize;
 
 /// What became of an answer.
@@ -143,6 +149,23 @@ pub const TABLE: &[(&str, Parse)] = &[
     ("getCheckpointConfig", |answer| parse(&GetCheckpointConfig::new(JOB), answer)),
     ("getCheckpointStatisticDetails", |answer| parse(&GetCheckpointDetails::new(JOB, 1), answer)),
     ("getTaskCheckpointStatistics", |answer| parse(&GetVertexCheckpoint::new(JOB, 1, VERTEX), answer)),
+    ("getClusterDataSetList", |answer| parse(&ListDatasets::new(), answer)),
+    ("deleteClusterDataSet", |answer| parse(&StartDatasetDeletion::new(DatasetId::from_bits(1)), answer)),
+    ("getClusterDataSetDeleteStatus", |answer| parse(&GetDatasetDeletion::new(TRIGGER), answer)),
+    ("triggerSavepointDisposal", |answer| parse(&StartSavepointDisposal::new("file:/a"), answer)),
+    ("getSavepointDisposalStatus", |answer| parse(&GetSavepointDisposal::new(TRIGGER), answer)),
+    ("getJobVertexFlameGraph", |answer| parse(&GetFlameGraph::new(JOB, VertexId::from_bits(1)), answer)),
+    ("getJobResourceRequirements", |answer| parse(&GetResourceRequirements::new(JOB), answer)),
+    ("updateJobResourceRequirements", |answer| {
+        parse(&PutResourceRequirements::new(JOB, ResourceRequirements::default()), answer)
+    }),
+    ("getJobRescaleConfig", |answer| parse(&GetRescaleConfig::new(JOB), answer)),
+    ("getJobRescaleDetails", |answer| parse(&GetRescale::new(JOB, RescaleId::from_bits(1)), answer)),
+    ("getJobRescalesHistory", |answer| parse(&GetRescales::new(JOB), answer)),
+    ("getJobRescalesOverview", |answer| parse(&GetRescalesOverview::new(JOB), answer)),
+    ("getJobRescalesSummary", |answer| parse(&GetRescalesSummary::new(JOB), answer)),
+    ("rescaleJob", |answer| parse(&StartRescaling::new(JOB, 2_u32), answer)),
+    ("getRescalingStatus", |answer| parse(&GetRescalingStatus::new(JOB, TRIGGER), answer)),
 ];
 
 /// Reads an answer with the type of an operation, given by the vendor's name; `None` for an unknown name.

@@ -7,8 +7,9 @@ use pipewright::drive::{Clock as _, Entropy as _, NoCredentials, Transport as _}
 use pipewright::error::FlowError;
 use pipewright::flink::flow::Upgrade;
 use pipewright::flink::{
-    AwaitJob, Cancel, Flink, FlinkRest, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint,
-    UpgradeJob,
+    AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, Flink, FlinkRest, GetJob, JobEvent,
+    JobId, JobState, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint,
+    UpgradeJob, WatchJob,
 };
 use pipewright::flow::{Flow, Goal, Notice, Saved, Step};
 use pipewright::{Seed, Timestamp};
@@ -26,7 +27,8 @@ impl Scene {
     /// A cluster that loses neither jobs nor jars when its JobManager restarts.
     fn new(seed: u64) -> Self {
         let world = World::new(seed);
-        let config = Config { retain_uploads: true, seed, ..Config::default() };
+        let config =
+            Config { retain_uploads: true, adaptive_scheduler: true, flame_graphs: true, seed, ..Config::default() };
         let cluster = world.flink("http://flink.test:8081".parse().expect("a base"), config);
         let flink = Flink::new(cluster.base(), world.clone());
         Self { world, cluster, flink }
@@ -184,6 +186,118 @@ proptest! {
         judge(&scene, &result, bad, old.job);
     }
 
+    #[test]
+    fn a_rescaled_job_has_its_parallelism(seed: u64, faults in 0_u64..40, parallelism in 1_u32..=4) {
+        let scene = Scene::new(seed);
+        let job = scene.launch(&Program::endless("job")).job;
+        let plan = FaultPlan::hostile(seed).at_most(faults);
+        match run(&scene, plan, Rescale::to(job, parallelism).within(LIMIT)) {
+            Ok(rescaled) => {
+                prop_assert!(rescaled.parallelism.values().all(|has| *has == parallelism), "{rescaled:?}");
+                prop_assert_eq!(scene.job(job).map(|job| job.parallelism), Some(parallelism));
+            }
+            Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn a_disposed_savepoint_is_gone(seed: u64, faults in 0_u64..40, exists: bool) {
+        let scene = Scene::new(seed);
+        let job = scene.launch(&Program::endless("job")).job;
+        let kept = scene.flink.run(TakeSavepoint::new(job)).expect("nothing goes wrong yet").location;
+        let path = if exists { kept.clone() } else { "file:/savepoints/savepoint-0".to_owned() };
+        let plan = FaultPlan::hostile(seed).at_most(faults);
+        match run(&scene, plan, DisposeSavepoint::new(&*path).within(LIMIT)) {
+            // Without a doubt that it was there it is no success that it is not.
+            Ok(removed) => prop_assert!(exists || removed.was_gone),
+            Err(FlowError::Failed(failure)) => prop_assert!(!exists, "{failure:?}"),
+            Err(error) => {
+                prop_assert!(is_honest(&error), "{error:?}");
+                return Ok(());
+            }
+        }
+        prop_assert_eq!(scene.cluster.with(|cluster| cluster.is_stored(&kept)), !exists);
+    }
+
+    #[test]
+    fn a_deleted_data_set_is_gone(seed: u64, faults in 0_u64..40) {
+        let scene = Scene::new(seed);
+        let (gone, stays) = (DatasetId::from_bits(1), DatasetId::from_bits(2).to_string());
+        scene.cluster.with(|cluster| {
+            cluster.add_dataset(&gone.to_string());
+            cluster.add_dataset(&stays);
+        });
+        match run(&scene, FaultPlan::hostile(seed).at_most(faults), DeleteDataset::new(gone).within(LIMIT)) {
+            Ok(removed) => {
+                prop_assert!(!removed.was_gone);
+                prop_assert_eq!(scene.cluster.with(|cluster| cluster.datasets()), [stays]);
+            }
+            Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn a_flame_graph_comes_whole(seed: u64, faults in 0_u64..40) {
+        let scene = Scene::new(seed);
+        let job = scene.launch(&Program::endless("job")).job;
+        let vertex = scene.flink.call(GetJob::new(job)).expect("nothing goes wrong yet").vertices[0].id;
+        match run(&scene, FaultPlan::hostile(seed).at_most(faults), SampleFlameGraph::new(job, vertex).within(LIMIT)) {
+            Ok(graph) => {
+                let mut node = &graph.data.expect("it is ready");
+                let mut depth = 1;
+                while let Some(child) = node.children.first() {
+                    (node, depth) = (child, depth + 1);
+                }
+                prop_assert_eq!(depth, 100);
+            }
+            Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn an_awaited_checkpoint_is_new(seed: u64, faults in 0_u64..40, ends: bool) {
+        let scene = Scene::new(seed);
+        let program = if ends { Program::bounded("job", 2000).rate(100) } else { Program::endless("job") };
+        let job = scene.launch(&program).job;
+        let before = scene.flink.run(AwaitCheckpoint::any(job)).expect("nothing goes wrong yet").id;
+        match run(&scene, FaultPlan::hostile(seed).at_most(faults), AwaitCheckpoint::next(job).within(LIMIT)) {
+            Ok(checkpoint) => prop_assert!(checkpoint.id > before && !checkpoint.is_savepoint, "{checkpoint:?}"),
+            Err(FlowError::Failed(failure)) => prop_assert!(ends, "{failure:?}"),
+            Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn a_watched_job_is_told_once(seed: u64, faults in 0_u64..40, failures in 0_u32..4) {
+        let scene = Scene::new(seed);
+        let program = Program::bounded("job", 3000).rate(100).fails_after(Duration::from_secs(4)).restarts(10).fails_times(failures);
+        let job = scene.flink.run(RunJar::upload("job.jar", program.jar())).expect("nothing goes wrong yet").job;
+        scene.world.set_faults(FaultPlan::hostile(seed).at_most(faults));
+        let mut watch = WatchJob::new(job).start(scene.flink.config(), Seed::new(u128::from(seed)));
+        let (mut states, mut exceptions) = (Vec::new(), Vec::new());
+        let end = loop {
+            match pipewright::drive::run(&mut watch, &scene.world, &NoCredentials, drop) {
+                Ok(JobEvent::State(state)) => states.push(state),
+                Ok(JobEvent::Exception(exception)) => exceptions.push(exception.timestamp),
+                Ok(JobEvent::Ended(report)) => break Ok(report),
+                Ok(event) => prop_assert!(false, "{event:?}"),
+                Err(error) => break Err(error),
+            }
+        };
+        prop_assert!(states.windows(2).all(|pair| pair[0] != pair[1]), "{states:?}");
+        prop_assert!(exceptions.windows(2).all(|pair| pair[0] < pair[1]), "once, and in order: {exceptions:?}");
+        let restarted = scene.world.trace().iter().any(|event| matches!(event.what, Incident::Restart { .. }));
+        match end {
+            Ok(report) => {
+                prop_assert_eq!(Some(&report.state), states.last());
+                // A JobManager that was restarted has forgotten what had happened before.
+                prop_assert!(restarted || exceptions.len() == failures as usize, "{exceptions:?}");
+                prop_assert!(matches!(pipewright::drive::run(&mut watch, &scene.world, &NoCredentials, drop), Err(FlowError::Misuse(_))));
+            }
+            Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
+        }
+    }
+
     /// Like the one before, but the process crashes again and again, and the next one goes on from what was saved last.
     #[test]
     fn an_upgrade_survives_crashes(seed: u64, faults in 0_u64..20, bad in 0..6, crashes in prop::collection::vec(0_usize..60, 0..6)) {
@@ -208,6 +322,12 @@ proptest! {
         let result = run(&scene, FaultPlan::none(), goal.within(LIMIT));
         judge(&scene, &result, bad, old.job);
     }
+}
+
+/// What a flow may run into while everything goes wrong.
+fn is_honest(error: &FlowError) -> bool {
+    use FlowError::{Ambiguous, Deadline, Service, Transport};
+    matches!(error, Ambiguous(_) | Deadline { .. } | Transport(_) | Service(_))
 }
 
 fn upgrade(old: &pipewright::flink::flow::Launched, bad: i32) -> UpgradeJob {

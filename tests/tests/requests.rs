@@ -9,6 +9,7 @@ use pipewright::flink::applications::{
 };
 use pipewright::flink::checkpoints::{CheckpointType, GetCheckpointConfig, GetCheckpointDetails, GetVertexCheckpoint};
 use pipewright::flink::cluster::ShutdownCluster;
+use pipewright::flink::flamegraph::FlameGraphKind;
 use pipewright::flink::jars::{ClaimMode, GetJarPlan, RunApplication};
 use pipewright::flink::jobmanager::{
     GetJobManagerConfig, GetJobManagerEnvironment, GetJobManagerLog, GetJobManagerLogFile, GetJobManagerStdout,
@@ -37,6 +38,12 @@ use pipewright::flink::{
     GetJobAccumulators, GetJobExceptions, GetJobExecutionResult, GetJobStatus, GetJobs, GetJobsOverview, GetOverview,
     GetSavepointStatus, JobId, ListJars, Millis, PlanJar, StartCheckpoint, StartSavepoint, StartStop, SubmitJar,
     TaskManagerId, TriggerId, UploadJar, VertexId,
+};
+use pipewright::flink::{
+    DatasetId, GetDatasetDeletion, GetFlameGraph, GetRescale, GetRescaleConfig, GetRescales, GetRescalesOverview,
+    GetRescalesSummary, GetRescalingStatus, GetResourceRequirements, GetSavepointDisposal, ListDatasets,
+    ParallelismBounds, PutResourceRequirements, RescaleId, ResourceRequirements, StartDatasetDeletion, StartRescaling,
+    StartSavepointDisposal,
 };
 use pipewright::flow::{Call, Config, Flow, Step};
 use pipewright::operation::RequestContext;
@@ -287,11 +294,45 @@ fn more_of_jobs() -> Vec<Sample> {
     ]
 }
 
+fn upkeep() -> Vec<Sample> {
+    let flames = GetFlameGraph::new(JOB, VertexId::from_bits(1)).kind(FlameGraphKind::OffCpu).subtask(0_u32);
+    let requirements = ResourceRequirements::default()
+        .with(VertexId::from_bits(2), ParallelismBounds::new(1, 4))
+        .with(VertexId::from_bits(1), ParallelismBounds::new(2, 2));
+    vec![
+        sample(&ListDatasets::new(), None),
+        sample(&StartDatasetDeletion::new(DatasetId::from_bits(3)), None),
+        sample(&GetDatasetDeletion::new(TRIGGER), None),
+        sample(&StartSavepointDisposal::new("s3://bucket/savepoint-1 \"b\""), None),
+        sample(&GetSavepointDisposal::new(TRIGGER), None),
+        sample(&GetFlameGraph::new(JOB, VertexId::from_bits(1)), Some(&flames)),
+        sample(&GetResourceRequirements::new(JOB), None),
+        sample(&PutResourceRequirements::new(JOB, requirements), None),
+        sample(&GetRescaleConfig::new(JOB), None),
+        sample(&GetRescale::new(JOB, RescaleId::from_bits(4)), None),
+        sample(&GetRescales::new(JOB), None),
+        sample(&GetRescalesOverview::new(JOB), None),
+        sample(&GetRescalesSummary::new(JOB), None),
+        sample(&StartRescaling::new(JOB, 3_u32), None),
+        sample(&GetRescalingStatus::new(JOB, TRIGGER), None),
+    ]
+}
+
 #[test]
 fn every_operation() {
     let cluster = vec![sample(&GetOverview::new(), None), sample(&GetConfig::new(), None)];
-    let rooms =
-        [cluster, jars(), jobs(), snapshots(), metrics(), processes(), vertices(), applications(), more_of_jobs()];
+    let rooms = [
+        cluster,
+        jars(),
+        jobs(),
+        snapshots(),
+        metrics(),
+        processes(),
+        vertices(),
+        applications(),
+        more_of_jobs(),
+        upkeep(),
+    ];
     let samples: Vec<_> = rooms.into_iter().flatten().collect();
     let shown: BTreeSet<_> = samples.iter().map(|sample| sample.name).collect();
     let all: BTreeSet<_> = pipewright::operations().map(|info| info.name).collect();

@@ -1,6 +1,7 @@
 //! The cluster: overview, configuration, version.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::{Acknowledged, FlinkRest};
 use crate::table::{operations, records};
@@ -84,6 +85,11 @@ impl DashboardConfig {
     /// Flink's version, if it looks like one.
     pub fn version(&self) -> Option<FlinkVersion> {
         FlinkVersion::parse(&self.flink_version)
+    }
+
+    /// How old answers from the caches may be; an hour at the most, whatever the cluster says.
+    pub(crate) fn freshness(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.refresh_interval).unwrap_or(0)).min(Duration::from_secs(3600))
     }
 }
 

@@ -57,6 +57,8 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
     let applied = match status.as_u16() {
         _ if info.effect == Effect::Safe || no_leader => Applied::No,
         503 => Applied::No,
+        // Said before anything is done.
+        500 if OUTRIGHT.iter().any(|words| text.contains(words)) => Applied::No,
         _ if info.name == SUBMIT => submitted(status, &text),
         500..=599 => Applied::Unknown,
         _ => Applied::No,
@@ -66,6 +68,14 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
         .with_applied(applied)
         .with_transient(no_leader || timed_out || status == StatusCode::TOO_MANY_REQUESTS)
 }
+
+/// What internal errors are about that come before the server has done anything.
+const OUTRIGHT: [&str; 4] = [
+    "FlinkJobNotFoundException",
+    "UnsupportedOperationException",
+    "is still under profiling",
+    "`duration` must be set between",
+];
 
 /// The operation whose refusals do not mean that nothing happened.
 const SUBMIT: &str = "submitJobFromJar";

@@ -133,6 +133,10 @@ hex_ids! {
     VertexId;
     /// An application: what a main method submits, one or several jobs. Since 2.3.
     ApplicationId;
+    /// A data set that a job has left on the cluster.
+    DatasetId;
+    /// A change of a job's parallelism, carried out or not.
+    RescaleId;
 }
 
 /// Ids that are texts.

@@ -13,7 +13,10 @@
 //! | [`savepoints`] | savepoint, stop with savepoint, and what became of them |
 //! | [`checkpoints`] | statistics, triggers |
 //! | [`history`] | the same of jobs that have ended, from a HistoryServer |
-//! | [`flow`] | [`RunJar`], [`AwaitJob`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`Cancel`], [`UpgradeJob`] |
+//! | [`rescaling`] | bounds of the parallelism, what became of rescales |
+//! | [`disposal`], [`datasets`] | savepoints and cluster data sets deleted |
+//! | [`flamegraph`] | what threads are doing, by samples |
+//! | [`flow`] | [`RunJar`], [`AwaitJob`], [`WatchJob`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`AwaitCheckpoint`], [`Cancel`], [`UpgradeJob`], [`Rescale`], [`DisposeSavepoint`], [`DeleteDataset`], [`SampleFlameGraph`] |
 //!
 //! With a blocking runtime, common use is one line each:
 //!
@@ -43,8 +46,11 @@ pub mod applications;
 pub mod checkpoints;
 pub mod cluster;
 mod comma;
+pub mod datasets;
+pub mod disposal;
 mod error;
 mod exception;
+pub mod flamegraph;
 pub mod flow;
 pub mod history;
 mod ids;
@@ -54,6 +60,7 @@ pub mod jobs;
 pub mod logs;
 pub mod metrics;
 mod multipart;
+pub mod rescaling;
 pub mod savepoints;
 pub mod taskmanagers;
 mod time;
@@ -65,18 +72,26 @@ use http::Response;
 pub use self::checkpoints::{GetCheckpointStatus, GetCheckpoints, StartCheckpoint};
 pub use self::cluster::{FlinkVersion, GetConfig, GetOverview};
 pub use self::comma::CommaList;
+pub use self::datasets::{GetDatasetDeletion, ListDatasets, StartDatasetDeletion};
+pub use self::disposal::{GetSavepointDisposal, StartSavepointDisposal};
 pub use self::error::is_unknown_job;
 pub use self::exception::{Cause, Throwable};
+pub use self::flamegraph::GetFlameGraph;
 pub use self::flow::{
-    AwaitJob, Cancel, JobReport, Launched, RunJar, Savepoint, StopWithSavepoint, Stopped, TakeSavepoint,
-    TriggerCheckpoint, Upgrade, UpgradeJob,
+    AwaitCheckpoint, AwaitJob, Cancel, DeleteDataset, DisposeSavepoint, JobEvent, JobReport, Launched, Removed,
+    Rescale, Rescaled, RunJar, SampleFlameGraph, Savepoint, StopWithSavepoint, Stopped, TakeSavepoint,
+    TriggerCheckpoint, Upgrade, UpgradeJob, WatchJob,
 };
 pub use self::history::{FlinkHistory, FromHistory, HistoryServer};
-pub use self::ids::{ApplicationId, JarId, JobId, TaskManagerId, TriggerId, VertexId};
+pub use self::ids::{ApplicationId, DatasetId, JarId, JobId, RescaleId, TaskManagerId, TriggerId, VertexId};
 pub use self::jars::{ClaimMode, DeleteJar, ListJars, PlanJar, SubmitJar, UploadJar};
 pub use self::jobs::{
     CancelJob, GetJob, GetJobAccumulators, GetJobExceptions, GetJobExecutionResult, GetJobStatus, GetJobs,
     GetJobsOverview, JobState,
+};
+pub use self::rescaling::{
+    GetRescale, GetRescaleConfig, GetRescales, GetRescalesOverview, GetRescalesSummary, GetRescalingStatus,
+    GetResourceRequirements, ParallelismBounds, PutResourceRequirements, ResourceRequirements, StartRescaling,
 };
 pub use self::savepoints::{GetSavepointStatus, SavepointFormat, StartSavepoint, StartStop};
 pub use self::time::Millis;
@@ -121,6 +136,11 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Info> {
         metrics::OPERATIONS,
         vertices::OPERATIONS,
         applications::OPERATIONS,
+        datasets::OPERATIONS,
+        disposal::OPERATIONS,
+        flamegraph::OPERATIONS,
+        rescaling::OPERATIONS,
+        rescaling::PUT,
     ]
     .into_iter()
     .flatten()

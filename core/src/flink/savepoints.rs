@@ -85,6 +85,20 @@ records! {
         pub operation: Option<SavepointInfo> = "operation",
     }
 
+    /// What became of the removal of a savepoint or a data set.
+    pub struct Removal {
+        /// How far it is.
+        pub status: QueueState = "status",
+        /// What came of it, when it is over. [`outcome`](Self::outcome) reads it.
+        pub operation: Option<RemovalInfo> = "operation",
+    }
+
+    /// What came of a removal: nothing to tell, or a failure.
+    pub struct RemovalInfo {
+        /// Why it failed.
+        pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause",
+    }
+
     /// What came of a savepoint: a location or a failure.
     pub struct SavepointInfo {
         /// Where it is.
@@ -105,6 +119,17 @@ impl SavepointStatus {
             (Some(cause), _) => Some(Err(cause.clone())),
             (None, Some(location)) => Some(Ok(location)),
             (None, None) => None,
+        }
+    }
+}
+
+impl Removal {
+    /// Whether it was removed, or the failure; `None` while it is in progress.
+    pub fn outcome(&self) -> Option<Outcome<()>> {
+        let operation = self.operation.as_ref().filter(|_| self.status.id == QueueStatus::Completed);
+        match operation.and_then(|operation| operation.failure_cause.clone()) {
+            Some(cause) => Some(Err(cause)),
+            None => (self.status.id == QueueStatus::Completed).then_some(Ok(())),
         }
     }
 }

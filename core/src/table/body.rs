@@ -13,6 +13,13 @@ pub(crate) struct JsonBody {
 }
 
 impl JsonBody {
+    /// A body that is one value, such as a map whose keys are data.
+    pub(crate) fn of<T: Serialize + ?Sized>(info: &Info, value: &T) -> Result<Body, BuildError> {
+        serde_json::to_vec(value)
+            .map(Body::from)
+            .map_err(|error| BuildError::value(info.name, "body", &error.to_string(), "it cannot be written as JSON"))
+    }
+
     pub(crate) fn field<T: Serialize + ?Sized>(
         &mut self,
         info: &Info,

@@ -76,7 +76,7 @@ fn checkpoint_entry(checkpoint: &Checkpoint, job: &Job, at: Duration, version: V
         Progress::Completed { at, .. } => ("completed", "COMPLETED", Some(at), at),
         Progress::Failed { at, .. } => ("failed", "FAILED", None, at),
     };
-    let subtasks = job.parallelism.saturating_mul(2);
+    let subtasks = job.subtasks();
     let size = if acknowledged.is_some() { size(checkpoint.purpose) } else { 0 };
     let mut entry = json!({
         "id": checkpoint.id,

@@ -151,7 +151,7 @@ fn details(job: &Job, at: Duration, now: Duration, version: Version) -> Value {
     }
     if version >= (2, 3) {
         body["application-id"] = if job.graph { job.id.clone().into() } else { Value::Null };
-        body["schedulerType"] = if job.graph { "Default".into() } else { Value::Null };
+        body["schedulerType"] = if job.graph { super::jobs::scheduler(job).into() } else { Value::Null };
     }
     body
 }

@@ -117,7 +117,13 @@ pub(super) struct Job {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) program: Program,
+    /// The larger one of [`each`](Self::each): so many slots it takes.
     pub(super) parallelism: u32,
+    /// Of the source and of the sink.
+    pub(super) each: [u32; 2],
+    /// Between what the scheduler may choose each.
+    pub(super) bounds: [(u32, u32); 2],
+    pub(super) adaptive: bool,
     pub(super) submitted: Duration,
     pub(super) state: JobState,
     /// When each state was entered last.
@@ -151,6 +157,9 @@ impl Job {
             name,
             program,
             parallelism,
+            each: [parallelism; 2],
+            bounds: [(1, parallelism); 2],
+            adaptive: false,
             submitted: at,
             state: JobState::Initializing,
             entered: BTreeMap::from([(JobState::Initializing, at)]),
@@ -174,6 +183,16 @@ impl Job {
     pub(super) fn enter(&mut self, state: JobState, at: Duration) {
         self.state = state;
         self.entered.insert(state, at);
+    }
+
+    pub(super) fn set_parallelism(&mut self, each: [u32; 2]) {
+        self.each = each;
+        self.parallelism = each[0].max(each[1]);
+    }
+
+    /// All tasks there are.
+    pub(super) fn subtasks(&self) -> u32 {
+        self.each[0].saturating_add(self.each[1])
     }
 
     /// When the job ended, if it has.
@@ -249,7 +268,7 @@ impl Job {
 
     /// The name of the first task of the first vertex, as logs and failures have it.
     pub(super) fn first_task(&self) -> String {
-        format!("{SOURCE_NAME} (1/{})", self.parallelism)
+        format!("{SOURCE_NAME} (1/{})", self.each[0])
     }
 }
 

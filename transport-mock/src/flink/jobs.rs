@@ -166,14 +166,18 @@ fn overview_entry(job: &Job, now: Duration, version: Version) -> Value {
     if version >= (2, 3) {
         entry["jobType"] = "STREAMING".into();
         // Who never got as far as a graph never got a scheduler either.
-        entry["schedulerType"] = if job.graph { "Default".into() } else { Value::Null };
+        entry["schedulerType"] = if job.graph { scheduler(job).into() } else { Value::Null };
     }
     entry
 }
 
+pub(super) fn scheduler(job: &Job) -> &'static str {
+    if job.adaptive { "Adaptive" } else { "Default" }
+}
+
 /// Subtasks by state, in lower case here.
 fn tasks(job: &Job) -> Value {
-    let total = if job.graph { job.parallelism.saturating_mul(2) } else { 0 };
+    let total = if job.graph { job.subtasks() } else { 0 };
     let mut counts = Map::new();
     for name in [
         "created",
@@ -192,7 +196,8 @@ fn tasks(job: &Job) -> Value {
     counts.insert("total".into(), total.into());
     for vertex in 0..2_u8 {
         let name = vertex_state(job, vertex).name().to_ascii_lowercase();
-        let count = counts.get(&name).and_then(Value::as_u64).unwrap_or(0) + u64::from(total / 2);
+        let count = counts.get(&name).and_then(Value::as_u64).unwrap_or(0)
+            + u64::from(if job.graph { job.each[usize::from(vertex)] } else { 0 });
         counts.insert(name, count.into());
     }
     Value::Object(counts)

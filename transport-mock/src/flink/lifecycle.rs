@@ -18,6 +18,8 @@ use super::world::{Due, Step, World, normalize};
 const STOP_SETTLES_AFTER: Duration = Duration::from_millis(50);
 /// The pause before a failed job's next run.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
+/// From the end of a job's old tasks until the new ones are deployed.
+const RESCALE_TAKES: Duration = Duration::from_millis(300);
 /// When a snapshot that does not complete is given up.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(600);
 /// How soon it shows that a target cannot be written to.
@@ -74,6 +76,15 @@ impl World {
                     job.restarts += 1;
                     job.restore(at);
                 }
+                self.fit(id);
+                self.step(id, Step::Scheduled, at);
+            }
+            Step::Rescales => self.rescale(id, at),
+            Step::Rescaled => {
+                if let Some(job) = self.job_mut(id) {
+                    job.restore(at);
+                }
+                self.fit(id);
                 self.step(id, Step::Scheduled, at);
             }
             Step::Cancelled => self.end(id, JobState::Canceled, TaskState::Canceled, at),
@@ -329,6 +340,16 @@ impl World {
         job.root_failure = Some(root);
         job.enter(JobState::Failing, at);
         self.end(id, JobState::Failed, TaskState::Failed, at);
+    }
+
+    /// Lets a job start anew from its last checkpoint, for other reasons than a failure.
+    pub(super) fn restart_job(&mut self, id: &str, at: Duration) {
+        self.end_epoch(id, at, RESTARTING);
+        if let Some(job) = self.job_mut(id) {
+            job.enter(JobState::Restarting, at);
+            job.tasks = TaskState::Canceled;
+        }
+        self.later(id, at.saturating_add(RESCALE_TAKES), Step::Rescaled);
     }
 
     /// Brings a job to its end: its checkpoints are deleted and its slots are free.

@@ -34,8 +34,11 @@ mod lifecycle;
 mod multipart;
 mod operations;
 mod program;
+mod removal;
 mod request;
+mod rescaling;
 mod router;
+mod sampling;
 #[cfg(test)]
 mod tests;
 mod triggers;
@@ -63,6 +66,7 @@ type Version = (u32, u32);
 
 /// What a simulated cluster is like.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the server's own configuration")]
 pub struct Config {
     /// The release, which decides on endpoints, fields and the treatment of unknown ones: `2.3.0`.
     pub version: String,
@@ -83,6 +87,12 @@ pub struct Config {
     pub deploy_duration: Duration,
     /// From a cancellation until the job is `CANCELED`: 100 ms.
     pub cancel_duration: Duration,
+    /// Whether jobs can be rescaled while they run (`jobmanager.scheduler: adaptive`): no.
+    pub adaptive_scheduler: bool,
+    /// From new bounds until the job follows them: 30 s.
+    pub rescale_delay: Duration,
+    /// Whether there are flame graphs (`rest.flamegraph.enabled`): no.
+    pub flame_graphs: bool,
     /// Whether running jobs survive a restart of the `JobManager`: yes, from their last checkpoint. Nothing else does.
     pub high_availability: bool,
     /// Whether uploaded jars survive a restart: no.
@@ -105,6 +115,9 @@ impl Default for Config {
             checkpoint_duration: Duration::from_millis(20),
             deploy_duration: Duration::from_millis(200),
             cancel_duration: Duration::from_millis(100),
+            adaptive_scheduler: false,
+            rescale_delay: Duration::from_secs(30),
+            flame_graphs: false,
             high_availability: true,
             retain_uploads: false,
             job_expiration: Duration::from_secs(3600),

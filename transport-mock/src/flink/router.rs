@@ -8,6 +8,7 @@ use http::StatusCode;
 use super::Cluster;
 use super::errors::{Answer, Refusal, ok};
 use super::operations::Space;
+use super::removal::Removes;
 use super::request::{Body, Call, EMPTY_BODY};
 
 impl Cluster {
@@ -21,6 +22,10 @@ impl Cluster {
             ("POST", ["jobs", job, "savepoints"]) => self.trigger_savepoint(call, job),
             ("POST", ["jobs", job, "stop"]) => self.trigger_stop(call, job),
             ("POST", ["jobs", job, "checkpoints"]) if since((1, 17)) => self.trigger_checkpoint(call, job),
+            ("POST", ["savepoint-disposal"]) => self.dispose_savepoint(call),
+            ("PUT", ["jobs", job, "resource-requirements"]) if since((1, 18)) => {
+                self.put_resource_requirements(call, job)
+            }
             _ => self.route_without_body(call, &segments),
         }
     }
@@ -43,6 +48,19 @@ impl Cluster {
             ("GET", ["jobs", job, "exceptions"]) => &|cluster| cluster.job_exceptions(call, job),
             ("GET", ["jobs", job, "execution-result"]) => &|cluster| cluster.execution_result(call, job),
             ("GET", ["jobs", job, "accumulators"]) => &|cluster| cluster.job_accumulators(call, job),
+            ("GET", ["savepoint-disposal", trigger]) => &|cluster| cluster.removal_status(Removes::Savepoint, trigger),
+            ("GET", ["datasets"]) => &|cluster| Ok(ok(cluster.list_datasets())),
+            ("DELETE", ["datasets", dataset]) => &|cluster| cluster.delete_dataset(dataset),
+            ("GET", ["datasets", "delete", trigger]) => &|cluster| cluster.removal_status(Removes::Dataset, trigger),
+            ("PATCH", ["jobs", _, "rescaling"]) | ("GET", ["jobs", _, "rescaling", _]) => {
+                &|_| Self::rescaling_disabled()
+            }
+            ("GET", ["jobs", job, "resource-requirements"]) if call.version >= (1, 18) => {
+                &|cluster| cluster.resource_requirements(job)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "flamegraph"]) => {
+                &|cluster| cluster.flame_graph(call, job, vertex)
+            }
             ("GET", ["jobs", job, "vertices", vertex]) => &|cluster| cluster.job_vertex(call, job, vertex),
             ("GET", ["jobs", job, "checkpoints"]) => &|cluster| cluster.checkpoint_statistics(call, job),
             ("GET", ["jobs", job, "checkpoints", "config"]) => &|cluster| cluster.checkpoint_config(job),

@@ -48,7 +48,7 @@ impl Cluster {
             subtask
         };
         // A simulated job may be asked to run with any parallelism; nobody reads more subtasks than this.
-        let subtasks: Vec<_> = (0..job.parallelism.min(1024)).map(subtask).collect();
+        let subtasks: Vec<_> = (0..job.each[usize::from(index)].min(1024)).map(subtask).collect();
         Ok(ok(json!({
             "id": summary["id"],
             "name": summary["name"],
@@ -65,6 +65,7 @@ impl Cluster {
 pub(super) fn vertex_summary(job: &Job, vertex: u8, at: Duration, now: Duration, version: Version) -> Value {
     let (id, name) = VERTICES[usize::from(vertex.min(1))];
     let state = vertex_state(job, vertex);
+    let parallelism = job.each[usize::from(vertex.min(1))];
     let started = job.deployed.filter(|_| has_started(state));
     let ended = job.ended().filter(|_| started.is_some());
     let time = |time: Option<Duration>| time.map_or(json!(-1), |time| millis(time).into());
@@ -90,12 +91,12 @@ pub(super) fn vertex_summary(job: &Job, vertex: u8, at: Duration, now: Duration,
         "id": id,
         "name": name,
         "maxParallelism": 128,
-        "parallelism": job.parallelism,
+        "parallelism": parallelism,
         "status": if state == TaskState::Scheduled { "CREATED" } else { state.name() },
         "start-time": time(started),
         "end-time": time(ended),
         "duration": time(started.map(|started| ended.unwrap_or(now).saturating_sub(started))),
-        "tasks": counts(state, job.parallelism),
+        "tasks": counts(state, parallelism),
         "metrics": metrics,
     });
     if version >= (1, 20) {

@@ -17,7 +17,7 @@ pub struct JobView {
     pub records: u64,
     /// How often it was started again after a failure.
     pub restarts: u32,
-    /// What it was run with.
+    /// What its largest vertex has now.
     pub parallelism: u32,
     /// The savepoints taken of it, oldest first.
     pub savepoints: Vec<String>,

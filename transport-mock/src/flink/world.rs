@@ -12,6 +12,7 @@ use super::ids::Ids;
 use super::job::{Job, JobState, PastFailure, Snapshot};
 use super::operations::{Operation, OperationKey, Outcome};
 use super::program::Program;
+use super::removal::{Removed, Removes};
 use super::views::SavepointView;
 
 /// Something that happens at a time.
@@ -35,6 +36,8 @@ pub(super) enum Step {
     Fails,
     Restarts,
     Cancelled,
+    Rescales,
+    Rescaled,
     CheckpointDue,
     SnapshotEnds(u64),
 }
@@ -56,6 +59,11 @@ pub(super) struct World {
     /// The storage, by normalized path. It is no part of the `JobManager` and survives it.
     pub(super) storage: BTreeMap<String, Snapshot>,
     pub(super) savepoints: Vec<SavepointView>,
+    pub(super) removals: BTreeMap<(Removes, String), Removed>,
+    /// Cluster data sets, by their ids. They are on the TaskManagers, which live on.
+    pub(super) datasets: Vec<String>,
+    /// When samples for a flame graph were asked for last, by job and vertex.
+    pub(super) samples: BTreeMap<(String, String), Duration>,
     now: Duration,
     queue: BTreeMap<(Duration, u64), Due>,
     queued: u64,
@@ -81,6 +89,9 @@ impl World {
             operations: BTreeMap::new(),
             storage: BTreeMap::new(),
             savepoints: Vec::new(),
+            removals: BTreeMap::new(),
+            datasets: Vec::new(),
+            samples: BTreeMap::new(),
             now: Duration::ZERO,
             queue: BTreeMap::new(),
             queued: 0,
@@ -109,6 +120,7 @@ impl World {
         let retention = self.config.result_retention;
         self.operations
             .retain(|_, operation| operation.outcome.as_ref().is_none_or(|(at, _)| at.saturating_add(retention) > to));
+        self.removals.retain(|_, removed| removed.over.saturating_add(retention) > to);
         let expiration = self.config.job_expiration;
         self.jobs.retain(|job| job.ended().is_none_or(|at| at.saturating_add(expiration) > to));
     }
@@ -139,6 +151,7 @@ impl World {
         let at = self.now;
         let id = submission.id.clone();
         let mut job = Job::new(submission.id, submission.name, submission.program, submission.parallelism, at);
+        job.adaptive = self.config.adaptive_scheduler;
         job.origin = submission.origin;
         job.restore(at);
         self.used_ids.insert(id.clone());
@@ -167,6 +180,8 @@ impl World {
     pub(super) fn restart(&mut self, up: Duration) {
         self.queue.clear();
         self.operations.clear();
+        self.removals.clear();
+        self.samples.clear();
         self.used_ids.clear();
         let kept = self.config.high_availability;
         self.jobs.retain(|job| kept && !job.state.has_ended());
@@ -174,6 +189,9 @@ impl World {
         for job in &mut self.jobs {
             let mut fresh = Job::new(job.id.clone(), job.name.clone(), job.program.clone(), job.parallelism, up);
             fresh.failures = job.failures;
+            fresh.adaptive = job.adaptive;
+            fresh.bounds = job.bounds;
+            fresh.each = job.each;
             fresh.origin = job.origin.take();
             fresh.last_checkpoint = job.last_checkpoint.take();
             fresh.checkpoints.next_id = job.checkpoints.next_id;
@@ -181,6 +199,7 @@ impl World {
             *job = fresh;
         }
         for id in recovered {
+            self.fit(&id);
             self.later(&id, up.saturating_add(self.config.deploy_duration / 8), Step::Created);
             self.used_ids.insert(id);
         }

@@ -7,6 +7,11 @@
 //! | [`TakeSavepoint`] | a savepoint | trigger id, before triggering |
 //! | [`StopWithSavepoint`] | a savepoint, and the job has ended | trigger id, before triggering |
 //! | [`TriggerCheckpoint`] | a checkpoint | trigger id, before triggering |
+//! | [`AwaitCheckpoint`] | a checkpoint that the job completes by itself | |
+//! | [`WatchJob`] | each state and each exception of a job, one by one: a session | |
+//! | [`Rescale`] | the job runs with another parallelism | |
+//! | [`DisposeSavepoint`], [`DeleteDataset`] | it is gone | |
+//! | [`SampleFlameGraph`] | what the threads of a vertex are doing | |
 //! | [`Cancel`] | the job has ended | |
 //! | [`UpgradeJob`] | the new jar goes on from the old one's state, or the old one does again | everything, before each step |
 //!
@@ -14,24 +19,34 @@
 //! [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous), after looking at the job and its last savepoint, and
 //! never in a second id.
 
+pub mod await_checkpoint;
 pub mod await_job;
 pub mod cancel;
+pub mod flame;
 mod look;
+pub mod remove;
+pub mod rescale;
 pub mod run_jar;
 pub mod stop;
 pub mod trigger;
 pub mod triggers;
 pub mod upgrade;
 mod upload;
+pub mod watch;
 
 use std::time::Duration;
 
+pub use await_checkpoint::AwaitCheckpoint;
 pub use await_job::{AwaitJob, JobReport};
 pub use cancel::Cancel;
+pub use flame::SampleFlameGraph;
+pub use remove::{DeleteDataset, DisposeSavepoint, Removed};
+pub use rescale::{Rescale, Rescaled};
 pub use run_jar::{JarRun, Launched, RunJar};
 pub use stop::{StopWithSavepoint, Stopped};
 pub use triggers::{Savepoint, TakeSavepoint, TriggerCheckpoint};
 pub use upgrade::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState};
+pub use watch::{JobEvent, JobWatch, WatchJob};
 
 use crate::time::Timestamp;
 

@@ -4,6 +4,7 @@ mod jars;
 mod jobs;
 mod routes;
 mod savepoints;
+mod upkeep;
 
 use std::time::Duration;
 

@@ -1,0 +1,49 @@
+//! Cluster data sets: what a batch job has left on the cluster for another one to read
+//! ([caching](https://nightlies.apache.org/flink/flink-docs-stable/docs/dev/datastream/execution_mode/)).
+//!
+//! To delete one is a trigger: the answer is an id, and the outcome is asked for with [`GetDatasetDeletion`]. Results are
+//! kept for `rest.async.store-duration` (5 min) after completion.
+
+use super::savepoints::{Removal, Trigger};
+use super::{DatasetId, FlinkRest, TriggerId};
+use crate::table::{operations, records};
+
+operations! { FlinkRest;
+    /// Lists the data sets on the cluster.
+    ///
+    /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#datasets).
+    Safe GET "/datasets" ListDatasets "getClusterDataSetList" -> Datasets {}
+
+    /// Deletes a data set. The answer is a trigger: see [`GetDatasetDeletion`].
+    ///
+    /// **An unknown data set is not refused**, and its deletion completes without a failure.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#datasets-datasetid).
+    Idempotent DELETE "/datasets/{datasetid}" StartDatasetDeletion "deleteClusterDataSet" -> Trigger {
+        path { datasetid: DatasetId }
+    }
+
+    /// What became of a deletion.
+    ///
+    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody can
+    /// tell which.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#datasets-delete-triggerid).
+    Safe GET "/datasets/delete/{triggerid}" GetDatasetDeletion "getClusterDataSetDeleteStatus" -> Removal {
+        path { triggerid: TriggerId }
+    }
+}
+
+records! {
+    /// The data sets on a cluster.
+    pub struct Datasets {
+        /// In no order that can be relied on.
+        pub datasets: Vec<Dataset> = "dataSets",
+    }
+
+    /// A data set.
+    pub struct Dataset {
+        /// Its id.
+        pub id: DatasetId = "id",
+        /// Whether all of its partitions are there.
+        pub is_complete: bool = "isComplete",
+    }
+}

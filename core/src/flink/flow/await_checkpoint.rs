@@ -1,0 +1,187 @@
+//! The goal [`AwaitCheckpoint`].
+//!
+//! ```text
+//!  Ask ──▶ a newer one is completed ──▶ done
+//!   ▲ └──▶ none yet ──▶ Status ──▶ the job has ended: Last ──▶ done, or failed
+//!   └────────── Wait ◀────┘ it has not
+//! ```
+//!
+//! The statistics are cached (3 s), the status is not: a job that ends is asked for its statistics once more, when they
+//! cannot be older than its end.
+
+use std::time::Duration;
+
+use super::Pace;
+use crate::error::{Failure, FlowError};
+use crate::flink::checkpoints::{Checkpoint, Checkpoints};
+use crate::flink::{FlinkRest, GetCheckpoints, GetConfig, GetJobStatus, JobId, JobState};
+use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Waits until a job has completed a checkpoint: a periodic one, or one that somebody triggered. Savepoints do not count.
+///
+/// Ends in [`FlowError::Failed`] when the job ends without one; in [`FlowError::Service`] for a job that the cluster does not
+/// know (see [`is_unknown_job`](crate::flink::is_unknown_job)). For a job whose checkpoints are switched off it waits until
+/// the time is up: [`TriggerCheckpoint`](super::TriggerCheckpoint) takes one.
+///
+/// ```
+/// use std::time::Duration;
+/// use pipewright::flink::{AwaitCheckpoint, JobId};
+/// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
+/// let goal = AwaitCheckpoint::next(job).within(Duration::from_secs(300));
+/// # Ok::<(), pipewright::error::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct AwaitCheckpoint {
+    job: JobId,
+    after: After,
+    within: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum After {
+    Any,
+    Next,
+    Number(i64),
+}
+
+impl AwaitCheckpoint {
+    /// The first one, or whichever is there.
+    pub fn any(job: JobId) -> Self {
+        Self { job, after: After::Any, within: None }
+    }
+
+    /// One that is newer than the newest one when the flow begins, which may be as old as the statistics are cached (3 s).
+    pub fn next(job: JobId) -> Self {
+        Self { job, after: After::Next, within: None }
+    }
+
+    /// One with a higher number.
+    pub fn after(job: JobId, number: i64) -> Self {
+        Self { job, after: After::Number(number), within: None }
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// The transitions of [`AwaitCheckpoint`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct AwaitCheckpointMachine {
+    job: JobId,
+    after: After,
+    failed: i64,
+    pace: Pace,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Ask(Call<GetCheckpoints>),
+    Status(Call<GetJobStatus>),
+    /// It has ended: how old may an answer be?
+    Config(Call<GetConfig>, JobState),
+    Settle(Timestamp, JobState),
+    Last(Call<GetCheckpoints>, JobState),
+    Wait(Timestamp),
+}
+
+impl AwaitCheckpointMachine {
+    /// The newest one, if it is new enough.
+    fn found(&mut self, checkpoints: Checkpoints) -> Option<Checkpoint> {
+        let completed = checkpoints.latest.completed;
+        let newest = completed.as_ref().map_or(0, |checkpoint| checkpoint.id);
+        match self.after {
+            After::Any => completed,
+            After::Next => {
+                self.after = After::Number(newest);
+                None
+            }
+            After::Number(number) => completed.filter(|checkpoint| checkpoint.id > number),
+        }
+    }
+}
+
+impl Machine for AwaitCheckpointMachine {
+    type Service = FlinkRest;
+    type Output = Checkpoint;
+    const NAME: &'static str = "AwaitCheckpoint";
+
+    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Checkpoint> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start => self.state = State::Ask(cx.call(GetCheckpoints::new(self.job))),
+                State::Ask(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(checkpoints) => {
+                        let failed = checkpoints.counts.failed;
+                        if failed > std::mem::replace(&mut self.failed, failed) {
+                            let why =
+                                checkpoints.latest.failed.as_ref().and_then(|failed| failed.failure_message.clone());
+                            let state = format!("{failed} checkpoints failed: {}", why.unwrap_or_default());
+                            cx.say(Notice::Observed { what: format!("job {}", self.job), state });
+                        }
+                        if let Some(checkpoint) = self.found(checkpoints) {
+                            return Step::Done(Ok(checkpoint));
+                        }
+                        self.state = State::Status(cx.call(GetJobStatus::new(self.job)));
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Status(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(job) if job.status.is_terminal() => {
+                        self.state = State::Config(cx.call(GetConfig::new()), job.status);
+                    }
+                    Ok(_) => self.state = State::Wait(self.pace.next(cx.now())),
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Config(call, state) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(config) => self.state = State::Settle(cx.now() + config.freshness(), state.clone()),
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Settle(until, state) => {
+                    if let Some(step) = cx.wait_until(*until, "the last statistics", reply) {
+                        return step;
+                    }
+                    self.state = State::Last(cx.call(GetCheckpoints::new(self.job)), state.clone());
+                }
+                State::Last(call, state) => {
+                    let result = ok!(call.poll(cx.now(), reply.take()));
+                    let what = format!("checkpoint of job {}", self.job);
+                    let reason = format!("the job is {state}, and completed none before");
+                    return Step::Done(result.and_then(|checkpoints| {
+                        let failure = FlowError::Failed(Failure { what, reason, details: None });
+                        self.found(checkpoints).ok_or(failure)
+                    }));
+                }
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "a checkpoint", reply) {
+                        return step;
+                    }
+                    self.state = State::Start;
+                }
+            }
+        }
+    }
+}
+
+impl Goal for AwaitCheckpoint {
+    type Service = FlinkRest;
+    type Output = Checkpoint;
+    type Flow = Running<AwaitCheckpointMachine>;
+
+    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
+        let (job, after) = (self.job, self.after);
+        let machine = AwaitCheckpointMachine { job, after, failed: 0, pace: Pace::START, state: State::Start };
+        Running::new(machine, config, seed, self.within)
+    }
+}

@@ -1,0 +1,137 @@
+//! The goal [`SampleFlameGraph`].
+//!
+//! ```text
+//!  Ask ──▶ there is one ──▶ done
+//!   ▲ └──▶ ended, or switched off ──▶ failed
+//!   └── Wait ◀── samples are being taken
+//! ```
+
+use std::time::Duration;
+
+use super::Pace;
+use crate::error::{Failure, FlowError};
+use crate::flink::flamegraph::{FlameGraph, FlameGraphKind, FlameGraphState};
+use crate::flink::{FlinkRest, GetFlameGraph, JobId, VertexId};
+use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Asks for the flame graph of a vertex, and waits until its samples are taken (5 s by default).
+///
+/// It may be up to `rest.flamegraph.refresh-interval` (1 min) old. Ends in [`FlowError::Service`] for an unknown job, vertex
+/// or subtask; in [`FlowError::Failed`] when the job has ended, or when `rest.flamegraph.enabled` is not set.
+///
+/// ```
+/// use pipewright::flink::{JobId, SampleFlameGraph, VertexId};
+/// use pipewright::flink::flamegraph::FlameGraphKind;
+/// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
+/// let vertex: VertexId = "b71731f1c0df9c3076c4a455334d0ad6".parse()?;
+/// let goal = SampleFlameGraph::new(job, vertex).kind(FlameGraphKind::OnCpu);
+/// # Ok::<(), pipewright::error::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct SampleFlameGraph {
+    ask: GetFlameGraph,
+    within: Option<Duration>,
+}
+
+impl SampleFlameGraph {
+    /// All threads of a vertex.
+    pub fn new(job: JobId, vertex: VertexId) -> Self {
+        Self { ask: GetFlameGraph::new(job, vertex), within: None }
+    }
+
+    /// Which samples to count.
+    pub fn kind(mut self, kind: FlameGraphKind) -> Self {
+        self.ask = self.ask.kind(kind);
+        self
+    }
+
+    /// Only one subtask, from 0. Since 1.17.
+    pub fn subtask(mut self, index: u32) -> Self {
+        self.ask = self.ask.subtask(index);
+        self
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// The transitions of [`SampleFlameGraph`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct FlameMachine {
+    ask: GetFlameGraph,
+    pace: Pace,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Ask(Call<GetFlameGraph>),
+    Wait(Timestamp),
+}
+
+impl FlameMachine {
+    fn failed(&self, reason: &str) -> FlowError {
+        let what = format!("flame graph of vertex {} of job {}", self.ask.vertexid, self.ask.jobid);
+        FlowError::Failed(Failure { what, reason: reason.to_owned(), details: None })
+    }
+}
+
+impl Machine for FlameMachine {
+    type Service = FlinkRest;
+    type Output = FlameGraph;
+    const NAME: &'static str = "SampleFlameGraph";
+
+    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<FlameGraph> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start => self.state = State::Ask(cx.call(self.ask.clone())),
+                State::Ask(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(graph) => match graph.state() {
+                        FlameGraphState::Ready => return Step::Done(Ok(graph)),
+                        FlameGraphState::Sampling => self.state = State::Wait(self.pace.next(cx.now())),
+                        FlameGraphState::Ended => {
+                            return Step::Done(Err(self.failed("the job or the vertex has ended")));
+                        }
+                        FlameGraphState::Disabled => {
+                            return Step::Done(Err(self.failed("rest.flamegraph.enabled is not set on the cluster")));
+                        }
+                        FlameGraphState::Unavailable => {
+                            let reason =
+                                format!("the cluster gives no data, and {} for a reason", graph.end_timestamp.0);
+                            return Step::Done(Err(self.failed(&reason)));
+                        }
+                    },
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "samples to be taken", reply) {
+                        return step;
+                    }
+                    self.state = State::Start;
+                }
+            }
+        }
+    }
+}
+
+impl Goal for SampleFlameGraph {
+    type Service = FlinkRest;
+    type Output = FlameGraph;
+    type Flow = Running<FlameMachine>;
+
+    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
+        let machine = FlameMachine { ask: self.ask, pace: Pace::START, state: State::Start };
+        Running::new(machine, config, seed, self.within)
+    }
+}

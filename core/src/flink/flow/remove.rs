@@ -1,0 +1,285 @@
+//! The goals [`DisposeSavepoint`] and [`DeleteDataset`].
+//!
+//! ```text
+//!  Start ──answered──▶ Poll ◀──▶ Wait
+//!    ▲                  │ ├─▶ done: it is gone
+//!    │                  │ └─▶ failed: the cause
+//!    └──── Again ◀──────┘ forgotten
+//! ```
+//!
+//! | state | what came | next |
+//! |---|---|---|
+//! | Start | an id | Poll |
+//! | Poll | in progress | Wait, then Poll |
+//! | Poll | completed | done |
+//! | Poll | failed, because it is not there, after a request whose outcome is unknown | done, and it was gone before |
+//! | Poll | failed otherwise | failed |
+//! | Poll | unknown: forgotten, or the JobManager was restarted | Again, then Start |
+//!
+//! Removing twice is the same as once, so nothing needs to be saved, and whatever was forgotten is asked for again. An
+//! attempt without an answer is remembered, because the next one may then find nothing left.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use super::Pace;
+use crate::error::{Ambiguity, Failure, FlowError};
+use crate::flink::error::is_unknown_trigger;
+use crate::flink::savepoints::{Removal, Trigger};
+use crate::flink::{
+    DatasetId, FlinkRest, GetDatasetDeletion, GetSavepointDisposal, StartDatasetDeletion, StartSavepointDisposal,
+    Throwable, TriggerId,
+};
+use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::operation::Operation;
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Deletes the files of a savepoint and waits until they are gone.
+///
+/// Ends in [`FlowError::Failed`] with the cluster's reason, also for a savepoint that is not there; in
+/// [`FlowError::Ambiguous`] when the cluster cannot be asked any more; in [`FlowError::Deadline`] while it is being deleted,
+/// and that goes on. Nothing needs to be saved: running it again is the same.
+///
+/// ```
+/// use std::time::Duration;
+/// use pipewright::flink::DisposeSavepoint;
+/// let goal = DisposeSavepoint::new("s3://bucket/savepoints/savepoint-4c7e6f-1").within(Duration::from_secs(60));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct DisposeSavepoint {
+    path: String,
+    within: Option<Duration>,
+}
+
+impl DisposeSavepoint {
+    /// Deletes the savepoint at a path, as [`Savepoint::location`](super::Savepoint::location) says.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self { path: path.into(), within: None }
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// Deletes a cluster data set and waits until it is gone.
+///
+/// One that the cluster does not know is no error: it is gone. Ends in errors as [`DisposeSavepoint`] does.
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct DeleteDataset {
+    dataset: DatasetId,
+    within: Option<Duration>,
+}
+
+impl DeleteDataset {
+    /// Deletes a data set.
+    pub fn new(dataset: DatasetId) -> Self {
+        Self { dataset, within: None }
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// Something is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Removed {
+    /// An attempt before got no answer, and the one that did found nothing left: either the first one removed it, or it was
+    /// never there.
+    pub was_gone: bool,
+}
+
+/// What differs between the removals.
+#[doc(hidden)]
+pub trait Removable: Debug {
+    /// The trigger.
+    type Start: Operation<Output = Trigger, Service = FlinkRest> + Debug;
+    /// The question for the outcome.
+    type Status: Operation<Output = Removal, Service = FlinkRest> + Debug;
+    /// The goal's name.
+    const NAME: &'static str;
+
+    /// What is removed, in words.
+    fn what(&self) -> String;
+    /// The trigger.
+    fn start(&self) -> Self::Start;
+    /// The question.
+    fn status(id: TriggerId) -> Self::Status;
+    /// Whether a failure means that there is nothing to remove.
+    fn is_gone(cause: &Throwable) -> bool;
+}
+
+impl Removable for DisposeSavepoint {
+    type Start = StartSavepointDisposal;
+    type Status = GetSavepointDisposal;
+    const NAME: &'static str = "DisposeSavepoint";
+
+    fn what(&self) -> String {
+        format!("disposal of savepoint {}", self.path)
+    }
+
+    fn start(&self) -> StartSavepointDisposal {
+        StartSavepointDisposal::new(&*self.path)
+    }
+
+    fn status(id: TriggerId) -> GetSavepointDisposal {
+        GetSavepointDisposal::new(id)
+    }
+
+    fn is_gone(cause: &Throwable) -> bool {
+        cause.stack_trace.contains("FileNotFoundException")
+    }
+}
+
+impl Removable for DeleteDataset {
+    type Start = StartDatasetDeletion;
+    type Status = GetDatasetDeletion;
+    const NAME: &'static str = "DeleteDataset";
+
+    fn what(&self) -> String {
+        format!("deletion of data set {}", self.dataset)
+    }
+
+    fn start(&self) -> StartDatasetDeletion {
+        StartDatasetDeletion::new(self.dataset)
+    }
+
+    fn status(id: TriggerId) -> GetDatasetDeletion {
+        GetDatasetDeletion::new(id)
+    }
+
+    fn is_gone(_cause: &Throwable) -> bool {
+        false
+    }
+}
+
+/// The transitions of both.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Removing<R: Removable> {
+    target: R,
+    /// Whether a request may have been carried out without our knowing.
+    doubtful: bool,
+    pace: Pace,
+    state: State<R>,
+}
+
+#[derive(Debug)]
+enum State<R: Removable> {
+    Fresh,
+    Start(Call<R::Start>),
+    Poll(Call<R::Status>, TriggerId),
+    Wait(Timestamp, TriggerId),
+    /// Forgotten: not at once, because a JobManager that keeps being restarted keeps forgetting.
+    Again(Timestamp),
+}
+
+impl<R: Removable> Removing<R> {
+    fn new(target: R) -> Self {
+        Self { target, doubtful: false, pace: Pace::START, state: State::Fresh }
+    }
+
+    fn over(&self, cause: Option<Throwable>) -> Result<Removed, FlowError> {
+        match cause {
+            None => Ok(Removed { was_gone: false }),
+            Some(cause) if self.doubtful && R::is_gone(&cause) => Ok(Removed { was_gone: true }),
+            Some(cause) => Err(FlowError::Failed(Failure {
+                what: self.target.what(),
+                reason: cause.cause().to_string(),
+                details: Some(cause.stack_trace),
+            })),
+        }
+    }
+}
+
+impl<R: Removable> Machine for Removing<R> {
+    type Service = FlinkRest;
+    type Output = Removed;
+    const NAME: &'static str = R::NAME;
+
+    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Removed> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Fresh => {
+                    cx.phase(R::NAME, "triggering");
+                    self.state = State::Start(cx.call(self.target.start()));
+                }
+                State::Start(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(trigger) => {
+                        self.doubtful |= call.has_unanswered();
+                        cx.phase(R::NAME, "waiting for the outcome");
+                        self.state = State::Poll(cx.call(R::status(trigger.request_id)), trigger.request_id);
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Poll(call, id) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(removal) => match removal.outcome() {
+                        Some(outcome) => return Step::Done(self.over(outcome.err())),
+                        None => self.state = State::Wait(self.pace.next(cx.now()), *id),
+                    },
+                    Err(FlowError::Service(error)) if is_unknown_trigger(&error) => {
+                        let state = "the cluster has forgotten the trigger".to_owned();
+                        cx.say(Notice::Observed { what: self.target.what(), state });
+                        self.doubtful = true;
+                        self.state = State::Again(self.pace.next(cx.now()));
+                    }
+                    Err(error @ FlowError::Deadline { .. }) => return Step::Done(Err(error)),
+                    Err(error) => {
+                        return Step::Done(Err(FlowError::Ambiguous(Ambiguity {
+                            operation: R::Start::INFO.name,
+                            cause: Box::new(error),
+                            unanswered: false,
+                            found: None,
+                        })));
+                    }
+                },
+                State::Again(until) => {
+                    if let Some(step) = cx.wait_until(*until, "the removal", reply) {
+                        return step;
+                    }
+                    self.state = State::Fresh;
+                }
+                State::Wait(until, id) => {
+                    if let Some(step) = cx.wait_until(*until, "the removal", reply) {
+                        return step;
+                    }
+                    self.state = State::Poll(cx.call(R::status(*id)), *id);
+                }
+            }
+        }
+    }
+}
+
+impl Goal for DisposeSavepoint {
+    type Service = FlinkRest;
+    type Output = Removed;
+    type Flow = Running<Removing<Self>>;
+
+    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        Running::new(Removing::new(self), config, seed, within)
+    }
+}
+
+impl Goal for DeleteDataset {
+    type Service = FlinkRest;
+    type Output = Removed;
+    type Flow = Running<Removing<Self>>;
+
+    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        Running::new(Removing::new(self), config, seed, within)
+    }
+}

@@ -1,0 +1,261 @@
+//! The goal [`Rescale`].
+//!
+//! ```text
+//!  Read ──▶ Put ──▶ Overview ──as many tasks run as should──▶ Details ──reached──▶ done
+//!                    ▲   └─▶ the job has ended: failed          │
+//!                    └──────────── Wait ◀───────────────────────┘ not yet
+//! ```
+//!
+//! The overview is not cached and counts tasks; the details tell the vertices apart, and may be old. Only both together
+//! say that the parallelism is reached: old details with as many tasks as a new job has are of that job.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Pace;
+use crate::error::{Failure, FlowError};
+use crate::flink::jobs::{JobDetails, JobSummary, TaskState};
+use crate::flink::rescaling::{ParallelismBounds, ResourceRequirements};
+use crate::flink::{
+    FlinkRest, GetJob, GetJobsOverview, GetResourceRequirements, JobId, PutResourceRequirements, VertexId,
+};
+use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Changes the parallelism of a running job and waits until it is reached. Since 1.18, with the adaptive scheduler.
+///
+/// The job follows after the scheduler's cool-down time (30 s by default), by a restart from its last checkpoint; give it
+/// [`within`](Self::within) a time, because with fewer slots than asked for the parallelism is never reached.
+///
+/// Ends in [`FlowError::Service`] when the cluster refuses: a job of the default scheduler or one that it does not know (see
+/// [`is_unknown_job`](crate::flink::is_unknown_job)), an unknown vertex, more than a vertex's maximum parallelism; in
+/// [`FlowError::Failed`] when the job ends meanwhile; in [`FlowError::Deadline`] when the time is up, and the bounds stay as
+/// they were put. Nothing needs to be saved: running it again is the same.
+///
+/// ```
+/// use std::time::Duration;
+/// use pipewright::flink::{JobId, Rescale};
+/// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
+/// let goal = Rescale::to(job, 4).settle_for(2).within(Duration::from_secs(120));
+/// # Ok::<(), pipewright::error::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct Rescale {
+    job: JobId,
+    all: Option<ParallelismBounds>,
+    vertices: BTreeMap<VertexId, ParallelismBounds>,
+    settle_for: Option<u32>,
+    within: Option<Duration>,
+}
+
+impl Rescale {
+    /// Every vertex with one parallelism. With fewer slots the job runs with as many as there are, and the flow waits for
+    /// more.
+    pub fn to(job: JobId, parallelism: u32) -> Self {
+        Self::between(job, ParallelismBounds::new(1, parallelism))
+    }
+
+    /// Every vertex between bounds; the upper one is waited for. With fewer slots than the lower one the job does not run.
+    pub fn between(job: JobId, bounds: ParallelismBounds) -> Self {
+        Self { job, all: Some(bounds), vertices: BTreeMap::new(), settle_for: None, within: None }
+    }
+
+    /// Some vertices, given with [`vertex`](Self::vertex), while the others keep their bounds.
+    pub fn some(job: JobId) -> Self {
+        Self { job, all: None, vertices: BTreeMap::new(), settle_for: None, within: None }
+    }
+
+    /// The bounds of one vertex.
+    pub fn vertex(mut self, vertex: VertexId, bounds: ParallelismBounds) -> Self {
+        self.vertices.insert(vertex, bounds);
+        self
+    }
+
+    /// Waits no longer once every vertex has at least this parallelism, or its upper bound if that is lower.
+    pub fn settle_for(mut self, parallelism: u32) -> Self {
+        self.settle_for = Some(parallelism);
+        self
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    /// The bounds that are put.
+    fn apply(&self, mut requirements: ResourceRequirements) -> ResourceRequirements {
+        if let Some(bounds) = &self.all {
+            requirements = requirements.with_all(bounds);
+        }
+        for (vertex, bounds) in &self.vertices {
+            requirements = requirements.with(*vertex, bounds.clone());
+        }
+        requirements
+    }
+}
+
+/// A job that runs with another parallelism.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rescaled {
+    /// The job.
+    pub job: JobId,
+    /// The parallelism of each vertex.
+    pub parallelism: BTreeMap<VertexId, u32>,
+}
+
+/// The transitions of [`Rescale`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct RescaleMachine {
+    goal: Rescale,
+    /// As they were put.
+    wanted: ResourceRequirements,
+    seen: Option<String>,
+    pace: Pace,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Read(Call<GetResourceRequirements>),
+    Put(Call<PutResourceRequirements>),
+    Overview(Call<GetJobsOverview>),
+    /// With the number of tasks there are just now.
+    Details(Call<GetJob>, u32),
+    Wait(Timestamp),
+}
+
+impl RescaleMachine {
+    fn what(&self) -> String {
+        format!("rescaling of job {}", self.goal.job)
+    }
+
+    /// The least and the most that a vertex must have.
+    fn accepted(&self, upper: u32) -> (u32, u32) {
+        (self.goal.settle_for.map_or(upper, |least| least.min(upper)), upper)
+    }
+
+    /// Whether so many tasks can be what is waited for.
+    fn may_be(&self, tasks: u32) -> bool {
+        let sum = |of: fn((u32, u32)) -> u32| {
+            let bounds = self.wanted.0.values().map(|vertex| of(self.accepted(vertex.parallelism.upper)));
+            bounds.fold(0, u32::saturating_add)
+        };
+        (sum(|(least, _)| least)..=sum(|(_, most)| most)).contains(&tasks)
+    }
+
+    fn reached(&self, tasks: u32, details: &JobDetails) -> Option<BTreeMap<VertexId, u32>> {
+        let mut parallelism = BTreeMap::new();
+        for vertex in &details.vertices {
+            let has = u32::try_from(vertex.parallelism).ok()?;
+            let (least, most) = self.accepted(self.wanted.0.get(&vertex.id)?.parallelism.upper);
+            let running = vertex.tasks.get(&TaskState::Running).copied().unwrap_or_default();
+            let finished = vertex.tasks.get(&TaskState::Finished).copied().unwrap_or_default();
+            if !(least..=most).contains(&has) || running.saturating_add(finished) != has {
+                return None;
+            }
+            parallelism.insert(vertex.id, has);
+        }
+        let sum = parallelism.values().copied().fold(0, u32::saturating_add);
+        (sum == tasks && parallelism.len() == self.wanted.0.len()).then_some(parallelism)
+    }
+
+    fn overview(&mut self, job: Option<JobSummary>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        let what = self.what();
+        let failed = |reason: String| FlowError::Failed(Failure { what, reason, details: None });
+        let Some(job) = job else {
+            return Err(failed("the cluster no longer knows the job".to_owned()));
+        };
+        let seen = format!("{}, with {} tasks", job.state, job.tasks.total);
+        if self.seen.as_ref() != Some(&seen) {
+            cx.say(Notice::Observed { what: format!("job {}", self.goal.job), state: seen.clone() });
+            self.pace = Pace::START;
+        }
+        if job.state.is_terminal() {
+            return Err(failed(format!("the job is {}", job.state)));
+        }
+        self.seen = Some(seen);
+        self.state = if job.tasks.all_running() && self.may_be(job.tasks.total) {
+            State::Details(cx.call(GetJob::new(self.goal.job)), job.tasks.total)
+        } else {
+            State::Wait(self.pace.next(cx.now()))
+        };
+        Ok(())
+    }
+}
+
+impl Machine for RescaleMachine {
+    type Service = FlinkRest;
+    type Output = Rescaled;
+    const NAME: &'static str = "Rescale";
+
+    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Rescaled> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start => {
+                    cx.phase(Self::NAME, "reading the bounds");
+                    self.state = State::Read(cx.call(GetResourceRequirements::new(self.goal.job)));
+                }
+                State::Read(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(requirements) => {
+                        self.wanted = self.goal.apply(requirements);
+                        cx.phase(Self::NAME, "putting the bounds");
+                        let put = PutResourceRequirements::new(self.goal.job, self.wanted.clone());
+                        self.state = State::Put(cx.call(put));
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Put(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(_) => {
+                        cx.phase(Self::NAME, "waiting for the job to follow");
+                        self.state = State::Overview(cx.call(GetJobsOverview::new()));
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Overview(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(overview) => {
+                        let job = overview.jobs.into_iter().find(|job| job.id == self.goal.job);
+                        if let Err(error) = self.overview(job, cx) {
+                            return Step::Done(Err(error));
+                        }
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Details(call, tasks) => match (ok!(call.poll(cx.now(), reply.take())), *tasks) {
+                    (Ok(details), tasks) => match self.reached(tasks, &details) {
+                        Some(parallelism) => return Step::Done(Ok(Rescaled { job: self.goal.job, parallelism })),
+                        None => self.state = State::Wait(self.pace.next(cx.now())),
+                    },
+                    (Err(error), _) => return Step::Done(Err(error)),
+                },
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "the parallelism to be reached", reply) {
+                        return step;
+                    }
+                    self.state = State::Overview(cx.call(GetJobsOverview::new()));
+                }
+            }
+        }
+    }
+}
+
+impl Goal for Rescale {
+    type Service = FlinkRest;
+    type Output = Rescaled;
+    type Flow = Running<RescaleMachine>;
+
+    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        let wanted = ResourceRequirements::default();
+        let machine = RescaleMachine { goal: self, wanted, seen: None, pace: Pace::START, state: State::Start };
+        Running::new(machine, config, seed, within)
+    }
+}

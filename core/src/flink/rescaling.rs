@@ -1,0 +1,417 @@
+//! Rescaling: which parallelism a job may have, and how it came to the one it has.
+//!
+//! Only the adaptive scheduler (`jobmanager.scheduler: adaptive`) rescales running jobs. What is put here takes effect
+//! after `jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling` (30 s) and the like, and by a restart of the job
+//! from its last checkpoint.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::checkpoints::Stats;
+use super::jobs::QueueState;
+use super::savepoints::{RemovalInfo, Trigger};
+use super::{Acknowledged, FlinkRest, JobId, Millis, RescaleId, TriggerId, VertexId};
+use crate::error::{BuildError, ServiceError};
+use crate::operation::{Answer, Effect, Info, Operation, RequestContext, parse, read_json};
+use crate::table::{JsonBody, Value, Written, operations, records, words};
+use crate::url::Target;
+
+operations! { FlinkRest;
+    /// The bounds of the parallelism of each vertex of a job. Since 1.18. Not cached: what was put shows at once, long before
+    /// the job follows.
+    ///
+    /// Refused with 500: a job of the default scheduler, and one that is unknown or has ended.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-resource-requirements).
+    Safe GET "/jobs/{jobid}/resource-requirements" GetResourceRequirements "getJobResourceRequirements" -> ResourceRequirements {
+        path { jobid: JobId }
+    }
+
+    /// How the scheduler of a job goes about rescaling. Since 2.3.
+    ///
+    /// Refused with 404: an unknown job, and one that the adaptive scheduler does not run.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-config).
+    Safe GET "/jobs/{jobid}/rescales/config" GetRescaleConfig "getJobRescaleConfig" -> RescaleConfig {
+        path { jobid: JobId }
+    }
+
+    /// All about one rescale of a job: vertices, slots, and the states it went through. Since 2.3.
+    ///
+    /// Refused with 404: an unknown job or rescale, and whatever [`GetRescales`] is refused for.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-details-rescaleuuid).
+    Safe GET "/jobs/{jobid}/rescales/details/{rescaleuuid}" GetRescale "getJobRescaleDetails" -> RescaleDetails {
+        path { jobid: JobId, rescaleuuid: RescaleId }
+    }
+
+    /// The rescales of a job, newest first, without vertices, slots and states. Since 2.3.
+    ///
+    /// Refused with 404: an unknown job, one that the adaptive scheduler does not run, and any while
+    /// `web.adaptive-scheduler.rescale-history.size` is 0, as it is by default.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-history).
+    Safe GET "/jobs/{jobid}/rescales/history" GetRescales "getJobRescalesHistory" -> Vec<RescaleDetails> {
+        path { jobid: JobId }
+    }
+
+    /// How many rescales of a job came to what, and the newest of each kind. Since 2.3.
+    ///
+    /// Refused as [`GetRescales`] is.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-overview).
+    Safe GET "/jobs/{jobid}/rescales/overview" GetRescalesOverview "getJobRescalesOverview" -> RescalesOverview {
+        path { jobid: JobId }
+    }
+
+    /// How long the rescales of a job took. Since 2.3.
+    ///
+    /// Refused as [`GetRescales`] is.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-summary).
+    Safe GET "/jobs/{jobid}/rescales/summary" GetRescalesSummary "getJobRescalesSummary" -> RescalesSummary {
+        path { jobid: JobId }
+    }
+
+    /// Rescales a job, in theory: **always refused with 503** since 1.9
+    /// ([FLINK-12312](https://issues.apache.org/jira/browse/FLINK-12312)). Use
+    /// [`Rescale`](super::flow::Rescale), or [`PutResourceRequirements`].
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescaling).
+    Once PATCH "/jobs/{jobid}/rescaling" StartRescaling "rescaleJob" -> Trigger {
+        path { jobid: JobId }
+        query {
+            /// The parallelism of all vertices.
+            parallelism: u32 = "parallelism",
+        }
+    }
+
+    /// What became of a rescaling, in theory: **always refused with 503** since 1.9, as [`StartRescaling`] is.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescaling-triggerid).
+    Safe GET "/jobs/{jobid}/rescaling/{triggerid}" GetRescalingStatus "getRescalingStatus" -> RescalingStatus {
+        path { jobid: JobId, triggerid: TriggerId }
+    }
+}
+
+words! {
+    /// How a rescale ended.
+    pub enum RescaleState {
+        /// The job runs with another parallelism.
+        Completed = "COMPLETED",
+        /// It came to nothing.
+        Failed = "FAILED",
+        /// It turned out not to be needed.
+        Ignored = "IGNORED",
+    }
+
+    /// Why a job was to be rescaled.
+    pub enum RescaleCause {
+        /// The job was started.
+        InitialSchedule = "INITIAL_SCHEDULE",
+        /// Its bounds were changed.
+        UpdateRequirement = "UPDATE_REQUIREMENT",
+        /// Slots came.
+        NewResourceAvailable = "NEW_RESOURCE_AVAILABLE",
+        /// The job had failed and was restarted.
+        RecoverableFailover = "RECOVERABLE_FAILOVER",
+    }
+
+    /// Why a rescale is over.
+    pub enum RescaleEnd {
+        /// It was carried out.
+        Succeeded = "SUCCEEDED",
+        /// It ran into an exception.
+        ExceptionOccurred = "EXCEPTION_OCCURRED",
+        /// The bounds were changed again.
+        RequirementsUpdated = "RESOURCE_REQUIREMENTS_UPDATED",
+        /// It would have changed nothing.
+        NothingChanges = "NO_RESOURCES_OR_PARALLELISMS_CHANGE",
+        /// The job had finished.
+        JobFinished = "JOB_FINISHED",
+        /// The job had failed.
+        JobFailed = "JOB_FAILED",
+        /// The job had been cancelled.
+        JobCanceled = "JOB_CANCELED",
+        /// The job was being restarted.
+        JobRestarting = "JOB_FAILOVER_RESTARTING",
+    }
+}
+
+records! {
+    /// What a vertex may have.
+    pub struct VertexRequirements {
+        /// The bounds of its parallelism.
+        pub parallelism: ParallelismBounds = "parallelism",
+    }
+
+    /// Between which bounds the scheduler chooses.
+    pub struct ParallelismBounds {
+        /// The least that the vertex runs with: with fewer slots than that the job waits.
+        pub lower: u32 = "lowerBound",
+        /// The most. More than there are slots is as many as there are; more than the vertex's maximum parallelism is
+        /// refused.
+        pub upper: u32 = "upperBound",
+    }
+
+    /// How a scheduler goes about rescaling.
+    pub struct RescaleConfig {
+        /// How many rescales are remembered; 0 closes the other operations.
+        pub history_max: i32 = "rescaleHistoryMax",
+        /// `REACTIVE`, or `None`.
+        pub scheduler_execution_mode: Option<String> = "schedulerExecutionMode",
+        /// How long a new job waits for its resources; milliseconds.
+        pub submission_resource_wait_timeout: i64 = "submissionResourceWaitTimeoutInMillis",
+        /// How long a new job waits for more than it needs; milliseconds.
+        pub submission_resource_stabilization_timeout: i64 = "submissionResourceStabilizationTimeoutInMillis",
+        /// After what time an unused slot is given back; milliseconds.
+        pub slot_idle_timeout: i64 = "slotIdleTimeoutInMillis",
+        /// From one rescale to the next at least; milliseconds.
+        pub executing_cooldown_timeout: i64 = "executingCooldownTimeoutInMillis",
+        /// How long a running job waits for the resources it would like to have; milliseconds.
+        pub executing_resource_stabilization_timeout: i64 = "executingResourceStabilizationTimeoutInMillis",
+        /// How long a rescale waits for a checkpoint; milliseconds.
+        pub maximum_delay_for_triggering_rescale: i64 = "maximumDelayForTriggeringRescaleInMillis",
+        /// After how many failed checkpoints it waits no longer.
+        pub rescale_on_failed_checkpoint_count: i32 = "rescaleOnFailedCheckpointCount",
+    }
+
+    /// A rescale of a job.
+    pub struct RescaleDetails {
+        /// Its id.
+        pub id: RescaleId = "rescaleUuid",
+        /// Which requirements it was to meet.
+        pub requirements_id: Option<String> = "resourceRequirementsUuid",
+        /// How often these requirements were tried, from 1.
+        pub attempt: i64 = "rescaleAttemptId",
+        /// By vertex; empty in lists.
+        pub vertices: BTreeMap<VertexId, VertexRescale> = "vertices",
+        /// By slot sharing group; empty in lists.
+        pub slots: BTreeMap<String, SlotsRescale> = "slots",
+        /// What the scheduler went through; empty in lists.
+        pub scheduler_states: Vec<SchedulerSpan> = "schedulerStates",
+        /// When it began.
+        pub start: Option<Millis> = "startTimestampInMillis",
+        /// When it was over.
+        pub end: Option<Millis> = "endTimestampInMillis",
+        /// How it ended; `None` while it is in progress.
+        pub terminal_state: Option<RescaleState> = "terminalState",
+        /// Why it began.
+        pub trigger_cause: Option<RescaleCause> = "triggerCause",
+        /// Why it is over.
+        pub terminated_reason: Option<RescaleEnd> = "terminatedReason",
+    }
+
+    /// A vertex in a rescale.
+    pub struct VertexRescale {
+        /// Its id.
+        pub id: VertexId = "jobVertexId",
+        /// Its operators.
+        pub name: String = "jobVertexName",
+        /// The group whose tasks share slots.
+        pub slot_sharing_group_id: String = "slotSharingGroupId",
+        /// That group's name.
+        pub slot_sharing_group_name: String = "slotSharingGroupName",
+        /// What it was to have.
+        pub desired_parallelism: Option<i32> = "desiredParallelism",
+        /// What it needs at least.
+        pub sufficient_parallelism: Option<i32> = "sufficientParallelism",
+        /// What it had; `None` when the job had not run before.
+        pub pre_rescale_parallelism: Option<i32> = "preRescaleParallelism",
+        /// What it got.
+        pub post_rescale_parallelism: Option<i32> = "postRescaleParallelism",
+    }
+
+    /// A slot sharing group in a rescale.
+    pub struct SlotsRescale {
+        /// Its id.
+        pub id: String = "slotSharingGroupId",
+        /// Its name.
+        pub name: String = "slotSharingGroupName",
+        /// What was asked for.
+        pub request_resource_profile: Option<ResourceProfile> = "requestResourceProfile",
+        /// How many slots it was to have.
+        pub desired_slots: Option<i32> = "desiredSlots",
+        /// How many it needs at least.
+        pub minimal_required_slots: Option<i32> = "minimalRequiredSlots",
+        /// How many it had; `None` when the job had not run before.
+        pub pre_rescale_slots: Option<i32> = "preRescaleSlots",
+        /// How many it got.
+        pub post_rescale_slots: Option<i32> = "postRescaleSlots",
+        /// What each of them has.
+        pub acquired_resource_profile: Option<ResourceProfile> = "acquiredResourceProfile",
+    }
+
+    /// What a slot has; -1 for what does not matter.
+    pub struct ResourceProfile {
+        /// CPU cores.
+        pub cpu_cores: f64 = "cpuCores",
+        /// MiB.
+        pub task_heap_memory: i32 = "taskHeapMemory",
+        /// MiB.
+        pub task_off_heap_memory: i32 = "taskOffHeapMemory",
+        /// MiB.
+        pub managed_memory: i32 = "managedMemory",
+        /// MiB.
+        pub network_memory: i32 = "networkMemory",
+        /// Other resources, such as GPUs, by name.
+        pub extended_resources: BTreeMap<String, f64> = "extendedResources",
+    }
+
+    /// A state that the scheduler was in.
+    pub struct SchedulerSpan {
+        /// Its name, as in `Executing`.
+        pub state: String = "state",
+        /// When it was entered.
+        pub entered: Option<Millis> = "enterTimestampInMillis",
+        /// When it was left.
+        pub left: Option<Millis> = "leaveTimestampInMillis",
+        /// In between; milliseconds.
+        pub duration: Option<i64> = "durationInMillis",
+        /// What it ran into, with the stack trace.
+        pub exception: Option<String> = "stringifiedException",
+    }
+
+    /// How many rescales came to what, and the newest of each kind.
+    pub struct RescalesOverview {
+        /// How many.
+        pub counts: RescaleCounts = "rescalesCounts",
+        /// The newest of each kind.
+        pub latest: LatestRescales = "latest",
+    }
+
+    /// How many rescales came to what.
+    pub struct RescaleCounts {
+        /// Not needed.
+        pub ignored: i64 = "ignored",
+        /// Not over yet.
+        pub in_progress: i64 = "inProgress",
+        /// Carried out.
+        pub completed: i64 = "completed",
+        /// Came to nothing.
+        pub failed: i64 = "failed",
+    }
+
+    /// The newest rescale of each kind.
+    pub struct LatestRescales {
+        /// The newest that was carried out.
+        pub completed: Option<RescaleDetails> = "completed",
+        /// The newest that came to nothing.
+        pub failed: Option<RescaleDetails> = "failed",
+        /// The newest that was not needed.
+        pub ignored: Option<RescaleDetails> = "ignored",
+    }
+
+    /// How long rescales took; milliseconds.
+    pub struct RescalesSummary {
+        /// How many there were.
+        pub counts: RescaleCounts = "rescalesCounts",
+        /// All of them.
+        pub all: Stats = "rescalesDurationStatsInMillis",
+        /// Those carried out.
+        pub completed: Stats = "completedRescalesDurationStatsInMillis",
+        /// Those not needed.
+        pub ignored: Stats = "ignoredRescalesDurationStatsInMillis",
+        /// Those that came to nothing.
+        pub failed: Stats = "failedRescalesDurationStatsInMillis",
+    }
+
+    /// What became of a rescaling, in theory.
+    pub struct RescalingStatus {
+        /// How far it is.
+        pub status: QueueState = "status",
+        /// What came of it.
+        pub operation: Option<RemovalInfo> = "operation",
+    }
+}
+
+impl ParallelismBounds {
+    /// From `lower` to `upper`, both included.
+    pub fn new(lower: u32, upper: u32) -> Self {
+        Self { lower, upper }
+    }
+}
+
+/// The bounds of the parallelism of each vertex of a job.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ResourceRequirements(pub BTreeMap<VertexId, VertexRequirements>);
+
+impl ResourceRequirements {
+    /// These bounds for every vertex.
+    pub fn with_all(mut self, bounds: &ParallelismBounds) -> Self {
+        self.0.values_mut().for_each(|vertex| vertex.parallelism = bounds.clone());
+        self
+    }
+
+    /// These bounds for one vertex, whether it was in there or not.
+    pub fn with(mut self, vertex: VertexId, bounds: ParallelismBounds) -> Self {
+        self.0.insert(vertex, VertexRequirements { parallelism: bounds });
+        self
+    }
+}
+
+impl Serialize for ResourceRequirements {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Written(&self.0).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ResourceRequirements {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(|Value(vertices)| Self(vertices))
+    }
+}
+
+impl Answer for ResourceRequirements {
+    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+        read_json(info, response)
+    }
+}
+
+/// Sets the bounds of the parallelism of **every** vertex of a job, which follows later; see [`Rescale`](super::flow::Rescale)
+/// for waiting. Since 1.18.
+///
+/// Refused with 400: a vertex left out or unknown, 0, a lower bound above the upper one, an upper one above the vertex's
+/// maximum parallelism; with 500: a job of the default scheduler, and one that is unknown or has ended. More than there are
+/// slots is not refused.
+/// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-resource-requirements-1).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PutResourceRequirements {
+    /// The `jobid` of the path.
+    pub jobid: JobId,
+    /// All vertices, as [`GetResourceRequirements`] names them.
+    pub requirements: ResourceRequirements,
+}
+
+impl PutResourceRequirements {
+    /// The operation with what it cannot do without.
+    pub fn new(jobid: impl Into<JobId>, requirements: ResourceRequirements) -> Self {
+        Self { jobid: jobid.into(), requirements }
+    }
+}
+
+/// The row of the operation that the table's form does not fit: its body is a map.
+pub(super) const PUT: &[&Info] = &[PutResourceRequirements::INFO];
+
+impl Operation for PutResourceRequirements {
+    type Output = Acknowledged;
+    type Service = FlinkRest;
+    const INFO: &'static Info = &Info {
+        service: "flink",
+        name: "updateJobResourceRequirements",
+        method: Method::PUT,
+        path: "/jobs/{jobid}/resource-requirements",
+        effect: Effect::Idempotent,
+        effect_varies: false,
+    };
+
+    fn effect(&self) -> Effect {
+        Effect::Idempotent
+    }
+
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<crate::Body>, BuildError> {
+        let mut target = Target::new::<FlinkRest>(Self::INFO, cx);
+        target.segment("jobid", &self.jobid)?;
+        target.finish(Some(JsonBody::of(Self::INFO, &self.requirements)?))
+    }
+
+    fn parse(&self, response: Response<Bytes>) -> Result<Acknowledged, ServiceError> {
+        parse::<FlinkRest, Acknowledged>(Self::INFO, &response)
+    }
+}
