@@ -13,7 +13,7 @@ use crate::leaves::{Survival, survival};
 use crate::{replies, routes};
 
 /// Services whose recordings can be replayed.
-const SERVICES: &[&str] = &["flink"];
+const SERVICES: &[&str] = &["flink", "flink-sql-gateway"];
 
 /// Names that fields have besides the one that is read: those of older releases, and those that are written twice.
 pub const RENAMED: &[(&str, &str)] =

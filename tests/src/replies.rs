@@ -23,6 +23,7 @@ use pipewright::flink::metrics::{
     GetAggregatedJobMetrics, GetAggregatedSubtaskMetrics, GetAggregatedTaskManagerMetrics, GetCoordinatorMetrics,
     GetJobManagerMetrics, GetJobMetrics, GetSubtaskMetrics, GetTaskManagerMetrics, GetVertexMetrics,
 };
+use pipewright::flink::sql_gateway::{self as sql, OperationHandle, SessionHandle};
 use pipewright::flink::taskmanagers::{
     GetTaskManager, GetTaskManagerLog, GetTaskManagerLogFile, GetTaskManagerStdout, GetTaskManagerThreadDump,
     ListTaskManagerLogs, ListTaskManagers,
@@ -62,6 +63,8 @@ const JOB: JobId = JobId::from_bits(1);
 const TRIGGER: TriggerId = TriggerId::from_bits(2);
 const VERTEX: VertexId = VertexId::from_bits(3);
 const APPLICATION: ApplicationId = ApplicationId::from_bits(4);
+const SESSION: SessionHandle = SessionHandle::from_bits(3);
+const OPERATION: OperationHandle = OperationHandle::from_bits(4);
 
 /// One row for each operation: its name, and how its answer is read. What is asked for does not matter.
 pub const TABLE: &[(&str, Parse)] = &[
@@ -166,6 +169,21 @@ pub const TABLE: &[(&str, Parse)] = &[
     ("getJobRescalesSummary", |answer| parse(&GetRescalesSummary::new(JOB), answer)),
     ("rescaleJob", |answer| parse(&StartRescaling::new(JOB, 2_u32), answer)),
     ("getRescalingStatus", |answer| parse(&GetRescalingStatus::new(JOB, TRIGGER), answer)),
+    ("getApiVersion", |answer| parse(&sql::GetApiVersion::new(), answer)),
+    ("getInfo", |answer| parse(&sql::GetInfo::new(), answer)),
+    ("openSession", |answer| parse(&sql::OpenSession::new(), answer)),
+    ("getSessionConfig", |answer| parse(&sql::GetSessionConfig::new(SESSION), answer)),
+    ("closeSession", |answer| parse(&sql::CloseSession::new(SESSION), answer)),
+    ("triggerSession", |answer| parse(&sql::TriggerSession::new(SESSION), answer)),
+    ("configureSession", |answer| parse(&sql::ConfigureSession::new(SESSION, ""), answer)),
+    ("completeStatement", |answer| parse(&sql::CompleteStatement::new(SESSION, "", 0_u32), answer)),
+    ("executeStatement", |answer| parse(&sql::ExecuteStatement::new(SESSION, ""), answer)),
+    ("getOperationStatus", |answer| parse(&sql::GetOperationStatus::new(SESSION, OPERATION), answer)),
+    ("cancelOperation", |answer| parse(&sql::CancelOperation::new(SESSION, OPERATION), answer)),
+    ("closeOperation", |answer| parse(&sql::CloseOperation::new(SESSION, OPERATION), answer)),
+    ("fetchResults", |answer| parse(&sql::FetchResults::new(SESSION, OPERATION, 0_u64), answer)),
+    ("refreshMaterializedTable", |answer| parse(&sql::RefreshMaterializedTable::new(SESSION, "t", true), answer)),
+    ("deployScript", |answer| parse(&sql::DeployScript::new(SESSION), answer)),
 ];
 
 /// Reads an answer with the type of an operation, given by the vendor's name; `None` for an unknown name.

@@ -25,9 +25,11 @@ fn same_shape(ours: &str, theirs: &str) -> bool {
 
 /// The operation of a service whose method and path template fit; a literal segment beats a placeholder.
 ///
-/// The path may stand behind `/v1` or not, as with Flink.
+/// The path may stand behind `/v1` or not, as with Flink; behind one of four versions with its SQL Gateway.
 pub fn find(service: &str, method: &Method, path: &str) -> Option<&'static Info> {
-    let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+    let versions: &[&str] = if service == "flink-sql-gateway" { &["/v1", "/v2", "/v3", "/v4"] } else { &["/v1"] };
+    let stripped = versions.iter().find_map(|version| path.strip_prefix(version).filter(|rest| rest.starts_with('/')));
+    let path = stripped.unwrap_or(path);
     pipewright::operations()
         .filter(|info| info.service == service && info.method == *method)
         .filter_map(|info| Some((literals(info.path, path)?, info)))

@@ -16,6 +16,7 @@
 //! | [`rescaling`] | bounds of the parallelism, what became of rescales |
 //! | [`disposal`], [`datasets`] | savepoints and cluster data sets deleted |
 //! | [`flamegraph`] | what threads are doing, by samples |
+//! | [`sql_gateway`] | the SQL Gateway, a service of its own: sessions, statements, pages of rows |
 //! | [`flow`] | [`RunJar`], [`AwaitJob`], [`WatchJob`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`AwaitCheckpoint`], [`Cancel`], [`UpgradeJob`], [`Rescale`], [`DisposeSavepoint`], [`DeleteDataset`], [`SampleFlameGraph`] |
 //!
 //! With a blocking runtime, common use is one line each:
@@ -62,6 +63,7 @@ pub mod metrics;
 mod multipart;
 pub mod rescaling;
 pub mod savepoints;
+pub mod sql_gateway;
 pub mod taskmanagers;
 mod time;
 pub mod vertices;
@@ -147,4 +149,5 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Info> {
     .chain(jobs::tables())
     .chain(checkpoints::tables())
     .copied()
+    .chain(sql_gateway::operations())
 }

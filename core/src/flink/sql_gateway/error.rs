@@ -1,0 +1,60 @@
+//! The gateway's refusals.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use crate::error::{Applied, ErrorKind, ServiceError};
+use crate::flink::error as flink;
+use crate::operation::{Effect, Info};
+
+/// Reads a refusal: a list of texts, the last of which is a Java stack trace, as from a JobManager.
+///
+/// 500 is what the gateway answers to nearly everything it does not like, and none of that clears by waiting.
+pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+    let error = flink::refusal(info, response);
+    if error.kind() != ErrorKind::Refused {
+        return error;
+    }
+    let text = error.details().unwrap_or_default();
+    let busy = matches!(error.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+    let applied = match error.status().as_u16() {
+        _ if info.effect == Effect::Safe || is_unknown_session(&error) => Applied::No,
+        // These are handed to a queue as their last act, and what comes of them is told by their results.
+        500 if matches!(info.name, "executeStatement" | "refreshMaterializedTable" | "openSession") => Applied::No,
+        500 if DECLINED.iter().any(|class| text.contains(class)) => Applied::No,
+        500..=599 if !busy => Applied::Unknown,
+        _ => Applied::No,
+    };
+    error.with_applied(applied).with_transient(busy)
+}
+
+/// Exceptions that come before anything is done.
+const DECLINED: [&str; 5] = [
+    "SqlParserException",
+    "ValidationException",
+    "java.lang.UnsupportedOperationException",
+    "only single statement supported",
+    "Failed to convert the Operation Status",
+];
+
+/// Whether a refusal means that the gateway does not know the session: never had it, closed it when nobody asked anything of
+/// it, or was restarted.
+pub fn is_unknown_session(error: &ServiceError) -> bool {
+    let text = error.details().unwrap_or_default();
+    error.kind() == ErrorKind::Refused
+        && text.match_indices("Session '").any(|(at, _)| {
+            // `Session '8eed…' does not exist.`
+            text.get(at + 45..).is_some_and(|rest| rest.starts_with("' does not exist."))
+        })
+}
+
+/// Whether a refusal means that the session does not know the operation: never had it, or closed it.
+pub fn is_unknown_operation(error: &ServiceError) -> bool {
+    let text = error.details().unwrap_or_default();
+    error.kind() == ErrorKind::Refused && text.contains("Can not find the submitted operation in the OperationManager")
+}
+
+/// Whether a refusal means that a page was asked for that is gone, or that is not the next one.
+pub fn is_wrong_token(error: &ServiceError) -> bool {
+    error.kind() == ErrorKind::Refused && error.details().is_some_and(|text| text.contains("Expecting token to be "))
+}

@@ -1,0 +1,54 @@
+//! The gateway itself: versions of its API, and which Flink it is.
+
+use super::FlinkSqlGateway;
+use crate::table::{operations, records, words};
+
+operations! { FlinkSqlGateway;
+    /// The versions of the API that the gateway speaks. Since v1.
+    ///
+    /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
+    Safe GET "/api_versions" GetApiVersion "getApiVersion" -> ApiVersions {}
+
+    /// Product and release. Since v1.
+    ///
+    /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
+    Safe GET "/info" GetInfo "getInfo" -> Info {}
+}
+
+records! {
+    /// The versions of the API that a gateway speaks.
+    pub struct ApiVersions {
+        /// Oldest first.
+        pub versions: Vec<ApiVersion> = "versions",
+    }
+
+    /// Product and release.
+    pub struct Info {
+        /// `Apache Flink`.
+        pub product_name: String = "productName",
+        /// Flink's version, as in `2.3.0`.
+        pub version: String = "version",
+    }
+}
+
+words! {
+    /// A version of the gateway's API.
+    pub enum ApiVersion {
+        /// Sessions, statements, operations. Flink 1.16.
+        V1 = "V1",
+        /// [`ConfigureSession`](super::ConfigureSession), [`CompleteStatement`](super::CompleteStatement) and the
+        /// [`row_format`](super::FetchResults::row_format) of results. Flink 1.17.
+        V2 = "V2",
+        /// [`RefreshMaterializedTable`](super::RefreshMaterializedTable). Flink 1.20.
+        V3 = "V3",
+        /// [`DeployScript`](super::DeployScript). Flink 2.0.
+        V4 = "V4",
+    }
+}
+
+impl ApiVersions {
+    /// The newest one that this library knows.
+    pub fn newest(&self) -> Option<&ApiVersion> {
+        self.versions.iter().filter(|version| !matches!(version, ApiVersion::Unknown(_))).max()
+    }
+}

@@ -1,0 +1,94 @@
+//! Flink's SQL Gateway: its [REST endpoint](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/),
+//! versions 1 to 4.
+//!
+//! | operation | path | flow that uses it | since |
+//! |---|---|---|---|
+//! | [`GetApiVersion`] | `GET /api_versions` | | v1 |
+//! | [`GetInfo`] | `GET /info` | | v1 |
+//! | [`OpenSession`] | `POST /sessions` | | v1 |
+//! | [`GetSessionConfig`] | `GET /sessions/{session_handle}` | | v1 |
+//! | [`CloseSession`] | `DELETE /sessions/{session_handle}` | | v1 |
+//! | [`TriggerSession`] | `POST /sessions/{session_handle}/heartbeat` | | v1 |
+//! | [`ConfigureSession`] | `POST /sessions/{session_handle}/configure-session` | | v2 |
+//! | [`CompleteStatement`] | `GET /sessions/{session_handle}/complete-statement` | | v2 |
+//! | [`ExecuteStatement`] | `POST /sessions/{session_handle}/statements` | | v1 |
+//! | [`GetOperationStatus`] | `GET …/operations/{operation_handle}/status` | | v1 |
+//! | [`CancelOperation`] | `POST …/operations/{operation_handle}/cancel` | | v1 |
+//! | [`CloseOperation`] | `DELETE …/operations/{operation_handle}/close` | | v1 |
+//! | [`FetchResults`] | `GET …/operations/{operation_handle}/result/{token}` | | v1 |
+//! | [`RefreshMaterializedTable`] | `POST …/materialized-tables/{identifier}/refresh` | | v3 only |
+//! | [`DeployScript`] | `POST …/scripts` | | v4 |
+//!
+//! **Which version is spoken** is a matter of the base address. Without a version in it a gateway speaks its newest one;
+//! `http://gateway:8083/v2` asks for version 2. What a version does not have is refused with 404.
+//!
+//! What one has to know about the gateway, and what the types and flows take care of:
+//!
+//! * **Every statement is accepted**, nonsense too; what is wrong with it comes from [`FetchResults`].
+//! * **FINISHED means that rows can be fetched**: of an `INSERT` that it was submitted. Its job goes on.
+//! * **Pages without rows are normal**, and so is asking dozens of times. Only EOS is the end.
+//! * **Nearly every refusal is 500.** [`is_unknown_session`], [`is_unknown_operation`] and [`is_wrong_token`] tell them apart.
+
+mod error;
+mod gateway;
+mod ids;
+mod results;
+mod sessions;
+mod statements;
+
+use bytes::Bytes;
+use http::Response;
+
+pub use self::error::{is_unknown_operation, is_unknown_session, is_wrong_token};
+pub use self::gateway::{ApiVersion, ApiVersions, GetApiVersion, GetInfo, Info};
+pub use self::ids::{OperationHandle, SessionHandle};
+pub use self::results::{
+    ColumnInfo, Fields, LogicalType, LogicalTypeRoot, ResultInfo, ResultKind, ResultPage, ResultType, Row, RowField,
+    RowFormat, RowKind,
+};
+pub use self::sessions::{
+    CloseSession, ClosedSession, CompleteStatement, Completions, ConfigureSession, GetSessionConfig, OpenSession,
+    OpenedSession, SessionConfig, TriggerSession,
+};
+pub use self::statements::{
+    CancelOperation, CloseOperation, DeployScript, Deployed, ExecuteStatement, FetchResults, GetOperationStatus,
+    OperationState, OperationStatus, RefreshMaterializedTable, Submitted,
+};
+
+use crate::error::ServiceError;
+use crate::operation::{self, Service};
+
+/// The SQL Gateway of Flink: a marker, the [`Service`] of its operations.
+#[derive(Clone, Copy, Debug)]
+pub enum FlinkSqlGateway {}
+
+/// A SQL Gateway. See [`Handle`](crate::drive::Handle) for what it can.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
+/// # fn with<T>(runtime: T) -> Result<(), Box<dyn std::error::Error>>
+/// # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
+/// use pipewright::flink::sql_gateway::{ConfigureSession, OpenSession, SqlGateway};
+///
+/// let gateway = SqlGateway::new("http://127.0.0.1:8083".parse()?, runtime);
+/// let session = gateway.call(OpenSession::new())?.session_handle;
+/// gateway.call(ConfigureSession::new(session, "SET 'execution.runtime-mode' = 'batch'"))?;
+/// # Ok(()) }
+/// ```
+pub type SqlGateway<T> = crate::drive::Handle<FlinkSqlGateway, T>;
+
+impl Service for FlinkSqlGateway {
+    const NAME: &'static str = "flink-sql-gateway";
+    // The same server as the REST API's.
+    const MAX_REQUEST_LINE: usize = 4096;
+    const DECODES_TWICE: bool = true;
+
+    fn refusal(info: &'static operation::Info, response: &Response<Bytes>) -> ServiceError {
+        error::refusal(info, response)
+    }
+}
+
+/// The rows of all tables.
+pub(crate) fn operations() -> impl Iterator<Item = &'static operation::Info> {
+    [gateway::OPERATIONS, sessions::OPERATIONS, statements::OPERATIONS].into_iter().flatten().copied()
+}

@@ -1,0 +1,336 @@
+//! Pages of a statement's result: columns, logical types, rows.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::flink::JobId;
+use crate::table::{Field, records, words};
+
+records! {
+    /// A page of a statement's result.
+    pub struct ResultPage {
+        /// Whether there is a page, and whether there will be another.
+        pub result_type: ResultType = "resultType",
+        /// Where the next page is: path and query, with the version of the API, without host. See
+        /// [`next_token`](Self::next_token). `None` at the end.
+        pub next_result_uri: Option<String> = "nextResultUri",
+        /// Whether the statement is a query. `None` while it is not ready.
+        pub is_query_result: Option<bool> = "isQueryResult",
+        /// The job of a query or an `INSERT`.
+        pub job_id: Option<JobId> = "jobID",
+        /// Whether the rows say more than "OK". `None` while it is not ready.
+        pub result_kind: Option<ResultKind> = "resultKind",
+        /// Columns and rows. `None` while it is not ready.
+        pub results: Option<ResultInfo> = "results",
+    }
+
+    /// Columns and rows.
+    pub struct ResultInfo {
+        /// The same with each page.
+        pub columns: Vec<ColumnInfo> = "columns" | "columnInfos",
+        /// How the fields of the rows are written.
+        pub row_format: Option<RowFormat> = "rowFormat",
+        /// The rows of this page; often none.
+        pub data: Vec<Row> = "data",
+    }
+
+    /// A column.
+    pub struct ColumnInfo {
+        /// Its name.
+        pub name: String = "name",
+        /// Its type.
+        pub logical_type: LogicalType = "logicalType",
+        /// Its comment.
+        pub comment: Option<String> = "comment",
+    }
+
+    /// A type of SQL.
+    pub struct LogicalType {
+        /// What kind of type.
+        pub root: LogicalTypeRoot = "type",
+        /// Whether NULL is among its values.
+        pub nullable: bool = "nullable",
+        /// Characters or bytes; 2147483647 for `STRING` and `BYTES`.
+        pub length: Option<u32> = "length",
+        /// Digits: of a decimal number, of a second's fraction, or of an interval's leading field.
+        pub precision: Option<u32> = "precision",
+        /// Digits behind the point of a decimal number.
+        pub scale: Option<u32> = "scale",
+        /// Digits of a second's fraction, of an interval of days and times.
+        pub fractional_precision: Option<u32> = "fractionalPrecision",
+        /// The fields of an interval, as in `DAY_TO_SECOND`.
+        pub resolution: Option<String> = "resolution",
+        /// Of the elements of an array or a multiset.
+        pub element_type: Option<Box<LogicalType>> = "elementType",
+        /// Of a map's keys.
+        pub key_type: Option<Box<LogicalType>> = "keyType",
+        /// Of a map's values.
+        pub value_type: Option<Box<LogicalType>> = "valueType",
+        /// Of a row.
+        pub fields: Vec<RowField> = "fields",
+        /// The Java class, of a raw type.
+        pub class: Option<String> = "class",
+        /// The serializer of that class, of a raw type.
+        pub serializer: Option<String> = "serializer",
+    }
+
+    /// A field of a row type.
+    pub struct RowField {
+        /// Its name.
+        pub name: String = "name",
+        /// Its type.
+        pub field_type: LogicalType = "fieldType",
+        /// What it is for.
+        pub description: Option<String> = "description",
+    }
+
+    /// A row, or a change of one.
+    pub struct Row {
+        /// What it does to the result so far. Always an insertion, but in the changelog of a streaming query.
+        pub kind: RowKind = "kind",
+        /// Its fields, in the order of the columns.
+        pub fields: Fields = "fields",
+    }
+}
+
+words! {
+    /// Whether there is a page, and whether there will be another.
+    pub enum ResultType {
+        /// Not yet: ask for the same token again.
+        NotReady = "NOT_READY",
+        /// A page, perhaps without a row; there will be another.
+        Payload = "PAYLOAD",
+        /// The end.
+        Eos = "EOS",
+    }
+
+    /// What the rows are.
+    pub enum ResultKind {
+        /// One row "OK".
+        Success = "SUCCESS",
+        /// Rows of content.
+        SuccessWithContent = "SUCCESS_WITH_CONTENT",
+    }
+
+    /// How fields are written.
+    pub enum RowFormat {
+        /// As JSON: numbers as numbers, but NaN and the infinities as text; binary as Base64; dates and times as text;
+        /// intervals as whole months or milliseconds; arrays as lists; maps, multisets and rows as objects.
+        Json = "JSON",
+        /// Each field as text, as a SQL client shows it; NULL as `null`.
+        PlainText = "PLAIN_TEXT",
+    }
+
+    /// What a row does to the result so far.
+    pub enum RowKind {
+        /// Adds a row.
+        Insert = "INSERT",
+        /// Takes back what the next row replaces.
+        UpdateBefore = "UPDATE_BEFORE",
+        /// Replaces a row.
+        UpdateAfter = "UPDATE_AFTER",
+        /// Takes a row away.
+        Delete = "DELETE",
+    }
+
+    /// Kinds of types.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/reference/data-types/).
+    pub enum LogicalTypeRoot {
+        /// `CHAR(n)`: text.
+        Char = "CHAR",
+        /// `VARCHAR(n)`, `STRING`: text.
+        Varchar = "VARCHAR",
+        /// `BOOLEAN`.
+        Boolean = "BOOLEAN",
+        /// `BINARY(n)`: Base64 in JSON.
+        Binary = "BINARY",
+        /// `VARBINARY(n)`, `BYTES`: Base64 in JSON.
+        Varbinary = "VARBINARY",
+        /// `DECIMAL(p, s)`: a number in JSON, with all its digits.
+        Decimal = "DECIMAL",
+        /// `TINYINT`: 8 bits.
+        Tinyint = "TINYINT",
+        /// `SMALLINT`: 16 bits.
+        Smallint = "SMALLINT",
+        /// `INT`: 32 bits.
+        Integer = "INTEGER",
+        /// `BIGINT`: 64 bits.
+        Bigint = "BIGINT",
+        /// `FLOAT`: 32 bits.
+        Float = "FLOAT",
+        /// `DOUBLE`: 64 bits.
+        Double = "DOUBLE",
+        /// `DATE`, as in `2024-02-29`.
+        Date = "DATE",
+        /// `TIME(p)`, as in `12:34:56`.
+        TimeWithoutTimeZone = "TIME_WITHOUT_TIME_ZONE",
+        /// `TIMESTAMP(p)`, as in `2024-02-29T12:34:56.789`.
+        TimestampWithoutTimeZone = "TIMESTAMP_WITHOUT_TIME_ZONE",
+        /// `TIMESTAMP(p) WITH TIME ZONE`.
+        TimestampWithTimeZone = "TIMESTAMP_WITH_TIME_ZONE",
+        /// `TIMESTAMP_LTZ(p)`, as in `2024-02-29T12:34:56.789Z`.
+        TimestampWithLocalTimeZone = "TIMESTAMP_WITH_LOCAL_TIME_ZONE",
+        /// `INTERVAL YEAR TO MONTH`: months in JSON.
+        IntervalYearMonth = "INTERVAL_YEAR_MONTH",
+        /// `INTERVAL DAY TO SECOND`: milliseconds in JSON.
+        IntervalDayTime = "INTERVAL_DAY_TIME",
+        /// `ARRAY<t>`.
+        Array = "ARRAY",
+        /// `MULTISET<t>`: an object of counts in JSON.
+        Multiset = "MULTISET",
+        /// `MAP<k, v>`.
+        Map = "MAP",
+        /// `ROW<…>`.
+        Row = "ROW",
+        /// A user-defined type that differs from another by its name.
+        DistinctType = "DISTINCT_TYPE",
+        /// A user-defined type of several fields.
+        StructuredType = "STRUCTURED_TYPE",
+        /// The type of `NULL`.
+        Null = "NULL",
+        /// A Java object.
+        Raw = "RAW",
+        /// A word of the Table API.
+        Symbol = "SYMBOL",
+        /// A type that is not known yet.
+        Unresolved = "UNRESOLVED",
+        /// A list of columns, as the argument of a function.
+        Descriptor = "DESCRIPTOR",
+        /// Semi-structured data. Since 2.1.
+        Variant = "VARIANT",
+        /// A set of whole numbers. Since 2.3.
+        Bitmap = "BITMAP",
+    }
+}
+
+impl ResultPage {
+    /// The token of the next page, taken from [`next_result_uri`](Self::next_result_uri); `None` at the end, and when the
+    /// address has none.
+    pub fn next_token(&self) -> Option<u64> {
+        let (_, rest) = self.next_result_uri.as_deref()?.rsplit_once("/result/")?;
+        rest.split(['?', '/']).next()?.parse().ok()
+    }
+}
+
+impl Row {
+    /// Reads the fields, in the order of the columns, into a tuple, a list, or a struct of fields without names.
+    ///
+    /// ```
+    /// use pipewright::flink::sql_gateway::Row;
+    /// let row: Row = serde_json::from_str(r#"{"kind":"INSERT","fields":["a",2,null]}"#)?;
+    /// let (word, count, note): (&str, i64, Option<f64>) = row.read()?;
+    /// assert_eq!((word, count, note), ("a", 2, None));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When they are of another number or other types. Text with escapes in it is read as `String` or `Cow<str>`, not as
+    /// `&str`.
+    pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.fields.as_str())
+    }
+}
+
+/// The fields of a row: a JSON array, as it came. What is in it depends on the columns and the [`RowFormat`].
+#[derive(Clone)]
+pub struct Fields(Box<RawValue>);
+
+impl Fields {
+    /// The JSON array.
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The fields one by one, each as it came; `null` for NULL.
+    ///
+    /// # Errors
+    /// When it is no array.
+    pub fn cells(&self) -> Result<Vec<&RawValue>, serde_json::Error> {
+        serde_json::from_str(self.as_str())
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Field for Fields {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        if raw.get().starts_with('[') {
+            Ok(Self(raw))
+        } else {
+            Err(serde::de::Error::custom("the fields of a row are no list"))
+        }
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// As SQL writes it.
+impl fmt::Display for LogicalType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.root.as_str())?;
+        let numbers = self.length.into_iter().chain(self.precision).chain(self.scale).map(|number| number.to_string());
+        let numbers: Vec<_> = numbers.collect();
+        if !numbers.is_empty() {
+            write!(f, "({})", numbers.join(", "))?;
+        }
+        let inner =
+            [&self.element_type, &self.key_type, &self.value_type].into_iter().flatten().map(ToString::to_string);
+        let fields = self.fields.iter().map(|field| format!("{} {}", field.name, field.field_type));
+        let inner: Vec<_> = inner.chain(fields).collect();
+        if !inner.is_empty() {
+            write!(f, "<{}>", inner.join(", "))?;
+        }
+        f.write_str(if self.nullable { "" } else { " NOT NULL" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(text: &str) -> Result<ResultPage, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    #[test]
+    fn the_next_token_is_found_behind_any_prefix() {
+        for (uri, token) in [
+            ("/v3/sessions/a/operations/b/result/14?rowFormat=JSON", Some(14)),
+            ("/sessions/a/operations/b/result/0", Some(0)),
+            ("/result/1/v2/sessions/a/operations/b/result/18446744073709551615?x", Some(u64::MAX)),
+            ("/v3/sessions/a/operations/b/result/-1", None),
+            ("/v3/sessions", None),
+        ] {
+            let page = page(&format!(r#"{{"resultType":"PAYLOAD","nextResultUri":"{uri}"}}"#)).expect("a page");
+            assert_eq!(page.next_token(), token, "{uri}");
+        }
+    }
+
+    #[test]
+    fn fields_stay_as_they_came() {
+        let fields = r#"[9223372036854775807, 0.1000000000000000055511151231257827, null,"a\"b", {"a" : [1]}]"#;
+        let text = format!(r#"{{"kind":"INSERT","fields":{fields}}}"#);
+        let row: Row = serde_json::from_str(&text).expect("a row");
+        assert_eq!(row.fields.as_str(), fields);
+        let cells: Vec<_> = row.fields.cells().expect("a list").iter().map(|cell| cell.get()).collect();
+        assert_eq!(cells[1], "0.1000000000000000055511151231257827");
+        assert_eq!(serde_json::to_string(&row).expect("a row"), text);
+        assert!(row.read::<(i64,)>().is_err());
+        assert!(serde_json::from_str::<Row>(r#"{"kind":"INSERT","fields":{}}"#).is_err());
+    }
+}
