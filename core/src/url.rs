@@ -391,6 +391,14 @@ impl Parameter for u16 {}
 impl Parameter for u32 {}
 impl Parameter for u64 {}
 
+/// How many bytes a value takes in a query.
+pub(crate) fn query_length(value: &dyn Parameter) -> usize {
+    let mut buffer = Vec::new();
+    // As in [`Target::query`].
+    let _ = value.encode(&mut Encoder { out: &mut buffer, twice: false });
+    buffer.len()
+}
+
 /// Percent-encodes whatever is written to it.
 #[derive(Debug)]
 pub struct Encoder<'a> {

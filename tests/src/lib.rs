@@ -7,6 +7,7 @@
 //! * [`replies`] reads an answer with the type of its operation, given by name.
 //! * [`leaves`] measures how much of an answer survives being read and written back.
 //! * [`shorten`] makes stack traces and Base64 bearable in snapshots.
+//! * [`unmatched`] says why recorded exchanges belong to no operation.
 //! * [`lab`] is a service of our own and drives calls through all that can happen.
 
 pub mod fuzz;
@@ -17,6 +18,7 @@ pub mod replay;
 pub mod replies;
 pub mod routes;
 pub mod shorten;
+pub mod unmatched;
 
 /// The README's conversation compiles.
 #[cfg(doctest)]

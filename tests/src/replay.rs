@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::har::Entry;
 use crate::leaves::{Survival, survival};
-use crate::{replies, routes};
+use crate::{replies, routes, unmatched};
 
 /// Services whose recordings can be replayed.
 const SERVICES: &[&str] = &["flink", "flink-sql-gateway"];
@@ -60,6 +60,8 @@ pub struct Report {
     pub survivals: BTreeMap<&'static str, Survival>,
     /// Operations that keep what their type does not know.
     pub untyped: BTreeSet<&'static str>,
+    /// Entries that belong to no operation, and nobody says why.
+    pub unexplained: usize,
 }
 
 impl Report {
@@ -75,6 +77,10 @@ impl Report {
             Verdict::Failed(_) => "failed",
         };
         *self.counts.entry(column).or_default() += 1;
+        if verdict == Verdict::Unmatched {
+            let reason = unmatched::reason(entry.request.method(), entry.request.uri().path());
+            self.unexplained += usize::from(reason.is_none());
+        }
         (verdict, info)
     }
 

@@ -80,9 +80,9 @@ pub use self::error::is_unknown_job;
 pub use self::exception::{Cause, Throwable};
 pub use self::flamegraph::GetFlameGraph;
 pub use self::flow::{
-    AwaitCheckpoint, AwaitJob, Cancel, DeleteDataset, DisposeSavepoint, JobEvent, JobReport, Launched, Removed,
-    Rescale, Rescaled, RunJar, SampleFlameGraph, Savepoint, StopWithSavepoint, Stopped, TakeSavepoint,
-    TriggerCheckpoint, Upgrade, UpgradeJob, WatchJob,
+    AwaitCheckpoint, AwaitJob, Cancel, DeleteDataset, DisposeSavepoint, JobEvent, JobReport, Launched,
+    ReadAggregatedMetrics, ReadMetrics, Removed, Rescale, Rescaled, RunJar, SampleFlameGraph, Savepoint,
+    StopWithSavepoint, Stopped, TakeSavepoint, TriggerCheckpoint, Upgrade, UpgradeJob, WatchJob,
 };
 pub use self::history::{FlinkHistory, FromHistory, HistoryServer};
 pub use self::ids::{ApplicationId, DatasetId, JarId, JobId, RescaleId, TaskManagerId, TriggerId, VertexId};

@@ -9,6 +9,7 @@ use crate::error::{FlowError, Misuse};
 use crate::operation::{Operation, Service};
 use crate::seed::Seed;
 use crate::time::Timestamp;
+use crate::url::Base;
 
 /// A flow towards a goal: the machine of that goal, and what all of them need.
 ///
@@ -111,6 +112,11 @@ impl<S: Service> Common<S> {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// Where the service is.
+    pub(crate) fn base(&self) -> &Base {
+        self.config.base()
     }
 
     /// The earlier one of the flow's deadline and another.

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Each path is a HAR file, of whatever program, or a folder of them. For each entry a line: `ok`, `service error CODE`,
-//! `foreign error` (a refusal that is not the service's own), `unmatched` (no operation of ours) or `FAILED why`. Then how
+//! `foreign error` (a refusal that is not the service's own), `unmatched` (no operation of ours, and why) or `FAILED why`. Then how
 //! many of the JSON leaves survive being read and written back, for each operation, and a line that sums it all up. `-q`
 //! leaves out the entries that did not fail. Exits with 1 if an entry failed, with 2 if a path cannot be read.
 
@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use pipewright_tests::har::{self, HarError, Recording};
 use pipewright_tests::replay::{Report, Verdict, percent};
+use pipewright_tests::unmatched;
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -54,6 +55,9 @@ fn main() -> ExitCode {
     for operation in &report.untyped {
         let _ = writeln!(out, "{operation}\tuntyped");
     }
+    if report.unexplained > 0 {
+        let _ = writeln!(out, "{} unmatched entries without an explanation", report.unexplained);
+    }
     let _ = writeln!(out, "{}", report.summary());
     ExitCode::from(u8::from(report.count("failed") > 0))
 }
@@ -69,12 +73,17 @@ fn replay(recording: &Recording, report: &mut Report, is_quiet: bool, out: &mut 
             continue;
         }
         let (method, path) = (entry.request.method(), entry.request.uri().path());
+        let reason = match verdict {
+            Verdict::Unmatched => unmatched::reason(method, path).unwrap_or("without an explanation"),
+            _ => "",
+        };
         let operation = info.map_or("-", |info| info.name);
         writeln!(
             out,
-            "{}\t{method} {path}\t{}\t{operation}\t{verdict}",
+            "{}\t{method} {path}\t{}\t{operation}\t{verdict}{}{reason}",
             recording.name,
-            entry.response.status().as_u16()
+            entry.response.status().as_u16(),
+            if reason.is_empty() { "" } else { ": " }
         )?;
     }
     Ok(())

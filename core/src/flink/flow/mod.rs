@@ -13,6 +13,7 @@
 //! | [`DisposeSavepoint`], [`DeleteDataset`] | it is gone | |
 //! | [`SampleFlameGraph`] | what the threads of a vertex are doing | |
 //! | [`Cancel`] | the job has ended | |
+//! | [`ReadMetrics`], [`ReadAggregatedMetrics`] | metrics with their values, by one call | |
 //! | [`UpgradeJob`] | the new jar goes on from the old one's state, or the old one does again | everything, before each step |
 //!
 //! A trigger id is sent again only while no answer to it was seen. One that the server has forgotten ends as
@@ -24,6 +25,7 @@ pub mod await_job;
 pub mod cancel;
 pub mod flame;
 mod look;
+pub mod read_metrics;
 pub mod remove;
 pub mod rescale;
 pub mod run_jar;
@@ -40,6 +42,7 @@ pub use await_checkpoint::AwaitCheckpoint;
 pub use await_job::{AwaitJob, JobReport};
 pub use cancel::Cancel;
 pub use flame::SampleFlameGraph;
+pub use read_metrics::{ReadAggregatedMetrics, ReadMetrics};
 pub use remove::{DeleteDataset, DisposeSavepoint, Removed};
 pub use rescale::{Rescale, Rescaled};
 pub use run_jar::{JarRun, Launched, RunJar};

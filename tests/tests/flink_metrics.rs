@@ -1,0 +1,183 @@
+//! The goals that read metrics, against a server that answers from a recorded list of names.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use pipewright::error::{BuildError, FlowError};
+use pipewright::flink::metrics::{Aggregation, GetVertexMetrics};
+use pipewright::flink::{FlinkRest, JobId, ReadAggregatedMetrics, ReadMetrics, VertexId};
+use pipewright::flow::{Config, Flow, Goal, Step};
+use pipewright::operation::RequestContext;
+use pipewright::{Body, Operation, Seed, Timestamp};
+use pipewright_tests::har;
+use serde_json::{Value, json};
+
+const JOB: JobId = JobId::from_bits(1);
+const VERTEX: VertexId = VertexId::from_bits(2);
+const BASE: &str = "http://127.0.0.1:8081/a/prefix";
+
+/// The body of a recorded answer.
+fn recorded(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/flink/2.3.0-inside-cases.har");
+    let recording = har::read_file(&path).expect("the recording");
+    let entry = recording.entries.iter().find(|entry| entry.name == name).unwrap_or_else(|| panic!("no {name}"));
+    serde_json::from_slice(entry.response.body()).expect("JSON")
+}
+
+/// The names of a vertex with two subtasks, as the server would list them.
+fn names() -> Vec<String> {
+    let list = recorded("GET_jobs_jobid_vertices_vertexid_subtasks_metrics--names");
+    let names = list.as_array().expect("a list").iter().map(|metric| metric["id"].as_str().expect("a name"));
+    let names: Vec<_> = names.collect();
+    (0..2).flat_map(|subtask| names.iter().map(move |name| format!("{subtask}.{name}"))).collect()
+}
+
+/// What the request asks for, the way the server takes it apart.
+fn asked(request: &Request<Body>) -> Option<Vec<String>> {
+    let get = request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("get="))?;
+    let decoded = get.replace("%2C", ",").replace("%20", " ");
+    Some(decoded.split(',').map(str::to_owned).collect())
+}
+
+struct Run<T> {
+    result: Result<Vec<T>, FlowError>,
+    requests: Vec<Request<()>>,
+    took: Duration,
+}
+
+/// Drives a goal with a server in virtual time.
+fn run<G, T>(goal: G, mut server: impl FnMut(usize, &Request<Body>) -> Value) -> Run<T>
+where
+    G: Goal<Service = FlinkRest, Output = Vec<T>>,
+{
+    let config = Config::new(BASE.parse().expect("a base"));
+    let mut flow = goal.start(&config, Seed::new(7));
+    let start = Timestamp::from_millis(1_000_000);
+    let (mut now, mut reply, mut requests) = (start, None, Vec::new());
+    loop {
+        match flow.poll(now, reply.take()) {
+            Step::Send(exchange) => {
+                let body = server(requests.len(), exchange.request()).to_string();
+                let mut seen = Request::new(());
+                *seen.uri_mut() = exchange.request().uri().clone();
+                requests.push(seen);
+                let answer = Response::builder().header("content-type", "application/json; charset=UTF-8");
+                let answer = answer.body(Bytes::from(body)).expect("an answer");
+                reply = Some(exchange.settle(Ok(answer)));
+            }
+            Step::WaitUntil(at) | Step::InFlight { until: at } => {
+                assert!(at > now, "waits for the past");
+                now = at;
+            }
+            Step::Notice(_) => {}
+            Step::Done(result) => return Run { result, requests, took: now.since(start) },
+            Step::Authorize(_) | Step::Stray(_) => panic!("neither credentials nor other flows"),
+        }
+    }
+}
+
+/// Lists, or answers what is asked for and exists, backwards: the server promises no order.
+fn answer(exist: &[String], request: &Request<Body>) -> Value {
+    match asked(request) {
+        None => exist.iter().map(|name| json!({ "id": name })).collect(),
+        Some(asked) => {
+            let found = asked.iter().rev().filter(|name| exist.contains(name));
+            found.map(|name| json!({ "id": name, "value": format!("value of {name}") })).collect()
+        }
+    }
+}
+
+fn line(request: &Request<()>) -> usize {
+    format!("GET {} HTTP/1.1", request.uri().path_and_query().expect("a target")).len()
+}
+
+#[test]
+fn all_metrics_of_a_vertex_are_split_and_joined() {
+    let names = names();
+    // In one request they do not fit, and that is told before anything is sent.
+    let all = GetVertexMetrics::new(JOB, VERTEX).names(names.clone());
+    let base = BASE.parse().expect("a base");
+    let error = all.request(RequestContext::new(&base)).expect_err("too long");
+    assert!(matches!(error, BuildError::TooLong { limit: 4096, .. }), "{error}");
+
+    let run = run(ReadMetrics::of_vertex(JOB, VERTEX), |_, request| answer(&names, request));
+    let metrics = run.result.expect("metrics");
+    let expected: BTreeSet<_> = names.iter().cloned().collect();
+    assert_eq!(metrics.iter().map(|metric| metric.id.clone()).collect::<Vec<_>>(), Vec::from_iter(expected));
+    for metric in &metrics {
+        assert_eq!(metric.value.as_deref(), Some(&*format!("value of {}", metric.id)));
+    }
+    let lines: Vec<_> = run.requests.iter().map(line).collect();
+    assert!(lines.len() > 2 && lines.iter().all(|length| *length <= 4096), "{lines:?}");
+    // And not in more requests than it takes: each is full but the last.
+    let longest = names.iter().map(String::len).max().expect("names") + 3;
+    assert!(lines[1..lines.len() - 1].iter().all(|length| length + longest > 4096), "{lines:?}");
+    assert_eq!(run.took, Duration::ZERO);
+}
+
+#[test]
+fn named_metrics_come_in_the_order_they_were_named_in() {
+    let names = names();
+    let wanted = [names[9].clone(), "no.such".to_owned(), names[1].clone(), names[5].clone()];
+    let run = run(ReadMetrics::of_vertex(JOB, VERTEX).names(wanted), |_, request| answer(&names, request));
+    let found: Vec<_> = run.result.expect("metrics").into_iter().map(|metric| metric.id).collect();
+    assert_eq!(found, [names[9].clone(), names[1].clone(), names[5].clone()]);
+    assert_eq!(run.requests.len(), 1);
+}
+
+/// As recorded: a young cluster has no metrics of its jobs at the first question.
+#[test]
+fn what_was_not_fetched_yet_is_waited_for() {
+    let (empty, listed) = (recorded("GET_jobs_metrics--empty"), recorded("GET_jobs_metrics--names"));
+    assert_eq!(empty, json!([]));
+    let values = recorded("GET_jobs_metrics--get");
+    let goal = ReadAggregatedMetrics::of_jobs([JOB; 0]).aggregations([Aggregation::Max]);
+    let run = run(goal, |at, request| match (at, asked(request)) {
+        (0..3, _) => empty.clone(),
+        (_, None) => listed.clone(),
+        (_, Some(_)) => values.clone(),
+    });
+    let metrics = run.result.expect("metrics");
+    assert_eq!(metrics.len(), values.as_array().expect("a list").len());
+    assert!(metrics.iter().all(|metric| metric.max.is_some()), "{metrics:?}");
+    assert_eq!(run.requests.len(), 5);
+    assert!(run.took > Duration::ZERO && run.took < Duration::from_secs(1), "{:?}", run.took);
+    // The names are not aggregated, the values are.
+    let queries: Vec<_> = run.requests.iter().map(|request| request.uri().query().unwrap_or_default()).collect();
+    assert!(queries[3].is_empty() && queries[4].ends_with("&agg=max"), "{queries:?}");
+}
+
+/// As recorded: an unknown job is not refused.
+#[test]
+fn patience_ends() {
+    let unknown = recorded("GET_jobs_jobid_metrics--unknown-job");
+    let run = run(ReadMetrics::of_job(JOB), |_, _| unknown.clone());
+    assert!(run.result.expect("no error").is_empty());
+    assert_eq!(run.took, Duration::from_secs(12));
+    assert!(run.requests.len() < 15, "{} requests", run.requests.len());
+    let once = self::run(ReadMetrics::of_job(JOB).patience(Duration::ZERO), |_, _| unknown.clone());
+    assert_eq!((once.requests.len(), once.took), (1, Duration::ZERO));
+}
+
+#[test]
+fn nothing_asked_for_is_nothing() {
+    let run = run(ReadMetrics::of_job(JOB).names([""; 0]), |_, _| panic!("nothing to ask"));
+    assert!(run.result.expect("no error").is_empty() && run.requests.is_empty());
+}
+
+#[test]
+fn a_name_with_a_comma_is_refused_before_it_is_sent() {
+    let run = run(ReadMetrics::of_job_manager().names(["a,b"]), |_, _| panic!("nothing to ask"));
+    let error = run.result.expect_err("a comma").to_string();
+    assert!(error.contains("a,b") && error.contains("comma"), "{error}");
+}
+
+#[test]
+fn an_endless_name_is_refused_with_its_length() {
+    let run = run(ReadMetrics::of_job_manager().names(["x".repeat(5000)]), |_, _| panic!("nothing to ask"));
+    let error = run.result.expect_err("too long");
+    assert!(matches!(error, FlowError::Build(BuildError::TooLong { limit: 4096, .. })), "{error}");
+}
