@@ -19,6 +19,7 @@
 //! | where | what |
 //! |---|---|
 //! | [`flink`] | Apache Flink: operations, answers, flows |
+//! | [`snowpipe`] | Snowpipe Streaming: operations, answers, key-pair tokens, batches of rows |
 //! | [`operation`] | [`Operation`]: one exchange as data; [`Effect`]: what sending it twice does |
 //! | [`flow`] | [`Flow`](flow::Flow), [`Step`](flow::Step), [`Call`](flow::Call): several exchanges towards one goal |
 //! | [`drive`] | the loops that run a flow, and what they need: [`Transport`](drive::Transport), [`Clock`](drive::Clock), … |
@@ -74,7 +75,7 @@
 //! * [`Seed`] is 128 bits, because job ids and trigger ids are drawn from it.
 
 // What only services use.
-#![cfg_attr(not(feature = "flink"), allow(dead_code, unused_imports, unused_macros))]
+#![cfg_attr(not(all(feature = "flink", feature = "snowpipe")), allow(dead_code, unused_imports, unused_macros))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod body;
@@ -88,6 +89,8 @@ mod json;
 pub mod operation;
 mod secret;
 mod seed;
+#[cfg(feature = "snowpipe")]
+pub mod snowpipe;
 mod table;
 mod time;
 pub mod url;
@@ -109,9 +112,10 @@ pub use url::Base;
 /// assert_eq!(stop.path, "/jobs/{jobid}/stop");
 /// ```
 pub fn operations() -> impl Iterator<Item = &'static operation::Info> {
-    #[cfg(feature = "flink")]
-    let rows = flink::operations();
-    #[cfg(not(feature = "flink"))]
     let rows = std::iter::empty();
+    #[cfg(feature = "flink")]
+    let rows = rows.chain(flink::operations());
+    #[cfg(feature = "snowpipe")]
+    let rows = rows.chain(snowpipe::operations());
     rows
 }

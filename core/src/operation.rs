@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 
 use crate::body::Body;
 use crate::decode::{LineLimit, Lines};
@@ -148,6 +148,13 @@ pub trait Service: 'static {
     const MAX_REQUEST_LINE: usize = 8000;
     /// Whether the servers percent-decode path segments twice.
     const DECODES_TWICE: bool = false;
+    /// The query parameter that says how many attempts came before; it stands last.
+    const ATTEMPTS: Option<&'static str> = None;
+    /// Whether 403 may mean an expired credential, as 401 does.
+    const FORBIDDEN_MAY_BE_EXPIRED: bool = false;
+
+    /// Adds what every request carries.
+    fn dress(_headers: &mut HeaderMap) {}
 
     /// Reads an answer whose status is no success.
     fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError;
@@ -184,7 +191,16 @@ impl<T: Field> Answer for Vec<T> {
 
 /// Sorts an answer by its status and reads it. What the table's operations do.
 pub(crate) fn parse<S: Service, T: Answer>(info: &'static Info, response: &Response<Bytes>) -> Result<T, ServiceError> {
-    if response.status().is_success() { T::read(info, response) } else { Err(S::refusal(info, response)) }
+    parse_by::<S, T>(info, response, T::read)
+}
+
+/// The same with a reader that is not the type's own.
+pub(crate) fn parse_by<S: Service, T>(
+    info: &'static Info,
+    response: &Response<Bytes>,
+    read: impl FnOnce(&'static Info, &Response<Bytes>) -> Result<T, ServiceError>,
+) -> Result<T, ServiceError> {
+    if response.status().is_success() { read(info, response) } else { Err(S::refusal(info, response)) }
 }
 
 /// Reads a JSON body; a body said to be of another type is refused, one without a type is tried.

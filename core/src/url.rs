@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Uri, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::body::Body;
@@ -194,6 +194,9 @@ pub struct Target<'a> {
     decoded_twice: bool,
     max_line: usize,
     has_query: bool,
+    /// Where and what the number of the attempt is.
+    attempts: Option<(&'static str, u32)>,
+    dress: fn(&mut HeaderMap),
 }
 
 impl<'a> Target<'a> {
@@ -212,6 +215,8 @@ impl<'a> Target<'a> {
             decoded_twice: S::DECODES_TWICE,
             max_line: S::MAX_REQUEST_LINE,
             has_query: false,
+            attempts: S::ATTEMPTS.map(|key| (key, cx.attempt())),
+            dress: S::dress,
         }
     }
 
@@ -303,6 +308,9 @@ impl<'a> Target<'a> {
 
     fn into_request(mut self, body: Body, content_type: Option<HeaderValue>) -> Result<Request<Body>, BuildError> {
         self.finish_path();
+        if let Some((key, attempt)) = self.attempts {
+            self.query(key, &attempt);
+        }
         let name = self.info.name;
         // "METHOD target HTTP/1.1"
         let length = self.info.method.as_str().len() + self.buffer.len() + 10;
@@ -319,6 +327,7 @@ impl<'a> Target<'a> {
         let mut request = Request::new(body);
         *request.uri_mut() = Uri::from_parts(parts).map_err(|_| impossible("the parts make no URL"))?;
         *request.method_mut() = self.info.method.clone();
+        (self.dress)(request.headers_mut());
         if let Some(content_type) = content_type {
             request.headers_mut().insert(header::CONTENT_TYPE, content_type);
         }

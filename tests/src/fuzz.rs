@@ -63,11 +63,14 @@ fn answer(data: &[u8]) -> Response<Bytes> {
 /// Every answer type reads anything; what was read is written and read again as the same.
 pub fn reply(data: &[u8]) {
     let (row, rest) = split(data);
-    let (name, _) = replies::TABLE[usize::from(row) % replies::TABLE.len()];
+    let names = replies::names();
+    let name = names[usize::from(row) % names.len()];
     let response = answer(rest);
     match replies::parse_with(name, response.clone()) {
         None => panic!("{name} is in the table"),
         Some(Ok(parsed)) if parsed.is_text => {}
+        // A secret is not written.
+        Some(Ok(_)) if name == "exchangeToken" => {}
         Some(Ok(parsed)) => {
             let again = response.map(|_| Bytes::from(parsed.json.clone()));
             let again = replies::parse_with(name, again).and_then(Result::ok).map(|again| again.json);

@@ -44,6 +44,10 @@ use pipewright::flink::{
     PutResourceRequirements, RescaleId, ResourceRequirements, StartDatasetDeletion, StartRescaling,
     StartSavepointDisposal,
 };
+use pipewright::snowpipe::{
+    AppendElastic, AppendElasticToTable, AppendRows, BulkGetChannelStatus, DropChannel, ExchangeToken, GetHostname,
+    OpenChannel, RequestId, TokenType,
+};
 use serde::Serialize;
 
 /// What became of an answer.
@@ -65,9 +69,23 @@ const VERTEX: VertexId = VertexId::from_bits(3);
 const APPLICATION: ApplicationId = ApplicationId::from_bits(4);
 const SESSION: SessionHandle = SessionHandle::from_bits(3);
 const OPERATION: OperationHandle = OperationHandle::from_bits(4);
+const REQUEST: RequestId = RequestId::from_bits(3);
 
-/// One row for each operation: its name, and how its answer is read. What is asked for does not matter.
-pub const TABLE: &[(&str, Parse)] = &[
+const SNOWPIPE: &[(&str, Parse)] = &[
+    ("getHostname", |answer| parse(&GetHostname::new(TokenType::KeypairJwt, REQUEST), answer)),
+    ("exchangeToken", |answer| parse(&ExchangeToken::new(TokenType::KeypairJwt, "host", REQUEST), answer)),
+    ("openChannel", |answer| parse(&OpenChannel::new("d", "s", "p", "c", REQUEST, true), answer)),
+    ("dropChannel", |answer| parse(&DropChannel::new("d", "s", "p", "c", REQUEST), answer)),
+    ("bulkGetChannelStatus", |answer| parse(&BulkGetChannelStatus::new("d", "s", "p", REQUEST, vec![]), answer)),
+    ("appendRows", |answer| {
+        parse(&AppendRows::new("d", "s", "p", "c", REQUEST, "{}\n").continuation_token("1_0"), answer)
+    }),
+    ("appendElastic", |answer| parse(&AppendElastic::new("d", "s", "p", REQUEST, "{}\n"), answer)),
+    ("appendElasticToTable", |answer| parse(&AppendElasticToTable::new("d", "s", "t", REQUEST, "{}\n"), answer)),
+];
+
+/// One row for each operation of Flink: its name, and how its answer is read. What is asked for does not matter.
+const FLINK: &[(&str, Parse)] = &[
     ("getClusterOverview", |answer| parse(&GetOverview::new(), answer)),
     ("getDashboardConfiguration", |answer| parse(&GetConfig::new(), answer)),
     ("getJarList", |answer| parse(&ListJars::new(), answer)),
@@ -186,12 +204,22 @@ pub const TABLE: &[(&str, Parse)] = &[
     ("deployScript", |answer| parse(&sql::DeployScript::new(SESSION), answer)),
 ];
 
+/// The rows of all services.
+fn table() -> impl Iterator<Item = &'static (&'static str, Parse)> {
+    [FLINK, SNOWPIPE].into_iter().flatten()
+}
+
+/// The names of the operations, those of one service after those of another.
+pub fn names() -> Vec<&'static str> {
+    table().map(|(name, _)| *name).collect()
+}
+
 /// Reads an answer with the type of an operation, given by the vendor's name; `None` for an unknown name.
 ///
 /// # Errors
 /// Inside: the operation's.
 pub fn parse_with(name: &str, answer: Response<Bytes>) -> Option<Result<Parsed, ServiceError>> {
-    let (_, parse) = TABLE.iter().find(|(row, _)| *row == name)?;
+    let (_, parse) = table().find(|(row, _)| *row == name)?;
     Some(parse(answer))
 }
 
@@ -228,7 +256,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_one_row() {
-        let mut rows: Vec<_> = TABLE.iter().map(|(name, _)| *name).collect();
+        let mut rows = names();
         let mut operations: Vec<_> = pipewright::operations().map(|info| info.name).collect();
         rows.sort_unstable();
         operations.sort_unstable();

@@ -44,11 +44,22 @@ fn literals(template: &str, path: &str) -> Option<Vec<bool>> {
     loop {
         match (wanted.next(), given.next()) {
             (None, None) => return Some(literals),
-            (Some(wanted), Some(given)) if wanted.starts_with('{') && !given.is_empty() => literals.push(false),
+            // `{pipe}:bulk-channel-status` has a literal behind its placeholder.
+            (Some(wanted), Some(given))
+                if wanted.starts_with('{')
+                    && given.strip_suffix(behind(wanted)).is_some_and(|value| !value.is_empty()) =>
+            {
+                literals.push(false);
+            }
             (Some(wanted), Some(given)) if wanted == given => literals.push(true),
             _ => return None,
         }
     }
+}
+
+/// What follows a placeholder in its segment.
+fn behind(segment: &str) -> &str {
+    segment.split_once('}').map_or("", |(_, literal)| literal)
 }
 
 #[cfg(test)]
@@ -75,6 +86,16 @@ mod tests {
             (Method::GET, "/v1", None),
         ] {
             assert_eq!(find("flink", &method, path).map(|info| info.name), name, "{method} {path}");
+        }
+        let pipe = "/v2/streaming/databases/d/schemas/s/pipes/p";
+        let data = "/v2/streaming/data/databases/d/schemas/s/pipes/p";
+        for (path, name) in [
+            (format!("{pipe}:bulk-channel-status"), Some("bulkGetChannelStatus")),
+            (format!("{pipe}:pipe-info"), None),
+            (format!("{data}/channels/c/rows"), Some("appendRows")),
+            (format!("{data}/channels/ELASTIC/rows"), Some("appendElastic")),
+        ] {
+            assert_eq!(find("snowpipe", &Method::POST, &path).map(|info| info.name), name, "{path}");
         }
     }
 }

@@ -47,6 +47,10 @@ use pipewright::flink::{
 };
 use pipewright::flow::{Call, Config, Flow, Step};
 use pipewright::operation::RequestContext;
+use pipewright::snowpipe::{
+    AppendElastic, AppendElasticToTable, AppendRows, BulkGetChannelStatus, DropChannel, Encoding, ExchangeToken,
+    GetHostname, OpenChannel, RequestId, TokenType,
+};
 use pipewright::{Base, Body, Operation, Seed, Timestamp};
 
 const JOB: JobId = JobId::from_bits(0x4c7e_6f1c_8d3b_0a5f_d2e1_9a7b_3c8d_4e5f);
@@ -318,6 +322,28 @@ fn upkeep() -> Vec<Sample> {
     ]
 }
 
+fn snowpipe() -> Vec<Sample> {
+    const ID: RequestId = RequestId::from_bits(0x7332_ce4b_9292_413d_ba7e_fe23_2ad2_48eb);
+    let exchange = ExchangeToken::new(TokenType::ProgrammaticAccessToken, "h.test", ID).role("LOADER");
+    let open = || OpenChannel::new("DB", "\"s 1\"", "T-STREAMING", "c/1", ID, true);
+    let drop = || DropChannel::new("DB", "S", "T-STREAMING", "c", ID);
+    let rows = "{\"ID\":1}\n";
+    let append = || AppendRows::new("DB", "S", "T-STREAMING", "c", ID, rows);
+    let full = append().continuation_token("1_0").offsets("1", "a+b&c").encoding(Encoding::Zstd).session("node");
+    let elastic = || AppendElastic::new("DB", "S", "P", ID, rows);
+    let table = || AppendElasticToTable::new("DB", "S", "T", ID, rows);
+    vec![
+        sample(&GetHostname::new(TokenType::KeypairJwt, ID), None),
+        sample(&ExchangeToken::new(TokenType::KeypairJwt, "h.test", ID), Some(&exchange)),
+        sample(&open(), Some(&open().offset_token("41"))),
+        sample(&drop(), Some(&drop().fail_on_uncommitted_rows(true).continuation_token("1_0"))),
+        sample(&BulkGetChannelStatus::new("DB", "S", "P", ID, vec!["a".to_owned(), "B".to_owned()]), None),
+        sample(&append().offset_token("7"), Some(&full)),
+        sample(&elastic(), Some(&elastic().encoding(Encoding::Gzip).accept_duplicates())),
+        sample(&table(), Some(&table().encoding(Encoding::Gzip).accept_duplicates())),
+    ]
+}
+
 #[test]
 fn every_operation() {
     let cluster = vec![sample(&GetOverview::new(), None), sample(&GetConfig::new(), None)];
@@ -332,11 +358,12 @@ fn every_operation() {
         applications(),
         more_of_jobs(),
         upkeep(),
+        snowpipe(),
     ];
     let samples: Vec<_> = rooms.into_iter().flatten().collect();
     let shown: BTreeSet<_> = samples.iter().map(|sample| sample.name).collect();
     let all: BTreeSet<_> =
-        pipewright::operations().filter(|info| info.service == "flink").map(|info| info.name).collect();
+        pipewright::operations().filter(|info| info.service != "flink-sql-gateway").map(|info| info.name).collect();
     assert_eq!(shown, all, "each operation has a sample");
     assert_eq!(samples.len(), all.len(), "and only one");
     for Sample { name, minimal, full } in samples {
@@ -347,7 +374,7 @@ fn every_operation() {
 
 #[test]
 fn the_table() {
-    let lines = pipewright::operations().filter(|info| info.service == "flink").map(|info| {
+    let lines = pipewright::operations().filter(|info| info.service != "flink-sql-gateway").map(|info| {
         let varies = if info.effect_varies { ", or better" } else { "" };
         format!("{:6} {:38} {:32} {:?}{varies}", info.method.as_str(), info.path, info.name, info.effect)
     });

@@ -28,7 +28,7 @@ use crate::error::{
     Ambiguity, Applied, BuildError, CredentialError, Delivery, ErrorKind, FlowError, Misuse, ServiceError,
     TransportError, TransportErrorKind,
 };
-use crate::operation::{Effect, Operation, RequestContext};
+use crate::operation::{Effect, Operation, RequestContext, Service};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -177,15 +177,13 @@ impl<O: Operation> Call<O> {
                 self.notice = Some(Notice::Answered { operation: O::INFO.name, status });
                 self.state = State::Succeeded(output);
             }
-            Err(error)
-                if status == StatusCode::UNAUTHORIZED && self.credential.is_some() && self.rejected.is_none() =>
-            {
+            Err(error) if is_expired::<O>(status) && self.credential.is_some() && self.rejected.is_none() => {
                 self.rejected = self.credential.take();
                 self.last = Some(error.into());
                 self.state = State::Ready;
             }
             Err(error) => {
-                if status != StatusCode::UNAUTHORIZED {
+                if !is_expired::<O>(status) {
                     self.rejected = None;
                 }
                 self.refused(error);
@@ -279,6 +277,9 @@ impl<O: Operation> Call<O> {
     fn prepare(&mut self) -> Result<(), BuildError> {
         let cx = RequestContext::new(self.config.base()).with_attempt(self.sent);
         let mut request = self.operation.request(cx)?;
+        for name in self.config.headers().keys() {
+            request.headers_mut().remove(name);
+        }
         for (name, value) in self.config.headers() {
             request.headers_mut().append(name, value.clone());
         }
@@ -364,6 +365,12 @@ impl<O: Operation> Call<O> {
             }
         }
     }
+}
+
+/// Whether a status means that another credential might do.
+fn is_expired<O: Operation>(status: StatusCode) -> bool {
+    status == StatusCode::UNAUTHORIZED
+        || <O::Service as Service>::FORBIDDEN_MAY_BE_EXPIRED && status == StatusCode::FORBIDDEN
 }
 
 impl<O: Operation> Flow for Call<O> {

@@ -32,6 +32,7 @@ macro_rules! operations {
             $( effect |$op:ident| $rule:expr; )?
             $( timeout $seconds:literal; )?
             $( live $live:tt )?
+            $( reads $reader:path; )?
             $( path { $( $(#[$path_meta:meta])* $segment:ident : $segment_type:ty ),* $(,)? } )?
             $( query { $( $(#[$query_meta:meta])* $query:ident : $query_type:ty = $query_key:literal ),* $(,)? } )?
             $( query ? { $( $(#[$oquery_meta:meta])* $oquery:ident : $oquery_type:ty = $oquery_key:literal ),* $(,)? } )?
@@ -144,7 +145,10 @@ macro_rules! operations {
                     &self,
                     response: ::http::Response<::bytes::Bytes>,
                 ) -> ::std::result::Result<$output, $crate::error::ServiceError> {
-                    $crate::operation::parse::<$service, $output>(Self::INFO, &response)
+                    #[allow(unused_variables, reason = "the second, if there is one, is meant")]
+                    let read = <$output as $crate::operation::Answer>::read;
+                    $( let read = $reader; )?
+                    $crate::operation::parse_by::<$service, $output>(Self::INFO, &response, read)
                 }
             }
         )*

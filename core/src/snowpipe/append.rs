@@ -1,0 +1,275 @@
+//! Rows into a channel.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, header};
+
+use super::channels::check;
+use super::{RequestId, SnowpipeIngest};
+use crate::body::Body;
+use crate::error::{BuildError, ServiceError};
+use crate::operation::{self, Effect, Info, Operation, RequestContext, read_json};
+use crate::table::{records, words};
+use crate::url::Target;
+
+/// The rows of this table.
+pub(crate) const OPERATIONS: &[&Info] = &[AppendRows::INFO];
+
+/// What one append may weigh on the wire, in bytes.
+pub const MAX_BYTES: u64 = 4_194_304;
+
+/// Ties the appends of a channel to one node.
+const SESSION: HeaderName = HeaderName::from_static("x-snowflake-session");
+
+words! {
+    /// How rows are compressed.
+    pub enum Encoding {
+        /// [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952).
+        Gzip = "gzip",
+        /// [RFC 8878](https://www.rfc-editor.org/rfc/rfc8878).
+        Zstd = "zstd",
+    }
+}
+
+/// Where rows are in the caller's own order. The service keeps the last one, and neither compares nor de-duplicates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offsets {
+    /// The tokens of the first and of the last row; empty for none.
+    Range {
+        /// Of the first row.
+        start: String,
+        /// Of the last row.
+        end: String,
+    },
+    /// One token for all, as older releases have it.
+    Single(String),
+}
+
+/// Appends rows to a channel. 200 means that they are buffered: see [`super::ChannelStatus`] for what became of them.
+///
+/// Rows are JSON objects, one a line (`application/x-ndjson`), [`MAX_BYTES`] at the most as they are sent. One append of
+/// a channel at a time: each answer has the next append's token. Sent again, it must be the same rows with the same token
+/// and id.
+///
+/// Refused with 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` or 409: somebody else has opened the channel, **or an attempt
+/// before this one was carried out**. Refused with 410: the pipe has moved. Refused with 413: too large. Neither a start nor
+/// an end token is left out even when there is none, because rows without them were seen to stay uncommitted.
+/// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#append-rows).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AppendRows {
+    /// The `database` of the path.
+    pub database: String,
+    /// The `schema` of the path.
+    pub schema: String,
+    /// The `pipe` of the path.
+    pub pipe: String,
+    /// The `channel` of the path.
+    pub channel: String,
+    /// Names the request.
+    pub request_id: RequestId,
+    /// The rows.
+    pub rows: Body,
+    /// Where they are in the caller's order.
+    pub offsets: Offsets,
+    /// From the answer before. Older releases also take appends without, which cannot be sent twice.
+    pub continuation_token: Option<String>,
+    /// How the rows are compressed.
+    pub encoding: Option<Encoding>,
+    /// [`Appended::session`] of the answer before.
+    pub session: Option<String>,
+}
+
+impl AppendRows {
+    /// The operation with what it cannot do without.
+    pub fn new(
+        database: impl Into<String>,
+        schema: impl Into<String>,
+        pipe: impl Into<String>,
+        channel: impl Into<String>,
+        request_id: RequestId,
+        rows: impl Into<Body>,
+    ) -> Self {
+        Self {
+            database: database.into(),
+            schema: schema.into(),
+            pipe: pipe.into(),
+            channel: channel.into(),
+            request_id,
+            rows: rows.into(),
+            offsets: Offsets::Range { start: String::new(), end: String::new() },
+            continuation_token: None,
+            encoding: None,
+            session: None,
+        }
+    }
+
+    /// The token of the answer before.
+    pub fn continuation_token(mut self, token: impl Into<String>) -> Self {
+        self.continuation_token = Some(token.into());
+        self
+    }
+
+    /// The tokens of the first and of the last row.
+    pub fn offsets(mut self, start: impl Into<String>, end: impl Into<String>) -> Self {
+        self.offsets = Offsets::Range { start: start.into(), end: end.into() };
+        self
+    }
+
+    /// One token for all rows, for older releases.
+    pub fn offset_token(mut self, token: impl Into<String>) -> Self {
+        self.offsets = Offsets::Single(token.into());
+        self
+    }
+
+    /// How the rows are compressed.
+    pub fn encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = Some(encoding);
+        self
+    }
+
+    /// [`Appended::session`] of the answer before; keeps the appends of a channel at one node.
+    pub fn session(mut self, session: impl Into<String>) -> Self {
+        self.session = Some(session.into());
+        self
+    }
+}
+
+impl Operation for AppendRows {
+    type Output = Appended;
+    type Service = SnowpipeIngest;
+
+    const INFO: &'static Info = &Info {
+        service: "snowpipe",
+        name: "appendRows",
+        method: Method::POST,
+        path: "/v2/streaming/data/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}/rows",
+        effect: Effect::Once,
+        effect_varies: true,
+    };
+
+    fn effect(&self) -> Effect {
+        if self.continuation_token.is_some() { Effect::Fenced } else { Effect::Once }
+    }
+
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
+        if self.channel.eq_ignore_ascii_case("ELASTIC") {
+            let problem = "this name is reserved: use AppendElastic, or another name";
+            return Err(BuildError::value(Self::INFO.name, "channel", &self.channel, problem));
+        }
+        let mut target = Target::new::<SnowpipeIngest>(Self::INFO, cx);
+        target.segment("database", &self.database)?;
+        target.segment("schema", &self.schema)?;
+        target.segment("pipe", &self.pipe)?;
+        target.segment("channel", &self.channel)?;
+        match &self.offsets {
+            Offsets::Range { start, end } => {
+                target.query("startOffsetToken", start);
+                target.query("endOffsetToken", end);
+            }
+            Offsets::Single(token) => target.query("offsetToken", token),
+        }
+        if let Some(token) = &self.continuation_token {
+            target.query("continuationToken", token);
+        }
+        target.query("requestId", &self.request_id);
+        let mut request = finish(Self::INFO, target, &self.rows, self.encoding.as_ref())?;
+        if let Some(session) = &self.session {
+            let wrong = |_| BuildError::value(Self::INFO.name, "session", session, "no header can hold it");
+            request.headers_mut().insert(SESSION, HeaderValue::try_from(session).map_err(wrong)?);
+        }
+        Ok(request)
+    }
+
+    fn parse(&self, response: Response<Bytes>) -> Result<Appended, ServiceError> {
+        operation::parse_by::<SnowpipeIngest, Appended>(Self::INFO, &response, |info, response| {
+            check(info, response)?;
+            let mut appended: Appended = read_json(info, response)?;
+            // Carried out or not, nobody can go on from here: the next append has no token.
+            if self.continuation_token.is_some() && appended.next_continuation_token.is_none() {
+                let problem = "there is no next_continuation_token";
+                return Err(ServiceError::unreadable(info, response, problem).with_transient(false));
+            }
+            let session = response.headers().get(SESSION).and_then(|session| session.to_str().ok());
+            appended.session = session.map(str::to_owned);
+            Ok(appended)
+        })
+    }
+}
+
+/// The request of rows, which must be some and not too many.
+pub(super) fn finish(
+    info: &'static Info,
+    target: Target<'_>,
+    rows: &Body,
+    encoding: Option<&Encoding>,
+) -> Result<Request<Body>, BuildError> {
+    let bytes = rows.len();
+    let problem = match bytes {
+        0 => "there are no rows: to say nothing, send nothing",
+        1..=MAX_BYTES => "",
+        _ => "the service takes 4194304 bytes, after compression: split the batch",
+    };
+    if !problem.is_empty() {
+        return Err(BuildError::value(info.name, "rows", &format!("{bytes} bytes"), problem));
+    }
+    let mut request = target.finish_with(rows.clone(), HeaderValue::from_static("application/x-ndjson"))?;
+    if let Some(encoding) = encoding {
+        let wrong = |_| BuildError::value(info.name, "encoding", encoding.as_str(), "no header can hold it");
+        request
+            .headers_mut()
+            .insert(header::CONTENT_ENCODING, HeaderValue::try_from(encoding.as_str()).map_err(wrong)?);
+    }
+    Ok(request)
+}
+
+records! {
+    /// The rows are buffered.
+    pub struct Appended {
+        /// For the next append.
+        pub next_continuation_token: Option<String> = "next_continuation_token",
+        /// `OK` or `Success`, or nothing.
+        pub message: Option<String> = "message",
+        /// The node, from the header `x-snowflake-session`. Undocumented; for [`AppendRows::session`].
+        pub session: Option<String> = "x-snowflake-session",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(rows: Vec<u8>) -> AppendRows {
+        AppendRows::new("d", "s", "p", "c", RequestId::from_bits(1), rows)
+    }
+
+    #[test]
+    fn nothing_and_too_much_are_refused_here() {
+        let base = "https://h".parse().expect("a base");
+        let build = |append: &AppendRows| append.request(RequestContext::new(&base)).map_err(|error| error.to_string());
+        assert!(build(&append(vec![])).is_err_and(|error| error.contains("no rows")));
+        assert!(build(&append(vec![b'x'; 4_194_304])).is_ok());
+        let error = build(&append(vec![b'x'; 4_194_305])).expect_err("too large");
+        assert!(error.contains("4194305 bytes") && error.contains("split"), "{error}");
+        let mut elastic = append(vec![b'x']);
+        elastic.channel = "Elastic".to_owned();
+        assert!(build(&elastic).is_err_and(|error| error.contains("reserved")));
+    }
+
+    #[test]
+    fn an_answer_without_a_token_cannot_be_gone_on_from() {
+        let fenced = append(vec![b'x']).continuation_token("1_0");
+        let answer = |text: &'static str| Response::new(Bytes::from_static(text.as_bytes()));
+        let appended = fenced.parse(answer(r#"{"status_code":0,"next_continuation_token":"1_1"}"#)).expect("a token");
+        assert_eq!(appended.next_continuation_token.as_deref(), Some("1_1"));
+        for text in ["", "{}", r#"{"next_continuation_token":null}"#, "<html>"] {
+            let error = fenced.parse(answer(text)).expect_err(text);
+            assert_eq!(error.applied(), crate::error::Applied::Unknown, "{text}");
+        }
+        assert!(append(vec![b'x']).parse(answer("{}")).is_ok(), "an append without a token needs none");
+        assert!(
+            fenced
+                .parse(answer(r#"{"status_code":4,"message":"stale"}"#))
+                .is_err_and(|error| error.code() == Some("4"))
+        );
+    }
+}

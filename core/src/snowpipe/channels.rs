@@ -1,0 +1,298 @@
+//! Channels: open, drop, and what became of their rows.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::Response;
+use serde::{Deserializer, Serializer};
+
+use super::error::{self, read_text};
+use super::{ErrorCode, RequestId, SnowpipeIngest};
+use crate::error::{Applied, ServiceError};
+use crate::json;
+use crate::operation::{Info, read_json};
+use crate::table::{Field, operations, records};
+
+/// How many channels [`BulkGetChannelStatus`] can ask for at once.
+pub const MAX_STATUSES: usize = 100;
+
+operations! { SnowpipeIngest;
+    /// Opens a channel: makes it, or takes it over from whoever has it.
+    ///
+    /// Every continuation token given out before ends here. The answer has the first of a new chain, and the channel's
+    /// status; a channel that is not [healthy](ChannelStatus::is_healthy) must not be used, in spite of the 200.
+    ///
+    /// Refused with 409: `ERR_CHANNEL_HAS_UNCOMMITTED_DATA` and `ERR_OPEN_CHANNEL_IN_PROGRESS`, which pass, and
+    /// `ERR_PIPE_IN_INVALID_STATE`, which does not. The first open on the pipe `<TABLE>-STREAMING` makes that pipe.
+    /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#open-channel).
+    Idempotent PUT "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}" OpenChannel "openChannel" -> Opened {
+        reads read_opened;
+        path { database: String, schema: String, pipe: String, channel: String }
+        query {
+            /// Names the request.
+            request_id: RequestId = "requestId",
+        }
+        json {
+            /// With rows that are buffered and not committed yet: whether to refuse (409) or to discard them without a word.
+            fail_on_uncommitted_rows: bool = "fail_on_uncommitted_rows",
+        }
+        json? {
+            /// Overwrites the committed token: for a channel's first life, or after its last one has expired.
+            offset_token: String = "offset_token",
+        }
+    }
+
+    /// Drops a channel, with its committed token and its counters. To stop using one, do nothing.
+    ///
+    /// Refused with 404: there is none, which after an attempt without an answer is success. Refused with 409
+    /// `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`: see [`fail_on_uncommitted_rows`](Self::fail_on_uncommitted_rows).
+    /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#drop-channel).
+    Idempotent DELETE "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}" DropChannel "dropChannel" -> Dropped {
+        reads read_dropped;
+        path { database: String, schema: String, pipe: String, channel: String }
+        query {
+            /// Names the request.
+            request_id: RequestId = "requestId",
+        }
+        json? {
+            /// With rows that are buffered and not committed yet: whether to refuse (409) or to discard them without a word.
+            fail_on_uncommitted_rows: bool = "fail_on_uncommitted_rows",
+            /// Older releases: drops only for the holder of this token.
+            continuation_token: String = "continuationToken",
+        }
+    }
+
+    /// What became of the rows of up to [`MAX_STATUSES`] channels of a pipe.
+    ///
+    /// Channels that do not exist are not in the answer. Names are compared by case here.
+    /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#bulk-get-channel-status).
+    Safe POST "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}:bulk-channel-status" BulkGetChannelStatus "bulkGetChannelStatus" -> ChannelStatuses {
+        reads read_statuses;
+        path { database: String, schema: String, pipe: String }
+        query {
+            /// Names the request.
+            request_id: RequestId = "requestId",
+        }
+        json {
+            /// The channels.
+            channel_names: Vec<String> = "channel_names",
+        }
+    }
+}
+
+records! {
+    /// An open channel.
+    pub struct Opened {
+        /// For the first append. `None` from servers that only know appends without.
+        pub next_continuation_token: Option<String> = "next_continuation_token",
+        /// What the channel is like.
+        pub channel_status: ChannelStatus = "channel_status",
+    }
+
+    /// The answer to a drop.
+    pub struct Dropped {
+        /// The last token that was committed, if the server says it.
+        pub last_committed_offset_token: Option<String> = "last_committed_offset_token",
+    }
+
+    /// Channels by the name that was asked for.
+    pub struct ChannelStatuses {
+        /// Those that exist.
+        pub channel_statuses: BTreeMap<String, ChannelStatus> = "channel_statuses",
+    }
+
+    /// What a channel is like. Counters run since the channel was made, over all opens.
+    pub struct ChannelStatus {
+        /// Its database.
+        pub database_name: Option<String> = "database_name",
+        /// Its schema.
+        pub schema_name: Option<String> = "schema_name",
+        /// Its pipe.
+        pub pipe_name: Option<String> = "pipe_name",
+        /// Its name.
+        pub channel_name: Option<String> = "channel_name",
+        /// `SUCCESS`, or why it must not be used. See [`is_healthy`](Self::is_healthy).
+        pub channel_status_code: ErrorCode = "channel_status_code",
+        /// The last offset token whose rows are committed; `None` for a new channel. It passes over rejected rows.
+        pub last_committed_offset_token: Option<String> = "last_committed_offset_token" | "last_commited_offset_token",
+        /// When it was made, in milliseconds of UNIX time.
+        pub created_on_ms: Option<i64> = "created_on_ms",
+        /// Rows that are in the table.
+        pub rows_inserted: Option<i64> = "rows_inserted",
+        /// Rows that were read; without those that the pipe filters out.
+        pub rows_parsed: Option<i64> = "rows_parsed",
+        /// Rows that were rejected.
+        pub rows_error_count: Option<i64> = "rows_error_count" | "rows_errors",
+        /// The last rejected row is at or before this offset token.
+        pub last_error_offset_upper_bound: Option<String> = "last_error_offset_upper_bound",
+        /// Why it was rejected.
+        pub last_error_message: Option<String> = "last_error_message",
+        /// When.
+        pub last_error_timestamp: Option<ErrorTime> = "last_error_timestamp_ms" | "last_error_timestamp",
+        /// How long rows take to be committed, on average, in milliseconds.
+        pub snowflake_avg_processing_latency_ms: Option<i64> = "snowflake_avg_processing_latency_ms",
+    }
+
+    /// What the oldest answers wrap around everything; anything but 0 is a refusal.
+    struct Wrapper {
+        /// 0 for success.
+        pub status_code: Option<i64> = "status_code",
+        /// Why not.
+        pub message: Option<String> = "message",
+    }
+}
+
+impl ChannelStatus {
+    /// Whether the channel may be used. If not, open it again when the cause is mended.
+    pub fn is_healthy(&self) -> bool {
+        self.channel_status_code.is_success()
+    }
+}
+
+/// A moment, as the service writes it: milliseconds of UNIX time in some answers, a date in others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ErrorTime {
+    /// Milliseconds of UNIX time.
+    Millis(i64),
+    /// Anything else.
+    Text(String),
+}
+
+impl Field for ErrorTime {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = read_text(deserializer)?;
+        Ok(text.parse().map_or(Self::Text(text), Self::Millis))
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Millis(millis) => serializer.serialize_i64(*millis),
+            Self::Text(text) => serializer.serialize_str(text),
+        }
+    }
+}
+
+/// A refusal inside a success, as the oldest answers have it.
+pub(super) fn check(info: &'static Info, response: &Response<Bytes>) -> Result<(), ServiceError> {
+    match json::read::<Wrapper>(response.body()) {
+        Ok(Wrapper { status_code: Some(code), message }) if code != 0 => {
+            Err(error::own(info, response, Some(code.to_string()), message.unwrap_or_default()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Nested, or flat as in the oldest documentation.
+fn read_opened(info: &'static Info, response: &Response<Bytes>) -> Result<Opened, ServiceError> {
+    check(info, response)?;
+    match read_json(info, response) {
+        Ok(opened) => Ok(opened),
+        Err(error) => match json::read::<ChannelStatus>(response.body()) {
+            Ok(channel_status) => {
+                let next_continuation_token = json::read::<Chained>(response.body()).ok().and_then(|it| it.token);
+                Ok(Opened { next_continuation_token, channel_status })
+            }
+            Err(_) => Err(error),
+        },
+    }
+}
+
+records! {
+    /// The token in a flat answer.
+    struct Chained {
+        /// For the next append.
+        pub token: Option<String> = "next_continuation_token",
+    }
+}
+
+/// Whatever a success says: the documentation promises nothing.
+fn read_dropped(info: &'static Info, response: &Response<Bytes>) -> Result<Dropped, ServiceError> {
+    check(info, response)?;
+    if response.body().trim_ascii().is_empty() {
+        return Ok(Dropped { last_committed_offset_token: None });
+    }
+    read_json(info, response).map_err(|error| error.with_applied(Applied::Unknown))
+}
+
+/// A map, or one flat status as in the oldest documentation.
+fn read_statuses(info: &'static Info, response: &Response<Bytes>) -> Result<ChannelStatuses, ServiceError> {
+    check(info, response)?;
+    match json::read::<ChannelStatus>(response.body()) {
+        Ok(status) => {
+            let name = status.channel_name.clone().unwrap_or_default();
+            Ok(ChannelStatuses { channel_statuses: [(name, status)].into() })
+        }
+        Err(_) => read_json(info, response),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::Operation;
+
+    fn answer(text: &str) -> Response<Bytes> {
+        Response::new(text.to_owned().into())
+    }
+
+    #[test]
+    fn opens_are_read_nested_and_flat() {
+        let open = OpenChannel::new("d", "s", "p", "c", RequestId::from_bits(1), true);
+        for (text, token) in [
+            (
+                r#"{"next_continuation_token":"1_0","channel_status":{"channel_status_code":"SUCCESS","last_committed_offset_token":"7","rows_errors":3}}"#,
+                Some("1_0"),
+            ),
+            (
+                r#"{"status_code":0,"message":"Success","channel_status_code":"SUCCESS","last_commited_offset_token":"7","rows_error_count":3}"#,
+                None,
+            ),
+            (
+                r#"{"next_continuation_token":"1_0","channel_status_code":"SUCCESS","last_committed_offset_token":"7","rows_errors":3}"#,
+                Some("1_0"),
+            ),
+        ] {
+            let opened = open.parse(answer(text)).expect(text);
+            let status = &opened.channel_status;
+            assert_eq!(opened.next_continuation_token.as_deref(), token);
+            assert_eq!((status.last_committed_offset_token.as_deref(), status.rows_error_count), (Some("7"), Some(3)));
+            assert!(status.is_healthy());
+        }
+        let refusal = open.parse(answer(r#"{"status_code":4,"message":"m"}"#)).expect_err("a refusal");
+        assert_eq!(error::error_code(&refusal), Some(ErrorCode::StaleContinuationToken));
+        assert!(open.parse(answer("{}")).is_err());
+    }
+
+    #[test]
+    fn drops_are_read_whatever_they_say() {
+        let drop = DropChannel::new("d", "s", "p", "c", RequestId::from_bits(1));
+        for text in ["", "\n", "{}", r#"{"status_code":0,"message":"Success"}"#] {
+            assert_eq!(drop.parse(answer(text)).expect(text).last_committed_offset_token, None);
+        }
+        assert!(drop.parse(answer("<html>")).is_err());
+    }
+
+    #[test]
+    fn statuses_are_read_as_a_map_and_flat() {
+        let get = BulkGetChannelStatus::new("d", "s", "p", RequestId::from_bits(1), vec!["c".to_owned()]);
+        for (text, time) in [
+            (
+                r#"{"channel_statuses":{"c":{"channel_status_code":"STALE_PIPE_CACHE","last_error_timestamp_ms":5}}}"#,
+                ErrorTime::Millis(5),
+            ),
+            (
+                r#"{"status_code":0,"channel_name":"c","channel_status_code":"STALE_PIPE_CACHE","last_error_timestamp":"5"}"#,
+                ErrorTime::Millis(5),
+            ),
+            (
+                r#"{"channel_statuses":{"c":{"channel_status_code":"STALE_PIPE_CACHE","last_error_timestamp":"2026-01-01"}}}"#,
+                ErrorTime::Text("2026-01-01".to_owned()),
+            ),
+        ] {
+            let statuses = get.parse(answer(text)).expect(text).channel_statuses;
+            assert_eq!(statuses["c"].last_error_timestamp, Some(time));
+            assert!(!statuses["c"].is_healthy());
+        }
+        assert!(get.parse(answer(r#"{"channel_statuses":{}}"#)).expect("none").channel_statuses.is_empty());
+    }
+}

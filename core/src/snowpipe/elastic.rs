@@ -1,0 +1,145 @@
+//! Rows without a channel: at least once, in no order.
+//!
+//! 200 means that the rows are kept; there is no offset, no order and no way to find out what became of them. An attempt
+//! without an answer may have been carried out: sent again, its rows may be there twice. So nothing is sent again unless
+//! [`accept_duplicates`](AppendElastic::accept_duplicates) says that this is fine.
+//! [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api).
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+
+use super::append::finish;
+use super::channels::check;
+use super::{Encoding, RequestId, SnowpipeIngest};
+use crate::body::Body;
+use crate::error::{BuildError, ServiceError};
+use crate::operation::{self, Effect, Info, Operation, RequestContext};
+use crate::table::records;
+use crate::url::Target;
+
+/// The rows of this table.
+pub(crate) const OPERATIONS: &[&Info] = &[AppendElastic::INFO, AppendElasticToTable::INFO];
+
+/// Declares the two, which differ in their path alone.
+macro_rules! elastic {
+    ($(#[$meta:meta])* $name:ident $vendor:literal $path:literal $last:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub struct $name {
+            /// The `database` of the path.
+            pub database: String,
+            /// The `schema` of the path.
+            pub schema: String,
+            #[doc = concat!("The `", stringify!($last), "` of the path.")]
+            pub $last: String,
+            /// Names the request.
+            pub request_id: RequestId,
+            /// The rows.
+            pub rows: Body,
+            /// Whether an attempt without an answer is made again, although its rows may then be there twice.
+            pub accept_duplicates: bool,
+            /// How the rows are compressed.
+            pub encoding: Option<Encoding>,
+        }
+
+        impl $name {
+            /// The operation with what it cannot do without.
+            pub fn new(
+                database: impl Into<String>,
+                schema: impl Into<String>,
+                $last: impl Into<String>,
+                request_id: RequestId,
+                rows: impl Into<Body>,
+            ) -> Self {
+                Self {
+                    database: database.into(),
+                    schema: schema.into(),
+                    $last: $last.into(),
+                    request_id,
+                    rows: rows.into(),
+                    accept_duplicates: false,
+                    encoding: None,
+                }
+            }
+
+            /// Makes an attempt without an answer again, although its rows may then be there twice.
+            pub fn accept_duplicates(mut self) -> Self {
+                self.accept_duplicates = true;
+                self
+            }
+
+            /// How the rows are compressed.
+            pub fn encoding(mut self, encoding: Encoding) -> Self {
+                self.encoding = Some(encoding);
+                self
+            }
+        }
+
+        impl Operation for $name {
+            type Output = Buffered;
+            type Service = SnowpipeIngest;
+
+            const INFO: &'static Info = &Info {
+                service: "snowpipe",
+                name: $vendor,
+                method: Method::POST,
+                path: $path,
+                effect: Effect::Once,
+                effect_varies: true,
+            };
+
+            fn effect(&self) -> Effect {
+                if self.accept_duplicates { Effect::Idempotent } else { Effect::Once }
+            }
+
+            fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
+                let mut target = Target::new::<SnowpipeIngest>(Self::INFO, cx);
+                target.segment("database", &self.database)?;
+                target.segment("schema", &self.schema)?;
+                target.segment(stringify!($last), &self.$last)?;
+                target.query("requestId", &self.request_id);
+                finish(Self::INFO, target, &self.rows, self.encoding.as_ref())
+            }
+
+            fn parse(&self, response: Response<Bytes>) -> Result<Buffered, ServiceError> {
+                operation::parse_by::<SnowpipeIngest, _>(Self::INFO, &response, read)
+            }
+        }
+    };
+}
+
+elastic! {
+    /// Appends rows through a pipe, at least once.
+    ///
+    /// Rows are as in [`AppendRows`](super::AppendRows). Refused as there, but for what concerns channels.
+    AppendElastic "appendElastic"
+        "/v2/streaming/data/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/ELASTIC/rows" pipe
+}
+
+elastic! {
+    /// Appends rows to a table through its default pipe, at least once.
+    ///
+    /// Rows are as in [`AppendRows`](super::AppendRows). Refused as there, but for what concerns channels.
+    AppendElasticToTable "appendElasticToTable"
+        "/v2/streaming/data/databases/{database}/schemas/{schema}/tables/{table}/rows" table
+}
+
+records! {
+    /// The rows are kept.
+    pub struct Buffered {
+        /// `OK`, or nothing.
+        pub message: Option<String> = "message",
+        /// Empty or nothing; there is no chain here.
+        pub next_continuation_token: Option<String> = "next_continuation_token",
+    }
+}
+
+/// Nothing of the answer is mandatory, but what is neither empty nor an object is not the service's.
+fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Buffered, ServiceError> {
+    check(info, response)?;
+    if response.body().trim_ascii().is_empty() {
+        return Ok(Buffered { message: None, next_continuation_token: None });
+    }
+    operation::read_json(info, response)
+}

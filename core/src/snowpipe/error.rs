@@ -1,0 +1,281 @@
+//! The service's refusals: five shapes, and what their codes mean for whoever asks again.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use serde::de::{Error, Visitor};
+use serde::{Deserializer, Serializer};
+
+use crate::error::{Applied, ErrorKind, ServiceError};
+use crate::json;
+use crate::operation::{Effect, Info};
+use crate::table::{Field, records, words};
+
+words! {
+    /// A code of the service, in refusals and in [`ChannelStatus::channel_status_code`](super::ChannelStatus::channel_status_code).
+    /// [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
+    pub enum ErrorCode {
+        /// All is well: the only code of a channel that may be used.
+        Success = "SUCCESS",
+        /// The continuation token is not the channel's next: somebody else has opened the channel, or an earlier attempt was
+        /// carried out. Open it again.
+        StaleContinuationToken = "STALE_CONTINUATION_TOKEN_SEQUENCER" | "4",
+        /// Another client has opened the channel since.
+        InvalidClientSequencer = "ERR_CHANNEL_HAS_INVALID_CLIENT_SEQUENCER",
+        /// An append is missing in between.
+        InvalidRowSequencer = "ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER",
+        /// Open it again.
+        MustBeReopened = "ERR_CHANNEL_MUST_BE_REOPENED",
+        /// An append is missing in between: open it again.
+        MustBeReopenedRowGap = "ERR_CHANNEL_MUST_BE_REOPENED_DUE_TO_ROW_SEQ_GAP",
+        /// Rows are buffered: open or drop the channel when they are committed, some seconds later.
+        UncommittedData = "ERR_CHANNEL_HAS_UNCOMMITTED_DATA",
+        /// Somebody is opening the channel just now.
+        OpenInProgress = "ERR_OPEN_CHANNEL_IN_PROGRESS",
+        /// There is no such channel, or not for this role; so after its table was replaced.
+        ChannelDoesNotExist = "ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED" | "ERR_CHANNEL_DOES_NOT_EXIST_OR_IS_NOT_AUTHORIZED",
+        /// There is no such pipe, or not for this role.
+        PipeDoesNotExist = "ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED",
+        /// There is no such table, or not for this role.
+        TableDoesNotExist = "ERR_TABLE_DOES_NOT_EXIST_NOT_AUTHORIZED" | "ERR_TABLE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED",
+        /// The pipe cannot take rows; so when its target is a view.
+        PipeInInvalidState = "ERR_PIPE_IN_INVALID_STATE",
+        /// The pipe has moved: ask for the host again, and begin anew.
+        PipeFailedOver = "ERR_PIPE_FAILED_OVER",
+        /// The pipe was dropped not long ago: open the channel again.
+        StalePipeCache = "STALE_PIPE_CACHE",
+        /// Not now, but soon: no node has taken the pipe yet.
+        Retry = "ERR_GENERAL_EXCEPTION_RETRY_REQUEST",
+        /// Names, key or clock of a key-pair token are wrong.
+        InvalidJwt = "390144",
+        /// The token has expired or is none.
+        InvalidToken = "390303" | "3",
+        /// Too many requests.
+        Throttled = "390701",
+        /// The request had no `Accept` header.
+        UnsupportedAccept = "391902",
+    }
+}
+
+impl ErrorCode {
+    /// Whether a channel with this code may be used.
+    pub fn is_success(&self) -> bool {
+        *self == Self::Success
+    }
+
+    /// Whether opening the channel again is the way out.
+    pub fn asks_to_reopen(&self) -> bool {
+        matches!(
+            self,
+            Self::StaleContinuationToken
+                | Self::InvalidClientSequencer
+                | Self::InvalidRowSequencer
+                | Self::MustBeReopened
+                | Self::MustBeReopenedRowGap
+                | Self::StalePipeCache
+        )
+    }
+
+    /// Whether somebody has to mend something first: the channel, pipe or table is not there, or not for this role.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::ChannelDoesNotExist | Self::PipeDoesNotExist | Self::TableDoesNotExist)
+    }
+
+    /// Whether the same request may succeed some seconds later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::UncommittedData | Self::OpenInProgress | Self::Retry | Self::Throttled)
+    }
+}
+
+/// The code of a refusal.
+///
+/// ```
+/// use pipewright::operation::RequestContext;
+/// use pipewright::snowpipe::{ErrorCode, OpenChannel, RequestId, error_code};
+/// use pipewright::Operation;
+///
+/// let open = OpenChannel::new("DB", "PUBLIC", "T-STREAMING", "c", RequestId::from_bits(1), true);
+/// let answer = http::Response::builder().status(409);
+/// let answer = answer.body(r#"{"code":"ERR_OPEN_CHANNEL_IN_PROGRESS","message":"m"}"#.into())?;
+/// let refusal = open.parse(answer).expect_err("a refusal");
+/// assert_eq!(error_code(&refusal), Some(ErrorCode::OpenInProgress));
+/// assert!(refusal.is_transient());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn error_code(error: &ServiceError) -> Option<ErrorCode> {
+    error.code().filter(|_| error.kind() == ErrorKind::Refused).map(ErrorCode::from)
+}
+
+/// A code: text, or a number that is read as text.
+#[derive(Clone, Debug, PartialEq)]
+struct Code(String);
+
+impl Field for Code {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_text(deserializer).map(Self)
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Text, or a whole number as text.
+pub(super) fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    struct Text;
+
+    impl Visitor<'_> for Text {
+        type Value = String;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("text or a whole number")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+
+        fn visit_u64<E: Error>(self, number: u64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+
+        fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+    }
+
+    deserializer.deserialize_any(Text)
+}
+
+records! {
+    /// The body of a refusal, under all the names its parts have had; `error` and its description are OAuth's
+    /// ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
+    struct Refusal {
+        /// Symbolic or a number.
+        pub code: Option<Code> = "code" | "error_code" | "error",
+        /// A number, of the oldest answers.
+        pub status_code: Option<Code> = "status_code",
+        /// Not stable.
+        pub message: Option<String> = "message" | "error_description",
+    }
+}
+
+/// Reads a refusal. What is not of the service's five shapes comes from somebody in between.
+pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+    let body = response.body();
+    let read = match json::read::<Refusal>(body) {
+        Ok(Refusal { code, status_code, message }) => match (code.or(status_code), message) {
+            (None, None) => None,
+            (code, message) => Some((code.map(|Code(code)| code), message.unwrap_or_default())),
+        },
+        Err(_) => {
+            json::read::<String>(body).ok().filter(|code| !code.is_empty()).map(|code| (Some(code), String::new()))
+        }
+    };
+    match read {
+        Some((code, message)) => own(info, response, code, message),
+        None => foreign(info, response),
+    }
+}
+
+/// A refusal in the service's own words, also with a status that says success.
+pub(super) fn own(
+    info: &'static Info,
+    response: &Response<Bytes>,
+    code: Option<String>,
+    message: String,
+) -> ServiceError {
+    let status = response.status();
+    let known = code.as_deref().map(ErrorCode::from);
+    let message = if message.is_empty() { "no message".to_owned() } else { message };
+    let by_code = known.as_ref().is_some_and(ErrorCode::is_passing);
+    let applied = match status.as_u16() {
+        _ if info.effect == Effect::Safe => Applied::No,
+        // It may have been handed to another node.
+        408 | 499 | 500..=599 => Applied::Unknown,
+        _ => Applied::No,
+    };
+    // 404 without a code is an edge that does not know the way just now.
+    let lost = status == StatusCode::NOT_FOUND && code.is_none();
+    ServiceError::refused(info, response, code, message)
+        .with_applied(applied)
+        .with_transient(by_code || lost || is_passing(status))
+}
+
+fn foreign(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+    let status = response.status();
+    let error = ServiceError::foreign(info, response);
+    let error = match status.as_u16() {
+        // Whether it was passed on, nobody knows; following it would turn a POST into a GET.
+        300..=399 | 499 => error.with_applied(Applied::Unknown),
+        _ => error,
+    };
+    let error = if info.effect == Effect::Safe { error.with_applied(Applied::No) } else { error };
+    error.with_transient(status == StatusCode::NOT_FOUND || is_passing(status))
+}
+
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 499 | 500..=599)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::Operation;
+    use crate::snowpipe::AppendRows;
+
+    fn read(status: u16, body: &'static str) -> ServiceError {
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+        refusal(AppendRows::INFO, &response)
+    }
+
+    #[test]
+    fn five_shapes() {
+        for (body, code, message) in [
+            (
+                r#"{"code":"STALE_CONTINUATION_TOKEN_SEQUENCER","message":"m"}"#,
+                Some("STALE_CONTINUATION_TOKEN_SEQUENCER"),
+                "m",
+            ),
+            (r#"{"code":"390701","message":"m"}"#, Some("390701"), "m"),
+            (r#"{"error_code":390701,"message":"m"}"#, Some("390701"), "m"),
+            (r#""ERR_GENERAL_EXCEPTION_RETRY_REQUEST""#, Some("ERR_GENERAL_EXCEPTION_RETRY_REQUEST"), "no message"),
+            (r#"{"status_code":4,"message":"m"}"#, Some("4"), "m"),
+            (r#"{"message":"m"}"#, None, "m"),
+            (r#"{"error":"invalid_grant"}"#, Some("invalid_grant"), "no message"),
+        ] {
+            let error = read(400, body);
+            assert_eq!((error.kind(), error.code(), error.message()), (ErrorKind::Refused, code, message), "{body}");
+        }
+        for body in ["", "<html>", "{}", "[]", "null", "\"\"", "{\"code\":"] {
+            assert_eq!(read(400, body).kind(), ErrorKind::Foreign, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_to_do() {
+        let (again, never) = (true, false);
+        for (status, body, expected) in [
+            (400, r#"{"code":"STALE_CONTINUATION_TOKEN_SEQUENCER"}"#, (never, Applied::No)),
+            (404, r#"{"code":"ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED"}"#, (never, Applied::No)),
+            (404, "", (again, Applied::No)),
+            (404, r#"{"message":"no healthy upstream"}"#, (again, Applied::No)),
+            (409, r#"{"code":"ERR_CHANNEL_HAS_UNCOMMITTED_DATA"}"#, (again, Applied::No)),
+            (409, r#"{"code":"ERR_OPEN_CHANNEL_IN_PROGRESS"}"#, (again, Applied::No)),
+            (409, r#"{"code":"ERR_PIPE_IN_INVALID_STATE"}"#, (never, Applied::No)),
+            (410, r#"{"code":"ERR_PIPE_FAILED_OVER"}"#, (never, Applied::No)),
+            (413, "", (never, Applied::No)),
+            (429, "", (again, Applied::No)),
+            (429, r#"{"code":"390701"}"#, (again, Applied::No)),
+            (499, "", (again, Applied::Unknown)),
+            (500, r#"{"code":"INTERNAL"}"#, (again, Applied::Unknown)),
+            (503, r#""ERR_GENERAL_EXCEPTION_RETRY_REQUEST""#, (again, Applied::Unknown)),
+            (502, "<html>", (again, Applied::Unknown)),
+            (302, "", (never, Applied::Unknown)),
+            (401, r#"{"code":"390303"}"#, (never, Applied::No)),
+        ] {
+            let error = read(status, body);
+            assert_eq!((error.is_transient(), error.applied()), expected, "{status} {body}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Snowpipe Streaming, high-performance architecture: its
+//! [REST API](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api).
+//!
+//! | room | what |
+//! |---|---|
+//! | [`account`] | the account host: where rows go, and the token that they go with |
+//! | [`channels`] | open, drop, and what became of the rows |
+//! | [`append`] | rows, exactly once by a continuation token |
+//! | [`elastic`] | rows, at least once, without a channel |
+//!
+//! There are two hosts, and an operation belongs to one of them by type: those of [`SnowpipeAccount`] go to the account's
+//! own host with the account's credential; those of [`SnowpipeIngest`] go to the host that [`GetHostname`] names, with
+//! the token that [`ExchangeToken`] gives for that host.
+//!
+//! ```
+//! use pipewright::operation::RequestContext;
+//! use pipewright::snowpipe::{AppendRows, OpenChannel, RequestId};
+//! use pipewright::{Base, Operation};
+//!
+//! let ingest: Base = "https://acct.us-east-1.ingest.snowflakecomputing.com".parse()?;
+//! let open = OpenChannel::new("DB", "PUBLIC", "T-STREAMING", "loader-1", RequestId::from_bits(1), true);
+//! let request = open.request(RequestContext::new(&ingest))?;
+//! assert!(request.uri().path().ends_with("/pipes/T-STREAMING/channels/loader-1"));
+//!
+//! let opened = open.parse(http::Response::new(
+//!     r#"{"next_continuation_token":"1_0","channel_status":{"channel_status_code":"SUCCESS"}}"#.into(),
+//! ))?;
+//! let append = AppendRows::new("DB", "PUBLIC", "T-STREAMING", "loader-1", RequestId::from_bits(2), "{\"ID\":1}\n")
+//!     .continuation_token(opened.next_continuation_token.unwrap_or_default())
+//!     .offsets("1", "1");
+//! let request = append.request(RequestContext::new(&ingest))?;
+//! assert!(request.uri().query().is_some_and(|query| query.starts_with("startOffsetToken=1&endOffsetToken=1&")));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What one has to know, and what the types take care of:
+//!
+//! * **200 to an append means buffered**, neither committed nor valid. What is committed says
+//!   [`ChannelStatus::last_committed_offset_token`]; that rows were rejected says only
+//!   [`ChannelStatus::rows_error_count`], and the committed token passes over them.
+//! * **200 to an open may be a refusal**: [`ChannelStatus::is_healthy`]. A channel that is not must be opened again, although
+//!   appends may still be answered with 200.
+//! * **Opening takes the channel away** from whoever has it, and discards rows that are not committed yet unless
+//!   [`OpenChannel::fail_on_uncommitted_rows`] is set.
+//! * **Offset tokens are not compared and do not de-duplicate**; continuation tokens do.
+//! * **An account's name may hold `_`, host names may not**: [`Hostname::host`] has dashes, as the documentation asks.
+//! * **JSON keys and columns**: the documentation does not say whether a default pipe matches them by case. Names that
+//!   were created without quotes are upper-case.
+//!
+//! # Where the requests differ from those of the vendor's SDK
+//!
+//! Compared field by field with SDK 1.9:
+//!
+//! | what | SDK | here | why |
+//! |---|---|---|---|
+//! | `accept-charset: UTF-8` | always | never | nothing asks for it, and JSON is UTF-8 |
+//! | `x-snowflake-uncompressed-content-length`, `x-snowflake-min-append-timestamp-ms` | appends | never | undocumented |
+//! | `user-agent` | `SnowpipeStreamingSDK/v1.9.1 (…) PYTHON/3.11.7` | `pipewright/v0.1.0 (linux unix x86_64) RUST`, or the config's | the documented shape, our own name |
+//! | `_` in the ingest host | kept, in scope and address | `-` in both | the documentation asks for it; many TLS stacks refuse `_` |
+//! | the last line of a body | followed by an empty one | not | it says nothing |
+//! | the fields of an open with an offset token | `offset_token` first | last | the order of a JSON object's fields means nothing |
+//! | a `content-encoding` | `zstd` unless switched off | as the rows are | the caller compresses |
+//!
+//! All else is the same: methods, paths, order and content of queries, the other headers, bodies.
+
+pub mod account;
+pub mod append;
+pub mod channels;
+pub mod elastic;
+mod error;
+mod ids;
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+
+pub use self::account::{ExchangeToken, GetHostname, Hostname, ScopedToken, TokenType};
+pub use self::append::{AppendRows, Appended, Encoding, Offsets};
+pub use self::channels::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, DropChannel, OpenChannel, Opened};
+pub use self::elastic::{AppendElastic, AppendElasticToTable};
+pub use self::error::{ErrorCode, error_code};
+pub use self::ids::RequestId;
+
+use crate::error::ServiceError;
+use crate::operation::{Info, Service};
+
+/// The account's own host: a marker, the [`Service`] of its operations.
+#[derive(Clone, Copy, Debug)]
+pub enum SnowpipeAccount {}
+
+/// The host that takes the rows: a marker, the [`Service`] of its operations.
+#[derive(Clone, Copy, Debug)]
+pub enum SnowpipeIngest {}
+
+/// An account. See [`Handle`](crate::drive::Handle) for what it can.
+pub type Account<T> = crate::drive::Handle<SnowpipeAccount, T>;
+
+/// An ingest host. See [`Handle`](crate::drive::Handle) for what it can.
+pub type Ingest<T> = crate::drive::Handle<SnowpipeIngest, T>;
+
+/// What an `Authorization` header holds.
+const TOKEN_TYPE: HeaderName = HeaderName::from_static("x-snowflake-authorization-token-type");
+
+impl Service for SnowpipeAccount {
+    const NAME: &'static str = "snowpipe";
+    const ATTEMPTS: Option<&'static str> = Some("retryCount");
+
+    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+        error::refusal(info, response)
+    }
+
+    fn dress(headers: &mut HeaderMap) {
+        dress(headers);
+    }
+}
+
+impl Service for SnowpipeIngest {
+    const NAME: &'static str = "snowpipe";
+    const ATTEMPTS: Option<&'static str> = Some("retryCount");
+    const FORBIDDEN_MAY_BE_EXPIRED: bool = true;
+
+    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+        error::refusal(info, response)
+    }
+
+    fn dress(headers: &mut HeaderMap) {
+        dress(headers);
+        headers.insert(TOKEN_TYPE, HeaderValue::from_static("OAUTH"));
+    }
+}
+
+/// In the shape that the documentation asks for.
+static USER_AGENT: LazyLock<HeaderValue> = LazyLock::new(|| {
+    use std::env::consts::{ARCH, FAMILY, OS};
+    let agent = format!("pipewright/v{} ({OS} {FAMILY} {ARCH}) RUST", env!("CARGO_PKG_VERSION"));
+    HeaderValue::try_from(agent).unwrap_or(HeaderValue::from_static("pipewright"))
+});
+
+/// Without `Accept` the service answers with error 391902.
+fn dress(headers: &mut HeaderMap) {
+    headers.insert(header::USER_AGENT, USER_AGENT.clone());
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+}
+
+/// The rows of all tables.
+pub(crate) fn operations() -> impl Iterator<Item = &'static Info> {
+    [account::OPERATIONS, channels::OPERATIONS, append::OPERATIONS, elastic::OPERATIONS].into_iter().flatten().copied()
+}
