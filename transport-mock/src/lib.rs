@@ -108,6 +108,7 @@
 pub mod conformance;
 pub mod event;
 pub mod fault;
+pub mod feldera;
 pub mod flink;
 mod script;
 #[cfg(feature = "serve")]
@@ -127,4 +128,4 @@ pub use event::{Event, Incident, Outcome};
 pub use fault::{Fault, FaultKind, FaultPlan, RetryAfter};
 pub use script::{Expectation, Script};
 pub use world::schedule;
-pub use world::{FlinkHandle, Mounted, Pending, START, Service, SnowpipeHandle, World};
+pub use world::{FelderaHandle, FlinkHandle, Mounted, Pending, START, Service, SnowpipeHandle, World};

@@ -63,6 +63,25 @@ fn a_snowflake_account_is_its_own_ingest_host() {
 }
 
 #[test]
+fn a_feldera_has_its_edition_and_its_key() {
+    let mut command = sim(&["feldera", "--edition", "enterprise", "--api-key", "apikey:x"]);
+    let mut process = Killed(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts"));
+    let mut line = String::new();
+    BufReader::new(process.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let address = line.trim_end().strip_prefix("listening on http://").expect("an address");
+    for (key, status, found) in
+        [("apikey:x", "200", r#""edition":"Enterprise""#), ("apikey:y", "401", "Unauthorized API key")]
+    {
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        let request = format!("GET /v0/config HTTP/1.0\r\nAuthorization: Bearer {key}\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(found), "{answer}");
+    }
+}
+
+#[test]
 fn it_writes_jars() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim.jar");
     let path = file.to_str().expect("a path");
@@ -96,6 +115,7 @@ fn wrong_usage_is_2_and_says_what_is_wrong() {
         (&["flink", "--replay", "stale"], "--replay"),
         (&["snowpipe", "--slots", "3"], "--slots"),
         (&["snowpipe", "--replay", "both"], "--replay both"),
+        (&["feldera", "--edition", "both"], "--edition both"),
         (&["jar"], "which jar"),
         (&["jar", "bounded"], "-o FILE"),
         (&["jar", "endless", "--records", "3", "-o", "x"], "--records"),

@@ -15,21 +15,24 @@ use lexopt::prelude::*;
 use pipewright_mock::FaultPlan;
 use pipewright_mock::flink::Program;
 use pipewright_mock::serve::{Options, Server, Time};
-use pipewright_mock::{Service, flink, snowpipe};
+use pipewright_mock::{Service, feldera, flink, snowpipe};
 
 const USAGE: &str = "\
-usage: pipewright-sim flink|snowpipe [--port N] [--seed S] [--faults none|flaky|hostile] [--time real|fast:K]
+usage: pipewright-sim flink|snowpipe|feldera [--port N] [--seed S] [--faults none|flaky|hostile] [--time real|fast:K]
        pipewright-sim jar endless|bounded|failing -o FILE [--name NAME] [--rate N] [--records N]
                           [--parallelism N] [--restarts N] [--state-incompatible] [--state-dropped]
 
 flink    a simulated Flink cluster on 127.0.0.1
 snowpipe a simulated Snowflake account with Snowpipe Streaming, both of its hosts on one port
+feldera  a simulated Feldera, whose programs have tables and views that are SELECT * FROM a table
   --port N           the port; any free one by default
   --seed S           what ids and faults are drawn from; 0 by default
   --faults PLAN      what goes wrong: `none` (default), `flaky` (one request in ten), `hostile` (one in three)
   --time PACE        `real` (default), or `fast:K`: K times as fast as the machine's clock
   --slots N          flink: task slots; 4 by default
   --release VERSION  flink: the release; 2.3.0 by default
+  --edition WHICH    feldera: `open-source` (default) or `enterprise`
+  --api-key KEY      feldera: what it takes after `Bearer`; anything by default
   --replay WHAT      snowpipe: what a used continuation token gets: `accepted` (default) or `stale`
 
 jar      a file for it to run
@@ -65,6 +68,7 @@ enum Command {
     Help,
     Flink(u16, Options<flink::Cluster>),
     Snowpipe(u16, Options<snowpipe::Account>),
+    Feldera(u16, Options<feldera::Manager>),
     Jar { file: PathBuf, program: Program },
 }
 
@@ -73,13 +77,14 @@ impl Command {
         match parser.next()? {
             Some(Value(word)) if word == "flink" => serve_flink(parser),
             Some(Value(word)) if word == "snowpipe" => serve_snowpipe(parser),
+            Some(Value(word)) if word == "feldera" => serve_feldera(parser),
             Some(Value(word)) if word == "jar" => jar(parser),
             Some(Long("help") | Short('h')) => Ok(Self::Help),
             Some(Value(word)) => {
-                Err(format!("`{}` is none of `flink`, `snowpipe` and `jar`", word.to_string_lossy()).into())
+                Err(format!("`{}` is none of `flink`, `snowpipe`, `feldera` and `jar`", word.to_string_lossy()).into())
             }
             Some(other) => Err(other.unexpected().into()),
-            None => Err("what is it to do: `flink`, `snowpipe` or `jar`?".into()),
+            None => Err("what is it to do: `flink`, `snowpipe`, `feldera` or `jar`?".into()),
         }
     }
 
@@ -91,6 +96,7 @@ impl Command {
             }
             Self::Flink(port, options) => run(port, options)?,
             Self::Snowpipe(port, options) => run(port, options)?,
+            Self::Feldera(port, options) => run(port, options)?,
         }
         Ok(())
     }
@@ -197,6 +203,27 @@ fn serve_snowpipe(parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
     let Some(common) = common else { return Ok(Command::Help) };
     config.seed = common.seed;
     Ok(Command::Snowpipe(common.port, common.applied(Options::snowpipe(config))))
+}
+
+fn serve_feldera(parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
+    let mut config = feldera::Config::default();
+    let common = options(parser, |name, parser| {
+        match name {
+            "api-key" => config.api_key = Some(parser.value()?.string()?),
+            "edition" => {
+                config.enterprise = match parser.value()?.to_string_lossy().as_ref() {
+                    "enterprise" => true,
+                    "open-source" => false,
+                    other => return Err(format!("--edition {other}: it is `open-source` or `enterprise`").into()),
+                };
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    let Some(common) = common else { return Ok(Command::Help) };
+    config.seed = common.seed;
+    Ok(Command::Feldera(common.port, common.applied(Options::feldera(config))))
 }
 
 fn release(text: OsString) -> Result<String, Box<dyn Error>> {

@@ -71,7 +71,7 @@ use self::clock::Pace;
 use self::site::Site;
 use crate::fault::{Fault, FaultPlan};
 use crate::world::{Service, lock};
-use crate::{flink, snowpipe};
+use crate::{feldera, flink, snowpipe};
 
 /// What is served, and how.
 #[must_use = "options do nothing until a server is started with them"]
@@ -91,6 +91,13 @@ impl Options {
     /// A Flink cluster, on any free port, without faults, in real time.
     pub fn flink(config: flink::Config) -> Self {
         Self::of("flink", flink::Cluster::new(config))
+    }
+}
+
+impl Options<feldera::Manager> {
+    /// A Feldera, likewise.
+    pub fn feldera(config: feldera::Config) -> Self {
+        Self::of("feldera", feldera::Manager::new(config))
     }
 }
 

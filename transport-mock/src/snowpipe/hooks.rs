@@ -111,6 +111,7 @@ impl Account {
     }
 
     /// One host for everything.
+    #[cfg(any(test, feature = "serve"))]
     pub(crate) fn on_one_host(mut self) -> Self {
         self.config.ingest_hosts.clear();
         self

@@ -13,7 +13,7 @@ use pipewright::{Base, Timestamp};
 use super::{World, lock};
 use crate::fault::RetryAfter;
 use crate::fault::answer::proxy_page;
-use crate::{flink, snowpipe};
+use crate::{feldera, flink, snowpipe};
 
 /// A simulated service: answers one request at a time, as of a time.
 ///
@@ -63,6 +63,20 @@ impl Service for snowpipe::Account {
     }
 }
 
+impl Service for feldera::Manager {
+    fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes> {
+        Self::handle(self, now.as_unix(), request)
+    }
+
+    fn restart(&mut self, now: Timestamp, downtime: Duration) {
+        Self::restart(self, now.as_unix(), downtime);
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        Self::advance(self, now.as_unix());
+    }
+}
+
 /// A service in a world, to be looked at and restarted. Cheap to clone.
 pub struct Mounted<S> {
     world: World,
@@ -72,6 +86,9 @@ pub struct Mounted<S> {
 
 /// A simulated Flink cluster in a world.
 pub type FlinkHandle = Mounted<flink::Cluster>;
+
+/// A simulated Feldera in a world.
+pub type FelderaHandle = Mounted<feldera::Manager>;
 
 /// A simulated Snowflake account in a world.
 pub type SnowpipeHandle = Mounted<snowpipe::Account>;
@@ -120,6 +137,11 @@ impl World {
     /// Puts a new Flink cluster at an address.
     pub fn flink(&self, base: Base, config: flink::Config) -> FlinkHandle {
         self.mount(base, flink::Cluster::new(config))
+    }
+
+    /// Puts a new Feldera at an address.
+    pub fn feldera(&self, base: Base, config: feldera::Config) -> FelderaHandle {
+        self.mount(base, feldera::Manager::new(config))
     }
 
     /// Puts a new Snowflake account at an address, the account host, and at its

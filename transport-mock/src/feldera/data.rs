@@ -1,0 +1,305 @@
+//! Data in and out: ingress, egress, ad-hoc queries, logs.
+
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::errors::{Answer, Refusal, Reply};
+use super::process::Rows;
+use super::program::{Program, Table};
+use super::request::Call;
+use super::rows::{self, Change, Format};
+use super::{Manager, tokens};
+
+/// How many errors of one body are told.
+const MOST_ERRORS: usize = 1000;
+/// How many rows of a snapshot are in one record.
+const SNAPSHOT_ROWS: usize = 10_000;
+
+impl Manager {
+    pub(super) fn ingress(&mut self, call: &Call, name: &str, table: &str) -> Answer {
+        let force = call.flag("force")?.unwrap_or(false);
+        let (now, config) = (self.now, self.config.clone());
+        let pipeline = self.live(name)?;
+        let endpoint =
+            format!("{table}.api-ingress-{:016x}", hash(&[table, &call.raw_query.replace("force=true", "")]));
+        let format = input_format(call, table, &endpoint)?;
+        let Some(shape) = pipeline.program.as_ref().and_then(|program| program.table(table)).cloned() else {
+            let details = json!({ "endpoint_name": endpoint, "stream_name": table });
+            let message = format!("Input endpoint '{endpoint}' specifies unknown table '{table}'");
+            return Err(Refusal::configuration(StatusCode::NOT_FOUND, "UnknownInputStream", &message, details));
+        };
+        let Some(process) = &mut pipeline.process else { return Err(Refusal::unknown_route()) };
+        let at = process.endpoint(&endpoint, table);
+        let Some(place) = process.endpoints.get_mut(at) else { return Err(Refusal::unknown_route()) };
+        let first = place.records + place.errors as u64 + 1;
+        let parsed = rows::parse(&shape, format, call.query("array") == Some("true"), &call.body, first);
+        place.bytes += call.body.len();
+        place.errors += parsed.errors.len();
+        if process.status == "Paused" && !force {
+            process.hold(at, &shape.name, parsed.changes);
+            return Err(pipeline.timeout(30));
+        }
+        process.take(now, &config, at, &shape.name, parsed.changes);
+        if parsed.errors.is_empty() {
+            return Ok(Reply::json(json!({ "token": tokens::write(process, at) })));
+        }
+        Err(parse_errors(parsed.errors))
+    }
+
+    /// What was delivered by this process, or the rows there are, then a heartbeat, and the end.
+    pub(super) fn egress(&mut self, call: &Call, name: &str, view: &str) -> Answer {
+        call.flag("backpressure")?;
+        let snapshot = call.flag("send_snapshot")?.unwrap_or(false);
+        let format = call.query("format").unwrap_or("csv");
+        if !["csv", "json"].contains(&format) {
+            return Err(Refusal::query(format!("unknown variant `{format}`, expected `csv` or `json`")));
+        }
+        let pipeline = self.live(name)?;
+        let endpoint = format!("{view}.api-{:016x}", hash(&[view]));
+        if let Some(update) = call.query("update_format").filter(|update| *update != "insert_delete") {
+            let error = format!("{} update format is not supported for output JSON streams", title(update));
+            let message = format!("Format not supported on output endpoint '{endpoint}': {error}");
+            let details = json!({ "endpoint_name": endpoint, "error": error });
+            let status = StatusCode::BAD_REQUEST;
+            return Err(Refusal::configuration(status, "OutputFormatNotSupported", &message, details));
+        }
+        let relation = pipeline.program.as_ref().and_then(|program| program.relation(view));
+        let Some((table, materialized)) = relation else {
+            let message = format!("Output endpoint '{endpoint}' specifies unknown output table or view '{view}'");
+            let details = json!({ "endpoint_name": endpoint, "stream_name": view });
+            return Err(Refusal::configuration(StatusCode::NOT_FOUND, "UnknownOutputStream", &message, details));
+        };
+        if snapshot && !materialized {
+            let error = "'send_snapshot: true' requires a materialized output view";
+            let message = format!("invalid transport configuration for endpoint '{endpoint}': {error}");
+            let details = json!({ "endpoint_name": endpoint, "error": error });
+            let status = StatusCode::BAD_REQUEST;
+            return Err(Refusal::configuration(status, "InvalidTransportConfig", &message, details));
+        }
+        let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
+        let mut stream = Stream { json: format == "json", table, text: String::new(), next: 0 };
+        if snapshot {
+            let rows: Vec<Change> = process.tables.get(&table.name).map(all).unwrap_or_default();
+            for piece in rows.chunks(SNAPSHOT_ROWS) {
+                stream.record(true, Some(piece));
+            }
+        } else {
+            for (_, name, changes) in &process.delivered {
+                if *name == table.name && !changes.is_empty() {
+                    stream.record(false, Some(changes));
+                }
+            }
+        }
+        stream.record(false, None);
+        Ok(Reply::text("application/json", stream.text))
+    }
+
+    /// `SELECT * FROM` a relation, or `SELECT COUNT(*) FROM` one.
+    pub(super) fn query(&mut self, call: &Call, name: &str) -> Answer {
+        let format = call.query("format").unwrap_or("text");
+        if !["text", "json"].contains(&format) {
+            return Err(Refusal::query(format!("the simulator has no format `{format}`, only `text` and `json`")));
+        }
+        let refused = |error: String| {
+            let message = format!("Error during query processing: {error}.");
+            Refusal::new(StatusCode::BAD_REQUEST, "AdHocQueryError", message, json!({ "error": error }))
+        };
+        let pipeline = self.live(name)?;
+        let sql = call.query("sql").unwrap_or_default().trim().trim_end_matches(';');
+        if sql.is_empty() {
+            return Err(refused("no SQL statements".into()));
+        }
+        let words: Vec<String> = sql.split_whitespace().map(str::to_lowercase).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let (counts, relation) = match words.as_slice() {
+            ["select", "*", "from", relation] => (false, *relation),
+            ["select", "count(*)", "from", relation] => (true, *relation),
+            _ => return Err(refused(format!("Error during planning: the simulator cannot run: {sql}"))),
+        };
+        let found = pipeline.program.as_ref().and_then(|program: &Program| program.relation(relation));
+        let Some((table, _)) = found.filter(|(_, materialized)| *materialized) else {
+            return Err(refused(format!("Error during planning: table 'datafusion.public.{relation}' not found")));
+        };
+        let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
+        let rows: Vec<Change> = process.tables.get(&table.name).map(all).unwrap_or_default();
+        let (columns, rows): (Vec<String>, Vec<Value>) = if counts {
+            (vec!["count(*)".into()], vec![json!({ "count(*)": rows.len() })])
+        } else {
+            let columns = table.columns.iter().map(|column| column.name.clone()).collect();
+            (columns, rows.into_iter().map(|change| change.row).collect())
+        };
+        if format == "json" {
+            let text = lines(rows.iter());
+            return Ok(Reply::text("application/json", text));
+        }
+        Ok(Reply::text("text/plain", ascii(&columns, &rows)))
+    }
+
+    pub(super) fn logs(&mut self, name: &str) -> Answer {
+        Ok(Reply::text("text/plain", lines(self.find(name)?.log.iter())))
+    }
+}
+
+fn input_format(call: &Call, table: &str, endpoint: &str) -> Result<Format, Refusal> {
+    let bad = |kind: &str, message: String, details: Value| {
+        Refusal::configuration(StatusCode::BAD_REQUEST, kind, &message, details)
+    };
+    match call.query("format").unwrap_or("csv") {
+        "csv" => return Ok(Format::Csv),
+        "json" => {}
+        other => {
+            let endpoint = format!("{table}.api-ingress-{other}");
+            let message = format!("Input endpoint '{endpoint}' specifies unknown input format '{other}'");
+            let details = json!({ "endpoint_name": endpoint, "format_name": other });
+            return Err(bad("UnknownInputFormat", message, details));
+        }
+    }
+    let unparsed = |error: String| {
+        let (config, endpoint) = (&call.raw_query, format!("{table}.api-ingress-json"));
+        let message = format!(
+            "Error parsing format configuration for input endpoint '{endpoint}': {error}\nInvalid configuration: {config}"
+        );
+        bad("ParserConfigParseError", message, json!({ "config": config, "endpoint_name": endpoint, "error": error }))
+    };
+    if call.query("array").is_some_and(|array| !["true", "false"].contains(&array)) {
+        return Err(unparsed("provided string was not `true` or `false`".into()));
+    }
+    match call.query("update_format").unwrap_or("insert_delete") {
+        "insert_delete" => Ok(Format::InsertDelete),
+        "raw" => Ok(Format::Raw),
+        "debezium" => Ok(Format::Debezium),
+        "snowflake" => {
+            let error = "Snowflake is not supported for JSON input streams";
+            let message = format!("Format not supported on input endpoint '{endpoint}': {error}");
+            Err(bad("InputFormatNotSupported", message, json!({ "endpoint_name": endpoint, "error": error })))
+        }
+        other => Err(unparsed(format!(
+            "unknown variant `{other}`, expected one of `insert_delete`, `weighted`, `debezium`, `snowflake`, `raw`, `redis`"
+        ))),
+    }
+}
+
+fn parse_errors(mut errors: Vec<Value>) -> Refusal {
+    let count = errors.len();
+    // The last ones are kept.
+    errors.drain(..count.saturating_sub(MOST_ERRORS));
+    let mut message = format!("Errors parsing input data ({count} errors):");
+    for error in &errors {
+        let text = error["description"].as_str().unwrap_or_default();
+        match error["event_number"].as_u64() {
+            Some(number) => message.extend(["\n    Parse error (event #", &number.to_string(), "): ", text]),
+            None => message.extend(["\n    Parse error: ", text]),
+        }
+        if let Some(fragment) = error["invalid_text"].as_str() {
+            message.extend(["\nInvalid fragment: '", fragment, "'"]);
+        }
+    }
+    let details = json!({ "errors": errors, "num_errors": count });
+    Refusal::new(StatusCode::BAD_REQUEST, "ParseErrors", message, details)
+}
+
+/// The body of an egress.
+struct Stream<'a> {
+    json: bool,
+    table: &'a Table,
+    text: String,
+    next: u64,
+}
+
+impl Stream<'_> {
+    /// One record; without changes, a heartbeat.
+    fn record(&mut self, snapshot: bool, changes: Option<&[Change]>) {
+        // Writing to a text never fails.
+        let _ = write!(self.text, "{{\"sequence_number\":{},\"snapshot\":{snapshot}", self.next);
+        self.next += 1;
+        match changes {
+            Some(changes) if self.json => {
+                let data: Vec<Value> = changes
+                    .iter()
+                    .map(
+                        |Change { delete, row }| {
+                            if *delete { json!({ "delete": row }) } else { json!({ "insert": row }) }
+                        },
+                    )
+                    .collect();
+                let _ = write!(self.text, ",\"json_data\":{}", json!(data));
+            }
+            Some(changes) => {
+                let data: String = changes.iter().map(|change| self.csv(change)).collect();
+                let _ = write!(self.text, ",\"text_data\":{}", json!(data));
+            }
+            None => {}
+        }
+        self.text.push_str("}\r\n");
+    }
+
+    /// A line, and its weight at the end.
+    fn csv(&self, Change { delete, row }: &Change) -> String {
+        let field = |value: &Value| match value {
+            Value::Null => String::new(),
+            Value::String(text) if text.contains([',', '"', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let mut fields: Vec<String> = self.table.columns.iter().map(|column| field(&row[&column.name])).collect();
+        fields.push(if *delete { "-1" } else { "1" }.into());
+        format!("{}\n", fields.join(","))
+    }
+}
+
+/// The rows of a table, each as often as it is there.
+fn all(rows: &Rows) -> Vec<Change> {
+    let repeat = |(row, count): &(Value, u64)| {
+        let change = Change { delete: false, row: row.clone() };
+        std::iter::repeat_n(change, usize::try_from(*count).unwrap_or(usize::MAX))
+    };
+    rows.values().flat_map(repeat).collect()
+}
+
+/// A table as people like it; its last line has no end.
+fn ascii(columns: &[String], rows: &[Value]) -> String {
+    let text = |value: &Value| {
+        value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
+    };
+    let cells: Vec<Vec<String>> =
+        rows.iter().map(|row| columns.iter().map(|column| text(&row[column])).collect()).collect();
+    let width = |at: usize| {
+        let widest = cells.iter().filter_map(|row| row.get(at)).map(String::len).max().unwrap_or(0);
+        widest.max(columns.get(at).map_or(0, String::len))
+    };
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let rule = format!("+{}+", widths.iter().map(|width| "-".repeat(width + 2)).collect::<Vec<_>>().join("+"));
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} ")).collect();
+        format!("|{}|", cells.join("|"))
+    };
+    let mut lines = vec![rule.clone(), line(columns), rule.clone()];
+    lines.extend(cells.iter().map(|row| line(row)));
+    if !cells.is_empty() {
+        lines.push(rule);
+    }
+    lines.join("\n")
+}
+
+/// Each on a line of its own.
+fn lines(items: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    let mut text = String::new();
+    for item in items {
+        let _ = writeln!(text, "{item}");
+    }
+    text
+}
+
+fn hash(parts: &[&str]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn title(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

@@ -1,0 +1,185 @@
+//! Answers, and the forms in which requests are refused.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+pub(super) type Answer = Result<Reply, Refusal>;
+
+/// A success: under which status, and what it says.
+#[derive(Debug)]
+pub(super) struct Reply {
+    status: StatusCode,
+    body: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Nothing,
+    Json(Value),
+    Text(&'static str, String),
+}
+
+impl Reply {
+    pub(super) fn json(body: Value) -> Self {
+        Self { status: StatusCode::OK, body: Content::Json(body) }
+    }
+
+    pub(super) fn created(body: Value) -> Self {
+        Self { status: StatusCode::CREATED, ..Self::json(body) }
+    }
+
+    /// 202, and a JSON string.
+    pub(super) fn accepted(text: &str) -> Self {
+        Self { status: StatusCode::ACCEPTED, ..Self::json(json!(text)) }
+    }
+
+    pub(super) fn accepted_json(body: Value) -> Self {
+        Self { status: StatusCode::ACCEPTED, ..Self::json(body) }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { status: StatusCode::OK, body: Content::Nothing }
+    }
+
+    pub(super) fn text(kind: &'static str, body: String) -> Self {
+        Self { status: StatusCode::OK, body: Content::Text(kind, body) }
+    }
+}
+
+/// A refusal in one of the server's forms.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Message, code and details.
+    Coded { status: StatusCode, code: String, message: String, details: Value, retry: bool },
+    /// What the web framework says to a query or body that cannot be read.
+    Text(String),
+    /// No body: a route that is none.
+    Empty(StatusCode),
+    /// A method that is none of the path's.
+    Denied,
+    /// A key that is wrong.
+    Unauthorized,
+    /// No key, or none that can be read.
+    NoCredential,
+    /// What stands in front of the manager while it is down.
+    Gateway,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>, details: Value) -> Self {
+        Self::Coded { status, code: code.into(), message: message.into(), details, retry: false }
+    }
+
+    /// 400 with `{}` for details.
+    pub(super) fn bad(code: &str, message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message, json!({}))
+    }
+
+    /// 503 of the manager: come again in 5 s.
+    pub(super) fn unavailable(code: &str, message: impl Into<String>, details: Value) -> Self {
+        let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, code.into());
+        Self::Coded { status, code, message: message.into(), details, retry: true }
+    }
+
+    /// 503 of the pipeline, which says nothing about coming again.
+    pub(super) fn not_yet(code: &str, message: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message, Value::Null)
+    }
+
+    pub(super) fn gateway() -> Self {
+        Self::Gateway
+    }
+
+    pub(super) fn unknown_route() -> Self {
+        Self::Empty(StatusCode::NOT_FOUND)
+    }
+
+    pub(super) fn unknown_pipeline(name: &str) -> Self {
+        let message = format!("Unknown pipeline name '{name}'");
+        Self::new(StatusCode::NOT_FOUND, "UnknownPipelineName", message, json!({ "pipeline_name": name }))
+    }
+
+    pub(super) fn unknown_endpoint(table: &str, connector: &str) -> Self {
+        let endpoint = format!("{}.{connector}", table.to_lowercase());
+        let message = format!("unknown input endpoint name '{endpoint}'");
+        Self::new(StatusCode::NOT_FOUND, "UnknownInputEndpoint", message, json!({ "endpoint_name": endpoint }))
+    }
+
+    pub(super) fn enterprise(feature: &str) -> Self {
+        let message = format!("Cannot use enterprise-only feature ({feature}) in Feldera community edition.");
+        Self::new(StatusCode::NOT_IMPLEMENTED, "EnterpriseFeature", message, json!({ "feature": feature }))
+    }
+
+    pub(super) fn invalid_parameter(error: &str) -> Self {
+        let message = format!("Invalid parameter: {error}.");
+        Self::new(StatusCode::BAD_REQUEST, "InvalidParam", message, json!({ "error": error }))
+    }
+
+    pub(super) fn configuration(status: StatusCode, kind: &str, message: &str, details: Value) -> Self {
+        let message = format!("invalid controller configuration: {message}");
+        let details = Value::Object([("config_error".to_owned(), details)].into_iter().collect());
+        Self::new(status, &format!("ConfigError.{kind}"), message, details)
+    }
+
+    pub(super) fn query(error: impl Into<String>) -> Self {
+        Self::Text(format!("Query deserialize error: {}", error.into()))
+    }
+
+    pub(super) fn body(error: impl Into<String>) -> Self {
+        Self::Text(format!("Json deserialize error: {}", error.into()))
+    }
+}
+
+/// Turns what a handler came back with into the response.
+pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
+    let refusal = match answer {
+        Ok(Reply { status, body: Content::Nothing }) => return response(status, None, String::new()),
+        Ok(Reply { status, body: Content::Json(body) }) => return response(status, Some(JSON), body.to_string()),
+        Ok(Reply { status, body: Content::Text(kind, body) }) => return response(status, Some(kind), body),
+        Err(refusal) => refusal,
+    };
+    match refusal {
+        Refusal::Coded { status, code, message, details, retry } => {
+            let body = json!({ "message": message, "error_code": code, "details": details });
+            let mut response = response(status, Some(JSON), body.to_string());
+            if retry {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            response
+        }
+        Refusal::Text(text) => response(StatusCode::BAD_REQUEST, Some(TEXT), text),
+        Refusal::Empty(status) => response(status, None, String::new()),
+        Refusal::Denied => {
+            let message = "This endpoint has no access-control classification and is denied";
+            let body = json!({ "message": message, "error_code": "InsufficientPermissions" });
+            response(StatusCode::FORBIDDEN, Some(JSON), body.to_string())
+        }
+        Refusal::Unauthorized => {
+            let body = json!({ "message": "Unauthorized API key", "error_code": "AuthenticationFailed" });
+            response(StatusCode::UNAUTHORIZED, Some(TEXT), body.to_string())
+        }
+        Refusal::NoCredential => {
+            let mut response = response(StatusCode::UNAUTHORIZED, None, String::new());
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+        }
+        Refusal::Gateway => {
+            let page = "<html><body><h1>502 Bad Gateway</h1></body></html>\n";
+            response(StatusCode::BAD_GATEWAY, Some("text/html"), page.into())
+        }
+    }
+}
+
+fn response(status: StatusCode, kind: Option<&'static str>, body: String) -> http::Response<Bytes> {
+    let mut response = http::Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    if let Some(kind) = kind {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    response
+}
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";

@@ -1,0 +1,107 @@
+//! What happens behind the back of the clients, and what is really so.
+
+use std::time::Duration;
+
+use super::Manager;
+use super::pipeline::{Pipeline, Trouble};
+use super::process::Process;
+use super::views::{PipelineView, RequestView};
+
+impl Manager {
+    /// The manager fails and is back after `downtime`; until then a proxy answers 502. Pipelines run on.
+    pub fn restart(&mut self, now: Duration, downtime: Duration) {
+        self.advance(now);
+        self.up_at = self.now.saturating_add(downtime);
+    }
+
+    /// A worker thread of a pipeline panics. What needs its process is answered 500 until the runner
+    /// [sees it](super::Config::failure_delay); then it is stopped with an error. Does nothing without a process.
+    pub fn panic(&mut self, name: &str, message: &str) {
+        let due = self.now.saturating_add(self.config.failure_delay);
+        self.trouble(name, due, Trouble::Panic(message.to_owned()));
+    }
+
+    /// The process of a pipeline is killed. What needs it is answered 503, connection refused, until the runner sees it.
+    pub fn kill(&mut self, name: &str) {
+        let due = self.now.saturating_add(self.config.failure_delay);
+        self.trouble(name, due, Trouble::Killed);
+    }
+
+    /// The process of a pipeline does not answer for a time. Requests time out, until the runner sees it and the
+    /// pipeline is `Unavailable`; then it goes on as if nothing had been.
+    pub fn freeze(&mut self, name: &str, time: Duration) {
+        let until = self.now.saturating_add(time);
+        let due = self.now.saturating_add(self.config.failure_delay).min(until);
+        self.trouble(name, due, Trouble::Frozen(until, false));
+    }
+
+    /// The circuit of a pipeline begins steps and completes none, for as long as its process lives.
+    pub fn wedge(&mut self, name: &str) {
+        self.with_process(name, |process| process.wedged = true);
+    }
+
+    /// Lets checkpoints of a pipeline's process fail, or succeed again.
+    pub fn fail_checkpoints(&mut self, name: &str, fail: bool) {
+        self.with_process(name, |process| process.fails_checkpoints = fail);
+    }
+
+    /// All pipelines, in the order of their creation, as of the last call.
+    pub fn pipelines(&self) -> Vec<PipelineView> {
+        self.pipelines.iter().map(Pipeline::view).collect()
+    }
+
+    /// One of them.
+    pub fn pipeline(&self, name: &str) -> Option<PipelineView> {
+        self.pipelines.iter().find(|pipeline| pipeline.name == name).map(Pipeline::view)
+    }
+
+    /// The latest requests, oldest first, [as many](super::Config::history) as are remembered.
+    pub fn requests(&self) -> impl ExactSizeIterator<Item = &RequestView> {
+        self.requests.iter()
+    }
+
+    fn trouble(&mut self, name: &str, due: Duration, trouble: Trouble) {
+        if let Ok(pipeline) = self.find(name)
+            && pipeline.process.is_some()
+        {
+            pipeline.trouble = Some((due, trouble));
+        }
+    }
+
+    fn with_process(&mut self, name: &str, change: impl FnOnce(&mut Process)) {
+        if let Ok(Pipeline { process: Some(process), .. }) = self.find(name) {
+            change(process);
+        }
+    }
+}
+
+impl Pipeline {
+    fn view(&self) -> PipelineView {
+        let process = self.process.as_ref();
+        let rows = |rows: &super::process::Rows| {
+            let row = |(row, count): &(serde_json::Value, u64)| {
+                std::iter::repeat_n(row.clone(), usize::try_from(*count).unwrap_or(usize::MAX))
+            };
+            rows.values().flat_map(row).collect()
+        };
+        let tables =
+            process.map(|process| process.tables.iter().map(|(name, held)| (name.clone(), rows(held))).collect());
+        PipelineView {
+            name: self.name.clone(),
+            program_status: self.program_status.to_owned(),
+            program_version: self.program_version,
+            status: self.status().to_owned(),
+            desired_status: self.desired().to_owned(),
+            process: process.map(|process| process.status.to_owned()),
+            storage: self.storage.to_owned(),
+            deployment_id: self.deployment_id.clone(),
+            deployments: self.deployments,
+            incarnation: process.map(|process| process.incarnation.clone()),
+            error: Some(self.error.clone()).filter(|error| !error.is_null()),
+            tables: tables.unwrap_or_default(),
+            steps: process.map_or((0, 0), |process| (process.initiated, process.completed)),
+            checkpoints: self.checkpoints.len(),
+            transaction: process.and_then(|process| process.transaction),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! A simulated Feldera: the manager, and the processes of its pipelines, as seen through the manager's API.
+//!
+//! [`Manager::handle`] answers one request at a time, as a real server does: with its status codes and bodies, its
+//! wishes that are granted later, and its refusals. There is no network in it, no clock and no chance: time is an
+//! argument, and ids follow from [`Config::seed`]. Between two requests everything that is due by the time of the second
+//! one happens, in order.
+//!
+//! ```text
+//!   program     Pending ▶ CompilingSql ▶ SqlCompiled ▶ CompilingRust ▶ Success       or SqlError, RustError
+//!   deployment  Stopped ▶ Provisioning ▶ Initializing ▶ Running ◀▶ Paused ▶ Stopping ▶ Stopped
+//!   storage     Cleared ▶ InUse ▶ Clearing ▶ Cleared
+//! ```
+//!
+//! A program has tables, and views that are `SELECT * FROM` a table: anything else does not compile. A table keeps the
+//! rows that are pushed into it, and egress replays the changes of its process so far.
+//!
+//! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
+//! [`Manager::requests`]. What goes wrong behind the API: [`panic`](Manager::panic), [`kill`](Manager::kill),
+//! [`freeze`](Manager::freeze), [`wedge`](Manager::wedge), [`fail_checkpoints`](Manager::fail_checkpoints).
+//!
+//! # Limits
+//!
+//! Answers come at once: what a real manager says after its patience is over (30 s of an ingress into a paused
+//! pipeline) is said without the wait. A stream ends after what there is to say, properly, as a real one does when its
+//! pipeline stops. API keys, tenants, trust, connectors, profiles, time series and events are not simulated: 404.
+//!
+//! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
+//! on both sides and never show.
+//!
+//! ```
+//! # use std::time::Duration;
+//! use pipewright_mock::feldera::{Config, Manager};
+//!
+//! let mut manager = Manager::new(Config::default());
+//! let now = Duration::from_secs(1_800_000_000);
+//! let request = http::Request::get("/v0/pipelines").body(bytes::Bytes::new())?;
+//! assert_eq!(manager.handle(now, &request).body(), "[]");
+//! # Ok::<(), http::Error>(())
+//! ```
+
+mod actions;
+mod checkpoints;
+mod crud;
+mod data;
+mod errors;
+mod hooks;
+mod object;
+mod pipeline;
+mod process;
+mod program;
+mod request;
+mod rows;
+mod statistics;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod views;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pipewright::Seed;
+use serde_json::json;
+
+pub use self::views::{PipelineView, RequestView};
+
+use self::errors::{Answer, Refusal, Reply, respond};
+use self::pipeline::Pipeline;
+use self::request::Call;
+
+/// What a simulated Feldera is like.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The release: `0.337.0`.
+    pub version: String,
+    /// Whether it is the enterprise edition, which has checkpoints and suspends: no.
+    pub enterprise: bool,
+    /// What is taken after `Bearer`: anything, or nothing at all.
+    pub api_key: Option<String>,
+    /// How long each phase of a compilation takes, of which there are four: 250 ms.
+    pub compile_duration: Duration,
+    /// How soon the runner sees what is wished: 50 ms.
+    pub runner_delay: Duration,
+    /// From the runner's decision until a process is there, and until it is gone: 300 ms.
+    pub provision_duration: Duration,
+    /// How long a process initializes: 50 ms.
+    pub initialize_duration: Duration,
+    /// How long storage takes to be cleared: 200 ms.
+    pub clear_duration: Duration,
+    /// How long a step takes, from its input until its output is delivered: 20 ms.
+    pub step_duration: Duration,
+    /// How long a checkpoint takes: 100 ms.
+    pub checkpoint_duration: Duration,
+    /// How long a transaction takes to commit: 50 ms.
+    pub commit_duration: Duration,
+    /// How soon the runner sees that a process has failed: 2.5 s.
+    pub failure_delay: Duration,
+    /// How many requests are remembered for [`Manager::requests`]: 100 000.
+    pub history: usize,
+    /// What ids are made from: 0.
+    pub seed: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            version: "0.337.0".into(),
+            enterprise: false,
+            api_key: None,
+            compile_duration: Duration::from_millis(250),
+            runner_delay: Duration::from_millis(50),
+            provision_duration: Duration::from_millis(300),
+            initialize_duration: Duration::from_millis(50),
+            clear_duration: Duration::from_millis(200),
+            step_duration: Duration::from_millis(20),
+            checkpoint_duration: Duration::from_millis(100),
+            commit_duration: Duration::from_millis(50),
+            failure_delay: Duration::from_millis(2500),
+            history: 100_000,
+            seed: 0,
+        }
+    }
+}
+
+/// A simulated Feldera. See the [module](self).
+#[derive(Debug)]
+pub struct Manager {
+    config: Config,
+    now: Duration,
+    seed: Seed,
+    /// In the order of their creation.
+    pipelines: Vec<Pipeline>,
+    requests: VecDeque<RequestView>,
+    up_at: Duration,
+}
+
+impl Manager {
+    /// A manager without pipelines.
+    pub fn new(config: Config) -> Self {
+        Self {
+            seed: Seed::new(u128::from(config.seed)),
+            config,
+            now: Duration::ZERO,
+            pipelines: Vec::new(),
+            requests: VecDeque::new(),
+            up_at: Duration::ZERO,
+        }
+    }
+
+    /// Answers a request that arrives at `now`, the time since the UNIX epoch. A time before that of the last call
+    /// is taken for that time.
+    pub fn handle(&mut self, now: Duration, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+        self.advance(now);
+        let call = Call::read(request);
+        let response = respond(self.answer(&call));
+        self.requests.push_back(RequestView {
+            at: self.now,
+            method: call.method,
+            target: call.target,
+            status: response.status().as_u16(),
+        });
+        while self.requests.len() > self.config.history {
+            self.requests.pop_front();
+        }
+        response
+    }
+
+    /// Lets everything happen that is due by `now`, for the views to be of that time.
+    pub fn advance(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+        for pipeline in &mut self.pipelines {
+            pipeline.advance(self.now, &self.config, &mut self.seed);
+        }
+    }
+
+    fn answer(&mut self, call: &Call) -> Answer {
+        if self.now < self.up_at {
+            return Err(Refusal::gateway());
+        }
+        let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+        match (call.method.as_str(), segments.as_slice()) {
+            ("GET", ["healthz"]) => return Ok(Reply::json(json!({ "status": "healthy" }))),
+            ("GET", ["config", "authentication"]) => return Ok(Reply::json(json!({}))),
+            _ => {}
+        }
+        let Some((&"v0", segments)) = segments.split_first() else { return Err(Refusal::unknown_route()) };
+        self.check_key(call)?;
+        match (call.method.as_str(), segments) {
+            ("GET", ["config"]) => Ok(Reply::json(self.configuration())),
+            ("GET", ["config", "session"]) => Ok(Reply::json(json!({
+                "tenant_id": "00000000-0000-0000-0000-000000000000", "tenant_name": "default", "role": "admin",
+                "memberships": [],
+            }))),
+            ("GET", ["cluster_healthz"]) => Ok(Reply::json(cluster_health())),
+            ("GET", ["pipelines"]) => self.list_pipelines(call),
+            ("POST", ["pipelines"]) => self.post_pipeline(call),
+            (_, [.., ""]) => Err(Refusal::unknown_route()),
+            (method, ["pipelines", name, rest @ ..]) => self.route_pipeline(call, method, name, rest),
+            _ => Err(Refusal::unknown_route()),
+        }
+    }
+
+    fn route_pipeline(&mut self, call: &Call, method: &str, name: &str, rest: &[&str]) -> Answer {
+        match (method, rest) {
+            ("GET", []) => self.get_pipeline(call, name),
+            ("PUT", []) => self.put_pipeline(call, name),
+            ("PATCH", []) => self.patch_pipeline(call, name),
+            ("DELETE", []) => self.delete_pipeline(name),
+            ("POST", ["start"]) => self.start(call, name),
+            ("POST", ["stop"]) => self.stop(call, name),
+            ("POST", ["pause"]) => self.pause(name),
+            ("POST", ["resume"]) => self.resume(name),
+            ("POST", ["activate"]) => self.activate(call, name),
+            ("POST", ["approve"]) => self.approve(name),
+            ("POST", ["clear"]) => self.clear(name),
+            ("POST", ["dismiss_error"]) => self.dismiss_error(name),
+            ("POST", ["checkpoint"]) => self.checkpoint(name),
+            ("POST", ["checkpoint", "sync"]) => self.sync_checkpoint(name),
+            ("GET", ["checkpoint", "sync_status"]) => self.sync_status(call, name),
+            ("GET", ["checkpoint_status"]) => self.checkpoint_status(call, name),
+            ("GET", ["checkpoints"]) => self.list_checkpoints(name),
+            ("POST", ["start_transaction"]) => self.start_transaction(name),
+            ("POST", ["commit_transaction"]) => self.commit_transaction(name),
+            ("POST", ["ingress", table]) => self.ingress(call, name, table),
+            ("POST", ["egress", view]) => self.egress(call, name, view),
+            ("GET", ["query"]) => self.query(call, name),
+            ("GET", ["completion_status"]) => self.completion_status(call, name),
+            ("GET", ["stats"]) => self.statistics(name),
+            ("GET", ["logs"]) => self.logs(name),
+            (_, ["tables", table, "connectors", connector, ..]) => {
+                self.live(name)?;
+                Err(Refusal::unknown_endpoint(table, connector))
+            }
+            // A path of the API, and none of its methods.
+            (_, [known]) if KNOWN.contains(known) => Err(Refusal::Denied),
+            (_, ["ingress" | "egress", _]) => Err(Refusal::Denied),
+            _ => Err(Refusal::unknown_route()),
+        }
+    }
+
+    fn check_key(&self, call: &Call) -> Result<(), Refusal> {
+        match (&self.config.api_key, call.bearer.as_deref()) {
+            (None, _) => Ok(()),
+            (Some(key), Some(sent)) if sent == key => Ok(()),
+            (Some(_), Some(_)) => Err(Refusal::Unauthorized),
+            (Some(_), None) => Err(Refusal::NoCredential),
+        }
+    }
+
+    /// A pipeline, whatever it does.
+    fn find(&mut self, name: &str) -> Result<&mut Pipeline, Refusal> {
+        let pipeline = self.pipelines.iter_mut().find(|pipeline| pipeline.name == name);
+        pipeline.ok_or_else(|| Refusal::unknown_pipeline(name))
+    }
+
+    fn configuration(&self) -> serde_json::Value {
+        let edition = if self.config.enterprise { "Enterprise" } else { "Open source" };
+        json!({
+            "posthog": "", "conceptualhq": "", "product_fruits": "", "edition": edition,
+            "version": self.config.version, "revision": "", "runtime_revision": "", "license_validity": null,
+            "update_info": null, "unstable_features": null, "changelog_url": "", "build_source": "source",
+        })
+    }
+}
+
+fn cluster_health() -> serde_json::Value {
+    let part = json!({ "healthy": true, "message": "", "unchanged_since": object::stamp(Duration::ZERO) });
+    json!({ "all_healthy": true, "api_server": part, "compiler": part, "runner": part })
+}
+
+const KNOWN: [&str; 17] = [
+    "start",
+    "stop",
+    "pause",
+    "resume",
+    "activate",
+    "approve",
+    "clear",
+    "dismiss_error",
+    "checkpoint",
+    "checkpoint_status",
+    "checkpoints",
+    "start_transaction",
+    "commit_transaction",
+    "query",
+    "completion_status",
+    "stats",
+    "logs",
+];

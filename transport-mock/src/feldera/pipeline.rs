@@ -1,0 +1,401 @@
+//! A pipeline as the manager has it, and what happens to it by itself.
+
+use std::time::Duration;
+
+use pipewright::Seed;
+use serde_json::{Value, json};
+
+use super::Config;
+use super::object::uuid;
+use super::process::{Process, Saved};
+use super::program::{self, Program};
+
+/// What is due for its deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The runner looks whether a start is wished.
+    Look,
+    /// The process is there.
+    Provisioned,
+    /// The process has initialized.
+    Initialized,
+    /// The runner sees what the process is doing.
+    Observe,
+    /// The checkpoint of a suspend is made.
+    Suspended,
+    /// The runner begins to stop it.
+    Stop,
+    /// The process is gone.
+    Stopped,
+}
+
+/// What is wrong with its process.
+#[derive(Debug, Clone)]
+pub(super) enum Trouble {
+    /// A worker thread panicked.
+    Panic(String),
+    /// The process is gone.
+    Killed,
+    /// The process does not answer, up to then; and whether the runner knows.
+    Frozen(Duration, bool),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) description: String,
+    pub(super) tags: Vec<Value>,
+    pub(super) created: Duration,
+    pub(super) version: u64,
+    pub(super) refresh_version: u64,
+    pub(super) runtime_config: Value,
+    pub(super) program_config: Value,
+    pub(super) code: String,
+    pub(super) udf_rust: String,
+    pub(super) udf_toml: String,
+    pub(super) program_version: u64,
+    pub(super) program_status: &'static str,
+    pub(super) program_since: Duration,
+    program_due: Option<Duration>,
+    pub(super) program_error: Value,
+    pub(super) program: Option<Program>,
+    pub(super) error: Value,
+    pub(super) storage: &'static str,
+    pub(super) storage_due: Option<Duration>,
+    pub(super) checkpoints: Vec<Saved>,
+    /// The checkpoint that was pushed to object storage last.
+    pub(super) synced: Option<String>,
+    pub(super) sync_due: Option<(Duration, String)>,
+    pub(super) resources: &'static str,
+    pub(super) resources_since: Duration,
+    /// Whether it is to be deployed.
+    pub(super) wanted: bool,
+    pub(super) wanted_since: Duration,
+    pub(super) initial: Option<&'static str>,
+    pub(super) policy: Option<String>,
+    pub(super) deployment_id: Option<String>,
+    pub(super) runtime: Option<&'static str>,
+    pub(super) runtime_since: Duration,
+    pub(super) runtime_desired: Option<&'static str>,
+    pub(super) runtime_desired_since: Duration,
+    pub(super) due: Option<(Duration, Due)>,
+    pub(super) trouble: Option<(Duration, Trouble)>,
+    pub(super) process: Option<Process>,
+    pub(super) deployments: u64,
+    pub(super) log: Vec<String>,
+}
+
+impl Pipeline {
+    pub(super) fn new(id: String, name: String, now: Duration) -> Self {
+        Self {
+            id,
+            name,
+            description: String::new(),
+            tags: Vec::new(),
+            created: now,
+            version: 1,
+            refresh_version: 1,
+            runtime_config: Value::Null,
+            program_config: Value::Null,
+            code: String::new(),
+            udf_rust: String::new(),
+            udf_toml: String::new(),
+            program_version: 1,
+            program_status: "Pending",
+            program_since: now,
+            program_due: None,
+            program_error: Value::Null,
+            program: None,
+            error: Value::Null,
+            storage: "Cleared",
+            storage_due: None,
+            checkpoints: Vec::new(),
+            synced: None,
+            sync_due: None,
+            resources: "Stopped",
+            resources_since: now,
+            wanted: false,
+            wanted_since: now,
+            initial: None,
+            policy: None,
+            deployment_id: None,
+            runtime: None,
+            runtime_since: now,
+            runtime_desired: None,
+            runtime_desired_since: now,
+            due: None,
+            trouble: None,
+            process: None,
+            deployments: 0,
+            log: Vec::new(),
+        }
+    }
+
+    /// Stopped, and nobody wants otherwise.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.resources == "Stopped" && !self.wanted
+    }
+
+    pub(super) fn status(&self) -> &'static str {
+        self.runtime.unwrap_or(self.resources)
+    }
+
+    pub(super) fn desired(&self) -> &'static str {
+        if self.wanted { self.runtime_desired.or(self.initial).unwrap_or("Stopped") } else { "Stopped" }
+    }
+
+    /// Compiles from the beginning.
+    pub(super) fn recompile(&mut self, now: Duration, config: &Config) {
+        self.set_program("Pending", now);
+        (self.program, self.program_error) = (None, Value::Null);
+        self.program_due = Some(now.saturating_add(config.compile_duration));
+    }
+
+    /// Wishes it to be deployed or not.
+    pub(super) fn want(&mut self, wanted: bool, now: Duration) {
+        if self.wanted != wanted {
+            (self.wanted, self.wanted_since) = (wanted, now);
+            self.refresh_version += 1;
+        }
+        if !wanted {
+            self.initial = None;
+        }
+    }
+
+    /// Ends the deployment, soon.
+    pub(super) fn stop(&mut self, now: Duration, config: &Config) {
+        self.want(false, now);
+        match self.resources {
+            "Stopped" => self.due = None,
+            "Stopping" => {}
+            _ if matches!(self.due, Some((_, Due::Stop))) => {}
+            _ => self.due = Some((now.saturating_add(config.runner_delay), Due::Stop)),
+        }
+    }
+
+    pub(super) fn advance(&mut self, now: Duration, config: &Config, seed: &mut Seed) {
+        loop {
+            let due = [
+                self.program_due,
+                self.storage_due,
+                self.sync_due.as_ref().map(|(at, _)| *at),
+                self.due.map(|(at, _)| at),
+                self.trouble.as_ref().map(|(at, _)| *at),
+                self.process.as_ref().filter(|_| self.trouble.is_none()).and_then(Process::next_due),
+            ];
+            let Some(at) = due.into_iter().flatten().min().filter(|at| *at <= now) else { break };
+            if self.program_due.is_some_and(|due| due <= at) {
+                self.compile(at, config);
+            } else if self.storage_due.is_some_and(|due| due <= at) {
+                self.storage_due = None;
+                self.storage = "Cleared";
+                self.checkpoints.clear();
+            } else if let Some((_, uuid)) = self.sync_due.take_if(|(due, _)| *due <= at) {
+                self.synced = Some(uuid);
+            } else if let Some((_, step)) = self.due.take_if(|(due, _)| *due <= at) {
+                self.deploy(at, step, config, seed);
+            } else if let Some((_, trouble)) = self.trouble.take_if(|(due, _)| *due <= at) {
+                self.suffer(at, trouble, config);
+            } else {
+                self.run(at, config, seed);
+            }
+        }
+    }
+
+    fn run(&mut self, at: Duration, config: &Config, seed: &mut Seed) {
+        let (Some(process), Some(program)) = (&mut self.process, &self.program) else { return };
+        if process.happen(at, config, program) {
+            let saved = process.save(uuid(seed, at), self.program_version);
+            self.checkpoints.push(saved);
+        }
+    }
+
+    fn compile(&mut self, at: Duration, config: &Config) {
+        let next = Some(at.saturating_add(config.compile_duration));
+        self.program_due = None;
+        match self.program_status {
+            "Pending" => {
+                self.set_program("CompilingSql", at);
+                self.program_due = next;
+            }
+            "CompilingSql" => match program::compile(&self.code) {
+                Ok(program) => {
+                    self.program = Some(program);
+                    self.program_error = json!({ "sql_compilation": { "exit_code": 0, "messages": [] },
+                        "rust_compilation": null, "system_error": null });
+                    self.set_program("SqlCompiled", at);
+                    self.program_due = next;
+                }
+                Err(mistake) => {
+                    self.program_error = json!({
+                        "sql_compilation": { "exit_code": 1, "messages": [mistake.message()] },
+                        "rust_compilation": null, "system_error": null });
+                    self.set_program("SqlError", at);
+                }
+            },
+            "SqlCompiled" => {
+                self.set_program("CompilingRust", at);
+                self.program_due = next;
+            }
+            _ => {
+                let fails = self.udf_rust.contains("compile_error!");
+                let (code, text) = if fails { (101, "error: compile_error!\n") } else { (0, "    Finished\n") };
+                self.program_error["rust_compilation"] = json!({ "exit_code": code, "stdout": "", "stderr": text });
+                self.set_program(if fails { "RustError" } else { "Success" }, at);
+            }
+        }
+        if self.program_due.is_none() && self.wanted && self.resources == "Stopped" {
+            self.due = Some((at, Due::Look));
+        }
+    }
+
+    fn set_program(&mut self, status: &'static str, at: Duration) {
+        (self.program_status, self.program_since) = (status, at);
+        self.refresh_version += 1;
+    }
+
+    fn deploy(&mut self, at: Duration, step: Due, config: &Config, seed: &mut Seed) {
+        match step {
+            Due::Look => self.look(at, config, seed),
+            Due::Provisioned => {
+                self.set_resources("Provisioned", at);
+                let initial = self.initial.unwrap_or("Running");
+                let mut process = Process::new(uuid(seed, at), at, initial, self.checkpoints.last());
+                process.has_storage = !self.runtime_config["storage"].is_null();
+                self.process = Some(process);
+                self.observe(at);
+                self.due = Some((at.saturating_add(config.initialize_duration), Due::Initialized));
+            }
+            Due::Initialized => self.initialized(at, config),
+            Due::Observe => self.observe(at),
+            Due::Suspended => {
+                if let Some(process) = &mut self.process {
+                    let saved = process.save(uuid(seed, at), self.program_version);
+                    self.checkpoints.push(saved);
+                    process.status = "Suspended";
+                }
+                self.observe(at);
+                self.want(false, at);
+                self.due = Some((at.saturating_add(config.runner_delay), Due::Stop));
+            }
+            Due::Stop => {
+                (self.process, self.trouble, self.deployment_id) = (None, None, None);
+                (self.runtime, self.runtime_desired) = (None, None);
+                self.set_resources("Stopping", at);
+                self.due = Some((at.saturating_add(config.provision_duration), Due::Stopped));
+            }
+            Due::Stopped => {
+                self.set_resources("Stopped", at);
+                self.policy = None;
+            }
+        }
+    }
+
+    fn look(&mut self, at: Duration, config: &Config, seed: &mut Seed) {
+        match self.program_status {
+            "Success" => {
+                self.set_resources("Provisioning", at);
+                self.deployment_id = Some(uuid(seed, at));
+                self.deployments += 1;
+                self.storage = "InUse";
+                self.due = Some((at.saturating_add(config.provision_duration), Due::Provisioned));
+            }
+            status if status.ends_with("Error") => {
+                self.want(false, at);
+                let cause = format!("{status} occurred (see `program_error` for more information)");
+                self.error = json!({
+                    "message": "Not possible to start the pipeline because the program failed to compile",
+                    "error_code": "StartFailedDueToFailedCompilation", "details": { "compiler_error": cause },
+                });
+            }
+            // The end of the compilation looks again.
+            _ => {}
+        }
+    }
+
+    fn initialized(&mut self, at: Duration, config: &Config) {
+        let changed = self.checkpoints.last().is_some_and(|saved| saved.program_version != self.program_version);
+        match self.policy.as_deref() {
+            Some("reject") if changed => {
+                self.error = json!({ "message": "The pipeline has changed, and its bootstrap is rejected.",
+                    "error_code": "BootstrapRejected", "details": null });
+                return self.stop(at, config);
+            }
+            Some("await_approval") if changed => {
+                if let Some(process) = &mut self.process {
+                    process.status = "AwaitingApproval";
+                }
+            }
+            _ => self.enter_desired(at, config),
+        }
+        self.observe(at);
+    }
+
+    /// The process begins to do what it was started for.
+    pub(super) fn enter_desired(&mut self, at: Duration, config: &Config) {
+        if let Some(process) = &mut self.process {
+            process.status = process.desired;
+            if process.status == "Running" {
+                process.release(at, config);
+            }
+        }
+    }
+
+    /// The runner takes over what the process says.
+    fn observe(&mut self, at: Duration) {
+        let Some(process) = &self.process else { return };
+        let (status, desired) = (Some(process.status), Some(process.desired));
+        self.set_runtime(status, desired, at);
+    }
+
+    fn set_runtime(&mut self, status: Option<&'static str>, desired: Option<&'static str>, at: Duration) {
+        if self.runtime != status {
+            (self.runtime, self.runtime_since) = (status, at);
+        }
+        if self.runtime_desired != desired {
+            (self.runtime_desired, self.runtime_desired_since) = (desired, at);
+        }
+    }
+
+    fn set_resources(&mut self, resources: &'static str, at: Duration) {
+        (self.resources, self.resources_since) = (resources, at);
+        self.log.push(format!("{} {resources}", super::object::stamp(at)));
+    }
+
+    /// The runner sees what is wrong with the process.
+    fn suffer(&mut self, at: Duration, trouble: Trouble, config: &Config) {
+        match trouble {
+            Trouble::Frozen(until, false) if until > at => {
+                self.set_runtime(Some("Unavailable"), Some("Unavailable"), at);
+                self.trouble = Some((until, Trouble::Frozen(until, true)));
+            }
+            Trouble::Frozen(..) => self.observe(at),
+            Trouble::Panic(message) => {
+                self.error = panic_error(&message);
+                self.stop(at, config);
+            }
+            Trouble::Killed => {
+                let error = "Pipeline process exited prematurely with signal: 9 (SIGKILL)";
+                let message = format!(
+                    "Pipeline check failed: compute and/or storage resources encountered a fatal error.\n\n{error}"
+                );
+                self.error = json!({ "message": message, "error_code": "RunnerCheckError",
+                    "details": { "error": error } });
+                self.stop(at, config);
+            }
+        }
+        if !self.wanted && self.due.is_some() {
+            self.due = Some((at, Due::Stop));
+        }
+    }
+}
+
+/// What a panicked process answers, and what is left of it.
+pub(super) fn panic_error(message: &str) -> Value {
+    let text = format!(
+        "DBSP error: runtime error: One or more worker threads terminated unexpectedly\nforeground worker thread 0 panicked\npanic message: {message}\n"
+    );
+    json!({ "message": text, "error_code": "RuntimeError.WorkerPanic", "details": { "panic_info": [] } })
+}

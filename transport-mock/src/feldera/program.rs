@@ -1,0 +1,202 @@
+//! What SQL the simulator understands: tables, and views that pass a table through.
+
+use serde_json::{Value, json};
+
+/// A compiled program.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    pub(super) tables: Vec<Table>,
+    pub(super) views: Vec<View>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    pub(super) name: String,
+    pub(super) columns: Vec<Column>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub(super) name: String,
+    /// In upper case.
+    pub(super) kind: String,
+    pub(super) nullable: bool,
+    pub(super) key: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    pub(super) name: String,
+    pub(super) materialized: bool,
+    /// What it passes through.
+    pub(super) table: String,
+}
+
+impl Program {
+    /// The table behind a name of a table or a view. Without quotes, case does not matter.
+    pub(super) fn table(&self, name: &str) -> Option<&Table> {
+        let name = folded(name);
+        self.tables.iter().find(|table| table.name == name)
+    }
+
+    /// The table that a relation shows, and whether a snapshot can be had of it.
+    pub(super) fn relation(&self, name: &str) -> Option<(&Table, bool)> {
+        let folded = folded(name);
+        match self.views.iter().find(|view| view.name == folded) {
+            Some(view) => Some((self.tables.iter().find(|table| table.name == view.table)?, view.materialized)),
+            None => Some((self.table(name)?, true)),
+        }
+    }
+
+    pub(super) fn information(&self) -> Value {
+        let field = |column: &Column| {
+            json!({ "name": column.name, "case_sensitive": false, "unused": false,
+                "columntype": { "type": column.kind, "nullable": column.nullable } })
+        };
+        let fields = |table: &Table| table.columns.iter().map(field).collect::<Vec<_>>();
+        let inputs: Vec<Value> = self
+            .tables
+            .iter()
+            .map(|table| {
+                let keys: Vec<&str> =
+                    table.columns.iter().filter(|column| column.key).map(|column| column.name.as_str()).collect();
+                json!({ "name": table.name, "case_sensitive": false, "fields": fields(table), "primary_key": keys,
+                    "materialized": true, "properties": {}, "foreign_keys": [] })
+            })
+            .collect();
+        let outputs: Vec<Value> = self
+            .views
+            .iter()
+            .map(|view| {
+                let fields = self.table(&view.table).map(fields);
+                json!({ "name": view.name, "case_sensitive": false, "fields": fields,
+                    "materialized": view.materialized, "properties": {} })
+            })
+            .collect();
+        json!({ "schema": { "inputs": inputs, "outputs": outputs }, "udf_stubs": "", "input_connectors": {},
+            "output_connectors": {} })
+    }
+}
+
+/// Why a program does not compile.
+#[derive(Debug)]
+pub(super) struct Mistake {
+    line: usize,
+    column: usize,
+    message: String,
+}
+
+impl Mistake {
+    /// As the compiler puts it.
+    pub(super) fn message(&self) -> Value {
+        json!({ "start_line_number": self.line, "start_column": self.column, "end_line_number": self.line,
+            "end_column": self.column, "warning": false, "error_type": "Error in SQL statement",
+            "message": self.message, "snippet": null })
+    }
+}
+
+/// Compiles a program.
+pub(super) fn compile(code: &str) -> Result<Program, Mistake> {
+    let code = without_comments(code);
+    let mut program = Program { tables: Vec::new(), views: Vec::new() };
+    let mut from = 0;
+    for statement in code.split(';') {
+        let start = from + statement.len() - statement.trim_start().len();
+        from += statement.len() + 1;
+        if let Err(message) = read(&mut program, statement.trim()) {
+            let before = code.get(..start).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            return Err(Mistake { line, column, message });
+        }
+    }
+    Ok(program)
+}
+
+/// Comments are blanked, so that positions stay.
+fn without_comments(code: &str) -> String {
+    let blank = |line: &str| match line.find("--") {
+        Some(at) => format!("{}{}", &line[..at], " ".repeat(line.len() - at)),
+        None => line.to_owned(),
+    };
+    code.split('\n').map(blank).collect::<Vec<_>>().join("\n")
+}
+
+fn read(program: &mut Program, statement: &str) -> Result<(), String> {
+    if statement.is_empty() {
+        return Ok(());
+    }
+    let words: Vec<&str> = statement.split_whitespace().collect();
+    let is = |at: usize, word: &str| words.get(at).is_some_and(|have| have.eq_ignore_ascii_case(word));
+    let materialized = is(1, "materialized");
+    let at = if materialized { 2 } else { 1 };
+    if is(0, "create") && is(at, "view") {
+        let name = folded(words.get(at + 1).copied().unwrap_or_default());
+        let passes =
+            is(at + 2, "as") && is(at + 3, "select") && is(at + 4, "*") && is(at + 5, "from") && words.len() == at + 7;
+        if !passes {
+            return Err(format!("The simulator knows views that are SELECT * FROM a table, and '{name}' is none"));
+        }
+        let table = folded(words.get(at + 6).copied().unwrap_or_default());
+        if !program.tables.iter().any(|have| have.name == table) {
+            return Err(format!("Object '{table}' not found"));
+        }
+        program.views.push(View { name, materialized, table });
+        return Ok(());
+    }
+    if is(0, "create") && is(1, "table") {
+        let (head, rest) = statement.split_once('(').ok_or("Encountered \"<EOF>\": a table needs columns")?;
+        let name = folded(head.split_whitespace().nth(2).unwrap_or_default());
+        let columns =
+            columns(rest).ok_or_else(|| format!("Encountered \"<EOF>\": the columns of '{name}' do not end"))?;
+        if columns.is_empty() || name.is_empty() {
+            return Err("A table needs a name and columns".into());
+        }
+        program.tables.push(Table { name, columns });
+        return Ok(());
+    }
+    Err(format!("Non-query expression encountered in illegal context: {}", words.first().unwrap_or(&"")))
+}
+
+/// The columns up to the parenthesis that ends them.
+fn columns(text: &str) -> Option<Vec<Column>> {
+    let mut depth = 0_usize;
+    let (mut pieces, mut piece) = (Vec::new(), String::new());
+    let mut ended = false;
+    for letter in text.chars() {
+        match letter {
+            ')' if depth == 0 => {
+                ended = true;
+                break;
+            }
+            ',' if depth == 0 => pieces.push(std::mem::take(&mut piece)),
+            _ => {
+                depth = match letter {
+                    '(' => depth + 1,
+                    ')' => depth - 1,
+                    _ => depth,
+                };
+                piece.push(letter);
+            }
+        }
+    }
+    pieces.push(piece);
+    let column = |piece: &String| {
+        let upper = piece.to_uppercase();
+        let mut words = piece.split_whitespace();
+        let name = folded(words.next()?);
+        let kind = words.next()?.to_uppercase();
+        let kind = kind.split('(').next().unwrap_or_default().to_owned();
+        let key = upper.contains("PRIMARY KEY");
+        Some(Column { name, kind, nullable: !upper.contains("NOT NULL") && !key, key })
+    };
+    ended.then(|| pieces.iter().filter_map(column).collect())
+}
+
+/// An identifier as the compiler folds it.
+pub(super) fn folded(name: &str) -> String {
+    match name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.to_owned(),
+        None => name.to_lowercase(),
+    }
+}

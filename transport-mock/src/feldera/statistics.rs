@@ -1,0 +1,95 @@
+//! What a process tells of itself.
+
+use serde_json::{Value, json};
+
+use super::Manager;
+use super::errors::{Answer, Refusal, Reply};
+use super::process::Process;
+
+impl Manager {
+    pub(super) fn statistics(&mut self, name: &str) -> Answer {
+        let (now, enterprise) = (self.now, self.config.enterprise);
+        let pipeline = self.live(name)?;
+        let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
+        let inputs: Vec<Value> = process
+            .endpoints
+            .iter()
+            .map(|endpoint| {
+                json!({
+                    "endpoint_name": endpoint.name, "config": { "stream": endpoint.stream },
+                    "metrics": { "total_bytes": endpoint.bytes, "total_records": endpoint.records,
+                        "buffered_records": 0, "buffered_bytes": 0, "num_transport_errors": 0,
+                        "num_parse_errors": endpoint.errors, "end_of_input": false,
+                        "processing_latency_p99_micros": null },
+                    "fatal_error": null, "health": null, "paused": false, "barrier": false, "completed_frontier": null,
+                })
+            })
+            .collect();
+        let mut problems = Vec::new();
+        if !enterprise {
+            problems.push("EnterpriseFeature");
+        }
+        if !process.has_storage {
+            problems.push("StorageRequired");
+        }
+        let (suspend, permanent) = if problems.is_empty() {
+            (Value::Null, Value::Null)
+        } else {
+            (json!({ "Permanent": problems }), json!(problems))
+        };
+        Ok(Reply::json(json!({
+            "global_metrics": global_metrics(process, now),
+            "suspend_error": suspend,
+            "checkpoint_activity": process.checkpoint_activity(),
+            "permanent_checkpoint_errors": permanent,
+            "inputs": inputs,
+            "outputs": [],
+        })))
+    }
+}
+
+fn global_metrics(process: &Process, now: std::time::Duration) -> Value {
+    let status = match (process.transaction, process.is_committing()) {
+        (None, _) => "NoTransaction",
+        (Some(_), false) => "TransactionInProgress",
+        (Some(_), true) => "CommitInProgress",
+    };
+    let initiated_by = process.transaction.map(|_| if process.is_committing() { "Committed" } else { "Started" });
+    let state = if process.status == "Running" { "Running" } else { "Paused" };
+    let bytes: usize = process.endpoints.iter().map(|endpoint| endpoint.bytes).sum();
+    json!({
+        "state": state,
+        "bootstrap_in_progress": false,
+        "transaction_status": status,
+        "transaction_id": process.transaction.unwrap_or(0),
+        "transaction_msecs": null,
+        "transaction_records": null,
+        "commit_progress": null,
+        "transaction_initiators": { "transaction_id": process.transaction, "initiated_by_api": initiated_by,
+            "initiated_by_connectors": {} },
+        "concurrent_bootstrap_phase": "Inactive",
+        "concurrent_bootstrap_progress": null,
+        "rss_bytes": 163_213_312,
+        "memory_pressure": "low",
+        "memory_pressure_epoch": 0,
+        "cpu_msecs": 0,
+        "uptime_msecs": u64::try_from(now.saturating_sub(process.started).as_millis()).unwrap_or(u64::MAX),
+        "start_time": process.started.as_secs(),
+        "incarnation_uuid": process.incarnation,
+        "initial_start_time": process.started.as_secs(),
+        "storage_bytes": 0,
+        "storage_mb_secs": 0,
+        "runtime_elapsed_msecs": 0,
+        "buffered_input_records": 0,
+        "buffered_input_bytes": 0,
+        "total_input_records": process.input_records,
+        "total_input_bytes": bytes,
+        "total_processed_records": process.input_records,
+        "total_processed_bytes": bytes,
+        "total_completed_records": process.completed_records,
+        "output_stall_msecs": 0,
+        "total_initiated_steps": process.initiated,
+        "total_completed_steps": process.completed,
+        "pipeline_complete": false,
+    })
+}

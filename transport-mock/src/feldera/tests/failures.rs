@@ -1,0 +1,121 @@
+//! Panics, kills, freezes, a wedged circuit, a manager that is down.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{NOT_DEPLOYED, Sim, refusal, status};
+
+#[test]
+fn a_panic_is_500_at_first_and_then_the_end() {
+    let mut sim = Sim::new().running();
+    let token = sim.token("t?format=csv", "1,true,1,x\n");
+    sim.manager.panic("p", "deliberate");
+    for answer in [sim.completion(&token), sim.ingress("t", ""), sim.post("/pipelines/p/pause")] {
+        assert_eq!(refusal(&answer), (500, "RuntimeError.WorkerPanic"));
+        assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("panic message: deliberate")));
+    }
+    assert_eq!(sim.wait(2499).status(), status("Running", "Running"));
+    assert_eq!(sim.wait(1).status(), status("Stopping", "Stopped"));
+    assert_eq!(sim.wait(300).status(), status("Stopped", "Stopped"));
+    assert_eq!(sim.view().error.expect("one")["error_code"], "RuntimeError.WorkerPanic");
+    assert_eq!(refusal(&sim.completion(&token)), NOT_DEPLOYED);
+    let undismissed = sim.post("/pipelines/p/start?dismiss_error=false");
+    assert_eq!(refusal(&undismissed), (400, "CannotStartWithUndismissedError"));
+    assert_eq!(sim.post("/pipelines/p/dismiss_error").0, 200);
+    assert_eq!(sim.view().error, None);
+    assert_eq!(sim.post("/pipelines/p/start?dismiss_error=false").0, 202);
+}
+
+#[test]
+fn a_killed_process_refuses_connections_until_the_runner_sees_it() {
+    let mut sim = Sim::new().running();
+    sim.manager.kill("p");
+    let answer = sim.ingress("t?format=csv", "1,true,1,x\n");
+    assert_eq!(refusal(&answer), (503, "PipelineInteractionUnreachable"));
+    assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("Failed to connect to host")));
+    sim.wait(2850);
+    assert_eq!(sim.status(), status("Stopped", "Stopped"));
+    assert_eq!(sim.view().error.expect("one")["error_code"], "RunnerCheckError");
+    sim.start();
+    assert_eq!(sim.view().error, None);
+}
+
+#[test]
+fn a_frozen_process_is_unavailable_and_comes_back_by_itself() {
+    let mut sim = Sim::new().running();
+    let before = sim.view();
+    sim.manager.freeze("p", Duration::from_secs(10));
+    let answer = sim.get("/pipelines/p/stats");
+    assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("timeout (10s) was reached")));
+    sim.wait(2500);
+    assert_eq!(sim.status(), status("Unavailable", "Unavailable"));
+    assert_eq!(refusal(&sim.get("/pipelines/p/stats")), (503, "PipelineUnavailable"));
+    sim.wait(7500);
+    assert_eq!(sim.status(), status("Running", "Running"));
+    assert_eq!(sim.get("/pipelines/p/stats").0, 200);
+    let after = sim.view();
+    assert_eq!((before.deployment_id, before.incarnation), (after.deployment_id, after.incarnation));
+}
+
+#[test]
+fn a_short_freeze_goes_unseen() {
+    let mut sim = Sim::new().running();
+    sim.manager.freeze("p", Duration::from_secs(1));
+    sim.wait(1000);
+    assert_eq!(sim.status(), status("Running", "Running"));
+    assert_eq!(sim.get("/pipelines/p/stats").0, 200);
+}
+
+#[test]
+fn a_wedged_circuit_shows_in_the_counters_only() {
+    let mut sim = Sim::new().running();
+    sim.manager.wedge("p");
+    let token = sim.token("t?format=csv", "1,true,1,x\n");
+    sim.wait(3_600_000);
+    assert_eq!(sim.completion(&token).1["status"], "inprogress");
+    assert_eq!(sim.status(), status("Running", "Running"));
+    let metrics = sim.get("/pipelines/p/stats").1["global_metrics"].clone();
+    assert_eq!((&metrics["total_initiated_steps"], &metrics["total_completed_steps"]), (&json!(1), &json!(0)));
+    sim.stop();
+}
+
+#[test]
+fn a_stop_ends_whatever_is_wrong() {
+    for harm in [
+        |sim: &mut Sim| sim.manager.panic("p", "x"),
+        |sim: &mut Sim| sim.manager.kill("p"),
+        |sim: &mut Sim| {
+            sim.manager.freeze("p", Duration::from_secs(3600));
+        },
+    ] {
+        let mut sim = Sim::new().running();
+        harm(&mut sim);
+        sim.stop();
+        assert_eq!(sim.wait(10_000).status(), status("Stopped", "Stopped"));
+        assert_eq!(sim.view().error, None);
+        sim.start();
+    }
+}
+
+#[test]
+fn a_manager_that_is_down_leaves_pipelines_running() {
+    let mut sim = Sim::new().running();
+    let now = sim.now;
+    let deployment = sim.view().deployment_id;
+    sim.manager.restart(now, Duration::from_secs(5));
+    assert_eq!(sim.get("/pipelines").0, 502);
+    assert_eq!(sim.wait(4999).get("/pipelines").0, 502);
+    assert_eq!(sim.wait(1).get("/pipelines").0, 200);
+    assert_eq!(sim.view().deployment_id, deployment);
+}
+
+#[test]
+fn ids_come_from_the_seed() {
+    let incarnation = |seed| {
+        let sim = Sim::with(super::Config { seed, ..super::Config::default() }).running();
+        sim.view().incarnation.expect("one")
+    };
+    assert_eq!(incarnation(1), incarnation(1));
+    assert_ne!(incarnation(1), incarnation(2));
+}

@@ -1,0 +1,56 @@
+//! How things really are.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A pipeline as it really is.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PipelineView {
+    /// Its name.
+    pub name: String,
+    /// The state of its program, such as `Success`.
+    pub program_status: String,
+    /// The number of its program.
+    pub program_version: u64,
+    /// What the API calls `deployment_status`.
+    pub status: String,
+    /// What the API calls `deployment_desired_status`.
+    pub desired_status: String,
+    /// What its process is doing, whether the manager knows or not; nothing without a process.
+    pub process: Option<String>,
+    /// `Cleared`, `InUse` or `Clearing`.
+    pub storage: String,
+    /// Which deployment it is.
+    pub deployment_id: Option<String>,
+    /// How often it was deployed.
+    pub deployments: u64,
+    /// Which process it is.
+    pub incarnation: Option<String>,
+    /// Why its last deployment ended, if it did so by itself.
+    pub error: Option<Value>,
+    /// What its tables hold, each row as often as it is there.
+    pub tables: BTreeMap<String, Vec<Value>>,
+    /// Steps that were begun and completed.
+    pub steps: (u64, u64),
+    /// How many checkpoints are in its storage.
+    pub checkpoints: usize,
+    /// The transaction that is open.
+    pub transaction: Option<u64>,
+}
+
+/// A request as it was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestView {
+    /// When it came, since the UNIX epoch.
+    pub at: Duration,
+    /// Its method.
+    pub method: String,
+    /// Its path and query, as they were sent.
+    pub target: String,
+    /// What it was answered.
+    pub status: u16,
+}
