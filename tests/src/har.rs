@@ -23,6 +23,18 @@ pub struct Entry {
     pub response: Response<Bytes>,
 }
 
+impl Entry {
+    /// Takes the path of a proxy off the address, if it is there.
+    pub fn strip(&mut self, base: &str) {
+        let base = base.trim_end_matches('/');
+        let target = self.request.uri().path_and_query().map_or("", |target| target.as_str());
+        let rest = target.strip_prefix(base).filter(|rest| !base.is_empty() && rest.starts_with('/'));
+        if let Some(uri) = rest.and_then(|rest| rest.parse().ok()) {
+            *self.request.uri_mut() = uri;
+        }
+    }
+}
+
 /// One file.
 #[derive(Debug)]
 pub struct Recording {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::Response;
-use pipewright::decode::{Decoder, End, LineLimit, Lines};
+use pipewright::decode::{DecodeError, Decoder, End, LineLimit, Lines, NdJson};
 use pipewright::error::{ErrorKind, ServiceError};
 use pipewright::operation::Info;
 use serde_json::Value;
@@ -199,35 +199,56 @@ fn remove(value: &mut Value, path: &[&str]) {
     }
 }
 
-/// Whatever a body is, its lines are the same in one piece and in many, cut at places that look random and are not.
+/// What a decoder made of a body: its items, and how it ended.
+type Decoded = (Vec<Vec<u8>>, Result<(), DecodeError>);
+
+/// Whatever a body is, its lines and rows are the same in one piece and in many, cut at places that look random and are not.
 fn decode_in_pieces(body: &[u8]) -> Result<(), String> {
-    let whole = lines(std::iter::once(body))?;
     let (mut rest, mut state) = (body, body.len() as u64 | 1);
-    let pieces = std::iter::from_fn(|| {
+    let pieces: Vec<&[u8]> = std::iter::from_fn(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let length = usize::try_from(state >> 40).unwrap_or_default() % 700 + 1;
         let (piece, after) = rest.split_at(length.min(rest.len()));
         rest = after;
         (!piece.is_empty()).then_some(piece)
-    });
-    if lines(pieces)? == whole { Ok(()) } else { Err("its lines depend on how it is cut".to_owned()) }
+    })
+    .collect();
+    let limit = LineLimit::default();
+    let lines = decoded(Lines::new(limit), &[body]);
+    if let (_, Err(error)) = &lines {
+        return Err(error.to_string());
+    }
+    if decoded(Lines::new(limit), &pieces) != lines {
+        return Err("its lines depend on how it is cut".to_owned());
+    }
+    // Most bodies are no rows: then the error is the same.
+    if decoded(NdJson::new(limit), &pieces) != decoded(NdJson::new(limit), &[body]) {
+        return Err("its rows depend on how it is cut".to_owned());
+    }
+    Ok(())
 }
 
-fn lines<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Vec<u8>>, String> {
-    let (mut decoder, mut lines) = (Lines::new(LineLimit::default()), Vec::new());
-    let mut drain = |decoder: &mut Lines| {
-        while decoder.advance().map_err(|error| error.to_string())? {
-            lines.push(decoder.item().to_vec());
+fn decoded<D>(mut decoder: D, pieces: &[&[u8]]) -> Decoded
+where
+    D: for<'a> Decoder<Item<'a> = &'a [u8]> + 'static,
+{
+    let mut items = Vec::new();
+    let mut drain = |decoder: &mut D| {
+        while decoder.advance()? {
+            items.push(decoder.item().to_vec());
         }
-        Ok::<(), String>(())
+        Ok(())
     };
-    for piece in pieces {
-        decoder.feed(piece);
-        drain(&mut decoder)?;
-    }
-    decoder.finish(End::Complete).map_err(|error| error.to_string())?;
-    drain(&mut decoder)?;
-    Ok(lines)
+    let mut work = || {
+        for piece in pieces {
+            decoder.feed(piece);
+            drain(&mut decoder)?;
+        }
+        decoder.finish(End::Complete)?;
+        drain(&mut decoder)
+    };
+    let ended = work();
+    (items, ended)
 }
 
 #[cfg(test)]

@@ -25,11 +25,18 @@ fn same_shape(ours: &str, theirs: &str) -> bool {
 
 /// The operation of a service whose method and path template fit; a literal segment beats a placeholder.
 ///
-/// The path may stand behind `/v1` or not, as with Flink; behind one of four versions with its SQL Gateway.
+/// The path may stand behind `/v1` or not, as with Flink; behind one of four versions with its SQL Gateway. Before the
+/// version there may be the path of a proxy.
 pub fn find(service: &str, method: &Method, path: &str) -> Option<&'static Info> {
-    let versions: &[&str] = if service == "flink-sql-gateway" { &["/v1", "/v2", "/v3", "/v4"] } else { &["/v1"] };
-    let stripped = versions.iter().find_map(|version| path.strip_prefix(version).filter(|rest| rest.starts_with('/')));
-    let path = stripped.unwrap_or(path);
+    let versions: &[&str] = if service == "flink-sql-gateway" { &["v1", "v2", "v3", "v4"] } else { &["v1"] };
+    let is_version = |segment: &str| versions.contains(&segment);
+    let mut rest = path;
+    let versioned = std::iter::from_fn(|| {
+        let (segment, after) = rest.strip_prefix('/')?.split_once('/')?;
+        rest = rest.get(rest.len() - after.len() - 1..)?;
+        Some((segment, rest))
+    });
+    let path = versioned.into_iter().find_map(|(segment, rest)| is_version(segment).then_some(rest)).unwrap_or(path);
     pipewright::operations()
         .filter(|info| info.service == service && info.method == *method)
         .filter_map(|info| Some((literals(info.path, path)?, info)))
@@ -77,6 +84,8 @@ mod tests {
         for (method, path, name) in [
             (Method::GET, "/v1/jobs/overview", Some("getJobsOverview")),
             (Method::GET, "/jobs/overview", Some("getJobsOverview")),
+            (Method::GET, "/proxy/flink/v1/jobs/overview", Some("getJobsOverview")),
+            (Method::GET, "/proxy/flink/jobs/overview", None),
             (Method::GET, "/v1/jobs/abc", Some("getJobDetails")),
             (Method::PATCH, "/v1/jobs/abc", Some("cancelJob")),
             (Method::PUT, "/v1/jobs/abc", None),

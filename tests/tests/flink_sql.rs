@@ -79,7 +79,7 @@ fn requests() {
     ];
     let shown: BTreeSet<_> = samples.iter().map(|(name, _)| *name).collect();
     assert_eq!(shown, operations().map(|info| info.name).collect());
-    let text: String = samples.iter().map(|(name, text)| format!("== {name}\n{text}\n")).collect();
+    let text = samples.iter().fold(String::new(), |all, (name, text)| all + &format!("== {name}\n{text}\n"));
     snapshot("sql_requests", &text);
 }
 

@@ -1,13 +1,16 @@
 //! Reads recorded answers with the types of this library.
 //!
 //! ```text
-//! cargo run -p pipewright-tests --bin replay -- [-q] PATH…
+//! cargo run -p pipewright-tests --bin replay -- [-q] [--base PATH] FILE…
 //! ```
 //!
-//! Each path is a HAR file, of whatever program, or a folder of them. For each entry a line: `ok`, `service error CODE`,
-//! `foreign error` (a refusal that is not the service's own), `unmatched` (no operation of ours, and why) or `FAILED why`. Then how
+//! Each is a HAR file, of whatever program, or a folder of them. For each entry a line: `ok`, `service error CODE`, `foreign
+//! error` (a refusal that is not the service's own), `unmatched` (no operation of ours, and why) or `FAILED why`. Then how
 //! many of the JSON leaves survive being read and written back, for each operation, and a line that sums it all up. `-q`
 //! leaves out the entries that did not fail. Exits with 1 if an entry failed, with 2 if a path cannot be read.
+//!
+//! `--base` is the path of a proxy in front of the service, as in `--base /proxy/flink`; before a version, as in
+//! `/proxy/flink/v1/jobs`, it need not be given.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -21,8 +24,12 @@ fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let is_quiet = arguments.iter().any(|argument| argument == "-q");
     arguments.retain(|argument| argument != "-q");
+    let base = match arguments.iter().position(|argument| argument == "--base") {
+        Some(at) if at + 1 < arguments.len() => arguments.drain(at..at + 2).next_back().unwrap_or_default(),
+        _ => String::new(),
+    };
     if arguments.is_empty() || arguments.iter().any(|argument| argument.starts_with('-')) {
-        eprintln!("usage: replay [-q] PATH…   (HAR files or folders of them)");
+        eprintln!("usage: replay [-q] [--base PATH] FILE…   (HAR files or folders of them)");
         return ExitCode::from(2);
     }
     let mut report = Report::default();
@@ -30,9 +37,10 @@ fn main() -> ExitCode {
     for path in &arguments {
         match read(Path::new(path)) {
             Ok(recordings) => {
-                for recording in &recordings {
+                for mut recording in recordings {
+                    recording.entries.iter_mut().for_each(|entry| entry.strip(&base));
                     // Who closes the pipe has seen enough; the exit code is still worth something.
-                    let _ = replay(recording, &mut report, is_quiet, &mut out);
+                    let _ = replay(&recording, &mut report, is_quiet, &mut out);
                 }
             }
             Err(error) => {

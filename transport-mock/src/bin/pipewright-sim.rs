@@ -128,7 +128,7 @@ impl Common {
     /// Reads an option's value; false when it is none of these options.
     fn read(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<bool, Box<dyn Error>> {
         match option {
-            "port" => self.port = value(parser, "--port")?,
+            "port" => self.port = port(parser)?,
             "seed" => self.seed = value(parser, "--seed")?,
             "time" => self.time = value(parser, "--time")?,
             "faults" => {
@@ -271,6 +271,12 @@ fn jar(mut parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
 fn value<T: FromStr<Err: Display>>(parser: &mut lexopt::Parser, option: &str) -> Result<T, Box<dyn Error>> {
     let text = parser.value()?.string()?;
     text.parse().map_err(|error| format!("{option} {text}: {error}").into())
+}
+
+/// A port, which the standard library's own error does not tell the range of.
+fn port(parser: &mut lexopt::Parser) -> Result<u16, Box<dyn Error>> {
+    let text = parser.value()?.string()?;
+    text.parse().map_err(|_| format!("--port {text}: it is a number from 0, which means any free one, to 65535").into())
 }
 
 fn with<T: 'static>(value: T, change: fn(Program, T) -> Program) -> Box<dyn FnOnce(Program) -> Program> {
