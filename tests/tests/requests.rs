@@ -46,7 +46,7 @@ use pipewright::flink::{
     StartSavepointDisposal,
 };
 use pipewright::flow::{Call, Config, Flow, Step};
-use pipewright::operation::RequestContext;
+use pipewright::operation::{Info, RequestContext};
 use pipewright::snowpipe::{
     AppendElastic, AppendElasticToTable, AppendRows, BulkGetChannelStatus, DropChannel, Encoding, ExchangeToken,
     GetHostname, OpenChannel, RequestId, TokenType,
@@ -64,6 +64,9 @@ const JAR: &str = "6d2c1f3e-0b6c-4a55-9c0e-6a4a7f9d2b11_word count+1.jar";
 /// The requests of an operation: the smallest, and the one with everything.
 struct Sample {
     name: &'static str,
+    /// The operation's type with its path.
+    kind: &'static str,
+    info: &'static Info,
     minimal: String,
     full: Option<String>,
 }
@@ -76,7 +79,13 @@ fn sample<O: Operation + Debug>(minimal: &O, full: Option<&O>) -> Sample {
         let shown = format!("{minimal:?}");
         assert!(!shown.contains(": None"), "{} has options: {shown}", O::INFO.name);
     }
-    Sample { name: O::INFO.name, minimal: build(minimal), full: full.map(build) }
+    Sample {
+        name: O::INFO.name,
+        kind: std::any::type_name::<O>(),
+        info: O::INFO,
+        minimal: build(minimal),
+        full: full.map(build),
+    }
 }
 
 fn build<O: Operation>(operation: &O) -> String {
@@ -366,10 +375,34 @@ fn every_operation() {
         pipewright::operations().filter(|info| info.service != "flink-sql-gateway").map(|info| info.name).collect();
     assert_eq!(shown, all, "each operation has a sample");
     assert_eq!(samples.len(), all.len(), "and only one");
-    for Sample { name, minimal, full } in samples {
+    the_documentation_lists(&samples);
+    for Sample { name, minimal, full, .. } in samples {
         let full = full.map(|full| format!("\n== with everything ==\n{full}")).unwrap_or_default();
         snapshot(name, &format!("{minimal}{full}"));
     }
+}
+
+/// Each operation has one row in the documentation of its service, under its own name, and there is no other row.
+fn the_documentation_lists(samples: &[Sample]) {
+    let page = include_str!("../../core/src/flink/operations.md");
+    let rows = page.lines().filter(|line| line.starts_with("| [`"));
+    let mut documented: Vec<_> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.split('|').map(|cell| cell.trim().trim_end_matches(" †")).collect();
+            format!("{} {} {}", cells[1], cells[2], cells[3])
+        })
+        .collect();
+    let flink = samples.iter().filter(|sample| sample.info.service == "flink");
+    let mut expected: Vec<_> = flink
+        .map(|Sample { kind, info, .. }| {
+            let parts: Vec<_> = kind.split("::").collect();
+            let (room, name) = (parts[2], parts[parts.len() - 1]);
+            format!("[`{name}`]({room}::{name}) {} `{}`", info.method, info.path)
+        })
+        .collect();
+    documented.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(documented, expected);
 }
 
 #[test]

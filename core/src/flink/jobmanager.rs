@@ -11,7 +11,7 @@ operations! { FlinkRest;
     /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-config).
     Safe GET "/jobmanager/config" GetJobManagerConfig "getClusterConfigurationInfo" -> Vec<ConfigEntry> {}
 
-    /// What the JobManager's JVM was started with. Since 1.15.
+    /// What the JobManager's JVM was started with. Not yet in 1.13.
     ///
     /// Never refuses.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-environment).
@@ -49,7 +49,7 @@ operations! { FlinkRest;
         }
     }
 
-    /// What the JobManager's threads are doing. Since 1.15.
+    /// What the JobManager's threads are doing. Not yet in 1.13.
     ///
     /// Never refuses.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-thread-dump).

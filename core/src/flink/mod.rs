@@ -42,6 +42,7 @@
 //! * **Answers are cached** for `web.refresh-interval` (3 s), except [`GetJobStatus`], [`GetJobs`], [`GetJobsOverview`],
 //!   [`GetJobExecutionResult`] and triggers. The flows decide by those.
 //! * **Running a jar may fail although a job was submitted.** Only a chosen job id makes it possible to find out.
+#![doc = include_str!("operations.md")]
 
 pub mod applications;
 pub mod checkpoints;

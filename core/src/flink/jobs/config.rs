@@ -24,7 +24,7 @@ operations! { FlinkRest;
         path { jobid: JobId }
     }
 
-    /// The configuration of the JobManager that a job runs in. Secrets come as `******`. Since 1.15.
+    /// The configuration of the JobManager that a job runs in. Secrets come as `******`. Not yet in 1.13.
     ///
     /// On a JobManager that of the cluster, whichever job is asked for; a HistoryServer keeps it for each job.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-jobmanager-config).
@@ -32,21 +32,21 @@ operations! { FlinkRest;
         path { jobid: JobId }
     }
 
-    /// What the JVM of the JobManager that a job runs in was started with. Since 1.15.
+    /// What the JVM of the JobManager that a job runs in was started with. Not yet in 1.13.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-jobmanager-environment).
     Safe GET "/jobs/{jobid}/jobmanager/environment" GetJobManagerJobEnvironment "getJobManagerJobEnvironment" -> Environment {
         path { jobid: JobId }
     }
 
-    /// Where the log of the JobManager that a job runs in can be looked at. Since 1.15.
+    /// Where the log of the JobManager that a job runs in can be looked at. Not yet in 1.13.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-jobmanager-log-url).
     Safe GET "/jobs/{jobid}/jobmanager/log-url" GetJobManagerLogUrl "getJobManagerLogUrl" -> LogUrl {
         path { jobid: JobId }
     }
 
-    /// Where the log of a TaskManager that a job runs on can be looked at. Since 1.15.
+    /// Where the log of a TaskManager that a job runs on can be looked at. Not yet in 1.13.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-taskmanagers-taskmanagerid-log-url).
     Safe GET "/jobs/{jobid}/taskmanagers/{taskmanagerid}/log-url" GetTaskManagerLogUrl "getTaskManagerLogUrl" -> LogUrl {
