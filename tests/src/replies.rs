@@ -23,6 +23,10 @@ use pipewright::flink::metrics::{
     GetAggregatedJobMetrics, GetAggregatedSubtaskMetrics, GetAggregatedTaskManagerMetrics, GetCoordinatorMetrics,
     GetJobManagerMetrics, GetJobMetrics, GetSubtaskMetrics, GetTaskManagerMetrics, GetVertexMetrics,
 };
+use pipewright::flink::profiler::{
+    GetJobManagerProfile, GetTaskManagerProfile, ListJobManagerProfiles, ListTaskManagerProfiles, ProfileMode,
+    StartJobManagerProfile, StartTaskManagerProfile,
+};
 use pipewright::flink::sql_gateway::{self as sql, OperationHandle, SessionHandle};
 use pipewright::flink::taskmanagers::{
     GetTaskManager, GetTaskManagerLog, GetTaskManagerLogFile, GetTaskManagerStdout, GetTaskManagerThreadDump,
@@ -175,6 +179,14 @@ const FLINK: &[(&str, Parse)] = &[
     ("getClusterDataSetDeleteStatus", |answer| parse(&GetDatasetDeletion::new(TRIGGER), answer)),
     ("triggerSavepointDisposal", |answer| parse(&StartSavepointDisposal::new("file:/a"), answer)),
     ("getSavepointDisposalStatus", |answer| parse(&GetSavepointDisposal::new(TRIGGER), answer)),
+    ("getJobManagerProfilingList", |answer| parse(&ListJobManagerProfiles::new(), answer)),
+    ("triggerJobManagerProfiling", |answer| parse(&StartJobManagerProfile::new(ProfileMode::Itimer, 1_u32), answer)),
+    ("getJobManagerProfilingFile", |answer| parse(&GetJobManagerProfile::new("a"), answer)),
+    ("getTaskManagerProfilingList", |answer| parse(&ListTaskManagerProfiles::new("a"), answer)),
+    ("triggerTaskManagerProfiling", |answer| {
+        parse(&StartTaskManagerProfile::new("a", ProfileMode::Itimer, 1_u32), answer)
+    }),
+    ("getTaskManagerProfilingFile", |answer| parse(&GetTaskManagerProfile::new("a", "b"), answer)),
     ("getJobVertexFlameGraph", |answer| parse(&GetFlameGraph::new(JOB, VertexId::from_bits(1)), answer)),
     ("getJobResourceRequirements", |answer| parse(&GetResourceRequirements::new(JOB), answer)),
     ("updateJobResourceRequirements", |answer| {

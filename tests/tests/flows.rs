@@ -6,9 +6,10 @@ use std::time::Duration;
 use pipewright::drive::{Clock as _, Entropy as _, NoCredentials, Transport as _};
 use pipewright::error::FlowError;
 use pipewright::flink::flow::Upgrade;
+use pipewright::flink::profiler::ProfileMode;
 use pipewright::flink::{
     AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, Flink, FlinkRest, GetJob, JobEvent,
-    JobId, JobState, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint,
+    JobId, JobState, Profile, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint,
     UpgradeJob, WatchJob,
 };
 use pipewright::flow::{Flow, Goal, Notice, Saved, Step};
@@ -27,8 +28,14 @@ impl Scene {
     /// A cluster that loses neither jobs nor jars when its JobManager restarts.
     fn new(seed: u64) -> Self {
         let world = World::new(seed);
-        let config =
-            Config { retain_uploads: true, adaptive_scheduler: true, flame_graphs: true, seed, ..Config::default() };
+        let config = Config {
+            retain_uploads: true,
+            adaptive_scheduler: true,
+            flame_graphs: true,
+            profiling: true,
+            seed,
+            ..Config::default()
+        };
         let cluster = world.flink("http://flink.test:8081".parse().expect("a base"), config);
         let flink = Flink::new(cluster.base(), world.clone());
         Self { world, cluster, flink }
@@ -250,6 +257,27 @@ proptest! {
                 }
                 prop_assert_eq!(depth, 100);
             }
+            Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn a_profile_is_what_was_asked_for(seed: u64, faults in 0_u64..40, of_task_manager: bool) {
+        let scene = Scene::new(seed);
+        let goal = if of_task_manager {
+            Profile::task_manager("127.0.0.1:44883-f8bb4a", ProfileMode::Wall, 5)
+        } else {
+            Profile::job_manager(ProfileMode::Wall, 5)
+        };
+        let before = i64::try_from(scene.world.now().as_millis()).expect("it is not that late");
+        match run(&scene, FaultPlan::hostile(seed).at_most(faults), goal.within(LIMIT)) {
+            Ok(profiled) => {
+                let info = profiled.info;
+                prop_assert!(info.mode == ProfileMode::Wall && info.duration == 5 && info.trigger_time.0 >= before, "{info:?}");
+                prop_assert!(profiled.page.0.contains(&info.output_file.expect("a file")));
+            }
+            // A JobManager that is restarted forgets what it was doing.
+            Err(FlowError::Failed(failure)) => prop_assert!(failure.reason.contains("not listed any more"), "{failure:?}"),
             Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
         }
     }

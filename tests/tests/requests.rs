@@ -24,6 +24,10 @@ use pipewright::flink::metrics::{
     GetCoordinatorMetrics, GetJobManagerMetrics, GetJobMetrics, GetSubtaskMetrics, GetTaskManagerMetrics,
     GetVertexMetrics,
 };
+use pipewright::flink::profiler::{
+    GetJobManagerProfile, GetTaskManagerProfile, ListJobManagerProfiles, ListTaskManagerProfiles, ProfileMode,
+    StartJobManagerProfile, StartTaskManagerProfile,
+};
 use pipewright::flink::savepoints::SavepointFormat;
 use pipewright::flink::taskmanagers::{
     GetTaskManager, GetTaskManagerLog, GetTaskManagerLogFile, GetTaskManagerStdout, GetTaskManagerThreadDump,
@@ -319,6 +323,12 @@ fn upkeep() -> Vec<Sample> {
         sample(&StartSavepointDisposal::new("s3://bucket/savepoint-1 \"b\""), None),
         sample(&GetSavepointDisposal::new(TRIGGER), None),
         sample(&GetFlameGraph::new(JOB, VertexId::from_bits(1)), Some(&flames)),
+        sample(&ListJobManagerProfiles::new(), None),
+        sample(&StartJobManagerProfile::new(ProfileMode::Itimer, 300_u32), None),
+        sample(&GetJobManagerProfile::new("JobManager_ITIMER_2026-11-21_22_47_50.html"), None),
+        sample(&ListTaskManagerProfiles::new(TASK_MANAGER), None),
+        sample(&StartTaskManagerProfile::new(TASK_MANAGER, ProfileMode::Wall, 1_u32), None),
+        sample(&GetTaskManagerProfile::new(TASK_MANAGER, "127.0.0.1:1_WALL_1.html"), None),
         sample(&GetResourceRequirements::new(JOB), None),
         sample(&PutResourceRequirements::new(JOB, requirements), None),
         sample(&GetRescaleConfig::new(JOB), None),

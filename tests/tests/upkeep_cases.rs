@@ -6,10 +6,11 @@ use pipewright::Seed;
 use pipewright::drive::{self, Clock as _, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::flink::flow::Launched;
+use pipewright::flink::profiler::ProfileMode;
 use pipewright::flink::{
     AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, Flink, FlinkRest, JobEvent, JobId,
-    JobState, ParallelismBounds, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint, VertexId,
-    WatchJob,
+    JobState, ParallelismBounds, Profile, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint,
+    VertexId, WatchJob,
 };
 use pipewright::flow::Goal;
 use pipewright_mock::flink::{Config, Program};
@@ -250,4 +251,76 @@ fn a_checkpoint_of_a_job_that_ends_is_not_waited_for() {
     assert!(next.id > first && !next.is_savepoint, "{next:?} after {first}");
     assert_eq!(scene.flink.run(AwaitCheckpoint::after(job, next.id + 3)).expect("later").id, next.id + 4);
     let _ = scene.flink.run(Cancel::new(job)).expect("cancelled");
+}
+
+const PROFILER: &str = "/v1/jobmanager/profiler";
+
+fn listed(status: &str, at: i64, mode: &str) -> String {
+    let file = if status == "FINISHED" { r#""a.html""# } else { "null" };
+    format!(
+        r#"{{"status":"{status}","mode":"{mode}","triggerTime":{at},"duration":2,"message":null,"outputFile":{file}}}"#
+    )
+}
+
+fn list(profiles: &[String]) -> String {
+    format!(r#"{{"profilingList":[{}]}}"#, profiles.join(","))
+}
+
+/// Its moment is not known; but it was not there before, and it is of the right kind.
+#[test]
+fn a_profile_without_an_answer_is_found_in_the_list() {
+    let old = listed("FINISHED", 1, "ITIMER");
+    let script = Script::new()
+        .expect("GET", PROFILER)
+        .reply_json(200, list(std::slice::from_ref(&old)))
+        .expect("POST", PROFILER)
+        .json(r#"{"mode":"ITIMER","duration":2}"#)
+        .reply_lost()
+        .expect("GET", PROFILER)
+        .reply_json(200, list(&[listed("RUNNING", 3, "ITIMER"), listed("FINISHED", 2, "WALL"), old.clone()]))
+        .expect("GET", PROFILER)
+        .reply_json(200, list(&[listed("FINISHED", 3, "ITIMER"), old]))
+        .expect("GET", "/v1/jobmanager/profiler/a.html")
+        .reply(200, "<!DOCTYPE html></html>");
+    let profiled = run(&script, Profile::job_manager(ProfileMode::Itimer, 2)).expect("it was started");
+    assert_eq!((profiled.info.trigger_time.0, &*profiled.page.0), (3, "<!DOCTYPE html></html>"));
+    script.finish();
+}
+
+/// The process is busy with what an unanswered attempt has started, which shows up in the list a little later.
+#[test]
+fn a_busy_process_after_a_lost_answer_is_looked_at_again() {
+    let busy = r#"{"errors":["Internal server error.","<Exception on server side:\njava.lang.IllegalStateException: JobManager is still under profiling.\n\nEnd of exception on server side>"]}"#;
+    let script = Script::new()
+        .expect("GET", PROFILER)
+        .reply_json(200, list(&[]))
+        .expect("POST", PROFILER)
+        .reply_lost()
+        .expect("GET", PROFILER)
+        .reply_json(200, list(&[]))
+        .expect("POST", PROFILER)
+        .reply_json(500, busy)
+        .expect("GET", PROFILER)
+        .reply_json(200, list(&[listed("RUNNING", 3, "ALLOC")]))
+        .expect("GET", PROFILER)
+        .reply_json(200, list(&[listed("FINISHED", 3, "ALLOC")]))
+        .expect("GET", "/v1/jobmanager/profiler/a.html")
+        .reply(200, "<!DOCTYPE html></html>");
+    assert!(run(&script, Profile::job_manager(ProfileMode::Alloc, 2)).is_ok());
+    script.finish();
+    // Without a lost answer it is somebody else's.
+    let script =
+        Script::new().expect("GET", PROFILER).reply_json(200, list(&[])).expect("POST", PROFILER).reply_json(500, busy);
+    let error = run(&script, Profile::job_manager(ProfileMode::Alloc, 2)).expect_err("not now");
+    assert!(error.to_string().contains("still under profiling"), "{error}");
+    script.finish();
+}
+
+#[test]
+fn a_profile_that_fails_says_why() {
+    let scene = scene(Config { profiling: true, ..Config::default() });
+    let error = scene.flink.run(Profile::job_manager(ProfileMode::Cpu, 2)).expect_err("no counters here");
+    assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("perf events")), "{error:?}");
+    let error = scene.flink.run(Profile::task_manager("nobody", ProfileMode::Wall, 2)).expect_err("unknown");
+    assert!(matches!(&error, FlowError::Service(_)), "{error:?}");
 }

@@ -15,9 +15,9 @@
 //! | [`history`] | the same of jobs that have ended, from a HistoryServer |
 //! | [`rescaling`] | bounds of the parallelism, what became of rescales |
 //! | [`disposal`], [`datasets`] | savepoints and cluster data sets deleted |
-//! | [`flamegraph`] | what threads are doing, by samples |
+//! | [`flamegraph`], [`profiler`] | what threads are doing, by samples |
 //! | [`sql_gateway`] | the SQL Gateway, a service of its own: sessions, statements, pages of rows |
-//! | [`flow`] | [`RunJar`], [`AwaitJob`], [`WatchJob`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`AwaitCheckpoint`], [`Cancel`], [`UpgradeJob`], [`Rescale`], [`DisposeSavepoint`], [`DeleteDataset`], [`SampleFlameGraph`] |
+//! | [`flow`] | [`RunJar`], [`AwaitJob`], [`WatchJob`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`AwaitCheckpoint`], [`Cancel`], [`UpgradeJob`], [`Rescale`], [`DisposeSavepoint`], [`DeleteDataset`], [`SampleFlameGraph`], [`Profile`] |
 //!
 //! With a blocking runtime, common use is one line each:
 //!
@@ -62,6 +62,7 @@ pub mod jobs;
 pub mod logs;
 pub mod metrics;
 mod multipart;
+pub mod profiler;
 pub mod rescaling;
 pub mod savepoints;
 pub mod sql_gateway;
@@ -81,8 +82,8 @@ pub use self::error::is_unknown_job;
 pub use self::exception::{Cause, Throwable};
 pub use self::flamegraph::GetFlameGraph;
 pub use self::flow::{
-    AwaitCheckpoint, AwaitJob, Cancel, DeleteDataset, DisposeSavepoint, JobEvent, JobReport, Launched,
-    ReadAggregatedMetrics, ReadMetrics, Removed, Rescale, Rescaled, RunJar, SampleFlameGraph, Savepoint,
+    AwaitCheckpoint, AwaitJob, Cancel, DeleteDataset, DisposeSavepoint, JobEvent, JobReport, Launched, Profile,
+    Profiled, ReadAggregatedMetrics, ReadMetrics, Removed, Rescale, Rescaled, RunJar, SampleFlameGraph, Savepoint,
     StopWithSavepoint, Stopped, TakeSavepoint, TriggerCheckpoint, Upgrade, UpgradeJob, WatchJob,
 };
 pub use self::history::{FlinkHistory, FromHistory, HistoryServer};
@@ -142,6 +143,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Info> {
         datasets::OPERATIONS,
         disposal::OPERATIONS,
         flamegraph::OPERATIONS,
+        profiler::OPERATIONS,
         rescaling::OPERATIONS,
         rescaling::PUT,
     ]

@@ -25,6 +25,11 @@ pub(super) fn ok(body: Value) -> Reply {
     Reply { status: StatusCode::OK, body }
 }
 
+/// 200 with a file, which the server calls plain text whatever it is. No JSON here is a bare text.
+pub(super) fn page(text: String) -> Reply {
+    Reply { status: StatusCode::OK, body: Value::String(text) }
+}
+
 /// 202 with a body.
 pub(super) fn accepted(body: Value) -> Reply {
     Reply { status: StatusCode::ACCEPTED, body }
@@ -213,12 +218,15 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
 }
 
 fn json_response(status: StatusCode, body: &Value, cors: bool) -> http::Response<Bytes> {
-    let body = Bytes::from(body.to_string());
+    let (body, kind) = match body {
+        Value::String(text) => (Bytes::from(text.clone()), "text/plain"),
+        body => (Bytes::from(body.to_string()), "application/json; charset=UTF-8"),
+    };
     let length = HeaderValue::from(body.len());
     let mut response = http::Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if cors {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }

@@ -33,6 +33,7 @@ mod jobs;
 mod lifecycle;
 mod multipart;
 mod operations;
+mod profiler;
 mod program;
 mod removal;
 mod request;
@@ -93,6 +94,8 @@ pub struct Config {
     pub rescale_delay: Duration,
     /// Whether there are flame graphs (`rest.flamegraph.enabled`): no.
     pub flame_graphs: bool,
+    /// Whether there is a profiler (`rest.profiling.enabled`): no.
+    pub profiling: bool,
     /// Whether running jobs survive a restart of the `JobManager`: yes, from their last checkpoint. Nothing else does.
     pub high_availability: bool,
     /// Whether uploaded jars survive a restart: no.
@@ -118,6 +121,7 @@ impl Default for Config {
             adaptive_scheduler: false,
             rescale_delay: Duration::from_secs(30),
             flame_graphs: false,
+            profiling: false,
             high_availability: true,
             retain_uploads: false,
             job_expiration: Duration::from_secs(3600),

@@ -26,6 +26,8 @@ impl Cluster {
             ("PUT", ["jobs", job, "resource-requirements"]) if since((1, 18)) => {
                 self.put_resource_requirements(call, job)
             }
+            ("POST", ["jobmanager", "profiler"]) if self.has_profiler(call) => self.start_profile(call, None),
+            ("POST", ["taskmanagers", id, "profiler"]) if self.has_profiler(call) => self.start_profile(call, Some(id)),
             _ => self.route_without_body(call, &segments),
         }
     }
@@ -49,6 +51,16 @@ impl Cluster {
             ("GET", ["jobs", job, "execution-result"]) => &|cluster| cluster.execution_result(call, job),
             ("GET", ["jobs", job, "accumulators"]) => &|cluster| cluster.job_accumulators(call, job),
             ("GET", ["savepoint-disposal", trigger]) => &|cluster| cluster.removal_status(Removes::Savepoint, trigger),
+            ("GET", ["jobmanager", "profiler"]) if self.has_profiler(call) => &|cluster| cluster.list_profiles(None),
+            ("GET", ["jobmanager", "profiler", file]) if self.has_profiler(call) => {
+                &|cluster| cluster.fetch_profile(None, file)
+            }
+            ("GET", ["taskmanagers", id, "profiler"]) if self.has_profiler(call) => {
+                &|cluster| cluster.list_profiles(Some(id))
+            }
+            ("GET", ["taskmanagers", id, "profiler", file]) if self.has_profiler(call) => {
+                &|cluster| cluster.fetch_profile(Some(id), file)
+            }
             ("GET", ["datasets"]) => &|cluster| Ok(ok(cluster.list_datasets())),
             ("DELETE", ["datasets", dataset]) => &|cluster| cluster.delete_dataset(dataset),
             ("GET", ["datasets", "delete", trigger]) => &|cluster| cluster.removal_status(Removes::Dataset, trigger),

@@ -11,6 +11,7 @@ use super::errors::Throwable;
 use super::ids::Ids;
 use super::job::{Job, JobState, PastFailure, Snapshot};
 use super::operations::{Operation, OperationKey, Outcome};
+use super::profiler::Profile;
 use super::program::Program;
 use super::removal::{Removed, Removes};
 use super::views::SavepointView;
@@ -62,6 +63,8 @@ pub(super) struct World {
     pub(super) removals: BTreeMap<(Removes, String), Removed>,
     /// Cluster data sets, by their ids. They are on the TaskManagers, which live on.
     pub(super) datasets: Vec<String>,
+    /// By process, newest first.
+    pub(super) profiles: BTreeMap<String, Vec<Profile>>,
     /// When samples for a flame graph were asked for last, by job and vertex.
     pub(super) samples: BTreeMap<(String, String), Duration>,
     now: Duration,
@@ -92,6 +95,7 @@ impl World {
             removals: BTreeMap::new(),
             datasets: Vec::new(),
             samples: BTreeMap::new(),
+            profiles: BTreeMap::new(),
             now: Duration::ZERO,
             queue: BTreeMap::new(),
             queued: 0,
@@ -182,6 +186,7 @@ impl World {
         self.operations.clear();
         self.removals.clear();
         self.samples.clear();
+        self.profiles.remove("JobManager");
         self.used_ids.clear();
         let kept = self.config.high_availability;
         self.jobs.retain(|job| kept && !job.state.has_ended());

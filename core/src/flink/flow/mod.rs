@@ -12,6 +12,7 @@
 //! | [`Rescale`] | the job runs with another parallelism | |
 //! | [`DisposeSavepoint`], [`DeleteDataset`] | it is gone | |
 //! | [`SampleFlameGraph`] | what the threads of a vertex are doing | |
+//! | [`Profile`] | what a JobManager or TaskManager is doing | |
 //! | [`Cancel`] | the job has ended | |
 //! | [`ReadMetrics`], [`ReadAggregatedMetrics`] | metrics with their values, by one call | |
 //! | [`UpgradeJob`] | the new jar goes on from the old one's state, or the old one does again | everything, before each step |
@@ -25,6 +26,7 @@ pub mod await_job;
 pub mod cancel;
 pub mod flame;
 mod look;
+pub mod profile;
 pub mod read_metrics;
 pub mod remove;
 pub mod rescale;
@@ -42,6 +44,7 @@ pub use await_checkpoint::AwaitCheckpoint;
 pub use await_job::{AwaitJob, JobReport};
 pub use cancel::Cancel;
 pub use flame::SampleFlameGraph;
+pub use profile::{Profile, Profiled};
 pub use read_metrics::{ReadAggregatedMetrics, ReadMetrics};
 pub use remove::{DeleteDataset, DisposeSavepoint, Removed};
 pub use rescale::{Rescale, Rescaled};

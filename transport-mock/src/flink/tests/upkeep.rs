@@ -127,3 +127,31 @@ fn a_flame_graph_is_there_after_a_while() {
     let job = sim.job(&Program::endless("job"));
     assert_eq!(sim.get(&format!("/v1/jobs/{job}/vertices/{SINK_ID}/flamegraph")).1, json!({ "endTimestamp": -2 }));
 }
+
+#[test]
+fn a_process_is_profiled_once_at_a_time() {
+    let mut sim = Sim::with(Config { profiling: true, ..Config::default() });
+    let body = json!({ "mode": "ITIMER", "duration": 2 });
+    for path in ["/v1/jobmanager/profiler", "/v1/taskmanagers/127.0.0.1:44883-f8bb4a/profiler"] {
+        assert_eq!(sim.get(path).1, json!({ "profilingList": [] }));
+        let (status, started) = sim.post(path, &body);
+        assert_eq!((status, &started["status"]), (200, &json!("RUNNING")));
+        let busy = sim.post(path, &body);
+        assert!(busy.0 == 500 && busy.1.to_string().contains("is still under profiling"), "{busy:?}");
+        sim.wait(3000);
+        let profile = sim.get(path).1["profilingList"][0].clone();
+        assert_eq!((&profile["status"], &profile["triggerTime"]), (&json!("FINISHED"), &started["triggerTime"]));
+        let file = profile["outputFile"].as_str().expect("a file").to_owned();
+        let answer = sim.send("GET", &format!("{path}/{file}"), "");
+        assert!(answer.status() == 200 && answer.headers()["content-type"] == "text/plain", "{answer:?}");
+        assert!(matches!(sim.get(&format!("{path}/nope.html")).0, 404 | 500));
+        let (status, _) = sim.post(path, &json!({ "mode": "ITIMER", "duration": 301 }));
+        assert_eq!(status, 500);
+        assert_eq!(sim.post(path, &json!({ "mode": "NOPE", "duration": 1 })).0, 400);
+    }
+    assert_eq!(sim.get("/v1/taskmanagers/nobody/profiler").0, 500);
+    for mut closed in [Sim::new(), Sim::with(Config { profiling: true, version: "1.18.1".into(), ..Config::default() })]
+    {
+        assert_eq!(closed.post("/v1/jobmanager/profiler", &body).0, 404);
+    }
+}

@@ -1,0 +1,284 @@
+//! The goal [`Profile`].
+//!
+//! ```text
+//!  Before ──▶ Start ──answered──▶ Wait ──▶ List ──finished──▶ Fetch ──▶ done
+//!              ▲ │                  ▲       │ └──failed, or not listed any more──▶ failed
+//!              │ └─ambiguous─▶ Look └───────┘ running
+//!              │                │ └─there──▶ Wait
+//!              └──not there─────┘ a few times, then ambiguous
+//! ```
+//!
+//! A profile has no id but its moment by the server's clock. The list is read before the request, so that after one without
+//! an answer a new profile of the same mode and duration can be told from the old ones. A process takes one profile at a
+//! time, so that a request sent again starts no second one beside the first.
+
+use std::time::Duration;
+
+use super::Pace;
+use crate::error::{Ambiguity, Failure, FlowError};
+use crate::flink::profiler::{
+    GetJobManagerProfile, GetTaskManagerProfile, ListJobManagerProfiles, ListTaskManagerProfiles, ProfileInfo,
+    ProfileMode, ProfilePage, ProfileStatus, Profiles, StartJobManagerProfile, StartTaskManagerProfile,
+};
+use crate::flink::{FlinkRest, Millis, TaskManagerId};
+use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Profiles the JobManager or a TaskManager, waits, and fetches the result. Since 1.19, where `rest.profiling.enabled` is
+/// set.
+///
+/// Ends in [`FlowError::Service`] when the cluster refuses, as it does while another profile of the process is being taken;
+/// in [`FlowError::Failed`] when the profile fails, such as for a mode that the machine does not offer; in
+/// [`FlowError::Ambiguous`] when no attempt to start it was answered and it is not in the list.
+///
+/// ```
+/// use pipewright::flink::{Profile, profiler::ProfileMode};
+/// let goal = Profile::job_manager(ProfileMode::Itimer, 10);
+/// let goal = Profile::task_manager("127.0.0.1:45775-f84075", ProfileMode::Wall, 10);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct Profile {
+    target: Option<TaskManagerId>,
+    mode: ProfileMode,
+    seconds: u32,
+    within: Option<Duration>,
+}
+
+impl Profile {
+    /// The JobManager, for some seconds.
+    pub fn job_manager(mode: ProfileMode, seconds: u32) -> Self {
+        Self { target: None, mode, seconds, within: None }
+    }
+
+    /// A TaskManager, for some seconds.
+    pub fn task_manager(id: impl Into<TaskManagerId>, mode: ProfileMode, seconds: u32) -> Self {
+        Self { target: Some(id.into()), mode, seconds, within: None }
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// A profile that was taken.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Profiled {
+    /// When and how.
+    pub info: ProfileInfo,
+    /// What it shows.
+    pub page: ProfilePage,
+}
+
+/// The transitions of [`Profile`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ProfileMachine {
+    goal: Profile,
+    /// The profiles that were there before.
+    before: Vec<Millis>,
+    looks: u32,
+    pace: Pace,
+    state: State,
+}
+
+/// An operation on the JobManager, or the same on a TaskManager.
+#[derive(Debug)]
+enum Either<J, T> {
+    Job(J),
+    Task(T),
+}
+
+macro_rules! poll {
+    ($call:expr, $cx:expr, $reply:expr) => {
+        match $call {
+            Either::Job(call) => ok!(call.poll($cx.now(), $reply.take())),
+            Either::Task(call) => ok!(call.poll($cx.now(), $reply.take())),
+        }
+    };
+}
+
+type List = Either<Call<ListJobManagerProfiles>, Call<ListTaskManagerProfiles>>;
+type Start = Either<Call<StartJobManagerProfile>, Call<StartTaskManagerProfile>>;
+type Fetch = Either<Call<GetJobManagerProfile>, Call<GetTaskManagerProfile>>;
+
+#[derive(Debug)]
+enum State {
+    Fresh,
+    Before(List),
+    Start(Start),
+    Look(List, Ambiguity),
+    Wait(Timestamp, Millis),
+    List(List, Millis),
+    Fetch(Fetch, ProfileInfo),
+}
+
+/// How often a request without an answer is looked for and sent again.
+const LOOKS: u32 = 5;
+
+impl ProfileMachine {
+    fn what(&self) -> String {
+        match &self.goal.target {
+            None => "profile of the JobManager".to_owned(),
+            Some(id) => format!("profile of TaskManager {id}"),
+        }
+    }
+
+    fn failed(&self, reason: String) -> FlowError {
+        FlowError::Failed(Failure { what: self.what(), reason, details: None })
+    }
+
+    fn list(&self, cx: &mut Common<FlinkRest>) -> List {
+        match &self.goal.target {
+            None => Either::Job(cx.call(ListJobManagerProfiles::new())),
+            Some(id) => Either::Task(cx.call(ListTaskManagerProfiles::new(id.clone()))),
+        }
+    }
+
+    fn start(&self, cx: &mut Common<FlinkRest>) -> Start {
+        let (mode, seconds) = (self.goal.mode.clone(), self.goal.seconds);
+        match &self.goal.target {
+            None => Either::Job(cx.call(StartJobManagerProfile::new(mode, seconds))),
+            Some(id) => Either::Task(cx.call(StartTaskManagerProfile::new(id.clone(), mode, seconds))),
+        }
+    }
+
+    fn fetch(&self, file: String, cx: &mut Common<FlinkRest>) -> Fetch {
+        match &self.goal.target {
+            None => Either::Job(cx.call(GetJobManagerProfile::new(file))),
+            Some(id) => Either::Task(cx.call(GetTaskManagerProfile::new(id.clone(), file))),
+        }
+    }
+
+    /// One that was not there before, and is what was asked for.
+    fn ours(&self, profiles: &Profiles) -> Option<Millis> {
+        let is_ours = |profile: &&ProfileInfo| {
+            profile.mode == self.goal.mode
+                && profile.duration == i64::from(self.goal.seconds)
+                && !self.before.contains(&profile.trigger_time)
+        };
+        profiles.profiles.iter().find(is_ours).map(|profile| profile.trigger_time)
+    }
+
+    fn wait(&mut self, profile: Millis, cx: &mut Common<FlinkRest>) {
+        cx.phase(Self::NAME, "waiting for the profile");
+        self.state = State::Wait(cx.now() + Duration::from_secs(self.goal.seconds.into()), profile);
+    }
+}
+
+impl Machine for ProfileMachine {
+    type Service = FlinkRest;
+    type Output = Profiled;
+    const NAME: &'static str = "Profile";
+
+    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Profiled> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Fresh => self.state = State::Before(self.list(cx)),
+                State::Before(call) => match poll!(call, cx, reply) {
+                    Ok(list) => {
+                        self.before = list.profiles.iter().map(|profile| profile.trigger_time).collect();
+                        cx.phase(Self::NAME, "starting the profile");
+                        self.state = State::Start(self.start(cx));
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Start(call) => match poll!(call, cx, reply) {
+                    Ok(profile) => self.wait(profile.trigger_time, cx),
+                    Err(FlowError::Ambiguous(trouble)) => {
+                        self.looks += 1;
+                        cx.phase(Self::NAME, "looking for the profile");
+                        self.state = State::Look(self.list(cx), trouble);
+                    }
+                    // Busy with the one that an unanswered attempt has started, perhaps.
+                    Err(FlowError::Service(error)) if self.looks > 0 && self.looks <= LOOKS => {
+                        self.looks += 1;
+                        let operation = error.operation();
+                        let cause = Box::new(FlowError::Service(error));
+                        let trouble = Ambiguity { operation, cause, unanswered: true, found: None };
+                        self.state = State::Look(self.list(cx), trouble);
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Look(call, trouble) => match poll!(call, cx, reply) {
+                    Ok(list) => {
+                        let mut trouble = trouble.clone();
+                        match self.ours(&list) {
+                            Some(profile) => self.wait(profile, cx),
+                            None if self.looks > LOOKS => {
+                                trouble.found = Some("no profile that was not there before".to_owned());
+                                return Step::Done(Err(FlowError::Ambiguous(trouble)));
+                            }
+                            None => self.state = State::Start(self.start(cx)),
+                        }
+                    }
+                    Err(error) => {
+                        let mut trouble = trouble.clone();
+                        trouble.found = Some(format!("nothing, because looking failed: {error}"));
+                        return Step::Done(Err(FlowError::Ambiguous(trouble)));
+                    }
+                },
+                State::Wait(until, profile) => {
+                    if let Some(step) = cx.wait_until(*until, "the profile", reply) {
+                        return step;
+                    }
+                    let profile = *profile;
+                    self.state = State::List(self.list(cx), profile);
+                }
+                State::List(call, wanted) => match poll!(call, cx, reply) {
+                    Ok(list) => {
+                        let wanted = *wanted;
+                        let Some(info) = list.profiles.into_iter().find(|profile| profile.trigger_time == wanted)
+                        else {
+                            return Step::Done(Err(self.failed(
+                                "it is not listed any more: the process was restarted, or there were many others"
+                                    .to_owned(),
+                            )));
+                        };
+                        match (&info.status, &info.output_file) {
+                            (ProfileStatus::Finished, Some(file)) => {
+                                let what = self.what();
+                                cx.say(Notice::Observed { what, state: format!("{} in {file}", info.status) });
+                                self.state = State::Fetch(self.fetch(file.clone(), cx), info);
+                            }
+                            (ProfileStatus::Running, _) => {
+                                let again = self.pace.next(cx.now());
+                                self.state = State::Wait(again, wanted);
+                            }
+                            (status, _) => {
+                                let why = info.message.as_deref().unwrap_or("the cluster gives no reason");
+                                return Step::Done(Err(self.failed(format!("{why} ({status})"))));
+                            }
+                        }
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Fetch(call, info) => {
+                    let page = poll!(call, cx, reply);
+                    let info = info.clone();
+                    return Step::Done(page.map(|page| Profiled { info, page }));
+                }
+            }
+        }
+    }
+}
+
+impl Goal for Profile {
+    type Service = FlinkRest;
+    type Output = Profiled;
+    type Flow = Running<ProfileMachine>;
+
+    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        let machine =
+            ProfileMachine { goal: self, before: Vec::new(), looks: 0, pace: Pace::START, state: State::Fresh };
+        Running::new(machine, config, seed, within)
+    }
+}

@@ -1,0 +1,170 @@
+//! The profiler of JobManager and TaskManagers, which is [async-profiler](https://github.com/async-profiler/async-profiler).
+//! Since 1.19, and not in the published description.
+//!
+//! Closed (404) unless `rest.profiling.enabled` is set. A profile is started, and its outcome is looked for in a list; there
+//! is no id but the moment it was started at. [`Profile`](super::flow::Profile) waits for it and fetches it.
+
+use bytes::Bytes;
+use http::Response;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{FlinkRest, Millis, TaskManagerId};
+use crate::error::ServiceError;
+use crate::operation::{Answer, Info};
+use crate::table::{operations, records, words};
+
+operations! { FlinkRest;
+    /// Lists the profiles of the JobManager, newest first. It keeps `rest.profiling.history-size` (10).
+    ///
+    /// Refused with 404 while profiling is switched off.
+    Safe GET "/jobmanager/profiler" ListJobManagerProfiles "getJobManagerProfilingList" -> Profiles {}
+
+    /// Starts to profile the JobManager. Answers at once: see [`ListJobManagerProfiles`].
+    ///
+    /// Refused with 404 while profiling is switched off; with **500** while another profile is being taken, and for a
+    /// duration that is too long. An event that the machine does not offer makes the profile fail later.
+    Once POST "/jobmanager/profiler" StartJobManagerProfile "triggerJobManagerProfiling" -> ProfileInfo {
+        json {
+            /// What to sample.
+            mode: ProfileMode = "mode",
+            /// For how long; seconds, from 1 to `rest.profiling.duration-max` (300).
+            duration: u32 = "duration",
+        }
+    }
+
+    /// A profile of the JobManager, as a page to look at with a browser.
+    ///
+    /// An unknown file is refused with 404.
+    Safe GET "/jobmanager/profiler/{filename}" GetJobManagerProfile "getJobManagerProfilingFile" -> ProfilePage {
+        path {
+            /// As [`ProfileInfo::output_file`] calls it.
+            filename: String,
+        }
+    }
+
+    /// Lists the profiles of a TaskManager, newest first. It keeps `rest.profiling.history-size` (10).
+    ///
+    /// Refused with 404 while profiling is switched off, an unknown TaskManager with **500**.
+    Safe GET "/taskmanagers/{taskmanagerid}/profiler" ListTaskManagerProfiles "getTaskManagerProfilingList" -> Profiles {
+        path { taskmanagerid: TaskManagerId }
+    }
+
+    /// Starts to profile a TaskManager. Answers at once: see [`ListTaskManagerProfiles`].
+    ///
+    /// Refused as [`StartJobManagerProfile`] is, and an unknown TaskManager with **500**.
+    Once POST "/taskmanagers/{taskmanagerid}/profiler" StartTaskManagerProfile "triggerTaskManagerProfiling" -> ProfileInfo {
+        path { taskmanagerid: TaskManagerId }
+        json {
+            /// What to sample.
+            mode: ProfileMode = "mode",
+            /// For how long; seconds, from 1 to `rest.profiling.duration-max` (300).
+            duration: u32 = "duration",
+        }
+    }
+
+    /// A profile of a TaskManager, as a page to look at with a browser.
+    ///
+    /// An unknown TaskManager and an unknown file are refused with **500**.
+    Safe GET "/taskmanagers/{taskmanagerid}/profiler/{filename}" GetTaskManagerProfile "getTaskManagerProfilingFile" -> ProfilePage {
+        path {
+            taskmanagerid: TaskManagerId,
+            /// As [`ProfileInfo::output_file`] calls it.
+            filename: String,
+        }
+    }
+}
+
+words! {
+    /// What a profile samples.
+    pub enum ProfileMode {
+        /// Threads on a CPU, by hardware counters. Needs permissions that containers often lack.
+        Cpu = "CPU",
+        /// Allocations.
+        Alloc = "ALLOC",
+        /// Contended locks.
+        Lock = "LOCK",
+        /// All threads, whatever they do.
+        Wall = "WALL",
+        /// Threads on a CPU, by a timer: works wherever async-profiler does.
+        Itimer = "ITIMER",
+    }
+
+    /// How a profile goes.
+    pub enum ProfileStatus {
+        /// Being taken.
+        Running = "RUNNING",
+        /// Done.
+        Finished = "FINISHED",
+        /// It came to nothing.
+        Failed = "FAILED",
+    }
+}
+
+records! {
+    /// The profiles of a process.
+    pub struct Profiles {
+        /// Newest first.
+        pub profiles: Vec<ProfileInfo> = "profilingList",
+    }
+
+    /// A profile, being taken or done.
+    pub struct ProfileInfo {
+        /// How it goes.
+        pub status: ProfileStatus = "status",
+        /// What it samples.
+        pub mode: ProfileMode = "mode",
+        /// When it was started: what tells it from others.
+        pub trigger_time: Millis = "triggerTime",
+        /// When it was done.
+        pub finished_time: Option<Millis> = "finishedTime",
+        /// For how long; seconds.
+        pub duration: i64 = "duration",
+        /// How it ended, in words.
+        pub message: Option<String> = "message",
+        /// The file to ask for.
+        pub output_file: Option<String> = "outputFile",
+        /// The same as `mode`.
+        pub profiling_mode: Option<ProfileMode> = "profilingMode",
+    }
+}
+
+/// A profile: HTML with its data in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProfilePage(pub String);
+
+impl std::fmt::Debug for ProfilePage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ProfilePage({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for ProfilePage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ProfilePage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Answer for ProfilePage {
+    /// The server calls it `text/plain`, though it is HTML: whoever says `text/html` stands in between.
+    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+        let kind = crate::error::content_type(response);
+        if let Some(kind) = kind.filter(|kind| kind.eq_ignore_ascii_case("text/html")) {
+            return Err(ServiceError::unreadable(info, response, &format!("expected text/plain, got {kind}")));
+        }
+        let problem = match std::str::from_utf8(response.body()) {
+            Ok(page) if page.contains('\0') => "a NUL, which no page has".to_owned(),
+            Ok(page) if page.trim_end().ends_with("</html>") => return Ok(Self(page.to_owned())),
+            Ok("") => "the body is empty".to_owned(),
+            Ok(_) => "the page has no end".to_owned(),
+            Err(error) => format!("not UTF-8 at byte {}", error.valid_up_to()),
+        };
+        // What was cut off or garbled on its way may come through next time.
+        Err(ServiceError::unreadable(info, response, &problem).with_transient(true))
+    }
+}
