@@ -14,7 +14,7 @@ use pipewright::flink::{Cause, DeleteJar, JarId, RunJar, StopWithSavepoint, Uplo
 use pipewright::flow::{Config, Flow, Goal, Notice, Saved, Step};
 use pipewright::operation::RequestContext;
 use pipewright::{Base, Operation, Seed, Timestamp};
-use pipewright_mock::flink;
+use pipewright_mock::{Service, feldera, flink, snowpipe};
 
 use crate::{har, replies};
 
@@ -44,7 +44,7 @@ fn answer(data: &[u8]) -> Response<Bytes> {
     let (kind, body) = split(rest);
     let statuses = [200, 202, 204, 301, 308, 400, 401, 404, 409, 413, 429, 500, 502, 503, 504];
     let mut response = Response::new(Bytes::copy_from_slice(body));
-    let status = statuses[usize::from(status) % statuses.len()];
+    let status = statuses[usize::from(status & 0xf) % statuses.len()];
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
     let kinds = ["application/json; charset=UTF-8", "application/json", "text/html", "", "application/problem+json"];
     let kind = kinds[usize::from(kind) % kinds.len()];
@@ -219,10 +219,20 @@ fn hostile<F: Flow>(mut flow: F, data: &mut &[u8], limit: Duration) {
     assert!(now.since(start) <= limit + Duration::from_secs(6), "{now}");
 }
 
-/// The simulated cluster answers whatever it is asked, at whatever time. Requests are separated by a NUL and a byte each.
+/// The simulators answer whatever they are asked, at whatever time. Requests are separated by a NUL and a byte each.
 pub fn simulator(data: &[u8]) {
     let mut cluster = flink::Cluster::new(flink::Config::default());
-    let mut now = Duration::from_secs(1_700_000_000);
+    asked(&mut cluster, data);
+    let _ = (cluster.jobs(), cluster.savepoints(), cluster.jars());
+    let one_host = snowpipe::Config { ingest_hosts: Vec::new(), ..snowpipe::Config::default() };
+    asked(&mut snowpipe::Account::new(one_host), data);
+    asked(&mut feldera::Manager::new(feldera::Config::default()), data);
+}
+
+fn asked(service: &mut impl Service, data: &[u8]) {
+    let mut now = Timestamp::from_millis(1_700_000_000_000);
+    // Any token is good to those that ask for one; whoever hands one out wants to see it again.
+    let mut bearer = HeaderValue::from_static("Bearer token");
     for request in data.split(|byte| *byte == 0).take(50) {
         let (choice, rest) = split(request);
         let (target, body) = match rest.iter().position(|byte| *byte == b' ') {
@@ -234,20 +244,31 @@ pub fn simulator(data: &[u8]) {
         *request.method_mut() = methods[usize::from(choice) % methods.len()].clone();
         let Ok(uri) = http::Uri::try_from(target) else { continue };
         *request.uri_mut() = uri;
-        if body.starts_with(b"--") {
-            let boundary = body.get(2..).and_then(|rest| rest.split(|byte| *byte == b'\r').next()).unwrap_or_default();
-            if let Ok(kind) = HeaderValue::from_bytes(&[b"multipart/form-data; boundary=", boundary].concat()) {
-                request.headers_mut().insert(header::CONTENT_TYPE, kind);
-            }
-        }
-        now += Duration::from_millis(u64::from(choice) * 37);
+        let path = request.uri().path();
+        let is_token = path == "/oauth/token";
+        let boundary = body.strip_prefix(b"--").and_then(|rest| rest.split(|byte| *byte == b'\r').next());
+        let kind = match boundary {
+            Some(boundary) => HeaderValue::from_bytes(&[b"multipart/form-data; boundary=", boundary].concat()),
+            None if is_token => Ok(HeaderValue::from_static("application/x-www-form-urlencoded")),
+            None if path.ends_with("/rows") => Ok(HeaderValue::from_static("application/x-ndjson")),
+            None => Ok(HeaderValue::from_static("application/json")),
+        };
+        let headers = request.headers_mut();
+        headers.extend(kind.ok().map(|kind| (header::CONTENT_TYPE, kind)));
+        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(header::AUTHORIZATION, bearer.clone());
+        now = now + Duration::from_millis(u64::from(choice) * 37);
         if choice == 255 {
-            cluster.restart(now, Duration::from_secs(1));
+            service.restart(now, Duration::from_secs(1));
         }
-        let response = cluster.handle(now, &request);
+        let response = service.handle(now, &request);
         assert!(response.status().as_u16() >= 200);
+        if is_token && response.status().is_success() {
+            let token = [b"Bearer ", &response.body()[..]].concat();
+            bearer = HeaderValue::from_bytes(&token).unwrap_or(bearer);
+        }
     }
-    let _ = (cluster.jobs(), cluster.savepoints(), cluster.jars());
 }
 
 /// A saved state that was tampered with is refused, or resumes a flow that ends.

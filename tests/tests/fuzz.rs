@@ -60,7 +60,8 @@ fn recorded_answers_are_food_for_the_reply_target() {
         for entry in &recording.entries {
             let Some(info) = routes::of("flink", entry) else { continue };
             let row = replies::names().iter().position(|name| *name == info.name).expect("a row each");
-            let mut input = vec![u8::try_from(row).expect("few rows"), 0, 0];
+            let [high, low] = u16::try_from(row).expect("few rows").to_be_bytes();
+            let mut input = vec![low, high << 4, 0];
             input.extend_from_slice(entry.response.body());
             // The long ones are long because of stack traces, and take their time.
             if input.len() < 20_000 {
