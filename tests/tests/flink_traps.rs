@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use pipewright::error::ServiceError;
-use pipewright::flink::metrics::GetJobMetrics;
+use pipewright::error::{BuildError, ServiceError};
+use pipewright::flink::metrics::{GetJobManagerMetrics, GetJobMetrics};
 use pipewright::flink::taskmanagers::GetTaskManager;
 use pipewright::flink::vertices::{BackPressureLevel, GetBackPressure, SampleState};
 use pipewright::flink::{
@@ -163,12 +163,34 @@ fn an_id_is_encoded_for_a_server_that_decodes_twice() {
         operation.request(RequestContext::new(&base)).expect("a request").uri().path().to_owned()
     };
     assert_eq!(path(DeleteJar::new("a+b%.jar")), "/v1/jars/a%252Bb%2525.jar");
+    // As recorded: once is not enough for a plus, and the server looks for a blank.
+    let file = "2.3.0-inside-cases";
+    let twice = entry(file, "DELETE_jars_jarid--plus-encoded-twice");
+    let id = twice.request.uri().path().rsplit('/').next().expect("an id").replace("%252B", "+");
+    assert_eq!(path(DeleteJar::new(&*id)), twice.request.uri().path());
+    assert!(DeleteJar::new(&*id).parse(twice.response).is_ok());
+    let refused = read(&DeleteJar::new(&*id), file, "DELETE_jars_jarid--plus-encoded-once").expect_err("refused");
+    assert!(refused.message().contains("a b.jar"), "{refused}");
     // What was recorded with an id that is encoded once, and does not need it twice.
     let recorded = entry("2.3.0-inside-cases", "GET_taskmanagers_taskmanagerid--percent-encoded");
     let id = recorded.request.uri().path().rsplit('/').next().expect("an id").replace("%3A", ":");
     let request = GetTaskManager::new(&*id).request(RequestContext::new(&base)).expect("a request");
     assert_eq!(request.uri().path(), recorded.request.uri().path());
     assert_eq!(recorded.response.status(), 200);
+}
+
+/// As recorded: the server answers a line of more than 4096 bytes as if it were an unknown path. Ours is not sent.
+#[test]
+fn a_line_that_is_too_long_is_refused_here_and_not_there() {
+    let recorded = entry("2.3.0-inside-cases", "GET_jobmanager_metrics--line-too-long");
+    let query = recorded.request.uri().query().expect("a query").strip_prefix("get=").expect("names");
+    let operation = GetJobManagerMetrics::new().names(query.split(',').collect::<Vec<_>>());
+    let base: Base = "http://127.0.0.1:8081".parse().expect("a base");
+    let error = operation.request(RequestContext::new(&base)).expect_err("too long");
+    assert!(matches!(error, BuildError::TooLong { limit: 4096, .. }), "{error}");
+    let refused = operation.parse(recorded.response).expect_err("refused");
+    assert_eq!((refused.status().as_u16(), refused.is_transient()), (404, false));
+    assert!(refused.message().contains("/bad-request"), "{refused}");
 }
 
 #[test]

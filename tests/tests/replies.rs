@@ -19,9 +19,8 @@ use pipewright_tests::{routes, shorten};
 use serde_json::Value;
 
 /// What there is no recording of with the newest release, and why.
-const MISSING: [(&str, &str); 5] = [
+const MISSING: [(&str, &str); 4] = [
     ("getRescalingStatus", "is always refused"),
-    ("getTaskManagerThreadDump", "only its refusal was recorded; it looks like the JobManager's"),
     ("rescaleJob", "is always refused"),
     ("sendRequestToCoordinator", "takes a JVM on this side"),
     ("yarnStopJob", "is always refused"),

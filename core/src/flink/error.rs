@@ -60,6 +60,8 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
         // Said before anything is done.
         500 if OUTRIGHT.iter().any(|words| text.contains(words)) => Applied::No,
         _ if info.name == SUBMIT => submitted(status, &text),
+        // The jar is looked for before anything else.
+        500 if info.name == RUN_APPLICATION && text.contains("Jar file ") => Applied::No,
         500..=599 => Applied::Unknown,
         _ => Applied::No,
     };
@@ -79,6 +81,7 @@ const OUTRIGHT: [&str; 4] = [
 
 /// The operation whose refusals do not mean that nothing happened.
 const SUBMIT: &str = "submitJobFromJar";
+const RUN_APPLICATION: &str = "submitApplicationFromJar";
 
 /// A main method that fails may have submitted its job before; one that was never called has not.
 fn submitted(status: StatusCode, text: &str) -> Applied {

@@ -31,7 +31,7 @@ operations! { FlinkRest;
 
     /// A TaskManager's log, **live**: see [`logs`](super::logs). Not in the published description.
     ///
-    /// The JobManager fetches the file first. An unknown TaskManager is refused with **500**.
+    /// The JobManager fetches the file first. An unknown TaskManager is refused with 404.
     Safe GET "/taskmanagers/{taskmanagerid}/log" GetTaskManagerLog "getTaskManagerLog" -> Lines {
         live;
         path { taskmanagerid: TaskManagerId }
@@ -40,7 +40,7 @@ operations! { FlinkRest;
     /// What a TaskManager wrote to its standard output, **live**: see [`logs`](super::logs). Not in the published
     /// description.
     ///
-    /// This is where the `print` sink writes to. An unknown TaskManager is refused with **500**.
+    /// This is where the `print` sink writes to. An unknown TaskManager is refused with 404.
     Safe GET "/taskmanagers/{taskmanagerid}/stdout" GetTaskManagerStdout "getTaskManagerStdout" -> Lines {
         live;
         path { taskmanagerid: TaskManagerId }
@@ -48,7 +48,7 @@ operations! { FlinkRest;
 
     /// One of the log files of a TaskManager, **live**: see [`logs`](super::logs). Not in the published description.
     ///
-    /// An unknown TaskManager and an unknown file are refused with **500**.
+    /// An unknown TaskManager is refused with 404, an unknown file with **500**.
     Safe GET "/taskmanagers/{taskmanagerid}/logs/{filename}" GetTaskManagerLogFile "getTaskManagerCustomLog" -> Lines {
         live;
         path {

@@ -16,7 +16,7 @@ operations! { FlinkRest;
     /// Sends a request to an operator's coordinator in the JobManager, and waits for its answer: how `collect()` fetches
     /// results. Not in the published description, and of use to a JVM only: both ways it is Java's serialisation.
     ///
-    /// What sending it twice does, the coordinator decides. An unknown job or operator is refused with 404. Before 2.0 an
+    /// What sending it twice does, the coordinator decides. An unknown job is refused with **500**. Before 2.0 an
     /// operator is named by its id of 32 hexadecimal digits, since then by its uid.
     Once POST "/jobs/{jobid}/coordinators/{operator}" Coordinate "sendRequestToCoordinator" -> Coordinated {
         path { jobid: JobId, operator: String }
