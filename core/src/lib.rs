@@ -19,7 +19,7 @@
 //! | where | what |
 //! |---|---|
 //! | [`flink`] | Apache Flink: operations, answers, flows |
-//! | [`snowpipe`] | Snowpipe Streaming: operations, answers, key-pair tokens, batches of rows |
+//! | [`snowpipe`] | Snowpipe Streaming: operations, answers, key-pair tokens |
 //! | [`operation`] | [`Operation`]: one exchange as data; [`Effect`]: what sending it twice does |
 //! | [`flow`] | [`Flow`](flow::Flow), [`Step`](flow::Step), [`Call`](flow::Call): several exchanges towards one goal |
 //! | [`drive`] | the loops that run a flow, and what they need: [`Transport`](drive::Transport), [`Clock`](drive::Clock), … |

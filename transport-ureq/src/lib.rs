@@ -118,6 +118,8 @@ mod classify;
 mod clock;
 mod connect;
 mod file;
+#[cfg(feature = "keypair")]
+mod keypair;
 mod live;
 mod send;
 mod upload;
@@ -125,5 +127,7 @@ mod watch;
 
 pub use agent::{ConfigBuilder, Ureq};
 pub use file::{FileSource, file_body};
+#[cfg(feature = "keypair")]
+pub use keypair::{KeyError, RsaKey};
 /// The version of ureq that settings are to come from.
 pub use ureq;

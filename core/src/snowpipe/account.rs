@@ -24,7 +24,7 @@ pub(crate) const OPERATIONS: &[&Info] = &[GetHostname::INFO, ExchangeToken::INFO
 words! {
     /// What kind of credential goes to the account's host.
     pub enum TokenType {
-        /// A token signed with the user's key.
+        /// A token signed with the user's key: see [`jwt`](super::jwt).
         KeypairJwt = "KEYPAIR_JWT",
         /// An access token of Snowflake's or another OAuth server.
         OAuth = "OAUTH",

@@ -7,6 +7,7 @@
 //! | [`channels`] | open, drop, and what became of the rows |
 //! | [`append`] | rows, exactly once by a continuation token |
 //! | [`elastic`] | rows, at least once, without a channel |
+//! | [`jwt`] | key-pair tokens: names and claims; signing is a trait |
 //!
 //! There are two hosts, and an operation belongs to one of them by type: those of [`SnowpipeAccount`] go to the account's
 //! own host with the account's credential; those of [`SnowpipeIngest`] go to the host that [`GetHostname`] names, with
@@ -69,6 +70,7 @@ pub mod channels;
 pub mod elastic;
 mod error;
 mod ids;
+pub mod jwt;
 
 use std::sync::LazyLock;
 

@@ -1,0 +1,126 @@
+//! [`RsaKey`]: signs key-pair tokens of Snowflake.
+
+use std::error::Error;
+use std::fmt;
+
+use pipewright::Secret;
+use pipewright::error::CredentialError;
+use pipewright::snowpipe::jwt::Signer;
+use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
+use ring::digest::{SHA256, digest};
+use ring::rand::SystemRandom;
+use ring::rsa::KeyPair;
+use ring::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+
+/// A private RSA key of 2048 to 4096 bits.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use pipewright::snowpipe::jwt::KeyPairJwt;
+/// use pipewright_ureq::RsaKey;
+///
+/// let key = RsaKey::from_pem(&std::fs::read_to_string("rsa_key.p8")?, None)?;
+/// println!("RSA_PUBLIC_KEY_FP must be {}", KeyPairJwt::fingerprint(&key));
+/// # Ok(()) }
+/// ```
+pub struct RsaKey {
+    key: KeyPair,
+    public_key_sha256: [u8; 32],
+}
+
+impl RsaKey {
+    /// Reads a PKCS#8 key: `BEGIN PRIVATE KEY`, or `BEGIN ENCRYPTED PRIVATE KEY` with its passphrase.
+    ///
+    /// # Errors
+    /// When the text is no such key, the passphrase is missing or wrong, or the key is none of RSA or too small.
+    pub fn from_pem(pem: &str, passphrase: Option<&Secret>) -> Result<Self, KeyError> {
+        if pem.contains("BEGIN RSA PRIVATE KEY") {
+            return Err(KeyError(
+                "a PKCS#1 key, and PKCS#8 is wanted: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW".to_owned(),
+            ));
+        }
+        // What other tools write around the key is nobody's business.
+        let start = pem.find("-----BEGIN ").ok_or_else(|| KeyError("no PEM text: no -----BEGIN".to_owned()))?;
+        let (label, document) = SecretDocument::from_pem(pem.get(start..).unwrap_or_default())
+            .map_err(|error| KeyError(format!("no PEM text: {error}")))?;
+        match (label, passphrase) {
+            ("PRIVATE KEY", _) => Self::from_pkcs8(document.as_bytes()),
+            ("ENCRYPTED PRIVATE KEY", None) => Err(KeyError("the key is encrypted: give its passphrase".to_owned())),
+            ("ENCRYPTED PRIVATE KEY", Some(passphrase)) => {
+                let plain = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
+                    .and_then(|key| key.decrypt(passphrase.expose()))
+                    .map_err(|error| KeyError(format!("it cannot be decrypted; is the passphrase right? {error}")))?;
+                Self::from_pkcs8(plain.as_bytes())
+            }
+            (label, _) => Err(KeyError(format!("a {label}, and a PRIVATE KEY is wanted"))),
+        }
+    }
+
+    /// Reads a PKCS#8 key that is neither encrypted nor PEM.
+    ///
+    /// # Errors
+    /// When it is no such key, none of RSA, or of fewer than 2048 bits.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        let key =
+            KeyPair::from_pkcs8(der).map_err(|error| KeyError(format!("no RSA key that can be used: {error}")))?;
+        let info = public_key_info(key.public_key().as_ref());
+        let mut public_key_sha256 = [0; 32];
+        public_key_sha256.copy_from_slice(digest(&SHA256, &info).as_ref());
+        Ok(Self { key, public_key_sha256 })
+    }
+}
+
+/// A PKCS#1 public key as `SubjectPublicKeyInfo`: the algorithm, and the key as a bit string.
+fn public_key_info(pkcs1: &[u8]) -> Vec<u8> {
+    /// `rsaEncryption` with a `NULL` ([RFC 8017 §A.1](https://www.rfc-editor.org/rfc/rfc8017#appendix-A.1)).
+    const ALGORITHM: &[u8] = &[0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0];
+    let bits = [&[0], pkcs1].concat();
+    element(0x30, &[ALGORITHM, &element(3, &bits)].concat())
+}
+
+/// Tag, length, content.
+fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let significant = length.iter().position(|byte| *byte != 0).map_or(&[][..], |first| &length[first..]);
+    let mut element = vec![tag];
+    match significant {
+        [] => element.push(0),
+        [short] if *short < 128 => element.push(*short),
+        long => {
+            element.push(0x80 | u8::try_from(long.len()).unwrap_or(0x7f));
+            element.extend_from_slice(long);
+        }
+    }
+    element.extend_from_slice(content);
+    element
+}
+
+impl Signer for RsaKey {
+    fn public_key_sha256(&self) -> [u8; 32] {
+        self.public_key_sha256
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CredentialError> {
+        let mut signature = vec![0; self.key.public().modulus_len()];
+        let signed = self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature);
+        signed.map(|()| signature).map_err(|_| CredentialError::permanent("the RSA key could not sign"))
+    }
+}
+
+impl fmt::Debug for RsaKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RsaKey").finish_non_exhaustive()
+    }
+}
+
+/// No key to be had from this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyError(String);
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "private key: {}", self.0)
+    }
+}
+
+impl Error for KeyError {}
