@@ -1,81 +1,88 @@
-//! The Snowpipe Streaming simulator in a world. Requests are made by hand: who it is that asks does not matter.
-
-mod common;
+//! The Snowpipe Streaming simulator in a world, asked by the core's operations.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header};
-use pipewright::drive::{Clock as _, Transport as _};
-use pipewright::error::{BuildError, ServiceError};
-use pipewright::flow::{Call, Config};
-use pipewright::operation::{Info, RequestContext, Service as _};
-use pipewright::url::Target;
-use pipewright::{Body, Operation, Seed};
-use pipewright_mock::{World, snowpipe};
+use pipewright::Secret;
+use pipewright::drive::Clock as _;
+use pipewright::error::FlowError;
+use pipewright::snowpipe::{
+    Account, AppendElasticToTable, AppendRows, BulkGetChannelStatus, DropChannel, ExchangeToken, GetHostname, Ingest,
+    OpenChannel, RequestId, TokenType,
+};
+use pipewright_mock::snowpipe::{ChannelPath, Config, Effect};
+use pipewright_mock::{SnowpipeHandle, World};
 
-use crate::common::{Counting, next_exchange};
-
-/// Asks for the host of the data.
-struct Hostname;
-
-impl Operation for Hostname {
-    type Output = Bytes;
-    type Service = Counting;
-    const INFO: &'static Info = &Info {
-        service: "counting",
-        name: "hostname",
-        method: Method::GET,
-        path: "/v2/streaming/hostname",
-        effect: pipewright::Effect::Safe,
-        effect_varies: false,
-    };
-
-    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        let mut request = Target::new::<Counting>(Self::INFO, cx).finish(None)?;
-        let headers = request.headers_mut();
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer pat"));
-        Ok(request)
-    }
-
-    fn parse(&self, response: Response<Bytes>) -> Result<Bytes, ServiceError> {
-        if response.status().is_success() {
-            Ok(response.into_body())
-        } else {
-            Err(Counting::refusal(Self::INFO, &response))
-        }
-    }
+fn id(number: u128) -> RequestId {
+    RequestId::from_bits(number)
 }
 
-/// What a host answers when it is asked for the host of the data; nothing when there is no such host.
-fn ask(world: &World, host: &str) -> Option<(u16, Bytes)> {
-    let config = Config::<Counting>::new(format!("https://{host}").parse().expect("an address"));
-    let mut call = Call::new(Hostname, &config, Seed::new(1));
-    let exchange = next_exchange(&mut call, world.now(), None);
-    let response = world.send(&exchange).ok()?;
-    Some((response.status().as_u16(), response.into_body()))
+fn mounted(world: &World) -> SnowpipeHandle {
+    world.snowpipe("https://my-org-my-acct.snow.test".parse().expect("an address"), Config::default())
+}
+
+/// Finds the ingest host and gets a token for it.
+fn ingest(world: &World, simulator: &SnowpipeHandle) -> Result<Ingest<World>, FlowError> {
+    let account = Account::new(simulator.base(), world.clone()).with_credentials(Secret::new("pat"));
+    let kind = TokenType::ProgrammaticAccessToken;
+    let hostname = account.call(GetHostname::new(kind.clone(), id(1)))?;
+    let scoped = account.call(ExchangeToken::new(kind, hostname.host(), id(2)).role("LOADER"))?;
+    assert_eq!(scoped.expires.map(|at| at.since(world.now()).as_secs()), Some(599));
+    Ok(Ingest::new(hostname.base().expect("an address"), world.clone()).with_credentials(scoped.token))
 }
 
 #[test]
-fn an_account_and_its_ingest_hosts_are_one_simulator() {
+fn rows_go_all_the_way() {
     let world = World::new(1);
-    let base = "https://my-org-my-acct.snow.test".parse().expect("an address");
-    let account = world.snowpipe(base, snowpipe::Config::default());
-    assert_eq!(
-        ask(&world, "my-org-my-acct.snow.test"),
-        Some((200, Bytes::from_static(b"sim_account.ingest.snowpipe.test")))
-    );
-    // The hosts of the data have no such route, and are there under their dashed names only.
-    for host in ["sim-account.ingest.snowpipe.test", "sim-account-2.ingest.snowpipe.test"] {
-        assert_eq!(ask(&world, host).expect("an answer").0, 404, "{host}");
-    }
-    assert_eq!(ask(&world, "sim_account.ingest.snowpipe.test"), None);
-    account.fail_over(Duration::from_secs(60));
+    let simulator = mounted(&world);
+    let ingest = ingest(&world, &simulator).expect("no faults");
+    let opened = ingest.call(OpenChannel::new("DB", "PUBLIC", "T-STREAMING", "c", id(3), true)).expect("no faults");
+    assert!(opened.channel_status.is_healthy());
+    let token = opened.next_continuation_token.expect("a token");
+    let append = AppendRows::new("DB", "PUBLIC", "T-STREAMING", "c", id(4), "{\"ID\":1}\n{\"ID\":2}\n");
+    ingest.call(append.continuation_token(token).offsets("1", "2")).expect("no faults");
+    let status = || {
+        let ask = BulkGetChannelStatus::new("DB", "PUBLIC", "T-STREAMING", id(5), vec!["c".into(), "nope".into()]);
+        let statuses = ingest.call(ask).expect("no faults").channel_statuses;
+        (statuses.len(), statuses["c"].last_committed_offset_token.clone())
+    };
+    assert_eq!(status(), (1, None));
+    world.sleep_until(world.now() + Duration::from_secs(8));
+    assert_eq!(status(), (1, Some("2".into())));
+    let view = simulator.with(|account| account.channel_view(&ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")));
+    assert_eq!(view.expect("the channel").rows, [&b"{\"ID\":1}"[..], b"{\"ID\":2}"]);
+    ingest.call(DropChannel::new("DB", "PUBLIC", "T-STREAMING", "c", id(6))).expect("no faults");
+    ingest.call(AppendElasticToTable::new("DB", "PUBLIC", "T", id(7), "{}\n")).expect("no faults");
+    let applied = simulator.with(|account| {
+        account
+            .requests()
+            .filter(|request| request.effect == Effect::Applied)
+            .map(|request| request.rows)
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(applied, [0, 2, 0, 1]);
+}
+
+#[test]
+fn a_failover_leads_to_the_next_host() {
+    let world = World::new(1);
+    let simulator = mounted(&world);
+    let old = ingest(&world, &simulator).expect("no faults");
+    simulator.fail_over(Duration::from_secs(60));
     world.sleep_until(world.now() + Duration::from_secs(60));
-    assert_eq!(
-        ask(&world, "my-org-my-acct.snow.test"),
-        Some((200, Bytes::from_static(b"sim_account-2.ingest.snowpipe.test")))
-    );
-    assert_eq!(account.with(|account| account.requests().len()), 4);
+    let open = || OpenChannel::new("DB", "PUBLIC", "T-STREAMING", "c", id(3), true);
+    let error = old.call(open()).expect_err("it is gone").to_string();
+    assert!(error.contains("ERR_PIPE_FAILED_OVER"), "{error}");
+    let new = ingest(&world, &simulator).expect("no faults");
+    assert_eq!(new.config().base().authority(), "sim-account-2.ingest.snowpipe.test");
+    new.call(open()).expect("no faults");
+}
+
+#[test]
+fn names_with_underscores_reach_no_host() {
+    let world = World::new(1);
+    let simulator = mounted(&world);
+    let base = "https://sim_account.ingest.snowpipe.test".parse().expect("an address");
+    let ingest = Ingest::new(base, world.clone()).with_credentials(Secret::new("x"));
+    ingest.call(DropChannel::new("DB", "PUBLIC", "T-STREAMING", "c", id(1))).expect_err("TLS would not have it");
+    assert_eq!(simulator.with(|account| account.requests().len()), 0);
 }

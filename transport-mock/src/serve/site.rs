@@ -129,6 +129,8 @@ mod tests {
         ] {
             assert_eq!(operation("flink", &method, path), name, "{method} {path}");
         }
+        let status = "/v2/streaming/databases/D/schemas/S/pipes/T-STREAMING:bulk-channel-status";
+        assert_eq!(operation("snowpipe", &Method::POST, status), "bulkGetChannelStatus");
         assert_eq!(operation("snowpipe", &Method::GET, "/overview"), "");
     }
 
