@@ -5,17 +5,17 @@
 //! |---|---|---|---|
 //! | [`GetApiVersion`] | `GET /api_versions` | | v1 |
 //! | [`GetInfo`] | `GET /info` | | v1 |
-//! | [`OpenSession`] | `POST /sessions` | | v1 |
+//! | [`OpenSession`] | `POST /sessions` | [`RunStatement`] | v1 |
 //! | [`GetSessionConfig`] | `GET /sessions/{session_handle}` | | v1 |
-//! | [`CloseSession`] | `DELETE /sessions/{session_handle}` | | v1 |
-//! | [`TriggerSession`] | `POST /sessions/{session_handle}/heartbeat` | | v1 |
+//! | [`CloseSession`] | `DELETE /sessions/{session_handle}` | [`RunStatement`] | v1 |
+//! | [`TriggerSession`] | `POST /sessions/{session_handle}/heartbeat` | [`RunStatement`] | v1 |
 //! | [`ConfigureSession`] | `POST /sessions/{session_handle}/configure-session` | | v2 |
 //! | [`CompleteStatement`] | `GET /sessions/{session_handle}/complete-statement` | | v2 |
-//! | [`ExecuteStatement`] | `POST /sessions/{session_handle}/statements` | | v1 |
+//! | [`ExecuteStatement`] | `POST /sessions/{session_handle}/statements` | [`RunStatement`] | v1 |
 //! | [`GetOperationStatus`] | `GET …/operations/{operation_handle}/status` | | v1 |
 //! | [`CancelOperation`] | `POST …/operations/{operation_handle}/cancel` | | v1 |
-//! | [`CloseOperation`] | `DELETE …/operations/{operation_handle}/close` | | v1 |
-//! | [`FetchResults`] | `GET …/operations/{operation_handle}/result/{token}` | | v1 |
+//! | [`CloseOperation`] | `DELETE …/operations/{operation_handle}/close` | [`RunStatement`] | v1 |
+//! | [`FetchResults`] | `GET …/operations/{operation_handle}/result/{token}` | [`RunStatement`] | v1 |
 //! | [`RefreshMaterializedTable`] | `POST …/materialized-tables/{identifier}/refresh` | | v3 only |
 //! | [`DeployScript`] | `POST …/scripts` | | v4 |
 //!
@@ -33,6 +33,7 @@ mod error;
 mod gateway;
 mod ids;
 mod results;
+mod run_statement;
 mod sessions;
 mod statements;
 
@@ -46,6 +47,7 @@ pub use self::results::{
     ColumnInfo, Fields, LogicalType, LogicalTypeRoot, ResultInfo, ResultKind, ResultPage, ResultType, Row, RowField,
     RowFormat, RowKind,
 };
+pub use self::run_statement::{Page, RunStatement, Statement};
 pub use self::sessions::{
     CloseSession, ClosedSession, CompleteStatement, Completions, ConfigureSession, GetSessionConfig, OpenSession,
     OpenedSession, SessionConfig, TriggerSession,

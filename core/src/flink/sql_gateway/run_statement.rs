@@ -1,0 +1,638 @@
+//! The session [`RunStatement`].
+//!
+//! ```text
+//!  Begin ──▶ Open ──▶ Submit ──▶ Fetch ◀──▶ Wait ◀──▶ Beat
+//!    │                  ▲ │       │ └─▶ a page: yielded; then Fetch, next token
+//!    └── in a session ──┘ │       │
+//!                         ▼       ▼ EOS, an error, or closed on request
+//!                         └──▶ CloseOperation ──▶ CloseSession ──▶ Ended
+//! ```
+//!
+//! | state | what came | next |
+//! |---|---|---|
+//! | Open | a session | Submit, after saving |
+//! | Open | ambiguous | Open again: a session that nobody uses closes itself |
+//! | Submit | an operation | Fetch token 0, after saving |
+//! | Submit | ambiguous, repeatable | Submit again |
+//! | Submit | ambiguous, not repeatable | close; **ambiguous** |
+//! | Fetch | NOT_READY, or a page without rows | Wait, longer each time |
+//! | Fetch | rows | yielded; Fetch the next token, after saving |
+//! | Fetch | EOS | its rows, if any; close |
+//! | Fetch | refused | close; the statement failed |
+//! | Wait | over | Fetch; a heartbeat before, if the last one is old |
+//! | closing | the session is unknown | closed |
+//!
+//! Invariants: a page is asked for again until it has come, and the next one only then, which is all that the gateway keeps;
+//! so each row is yielded once, in order. A statement is sent once, unless it was said to be repeatable. What was opened
+//! here is closed here, also after an error, but not after the deadline. One page is in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::{
+    CloseOperation, CloseSession, ColumnInfo, ExecuteStatement, FetchResults, FlinkSqlGateway, OpenSession,
+    OperationHandle, ResultKind, ResultPage, ResultType, Row, RowFormat, SessionHandle, TriggerSession,
+    is_unknown_operation, is_unknown_session,
+};
+use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, Misuse};
+use crate::flink::JobId;
+use crate::flink::flow::Pace;
+use crate::flow::{Call, Config, Flow, Goal, Notice, Reply, Saved, Step, ok};
+use crate::operation::Operation;
+use crate::seed::Seed;
+use crate::table::records;
+use crate::time::Timestamp;
+
+const NAME: &str = "RunStatement";
+/// How often a request whose answer was lost is sent anew, where that is harmless.
+const ANEW: u32 = 5;
+/// How old the last heartbeat may be while no rows come. Sessions close themselves after ten minutes by default.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// Runs a statement and yields its rows page by page.
+///
+/// A **session**: after each [`Page`] it is polled again, as with `drive::run(&mut statement, …)`, and yields `None` when
+/// all pages have come and all is closed. The first page is yielded even without rows, because it tells the columns; later
+/// ones only with rows. Before each page but the first it asks to be saved, so that [`resume`](Self::resume) goes on there.
+///
+/// The statement runs in a session of its own, which is closed at the end, or in [an existing one](Self::in_session), which
+/// is not. Of an `INSERT` the only row is the id of a job, which goes on; an endless query yields pages until it is
+/// [closed](Statement::close).
+///
+/// Ends in
+///
+/// * [`FlowError::Failed`] when the statement is wrong or ran into something: the reason in one line, the stack trace as details;
+/// * [`FlowError::Ambiguous`] when the answer to the submission was lost: the statement may have been carried out. It is not
+///   sent again unless it is [`repeatable`](Self::repeatable). A session of its own is closed, which ends a query;
+/// * [`FlowError::Service`] when the gateway does not know the session or the operation, as after a restart.
+///
+/// Whoever takes long with a page keeps the session alive with [`TriggerSession`].
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
+/// # fn with<T>(gateway: pipewright::flink::sql_gateway::SqlGateway<T>) -> Result<(), Box<dyn std::error::Error>>
+/// # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
+/// use pipewright::drive::{self, NoCredentials};
+/// use pipewright::flink::sql_gateway::RunStatement;
+/// use pipewright::flow::Goal as _;
+///
+/// let query = RunStatement::new("SELECT word, COUNT(*) FROM words GROUP BY word").repeatable();
+/// let mut statement = query.start(gateway.config(), gateway.seed());
+/// while let Some(page) = drive::run(&mut statement, gateway.runtime(), &NoCredentials, drop)? {
+///     for row in &page.rows {
+///         let (word, count): (String, i64) = row.read()?;
+///         println!("{} {word} {count}", row.kind);
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct RunStatement {
+    statement: String,
+    session: Option<SessionHandle>,
+    session_name: Option<String>,
+    properties: BTreeMap<String, String>,
+    execution_config: BTreeMap<String, String>,
+    row_format: Option<RowFormat>,
+    repeatable: bool,
+    within: Option<Duration>,
+    resumed: Option<StatementState>,
+}
+
+records! {
+    /// What is saved.
+    pub(super) struct StatementState {
+        /// Where it runs.
+        pub session: SessionHandle = "session",
+        /// Whether that session was opened for it.
+        pub own: bool = "own",
+        /// The operation; `None` when the submission is about to be sent.
+        pub operation: Option<OperationHandle> = "operation",
+        /// The page to go on with.
+        pub token: u64 = "token",
+        /// How rows are written.
+        pub row_format: Option<RowFormat> = "rowFormat",
+    }
+}
+
+impl RunStatement {
+    /// Runs one statement, in a session of its own.
+    pub fn new(statement: impl Into<String>) -> Self {
+        Self {
+            statement: statement.into(),
+            session: None,
+            session_name: None,
+            properties: BTreeMap::new(),
+            execution_config: BTreeMap::new(),
+            row_format: None,
+            repeatable: false,
+            within: None,
+            resumed: None,
+        }
+    }
+
+    /// Runs it in an existing session, which stays open.
+    pub fn in_session(mut self, session: SessionHandle) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// The name of its own session, for the gateway's log.
+    pub fn session_name(mut self, name: impl Into<String>) -> Self {
+        self.session_name = Some(name.into());
+        self
+    }
+
+    /// Flink's options for its own session.
+    pub fn properties(mut self, properties: BTreeMap<String, String>) -> Self {
+        self.properties = properties;
+        self
+    }
+
+    /// Flink's options for the statement.
+    pub fn execution_config(mut self, config: BTreeMap<String, String>) -> Self {
+        self.execution_config = config;
+        self
+    }
+
+    /// How fields are written; JSON by default. Gateways before v2 know no other.
+    pub fn row_format(mut self, format: RowFormat) -> Self {
+        self.row_format = Some(format);
+        self
+    }
+
+    /// Sending the statement twice is harmless, as with a query: it is sent again when the answer was lost. The one before
+    /// ends with its session.
+    pub fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+
+    /// Ends the flow with [`FlowError::Deadline`] after this time. It closes nothing then: the session does so itself after
+    /// its idle time, or a flow that is resumed does.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.within = Some(limit);
+        self
+    }
+
+    /// Goes on from a saved state: with the page after the last one that was yielded.
+    ///
+    /// When nobody knows whether the statement was submitted, it ends as after a lost answer.
+    ///
+    /// # Errors
+    /// When the state is another flow's.
+    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+        let state: StatementState = saved.read(NAME)?;
+        let mut this = Self::new("");
+        this.row_format.clone_from(&state.row_format);
+        this.resumed = Some(state);
+        Ok(this)
+    }
+}
+
+impl Goal for RunStatement {
+    type Service = FlinkSqlGateway;
+    type Output = Option<Page>;
+    type Flow = Statement;
+
+    fn start(self, config: &Config<FlinkSqlGateway>, seed: Seed) -> Statement {
+        let own = self.session.is_none();
+        let mut statement = Statement {
+            config: config.clone(),
+            seed,
+            now: Timestamp::UNIX_EPOCH,
+            started: false,
+            deadline: None,
+            session: self.session,
+            own,
+            operation: None,
+            token: 0,
+            yielded: false,
+            anew: 0,
+            pace: Pace::START,
+            beat: Timestamp::UNIX_EPOCH,
+            notices: VecDeque::new(),
+            outcome: None,
+            state: State::Begin,
+            goal: self,
+        };
+        if let Some(state) = statement.goal.resumed.take() {
+            statement.session = Some(state.session);
+            statement.own = state.own;
+            statement.operation = state.operation;
+            statement.token = state.token;
+            if state.operation.is_none() {
+                let cause = FlowError::Stopped("the flow that was saved ended while it was submitting".to_owned());
+                statement.outcome = Some(Err(statement.lost(cause)));
+            }
+        }
+        statement
+    }
+}
+
+/// Rows of a statement.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Page {
+    /// Which page of the result.
+    pub token: u64,
+    /// The job of a query or an `INSERT`.
+    pub job: Option<JobId>,
+    /// Whether the statement is a query.
+    pub is_query: bool,
+    /// Whether the rows say more than "OK".
+    pub kind: Option<ResultKind>,
+    /// The same with each page.
+    pub columns: Vec<ColumnInfo>,
+    /// Rows, or changes of rows, in order.
+    pub rows: Vec<Row>,
+}
+
+/// A statement on its way. Made by [`RunStatement`].
+#[must_use = "a flow does nothing until it is polled"]
+pub struct Statement {
+    goal: RunStatement,
+    config: Config<FlinkSqlGateway>,
+    seed: Seed,
+    now: Timestamp,
+    started: bool,
+    deadline: Option<Timestamp>,
+    session: Option<SessionHandle>,
+    own: bool,
+    operation: Option<OperationHandle>,
+    /// The page to fetch.
+    token: u64,
+    /// Whether a page was yielded.
+    yielded: bool,
+    /// How often something was sent anew.
+    anew: u32,
+    pace: Pace,
+    /// When the last heartbeat was, or the first poll.
+    beat: Timestamp,
+    notices: VecDeque<Notice>,
+    /// How it ends, once all is closed.
+    outcome: Option<Result<(), FlowError>>,
+    state: State,
+}
+
+enum State {
+    Begin,
+    Open(Call<OpenSession>),
+    Submit(Call<ExecuteStatement>),
+    Fetch(Call<FetchResults>),
+    Wait(Timestamp),
+    Beat(Call<TriggerSession>),
+    CloseOperation(Call<CloseOperation>),
+    CloseSession(Call<CloseSession>),
+    Ended,
+}
+
+impl Statement {
+    /// The session, once there is one.
+    pub fn session(&self) -> Option<SessionHandle> {
+        self.session
+    }
+
+    /// The operation, once the statement was submitted.
+    pub fn operation(&self) -> Option<OperationHandle> {
+        self.operation
+    }
+
+    /// Ends it: the pages that have not come yet are not fetched. Poll on until it yields `None`; by then the query has ended
+    /// and what was opened is closed. While an answer is outstanding, it is handed back as [`Step::Stray`]; one to a
+    /// submission is waited for.
+    pub fn close(&mut self) {
+        if self.outcome.is_none() {
+            self.outcome = Some(Ok(()));
+            match self.state {
+                State::Fetch(_) | State::Wait(_) | State::Beat(_) => self.shut(),
+                // These look for the outcome when they are answered.
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends it at this moment at the latest, whatever else it is given.
+    pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
+        self.deadline = deadline.into();
+        self
+    }
+
+    fn call<O: Operation<Service = FlinkSqlGateway>>(&mut self, operation: O) -> Call<O> {
+        Call::new(operation, &self.config, self.seed.split()).with_deadline(self.deadline)
+    }
+
+    fn phase(&mut self, phase: &'static str) {
+        self.notices.push_back(Notice::Phase { flow: NAME, phase });
+    }
+
+    fn save(&mut self) {
+        if let Some(session) = self.session {
+            let state = StatementState {
+                session,
+                own: self.own,
+                operation: self.operation,
+                token: self.token,
+                row_format: self.goal.row_format.clone(),
+            };
+            self.notices.push_back(Notice::Save(Saved::new(NAME, &state)));
+        }
+    }
+
+    /// What is known of a submission without an answer.
+    fn lost(&self, cause: FlowError) -> FlowError {
+        let found = if self.own {
+            "its session is being closed, which ends a query; the job of an INSERT would go on"
+        } else {
+            "its session stays open: closing it would end a query; the job of an INSERT would go on"
+        };
+        let operation = ExecuteStatement::INFO.name;
+        FlowError::Ambiguous(Ambiguity {
+            operation,
+            cause: Box::new(cause),
+            unanswered: true,
+            found: Some(found.into()),
+        })
+    }
+
+    fn begin(&mut self) {
+        match (self.session, self.operation) {
+            _ if self.outcome.is_some() => self.shut(),
+            (Some(_), Some(_)) => self.fetch(),
+            (Some(session), None) => self.submit(session),
+            (None, _) => self.open(),
+        }
+    }
+
+    fn open(&mut self) {
+        self.phase("opening a session");
+        let mut operation = OpenSession::new();
+        operation.session_name.clone_from(&self.goal.session_name);
+        if !self.goal.properties.is_empty() {
+            operation.properties = Some(self.goal.properties.clone());
+        }
+        self.state = State::Open(self.call(operation));
+    }
+
+    fn submit(&mut self, session: SessionHandle) {
+        self.phase("submitting");
+        self.save();
+        let mut operation = ExecuteStatement::new(session, self.goal.statement.clone());
+        if !self.goal.execution_config.is_empty() {
+            operation.execution_config = Some(self.goal.execution_config.clone());
+        }
+        self.state = State::Submit(self.call(operation));
+    }
+
+    fn fetch(&mut self) {
+        let (Some(session), Some(operation)) = (self.session, self.operation) else { return self.shut() };
+        let mut fetch = FetchResults::new(session, operation, self.token);
+        fetch.row_format.clone_from(&self.goal.row_format);
+        self.state = State::Fetch(self.call(fetch));
+    }
+
+    fn wait(&mut self) {
+        self.state = State::Wait(self.pace.next(self.now));
+    }
+
+    /// A heartbeat, when no rows have come for long, or else the next look.
+    fn look(&mut self) {
+        match self.session.filter(|_| self.now.since(self.beat) >= HEARTBEAT) {
+            Some(session) => {
+                self.beat = self.now;
+                self.state = State::Beat(self.call(TriggerSession::new(session)));
+            }
+            None => self.fetch(),
+        }
+    }
+
+    /// Closes what is open, and ends.
+    fn shut(&mut self) {
+        match (self.session, self.operation) {
+            (Some(session), Some(operation)) => {
+                self.phase("closing");
+                self.state = State::CloseOperation(self.call(CloseOperation::new(session, operation)));
+            }
+            _ => self.shut_session(),
+        }
+    }
+
+    fn shut_session(&mut self) {
+        self.state = match self.session.filter(|_| self.own) {
+            Some(session) => State::CloseSession(self.call(CloseSession::new(session))),
+            None => State::Ended,
+        };
+    }
+
+    fn fail(&mut self, error: FlowError) {
+        let late = matches!(error, FlowError::Deadline { .. });
+        self.outcome = Some(Err(error));
+        if late {
+            self.state = State::Ended;
+        } else {
+            self.shut();
+        }
+    }
+
+    /// Closing failed: the gateway does it on its own later.
+    fn unclosed(&mut self, what: String, error: &FlowError) {
+        if !error.service().is_some_and(|error| is_unknown_session(error) || is_unknown_operation(error)) {
+            self.notices.push_back(Notice::Observed { what, state: format!("not closed: {error}") });
+        }
+    }
+
+    /// What a refusal of a page means.
+    fn blame(&self, error: FlowError) -> FlowError {
+        let is_own = |error: &crate::error::ServiceError| {
+            error.kind() == ErrorKind::Refused
+                && error.status().is_server_error()
+                && !is_unknown_session(error)
+                && !is_unknown_operation(error)
+                && !error.is_transient()
+        };
+        match error {
+            FlowError::Service(refusal) if is_own(&refusal) => FlowError::Failed(Failure {
+                what: match self.operation {
+                    Some(operation) => format!("statement {operation}"),
+                    None => "statement".to_owned(),
+                },
+                reason: refusal.message().to_owned(),
+                details: refusal.details().map(str::to_owned),
+            }),
+            other => other,
+        }
+    }
+
+    /// The page to yield, if there is something to see.
+    fn arrived(&mut self, answer: ResultPage) -> Option<Page> {
+        let (token, next) = (self.token, answer.next_token());
+        let over = answer.result_type == ResultType::Eos;
+        let ready = answer.result_type != ResultType::NotReady;
+        let has_next = answer.next_result_uri.is_some();
+        let page = answer.results.filter(|_| ready).map(|results| Page {
+            token,
+            job: answer.job_id,
+            is_query: answer.is_query_result.unwrap_or_default(),
+            kind: answer.result_kind,
+            columns: results.columns,
+            rows: results.data,
+        });
+        let page = page.filter(|page| !page.rows.is_empty() || !self.yielded);
+        let has_rows = page.as_ref().is_some_and(|page| !page.rows.is_empty());
+        self.yielded |= page.is_some();
+        if over {
+            self.outcome.get_or_insert(Ok(()));
+            self.shut();
+            return page;
+        }
+        match next {
+            Some(next) if next != token => {
+                self.token = next;
+                self.save();
+            }
+            Some(_) => {}
+            None if ready || has_next => {
+                self.fail(FlowError::Failed(Failure {
+                    what: "result".to_owned(),
+                    reason: format!("page {token} is not the last one and names no other"),
+                    details: answer.next_result_uri,
+                }));
+                return page;
+            }
+            // The same again.
+            None => {}
+        }
+        if has_rows {
+            self.pace = Pace::START;
+            self.fetch();
+        } else {
+            self.wait();
+        }
+        page
+    }
+
+    fn advance(&mut self, reply: &mut Option<Reply>) -> Step<Option<Page>> {
+        loop {
+            // A reply is taken first, so that it is never kept waiting.
+            if reply.is_none()
+                && let Some(notice) = self.notices.pop_front()
+            {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Begin => self.begin(),
+                State::Open(call) => match ok!(call.poll(self.now, reply.take())) {
+                    Ok(opened) => {
+                        self.session = Some(opened.session_handle);
+                        self.begin();
+                    }
+                    Err(FlowError::Ambiguous(_)) if self.anew < ANEW && self.outcome.is_none() => {
+                        self.anew += 1;
+                        self.open();
+                    }
+                    Err(error) => self.fail(error),
+                },
+                State::Submit(call) => match ok!(call.poll(self.now, reply.take())) {
+                    Ok(submitted) => {
+                        self.operation = Some(submitted.operation_handle);
+                        self.save();
+                        self.phase("waiting for rows");
+                        self.begin();
+                    }
+                    Err(FlowError::Ambiguous(_))
+                        if self.goal.repeatable && self.anew < ANEW && self.outcome.is_none() =>
+                    {
+                        self.anew += 1;
+                        self.begin();
+                    }
+                    Err(FlowError::Ambiguous(ambiguity)) => {
+                        let error = self.lost(*ambiguity.cause);
+                        self.fail(error);
+                    }
+                    Err(error) => self.fail(error),
+                },
+                State::Fetch(call) => match ok!(call.poll(self.now, reply.take())) {
+                    Ok(answer) => {
+                        if let Some(page) = self.arrived(answer) {
+                            return Step::Done(Ok(Some(page)));
+                        }
+                    }
+                    Err(error) => {
+                        let error = self.blame(error);
+                        self.fail(error);
+                    }
+                },
+                State::Wait(at) => {
+                    let at = *at;
+                    if let Some(stray) = reply.take() {
+                        return Step::Stray(stray);
+                    }
+                    match self.deadline.filter(|deadline| *deadline <= self.now) {
+                        Some(at) => self.fail(FlowError::Deadline { at, waiting: "rows", last: None }),
+                        None if at > self.now => {
+                            return Step::WaitUntil(self.deadline.map_or(at, |deadline| deadline.min(at)));
+                        }
+                        None => self.look(),
+                    }
+                }
+                State::Beat(call) => match ok!(call.poll(self.now, reply.take())) {
+                    Err(FlowError::Service(error)) if is_unknown_session(&error) => self.fail(error.into()),
+                    // Fetching tells what else may be wrong.
+                    _ => self.fetch(),
+                },
+                State::CloseOperation(call) => {
+                    if let Err(error) = ok!(call.poll(self.now, reply.take())) {
+                        self.unclosed("the operation".to_owned(), &error);
+                    }
+                    self.shut_session();
+                }
+                State::CloseSession(call) => {
+                    if let Err(error) = ok!(call.poll(self.now, reply.take())) {
+                        self.unclosed("the session".to_owned(), &error);
+                    }
+                    self.state = State::Ended;
+                }
+                State::Ended => {
+                    if let Some(stray) = reply.take() {
+                        return Step::Stray(stray);
+                    }
+                    let after = FlowError::Misuse(Misuse::PolledAfterDone);
+                    return Step::Done(match self.outcome.replace(Err(after.clone())) {
+                        Some(Ok(())) => Ok(None),
+                        Some(Err(error)) => {
+                            self.outcome = Some(Err(error.clone()));
+                            Err(error)
+                        }
+                        None => Err(after),
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Flow for Statement {
+    type Output = Option<Page>;
+
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<Option<Page>> {
+        self.now = self.now.max(now);
+        if !std::mem::replace(&mut self.started, true) {
+            self.beat = self.now;
+            let own = self.goal.within.map(|within| self.now + within);
+            self.deadline = self.deadline.into_iter().chain(own).min();
+        }
+        let mut reply = reply;
+        self.advance(&mut reply)
+    }
+}
+
+impl std::fmt::Debug for Statement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Statement")
+            .field("session", &self.session)
+            .field("operation", &self.operation)
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}
