@@ -6,6 +6,7 @@
 //! | [`World`] | everything else: simulated services on a virtual clock, with faults, for one flow or ten thousand |
 //! | [`FaultPlan`] | what goes wrong in a world, and when |
 //! | [`flink`] | a simulated Flink cluster |
+//! | [`sql_gateway`] | a simulated SQL Gateway of Flink |
 //! | [`conformance`] | tests of a transport of one's own, against its contract |
 //! | [`transcript`] | what a flow sent, got and said, for snapshot tests |
 //! | [`schedule`] | drivers that are early, late and wrong, for tests of flows and event loops of one's own |
@@ -114,6 +115,7 @@ mod script;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod snowpipe;
+pub mod sql_gateway;
 #[cfg(feature = "proptest")]
 pub mod strategies;
 pub mod transcript;
@@ -128,4 +130,6 @@ pub use event::{Event, Incident, Outcome};
 pub use fault::{Fault, FaultKind, FaultPlan, RetryAfter};
 pub use script::{Expectation, Script};
 pub use world::schedule;
-pub use world::{FelderaHandle, FlinkHandle, Mounted, Pending, START, Service, SnowpipeHandle, World};
+pub use world::{
+    FelderaHandle, FlinkHandle, Mounted, Pending, START, Service, SnowpipeHandle, SqlGatewayHandle, World,
+};

@@ -15,14 +15,15 @@ use lexopt::prelude::*;
 use pipewright_mock::FaultPlan;
 use pipewright_mock::flink::Program;
 use pipewright_mock::serve::{Options, Server, Time};
-use pipewright_mock::{Service, feldera, flink, snowpipe};
+use pipewright_mock::{Service, feldera, flink, snowpipe, sql_gateway};
 
 const USAGE: &str = "\
-usage: pipewright-sim flink|snowpipe|feldera [--port N] [--seed S] [--faults none|flaky|hostile] [--time real|fast:K]
+usage: pipewright-sim flink|flink-sql-gateway|snowpipe|feldera [--port N] [--seed S] [--faults none|flaky|hostile] [--time real|fast:K]
        pipewright-sim jar endless|bounded|failing -o FILE [--name NAME] [--rate N] [--records N]
                           [--parallelism N] [--restarts N] [--state-incompatible] [--state-dropped]
 
 flink    a simulated Flink cluster on 127.0.0.1
+flink-sql-gateway  a simulated SQL Gateway; `SELECT n FROM numbers LIMIT 1000` is what it knows best
 snowpipe a simulated Snowflake account with Snowpipe Streaming, both of its hosts on one port
 feldera  a simulated Feldera, whose programs have tables and views that are SELECT * FROM a table
   --port N           the port; any free one by default
@@ -30,7 +31,7 @@ feldera  a simulated Feldera, whose programs have tables and views that are SELE
   --faults PLAN      what goes wrong: `none` (default), `flaky` (one request in ten), `hostile` (one in three)
   --time PACE        `real` (default), or `fast:K`: K times as fast as the machine's clock
   --slots N          flink: task slots; 4 by default
-  --release VERSION  flink: the release; 2.3.0 by default
+  --release VERSION  flink, flink-sql-gateway: the release; 2.3.0 by default
   --edition WHICH    feldera: `open-source` (default) or `enterprise`
   --api-key KEY      feldera: what it takes after `Bearer`; anything by default
   --replay WHAT      snowpipe: what a used continuation token gets: `accepted` (default) or `stale`
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
 enum Command {
     Help,
     Flink(u16, Options<flink::Cluster>),
+    SqlGateway(u16, Options<sql_gateway::Gateway>),
     Snowpipe(u16, Options<snowpipe::Account>),
     Feldera(u16, Options<feldera::Manager>),
     Jar { file: PathBuf, program: Program },
@@ -76,15 +78,18 @@ impl Command {
     fn parse(mut parser: lexopt::Parser) -> Result<Self, Box<dyn Error>> {
         match parser.next()? {
             Some(Value(word)) if word == "flink" => serve_flink(parser),
+            Some(Value(word)) if word == "flink-sql-gateway" => serve_sql_gateway(parser),
             Some(Value(word)) if word == "snowpipe" => serve_snowpipe(parser),
             Some(Value(word)) if word == "feldera" => serve_feldera(parser),
             Some(Value(word)) if word == "jar" => jar(parser),
             Some(Long("help") | Short('h')) => Ok(Self::Help),
-            Some(Value(word)) => {
-                Err(format!("`{}` is none of `flink`, `snowpipe`, `feldera` and `jar`", word.to_string_lossy()).into())
-            }
+            Some(Value(word)) => Err(format!(
+                "`{}` is none of `flink`, `flink-sql-gateway`, `snowpipe`, `feldera` and `jar`",
+                word.to_string_lossy()
+            )
+            .into()),
             Some(other) => Err(other.unexpected().into()),
-            None => Err("what is it to do: `flink`, `snowpipe`, `feldera` or `jar`?".into()),
+            None => Err("what is it to do: `flink`, `flink-sql-gateway`, `snowpipe`, `feldera` or `jar`?".into()),
         }
     }
 
@@ -95,6 +100,7 @@ impl Command {
                 std::fs::write(&file, program.jar()).map_err(|error| format!("{}: {error}", file.display()))?;
             }
             Self::Flink(port, options) => run(port, options)?,
+            Self::SqlGateway(port, options) => run(port, options)?,
             Self::Snowpipe(port, options) => run(port, options)?,
             Self::Feldera(port, options) => run(port, options)?,
         }
@@ -170,6 +176,20 @@ fn options(
         }
     }
     Ok(Some(common))
+}
+
+fn serve_sql_gateway(parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
+    let mut config = sql_gateway::Config::default();
+    let common = options(parser, |name, parser| {
+        match name {
+            "release" => config.version = release(parser.value()?)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    let Some(common) = common else { return Ok(Command::Help) };
+    config.seed = common.seed;
+    Ok(Command::SqlGateway(common.port, common.applied(Options::sql_gateway(config))))
 }
 
 fn serve_flink(parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {

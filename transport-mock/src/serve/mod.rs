@@ -71,7 +71,7 @@ use self::clock::Pace;
 use self::site::Site;
 use crate::fault::{Fault, FaultPlan};
 use crate::world::{Service, lock};
-use crate::{feldera, flink, snowpipe};
+use crate::{feldera, flink, snowpipe, sql_gateway};
 
 /// What is served, and how.
 #[must_use = "options do nothing until a server is started with them"]
@@ -98,6 +98,13 @@ impl Options<feldera::Manager> {
     /// A Feldera, likewise.
     pub fn feldera(config: feldera::Config) -> Self {
         Self::of("feldera", feldera::Manager::new(config))
+    }
+}
+
+impl Options<sql_gateway::Gateway> {
+    /// A SQL Gateway, likewise.
+    pub fn sql_gateway(config: sql_gateway::Config) -> Self {
+        Self::of("flink-sql-gateway", sql_gateway::Gateway::new(config))
     }
 }
 

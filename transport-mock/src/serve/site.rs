@@ -85,6 +85,11 @@ impl<S: Service> Shared<S> {
 fn operation(service: &str, method: &Method, path: &str) -> &'static str {
     let path = match service {
         "flink" => path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path),
+        "flink-sql-gateway" => {
+            let versions = ["/v1", "/v2", "/v3", "/v4"].iter();
+            let stripped = versions.filter_map(|version| path.strip_prefix(version));
+            stripped.filter(|rest| rest.starts_with('/')).next().unwrap_or(path)
+        }
         _ => path,
     };
     let fits = |info: &&Info| info.service == service && info.method == *method && matches(info.path, path);

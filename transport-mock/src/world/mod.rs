@@ -31,7 +31,7 @@ use pipewright::drive::{Clock, Entropy, Opened, Transport};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use pipewright::flow::{Exchange, Reply};
 
-pub use self::mount::{FelderaHandle, FlinkHandle, Mounted, Service, SnowpipeHandle};
+pub use self::mount::{FelderaHandle, FlinkHandle, Mounted, Service, SnowpipeHandle, SqlGatewayHandle};
 
 use self::network::Network;
 use crate::chance::below;

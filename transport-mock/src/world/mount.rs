@@ -13,7 +13,7 @@ use pipewright::{Base, Timestamp};
 use super::{World, lock};
 use crate::fault::RetryAfter;
 use crate::fault::answer::proxy_page;
-use crate::{feldera, flink, snowpipe};
+use crate::{feldera, flink, snowpipe, sql_gateway};
 
 /// A simulated service: answers one request at a time, as of a time.
 ///
@@ -77,6 +77,20 @@ impl Service for feldera::Manager {
     }
 }
 
+impl Service for sql_gateway::Gateway {
+    fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes> {
+        Self::handle(self, now.as_unix(), request)
+    }
+
+    fn restart(&mut self, now: Timestamp, _downtime: Duration) {
+        Self::restart(self, now.as_unix());
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        Self::advance(self, now.as_unix());
+    }
+}
+
 /// A service in a world, to be looked at and restarted. Cheap to clone.
 pub struct Mounted<S> {
     world: World,
@@ -89,6 +103,9 @@ pub type FlinkHandle = Mounted<flink::Cluster>;
 
 /// A simulated Feldera in a world.
 pub type FelderaHandle = Mounted<feldera::Manager>;
+
+/// A simulated SQL Gateway in a world.
+pub type SqlGatewayHandle = Mounted<sql_gateway::Gateway>;
 
 /// A simulated Snowflake account in a world.
 pub type SnowpipeHandle = Mounted<snowpipe::Account>;
@@ -142,6 +159,11 @@ impl World {
     /// Puts a new Feldera at an address.
     pub fn feldera(&self, base: Base, config: feldera::Config) -> FelderaHandle {
         self.mount(base, feldera::Manager::new(config))
+    }
+
+    /// Puts a new SQL Gateway at an address.
+    pub fn sql_gateway(&self, base: Base, config: sql_gateway::Config) -> SqlGatewayHandle {
+        self.mount(base, sql_gateway::Gateway::new(config))
     }
 
     /// Puts a new Snowflake account at an address, the account host, and at its

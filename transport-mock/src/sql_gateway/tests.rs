@@ -1,0 +1,93 @@
+//! The gateway by itself, in its own words.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use serde_json::{Value, json};
+
+use super::{Config, Gateway};
+
+fn ask(gateway: &mut Gateway, at: u64, line: &str, body: &str) -> (u16, Value) {
+    let (method, path) = line.split_once(' ').expect("method and path");
+    let request = Request::builder().method(method).uri(path).body(Bytes::copy_from_slice(body.as_bytes()));
+    let response = gateway.handle(Duration::from_millis(at), &request.expect("a request"));
+    (response.status().as_u16(), serde_json::from_slice(response.body()).expect("JSON"))
+}
+
+/// A session with a statement: the path of its operation.
+fn submit(gateway: &mut Gateway, statement: &str) -> String {
+    let (_, session) = ask(gateway, 0, "POST /v3/sessions", "{}");
+    let session = format!("/v3/sessions/{}", session["sessionHandle"].as_str().expect("a handle"));
+    let body = json!({"statement": statement}).to_string();
+    let (status, operation) = ask(gateway, 0, &format!("POST {session}/statements"), &body);
+    assert_eq!(status, 200, "whatever it says");
+    format!("{session}/operations/{}", operation["operationHandle"].as_str().expect("a handle"))
+}
+
+fn errors(answer: &Value) -> &str {
+    answer["errors"].as_array().and_then(|errors| errors.last()?.as_str()).unwrap_or_default()
+}
+
+#[test]
+fn pages_follow_their_uris_and_the_last_one_can_be_had_again() {
+    let mut gateway = Gateway::new(Config { page_size: 2, ..Config::default() });
+    let operation = submit(&mut gateway, "select n from numbers limit 5");
+    let (_, answer) = ask(&mut gateway, 299, &format!("GET {operation}/result/0"), "");
+    assert_eq!((&answer["resultType"], answer.get("results")), (&json!("NOT_READY"), None));
+    let mut uri = answer["nextResultUri"].as_str().expect("the same").to_owned();
+    let mut rows = Vec::new();
+    loop {
+        let (status, page) = ask(&mut gateway, 300, &format!("GET {uri}"), "");
+        assert_eq!((status, &page), (200, &ask(&mut gateway, 300, &format!("GET {uri}"), "").1), "the same again");
+        rows.extend(page["results"]["data"].as_array().expect("rows").iter().map(|row| row["fields"][0].clone()));
+        let Some(next) = page["nextResultUri"].as_str() else { break assert_eq!(page["resultType"], "EOS") };
+        next.clone_into(&mut uri);
+    }
+    assert_eq!(rows, [0, 1, 2, 3, 4]);
+    let (status, answer) = ask(&mut gateway, 300, &format!("GET {operation}/result/0"), "");
+    assert_eq!(status, 500);
+    assert!(errors(&answer).contains("Expecting token to be 9 or 8, but found 0."), "{answer}");
+}
+
+#[test]
+fn what_is_wrong_comes_with_the_result() {
+    let mut gateway = Gateway::new(Config::default());
+    let operation = submit(&mut gateway, "SELEKT 1");
+    let (status, answer) = ask(&mut gateway, 300, &format!("GET {operation}/result/0?rowFormat=JSON"), "");
+    assert_eq!(status, 500);
+    assert!(errors(&answer).contains("Encountered \"SELEKT\" at line 1, column 1."), "{answer}");
+    assert_eq!(ask(&mut gateway, 300, &format!("GET {operation}/status"), "").1, json!({"status": "ERROR"}));
+    assert_eq!(ask(&mut gateway, 300, &format!("GET {operation}/result/0?rowFormat=XML"), "").0, 400);
+}
+
+#[test]
+fn an_idle_session_closes_itself() {
+    let mut gateway = Gateway::new(Config::default());
+    let operation = submit(&mut gateway, "SELECT 1");
+    let session = operation.split("/operations").next().expect("its session").to_owned();
+    assert_eq!(ask(&mut gateway, 599_999, &format!("POST {session}/heartbeat"), "").0, 200);
+    assert_eq!(ask(&mut gateway, 1_199_998, &format!("GET {session}"), "").0, 200);
+    let (status, answer) = ask(&mut gateway, 1_799_998, &format!("GET {session}"), "");
+    assert_eq!((status, gateway.sessions(), gateway.operations()), (500, 0, 0));
+    assert!(errors(&answer).contains("' does not exist."), "{answer}");
+}
+
+#[test]
+fn a_version_has_what_it_has() {
+    let mut gateway = Gateway::new(Config::default());
+    let session = submit(&mut gateway, "SELECT 1").split("/operations").next().expect("its session").to_owned();
+    let session = session.trim_start_matches("/v3");
+    for (line, status) in [
+        (format!("POST /v1{session}/configure-session"), 404),
+        (format!("POST /v2{session}/configure-session"), 500),
+        (format!("POST /v2{session}/materialized-tables/t/refresh"), 404),
+        (format!("POST /v3{session}/materialized-tables/t/refresh"), 200),
+        (format!("POST /v4{session}/materialized-tables/t/refresh"), 404),
+        (format!("POST /v3{session}/scripts"), 404),
+        (format!("POST {session}/scripts"), 500),
+        ("GET /v9/info".to_owned(), 404),
+    ] {
+        assert_eq!(ask(&mut gateway, 0, &line, "").0, status, "{line}");
+    }
+}
