@@ -15,7 +15,7 @@
 //! | Submit | an operation | Fetch token 0, after saving |
 //! | Submit | ambiguous, repeatable | Submit again |
 //! | Submit | ambiguous, not repeatable | close; **ambiguous** |
-//! | Fetch | NOT_READY, or a page without rows | Wait, longer each time |
+//! | Fetch | `NOT_READY`, or a page without rows | Wait, longer each time |
 //! | Fetch | rows | yielded; Fetch the next token, after saving |
 //! | Fetch | EOS | its rows, if any; close |
 //! | Fetch | refused | close; the statement failed |
@@ -469,7 +469,6 @@ impl Statement {
         let (token, next) = (self.token, answer.next_token());
         let over = answer.result_type == ResultType::Eos;
         let ready = answer.result_type != ResultType::NotReady;
-        let has_next = answer.next_result_uri.is_some();
         let page = answer.results.filter(|_| ready).map(|results| Page {
             token,
             job: answer.job_id,
@@ -486,22 +485,18 @@ impl Statement {
             self.shut();
             return page;
         }
-        match next {
-            Some(next) if next != token => {
-                self.token = next;
-                self.save();
-            }
-            Some(_) => {}
-            None if ready || has_next => {
+        // While it is not ready the same page is asked for again, whatever it says.
+        if ready {
+            let Some(next) = next.filter(|next| *next > token) else {
                 self.fail(FlowError::Failed(Failure {
                     what: "result".to_owned(),
-                    reason: format!("page {token} is not the last one and names no other"),
+                    reason: format!("page {token} is not the last one and names no later one"),
                     details: answer.next_result_uri,
                 }));
                 return page;
-            }
-            // The same again.
-            None => {}
+            };
+            self.token = next;
+            self.save();
         }
         if has_rows {
             self.pace = Pace::START;

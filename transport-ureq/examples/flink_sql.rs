@@ -1,0 +1,151 @@
+//! Runs statements on a real SQL Gateway, and prints their rows as they come.
+//!
+//! ```text
+//! flink_sql --url URL --statement SQL… [--set KEY=VALUE]… [--plain] [--max-rows N]
+//! ```
+//!
+//! All statements run in one session, one after the other, each as soon as the one before has brought its rows; the session is
+//! closed at the end. Rows are printed with a tab between their fields, as JSON, or as text with `--plain`; what a changelog
+//! takes back or replaces is marked in front. An endless query is ended after `--max-rows`.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 4 outcome unknown.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use pipewright::drive::{self, NoCredentials};
+use pipewright::error::FlowError;
+use pipewright::flink::sql_gateway::{
+    CloseSession, OpenSession, Page, RowFormat, RowKind, RunStatement, SessionHandle, SqlGateway,
+};
+use pipewright::flow::{Goal as _, Notice};
+use pipewright_ureq::Ureq;
+
+const USAGE: &str = "usage: flink_sql --url URL --statement SQL... [--set KEY=VALUE]... [--plain] [--max-rows N]";
+
+fn main() -> ExitCode {
+    let options = match Options::parse() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("flink_sql: {error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("flink_sql: {error}");
+            let ambiguous = error.downcast_ref::<FlowError>().is_some_and(FlowError::is_ambiguous);
+            ExitCode::from(if ambiguous { 4 } else { 1 })
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    let gateway = SqlGateway::new(options.url.parse()?, Ureq::new());
+    let open = OpenSession::new().session_name("flink_sql").properties(options.properties.clone());
+    let session = gateway.call(open)?.session_handle;
+    let result = options.statements.iter().try_for_each(|text| statement(&gateway, session, text, options));
+    if let Err(error) = gateway.call(CloseSession::new(session)) {
+        eprintln!("session {session} was not closed, and will do so itself: {error}");
+    }
+    result
+}
+
+fn statement(
+    gateway: &SqlGateway<Ureq>,
+    session: SessionHandle,
+    text: &str,
+    options: &Options,
+) -> Result<(), Box<dyn Error>> {
+    let mut goal = RunStatement::new(text).in_session(session);
+    if options.plain {
+        goal = goal.row_format(RowFormat::PlainText);
+    }
+    if is_question(text) {
+        goal = goal.repeatable();
+    }
+    let mut statement = goal.start(gateway.config(), gateway.seed());
+    let mut rows = 0_u64;
+    while let Some(page) = drive::run(&mut statement, gateway.runtime(), &NoCredentials, |notice| show(&notice))? {
+        if rows == 0 && page.rows.is_empty() {
+            let columns: Vec<_> = page.columns.iter().map(|it| format!("{} {}", it.name, it.logical_type)).collect();
+            eprintln!("{}", columns.join(", "));
+        }
+        rows += print(&page, options.max_rows - rows)?;
+        if rows >= options.max_rows {
+            statement.close();
+        }
+    }
+    eprintln!("{rows} rows");
+    Ok(())
+}
+
+/// What only asks can be asked twice.
+fn is_question(statement: &str) -> bool {
+    let first = statement.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+    ["SELECT", "WITH", "VALUES", "SHOW", "DESCRIBE", "DESC", "EXPLAIN"].contains(&&*first)
+}
+
+/// Prints rows, and how many.
+fn print(page: &Page, at_most: u64) -> Result<u64, Box<dyn Error>> {
+    let mut out = std::io::stdout().lock();
+    let mut printed = 0;
+    for row in page.rows.iter().take(usize::try_from(at_most)?) {
+        let cells: Vec<_> = row.fields.cells()?.iter().map(|cell| cell.get()).collect();
+        let mark = match row.kind {
+            RowKind::Insert => "",
+            RowKind::UpdateBefore => "-U\t",
+            RowKind::UpdateAfter => "+U\t",
+            _ => "-D\t",
+        };
+        writeln!(out, "{mark}{}", cells.join("\t"))?;
+        printed += 1;
+    }
+    out.flush()?;
+    Ok(printed)
+}
+
+fn show(notice: &Notice) {
+    if matches!(notice, Notice::Phase { .. } | Notice::Observed { .. } | Notice::Retrying { .. }) {
+        eprintln!("{notice}");
+    }
+}
+
+struct Options {
+    url: String,
+    statements: Vec<String>,
+    properties: BTreeMap<String, String>,
+    plain: bool,
+    max_rows: u64,
+}
+
+impl Options {
+    fn parse() -> Result<Self, Box<dyn Error>> {
+        use lexopt::prelude::*;
+
+        let (mut url, mut statements, mut properties) = (None, Vec::new(), BTreeMap::new());
+        let (mut plain, mut max_rows) = (false, u64::MAX);
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("url") => url = Some(parser.value()?.string()?),
+                Long("statement") => statements.push(parser.value()?.string()?),
+                Long("set") => {
+                    let pair = parser.value()?.string()?;
+                    let (key, value) = pair.split_once('=').ok_or_else(|| format!("--set {pair}: not KEY=VALUE"))?;
+                    properties.insert(key.to_owned(), value.to_owned());
+                }
+                Long("plain") => plain = true,
+                Long("max-rows") => max_rows = parser.value()?.parse()?,
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        if statements.is_empty() {
+            return Err("--statement is missing".into());
+        }
+        Ok(Self { url: url.ok_or("--url is missing")?, statements, properties, plain, max_rows })
+    }
+}
