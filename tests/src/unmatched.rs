@@ -3,7 +3,8 @@
 use http::Method;
 
 /// The list: method, path, reason.
-const LIST: &[&str] = &[include_str!("../fixtures/flink/unmatched.tsv")];
+const LIST: &[&str] =
+    &[include_str!("../fixtures/flink/unmatched.tsv"), include_str!("../fixtures/flink-sql-gateway/unmatched.tsv")];
 
 /// Why an exchange belongs to no operation, if that is as it should be.
 pub fn reason(method: &Method, path: &str) -> Option<&'static str> {
@@ -41,9 +42,10 @@ mod tests {
 
     #[test]
     fn what_is_unmatched_is_explained_and_all_explanations_are_used() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/flink");
+        let folders = ["flink", "flink-sql-gateway"]
+            .map(|service| Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(service));
         let (mut used, mut report) = (BTreeSet::new(), Report::default());
-        for recording in har::read_folder(&folder).expect("the recordings") {
+        for recording in folders.iter().flat_map(|folder| har::read_folder(folder).expect("the recordings")) {
             for entry in &recording.entries {
                 let (method, path) = (entry.request.method(), entry.request.uri().path());
                 let reason = reason(method, path);

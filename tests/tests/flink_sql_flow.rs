@@ -171,7 +171,7 @@ fn the_first_page_tells_the_columns_and_later_ones_have_rows() {
     let mut statement = scene.start(query(3).row_format(RowFormat::PlainText));
     let mut pages = Vec::new();
     while let Some(page) = scene.next(&mut statement).expect("nothing goes wrong") {
-        assert_eq!(page.columns[0].to_owned().name, "n");
+        assert_eq!(page.columns[0].name, "n");
         assert!(page.is_query && page.job.is_some());
         pages.push(page.rows.iter().map(|row| row.fields.as_str().to_owned()).collect::<Vec<_>>());
     }

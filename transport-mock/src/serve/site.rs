@@ -87,8 +87,8 @@ fn operation(service: &str, method: &Method, path: &str) -> &'static str {
         "flink" => path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path),
         "flink-sql-gateway" => {
             let versions = ["/v1", "/v2", "/v3", "/v4"].iter();
-            let stripped = versions.filter_map(|version| path.strip_prefix(version));
-            stripped.filter(|rest| rest.starts_with('/')).next().unwrap_or(path)
+            let mut stripped = versions.filter_map(|version| path.strip_prefix(version));
+            stripped.find(|rest| rest.starts_with('/')).unwrap_or(path)
         }
         _ => path,
     };

@@ -157,7 +157,7 @@ impl Gateway {
         match (request.method(), segments.as_slice()) {
             (&Method::GET, ["api_versions"]) => Ok(json!({"versions": ["V1", "V2", "V3", "V4"]})),
             (&Method::GET, ["info"]) => Ok(json!({"productName": "Apache Flink", "version": self.config.version})),
-            (&Method::POST, ["sessions"]) => self.open(&body(request, "OpenSessionRequestBody")?),
+            (&Method::POST, ["sessions"]) => Ok(self.open(&body(request, "OpenSessionRequestBody")?)),
             (&Method::GET, ["sessions", session]) => {
                 let session = self.session(session, "Failed to getSessionConfig.")?;
                 Ok(json!({"properties": session.properties}))
@@ -227,11 +227,11 @@ impl Gateway {
         )
     }
 
-    fn open(&mut self, body: &Value) -> Answer {
+    fn open(&mut self, body: &Value) -> Value {
         let handle = self.handle_of(0);
         let properties = body["properties"].as_object().cloned().unwrap_or_default();
         self.sessions.insert(handle.clone(), Session { touched: self.now, properties, operations: BTreeMap::new() });
-        Ok(json!({"sessionHandle": handle}))
+        json!({"sessionHandle": handle})
     }
 
     /// A session, which is thereby kept alive.
@@ -240,7 +240,7 @@ impl Gateway {
             return Err(Refusal::parameter("session_handle", handle));
         }
         let now = self.now;
-        let unknown = || Refusal::handler(failed, format!("Session '{handle}' does not exist."));
+        let unknown = || Refusal::handler(failed, &format!("Session '{handle}' does not exist."));
         let session = self.sessions.get_mut(handle).ok_or_else(unknown)?;
         session.touched = now;
         Ok(session)
@@ -310,7 +310,7 @@ impl Gateway {
         }
         let Some(operation) = found.operations.get_mut(handle) else {
             let why = format!("Can not find the submitted operation in the OperationManager with the {handle}.");
-            return Some(Err(Refusal::handler(failed, why)));
+            return Some(Err(Refusal::handler(failed, &why)));
         };
         Some(match rest {
             ["status"] => Ok(json!({"status": operation.status(now)})),
@@ -321,7 +321,7 @@ impl Gateway {
                 }
                 status => {
                     let why = format!("Failed to convert the Operation Status from {status} to CANCELED for {handle}.");
-                    Err(Refusal::handler(failed, why))
+                    Err(Refusal::handler(failed, &why))
                 }
             },
             ["result", token] => match (token.parse(), results::format(query)) {

@@ -23,7 +23,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// What a handler catches and wraps.
-    pub(super) fn handler(failed: &str, why: String) -> Self {
+    pub(super) fn handler(failed: &str, why: &str) -> Self {
         let trace = format!(
             "{REST_EXCEPTION}: {failed}\n{FRAME}\nCaused by: {GATEWAY_EXCEPTION}: {failed}\n{FRAME}\n\t... 30 more\n\
              Caused by: {GATEWAY_EXCEPTION}: {why}\n{FRAME}\n\t... 31 more\n"

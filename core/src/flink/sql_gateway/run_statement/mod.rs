@@ -26,21 +26,25 @@
 //! so each row is yielded once, in order. A statement is sent once, unless it was said to be repeatable. What was opened
 //! here is closed here, also after an error, but not after the deadline. One page is in memory.
 
-use std::collections::{BTreeMap, VecDeque};
+mod goal;
+
+use std::collections::VecDeque;
 use std::time::Duration;
+
+pub use self::goal::RunStatement;
+use self::goal::StatementState;
 
 use super::{
     CloseOperation, CloseSession, ColumnInfo, ExecuteStatement, FetchResults, FlinkSqlGateway, OpenSession,
-    OperationHandle, ResultKind, ResultPage, ResultType, Row, RowFormat, SessionHandle, TriggerSession,
-    is_unknown_operation, is_unknown_session,
+    OperationHandle, ResultKind, ResultPage, ResultType, Row, SessionHandle, TriggerSession, is_unknown_operation,
+    is_unknown_session,
 };
 use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, Misuse};
 use crate::flink::JobId;
 use crate::flink::flow::Pace;
-use crate::flow::{Call, Config, Flow, Goal, Notice, Reply, Saved, Step, ok};
+use crate::flow::{Call, Config, Flow, Notice, Reply, Saved, Step, ok};
 use crate::operation::Operation;
 use crate::seed::Seed;
-use crate::table::records;
 use crate::time::Timestamp;
 
 const NAME: &str = "RunStatement";
@@ -48,188 +52,6 @@ const NAME: &str = "RunStatement";
 const ANEW: u32 = 5;
 /// How old the last heartbeat may be while no rows come. Sessions close themselves after ten minutes by default.
 const HEARTBEAT: Duration = Duration::from_secs(60);
-
-/// Runs a statement and yields its rows page by page.
-///
-/// A **session**: after each [`Page`] it is polled again, as with `drive::run(&mut statement, …)`, and yields `None` when
-/// all pages have come and all is closed. The first page is yielded even without rows, because it tells the columns; later
-/// ones only with rows. Before each page but the first it asks to be saved, so that [`resume`](Self::resume) goes on there.
-///
-/// The statement runs in a session of its own, which is closed at the end, or in [an existing one](Self::in_session), which
-/// is not. Of an `INSERT` the only row is the id of a job, which goes on; an endless query yields pages until it is
-/// [closed](Statement::close).
-///
-/// Ends in
-///
-/// * [`FlowError::Failed`] when the statement is wrong or ran into something: the reason in one line, the stack trace as details;
-/// * [`FlowError::Ambiguous`] when the answer to the submission was lost: the statement may have been carried out. It is not
-///   sent again unless it is [`repeatable`](Self::repeatable). A session of its own is closed, which ends a query;
-/// * [`FlowError::Service`] when the gateway does not know the session or the operation, as after a restart.
-///
-/// Whoever takes long with a page keeps the session alive with [`TriggerSession`].
-///
-/// ```no_run
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
-/// # fn with<T>(gateway: pipewright::flink::sql_gateway::SqlGateway<T>) -> Result<(), Box<dyn std::error::Error>>
-/// # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
-/// use pipewright::drive::{self, NoCredentials};
-/// use pipewright::flink::sql_gateway::RunStatement;
-/// use pipewright::flow::Goal as _;
-///
-/// let query = RunStatement::new("SELECT word, COUNT(*) FROM words GROUP BY word").repeatable();
-/// let mut statement = query.start(gateway.config(), gateway.seed());
-/// while let Some(page) = drive::run(&mut statement, gateway.runtime(), &NoCredentials, drop)? {
-///     for row in &page.rows {
-///         let (word, count): (String, i64) = row.read()?;
-///         println!("{} {word} {count}", row.kind);
-///     }
-/// }
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Debug)]
-#[must_use = "a goal does nothing until it is run"]
-pub struct RunStatement {
-    statement: String,
-    session: Option<SessionHandle>,
-    session_name: Option<String>,
-    properties: BTreeMap<String, String>,
-    execution_config: BTreeMap<String, String>,
-    row_format: Option<RowFormat>,
-    repeatable: bool,
-    within: Option<Duration>,
-    resumed: Option<StatementState>,
-}
-
-records! {
-    /// What is saved.
-    pub(super) struct StatementState {
-        /// Where it runs.
-        pub session: SessionHandle = "session",
-        /// Whether that session was opened for it.
-        pub own: bool = "own",
-        /// The operation; `None` when the submission is about to be sent.
-        pub operation: Option<OperationHandle> = "operation",
-        /// The page to go on with.
-        pub token: u64 = "token",
-        /// How rows are written.
-        pub row_format: Option<RowFormat> = "rowFormat",
-    }
-}
-
-impl RunStatement {
-    /// Runs one statement, in a session of its own.
-    pub fn new(statement: impl Into<String>) -> Self {
-        Self {
-            statement: statement.into(),
-            session: None,
-            session_name: None,
-            properties: BTreeMap::new(),
-            execution_config: BTreeMap::new(),
-            row_format: None,
-            repeatable: false,
-            within: None,
-            resumed: None,
-        }
-    }
-
-    /// Runs it in an existing session, which stays open.
-    pub fn in_session(mut self, session: SessionHandle) -> Self {
-        self.session = Some(session);
-        self
-    }
-
-    /// The name of its own session, for the gateway's log.
-    pub fn session_name(mut self, name: impl Into<String>) -> Self {
-        self.session_name = Some(name.into());
-        self
-    }
-
-    /// Flink's options for its own session.
-    pub fn properties(mut self, properties: BTreeMap<String, String>) -> Self {
-        self.properties = properties;
-        self
-    }
-
-    /// Flink's options for the statement.
-    pub fn execution_config(mut self, config: BTreeMap<String, String>) -> Self {
-        self.execution_config = config;
-        self
-    }
-
-    /// How fields are written; JSON by default. Gateways before v2 know no other.
-    pub fn row_format(mut self, format: RowFormat) -> Self {
-        self.row_format = Some(format);
-        self
-    }
-
-    /// Sending the statement twice is harmless, as with a query: it is sent again when the answer was lost. The one before
-    /// ends with its session.
-    pub fn repeatable(mut self) -> Self {
-        self.repeatable = true;
-        self
-    }
-
-    /// Ends the flow with [`FlowError::Deadline`] after this time. It closes nothing then: the session does so itself after
-    /// its idle time, or a flow that is resumed does.
-    pub fn within(mut self, limit: Duration) -> Self {
-        self.within = Some(limit);
-        self
-    }
-
-    /// Goes on from a saved state: with the page after the last one that was yielded.
-    ///
-    /// When nobody knows whether the statement was submitted, it ends as after a lost answer.
-    ///
-    /// # Errors
-    /// When the state is another flow's.
-    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
-        let state: StatementState = saved.read(NAME)?;
-        let mut this = Self::new("");
-        this.row_format.clone_from(&state.row_format);
-        this.resumed = Some(state);
-        Ok(this)
-    }
-}
-
-impl Goal for RunStatement {
-    type Service = FlinkSqlGateway;
-    type Output = Option<Page>;
-    type Flow = Statement;
-
-    fn start(self, config: &Config<FlinkSqlGateway>, seed: Seed) -> Statement {
-        let own = self.session.is_none();
-        let mut statement = Statement {
-            config: config.clone(),
-            seed,
-            now: Timestamp::UNIX_EPOCH,
-            started: false,
-            deadline: None,
-            session: self.session,
-            own,
-            operation: None,
-            token: 0,
-            yielded: false,
-            anew: 0,
-            pace: Pace::START,
-            beat: Timestamp::UNIX_EPOCH,
-            notices: VecDeque::new(),
-            outcome: None,
-            state: State::Begin,
-            goal: self,
-        };
-        if let Some(state) = statement.goal.resumed.take() {
-            statement.session = Some(state.session);
-            statement.own = state.own;
-            statement.operation = state.operation;
-            statement.token = state.token;
-            if state.operation.is_none() {
-                let cause = FlowError::Stopped("the flow that was saved ended while it was submitting".to_owned());
-                statement.outcome = Some(Err(statement.lost(cause)));
-            }
-        }
-        statement
-    }
-}
 
 /// Rows of a statement.
 #[derive(Clone, Debug, PartialEq)]
