@@ -13,6 +13,8 @@ use super::request::Call;
 use super::rows::{self, Change, Format};
 use super::{Manager, tokens};
 
+/// What the manager says of a connection that ended too early.
+const DISCONNECTED: &str = "the pipeline disconnected while it was processing this HTTP request. This could be because the pipeline either (a) encountered a fatal error or panic, (b) was stopped, or (c) experienced network issues -- retrying might help in the last case. Alternatively, check the pipeline logs.";
 /// How many errors of one body are told.
 const MOST_ERRORS: usize = 1000;
 /// How many rows of a snapshot are in one record.
@@ -25,6 +27,13 @@ impl Manager {
         let pipeline = self.live(name)?;
         let endpoint =
             format!("{table}.api-ingress-{:016x}", hash(&[table, &call.raw_query.replace("force=true", "")]));
+        if call.query("format") == Some("json") && call.query("update_format") == Some("weighted") {
+            // Its thread panics, and the circuit never completes another step.
+            if let Some(process) = &mut pipeline.process {
+                process.wedged = true;
+            }
+            return Err(pipeline.unreachable(DISCONNECTED));
+        }
         let format = input_format(call, table, &endpoint)?;
         let Some(shape) = pipeline.program.as_ref().and_then(|program| program.table(table)).cloned() else {
             let details = json!({ "endpoint_name": endpoint, "stream_name": table });
