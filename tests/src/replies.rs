@@ -61,7 +61,7 @@ pub struct Parsed {
     pub json: String,
     /// As the type shows itself.
     pub debug: String,
-    /// Whether the answer was text, of which `json` lists the lines.
+    /// Whether the answer was text, and `json` holds it in another shape.
     pub is_text: bool,
 }
 
@@ -181,12 +181,12 @@ const FLINK: &[(&str, Parse)] = &[
     ("getSavepointDisposalStatus", |answer| parse(&GetSavepointDisposal::new(TRIGGER), answer)),
     ("getJobManagerProfilingList", |answer| parse(&ListJobManagerProfiles::new(), answer)),
     ("triggerJobManagerProfiling", |answer| parse(&StartJobManagerProfile::new(ProfileMode::Itimer, 1_u32), answer)),
-    ("getJobManagerProfilingFile", |answer| parse(&GetJobManagerProfile::new("a"), answer)),
+    ("getJobManagerProfilingFile", |answer| parse_text(&GetJobManagerProfile::new("a"), answer)),
     ("getTaskManagerProfilingList", |answer| parse(&ListTaskManagerProfiles::new("a"), answer)),
     ("triggerTaskManagerProfiling", |answer| {
         parse(&StartTaskManagerProfile::new("a", ProfileMode::Itimer, 1_u32), answer)
     }),
-    ("getTaskManagerProfilingFile", |answer| parse(&GetTaskManagerProfile::new("a", "b"), answer)),
+    ("getTaskManagerProfilingFile", |answer| parse_text(&GetTaskManagerProfile::new("a", "b"), answer)),
     ("getJobVertexFlameGraph", |answer| parse(&GetFlameGraph::new(JOB, VertexId::from_bits(1)), answer)),
     ("getJobResourceRequirements", |answer| parse(&GetResourceRequirements::new(JOB), answer)),
     ("updateJobResourceRequirements", |answer| {
@@ -246,6 +246,14 @@ where
         debug: format!("{output:#?}"),
         is_text: false,
     })
+}
+
+/// Reads an answer that is no JSON.
+fn parse_text<O>(operation: &O, answer: Response<Bytes>) -> Result<Parsed, ServiceError>
+where
+    O: Operation<Output: Serialize + std::fmt::Debug>,
+{
+    parse(operation, answer).map(|parsed| Parsed { is_text: true, ..parsed })
 }
 
 /// Reads a live answer to its end: its lines.
