@@ -20,7 +20,7 @@ pub const RENAMED: &[(&str, &str)] =
     &[("@class", "className"), ("backpressure-level", "backpressureLevel"), ("start_time", "start-time")];
 
 /// Fields whose content is opaque by nature, as `operation` and path: their leaves do not count.
-const OPAQUE: &[(&str, &str)] = &[];
+const OPAQUE: &[(&str, &str)] = &[("fetchResults", "results.data.fields")];
 
 /// A field that no service has.
 const PROBE: &str = "pipewrightProbe";
