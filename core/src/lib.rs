@@ -18,6 +18,7 @@
 //!
 //! | where | what |
 //! |---|---|
+//! | [`feldera`] | Feldera: operations, answers, streams |
 //! | [`flink`] | Apache Flink: operations, answers, flows |
 //! | [`snowpipe`] | Snowpipe Streaming: operations, answers, key-pair tokens |
 //! | [`operation`] | [`Operation`]: one exchange as data; [`Effect`]: what sending it twice does |
@@ -75,13 +76,18 @@
 //! * [`Seed`] is 128 bits, because job ids and trigger ids are drawn from it.
 
 // What only services use.
-#![cfg_attr(not(all(feature = "flink", feature = "snowpipe")), allow(dead_code, unused_imports, unused_macros))]
+#![cfg_attr(
+    not(all(feature = "feldera", feature = "flink", feature = "snowpipe")),
+    allow(dead_code, unused_imports, unused_macros)
+)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod body;
 pub mod decode;
 pub mod drive;
 pub mod error;
+#[cfg(feature = "feldera")]
+pub mod feldera;
 #[cfg(feature = "flink")]
 pub mod flink;
 pub mod flow;
@@ -113,6 +119,8 @@ pub use url::Base;
 /// ```
 pub fn operations() -> impl Iterator<Item = &'static operation::Info> {
     let rows = std::iter::empty();
+    #[cfg(feature = "feldera")]
+    let rows = rows.chain(feldera::operations());
     #[cfg(feature = "flink")]
     let rows = rows.chain(flink::operations());
     #[cfg(feature = "snowpipe")]

@@ -10,6 +10,7 @@
 //! * [`unmatched`] says why recorded exchanges belong to no operation.
 //! * [`lab`] is a service of our own and drives calls through all that can happen.
 
+mod feldera;
 pub mod fuzz;
 pub mod har;
 pub mod lab;

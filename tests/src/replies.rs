@@ -54,6 +54,8 @@ use pipewright::snowpipe::{
 };
 use serde::Serialize;
 
+use crate::feldera;
+
 /// What became of an answer.
 #[derive(Clone, Debug)]
 pub struct Parsed {
@@ -65,7 +67,7 @@ pub struct Parsed {
     pub is_text: bool,
 }
 
-type Parse = fn(Response<Bytes>) -> Result<Parsed, ServiceError>;
+pub(crate) type Parse = fn(Response<Bytes>) -> Result<Parsed, ServiceError>;
 
 const JOB: JobId = JobId::from_bits(1);
 const TRIGGER: TriggerId = TriggerId::from_bits(2);
@@ -218,7 +220,7 @@ const FLINK: &[(&str, Parse)] = &[
 
 /// The rows of all services.
 fn table() -> impl Iterator<Item = &'static (&'static str, Parse)> {
-    [FLINK, SNOWPIPE].into_iter().flatten()
+    [feldera::REPLIES, FLINK, SNOWPIPE].into_iter().flatten()
 }
 
 /// The names of the operations, those of one service after those of another.
@@ -235,7 +237,7 @@ pub fn parse_with(name: &str, answer: Response<Bytes>) -> Option<Result<Parsed, 
     Some(parse(answer))
 }
 
-fn parse<O>(operation: &O, answer: Response<Bytes>) -> Result<Parsed, ServiceError>
+pub(crate) fn parse<O>(operation: &O, answer: Response<Bytes>) -> Result<Parsed, ServiceError>
 where
     O: Operation<Output: Serialize + std::fmt::Debug>,
 {

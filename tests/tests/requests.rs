@@ -381,8 +381,10 @@ fn every_operation() {
     ];
     let samples: Vec<_> = rooms.into_iter().flatten().collect();
     let shown: BTreeSet<_> = samples.iter().map(|sample| sample.name).collect();
-    let all: BTreeSet<_> =
-        pipewright::operations().filter(|info| info.service != "flink-sql-gateway").map(|info| info.name).collect();
+    let all: BTreeSet<_> = pipewright::operations()
+        .filter(|info| !["feldera", "flink-sql-gateway"].contains(&info.service))
+        .map(|info| info.name)
+        .collect();
     assert_eq!(shown, all, "each operation has a sample");
     assert_eq!(samples.len(), all.len(), "and only one");
     the_documentation_lists(&samples);
@@ -417,10 +419,11 @@ fn the_documentation_lists(samples: &[Sample]) {
 
 #[test]
 fn the_table() {
-    let lines = pipewright::operations().filter(|info| info.service != "flink-sql-gateway").map(|info| {
-        let varies = if info.effect_varies { ", or better" } else { "" };
-        format!("{:6} {:38} {:32} {:?}{varies}", info.method.as_str(), info.path, info.name, info.effect)
-    });
+    let lines =
+        pipewright::operations().filter(|info| !["feldera", "flink-sql-gateway"].contains(&info.service)).map(|info| {
+            let varies = if info.effect_varies { ", or better" } else { "" };
+            format!("{:6} {:38} {:32} {:?}{varies}", info.method.as_str(), info.path, info.name, info.effect)
+        });
     let text = lines.collect::<Vec<_>>().join("\n");
     snapshot("_table", &text);
 }

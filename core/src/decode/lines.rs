@@ -63,7 +63,7 @@ impl Lines {
     }
 
     /// What was fed and not yet read.
-    pub(super) fn unread(&self) -> &[u8] {
+    pub(crate) fn unread(&self) -> &[u8] {
         self.buffer.get(self.next..).unwrap_or_default()
     }
 

@@ -92,6 +92,11 @@ pub enum DecodeError {
         /// Its number, counted from 1.
         item: u64,
     },
+    /// The service ended the stream with an error of its own.
+    Failed {
+        /// In the service's words.
+        message: String,
+    },
 }
 
 impl fmt::Display for DecodeError {
@@ -102,6 +107,7 @@ impl fmt::Display for DecodeError {
             }
             Self::Malformed { item, problem, excerpt } => write!(f, "item {item} cannot be read: {problem}: {excerpt}"),
             Self::Truncated { item } => write!(f, "the stream ended inside item {item}"),
+            Self::Failed { message } => write!(f, "the service ended the stream with an error: {message}"),
         }
     }
 }

@@ -36,6 +36,11 @@ pub(crate) trait Field: Sized {
     fn absent() -> Option<Self> {
         None
     }
+
+    /// Whether it says no more than an absent field would.
+    fn is_absent(&self) -> bool {
+        false
+    }
 }
 
 /// For types that read themselves, and must be there.
@@ -175,6 +180,10 @@ impl<T: Field> Field for Option<T> {
     fn absent() -> Option<Self> {
         Some(None)
     }
+
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
 }
 
 impl<T: Field> Field for Box<T> {
@@ -188,6 +197,10 @@ impl<T: Field> Field for Box<T> {
 
     fn absent() -> Option<Self> {
         T::absent().map(Box::new)
+    }
+
+    fn is_absent(&self) -> bool {
+        T::is_absent(self)
     }
 }
 
@@ -203,6 +216,10 @@ impl<T: Field> Field for Vec<T> {
     fn absent() -> Option<Self> {
         Some(Self::new())
     }
+
+    fn is_absent(&self) -> bool {
+        self.is_empty()
+    }
 }
 
 impl<K: DeserializeOwned + Serialize + Ord, T: Field> Field for BTreeMap<K, T> {
@@ -216,6 +233,10 @@ impl<K: DeserializeOwned + Serialize + Ord, T: Field> Field for BTreeMap<K, T> {
 
     fn absent() -> Option<Self> {
         Some(Self::new())
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_empty()
     }
 }
 

@@ -15,11 +15,12 @@
 /// ```
 ///
 /// Unknown fields are skipped. An absent or `null` field is `None` for an option and empty for a list or map;
-/// for any other type it is an error that names the field. Every field is written, absent ones as `null`.
+/// for any other type it is an error that names the field. Every field is written, absent ones as `null`; but of a
+/// `pub struct Name (sparse) { … }`, which is sent too, absent ones are left out, for the service has defaults for them.
 macro_rules! records {
     ($(
         $(#[$meta:meta])*
-        $vis:vis struct $name:ident {
+        $vis:vis struct $name:ident $(($sparse:ident))? {
             $( $(#[$field_meta:meta])* pub $field:ident : $type:ty = $key:literal $(| $other:literal)* ),* $(,)?
         }
     )*) => {$(
@@ -36,7 +37,11 @@ macro_rules! records {
                 use ::serde::ser::SerializeStruct as _;
                 #[allow(unused_mut, reason = "a record may be empty")]
                 let mut record = serializer.serialize_struct(stringify!($name), <[&str]>::len(&[$($key),*]))?;
-                $( record.serialize_field($key, &$crate::table::Written(&self.$field))?; )*
+                #[allow(unused_variables, reason = "a record may be empty")]
+                let sparse = false $(|| { let _ = stringify!($sparse); true })?;
+                $( if !sparse || !$crate::table::Field::is_absent(&self.$field) {
+                    record.serialize_field($key, &$crate::table::Written(&self.$field))?;
+                } )*
                 record.end()
             }
         }

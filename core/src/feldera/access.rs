@@ -1,0 +1,271 @@
+//! Access: API keys, trust in other issuers, tenants and their members.
+
+use super::platform::Role;
+use super::{Accepted, ApiKey, FelderaApi};
+use crate::table::{operations, records, words};
+
+operations! { FelderaApi;
+    /// Lists the tenant's API keys, without the keys themselves.
+    ///
+    /// [Reference](https://docs.feldera.com/api/list-api-keys).
+    Safe GET "/v0/api_keys" ListApiKeys "list_api_keys" -> Vec<ApiKeyInfo> {}
+
+    /// Makes an API key. The answer is the only time that it is shown, so after a lost answer the key must be deleted.
+    ///
+    /// Refused: 409 for a name that is taken, 403 for a role above `write`.
+    /// [Reference](https://docs.feldera.com/api/create-api-key).
+    Once POST "/v0/api_keys" CreateApiKey "post_api_key" -> NewApiKey {
+        json {
+            /// A name for it.
+            name: String = "name",
+        }
+        json? {
+            /// `Read` or `Write`; `Read` by default.
+            role: Role = "role",
+        }
+    }
+
+    /// One API key: a list of one. Refused with 404 when there is none of the name.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-api-key).
+    Safe GET "/v0/api_keys/{api_key_name}" GetApiKey "get_api_key" -> Vec<ApiKeyInfo> {
+        path { api_key_name: String }
+    }
+
+    /// Deletes an API key. Refused with 404 when there is none of the name, also when an earlier attempt deleted it.
+    ///
+    /// [Reference](https://docs.feldera.com/api/delete-api-key).
+    Fenced DELETE "/v0/api_keys/{api_key_name}" DeleteApiKey "delete_api_key" -> Accepted {
+        path { api_key_name: String }
+    }
+
+    /// Lists the issuers that the tenant trusts. For administrators. Since 0.327, as all that follows.
+    ///
+    /// [Reference](https://docs.feldera.com/api/list-oidc-trust).
+    Safe GET "/v0/oidc_trust" ListTrusts "list_oidc_trust" -> Vec<Trust> {}
+
+    /// Trusts an issuer: whoever comes with such a token gets the role.
+    ///
+    /// Refused: 409 for a name that is taken, 403 for a role above one's own.
+    /// [Reference](https://docs.feldera.com/api/create-oidc-trust).
+    Once POST "/v0/oidc_trust" CreateTrust "post_oidc_trust" -> NewTrust {
+        json {
+            /// A name for it.
+            name: String = "name",
+            /// Who issues the tokens.
+            issuer: String = "issuer",
+            /// For whom.
+            subject: String = "subject",
+        }
+        json? {
+            /// For which audience.
+            audience: String = "audience",
+            /// What it is for.
+            description: String = "description",
+            /// What such a token allows, up to `Admin`.
+            role: Role = "role",
+        }
+    }
+
+    /// One trust. Refused with 404 when there is none of the name.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-oidc-trust).
+    Safe GET "/v0/oidc_trust/{name}" GetTrust "get_oidc_trust" -> Trust {
+        path { name: String }
+    }
+
+    /// Trusts an issuer no longer. Refused with 404 when there is none of the name, also when an earlier attempt did it.
+    ///
+    /// [Reference](https://docs.feldera.com/api/delete-oidc-trust).
+    Fenced DELETE "/v0/oidc_trust/{name}" DeleteTrust "delete_oidc_trust" -> Accepted {
+        path { name: String }
+    }
+
+    /// Lists the tenant's members. For administrators.
+    ///
+    /// [Reference](https://docs.feldera.com/api/list-tenant-members).
+    Safe GET "/v0/tenant/users" ListMembers "list_tenant_users" -> Vec<Member> {}
+
+    /// Makes somebody a member of the tenant, before the first login if need be.
+    ///
+    /// [Reference](https://docs.feldera.com/api/provision-tenant-member).
+    Idempotent POST "/v0/tenant/users" AddMember "add_tenant_user" -> NewMember {
+        json {
+            /// The subject of his tokens.
+            subject: String = "subject",
+            /// What he may do, up to `Admin`.
+            role: Role = "role",
+        }
+        json? {
+            /// His address.
+            email: String = "email",
+        }
+    }
+
+    /// Gives a member another role. Refused with 404 when he is none.
+    ///
+    /// [Reference](https://docs.feldera.com/api/assign-member-role).
+    Idempotent PUT "/v0/tenant/users/{user_id}" SetMemberRole "put_tenant_user" -> Accepted {
+        path { user_id: String }
+        json {
+            /// What he may do, up to `Admin`.
+            role: Role = "role",
+        }
+    }
+
+    /// Ends a membership. Refused with 404 when there is none, also when an earlier attempt ended it.
+    ///
+    /// [Reference](https://docs.feldera.com/api/remove-tenant-member).
+    Fenced DELETE "/v0/tenant/users/{user_id}" RemoveMember "delete_tenant_user" -> Accepted {
+        path { user_id: String }
+    }
+
+    /// Lists all tenants. For owners, as are the others below.
+    ///
+    /// [Reference](https://docs.feldera.com/api/list-tenants).
+    Safe GET "/v0/tenants" ListTenants "list_tenants" -> Vec<Tenant> {}
+
+    /// Makes a tenant, or answers the one that has the name.
+    ///
+    /// [Reference](https://docs.feldera.com/api/create-tenant).
+    Idempotent POST "/v0/tenants" CreateTenant "create_tenant" -> Tenant {
+        json {
+            /// Its name.
+            name: String = "name",
+        }
+    }
+
+    /// One tenant. Refused with 404 when there is none of the id.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-tenant).
+    Safe GET "/v0/tenants/{tenant_id}" GetTenant "get_tenant" -> Tenant {
+        path { tenant_id: String }
+    }
+
+    /// Deletes a tenant that has nothing left.
+    ///
+    /// Refused: 409 while it has something, 404 when there is none, also when an earlier attempt deleted it.
+    /// [Reference](https://docs.feldera.com/api/delete-tenant).
+    Fenced DELETE "/v0/tenants/{tenant_id}" DeleteTenant "delete_tenant" -> Accepted {
+        path { tenant_id: String }
+    }
+
+    /// Gives a tenant another name. Refused with 409 when another has it and may not be displaced.
+    ///
+    /// [Reference](https://docs.feldera.com/api/rename-tenant).
+    Fenced PATCH "/v0/tenants/{tenant_id}" RenameTenant "patch_tenant" -> Renamed {
+        path { tenant_id: String }
+        json {
+            /// Its new name.
+            name: String = "name",
+        }
+        json? {
+            /// A tenant that has the name already gets another.
+            displace_existing: bool = "displace_existing",
+        }
+    }
+}
+
+words! {
+    /// Where a membership comes from.
+    pub enum MembershipOrigin {
+        /// A claim of the member's token.
+        Claim = "claim",
+        /// What was known of the member otherwise.
+        Derived = "derived",
+        /// This API.
+        Api = "api",
+    }
+}
+
+records! {
+    /// An API key, without the key.
+    pub struct ApiKeyInfo {
+        /// Its id.
+        pub id: String = "id",
+        /// Its name.
+        pub name: String = "name",
+        /// What it allows. Since 0.327.
+        pub role: Option<Role> = "role",
+        /// What it allows. Before 0.327.
+        pub scopes: Vec<String> = "scopes",
+    }
+
+    /// An API key.
+    pub struct NewApiKey {
+        /// Its id.
+        pub id: String = "id",
+        /// Its name.
+        pub name: String = "name",
+        /// The key; it is not shown again.
+        pub api_key: ApiKey = "api_key",
+    }
+
+    /// An issuer that is trusted.
+    pub struct Trust {
+        /// Its id.
+        pub id: String = "id",
+        /// Its name.
+        pub name: String = "name",
+        /// Who issues the tokens.
+        pub issuer: String = "issuer",
+        /// For whom.
+        pub subject: String = "subject",
+        /// For which audience.
+        pub audience: Option<String> = "audience",
+        /// What it is for.
+        pub description: Option<String> = "description",
+        /// What such a token allows.
+        pub role: Role = "role",
+    }
+
+    /// A new trust.
+    pub struct NewTrust {
+        /// Its id.
+        pub id: String = "id",
+        /// Its name.
+        pub name: String = "name",
+    }
+
+    /// A member of a tenant.
+    pub struct Member {
+        /// His id.
+        pub user_id: String = "user_id",
+        /// Who issues his tokens.
+        pub provider: String = "provider",
+        /// The subject of his tokens.
+        pub subject: String = "subject",
+        /// What he may do.
+        pub role: Role = "role",
+        /// How he is called.
+        pub display_name: Option<String> = "display_name",
+        /// His address.
+        pub email: Option<String> = "email",
+        /// Whether the address is known to be his.
+        pub email_verified: Option<bool> = "email_verified",
+        /// Where the membership comes from.
+        pub origin: Option<MembershipOrigin> = "origin",
+    }
+
+    /// A new member.
+    pub struct NewMember {
+        /// His id.
+        pub user_id: String = "user_id",
+    }
+
+    /// A tenant.
+    pub struct Tenant {
+        /// Its id.
+        pub id: String = "id",
+        /// Its name.
+        pub name: String = "name",
+        /// Who issued the token of whom it was made for.
+        pub initial_provider: String = "initial_provider",
+    }
+
+    /// A tenant has another name.
+    pub struct Renamed {
+        /// Who had it before, and has another now.
+        pub displaced: Option<Tenant> = "displaced",
+    }
+}

@@ -1,0 +1,168 @@
+//! Checkpoints: make one, look after it, list them, send them to an object store.
+//!
+//! For all that makes one the enterprise edition is needed; the open-source edition answers 501 `EnterpriseFeature`.
+//! Numbers count from 0 in each process anew: compare the incarnation too.
+
+use super::FelderaApi;
+use crate::table::{operations, records};
+
+operations! { FelderaApi;
+    /// Asks for a checkpoint; its number is the answer, see [`GetCheckpointStatus`].
+    ///
+    /// Requests that wait together are one checkpoint. Refused: 501 by the open-source edition, 503 when not deployed.
+    /// [Reference](https://docs.feldera.com/api/checkpoint-now).
+    Once POST "/v0/pipelines/{pipeline_name}/checkpoint" StartCheckpoint "checkpoint_pipeline" -> CheckpointStarted {
+        timeout 150;
+        path { pipeline_name: String }
+    }
+
+    /// What became of checkpoints. Read it with [`CheckpointStatus::verdict`].
+    ///
+    /// Refused with 400 `IncarnationUuidMismatch` when another process answers.
+    /// [Reference](https://docs.feldera.com/api/get-checkpoint-status).
+    Safe GET "/v0/pipelines/{pipeline_name}/checkpoint_status" GetCheckpointStatus "get_checkpoint_status" -> CheckpointStatus {
+        path { pipeline_name: String }
+        query? {
+            /// The process that was asked for the checkpoint. Since 0.337.
+            incarnation_uuid: String = "incarnation_uuid",
+        }
+    }
+
+    /// Sends the newest checkpoint to the object store; its id is the answer, see [`GetCheckpointSyncStatus`]. Since 0.127.
+    ///
+    /// Refused: 400 with the code `400` when there is none, 501 by the open-source edition, 503.
+    /// [Reference](https://docs.feldera.com/api/sync-checkpoints-to-s-3).
+    Idempotent POST "/v0/pipelines/{pipeline_name}/checkpoint/sync" StartCheckpointSync "sync_checkpoint" -> CheckpointSyncStarted {
+        timeout 150;
+        path { pipeline_name: String }
+    }
+
+    /// What became of checkpoints that were sent. Since 0.127.
+    ///
+    /// Refused with 400 `IncarnationUuidMismatch` when another process answers.
+    /// [Reference](https://docs.feldera.com/api/get-checkpoint-sync-status).
+    Safe GET "/v0/pipelines/{pipeline_name}/checkpoint/sync_status" GetCheckpointSyncStatus "get_checkpoint_sync_status" -> CheckpointSyncStatus {
+        path { pipeline_name: String }
+        query? {
+            /// The process that was asked to send. Since 0.337.
+            incarnation_uuid: String = "incarnation_uuid",
+        }
+    }
+
+    /// Lists the checkpoints of a deployed pipeline. Since 0.233.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-the-checkpoints-for-a-pipeline).
+    Safe GET "/v0/pipelines/{pipeline_name}/checkpoints" ListCheckpoints "get_checkpoints" -> Vec<CheckpointInfo> {
+        path { pipeline_name: String }
+    }
+
+    /// Lists the checkpoints in the object store. Refused with 500 `CheckpointFetchError` when none is configured.
+    ///
+    /// [Reference](https://docs.feldera.com/api/list-checkpoints-in-remote-object-storage).
+    Safe GET "/v0/pipelines/{pipeline_name}/checkpoints/remote" ListRemoteCheckpoints "get_remote_checkpoints" -> Vec<RemoteCheckpoint> {
+        path { pipeline_name: String }
+    }
+}
+
+records! {
+    /// A checkpoint was asked for.
+    pub struct CheckpointStarted {
+        /// Its number.
+        pub checkpoint_sequence_number: u64 = "checkpoint_sequence_number",
+        /// The process that counts. Since 0.337.
+        pub incarnation_uuid: Option<String> = "incarnation_uuid",
+    }
+
+    /// What became of checkpoints.
+    pub struct CheckpointStatus {
+        /// The highest number that succeeded.
+        pub success: Option<u64> = "success",
+        /// The failure with the highest number; never forgotten while the process lives.
+        pub failure: Option<CheckpointFailure> = "failure",
+    }
+
+    /// A checkpoint that failed.
+    pub struct CheckpointFailure {
+        /// Its number.
+        pub sequence_number: u64 = "sequence_number",
+        /// Why.
+        pub error: String = "error",
+        /// When; RFC 3339. Since 0.288.
+        pub failed_at: Option<String> = "failed_at",
+    }
+
+    /// A checkpoint is being sent.
+    pub struct CheckpointSyncStarted {
+        /// Its id.
+        pub checkpoint_uuid: String = "checkpoint_uuid",
+        /// The process that sends. Since 0.337.
+        pub incarnation_uuid: Option<String> = "incarnation_uuid",
+    }
+
+    /// What became of checkpoints that were sent: the last of each kind.
+    pub struct CheckpointSyncStatus {
+        /// The last that succeeded.
+        pub success: Option<String> = "success",
+        /// The last that failed.
+        pub failure: Option<CheckpointSyncFailure> = "failure",
+        /// The last that the process sent by itself.
+        pub periodic: Option<String> = "periodic",
+    }
+
+    /// A checkpoint that could not be sent.
+    pub struct CheckpointSyncFailure {
+        /// Its id.
+        pub uuid: String = "uuid",
+        /// Why.
+        pub error: String = "error",
+    }
+
+    /// A checkpoint.
+    pub struct CheckpointInfo {
+        /// Its id.
+        pub uuid: String = "uuid",
+        /// A name that somebody gave it.
+        pub identifier: Option<String> = "identifier",
+        /// Of the program; all 64 bits are used.
+        pub fingerprint: u64 = "fingerprint",
+        /// Bytes.
+        pub size: Option<u64> = "size",
+        /// Steps before it.
+        pub steps: Option<u64> = "steps",
+        /// Records before it.
+        pub processed_records: Option<u64> = "processed_records",
+    }
+
+    /// A checkpoint in the object store.
+    pub struct RemoteCheckpoint {
+        /// Its id.
+        pub uuid: String = "uuid",
+    }
+}
+
+/// What a [`CheckpointStatus`] says of one checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointVerdict<'a> {
+    /// What is durable is at least as new.
+    Done,
+    /// It failed.
+    Failed(&'a CheckpointFailure),
+    /// A later one failed, which hides what became of this one; nothing newer succeeded.
+    Hidden(&'a CheckpointFailure),
+    /// It waits or is being made.
+    Running,
+}
+
+impl CheckpointStatus {
+    /// What it says of the checkpoint with this number, asked of the same process.
+    pub fn verdict(&self, number: u64) -> CheckpointVerdict<'_> {
+        match &self.failure {
+            _ if self.success.is_some_and(|success| success >= number) => CheckpointVerdict::Done,
+            Some(failure) if failure.sequence_number == number => CheckpointVerdict::Failed(failure),
+            Some(failure) if failure.sequence_number > number => CheckpointVerdict::Hidden(failure),
+            _ => CheckpointVerdict::Running,
+        }
+    }
+}
+
+impl Eq for CheckpointFailure {}

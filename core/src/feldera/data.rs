@@ -1,0 +1,341 @@
+//! Data: rows in, what became of them, connectors, transactions, the clock.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Accepted, FelderaApi};
+use crate::body::Body;
+use crate::error::{BuildError, ServiceError};
+use crate::json;
+use crate::operation::{self, Effect, Info, Operation, RequestContext};
+use crate::table::{self, operations, records, words};
+use crate::url::{Encoder, Parameter, Target};
+
+operations! { FelderaApi;
+    /// Whether what a token covers has gone through: [`CompletionStatus::Complete`] when all outputs of it were delivered.
+    ///
+    /// Refused: 400 for a token that is none; 410 when it is of an earlier process, and the data may be lost; 500 when the
+    /// circuit has died. A circuit that is wedged answers `inprogress` for ever.
+    /// [Reference](https://docs.feldera.com/api/check-completion-status).
+    Safe GET "/v0/pipelines/{pipeline_name}/completion_status" GetCompletionStatus "completion_status" -> Completion {
+        path { pipeline_name: String }
+        query {
+            /// The token.
+            token: CompletionToken = "token",
+        }
+    }
+
+    /// A token for all that a connector has taken in so far. Refused with 404 `UnknownInputEndpoint`.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-completion-token).
+    Safe GET "/v0/pipelines/{pipeline_name}/tables/{table_name}/connectors/{connector_name}/completion_token" GetCompletionToken "completion_token" -> Token {
+        path { pipeline_name: String, table_name: String, connector_name: String }
+    }
+
+    /// Starts or pauses a connector of a table. Repeating it is harmless.
+    ///
+    /// Refused: 400 `InvalidConnectorAction`, 404 `UnknownInputEndpoint`, 503 when not deployed.
+    /// [Reference](https://docs.feldera.com/api/control-input-connector).
+    Idempotent POST "/v0/pipelines/{pipeline_name}/tables/{table_name}/connectors/{connector_name}/{action}" ControlInput "post_pipeline_input_connector_action" -> Accepted {
+        path { pipeline_name: String, table_name: String, connector_name: String, action: ConnectorAction }
+    }
+
+    /// Opens a transaction: what comes in is taken together when it is committed. Since 0.116.
+    ///
+    /// Refused: 409 `TransactionInProgress`, 503 while bootstrapping or restoring.
+    /// [Reference](https://docs.feldera.com/api/begin-transaction).
+    Once POST "/v0/pipelines/{pipeline_name}/start_transaction" StartTransaction "start_transaction" -> TransactionStarted {
+        path { pipeline_name: String }
+    }
+
+    /// Begins to commit the transaction; statistics show another `transaction_id` when it is done. Since 0.116.
+    ///
+    /// Refused with 400 `NoTransactionInProgress`. [Reference](https://docs.feldera.com/api/commit-transaction).
+    Once POST "/v0/pipelines/{pipeline_name}/commit_transaction" CommitTransaction "commit_transaction" -> Accepted {
+        path { pipeline_name: String }
+    }
+
+    /// Moves the clock of a pipeline whose `NOW()` is driven by this.
+    ///
+    /// Refused with 400 by all others. [Reference](https://docs.feldera.com/api/advance-clock).
+    Once POST "/v0/pipelines/{pipeline_name}/clock/advance" AdvanceClock "clock_advance" -> ClockAdvanced {
+        path { pipeline_name: String }
+        json {
+            /// By how much, milliseconds; to the present without.
+            delta_ms: Option<u64> = "delta_ms",
+        }
+    }
+}
+
+/// The row of ingress.
+pub(crate) const INGRESS: &[&Info] = &[HttpInput::INFO];
+
+/// Puts rows into a table.
+///
+/// The answer is a token for them, see [`GetCompletionStatus`]; the data is then in the pipeline's memory, and survives a
+/// restart only by fault tolerance. There is nothing that makes sending it twice harmless: after a lost answer, a timeout or
+/// most 503s nobody knows whether it arrived. **Refused with 400 `ParseErrors`, all rows that can be parsed are in**, and
+/// there is no token for them: [`parse_errors`] reads the details, and the error says `Applied::Yes`.
+///
+/// Each distinct spelling of the table with distinct options keeps one of the pipeline's 100 API connections until the
+/// process ends; 429 `ApiConnectionLimit` beyond. Also refused: 404 `ConfigError.UnknownInputStream`, 410 `Terminating`.
+/// While the pipeline is paused and [`force`](Self::force) is not set, the request is held and ends as 503 after 30 s, and
+/// the data goes in all the same when the pipeline is resumed.
+/// [Reference](https://docs.feldera.com/api/insert-data).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HttpInput {
+    /// The pipeline.
+    pub pipeline_name: String,
+    /// The table, as a SQL identifier: `t` is `T`, and `"t"` is not.
+    pub table_name: String,
+    /// How rows are written.
+    pub format: DataFormat,
+    /// The rows.
+    pub rows: Body,
+    /// JSON comes as lists of rows, not as rows one after the other.
+    pub array: Option<bool>,
+    /// Takes the rows although the pipeline is paused.
+    pub force: Option<bool>,
+    /// What a row of JSON is.
+    pub update_format: Option<UpdateFormat>,
+}
+
+impl HttpInput {
+    /// Rows for a table.
+    pub fn new(
+        pipeline_name: impl Into<String>,
+        table_name: impl Into<String>,
+        format: DataFormat,
+        rows: impl Into<Body>,
+    ) -> Self {
+        Self {
+            pipeline_name: pipeline_name.into(),
+            table_name: table_name.into(),
+            format,
+            rows: rows.into(),
+            array: None,
+            force: None,
+            update_format: None,
+        }
+    }
+
+    /// JSON comes as lists of rows, not as rows one after the other.
+    pub fn array(mut self, array: bool) -> Self {
+        self.array = Some(array);
+        self
+    }
+
+    /// Takes the rows although the pipeline is paused.
+    pub fn force(mut self, force: bool) -> Self {
+        self.force = Some(force);
+        self
+    }
+
+    /// What a row of JSON is; `InsertDelete` by default.
+    pub fn update_format(mut self, format: UpdateFormat) -> Self {
+        self.update_format = Some(format);
+        self
+    }
+}
+
+impl Operation for HttpInput {
+    type Output = Token;
+    type Service = FelderaApi;
+
+    const INFO: &'static Info = &Info {
+        service: "feldera",
+        name: "http_input",
+        method: Method::POST,
+        path: "/v0/pipelines/{pipeline_name}/ingress/{table_name}",
+        effect: Effect::Once,
+        effect_varies: false,
+    };
+
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
+        if self.update_format == Some(UpdateFormat::Weighted) {
+            let problem = "servers up to 0.337 panic over it, and the pipeline stands still for good";
+            return Err(BuildError::value(Self::INFO.name, "update_format", "weighted", problem));
+        }
+        let mut target = Target::new::<FelderaApi>(Self::INFO, cx);
+        target.segment("pipeline_name", &self.pipeline_name)?;
+        target.segment("table_name", &self.table_name)?;
+        target.query("format", &self.format);
+        if let Some(array) = &self.array {
+            target.query("array", array);
+        }
+        if let Some(force) = &self.force {
+            target.query("force", force);
+        }
+        if let Some(format) = &self.update_format {
+            target.query("update_format", format);
+        }
+        target.finish_with(self.rows.clone(), HeaderValue::from_static("text/plain"))
+    }
+
+    fn parse(&self, response: Response<Bytes>) -> Result<Token, ServiceError> {
+        operation::parse::<FelderaApi, _>(Self::INFO, &response)
+    }
+}
+
+/// What was wrong with rows: the details of a refusal with the code `ParseErrors`.
+pub fn parse_errors(error: &ServiceError) -> Option<ParseErrors> {
+    if error.code() != Some("ParseErrors") {
+        return None;
+    }
+    json::read(error.details()?.as_bytes()).ok()
+}
+
+words! {
+    /// How rows are written.
+    pub enum DataFormat {
+        /// JSON.
+        Json = "json",
+        /// CSV without a header.
+        Csv = "csv",
+    }
+
+    /// What a row of JSON is.
+    pub enum UpdateFormat {
+        /// `{"insert": {…}}`, `{"delete": {…}}`, `{"update": {…}}`.
+        InsertDelete = "insert_delete",
+        /// The row itself, to be inserted. For input only.
+        Raw = "raw",
+        /// As Debezium writes them.
+        Debezium = "debezium",
+        /// As Snowflake reads them. For output only.
+        Snowflake = "snowflake",
+        /// As Redis connectors write them.
+        Redis = "redis",
+        /// With weights. Not to be had over HTTP; as input, [`HttpInput`] does not build it.
+        Weighted = "weighted",
+    }
+
+    /// What a connector can be told.
+    pub enum ConnectorAction {
+        /// To go on.
+        Start = "start",
+        /// To rest.
+        Pause = "pause",
+    }
+
+    /// How far it is.
+    pub enum CompletionStatus {
+        /// All outputs were delivered.
+        Complete = "complete",
+        /// Not yet.
+        InProgress = "inprogress",
+    }
+}
+
+records! {
+    /// A token.
+    pub struct Token {
+        /// It.
+        pub token: CompletionToken = "token",
+    }
+
+    /// How far what a token covers is.
+    pub struct Completion {
+        /// How far.
+        pub status: CompletionStatus = "status",
+        /// The step that took it in; `None` as long as none has. Since 0.242.
+        pub step: Option<u64> = "step",
+    }
+
+    /// A transaction is open.
+    pub struct TransactionStarted {
+        /// Its id; not 1, 2, 3.
+        pub transaction_id: i64 = "transaction_id",
+    }
+
+    /// The clock was moved.
+    pub struct ClockAdvanced {
+        /// What it shows; RFC 3339.
+        pub now: String = "now",
+        /// The same in milliseconds since the epoch.
+        pub now_ms: i64 = "now_ms",
+    }
+
+    /// What was wrong with rows.
+    pub struct ParseErrors {
+        /// How many records.
+        pub num_errors: u64 = "num_errors",
+        /// The last thousand of them.
+        pub errors: Vec<ParseError> = "errors",
+    }
+
+    /// What was wrong with one.
+    pub struct ParseError {
+        /// In words.
+        pub description: String = "description",
+        /// Which record, counted since the first use of this way of ingress, not in the request.
+        pub event_number: Option<u64> = "event_number",
+        /// The column.
+        pub field: Option<String> = "field",
+        /// What it said.
+        pub invalid_text: Option<String> = "invalid_text",
+        /// The same, if it was no text.
+        pub invalid_bytes: Option<Vec<u32>> = "invalid_bytes",
+        /// What would be right.
+        pub suggestion: Option<String> = "suggestion",
+        /// `text_event_err` for one record, `text_envelope_err` for what is around records.
+        pub tag: Option<String> = "tag",
+    }
+}
+
+/// Stands for all rows that one way of ingress, or a connector, had taken in when it was made. A later one of the same
+/// origin covers the earlier ones.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CompletionToken(Box<str>);
+
+impl CompletionToken {
+    /// As it stands on the wire: Base64 for URLs, without padding.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Into<Box<str>>> From<T> for CompletionToken {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for CompletionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Parameter for CompletionToken {
+    fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        // A padded token is refused; Feldera's own documentation shows some.
+        fmt::Write::write_str(out, self.0.trim_end_matches('='))
+    }
+}
+
+impl Serialize for CompletionToken {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for CompletionToken {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Into::into)
+    }
+}
+
+impl table::Field for CompletionToken {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.serialize(serializer)
+    }
+}

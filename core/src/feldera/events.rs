@@ -1,0 +1,62 @@
+//! Events: what a pipeline was and was to be over time. Since 0.292.
+
+use super::pipelines::{ProgramStatus, ResourcesDesiredStatus, ResourcesStatus, RuntimeStatus, StorageStatus};
+use super::platform::EventSelector;
+use super::{ErrorResponse, FelderaApi, Json};
+use crate::table::{operations, records};
+
+operations! { FelderaApi;
+    /// What happened to a pipeline, newest first.
+    ///
+    /// [Reference](https://docs.feldera.com/api/list-pipeline-events).
+    Safe GET "/v0/pipelines/{pipeline_name}/events" ListPipelineEvents "list_pipeline_events" -> Vec<PipelineEvent> {
+        path { pipeline_name: String }
+        query? {
+            /// How much of each; `Status` by default.
+            selector: EventSelector = "selector",
+        }
+    }
+
+    /// One of those events. Refused with 404 when it is unknown or no longer kept; `latest` is the newest.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-pipeline-event).
+    Safe GET "/v0/pipelines/{pipeline_name}/events/{event_id}" GetPipelineEvent "get_pipeline_event" -> PipelineEvent {
+        path { pipeline_name: String, event_id: String }
+        query? {
+            /// How much of it; `Status` by default.
+            selector: EventSelector = "selector",
+        }
+    }
+}
+
+records! {
+    /// What a pipeline was and was to be at a moment.
+    pub struct PipelineEvent {
+        /// The event's id.
+        pub event_id: String = "event_id" | "id",
+        /// When; RFC 3339.
+        pub recorded_at: String = "recorded_at",
+        /// Whether it had a process.
+        pub deployment_resources_status: ResourcesStatus = "deployment_resources_status",
+        /// What the runner said of it. With `All` only.
+        pub deployment_resources_status_details: Option<Json> = "deployment_resources_status_details",
+        /// Whether it was to have one.
+        pub deployment_resources_desired_status: ResourcesDesiredStatus = "deployment_resources_desired_status",
+        /// What the process was.
+        pub deployment_runtime_status: Option<RuntimeStatus> = "deployment_runtime_status",
+        /// More about that. With `All` only.
+        pub deployment_runtime_status_details: Option<Json> = "deployment_runtime_status_details",
+        /// What the process was to be.
+        pub deployment_runtime_desired_status: Option<RuntimeStatus> = "deployment_runtime_desired_status",
+        /// An error had stopped it.
+        pub deployment_has_error: bool = "deployment_has_error",
+        /// That error. With `All` only.
+        pub deployment_error: Option<ErrorResponse> = "deployment_error",
+        /// How far compiling was.
+        pub program_status: ProgramStatus = "program_status",
+        /// Whether storage was in use.
+        pub storage_status: StorageStatus = "storage_status",
+        /// What was in storage. With `All` only.
+        pub storage_status_details: Option<Json> = "storage_status_details",
+    }
+}

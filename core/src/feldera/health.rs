@@ -1,0 +1,83 @@
+//! [`GetClusterHealth`]: by hand, because its 503 is an answer.
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+
+use super::FelderaApi;
+use crate::body::Body;
+use crate::error::{BuildError, ServiceError};
+use crate::json;
+use crate::operation::{self, Effect, Info, Operation, RequestContext};
+use crate::table::records;
+use crate::url::Target;
+
+/// How the platform's own services are. Since 0.201.
+///
+/// That one of them is not well comes as 503, with the same body, and is an answer all the same: see
+/// [`Health::all_healthy`]. [Reference](https://docs.feldera.com/api/check-cluster-health).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GetClusterHealth {}
+
+impl GetClusterHealth {
+    /// The question.
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+
+/// The row of this operation.
+pub(crate) const OPERATIONS: &[&Info] = &[GetClusterHealth::INFO];
+
+impl Operation for GetClusterHealth {
+    type Output = Health;
+    type Service = FelderaApi;
+
+    const INFO: &'static Info = &Info {
+        service: "feldera",
+        name: "get_cluster_health",
+        method: Method::GET,
+        path: "/v0/cluster_healthz",
+        effect: Effect::Safe,
+        effect_varies: false,
+    };
+
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
+        Target::new::<FelderaApi>(Self::INFO, cx).finish(None)
+    }
+
+    fn parse(&self, response: Response<Bytes>) -> Result<Health, ServiceError> {
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE
+            && let Ok(health) = json::read(response.body())
+        {
+            return Ok(health);
+        }
+        operation::parse::<FelderaApi, _>(Self::INFO, &response)
+    }
+}
+
+records! {
+    /// How the platform's own services are.
+    pub struct Health {
+        /// All are well.
+        pub all_healthy: bool = "all_healthy",
+        /// The API server.
+        pub api: ServiceHealth = "api",
+        /// The compiler.
+        pub compiler: ServiceHealth = "compiler",
+        /// The runner.
+        pub runner: ServiceHealth = "runner",
+    }
+
+    /// How one of them is.
+    pub struct ServiceHealth {
+        /// It is well.
+        pub healthy: bool = "healthy",
+        /// In words.
+        pub message: String = "message",
+        /// Since when it is so; RFC 3339.
+        pub unchanged_since: String = "unchanged_since",
+        /// When it was looked at last; RFC 3339.
+        pub checked_at: String = "checked_at",
+    }
+}

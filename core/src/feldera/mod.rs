@@ -1,0 +1,144 @@
+//! Feldera: the [API](https://docs.feldera.com/api/) of its manager and, through it, of pipelines; releases 0.104 to 0.337.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`platform`], [`health`] | log-in, configuration, session, events and health of the platform |
+//! | [`access`] | API keys, trust in issuers, tenants and members |
+//! | [`pipelines`] | list, create, look at, change, delete |
+//! | [`lifecycle`] | start, stop, pause, resume, approve, clear |
+//! | [`programs`] | validate and compare programs |
+//! | [`data`] | ingress, completion tokens, connectors, transactions |
+//! | [`checkpoints`] | make, look after, send |
+//! | [`stats`], [`metrics`], [`events`], [`profiles`] | what a pipeline does |
+//! | [`stream`] | changes of views, queries, logs, time series |
+//!
+//! With a blocking runtime, common use is one line each:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
+//! # fn with<T>(runtime: T) -> Result<(), Box<dyn std::error::Error>>
+//! # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
+//! use pipewright::feldera::{AdhocQuery, Feldera, GetPipeline, StartPipeline, stream::QueryFormat};
+//!
+//! let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
+//! feldera.call(StartPipeline::new("orders"))?;
+//! println!("{}", feldera.call(GetPipeline::new("orders"))?.deployment_status);
+//! let mut rows = feldera.open(AdhocQuery::new("orders", "SELECT * FROM totals", QueryFormat::Json))?;
+//! while let Some(row) = rows.next_item()? {
+//!     println!("{}", String::from_utf8_lossy(row));
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! What one has to know about Feldera, and what the types take care of:
+//!
+//! * **A success of start, stop, pause, resume and clear records a wish.** The status seen right afterwards is the old one, and
+//!   `Stopped` is no end while the pipeline is to be something else: see [`Pipeline::is_at_rest`](pipelines::Pipeline::is_at_rest).
+//! * **503 is used for refusals that never clear.** Codes decide: see [`ErrorCode::class`].
+//! * **Nobody knows whether data that was answered with a timeout or a 503 has arrived**, and there is nothing to find out by.
+//!   [`HttpInput`] is never sent twice by itself.
+//! * **400 `ParseErrors` means that all other rows are in**: see [`parse_errors`](data::parse_errors).
+//! * **A stream may be cut off and still end properly**: see [`stream`].
+//! * `Bearer` is the word before a key, and an API key begins with `apikey:`, which belongs to it. A
+//!   [`Secret`](crate::Secret) as credentials does just that.
+//!
+//! The form of ad-hoc queries that uses WebSocket is not covered.
+
+pub mod access;
+pub mod checkpoints;
+pub mod data;
+mod error;
+pub mod events;
+pub mod health;
+pub mod lifecycle;
+pub mod metrics;
+pub mod pipelines;
+pub mod platform;
+pub mod profiles;
+pub mod programs;
+pub mod stats;
+pub mod stream;
+mod value;
+
+use bytes::Bytes;
+use http::Response;
+
+pub use self::access::{
+    AddMember, CreateApiKey, CreateTenant, CreateTrust, DeleteApiKey, DeleteTenant, DeleteTrust, GetApiKey, GetTenant,
+    GetTrust, ListApiKeys, ListMembers, ListTenants, ListTrusts, RemoveMember, RenameTenant, SetMemberRole,
+};
+pub use self::checkpoints::{
+    GetCheckpointStatus, GetCheckpointSyncStatus, ListCheckpoints, ListRemoteCheckpoints, StartCheckpoint,
+    StartCheckpointSync,
+};
+pub use self::data::{
+    AdvanceClock, CommitTransaction, CompletionToken, ControlInput, GetCompletionStatus, GetCompletionToken, HttpInput,
+    StartTransaction,
+};
+pub use self::error::{
+    ErrorClass, ErrorCode, ErrorResponse, error_code, is_unknown_pipeline, never_sent, refusal_will_clear,
+};
+pub use self::events::{GetPipelineEvent, ListPipelineEvents};
+pub use self::health::GetClusterHealth;
+pub use self::lifecycle::{
+    ActivatePipeline, ApprovePipeline, ClearPipeline, DismissError, PausePipeline, RebalancePipeline, ResumePipeline,
+    StartCompaction, StartPipeline, StopPipeline,
+};
+pub use self::metrics::{GetAllMetrics, GetMetrics};
+pub use self::pipelines::{
+    CreatePipeline, DeletePipeline, GetPipeline, GetProgramInfo, ListPipelines, PatchPipeline, PutPipeline,
+    UpdateRuntime,
+};
+pub use self::platform::{
+    GetAuthentication, GetClusterEvent, GetConfig, GetOwners, GetSession, ListClusterEvents, ListDemos,
+};
+pub use self::profiles::{
+    GetCircuitJsonProfile, GetCircuitProfile, GetHeapProfile, GetSamplyProfile, GetSupportBundle, StartSamplyProfile,
+};
+pub use self::programs::{DiffPipeline, GetDataflowGraph, ValidateProgram};
+pub use self::stats::{GetInputStatus, GetOutputStatus, GetStats, GetTimeSeries};
+pub use self::stream::{AdhocQuery, GetLogs, HttpOutput, StreamTimeSeries};
+pub use self::value::{Accepted, ApiKey, Download, Json};
+
+use crate::error::ServiceError;
+use crate::operation::{Info, Service};
+
+/// The API of Feldera: a marker, the [`Service`] of its operations.
+#[derive(Clone, Copy, Debug)]
+pub enum FelderaApi {}
+
+/// A Feldera. See [`Handle`](crate::drive::Handle) for what it can.
+pub type Feldera<T> = crate::drive::Handle<FelderaApi, T>;
+
+impl Service for FelderaApi {
+    const NAME: &'static str = "feldera";
+    // The server reads more; but longer addresses than this are none to the `http` crate.
+    const MAX_REQUEST_LINE: usize = 65_000;
+
+    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+        error::refusal(info, response)
+    }
+}
+
+/// The rows of all tables.
+pub(crate) fn operations() -> impl Iterator<Item = &'static Info> {
+    [
+        platform::OPERATIONS,
+        health::OPERATIONS,
+        access::OPERATIONS,
+        pipelines::OPERATIONS,
+        lifecycle::OPERATIONS,
+        programs::OPERATIONS,
+        data::OPERATIONS,
+        data::INGRESS,
+        checkpoints::OPERATIONS,
+        stats::OPERATIONS,
+        metrics::OPERATIONS,
+        events::OPERATIONS,
+        profiles::OPERATIONS,
+        stream::OPERATIONS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}

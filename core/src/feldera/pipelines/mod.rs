@@ -1,0 +1,263 @@
+//! Pipelines: list, create, look at, change, delete.
+
+mod config;
+mod program;
+mod status;
+
+use super::{Accepted, ErrorResponse, FelderaApi, Json};
+use crate::table::{operations, records, words};
+
+pub use self::config::{FaultTolerance, ResourceConfig, RuntimeConfig, StorageBackend, StorageOptions, TemplateConfig};
+pub use self::program::{
+    ColumnType, Field, ProgramConfig, ProgramError, ProgramInfo, Property, Relation, RustCompilation, Schema,
+    SourcePosition, SqlCompilation, SqlMessage,
+};
+pub use self::status::{
+    BootstrapPolicy, CompilationProfile, ConnectorErrors, DesiredStatus, PipelineStatus, ProgramStatus,
+    ResourcesDesiredStatus, ResourcesStatus, RuntimeStatus, RuntimeStatusDetails, StorageStatus,
+};
+use crate::feldera::checkpoints::CheckpointInfo;
+
+operations! { FelderaApi;
+    /// Lists the tenant's pipelines.
+    ///
+    /// With [`Selector::Status`] without programs, their errors and configurations, which is much less.
+    /// [Reference](https://docs.feldera.com/api/list-pipelines).
+    Safe GET "/v0/pipelines" ListPipelines "list_pipelines" -> Vec<Pipeline> {
+        query? {
+            /// How much of each; `All` by default.
+            selector: Selector = "selector",
+        }
+    }
+
+    /// Makes a pipeline; compiling it begins by itself.
+    ///
+    /// Refused: 409 `DuplicateName`, 400 for a name, tag or configuration that is no good. A program that does not compile
+    /// is no refusal: it shows in [`Pipeline::program_status`].
+    /// [Reference](https://docs.feldera.com/api/create-pipeline).
+    Once POST "/v0/pipelines" CreatePipeline "post_pipeline" -> Pipeline {
+        json {
+            /// Letters, digits, and `-` and `_` inside.
+            name: String = "name",
+            /// The SQL.
+            program_code: String = "program_code",
+        }
+        json? {
+            /// What it is for.
+            description: String = "description",
+            /// Tags. Since 0.327.
+            tags: Vec<String> = "tags",
+            /// User-defined functions in Rust.
+            udf_rust: String = "udf_rust",
+            /// What they depend on, as in `Cargo.toml`.
+            udf_toml: String = "udf_toml",
+            /// How it is compiled.
+            program_config: ProgramConfig = "program_config",
+            /// How it is run.
+            runtime_config: RuntimeConfig = "runtime_config",
+        }
+    }
+
+    /// One pipeline. Refused with 404 when there is none of the name.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-pipeline).
+    Safe GET "/v0/pipelines/{pipeline_name}" GetPipeline "get_pipeline" -> Pipeline {
+        path { pipeline_name: String }
+        query? {
+            /// How much of it; `All` by default.
+            selector: Selector = "selector",
+        }
+    }
+
+    /// Makes a pipeline or replaces it whole: what is not given gets its default, the runtime configuration too.
+    ///
+    /// Refused with 400: `UpdateRestrictedToStopped`, `EditRestrictedToClearedStorage`, `CannotRenameNonExistingPipeline`
+    /// when the names differ and there is none of the path's.
+    /// [Reference](https://docs.feldera.com/api/upsert-pipeline).
+    Idempotent PUT "/v0/pipelines/{pipeline_name}" PutPipeline "put_pipeline" -> Pipeline {
+        path { pipeline_name: String }
+        json {
+            /// The name that it is to have from then on.
+            name: String = "name",
+            /// The SQL.
+            program_code: String = "program_code",
+        }
+        json? {
+            /// What it is for.
+            description: String = "description",
+            /// Tags. Since 0.327.
+            tags: Vec<String> = "tags",
+            /// User-defined functions in Rust.
+            udf_rust: String = "udf_rust",
+            /// What they depend on, as in `Cargo.toml`.
+            udf_toml: String = "udf_toml",
+            /// How it is compiled.
+            program_config: ProgramConfig = "program_config",
+            /// How it is run.
+            runtime_config: RuntimeConfig = "runtime_config",
+        }
+    }
+
+    /// Changes what is given. Description and tags can change at any time.
+    ///
+    /// Refused with 400: `UpdateRestrictedToStopped`, also while it waits to start; `EditRestrictedToClearedStorage` for
+    /// name, workers, hosts, fault tolerance and some resources. 409: the new name is taken.
+    /// [Reference](https://docs.feldera.com/api/patch-pipeline).
+    Fenced PATCH "/v0/pipelines/{pipeline_name}" PatchPipeline "patch_pipeline" -> Pipeline {
+        effect |op| if op.name.is_some() { Fenced } else { Idempotent };
+        path { pipeline_name: String }
+        json? {
+            /// Another name.
+            name: String = "name",
+            /// What it is for.
+            description: String = "description",
+            /// Tags. Since 0.327.
+            tags: Vec<String> = "tags",
+            /// The SQL.
+            program_code: String = "program_code",
+            /// User-defined functions in Rust.
+            udf_rust: String = "udf_rust",
+            /// What they depend on, as in `Cargo.toml`.
+            udf_toml: String = "udf_toml",
+            /// How it is compiled.
+            program_config: ProgramConfig = "program_config",
+            /// How it is run; replaced whole.
+            runtime_config: RuntimeConfig = "runtime_config",
+        }
+    }
+
+    /// Deletes a pipeline that is stopped and whose storage is clear.
+    ///
+    /// Refused: 400 otherwise, 404 when there is none, also when an earlier attempt deleted it.
+    /// [Reference](https://docs.feldera.com/api/delete-pipeline).
+    Fenced DELETE "/v0/pipelines/{pipeline_name}" DeletePipeline "delete_pipeline" -> Accepted {
+        path { pipeline_name: String }
+    }
+
+    /// Compiles a stopped pipeline anew for the platform's present runtime.
+    ///
+    /// [Reference](https://docs.feldera.com/api/recompile-pipeline).
+    Idempotent POST "/v0/pipelines/{pipeline_name}/update_runtime" UpdateRuntime "post_update_runtime" -> Pipeline {
+        path { pipeline_name: String }
+    }
+
+    /// What the compiler found out about the program. **Gone in 0.121**, where it is 404 without a body: see
+    /// [`Pipeline::program_info`], which has all of it but the generated Rust and the graph.
+    Safe GET "/v0/pipelines/{pipeline_name}/program_info" GetProgramInfo "get_program_info" -> ProgramInfo {
+        path { pipeline_name: String }
+    }
+}
+
+words! {
+    /// How much of a pipeline is wanted.
+    pub enum Selector {
+        /// All of it.
+        All = "all",
+        /// Neither program, errors and information about it, nor runtime configuration.
+        Status = "status",
+        /// The same, with the number of errors of connectors. Since 0.178.
+        StatusWithConnectors = "status_with_connectors",
+    }
+}
+
+records! {
+    /// A pipeline. All but what it is may be absent, so that a release that leaves something out can still be read.
+    pub struct Pipeline {
+        /// Its id.
+        pub id: Option<String> = "id",
+        /// Its name.
+        pub name: Option<String> = "name",
+        /// What it is for.
+        pub description: Option<String> = "description",
+        /// Tags. Since 0.327.
+        pub tags: Vec<String> = "tags",
+        /// When it was made; RFC 3339, as are all moments here.
+        pub created_at: Option<String> = "created_at",
+        /// Moves with each change of program or configuration.
+        pub version: Option<i64> = "version",
+        /// The release that it was compiled for.
+        pub platform_version: Option<String> = "platform_version",
+        /// How it is run. With `All` only.
+        pub runtime_config: Option<RuntimeConfig> = "runtime_config",
+        /// The SQL. With `All` only.
+        pub program_code: Option<String> = "program_code",
+        /// User-defined functions in Rust. With `All` only.
+        pub udf_rust: Option<String> = "udf_rust",
+        /// What they depend on. With `All` only.
+        pub udf_toml: Option<String> = "udf_toml",
+        /// How it is compiled.
+        pub program_config: Option<ProgramConfig> = "program_config",
+        /// Moves with each change of what is compiled.
+        pub program_version: Option<i64> = "program_version",
+        /// How far compiling is.
+        pub program_status: Option<ProgramStatus> = "program_status",
+        /// Since when.
+        pub program_status_since: Option<String> = "program_status_since",
+        /// What the compilers said, warnings too. With `All` only.
+        pub program_error: Option<ProgramError> = "program_error",
+        /// What the compiler found out. With `All` only, and once it is compiled.
+        pub program_info: Option<ProgramInfo> = "program_info",
+        /// What stopped it.
+        pub deployment_error: Option<ErrorResponse> = "deployment_error",
+        /// Moves whenever there is something new to see.
+        pub refresh_version: Option<i64> = "refresh_version",
+        /// Whether storage is in use.
+        pub storage_status: Option<StorageStatus> = "storage_status",
+        /// What is in storage.
+        pub storage_status_details: Option<StorageDetails> = "storage_status_details",
+        /// This deployment: another one has another id. `None` while there is none.
+        pub deployment_id: Option<String> = "deployment_id",
+        /// What it was started as, while it is.
+        pub deployment_initial: Option<RuntimeStatus> = "deployment_initial",
+        /// What it is. `Stopped` is not the end while it is to be something else.
+        pub deployment_status: PipelineStatus = "deployment_status",
+        /// Since when.
+        pub deployment_status_since: Option<String> = "deployment_status_since",
+        /// What it is to be.
+        pub deployment_desired_status: Option<DesiredStatus> = "deployment_desired_status",
+        /// Since when.
+        pub deployment_desired_status_since: Option<String> = "deployment_desired_status_since",
+        /// Whether it has a process. Since 0.148, as all below.
+        pub deployment_resources_status: Option<ResourcesStatus> = "deployment_resources_status",
+        /// What the runner says of the process. With `All` only; differs from runner to runner.
+        pub deployment_resources_status_details: Option<Json> = "deployment_resources_status_details",
+        /// Since when.
+        pub deployment_resources_status_since: Option<String> = "deployment_resources_status_since",
+        /// Whether it is to have a process.
+        pub deployment_resources_desired_status: Option<ResourcesDesiredStatus> = "deployment_resources_desired_status",
+        /// Since when.
+        pub deployment_resources_desired_status_since: Option<String> = "deployment_resources_desired_status_since",
+        /// What the process says that it is.
+        pub deployment_runtime_status: Option<RuntimeStatus> = "deployment_runtime_status",
+        /// More about that.
+        pub deployment_runtime_status_details: Option<RuntimeStatusDetails> = "deployment_runtime_status_details",
+        /// Since when.
+        pub deployment_runtime_status_since: Option<String> = "deployment_runtime_status_since",
+        /// What the process says that it is to be.
+        pub deployment_runtime_desired_status: Option<RuntimeStatus> = "deployment_runtime_desired_status",
+        /// Since when.
+        pub deployment_runtime_desired_status_since: Option<String> = "deployment_runtime_desired_status_since",
+        /// How many errors connectors had. With `StatusWithConnectors` only.
+        pub connectors: Option<ConnectorErrors> = "connectors",
+        /// What it was started with, while it is: whether changed views are filled. Not in Feldera's own description.
+        pub bootstrap_policy: Option<BootstrapPolicy> = "bootstrap_policy",
+        /// The same: without output.
+        pub silent_bootstrap: Option<bool> = "silent_bootstrap",
+        /// The same: beside the old views.
+        pub concurrent_bootstrap: Option<bool> = "concurrent_bootstrap",
+    }
+
+    /// What is in storage.
+    pub struct StorageDetails {
+        /// The checkpoints, also of a stopped pipeline.
+        pub checkpoints: Vec<CheckpointInfo> = "checkpoints",
+    }
+}
+
+impl Pipeline {
+    /// Whether it is stopped and will stay so.
+    pub fn is_at_rest(&self) -> bool {
+        self.deployment_status == PipelineStatus::Stopped
+            && self.deployment_desired_status == Some(DesiredStatus::Stopped)
+    }
+}

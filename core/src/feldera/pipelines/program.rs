@@ -1,0 +1,211 @@
+//! Programs: how they are compiled, what was wrong with them, what they declare.
+
+use std::collections::BTreeMap;
+
+use super::CompilationProfile;
+use crate::feldera::Json;
+use crate::table::records;
+
+records! {
+    /// How a program is compiled. What is `None` is left out of requests.
+    pub struct ProgramConfig (sparse) {
+        /// How much the compiler optimises.
+        pub profile: Option<CompilationProfile> = "profile",
+        /// Takes what was compiled before, if nothing has changed.
+        pub cache: Option<bool> = "cache",
+        /// The runtime's version, by default the platform's.
+        pub runtime_version: Option<String> = "runtime_version",
+        /// Compiles with the platform's SQL compiler, whatever the runtime's version.
+        pub use_platform_compiler: Option<bool> = "use_platform_compiler",
+    }
+
+    /// What the compilers said.
+    pub struct ProgramError {
+        /// The SQL compiler.
+        pub sql_compilation: Option<SqlCompilation> = "sql_compilation",
+        /// The Rust compiler.
+        pub rust_compilation: Option<RustCompilation> = "rust_compilation",
+        /// Why the compiler could not do its work.
+        pub system_error: Option<String> = "system_error",
+    }
+
+    /// What the SQL compiler said.
+    pub struct SqlCompilation {
+        /// Its exit code; 0 also for a connector that is wrong.
+        pub exit_code: i64 = "exit_code",
+        /// Errors and warnings.
+        pub messages: Vec<SqlMessage> = "messages",
+    }
+
+    /// An error or a warning. Lines and columns are counted from 1.
+    pub struct SqlMessage {
+        /// Where it begins.
+        pub start_line_number: u64 = "start_line_number",
+        /// Where it begins.
+        pub start_column: u64 = "start_column",
+        /// Where it ends.
+        pub end_line_number: u64 = "end_line_number",
+        /// Where it ends.
+        pub end_column: u64 = "end_column",
+        /// It is a warning.
+        pub warning: bool = "warning",
+        /// What kind it is.
+        pub error_type: String = "error_type",
+        /// What is wrong.
+        pub message: String = "message",
+        /// The lines, with a mark.
+        pub snippet: Option<String> = "snippet",
+    }
+
+    /// What the Rust compiler said.
+    pub struct RustCompilation {
+        /// Its exit code.
+        pub exit_code: i64 = "exit_code",
+        /// Its output.
+        pub stdout: String = "stdout",
+        /// Its errors and warnings.
+        pub stderr: String = "stderr",
+    }
+
+    /// What the compiler found out.
+    pub struct ProgramInfo {
+        /// Tables and views.
+        pub schema: Schema = "schema",
+        /// Stubs of user-defined functions.
+        pub udf_stubs: Option<String> = "udf_stubs",
+        /// Connectors of tables, by their names; each as the connector describes itself.
+        pub input_connectors: BTreeMap<String, Json> = "input_connectors",
+        /// Connectors of views, by their names; each as the connector describes itself.
+        pub output_connectors: BTreeMap<String, Json> = "output_connectors",
+        /// The generated Rust. Before 0.121, by `get_program_info` only.
+        pub main_rust: Option<String> = "main_rust",
+        /// The graph, as of [`GetDataflowGraph`](crate::feldera::GetDataflowGraph).
+        pub dataflow: Option<Json> = "dataflow",
+    }
+
+    /// Tables and views.
+    pub struct Schema {
+        /// Tables.
+        pub inputs: Vec<Relation> = "inputs",
+        /// Views.
+        pub outputs: Vec<Relation> = "outputs",
+    }
+
+    /// A table or a view.
+    pub struct Relation {
+        /// Its name.
+        pub name: String = "name",
+        /// The name was in quotes.
+        pub case_sensitive: bool = "case_sensitive",
+        /// Its columns.
+        pub fields: Vec<Field> = "fields",
+        /// The columns of its primary key.
+        pub primary_key: Vec<String> = "primary_key",
+        /// It can be queried, and snapshots of it can be had.
+        pub materialized: Option<bool> = "materialized",
+        /// What was written behind `WITH`.
+        pub properties: BTreeMap<String, Property> = "properties",
+        /// Its foreign keys, as the compiler describes them.
+        pub foreign_keys: Option<Json> = "foreign_keys",
+    }
+
+    /// What was written behind `WITH`.
+    pub struct Property {
+        /// The value.
+        pub value: String = "value",
+        /// Where the key is.
+        pub key_position: Option<SourcePosition> = "key_position",
+        /// Where the value is.
+        pub value_position: Option<SourcePosition> = "value_position",
+    }
+
+    /// A place in the program, counted from 1.
+    pub struct SourcePosition {
+        /// Where it begins.
+        pub start_line_number: u64 = "start_line_number",
+        /// Where it begins.
+        pub start_column: u64 = "start_column",
+        /// Where it ends.
+        pub end_line_number: u64 = "end_line_number",
+        /// Where it ends.
+        pub end_column: u64 = "end_column",
+    }
+
+    /// A column.
+    pub struct Field {
+        /// Its name.
+        pub name: String = "name",
+        /// The name was in quotes.
+        pub case_sensitive: bool = "case_sensitive",
+        /// Its type.
+        pub columntype: ColumnType = "columntype",
+        /// Its default, as SQL.
+        pub default: Option<String> = "default",
+        /// How late its values may come, as SQL.
+        pub lateness: Option<String> = "lateness",
+        /// How long values are waited for, as SQL.
+        pub watermark: Option<String> = "watermark",
+        /// Nothing depends on it.
+        pub unused: Option<bool> = "unused",
+    }
+
+    /// A type.
+    pub struct ColumnType {
+        /// Its SQL name, as in `BIGINT`.
+        pub kind: Option<String> = "type",
+        /// Whether `NULL` is allowed.
+        pub nullable: bool = "nullable",
+        /// Digits or characters; -1 for any number.
+        pub precision: Option<i64> = "precision",
+        /// Digits after the point.
+        pub scale: Option<i64> = "scale",
+        /// Of an array: its items.
+        pub component: Option<Box<ColumnType>> = "component",
+        /// Of a structure: its fields.
+        pub fields: Vec<Field> = "fields",
+        /// Of a map: its keys.
+        pub key: Option<Box<ColumnType>> = "key",
+        /// Of a map: its values.
+        pub value: Option<Box<ColumnType>> = "value",
+    }
+}
+
+impl Default for ProgramConfig {
+    /// Feldera's defaults.
+    fn default() -> Self {
+        Self { profile: None, cache: None, runtime_version: None, use_platform_compiler: None }
+    }
+}
+
+impl ProgramError {
+    /// The errors of the SQL, without warnings.
+    pub fn sql_errors(&self) -> impl Iterator<Item = &SqlMessage> {
+        self.sql_compilation.iter().flat_map(|compilation| &compilation.messages).filter(|message| !message.warning)
+    }
+}
+
+impl std::fmt::Display for SqlMessage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { start_line_number: line, start_column: column, error_type, message, .. } = self;
+        write!(f, "line {line}, column {column}: {error_type}: {message}")
+    }
+}
+
+impl std::fmt::Display for ProgramError {
+    /// The errors, one a line, with their places.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut separator = "";
+        for message in self.sql_errors() {
+            write!(f, "{separator}{message}")?;
+            separator = "\n";
+        }
+        if let Some(rust) = self.rust_compilation.as_ref().filter(|rust| rust.exit_code != 0) {
+            write!(f, "{separator}{}", rust.stderr.trim_end())?;
+            separator = "\n";
+        }
+        match &self.system_error {
+            Some(error) => write!(f, "{separator}{error}"),
+            None => Ok(()),
+        }
+    }
+}

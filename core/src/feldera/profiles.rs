@@ -1,0 +1,126 @@
+//! Profiles and support bundles: files for other programs.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Accepted, Download, FelderaApi, Json};
+use crate::error::ServiceError;
+use crate::operation::{Answer, Info};
+use crate::table::operations;
+
+operations! { FelderaApi;
+    /// Where the circuit's time and memory go: a zip of graphs, for each worker one.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-performance-profile).
+    Safe GET "/v0/pipelines/{pipeline_name}/circuit_profile" GetCircuitProfile "get_pipeline_circuit_profile" -> Download {
+        timeout 150;
+        path { pipeline_name: String }
+    }
+
+    /// The same as JSON, for the web console. Since 0.193.
+    ///
+    /// [Reference](https://docs.feldera.com/api/performance-profile-json).
+    Safe GET "/v0/pipelines/{pipeline_name}/circuit_json_profile" GetCircuitJsonProfile "get_pipeline_circuit_json_profile" -> Json {
+        timeout 150;
+        path { pipeline_name: String }
+    }
+
+    /// Where memory goes, for `pprof`. Refused with 400 `HeapProfilerError` where it is not to be had.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-heap-profile).
+    Safe GET "/v0/pipelines/{pipeline_name}/heap_profile" GetHeapProfile "get_pipeline_heap_profile" -> Download {
+        timeout 150;
+        path { pipeline_name: String }
+    }
+
+    /// The last profile that [`StartSamplyProfile`] took; gzip.
+    ///
+    /// Refused: 400 `NoSamplyProfile`, 500 `SamplyProfilingFailure`.
+    /// [Reference](https://docs.feldera.com/api/get-samply-profile).
+    Safe GET "/v0/pipelines/{pipeline_name}/samply_profile" GetSamplyProfile "get_pipeline_samply_profile" -> SamplyProfile {
+        timeout 150;
+        path { pipeline_name: String }
+        query? {
+            /// The host, counted from 0.
+            ordinal: u64 = "ordinal",
+            /// Rather none than an old one, while one is being taken; false by default.
+            latest: bool = "latest",
+        }
+    }
+
+    /// Takes a profile of the process.
+    ///
+    /// Refused: 409 while one is being taken, 500 `SamplyProfilingFailure`.
+    /// [Reference](https://docs.feldera.com/api/start-a-samply-profile).
+    Fenced POST "/v0/pipelines/{pipeline_name}/samply_profile" StartSamplyProfile "start_samply_profile" -> Accepted {
+        path { pipeline_name: String }
+        query? {
+            /// The host, counted from 0.
+            ordinal: u64 = "ordinal",
+            /// For how long; 30 by default.
+            duration_secs: u64 = "duration_secs",
+        }
+    }
+
+    /// What whoever helps wants to see: a zip. Every part is in it unless it is switched off.
+    ///
+    /// Refused with 400 `InvalidSupportBundleParameter`. [Reference](https://docs.feldera.com/api/download-support-bundle).
+    Safe GET "/v0/pipelines/{pipeline_name}/support_bundle" GetSupportBundle "get_pipeline_support_bundle" -> Download {
+        timeout 300;
+        path { pipeline_name: String }
+        query? {
+            /// Collects anew, which may take long; true by default.
+            collect: bool = "collect",
+            /// How many collections, newest first.
+            limit: u64 = "limit",
+            /// The circuit's profile.
+            circuit_profile: bool = "circuit_profile",
+            /// The heap's profile.
+            heap_profile: bool = "heap_profile",
+            /// Metrics.
+            metrics: bool = "metrics",
+            /// Logs.
+            logs: bool = "logs",
+            /// Statistics.
+            stats: bool = "stats",
+            /// The pipeline's configuration.
+            pipeline_config: bool = "pipeline_config",
+            /// The platform's configuration.
+            system_config: bool = "system_config",
+            /// The graph.
+            dataflow_graph: bool = "dataflow_graph",
+            /// Events.
+            pipeline_events: bool = "pipeline_events",
+        }
+    }
+}
+
+/// A profile, if there is one yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SamplyProfile {
+    /// It; `None` while it is being taken.
+    pub profile: Option<Download>,
+}
+
+impl Serialize for SamplyProfile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.profile.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SamplyProfile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(|profile| Self { profile })
+    }
+}
+
+impl Answer for SamplyProfile {
+    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(Self { profile: None });
+        }
+        Download::read(info, response).map(|profile| Self { profile: Some(profile) })
+    }
+}

@@ -1,0 +1,118 @@
+//! Programs without a pipeline: validate, compare; and their graphs.
+
+use super::pipelines::SqlCompilation;
+use super::value::tagged;
+use super::{FelderaApi, Json};
+use crate::table::{operations, records};
+
+operations! { FelderaApi;
+    /// Compiles SQL without making a pipeline of it. Since 0.324.
+    ///
+    /// SQL that is wrong is an answer, not a refusal: [`Validation::SqlError`]. Refused: 400 `InvalidRuntimeVersion`, 503 and
+    /// 504 when the compiler does not answer. [Reference](https://docs.feldera.com/api/validate-program).
+    Safe POST "/v0/validate_program" ValidateProgram "post_validate_program" -> Validation {
+        timeout 180;
+        json {
+            /// The SQL.
+            program_code: String = "program_code",
+        }
+        json? {
+            /// Answers the graph too.
+            ir: bool = "ir",
+            /// The version of the compiler.
+            runtime_version: String = "runtime_version",
+        }
+    }
+
+    /// Compares a pipeline's last checkpoint with what it would run. Since 0.324.
+    ///
+    /// Refused: 404 when there is no pipeline, 400 when it was never compiled or the program is wrong.
+    /// [Reference](https://docs.feldera.com/api/compute-program-diff).
+    Safe POST "/v0/pipelines/{pipeline_name}/diff" DiffPipeline "post_pipeline_diff" -> PipelineDiff {
+        timeout 180;
+        path { pipeline_name: String }
+        json {
+            /// Other SQL than the pipeline's.
+            program_code: Option<String> = "program_code",
+            /// Another version of the compiler.
+            runtime_version: Option<String> = "runtime_version",
+        }
+    }
+
+    /// The graph that the program was compiled to, as the compiler describes it. Since 0.193.
+    ///
+    /// Refused with 404: `ProgramNotCompiled`, `ProgramInfoMissesDataflow`.
+    /// [Reference](https://docs.feldera.com/api/get-dataflow-graph).
+    Safe GET "/v0/pipelines/{pipeline_name}/dataflow_graph" GetDataflowGraph "get_pipeline_dataflow_graph" -> Json {
+        path { pipeline_name: String }
+    }
+}
+
+tagged! {
+    /// What the compiler says of a program.
+    pub enum Validation {
+        ;
+        /// It is fine.
+        Success(Validated) = "Success",
+        /// The SQL is wrong.
+        SqlError(SqlProblem) = "SqlError",
+        /// The compiler could not do its work.
+        SystemError(SystemProblem) = "SystemError",
+    }
+}
+
+records! {
+    /// A program that is fine.
+    pub struct Validated {
+        /// What the compiler found out: as [`ProgramInfo`](super::pipelines::ProgramInfo), and with the graph if it was asked for.
+        pub program_info: super::pipelines::ProgramInfo = "program_info",
+    }
+
+    /// SQL that is wrong.
+    pub struct SqlProblem {
+        /// What the compiler said.
+        pub info: SqlCompilation = "info",
+    }
+
+    /// A compiler that could not do its work.
+    pub struct SystemProblem {
+        /// Why.
+        pub error: String = "error",
+    }
+
+    /// How a pipeline would differ from its last checkpoint.
+    pub struct PipelineDiff {
+        /// Tables and views; `None` when nothing changes or nobody could tell.
+        pub program_diff: Option<ProgramDiff> = "program_diff",
+        /// Why nobody could tell.
+        pub program_diff_error: Option<String> = "program_diff_error",
+        /// Connectors of tables that are new.
+        pub added_input_connectors: Vec<String> = "added_input_connectors",
+        /// That are no more.
+        pub removed_input_connectors: Vec<String> = "removed_input_connectors",
+        /// That are others.
+        pub modified_input_connectors: Vec<String> = "modified_input_connectors",
+        /// Connectors of views that are new.
+        pub added_output_connectors: Vec<String> = "added_output_connectors",
+        /// That are no more.
+        pub removed_output_connectors: Vec<String> = "removed_output_connectors",
+        /// That are others.
+        pub modified_output_connectors: Vec<String> = "modified_output_connectors",
+    }
+
+    /// How tables and views would differ.
+    pub struct ProgramDiff {
+        /// Tables that are new.
+        pub added_tables: Vec<String> = "added_tables",
+        /// That are no more.
+        pub removed_tables: Vec<String> = "removed_tables",
+        /// That are others.
+        pub modified_tables: Vec<String> = "modified_tables",
+        /// Views that are new.
+        pub added_views: Vec<String> = "added_views",
+        /// That are no more.
+        pub removed_views: Vec<String> = "removed_views",
+        /// That are others.
+        pub modified_views: Vec<String> = "modified_views",
+    }
+}

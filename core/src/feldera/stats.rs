@@ -1,0 +1,432 @@
+//! Statistics of a pipeline process and of its connectors.
+
+use std::collections::BTreeMap;
+
+use super::value::tagged;
+use super::{FelderaApi, Json};
+use crate::table::{operations, records, words};
+
+operations! { FelderaApi;
+    /// What the process has done, and its connectors. Includes an input for each way of ingress that was used.
+    ///
+    /// Refused with 503 when not deployed, with 500 when the circuit has died.
+    /// [Reference](https://docs.feldera.com/api/get-pipeline-stats).
+    Safe GET "/v0/pipelines/{pipeline_name}/stats" GetStats "get_pipeline_stats" -> ControllerStatus {
+        path { pipeline_name: String }
+        query? {
+            /// With the errors of connectors. Not in Feldera's own description.
+            include_connector_errors: bool = "include_connector_errors",
+        }
+    }
+
+    /// One connector of a table. Refused with 404 `UnknownInputEndpoint`.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-input-status).
+    Safe GET "/v0/pipelines/{pipeline_name}/tables/{table_name}/connectors/{connector_name}/stats" GetInputStatus "get_pipeline_input_connector_status" -> InputStatus {
+        path { pipeline_name: String, table_name: String, connector_name: String }
+    }
+
+    /// One connector of a view. Refused with 404 `UnknownOutputEndpoint`.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-output-status).
+    Safe GET "/v0/pipelines/{pipeline_name}/views/{view_name}/connectors/{connector_name}/stats" GetOutputStatus "get_pipeline_output_connector_status" -> OutputStatus {
+        path { pipeline_name: String, view_name: String, connector_name: String }
+    }
+
+    /// Records, memory and storage of the last minute, a sample each second. Since 0.129.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-time-series-stats).
+    Safe GET "/v0/pipelines/{pipeline_name}/time_series" GetTimeSeries "get_pipeline_time_series" -> TimeSeries {
+        path { pipeline_name: String }
+    }
+}
+
+words! {
+    /// What a circuit does.
+    pub enum PipelineState {
+        /// Its connectors rest.
+        Paused = "Paused",
+        /// It runs.
+        Running = "Running",
+        /// It has ended.
+        Terminated = "Terminated",
+    }
+
+    /// Whether there is a transaction.
+    pub enum TransactionStatus {
+        /// No.
+        NoTransaction = "NoTransaction",
+        /// It is open.
+        TransactionInProgress = "TransactionInProgress",
+        /// It is being committed.
+        CommitInProgress = "CommitInProgress",
+    }
+
+    /// How far somebody's part in a transaction is.
+    pub enum TransactionPhase {
+        /// Open.
+        Started = "Started",
+        /// Committed.
+        Committed = "Committed",
+    }
+
+    /// How little memory is left.
+    pub enum MemoryPressure {
+        /// Enough.
+        Low = "low",
+        /// Less.
+        Moderate = "moderate",
+        /// Little.
+        High = "high",
+        /// Next to nothing.
+        Critical = "critical",
+    }
+
+    /// How far filling changed views beside the others is.
+    pub enum BootstrapPhase {
+        /// Nothing of the kind.
+        Inactive = "Inactive",
+        /// They are being filled.
+        ConcurrentBootstrapping = "ConcurrentBootstrapping",
+        /// The last part.
+        Synchronizing = "Synchronizing",
+    }
+
+    /// Whether a checkpoint is being made.
+    pub enum CheckpointActivityStatus {
+        /// No, and none waits.
+        Idle = "idle",
+        /// One waits.
+        Delayed = "delayed",
+        /// Yes.
+        InProgress = "in_progress",
+    }
+
+    /// How a connector is.
+    pub enum ConnectorHealthStatus {
+        /// Well.
+        Healthy = "Healthy",
+        /// Not well.
+        Unhealthy = "Unhealthy",
+    }
+}
+
+tagged! {
+    /// Why no checkpoint can be made now.
+    pub enum TemporarySuspendError {
+        /// What came after the last one is being repeated.
+        Replaying = "Replaying",
+        /// Changed views are being filled.
+        Bootstrapping = "Bootstrapping",
+        /// A transaction is open.
+        TransactionInProgress = "TransactionInProgress",
+        /// Hosts agree with each other.
+        Coordination = "Coordination";
+        /// A connector has to get somewhere first.
+        InputEndpointBarrier(String) = "InputEndpointBarrier",
+    }
+
+    /// Why no checkpoint can be made at all.
+    pub enum PermanentSuspendError {
+        /// There is no storage.
+        StorageRequired = "StorageRequired",
+        /// It is the open-source edition.
+        EnterpriseFeature = "EnterpriseFeature";
+        /// A connector cannot be continued.
+        UnsupportedInputEndpoint(String) = "UnsupportedInputEndpoint",
+    }
+
+    /// Why no checkpoint can be made.
+    pub enum SuspendError {
+        ;
+        /// Not at all.
+        Permanent(Vec<PermanentSuspendError>) = "Permanent",
+        /// Not now.
+        Temporary(Vec<TemporarySuspendError>) = "Temporary",
+    }
+}
+
+records! {
+    /// What a process has done, and its connectors.
+    pub struct ControllerStatus {
+        /// The process.
+        pub global_metrics: GlobalMetrics = "global_metrics",
+        /// Why it cannot be suspended.
+        pub suspend_error: Option<SuspendError> = "suspend_error",
+        /// Whether a checkpoint is being made.
+        pub checkpoint_activity: Option<CheckpointActivity> = "checkpoint_activity",
+        /// Why no checkpoint can be made at all.
+        pub permanent_checkpoint_errors: Option<Vec<PermanentSuspendError>> = "permanent_checkpoint_errors",
+        /// Connectors of tables, and ways of ingress.
+        pub inputs: Vec<InputStatus> = "inputs",
+        /// Connectors of views.
+        pub outputs: Vec<OutputStatus> = "outputs",
+    }
+
+    /// What a process has done.
+    pub struct GlobalMetrics {
+        /// What its circuit does.
+        pub state: PipelineState = "state",
+        /// Changed views are being filled.
+        pub bootstrap_in_progress: Option<bool> = "bootstrap_in_progress",
+        /// Whether there is a transaction.
+        pub transaction_status: Option<TransactionStatus> = "transaction_status",
+        /// Its id; 0 for none.
+        pub transaction_id: Option<i64> = "transaction_id",
+        /// How long it has been open; milliseconds.
+        pub transaction_msecs: Option<u64> = "transaction_msecs",
+        /// What came in since.
+        pub transaction_records: Option<u64> = "transaction_records",
+        /// How far committing is.
+        pub commit_progress: Option<CommitProgress> = "commit_progress",
+        /// Who opened it.
+        pub transaction_initiators: Option<TransactionInitiators> = "transaction_initiators",
+        /// How far filling changed views beside the others is.
+        pub concurrent_bootstrap_phase: Option<BootstrapPhase> = "concurrent_bootstrap_phase",
+        /// The same in numbers.
+        pub concurrent_bootstrap_progress: Option<CommitProgress> = "concurrent_bootstrap_progress",
+        /// Memory; bytes.
+        pub rss_bytes: Option<u64> = "rss_bytes",
+        /// How little memory is left.
+        pub memory_pressure: Option<MemoryPressure> = "memory_pressure",
+        /// How often that has changed.
+        pub memory_pressure_epoch: Option<u64> = "memory_pressure_epoch",
+        /// Processor time; milliseconds.
+        pub cpu_msecs: Option<u64> = "cpu_msecs",
+        /// How long the process has run; milliseconds.
+        pub uptime_msecs: Option<u64> = "uptime_msecs",
+        /// When it started; **seconds** since the epoch.
+        pub start_time: Option<u64> = "start_time",
+        /// This process: another one has another.
+        pub incarnation_uuid: Option<String> = "incarnation_uuid",
+        /// When the first of its line started; seconds since the epoch.
+        pub initial_start_time: Option<u64> = "initial_start_time",
+        /// On disk; bytes.
+        pub storage_bytes: Option<u64> = "storage_bytes",
+        /// On disk over time; MB times seconds.
+        pub storage_mb_secs: Option<u64> = "storage_mb_secs",
+        /// How long its workers have worked; milliseconds.
+        pub runtime_elapsed_msecs: Option<u64> = "runtime_elapsed_msecs",
+        /// Records that came in and wait.
+        pub buffered_input_records: u64 = "buffered_input_records",
+        /// The same in bytes.
+        pub buffered_input_bytes: Option<u64> = "buffered_input_bytes",
+        /// Records that came in.
+        pub total_input_records: u64 = "total_input_records",
+        /// The same in bytes.
+        pub total_input_bytes: Option<u64> = "total_input_bytes",
+        /// Records that went through the circuit.
+        pub total_processed_records: u64 = "total_processed_records",
+        /// The same in bytes.
+        pub total_processed_bytes: Option<u64> = "total_processed_bytes",
+        /// Records whose outputs were delivered.
+        pub total_completed_records: Option<u64> = "total_completed_records",
+        /// How long outputs have kept the circuit waiting; milliseconds.
+        pub output_stall_msecs: Option<u64> = "output_stall_msecs",
+        /// Steps that began.
+        pub total_initiated_steps: Option<u64> = "total_initiated_steps",
+        /// Steps whose outputs were delivered. Behind for ever when the circuit is wedged.
+        pub total_completed_steps: Option<u64> = "total_completed_steps",
+        /// All connectors have come to their end and all outputs were delivered.
+        pub pipeline_complete: bool = "pipeline_complete",
+    }
+
+    /// How far committing is.
+    pub struct CommitProgress {
+        /// Operators that are done.
+        pub completed: u64 = "completed",
+        /// At work.
+        pub in_progress: u64 = "in_progress",
+        /// Not begun.
+        pub remaining: u64 = "remaining",
+        /// Records that those at work have done.
+        pub in_progress_processed_records: u64 = "in_progress_processed_records",
+        /// Records that those at work have in all.
+        pub in_progress_total_records: u64 = "in_progress_total_records",
+    }
+
+    /// Who opened a transaction.
+    pub struct TransactionInitiators {
+        /// Its id.
+        pub transaction_id: Option<i64> = "transaction_id",
+        /// Somebody by this API.
+        pub initiated_by_api: Option<TransactionPhase> = "initiated_by_api",
+        /// Connectors, by name.
+        pub initiated_by_connectors: BTreeMap<String, ConnectorTransaction> = "initiated_by_connectors",
+    }
+
+    /// A connector's part in a transaction.
+    pub struct ConnectorTransaction {
+        /// How far it is.
+        pub phase: TransactionPhase = "phase",
+        /// What the connector calls it.
+        pub label: Option<String> = "label",
+    }
+
+    /// Whether a checkpoint is being made.
+    pub struct CheckpointActivity {
+        /// Whether.
+        pub status: CheckpointActivityStatus = "status",
+        /// Since when it waits; RFC 3339.
+        pub delayed_since: Option<String> = "delayed_since",
+        /// Why it waits.
+        pub reasons: Vec<TemporarySuspendError> = "reasons",
+        /// Since when it is being made; RFC 3339.
+        pub started_at: Option<String> = "started_at",
+    }
+
+    /// A connector of a table, or a way of ingress.
+    pub struct InputStatus {
+        /// Its name, as in `t.c`.
+        pub endpoint_name: String = "endpoint_name",
+        /// What it feeds.
+        pub config: StreamConfig = "config",
+        /// What it has done.
+        pub metrics: InputMetrics = "metrics",
+        /// What ended it.
+        pub fatal_error: Option<String> = "fatal_error",
+        /// How it is.
+        pub health: Option<ConnectorHealth> = "health",
+        /// It rests.
+        pub paused: bool = "paused",
+        /// It keeps a checkpoint waiting.
+        pub barrier: Option<bool> = "barrier",
+        /// Up to where all outputs were delivered.
+        pub completed_frontier: Option<Watermark> = "completed_frontier",
+        /// Records that could not be parsed. On request.
+        pub parse_errors: Option<Vec<ConnectorError>> = "parse_errors",
+        /// Errors of its source. On request.
+        pub transport_errors: Option<Vec<ConnectorError>> = "transport_errors",
+    }
+
+    /// A connector of a view.
+    pub struct OutputStatus {
+        /// Its name, as in `v.c`.
+        pub endpoint_name: String = "endpoint_name",
+        /// What it writes.
+        pub config: StreamConfig = "config",
+        /// What it has done.
+        pub metrics: OutputMetrics = "metrics",
+        /// What ended it.
+        pub fatal_error: Option<String> = "fatal_error",
+        /// How it is.
+        pub health: Option<ConnectorHealth> = "health",
+        /// Records that could not be written. On request.
+        pub encode_errors: Option<Vec<ConnectorError>> = "encode_errors",
+        /// Errors of its sink. On request.
+        pub transport_errors: Option<Vec<ConnectorError>> = "transport_errors",
+    }
+
+    /// What a connector is for.
+    pub struct StreamConfig {
+        /// The table or view, in quotes if its name is.
+        pub stream: String = "stream",
+    }
+
+    /// How a connector is.
+    pub struct ConnectorHealth {
+        /// Whether it is well.
+        pub status: ConnectorHealthStatus = "status",
+        /// In words.
+        pub description: Option<String> = "description",
+    }
+
+    /// Up to where all outputs of a connector's data were delivered.
+    pub struct Watermark {
+        /// The place, as the connector describes it.
+        pub metadata: Option<Json> = "metadata",
+        /// When it came in; RFC 3339.
+        pub ingested_at: String = "ingested_at",
+        /// When it went through; RFC 3339.
+        pub processed_at: String = "processed_at",
+        /// When all outputs were delivered; RFC 3339.
+        pub completed_at: String = "completed_at",
+    }
+
+    /// An error of a connector.
+    pub struct ConnectorError {
+        /// Its number.
+        pub index: u64 = "index",
+        /// When; RFC 3339.
+        pub timestamp: String = "timestamp",
+        /// What kind.
+        pub tag: Option<String> = "tag",
+        /// In words.
+        pub message: String = "message",
+    }
+
+    /// What a connector of a table has done.
+    pub struct InputMetrics {
+        /// Bytes that came in.
+        pub total_bytes: u64 = "total_bytes",
+        /// Records that came in.
+        pub total_records: u64 = "total_records",
+        /// Records that wait.
+        pub buffered_records: u64 = "buffered_records",
+        /// The same in bytes.
+        pub buffered_bytes: Option<u64> = "buffered_bytes",
+        /// Errors of its source.
+        pub num_transport_errors: u64 = "num_transport_errors",
+        /// Records that could not be parsed.
+        pub num_parse_errors: u64 = "num_parse_errors",
+        /// It has come to its end.
+        pub end_of_input: bool = "end_of_input",
+        /// How long 99% of records took to go through, at the most; microseconds.
+        pub processing_latency_p99_micros: Option<u64> = "processing_latency_p99_micros",
+    }
+
+    /// What a connector of a view has done.
+    pub struct OutputMetrics {
+        /// Records that were written.
+        pub transmitted_records: u64 = "transmitted_records",
+        /// The same in bytes.
+        pub transmitted_bytes: u64 = "transmitted_bytes",
+        /// Records that wait to be turned into the format.
+        pub queued_records: u64 = "queued_records",
+        /// The same in batches.
+        pub queued_batches: u64 = "queued_batches",
+        /// Records that wait to be written.
+        pub buffered_records: u64 = "buffered_records",
+        /// The same in batches.
+        pub buffered_batches: u64 = "buffered_batches",
+        /// Records of the present batch that were written.
+        pub batch_records_written: Option<u64> = "batch_records_written",
+        /// Records that could not be written.
+        pub num_encode_errors: u64 = "num_encode_errors",
+        /// Errors of its sink.
+        pub num_transport_errors: u64 = "num_transport_errors",
+        /// Records that came in and whose outputs were delivered.
+        pub total_processed_input_records: u64 = "total_processed_input_records",
+        /// Steps whose outputs were delivered.
+        pub total_processed_steps: Option<u64> = "total_processed_steps",
+        /// Memory; bytes.
+        pub memory: Option<u64> = "memory",
+    }
+
+    /// Samples of the last minute.
+    pub struct TimeSeries {
+        /// When it was asked for; **milliseconds** since the epoch, whatever Feldera's description says.
+        pub now: u64 = "now",
+        /// The samples, oldest first.
+        pub samples: Vec<Sample> = "samples",
+    }
+
+    /// A moment of a process.
+    pub struct Sample {
+        /// When; milliseconds since the epoch.
+        pub time: u64 = "t",
+        /// Records that went through so far.
+        pub records: u64 = "r",
+        /// Memory; bytes.
+        pub memory: u64 = "m",
+        /// On disk; bytes.
+        pub storage: u64 = "s",
+    }
+}
+
+impl GlobalMetrics {
+    /// Whether steps have begun that are not completed: for ever so when the circuit is wedged.
+    pub fn has_open_steps(&self) -> bool {
+        matches!((self.total_initiated_steps, self.total_completed_steps), (Some(begun), Some(done)) if begun > done)
+    }
+}

@@ -1,0 +1,387 @@
+//! Changes of a table or a view.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use serde_json::value::RawValue;
+
+use super::rows;
+use crate::body::Body;
+use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
+use crate::error::{BuildError, ServiceError, excerpt};
+use crate::feldera::FelderaApi;
+use crate::feldera::data::{DataFormat, UpdateFormat};
+use crate::operation::{Effect, Info, Operation, RequestContext};
+use crate::table::records;
+use crate::url::Target;
+
+/// Subscribes to the changes of a table or a view. The subscription exists when the head of the answer is there.
+///
+/// **Without [`backpressure`](Self::backpressure) the server discards what a slow reader does not take**: the only sign is
+/// [`Chunk::lost`]. With it nothing is lost, and a reader that rests stops the whole pipeline. Rows that were there before
+/// come only with [`send_snapshot`](Self::send_snapshot), of materialized relations.
+///
+/// The stream ends without a word when the pipeline stops or dies; another one has numbers of its own. Refused: 404
+/// `ConfigError.UnknownOutputStream`, 400 for a format or a snapshot that is not to be had, 429 `ApiConnectionLimit`, 503 when
+/// not deployed. [Reference](https://docs.feldera.com/api/subscribe-to-view).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HttpOutput {
+    /// The pipeline.
+    pub pipeline_name: String,
+    /// The table or view, as a SQL identifier.
+    pub table_name: String,
+    /// How rows are written.
+    pub format: DataFormat,
+    /// Whether the pipeline waits for the reader; false by default.
+    pub backpressure: Option<bool>,
+    /// First sends what is there; false by default.
+    pub send_snapshot: Option<bool>,
+    /// JSON comes as a list, which it does in any case.
+    pub array: Option<bool>,
+    /// What a row of JSON is; `InsertDelete` by default.
+    pub update_format: Option<UpdateFormat>,
+}
+
+impl HttpOutput {
+    /// The changes of a table or view.
+    pub fn new(pipeline_name: impl Into<String>, table_name: impl Into<String>, format: DataFormat) -> Self {
+        Self {
+            pipeline_name: pipeline_name.into(),
+            table_name: table_name.into(),
+            format,
+            backpressure: None,
+            send_snapshot: None,
+            array: None,
+            update_format: None,
+        }
+    }
+
+    /// Whether the pipeline waits for the reader.
+    pub fn backpressure(mut self, backpressure: bool) -> Self {
+        self.backpressure = Some(backpressure);
+        self
+    }
+
+    /// First sends what is there. Since 0.298.
+    pub fn send_snapshot(mut self, send_snapshot: bool) -> Self {
+        self.send_snapshot = Some(send_snapshot);
+        self
+    }
+
+    /// JSON comes as a list, which it does in any case.
+    pub fn array(mut self, array: bool) -> Self {
+        self.array = Some(array);
+        self
+    }
+
+    /// What a row of JSON is: `InsertDelete`, `Debezium` or `Snowflake`.
+    pub fn update_format(mut self, format: UpdateFormat) -> Self {
+        self.update_format = Some(format);
+        self
+    }
+}
+
+impl Operation for HttpOutput {
+    type Output = Egress;
+    type Service = FelderaApi;
+
+    const INFO: &'static Info = &Info {
+        service: "feldera",
+        name: "http_output",
+        method: Method::POST,
+        path: "/v0/pipelines/{pipeline_name}/egress/{table_name}",
+        effect: Effect::Safe,
+        effect_varies: false,
+    };
+    const LIVE: bool = true;
+
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
+        let mut target = Target::new::<FelderaApi>(Self::INFO, cx);
+        target.segment("pipeline_name", &self.pipeline_name)?;
+        target.segment("table_name", &self.table_name)?;
+        target.query("format", &self.format);
+        let options =
+            [("backpressure", &self.backpressure), ("send_snapshot", &self.send_snapshot), ("array", &self.array)];
+        for (key, value) in options {
+            if let Some(value) = value {
+                target.query(key, value);
+            }
+        }
+        if let Some(format) = &self.update_format {
+            target.query("update_format", format);
+        }
+        target.finish(None)
+    }
+
+    fn parse(&self, response: Response<Bytes>) -> Result<Egress, ServiceError> {
+        super::head(Self::INFO, &response)?;
+        Ok(Egress::new(LineLimit::default()))
+    }
+}
+
+/// Changes, in chunks as the server made them.
+///
+/// ```
+/// use pipewright::decode::{Decoder, LineLimit};
+/// use pipewright::feldera::stream::Egress;
+///
+/// let mut egress = Egress::new(LineLimit::default());
+/// egress.feed(b"{\"sequence_number\":0,\"snapshot\":false,\"json_data\":[{\"insert\":{\"id\":1}},{\"del");
+/// assert!(!egress.advance()?);
+/// egress.feed(b"ete\":{\"id\":2}}]}\r\n{\"sequence_number\":3,\"snapshot\":false}\r\n");
+/// assert!(egress.advance()?);
+/// let rows: Vec<&[u8]> = egress.item().rows().collect();
+/// assert_eq!(rows, [&br#"{"insert":{"id":1}}"#[..], br#"{"delete":{"id":2}}"#]);
+/// assert!(egress.advance()?);
+/// assert!(egress.item().is_heartbeat());
+/// assert_eq!((egress.item().lost, egress.lost()), (2, 2));
+/// # Ok::<(), pipewright::decode::DecodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Egress {
+    lines: Lines,
+    count: u64,
+    /// The number that comes next if nothing is lost.
+    next: u64,
+    lost: u64,
+    head: Head,
+    /// Where the rows are: in the line, or in the text.
+    rows: Vec<Range<usize>>,
+    text: String,
+    payload: Payload,
+    error: Option<DecodeError>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Head {
+    sequence_number: u64,
+    snapshot: bool,
+    lost: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Payload {
+    #[default]
+    None,
+    /// In the line.
+    Json,
+    /// In the text.
+    Text,
+}
+
+records! {
+    /// What a line is when its fields come in another order than they do today.
+    struct Line {
+        /// Its number.
+        pub sequence_number: u64 = "sequence_number",
+        /// Whether it is of the snapshot.
+        pub snapshot: Option<bool> = "snapshot",
+        /// The text of rows, of formats other than JSON.
+        pub text_data: Option<String> = "text_data",
+        /// Binary rows, as text.
+        pub bin_data: Option<String> = "bin_data",
+    }
+}
+
+impl Egress {
+    /// A decoder at the beginning of a body, for records up to a length.
+    pub fn new(limit: LineLimit) -> Self {
+        Self {
+            lines: Lines::new(limit),
+            count: 0,
+            next: 0,
+            lost: 0,
+            head: Head::default(),
+            rows: Vec::new(),
+            text: String::new(),
+            payload: Payload::None,
+            error: None,
+        }
+    }
+
+    /// How many chunks were lost so far.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.text.clear();
+        (self.payload, self.head) = (Payload::None, Head::default());
+    }
+
+    /// Reads the present line.
+    fn read(&mut self) -> Result<(), String> {
+        self.clear();
+        let line = self.lines.item();
+        match fast(line, &mut self.rows) {
+            Some((head, payload)) => (self.head, self.payload) = (head, payload),
+            None => self.slow()?,
+        }
+        let number = self.head.sequence_number;
+        // A number that goes back is another stream's, and nothing can be said about what was lost.
+        self.head.lost =
+            number.checked_sub(self.next).ok_or_else(|| format!("number {number} came after {}", self.next - 1))?;
+        self.lost = self.lost.saturating_add(self.head.lost);
+        self.next = number.saturating_add(1);
+        Ok(())
+    }
+
+    #[cold]
+    fn slow(&mut self) -> Result<(), String> {
+        self.rows.clear();
+        let line = self.lines.item();
+        let fields: Line = crate::json::read(line).map_err(|error| error.to_string())?;
+        (self.head.sequence_number, self.head.snapshot) = (fields.sequence_number, fields.snapshot.unwrap_or_default());
+        if let Some(text) = fields.text_data.or(fields.bin_data) {
+            self.text = text;
+            self.payload = Payload::Text;
+            rows::csv_lines(self.text.as_bytes(), &mut self.rows);
+            return Ok(());
+        }
+        let data = std::str::from_utf8(line).ok().and_then(json_data);
+        if let Some(data) = data {
+            let start = data.as_ptr() as usize - line.as_ptr() as usize;
+            match data.as_bytes().first() {
+                Some(b'[') => {
+                    rows::json_items(line, start, &mut self.rows).ok_or("the rows are not a list")?;
+                }
+                _ => self.rows.push(start..start + data.len()),
+            }
+            self.payload = Payload::Json;
+        }
+        Ok(())
+    }
+}
+
+/// The rows of a line whose fields come in any order, as they stand there.
+fn json_data(line: &str) -> Option<&str> {
+    let fields: std::collections::BTreeMap<&str, &RawValue> = serde_json::from_str(line).ok()?;
+    fields.get("json_data").map(|data| data.get()).filter(|data| *data != "null")
+}
+
+/// Reads a line whose fields come in the order in which servers write them.
+fn fast(line: &[u8], rows: &mut Vec<Range<usize>>) -> Option<(Head, Payload)> {
+    let rest = line.strip_prefix(b"{\"sequence_number\":")?;
+    let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).filter(|digits| (1..20).contains(digits))?;
+    let (number, rest) = rest.split_at(digits);
+    let sequence_number = number.iter().fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
+    let rest = rest.strip_prefix(b",\"snapshot\":")?;
+    let (snapshot, rest) = match rest.strip_prefix(b"false") {
+        Some(rest) => (false, rest),
+        None => (true, rest.strip_prefix(b"true")?),
+    };
+    let head = Head { sequence_number, snapshot, lost: 0 };
+    if rest == b"}" {
+        return Some((head, Payload::None));
+    }
+    let rest = rest.strip_prefix(b",\"json_data\":")?;
+    let end = rows::json_items(line, line.len() - rest.len(), rows)?;
+    (line.get(end..) == Some(b"}")).then_some((head, Payload::Json))
+}
+
+impl Decoder for Egress {
+    type Item<'a> = Chunk<'a>;
+
+    fn feed(&mut self, bytes: &[u8]) {
+        if self.error.is_none() {
+            self.lines.feed(bytes);
+        }
+    }
+
+    fn advance(&mut self) -> Result<bool, DecodeError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        match self.lines.advance() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.clear();
+                return Ok(false);
+            }
+            Err(error) => {
+                self.error = Some(error.clone());
+                return Err(error);
+            }
+        }
+        self.count += 1;
+        self.read().map_err(|problem| {
+            let line = self.lines.item();
+            let error = DecodeError::Malformed { item: self.count, problem, excerpt: excerpt(line, 80) };
+            self.clear();
+            self.error = Some(error.clone());
+            error
+        })?;
+        Ok(true)
+    }
+
+    fn item(&self) -> Chunk<'_> {
+        let Head { sequence_number, snapshot, lost } = self.head;
+        let text = match self.payload {
+            Payload::None => b"",
+            Payload::Json => self.lines.item(),
+            Payload::Text => self.text.as_bytes(),
+        };
+        Chunk { sequence_number, snapshot, lost, text, rows: &self.rows, heartbeat: self.payload == Payload::None }
+    }
+
+    fn finish(&mut self, _: End) -> Result<(), DecodeError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        // Each record has its line end: one without is cut off, however the body ended.
+        self.lines.finish(End::Truncated)
+    }
+}
+
+/// Changes that the server sent together, borrowed from the decoder.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Chunk<'a> {
+    /// Its number; they begin at 0 with each subscription.
+    pub sequence_number: u64,
+    /// It is of the snapshot. The first one that is not ends the snapshot; at the latest a heartbeat does, after 3 s.
+    pub snapshot: bool,
+    /// How many chunks were lost right before it.
+    pub lost: u64,
+    text: &'a [u8],
+    rows: &'a [Range<usize>],
+    heartbeat: bool,
+}
+
+impl<'a> Chunk<'a> {
+    /// Whether it says only that the path is alive, as the server does after 3 s of silence.
+    pub fn is_heartbeat(&self) -> bool {
+        self.heartbeat
+    }
+
+    /// Its rows, as they were written: JSON values; lines of CSV without their ends, the last column of which is the weight.
+    /// What is in them is checked by whoever reads them.
+    pub fn rows(&self) -> Rows<'a> {
+        Rows { text: self.text, rows: self.rows.iter() }
+    }
+}
+
+/// Rows of a chunk.
+#[derive(Clone, Debug)]
+pub struct Rows<'a> {
+    text: &'a [u8],
+    rows: std::slice::Iter<'a, Range<usize>>,
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.text.get(self.rows.next()?.clone())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.rows.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Rows<'_> {}

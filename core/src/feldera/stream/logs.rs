@@ -1,0 +1,129 @@
+//! Logs.
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+
+use crate::body::Body;
+use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
+use crate::error::{BuildError, ServiceError};
+use crate::feldera::FelderaApi;
+use crate::operation::{Effect, Info, Operation, RequestContext};
+use crate::url::Target;
+
+/// A pipeline's log: what the server has kept (1 MB or 50,000 lines), then what comes, without an end.
+///
+/// Works for stopped pipelines too, and goes on over stop and start. It ends when the pipeline is deleted, when the runner
+/// restarts, and when it is read too slowly; another request sends again what was kept. Nothing at all comes while nothing
+/// is logged. Refused: 404 when there is no pipeline, 503.
+/// [Reference](https://docs.feldera.com/api/stream-pipeline-logs).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GetLogs {
+    /// The pipeline.
+    pub pipeline_name: String,
+}
+
+impl GetLogs {
+    /// Of a pipeline.
+    pub fn new(pipeline_name: impl Into<String>) -> Self {
+        Self { pipeline_name: pipeline_name.into() }
+    }
+}
+
+impl Operation for GetLogs {
+    type Output = Logs;
+    type Service = FelderaApi;
+
+    const INFO: &'static Info = &Info {
+        service: "feldera",
+        name: "get_pipeline_logs",
+        method: Method::GET,
+        path: "/v0/pipelines/{pipeline_name}/logs",
+        effect: Effect::Safe,
+        effect_varies: false,
+    };
+    const LIVE: bool = true;
+
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
+        let mut target = Target::new::<FelderaApi>(Self::INFO, cx);
+        target.segment("pipeline_name", &self.pipeline_name)?;
+        target.finish(None)
+    }
+
+    fn parse(&self, response: Response<Bytes>) -> Result<Logs, ServiceError> {
+        super::head(Self::INFO, &response)?;
+        Ok(Logs::new())
+    }
+}
+
+/// Lines of a log. Nothing says whether the last one is whole.
+///
+/// ```
+/// use pipewright::decode::Decoder;
+/// use pipewright::feldera::stream::Logs;
+/// let mut logs = Logs::new();
+/// logs.feed(b"\x1b[32m INFO\x1b[0m started\n");
+/// assert!(logs.advance()?);
+/// assert_eq!(logs.item(), b"\x1b[32m INFO\x1b[0m started");
+/// assert_eq!(logs.plain(), b" INFO started");
+/// # Ok::<(), pipewright::decode::DecodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Logs {
+    lines: Lines,
+    plain: Vec<u8>,
+}
+
+impl Logs {
+    /// A decoder at the beginning of a body.
+    pub fn new() -> Self {
+        Self { lines: Lines::new(LineLimit::default()), plain: Vec::new() }
+    }
+
+    /// The present line without escape sequences for terminals.
+    pub fn plain(&mut self) -> &[u8] {
+        self.plain.clear();
+        strip(self.lines.item(), &mut self.plain);
+        &self.plain
+    }
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Leaves out control sequences ([ECMA-48 §5.4](https://ecma-international.org/publications-and-standards/standards/ecma-48/)).
+fn strip(line: &[u8], out: &mut Vec<u8>) {
+    let mut rest = line;
+    while let Some(at) = memchr::memmem::find(rest, b"\x1b[") {
+        let (before, sequence) = rest.split_at(at);
+        out.extend_from_slice(before);
+        let parameters = sequence.get(2..).unwrap_or_default();
+        let end =
+            parameters.iter().position(|byte| (0x40..=0x7e).contains(byte)).map_or(parameters.len(), |end| end + 1);
+        rest = parameters.get(end..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+}
+
+impl Decoder for Logs {
+    type Item<'a> = &'a [u8];
+
+    fn feed(&mut self, bytes: &[u8]) {
+        self.lines.feed(bytes);
+    }
+
+    fn advance(&mut self) -> Result<bool, DecodeError> {
+        self.lines.advance()
+    }
+
+    fn item(&self) -> &[u8] {
+        self.lines.item()
+    }
+
+    fn finish(&mut self, end: End) -> Result<(), DecodeError> {
+        self.lines.finish(end)
+    }
+}

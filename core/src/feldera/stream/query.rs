@@ -1,0 +1,309 @@
+//! Ad-hoc queries.
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+
+use crate::body::Body;
+use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
+use crate::error::{BuildError, ServiceError, excerpt};
+use crate::feldera::FelderaApi;
+use crate::json;
+use crate::operation::{Effect, Info, Operation, RequestContext};
+use crate::table::{records, words};
+use crate::url::Target;
+
+/// Runs SQL on what materialized tables and views hold: `SELECT`, `INSERT`, `PREPARE` and `EXECUTE`; of several statements
+/// the last may return rows.
+///
+/// An error in the middle of it comes with status 200 and a proper end: [`QueryResult`] tells a result that is whole from
+/// one that is not, by its format. Refused with 400 `AdHocQueryError` when it cannot be planned; an error in the first batch
+/// of `ArrowIpc` or `Parquet` comes as 503 `PipelineInteractionUnreachable`, and is not tried again.
+///
+/// The statement stands in the address, so that long ones do not fit; the form of it that uses WebSocket is not covered.
+/// [Reference](https://docs.feldera.com/api/execute-ad-hoc-sql).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AdhocQuery {
+    /// The pipeline.
+    pub pipeline_name: String,
+    /// The statements.
+    pub sql: String,
+    /// How rows are written.
+    pub format: QueryFormat,
+}
+
+words! {
+    /// How the rows of a query are written.
+    pub enum QueryFormat {
+        /// A table for people, in ASCII.
+        Text = "text",
+        /// An object a line. Loses precision and columns of the same name.
+        Json = "json",
+        /// A [Parquet](https://parquet.apache.org) file.
+        Parquet = "parquet",
+        /// A stream of [Arrow](https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format).
+        ArrowIpc = "arrow_ipc",
+        /// SHA-256 of the rows. Since 0.129.
+        Hash = "hash",
+    }
+}
+
+impl AdhocQuery {
+    /// Statements for a pipeline.
+    pub fn new(pipeline_name: impl Into<String>, sql: impl Into<String>, format: QueryFormat) -> Self {
+        Self { pipeline_name: pipeline_name.into(), sql: sql.into(), format }
+    }
+
+    /// Only statements that begin as questions do, and hold no word that changes anything, are sent twice.
+    fn only_reads(&self) -> bool {
+        let mut words = self.sql.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let reads =
+            |word: &str| ["select", "with", "explain", "show", "values"].iter().any(|it| word.eq_ignore_ascii_case(it));
+        let writes = |word: &str| ["insert", "execute"].iter().any(|it| word.eq_ignore_ascii_case(it));
+        words.next().is_some_and(reads) && !words.any(writes)
+    }
+}
+
+impl Operation for AdhocQuery {
+    type Output = QueryResult;
+    type Service = FelderaApi;
+
+    const INFO: &'static Info = &Info {
+        service: "feldera",
+        name: "pipeline_adhoc_sql",
+        method: Method::GET,
+        path: "/v0/pipelines/{pipeline_name}/query",
+        effect: Effect::Once,
+        effect_varies: true,
+    };
+    const LIVE: bool = true;
+
+    fn effect(&self) -> Effect {
+        if self.only_reads() { Effect::Safe } else { Effect::Once }
+    }
+
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
+        let mut target = Target::new::<FelderaApi>(Self::INFO, cx);
+        target.segment("pipeline_name", &self.pipeline_name)?;
+        target.query("sql", &self.sql);
+        target.query("format", &self.format);
+        target.finish(None)
+    }
+
+    fn parse(&self, response: Response<Bytes>) -> Result<QueryResult, ServiceError> {
+        super::head(Self::INFO, &response)?;
+        Ok(QueryResult::new(&self.format))
+    }
+}
+
+/// The result of a query: lines of text or JSON, or blocks of a binary file; whether it is whole, `finish` tells.
+///
+/// | format | items | whole if |
+/// |---|---|---|
+/// | text | lines | the last one is the border of the table |
+/// | json | lines | the last one has its end; a result that was cut between two lines cannot be told from a whole one |
+/// | parquet | blocks of 64 KiB | it begins and ends with `PAR1` |
+/// | `arrow_ipc` | blocks of 64 KiB | it ends with the mark for the end |
+/// | hash | one | it is 64 hexadecimal digits |
+///
+/// An error of the query is [`DecodeError::Failed`].
+///
+/// ```
+/// use pipewright::decode::{DecodeError, Decoder, End};
+/// use pipewright::feldera::stream::{QueryFormat, QueryResult};
+///
+/// let mut result = QueryResult::new(&QueryFormat::Json);
+/// result.feed(b"{\"n\":1}\n{\"error\":\"Arrow error: Divide by zero error\"}");
+/// let end = result.finish(End::Complete);
+/// assert!(matches!(end, Err(DecodeError::Failed { message }) if message.contains("Divide by zero")));
+/// assert!(result.advance()?);
+/// assert_eq!(result.item(), b"{\"n\":1}");
+/// assert!(!result.advance()?);
+/// # Ok::<(), DecodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct QueryResult(Format);
+
+#[derive(Debug)]
+enum Format {
+    Text(Lines),
+    Json(Lines),
+    Blocks(Blocks),
+}
+
+impl QueryResult {
+    /// A decoder at the beginning of a body.
+    pub fn new(format: &QueryFormat) -> Self {
+        Self(match format {
+            QueryFormat::Text => Format::Text(Lines::new(LineLimit::default())),
+            QueryFormat::Json => Format::Json(Lines::new(LineLimit::default())),
+            QueryFormat::Parquet => Format::Blocks(Blocks::new(Kind::Parquet)),
+            QueryFormat::ArrowIpc => Format::Blocks(Blocks::new(Kind::Arrow)),
+            QueryFormat::Hash => Format::Blocks(Blocks::new(Kind::Hash)),
+            QueryFormat::Unknown(_) => Format::Blocks(Blocks::new(Kind::Other)),
+        })
+    }
+}
+
+records! {
+    /// The last line of a result in JSON that is none.
+    struct QueryError {
+        /// What went wrong.
+        pub error: String = "error",
+    }
+}
+
+/// What follows the last line end, and how many lines come before it.
+fn tail(lines: &Lines) -> (u64, &[u8]) {
+    let unread = lines.unread();
+    let start = memchr::memrchr(b'\n', unread).map_or(0, |at| at + 1);
+    let (before, tail) = unread.split_at(start);
+    (memchr::memchr_iter(b'\n', before).count() as u64, tail)
+}
+
+/// The last line of a table has no line end: it is a border, or an error.
+fn finish_text(lines: &mut Lines, end: End) -> Result<(), DecodeError> {
+    let (before, tail) = tail(lines);
+    let is_border = tail.starts_with(b"+") && tail.ends_with(b"+");
+    if end == End::Complete && is_border {
+        return lines.finish(end);
+    }
+    let failed = tail.strip_prefix(b"ERROR: ").map(|message| String::from_utf8_lossy(message).into_owned());
+    let cut = lines.finish(End::Truncated);
+    match failed {
+        Some(message) if end == End::Complete => Err(DecodeError::Failed { message }),
+        // Every table ends without a line end.
+        _ => cut.and(Err(DecodeError::Truncated { item: before + 1 })),
+    }
+}
+
+fn finish_json(lines: &mut Lines, end: End) -> Result<(), DecodeError> {
+    let failed = json::read::<QueryError>(tail(lines).1).ok();
+    let cut = lines.finish(End::Truncated);
+    match failed {
+        Some(QueryError { error }) if end == End::Complete => Err(DecodeError::Failed { message: error }),
+        _ => cut,
+    }
+}
+
+impl Decoder for QueryResult {
+    type Item<'a> = &'a [u8];
+
+    fn feed(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            Format::Text(lines) | Format::Json(lines) => lines.feed(bytes),
+            Format::Blocks(blocks) => blocks.feed(bytes),
+        }
+    }
+
+    fn advance(&mut self) -> Result<bool, DecodeError> {
+        match &mut self.0 {
+            Format::Text(lines) | Format::Json(lines) => lines.advance(),
+            Format::Blocks(blocks) => Ok(blocks.advance()),
+        }
+    }
+
+    fn item(&self) -> &[u8] {
+        match &self.0 {
+            Format::Text(lines) | Format::Json(lines) => lines.item(),
+            Format::Blocks(blocks) => blocks.item(),
+        }
+    }
+
+    fn finish(&mut self, end: End) -> Result<(), DecodeError> {
+        match &mut self.0 {
+            Format::Text(lines) => finish_text(lines, end),
+            Format::Json(lines) => finish_json(lines, end),
+            Format::Blocks(blocks) => blocks.finish(end),
+        }
+    }
+}
+
+/// How long a block is, but for the last.
+const BLOCK: usize = 64 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Parquet,
+    Arrow,
+    Hash,
+    Other,
+}
+
+/// A binary body in blocks of the same length, however it comes.
+#[derive(Debug)]
+struct Blocks {
+    kind: Kind,
+    buffer: Vec<u8>,
+    /// The present block.
+    item: usize,
+    /// How many bytes came.
+    total: u64,
+    first: Vec<u8>,
+    last: Vec<u8>,
+    count: u64,
+    ended: bool,
+}
+
+impl Blocks {
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            buffer: Vec::new(),
+            item: 0,
+            total: 0,
+            first: Vec::new(),
+            last: Vec::new(),
+            count: 0,
+            ended: false,
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        if self.ended {
+            return;
+        }
+        self.buffer.drain(..self.item);
+        self.item = 0;
+        self.buffer.extend_from_slice(bytes);
+        self.total += bytes.len() as u64;
+        self.first.extend(bytes.iter().take(4_usize.saturating_sub(self.first.len())));
+        self.last.extend_from_slice(bytes.get(bytes.len().saturating_sub(8)..).unwrap_or_default());
+        self.last.drain(..self.last.len().saturating_sub(8));
+    }
+
+    fn advance(&mut self) -> bool {
+        self.buffer.drain(..self.item);
+        self.item = match self.buffer.len() {
+            0 => 0,
+            BLOCK.. => BLOCK,
+            rest if self.ended => rest,
+            _ => 0,
+        };
+        self.count += u64::from(self.item > 0);
+        self.item > 0
+    }
+
+    fn item(&self) -> &[u8] {
+        self.buffer.get(..self.item).unwrap_or_default()
+    }
+
+    fn finish(&mut self, end: End) -> Result<(), DecodeError> {
+        self.ended = true;
+        let is_whole = match self.kind {
+            Kind::Parquet => self.total >= 12 && self.first == b"PAR1" && self.last.ends_with(b"PAR1"),
+            Kind::Arrow => self.last == [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+            Kind::Hash => self.total == 64,
+            Kind::Other => true,
+        };
+        if end == End::Complete && is_whole {
+            return Ok(());
+        }
+        if self.kind == Kind::Hash && end == End::Complete {
+            let excerpt = excerpt(&self.buffer, 80);
+            return Err(DecodeError::Malformed { item: 1, problem: "no hash".to_owned(), excerpt });
+        }
+        let unread = (self.buffer.len() - self.item).div_ceil(BLOCK) as u64;
+        Err(DecodeError::Truncated { item: self.count + unread.max(1) })
+    }
+}

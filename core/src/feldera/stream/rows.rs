@@ -1,0 +1,98 @@
+//! Rows in a payload: where they begin and end, found without reading them.
+
+use std::ops::Range;
+
+/// The items of the JSON array that begins at `start`, and the place behind its end; `None` when there is no such array.
+///
+/// Brackets and strings are matched, and nothing else is checked: whoever reads a row checks the row.
+pub(super) fn json_items(text: &[u8], start: usize, rows: &mut Vec<Range<usize>>) -> Option<usize> {
+    if text.get(start) != Some(&b'[') {
+        return None;
+    }
+    let mut at = blank(text, start + 1);
+    if text.get(at) == Some(&b']') {
+        return Some(at + 1);
+    }
+    loop {
+        let from = at;
+        at = value(text, from)?;
+        rows.push(from..at);
+        at = blank(text, at);
+        match text.get(at)? {
+            b',' => at = blank(text, at + 1),
+            b']' => return Some(at + 1),
+            _ => return None,
+        }
+    }
+}
+
+fn blank(text: &[u8], mut at: usize) -> usize {
+    while matches!(text.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+        at += 1;
+    }
+    at
+}
+
+/// The place behind a value.
+fn value(text: &[u8], start: usize) -> Option<usize> {
+    match text.get(start)? {
+        b'"' => string(text, start + 1),
+        b'{' | b'[' => nested(text, start),
+        b',' | b']' | b'}' | b':' => None,
+        _ => {
+            let rest = text.get(start..)?;
+            let length = rest.iter().position(|byte| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\r' | b'\n'));
+            Some(start + length.unwrap_or(rest.len()))
+        }
+    }
+}
+
+fn nested(text: &[u8], start: usize) -> Option<usize> {
+    let (mut at, mut depth) = (start, 0_usize);
+    loop {
+        match text.get(at)? {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            b'"' => {
+                at = string(text, at + 1)?;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+/// The place behind the quote that ends a string.
+fn string(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// The lines of a CSV text; a line end in quotes is none.
+pub(super) fn csv_lines(text: &[u8], rows: &mut Vec<Range<usize>>) {
+    let (mut start, mut quoted) = (0, false);
+    for at in memchr::memchr2_iter(b'"', b'\n', text) {
+        match text.get(at) {
+            Some(b'"') => quoted = !quoted,
+            _ if quoted => {}
+            _ => {
+                rows.push(start..at);
+                start = at + 1;
+            }
+        }
+    }
+    if start < text.len() {
+        rows.push(start..text.len());
+    }
+}

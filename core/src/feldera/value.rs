@@ -1,0 +1,328 @@
+//! Answers and values that are no records: raw JSON, bodies without one, downloads, secrets.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::Response;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::error::{ServiceError, content_type};
+use crate::operation::{Answer, Info, read_json};
+use crate::secret::Secret;
+use crate::table::Field;
+
+/// A JSON value as it came, for what is opaque by nature: connector configurations, profiles, error details.
+///
+/// `Debug` shows its length only, because such values may hold passwords and keys.
+///
+/// ```
+/// use pipewright::feldera::Json;
+/// let config = Json::new(r#"{"name": "datagen"}"#)?;
+/// assert_eq!(config.parse::<serde_json::Value>()?["name"], "datagen");
+/// assert_eq!(format!("{config:?}"), "Json(19 bytes)");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// Takes a JSON text.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn new(text: impl Into<String>) -> Result<Self, serde_json::Error> {
+        RawValue::from_string(text.into()).map(Self)
+    }
+
+    /// Writes a value.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::value::to_raw_value(value).map(Self)
+    }
+
+    /// The text.
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Reads it as a type of the caller's.
+    ///
+    /// # Errors
+    /// When it is of another shape.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.get())
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Json({} bytes)", self.get().len())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Answer for Json {
+    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+        read_json(info, response)
+    }
+}
+
+/// It was taken note of. What Feldera says about it is meant for people, and often it says nothing.
+///
+/// Of start, stop, pause, resume and clear it means that the wish is recorded, and no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// As in `Pipeline is starting`.
+    pub message: Option<String>,
+}
+
+impl Serialize for Accepted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.message.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Accepted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(|message| Self { message })
+    }
+}
+
+impl Answer for Accepted {
+    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+        if response.body().is_empty() { Ok(Self::default()) } else { read_json(info, response) }
+    }
+}
+
+/// A file: a zip of profiles or a support bundle, a pprof.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Download {
+    /// Its content.
+    pub content: Bytes,
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Download({} bytes)", self.content.len())
+    }
+}
+
+impl Serialize for Download {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.content)
+    }
+}
+
+impl<'de> Deserialize<'de> for Download {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(|content| Self { content: content.into() })
+    }
+}
+
+impl Answer for Download {
+    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+        if response.body().is_empty() {
+            return Err(ServiceError::unreadable(info, response, "the file is empty"));
+        }
+        refuse_page(info, response)?;
+        Ok(Self { content: response.body().clone() })
+    }
+}
+
+/// The web console answers addresses outside of `/v0` with its page, and 200.
+pub(super) fn refuse_page(info: &'static Info, response: &Response<Bytes>) -> Result<(), ServiceError> {
+    match content_type(response) {
+        Some(kind) if kind.eq_ignore_ascii_case("text/html") => {
+            let problem = "a web page: does the base address have a path that it should not have?";
+            Err(ServiceError::unreadable(info, response, problem).with_transient(false))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An API key, in the one answer that ever shows it. `Debug` does not; serialised it is the key's text.
+#[derive(Clone)]
+pub struct ApiKey(Secret);
+
+impl ApiKey {
+    /// The key, to be used as a credential.
+    pub fn secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+impl PartialEq for ApiKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose() == other.0.expose()
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(…)")
+    }
+}
+
+impl Serialize for ApiKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose())
+    }
+}
+
+impl<'de> Deserialize<'de> for ApiKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() { Err(D::Error::custom("the key is empty")) } else { Ok(Self(Secret::new(text))) }
+    }
+}
+
+/// Types that read and write themselves, as fields.
+macro_rules! fields {
+    ($($type:ty),*) => {$(
+        impl Field for $type {
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::deserialize(deserializer)
+            }
+
+            fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.serialize(serializer)
+            }
+        }
+    )*};
+}
+
+fields!(Json, ApiKey);
+
+/// Enums of which some variants carry something: a string, or an object with one field.
+///
+/// ```text
+/// tagged! {
+///     /// What it is.
+///     pub enum Reason {
+///         /// `"Replaying"`.
+///         Replaying = "Replaying",
+///         /// `{"Barrier": "endpoint"}`.
+///         Barrier(String) = "Barrier",
+///     }
+/// }
+/// ```
+macro_rules! tagged {
+    ($(
+        $(#[$meta:meta])*
+        pub enum $name:ident {
+            $( $(#[$unit_meta:meta])* $unit:ident = $word:literal ),* ;
+            $( $(#[$with_meta:meta])* $with:ident ( $content:ty ) = $key:literal ),* $(,)?
+        }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum $name {
+            $( $(#[$unit_meta])* $unit, )*
+            $( $(#[$with_meta])* $with($content), )*
+            /// One that this version of the library does not know, with what it carries.
+            Unknown(Box<str>, Option<$crate::feldera::Json>),
+        }
+
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
+                use ::serde::ser::SerializeMap as _;
+                let entry = |serializer: S, value: &dyn Fn(&mut S::SerializeMap) -> ::std::result::Result<(), S::Error>| {
+                    let mut map = serializer.serialize_map(Some(1))?;
+                    value(&mut map)?;
+                    map.end()
+                };
+                match self {
+                    $( Self::$unit => serializer.serialize_str($word), )*
+                    $( Self::$with(content) => entry(serializer, &|map| {
+                        map.serialize_entry($key, &$crate::table::Written(content))
+                    }), )*
+                    Self::Unknown(word, None) => serializer.serialize_str(word),
+                    Self::Unknown(word, Some(content)) => entry(serializer, &|map| map.serialize_entry(word, content)),
+                }
+            }
+        }
+
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
+                struct Tagged;
+
+                impl<'de> ::serde::de::Visitor<'de> for Tagged {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                        f.write_str(concat!("a ", stringify!($name), ": a text, or an object with one field"))
+                    }
+
+                    fn visit_str<E: ::serde::de::Error>(self, word: &str) -> ::std::result::Result<$name, E> {
+                        Ok(match word {
+                            $( $word => $name::$unit, )*
+                            _ => $name::Unknown(word.into(), None),
+                        })
+                    }
+
+                    fn visit_map<A: ::serde::de::MapAccess<'de>>(self, mut map: A) -> ::std::result::Result<$name, A::Error> {
+                        let Some(key) = map.next_key::<String>()? else {
+                            return Ok($name::Unknown("".into(), None));
+                        };
+                        let value = match key.as_str() {
+                            $( $key => {
+                                let $crate::table::Value(content) = map.next_value()?;
+                                $name::$with(content)
+                            } )*
+                            _ => $name::Unknown(key.into(), Some(map.next_value()?)),
+                        };
+                        while map.next_entry::<::serde::de::IgnoredAny, ::serde::de::IgnoredAny>()?.is_some() {}
+                        Ok(value)
+                    }
+                }
+
+                deserializer.deserialize_any(Tagged)
+            }
+        }
+
+        impl $crate::table::Field for $name {
+            fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
+                ::serde::Deserialize::deserialize(deserializer)
+            }
+
+            fn write<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
+                ::serde::Serialize::serialize(self, serializer)
+            }
+        }
+
+        impl $crate::operation::Answer for $name {
+            fn read(
+                info: &'static $crate::operation::Info,
+                response: &::http::Response<::bytes::Bytes>,
+            ) -> ::std::result::Result<Self, $crate::error::ServiceError> {
+                $crate::operation::read_json(info, response)
+            }
+        }
+    )*};
+}
+
+pub(super) use tagged;
