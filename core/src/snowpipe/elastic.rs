@@ -12,7 +12,7 @@ use super::append::finish;
 use super::channels::check;
 use super::{Encoding, RequestId, SnowpipeIngest};
 use crate::body::Body;
-use crate::error::{BuildError, ServiceError};
+use crate::error::{BuildError, ServiceError, content_type};
 use crate::operation::{self, Effect, Info, Operation, RequestContext};
 use crate::table::records;
 use crate::url::Target;
@@ -135,11 +135,36 @@ records! {
     }
 }
 
-/// Nothing of the answer is mandatory, but what is neither empty nor an object is not the service's.
+/// Nothing of the answer is mandatory, but what is neither empty nor an object is not the service's, nor is a page.
 fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Buffered, ServiceError> {
     check(info, response)?;
-    if response.body().trim_ascii().is_empty() {
+    let is_page = content_type(response).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
+    if response.body().trim_ascii().is_empty() && !is_page {
         return Ok(Buffered { message: None, next_continuation_token: None });
     }
     operation::read_json(info, response)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::CONTENT_TYPE;
+
+    use super::*;
+
+    #[test]
+    fn a_page_is_no_acknowledgement_however_empty() {
+        let answer = |kind: Option<&str>, body: &'static str| {
+            let mut response = Response::new(Bytes::from(body));
+            if let Some(kind) = kind {
+                response.headers_mut().insert(CONTENT_TYPE, kind.parse().expect("a type"));
+            }
+            read(AppendElastic::INFO, &response)
+        };
+        for (kind, body) in [(None, ""), (None, " \n"), (Some("application/json"), ""), (Some("text/plain"), "")] {
+            assert!(answer(kind, body).is_ok(), "{kind:?} {body:?}");
+        }
+        for (kind, body) in [("text/html", ""), ("text/html; charset=utf-8", " "), ("text/html", "{}")] {
+            assert!(answer(Some(kind), body).is_err(), "{kind} {body:?}");
+        }
+    }
 }
