@@ -137,6 +137,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Info> {
         events::OPERATIONS,
         profiles::OPERATIONS,
         stream::OPERATIONS,
+        stream::logs::OPERATIONS,
+        stream::samples::OPERATIONS,
     ]
     .into_iter()
     .flatten()

@@ -1,58 +1,24 @@
 //! Logs.
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::Response;
 
-use crate::body::Body;
 use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
-use crate::error::{BuildError, ServiceError};
+use crate::error::ServiceError;
 use crate::feldera::FelderaApi;
-use crate::operation::{Effect, Info, Operation, RequestContext};
-use crate::url::Target;
+use crate::operation::{Answer, Info};
+use crate::table::operations;
 
-/// A pipeline's log: what the server has kept (1 MB or 50,000 lines), then what comes, without an end.
-///
-/// Works for stopped pipelines too, and goes on over stop and start. It ends when the pipeline is deleted, when the runner
-/// restarts, and when it is read too slowly; another request sends again what was kept. Nothing at all comes while nothing
-/// is logged. Refused: 404 when there is no pipeline, 503.
-/// [Reference](https://docs.feldera.com/api/stream-pipeline-logs).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct GetLogs {
-    /// The pipeline.
-    pub pipeline_name: String,
-}
-
-impl GetLogs {
-    /// Of a pipeline.
-    pub fn new(pipeline_name: impl Into<String>) -> Self {
-        Self { pipeline_name: pipeline_name.into() }
-    }
-}
-
-impl Operation for GetLogs {
-    type Output = Logs;
-    type Service = FelderaApi;
-
-    const INFO: &'static Info = &Info {
-        service: "feldera",
-        name: "get_pipeline_logs",
-        method: Method::GET,
-        path: "/v0/pipelines/{pipeline_name}/logs",
-        effect: Effect::Safe,
-        effect_varies: false,
-    };
-    const LIVE: bool = true;
-
-    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        let mut target = Target::new::<FelderaApi>(Self::INFO, cx);
-        target.segment("pipeline_name", &self.pipeline_name)?;
-        target.finish(None)
-    }
-
-    fn parse(&self, response: Response<Bytes>) -> Result<Logs, ServiceError> {
-        super::head(Self::INFO, &response)?;
-        Ok(Logs::new())
+operations! { FelderaApi;
+    /// A pipeline's log: what the server has kept (1 MB or 50,000 lines), then what comes, without an end.
+    ///
+    /// Works for stopped pipelines too, and goes on over stop and start. It ends when the pipeline is deleted, when the runner
+    /// restarts, and when it is read too slowly; another request sends again what was kept. Nothing at all comes while nothing
+    /// is logged. Refused: 404 when there is no pipeline, 503.
+    /// [Reference](https://docs.feldera.com/api/stream-pipeline-logs).
+    Safe GET "/v0/pipelines/{pipeline_name}/logs" GetLogs "get_pipeline_logs" -> Logs {
+        live;
+        path { pipeline_name: String }
     }
 }
 
@@ -85,6 +51,12 @@ impl Logs {
         self.plain.clear();
         strip(self.lines.item(), &mut self.plain);
         &self.plain
+    }
+}
+
+impl Answer for Logs {
+    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+        super::refuse_page(info, response).map(|()| Self::new())
     }
 }
 

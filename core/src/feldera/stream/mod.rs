@@ -4,10 +4,10 @@
 //! or panics. Each decoder tells by its format what can be told.
 
 mod egress;
-mod logs;
+pub(super) mod logs;
 mod query;
 mod rows;
-mod samples;
+pub(super) mod samples;
 
 pub use self::egress::{Chunk, Egress, HttpOutput, Rows};
 pub use self::logs::{GetLogs, Logs};
@@ -23,7 +23,7 @@ use crate::error::ServiceError;
 use crate::operation::{Info, Operation, Service};
 
 /// The rows of the operations here.
-pub(crate) const OPERATIONS: &[&Info] = &[HttpOutput::INFO, AdhocQuery::INFO, GetLogs::INFO, StreamTimeSeries::INFO];
+pub(crate) const OPERATIONS: &[&Info] = &[HttpOutput::INFO, AdhocQuery::INFO];
 
 /// Checks the head of a live answer.
 fn head(info: &'static Info, response: &Response<Bytes>) -> Result<(), ServiceError> {

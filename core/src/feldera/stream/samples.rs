@@ -1,57 +1,23 @@
 //! Time series without an end.
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::Response;
 
-use crate::body::Body;
 use crate::decode::{DecodeError, Decoder, End, LineLimit, NdJson};
-use crate::error::{BuildError, ServiceError, excerpt};
+use crate::error::{ServiceError, excerpt};
 use crate::feldera::FelderaApi;
 use crate::feldera::stats::Sample;
 use crate::json;
-use crate::operation::{Effect, Info, Operation, RequestContext};
-use crate::url::Target;
+use crate::operation::{Answer, Info};
+use crate::table::operations;
 
-/// Records, memory and storage: the last minute, then a sample each second until the pipeline stops. Since 0.129.
-///
-/// [Reference](https://docs.feldera.com/api/stream-time-series).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StreamTimeSeries {
-    /// The pipeline.
-    pub pipeline_name: String,
-}
-
-impl StreamTimeSeries {
-    /// Of a pipeline.
-    pub fn new(pipeline_name: impl Into<String>) -> Self {
-        Self { pipeline_name: pipeline_name.into() }
-    }
-}
-
-impl Operation for StreamTimeSeries {
-    type Output = Samples;
-    type Service = FelderaApi;
-
-    const INFO: &'static Info = &Info {
-        service: "feldera",
-        name: "get_pipeline_time_series_stream",
-        method: Method::GET,
-        path: "/v0/pipelines/{pipeline_name}/time_series_stream",
-        effect: Effect::Safe,
-        effect_varies: false,
-    };
-    const LIVE: bool = true;
-
-    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        let mut target = Target::new::<FelderaApi>(Self::INFO, cx);
-        target.segment("pipeline_name", &self.pipeline_name)?;
-        target.finish(None)
-    }
-
-    fn parse(&self, response: Response<Bytes>) -> Result<Samples, ServiceError> {
-        super::head(Self::INFO, &response)?;
-        Ok(Samples::new())
+operations! { FelderaApi;
+    /// Records, memory and storage: the last minute, then a sample each second until the pipeline stops. Since 0.129.
+    ///
+    /// [Reference](https://docs.feldera.com/api/stream-time-series).
+    Safe GET "/v0/pipelines/{pipeline_name}/time_series_stream" StreamTimeSeries "get_pipeline_time_series_stream" -> Samples {
+        live;
+        path { pipeline_name: String }
     }
 }
 
@@ -71,6 +37,12 @@ impl Samples {
 
     fn none() -> Sample {
         Sample { time: 0, records: 0, memory: 0, storage: 0 }
+    }
+}
+
+impl Answer for Samples {
+    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+        super::refuse_page(info, response).map(|()| Self::new())
     }
 }
 
