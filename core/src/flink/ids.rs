@@ -1,18 +1,16 @@
 //! Ids: newtypes, so that they cannot be confused.
 
 use std::fmt::{self, Write as _};
-use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::BuildError;
 use crate::table::Field;
 use crate::url::{Encoder, Parameter};
 
-/// Ids of 128 bits, which Flink writes as 32 hexadecimal digits.
-macro_rules! hex_ids {
-    ($($(#[$meta:meta])* $name:ident;)*) => {$(
+/// Ids of 128 bits: what their text is, how it is read, and how it is written.
+macro_rules! ids {
+    ($form:literal, $read:path, $write:path; $($(#[$meta:meta])* $name:ident;)*) => {$(
         $(#[$meta])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(u128);
@@ -29,52 +27,52 @@ macro_rules! hex_ids {
             }
         }
 
-        impl FromStr for $name {
-            type Err = BuildError;
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::error::BuildError;
 
-            fn from_str(text: &str) -> Result<Self, BuildError> {
-                let wrong = || BuildError::value(stringify!($name), "id", text, "it must be 32 hexadecimal digits, as Flink prints it");
-                hex(text).map(Self).ok_or_else(wrong)
+            fn from_str(text: &str) -> ::std::result::Result<Self, Self::Err> {
+                let problem = concat!("it must be ", $form, ", as Flink prints it");
+                let wrong = || $crate::error::BuildError::value(stringify!($name), "id", text, problem);
+                $read(text).map(Self).ok_or_else(wrong)
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:032x}", self.0)
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                $write(self.0, f)
             }
         }
 
-        impl Parameter for $name {
-            fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
-                out.hex(self.0);
-                Ok(())
+        impl $crate::url::Parameter for $name {
+            fn encode(&self, out: &mut $crate::url::Encoder<'_>) -> ::std::fmt::Result {
+                $write(self.0, out)
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 write!(f, "{}({self})", stringify!($name))
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
                 struct Digits;
 
-                impl serde::de::Visitor<'_> for Digits {
+                impl ::serde::de::Visitor<'_> for Digits {
                     type Value = $name;
 
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("32 hexadecimal digits")
+                    fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                        f.write_str($form)
                     }
 
-                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                    fn visit_str<E: ::serde::de::Error>(self, text: &str) -> ::std::result::Result<$name, E> {
                         text.parse().map_err(E::custom)
                     }
                 }
@@ -83,17 +81,19 @@ macro_rules! hex_ids {
             }
         }
 
-        impl Field for $name {
-            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::deserialize(deserializer)
+        impl $crate::table::Field for $name {
+            fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
+                ::serde::Deserialize::deserialize(deserializer)
             }
 
-            fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.serialize(serializer)
+            fn write<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
+                ::serde::Serialize::serialize(self, serializer)
             }
         }
     )*};
 }
+
+pub(super) use ids;
 
 /// Just 32 hexadecimal digits, of either case.
 fn hex(text: &str) -> Option<u128> {
@@ -106,6 +106,15 @@ fn hex(text: &str) -> Option<u128> {
     }
     // A digit has four bits.
     (all < 16).then_some(bits)
+}
+
+/// 32 hexadecimal digits, in lower case.
+fn write_hex(bits: u128, to: &mut dyn fmt::Write) -> fmt::Result {
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(bits.to_be_bytes()) {
+        *pair = [byte >> 4, byte & 0xf].map(|value| if value < 10 { b'0' + value } else { b'a' - 10 + value });
+    }
+    to.write_str(std::str::from_utf8(&digits).unwrap_or_default())
 }
 
 /// What a hexadecimal digit stands for; 255 for what is none.
@@ -124,7 +133,8 @@ fn value(digit: u8) -> u8 {
     VALUES[usize::from(digit)]
 }
 
-hex_ids! {
+ids! {
+    "32 hexadecimal digits", hex, write_hex;
     /// A job. May be chosen by whoever submits it; it must then be new since the JobManager started.
     JobId;
     /// An operation that the cluster carries out in the background. Chosen by the client, it makes the trigger idempotent.

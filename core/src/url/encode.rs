@@ -103,15 +103,6 @@ impl fmt::Write for Encoder<'_> {
 }
 
 impl Encoder<'_> {
-    /// Writes the 32 hexadecimal digits of a number, in lower case.
-    pub fn hex(&mut self, bits: u128) {
-        let mut digits = [0; 32];
-        for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(bits.to_be_bytes()) {
-            *pair = [byte >> 4, byte & 0xf].map(|value| if value < 10 { b'0' + value } else { b'a' - 10 + value });
-        }
-        self.out.extend_from_slice(&digits);
-    }
-
     #[cold]
     fn escape(&mut self, text: &str) {
         for piece in utf8_percent_encode(text, RESERVED) {

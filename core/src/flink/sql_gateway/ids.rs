@@ -1,94 +1,8 @@
 //! Ids: newtypes, so that they cannot be confused.
 
 use std::fmt;
-use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::error::BuildError;
-use crate::table::Field;
-use crate::url::Parameter;
-
-/// Ids of 128 bits, which the gateway writes as UUIDs.
-macro_rules! uuids {
-    ($($(#[$meta:meta])* $name:ident;)*) => {$(
-        $(#[$meta])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(u128);
-
-        impl $name {
-            /// From its bits.
-            pub const fn from_bits(bits: u128) -> Self {
-                Self(bits)
-            }
-
-            /// Its bits.
-            pub const fn bits(self) -> u128 {
-                self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = BuildError;
-
-            fn from_str(text: &str) -> Result<Self, BuildError> {
-                let wrong = || BuildError::value(stringify!($name), "handle", text, "it must be a UUID, as the gateway prints it");
-                uuid(text).map(Self).ok_or_else(wrong)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let part = |shift: u32, bits: u32| (self.0 >> shift) & ((1 << bits) - 1);
-                write!(f, "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", part(96, 32), part(80, 16), part(64, 16), part(48, 16), part(0, 48))
-            }
-        }
-
-        impl Parameter for $name {}
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({self})", stringify!($name))
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Digits;
-
-                impl serde::de::Visitor<'_> for Digits {
-                    type Value = $name;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("a UUID")
-                    }
-
-                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
-                        text.parse().map_err(E::custom)
-                    }
-                }
-
-                deserializer.deserialize_str(Digits)
-            }
-        }
-
-        impl Field for $name {
-            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::deserialize(deserializer)
-            }
-
-            fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.serialize(serializer)
-            }
-        }
-    )*};
-}
+use crate::flink::ids::ids;
 
 /// Five groups of hexadecimal digits, of either case.
 fn uuid(text: &str) -> Option<u128> {
@@ -103,7 +17,15 @@ fn uuid(text: &str) -> Option<u128> {
     groups.next().is_none().then_some(bits)
 }
 
-uuids! {
+/// The same, in lower case.
+fn write_uuid(bits: u128, to: &mut dyn fmt::Write) -> fmt::Result {
+    let part = |shift: u32, digits: u32| (bits >> shift) & ((1 << (4 * digits)) - 1);
+    let (first, second, third, fourth, last) = (part(96, 8), part(80, 4), part(64, 4), part(48, 4), part(0, 12));
+    write!(to, "{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{last:012x}")
+}
+
+ids! {
+    "a UUID", uuid, write_uuid;
     /// A session of the gateway.
     SessionHandle;
     /// A statement that was submitted to a session.
