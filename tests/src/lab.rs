@@ -98,7 +98,7 @@ impl Answer {
     pub fn is_uncertain(&self) -> bool {
         match self {
             Self::Lost | Self::Silence | Self::Hopeless(_, Delivery::Unknown) => true,
-            Self::Refused(worth, _) => !worth.starts_with('n'),
+            Self::Refused(worth, _) => worth.starts_with('?'),
             _ => false,
         }
     }

@@ -68,9 +68,17 @@ fn refused_for_now_and_not_applied() {
 
 #[test]
 fn refused_for_now_and_perhaps_applied() {
-    for worth in ["?t", "yt"] {
-        let answers = [Answer::refused(worth), Fine];
-        assert_table(&answers, [("fine", 2), ("fine", 2), ("fine", 2), ("ambiguous", 1)]);
+    let answers = [Answer::refused("?t"), Fine];
+    assert_table(&answers, [("fine", 2), ("fine", 2), ("fine", 2), ("ambiguous", 1)]);
+}
+
+/// Whoever says that it was done leaves no doubt, whatever came before, and is not asked again.
+#[test]
+fn refused_and_applied() {
+    for worth in ["yf", "yt"] {
+        assert_table(&[Answer::refused(worth), Fine], [("service", 1); 4]);
+        let answers = [Lost, Answer::refused(worth)];
+        assert_table(&answers, [("service", 2), ("service", 2), ("service", 2), ("ambiguous", 1)]);
     }
 }
 
@@ -86,10 +94,8 @@ fn refused_for_good_and_not_applied() {
 
 #[test]
 fn refused_for_good_and_perhaps_applied() {
-    for worth in ["?f", "yf"] {
-        let answers = [Answer::refused(worth)];
-        assert_table(&answers, [("service", 1), ("ambiguous", 1), ("ambiguous", 1), ("ambiguous", 1)]);
-    }
+    let answers = [Answer::refused("?f")];
+    assert_table(&answers, [("service", 1), ("ambiguous", 1), ("ambiguous", 1), ("ambiguous", 1)]);
 }
 
 #[test]

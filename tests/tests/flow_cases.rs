@@ -8,7 +8,8 @@ use pipewright::flink::flow::{Launched, Upgrade};
 use pipewright::flink::{
     Flink, FlinkRest, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerId, UpgradeJob,
 };
-use pipewright::flow::{Goal, Notice, Saved};
+use pipewright::flow::{Flow as _, Goal, Notice, Saved, Step};
+use pipewright::{Seed, Timestamp};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultPlan, RetryAfter, Script, World};
 
@@ -61,6 +62,39 @@ fn a_run_that_a_proxy_gave_up_on_is_looked_for() {
     let (result, _) = run(&script, start());
     assert_eq!(result.expect("it came up").job, JOB);
     script.finish();
+}
+
+/// An upload that was accepted under no name is found under the name that it was given.
+#[test]
+fn an_upload_without_a_name_is_looked_for() {
+    let config = pipewright::flow::Config::new("http://flink.test".parse().expect("a base"));
+    let mut flow = RunJar::upload("job.jar", "PK").job_id(JOB).start(&config, Seed::new(1));
+    let (mut now, mut reply, mut name) = (Timestamp::from_millis(1), None, String::new());
+    let launched = loop {
+        match flow.poll(now, reply.take()) {
+            Step::Send(exchange) => {
+                let body = match exchange.info().name {
+                    "uploadJar" => {
+                        let body = exchange.request().body().read().expect("in memory");
+                        let head = String::from_utf8_lossy(&body).into_owned();
+                        let (_, rest) = head.split_once("filename=\"").expect("a file name");
+                        name = rest.split('"').next().expect("a file name").to_owned();
+                        r#"{"filename":"/tmp/","status":"success"}"#.to_owned()
+                    }
+                    "getJarList" => {
+                        format!(r#"{{"address":"h","files":[{{"id":"1_{name}","name":"{name}","uploaded":1}}]}}"#)
+                    }
+                    _ => r#"{"jobid":"0000000000000000000000000000000a"}"#.to_owned(),
+                };
+                reply = Some(exchange.settle(Ok(http::Response::new(body.into()))));
+            }
+            Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
+            Step::Notice(_) => {}
+            Step::Authorize(_) | Step::Stray(_) => panic!("nobody asked for that"),
+            Step::Done(result) => break result.expect("it is there"),
+        }
+    };
+    assert_eq!(launched.jar.as_str(), format!("1_{name}"));
 }
 
 /// The job never shows up, and the same id is submitted again; a duplicate is then our own.

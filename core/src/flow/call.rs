@@ -15,6 +15,7 @@
 //! | no answer, outcome unknown | again | again | again | **ambiguous** |
 //! | refused, transient, not applied (429, a service's own 503) | again | again | again | again |
 //! | refused, transient, perhaps applied (502, 504, a proxy's 503) | again | again | again | **ambiguous** |
+//! | refused, and applied (Feldera's `ParseErrors`) | error | error | error | error |
 //! | refused for good, not applied | error | error; **ambiguous** after an unanswered attempt | the same | error |
 //! | refused for good, perhaps applied | error | **ambiguous** | **ambiguous** | **ambiguous** |
 //! | attempts or time used up after an unanswered attempt | error | **ambiguous** | **ambiguous** | |
@@ -193,17 +194,17 @@ impl<O: Operation> Call<O> {
 
     fn refused(&mut self, error: ServiceError) {
         let effect = self.effect();
-        let uncertain = error.applied() != Applied::No;
+        let (done, uncertain) = (error.applied() == Applied::Yes, error.applied() == Applied::Unknown);
         // The service itself has not answered yet, or not in time: it may be about to do what it was asked.
         self.unanswered |= uncertain && (error.kind() != ErrorKind::Refused || error.is_transient());
         if effect == Effect::Once && uncertain {
             return self.ambiguous(error.into());
         }
-        if error.is_transient() {
+        if error.is_transient() && !done {
             let earliest = error.retry_after().map(|after| after.resolve(self.now));
             return self.again(error.into(), earliest);
         }
-        if effect != Effect::Safe && (uncertain || self.unanswered) {
+        if effect != Effect::Safe && !done && (uncertain || self.unanswered) {
             return self.ambiguous(error.into());
         }
         self.notice = Some(Notice::Answered { operation: O::INFO.name, status: error.status() });

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Upload ──▶ done
-//!    └─ambiguous──▶ Find ──listed under our name──▶ done
+//!    └─ambiguous, or done without saying where──▶ Find ──listed under our name──▶ done
 //!                     └──not listed──▶ Upload, under another name
 //! ```
 //!
@@ -10,7 +10,7 @@
 //! so the name gets a mark of its own: nobody else's jar can be mistaken for it.
 
 use crate::body::Body;
-use crate::error::FlowError;
+use crate::error::{Applied, FlowError};
 use crate::flink::{FlinkRest, JarId, ListJars, UploadJar};
 use crate::flow::{Call, Common, Flow, Machine, Reply, Step, ok};
 
@@ -48,6 +48,10 @@ impl Upload {
     }
 }
 
+fn may_be_there(error: &FlowError) -> bool {
+    error.is_ambiguous() || error.service().is_some_and(|refusal| refusal.applied() == Applied::Yes)
+}
+
 impl Machine for Upload {
     type Service = FlinkRest;
     type Output = JarId;
@@ -67,9 +71,7 @@ impl Machine for Upload {
                 }
                 State::Upload(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(uploaded) => return Step::Done(Ok(uploaded.jar_id())),
-                    Err(error @ FlowError::Ambiguous(_)) => {
-                        self.state = State::Find(cx.call(ListJars::new()), error);
-                    }
+                    Err(error) if may_be_there(&error) => self.state = State::Find(cx.call(ListJars::new()), error),
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Find(call, trouble) => match ok!(call.poll(cx.now(), reply.take())) {
