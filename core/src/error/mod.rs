@@ -277,6 +277,33 @@ pub struct Failure {
     pub reason: String,
     /// The service's whole account, such as a stack trace; bounded.
     pub details: Option<String>,
+    pub(crate) cause: Option<Cause>,
+}
+
+/// A service's own type for why something failed. Compares by its text.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause(Arc<dyn Error + Send + Sync>);
+
+impl Cause {
+    pub(crate) fn new(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(cause))
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_string() == other.0.to_string()
+    }
+}
+
+impl Eq for Cause {}
+
+impl Failure {
+    /// The reason as a type of the service's, where it has one: of Feldera an
+    /// [`Interruption`](crate::feldera::flow::Interruption).
+    pub fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_ref().map(|Cause(cause)| &**cause as &(dyn Error + 'static))
+    }
 }
 
 /// What a caller did wrong.
@@ -354,6 +381,7 @@ impl Error for FlowError {
             Self::Transport(error) => Some(error),
             Self::Service(error) => Some(error),
             Self::Ambiguous(ambiguity) => Some(&*ambiguity.cause),
+            Self::Failed(failure) => failure.cause(),
             Self::Deadline { last: Some(last), .. } => Some(&**last),
             _ => None,
         }

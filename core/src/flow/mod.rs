@@ -31,6 +31,7 @@
 pub mod call;
 mod config;
 mod notice;
+mod pace;
 mod retry;
 mod running;
 
@@ -45,6 +46,7 @@ use http::{HeaderValue, Request, Response};
 pub use call::Call;
 pub use config::Config;
 pub use notice::{Notice, Saved};
+pub(crate) use pace::Pace;
 pub use retry::Retry;
 pub use running::Running;
 pub(crate) use running::{Common, Machine};

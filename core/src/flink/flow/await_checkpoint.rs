@@ -159,7 +159,7 @@ impl Machine for AwaitCheckpointMachine {
                     let what = format!("checkpoint of job {}", self.job);
                     let reason = format!("the job is {state}, and completed none before");
                     return Step::Done(result.and_then(|checkpoints| {
-                        let failure = FlowError::Failed(Failure { what, reason, details: None });
+                        let failure = FlowError::Failed(Failure { what, reason, details: None, cause: None });
                         self.found(checkpoints).ok_or(failure)
                     }));
                 }

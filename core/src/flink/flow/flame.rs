@@ -80,7 +80,7 @@ enum State {
 impl FlameMachine {
     fn failed(&self, reason: &str) -> FlowError {
         let what = format!("flame graph of vertex {} of job {}", self.ask.vertexid, self.ask.jobid);
-        FlowError::Failed(Failure { what, reason: reason.to_owned(), details: None })
+        FlowError::Failed(Failure { what, reason: reason.to_owned(), details: None, cause: None })
     }
 }
 

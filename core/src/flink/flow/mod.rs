@@ -38,8 +38,6 @@ pub mod upgrade;
 mod upload;
 pub mod watch;
 
-use std::time::Duration;
-
 pub use await_checkpoint::AwaitCheckpoint;
 pub use await_job::{AwaitJob, JobReport};
 pub use cancel::Cancel;
@@ -54,18 +52,4 @@ pub use triggers::{Savepoint, TakeSavepoint, TriggerCheckpoint};
 pub use upgrade::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState};
 pub use watch::{JobEvent, JobWatch, WatchJob};
 
-use crate::time::Timestamp;
-
-/// When to look again: 50 ms at first, twice as long each time, 2 s at the most, as Flink's own client does.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace(Duration);
-
-impl Pace {
-    pub(crate) const START: Self = Self(Duration::from_millis(50));
-
-    pub(crate) fn next(&mut self, now: Timestamp) -> Timestamp {
-        let at = now + self.0;
-        self.0 = (self.0 * 2).min(Duration::from_secs(2));
-        at
-    }
-}
+pub(crate) use crate::flow::Pace;

@@ -129,7 +129,7 @@ impl ProfileMachine {
     }
 
     fn failed(&self, reason: String) -> FlowError {
-        FlowError::Failed(Failure { what: self.what(), reason, details: None })
+        FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
     }
 
     fn list(&self, cx: &mut Common<FlinkRest>) -> List {

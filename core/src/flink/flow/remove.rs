@@ -196,6 +196,7 @@ impl<R: Removable> Removing<R> {
                 what: self.target.what(),
                 reason: cause.cause().to_string(),
                 details: Some(cause.stack_trace),
+                cause: None,
             })),
         }
     }

@@ -167,7 +167,7 @@ impl RescaleMachine {
 
     fn overview(&mut self, job: Option<JobSummary>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
         let what = self.what();
-        let failed = |reason: String| FlowError::Failed(Failure { what, reason, details: None });
+        let failed = |reason: String| FlowError::Failed(Failure { what, reason, details: None, cause: None });
         let Some(job) = job else {
             return Err(failed("the cluster no longer knows the job".to_owned()));
         };

@@ -341,6 +341,7 @@ impl RunMachine {
             what: format!("running a jar as job {job}"),
             reason: format!("{refusal}; {what}; the job is {state}"),
             details: refusal.details().map(str::to_owned),
+            cause: None,
         }))
     }
 

@@ -182,11 +182,13 @@ impl<K: Kind> Triggered<K> {
                 what: self.what(),
                 reason: throwable.cause().to_string(),
                 details: Some(throwable.stack_trace),
+                cause: None,
             })),
             None => Err(FlowError::Failed(Failure {
                 what: self.what(),
                 reason: "the cluster says that it is completed, but neither with a result nor with a cause".to_owned(),
                 details: None,
+                cause: None,
             })),
         }
     }

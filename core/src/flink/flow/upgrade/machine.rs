@@ -270,6 +270,7 @@ impl UpgradeMachine {
             what: format!("bringing back the old jar as job {} from savepoint {}", self.data.old_job, self.savepoint()),
             reason: why.to_owned(),
             details: self.data.reason.as_ref().map(|reason| format!("the new job was no good: {reason}")),
+            cause: None,
         })
     }
 
@@ -311,6 +312,7 @@ impl UpgradeMachine {
                     what: format!("upgrade of job {}", self.data.job),
                     reason: format!("only a RUNNING job can be upgraded, and it is {}", job.status),
                     details: None,
+                    cause: None,
                 })),
                 Err(error) => Err(error),
             },

@@ -281,6 +281,7 @@ impl Statement {
                 },
                 reason: refusal.message().to_owned(),
                 details: refusal.details().map(str::to_owned),
+                cause: None,
             }),
             other => other,
         }
@@ -314,6 +315,7 @@ impl Statement {
                     what: "result".to_owned(),
                     reason: format!("page {token} is not the last one and names no later one"),
                     details: answer.next_result_uri,
+                    cause: None,
                 }));
                 return page;
             };

@@ -1,0 +1,196 @@
+//! The goal [`AwaitCompletion`].
+//!
+//! ```text
+//!  Ask ──complete──▶ done
+//!  │ ▲ └─inprogress─▶ Wait ──▶ Ask
+//!  │ │                  └─ each 5 s ─▶ Stats ──▶ Ask
+//!  │ └─────────────────────────────────────┘ └─ stands still ─▶ failed
+//!  └─ refused ─▶ Inquiry ──▶ failed
+//! ```
+//!
+//! | state | what came | next |
+//! |---|---|---|
+//! | Ask | 200 `complete` | done |
+//! | Ask | 200 `inprogress` | Wait, longer each time |
+//! | Ask | 410: another process | failed: [`Restarted`](super::Interruption::Restarted) |
+//! | Ask | 500 with the code of a panic | failed: [`Crashed`](super::Interruption::Crashed) |
+//! | Ask, Stats | 503 for good, not deployed | Inquiry; failed: stopped, crashed, awaiting approval |
+//! | Stats | nothing has moved, paused, no step is open | failed: [`Paused`](super::Interruption::Paused) |
+//! | Stats | nothing has moved for so long | failed: [`Wedged`](super::Interruption::Wedged) |
+//! | Stats | a transaction is open, or views are being filled | Ask: that may take any time |
+//!
+//! Invariants: all requests are safe, so that nothing is ambiguous. `complete` is believed at any time, whatever else is
+//! wrong. A token belongs to one process, so that it cannot be answered by another one.
+
+use std::time::Duration;
+
+use super::Pace;
+use super::inquiry::Inquiry;
+use super::pulse::{BEAT, PATIENCE, Pulse};
+use crate::error::FlowError;
+use crate::feldera::data::{CompletionStatus, CompletionToken};
+use crate::feldera::{FelderaApi, GetCompletionStatus, GetStats};
+use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Waits until all that a [`CompletionToken`] covers has gone through, and all outputs of it are delivered.
+///
+/// Ends in [`FlowError::Failed`] with an [`Interruption`](super::Interruption) as soon as that cannot happen any more: the process was replaced
+/// or stopped, the circuit has died, a circuit that runs makes no progress for [a minute](Self::stalled_after); and while
+/// the pipeline is paused with nothing in it that moves. A transaction that is open holds everything back until it is
+/// committed; give the goal [`within`](Self::within) a time if that may be never. Nothing needs to be saved: with the same
+/// token it goes on.
+///
+/// ```
+/// use std::time::Duration;
+/// use pipewright::feldera::{AwaitCompletion, data::CompletionToken};
+///
+/// let token = CompletionToken::from("eyJ1IjoiMDFhMjAwNDYiLCJlIjozLCJjIjo1fQ");
+/// let goal = AwaitCompletion::new("orders", token).within(Duration::from_secs(60));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct AwaitCompletion {
+    pipeline: String,
+    token: CompletionToken,
+    stalled_after: Option<Duration>,
+    within: Option<Duration>,
+}
+
+impl AwaitCompletion {
+    /// Waits for what a token of this pipeline covers.
+    pub fn new(pipeline: impl Into<String>, token: CompletionToken) -> Self {
+        Self { pipeline: pipeline.into(), token, stalled_after: Some(PATIENCE), within: None }
+    }
+
+    /// How long the circuit may make no progress; a minute by default. A step that takes longer, or an output that writes
+    /// nothing for longer, needs more; `None` is for ever.
+    pub fn stalled_after(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.stalled_after = time.into();
+        self
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    pub(super) fn machine(self) -> AwaitCompletionMachine {
+        let pulse = Pulse::new(self.stalled_after);
+        AwaitCompletionMachine { goal: self, pulse, look_at: None, pace: Pace::START, state: State::Ask(None) }
+    }
+}
+
+/// Something that has gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Completed {
+    /// The step that the last of it was in. Servers before 0.242 do not say.
+    pub step: Option<u64>,
+}
+
+/// The transitions of [`AwaitCompletion`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct AwaitCompletionMachine {
+    goal: AwaitCompletion,
+    pulse: Pulse,
+    /// When statistics are due; `None` before the first answer.
+    look_at: Option<Timestamp>,
+    pace: Pace,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Ask(Option<Call<GetCompletionStatus>>),
+    Wait(Timestamp),
+    Stats(Call<GetStats>),
+    Inquiry(Inquiry),
+}
+
+impl AwaitCompletionMachine {
+    fn what(&self) -> String {
+        format!("processing of rows by pipeline {}", self.goal.pipeline)
+    }
+
+    fn inquire(&mut self, refusal: FlowError, cx: &mut Common<FelderaApi>) {
+        self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, self.what(), refusal, cx));
+    }
+}
+
+impl Machine for AwaitCompletionMachine {
+    type Service = FelderaApi;
+    type Output = Completed;
+    const NAME: &'static str = "AwaitCompletion";
+
+    fn step(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<Completed> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Ask(None) => {
+                    let ask = GetCompletionStatus::new(self.goal.pipeline.clone(), self.goal.token.clone());
+                    self.state = State::Ask(Some(cx.call(ask)));
+                }
+                State::Ask(Some(call)) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(answer) if answer.status == CompletionStatus::Complete => {
+                        return Step::Done(Ok(Completed { step: answer.step }));
+                    }
+                    Ok(_) => {
+                        self.look_at.get_or_insert(cx.now() + BEAT);
+                        self.state = State::Wait(self.pace.next(cx.now()));
+                    }
+                    Err(FlowError::Service(refusal)) => self.inquire(refusal.into(), cx),
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "rows to be processed", reply) {
+                        return step;
+                    }
+                    self.state = match self.look_at {
+                        Some(at) if at <= cx.now() => State::Stats(cx.call(GetStats::new(self.goal.pipeline.clone()))),
+                        _ => State::Ask(None),
+                    };
+                }
+                State::Stats(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(stats) => {
+                        if let Some(interruption) = self.pulse.feel(&stats, cx.now()) {
+                            return Step::Done(Err(interruption.into_error(self.what(), None)));
+                        }
+                        let metrics = &stats.global_metrics;
+                        let (begun, done) = (metrics.total_initiated_steps, metrics.total_completed_steps);
+                        if let (Some(begun), Some(done)) = (begun, done) {
+                            let state = format!("{done} of {begun} steps are completed");
+                            cx.say(Notice::Observed { what: format!("pipeline {}", self.goal.pipeline), state });
+                        }
+                        self.look_at = Some(cx.now() + BEAT);
+                        self.state = State::Ask(None);
+                    }
+                    Err(FlowError::Service(refusal)) => self.inquire(refusal.into(), cx),
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Inquiry(inquiry) => {
+                    let error = match ok!(inquiry.poll(cx.now(), reply.take())) {
+                        Ok(error) | Err(error) => error,
+                    };
+                    return Step::Done(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl Goal for AwaitCompletion {
+    type Service = FelderaApi;
+    type Output = Completed;
+    type Flow = Running<AwaitCompletionMachine>;
+
+    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        Running::new(self.machine(), config, seed, within)
+    }
+}

@@ -1,0 +1,83 @@
+//! [`Pulse`]: whether a circuit makes progress.
+
+use std::time::Duration;
+
+use super::Interruption;
+use crate::feldera::stats::{CommitProgress, ControllerStatus, PipelineState, TransactionStatus};
+use crate::time::Timestamp;
+
+/// How often statistics are looked at while something is waited for.
+pub(super) const BEAT: Duration = Duration::from_secs(5);
+
+/// How long a circuit may stand still, by default.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a circuit's statistics said when they changed last. Nothing but them tells a circuit that has died from one that
+/// takes its time: the pipeline goes on saying that it runs.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    /// How long it may stand still; for ever if `None`.
+    patience: Option<Duration>,
+    last: Option<(Signs, Timestamp)>,
+}
+
+/// What moves while a circuit works, and does not because data comes in.
+#[derive(Clone, Debug, PartialEq)]
+struct Signs {
+    steps: Option<u64>,
+    processed: u64,
+    completed: Option<u64>,
+    transmitted: u64,
+    transaction: Option<i64>,
+    committed: Option<CommitProgress>,
+}
+
+impl Pulse {
+    pub(super) fn new(patience: Option<Duration>) -> Self {
+        Self { patience, last: None }
+    }
+
+    /// Takes note of statistics read while the circuit has something to do; what stops it, if anything does.
+    pub(super) fn feel(&mut self, stats: &ControllerStatus, now: Timestamp) -> Option<Interruption> {
+        let metrics = &stats.global_metrics;
+        let signs = Signs {
+            steps: metrics.total_completed_steps,
+            processed: metrics.total_processed_records,
+            completed: metrics.total_completed_records,
+            transmitted: stats.outputs.iter().map(|output| output.metrics.transmitted_records).sum(),
+            transaction: metrics.transaction_id,
+            committed: metrics.commit_progress.clone(),
+        };
+        // A transaction is as long as somebody likes, and views take as long as they take to be filled.
+        let rests = metrics.transaction_status == Some(TransactionStatus::TransactionInProgress)
+            || metrics.bootstrap_in_progress == Some(true);
+        let since = match &self.last {
+            Some((last, since)) if *last == signs && !rests => *since,
+            _ => {
+                self.last = Some((signs, now));
+                return None;
+            }
+        };
+        if metrics.state == PipelineState::Paused && !metrics.has_open_steps() {
+            return Some(Interruption::Paused);
+        }
+        let stands = self.patience.is_some_and(|patience| now.since(since) >= patience);
+        stands.then(|| Interruption::Wedged {
+            initiated: metrics.total_initiated_steps.unwrap_or_default(),
+            completed: metrics.total_completed_steps.unwrap_or_default(),
+            outputs: behind(stats),
+        })
+    }
+}
+
+/// Outputs that hold something back.
+fn behind(stats: &ControllerStatus) -> Vec<String> {
+    let held = stats.outputs.iter().filter(|output| {
+        output.fatal_error.is_some() || output.metrics.queued_batches > 0 || output.metrics.buffered_batches > 0
+    });
+    held.map(|output| match &output.fatal_error {
+        Some(error) => format!("{} ({error})", output.endpoint_name),
+        None => output.endpoint_name.clone(),
+    })
+    .collect()
+}
