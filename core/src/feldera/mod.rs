@@ -11,7 +11,7 @@
 //! | [`checkpoints`] | make, look after, send |
 //! | [`stats`], [`metrics`], [`events`], [`profiles`] | what a pipeline does |
 //! | [`stream`] | changes of views, queries, logs, time series |
-//! | [`flow`] | what takes several exchanges: rows in and processed, transactions, checkpoints |
+//! | [`flow`] | what takes several exchanges: compiled, started, stopped, rows in and processed, transactions, checkpoints |
 //!
 //! With a blocking runtime, common use is one line each:
 //!
@@ -81,7 +81,7 @@ pub use self::error::{
     ErrorClass, ErrorCode, ErrorResponse, error_code, is_unknown_pipeline, never_sent, refusal_will_clear,
 };
 pub use self::events::{GetPipelineEvent, ListPipelineEvents};
-pub use self::flow::AwaitCompletion;
+pub use self::flow::{ApproveBootstrap, AwaitCompletion, Compile, EnsurePaused, EnsureRunning};
 pub use self::health::GetClusterHealth;
 pub use self::lifecycle::{
     ActivatePipeline, ApprovePipeline, ClearPipeline, DismissError, PausePipeline, RebalancePipeline, ResumePipeline,

@@ -1,16 +1,22 @@
-//! [`Interruption`]: why a pipeline cannot go on with what it was asked for.
+//! [`Interruption`]: what comes between a flow and its goal.
 
 use std::error::Error;
 use std::fmt;
 
 use crate::error::{Cause, Failure, FlowError, ServiceError};
+use crate::feldera::pipelines::{DesiredStatus, ProgramError, ProgramStatus};
 use crate::feldera::{ErrorClass, ErrorCode, ErrorResponse, error_code};
 
-/// Why a pipeline cannot go on with what it was asked for: the cause of a [`FlowError::Failed`] of the flows.
+/// Why a pipeline cannot go on with what it was asked for, or does not become what it was to be: the cause of a [`FlowError::Failed`] of the flows.
 ///
 /// ```
 /// use pipewright::error::FlowError;
 /// use pipewright::feldera::flow::Interruption;
+///
+/// fn places(error: &FlowError) -> Vec<(u64, u64)> {
+///     let Some(Interruption::NotCompiled { error, .. }) = Interruption::of(error) else { return Vec::new() };
+///     error.sql_errors().map(|message| (message.start_line_number, message.start_column)).collect()
+/// }
 ///
 /// fn is_worth_a_restart(error: &FlowError) -> bool {
 ///     matches!(Interruption::of(error), Some(Interruption::Wedged { .. } | Interruption::Crashed(_)))
@@ -28,8 +34,34 @@ pub enum Interruption {
     Crashed(ErrorResponse),
     /// Somebody paused it, and paused it does not do this.
     Paused,
-    /// It waits for somebody to approve that changed views are filled.
+    /// It waits for somebody to approve that changed views are filled: [`ApproveBootstrap`](super::ApproveBootstrap) does.
     AwaitingApproval,
+    /// Its program does not compile.
+    NotCompiled {
+        /// Whose mistake it is: the SQL's, the Rust's, or the compiler's own.
+        status: ProgramStatus,
+        /// What the compilers said, with lines and columns.
+        error: ProgramError,
+    },
+    /// Another client wants something else of it than the flow.
+    Overruled {
+        /// What it is to be instead.
+        desired: DesiredStatus,
+    },
+    /// Another client has stopped it and started it again: this is another deployment than the one that was waited for.
+    Replaced {
+        /// The deployment that the flow knew.
+        was: String,
+        /// The one there is now.
+        is: String,
+    },
+    /// Another client has changed its program.
+    Edited {
+        /// The `program_version` that the flow knew.
+        was: i64,
+        /// The one there is now.
+        is: i64,
+    },
     /// Its circuit makes no progress, although nothing else is wrong: it has died without a word, or an output is not read.
     Wedged {
         /// Steps that have begun.
@@ -107,7 +139,22 @@ impl fmt::Display for Interruption {
                 write!(f, "the pipeline ended with {}: {message}", error.error_code)
             }
             Self::Paused => f.write_str("the pipeline is paused: resume it first"),
-            Self::AwaitingApproval => f.write_str("the pipeline waits for its bootstrap to be approved"),
+            Self::AwaitingApproval => {
+                f.write_str("the pipeline waits for its bootstrap to be approved: ApproveBootstrap does")
+            }
+            Self::NotCompiled { status, error } => {
+                let text = error.to_string();
+                write!(f, "the program does not compile ({status}): {}", text.lines().next().unwrap_or_default())?;
+                match error.sql_errors().count() {
+                    0 | 1 => Ok(()),
+                    errors => write!(f, " (the first of {errors} errors)"),
+                }
+            }
+            Self::Overruled { desired } => write!(f, "another client wants the pipeline to be {desired}"),
+            Self::Replaced { was, is } => write!(f, "another client has replaced deployment {was} by {is}"),
+            Self::Edited { was, is } => {
+                write!(f, "another client has changed the program: it was version {was} and is version {is}")
+            }
             Self::Wedged { initiated, completed, outputs } => {
                 write!(f, "the circuit makes no progress: {initiated} steps have begun, {completed} are completed")?;
                 match outputs.as_slice() {

@@ -1,18 +1,41 @@
 //! Feldera's flows: what takes several exchanges.
 //!
-//! | goal | comes to | saves |
-//! |---|---|---|
-//! | [`AwaitCompletion`] | what a token covers has gone through | |
+//! | goal | comes to |
+//! |---|---|
+//! | [`Compile`] | a compiled program, or the compilers' errors with their places |
+//! | [`EnsureRunning`] | the pipeline runs |
+//! | [`EnsurePaused`] | the pipeline is there and rests |
+//! | [`ApproveBootstrap`] | views that have changed are filled, and the pipeline is up |
+//! | [`AwaitCompletion`] | what a token covers has gone through |
 //!
-//! A flow ends in [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`] when the pipeline cannot go
-//! on with what it was asked for.
+//! A success of start, stop, pause, resume and clear records a wish, and the flows wait until it is granted. They look at
+//! what a pipeline is **and** is to be, at its deployment and at its error, and so they end also when it goes another way: in
+//! [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`] that says which. When two clients want
+//! different things of one pipeline, the flow of one ends and does not fight.
+//!
+//! Feldera keeps no record of who wished what. A flow about a pipeline's life that was interrupted is run again from the
+//! beginning: it finds what is done already.
 
+pub mod approve;
 pub mod await_completion;
+pub mod compile;
+pub mod ensure;
 mod inquiry;
 mod interruption;
+mod looks;
 mod pulse;
+mod steer;
 
+use std::time::Duration;
+
+pub use approve::ApproveBootstrap;
 pub use await_completion::{AwaitCompletion, Completed};
+pub use compile::Compile;
+pub use ensure::{EnsurePaused, EnsureRunning};
 pub use interruption::Interruption;
 
 use crate::flow::Pace;
+
+/// How long it may take until a pause or resume that was accepted shows in what a pipeline is to be: the runner asks the
+/// process every 2.5 s, and waits up to 5 s for its answer.
+const GRACE: Duration = Duration::from_secs(10);

@@ -1,0 +1,128 @@
+//! The goal [`ApproveBootstrap`].
+//!
+//! ```text
+//!            ┌───────────────────────────┐
+//!            ▼                           │
+//!  Look ──awaits approval──▶ Approve ────┘
+//!   ▲ │
+//!   └─┤ starting, or filling views
+//!     └─▶ done, or failed
+//! ```
+//!
+//! | it is to be | and is | then |
+//! |---|---|---|
+//! | stopped | not stopped yet | wait |
+//! | stopped | stopped by an error | failed: `Crashed` |
+//! | stopped | stopped | failed: `Stopped` |
+//! | anything else | `AwaitingApproval`, approved less than 10 s ago | wait |
+//! | anything else | `AwaitingApproval` | approve |
+//! | anything else | that | done |
+//! | anything else | anything else | wait |
+//!
+//! Another deployment than at the look before is `Replaced`.
+
+use std::time::Duration;
+
+use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, end_of, is_to_stop, wishing};
+use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
+use crate::feldera::{ApprovePipeline, FelderaApi};
+use crate::flow::{Common, Config, Goal, Running};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Approves that the views of a starting pipeline that have changed are filled, and waits until it is what it was started to
+/// be. Since 0.164. Comes to the pipeline as it was seen last; without a request for approval, too.
+///
+/// Ends in [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption) when the pipeline is not being
+/// started, fails, or is stopped or replaced by another client.
+///
+/// ```
+/// use pipewright::feldera::ApproveBootstrap;
+/// let goal = ApproveBootstrap::new("orders").silent(true);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct ApproveBootstrap {
+    pipeline: String,
+    silent: Option<bool>,
+    concurrent: Option<bool>,
+    within: Option<Duration>,
+}
+
+impl ApproveBootstrap {
+    /// Of the pipeline of this name.
+    pub fn new(pipeline: impl Into<String>) -> Self {
+        Self { pipeline: pipeline.into(), silent: None, concurrent: None, within: None }
+    }
+
+    /// Filling the views writes no output.
+    pub fn silent(mut self, silent: bool) -> Self {
+        self.silent = Some(silent);
+        self
+    }
+
+    /// The other views go on meanwhile.
+    pub fn concurrent(mut self, concurrent: bool) -> Self {
+        self.concurrent = Some(concurrent);
+        self
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// The transitions of [`ApproveBootstrap`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ApprovePlan {
+    goal: ApproveBootstrap,
+}
+
+impl Plan for ApprovePlan {
+    type Output = Pipeline;
+    const NAME: &'static str = "ApproveBootstrap";
+    const WHAT: &'static str = "bootstrap";
+    const WAITING: &'static str = "the pipeline to fill its views";
+
+    fn pipeline(&self) -> &str {
+        &self.goal.pipeline
+    }
+
+    fn judge(&mut self, seen: Pipeline, past: &mut Past, now: Timestamp) -> Next<Pipeline> {
+        if is_to_stop(&seen) {
+            let is_stopped = seen.deployment_status == PipelineStatus::Stopped;
+            return if is_stopped { Next::Fail(end_of(&seen)) } else { Next::Wait };
+        }
+        if let Some(replaced) = past.replaced(&seen) {
+            return Next::Fail(replaced);
+        }
+        let desired = seen.deployment_desired_status.as_ref().map(DesiredStatus::as_str);
+        match &seen.deployment_status {
+            PipelineStatus::AwaitingApproval if past.is_fresh(now) => Next::Wait,
+            PipelineStatus::AwaitingApproval => Next::Act(Wish::Approve),
+            status if desired.is_none_or(|desired| desired == status.as_str()) => Next::Done(seen),
+            _ => Next::Wait,
+        }
+    }
+
+    fn wish(&self, _wish: Wish, _past: &Past, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+        let mut approve = ApprovePipeline::new(&*self.goal.pipeline);
+        approve.silent_bootstrap = self.goal.silent;
+        approve.concurrent_bootstrap = self.goal.concurrent;
+        wishing(approve, cx)
+    }
+}
+
+impl Goal for ApproveBootstrap {
+    type Service = FelderaApi;
+    type Output = Pipeline;
+    type Flow = Running<Steered<ApprovePlan>>;
+
+    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        Running::new(Steered::new(ApprovePlan { goal: self }), config, seed, within)
+    }
+}

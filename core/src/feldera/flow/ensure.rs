@@ -1,0 +1,257 @@
+//! The goals [`EnsureRunning`] and [`EnsurePaused`].
+//!
+//! ```text
+//!            ┌─────────────────────────────────────────────────┐
+//!            ▼                                                 │
+//!  Look ──at rest──▶ Dismiss (an older error) ──▶ Start ───────┤
+//!   ▲ │───is, and is to be, something else──▶ Pause or Resume ─┘
+//!   └─┤ on the way
+//!     └─▶ done, or failed
+//! ```
+//!
+//! | it is to be | and is | then |
+//! |---|---|---|
+//! | what is wished | that | done |
+//! | what is wished | anything else | wait |
+//! | anything but stopped | `AwaitingApproval` | failed: `AwaitingApproval` |
+//! | something else | anything, the wish was seen before | failed: `Overruled` |
+//! | something else | anything, the wish was accepted less than 10 s ago | wait |
+//! | something else | anything, the wish was accepted earlier | failed: `Overruled` |
+//! | something else | that, paused or running or standby | pause or resume |
+//! | something else, or nobody knows | anything else | wait |
+//! | stopped | not stopped yet | wait |
+//! | stopped | stopped, and its program does not compile | failed: `NotCompiled` |
+//! | stopped | stopped by an error since the flow began | failed: `Crashed` |
+//! | stopped | stopped, after the wish was accepted or seen | failed: `Stopped` |
+//! | stopped | stopped, and its storage is being cleared | wait |
+//! | stopped | stopped, with an error of before | dismiss it |
+//! | stopped | stopped | start |
+//!
+//! Another deployment than at the look before, when neither was to stop, is `Replaced`.
+//!
+//! An older error is dismissed by itself and not by the start: the start could be sent twice, and would then forget the error
+//! that it has led to.
+
+use std::time::Duration;
+
+use super::Interruption;
+use super::steer::{
+    Next, Past, Plan, Steered, Wish, Wishing, end_of, is_to_stop, not_compiled, unless_overtaken, wishing,
+};
+use crate::error::{FlowError, ServiceError};
+use crate::feldera::lifecycle::Initial;
+use crate::feldera::pipelines::{
+    BootstrapPolicy, DesiredStatus, Pipeline, PipelineStatus, ProgramStatus, StorageStatus,
+};
+use crate::feldera::{DismissError, FelderaApi, PausePipeline, ResumePipeline, StartPipeline};
+use crate::flow::{Common, Config, Goal, Running};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Brings a pipeline to run: compiled or not, stopped, paused, or stopping just now. Does nothing when it runs.
+///
+/// Comes to the pipeline as it was seen last. Ends in [`FlowError::Failed`] with an [`Interruption`]: when the program does
+/// not compile, the start fails, somebody has to approve a bootstrap first, or another client wants something else of it. In
+/// [`FlowError::Service`] when there is no such pipeline, or the credential does not allow it; in [`FlowError::Deadline`]
+/// when the time is up, and the wish stays with the service. Nothing needs to be saved: running it again is the same.
+///
+/// ```
+/// use std::time::Duration;
+/// use pipewright::feldera::EnsureRunning;
+/// use pipewright::feldera::pipelines::BootstrapPolicy;
+/// let goal = EnsureRunning::new("orders").bootstrap_policy(BootstrapPolicy::Allow).within(Duration::from_secs(300));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct EnsureRunning(Ensure);
+
+/// Brings a pipeline to rest with its process there: started as paused, or paused. As [`EnsureRunning`] otherwise.
+///
+/// ```
+/// use pipewright::feldera::EnsurePaused;
+/// let goal = EnsurePaused::new("orders");
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct EnsurePaused(Ensure);
+
+/// What both have in common.
+#[derive(Clone, Debug)]
+struct Ensure {
+    pipeline: String,
+    bootstrap_policy: Option<BootstrapPolicy>,
+    silent_bootstrap: Option<bool>,
+    concurrent_bootstrap: Option<bool>,
+    within: Option<Duration>,
+}
+
+impl Ensure {
+    fn new(pipeline: String) -> Self {
+        Self { pipeline, bootstrap_policy: None, silent_bootstrap: None, concurrent_bootstrap: None, within: None }
+    }
+
+    fn start(self, paused: bool, config: &Config<FelderaApi>, seed: Seed) -> Running<Steered<EnsurePlan>> {
+        let within = self.within;
+        Running::new(Steered::new(EnsurePlan { goal: self, paused }), config, seed, within)
+    }
+}
+
+macro_rules! ensure {
+    ($($goal:ident, $paused:literal;)*) => {$(
+        impl $goal {
+            /// The pipeline of this name.
+            pub fn new(pipeline: impl Into<String>) -> Self {
+                Self(Ensure::new(pipeline.into()))
+            }
+
+            /// Whether changed views are filled, if it has to be started; `AwaitApproval` by default.
+            pub fn bootstrap_policy(mut self, policy: BootstrapPolicy) -> Self {
+                self.0.bootstrap_policy = Some(policy);
+                self
+            }
+
+            /// Filling them writes no output.
+            pub fn silent_bootstrap(mut self, silent: bool) -> Self {
+                self.0.silent_bootstrap = Some(silent);
+                self
+            }
+
+            /// The other views go on meanwhile.
+            pub fn concurrent_bootstrap(mut self, concurrent: bool) -> Self {
+                self.0.concurrent_bootstrap = Some(concurrent);
+                self
+            }
+
+            /// How long the flow may take; as long as it takes by default.
+            pub fn within(mut self, time: Duration) -> Self {
+                self.0.within = Some(time);
+                self
+            }
+        }
+
+        impl Goal for $goal {
+            type Service = FelderaApi;
+            type Output = Pipeline;
+            type Flow = Running<Steered<EnsurePlan>>;
+
+            fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
+                self.0.start($paused, config, seed)
+            }
+        }
+    )*};
+}
+
+ensure! {
+    EnsureRunning, false;
+    EnsurePaused, true;
+}
+
+/// The transitions of [`EnsureRunning`] and [`EnsurePaused`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct EnsurePlan {
+    goal: Ensure,
+    paused: bool,
+}
+
+impl EnsurePlan {
+    fn wanted(&self) -> (PipelineStatus, DesiredStatus) {
+        if self.paused {
+            (PipelineStatus::Paused, DesiredStatus::Paused)
+        } else {
+            (PipelineStatus::Running, DesiredStatus::Running)
+        }
+    }
+
+    fn at_rest(seen: &Pipeline, past: &Past) -> Next<Pipeline> {
+        if let Some(status) = seen.program_status.clone().filter(ProgramStatus::is_failure) {
+            return not_compiled(status, seen, past);
+        }
+        let is_our_end = past.accepted.is_some() || past.shown;
+        match &seen.deployment_error {
+            Some(_) if past.alive => Next::Fail(end_of(seen)),
+            _ if is_our_end => Next::Fail(Interruption::Stopped),
+            _ if seen.storage_status == Some(StorageStatus::Clearing) => Next::Wait,
+            Some(_) if !past.keeps_errors => Next::Act(Wish::Dismiss),
+            _ => Next::Act(Wish::Start),
+        }
+    }
+}
+
+impl Plan for EnsurePlan {
+    type Output = Pipeline;
+    const NAME: &'static str = "Ensure";
+    const WHAT: &'static str = "start";
+    const WAITING: &'static str = "the pipeline to start";
+
+    fn pipeline(&self) -> &str {
+        &self.goal.pipeline
+    }
+
+    fn judge(&mut self, seen: Pipeline, past: &mut Past, now: Timestamp) -> Next<Pipeline> {
+        if is_to_stop(&seen) {
+            past.forget_deployment();
+            return if seen.deployment_status == PipelineStatus::Stopped {
+                Self::at_rest(&seen, past)
+            } else {
+                Next::Wait
+            };
+        }
+        past.alive = true;
+        if let Some(replaced) = past.replaced(&seen) {
+            return Next::Fail(replaced);
+        }
+        if seen.deployment_status == PipelineStatus::AwaitingApproval {
+            let diff = seen.deployment_runtime_status_details.and_then(|details| details.approval_diff);
+            past.diff = diff.and_then(|diff| serde_json::to_string(&diff).ok());
+            return Next::Fail(Interruption::AwaitingApproval);
+        }
+        let (status, wanted) = self.wanted();
+        let desired = match &seen.deployment_desired_status {
+            None if seen.deployment_status == status => return Next::Done(seen),
+            None | Some(DesiredStatus::Unavailable) => return Next::Wait,
+            Some(desired) => desired.clone(),
+        };
+        if desired == wanted {
+            past.shown = true;
+            return if seen.deployment_status == status { Next::Done(seen) } else { Next::Wait };
+        }
+        match &seen.deployment_status {
+            _ if past.shown => Next::Fail(Interruption::Overruled { desired }),
+            _ if past.is_fresh(now) => Next::Wait,
+            _ if past.accepted.is_some() => Next::Fail(Interruption::Overruled { desired }),
+            PipelineStatus::Paused | PipelineStatus::Running | PipelineStatus::Standby => {
+                Next::Act(if self.paused { Wish::Pause } else { Wish::Resume })
+            }
+            _ => Next::Wait,
+        }
+    }
+
+    fn wish(&self, wish: Wish, past: &Past, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+        let name = &*self.goal.pipeline;
+        match wish {
+            Wish::Dismiss => wishing(DismissError::new(name), cx),
+            Wish::Pause => wishing(PausePipeline::new(name), cx),
+            Wish::Resume => wishing(ResumePipeline::new(name), cx),
+            _ => {
+                let mut start = StartPipeline::new(name);
+                // What everybody gets by default is not said, so that older releases are not asked for what they cannot.
+                start.initial = self.paused.then_some(Initial::Paused);
+                start.bootstrap_policy.clone_from(&self.goal.bootstrap_policy);
+                start.silent_bootstrap = self.goal.silent_bootstrap;
+                start.concurrent_bootstrap = self.goal.concurrent_bootstrap;
+                start.dismiss_error = (!past.keeps_errors).then_some(false);
+                wishing(start, cx)
+            }
+        }
+    }
+
+    fn refused(&mut self, wish: Wish, error: ServiceError, past: &mut Past) -> Result<(), FlowError> {
+        // No such address: before 0.251 the start forgets the error.
+        if wish == Wish::Dismiss && error.status() == http::StatusCode::NOT_FOUND && error.code().is_none() {
+            past.keeps_errors = true;
+            return Ok(());
+        }
+        unless_overtaken(error)
+    }
+}

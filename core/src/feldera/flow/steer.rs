@@ -1,0 +1,359 @@
+//! [`Steered`]: what the goals of a pipeline's life have in common.
+//!
+//! ```text
+//!             ┌───────────── wait, or all of it is wanted ◀──────┐
+//!             ▼                                                  │
+//!  start ──▶ Look ──────────────────────────────────────────▶ judge ──▶ done, or failed
+//!             ▲                                                  │ act
+//!             ├── accepted, or overtaken, or nobody knows ◀── Wish
+//!                                                                └─ refused ──▶ failed
+//! ```
+//!
+//! What a goal adds is its [`Plan`]: a function from what is seen and what is remembered to what comes next.
+//!
+//! Invariants: whatever is done was decided by a look after whatever was done before; a wish is made a bounded number of
+//! times; a wish that may or may not have been heard is followed by a look, and if that does not settle it, the flow ends as
+//! ambiguous.
+
+use std::fmt;
+
+use crate::error::{Ambiguity, FlowError, ServiceError};
+use crate::feldera::error::{ErrorCode, error_code};
+use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus, ProgramError, ProgramStatus};
+use crate::feldera::{Accepted, FelderaApi};
+use crate::flow::{Common, Flow, Machine, Reply, Step, ok};
+use crate::operation::Operation;
+use crate::time::Timestamp;
+
+use super::Interruption;
+use super::looks::Looks;
+
+/// One goal: what to do about what is seen.
+pub trait Plan {
+    /// What the goal comes to.
+    type Output;
+    /// The goal's name.
+    const NAME: &'static str;
+    /// What is done to the pipeline, as in "start".
+    const WHAT: &'static str;
+    /// What is waited for, as in "the pipeline to run".
+    const WAITING: &'static str;
+
+    /// The pipeline's name.
+    fn pipeline(&self) -> &str;
+
+    /// All transitions.
+    fn judge(&mut self, seen: Pipeline, past: &mut Past, now: Timestamp) -> Next<Self::Output>;
+
+    /// The request for a wish; only a goal that waits and does nothing else has none.
+    fn wish(&self, _wish: Wish, _past: &Past, _cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+        None
+    }
+
+    /// A refusal that has a better name, or is no obstacle.
+    fn refused(&mut self, _wish: Wish, error: ServiceError, _past: &mut Past) -> Result<(), FlowError> {
+        unless_overtaken(error)
+    }
+}
+
+/// What comes after a look.
+#[derive(Debug)]
+pub enum Next<T> {
+    /// The end.
+    Done(T),
+    /// The end without the goal.
+    Fail(Interruption),
+    /// Another look, later.
+    Wait,
+    /// Another look, now, at all of it.
+    Whole,
+    /// A wish.
+    Act(Wish),
+}
+
+/// What can be wished of a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Forget the error that stopped it.
+    Dismiss,
+    /// Start.
+    Start,
+    /// Pause.
+    Pause,
+    /// Resume.
+    Resume,
+    /// Stop.
+    Stop,
+    /// Clear its storage.
+    Clear,
+    /// Approve that its views are filled.
+    Approve,
+}
+
+/// A wish under way.
+pub(super) type Wishing = Box<dyn Flow<Output = Accepted> + Send + Sync>;
+
+pub(super) fn wishing<O>(operation: O, cx: &mut Common<FelderaApi>) -> Option<Wishing>
+where
+    O: Operation<Output = Accepted, Service = FelderaApi> + Send + Sync + 'static,
+{
+    Some(Box::new(cx.call(operation)))
+}
+
+/// What a flow remembers of the pipeline.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// When the service took note of a wish.
+    pub(super) accepted: Option<Timestamp>,
+    /// Whether the pipeline was to be what is wished, at some look.
+    pub(super) shown: bool,
+    /// Whether it was to be deployed, at some look or by our wish.
+    pub(super) alive: bool,
+    /// Whether what is seen is all of it.
+    pub(super) whole: bool,
+    /// Whether the service is too old to dismiss errors.
+    pub(super) keeps_errors: bool,
+    /// What has changed, of a pipeline that awaits approval; JSON.
+    pub(super) diff: Option<String>,
+    /// The deployment at the looks before.
+    deployment: Option<String>,
+}
+
+impl Past {
+    /// Keeps the deployment in mind; another one than before is somebody else's doing.
+    pub(super) fn replaced(&mut self, seen: &Pipeline) -> Option<Interruption> {
+        let is = seen.deployment_id.clone()?;
+        match self.deployment.replace(is.clone()) {
+            Some(was) if was != is => Some(Interruption::Replaced { was, is }),
+            _ => None,
+        }
+    }
+
+    /// The next deployment is none that could be mistaken for the one before.
+    pub(super) fn forget_deployment(&mut self) {
+        self.deployment = None;
+    }
+
+    /// Whether what was wished may be too new to show.
+    pub(super) fn is_fresh(&self, now: Timestamp) -> bool {
+        self.accepted.is_some_and(|at| now.since(at) < super::GRACE)
+    }
+}
+
+/// What ended a pipeline that is at rest and was not to be.
+pub(super) fn end_of(pipeline: &Pipeline) -> Interruption {
+    pipeline.deployment_error.clone().map_or(Interruption::Stopped, Interruption::Crashed)
+}
+
+/// Whether a pipeline is to end.
+pub(super) fn is_to_stop(pipeline: &Pipeline) -> bool {
+    match &pipeline.deployment_desired_status {
+        Some(desired) => matches!(desired, DesiredStatus::Stopped | DesiredStatus::Suspended),
+        None => matches!(pipeline.deployment_status, PipelineStatus::Stopped | PipelineStatus::Stopping),
+    }
+}
+
+/// The end of a program that does not compile, once all is known about it.
+pub(super) fn not_compiled<T>(status: ProgramStatus, seen: &Pipeline, past: &Past) -> Next<T> {
+    if past.whole {
+        let nothing = ProgramError { sql_compilation: None, rust_compilation: None, system_error: None };
+        let error = seen.program_error.clone().unwrap_or(nothing);
+        Next::Fail(Interruption::NotCompiled { status, error })
+    } else {
+        Next::Whole
+    }
+}
+
+/// A refusal is the end, unless another look will tell.
+pub(super) fn unless_overtaken(error: ServiceError) -> Result<(), FlowError> {
+    if is_overtaken(&error) { Ok(()) } else { Err(error.into()) }
+}
+
+/// Whether a refusal says that the pipeline has moved on since the look, so that another look will tell.
+fn is_overtaken(error: &ServiceError) -> bool {
+    use ErrorCode::{
+        AwaitingApproval, CannotStartWhileClearingStorage, CannotStartWithCompilationError,
+        CannotStartWithUndismissedError, DismissErrorRestrictedToFullyStopped, IllegalPipelineAction,
+        InitialImmutableUnlessStopped, InvalidTransition, PipelineInteractionNotDeployed,
+        StorageStatusImmutableUnlessStopped, Suspended, Terminating,
+    };
+    matches!(
+        error_code(error),
+        Some(
+            IllegalPipelineAction
+                | CannotStartWithCompilationError
+                | CannotStartWhileClearingStorage
+                | CannotStartWithUndismissedError
+                | InitialImmutableUnlessStopped
+                | PipelineInteractionNotDeployed
+                | StorageStatusImmutableUnlessStopped
+                | DismissErrorRestrictedToFullyStopped
+                | InvalidTransition
+                | AwaitingApproval
+                | Suspended
+                | Terminating
+        )
+    )
+}
+
+/// How often wishes are made, all kinds together. The looks between them take about five seconds: longer than the service
+/// needs to see that a pipeline has died.
+const WISHES: u32 = 8;
+
+/// The transitions of the goals of a pipeline's life.
+#[doc(hidden)]
+pub struct Steered<P> {
+    plan: P,
+    past: Past,
+    looks: Looks,
+    wishes: u32,
+    /// Of a wish that was not accepted.
+    trouble: Option<FlowError>,
+    state: State,
+}
+
+impl<P: Plan> fmt::Debug for Steered<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Steered").field("goal", &P::NAME).field("past", &self.past).finish_non_exhaustive()
+    }
+}
+
+enum State {
+    Looking,
+    Wishing(Wish, Wishing),
+}
+
+impl<P: Plan> Steered<P> {
+    pub(super) fn new(plan: P) -> Self {
+        let looks = Looks::new(plan.pipeline());
+        Self { plan, past: Past::default(), looks, wishes: 0, trouble: None, state: State::Looking }
+    }
+
+    fn judge(&mut self, seen: Pipeline, cx: &mut Common<FelderaApi>) -> Option<Result<P::Output, FlowError>> {
+        let next = self.plan.judge(seen, &mut self.past, cx.now());
+        self.past.whole = false;
+        match next {
+            Next::Done(output) => return Some(Ok(output)),
+            Next::Fail(interruption) => return Some(Err(self.interrupted(interruption))),
+            Next::Wait => {}
+            Next::Whole => {
+                self.past.whole = true;
+                self.looks.at_all();
+            }
+            Next::Act(_) if self.wishes == WISHES => {
+                let trouble = self.trouble.take().unwrap_or_else(|| self.interrupted(Interruption::Stopped));
+                return Some(Err(self.found(trouble)));
+            }
+            Next::Act(wish) => {
+                self.wishes += 1;
+                if let Some(call) = self.plan.wish(wish, &self.past, cx) {
+                    cx.phase(P::NAME, wish.phase());
+                    self.state = State::Wishing(wish, call);
+                }
+            }
+        }
+        None
+    }
+
+    fn wished(&mut self, wish: Wish, answer: Result<Accepted, FlowError>, now: Timestamp) -> Result<(), FlowError> {
+        match answer {
+            Ok(_) => {
+                self.trouble = None;
+                if wish != Wish::Dismiss {
+                    self.past.accepted = Some(now);
+                }
+                if wish == Wish::Start {
+                    self.past.alive = true;
+                    self.past.forget_deployment();
+                }
+                self.looks.again();
+                Ok(())
+            }
+            Err(error @ FlowError::Ambiguous(_)) => {
+                self.trouble = Some(error);
+                Ok(())
+            }
+            Err(FlowError::Service(error)) => {
+                let refused = self.plan.refused(wish, error.clone(), &mut self.past);
+                // A doubt is not forgotten over a refusal.
+                if !self.trouble.as_ref().is_some_and(FlowError::is_ambiguous) {
+                    self.trouble = Some(error.into());
+                }
+                refused.map_err(|error| self.found(error))
+            }
+            Err(error) => Err(self.found(error)),
+        }
+    }
+
+    /// The end by an interruption. A late start of a program that does not compile changes nothing; of anything else nobody
+    /// knows what a wish without an answer does yet.
+    fn interrupted(&mut self, interruption: Interruption) -> FlowError {
+        let settles = matches!(interruption, Interruption::NotCompiled { .. });
+        let details = match &interruption {
+            Interruption::NotCompiled { error, .. } => Some(error.to_string()),
+            Interruption::Crashed(error) => Some(error.message.clone()),
+            Interruption::AwaitingApproval => self.past.diff.take(),
+            _ => None,
+        };
+        let error = interruption.into_error(format!("{} of pipeline {}", P::WHAT, self.plan.pipeline()), details);
+        if settles { error } else { self.found(error) }
+    }
+
+    /// The end by an error: if a wish may or may not have been heard, that.
+    fn found(&mut self, error: FlowError) -> FlowError {
+        let says = matches!(error, FlowError::Failed(_) | FlowError::Service(_)).then(|| error.to_string());
+        let doubt = self.trouble.take().filter(FlowError::is_ambiguous);
+        match doubt.unwrap_or(error) {
+            FlowError::Ambiguous(ambiguity) => {
+                let found = says.or_else(|| self.looks.seen().map(str::to_owned));
+                FlowError::Ambiguous(Ambiguity { found, ..ambiguity })
+            }
+            error => error,
+        }
+    }
+}
+
+impl Wish {
+    fn phase(self) -> &'static str {
+        match self {
+            Self::Dismiss => "dismissing the last error",
+            Self::Start => "starting",
+            Self::Pause => "pausing",
+            Self::Resume => "resuming",
+            Self::Stop => "stopping",
+            Self::Clear => "clearing the storage",
+            Self::Approve => "approving",
+        }
+    }
+}
+
+impl<P: Plan> Machine for Steered<P> {
+    type Service = FelderaApi;
+    type Output = P::Output;
+    const NAME: &'static str = P::NAME;
+
+    fn step(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<P::Output> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Looking => match ok!(self.looks.poll(cx, P::WAITING, reply)) {
+                    Ok(seen) => {
+                        if let Some(result) = self.judge(seen, cx) {
+                            return Step::Done(result);
+                        }
+                    }
+                    Err(error) => return Step::Done(Err(self.found(error))),
+                },
+                State::Wishing(wish, call) => {
+                    let (answer, wish) = (ok!(call.poll(cx.now(), reply.take())), *wish);
+                    self.state = State::Looking;
+                    if let Err(error) = self.wished(wish, answer, cx.now()) {
+                        return Step::Done(Err(error));
+                    }
+                }
+            }
+        }
+    }
+}
