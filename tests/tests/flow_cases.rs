@@ -129,6 +129,19 @@ fn a_duplicate_on_the_first_attempt_is_no_success() {
     script.finish();
 }
 
+/// It may be the second `execute` of the program, whose first job runs on.
+#[test]
+fn a_duplicate_that_cannot_be_looked_into_is_ambiguous() {
+    let script = Script::new()
+        .expect("POST", RUN)
+        .reply_json(400, DUPLICATE)
+        .expect("GET", STATUS)
+        .reply(404, "<html>no such site</html>");
+    let (result, _) = run(&script, start());
+    assert!(result.expect_err("nobody can tell").is_ambiguous());
+    script.finish();
+}
+
 /// What the cluster has acknowledged is not submitted again, however late.
 #[test]
 fn an_acknowledged_run_is_not_repeated() {

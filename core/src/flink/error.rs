@@ -57,9 +57,10 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
     let applied = match status.as_u16() {
         _ if info.effect == Effect::Safe || no_leader => Applied::No,
         503 => Applied::No,
+        // What a main method runs into says nothing about what it had submitted before.
+        _ if info.name == SUBMIT => submitted(status, &text),
         // Said before anything is done.
         500 if OUTRIGHT.iter().any(|words| text.contains(words)) => Applied::No,
-        _ if info.name == SUBMIT => submitted(status, &text),
         // The jar is looked for before anything else.
         500 if info.name == RUN_APPLICATION && text.contains("Jar file ") => Applied::No,
         500..=599 => Applied::Unknown,
@@ -83,12 +84,13 @@ const OUTRIGHT: [&str; 4] = [
 const SUBMIT: &str = "submitJobFromJar";
 const RUN_APPLICATION: &str = "submitApplicationFromJar";
 
-/// A main method that fails may have submitted its job before; one that was never called has not.
+/// A main method that fails may have submitted its job before; one that was never called has not. A duplicate is no proof
+/// either: the second `execute` of a program that got an id is refused as one of the first, whose job runs on.
 fn submitted(status: StatusCode, text: &str) -> Applied {
     let has_run = text.contains("Could not execute application");
     let found_no_program = text.contains("ProgramInvocationException") || text.contains("Jar file ");
     match status.as_u16() {
-        400 if has_run && !text.contains("Duplicate") => Applied::Unknown,
+        400 if has_run => Applied::Unknown,
         500 if !has_run && found_no_program => Applied::No,
         500..=599 => Applied::Unknown,
         _ => Applied::No,

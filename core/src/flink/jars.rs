@@ -40,7 +40,7 @@ operations! { FlinkRest;
         json? {
             /// The class with the main method, for a jar without a `Main-Class`.
             entry_class: String = "entryClass",
-            /// The arguments of the main method. Before 1.20 lists are read too.
+            /// The arguments of the main method.
             program_args: Vec<String> = "programArgsList",
             /// The parallelism of operators that have none of their own; -1 for the cluster's default.
             parallelism: i32 = "parallelism",
@@ -71,7 +71,8 @@ operations! { FlinkRest;
     ///
     /// With a chosen [`job_id`](Self::job_id) a second attempt is refused as a duplicate, so that one can find out what
     /// became of the first: the id must be new since the JobManager started. **A refusal with 400 does not mean that no
-    /// job runs**: a main method that fails after `execute` leaves its job behind. Refused with 500: an unknown jar.
+    /// job runs**: a main method that fails after `execute` leaves its job behind, and one that calls `execute` twice is
+    /// refused as a duplicate of itself. Refused with 500: an unknown jar.
     /// The flow [`RunJar`](super::RunJar) takes care of all that.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-run).
     Once POST "/jars/{jarid}/run" SubmitJar "submitJobFromJar" -> Submitted {
@@ -141,7 +142,8 @@ pub(crate) const UPLOAD: &[&Info] = &[UploadJar::INFO];
 /// Uploads a jar.
 ///
 /// The server takes anything under a name that ends in `.jar` and looks into it only when it is run; it may replace
-/// characters such as `;`, `=` and `,` in the name, so take the id from the answer. Uploading twice makes two jars. The content may be a [`Source`](crate::Source), so that a file need not be read into memory.
+/// characters such as `;`, `=` and `,` in the name, so take the id from the answer. Uploading twice makes two jars. The
+/// content may be a [`Source`](crate::Source), so that a file need not be read into memory.
 /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-upload).
 ///
 /// ```
