@@ -186,6 +186,8 @@ pub struct Target<'a> {
     /// Where and what the number of the attempt is.
     attempts: Option<(&'static str, u32)>,
     dress: fn(&mut HeaderMap),
+    /// The first value of the query that cannot be sent.
+    error: Option<BuildError>,
 }
 
 impl<'a> Target<'a> {
@@ -206,6 +208,7 @@ impl<'a> Target<'a> {
             has_query: false,
             attempts: S::ATTEMPTS.map(|key| (key, cx.attempt())),
             dress: S::dress,
+            error: None,
         }
     }
 
@@ -250,10 +253,14 @@ impl<'a> Target<'a> {
         BuildError::value(self.info.name, name, &value, problem)
     }
 
-    /// Appends `key=value` to the query.
+    /// Appends `key=value` to the query. A value that has a [`problem`](Parameter::problem) makes the request an error.
     #[inline]
     pub fn query<P: Parameter + ?Sized>(&mut self, key: &'static str, value: &P) {
         self.key(key);
+        if let Some(problem) = value.problem() {
+            let text = value.to_string();
+            self.error.get_or_insert_with(|| BuildError::value(self.info.name, key, &text, problem));
+        }
         // A `Display` that fails leaves a shorter value, which the service refuses; ours do not fail.
         let _ = value.encode(&mut Encoder { out: &mut self.buffer, twice: false });
     }
@@ -277,7 +284,7 @@ impl<'a> Target<'a> {
     /// The request, with a JSON body if one is given.
     ///
     /// # Errors
-    /// When the request line is longer than the service reads.
+    /// When the request line is longer than the service reads, or a value of the query cannot be sent.
     #[inline]
     pub fn finish(self, json: Option<Body>) -> Result<Request<Body>, BuildError> {
         match json {
@@ -289,7 +296,7 @@ impl<'a> Target<'a> {
     /// The request, with a body of some type.
     ///
     /// # Errors
-    /// When the request line is longer than the service reads.
+    /// When the request line is longer than the service reads, or a value of the query cannot be sent.
     #[inline]
     pub fn finish_with(self, body: Body, content_type: HeaderValue) -> Result<Request<Body>, BuildError> {
         self.into_request(body, Some(content_type))
@@ -299,6 +306,9 @@ impl<'a> Target<'a> {
         self.finish_path();
         if let Some((key, attempt)) = self.attempts {
             self.query(key, &attempt);
+        }
+        if let Some(error) = self.error {
+            return Err(error);
         }
         let name = self.info.name;
         // "METHOD target HTTP/1.1"

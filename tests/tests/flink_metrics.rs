@@ -175,6 +175,15 @@ fn a_name_with_a_comma_is_refused_before_it_is_sent() {
     assert!(error.contains("a,b") && error.contains("comma"), "{error}");
 }
 
+/// No server of ours lists such a name, but a reporter's own might be; the others are still read.
+#[test]
+fn a_listed_name_with_a_comma_is_left_out() {
+    let names = ["a".to_owned(), "b,c".to_owned(), "d".to_owned()];
+    let run = run(ReadMetrics::of_job_manager(), |_, request| answer(&names, request));
+    let found: Vec<_> = run.result.expect("metrics").into_iter().map(|metric| metric.id).collect();
+    assert_eq!(found, ["a", "d"]);
+}
+
 #[test]
 fn an_endless_name_is_refused_with_its_length() {
     let run = run(ReadMetrics::of_job_manager().names(["x".repeat(5000)]), |_, _| panic!("nothing to ask"));

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use pipewright::error::{BuildError, ServiceError};
+use pipewright::flink::jars::GetJarPlan;
 use pipewright::flink::metrics::{GetJobManagerMetrics, GetJobMetrics};
 use pipewright::flink::taskmanagers::GetTaskManager;
 use pipewright::flink::vertices::{BackPressureLevel, GetBackPressure, SampleState};
@@ -191,6 +192,19 @@ fn a_line_that_is_too_long_is_refused_here_and_not_there() {
     let refused = operation.parse(recorded.response).expect_err("refused");
     assert_eq!((refused.status().as_u16(), refused.is_transient()), (404, false));
     assert!(refused.message().contains("/bad-request"), "{refused}");
+}
+
+/// The server splits what it has decoded: a comma in a value would make two of it, and nobody would notice.
+#[test]
+fn a_comma_in_a_list_is_refused_here_because_the_server_would_not() {
+    let base: Base = "http://127.0.0.1:8081".parse().expect("a base");
+    let cx = || RequestContext::new(&base);
+    let plan = GetJarPlan::new("a.jar").program_args(["--topics", "a,b"]);
+    let error = plan.request(cx()).expect_err("three arguments").to_string();
+    assert!(error.contains("getPlanFromJar") && error.contains("a,b") && error.contains("comma"), "{error}");
+    let labels = GetJobExceptions::new(JOB).failure_labels(["type:a,b"]);
+    assert!(matches!(labels.request(cx()), Err(BuildError::Value { parameter: "failureLabelFilter", .. })));
+    assert!(GetJarPlan::new("a.jar").program_args(["--topics", "a"]).request(cx()).is_ok());
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! [`CommaList`].
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::url::Parameter;
 
 /// Several values of one query parameter, with commas in between.
 ///
-/// Flink decodes before it splits, so that a value that has a comma in it cannot be sent.
+/// Flink decodes before it splits, so that a value that has a comma in it cannot be sent: it is a
+/// [`BuildError`](crate::error::BuildError).
 ///
 /// ```
 /// use pipewright::flink::{CommaList, metrics::Aggregation};
@@ -37,7 +38,28 @@ impl<T: fmt::Display> fmt::Display for CommaList<T> {
     }
 }
 
-impl<T: fmt::Display> Parameter for CommaList<T> {}
+impl<T: fmt::Display> Parameter for CommaList<T> {
+    fn problem(&self) -> Option<&'static str> {
+        let mut commas = Commas(false);
+        for value in &self.0 {
+            // It takes anything.
+            let _ = write!(commas, "{value}");
+        }
+        let Commas(is_torn) = commas;
+        is_torn
+            .then_some("Flink would take a value with a comma in it for two, and there is no way to escape the comma")
+    }
+}
+
+/// Whether there is a comma in what is written to it.
+struct Commas(bool);
+
+impl fmt::Write for Commas {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 |= text.contains(',');
+        Ok(())
+    }
+}
 
 impl<T, U: Into<T>, const N: usize> From<[U; N]> for CommaList<T> {
     fn from(values: [U; N]) -> Self {

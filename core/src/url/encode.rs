@@ -43,6 +43,12 @@ pub trait Parameter: Display {
     fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
         write!(out, "{self}")
     }
+
+    /// Why the service would take it for something else, and no encoding helps; `None` for all that can be sent.
+    #[inline]
+    fn problem(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// For what holds its text.

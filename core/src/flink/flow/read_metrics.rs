@@ -435,11 +435,6 @@ impl<S: Source> Machine for MetricsMachine<S> {
                 State::Start => {
                     self.state = match &self.names {
                         Some(names) => {
-                            if let Some(name) = names.iter().find(|name| name.contains(',')) {
-                                let problem =
-                                    "Flink would take it for two names, and there is no way to escape the comma";
-                                return Step::Done(Err(BuildError::value(Self::NAME, "names", name, problem).into()));
-                            }
                             self.pending = names.iter().cloned().collect();
                             State::Next
                         }
@@ -448,7 +443,9 @@ impl<S: Source> Machine for MetricsMachine<S> {
                 }
                 State::Names(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(names) => {
-                        self.pending = names.iter().map(|metric| S::name(metric).to_owned()).collect();
+                        let names_of = names.iter().map(S::name);
+                        // What cannot be asked for is no reason to keep the others back.
+                        self.pending = names_of.filter(|name| !name.contains(',')).map(str::to_owned).collect();
                         self.state = if names.is_empty() { State::Empty } else { State::Next };
                     }
                     Err(error) => return Step::Done(Err(error)),
