@@ -44,8 +44,8 @@ pub use self::error::{is_unknown_operation, is_unknown_session, is_wrong_token};
 pub use self::gateway::{ApiVersion, ApiVersions, GetApiVersion, GetInfo, Info};
 pub use self::ids::{OperationHandle, SessionHandle};
 pub use self::results::{
-    ColumnInfo, Fields, LogicalType, LogicalTypeRoot, ResultInfo, ResultKind, ResultPage, ResultType, Row, RowField,
-    RowFormat, RowKind,
+    ColumnInfo, Double, Fields, LogicalType, LogicalTypeRoot, ResultInfo, ResultKind, ResultPage, ResultType, Row,
+    RowField, RowFormat, RowKind,
 };
 pub use self::run_statement::{Page, RunStatement, Statement};
 pub use self::sessions::{

@@ -218,18 +218,29 @@ impl Row {
     /// Reads the fields, in the order of the columns, into a tuple, a list, or a struct of fields without names.
     ///
     /// ```
-    /// use pipewright::flink::sql_gateway::Row;
-    /// let row: Row = serde_json::from_str(r#"{"kind":"INSERT","fields":["a",2,null]}"#)?;
-    /// let (word, count, note): (&str, i64, Option<f64>) = row.read()?;
-    /// assert_eq!((word, count, note), ("a", 2, None));
+    /// use pipewright::flink::sql_gateway::{Double, Row};
+    /// let row: Row = serde_json::from_str(r#"{"kind":"INSERT","fields":["a",2,null,"NaN"]}"#)?;
+    /// let (word, count, note, mean): (&str, i64, Option<i32>, Double) = row.read()?;
+    /// assert_eq!((word, count, note, mean.0.is_nan()), ("a", 2, None, true));
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     ///
     /// # Errors
     /// When they are of another number or other types. Text with escapes in it is read as `String` or `Cow<str>`, not as
-    /// `&str`.
+    /// `&str`; `FLOAT` and `DOUBLE` as [`Double`], for an `f64` is an error as soon as a NaN comes.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.fields.as_str())
+    }
+}
+
+/// A `FLOAT` or `DOUBLE` of a row in [`RowFormat::Json`]: a number, or NaN or an infinity, for which JSON has no numbers and
+/// the gateway writes text.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Double(pub f64);
+
+impl<'de> Deserialize<'de> for Double {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        f64::read(deserializer).map(Self)
     }
 }
 
@@ -279,24 +290,57 @@ impl Field for Fields {
     }
 }
 
-/// As SQL writes it.
+/// As SQL writes it, where SQL has a word for it: `TIMESTAMP_LTZ(3) NOT NULL`.
 impl fmt::Display for LogicalType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.root.as_str())?;
-        let numbers = self.length.into_iter().chain(self.precision).chain(self.scale).map(|number| number.to_string());
-        let numbers: Vec<_> = numbers.collect();
-        if !numbers.is_empty() {
-            write!(f, "({})", numbers.join(", "))?;
-        }
-        let inner =
-            [&self.element_type, &self.key_type, &self.value_type].into_iter().flatten().map(ToString::to_string);
-        let fields = self.fields.iter().map(|field| format!("{} {}", field.name, field.field_type));
-        let inner: Vec<_> = inner.chain(fields).collect();
-        if !inner.is_empty() {
-            write!(f, "<{}>", inner.join(", "))?;
+        use LogicalTypeRoot as Root;
+        let endless = self.length == Some(i32::MAX.unsigned_abs());
+        match &self.root {
+            Root::Integer => f.write_str("INT")?,
+            Root::Varchar if endless => f.write_str("STRING")?,
+            Root::Varbinary if endless => f.write_str("BYTES")?,
+            Root::TimeWithoutTimeZone => write!(f, "TIME{}", digits(self.precision))?,
+            Root::TimestampWithoutTimeZone => write!(f, "TIMESTAMP{}", digits(self.precision))?,
+            Root::TimestampWithTimeZone => write!(f, "TIMESTAMP{} WITH TIME ZONE", digits(self.precision))?,
+            Root::TimestampWithLocalTimeZone => write!(f, "TIMESTAMP_LTZ{}", digits(self.precision))?,
+            Root::IntervalYearMonth | Root::IntervalDayTime => self.write_interval(f)?,
+            root => {
+                let numbers = self.length.into_iter().chain(self.precision).chain(self.scale);
+                write!(f, "{root}{}", listed("(", numbers.map(|number| number.to_string()), ")"))?;
+                let inner = [&self.element_type, &self.key_type, &self.value_type].into_iter().flatten();
+                let fields = self.fields.iter();
+                let fields = fields.map(|field| format!("`{}` {}", field.name.replace('`', "``"), field.field_type));
+                f.write_str(&listed("<", inner.map(ToString::to_string).chain(fields), ">"))?;
+            }
         }
         f.write_str(if self.nullable { "" } else { " NOT NULL" })
     }
+}
+
+impl LogicalType {
+    /// `INTERVAL DAY(2) TO SECOND(3)`.
+    fn write_interval(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("INTERVAL")?;
+        for (at, field) in self.resolution.iter().flat_map(|resolution| resolution.split("_TO_")).enumerate() {
+            let precision = match field {
+                "YEAR" | "DAY" => self.precision,
+                "SECOND" => self.fractional_precision,
+                _ => None,
+            };
+            write!(f, "{} {field}{}", if at > 0 { " TO" } else { "" }, digits(precision))?;
+        }
+        Ok(())
+    }
+}
+
+fn digits(number: Option<u32>) -> String {
+    listed("(", number.map(|number| number.to_string()).into_iter(), ")")
+}
+
+/// Nothing at all for an empty list.
+fn listed(open: &str, items: impl Iterator<Item = String>, close: &str) -> String {
+    let items: Vec<_> = items.collect();
+    if items.is_empty() { String::new() } else { format!("{open}{}{close}", items.join(", ")) }
 }
 
 #[cfg(test)]
@@ -319,6 +363,30 @@ mod tests {
             let page = page(&format!(r#"{{"resultType":"PAYLOAD","nextResultUri":"{uri}"}}"#)).expect("a page");
             assert_eq!(page.next_token(), token, "{uri}");
         }
+    }
+
+    #[test]
+    fn intervals_are_written_as_in_sql() {
+        let interval = |root: &str, resolution: &str| {
+            let text = format!(
+                r#"{{"type":"{root}","nullable":true,"precision":2,"fractionalPrecision":6,"resolution":"{resolution}"}}"#
+            );
+            serde_json::from_str::<LogicalType>(&text).expect("a type").to_string()
+        };
+        assert_eq!(interval("INTERVAL_YEAR_MONTH", "YEAR_TO_MONTH"), "INTERVAL YEAR(2) TO MONTH");
+        assert_eq!(interval("INTERVAL_DAY_TIME", "DAY_TO_SECOND"), "INTERVAL DAY(2) TO SECOND(6)");
+        assert_eq!(interval("INTERVAL_DAY_TIME", "HOUR_TO_MINUTE"), "INTERVAL HOUR TO MINUTE");
+    }
+
+    #[test]
+    fn doubles_may_be_no_numbers() {
+        let row: Row =
+            serde_json::from_str(r#"{"kind":"INSERT","fields":[1,2.5,"NaN","-Infinity",null]}"#).expect("a row");
+        let (one, half, nan, least, none): (Double, Double, Double, Double, Option<Double>) =
+            row.read().expect("doubles");
+        assert_eq!((one.0, half.0, least.0, none), (1.0, 2.5, f64::NEG_INFINITY, None));
+        assert!(nan.0.is_nan());
+        assert!(serde_json::from_str::<Double>(r#""2.5""#).is_err(), "text of a text column");
     }
 
     #[test]
