@@ -16,7 +16,8 @@ use crate::time::Timestamp;
 ///
 /// A **session**: after each [`Page`] it is polled again, as with `drive::run(&mut statement, …)`, and yields `None` when
 /// all pages have come and all is closed. The first page is yielded even without rows, because it tells the columns; later
-/// ones only with rows. Before each page but the first it asks to be saved, so that [`resume`](Self::resume) goes on there.
+/// ones only with rows. When it is polled after a page, it first asks to be saved, so that [`resume`](Self::resume) goes on
+/// behind that page: whoever keeps rows and state together, or the rows first, loses none.
 ///
 /// The statement runs in a session of its own, which is closed at the end, or in [an existing one](Self::in_session), which
 /// is not. Of an `INSERT` the only row is the id of a job, which goes on; an endless query yields pages until it is
@@ -76,6 +77,8 @@ records! {
         pub token: u64 = "token",
         /// How rows are written.
         pub row_format: Option<RowFormat> = "rowFormat",
+        /// Whether all pages have come, or no more are wanted: there is only something to close.
+        pub over: bool = "over",
     }
 }
 
@@ -139,9 +142,10 @@ impl RunStatement {
         self
     }
 
-    /// Goes on from a saved state: with the page after the last one that was yielded.
+    /// Goes on from a saved state: with the page behind which it was saved, or with closing when all had come.
     ///
-    /// When nobody knows whether the statement was submitted, it ends as after a lost answer.
+    /// When nobody knows whether the statement was submitted, it ends as after a lost answer. The statement itself is not
+    /// saved.
     ///
     /// # Errors
     /// When the state is another flow's.
@@ -185,7 +189,9 @@ impl Goal for RunStatement {
             statement.own = state.own;
             statement.operation = state.operation;
             statement.token = state.token;
-            if state.operation.is_none() {
+            if state.over {
+                statement.outcome = Some(Ok(()));
+            } else if state.operation.is_none() {
                 let cause = FlowError::Stopped("the flow that was saved ended while it was submitting".to_owned());
                 statement.outcome = Some(Err(statement.lost(cause)));
             }

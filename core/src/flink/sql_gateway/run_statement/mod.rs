@@ -17,7 +17,7 @@
 //! | Submit | ambiguous, not repeatable | close; **ambiguous** |
 //! | Fetch | `NOT_READY`, or a page without rows | Wait, longer each time |
 //! | Fetch | rows | yielded; Fetch the next token, after saving |
-//! | Fetch | EOS | its rows, if any; close |
+//! | Fetch | EOS | its rows, if any; close, after saving |
 //! | Fetch | refused | close; the statement failed |
 //! | Wait | over | Fetch; a heartbeat before, if the last one is old |
 //! | closing | the session is unknown | closed |
@@ -157,6 +157,7 @@ impl Statement {
                 operation: self.operation,
                 token: self.token,
                 row_format: self.goal.row_format.clone(),
+                over: matches!(self.outcome, Some(Ok(()))),
             };
             self.notices.push_back(Notice::Save(Saved::new(NAME, &state)));
         }
@@ -164,10 +165,12 @@ impl Statement {
 
     /// What is known of a submission without an answer.
     fn lost(&self, cause: FlowError) -> FlowError {
-        let found = if self.own {
-            "its session is being closed, which ends a query; the job of an INSERT would go on"
-        } else {
-            "its session stays open: closing it would end a query; the job of an INSERT would go on"
+        let found = match (self.own, self.is_late()) {
+            (true, false) => "its session is being closed, which ends a query; the job of an INSERT would go on",
+            (true, true) => {
+                "its session closes itself when it was idle for long, which ends a query; the job of an INSERT would go on"
+            }
+            (false, _) => "its session stays open: closing it would end a query; the job of an INSERT would go on",
         };
         let operation = ExecuteStatement::INFO.name;
         FlowError::Ambiguous(Ambiguity {
@@ -231,6 +234,10 @@ impl Statement {
 
     /// Closes what is open, and ends.
     fn shut(&mut self) {
+        if matches!(self.outcome, Some(Ok(()))) {
+            // Whoever goes on from here must not ask for pages of an operation that is closed.
+            self.save();
+        }
         match (self.session, self.operation) {
             (Some(session), Some(operation)) => {
                 self.phase("closing");
@@ -247,10 +254,13 @@ impl Statement {
         };
     }
 
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= self.now)
+    }
+
     fn fail(&mut self, error: FlowError) {
-        let late = matches!(error, FlowError::Deadline { .. });
         self.outcome = Some(Err(error));
-        if late {
+        if self.is_late() {
             self.state = State::Ended;
         } else {
             self.shut();
