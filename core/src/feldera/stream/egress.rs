@@ -22,7 +22,10 @@ use crate::url::Target;
 /// [`Chunk::lost`]. With it nothing is lost, and a reader that rests stops the whole pipeline. Rows that were there before
 /// come only with [`send_snapshot`](Self::send_snapshot), of materialized relations.
 ///
-/// The stream ends without a word when the pipeline stops or dies; another one has numbers of its own. Refused: 404
+/// The stream ends without a word when the pipeline stops or dies, however properly it ends. **Another subscription is another
+/// stream**: it wants a decoder of its own, its numbers begin at 0 again, and changes in between are in neither. So whoever
+/// holds a copy of the view subscribes again with a snapshot, begins a new copy with the first chunk, and takes it for complete
+/// when [`Egress::is_past_snapshot`] says so; the same after [`Chunk::lost`] was not 0. Refused: 404
 /// `ConfigError.UnknownOutputStream`, 400 for a format or a snapshot that is not to be had, 429 `ApiConnectionLimit`, 503 when
 /// not deployed. [Reference](https://docs.feldera.com/api/subscribe-to-view).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +149,7 @@ pub struct Egress {
     /// The number that comes next if nothing is lost.
     next: u64,
     lost: u64,
+    past_snapshot: bool,
     head: Head,
     /// Where the rows are: in the line, or in the text.
     rows: Vec<Range<usize>>,
@@ -193,6 +197,7 @@ impl Egress {
             count: 0,
             next: 0,
             lost: 0,
+            past_snapshot: false,
             head: Head::default(),
             rows: Vec::new(),
             text: String::new(),
@@ -204,6 +209,12 @@ impl Egress {
     /// How many chunks were lost so far.
     pub fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// Whether the snapshot has ended: the present chunk, or one before it, is not of it. Without a snapshot, and of one of an
+    /// empty view, that is the first chunk, which takes up to 3 s when there is nothing to say.
+    pub fn is_past_snapshot(&self) -> bool {
+        self.past_snapshot
     }
 
     fn clear(&mut self) {
@@ -226,6 +237,7 @@ impl Egress {
             number.checked_sub(self.next).ok_or_else(|| format!("number {number} came after {}", self.next - 1))?;
         self.lost = self.lost.saturating_add(self.head.lost);
         self.next = number.saturating_add(1);
+        self.past_snapshot |= !self.head.snapshot;
         Ok(())
     }
 

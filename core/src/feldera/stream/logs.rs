@@ -13,7 +13,8 @@ operations! { FelderaApi;
     /// A pipeline's log: what the server has kept (1 MB or 50,000 lines), then what comes, without an end.
     ///
     /// Works for stopped pipelines too, and goes on over stop and start. It ends when the pipeline is deleted, when the runner
-    /// restarts, and when it is read too slowly; another request sends again what was kept. Nothing at all comes while nothing
+    /// restarts, and when it is read too slowly; another request sends again what was kept, which a
+    /// [`LogHistory`](super::LogHistory) leaves out. Nothing at all comes while nothing
     /// is logged. Refused: 404 when there is no pipeline, 503.
     /// [Reference](https://docs.feldera.com/api/stream-pipeline-logs).
     Safe GET "/v0/pipelines/{pipeline_name}/logs" GetLogs "get_pipeline_logs" -> Logs {

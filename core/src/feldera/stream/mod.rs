@@ -1,15 +1,24 @@
 //! Streams: changes of views, results of queries, logs, time series.
 //!
 //! A body that ends as HTTP says it should may still be cut off: Feldera's proxy ends bodies cleanly when a pipeline stops
-//! or panics. Each decoder tells by its format what can be told.
+//! or panics. Each decoder tells by its format what can be told:
+//!
+//! | stream | a proper end | after it |
+//! |---|---|---|
+//! | [`Egress`] | stop, panic or death of the pipeline: never the end of the data | another subscription, see [`HttpOutput`] |
+//! | [`QueryResult`] | whole, cut off or failed, as its format tells | a query that only reads may be sent again |
+//! | [`Logs`] | pipeline deleted, runner restarted, or read too slowly | another connection, through a [`LogHistory`] |
+//! | [`Samples`] | the pipeline has stopped | another connection repeats up to a minute: compare [`time`](super::stats::Sample::time) |
 
 mod egress;
+mod history;
 pub(super) mod logs;
 mod query;
 mod rows;
 pub(super) mod samples;
 
 pub use self::egress::{Chunk, Egress, HttpOutput, Rows};
+pub use self::history::LogHistory;
 pub use self::logs::{GetLogs, Logs};
 pub use self::query::{AdhocQuery, QueryFormat, QueryResult};
 pub use self::samples::{Samples, StreamTimeSeries};

@@ -100,7 +100,7 @@ impl Operation for AdhocQuery {
 ///
 /// | format | items | whole if |
 /// |---|---|---|
-/// | text | lines | the last one is the border of the table |
+/// | text | lines | the last one is the lower border of the table |
 /// | json | lines | the last one has its end; a result that was cut between two lines cannot be told from a whole one |
 /// | parquet | blocks of 64 KiB | it begins and ends with `PAR1` |
 /// | `arrow_ipc` | blocks of 64 KiB | it ends with the mark for the end |
@@ -126,7 +126,8 @@ pub struct QueryResult(Format);
 
 #[derive(Debug)]
 enum Format {
-    Text(Lines),
+    /// And the length of the first line, once it was read.
+    Text(Lines, Option<usize>),
     Json(Lines),
     Blocks(Blocks),
 }
@@ -135,7 +136,7 @@ impl QueryResult {
     /// A decoder at the beginning of a body.
     pub fn new(format: &QueryFormat) -> Self {
         Self(match format {
-            QueryFormat::Text => Format::Text(Lines::new(LineLimit::default())),
+            QueryFormat::Text => Format::Text(Lines::new(LineLimit::default()), None),
             QueryFormat::Json => Format::Json(Lines::new(LineLimit::default())),
             QueryFormat::Parquet => Format::Blocks(Blocks::new(Kind::Parquet)),
             QueryFormat::ArrowIpc => Format::Blocks(Blocks::new(Kind::Arrow)),
@@ -161,11 +162,14 @@ fn tail(lines: &Lines) -> (u64, &[u8]) {
     (memchr::memchr_iter(b'\n', before).count() as u64, tail)
 }
 
-/// The last line of a table has no line end: it is a border, or an error.
-fn finish_text(lines: &mut Lines, end: End) -> Result<(), DecodeError> {
-    let (before, tail) = tail(lines);
-    let is_border = tail.starts_with(b"+") && tail.ends_with(b"+");
-    if end == End::Complete && is_border {
+/// The last line of a table has no line end: it is the lower border, as long as the upper one and the third of three, or an
+/// error. A table without columns has two.
+fn finish_text(lines: &mut Lines, border: Option<usize>, end: End) -> Result<(), DecodeError> {
+    let ((unread, tail), read) = (tail(lines), lines.count());
+    let border = border.or_else(|| memchr::memchr(b'\n', lines.unread()));
+    let is_border = tail.starts_with(b"+") && Some(tail.len()) == border;
+    let is_whole = is_border && read + unread >= if tail == b"++" { 1 } else { 3 };
+    if end == End::Complete && is_whole {
         return lines.finish(end);
     }
     let failed = tail.strip_prefix(b"ERROR: ").map(|message| String::from_utf8_lossy(message).into_owned());
@@ -173,7 +177,7 @@ fn finish_text(lines: &mut Lines, end: End) -> Result<(), DecodeError> {
     match failed {
         Some(message) if end == End::Complete => Err(DecodeError::Failed { message }),
         // Every table ends without a line end.
-        _ => cut.and(Err(DecodeError::Truncated { item: before + 1 })),
+        _ => cut.and(Err(DecodeError::Truncated { item: read + unread + 1 })),
     }
 }
 
@@ -191,28 +195,35 @@ impl Decoder for QueryResult {
 
     fn feed(&mut self, bytes: &[u8]) {
         match &mut self.0 {
-            Format::Text(lines) | Format::Json(lines) => lines.feed(bytes),
+            Format::Text(lines, _) | Format::Json(lines) => lines.feed(bytes),
             Format::Blocks(blocks) => blocks.feed(bytes),
         }
     }
 
     fn advance(&mut self) -> Result<bool, DecodeError> {
         match &mut self.0 {
-            Format::Text(lines) | Format::Json(lines) => lines.advance(),
+            Format::Json(lines) => lines.advance(),
+            Format::Text(lines, border) => {
+                let found = lines.advance()?;
+                if found && border.is_none() {
+                    *border = Some(lines.item().len());
+                }
+                Ok(found)
+            }
             Format::Blocks(blocks) => Ok(blocks.advance()),
         }
     }
 
     fn item(&self) -> &[u8] {
         match &self.0 {
-            Format::Text(lines) | Format::Json(lines) => lines.item(),
+            Format::Text(lines, _) | Format::Json(lines) => lines.item(),
             Format::Blocks(blocks) => blocks.item(),
         }
     }
 
     fn finish(&mut self, end: End) -> Result<(), DecodeError> {
         match &mut self.0 {
-            Format::Text(lines) => finish_text(lines, end),
+            Format::Text(lines, border) => finish_text(lines, *border, end),
             Format::Json(lines) => finish_json(lines, end),
             Format::Blocks(blocks) => blocks.finish(end),
         }

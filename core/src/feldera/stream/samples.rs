@@ -87,6 +87,9 @@ impl Decoder for Samples {
     }
 
     fn finish(&mut self, _: End) -> Result<(), DecodeError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
         // Each sample has its line end: one without is cut off, however the body ended.
         self.lines.finish(End::Truncated)
     }

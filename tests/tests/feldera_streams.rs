@@ -1,0 +1,442 @@
+//! Feldera's streams: however a body is cut into pieces the same items come out and the same end; what was lost is counted;
+//! whole, cut off and failed are three things.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use pipewright::decode::{DecodeError, Decoder, End, LineLimit};
+use pipewright::feldera::metrics::Metrics;
+use pipewright::feldera::stream::{Egress, LogHistory, Logs, QueryFormat, QueryResult, Samples};
+use pipewright_tests::{har, routes};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+/// What came out, each item as a text, and how it ended.
+type Outcome = (Vec<String>, Result<(), DecodeError>);
+
+/// Feeds pieces as a driver does, and reads after each.
+fn drive<D: Decoder>(decoder: &mut D, show: fn(&D) -> String, pieces: &[&[u8]], end: End) -> Outcome {
+    let mut items = Vec::new();
+    for piece in pieces {
+        decoder.feed(piece);
+        if let Err(error) = drain(decoder, show, &mut items) {
+            return (items, Err(error));
+        }
+    }
+    let ended = decoder.finish(end);
+    let drained = drain(decoder, show, &mut items);
+    decoder.feed(b"{}\n");
+    assert_eq!(drain(decoder, show, &mut items), drained, "bytes after the end are ignored");
+    (items, ended.and(drained))
+}
+
+fn drain<D: Decoder>(decoder: &mut D, show: fn(&D) -> String, items: &mut Vec<String>) -> Result<(), DecodeError> {
+    loop {
+        match decoder.advance() {
+            Ok(true) => items.push(show(decoder)),
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                decoder.feed(b"more\n");
+                assert_eq!(decoder.advance(), Err(error.clone()), "errors stay");
+                assert_eq!(decoder.finish(End::Complete), Err(error.clone()), "also at the end");
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// In these pieces, byte by byte and all at once: the same.
+fn every_cut<D: Decoder>(
+    new: impl Fn() -> D,
+    show: fn(&D) -> String,
+    body: &[u8],
+    cuts: &[Index],
+    end: End,
+) -> Outcome {
+    let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
+    places.extend([0, body.len()]);
+    places.sort_unstable();
+    let pieces: Vec<_> = places.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect();
+    let whole = drive(&mut new(), show, &[body], end);
+    assert_eq!(drive(&mut new(), show, &pieces, end), whole, "in pieces, of {}", String::from_utf8_lossy(body));
+    let bytes: Vec<_> = body.chunks(1).collect();
+    assert_eq!(drive(&mut new(), show, &bytes, end), whole, "in bytes, of {}", String::from_utf8_lossy(body));
+    whole
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn show_chunk(egress: &Egress) -> String {
+    let chunk = egress.item();
+    let rows: Vec<_> = chunk.rows().map(text).collect();
+    let kind = match (chunk.is_heartbeat(), chunk.snapshot) {
+        (true, _) => "heartbeat",
+        (_, true) => "snapshot",
+        _ => "changes",
+    };
+    let phase = if egress.is_past_snapshot() { "past" } else { "in" };
+    format!("{} {kind} {phase} lost {}/{}: {rows:?}", chunk.sequence_number, chunk.lost, egress.lost())
+}
+
+fn show_result(result: &QueryResult) -> String {
+    text(result.item())
+}
+
+/// What a server writes into an egress body.
+#[derive(Clone, Debug)]
+struct Record {
+    /// How many records it discarded right before.
+    discarded: u64,
+    snapshot: bool,
+    /// Values of JSON or lines of CSV; none is a heartbeat.
+    rows: Vec<&'static str>,
+    is_csv: bool,
+    /// Written with its fields in another order, as it may be one day.
+    reordered: bool,
+}
+
+const JSON_ROWS: &[&str] = &[
+    r#"{"insert":{"id":1}}"#,
+    r#"{"delete":{"s":"a \"quoted\", {[brace"}}"#,
+    r#"{"insert":{"s":"line\r\nend \\"}}"#,
+    r#"{"payload":{"op":"u","before":null,"after":{"é":[1,[2,{}]]}}}"#,
+    "7",
+    "null",
+];
+const CSV_ROWS: &[&str] = &["1,true,a,1", "2,,\"two\nlines, one row\",-1", "\"say \"\"so\"\"\",1", "é,1"];
+
+fn record() -> impl Strategy<Value = Record> {
+    let rows = |rows: &'static [&'static str]| proptest::collection::vec(select(rows), 0..4);
+    (0_u64..3, any::<bool>(), any::<bool>(), any::<bool>(), rows(JSON_ROWS), rows(CSV_ROWS)).prop_map(
+        |(discarded, snapshot, is_csv, reordered, json, csv)| Record {
+            discarded: discarded.saturating_sub(1),
+            snapshot,
+            rows: if is_csv { csv } else { json },
+            is_csv,
+            reordered,
+        },
+    )
+}
+
+/// The body, and what is to come out of it.
+fn body_of(records: &[Record]) -> (String, Vec<String>) {
+    let (mut body, mut items) = (String::new(), Vec::new());
+    let (mut number, mut lost, mut past) = (0, 0, false);
+    for record in records {
+        number += record.discarded;
+        lost += record.discarded;
+        past |= !record.snapshot;
+        let payload = match &record.rows[..] {
+            [] => String::new(),
+            rows if record.is_csv => {
+                let lines = rows.iter().fold(String::new(), |lines, row| lines + row + "\n");
+                format!("\"text_data\":{}", serde_json::Value::from(lines))
+            }
+            rows => format!("\"json_data\":[{}]", rows.join(",")),
+        };
+        let comma = if payload.is_empty() { "" } else { "," };
+        let head = format!("\"sequence_number\":{number},\"snapshot\":{}", record.snapshot);
+        let fields = if record.reordered { [&*payload, comma, &*head] } else { [&*head, comma, &*payload] };
+        writeln!(body, "{{{}}}\r", fields.concat()).expect("a string");
+        let kind = match (record.rows.is_empty(), record.snapshot) {
+            (true, _) => "heartbeat",
+            (_, true) => "snapshot",
+            _ => "changes",
+        };
+        let phase = if past { "past" } else { "in" };
+        items.push(format!("{number} {kind} {phase} lost {}/{lost}: {:?}", record.discarded, record.rows));
+        number += 1;
+    }
+    (body, items)
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![Just(End::Complete), Just(End::Truncated)]
+}
+
+fn cuts() -> impl Strategy<Value = Vec<Index>> {
+    proptest::collection::vec(any::<Index>(), 0..8)
+}
+
+fn tokens(tokens: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(select(tokens), 0..24).prop_map(|tokens| tokens.concat().into_bytes())
+}
+
+/// Near misses of records, samples, tables and files.
+const PIECES: &[&str] = &[
+    "{\"sequence_number\":",
+    "0",
+    "1",
+    "18446744073709551615",
+    ",\"snapshot\":",
+    "true",
+    "false",
+    ",\"json_data\":[",
+    "{\"insert\":{}}",
+    "\"text_data\":\"a\\nb\"",
+    "[",
+    "]}",
+    "}",
+    "\"",
+    "\\",
+    ",",
+    "\r\n",
+    "\n",
+    "{\"t\":1,\"r\":2,\"m\":3,\"s\":4}\n",
+    "{\"error\":\"no\"}",
+    "+--+",
+    "| 1|\n",
+    "ERROR: no",
+    "PAR1",
+    "\u{1b}[0m",
+];
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn egress(records in proptest::collection::vec(record(), 0..8), cuts in cuts(), end in end()) {
+        let (body, expected) = body_of(&records);
+        let new = || Egress::new(LineLimit::default());
+        // A stop ends the body properly: that is no error, and no promise either.
+        prop_assert_eq!(every_cut(new, show_chunk, body.as_bytes(), &cuts, end), (expected, Ok(())));
+    }
+
+    /// A record that is cut off is told, whether the proxy ended the body properly or not; those before it are there.
+    #[test]
+    fn egress_that_is_cut_off(records in proptest::collection::vec(record(), 1..6), at in any::<Index>(), cuts in cuts(), end in end()) {
+        let (body, expected) = body_of(&records);
+        let rest = &body.as_bytes()[..at.index(body.len())];
+        let whole = memchr::memchr_iter(b'\n', rest).count();
+        let (items, ended) = every_cut(|| Egress::new(LineLimit::default()), show_chunk, rest, &cuts, end);
+        prop_assert_eq!(&items[..], &expected[..whole]);
+        let truncated = DecodeError::Truncated { item: whole as u64 + 1 };
+        let is_between = rest.is_empty() || rest.ends_with(b"\n");
+        prop_assert_eq!(ended, if is_between { Ok(()) } else { Err(truncated) });
+    }
+
+    /// Whatever comes: the pieces do not matter, and nothing panics.
+    #[test]
+    fn anything(body in tokens(PIECES), cuts in cuts(), limit in 1_usize..60, end in end()) {
+        let _ = every_cut(|| Egress::new(LineLimit(limit)), show_chunk, &body, &cuts, end);
+        let _ = every_cut(Samples::new, |samples| format!("{:?}", samples.item()), &body, &cuts, end);
+        let _ = every_cut(Logs::new, |logs| text(logs.item()), &body, &cuts, end);
+        for format in formats() {
+            let _ = every_cut(|| QueryResult::new(&format), show_result, &body, &cuts, end);
+        }
+    }
+
+    /// Blocks of binary formats are of the same length however they come.
+    #[test]
+    fn long_binary_results(length in 0_usize..200_000, cuts in cuts()) {
+        let body = [b"PAR1", &vec![7; length][..], b"\0\0\0\0PAR1"].concat();
+        let pieces = |decoder: &QueryResult| decoder.item().len().to_string();
+        let places: Vec<_> = cuts.iter().map(|cut| cut.index(body.len())).collect();
+        let mut sorted = places;
+        sorted.extend([0, body.len()]);
+        sorted.sort_unstable();
+        let cut: Vec<_> = sorted.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect();
+        let new = || QueryResult::new(&QueryFormat::Parquet);
+        let whole = drive(&mut new(), pieces, &[&body], End::Complete);
+        prop_assert_eq!(&whole.1, &Ok(()));
+        prop_assert_eq!(drive(&mut new(), pieces, &cut, End::Complete), whole);
+    }
+
+    /// Any log, read over connections that break off anywhere: each line once, in order, unless the server says that it may
+    /// have forgotten some.
+    #[test]
+    fn a_log_over_connections(
+        steps in proptest::collection::vec((0_usize..9, 0_usize..9, any::<Index>()), 1..8),
+        keeps in 1_usize..12,
+    ) {
+        let (mut log, mut read, mut base, mut history) = (Vec::new(), Vec::new(), 0, LogHistory::new());
+        for (before, during, breaks) in steps {
+            let mut grow = |count: usize| (0..count).for_each(|_| log.push(format!("line {}", log.len())));
+            grow(before);
+            grow(during);
+            let first = log.len().saturating_sub(during + keeps);
+            let sent = &log[first..];
+            history.reconnected();
+            if read.is_empty() {
+                // Nobody has seen a line before: what the server has forgotten by now is nobody's.
+                base = first;
+            }
+            let (seen, end) = (base + read.len(), first + breaks.index(sent.len() + 1));
+            for line in &log[first..end] {
+                read.extend(history.accept(line.as_bytes()).map(|line| text(&line)));
+            }
+            if history.may_miss() {
+                prop_assert!(seen <= first, "the last line that was seen was sent again");
+                // What follows is right again.
+                (base, read) = (0, log[..end].to_vec());
+                history = LogHistory::new();
+                for line in &read {
+                    drop(history.accept(line.as_bytes()));
+                }
+            }
+        }
+        prop_assert!(log[base..].starts_with(&read), "{read:?} of {log:?}");
+    }
+}
+
+fn formats() -> [QueryFormat; 6] {
+    use QueryFormat::{ArrowIpc, Hash, Json, Parquet, Text, Unknown};
+    [Text, Json, Parquet, ArrowIpc, Hash, Unknown("xml".into())]
+}
+
+fn query(format: &QueryFormat, body: &[u8], end: End) -> Outcome {
+    every_cut(|| QueryResult::new(format), show_result, body, &[], end)
+}
+
+const TABLE: &[u8] = b"+----+---+\n| id | s |\n+----+---+\n| 1  | x |\n+----+---+";
+const EMPTY_TABLE: &[u8] = b"+----+\n| id |\n+----+\n+----+";
+const ROWS: &[u8] = b"{\"n\":1}\n{\"n\":2}\n";
+const FILE: &[u8] = b"PAR1 some columns \x10\0\0\0PAR1";
+const ARROW: &[u8] = b"\xff\xff\xff\xff\x10\0\0\0schema\xff\xff\xff\xff\0\0\0\0";
+const HASH: &[u8] = b"8C1F0A7D5B2E4936A0C4D8E2F6B19375C0FFEE00112233445566778899AABBCC";
+
+#[test]
+fn whole_results() {
+    let results: [(QueryFormat, &[u8]); 7] = [
+        (QueryFormat::Text, TABLE),
+        (QueryFormat::Text, EMPTY_TABLE),
+        (QueryFormat::Json, ROWS),
+        (QueryFormat::Json, b""),
+        (QueryFormat::Parquet, FILE),
+        (QueryFormat::ArrowIpc, ARROW),
+        (QueryFormat::Hash, HASH),
+    ];
+    for (format, body) in results {
+        let (items, ended) = query(&format, body, End::Complete);
+        assert_eq!(ended, Ok(()), "{format:?}");
+        let sent = text(body).replace('\n', "");
+        assert_eq!(items.concat(), sent, "{format:?}");
+        // The connection broke off behind the last byte: JSON alone cannot tell.
+        let (_, ended) = query(&format, body, End::Truncated);
+        assert_eq!(ended.is_ok(), format == QueryFormat::Json, "{format:?}");
+    }
+}
+
+/// A proxy ends every body properly. Wherever it does, a format that knows its own end says that it was not there; of JSON a
+/// cut between two lines cannot be told.
+#[test]
+fn results_that_are_cut_off_and_end_properly() {
+    let results: [(QueryFormat, &[u8]); 5] = [
+        (QueryFormat::Text, TABLE),
+        (QueryFormat::Json, ROWS),
+        (QueryFormat::Parquet, FILE),
+        (QueryFormat::ArrowIpc, ARROW),
+        (QueryFormat::Hash, HASH),
+    ];
+    for (format, body) in results {
+        for length in 0..body.len() {
+            let cut = &body[..length];
+            let (_, ended) = query(&format, cut, End::Complete);
+            let untold = format == QueryFormat::Json && (cut.is_empty() || cut.ends_with(b"\n"));
+            match ended {
+                Ok(()) => assert!(untold, "{format:?} {length}"),
+                Err(DecodeError::Truncated { .. }) => assert!(!untold && format != QueryFormat::Hash, "{format:?}"),
+                Err(DecodeError::Malformed { .. }) => assert_eq!(format, QueryFormat::Hash),
+                Err(other) => panic!("{format:?} {length}: {other}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn errors_in_the_middle_of_a_result() {
+    let failed = |message: &str| Err(DecodeError::Failed { message: message.to_owned() });
+    let body = [ROWS, br#"{"error":"Divide by zero"}"#].concat();
+    assert_eq!(
+        query(&QueryFormat::Json, &body, End::Complete),
+        (vec!["{\"n\":1}".into(), "{\"n\":2}".into()], failed("Divide by zero"))
+    );
+    // A row with a column of that name has its line end.
+    let body = [ROWS, b"{\"error\":\"Divide by zero\"}\n"].concat();
+    assert_eq!(query(&QueryFormat::Json, &body, End::Complete).1, Ok(()));
+    let body = b"+---+\n| a |\n+---+\n| 1 |\nERROR: Divide by zero.";
+    let (items, ended) = query(&QueryFormat::Text, body, End::Complete);
+    assert_eq!((items.len(), ended), (4, failed("Divide by zero.")));
+    // When the connection broke off, the error may be half of one.
+    for (format, body) in [(QueryFormat::Json, &b"{\"error\":\"D\"}"[..]), (QueryFormat::Text, b"ERROR: D")] {
+        assert_eq!(query(&format, body, End::Truncated).1, Err(DecodeError::Truncated { item: 1 }));
+    }
+}
+
+#[test]
+fn a_number_that_goes_back_is_another_streams() {
+    let (mut body, _) = body_of(&[]);
+    body += "{\"sequence_number\":3,\"snapshot\":false}\r\n{\"sequence_number\":0,\"snapshot\":false}\r\n";
+    let (items, ended) = drive(&mut Egress::new(LineLimit::default()), show_chunk, &[body.as_bytes()], End::Complete);
+    assert_eq!(items, ["3 heartbeat past lost 3/3: []"]);
+    let error = ended.expect_err("it goes back").to_string();
+    assert!(error.contains("item 2") && error.contains("number 0 came after 3"), "{error}");
+}
+
+/// The recorded bodies too, cut at places that look random and are not.
+#[test]
+fn recorded_streams_do_not_depend_on_how_they_are_cut() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/feldera");
+    let mut seen = 0;
+    for recording in har::read_folder(&folder).expect("the recordings") {
+        for entry in recording.entries.iter().filter(|entry| entry.response.status().is_success()) {
+            let body = entry.response.body();
+            match routes::of("feldera", entry).map(|info| info.name) {
+                Some("http_output") => {
+                    drop(every_cut(|| Egress::new(LineLimit::default()), show_chunk, body, &[], End::Complete));
+                }
+                Some("get_pipeline_logs") => {
+                    drop(every_cut(Logs::new, |logs| text(logs.item()), body, &[], End::Complete));
+                }
+                Some("get_pipeline_time_series_stream") => {
+                    drop(every_cut(Samples::new, |samples| format!("{:?}", samples.item()), body, &[], End::Complete));
+                }
+                Some("pipeline_adhoc_sql") => {
+                    for format in formats() {
+                        let _ = query(&format, body, End::Complete);
+                    }
+                }
+                _ => continue,
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen} streams");
+}
+
+/// The text format: comments, labels with escapes, histograms whose parts are of one family, numbers that are none.
+#[test]
+fn metrics_in_the_text_format() {
+    let text = concat!(
+        "# HELP records Records, \\\\ and\\nlines.\n# TYPE records counter\n",
+        "records{pipeline=\"p\",path=\"a\\\\b\\\"c}\\n\",} 5 1756000000000\n\n",
+        "# TYPE delay histogram\n",
+        "delay_bucket{le=\"0.5\"} 1\ndelay_bucket{le=\"+Inf\"} 2\ndelay_sum 7.25\ndelay_count 2\n",
+        "# a remark\nalone_sum\t-Inf\nodd NaN\n",
+    );
+    let metrics = Metrics::from_prometheus(text).expect("well-formed");
+    let names: Vec<_> = metrics.metrics.iter().map(|metric| (&*metric.name, metric.values.len())).collect();
+    assert_eq!(names, [("records", 1), ("delay", 4), ("alone_sum", 1), ("odd", 1)]);
+    let records = metrics.get("records").expect("it is there");
+    assert_eq!(
+        (records.kind.as_deref(), records.description.as_deref()),
+        (Some("counter"), Some("Records, \\ and\nlines."))
+    );
+    assert_eq!(records.values[0].labels["path"], "a\\b\"c}\n");
+    let delay = metrics.get("delay").expect("it is there");
+    let parts: Vec<_> =
+        delay.values.iter().map(|part| (part.name.as_deref().unwrap_or_default(), part.value)).collect();
+    assert_eq!(parts, [("delay_bucket", 1.0), ("delay_bucket", 2.0), ("delay_sum", 7.25), ("delay_count", 2.0)]);
+    assert_eq!(delay.values[1].labels["le"], "+Inf");
+    assert_eq!(metrics.get("alone_sum").expect("it is there").values[0].value.to_string(), "-inf");
+    assert!(metrics.get("odd").expect("it is there").values[0].value.is_nan());
+    for bad in ["records", "records{a=\"b\" 1", "records{a=\"b\"}", "records{a=b} 1", "records one"] {
+        assert!(Metrics::from_prometheus(bad).expect_err(bad).starts_with("line 1: records"), "{bad}");
+    }
+}
