@@ -7,6 +7,7 @@
 //! | [`channels`] | open, drop, and what became of the rows |
 //! | [`append`] | rows, exactly once by a continuation token |
 //! | [`elastic`] | rows, at least once, without a channel |
+//! | [`rows`] | values and ready-made lines into batches: size, age, compression, offset tokens |
 //! | [`jwt`] | key-pair tokens: names and claims; signing is a trait |
 //!
 //! There are two hosts, and an operation belongs to one of them by type: those of [`SnowpipeAccount`] go to the account's
@@ -71,6 +72,7 @@ pub mod elastic;
 mod error;
 mod ids;
 pub mod jwt;
+pub mod rows;
 
 use std::sync::LazyLock;
 
@@ -83,6 +85,7 @@ pub use self::channels::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, D
 pub use self::elastic::{AppendElastic, AppendElasticToTable};
 pub use self::error::{ErrorCode, error_code};
 pub use self::ids::RequestId;
+pub use self::rows::{Batch, BatchBuilder, BatchOptions, Compression, RowError};
 
 use crate::error::ServiceError;
 use crate::operation::{Info, Service};

@@ -1,0 +1,432 @@
+//! [`BatchBuilder`].
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+use memchr::memchr2;
+use serde::Serialize;
+use serde::de::IgnoredAny;
+
+use super::{Batch, BatchOptions, Compression, Cut, NonFinite, RowError, check, keys};
+use crate::json;
+use crate::snowpipe::Encoding;
+use crate::snowpipe::append::MAX_BYTES;
+use crate::time::Timestamp;
+
+/// [`MAX_BYTES`], as a length in memory.
+const LIMIT: usize = 4_194_304;
+const _: () = assert!(LIMIT as u64 == MAX_BYTES);
+
+/// Collects rows until they are a batch.
+///
+/// It grows until its batches are taken: after each push, take what [`next_batch`](Self::next_batch) has. The tokens
+/// of different rows should differ, because where several have the same one, nobody can go on behind it without losing or
+/// repeating some.
+pub struct BatchBuilder {
+    options: BatchOptions,
+    /// The lines of the open batch.
+    lines: Vec<u8>,
+    /// The tokens of its rows, one behind the other.
+    tokens: String,
+    rows: Vec<Ends>,
+    /// How many of its rows there are up to the last one with a token.
+    tokened: usize,
+    /// When its first row came.
+    opened: Option<Timestamp>,
+    /// How much room the last batch took.
+    room: Room,
+    /// How many rows were taken, of all batches.
+    taken: u64,
+    closed: VecDeque<Batch>,
+}
+
+/// Where a row and its token end.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ends {
+    line: usize,
+    token: usize,
+}
+
+/// The room for lines, tokens and rows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Room {
+    lines: usize,
+    tokens: usize,
+    rows: usize,
+}
+
+/// Why a batch is closed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// More rows are coming.
+    Full,
+    /// There may be no more for long.
+    Quiet,
+}
+
+impl BatchBuilder {
+    /// A builder without rows.
+    pub fn new(options: BatchOptions) -> Self {
+        Self {
+            options,
+            lines: Vec::new(),
+            tokens: String::new(),
+            rows: Vec::new(),
+            tokened: 0,
+            opened: None,
+            room: Room::default(),
+            taken: 0,
+            closed: VecDeque::new(),
+        }
+    }
+
+    /// The options.
+    pub fn options(&self) -> &BatchOptions {
+        &self.options
+    }
+
+    /// Adds a row. An empty token is none.
+    ///
+    /// # Errors
+    /// When the row cannot be taken. It is left out, all else is as before.
+    pub fn push<R: Serialize + ?Sized>(
+        &mut self,
+        row: &R,
+        offset_token: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), RowError> {
+        let result = self.write(row).and_then(|()| self.take(offset_token, now));
+        self.unless_taken(result)
+    }
+
+    /// Adds a row that is JSON already, with or without a line end behind it. An empty token is none.
+    ///
+    /// # Errors
+    /// When it is not one JSON object in one line, or cannot be taken. It is left out, all else is as before.
+    pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>, now: Timestamp) -> Result<(), RowError> {
+        let result = self.write_line(line).and_then(|()| self.take(offset_token, now));
+        self.unless_taken(result)
+    }
+
+    /// The next batch that is closed, or old enough to be.
+    pub fn next_batch(&mut self, now: Timestamp) -> Option<Batch> {
+        if self.closed.is_empty() && self.due().is_some_and(|due| due <= now) {
+            self.close(now, Cause::Quiet);
+        }
+        self.closed.pop_front()
+    }
+
+    /// When the open batch will be old enough; [`next_batch`](Self::next_batch) has it then. `None` while nothing waits.
+    pub fn due(&self) -> Option<Timestamp> {
+        let opened = self.opened.filter(|_| self.cut() > 0)?;
+        Some(opened + self.options.age)
+    }
+
+    /// Closes the open batch. With [`Cut::BehindTokens`], rows behind the last offset token stay.
+    pub fn flush(&mut self, now: Timestamp) {
+        self.close(now, Cause::Quiet);
+    }
+
+    /// How many rows were taken, over all batches: the index of the next one.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// How many rows the open batch has.
+    pub fn open_rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// How many bytes the open batch has.
+    pub fn open_bytes(&self) -> usize {
+        self.end(self.rows.len()).line
+    }
+
+    /// How many batches are closed and not taken yet.
+    pub fn closed_batches(&self) -> usize {
+        self.closed.len()
+    }
+
+    /// Writes a row behind the others.
+    fn write<R: Serialize + ?Sized>(&mut self, row: &R) -> Result<(), RowError> {
+        let index = self.taken;
+        let start = self.begin_line();
+        let watch = check::Watch { refuse: self.options.non_finite == NonFinite::Refuse, ..check::Watch::default() };
+        let mut serializer = serde_json::Serializer::new(&mut self.lines);
+        let result = row.serialize(check::Checked::new(&mut serializer, &watch));
+        let line = self.lines.get_mut(start..).unwrap_or_default();
+        if let Err(error) = result {
+            return Err(if watch.not_finite.get() {
+                RowError::NotFinite { index, field: keys::last_key(line) }
+            } else {
+                RowError::Serialize { index, problem: error.to_string() }
+            });
+        }
+        if watch.raw.get() {
+            // Outside of texts, where they are white space: within them JSON has none.
+            line.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        }
+        self.finish_line(start)
+    }
+
+    /// Writes a line behind the others.
+    fn write_line(&mut self, line: &[u8]) -> Result<(), RowError> {
+        let index = self.taken;
+        let wrong = |problem: String| RowError::Line { index, problem };
+        let line = line.trim_ascii();
+        if memchr2(b'\n', b'\r', line).is_some() {
+            let problem = "there is a line end within it: write each row in one line, and push each line for itself";
+            return Err(wrong(problem.to_owned()));
+        }
+        json::read::<IgnoredAny>(line).map_err(|error| wrong(error.to_string()))?;
+        let start = self.begin_line();
+        self.lines.extend_from_slice(line);
+        self.finish_line(start)
+    }
+
+    /// Where the next line begins.
+    fn begin_line(&mut self) -> usize {
+        if self.rows.is_empty() {
+            let Room { lines, tokens, rows } = self.room;
+            self.lines.reserve(lines);
+            self.tokens.reserve(tokens);
+            self.rows.reserve(rows);
+        }
+        let start = self.open_bytes();
+        // Something is left when a row's own code panicked.
+        self.lines.truncate(start);
+        start
+    }
+
+    /// Sees to it that the line is an object, and ends it.
+    fn finish_line(&mut self, start: usize) -> Result<(), RowError> {
+        let line = self.lines.get_mut(start..).unwrap_or_default();
+        let found = match line.first() {
+            Some(b'{') => "",
+            Some(b'[') => "a list",
+            Some(b'"') => "a text",
+            Some(b't' | b'f') => "a boolean",
+            Some(b'n') => "null",
+            Some(b'-' | b'0'..=b'9') => "a number",
+            _ => "not JSON",
+        };
+        if !found.is_empty() {
+            return Err(RowError::NotAnObject { index: self.taken, found });
+        }
+        if self.options.upper_case_keys {
+            keys::upper_case(line);
+        }
+        self.lines.push(b'\n');
+        Ok(())
+    }
+
+    /// Takes the row that was written, and closes batches as the limits say.
+    fn take(&mut self, token: Option<&str>, now: Timestamp) -> Result<(), RowError> {
+        let token = token.unwrap_or_default();
+        let start = self.open_bytes();
+        if self.lines.len() - start > LIMIT {
+            return self.take_alone(token, now);
+        }
+        self.check_group()?;
+        if self.lines.len() > self.max_bytes() && !self.rows.is_empty() {
+            self.close(now, Cause::Full);
+        }
+        self.tokens.push_str(token);
+        self.rows.push(Ends { line: self.lines.len(), token: self.tokens.len() });
+        self.taken += 1;
+        if !token.is_empty() {
+            self.tokened = self.rows.len();
+        }
+        self.opened = self.opened.or(Some(now));
+        if self.rows.len() >= self.options.rows || self.lines.len() >= self.max_bytes() {
+            self.close(now, Cause::Full);
+        }
+        Ok(())
+    }
+
+    /// Takes a row that can only be sent if compression helps, as a batch of its own.
+    fn take_alone(&mut self, token: &str, now: Timestamp) -> Result<(), RowError> {
+        let (index, start) = (self.taken, self.open_bytes());
+        let line = self.lines.get(start..).unwrap_or_default();
+        let bytes = line.len() as u64;
+        let Some((encoding, compressed)) = self.options.compression.compress(line) else {
+            return Err(RowError::TooLarge { index, bytes, compressed: None });
+        };
+        if compressed.len() > LIMIT {
+            return Err(RowError::TooLarge { index, bytes, compressed: Some(compressed.len() as u64) });
+        }
+        let waiting = self.rows.len() - self.tokened;
+        if self.options.cut == Cut::BehindTokens && (waiting > 0 || token.is_empty()) {
+            let bytes = (self.lines.len() - self.end(self.tokened).line) as u64;
+            return Err(RowError::TooLargeTogether { index, rows: waiting as u64 + 1, bytes });
+        }
+        self.remove_line();
+        self.close(now, Cause::Quiet);
+        let token = Some(token).filter(|token| !token.is_empty()).map(str::to_owned);
+        self.closed.push_back(Batch {
+            body: compressed.into(),
+            encoding: Some(encoding),
+            rows: 1,
+            first_row: index,
+            uncompressed: bytes,
+            start_offset_token: token.clone(),
+            end_offset_token: token,
+        });
+        self.taken += 1;
+        Ok(())
+    }
+
+    /// What may not be cut must fit into an append, however it compresses.
+    fn check_group(&self) -> Result<(), RowError> {
+        let bytes = self.lines.len() - self.end(self.tokened).line;
+        if self.options.cut == Cut::Anywhere || bytes <= LIMIT {
+            return Ok(());
+        }
+        let rows = (self.rows.len() - self.tokened) as u64 + 1;
+        Err(RowError::TooLargeTogether { index: self.taken, rows, bytes: bytes as u64 })
+    }
+
+    /// Removes what was written of a row that was not taken.
+    fn unless_taken(&mut self, result: Result<(), RowError>) -> Result<(), RowError> {
+        if result.is_err() {
+            self.remove_line();
+        }
+        result
+    }
+
+    /// Removes what is behind the rows; of an empty batch also the room for it, which may be large.
+    fn remove_line(&mut self) {
+        let end = self.open_bytes();
+        self.lines.truncate(end);
+        if end == 0 {
+            self.lines = Vec::new();
+        }
+    }
+
+    fn max_bytes(&self) -> usize {
+        match self.options.compression {
+            Compression::None => self.options.bytes.min(LIMIT),
+            #[cfg(any(feature = "gzip", feature = "zstd"))]
+            _ => self.options.bytes,
+        }
+    }
+
+    /// How many rows may be closed.
+    fn cut(&self) -> usize {
+        match self.options.cut {
+            Cut::Anywhere => self.rows.len(),
+            Cut::BehindTokens => self.tokened,
+        }
+    }
+
+    /// Where the first `rows` rows end.
+    fn end(&self, rows: usize) -> Ends {
+        rows.checked_sub(1).and_then(|last| self.rows.get(last)).copied().unwrap_or_default()
+    }
+
+    /// Closes the rows that may be, and keeps the others.
+    fn close(&mut self, now: Timestamp, cause: Cause) {
+        let cut = self.cut();
+        if cut == 0 {
+            return;
+        }
+        let end = self.end(cut);
+        self.room = match cause {
+            Cause::Full => Room { lines: self.lines.len(), tokens: self.tokens.len(), rows: self.rows.len() },
+            Cause::Quiet => Room::default(),
+        };
+        if self.options.compression == Compression::None {
+            let rest = self.lines.get(end.line..).unwrap_or_default();
+            let mut kept = Vec::with_capacity(if rest.is_empty() { 0 } else { self.room.lines.max(rest.len()) });
+            kept.extend_from_slice(rest);
+            let mut lines = std::mem::replace(&mut self.lines, kept);
+            lines.truncate(end.line);
+            if lines.capacity() / 4 * 3 > lines.len() {
+                lines.shrink_to_fit();
+            }
+            let batch = self.batch(0..cut, lines.into(), None);
+            self.closed.push_back(batch);
+        } else {
+            self.seal(0..cut);
+            self.lines.drain(..end.line);
+        }
+        self.rows.drain(..cut);
+        self.tokens.drain(..end.token);
+        for row in &mut self.rows {
+            row.line -= end.line;
+            row.token -= end.token;
+        }
+        self.tokened = 0;
+        self.opened = if self.rows.is_empty() { None } else { Some(now) };
+        if self.lines.is_empty() {
+            (self.lines, self.rows, self.tokens) = (Vec::new(), Vec::new(), String::new());
+        }
+    }
+
+    /// Compresses rows into one batch, or into several when they are too many for one.
+    fn seal(&mut self, rows: Range<usize>) {
+        let mut parts = vec![rows];
+        while let Some(rows) = parts.pop() {
+            let lines = self.lines.get(self.end(rows.start).line..self.end(rows.end).line).unwrap_or_default();
+            let (encoding, body) = match self.options.compression.compress(lines) {
+                Some((encoding, bytes)) if bytes.len() <= LIMIT => (Some(encoding), bytes.into()),
+                _ => match self.middle(&rows).filter(|_| lines.len() > LIMIT) {
+                    Some(middle) => {
+                        parts.extend([middle..rows.end, rows.start..middle]);
+                        continue;
+                    }
+                    // What may not be cut is never larger than the limit.
+                    None => (None, Bytes::copy_from_slice(lines)),
+                },
+            };
+            let batch = self.batch(rows, body, encoding);
+            self.closed.push_back(batch);
+        }
+    }
+
+    /// The cut next to the middle of several rows.
+    fn middle(&self, rows: &Range<usize>) -> Option<usize> {
+        let (start, end) = (self.end(rows.start).line, self.end(rows.end).line);
+        let middle = start + (end - start) / 2;
+        let may_cut = |cut: &usize| {
+            self.options.cut == Cut::Anywhere || self.end(*cut).token > self.end(cut.saturating_sub(1)).token
+        };
+        let cuts = (rows.start + 1..rows.end).filter(may_cut);
+        cuts.min_by_key(|cut| self.end(*cut).line.abs_diff(middle))
+    }
+
+    fn batch(&self, rows: Range<usize>, body: Bytes, encoding: Option<Encoding>) -> Batch {
+        let (start, end) = (self.end(rows.start), self.end(rows.end));
+        let token = |row: usize| self.tokens.get(self.end(row).token..self.end(row + 1).token);
+        let some = |token: &&str| !token.is_empty();
+        let (first, last) = if start.token == end.token {
+            (None, None)
+        } else {
+            (rows.clone().filter_map(token).find(some), rows.clone().rev().filter_map(token).find(some))
+        };
+        Batch {
+            body: body.into(),
+            encoding,
+            rows: rows.len() as u64,
+            first_row: self.taken - self.rows.len() as u64 + rows.start as u64,
+            uncompressed: (end.line - start.line) as u64,
+            start_offset_token: first.map(str::to_owned),
+            end_offset_token: last.map(str::to_owned),
+        }
+    }
+}
+
+/// Without the rows.
+impl fmt::Debug for BatchBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchBuilder")
+            .field("options", &self.options)
+            .field("open_rows", &self.open_rows())
+            .field("open_bytes", &self.open_bytes())
+            .field("taken", &self.taken)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+//! Keys in JSON text that is known to be one object.
+
+use memchr::memchr2;
+
+/// Writes the keys of the object, but not those within its values, in upper-case ASCII. Escapes stay as they are.
+pub(super) fn upper_case(object: &mut [u8]) {
+    let (mut at, mut depth, mut key) = (0, 0_usize, false);
+    while let Some(&byte) = object.get(at) {
+        at += 1;
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                key = depth == 1;
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' => key = depth == 1,
+            b':' => key = false,
+            b'"' => {
+                let end = string_end(object, at);
+                if key && let Some(text) = object.get_mut(at..end) {
+                    upper_case_text(text);
+                }
+                at = end.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where the string ends that begins at `at`: at its closing quote.
+fn string_end(text: &[u8], mut at: usize) -> usize {
+    while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if text.get(at) == Some(&b'"') {
+            return at;
+        }
+        at += 2;
+    }
+    text.len()
+}
+
+/// `\n` and the `u` of `\u00e9` mean something else in upper case; its digits do not.
+fn upper_case_text(text: &mut [u8]) {
+    let mut escaped = false;
+    for byte in text {
+        if !escaped {
+            byte.make_ascii_uppercase();
+        }
+        escaped = !escaped && *byte == b'\\';
+    }
+}
+
+/// The key that the text ends with, when it ends with a key and a colon.
+pub(super) fn last_key(text: &[u8]) -> Option<String> {
+    let text = text.strip_suffix(b"\":")?;
+    let is_quote = |at: usize| {
+        let before = text.get(..at).unwrap_or_default();
+        text.get(at) == Some(&b'"') && before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+    };
+    let start = (0..text.len()).rev().find(|at| is_quote(*at))?;
+    let key = text.get(start + 1..)?;
+    Some(crate::error::excerpt(key, 80))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_the_object_only() {
+        for (given, expected) in [
+            (r"{}", r"{}"),
+            (r#"{"a":"b","c":1}"#, r#"{"A":"b","C":1}"#),
+            (r#"{"a":{"b":["c",{"d":1}]},"e":[{"f":2},"g"]}"#, r#"{"A":{"b":["c",{"d":1}]},"E":[{"f":2},"g"]}"#),
+            (r#"{"q\"n\\":"x\\","é\u00e9\n":null}"#, r#"{"Q\"N\\":"x\\","é\u00E9\n":null}"#),
+            (r#" { "a" : "x:{,\"y" , "b":true } "#, r#" { "A" : "x:{,\"y" , "B":true } "#),
+        ] {
+            let mut text = given.as_bytes().to_vec();
+            upper_case(&mut text);
+            assert_eq!(String::from_utf8(text).expect("UTF-8"), expected);
+        }
+    }
+
+    #[test]
+    fn the_last_key() {
+        for (text, key) in [
+            (r#"{"a":1,"b":"#, Some("b")),
+            (r#"{"a\"b":"#, Some(r#"a\"b"#)),
+            (r#"{"a\\":"#, Some(r"a\\")),
+            (r#"{"a":[1,"#, None),
+            ("", None),
+        ] {
+            assert_eq!(last_key(text.as_bytes()).as_deref(), key, "{text}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Rows into batches: each an append's body, as newline-delimited JSON.
+//!
+//! ```
+//! use pipewright::Timestamp;
+//! use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions};
+//! use serde_json::json;
+//!
+//! let now = Timestamp::from_millis(1_700_000_000_000);
+//! let mut builder = BatchBuilder::new(BatchOptions::new().rows(2));
+//! builder.push(&json!({ "ID": 1, "NAME": "one" }), Some("1"), now)?;
+//! builder.push_line(br#"{"ID":2,"NAME":"two"}"#, Some("2"), now)?;
+//! builder.push(&json!({ "ID": 3 }), Some("3"), now)?;
+//!
+//! let batch = builder.next_batch(now).expect("two rows are a batch");
+//! assert_eq!(batch.body.read()?, "{\"ID\":1,\"NAME\":\"one\"}\n{\"ID\":2,\"NAME\":\"two\"}\n");
+//! assert_eq!(batch.start_offset_token.as_deref(), Some("1"));
+//! assert_eq!(batch.end_offset_token.as_deref(), Some("2"));
+//!
+//! // The third is not a batch before it is a second old.
+//! assert!(builder.next_batch(now).is_none());
+//! let due = builder.due().expect("a row waits");
+//! assert_eq!(builder.next_batch(due).expect("it is time").rows, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! * Rows stay in order, no row is split, and each is in one batch.
+//! * No batch is more than [`MAX_BYTES`] as it is sent. What is more after compression becomes several batches.
+//! * What a row is written as is what `serde_json` writes; a [`RawValue`](serde_json::value::RawValue) loses its line ends.
+//! * Nothing is allocated for a row, once a first batch has shown how much room they take; and a builder without rows holds
+//!   no buffer.
+
+mod builder;
+mod check;
+mod compression;
+mod error;
+mod keys;
+mod options;
+
+pub use builder::BatchBuilder;
+pub use compression::Compression;
+pub use error::RowError;
+pub use options::{BatchOptions, Cut, NonFinite};
+
+use super::Encoding;
+#[cfg(doc)]
+use super::append::MAX_BYTES;
+use crate::body::Body;
+
+/// Rows that are sent together. A clone shares the body.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The rows, a line each.
+    pub body: Body,
+    /// How the body is compressed; `None` when it is not.
+    pub encoding: Option<Encoding>,
+    /// How many rows they are; at least one.
+    pub rows: u64,
+    /// The index of the first, counted from 0 over all rows that the builder has taken.
+    pub first_row: u64,
+    /// The length in bytes before compression.
+    pub uncompressed: u64,
+    /// The offset token of the first row that has one.
+    pub start_offset_token: Option<String>,
+    /// The offset token of the last row that has one.
+    pub end_offset_token: Option<String>,
+}

@@ -1,0 +1,117 @@
+//! [`BatchOptions`]: when a batch ends, and how its rows are written.
+
+use std::time::Duration;
+
+use super::Compression;
+
+/// When a batch ends, and how its rows are written.
+///
+/// ```
+/// use std::time::Duration;
+/// use pipewright::snowpipe::rows::{BatchOptions, NonFinite};
+/// let options = BatchOptions::new().rows(10_000).age(Duration::from_millis(200)).non_finite(NonFinite::Null);
+/// assert_eq!(options.bytes, 1_048_576);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchOptions {
+    /// How many bytes a batch may have before compression. 1 MiB by default; without compression 4 MiB at the most. A row
+    /// that is larger has a batch of its own.
+    pub bytes: usize,
+    /// How many rows a batch may have. Unlimited by default.
+    pub rows: usize,
+    /// How long the first row of a batch may wait for others. 1 s by default.
+    pub age: Duration,
+    /// How batches are compressed. Not at all by default.
+    pub compression: Compression,
+    /// What becomes of numbers that JSON does not have. An error by default.
+    pub non_finite: NonFinite,
+    /// Whether the keys of each row, but not those within its values, are written in upper-case ASCII. Not by default.
+    pub upper_case_keys: bool,
+    /// Between which rows a batch may end. Between any two by default.
+    pub cut: Cut,
+}
+
+/// What becomes of `NaN` and the infinities, which JSON does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NonFinite {
+    /// [`RowError::NotFinite`](super::RowError::NotFinite).
+    #[default]
+    Refuse,
+    /// They are written as `null`.
+    Null,
+}
+
+/// Between which rows a batch may end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Cut {
+    /// Between any two.
+    #[default]
+    Anywhere,
+    /// Only behind a row with an offset token. Rows without one belong to the next row that has one, such as all rows of a
+    /// transaction to its last: they are committed together, and wait for it whatever the limits say.
+    BehindTokens,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self {
+            bytes: 1024 * 1024,
+            rows: usize::MAX,
+            age: Duration::from_secs(1),
+            compression: Compression::None,
+            non_finite: NonFinite::Refuse,
+            upper_case_keys: false,
+            cut: Cut::Anywhere,
+        }
+    }
+}
+
+impl BatchOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`bytes`](Self::bytes).
+    pub fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// Sets [`rows`](Self::rows).
+    pub fn rows(mut self, rows: usize) -> Self {
+        self.rows = rows;
+        self
+    }
+
+    /// Sets [`age`](Self::age).
+    pub fn age(mut self, age: Duration) -> Self {
+        self.age = age;
+        self
+    }
+
+    /// Sets [`compression`](Self::compression).
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Sets [`non_finite`](Self::non_finite).
+    pub fn non_finite(mut self, non_finite: NonFinite) -> Self {
+        self.non_finite = non_finite;
+        self
+    }
+
+    /// Sets [`upper_case_keys`](Self::upper_case_keys).
+    pub fn upper_case_keys(mut self, upper_case: bool) -> Self {
+        self.upper_case_keys = upper_case;
+        self
+    }
+
+    /// Sets [`cut`](Self::cut).
+    pub fn cut(mut self, cut: Cut) -> Self {
+        self.cut = cut;
+        self
+    }
+}
