@@ -332,6 +332,7 @@ impl FlowError {
         match self {
             Self::Service(error) => Some(error),
             Self::Ambiguous(ambiguity) => ambiguity.cause.service(),
+            Self::Failed(failure) => failure.cause()?.downcast_ref(),
             Self::Deadline { last: Some(last), .. } => last.service(),
             _ => None,
         }

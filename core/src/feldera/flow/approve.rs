@@ -37,8 +37,26 @@ use crate::time::Timestamp;
 /// started, fails, or is stopped or replaced by another client.
 ///
 /// ```
-/// use pipewright::feldera::ApproveBootstrap;
-/// let goal = ApproveBootstrap::new("orders").silent(true);
+/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
+/// # use scripted::Scripted;
+/// # let awaits = r#"{"deployment_status":"AwaitingApproval","deployment_desired_status":"Running"}"#;
+/// # let runtime = Scripted::new([
+/// #     ("GET /v0/pipelines/orders", 200, awaits),
+/// #     ("GET /v0/pipelines/orders", 200, awaits),
+/// #     ("POST /v0/pipelines/orders/approve", 200, r#""Bootstrap approved""#),
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Bootstrapping","deployment_desired_status":"Running"}"#),
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Running","deployment_desired_status":"Running"}"#),
+/// # ]);
+/// use pipewright::feldera::flow::Interruption;
+/// use pipewright::feldera::{ApproveBootstrap, EnsureRunning, Feldera};
+///
+/// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
+/// let mut orders = feldera.run(EnsureRunning::new("orders"));
+/// if let Some(Interruption::AwaitingApproval) = orders.as_ref().err().and_then(Interruption::of) {
+///     orders = feldera.run(ApproveBootstrap::new("orders").silent(true));
+/// }
+/// assert_eq!(orders?.deployment_status.as_str(), "Running");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]

@@ -29,16 +29,15 @@ use crate::time::Timestamp;
 /// and columns, or with [`Interruption::Edited`] when another client changes the program meanwhile.
 ///
 /// ```
-/// use pipewright::feldera::flow::Interruption;
-/// use pipewright::feldera::{Compile, Feldera};
-/// # use pipewright_mock::Script;
+/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
+/// # use scripted::Scripted;
 /// # let body = r#"{"name":"orders","program_version":3,"program_status":"SqlError","deployment_status":"Stopped",
 /// #     "program_error":{"sql_compilation":{"exit_code":1,"messages":[{"start_line_number":2,"start_column":8,
 /// #     "end_line_number":2,"end_column":10,"warning":false,"error_type":"Error in SQL statement",
 /// #     "message":"Column 'idd' not found in any table","snippet":null}]}}}"#;
-/// # let status = "/v0/pipelines/orders?selector=status";
-/// # let all = "/v0/pipelines/orders?selector=all";
-/// # let runtime = Script::new().expect("GET", status).reply_json(200, body).expect("GET", all).reply_json(200, body);
+/// # let runtime = Scripted::new([("GET /v0/pipelines/orders", 200, body), ("GET /v0/pipelines/orders", 200, body)]);
+/// use pipewright::feldera::flow::Interruption;
+/// use pipewright::feldera::{Compile, Feldera};
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let error = feldera.run(Compile::new("orders")).expect_err("a typo");

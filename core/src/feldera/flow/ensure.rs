@@ -56,10 +56,23 @@ use crate::time::Timestamp;
 /// when the time is up, and the wish stays with the service. Nothing needs to be saved: running it again is the same.
 ///
 /// ```
+/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
+/// # use scripted::Scripted;
+/// # let runtime = Scripted::new([
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Stopped","deployment_desired_status":"Stopped"}"#),
+/// #     ("POST /v0/pipelines/orders/start", 202, r#""Pipeline is starting""#),
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Provisioning","deployment_desired_status":"Running"}"#),
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Running","deployment_desired_status":"Running"}"#),
+/// # ]);
 /// use std::time::Duration;
-/// use pipewright::feldera::EnsureRunning;
-/// use pipewright::feldera::pipelines::BootstrapPolicy;
+/// use pipewright::feldera::pipelines::{BootstrapPolicy, PipelineStatus};
+/// use pipewright::feldera::{EnsureRunning, Feldera};
+///
+/// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let goal = EnsureRunning::new("orders").bootstrap_policy(BootstrapPolicy::Allow).within(Duration::from_secs(300));
+/// let orders = feldera.run(goal)?;
+/// assert_eq!(orders.deployment_status, PipelineStatus::Running);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
@@ -68,8 +81,19 @@ pub struct EnsureRunning(Ensure);
 /// Brings a pipeline to rest with its process there: started as paused, or paused. As [`EnsureRunning`] otherwise.
 ///
 /// ```
-/// use pipewright::feldera::EnsurePaused;
-/// let goal = EnsurePaused::new("orders");
+/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
+/// # use scripted::Scripted;
+/// # let runtime = Scripted::new([
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Running","deployment_desired_status":"Running"}"#),
+/// #     ("POST /v0/pipelines/orders/pause", 202, r#""Pipeline transitioning from Running to Paused""#),
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Paused","deployment_desired_status":"Paused"}"#),
+/// # ]);
+/// use pipewright::feldera::{EnsurePaused, Feldera};
+///
+/// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
+/// let orders = feldera.run(EnsurePaused::new("orders"))?;
+/// assert_eq!(orders.deployment_status.as_str(), "Paused");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]

@@ -5,6 +5,8 @@
 //! | [`Compile`] | a compiled program, or the compilers' errors with their places |
 //! | [`EnsureRunning`] | the pipeline runs |
 //! | [`EnsurePaused`] | the pipeline is there and rests |
+//! | [`Stop`] | the pipeline is stopped, and its checkpoint if it made one |
+//! | [`ClearStorage`] | nothing is left of what it has computed |
 //! | [`ApproveBootstrap`] | views that have changed are filled, and the pipeline is up |
 //! | [`AwaitCompletion`] | what a token covers has gone through |
 //!
@@ -18,6 +20,7 @@
 
 pub mod approve;
 pub mod await_completion;
+pub mod clear;
 pub mod compile;
 pub mod ensure;
 mod inquiry;
@@ -25,14 +28,17 @@ mod interruption;
 mod looks;
 mod pulse;
 mod steer;
+pub mod stop;
 
 use std::time::Duration;
 
 pub use approve::ApproveBootstrap;
 pub use await_completion::{AwaitCompletion, Completed};
+pub use clear::ClearStorage;
 pub use compile::Compile;
 pub use ensure::{EnsurePaused, EnsureRunning};
 pub use interruption::Interruption;
+pub use stop::{Stop, Stopped};
 
 use crate::flow::Pace;
 

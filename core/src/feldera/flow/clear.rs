@@ -1,0 +1,122 @@
+//! The goal [`ClearStorage`].
+//!
+//! ```text
+//!            ┌────────────────────┐
+//!            ▼                    │
+//!  Look ──in use──▶ Clear ────────┘
+//!   ▲ │
+//!   └─┤ being stopped, being cleared
+//!     └─▶ done, or failed
+//! ```
+//!
+//! | it is to be | and is | its storage is | then |
+//! |---|---|---|---|
+//! | up | anything | anything | failed: `StorageInUse` |
+//! | stopped | not stopped yet | anything | wait |
+//! | stopped | stopped | `Cleared` | done |
+//! | stopped | stopped | `Clearing` | wait |
+//! | stopped | stopped | in use, after a clear was accepted | failed: `StorageInUse` |
+//! | stopped | stopped | in use | clear |
+//!
+//! Storage that is in use again after a clear was accepted holds what another client has put there since: it is not cleared a
+//! second time.
+
+use std::time::Duration;
+
+use super::Interruption;
+use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, is_to_stop, wishing};
+use crate::feldera::pipelines::{Pipeline, PipelineStatus, StorageStatus};
+use crate::feldera::{ClearPipeline, FelderaApi};
+use crate::flow::{Common, Config, Goal, Running};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Clears the storage of a stopped pipeline, **with its checkpoints**, and waits until it is gone. A pipeline can be deleted,
+/// and its name, workers, hosts and fault tolerance be changed, only when its storage is clear.
+///
+/// Comes to the pipeline as it was seen last. One that is stopping is waited for; one that is to be up ends the flow in
+/// [`FlowError::Failed`](crate::error::FlowError::Failed) with [`Interruption::StorageInUse`].
+///
+/// ```
+/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
+/// # use scripted::Scripted;
+/// # let runtime = Scripted::new([
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Stopped","deployment_desired_status":"Stopped",
+/// #         "storage_status":"InUse"}"#),
+/// #     ("POST /v0/pipelines/orders/clear", 202, r#""Pipeline storage is being cleared""#),
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Stopped","deployment_desired_status":"Stopped",
+/// #         "storage_status":"Cleared"}"#),
+/// #     ("DELETE /v0/pipelines/orders", 200, ""),
+/// # ]);
+/// use pipewright::feldera::{ClearStorage, DeletePipeline, Feldera};
+///
+/// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
+/// feldera.run(ClearStorage::new("orders"))?;
+/// feldera.call(DeletePipeline::new("orders"))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct ClearStorage {
+    pipeline: String,
+    within: Option<Duration>,
+}
+
+impl ClearStorage {
+    /// Of the pipeline of this name.
+    pub fn new(pipeline: impl Into<String>) -> Self {
+        Self { pipeline: pipeline.into(), within: None }
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// The transitions of [`ClearStorage`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ClearPlan {
+    goal: ClearStorage,
+}
+
+impl Plan for ClearPlan {
+    type Output = Pipeline;
+    const NAME: &'static str = "ClearStorage";
+    const WHAT: &'static str = "clearing of the storage";
+    const WAITING: &'static str = "the storage to be cleared";
+
+    fn pipeline(&self) -> &str {
+        &self.goal.pipeline
+    }
+
+    fn judge(&mut self, seen: Pipeline, past: &mut Past, _now: Timestamp) -> Next<Pipeline> {
+        if !is_to_stop(&seen) {
+            return Next::Fail(Interruption::StorageInUse);
+        }
+        match &seen.storage_status {
+            _ if seen.deployment_status != PipelineStatus::Stopped => Next::Wait,
+            Some(StorageStatus::Cleared) => Next::Done(seen),
+            Some(StorageStatus::Clearing) => Next::Wait,
+            _ if past.accepted.is_some() => Next::Fail(Interruption::StorageInUse),
+            _ => Next::Act(Wish::Clear),
+        }
+    }
+
+    fn wish(&self, _wish: Wish, _past: &Past, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+        wishing(ClearPipeline::new(&*self.goal.pipeline), cx)
+    }
+}
+
+impl Goal for ClearStorage {
+    type Service = FelderaApi;
+    type Output = Pipeline;
+    type Flow = Running<Steered<ClearPlan>>;
+
+    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        Running::new(Steered::new(ClearPlan { goal: self }), config, seed, within)
+    }
+}

@@ -1,0 +1,199 @@
+//! The goal [`Stop`].
+//!
+//! ```text
+//!            ┌───────────────────┐
+//!            ▼                   │
+//!  Look ──is to be up──▶ Stop ───┘
+//!   ▲ │
+//!   └─┤ on the way
+//!     └─▶ done, or failed
+//! ```
+//!
+//! | it is to be | and is | then |
+//! |---|---|---|
+//! | stopped | stopped; it made no checkpoint, as it should have, because an error stopped it | failed: `Crashed` |
+//! | stopped | stopped | done |
+//! | suspended | not stopped yet, and force was asked for | stop |
+//! | stopped or suspended | not stopped yet | wait |
+//! | up | anything, after it was to stop | failed: `Overruled` |
+//! | up | anything, a stop with a checkpoint was accepted less than 10 s ago, or nobody knows what it is to be | wait |
+//! | up | anything, a stop was accepted earlier | failed: `Overruled` |
+//! | up | anything | stop |
+//!
+//! A stop that is refused by the open-source edition, because it makes no checkpoints, is followed by a forced one only if
+//! that was allowed.
+
+use std::time::Duration;
+
+use super::Interruption;
+use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, end_of, is_to_stop, unless_overtaken, wishing};
+use crate::error::{Cause, Failure, FlowError, ServiceError};
+use crate::feldera::checkpoints::CheckpointInfo;
+use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
+use crate::feldera::{ErrorCode, FelderaApi, StopPipeline, error_code};
+use crate::flow::{Common, Config, Goal, Running};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Stops a pipeline, with a checkpoint or by force, and waits until its process is gone. Does nothing when it is stopped.
+///
+/// Only the enterprise edition makes checkpoints. The open-source edition refuses [`Stop::new`], which then ends in
+/// [`FlowError::Failed`]: what its tables hold is lost with [`Stop::forced`], and somebody has to want that.
+///
+/// A checkpoint can be put off for as long as a transaction is open or views are being filled; a forced stop ends that. Ends
+/// in [`FlowError::Failed`] with an [`Interruption`] when the checkpoint fails, or another client starts the pipeline again;
+/// in [`FlowError::Deadline`] while it is still stopping, and it goes on.
+///
+/// ```
+/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
+/// # use scripted::Scripted;
+/// # let runtime = Scripted::new([
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Running","deployment_desired_status":"Running"}"#),
+/// #     ("POST /v0/pipelines/orders/stop", 202, r#""Pipeline is suspending""#),
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Running","deployment_desired_status":"Suspended"}"#),
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Stopped","deployment_desired_status":"Stopped",
+/// #         "storage_status_details":{"checkpoints":[{"uuid":"0190","fingerprint":7,"steps":41}]}}"#),
+/// # ]);
+/// use pipewright::feldera::{Feldera, Stop};
+///
+/// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
+/// let stopped = feldera.run(Stop::new("orders"))?;
+/// assert_eq!(stopped.checkpoint.and_then(|checkpoint| checkpoint.steps), Some(41));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct Stop {
+    pipeline: String,
+    force: bool,
+    or_forced: bool,
+    within: Option<Duration>,
+}
+
+impl Stop {
+    /// Stops the pipeline of this name with a checkpoint, which it goes on from when it is started again.
+    pub fn new(pipeline: impl Into<String>) -> Self {
+        Self { pipeline: pipeline.into(), force: false, or_forced: false, within: None }
+    }
+
+    /// Stops it at once, without a checkpoint: what came after the last one is lost.
+    pub fn forced(pipeline: impl Into<String>) -> Self {
+        Self { force: true, ..Self::new(pipeline) }
+    }
+
+    /// By force after all, if the service is of the edition that makes no checkpoints.
+    pub fn or_forced(mut self) -> Self {
+        self.or_forced = true;
+        self
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    pub(super) fn machine(self) -> Steered<StopPlan> {
+        Steered::new(StopPlan { goal: self, known: None })
+    }
+}
+
+/// A pipeline that was stopped.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Stopped {
+    /// As it was seen last.
+    pub pipeline: Pipeline,
+    /// The newest checkpoint that was made since the flow began. Without one, what came after the last one is lost.
+    pub checkpoint: Option<CheckpointInfo>,
+}
+
+/// The transitions of [`Stop`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct StopPlan {
+    goal: Stop,
+    /// The checkpoints that there were before.
+    known: Option<Vec<String>>,
+}
+
+impl StopPlan {
+    /// The checkpoints, and which of them are new since the first look.
+    fn checkpoint(&mut self, seen: &Pipeline) -> Option<CheckpointInfo> {
+        let all = seen.storage_status_details.iter().flat_map(|details| &details.checkpoints);
+        let known = self.known.get_or_insert_with(|| all.clone().map(|checkpoint| checkpoint.uuid.clone()).collect());
+        all.filter(|checkpoint| !known.contains(&checkpoint.uuid)).max_by_key(|checkpoint| checkpoint.steps).cloned()
+    }
+
+    fn what(&self) -> String {
+        format!("{} of pipeline {}", Self::WHAT, self.goal.pipeline)
+    }
+}
+
+impl Plan for StopPlan {
+    type Output = Stopped;
+    const NAME: &'static str = "Stop";
+    const WHAT: &'static str = "stop";
+    const WAITING: &'static str = "the pipeline to stop";
+
+    fn pipeline(&self) -> &str {
+        &self.goal.pipeline
+    }
+
+    fn judge(&mut self, seen: Pipeline, past: &mut Past, now: Timestamp) -> Next<Stopped> {
+        let checkpoint = self.checkpoint(&seen);
+        let is_stopped = seen.deployment_status == PipelineStatus::Stopped;
+        let desired = seen.deployment_desired_status.clone();
+        if is_to_stop(&seen) {
+            let forces = self.goal.force && past.accepted.is_none() && desired == Some(DesiredStatus::Suspended);
+            return match (is_stopped, &seen.deployment_error) {
+                (true, Some(_)) if past.alive && !self.goal.force => Next::Fail(end_of(&seen)),
+                (true, _) => Next::Done(Stopped { pipeline: seen, checkpoint }),
+                (false, _) if forces => Next::Act(Wish::Stop),
+                (false, _) => {
+                    (past.alive, past.shown) = (true, true);
+                    Next::Wait
+                }
+            };
+        }
+        past.alive = true;
+        match desired {
+            Some(DesiredStatus::Unavailable) | None if past.accepted.is_some() => Next::Wait,
+            Some(desired) if past.shown => Next::Fail(Interruption::Overruled { desired }),
+            _ if past.is_fresh(now) && !self.goal.force => Next::Wait,
+            Some(desired) if past.accepted.is_some() => Next::Fail(Interruption::Overruled { desired }),
+            _ => Next::Act(Wish::Stop),
+        }
+    }
+
+    fn wish(&self, _wish: Wish, _past: &Past, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+        let mut stop = StopPipeline::new(&*self.goal.pipeline);
+        stop.force = self.goal.force.then_some(true);
+        wishing(stop, cx)
+    }
+
+    fn refused(&mut self, _wish: Wish, error: ServiceError, _past: &mut Past) -> Result<(), FlowError> {
+        if error_code(&error) != Some(ErrorCode::EnterpriseFeature) || self.goal.force {
+            return unless_overtaken(error);
+        }
+        if self.goal.or_forced {
+            self.goal.force = true;
+            return Ok(());
+        }
+        let reason = "only the enterprise edition can make the checkpoint. Stop::forced does without, and loses what the \
+                      pipeline has computed";
+        let (reason, details) = (reason.to_owned(), Some(error.to_string()));
+        Err(FlowError::Failed(Failure { what: self.what(), reason, details, cause: Some(Cause::new(error)) }))
+    }
+}
+
+impl Goal for Stop {
+    type Service = FelderaApi;
+    type Output = Stopped;
+    type Flow = Running<Steered<StopPlan>>;
+
+    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        Running::new(self.machine(), config, seed, within)
+    }
+}
