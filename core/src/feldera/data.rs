@@ -1,6 +1,7 @@
 //! Data: rows in, what became of them, connectors, transactions, the clock.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response};
@@ -174,6 +175,11 @@ impl Operation for HttpInput {
             target.query("update_format", format);
         }
         target.finish_with(self.rows.clone(), HeaderValue::from_static("text/plain"))
+    }
+
+    /// The manager gives up after 30 s, and says so.
+    fn timeout(&self, default: Duration) -> Duration {
+        default.max(Duration::from_secs(45))
     }
 
     fn parse(&self, response: Response<Bytes>) -> Result<Token, ServiceError> {

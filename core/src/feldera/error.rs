@@ -359,6 +359,10 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
                 ServiceError::foreign(info, response)
             }
         }
+        // What is left of `ParseErrors` that was cut off on the way: all other rows would be in.
+        Err(_) if status == StatusCode::BAD_REQUEST && info.name == "http_input" => {
+            ServiceError::foreign(info, response).with_applied(Applied::Unknown)
+        }
         Err(_) => ServiceError::foreign(info, response),
     }
 }

@@ -81,7 +81,9 @@ pub use self::error::{
     ErrorClass, ErrorCode, ErrorResponse, error_code, is_unknown_pipeline, never_sent, refusal_will_clear,
 };
 pub use self::events::{GetPipelineEvent, ListPipelineEvents};
-pub use self::flow::{ApproveBootstrap, AwaitCompletion, ClearStorage, Compile, EnsurePaused, EnsureRunning, Stop};
+pub use self::flow::{
+    ApproveBootstrap, AwaitCompletion, ClearStorage, Compile, EnsurePaused, EnsureRunning, Ingest, Stop,
+};
 pub use self::health::GetClusterHealth;
 pub use self::lifecycle::{
     ActivatePipeline, ApprovePipeline, ClearPipeline, DismissError, PausePipeline, RebalancePipeline, ResumePipeline,

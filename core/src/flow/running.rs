@@ -50,16 +50,7 @@ pub struct Common<S> {
 
 impl<M: Machine> Running<M> {
     pub(crate) fn new(machine: M, config: &Config<M::Service>, seed: Seed, within: Option<Duration>) -> Self {
-        let common = Common {
-            config: config.clone(),
-            seed,
-            within,
-            deadline: None,
-            started: false,
-            now: Timestamp::UNIX_EPOCH,
-            notices: VecDeque::new(),
-        };
-        Self { machine, common, held: None, ended: None }
+        Self { machine, common: Common::new(config, seed, within), held: None, ended: None }
     }
 
     pub(crate) fn machine(&self) -> &M {
@@ -68,7 +59,7 @@ impl<M: Machine> Running<M> {
 
     /// Ends the flow at this moment at the latest, whatever else it is given.
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
-        self.common.deadline = deadline.into();
+        self.common.set_deadline(deadline.into());
         self
     }
 }
@@ -102,7 +93,25 @@ impl<M: Machine> Flow for Running<M> {
 }
 
 impl<S: Service> Common<S> {
-    fn tick(&mut self, now: Timestamp) {
+    pub(crate) fn new(config: &Config<S>, seed: Seed, within: Option<Duration>) -> Self {
+        Self {
+            config: config.clone(),
+            seed,
+            within,
+            deadline: None,
+            started: false,
+            now: Timestamp::UNIX_EPOCH,
+            notices: VecDeque::new(),
+        }
+    }
+
+    /// Ends the flow at this moment at the latest.
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Timestamp>) {
+        self.deadline = deadline;
+    }
+
+    /// What every poll begins with.
+    pub(crate) fn tick(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
         if !std::mem::replace(&mut self.started, true) {
             let own = self.within.map(|within| self.now + within);

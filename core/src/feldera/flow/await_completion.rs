@@ -162,10 +162,11 @@ impl Machine for AwaitCompletionMachine {
                             return Step::Done(Err(interruption.into_error(self.what(), None)));
                         }
                         let metrics = &stats.global_metrics;
-                        let (begun, done) = (metrics.total_initiated_steps, metrics.total_completed_steps);
-                        if let (Some(begun), Some(done)) = (begun, done) {
-                            let state = format!("{done} of {begun} steps are completed");
-                            cx.say(Notice::Observed { what: format!("pipeline {}", self.goal.pipeline), state });
+                        if let (Some(begun), Some(done)) =
+                            (metrics.total_initiated_steps, metrics.total_completed_steps)
+                        {
+                            let what = format!("pipeline {}", self.goal.pipeline);
+                            cx.say(Notice::Observed { what, state: format!("{done} of {begun} steps are completed") });
                         }
                         self.look_at = Some(cx.now() + BEAT);
                         self.state = State::Ask(None);

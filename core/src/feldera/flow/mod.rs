@@ -9,6 +9,7 @@
 //! | [`ClearStorage`] | nothing is left of what it has computed |
 //! | [`ApproveBootstrap`] | views that have changed are filled, and the pipeline is up |
 //! | [`AwaitCompletion`] | what a token covers has gone through |
+//! | [`Ingest`] | rows are in, chunk by chunk, and processed: a session |
 //!
 //! A success of start, stop, pause, resume and clear records a wish, and the flows wait until it is granted. They look at
 //! what a pipeline is **and** is to be, at its deployment and at its error, and so they end also when it goes another way: in
@@ -23,6 +24,7 @@ pub mod await_completion;
 pub mod clear;
 pub mod compile;
 pub mod ensure;
+pub mod ingest;
 mod inquiry;
 mod interruption;
 mod looks;
@@ -37,6 +39,9 @@ pub use await_completion::{AwaitCompletion, Completed};
 pub use clear::ClearStorage;
 pub use compile::Compile;
 pub use ensure::{EnsurePaused, EnsureRunning};
+pub use ingest::{
+    Accepted, Chunk, Doubt, Ingest, IngestEvent, IngestProgress, Ingestion, PushError, Rejected, RejectedRow,
+};
 pub use interruption::Interruption;
 pub use stop::{Stop, Stopped};
 

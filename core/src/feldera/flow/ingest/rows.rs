@@ -1,0 +1,326 @@
+//! Rows on their way: the buffer they wait in, and the chunks they go out in.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::IgnoredAny;
+
+use crate::error::FlowError;
+use crate::feldera::data::{DataFormat, UpdateFormat};
+
+/// Rows that go out together, as they are written. Rows are counted from 0 in the order in which they were pushed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Chunk {
+    first: u64,
+    text: Bytes,
+    /// Where each row ends.
+    ends: Vec<u32>,
+}
+
+impl Chunk {
+    /// Which rows.
+    pub fn rows(&self) -> Range<u64> {
+        self.first..self.first + self.ends.len() as u64
+    }
+
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// All of them as they are sent: records with a line feed after each.
+    pub fn text(&self) -> &Bytes {
+        &self.text
+    }
+
+    /// Each row's number and its record, without the line feed: fit for [`push_record`](super::Ingestion::push_record).
+    pub fn records(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let bounds = starts.zip(&self.ends);
+        bounds.zip(self.first..).map(|((start, end), row)| {
+            let record = self.text.get(start as usize..*end as usize).unwrap_or_default();
+            (row, record.strip_suffix(b"\n").unwrap_or(record))
+        })
+    }
+}
+
+/// Lengths only: rows are nobody's business.
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Chunk(rows {:?}, {} bytes)", self.rows(), self.text.len())
+    }
+}
+
+/// A row was not taken. It is handed back.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum PushError<R> {
+    /// The buffer is full. Poll the session until it yields an event, and push the row again.
+    Full {
+        /// The row.
+        row: R,
+        /// How many rows wait to be sent, or for an answer.
+        waiting_rows: u64,
+        /// The same in bytes.
+        waiting_bytes: usize,
+    },
+    /// The row alone is larger than the buffer.
+    TooLarge {
+        /// The row.
+        row: R,
+        /// How large it is.
+        bytes: usize,
+        /// How large the buffer is.
+        limit: usize,
+    },
+    /// The row cannot be written so.
+    Invalid {
+        /// The row.
+        row: R,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// The session takes no more rows.
+    Ended {
+        /// The row.
+        row: R,
+        /// What it ended with; `None` after [`finish`](super::Ingestion::finish).
+        error: Option<FlowError>,
+    },
+}
+
+impl<R> PushError<R> {
+    /// The row.
+    pub fn into_row(self) -> R {
+        match self {
+            Self::Full { row, .. }
+            | Self::TooLarge { row, .. }
+            | Self::Invalid { row, .. }
+            | Self::Ended { row, .. } => row,
+        }
+    }
+
+    /// Whether it can be pushed again later.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+}
+
+impl<R> fmt::Display for PushError<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { waiting_rows, waiting_bytes, .. } => write!(
+                f,
+                "the buffer is full: {waiting_rows} rows of {waiting_bytes} bytes wait; poll the session, then push again"
+            ),
+            Self::TooLarge { bytes, limit, .. } => {
+                write!(f, "the row has {bytes} bytes, and the buffer holds {limit}: make the buffer larger")
+            }
+            Self::Invalid { problem, .. } => write!(f, "the row cannot be sent: {problem}"),
+            Self::Ended { error: None, .. } => f.write_str("the session was finished: start another one"),
+            Self::Ended { error: Some(error), .. } => write!(f, "the session has ended: {error}"),
+        }
+    }
+}
+
+impl<R: fmt::Debug> std::error::Error for PushError<R> {}
+
+/// What is done with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Insert,
+    Update,
+    Delete,
+}
+
+impl Change {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Where rows wait.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    format: DataFormat,
+    update_format: Option<UpdateFormat>,
+    chunk_bytes: usize,
+    capacity: usize,
+    /// The number of the next row.
+    next: u64,
+    /// Rows that wait to be sent, or for an answer.
+    rows: u64,
+    /// The same in bytes.
+    bytes: usize,
+    sealed: VecDeque<Chunk>,
+    text: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+/// Why a row was not taken.
+pub(super) enum Refused {
+    Full,
+    TooLarge(usize),
+    Invalid(String),
+}
+
+impl Buffer {
+    pub(super) fn new(
+        format: DataFormat,
+        update_format: Option<UpdateFormat>,
+        chunk_bytes: usize,
+        capacity: usize,
+    ) -> Self {
+        // Ends of rows are kept in 32 bits.
+        let largest = usize::try_from(u32::MAX / 2).unwrap_or(usize::MAX);
+        Self {
+            format,
+            update_format,
+            chunk_bytes: chunk_bytes.min(largest),
+            capacity: capacity.min(largest),
+            next: 0,
+            rows: 0,
+            bytes: 0,
+            sealed: VecDeque::new(),
+            text: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// How many rows were taken so far.
+    pub(super) fn pushed(&self) -> u64 {
+        self.next
+    }
+
+    /// Rows that wait to be sent, or for an answer; and their bytes.
+    pub(super) fn waiting(&self) -> (u64, usize) {
+        (self.rows, self.bytes)
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(super) fn push(&mut self, change: Change, row: &impl Serialize) -> Result<u64, Refused> {
+        let invalid = |problem: &str| Err(Refused::Invalid(problem.to_owned()));
+        if self.format != DataFormat::Json {
+            return invalid("rows are written as JSON only; records of other formats are pushed ready, by push_record");
+        }
+        let is_event = matches!(self.update_format, None | Some(UpdateFormat::InsertDelete));
+        if !is_event && change != Change::Insert {
+            return invalid("only the update format insert_delete tells inserts, updates and deletes apart");
+        }
+        self.add(|text| {
+            if is_event {
+                text.extend_from_slice(b"{\"");
+                text.extend_from_slice(change.word().as_bytes());
+                text.extend_from_slice(b"\":");
+            }
+            serde_json::to_writer(&mut *text, row).map_err(|error| Refused::Invalid(error.to_string()))?;
+            if is_event {
+                text.push(b'}');
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn push_record(&mut self, record: &[u8]) -> Result<u64, Refused> {
+        let is_sound = match self.format {
+            DataFormat::Json => serde_json::from_slice::<IgnoredAny>(record)
+                .map(|_| ())
+                .map_err(|error| format!("not one JSON value: {error}")),
+            DataFormat::Csv => is_one_csv_record(record).map_err(str::to_owned),
+            // What a format of the future looks like nobody can check.
+            DataFormat::Unknown(_) => Ok(()),
+        };
+        is_sound.map_err(Refused::Invalid)?;
+        self.add(|text| {
+            text.extend_from_slice(record.strip_suffix(b"\n").unwrap_or(record));
+            Ok(())
+        })
+    }
+
+    /// Takes a row that is written by `write`.
+    fn add(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Refused>) -> Result<u64, Refused> {
+        let start = self.text.len();
+        let written = write(&mut self.text).and_then(|()| {
+            self.text.push(b'\n');
+            let length = self.text.len() - start;
+            match () {
+                () if length > self.capacity => Err(Refused::TooLarge(length)),
+                () if self.bytes + length > self.capacity => Err(Refused::Full),
+                () => Ok(length),
+            }
+        });
+        let length = written.inspect_err(|_| self.text.truncate(start))?;
+        if start > 0 && self.text.len() > self.chunk_bytes {
+            let row = self.text.split_off(start);
+            self.seal();
+            self.text = row;
+        }
+        self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+        (self.bytes, self.rows, self.next) = (self.bytes + length, self.rows + 1, self.next + 1);
+        Ok(self.next - 1)
+    }
+
+    fn seal(&mut self) {
+        if !self.ends.is_empty() {
+            let (text, ends) = (std::mem::take(&mut self.text).into(), std::mem::take(&mut self.ends));
+            self.sealed.push_back(Chunk { first: self.next - ends.len() as u64, text, ends });
+        }
+    }
+
+    /// The next rows to send. They count as waiting until they are [settled](Self::settle).
+    pub(super) fn take(&mut self) -> Option<Chunk> {
+        if self.sealed.is_empty() {
+            self.seal();
+        }
+        self.sealed.pop_front()
+    }
+
+    /// Rows that have to be sent again, before all others.
+    pub(super) fn put_back(&mut self, chunk: Chunk) {
+        self.sealed.push_front(chunk);
+    }
+
+    /// Nothing more will be done about these rows.
+    pub(super) fn settle(&mut self, chunk: &Chunk) {
+        self.bytes = self.bytes.saturating_sub(chunk.text.len());
+        self.rows = self.rows.saturating_sub(chunk.len() as u64);
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.sealed.is_empty() || !self.ends.is_empty()
+    }
+}
+
+/// A record must not swallow the next one, nor be two.
+fn is_one_csv_record(record: &[u8]) -> Result<(), &'static str> {
+    let record = record.strip_suffix(b"\n").unwrap_or(record);
+    let record = record.strip_suffix(b"\r").unwrap_or(record);
+    let mut quoted = false;
+    for byte in record {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' | b'\r' if !quoted => return Err("more than one CSV record: push each one by itself"),
+            _ => {}
+        }
+    }
+    match (quoted, record.is_empty()) {
+        (true, _) => Err("a quote in the CSV record is not closed"),
+        (false, true) => Err("an empty line is no CSV record"),
+        (false, false) => Ok(()),
+    }
+}
