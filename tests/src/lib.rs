@@ -8,8 +8,10 @@
 //! * [`leaves`] measures how much of an answer survives being read and written back.
 //! * [`shorten`] makes stack traces and Base64 bearable in snapshots.
 //! * [`unmatched`] says why recorded exchanges belong to no operation.
+//! * [`fake`] is a service whose answers are a function, and finds recorded answers by name.
 //! * [`lab`] is a service of our own and drives calls through all that can happen.
 
+pub mod fake;
 mod feldera;
 pub mod fuzz;
 pub mod har;

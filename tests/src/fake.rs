@@ -1,0 +1,92 @@
+//! A service whose every answer is a function of the request, for flows that ask often.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use http::{Response, header};
+use pipewright::Timestamp;
+use pipewright::drive::{Clock, Entropy, Opened, Transport};
+use pipewright::error::{Delivery, TransportError, TransportErrorKind};
+use pipewright::flow::Exchange;
+use pipewright_mock::START;
+
+use crate::har;
+
+/// Transport, clock and entropy in one. The function gets the vendor's name of the operation and the target, and gives
+/// status and JSON; `None` is a lost answer. Each exchange takes a millisecond.
+pub struct Fake<F> {
+    now: Cell<Timestamp>,
+    answer: RefCell<F>,
+}
+
+impl<F> std::fmt::Debug for Fake<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fake").field("now", &self.now.get()).finish_non_exhaustive()
+    }
+}
+
+impl<F: FnMut(&str, &str) -> Option<(u16, String)>> Fake<F> {
+    /// A service that answers so.
+    pub fn new(answer: F) -> Self {
+        Self { now: Cell::new(START), answer: RefCell::new(answer) }
+    }
+}
+
+impl<F: FnMut(&str, &str) -> Option<(u16, String)>> Transport for Fake<F> {
+    fn send(&self, exchange: &Exchange) -> Result<Response<Bytes>, TransportError> {
+        self.now.set(self.now.get() + std::time::Duration::from_millis(1));
+        let target = exchange.request().uri().path_and_query().map_or("", |target| target.as_str());
+        let answer = (self.answer.borrow_mut())(exchange.info().name, target);
+        let lost = || TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "lost");
+        answer.map(|(status, json)| response(status, json)).ok_or_else(lost)
+    }
+
+    fn open(&self, _exchange: &Exchange) -> Result<Opened, TransportError> {
+        Err(TransportError::new(TransportErrorKind::Unsupported, Delivery::NotSent, "nothing live here"))
+    }
+}
+
+impl<F> Clock for Fake<F> {
+    fn now(&self) -> Timestamp {
+        self.now.get()
+    }
+
+    fn sleep_until(&self, at: Timestamp) {
+        self.now.set(self.now.get().max(at));
+    }
+}
+
+impl<F> Entropy for Fake<F> {
+    fn bits(&self) -> u128 {
+        0
+    }
+}
+
+fn response(status: u16, json: String) -> Response<Bytes> {
+    Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(json.into())
+        .expect("a response")
+}
+
+/// What a recorded Feldera answered.
+///
+/// # Panics
+/// When there is no recording of the name.
+pub fn feldera(name: &str) -> (u16, String) {
+    static ANSWERS: LazyLock<BTreeMap<String, (u16, String)>> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/feldera");
+        let entries =
+            har::read_folder(&folder).expect("the fixtures").into_iter().flat_map(|recording| recording.entries);
+        let answers = entries.map(|entry| {
+            let body = String::from_utf8_lossy(entry.response.body()).into_owned();
+            (entry.name, (entry.response.status().as_u16(), body))
+        });
+        answers.collect()
+    });
+    ANSWERS.get(name).unwrap_or_else(|| panic!("no recording {name}")).clone()
+}
