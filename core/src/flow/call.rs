@@ -71,14 +71,16 @@ pub struct Call<O: Operation> {
     deadline: Option<Timestamp>,
     /// Whether the caller looks before it sends again, instead of us.
     single: bool,
+    /// Which transient refusals are the caller's to wait out.
+    handed_back: fn(&ServiceError) -> bool,
     now: Timestamp,
     /// How many attempts were handed out.
     sent: u32,
     credential: Option<HeaderValue>,
     /// The credential that the service has refused, until another answer than 401 comes.
     rejected: Option<HeaderValue>,
-    /// Whether an attempt may have been carried out without our knowing.
-    unanswered: bool,
+    /// How many attempts may have been carried out without our knowing.
+    unanswered: u32,
     last: Option<FlowError>,
     notice: Option<Notice>,
     /// What goes out next, while prepared. Not in the state, because it is large and the state is moved about.
@@ -106,11 +108,12 @@ impl<O: Operation> Call<O> {
             seed,
             deadline: None,
             single: false,
+            handed_back: |_| false,
             now: Timestamp::UNIX_EPOCH,
             sent: 0,
             credential: None,
             rejected: None,
-            unanswered: false,
+            unanswered: 0,
             last: None,
             notice: None,
             exchange: None,
@@ -135,6 +138,12 @@ impl<O: Operation> Call<O> {
         self
     }
 
+    /// Ends with such refusals although they pass, because the caller knows better when to come again.
+    pub(crate) fn handing_back(mut self, these: fn(&ServiceError) -> bool) -> Self {
+        self.handed_back = these;
+        self
+    }
+
     fn effect(&self) -> Effect {
         match self.operation.effect() {
             Effect::Idempotent | Effect::Fenced if self.single => Effect::Once,
@@ -144,6 +153,11 @@ impl<O: Operation> Call<O> {
 
     /// Whether an attempt may have been carried out without the service having said so.
     pub(crate) fn has_unanswered(&self) -> bool {
+        self.unanswered > 0
+    }
+
+    /// How many such attempts there are.
+    pub(crate) fn unanswered(&self) -> u32 {
         self.unanswered
     }
 
@@ -153,7 +167,7 @@ impl<O: Operation> Call<O> {
             (State::InFlight { ticket, .. }, Outcome::Answer(answer)) if *ticket == reply.ticket => {
                 match answer {
                     Ok(response) => self.answered(response),
-                    Err(error) => self.unanswered(error),
+                    Err(error) => self.not_answered(error),
                 }
                 None
             }
@@ -196,25 +210,25 @@ impl<O: Operation> Call<O> {
         let effect = self.effect();
         let (done, uncertain) = (error.applied() == Applied::Yes, error.applied() == Applied::Unknown);
         // The service itself has not answered yet, or not in time: it may be about to do what it was asked.
-        self.unanswered |= uncertain && (error.kind() != ErrorKind::Refused || error.is_transient());
+        self.unanswered += u32::from(uncertain && (error.kind() != ErrorKind::Refused || error.is_transient()));
         if effect == Effect::Once && uncertain {
             return self.ambiguous(error.into());
         }
-        if error.is_transient() && !done {
+        if error.is_transient() && !done && !(self.handed_back)(&error) {
             let earliest = error.retry_after().map(|after| after.resolve(self.now));
             return self.again(error.into(), earliest);
         }
-        if effect != Effect::Safe && !done && (uncertain || self.unanswered) {
+        if effect != Effect::Safe && !done && (uncertain || self.has_unanswered()) {
             return self.ambiguous(error.into());
         }
         self.notice = Some(Notice::Answered { operation: O::INFO.name, status: error.status() });
         self.state = State::Failed(error.into());
     }
 
-    fn unanswered(&mut self, error: TransportError) {
+    fn not_answered(&mut self, error: TransportError) {
         let (kind, delivery) = (error.kind(), error.delivery());
         if delivery == Delivery::Unknown {
-            self.unanswered = true;
+            self.unanswered += 1;
             if self.effect() == Effect::Once {
                 return self.ambiguous(error.into());
             }
@@ -252,7 +266,7 @@ impl<O: Operation> Call<O> {
 
     /// The end without an answer that says more.
     fn give_up(&mut self, error: FlowError) {
-        if self.unanswered && self.effect() != Effect::Safe {
+        if self.has_unanswered() && self.effect() != Effect::Safe {
             self.ambiguous(error);
         } else {
             self.state = State::Failed(error);
@@ -263,13 +277,13 @@ impl<O: Operation> Call<O> {
         self.state = State::Failed(FlowError::Ambiguous(Ambiguity {
             operation: O::INFO.name,
             cause: Box::new(cause),
-            unanswered: self.unanswered,
+            unanswered: self.has_unanswered(),
             found: None,
         }));
     }
 
     fn out_of_time(&mut self, at: Timestamp) {
-        self.unanswered |= matches!(self.state, State::InFlight { .. });
+        self.unanswered += u32::from(matches!(self.state, State::InFlight { .. }));
         self.exchange = None;
         let last = self.last.take().map(Box::new);
         self.give_up(FlowError::Deadline { at, waiting: O::INFO.name, last });
@@ -349,7 +363,7 @@ impl<O: Operation> Call<O> {
                 }
                 State::InFlight { until, .. } if *until <= self.now => {
                     let message = format!("{}: no answer in time", O::INFO.name);
-                    self.unanswered(TransportError::new(TransportErrorKind::Timeout, Delivery::Unknown, message));
+                    self.not_answered(TransportError::new(TransportErrorKind::Timeout, Delivery::Unknown, message));
                 }
                 State::Waiting { until } if *until <= self.now => self.state = State::Ready,
                 State::Authorizing { until, .. } | State::InFlight { until, .. } => {

@@ -147,6 +147,17 @@ impl ChannelStatus {
     pub fn is_healthy(&self) -> bool {
         self.channel_status_code.is_success()
     }
+
+    /// The status of a channel that must not be used, as the refusal that it is in spite of the 200.
+    pub(super) fn refusal(&self, info: &'static Info) -> Option<ServiceError> {
+        let message = self.channel_name.as_ref().map_or_else(
+            || "this is the status of the channel: it must not be used".to_owned(),
+            |name| format!("this is the status of channel {name}: it must not be used"),
+        );
+        let code = self.channel_status_code.as_str().to_owned();
+        let answer = Response::new(Bytes::new());
+        (!self.is_healthy()).then(|| ServiceError::refused(info, &answer, Some(code), message))
+    }
 }
 
 /// A moment, as the service writes it: milliseconds of UNIX time in some answers, a date in others.

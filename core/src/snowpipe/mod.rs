@@ -8,6 +8,7 @@
 //! | [`append`] | rows, exactly once by a continuation token |
 //! | [`elastic`] | rows, at least once, without a channel |
 //! | [`rows`] | values and ready-made lines into batches: size, age, compression, offset tokens |
+//! | [`flow`] | what takes several exchanges: channels opened, appended to exactly once, waited for |
 //! | [`jwt`] | key-pair tokens: names and claims; signing is a trait |
 //!
 //! There are two hosts, and an operation belongs to one of them by type: those of [`SnowpipeAccount`] go to the account's
@@ -70,6 +71,7 @@ pub mod append;
 pub mod channels;
 pub mod elastic;
 mod error;
+pub mod flow;
 mod ids;
 pub mod jwt;
 pub mod rows;
@@ -84,6 +86,7 @@ pub use self::append::{AppendRows, Appended, Encoding, Offsets};
 pub use self::channels::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, DropChannel, OpenChannel, Opened};
 pub use self::elastic::{AppendElastic, AppendElasticToTable};
 pub use self::error::{ErrorCode, error_code};
+pub use self::flow::{Channel, ChannelPath};
 pub use self::ids::RequestId;
 pub use self::rows::{Batch, BatchBuilder, BatchOptions, Compression, RowError};
 

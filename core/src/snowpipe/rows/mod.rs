@@ -65,3 +65,21 @@ pub struct Batch {
     /// The offset token of the last row that has one.
     pub end_offset_token: Option<String>,
 }
+
+impl Batch {
+    /// Rows that are lines already, as many as they are, with the offset tokens of the first and of the last one; an empty
+    /// token is none.
+    pub fn new(lines: impl Into<Body>, rows: u64, start: impl Into<String>, end: impl Into<String>) -> Self {
+        let body = lines.into();
+        let token = |token: String| Some(token).filter(|token| !token.is_empty());
+        Self {
+            uncompressed: body.len(),
+            body,
+            encoding: None,
+            rows,
+            first_row: 0,
+            start_offset_token: token(start.into()),
+            end_offset_token: token(end.into()),
+        }
+    }
+}

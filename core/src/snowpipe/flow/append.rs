@@ -1,0 +1,147 @@
+//! The goal [`Append`].
+//!
+//! ```text
+//!  Send ──200 with the next token──▶ done: the channel is back
+//!   └─────────────── anything else ─▶ failed: open again
+//! ```
+//!
+//! | answer | what comes of it |
+//! |---|---|
+//! | 200 with a token | the channel, for the next append |
+//! | none; 408, 429, 5xx; 404 without a code | the same bytes again, with the same tokens and request id, `retryCount` + 1 |
+//! | 401, 403 | another credential, once; then [`FlowError::Service`] |
+//! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`, 409, 410, 404 with a code, 413, … | [`FlowError::Service`]: nothing was buffered |
+//! | the same after an attempt without an answer | [`FlowError::Ambiguous`]: that attempt may have been carried out |
+//! | 200 without a token, 3xx | [`FlowError::Ambiguous`] |
+//!
+//! Invariant: never other rows under a token whose fate is unknown. The channel is given up with every failure, because
+//! whether a refused token can be used again is documented nowhere.
+
+use std::time::Duration;
+
+use super::Channel;
+use crate::error::{FlowError, Misuse};
+use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::snowpipe::{AppendRows, Batch, RequestId, SnowpipeIngest};
+
+/// Appends a batch to a channel and gives the channel back. Made by [`Channel::append`].
+///
+/// Done means **buffered**: [`AwaitCommitted`](super::AwaitCommitted) waits until the rows are in the table, and tells which
+/// were rejected. A failure says in the table above whether the rows may be buffered all the same; what is so is found out by
+/// [`Reconcile`](super::Reconcile). Keep the batch until its end token is committed: a clone shares the bytes.
+///
+/// ```
+/// # use std::collections::VecDeque;
+/// use pipewright::flow::{Config, Flow, Goal, Step};
+/// use pipewright::snowpipe::flow::OpenChannel;
+/// use pipewright::snowpipe::{Batch, ChannelPath, SnowpipeIngest};
+/// use pipewright::{Seed, Timestamp};
+///
+/// let config = Config::<SnowpipeIngest>::new("https://acct.ingest.snowflakecomputing.com".parse()?);
+/// # fn run<F: Flow>(mut flow: F, answers: &[(u16, &'static str)], seen: &mut Vec<String>) -> Result<F::Output, Box<dyn std::error::Error>> {
+/// #     let (mut now, mut reply, mut answers) = (Timestamp::from_millis(1_800_000_000_000), None, answers.iter());
+/// #     loop {
+/// #         match flow.poll(now, reply.take()) {
+/// #             Step::Send(exchange) => {
+/// #                 seen.push(exchange.request().uri().query().unwrap_or_default().to_owned());
+/// #                 let (status, body) = *answers.next().expect("another question");
+/// #                 reply = Some(exchange.settle(Ok(http::Response::builder().status(status).body(body.into())?)));
+/// #             }
+/// #             Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
+/// #             Step::Notice(_) => {}
+/// #             Step::Authorize(_) | Step::Stray(_) => unreachable!("no credentials, no other flow"),
+/// #             Step::Done(result) => return Ok(result?),
+/// #         }
+/// #     }
+/// # }
+/// # let mut seen = Vec::new();
+/// let open = OpenChannel::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")).start(&config, Seed::new(1));
+/// let opened = r#"{"next_continuation_token":"1_0","channel_status":{"channel_status_code":"SUCCESS"}}"#;
+/// let channel = run(open, &[(200, opened)], &mut seen)?;
+///
+/// // `run` is a driver that answers by hand, and keeps the queries that were asked.
+/// seen.clear();
+/// let append = channel.append(Batch::new("{\"ID\":1}\n{\"ID\":2}\n", 2, "1", "2")).start(&config, Seed::new(2));
+/// let answers = [(503, "\"ERR_GENERAL_EXCEPTION_RETRY_REQUEST\""), (200, r#"{"next_continuation_token":"1_1"}"#)];
+/// let channel = run(append, &answers, &mut seen)?;
+/// assert_eq!(seen[0].replace("retryCount=0", "retryCount=1"), seen[1], "all is the same but the number of the attempt");
+/// assert!(seen[0].starts_with("startOffsetToken=1&endOffsetToken=2&continuationToken=1_0&requestId="));
+/// # let _ = channel;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct Append {
+    pub(super) channel: Channel,
+    pub(super) batch: Batch,
+    pub(super) within: Option<Duration>,
+}
+
+impl Append {
+    /// How long the flow may take; as long as its attempts take by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// The transitions of [`Append`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct AppendMachine {
+    /// Until it is given back.
+    channel: Option<Channel>,
+    batch: Batch,
+    call: Option<Call<AppendRows>>,
+}
+
+fn operation(channel: &Channel, batch: &Batch, id: RequestId) -> AppendRows {
+    let path = &channel.path;
+    let token = |token: &Option<String>| token.clone().unwrap_or_default();
+    let mut append = AppendRows::new(&path.database, &path.schema, &path.pipe, &path.channel, id, batch.body.clone())
+        .continuation_token(&channel.token)
+        .offsets(token(&batch.start_offset_token), token(&batch.end_offset_token));
+    append.encoding.clone_from(&batch.encoding);
+    append.session.clone_from(&channel.session);
+    append
+}
+
+impl Machine for AppendMachine {
+    type Service = SnowpipeIngest;
+    type Output = Channel;
+    const NAME: &'static str = "Append";
+
+    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Channel> {
+        let gone = || FlowError::Misuse(Misuse::PolledAfterDone);
+        loop {
+            match (&mut self.call, &self.channel) {
+                (None, Some(channel)) => {
+                    let id = RequestId::from_bits(cx.seed.next_u128());
+                    self.call = Some(cx.call(operation(channel, &self.batch, id)));
+                }
+                (Some(call), _) => match (ok!(call.poll(cx.now(), reply.take())), self.channel.take()) {
+                    (Ok(appended), Some(channel)) => {
+                        // The answer has a token, or it is an error: see `AppendRows`.
+                        let token = appended.next_continuation_token.unwrap_or_default();
+                        return Step::Done(Ok(Channel { token, session: appended.session, ..channel }));
+                    }
+                    (Err(error), _) => return Step::Done(Err(error)),
+                    (Ok(_), None) => return Step::Done(Err(gone())),
+                },
+                (None, None) => return Step::Done(Err(gone())),
+            }
+        }
+    }
+}
+
+impl Goal for Append {
+    type Service = SnowpipeIngest;
+    type Output = Channel;
+    type Flow = Running<AppendMachine>;
+
+    fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
+        let machine = AppendMachine { channel: Some(self.channel), batch: self.batch, call: None };
+        Running::new(machine, config, seed, self.within)
+    }
+}

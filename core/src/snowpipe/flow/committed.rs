@@ -1,0 +1,238 @@
+//! The goal [`AwaitCommitted`].
+//!
+//! ```text
+//!  Look ──the token, or a later one──▶ done
+//!   ▲ └──not yet──▶ Wait
+//!   └───── 1 s ◀─────┘
+//! ```
+//!
+//! | status | what comes of it |
+//! |---|---|
+//! | `SUCCESS`, with the token or a later one | done, with the rows that were rejected |
+//! | `SUCCESS`, with any other token or none | looks again after a second |
+//! | anything else | [`FlowError::Service`] with that code: what is buffered may be lost; open again and send it again |
+//! | no such channel | [`FlowError::Failed`] |
+//!
+//! Invariants: tokens are looked up in what the caller gives and never put in an order; running out of time says nothing
+//! about the channel.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::position::RejectedRows;
+use super::{ChannelPath, POLL};
+use crate::Operation as _;
+use crate::error::{Failure, FlowError};
+use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::snowpipe::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, RequestId, SnowpipeIngest};
+use crate::time::Timestamp;
+
+/// Waits until an offset token is committed: until its rows and all before them are in the table, or rejected.
+///
+/// Looks every second. It takes 5 to 10 s as a rule. Several appends may be committed at once, so that the service may never
+/// show the token itself but a later one: name those with [`or_later`](Self::or_later), or give an order with
+/// [`when`](Self::when).
+///
+/// Ends in [`FlowError::Service`] when the channel must not be used any more, in [`FlowError::Failed`] when there is none, in
+/// [`FlowError::Deadline`] when the time is up; the rows may be committed later.
+///
+/// ```
+/// # use std::collections::VecDeque;
+/// use pipewright::flow::{Config, Flow, Goal, Step};
+/// use pipewright::snowpipe::flow::AwaitCommitted;
+/// use pipewright::snowpipe::{ChannelPath, SnowpipeIngest};
+/// use pipewright::{Seed, Timestamp};
+///
+/// let config = Config::<SnowpipeIngest>::new("https://acct.ingest.snowflakecomputing.com".parse()?);
+/// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
+/// let mut flow = AwaitCommitted::new(path, "9").or_later(["10"]).start(&config, Seed::new(1));
+///
+/// let begin = Timestamp::from_millis(1_800_000_000_000);
+/// let mut answers = VecDeque::from([
+///     r#"{"channel_statuses":{"c":{"channel_status_code":"SUCCESS","last_committed_offset_token":"8"}}}"#,
+///     r#"{"channel_statuses":{"c":{"channel_status_code":"SUCCESS","last_committed_offset_token":"10"}}}"#,
+/// ]);
+/// let (mut now, mut reply) = (begin, None);
+/// let committed = loop {
+///     match flow.poll(now, reply.take()) {
+///         Step::Send(exchange) => {
+///             assert!(exchange.request().uri().path().ends_with("T-STREAMING:bulk-channel-status"));
+///             let body = answers.pop_front().expect("two questions");
+///             reply = Some(exchange.settle(Ok(http::Response::new(body.into()))));
+///         }
+///         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
+///         Step::Notice(notice) => println!("{notice}"),
+///         Step::Authorize(_) | Step::Stray(_) => unreachable!("no credentials, no other flow"),
+///         Step::Done(result) => break result?,
+///     }
+/// };
+/// assert_eq!((&*committed.token, now.since(begin).as_secs()), ("10", 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct AwaitCommitted {
+    path: ChannelPath,
+    /// The one that is waited for, and later ones.
+    tokens: Vec<String>,
+    reached: Option<Order>,
+    errors_before: Option<i64>,
+    within: Option<Duration>,
+}
+
+/// Whether a committed token is late enough.
+type Order = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+impl AwaitCommitted {
+    /// Waits for a token.
+    pub fn new(path: ChannelPath, token: impl Into<String>) -> Self {
+        Self { path, tokens: vec![token.into()], reached: None, errors_before: None, within: None }
+    }
+
+    /// Tokens that were sent after it: one of them does as well.
+    pub fn or_later(mut self, tokens: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.tokens.extend(tokens.into_iter().map(Into::into));
+        self
+    }
+
+    /// Waits until the caller's own order says of the committed token that it is late enough.
+    ///
+    /// ```
+    /// # use pipewright::snowpipe::{flow::AwaitCommitted, ChannelPath};
+    /// # let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
+    /// let wait = AwaitCommitted::new(path, "9").when(|token| token.parse().is_ok_and(|number: u64| number >= 9));
+    /// ```
+    pub fn when(mut self, reached: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.reached = Some(Arc::new(reached));
+        self
+    }
+
+    /// Counts the rows that are rejected after this status.
+    pub fn since(mut self, status: &ChannelStatus) -> Self {
+        self.errors_before = status.rows_error_count;
+        self
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    fn is_reached_by(&self, token: &str) -> bool {
+        self.tokens.iter().any(|wanted| wanted == token) || self.reached.as_ref().is_some_and(|reached| reached(token))
+    }
+
+    fn read(&self, statuses: ChannelStatuses) -> Result<Option<Committed>, FlowError> {
+        let status = of(&self.path, statuses)?;
+        let token = status.last_committed_offset_token.clone().filter(|token| self.is_reached_by(token));
+        Ok(token.map(|token| Committed { token, rejected: RejectedRows::since(self.errors_before, &status), status }))
+    }
+}
+
+/// One channel's status out of the answer.
+fn of(path: &ChannelPath, mut statuses: ChannelStatuses) -> Result<ChannelStatus, FlowError> {
+    let Some(status) = statuses.channel_statuses.remove(&path.channel) else {
+        return Err(FlowError::Failed(Failure {
+            what: format!("channel {path}"),
+            reason: "the service does not know it: it was dropped, has expired, or its table was replaced".to_owned(),
+            details: None,
+            cause: None,
+        }));
+    };
+    match status.refusal(BulkGetChannelStatus::INFO) {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(status),
+    }
+}
+
+/// Rows that are in the table, or rejected.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Committed {
+    /// The committed token: the one that was waited for, or a later one.
+    pub token: String,
+    /// The rows that were rejected since the status of [`AwaitCommitted::since`], if any. **The token passes over them.**
+    pub rejected: Option<RejectedRows>,
+    /// The whole status.
+    pub status: ChannelStatus,
+}
+
+/// The transitions of [`AwaitCommitted`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct AwaitCommittedMachine {
+    goal: AwaitCommitted,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Look(Call<BulkGetChannelStatus>),
+    Wait(Timestamp),
+}
+
+impl AwaitCommittedMachine {
+    fn look(&mut self, cx: &mut Common<SnowpipeIngest>) {
+        let id = RequestId::from_bits(cx.seed.next_u128());
+        self.state = State::Look(cx.call(self.goal.path.status(id, vec![self.goal.path.channel.clone()])));
+    }
+}
+
+impl Machine for AwaitCommittedMachine {
+    type Service = SnowpipeIngest;
+    type Output = Committed;
+    const NAME: &'static str = "AwaitCommitted";
+
+    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Committed> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start => {
+                    cx.phase(Self::NAME, "waiting for the commit");
+                    self.look(cx);
+                }
+                State::Look(call) => {
+                    let result = ok!(call.poll(cx.now(), reply.take()));
+                    match result.and_then(|statuses| self.goal.read(statuses)) {
+                        Ok(Some(committed)) => return Step::Done(Ok(committed)),
+                        Ok(None) => self.state = State::Wait(cx.now() + POLL),
+                        Err(error) => return Step::Done(Err(error)),
+                    }
+                }
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "the rows to be committed", reply) {
+                        return step;
+                    }
+                    self.look(cx);
+                }
+            }
+        }
+    }
+}
+
+impl Goal for AwaitCommitted {
+    type Service = SnowpipeIngest;
+    type Output = Committed;
+    type Flow = Running<AwaitCommittedMachine>;
+
+    fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        Running::new(AwaitCommittedMachine { goal: self, state: State::Start }, config, seed, within)
+    }
+}
+
+impl fmt::Debug for AwaitCommitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwaitCommitted")
+            .field("path", &self.path)
+            .field("tokens", &self.tokens)
+            .field("within", &self.within)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+//! The goal [`DropChannel`].
+//!
+//! ```text
+//!  Drop ──200──▶ done
+//!   ▲ ├──404, after an attempt without an answer, or if_exists──▶ done
+//!   │ └──409, rows are not committed yet──▶ Wait
+//!   └────── 1, 2, 4, 8, 8, … s ◀─────────────┘
+//! ```
+//!
+//! Invariant: rows that are not committed yet are waited for, unless [`force`](DropChannel::force) says that they may be
+//! discarded.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::ChannelPath;
+use super::open::{Pace, is_busy};
+use crate::error::{ErrorKind, FlowError};
+use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::snowpipe::channels::Dropped;
+use crate::snowpipe::{self, ErrorCode, RequestId, SnowpipeIngest, error_code};
+use crate::time::Timestamp;
+
+/// Drops a channel, with its committed token and its counters, once its rows are committed. To stop using one, do nothing.
+///
+/// Rows that are not committed yet are waited for, for [`two minutes`](Self::wait_at_most) at the most. An attempt without
+/// an answer is made again, and that the channel is gone then is success.
+///
+/// Ends in [`FlowError::Service`] when the service refuses: there is no such channel (but see
+/// [`if_exists`](Self::if_exists)), or its rows are not committed in time.
+///
+/// ```
+/// # use std::collections::VecDeque;
+/// use pipewright::error::{Delivery, TransportError, TransportErrorKind};
+/// use pipewright::flow::{Config, Flow, Goal, Step};
+/// use pipewright::snowpipe::flow::DropChannel;
+/// use pipewright::snowpipe::{ChannelPath, SnowpipeIngest};
+/// use pipewright::{Seed, Timestamp};
+///
+/// let config = Config::<SnowpipeIngest>::new("https://acct.ingest.snowflakecomputing.com".parse()?);
+/// let mut flow = DropChannel::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")).start(&config, Seed::new(1));
+///
+/// let lost = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "the connection broke");
+/// let gone = r#"{"code":"ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED","message":"m"}"#;
+/// let mut answers = VecDeque::from([Err(lost), Ok(http::Response::builder().status(404).body(gone.into())?)]);
+/// let (mut now, mut reply) = (Timestamp::from_millis(1_800_000_000_000), None);
+/// let dropped = loop {
+///     match flow.poll(now, reply.take()) {
+///         Step::Send(exchange) => reply = Some(exchange.settle(answers.pop_front().expect("two questions"))),
+///         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
+///         Step::Notice(notice) => println!("{notice}"),
+///         Step::Authorize(_) | Step::Stray(_) => unreachable!("no credentials, no other flow"),
+///         Step::Done(result) => break result?,
+///     }
+/// };
+/// assert_eq!(dropped.last_committed_offset_token, None, "the answer that may have had it was lost");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct DropChannel {
+    path: ChannelPath,
+    force: bool,
+    if_exists: bool,
+    patience: Duration,
+    within: Option<Duration>,
+}
+
+impl DropChannel {
+    /// The channel, with its rows committed.
+    pub fn new(path: ChannelPath) -> Self {
+        Self { path, force: false, if_exists: false, patience: Duration::from_secs(120), within: None }
+    }
+
+    /// **Discards** rows that are not committed yet, instead of waiting for them.
+    pub fn force(mut self) -> Self {
+        self.force = true;
+        self
+    }
+
+    /// That there is no such channel is success. The service answers the same to whoever has no right to see it.
+    pub fn if_exists(mut self) -> Self {
+        self.if_exists = true;
+        self
+    }
+
+    /// How long to wait while the service says that rows are not committed yet. Two minutes by default; then the refusal is
+    /// the error.
+    pub fn wait_at_most(mut self, time: Duration) -> Self {
+        self.patience = time;
+        self
+    }
+
+    /// How long the flow may take, faults and their waits included; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// The transitions of [`DropChannel`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct DropMachine {
+    goal: DropChannel,
+    begun: Option<Timestamp>,
+    pace: Pace,
+    /// Whether an attempt may have been carried out without our knowing.
+    unanswered: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Drop(Call<snowpipe::DropChannel>),
+    Wait(Timestamp),
+}
+
+impl DropMachine {
+    fn drop(&mut self, cx: &mut Common<SnowpipeIngest>) {
+        let id = RequestId::from_bits(cx.seed.next_u128());
+        let drop = self.goal.path.drop(id).fail_on_uncommitted_rows(!self.goal.force);
+        self.state = State::Drop(cx.call(drop).handing_back(is_busy));
+    }
+
+    fn refused(&mut self, error: FlowError, cx: &mut Common<SnowpipeIngest>) -> Result<Option<Dropped>, FlowError> {
+        let begun = self.begun.unwrap_or(cx.now());
+        let Some(refusal) = error.service() else { return Err(error) };
+        let is_gone = refusal.kind() == ErrorKind::Refused
+            && refusal.status() == StatusCode::NOT_FOUND
+            && error_code(refusal) == Some(ErrorCode::ChannelDoesNotExist);
+        if is_gone && (self.unanswered || self.goal.if_exists) {
+            return Ok(Some(Dropped { last_committed_offset_token: None }));
+        }
+        if is_busy(refusal) && cx.now().since(begun) < self.goal.patience {
+            let what = format!("channel {}", self.goal.path);
+            cx.say(Notice::Observed { what, state: refusal.code().unwrap_or_default().to_owned() });
+            self.state = State::Wait(self.pace.next(cx.now(), &mut cx.seed));
+            return Ok(None);
+        }
+        Err(error)
+    }
+}
+
+impl Machine for DropMachine {
+    type Service = SnowpipeIngest;
+    type Output = Dropped;
+    const NAME: &'static str = "DropChannel";
+
+    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Dropped> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start => {
+                    self.begun = Some(cx.now());
+                    cx.phase(Self::NAME, "dropping");
+                    self.drop(cx);
+                }
+                State::Drop(call) => {
+                    let result = ok!(call.poll(cx.now(), reply.take()));
+                    self.unanswered |= call.has_unanswered();
+                    match result.map(Some).or_else(|error| self.refused(error, cx)) {
+                        Ok(Some(dropped)) => return Step::Done(Ok(dropped)),
+                        Ok(None) => {}
+                        Err(error) => return Step::Done(Err(error)),
+                    }
+                }
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "rows to be committed", reply) {
+                        return step;
+                    }
+                    self.drop(cx);
+                }
+            }
+        }
+    }
+}
+
+impl Goal for DropChannel {
+    type Service = SnowpipeIngest;
+    type Output = Dropped;
+    type Flow = Running<DropMachine>;
+
+    fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        let machine =
+            DropMachine { goal: self, begun: None, pace: Pace::START, unanswered: false, state: State::Start };
+        Running::new(machine, config, seed, within)
+    }
+}

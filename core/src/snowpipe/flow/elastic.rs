@@ -1,0 +1,170 @@
+//! The goal [`AppendElastic`].
+//!
+//! ```text
+//!  Send ──200──▶ done: the rows are there at least once
+//!   └──────────▶ failed: they may be there, once or more often
+//! ```
+
+use std::time::Duration;
+
+use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::snowpipe::{self, AppendElasticToTable, Batch, RequestId, SnowpipeIngest};
+
+/// Appends rows without a channel: **at least once, in no order**.
+///
+/// There is no offset token and no way to find out what became of the rows. An attempt without an answer is made again with
+/// the same request id, and may have been carried out all the same; [`ElasticAppend::possible_duplicates`] counts such.
+/// Where that is not good enough, use a channel and [`OpenWriter`](super::OpenWriter).
+///
+/// Ends in [`FlowError::Service`](crate::error::FlowError::Service) when the service refuses, in
+/// [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) when attempts are used up and one of them may have been
+/// carried out.
+///
+/// ```
+/// use pipewright::error::{Delivery, TransportError, TransportErrorKind};
+/// use pipewright::flow::{Config, Flow, Goal, Step};
+/// use pipewright::snowpipe::flow::AppendElastic;
+/// use pipewright::snowpipe::{Batch, SnowpipeIngest};
+/// use pipewright::{Seed, Timestamp};
+///
+/// let config = Config::<SnowpipeIngest>::new("https://acct.ingest.snowflakecomputing.com".parse()?);
+/// let goal = AppendElastic::to_table("DB", "PUBLIC", "T", Batch::new("{\"ID\":1}\n", 1, "", ""));
+/// let mut flow = goal.start(&config, Seed::new(1));
+///
+/// let lost = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "the connection broke");
+/// let mut answers = vec![Ok(http::Response::new(r#"{"message":"OK"}"#.into())), Err(lost)];
+/// let (mut now, mut reply) = (Timestamp::from_millis(1_800_000_000_000), None);
+/// let appended = loop {
+///     match flow.poll(now, reply.take()) {
+///         Step::Send(exchange) => reply = Some(exchange.settle(answers.pop().expect("two questions"))),
+///         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
+///         Step::Notice(notice) => println!("{notice}"),
+///         Step::Authorize(_) | Step::Stray(_) => unreachable!("no credentials, no other flow"),
+///         Step::Done(result) => break result?,
+///     }
+/// };
+/// assert_eq!(appended.possible_duplicates, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct AppendElastic {
+    database: String,
+    schema: String,
+    target: Target,
+    batch: Batch,
+    within: Option<Duration>,
+}
+
+#[derive(Clone, Debug)]
+enum Target {
+    Pipe(String),
+    Table(String),
+}
+
+impl AppendElastic {
+    fn new(database: impl Into<String>, schema: impl Into<String>, target: Target, batch: Batch) -> Self {
+        Self { database: database.into(), schema: schema.into(), target, batch, within: None }
+    }
+
+    /// Through a pipe. The batch's offset tokens are not sent.
+    pub fn to_pipe(
+        database: impl Into<String>,
+        schema: impl Into<String>,
+        pipe: impl Into<String>,
+        batch: Batch,
+    ) -> Self {
+        Self::new(database, schema, Target::Pipe(pipe.into()), batch)
+    }
+
+    /// Through a table's default pipe. The batch's offset tokens are not sent.
+    pub fn to_table(
+        database: impl Into<String>,
+        schema: impl Into<String>,
+        table: impl Into<String>,
+        batch: Batch,
+    ) -> Self {
+        Self::new(database, schema, Target::Table(table.into()), batch)
+    }
+
+    /// How long the flow may take; as long as its attempts take by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// Rows that are there at least once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ElasticAppend {
+    /// How often they may be there beyond once: 0 when every attempt before the last one is known to have done nothing.
+    pub possible_duplicates: u32,
+}
+
+/// The transitions of [`AppendElastic`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ElasticMachine {
+    goal: AppendElastic,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Pipe(Call<snowpipe::AppendElastic>),
+    Table(Call<AppendElasticToTable>),
+}
+
+impl ElasticMachine {
+    fn send(&mut self, cx: &mut Common<SnowpipeIngest>) {
+        let id = RequestId::from_bits(cx.seed.next_u128());
+        let AppendElastic { database, schema, target, batch, .. } = &self.goal;
+        let rows = batch.body.clone();
+        self.state = match target {
+            Target::Pipe(pipe) => {
+                let mut append = snowpipe::AppendElastic::new(database, schema, pipe, id, rows).accept_duplicates();
+                append.encoding.clone_from(&batch.encoding);
+                State::Pipe(cx.call(append))
+            }
+            Target::Table(table) => {
+                let mut append = AppendElasticToTable::new(database, schema, table, id, rows).accept_duplicates();
+                append.encoding.clone_from(&batch.encoding);
+                State::Table(cx.call(append))
+            }
+        };
+    }
+}
+
+impl Machine for ElasticMachine {
+    type Service = SnowpipeIngest;
+    type Output = ElasticAppend;
+    const NAME: &'static str = "AppendElastic";
+
+    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<ElasticAppend> {
+        loop {
+            let (result, unanswered) = match &mut self.state {
+                State::Start => {
+                    self.send(cx);
+                    continue;
+                }
+                State::Pipe(call) => (ok!(call.poll(cx.now(), reply.take())), call.unanswered()),
+                State::Table(call) => (ok!(call.poll(cx.now(), reply.take())), call.unanswered()),
+            };
+            return Step::Done(result.map(|_| ElasticAppend { possible_duplicates: unanswered }));
+        }
+    }
+}
+
+impl Goal for AppendElastic {
+    type Service = SnowpipeIngest;
+    type Output = ElasticAppend;
+    type Flow = Running<ElasticMachine>;
+
+    fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        Running::new(ElasticMachine { goal: self, state: State::Start }, config, seed, within)
+    }
+}

@@ -1,0 +1,35 @@
+//! Snowpipe Streaming's flows: what takes several exchanges.
+//!
+//! | goal | comes to | saves |
+//! |---|---|---|
+//! | [`OpenChannel`] | a [`Channel`], once the rows of before are committed | |
+//! | [`Append`] | the channel again, its batch buffered | |
+//! | [`AwaitCommitted`] | an offset token is committed | |
+//! | [`Reconcile`] | what became of what was sent, and a channel for the rest | |
+//! | [`DropChannel`] | the channel is gone | |
+//! | [`AppendElastic`] | rows without a channel, at least once | |
+//!
+//! All go to the ingest host ([`SnowpipeIngest`](super::SnowpipeIngest)).
+
+pub mod append;
+pub mod committed;
+pub mod drop;
+pub mod elastic;
+pub mod open;
+mod path;
+pub mod position;
+pub mod reconcile;
+
+use std::time::Duration;
+
+pub use append::Append;
+pub use committed::{AwaitCommitted, Committed};
+pub use drop::DropChannel;
+pub use elastic::{AppendElastic, ElasticAppend};
+pub use open::{Channel, OpenChannel};
+pub use path::ChannelPath;
+pub use position::{Position, RejectedRows};
+pub use reconcile::{Reconcile, Reconciled};
+
+/// How often to look whether rows are committed. The vendor's SDK does so too.
+const POLL: Duration = Duration::from_secs(1);

@@ -1,0 +1,315 @@
+//! The goal [`OpenChannel`], and the [`Channel`] that it comes to.
+//!
+//! ```text
+//!  Open ──200, SUCCESS──▶ done
+//!   ▲ └──409, rows are not committed yet, or another open is in progress──▶ Wait
+//!   └───────────────── 1, 2, 4, 8, 8, … s ◀───────────────────────────────────┘
+//! ```
+//!
+//! | answer | what comes of it |
+//! |---|---|
+//! | 200, `SUCCESS` | the channel |
+//! | 200, any other status | [`FlowError::Service`] with that code: the channel must not be used |
+//! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA` | waits, so that the rows are committed and not discarded |
+//! | 409 `ERR_OPEN_CHANNEL_IN_PROGRESS` | waits |
+//! | 409 `ERR_PIPE_IN_INVALID_STATE`, 404 with a code, 403, 410, … | [`FlowError::Service`] |
+//! | none, or one that does not tell | opens again: opening twice leaves the channel open once, with the last answer's token |
+//!
+//! Invariants: a channel comes from an open that the service answered; the rows that were buffered before are committed by
+//! then, unless [`force`](OpenChannel::force) says that they may be discarded.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+
+use super::{AwaitCommitted, ChannelPath};
+use crate::Operation as _;
+use crate::error::{FlowError, ServiceError};
+use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::snowpipe::flow::Append;
+use crate::snowpipe::{self, Batch, ChannelStatus, ErrorCode, Opened, RequestId, SnowpipeIngest, error_code};
+use crate::time::Timestamp;
+
+/// Opens a channel: makes it, or takes it over from whoever has it, once its rows are committed.
+///
+/// Rows of before that are buffered and not committed yet are waited for, some seconds as a rule, and for
+/// [`two minutes`](Self::wait_at_most) at the most: opening would discard them.
+///
+/// Ends in [`FlowError::Service`] when the service refuses, and when it answers 200 with a channel that must not be used
+/// ([`error_code`](crate::snowpipe::error_code) says which); in [`FlowError::Ambiguous`] when nobody can say whether the
+/// channel was opened, which opening it again mends. Nothing needs to be saved.
+/// [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
+///
+/// ```
+/// # use std::collections::VecDeque;
+/// use pipewright::flow::{Config, Flow, Goal, Step};
+/// use pipewright::snowpipe::flow::OpenChannel;
+/// use pipewright::snowpipe::{ChannelPath, SnowpipeIngest};
+/// use pipewright::{Seed, Timestamp};
+///
+/// let config = Config::<SnowpipeIngest>::new("https://acct.ingest.snowflakecomputing.com".parse()?);
+/// let goal = OpenChannel::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c"));
+/// let mut flow = goal.start(&config, Seed::new(1));
+///
+/// let begin = Timestamp::from_millis(1_800_000_000_000);
+/// let mut answers = VecDeque::from([
+///     (409, r#"{"code":"ERR_CHANNEL_HAS_UNCOMMITTED_DATA","message":"m"}"#),
+///     (200, r#"{"next_continuation_token":"2_0","channel_status":
+///         {"channel_status_code":"SUCCESS","last_committed_offset_token":"17"}}"#),
+/// ]);
+/// let (mut now, mut reply) = (begin, None);
+/// let channel = loop {
+///     match flow.poll(now, reply.take()) {
+///         Step::Send(exchange) => {
+///             assert_eq!(exchange.request().body().read()?, r#"{"fail_on_uncommitted_rows":true}"#);
+///             let (status, body) = answers.pop_front().expect("two questions");
+///             let answer = http::Response::builder().status(status).body(body.into())?;
+///             reply = Some(exchange.settle(Ok(answer)));
+///         }
+///         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
+///         Step::Notice(notice) => println!("{notice}"),
+///         Step::Authorize(_) | Step::Stray(_) => unreachable!("no credentials, no other flow"),
+///         Step::Done(result) => break result?,
+///     }
+/// };
+/// assert!(now > begin, "it has waited for the rows to be committed");
+/// assert_eq!(channel.committed(), Some("17"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct OpenChannel {
+    path: ChannelPath,
+    force: bool,
+    offset_token: Option<String>,
+    patience: Duration,
+    within: Option<Duration>,
+}
+
+impl OpenChannel {
+    /// The channel, with its rows of before committed.
+    pub fn new(path: ChannelPath) -> Self {
+        Self { path, force: false, offset_token: None, patience: Duration::from_secs(120), within: None }
+    }
+
+    /// **Discards** rows of before that are not committed yet, instead of waiting for them. The service says nothing of how
+    /// many they were, and discarding slows down other channels of the table.
+    pub fn force(mut self) -> Self {
+        self.force = true;
+        self
+    }
+
+    /// Overwrites the committed token: for a channel's first life, or after its last one has expired.
+    pub fn offset_token(mut self, token: impl Into<String>) -> Self {
+        self.offset_token = Some(token.into());
+        self
+    }
+
+    /// How long to wait while the service says that rows are not committed yet, or that another open is in progress. Two
+    /// minutes by default; then the refusal is the error.
+    pub fn wait_at_most(mut self, time: Duration) -> Self {
+        self.patience = time;
+        self
+    }
+
+    /// How long the flow may take, faults and their waits included; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    pub(super) fn machine(self) -> OpenMachine {
+        OpenMachine { goal: self, begun: None, pace: Pace::START, unanswered: false, state: State::Start }
+    }
+}
+
+/// An open channel: the right to append the next batch.
+///
+/// It is moved into [`append`](Self::append) and comes out of it again, so that a second append cannot be under way. When an
+/// append fails, or is dropped, its channel is gone with it: what became of the batch is found out by opening again, see
+/// [`Reconcile`](super::Reconcile).
+///
+/// ```compile_fail,E0382
+/// # fn example(channel: pipewright::snowpipe::Channel, batch: pipewright::snowpipe::Batch) {
+/// let first = channel.append(batch.clone());
+/// let second = channel.append(batch);
+/// # }
+/// ```
+#[must_use = "an open channel that is dropped has to be opened again"]
+pub struct Channel {
+    pub(super) path: ChannelPath,
+    /// For the next append.
+    pub(super) token: String,
+    /// The node that has answered the last append.
+    pub(super) session: Option<String>,
+    pub(super) status: ChannelStatus,
+    /// Whether an open of ours is without an answer: it may still arrive, and take the channel away from us.
+    pub(super) doubtful: bool,
+}
+
+impl Channel {
+    /// Its name.
+    pub fn path(&self) -> &ChannelPath {
+        &self.path
+    }
+
+    /// What it was like when it was opened; [`AwaitCommitted`] looks again.
+    pub fn status(&self) -> &ChannelStatus {
+        &self.status
+    }
+
+    /// The last offset token whose rows were committed when it was opened; `None` for a new channel.
+    pub fn committed(&self) -> Option<&str> {
+        self.status.last_committed_offset_token.as_deref()
+    }
+
+    /// The flow that appends a batch and gives the channel back.
+    pub fn append(self, batch: Batch) -> Append {
+        Append { channel: self, batch, within: None }
+    }
+
+    /// The flow that waits until an offset token is committed, and counts the rows that were rejected since the channel was
+    /// opened.
+    pub fn await_committed(&self, token: impl Into<String>) -> AwaitCommitted {
+        AwaitCommitted::new(self.path.clone(), token).since(&self.status)
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("path", &format_args!("{}", self.path))
+            .field("token", &self.token)
+            .field("doubtful", &self.doubtful)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The transitions of [`OpenChannel`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct OpenMachine {
+    goal: OpenChannel,
+    begun: Option<Timestamp>,
+    pace: Pace,
+    unanswered: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Open(Call<snowpipe::OpenChannel>),
+    Wait(Timestamp),
+}
+
+/// Whether a refusal passes by itself, with the time that commits take and not with that of a fault.
+pub(super) fn is_busy(error: &ServiceError) -> bool {
+    matches!(error_code(error), Some(ErrorCode::UncommittedData | ErrorCode::OpenInProgress))
+}
+
+/// Reads a success that is perhaps none.
+fn opened(path: &ChannelPath, opened: Opened, doubtful: bool) -> Result<Channel, FlowError> {
+    let Opened { next_continuation_token, channel_status: status } = opened;
+    if let Some(refusal) = status.refusal(snowpipe::OpenChannel::INFO) {
+        return Err(refusal.into());
+    }
+    let Some(token) = next_continuation_token else {
+        let problem = "there is no next_continuation_token: this server takes no appends with one";
+        let empty = Response::new(Bytes::new());
+        let error = ServiceError::unreadable(snowpipe::OpenChannel::INFO, &empty, problem).with_transient(false);
+        return Err(error.into());
+    };
+    Ok(Channel { path: path.clone(), token, session: None, status, doubtful })
+}
+
+impl OpenMachine {
+    fn open(&mut self, cx: &mut Common<SnowpipeIngest>) {
+        let id = RequestId::from_bits(cx.seed.next_u128());
+        let mut open = self.goal.path.open(id, !self.goal.force);
+        open.offset_token.clone_from(&self.goal.offset_token);
+        self.state = State::Open(cx.call(open).handing_back(is_busy));
+    }
+
+    fn refused(&mut self, error: FlowError, cx: &mut Common<SnowpipeIngest>) -> Result<(), FlowError> {
+        let begun = self.begun.unwrap_or(cx.now());
+        let patient = cx.now().since(begun) < self.goal.patience;
+        match error.service().filter(|refusal| patient && is_busy(refusal)) {
+            Some(refusal) => {
+                let what = format!("channel {}", self.goal.path);
+                cx.say(Notice::Observed { what, state: refusal.code().unwrap_or_default().to_owned() });
+                self.state = State::Wait(self.pace.next(cx.now(), &mut cx.seed));
+                Ok(())
+            }
+            None => Err(error),
+        }
+    }
+}
+
+impl Machine for OpenMachine {
+    type Service = SnowpipeIngest;
+    type Output = Channel;
+    const NAME: &'static str = "OpenChannel";
+
+    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Channel> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start => {
+                    self.begun = Some(cx.now());
+                    cx.phase(Self::NAME, "opening");
+                    self.open(cx);
+                }
+                State::Open(call) => {
+                    let result = ok!(call.poll(cx.now(), reply.take()));
+                    self.unanswered |= call.has_unanswered();
+                    let result = match result {
+                        Ok(answer) => return Step::Done(opened(&self.goal.path, answer, self.unanswered)),
+                        Err(error) => self.refused(error, cx),
+                    };
+                    if let Err(error) = result {
+                        return Step::Done(Err(error));
+                    }
+                }
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "rows of before to be committed", reply) {
+                        return step;
+                    }
+                    self.open(cx);
+                }
+            }
+        }
+    }
+}
+
+impl Goal for OpenChannel {
+    type Service = SnowpipeIngest;
+    type Output = Channel;
+    type Flow = Running<OpenMachine>;
+
+    fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        Running::new(self.machine(), config, seed, within)
+    }
+}
+
+/// When to try again: after about 1, 2, 4, 8, 8, … s.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace(Duration);
+
+impl Pace {
+    pub(super) const START: Self = Self(Duration::from_secs(1));
+
+    /// From three quarters of the wait to five quarters, so that many do not come at once.
+    pub(super) fn next(&mut self, now: Timestamp, seed: &mut Seed) -> Timestamp {
+        let wait = self.0;
+        self.0 = (wait * 2).min(Duration::from_secs(8));
+        let part = u64::try_from(wait.as_millis() / 2).unwrap_or_default();
+        now + wait * 3 / 4 + Duration::from_millis(seed.below(part))
+    }
+}

@@ -1,0 +1,65 @@
+//! [`ChannelPath`].
+
+use std::fmt;
+
+use crate::snowpipe::{BulkGetChannelStatus, DropChannel, OpenChannel, RequestId};
+use crate::table::records;
+
+records! {
+    /// Where a channel is: its full name.
+    ///
+    /// Database, schema and pipe are identifiers; one whose case matters stands in double quotes. The name of a channel is
+    /// taken as it is. One channel has one writer: put what tells the writers apart into the name, such as the partition, or
+    /// the node.
+    ///
+    /// ```
+    /// use pipewright::snowpipe::ChannelPath;
+    /// let path = ChannelPath::new("DB", "PUBLIC", "ORDERS-STREAMING", "partition-3");
+    /// assert_eq!(path.to_string(), "DB.PUBLIC.ORDERS-STREAMING.partition-3");
+    /// ```
+    pub struct ChannelPath {
+        /// The database.
+        pub database: String = "database",
+        /// The schema.
+        pub schema: String = "schema",
+        /// The pipe; `<TABLE>-STREAMING` is the default one of a table.
+        pub pipe: String = "pipe",
+        /// The channel.
+        pub channel: String = "channel",
+    }
+}
+
+impl ChannelPath {
+    /// A path of four names.
+    pub fn new(
+        database: impl Into<String>,
+        schema: impl Into<String>,
+        pipe: impl Into<String>,
+        channel: impl Into<String>,
+    ) -> Self {
+        Self { database: database.into(), schema: schema.into(), pipe: pipe.into(), channel: channel.into() }
+    }
+
+    pub(super) fn open(&self, id: RequestId, fail_on_uncommitted_rows: bool) -> OpenChannel {
+        let Self { database, schema, pipe, channel } = self;
+        OpenChannel::new(database, schema, pipe, channel, id, fail_on_uncommitted_rows)
+    }
+
+    pub(super) fn drop(&self, id: RequestId) -> DropChannel {
+        let Self { database, schema, pipe, channel } = self;
+        DropChannel::new(database, schema, pipe, channel, id)
+    }
+
+    /// Of several channels of this one's pipe.
+    pub(super) fn status(&self, id: RequestId, channels: Vec<String>) -> BulkGetChannelStatus {
+        let Self { database, schema, pipe, .. } = self;
+        BulkGetChannelStatus::new(database, schema, pipe, id, channels)
+    }
+}
+
+/// As in `DB.PUBLIC.ORDERS-STREAMING.partition-3`.
+impl fmt::Display for ChannelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}.{}", self.database, self.schema, self.pipe, self.channel)
+    }
+}

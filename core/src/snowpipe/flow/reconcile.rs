@@ -1,0 +1,141 @@
+//! The goal [`Reconcile`].
+//!
+//! ```text
+//!  Open, as OpenChannel does ──▶ the committed token, looked up in what was sent ──▶ done
+//!                                          └─ gone, or of somebody else ─▶ failed
+//! ```
+//!
+//! | committed token | what comes of it |
+//! |---|---|
+//! | the one of before | nothing of what was sent is committed, nor will be: send all of it again |
+//! | the end token of the nth batch that was sent | n batches are committed: send the others again |
+//! | none, although there was one | [`FlowError::Failed`]: the channel was dropped, has expired, or its table was replaced |
+//! | any other | [`FlowError::Failed`]: another writer has the channel |
+//!
+//! Invariants: the open waits for what is buffered, so that what is not committed by then never will be; nothing is decided
+//! by comparing tokens.
+
+use std::time::Duration;
+
+use super::open::OpenMachine;
+use super::position::{Position, RejectedRows};
+use super::{Channel, ChannelPath, OpenChannel};
+use crate::error::FlowError;
+use crate::flow::{Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::snowpipe::SnowpipeIngest;
+
+/// Finds out what became of the batches that were sent, by opening the channel again: after an append that failed, a channel
+/// whose status is not `SUCCESS`, or a crash.
+///
+/// Batches that were buffered are waited for, those that are not committed then never will be and have to be sent again: so
+/// every row is there once.
+///
+/// Ends as [`OpenChannel`] does, and in [`FlowError::Failed`] when the committed token is gone or is somebody else's.
+///
+/// ```
+/// use pipewright::flow::{Config, Flow, Goal, Step};
+/// use pipewright::snowpipe::flow::{Position, Reconcile};
+/// use pipewright::snowpipe::{ChannelPath, SnowpipeIngest};
+/// use pipewright::{Seed, Timestamp};
+///
+/// let config = Config::<SnowpipeIngest>::new("https://acct.ingest.snowflakecomputing.com".parse()?);
+/// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
+/// let position: Position = serde_json::from_str(r#"{"committed":"8","sent":["9","10","11"]}"#)?;
+/// let mut flow = Reconcile::new(path, position).start(&config, Seed::new(1));
+///
+/// let now = Timestamp::from_millis(1_800_000_000_000);
+/// let mut reply = None;
+/// let reconciled = loop {
+///     match flow.poll(now, reply.take()) {
+///         Step::Send(exchange) => {
+///             let body = r#"{"next_continuation_token":"2_0","channel_status":
+///                 {"channel_status_code":"SUCCESS","last_committed_offset_token":"10"}}"#;
+///             reply = Some(exchange.settle(Ok(http::Response::new(body.into()))));
+///         }
+///         Step::Notice(notice) => println!("{notice}"),
+///         Step::Done(result) => break result?,
+///         step => unreachable!("{step:?}"),
+///     }
+/// };
+/// assert_eq!(reconciled.settled, 2, "9 and 10 are committed: send 11 again");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct Reconcile {
+    open: OpenChannel,
+    path: ChannelPath,
+    position: Position,
+    within: Option<Duration>,
+}
+
+impl Reconcile {
+    /// The channel, and what was sent to it.
+    pub fn new(path: ChannelPath, position: Position) -> Self {
+        Self { open: OpenChannel::new(path.clone()), path, position, within: None }
+    }
+
+    /// As [`OpenChannel::wait_at_most`].
+    pub fn wait_at_most(mut self, time: Duration) -> Self {
+        self.open = self.open.wait_at_most(time);
+        self
+    }
+
+    /// How long the flow may take, faults and their waits included; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// What became of what was sent, and an open channel to send the rest to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Reconciled {
+    /// For what is to be sent again.
+    pub channel: Channel,
+    /// How many of [`Position::sent`] are committed; the others are not and never will be.
+    pub settled: usize,
+    /// The rows that were rejected since the position was taken, if any.
+    pub rejected: Option<RejectedRows>,
+}
+
+/// The transitions of [`Reconcile`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ReconcileMachine {
+    goal: Reconcile,
+    open: Option<Running<OpenMachine>>,
+}
+
+impl ReconcileMachine {
+    fn read(&self, channel: Channel) -> Result<Reconciled, FlowError> {
+        let settled = self.goal.position.settled(&self.goal.path, &channel.status)?;
+        let rejected = RejectedRows::since(self.goal.position.rows_error_count, &channel.status);
+        Ok(Reconciled { channel, settled, rejected })
+    }
+}
+
+impl Machine for ReconcileMachine {
+    type Service = SnowpipeIngest;
+    type Output = Reconciled;
+    const NAME: &'static str = "Reconcile";
+
+    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Reconciled> {
+        let open = self.open.get_or_insert_with(|| cx.child(self.goal.open.clone().machine()));
+        let channel = ok!(open.poll(cx.now(), reply.take()));
+        Step::Done(channel.and_then(|channel| self.read(channel)))
+    }
+}
+
+impl Goal for Reconcile {
+    type Service = SnowpipeIngest;
+    type Output = Reconciled;
+    type Flow = Running<ReconcileMachine>;
+
+    fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        Running::new(ReconcileMachine { goal: self, open: None }, config, seed, within)
+    }
+}

@@ -1,0 +1,271 @@
+//! Snowpipe Streaming's flows on the simulated account: what each comes to when things go well, and when they do not.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use pipewright::drive::{self, Clock as _, NoCredentials};
+use pipewright::error::{FlowError, TransportError};
+use pipewright::flow::{Config as FlowConfig, Exchange, Goal};
+use pipewright::snowpipe::flow::{AppendElastic, AwaitCommitted, DropChannel, OpenChannel, Position, Reconcile};
+use pipewright::snowpipe::{
+    Account, Batch, Channel, ChannelPath, ErrorCode, ExchangeToken, GetHostname, Ingest, RequestId, SnowpipeIngest,
+    TokenType, error_code,
+};
+use pipewright::{Secret, Seed, Timestamp};
+use pipewright_mock::snowpipe::{ChannelPath as Simulated, ChannelView, Config, PipeState, Replay};
+use pipewright_mock::{Fault, FaultPlan, SnowpipeHandle, World};
+
+struct Scene {
+    world: World,
+    account: SnowpipeHandle,
+    ingest: Ingest<World>,
+}
+
+fn path() -> ChannelPath {
+    ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")
+}
+
+fn simulated() -> Simulated {
+    Simulated::new("DB", "PUBLIC", "T-STREAMING", "c")
+}
+
+/// One row, whose number is its offset token.
+fn batch(number: u32) -> Batch {
+    Batch::new(format!("{{\"ID\":{number}}}\n"), 1, number.to_string(), number.to_string())
+}
+
+impl Scene {
+    fn new(config: Config) -> Self {
+        let world = World::new(1);
+        let account = world.snowpipe("https://acct.snow.test".parse().expect("an address"), config);
+        let handle = Account::new(account.base(), world.clone()).with_credentials(Secret::new("pat"));
+        let (kind, id) = (TokenType::ProgrammaticAccessToken, RequestId::from_bits(1));
+        let hostname = handle.call(GetHostname::new(kind.clone(), id)).expect("no faults yet");
+        let scoped = handle.call(ExchangeToken::new(kind, hostname.host(), id)).expect("no faults yet");
+        let base = hostname.base().expect("an address");
+        let ingest = Ingest::new(base, world.clone()).with_credentials(scoped.token);
+        Self { world, account, ingest }
+    }
+
+    fn run<G: Goal<Service = SnowpipeIngest>>(&self, goal: G) -> Result<G::Output, FlowError> {
+        self.ingest.run(goal)
+    }
+
+    fn open(&self) -> Channel {
+        self.run(OpenChannel::new(path())).expect("no faults")
+    }
+
+    fn view(&self) -> ChannelView {
+        self.account.with(|account| account.channel_view(&simulated())).expect("the channel")
+    }
+
+    fn requests(&self) -> usize {
+        self.account.with(|account| account.requests().len())
+    }
+
+    fn sleep(&self, seconds: u64) {
+        self.world.sleep_until(self.world.now() + Duration::from_secs(seconds));
+    }
+
+    fn lose(&self, operation: &str) {
+        self.world.set_faults(FaultPlan::none().nth_of(operation, 1, Fault::ReplyLost));
+    }
+}
+
+fn code(error: &FlowError) -> Option<ErrorCode> {
+    error.service().and_then(error_code)
+}
+
+fn reason(error: FlowError) -> String {
+    match error {
+        FlowError::Failed(failure) => format!("{}: {}", failure.what, failure.reason),
+        error => panic!("{error:?}"),
+    }
+}
+
+#[test]
+fn an_open_waits_for_the_rows_of_before() {
+    let scene = Scene::new(Config::default());
+    let channel = scene.run(scene.open().append(batch(1))).expect("no faults");
+    let begin = scene.world.now();
+    drop(channel);
+    assert_eq!(scene.open().committed(), Some("1"));
+    let waited = scene.world.now().since(begin);
+    assert!((5..12).contains(&waited.as_secs()), "{waited:?}");
+    // Asked to wait no longer, it says what it would have waited for.
+    let channel = scene.run(scene.open().append(batch(2))).expect("no faults");
+    let error = scene.run(OpenChannel::new(path()).wait_at_most(Duration::from_secs(2))).expect_err("too soon");
+    assert_eq!(code(&error), Some(ErrorCode::UncommittedData), "{error}");
+    drop(channel);
+    // Forced, it discards them.
+    assert_eq!(scene.run(OpenChannel::new(path()).force()).expect("by force").committed(), Some("1"));
+    assert_eq!((scene.view().rows.len(), scene.view().discarded), (1, 1));
+}
+
+#[test]
+fn an_open_that_cannot_succeed_is_not_repeated() {
+    let scene = Scene::new(Config::default());
+    for (state, expected) in [
+        (PipeState::Invalid, ErrorCode::PipeInInvalidState),
+        (PipeState::Missing, ErrorCode::PipeDoesNotExist),
+        (PipeState::TableMissing, ErrorCode::TableDoesNotExist),
+    ] {
+        scene.account.with(|account| account.set_pipe(&simulated(), state));
+        let before = scene.requests();
+        let error = scene.run(OpenChannel::new(path())).expect_err("no such pipe");
+        assert_eq!((code(&error), scene.requests() - before), (Some(expected), 1), "{error}");
+    }
+}
+
+/// Runs a flow whose exchanges are all answered with 200 and this.
+fn answered<G: Goal<Service = SnowpipeIngest>>(goal: G, body: &'static str) -> Result<G::Output, FlowError> {
+    struct Same(&'static str);
+
+    impl drive::Transport for Same {
+        fn send(&self, _: &Exchange) -> Result<http::Response<Bytes>, TransportError> {
+            Ok(http::Response::new(Bytes::from_static(self.0.as_bytes())))
+        }
+
+        fn open(&self, _: &Exchange) -> Result<drive::Opened, TransportError> {
+            unreachable!("nothing here is live")
+        }
+    }
+
+    impl drive::Clock for Same {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(1)
+        }
+
+        fn sleep_until(&self, _: Timestamp) {}
+    }
+
+    let config = FlowConfig::new("https://h.test".parse().expect("an address"));
+    drive::run(goal.start(&config, Seed::new(1)), &Same(body), &NoCredentials, drop)
+}
+
+#[test]
+fn a_channel_that_must_not_be_used_is_no_success() {
+    let body = r#"{"next_continuation_token":"1_0","channel_status":{"channel_status_code":"STALE_PIPE_CACHE"}}"#;
+    let error = answered(OpenChannel::new(path()), body).expect_err("not healthy");
+    assert_eq!(code(&error), Some(ErrorCode::StalePipeCache), "{error}");
+    let body = r#"{"channel_statuses":{"c":{"channel_status_code":"NEW","last_committed_offset_token":"1"}}}"#;
+    let error = answered(AwaitCommitted::new(path(), "1"), body).expect_err("not healthy");
+    assert_eq!(code(&error), Some(ErrorCode::Unknown("NEW".into())), "{error}");
+    let body = r#"{"channel_status":{"channel_status_code":"SUCCESS"}}"#;
+    let error = answered(OpenChannel::new(path()), body).expect_err("nothing can be appended");
+    assert!(error.to_string().contains("no next_continuation_token"), "{error}");
+}
+
+#[test]
+fn an_append_whose_answer_is_lost_is_made_again() {
+    let scene = Scene::new(Config::default());
+    let channel = scene.open();
+    scene.lose("appendRows");
+    let channel = scene.run(channel.append(batch(1))).expect("the service knows the token");
+    scene.run(channel.append(batch(2))).expect("no faults");
+    scene.sleep(10);
+    assert_eq!(scene.view().rows, [&b"{\"ID\":1}"[..], b"{\"ID\":2}"]);
+}
+
+#[test]
+fn what_became_of_an_append_is_found_out() {
+    let scene = Scene::new(Config { replay: Replay::Stale, ..Config::default() });
+    let channel = scene.open();
+    let mut position = Position::of(channel.status());
+    position.sent = vec!["1".to_owned(), "2".to_owned()];
+    scene.lose("appendRows");
+    let error = scene.run(channel.append(batch(1))).expect_err("the service does not know the token any more");
+    assert!(error.is_ambiguous());
+    assert_eq!(code(&error), Some(ErrorCode::StaleContinuationToken), "{error}");
+    let reconciled = scene.run(Reconcile::new(path(), position)).expect("no faults");
+    assert_eq!((reconciled.settled, reconciled.rejected), (1, None));
+    assert_eq!(reconciled.channel.committed(), Some("1"));
+}
+
+#[test]
+fn a_committed_token_that_is_gone_or_of_somebody_else_ends_it() {
+    let scene = Scene::new(Config::default());
+    let channel = scene.run(scene.open().append(batch(1))).expect("no faults");
+    scene.run(channel.await_committed("1")).expect("no faults");
+    let position = Position::of(scene.open().status());
+    let reconcile = |position: &Position| scene.run(Reconcile::new(path(), position.clone()));
+    assert_eq!(reconcile(&position).expect("as before").settled, 0);
+
+    scene.account.with(|account| account.steal(&simulated(), &[("one-of-theirs", "{}")]));
+    let error = reason(reconcile(&position).expect_err("another writer"));
+    assert!(error.contains("\"one-of-theirs\"") && error.contains("another writer"), "{error}");
+
+    scene.sleep(10);
+    scene.run(DropChannel::new(path())).expect("no faults");
+    let error = reason(reconcile(&position).expect_err("a new channel"));
+    assert!(error.contains("another one of the same name"), "{error}");
+    let mut unknown = position;
+    unknown.created_on_ms = None;
+    let error = reason(reconcile(&unknown).expect_err("a new channel"));
+    assert!(error.contains("\"1\" is gone"), "{error}");
+}
+
+#[test]
+fn rejected_rows_are_counted_although_the_token_passes_over_them() {
+    let scene = Scene::new(Config { number_columns: vec!["ID".into()], ..Config::default() });
+    let channel = scene.open();
+    let rows = Batch::new("{\"ID\":1}\n{\"ID\":\"x\"}\n{\"ID\":3}\n", 3, "1", "3");
+    let channel = scene.run(channel.append(rows)).expect("no faults");
+    let committed = scene.run(channel.await_committed("3")).expect("no faults");
+    let rejected = committed.rejected.expect("one of three");
+    assert_eq!((rejected.count, rejected.last_error_offset_upper_bound.as_deref()), (1, Some("3")));
+    assert!(rejected.last_error_message.is_some());
+}
+
+#[test]
+fn a_wait_ends_when_the_channel_does() {
+    let scene = Scene::new(Config::default());
+    let channel = scene.run(scene.open().append(batch(1))).expect("no faults");
+    scene.account.with(|account| account.invalidate(&simulated(), "ERR_CHANNEL_MUST_BE_REOPENED"));
+    let error = scene.run(channel.await_committed("1")).expect_err("it is lost");
+    assert_eq!(code(&error), Some(ErrorCode::MustBeReopened), "{error}");
+    scene.account.with(|account| account.replace_table(&simulated()));
+    let error = reason(scene.run(channel.await_committed("1")).expect_err("no such channel"));
+    assert!(error.contains("does not know it"), "{error}");
+    // Time that is up says nothing.
+    let channel = scene.run(scene.open().append(batch(1))).expect("no faults");
+    let wait = channel.await_committed("1");
+    let error = scene.run(wait.clone().within(Duration::from_secs(2))).expect_err("too soon");
+    assert!(matches!(error, FlowError::Deadline { .. }), "{error}");
+    scene.run(wait).expect("no faults");
+}
+
+#[test]
+fn a_drop_waits_and_does_not_mind_that_it_was_done() {
+    let scene = Scene::new(Config::default());
+    scene.run(scene.open().append(batch(1))).expect("no faults");
+    let dropped = scene.run(DropChannel::new(path())).expect("no faults");
+    assert_eq!(dropped.last_committed_offset_token.as_deref(), Some("1"));
+    assert!(!scene.view().exists);
+    let error = scene.run(DropChannel::new(path())).expect_err("it is gone");
+    assert_eq!(code(&error), Some(ErrorCode::ChannelDoesNotExist), "{error}");
+    scene.run(DropChannel::new(path()).if_exists()).expect("that is fine");
+
+    scene.run(scene.open().append(batch(2))).expect("no faults");
+    scene.lose("dropChannel");
+    scene.run(DropChannel::new(path()).force()).expect("the second attempt finds it gone");
+    assert_eq!((scene.view().rows.len(), scene.view().discarded), (1, 1));
+}
+
+#[test]
+fn rows_without_a_channel_may_be_there_twice_and_that_is_said() {
+    let scene = Scene::new(Config::default());
+    let append = || AppendElastic::to_table("DB", "PUBLIC", "T", batch(1));
+    assert_eq!(scene.run(append()).expect("no faults").possible_duplicates, 0);
+    scene.world.set_faults(FaultPlan::none().nth(1, Fault::NotSent));
+    assert_eq!(scene.run(append()).expect("again").possible_duplicates, 0);
+    scene.lose("appendElasticToTable");
+    assert_eq!(scene.run(append()).expect("again").possible_duplicates, 1);
+    scene.world.set_faults(FaultPlan::none());
+    let pipe = AppendElastic::to_pipe("DB", "PUBLIC", "T-STREAMING", batch(1));
+    assert_eq!(scene.run(pipe).expect("no faults").possible_duplicates, 0);
+    scene.sleep(10);
+    let elastic = Simulated::new("DB", "PUBLIC", "T-STREAMING", "ELASTIC");
+    let rows = scene.account.with(|account| account.channel_view(&elastic)).expect("rows").rows;
+    assert_eq!(rows.len(), 5);
+}
