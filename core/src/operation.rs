@@ -101,13 +101,13 @@ pub struct Info {
 pub struct RequestContext<'a> {
     base: &'a Base,
     attempt: u32,
-    without_prefix: bool,
+    from_files: bool,
 }
 
 impl<'a> RequestContext<'a> {
     /// The first attempt at a base address.
     pub fn new(base: &'a Base) -> Self {
-        Self { base, attempt: 0, without_prefix: false }
+        Self { base, attempt: 0, from_files: false }
     }
 
     /// Another attempt, counted from 0.
@@ -116,15 +116,21 @@ impl<'a> RequestContext<'a> {
         self
     }
 
-    /// For a server that wants nothing of the service's own between the base address and the template.
-    pub(crate) fn without_prefix(mut self) -> Self {
-        self.without_prefix = true;
+    /// For a server that answers the same from files: it wants nothing of the service's own between the base address and
+    /// the template, and decodes a path once.
+    pub(crate) fn from_files(mut self) -> Self {
+        self.from_files = true;
         self
     }
 
     /// Stands between the base address and the template.
     pub(crate) fn prefix<S: Service>(&self) -> &'static str {
-        if self.without_prefix { "" } else { S::PREFIX }
+        if self.from_files { "" } else { S::PREFIX }
+    }
+
+    /// Whether path segments are percent-decoded twice.
+    pub(crate) fn decodes_twice<S: Service>(&self) -> bool {
+        !self.from_files && S::DECODES_TWICE
     }
 
     /// Where the service is.

@@ -203,7 +203,7 @@ impl<'a> Target<'a> {
             base,
             buffer,
             template: info.path.as_bytes(),
-            decoded_twice: S::DECODES_TWICE,
+            decoded_twice: cx.decodes_twice::<S>(),
             max_line: S::MAX_REQUEST_LINE,
             has_query: false,
             attempts: S::ATTEMPTS.map(|key| (key, cx.attempt())),

@@ -7,17 +7,21 @@ use std::path::Path;
 use http::Method;
 use pipewright::Operation;
 use pipewright::error::ErrorKind;
-use pipewright::flink::applications::ListApplications;
-use pipewright::flink::checkpoints::GetCheckpointConfig;
+use pipewright::flink::applications::{
+    GetApplication, GetApplicationConfig, GetApplicationExceptions, ListApplications,
+};
+use pipewright::flink::checkpoints::{GetCheckpointConfig, GetCheckpointDetails, GetVertexCheckpoint};
 use pipewright::flink::history::Archived;
 use pipewright::flink::jobs::{
     GetJobConfig, GetJobManagerJobConfig, GetJobManagerJobEnvironment, GetJobManagerLogUrl, GetJobPlan,
     GetTaskManagerLogUrl, JobState,
 };
-use pipewright::flink::vertices::{GetSubtaskTimes, GetVertex};
+use pipewright::flink::vertices::{
+    GetAttempt, GetAttemptAccumulators, GetSubtaskTimes, GetVertex, GetVertexTaskManagers,
+};
 use pipewright::flink::{
-    FromHistory, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators, GetJobExceptions, GetJobsOverview, JobId,
-    VertexId,
+    ApplicationId, FromHistory, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators, GetJobExceptions,
+    GetJobsOverview, GetRescaleConfig, GetRescales, JobId, VertexId,
 };
 use pipewright::operation::RequestContext;
 use pipewright_tests::har::{self, Entry};
@@ -86,10 +90,73 @@ fn what_it_has_is_read_by_the_same_operations() {
     assert!(others.is_empty(), "recorded, and not asked for: {others:?}");
 }
 
+fn more() -> Vec<Entry> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/flink-history/2.3.0.har");
+    har::read_file(&path).expect("the recording").entries
+}
+
+#[test]
+fn applications_attempts_and_checkpoints_are_archived_too() {
+    let recording = more();
+    let asked = &mut BTreeSet::new();
+    let named = |part: &str| recording.iter().find(|entry| entry.name.contains(part)).expect("recorded");
+    let application: ApplicationId = segment(named("applicationid--"), "applications").parse().expect("an id");
+    let job: JobId = segment(named("attempts_attempt--"), "jobs").parse().expect("a job");
+    let vertex: VertexId = segment(named("attempts_attempt--"), "vertices").parse().expect("a vertex");
+    assert!(ask(&recording, asked, GetApplication::new(application)).status.is_terminal());
+    assert!(ask(&recording, asked, GetApplicationExceptions::new(application)).history.is_some());
+    assert!(!ask(&recording, asked, GetApplicationConfig::new(application)).is_empty());
+    assert_eq!(ask(&recording, asked, GetCheckpointDetails::new(job, 1)).id, 1);
+    assert_eq!(ask(&recording, asked, GetVertexCheckpoint::new(job, 1, vertex)).id, 1);
+    assert_eq!(ask(&recording, asked, GetVertexTaskManagers::new(job, vertex)).id, vertex);
+    assert_eq!(ask(&recording, asked, GetAttempt::new(job, vertex, 0_u32, 0_u32)).attempt, 0);
+    assert_eq!(ask(&recording, asked, GetAttemptAccumulators::new(job, vertex, 0_u32, 0_u32)).subtask, 0);
+}
+
+/// Its files were written when the job was archived, and some of those answers were refusals.
+#[test]
+fn an_archived_refusal_is_a_refusal_whatever_its_status() {
+    let recording = more();
+    let refused = |part: &str| {
+        let entry = recording.iter().find(|entry| entry.name.contains(part)).expect("recorded");
+        assert_eq!(entry.response.status(), 200);
+        entry.response.clone()
+    };
+    let job = JobId::from_bits(1);
+    let config = FromHistory(GetRescaleConfig::new(job)).parse(refused("rescales_config")).expect_err("a refusal");
+    let history = FromHistory(GetRescales::new(job)).parse(refused("rescales_history")).expect_err("a refusal");
+    for (error, words) in [(config, "AdaptiveScheduler is not enabled"), (history, "has not enabled the `Adaptive`")] {
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Refused, false), "{error}");
+        assert!(error.message().contains(words), "{error}");
+    }
+}
+
+/// Unlike a JobManager, it decodes a path once, and takes a plus for a plus.
+#[test]
+fn its_paths_are_encoded_once() {
+    let recording = more();
+    let status = |part: &str| {
+        recording.iter().find(|entry| entry.name.ends_with(part)).expect("recorded").response.status().as_u16()
+    };
+    assert_eq!((status("--encoded-once"), status("--encoded-twice")), (200, 404));
+    let base = "http://127.0.0.1:8082/history".parse().expect("a base");
+    let operation = GetTaskManagerLogUrl::new(JobId::from_bits(1), "a+b%:1");
+    let path = |request: http::Request<pipewright::Body>| {
+        let (_, rest) = request.uri().path().split_once("/taskmanagers/").expect("a TaskManager");
+        rest.to_owned()
+    };
+    let twice = operation.request(RequestContext::new(&base)).expect("a request");
+    assert_eq!(path(twice), "a%252Bb%2525%3A1/log-url");
+    let once = FromHistory(operation).request(RequestContext::new(&base)).expect("a request");
+    assert!(once.uri().path().starts_with("/history/jobs/"), "{}", once.uri());
+    assert_eq!(path(once), "a%2Bb%25%3A1/log-url");
+}
+
 #[test]
 fn what_it_does_not_have_is_refused_in_its_words() {
     let operation = FromHistory(GetJob::new(JobId::from_bits(1)));
-    let refusals: Vec<_> = recording().into_iter().filter(|entry| entry.response.status() == 404).collect();
+    let refusals: Vec<_> =
+        recording().into_iter().chain(more()).filter(|entry| entry.response.status() == 404).collect();
     assert!(!refusals.is_empty(), "none was recorded");
     for entry in refusals {
         let error = operation.parse(entry.response).expect_err("a refusal");

@@ -24,12 +24,18 @@
 //! ```
 //!
 //! It has [`GetConfig`], whose [`web_history`](super::cluster::Features::web_history) tells it from a JobManager;
-//! [`GetJobsOverview`] and [`ListApplications`]; and of each job the details, plan, configuration, exceptions, accumulators,
-//! checkpoints, vertices with their subtasks and attempts, and what is known of its JobManager.
+//! [`GetJobsOverview`]; of each job the details, plan, configuration, exceptions, accumulators, checkpoints, vertices,
+//! attempts of subtasks, and what is known of its JobManager; and since 2.3 the applications, and rescales of jobs of the
+//! adaptive scheduler.
 //!
 //! It does **not** have: the overview and the list of jobs, their status and execution result, metrics, watermarks, back
-//! pressure, flame graphs, TaskManagers, logs, and whatever changes something. So no flow runs on it, but none is needed:
-//! what it knows does not change any more. What it lacks is refused, as is an unknown job, with 404 and `File not found.`. A job appears
+//! pressure, flame graphs, TaskManagers, logs, and whatever changes something; of vertices and subtasks neither the
+//! accumulators nor the current attempt ([`GetAttempt`] has both for each attempt). So no flow runs on it, but none is
+//! needed: what it knows does not change any more.
+//!
+//! What it lacks is refused, as is an unknown job, with 404 and `File not found.`; an answer that a JobManager had refused
+//! when the job was archived, such as of rescales without the adaptive scheduler, is a refusal with status **200**. Options
+//! in a query, such as [`max_exceptions`](GetJobExceptions::max_exceptions), are ignored. A job appears
 //! `historyserver.archive.fs.refresh-interval` (10 s) after it has ended, or later.
 
 use std::time::Duration;
@@ -37,18 +43,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use super::applications::ListApplications;
+use super::applications::{GetApplication, GetApplicationConfig, GetApplicationExceptions, ListApplications};
 use super::checkpoints::{GetCheckpointConfig, GetCheckpointDetails, GetVertexCheckpoint};
 use super::jobs::{
     GetJobConfig, GetJobManagerJobConfig, GetJobManagerJobEnvironment, GetJobManagerLogUrl, GetJobPlan,
     GetTaskManagerLogUrl,
 };
-use super::vertices::{
-    GetAttempt, GetAttemptAccumulators, GetSubtask, GetSubtaskAccumulators, GetSubtaskTimes, GetVertex,
-    GetVertexAccumulators, GetVertexTaskManagers,
-};
+use super::vertices::{GetAttempt, GetAttemptAccumulators, GetSubtaskTimes, GetVertex, GetVertexTaskManagers};
 use super::{
-    FlinkRest, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators, GetJobExceptions, GetJobsOverview, error,
+    FlinkRest, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators, GetJobExceptions, GetJobsOverview, GetRescale,
+    GetRescaleConfig, GetRescales, GetRescalesOverview, GetRescalesSummary, error,
 };
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
@@ -64,7 +68,6 @@ pub type FlinkHistory<T> = crate::drive::Handle<HistoryServer, T>;
 impl Service for HistoryServer {
     const NAME: &'static str = FlinkRest::NAME;
     const MAX_REQUEST_LINE: usize = FlinkRest::MAX_REQUEST_LINE;
-    const DECODES_TWICE: bool = FlinkRest::DECODES_TWICE;
 
     fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
         error::refusal(info, response)
@@ -97,13 +100,19 @@ impl<O: Archived> Operation for FromHistory<O> {
     }
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        self.0.request(cx.without_prefix())
+        self.0.request(cx.from_files())
     }
 
     fn parse(&self, response: Response<Bytes>) -> Result<Self::Output, ServiceError> {
+        if response.status().is_success() && response.body().starts_with(REFUSED) {
+            return Err(error::refusal(Self::INFO, &response));
+        }
         self.0.parse(response)
     }
 }
+
+/// How the file of an answer begins that was a refusal.
+const REFUSED: &[u8] = br#"{"errors":["#;
 
 macro_rules! archived {
     ($($operation:ty),* $(,)?) => {$(
@@ -116,6 +125,9 @@ archived! {
     GetConfig,
     GetJobsOverview,
     ListApplications,
+    GetApplication,
+    GetApplicationExceptions,
+    GetApplicationConfig,
     GetJob,
     GetJobPlan,
     GetJobConfig,
@@ -129,11 +141,13 @@ archived! {
     GetCheckpointConfig,
     GetCheckpointDetails,
     GetVertexCheckpoint,
+    GetRescaleConfig,
+    GetRescale,
+    GetRescales,
+    GetRescalesOverview,
+    GetRescalesSummary,
     GetVertex,
-    GetVertexAccumulators,
     GetVertexTaskManagers,
-    GetSubtask,
-    GetSubtaskAccumulators,
     GetSubtaskTimes,
     GetAttempt,
     GetAttemptAccumulators,
