@@ -118,7 +118,7 @@ impl<'a> RequestContext<'a> {
 
     /// For a server that answers the same from files: it wants nothing of the service's own between the base address and
     /// the template, and decodes a path once.
-    pub(crate) fn from_files(mut self) -> Self {
+    pub(crate) fn for_files(mut self) -> Self {
         self.from_files = true;
         self
     }

@@ -1,11 +1,13 @@
-//! The HistoryServer's recording, read with the operations that it has.
+//! The HistoryServer's recordings, read with the operations that it has, and a simulated one in a world.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
+use std::time::Duration;
 
 use http::Method;
 use pipewright::Operation;
+use pipewright::drive::Clock as _;
 use pipewright::error::ErrorKind;
 use pipewright::flink::applications::{
     GetApplication, GetApplicationConfig, GetApplicationExceptions, ListApplications,
@@ -20,10 +22,12 @@ use pipewright::flink::vertices::{
     GetAttempt, GetAttemptAccumulators, GetSubtaskTimes, GetVertex, GetVertexTaskManagers,
 };
 use pipewright::flink::{
-    ApplicationId, FromHistory, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators, GetJobExceptions,
-    GetJobsOverview, GetRescaleConfig, GetRescales, JobId, VertexId,
+    ApplicationId, AwaitJob, Flink, FlinkHistory, FromHistory, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators,
+    GetJobExceptions, GetJobsOverview, GetRescaleConfig, GetRescales, JobId, RunJar, VertexId,
 };
 use pipewright::operation::RequestContext;
+use pipewright_mock::flink::{Config, Program};
+use pipewright_mock::{FaultPlan, World};
 use pipewright_tests::har::{self, Entry};
 
 fn recording() -> Vec<Entry> {
@@ -162,5 +166,38 @@ fn what_it_does_not_have_is_refused_in_its_words() {
         let error = operation.parse(entry.response).expect_err("a refusal");
         assert_eq!(error.kind(), ErrorKind::Refused, "{}", entry.name);
         assert!(error.message().contains("File not found") && !error.is_transient(), "{}: {error}", entry.name);
+    }
+}
+
+/// A job that the cluster has forgotten is read from the HistoryServer, whatever goes wrong on the way.
+#[test]
+fn what_a_cluster_forgets_is_read_from_its_history() {
+    for seed in 0..50 {
+        let world = World::new(seed);
+        let cluster = world.flink("http://flink.test:8081".parse().expect("a base"), Config::default());
+        let archive = world.flink_history("http://flink.test:8082".parse().expect("a base"), &cluster);
+        let flink = Flink::new(cluster.base(), world.clone());
+        let history = FlinkHistory::new(archive.base(), world.clone());
+        let program = Program::bounded("nightly", 300).fails_after(100_u64).fails_times(1).restarts(3);
+        let job = flink.run(RunJar::upload("a.jar", program.jar())).expect("submitted").job;
+        let report = flink.run(AwaitJob::ended(job)).expect("it ends");
+        let details = flink.call(GetJob::new(job)).expect("it is still known");
+        world.sleep_until(world.now() + Duration::from_secs(20));
+        cluster.restart(Duration::ZERO);
+        assert!(flink.call(GetJob::new(job)).is_err(), "forgotten");
+
+        world.set_faults(FaultPlan::hostile(seed).at_most(30));
+        let kept = history.call(FromHistory(GetJob::new(job))).expect("archived");
+        assert_eq!((&kept.name, &kept.state), (&details.name, &report.state));
+        assert_eq!(kept.vertex_ids().collect::<Vec<_>>(), details.vertex_ids().collect::<Vec<_>>());
+        let overview = history.call(FromHistory(GetJobsOverview::new())).expect("archived");
+        assert_eq!(overview.jobs.iter().map(|summary| summary.id).collect::<Vec<_>>(), [job]);
+        let exceptions = history.call(FromHistory(GetJobExceptions::new(job))).expect("archived");
+        assert_eq!(exceptions.history.map(|history| history.entries.len()), Some(1));
+        let counted = history.call(FromHistory(GetJobAccumulators::new(job))).expect("archived");
+        assert_eq!(&*counted.tasks[0].value, "300");
+        assert!(history.call(FromHistory(GetCheckpoints::new(job))).is_ok());
+        let unknown = history.call(FromHistory(GetJob::new(JobId::from_bits(1)))).expect_err("unknown");
+        assert!(unknown.to_string().contains("File not found"), "{unknown}");
     }
 }

@@ -1,4 +1,4 @@
-//! The goals that read metrics, against a server that answers from a recorded list of names.
+//! The goals that read metrics, against a server that answers from a recorded list of names, and on the simulated cluster.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,12 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use pipewright::drive::Clock as _;
 use pipewright::error::{BuildError, FlowError};
 use pipewright::flink::metrics::{Aggregation, GetVertexMetrics};
-use pipewright::flink::{FlinkRest, JobId, ReadAggregatedMetrics, ReadMetrics, VertexId};
+use pipewright::flink::taskmanagers::GetTaskManagerStdout;
+use pipewright::flink::{
+    AwaitJob, Flink, FlinkRest, GetJob, JobId, ReadAggregatedMetrics, ReadMetrics, RunJar, VertexId,
+};
 use pipewright::flow::{Config, Flow, Goal, Step};
 use pipewright::operation::RequestContext;
 use pipewright::{Body, Operation, Seed, Timestamp};
+use pipewright_mock::World;
+use pipewright_mock::flink::{Config as Cluster, Program};
 use pipewright_tests::har;
 use serde_json::{Value, json};
 
@@ -189,4 +195,90 @@ fn an_endless_name_is_refused_with_its_length() {
     let run = run(ReadMetrics::of_job_manager().names(["x".repeat(5000)]), |_, _| panic!("nothing to ask"));
     let error = run.result.expect_err("too long");
     assert!(matches!(error, FlowError::Build(BuildError::TooLong { limit: 4096, .. })), "{error}");
+}
+
+/// A job with four subtasks a vertex, and the id of its second vertex.
+fn launch() -> (World, Flink<World>, JobId, VertexId) {
+    let world = World::new(1);
+    let cluster = world.flink("http://flink.test:8081".parse().expect("a base"), Cluster::default());
+    let flink = Flink::new(cluster.base(), world.clone());
+    let jar = Program::endless("job").parallelism(4).jar();
+    let job = flink.run(RunJar::upload("a.jar", jar)).expect("submitted").job;
+    let _ = flink.run(AwaitJob::running(job)).expect("it runs");
+    let vertex = flink.call(GetJob::new(job)).expect("details").vertices[1].id;
+    world.sleep_until(world.now() + Duration::from_secs(10));
+    (world, flink, job, vertex)
+}
+
+/// The first question is answered with nothing, and the names of a vertex fill several request lines.
+#[test]
+fn a_cluster_is_asked_until_it_has_fetched() {
+    let (world, flink, job, vertex) = launch();
+    let before = world.now();
+    let metrics = flink.run(ReadMetrics::of_vertex(job, vertex)).expect("metrics");
+    assert!(world.now() > before);
+    let read: Vec<_> = metrics.iter().filter(|metric| metric.id.ends_with(".numRecordsIn")).collect();
+    assert_eq!(
+        read.iter().map(|metric| &*metric.id).collect::<Vec<_>>(),
+        (0..4).map(|n| format!("{n}.numRecordsIn")).collect::<Vec<_>>()
+    );
+    let sum: f64 = read.iter().filter_map(|metric| metric.number()).sum();
+    assert!(metrics.iter().map(|metric| metric.id.len() + 3).sum::<usize>() > 4096, "one request would do");
+    assert!(metrics.iter().all(|metric| metric.value.is_some()), "{metrics:?}");
+    // Within the interval the answers are those of the same moment.
+    let goal =
+        ReadAggregatedMetrics::of_some_subtasks(job, vertex, "0-1,3").names(["numRecordsIn", "busyTimeMsPerSecond"]);
+    let metrics = flink.run(goal.aggregations([Aggregation::Sum, Aggregation::Skew])).expect("metrics");
+    assert_eq!(metrics[0].id, "numRecordsIn");
+    assert!(metrics[0].sum.is_some_and(|some| some > 0.0 && some < sum) && metrics[0].min.is_none(), "{metrics:?}");
+    assert_eq!((metrics[1].sum, metrics[1].skew), (Some(3000.0), Some(0.0)));
+    // That of a source is not measured.
+    let source = flink.call(GetJob::new(job)).expect("details").vertices[0].id;
+    let busy = flink.run(ReadMetrics::of_subtask(job, source, 0).names(["busyTimeMsPerSecond"])).expect("metrics");
+    assert!(busy[0].number().is_some_and(f64::is_nan), "{busy:?}");
+}
+
+#[test]
+fn every_scope_of_a_cluster_has_metrics() {
+    let (_world, flink, job, vertex) = launch();
+    let source = flink.call(GetJob::new(job)).expect("details").vertices[0].id;
+    let manager = "127.0.0.1:44883-f8bb4a";
+    for (goal, name) in [
+        (ReadMetrics::of_job_manager(), "taskSlotsTotal"),
+        (ReadMetrics::of_task_manager(manager), "Status.JVM.CPU.Load"),
+        (ReadMetrics::of_job(job), "lastCheckpointExternalPath"),
+        (ReadMetrics::of_vertex(job, vertex), "3.numRecordsIn"),
+        (
+            ReadMetrics::of_coordinator(job, source),
+            "Source__numbers_->_throttle.coordinator.enumerator.unassignedSplits",
+        ),
+        (ReadMetrics::of_subtask(job, vertex, 3), "numRecordsIn"),
+    ] {
+        let metrics = flink.run(goal.clone()).expect(name);
+        assert!(metrics.iter().any(|metric| metric.id == name), "{goal:?}: {metrics:?}");
+    }
+    for (goal, name) in [
+        (ReadAggregatedMetrics::of_task_managers([manager]), "Status.JVM.CPU.Load"),
+        (ReadAggregatedMetrics::of_jobs([job]), "uptime"),
+        (ReadAggregatedMetrics::of_subtasks(job, vertex), "numRecordsIn"),
+    ] {
+        let metrics = flink.run(goal.clone()).expect(name);
+        assert!(metrics.iter().any(|metric| metric.id == name && metric.max.is_some()), "{goal:?}: {metrics:?}");
+        // It has a name, and no value that could be taken together.
+        assert!(metrics.iter().all(|metric| metric.id != "lastCheckpointExternalPath"), "{metrics:?}");
+    }
+}
+
+/// What the print sink prints is read line by line.
+#[test]
+fn standard_output_is_read_line_by_line() {
+    let (_world, flink, _job, _vertex) = launch();
+    let mut lines = flink.open(GetTaskManagerStdout::new("127.0.0.1:44883-f8bb4a")).expect("it is there");
+    let mut read = Vec::new();
+    while let Some(line) = lines.next_item().expect("nothing goes wrong") {
+        read.push(String::from_utf8_lossy(line).into_owned());
+    }
+    assert_eq!(read.len(), 1000, "the newest");
+    let number = |line: &str| line.trim_end_matches(')').rsplit(',').next().and_then(|text| text.parse::<u64>().ok());
+    assert!(read.windows(2).all(|pair| number(&pair[0]).map(|n| n + 1) == number(&pair[1])), "{:?}", &read[..3]);
 }

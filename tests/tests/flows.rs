@@ -6,11 +6,12 @@ use std::time::Duration;
 use pipewright::drive::{Clock as _, Entropy as _, NoCredentials, Transport as _};
 use pipewright::error::FlowError;
 use pipewright::flink::flow::Upgrade;
+use pipewright::flink::metrics::Metric;
 use pipewright::flink::profiler::ProfileMode;
 use pipewright::flink::{
     AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, Flink, FlinkRest, GetJob, JobEvent,
-    JobId, JobState, Profile, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint,
-    UpgradeJob, WatchJob,
+    JobId, JobState, Profile, ReadMetrics, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint,
+    TriggerCheckpoint, UpgradeJob, WatchJob,
 };
 use pipewright::flow::{Flow, Goal, Notice, Saved, Step};
 use pipewright::{Seed, Timestamp};
@@ -278,6 +279,25 @@ proptest! {
             }
             // A JobManager that is restarted forgets what it was doing.
             Err(FlowError::Failed(failure)) => prop_assert!(failure.reason.contains("not listed any more"), "{failure:?}"),
+            Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn metrics_are_those_of_the_job(seed: u64, faults in 0_u64..40, subtask in 0_u32..2) {
+        let scene = Scene::new(seed);
+        let job = scene.launch(&Program::endless("job").parallelism(2)).job;
+        let vertex = scene.flink.call(GetJob::new(job)).expect("nothing goes wrong yet").vertices[1].id;
+        match run(&scene, FaultPlan::hostile(seed).at_most(faults), ReadMetrics::of_vertex(job, vertex).within(LIMIT)) {
+            Ok(metrics) => {
+                let names: BTreeSet<_> = metrics.iter().map(|metric| &metric.id).collect();
+                prop_assert_eq!(names.len(), metrics.len(), "each once");
+                let wanted = format!("{subtask}.numRecordsIn");
+                let read = metrics.iter().find(|metric| metric.id == wanted).and_then(Metric::number);
+                let restarted = scene.world.trace().iter().any(|event| matches!(event.what, Incident::Restart { .. }));
+                // A JobManager that is restarted may have forgotten some between two requests.
+                prop_assert!(restarted || read.is_some_and(|records| records > 0.0), "{metrics:?}");
+            }
             Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
         }
     }

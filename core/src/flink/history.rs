@@ -100,7 +100,7 @@ impl<O: Archived> Operation for FromHistory<O> {
     }
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        self.0.request(cx.from_files())
+        self.0.request(cx.for_files())
     }
 
     fn parse(&self, response: Response<Bytes>) -> Result<Self::Output, ServiceError> {

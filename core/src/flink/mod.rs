@@ -17,7 +17,7 @@
 //! | [`disposal`], [`datasets`] | savepoints and cluster data sets deleted |
 //! | [`flamegraph`], [`profiler`] | what threads are doing, by samples |
 //! | [`sql_gateway`] | the SQL Gateway, a service of its own: sessions, statements, pages of rows |
-//! | [`flow`] | [`RunJar`], [`AwaitJob`], [`WatchJob`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`AwaitCheckpoint`], [`Cancel`], [`UpgradeJob`], [`Rescale`], [`DisposeSavepoint`], [`DeleteDataset`], [`SampleFlameGraph`], [`Profile`] |
+//! | [`flow`] | [`RunJar`], [`AwaitJob`], [`WatchJob`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`AwaitCheckpoint`], [`Cancel`], [`UpgradeJob`], [`Rescale`], [`DisposeSavepoint`], [`DeleteDataset`], [`SampleFlameGraph`], [`Profile`], [`ReadMetrics`], [`ReadAggregatedMetrics`] |
 //!
 //! With a blocking runtime, common use is one line each:
 //!

@@ -105,7 +105,7 @@ fn past_failure(failure: &PastFailure, version: Version) -> Value {
     if let Some(task) = &failure.task {
         entry["taskName"] = task.clone().into();
         entry[if version >= (1, 19) { "endpoint" } else { "location" }] = "localhost:33509".into();
-        entry["taskManagerId"] = "127.0.0.1:44883-f8bb4a".into();
+        entry["taskManagerId"] = super::TASK_MANAGER.into();
     }
     let concurrent = failure.concurrent.iter().map(|failure| {
         let mut entry = past_failure(failure, version);

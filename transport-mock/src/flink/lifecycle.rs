@@ -363,6 +363,8 @@ impl World {
         if let Some(snapshot) = &checkpoint {
             job.checkpoints.discard(snapshot.checkpoint);
         }
+        let job = job.clone();
+        self.archive(job);
         if let Some(snapshot) = checkpoint {
             self.storage.remove(&snapshot.path);
         }

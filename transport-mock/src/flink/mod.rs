@@ -26,11 +26,14 @@ mod checkpoint_log;
 mod checkpoints;
 mod details;
 mod errors;
+mod history;
 mod ids;
 mod jars;
 mod job;
 mod jobs;
 mod lifecycle;
+mod logs;
+mod metrics;
 mod multipart;
 mod operations;
 mod profiler;
@@ -53,6 +56,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
+pub use self::history::History;
 pub use self::program::{Failing, Program};
 pub use self::views::{JobView, SavepointKind, SavepointView};
 
@@ -61,6 +65,9 @@ use self::jars::Jar;
 use self::job::Job;
 use self::request::Call;
 use self::world::World;
+
+/// The one TaskManager there is.
+const TASK_MANAGER: &str = "127.0.0.1:44883-f8bb4a";
 
 /// Major and minor number of a release.
 type Version = (u32, u32);
@@ -75,6 +82,8 @@ pub struct Config {
     pub slots: u32,
     /// How old an answer from the caches of execution graphs and checkpoint statistics may be: 3 s.
     pub refresh_interval: Duration,
+    /// How long metrics are kept before they are fetched again, when somebody asks (`metrics.fetcher.update-interval`): 10 s.
+    pub metric_interval: Duration,
     /// How long the result of an asynchronous operation is kept (`rest.async.store-duration`): 5 min.
     pub result_retention: Duration,
     /// Where savepoints go that name no target: `file:///savepoints`. Without it they have to name one.
@@ -112,6 +121,7 @@ impl Default for Config {
             version: "2.3.0".into(),
             slots: 4,
             refresh_interval: Duration::from_secs(3),
+            metric_interval: Duration::from_secs(10),
             result_retention: Duration::from_secs(300),
             savepoint_directory: Some("file:///savepoints".into()),
             savepoint_duration: Duration::from_millis(300),
@@ -137,6 +147,7 @@ pub struct Cluster {
     jars: Vec<Jar>,
     graphs: Cache,
     statistics: Cache,
+    metrics: metrics::Store,
     up_at: Duration,
 }
 
@@ -148,6 +159,7 @@ impl Cluster {
             statistics: Cache::new(config.refresh_interval),
             world: World::new(config),
             jars: Vec::new(),
+            metrics: metrics::Store::default(),
             up_at: Duration::ZERO,
         }
     }
@@ -174,6 +186,7 @@ impl Cluster {
         self.world.restart(self.up_at);
         self.graphs.clear();
         self.statistics.clear();
+        self.metrics.clear();
         if !self.world.config.retain_uploads {
             self.jars.clear();
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::errors::{Answer, Refusal, Throwable, ok};
 use super::request::{Body, Call, Format, Kind};
-use super::{Cluster, millis};
+use super::{Cluster, TASK_MANAGER, millis};
 
 const REQUEST: Format = Format {
     name: "ProfilingRequestBody",
@@ -24,8 +24,6 @@ const REQUEST: Format = Format {
     ],
 };
 
-/// The TaskManager there is.
-const TASK_MANAGER: &str = "127.0.0.1:44883-f8bb4a";
 /// How many profiles are listed (`rest.profiling.history-size`).
 const HISTORY: usize = 10;
 /// From the end of the sampling until the file is written.

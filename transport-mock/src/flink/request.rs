@@ -51,6 +51,27 @@ impl Call {
         })
     }
 
+    /// A question to a server of files: no version, one decoding, and no query but what the files were written with.
+    pub(super) fn of_file(request: &http::Request<Bytes>, version: Version) -> Self {
+        let path = request.uri().path();
+        let pieces = path.strip_prefix('/').unwrap_or(path).split('/');
+        Self {
+            method: "GET".to_owned(),
+            raw_path: path.to_owned(),
+            // A plus is a plus.
+            segments: pieces.map(|piece| percent_decode_str(piece).decode_utf8_lossy().into_owned()).collect(),
+            query: vec![("includeSerializedValue".to_owned(), vec!["true".to_owned()])],
+            body: Bytes::new(),
+            boundary: None,
+            version,
+        }
+    }
+
+    /// Whether a query parameter is there, if only with nothing behind it.
+    pub(super) fn has_query(&self, name: &str) -> bool {
+        self.query.iter().any(|(key, _)| key == name)
+    }
+
     /// The one value of a query parameter.
     pub(super) fn query(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let values = self.query_list(name);

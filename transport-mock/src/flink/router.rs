@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::Cluster;
 use super::errors::{Answer, Refusal, ok};
+use super::logs::File;
 use super::operations::Space;
 use super::removal::Removes;
 use super::request::{Body, Call, EMPTY_BODY};
@@ -34,9 +35,35 @@ impl Cluster {
 
     /// The handlers that read no body. The server parses one all the same, before it looks at anything else.
     fn route_without_body(&mut self, call: &Call, segments: &[&str]) -> Answer {
+        let since = |version| call.version >= version;
         let handler: &dyn Fn(&mut Self) -> Answer = match (call.method.as_str(), segments) {
             ("GET", ["overview"]) => &|cluster| Ok(ok(cluster.overview())),
             ("GET", ["config"]) => &|cluster| Ok(ok(cluster.configuration())),
+            ("GET", ["jobmanager", "log"]) => &|cluster| cluster.job_manager_file(File::Log),
+            ("GET", ["jobmanager", "stdout"]) => &|cluster| cluster.job_manager_file(File::Out),
+            ("GET", ["jobmanager", "logs"]) => &|cluster| cluster.list_logs(call, None),
+            ("GET", ["jobmanager", "logs", name]) => &|cluster| cluster.job_manager_file(File::Named(name)),
+            ("GET", ["taskmanagers", id, "log"]) => &|cluster| cluster.task_manager_file(id, File::Log),
+            ("GET", ["taskmanagers", id, "stdout"]) => &|cluster| cluster.task_manager_file(id, File::Out),
+            ("GET", ["taskmanagers", id, "logs"]) => &|cluster| cluster.list_logs(call, Some(id)),
+            ("GET", ["taskmanagers", id, "logs", name]) => &|cluster| cluster.task_manager_file(id, File::Named(name)),
+            ("GET", ["jobmanager", "metrics"]) => &|cluster| Ok(cluster.job_manager_metrics(call)),
+            ("GET", ["taskmanagers", "metrics"]) => &|cluster| cluster.aggregated_task_manager_metrics(call),
+            ("GET", ["taskmanagers", id, "metrics"]) => &|cluster| Ok(cluster.task_manager_metrics(call, id)),
+            ("GET", ["jobs", "metrics"]) => &|cluster| cluster.aggregated_job_metrics(call),
+            ("GET", ["jobs", job, "metrics"]) => &|cluster| cluster.job_metrics(call, job),
+            ("GET", ["jobs", job, "vertices", vertex, "metrics"]) => {
+                &|cluster| cluster.vertex_metrics(call, job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "jm-operator-metrics"]) if since((1, 20)) => {
+                &|cluster| cluster.coordinator_metrics(call, job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "subtasks", "metrics"]) => {
+                &|cluster| cluster.aggregated_subtask_metrics(call, job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "subtasks", subtask, "metrics"]) => {
+                &|cluster| cluster.subtask_metrics(call, job, vertex, subtask)
+            }
             ("GET", ["jars"]) => &|cluster| Ok(ok(cluster.list_jars())),
             ("DELETE", ["jars", jar]) => &|cluster| cluster.delete_jar(jar),
             ("GET", ["jobs"]) => &|cluster| Ok(ok(cluster.list_jobs())),
@@ -44,7 +71,7 @@ impl Cluster {
             ("GET", ["jobs", job]) => &|cluster| cluster.job_details(call, job),
             ("PATCH", ["jobs", job]) => &|cluster| cluster.cancel_job(call, job),
             ("GET", ["jobs", job, "yarn-cancel"]) => &|cluster| cluster.cancel_job(call, job),
-            ("GET", ["jobs", job, "status"]) if call.version >= (1, 14) => &|cluster| cluster.job_status(job),
+            ("GET", ["jobs", job, "status"]) if since((1, 14)) => &|cluster| cluster.job_status(job),
             ("GET", ["jobs", job, "plan"]) => &|cluster| cluster.job_plan(job),
             ("GET", ["jobs", job, "config"]) => &|cluster| cluster.job_config(job),
             ("GET", ["jobs", job, "exceptions"]) => &|cluster| cluster.job_exceptions(call, job),
@@ -67,7 +94,7 @@ impl Cluster {
             ("PATCH", ["jobs", _, "rescaling"]) | ("GET", ["jobs", _, "rescaling", _]) => {
                 &|_| Self::rescaling_disabled()
             }
-            ("GET", ["jobs", job, "resource-requirements"]) if call.version >= (1, 18) => {
+            ("GET", ["jobs", job, "resource-requirements"]) if since((1, 18)) => {
                 &|cluster| cluster.resource_requirements(job)
             }
             ("GET", ["jobs", job, "vertices", vertex, "flamegraph"]) => {
@@ -76,7 +103,7 @@ impl Cluster {
             ("GET", ["jobs", job, "vertices", vertex]) => &|cluster| cluster.job_vertex(call, job, vertex),
             ("GET", ["jobs", job, "checkpoints"]) => &|cluster| cluster.checkpoint_statistics(call, job),
             ("GET", ["jobs", job, "checkpoints", "config"]) => &|cluster| cluster.checkpoint_config(job),
-            ("GET", ["jobs", job, "checkpoints", trigger]) if call.version >= (1, 17) => {
+            ("GET", ["jobs", job, "checkpoints", trigger]) if since((1, 17)) => {
                 &|cluster| cluster.operation_status(Space::Checkpoints, job, trigger)
             }
             ("GET", ["jobs", job, "savepoints", trigger]) => {

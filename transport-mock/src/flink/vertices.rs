@@ -40,7 +40,7 @@ impl Cluster {
                 "end-time": summary["end-time"],
                 "duration": summary["duration"],
                 "metrics": summary["metrics"],
-                "taskmanager-id": "127.0.0.1:44883-f8bb4a",
+                "taskmanager-id": super::TASK_MANAGER,
                 "status-duration": {},
                 "start_time": summary["start-time"],
             });

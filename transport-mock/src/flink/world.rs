@@ -3,7 +3,7 @@
 //! Time comes from outside and is only ever moved by [`World::advance`], which lets everything that is due by then
 //! happen in the order of its time. What happens is in `lifecycle`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::Config;
@@ -47,6 +47,9 @@ pub(super) enum Step {
 /// is left over is done by the calls to come.
 const EVENTS_AT_ONCE: usize = 100_000;
 
+/// How many jobs are archived at the most.
+const ARCHIVED: usize = 1000;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct World {
@@ -60,6 +63,8 @@ pub(super) struct World {
     /// The storage, by normalized path. It is no part of the `JobManager` and survives it.
     pub(super) storage: BTreeMap<String, Snapshot>,
     pub(super) savepoints: Vec<SavepointView>,
+    /// Jobs as they were when they ended, oldest first: files, too.
+    pub(super) archive: VecDeque<Job>,
     pub(super) removals: BTreeMap<(Removes, String), Removed>,
     /// Cluster data sets, by their ids. They are on the TaskManagers, which live on.
     pub(super) datasets: Vec<String>,
@@ -92,6 +97,7 @@ impl World {
             operations: BTreeMap::new(),
             storage: BTreeMap::new(),
             savepoints: Vec::new(),
+            archive: VecDeque::new(),
             removals: BTreeMap::new(),
             datasets: Vec::new(),
             samples: BTreeMap::new(),
@@ -171,7 +177,16 @@ impl World {
         job.remember(PastFailure { at, cause: cause.clone(), task: None, concurrent: Vec::new() });
         job.root_failure = Some(cause);
         self.used_ids.insert(submission.id);
+        self.archive(job.clone());
         self.jobs.push(job);
+    }
+
+    /// Keeps a job that has ended, for the HistoryServer.
+    pub(super) fn archive(&mut self, job: Job) {
+        self.archive.push_back(job);
+        if self.archive.len() > ARCHIVED {
+            self.archive.pop_front();
+        }
     }
 
     /// The state at a path, however the path is written.

@@ -49,6 +49,16 @@ impl Service for flink::Cluster {
     }
 }
 
+impl Service for flink::History {
+    fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes> {
+        Self::handle(self, now.as_unix(), request)
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        Self::advance(self, now.as_unix());
+    }
+}
+
 impl Service for snowpipe::Account {
     fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes> {
         Self::handle(self, now.as_unix(), request)
@@ -154,6 +164,11 @@ impl World {
     /// Puts a new Flink cluster at an address.
     pub fn flink(&self, base: Base, config: flink::Config) -> FlinkHandle {
         self.mount(base, flink::Cluster::new(config))
+    }
+
+    /// Puts a HistoryServer of a Flink cluster at an address.
+    pub fn flink_history(&self, base: Base, cluster: &FlinkHandle) -> Mounted<flink::History> {
+        self.mount(base, flink::History::new(Arc::clone(&cluster.service)))
     }
 
     /// Puts a new Feldera at an address.

@@ -1,5 +1,6 @@
 //! The simulator's own tests: each rule of a server that a client could stumble over, seen through the API.
 
+mod inside;
 mod jars;
 mod jobs;
 mod routes;

@@ -1,0 +1,327 @@
+//! Metrics, plain and aggregated: from a store that is filled lazily, and never refused.
+//!
+//! The server fetches when somebody asks, at most once in an interval, and answers from what it had before. So the first
+//! question after a pause is answered with old metrics, or with none.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::errors::{Answer, Refusal, Reply, ok};
+use super::job::{Job, SINK_ID, SOURCE_ID};
+use super::request::{Call, path_id};
+use super::world::World;
+use super::{Cluster, TASK_MANAGER, millis};
+
+/// From the begin of a fetch until its metrics are there.
+const FETCH_TAKES: Duration = Duration::from_millis(50);
+
+/// What metrics are of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Scope {
+    JobManager,
+    TaskManager,
+    Job(String),
+    Coordinator(String, &'static str),
+    Subtask(String, &'static str, u32),
+}
+
+/// Names and values, in the order that they are answered in.
+type Metrics = Vec<(String, String)>;
+type Snapshot = BTreeMap<Scope, Metrics>;
+
+/// What the `JobManager` knows of metrics.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    known: Snapshot,
+    /// What is being fetched, and when it is there.
+    fetched: Option<(Duration, Snapshot)>,
+    asked: Option<Duration>,
+}
+
+impl Store {
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What is known; whoever looks makes it newer for the next one.
+    fn look(&mut self, world: &World) -> &Snapshot {
+        let now = world.now();
+        if let Some((_, fetched)) = self.fetched.take_if(|(at, _)| *at <= now) {
+            self.known = fetched;
+        }
+        let interval = world.config.metric_interval;
+        if self.asked.is_none_or(|asked| asked.saturating_add(interval) <= now) {
+            self.asked = Some(now);
+            self.fetched = Some((now.saturating_add(FETCH_TAKES), snapshot(world)));
+        }
+        &self.known
+    }
+}
+
+fn snapshot(world: &World) -> Snapshot {
+    let now = world.now();
+    let running = world.jobs.iter().filter(|job| !job.state.has_ended());
+    let count = running.clone().count();
+    let mut all = Snapshot::new();
+    all.insert(
+        Scope::JobManager,
+        named([
+            ("taskSlotsTotal", world.config.slots.to_string()),
+            ("numRunningJobs", count.to_string()),
+            ("taskSlotsAvailable", world.free_slots().to_string()),
+            ("numRegisteredTaskManagers", "1".to_owned()),
+            ("Status.JVM.Memory.Heap.Used", "77653896".to_owned()),
+        ]),
+    );
+    all.insert(
+        Scope::TaskManager,
+        named([
+            ("Status.JVM.Memory.Heap.Used", "48418648".to_owned()),
+            ("Status.JVM.CPU.Load", "0.0".to_owned()),
+            ("Status.Shuffle.Netty.UsedMemory", "0".to_owned()),
+        ]),
+    );
+    for job in running {
+        all.insert(Scope::Job(job.id.clone()), of_job(job, now));
+        if !job.graph {
+            continue;
+        }
+        let splits = "Source__numbers_->_throttle.coordinator.enumerator.unassignedSplits";
+        all.insert(Scope::Coordinator(job.id.clone(), SOURCE_ID), named([(splits, "0".to_owned())]));
+        for (vertex, subtasks) in [SOURCE_ID, SINK_ID].into_iter().zip(job.each) {
+            // As in the details: nobody reads more subtasks than this.
+            for subtask in 0..subtasks.min(1024) {
+                let scope = Scope::Subtask(job.id.clone(), vertex, subtask);
+                all.insert(scope, of_subtask(job, vertex == SOURCE_ID, subtask, subtasks, now));
+            }
+        }
+    }
+    all
+}
+
+fn named<const N: usize>(metrics: [(&str, String); N]) -> Metrics {
+    metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn of_job(job: &Job, now: Duration) -> Metrics {
+    let path = job.last_checkpoint.as_ref().map_or("n/a", |snapshot| &snapshot.path);
+    named([
+        // The one that is no number.
+        ("lastCheckpointExternalPath", path.to_owned()),
+        ("numRestarts", job.restarts.to_string()),
+        ("uptime", millis(now.saturating_sub(job.submitted)).to_string()),
+        ("numberOfCompletedCheckpoints", job.checkpoints.completed.to_string()),
+        ("numberOfFailedCheckpoints", job.checkpoints.failed.to_string()),
+    ])
+}
+
+fn of_subtask(job: &Job, is_source: bool, subtask: u32, subtasks: u32, now: Duration) -> Metrics {
+    // The first ones have one more.
+    let (all, of) = (job.records(now), u64::from(subtasks.max(1)));
+    let records = all / of + u64::from(u64::from(subtask) < all % of);
+    let (read, written) = if is_source { (0, records) } else { (records, 0) };
+    let operator = if is_source { "Source__numbers_->_throttle" } else { "count_per_key_->_Sink__print" };
+    let mut metrics = named([
+        ("numRecordsIn", read.to_string()),
+        ("numRecordsOut", written.to_string()),
+        // Nobody measures how busy a source of the old kind is.
+        ("busyTimeMsPerSecond", if is_source { "NaN" } else { "1000.0" }.to_owned()),
+        ("currentInputWatermark", i64::MIN.to_string()),
+    ]);
+    // So many that the names of a vertex do not fit into a request line.
+    for part in ["Input.Buffers", "Output.Buffers", "Input.numBuffers", "Input.numBytes"] {
+        for kind in ["Local", "LocalPerSecond", "Remote", "RemotePerSecond", "Usage", "QueueLength"] {
+            metrics.push((format!("Shuffle.Netty.{part}.{kind}"), "0".to_owned()));
+        }
+    }
+    for name in ["numRecordsInPerSecond", "numRecordsOutPerSecond", "numBytesOutPerSecond", "watermarkAlignmentDrift"] {
+        metrics.push((format!("{operator}.{name}"), "0.0".to_owned()));
+    }
+    metrics
+}
+
+/// How metrics are taken together, in the order of the answer.
+const MODES: [&str; 5] = ["min", "max", "avg", "sum", "skew"];
+
+impl Cluster {
+    pub(super) fn job_manager_metrics(&mut self, call: &Call) -> Reply {
+        plain(call, self.metrics_of(&Scope::JobManager))
+    }
+
+    pub(super) fn task_manager_metrics(&mut self, call: &Call, id: &str) -> Reply {
+        plain(call, if id == TASK_MANAGER { self.metrics_of(&Scope::TaskManager) } else { Vec::new() })
+    }
+
+    pub(super) fn job_metrics(&mut self, call: &Call, job: &str) -> Answer {
+        let job = path_id("jobid", job)?;
+        Ok(plain(call, self.metrics_of(&Scope::Job(job))))
+    }
+
+    pub(super) fn coordinator_metrics(&mut self, call: &Call, job: &str, vertex: &str) -> Answer {
+        let (job, vertex) = (path_id("jobid", job)?, vertex_id(vertex)?);
+        let metrics = vertex.map(|vertex| self.metrics_of(&Scope::Coordinator(job, vertex)));
+        Ok(plain(call, metrics.unwrap_or_default()))
+    }
+
+    /// Of all subtasks, each under its number.
+    pub(super) fn vertex_metrics(&mut self, call: &Call, job: &str, vertex: &str) -> Answer {
+        let numbered = |(number, metrics): (u32, Metrics)| {
+            metrics.into_iter().map(move |(name, value)| (format!("{number}.{name}"), value))
+        };
+        let subtasks = self.subtasks(job, vertex)?;
+        Ok(plain(call, subtasks.into_iter().flat_map(numbered).collect()))
+    }
+
+    pub(super) fn subtask_metrics(&mut self, call: &Call, job: &str, vertex: &str, subtask: &str) -> Answer {
+        let wanted: u32 = subtask.parse().map_err(|_| Refusal::parameter("path", "subtaskindex", subtask))?;
+        let found = self.subtasks(job, vertex)?.into_iter().find(|(number, _)| *number == wanted);
+        Ok(plain(call, found.map(|(_, metrics)| metrics).unwrap_or_default()))
+    }
+
+    pub(super) fn aggregated_task_manager_metrics(&mut self, call: &Call) -> Answer {
+        let only = call.query_list("taskmanagers");
+        let is_meant = only.is_empty() || only.contains(&TASK_MANAGER);
+        let members = if is_meant { vec![self.metrics_of(&Scope::TaskManager)] } else { Vec::new() };
+        aggregated(call, &members)
+    }
+
+    pub(super) fn aggregated_job_metrics(&mut self, call: &Call) -> Answer {
+        let id = |text: &str| path_id("jobs", text).map_err(|_| Refusal::parameter("query", "jobs", text));
+        let only: Vec<String> = call.query_list("jobs").into_iter().map(id).collect::<Result<_, _>>()?;
+        let known = self.metrics.look(&self.world);
+        let jobs = known.iter().filter_map(|(scope, metrics)| match scope {
+            Scope::Job(job) if only.is_empty() || only.contains(job) => Some(metrics.clone()),
+            _ => None,
+        });
+        aggregated(call, &jobs.collect::<Vec<_>>())
+    }
+
+    pub(super) fn aggregated_subtask_metrics(&mut self, call: &Call, job: &str, vertex: &str) -> Answer {
+        let only = call.query_list("subtasks");
+        let mut subtasks = self.subtasks(job, vertex)?;
+        subtasks.retain(|(number, _)| only.is_empty() || only.iter().any(|range| holds(range, *number)));
+        aggregated(call, &subtasks.into_iter().map(|(_, metrics)| metrics).collect::<Vec<_>>())
+    }
+
+    fn metrics_of(&mut self, scope: &Scope) -> Metrics {
+        self.metrics.look(&self.world).get(scope).cloned().unwrap_or_default()
+    }
+
+    /// Those of an unknown job or vertex are none.
+    fn subtasks(&mut self, job: &str, vertex: &str) -> Result<Vec<(u32, Metrics)>, Refusal> {
+        let (job, vertex) = (path_id("jobid", job)?, vertex_id(vertex)?);
+        let known = self.metrics.look(&self.world).iter();
+        let of = known.filter_map(|(scope, metrics)| match scope {
+            Scope::Subtask(of, at, number) if *of == job && Some(*at) == vertex => Some((*number, metrics.clone())),
+            _ => None,
+        });
+        Ok(of.collect())
+    }
+}
+
+fn vertex_id(text: &str) -> Result<Option<&'static str>, Refusal> {
+    let wanted = path_id("vertexid", text)?;
+    Ok([SOURCE_ID, SINK_ID].into_iter().find(|id| *id == wanted))
+}
+
+/// `3` or `0-2`; what is neither holds nothing, and is no error.
+fn holds(range: &str, number: u32) -> bool {
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    match (first.trim().parse::<u32>(), last.trim().parse::<u32>()) {
+        (Ok(first), Ok(last)) => (first..=last).contains(&number),
+        _ => false,
+    }
+}
+
+/// Names, or the values of those that are asked for and exist, in the server's own order.
+fn plain(call: &Call, metrics: Metrics) -> Reply {
+    if !call.has_query("get") {
+        return ok(metrics.into_iter().map(|(name, _)| json!({ "id": name })).collect());
+    }
+    let asked = call.query_list("get");
+    let found = metrics.into_iter().filter(|(name, _)| asked.contains(&name.as_str()));
+    ok(found.map(|(name, value)| json!({ "id": name, "value": value })).collect())
+}
+
+/// The same of several members, taken together; those that are no numbers drop out with their values.
+fn aggregated(call: &Call, members: &[Metrics]) -> Answer {
+    let mut values: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (name, value) in members.iter().flatten() {
+        values.entry(name).or_default().extend(value.parse::<f64>());
+    }
+    if !call.has_query("get") {
+        return Ok(ok(values.keys().map(|name| json!({ "id": name })).collect()));
+    }
+    // Skew came with 1.20.
+    let known = if call.version >= (1, 20) { &MODES[..] } else { &MODES[..4] };
+    let asked = call.query_list("agg");
+    let mut modes = Vec::new();
+    for mode in &asked {
+        let known = known.iter().find(|known| known.eq_ignore_ascii_case(mode));
+        modes.push(*known.ok_or_else(|| Refusal::parameter("query", "agg", mode))?);
+    }
+    let modes = if modes.is_empty() { known } else { &modes };
+    let asked = call.query_list("get");
+    let found = values.iter().filter(|(name, values)| asked.contains(name) && !values.is_empty());
+    let entry = |(name, values): (&&str, &Vec<f64>)| {
+        let mut entry = Map::new();
+        entry.insert("id".to_owned(), (*name).into());
+        for mode in modes {
+            entry.insert((*mode).to_owned(), number(take(mode, values)));
+        }
+        Value::Object(entry)
+    };
+    Ok(ok(found.map(entry).collect()))
+}
+
+fn take(mode: &str, values: &[f64]) -> f64 {
+    // Far fewer than 2^53.
+    #[allow(clippy::cast_precision_loss)]
+    let count = values.len() as f64;
+    let sum: f64 = values.iter().sum();
+    let mean = sum / count;
+    match mode {
+        "min" => values.iter().copied().fold(f64::INFINITY, f64::min),
+        "max" => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        "avg" => mean,
+        "sum" => sum,
+        // How far they are from the mean, on average and in hundredths of it.
+        _ if sum == 0.0 => 0.0,
+        _ => values.iter().map(|value| (value - mean).abs()).sum::<f64>() / count / mean * 100.0,
+    }
+}
+
+/// What JSON has no number for is text.
+fn number(value: f64) -> Value {
+    if value.is_finite() { json!(value) } else { json!(format!("{value}").replace("inf", "Infinity")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{holds, number, take};
+    use serde_json::json;
+
+    /// As recorded from a server with two subtasks.
+    #[test]
+    fn skew_is_what_a_server_says() {
+        assert!((take("skew", &[302.0, 394.0]) - 13.218_390_804_597_702).abs() < 1e-12);
+        assert!((take("skew", &[1000.0, 1000.0])).abs() < 1e-12);
+    }
+
+    #[test]
+    fn ranges_of_subtasks() {
+        let of = |ranges: &[&str]| (0..8).filter(|n| ranges.iter().any(|range| holds(range, *n))).collect::<Vec<_>>();
+        assert_eq!(of(&["0-2", "5"]), [0, 1, 2, 5]);
+        assert_eq!(of(&["x", "-", ""]), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn what_is_no_number_is_text() {
+        assert_eq!(
+            [number(f64::NAN), number(-f64::INFINITY), number(2.0)],
+            [json!("NaN"), json!("-Infinity"), json!(2.0)]
+        );
+    }
+}
