@@ -128,6 +128,11 @@ impl<S: Service> Common<S> {
         self.config.base()
     }
 
+    /// When the flow ends at the latest.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.deadline
+    }
+
     /// The earlier one of the flow's deadline and another.
     pub(crate) fn no_later_than(&self, at: Timestamp) -> Timestamp {
         self.deadline.map_or(at, |deadline| deadline.min(at))

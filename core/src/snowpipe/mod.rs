@@ -8,6 +8,7 @@
 //! | [`append`] | rows, exactly once by a continuation token |
 //! | [`elastic`] | rows, at least once, without a channel |
 //! | [`rows`] | values and ready-made lines into batches: size, age, compression, offset tokens |
+//! | [`session`] | ingest host and token, shared by channels and threads: [`OpenSession`] |
 //! | [`flow`] | what takes several exchanges: channels opened, appended to exactly once, waited for |
 //! | [`jwt`] | key-pair tokens: names and claims; signing is a trait |
 //!
@@ -75,6 +76,7 @@ pub mod flow;
 mod ids;
 pub mod jwt;
 pub mod rows;
+pub mod session;
 
 use std::sync::LazyLock;
 
@@ -89,6 +91,7 @@ pub use self::error::{ErrorCode, error_code};
 pub use self::flow::{Channel, ChannelPath};
 pub use self::ids::RequestId;
 pub use self::rows::{Batch, BatchBuilder, BatchOptions, Compression, RowError};
+pub use self::session::{OpenSession, Session, SessionCall};
 
 use crate::error::ServiceError;
 use crate::operation::{Info, Service};

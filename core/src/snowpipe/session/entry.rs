@@ -1,0 +1,46 @@
+//! [`Entry`]: asking a session until it has a token, and renewing it when that is ours to do.
+
+use super::{Access, Pass, Renewal, Session};
+use crate::flow::{Common, Flow, Reply, Step, ok};
+use crate::snowpipe::SnowpipeAccount;
+
+/// Comes to a token. Part of a machine on the account's handle.
+pub(super) struct Entry {
+    session: Session,
+    renewal: Option<Renewal>,
+}
+
+impl Entry {
+    pub(super) fn new(session: &Session) -> Self {
+        Self { session: session.clone(), renewal: None }
+    }
+
+    pub(super) fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Pass> {
+        loop {
+            if let Some(renewal) = &mut self.renewal {
+                let result = ok!(renewal.poll(cx.now(), reply.take()));
+                self.renewal = None;
+                if let Err(error) = result {
+                    // The token of before may still do.
+                    return Step::Done(match self.session.token(cx.now()) {
+                        Access::Ready(pass) => Ok(pass),
+                        _ => Err(error),
+                    });
+                }
+            }
+            if let Some(stray) = reply.take() {
+                return Step::Stray(stray);
+            }
+            match self.session.token(cx.now()) {
+                Access::Ready(pass) => return Step::Done(Ok(pass)),
+                Access::Renew(lease) => self.renewal = Some(lease.renew(cx.seed.split()).with_deadline(cx.deadline())),
+                Access::Refused(error) => return Step::Done(Err(error)),
+                Access::Wait(until) => {
+                    if let Some(step) = cx.wait_until(until, "a token for the ingest host", reply) {
+                        return step;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A session: the ingest host and the token for it, found once and shared by any number of channels and threads.
+//!
+//! [`OpenSession`] finds both and gives the [`Session`], of which every clone is the same one. What goes to the ingest host goes
+//! through it, on the handle of the account:
+//!
+//! ```no_run
+//! # use pipewright::drive::{Clock, Entropy, Transport};
+//! # use pipewright::snowpipe::{Account, BulkGetChannelStatus, OpenSession, RequestId, TokenType};
+//! # fn example<T: Transport + Clock + Entropy>(account: &Account<T>) -> Result<(), pipewright::error::FlowError> {
+//! let session = account.run(OpenSession::new(TokenType::KeypairJwt))?;
+//! let ask = BulkGetChannelStatus::new("DB", "PUBLIC", "T-STREAMING", RequestId::from_bits(1), vec!["loader-1".into()]);
+//! let statuses = account.run(session.call(ask))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The session does nothing on its own: it has no thread and no clock, and holds no lock while anything is under way. Whoever
+//! needs a token asks [`Session::token`], and whoever is told to renew it does so before going on:
+//!
+//! ```text
+//!                 token(now)
+//!                     │
+//!    ┌────────────────┼───────────────┬─────────────────────┐
+//!    ▼                ▼               ▼                     ▼
+//!  Ready(pass)   Wait(until)     Renew(lease)          Refused(error)
+//!  go on         ask again       run lease.renew(seed) the account has just refused somebody else
+//!                                │
+//!                                ├─ done:    the token is there, for all
+//!                                ├─ failed:  for all who have none, if it is final
+//!                                └─ dropped: the next one who asks gets the lease
+//! ```
+//!
+//! | there is | token | lease | the answer |
+//! |---|---|---|---|
+//! | a host | good for more than 5 min | | `Ready` |
+//! | a host | good for less | free, and the last exchange was 3 s ago | `Renew` |
+//! | a host | good for less | taken, or the last exchange was within 3 s | `Ready` |
+//! | | none, or expired | taken | `Wait` |
+//! | | none, or expired | free, but the last exchange was within 3 s | `Refused` when it was refused, else `Wait` |
+//! | | none, or expired | free | `Renew` |
+//!
+//! What holds:
+//!
+//! * **One exchange at a time.** While somebody has the lease nobody else gets it, unless its holder does not stir for twice
+//!   the time that an answer may take: then it is void, and so is what its holder brings.
+//! * **Nobody waits for a renewal before the token ends** but the one who does it.
+//! * **A token that the service refuses** (401, 403) is thrown away by [`reject`](Session::reject), but only the one that was
+//!   refused: a refusal that comes late, when there is another token already, changes nothing. The renewal follows at once; when the
+//!   next one is refused within 3 s, those who ask wait until they are over.
+//! * **When the pipe has moved** (410), [`moved`](Session::moved) forgets host and token, and the next one who asks finds both anew.
+//!   Who says so for a host that is forgotten already changes nothing: [`generation`](Session::generation) counts the hosts.
+//! * **A token goes to the host it was issued for** and nowhere else, and over `https`; see
+//!   [`OpenSession::allow_plaintext_loopback`] for tests.
+//! * A token says itself when it ends. One that does not, or that has ended by our clock when it comes, is renewed after 5 min and
+//!   used until it is refused.
+
+mod call;
+mod entry;
+mod open;
+mod renew;
+mod state;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::HeaderValue;
+
+pub use self::call::SessionCall;
+#[doc(hidden)]
+pub use self::call::SessionCallMachine;
+#[allow(unused_imports, reason = "for the flows of channels")]
+pub(crate) use self::call::SessionCalling;
+pub use self::open::OpenSession;
+#[doc(hidden)]
+pub use self::open::OpenSessionMachine;
+pub use self::renew::Renewal;
+#[doc(hidden)]
+pub use self::renew::RenewalMachine;
+
+use self::state::{State, Verdict};
+use super::{SnowpipeAccount, SnowpipeIngest};
+use crate::error::FlowError;
+use crate::flow::{Config, Running};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// The ingest host and the token for it. A clone is the same session. See the [module](self).
+#[derive(Clone)]
+pub struct Session {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    account: Config<SnowpipeAccount>,
+    options: OpenSession,
+    state: Mutex<State>,
+}
+
+/// What [`Session::token`] says.
+#[derive(Debug)]
+#[must_use = "a lease that is dropped is free again"]
+pub enum Access {
+    /// There is a token.
+    Ready(Pass),
+    /// Somebody gets one just now: ask again at this moment.
+    Wait(Timestamp),
+    /// It is yours to get one: run [`Lease::renew`], and ask again.
+    Renew(Lease),
+    /// Somebody has just been refused one for good.
+    Refused(FlowError),
+}
+
+/// A token with the host that it is for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Pass {
+    /// The value of the `Authorization` header, marked as sensitive.
+    pub header: HeaderValue,
+    /// Where it may go.
+    pub config: Config<SnowpipeIngest>,
+    /// Which of the session's hosts that is: see [`Session::generation`].
+    pub generation: u64,
+}
+
+/// The right to get the session's next token. Dropping it gives it back.
+#[must_use = "others wait for what the holder of the lease brings"]
+pub struct Lease {
+    session: Session,
+    number: u64,
+    /// The host, when it is known.
+    host: Option<Arc<str>>,
+}
+
+impl Session {
+    pub(super) fn new(account: &Config<SnowpipeAccount>, options: OpenSession) -> Self {
+        let account = account.clone().with_credentials();
+        Self { shared: Arc::new(Shared { account, options, state: Mutex::new(State::default()) }) }
+    }
+
+    /// The token, or how to come by it.
+    pub fn token(&self, now: Timestamp) -> Access {
+        let patience = self.shared.account.retry().timeout.saturating_mul(2);
+        match self.state().token(now, patience) {
+            Verdict::Ready(pass) => Access::Ready(pass),
+            Verdict::Wait(until) => Access::Wait(until),
+            Verdict::Renew { number, host } => Access::Renew(Lease { session: self.clone(), number, host }),
+            Verdict::Refused(error) => Access::Refused(error),
+        }
+    }
+
+    /// Says that the service has refused a token, the value of an `Authorization` header. Nothing happens when it is not the
+    /// session's any more.
+    pub fn reject(&self, header: &HeaderValue, now: Timestamp) {
+        self.state().reject(header, now);
+    }
+
+    /// Says that the pipe has moved from the host of this generation: both host and token are found anew. Nothing happens when
+    /// that host is not the session's any more.
+    pub fn moved(&self, generation: u64) {
+        self.state().moved(generation);
+    }
+
+    /// Which host it is, counted from 1; 0 before the first is found. What was opened at another one has to be opened again.
+    pub fn generation(&self) -> u64 {
+        self.state().generation()
+    }
+
+    /// The ingest host, once it is found.
+    pub fn ingest(&self) -> Option<Config<SnowpipeIngest>> {
+        self.state().ingest()
+    }
+
+    /// The account's host.
+    pub fn account(&self) -> &Config<SnowpipeAccount> {
+        &self.shared.account
+    }
+
+    /// One operation of the ingest host, with the session's token. Run it on the handle of the account.
+    pub fn call<O>(&self, operation: O) -> SessionCall<O> {
+        SessionCall::new(self.clone(), operation)
+    }
+
+    /// Never held while anything is under way, and never left half changed.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// The flow that gets the token. While it runs, the lease is held.
+    pub fn renew(self, seed: Seed) -> Renewal {
+        let account = self.session.shared.account.clone();
+        Running::new(RenewalMachine::new(self), &account, seed, None)
+    }
+
+    /// The holder is still there.
+    fn hold(&self, now: Timestamp) {
+        let patience = self.session.shared.account.retry().timeout.saturating_mul(2);
+        self.session.state().hold(self.number, now + patience);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.session.state().release(self.number);
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ingest = self.ingest();
+        f.debug_struct("Session")
+            .field("account", &self.shared.account.base())
+            .field("ingest", &ingest.as_ref().map(Config::base))
+            .field("generation", &self.generation())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("number", &self.number).field("host", &self.host).finish_non_exhaustive()
+    }
+}

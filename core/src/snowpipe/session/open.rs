@@ -1,0 +1,99 @@
+//! The goal [`OpenSession`].
+
+use std::fmt;
+
+use http::HeaderMap;
+
+use super::Session;
+use super::entry::Entry;
+use crate::flow::{Common, Config, Goal, Machine, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::snowpipe::{SnowpipeAccount, TokenType};
+
+/// Finds the ingest host and gets a token for it.
+///
+/// Run it on the handle of the account, whose credentials are asked: for a key-pair token, an OAuth access token or a programmatic
+/// access token, as the [`TokenType`] says.
+///
+/// Ends in [`FlowError::Service`](crate::error::FlowError::Service) when the account refuses: 401 `390144` when names, key or clock
+/// of a key-pair token are wrong, 400 `invalid_grant` when the credential is wrong for this account.
+///
+/// ```
+/// use pipewright::snowpipe::{OpenSession, TokenType};
+/// let goal = OpenSession::new(TokenType::ProgrammaticAccessToken).role("LOADER");
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct OpenSession {
+    pub(super) token_type: TokenType,
+    pub(super) role: Option<String>,
+    pub(super) ingest_headers: HeaderMap,
+    pub(super) plaintext_loopback: bool,
+}
+
+impl OpenSession {
+    /// With the kind of the account's credential.
+    pub fn new(token_type: TokenType) -> Self {
+        Self { token_type, role: None, ingest_headers: HeaderMap::new(), plaintext_loopback: false }
+    }
+
+    /// The role to work with; the user's default role without it. A key-pair token names its role itself.
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.role = Some(role.into());
+        self
+    }
+
+    /// Headers for every request to the ingest host, such as a `User-Agent` of one's own. Those of the account's config go to
+    /// the account's host only.
+    pub fn ingest_headers(mut self, headers: HeaderMap) -> Self {
+        self.ingest_headers = headers;
+        self
+    }
+
+    /// An ingest host that is this machine is spoken to over plain `http`: for simulators. Any other is not, in any case.
+    pub fn allow_plaintext_loopback(mut self) -> Self {
+        self.plaintext_loopback = true;
+        self
+    }
+
+    /// The session without having asked for anything yet: whoever uses it first does. `account` is where the account is.
+    pub fn later(self, account: &Config<SnowpipeAccount>) -> Session {
+        Session::new(account, self)
+    }
+}
+
+/// The transitions of [`OpenSession`].
+#[doc(hidden)]
+pub struct OpenSessionMachine {
+    session: Session,
+    entry: Entry,
+}
+
+impl Machine for OpenSessionMachine {
+    type Service = SnowpipeAccount;
+    type Output = Session;
+    const NAME: &'static str = "OpenSession";
+
+    fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Session> {
+        let result = ok!(self.entry.step(cx, reply));
+        Step::Done(result.map(|_| self.session.clone()))
+    }
+}
+
+impl fmt::Debug for OpenSessionMachine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenSessionMachine").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+impl Goal for OpenSession {
+    type Service = SnowpipeAccount;
+    type Output = Session;
+    type Flow = Running<OpenSessionMachine>;
+
+    fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
+        let session = self.later(config);
+        let entry = Entry::new(&session);
+        Running::new(OpenSessionMachine { session, entry }, config, seed, None)
+    }
+}

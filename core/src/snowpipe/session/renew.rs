@@ -1,0 +1,155 @@
+//! [`Renewal`]: what the holder of a lease does.
+//!
+//! ```text
+//!  Start ──no host known──▶ Hostname ──▶ Exchange ──▶ done: the session has host and token
+//!    └──────known──▶ Exchange ──refused──▶ Hostname: the host may not be the account's any more
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Lease;
+use super::state::Host;
+use crate::error::{FlowError, ServiceError};
+use crate::flow::{Call, Common, Config, Flow, Machine, Reply, Running, Step, ok};
+use crate::snowpipe::{ExchangeToken, GetHostname, RequestId, ScopedToken, SnowpipeAccount};
+use crate::url::Base;
+
+/// Gets a token for a [session](super), and the host before that when it is not known. All that it sends goes to the account's host.
+///
+/// Ends in the error of the call that failed. The session has it too when it is final, for those who ask next.
+pub type Renewal = Running<RenewalMachine>;
+
+/// The transitions of [`Renewal`].
+#[doc(hidden)]
+pub struct RenewalMachine {
+    lease: Lease,
+    state: State,
+}
+
+enum State {
+    Start,
+    Hostname(Call<GetHostname>),
+    Exchange { call: Call<ExchangeToken>, host: Arc<str>, known: bool },
+}
+
+impl RenewalMachine {
+    pub(super) fn new(lease: Lease) -> Self {
+        Self { lease, state: State::Start }
+    }
+
+    fn hostname(&self, cx: &mut Common<SnowpipeAccount>) -> State {
+        cx.phase(Self::NAME, "asking for the ingest host");
+        let kind = self.lease.session.shared.options.token_type.clone();
+        let id = RequestId::from_bits(cx.seed.next_u128());
+        State::Hostname(cx.call(GetHostname::new(kind, id)))
+    }
+
+    fn exchange(&self, host: Arc<str>, known: bool, cx: &mut Common<SnowpipeAccount>) -> State {
+        cx.phase(Self::NAME, "exchanging the credential for a token");
+        let options = &self.lease.session.shared.options;
+        let id = RequestId::from_bits(cx.seed.next_u128());
+        let mut exchange = ExchangeToken::new(options.token_type.clone(), &*host, id);
+        exchange.role.clone_from(&options.role);
+        State::Exchange { call: cx.call(exchange), host, known }
+    }
+
+    /// Gives the session what was got.
+    fn install(&self, host: Arc<str>, scoped: &ScopedToken, cx: &Common<SnowpipeAccount>) -> Result<(), FlowError> {
+        let header = scoped.token.bearer()?;
+        let session = &self.lease.session.shared;
+        let config = Config::new(self.base(&host)?)
+            .with_retry(session.account.retry().clone())
+            .with_body_limit(session.account.body_limit())
+            .with_headers(session.options.ingest_headers.clone())
+            .with_credentials();
+        let mut state = self.lease.session.state();
+        state.install(self.lease.number, Host { name: host, config }, header, scoped.expires, cx.now());
+        Ok(())
+    }
+
+    fn base(&self, host: &str) -> Result<Base, FlowError> {
+        if self.lease.session.shared.options.plaintext_loopback {
+            let plain: Base = format!("http://{host}").parse()?;
+            if !plain.is_exposed() {
+                return Ok(plain);
+            }
+        }
+        Ok(format!("https://{host}").parse()?)
+    }
+
+    fn fail(&self, error: FlowError, cx: &Common<SnowpipeAccount>) -> Step<()> {
+        let refused = Some(error.clone()).filter(is_final);
+        self.lease.session.state().fail(self.lease.number, refused, cx.now());
+        Step::Done(Err(error))
+    }
+}
+
+/// Whether somebody else would fare no better.
+fn is_final(error: &FlowError) -> bool {
+    match error {
+        FlowError::Build(_) => true,
+        FlowError::Service(error) => !error.is_transient(),
+        FlowError::Credential(error) => !error.is_transient(),
+        _ => false,
+    }
+}
+
+/// Whether the account does not know the host, perhaps.
+fn doubts_the_host(error: &ServiceError) -> bool {
+    !error.is_transient() && !matches!(error.status().as_u16(), 401 | 403)
+}
+
+impl Machine for RenewalMachine {
+    type Service = SnowpipeAccount;
+    type Output = ();
+    const NAME: &'static str = "Renewal";
+
+    fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<()> {
+        let step = self.advance(cx, reply);
+        // A blocking driver is not heard of before.
+        self.lease.hold(if let Step::WaitUntil(at) = &step { cx.now().max(*at) } else { cx.now() });
+        step
+    }
+}
+
+impl RenewalMachine {
+    fn advance(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<()> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start => {
+                    self.state = match self.lease.host.clone() {
+                        Some(host) => self.exchange(host, true, cx),
+                        None => self.hostname(cx),
+                    };
+                }
+                State::Hostname(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(hostname) => self.state = self.exchange(hostname.host().into(), false, cx),
+                    Err(error) => return self.fail(error, cx),
+                },
+                State::Exchange { call, host, known } => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(scoped) => {
+                        let host = Arc::clone(host);
+                        return match self.install(host, &scoped, cx) {
+                            Ok(()) => Step::Done(Ok(())),
+                            Err(error) => self.fail(error, cx),
+                        };
+                    }
+                    Err(FlowError::Service(error)) if *known && doubts_the_host(&error) => {
+                        self.state = self.hostname(cx);
+                    }
+                    Err(error) => return self.fail(error, cx),
+                },
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RenewalMachine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenewalMachine").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}

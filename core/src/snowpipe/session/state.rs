@@ -1,0 +1,168 @@
+//! The transitions of a session, without a lock around them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::Pass;
+use crate::error::FlowError;
+use crate::flow::Config;
+use crate::snowpipe::SnowpipeIngest;
+use crate::time::Timestamp;
+
+/// How long before its end a token is renewed, as the vendor's SDK does.
+const EARLY: Duration = Duration::from_secs(300);
+/// The least time between two exchanges, as the vendor's SDK has it.
+const APART: Duration = Duration::from_secs(3);
+/// After how long a token is renewed that does not say when it ends.
+const ASSUMED: Duration = Duration::from_secs(300);
+/// How long to wait before looking again whether somebody has got a token.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// See the table of the [module](super).
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// How many hosts there were.
+    generation: u64,
+    host: Option<Host>,
+    token: Option<Token>,
+    lease: Option<LeaseState>,
+    /// How many leases were given.
+    leases: u64,
+    /// Before that no exchange begins.
+    not_before: Timestamp,
+    rejected_at: Option<Timestamp>,
+    /// What the last exchange was refused with.
+    refused: Option<FlowError>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Host {
+    pub(super) name: Arc<str>,
+    pub(super) config: Config<SnowpipeIngest>,
+}
+
+#[derive(Debug)]
+struct Token {
+    header: HeaderValue,
+    renew_at: Timestamp,
+    ends_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct LeaseState {
+    number: u64,
+    void_at: Timestamp,
+}
+
+/// What [`State::token`] says.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Ready(Pass),
+    Wait(Timestamp),
+    Renew { number: u64, host: Option<Arc<str>> },
+    Refused(FlowError),
+}
+
+impl State {
+    /// The token, or a lease that is void after `patience`.
+    pub(super) fn token(&mut self, now: Timestamp, patience: Duration) -> Verdict {
+        self.lease.take_if(|lease| lease.void_at <= now);
+        let free = self.lease.is_none() && self.not_before <= now;
+        if let (Some(host), Some(token)) = (&self.host, &self.token)
+            && now < token.ends_at
+            && (now < token.renew_at || !free)
+        {
+            let (header, config) = (token.header.clone(), host.config.clone());
+            return Verdict::Ready(Pass { header, config, generation: self.generation });
+        }
+        if let Some(lease) = &self.lease {
+            return Verdict::Wait(lease.void_at.min(now + LOOK));
+        }
+        if !free {
+            return self.refused.clone().map_or(Verdict::Wait(self.not_before), Verdict::Refused);
+        }
+        self.leases += 1;
+        self.lease = Some(LeaseState { number: self.leases, void_at: now + patience });
+        Verdict::Renew { number: self.leases, host: self.host.as_ref().map(|host| Arc::clone(&host.name)) }
+    }
+
+    /// The holder of a lease brings what it got.
+    pub(super) fn install(
+        &mut self,
+        number: u64,
+        host: Host,
+        header: HeaderValue,
+        ends_at: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        if !self.end(number) {
+            return;
+        }
+        if self.host.as_ref().is_none_or(|known| known.name != host.name) {
+            self.generation += 1;
+            self.host = Some(host);
+        }
+        // One that has ended already is of another clock.
+        let (renew_at, ends_at) = match ends_at.filter(|ends_at| *ends_at > now) {
+            Some(ends_at) => (Timestamp::from_unix(ends_at.as_unix().saturating_sub(EARLY)), ends_at),
+            None => (now + ASSUMED, Timestamp::MAX),
+        };
+        self.token = Some(Token { header, renew_at, ends_at });
+        self.not_before = now + APART;
+        self.refused = None;
+    }
+
+    /// The holder of a lease has failed: for all, or for itself alone.
+    pub(super) fn fail(&mut self, number: u64, refused: Option<FlowError>, now: Timestamp) {
+        if self.end(number) {
+            self.not_before = if refused.is_some() { now + APART } else { self.not_before };
+            self.refused = refused;
+        }
+    }
+
+    /// The lease is good for longer.
+    pub(super) fn hold(&mut self, number: u64, void_at: Timestamp) {
+        if let Some(lease) = self.lease.as_mut().filter(|lease| lease.number == number) {
+            lease.void_at = void_at;
+        }
+    }
+
+    /// The holder of a lease is gone.
+    pub(super) fn release(&mut self, number: u64) {
+        self.end(number);
+    }
+
+    pub(super) fn reject(&mut self, header: &HeaderValue, now: Timestamp) {
+        if self.token.take_if(|token| token.header == header).is_none() {
+            return;
+        }
+        let again = self.rejected_at.is_some_and(|before| now < before + APART);
+        if !again {
+            self.not_before = now;
+        }
+        self.rejected_at = Some(now);
+    }
+
+    pub(super) fn moved(&mut self, generation: u64) {
+        if self.generation == generation {
+            (self.host, self.token) = (None, None);
+            // What its holder brings is for the host of before.
+            self.lease = None;
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn ingest(&self) -> Option<Config<SnowpipeIngest>> {
+        self.host.as_ref().map(|host| host.config.clone())
+    }
+
+    /// Ends a lease; false when it was void.
+    fn end(&mut self, number: u64) -> bool {
+        self.lease.take_if(|lease| lease.number == number).is_some()
+    }
+}

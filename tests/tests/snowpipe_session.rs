@@ -1,0 +1,505 @@
+//! A session: one exchange for all who share it, a token for its own host only, and what follows from 401, 403 and 410.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderValue, Response, StatusCode};
+use pipewright::drive::{self, Clock as _, Credentials};
+use pipewright::error::{CredentialError, FlowError};
+use pipewright::flow::{Config, CredentialRequest, Exchange, Flow, Goal, Reply, Step};
+use pipewright::snowpipe::session::{Access, Lease, Pass, Session};
+use pipewright::snowpipe::{
+    Account, BulkGetChannelStatus, ChannelStatuses, OpenChannel, OpenSession, RequestId, SessionCall, SnowpipeAccount,
+    TokenType,
+};
+use pipewright::{Secret, Seed, Timestamp};
+use pipewright_mock::fault::{Fault, FaultKind, FaultPlan};
+use pipewright_mock::snowpipe::Config as Simulated;
+use pipewright_mock::{SnowpipeHandle, World};
+use proptest::prelude::*;
+
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+const KIND: TokenType = TokenType::ProgrammaticAccessToken;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn account() -> Config<SnowpipeAccount> {
+    Config::new("https://acct.snow.test".parse().expect("an address"))
+}
+
+fn status() -> BulkGetChannelStatus {
+    BulkGetChannelStatus::new("DB", "PUBLIC", "T-STREAMING", RequestId::from_bits(1), vec!["c".to_owned()])
+}
+
+/// A token that ends so long after [`NOW`].
+fn token(number: u32, life: Duration) -> String {
+    let claims = format!(r#"{{"exp":{},"jti":{number}}}"#, (NOW + life).as_millis() / 1000);
+    format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims))
+}
+
+/// Drives a flow by hand: credentials are `Bearer pat`, exchanges are answered by `answer`.
+fn drive<T>(
+    flow: &mut impl Flow<Output = T>,
+    now: Timestamp,
+    mut answer: impl FnMut(&Exchange) -> (u16, String),
+) -> Result<T, FlowError> {
+    let (mut reply, mut now) = (None, now);
+    loop {
+        match flow.poll(now, reply.take()) {
+            Step::Send(exchange) => {
+                let (status, body) = answer(&exchange);
+                let mut response = Response::new(body.into());
+                *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+                reply = Some(exchange.settle(Ok(response)));
+            }
+            Step::Authorize(request) => {
+                assert_eq!(request.authority(), "acct.snow.test", "the session answers for the ingest host itself");
+                reply = Some(request.settle(Secret::new("pat").bearer()));
+            }
+            Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
+            Step::Notice(_) => {}
+            Step::Stray(_) => panic!("no other flow"),
+            Step::Done(result) => return result,
+        }
+    }
+}
+
+fn lease(session: &Session, now: Timestamp) -> Lease {
+    match session.token(now) {
+        Access::Renew(lease) => lease,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn pass(session: &Session, now: Timestamp) -> Pass {
+    match session.token(now) {
+        Access::Ready(pass) => pass,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Renews with the answers of an account that has one ingest host.
+fn renew(lease: Lease, now: Timestamp, token: &str) -> Result<(), FlowError> {
+    drive(&mut lease.renew(Seed::new(1)), now, |exchange| match exchange.request().uri().path() {
+        "/v2/streaming/hostname" => (200, "My_Host.ingest.snow.test\n".to_owned()),
+        "/oauth/token" => {
+            let form = exchange.request().body().read().expect("in memory");
+            let form = String::from_utf8(form.to_vec()).expect("UTF-8");
+            assert!(form.contains("scope=my-host.ingest.snow.test"), "{form}");
+            (200, token.to_owned())
+        }
+        other => panic!("{other}"),
+    })
+}
+
+fn opened(now: Timestamp, token: &str) -> Session {
+    let session = OpenSession::new(KIND).later(&account());
+    renew(lease(&session, now), now, token).expect("a token");
+    session
+}
+
+#[test]
+fn a_token_is_renewed_before_it_ends_and_used_until_then() {
+    // Lives and when they are renewed, as the vendor's SDK does.
+    for (life, renewed) in [(3600, 3300), (330, 30), (150, 3), (75, 3)] {
+        let session = opened(NOW, &token(1, seconds(life)));
+        let at = |after: u64| NOW + seconds(after);
+        assert!(matches!(session.token(at(renewed - 1)), Access::Ready(_)), "{life}");
+        drop(lease(&session, at(renewed)));
+        // Others need not wait before it ends, as long as somebody renews it.
+        let lease = lease(&session, at(life - 20));
+        assert!(matches!(session.token(at(life - 1)), Access::Ready(_)), "{life}");
+        assert!(matches!(session.token(at(life)), Access::Wait(_)), "{life}");
+        drop(lease);
+    }
+}
+
+#[test]
+fn a_token_that_says_no_end_or_a_wrong_one_is_renewed_after_five_minutes() {
+    for text in ["opaque".to_owned(), token(1, Duration::ZERO)] {
+        let session = opened(NOW, &text);
+        assert!(matches!(session.token(NOW + seconds(299)), Access::Ready(_)));
+        let lease = lease(&session, NOW + seconds(300));
+        assert!(matches!(session.token(NOW + seconds(310)), Access::Ready(_)), "used until it is refused");
+        drop(lease);
+    }
+}
+
+#[test]
+fn one_lease_at_a_time_and_a_dropped_one_is_free() {
+    let session = OpenSession::new(KIND).later(&account());
+    assert_eq!((session.generation(), session.ingest().is_none()), (0, true));
+    let first = lease(&session, NOW);
+    let Access::Wait(until) = session.token(NOW) else { panic!("somebody has the lease") };
+    assert!(until > NOW && until < NOW + seconds(1));
+    drop(first);
+    let second = lease(&session, NOW);
+    // Whoever does not stir for too long has lost it.
+    let late = NOW + seconds(60);
+    let third = lease(&session, late);
+    renew(second, late, &token(2, seconds(3600))).expect("it is answered");
+    assert!(matches!(session.token(late), Access::Wait(_)), "what comes of a void lease is nobody's");
+    renew(third, late, &token(3, seconds(3600))).expect("it is answered");
+    let expected = format!("Bearer {}", token(3, seconds(3600)));
+    let pass = pass(&session, late);
+    assert_eq!(pass.header, expected);
+    assert!(pass.header.is_sensitive());
+    assert_eq!(pass.config.base().to_string(), "https://my-host.ingest.snow.test");
+    assert_eq!((session.generation(), pass.generation), (1, 1));
+    let shown = format!("{session:?} {pass:?}");
+    assert!(shown.contains("my-host") && !shown.contains("e30"), "{shown}");
+}
+
+#[test]
+fn a_refusal_of_a_token_that_is_replaced_changes_nothing() {
+    let session = opened(NOW, &token(1, seconds(3600)));
+    let old = pass(&session, NOW).header;
+    session.reject(&HeaderValue::from_static("Bearer other"), NOW);
+    assert!(matches!(session.token(NOW), Access::Ready(_)));
+    session.reject(&old, NOW);
+    // At once, although the last exchange was just now.
+    renew(lease(&session, NOW), NOW, &token(2, seconds(3600))).expect("a token");
+    session.reject(&old, NOW);
+    let new = pass(&session, NOW).header;
+    assert_ne!(new, old);
+    // The next one too: now those who ask have to wait.
+    session.reject(&new, NOW + seconds(1));
+    let Access::Wait(until) = session.token(NOW + seconds(1)) else { panic!("no more than every 3 s") };
+    assert_eq!(until, NOW + seconds(3));
+    drop(lease(&session, until));
+}
+
+#[test]
+fn a_final_refusal_is_everybodys_for_a_while() {
+    let session = OpenSession::new(KIND).later(&account());
+    let mut flow = lease(&session, NOW).renew(Seed::new(1));
+    let refusal = r#"{"code":"390144","message":"JWT token is invalid."}"#;
+    drive(&mut flow, NOW, |_| (401, refusal.to_owned())).expect_err("refused");
+    for after in 0..3 {
+        let Access::Refused(FlowError::Service(error)) = session.token(NOW + seconds(after)) else {
+            panic!("after {after}")
+        };
+        assert_eq!(error.code(), Some("390144"));
+    }
+    drop(lease(&session, NOW + seconds(3)));
+
+    // What may pass is only the holder's.
+    let session = OpenSession::new(KIND).later(&account());
+    let flow = lease(&session, NOW).renew(Seed::new(1));
+    let mut flow = flow.with_deadline(NOW + seconds(2));
+    drive(&mut flow, NOW, |_| (503, String::new())).expect_err("in time");
+    drop(lease(&session, NOW + seconds(2)));
+}
+
+#[test]
+fn a_renewal_that_fails_leaves_the_token_that_is_there() {
+    let session = opened(NOW, &token(1, seconds(600)));
+    let later = NOW + seconds(400);
+    let mut exchanges = 0;
+    let mut call = session.call(status()).start(&account(), Seed::new(1));
+    let statuses = drive(&mut call, later, |exchange| match exchange.request().uri().path() {
+        "/oauth/token" | "/v2/streaming/hostname" => {
+            exchanges += 1;
+            (401, "{\"code\":\"390144\",\"message\":\"m\"}".to_owned())
+        }
+        _ => {
+            let expected = format!("Bearer {}", token(1, seconds(600)));
+            assert_eq!(exchange.request().headers()["authorization"], expected);
+            (200, r#"{"channel_statuses":{}}"#.to_owned())
+        }
+    });
+    statuses.expect("the token is still good");
+    // Once, and once more with another credential of the account.
+    assert_eq!(exchanges, 2);
+}
+
+#[test]
+fn a_host_that_the_account_does_not_know_any_more_is_asked_for_again() {
+    let session = opened(NOW, &token(1, seconds(600)));
+    let later = NOW + seconds(400);
+    let mut flow = lease(&session, later).renew(Seed::new(1));
+    drive(&mut flow, later, |exchange| {
+        if exchange.request().uri().path() == "/v2/streaming/hostname" {
+            (200, "other.ingest.snow.test".to_owned())
+        } else {
+            let form = exchange.request().body().read().expect("in memory");
+            let known = form.windows(7).any(|part| part == b"my-host");
+            if known { (400, r#"{"error":"invalid_scope"}"#.to_owned()) } else { (200, token(2, seconds(3600))) }
+        }
+    })
+    .expect("a token for the other host");
+    assert_eq!(session.generation(), 2);
+    assert_eq!(session.ingest().expect("a host").base().authority(), "other.ingest.snow.test");
+}
+
+#[test]
+fn tokens_go_over_https_but_on_this_machine_when_allowed() {
+    for (host, allowed, expected) in [
+        ("127.0.0.1:8090", true, "http://127.0.0.1:8090"),
+        ("127.0.0.1:8090", false, "https://127.0.0.1:8090"),
+        ("localhost", true, "http://localhost"),
+        ("ingest.snow.test", true, "https://ingest.snow.test"),
+    ] {
+        let goal = OpenSession::new(KIND);
+        let goal = if allowed { goal.allow_plaintext_loopback() } else { goal };
+        let session = goal.later(&account());
+        let mut flow = lease(&session, NOW).renew(Seed::new(1));
+        drive(&mut flow, NOW, |exchange| {
+            let path = exchange.request().uri().path();
+            (200, if path == "/oauth/token" { token(1, seconds(3600)) } else { host.to_owned() })
+        })
+        .expect("a token");
+        assert_eq!(session.ingest().expect("a host").base().to_string(), expected);
+    }
+}
+
+/// Between two attempts of one call the session moves: the token for the new host does not go to the old one.
+#[test]
+fn a_token_goes_to_its_own_host_only() {
+    for sent_before in [false, true] {
+        let session = opened(NOW, &token(1, seconds(3600)));
+        let open = OpenChannel::new("DB", "PUBLIC", "T-STREAMING", "c", RequestId::from_bits(1), true);
+        let mut call = session.call(open).start(&account(), Seed::new(1));
+        let (mut moved, mut tokens) = (false, 1);
+        // What the other channels do meanwhile.
+        let mut others = |session: &Session| {
+            if !std::mem::replace(&mut moved, true) {
+                session.moved(1);
+            }
+        };
+        if !sent_before {
+            session.reject(&pass(&session, NOW).header, NOW);
+        }
+        let result = drive(&mut call, NOW + seconds(5), |exchange| {
+            let uri = exchange.request().uri();
+            match uri.path() {
+                "/v2/streaming/hostname" => (200, "other.ingest.snow.test".to_owned()),
+                "/oauth/token" => {
+                    others(&session);
+                    tokens += 1;
+                    (200, token(tokens, seconds(3600)))
+                }
+                _ => {
+                    if uri.host() == Some("my-host.ingest.snow.test") {
+                        assert_eq!(
+                            exchange.request().headers()["authorization"],
+                            format!("Bearer {}", token(1, seconds(3600)))
+                        );
+                        return (401, r#"{"code":"390303","message":"m"}"#.to_owned());
+                    }
+                    assert_eq!(uri.host(), Some("other.ingest.snow.test"));
+                    let status =
+                        r#"{"next_continuation_token":"1","channel_status":{"channel_status_code":"SUCCESS"}}"#;
+                    (200, status.to_owned())
+                }
+            }
+        });
+        match result {
+            Ok(_) => assert!(!sent_before),
+            Err(FlowError::Credential(error)) => {
+                assert!(sent_before && error.to_string().contains("moved"), "{error}");
+            }
+            Err(other) => panic!("{other}"),
+        }
+        assert_eq!(session.generation(), 2);
+    }
+}
+
+// Many channels on one clock.
+
+struct Pat;
+
+impl Credentials for Pat {
+    fn authorize(&self, request: &CredentialRequest, _: Timestamp) -> Result<HeaderValue, CredentialError> {
+        assert_eq!(request.authority(), "acct.snow.test", "only the account's host gets the account's credential");
+        Secret::new("pat").bearer()
+    }
+}
+
+/// Asks again and again, with a pause.
+struct Channel {
+    session: Session,
+    seed: Seed,
+    call: Option<Box<<SessionCall<BulkGetChannelStatus> as Goal>::Flow>>,
+    left: u32,
+    pause: Duration,
+    until: Timestamp,
+}
+
+impl Channel {
+    fn new(session: &Session, seed: u128, calls: u32, pause: Duration) -> Self {
+        Self { session: session.clone(), seed: Seed::new(seed), call: None, left: calls, pause, until: NOW }
+    }
+}
+
+impl Flow for Channel {
+    type Output = ();
+
+    fn poll(&mut self, now: Timestamp, mut reply: Option<Reply>) -> Step<()> {
+        while self.left > 0 {
+            let Some(call) = &mut self.call else {
+                if now < self.until {
+                    return reply.map_or(Step::WaitUntil(self.until), Step::Stray);
+                }
+                let call = self.session.call(status()).start(self.session.account(), self.seed.split());
+                self.call = Some(Box::new(call));
+                continue;
+            };
+            let result: Result<ChannelStatuses, FlowError> = pipewright::ok!(call.poll(now, reply.take()));
+            self.call = None;
+            if let Err(error) = result {
+                return Step::Done(Err(error));
+            }
+            self.left -= 1;
+            self.until = now + self.pause;
+        }
+        Step::Done(Ok(()))
+    }
+}
+
+fn mounted(world: &World, config: Simulated) -> SnowpipeHandle {
+    world.snowpipe(account().base().clone(), config)
+}
+
+/// How many requests of each path were answered with 200.
+fn answered(simulator: &SnowpipeHandle) -> BTreeMap<String, usize> {
+    simulator.with(|account| {
+        let mut paths = BTreeMap::new();
+        for request in account.requests().filter(|request| request.status == 200) {
+            let path = request.path.split("/pipes/").next().unwrap_or_default();
+            *paths.entry(path.to_owned()).or_default() += 1;
+        }
+        paths
+    })
+}
+
+#[test]
+fn a_thousand_channels_make_one_exchange() {
+    let world = World::new(1);
+    let simulator = mounted(&world, Simulated::default());
+    let session = OpenSession::new(KIND).later(&account());
+    let channels = (0..1000).map(|number| Channel::new(&session, number, 3, seconds(1)));
+    for result in world.run_all_with(channels, &Pat, |_, _| {}) {
+        result.expect("no faults");
+    }
+    let answered = answered(&simulator);
+    assert_eq!((answered["/v2/streaming/hostname"], answered["/oauth/token"]), (1, 1));
+}
+
+#[test]
+fn threads_make_one_exchange() {
+    let world = World::new(1);
+    let simulator = mounted(&world, Simulated::default());
+    let handle = Account::new(account().base().clone(), world.clone()).with_credentials(Pat);
+    let session = OpenSession::new(KIND).later(handle.config());
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| (0..20).for_each(|_| drop(handle.run(session.call(status())).expect("no faults"))));
+        }
+    });
+    let answered = answered(&simulator);
+    assert_eq!((answered["/v2/streaming/hostname"], answered["/oauth/token"]), (1, 1));
+}
+
+#[test]
+fn revoked_tokens_are_replaced_once() {
+    let world = World::new(1);
+    let simulator = mounted(&world, Simulated::default());
+    let handle = Account::new(account().base().clone(), world.clone()).with_credentials(Pat);
+    let session = handle.run(OpenSession::new(KIND)).expect("no faults");
+    simulator.with(pipewright_mock::snowpipe::Account::revoke_tokens);
+    let channels = (0..200).map(|number| Channel::new(&session, number, 2, seconds(1)));
+    for result in world.run_all_with(channels, &Pat, |_, _| {}) {
+        result.expect("refused once, then answered");
+    }
+    assert_eq!(answered(&simulator)["/oauth/token"], 2);
+}
+
+#[test]
+fn a_failover_leads_every_channel_to_the_next_host() {
+    let world = World::new(1);
+    let simulator = mounted(&world, Simulated::default());
+    let handle = Account::new(account().base().clone(), world.clone()).with_credentials(Pat);
+    let session = handle.run(OpenSession::new(KIND)).expect("no faults");
+    simulator.fail_over(seconds(60));
+    world.sleep_until(world.now() + seconds(60));
+    let call = || session.call(status());
+    let error = handle.run(call()).expect_err("it is gone");
+    assert_eq!(error.service().map(pipewright::error::ServiceError::status), Some(StatusCode::GONE));
+    handle.run(call()).expect("the next host");
+    assert_eq!(session.generation(), 2);
+    assert_eq!(session.ingest().expect("a host").base().authority(), "sim-account-2.ingest.snowpipe.test");
+    // Late news of the first host.
+    session.moved(1);
+    assert_eq!(session.ingest().expect("a host").base().authority(), "sim-account-2.ingest.snowpipe.test");
+}
+
+#[test]
+fn a_missing_privilege_is_no_expired_token() {
+    let session = opened(NOW, &token(1, seconds(3600)));
+    let (mut asked, mut tokens) = (0, 1);
+    let mut call = session.call(status()).start(&account(), Seed::new(1));
+    let error = drive(&mut call, NOW, |exchange| {
+        if exchange.request().uri().path() == "/oauth/token" {
+            tokens += 1;
+            (200, token(tokens, seconds(3600)))
+        } else {
+            asked += 1;
+            (403, r#"{"code":"FORBIDDEN","message":"m"}"#.to_owned())
+        }
+    })
+    .expect_err("forbidden");
+    assert_eq!((asked, tokens), (2, 2), "another token, once");
+    assert!(matches!(error, FlowError::Service(_)), "{error:?}");
+    // And the same again.
+    let again = call.poll(NOW, None);
+    assert!(matches!(again, Step::Done(Err(FlowError::Service(_)))), "{again:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever goes wrong and in whatever order: nobody makes an exchange while another is under way, no more are made than
+    /// tokens end or are lost, and every channel gets its answers.
+    #[test]
+    fn exchanges_are_few(
+        seed: u64,
+        channels in 1..60_usize,
+        life in 310..1000_u64,
+        pause in 1..120_u64,
+        lost in proptest::collection::vec(1..40_u64, 0..4),
+    ) {
+        let world = World::new(seed);
+        let simulator = mounted(&world, Simulated { token_life: seconds(life), ..Simulated::default() });
+        let mut plan = FaultPlan::seeded(seed).chance(FaultKind::Unavailable, 0.02);
+        for number in &lost {
+            plan = plan.nth_of("exchangeToken", *number, Fault::ReplyLost);
+        }
+        world.set_faults(plan);
+        let session = OpenSession::new(KIND).later(&account());
+        let start = world.now();
+        let flows = (0..channels).map(|number| Channel::new(&session, u128::from(seed) + number as u128, 10, seconds(pause)));
+        for result in world.run_all_with(flows, &Pat, |_, _| {}) {
+            prop_assert!(result.is_ok(), "{:?}", result.err().map(|error| error.to_string()));
+        }
+        let answered = answered(&simulator);
+        let tokens = answered["/oauth/token"] as u64;
+        let elapsed = world.now().since(start).as_secs();
+        let most = 1 + elapsed / (life - 301) + lost.len() as u64;
+        prop_assert!(tokens <= most, "{tokens} exchanges in {elapsed} s, with a life of {life} s");
+        prop_assert_eq!(answered["/v2/streaming/hostname"], 1);
+    }
+}
+
+#[test]
+fn one_line_with_the_account_s_handle() {
+    let world = World::new(1);
+    mounted(&world, Simulated::default());
+    let session = OpenSession::new(KIND).later(&account());
+    let call = session.call(status()).start(&account(), Seed::new(1));
+    assert!(drive::run(call, &world, &Pat, drop).expect("no faults").channel_statuses.is_empty());
+}
