@@ -14,6 +14,7 @@ use std::time::Duration;
 use cases::building::Building;
 use cases::calling::Calling;
 use cases::exchanging::{self, Exchanging};
+use cases::feldera::Rows;
 use cases::parsing::Parsing;
 use cases::splitting::Splitting;
 
@@ -61,6 +62,16 @@ cases! {
     "details/ours" => Parsing::details(60), |case| case.ours();
     "details/from_slice" => Parsing::details(60), |case| case.peer();
     "details/value" => Parsing::details(60), |case| case.value();
+    "pipelines/ours" => Parsing::pipelines(100), |case| case.ours();
+    "pipelines/from_slice" => Parsing::pipelines(100), |case| case.peer();
+    "whole-pipelines/ours" => Parsing::whole_pipelines(50), |case| case.ours();
+    "whole-pipelines/from_slice" => Parsing::whole_pipelines(50), |case| case.peer();
+    "statistics/ours" => Parsing::statistics(50), |case| case.ours();
+    "statistics/from_slice" => Parsing::statistics(50), |case| case.peer();
+    "time-series/ours" => Parsing::time_series(600), |case| case.ours();
+    "time-series/from_slice" => Parsing::time_series(600), |case| case.peer();
+    "rows/ours" => Rows::new(100), |case| case.ours();
+    "rows/raw_values" => Rows::new(100), |case| case.raw_values();
     "splitting/lines" => Splitting::new(10_000), |case| case.lines();
     "splitting/ndjson" => Splitting::new(10_000), |case| case.ndjson();
     "splitting/memchr" => Splitting::new(10_000), |case| case.floor();

@@ -115,6 +115,25 @@ mod parsing_details {
     }
 }
 
+mod egress_rows {
+    use divan::Bencher;
+    use divan::counter::ItemsCount;
+
+    use super::cases::feldera::Rows;
+
+    #[divan::bench]
+    fn ours(bencher: Bencher<'_, '_>) {
+        let case = Rows::new(100);
+        bencher.counter(ItemsCount::new(10_000_usize)).bench_local(|| case.ours());
+    }
+
+    #[divan::bench]
+    fn raw_values(bencher: Bencher<'_, '_>) {
+        let case = Rows::new(100);
+        bencher.counter(ItemsCount::new(10_000_usize)).bench_local(|| case.raw_values());
+    }
+}
+
 mod splitting {
     use divan::Bencher;
     use divan::counter::ItemsCount;
@@ -193,6 +212,7 @@ fn ratio(what: &str, one: &mut dyn FnMut(), other: &mut dyn FnMut()) {
 fn ratios() {
     use cases::building::Building;
     use cases::calling::Calling;
+    use cases::feldera::Rows;
     use cases::parsing::Parsing;
     use cases::splitting::Splitting;
 
@@ -222,6 +242,14 @@ fn ratios() {
     let case = Parsing::details(60);
     ratio!("parse 60 vertices: ours / from_slice", case.ours(), case.peer());
     ratio!("parse 60 vertices: Value / from_slice", case.value(), case.peer());
+    let case = Parsing::pipelines(100);
+    ratio!("parse 100 pipelines: ours / from_slice", case.ours(), case.peer());
+    let case = Parsing::statistics(50);
+    ratio!("parse statistics: ours / from_slice", case.ours(), case.peer());
+    let case = Parsing::time_series(600);
+    ratio!("parse time series: ours / from_slice", case.ours(), case.peer());
+    let case = Rows::new(100);
+    ratio!("egress rows: ours / Vec<&RawValue>", case.ours(), case.raw_values());
     let case = Splitting::new(10_000);
     ratio!("split 10,000 lines: Lines / memchr", case.lines(), case.floor());
     ratio!("split 10,000 lines: NdJson / memchr", case.ndjson(), case.floor());

@@ -1,12 +1,14 @@
 //! How often the hot paths allocate.
 
 use std::hint::black_box;
+use std::ops::Range;
 
 use allocation_counter::measure;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use pipewright::decode::{Decoder, LineLimit, Lines, NdJson};
 use pipewright::error::{BuildError, ServiceError};
+use pipewright::feldera::stream::Egress;
 use pipewright::flink::{FlinkRest, GetJobStatus, JobId};
 use pipewright::flow::{Call, Config, Flow, Step};
 use pipewright::operation::{Effect, Info, RequestContext, Service};
@@ -150,6 +152,37 @@ fn decoders_allocate_for_the_buffer_only() {
     assert_eq!(allocations(|| assert_eq!(decode(&mut lines, &text), 5000)), 0);
     let mut rows = NdJson::new(LineLimit::default());
     assert_eq!(allocations(|| assert_eq!(decode(&mut rows, &text), 5000)), 0);
+}
+
+/// Reads records that go on from a number; how many rows came, how often it allocated, and the most that it held.
+fn read_rows(egress: &mut Egress, records: Range<u32>, payload: &str) -> (usize, u64, u64) {
+    let record = |number| format!("{{\"sequence_number\":{number},\"snapshot\":false,{payload}}}\r\n");
+    let body: String = records.map(record).collect();
+    let mut rows = 0;
+    let allocated = measure(|| {
+        for piece in body.as_bytes().chunks(32 * 1024) {
+            egress.feed(piece);
+            while egress.advance().expect("a chunk") {
+                rows += egress.item().rows().map(black_box).count();
+            }
+        }
+    });
+    (rows, allocated.count_total, allocated.bytes_max)
+}
+
+#[test]
+fn rows_of_a_view_are_handed_out_where_they_stand() {
+    let row = r#"{"insert":{"id":1,"account":"DE02120300000000202051","amount":12345}}"#;
+    let json = format!("\"json_data\":[{}]", vec![row; 100].join(","));
+    let csv = format!("\"text_data\":\"{}\"", "1,DE02120300000000202051,1\\n".repeat(100));
+    for payload in [json, csv] {
+        let mut egress = Egress::new(LineLimit::default());
+        let (rows, _, held) = read_rows(&mut egress, 0..100, &payload);
+        assert_eq!(rows, 10_000);
+        assert!(held < 150_000, "{held} bytes, and the longest record has {}", payload.len());
+        let (rows, allocations, _) = read_rows(&mut egress, 100..1000, &payload);
+        assert_eq!((rows, allocations), (90_000, 0));
+    }
 }
 
 #[test]

@@ -105,7 +105,8 @@ const JSON_ROWS: &[&str] = &[
     "7",
     "null",
 ];
-const CSV_ROWS: &[&str] = &["1,true,a,1", "2,,\"two\nlines, one row\",-1", "\"say \"\"so\"\"\",1", "é,1"];
+const CSV_ROWS: &[&str] =
+    &["1,true,a,1", "2,,\"two\nlines, one row\",-1", "\"say \"\"so\"\"\",1", "é,1", "\u{1},tab\t,back\\slash,1"];
 
 fn record() -> impl Strategy<Value = Record> {
     let rows = |rows: &'static [&'static str]| proptest::collection::vec(select(rows), 0..4);

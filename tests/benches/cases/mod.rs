@@ -3,5 +3,6 @@
 pub(crate) mod building;
 pub(crate) mod calling;
 pub(crate) mod exchanging;
+pub(crate) mod feldera;
 pub(crate) mod parsing;
 pub(crate) mod splitting;

@@ -32,7 +32,7 @@ impl Parsing<GetJob> {
 }
 
 impl<O: Operation<Output: DeserializeOwned + PartialEq + std::fmt::Debug>> Parsing<O> {
-    fn new(operation: O, body: String) -> Self {
+    pub(super) fn new(operation: O, body: String) -> Self {
         let parsing = Self { operation, body: body.into() };
         assert_eq!(parsing.ours(), parsing.peer());
         parsing

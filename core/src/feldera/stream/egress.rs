@@ -153,7 +153,7 @@ pub struct Egress {
     head: Head,
     /// Where the rows are: in the line, or in the text.
     rows: Vec<Range<usize>>,
-    text: String,
+    text: Vec<u8>,
     payload: Payload,
     error: Option<DecodeError>,
 }
@@ -200,7 +200,7 @@ impl Egress {
             past_snapshot: false,
             head: Head::default(),
             rows: Vec::new(),
-            text: String::new(),
+            text: Vec::new(),
             payload: Payload::None,
             error: None,
         }
@@ -227,7 +227,7 @@ impl Egress {
     fn read(&mut self) -> Result<(), String> {
         self.clear();
         let line = self.lines.item();
-        match fast(line, &mut self.rows) {
+        match fast(line, &mut self.rows, &mut self.text) {
             Some((head, payload)) => (self.head, self.payload) = (head, payload),
             None => self.slow()?,
         }
@@ -244,13 +244,14 @@ impl Egress {
     #[cold]
     fn slow(&mut self) -> Result<(), String> {
         self.rows.clear();
+        self.text.clear();
         let line = self.lines.item();
         let fields: Line = crate::json::read(line).map_err(|error| error.to_string())?;
         (self.head.sequence_number, self.head.snapshot) = (fields.sequence_number, fields.snapshot.unwrap_or_default());
         if let Some(text) = fields.text_data.or(fields.bin_data) {
-            self.text = text;
+            self.text = text.into_bytes();
             self.payload = Payload::Text;
-            rows::csv_lines(self.text.as_bytes(), &mut self.rows);
+            rows::csv_lines(&self.text, &mut self.rows);
             return Ok(());
         }
         let data = std::str::from_utf8(line).ok().and_then(json_data);
@@ -275,7 +276,7 @@ fn json_data(line: &str) -> Option<&str> {
 }
 
 /// Reads a line whose fields come in the order in which servers write them.
-fn fast(line: &[u8], rows: &mut Vec<Range<usize>>) -> Option<(Head, Payload)> {
+fn fast(line: &[u8], rows: &mut Vec<Range<usize>>, text: &mut Vec<u8>) -> Option<(Head, Payload)> {
     let rest = line.strip_prefix(b"{\"sequence_number\":")?;
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).filter(|digits| (1..20).contains(digits))?;
     let (number, rest) = rest.split_at(digits);
@@ -288,6 +289,11 @@ fn fast(line: &[u8], rows: &mut Vec<Range<usize>>) -> Option<(Head, Payload)> {
     let head = Head { sequence_number, snapshot, lost: 0 };
     if rest == b"}" {
         return Some((head, Payload::None));
+    }
+    if let Some(data) = rest.strip_prefix(b",\"text_data\":") {
+        let end = rows::unescaped(line, line.len() - data.len(), text)?;
+        rows::csv_lines(text, rows);
+        return (line.get(end..) == Some(b"}")).then_some((head, Payload::Text));
     }
     let rest = rest.strip_prefix(b",\"json_data\":")?;
     let end = rows::json_items(line, line.len() - rest.len(), rows)?;
@@ -334,7 +340,7 @@ impl Decoder for Egress {
         let text = match self.payload {
             Payload::None => b"",
             Payload::Json => self.lines.item(),
-            Payload::Text => self.text.as_bytes(),
+            Payload::Text => &self.text,
         };
         Chunk { sequence_number, snapshot, lost, text, rows: &self.rows, heartbeat: self.payload == Payload::None }
     }

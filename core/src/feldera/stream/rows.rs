@@ -79,6 +79,37 @@ fn string(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
+/// Reads the JSON string that begins at `start` into a buffer, and gives the place behind it; `None` when there is none, or one
+/// with escapes that servers do not write.
+pub(super) fn unescaped(text: &[u8], start: usize, out: &mut Vec<u8>) -> Option<usize> {
+    let mut rest = text.get(start..)?.strip_prefix(b"\"")?;
+    loop {
+        let at = memchr::memchr2(b'"', b'\\', rest)?;
+        let (plain, tail) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        rest = match tail {
+            [b'"', rest @ ..] => return Some(text.len() - rest.len()),
+            [_, escaped @ (b'"' | b'\\' | b'/'), rest @ ..] => {
+                out.push(*escaped);
+                rest
+            }
+            [_, b'n', rest @ ..] => {
+                out.push(b'\n');
+                rest
+            }
+            [_, b'r', rest @ ..] => {
+                out.push(b'\r');
+                rest
+            }
+            [_, b't', rest @ ..] => {
+                out.push(b'\t');
+                rest
+            }
+            _ => return None,
+        };
+    }
+}
+
 /// The lines of a CSV text; a line end in quotes is none.
 pub(super) fn csv_lines(text: &[u8], rows: &mut Vec<Range<usize>>) {
     let (mut start, mut quoted) = (0, false);
