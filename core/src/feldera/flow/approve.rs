@@ -109,7 +109,7 @@ impl Plan for ApprovePlan {
         &self.goal.pipeline
     }
 
-    fn judge(&mut self, seen: Pipeline, past: &mut Past, now: Timestamp) -> Next<Pipeline> {
+    fn judge(&mut self, seen: Pipeline, past: &mut Past, asked: Timestamp) -> Next<Pipeline> {
         if is_to_stop(&seen) {
             let is_stopped = seen.deployment_status == PipelineStatus::Stopped;
             return if is_stopped { Next::Fail(end_of(&seen)) } else { Next::Wait };
@@ -119,18 +119,18 @@ impl Plan for ApprovePlan {
         }
         let desired = seen.deployment_desired_status.as_ref().map(DesiredStatus::as_str);
         match &seen.deployment_status {
-            PipelineStatus::AwaitingApproval if past.is_fresh(now) => Next::Wait,
+            PipelineStatus::AwaitingApproval if past.is_fresh(asked) => Next::Wait,
             PipelineStatus::AwaitingApproval => Next::Act(Wish::Approve),
             status if desired.is_none_or(|desired| desired == status.as_str()) => Next::Done(seen),
             _ => Next::Wait,
         }
     }
 
-    fn wish(&self, _wish: Wish, _past: &Past, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+    fn wish(&self, _wish: Wish, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
         let mut approve = ApprovePipeline::new(&*self.goal.pipeline);
         approve.silent_bootstrap = self.goal.silent;
         approve.concurrent_bootstrap = self.goal.concurrent;
-        wishing(approve, cx)
+        Some(wishing(approve, cx))
     }
 }
 

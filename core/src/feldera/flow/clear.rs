@@ -92,7 +92,7 @@ impl Plan for ClearPlan {
         &self.goal.pipeline
     }
 
-    fn judge(&mut self, seen: Pipeline, past: &mut Past, _now: Timestamp) -> Next<Pipeline> {
+    fn judge(&mut self, seen: Pipeline, past: &mut Past, _asked: Timestamp) -> Next<Pipeline> {
         if !is_to_stop(&seen) {
             return Next::Fail(Interruption::StorageInUse);
         }
@@ -105,8 +105,8 @@ impl Plan for ClearPlan {
         }
     }
 
-    fn wish(&self, _wish: Wish, _past: &Past, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
-        wishing(ClearPipeline::new(&*self.goal.pipeline), cx)
+    fn wish(&self, _wish: Wish, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+        Some(wishing(ClearPipeline::new(&*self.goal.pipeline), cx))
     }
 }
 

@@ -94,7 +94,7 @@ impl Plan for CompilePlan {
         &self.goal.pipeline
     }
 
-    fn judge(&mut self, seen: Pipeline, past: &mut Past, _now: Timestamp) -> Next<Pipeline> {
+    fn judge(&mut self, seen: Pipeline, past: &mut Past, _asked: Timestamp) -> Next<Pipeline> {
         match (self.goal.version, seen.program_version) {
             (Some(was), Some(is)) if was != is => return Next::Fail(Interruption::Edited { was, is }),
             (_, is) => self.goal.version = self.goal.version.or(is),

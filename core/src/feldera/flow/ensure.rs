@@ -116,7 +116,7 @@ impl Ensure {
 
     fn start(self, paused: bool, config: &Config<FelderaApi>, seed: Seed) -> Running<Steered<EnsurePlan>> {
         let within = self.within;
-        Running::new(Steered::new(EnsurePlan { goal: self, paused }), config, seed, within)
+        Running::new(Steered::new(EnsurePlan { goal: self, paused, keeps_errors: false }), config, seed, within)
     }
 }
 
@@ -176,6 +176,8 @@ ensure! {
 pub struct EnsurePlan {
     goal: Ensure,
     paused: bool,
+    /// The service is too old to dismiss errors.
+    keeps_errors: bool,
 }
 
 impl EnsurePlan {
@@ -187,7 +189,7 @@ impl EnsurePlan {
         }
     }
 
-    fn at_rest(seen: &Pipeline, past: &Past) -> Next<Pipeline> {
+    fn at_rest(&self, seen: &Pipeline, past: &Past) -> Next<Pipeline> {
         if let Some(status) = seen.program_status.clone().filter(ProgramStatus::is_failure) {
             return not_compiled(status, seen, past);
         }
@@ -196,7 +198,7 @@ impl EnsurePlan {
             Some(_) if past.alive => Next::Fail(end_of(seen)),
             _ if is_our_end => Next::Fail(Interruption::Stopped),
             _ if seen.storage_status == Some(StorageStatus::Clearing) => Next::Wait,
-            Some(_) if !past.keeps_errors => Next::Act(Wish::Dismiss),
+            Some(_) if !self.keeps_errors => Next::Act(Wish::Dismiss),
             _ => Next::Act(Wish::Start),
         }
     }
@@ -212,11 +214,11 @@ impl Plan for EnsurePlan {
         &self.goal.pipeline
     }
 
-    fn judge(&mut self, seen: Pipeline, past: &mut Past, now: Timestamp) -> Next<Pipeline> {
+    fn judge(&mut self, seen: Pipeline, past: &mut Past, asked: Timestamp) -> Next<Pipeline> {
         if is_to_stop(&seen) {
             past.forget_deployment();
             return if seen.deployment_status == PipelineStatus::Stopped {
-                Self::at_rest(&seen, past)
+                self.at_rest(&seen, past)
             } else {
                 Next::Wait
             };
@@ -242,7 +244,7 @@ impl Plan for EnsurePlan {
         }
         match &seen.deployment_status {
             _ if past.shown => Next::Fail(Interruption::Overruled { desired }),
-            _ if past.is_fresh(now) => Next::Wait,
+            _ if past.is_fresh(asked) => Next::Wait,
             _ if past.accepted.is_some() => Next::Fail(Interruption::Overruled { desired }),
             PipelineStatus::Paused | PipelineStatus::Running | PipelineStatus::Standby => {
                 Next::Act(if self.paused { Wish::Pause } else { Wish::Resume })
@@ -251,9 +253,9 @@ impl Plan for EnsurePlan {
         }
     }
 
-    fn wish(&self, wish: Wish, past: &Past, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+    fn wish(&self, wish: Wish, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
         let name = &*self.goal.pipeline;
-        match wish {
+        Some(match wish {
             Wish::Dismiss => wishing(DismissError::new(name), cx),
             Wish::Pause => wishing(PausePipeline::new(name), cx),
             Wish::Resume => wishing(ResumePipeline::new(name), cx),
@@ -264,16 +266,16 @@ impl Plan for EnsurePlan {
                 start.bootstrap_policy.clone_from(&self.goal.bootstrap_policy);
                 start.silent_bootstrap = self.goal.silent_bootstrap;
                 start.concurrent_bootstrap = self.goal.concurrent_bootstrap;
-                start.dismiss_error = (!past.keeps_errors).then_some(false);
+                start.dismiss_error = (!self.keeps_errors).then_some(false);
                 wishing(start, cx)
             }
-        }
+        })
     }
 
-    fn refused(&mut self, wish: Wish, error: ServiceError, past: &mut Past) -> Result<(), FlowError> {
+    fn refused(&mut self, wish: Wish, error: ServiceError) -> Result<(), FlowError> {
         // No such address: before 0.251 the start forgets the error.
         if wish == Wish::Dismiss && error.status() == http::StatusCode::NOT_FOUND && error.code().is_none() {
-            past.keeps_errors = true;
+            self.keeps_errors = true;
             return Ok(());
         }
         unless_overtaken(error)

@@ -15,6 +15,8 @@ pub(super) struct Looks {
     whole: bool,
     pace: Pace,
     seen: Option<String>,
+    /// When the last look began.
+    asked: Timestamp,
     state: State,
 }
 
@@ -27,12 +29,24 @@ enum State {
 
 impl Looks {
     pub(super) fn new(pipeline: &str) -> Self {
-        Self { pipeline: pipeline.to_owned(), whole: false, pace: Pace::START, seen: None, state: State::Due }
+        Self {
+            pipeline: pipeline.to_owned(),
+            whole: false,
+            pace: Pace::START,
+            seen: None,
+            asked: Timestamp::UNIX_EPOCH,
+            state: State::Due,
+        }
     }
 
     /// What was seen last, in a few words.
     pub(super) fn seen(&self) -> Option<&str> {
         self.seen.as_deref()
+    }
+
+    /// When the last look began. What it shows is not older than that, but may be older than now.
+    pub(super) fn asked(&self) -> Timestamp {
+        self.asked
     }
 
     /// The next look is at once: something was done.
@@ -57,6 +71,7 @@ impl Looks {
         loop {
             match &mut self.state {
                 State::Due => {
+                    self.asked = cx.now();
                     let whole = std::mem::take(&mut self.whole);
                     let selector = if whole { Selector::All } else { Selector::Status };
                     self.state = State::Looking(cx.call(GetPipeline::new(&*self.pipeline).selector(selector)));

@@ -42,16 +42,16 @@ pub trait Plan {
     /// The pipeline's name.
     fn pipeline(&self) -> &str;
 
-    /// All transitions.
-    fn judge(&mut self, seen: Pipeline, past: &mut Past, now: Timestamp) -> Next<Self::Output>;
+    /// All transitions. What is seen is not older than `asked`.
+    fn judge(&mut self, seen: Pipeline, past: &mut Past, asked: Timestamp) -> Next<Self::Output>;
 
     /// The request for a wish; only a goal that waits and does nothing else has none.
-    fn wish(&self, _wish: Wish, _past: &Past, _cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+    fn wish(&self, _wish: Wish, _cx: &mut Common<FelderaApi>) -> Option<Wishing> {
         None
     }
 
     /// A refusal that has a better name, or is no obstacle.
-    fn refused(&mut self, _wish: Wish, error: ServiceError, _past: &mut Past) -> Result<(), FlowError> {
+    fn refused(&mut self, _wish: Wish, error: ServiceError) -> Result<(), FlowError> {
         unless_overtaken(error)
     }
 }
@@ -93,11 +93,11 @@ pub enum Wish {
 /// A wish under way.
 pub(super) type Wishing = Box<dyn Flow<Output = Accepted> + Send + Sync>;
 
-pub(super) fn wishing<O>(operation: O, cx: &mut Common<FelderaApi>) -> Option<Wishing>
+pub(super) fn wishing<O>(operation: O, cx: &mut Common<FelderaApi>) -> Wishing
 where
     O: Operation<Output = Accepted, Service = FelderaApi> + Send + Sync + 'static,
 {
-    Some(Box::new(cx.call(operation)))
+    Box::new(cx.call(operation))
 }
 
 /// What a flow remembers of the pipeline.
@@ -111,8 +111,6 @@ pub struct Past {
     pub(super) alive: bool,
     /// Whether what is seen is all of it.
     pub(super) whole: bool,
-    /// Whether the service is too old to dismiss errors.
-    pub(super) keeps_errors: bool,
     /// What has changed, of a pipeline that awaits approval; JSON.
     pub(super) diff: Option<String>,
     /// The deployment at the looks before.
@@ -134,9 +132,9 @@ impl Past {
         self.deployment = None;
     }
 
-    /// Whether what was wished may be too new to show.
-    pub(super) fn is_fresh(&self, now: Timestamp) -> bool {
-        self.accepted.is_some_and(|at| now.since(at) < super::GRACE)
+    /// Whether what was wished may be too new to show at a look that began then.
+    pub(super) fn is_fresh(&self, asked: Timestamp) -> bool {
+        self.accepted.is_some_and(|at| asked.since(at) < super::GRACE)
     }
 }
 
@@ -230,7 +228,7 @@ impl<P: Plan> Steered<P> {
     }
 
     fn judge(&mut self, seen: Pipeline, cx: &mut Common<FelderaApi>) -> Option<Result<P::Output, FlowError>> {
-        let next = self.plan.judge(seen, &mut self.past, cx.now());
+        let next = self.plan.judge(seen, &mut self.past, self.looks.asked());
         self.past.whole = false;
         match next {
             Next::Done(output) => return Some(Ok(output)),
@@ -246,7 +244,7 @@ impl<P: Plan> Steered<P> {
             }
             Next::Act(wish) => {
                 self.wishes += 1;
-                if let Some(call) = self.plan.wish(wish, &self.past, cx) {
+                if let Some(call) = self.plan.wish(wish, cx) {
                     cx.phase(P::NAME, wish.phase());
                     self.state = State::Wishing(wish, call);
                 }
@@ -256,6 +254,11 @@ impl<P: Plan> Steered<P> {
     }
 
     fn wished(&mut self, wish: Wish, answer: Result<Accepted, FlowError>, now: Timestamp) -> Result<(), FlowError> {
+        // What an edition does not do it has not done at an earlier attempt either.
+        let answer = answer.map_err(|error| match error.service() {
+            Some(refusal) if error_code(refusal) == Some(ErrorCode::EnterpriseFeature) => refusal.clone().into(),
+            _ => error,
+        });
         match answer {
             Ok(_) => {
                 self.trouble = None;
@@ -274,7 +277,7 @@ impl<P: Plan> Steered<P> {
                 Ok(())
             }
             Err(FlowError::Service(error)) => {
-                let refused = self.plan.refused(wish, error.clone(), &mut self.past);
+                let refused = self.plan.refused(wish, error.clone());
                 // A doubt is not forgotten over a refusal.
                 if !self.trouble.as_ref().is_some_and(FlowError::is_ambiguous) {
                     self.trouble = Some(error.into());

@@ -20,7 +20,7 @@
 //! | up | anything, a stop was accepted earlier | failed: `Overruled` |
 //! | up | anything | stop |
 //!
-//! A stop that is refused by the open-source edition, because it makes no checkpoints, is followed by a forced one only if
+//! A process that awaits approval refuses to make a checkpoint: that is `AwaitingApproval`. A stop that is refused by the open-source edition, because it makes no checkpoints, is followed by a forced one only if
 //! that was allowed.
 
 use std::time::Duration;
@@ -140,7 +140,7 @@ impl Plan for StopPlan {
         &self.goal.pipeline
     }
 
-    fn judge(&mut self, seen: Pipeline, past: &mut Past, now: Timestamp) -> Next<Stopped> {
+    fn judge(&mut self, seen: Pipeline, past: &mut Past, asked: Timestamp) -> Next<Stopped> {
         let checkpoint = self.checkpoint(&seen);
         let is_stopped = seen.deployment_status == PipelineStatus::Stopped;
         let desired = seen.deployment_desired_status.clone();
@@ -160,21 +160,26 @@ impl Plan for StopPlan {
         match desired {
             Some(DesiredStatus::Unavailable) | None if past.accepted.is_some() => Next::Wait,
             Some(desired) if past.shown => Next::Fail(Interruption::Overruled { desired }),
-            _ if past.is_fresh(now) && !self.goal.force => Next::Wait,
+            _ if past.is_fresh(asked) && !self.goal.force => Next::Wait,
             Some(desired) if past.accepted.is_some() => Next::Fail(Interruption::Overruled { desired }),
             _ => Next::Act(Wish::Stop),
         }
     }
 
-    fn wish(&self, _wish: Wish, _past: &Past, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+    fn wish(&self, _wish: Wish, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
         let mut stop = StopPipeline::new(&*self.goal.pipeline);
         stop.force = self.goal.force.then_some(true);
-        wishing(stop, cx)
+        Some(wishing(stop, cx))
     }
 
-    fn refused(&mut self, _wish: Wish, error: ServiceError, _past: &mut Past) -> Result<(), FlowError> {
-        if error_code(&error) != Some(ErrorCode::EnterpriseFeature) || self.goal.force {
-            return unless_overtaken(error);
+    fn refused(&mut self, _wish: Wish, error: ServiceError) -> Result<(), FlowError> {
+        match error_code(&error) {
+            _ if self.goal.force => return unless_overtaken(error),
+            Some(ErrorCode::AwaitingApproval) => {
+                return Err(Interruption::AwaitingApproval.into_error(self.what(), Some(error.to_string())));
+            }
+            Some(ErrorCode::EnterpriseFeature) => {}
+            _ => return unless_overtaken(error),
         }
         if self.goal.or_forced {
             self.goal.force = true;

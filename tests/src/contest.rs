@@ -1,0 +1,306 @@
+//! A simulated Feldera that two clients use at once: the one under test, and a rival who starts, stops, pauses and edits the
+//! same pipeline at moments of its own. Keeps the history that whatever the first one reports can be held against.
+//!
+//! ```
+//! use pipewright::feldera::EnsureRunning;
+//! use pipewright_mock::FaultPlan;
+//! use pipewright_tests::contest::{Act, Contest};
+//!
+//! let contest = Contest::new(1, Default::default());
+//! contest.put(pipewright_tests::contest::SQL);
+//! contest.rival(vec![(500, Act::StartPaused)]);
+//! let trial = contest.run(FaultPlan::none(), EnsureRunning::new("p"));
+//! assert_eq!(trial.last().status, "Running");
+//! assert!(trial.result.is_ok());
+//! ```
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use pipewright::drive::Clock as _;
+use pipewright::error::FlowError;
+use pipewright::feldera::{Feldera, FelderaApi};
+use pipewright::flow::Goal;
+use pipewright::{Seed, Timestamp};
+use pipewright_mock::feldera::{Config, Manager, PipelineView};
+use pipewright_mock::{Fault, FaultKind, FaultPlan, Incident, Mounted, Service, World};
+
+/// A program that compiles; the pipeline is called `p`.
+pub const SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL);\nCREATE MATERIALIZED VIEW v AS SELECT * FROM t;";
+/// Another one.
+pub const OTHER_SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL, s VARCHAR);";
+/// One that does not: line 2, column 1.
+pub const BAD_SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL);\nCREATE VIEW v AS SELECT * FROM nosuch;";
+
+/// What a rival does, or what happens by itself, to the pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Starts it.
+    Start,
+    /// Starts it as paused.
+    StartPaused,
+    /// Stops it by force.
+    Stop,
+    /// Stops it with a checkpoint.
+    Suspend,
+    /// Pauses it.
+    Pause,
+    /// Resumes it.
+    Resume,
+    /// Changes its program.
+    Edit(&'static str),
+    /// Clears its storage.
+    Clear,
+    /// Forgets its error.
+    Dismiss,
+    /// Its process panics.
+    Panic,
+    /// Its process is killed.
+    Kill,
+    /// Its process does not answer for so many milliseconds.
+    Freeze(u64),
+    /// Any other request: method, target after `/v0`, body.
+    Request(&'static str, String, String),
+}
+
+/// Something that happened, and how the pipeline really was right afterwards.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moment {
+    /// When.
+    pub at: Timestamp,
+    /// Of the client under test: method, target, and what the service answered. `None` is the rival's doing.
+    pub request: Option<(String, String, u16)>,
+    /// The pipeline; `None` when there is none.
+    pub view: Option<PipelineView>,
+}
+
+/// The service, and who uses it behind the client's back.
+#[derive(Debug)]
+pub struct Contested {
+    manager: Manager,
+    acts: VecDeque<(Timestamp, Act)>,
+    history: Vec<Moment>,
+}
+
+impl Contested {
+    /// Lets the rival do what is due by now.
+    fn rival(&mut self, now: Timestamp) {
+        while self.acts.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((at, act)) = self.acts.pop_front() else { return };
+            self.manager.advance(at.as_unix());
+            self.act(at, act);
+            self.note(at, None);
+        }
+    }
+
+    fn act(&mut self, at: Timestamp, act: Act) {
+        let (method, target, body) = match act {
+            Act::Start => ("POST", "/pipelines/p/start".to_owned(), String::new()),
+            Act::StartPaused => ("POST", "/pipelines/p/start?initial=paused".to_owned(), String::new()),
+            Act::Stop => ("POST", "/pipelines/p/stop?force=true".to_owned(), String::new()),
+            Act::Suspend => ("POST", "/pipelines/p/stop".to_owned(), String::new()),
+            Act::Pause => ("POST", "/pipelines/p/pause".to_owned(), String::new()),
+            Act::Resume => ("POST", "/pipelines/p/resume".to_owned(), String::new()),
+            Act::Edit(sql) => {
+                ("PATCH", "/pipelines/p".to_owned(), serde_json::json!({ "program_code": sql }).to_string())
+            }
+            Act::Clear => ("POST", "/pipelines/p/clear".to_owned(), String::new()),
+            Act::Dismiss => ("POST", "/pipelines/p/dismiss_error".to_owned(), String::new()),
+            Act::Request(method, target, body) => (method, target, body),
+            Act::Panic => return self.manager.panic("p", "somebody divided by zero"),
+            Act::Kill => return self.manager.kill("p"),
+            Act::Freeze(millis) => return self.manager.freeze("p", Duration::from_millis(millis)),
+        };
+        let mut request = Request::new(Bytes::from(body));
+        *request.method_mut() = method.parse().expect("a method");
+        *request.uri_mut() = format!("/v0{target}").parse().expect("a target");
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let _ = self.manager.handle(at.as_unix(), &request);
+    }
+
+    fn note(&mut self, at: Timestamp, request: Option<(String, String, u16)>) {
+        let view = self.manager.pipeline("p");
+        self.history.push(Moment { at, request, view });
+    }
+}
+
+impl Service for Contested {
+    fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes> {
+        self.rival(now);
+        let response = self.manager.handle(now.as_unix(), request);
+        let said = (request.method().to_string(), request.uri().to_string(), response.status().as_u16());
+        self.note(now, Some(said));
+        response
+    }
+
+    fn restart(&mut self, now: Timestamp, downtime: Duration) {
+        self.rival(now);
+        self.manager.restart(now.as_unix(), downtime);
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        self.rival(now);
+        self.manager.advance(now.as_unix());
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Contest {
+    /// The clock and the faults.
+    pub world: World,
+    /// The client under test.
+    pub feldera: Feldera<World>,
+    service: Mounted<Contested>,
+}
+
+/// The deadline of every trial, from its beginning.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// What a flow came to, and what really happened meanwhile.
+#[derive(Debug)]
+pub struct Trial<T> {
+    /// What it came to.
+    pub result: Result<T, FlowError>,
+    /// All that happened since it began.
+    pub history: Vec<Moment>,
+    /// Whether a reply was lost, or spoilt, or so late that nobody knew.
+    pub lost: bool,
+}
+
+impl Contest {
+    /// A service without pipelines.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn new(seed: u64, config: Config) -> Self {
+        let world = World::new(seed);
+        let manager = Manager::new(Config { seed, ..config });
+        let contested = Contested { manager, acts: VecDeque::new(), history: Vec::new() };
+        let service = world.mount("http://feldera.test:8080".parse().expect("a base"), contested);
+        let feldera = Feldera::new(service.base(), world.clone());
+        Self { world, feldera, service }
+    }
+
+    /// Makes the pipeline, or gives it another program. Nothing goes wrong.
+    pub fn put(&self, sql: &str) {
+        let body = serde_json::json!({ "name": "p", "program_code": sql }).to_string();
+        self.now(Act::Request("PUT", "/pipelines/p".to_owned(), body));
+    }
+
+    /// The rival does this now.
+    pub fn now(&self, act: Act) {
+        self.rival(vec![(0, act)]);
+        self.service.with(|_| {});
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, millis: u64) {
+        self.world.sleep_until(self.world.now() + Duration::from_millis(millis));
+        self.service.with(|_| {});
+    }
+
+    /// Looks at the manager as of now, or changes it.
+    pub fn with<R>(&self, look: impl FnOnce(&mut Manager) -> R) -> R {
+        self.service.with(|contested| look(&mut contested.manager))
+    }
+
+    /// The pipeline as it really is now.
+    pub fn view(&self) -> Option<PipelineView> {
+        self.with(|manager| manager.pipeline("p"))
+    }
+
+    /// What the rival will do, each so many milliseconds from now.
+    pub fn rival(&self, acts: Vec<(u64, Act)>) {
+        let now = self.world.now();
+        let mut acts: Vec<_> = acts.into_iter().map(|(after, act)| (now + Duration::from_millis(after), act)).collect();
+        acts.sort_by_key(|(at, _)| *at);
+        self.service.with(|contested| contested.acts = acts.into());
+    }
+
+    /// Runs a goal under faults while the rival is at work.
+    ///
+    /// # Panics
+    /// When it does not end by [`LIMIT`].
+    pub fn run<G: Goal<Service = FelderaApi>>(&self, plan: FaultPlan, goal: G) -> Trial<G::Output> {
+        let begun = self.service.with(|contested| contested.history.len());
+        let events = self.world.trace().len();
+        let end = self.world.now() + LIMIT;
+        self.world.set_faults(plan);
+        let result = self.feldera.run(goal);
+        self.world.set_faults(FaultPlan::none());
+        assert!(
+            self.world.now() <= end,
+            "{} is after {end}: {result:?}",
+            self.world.now(),
+            result = result.as_ref().err()
+        );
+        let history = self.service.with(|contested| contested.history[begun..].to_vec());
+        let lost = self.world.trace()[events..].iter().any(|event| match &event.what {
+            // Proxies answer 502 to 504 also to what they have passed on.
+            Incident::Exchange { fault: Some(fault), .. } => {
+                fault.applied() || matches!(fault, Fault::Unavailable(_) | Fault::ProxyPage { .. })
+            }
+            Incident::Late { .. } | Incident::Restart { .. } => true,
+            _ => false,
+        });
+        Trial { result, history, lost }
+    }
+}
+
+impl<T> Trial<T> {
+    /// How the pipeline was when the service answered the flow last.
+    ///
+    /// # Panics
+    /// When it never did, or there was no pipeline.
+    pub fn last(&self) -> &PipelineView {
+        let last = self.history.iter().rfind(|moment| moment.request.is_some()).expect("a request");
+        last.view.as_ref().expect("a pipeline")
+    }
+
+    /// Whether the rival did anything meanwhile.
+    pub fn is_contested(&self) -> bool {
+        self.history.iter().any(|moment| moment.request.is_none())
+    }
+
+    /// Whether the pipeline was so at a moment since the flow began.
+    pub fn ever(&self, so: impl FnMut(&PipelineView) -> bool) -> bool {
+        self.history.iter().filter_map(|moment| moment.view.as_ref()).any(so)
+    }
+
+    /// The requests of the flow that changed something, or were to: method, target, status.
+    pub fn wishes(&self) -> Vec<(&str, &str, u16)> {
+        let requests = self.history.iter().filter_map(|moment| moment.request.as_ref());
+        let requests = requests.map(|(method, target, status)| (method.as_str(), target.as_str(), *status));
+        requests.filter(|(method, ..)| *method != "GET").collect()
+    }
+}
+
+/// Faults after which everybody still knows what was done: connections that fail, and refusals.
+pub fn polite(seed: u64) -> FaultPlan {
+    FaultPlan::seeded(seed).chance(FaultKind::NotSent, 0.2).chance(FaultKind::TooManyRequests, 0.1)
+}
+
+/// What a rival does who knows no better: so many acts within the next three seconds.
+pub fn rivalry(seed: u64, acts: u64) -> Vec<(u64, Act)> {
+    let mut seed = Seed::new(u128::from(seed));
+    let act = |seed: &mut Seed| match seed.below(16) {
+        0 | 1 => Act::Start,
+        2 => Act::StartPaused,
+        3 | 4 => Act::Stop,
+        5 => Act::Suspend,
+        6 => Act::Pause,
+        7 => Act::Resume,
+        8 => Act::Edit(SQL),
+        13 => Act::Edit(OTHER_SQL),
+        14 => Act::Edit(BAD_SQL),
+        9 => Act::Clear,
+        10 => Act::Dismiss,
+        11 => Act::Panic,
+        12 => Act::Kill,
+        _ => Act::Freeze(seed.below(8000)),
+    };
+    (0..acts).map(|_| (seed.below(3000), act(&mut seed))).collect()
+}

@@ -1,0 +1,285 @@
+//! The flows about a pipeline's life, while a second client does to it whatever it likes and anything goes wrong, in virtual
+//! time: each ends in time, and what it reports is what really happened.
+
+use pipewright::error::FlowError;
+use pipewright::feldera::flow::{Interruption, Stopped};
+use pipewright::feldera::pipelines::Pipeline;
+use pipewright::feldera::{
+    ApproveBootstrap, ClearStorage, Compile, EnsurePaused, EnsureRunning, ErrorCode, FelderaApi, Stop, error_code,
+};
+use pipewright::flow::Goal;
+use pipewright_mock::FaultPlan;
+use pipewright_mock::feldera::{Config, PipelineView};
+use pipewright_tests::contest::{Act, BAD_SQL, Contest, LIMIT, OTHER_SQL, SQL, Trial, polite, rivalry};
+use proptest::prelude::*;
+
+/// What the pipeline is like when a flow begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Setting {
+    /// Its program is being compiled.
+    Compiling,
+    /// Its program does not compile.
+    Broken,
+    /// Compiled, and never started.
+    Compiled,
+    /// About to start as running.
+    Starting,
+    Running,
+    Paused,
+    /// About to be stopped.
+    Stopping,
+    /// Stopped, with something in storage.
+    Used,
+    /// Stopped by an error.
+    Crashed,
+    /// Somebody has to approve that it goes on.
+    Awaiting,
+}
+
+const SETTINGS: [Setting; 10] = [
+    Setting::Compiling,
+    Setting::Broken,
+    Setting::Compiled,
+    Setting::Starting,
+    Setting::Running,
+    Setting::Paused,
+    Setting::Stopping,
+    Setting::Used,
+    Setting::Crashed,
+    Setting::Awaiting,
+];
+
+fn scene(seed: u64, enterprise: bool, setting: Setting) -> Contest {
+    // Approval is about checkpoints, and only the enterprise edition makes any.
+    let enterprise = enterprise || setting == Setting::Awaiting;
+    let contest = Contest::new(seed, Config { enterprise, ..Config::default() });
+    let then = |acts: &[Act]| {
+        for act in acts {
+            contest.now(act.clone());
+            contest.pass(5000);
+        }
+    };
+    contest.put(if setting == Setting::Broken { BAD_SQL } else { SQL });
+    if setting == Setting::Compiling {
+        return contest;
+    }
+    contest.pass(5000);
+    match setting {
+        Setting::Compiling | Setting::Broken | Setting::Compiled => {}
+        Setting::Starting => contest.now(Act::Start),
+        Setting::Running => then(&[Act::Start]),
+        Setting::Paused => then(&[Act::StartPaused]),
+        Setting::Stopping => {
+            then(&[Act::Start]);
+            contest.now(Act::Stop);
+        }
+        Setting::Used => then(&[Act::Start, Act::Stop]),
+        Setting::Crashed => then(&[Act::Start, Act::Panic]),
+        Setting::Awaiting => then(&[Act::Start, Act::Suspend, Act::Edit(OTHER_SQL), Act::Start]),
+    }
+    contest
+}
+
+fn same(told: &Pipeline, view: &PipelineView) -> bool {
+    told.deployment_status.as_str() == view.status
+        && told.deployment_desired_status.as_ref().is_some_and(|desired| desired.as_str() == view.desired_status)
+        && told.deployment_id == view.deployment_id
+        && told.storage_status.as_ref().is_some_and(|storage| storage.as_str() == view.storage)
+        && told.program_status.as_ref().is_some_and(|status| status.as_str() == view.program_status)
+        && told.program_version == i64::try_from(view.program_version).ok()
+        && told.deployment_error.is_some() == view.error.is_some()
+}
+
+/// What a flow says that it ended with, held against what really happened.
+fn assert_honest<T: std::fmt::Debug>(trial: &Trial<T>, error: &FlowError) {
+    let at_rest = |view: &PipelineView| view.status == "Stopped" && view.desired_status == "Stopped";
+    let truth = match Interruption::of(error) {
+        Some(Interruption::Crashed(told)) => {
+            trial.ever(|view| view.error.as_ref().is_some_and(|error| error["error_code"] == told.error_code.as_str()))
+        }
+        Some(Interruption::Stopped) => trial.ever(at_rest),
+        Some(Interruption::Overruled { desired }) => trial.ever(|view| view.desired_status == desired.as_str()),
+        Some(Interruption::Replaced { was, is }) => {
+            let seen = |id: &str| trial.ever(|view| view.deployment_id.as_deref() == Some(id));
+            was != is && seen(was) && seen(is)
+        }
+        Some(Interruption::Edited { was, is }) => {
+            let seen = |version: i64| trial.ever(|view| i64::try_from(view.program_version) == Ok(version));
+            was != is && seen(*is) && (seen(*was) || *was < *is)
+        }
+        Some(Interruption::NotCompiled { status, error }) => {
+            error.sql_errors().all(|message| message.start_line_number > 0)
+                && trial.ever(|view| view.program_status == status.as_str())
+        }
+        Some(Interruption::AwaitingApproval) => trial.ever(|view| view.status == "AwaitingApproval"),
+        Some(Interruption::StorageInUse) => {
+            trial.ever(|view| view.storage == "InUse" || view.desired_status != "Stopped")
+        }
+        Some(other) => panic!("not about a pipeline's life: {other:?}"),
+        None => match error {
+            FlowError::Ambiguous(_) => trial.lost || trial.is_contested(),
+            FlowError::Failed(failure) => failure.what.starts_with("stop "),
+            FlowError::Transport(_) | FlowError::Deadline { .. } | FlowError::Service(_) => true,
+            _ => false,
+        },
+    };
+    assert!(truth, "{error:?} is not what happened: {:#?}", trial.history);
+}
+
+/// Runs a goal, and holds whatever it says against what happened. `reached` says whether a pipeline is as it should be.
+fn judge<G>(contest: &Contest, plan: FaultPlan, goal: G, reached: impl Fn(&PipelineView) -> bool) -> Trial<Pipeline>
+where
+    G: Goal<Service = FelderaApi, Output: Tells>,
+{
+    let trial = contest.run(plan, goal);
+    let Trial { result, history, lost } = trial;
+    let trial = Trial { result: result.map(Tells::tell), history, lost };
+    match &trial.result {
+        Ok(told) => {
+            let last = trial.last();
+            assert!(same(told, last), "{told:?} is not {last:?}");
+            assert!(reached(last), "not reached: {last:?}");
+        }
+        Err(error) => assert_honest(&trial, error),
+    }
+    trial
+}
+
+/// What a goal comes to, as a pipeline.
+trait Tells {
+    fn tell(self) -> Pipeline;
+}
+
+impl Tells for Pipeline {
+    fn tell(self) -> Pipeline {
+        self
+    }
+}
+
+impl Tells for Stopped {
+    fn tell(self) -> Pipeline {
+        self.pipeline
+    }
+}
+
+/// The goals, by number, with what they are to reach.
+fn try_goal(contest: &Contest, plan: FaultPlan, goal: usize) -> (Trial<Pipeline>, fn(&PipelineView) -> bool) {
+    let is = |status: &'static str| move |view: &PipelineView| view.status == status && view.desired_status == status;
+    match goal {
+        0 => {
+            let reached = |view: &PipelineView| view.program_status == "Success";
+            (judge(contest, plan, Compile::new("p").within(LIMIT), reached), reached)
+        }
+        1 => {
+            let reached = |view: &PipelineView| view.status == "Running" && view.desired_status == "Running";
+            (judge(contest, plan, EnsureRunning::new("p").within(LIMIT), is("Running")), reached)
+        }
+        2 => {
+            let reached = |view: &PipelineView| view.status == "Paused" && view.desired_status == "Paused";
+            (judge(contest, plan, EnsurePaused::new("p").within(LIMIT), is("Paused")), reached)
+        }
+        3 => {
+            let reached = |view: &PipelineView| view.status == "Stopped" && view.desired_status == "Stopped";
+            (judge(contest, plan, Stop::new("p").within(LIMIT), is("Stopped")), reached)
+        }
+        4 => {
+            let reached = |view: &PipelineView| view.status == "Stopped" && view.desired_status == "Stopped";
+            (judge(contest, plan, Stop::forced("p").within(LIMIT), is("Stopped")), reached)
+        }
+        5 => {
+            let reached = |view: &PipelineView| view.storage == "Cleared";
+            (judge(contest, plan, ClearStorage::new("p").within(LIMIT), reached), reached)
+        }
+        _ => {
+            let reached = |view: &PipelineView| view.status == view.desired_status && view.status != "Stopped";
+            (judge(contest, plan, ApproveBootstrap::new("p").within(LIMIT), reached), reached)
+        }
+    }
+}
+
+const GOALS: usize = 7;
+
+/// What has to come of a goal when nobody disturbs it and every answer is heard: `None` for success.
+fn expected(goal: usize, setting: Setting, enterprise: bool) -> Option<&'static str> {
+    use Setting::{Awaiting, Broken, Compiled, Compiling, Crashed, Paused, Running, Starting, Stopping, Used};
+    match (goal, setting) {
+        (0..=2, Broken) => Some("NotCompiled"),
+        (3, Starting | Running | Paused) if !enterprise => Some("EnterpriseFeature"),
+        (5, Starting | Running | Paused | Awaiting) => Some("StorageInUse"),
+        // A process that awaits approval makes no checkpoint either.
+        (1..=3, Awaiting) => Some("AwaitingApproval"),
+        (6, Compiling | Broken | Compiled | Stopping | Used) => Some("Stopped"),
+        (6, Crashed) => Some("Crashed"),
+        _ => None,
+    }
+}
+
+fn kind(error: &FlowError) -> String {
+    match Interruption::of(error) {
+        Some(interruption) => {
+            let text = format!("{interruption:?}");
+            text.split([' ', '(']).next().unwrap_or_default().to_owned()
+        }
+        None => match error.service().and_then(error_code) {
+            Some(code) => code.to_string(),
+            None => format!("{error:?}"),
+        },
+    }
+}
+
+/// 256 cases, or as many as `PROPTEST_CASES` says.
+fn cases() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    /// Whatever a second client does and whatever goes wrong.
+    #[test]
+    fn every_flow_tells_the_truth(seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..12, acts in 0_u64..8) {
+        let contest = scene(seed, enterprise, SETTINGS[setting]);
+        contest.rival(rivalry(seed, acts));
+        try_goal(&contest, FaultPlan::hostile(seed).at_most(faults), goal);
+    }
+
+    /// Nobody else is there and every answer is heard: it succeeds, unless it cannot, and stays so.
+    #[test]
+    fn every_flow_succeeds_undisturbed(seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..12) {
+        let setting = SETTINGS[setting];
+        let contest = scene(seed, enterprise, setting);
+        let (trial, reached) = try_goal(&contest, polite(seed).at_most(faults), goal);
+        prop_assert!(!trial.lost);
+        let expected = expected(goal, setting, enterprise);
+        let ended = trial.result.as_ref().err().map(kind);
+        prop_assert_eq!(ended.as_deref(), expected, "{:?}", trial.result);
+        contest.pass(10_000);
+        let view = contest.view().expect("it is there");
+        prop_assert!(expected.is_some() || reached(&view), "it did not stay so: {:?}", view);
+    }
+
+    /// Nobody else is there, but replies are lost: all these wishes can be repeated, so that it succeeds all the same.
+    #[test]
+    fn a_lost_reply_changes_nothing(seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..6) {
+        let setting = SETTINGS[setting];
+        let contest = scene(seed, enterprise, setting);
+        let (trial, _) = try_goal(&contest, FaultPlan::hostile(seed).at_most(faults), goal);
+        // A refusal after an attempt without an answer leaves a doubt.
+        if trial.lost && expected(goal, setting, enterprise).is_some() && trial.result.as_ref().is_err_and(FlowError::is_ambiguous) {
+            return Ok(());
+        }
+        let ended = trial.result.as_ref().err().map(kind);
+        prop_assert_eq!(ended.as_deref(), expected(goal, setting, enterprise), "{:?}", trial.result);
+    }
+}
+
+#[test]
+fn the_open_source_edition_names_the_way_out() {
+    let contest = scene(1, false, Setting::Running);
+    let error = contest.run(FaultPlan::none(), Stop::new("p")).result.expect_err("no checkpoints");
+    assert_eq!(error.service().and_then(error_code), Some(ErrorCode::EnterpriseFeature));
+    assert!(error.to_string().contains("Stop::forced"), "{error}");
+    assert_eq!(contest.view().expect("it is there").status, "Running", "nothing was stopped");
+    let stopped = contest.run(FaultPlan::none(), Stop::new("p").or_forced()).result.expect("by force");
+    assert_eq!(stopped.checkpoint, None);
+}
