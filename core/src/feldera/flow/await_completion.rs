@@ -43,11 +43,20 @@ use crate::time::Timestamp;
 /// token it goes on.
 ///
 /// ```
+/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
+/// # use scripted::Scripted;
+/// # let runtime = Scripted::new([
+/// #     ("GET /v0/pipelines/orders/completion_status", 200, r#"{"status":"inprogress","step":null}"#),
+/// #     ("GET /v0/pipelines/orders/completion_status", 200, r#"{"status":"complete","step":37}"#),
+/// # ]);
 /// use std::time::Duration;
-/// use pipewright::feldera::{AwaitCompletion, data::CompletionToken};
+/// use pipewright::feldera::{AwaitCompletion, Feldera, data::CompletionToken};
 ///
+/// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let token = CompletionToken::from("eyJ1IjoiMDFhMjAwNDYiLCJlIjozLCJjIjo1fQ");
-/// let goal = AwaitCompletion::new("orders", token).within(Duration::from_secs(60));
+/// let completed = feldera.run(AwaitCompletion::new("orders", token).within(Duration::from_secs(60)))?;
+/// assert_eq!(completed.step, Some(37));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]

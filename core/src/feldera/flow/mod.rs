@@ -9,6 +9,9 @@
 //! | [`ClearStorage`] | nothing is left of what it has computed |
 //! | [`ApproveBootstrap`] | views that have changed are filled, and the pipeline is up |
 //! | [`AwaitCompletion`] | what a token covers has gone through |
+//! | [`AwaitConnectorsFinished`] | connectors have come to their end, and what they took in has gone through |
+//! | [`Transaction`] | what comes in between its start and its commit is processed together: a session |
+//! | [`Checkpoint`], [`SyncCheckpoint`] | what the pipeline holds is durable, and in the object store |
 //! | [`Ingest`] | rows are in, chunk by chunk, and processed: a session |
 //!
 //! A success of start, stop, pause, resume and clear records a wish, and the flows wait until it is granted. They look at
@@ -17,10 +20,13 @@
 //! different things of one pipeline, the flow of one ends and does not fight.
 //!
 //! Feldera keeps no record of who wished what. A flow about a pipeline's life that was interrupted is run again from the
-//! beginning: it finds what is done already.
+//! beginning: it finds what is done already. [`Transaction`], [`Checkpoint`] and [`SyncCheckpoint`] announce a state to save
+//! before each request that matters.
 
 pub mod approve;
 pub mod await_completion;
+pub mod await_connectors;
+pub mod checkpoint;
 pub mod clear;
 pub mod compile;
 pub mod ensure;
@@ -31,11 +37,15 @@ mod looks;
 mod pulse;
 mod steer;
 pub mod stop;
+pub mod sync_checkpoint;
+pub mod transaction;
 
 use std::time::Duration;
 
 pub use approve::ApproveBootstrap;
 pub use await_completion::{AwaitCompletion, Completed};
+pub use await_connectors::{AwaitConnectorsFinished, FinishedConnector};
+pub use checkpoint::{Checkpoint, Checkpointed};
 pub use clear::ClearStorage;
 pub use compile::Compile;
 pub use ensure::{EnsurePaused, EnsureRunning};
@@ -44,6 +54,8 @@ pub use ingest::{
 };
 pub use interruption::Interruption;
 pub use stop::{Stop, Stopped};
+pub use sync_checkpoint::{SyncCheckpoint, Synced};
+pub use transaction::{Transaction, TransactionEvent, TransactionRun};
 
 use crate::flow::Pace;
 

@@ -39,6 +39,17 @@ impl Pulse {
 
     /// Takes note of statistics read while the circuit has something to do; what stops it, if anything does.
     pub(super) fn feel(&mut self, stats: &ControllerStatus, now: Timestamp) -> Option<Interruption> {
+        // A transaction is as long as somebody likes.
+        let rests = stats.global_metrics.transaction_status == Some(TransactionStatus::TransactionInProgress);
+        self.feel_unless(rests, stats, now)
+    }
+
+    /// The same while the circuit has a transaction to commit.
+    pub(super) fn feel_commit(&mut self, stats: &ControllerStatus, now: Timestamp) -> Option<Interruption> {
+        self.feel_unless(false, stats, now)
+    }
+
+    fn feel_unless(&mut self, rests: bool, stats: &ControllerStatus, now: Timestamp) -> Option<Interruption> {
         let metrics = &stats.global_metrics;
         let signs = Signs {
             steps: metrics.total_completed_steps,
@@ -48,9 +59,8 @@ impl Pulse {
             transaction: metrics.transaction_id,
             committed: metrics.commit_progress.clone(),
         };
-        // A transaction is as long as somebody likes, and views take as long as they take to be filled.
-        let rests = metrics.transaction_status == Some(TransactionStatus::TransactionInProgress)
-            || metrics.bootstrap_in_progress == Some(true);
+        // Views take as long as they take to be filled.
+        let rests = rests || metrics.bootstrap_in_progress == Some(true);
         let since = match &self.last {
             Some((last, since)) if *last == signs && !rests => *since,
             _ => {

@@ -31,14 +31,20 @@ use crate::seed::Seed;
 ///
 /// Data that came in over HTTP survives a restart only with a checkpoint after it, or with fault tolerance.
 ///
-/// ```no_run
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
-/// # fn with<T>(feldera: pipewright::feldera::Feldera<T>) -> Result<(), Box<dyn std::error::Error>>
-/// # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
+/// ```
+/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
+/// # use scripted::Scripted;
+/// # let runtime = Scripted::new([
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u"},"inputs":[],"outputs":[]}"#),
+/// #     ("POST /v0/pipelines/orders/ingress/items", 200, r#"{"token":"eyJ1"}"#),
+/// #     ("GET /v0/pipelines/orders/completion_status", 200, r#"{"status":"complete","step":37}"#),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u"},"inputs":[],"outputs":[]}"#),
+/// # ]);
 /// use pipewright::drive::{self, NoCredentials};
-/// use pipewright::feldera::{Ingest, flow::IngestEvent};
+/// use pipewright::feldera::{Feldera, Ingest, flow::IngestEvent};
 /// use pipewright::flow::Goal as _;
 ///
+/// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let mut ingestion = Ingest::new("orders", "items").start(feldera.config(), feldera.seed());
 /// for number in 0..1000 {
 ///     ingestion.push(&serde_json::json!({ "id": number, "name": "bolt" }))?;
@@ -50,11 +56,11 @@ use crate::seed::Seed;
 ///         IngestEvent::Rejected(rejected) => println!("{} rows are not in", rejected.num_errors),
 ///         // Every row has a key, so that a second copy of it changes nothing.
 ///         IngestEvent::Doubtful(doubt) => ingestion.resend(doubt).expect("its own"),
-///         IngestEvent::Finished(progress) => break println!("{} rows are processed", progress.accepted),
+///         IngestEvent::Finished(progress) => break assert_eq!(progress.accepted, 1000),
 ///         _ => {}
 ///     }
 /// }
-/// # Ok(()) }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is started"]

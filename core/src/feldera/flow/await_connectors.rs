@@ -1,0 +1,315 @@
+//! The goal [`AwaitConnectorsFinished`].
+//!
+//! ```text
+//!  Look ◀──▶ Wait
+//!   │ all have come to their end          for each of them
+//!   └─────────────────────▶ Token ──▶ Process ──▶ Token … ──▶ Look: still the same process ──▶ done
+//! ```
+//!
+//! | Look shows | then |
+//! |---|---|
+//! | another process than at first | failed: [`Restarted`](super::Interruption::Restarted) |
+//! | a connector that is waited for is not there | failed, and the names that are |
+//! | a fatal error of one | failed: [`ConnectorFailed`](super::Interruption::ConnectorFailed) |
+//! | the pipeline is paused | failed: [`Paused`](super::Interruption::Paused), unless it may be |
+//! | steps are open, and nothing moves | failed: [`Wedged`](super::Interruption::Wedged) |
+//! | all have come to their end | Token, Process: what they took in has gone through |
+//! | otherwise | Wait; a source is as slow as it likes |
+//!
+//! Invariants: all requests are safe. Ways of ingress over HTTP, which never end, are no connectors here.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::await_completion::{AwaitCompletion, AwaitCompletionMachine};
+use super::inquiry::Inquiry;
+use super::pulse::{PATIENCE, Pulse};
+use super::{Interruption, Pace};
+use crate::error::{Failure, FlowError};
+use crate::feldera::stats::{ControllerStatus, InputStatus, PipelineState};
+use crate::feldera::{FelderaApi, GetCompletionToken, GetStats};
+use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// Waits until input connectors have come to their end, and all that they took in has gone through.
+///
+/// A connector has an end if its source has one: a file, a bounded generator, a snapshot. Records of it that could not be
+/// parsed are no error of the flow: they are counted in the result.
+///
+/// Ends in [`FlowError::Failed`] with an [`Interruption`] when a connector has failed for good, the pipeline is paused or
+/// stopped, has died, or another process answers; without one when there is no connector of a name. A connector that
+/// somebody paused, or whose source never ends, is waited for: give the goal [`within`](Self::within) a time. Nothing needs
+/// to be saved: running it again is the same.
+///
+/// ```
+/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
+/// # use scripted::Scripted;
+/// # let runtime = Scripted::new([
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u"},"inputs":[{"endpoint_name":"items.backfill",
+/// #         "config":{"stream":"items"},"metrics":{"total_records":340,"end_of_input":true}}],"outputs":[]}"#),
+/// #     ("GET /v0/pipelines/orders/tables/items/connectors/backfill/completion_token", 200, r#"{"token":"eyJ1"}"#),
+/// #     ("GET /v0/pipelines/orders/completion_status", 200, r#"{"status":"complete","step":37}"#),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u"},"inputs":[{"endpoint_name":"items.backfill",
+/// #         "config":{"stream":"items"},"metrics":{"total_records":340,"end_of_input":true}}],"outputs":[]}"#),
+/// # ]);
+/// use std::time::Duration;
+/// use pipewright::feldera::{AwaitConnectorsFinished, Feldera};
+///
+/// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
+/// let backfill = AwaitConnectorsFinished::named("orders", ["items.backfill"]).within(Duration::from_secs(3600));
+/// assert_eq!(feldera.run(backfill)?[0].records, 340);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct AwaitConnectorsFinished {
+    pipeline: String,
+    names: BTreeSet<String>,
+    even_paused: bool,
+    stalled_after: Option<Duration>,
+    within: Option<Duration>,
+}
+
+impl AwaitConnectorsFinished {
+    /// All input connectors that the pipeline has; with none it is done at once.
+    pub fn all(pipeline: impl Into<String>) -> Self {
+        Self {
+            pipeline: pipeline.into(),
+            names: BTreeSet::new(),
+            even_paused: false,
+            stalled_after: Some(PATIENCE),
+            within: None,
+        }
+    }
+
+    /// These, by their names in statistics: table and connector, as in `items.backfill`.
+    pub fn named<N: Into<String>>(pipeline: impl Into<String>, names: impl IntoIterator<Item = N>) -> Self {
+        Self { names: names.into_iter().map(Into::into).collect(), ..Self::all(pipeline) }
+    }
+
+    /// Also waits while the pipeline is paused, for somebody to resume it.
+    pub fn even_paused(mut self) -> Self {
+        self.even_paused = true;
+        self
+    }
+
+    /// How long the circuit may make no progress with what is in it; a minute by default, `None` is for ever.
+    pub fn stalled_after(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.stalled_after = time.into();
+        self
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// A connector that has come to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FinishedConnector {
+    /// Its name, as in `items.backfill`.
+    pub name: String,
+    /// Records that it took in.
+    pub records: u64,
+    /// Records that could not be parsed.
+    pub parse_errors: u64,
+    /// Errors of its source that it got over.
+    pub transport_errors: u64,
+}
+
+/// The transitions of [`AwaitConnectorsFinished`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct AwaitConnectorsMachine {
+    goal: AwaitConnectorsFinished,
+    process: Option<String>,
+    pulse: Pulse,
+    seen: Option<String>,
+    /// Table and connector of those whose records have not gone through.
+    left: VecDeque<(String, String)>,
+    /// What they took in has gone through.
+    processed: bool,
+    pace: Pace,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Look(Option<Call<GetStats>>),
+    Wait(Timestamp),
+    Token(Option<Call<GetCompletionToken>>),
+    Process(Running<AwaitCompletionMachine>),
+    Inquiry(Inquiry),
+}
+
+impl AwaitConnectorsMachine {
+    fn what(&self) -> String {
+        format!("input of pipeline {}", self.goal.pipeline)
+    }
+
+    fn failed(&self, reason: String) -> FlowError {
+        FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
+    }
+
+    fn inquire(&mut self, refusal: FlowError, cx: &mut Common<FelderaApi>) {
+        self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, self.what(), refusal, cx));
+    }
+
+    /// The result, if it has come.
+    fn looked(
+        &mut self,
+        stats: &ControllerStatus,
+        cx: &mut Common<FelderaApi>,
+    ) -> Result<Option<Vec<FinishedConnector>>, FlowError> {
+        let metrics = &stats.global_metrics;
+        if self.process.is_some() && self.process != metrics.incarnation_uuid {
+            return Err(Interruption::Restarted.into_error(self.what(), None));
+        }
+        self.process.clone_from(&metrics.incarnation_uuid);
+        let connectors: Vec<_> = stats.inputs.iter().filter(|input| !is_http(input)).collect();
+        if let Some(name) =
+            self.goal.names.iter().find(|name| connectors.iter().all(|input| input.endpoint_name != **name))
+        {
+            let names: Vec<_> = connectors.iter().map(|input| &*input.endpoint_name).collect();
+            let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            return Err(self.failed(format!("there is no input connector {name}; there are: {there}")));
+        }
+        let is_meant =
+            |input: &&InputStatus| self.goal.names.is_empty() || self.goal.names.contains(&input.endpoint_name);
+        let meant: Vec<_> = connectors.into_iter().filter(is_meant).collect();
+        if let Some((input, error)) = meant.iter().find_map(|input| Some((input, input.fatal_error.clone()?))) {
+            let connector = input.endpoint_name.clone();
+            return Err(Interruption::ConnectorFailed { connector, error }.into_error(self.what(), None));
+        }
+        let done = meant.iter().filter(|input| input.metrics.end_of_input).count();
+        let records: u64 = meant.iter().map(|input| input.metrics.total_records).sum();
+        let seen = format!("{done} of {} connectors have come to their end, with {records} records", meant.len());
+        if self.seen.as_ref() != Some(&seen) {
+            cx.say(Notice::Observed { what: self.what(), state: seen.clone() });
+            (self.seen, self.pace) = (Some(seen), Pace::START);
+        }
+        if done == meant.len() {
+            self.left = meant.iter().map(|input| place(input)).collect();
+            self.state = State::Token(None);
+            return Ok(self.processed.then(|| meant.into_iter().map(finished).collect()));
+        }
+        if metrics.state == PipelineState::Paused && !self.goal.even_paused {
+            return Err(Interruption::Paused.into_error(self.what(), None));
+        }
+        if !metrics.has_open_steps() {
+            self.pulse = Pulse::new(self.goal.stalled_after);
+        } else if let Some(interruption) = self.pulse.feel(stats, cx.now()) {
+            return Err(interruption.into_error(self.what(), None));
+        }
+        self.state = State::Wait(self.pace.next(cx.now()));
+        Ok(None)
+    }
+}
+
+/// Ways of ingress are listed among the connectors.
+fn is_http(input: &InputStatus) -> bool {
+    place(input).1.starts_with("api-ingress-")
+}
+
+/// Table and connector.
+fn place(input: &InputStatus) -> (String, String) {
+    let name = &*input.endpoint_name;
+    let connector = name.strip_prefix(&*input.config.stream).and_then(|rest| rest.strip_prefix('.'));
+    match connector {
+        Some(connector) => (input.config.stream.clone(), connector.to_owned()),
+        None => name.split_once('.').map(|(table, rest)| (table.to_owned(), rest.to_owned())).unwrap_or_default(),
+    }
+}
+
+fn finished(input: &InputStatus) -> FinishedConnector {
+    FinishedConnector {
+        name: input.endpoint_name.clone(),
+        records: input.metrics.total_records,
+        parse_errors: input.metrics.num_parse_errors,
+        transport_errors: input.metrics.num_transport_errors,
+    }
+}
+
+impl Machine for AwaitConnectorsMachine {
+    type Service = FelderaApi;
+    type Output = Vec<FinishedConnector>;
+    const NAME: &'static str = "AwaitConnectorsFinished";
+
+    fn step(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<Self::Output> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Look(None) => {
+                    self.state = State::Look(Some(cx.call(GetStats::new(self.goal.pipeline.clone()))));
+                }
+                State::Look(Some(call)) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(stats) => {
+                        if let Some(result) = self.looked(&stats, cx).transpose() {
+                            return Step::Done(result);
+                        }
+                    }
+                    Err(error) => self.inquire(error, cx),
+                },
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "connectors to come to their end", reply) {
+                        return step;
+                    }
+                    self.state = State::Look(None);
+                }
+                State::Token(None) => match self.left.pop_front() {
+                    None => {
+                        self.processed = true;
+                        self.state = State::Look(None);
+                    }
+                    Some((table, connector)) => {
+                        let ask = GetCompletionToken::new(self.goal.pipeline.clone(), table, connector);
+                        self.state = State::Token(Some(cx.call(ask)));
+                    }
+                },
+                State::Token(Some(call)) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(token) => {
+                        let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token.token);
+                        let goal = goal.stalled_after(self.goal.stalled_after);
+                        self.state = State::Process(cx.child(goal.machine()));
+                    }
+                    Err(error) => self.inquire(error, cx),
+                },
+                State::Process(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
+                    Ok(_) => self.state = State::Token(None),
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Inquiry(inquiry) => {
+                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx.now(), reply.take()));
+                    return Step::Done(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl Goal for AwaitConnectorsFinished {
+    type Service = FelderaApi;
+    type Output = Vec<FinishedConnector>;
+    type Flow = Running<AwaitConnectorsMachine>;
+
+    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
+        let within = self.within;
+        let machine = AwaitConnectorsMachine {
+            process: None,
+            pulse: Pulse::new(self.stalled_after),
+            seen: None,
+            left: VecDeque::new(),
+            processed: false,
+            pace: Pace::START,
+            state: State::Look(None),
+            goal: self,
+        };
+        Running::new(machine, config, seed, within)
+    }
+}

@@ -1,0 +1,374 @@
+//! The goal [`Checkpoint`].
+//!
+//! ```text
+//!  Before ──▶ Request ──number, saved──▶ Status ◀──▶ Wait ◀──▶ Stats, each 5 s
+//!              ▲  │ no answer              │ ├─▶ done
+//!              └──┘                        │ └─▶ failed
+//!                          resumed ────────┘
+//! ```
+//!
+//! | what was asked for is number N, and the status says | then |
+//! |---|---|
+//! | success ≥ N | done: what is durable is at least as new |
+//! | failure = N | failed, with its reason |
+//! | failure > N | failed: a later failure hides what became of N, and nothing newer succeeded |
+//! | none of these | it waits or is being made: Wait |
+//! | none of these, and the process says that it has nothing to do | failed: that will not change any more |
+//! | 400 `IncarnationUuidMismatch`, or other statistics | **ambiguous**: another process counts from 0 anew |
+//!
+//! | Request was answered | then |
+//! |---|---|
+//! | a number | Status, after saving |
+//! | not at all | Request again, up to five times: another checkpoint does as well, and those that wait together are one |
+//! | 501 | failed: the open-source edition has no checkpoints |
+//!
+//! Invariants: success is looked at first, because a failure is never forgotten. A number is compared only with what the
+//! process says that gave it.
+
+use std::time::Duration;
+
+use super::inquiry::Inquiry;
+use super::pulse::BEAT;
+use super::{Interruption, Pace};
+use crate::error::{Ambiguity, Failure, FlowError};
+use crate::feldera::checkpoints::{CheckpointFailure, CheckpointStatus, CheckpointVerdict};
+use crate::feldera::stats::{CheckpointActivityStatus, ControllerStatus};
+use crate::feldera::{ErrorCode, FelderaApi, GetCheckpointStatus, GetStats, StartCheckpoint, error_code};
+use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Saved, Step, ok};
+use crate::operation::Operation as _;
+use crate::seed::Seed;
+use crate::table::records;
+use crate::time::Timestamp;
+
+/// How often a request is sent anew whose answer was lost.
+const ANEW: u32 = 5;
+
+records! {
+    struct CheckpointState {
+        /// Whose.
+        pub pipeline: String = "pipeline",
+        /// The process that counts, as far as it says.
+        pub process: Option<String> = "process",
+        /// The number; `None` when the request is about to be sent.
+        pub number: Option<u64> = "number",
+    }
+}
+
+/// Makes a checkpoint, and waits until what the pipeline held when it was asked is durable. Enterprise edition only.
+///
+/// What delays a checkpoint delays it without limit: a transaction, replaying, bootstrapping, a connector that has to get
+/// somewhere first. [`Notice::Observed`] tells which; give the goal [`within`](Self::within) a time.
+///
+/// Ends in
+///
+/// * [`FlowError::Service`] with 501 `EnterpriseFeature` by the open-source edition;
+/// * [`FlowError::Failed`] when the checkpoint failed, with Feldera's reason;
+/// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said: an [`Interruption`] is the cause.
+///
+/// What is saved is the number and the process that counts; [`resume`](Self::resume) goes on waiting for that.
+///
+/// ```
+/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
+/// # use scripted::Scripted;
+/// # let runtime = Scripted::new([
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u"},"inputs":[],"outputs":[]}"#),
+/// #     ("POST /v0/pipelines/orders/checkpoint", 200, r#"{"checkpoint_sequence_number":7,"incarnation_uuid":"u"}"#),
+/// #     ("GET /v0/pipelines/orders/checkpoint_status", 200, r#"{"success":6,"failure":null}"#),
+/// #     ("GET /v0/pipelines/orders/checkpoint_status", 200, r#"{"success":7,"failure":null}"#),
+/// # ]);
+/// use std::time::Duration;
+/// use pipewright::feldera::{Checkpoint, Feldera};
+///
+/// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
+/// let made = feldera.run(Checkpoint::new("orders").within(Duration::from_secs(600)))?;
+/// assert_eq!(made.number, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct Checkpoint {
+    pipeline: String,
+    within: Option<Duration>,
+    resumed: Option<CheckpointState>,
+}
+
+impl Checkpoint {
+    const NAME: &'static str = "Checkpoint";
+
+    /// A checkpoint of a pipeline.
+    pub fn new(pipeline: impl Into<String>) -> Self {
+        Self { pipeline: pipeline.into(), within: None, resumed: None }
+    }
+
+    /// Goes on from a state that an earlier flow announced with [`Notice::Save`]. If that was before the answer, another
+    /// checkpoint is asked for.
+    ///
+    /// # Errors
+    /// [`FlowError::Misuse`] when the state is another flow's.
+    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+        let state: CheckpointState = saved.read(Self::NAME)?;
+        Ok(Self { pipeline: state.pipeline.clone(), within: None, resumed: Some(state) })
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// A checkpoint that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Checkpointed {
+    /// Its number, counted from 0 in each process.
+    pub number: u64,
+    /// The newest number that succeeded: not less than the other one. Both may be the same checkpoint.
+    pub newest: u64,
+    /// The process that counts, as far as it says.
+    pub process: Option<String>,
+}
+
+/// The transitions of [`Checkpoint`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct CheckpointMachine {
+    pipeline: String,
+    process: Option<String>,
+    /// Whether the process takes its id as a parameter.
+    checks_process: bool,
+    number: u64,
+    anew: u32,
+    look_at: Timestamp,
+    /// The process said, after the last status, that it has nothing to do.
+    idle: bool,
+    seen: Option<String>,
+    pace: Pace,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start(Option<CheckpointState>),
+    Before(Call<GetStats>),
+    Request(Call<StartCheckpoint>),
+    Status(Call<GetCheckpointStatus>),
+    Wait(Timestamp),
+    Stats(Call<GetStats>),
+    /// Before there is a number.
+    Refused(Inquiry),
+    /// With a number whose outcome is unknown.
+    Interrupted(Inquiry),
+}
+
+impl CheckpointMachine {
+    fn what(&self) -> String {
+        match self.state {
+            State::Start(_) | State::Before(_) | State::Request(_) => {
+                format!("checkpoint of pipeline {}", self.pipeline)
+            }
+            _ => format!("checkpoint {} of pipeline {}", self.number, self.pipeline),
+        }
+    }
+
+    fn inquiry(&self, refusal: FlowError, cx: &mut Common<FelderaApi>) -> Inquiry {
+        Inquiry::new(&self.pipeline, self.what(), refusal, cx)
+    }
+
+    fn save(&self, number: Option<u64>, cx: &mut Common<FelderaApi>) {
+        let state = CheckpointState { pipeline: self.pipeline.clone(), process: self.process.clone(), number };
+        cx.save(Saved::new(Checkpoint::NAME, &state));
+    }
+
+    fn request(&mut self, cx: &mut Common<FelderaApi>) {
+        cx.phase(Checkpoint::NAME, "asking for a checkpoint");
+        self.save(None, cx);
+        self.state = State::Request(cx.call(StartCheckpoint::new(self.pipeline.clone())));
+    }
+
+    fn status(&mut self, cx: &mut Common<FelderaApi>) {
+        let mut status = GetCheckpointStatus::new(self.pipeline.clone());
+        status.incarnation_uuid = self.process.clone().filter(|_| self.checks_process);
+        self.state = State::Status(cx.call(status));
+    }
+
+    fn failed(&self, reason: String) -> FlowError {
+        FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
+    }
+
+    /// Nobody knows what became of it.
+    fn lost(&self, cause: FlowError) -> FlowError {
+        FlowError::Ambiguous(Ambiguity {
+            operation: StartCheckpoint::INFO.name,
+            cause: Box::new(cause),
+            unanswered: false,
+            found: Some(format!("number {} was asked for, and there was no word of it", self.number)),
+        })
+    }
+
+    fn judge(
+        &mut self,
+        status: &CheckpointStatus,
+        cx: &mut Common<FelderaApi>,
+    ) -> Option<Result<Checkpointed, FlowError>> {
+        let why = |failure: &CheckpointFailure| match &failure.failed_at {
+            Some(at) => format!("{} (at {at})", failure.error),
+            None => failure.error.clone(),
+        };
+        match status.verdict(self.number) {
+            CheckpointVerdict::Done => Some(Ok(Checkpointed {
+                number: self.number,
+                newest: status.success.unwrap_or(self.number),
+                process: self.process.clone(),
+            })),
+            CheckpointVerdict::Failed(failure) => Some(Err(self.failed(why(failure)))),
+            CheckpointVerdict::Hidden(failure) => {
+                let (number, why) = (failure.sequence_number, why(failure));
+                let reason =
+                    format!("a later one, {number}, hides what became of it, and nothing newer succeeded: {why}");
+                Some(Err(self.failed(reason)))
+            }
+            CheckpointVerdict::Running if self.idle => {
+                Some(Err(self.failed("the process has nothing to do, and says nothing of it".to_owned())))
+            }
+            CheckpointVerdict::Running => {
+                self.state = State::Wait(self.pace.next(cx.now()));
+                None
+            }
+        }
+    }
+
+    fn looked(&mut self, stats: &ControllerStatus, cx: &mut Common<FelderaApi>) -> Result<(), FlowError> {
+        if self.process.is_some() && self.process != stats.global_metrics.incarnation_uuid {
+            return Err(self.lost(Interruption::Restarted.into_error(self.what(), None)));
+        }
+        if let Some(activity) = &stats.checkpoint_activity {
+            self.idle = activity.status == CheckpointActivityStatus::Idle;
+            let reasons: Vec<_> = activity.reasons.iter().map(|reason| format!("{reason:?}")).collect();
+            let seen = if reasons.is_empty() {
+                activity.status.to_string()
+            } else {
+                format!("{}: {}", activity.status, reasons.join(", "))
+            };
+            if self.seen.as_ref() != Some(&seen) {
+                cx.say(Notice::Observed { what: self.what(), state: seen.clone() });
+                self.seen = Some(seen);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Machine for CheckpointMachine {
+    type Service = FelderaApi;
+    type Output = Checkpointed;
+    const NAME: &'static str = Checkpoint::NAME;
+
+    fn step(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<Checkpointed> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start(resumed) => match resumed.take() {
+                    Some(CheckpointState { number: Some(number), process, .. }) => {
+                        (self.number, self.process) = (number, process);
+                        // Whether it takes the parameter shows when it does not: old servers ignore it.
+                        self.checks_process = true;
+                        self.look_at = cx.now();
+                        self.status(cx);
+                    }
+                    _ => self.state = State::Before(cx.call(GetStats::new(self.pipeline.clone()))),
+                },
+                State::Before(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(stats) => {
+                        self.process = stats.global_metrics.incarnation_uuid;
+                        self.request(cx);
+                    }
+                    Err(error) => self.state = State::Refused(self.inquiry(error, cx)),
+                },
+                State::Request(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(started) => {
+                        self.number = started.checkpoint_sequence_number;
+                        self.checks_process = started.incarnation_uuid.is_some();
+                        self.process = started.incarnation_uuid.or(self.process.take());
+                        self.save(Some(self.number), cx);
+                        cx.phase(Self::NAME, "waiting for the checkpoint");
+                        self.look_at = cx.now() + BEAT;
+                        self.status(cx);
+                    }
+                    Err(FlowError::Ambiguous(_)) if self.anew < ANEW && cx.expired("").is_none() => {
+                        self.anew += 1;
+                        self.state = State::Before(cx.call(GetStats::new(self.pipeline.clone())));
+                    }
+                    Err(error) => self.state = State::Refused(self.inquiry(error, cx)),
+                },
+                State::Status(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(status) => {
+                        if let Some(result) = self.judge(&status, cx) {
+                            return Step::Done(result);
+                        }
+                    }
+                    Err(FlowError::Service(error))
+                        if error_code(&error) == Some(ErrorCode::IncarnationUuidMismatch) =>
+                    {
+                        let details = error.details().map(str::to_owned);
+                        return Step::Done(Err(self.lost(Interruption::Restarted.into_error(self.what(), details))));
+                    }
+                    Err(error) => self.state = State::Interrupted(self.inquiry(error, cx)),
+                },
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "the checkpoint", reply) {
+                        return step;
+                    }
+                    if self.look_at <= cx.now() {
+                        self.look_at = cx.now() + BEAT;
+                        self.state = State::Stats(cx.call(GetStats::new(self.pipeline.clone())));
+                    } else {
+                        self.status(cx);
+                    }
+                }
+                State::Stats(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(stats) => match self.looked(&stats, cx) {
+                        Ok(()) => self.status(cx),
+                        Err(error) => return Step::Done(Err(error)),
+                    },
+                    Err(error) => self.state = State::Interrupted(self.inquiry(error, cx)),
+                },
+                State::Refused(inquiry) => {
+                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx.now(), reply.take()));
+                    return Step::Done(Err(error));
+                }
+                State::Interrupted(inquiry) => {
+                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx.now(), reply.take()));
+                    return Step::Done(Err(match error {
+                        error @ FlowError::Failed(_) => self.lost(error),
+                        error => error,
+                    }));
+                }
+            }
+        }
+    }
+}
+
+impl Goal for Checkpoint {
+    type Service = FelderaApi;
+    type Output = Checkpointed;
+    type Flow = Running<CheckpointMachine>;
+
+    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
+        let machine = CheckpointMachine {
+            pipeline: self.pipeline,
+            process: None,
+            checks_process: false,
+            number: 0,
+            anew: 0,
+            look_at: Timestamp::UNIX_EPOCH,
+            idle: false,
+            seen: None,
+            pace: Pace::START,
+            state: State::Start(self.resumed),
+        };
+        Running::new(machine, config, seed, self.within)
+    }
+}

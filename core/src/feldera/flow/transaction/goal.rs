@@ -1,0 +1,141 @@
+//! The goal, what is saved of it, and what its session yields.
+
+use std::time::Duration;
+
+use super::{NAME, TransactionRun};
+use crate::error::FlowError;
+use crate::feldera::FelderaApi;
+use crate::feldera::flow::pulse::PATIENCE;
+use crate::flow::{Config, Goal, Saved};
+use crate::seed::Seed;
+use crate::table::records;
+
+records! {
+    pub(super) struct TransactionState {
+        /// Whose.
+        pub pipeline: String = "pipeline",
+        /// The process that it is in; `None` when that does not say.
+        pub process: Option<String> = "process",
+        /// Its id; `None` when a start is about to be sent.
+        pub id: Option<i64> = "id",
+        /// Whether a commit is about to be sent, or was.
+        pub committing: bool = "committing",
+        /// When the start was about to be sent, in milliseconds since the epoch, by our clock.
+        pub since: u64 = "since",
+    }
+}
+
+/// Opens a transaction, and commits it when it is told to: what comes in between is processed together.
+///
+/// A **session**: it yields [`Started`](TransactionEvent::Started), and after [`commit`](TransactionRun::commit) it yields
+/// [`Committed`](TransactionEvent::Committed). In between, rows are put in by whatever means; their completion tokens are
+/// complete only afterwards, so that an [`Ingest`](super::super::Ingest) is polled until it is drained, then the transaction is
+/// committed, then the other is finished.
+///
+/// A pipeline has one transaction at a time, and there is no way to take it back: an open one that nobody commits stops all
+/// outputs. It is this flow's own only if nobody else opens any: the requests do not say whose they are.
+///
+/// Ends in
+///
+/// * [`FlowError::Service`] with 409 `TransactionInProgress` when another one is open; [`FlowError::Failed`] when that shows
+///   after an answer was lost;
+/// * [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption) when the process is replaced, and the transaction gone with it; when the
+///   pipeline was stopped or has died; when committing makes no progress;
+/// * [`FlowError::Ambiguous`] when the answer to the start or to the commit was lost, and looking did not tell. A later
+///   [`resume`](Self::resume) from what was saved looks again.
+///
+/// ```
+/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
+/// # use scripted::Scripted;
+/// # let runtime = Scripted::new([
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","transaction_status":"NoTransaction","transaction_id":0},"inputs":[],"outputs":[]}"#),
+/// #     ("POST /v0/pipelines/orders/start_transaction", 200, r#"{"transaction_id":20}"#),
+/// #     ("POST /v0/pipelines/orders/commit_transaction", 200, r#""Transaction commit initiated""#),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","transaction_status":"NoTransaction","transaction_id":0},"inputs":[],"outputs":[]}"#),
+/// # ]);
+/// use pipewright::drive::{self, NoCredentials};
+/// use pipewright::feldera::{Feldera, Transaction, flow::TransactionEvent};
+/// use pipewright::flow::Goal as _;
+///
+/// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
+/// let mut transaction = Transaction::new("orders").start(feldera.config(), feldera.seed());
+/// let started = drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)?;
+/// assert_eq!(started, TransactionEvent::Started { id: 20 });
+/// // Put rows in.
+/// transaction.commit();
+/// let committed = drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)?;
+/// assert_eq!(committed, TransactionEvent::Committed { id: 20 });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is started"]
+pub struct Transaction {
+    pub(super) pipeline: String,
+    pub(super) take_over: bool,
+    pub(super) stalled_after: Option<Duration>,
+    pub(super) within: Option<Duration>,
+    pub(super) resumed: Option<TransactionState>,
+}
+
+impl Transaction {
+    /// A transaction of a pipeline.
+    pub fn new(pipeline: impl Into<String>) -> Self {
+        Self { pipeline: pipeline.into(), take_over: false, stalled_after: Some(PATIENCE), within: None, resumed: None }
+    }
+
+    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save): with a transaction that is open, it yields
+    /// [`Started`](TransactionEvent::Started) again; with one whose commit was or may have been sent, it waits for that,
+    /// and sends it again if the transaction turns out to be open and not being committed.
+    ///
+    /// # Errors
+    /// [`FlowError::Misuse`] when the state is another flow's.
+    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+        let state: TransactionState = saved.read(NAME)?;
+        Ok(Self { resumed: Some(state.clone()), ..Self::new(state.pipeline) })
+    }
+
+    /// When the answer to the start is lost, takes a transaction for its own that was opened by the API since then. Right when
+    /// no other client opens any.
+    pub fn take_over(mut self) -> Self {
+        self.take_over = true;
+        self
+    }
+
+    /// How long committing may make no progress; a minute by default, `None` is for ever.
+    pub fn stalled_after(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.stalled_after = time.into();
+        self
+    }
+
+    /// How long it may take, from its first poll, what is done in between included; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+/// What a [`Transaction`] yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransactionEvent {
+    /// It is open. Put rows in, then [`commit`](TransactionRun::commit).
+    Started {
+        /// Its id.
+        id: i64,
+    },
+    /// It is committed, and nothing more comes.
+    Committed {
+        /// Its id.
+        id: i64,
+    },
+}
+
+impl Goal for Transaction {
+    type Service = FelderaApi;
+    type Output = TransactionEvent;
+    type Flow = TransactionRun;
+
+    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> TransactionRun {
+        TransactionRun::new(self, config, seed)
+    }
+}

@@ -1,0 +1,421 @@
+//! The session [`Transaction`].
+//!
+//! ```text
+//!  Before ──▶ Start ──answered──▶ Open: yielded ──commit()──▶ Commit ──▶ Watch ◀──▶ WatchLater
+//!    ▲          │ no answer         ▲                          no answer, too │ its id is gone
+//!    │          ▼                   │ taken over                              ▼
+//!    └──────── Find ◀──▶ FindLater ─┘                                     Committed: yielded
+//!  another      └─▶ failed: somebody else's; ambiguous
+//!  process
+//! ```
+//!
+//! | state | what came | next |
+//! |---|---|---|
+//! | Before | which process, and whether a transaction is open | Start, after saving |
+//! | Start | its id | Open |
+//! | Start | 409 | failed: another client was faster |
+//! | Start | no answer | Find |
+//! | Find | another process | Start again, there: whatever was opened is gone |
+//! | Find | one that was opened before this one was asked for | failed: another client was faster |
+//! | Find | one that was opened since, by the API | Open if it may be [taken over](Transaction::take_over), else **ambiguous** |
+//! | Find | none, look after look | **ambiguous**: the request may still arrive |
+//! | Commit | accepted | Watch |
+//! | Commit | 400 `NoTransactionInProgress` | Watch: another client has committed it |
+//! | Commit | no answer | Watch; **ambiguous** when it is still open after some looks |
+//! | Watch | another process | failed: [`Restarted`](super::Interruption::Restarted) |
+//! | Watch | its id is gone | Committed |
+//! | Watch | nothing moves | failed: [`Wedged`](super::Interruption::Wedged) |
+//!
+//! Invariants: start and commit are sent once, unless they are known not to have arrived, or the process they were sent to is
+//! gone. A transaction ends only by being committed, so that one whose id is gone, in the same process, was committed.
+//! The id is saved as soon as it is known, and what is about to be sent before it is sent.
+
+mod goal;
+
+use std::time::Duration;
+
+pub use self::goal::{Transaction, TransactionEvent};
+
+use self::goal::TransactionState;
+use super::inquiry::Inquiry;
+use super::pulse::Pulse;
+use super::{Interruption, Pace};
+use crate::error::{Ambiguity, Delivery, Failure, FlowError, Misuse, TransportError, TransportErrorKind};
+use crate::feldera::stats::{ControllerStatus, GlobalMetrics, TransactionStatus};
+use crate::feldera::{Accepted, CommitTransaction, ErrorCode, FelderaApi, GetStats, StartTransaction, error_code};
+use crate::flow::{Call, Common, Config, Flow, Notice, Reply, Saved, Step, ok};
+use crate::operation::Operation as _;
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+const NAME: &str = "Transaction";
+/// How often the pipeline is looked at for what became of a request without an answer: about 13 s.
+const LOOKS: u32 = 10;
+
+/// A transaction. Made by [`Transaction::start`](Goal::start).
+#[must_use = "a session does nothing until it is polled"]
+pub struct TransactionRun {
+    goal: Transaction,
+    common: Common<FelderaApi>,
+    process: Option<String>,
+    id: Option<i64>,
+    /// When the start was sent.
+    since: Timestamp,
+    /// Whether the caller wants it committed.
+    wanted: bool,
+    /// One that was open before this one was asked for.
+    other: Option<i64>,
+    /// The commit was accepted.
+    accepted: bool,
+    /// The commit whose answer was lost.
+    lost: Option<Ambiguity>,
+    looks: u32,
+    pace: Pace,
+    pulse: Pulse,
+    ended: Option<FlowError>,
+    state: State,
+}
+
+enum State {
+    Before(Option<Call<GetStats>>),
+    Start(Call<StartTransaction>),
+    /// With what hides the outcome of the start; `None` when another process sent it.
+    Find(Call<GetStats>, Option<Ambiguity>),
+    FindLater(Timestamp, Option<Ambiguity>),
+    Open,
+    Commit(Call<CommitTransaction>),
+    Watch(Call<GetStats>),
+    WatchLater(Timestamp),
+    Inquiry(Inquiry),
+}
+
+impl TransactionRun {
+    fn new(goal: Transaction, config: &Config<FelderaApi>, seed: Seed) -> Self {
+        Self {
+            common: Common::new(config, seed, goal.within),
+            process: None,
+            id: None,
+            since: Timestamp::UNIX_EPOCH,
+            wanted: false,
+            other: None,
+            accepted: false,
+            lost: None,
+            looks: 0,
+            pace: Pace::START,
+            pulse: Pulse::new(goal.stalled_after),
+            ended: None,
+            state: State::Before(None),
+            goal,
+        }
+    }
+
+    /// Its id, once it is known.
+    pub fn id(&self) -> Option<i64> {
+        self.id
+    }
+
+    /// Wants it committed. Poll on until [`TransactionEvent::Committed`].
+    pub fn commit(&mut self) {
+        self.wanted = true;
+    }
+
+    /// Ends it at this moment at the latest, whatever else it is given.
+    pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
+        self.common.set_deadline(deadline.into());
+        self
+    }
+
+    fn what(&self) -> String {
+        match self.id {
+            Some(id) => format!("transaction {id} of pipeline {}", self.goal.pipeline),
+            None => format!("transaction of pipeline {}", self.goal.pipeline),
+        }
+    }
+
+    fn look(&mut self) -> Call<GetStats> {
+        self.common.call(GetStats::new(self.goal.pipeline.clone()))
+    }
+
+    fn save(&mut self, committing: bool) {
+        let state = TransactionState {
+            pipeline: self.goal.pipeline.clone(),
+            process: self.process.clone(),
+            id: self.id,
+            committing,
+            since: self.since.as_millis(),
+        };
+        self.common.save(Saved::new(NAME, &state));
+    }
+
+    fn fail(&mut self, error: FlowError) {
+        self.ended = Some(error);
+    }
+
+    fn inquire(&mut self, refusal: FlowError) {
+        let what = self.what();
+        self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, what, refusal, &mut self.common));
+    }
+
+    /// Whether statistics are of the process that the transaction is in.
+    fn is_same_process(&self, metrics: &GlobalMetrics) -> bool {
+        self.process.is_none() || self.process == metrics.incarnation_uuid
+    }
+
+    fn begin(&mut self) {
+        self.state = match self.goal.resumed.take() {
+            None => State::Before(Some(self.look())),
+            Some(state) => {
+                (self.process, self.id) = (state.process, state.id);
+                self.since = Timestamp::from_millis(state.since);
+                self.wanted = state.committing;
+                match state.id {
+                    None => State::Find(self.look(), None),
+                    Some(_) => State::Watch(self.look()),
+                }
+            }
+        };
+    }
+
+    fn start(&mut self) {
+        self.common.phase(NAME, "starting");
+        self.since = self.common.now();
+        self.save(false);
+        self.state = State::Start(self.common.call(StartTransaction::new(self.goal.pipeline.clone())));
+    }
+
+    fn open(&mut self, id: i64) {
+        self.id = Some(id);
+        self.save(false);
+        self.state = State::Open;
+    }
+
+    fn send_commit(&mut self) {
+        self.common.phase(NAME, "committing");
+        self.save(true);
+        self.pace = Pace::START;
+        self.state = State::Commit(self.common.call(CommitTransaction::new(self.goal.pipeline.clone())));
+    }
+
+    /// What there is before the start is sent.
+    fn before(&mut self, metrics: &GlobalMetrics) {
+        self.process.clone_from(&metrics.incarnation_uuid);
+        self.other = open_transaction(metrics);
+        self.start();
+    }
+
+    /// What became of a start without an answer.
+    fn found(&mut self, stats: &ControllerStatus, lost: Option<Ambiguity>) {
+        let metrics = &stats.global_metrics;
+        if !self.is_same_process(metrics) {
+            // Whatever was opened is gone with its process.
+            return self.before(metrics);
+        }
+        let Some(id) = open_transaction(metrics) else {
+            if self.looks < LOOKS {
+                self.looks += 1;
+                self.state = State::FindLater(self.pace.next(self.common.now()), lost);
+            } else {
+                self.fail(doubt(lost, StartTransaction::INFO.name, "no transaction is open".to_owned()));
+            }
+            return;
+        };
+        let age = metrics.transaction_msecs.map(Duration::from_millis);
+        let asked = self.common.now().since(self.since);
+        if self.other == Some(id) || age.is_some_and(|age| age > asked) {
+            let reason = format!("transaction {id} is in progress, and was so before this one was asked for");
+            return self.fail(FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None }));
+        }
+        match age {
+            _ if self.goal.take_over && is_of_api(metrics) => self.open(id),
+            _ => {
+                let since = age.map_or(String::new(), |age| format!(" for {age:?}"));
+                let found = format!("transaction {id} has been open{since}; this one was asked for {asked:?} ago");
+                self.fail(doubt(lost, StartTransaction::INFO.name, found));
+            }
+        }
+    }
+
+    /// What came of the commit.
+    fn answered(&mut self, answer: Result<Accepted, FlowError>) {
+        (self.looks, self.lost) = (0, None);
+        match answer {
+            Ok(_) => self.accepted = true,
+            Err(FlowError::Ambiguous(lost)) => self.lost = Some(lost),
+            Err(FlowError::Service(error)) if error_code(&error) == Some(ErrorCode::NoTransactionInProgress) => {
+                self.accepted = true;
+            }
+            Err(error) => return self.inquire(error),
+        }
+        self.state = State::Watch(self.look());
+    }
+
+    /// What becomes of the transaction.
+    fn watched(&mut self, stats: &ControllerStatus) -> Option<TransactionEvent> {
+        let (metrics, id) = (&stats.global_metrics, self.id?);
+        if !self.is_same_process(metrics) {
+            self.fail(Interruption::Restarted.into_error(self.what(), None));
+            return None;
+        }
+        if open_transaction(metrics) != Some(id) {
+            self.fail(FlowError::Misuse(Misuse::PolledAfterDone));
+            return Some(TransactionEvent::Committed { id });
+        }
+        if self.accepted || metrics.transaction_status != Some(TransactionStatus::TransactionInProgress) {
+            self.lost = None;
+            if let Some(interruption) = self.pulse.feel_commit(stats, self.common.now()) {
+                self.fail(interruption.into_error(self.what(), None));
+                return None;
+            }
+            if let Some(progress) = &metrics.commit_progress {
+                let (done, left) = (progress.completed, progress.in_progress.saturating_add(progress.remaining));
+                let so_far = format!("{done} operators are committed, {left} are not");
+                self.common.say(Notice::Observed { what: self.what(), state: so_far });
+            }
+        } else if !self.wanted {
+            // Resumed, and open as it should be.
+            self.state = State::Open;
+            return None;
+        } else if let Some(lost) = self.lost.take_if(|_| self.looks >= LOOKS) {
+            let found = format!("transaction {id} is still open, and not being committed");
+            self.fail(doubt(Some(lost), CommitTransaction::INFO.name, found));
+            return None;
+        } else if self.lost.is_none() && self.looks >= LOOKS {
+            self.send_commit();
+            return None;
+        }
+        self.looks += 1;
+        self.state = State::WatchLater(self.pace.next(self.common.now()));
+        None
+    }
+
+    fn advance(&mut self, reply: &mut Option<Reply>) -> Step<TransactionEvent> {
+        loop {
+            if let Some(notice) = self.common.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            if let Some(error) = &self.ended {
+                return reply.take().map_or_else(|| Step::Done(Err(error.clone())), Step::Stray);
+            }
+            let now = self.common.now();
+            match &mut self.state {
+                State::Before(None) => self.begin(),
+                State::Before(Some(call)) => match ok!(call.poll(now, reply.take())) {
+                    Ok(stats) => self.before(&stats.global_metrics),
+                    Err(error) => self.inquire(error),
+                },
+                State::Start(call) => match ok!(call.poll(now, reply.take())) {
+                    Ok(started) => self.open(started.transaction_id),
+                    Err(FlowError::Ambiguous(lost)) => {
+                        (self.looks, self.pace) = (0, Pace::START);
+                        self.state = State::Find(self.look(), Some(lost));
+                    }
+                    Err(error) => self.inquire(error),
+                },
+                State::Find(call, lost) => {
+                    let stats = ok!(call.poll(now, reply.take()));
+                    let lost = lost.take();
+                    match stats {
+                        Ok(stats) => self.found(&stats, lost),
+                        // There is no way to look.
+                        Err(error) => {
+                            let found = format!("the pipeline could not be looked at: {error}");
+                            self.fail(doubt(lost, StartTransaction::INFO.name, found));
+                        }
+                    }
+                }
+                State::FindLater(until, lost) => match self.common.wait_until(*until, "the transaction", reply) {
+                    Some(Step::Done(_)) if lost.is_some() => {
+                        let lost = lost.take();
+                        self.fail(doubt(lost, StartTransaction::INFO.name, "no transaction is open".to_owned()));
+                    }
+                    Some(step) => return step,
+                    None => {
+                        let lost = lost.take();
+                        self.state = State::Find(self.look(), lost);
+                    }
+                },
+                State::Open if self.wanted && reply.is_none() => self.send_commit(),
+                State::Open => {
+                    if let Some(stray) = reply.take() {
+                        return Step::Stray(stray);
+                    }
+                    return Step::Done(Ok(TransactionEvent::Started { id: self.id.unwrap_or_default() }));
+                }
+                State::Commit(call) => {
+                    let answer = ok!(call.poll(now, reply.take()));
+                    self.answered(answer);
+                }
+                State::Watch(call) => match (ok!(call.poll(now, reply.take())), self.lost.take()) {
+                    (Ok(stats), lost) => {
+                        self.lost = lost;
+                        if let Some(event) = self.watched(&stats) {
+                            return Step::Done(Ok(event));
+                        }
+                    }
+                    (Err(error), Some(lost)) => {
+                        let found = format!("the pipeline could not be looked at: {error}");
+                        self.fail(doubt(Some(lost), CommitTransaction::INFO.name, found));
+                    }
+                    (Err(error), None) => self.inquire(error),
+                },
+                State::WatchLater(until) => {
+                    match self.common.wait_until(*until, "the transaction to be committed", reply) {
+                        Some(Step::Done(Err(error))) => {
+                            let found = "the transaction was still open".to_owned();
+                            let lost = self.lost.take();
+                            self.fail(
+                                lost.map_or(error, |lost| doubt(Some(lost), CommitTransaction::INFO.name, found)),
+                            );
+                        }
+                        Some(step) => return step,
+                        None => self.state = State::Watch(self.look()),
+                    }
+                }
+                State::Inquiry(inquiry) => {
+                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(now, reply.take()));
+                    self.fail(error);
+                }
+            }
+        }
+    }
+}
+
+impl Flow for TransactionRun {
+    type Output = TransactionEvent;
+
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<TransactionEvent> {
+        self.common.tick(now);
+        let mut reply = reply;
+        self.advance(&mut reply)
+    }
+}
+
+impl std::fmt::Debug for TransactionRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TransactionRun")
+            .field("goal", &self.goal)
+            .field("id", &self.id)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The transaction that is open or being committed.
+fn open_transaction(metrics: &GlobalMetrics) -> Option<i64> {
+    let is_open = metrics.transaction_status != Some(TransactionStatus::NoTransaction);
+    metrics.transaction_id.filter(|id| is_open && *id != 0)
+}
+
+fn is_of_api(metrics: &GlobalMetrics) -> bool {
+    metrics.transaction_initiators.as_ref().is_none_or(|initiators| initiators.initiated_by_api.is_some())
+}
+
+/// The outcome of a request is unknown, after looking.
+fn doubt(lost: Option<Ambiguity>, operation: &'static str, found: String) -> FlowError {
+    let lost = lost.unwrap_or_else(|| {
+        let message = "the process that sent it has ended since";
+        let cause = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message);
+        Ambiguity { operation, cause: Box::new(cause.into()), unanswered: true, found: None }
+    });
+    FlowError::Ambiguous(Ambiguity { found: Some(found), ..lost })
+}
