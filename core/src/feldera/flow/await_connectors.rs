@@ -46,12 +46,16 @@ use crate::time::Timestamp;
 /// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
 /// # use scripted::Scripted;
 /// # let runtime = Scripted::new([
-/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u"},"inputs":[{"endpoint_name":"items.backfill",
-/// #         "config":{"stream":"items"},"metrics":{"total_records":340,"end_of_input":true}}],"outputs":[]}"#),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
+/// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[{"endpoint_name":"items.backfill",
+/// #         "config":{"stream":"items"},"paused":false,"metrics":{"total_bytes":9000,"total_records":340,
+/// #         "buffered_records":0,"num_transport_errors":0,"num_parse_errors":0,"end_of_input":true}}],"outputs":[]}"#),
 /// #     ("GET /v0/pipelines/orders/tables/items/connectors/backfill/completion_token", 200, r#"{"token":"eyJ1"}"#),
 /// #     ("GET /v0/pipelines/orders/completion_status", 200, r#"{"status":"complete","step":37}"#),
-/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u"},"inputs":[{"endpoint_name":"items.backfill",
-/// #         "config":{"stream":"items"},"metrics":{"total_records":340,"end_of_input":true}}],"outputs":[]}"#),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
+/// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[{"endpoint_name":"items.backfill",
+/// #         "config":{"stream":"items"},"paused":false,"metrics":{"total_bytes":9000,"total_records":340,
+/// #         "buffered_records":0,"num_transport_errors":0,"num_parse_errors":0,"end_of_input":true}}],"outputs":[]}"#),
 /// # ]);
 /// use std::time::Duration;
 /// use pipewright::feldera::{AwaitConnectorsFinished, Feldera};

@@ -35,10 +35,12 @@ use crate::seed::Seed;
 /// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
 /// # use scripted::Scripted;
 /// # let runtime = Scripted::new([
-/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u"},"inputs":[],"outputs":[]}"#),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
+/// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// #     ("POST /v0/pipelines/orders/ingress/items", 200, r#"{"token":"eyJ1"}"#),
 /// #     ("GET /v0/pipelines/orders/completion_status", 200, r#"{"status":"complete","step":37}"#),
-/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u"},"inputs":[],"outputs":[]}"#),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
+/// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// # ]);
 /// use pipewright::drive::{self, NoCredentials};
 /// use pipewright::feldera::{Feldera, Ingest, flow::IngestEvent};
@@ -47,7 +49,7 @@ use crate::seed::Seed;
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let mut ingestion = Ingest::new("orders", "items").start(feldera.config(), feldera.seed());
 /// for number in 0..1000 {
-///     ingestion.push(&serde_json::json!({ "id": number, "name": "bolt" }))?;
+///     ingestion.push(serde_json::json!({ "id": number, "name": "bolt" }))?;
 /// }
 /// ingestion.finish();
 /// loop {
