@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Manager;
 use super::pipeline::{Pipeline, Trouble};
 use super::process::Process;
-use super::views::{PipelineView, RequestView};
+use super::views::{Chronicle, PipelineView, RequestView};
 
 impl Manager {
     /// The manager fails and is back after `downtime`; until then a proxy answers 502. Pipelines run on.
@@ -55,6 +55,12 @@ impl Manager {
         self.pipelines.iter().find(|pipeline| pipeline.name == name).map(Pipeline::view)
     }
 
+    /// What the processes of a pipeline have done since it was made.
+    pub fn chronicle(&self, name: &str) -> Chronicle {
+        let pipeline = self.pipelines.iter().find(|pipeline| pipeline.name == name);
+        pipeline.map(Pipeline::chronicle).unwrap_or_default()
+    }
+
     /// The latest requests, oldest first, [as many](super::Config::history) as are remembered.
     pub fn requests(&self) -> impl ExactSizeIterator<Item = &RequestView> {
         self.requests.iter()
@@ -76,6 +82,14 @@ impl Manager {
 }
 
 impl Pipeline {
+    fn chronicle(&self) -> Chronicle {
+        let mut all = self.past.clone();
+        if let Some(process) = &self.process {
+            all.append(process.chronicle.clone());
+        }
+        all
+    }
+
     fn view(&self) -> PipelineView {
         let process = self.process.as_ref();
         let rows = |rows: &super::process::Rows| {
@@ -103,5 +117,13 @@ impl Pipeline {
             checkpoints: self.checkpoints.len(),
             transaction: process.and_then(|process| process.transaction),
         }
+    }
+}
+
+impl Chronicle {
+    pub(super) fn append(&mut self, later: Self) {
+        self.taken.extend(later.taken);
+        self.transactions.extend(later.transactions);
+        self.checkpoints.extend(later.checkpoints);
     }
 }

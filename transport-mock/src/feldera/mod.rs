@@ -15,7 +15,7 @@
 //! rows that are pushed into it, and egress replays the changes of its process so far.
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
-//! [`Manager::requests`]. What goes wrong behind the API: [`panic`](Manager::panic), [`kill`](Manager::kill),
+//! [`Manager::requests`], and what its processes have done with [`Manager::chronicle`]. What goes wrong behind the API: [`panic`](Manager::panic), [`kill`](Manager::kill),
 //! [`freeze`](Manager::freeze), [`wedge`](Manager::wedge), [`fail_checkpoints`](Manager::fail_checkpoints).
 //!
 //! # Limits
@@ -63,7 +63,7 @@ use bytes::Bytes;
 use pipewright::Seed;
 use serde_json::json;
 
-pub use self::views::{PipelineView, RequestView};
+pub use self::views::{CheckpointView, Chronicle, PipelineView, RequestView, TakenView, TransactionView};
 
 use self::errors::{Answer, Refusal, Reply, respond};
 use self::pipeline::Pipeline;

@@ -9,6 +9,7 @@ use super::Config;
 use super::object::uuid;
 use super::process::{Process, Saved};
 use super::program::{self, Program};
+use super::views::Chronicle;
 
 /// What is due for its deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,8 @@ pub(super) struct Pipeline {
     pub(super) due: Option<(Duration, Due)>,
     pub(super) trouble: Option<(Duration, Trouble)>,
     pub(super) process: Option<Process>,
+    /// What processes did that have ended.
+    pub(super) past: Chronicle,
     pub(super) deployments: u64,
     pub(super) log: Vec<String>,
 }
@@ -128,6 +131,7 @@ impl Pipeline {
             due: None,
             trouble: None,
             process: None,
+            past: Chronicle::default(),
             deployments: 0,
             log: Vec::new(),
         }
@@ -281,7 +285,10 @@ impl Pipeline {
                 self.due = Some((at.saturating_add(config.runner_delay), Due::Stop));
             }
             Due::Stop => {
-                (self.process, self.trouble, self.deployment_id) = (None, None, None);
+                if let Some(process) = self.process.take() {
+                    self.past.append(process.chronicle);
+                }
+                (self.trouble, self.deployment_id) = (None, None);
                 (self.runtime, self.runtime_desired) = (None, None);
                 self.set_resources("Stopping", at);
                 self.due = Some((at.saturating_add(config.provision_duration), Due::Stopped));

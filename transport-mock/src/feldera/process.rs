@@ -9,6 +9,7 @@ use super::Config;
 use super::object::stamp;
 use super::program::{Program, Table};
 use super::rows::Change;
+use super::views::{CheckpointView, Chronicle, TakenView, TransactionView};
 
 /// Rows of a table, by their text, and how often each is there. With a key, the text is that of the key.
 pub(super) type Rows = BTreeMap<String, (Value, u64)>;
@@ -88,6 +89,7 @@ pub(super) struct Process {
     next_sequence: u64,
     pub(super) success: Option<u64>,
     pub(super) failure: Option<(u64, Value)>,
+    pub(super) chronicle: Chronicle,
 }
 
 impl Process {
@@ -118,6 +120,7 @@ impl Process {
             next_sequence: 0,
             success: None,
             failure: None,
+            chronicle: Chronicle::default(),
         }
     }
 
@@ -142,6 +145,13 @@ impl Process {
         self.initiated += 1;
         place.steps.push((place.records, self.initiated));
         self.input_records += records;
+        self.chronicle.taken.extend(changes.iter().map(|Change { delete, row }| TakenView {
+            incarnation: self.incarnation.clone(),
+            step: self.initiated,
+            table: table.to_owned(),
+            delete: *delete,
+            row: row.clone(),
+        }));
         let waits = self.transaction.is_some() || self.wedged;
         let after = self.steps.back().and_then(|step| step.due).unwrap_or(now).max(now);
         let due = (!waits).then(|| after.saturating_add(config.step_duration));
@@ -169,6 +179,8 @@ impl Process {
         let number = self.next_transaction;
         self.next_transaction += 1;
         self.transaction = Some(number);
+        let incarnation = self.incarnation.clone();
+        self.chronicle.transactions.push(TransactionView { incarnation, id: number, committed: None });
         number
     }
 
@@ -183,6 +195,8 @@ impl Process {
     pub(super) fn ask_checkpoint(&mut self, now: Duration, config: &Config) -> u64 {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
+        let incarnation = self.incarnation.clone();
+        self.chronicle.checkpoints.push(CheckpointView { incarnation, sequence, made: None });
         if self.has_storage {
             let due = self.transaction.is_none().then(|| now.saturating_add(config.checkpoint_duration));
             self.asked.push_back(Asked { sequence, due });
@@ -226,6 +240,9 @@ impl Process {
     pub(super) fn happen(&mut self, at: Duration, config: &Config, program: &Program) -> bool {
         if self.committing.is_some_and(|due| due <= at) {
             (self.committing, self.transaction) = (None, None);
+            if let Some(transaction) = self.chronicle.transactions.last_mut() {
+                transaction.committed = Some(at);
+            }
             for step in &mut self.steps {
                 step.due = step.due.or((!self.wedged).then_some(at));
             }
@@ -252,6 +269,9 @@ impl Process {
                 return false;
             }
             self.success = Some(sequence);
+            for checkpoint in self.chronicle.checkpoints.iter_mut().filter(|asked| asked.sequence <= sequence) {
+                checkpoint.made.get_or_insert(at);
+            }
             return true;
         }
         false

@@ -1,5 +1,8 @@
 //! Rows in: what a body holds, and what is wrong with it.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::program::{Column, Table};
@@ -41,27 +44,31 @@ pub(super) fn parse(table: &Table, format: Format, array: bool, body: &[u8], fir
         }
         return parsed;
     }
-    let values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
-    for value in values {
-        let value = match value {
-            Ok(value) => value,
-            Err(error) => {
-                let message = format!("failed to parse string as a JSON document: {error}");
-                parsed.errors.push(json!({ "description": message, "event_number": null, "field": null,
-                    "invalid_bytes": null, "invalid_text": null, "suggestion": null, "tag": "text_envelope_err" }));
-                break;
-            }
+    for value in serde_json::Deserializer::from_str(&text).into_iter::<&RawValue>() {
+        let Ok(value) = value else {
+            let error = value.map_err(|error| error.to_string()).err().unwrap_or_default();
+            let message = format!("failed to parse string as a JSON document: {error}");
+            parsed.errors.push(json!({ "description": message, "event_number": null, "field": null,
+                "invalid_bytes": null, "invalid_text": null, "suggestion": null, "tag": "text_envelope_err" }));
+            break;
         };
-        let items = match value {
-            Value::Array(items) if array => items,
-            other => vec![other],
-        };
-        for item in items {
-            parsed.take(json_event(table, format, &item), "JSON", &item.to_string(), number);
+        let items = if array { serde_json::from_str::<Vec<&RawValue>>(value.get()).ok() } else { None };
+        for item in items.unwrap_or_else(|| vec![value]) {
+            let event = serde_json::from_str(item.get()).unwrap_or_default();
+            parsed.take(json_event(table, format, &event), "JSON", quoted(format, item.get()), number);
             number += 1;
         }
     }
     parsed
+}
+
+/// What an error quotes: the row as it was sent, without what says whether it is inserted.
+fn quoted(format: Format, event: &str) -> &str {
+    let inner = match format {
+        Format::InsertDelete => serde_json::from_str::<BTreeMap<&str, &RawValue>>(event).ok(),
+        _ => None,
+    };
+    inner.and_then(|event| event.into_values().next()).map_or(event, RawValue::get)
 }
 
 impl Parsed {

@@ -54,3 +54,55 @@ pub struct RequestView {
     /// What it was answered.
     pub status: u16,
 }
+
+/// What the processes of a pipeline have done, from the first to the present one.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Chronicle {
+    /// Changes that came in, in their order, also those that were lost with their process.
+    pub taken: Vec<TakenView>,
+    /// Transactions that were started.
+    pub transactions: Vec<TransactionView>,
+    /// Checkpoints that were asked for.
+    pub checkpoints: Vec<CheckpointView>,
+}
+
+/// A change of a table that came in.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TakenView {
+    /// The process that it came into.
+    pub incarnation: String,
+    /// The step that it was in.
+    pub step: u64,
+    /// The table.
+    pub table: String,
+    /// Whether it deletes the row.
+    pub delete: bool,
+    /// The row.
+    pub row: Value,
+}
+
+/// A transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransactionView {
+    /// Its process.
+    pub incarnation: String,
+    /// Its id.
+    pub id: u64,
+    /// When it was committed.
+    pub committed: Option<Duration>,
+}
+
+/// A checkpoint that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointView {
+    /// Its process.
+    pub incarnation: String,
+    /// Its number there.
+    pub sequence: u64,
+    /// When it was made, by itself or together with a later one.
+    pub made: Option<Duration>,
+}
