@@ -212,6 +212,18 @@ impl Contest {
         self.with(|manager| manager.pipeline("p"))
     }
 
+    /// The program of the pipeline, compiled or not.
+    ///
+    /// # Panics
+    /// When there is no pipeline.
+    pub fn code(&self) -> String {
+        let now = self.world.now();
+        let request = Request::get("/v0/pipelines/p").body(Bytes::new()).expect("a request");
+        let response = self.with(|manager| manager.handle(now.as_unix(), &request));
+        let object: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
+        object["program_code"].as_str().expect("a program").to_owned()
+    }
+
     /// What the rival will do, each so many milliseconds from now.
     pub fn rival(&self, acts: Vec<(u64, Act)>) {
         let now = self.world.now();

@@ -2,10 +2,11 @@
 //! time: each ends in time, and what it reports is what really happened.
 
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::{Interruption, Stopped};
+use pipewright::feldera::flow::{Deployed, Interruption, Stopped};
 use pipewright::feldera::pipelines::Pipeline;
 use pipewright::feldera::{
-    ApproveBootstrap, ClearStorage, Compile, EnsurePaused, EnsureRunning, ErrorCode, FelderaApi, Stop, error_code,
+    ApproveBootstrap, ClearStorage, Compile, Deploy, EnsurePaused, EnsureRunning, ErrorCode, FelderaApi, Stop,
+    error_code,
 };
 use pipewright::flow::Goal;
 use pipewright_mock::FaultPlan;
@@ -156,6 +157,12 @@ impl Tells for Pipeline {
     }
 }
 
+impl Tells for Deployed {
+    fn tell(self) -> Pipeline {
+        self.pipeline
+    }
+}
+
 impl Tells for Stopped {
     fn tell(self) -> Pipeline {
         self.pipeline
@@ -190,6 +197,24 @@ fn try_goal(contest: &Contest, plan: FaultPlan, goal: usize) -> (Trial<Pipeline>
             let reached = |view: &PipelineView| view.storage == "Cleared";
             (judge(contest, plan, ClearStorage::new("p").within(LIMIT), reached), reached)
         }
+        6 => {
+            let reached = |view: &PipelineView| view.status == "Running" && view.desired_status == "Running";
+            let goal = Deploy::new("p", OTHER_SQL).force_stop(true).within(LIMIT);
+            let trial = judge(contest, plan, goal, is("Running"));
+            if let Ok(told) = &trial.result
+                && contest.view().is_some_and(|view| {
+                    Some(view.program_version) == told.program_version.and_then(|is| u64::try_from(is).ok())
+                })
+            {
+                assert_eq!(contest.code(), OTHER_SQL);
+            }
+            (trial, reached)
+        }
+        7 => {
+            let reached = |view: &PipelineView| view.status == "Paused" && view.desired_status == "Paused";
+            let goal = Deploy::new("p", SQL).paused(true).within(LIMIT);
+            (judge(contest, plan, goal, is("Paused")), reached)
+        }
         _ => {
             let reached = |view: &PipelineView| view.status == view.desired_status && view.status != "Stopped";
             (judge(contest, plan, ApproveBootstrap::new("p").within(LIMIT), reached), reached)
@@ -197,7 +222,7 @@ fn try_goal(contest: &Contest, plan: FaultPlan, goal: usize) -> (Trial<Pipeline>
     }
 }
 
-const GOALS: usize = 7;
+const GOALS: usize = 9;
 
 /// What has to come of a goal when nobody disturbs it and every answer is heard: `None` for success.
 fn expected(goal: usize, setting: Setting, enterprise: bool) -> Option<&'static str> {
@@ -207,9 +232,9 @@ fn expected(goal: usize, setting: Setting, enterprise: bool) -> Option<&'static 
         (3, Starting | Running | Paused) if !enterprise => Some("EnterpriseFeature"),
         (5, Starting | Running | Paused | Awaiting) => Some("StorageInUse"),
         // A process that awaits approval makes no checkpoint either.
-        (1..=3, Awaiting) => Some("AwaitingApproval"),
-        (6, Compiling | Broken | Compiled | Stopping | Used) => Some("Stopped"),
-        (6, Crashed) => Some("Crashed"),
+        (1..=3 | 6 | 7, Awaiting) => Some("AwaitingApproval"),
+        (8, Compiling | Broken | Compiled | Stopping | Used) => Some("Stopped"),
+        (8, Crashed) => Some("Crashed"),
         _ => None,
     }
 }

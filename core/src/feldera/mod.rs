@@ -82,8 +82,8 @@ pub use self::error::{
 };
 pub use self::events::{GetPipelineEvent, ListPipelineEvents};
 pub use self::flow::{
-    ApproveBootstrap, AwaitCompletion, AwaitConnectorsFinished, Checkpoint, ClearStorage, Compile, EnsurePaused,
-    EnsureRunning, Ingest, Stop, SyncCheckpoint, Transaction,
+    ApproveBootstrap, AwaitCompletion, AwaitConnectorsFinished, Checkpoint, ClearStorage, Compile, Deploy,
+    EnsurePaused, EnsureRunning, Ingest, Stop, SyncCheckpoint, Transaction,
 };
 pub use self::health::GetClusterHealth;
 pub use self::lifecycle::{

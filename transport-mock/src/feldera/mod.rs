@@ -54,6 +54,7 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod validation;
 mod views;
 
 use std::collections::VecDeque;
@@ -68,6 +69,7 @@ pub use self::views::{CheckpointView, Chronicle, PipelineView, RequestView, Take
 use self::errors::{Answer, Refusal, Reply, respond};
 use self::pipeline::Pipeline;
 use self::request::Call;
+use self::validation::validate_program;
 
 /// What a simulated Feldera is like.
 #[derive(Debug, Clone)]
@@ -195,6 +197,7 @@ impl Manager {
             ("GET", ["cluster_healthz"]) => Ok(Reply::json(cluster_health())),
             ("GET", ["pipelines"]) => self.list_pipelines(call),
             ("POST", ["pipelines"]) => self.post_pipeline(call),
+            ("POST", ["validate_program"]) => validate_program(call),
             (_, [.., ""]) => Err(Refusal::unknown_route()),
             (method, ["pipelines", name, rest @ ..]) => self.route_pipeline(call, method, name, rest),
             _ => Err(Refusal::unknown_route()),

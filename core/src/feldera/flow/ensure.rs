@@ -101,22 +101,22 @@ pub struct EnsurePaused(Ensure);
 
 /// What both have in common.
 #[derive(Clone, Debug)]
-struct Ensure {
-    pipeline: String,
-    bootstrap_policy: Option<BootstrapPolicy>,
+pub(super) struct Ensure {
+    pub(super) pipeline: String,
+    pub(super) bootstrap_policy: Option<BootstrapPolicy>,
     silent_bootstrap: Option<bool>,
     concurrent_bootstrap: Option<bool>,
-    within: Option<Duration>,
+    pub(super) within: Option<Duration>,
 }
 
 impl Ensure {
-    fn new(pipeline: String) -> Self {
+    pub(super) fn new(pipeline: String) -> Self {
         Self { pipeline, bootstrap_policy: None, silent_bootstrap: None, concurrent_bootstrap: None, within: None }
     }
 
     fn start(self, paused: bool, config: &Config<FelderaApi>, seed: Seed) -> Running<Steered<EnsurePlan>> {
         let within = self.within;
-        Running::new(Steered::new(EnsurePlan { goal: self, paused, keeps_errors: false }), config, seed, within)
+        Running::new(Steered::new(EnsurePlan::new(self, paused)), config, seed, within)
     }
 }
 
@@ -181,6 +181,10 @@ pub struct EnsurePlan {
 }
 
 impl EnsurePlan {
+    pub(super) fn new(goal: Ensure, paused: bool) -> Self {
+        Self { goal, paused, keeps_errors: false }
+    }
+
     fn wanted(&self) -> (PipelineStatus, DesiredStatus) {
         if self.paused {
             (PipelineStatus::Paused, DesiredStatus::Paused)

@@ -3,6 +3,7 @@
 //! | goal | comes to |
 //! |---|---|
 //! | [`Compile`] | a compiled program, or the compilers' errors with their places |
+//! | [`Deploy`] | a pipeline that runs the SQL it was given: created, or stopped, changed and started |
 //! | [`EnsureRunning`] | the pipeline runs |
 //! | [`EnsurePaused`] | the pipeline is there and rests |
 //! | [`Stop`] | the pipeline is stopped, and its checkpoint if it made one |
@@ -29,6 +30,7 @@ pub mod await_connectors;
 pub mod checkpoint;
 pub mod clear;
 pub mod compile;
+pub mod deploy;
 pub mod ensure;
 pub mod ingest;
 mod inquiry;
@@ -48,6 +50,7 @@ pub use await_connectors::{AwaitConnectorsFinished, FinishedConnector};
 pub use checkpoint::{Checkpoint, Checkpointed};
 pub use clear::ClearStorage;
 pub use compile::Compile;
+pub use deploy::{Change, Deploy, Deployed};
 pub use ensure::{EnsurePaused, EnsureRunning};
 pub use ingest::{
     Accepted, Chunk, Doubt, Ingest, IngestEvent, IngestProgress, Ingestion, PushError, Rejected, RejectedRow,

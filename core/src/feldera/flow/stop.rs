@@ -185,8 +185,8 @@ impl Plan for StopPlan {
             self.goal.force = true;
             return Ok(());
         }
-        let reason = "only the enterprise edition can make the checkpoint. Stop::forced does without, and loses what the \
-                      pipeline has computed";
+        let reason = "only the enterprise edition can make the checkpoint. By force (Stop::forced, Deploy::force_stop) it goes \
+                      without, and what the pipeline has computed is lost";
         let (reason, details) = (reason.to_owned(), Some(error.to_string()));
         Err(FlowError::Failed(Failure { what: self.what(), reason, details, cause: Some(Cause::new(error)) }))
     }

@@ -1,0 +1,18 @@
+//! Programs that are compiled without a pipeline.
+
+use serde_json::{Value, json};
+
+use super::errors::{Answer, Refusal, Reply};
+use super::program;
+use super::request::Call;
+
+/// SQL that is wrong is an answer, not a refusal.
+pub(super) fn validate_program(call: &Call) -> Answer {
+    let body = call.object()?;
+    let code = body.get("program_code").and_then(Value::as_str);
+    let code = code.ok_or_else(|| Refusal::body("missing field `program_code` at line 1 column 1".to_owned()))?;
+    Ok(Reply::json(match program::compile(code) {
+        Ok(program) => json!({ "Success": { "program_info": program.information() } }),
+        Err(mistake) => json!({ "SqlError": { "info": { "exit_code": 1, "messages": [mistake.message()] } } }),
+    }))
+}
