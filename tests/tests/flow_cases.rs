@@ -49,6 +49,31 @@ fn refused() -> TransportError {
     TransportError::new(TransportErrorKind::Connect, Delivery::NotSent, "refused")
 }
 
+/// RUNNING is what Flink calls a job whose tasks are still being deployed, and no savepoint can be taken of it.
+#[test]
+fn a_job_that_was_just_submitted_is_upgraded_when_its_tasks_run() {
+    let world = World::new(1);
+    let cluster = world.flink("http://flink.test".parse().expect("a base"), Config::default());
+    let flink = Flink::new(cluster.base(), world.clone());
+    let upgrade = |launched: Launched| {
+        let new = RunJar::upload("new.jar", Program::endless("new").jar());
+        UpgradeJob::new(launched.job, RunJar::uploaded(launched.jar), new).settle_within(Duration::from_secs(5))
+    };
+    let old = flink.run(RunJar::upload("old.jar", Program::endless("old").jar())).expect("submitted");
+    assert!(matches!(flink.run(upgrade(old)), Ok(Upgrade::Upgraded { .. })));
+    // There are four slots: it waits for others.
+    let jar = Program::endless("large").parallelism(5).jar();
+    let large = flink.run(RunJar::upload("large.jar", jar)).expect("submitted");
+    let job = large.job.to_string();
+    let before = world.now();
+    let FlowError::Failed(failure) = flink.run(upgrade(large)).expect_err("it does not run") else { panic!("it did") };
+    assert!(failure.reason.contains("within 5 s"), "{failure:?}");
+    assert!(world.now() < before + Duration::from_secs(6));
+    let state = cluster.with(|cluster| cluster.jobs().into_iter().find(|view| view.id == job).map(|view| view.state));
+    assert_eq!(state.as_deref(), Some("RUNNING"), "it was not touched");
+    assert_eq!(cluster.with(|cluster| cluster.jars()).len(), 3, "nor was anything uploaded");
+}
+
 /// Whoever answers 524 has passed the request on and grown tired of waiting.
 #[test]
 fn a_run_that_a_proxy_gave_up_on_is_looked_for() {

@@ -41,6 +41,9 @@ records! {
 
 /// Stops a job with a savepoint and waits until it has ended.
 ///
+/// All tasks of the job must run, which takes a moment from its submission: wait with
+/// [`AwaitJob::running`](super::AwaitJob::running).
+///
 /// Ends in [`FlowError::Failed`] when the savepoint fails; the reason then says what the job is doing, because it may run
 /// on, restart, or have failed. In [`FlowError::Ambiguous`] when the cluster has forgotten the trigger. In
 /// [`FlowError::Deadline`] while it is still stopping, and it goes on.

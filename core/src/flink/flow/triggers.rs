@@ -47,7 +47,9 @@ records! {
 
 /// Takes a savepoint of a running job and waits until it is written.
 ///
-/// Ends in [`FlowError::Failed`] with the cluster's reason, also for a job that it does not know; in
+/// All tasks of the job must run, which takes a moment from its submission: wait with
+/// [`AwaitJob::running`](super::AwaitJob::running). Ends in [`FlowError::Failed`] with the cluster's reason, also for a job
+/// that it does not know or whose tasks do not all run; in
 /// [`FlowError::Ambiguous`] when the cluster has forgotten the trigger; in [`FlowError::Deadline`] while the savepoint is
 /// still being written, and it goes on.
 ///

@@ -14,7 +14,7 @@ use crate::flink::flow::trigger::Triggered;
 use crate::flink::flow::triggers::{CheckpointKind, TriggerCheckpoint};
 use crate::flink::flow::upload::Upload;
 use crate::flink::jars::ClaimMode;
-use crate::flink::{FlinkRest, GetJobExceptions, GetJobStatus, JobId, JobState, PlanJar, SubmitJar};
+use crate::flink::{FlinkRest, GetJobExceptions, JobId, JobState, PlanJar, SubmitJar};
 use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Saved, Step, ok};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
@@ -36,7 +36,7 @@ pub struct UpgradeMachine {
 enum State {
     Start,
     Resumed,
-    Check(Call<GetJobStatus>),
+    Check(Running<AwaitMachine>),
     Upload(usize, Running<Upload>),
     Plan(usize, Call<PlanJar>),
     Stop(Running<StopMachine>),
@@ -184,9 +184,21 @@ impl UpgradeMachine {
         matches!(error, FlowError::Deadline { .. }) && cx.expired("").is_none()
     }
 
+    fn settle_seconds(&self) -> f64 {
+        Duration::from_millis(self.data.settle_within).as_secs_f64()
+    }
+
+    fn not_upgraded(&self, state: String) -> FlowError {
+        FlowError::Failed(Failure {
+            what: format!("upgrade of job {}", self.data.job),
+            reason: format!("only a job whose tasks all run can be stopped with a savepoint, and {state}"),
+            details: None,
+            cause: None,
+        })
+    }
+
     fn too_slow(&mut self, what: &str, cx: &mut Common<FlinkRest>) {
-        let seconds = Duration::from_millis(self.data.settle_within).as_secs_f64();
-        let reason = format!("the new job {what} within {seconds} s");
+        let reason = format!("the new job {what} within {} s", self.settle_seconds());
         self.state = State::Explain(cx.call(GetJobExceptions::new(self.data.new_job).max_exceptions(1_u32)), reason);
     }
 
@@ -295,25 +307,24 @@ impl UpgradeMachine {
                 Ok(None)
             }
             State::Start => {
-                cx.phase(Self::NAME, "checking the job");
-                self.state = State::Check(cx.call(GetJobStatus::new(self.data.job)));
+                cx.phase(Self::NAME, "waiting until all tasks of the job run");
+                self.settle_until = cx.now() + Duration::from_millis(self.data.settle_within);
+                self.state = State::Check(self.settle(self.data.job, cx));
                 Ok(None)
             }
             State::Resumed => {
                 let (phase, child) = (self.data.phase.clone(), self.data.child.clone());
                 self.enter(phase, child.as_ref(), cx).map(|()| None)
             }
-            State::Check(call) => match ok!(call.poll(now, reply.take())) {
-                Ok(job) if job.status == JobState::Running => {
+            State::Check(flow) => match ok!(flow.poll(now, reply.take())) {
+                Ok(report) if report.state == JobState::Running => {
                     self.prepare(0, cx);
                     Ok(None)
                 }
-                Ok(job) => Err(FlowError::Failed(Failure {
-                    what: format!("upgrade of job {}", self.data.job),
-                    reason: format!("only a RUNNING job can be upgraded, and it is {}", job.status),
-                    details: None,
-                    cause: None,
-                })),
+                Ok(report) => Err(self.not_upgraded(format!("it is {}", report.state))),
+                Err(error) if Self::is_own_deadline(&error, cx) => {
+                    Err(self.not_upgraded(format!("it did not get there within {} s", self.settle_seconds())))
+                }
                 Err(error) => Err(error),
             },
             State::Upload(which, flow) => {

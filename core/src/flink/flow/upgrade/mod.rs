@@ -24,6 +24,8 @@
 //! | SettleOld | time is up | that error: the old job is there, and may still come up |
 //! | anywhere | no connection, until the retries are used up | that error; resume from the saved state |
 //!
+//! Check waits until all tasks of the old job run, as long as settling may take: before that no savepoint can be taken.
+//!
 //! Invariants: nothing is stopped before both jars are uploaded and planned; the savepoint is never claimed, so that both
 //! jars can start from it; the old job is not started while the new one may run; each phase is saved before it begins.
 
@@ -175,7 +177,8 @@ impl UpgradeJob {
         self
     }
 
-    /// How long a job may take to show that it runs. 60 s by default.
+    /// How long a job may take to show that it runs: the old one before it is stopped, the new one, and the old one when it is
+    /// brought back. 60 s by default.
     pub fn settle_within(mut self, time: Duration) -> Self {
         match &mut self.start {
             Start::Fresh { settle_within, .. } => *settle_within = time,
