@@ -124,6 +124,9 @@ fn a_wrapped_exception_is_readable() {
     assert!(error.message().starts_with("No TaskExecutor registered under"), "{error}");
     assert!(!error.to_string().contains("\tat "), "no stack trace in the short text: {error}");
     assert!(error.details().is_some_and(|details| details.contains("\tat ")), "and all of it in the details");
+    // Nor does a program that ends with the error print pages.
+    let (short, long) = (format!("{error:?}"), format!("{error:#?}"));
+    assert!(short.len() < 500 && long.contains("ResourceManager.java"), "{short}");
     let result = GetJobExecutionResult::new(JOB);
     let result = read(&result, "2.3.0", "GET_jobs_jobid_execution-result--failed").expect("200").result.expect("over");
     let throwable = result.failure_cause.expect("why");

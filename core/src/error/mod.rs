@@ -268,16 +268,39 @@ pub struct Ambiguity {
 }
 
 /// Something that the service started for us and that then failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
     /// What failed, as in "savepoint of job 3f…".
     pub what: String,
     /// The service's reason in one line.
     pub reason: String,
-    /// The service's whole account, such as a stack trace; bounded.
+    /// The service's whole account, such as a stack trace; bounded. `{:?}` tells its length, `{:#?}` shows it.
     pub details: Option<String>,
     pub(crate) cause: Option<Cause>,
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failure")
+            .field("what", &self.what)
+            .field("reason", &self.reason)
+            .field("details", &Account(self.details.as_deref()))
+            .field("cause", &self.cause)
+            .finish()
+    }
+}
+
+/// A service's whole account: pages of it, which would bury what a program that ends with an error prints.
+struct Account<'a>(Option<&'a str>);
+
+impl fmt::Debug for Account<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(text) if !f.alternate() => write!(f, "Some({} bytes)", text.len()),
+            text => text.fmt(f),
+        }
+    }
 }
 
 /// A service's own type for why something failed. Compares by its text.

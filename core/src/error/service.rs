@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 
-use super::excerpt;
+use super::{Account, excerpt};
 use crate::operation::Info;
 use crate::time::Timestamp;
 
@@ -64,7 +64,7 @@ impl RetryAfter {
 #[derive(Clone, PartialEq)]
 pub struct ServiceError(Box<Inner>);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 struct Inner {
     kind: ErrorKind,
     service: &'static str,
@@ -181,7 +181,7 @@ impl ServiceError {
         &self.0.message
     }
 
-    /// The service's whole account, such as a stack trace.
+    /// The service's whole account, such as a stack trace. `{:?}` tells its length, `{:#?}` shows it.
     pub fn details(&self) -> Option<&str> {
         self.0.details.as_deref()
     }
@@ -204,7 +204,20 @@ impl ServiceError {
 
 impl fmt::Debug for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let Inner { kind, service, operation, status, code, message, details, retry_after, applied, transient } =
+            &*self.0;
+        f.debug_struct("ServiceError")
+            .field("kind", kind)
+            .field("service", service)
+            .field("operation", operation)
+            .field("status", status)
+            .field("code", code)
+            .field("message", message)
+            .field("details", &Account(details.as_deref()))
+            .field("retry_after", retry_after)
+            .field("applied", applied)
+            .field("transient", transient)
+            .finish()
     }
 }
 
