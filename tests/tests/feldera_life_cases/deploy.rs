@@ -1,0 +1,161 @@
+//! Deploying.
+
+use pipewright::feldera::Deploy;
+use pipewright::feldera::flow::{Change, Interruption};
+use pipewright::feldera::pipelines::{DesiredStatus, RuntimeConfig};
+use pipewright_mock::Script;
+use pipewright_tests::fake::feldera;
+use serde_json::{Value, json};
+
+use super::{ALL, FORCE, START, Scripted as _, interruption, is, play, with};
+
+const SQL: &str = "CREATE TABLE t (x INT);";
+const OBJECT: &str = "/v0/pipelines/p";
+const OTHER: &str = "CREATE TABLE u (x INT);";
+
+/// All of a pipeline with [`SQL`].
+fn whole(status: &str, desired: &str) -> Value {
+    let pipeline = with(is(status, desired), "program_code", SQL);
+    with(with(pipeline, "description", "old"), "runtime_config", json!({ "workers": 8, "hosts": 1 }))
+}
+
+#[test]
+fn nothing_is_done_when_nothing_changes() {
+    let script = Script::new().sees_all(whole("Running", "Running"));
+    let mut config = RuntimeConfig::default();
+    config.workers = Some(8);
+    let deployed = play(&script, Deploy::new("p", SQL).description("old").runtime_config(config)).expect("it runs");
+    assert_eq!((deployed.change, deployed.restarted), (Change::None, false));
+}
+
+#[test]
+fn a_description_stops_nothing() {
+    let script = Script::new()
+        .sees_all(whole("Running", "Running"))
+        .expect("PATCH", OBJECT)
+        .json(r#"{"description":"new"}"#)
+        .reply_json(200, with(whole("Running", "Running"), "description", "new"))
+        .sees(is("Running", "Running"))
+        .sees_all(whole("Running", "Running"))
+        .sees(is("Running", "Running"));
+    let deployed = play(&script, Deploy::new("p", SQL).description("new")).expect("it runs");
+    assert_eq!((deployed.change, deployed.restarted), (Change::Updated, false));
+}
+
+#[test]
+fn sql_that_is_wrong_stops_nothing() {
+    let script = Script::new().sees_all(whole("Running", "Running")).does(
+        "POST",
+        "/v0/validate_program",
+        "validate_program_sqlerror_200",
+    );
+    let Interruption::NotCompiled { error, .. } = interruption(play(&script, Deploy::new("p", OTHER))) else {
+        panic!("the program is the reason")
+    };
+    let message = error.sql_errors().next().expect("an error");
+    assert_eq!((message.start_line_number, message.start_column), (1, 8));
+}
+
+fn replaced(script: Script) -> Script {
+    let new = with(is("Stopped", "Stopped"), "program_version", 2);
+    let up = |status| with(is(status, "Running"), "program_version", 2);
+    script
+        .does("POST", FORCE, "pipeline_stop_when_stopped_force_202")
+        .sees_recorded("get_stopped_storage_in_use")
+        .expect("PATCH", OBJECT)
+        .json(format!(r#"{{"program_code":"{OTHER}"}}"#))
+        .reply_json(200, with(new.clone(), "program_status", "Pending"))
+        .sees(with(new.clone(), "program_status", "CompilingRust"))
+        .sees(new.clone())
+        .sees_all(new.clone())
+        .sees(new)
+        .does("POST", START, "panic_start_202")
+        .sees(up("Initializing"))
+        .sees(up("Running"))
+}
+
+#[test]
+fn another_program_is_stopped_for_changed_and_started() {
+    let script = replaced(
+        Script::new()
+            .sees_all(whole("Running", "Running"))
+            .expect("POST", "/v0/validate_program")
+            .reply_json(200, r#"{"Success":{"program_info":{"schema":{"inputs":[],"outputs":[]}}}}"#)
+            .sees(is("Running", "Running")),
+    );
+    let deployed = play(&script, Deploy::new("p", OTHER).force_stop(true)).expect("it runs");
+    assert_eq!((deployed.change, deployed.restarted), (Change::Updated, true));
+    // Before 0.324 nobody can ask the compiler first.
+    let script = replaced(
+        Script::new()
+            .sees_all(whole("Running", "Running"))
+            .expect("POST", "/v0/validate_program")
+            .reply(404, "")
+            .sees(is("Running", "Running")),
+    );
+    assert!(play(&script, Deploy::new("p", OTHER).force_stop(true)).is_ok());
+}
+
+#[test]
+fn what_the_storage_forbids_is_found_out_before_the_stop() {
+    let mut config = RuntimeConfig::default();
+    config.workers = Some(4);
+    let script = Script::new().sees_all(whole("Running", "Running"));
+    let error = play(&script, Deploy::new("p", SQL).runtime_config(config)).expect_err("not with storage in use");
+    assert!(error.to_string().contains("workers") && error.to_string().contains("ClearStorage"), "{error}");
+    assert_eq!(Interruption::of(&error), Some(&Interruption::StorageInUse));
+}
+
+/// A pipeline that is made without an answer is looked for, and one that somebody else has made is changed.
+#[test]
+fn a_pipeline_is_made_once() {
+    let create = || {
+        let (status, unknown) = feldera("pipeline_delete_404");
+        Script::new().expect("GET", ALL).reply_json(status, unknown).expect("POST", "/v0/pipelines")
+    };
+    let runs = |script: Script| {
+        script.sees(is("Stopped", "Stopped")).sees_all(whole("Stopped", "Stopped")).sees(is("Running", "Running"))
+    };
+    let script = runs(create().reply_lost().sees_all(whole("Stopped", "Stopped")));
+    assert_eq!(play(&script, Deploy::new("p", SQL)).expect("it runs").change, Change::Created);
+
+    let (status, duplicate) = feldera("pipeline_post_duplicate_409");
+    let script = create()
+        .reply_json(status, duplicate)
+        .sees_all(with(whole("Stopped", "Stopped"), "program_code", OTHER))
+        .expect("PATCH", OBJECT)
+        .json(format!(r#"{{"program_code":"{SQL}"}}"#))
+        .reply_json(200, whole("Stopped", "Stopped"));
+    assert!(play(&runs(script), Deploy::new("p", SQL)).is_ok());
+
+    let script = create().reply_lost().expect("GET", ALL).reply(404, "<html>gone</html>");
+    assert!(play(&script, Deploy::new("p", SQL)).expect_err("nobody knows").is_ambiguous());
+}
+
+/// Started again by somebody between the stop and the change.
+#[test]
+fn a_deployment_does_not_fight() {
+    let script = Script::new()
+        .sees_all(whole("Running", "Running"))
+        .expect("POST", "/v0/validate_program")
+        .reply(404, "")
+        .sees(is("Running", "Running"))
+        .does("POST", FORCE, "pipeline_stop_when_stopped_force_202")
+        .sees_recorded("get_stopped_storage_in_use")
+        .does("PATCH", OBJECT, "patch_program_while_running_400")
+        .sees_all(whole("Provisioning", "Running"));
+    let result = play(&script, Deploy::new("p", OTHER).force_stop(true));
+    assert_eq!(interruption(result), Interruption::Overruled { desired: DesiredStatus::Running });
+}
+
+/// Changed by somebody between the compilation and the start.
+#[test]
+fn another_program_than_the_one_put_is_no_success() {
+    let script = Script::new()
+        .sees_all(whole("Stopped", "Stopped"))
+        .sees(is("Stopped", "Stopped"))
+        .sees_all(whole("Stopped", "Stopped"))
+        .sees(with(is("Running", "Running"), "program_version", 5));
+    let result = play(&script, Deploy::new("p", SQL));
+    assert_eq!(interruption(result), Interruption::Edited { was: 1, is: 5 });
+}
