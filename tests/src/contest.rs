@@ -237,11 +237,19 @@ impl Contest {
     /// # Panics
     /// When it does not end by [`LIMIT`].
     pub fn run<G: Goal<Service = FelderaApi>>(&self, plan: FaultPlan, goal: G) -> Trial<G::Output> {
+        self.trial(plan, |feldera| feldera.run(goal))
+    }
+
+    /// Does something under faults while the rival is at work, such as driving a session.
+    ///
+    /// # Panics
+    /// When it does not end by [`LIMIT`].
+    pub fn trial<T>(&self, plan: FaultPlan, act: impl FnOnce(&Feldera<World>) -> Result<T, FlowError>) -> Trial<T> {
         let begun = self.service.with(|contested| contested.history.len());
         let events = self.world.trace().len();
         let end = self.world.now() + LIMIT;
         self.world.set_faults(plan);
-        let result = self.feldera.run(goal);
+        let result = act(&self.feldera);
         self.world.set_faults(FaultPlan::none());
         assert!(
             self.world.now() <= end,

@@ -1,0 +1,357 @@
+//! The flows about data, while a second client does to the pipeline whatever it likes and anything goes wrong, in virtual
+//! time: each ends in time, and what it reports is what the simulated processes have really done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use pipewright::Seed;
+use pipewright::drive::{self, NoCredentials};
+use pipewright::error::FlowError;
+use pipewright::feldera::data::{DataFormat, UpdateFormat};
+use pipewright::feldera::flow::{IngestEvent, IngestProgress, Interruption, TransactionEvent};
+use pipewright::feldera::{
+    AwaitCompletion, AwaitConnectorsFinished, Checkpoint, Feldera, GetCheckpointSyncStatus, HttpInput, Ingest,
+    SyncCheckpoint, Transaction,
+};
+use pipewright::flow::Goal as _;
+use pipewright_mock::feldera::{Chronicle, Config, PipelineView};
+use pipewright_mock::{FaultPlan, World};
+use pipewright_tests::contest::{Act, Contest, LIMIT, Moment, SQL, Trial, polite, rivalry};
+use proptest::prelude::*;
+use serde_json::json;
+
+/// 256 cases, or as many as `PROPTEST_CASES` says.
+fn cases() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// A pipeline that runs, with a checkpoint in its storage if it can have one.
+fn scene(seed: u64) -> Contest {
+    let contest = Contest::new(seed, Config { enterprise: true, ..Config::default() });
+    contest.put(SQL);
+    contest.pass(5000);
+    contest.now(Act::Start);
+    contest.pass(5000);
+    contest
+}
+
+/// What a second client does that uses the data too, within the next ten seconds.
+fn data_rivalry(seed: u64, acts: u64) -> Vec<(u64, Act)> {
+    let post = |target: &str, body: &str| Act::Request("POST", format!("/pipelines/p/{target}"), body.to_owned());
+    let mut draw = Seed::new(u128::from(seed)).split();
+    let mut all = rivalry(seed, acts / 2);
+    for _ in acts / 2..acts {
+        let act = match draw.below(10) {
+            0..3 => post("ingress/t?format=json", "{\"insert\":{\"id\":1000001}}\n{\"insert\":{\"id\":\"bad\"}}\n"),
+            3..5 => post("start_transaction", ""),
+            5..7 => post("commit_transaction", ""),
+            7 => post("checkpoint", ""),
+            8 => post("ingress/t?format=json&update_format=weighted", "{}"),
+            _ => Act::Pause,
+        };
+        all.push((draw.below(10_000), act));
+    }
+    all
+}
+
+fn chronicle(contest: &Contest) -> Chronicle {
+    contest.with(|manager| manager.chronicle("p"))
+}
+
+/// What a flow says that it ended with, held against what really happened.
+fn assert_honest<T>(trial: &Trial<T>, error: &FlowError) {
+    let processes: BTreeSet<_> =
+        trial.history.iter().filter_map(|moment| moment.view.as_ref()?.incarnation.clone()).collect();
+    let stopped = |view: &PipelineView| {
+        view.desired_status == "Stopped" || view.desired_status == "Suspended" || view.process.is_none()
+    };
+    let truth = match Interruption::of(error) {
+        Some(Interruption::Restarted) => processes.len() > 1 || trial.ever(stopped),
+        Some(Interruption::Stopped) => trial.ever(stopped),
+        // The process says so before the manager knows.
+        Some(Interruption::Crashed(_)) => {
+            let told = |moment: &Moment| moment.request.as_ref().is_some_and(|(_, _, status)| *status == 500);
+            trial.ever(|view| view.error.is_some()) || trial.history.iter().any(told)
+        }
+        Some(Interruption::Paused) => trial.ever(|view| view.process.as_deref() != Some("Running")),
+        Some(Interruption::AwaitingApproval) => trial.ever(|view| view.process.as_deref() == Some("AwaitingApproval")),
+        Some(Interruption::Wedged { initiated, completed, .. }) => {
+            trial.ever(|view| view.steps == (*initiated, *completed) && initiated > completed)
+        }
+        Some(other) => panic!("not about data: {other:?}"),
+        None => match error {
+            FlowError::Ambiguous(_) => trial.lost || trial.is_contested(),
+            FlowError::Service(_) | FlowError::Transport(_) => trial.lost || trial.is_contested(),
+            FlowError::Deadline { .. } | FlowError::Failed(_) => true,
+            _ => false,
+        },
+    };
+    assert!(truth, "{error:?} is not what happened: {:#?}", trial.history);
+}
+
+/// What is known of the rows that went into a session.
+#[derive(Debug, Default)]
+struct Fate {
+    /// How often each row came in, at the least and at the most.
+    times: BTreeMap<u64, (u64, u64)>,
+    /// Rows that were said not to have come in, because they cannot be parsed.
+    rejected: BTreeSet<u64>,
+    /// The last barrier that was passed.
+    passed: Option<IngestProgress>,
+}
+
+impl Fate {
+    fn came_in(&mut self, rows: impl IntoIterator<Item = u64>, least: u64, most: u64) {
+        for row in rows {
+            let times = self.times.entry(row).or_default();
+            *times = (times.0 + least, times.1 + most);
+        }
+    }
+}
+
+/// Which rows cannot be parsed.
+fn is_bad(row: u64) -> bool {
+    row % 7 == 3
+}
+
+fn push(ingestion: &mut pipewright::feldera::flow::Ingestion, row: u64) -> bool {
+    // Some rows say the same, so that errors have to be told apart.
+    let row = if is_bad(row) { json!({"id": format!("bad {}", row / 14)}) } else { json!({"id": row}) };
+    match ingestion.push(row) {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(error.is_full(), "{error}");
+            false
+        }
+    }
+}
+
+/// Puts rows in, with a barrier in the middle; decides by the seed about what is in doubt.
+fn ingest(
+    feldera: &Feldera<World>,
+    seed: u64,
+    rows: Range<u64>,
+    goal: Ingest,
+    fate: &mut Fate,
+) -> Result<(), FlowError> {
+    let mut draw = Seed::new(u128::from(seed));
+    let mut ingestion = goal.start(feldera.config(), feldera.seed());
+    let middle = draw.below(rows.end + 1);
+    let mut next = rows.start;
+    loop {
+        while next < rows.end && ingestion.progress().pushed == next && push(&mut ingestion, next) {
+            next += 1;
+            if next == middle {
+                ingestion.flush();
+            }
+        }
+        if next == rows.end {
+            ingestion.finish();
+        }
+        match drive::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop) {
+            Ok(IngestEvent::Accepted(accepted)) => {
+                assert!(!accepted.rows.clone().any(is_bad), "{accepted:?}");
+                fate.came_in(accepted.rows, 1, 1);
+            }
+            Ok(IngestEvent::Rejected(rejected)) => {
+                let chunk = rejected.chunk.rows();
+                for row in rejected.rows.iter().filter_map(|rejected| rejected.row) {
+                    assert!(chunk.contains(&row) && is_bad(row), "{rejected:?}");
+                    fate.rejected.insert(row);
+                }
+                if let Some(ingested) = rejected.ingested() {
+                    assert!(ingested.eq(chunk.clone().filter(|row| !is_bad(*row))), "{rejected:?}");
+                }
+                fate.came_in(chunk.filter(|row| !is_bad(*row)), 1, 1);
+            }
+            Ok(IngestEvent::Doubtful(doubt)) => {
+                fate.came_in(doubt.chunk().rows().filter(|row| !is_bad(*row)), 0, 1);
+                if draw.below(2) == 0 { ingestion.resend(doubt) } else { ingestion.skip(doubt) }.expect("its own");
+            }
+            Ok(IngestEvent::Processed(progress)) => fate.passed = Some(progress),
+            Ok(IngestEvent::Finished(progress)) => {
+                fate.passed = Some(progress);
+                assert_eq!((progress.pushed, progress.waiting, progress.waiting_bytes), (rows.end, 0, 0));
+                assert_eq!(progress.accepted + progress.rejected + progress.skipped, rows.end);
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let unsent: u64 = ingestion.take_unsent().iter().map(|chunk| chunk.len() as u64).sum();
+                let progress = ingestion.progress();
+                assert_eq!(progress.accepted + progress.rejected + progress.skipped + unsent, progress.pushed);
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Holds a session against the rows that really came in.
+fn judge(contest: &Contest, trial: &Trial<()>, fate: &Fate, rows: u64) {
+    let taken = chronicle(contest).taken;
+    let ours: Vec<_> =
+        taken.iter().filter_map(|taken| Some((taken.row["id"].as_u64().filter(|id| *id < rows)?, taken))).collect();
+    for row in 0..rows {
+        let count = ours.iter().filter(|(id, _)| *id == row).count() as u64;
+        let (least, most) = fate.times.get(&row).copied().unwrap_or_default();
+        assert!((least..=most).contains(&count), "row {row} came in {count} times, not {least} to {most}");
+    }
+    match &trial.result {
+        Ok(()) if rows == 0 => {}
+        Ok(()) => {
+            let last = trial.last();
+            // Since the barrier before, all met one process; and what it took in has gone through.
+            let since = fate.times.keys().max().copied().unwrap_or_default();
+            let newest = ours.iter().filter(|(id, _)| *id == since);
+            for (_, taken) in newest {
+                assert_eq!(Some(&taken.incarnation), last.incarnation.as_ref());
+                assert!(taken.step <= last.steps.1, "{taken:?} is not processed: {last:?}");
+            }
+        }
+        Err(error) => assert_honest(trial, error),
+    }
+}
+
+fn small(draw: u64) -> Ingest {
+    let (chunk, buffer) = (20 + draw % 120, 160 + draw % 300);
+    let size = |bytes: u64| usize::try_from(bytes).expect("small");
+    Ingest::new("p", "t").chunk_bytes(size(chunk)).buffer_bytes(size(buffer)).within(LIMIT)
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn rows_come_in_as_often_as_they_are_said_to(seed: u64, faults in 0_u64..30, acts in 0_u64..8, rows in 0_u64..40) {
+        let contest = scene(seed);
+        contest.rival(data_rivalry(seed, acts));
+        let mut fate = Fate::default();
+        let plan = FaultPlan::hostile(seed).at_most(faults);
+        let trial = contest.trial(plan, |feldera| ingest(feldera, seed, 0..rows, small(seed), &mut fate));
+        judge(&contest, &trial, &fate, rows);
+    }
+
+    #[test]
+    fn alone_and_without_a_lost_reply_every_row_comes_in_once(seed: u64, faults in 0_u64..20, rows in 0_u64..60) {
+        let contest = scene(seed);
+        let mut fate = Fate::default();
+        let trial = contest.trial(polite(seed).at_most(faults), |feldera| ingest(feldera, seed, 0..rows, small(seed), &mut fate));
+        judge(&contest, &trial, &fate, rows);
+        prop_assert!(trial.result.is_ok(), "{:?}", trial.result);
+        prop_assert!((0..rows).filter(|row| !is_bad(*row)).all(|row| fate.times[&row] == (1, 1)));
+        prop_assert!((0..rows).filter(|row| is_bad(*row)).eq(fate.rejected.iter().copied()));
+    }
+
+    #[test]
+    fn what_is_complete_has_gone_through(seed: u64, faults in 0_u64..30, acts in 0_u64..8) {
+        let contest = scene(seed);
+        let rows = HttpInput::new("p", "t", DataFormat::Json, "{\"id\":1}{\"id\":2}").update_format(UpdateFormat::Raw);
+        let token = contest.feldera.call(rows).expect("nothing goes wrong yet").token;
+        contest.rival(data_rivalry(seed, acts));
+        let trial = contest.run(FaultPlan::hostile(seed).at_most(faults), AwaitCompletion::new("p", token).within(LIMIT));
+        match &trial.result {
+            Ok(_) => {
+                let (last, taken) = (trial.last(), chronicle(&contest).taken);
+                prop_assert_eq!(Some(&taken[0].incarnation), last.incarnation.as_ref());
+                prop_assert!(taken[1].step <= last.steps.1);
+            }
+            Err(error) => assert_honest(&trial, error),
+        }
+        prop_assert!(acts > 0 || trial.result.is_ok() || trial.lost, "{:?}", trial.result);
+    }
+
+    #[test]
+    fn a_transaction_is_what_it_says(seed: u64, faults in 0_u64..20, acts in 0_u64..8, take_over: bool) {
+        let contest = scene(seed);
+        contest.rival(data_rivalry(seed, acts));
+        let goal = if take_over { Transaction::new("p").take_over() } else { Transaction::new("p") };
+        let mut started = None;
+        let trial = contest.trial(FaultPlan::hostile(seed).at_most(faults), |feldera| {
+            let mut transaction = goal.within(LIMIT).start(feldera.config(), feldera.seed());
+            let mut next = || drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop);
+            if let TransactionEvent::Started { id, .. } = next()? {
+                started = Some(id);
+            }
+            transaction.commit();
+            drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)
+        });
+        let view = |id: i64| chronicle(&contest).transactions.into_iter().filter(move |one| i64::try_from(one.id) == Ok(id));
+        if let Some(id) = started {
+            prop_assert!(view(id).count() > 0);
+            let ours = trial.history.iter().any(|moment| {
+                let transaction = moment.view.as_ref().and_then(|view| view.transaction);
+                let asked = moment.request.as_ref().is_some_and(|(_, target, status)| target.ends_with("start_transaction") && *status == 200);
+                asked && transaction.and_then(|id| i64::try_from(id).ok()) == Some(id)
+            });
+            prop_assert!(ours || take_over, "{:?}", trial.history);
+        }
+        match &trial.result {
+            Ok(event) => {
+                let TransactionEvent::Committed { id, .. } = event else { panic!("{event:?}") };
+                let process = trial.last().incarnation.clone();
+                prop_assert!(view(*id).any(|one| Some(one.incarnation) == process && one.committed.is_some()));
+            }
+            Err(FlowError::Service(error)) if error.code() == Some("TransactionInProgress") => {
+                prop_assert!(trial.ever(|view| view.transaction.is_some()));
+            }
+            Err(error) => assert_honest(&trial, error),
+        }
+        prop_assert!(acts > 0 || trial.lost || trial.result.is_ok(), "{:?}", trial.result);
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_made_was_made(seed: u64, faults in 0_u64..20, acts in 0_u64..8, fails: bool) {
+        let contest = scene(seed);
+        contest.with(|manager| manager.fail_checkpoints("p", fails));
+        contest.rival(data_rivalry(seed, acts));
+        let trial = contest.run(FaultPlan::hostile(seed).at_most(faults), Checkpoint::new("p").within(LIMIT));
+        match &trial.result {
+            Ok(made) => {
+                let asked = chronicle(&contest).checkpoints;
+                let ours = asked.iter().find(|one| Some(&one.incarnation) == made.process.as_ref() && one.sequence == made.number);
+                prop_assert!(ours.is_some_and(|one| one.made.is_some()), "{made:?}: {asked:?}");
+            }
+            // It says that it failed, and it did.
+            Err(FlowError::Failed(failure)) if Interruption::of(&FlowError::Failed(failure.clone())).is_none() => {
+                prop_assert!(fails, "{failure:?}");
+            }
+            Err(error) => {
+                let restarted = Interruption::of(error).is_some() && error.is_ambiguous();
+                if !restarted {
+                    assert_honest(&trial, error);
+                }
+            }
+        }
+        prop_assert!(fails || acts > 0 || trial.lost || trial.result.is_ok(), "{:?}", trial.result);
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_sent_is_there(seed: u64, faults in 0_u64..20, acts in 0_u64..6) {
+        let contest = scene(seed);
+        contest.feldera.run(Checkpoint::new("p")).expect("nothing goes wrong yet");
+        contest.rival(data_rivalry(seed, acts));
+        let trial = contest.run(FaultPlan::hostile(seed).at_most(faults), SyncCheckpoint::new("p").within(LIMIT));
+        match &trial.result {
+            Ok(synced) => {
+                if acts == 0 {
+                    let status = contest.feldera.call(GetCheckpointSyncStatus::new("p")).expect("it runs");
+                    prop_assert_eq!(status.success.as_ref(), Some(&synced.checkpoint));
+                }
+            }
+            Err(error) if Interruption::of(error).is_some() && error.is_ambiguous() => {}
+            Err(error) => assert_honest(&trial, error),
+        }
+        prop_assert!(acts > 0 || trial.lost || trial.result.is_ok(), "{:?}", trial.result);
+    }
+
+    #[test]
+    fn without_connectors_there_is_nothing_to_wait_for(seed: u64, faults in 0_u64..20, acts in 0_u64..6) {
+        let contest = scene(seed);
+        contest.rival(data_rivalry(seed, acts));
+        let trial = contest.run(FaultPlan::hostile(seed).at_most(faults), AwaitConnectorsFinished::all("p").within(LIMIT));
+        match &trial.result {
+            Ok(finished) => prop_assert!(finished.is_empty()),
+            Err(error) => assert_honest(&trial, error),
+        }
+    }
+}
