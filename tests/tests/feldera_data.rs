@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
 use pipewright::Seed;
 use pipewright::drive::{self, NoCredentials};
@@ -13,8 +14,9 @@ use pipewright::feldera::{
     AwaitCompletion, AwaitConnectorsFinished, Checkpoint, Feldera, GetCheckpointSyncStatus, HttpInput, Ingest,
     SyncCheckpoint, Transaction,
 };
-use pipewright::flow::Goal as _;
+use pipewright::flow::{Flow, Goal as _};
 use pipewright_mock::feldera::{Chronicle, Config, PipelineView};
+use pipewright_mock::schedule::{Schedule, Turn, class_of};
 use pipewright_mock::{FaultPlan, World};
 use pipewright_tests::contest::{Act, Contest, LIMIT, Moment, SQL, Trial, polite, rivalry};
 use proptest::prelude::*;
@@ -354,4 +356,62 @@ proptest! {
             Err(error) => assert_honest(&trial, error),
         }
     }
+
+    /// A driver may poll too often, too late, and with somebody else's replies.
+    #[test]
+    fn no_driver_confuses_a_flow(seed: u64, faults in 0_u64..10) {
+        let contest = scene(seed);
+        let rows = HttpInput::new("p", "t", DataFormat::Json, "{\"id\":1}{\"id\":2}").update_format(UpdateFormat::Raw);
+        let token = contest.feldera.call(rows).expect("nothing goes wrong yet").token;
+        let plan = || polite(seed).at_most(faults);
+        let class = |class: &str| if class == "done" { Ok(()) } else { Err(class.to_owned()) };
+        for turn in 0..4 {
+            let trial = contest.trial(plan(), |feldera| {
+                let (config, id) = (feldera.config(), feldera.seed());
+                let schedule = schedule(seed.wrapping_add(turn));
+                Ok(match turn {
+                    0 => scheduled(&contest.world, AwaitCompletion::new("p", token.clone()).start(config, id), &schedule),
+                    1 => scheduled(&contest.world, Checkpoint::new("p").start(config, id), &schedule),
+                    2 => scheduled(&contest.world, SyncCheckpoint::new("p").start(config, id), &schedule),
+                    _ => scheduled(&contest.world, AwaitConnectorsFinished::all("p").start(config, id), &schedule),
+                })
+            });
+            prop_assert_eq!(trial.result.map(class).expect("a class"), Ok(()), "{}", turn);
+        }
+        let (config, plan) = (contest.feldera.config(), plan());
+        contest.world.set_faults(plan);
+        let mut transaction = Transaction::new("p").start(config, contest.feldera.seed());
+        let mut ingestion = small(seed).start(config, contest.feldera.seed());
+        for turn in 0..3 {
+            if turn == 1 {
+                (0..6).filter(|row| !is_bad(*row)).for_each(|row| assert!(push(&mut ingestion, row)));
+            } else {
+                prop_assert_eq!(scheduled(&contest.world, &mut transaction, &schedule(seed.wrapping_add(9 + turn))), "done");
+            }
+            while turn == 1 {
+                match contest.world.run_with_schedule(&mut ingestion, &NoCredentials, &schedule(seed)) {
+                    Ok(IngestEvent::Accepted(_)) => {}
+                    Ok(IngestEvent::Drained) => break,
+                    other => prop_assert!(false, "{other:?}"),
+                }
+            }
+            transaction.commit();
+        }
+        prop_assert!(chronicle(&contest).transactions.iter().all(|one| one.committed.is_some()));
+    }
+}
+
+fn schedule(seed: u64) -> Schedule {
+    let mut draw = Seed::new(u128::from(seed));
+    Schedule::new((0..24).map(|_| match draw.below(5) {
+        0 => Turn::Prompt,
+        1 => Turn::Again(2),
+        2 => Turn::Stray,
+        3 => Turn::Early(50),
+        _ => Turn::Late(Duration::from_millis(draw.below(3000))),
+    }))
+}
+
+fn scheduled<F: Flow>(world: &World, flow: F, schedule: &Schedule) -> &'static str {
+    class_of(&world.run_with_schedule(flow, &NoCredentials, schedule))
 }

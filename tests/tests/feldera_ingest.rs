@@ -31,7 +31,11 @@ fn next(ingestion: &mut Ingestion, script: &Script) -> Result<IngestEvent, FlowE
 
 /// A script that has answered the first look already: the pipeline runs.
 fn running() -> Script {
-    recorded(Script::new(), "GET", STATS, "stats_after_transaction")
+    looked(Script::new())
+}
+
+fn looked(script: Script) -> Script {
+    recorded(script, "GET", STATS, "stats_after_transaction")
 }
 
 fn recorded(script: Script, method: &str, target: &str, name: &str) -> Script {
@@ -396,6 +400,7 @@ fn a_session_that_stops_at_errors_keeps_the_rest() {
     let rest = ingestion.take_unsent();
     assert_eq!(rest.len(), 1);
     assert_eq!(rest[0].records().collect::<Vec<_>>(), [(1, &b"1,true,1,good"[..])]);
+    assert!(!rest[0].is_doubtful());
     script.finish();
 }
 
@@ -408,8 +413,9 @@ fn rows_in_doubt_are_the_callers() {
             Some(name) => recorded(script, "POST", INGRESS, name),
         };
         let row = "{\"insert\":1}\n";
-        let script = lost(lost(running()).expect("POST", INGRESS).body(row).reply_json(200, TOKEN));
-        let script = finish(script.expect("POST", INGRESS).body("").reply_json(200, TOKEN));
+        let script = looked(lost(running())).expect("POST", INGRESS).body(row).reply_json(200, TOKEN);
+        let script = looked(lost(script)).expect("POST", INGRESS).body("").reply_json(200, TOKEN);
+        let script = finish(script);
         let mut ingestion = start(&script, Ingest::new("p", "T").chunk_bytes(1));
         ingestion.push(1).expect("room");
         ingestion.push(2).expect("room");
@@ -429,6 +435,28 @@ fn rows_in_doubt_are_the_callers() {
     }
 }
 
+/// What was held is in when the pipeline is resumed: sent again, it would be held a second time.
+#[test]
+fn a_paused_pipeline_is_noticed_after_a_doubt() {
+    let script = recorded(running(), "POST", INGRESS, "paused_ingress_no_force_times_out");
+    let (status, paused) = stats(|metrics| metrics["state"] = json!("Paused"));
+    let script = script.expect("GET", STATS).reply_json(status, paused);
+    let mut ingestion = start(&script, Ingest::new("p", "T").resend_doubtful());
+    ingestion.push(1).expect("room");
+    assert_eq!(cause(&next(&mut ingestion, &script).expect_err("paused")), Some(&Interruption::Paused));
+    let rest = ingestion.take_unsent();
+    assert_eq!((rest[0].rows(), rest[0].is_doubtful()), (0..1, true));
+    script.finish();
+
+    // Another process after a doubt: whatever came in before is lost.
+    let (status, other) = stats(|metrics| metrics["incarnation_uuid"] = json!("another"));
+    let script = running().expect("POST", INGRESS).reply_lost().expect("GET", STATS).reply_json(status, other);
+    let mut ingestion = start(&script, Ingest::new("p", "T").resend_doubtful());
+    ingestion.push(1).expect("room");
+    assert_eq!(cause(&next(&mut ingestion, &script).expect_err("restarted")), Some(&Interruption::Restarted));
+    script.finish();
+}
+
 #[test]
 fn polling_on_while_rows_are_in_doubt_ends_the_session() {
     let script = running().expect("POST", INGRESS).reply_lost();
@@ -445,9 +473,9 @@ fn polling_on_while_rows_are_in_doubt_ends_the_session() {
 
 #[test]
 fn rows_with_keys_may_be_sent_again_by_option() {
-    let mut script = running();
+    let mut script = Script::new();
     for _ in 0..6 {
-        script = script.expect("POST", INGRESS).body("{\"insert\":1}\n").reply_lost();
+        script = looked(script).expect("POST", INGRESS).body("{\"insert\":1}\n").reply_lost();
     }
     let mut ingestion = start(&script, Ingest::new("p", "T").resend_doubtful());
     ingestion.push(1).expect("room");

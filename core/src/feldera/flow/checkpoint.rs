@@ -49,6 +49,8 @@ records! {
         pub pipeline: String = "pipeline",
         /// The process that counts, as far as it says.
         pub process: Option<String> = "process",
+        /// Whether it takes its id as a parameter.
+        pub checks_process: bool = "checks_process",
         /// The number; `None` when the request is about to be sent.
         pub number: Option<u64> = "number",
     }
@@ -177,7 +179,8 @@ impl CheckpointMachine {
     }
 
     fn save(&self, number: Option<u64>, cx: &mut Common<FelderaApi>) {
-        let state = CheckpointState { pipeline: self.pipeline.clone(), process: self.process.clone(), number };
+        let (process, checks_process) = (self.process.clone(), self.checks_process);
+        let state = CheckpointState { pipeline: self.pipeline.clone(), process, checks_process, number };
         cx.save(Saved::new(Checkpoint::NAME, &state));
     }
 
@@ -272,10 +275,8 @@ impl Machine for CheckpointMachine {
             }
             match &mut self.state {
                 State::Start(resumed) => match resumed.take() {
-                    Some(CheckpointState { number: Some(number), process, .. }) => {
-                        (self.number, self.process) = (number, process);
-                        // Whether it takes the parameter shows when it does not: old servers ignore it.
-                        self.checks_process = true;
+                    Some(CheckpointState { number: Some(number), process, checks_process, .. }) => {
+                        (self.number, self.process, self.checks_process) = (number, process, checks_process);
                         self.look_at = cx.now();
                         self.status(cx);
                     }

@@ -112,8 +112,8 @@ impl Ingest {
         self
     }
 
-    /// Also takes rows into a paused pipeline. Without it the session ends when it begins while the pipeline is paused;
-    /// rows that are under way when it is paused are held, and end in doubt.
+    /// Also takes rows into a paused pipeline. Without it the session ends when it finds the pipeline paused, at first or
+    /// after a doubt; rows that are under way when it is paused are held, and come in doubt.
     pub fn force(mut self) -> Self {
         self.force = true;
         self

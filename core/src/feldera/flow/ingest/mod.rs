@@ -8,7 +8,7 @@
 //!                 ▼                            │ skip        │ rows wait
 //!  Ready ◀────────┴────────────────────────────┘             │
 //!   │ ├─ nothing waits ─▶ Drained                            │
-//!   │ └─ rows wait ─▶ Looking (which process? paused?) ──────┘
+//!   │ └─ rows wait ─▶ Looking, at first and after a doubt ───┘
 //!   │ flush, finish: all is sent
 //!   ▼
 //!  Covering ──token──▶ Processing ──complete──▶ Checking ──the same process──▶ Processed, Finished
@@ -17,7 +17,7 @@
 //!
 //! | state | what came | next |
 //! |---|---|---|
-//! | Looking | statistics | Sending; failed when the pipeline is paused and rows are not forced in |
+//! | Looking | statistics | Sending; failed when the pipeline is paused and rows are not forced in, or was restarted |
 //! | Sending | a token | Accepted |
 //! | Sending | 400 `ParseErrors` | Rejected: all other rows are in, and have no token |
 //! | Sending | not sent, 503 that says so | again, by the call |
@@ -48,7 +48,7 @@ use super::inquiry::Inquiry;
 use super::{AwaitCompletion, Interruption, await_completion::AwaitCompletionMachine};
 use crate::error::{Ambiguity, FlowError, Misuse};
 use crate::feldera::data::{CompletionToken, parse_errors};
-use crate::feldera::stats::{ControllerStatus, PipelineState};
+use crate::feldera::stats::{ControllerStatus, GlobalMetrics, PipelineState};
 use crate::feldera::{FelderaApi, GetStats, HttpInput};
 use crate::flow::{Call, Common, Config, Flow, Notice, Reply, Running, Step, ok};
 use crate::seed::Seed;
@@ -65,7 +65,7 @@ pub struct Ingestion {
     common: Common<FelderaApi>,
     buffer: Buffer,
     progress: IngestProgress,
-    /// The pipeline was looked at since the last barrier.
+    /// The pipeline was looked at since the last barrier and the last doubt.
     looked: bool,
     /// Which process it was then, if it says.
     process: Option<String>,
@@ -221,8 +221,9 @@ impl Ingestion {
         IngestProgress { pushed: self.buffer.pushed(), waiting, waiting_bytes, ..self.progress }
     }
 
-    /// The rows that were never sent, or are known not to have arrived: the rest, after the session has ended. Those that
-    /// are under way are not among them.
+    /// The rows that were never sent, are known not to have arrived, or were to be sent
+    /// [again after a doubt](Chunk::is_doubtful): the rest, after the session has ended. Those that are under way are not
+    /// among them.
     pub fn take_unsent(&mut self) -> Vec<Chunk> {
         let chunks: Vec<_> = std::iter::from_fn(|| self.buffer.take()).collect();
         for chunk in &chunks {
@@ -262,12 +263,10 @@ impl Ingestion {
 
     /// What comes after an event, or at first.
     fn next(&mut self) {
-        if self.buffer.has_unsent() {
-            if self.looked {
-                self.send();
-            } else {
-                self.state = State::Looking(self.look());
-            }
+        if !self.looked && (self.buffer.has_unsent() || self.dirty && self.barrier.is_some()) {
+            self.state = State::Looking(self.look());
+        } else if self.buffer.has_unsent() {
+            self.send();
         } else if self.barrier.is_none() {
             self.event = Some(IngestEvent::Drained);
         } else if !self.dirty {
@@ -297,15 +296,22 @@ impl Ingestion {
         });
     }
 
-    /// The pipeline before the first rows.
+    /// The pipeline before the first rows, and after rows that came in doubt.
     fn looked(&mut self, stats: &ControllerStatus) {
         let metrics = &stats.global_metrics;
-        if metrics.state == PipelineState::Paused && !self.goal.force {
+        if self.has_restarted(metrics) {
+            self.ended = Some(Interruption::Restarted.into_error(self.what(), None));
+        } else if metrics.state == PipelineState::Paused && !self.goal.force {
             self.ended = Some(Interruption::Paused.into_error(self.what(), None));
         } else {
             (self.looked, self.process) = (true, metrics.incarnation_uuid.clone());
-            self.send();
+            self.state = State::Ready;
         }
+    }
+
+    /// Whether rows have met another process since the last barrier.
+    fn has_restarted(&self, metrics: &GlobalMetrics) -> bool {
+        self.dirty && self.process.is_some() && self.process != metrics.incarnation_uuid
     }
 
     fn accepted(&mut self, token: CompletionToken, chunk: &Chunk) {
@@ -346,8 +352,10 @@ impl Ingestion {
         }
     }
 
-    fn doubted(&mut self, cause: FlowError, chunk: Chunk) {
-        self.dirty = true;
+    fn doubted(&mut self, cause: FlowError, mut chunk: Chunk) {
+        chunk.doubtful = true;
+        // A pipeline that was paused meanwhile would hold whatever comes next, too.
+        (self.dirty, self.looked) = (true, false);
         if self.goal.resend_doubtful && self.anew < ANEW {
             self.anew += 1;
             let what = format!("rows {:?}", chunk.rows());
@@ -379,7 +387,7 @@ impl Ingestion {
 
     /// Whether all rows since the last barrier met the process that answers now.
     fn checked(&mut self, stats: &ControllerStatus) {
-        if self.process.is_some() && self.process != stats.global_metrics.incarnation_uuid {
+        if self.has_restarted(&stats.global_metrics) {
             self.ended = Some(Interruption::Restarted.into_error(self.what(), None));
         } else {
             self.pass();

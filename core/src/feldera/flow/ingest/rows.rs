@@ -18,9 +18,15 @@ pub struct Chunk {
     text: Bytes,
     /// Where each row ends.
     ends: Vec<u32>,
+    pub(super) doubtful: bool,
 }
 
 impl Chunk {
+    /// Whether its rows may be in already: they were sent before, and nobody knows what became of that.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
     /// Which rows.
     pub fn rows(&self) -> Range<u64> {
         self.first..self.first + self.ends.len() as u64
@@ -278,7 +284,7 @@ impl Buffer {
     fn seal(&mut self) {
         if !self.ends.is_empty() {
             let (text, ends) = (std::mem::take(&mut self.text).into(), std::mem::take(&mut self.ends));
-            self.sealed.push_back(Chunk { first: self.next - ends.len() as u64, text, ends });
+            self.sealed.push_back(Chunk { first: self.next - ends.len() as u64, text, ends, doubtful: false });
         }
     }
 

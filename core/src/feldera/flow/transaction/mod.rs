@@ -52,7 +52,7 @@ const NAME: &str = "Transaction";
 /// How often the pipeline is looked at for what became of a request without an answer: about 13 s.
 const LOOKS: u32 = 10;
 
-/// A transaction. Made by [`Transaction::start`](Goal::start).
+/// A transaction. Made by [`Transaction::start`](crate::flow::Goal::start).
 #[must_use = "a session does nothing until it is polled"]
 pub struct TransactionRun {
     goal: Transaction,
