@@ -9,10 +9,12 @@
 //! * [`shorten`] makes stack traces and Base64 bearable in snapshots.
 //! * [`unmatched`] says why recorded exchanges belong to no operation.
 //! * [`contest`] is a simulated Feldera with a second client in it.
+//! * [`documented`] holds the tables in the documentation against the operations.
 //! * [`fake`] is a service whose answers are a function, and finds recorded answers by name.
 //! * [`lab`] is a service of our own and drives calls through all that can happen.
 
 pub mod contest;
+pub mod documented;
 pub mod fake;
 mod feldera;
 pub mod fuzz;

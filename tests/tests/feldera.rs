@@ -33,11 +33,14 @@ use pipewright::operation::{Info, RequestContext};
 use pipewright::{Base, Operation};
 use pipewright_tests::har::{self, Entry, Recording};
 use pipewright_tests::replies::{Parsed, parse_with};
-use pipewright_tests::{leaves, routes, shorten};
+use pipewright_tests::{documented, leaves, routes, shorten};
 use serde_json::Value;
 
 struct Sample {
     name: &'static str,
+    /// The operation's type with its path.
+    kind: &'static str,
+    info: &'static Info,
     minimal: String,
     full: Option<String>,
 }
@@ -50,7 +53,8 @@ fn sample<O: Operation + Debug>(minimal: &O, full: Option<&O>) -> Sample {
         "an option of {} is not set: {shown}",
         O::INFO.name
     );
-    Sample { name: O::INFO.name, minimal: build(minimal), full: full.map(build) }
+    let kind = std::any::type_name::<O>();
+    Sample { name: O::INFO.name, kind, info: O::INFO, minimal: build(minimal), full: full.map(build) }
 }
 
 fn build<O: Operation>(operation: &O) -> String {
@@ -280,11 +284,49 @@ fn every_operation_as_it_is_sent() {
     assert_eq!(shown, all, "each operation has a sample");
     assert_eq!(samples.len(), all.len(), "and only one");
     let mut text = String::new();
-    for Sample { name, minimal, full } in samples {
+    let page = include_str!("../../core/src/feldera/operations.md");
+    documented::assert_lists(page, samples.iter().map(|sample| (sample.kind, sample.info)));
+    for Sample { name, minimal, full, .. } in samples {
         let full = full.map(|full| format!("== with everything ==\n{full}")).unwrap_or_default();
         writeln!(text, "=== {name}\n{minimal}{full}").expect("a string");
     }
     snapshot("requests", &text);
+}
+
+/// Each operation but the one that is gone links one page of the vendor's, under the name that the vendor's generator makes.
+#[test]
+fn links_have_the_vendor_s_form() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src/feldera");
+    let mut links = Vec::new();
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("text");
+            let found = text.split("https://docs.feldera.com").skip(1).map(|rest| {
+                let end = rest.find([')', '>', ' ', '\n']).unwrap_or(rest.len());
+                rest[..end].to_owned()
+            });
+            links.extend(found);
+        }
+    }
+    let mut pages: Vec<_> =
+        links.iter().filter_map(|link| link.strip_prefix("/api/")).filter(|page| !page.is_empty()).collect();
+    assert!(links.iter().all(|link| link.starts_with("/api/")), "another part of the documentation: {links:?}");
+    for page in &pages {
+        let good = |word: &str| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        };
+        assert!(page.split('-').all(good), "not a page: {page}");
+    }
+    let operations = pipewright::operations().filter(|info| info.service == "feldera").count();
+    pages.sort_unstable();
+    pages.dedup();
+    assert_eq!(pages.len(), operations - 1, "{pages:?}");
 }
 
 fn ours() -> impl Iterator<Item = &'static Info> {

@@ -56,6 +56,7 @@ use pipewright::snowpipe::{
     GetHostname, OpenChannel, RequestId, TokenType,
 };
 use pipewright::{Base, Body, Operation, Seed, Timestamp};
+use pipewright_tests::documented;
 
 const JOB: JobId = JobId::from_bits(0x4c7e_6f1c_8d3b_0a5f_d2e1_9a7b_3c8d_4e5f);
 const OTHER_JOB: JobId = JobId::from_bits(0xa);
@@ -387,34 +388,13 @@ fn every_operation() {
         .collect();
     assert_eq!(shown, all, "each operation has a sample");
     assert_eq!(samples.len(), all.len(), "and only one");
-    the_documentation_lists(&samples);
+    let flink = samples.iter().filter(|sample| sample.info.service == "flink");
+    let page = include_str!("../../core/src/flink/operations.md");
+    documented::assert_lists(page, flink.map(|sample| (sample.kind, sample.info)));
     for Sample { name, minimal, full, .. } in samples {
         let full = full.map(|full| format!("\n== with everything ==\n{full}")).unwrap_or_default();
         snapshot(name, &format!("{minimal}{full}"));
     }
-}
-
-/// Each operation has one row in the documentation of its service, under its own name, and there is no other row.
-fn the_documentation_lists(samples: &[Sample]) {
-    let page = include_str!("../../core/src/flink/operations.md");
-    let rows = page.lines().filter(|line| line.starts_with("| [`"));
-    let mut documented: Vec<_> = rows
-        .map(|row| {
-            let cells: Vec<_> = row.split('|').map(|cell| cell.trim().trim_end_matches(" †")).collect();
-            format!("{} {} {}", cells[1], cells[2], cells[3])
-        })
-        .collect();
-    let flink = samples.iter().filter(|sample| sample.info.service == "flink");
-    let mut expected: Vec<_> = flink
-        .map(|Sample { kind, info, .. }| {
-            let parts: Vec<_> = kind.split("::").collect();
-            let (room, name) = (parts[2], parts[parts.len() - 1]);
-            format!("[`{name}`]({room}::{name}) {} `{}`", info.method, info.path)
-        })
-        .collect();
-    documented.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!(documented, expected);
 }
 
 #[test]

@@ -19,11 +19,12 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
 //! # fn with<T>(runtime: T) -> Result<(), Box<dyn std::error::Error>>
 //! # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
-//! use pipewright::feldera::{AdhocQuery, Feldera, GetPipeline, StartPipeline, stream::QueryFormat};
+//! use pipewright::feldera::{AdhocQuery, Deploy, Feldera, GetStats, stream::QueryFormat};
 //!
 //! let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
-//! feldera.call(StartPipeline::new("orders"))?;
-//! println!("{}", feldera.call(GetPipeline::new("orders"))?.deployment_status);
+//! let sql = "CREATE TABLE t (id INT); CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM t;";
+//! feldera.run(Deploy::new("orders", sql))?;
+//! println!("{:?}", feldera.call(GetStats::new("orders"))?.global_metrics.state);
 //! let mut rows = feldera.open(AdhocQuery::new("orders", "SELECT * FROM totals", QueryFormat::Json))?;
 //! while let Some(row) = rows.next_item()? {
 //!     println!("{}", String::from_utf8_lossy(row));
@@ -31,10 +32,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What one has to know about Feldera, and what the types take care of:
+//! What one has to know about Feldera, and what the types and flows take care of:
 //!
 //! * **A success of start, stop, pause, resume and clear records a wish.** The status seen right afterwards is the old one, and
-//!   `Stopped` is no end while the pipeline is to be something else: see [`Pipeline::is_at_rest`](pipelines::Pipeline::is_at_rest).
+//!   `Stopped` is no end while the pipeline is to be something else: [`EnsureRunning`], [`EnsurePaused`], [`Stop`] and [`ClearStorage`] wait until it is granted.
 //! * **503 is used for refusals that never clear.** Codes decide: see [`ErrorCode::class`].
 //! * **Nobody knows whether data that was answered with a timeout or a 503 has arrived**, and there is nothing to find out by.
 //!   [`HttpInput`] is never sent twice by itself.
@@ -44,6 +45,7 @@
 //!   [`Secret`](crate::Secret) as credentials does just that.
 //!
 //! The form of ad-hoc queries that uses WebSocket is not covered.
+#![doc = include_str!("operations.md")]
 
 pub mod access;
 pub mod checkpoints;
