@@ -13,7 +13,7 @@ mod details;
 pub use config::{CheckpointConfig, CheckpointMode, Externalization, GetCheckpointConfig};
 pub use details::{
     Alignment, AlignmentStats, CheckpointTimes, CheckpointTimesStats, GetCheckpointDetails, GetVertexCheckpoint,
-    SubtaskCheckpoint, VertexCheckpointDetails, VertexCheckpointSummary,
+    SubtaskCheckpoint, VertexCheckpoint, VertexCheckpointSummary,
 };
 
 /// The rows of the tables of this room.
@@ -238,32 +238,6 @@ records! {
         pub failure_timestamp: Option<Millis> = "failure_timestamp",
         /// Why it failed.
         pub failure_message: Option<String> = "failure_message",
-    }
-
-    /// The part of one vertex in a checkpoint.
-    pub struct VertexCheckpoint {
-        /// The number of the checkpoint.
-        pub id: i64 = "id",
-        /// How it goes.
-        pub status: CheckpointState = "status",
-        /// When the last subtask acknowledged it.
-        pub latest_ack_timestamp: Millis = "latest_ack_timestamp",
-        /// What was written; bytes. Since 1.15.
-        pub checkpointed_size: Option<i64> = "checkpointed_size",
-        /// What the state comes to; bytes.
-        pub state_size: i64 = "state_size",
-        /// From trigger to completion; milliseconds.
-        pub end_to_end_duration: i64 = "end_to_end_duration",
-        /// Zero, of historical interest.
-        pub alignment_buffered: Option<i64> = "alignment_buffered",
-        /// Read during alignment; bytes.
-        pub processed_data: Option<i64> = "processed_data",
-        /// In-flight data that was written; bytes.
-        pub persisted_data: Option<i64> = "persisted_data",
-        /// Subtasks that take part.
-        pub num_subtasks: i32 = "num_subtasks",
-        /// Subtasks that have acknowledged it.
-        pub num_acknowledged_subtasks: i32 = "num_acknowledged_subtasks",
     }
 }
 

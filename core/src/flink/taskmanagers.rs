@@ -17,7 +17,7 @@ operations! { FlinkRest;
     ///
     /// An unknown one is refused with **500**.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#taskmanagers-taskmanagerid).
-    Safe GET "/taskmanagers/{taskmanagerid}" GetTaskManager "getTaskManagerDetails" -> TaskManagerDetails {
+    Safe GET "/taskmanagers/{taskmanagerid}" GetTaskManager "getTaskManagerDetails" -> TaskManager {
         path { taskmanagerid: TaskManagerId }
     }
 
@@ -102,40 +102,10 @@ records! {
         pub memory_configuration: Option<MemoryConfiguration> = "memoryConfiguration",
         /// Whether it gets no new tasks; `None` is no.
         pub blocked: Option<bool> = "blocked",
-    }
-
-    /// All about a TaskManager.
-    pub struct TaskManagerDetails {
-        /// Its id.
-        pub id: TaskManagerId = "id",
-        /// Its address for the JobManager.
-        pub path: String = "path",
-        /// Where it takes data from other TaskManagers.
-        pub data_port: i32 = "dataPort",
-        /// Where JMX listens; -1 when it does not.
-        pub jmx_port: Option<i32> = "jmxPort",
-        /// When it was heard of last: a moment, in spite of the name on the wire.
-        pub last_heartbeat: Millis = "timeSinceLastHeartbeat",
-        /// Its task slots.
-        pub slots_number: u32 = "slotsNumber",
-        /// Those without a task.
-        pub free_slots: u32 = "freeSlots",
-        /// How many tasks it has. Since 2.1.
-        pub assigned_tasks: Option<i32> = "assignedTasks",
-        /// What all its slots have.
-        pub total_resource: Option<Resource> = "totalResource",
-        /// What its free slots have.
-        pub free_resource: Option<Resource> = "freeResource",
-        /// The machine.
-        pub hardware: Hardware = "hardware",
-        /// How its memory is divided.
-        pub memory_configuration: Option<MemoryConfiguration> = "memoryConfiguration",
-        /// Whether it gets no new tasks; `None` is no.
-        pub blocked: Option<bool> = "blocked",
-        /// The slots that jobs have taken.
+        /// The slots that jobs have taken; empty in lists.
         pub allocated_slots: Vec<AllocatedSlot> = "allocatedSlots",
-        /// How its memory is used. Up to 10 s old, and zeros while nothing was fetched.
-        pub metrics: TaskManagerMetrics = "metrics",
+        /// How its memory is used; `None` in lists. Up to 10 s old, and zeros while nothing was fetched.
+        pub metrics: Option<TaskManagerMetrics> = "metrics",
     }
 
     /// A slot that a job has taken.

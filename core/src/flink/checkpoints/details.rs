@@ -18,14 +18,14 @@ operations! { FlinkRest;
     ///
     /// Refused with 404: an unknown job or vertex, and a checkpoint that the server does not know.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-details-checkpointid-subtasks-vertexid).
-    Safe GET "/jobs/{jobid}/checkpoints/details/{checkpointid}/subtasks/{vertexid}" GetVertexCheckpoint "getTaskCheckpointStatistics" -> VertexCheckpointDetails {
+    Safe GET "/jobs/{jobid}/checkpoints/details/{checkpointid}/subtasks/{vertexid}" GetVertexCheckpoint "getTaskCheckpointStatistics" -> VertexCheckpoint {
         path { jobid: JobId, checkpointid: i64, vertexid: VertexId }
     }
 }
 
 records! {
-    /// The part of one vertex in a checkpoint, by subtask.
-    pub struct VertexCheckpointDetails {
+    /// The part of one vertex in a checkpoint.
+    pub struct VertexCheckpoint {
         /// The number of the checkpoint.
         pub id: i64 = "id",
         /// How it goes.
@@ -48,9 +48,9 @@ records! {
         pub num_subtasks: i32 = "num_subtasks",
         /// Subtasks that have acknowledged it.
         pub num_acknowledged_subtasks: i32 = "num_acknowledged_subtasks",
-        /// The subtasks taken together; `None` before the first has acknowledged it.
-        pub summary: Option<VertexCheckpointSummary> = "summary",
-        /// Each subtask.
+        /// The subtasks taken together; `None` before the first has acknowledged it, and in [`Checkpoint::tasks`].
+        pub summary: Option<Box<VertexCheckpointSummary>> = "summary",
+        /// Each subtask; empty in [`Checkpoint::tasks`].
         pub subtasks: Vec<SubtaskCheckpoint> = "subtasks",
     }
 
