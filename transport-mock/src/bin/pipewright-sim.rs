@@ -48,15 +48,34 @@ jar      a file for it to run
   --state-incompatible  its tasks cannot read the state of a savepoint
   --state-dropped       it has no operator any more for some state of a savepoint";
 
+type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+
+/// What is left to do once all arguments have been read.
+type Run = Box<dyn FnOnce() -> Result<()>>;
+
+/// Reads the arguments behind the first word.
+type Read = fn(lexopt::Parser) -> Result<Run>;
+
+/// The words that the command line may begin with.
+const COMMANDS: [(&str, Read); 5] = [
+    ("flink", |parser| simulator(parser, flink_option, |config, seed| config.seed = seed, Options::flink)),
+    ("flink-sql-gateway", |parser| {
+        simulator(parser, sql_gateway_option, |config, seed| config.seed = seed, Options::sql_gateway)
+    }),
+    ("snowpipe", |parser| simulator(parser, snowpipe_option, |config, seed| config.seed = seed, Options::snowpipe)),
+    ("feldera", |parser| simulator(parser, feldera_option, |config, seed| config.seed = seed, Options::feldera)),
+    ("jar", jar),
+];
+
 fn main() -> ExitCode {
-    let command = match Command::parse(lexopt::Parser::from_env()) {
-        Ok(command) => command,
+    let run = match command(lexopt::Parser::from_env()) {
+        Ok(run) => run,
         Err(error) => {
             eprintln!("pipewright-sim: {error}\n\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    match command.run() {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("pipewright-sim: {error}");
@@ -65,51 +84,28 @@ fn main() -> ExitCode {
     }
 }
 
-enum Command {
-    Help,
-    Flink(u16, Options<flink::Cluster>),
-    SqlGateway(u16, Options<sql_gateway::Gateway>),
-    Snowpipe(u16, Options<snowpipe::Account>),
-    Feldera(u16, Options<feldera::Manager>),
-    Jar { file: PathBuf, program: Program },
+fn command(mut parser: lexopt::Parser) -> Result<Run> {
+    let names = COMMANDS.map(|(name, _)| format!("`{name}`")).join(", ");
+    match parser.next()? {
+        Some(Long("help") | Short('h')) => Ok(help()),
+        Some(Value(word)) => match COMMANDS.iter().find(|(name, _)| word == *name) {
+            Some((_, read)) => read(parser),
+            None => Err(format!("`{}` is none of {names}", word.to_string_lossy()).into()),
+        },
+        Some(other) => Err(other.unexpected().into()),
+        None => Err(format!("what is it to do: one of {names}?").into()),
+    }
 }
 
-impl Command {
-    fn parse(mut parser: lexopt::Parser) -> Result<Self, Box<dyn Error>> {
-        match parser.next()? {
-            Some(Value(word)) if word == "flink" => serve_flink(parser),
-            Some(Value(word)) if word == "flink-sql-gateway" => serve_sql_gateway(parser),
-            Some(Value(word)) if word == "snowpipe" => serve_snowpipe(parser),
-            Some(Value(word)) if word == "feldera" => serve_feldera(parser),
-            Some(Value(word)) if word == "jar" => jar(parser),
-            Some(Long("help") | Short('h')) => Ok(Self::Help),
-            Some(Value(word)) => Err(format!(
-                "`{}` is none of `flink`, `flink-sql-gateway`, `snowpipe`, `feldera` and `jar`",
-                word.to_string_lossy()
-            )
-            .into()),
-            Some(other) => Err(other.unexpected().into()),
-            None => Err("what is it to do: `flink`, `flink-sql-gateway`, `snowpipe`, `feldera` or `jar`?".into()),
-        }
-    }
-
-    fn run(self) -> Result<(), Box<dyn Error>> {
-        match self {
-            Self::Help => println!("{USAGE}"),
-            Self::Jar { file, program } => {
-                std::fs::write(&file, program.jar()).map_err(|error| format!("{}: {error}", file.display()))?;
-            }
-            Self::Flink(port, options) => run(port, options)?,
-            Self::SqlGateway(port, options) => run(port, options)?,
-            Self::Snowpipe(port, options) => run(port, options)?,
-            Self::Feldera(port, options) => run(port, options)?,
-        }
+fn help() -> Run {
+    Box::new(|| {
+        println!("{USAGE}");
         Ok(())
-    }
+    })
 }
 
 /// Serves until somebody ends the process.
-fn run<S: Service + 'static>(port: u16, options: Options<S>) -> Result<(), Box<dyn Error>> {
+fn serve<S: Service + 'static>(port: u16, options: Options<S>) -> Result<()> {
     let server = Server::start(options).map_err(|error| format!("port {port} of 127.0.0.1: {error}"))?;
     println!("listening on {}", server.url());
     std::io::stdout().flush()?;
@@ -132,7 +128,7 @@ impl Common {
     }
 
     /// Reads an option's value; false when it is none of these options.
-    fn read(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<bool, Box<dyn Error>> {
+    fn read(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<bool> {
         match option {
             "port" => self.port = port(parser)?,
             "seed" => self.seed = value(parser, "--seed")?,
@@ -159,94 +155,73 @@ impl Common {
     }
 }
 
-/// Reads arguments up to the end: common options, and those that `special` knows. None when help is asked for.
-fn options(
+/// Reads arguments up to the end: common options, and those of one simulator, which are read into its configuration.
+fn simulator<C: Default + 'static, S: Service + 'static>(
     mut parser: lexopt::Parser,
-    mut special: impl FnMut(&str, &mut lexopt::Parser) -> Result<bool, Box<dyn Error>>,
-) -> Result<Option<Common>, Box<dyn Error>> {
-    let mut common = Common::new();
+    special: fn(&mut C, &str, &mut lexopt::Parser) -> Result<bool>,
+    seed: fn(&mut C, u64),
+    options: fn(C) -> Options<S>,
+) -> Result<Run> {
+    let (mut common, mut config) = (Common::new(), C::default());
     while let Some(argument) = parser.next()? {
         let name = match argument {
-            Long("help") | Short('h') => return Ok(None),
+            Long("help") | Short('h') => return Ok(help()),
             Long(name) => name.to_owned(),
             other => return Err(other.unexpected().into()),
         };
-        if !common.read(&name, &mut parser)? && !special(&name, &mut parser)? {
+        if !common.read(&name, &mut parser)? && !special(&mut config, &name, &mut parser)? {
             return Err(Long(&name).unexpected().into());
         }
     }
-    Ok(Some(common))
+    seed(&mut config, common.seed);
+    Ok(Box::new(move || serve(common.port, common.applied(options(config)))))
 }
 
-fn serve_sql_gateway(parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
-    let mut config = sql_gateway::Config::default();
-    let common = options(parser, |name, parser| {
-        match name {
-            "release" => config.version = release(parser.value()?)?,
-            _ => return Ok(false),
+fn flink_option(config: &mut flink::Config, name: &str, parser: &mut lexopt::Parser) -> Result<bool> {
+    match name {
+        "slots" => config.slots = value(parser, "--slots")?,
+        "release" => config.version = release(parser.value()?)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn sql_gateway_option(config: &mut sql_gateway::Config, name: &str, parser: &mut lexopt::Parser) -> Result<bool> {
+    match name {
+        "release" => config.version = release(parser.value()?)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn snowpipe_option(config: &mut snowpipe::Config, name: &str, parser: &mut lexopt::Parser) -> Result<bool> {
+    if name != "replay" {
+        return Ok(false);
+    }
+    config.replay = match parser.value()?.to_string_lossy().as_ref() {
+        "accepted" => snowpipe::Replay::Accepted,
+        "stale" => snowpipe::Replay::Stale,
+        other => return Err(format!("--replay {other}: it is `accepted` or `stale`").into()),
+    };
+    Ok(true)
+}
+
+fn feldera_option(config: &mut feldera::Config, name: &str, parser: &mut lexopt::Parser) -> Result<bool> {
+    match name {
+        "api-key" => config.api_key = Some(parser.value()?.string()?),
+        "edition" => {
+            config.enterprise = match parser.value()?.to_string_lossy().as_ref() {
+                "enterprise" => true,
+                "open-source" => false,
+                other => return Err(format!("--edition {other}: it is `open-source` or `enterprise`").into()),
+            };
         }
-        Ok(true)
-    })?;
-    let Some(common) = common else { return Ok(Command::Help) };
-    config.seed = common.seed;
-    Ok(Command::SqlGateway(common.port, common.applied(Options::sql_gateway(config))))
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
-fn serve_flink(parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
-    let mut config = flink::Config::default();
-    let common = options(parser, |name, parser| {
-        match name {
-            "slots" => config.slots = value(parser, "--slots")?,
-            "release" => config.version = release(parser.value()?)?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    })?;
-    let Some(common) = common else { return Ok(Command::Help) };
-    config.seed = common.seed;
-    Ok(Command::Flink(common.port, common.applied(Options::flink(config))))
-}
-
-fn serve_snowpipe(parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
-    let mut config = snowpipe::Config::default();
-    let common = options(parser, |name, parser| {
-        if name != "replay" {
-            return Ok(false);
-        }
-        config.replay = match parser.value()?.to_string_lossy().as_ref() {
-            "accepted" => snowpipe::Replay::Accepted,
-            "stale" => snowpipe::Replay::Stale,
-            other => return Err(format!("--replay {other}: it is `accepted` or `stale`").into()),
-        };
-        Ok(true)
-    })?;
-    let Some(common) = common else { return Ok(Command::Help) };
-    config.seed = common.seed;
-    Ok(Command::Snowpipe(common.port, common.applied(Options::snowpipe(config))))
-}
-
-fn serve_feldera(parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
-    let mut config = feldera::Config::default();
-    let common = options(parser, |name, parser| {
-        match name {
-            "api-key" => config.api_key = Some(parser.value()?.string()?),
-            "edition" => {
-                config.enterprise = match parser.value()?.to_string_lossy().as_ref() {
-                    "enterprise" => true,
-                    "open-source" => false,
-                    other => return Err(format!("--edition {other}: it is `open-source` or `enterprise`").into()),
-                };
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
-    })?;
-    let Some(common) = common else { return Ok(Command::Help) };
-    config.seed = common.seed;
-    Ok(Command::Feldera(common.port, common.applied(Options::feldera(config))))
-}
-
-fn release(text: OsString) -> Result<String, Box<dyn Error>> {
+fn release(text: OsString) -> Result<String> {
     let text = text.string()?;
     let numbers = text.split('.').filter(|number| number.parse::<u32>().is_ok()).count();
     if numbers < 2 || numbers != text.split('.').count() {
@@ -255,7 +230,7 @@ fn release(text: OsString) -> Result<String, Box<dyn Error>> {
     Ok(text)
 }
 
-fn jar(mut parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
+fn jar(mut parser: lexopt::Parser) -> Result<Run> {
     let (mut kind, mut file, mut name, mut records) = (None, None, None, None);
     let mut changes: Vec<Box<dyn FnOnce(Program) -> Program>> = Vec::new();
     while let Some(argument) = parser.next()? {
@@ -269,7 +244,7 @@ fn jar(mut parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
             Long("restarts") => changes.push(with(value(&mut parser, "--restarts")?, Program::restarts)),
             Long("state-incompatible") => changes.push(Box::new(Program::state_incompatible)),
             Long("state-dropped") => changes.push(Box::new(Program::state_dropped)),
-            Long("help") | Short('h') => return Ok(Command::Help),
+            Long("help") | Short('h') => return Ok(help()),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -284,17 +259,19 @@ fn jar(mut parser: lexopt::Parser) -> Result<Command, Box<dyn Error>> {
         (other, _) => return Err(format!("`{other}` is none of `endless`, `bounded` and `failing`").into()),
     };
     let program = changes.into_iter().fold(program, |program, change| change(program));
-    Ok(Command::Jar { file, program })
+    Ok(Box::new(move || {
+        std::fs::write(&file, program.jar()).map_err(|error| format!("{}: {error}", file.display()).into())
+    }))
 }
 
 /// The value of an option; an error names it.
-fn value<T: FromStr<Err: Display>>(parser: &mut lexopt::Parser, option: &str) -> Result<T, Box<dyn Error>> {
+fn value<T: FromStr<Err: Display>>(parser: &mut lexopt::Parser, option: &str) -> Result<T> {
     let text = parser.value()?.string()?;
     text.parse().map_err(|error| format!("{option} {text}: {error}").into())
 }
 
 /// A port, which the standard library's own error does not tell the range of.
-fn port(parser: &mut lexopt::Parser) -> Result<u16, Box<dyn Error>> {
+fn port(parser: &mut lexopt::Parser) -> Result<u16> {
     let text = parser.value()?.string()?;
     text.parse().map_err(|_| format!("--port {text}: it is a number from 0, which means any free one, to 65535").into())
 }
