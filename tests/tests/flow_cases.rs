@@ -74,6 +74,25 @@ fn a_job_that_was_just_submitted_is_upgraded_when_its_tasks_run() {
     assert_eq!(cluster.with(|cluster| cluster.jars()).len(), 3, "nor was anything uploaded");
 }
 
+/// What a program is configured with may be a secret, and notices end up in logs.
+#[test]
+fn a_notice_to_save_does_not_show_what_it_holds() {
+    let script = Script::new().expect("POST", RUN).reply_json(200, r#"{"jobid":"0000000000000000000000000000000a"}"#);
+    let flink = Flink::new("http://flink.test".parse().expect("a base"), script.clone());
+    let configuration = [("s3.secret-key".to_owned(), "hunter2".to_owned())].into();
+    let (mut shown, mut saved) = (String::new(), Vec::new());
+    flink
+        .run_with(start().flink_configuration(configuration).program_args(["--password", "hunter3"]), |notice| {
+            shown += &format!("{notice} {notice:?}\n");
+            saved.extend(if let Notice::Save(state) = notice { Some(state) } else { None });
+        })
+        .expect("submitted");
+    assert!(shown.contains("RunJar") && !shown.contains("hunter"), "{shown}");
+    // It is all there, for whoever resumes.
+    assert!(saved.iter().all(|saved| saved.state.contains("hunter2") && saved.state.contains("hunter3")));
+    script.finish();
+}
+
 /// Whoever answers 524 has passed the request on and grown tired of waiting.
 #[test]
 fn a_run_that_a_proxy_gave_up_on_is_looked_for() {

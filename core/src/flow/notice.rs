@@ -3,11 +3,11 @@
 use std::fmt;
 
 use http::StatusCode;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{FlowError, Misuse};
-use crate::table::records;
+use crate::table::{Field, records};
 use crate::time::Timestamp;
 
 /// What a flow says on its way: for progress bars, logs, and for resuming after a crash.
@@ -55,24 +55,63 @@ pub enum Notice {
     Save(Saved),
 }
 
+/// The state of a flow between two exchanges, small and serialisable.
+///
+/// What is in it is the flow's own affair; the flow's `resume` reads it. It may hold what the goal was given, arguments and
+/// configuration of a program included: keep it where you keep those. `Debug` does not show it.
+///
+/// ```
+/// use pipewright::flow::Saved;
+/// let text = r#"{"flow":"TakeSavepoint","state":"{}"}"#;
+/// let saved: Saved = serde_json::from_str(text)?;
+/// assert_eq!(saved.flow, "TakeSavepoint");
+/// assert_eq!(serde_json::to_string(&saved)?, text);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Saved {
+    /// The flow that can go on from it.
+    pub flow: String,
+    /// JSON, as text.
+    pub state: String,
+}
+
 records! {
-    /// The state of a flow between two exchanges, small and serialisable.
-    ///
-    /// What is in it is the flow's own affair; the flow's `resume` reads it.
-    ///
-    /// ```
-    /// use pipewright::flow::Saved;
-    /// let text = r#"{"flow":"TakeSavepoint","state":"{}"}"#;
-    /// let saved: Saved = serde_json::from_str(text)?;
-    /// assert_eq!(saved.flow, "TakeSavepoint");
-    /// assert_eq!(serde_json::to_string(&saved)?, text);
-    /// # Ok::<(), serde_json::Error>(())
-    /// ```
-    pub struct Saved {
-        /// The flow that can go on from it.
+    struct Written {
+        /// As in [`Saved`].
         pub flow: String = "flow",
-        /// JSON, as text.
+        /// As in [`Saved`].
         pub state: String = "state",
+    }
+}
+
+impl Serialize for Saved {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { flow, state } = self.clone();
+        Written { flow, state }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Saved {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Written::deserialize(deserializer).map(|Written { flow, state }| Self { flow, state })
+    }
+}
+
+impl Field for Saved {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.serialize(serializer)
+    }
+}
+
+impl fmt::Debug for Saved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Saved({}, {} bytes)", self.flow, self.state.len())
     }
 }
 
