@@ -3,8 +3,11 @@
 use http::Method;
 
 /// The list: method, path, reason.
-const LIST: &[&str] =
-    &[include_str!("../fixtures/flink/unmatched.tsv"), include_str!("../fixtures/flink-sql-gateway/unmatched.tsv")];
+const LIST: &[&str] = &[
+    include_str!("../fixtures/flink/unmatched.tsv"),
+    include_str!("../fixtures/flink-sql-gateway/unmatched.tsv"),
+    include_str!("../fixtures/snowpipe/unmatched.tsv"),
+];
 
 /// Why an exchange belongs to no operation, if that is as it should be.
 pub fn reason(method: &Method, path: &str) -> Option<&'static str> {
@@ -18,11 +21,14 @@ fn rows() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     })
 }
 
-/// `*` stands for any segment, but not for an empty one.
+/// `*` stands for any segment, or for what it begins with, but not for nothing.
 fn fits(pattern: &str, path: &str) -> bool {
     let (wanted, given) = (pattern.split('/'), path.split('/'));
     wanted.clone().count() == given.clone().count()
-        && wanted.zip(given).all(|(wanted, given)| wanted == given || wanted == "*" && !given.is_empty())
+        && wanted.zip(given).all(|(wanted, given)| match wanted.strip_prefix('*') {
+            Some(end) => given.len() > end.len() && given.ends_with(end),
+            None => wanted == given,
+        })
 }
 
 #[cfg(test)]
@@ -37,12 +43,13 @@ mod tests {
     #[test]
     fn patterns_fit_segment_by_segment() {
         assert!(fits("/jobs/*/stop", "/jobs/1/stop") && fits("/", "/"));
+        assert!(fits("/pipes/*:info", "/pipes/a:info") && !fits("/pipes/*:info", "/pipes/:info"));
         assert!(!fits("/jobs/*/stop", "/jobs//stop") && !fits("/jobs/*", "/jobs/1/stop"));
     }
 
     #[test]
     fn what_is_unmatched_is_explained_and_all_explanations_are_used() {
-        let folders = ["flink", "flink-sql-gateway"]
+        let folders = ["flink", "flink-sql-gateway", "snowpipe"]
             .map(|service| Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(service));
         let (mut used, mut report) = (BTreeSet::new(), Report::default());
         for recording in folders.iter().flat_map(|folder| har::read_folder(folder).expect("the recordings")) {
