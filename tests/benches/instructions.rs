@@ -16,6 +16,7 @@ use cases::calling::Calling;
 use cases::exchanging::{self, Exchanging};
 use cases::feldera::Rows;
 use cases::parsing::Parsing;
+use cases::rows::Rows;
 use cases::splitting::Splitting;
 
 /// The only function whose instructions count.
@@ -34,7 +35,7 @@ macro_rules! cases {
         fn run(name: &str, rounds: u32) {
             match name {
                 $( $name => {
-                    #[allow(unused_mut, reason = "one case writes to a socket of its own")]
+                    #[allow(unused_mut, reason = "some cases change what they have")]
                     let mut $prepared = $setup;
                     let mut case = || {
                         let _ = black_box($work);
@@ -76,6 +77,8 @@ cases! {
     "splitting/ndjson" => Splitting::new(10_000), |case| case.ndjson();
     "splitting/memchr" => Splitting::new(10_000), |case| case.floor();
     "splitting/memchr_iter" => Splitting::new(10_000), |case| case.memchr_iter();
+    "rows/ours" => Rows::new(20_000), |case| case.ours();
+    "rows/floor" => Rows::new(20_000), |case| case.floor();
     "exchange/raw" => Served::start(), |served| served.client.raw().expect("an answer");
     "exchange/bare" => Served::start(), |served| served.client.bare();
     "exchange/ours" => Served::start(), |served| served.client.ours();

@@ -159,6 +159,25 @@ mod splitting {
     }
 }
 
+mod rows {
+    use divan::Bencher;
+    use divan::counter::ItemsCount;
+
+    use super::cases::rows::Rows;
+
+    #[divan::bench]
+    fn ours(bencher: Bencher<'_, '_>) {
+        let mut case = Rows::new(20_000);
+        bencher.counter(ItemsCount::new(20_000_usize)).bench_local(|| case.ours());
+    }
+
+    #[divan::bench]
+    fn to_writer(bencher: Bencher<'_, '_>) {
+        let mut case = Rows::new(20_000);
+        bencher.counter(ItemsCount::new(20_000_usize)).bench_local(|| case.floor());
+    }
+}
+
 mod exchange {
     use divan::Bencher;
 
@@ -214,6 +233,7 @@ fn ratios() {
     use cases::calling::Calling;
     use cases::feldera::Rows;
     use cases::parsing::Parsing;
+    use cases::rows::Rows;
     use cases::splitting::Splitting;
 
     macro_rules! ratio {
@@ -253,6 +273,8 @@ fn ratios() {
     let case = Splitting::new(10_000);
     ratio!("split 10,000 lines: Lines / memchr", case.lines(), case.floor());
     ratio!("split 10,000 lines: NdJson / memchr", case.ndjson(), case.floor());
+    let (mut case, mut floor) = (Rows::new(20_000), Rows::new(20_000));
+    ratio!("rows into batches: ours / to_writer", case.ours(), floor.floor());
     let (case, mut raw) = (exchanging(), exchanging());
     ratio!("exchange: our transport / ureq", case.ours(), case.bare());
     ratio!("exchange: call and our transport / ureq", case.call(), case.bare());

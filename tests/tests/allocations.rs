@@ -12,6 +12,7 @@ use pipewright::feldera::stream::Egress;
 use pipewright::flink::{FlinkRest, GetJobStatus, JobId};
 use pipewright::flow::{Call, Config, Flow, Step};
 use pipewright::operation::{Effect, Info, RequestContext, Service};
+use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions, NonFinite};
 use pipewright::url::Target;
 use pipewright::{Base, Body, Operation, Secret, Seed, Segment, Timestamp};
 
@@ -191,4 +192,50 @@ fn a_clone_of_a_body_is_free() {
     for body in [Body::empty(), Body::from(shared(b"rows")), Body::from_segments(pieces())] {
         assert_eq!(allocations(|| drop(black_box(body.clone()))), 0, "{body:?}");
     }
+}
+
+/// A row that serde writes field by field, with what needs looking at: numbers, texts, a list, nothing.
+struct Row(u32);
+
+impl serde::Serialize for Row {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut row = serializer.serialize_struct("Row", 4)?;
+        row.serialize_field("id", &self.0)?;
+        row.serialize_field("amount", &(f64::from(self.0) / 8.0))?;
+        row.serialize_field("name", "a \"name\"")?;
+        row.serialize_field("tags", &[Some("one"), None])?;
+        row.end()
+    }
+}
+
+#[test]
+fn a_row_takes_none_and_a_batch_its_buffer() {
+    let now = Timestamp::UNIX_EPOCH;
+    for options in [
+        BatchOptions::new().rows(1000),
+        BatchOptions::new().rows(1000).upper_case_keys(true).non_finite(NonFinite::Null),
+    ] {
+        let mut builder = BatchBuilder::new(options);
+        let mut batch = || {
+            for number in 0..500 {
+                builder.push(&Row(number), Some("token"), now).expect("a row");
+                builder.push_line(b"{\"id\":1,\"name\":\"a name\"}", Some("token"), now).expect("a row");
+            }
+            black_box(builder.next_batch(now).expect("a batch"));
+        };
+        // The first shows how much room they take.
+        batch();
+        // Lines, tokens and rows; what shares the lines; two tokens, and the place of the batch.
+        let count = allocations(batch);
+        assert!(count <= 8, "{count} allocations for 1000 rows");
+    }
+    // Rows whose batch stays open take nothing at all.
+    let mut builder = BatchBuilder::new(BatchOptions::new().rows(1000));
+    for _ in 0..1000 {
+        builder.push(&Row(1), Some("token"), now).expect("a row");
+    }
+    builder.push(&Row(1), Some("token"), now).expect("a row");
+    let more = || (0..200).for_each(|_| builder.push(&Row(1), Some("token"), now).expect("a row"));
+    assert_eq!(allocations(more), 0);
 }

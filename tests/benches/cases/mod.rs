@@ -5,4 +5,5 @@ pub(crate) mod calling;
 pub(crate) mod exchanging;
 pub(crate) mod feldera;
 pub(crate) mod parsing;
+pub(crate) mod rows;
 pub(crate) mod splitting;

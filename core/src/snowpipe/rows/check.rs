@@ -16,12 +16,12 @@ use serde::ser::{
 const RAW: &str = "$serde_json::private::RawValue";
 
 /// What was seen of a row.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Watch {
     /// Whether numbers that are not finite are errors.
-    pub(super) refuse: bool,
-    pub(super) not_finite: Cell<bool>,
-    pub(super) raw: Cell<bool>,
+    refuse: bool,
+    not_finite: Cell<bool>,
+    raw: Cell<bool>,
 }
 
 /// Any of serde's serializers, with a watch.
@@ -48,6 +48,20 @@ impl<'w, S> Checked<'w, S> {
 }
 
 impl Watch {
+    pub(super) fn new(refuse_not_finite: bool) -> Self {
+        Self { refuse: refuse_not_finite, not_finite: Cell::new(false), raw: Cell::new(false) }
+    }
+
+    /// Whether a number that is not finite was refused.
+    pub(super) fn saw_not_finite(&self) -> bool {
+        self.not_finite.get()
+    }
+
+    /// Whether there was a value that is JSON already.
+    pub(super) fn saw_raw(&self) -> bool {
+        self.raw.get()
+    }
+
     fn number<E: serde::ser::Error>(&self, finite: bool) -> Result<(), E> {
         if finite || !self.refuse {
             return Ok(());
