@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use cases::batching::Batching;
 use cases::building::Building;
 use cases::calling::Calling;
 use cases::exchanging::{self, Exchanging};
 use cases::feldera::Rows;
 use cases::parsing::Parsing;
-use cases::rows::Rows;
 use cases::splitting::Splitting;
 
 /// The only function whose instructions count.
@@ -77,8 +77,8 @@ cases! {
     "splitting/ndjson" => Splitting::new(10_000), |case| case.ndjson();
     "splitting/memchr" => Splitting::new(10_000), |case| case.floor();
     "splitting/memchr_iter" => Splitting::new(10_000), |case| case.memchr_iter();
-    "rows/ours" => Rows::new(20_000), |case| case.ours();
-    "rows/floor" => Rows::new(20_000), |case| case.floor();
+    "batching/ours" => Batching::new(20_000), |case| case.ours();
+    "batching/floor" => Batching::new(20_000), |case| case.floor();
     "exchange/raw" => Served::start(), |served| served.client.raw().expect("an answer");
     "exchange/bare" => Served::start(), |served| served.client.bare();
     "exchange/ours" => Served::start(), |served| served.client.ours();

@@ -159,21 +159,21 @@ mod splitting {
     }
 }
 
-mod rows {
+mod batching {
     use divan::Bencher;
     use divan::counter::ItemsCount;
 
-    use super::cases::rows::Rows;
+    use super::cases::batching::Batching;
 
     #[divan::bench]
     fn ours(bencher: Bencher<'_, '_>) {
-        let mut case = Rows::new(20_000);
+        let mut case = Batching::new(20_000);
         bencher.counter(ItemsCount::new(20_000_usize)).bench_local(|| case.ours());
     }
 
     #[divan::bench]
     fn to_writer(bencher: Bencher<'_, '_>) {
-        let mut case = Rows::new(20_000);
+        let mut case = Batching::new(20_000);
         bencher.counter(ItemsCount::new(20_000_usize)).bench_local(|| case.floor());
     }
 }
@@ -229,11 +229,11 @@ fn ratio(what: &str, one: &mut dyn FnMut(), other: &mut dyn FnMut()) {
 }
 
 fn ratios() {
+    use cases::batching::Batching;
     use cases::building::Building;
     use cases::calling::Calling;
     use cases::feldera::Rows;
     use cases::parsing::Parsing;
-    use cases::rows::Rows;
     use cases::splitting::Splitting;
 
     macro_rules! ratio {
@@ -273,7 +273,7 @@ fn ratios() {
     let case = Splitting::new(10_000);
     ratio!("split 10,000 lines: Lines / memchr", case.lines(), case.floor());
     ratio!("split 10,000 lines: NdJson / memchr", case.ndjson(), case.floor());
-    let (mut case, mut floor) = (Rows::new(20_000), Rows::new(20_000));
+    let (mut case, mut floor) = (Batching::new(20_000), Batching::new(20_000));
     ratio!("rows into batches: ours / to_writer", case.ours(), floor.floor());
     let (case, mut raw) = (exchanging(), exchanging());
     ratio!("exchange: our transport / ureq", case.ours(), case.bare());

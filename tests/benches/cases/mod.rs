@@ -1,9 +1,9 @@
 //! What is measured, each beside its floor or its peer.
 
+pub(crate) mod batching;
 pub(crate) mod building;
 pub(crate) mod calling;
 pub(crate) mod exchanging;
 pub(crate) mod feldera;
 pub(crate) mod parsing;
-pub(crate) mod rows;
 pub(crate) mod splitting;

@@ -49,14 +49,14 @@ impl Serialize for Row {
 }
 
 /// The same rows, written in two ways.
-pub(crate) struct Rows {
+pub(crate) struct Batching {
     rows: Vec<Row>,
     tokens: Vec<String>,
     builder: BatchBuilder,
     buffer: Vec<u8>,
 }
 
-impl Rows {
+impl Batching {
     pub(crate) fn new(rows: u64) -> Self {
         let mut case = Self {
             rows: (0..rows).map(Row::new).collect(),
