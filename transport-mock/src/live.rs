@@ -1,10 +1,29 @@
-//! Live bodies in memory.
+//! Live bodies: those of services, and those in memory.
 
 use std::collections::VecDeque;
 
 use bytes::{Buf as _, Bytes};
+use pipewright::Timestamp;
 use pipewright::drive::LiveBody;
 use pipewright::error::TransportError;
+
+/// A body that goes on after what its response holds: among the extensions of a [`Service`](crate::Service)'s response, this
+/// is what the rest of it is asked for with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpenBody(pub u64);
+
+/// What comes next of an [`OpenBody`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Coming {
+    /// These bytes, at once.
+    Bytes(Bytes),
+    /// Nothing before this moment, unless somebody does something; it is in the future.
+    Later(Timestamp),
+    /// Nothing, until somebody does something.
+    Idle,
+    /// The end, as it should be.
+    End,
+}
 
 /// Chunks, each of which a read gives at the most one of, and then the end or an error.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::serve::{Options, Served, Server, Time};
-use pipewright_mock::{Fault, FaultPlan, RetryAfter};
+use pipewright_mock::{Fault, FaultPlan, RetryAfter, feldera};
 use serde_json::{Value, json};
 
 const OVERVIEW: &str = "GET /v1/overview HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -323,4 +323,58 @@ fn more_connections_than_allowed_wait_for_their_turn() {
     assert_eq!(second.read().expect("an answer").status, 200);
     let order: Vec<String> = shown.iter().take(102).map(|served| served.request).collect();
     assert_eq!(order.last().expect("some"), "GET /v1/jobs");
+}
+
+#[test]
+fn bodies_that_go_on_come_in_chunks_and_end_when_they_should() {
+    let options = Options::feldera(feldera::Config::default()).time(Time::Fast(20));
+    let server = Server::start(options).expect("a free port");
+    let address = server.url().strip_prefix("http://").expect("an address");
+    let mut client = Client(BufReader::new(TcpStream::connect(address).expect("a connection")));
+    let sql = r#"{"name":"p","program_code":"CREATE TABLE t (id BIGINT);"}"#;
+    let post = |client: &mut Client, path: &str, body: &str| {
+        let head = format!("POST /v0/pipelines{path} HTTP/1.1\r\nContent-Type: application/json\r\n");
+        client.ask(&format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())).status
+    };
+    let deployed = |wanted: bool| {
+        let patience = Instant::now() + Duration::from_secs(20);
+        while server.with(|manager| manager.pipeline("p").is_none_or(|it| (it.status == "Running") != wanted)) {
+            assert!(Instant::now() < patience, "in vain");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    assert_eq!(post(&mut client, "", sql), 201);
+    assert_eq!(post(&mut client, "/p/start", ""), 202);
+    deployed(true);
+
+    let mut reader = Client(BufReader::new(TcpStream::connect(address).expect("a connection")));
+    reader.write("POST /v0/pipelines/p/egress/t?format=json HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        reader.0.read_line(&mut line).expect("a head");
+        assert!(!line.starts_with("content-length"), "{line}");
+    }
+    let mut chunk = || {
+        let mut size = String::new();
+        reader.0.read_line(&mut size).expect("a size");
+        let mut bytes = vec![0; usize::from_str_radix(size.trim(), 16).expect("a size") + 2];
+        reader.0.read_exact(&mut bytes).expect("a chunk");
+        String::from_utf8(bytes).expect("a text")
+    };
+    assert_eq!(post(&mut client, "/p/ingress/t?format=json&update_format=raw", "{\"id\":1}"), 200);
+    let mut read = String::new();
+    while !read.contains("insert") {
+        read += &chunk();
+    }
+    assert!(read.contains("\"json_data\":[{\"insert\":{\"id\":1}}]}\r\n"), "{read}");
+    while !chunk().ends_with("\"snapshot\":false}\r\n\r\n") {}
+    assert_eq!(post(&mut client, "/p/stop?force=true", ""), 202);
+    while chunk() != "\r\n" {}
+    // And the connection is as good as before.
+    assert_eq!(reader.ask("GET /v0/pipelines HTTP/1.1\r\n\r\n").status, 200);
+
+    // A query stands in its request line.
+    let long = format!("GET /v0/pipelines/p/query?sql={} HTTP/1.1\r\n\r\n", "x".repeat(20_000));
+    assert_eq!(reader.ask(&long).status, 503);
 }

@@ -8,6 +8,7 @@ use pipewright::Timestamp;
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 
 use super::{Fault, RetryAfter};
+use crate::live::OpenBody;
 
 /// What comes back of an exchange.
 #[derive(Debug)]
@@ -39,12 +40,12 @@ impl Answer {
         match fault {
             Some(Fault::ReplyLost | Fault::Restart { .. }) => closed("the connection was reset before the answer"),
             Some(Fault::ProxyPage { status, .. }) => page(status, RetryAfter::Absent),
-            Some(Fault::CutOff) if live && status.is_success() => Self { result: Ok(response.map(half)), cut: true },
+            Some(Fault::CutOff) if live && status.is_success() => Self { result: Ok(half(response)), cut: true },
             Some(Fault::CutOff) => {
                 let message = "the connection was reset in the middle of the body";
                 TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message).with_status(status).into()
             }
-            Some(Fault::ShortBody) => response.map(half).into(),
+            Some(Fault::ShortBody) => half(response).into(),
             Some(Fault::MalformedBody) => response.map(malformed).into(),
             _ => response.into(),
         }
@@ -108,9 +109,13 @@ fn unauthorized() -> Response<Bytes> {
     response
 }
 
-fn half(mut body: Bytes) -> Bytes {
-    body.truncate(body.len() / 2);
-    body
+/// What comes after it, if it is live, never comes.
+fn half(mut response: Response<Bytes>) -> Response<Bytes> {
+    response.extensions_mut().remove::<OpenBody>();
+    response.map(|mut body| {
+        body.truncate(body.len() / 2);
+        body
+    })
 }
 
 fn malformed(body: Bytes) -> Bytes {

@@ -1,4 +1,4 @@
-//! Data in and out: ingress, egress, ad-hoc queries, logs.
+//! Data in and out: ingress, egress, ad-hoc queries.
 
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -7,8 +7,9 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Refusal, Reply};
+use super::live::Subscriber;
 use super::process::Rows;
-use super::program::{Program, Table};
+use super::program::Program;
 use super::request::Call;
 use super::rows::{self, Change, Format};
 use super::{Manager, tokens};
@@ -58,9 +59,10 @@ impl Manager {
         Err(parse_errors(parsed.errors))
     }
 
-    /// What was delivered by this process, or the rows there are, then a heartbeat, and the end.
+    /// The rows there are, if they are asked for, and then changes as they come.
     pub(super) fn egress(&mut self, call: &Call, name: &str, view: &str) -> Answer {
-        call.flag("backpressure")?;
+        let backpressure = call.flag("backpressure")?.unwrap_or(false);
+        let now = self.now;
         let snapshot = call.flag("send_snapshot")?.unwrap_or(false);
         let format = call.query("format").unwrap_or("csv");
         if !["csv", "json"].contains(&format) {
@@ -89,21 +91,14 @@ impl Manager {
             return Err(Refusal::configuration(status, "InvalidTransportConfig", &message, details));
         }
         let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
-        let mut stream = Stream { json: format == "json", table, text: String::new(), next: 0 };
+        let mut subscriber = Subscriber::new(now, table.clone(), format == "json", backpressure);
         if snapshot {
             let rows: Vec<Change> = process.tables.get(&table.name).map(all).unwrap_or_default();
             for piece in rows.chunks(SNAPSHOT_ROWS) {
-                stream.record(true, Some(piece));
-            }
-        } else {
-            for (_, name, changes) in &process.delivered {
-                if *name == table.name && !changes.is_empty() {
-                    stream.record(false, Some(changes));
-                }
+                subscriber.record(now, true, Some(piece));
             }
         }
-        stream.record(false, None);
-        Ok(Reply::text("application/json", stream.text))
+        self.open_egress(name, subscriber)
     }
 
     /// `SELECT * FROM` a relation, or `SELECT COUNT(*) FROM` one.
@@ -145,10 +140,6 @@ impl Manager {
             return Ok(Reply::text("application/json", text));
         }
         Ok(Reply::text("text/plain", ascii(&columns, &rows)))
-    }
-
-    pub(super) fn logs(&mut self, name: &str) -> Answer {
-        Ok(Reply::text("text/plain", lines(self.find(name)?.log.iter())))
     }
 }
 
@@ -210,55 +201,6 @@ fn parse_errors(mut errors: Vec<Value>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "ParseErrors", message, details)
 }
 
-/// The body of an egress.
-struct Stream<'a> {
-    json: bool,
-    table: &'a Table,
-    text: String,
-    next: u64,
-}
-
-impl Stream<'_> {
-    /// One record; without changes, a heartbeat.
-    fn record(&mut self, snapshot: bool, changes: Option<&[Change]>) {
-        // Writing to a text never fails.
-        let _ = write!(self.text, "{{\"sequence_number\":{},\"snapshot\":{snapshot}", self.next);
-        self.next += 1;
-        match changes {
-            Some(changes) if self.json => {
-                let data: Vec<Value> = changes
-                    .iter()
-                    .map(
-                        |Change { delete, row }| {
-                            if *delete { json!({ "delete": row }) } else { json!({ "insert": row }) }
-                        },
-                    )
-                    .collect();
-                let _ = write!(self.text, ",\"json_data\":{}", json!(data));
-            }
-            Some(changes) => {
-                let data: String = changes.iter().map(|change| self.csv(change)).collect();
-                let _ = write!(self.text, ",\"text_data\":{}", json!(data));
-            }
-            None => {}
-        }
-        self.text.push_str("}\r\n");
-    }
-
-    /// A line, and its weight at the end.
-    fn csv(&self, Change { delete, row }: &Change) -> String {
-        let field = |value: &Value| match value {
-            Value::Null => String::new(),
-            Value::String(text) if text.contains([',', '"', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let mut fields: Vec<String> = self.table.columns.iter().map(|column| field(&row[&column.name])).collect();
-        fields.push(if *delete { "-1" } else { "1" }.into());
-        format!("{}\n", fields.join(","))
-    }
-}
-
 /// The rows of a table, each as often as it is there.
 fn all(rows: &Rows) -> Vec<Change> {
     let repeat = |(row, count): &(Value, u64)| {
@@ -287,14 +229,12 @@ fn ascii(columns: &[String], rows: &[Value]) -> String {
     };
     let mut lines = vec![rule.clone(), line(columns), rule.clone()];
     lines.extend(cells.iter().map(|row| line(row)));
-    if !cells.is_empty() {
-        lines.push(rule);
-    }
+    lines.push(rule);
     lines.join("\n")
 }
 
 /// Each on a line of its own.
-fn lines(items: impl Iterator<Item = impl std::fmt::Display>) -> String {
+pub(super) fn lines(items: impl Iterator<Item = impl std::fmt::Display>) -> String {
     let mut text = String::new();
     for item in items {
         let _ = writeln!(text, "{item}");

@@ -5,6 +5,8 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use crate::live::OpenBody;
+
 pub(super) type Answer = Result<Reply, Refusal>;
 
 /// A success: under which status, and what it says.
@@ -12,6 +14,7 @@ pub(super) type Answer = Result<Reply, Refusal>;
 pub(super) struct Reply {
     status: StatusCode,
     body: Content,
+    rest: Option<OpenBody>,
 }
 
 #[derive(Debug)]
@@ -23,7 +26,7 @@ enum Content {
 
 impl Reply {
     pub(super) fn json(body: Value) -> Self {
-        Self { status: StatusCode::OK, body: Content::Json(body) }
+        Self { status: StatusCode::OK, body: Content::Json(body), rest: None }
     }
 
     pub(super) fn created(body: Value) -> Self {
@@ -40,11 +43,16 @@ impl Reply {
     }
 
     pub(super) fn empty() -> Self {
-        Self { status: StatusCode::OK, body: Content::Nothing }
+        Self { status: StatusCode::OK, body: Content::Nothing, rest: None }
     }
 
     pub(super) fn text(kind: &'static str, body: String) -> Self {
-        Self { status: StatusCode::OK, body: Content::Text(kind, body) }
+        Self { status: StatusCode::OK, body: Content::Text(kind, body), rest: None }
+    }
+
+    /// A body that begins like this and goes on.
+    pub(super) fn live(kind: &'static str, first: String, rest: OpenBody) -> Self {
+        Self { rest: Some(rest), ..Self::text(kind, first) }
     }
 }
 
@@ -135,9 +143,17 @@ impl Refusal {
 /// Turns what a handler came back with into the response.
 pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
     let refusal = match answer {
-        Ok(Reply { status, body: Content::Nothing }) => return response(status, None, String::new()),
-        Ok(Reply { status, body: Content::Json(body) }) => return response(status, Some(JSON), body.to_string()),
-        Ok(Reply { status, body: Content::Text(kind, body) }) => return response(status, Some(kind), body),
+        Ok(Reply { status, body, rest }) => {
+            let mut response = match body {
+                Content::Nothing => response(status, None, String::new()),
+                Content::Json(body) => response(status, Some(JSON), body.to_string()),
+                Content::Text(kind, body) => response(status, Some(kind), body),
+            };
+            if let Some(rest) = rest {
+                response.extensions_mut().insert(rest);
+            }
+            return response;
+        }
         Err(refusal) => refusal,
     };
     match refusal {

@@ -12,6 +12,10 @@ impl Manager {
     pub fn restart(&mut self, now: Duration, downtime: Duration) {
         self.advance(now);
         self.up_at = self.now.saturating_add(downtime);
+        // It is a proxy between them and their readers.
+        for body in self.readings.keys().copied().collect::<Vec<_>>() {
+            self.close(now, body);
+        }
     }
 
     /// A worker thread of a pipeline panics. What needs its process is answered 500 until the runner

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! A program has tables, and views that are `SELECT * FROM` a table: anything else does not compile. A table keeps the
-//! rows that are pushed into it, and egress replays the changes of its process so far.
+//! rows that are pushed into it. Egress, logs and time series go on: their responses have an [`OpenBody`](crate::OpenBody)
+//! among their extensions, by which [`Manager::read`] gives the rest.
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
 //! [`Manager::requests`], and what its processes have done with [`Manager::chronicle`]. What goes wrong behind the API: [`panic`](Manager::panic), [`kill`](Manager::kill),
@@ -21,8 +22,8 @@
 //! # Limits
 //!
 //! Answers come at once: what a real manager says after its patience is over (30 s of an ingress into a paused
-//! pipeline) is said without the wait. A stream ends after what there is to say, properly, as a real one does when its
-//! pipeline stops. API keys, tenants, trust, connectors, profiles, time series and events are not simulated: 404.
+//! pipeline) is said without the wait. Tenants, trust, profiles and connectors of outputs are not simulated: 404, and for their
+//! owners only where there are keys.
 //!
 //! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
 //! on both sides and never show.
@@ -44,8 +45,11 @@ mod crud;
 mod data;
 mod errors;
 mod hooks;
+mod live;
 mod object;
+mod observe;
 mod pipeline;
+mod platform;
 mod process;
 mod program;
 mod request;
@@ -57,7 +61,7 @@ mod tokens;
 mod validation;
 mod views;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -67,9 +71,12 @@ use serde_json::json;
 pub use self::views::{CheckpointView, Chronicle, PipelineView, RequestView, TakenView, TransactionView};
 
 use self::errors::{Answer, Refusal, Reply, respond};
+use self::live::Reading;
 use self::pipeline::Pipeline;
+use self::platform::{Key, check_role, needed};
 use self::request::Call;
 use self::validation::validate_program;
+use crate::live::OpenBody;
 
 /// What a simulated Feldera is like.
 #[derive(Debug, Clone)]
@@ -78,7 +85,8 @@ pub struct Config {
     pub version: String,
     /// Whether it is the enterprise edition, which has checkpoints and suspends: no.
     pub enterprise: bool,
-    /// What is taken after `Bearer`: anything, or nothing at all.
+    /// What is taken after `Bearer`, besides the keys that are made with it: anything, or nothing at all. Its role is `write`,
+    /// as that of no made key exceeds.
     pub api_key: Option<String>,
     /// How long each phase of a compilation takes, of which there are four: 250 ms.
     pub compile_duration: Duration,
@@ -133,7 +141,11 @@ pub struct Manager {
     seed: Seed,
     /// In the order of their creation.
     pipelines: Vec<Pipeline>,
+    keys: Vec<Key>,
     requests: VecDeque<RequestView>,
+    /// Bodies that are being read.
+    readings: BTreeMap<OpenBody, Reading>,
+    opened: u64,
     up_at: Duration,
 }
 
@@ -145,7 +157,10 @@ impl Manager {
             config,
             now: Duration::ZERO,
             pipelines: Vec::new(),
+            keys: Vec::new(),
             requests: VecDeque::new(),
+            readings: BTreeMap::new(),
+            opened: 0,
             up_at: Duration::ZERO,
         }
     }
@@ -187,14 +202,20 @@ impl Manager {
             _ => {}
         }
         let Some((&"v0", segments)) = segments.split_first() else { return Err(Refusal::unknown_route()) };
-        self.check_key(call)?;
+        let role = self.authenticate(call)?;
+        check_role(role, needed(&call.method, segments))?;
         match (call.method.as_str(), segments) {
             ("GET", ["config"]) => Ok(Reply::json(self.configuration())),
             ("GET", ["config", "session"]) => Ok(Reply::json(json!({
-                "tenant_id": "00000000-0000-0000-0000-000000000000", "tenant_name": "default", "role": "admin",
-                "memberships": [],
+                "tenant_id": "00000000-0000-0000-0000-000000000000", "tenant_name": "default",
+                "role": role.name(), "memberships": [],
             }))),
             ("GET", ["cluster_healthz"]) => Ok(Reply::json(cluster_health())),
+            ("GET", ["api_keys"]) => Ok(self.list_keys()),
+            ("POST", ["api_keys"]) => self.post_key(call),
+            ("GET", ["api_keys", name]) => self.get_key(name),
+            ("DELETE", ["api_keys", name]) => self.delete_key(name),
+            ("GET", ["metrics"]) => Ok(self.all_metrics()),
             ("GET", ["pipelines"]) => self.list_pipelines(call),
             ("POST", ["pipelines"]) => self.post_pipeline(call),
             ("POST", ["validate_program"]) => validate_program(call),
@@ -231,6 +252,12 @@ impl Manager {
             ("GET", ["completion_status"]) => self.completion_status(call, name),
             ("GET", ["stats"]) => self.statistics(name),
             ("GET", ["logs"]) => self.logs(name),
+            ("GET", ["metrics"]) => self.metrics(call, name),
+            ("GET", ["events"]) => self.events(call, name),
+            ("GET", ["events", id]) => self.event(call, name, id),
+            ("POST", ["diff"]) => self.diff(call, name),
+            ("GET", ["time_series"]) => self.time_series(name),
+            ("GET", ["time_series_stream"]) => self.time_series_stream(name),
             (_, ["tables", table, "connectors", connector, ..]) => {
                 self.live(name)?;
                 Err(Refusal::unknown_endpoint(table, connector))
@@ -239,15 +266,6 @@ impl Manager {
             (_, [known]) if KNOWN.contains(known) => Err(Refusal::Denied),
             (_, ["ingress" | "egress", _]) => Err(Refusal::Denied),
             _ => Err(Refusal::unknown_route()),
-        }
-    }
-
-    fn check_key(&self, call: &Call) -> Result<(), Refusal> {
-        match (&self.config.api_key, call.bearer.as_deref()) {
-            (None, _) => Ok(()),
-            (Some(key), Some(sent)) if sent == key => Ok(()),
-            (Some(_), Some(_)) => Err(Refusal::Unauthorized),
-            (Some(_), None) => Err(Refusal::NoCredential),
         }
     }
 
@@ -272,7 +290,7 @@ fn cluster_health() -> serde_json::Value {
     json!({ "all_healthy": true, "api_server": part, "compiler": part, "runner": part })
 }
 
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 22] = [
     "start",
     "stop",
     "pause",
@@ -290,4 +308,9 @@ const KNOWN: [&str; 17] = [
     "completion_status",
     "stats",
     "logs",
+    "time_series",
+    "time_series_stream",
+    "metrics",
+    "events",
+    "diff",
 ];

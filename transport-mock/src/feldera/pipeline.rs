@@ -1,5 +1,6 @@
 //! A pipeline as the manager has it, and what happens to it by itself.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use pipewright::Seed;
@@ -10,6 +11,9 @@ use super::object::uuid;
 use super::process::{Process, Saved};
 use super::program::{self, Program};
 use super::views::Chronicle;
+
+/// How many lines of its log are kept.
+const LOG_LINES: usize = 50_000;
 
 /// What is due for its deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +91,12 @@ pub(super) struct Pipeline {
     /// What processes did that have ended.
     pub(super) past: Chronicle,
     pub(super) deployments: u64,
-    pub(super) log: Vec<String>,
+    /// What has changed, as the API tells it, oldest first.
+    pub(super) events: VecDeque<Value>,
+    pub(super) noted: u64,
+    log: VecDeque<String>,
+    /// How many lines there ever were.
+    logged: u64,
 }
 
 impl Pipeline {
@@ -133,7 +142,10 @@ impl Pipeline {
             process: None,
             past: Chronicle::default(),
             deployments: 0,
-            log: Vec::new(),
+            events: VecDeque::new(),
+            noted: 0,
+            log: VecDeque::new(),
+            logged: 0,
         }
     }
 
@@ -180,16 +192,7 @@ impl Pipeline {
     }
 
     pub(super) fn advance(&mut self, now: Duration, config: &Config, seed: &mut Seed) {
-        loop {
-            let due = [
-                self.program_due,
-                self.storage_due,
-                self.sync_due.as_ref().map(|(at, _)| *at),
-                self.due.map(|(at, _)| at),
-                self.trouble.as_ref().map(|(at, _)| *at),
-                self.process.as_ref().filter(|_| self.trouble.is_none()).and_then(Process::next_due),
-            ];
-            let Some(at) = due.into_iter().flatten().min().filter(|at| *at <= now) else { break };
+        while let Some(at) = self.next_due().filter(|at| *at <= now) {
             if self.program_due.is_some_and(|due| due <= at) {
                 self.compile(at, config);
             } else if self.storage_due.is_some_and(|due| due <= at) {
@@ -258,6 +261,7 @@ impl Pipeline {
     fn set_program(&mut self, status: &'static str, at: Duration) {
         (self.program_status, self.program_since) = (status, at);
         self.refresh_version += 1;
+        self.note(at);
     }
 
     fn deploy(&mut self, at: Duration, step: Due, config: &Config, seed: &mut Seed) {
@@ -364,11 +368,43 @@ impl Pipeline {
         if self.runtime_desired != desired {
             (self.runtime_desired, self.runtime_desired_since) = (desired, at);
         }
+        self.note(at);
     }
 
     fn set_resources(&mut self, resources: &'static str, at: Duration) {
         (self.resources, self.resources_since) = (resources, at);
-        self.log.push(format!("{} {resources}", super::object::stamp(at)));
+        self.note(at);
+        self.tell(at, resources);
+    }
+
+    /// Writes a line into the log, as a process does: with colours.
+    pub(super) fn tell(&mut self, at: Duration, what: &str) {
+        let colours = "\u{1b}[32m INFO\u{1b}[0m";
+        self.log.push_back(format!("{}{colours} [{}] {what}", super::object::stamp(at), self.name));
+        self.logged += 1;
+        if self.log.len() > LOG_LINES {
+            self.log.pop_front();
+        }
+    }
+
+    /// Lines of the log from a number on, as far as they are kept, and how many there are by now.
+    pub(super) fn log_since(&self, read: u64) -> (String, u64) {
+        let forgotten = self.logged - self.log.len() as u64;
+        let skip = usize::try_from(read.saturating_sub(forgotten)).unwrap_or(usize::MAX);
+        (super::data::lines(self.log.iter().skip(skip)), self.logged)
+    }
+
+    /// When something happens next by itself.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        let due = [
+            self.program_due,
+            self.storage_due,
+            self.sync_due.as_ref().map(|(at, _)| *at),
+            self.due.map(|(at, _)| at),
+            self.trouble.as_ref().map(|(at, _)| *at),
+            self.process.as_ref().filter(|_| self.trouble.is_none()).and_then(Process::next_due),
+        ];
+        due.into_iter().flatten().min()
     }
 
     /// The runner sees what is wrong with the process.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Config;
+use super::live::Subscriber;
 use super::object::stamp;
 use super::program::{Program, Table};
 use super::rows::Change;
@@ -71,8 +72,10 @@ pub(super) struct Process {
     pub(super) started: Duration,
     pub(super) tables: BTreeMap<String, Rows>,
     pub(super) endpoints: Vec<Endpoint>,
-    /// What was delivered so far, for whoever subscribes.
-    pub(super) delivered: Vec<(u64, String, Vec<Change>)>,
+    pub(super) subscribers: Vec<Subscriber>,
+    pub(super) subscribed: u64,
+    /// When how many records had gone through, of the last minute and one before.
+    pub(super) progress: Vec<(Duration, u64)>,
     pub(super) initiated: u64,
     pub(super) completed: u64,
     pub(super) input_records: u64,
@@ -103,7 +106,9 @@ impl Process {
             started: now,
             tables: saved.map(|saved| saved.tables.clone()).unwrap_or_default(),
             endpoints: Vec::new(),
-            delivered: Vec::new(),
+            subscribers: Vec::new(),
+            subscribed: 0,
+            progress: Vec::new(),
             initiated: steps,
             completed: steps,
             input_records: records,
@@ -231,7 +236,7 @@ impl Process {
 
     /// When something happens next.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        let step = self.steps.front().and_then(|step| step.due);
+        let step = self.steps.front().filter(|_| !self.is_held_up()).and_then(|step| step.due);
         let asked = self.asked.front().and_then(|asked| asked.due);
         [step, asked, self.committing].into_iter().flatten().min()
     }
@@ -251,9 +256,9 @@ impl Process {
             }
             return false;
         }
-        if self.steps.front().is_some_and(|step| step.due.is_some_and(|due| due <= at)) {
+        if !self.is_held_up() && self.steps.front().is_some_and(|step| step.due.is_some_and(|due| due <= at)) {
             if let Some(step) = self.steps.pop_front() {
-                self.complete(step, program);
+                self.complete(at, step, program);
             }
             return false;
         }
@@ -283,14 +288,24 @@ impl Process {
         Saved { uuid, tables: self.tables.clone(), program_version, steps, records }
     }
 
-    fn complete(&mut self, step: Step, program: &Program) {
+    /// Whoever held it up has read, or is gone: what was due goes on from here.
+    pub(super) fn resume(&mut self, now: Duration) {
+        for step in &mut self.steps {
+            step.due = step.due.map(|due| due.max(now));
+        }
+    }
+
+    fn complete(&mut self, at: Duration, step: Step, program: &Program) {
         let Step { number, table, changes, records, .. } = step;
         self.completed = number;
         self.completed_records += records;
+        let old = self.progress.partition_point(|(time, _)| time.saturating_add(Duration::from_secs(61)) < at);
+        self.progress.drain(..old.saturating_sub(1));
+        self.progress.push((at, self.completed_records));
         let Some(shape) = program.tables.iter().find(|shape| shape.name == table) else { return };
         let rows = self.tables.entry(table.clone()).or_default();
-        let delta = changes.into_iter().flat_map(|change| apply(shape, rows, change)).collect();
-        self.delivered.push((number, table, delta));
+        let delta: Vec<Change> = changes.into_iter().flat_map(|change| apply(shape, rows, change)).collect();
+        self.deliver(at, &table, &delta);
     }
 }
 

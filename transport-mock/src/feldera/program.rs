@@ -9,13 +9,13 @@ pub(super) struct Program {
     pub(super) views: Vec<View>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Table {
     pub(super) name: String,
     pub(super) columns: Vec<Column>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Column {
     pub(super) name: String,
     /// In upper case.
@@ -24,7 +24,7 @@ pub(super) struct Column {
     pub(super) key: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct View {
     pub(super) name: String,
     pub(super) materialized: bool,
@@ -46,6 +46,26 @@ impl Program {
             Some(view) => Some((self.tables.iter().find(|table| table.name == view.table)?, view.materialized)),
             None => Some((self.table(name)?, true)),
         }
+    }
+
+    /// What another program adds, removes and modifies.
+    pub(super) fn diff(&self, other: &Self) -> Value {
+        fn parts<T: PartialEq>(old: &[T], new: &[T], name: impl Fn(&T) -> &str) -> [Vec<String>; 3] {
+            let of = |items: &[T], test: &dyn Fn(&T) -> bool| {
+                items.iter().filter(|item| test(item)).map(|item| name(item).to_owned()).collect()
+            };
+            let same =
+                |items: &[T], item: &T| items.iter().find(|other| name(other) == name(item)).map(|other| other == item);
+            [
+                of(new, &|item| same(old, item).is_none()),
+                of(old, &|item| same(new, item).is_none()),
+                of(new, &|item| same(old, item) == Some(false)),
+            ]
+        }
+        let tables = parts(&self.tables, &other.tables, |table| &table.name);
+        let views = parts(&self.views, &other.views, |view| &view.name);
+        json!({ "added_tables": tables[0], "removed_tables": tables[1], "modified_tables": tables[2],
+            "added_views": views[0], "removed_views": views[1], "modified_views": views[2] })
     }
 
     pub(super) fn information(&self) -> Value {

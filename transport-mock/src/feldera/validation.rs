@@ -9,6 +9,7 @@ use super::request::Call;
 /// SQL that is wrong is an answer, not a refusal.
 pub(super) fn validate_program(call: &Call) -> Answer {
     let body = call.object()?;
+    super::platform::check_runtime(body.get("runtime_version"))?;
     let code = body.get("program_code").and_then(Value::as_str);
     let code = code.ok_or_else(|| Refusal::body("missing field `program_code` at line 1 column 1".to_owned()))?;
     Ok(Reply::json(match program::compile(code) {

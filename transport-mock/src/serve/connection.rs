@@ -11,10 +11,13 @@ use super::head::{Head, Reader, Trouble};
 use super::site::Outcome;
 use super::{Served, Shared};
 use crate::fault::Fault;
+use crate::live::{Coming, OpenBody};
 use crate::world::{Service, lock};
 
 /// How long a connection may be silent, as a real server's may.
 const SILENCE: Duration = Duration::from_secs(300);
+/// How often a live body is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 /// `rest.server.max-content-length`, which uploads are exempt from.
 const LARGEST_JSON: u64 = 100 << 20;
 const LARGEST_UPLOAD: u64 = 256 << 20;
@@ -38,7 +41,7 @@ pub(super) fn run<S: Service>(stream: &TcpStream, shared: &Shared<S>) {
     if prepared.is_err() {
         return;
     }
-    let mut connection = Connection { stream, reader: Reader::new(stream), shared };
+    let mut connection = Connection { stream, reader: Reader::new(stream, lock(&shared.site).longest_line()), shared };
     let next = loop {
         match connection.exchange() {
             Next::Request => {}
@@ -106,7 +109,69 @@ impl<S: Service> Connection<'_, S> {
         }
     }
 
+    /// Writes a body as it comes, in chunks, until its end or that of the connection.
+    fn follow(&mut self, mut response: Response<Bytes>, body: OpenBody, last: bool, record: Record) -> Next {
+        response.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        let status = response.status();
+        let mut first = std::mem::take(response.body_mut());
+        let mut written = self.write(&response, 0);
+        let ended = loop {
+            if written.is_ok() && !first.is_empty() {
+                written = self.write_chunk(&first);
+            }
+            if written.is_err() {
+                break false;
+            }
+            let (now, coming) = {
+                let mut site = lock(&self.shared.site);
+                let now = self.shared.pace.now();
+                (now, site.simulator.read(now, body))
+            };
+            let wait = match coming {
+                Coming::Bytes(bytes) => {
+                    first = bytes;
+                    continue;
+                }
+                Coming::End => break true,
+                Coming::Later(at) => self.shared.pace.scaled(at.since(now)).min(LOOK),
+                Coming::Idle => LOOK,
+            };
+            first = Bytes::new();
+            if !self.shared.wait(wait) || self.is_gone() {
+                break false;
+            }
+        };
+        lock(&self.shared.site).simulator.close(self.shared.pace.now(), body);
+        self.show(record, Some(status));
+        match ended && self.stream.write_all(b"0\r\n\r\n").is_ok() {
+            true if last => Next::Farewell,
+            true => Next::Request,
+            false => Next::End,
+        }
+    }
+
+    fn write_chunk(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
+        chunk.extend_from_slice(bytes);
+        chunk.extend_from_slice(b"\r\n");
+        self.stream.write_all(&chunk)
+    }
+
+    /// Whether the client has closed the connection. What else it says is read later.
+    fn is_gone(&self) -> bool {
+        let peeked = self.stream.set_nonblocking(true).and_then(|()| self.stream.peek(&mut [0]));
+        let restored = self.stream.set_nonblocking(false);
+        let gone = match peeked {
+            Ok(length) => length == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        };
+        gone || restored.is_err()
+    }
+
     fn answer(&mut self, method: &Method, mut response: Response<Bytes>, last: bool, record: Record) -> Next {
+        if let Some(body) = response.extensions().get().copied() {
+            return self.follow(response, body, last, record);
+        }
         let length = response.body().len();
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         let connection = response.headers().get(header::CONNECTION);
@@ -126,6 +191,9 @@ impl<S: Service> Connection<'_, S> {
 
     fn cut(&mut self, response: &Response<Bytes>, record: Record) -> Next {
         let half = response.body().len() / 2;
+        if let Some(body) = response.extensions().get().copied() {
+            lock(&self.shared.site).simulator.close(self.shared.pace.now(), body);
+        }
         if response.body().is_empty() || self.write(response, half).is_err() {
             return self.end(record);
         }

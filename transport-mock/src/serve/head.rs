@@ -7,8 +7,6 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use httparse::{EMPTY_HEADER, Status};
 
-/// What a real server reads of a request line.
-const LINE: usize = 4096;
 const HEAD: usize = 64 * 1024;
 const HEADERS: usize = 128;
 const CHUNK_LINE: usize = 1024;
@@ -17,6 +15,8 @@ const CHUNK_LINE: usize = 1024;
 pub(super) struct Reader<'a> {
     stream: &'a TcpStream,
     buffer: BytesMut,
+    /// How long a request line may be.
+    line: usize,
 }
 
 /// A request up to its body.
@@ -55,14 +55,14 @@ pub(super) enum Trouble {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(stream: &'a TcpStream) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+    pub(super) fn new(stream: &'a TcpStream, line: usize) -> Self {
+        Self { stream, buffer: BytesMut::new(), line }
     }
 
     /// The next request, up to its body.
     pub(super) fn head(&mut self) -> Result<Head, Trouble> {
         loop {
-            if let Some((length, head)) = parse(&self.buffer)? {
+            if let Some((length, head)) = parse(&self.buffer, self.line)? {
                 self.buffer.advance(length);
                 return Ok(head);
             }
@@ -148,10 +148,10 @@ impl<'a> Reader<'a> {
 }
 
 /// The head at the start of some bytes, and its length; `None` when it is not complete.
-fn parse(bytes: &[u8]) -> Result<Option<(usize, Head)>, Trouble> {
-    let line = bytes.iter().take(LINE + 2).position(|byte| *byte == b'\n');
-    if line.is_none() && bytes.len() > LINE + 1 {
-        return Err(Trouble::Unreadable("a request line of more than 4096 bytes"));
+fn parse(bytes: &[u8], longest: usize) -> Result<Option<(usize, Head)>, Trouble> {
+    let line = bytes.iter().take(longest + 2).position(|byte| *byte == b'\n');
+    if line.is_none() && bytes.len() > longest + 1 {
+        return Err(Trouble::Unreadable("a request line that is too long"));
     }
     let mut headers = [EMPTY_HEADER; HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
@@ -206,8 +206,10 @@ fn framing(headers: &HeaderMap, chunked: bool) -> Result<Framing, Trouble> {
 mod tests {
     use super::*;
 
+    const LINE: usize = 4096;
+
     fn read(text: &str) -> Result<Option<(usize, Head)>, Trouble> {
-        parse(text.as_bytes())
+        parse(text.as_bytes(), LINE)
     }
 
     #[test]

@@ -8,6 +8,7 @@ use pipewright::operation::Info;
 use super::Shared;
 use crate::fault::answer::Answer;
 use crate::fault::{Fault, FaultPlan};
+use crate::live::OpenBody;
 use crate::world::{Service, lock};
 
 /// See the module.
@@ -38,11 +39,16 @@ impl<S: Service> Site<S> {
         self.faults.next(now, operation(self.service, method, path))
     }
 
+    /// How long a request line may be: what the server takes. Feldera's queries stand in theirs.
+    pub(super) fn longest_line(&self) -> usize {
+        if self.service == "feldera" { 32 * 1024 } else { 4096 }
+    }
+
     /// What a client is told whose request cannot be read: what the server says to a request line that is too long, for
     /// it says the same to both.
     pub(super) fn unreadable(&mut self, now: Timestamp) -> Response<Bytes> {
         let mut request = Request::new(Bytes::new());
-        let endless = format!("/{}", "x".repeat(4096));
+        let endless = format!("/{}", "x".repeat(self.longest_line()));
         *request.uri_mut() = endless.parse().unwrap_or_default();
         self.simulator.handle(now, &request)
     }
@@ -71,13 +77,20 @@ impl<S: Service> Shared<S> {
         {
             return None;
         }
-        Some(match (fault, response) {
+        let open: Option<OpenBody> = response.as_ref().and_then(|response| response.extensions().get().copied());
+        let outcome = match (fault, response) {
             (Some(Fault::CutOff), Some(response)) => Outcome::Cut(response),
             (fault, response) => match Answer::spoilt(fault, response, false, self.pace.outside()).result {
                 Ok(response) => Outcome::Whole(response),
                 Err(_) => Outcome::Nothing,
             },
-        })
+        };
+        // Whoever never sees the answer does not read on.
+        let arrives = matches!(&outcome, Outcome::Whole(response) if response.extensions().get() == open.as_ref());
+        if let Some(body) = open.filter(|_| !arrives) {
+            lock(&self.site).simulator.close(self.pace.now(), body);
+        }
+        Some(outcome)
     }
 }
 
@@ -134,6 +147,7 @@ mod tests {
         ] {
             assert_eq!(operation("flink", &method, path), name, "{method} {path}");
         }
+        assert_eq!(operation("feldera", &Method::GET, "/v0/pipelines/p/query"), "pipeline_adhoc_sql");
         let status = "/v2/streaming/databases/D/schemas/S/pipes/T-STREAMING:bulk-channel-status";
         assert_eq!(operation("snowpipe", &Method::POST, status), "bulkGetChannelStatus");
         assert_eq!(operation("snowpipe", &Method::GET, "/overview"), "");

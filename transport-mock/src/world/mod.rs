@@ -13,6 +13,7 @@
 //! Time moves only when somebody waits for something: an answer or a moment. Nothing sleeps. Two worlds with the same
 //! seed, the same services and plan, and the same flows in them go the same way to the last byte.
 
+mod live;
 mod mount;
 mod network;
 mod run;
@@ -34,11 +35,9 @@ use pipewright::flow::{Exchange, Reply};
 pub use self::mount::{FelderaHandle, FlinkHandle, Mounted, Service, SnowpipeHandle, SqlGatewayHandle};
 
 use self::network::Network;
-use crate::chance::below;
 use crate::event::Event;
 use crate::fault::FaultPlan;
 use crate::fault::answer::Answer;
-use crate::live::Chunks;
 
 /// When every world and every script begins: 2026-01-01T00:00:00Z.
 pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -157,7 +156,8 @@ impl Transport for World {
         self.execute(exchange).result
     }
 
-    /// The body of a success comes in chunks of any length, all of them at once.
+    /// The body of a success comes in chunks of any length, and as time passes: reading sets the clock forward to when there
+    /// is something to read. A body on which nothing will ever come again fails as timed out.
     fn open(&self, exchange: &Exchange) -> Result<Opened, TransportError> {
         let Answer { result, cut } = self.execute(exchange);
         let response = result?;
@@ -168,13 +168,12 @@ impl Transport for World {
             let message = "the connection was reset in the middle of the body";
             TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message).with_status(response.status())
         });
-        let (head, mut body) = response.into_parts();
-        let mut chunks = Vec::new();
-        while !body.is_empty() {
-            let length = 1 + self.change(|network| below(&mut network.seed, body.len() as u64));
-            chunks.push(body.split_to(usize::try_from(length).unwrap_or(usize::MAX).min(body.len())));
-        }
-        Ok(Opened::Live(Response::from_parts(head, Box::new(Chunks::new(chunks, end)))))
+        let open = network::open_body(&response);
+        let service = self.change(|network| network.service(exchange.request().uri()));
+        let (head, body) = response.into_parts();
+        let rest = open.zip(service).map(|(body, service)| live::Rest::new(body, service));
+        let body = live::WorldBody::new(self.clone(), body, rest, end);
+        Ok(Opened::Live(Response::from_parts(head, Box::new(body))))
     }
 }
 

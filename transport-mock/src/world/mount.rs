@@ -13,6 +13,7 @@ use pipewright::{Base, Timestamp};
 use super::{World, lock};
 use crate::fault::RetryAfter;
 use crate::fault::answer::proxy_page;
+use crate::live::{Coming, OpenBody};
 use crate::{feldera, flink, snowpipe, sql_gateway};
 
 /// A simulated service: answers one request at a time, as of a time.
@@ -22,6 +23,18 @@ pub trait Service: Send {
     /// Answers a request that arrives at `now`. Its target is path and query, as a server sees it, without the path
     /// prefix of the address that the service is mounted at; its `Host` is whom it was sent to.
     fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes>;
+
+    /// What comes next, at `now`, of a body that a response left open. Only services whose responses have an [`OpenBody`]
+    /// among their extensions are asked.
+    fn read(&mut self, now: Timestamp, body: OpenBody) -> Coming {
+        let _ = (now, body);
+        Coming::End
+    }
+
+    /// Nobody reads that body any more.
+    fn close(&mut self, now: Timestamp, body: OpenBody) {
+        let _ = (now, body);
+    }
 
     /// Fails at `now` and is back after `downtime`; what it answers until then is its own affair. Does nothing
     /// by default: a service that loses nothing and is back at once.
@@ -76,6 +89,14 @@ impl Service for snowpipe::Account {
 impl Service for feldera::Manager {
     fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes> {
         Self::handle(self, now.as_unix(), request)
+    }
+
+    fn read(&mut self, now: Timestamp, body: OpenBody) -> Coming {
+        Self::read(self, now.as_unix(), body)
+    }
+
+    fn close(&mut self, now: Timestamp, body: OpenBody) {
+        Self::close(self, now.as_unix(), body);
     }
 
     fn restart(&mut self, now: Timestamp, downtime: Duration) {
@@ -229,6 +250,14 @@ impl Mount {
 
     pub(super) fn restart(&self, now: Timestamp, downtime: Duration) {
         lock(&self.service).restart(now, downtime);
+    }
+
+    pub(super) fn close(&self, now: Timestamp, body: OpenBody) {
+        lock(&self.service).close(now, body);
+    }
+
+    pub(super) fn service(&self) -> Arc<Mutex<dyn Service>> {
+        Arc::clone(&self.service)
     }
 }
 

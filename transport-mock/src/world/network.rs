@@ -2,22 +2,24 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, Response};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use pipewright::flow::{Exchange, Reply};
 use pipewright::{Seed, Timestamp};
 
 use super::Pending;
-use super::mount::{Mount, key};
+use super::mount::{Mount, Service, key};
 use super::trace::Trace;
 use crate::chance::between;
 use crate::event::{Event, Incident, Outcome};
 use crate::fault::answer::Answer;
 use crate::fault::{Fault, FaultPlan};
+use crate::live::OpenBody;
 
 pub(super) struct Network {
     pub(super) now: Timestamp,
@@ -245,6 +247,7 @@ impl Network {
         let request = trip.request.take().filter(|_| trip.fault.is_none_or(Fault::applied));
         let mount = self.services.get(&trip.exchange.service);
         let response = request.zip(mount).map(|(request, mount)| mount.handle(self.now, request));
+        let open = response.as_ref().and_then(open_body);
         if response.is_some() {
             trip.applied = Some(self.now);
         }
@@ -252,6 +255,7 @@ impl Network {
             self.restart(&trip.exchange.service, downtime);
         }
         if trip.late {
+            self.close(&trip.exchange.service, open);
             return self.record(Incident::Late { number: trip.number, operation: trip.exchange.operation });
         }
         let delay = match trip.fault {
@@ -261,6 +265,10 @@ impl Network {
         let back = self.now + trip.latency.saturating_sub(trip.latency / 2) + delay;
         let Head { body_limit, live, .. } = trip.exchange;
         let answer = Answer::spoilt(trip.fault, response, live, back).bounded(body_limit, live);
+        // Whoever never sees the answer does not read on.
+        let arrives =
+            live && back <= trip.until && answer.result.as_ref().is_ok_and(|answer| open_body(answer) == open);
+        self.close(&trip.exchange.service, open.filter(|_| !arrives));
         self.give_back(trip, back, answer);
     }
 
@@ -279,6 +287,28 @@ impl Network {
         self.push(trip.until, Due::Return(Box::new(trip), answer));
     }
 
+    /// Who answers under an address.
+    pub(super) fn service(&self, uri: &http::Uri) -> Option<Arc<Mutex<dyn Service>>> {
+        let key = key(uri.scheme_str().unwrap_or("http"), uri.authority()?);
+        self.services.get(&key).map(Mount::service)
+    }
+
+    /// Lets the first thing happen that is due, if there is one; what comes back is kept for whoever asks.
+    pub(super) fn happen(&mut self, until: Timestamp) -> bool {
+        let due = self.queue.first_key_value().is_some_and(|(moment, _)| moment.0 <= until);
+        if let Progress::Returned(number, answer) = self.step(until) {
+            let reply = self.settle(number, answer);
+            self.unclaimed.extend(reply);
+        }
+        due
+    }
+
+    fn close(&self, service: &str, open: Option<OpenBody>) {
+        if let Some((mount, body)) = self.services.get(service).zip(open) {
+            mount.close(self.now, body);
+        }
+    }
+
     /// A number that decides about the order of what happens at the same time.
     pub(super) fn lot(&mut self) -> u64 {
         self.seed.next_u64()
@@ -293,6 +323,10 @@ impl Network {
     fn record(&mut self, what: Incident) {
         self.trace.push(Event { at: self.now, what });
     }
+}
+
+pub(super) fn open_body(response: &Response<Bytes>) -> Option<OpenBody> {
+    response.extensions().get().copied()
 }
 
 fn unsupported() -> TransportError {

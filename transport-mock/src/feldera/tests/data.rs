@@ -162,22 +162,6 @@ fn a_transaction_holds_steps_back_until_it_is_committed() {
 }
 
 #[test]
-fn egress_replays_the_changes_and_ends_with_a_heartbeat() {
-    let mut sim = Sim::new().running();
-    sim.token("kv?format=json", "{\"insert\":{\"k\":1,\"v\":\"a\"}}");
-    sim.token("kv?format=json", "{\"insert\":{\"k\":1,\"v\":\"c\"}}");
-    sim.token(RAW, &row(7));
-    sim.wait(100);
-    let expected = "{\"sequence_number\":0,\"snapshot\":false,\"json_data\":[{\"insert\":{\"k\":1,\"v\":\"a\"}}]}\r\n{\"sequence_number\":1,\"snapshot\":false,\"json_data\":[{\"delete\":{\"k\":1,\"v\":\"a\"}},{\"insert\":{\"k\":1,\"v\":\"c\"}}]}\r\n{\"sequence_number\":2,\"snapshot\":false}\r\n";
-    assert_eq!(egress(&mut sim, "KV?format=json&backpressure=true"), expected);
-    let snapshot = "{\"sequence_number\":0,\"snapshot\":true,\"json_data\":[{\"insert\":{\"k\":1,\"v\":\"c\"}}]}\r\n{\"sequence_number\":1,\"snapshot\":false}\r\n";
-    assert_eq!(egress(&mut sim, "kv?format=json&send_snapshot=true"), snapshot);
-    let csv = "{\"sequence_number\":0,\"snapshot\":false,\"text_data\":\"7,true,7,x,1\\n\"}\r\n{\"sequence_number\":1,\"snapshot\":false}\r\n";
-    assert_eq!(egress(&mut sim, "v"), csv);
-    assert_eq!(egress(&mut sim, "plain?format=csv"), csv);
-}
-
-#[test]
 fn a_row_is_there_as_often_as_it_was_inserted() {
     let mut sim = Sim::new().running();
     sim.token(RAW, &row(1).repeat(3));

@@ -5,6 +5,8 @@ mod crud;
 mod data;
 mod failures;
 mod lifecycle;
+mod live;
+mod platform;
 
 use std::time::Duration;
 

@@ -1,0 +1,149 @@
+//! Feldera's live bodies, from the simulator in a world through the core's decoders.
+
+use std::time::Duration;
+
+use pipewright::drive::{Clock as _, StreamError};
+use pipewright::error::FlowError;
+use pipewright::feldera::data::{DataFormat, UpdateFormat};
+use pipewright::feldera::stream::LogHistory;
+use pipewright::feldera::{
+    CreatePipeline, Feldera, GetLogs, HttpInput, HttpOutput, StartPipeline, StopPipeline, StreamTimeSeries,
+};
+use pipewright_mock::{Fault, FaultPlan, FelderaHandle, World, feldera};
+
+const SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL PRIMARY KEY); CREATE MATERIALIZED VIEW v AS SELECT * FROM t;";
+
+/// A pipeline that runs.
+fn running() -> (World, FelderaHandle, Feldera<World>) {
+    let world = World::new(7);
+    let mounted = world.feldera("https://feldera.test".parse().expect("an address"), feldera::Config::default());
+    let client = Feldera::new(mounted.base(), world.clone());
+    client.call(CreatePipeline::new("p", SQL)).expect("created");
+    wait(&world, 1500);
+    start(&world, &client);
+    (world, mounted, client)
+}
+
+fn start(world: &World, client: &Feldera<World>) {
+    client.call(StartPipeline::new("p")).expect("started");
+    wait(world, 1000);
+}
+
+fn wait(world: &World, millis: u64) {
+    world.sleep_until(world.now() + Duration::from_millis(millis));
+}
+
+fn push(client: &Feldera<World>, id: u64) {
+    let input = HttpInput::new("p", "t", DataFormat::Json, format!("{{\"id\":{id}}}")).update_format(UpdateFormat::Raw);
+    client.call(input).expect("taken in");
+}
+
+#[test]
+fn a_snapshot_then_changes_then_silence_and_a_stop() {
+    let (world, _, client) = running();
+    push(&client, 1);
+    wait(&world, 100);
+    let mut stream = client.open(HttpOutput::new("p", "v", DataFormat::Json).send_snapshot(true)).expect("subscribed");
+    let mut rows = |expected: &[&[u8]], snapshot: bool| {
+        let chunk = stream.next_item().expect("a chunk").expect("not the end");
+        assert_eq!((chunk.rows().collect::<Vec<_>>(), chunk.snapshot), (expected.to_vec(), snapshot));
+        assert_eq!(stream.decoder().is_past_snapshot(), !snapshot);
+    };
+    rows(&[b"{\"insert\":{\"id\":1}}"], true);
+    push(&client, 2);
+    rows(&[b"{\"insert\":{\"id\":2}}"], false);
+    let before = world.now();
+    rows(&[], false);
+    assert!(world.now().since(before) <= Duration::from_secs(3), "a heartbeat");
+    client.call(StopPipeline::new("p").force(true)).expect("stopping");
+    assert!(stream.next_item().expect("a proper end").is_none());
+    assert_eq!(stream.decoder().lost(), 0);
+}
+
+#[test]
+fn a_reader_that_rests_learns_how_much_it_lost() {
+    let (world, _, client) = running();
+    let mut stream = client.open(HttpOutput::new("p", "v", DataFormat::Csv)).expect("subscribed");
+    for id in 0..130 {
+        push(&client, id);
+    }
+    wait(&world, 4000);
+    let mut rows = 0;
+    while rows < 100 {
+        rows += stream.next_item().expect("a chunk").expect("not the end").rows().len();
+    }
+    push(&client, 1000);
+    let chunk = stream.next_item().expect("a chunk").expect("not the end");
+    assert_eq!(chunk.rows().next(), Some(&b"1000,1"[..]));
+    // Thirty rows, and a record or two that said only that nothing came.
+    assert!((30..33).contains(&chunk.lost), "{}", chunk.lost);
+}
+
+#[test]
+fn a_body_that_breaks_off_is_no_end() {
+    let (world, _, client) = running();
+    push(&client, 1);
+    wait(&world, 100);
+    world.set_faults(FaultPlan::none().nth_of("http_output", 1, Fault::CutOff));
+    let mut stream = client.open(HttpOutput::new("p", "v", DataFormat::Json).send_snapshot(true)).expect("subscribed");
+    assert!(matches!(stream.next_item(), Err(StreamError::Transport(_))));
+}
+
+#[test]
+fn a_log_over_two_connections_has_each_line_once() {
+    let (world, mounted, client) = running();
+    let (mut history, mut lines) = (LogHistory::new(), Vec::new());
+    for _ in 0..2 {
+        history.reconnected();
+        let mut stream = client.open(GetLogs::new("p")).expect("opened");
+        client.call(StopPipeline::new("p").force(true)).expect("stopping");
+        wait(&world, 1000);
+        start(&world, &client);
+        let mut stops = 0;
+        while stops == 0 {
+            let line = stream.next_item().expect("a line").expect("not the end");
+            for line in history.accept(line) {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                stops += usize::from(line.ends_with(" Stopped"));
+                lines.push(line);
+            }
+        }
+        mounted.restart(Duration::ZERO);
+    }
+    assert!(!history.may_miss());
+    let mut unique = lines.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!((unique.len(), lines.iter().filter(|line| line.ends_with(" Stopped")).count()), (lines.len(), 2));
+}
+
+#[test]
+fn samples_come_a_second_apart_and_end_with_the_process() {
+    let (world, mounted, client) = running();
+    wait(&world, 2000);
+    let mut stream = client.open(StreamTimeSeries::new("p")).expect("opened");
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        times.push(stream.next_item().expect("a sample").expect("not the end").time);
+    }
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 1000), "{times:?}");
+    mounted.with(|manager| manager.kill("p"));
+    while stream.next_item().expect("a proper end").is_some() {}
+}
+
+/// Whatever happens to the request, nobody is subscribed who does not read: with backpressure that would stop the pipeline.
+#[test]
+fn an_answer_that_is_lost_leaves_no_reader_behind() {
+    let (world, mounted, client) = running();
+    for fault in [Fault::ReplyLost, Fault::ShortBody, Fault::CutOff] {
+        world.set_faults(FaultPlan::none().nth_of("http_output", 1, fault));
+        let opened = client.open(HttpOutput::new("p", "v", DataFormat::Json).backpressure(true));
+        drop(opened.map_err(|error: FlowError| error.to_string()));
+    }
+    for id in 0..150 {
+        push(&client, id);
+    }
+    wait(&world, 5000);
+    let view = mounted.with(|manager| manager.pipeline("p")).expect("it is there");
+    assert_eq!(view.tables["t"].len(), 150);
+}

@@ -1,0 +1,127 @@
+//! What is seen of pipelines from outside: metrics and events.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::Manager;
+use super::errors::{Answer, Refusal, Reply};
+use super::object::stamp;
+use super::pipeline::Pipeline;
+use super::process::Process;
+use super::request::Call;
+
+/// How many events are kept.
+const EVENTS: usize = 720;
+
+impl Manager {
+    /// Of all that run or are paused; those that do not answer are left out.
+    pub(super) fn all_metrics(&self) -> Reply {
+        let answering = self.pipelines.iter().filter(|pipeline| pipeline.trouble.is_none());
+        let text = answering.filter_map(|pipeline| Some(prometheus(&pipeline.name, pipeline.process.as_ref()?)));
+        Reply::text("text/plain", text.collect())
+    }
+
+    pub(super) fn metrics(&mut self, call: &Call, name: &str) -> Answer {
+        let format = call.query("format").unwrap_or("prometheus");
+        if !["prometheus", "json"].contains(&format) {
+            return Err(Refusal::query(format!("unknown variant `{format}`, expected `prometheus` or `json`")));
+        }
+        let Some(process) = &self.live(name)?.process else { return Err(Refusal::unknown_route()) };
+        if format == "prometheus" {
+            return Ok(Reply::text("text/plain", prometheus(name, process)));
+        }
+        let metrics = measured(process).map(|(key, kind, description, value)| {
+            json!({ "key": key, "type": kind, "description": description,
+                "values": [{ "labels": { "pipeline_name": name }, "value": value }] })
+        });
+        Ok(Reply::json(json!(metrics)))
+    }
+
+    pub(super) fn events(&mut self, call: &Call, name: &str) -> Answer {
+        let all = all(call)?;
+        let events = &self.find(name)?.events;
+        Ok(Reply::json(events.iter().rev().map(|event| shown(event, all)).collect()))
+    }
+
+    /// By its id, or the `latest`.
+    pub(super) fn event(&mut self, call: &Call, name: &str, id: &str) -> Answer {
+        let all = all(call)?;
+        let events = &self.find(name)?.events;
+        let found = match id {
+            "latest" => events.back(),
+            id => events.iter().find(|event| event["event_id"] == id),
+        };
+        let message = || {
+            let why = "it might have been deleted as only a limited number of events are retained";
+            let message = format!("Pipeline monitor event with identifier '{id}' does not exist -- {why}");
+            let details = json!({ "event_id": id });
+            Refusal::new(StatusCode::NOT_FOUND, "UnknownPipelineMonitorEvent", message, details)
+        };
+        found.map(|event| Reply::json(shown(event, all))).ok_or_else(message)
+    }
+}
+
+fn all(call: &Call) -> Result<bool, Refusal> {
+    match call.query("selector").unwrap_or("status") {
+        "all" => Ok(true),
+        "status" => Ok(false),
+        other => Err(Refusal::query(format!("unknown variant `{other}`, expected `all` or `status`"))),
+    }
+}
+
+/// With the details or without.
+fn shown(event: &Value, all: bool) -> Value {
+    let mut event = event.clone();
+    if let Value::Object(fields) = &mut event
+        && !all
+    {
+        fields.retain(|name, _| !name.ends_with("_details") && name != "deployment_error");
+    }
+    event
+}
+
+impl Pipeline {
+    /// Notes that something has changed.
+    pub(super) fn note(&mut self, at: Duration) {
+        self.noted += 1;
+        let id = format!("{:08x}-0000-7000-8000-{:012x}", at.as_secs() & 0xffff_ffff, self.noted);
+        let desired = if self.wanted { "Provisioned" } else { "Stopped" };
+        let error = self.error.clone();
+        self.events.push_back(json!({
+            "event_id": id, "recorded_at": stamp(at), "deployment_resources_status": self.resources,
+            "deployment_resources_status_details": null, "deployment_resources_desired_status": desired,
+            "deployment_runtime_status": self.runtime, "deployment_runtime_status_details": null,
+            "deployment_runtime_desired_status": self.runtime_desired, "deployment_has_error": !error.is_null(),
+            "deployment_error": error, "program_status": self.program_status, "storage_status": self.storage,
+            "storage_status_details": null,
+        }));
+        if self.events.len() > EVENTS {
+            self.events.pop_front();
+        }
+    }
+}
+
+/// Name, kind, meaning and value.
+fn measured(process: &Process) -> [(&'static str, &'static str, &'static str, u64); 4] {
+    [
+        ("records_input_total", "counter", "Total number of records ingested.", process.input_records),
+        ("records_processed_total", "counter", "Total number of records processed.", process.completed_records),
+        ("steps_completed_total", "counter", "Total number of completed steps.", process.completed),
+        ("process_resident_memory_bytes", "gauge", "Resident memory of the process.", 163_213_312),
+    ]
+}
+
+fn prometheus(name: &str, process: &Process) -> String {
+    let mut text = String::new();
+    for (key, kind, description, value) in measured(process) {
+        // Writing to a text never fails.
+        let _ = writeln!(
+            text,
+            "# HELP {key} {description}\n# TYPE {key} {kind}\n{key}{{pipeline_name=\"{name}\"}} {value}"
+        );
+    }
+    text
+}

@@ -1,0 +1,170 @@
+//! Bodies that go on.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Sim;
+use crate::live::{Coming, OpenBody};
+
+const RAW: &str = "t?format=json&update_format=raw";
+
+fn row(id: u32) -> String {
+    format!("{{\"id\":{id},\"b\":true,\"i\":{id},\"s\":\"x\"}}\n")
+}
+
+impl Sim {
+    /// A body, with what its response holds.
+    fn open(&mut self, method: &str, target: &str) -> (String, OpenBody) {
+        let response = self.send(method, &format!("/pipelines/p/{target}"), "", "");
+        assert_eq!(response.status(), 200, "{response:?}");
+        let body = *response.extensions().get().expect("it goes on");
+        (text(response.body()), body)
+    }
+
+    /// All that comes of a body within a time, and whether it ends.
+    fn follow(&mut self, body: OpenBody, millis: u64) -> (String, bool) {
+        let until = self.now + Duration::from_millis(millis);
+        let mut read = String::new();
+        loop {
+            match self.manager.read(self.now, body) {
+                Coming::Bytes(bytes) => read += &text(&bytes),
+                Coming::End => return (read, true),
+                Coming::Later(at) if at.as_unix() <= until => {
+                    assert!(at.as_unix() > self.now, "in the future");
+                    self.now = at.as_unix();
+                }
+                Coming::Later(_) | Coming::Idle => {
+                    self.now = until;
+                    return (read, false);
+                }
+            }
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("a text")
+}
+
+/// Numbers and numbers of rows.
+fn records(body: &str) -> Vec<(u64, usize)> {
+    let records = body.split_terminator("\r\n").map(|line| serde_json::from_str::<Value>(line).expect("a record"));
+    records
+        .map(|it| (it["sequence_number"].as_u64().expect("a number"), it["json_data"].as_array().map_or(0, Vec::len)))
+        .collect()
+}
+
+#[test]
+fn egress_tells_what_changes_from_now_on_and_then_that_it_lives() {
+    let mut sim = Sim::new().running();
+    sim.token("kv?format=json", "{\"insert\":{\"k\":1,\"v\":\"a\"}}");
+    sim.wait(100);
+    let (first, body) = sim.open("POST", "egress/KV?format=json&backpressure=true");
+    assert_eq!(first, "");
+    sim.token("kv?format=json", "{\"insert\":{\"k\":1,\"v\":\"c\"}}");
+    let change = "{\"sequence_number\":0,\"snapshot\":false,\"json_data\":[{\"delete\":{\"k\":1,\"v\":\"a\"}},{\"insert\":{\"k\":1,\"v\":\"c\"}}]}\r\n";
+    assert_eq!(sim.follow(body, 3000), (change.to_owned(), false));
+    let beats = "{\"sequence_number\":1,\"snapshot\":false}\r\n{\"sequence_number\":2,\"snapshot\":false}\r\n";
+    assert_eq!(sim.follow(body, 5000), (beats.to_owned(), false));
+
+    let (first, body) = sim.open("POST", "egress/kv?send_snapshot=true");
+    assert_eq!(first, "{\"sequence_number\":0,\"snapshot\":true,\"text_data\":\"1,c,1\\n\"}\r\n");
+    assert_eq!(sim.follow(body, 3000), ("{\"sequence_number\":1,\"snapshot\":false}\r\n".to_owned(), false));
+    // Another table's rows are not its business.
+    sim.token(RAW, &row(7));
+    assert_eq!(sim.follow(body, 2000), (String::new(), false));
+}
+
+#[test]
+fn a_body_ends_properly_with_its_process() {
+    let mut sim = Sim::new().running();
+    let (_, egress) = sim.open("POST", "egress/v?format=json");
+    let (_, series) = sim.open("GET", "time_series_stream");
+    let (_, logs) = sim.open("GET", "logs");
+    sim.stop();
+    assert!(sim.follow(egress, 1).1 && sim.follow(series, 1).1);
+    let (lines, ended) = sim.follow(logs, 1);
+    assert!(lines.contains("Stopping") && !ended, "{lines}");
+    sim.start();
+    assert!(sim.follow(egress, 1).1, "another process is not its own");
+    assert!(sim.follow(logs, 1).0.contains("Provisioned"));
+}
+
+#[test]
+fn a_process_that_panics_ends_its_bodies_when_the_runner_sees_it() {
+    let mut sim = Sim::new().running();
+    let (_, body) = sim.open("POST", "egress/v?format=json");
+    sim.manager.panic("p", "no");
+    let (read, ended) = sim.follow(body, 10_000);
+    assert!(ended && read.is_empty(), "{read}");
+}
+
+#[test]
+fn without_backpressure_a_reader_that_rests_loses_records_and_only_numbers_tell() {
+    let mut sim = Sim::new().running();
+    let (_, body) = sim.open("POST", "egress/v?format=json");
+    for id in 0..150 {
+        sim.token(RAW, &row(id));
+        sim.wait(20);
+    }
+    assert_eq!(sim.rows("t").len(), 150);
+    let read = records(&sim.follow(body, 0).0);
+    assert_eq!((read.len(), read[99]), (100, (99, 1)));
+    sim.token(RAW, &row(150));
+    assert_eq!(records(&sim.follow(body, 20).0), [(150, 1)]);
+}
+
+#[test]
+fn with_backpressure_a_reader_that_rests_stops_the_pipeline() {
+    let mut sim = Sim::new().running();
+    let (_, body) = sim.open("POST", "egress/v?format=json&backpressure=true");
+    let mut token = String::new();
+    for id in 0..150 {
+        token = sim.token(RAW, &row(id));
+        sim.wait(20);
+    }
+    sim.wait(60_000);
+    assert_eq!(sim.completion(&token).1["status"], "inprogress");
+    assert_eq!(sim.rows("t").len(), 100);
+    let read = records(&sim.follow(body, 2000).0);
+    let rows: usize = read.iter().map(|(_, rows)| rows).sum();
+    assert_eq!((rows, read.iter().map(|it| it.0).collect::<Vec<_>>()), (150, (0..150).collect()));
+    assert_eq!(sim.completion(&token).1["status"], "complete");
+
+    // A reader that goes away lets it go on, too.
+    for id in 0..150 {
+        token = sim.token(RAW, &row(id));
+    }
+    sim.wait(60_000);
+    assert_eq!(sim.completion(&token).1["status"], "inprogress");
+    sim.manager.close(sim.now, body);
+    sim.wait(60_000);
+    assert_eq!(sim.completion(&token).1["status"], "complete");
+}
+
+#[test]
+fn a_time_series_has_a_sample_a_second() {
+    let mut sim = Sim::new().running();
+    sim.wait(1500);
+    sim.token(RAW, &(row(1) + &row(2)));
+    sim.wait(70_000);
+    let (_, history) = sim.get("/pipelines/p/time_series");
+    let samples = history["samples"].as_array().expect("a list").clone();
+    assert_eq!((samples.len(), &samples[0]["r"], &samples[59]["r"]), (60, &2.into(), &2.into()));
+    assert_eq!(samples[1]["t"].as_u64(), samples[0]["t"].as_u64().map(|time| time + 1000));
+    let (first, body) = sim.open("GET", "time_series_stream");
+    assert_eq!(first.lines().count(), 60);
+    assert_eq!(sim.follow(body, 3000).0.lines().count(), 3);
+}
+
+#[test]
+fn a_log_repeats_what_is_kept_to_each_reader() {
+    let mut sim = Sim::new().running();
+    let (first, body) = sim.open("GET", "logs");
+    assert!(first.lines().count() >= 2 && first.contains("\u{1b}["), "{first}");
+    assert_eq!(sim.open("GET", "logs").0, first);
+    assert_eq!(sim.follow(body, 60_000), (String::new(), false));
+    sim.manager.restart(sim.now, Duration::ZERO);
+    assert!(sim.follow(body, 1).1, "the manager is between them");
+}
