@@ -92,7 +92,7 @@ operations! { FlinkRest;
             allow_non_restored_state: bool = "allowNonRestoredState",
             /// The savepoint or checkpoint to start from.
             savepoint_path: String = "savepointPath",
-            /// Who owns that savepoint from then on. Since 1.20; unknown before, and refused by 1.18.
+            /// Who owns that savepoint from then on. Since 1.20; older releases refuse the whole request.
             claim_mode: ClaimMode = "claimMode",
             /// The same for clusters before 1.20. Still read by 2.3.
             restore_mode: ClaimMode = "restoreMode",

@@ -222,7 +222,7 @@ impl Body {
         for (name, value) in fields {
             let known = format.fields.iter().find(|(field, _, since)| *field == name && call.version >= *since);
             match known {
-                None if call.version < (1, 19) => {
+                None if call.version < (1, 20) => {
                     let message = format!(
                         "Unrecognized field \"{name}\" (class {}), not marked as ignorable{SOURCE}",
                         format.name

@@ -169,7 +169,7 @@ impl RunJar {
     }
 
     /// Who owns that savepoint from then on. Said by the field's older name `restoreMode`, which all releases up to 2.3
-    /// read; the newer one makes 1.18 refuse the whole request.
+    /// read; the newer one makes 1.18 and 1.19 refuse the whole request.
     pub fn claim_mode(mut self, mode: ClaimMode) -> Self {
         self.run.claim_mode = Some(mode);
         self

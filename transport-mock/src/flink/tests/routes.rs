@@ -91,6 +91,7 @@ fn unknown_fields_are_refused_by_old_releases_and_ignored_by_new_ones() {
         ("2.3.0", "nonsense", 202),
         ("1.20.5", "nonsense", 202),
         ("1.18.1", "nonsense", 400),
+        ("1.19.3", "nonsense", 400),
         ("1.18.1", "triggerId", 202),
         ("1.13.6", "triggerId", 400),
     ] {
