@@ -23,7 +23,7 @@
 
 use std::time::Duration;
 
-use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, end_of, is_to_stop, wishing};
+use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, Words, end_of, is_to_stop, wishing};
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
 use crate::feldera::{ApprovePipeline, FelderaApi};
 use crate::flow::{Common, Config, Goal, Running};
@@ -102,8 +102,10 @@ pub struct ApprovePlan {
 impl Plan for ApprovePlan {
     type Output = Pipeline;
     const NAME: &'static str = "ApproveBootstrap";
-    const WHAT: &'static str = "bootstrap";
-    const WAITING: &'static str = "the pipeline to fill its views";
+
+    fn words(&self) -> Words {
+        Words { goal: Self::NAME, what: "bootstrap", waiting: "the pipeline to fill its views" }
+    }
 
     fn pipeline(&self) -> &str {
         &self.goal.pipeline

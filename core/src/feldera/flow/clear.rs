@@ -24,7 +24,7 @@
 use std::time::Duration;
 
 use super::Interruption;
-use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, is_to_stop, wishing};
+use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, Words, is_to_stop, wishing};
 use crate::feldera::pipelines::{Pipeline, PipelineStatus, StorageStatus};
 use crate::feldera::{ClearPipeline, FelderaApi};
 use crate::flow::{Common, Config, Goal, Running};
@@ -85,8 +85,10 @@ pub struct ClearPlan {
 impl Plan for ClearPlan {
     type Output = Pipeline;
     const NAME: &'static str = "ClearStorage";
-    const WHAT: &'static str = "clearing of the storage";
-    const WAITING: &'static str = "the storage to be cleared";
+
+    fn words(&self) -> Words {
+        Words { goal: Self::NAME, what: "clearing of the storage", waiting: "the storage to be cleared" }
+    }
 
     fn pipeline(&self) -> &str {
         &self.goal.pipeline

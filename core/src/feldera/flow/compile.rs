@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use super::Interruption;
-use super::steer::{Next, Past, Plan, Steered, not_compiled};
+use super::steer::{Next, Past, Plan, Steered, Words, not_compiled};
 use crate::feldera::FelderaApi;
 use crate::feldera::pipelines::{Pipeline, ProgramStatus};
 use crate::flow::{Config, Goal, Running};
@@ -87,8 +87,10 @@ pub struct CompilePlan {
 impl Plan for CompilePlan {
     type Output = Pipeline;
     const NAME: &'static str = "Compile";
-    const WHAT: &'static str = "compilation";
-    const WAITING: &'static str = "the program to be compiled";
+
+    fn words(&self) -> Words {
+        Words { goal: Self::NAME, what: "compilation", waiting: "the program to be compiled" }
+    }
 
     fn pipeline(&self) -> &str {
         &self.goal.pipeline

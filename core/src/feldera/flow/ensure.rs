@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use super::Interruption;
 use super::steer::{
-    Next, Past, Plan, Steered, Wish, Wishing, end_of, is_to_stop, not_compiled, unless_overtaken, wishing,
+    Next, Past, Plan, Steered, Wish, Wishing, Words, end_of, is_to_stop, not_compiled, unless_overtaken, wishing,
 };
 use crate::error::{FlowError, ServiceError};
 use crate::feldera::lifecycle::Initial;
@@ -211,8 +211,14 @@ impl EnsurePlan {
 impl Plan for EnsurePlan {
     type Output = Pipeline;
     const NAME: &'static str = "Ensure";
-    const WHAT: &'static str = "start";
-    const WAITING: &'static str = "the pipeline to start";
+
+    fn words(&self) -> Words {
+        if self.paused {
+            Words { goal: "EnsurePaused", what: "pause", waiting: "the pipeline to pause" }
+        } else {
+            Words { goal: "EnsureRunning", what: "start", waiting: "the pipeline to start" }
+        }
+    }
 
     fn pipeline(&self) -> &str {
         &self.goal.pipeline

@@ -32,12 +32,11 @@ use super::looks::Looks;
 pub trait Plan {
     /// What the goal comes to.
     type Output;
-    /// The goal's name.
+    /// What it is about, for debugging.
     const NAME: &'static str;
-    /// What is done to the pipeline, as in "start".
-    const WHAT: &'static str;
-    /// What is waited for, as in "the pipeline to run".
-    const WAITING: &'static str;
+
+    /// The goal in words.
+    fn words(&self) -> Words;
 
     /// The pipeline's name.
     fn pipeline(&self) -> &str;
@@ -54,6 +53,17 @@ pub trait Plan {
     fn refused(&mut self, _wish: Wish, error: ServiceError) -> Result<(), FlowError> {
         unless_overtaken(error)
     }
+}
+
+/// A goal in words, for notices and errors.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    /// Its name.
+    pub(super) goal: &'static str,
+    /// What is done to the pipeline, as in "start".
+    pub(super) what: &'static str,
+    /// What is waited for, as in "the pipeline to run".
+    pub(super) waiting: &'static str,
 }
 
 /// What comes after a look.
@@ -245,7 +255,7 @@ impl<P: Plan> Steered<P> {
             Next::Act(wish) => {
                 self.wishes += 1;
                 if let Some(call) = self.plan.wish(wish, cx) {
-                    cx.phase(P::NAME, wish.phase());
+                    cx.phase(self.plan.words().goal, wish.phase());
                     self.state = State::Wishing(wish, call);
                 }
             }
@@ -298,7 +308,8 @@ impl<P: Plan> Steered<P> {
             Interruption::AwaitingApproval => self.past.diff.take(),
             _ => None,
         };
-        let error = interruption.into_error(format!("{} of pipeline {}", P::WHAT, self.plan.pipeline()), details);
+        let error = interruption
+            .into_error(format!("{} of pipeline {}", self.plan.words().what, self.plan.pipeline()), details);
         if settles { error } else { self.found(error) }
     }
 
@@ -341,7 +352,7 @@ impl<P: Plan> Machine for Steered<P> {
                 return Step::Notice(notice);
             }
             match &mut self.state {
-                State::Looking => match ok!(self.looks.poll(cx, P::WAITING, reply)) {
+                State::Looking => match ok!(self.looks.poll(cx, self.plan.words().waiting, reply)) {
                     Ok(seen) => {
                         if let Some(result) = self.judge(seen, cx) {
                             return Step::Done(result);

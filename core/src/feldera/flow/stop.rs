@@ -26,7 +26,7 @@
 use std::time::Duration;
 
 use super::Interruption;
-use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, end_of, is_to_stop, unless_overtaken, wishing};
+use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, Words, end_of, is_to_stop, unless_overtaken, wishing};
 use crate::error::{Cause, Failure, FlowError, ServiceError};
 use crate::feldera::checkpoints::CheckpointInfo;
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
@@ -126,15 +126,17 @@ impl StopPlan {
     }
 
     fn what(&self) -> String {
-        format!("{} of pipeline {}", Self::WHAT, self.goal.pipeline)
+        format!("{} of pipeline {}", self.words().what, self.goal.pipeline)
     }
 }
 
 impl Plan for StopPlan {
     type Output = Stopped;
     const NAME: &'static str = "Stop";
-    const WHAT: &'static str = "stop";
-    const WAITING: &'static str = "the pipeline to stop";
+
+    fn words(&self) -> Words {
+        Words { goal: Self::NAME, what: "stop", waiting: "the pipeline to stop" }
+    }
 
     fn pipeline(&self) -> &str {
         &self.goal.pipeline

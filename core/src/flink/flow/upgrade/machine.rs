@@ -188,7 +188,7 @@ impl UpgradeMachine {
         Duration::from_millis(self.data.settle_within).as_secs_f64()
     }
 
-    fn not_upgraded(&self, state: String) -> FlowError {
+    fn not_upgraded(&self, state: &str) -> FlowError {
         FlowError::Failed(Failure {
             what: format!("upgrade of job {}", self.data.job),
             reason: format!("only a job whose tasks all run can be stopped with a savepoint, and {state}"),
@@ -321,9 +321,9 @@ impl UpgradeMachine {
                     self.prepare(0, cx);
                     Ok(None)
                 }
-                Ok(report) => Err(self.not_upgraded(format!("it is {}", report.state))),
+                Ok(report) => Err(self.not_upgraded(&format!("it is {}", report.state))),
                 Err(error) if Self::is_own_deadline(&error, cx) => {
-                    Err(self.not_upgraded(format!("it did not get there within {} s", self.settle_seconds())))
+                    Err(self.not_upgraded(&format!("it did not get there within {} s", self.settle_seconds())))
                 }
                 Err(error) => Err(error),
             },

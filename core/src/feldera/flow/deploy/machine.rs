@@ -1,0 +1,302 @@
+//! The transitions of [`Deploy`].
+
+use super::differences::Differences;
+use super::{Change, Deploy, Deployed};
+use crate::error::{Cause, Failure, FlowError, ServiceError};
+use crate::feldera::flow::compile::{Compile, CompilePlan};
+use crate::feldera::flow::ensure::EnsurePlan;
+use crate::feldera::flow::steer::Steered;
+use crate::feldera::flow::stop::{Stop, StopPlan};
+use crate::feldera::flow::{Interruption, looks};
+use crate::feldera::pipelines::{
+    DesiredStatus, Pipeline, PipelineStatus, ProgramError, ProgramStatus, Selector, StorageStatus,
+};
+use crate::feldera::programs::Validation;
+use crate::feldera::{
+    CreatePipeline, ErrorCode, FelderaApi, GetPipeline, PatchPipeline, ValidateProgram, error_code, is_unknown_pipeline,
+};
+use crate::flow::{Call, Common, Flow as _, Machine, Notice, Pace, Reply, Running, Step, ok};
+use crate::time::Timestamp;
+
+/// How often the flow begins again with a look.
+const LOOKS: u32 = 8;
+
+/// The transitions of [`Deploy`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct DeployMachine {
+    goal: Deploy,
+    change: Change,
+    restarted: bool,
+    /// The program that is to run.
+    version: Option<i64>,
+    looks: u32,
+    pace: Pace,
+    /// Why there is another look.
+    trouble: Option<FlowError>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Look(Call<GetPipeline>),
+    Wait(Timestamp),
+    Create(Box<Call<CreatePipeline>>),
+    Validate(Box<Call<ValidateProgram>>, Box<Differences>),
+    Stop(Box<Running<Steered<StopPlan>>>, Box<Differences>),
+    Change(Box<Call<PatchPipeline>>),
+    Compile(Box<Running<Steered<CompilePlan>>>),
+    Ensure(Box<Running<Steered<EnsurePlan>>>),
+}
+
+impl DeployMachine {
+    pub(super) fn new(goal: Deploy) -> Self {
+        Self {
+            goal,
+            change: Change::None,
+            restarted: false,
+            version: None,
+            looks: 0,
+            pace: Pace::START,
+            trouble: None,
+            state: State::Start,
+        }
+    }
+
+    fn failed(&self, interruption: Interruption, details: Option<String>) -> FlowError {
+        interruption.into_error(format!("deployment of pipeline {}", self.goal.name()), details)
+    }
+
+    /// Decides by what there is; `None` is no pipeline. A result is the end.
+    fn looked(&mut self, seen: Option<Pipeline>, cx: &mut Common<FelderaApi>) -> Option<Result<Deployed, FlowError>> {
+        let Some(seen) = seen else {
+            self.change = Change::Created;
+            cx.phase(Self::NAME, "creating the pipeline");
+            self.state = State::Create(Box::new(cx.call(self.goal.create())));
+            return None;
+        };
+        let differences = Differences::between(&self.goal, &seen);
+        if !differences.any() {
+            return self.unchanged(seen, cx);
+        }
+        if self.change == Change::None {
+            self.change = Change::Updated;
+        }
+        let is_clear = seen.storage_status.as_ref().is_none_or(|status| *status == StorageStatus::Cleared);
+        if let Some(field) = differences.need_clear_storage(&seen).filter(|_| !is_clear) {
+            let what = format!("deployment of pipeline {}", self.goal.name());
+            let reason = format!(
+                "{field} can be changed only while the storage is clear: stop the pipeline, with Stop, and then lose what is \
+                 in there, with ClearStorage"
+            );
+            let cause = Some(Cause::new(Interruption::StorageInUse));
+            return Some(Err(FlowError::Failed(Failure { what, reason, details: None, cause })));
+        }
+        if seen.is_at_rest() || !differences.need_a_stop() {
+            self.change(differences, cx);
+        } else if self.restarted {
+            let desired = seen.deployment_desired_status.unwrap_or(DesiredStatus::Running);
+            return Some(Err(self.failed(Interruption::Overruled { desired }, None)));
+        } else if let Some(code) = &differences.0.program_code {
+            cx.phase(Self::NAME, "validating the SQL");
+            let mut validate = ValidateProgram::new(&**code);
+            let config = differences.0.program_config.as_ref().or(seen.program_config.as_ref());
+            validate.runtime_version = config.and_then(|config| config.runtime_version.clone());
+            self.state = State::Validate(Box::new(cx.call(validate)), Box::new(differences));
+        } else {
+            self.stop(differences, cx);
+        }
+        None
+    }
+
+    fn unchanged(&mut self, seen: Pipeline, cx: &mut Common<FelderaApi>) -> Option<Result<Deployed, FlowError>> {
+        self.version = seen.program_version;
+        let wished = if self.goal.paused { PipelineStatus::Paused } else { PipelineStatus::Running };
+        let is_desired =
+            seen.deployment_desired_status.as_ref().is_none_or(|desired| desired.as_str() == wished.as_str());
+        if seen.deployment_status == wished && is_desired && seen.program_status == Some(ProgramStatus::Success) {
+            return Some(Ok(self.deployed(seen)));
+        }
+        self.compile(cx);
+        None
+    }
+
+    fn deployed(&self, pipeline: Pipeline) -> Deployed {
+        Deployed { pipeline, change: self.change, restarted: self.restarted }
+    }
+
+    fn change(&mut self, differences: Differences, cx: &mut Common<FelderaApi>) {
+        cx.phase(Self::NAME, "changing the pipeline");
+        self.state = State::Change(Box::new(cx.call(differences.0)));
+    }
+
+    fn stop(&mut self, differences: Differences, cx: &mut Common<FelderaApi>) {
+        let name = self.goal.name();
+        let stop = if self.goal.force_stop { Stop::forced(name) } else { Stop::new(name) };
+        let child = cx.child(stop.machine());
+        self.state = State::Stop(Box::new(child), Box::new(differences));
+    }
+
+    fn compile(&mut self, cx: &mut Common<FelderaApi>) {
+        let mut compile = Compile::new(self.goal.name());
+        if let Some(version) = self.version {
+            compile = compile.version(version);
+        }
+        let child = cx.child(compile.machine());
+        self.state = State::Compile(Box::new(child));
+    }
+
+    /// What the compiler says of SQL before anything is stopped for it.
+    fn validated(&self, answer: Result<Validation, FlowError>) -> Result<(), FlowError> {
+        let nothing = ProgramError { sql_compilation: None, rust_compilation: None, system_error: None };
+        let (status, error) = match answer {
+            Ok(Validation::SqlError(problem)) => {
+                (ProgramStatus::SqlError, ProgramError { sql_compilation: Some(problem.info), ..nothing })
+            }
+            Ok(Validation::SystemError(problem)) => {
+                (ProgramStatus::SystemError, ProgramError { system_error: Some(problem.error), ..nothing })
+            }
+            Ok(_) => return Ok(()),
+            // No such address: before 0.324 nobody can tell.
+            Err(FlowError::Service(error)) if is_no_address(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let details = Some(error.to_string());
+        Err(self.failed(Interruption::NotCompiled { status, error }, details))
+    }
+
+    /// After a change that may have been made, or not by us.
+    fn look_again(&mut self, trouble: FlowError, cx: &Common<FelderaApi>) -> Result<(), FlowError> {
+        if self.looks >= LOOKS {
+            return Err(trouble);
+        }
+        self.trouble = Some(trouble);
+        self.state = State::Wait(self.pace.next(cx.now()));
+        Ok(())
+    }
+
+    fn created(&mut self, answer: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Result<(), FlowError> {
+        match answer {
+            Ok(created) => {
+                self.version = created.program_version;
+                self.compile(cx);
+                Ok(())
+            }
+            Err(error) if error.is_ambiguous() || says(&error, &ErrorCode::DuplicateName) => self.look_again(error, cx),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn changed(&mut self, answer: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Result<(), FlowError> {
+        match answer {
+            Ok(changed) => {
+                self.version = changed.program_version;
+                self.compile(cx);
+                Ok(())
+            }
+            Err(error) if error.is_ambiguous() || says(&error, &ErrorCode::UpdateRestrictedToStopped) => {
+                self.look_again(error, cx)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn compiled(&mut self, compiled: &Pipeline, cx: &mut Common<FelderaApi>) {
+        self.version = self.version.or(compiled.program_version);
+        let ensure = EnsurePlan::new(self.goal.ensure.clone(), self.goal.paused);
+        let child = cx.child(Steered::new(ensure));
+        self.state = State::Ensure(Box::new(child));
+    }
+
+    /// The pipeline is up. Is it with the program that was put?
+    fn ensured(&self, pipeline: Pipeline) -> Result<Deployed, FlowError> {
+        match (self.version, pipeline.program_version) {
+            (Some(was), Some(is)) if was != is => Err(self.failed(Interruption::Edited { was, is }, None)),
+            _ => Ok(self.deployed(pipeline)),
+        }
+    }
+}
+
+fn says(error: &FlowError, code: &ErrorCode) -> bool {
+    error.service().and_then(error_code).as_ref() == Some(code)
+}
+
+fn is_no_address(error: &ServiceError) -> bool {
+    error.status() == http::StatusCode::NOT_FOUND && error.code().is_none()
+}
+
+impl Machine for DeployMachine {
+    type Service = FelderaApi;
+    type Output = Deployed;
+    const NAME: &'static str = "Deploy";
+
+    fn step(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<Deployed> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            let next = match &mut self.state {
+                State::Start => {
+                    self.looks += 1;
+                    self.state = State::Look(cx.call(GetPipeline::new(self.goal.name()).selector(Selector::All)));
+                    Ok(())
+                }
+                State::Look(call) => {
+                    let seen = match ok!(call.poll(cx.now(), reply.take())) {
+                        Ok(seen) => Some(seen),
+                        Err(FlowError::Service(error)) if is_unknown_pipeline(&error) => None,
+                        // A doubt is not forgotten because there is no way to look.
+                        Err(error) => {
+                            let doubt = self.trouble.take().filter(FlowError::is_ambiguous);
+                            return Step::Done(Err(doubt.unwrap_or(error)));
+                        }
+                    };
+                    let state = seen.as_ref().map_or_else(|| "not there".to_owned(), looks::summary);
+                    cx.say(Notice::Observed { what: format!("pipeline {}", self.goal.name()), state });
+                    if let Some(result) = self.looked(seen, cx) {
+                        return Step::Done(result);
+                    }
+                    Ok(())
+                }
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "the pipeline to be changed", reply) {
+                        return step;
+                    }
+                    self.state = State::Start;
+                    Ok(())
+                }
+                State::Create(call) => {
+                    let answer = ok!(call.poll(cx.now(), reply.take()));
+                    self.created(answer, cx)
+                }
+                State::Validate(call, differences) => {
+                    let (answer, differences) = (ok!(call.poll(cx.now(), reply.take())), differences.clone());
+                    self.validated(answer).map(|()| self.stop(*differences, cx))
+                }
+                State::Stop(child, differences) => {
+                    let (answer, differences) = (ok!(child.poll(cx.now(), reply.take())), differences.clone());
+                    answer.map(|_| {
+                        self.restarted = true;
+                        self.change(*differences, cx);
+                    })
+                }
+                State::Change(call) => {
+                    let answer = ok!(call.poll(cx.now(), reply.take()));
+                    self.changed(answer, cx)
+                }
+                State::Compile(child) => {
+                    let answer = ok!(child.poll(cx.now(), reply.take()));
+                    answer.map(|compiled| self.compiled(&compiled, cx))
+                }
+                State::Ensure(child) => {
+                    let answer = ok!(child.poll(cx.now(), reply.take()));
+                    return Step::Done(answer.and_then(|pipeline| self.ensured(pipeline)));
+                }
+            };
+            if let Err(error) = next {
+                return Step::Done(Err(error));
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The goal [`Deploy`].
+//!
+//! ```text
+//!           ┌─ somebody was faster, or nobody knows ──────┐
+//!           ▼                                             │
+//!  start ─▶ Look ──unknown──▶ Create ─────────────────────┼─▶ Compile ──▶ Ensure ──▶ done
+//!           │  ├─ as it should be, and runs ─▶ done       │      ▲
+//!           │  ├─ as it should be ────────────────────────┼──────┤
+//!           │  ├─ differs, stopped ──▶ Change ────────────┴──────┘
+//!           │  │                         ▲
+//!           │  └─ differs, up ──▶ Validate ──▶ Stop
+//!           └─▶ failed
+//! ```
+//!
+//! | Look shows | then |
+//! |---|---|
+//! | no such pipeline | Create |
+//! | nothing to change, the program compiled, the pipeline as wished | done |
+//! | nothing to change | Compile |
+//! | only description or tags to change | Change, whatever it does |
+//! | something to change that its storage forbids | failed: `StorageInUse`, nothing was touched |
+//! | something to change, stopped | Change |
+//! | something to change, up, for the first time | Validate if the SQL is to change, then Stop |
+//! | something to change, up again after our Stop | failed: `Overruled` |
+//!
+//! Invariants: what runs is not stopped for SQL that does not compile, as far as the service can tell before; what is not to
+//! change is not stopped; at the end the program that runs is the one that was put, or the flow ends as `Edited`.
+
+mod differences;
+mod machine;
+
+use std::time::Duration;
+
+pub use machine::DeployMachine;
+
+use super::ensure::Ensure;
+use crate::feldera::pipelines::{BootstrapPolicy, Pipeline, ProgramConfig, RuntimeConfig};
+use crate::feldera::{CreatePipeline, FelderaApi};
+use crate::flow::{Config, Goal, Running};
+use crate::seed::Seed;
+
+/// Creates or changes a pipeline so that it runs a program: makes it, or stops, changes and starts it, and waits until it
+/// runs. Does nothing when it runs that program with that configuration.
+///
+/// What is not given stays as it is. SQL that is to replace what runs is validated first (since 0.324), so that a mistake in
+/// it stops nothing; one in user-defined functions shows only after the stop, and the pipeline then stays stopped, with the
+/// new program.
+///
+/// Ends in [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption): `NotCompiled` with the compilers' errors and their places,
+/// `AwaitingApproval` when somebody has to approve with [`ApproveBootstrap`](super::ApproveBootstrap) that views are filled,
+/// `StorageInUse` for what can be changed only after [`ClearStorage`](super::ClearStorage), `Edited` and others when another
+/// client interferes. Needs no saved state: run again, it finds what is done.
+///
+/// ```
+/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
+/// # use scripted::Scripted;
+/// # let unknown = r#"{"message":"Unknown pipeline name 'orders'","error_code":"UnknownPipelineName","details":null}"#;
+/// # let compiled = r#"{"program_version":1,"program_status":"Success","deployment_status":"Stopped",
+/// #     "deployment_desired_status":"Stopped"}"#;
+/// # let runs = r#"{"program_version":1,"program_status":"Success","deployment_status":"Running",
+/// #     "deployment_desired_status":"Running"}"#;
+/// # let runtime = Scripted::new([
+/// #     ("GET /v0/pipelines/orders", 404, unknown),
+/// #     ("POST /v0/pipelines", 201, r#"{"program_version":1,"deployment_status":"Stopped"}"#),
+/// #     ("GET /v0/pipelines/orders", 200, compiled),
+/// #     ("GET /v0/pipelines/orders", 200, compiled),
+/// #     ("GET /v0/pipelines/orders", 200, compiled),
+/// #     ("POST /v0/pipelines/orders/start", 202, r#""Pipeline is starting""#),
+/// #     ("GET /v0/pipelines/orders", 200, runs),
+/// # ]);
+/// use pipewright::feldera::flow::Change;
+/// use pipewright::feldera::{Deploy, Feldera};
+///
+/// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
+/// let sql = "CREATE TABLE t (id BIGINT NOT NULL); CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM t;";
+/// let deployed = feldera.run(Deploy::new("orders", sql))?;
+/// assert_eq!((deployed.change, deployed.restarted), (Change::Created, false));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct Deploy {
+    program_code: String,
+    udf_rust: Option<String>,
+    udf_toml: Option<String>,
+    program_config: Option<ProgramConfig>,
+    runtime_config: Option<RuntimeConfig>,
+    description: Option<String>,
+    tags: Option<Vec<String>>,
+    force_stop: bool,
+    paused: bool,
+    ensure: Ensure,
+}
+
+impl Deploy {
+    /// Runs this SQL in the pipeline of this name.
+    pub fn new(pipeline: impl Into<String>, program_code: impl Into<String>) -> Self {
+        Self {
+            program_code: program_code.into(),
+            udf_rust: None,
+            udf_toml: None,
+            program_config: None,
+            runtime_config: None,
+            description: None,
+            tags: None,
+            force_stop: false,
+            paused: false,
+            ensure: Ensure::new(pipeline.into()),
+        }
+    }
+
+    /// User-defined functions in Rust.
+    pub fn udf_rust(mut self, code: impl Into<String>) -> Self {
+        self.udf_rust = Some(code.into());
+        self
+    }
+
+    /// What they depend on, as in `Cargo.toml`.
+    pub fn udf_toml(mut self, dependencies: impl Into<String>) -> Self {
+        self.udf_toml = Some(dependencies.into());
+        self
+    }
+
+    /// How it is compiled. When something in it differs, all of it is replaced.
+    pub fn program_config(mut self, config: ProgramConfig) -> Self {
+        self.program_config = Some(config);
+        self
+    }
+
+    /// How it is run. When something in it differs, all of it is replaced.
+    pub fn runtime_config(mut self, config: RuntimeConfig) -> Self {
+        self.runtime_config = Some(config);
+        self
+    }
+
+    /// What it is for.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Tags. Since 0.327.
+    pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.tags = Some(tags.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Stops it by force if it has to be stopped: **what it has computed since its last checkpoint is lost**. The open-source
+    /// edition, which makes no checkpoints, cannot do otherwise.
+    pub fn force_stop(mut self, force: bool) -> Self {
+        self.force_stop = force;
+        self
+    }
+
+    /// It is to be paused in the end, and not to run.
+    pub fn paused(mut self, paused: bool) -> Self {
+        self.paused = paused;
+        self
+    }
+
+    /// Whether views that have changed are filled; `AwaitApproval` by default.
+    pub fn bootstrap_policy(mut self, policy: BootstrapPolicy) -> Self {
+        self.ensure.bootstrap_policy = Some(policy);
+        self
+    }
+
+    /// How long the flow may take; as long as it takes by default.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.ensure.within = Some(time);
+        self
+    }
+
+    fn name(&self) -> &str {
+        &self.ensure.pipeline
+    }
+
+    fn create(&self) -> CreatePipeline {
+        let mut create = CreatePipeline::new(self.name(), &*self.program_code);
+        create.udf_rust.clone_from(&self.udf_rust);
+        create.udf_toml.clone_from(&self.udf_toml);
+        create.program_config.clone_from(&self.program_config);
+        create.runtime_config.clone_from(&self.runtime_config);
+        create.description.clone_from(&self.description);
+        create.tags.clone_from(&self.tags);
+        create
+    }
+}
+
+/// A pipeline that runs the program that it was given.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Deployed {
+    /// As it was seen last.
+    pub pipeline: Pipeline,
+    /// What became of its definition.
+    pub change: Change,
+    /// Whether it was stopped for that.
+    pub restarted: bool,
+}
+
+/// What a [`Deploy`] has done to a pipeline's definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// Nothing: it was so already.
+    None,
+    /// There was none of the name before.
+    Created,
+    /// It was different before.
+    Updated,
+}
+
+impl Goal for Deploy {
+    type Service = FelderaApi;
+    type Output = Deployed;
+    type Flow = Running<DeployMachine>;
+
+    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
+        let within = self.ensure.within;
+        Running::new(DeployMachine::new(self), config, seed, within)
+    }
+}
