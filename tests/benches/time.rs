@@ -264,6 +264,8 @@ fn ratios() {
     ratio!("parse 60 vertices: Value / from_slice", case.value(), case.peer());
     let case = Parsing::pipelines(100);
     ratio!("parse 100 pipelines: ours / from_slice", case.ours(), case.peer());
+    let case = Parsing::whole_pipelines(50);
+    ratio!("parse 50 whole pipelines: ours / from_slice", case.ours(), case.peer());
     let case = Parsing::statistics(50);
     ratio!("parse statistics: ours / from_slice", case.ours(), case.peer());
     let case = Parsing::time_series(600);
