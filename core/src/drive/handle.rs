@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use super::{Clock, Credentials, Entropy, Heard, NoCredentials, Stream, Transport, open, run};
+use super::{Clock, Credentials, Entropy, Heard, NoCredentials, Stream, Transport, open, run, run_until};
 use crate::error::FlowError;
-use crate::flow::{Call, Config, Goal, Notice};
+use crate::flow::{Call, Config, Flow, Goal, Notice};
 use crate::operation::{Operation, Service};
 use crate::seed::Seed;
+use crate::time::Timestamp;
 use crate::url::Base;
 
 /// A service: its address, a blocking runtime (transport, clock and entropy in one value), credentials.
@@ -103,6 +104,33 @@ impl<S: Service, T: Transport + Clock + Entropy> Handle<S, T> {
         on_notice: impl FnMut(Notice) -> H,
     ) -> Result<G::Output, FlowError> {
         run(goal.start(&self.config, self.seed()), &self.runtime, &*self.credentials, on_notice)
+    }
+}
+
+impl<S: Service, T: Transport + Clock> Handle<S, T> {
+    /// Goes on with a flow that was started already, to its end; with a session, to its next event.
+    ///
+    /// # Errors
+    /// The flow's.
+    pub fn drive<F: Flow, H: Heard>(
+        &self,
+        flow: F,
+        on_notice: impl FnMut(Notice) -> H,
+    ) -> Result<F::Output, FlowError> {
+        run(flow, &self.runtime, &*self.credentials, on_notice)
+    }
+
+    /// Goes on with a flow until it has a result, or has nothing to do before `until`: `None`. See [`run_until`].
+    ///
+    /// # Errors
+    /// The flow's.
+    pub fn drive_until<F: Flow, H: Heard>(
+        &self,
+        flow: &mut F,
+        until: Timestamp,
+        on_notice: impl FnMut(Notice) -> H,
+    ) -> Result<Option<F::Output>, FlowError> {
+        run_until(flow, until, &self.runtime, &*self.credentials, on_notice)
     }
 }
 

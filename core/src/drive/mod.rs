@@ -150,6 +150,27 @@ pub fn run<F: Flow, H: Heard>(
     credentials: &dyn Credentials,
     mut on_notice: impl FnMut(Notice) -> H,
 ) -> Result<F::Output, FlowError> {
+    loop {
+        if let Some(output) = run_until(&mut flow, Timestamp::MAX, runtime, credentials, &mut on_notice)? {
+            return Ok(output);
+        }
+    }
+}
+
+/// Runs a flow until it has a result, or has nothing to do before `until`: `None`, when it is that late. For sessions that are
+/// given work in between, such as a `snowpipe::Writer`; with the time now, whatever can be done is.
+///
+/// An exchange that is sent before `until` is waited for.
+///
+/// # Errors
+/// The flow's.
+pub fn run_until<F: Flow, H: Heard>(
+    flow: &mut F,
+    until: Timestamp,
+    runtime: &(impl Transport + Clock + ?Sized),
+    credentials: &dyn Credentials,
+    mut on_notice: impl FnMut(Notice) -> H,
+) -> Result<Option<F::Output>, FlowError> {
     let mut reply = None;
     loop {
         match flow.poll(runtime.now(), reply.take()) {
@@ -159,10 +180,15 @@ pub fn run<F: Flow, H: Heard>(
                 reply = Some(exchange.settle(answer));
             }
             Step::Authorize(request) => reply = Some(authorize(request, credentials, runtime.now())),
-            Step::WaitUntil(at) | Step::InFlight { until: at } => runtime.sleep_until(at),
+            Step::WaitUntil(at) | Step::InFlight { until: at } => {
+                runtime.sleep_until(at.min(until));
+                if at > until {
+                    return Ok(None);
+                }
+            }
             Step::Notice(notice) => on_notice(notice).verdict()?,
             Step::Stray(_) => return Err(FlowError::Misuse(Misuse::WrongReply)),
-            Step::Done(result) => return result,
+            Step::Done(result) => return result.map(Some),
         }
     }
 }

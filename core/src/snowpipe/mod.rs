@@ -8,8 +8,8 @@
 //! | [`append`] | rows, exactly once by a continuation token |
 //! | [`elastic`] | rows, at least once, without a channel |
 //! | [`rows`] | values and ready-made lines into batches: size, age, compression, offset tokens |
-//! | [`session`] | ingest host and token, shared by channels and threads: [`OpenSession`] |
 //! | [`flow`] | what takes several exchanges: channels opened, appended to exactly once, waited for |
+//! | [`session`] | ingest host and token, shared by channels and threads: [`OpenSession`] |
 //! | [`jwt`] | key-pair tokens: names and claims; signing is a trait |
 //!
 //! There are two hosts, and an operation belongs to one of them by type: those of [`SnowpipeAccount`] go to the account's
@@ -88,7 +88,7 @@ pub use self::append::{AppendRows, Appended, Encoding, Offsets};
 pub use self::channels::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, DropChannel, OpenChannel, Opened};
 pub use self::elastic::{AppendElastic, AppendElasticToTable};
 pub use self::error::{ErrorCode, error_code};
-pub use self::flow::{Channel, ChannelPath};
+pub use self::flow::{Channel, ChannelPath, OpenWriter, Refusal, StatusBoard, Writer, WriterEvent};
 pub use self::ids::RequestId;
 pub use self::rows::{Batch, BatchBuilder, BatchOptions, Compression, RowError};
 pub use self::session::{OpenSession, Session, SessionCall};

@@ -11,7 +11,7 @@
 //! | `SUCCESS`, with the token or a later one | done, with the rows that were rejected |
 //! | `SUCCESS`, with any other token or none | looks again after a second |
 //! | anything else | [`FlowError::Service`] with that code: what is buffered may be lost; open again and send it again |
-//! | no such channel | [`FlowError::Failed`] |
+//! | no such channel | [`ChannelLost::Missing`] |
 //!
 //! Invariants: tokens are looked up in what the caller gives and never put in an order; running out of time says nothing
 //! about the channel.
@@ -21,9 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::position::RejectedRows;
-use super::{ChannelPath, POLL};
+use super::{ChannelLost, ChannelPath, POLL};
 use crate::Operation as _;
-use crate::error::{Failure, FlowError};
+use crate::error::FlowError;
 use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
 use crate::seed::Seed;
 use crate::snowpipe::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, RequestId, SnowpipeIngest};
@@ -135,12 +135,7 @@ impl AwaitCommitted {
 /// One channel's status out of the answer.
 fn of(path: &ChannelPath, mut statuses: ChannelStatuses) -> Result<ChannelStatus, FlowError> {
     let Some(status) = statuses.channel_statuses.remove(&path.channel) else {
-        return Err(FlowError::Failed(Failure {
-            what: format!("channel {path}"),
-            reason: "the service does not know it: it was dropped, has expired, or its table was replaced".to_owned(),
-            details: None,
-            cause: None,
-        }));
+        return Err(ChannelLost::Missing.of(path));
     };
     match status.refusal(BulkGetChannelStatus::INFO) {
         Some(refusal) => Err(refusal.into()),

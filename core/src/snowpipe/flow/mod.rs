@@ -8,10 +8,12 @@
 //! | [`Reconcile`] | what became of what was sent, and a channel for the rest | |
 //! | [`DropChannel`] | the channel is gone | |
 //! | [`AppendElastic`] | rows without a channel, at least once | |
+//! | [`OpenWriter`] | a [`Writer`]: rows in, exactly once, through every fault: a session | position, before each append |
 //!
 //! All go to the ingest host ([`SnowpipeIngest`](super::SnowpipeIngest)).
 
 pub mod append;
+pub mod board;
 pub mod committed;
 pub mod drop;
 pub mod elastic;
@@ -19,17 +21,20 @@ pub mod open;
 mod path;
 pub mod position;
 pub mod reconcile;
+pub mod writer;
 
 use std::time::Duration;
 
 pub use append::Append;
+pub use board::StatusBoard;
 pub use committed::{AwaitCommitted, Committed};
 pub use drop::DropChannel;
 pub use elastic::{AppendElastic, ElasticAppend};
 pub use open::{Channel, OpenChannel};
 pub use path::ChannelPath;
-pub use position::{Position, RejectedRows};
+pub use position::{ChannelLost, Position, RejectedRows};
 pub use reconcile::{Reconcile, Reconciled};
+pub use writer::{OpenWriter, Refusal, Refused, Remains, Writer, WriterEvent};
 
 /// How often to look whether rows are committed. The vendor's SDK does so too.
 const POLL: Duration = Duration::from_secs(1);

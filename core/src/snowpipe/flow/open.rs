@@ -138,7 +138,6 @@ impl OpenChannel {
 /// let second = channel.append(batch);
 /// # }
 /// ```
-#[must_use = "an open channel that is dropped has to be opened again"]
 pub struct Channel {
     pub(super) path: ChannelPath,
     /// For the next append.

@@ -1,7 +1,11 @@
 //! [`Position`]: what a writer knows of its channel, and what the channel's status says of it.
 
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
+
 use super::ChannelPath;
-use crate::error::{Failure, FlowError};
+use crate::error::{Cause, Failure, FlowError};
 use crate::snowpipe::ChannelStatus;
 use crate::table::records;
 
@@ -29,45 +33,154 @@ records! {
     }
 }
 
+/// Why nobody can go on with a channel without looking at the table first: the [`cause`](Failure::cause) of a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChannelLost {
+    /// The service does not know the channel: it was dropped, has expired, or its table was replaced.
+    Missing,
+    /// It is another one of the same name, made later.
+    Replaced,
+    /// There is no committed token where there was one.
+    TokenGone {
+        /// The token of before, if it is known.
+        before: Option<String>,
+    },
+    /// An older token is committed than was before: the service has lost rows.
+    TokenWentBack {
+        /// The token.
+        token: String,
+        /// The token of before.
+        before: String,
+    },
+    /// A token is committed that was never sent: another writer has the channel.
+    ForeignToken {
+        /// The token.
+        token: String,
+    },
+    /// The channel was taken away again and again: another writer opens it.
+    Contested {
+        /// How often, within ten minutes.
+        times: usize,
+    },
+}
+
+impl ChannelLost {
+    /// The failure of a channel.
+    pub(super) fn of(self, path: &ChannelPath) -> FlowError {
+        FlowError::Failed(Failure {
+            what: format!("channel {path}"),
+            reason: self.to_string(),
+            details: None,
+            cause: Some(Cause::new(self)),
+        })
+    }
+}
+
+impl fmt::Display for ChannelLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let look = "starting again from the beginning would duplicate rows: find out what is in the table";
+        let own = "another writer has the channel: give each writer one of its own";
+        match self {
+            Self::Missing => {
+                f.write_str("the service does not know it: it was dropped, has expired, or its table was replaced")
+            }
+            Self::Replaced => write!(
+                f,
+                "it is another one of the same name: the one of before was dropped, has expired, or its table was replaced; {look}"
+            ),
+            Self::TokenGone { before } => {
+                f.write_str("its committed offset token ")?;
+                before.as_ref().map_or(Ok(()), |before| write!(f, "\"{before}\" "))?;
+                write!(f, "is gone: it was dropped, has expired, or its table was replaced; {look}")
+            }
+            Self::TokenWentBack { token, before } => {
+                write!(f, "its committed offset token went back from \"{before}\" to \"{token}\"; {look}")
+            }
+            Self::ForeignToken { token } => {
+                write!(f, "its committed offset token \"{token}\" is none that was sent from here; {own}")
+            }
+            Self::Contested { times } => write!(f, "it was taken away {times} times within ten minutes; {own}"),
+        }
+    }
+}
+
+impl Error for ChannelLost {}
+
 impl Position {
     /// Nothing sent yet, in a channel with this status.
     pub fn of(status: &ChannelStatus) -> Self {
+        let Known { committed, created_on_ms, rows_error_count } = Known::of(status);
+        Self { committed, sent: Vec::new(), created_on_ms, rows_error_count }
+    }
+
+    pub(super) fn split(self) -> (Known, Vec<String>) {
+        let Self { committed, sent, created_on_ms, rows_error_count } = self;
+        (Known { committed, created_on_ms, rows_error_count }, sent)
+    }
+}
+
+/// What is known of a channel's past.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) committed: Option<String>,
+    pub(super) created_on_ms: Option<i64>,
+    pub(super) rows_error_count: Option<i64>,
+}
+
+/// Where a status comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lookup {
+    /// From an open: it is the latest.
+    Opened,
+    /// From a question beside the appends: it may be older than what was seen before.
+    Looked,
+}
+
+impl Known {
+    pub(super) fn of(status: &ChannelStatus) -> Self {
         Self {
             committed: status.last_committed_offset_token.clone(),
-            sent: Vec::new(),
             created_on_ms: status.created_on_ms,
             rows_error_count: status.rows_error_count,
         }
     }
 
     /// How many of what was sent is committed, by a status. The tokens are looked up and never compared otherwise: they have
-    /// an order in the caller's mind only.
-    pub(super) fn settled(&self, path: &ChannelPath, status: &ChannelStatus) -> Result<usize, FlowError> {
-        let lost = |reason: String| {
-            FlowError::Failed(Failure { what: format!("channel {path}"), reason, details: None, cause: None })
-        };
-        let is_used = self.committed.is_some() || !self.sent.is_empty();
+    /// an order in the caller's mind only. `past` are tokens that were committed before the last one.
+    pub(super) fn settled<'a>(
+        &self,
+        status: &ChannelStatus,
+        sent: impl Iterator<Item = &'a str>,
+        past: &VecDeque<String>,
+        lookup: Lookup,
+    ) -> Result<usize, ChannelLost> {
+        let mut sent = sent.peekable();
+        let is_used = self.committed.is_some() || sent.peek().is_some();
         let is_another = self.created_on_ms.zip(status.created_on_ms).is_some_and(|(ours, theirs)| ours != theirs);
         if is_used && is_another {
-            let reason = "it is another one of the same name: the one of before was dropped, has expired, or its table was \
-                replaced. Starting again from the beginning would duplicate rows: find out what is in the table";
-            return Err(lost(reason.to_owned()));
+            return Err(ChannelLost::Replaced);
         }
         match (&status.last_committed_offset_token, &self.committed) {
             (now, before) if now == before => Ok(0),
-            (None, before) => Err(lost(format!(
-                "its committed offset token \"{}\" is gone: it was dropped, has expired, or its table was replaced. Starting \
-                 again from the beginning would duplicate rows: find out what is in the table",
-                before.as_deref().unwrap_or_default()
-            ))),
-            (Some(now), _) => match self.sent.iter().position(|token| token == now) {
+            (None, before) => Err(ChannelLost::TokenGone { before: before.clone() }),
+            (Some(now), before) => match sent.position(|token| token == now) {
                 Some(at) => Ok(at + 1),
-                None => Err(lost(format!(
-                    "its committed offset token \"{now}\" is none that was sent from here: another writer has the channel. \
-                     Give each writer a channel of its own"
-                ))),
+                None if !past.contains(now) => Err(ChannelLost::ForeignToken { token: now.clone() }),
+                None if lookup == Lookup::Looked => Ok(0),
+                None => {
+                    Err(ChannelLost::TokenWentBack { token: now.clone(), before: before.clone().unwrap_or_default() })
+                }
             },
         }
+    }
+
+    /// The rows that were rejected since the last time.
+    pub(super) fn rejected(&mut self, status: &ChannelStatus) -> Option<RejectedRows> {
+        let rejected = RejectedRows::since(self.rows_error_count, status);
+        self.created_on_ms = status.created_on_ms.or(self.created_on_ms);
+        self.rows_error_count = status.rows_error_count.or(self.rows_error_count);
+        rejected
     }
 }
 

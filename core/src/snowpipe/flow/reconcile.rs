@@ -9,16 +9,20 @@
 //! |---|---|
 //! | the one of before | nothing of what was sent is committed, nor will be: send all of it again |
 //! | the end token of the nth batch that was sent | n batches are committed: send the others again |
-//! | none, although there was one | [`FlowError::Failed`]: the channel was dropped, has expired, or its table was replaced |
-//! | any other | [`FlowError::Failed`]: another writer has the channel |
+//! | none, although there was one | [`ChannelLost::TokenGone`]: the channel was dropped, has expired, or its table was replaced |
+//! | any, of a channel that was made later | [`ChannelLost::Replaced`] |
+//! | any other | [`ChannelLost::ForeignToken`]: another writer has the channel |
 //!
 //! Invariants: the open waits for what is buffered, so that what is not committed by then never will be; nothing is decided
 //! by comparing tokens.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+#[cfg(doc)]
+use super::ChannelLost;
 use super::open::OpenMachine;
-use super::position::{Position, RejectedRows};
+use super::position::{Lookup, Position, RejectedRows};
 use super::{Channel, ChannelPath, OpenChannel};
 use crate::error::FlowError;
 use crate::flow::{Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
@@ -31,7 +35,8 @@ use crate::snowpipe::SnowpipeIngest;
 /// Batches that were buffered are waited for, those that are not committed then never will be and have to be sent again: so
 /// every row is there once.
 ///
-/// Ends as [`OpenChannel`] does, and in [`FlowError::Failed`] when the committed token is gone or is somebody else's.
+/// Ends as [`OpenChannel`] does, and in [`FlowError::Failed`] with a [`ChannelLost`] when the committed token is gone or is
+/// somebody else's.
 ///
 /// ```
 /// use pipewright::flow::{Config, Flow, Goal, Step};
@@ -111,8 +116,10 @@ pub struct ReconcileMachine {
 
 impl ReconcileMachine {
     fn read(&self, channel: Channel) -> Result<Reconciled, FlowError> {
-        let settled = self.goal.position.settled(&self.goal.path, &channel.status)?;
-        let rejected = RejectedRows::since(self.goal.position.rows_error_count, &channel.status);
+        let (mut known, sent) = self.goal.position.clone().split();
+        let settled = known.settled(&channel.status, sent.iter().map(String::as_str), &VecDeque::new(), Lookup::Opened);
+        let settled = settled.map_err(|lost| lost.of(&self.goal.path))?;
+        let rejected = known.rejected(&channel.status);
         Ok(Reconciled { channel, settled, rejected })
     }
 }

@@ -5,17 +5,17 @@ use crate::flow::{Common, Flow, Reply, Step, ok};
 use crate::snowpipe::SnowpipeAccount;
 
 /// Comes to a token. Part of a machine on the account's handle.
-pub(super) struct Entry {
+pub(crate) struct Entry {
     session: Session,
     renewal: Option<Renewal>,
 }
 
 impl Entry {
-    pub(super) fn new(session: &Session) -> Self {
+    pub(crate) fn new(session: &Session) -> Self {
         Self { session: session.clone(), renewal: None }
     }
 
-    pub(super) fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Pass> {
+    pub(crate) fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Pass> {
         loop {
             if let Some(renewal) = &mut self.renewal {
                 let result = ok!(renewal.poll(cx.now(), reply.take()));

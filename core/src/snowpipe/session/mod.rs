@@ -70,6 +70,7 @@ pub use self::call::SessionCall;
 pub use self::call::SessionCallMachine;
 #[allow(unused_imports, reason = "for the flows of channels")]
 pub(crate) use self::call::SessionCalling;
+pub(crate) use self::entry::Entry;
 pub use self::open::OpenSession;
 #[doc(hidden)]
 pub use self::open::OpenSessionMachine;

@@ -1,0 +1,116 @@
+//! What a writer says, and what it does not take.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::error::{BuildError, FlowError};
+use crate::snowpipe::flow::RejectedRows;
+use crate::snowpipe::{Batch, RowError};
+
+/// What has happened. After each, poll the writer again.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum WriterEvent {
+    /// The channel is open, for the first time: begin with the row behind this token, or with the first one.
+    Opened {
+        /// The last offset token whose rows are committed.
+        committed: Option<String>,
+    },
+    /// Rows are committed: in the table, or counted in a [`Rejected`](Self::Rejected) that came before. They are not kept
+    /// any longer.
+    Committed {
+        /// The committed token.
+        token: String,
+        /// How many batches, since the last time.
+        batches: usize,
+        /// How many rows, since the last time; rejected ones too.
+        rows: u64,
+    },
+    /// The service has taken rows and not inserted them. The committed token passes over them.
+    Rejected(RejectedRows),
+    /// Everything from before [`flush`](super::Writer::flush) is committed.
+    Flushed,
+    /// Everything is committed, and the writer has ended.
+    Closed,
+}
+
+/// A batch that was not taken, and why. Nothing has changed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Refused {
+    /// The batch.
+    pub batch: Batch,
+    /// Why.
+    pub reason: Refusal,
+}
+
+/// Why a writer does not take rows.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// As much is waiting as may: poll the writer until something is [committed](WriterEvent::Committed), and come again.
+    Full {
+        /// How many batches are waiting to be committed.
+        batches: usize,
+        /// How many bytes, compressed.
+        bytes: u64,
+    },
+    /// The channel was not opened yet, so that nobody knows where to begin: poll the writer until it is
+    /// [open](WriterEvent::Opened).
+    NotOpened,
+    /// The batch cannot be appended by anybody.
+    Invalid(BuildError),
+    /// The row is not one.
+    Row(RowError),
+    /// The writer is being closed, or has ended without an error.
+    Closed,
+    /// The writer has ended with this error.
+    Ended(FlowError),
+}
+
+impl Refused {
+    /// Whether there is only no room just now.
+    pub fn is_full(&self) -> bool {
+        matches!(self.reason, Refusal::Full { .. })
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl Error for Refused {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { batches, bytes } => {
+                write!(f, "the writer is full: {batches} batches of {bytes} bytes are waiting to be committed")
+            }
+            Self::NotOpened => f.write_str("the channel is not open yet: poll the writer until it says where to begin"),
+            Self::Invalid(error) => error.fmt(f),
+            Self::Row(error) => error.fmt(f),
+            Self::Closed => f.write_str("the writer is closed"),
+            Self::Ended(error) => write!(f, "the writer has ended: {error}"),
+        }
+    }
+}
+
+impl Error for Refusal {}
+
+/// What a writer had not seen committed when it ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Remains {
+    /// The last token that is known to be committed.
+    pub committed: Option<String>,
+    /// The end tokens of batches that another process had sent, and that are in doubt before all others: none once the channel
+    /// was open.
+    pub before: Vec<String>,
+    /// Batches that were sent: the first of them may be committed, now or later, in this order and without a gap.
+    pub in_doubt: Vec<Batch>,
+    /// Batches that were not sent, and are not in the table.
+    pub unsent: Vec<Batch>,
+}

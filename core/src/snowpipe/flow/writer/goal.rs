@@ -1,0 +1,184 @@
+//! The goal [`OpenWriter`]: what a [`Writer`] is to be like.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::ledger::Ledger;
+use super::machine::{State, Trouble};
+use super::{NAME, Writer, WriterEvent, WriterState};
+use crate::error::FlowError;
+use crate::flow::{Common, Config, Goal, Saved};
+use crate::seed::Seed;
+use crate::snowpipe::flow::{ChannelPath, Position, StatusBoard};
+use crate::snowpipe::rows::Cut;
+use crate::snowpipe::{BatchBuilder, BatchOptions, Session, SnowpipeAccount};
+use crate::time::Timestamp;
+
+/// Opens a channel for writing: what comes of it is a [`Writer`].
+///
+/// Nothing is sent before the writer is polled. On the handle of an account:
+///
+/// ```no_run
+/// # use pipewright::drive::{Clock, Entropy, Transport};
+/// # use pipewright::flow::Notice;
+/// # use pipewright::snowpipe::Account;
+/// # fn save(_: &pipewright::flow::Saved) -> std::io::Result<()> { Ok(()) }
+/// # fn example<T: Transport + Clock + Entropy>(account: &Account<T>, mut lines: impl Iterator<Item = (u64, String)>)
+/// # -> Result<(), Box<dyn std::error::Error>> {
+/// use pipewright::flow::Goal as _;
+/// use pipewright::snowpipe::{ChannelPath, OpenSession, OpenWriter, Refusal, TokenType, WriterEvent};
+///
+/// let session = account.run(OpenSession::new(TokenType::KeypairJwt))?;
+/// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
+/// let mut writer = OpenWriter::new(&session, path).start(account.config(), account.seed());
+/// let on_notice = |notice: Notice| match notice {
+///     Notice::Save(saved) => save(&saved),
+///     notice => Ok(println!("{notice}")),
+/// };
+/// let WriterEvent::Opened { committed } = account.drive(&mut writer, on_notice)? else { return Ok(()) };
+/// let done: u64 = committed.map_or(Ok(0), |token| token.parse())?;
+/// for (number, line) in lines.skip_while(|(number, _)| *number <= done) {
+///     while let Err(Refusal::Full { .. }) = writer.push_line(line.as_bytes(), Some(&number.to_string())) {
+///         println!("{:?}", account.drive(&mut writer, on_notice)?);
+///     }
+///     // Sends what is to be sent, and does not wait for anything else.
+///     account.drive_until(&mut writer, account.runtime().now(), on_notice)?;
+/// }
+/// writer.close()?;
+/// while account.drive(&mut writer, on_notice)? != WriterEvent::Closed {}
+/// # Ok(())
+/// # }
+/// ```
+///
+/// | limit | default | |
+/// |---|---|---|
+/// | [`max_batches`](Self::max_batches) | 256 | what waits to be committed, sent or not |
+/// | [`max_bytes`](Self::max_bytes) | 64 MiB | the same, in bytes as they are sent |
+/// | [`patience`](Self::patience) | 1 h | how long faults may go on |
+/// | [`idle`](Self::idle) | 30 s | how often to look at the channel when nothing waits |
+/// | [`stall`](Self::stall) | 60 s | how long nothing may be committed of what was sent |
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct OpenWriter {
+    pub(super) session: Session,
+    pub(super) path: ChannelPath,
+    pub(super) position: Option<Position>,
+    pub(super) batches: BatchOptions,
+    pub(super) max_batches: usize,
+    pub(super) max_bytes: u64,
+    pub(super) patience: Duration,
+    pub(super) idle: Duration,
+    pub(super) stall: Duration,
+    pub(super) must_have_committed: bool,
+    pub(super) board: StatusBoard,
+}
+
+impl OpenWriter {
+    /// A writer that goes on behind what the channel has committed: [`WriterEvent::Opened`] says where that is.
+    pub fn new(session: &Session, path: ChannelPath) -> Self {
+        Self {
+            session: session.clone(),
+            path,
+            position: None,
+            batches: BatchOptions::new(),
+            max_batches: 256,
+            max_bytes: 64 * 1024 * 1024,
+            patience: Duration::from_secs(3600),
+            idle: Duration::from_secs(30),
+            stall: Duration::from_secs(60),
+            must_have_committed: false,
+            board: StatusBoard::new(),
+        }
+    }
+
+    /// A writer that goes on from the last [`Notice::Save`](crate::flow::Notice::Save) of another one. Beyond what
+    /// [`new`](Self::new) does, it notices when the channel was dropped or replaced in the meantime, or written to by somebody
+    /// else, and it counts the rows that were rejected. Limits are not saved.
+    ///
+    /// # Errors
+    /// [`Misuse::WrongState`](crate::error::Misuse::WrongState) when the state is not a writer's.
+    pub fn resume(session: &Session, saved: &Saved) -> Result<Self, FlowError> {
+        let WriterState { path, position } = saved.read(NAME)?;
+        Ok(Self { position: Some(position), ..Self::new(session, path) })
+    }
+
+    /// Ends in [`FlowError::Failed`] when the channel has no committed token at first: for whoever knows that it should have
+    /// one, because starting from the beginning would duplicate rows.
+    pub fn must_have_committed(mut self) -> Self {
+        self.must_have_committed = true;
+        self
+    }
+
+    /// How [rows](Writer::push) become batches. They are always cut behind a row with an offset token.
+    pub fn batches(mut self, options: BatchOptions) -> Self {
+        self.batches = options;
+        self
+    }
+
+    /// How many batches may wait to be committed.
+    pub fn max_batches(mut self, batches: usize) -> Self {
+        self.max_batches = batches;
+        self
+    }
+
+    /// How many bytes may wait to be committed, as they are sent. A single batch is taken in any case.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// How long faults may go on before the writer ends with the last one, and how long to wait for the commit of what is
+    /// buffered.
+    pub fn patience(mut self, time: Duration) -> Self {
+        self.patience = time;
+        self
+    }
+
+    /// How often to look at the channel when nothing waits to be committed, so that its end is noticed.
+    pub fn idle(mut self, time: Duration) -> Self {
+        self.idle = time;
+        self
+    }
+
+    /// How long nothing may be committed of what was sent before the channel is opened again. Whoever opens it by force discards
+    /// what is buffered, and no status tells: it looks as if the commit were late.
+    pub fn stall(mut self, time: Duration) -> Self {
+        self.stall = time;
+        self
+    }
+
+    /// Asks for the status of channels together with the other writers of this board.
+    pub fn sharing(mut self, board: &StatusBoard) -> Self {
+        self.board = board.clone();
+        self
+    }
+}
+
+impl Goal for OpenWriter {
+    type Service = SnowpipeAccount;
+    type Output = WriterEvent;
+    type Flow = Writer;
+
+    fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Writer {
+        Writer {
+            cx: Common::new(config, seed, None),
+            ingest: None,
+            entry: None,
+            builder: BatchBuilder::new(self.batches.clone().cut(Cut::BehindTokens)),
+            ledger: Ledger::new(self.position.clone()),
+            seat: self.board.join(&self.path),
+            lease: None,
+            channel: None,
+            opened: false,
+            opened_at: Timestamp::UNIX_EPOCH,
+            moved_at: Timestamp::UNIX_EPOCH,
+            next_look: Timestamp::UNIX_EPOCH,
+            trouble: Trouble::default(),
+            events: VecDeque::new(),
+            flush: None,
+            closing: false,
+            state: State::Begin,
+            goal: self,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What a fault means for a writer.
+
+use http::StatusCode;
+
+use crate::error::{Ambiguity, ErrorKind, FlowError, ServiceError, TransportErrorKind};
+use crate::operation::Operation as _;
+use crate::snowpipe::{AppendRows, ErrorCode, error_code};
+
+/// What to do about a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Open the channel again and send again what is not committed. Whatever the fault has left in doubt, that settles it.
+    Reopen,
+    /// The same; and somebody has opened the channel since we did.
+    Taken {
+        /// Whether that may have been ourselves, by an attempt without an answer.
+        perhaps_ours: bool,
+    },
+    /// The service is somewhere else now.
+    Moved,
+    /// The credential was refused, or the refusal is not in the service's own words: believed when it is repeated.
+    Doubtful,
+    /// No repetition helps.
+    GiveUp,
+}
+
+pub(super) fn judge(error: &FlowError) -> Verdict {
+    match error {
+        FlowError::Ambiguous(Ambiguity { cause, unanswered, .. }) => match judge(cause) {
+            Verdict::Taken { perhaps_ours } => Verdict::Taken { perhaps_ours: perhaps_ours || *unanswered },
+            verdict => verdict,
+        },
+        FlowError::Service(error) => judge_answer(error),
+        FlowError::Transport(error) => match error.kind() {
+            TransportErrorKind::TooLarge | TransportErrorKind::Unsupported => Verdict::GiveUp,
+            _ => Verdict::Reopen,
+        },
+        FlowError::Credential(error) if error.is_transient() => Verdict::Reopen,
+        _ => Verdict::GiveUp,
+    }
+}
+
+fn judge_answer(error: &ServiceError) -> Verdict {
+    let taken = Verdict::Taken { perhaps_ours: false };
+    let by_code = match error_code(error) {
+        Some(ErrorCode::StaleContinuationToken | ErrorCode::InvalidClientSequencer) => Some(taken),
+        Some(ErrorCode::PipeFailedOver) => Some(Verdict::Moved),
+        Some(ErrorCode::PipeInInvalidState) => Some(Verdict::GiveUp),
+        Some(code) if code.is_missing() => Some(Verdict::GiveUp),
+        Some(code) if code.asks_to_reopen() || code.is_passing() => Some(Verdict::Reopen),
+        _ => None,
+    };
+    by_code.unwrap_or_else(|| match error.status() {
+        StatusCode::GONE => Verdict::Moved,
+        StatusCode::UNAUTHORIZED => Verdict::Doubtful,
+        StatusCode::CONFLICT if error.operation() == AppendRows::INFO.name && error.kind() == ErrorKind::Refused => {
+            taken
+        }
+        // A channel whose status is of a kind that nobody knows, or an answer that cannot be read.
+        status if status.is_success() || status.is_redirection() || status == StatusCode::CONFLICT => Verdict::Reopen,
+        _ if error.is_transient() => Verdict::Reopen,
+        status if error.kind() == ErrorKind::Foreign && status != StatusCode::PAYLOAD_TOO_LARGE => Verdict::Doubtful,
+        _ => Verdict::GiveUp,
+    })
+}

@@ -1,0 +1,209 @@
+//! [`Ledger`]: the batches that a writer is answerable for, and where it is in its channel.
+
+use std::collections::VecDeque;
+
+use super::event::Remains;
+use crate::error::BuildError;
+use crate::snowpipe::append::MAX_BYTES;
+use crate::snowpipe::flow::position::{Known, Lookup};
+use crate::snowpipe::flow::{ChannelLost, Position, RejectedRows};
+use crate::snowpipe::{Batch, ChannelStatus};
+
+/// How many committed tokens of before are remembered, those that a commit has passed over too: for a status that is older
+/// than the last one, and to refuse one that comes again.
+const REMEMBERED: usize = 64;
+
+/// See the module. Batches are in order; the first `sent` of them were sent since the channel was opened last.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// `None` until the channel is known.
+    known: Option<Known>,
+    /// End tokens that another process had sent.
+    before: Vec<String>,
+    batches: VecDeque<Batch>,
+    sent: usize,
+    bytes: u64,
+    /// Committed tokens from before the last one, oldest first.
+    past: VecDeque<String>,
+    /// How many batches were taken, and how many of them are committed.
+    pub(super) taken: u64,
+    pub(super) settled: u64,
+}
+
+/// What a status has brought.
+#[derive(Debug)]
+pub(super) struct News {
+    pub(super) batches: usize,
+    pub(super) rows: u64,
+    pub(super) rejected: Option<RejectedRows>,
+}
+
+impl Ledger {
+    pub(super) fn new(position: Option<Position>) -> Self {
+        let (known, before) =
+            position.map(Position::split).map_or((None, Vec::new()), |(known, sent)| (Some(known), sent));
+        Self { known, before, batches: VecDeque::new(), sent: 0, bytes: 0, past: VecDeque::new(), taken: 0, settled: 0 }
+    }
+
+    /// What another process needs to go on; `None` until the channel is known.
+    pub(super) fn position(&self) -> Option<Position> {
+        let Known { committed, created_on_ms, rows_error_count } = self.known.clone()?;
+        let sent = self.doubtful().map(str::to_owned).collect();
+        Some(Position { committed, sent, created_on_ms, rows_error_count })
+    }
+
+    pub(super) fn committed(&self) -> Option<&str> {
+        self.known.as_ref()?.committed.as_deref()
+    }
+
+    /// The end tokens of all that may be committed at any moment, also of what another process had sent.
+    pub(super) fn doubtful(&self) -> impl Iterator<Item = &str> {
+        let ours = self.sent().filter_map(|batch| batch.end_offset_token.as_deref());
+        self.before.iter().map(String::as_str).chain(ours)
+    }
+
+    /// Batches that may be committed at any moment.
+    pub(super) fn sent(&self) -> impl ExactSizeIterator<Item = &Batch> {
+        self.batches.range(..self.sent)
+    }
+
+    pub(super) fn unsent(&self) -> impl ExactSizeIterator<Item = &Batch> {
+        self.batches.range(self.sent..)
+    }
+
+    pub(super) fn batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// What is wrong with a batch, if anything is.
+    pub(super) fn check(&self, batch: &Batch) -> Result<(), BuildError> {
+        let wrong = |parameter, value: &str, problem| Err(BuildError::value("appendRows", parameter, value, problem));
+        let bytes = batch.body.len();
+        let Some(end) = batch.end_offset_token.as_deref().filter(|token| !token.is_empty()) else {
+            return wrong("end offset token", "", "without one nobody can see that the rows are committed");
+        };
+        if bytes == 0 {
+            return wrong("rows", "0 bytes", "there are no rows: to say nothing, send nothing");
+        }
+        if bytes > MAX_BYTES {
+            let problem = "the service takes 4194304 bytes, after compression: split the batch";
+            return wrong("rows", &format!("{bytes} bytes"), problem);
+        }
+        let waiting = self.batches.iter().rev().filter_map(|batch| batch.end_offset_token.as_deref());
+        let mut used = waiting.chain(self.committed()).chain(self.past.iter().map(String::as_str));
+        if used.any(|token| token == end) {
+            let problem =
+                "another batch ends with it: each needs an end token of its own, or nobody can tell which is committed";
+            return wrong("end offset token", end, problem);
+        }
+        Ok(())
+    }
+
+    /// Takes a batch that is fine.
+    pub(super) fn take(&mut self, batch: Batch) {
+        self.bytes = self.bytes.saturating_add(batch.body.len());
+        self.taken += 1;
+        self.batches.push_back(batch);
+    }
+
+    /// Takes the last sent batch for one that was not sent.
+    pub(super) fn unsend_last(&mut self) {
+        self.sent = self.sent.saturating_sub(1);
+    }
+
+    /// The next batch to send: it counts as sent from now on.
+    pub(super) fn send_next(&mut self) -> Option<Batch> {
+        let batch = self.batches.get(self.sent).cloned()?;
+        self.sent += 1;
+        Some(batch)
+    }
+
+    /// The channel was opened: what is committed is, and nothing else of what was sent will ever be.
+    pub(super) fn reopened(&mut self, status: &ChannelStatus) -> Result<News, ChannelLost> {
+        let news = self.read(status, Lookup::Opened)?;
+        self.before.clear();
+        self.sent = 0;
+        Ok(news)
+    }
+
+    /// The status of the open channel.
+    pub(super) fn looked(&mut self, status: &ChannelStatus) -> Result<News, ChannelLost> {
+        self.read(status, Lookup::Looked)
+    }
+
+    fn read(&mut self, status: &ChannelStatus, lookup: Lookup) -> Result<News, ChannelLost> {
+        let Some(known) = &mut self.known else {
+            self.known = Some(Known::of(status));
+            return Ok(News { batches: 0, rows: 0, rejected: None });
+        };
+        let ours = self.batches.range(..self.sent).filter_map(|batch| batch.end_offset_token.as_deref());
+        let sent = self.before.iter().map(String::as_str).chain(ours);
+        let settled = known.settled(status, sent, &self.past, lookup)?;
+        let rejected = known.rejected(status);
+        if settled > 0 {
+            // The last one's token is the committed one.
+            let replaced = std::mem::replace(&mut known.committed, status.last_committed_offset_token.clone());
+            self.past.extend(replaced);
+        }
+        let batches = settled.saturating_sub(self.before.len());
+        let mut passed: Vec<String> = self.before.drain(..settled - batches).collect();
+        let mut rows = 0_u64;
+        for batch in self.batches.drain(..batches) {
+            rows = rows.saturating_add(batch.rows);
+            self.bytes = self.bytes.saturating_sub(batch.body.len());
+            passed.extend(batch.end_offset_token);
+        }
+        self.sent -= batches;
+        self.settled += batches as u64;
+        passed.pop();
+        self.past.extend(passed);
+        self.past.drain(..self.past.len().saturating_sub(REMEMBERED));
+        Ok(News { batches, rows, rejected })
+    }
+
+    pub(super) fn into_remains(mut self) -> Remains {
+        let committed = self.committed().map(str::to_owned);
+        let unsent = self.batches.split_off(self.sent);
+        Remains { committed, before: self.before, in_doubt: self.batches.into(), unsent: unsent.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(token: &str) -> ChannelStatus {
+        let text = format!(r#"{{"channel_status_code":"SUCCESS","last_committed_offset_token":"{token}"}}"#);
+        serde_json::from_str(&text).expect("a status")
+    }
+
+    /// Several batches are committed at once, and a status of before that comes late.
+    #[test]
+    fn tokens_that_a_commit_passed_over_are_ours() {
+        let mut ledger = Ledger::new(None);
+        ledger.reopened(&status("0")).expect("the first");
+        for token in ["1", "2", "3", "4"] {
+            let batch = Batch::new("{}\n", 1, token, token);
+            ledger.check(&batch).expect("a token of its own");
+            ledger.take(batch);
+            ledger.send_next().expect("it waits");
+        }
+        assert_eq!(ledger.looked(&status("3")).expect("ours").batches, 3);
+        for late in ["0", "1", "2"] {
+            assert_eq!(ledger.looked(&status(late)).expect("ours").batches, 0, "{late}");
+            assert!(ledger.check(&Batch::new("{}\n", 1, late, late)).is_err(), "{late} was used");
+        }
+        let (token, before) = ("2".to_owned(), "3".to_owned());
+        assert_eq!(ledger.reopened(&status("2")).err(), Some(ChannelLost::TokenWentBack { token, before }));
+        assert_eq!(ledger.looked(&status("5")).err(), Some(ChannelLost::ForeignToken { token: "5".to_owned() }));
+        assert_eq!(ledger.looked(&status("4")).expect("ours").batches, 1);
+    }
+}

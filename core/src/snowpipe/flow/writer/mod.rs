@@ -1,0 +1,341 @@
+//! The session [`Writer`]: rows in, exactly once, through every fault.
+//!
+//! ```text
+//!            ┌──────────────────────── reopened: what is committed is settled, the rest is sent again ◀──────┐
+//!            ▼                                                                                               │
+//!  Begin ─▶ Enter ─▶ Open ─200─▶ Ready ─a batch waits─▶ Append ─200─▶ Ready                                  │
+//!   host and token    │           │ ▲                     │                                                  │
+//!                     │           │ └─ SUCCESS, token known                                                │
+//!                     │           └─a look is due─▶ Look ─┤                                                  │
+//!                     │                                   │ anything else                                    │
+//!                     └───────────────────────────────────┴─────▶ Wait ──at once, then 1, 2, 4, … 30 s──▶ Enter
+//!                                                         └─ no repetition helps ─▶ Failed
+//!  Ready, Wait ─closing, nothing waits─▶ Closed
+//! ```
+//!
+//! | what comes | where | what the writer does |
+//! |---|---|---|
+//! | 200 `SUCCESS` | Open | looks the committed token up, settles up to it, sends all behind it again |
+//! | 200, any other status | Open, Look | opens again |
+//! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`, `ERR_OPEN_CHANNEL_IN_PROGRESS` | Open | waits: what is buffered gets committed. Never forces |
+//! | 409 `ERR_PIPE_IN_INVALID_STATE`; 404 of channel, pipe or table | any | ends |
+//! | no answer, 408, 429, 5xx, 404 without a code | any | the same request again, then opens again |
+//! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`, any other 409 | Append | opens again; ends when somebody else is behind it for the third time within ten minutes |
+//! | 200 that cannot be read, 3xx | Append | opens again |
+//! | other 400, 413 | Append | ends, and names the batch |
+//! | 401, 403 | any | another token, once; 401 again: opens again, and ends with the third; 403 again: ends |
+//! | 410 | any | finds host and token anew, opens again |
+//! | no such channel in the status | Look | ends |
+//! | the committed token is gone, went back, or was never sent; the channel is another one | Open, Look | ends |
+//! | nothing committed for a minute of what was sent | Look | opens again: what was buffered may have been discarded by somebody |
+//! | more rows rejected than before | Open, Look | [`WriterEvent::Rejected`] |
+//!
+//! Invariants:
+//!
+//! * A batch is kept until its end token, or one that was sent after it, is committed.
+//! * One request is under way. A batch is sent behind another only when that one was answered.
+//! * After an open nothing of before is buffered: it was committed, or never will be. So sending again what is behind the
+//!   committed token neither loses rows nor writes them twice.
+//! * Tokens are looked up in the list of those that were sent, and never put in an order.
+//! * The position is saved before each append: a new process that goes on from it knows every token that may be committed.
+//! * What is kept is bounded; what is more is handed back.
+
+mod event;
+mod goal;
+mod judge;
+mod ledger;
+mod machine;
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use serde::Serialize;
+
+pub use event::{Refusal, Refused, Remains, WriterEvent};
+pub use goal::OpenWriter;
+
+use self::ledger::Ledger;
+use self::machine::{State, Trouble};
+use super::board::{Lease, Seat};
+use super::{Channel, ChannelPath, Position};
+use crate::error::BuildError;
+#[cfg(doc)]
+use crate::error::FlowError;
+use crate::flow::{Common, Config, CredentialRequest, Flow, Reply, Step};
+use crate::snowpipe::session::Entry;
+use crate::snowpipe::{Batch, BatchBuilder, SnowpipeAccount, SnowpipeIngest};
+use crate::table::records;
+use crate::time::Timestamp;
+
+const NAME: &str = "Writer";
+
+records! {
+    /// What a writer saves.
+    struct WriterState {
+        /// The channel.
+        pub path: ChannelPath = "path",
+        /// Where it is.
+        pub position: Position = "position",
+    }
+}
+
+/// A channel that rows go into, exactly once. Made by [`OpenWriter`].
+///
+/// A **session**: poll it again after each [`WriterEvent`]. In between, give it rows or batches; it takes them without any I/O
+/// and sends them when it is polled. It keeps each batch until it is committed, and opens the channel again after every fault.
+///
+/// When it ends in an error, [`FlowError::Ambiguous`] says that rows are in doubt, and which; any other error that none are.
+/// [`remains`](Self::remains) hands all back that is not known to be committed. The error or its cause is
+///
+/// * [`FlowError::Service`]: the service refuses, or faults went on for longer than [`OpenWriter::patience`];
+/// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost): the channel is gone, or somebody else writes to it;
+/// * [`FlowError::Failed`] with a [`ServiceError`](crate::error::ServiceError): the service does not take a batch, which is named;
+/// * [`FlowError::Transport`], [`FlowError::Credential`], [`FlowError::Deadline`], [`FlowError::Build`] as with any flow.
+///
+/// With nothing waiting, it yields only when something happens to the channel; [`drive::run_until`](crate::drive::run_until)
+/// comes back in between.
+///
+/// A whole conversation, with answers given by hand; the second append meets somebody else:
+///
+/// ```
+/// # use std::collections::VecDeque;
+/// use pipewright::flow::{Config, Flow, Goal, Notice, Step};
+/// use pipewright::snowpipe::{ChannelPath, OpenSession, OpenWriter, SnowpipeAccount, TokenType, WriterEvent};
+/// use pipewright::{Secret, Seed, Timestamp};
+///
+/// let account = Config::<SnowpipeAccount>::new("https://acct.snowflakecomputing.com".parse()?);
+/// let session = OpenSession::new(TokenType::ProgrammaticAccessToken).later(&account);
+/// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
+/// let mut writer = OpenWriter::new(&session, path).start(&account, Seed::new(1));
+///
+/// let mut answers = VecDeque::from([
+///     ("getHostname", 200, "acct.ingest.snowflakecomputing.com"),
+///     ("exchangeToken", 200, "a-token"),
+///     ("openChannel", 200, r#"{"next_continuation_token":"1_0","channel_status":
+///         {"channel_status_code":"SUCCESS","last_committed_offset_token":null}}"#),
+///     ("appendRows", 200, r#"{"next_continuation_token":"1_1"}"#),
+///     // Another process has opened the channel when there is more to append.
+///     ("appendRows", 400, r#"{"code":"STALE_CONTINUATION_TOKEN_SEQUENCER","message":"m"}"#),
+///     // What was buffered gets committed, and is not discarded.
+///     ("openChannel", 409, r#"{"code":"ERR_CHANNEL_HAS_UNCOMMITTED_DATA","message":"m"}"#),
+///     ("openChannel", 200, r#"{"next_continuation_token":"3_0","channel_status":
+///         {"channel_status_code":"SUCCESS","last_committed_offset_token":"2"}}"#),
+///     // Only what is behind it is sent again.
+///     ("appendRows", 200, r#"{"next_continuation_token":"3_1"}"#),
+///     ("bulkGetChannelStatus", 200, r#"{"channel_statuses":{"c":
+///         {"channel_status_code":"SUCCESS","last_committed_offset_token":"3"}}}"#),
+/// ]);
+/// let (mut now, mut reply, mut events) = (Timestamp::from_millis(1_800_000_000_000), None, Vec::new());
+/// while !matches!(events.last(), Some(WriterEvent::Closed)) {
+///     match writer.poll(now, reply.take()) {
+///         Step::Send(exchange) => {
+///             let (operation, status, body) = answers.pop_front().expect("no other question");
+///             assert_eq!(exchange.info().name, operation);
+///             let answer = http::Response::builder().status(status).body(body.into())?;
+///             reply = Some(exchange.settle(Ok(answer)));
+///         }
+///         // Of the account: the session answers for the ingest host.
+///         Step::Authorize(request) => reply = Some(request.settle(Secret::new("my-access-token").bearer())),
+///         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
+///         Step::Notice(Notice::Save(saved)) => println!("for OpenWriter::resume: {}", saved.state),
+///         Step::Notice(notice) => println!("{notice}"),
+///         Step::Stray(_) => unreachable!("no other flow"),
+///         Step::Done(event) => {
+///             events.push(event?);
+///             if let Some(WriterEvent::Opened { committed: None }) = events.last() {
+///                 writer.push_line(br#"{"ID":1}"#, Some("1"))?;
+///                 writer.push_line(br#"{"ID":2}"#, Some("2"))?;
+///                 writer.flush();
+///                 writer.push_line(br#"{"ID":3}"#, Some("3"))?;
+///                 writer.close()?;
+///             }
+///         }
+///     }
+/// }
+/// let committed = |token: &str, rows| WriterEvent::Committed { token: token.to_owned(), batches: 1, rows };
+/// let opened = WriterEvent::Opened { committed: None };
+/// assert_eq!(events, [opened, committed("2", 2), WriterEvent::Flushed, committed("3", 1), WriterEvent::Closed]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a flow does nothing until it is polled"]
+pub struct Writer {
+    cx: Common<SnowpipeAccount>,
+    goal: OpenWriter,
+    /// Where the channel is, and which of the session's hosts that is.
+    ingest: Option<(Config<SnowpipeIngest>, u64)>,
+    /// Asks the session: for a place to open the channel at, or for a credential.
+    entry: Option<(Entry, Option<CredentialRequest>)>,
+    builder: BatchBuilder,
+    ledger: Ledger,
+    seat: Seat,
+    lease: Option<Lease>,
+    /// While it is not in an append.
+    channel: Option<Channel>,
+    opened: bool,
+    opened_at: Timestamp,
+    /// When something was sent or committed last.
+    moved_at: Timestamp,
+    next_look: Timestamp,
+    trouble: Trouble,
+    events: VecDeque<WriterEvent>,
+    /// How many batches must be committed for the flush that was asked for.
+    flush: Option<u64>,
+    closing: bool,
+    state: State,
+}
+
+impl Writer {
+    /// Takes a batch, to be sent behind all that was taken before. Needs no I/O.
+    ///
+    /// # Errors
+    /// The batch, with the reason: there is no room, the channel was not opened yet, the batch has no end token or one that
+    /// another has, it is empty or too large, the writer is closed or has ended.
+    pub fn append(&mut self, batch: Batch) -> Result<(), Box<Refused>> {
+        self.builder.flush(self.cx.now());
+        self.collect();
+        let result = self.room(batch.body.len()).and_then(|()| {
+            if self.builder.open_rows() > 0 {
+                let problem =
+                    "rows that were pushed behind the last offset token are not sent yet: push one with a token first";
+                return Err(Refusal::Invalid(BuildError::value("appendRows", "rows", "a batch", problem)));
+            }
+            self.ledger.check(&batch).map_err(Refusal::Invalid)
+        });
+        match result {
+            Ok(()) => {
+                self.ledger.take(batch);
+                Ok(())
+            }
+            Err(reason) => Err(Box::new(Refused { batch, reason })),
+        }
+    }
+
+    /// Takes a row, to be sent behind all that was taken before, in a batch with others: see [`OpenWriter::batches`]. Rows
+    /// without a token wait for one with a token. Needs no I/O.
+    ///
+    /// # Errors
+    /// The reason: there is no room, the channel was not opened yet, the row is not one, the writer is closed or has ended.
+    pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), Refusal> {
+        self.room(0)?;
+        self.builder.push(row, offset_token, self.cx.now()).map_err(Refusal::Row)?;
+        self.collect();
+        Ok(())
+    }
+
+    /// Takes a row that is JSON already, as [`push`](Self::push) does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>) -> Result<(), Refusal> {
+        self.room(0)?;
+        self.builder.push_line(line, offset_token, self.cx.now()).map_err(Refusal::Row)?;
+        self.collect();
+        Ok(())
+    }
+
+    /// Sends what was taken without waiting for more; [`WriterEvent::Flushed`] says that it is committed.
+    pub fn flush(&mut self) {
+        self.builder.flush(self.cx.now());
+        self.collect();
+        self.flush = Some(self.ledger.taken);
+    }
+
+    /// Takes nothing any more; [`WriterEvent::Closed`] says that all is committed. The channel stays, for the next writer.
+    ///
+    /// # Errors
+    /// When there are rows behind the last offset token: push one with a token first. The writer is not closed then.
+    pub fn close(&mut self) -> Result<(), Refusal> {
+        self.builder.flush(self.cx.now());
+        self.collect();
+        match self.builder.open_rows() {
+            0 => {
+                self.closing = true;
+                Ok(())
+            }
+            rows => {
+                let problem = "they are behind the last offset token, and nobody could see that they are committed";
+                Err(Refusal::Invalid(BuildError::value("appendRows", "rows", &format!("{rows} rows"), problem)))
+            }
+        }
+    }
+
+    /// Ends it at this moment at the latest, whatever else it is given.
+    pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
+        self.cx.set_deadline(deadline.into());
+        self
+    }
+
+    /// The channel.
+    pub fn path(&self) -> &ChannelPath {
+        &self.goal.path
+    }
+
+    /// The last offset token that is known to be committed.
+    pub fn committed(&self) -> Option<&str> {
+        self.ledger.committed()
+    }
+
+    /// How many batches wait to be committed, sent or not.
+    pub fn waiting(&self) -> usize {
+        self.ledger.batches()
+    }
+
+    /// What another process needs to go on, as the notices have it; `None` until the channel is open.
+    pub fn position(&self) -> Option<Position> {
+        self.ledger.position()
+    }
+
+    /// All that is not known to be committed, for whoever has to decide what to do about it after an error.
+    pub fn remains(mut self) -> Remains {
+        self.builder.flush(self.cx.now());
+        self.collect();
+        std::mem::replace(&mut self.ledger, Ledger::new(None)).into_remains()
+    }
+
+    /// Whether so many bytes more may be taken.
+    fn room(&self, bytes: u64) -> Result<(), Refusal> {
+        match &self.state {
+            State::Failed(error) => return Err(Refusal::Ended(error.clone())),
+            State::Closed => return Err(Refusal::Closed),
+            _ if self.closing => return Err(Refusal::Closed),
+            _ if !self.opened => return Err(Refusal::NotOpened),
+            _ => {}
+        }
+        let batches = self.ledger.batches();
+        let waiting = self.ledger.bytes().saturating_add(self.builder.open_bytes() as u64);
+        let is_full = batches >= self.goal.max_batches || waiting.saturating_add(bytes) > self.goal.max_bytes;
+        if is_full && !self.ledger.is_empty() { Err(Refusal::Full { batches, bytes: waiting }) } else { Ok(()) }
+    }
+
+    /// Takes over the batches that are closed.
+    fn collect(&mut self) {
+        while let Some(batch) = self.builder.next_batch(self.cx.now()) {
+            let fine = self.ledger.check(&batch);
+            self.ledger.take(batch);
+            if let Err(error) = fine {
+                self.fail(error.into());
+            }
+        }
+    }
+}
+
+impl Flow for Writer {
+    type Output = WriterEvent;
+
+    fn poll(&mut self, now: Timestamp, mut reply: Option<Reply>) -> Step<WriterEvent> {
+        self.cx.tick(now);
+        self.advance(&mut reply)
+    }
+}
+
+/// Without rows.
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("path", &format_args!("{}", self.goal.path))
+            .field("state", &self.state.name())
+            .field("committed", &self.committed())
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,103 @@
+//! The writer under random faults, crashes and competitors, in virtual time: rows are in the table exactly once and in order,
+//! or the writer has ended with an error that says which rows are in doubt.
+//!
+//! A [`Schedule`] is drawn from a number; the same number goes the same way every time. A number that fails is printed, with
+//! all that happened, and goes to [`REGRESSIONS`].
+//!
+//! ```text
+//! cargo test --release -p pipewright-tests --test snowpipe_writer
+//! WRITER_SCHEDULES=100000 cargo test --release -p pipewright-tests --test snowpipe_writer
+//! WRITER_SCHEDULE=4711 cargo test -p pipewright-tests --test snowpipe_writer -- --nocapture
+//! ```
+
+/// Ends with what is wrong, unless it is right.
+macro_rules! check {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(format!($($message)+));
+        }
+    };
+}
+
+mod run;
+mod schedule;
+mod source;
+mod tally;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use run::Run;
+use schedule::Schedule;
+use tally::Tally;
+
+/// So many that everything happens that can; a few with a build that is not optimised.
+const MANY: u64 = 10_000;
+
+/// Schedules that have failed once.
+const REGRESSIONS: &[u64] = &[];
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Runs it once more, and tells what happened.
+fn explain(number: u64) -> String {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let schedule = Schedule::draw(number);
+    let verdict = Run::new(&schedule, &mut Tally::default(), Some(Arc::clone(&log))).run();
+    let lines = log.lock().expect("no panic").join("\n");
+    format!("{schedule:#?}\n{lines}\nschedule {number}: {verdict:?}")
+}
+
+#[test]
+fn rows_are_written_exactly_once_and_in_order() {
+    if let Some(number) = number("WRITER_SCHEDULE") {
+        println!("{}", explain(number));
+    }
+    let schedules = number("WRITER_SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 1000 } else { MANY });
+    let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
+    let work = || {
+        let mut tally = Tally::default();
+        let mut wrong = None;
+        while !failed.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= schedules {
+                break;
+            }
+            let schedule = Schedule::draw(number);
+            if let Err(problem) = Run::new(&schedule, &mut tally, None).run() {
+                failed.store(true, Ordering::Relaxed);
+                wrong = Some((number, problem));
+            }
+        }
+        (tally, wrong)
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (mut tally, mut wrong) = (Tally::default(), Vec::new());
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            let (part, problem) = worker.join().expect("no panic");
+            tally.add(&part);
+            wrong.extend(problem);
+        }
+    });
+    wrong.sort();
+    if let Some((number, problem)) = wrong.first() {
+        panic!("{}\nschedule {number} of {schedules}: {problem}", explain(*number));
+    }
+    println!("{schedules} schedules\n{tally}");
+    let missing = tally.missing();
+    assert!(missing.is_empty() || schedules < MANY, "never happened: {missing:?}");
+}
+
+#[test]
+fn what_failed_once_does_not_again() {
+    for number in REGRESSIONS {
+        let schedule = Schedule::draw(*number);
+        if let Err(problem) = Run::new(&schedule, &mut Tally::default(), None).run() {
+            panic!("{}\nschedule {number}: {problem}", explain(*number));
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! One run of a schedule: processes that write the rows of a source, crash, and go on.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use pipewright::drive::{Clock as _, Transport as _};
+use pipewright::error::{FlowError, TransportError};
+use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Notice, Retry, Step};
+use pipewright::snowpipe::{SnowpipeAccount, WriterEvent};
+use pipewright::{Secret, Timestamp};
+use pipewright_mock::snowpipe::{ChannelPath as Simulated, ChannelView, PipeState};
+use pipewright_mock::{SnowpipeHandle, World};
+
+use super::schedule::{Crash, Hook, Schedule, Second};
+use super::source::Source;
+use super::tally::{Tally, seen};
+
+/// A run that goes on for longer is a fight, or a writer that runs in circles.
+const MOST_EXCHANGES: u64 = 4000;
+const MOST_POLLS: u64 = 100_000;
+
+/// What a run shows of the core's mistakes, if anything.
+pub(crate) type Verdict = Result<(), String>;
+
+fn simulated() -> Simulated {
+    Simulated::new("DB", "PUBLIC", "T-STREAMING", "c")
+}
+
+pub(crate) struct Run<'a> {
+    schedule: &'a Schedule,
+    world: World,
+    account: SnowpipeHandle,
+    config: FlowConfig<SnowpipeAccount>,
+    sources: Vec<Source>,
+    tally: &'a mut Tally,
+    exchanges: u64,
+    polls: u64,
+    hooks: std::vec::IntoIter<(u64, Hook)>,
+    crashes: Vec<(u64, Crash)>,
+    healthy_at: Option<Timestamp>,
+    replaced_after: Option<u32>,
+    log: Option<Arc<Mutex<Vec<String>>>>,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(schedule: &'a Schedule, tally: &'a mut Tally, log: Option<Arc<Mutex<Vec<String>>>>) -> Self {
+        let world = World::new(schedule.number);
+        world.keep_trace(1);
+        if let Some(log) = log.clone() {
+            world.on_event(move |event| log.lock().expect("no panic").push(event.to_string()));
+        }
+        let account = world.snowpipe("https://acct.snow.test".parse().expect("an address"), schedule.config.clone());
+        world.set_faults(schedule.plan());
+        let mut retry = Retry::default();
+        retry.attempts = schedule.attempts;
+        let config = FlowConfig::new(account.base()).with_retry(retry);
+        let mut sources = vec![Source::new("us", schedule.rows, schedule, &config, &world)];
+        if schedule.second == Second::Writer {
+            sources.push(Source::new("them", schedule.rows, schedule, &config, &world));
+        }
+        Self {
+            schedule,
+            world,
+            account,
+            config,
+            sources,
+            tally,
+            exchanges: 0,
+            polls: 0,
+            hooks: schedule.hooks.clone().into_iter(),
+            crashes: schedule.crashes.clone(),
+            healthy_at: None,
+            replaced_after: None,
+            log,
+        }
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(mut self) -> Verdict {
+        while let Some(at) =
+            (0..self.sources.len()).filter(|at| self.sources[*at].end.is_none()).min_by_key(|at| self.sources[*at].wake)
+        {
+            self.world.sleep_until(self.sources[at].wake);
+            self.turn(at)?;
+            check!(self.exchanges < MOST_EXCHANGES, "no end after {MOST_EXCHANGES} exchanges");
+        }
+        // What is buffered is committed by then.
+        self.world.sleep_until(self.world.now() + Duration::from_secs(30));
+        let view = self.view();
+        for source in &self.sources {
+            source.check_end(view.as_ref())?;
+        }
+        self.check_success(view.as_ref())
+    }
+
+    fn view(&self) -> Option<ChannelView> {
+        self.account.with(|account| account.channel_view(&simulated()))
+    }
+
+    fn say(&self, text: impl FnOnce() -> String) {
+        if let Some(log) = &self.log {
+            log.lock().expect("no panic").push(text());
+        }
+    }
+
+    /// Polls one source until it waits for something.
+    fn turn(&mut self, at: usize) -> Verdict {
+        loop {
+            self.polls += 1;
+            check!(self.polls < MOST_POLLS, "no end after {MOST_POLLS} polls");
+            let now = self.world.now();
+            self.sources[at].push(now);
+            let source = &mut self.sources[at];
+            match source.writer.poll(now, source.reply.take()) {
+                Step::Send(exchange) => return self.exchange(at, exchange),
+                Step::Authorize(request) => {
+                    check!(request.authority().host() == "acct.snow.test", "the session answers for the ingest host");
+                    source.reply = Some(request.settle(Secret::new("pat").bearer()));
+                }
+                Step::WaitUntil(until) | Step::InFlight { until } => {
+                    source.wake = until.min(source.push_at).max(now + Duration::from_millis(1));
+                    return Ok(());
+                }
+                Step::Notice(Notice::Save(saved)) => {
+                    let text = serde_json::to_string(&saved).expect("serialisable");
+                    source.saved = Some(serde_json::from_str(&text).expect("readable"));
+                }
+                Step::Notice(notice) => {
+                    let by = source.by;
+                    self.say(|| format!("{by}: {notice}"));
+                }
+                Step::Stray(_) => return Err("a reply was not taken".to_owned()),
+                Step::Done(result) => {
+                    let by = source.by;
+                    self.say(|| format!("{by}: {result:?}"));
+                    self.event(at, result)?;
+                    if self.sources[at].end.is_some() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn exchange(&mut self, at: usize, exchange: Exchange) -> Verdict {
+        self.exchanges += 1;
+        let phase = self.sources[at].phase(&exchange);
+        while let Some((_, hook)) = self.hooks.as_slice().first().copied().filter(|(due, _)| *due <= self.exchanges) {
+            self.hooks.next();
+            self.hook(hook);
+        }
+        if self.healthy_at.is_some_and(|at| at <= self.world.now()) {
+            self.healthy_at = None;
+            self.account.with(|account| account.set_pipe(&simulated(), PipeState::Healthy));
+        }
+        let crash =
+            self.crashes.first().copied().filter(|(due, _)| at == 0 && *due <= self.exchanges).map(|(_, crash)| crash);
+        if let Some(crash) = crash {
+            self.crashes.remove(0);
+            if crash.sent {
+                let _ = self.world.send(&exchange);
+            }
+            self.tally.count(if crash.sent { "crash before the reply" } else { "crash before it is sent" }, phase);
+            drop(exchange);
+            self.say(|| format!("{crash:?}"));
+            let (config, world) = (self.config.clone(), self.world.clone());
+            self.sources[at].crash(crash, &config, &world);
+            return Ok(());
+        }
+        let is_open = exchange.info().name == "openChannel";
+        let discarded = || Some(()).filter(|()| is_open).and_then(|()| self.view()).map_or(0, |view| view.discarded);
+        let before = discarded();
+        let answer = self.send(&exchange);
+        let after = discarded();
+        // Without an answer it may have been a restart.
+        check!(after == before || answer.is_err(), "an open has discarded {} rows", after - before);
+        self.tally.count(seen(&answer, phase), phase);
+        let source = &mut self.sources[at];
+        source.reply = Some(exchange.settle(answer));
+        source.wake = self.world.now();
+        Ok(())
+    }
+
+    fn send(&self, exchange: &Exchange) -> Result<Response<Bytes>, TransportError> {
+        let answer = self.world.send(exchange);
+        self.say(|| match &answer {
+            Ok(answer) => format!(
+                "    {} {}",
+                answer.status(),
+                String::from_utf8_lossy(answer.body()).chars().take(600).collect::<String>()
+            ),
+            Err(error) => format!("    {error}"),
+        });
+        answer
+    }
+
+    fn hook(&mut self, hook: Hook) {
+        self.say(|| format!("{hook:?}"));
+        let now = self.world.now();
+        let mut unhealthy = |state, time| {
+            self.healthy_at = Some(now + time);
+            self.account.with(|account| account.set_pipe(&simulated(), state));
+        };
+        match hook {
+            Hook::Misrouted(time) => unhealthy(PipeState::Misrouted, time),
+            Hook::Unowned(time) => unhealthy(PipeState::Unowned, time),
+            Hook::FailOver(time) => self.account.fail_over(time),
+            Hook::Restart(time) => self.account.restart(time),
+            Hook::Revoke => self.account.with(pipewright_mock::snowpipe::Account::revoke_tokens),
+            Hook::Invalidate(code) => self.account.with(|account| account.invalidate(&simulated(), code)),
+            Hook::Steal { rows } => {
+                // Tokens that nobody has used before.
+                let tokens = [1, 2].map(|row| format!("x{}-{row}", self.exchanges));
+                let theirs = tokens.each_ref().map(|token| (token.as_str(), r#"{"ID":1,"BY":"thief"}"#));
+                let theirs: &[(&str, &str)] = if rows { &theirs } else { &[] };
+                self.account.with(|account| account.steal(&simulated(), theirs));
+            }
+            Hook::Replace => {
+                self.replaced_after = Some(self.sources[0].committed);
+                self.account.with(|account| account.replace_table(&simulated()));
+            }
+        }
+    }
+
+    fn event(&mut self, at: usize, result: Result<WriterEvent, FlowError>) -> Verdict {
+        let view = self.view();
+        let now = self.world.now();
+        let source = &mut self.sources[at];
+        match result {
+            Ok(WriterEvent::Opened { committed }) => source.opened(committed, now),
+            Ok(WriterEvent::Committed { token, .. }) => {
+                let row = source.number(&token).ok_or_else(|| format!("committed {token}"))?;
+                check!(row > source.committed, "committed {row} after {}", source.committed);
+                check!(source.is_there(view.as_ref(), row), "{row} is committed, says the writer, and is not");
+                source.committed = row;
+                if source.push_at == Timestamp::MAX && !source.closed {
+                    source.push_at = now;
+                }
+            }
+            Ok(WriterEvent::Rejected(rows)) => source.rejected += rows.count,
+            Ok(WriterEvent::Flushed) => {}
+            Ok(WriterEvent::Closed) => {
+                check!(source.committed == source.rows, "closed after {} of {}", source.committed, source.rows);
+                source.end = Some(Ok(()));
+            }
+            Ok(event) => return Err(format!("{event:?}")),
+            Err(error) => source.fail(error),
+        }
+        Ok(())
+    }
+
+    /// What must hold when nobody else has had a hand in it.
+    fn check_success(&self, view: Option<&ChannelView>) -> Verdict {
+        let source = &self.sources[0];
+        match &source.end {
+            Some(Ok(())) => {
+                let written = source.written(view)?;
+                check!(written.len() + source.schedule.bad.len() == source.rows as usize, "{written:?} is not all");
+                let bad = source.schedule.bad.len() as u64;
+                let is_counted = if source.crashed {
+                    source.rejected >= bad || source.schedule.crashes.iter().any(|(_, crash)| !crash.resumes)
+                } else {
+                    source.rejected == bad
+                };
+                check!(
+                    is_counted || self.replaced_after.is_some(),
+                    "{} rows were rejected, and {bad} were bad",
+                    source.rejected
+                );
+                check!(
+                    self.replaced_after.is_none_or(|after| after == 0 || after == source.rows || source.crashed),
+                    "the table was replaced after row {:?}, and nobody has noticed",
+                    self.replaced_after
+                );
+                Ok(())
+            }
+            Some(Err(error)) => {
+                check!(!self.schedule.must_succeed(), "{error}");
+                Ok(())
+            }
+            None => Err("it has not ended".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What happens in a run: all of it drawn from one number.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pipewright::Seed;
+use pipewright_mock::fault::{FaultKind, FaultPlan};
+use pipewright_mock::snowpipe::{Config, ErrorShape, Replay};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    pub(crate) number: u64,
+    /// Rows have the numbers from 1 to this one, and their numbers as offset tokens.
+    pub(crate) rows: u32,
+    /// Rows that the service rejects.
+    pub(crate) bad: BTreeSet<u32>,
+    pub(crate) config: Config,
+    pub(crate) faults: u64,
+    /// How often a call tries.
+    pub(crate) attempts: u32,
+    pub(crate) max_batches: usize,
+    /// Behind the backs of the writers, before the exchange of that number.
+    pub(crate) hooks: Vec<(u64, Hook)>,
+    /// Instead of the exchange of that number, or instead of taking its reply.
+    pub(crate) crashes: Vec<(u64, Crash)>,
+    pub(crate) second: Second,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    FailOver(Duration),
+    Revoke,
+    Invalidate(&'static str),
+    Restart(Duration),
+    /// 404 of an edge proxy for a while.
+    Misrouted(Duration),
+    /// No node has the pipe for a while.
+    Unowned(Duration),
+    /// Somebody opens the channel, and writes rows of their own or not.
+    Steal {
+        rows: bool,
+    },
+    /// The table is replaced.
+    Replace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Crash {
+    /// The exchange still reaches the service.
+    pub(crate) sent: bool,
+    /// The next process goes on from what was saved, or else from what the service says.
+    pub(crate) resumes: bool,
+    /// The next process has a session of its own.
+    pub(crate) new_session: bool,
+}
+
+/// Who else writes to the channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Second {
+    Nobody,
+    /// By [`Hook::Steal`].
+    Thief,
+    /// A writer like the first one, with rows of its own.
+    Writer,
+}
+
+impl Schedule {
+    pub(crate) fn draw(number: u64) -> Self {
+        let mut seed = Seed::new(u128::from(number) << 64 | 0x5eed);
+        let seed = &mut seed;
+        let rows = small(seed, 1, 40);
+        let bad = if one_in(seed, 4) { (1..=rows).filter(|_| one_in(seed, 5)).collect() } else { BTreeSet::new() };
+        let second = match seed.below(20) {
+            0 | 1 => Second::Thief,
+            2 => Second::Writer,
+            _ => Second::Nobody,
+        };
+        let is_replaced = second == Second::Nobody && one_in(seed, 15);
+        let exchanges = u64::from(rows) + 12;
+        let mut hooks: Vec<(u64, Hook)> =
+            (0..seed.below(4)).map(|_| (2 + seed.below(exchanges), Hook::draw(seed))).collect();
+        if second == Second::Thief {
+            hooks.extend(
+                (0..=seed.below(4)).map(|_| (2 + seed.below(exchanges), Hook::Steal { rows: one_in(seed, 2) })),
+            );
+        }
+        if is_replaced {
+            hooks.push((2 + seed.below(exchanges), Hook::Replace));
+        }
+        hooks.sort_by_key(|(at, _)| *at);
+        let mut crashes: Vec<(u64, Crash)> = (0..seed.below(3).saturating_sub(seed.below(2)))
+            .map(|_| {
+                // Who has not saved anything cannot know that the table was replaced.
+                let resumes = !one_in(seed, 3) || is_replaced;
+                let crash = Crash { sent: one_in(seed, 2), resumes, new_session: one_in(seed, 2) };
+                (1 + seed.below(exchanges), crash)
+            })
+            .collect();
+        crashes.sort_by_key(|(at, _)| *at);
+        Self {
+            number,
+            rows,
+            bad,
+            faults: [0, 0, 2, 5, 12, 30][usize::try_from(seed.below(6)).expect("small")],
+            attempts: [1, 2, 20, 20][usize::try_from(seed.below(4)).expect("small")],
+            max_batches: [2, 4, 64, 256][usize::try_from(seed.below(4)).expect("small")],
+            config: config(seed),
+            hooks,
+            crashes,
+            second,
+        }
+    }
+
+    /// Whether the writer has to come to its end, with all rows written.
+    pub(crate) fn must_succeed(&self) -> bool {
+        self.second == Second::Nobody && !self.is_replaced()
+    }
+
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.hooks.iter().any(|(_, hook)| *hook == Hook::Replace)
+    }
+
+    pub(crate) fn plan(&self) -> FaultPlan {
+        FaultPlan::seeded(self.number)
+            .delays(Duration::from_millis(50)..=Duration::from_secs(40))
+            .chance(FaultKind::NotSent, 0.04)
+            .chance(FaultKind::ReplyLost, 0.06)
+            .chance(FaultKind::DelayRequest, 0.03)
+            .chance(FaultKind::DelayReply, 0.03)
+            .chance(FaultKind::TooManyRequests, 0.03)
+            .chance(FaultKind::Unavailable, 0.03)
+            .chance(FaultKind::ProxyPage, 0.04)
+            .chance(FaultKind::CutOff, 0.03)
+            .chance(FaultKind::ShortBody, 0.02)
+            .chance(FaultKind::MalformedBody, 0.02)
+            .chance(FaultKind::Restart, 0.02)
+            .chance(FaultKind::Unauthorized, 0.03)
+            .at_most(self.faults)
+    }
+}
+
+impl Hook {
+    fn draw(seed: &mut Seed) -> Self {
+        let code = [
+            "ERR_CHANNEL_MUST_BE_REOPENED",
+            "ERR_CHANNEL_MUST_BE_REOPENED_DUE_TO_ROW_SEQ_GAP",
+            "ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER",
+            "STALE_PIPE_CACHE",
+            "A_CODE_OF_TOMORROW",
+        ];
+        match seed.below(8) {
+            0 => Self::FailOver(seconds(seed, 0, 120)),
+            1 => Self::Revoke,
+            2 | 3 => Self::Invalidate(code[usize::try_from(seed.below(5)).expect("small")]),
+            4 => Self::Restart(seconds(seed, 0, 20)),
+            5 => Self::Misrouted(seconds(seed, 1, 60)),
+            _ => Self::Unowned(seconds(seed, 1, 60)),
+        }
+    }
+}
+
+fn config(seed: &mut Seed) -> Config {
+    let shapes = [ErrorShape::Code, ErrorShape::ErrorCode, ErrorShape::Text];
+    Config {
+        replay: if one_in(seed, 2) { Replay::Accepted } else { Replay::Stale },
+        error_shape: shapes[usize::try_from(seed.below(3)).expect("small")],
+        json_answers: one_in(seed, 4),
+        restart_loses_buffered: one_in(seed, 2),
+        token_life: if one_in(seed, 3) { seconds(seed, 5, 60) } else { Duration::from_secs(600) },
+        commit_delay: if one_in(seed, 4) {
+            Duration::from_millis(100)..=Duration::from_secs(1)
+        } else {
+            Duration::from_secs(5)..=Duration::from_secs(8)
+        },
+        open_duration: if one_in(seed, 4) { Duration::from_secs(2) } else { Duration::from_millis(5) },
+        appends_per_second: if one_in(seed, 8) { Some(2) } else { None },
+        number_columns: vec!["ID".into()],
+        seed: seed.next_u64(),
+        ..Config::default()
+    }
+}
+
+pub(crate) fn one_in(seed: &mut Seed, times: u64) -> bool {
+    seed.below(times) == 0
+}
+
+pub(crate) fn small(seed: &mut Seed, from: u32, to: u32) -> u32 {
+    from + u32::try_from(seed.below(u64::from(to - from + 1))).expect("small")
+}
+
+fn seconds(seed: &mut Seed, from: u32, to: u32) -> Duration {
+    Duration::from_secs(u64::from(small(seed, from, to)))
+}

@@ -1,0 +1,137 @@
+//! How often each fault met each phase of a writer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+use http::Response;
+use pipewright::error::{Delivery, TransportError};
+
+/// What a writer is doing when it sends something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Host and token.
+    Session,
+    Open,
+    Reopen,
+    Append,
+    /// An append of what was sent before.
+    Replay,
+    Look,
+    /// A look with nothing waiting.
+    Idle,
+}
+
+pub(crate) const PHASES: [Phase; 7] =
+    [Phase::Session, Phase::Open, Phase::Reopen, Phase::Append, Phase::Replay, Phase::Look, Phase::Idle];
+
+/// Faults as a writer sees them, and the phases that they can meet: `-` for those that they cannot.
+const FAULTS: [(&str, &str); 17] = [
+    //                  Session Open Reopen Append Replay Look Idle
+    ("not sent", "sorapli"),
+    ("no answer", "sorapli"),
+    ("429", "sorapli"),
+    ("5xx of a proxy", "sorapli"),
+    ("503 without a node", "-orapli"),
+    ("200, unreadable", "sorapli"),
+    ("401", "sorapli"),
+    ("404 of an edge", "-orapli"),
+    ("410", "-orapli"),
+    ("400 stale", "---ap--"),
+    ("409, another", "---ap--"),
+    ("409 uncommitted", "-or----"),
+    ("409 opening", "-or----"),
+    ("status not SUCCESS", "-----li"),
+    ("crash before it is sent", "sorapli"),
+    ("crash before the reply", "sorapli"),
+    ("none", "sorapli"),
+];
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    counts: BTreeMap<(&'static str, Phase), u64>,
+}
+
+impl Tally {
+    pub(crate) fn count(&mut self, fault: &'static str, phase: Phase) {
+        *self.counts.entry((fault, phase)).or_default() += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (key, count) in &other.counts {
+            *self.counts.entry(*key).or_default() += count;
+        }
+    }
+
+    fn of(&self, fault: &'static str, phase: Phase) -> u64 {
+        self.counts.get(&(fault, phase)).copied().unwrap_or_default()
+    }
+
+    /// What could have happened and has not.
+    pub(crate) fn missing(&self) -> Vec<(&'static str, Phase)> {
+        let all = FAULTS
+            .iter()
+            .flat_map(|(fault, marks)| marks.chars().zip(PHASES).map(move |(mark, phase)| (fault, mark, phase)));
+        all.filter(|(_, mark, _)| *mark != '-')
+            .map(|(fault, _, phase)| (*fault, phase))
+            .filter(|(fault, phase)| self.of(fault, *phase) == 0)
+            .collect()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:24}", "")?;
+        PHASES.iter().try_for_each(|phase| write!(f, "{:>9}", format!("{phase:?}")))?;
+        for (fault, marks) in FAULTS {
+            write!(f, "\n{fault:24}")?;
+            for (mark, phase) in marks.chars().zip(PHASES) {
+                match self.of(fault, phase) {
+                    0 if mark == '-' => write!(f, "{:>9}", "")?,
+                    count => write!(f, "{count:>9}")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a writer sees of an exchange.
+pub(crate) fn seen(result: &Result<Response<Bytes>, TransportError>, phase: Phase) -> &'static str {
+    let response = match result {
+        Ok(response) => response,
+        Err(error) if error.delivery() == Delivery::NotSent => return "not sent",
+        Err(_) => return "no answer",
+    };
+    let body = String::from_utf8_lossy(response.body());
+    let is_json = serde_json::from_str::<serde_json::Value>(&body).is_ok();
+    match response.status().as_u16() {
+        200 if phase == Phase::Session => {
+            if body.starts_with('<') || body.contains('\0') {
+                "200, unreadable"
+            } else {
+                "none"
+            }
+        }
+        200 if !is_json => "200, unreadable",
+        200 if body.contains("\"channel_status_code\"") && !body.contains("\"channel_status_code\":\"SUCCESS\"") => {
+            "status not SUCCESS"
+        }
+        200 => "none",
+        429 => "429",
+        503 if body.contains("ERR_GENERAL_EXCEPTION_RETRY_REQUEST") => "503 without a node",
+        500..=599 => "5xx of a proxy",
+        401 => "401",
+        404 if body.is_empty() => "404 of an edge",
+        410 => "410",
+        400 if body.contains("STALE_CONTINUATION_TOKEN_SEQUENCER") => "400 stale",
+        409 if body.contains("ERR_CHANNEL_HAS_UNCOMMITTED_DATA") => "409 uncommitted",
+        409 if body.contains("ERR_OPEN_CHANNEL_IN_PROGRESS") => "409 opening",
+        // The exchange of a token for a host that is not the account's any more.
+        400 if phase == Phase::Session => "other",
+        409 => "409, another",
+        400..=499 if !is_json => "other",
+        404 => "other",
+        other => panic!("{other}: {body}"),
+    }
+}

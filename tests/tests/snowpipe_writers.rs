@@ -1,0 +1,305 @@
+//! What a writer does at its edges, and many writers side by side.
+
+use std::time::Duration;
+
+use pipewright::drive::Clock as _;
+use pipewright::error::{FlowError, ServiceError};
+use pipewright::flow::{Flow, Goal as _, Notice, Reply, Saved, Step};
+use pipewright::snowpipe::flow::{ChannelLost, Refused};
+use pipewright::snowpipe::{
+    Account, Batch, ChannelPath, OpenSession, OpenWriter, Refusal, Session, StatusBoard, TokenType, Writer, WriterEvent,
+};
+use pipewright::{Secret, Timestamp};
+use pipewright_mock::snowpipe::{ChannelPath as Simulated, Config, PipeState};
+use pipewright_mock::{SnowpipeHandle, World};
+
+struct Scene {
+    world: World,
+    simulator: SnowpipeHandle,
+    account: Account<World>,
+    session: Session,
+}
+
+fn path(channel: &str) -> ChannelPath {
+    ChannelPath::new("DB", "PUBLIC", "T-STREAMING", channel)
+}
+
+fn simulated(channel: &str) -> Simulated {
+    Simulated::new("DB", "PUBLIC", "T-STREAMING", channel)
+}
+
+fn batch(number: u32) -> Batch {
+    Batch::new(format!("{{\"ID\":{number}}}\n"), 1, number.to_string(), number.to_string())
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+impl Scene {
+    fn new() -> Self {
+        let world = World::new(1);
+        let config = Config { number_columns: vec!["ID".into()], ..Config::default() };
+        let simulator = world.snowpipe("https://acct.snow.test".parse().expect("an address"), config);
+        let account = Account::new(simulator.base(), world.clone()).with_credentials(Secret::new("pat"));
+        let session = account.run(OpenSession::new(TokenType::ProgrammaticAccessToken)).expect("no faults");
+        Self { world, simulator, account, session }
+    }
+
+    fn goal(&self) -> OpenWriter {
+        OpenWriter::new(&self.session, path("c"))
+    }
+
+    fn start(&self, goal: OpenWriter) -> Writer {
+        goal.start(self.account.config(), self.account.seed())
+    }
+
+    fn next(&self, writer: &mut Writer) -> Result<WriterEvent, FlowError> {
+        self.account.drive(writer, drop)
+    }
+
+    /// A writer whose channel is open.
+    fn open(&self, goal: OpenWriter) -> Writer {
+        let mut writer = self.start(goal);
+        assert!(matches!(self.next(&mut writer), Ok(WriterEvent::Opened { .. })));
+        writer
+    }
+
+    fn go_on(&self, writer: &mut Writer, time: Duration) -> Result<Option<WriterEvent>, FlowError> {
+        self.account.drive_until(writer, self.world.now() + time, drop)
+    }
+
+    fn rows(&self) -> usize {
+        self.simulator.with(|account| account.channel_view(&simulated("c"))).expect("the channel").rows.len()
+    }
+
+    fn asked(&self, end: &str) -> usize {
+        self.simulator.with(|account| account.requests().filter(|request| request.path.ends_with(end)).count())
+    }
+}
+
+fn lost(error: &FlowError) -> Option<ChannelLost> {
+    match error {
+        FlowError::Failed(failure) => failure.cause()?.downcast_ref().cloned(),
+        FlowError::Ambiguous(ambiguity) => lost(&ambiguity.cause),
+        _ => None,
+    }
+}
+
+#[test]
+fn what_cannot_be_taken_comes_back() {
+    let scene = Scene::new();
+    let mut writer = scene.start(scene.goal().max_batches(2));
+    let refused = |writer: &mut Writer, batch: Batch| -> Refused { *writer.append(batch).expect_err("not taken") };
+    assert!(matches!(refused(&mut writer, batch(1)).reason, Refusal::NotOpened));
+    assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Opened { committed: None })));
+    for (batch, problem) in [
+        (Batch::new("{}\n", 1, "", ""), "without one nobody can see"),
+        (Batch::new("", 0, "1", "1"), "no rows"),
+        (Batch::new(vec![b' '; 4_194_305], 1, "1", "1"), "split the batch"),
+    ] {
+        let length = batch.body.len();
+        let refused = refused(&mut writer, batch);
+        assert!(refused.to_string().contains(problem), "{refused}");
+        assert_eq!(refused.batch.body.len(), length);
+    }
+    writer.append(batch(1)).expect("there is room");
+    assert!(refused(&mut writer, batch(1)).to_string().contains("another batch ends with it"));
+    writer.append(batch(2)).expect("there is room");
+    let full = refused(&mut writer, batch(3));
+    assert!(full.is_full() && full.to_string().contains("2 batches of 18 bytes"), "{full}");
+    assert!(matches!(writer.push_line(b"{}", Some("3")), Err(Refusal::Full { batches: 2, bytes: 18 })));
+    assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Committed { .. })));
+    assert!(
+        refused(&mut writer, batch(1)).to_string().contains("another batch ends with it"),
+        "also when it is committed"
+    );
+    writer.append(full.batch).expect("there is room again");
+    writer.close().expect("no rows are left over");
+    assert!(matches!(refused(&mut writer, batch(4)).reason, Refusal::Closed));
+    while scene.next(&mut writer).expect("no faults") != WriterEvent::Closed {}
+    assert!(matches!(scene.next(&mut writer), Err(FlowError::Misuse(_))));
+    assert_eq!(scene.rows(), 3);
+}
+
+#[test]
+fn rows_become_batches_and_the_last_need_a_token() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    for (number, token) in [(1, None), (2, Some("2")), (3, None)] {
+        writer.push(&serde_json::json!({ "ID": number }), token).expect("a row");
+    }
+    assert!(matches!(writer.push_line(b"[]", None), Err(Refusal::Row(_))));
+    writer.flush();
+    let committed = WriterEvent::Committed { token: "2".into(), batches: 1, rows: 2 };
+    assert_eq!(scene.next(&mut writer).expect("no faults"), committed);
+    assert_eq!(scene.next(&mut writer).expect("no faults"), WriterEvent::Flushed);
+    let error = writer.close().expect_err("a row is left over").to_string();
+    assert!(error.contains("1 rows") && error.contains("behind the last offset token"), "{error}");
+    assert!(writer.append(batch(9)).is_err(), "it would overtake the row");
+    writer.push_line(br#"{"ID":"four"}"#, Some("4")).expect("a row, so far");
+    writer.close().expect("nothing is left over");
+    let rejected = scene.next(&mut writer).expect("no faults");
+    assert!(matches!(rejected, WriterEvent::Rejected(rows) if rows.count == 1), "before the token that passes over it");
+    assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Committed { rows: 2, .. })));
+    assert_eq!(scene.next(&mut writer).expect("no faults"), WriterEvent::Closed);
+}
+
+#[test]
+fn an_idle_channel_is_looked_at_and_opened_again() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    assert_eq!(scene.go_on(&mut writer, seconds(100)).expect("no faults"), None);
+    assert_eq!(scene.asked(":bulk-channel-status"), 3);
+    scene.simulator.with(|account| account.invalidate(&simulated("c"), "ERR_CHANNEL_MUST_BE_REOPENED"));
+    assert_eq!(scene.go_on(&mut writer, seconds(30)).expect("no faults"), None);
+    let view = scene.simulator.with(|account| account.channel_view(&simulated("c"))).expect("the channel");
+    assert_eq!((&*view.status_code, view.client_sequencer), ("SUCCESS", 2));
+    scene.simulator.with(|account| account.replace_table(&simulated("c")));
+    let error = scene.go_on(&mut writer, seconds(30)).expect_err("it is gone");
+    assert_eq!(lost(&error), Some(ChannelLost::Missing), "{error}");
+}
+
+#[test]
+fn a_batch_that_nobody_takes_is_named() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    writer.append(batch(1)).expect("there is room");
+    scene.go_on(&mut writer, Duration::ZERO).expect("no faults");
+    scene.simulator.with(|account| account.set_pipe(&simulated("c"), PipeState::FileMode));
+    writer.append(batch(2)).expect("there is room");
+    writer.append(batch(3)).expect("there is room");
+    let error = scene.go_on(&mut writer, seconds(1)).expect_err("the pipe takes none");
+    let FlowError::Ambiguous(ambiguity) = &error else { panic!("{error}") };
+    assert!(
+        ambiguity.cause.to_string().contains("the batch of 1 rows with the offset tokens \"2\" to \"2\""),
+        "{error}"
+    );
+    assert!(ambiguity.found.as_ref().is_some_and(|found| found.contains("the 1 batches behind it")), "{error}");
+    let FlowError::Failed(failure) = &*ambiguity.cause else { panic!("{error}") };
+    let refusal = failure.cause().and_then(|cause| cause.downcast_ref::<ServiceError>()).expect("the refusal");
+    assert_eq!(refusal.code(), Some("SWITCH_TO_FILE_MODE"));
+    assert!(matches!(writer.push_line(b"{}", Some("4")), Err(Refusal::Ended(_))));
+    let remains = writer.remains();
+    assert_eq!((remains.committed, remains.in_doubt.len(), remains.unsent.len()), (None, 1, 2));
+}
+
+#[test]
+fn a_pipe_that_discards_is_noticed_by_the_status_alone() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    scene.simulator.with(|account| account.set_pipe(&simulated("c"), PipeState::Discards));
+    writer.append(batch(1)).expect("there is room");
+    let error = scene.next(&mut writer).expect_err("its status says so");
+    assert!(error.is_ambiguous() && error.to_string().contains("ERR_PIPE_DOES_NOT_EXIST"), "{error}");
+}
+
+#[test]
+fn what_somebody_has_discarded_behind_our_back_is_sent_again() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    writer.append(batch(1)).expect("there is room");
+    scene.go_on(&mut writer, Duration::ZERO).expect("no faults");
+    scene.simulator.with(|account| account.steal(&simulated("c"), &[]));
+    let begin = scene.world.now();
+    assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Committed { .. })));
+    assert!((60..80).contains(&scene.world.now().since(begin).as_secs()));
+    assert_eq!(scene.rows(), 1);
+}
+
+#[test]
+fn who_takes_the_channel_again_and_again_gets_it() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    let mut ended = None;
+    for number in 1..=3 {
+        scene.simulator.with(|account| account.steal(&simulated("c"), &[]));
+        writer.append(batch(number)).expect("there is room");
+        ended = scene.go_on(&mut writer, seconds(20)).err();
+    }
+    let error = ended.expect("a fight");
+    assert_eq!(lost(&error), Some(ChannelLost::Contested { times: 3 }), "{error}");
+    assert_eq!(scene.rows(), 2);
+}
+
+#[test]
+fn a_position_goes_on_and_knows_its_channel() {
+    let scene = Scene::new();
+    let mut saved: Option<Saved> = None;
+    let mut writer = scene.open(scene.goal());
+    writer.append(batch(1)).expect("there is room");
+    let keep = |notice| {
+        if let Notice::Save(state) = notice {
+            saved = Some(state);
+        }
+    };
+    scene.account.drive_until(&mut writer, scene.world.now(), keep).expect("no faults");
+    drop(writer);
+    let saved = saved.expect("before the append");
+    let resume = || OpenWriter::resume(&scene.session, &saved).expect("its own state");
+    let mut writer = scene.start(resume());
+    let opened = WriterEvent::Opened { committed: Some("1".into()) };
+    assert_eq!(scene.next(&mut writer).expect("no faults"), opened, "what was buffered is waited for");
+    drop(writer);
+
+    scene.simulator.with(|account| account.replace_table(&simulated("c")));
+    let error = scene.next(&mut scene.start(resume())).expect_err("another channel");
+    assert_eq!(lost(&error), Some(ChannelLost::Replaced), "{error}");
+    assert!(error.is_ambiguous(), "nobody knows what became of batch 1: {error}");
+    let error = scene.next(&mut scene.start(scene.goal().must_have_committed())).expect_err("a new channel");
+    assert_eq!(lost(&error), Some(ChannelLost::TokenGone { before: None }), "{error}");
+    let other: Saved = serde_json::from_str(r#"{"flow":"RunJar","state":"{}"}"#).expect("a state");
+    assert!(matches!(OpenWriter::resume(&scene.session, &other), Err(FlowError::Misuse(_))));
+}
+
+#[test]
+fn a_deadline_says_what_is_in_doubt() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    writer.append(batch(1)).expect("there is room");
+    let mut writer = writer.with_deadline(scene.world.now() + seconds(2));
+    let error = scene.next(&mut writer).expect_err("too soon");
+    assert!(error.is_ambiguous() && error.to_string().contains("deadline"), "{error}");
+    assert_eq!(writer.remains().in_doubt.len(), 1);
+}
+
+/// 250 channels of one pipe: three questions a second, and one token.
+#[test]
+fn many_writers_ask_together() {
+    let scene = Scene::new();
+    let board = StatusBoard::new();
+    let count = 250;
+    let mut writers: Vec<Writer> = (0..count)
+        .map(|number| scene.open(OpenWriter::new(&scene.session, path(&format!("c{number}"))).sharing(&board)))
+        .collect();
+    for writer in &mut writers {
+        writer.append(batch(1)).expect("there is room");
+        writer.close().expect("nothing is left over");
+    }
+    let before = scene.asked(":bulk-channel-status");
+    let begin = scene.world.now();
+    let closed = writers.into_iter().map(Closing);
+    let results = scene.world.run_all_with(closed, &Secret::new("pat"), |_, _| {});
+    assert!(results.into_iter().all(|result| result.is_ok_and(|event| event == WriterEvent::Closed)));
+    let took = usize::try_from(scene.world.now().since(begin).as_secs()).expect("some seconds");
+    let asked = scene.asked(":bulk-channel-status") - before;
+    assert!(asked <= (took + 2) * 5, "{asked} questions in {took} s");
+    assert_eq!(scene.asked("/oauth/token"), 1);
+}
+
+/// Runs a writer to its end.
+struct Closing(Writer);
+
+impl Flow for Closing {
+    type Output = WriterEvent;
+
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<WriterEvent> {
+        let mut reply = reply;
+        loop {
+            match self.0.poll(now, reply.take()) {
+                Step::Done(Ok(event)) if event != WriterEvent::Closed => {}
+                step => return step,
+            }
+        }
+    }
+}
