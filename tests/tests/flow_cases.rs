@@ -83,7 +83,7 @@ fn a_notice_to_save_does_not_show_what_it_holds() {
     let (mut shown, mut saved) = (String::new(), Vec::new());
     flink
         .run_with(start().flink_configuration(configuration).program_args(["--password", "hunter3"]), |notice| {
-            shown += &format!("{notice} {notice:?}\n");
+            shown.extend([notice.to_string(), format!(" {notice:?}\n")]);
             saved.extend(if let Notice::Save(state) = notice { Some(state) } else { None });
         })
         .expect("submitted");

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A program has tables, and views that are `SELECT * FROM` a table: anything else does not compile. A table keeps the
-//! rows that are pushed into it. Egress, logs and time series go on: their responses have an [`OpenBody`](crate::OpenBody)
+//! rows that are pushed into it. Egress, logs and time series go on: their responses have an [`OpenBody`]
 //! among their extensions, by which [`Manager::read`] gives the rest.
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
