@@ -363,7 +363,7 @@ fn an_idle_process_has_no_more_to_say() {
             _ => (
                 200,
                 stats(|body| {
-                    body["global_metrics"]["incarnation_uuid"] = json!("01990000-0000-7000-8000-00000000000a")
+                    body["global_metrics"]["incarnation_uuid"] = json!("01990000-0000-7000-8000-00000000000a");
                 }),
             ),
         })
@@ -502,7 +502,9 @@ fn a_paused_pipelines_connectors_do_not_come_to_their_end() {
     let paused = stats(|body| {
         body["global_metrics"]["state"] = json!("Paused");
         let inputs = body["inputs"].as_array_mut().expect("a list");
-        inputs.iter_mut().for_each(|input| input["metrics"]["end_of_input"] = json!(false));
+        for input in inputs.iter_mut() {
+            input["metrics"]["end_of_input"] = json!(false);
+        }
     });
     let script = looked(Script::new(), &paused);
     let error = run(&script, AwaitConnectorsFinished::all("p")).0.expect_err("paused");
