@@ -75,14 +75,6 @@ impl Body {
         }
     }
 
-    /// The bytes, when they are one piece in memory.
-    pub(crate) fn into_bytes(self) -> Option<Bytes> {
-        match self.0 {
-            Repr::One(Segment::Bytes(bytes)) => Some(bytes),
-            _ => None,
-        }
-    }
-
     /// The length in bytes; saturates.
     pub fn len(&self) -> u64 {
         self.segments().iter().fold(0, |sum, segment| sum.saturating_add(segment.len()))

@@ -295,27 +295,6 @@ fn what_does_not_get_smaller_is_sent_as_it_is() {
     assert_eq!((&batch.encoding, batch.body.len()), (&None, 3));
 }
 
-#[test]
-fn a_batch_that_is_given_back_lends_its_buffer() {
-    let mut builder = BatchBuilder::new(BatchOptions::new().bytes(1000));
-    let next = |builder: &mut BatchBuilder| loop {
-        builder.push(&json!({ "a": "some text" }), None, NOW).expect("a row");
-        if let Some(batch) = builder.next_batch(NOW) {
-            break batch;
-        }
-    };
-    let place = |batch: &Batch| batch.body.read().expect("in memory").as_ptr();
-    let (first, second) = (next(&mut builder), next(&mut builder));
-    let (shared, given) = (place(&first), place(&second));
-    let clone = first.clone();
-    builder.recycle(first);
-    builder.recycle(second);
-    let expected = text(&clone);
-    let places: Vec<_> = (0..3).map(|_| next(&mut builder)).map(|batch| place(&batch)).collect();
-    assert!(places.contains(&given) && !places.contains(&shared), "{places:?}");
-    assert_eq!(text(&clone), expected);
-}
-
 fn options() -> impl Strategy<Value = BatchOptions> {
     let compression = prop_oneof![Just(Compression::None), Just(Compression::Gzip(6)), Just(Compression::Zstd(-1))];
     (1..300_usize, 1..20_usize, compression, any::<bool>()).prop_map(|(bytes, rows, compression, together)| {

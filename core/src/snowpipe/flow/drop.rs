@@ -15,9 +15,9 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::ChannelPath;
-use super::open::{Pace, is_busy};
+use super::patience::{Patience, is_busy};
 use crate::error::{ErrorKind, FlowError};
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
 use crate::seed::Seed;
 use crate::snowpipe::channels::Dropped;
 use crate::snowpipe::{self, ErrorCode, RequestId, SnowpipeIngest, error_code};
@@ -105,8 +105,7 @@ impl DropChannel {
 #[derive(Debug)]
 pub struct DropMachine {
     goal: DropChannel,
-    begun: Option<Timestamp>,
-    pace: Pace,
+    patience: Patience,
     /// Whether an attempt may have been carried out without our knowing.
     unanswered: bool,
     state: State,
@@ -127,7 +126,6 @@ impl DropMachine {
     }
 
     fn refused(&mut self, error: FlowError, cx: &mut Common<SnowpipeIngest>) -> Result<Option<Dropped>, FlowError> {
-        let begun = self.begun.unwrap_or(cx.now());
         let Some(refusal) = error.service() else { return Err(error) };
         let is_gone = refusal.kind() == ErrorKind::Refused
             && refusal.status() == StatusCode::NOT_FOUND
@@ -135,13 +133,9 @@ impl DropMachine {
         if is_gone && (self.unanswered || self.goal.if_exists) {
             return Ok(Some(Dropped { last_committed_offset_token: None }));
         }
-        if is_busy(refusal) && cx.now().since(begun) < self.goal.patience {
-            let what = format!("channel {}", self.goal.path);
-            cx.say(Notice::Observed { what, state: refusal.code().unwrap_or_default().to_owned() });
-            self.state = State::Wait(self.pace.next(cx.now(), &mut cx.seed));
-            return Ok(None);
-        }
-        Err(error)
+        let at = self.patience.until(refusal, &self.goal.path, cx);
+        self.state = State::Wait(at.ok_or(error)?);
+        Ok(None)
     }
 }
 
@@ -157,7 +151,6 @@ impl Machine for DropMachine {
             }
             match &mut self.state {
                 State::Start => {
-                    self.begun = Some(cx.now());
                     cx.phase(Self::NAME, "dropping");
                     self.drop(cx);
                 }
@@ -188,8 +181,8 @@ impl Goal for DropChannel {
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
         let within = self.within;
-        let machine =
-            DropMachine { goal: self, begun: None, pace: Pace::START, unanswered: false, state: State::Start };
+        let patience = Patience::new(self.patience);
+        let machine = DropMachine { goal: self, patience, unanswered: false, state: State::Start };
         Running::new(machine, config, seed, within)
     }
 }

@@ -19,6 +19,7 @@ pub mod drop;
 pub mod elastic;
 pub mod open;
 mod path;
+mod patience;
 pub mod position;
 pub mod reconcile;
 pub mod writer;

@@ -24,13 +24,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 
+use super::patience::{Patience, is_busy};
 use super::{AwaitCommitted, ChannelPath};
 use crate::Operation as _;
 use crate::error::{FlowError, ServiceError};
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
 use crate::seed::Seed;
 use crate::snowpipe::flow::Append;
-use crate::snowpipe::{self, Batch, ChannelStatus, ErrorCode, Opened, RequestId, SnowpipeIngest, error_code};
+use crate::snowpipe::{self, Batch, ChannelStatus, Opened, RequestId, SnowpipeIngest};
 use crate::time::Timestamp;
 
 /// Opens a channel: makes it, or takes it over from whoever has it, once its rows are committed.
@@ -122,7 +123,8 @@ impl OpenChannel {
     }
 
     pub(super) fn machine(self) -> OpenMachine {
-        OpenMachine { goal: self, begun: None, pace: Pace::START, unanswered: false, state: State::Start }
+        let patience = Patience::new(self.patience);
+        OpenMachine { goal: self, patience, unanswered: false, state: State::Start }
     }
 }
 
@@ -192,8 +194,7 @@ impl fmt::Debug for Channel {
 #[derive(Debug)]
 pub struct OpenMachine {
     goal: OpenChannel,
-    begun: Option<Timestamp>,
-    pace: Pace,
+    patience: Patience,
     unanswered: bool,
     state: State,
 }
@@ -203,11 +204,6 @@ enum State {
     Start,
     Open(Call<snowpipe::OpenChannel>),
     Wait(Timestamp),
-}
-
-/// Whether a refusal passes by itself, with the time that commits take and not with that of a fault.
-pub(super) fn is_busy(error: &ServiceError) -> bool {
-    matches!(error_code(error), Some(ErrorCode::UncommittedData | ErrorCode::OpenInProgress))
 }
 
 /// Reads a success that is perhaps none.
@@ -234,17 +230,9 @@ impl OpenMachine {
     }
 
     fn refused(&mut self, error: FlowError, cx: &mut Common<SnowpipeIngest>) -> Result<(), FlowError> {
-        let begun = self.begun.unwrap_or(cx.now());
-        let patient = cx.now().since(begun) < self.goal.patience;
-        match error.service().filter(|refusal| patient && is_busy(refusal)) {
-            Some(refusal) => {
-                let what = format!("channel {}", self.goal.path);
-                cx.say(Notice::Observed { what, state: refusal.code().unwrap_or_default().to_owned() });
-                self.state = State::Wait(self.pace.next(cx.now(), &mut cx.seed));
-                Ok(())
-            }
-            None => Err(error),
-        }
+        let at = error.service().and_then(|refusal| self.patience.until(refusal, &self.goal.path, cx));
+        self.state = State::Wait(at.ok_or(error)?);
+        Ok(())
     }
 }
 
@@ -260,7 +248,6 @@ impl Machine for OpenMachine {
             }
             match &mut self.state {
                 State::Start => {
-                    self.begun = Some(cx.now());
                     cx.phase(Self::NAME, "opening");
                     self.open(cx);
                 }
@@ -294,21 +281,5 @@ impl Goal for OpenChannel {
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
         let within = self.within;
         Running::new(self.machine(), config, seed, within)
-    }
-}
-
-/// When to try again: after about 1, 2, 4, 8, 8, … s.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pace(Duration);
-
-impl Pace {
-    pub(super) const START: Self = Self(Duration::from_secs(1));
-
-    /// From three quarters of the wait to five quarters, so that many do not come at once.
-    pub(super) fn next(&mut self, now: Timestamp, seed: &mut Seed) -> Timestamp {
-        let wait = self.0;
-        self.0 = (wait * 2).min(Duration::from_secs(8));
-        let part = u64::try_from(wait.as_millis() / 2).unwrap_or_default();
-        now + wait * 3 / 4 + Duration::from_millis(seed.below(part))
     }
 }

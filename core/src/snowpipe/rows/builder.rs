@@ -41,8 +41,6 @@ pub struct BatchBuilder {
     opened: Option<Timestamp>,
     /// How much room the last batch took; none when it was closed for want of rows.
     room: Room,
-    /// A buffer for lines.
-    spare: Vec<u8>,
     /// How many rows were taken, of all batches.
     taken: u64,
     closed: VecDeque<Batch>,
@@ -90,7 +88,6 @@ impl BatchBuilder {
             tokened: 0,
             opened: None,
             room: Room::default(),
-            spare: Vec::new(),
             taken: 0,
             closed: VecDeque::new(),
         }
@@ -157,19 +154,6 @@ impl BatchBuilder {
         self.close(now, Cause::Quiet);
     }
 
-    /// Gives back a batch that nobody needs any more, for another one to be built in its buffer. Without that every batch
-    /// that is not compressed takes fresh memory, which costs about a quarter of the time. A batch that is shared, or that
-    /// comes when no more rows are on their way, is dropped.
-    pub fn recycle(&mut self, batch: Batch) {
-        if self.options.compression != Compression::None || self.room.lines == 0 {
-            return;
-        }
-        if let Some(Ok(buffer)) = batch.body.into_bytes().map(Bytes::try_into_mut) {
-            self.spare = buffer.into();
-            self.spare.clear();
-        }
-    }
-
     /// How many rows were taken, over all batches: the index of the next one.
     pub fn taken(&self) -> u64 {
         self.taken
@@ -204,9 +188,6 @@ impl BatchBuilder {
     #[cold]
     fn make_room(&mut self) {
         let Room { lines, tokens, rows } = self.room;
-        if self.lines.capacity() == 0 {
-            self.lines = std::mem::take(&mut self.spare);
-        }
         self.lines.reserve(lines);
         self.tokens.reserve(tokens);
         self.rows.reserve(rows);
@@ -358,16 +339,9 @@ impl BatchBuilder {
             Cause::Full => Room { lines: self.lines.len(), tokens: self.tokens.len(), rows: self.rows.len() },
             Cause::Quiet => Room::default(),
         };
-        if cause == Cause::Quiet {
-            self.spare = Vec::new();
-        }
         if self.options.compression == Compression::None {
             let rest = self.lines.get(end.line..).unwrap_or_default();
-            let mut kept = Vec::new();
-            if !rest.is_empty() {
-                kept = std::mem::take(&mut self.spare);
-                kept.reserve(self.room.lines.max(rest.len()));
-            }
+            let mut kept = Vec::with_capacity(if rest.is_empty() { 0 } else { self.room.lines.max(rest.len()) });
             kept.extend_from_slice(rest);
             let mut lines = std::mem::replace(&mut self.lines, kept);
             lines.truncate(end.line);

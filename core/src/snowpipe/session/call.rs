@@ -32,10 +32,6 @@ pub struct SessionCall<O> {
     operation: O,
 }
 
-/// Such a call as a flow.
-#[allow(dead_code, reason = "for the flows of channels")]
-pub(crate) type SessionCalling<O> = Running<SessionCallMachine<O>>;
-
 /// The transitions of [`SessionCall`].
 #[doc(hidden)]
 pub struct SessionCallMachine<O: Operation> {
@@ -65,12 +61,6 @@ impl<O: Operation<Service = SnowpipeIngest>> SessionCallMachine<O> {
     pub(crate) fn new(session: &Session, operation: O) -> Self {
         let state = State::Entering(Entry::new(session), operation);
         Self { session: session.clone(), generation: 0, sent: false, state }
-    }
-
-    /// Which of the session's hosts the call goes to; 0 before it is known.
-    #[allow(dead_code, reason = "for the flows of channels")]
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
     }
 
     fn call(&mut self, operation: O, pass: &Pass, cx: &mut Common<SnowpipeAccount>) {
@@ -158,18 +148,6 @@ impl<O: Operation<Service = SnowpipeIngest>> Goal for SessionCall<O> {
 
     fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
         Running::new(SessionCallMachine::new(&self.session, self.operation), config, seed, None)
-    }
-}
-
-impl Common<SnowpipeAccount> {
-    /// An operation of the ingest host as a child, with the session's token and the flow's deadline.
-    #[allow(dead_code, reason = "for the flows of channels")]
-    pub(crate) fn session_call<O: Operation<Service = SnowpipeIngest>>(
-        &mut self,
-        session: &Session,
-        operation: O,
-    ) -> SessionCalling<O> {
-        self.child(SessionCallMachine::new(session, operation))
     }
 }
 

@@ -68,8 +68,6 @@ use http::HeaderValue;
 pub use self::call::SessionCall;
 #[doc(hidden)]
 pub use self::call::SessionCallMachine;
-#[allow(unused_imports, reason = "for the flows of channels")]
-pub(crate) use self::call::SessionCalling;
 pub(crate) use self::entry::Entry;
 pub use self::open::OpenSession;
 #[doc(hidden)]

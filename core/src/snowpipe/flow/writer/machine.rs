@@ -78,19 +78,6 @@ impl Trouble {
     }
 }
 
-/// Keeps a child's wish for a credential, and passes on what else it wants.
-macro_rules! through {
-    ($writer:ident, $step:ident) => {
-        match $step {
-            Step::Authorize(request) => {
-                $writer.ask(request);
-                continue;
-            }
-            step => step,
-        }
-    };
-}
-
 impl State {
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -127,17 +114,20 @@ impl Writer {
             match &mut self.state {
                 State::Open(open) => {
                     let step = open.poll(now, reply.take());
-                    let result = ok!(through!(self, step));
+                    let Some(step) = self.pass_on(step) else { continue };
+                    let result = ok!(step);
                     self.opened(result);
                 }
                 State::Append(append) => {
                     let step = append.poll(now, reply.take());
-                    let result = ok!(through!(self, step));
+                    let Some(step) = self.pass_on(step) else { continue };
+                    let result = ok!(step);
                     self.appended(result);
                 }
                 State::Look(call) => {
                     let step = call.poll(now, reply.take());
-                    let result = ok!(through!(self, step));
+                    let Some(step) = self.pass_on(step) else { continue };
+                    let result = ok!(step);
                     self.answered(result);
                 }
                 _ => {
@@ -149,6 +139,17 @@ impl Writer {
                     }
                 }
             }
+        }
+    }
+
+    /// Keeps a child's wish for a credential, and passes on what else it wants.
+    fn pass_on<T>(&mut self, step: Step<T>) -> Option<Step<T>> {
+        match step {
+            Step::Authorize(request) => {
+                self.ask(request);
+                None
+            }
+            step => Some(step),
         }
     }
 

@@ -233,7 +233,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Sends what was taken without waiting for more; [`WriterEvent::Flushed`] says that it is committed.
+    /// Sends what was taken without waiting for more; [`WriterEvent::Flushed`] says that it is committed. Rows behind the last
+    /// offset token stay, because nobody could see that they are committed.
     pub fn flush(&mut self) {
         self.builder.flush(self.cx.now());
         self.collect();
