@@ -1,0 +1,188 @@
+//! `Checkpoint` and `SyncCheckpoint`.
+
+use std::time::Duration;
+
+use pipewright::drive::Clock as _;
+use pipewright::error::FlowError;
+use pipewright::feldera::flow::{Checkpointed, Interruption};
+use pipewright::feldera::{Checkpoint, Feldera, SyncCheckpoint};
+use pipewright_mock::Script;
+use pipewright_tests::fake::{Fake, feldera};
+use serde_json::json;
+
+use super::{CHECKPOINT, base, calm, recorded, restarted, run, stats};
+
+/// A checkpoint that was asked for: number 7 of the derived recordings' process.
+fn asked() -> Script {
+    recorded(calm(Script::new()), "POST", CHECKPOINT, "checkpoint_post")
+}
+
+const CHECKPOINT_STATUS: &str =
+    "/v0/pipelines/p/checkpoint_status?incarnation_uuid=01990000-0000-7000-8000-00000000000a";
+
+fn outcome(name: &str) -> Result<Checkpointed, FlowError> {
+    let script = recorded(asked(), "GET", CHECKPOINT_STATUS, "checkpoint_status_running");
+    let script = recorded(script, "GET", CHECKPOINT_STATUS, name);
+    let (result, saved) = run(&script, Checkpoint::new("p"));
+    assert_eq!(saved.len(), 2);
+    script.finish();
+    let script = recorded(Script::new(), "GET", CHECKPOINT_STATUS, name);
+    let (again, _) = run(&script, Checkpoint::resume(&saved[1]).expect("its own state"));
+    assert_eq!(again.is_ok(), result.is_ok());
+    script.finish();
+    result
+}
+
+#[test]
+fn a_checkpoint_is_judged_by_its_number() {
+    let made = outcome("checkpoint_status_success").expect("made");
+    assert_eq!((made.number, made.newest), (7, 7));
+    assert_eq!(outcome("checkpoint_status_superseded").expect("made").newest, 9);
+    assert!(outcome("checkpoint_status_failed").expect_err("failed").to_string().contains("I/O error"));
+    let hidden = outcome("checkpoint_status_failure_hidden_by_later_failure").expect_err("failed").to_string();
+    assert!(hidden.contains("a later one, 8, hides"), "{hidden}");
+    let lost = outcome("checkpoint_status_wrong_incarnation_400").expect_err("another process");
+    assert!(lost.is_ambiguous());
+    assert_eq!(Interruption::of(&lost), Some(&Interruption::Restarted));
+}
+
+#[test]
+fn the_open_source_edition_has_no_checkpoints() {
+    let script = recorded(calm(Script::new()), "POST", CHECKPOINT, "checkpoint_while_running_oss_501");
+    let error = run(&script, Checkpoint::new("p")).0.expect_err("refused");
+    assert!(matches!(&error, FlowError::Service(error) if error.code() == Some("EnterpriseFeature")));
+    assert!(error.to_string().contains("enterprise-only feature"), "{error}");
+    script.finish();
+}
+
+/// Another checkpoint does as well as one whose answer was lost.
+#[test]
+fn a_lost_request_for_a_checkpoint_is_sent_again() {
+    let script = calm(Script::new()).expect("POST", CHECKPOINT).reply_lost();
+    let script = recorded(calm(script), "POST", CHECKPOINT, "checkpoint_post");
+    let script = recorded(script, "GET", CHECKPOINT_STATUS, "checkpoint_status_success");
+    assert_eq!(run(&script, Checkpoint::new("p")).0.expect("made").number, 7);
+    script.finish();
+}
+
+/// Servers before 0.337 do not say which process counts, and old numbers look as if they were running, or done.
+#[test]
+fn an_old_servers_restart_shows_in_its_statistics() {
+    let mut polls = 0;
+    let mut answer = |restarts: bool, name: &str| {
+        Some(match name {
+            "checkpoint_pipeline" => feldera("checkpoint_post_old_server"),
+            "get_checkpoint_status" => {
+                polls += 1;
+                feldera("checkpoint_status_idle")
+            }
+            _ if restarts && polls > 3 => (200, restarted()),
+            _ => (
+                200,
+                stats(|body| body["checkpoint_activity"] = json!({"status": "in_progress", "started_at": "2026"})),
+            ),
+        })
+    };
+    let fake = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(true, name)));
+    let error = fake.run(Checkpoint::new("p")).expect_err("another process");
+    assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
+    let patient = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(false, name)));
+    let error = patient.run(Checkpoint::new("p").within(Duration::from_secs(500))).expect_err("still at work");
+    assert!(matches!(error, FlowError::Deadline { .. }));
+}
+
+/// A process that has nothing to do, and has not said what became of the checkpoint, never will.
+#[test]
+fn an_idle_process_has_no_more_to_say() {
+    let answer = |name: &str, _: &str| {
+        Some(match name {
+            "checkpoint_pipeline" => feldera("checkpoint_post"),
+            "get_checkpoint_status" => feldera("checkpoint_status_running"),
+            _ => (
+                200,
+                stats(|body| {
+                    body["global_metrics"]["incarnation_uuid"] = json!("01990000-0000-7000-8000-00000000000a");
+                }),
+            ),
+        })
+    };
+    let feldera = Feldera::new(base(), Fake::new(answer));
+    let error = feldera.run(Checkpoint::new("p")).expect_err("no word");
+    assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("nothing to do")), "{error:?}");
+}
+
+const SYNC: &str = "/v0/pipelines/p/checkpoint/sync";
+const SYNC_BEFORE: &str = "/v0/pipelines/p/checkpoint/sync_status";
+const SYNC_STATUS: &str =
+    "/v0/pipelines/p/checkpoint/sync_status?incarnation_uuid=01990000-0000-7000-8000-00000000000a";
+const REMOTE: &str = "/v0/pipelines/p/checkpoints/remote";
+
+fn sent() -> Script {
+    recorded(
+        recorded(Script::new(), "GET", SYNC_BEFORE, "checkpoint_sync_status"),
+        "POST",
+        SYNC,
+        "checkpoint_sync_post",
+    )
+}
+
+#[test]
+fn a_checkpoint_is_sent_and_known_by_its_id() {
+    let script = recorded(sent(), "GET", SYNC_STATUS, "checkpoint_sync_status_running");
+    let script = recorded(script, "GET", SYNC_STATUS, "checkpoint_sync_status_success");
+    let (result, saved) = run(&script, SyncCheckpoint::new("p"));
+    assert_eq!(result.expect("there").checkpoint, "01990000-0000-7000-8000-00000000000b");
+    script.finish();
+    let script = recorded(Script::new(), "GET", SYNC_STATUS, "checkpoint_sync_status_success");
+    run(&script, SyncCheckpoint::resume(&saved[1]).expect("its own state")).0.expect("there");
+    script.finish();
+
+    let script = recorded(sent(), "GET", SYNC_STATUS, "checkpoint_sync_status_failure");
+    let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("failed");
+    assert!(error.to_string().ends_with("push failed"), "{error}");
+    script.finish();
+}
+
+/// The failure of an earlier attempt with the same checkpoint says nothing about this one, for a while.
+#[test]
+fn an_old_failure_is_not_believed_at_once() {
+    let script = recorded(Script::new(), "GET", SYNC_BEFORE, "checkpoint_sync_status_failure");
+    let script = recorded(script, "POST", SYNC, "checkpoint_sync_post");
+    let script = recorded(script, "GET", SYNC_STATUS, "checkpoint_sync_status_failure");
+    let script = recorded(script, "GET", SYNC_STATUS, "checkpoint_sync_status_success");
+    run(&script, SyncCheckpoint::new("p")).0.expect("there");
+    script.finish();
+
+    let answer = |name: &str, _: &str| {
+        Some(feldera(if name == "sync_checkpoint" { "checkpoint_sync_post" } else { "checkpoint_sync_status_failure" }))
+    };
+    let feldera = Feldera::new(base(), Fake::new(answer));
+    let start = feldera.runtime().now();
+    feldera.run(SyncCheckpoint::new("p")).expect_err("failed again");
+    assert!((60..70).contains(&feldera.runtime().now().since(start).as_secs()));
+}
+
+#[test]
+fn after_a_restart_the_store_tells() {
+    let script = recorded(sent(), "GET", SYNC_STATUS, "checkpoint_status_wrong_incarnation_400");
+    let script = recorded(script, "GET", REMOTE, "checkpoints_remote");
+    run(&script, SyncCheckpoint::new("p")).0.expect("there");
+    script.finish();
+
+    let script = recorded(sent(), "GET", SYNC_STATUS, "checkpoint_status_wrong_incarnation_400");
+    let script = script.expect("GET", REMOTE).reply_json(200, "[]");
+    let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("nobody can tell");
+    assert!(error.is_ambiguous());
+    assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
+    script.finish();
+}
+
+#[test]
+fn there_has_to_be_a_checkpoint_to_send() {
+    let none = r#"{"message":"no checkpoints found; make a POST request to `/checkpoint` to make a new checkpoint","error_code":"400","details":null}"#;
+    let script = recorded(Script::new(), "GET", SYNC_BEFORE, "checkpoint_sync_status");
+    let script = script.expect("POST", SYNC).reply_json(400, none);
+    let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("none");
+    assert!(error.to_string().contains("no checkpoints found"), "{error}");
+    script.finish();
+}

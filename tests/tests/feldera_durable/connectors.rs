@@ -1,0 +1,87 @@
+//! `AwaitConnectorsFinished`.
+
+use pipewright::feldera::AwaitConnectorsFinished;
+use pipewright::feldera::flow::{FinishedConnector, Interruption};
+use pipewright_mock::Script;
+use serde_json::{Value, json};
+
+use super::{calm, looked, restarted, run, stats};
+
+/// The recorded statistics have one connector, `t.gen1`, at its end, and many ways of ingress.
+fn connector(change: impl FnOnce(&mut Value)) -> String {
+    stats(|body| {
+        let inputs = body["inputs"].as_array_mut().expect("a list");
+        let gen1 = inputs.iter_mut().find(|input| input["endpoint_name"] == "t.gen1").expect("the connector");
+        change(gen1);
+    })
+}
+
+fn finished(script: Script) -> Script {
+    let script = calm(script)
+        .expect("GET", "/v0/pipelines/p/tables/t/connectors/gen1/completion_token")
+        .reply_json(200, r#"{"token":"tok"}"#)
+        .expect("GET", "/v0/pipelines/p/completion_status?token=tok")
+        .reply_json(200, r#"{"status":"complete","step":7}"#);
+    calm(script)
+}
+
+fn summary(connectors: &[FinishedConnector]) -> Vec<(&str, u64)> {
+    connectors.iter().map(|connector| (&*connector.name, connector.records)).collect()
+}
+
+#[test]
+fn connectors_are_waited_for_and_ways_of_ingress_are_not() {
+    let script = looked(Script::new(), &connector(|gen1| gen1["metrics"]["end_of_input"] = json!(false)));
+    let script = finished(script);
+    let (result, _) = run(&script, AwaitConnectorsFinished::all("p"));
+    assert_eq!(summary(&result.expect("finished")), [("t.gen1", 5)]);
+    script.finish();
+    let script = finished(Script::new());
+    run(&script, AwaitConnectorsFinished::named("p", ["t.gen1"])).0.expect("finished");
+    script.finish();
+}
+
+#[test]
+fn a_connector_that_failed_is_named() {
+    let script = looked(Script::new(), &connector(|gen1| gen1["fatal_error"] = json!("no such bucket")));
+    let error = run(&script, AwaitConnectorsFinished::all("p")).0.expect_err("failed");
+    let (connector, why) = ("t.gen1".to_owned(), "no such bucket".to_owned());
+    assert_eq!(Interruption::of(&error), Some(&Interruption::ConnectorFailed { connector, error: why }));
+    script.finish();
+
+    let script = calm(Script::new());
+    let error = run(&script, AwaitConnectorsFinished::named("p", ["t.gen2"])).0.expect_err("none");
+    assert!(error.to_string().ends_with("there is no input connector t.gen2; there are: t.gen1"), "{error}");
+    script.finish();
+}
+
+#[test]
+fn a_paused_pipelines_connectors_do_not_come_to_their_end() {
+    let paused = stats(|body| {
+        body["global_metrics"]["state"] = json!("Paused");
+        let inputs = body["inputs"].as_array_mut().expect("a list");
+        for input in inputs.iter_mut() {
+            input["metrics"]["end_of_input"] = json!(false);
+        }
+    });
+    let script = looked(Script::new(), &paused);
+    let error = run(&script, AwaitConnectorsFinished::all("p")).0.expect_err("paused");
+    assert_eq!(Interruption::of(&error), Some(&Interruption::Paused));
+    script.finish();
+    let script = finished(looked(Script::new(), &paused));
+    run(&script, AwaitConnectorsFinished::all("p").even_paused()).0.expect("finished");
+    script.finish();
+}
+
+#[test]
+fn a_restarted_source_has_not_come_to_its_end() {
+    let script = calm(Script::new())
+        .expect("GET", "/v0/pipelines/p/tables/t/connectors/gen1/completion_token")
+        .reply_json(200, r#"{"token":"tok"}"#)
+        .expect("GET", "/v0/pipelines/p/completion_status?token=tok")
+        .reply_json(200, r#"{"status":"complete","step":7}"#);
+    let script = looked(script, &restarted());
+    let error = run(&script, AwaitConnectorsFinished::all("p")).0.expect_err("restarted");
+    assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
+    script.finish();
+}

@@ -1,0 +1,232 @@
+//! `Transaction`.
+
+use pipewright::drive::{self, Clock as _, NoCredentials};
+use pipewright::error::{Ambiguity, FlowError};
+use pipewright::feldera::flow::{Interruption, TransactionEvent, TransactionRun};
+use pipewright::feldera::{Feldera, Transaction};
+use pipewright::flow::{Goal, Notice, Saved};
+use pipewright_mock::Script;
+use pipewright_tests::fake::{Fake, feldera};
+use serde_json::json;
+
+use super::{COMMIT, START, base, calm, looked, recorded, restarted, stats};
+
+/// Statistics with a transaction: its id, how long it has been open, whether it is being committed.
+fn in_transaction(id: i64, msecs: u64, status: &str) -> String {
+    stats(|body| {
+        let metrics = &mut body["global_metrics"];
+        (metrics["transaction_id"], metrics["transaction_msecs"]) = (json!(id), json!(msecs));
+        metrics["transaction_status"] = json!(status);
+        metrics["transaction_initiators"] =
+            json!({"transaction_id": id, "initiated_by_api": "Started", "initiated_by_connectors": {}});
+    })
+}
+
+struct Run {
+    transaction: TransactionRun,
+    script: Script,
+    saved: Vec<Saved>,
+}
+
+impl Run {
+    fn new(script: &Script, goal: Transaction) -> Self {
+        let feldera = Feldera::new(base(), script.clone());
+        let transaction = goal.start(feldera.config(), feldera.seed());
+        Self { transaction, script: script.clone(), saved: Vec::new() }
+    }
+
+    fn next(&mut self) -> Result<TransactionEvent, FlowError> {
+        drive::run(&mut self.transaction, &self.script, &NoCredentials, |notice| {
+            if let Notice::Save(state) = notice {
+                self.saved.push(state);
+            }
+        })
+    }
+
+    fn resume(&self, script: &Script) -> Self {
+        Self::new(script, Transaction::resume(self.saved.last().expect("saved")).expect("its own state"))
+    }
+}
+
+fn is(event: Result<TransactionEvent, FlowError>, expected: &str) {
+    assert_eq!(event.map(|event| format!("{event:?}")).expect("no error"), expected);
+}
+
+fn found(error: FlowError) -> String {
+    match error {
+        FlowError::Ambiguous(Ambiguity { found: Some(found), .. }) => found,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_transaction_is_started_and_committed() {
+    let script = recorded(calm(Script::new()), "POST", START, "transaction_start");
+    let script = recorded(script, "POST", COMMIT, "transaction_commit_200");
+    let script = looked(script, &in_transaction(20, 900, "CommitInProgress"));
+    let script = calm(script);
+    let mut run = Run::new(&script, Transaction::new("p"));
+    is(run.next(), "Started { id: 20 }");
+    is(run.next(), "Started { id: 20 }");
+    run.transaction.commit();
+    is(run.next(), "Committed { id: 20 }");
+    run.next().expect_err("over");
+    // Before the start, with the id, before the commit.
+    assert_eq!(run.saved.len(), 3);
+    script.finish();
+}
+
+#[test]
+fn another_ones_transaction_is_in_the_way() {
+    let script = looked(Script::new(), &in_transaction(19, 5000, "TransactionInProgress"));
+    let script = recorded(script, "POST", START, "transaction_start_twice_409");
+    let error = Run::new(&script, Transaction::new("p")).next().expect_err("refused");
+    assert_eq!(error.service().and_then(|error| error.code()), Some("TransactionInProgress"));
+    script.finish();
+}
+
+/// What is open after a lost answer may be ours or another client's.
+#[test]
+fn a_lost_start_is_looked_for() {
+    let lost = || calm(Script::new()).expect("POST", START).reply_lost();
+    let ours = in_transaction(20, 0, "TransactionInProgress");
+
+    let script = looked(lost(), &ours);
+    let error = Run::new(&script, Transaction::new("p")).next().expect_err("nobody can tell");
+    assert!(found(error).starts_with("transaction 20 has been open for 0ns"));
+    script.finish();
+
+    let script = looked(lost(), &ours);
+    is(Run::new(&script, Transaction::new("p").take_over()).next(), "Started { id: 20 }");
+    script.finish();
+
+    // Opened before this one was asked for: known not to be ours, whoever may take over what.
+    let script = looked(lost(), &in_transaction(20, 60_000, "TransactionInProgress"));
+    let error = Run::new(&script, Transaction::new("p").take_over()).next().expect_err("not ours");
+    assert!(matches!(error, FlowError::Failed(_)), "{error:?}");
+    script.finish();
+
+    let script = looked(Script::new(), &ours).expect("POST", START).reply_lost();
+    let script = looked(script, &ours);
+    let error = Run::new(&script, Transaction::new("p").take_over()).next().expect_err("not ours");
+    assert!(matches!(error, FlowError::Failed(_)), "{error:?}");
+    script.finish();
+
+    // A connector's.
+    let connectors = stats(|body| {
+        let metrics = &mut body["global_metrics"];
+        (metrics["transaction_id"], metrics["transaction_status"]) = (json!(20), json!("TransactionInProgress"));
+        metrics["transaction_initiators"] = json!({"transaction_id": 20, "initiated_by_api": null,
+            "initiated_by_connectors": {"t.c": {"phase": "Started"}}});
+    });
+    let script = looked(lost(), &connectors);
+    let error = Run::new(&script, Transaction::new("p").take_over()).next().expect_err("not ours");
+    assert!(error.is_ambiguous());
+    script.finish();
+}
+
+#[test]
+fn a_lost_start_that_shows_nothing_may_still_arrive() {
+    let mut script = calm(Script::new()).expect("POST", START).reply_lost();
+    for _ in 0..11 {
+        script = calm(script);
+    }
+    let error = Run::new(&script, Transaction::new("p").take_over()).next().expect_err("nobody can tell");
+    assert_eq!(found(error), "no transaction is open");
+    script.finish();
+}
+
+/// A transaction ends with its process, so that it can be started anew.
+#[test]
+fn a_lost_start_of_another_process_is_started_again() {
+    let script = calm(Script::new()).expect("POST", START).reply_lost();
+    let script = recorded(looked(script, &restarted()), "POST", START, "transaction_start");
+    let mut run = Run::new(&script, Transaction::new("p"));
+    is(run.next(), "Started { id: 20 }");
+    script.finish();
+}
+
+#[test]
+fn a_lost_commit_is_looked_for() {
+    let start = || recorded(calm(Script::new()), "POST", START, "transaction_start");
+    let lost = || start().expect("POST", COMMIT).reply_lost();
+    let open = in_transaction(20, 900, "TransactionInProgress");
+
+    // It was carried out, or somebody else has committed.
+    for script in [calm(lost()), calm(recorded(start(), "POST", COMMIT, "transaction_commit_without_start_400"))] {
+        let mut run = Run::new(&script, Transaction::new("p"));
+        is(run.next(), "Started { id: 20 }");
+        run.transaction.commit();
+        is(run.next(), "Committed { id: 20 }");
+        script.finish();
+    }
+
+    let mut script = lost();
+    for _ in 0..11 {
+        script = looked(script, &open);
+    }
+    let mut run = Run::new(&script, Transaction::new("p"));
+    is(run.next(), "Started { id: 20 }");
+    run.transaction.commit();
+    assert_eq!(
+        found(run.next().expect_err("nobody can tell")),
+        "transaction 20 is still open, and not being committed"
+    );
+    script.finish();
+
+    // Resumed, it is looked at as long, and then committed.
+    let mut script = Script::new();
+    for _ in 0..11 {
+        script = looked(script, &open);
+    }
+    let script = calm(recorded(script, "POST", COMMIT, "transaction_commit_200"));
+    is(run.resume(&script).next(), "Committed { id: 20 }");
+    script.finish();
+}
+
+#[test]
+fn a_resumed_transaction_is_open_or_gone() {
+    let script = recorded(calm(Script::new()), "POST", START, "transaction_start");
+    let mut run = Run::new(&script, Transaction::new("p"));
+    is(run.next(), "Started { id: 20 }");
+    script.finish();
+
+    let script = looked(Script::new(), &in_transaction(20, 900, "TransactionInProgress"));
+    is(run.resume(&script).next(), "Started { id: 20 }");
+    script.finish();
+    // Somebody has committed it.
+    let script = looked(Script::new(), &in_transaction(21, 900, "TransactionInProgress"));
+    is(run.resume(&script).next(), "Committed { id: 20 }");
+    script.finish();
+    let script = looked(Script::new(), &restarted());
+    let error = run.resume(&script).next().expect_err("gone");
+    assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
+    script.finish();
+    // Saved before the start, which may have been sent.
+    let script = looked(Script::new(), &in_transaction(20, 0, "TransactionInProgress"));
+    let early = Transaction::resume(&run.saved[0]).expect("its own state");
+    assert!(Run::new(&script, early.clone()).next().expect_err("nobody can tell").is_ambiguous());
+    script.finish();
+    let script = looked(Script::new(), &in_transaction(20, 0, "TransactionInProgress"));
+    is(Run::new(&script, early.take_over()).next(), "Started { id: 20 }");
+    script.finish();
+}
+
+#[test]
+fn a_commit_that_makes_no_progress_is_wedged() {
+    let answer = |name: &str, _: &str| {
+        Some(match name {
+            "start_transaction" => feldera("transaction_start"),
+            "commit_transaction" => feldera("transaction_commit_200"),
+            _ => (200, in_transaction(20, 900, "CommitInProgress")),
+        })
+    };
+    let feldera = Feldera::new(base(), Fake::new(answer));
+    let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
+    drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect("started");
+    transaction.commit();
+    let start = feldera.runtime().now();
+    let error = drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect_err("stuck");
+    assert!(matches!(Interruption::of(&error), Some(Interruption::Wedged { .. })));
+    assert!((60..70).contains(&feldera.runtime().now().since(start).as_secs()));
+}
