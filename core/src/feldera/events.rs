@@ -1,6 +1,9 @@
 //! Events: what a pipeline was and was to be over time. Since 0.292.
 
-use super::pipelines::{ProgramStatus, ResourcesDesiredStatus, ResourcesStatus, RuntimeStatus, StorageStatus};
+use super::pipelines::{
+    ProgramStatus, ResourcesDesiredStatus, ResourcesStatus, RuntimeStatus, RuntimeStatusDetails, StorageDetails,
+    StorageStatus,
+};
 use super::platform::EventSelector;
 use super::{ErrorResponse, FelderaApi, Json};
 use crate::table::{operations, records};
@@ -45,7 +48,7 @@ records! {
         /// What the process was.
         pub deployment_runtime_status: Option<RuntimeStatus> = "deployment_runtime_status",
         /// More about that. With `All` only.
-        pub deployment_runtime_status_details: Option<Json> = "deployment_runtime_status_details",
+        pub deployment_runtime_status_details: Option<RuntimeStatusDetails> = "deployment_runtime_status_details",
         /// What the process was to be.
         pub deployment_runtime_desired_status: Option<RuntimeStatus> = "deployment_runtime_desired_status",
         /// An error had stopped it.
@@ -57,6 +60,6 @@ records! {
         /// Whether storage was in use.
         pub storage_status: StorageStatus = "storage_status",
         /// What was in storage. With `All` only.
-        pub storage_status_details: Option<Json> = "storage_status_details",
+        pub storage_status_details: Option<StorageDetails> = "storage_status_details",
     }
 }
