@@ -40,7 +40,7 @@ use crate::time::Timestamp;
 /// [`two minutes`](Self::wait_at_most) at the most: opening would discard them.
 ///
 /// Ends in [`FlowError::Service`] when the service refuses, and when it answers 200 with a channel that must not be used
-/// ([`error_code`] says which); in [`FlowError::Ambiguous`] when nobody can say whether the
+/// ([`error_code`](crate::snowpipe::error_code) says which); in [`FlowError::Ambiguous`] when nobody can say whether the
 /// channel was opened, which opening it again mends. Nothing needs to be saved.
 /// [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
 ///
