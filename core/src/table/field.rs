@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -58,7 +59,50 @@ macro_rules! plain_fields {
     )*};
 }
 
-plain_fields!(String, bool, Box<RawValue>);
+plain_fields!(bool, Box<RawValue>);
+
+impl Field for String {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+
+    fn read_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        text_or_null(deserializer, "a string")
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.serialize(serializer)
+    }
+}
+
+/// Reads what is made of a text, in words `expected`; a `null` is not looked for before.
+///
+/// # Errors
+/// When it is anything else.
+pub(crate) fn text_or_null<'de, T: for<'a> From<&'a str>, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &'static str,
+) -> Result<Option<T>, D::Error> {
+    struct Text<T>(&'static str, PhantomData<T>);
+
+    impl<T: for<'a> From<&'a str>> Visitor<'_> for Text<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(Some(text.into()))
+        }
+    }
+
+    deserializer.deserialize_any(Text(expected, PhantomData))
+}
 
 /// Whole numbers: as plain types, but that a `null` is not looked for before the number is read. Half of all fields are
 /// such.
@@ -331,6 +375,14 @@ mod tests {
             /// Under two names.
             pub cause: Option<i64> = "cause" | "failure-cause",
         }
+
+        /// Of texts.
+        struct Named {
+            /// Must be there.
+            pub name: String = "name",
+            /// May be none.
+            pub tag: Option<String> = "tag",
+        }
     }
 
     fn read(text: &str) -> Result<(u32, Option<i64>), String> {
@@ -343,6 +395,19 @@ mod tests {
         assert_eq!(read(r#"{"count":null,"count":1,"failure-cause":null}"#), Ok((1, None)));
         assert_eq!(read(r#"{"count":1,"cause":3,"failure-cause":null,"cause":4}"#), Ok((1, Some(3))));
         assert!(read(r#"{"count":null}"#).is_err_and(|error| error.contains("missing field `count`")));
+    }
+
+    #[test]
+    fn texts_are_read_with_their_escapes_and_nothing_else_is() {
+        let read = |text: &str| serde_json::from_str::<Named>(text).map_err(|error| error.to_string());
+        let named = read(r#"{"name":"a\n\u00e9","tag":"t"}"#).expect("texts");
+        assert_eq!((&*named.name, named.tag.as_deref()), ("a\né", Some("t")));
+        assert_eq!(read(r#"{"name":"","tag":null}"#).map(|named| named.tag), Ok(None));
+        assert!(read(r#"{"name":null}"#).is_err_and(|error| error.contains("missing field `name`")));
+        for (value, problem) in [("1", "integer `1`"), ("true", "boolean `true`"), ("{}", "map"), ("[]", "sequence")] {
+            let error = read(&format!(r#"{{"name":{value}}}"#)).expect_err(value);
+            assert!(error.contains(problem) && error.contains("expected a string"), "{error}");
+        }
     }
 
     #[test]

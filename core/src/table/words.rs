@@ -91,6 +91,12 @@ macro_rules! words {
                 ::serde::Deserialize::deserialize(deserializer)
             }
 
+            fn read_or_null<'de, D: ::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> ::std::result::Result<::std::option::Option<Self>, D::Error> {
+                $crate::table::text_or_null(deserializer, concat!("the text of a ", stringify!($name)))
+            }
+
             fn write<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
                 ::serde::Serialize::serialize(self, serializer)
             }

@@ -178,7 +178,7 @@ records! {
         /// The release that it was compiled for.
         pub platform_version: Option<String> = "platform_version",
         /// How it is run. With `All` only.
-        pub runtime_config: Option<RuntimeConfig> = "runtime_config",
+        pub runtime_config: Option<Box<RuntimeConfig>> = "runtime_config",
         /// The SQL. With `All` only.
         pub program_code: Option<String> = "program_code",
         /// User-defined functions in Rust. With `All` only.
@@ -230,7 +230,7 @@ records! {
         /// What the process says that it is.
         pub deployment_runtime_status: Option<RuntimeStatus> = "deployment_runtime_status",
         /// More about that.
-        pub deployment_runtime_status_details: Option<RuntimeStatusDetails> = "deployment_runtime_status_details",
+        pub deployment_runtime_status_details: Option<Box<RuntimeStatusDetails>> = "deployment_runtime_status_details",
         /// Since when.
         pub deployment_runtime_status_since: Option<String> = "deployment_runtime_status_since",
         /// What the process says that it is to be.

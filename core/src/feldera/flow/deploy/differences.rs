@@ -24,7 +24,7 @@ impl Differences {
         patch.program_config =
             goal.program_config.clone().filter(|wanted| !is_part(wanted, seen.program_config.as_ref()));
         patch.runtime_config =
-            goal.runtime_config.clone().filter(|wanted| !is_part(wanted, seen.runtime_config.as_ref()));
+            goal.runtime_config.clone().filter(|wanted| !is_part(wanted, seen.runtime_config.as_deref()));
         patch.description = differs(&goal.description, &seen.description);
         patch.tags = goal.tags.clone().filter(|tags| *tags != seen.tags);
         Self(patch)
