@@ -12,17 +12,19 @@
 //! Exit codes: 0 upgraded, 1 failed, 2 wrong usage, 3 rolled back (the old jar runs again), 4 outcome unknown.
 
 use std::error::Error;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use pipewright::Body;
 use pipewright::error::FlowError;
 use pipewright::flink::{AwaitJob, Flink, GetCheckpoints, GetJobAccumulators, JobId, RunJar, Upgrade, UpgradeJob};
 use pipewright::flow::{Notice, Saved};
 use pipewright_ureq::{Ureq, file_body};
+
+use crate::support::{Progress, save};
+
+mod support;
 
 const USAGE: &str = "usage: flink_upgrade --url URL --jar OLD --next-jar NEW --savepoint-dir DIR
        [--job ID] [--entry-class C] [--next-entry-class C] [--arg A]... [--next-arg A]...
@@ -142,53 +144,6 @@ fn show_accumulators(flink: &Flink<Ureq>, job: JobId, when: &str, progress: &Pro
             return;
         }
         std::thread::sleep(Duration::from_secs(1));
-    }
-}
-
-/// Replaces the file as a whole, so that a crash leaves the state before or the state after.
-fn save(file: &Path, saved: &Saved) -> std::io::Result<()> {
-    let new = file.with_extension("new");
-    std::fs::write(&new, serde_json::to_vec(saved)?)?;
-    std::fs::rename(new, file)
-}
-
-/// A bar on a terminal, lines elsewhere.
-struct Progress(Option<ProgressBar>);
-
-impl Progress {
-    fn new() -> Self {
-        let bar = std::io::stdout().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{spinner} [{elapsed}] {msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner());
-            let bar = ProgressBar::new_spinner().with_style(style);
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
-        Self(bar)
-    }
-
-    fn show(&self, notice: &Notice) {
-        match (notice, &self.0) {
-            (Notice::Phase { .. }, Some(bar)) => bar.set_message(notice.to_string()),
-            (Notice::Phase { .. } | Notice::Observed { .. } | Notice::Retrying { .. }, _) => {
-                self.say(&notice.to_string());
-            }
-            _ => {}
-        }
-    }
-
-    fn say(&self, line: &str) {
-        match &self.0 {
-            Some(bar) => bar.println(line),
-            None => println!("{line}"),
-        }
-    }
-
-    fn end(&self, line: &str) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
-        println!("{line}");
     }
 }
 
