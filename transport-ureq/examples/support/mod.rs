@@ -1,6 +1,7 @@
 //! What the examples share.
+#![allow(dead_code, reason = "each example uses its part")]
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,12 +15,12 @@ pub(crate) fn save(file: &Path, saved: &Saved) -> std::io::Result<()> {
     std::fs::rename(new, file)
 }
 
-/// A bar on a terminal, lines elsewhere.
+/// A bar on a terminal, lines elsewhere: on the standard error output, so that the standard output is free for data.
 pub(crate) struct Progress(Option<ProgressBar>);
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        let bar = std::io::stdout().is_terminal().then(|| {
+        let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{spinner} [{elapsed}] {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner());
             let bar = ProgressBar::new_spinner().with_style(style);
@@ -39,13 +40,34 @@ impl Progress {
         }
     }
 
-    pub(crate) fn say(&self, line: &str) {
-        match &self.0 {
-            Some(bar) => bar.println(line),
-            None => println!("{line}"),
+    /// What changes too often for lines.
+    pub(crate) fn status(&self, text: impl FnOnce() -> String) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(text());
         }
     }
 
+    pub(crate) fn say(&self, line: &str) {
+        match &self.0 {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    /// A line of data, for the standard output.
+    pub(crate) fn print(&self, line: &[u8]) -> std::io::Result<()> {
+        let write = || {
+            let mut out = std::io::stdout().lock();
+            out.write_all(line)?;
+            out.write_all(b"\n")
+        };
+        match &self.0 {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// The last line, which is the result.
     pub(crate) fn end(&self, line: &str) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();
