@@ -37,6 +37,21 @@ impl fmt::Display for JsonError {
     }
 }
 
+impl JsonError {
+    /// For a text that is one line, and perhaps one of many: it is not said which line of itself.
+    #[cfg(feature = "snowpipe")]
+    pub(crate) fn in_a_line(&self) -> String {
+        match self {
+            Self::Malformed(error) => {
+                let text = error.to_string();
+                let what = text.split(" at line ").next().unwrap_or(&text);
+                format!("malformed JSON at byte {}: {what}", error.column())
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|error| JsonError::NotUtf8 { at: error.valid_up_to() })?;
     let error = match serde_json::from_str(text) {
@@ -112,6 +127,11 @@ mod tests {
     fn what_is_wrong_is_told_apart() {
         assert!(matches!(read::<Value>(b"\"\xff\""), Err(JsonError::NotUtf8 { at: 1 })));
         assert!(matches!(read::<Value>(b"{\"a\":"), Err(JsonError::Malformed(_))));
+        #[cfg(feature = "snowpipe")]
+        assert_eq!(
+            read::<Value>(b"{\"a\" 1}").expect_err("no colon").in_a_line(),
+            "malformed JSON at byte 6: expected `:`"
+        );
         assert!(matches!(read::<u32>(b"\"text\""), Err(JsonError::Shape(_))));
         let deep_and_cut = "[".repeat(200);
         assert!(matches!(read::<Value>(deep_and_cut.as_bytes()), Err(JsonError::Malformed(_))));

@@ -231,7 +231,7 @@ fn a_row_that_fits_into_no_append_is_refused_with_its_size() {
     builder.push(&fits, Some("1"), NOW).expect("just as much as fits");
     let error = builder.push(&larger, Some("2"), NOW).expect_err("a byte more");
     assert_eq!(error, RowError::TooLarge { index: 2, bytes: MAX_BYTES + 1, compressed: None });
-    assert!(error.to_string().contains("row 2 has 4194305 bytes"), "{error}");
+    assert!(error.to_string().contains("row 2: it has 4194305 bytes"), "{error}");
     let ends: Vec<_> = drain(&mut builder).into_iter().map(|batch| (batch.rows, batch.body.len())).collect();
     assert_eq!(ends, [(1, 3), (1, MAX_BYTES)]);
 

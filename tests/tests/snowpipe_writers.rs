@@ -123,6 +123,27 @@ fn what_cannot_be_taken_comes_back() {
 }
 
 #[test]
+fn rejected_rows_are_told_once_also_to_whoever_goes_on() {
+    let scene = Scene::new();
+    let mut saved = None;
+    let mut keep = |notice: Notice| {
+        if let Notice::Save(state) = notice {
+            saved = Some(state);
+        }
+    };
+    let mut writer = scene.open(scene.goal());
+    writer.push_line(br#"{"ID":"one"}"#, Some("1")).expect("a row, so far");
+    writer.close().expect("nothing is left over");
+    let rejected = scene.account.drive(&mut writer, &mut keep).expect("no faults");
+    let message = "1 row was rejected at or before the offset token \"1\": Numeric value 'one' is not recognized";
+    assert_eq!(rejected.to_string(), message);
+    while scene.account.drive(&mut writer, &mut keep).expect("no faults") != WriterEvent::Closed {}
+    let saved = saved.expect("a state");
+    let mut next = scene.start(OpenWriter::resume(&scene.session, &saved).expect("a writer's"));
+    assert_eq!(scene.next(&mut next).expect("no faults"), WriterEvent::Opened { committed: Some("1".into()) });
+}
+
+#[test]
 fn rows_become_batches_and_the_last_need_a_token() {
     let scene = Scene::new();
     let mut writer = scene.open(scene.goal());

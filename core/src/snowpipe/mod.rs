@@ -88,17 +88,46 @@ pub use self::append::{AppendRows, Appended, Encoding, Offsets};
 pub use self::channels::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, DropChannel, OpenChannel, Opened};
 pub use self::elastic::{AppendElastic, AppendElasticToTable};
 pub use self::error::{ErrorCode, error_code};
-pub use self::flow::{Channel, ChannelPath, OpenWriter, Refusal, StatusBoard, Writer, WriterEvent};
+pub use self::flow::{
+    Channel, ChannelLost, ChannelPath, OpenWriter, Position, Refusal, RejectedRows, StatusBoard, Writer, WriterEvent,
+};
 pub use self::ids::RequestId;
 pub use self::rows::{Batch, BatchBuilder, BatchOptions, Compression, RowError};
 pub use self::session::{OpenSession, Session, SessionCall};
 
-use crate::error::ServiceError;
+use crate::error::{BuildError, ServiceError};
 use crate::operation::{Info, Service};
+use crate::url::Base;
 
 /// The account's own host: a marker, the [`Service`] of its operations.
 #[derive(Clone, Copy, Debug)]
 pub enum SnowpipeAccount {}
+
+impl SnowpipeAccount {
+    /// Where an account is: `https://<account>.snowflakecomputing.com`. The account is `MYORG-MYACCOUNT`, a locator with or
+    /// without its region (`xy12345.us-east-1`), or such a host already. Host names are lower-case and have `-` for `_`.
+    ///
+    /// ```
+    /// use pipewright::snowpipe::SnowpipeAccount;
+    /// assert_eq!(SnowpipeAccount::base("MYORG-MY_ACCOUNT")?.to_string(), "https://myorg-my-account.snowflakecomputing.com");
+    /// # Ok::<(), pipewright::error::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When it holds a character that no account has.
+    pub fn base(account: &str) -> Result<Base, BuildError> {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        };
+        if !account.split('.').all(is_name) {
+            let problem = "give the account's name, such as MYORG-MYACCOUNT, and not an address";
+            return Err(BuildError::value("SnowpipeAccount", "account", account, problem));
+        }
+        let host = account.to_ascii_lowercase().replace('_', "-");
+        let is_host = [".snowflakecomputing.com", ".snowflakecomputing.cn"].iter().any(|domain| host.ends_with(domain));
+        format!("https://{host}{}", if is_host { "" } else { ".snowflakecomputing.com" }).parse()
+    }
+}
 
 /// The host that takes the rows: a marker, the [`Service`] of its operations.
 #[derive(Clone, Copy, Debug)]
@@ -157,4 +186,26 @@ fn dress(headers: &mut HeaderMap) {
 /// The rows of all tables.
 pub(crate) fn operations() -> impl Iterator<Item = &'static Info> {
     [account::OPERATIONS, channels::OPERATIONS, append::OPERATIONS, elastic::OPERATIONS].into_iter().flatten().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_have_addresses() {
+        for (account, host) in [
+            ("myorg-acct", "myorg-acct.snowflakecomputing.com"),
+            ("XY12345.us-east-1.privatelink", "xy12345.us-east-1.privatelink.snowflakecomputing.com"),
+            ("my_org-acct.snowflakecomputing.com", "my-org-acct.snowflakecomputing.com"),
+            ("a.snowflakecomputing.cn", "a.snowflakecomputing.cn"),
+        ] {
+            let base = SnowpipeAccount::base(account).expect("an account");
+            assert_eq!(base.to_string(), format!("https://{host}"));
+        }
+        for wrong in ["", ".", "a..b", "https://a.snowflakecomputing.com", "a/b", "a@b", "a:443", "ä"] {
+            let error = SnowpipeAccount::base(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("MYORG-MYACCOUNT"), "{error}");
+        }
+    }
 }

@@ -8,7 +8,7 @@
 //! | [`Reconcile`] | what became of what was sent, and a channel for the rest | |
 //! | [`DropChannel`] | the channel is gone | |
 //! | [`AppendElastic`] | rows without a channel, at least once | |
-//! | [`OpenWriter`] | a [`Writer`]: rows in, exactly once, through every fault: a session | position, before each append |
+//! | [`OpenWriter`] | a [`Writer`]: rows in, exactly once, through every fault: a session | position, before each append and at the end |
 //!
 //! All go to the ingest host ([`SnowpipeIngest`](super::SnowpipeIngest)).
 

@@ -40,6 +40,27 @@ impl ChannelPath {
         Self { database: database.into(), schema: schema.into(), pipe: pipe.into(), channel: channel.into() }
     }
 
+    /// A channel of a table's default pipe, which the service makes with the first channel. It takes the keys of rows for the
+    /// names of columns.
+    ///
+    /// ```
+    /// use pipewright::snowpipe::ChannelPath;
+    /// assert_eq!(ChannelPath::of_table("DB", "PUBLIC", "ORDERS", "c").pipe, "ORDERS-STREAMING");
+    /// assert_eq!(ChannelPath::of_table("DB", "PUBLIC", "\"orders\"", "c").pipe, "\"orders-STREAMING\"");
+    /// ```
+    pub fn of_table(
+        database: impl Into<String>,
+        schema: impl Into<String>,
+        table: &str,
+        channel: impl Into<String>,
+    ) -> Self {
+        let pipe = match table.strip_suffix('"').filter(|name| name.starts_with('"')) {
+            Some(quoted) => format!("{quoted}-STREAMING\""),
+            None => format!("{table}-STREAMING"),
+        };
+        Self::new(database, schema, pipe, channel)
+    }
+
     pub(super) fn open(&self, id: RequestId, fail_on_uncommitted_rows: bool) -> OpenChannel {
         let Self { database, schema, pipe, channel } = self;
         OpenChannel::new(database, schema, pipe, channel, id, fail_on_uncommitted_rows)

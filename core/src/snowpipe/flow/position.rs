@@ -184,6 +184,21 @@ impl Known {
     }
 }
 
+/// As in `3 rows were rejected, the last one at or before the offset token "17": Numeric value 'x' is not recognized`.
+impl fmt::Display for RejectedRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.count {
+            1 => f.write_str("1 row was rejected")?,
+            count => write!(f, "{count} rows were rejected, the last one")?,
+        }
+        if let Some(bound) = &self.last_error_offset_upper_bound {
+            write!(f, " at or before the offset token \"{bound}\"")?;
+        }
+        f.write_str(": ")?;
+        f.write_str(self.last_error_message.as_deref().unwrap_or("the service does not say why"))
+    }
+}
+
 impl RejectedRows {
     /// What was rejected since a count; nothing when either count is not known.
     pub(super) fn since(before: Option<i64>, status: &ChannelStatus) -> Option<Self> {

@@ -129,7 +129,7 @@ impl BatchBuilder {
             let problem = "there is a line end within it: write each row in one line, and push each line for itself";
             return Err(wrong(problem.to_owned()));
         }
-        json::read::<IgnoredAny>(line).map_err(|error| wrong(error.to_string()))?;
+        json::read::<IgnoredAny>(line).map_err(|error| wrong(error.in_a_line()))?;
         let start = self.begin_line();
         self.lines.extend_from_slice(line);
         self.end_line(start, offset_token, now)

@@ -58,41 +58,60 @@ pub enum RowError {
     },
 }
 
-impl fmt::Display for RowError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl RowError {
+    /// Which row, counted from 0 over all that was taken.
+    pub fn index(&self) -> u64 {
         match self {
-            Self::NotFinite { index, field } => {
-                write!(f, "row {index}: ")?;
-                match field {
-                    Some(field) => write!(f, "the field \"{field}\"")?,
-                    None => f.write_str("an element of a list")?,
-                }
-                f.write_str(
-                    " is NaN or infinite, which JSON does not have: send null or text, or allow NonFinite::Null",
+            Self::NotFinite { index, .. }
+            | Self::Serialize { index, .. }
+            | Self::NotAnObject { index, .. }
+            | Self::Line { index, .. }
+            | Self::TooLarge { index, .. }
+            | Self::TooLargeTogether { index, .. } => *index,
+        }
+    }
+
+    /// What is wrong with the row, without its number: for whoever counts rows in another way, such as by the lines of a file.
+    ///
+    /// ```
+    /// use pipewright::Timestamp;
+    /// use pipewright::snowpipe::{BatchBuilder, BatchOptions};
+    /// let error = BatchBuilder::new(BatchOptions::new()).push_line(b"[1]", None, Timestamp::UNIX_EPOCH).expect_err("a list");
+    /// assert!(error.to_string().starts_with("row 0: it is a list"));
+    /// assert!(error.problem().starts_with("it is a list"));
+    /// ```
+    pub fn problem(&self) -> String {
+        match self {
+            Self::NotFinite { field, .. } => {
+                let what =
+                    field.as_ref().map_or("an element of a list".to_owned(), |field| format!("the field \"{field}\""));
+                format!(
+                    "{what} is NaN or infinite, which JSON does not have: send null or text, or allow NonFinite::Null"
                 )
             }
-            Self::Serialize { index, problem } => write!(f, "row {index} cannot be written as JSON: {problem}"),
-            Self::NotAnObject { index, found } => {
-                write!(f, "row {index} is {found}: a row is a JSON object, with a key for each column")
+            Self::Serialize { problem, .. } => format!("it cannot be written as JSON: {problem}"),
+            Self::NotAnObject { found, .. } => {
+                format!("it is {found}, and a row is a JSON object, with a key for each column")
             }
-            Self::Line { index, problem } => write!(f, "row {index}: {problem}"),
-            Self::TooLarge { index, bytes, compressed } => {
-                write!(f, "row {index} has {bytes} bytes, ")?;
-                if let Some(compressed) = compressed {
-                    write!(f, "{compressed} after compression, ")?;
-                }
-                f.write_str("and an append may have 4194304: ")?;
-                f.write_str(match compressed {
-                    Some(_) => "split the row, or stage its large values as files",
-                    None => "compress batches, or split the row",
-                })
+            Self::Line { problem, .. } => problem.clone(),
+            Self::TooLarge { bytes, compressed: None, .. } => {
+                format!("it has {bytes} bytes, and an append may have 4194304: compress batches, or split the row")
             }
-            Self::TooLargeTogether { index, rows, bytes } => write!(
-                f,
-                "row {index}: {rows} rows since the last offset token have {bytes} bytes, and what belongs together may have \
-                 4194304: give an offset token earlier"
+            Self::TooLarge { bytes, compressed: Some(compressed), .. } => format!(
+                "it has {bytes} bytes, {compressed} after compression, and an append may have 4194304: split the row, or stage \
+                 its large values as files"
+            ),
+            Self::TooLargeTogether { rows, bytes, .. } => format!(
+                "{rows} rows since the last offset token have {bytes} bytes, and what belongs together may have 4194304: give an \
+                 offset token earlier"
             ),
         }
+    }
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "row {}: {}", self.index(), self.problem())
     }
 }
 

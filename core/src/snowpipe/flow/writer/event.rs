@@ -34,6 +34,22 @@ pub enum WriterEvent {
     Closed,
 }
 
+/// One line, for logs.
+impl fmt::Display for WriterEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opened { committed: None } => f.write_str("the channel is open, and nothing is committed"),
+            Self::Opened { committed: Some(token) } => write!(f, "the channel is open, committed up to \"{token}\""),
+            Self::Committed { token, batches, rows } => {
+                write!(f, "committed up to \"{token}\": {rows} rows more, in batches: {batches}")
+            }
+            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::Flushed => f.write_str("all that was to be flushed is committed"),
+            Self::Closed => f.write_str("everything is committed, and the writer is closed"),
+        }
+    }
+}
+
 /// A batch that was not taken, and why. Nothing has changed.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -195,6 +195,10 @@ impl Writer {
             self.events.push_back(WriterEvent::Flushed);
         }
         if self.closing && self.ledger.is_empty() {
+            // What was rejected since the last append is not told again to whoever goes on from here.
+            if let Some(saved) = self.saved() {
+                self.cx.save(saved);
+            }
             self.channel = None;
             self.state = State::Closed;
             self.events.push_back(WriterEvent::Closed);
@@ -264,13 +268,18 @@ impl Writer {
             self.channel = Some(channel);
             return false;
         };
-        if let Some(position) = self.ledger.position() {
-            let state = WriterState { path: self.goal.path.clone(), position };
-            self.cx.save(Saved::new(NAME, &state));
+        if let Some(saved) = self.saved() {
+            self.cx.save(saved);
         }
         let append = channel.append(batch).start(ingest, self.cx.seed.split()).with_deadline(self.cx.deadline());
         self.state = State::Append(append);
         true
+    }
+
+    /// What another process needs to go on.
+    fn saved(&self) -> Option<Saved> {
+        let position = self.ledger.position()?;
+        Some(Saved::new(NAME, &WriterState { path: self.goal.path.clone(), position }))
     }
 
     fn appended(&mut self, result: Result<Channel, FlowError>) {

@@ -37,7 +37,7 @@
 //! * After an open nothing of before is buffered: it was committed, or never will be. So sending again what is behind the
 //!   committed token neither loses rows nor writes them twice.
 //! * Tokens are looked up in the list of those that were sent, and never put in an order.
-//! * The position is saved before each append: a new process that goes on from it knows every token that may be committed.
+//! * The position is saved before each append, and at the end: a new process that goes on from it knows every token that may be committed.
 //! * What is kept is bounded; what is more is handed back.
 
 mod event;
