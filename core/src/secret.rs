@@ -3,8 +3,10 @@
 use std::fmt;
 
 use http::HeaderValue;
+use serde::{Deserializer, Serializer};
 
 use crate::error::CredentialError;
+use crate::table::Field;
 
 /// A password, token or key. `Debug` never shows it, and there is no `Display` and no serialisation.
 ///
@@ -47,6 +49,34 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+/// What may hold a secret, such as the arguments of a program, where it is kept by a flow. `Debug` shows that it is there.
+#[derive(Clone, Default, PartialEq)]
+pub(crate) struct Private<T>(pub(crate) T);
+
+impl<T> fmt::Debug for Private<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl<T: Field> Field for Private<T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::read(deserializer).map(Self)
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.write(serializer)
+    }
+
+    fn absent() -> Option<Self> {
+        T::absent().map(Self)
+    }
+
+    fn is_absent(&self) -> bool {
+        self.0.is_absent()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What cannot work is refused with an error that names the thing, the value and the way out. Nothing panics, and no
 //! error or debug text holds a secret.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Debug;
 
@@ -472,6 +473,31 @@ fn no_debug_text_holds_a_secret() {
         }
     }
     assert_eq!(asked, 2);
+}
+
+/// Statements, arguments and settings of jobs often hold the passwords of what they read from.
+#[test]
+fn no_debug_text_holds_what_is_run() {
+    use pipewright::feldera::{CreatePipeline, Deploy};
+    use pipewright::flink::sql_gateway::{ExecuteStatement, RunStatement, SessionHandle};
+    use pipewright::flink::{RunJar, UpgradeJob};
+
+    let secret = || "'password' = 's3cr3t'";
+    let settings = || BTreeMap::from([("key".to_owned(), "s3cr3t".to_owned())]);
+    let run = || RunJar::uploaded("a.jar").program_args([secret()]).flink_configuration(settings());
+    assert_keeps(&run());
+    assert_keeps(&UpgradeJob::new(JOB, run(), run()));
+    assert_keeps(&SubmitJar::new("a.jar").program_args(vec![secret().to_owned()]));
+    assert_keeps(&RunStatement::new(secret()).properties(settings()).execution_config(settings()));
+    assert_keeps(&Deploy::new("p", secret()).udf_rust(secret()).udf_toml(secret()));
+    assert_keeps(&CreatePipeline::new("p", secret()));
+    let execute = ExecuteStatement::new(SessionHandle::from_bits(1), secret()).execution_config(settings());
+    assert_keeps(&execute);
+    // What there is, is shown.
+    let shown = format!("{execute:?}");
+    for part in ["session_handle", "statement: …", "execution_config: Some(…)", "execution_timeout: None"] {
+        assert!(shown.contains(part), "{shown}");
+    }
 }
 
 /// `f(self)`, so that what is made first is read first.

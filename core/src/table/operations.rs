@@ -47,7 +47,7 @@ macro_rules! operations {
 
         $(
             $(#[$meta])*
-            #[derive(Clone, Debug, PartialEq)]
+            #[derive(Clone, PartialEq)]
             #[non_exhaustive]
             pub struct $name {
                 $($( $(#[$path_meta])* #[doc = concat!("The `", stringify!($segment), "` of the path.")] pub $segment: $segment_type, )*)?
@@ -55,6 +55,20 @@ macro_rules! operations {
                 $($( $(#[$json_meta])* pub $json: $json_type, )*)?
                 $($( $(#[$oquery_meta])* pub $oquery: Option<$oquery_type>, )*)?
                 $($( $(#[$ojson_meta])* pub $ojson: Option<$ojson_type>, )*)?
+            }
+
+            /// Of what the body carries only what there is: statements, arguments and settings may hold secrets.
+            impl ::std::fmt::Debug for $name {
+                fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                    #[allow(unused_mut, reason = "an operation may have no parameters")]
+                    let mut shown = f.debug_struct(stringify!($name));
+                    $($( shown.field(stringify!($segment), &self.$segment); )*)?
+                    $($( shown.field(stringify!($query), &self.$query); )*)?
+                    $($( shown.field(stringify!($oquery), &self.$oquery); )*)?
+                    $($( shown.field(stringify!($json), &format_args!("…")); )*)?
+                    $($( shown.field(stringify!($ojson), &self.$ojson.as_ref().map(|_| format_args!("…"))); )*)?
+                    shown.finish()
+                }
             }
 
             #[allow(clippy::new_without_default, reason = "an operation without parameters is not the default of anything")]

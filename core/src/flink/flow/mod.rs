@@ -46,10 +46,10 @@ pub use profile::{Profile, Profiled};
 pub use read_metrics::{ReadAggregatedMetrics, ReadMetrics};
 pub use remove::{DeleteDataset, DisposeSavepoint, Removed};
 pub use rescale::{Rescale, Rescaled};
-pub use run_jar::{JarRun, Launched, RunJar};
+pub use run_jar::{Launched, RunJar};
 pub use stop::{StopWithSavepoint, Stopped};
 pub use triggers::{Savepoint, TakeSavepoint, TriggerCheckpoint};
-pub use upgrade::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState};
+pub use upgrade::{Upgrade, UpgradeJob};
 pub use watch::{JobEvent, JobWatch, WatchJob};
 
 pub(crate) use crate::flow::Pace;

@@ -34,23 +34,24 @@ use crate::flink::jars::ClaimMode;
 use crate::flink::{FlinkRest, GetJobStatus, JarId, JobId, JobState, SubmitJar};
 use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Saved, Step, ok};
 use crate::operation::Operation as _;
+use crate::secret::Private;
 use crate::seed::Seed;
 use crate::table::records;
 use crate::time::Timestamp;
 
 records! {
     /// What to run, once its jar is on the cluster.
-    pub struct JarRun {
+    pub(super) struct JarRun {
         /// The jar.
         pub jar: JarId = "jar",
         /// The class with the main method.
         pub entry_class: Option<String> = "entry_class",
         /// The arguments of the main method.
-        pub program_args: Vec<String> = "program_args",
+        pub program_args: Private<Vec<String>> = "program_args",
         /// The parallelism of operators that have none of their own.
         pub parallelism: Option<i32> = "parallelism",
         /// Configuration for this job.
-        pub flink_configuration: BTreeMap<String, String> = "flink_configuration",
+        pub flink_configuration: Private<BTreeMap<String, String>> = "flink_configuration",
         /// The savepoint or checkpoint to start from.
         pub savepoint_path: Option<String> = "savepoint_path",
         /// Who owns it from then on.
@@ -112,9 +113,9 @@ impl RunJar {
         let run = JarRun {
             jar: jar.into(),
             entry_class: None,
-            program_args: Vec::new(),
+            program_args: Private::default(),
             parallelism: None,
-            flink_configuration: BTreeMap::new(),
+            flink_configuration: Private::default(),
             savepoint_path: None,
             claim_mode: None,
             allow_non_restored_state: None,
@@ -146,7 +147,7 @@ impl RunJar {
 
     /// The arguments of the main method.
     pub fn program_args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
-        self.run.program_args = args.into_iter().map(Into::into).collect();
+        self.run.program_args = Private(args.into_iter().map(Into::into).collect());
         self
     }
 
@@ -158,7 +159,7 @@ impl RunJar {
 
     /// Configuration for this job. Since 1.17.
     pub fn flink_configuration(mut self, configuration: BTreeMap<String, String>) -> Self {
-        self.run.flink_configuration = configuration;
+        self.run.flink_configuration = Private(configuration);
         self
     }
 
@@ -299,9 +300,9 @@ impl RunMachine {
         } = self.run.clone();
         let mut submit = SubmitJar::new(jar).job_id(job);
         submit.entry_class = entry_class;
-        submit.program_args = Some(program_args).filter(|args| !args.is_empty());
+        submit.program_args = Some(program_args.0).filter(|args| !args.is_empty());
         submit.parallelism = parallelism;
-        submit.flink_configuration = Some(flink_configuration).filter(|configuration| !configuration.is_empty());
+        submit.flink_configuration = Some(flink_configuration.0).filter(|configuration| !configuration.is_empty());
         submit.savepoint_path = savepoint_path;
         submit.allow_non_restored_state = allow_non_restored_state;
         submit.restore_mode = claim_mode;

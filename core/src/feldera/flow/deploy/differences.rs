@@ -18,13 +18,13 @@ impl Differences {
             wanted.clone().filter(|wanted| has.as_deref().unwrap_or_default() != wanted)
         };
         let mut patch = PatchPipeline::new(goal.name());
-        patch.program_code = differs(&Some(goal.program_code.clone()), &seen.program_code);
-        patch.udf_rust = differs(&goal.udf_rust, &seen.udf_rust);
-        patch.udf_toml = differs(&goal.udf_toml, &seen.udf_toml);
+        patch.program_code = differs(&Some(goal.program_code.0.clone()), &seen.program_code);
+        patch.udf_rust = differs(&goal.udf_rust.0, &seen.udf_rust);
+        patch.udf_toml = differs(&goal.udf_toml.0, &seen.udf_toml);
         patch.program_config =
             goal.program_config.clone().filter(|wanted| !is_part(wanted, seen.program_config.as_ref()));
         patch.runtime_config =
-            goal.runtime_config.clone().filter(|wanted| !is_part(wanted, seen.runtime_config.as_deref()));
+            goal.runtime_config.0.clone().filter(|wanted| !is_part(wanted, seen.runtime_config.as_deref()));
         patch.description = differs(&goal.description, &seen.description);
         patch.tags = goal.tags.clone().filter(|tags| *tags != seen.tags);
         Self(patch)

@@ -37,6 +37,7 @@ use super::ensure::Ensure;
 use crate::feldera::pipelines::{BootstrapPolicy, Pipeline, ProgramConfig, RuntimeConfig};
 use crate::feldera::{CreatePipeline, FelderaApi};
 use crate::flow::{Config, Goal, Running};
+use crate::secret::Private;
 use crate::seed::Seed;
 
 /// Creates or changes a pipeline so that it runs a program: makes it, or stops, changes and starts it, and waits until it
@@ -80,11 +81,11 @@ use crate::seed::Seed;
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct Deploy {
-    program_code: String,
-    udf_rust: Option<String>,
-    udf_toml: Option<String>,
+    program_code: Private<String>,
+    udf_rust: Private<Option<String>>,
+    udf_toml: Private<Option<String>>,
     program_config: Option<ProgramConfig>,
-    runtime_config: Option<RuntimeConfig>,
+    runtime_config: Private<Option<RuntimeConfig>>,
     description: Option<String>,
     tags: Option<Vec<String>>,
     force_stop: bool,
@@ -96,11 +97,11 @@ impl Deploy {
     /// Runs this SQL in the pipeline of this name.
     pub fn new(pipeline: impl Into<String>, program_code: impl Into<String>) -> Self {
         Self {
-            program_code: program_code.into(),
-            udf_rust: None,
-            udf_toml: None,
+            program_code: Private(program_code.into()),
+            udf_rust: Private(None),
+            udf_toml: Private(None),
             program_config: None,
-            runtime_config: None,
+            runtime_config: Private(None),
             description: None,
             tags: None,
             force_stop: false,
@@ -111,13 +112,13 @@ impl Deploy {
 
     /// User-defined functions in Rust.
     pub fn udf_rust(mut self, code: impl Into<String>) -> Self {
-        self.udf_rust = Some(code.into());
+        self.udf_rust.0 = Some(code.into());
         self
     }
 
     /// What they depend on, as in `Cargo.toml`.
     pub fn udf_toml(mut self, dependencies: impl Into<String>) -> Self {
-        self.udf_toml = Some(dependencies.into());
+        self.udf_toml.0 = Some(dependencies.into());
         self
     }
 
@@ -129,7 +130,7 @@ impl Deploy {
 
     /// How it is run. When something in it differs, all of it is replaced.
     pub fn runtime_config(mut self, config: RuntimeConfig) -> Self {
-        self.runtime_config = Some(config);
+        self.runtime_config.0 = Some(config);
         self
     }
 
@@ -175,11 +176,11 @@ impl Deploy {
     }
 
     fn create(&self) -> CreatePipeline {
-        let mut create = CreatePipeline::new(self.name(), &*self.program_code);
-        create.udf_rust.clone_from(&self.udf_rust);
-        create.udf_toml.clone_from(&self.udf_toml);
+        let mut create = CreatePipeline::new(self.name(), &*self.program_code.0);
+        create.udf_rust.clone_from(&self.udf_rust.0);
+        create.udf_toml.clone_from(&self.udf_toml.0);
         create.program_config.clone_from(&self.program_config);
-        create.runtime_config.clone_from(&self.runtime_config);
+        create.runtime_config.clone_from(&self.runtime_config.0);
         create.description.clone_from(&self.description);
         create.tags.clone_from(&self.tags);
         create

@@ -89,9 +89,9 @@ impl UpgradeMachine {
             self.run_of(which).clone();
         let mut plan = PlanJar::new(jar);
         plan.entry_class = entry_class;
-        plan.program_args = Some(program_args).filter(|args| !args.is_empty());
+        plan.program_args = Some(program_args.0).filter(|args| !args.is_empty());
         plan.parallelism = parallelism;
-        plan.flink_configuration = Some(flink_configuration).filter(|configuration| !configuration.is_empty());
+        plan.flink_configuration = Some(flink_configuration.0).filter(|configuration| !configuration.is_empty());
         self.state = State::Plan(which, cx.call(plan));
     }
 

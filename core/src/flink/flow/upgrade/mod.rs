@@ -61,7 +61,7 @@ words! {
 
 records! {
     /// All that an upgrade needs to be resumed.
-    pub struct UpgradeState {
+    struct UpgradeState {
         /// How far it is.
         pub phase: UpgradePhase = "phase",
         /// The job that is upgraded.

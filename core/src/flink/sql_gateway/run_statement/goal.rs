@@ -8,6 +8,7 @@ use crate::error::FlowError;
 use crate::flink::flow::Pace;
 use crate::flink::sql_gateway::{FlinkSqlGateway, OperationHandle, RowFormat, SessionHandle};
 use crate::flow::{Config, Goal, Saved};
+use crate::secret::Private;
 use crate::seed::Seed;
 use crate::table::records;
 use crate::time::Timestamp;
@@ -53,11 +54,11 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct RunStatement {
-    pub(super) statement: String,
+    pub(super) statement: Private<String>,
     pub(super) session: Option<SessionHandle>,
     pub(super) session_name: Option<String>,
-    pub(super) properties: BTreeMap<String, String>,
-    pub(super) execution_config: BTreeMap<String, String>,
+    pub(super) properties: Private<BTreeMap<String, String>>,
+    pub(super) execution_config: Private<BTreeMap<String, String>>,
     pub(super) row_format: Option<RowFormat>,
     pub(super) repeatable: bool,
     pub(super) within: Option<Duration>,
@@ -86,11 +87,11 @@ impl RunStatement {
     /// Runs one statement, in a session of its own.
     pub fn new(statement: impl Into<String>) -> Self {
         Self {
-            statement: statement.into(),
+            statement: Private(statement.into()),
             session: None,
             session_name: None,
-            properties: BTreeMap::new(),
-            execution_config: BTreeMap::new(),
+            properties: Private::default(),
+            execution_config: Private::default(),
             row_format: None,
             repeatable: false,
             within: None,
@@ -112,13 +113,13 @@ impl RunStatement {
 
     /// Flink's options for its own session.
     pub fn properties(mut self, properties: BTreeMap<String, String>) -> Self {
-        self.properties = properties;
+        self.properties = Private(properties);
         self
     }
 
     /// Flink's options for the statement.
     pub fn execution_config(mut self, config: BTreeMap<String, String>) -> Self {
-        self.execution_config = config;
+        self.execution_config = Private(config);
         self
     }
 

@@ -194,8 +194,8 @@ impl Statement {
         self.phase("opening a session");
         let mut operation = OpenSession::new();
         operation.session_name.clone_from(&self.goal.session_name);
-        if !self.goal.properties.is_empty() {
-            operation.properties = Some(self.goal.properties.clone());
+        if !self.goal.properties.0.is_empty() {
+            operation.properties = Some(self.goal.properties.0.clone());
         }
         self.state = State::Open(self.call(operation));
     }
@@ -203,9 +203,9 @@ impl Statement {
     fn submit(&mut self, session: SessionHandle) {
         self.phase("submitting");
         self.save();
-        let mut operation = ExecuteStatement::new(session, self.goal.statement.clone());
-        if !self.goal.execution_config.is_empty() {
-            operation.execution_config = Some(self.goal.execution_config.clone());
+        let mut operation = ExecuteStatement::new(session, self.goal.statement.0.clone());
+        if !self.goal.execution_config.0.is_empty() {
+            operation.execution_config = Some(self.goal.execution_config.0.clone());
         }
         self.state = State::Submit(self.call(operation));
     }
