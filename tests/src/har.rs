@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use serde_json::Value;
 
+use crate::encoding;
+
 /// One recorded exchange.
 #[derive(Debug)]
 pub struct Entry {
@@ -19,7 +21,7 @@ pub struct Entry {
     pub request: Request<Bytes>,
     /// The path template that the recorder noted, as in `/jobs/:jobid`.
     pub template: Option<String>,
-    /// What was answered.
+    /// What was answered, decompressed.
     pub response: Response<Bytes>,
 }
 
@@ -115,6 +117,7 @@ fn read_entry(entry: &Value) -> Result<Entry, String> {
         .and_then(|status| u16::try_from(status).ok()?.try_into().ok())
         .ok_or("no status")?;
     *response.headers_mut() = headers(&answered["headers"]);
+    encoding::decode(&mut response).map_err(|error| format!("a body that cannot be decompressed: {error}"))?;
     Ok(Entry {
         name: comment.rsplit('/').next().unwrap_or_default().to_owned(),
         request,

@@ -2,6 +2,7 @@
 //!
 //! * [`fuzz`] is what the fuzz targets do.
 //! * [`har`] reads recordings (HAR 1.2).
+//! * [`encoding`] decompresses their bodies.
 //! * [`replay`] reads recorded answers with the types of their operations, and reports.
 //! * [`routes`] finds the operation that an address belongs to.
 //! * [`replies`] reads an answer with the type of its operation, given by name.
@@ -15,6 +16,7 @@
 
 pub mod contest;
 pub mod documented;
+pub mod encoding;
 pub mod fake;
 mod feldera;
 pub mod fuzz;

@@ -67,7 +67,7 @@ pub struct Report {
 impl Report {
     /// Replays an entry and counts it.
     pub fn add(&mut self, entry: &Entry) -> (Verdict, Option<&'static Info>) {
-        let info = SERVICES.iter().find_map(|service| routes::of(service, entry)).filter(|_| !is_compressed(entry));
+        let info = SERVICES.iter().find_map(|service| routes::of(service, entry));
         let verdict = info.map_or(Verdict::Unmatched, |info| self.replay(info, entry));
         let column = match verdict {
             Verdict::Ok => "ok",
@@ -151,12 +151,6 @@ fn verdict_on(error: &ServiceError, is_json: bool) -> Verdict {
         ErrorKind::Unreadable if error.service() == "snowpipe" && !is_json => Verdict::ForeignError,
         ErrorKind::Unreadable => Verdict::Failed(error.to_string()),
     }
-}
-
-/// Decompressing is the business of whoever moves the bytes.
-fn is_compressed(entry: &Entry) -> bool {
-    let encoding = entry.response.headers().get("content-encoding").and_then(|value| value.to_str().ok());
-    encoding.is_some_and(|encoding| encoding != "identity")
 }
 
 /// Adds a field that no type knows to every object of an answer: a type that is one does not write it back.

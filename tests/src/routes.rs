@@ -10,8 +10,15 @@ use crate::har::Entry;
 /// Where the recording says which template was meant, a placeholder does not stand for a literal that we do not have
 /// yet: `/jobs/metrics` is no job.
 pub fn of(service: &str, entry: &Entry) -> Option<&'static Info> {
-    let info = find(service, entry.request.method(), entry.request.uri().path())?;
+    let (method, path) = (entry.request.method(), entry.request.uri().path());
+    let info = find(service, method, path).or_else(|| of_process(service, method, path))?;
     entry.template.as_deref().is_none_or(|template| same_shape(info.path, template)).then_some(info)
+}
+
+/// Feldera's manager passes on to a pipeline's process what it is asked for behind the pipeline's name, so the process
+/// itself, at its own address, is asked the same without what stands before.
+fn of_process(service: &str, method: &Method, path: &str) -> Option<&'static Info> {
+    if service == "feldera" { find(service, method, &format!("/v0/pipelines/p{path}")) } else { None }
 }
 
 /// Whether `/jobs/{jobid}` and `/jobs/:jobid` are the same template.

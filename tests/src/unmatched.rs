@@ -4,6 +4,7 @@ use http::Method;
 
 /// The list: method, path, reason.
 const LIST: &[&str] = &[
+    include_str!("../fixtures/feldera/unmatched.tsv"),
     include_str!("../fixtures/flink/unmatched.tsv"),
     include_str!("../fixtures/flink-sql-gateway/unmatched.tsv"),
     include_str!("../fixtures/snowpipe/unmatched.tsv"),
@@ -49,7 +50,7 @@ mod tests {
 
     #[test]
     fn what_is_unmatched_is_explained_and_all_explanations_are_used() {
-        let folders = ["flink", "flink-sql-gateway", "snowpipe"]
+        let folders = ["feldera", "flink", "flink-sql-gateway", "snowpipe"]
             .map(|service| Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(service));
         let (mut used, mut report) = (BTreeSet::new(), Report::default());
         for recording in folders.iter().flat_map(|folder| har::read_folder(folder).expect("the recordings")) {
