@@ -293,6 +293,25 @@ records! {
     }
 }
 
+/// What is wrong, and what would be right if Feldera says so; without the row.
+///
+/// ```
+/// # use pipewright::feldera::data::ParseError;
+/// let text = r#"{"description":"missing field `b`","invalid_text":"{\"a\":1}","suggestion":"add it"}"#;
+/// let error: ParseError = serde_json::from_str(text)?;
+/// assert_eq!(error.to_string(), "missing field `b`: add it");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.description)?;
+        match &self.suggestion {
+            Some(suggestion) => write!(f, ": {suggestion}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Stands for all rows that one way of ingress, or a connector, had taken in when it was made. A later one of the same
 /// origin covers the earlier ones.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -152,6 +152,11 @@ fn a_record_that_would_spoil_its_neighbours_is_handed_back() {
     for bad in ["{\"insert\":", "{} {}", "not json", ""] {
         assert!(matches!(json.push_record(bad), Err(PushError::Invalid { row, .. }) if row == bad), "{bad}");
     }
+    let error = json.push_record("{\"id\":1\n").expect_err("not whole");
+    assert!(
+        error.to_string().ends_with("not one JSON value: EOF while parsing an object at line 1 column 7"),
+        "{error}"
+    );
     let mut csv = start(&script, Ingest::new("p", "T").csv());
     for bad in ["1,\"open", "1\n2", "", "\n", "1\r2"] {
         assert!(matches!(csv.push_record(bad), Err(PushError::Invalid { .. })), "{bad}");

@@ -3,6 +3,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,7 +17,11 @@ pub(crate) fn save(file: &Path, saved: &Saved) -> std::io::Result<()> {
 }
 
 /// A bar on a terminal, lines elsewhere: on the standard error output, so that the standard output is free for data.
-pub(crate) struct Progress(Option<ProgressBar>);
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    /// What was shown last of a flow's notices: parts of a flow see the same.
+    shown: Mutex<String>,
+}
 
 impl Progress {
     pub(crate) fn new() -> Self {
@@ -27,28 +32,31 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        Self(bar)
+        Self { bar, shown: Mutex::default() }
     }
 
     pub(crate) fn show(&self, notice: &Notice) {
-        match (notice, &self.0) {
-            (Notice::Phase { .. }, Some(bar)) => bar.set_message(notice.to_string()),
-            (Notice::Phase { .. } | Notice::Observed { .. } | Notice::Retrying { .. }, _) => {
-                self.say(&notice.to_string());
-            }
-            _ => {}
+        let line = match (notice, &self.bar) {
+            (Notice::Phase { .. }, Some(bar)) => return bar.set_message(notice.to_string()),
+            (Notice::Phase { .. } | Notice::Observed { .. } | Notice::Retrying { .. }, _) => notice.to_string(),
+            _ => return,
+        };
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if *shown != line {
+            self.say(&line);
+            *shown = line;
         }
     }
 
     /// What changes too often for lines.
     pub(crate) fn status(&self, text: impl FnOnce() -> String) {
-        if let Some(bar) = &self.0 {
+        if let Some(bar) = &self.bar {
             bar.set_message(text());
         }
     }
 
     pub(crate) fn say(&self, line: &str) {
-        match &self.0 {
+        match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
             None => eprintln!("{line}"),
         }
@@ -61,7 +69,7 @@ impl Progress {
             out.write_all(line)?;
             out.write_all(b"\n")
         };
-        match &self.0 {
+        match &self.bar {
             Some(bar) => bar.suspend(write),
             None => write(),
         }
@@ -69,7 +77,7 @@ impl Progress {
 
     /// The last line, which is the result.
     pub(crate) fn end(&self, line: &str) {
-        if let Some(bar) = &self.0 {
+        if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
         println!("{line}");

@@ -1,5 +1,6 @@
 //! Programs: how they are compiled, what was wrong with them, what they declare.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::CompilationProfile;
@@ -174,6 +175,28 @@ impl Default for ProgramConfig {
     /// Feldera's defaults.
     fn default() -> Self {
         Self { profile: None, cache: None, runtime_version: None, use_platform_compiler: None }
+    }
+}
+
+impl Relation {
+    /// Its name as SQL has it, in quotes if that is how it was made: what ingress, egress and queries take.
+    ///
+    /// ```
+    /// # use pipewright::feldera::pipelines::Relation;
+    /// # fn named(name: &str, case_sensitive: bool) -> Relation {
+    /// #     let fields = serde_json::json!({ "name": name, "case_sensitive": case_sensitive, "fields": [] });
+    /// #     serde_json::from_value(fields).expect("a relation")
+    /// # }
+    /// let (orders, odd) = (named("orders", false), named(r#"Odd "ones""#, true));
+    /// assert_eq!(orders.identifier(), "orders");
+    /// assert_eq!(odd.identifier(), r#""Odd ""ones""""#);
+    /// ```
+    pub fn identifier(&self) -> Cow<'_, str> {
+        if self.case_sensitive {
+            Cow::Owned(format!("\"{}\"", self.name.replace('"', "\"\"")))
+        } else {
+            Cow::Borrowed(&self.name)
+        }
     }
 }
 

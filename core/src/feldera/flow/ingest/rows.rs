@@ -243,6 +243,7 @@ impl Buffer {
     }
 
     pub(super) fn push_record(&mut self, record: &[u8]) -> Result<u64, Refused> {
+        let record = record.strip_suffix(b"\n").unwrap_or(record);
         let is_sound = match self.format {
             DataFormat::Json => serde_json::from_slice::<IgnoredAny>(record)
                 .map(|_| ())
@@ -253,7 +254,7 @@ impl Buffer {
         };
         is_sound.map_err(Refused::Invalid)?;
         self.add(|text| {
-            text.extend_from_slice(record.strip_suffix(b"\n").unwrap_or(record));
+            text.extend_from_slice(record);
             Ok(())
         })
     }
@@ -314,7 +315,6 @@ impl Buffer {
 
 /// A record must not swallow the next one, nor be two.
 fn is_one_csv_record(record: &[u8]) -> Result<(), &'static str> {
-    let record = record.strip_suffix(b"\n").unwrap_or(record);
     let record = record.strip_suffix(b"\r").unwrap_or(record);
     let mut quoted = false;
     for byte in record {

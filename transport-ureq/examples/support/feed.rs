@@ -1,0 +1,212 @@
+//! A file's rows, on their way into a table.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use pipewright::error::FlowError;
+use pipewright::feldera::data::UpdateFormat;
+use pipewright::feldera::flow::{Doubt, IngestEvent, PushError, Rejected};
+use pipewright::feldera::{Feldera, Ingest};
+use pipewright::flow::Goal as _;
+use pipewright_ureq::Ureq;
+
+use crate::Problem;
+use crate::support::Progress;
+
+/// What a record may have.
+const LONGEST: usize = 8 << 20;
+/// How many rows that cannot be parsed are named.
+const NAMED: u64 = 20;
+
+/// Rows that are not in, or perhaps.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) refused: u64,
+    pub(crate) doubtful: u64,
+}
+
+/// The records of a file, one after the other.
+pub(crate) struct Rows {
+    name: PathBuf,
+    file: BufReader<File>,
+    csv: bool,
+    line: u64,
+    bytes: u64,
+    length: u64,
+}
+
+struct Row {
+    /// Where it begins.
+    line: u64,
+    text: Vec<u8>,
+}
+
+impl Rows {
+    pub(crate) fn open(name: &Path) -> io::Result<Self> {
+        let file = File::open(name)?;
+        let length = file.metadata()?.len();
+        let csv = name.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        Ok(Self { name: name.to_owned(), file: BufReader::new(file), csv, line: 0, bytes: 0, length })
+    }
+
+    pub(crate) fn are_csv(&self) -> bool {
+        self.csv
+    }
+
+    /// The next line that is not blank; of CSV with those after it, as far as a quote is open.
+    fn next(&mut self) -> io::Result<Option<Row>> {
+        let mut row = Row { line: self.line + 1, text: Vec::new() };
+        loop {
+            let room = LONGEST + 1 - row.text.len();
+            let read = (&mut self.file).take(room as u64).read_until(b'\n', &mut row.text)?;
+            (self.line, self.bytes) = (self.line + 1, self.bytes + read as u64);
+            let quoted = self.csv && row.text.split(|byte| *byte == b'"').count() % 2 == 0;
+            match (read, row.text.trim_ascii().is_empty()) {
+                _ if row.text.len() > LONGEST => {
+                    return Err(io::Error::other(format!("line {} has more than {LONGEST} bytes", row.line)));
+                }
+                (0, true) => return Ok(None),
+                (_, true) => row = Row { line: self.line + 1, text: Vec::new() },
+                (1.., false) if quoted => {}
+                _ => return Ok(Some(row)),
+            }
+        }
+    }
+}
+
+/// Feeds all of them, and waits until they are processed.
+pub(crate) fn feed(
+    feldera: &Feldera<Ureq>,
+    goal: Ingest,
+    rows: Rows,
+    progress: &Progress,
+    explain: impl Fn(&FlowError) -> Problem,
+) -> Result<Tally, Problem> {
+    let goal = if rows.csv { goal } else { goal.update_format(UpdateFormat::Raw) };
+    let mut feed = Feed { rows, progress, tally: Tally::default(), settled: 0, lines: VecDeque::new(), next: None };
+    let mut ingestion = goal.start(feldera.config(), feldera.seed());
+    loop {
+        // As much as the buffer takes: there is room again after each chunk.
+        while let Some(row) = feed.take().map_err(|error| feed.placed(&error.into()))? {
+            match ingestion.push_record(row.text) {
+                Ok(_) => feed.lines.push_back(row.line),
+                Err(full @ PushError::Full { .. }) => {
+                    feed.next = Some(Row { text: full.into_row(), ..row });
+                    break;
+                }
+                Err(error) => feed.refuse(Some(row.line), &error.to_string()),
+            }
+        }
+        if feed.next.is_none() {
+            ingestion.finish();
+        }
+        match feldera.drive(&mut ingestion, |notice| progress.show(&notice)) {
+            Ok(IngestEvent::Accepted(accepted)) => feed.settle(&accepted.rows),
+            Ok(IngestEvent::Rejected(rejected)) => feed.rejected(&rejected),
+            Ok(IngestEvent::Doubtful(doubt)) => {
+                feed.doubted(&doubt);
+                ingestion.skip(doubt).expect("it is this session's, and the present one");
+            }
+            Ok(IngestEvent::Finished(done)) => {
+                progress.say(&format!("{} rows are in and processed", done.accepted));
+                return Ok(feed.ended());
+            }
+            Ok(_) => {}
+            Err(error) => return Err(feed.placed(&explain(&error))),
+        }
+    }
+}
+
+struct Feed<'a> {
+    rows: Rows,
+    progress: &'a Progress,
+    tally: Tally,
+    /// How many rows wait for nothing any more.
+    settled: u64,
+    /// The lines of the others.
+    lines: VecDeque<u64>,
+    /// What did not fit.
+    next: Option<Row>,
+}
+
+impl Feed<'_> {
+    fn take(&mut self) -> Result<Option<Row>, String> {
+        match self.next.take() {
+            Some(row) => Ok(Some(row)),
+            None => self.rows.next().map_err(|error| format!("{}: {error}", self.rows.name.display())),
+        }
+    }
+
+    /// The line that a row was on.
+    fn line(&self, row: u64) -> Option<u64> {
+        self.lines.get(usize::try_from(row.checked_sub(self.settled)?).ok()?).copied()
+    }
+
+    fn settle(&mut self, rows: &Range<u64>) {
+        while self.settled < rows.end && self.lines.pop_front().is_some() {
+            self.settled += 1;
+        }
+        let Rows { name, bytes, length, .. } = &self.rows;
+        self.progress.status(|| {
+            let percent = (bytes * 100).checked_div(*length).unwrap_or(100);
+            format!("{} rows are sent, {percent}% of {} is read", self.settled, name.display())
+        });
+    }
+
+    /// A row is not in. The first ones are named.
+    fn refuse(&mut self, line: Option<u64>, problem: &str) {
+        self.tally.refused += 1;
+        if self.tally.refused <= NAMED {
+            let line = line.map_or("?".to_owned(), |line| line.to_string());
+            self.progress.say(&format!("{}:{line}: not taken in: {problem}", self.rows.name.display()));
+        }
+    }
+
+    fn rejected(&mut self, rejected: &Rejected) {
+        for row in &rejected.rows {
+            let line = row.row.and_then(|row| self.line(row));
+            let text = row.error.invalid_text.as_deref().filter(|_| line.is_none()).unwrap_or_default();
+            self.refuse(line, format!("{} {text}", row.error).trim_end());
+        }
+        // Feldera tells no more than the last thousand.
+        self.tally.refused += rejected.num_errors.saturating_sub(rejected.rows.len() as u64);
+        self.settle(&rejected.chunk.rows());
+    }
+
+    fn doubted(&mut self, doubt: &Doubt) {
+        let rows = doubt.chunk().rows();
+        let line = |row| self.line(row).unwrap_or_default();
+        let (first, last) = (line(rows.start), line(rows.end.saturating_sub(1)));
+        let name = self.rows.name.display();
+        let cause = doubt.cause();
+        self.progress.say(&format!("{name}: nobody knows whether the rows of lines {first} to {last} are in: {cause}"));
+        self.tally.doubtful += rows.end - rows.start;
+        self.settle(&rows);
+    }
+
+    /// What came between, and how far it got.
+    fn placed(&self, problem: &Problem) -> Problem {
+        let next = self.lines.front().copied().or(self.next.as_ref().map(|row| row.line));
+        let unsent = next.map_or(String::new(), |line| format!(", and from line {line} on nothing was"));
+        let text = format!("{}\n{}: {} rows were sent{unsent}", problem.text, self.rows.name.display(), self.settled);
+        Problem { text, ..*problem }
+    }
+
+    fn ended(&self) -> Tally {
+        let Tally { refused, doubtful } = self.tally;
+        let name = self.rows.name.display();
+        if refused > 0 {
+            self.progress.say(&format!("{name}: {refused} rows are not in; all others are"));
+        }
+        if doubtful > 0 {
+            self.progress.say(&format!(
+                "{name}: {doubtful} rows may be in or not. If a second copy of a row changes nothing, as in a table with a \
+                 primary key, feed them once more; --resend does so at once"
+            ));
+        }
+        self.tally
+    }
+}
