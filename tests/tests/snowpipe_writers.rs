@@ -11,7 +11,7 @@ use pipewright::snowpipe::{
 };
 use pipewright::{Secret, Timestamp};
 use pipewright_mock::snowpipe::{ChannelPath as Simulated, Config, PipeState};
-use pipewright_mock::{SnowpipeHandle, World};
+use pipewright_mock::{Fault, FaultPlan, RetryAfter, SnowpipeHandle, World};
 
 struct Scene {
     world: World,
@@ -38,8 +38,12 @@ fn seconds(seconds: u64) -> Duration {
 
 impl Scene {
     fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
         let world = World::new(1);
-        let config = Config { number_columns: vec!["ID".into()], ..Config::default() };
+        let config = Config { number_columns: vec!["ID".into()], ..config };
         let simulator = world.snowpipe("https://acct.snow.test".parse().expect("an address"), config);
         let account = Account::new(simulator.base(), world.clone()).with_credentials(Secret::new("pat"));
         let session = account.run(OpenSession::new(TokenType::ProgrammaticAccessToken)).expect("no faults");
@@ -282,6 +286,138 @@ fn a_deadline_says_what_is_in_doubt() {
     let error = scene.next(&mut writer).expect_err("too soon");
     assert!(error.is_ambiguous() && error.to_string().contains("deadline"), "{error}");
     assert_eq!(writer.remains().in_doubt.len(), 1);
+}
+
+/// Goes on for an hour at the most, and lets `after` happen every half second. How long it took, and how it has ended.
+fn until_it_ends(scene: &Scene, writer: &mut Writer, mut after: impl FnMut()) -> (Duration, FlowError) {
+    let begin = scene.world.now();
+    while scene.world.now().since(begin) < seconds(3600) {
+        if let Err(error) = scene.go_on(writer, Duration::from_millis(500)) {
+            return (scene.world.now().since(begin), error);
+        }
+        after();
+    }
+    panic!("no end within an hour")
+}
+
+/// So does a batch with new columns that cannot be made, whatever `ON_ERROR` says.
+#[test]
+fn rows_that_end_their_channel_again_and_again_end_the_writer() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal().patience(seconds(300)));
+    writer.append(batch(1)).expect("there is room");
+    let code = "ERR_CHANNEL_MUST_BE_REOPENED";
+    let (took, error) = until_it_ends(&scene, &mut writer, || {
+        let view = scene.simulator.with(|account| account.channel_view(&simulated("c"))).expect("the channel");
+        if view.buffered > 0 {
+            scene.simulator.with(|account| account.invalidate(&simulated("c"), code));
+        }
+    });
+    assert!((300..400).contains(&took.as_secs()), "{took:?}");
+    assert!(error.is_ambiguous() && error.to_string().contains(code), "{error}");
+    assert!(scene.asked("/rows") < 30, "more and more slowly: {}", scene.asked("/rows"));
+}
+
+#[test]
+fn a_channel_that_takes_everything_and_commits_nothing_ends_the_writer() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal().patience(seconds(300)));
+    writer.append(batch(1)).expect("there is room");
+    let (took, error) = until_it_ends(&scene, &mut writer, || {
+        scene.simulator.with(|account| account.steal(&simulated("c"), &[]));
+    });
+    assert!((300..400).contains(&took.as_secs()), "{took:?}");
+    assert!(error.is_ambiguous() && error.to_string().contains("nothing was committed for 300s"), "{error}");
+}
+
+#[test]
+fn a_commit_that_never_comes_is_waited_for_as_long_as_faults_may_go_on() {
+    let scene = Scene::with(Config { commit_delay: seconds(36_000)..=seconds(36_000), ..Config::default() });
+    let mut writer = scene.open(scene.goal().patience(seconds(300)));
+    writer.append(batch(1)).expect("there is room");
+    let (took, error) = until_it_ends(&scene, &mut writer, || {});
+    assert!((300..320).contains(&took.as_secs()), "{took:?}");
+    assert!(error.is_ambiguous() && error.to_string().contains("ERR_CHANNEL_HAS_UNCOMMITTED_DATA"), "{error}");
+}
+
+#[test]
+fn a_writer_that_is_closed_at_once_still_finds_out_what_became_of_the_one_before() {
+    let scene = Scene::new();
+    let mut saved: Option<Saved> = None;
+    let mut writer = scene.open(scene.goal());
+    writer.append(Batch::new("{\"ID\":\"x\"}\n{\"ID\":2}\n", 2, "1", "2")).expect("there is room");
+    let keep = |notice| {
+        if let Notice::Save(state) = notice {
+            saved = Some(state);
+        }
+    };
+    scene.account.drive_until(&mut writer, scene.world.now(), keep).expect("no faults");
+    drop(writer);
+    let mut writer =
+        scene.start(OpenWriter::resume(&scene.session, &saved.expect("before the append")).expect("its own"));
+    writer.close().expect("there are no rows");
+    let mut next = || scene.next(&mut writer).expect("no faults");
+    assert_eq!(next(), WriterEvent::Opened { committed: Some("2".into()) }, "always the first");
+    assert!(matches!(next(), WriterEvent::Rejected(rows) if rows.count == 1));
+    assert_eq!(next(), WriterEvent::Closed);
+    assert_eq!(scene.rows(), 1);
+}
+
+#[test]
+fn what_was_refused_for_certain_is_not_in_doubt() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    scene.simulator.with(|account| account.set_pipe(&simulated("c"), PipeState::Forbidden));
+    writer.append(batch(1)).expect("there is room");
+    let error = scene.go_on(&mut writer, seconds(1)).expect_err("a privilege is missing");
+    assert!(matches!(&error, FlowError::Service(refusal) if refusal.status() == 403), "{error}");
+    let remains = writer.remains();
+    assert_eq!((remains.in_doubt.len(), remains.unsent.len()), (0, 1));
+
+    // Nor is what cannot be sent at all.
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    let token = "9".repeat(100_000);
+    writer.append(Batch::new("{}\n", 1, &*token, &*token)).expect("there is room");
+    let error = scene.go_on(&mut writer, seconds(1)).expect_err("too long for a request line");
+    assert!(matches!(error, FlowError::Build(_)), "{error}");
+    assert_eq!(writer.remains().unsent.len(), 1);
+}
+
+#[test]
+fn rows_with_one_token_are_refused_where_they_might_be_cut() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    let push =
+        |writer: &mut Writer, token| writer.push_line(b"{\"ID\":1}", token).map_err(|refusal| refusal.to_string());
+    push(&mut writer, None).expect("a row");
+    push(&mut writer, Some("1")).expect("a row");
+    for token in [Some("1"), Some("1")] {
+        let error = push(&mut writer, token).expect_err("the same token");
+        assert!(error.contains("\"1\"") && error.contains("the last one of those that belong together"), "{error}");
+        // So also when the row before is in a batch that is cut, or committed.
+        writer.flush();
+    }
+    assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Committed { rows: 2, .. })));
+    push(&mut writer, Some("1")).expect_err("the same token");
+    push(&mut writer, None).expect("a row");
+    push(&mut writer, Some("2")).expect("a row");
+    writer.close().expect("nothing is left over");
+    while scene.next(&mut writer).expect("no faults") != WriterEvent::Closed {}
+    assert_eq!(scene.rows(), 4);
+}
+
+#[test]
+fn a_service_that_wants_to_be_left_alone_is() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    writer.append(batch(1)).expect("there is room");
+    // Longer than a call waits.
+    let busy = Fault::Unavailable(RetryAfter::Seconds(600));
+    scene.world.set_faults(FaultPlan::none().nth_of("appendRows", 1, busy));
+    let begin = scene.world.now();
+    assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Committed { .. })));
+    assert!((600..630).contains(&scene.world.now().since(begin).as_secs()), "{:?}", scene.world.now().since(begin));
 }
 
 /// 250 channels of one pipe: three questions a second, and one token.

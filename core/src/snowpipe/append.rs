@@ -185,7 +185,9 @@ impl Operation for AppendRows {
             check(info, response)?;
             let mut appended: Appended = read_json(info, response)?;
             // Carried out or not, nobody can go on from here: the next append has no token.
-            if self.continuation_token.is_some() && appended.next_continuation_token.is_none() {
+            if self.continuation_token.is_some()
+                && appended.next_continuation_token.as_deref().is_none_or(str::is_empty)
+            {
                 let problem = "there is no next_continuation_token";
                 return Err(ServiceError::unreadable(info, response, problem).with_transient(false));
             }
@@ -261,7 +263,7 @@ mod tests {
         let answer = |text: &'static str| Response::new(Bytes::from_static(text.as_bytes()));
         let appended = fenced.parse(answer(r#"{"status_code":0,"next_continuation_token":"1_1"}"#)).expect("a token");
         assert_eq!(appended.next_continuation_token.as_deref(), Some("1_1"));
-        for text in ["", "{}", r#"{"next_continuation_token":null}"#, "<html>"] {
+        for text in ["", "{}", r#"{"next_continuation_token":null}"#, r#"{"next_continuation_token":""}"#, "<html>"] {
             let error = fenced.parse(answer(text)).expect_err(text);
             assert_eq!(error.applied(), crate::error::Applied::Unknown, "{text}");
         }

@@ -148,6 +148,11 @@ impl ChannelStatus {
         self.channel_status_code.is_success()
     }
 
+    /// The last offset token whose rows are committed. An empty one is none.
+    pub fn committed(&self) -> Option<&str> {
+        self.last_committed_offset_token.as_deref().filter(|token| !token.is_empty())
+    }
+
     /// The status of a channel that must not be used, as the refusal that it is in spite of the 200.
     pub(super) fn refusal(&self, info: &'static Info) -> Option<ServiceError> {
         let message = self.channel_name.as_ref().map_or_else(

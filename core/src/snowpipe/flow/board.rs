@@ -53,8 +53,8 @@ pub struct StatusBoard {
 /// By database, schema and pipe; then by channel.
 type Pipes = BTreeMap<[String; 3], BTreeMap<String, Entry>>;
 
-#[derive(Default)]
 struct Entry {
+    /// Never, before its channel is open and when its writer has other things to do.
     due: Timestamp,
     /// When somebody began to ask for it.
     asked: Option<Timestamp>,
@@ -65,6 +65,12 @@ struct Entry {
 struct Posted {
     asked_at: Timestamp,
     status: Option<ChannelStatus>,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self { due: Timestamp::MAX, asked: None, posted: None }
+    }
 }
 
 impl Entry {
@@ -243,6 +249,16 @@ mod tests {
         );
         drop(second);
         assert!(matches!(seats[248].look(now, now), Look::Ask(_)), "nobody asks for it any more");
+    }
+
+    /// Those that are not open yet, or are being opened again, would crowd out the others.
+    #[test]
+    fn who_is_not_due_is_not_asked_for() {
+        let board = StatusBoard::new();
+        let seats: Vec<Seat> = (0..10).map(|channel| board.join(&path(channel))).collect();
+        let now = Timestamp::from_millis(1_000_000);
+        seats[1].due(now);
+        assert_eq!(asked(seats[0].look(now, now)).names(), ["c000", "c001"]);
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl AwaitCommitted {
 
     fn read(&self, statuses: ChannelStatuses) -> Result<Option<Committed>, FlowError> {
         let status = of(&self.path, statuses)?;
-        let token = status.last_committed_offset_token.clone().filter(|token| self.is_reached_by(token));
+        let token = status.committed().filter(|token| self.is_reached_by(token)).map(str::to_owned);
         Ok(token.map(|token| Committed { token, rejected: RejectedRows::since(self.errors_before, &status), status }))
     }
 }

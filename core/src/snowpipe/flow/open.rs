@@ -164,7 +164,7 @@ impl Channel {
 
     /// The last offset token whose rows were committed when it was opened; `None` for a new channel.
     pub fn committed(&self) -> Option<&str> {
-        self.status.last_committed_offset_token.as_deref()
+        self.status.committed()
     }
 
     /// The flow that appends a batch and gives the channel back.
@@ -212,7 +212,7 @@ fn opened(path: &ChannelPath, opened: Opened, doubtful: bool) -> Result<Channel,
     if let Some(refusal) = status.refusal(snowpipe::OpenChannel::INFO) {
         return Err(refusal.into());
     }
-    let Some(token) = next_continuation_token else {
+    let Some(token) = next_continuation_token.filter(|token| !token.is_empty()) else {
         let problem = "there is no next_continuation_token: this server takes no appends with one";
         let empty = Response::new(Bytes::new());
         let error = ServiceError::unreadable(snowpipe::OpenChannel::INFO, &empty, problem).with_transient(false);

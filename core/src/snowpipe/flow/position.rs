@@ -140,19 +140,19 @@ pub(super) enum Lookup {
 impl Known {
     pub(super) fn of(status: &ChannelStatus) -> Self {
         Self {
-            committed: status.last_committed_offset_token.clone(),
+            committed: status.committed().map(str::to_owned),
             created_on_ms: status.created_on_ms,
             rows_error_count: status.rows_error_count,
         }
     }
 
     /// How many of what was sent is committed, by a status. The tokens are looked up and never compared otherwise: they have
-    /// an order in the caller's mind only. `past` are tokens that were committed before the last one.
+    /// an order in the caller's mind only. `past` is what was committed before the last one, or that nothing was.
     pub(super) fn settled<'a>(
         &self,
         status: &ChannelStatus,
         sent: impl Iterator<Item = &'a str>,
-        past: &VecDeque<String>,
+        past: &VecDeque<Option<String>>,
         lookup: Lookup,
     ) -> Result<usize, ChannelLost> {
         let mut sent = sent.peekable();
@@ -161,17 +161,21 @@ impl Known {
         if is_used && is_another {
             return Err(ChannelLost::Replaced);
         }
-        match (&status.last_committed_offset_token, &self.committed) {
-            (now, before) if now == before => Ok(0),
-            (None, before) => Err(ChannelLost::TokenGone { before: before.clone() }),
-            (Some(now), before) => match sent.position(|token| token == now) {
-                Some(at) => Ok(at + 1),
-                None if !past.contains(now) => Err(ChannelLost::ForeignToken { token: now.clone() }),
-                None if lookup == Lookup::Looked => Ok(0),
-                None => {
-                    Err(ChannelLost::TokenWentBack { token: now.clone(), before: before.clone().unwrap_or_default() })
-                }
-            },
+        let (now, before) = (status.committed(), self.committed.as_deref());
+        if now == before {
+            return Ok(0);
+        }
+        if let Some(at) = now.and_then(|now| sent.position(|token| token == now)) {
+            return Ok(at + 1);
+        }
+        let was_ours = past.iter().any(|token| token.as_deref() == now);
+        match now.map(str::to_owned) {
+            _ if was_ours && lookup == Lookup::Looked => Ok(0),
+            None => Err(ChannelLost::TokenGone { before: before.map(str::to_owned) }),
+            Some(token) if was_ours => {
+                Err(ChannelLost::TokenWentBack { token, before: before.unwrap_or_default().to_owned() })
+            }
+            Some(token) => Err(ChannelLost::ForeignToken { token }),
         }
     }
 

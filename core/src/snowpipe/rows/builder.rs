@@ -159,6 +159,12 @@ impl BatchBuilder {
         self.taken
     }
 
+    /// The last offset token of the open batch.
+    pub(in crate::snowpipe) fn last_token(&self) -> Option<&str> {
+        let last = self.tokened.checked_sub(1)?;
+        self.tokens.get(self.ends(last).token..self.ends(self.tokened).token)
+    }
+
     /// How many rows the open batch has.
     pub fn open_rows(&self) -> usize {
         self.rows.len()

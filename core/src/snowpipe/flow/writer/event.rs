@@ -11,7 +11,8 @@ use crate::snowpipe::{Batch, RowError};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum WriterEvent {
-    /// The channel is open, for the first time: begin with the row behind this token, or with the first one.
+    /// The channel is open, for the first time: begin with the row behind this token, or with the first one. Always the first
+    /// event.
     Opened {
         /// The last offset token whose rows are committed.
         committed: Option<String>,

@@ -38,8 +38,13 @@ use crate::time::Timestamp;
 /// let WriterEvent::Opened { committed } = account.drive(&mut writer, on_notice)? else { return Ok(()) };
 /// let done: u64 = committed.map_or(Ok(0), |token| token.parse())?;
 /// for (number, line) in lines.skip_while(|(number, _)| *number <= done) {
-///     while let Err(Refusal::Full { .. }) = writer.push_line(line.as_bytes(), Some(&number.to_string())) {
-///         println!("{:?}", account.drive(&mut writer, on_notice)?);
+///     loop {
+///         match writer.push_line(line.as_bytes(), Some(&number.to_string())) {
+///             Ok(()) => break,
+///             Err(Refusal::Full { .. }) => println!("{}", account.drive(&mut writer, on_notice)?),
+///             // The row was not taken: going on would leave it out.
+///             Err(refusal) => return Err(refusal.into()),
+///         }
 ///     }
 ///     // Sends what is to be sent, and does not wait for anything else.
 ///     account.drive_until(&mut writer, account.runtime().now(), on_notice)?;
@@ -127,8 +132,8 @@ impl OpenWriter {
         self
     }
 
-    /// How long faults may go on before the writer ends with the last one, and how long to wait for the commit of what is
-    /// buffered.
+    /// How long faults may go on, without a commit in between, before the writer ends with the last one; and how long to wait
+    /// for the commit of what is buffered.
     pub fn patience(mut self, time: Duration) -> Self {
         self.patience = time;
         self

@@ -23,8 +23,8 @@ pub(super) struct Ledger {
     batches: VecDeque<Batch>,
     sent: usize,
     bytes: u64,
-    /// Committed tokens from before the last one, oldest first.
-    past: VecDeque<String>,
+    /// Committed tokens from before the last one, oldest first; `None` for the time when there was none.
+    past: VecDeque<Option<String>>,
     /// How many batches were taken, and how many of them are committed.
     pub(super) taken: u64,
     pub(super) settled: u64,
@@ -83,6 +83,11 @@ impl Ledger {
         self.batches.is_empty()
     }
 
+    /// The last token that was taken, or committed.
+    pub(super) fn last_token(&self) -> Option<&str> {
+        self.batches.back().map_or_else(|| self.committed(), |batch| batch.end_offset_token.as_deref())
+    }
+
     /// What is wrong with a batch, if anything is.
     pub(super) fn check(&self, batch: &Batch) -> Result<(), BuildError> {
         let wrong = |parameter, value: &str, problem| Err(BuildError::value("appendRows", parameter, value, problem));
@@ -98,7 +103,7 @@ impl Ledger {
             return wrong("rows", &format!("{bytes} bytes"), problem);
         }
         let waiting = self.batches.iter().rev().filter_map(|batch| batch.end_offset_token.as_deref());
-        let mut used = waiting.chain(self.committed()).chain(self.past.iter().map(String::as_str));
+        let mut used = waiting.chain(self.committed()).chain(self.past.iter().flatten().map(String::as_str));
         if used.any(|token| token == end) {
             let problem =
                 "another batch ends with it: each needs an end token of its own, or nobody can tell which is committed";
@@ -150,16 +155,16 @@ impl Ledger {
         let rejected = known.rejected(status);
         if settled > 0 {
             // The last one's token is the committed one.
-            let replaced = std::mem::replace(&mut known.committed, status.last_committed_offset_token.clone());
-            self.past.extend(replaced);
+            let replaced = std::mem::replace(&mut known.committed, status.committed().map(str::to_owned));
+            self.past.push_back(replaced);
         }
         let batches = settled.saturating_sub(self.before.len());
-        let mut passed: Vec<String> = self.before.drain(..settled - batches).collect();
+        let mut passed: Vec<Option<String>> = self.before.drain(..settled - batches).map(Some).collect();
         let mut rows = 0_u64;
         for batch in self.batches.drain(..batches) {
             rows = rows.saturating_add(batch.rows);
             self.bytes = self.bytes.saturating_sub(batch.body.len());
-            passed.extend(batch.end_offset_token);
+            passed.push(batch.end_offset_token);
         }
         self.sent -= batches;
         self.settled += batches as u64;
@@ -205,5 +210,22 @@ mod tests {
         assert_eq!(ledger.reopened(&status("2")).err(), Some(ChannelLost::TokenWentBack { token, before }));
         assert_eq!(ledger.looked(&status("5")).err(), Some(ChannelLost::ForeignToken { token: "5".to_owned() }));
         assert_eq!(ledger.looked(&status("4")).expect("ours").batches, 1);
+    }
+
+    /// A status from the time when nothing was committed comes late, perhaps of another node. An empty token is none.
+    #[test]
+    fn a_late_status_without_a_token_is_no_loss() {
+        let nothing = serde_json::from_str(r#"{"channel_status_code":"SUCCESS"}"#).expect("a status");
+        let mut ledger = Ledger::new(None);
+        ledger.reopened(&nothing).expect("a new channel");
+        ledger.take(Batch::new("{}\n", 1, "1", "1"));
+        ledger.send_next().expect("it waits");
+        assert_eq!(ledger.looked(&status("")).expect("as before").batches, 0);
+        assert_eq!(ledger.looked(&status("1")).expect("ours").batches, 1);
+        for late in [&nothing, &status("")] {
+            assert_eq!(ledger.looked(late).expect("late").batches, 0);
+        }
+        let gone = ChannelLost::TokenGone { before: Some("1".to_owned()) };
+        assert_eq!(ledger.reopened(&nothing).err(), Some(gone), "an open tells how it is now");
     }
 }

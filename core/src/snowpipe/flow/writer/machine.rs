@@ -7,12 +7,13 @@ use super::event::WriterEvent;
 use super::judge::{Verdict, judge};
 use super::ledger::News;
 use super::{NAME, Writer, WriterState};
-use crate::error::{Ambiguity, Cause, Failure, FlowError, Misuse};
+use crate::error::{Ambiguity, Cause, Failure, FlowError, Misuse, ServiceError};
 use crate::flow::{Call, CredentialRequest, Flow as _, Goal as _, Notice, Reply, Running, Saved, Step, ok};
 use crate::operation::Operation as _;
 use crate::snowpipe::flow::append::AppendMachine;
 use crate::snowpipe::flow::board::Look;
 use crate::snowpipe::flow::open::OpenMachine;
+use crate::snowpipe::flow::patience::is_busy;
 use crate::snowpipe::flow::{Channel, ChannelLost, OpenChannel, POLL};
 use crate::snowpipe::session::{Entry, Pass};
 use crate::snowpipe::{
@@ -58,11 +59,17 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// What counts as calm: an append that was answered, or a look when there is nothing to append.
+    /// What counts as calm: something was committed, or the channel is well when nothing waits. That an append was answered
+    /// does not, because a channel may take rows and be ended by them.
     fn over(&mut self) {
         self.since = None;
         self.again = 0;
         self.refusals = 0;
+    }
+
+    /// Whether faults go on for as long as this, when one more has come that began at `from`.
+    fn lasts(&mut self, patience: Duration, from: Timestamp, now: Timestamp) -> bool {
+        now.since(*self.since.get_or_insert(from)) >= patience
     }
 
     /// Whether somebody else keeps opening the channel.
@@ -168,7 +175,9 @@ impl Writer {
         match (result, request) {
             (Ok(pass), Some(request)) if Some(pass.generation) == here => return Some(request.settle(Ok(pass.header))),
             // Somebody else has found that the service is at another host now.
-            (Ok(_), Some(_)) => self.again(Open::INFO.name, "the session has moved to another host".to_owned()),
+            (Ok(_), Some(_)) => {
+                self.again(Open::INFO.name, "the session has moved to another host".to_owned(), self.cx.now());
+            }
             (Ok(pass), None) => {
                 self.ingest = Some((pass.config, pass.generation));
                 self.open();
@@ -194,12 +203,14 @@ impl Writer {
             self.flush = None;
             self.events.push_back(WriterEvent::Flushed);
         }
-        if self.closing && self.ledger.is_empty() {
+        // What another process has sent is not settled before the channel is open.
+        if self.closing && self.opened && self.ledger.is_empty() {
             // What was rejected since the last append is not told again to whoever goes on from here.
             if let Some(saved) = self.saved() {
                 self.cx.save(saved);
             }
             self.channel = None;
+            self.seat.due(Timestamp::MAX);
             self.state = State::Closed;
             self.events.push_back(WriterEvent::Closed);
         }
@@ -228,7 +239,9 @@ impl Writer {
     fn open(&mut self) {
         let Some((ingest, _)) = &self.ingest else { return };
         // The rows that are waited for may be our own: their commit takes as long as it takes.
-        let goal = OpenChannel::new(self.goal.path.clone()).wait_at_most(self.goal.patience);
+        let waited = self.trouble.since.map_or(Duration::ZERO, |since| self.cx.now().since(since));
+        let patience = self.goal.patience.saturating_sub(waited);
+        let goal = OpenChannel::new(self.goal.path.clone()).wait_at_most(patience);
         self.state = State::Open(goal.start(ingest, self.cx.seed.split()).with_deadline(self.cx.deadline()));
         self.cx.phase(NAME, if self.opened { "opening again" } else { "opening" });
     }
@@ -236,6 +249,8 @@ impl Writer {
     fn opened(&mut self, result: Result<Channel, FlowError>) {
         let channel = match result {
             Ok(channel) => channel,
+            // It was waited for as long as faults may go on.
+            Err(error) if error.service().is_some_and(is_busy) => return self.fail(error),
             Err(error) => return self.trouble(Open::INFO.name, error),
         };
         let news = match self.ledger.reopened(&channel.status) {
@@ -245,11 +260,14 @@ impl Writer {
         if self.goal.must_have_committed && channel.committed().is_none() && !self.opened {
             return self.fail(ChannelLost::TokenGone { before: None }.of(&self.goal.path));
         }
-        self.announce(news);
         if !std::mem::replace(&mut self.opened, true) {
             let committed = channel.committed().map(str::to_owned);
             self.events.push_back(WriterEvent::Opened { committed });
         }
+        if news.batches > 0 {
+            self.trouble.over();
+        }
+        self.announce(news);
         if channel.doubtful {
             self.trouble.doubtful = Some(self.cx.now());
         }
@@ -286,7 +304,7 @@ impl Writer {
         match result {
             Ok(channel) => {
                 self.channel = Some(channel);
-                self.trouble.over();
+                self.trouble.refusals = 0;
                 self.moved_at = self.cx.now();
                 self.next_look = self.next_look.min(self.cx.now() + POLL);
                 self.seat.due(self.next_look);
@@ -335,18 +353,29 @@ impl Writer {
                 if news.batches > 0 {
                     self.moved_at = self.cx.now();
                 }
+                if news.batches > 0 || self.ledger.is_empty() {
+                    self.trouble.over();
+                }
                 self.announce(news);
                 if self.ledger.sent().len() > 0 && self.cx.now().since(self.moved_at) >= self.goal.stall {
-                    let cause = format!("nothing was committed for {:?}", self.goal.stall);
-                    return self.again(BulkGetChannelStatus::INFO.name, cause);
-                }
-                if self.ledger.unsent().len() == 0 {
-                    self.trouble.over();
+                    return self.stalled();
                 }
                 self.look_after(if self.ledger.sent().len() > 0 { POLL } else { self.goal.idle });
             }
             Err(lost) => self.fail(lost.of(&self.goal.path)),
         }
+    }
+
+    /// What was buffered may be gone, and no status tells.
+    fn stalled(&mut self) {
+        let (now, patience) = (self.cx.now(), self.goal.patience);
+        if self.trouble.lasts(patience, self.moved_at, now) {
+            let reason = format!("appends are answered, and nothing was committed for {patience:?}");
+            let what = format!("channel {}", self.goal.path);
+            return self.fail(FlowError::Failed(Failure { what, reason, details: None, cause: None }));
+        }
+        let cause = format!("nothing was committed for {:?}", self.goal.stall);
+        self.again(BulkGetChannelStatus::INFO.name, cause, now);
     }
 
     fn look_after(&mut self, time: Duration) {
@@ -365,7 +394,13 @@ impl Writer {
 
     /// An exchange has failed: opens the channel again, which settles what is in doubt, or ends.
     fn trouble(&mut self, operation: &'static str, error: FlowError) {
-        match judge(&error) {
+        let verdict = judge(&error);
+        // The call says of every append that may have been carried out that it is ambiguous. Where somebody else is behind it,
+        // only the committed token is believed: a proxy may have made the attempt before this one.
+        if operation == AppendRows::INFO.name && !error.is_ambiguous() && !matches!(verdict, Verdict::Taken { .. }) {
+            self.ledger.unsend_last();
+        }
+        match verdict {
             Verdict::GiveUp => {
                 let error = self.blame(operation, error);
                 return self.fail(error);
@@ -388,11 +423,12 @@ impl Writer {
             }
             Verdict::Reopen | Verdict::Taken { .. } => {}
         }
-        let since = *self.trouble.since.get_or_insert(self.cx.now());
-        if self.cx.now().since(since) >= self.goal.patience {
+        let (now, patience) = (self.cx.now(), self.goal.patience);
+        if self.trouble.lasts(patience, now, now) {
             return self.fail(error);
         }
-        self.again(operation, error.to_string());
+        let earliest = error.service().and_then(ServiceError::retry_after).map(|after| after.resolve(now));
+        self.again(operation, error.to_string(), earliest.unwrap_or(now).min(now + patience));
     }
 
     /// The account has refused us, or cannot be reached. A refusal is believed when it is repeated: it may be for a host whose
@@ -406,16 +442,14 @@ impl Writer {
         if self.trouble.refusals >= BELIEVED {
             return self.fail(error);
         }
-        self.again(operation, error.to_string());
-        if let State::Wait(at) = &mut self.state {
-            *at = *at + REFUSED;
-        }
+        self.again(operation, error.to_string(), self.cx.now() + REFUSED);
     }
 
-    /// Opens the channel again.
-    fn again(&mut self, operation: &'static str, cause: String) {
-        let at = self.cx.now() + self.wait();
+    /// Opens the channel again, not before `earliest`.
+    fn again(&mut self, operation: &'static str, cause: String, earliest: Timestamp) {
+        let at = (self.cx.now() + self.wait()).max(earliest);
         (self.channel, self.lease) = (None, None);
+        self.seat.due(Timestamp::MAX);
         self.cx.say(Notice::Retrying { operation, cause, at });
         self.state = State::Wait(at);
     }
@@ -435,8 +469,8 @@ impl Writer {
         let FlowError::Service(refusal) = &error else { return error };
         let is_of_batch =
             operation == AppendRows::INFO.name && matches!(refusal.status().as_u16(), 400 | 413 | 415 | 422);
-        let batch = self.ledger.sent().last().filter(|_| is_of_batch);
-        let Some(batch) = batch else { return error };
+        // It counts as not sent by now, because it was refused for certain.
+        let Some(batch) = self.ledger.unsent().next().filter(|_| is_of_batch) else { return error };
         let token = |token: &Option<String>| token.clone().unwrap_or_default();
         let what = format!(
             "the batch of {} rows with the offset tokens \"{}\" to \"{}\"",
@@ -450,8 +484,6 @@ impl Writer {
             details: refusal.details().map(str::to_owned),
             cause: Some(Cause::new(refusal.clone())),
         };
-        // It was refused by its first attempt, or the error would be ambiguous.
-        self.ledger.unsend_last();
         FlowError::Failed(failure)
     }
 
@@ -459,6 +491,7 @@ impl Writer {
     pub(super) fn fail(&mut self, error: FlowError) {
         self.channel = None;
         self.lease = None;
+        self.seat.due(Timestamp::MAX);
         self.state = State::Failed(self.with_doubts(error));
     }
 

@@ -28,6 +28,7 @@
 //! | no such channel in the status | Look | ends |
 //! | the committed token is gone, went back, or was never sent; the channel is another one | Open, Look | ends |
 //! | nothing committed for a minute of what was sent | Look | opens again: what was buffered may have been discarded by somebody |
+//! | any of these for longer than [`patience`](OpenWriter::patience), without a commit in between | any | ends |
 //! | more rows rejected than before | Open, Look | [`WriterEvent::Rejected`] |
 //!
 //! Invariants:
@@ -38,6 +39,10 @@
 //!   committed token neither loses rows nor writes them twice.
 //! * Tokens are looked up in the list of those that were sent, and never put in an order.
 //! * The position is saved before each append, and at the end: a new process that goes on from it knows every token that may be committed.
+//! * That an append was answered is no progress: only a commit is, or a channel that is well when nothing waits. So a batch that
+//!   ends its channel again and again ends the writer.
+//! * A batch that was refused for certain is not in doubt. One that was refused with a stale token still counts as sent: a proxy
+//!   may have made the attempt before, so that only the committed token is believed.
 //! * What is kept is bounded; what is more is handed back.
 
 mod event;
@@ -214,9 +219,13 @@ impl Writer {
     /// without a token wait for one with a token. Needs no I/O.
     ///
     /// # Errors
-    /// The reason: there is no room, the channel was not opened yet, the row is not one, the writer is closed or has ended.
+    /// The reason: there is no room, the channel was not opened yet, the row is not one or has the offset token of the row
+    /// before, the writer is closed or has ended. The row was left out then, and all else is as before.
+    ///
+    /// A token that a row further back has ends the writer in [`FlowError::Build`], when their batches are cut.
     pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), Refusal> {
         self.room(0)?;
+        self.check_token(offset_token)?;
         self.builder.push(row, offset_token, self.cx.now()).map_err(Refusal::Row)?;
         self.collect();
         Ok(())
@@ -228,6 +237,7 @@ impl Writer {
     /// As there.
     pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>) -> Result<(), Refusal> {
         self.room(0)?;
+        self.check_token(offset_token)?;
         self.builder.push_line(line, offset_token, self.cx.now()).map_err(Refusal::Row)?;
         self.collect();
         Ok(())
@@ -241,7 +251,8 @@ impl Writer {
         self.flush = Some(self.ledger.taken);
     }
 
-    /// Takes nothing any more; [`WriterEvent::Closed`] says that all is committed. The channel stays, for the next writer.
+    /// Takes nothing any more; [`WriterEvent::Closed`] says that all is committed, also what a writer of before had sent. The
+    /// channel stays, for the next writer.
     ///
     /// # Errors
     /// When there are rows behind the last offset token: push one with a token first. The writer is not closed then.
@@ -306,6 +317,18 @@ impl Writer {
         let waiting = self.ledger.bytes().saturating_add(self.builder.open_bytes() as u64);
         let is_full = batches >= self.goal.max_batches || waiting.saturating_add(bytes) > self.goal.max_bytes;
         if is_full && !self.ledger.is_empty() { Err(Refusal::Full { batches, bytes: waiting }) } else { Ok(()) }
+    }
+
+    /// A batch may end behind any row with a token, and no other may end with the same one.
+    fn check_token(&self, token: Option<&str>) -> Result<(), Refusal> {
+        let last = || self.builder.last_token().or_else(|| self.ledger.last_token());
+        match token.filter(|token| !token.is_empty()) {
+            Some(token) if last() == Some(token) => {
+                let problem = "the row before has the same: give it to the last one of those that belong together";
+                Err(Refusal::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes over the batches that are closed.
