@@ -139,6 +139,12 @@ impl ServiceError {
         self
     }
 
+    /// Keeps all of it, for an account that is of no use when its end is missing. The transport's body limit is its bound.
+    pub(crate) fn with_whole_details(mut self, details: String) -> Self {
+        self.0.details = Some(details);
+        self
+    }
+
     /// Says whether the request took effect all the same.
     pub fn with_applied(mut self, applied: Applied) -> Self {
         self.0.applied = applied;

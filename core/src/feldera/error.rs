@@ -383,7 +383,9 @@ fn own(info: &'static Info, response: &Response<Bytes>, body: &ErrorResponse) ->
     let code = Some(body.error_code.as_str().to_owned()).filter(|code| !code.is_empty());
     let mut error = ServiceError::refused(info, response, code, message);
     if let Some(details) = details {
-        error = error.with_details(details);
+        // Which rows are not in stands in up to a thousand errors, each with its row.
+        let is_whole = body.error_code == ErrorCode::ParseErrors;
+        error = if is_whole { error.with_whole_details(details) } else { error.with_details(details) };
     }
     let never_sent = status == StatusCode::SERVICE_UNAVAILABLE && says_never_sent(&error);
     let (applied, transient) = match (&body.error_code, body.error_code.class()) {

@@ -1,6 +1,8 @@
 //! `Ingest` and `AwaitCompletion`, case by case, with what a real Feldera answered.
 
+mod barriers;
 mod completion;
+mod rejections;
 
 use pipewright::drive::{self, NoCredentials};
 use pipewright::error::FlowError;

@@ -46,11 +46,12 @@ pub use self::rows::{Chunk, PushError};
 use self::rows::{Buffer, Change, Refused};
 use super::inquiry::Inquiry;
 use super::{AwaitCompletion, Interruption, await_completion::AwaitCompletionMachine};
-use crate::error::{Ambiguity, FlowError, Misuse};
+use crate::error::{Ambiguity, Applied, FlowError, Misuse};
 use crate::feldera::data::{CompletionToken, parse_errors};
 use crate::feldera::stats::{ControllerStatus, GlobalMetrics, PipelineState};
 use crate::feldera::{FelderaApi, GetStats, HttpInput};
 use crate::flow::{Call, Common, Config, Flow, Notice, Reply, Running, Step, ok};
+use crate::operation::Operation as _;
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -84,7 +85,9 @@ pub struct Ingestion {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Barrier {
-    Flush,
+    /// Of the rows with smaller numbers.
+    Flush(u64),
+    /// Of all.
     Finish,
 }
 
@@ -173,7 +176,9 @@ impl Ingestion {
 
     /// Asks for [`IngestEvent::Processed`] once all rows pushed by then are processed.
     pub fn flush(&mut self) {
-        self.barrier.get_or_insert(Barrier::Flush);
+        if self.barrier != Some(Barrier::Finish) {
+            self.barrier = Some(Barrier::Flush(self.buffer.pushed()));
+        }
     }
 
     /// No more rows come. Poll on until [`IngestEvent::Finished`].
@@ -281,19 +286,24 @@ impl Ingestion {
         }
     }
 
-    /// All that was pushed is processed.
+    /// All that was sent is processed. Rows that were pushed while that was waited for are not sent yet.
     fn pass(&mut self) {
         (self.dirty, self.looked) = (false, false);
-        self.progress.processed_to = self.buffer.pushed();
+        let progress = self.progress();
+        self.progress.processed_to = progress.pushed - progress.waiting;
         let progress = self.progress();
         self.state = State::Ready;
-        self.event = Some(match self.barrier.take() {
-            Some(Barrier::Finish) => {
+        match self.barrier {
+            Some(Barrier::Finish) if progress.waiting == 0 => {
                 self.ended = Some(FlowError::Misuse(Misuse::PolledAfterDone));
-                IngestEvent::Finished(progress)
+                self.event = Some(IngestEvent::Finished(progress));
             }
-            _ => IngestEvent::Processed(progress),
-        });
+            Some(Barrier::Flush(to)) if progress.processed_to >= to => {
+                self.barrier = None;
+                self.event = Some(IngestEvent::Processed(progress));
+            }
+            _ => {}
+        }
     }
 
     /// The pipeline before the first rows, and after rows that came in doubt.
@@ -323,6 +333,7 @@ impl Ingestion {
 
     /// A chunk did not come in as a whole.
     fn troubled(&mut self, error: FlowError, chunk: Chunk) {
+        let is_in_part = error.service().is_some_and(|error| error.applied() == Applied::Yes);
         let errors = error.service().and_then(parse_errors);
         match (errors, error) {
             (Some(errors), error) => {
@@ -341,6 +352,15 @@ impl Ingestion {
                 }
             }
             (None, cause @ FlowError::Ambiguous(_)) => self.doubted(cause, chunk),
+            // All that can be parsed are in, and which those are cannot be read.
+            (None, error) if is_in_part => {
+                let (operation, found) = (HttpInput::INFO.name, "all rows that can be parsed are in".to_owned());
+                let cause = Box::new(error);
+                self.doubted(
+                    FlowError::Ambiguous(Ambiguity { operation, cause, unanswered: false, found: Some(found) }),
+                    chunk,
+                );
+            }
             (None, refusal @ FlowError::Service(_)) => {
                 self.buffer.put_back(chunk);
                 self.inquire(refusal);

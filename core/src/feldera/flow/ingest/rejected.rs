@@ -44,9 +44,10 @@ impl Rejected {
         all_known.then(|| self.chunk.rows().filter(move |row| !bad.contains(row)))
     }
 
-    /// How many rows were not taken in, as far as is known: never more than there are.
+    /// How many rows were not taken in, as far as is known: never more than there are. A row may have several errors.
     pub(super) fn count(&self) -> u64 {
-        self.num_errors.min(self.chunk.len() as u64)
+        let most = self.num_errors.min(self.chunk.len() as u64);
+        self.ingested().map_or(most, |ingested| self.chunk.len() as u64 - ingested.count() as u64)
     }
 }
 

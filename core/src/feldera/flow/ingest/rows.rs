@@ -271,7 +271,11 @@ impl Buffer {
                 () => Ok(length),
             }
         });
-        let length = written.inspect_err(|_| self.text.truncate(start))?;
+        let length = written.inspect_err(|_| {
+            self.text.truncate(start);
+            // A row that is too large for the buffer leaves no room behind.
+            self.text.shrink_to(start.max(self.chunk_bytes.min(self.capacity)));
+        })?;
         if start > 0 && self.text.len() > self.chunk_bytes {
             let row = self.text.split_off(start);
             self.seal();

@@ -1,0 +1,69 @@
+//! `ParseErrors`: whatever their length and their shape, rows that are in are not said to be unsent.
+
+use pipewright::feldera::Ingest;
+use pipewright::feldera::flow::IngestEvent;
+use serde_json::{Value, json};
+
+use super::{CSV, cause, next, running, start};
+
+/// A refusal as Feldera writes it: so many errors, of which the last thousand are told.
+fn refusal(details: &Value) -> Value {
+    json!({ "message": "Errors parsing input data", "error_code": "ParseErrors", "details": details })
+}
+
+fn error(number: u64, text: &str) -> Value {
+    json!({ "description": "failed to deserialize CSV record: error parsing field 'id': field 0: invalid digit found in string",
+        "event_number": number, "field": "id", "invalid_text": text, "invalid_bytes": null, "suggestion": null,
+        "tag": "text_event_err" })
+}
+
+/// A thousand errors are some hundreds of kilobytes.
+#[test]
+fn a_thousand_errors_are_read_to_the_last() {
+    let rows: Vec<String> = (0..1500).map(|row| format!("bad {row:0>200},1")).collect();
+    let told: Vec<Value> = (500..1500).map(|row| error(row + 1, &rows[usize::try_from(row).expect("small")])).collect();
+    let refusal = refusal(&json!({ "errors": told, "num_errors": 1500 }));
+    let script = running().expect("POST", CSV).reply_json(400, refusal);
+    let mut ingestion = start(&script, Ingest::new("p", "T").csv());
+    for row in &rows {
+        ingestion.push_record(row).expect("room");
+    }
+    let Ok(IngestEvent::Rejected(rejected)) = next(&mut ingestion, &script) else { panic!("rejected") };
+    assert_eq!((rejected.num_errors, rejected.rows.len()), (1500, 1000));
+    assert!(rejected.rows.iter().zip(500..).all(|(rejected, row)| rejected.row == Some(row)));
+    assert!(rejected.ingested().is_none(), "the first ones are not told");
+    let progress = ingestion.progress();
+    assert_eq!((progress.accepted, progress.rejected, progress.waiting), (0, 1500, 0));
+    script.finish();
+}
+
+/// Of errors that cannot be read nobody knows which rows they are about; but rows are in, so that none is unsent.
+#[test]
+fn errors_that_cannot_be_read_are_a_doubt() {
+    for details in [Value::Null, json!({}), json!({ "errors": "many", "num_errors": 1 })] {
+        let script = running().expect("POST", CSV).reply_json(400, refusal(&details));
+        let mut ingestion = start(&script, Ingest::new("p", "T").csv());
+        ingestion.push_record("1,x").expect("room");
+        let Ok(IngestEvent::Doubtful(doubt)) = next(&mut ingestion, &script) else { panic!("in doubt: {details}") };
+        assert!(doubt.cause().is_ambiguous() && cause(doubt.cause()).is_none());
+        assert!(doubt.cause().to_string().contains("all rows that can be parsed are in"), "{}", doubt.cause());
+        assert!(ingestion.take_unsent().is_empty(), "{details}");
+        script.finish();
+    }
+}
+
+/// A row with two errors is one row.
+#[test]
+fn rows_are_counted_and_not_their_errors() {
+    let errors = [error(2, "b,1"), error(2, "b,1")];
+    let refusal = refusal(&json!({ "errors": errors, "num_errors": 2 }));
+    let script = running().expect("POST", CSV).reply_json(400, refusal);
+    let mut ingestion = start(&script, Ingest::new("p", "T").csv());
+    for row in ["1,1", "b,1", "3,1"] {
+        ingestion.push_record(row).expect("room");
+    }
+    let Ok(IngestEvent::Rejected(rejected)) = next(&mut ingestion, &script) else { panic!("rejected") };
+    assert_eq!(rejected.ingested().expect("all are known").collect::<Vec<_>>(), [0, 2]);
+    assert_eq!((ingestion.progress().accepted, ingestion.progress().rejected), (2, 1));
+    script.finish();
+}
