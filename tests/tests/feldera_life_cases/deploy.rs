@@ -159,3 +159,26 @@ fn another_program_than_the_one_put_is_no_success() {
     let result = play(&script, Deploy::new("p", SQL));
     assert_eq!(interruption(result), Interruption::Edited { was: 1, is: 5 });
 }
+
+/// What was as it should be at the look, another client changed before the stop was over: it is put, too.
+#[test]
+fn what_another_client_has_changed_meanwhile_is_changed_back() {
+    let mut config = RuntimeConfig::default();
+    config.max_buffering_delay_usecs = Some(7);
+    let configured = |pipeline| with(pipeline, "runtime_config", json!({ "max_buffering_delay_usecs": 7 }));
+    let theirs = with(configured(whole("Stopped", "Stopped")), "program_code", OTHER);
+    let ours = configured(whole("Stopped", "Stopped"));
+    let script = Script::new()
+        .sees_all(whole("Stopped", "Stopped"))
+        .expect("PATCH", OBJECT)
+        .json(r#"{"runtime_config":{"max_buffering_delay_usecs":7}}"#)
+        .reply_json(200, theirs.clone())
+        .sees_all(theirs)
+        .expect("PATCH", OBJECT)
+        .json(format!(r#"{{"program_code":"{SQL}"}}"#))
+        .reply_json(200, with(ours.clone(), "program_version", 3))
+        .sees(with(ours.clone(), "program_version", 3))
+        .sees_all(with(ours, "program_version", 3))
+        .sees(with(is("Running", "Running"), "program_version", 3));
+    assert_eq!(play(&script, Deploy::new("p", SQL).runtime_config(config)).expect("ours").change, Change::Updated);
+}

@@ -1,6 +1,8 @@
 //! Single ways for a pipeline's life to go, each with the exact answers, most of them as a real Feldera gave them.
 
+mod contested;
 mod deploy;
+mod releases;
 
 use std::time::Duration;
 
@@ -409,16 +411,6 @@ fn a_stop_that_somebody_takes_back_is_none() {
         .does("POST", FORCE, "pipeline_stop_when_stopped_force_202")
         .sees(is("Provisioning", "Running"));
     assert_eq!(interruption(play(&script, Stop::forced("p"))), overruled);
-}
-
-#[test]
-fn a_standby_makes_no_checkpoint() {
-    let mut script = Script::new();
-    for _ in 0..8 {
-        script = script.sees(is("Standby", "Standby")).does("POST", STOP, "stop_noforce_standby_400");
-    }
-    let error = play(&script.sees(is("Standby", "Standby")), Stop::new("p")).expect_err("refused");
-    assert_eq!(error.service().and_then(error_code), Some(ErrorCode::InvalidTransition));
 }
 
 // ---- clearing ----------------------------------------------------------------------------------------------------

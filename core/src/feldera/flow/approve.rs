@@ -16,6 +16,7 @@
 //! | stopped | stopped | failed: `Stopped` |
 //! | anything else | `AwaitingApproval`, approved less than 10 s ago | wait |
 //! | anything else | `AwaitingApproval` | approve |
+//! | nobody knows | it does not answer | wait |
 //! | anything else | that | done |
 //! | anything else | anything else | wait |
 //!
@@ -123,6 +124,8 @@ impl Plan for ApprovePlan {
         match &seen.deployment_status {
             PipelineStatus::AwaitingApproval if past.is_fresh(asked) => Next::Wait,
             PipelineStatus::AwaitingApproval => Next::Act(Wish::Approve),
+            // What it is to be is `Unavailable` then, too.
+            PipelineStatus::Unavailable => Next::Wait,
             status if desired.is_none_or(|desired| desired == status.as_str()) => Next::Done(seen),
             _ => Next::Wait,
         }

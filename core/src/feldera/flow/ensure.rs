@@ -17,7 +17,8 @@
 //! | something else | anything, the wish was seen before | failed: `Overruled` |
 //! | something else | anything, the wish was accepted less than 10 s ago | wait |
 //! | something else | anything, the wish was accepted earlier | failed: `Overruled` |
-//! | something else | that, paused or running or standby | pause or resume |
+//! | something else | that, paused or running | pause or resume |
+//! | a standby | that | failed: `Standby` |
 //! | something else, or nobody knows | anything else | wait |
 //! | stopped | not stopped yet | wait |
 //! | stopped | stopped, and its program does not compile | failed: `NotCompiled` |
@@ -31,6 +32,8 @@
 //!
 //! An older error is dismissed by itself and not by the start: the start could be sent twice, and would then forget the error
 //! that it has led to.
+//!
+//! Before 0.148 a start has no parameters and resumes too, and a pause starts as paused.
 
 use std::time::Duration;
 
@@ -178,11 +181,15 @@ pub struct EnsurePlan {
     paused: bool,
     /// The service is too old to dismiss errors.
     keeps_errors: bool,
+    /// The service is older than 0.148.
+    is_old: bool,
+    /// It was seen at rest without an error, so that one that is there later is of its end since.
+    is_clean: bool,
 }
 
 impl EnsurePlan {
     pub(super) fn new(goal: Ensure, paused: bool) -> Self {
-        Self { goal, paused, keeps_errors: false }
+        Self { goal, paused, keeps_errors: false, is_old: false, is_clean: false }
     }
 
     fn wanted(&self) -> (PipelineStatus, DesiredStatus) {
@@ -193,16 +200,17 @@ impl EnsurePlan {
         }
     }
 
-    fn at_rest(&self, seen: &Pipeline, past: &Past) -> Next<Pipeline> {
+    fn at_rest(&mut self, seen: &Pipeline, past: &Past) -> Next<Pipeline> {
         if let Some(status) = seen.program_status.clone().filter(ProgramStatus::is_failure) {
             return not_compiled(status, seen, past);
         }
         let is_our_end = past.accepted.is_some() || past.shown;
+        self.is_clean |= seen.deployment_error.is_none();
         match &seen.deployment_error {
-            Some(_) if past.alive => Next::Fail(end_of(seen)),
+            Some(_) if past.alive || self.is_clean => Next::Fail(end_of(seen)),
             _ if is_our_end => Next::Fail(Interruption::Stopped),
             _ if seen.storage_status == Some(StorageStatus::Clearing) => Next::Wait,
-            Some(_) if !self.keeps_errors => Next::Act(Wish::Dismiss),
+            Some(_) if !self.keeps_errors && !self.is_old => Next::Act(Wish::Dismiss),
             _ => Next::Act(Wish::Start),
         }
     }
@@ -225,6 +233,7 @@ impl Plan for EnsurePlan {
     }
 
     fn judge(&mut self, seen: Pipeline, past: &mut Past, asked: Timestamp) -> Next<Pipeline> {
+        self.is_old = seen.deployment_resources_status.is_none();
         if is_to_stop(&seen) {
             past.forget_deployment();
             return if seen.deployment_status == PipelineStatus::Stopped {
@@ -256,9 +265,10 @@ impl Plan for EnsurePlan {
             _ if past.shown => Next::Fail(Interruption::Overruled { desired }),
             _ if past.is_fresh(asked) => Next::Wait,
             _ if past.accepted.is_some() => Next::Fail(Interruption::Overruled { desired }),
-            PipelineStatus::Paused | PipelineStatus::Running | PipelineStatus::Standby => {
+            PipelineStatus::Paused | PipelineStatus::Running => {
                 Next::Act(if self.paused { Wish::Pause } else { Wish::Resume })
             }
+            PipelineStatus::Standby if desired == DesiredStatus::Standby => Next::Fail(Interruption::Standby),
             _ => Next::Wait,
         }
     }
@@ -268,6 +278,8 @@ impl Plan for EnsurePlan {
         Some(match wish {
             Wish::Dismiss => wishing(DismissError::new(name), cx),
             Wish::Pause => wishing(PausePipeline::new(name), cx),
+            Wish::Start if self.paused && self.is_old => wishing(PausePipeline::new(name), cx),
+            Wish::Resume if self.is_old => wishing(StartPipeline::new(name), cx),
             Wish::Resume => wishing(ResumePipeline::new(name), cx),
             _ => {
                 let mut start = StartPipeline::new(name);
@@ -276,7 +288,7 @@ impl Plan for EnsurePlan {
                 start.bootstrap_policy.clone_from(&self.goal.bootstrap_policy);
                 start.silent_bootstrap = self.goal.silent_bootstrap;
                 start.concurrent_bootstrap = self.goal.concurrent_bootstrap;
-                start.dismiss_error = (!self.keeps_errors).then_some(false);
+                start.dismiss_error = (!self.keeps_errors && !self.is_old).then_some(false);
                 wishing(start, cx)
             }
         })

@@ -34,6 +34,8 @@ pub enum Interruption {
     Crashed(ErrorResponse),
     /// Somebody paused it, and paused it does not do this.
     Paused,
+    /// It follows the checkpoints of another pipeline, and as such is neither paused, nor resumed, nor suspended.
+    Standby,
     /// It waits for somebody to approve that changed views are filled: [`ApproveBootstrap`](super::ApproveBootstrap) does.
     AwaitingApproval,
     /// Its program does not compile.
@@ -141,6 +143,10 @@ impl fmt::Display for Interruption {
                 write!(f, "the pipeline ended with {}: {message}", error.error_code)
             }
             Self::Paused => f.write_str("the pipeline is paused: resume it first"),
+            Self::Standby => f.write_str(
+                "the pipeline is a standby, which is neither paused, nor resumed, nor stopped with a checkpoint: \
+                 ActivatePipeline ends that, and Stop::forced stops it",
+            ),
             Self::AwaitingApproval => {
                 f.write_str("the pipeline waits for its bootstrap to be approved: ApproveBootstrap does")
             }

@@ -26,6 +26,7 @@ use crate::operation::Operation;
 use crate::time::Timestamp;
 
 use super::Interruption;
+use super::inquiry::interruption;
 use super::looks::Looks;
 
 /// One goal: what to do about what is seen.
@@ -180,9 +181,9 @@ pub(super) fn unless_overtaken(error: ServiceError) -> Result<(), FlowError> {
 /// Whether a refusal says that the pipeline has moved on since the look, so that another look will tell.
 fn is_overtaken(error: &ServiceError) -> bool {
     use ErrorCode::{
-        AwaitingApproval, CannotStartWhileClearingStorage, CannotStartWithCompilationError,
-        CannotStartWithUndismissedError, DismissErrorRestrictedToFullyStopped, IllegalPipelineAction,
-        InitialImmutableUnlessStopped, InvalidTransition, PipelineInteractionNotDeployed,
+        AwaitingApproval, BootstrapPolicyImmutableUnlessStopped, CannotStartWhileClearingStorage,
+        CannotStartWithCompilationError, CannotStartWithUndismissedError, DismissErrorRestrictedToFullyStopped,
+        IllegalPipelineAction, InitialImmutableUnlessStopped, InvalidTransition, PipelineInteractionNotDeployed,
         StorageStatusImmutableUnlessStopped, Suspended, Terminating,
     };
     matches!(
@@ -193,6 +194,7 @@ fn is_overtaken(error: &ServiceError) -> bool {
                 | CannotStartWhileClearingStorage
                 | CannotStartWithUndismissedError
                 | InitialImmutableUnlessStopped
+                | BootstrapPolicyImmutableUnlessStopped
                 | PipelineInteractionNotDeployed
                 | StorageStatusImmutableUnlessStopped
                 | DismissErrorRestrictedToFullyStopped
@@ -238,6 +240,7 @@ impl<P: Plan> Steered<P> {
     }
 
     fn judge(&mut self, seen: Pipeline, cx: &mut Common<FelderaApi>) -> Option<Result<P::Output, FlowError>> {
+        let found = interruption(&seen);
         let next = self.plan.judge(seen, &mut self.past, self.looks.asked());
         self.past.whole = false;
         match next {
@@ -249,7 +252,9 @@ impl<P: Plan> Steered<P> {
                 self.looks.at_all();
             }
             Next::Act(_) if self.wishes == WISHES => {
-                let trouble = self.trouble.take().unwrap_or_else(|| self.interrupted(Interruption::Stopped));
+                // Accepted each time, and without an effect.
+                let found = found.unwrap_or(Interruption::Stopped);
+                let trouble = self.trouble.take().unwrap_or_else(|| self.interrupted(found));
                 return Some(Err(self.found(trouble)));
             }
             Next::Act(wish) => {

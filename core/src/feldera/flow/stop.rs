@@ -15,9 +15,12 @@
 //! | stopped | stopped | done |
 //! | suspended | not stopped yet, and force was asked for | stop |
 //! | stopped or suspended | not stopped yet | wait |
+//! | up | another deployment than before | failed: `Replaced` |
+//! | nobody knows | anything, after it was to stop or a stop was accepted | wait |
 //! | up | anything, after it was to stop | failed: `Overruled` |
-//! | up | anything, a stop with a checkpoint was accepted less than 10 s ago, or nobody knows what it is to be | wait |
+//! | up | anything, a stop with a checkpoint was accepted less than 10 s ago | wait |
 //! | up | anything, a stop was accepted earlier | failed: `Overruled` |
+//! | a standby | that, and a checkpoint is to be made | failed: `Standby` |
 //! | up | anything | stop |
 //!
 //! A process that awaits approval refuses to make a checkpoint: that is `AwaitingApproval`. A stop that is refused by the open-source edition, because it makes no checkpoints, is followed by a forced one only if
@@ -159,11 +162,17 @@ impl Plan for StopPlan {
             };
         }
         past.alive = true;
+        if let Some(replaced) = past.replaced(&seen) {
+            return Next::Fail(replaced);
+        }
         match desired {
-            Some(DesiredStatus::Unavailable) | None if past.accepted.is_some() => Next::Wait,
+            Some(DesiredStatus::Unavailable) | None if past.accepted.is_some() || past.shown => Next::Wait,
             Some(desired) if past.shown => Next::Fail(Interruption::Overruled { desired }),
             _ if past.is_fresh(asked) && !self.goal.force => Next::Wait,
             Some(desired) if past.accepted.is_some() => Next::Fail(Interruption::Overruled { desired }),
+            Some(DesiredStatus::Standby) if !self.goal.force && seen.deployment_status == PipelineStatus::Standby => {
+                Next::Fail(Interruption::Standby)
+            }
             _ => Next::Act(Wish::Stop),
         }
     }

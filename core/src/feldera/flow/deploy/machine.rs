@@ -30,6 +30,8 @@ pub struct DeployMachine {
     restarted: bool,
     /// The program that is to run.
     version: Option<i64>,
+    /// The one that there was at the last look.
+    looked_at: Option<i64>,
     looks: u32,
     pace: Pace,
     /// Why there is another look.
@@ -57,6 +59,7 @@ impl DeployMachine {
             change: Change::None,
             restarted: false,
             version: None,
+            looked_at: None,
             looks: 0,
             pace: Pace::START,
             trouble: None,
@@ -76,6 +79,7 @@ impl DeployMachine {
             self.state = State::Create(Box::new(cx.call(self.goal.create())));
             return None;
         };
+        self.looked_at = seen.program_version;
         let differences = Differences::between(&self.goal, &seen);
         if !differences.any() {
             return self.unchanged(seen, cx);
@@ -190,6 +194,12 @@ impl DeployMachine {
 
     fn changed(&mut self, answer: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Result<(), FlowError> {
         match answer {
+            // Another client has changed since the look what was as it should be then.
+            Ok(changed) if !is_of(&self.goal, &changed) => {
+                let is = changed.program_version.unwrap_or_default();
+                let edited = Interruption::Edited { was: self.looked_at.unwrap_or(is), is };
+                self.look_again(self.failed(edited, None), cx)
+            }
             Ok(changed) => {
                 self.version = changed.program_version;
                 self.compile(cx);
@@ -216,6 +226,16 @@ impl DeployMachine {
             _ => Ok(self.deployed(pipeline)),
         }
     }
+}
+
+/// Whether an answer shows the program that is to run, as far as it shows any.
+fn is_of(goal: &Deploy, answer: &Pipeline) -> bool {
+    let same = |wanted: Option<&String>, has: &Option<String>| {
+        has.as_ref().zip(wanted).is_none_or(|(has, wanted)| has == wanted)
+    };
+    same(Some(&goal.program_code), &answer.program_code)
+        && same(goal.udf_rust.as_ref(), &answer.udf_rust)
+        && same(goal.udf_toml.as_ref(), &answer.udf_toml)
 }
 
 fn says(error: &FlowError, code: &ErrorCode) -> bool {

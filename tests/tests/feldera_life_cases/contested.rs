@@ -1,0 +1,159 @@
+//! Another client, refusals, and pipelines that are neither up nor stopped.
+
+use pipewright::feldera::flow::Interruption;
+use pipewright::feldera::pipelines::DesiredStatus;
+use pipewright::feldera::{ApproveBootstrap, ClearStorage, EnsurePaused, EnsureRunning, Stop};
+use pipewright_mock::Script;
+use serde_json::json;
+
+use super::{FORCE, START, STOP, Scripted as _, interruption, is, play, recorded, with};
+
+const APPROVE: &str = "/v0/pipelines/p/approve";
+
+/// A refusal with a code, and nothing else in it.
+fn refusal(code: &str) -> serde_json::Value {
+    json!({ "message": "no", "error_code": code, "details": null })
+}
+
+// ---- stopping ----------------------------------------------------------------------------------------------------
+
+/// Another client stopped it and started it again: that is not taken back.
+#[test]
+fn a_start_after_somebody_elses_stop_is_left_alone() {
+    for goal in [Stop::new("p"), Stop::forced("p")] {
+        let script = Script::new().sees(is("Stopping", "Stopped")).sees(is("Provisioning", "Running"));
+        let overruled = Interruption::Overruled { desired: DesiredStatus::Running };
+        assert_eq!(interruption(play(&script, goal)), overruled);
+    }
+}
+
+/// The stop's answer was lost, and by the next look somebody had started another deployment: that one is not stopped.
+#[test]
+fn another_deployment_is_not_stopped() {
+    let other = with(is("Running", "Running"), "deployment_id", "another");
+    let stop = |script: Script| script.sees(is("Running", "Running")).expect("POST", FORCE);
+    let script = stop(Script::new()).reply_lost().sees(other.clone());
+    let error = play(&script, Stop::forced("p")).expect_err("it runs");
+    assert!(error.is_ambiguous() && error.to_string().contains("has replaced deployment"), "{error}");
+    let script = stop(Script::new()).reply_json(202, json!("Pipeline is forcefully stopping")).sees(other);
+    assert!(matches!(interruption(play(&script, Stop::forced("p"))), Interruption::Replaced { .. }));
+}
+
+/// A process that stops answering while it makes its checkpoint is nobody's wish.
+#[test]
+fn a_stop_waits_for_a_process_that_does_not_answer() {
+    let script = Script::new()
+        .sees(is("Running", "Suspended"))
+        .sees(is("Unavailable", "Unavailable"))
+        .sees(is("Stopping", "Stopped"))
+        .sees(is("Stopped", "Stopped"));
+    assert!(play(&script, Stop::new("p")).is_ok());
+}
+
+#[test]
+fn a_standby_is_named_as_such() {
+    let script = || Script::new().sees(is("Standby", "Standby"));
+    for result in [
+        play(&script(), Stop::new("p")).map(|stopped| stopped.pipeline),
+        play(&script(), EnsureRunning::new("p")),
+        play(&script(), EnsurePaused::new("p")),
+    ] {
+        let error = result.expect_err("not so");
+        assert_eq!(Interruption::of(&error), Some(&Interruption::Standby));
+        assert!(error.to_string().contains("ActivatePipeline"), "{error}");
+    }
+    let script = script()
+        .does("POST", FORCE, "pipeline_stop_when_stopped_force_202")
+        .sees(is("Stopping", "Stopped"))
+        .sees(is("Stopped", "Stopped"));
+    assert!(play(&script, Stop::forced("p")).is_ok());
+    // Somebody ends the standby just now.
+    let script = Script::new().sees(is("Standby", "Running")).sees(is("Running", "Running"));
+    assert!(play(&script, EnsureRunning::new("p")).is_ok());
+}
+
+// ---- refusals ----------------------------------------------------------------------------------------------------
+
+/// A refusal that another look cannot explain is the end, at once.
+#[test]
+fn a_refusal_for_good_is_no_reason_to_look_again() {
+    let code = |error: &pipewright::error::FlowError| error.service().and_then(|error| error.code()).map(str::to_owned);
+    for refused in
+        ["InsufficientPermissions", "InvalidBootstrapConfig", "InitialStandbyNotAllowed", "NewInTheNextRelease"]
+    {
+        let script =
+            Script::new().sees(is("Stopped", "Stopped")).expect("POST", START).reply_json(400, refusal(refused));
+        let error = play(&script, EnsureRunning::new("p")).expect_err("refused");
+        assert_eq!(code(&error).as_deref(), Some(refused));
+        for (goal, target) in [(Stop::new("p"), STOP), (Stop::forced("p"), FORCE)] {
+            let script = Script::new().sees(is("Running", "Running")).expect("POST", target);
+            let error = play(&script.reply_json(403, refusal(refused)), goal).expect_err("refused");
+            assert_eq!(code(&error).as_deref(), Some(refused));
+        }
+        let clear = "/v0/pipelines/p/clear";
+        let script = Script::new().sees_recorded("get_stopped_storage_in_use").expect("POST", clear);
+        let error = play(&script.reply_json(403, refusal(refused)), ClearStorage::new("p")).expect_err("refused");
+        assert_eq!(code(&error).as_deref(), Some(refused));
+    }
+}
+
+/// Somebody was faster, with another policy: what it was started with cannot be changed, and it runs.
+#[test]
+fn a_start_with_another_policy_is_a_start() {
+    let script = Script::new()
+        .sees(is("Stopped", "Stopped"))
+        .expect("POST", START)
+        .reply_json(400, refusal("BootstrapPolicyImmutableUnlessStopped"))
+        .sees(is("Running", "Running"));
+    assert!(play(&script, EnsureRunning::new("p")).is_ok());
+}
+
+// ---- errors ------------------------------------------------------------------------------------------------------
+
+/// The start was heard although its answer was lost, and what came of it is not forgotten.
+#[test]
+fn the_error_of_a_start_without_an_answer_is_not_dismissed() {
+    let script = Script::new()
+        .sees_recorded("standby_get_stopped")
+        .expect("POST", START)
+        .reply_lost()
+        .sees_recorded("badfile_get_stopped");
+    let error = play(&script, EnsureRunning::new("p")).expect_err("it could not start");
+    assert!(error.is_ambiguous() && error.to_string().contains("InitializationError"), "{error}");
+    // Another client's start, while the storage was being cleared.
+    let script = Script::new()
+        .sees(with(is("Stopped", "Stopped"), "storage_status", "Clearing"))
+        .sees_recorded("badfile_get_stopped");
+    assert!(matches!(interruption(play(&script, EnsureRunning::new("p"))), Interruption::Crashed(_)));
+}
+
+// ---- approving ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_process_that_does_not_answer_is_not_up() {
+    let awaits =
+        with(is("AwaitingApproval", "Running"), "deployment_id", recorded("unavailable_get")["deployment_id"].clone());
+    let back = |status| with(is(status, "Running"), "deployment_id", awaits["deployment_id"].clone());
+    let script = Script::new()
+        .sees(awaits.clone())
+        .does("POST", APPROVE, "approve_when_not_awaiting")
+        .sees_recorded("unavailable_get")
+        .sees(back("Bootstrapping"))
+        .sees(back("Running"));
+    assert_eq!(play(&script, ApproveBootstrap::new("p")).expect("it runs").deployment_status.as_str(), "Running");
+}
+
+/// An approval that has no effect is repeated each ten seconds, and not for ever.
+#[test]
+fn an_approval_without_an_effect_is_said_to_be_so() {
+    let mut script = Script::new();
+    for _ in 0..8 {
+        script = script.sees(is("AwaitingApproval", "Running")).does("POST", APPROVE, "approve_when_not_awaiting");
+        // At once and after 50, 150, 350, 750 ms, 1.55 s, and then each two seconds.
+        for _ in 0..10 {
+            script = script.sees(is("AwaitingApproval", "Running"));
+        }
+    }
+    let script = script.sees(is("AwaitingApproval", "Running"));
+    assert_eq!(interruption(play(&script, ApproveBootstrap::new("p"))), Interruption::AwaitingApproval);
+}
