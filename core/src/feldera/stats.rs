@@ -425,6 +425,12 @@ records! {
 }
 
 impl GlobalMetrics {
+    /// Which process it is, as far as it says: by its id, or by the second in which it started.
+    pub fn process(&self) -> Option<String> {
+        let started = || self.start_time.map(|second| format!("started at {second}"));
+        self.incarnation_uuid.clone().or_else(started)
+    }
+
     /// Whether steps have begun that are not completed: for ever so when the circuit is wedged.
     pub fn has_open_steps(&self) -> bool {
         matches!((self.total_initiated_steps, self.total_completed_steps), (Some(begun), Some(done)) if begun > done)

@@ -6,11 +6,12 @@ use pipewright::drive::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::feldera::flow::{Checkpointed, Interruption};
 use pipewright::feldera::{Checkpoint, Feldera, SyncCheckpoint};
+use pipewright::flow::Notice;
 use pipewright_mock::Script;
 use pipewright_tests::fake::{Fake, feldera};
 use serde_json::json;
 
-use super::{CHECKPOINT, base, calm, recorded, restarted, run, stats};
+use super::{CHECKPOINT, base, calm, looked, recorded, restarted, run, stats};
 
 /// A checkpoint that was asked for: number 7 of the derived recordings' process.
 fn asked() -> Script {
@@ -89,6 +90,28 @@ fn an_old_servers_restart_shows_in_its_statistics() {
     let patient = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(false, name)));
     let error = patient.run(Checkpoint::new("p").within(Duration::from_secs(500))).expect_err("still at work");
     assert!(matches!(error, FlowError::Deadline { .. }));
+}
+
+/// The numbers of another process are none of ours, whatever they say: before 0.337 only its statistics tell.
+#[test]
+fn another_processs_numbers_are_not_believed() {
+    for name in ["checkpoint_status_superseded", "checkpoint_status_failed"] {
+        let asked = || recorded(calm(Script::new()), "POST", CHECKPOINT, "checkpoint_post_old_server");
+        let told = |script| recorded(script, "GET", "/v0/pipelines/p/checkpoint_status", name);
+        let script = looked(told(asked()), &restarted());
+        let (result, saved) = run(&script, Checkpoint::new("p"));
+        let error = result.expect_err("another process");
+        assert!(error.is_ambiguous());
+        assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
+        script.finish();
+        let script = looked(told(Script::new()), &restarted());
+        let resumed = run(&script, Checkpoint::resume(&saved[1]).expect("its own state")).0;
+        assert!(resumed.expect_err("another process").is_ambiguous());
+        script.finish();
+        let script = calm(told(asked()));
+        assert_eq!(run(&script, Checkpoint::new("p")).0.is_ok(), name.ends_with("superseded"));
+        script.finish();
+    }
 }
 
 /// A process that has nothing to do, and has not said what became of the checkpoint, never will.
@@ -174,6 +197,38 @@ fn after_a_restart_the_store_tells() {
     let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("nobody can tell");
     assert!(error.is_ambiguous());
     assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
+    script.finish();
+}
+
+/// Before 0.337 the process is not named, and another one knows nothing of what was asked.
+#[test]
+fn an_old_servers_restart_ends_the_wait_for_the_store() {
+    let mut looks = 0;
+    let mut answer = |name: &str| {
+        Some(match name {
+            "sync_checkpoint" => (202, r#"{"checkpoint_uuid":"01990000-0000-7000-8000-00000000000b"}"#.to_owned()),
+            "get_checkpoint_sync_status" => feldera("checkpoint_sync_status"),
+            "get_remote_checkpoints" => (200, "[]".to_owned()),
+            _ => {
+                looks += 1;
+                (200, if looks > 2 { restarted() } else { stats(|_| {}) })
+            }
+        })
+    };
+    let fake = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(name)));
+    let mut saved = Vec::new();
+    let goal = SyncCheckpoint::new("p").within(Duration::from_secs(500));
+    let result = fake.run_with(goal, |notice| {
+        if let Notice::Save(state) = notice {
+            saved.push(state);
+        }
+    });
+    let error = result.expect_err("another process");
+    assert!(error.is_ambiguous(), "{error:?}");
+    assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
+    let script = looked(Script::new(), &restarted()).expect("GET", REMOTE).reply_json(200, "[]");
+    let resumed = run(&script, SyncCheckpoint::resume(&saved[1]).expect("its own state")).0;
+    assert!(resumed.expect_err("another process").is_ambiguous());
     script.finish();
 }
 

@@ -1,11 +1,12 @@
 //! `AwaitConnectorsFinished`.
 
-use pipewright::feldera::AwaitConnectorsFinished;
 use pipewright::feldera::flow::{FinishedConnector, Interruption};
+use pipewright::feldera::{AwaitConnectorsFinished, Feldera};
 use pipewright_mock::Script;
+use pipewright_tests::fake::Fake;
 use serde_json::{Value, json};
 
-use super::{calm, looked, restarted, run, stats};
+use super::{base, calm, looked, restarted, run, stats};
 
 /// The recorded statistics have one connector, `t.gen1`, at its end, and many ways of ingress.
 fn connector(change: impl FnOnce(&mut Value)) -> String {
@@ -71,6 +72,35 @@ fn a_paused_pipelines_connectors_do_not_come_to_their_end() {
     let script = finished(looked(Script::new(), &paused));
     run(&script, AwaitConnectorsFinished::all("p").even_paused()).0.expect("finished");
     script.finish();
+}
+
+/// Records that a paused pipeline has taken in go through when it is resumed.
+#[test]
+fn a_paused_pipeline_is_waited_for_to_the_end() {
+    let mut asked = 0;
+    let mut answer = |name: &str| {
+        Some(match name {
+            "completion_token" => (200, r#"{"token":"tok"}"#.to_owned()),
+            "completion_status" => {
+                asked += 1;
+                let status = if asked > 40 { "complete" } else { "inprogress" };
+                (200, json!({ "status": status, "step": null }).to_string())
+            }
+            _ => (200, stats(|body| body["global_metrics"]["state"] = json!("Paused"))),
+        })
+    };
+    let fake = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(name)));
+    assert_eq!(summary(&fake.run(AwaitConnectorsFinished::all("p").even_paused()).expect("finished")), [("t.gen1", 5)]);
+    let answer = |name: &str| {
+        Some(match name {
+            "completion_token" => (200, r#"{"token":"tok"}"#.to_owned()),
+            "completion_status" => (200, r#"{"status":"inprogress","step":null}"#.to_owned()),
+            _ => (200, stats(|body| body["global_metrics"]["state"] = json!("Paused"))),
+        })
+    };
+    let fake = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(name)));
+    let error = fake.run(AwaitConnectorsFinished::all("p")).expect_err("paused");
+    assert_eq!(Interruption::of(&error), Some(&Interruption::Paused));
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! `Transaction`.
 
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
 use pipewright::drive::{self, Clock as _, NoCredentials};
-use pipewright::error::{Ambiguity, FlowError};
+use pipewright::error::{Ambiguity, Delivery, FlowError, TransportError, TransportErrorKind};
 use pipewright::feldera::flow::{Interruption, TransactionEvent, TransactionRun};
 use pipewright::feldera::{Feldera, Transaction};
-use pipewright::flow::{Goal, Notice, Saved};
-use pipewright_mock::Script;
+use pipewright::flow::{Flow as _, Goal, Notice, Saved, Step};
+use pipewright_mock::{START, Script};
 use pipewright_tests::fake::{Fake, feldera};
 use serde_json::json;
 
-use super::{COMMIT, START, base, calm, looked, recorded, restarted, stats};
+use super::{COMMIT, START as START_TRANSACTION, base, calm, looked, recorded, restarted, stats};
 
 /// Statistics with a transaction: its id, how long it has been open, whether it is being committed.
 fn in_transaction(id: i64, msecs: u64, status: &str) -> String {
@@ -61,7 +65,7 @@ fn found(error: FlowError) -> String {
 
 #[test]
 fn a_transaction_is_started_and_committed() {
-    let script = recorded(calm(Script::new()), "POST", START, "transaction_start");
+    let script = recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start");
     let script = recorded(script, "POST", COMMIT, "transaction_commit_200");
     let script = looked(script, &in_transaction(20, 900, "CommitInProgress"));
     let script = calm(script);
@@ -79,7 +83,7 @@ fn a_transaction_is_started_and_committed() {
 #[test]
 fn another_ones_transaction_is_in_the_way() {
     let script = looked(Script::new(), &in_transaction(19, 5000, "TransactionInProgress"));
-    let script = recorded(script, "POST", START, "transaction_start_twice_409");
+    let script = recorded(script, "POST", START_TRANSACTION, "transaction_start_twice_409");
     let error = Run::new(&script, Transaction::new("p")).next().expect_err("refused");
     assert_eq!(error.service().and_then(|error| error.code()), Some("TransactionInProgress"));
     script.finish();
@@ -88,7 +92,7 @@ fn another_ones_transaction_is_in_the_way() {
 /// What is open after a lost answer may be ours or another client's.
 #[test]
 fn a_lost_start_is_looked_for() {
-    let lost = || calm(Script::new()).expect("POST", START).reply_lost();
+    let lost = || calm(Script::new()).expect("POST", START_TRANSACTION).reply_lost();
     let ours = in_transaction(20, 0, "TransactionInProgress");
 
     let script = looked(lost(), &ours);
@@ -106,7 +110,7 @@ fn a_lost_start_is_looked_for() {
     assert!(matches!(error, FlowError::Failed(_)), "{error:?}");
     script.finish();
 
-    let script = looked(Script::new(), &ours).expect("POST", START).reply_lost();
+    let script = looked(Script::new(), &ours).expect("POST", START_TRANSACTION).reply_lost();
     let script = looked(script, &ours);
     let error = Run::new(&script, Transaction::new("p").take_over()).next().expect_err("not ours");
     assert!(matches!(error, FlowError::Failed(_)), "{error:?}");
@@ -125,9 +129,62 @@ fn a_lost_start_is_looked_for() {
     script.finish();
 }
 
+/// Statistics that were long on their way may show a transaction that was opened before ours: it is not taken over.
+#[test]
+fn a_slow_look_takes_nothing_over() {
+    let feldera = Feldera::new(base(), Script::new());
+    let mut transaction = Transaction::new("p").take_over().start(feldera.config(), feldera.seed());
+    let (mut now, mut reply, mut looks) = (START, None, 0);
+    let event = loop {
+        match transaction.poll(now, reply.take()) {
+            Step::Send(exchange) => {
+                let lost = || TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "lost");
+                let answer = |body: String| Ok(Response::new(Bytes::from(body)));
+                let result = match (exchange.info().name, looks) {
+                    ("start_transaction", _) => Err(lost()),
+                    (_, 0) => answer(stats(|_| {})),
+                    // Opened two seconds before ours, and three seconds on its way.
+                    (_, 1) => {
+                        now = now + Duration::from_secs(3);
+                        answer(in_transaction(20, 2000, "TransactionInProgress"))
+                    }
+                    _ => answer(in_transaction(20, 7000, "TransactionInProgress")),
+                };
+                looks += u32::from(exchange.info().name == "get_pipeline_stats");
+                reply = Some(exchange.settle(result));
+            }
+            Step::WaitUntil(at) => now = at,
+            Step::Notice(_) => {}
+            Step::Done(result) => break result,
+            other => panic!("{other:?}"),
+        }
+    };
+    let error = event.expect_err("not ours");
+    assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("before this one")), "{error:?}");
+}
+
+/// A process that does not name itself is known by when it started.
+#[test]
+fn a_restart_shows_in_the_start_time() {
+    let at = |second: u64| {
+        stats(|body| {
+            let metrics = &mut body["global_metrics"];
+            (metrics["incarnation_uuid"], metrics["start_time"]) = (json!(null), json!(second));
+        })
+    };
+    let script = recorded(looked(Script::new(), &at(1)), "POST", START_TRANSACTION, "transaction_start");
+    let script = looked(recorded(script, "POST", COMMIT, "transaction_commit_200"), &at(2));
+    let mut run = Run::new(&script, Transaction::new("p"));
+    is(run.next(), "Started { id: 20 }");
+    run.transaction.commit();
+    let error = run.next().expect_err("its process is gone, and it with it");
+    assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
+    script.finish();
+}
+
 #[test]
 fn a_lost_start_that_shows_nothing_may_still_arrive() {
-    let mut script = calm(Script::new()).expect("POST", START).reply_lost();
+    let mut script = calm(Script::new()).expect("POST", START_TRANSACTION).reply_lost();
     for _ in 0..11 {
         script = calm(script);
     }
@@ -139,8 +196,8 @@ fn a_lost_start_that_shows_nothing_may_still_arrive() {
 /// A transaction ends with its process, so that it can be started anew.
 #[test]
 fn a_lost_start_of_another_process_is_started_again() {
-    let script = calm(Script::new()).expect("POST", START).reply_lost();
-    let script = recorded(looked(script, &restarted()), "POST", START, "transaction_start");
+    let script = calm(Script::new()).expect("POST", START_TRANSACTION).reply_lost();
+    let script = recorded(looked(script, &restarted()), "POST", START_TRANSACTION, "transaction_start");
     let mut run = Run::new(&script, Transaction::new("p"));
     is(run.next(), "Started { id: 20 }");
     script.finish();
@@ -148,7 +205,7 @@ fn a_lost_start_of_another_process_is_started_again() {
 
 #[test]
 fn a_lost_commit_is_looked_for() {
-    let start = || recorded(calm(Script::new()), "POST", START, "transaction_start");
+    let start = || recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start");
     let lost = || start().expect("POST", COMMIT).reply_lost();
     let open = in_transaction(20, 900, "TransactionInProgress");
 
@@ -186,7 +243,7 @@ fn a_lost_commit_is_looked_for() {
 
 #[test]
 fn a_resumed_transaction_is_open_or_gone() {
-    let script = recorded(calm(Script::new()), "POST", START, "transaction_start");
+    let script = recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start");
     let mut run = Run::new(&script, Transaction::new("p"));
     is(run.next(), "Started { id: 20 }");
     script.finish();

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Response;
 use pipewright::drive::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::feldera::data::CompletionToken;
 use pipewright::feldera::flow::Interruption;
 use pipewright::feldera::{AwaitCompletion, Feldera};
-use pipewright_mock::Script;
+use pipewright::flow::{Flow as _, Goal as _, Step};
+use pipewright_mock::{START, Script};
 use pipewright_tests::fake::{Fake, feldera};
 use serde_json::{Value, json};
 
@@ -95,11 +98,12 @@ fn a_wedged_circuit_is_seen_by_what_does_not_move() {
         _ => Some(feldera("wedged_completion_status")),
     };
     let (result, took) = await_completion(answer, tok());
-    let outputs = Vec::new();
-    assert_eq!(
-        cause(&result.expect_err("stuck")),
-        Some(&Interruption::Wedged { initiated: 12, completed: 11, outputs })
-    );
+    let error = result.expect_err("stuck");
+    let Some(Interruption::Wedged { stalled, initiated: 12, completed: 11, outputs }) = cause(&error) else {
+        panic!("{error:?}")
+    };
+    assert!(outputs.is_empty() && (60..75).contains(&stalled.as_secs()));
+    assert!(error.to_string().contains("no progress for 6"), "{error}");
     assert!((60..75).contains(&took.as_secs()), "{took:?}");
     let patient = tok().stalled_after(Duration::from_secs(600)).within(Duration::from_secs(300));
     let (result, took) = await_completion(answer, patient);
@@ -122,6 +126,69 @@ fn what_moves_is_not_wedged() {
         _ => Some(feldera("slow_step_completion_0")),
     };
     assert_eq!(await_completion(answer, tok()).0.expect("it is slow"), Some(7));
+}
+
+/// Nothing moves before a long step ends but the processor.
+#[test]
+fn what_computes_is_not_wedged() {
+    let mut looks = 0;
+    let mut answer = |rate: u64, name: &str| match name {
+        "get_pipeline_stats" => {
+            looks += 1;
+            Some(stats(|metrics| {
+                metrics["total_initiated_steps"] = json!(40);
+                metrics["cpu_msecs"] = json!(1000 + rate * looks);
+            }))
+        }
+        _ if looks >= 40 => Some((200, COMPLETE.to_owned())),
+        _ => Some(feldera("slow_step_completion_0")),
+    };
+    let busy = await_completion(|name: &str, _: &str| answer(5000, name), tok()).0;
+    assert_eq!(busy.expect("it computes"), Some(7));
+    // An idle process takes a hundredth of a processor.
+    looks = 0;
+    let mut answer = |name: &str| match name {
+        "get_pipeline_stats" => {
+            looks += 1;
+            Some(stats(|metrics| {
+                metrics["total_initiated_steps"] = json!(40);
+                metrics["cpu_msecs"] = json!(1000 + 50 * looks);
+            }))
+        }
+        _ => Some(feldera("slow_step_completion_0")),
+    };
+    let idle = await_completion(|name: &str, _: &str| answer(name), tok()).0;
+    assert!(matches!(cause(&idle.expect_err("it does nothing")), Some(Interruption::Wedged { .. })));
+}
+
+/// Statistics that were long on their way say nothing about the time that they took.
+#[test]
+fn a_slow_answer_is_no_standstill() {
+    let feldera = Feldera::new("http://feldera.test".parse().expect("a base"), Script::new());
+    let goal = tok().stalled_after(Duration::from_secs(20));
+    let mut flow = goal.start(feldera.config(), feldera.seed());
+    let (mut now, mut reply, mut looks) = (START, None, 0);
+    let completed = loop {
+        match flow.poll(now, reply.take()) {
+            Step::Send(exchange) => {
+                let body = if exchange.info().name == "get_pipeline_stats" {
+                    now = now + Duration::from_secs(29);
+                    looks += 1;
+                    stats(|metrics| metrics["total_initiated_steps"] = json!(40)).1
+                } else if looks == 2 {
+                    COMPLETE.to_owned()
+                } else {
+                    super::feldera("slow_step_completion_0").1
+                };
+                reply = Some(exchange.settle(Ok(Response::new(Bytes::from(body)))));
+            }
+            Step::WaitUntil(at) => now = at,
+            Step::Notice(_) => {}
+            Step::Done(result) => break result,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(completed.expect("it stood still for five seconds at the most").step, Some(7));
 }
 
 #[test]

@@ -49,6 +49,10 @@ impl Manager {
                 let message = "Initial desired runtime status cannot be changed unless the pipeline is desired to become Stopped.";
                 return Err(Refusal::bad("InitialImmutableUnlessStopped", message));
             }
+            if pipeline.policy.as_ref() != Some(&policy) {
+                let message = "Bootstrap policy cannot be changed unless the pipeline is desired to become Stopped.";
+                return Err(Refusal::bad("BootstrapPolicyImmutableUnlessStopped", message));
+            }
             return Ok(Reply::accepted("Pipeline is starting"));
         }
         pipeline.check_start(dismiss)?;
@@ -163,13 +167,14 @@ impl Manager {
     }
 
     pub(super) fn start_transaction(&mut self, name: &str) -> Answer {
+        let now = self.now;
         let pipeline = self.live(name)?;
         let Some(process) = &mut pipeline.process else { return Err(Refusal::unknown_route()) };
         if process.transaction.is_some() {
             let message = "Cannot perform this operation while there is a transaction in progress";
             return Err(Refusal::new(StatusCode::CONFLICT, "TransactionInProgress", message, json!({})));
         }
-        Ok(Reply::json(json!({ "transaction_id": process.start_transaction() })))
+        Ok(Reply::json(json!({ "transaction_id": process.start_transaction(now) })))
     }
 
     pub(super) fn commit_transaction(&mut self, name: &str) -> Answer {

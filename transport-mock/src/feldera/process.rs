@@ -81,6 +81,7 @@ pub(super) struct Process {
     pub(super) input_records: u64,
     pub(super) completed_records: u64,
     pub(super) transaction: Option<u64>,
+    pub(super) transaction_since: Duration,
     committing: Option<Duration>,
     next_transaction: u64,
     steps: VecDeque<Step>,
@@ -114,6 +115,7 @@ impl Process {
             input_records: records,
             completed_records: records,
             transaction: None,
+            transaction_since: Duration::ZERO,
             committing: None,
             next_transaction: 20,
             steps: VecDeque::new(),
@@ -180,10 +182,10 @@ impl Process {
         steps.iter().find(|(taken, _)| *taken >= records).map(|(_, step)| *step)
     }
 
-    pub(super) fn start_transaction(&mut self) -> u64 {
+    pub(super) fn start_transaction(&mut self, now: Duration) -> u64 {
         let number = self.next_transaction;
         self.next_transaction += 1;
-        self.transaction = Some(number);
+        (self.transaction, self.transaction_since) = (Some(number), now);
         let incarnation = self.incarnation.clone();
         self.chronicle.transactions.push(TransactionView { incarnation, id: number, committed: None });
         number

@@ -48,6 +48,10 @@ impl Manager {
     }
 }
 
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn global_metrics(process: &Process, now: std::time::Duration) -> Value {
     let status = match (process.transaction, process.is_committing()) {
         (None, _) => "NoTransaction",
@@ -62,7 +66,7 @@ fn global_metrics(process: &Process, now: std::time::Duration) -> Value {
         "bootstrap_in_progress": false,
         "transaction_status": status,
         "transaction_id": process.transaction.unwrap_or(0),
-        "transaction_msecs": null,
+        "transaction_msecs": process.transaction.map(|_| millis(now.saturating_sub(process.transaction_since))),
         "transaction_records": null,
         "commit_progress": null,
         "transaction_initiators": { "transaction_id": process.transaction, "initiated_by_api": initiated_by,
@@ -73,7 +77,7 @@ fn global_metrics(process: &Process, now: std::time::Duration) -> Value {
         "memory_pressure": "low",
         "memory_pressure_epoch": 0,
         "cpu_msecs": 0,
-        "uptime_msecs": u64::try_from(now.saturating_sub(process.started).as_millis()).unwrap_or(u64::MAX),
+        "uptime_msecs": millis(now.saturating_sub(process.started)),
         "start_time": process.started.as_secs(),
         "incarnation_uuid": process.incarnation,
         "initial_start_time": process.started.as_secs(),
@@ -84,7 +88,7 @@ fn global_metrics(process: &Process, now: std::time::Duration) -> Value {
         "buffered_input_bytes": 0,
         "total_input_records": process.input_records,
         "total_input_bytes": bytes,
-        "total_processed_records": process.input_records,
+        "total_processed_records": process.completed_records,
         "total_processed_bytes": bytes,
         "total_completed_records": process.completed_records,
         "output_stall_msecs": 0,

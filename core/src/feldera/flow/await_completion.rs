@@ -64,19 +64,26 @@ pub struct AwaitCompletion {
     pipeline: String,
     token: CompletionToken,
     stalled_after: Option<Duration>,
+    even_paused: bool,
     within: Option<Duration>,
 }
 
 impl AwaitCompletion {
     /// Waits for what a token of this pipeline covers.
     pub fn new(pipeline: impl Into<String>, token: CompletionToken) -> Self {
-        Self { pipeline: pipeline.into(), token, stalled_after: Some(PATIENCE), within: None }
+        Self { pipeline: pipeline.into(), token, stalled_after: Some(PATIENCE), even_paused: false, within: None }
     }
 
-    /// How long the circuit may make no progress; a minute by default. A step that takes longer, or an output that writes
-    /// nothing for longer, needs more; `None` is for ever.
+    /// How long the circuit may make no progress; a minute by default, `None` is for ever. A step that takes longer needs more
+    /// only if it computes next to nothing meanwhile; so does an output that writes nothing for longer.
     pub fn stalled_after(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.stalled_after = time.into();
+        self
+    }
+
+    /// Also waits while the pipeline is paused.
+    pub(super) fn even_paused(mut self, even_paused: bool) -> Self {
+        self.even_paused = even_paused;
         self
     }
 
@@ -87,7 +94,7 @@ impl AwaitCompletion {
     }
 
     pub(super) fn machine(self) -> AwaitCompletionMachine {
-        let pulse = Pulse::new(self.stalled_after);
+        let pulse = Pulse::new(self.stalled_after).even_paused(self.even_paused);
         AwaitCompletionMachine { goal: self, pulse, look_at: None, pace: Pace::START, state: State::Ask(None) }
     }
 }
@@ -116,7 +123,8 @@ pub struct AwaitCompletionMachine {
 enum State {
     Ask(Option<Call<GetCompletionStatus>>),
     Wait(Timestamp),
-    Stats(Call<GetStats>),
+    /// And when they were asked for.
+    Stats(Call<GetStats>, Timestamp),
     Inquiry(Inquiry),
 }
 
@@ -161,13 +169,15 @@ impl Machine for AwaitCompletionMachine {
                         return step;
                     }
                     self.state = match self.look_at {
-                        Some(at) if at <= cx.now() => State::Stats(cx.call(GetStats::new(self.goal.pipeline.clone()))),
+                        Some(at) if at <= cx.now() => {
+                            State::Stats(cx.call(GetStats::new(self.goal.pipeline.clone())), cx.now())
+                        }
                         _ => State::Ask(None),
                     };
                 }
-                State::Stats(call) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(stats) => {
-                        if let Some(interruption) = self.pulse.feel(&stats, cx.now()) {
+                State::Stats(call, asked) => match (ok!(call.poll(cx.now(), reply.take())), *asked) {
+                    (Ok(stats), asked) => {
+                        if let Some(interruption) = self.pulse.feel(&stats, asked, cx.now()) {
                             return Step::Done(Err(interruption.into_error(self.what(), None)));
                         }
                         let metrics = &stats.global_metrics;
@@ -180,8 +190,8 @@ impl Machine for AwaitCompletionMachine {
                         self.look_at = Some(cx.now() + BEAT);
                         self.state = State::Ask(None);
                     }
-                    Err(FlowError::Service(refusal)) => self.inquire(refusal.into(), cx),
-                    Err(error) => return Step::Done(Err(error)),
+                    (Err(FlowError::Service(refusal)), _) => self.inquire(refusal.into(), cx),
+                    (Err(error), _) => return Step::Done(Err(error)),
                 },
                 State::Inquiry(inquiry) => {
                     let error = match ok!(inquiry.poll(cx.now(), reply.take())) {

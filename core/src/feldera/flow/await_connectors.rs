@@ -132,6 +132,8 @@ pub struct AwaitConnectorsMachine {
     goal: AwaitConnectorsFinished,
     process: Option<String>,
     pulse: Pulse,
+    /// When statistics were asked for last.
+    asked: Timestamp,
     seen: Option<String>,
     /// Table and connector of those whose records have not gone through.
     left: VecDeque<(String, String)>,
@@ -170,10 +172,11 @@ impl AwaitConnectorsMachine {
         cx: &mut Common<FelderaApi>,
     ) -> Result<Option<Vec<FinishedConnector>>, FlowError> {
         let metrics = &stats.global_metrics;
-        if self.process.is_some() && self.process != metrics.incarnation_uuid {
+        let process = metrics.process();
+        if self.process.is_some() && self.process != process {
             return Err(Interruption::Restarted.into_error(self.what(), None));
         }
-        self.process.clone_from(&metrics.incarnation_uuid);
+        self.process = process;
         let connectors: Vec<_> = stats.inputs.iter().filter(|input| !is_http(input)).collect();
         if let Some(name) =
             self.goal.names.iter().find(|name| connectors.iter().all(|input| input.endpoint_name != **name))
@@ -206,7 +209,7 @@ impl AwaitConnectorsMachine {
         }
         if !metrics.has_open_steps() {
             self.pulse = Pulse::new(self.goal.stalled_after);
-        } else if let Some(interruption) = self.pulse.feel(stats, cx.now()) {
+        } else if let Some(interruption) = self.pulse.feel(stats, self.asked, cx.now()) {
             return Err(interruption.into_error(self.what(), None));
         }
         self.state = State::Wait(self.pace.next(cx.now()));
@@ -250,6 +253,7 @@ impl Machine for AwaitConnectorsMachine {
             }
             match &mut self.state {
                 State::Look(None) => {
+                    self.asked = cx.now();
                     self.state = State::Look(Some(cx.call(GetStats::new(self.goal.pipeline.clone()))));
                 }
                 State::Look(Some(call)) => match ok!(call.poll(cx.now(), reply.take())) {
@@ -279,7 +283,7 @@ impl Machine for AwaitConnectorsMachine {
                 State::Token(Some(call)) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(token) => {
                         let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token.token);
-                        let goal = goal.stalled_after(self.goal.stalled_after);
+                        let goal = goal.stalled_after(self.goal.stalled_after).even_paused(self.goal.even_paused);
                         self.state = State::Process(cx.child(goal.machine()));
                     }
                     Err(error) => self.inquire(error, cx),
@@ -307,6 +311,7 @@ impl Goal for AwaitConnectorsFinished {
         let machine = AwaitConnectorsMachine {
             process: None,
             pulse: Pulse::new(self.stalled_after),
+            asked: Timestamp::UNIX_EPOCH,
             seen: None,
             left: VecDeque::new(),
             processed: false,

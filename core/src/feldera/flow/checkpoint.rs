@@ -15,6 +15,7 @@
 //! | none of these | it waits or is being made: Wait |
 //! | none of these, and the process says that it has nothing to do | failed: that will not change any more |
 //! | 400 `IncarnationUuidMismatch`, or other statistics | **ambiguous**: another process counts from 0 anew |
+//! | an end, of a process that takes no id | Confirm: statistics of the same process, or **ambiguous** |
 //!
 //! | Request was answered | then |
 //! |---|---|
@@ -158,6 +159,8 @@ enum State {
     Status(Call<GetCheckpointStatus>),
     Wait(Timestamp),
     Stats(Call<GetStats>),
+    /// What came of it, if it is of the process that was asked.
+    Confirm(Call<GetStats>, Result<Checkpointed, FlowError>),
     /// Before there is a number.
     Refused(Inquiry),
     /// With a number whose outcome is unknown.
@@ -243,7 +246,7 @@ impl CheckpointMachine {
     }
 
     fn looked(&mut self, stats: &ControllerStatus, cx: &mut Common<FelderaApi>) -> Result<(), FlowError> {
-        if self.process.is_some() && self.process != stats.global_metrics.incarnation_uuid {
+        if self.process.is_some() && self.process != stats.global_metrics.process() {
             return Err(self.lost(Interruption::Restarted.into_error(self.what(), None)));
         }
         if let Some(activity) = &stats.checkpoint_activity {
@@ -284,7 +287,7 @@ impl Machine for CheckpointMachine {
                 },
                 State::Before(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(stats) => {
-                        self.process = stats.global_metrics.incarnation_uuid;
+                        self.process = stats.global_metrics.process();
                         self.request(cx);
                     }
                     Err(error) => self.state = State::Refused(self.inquiry(error, cx)),
@@ -306,11 +309,13 @@ impl Machine for CheckpointMachine {
                     Err(error) => self.state = State::Refused(self.inquiry(error, cx)),
                 },
                 State::Status(call) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(status) => {
-                        if let Some(result) = self.judge(&status, cx) {
-                            return Step::Done(result);
+                    Ok(status) => match self.judge(&status, cx) {
+                        Some(result) if self.checks_process || self.process.is_none() => return Step::Done(result),
+                        Some(result) => {
+                            self.state = State::Confirm(cx.call(GetStats::new(self.pipeline.clone())), result);
                         }
-                    }
+                        None => {}
+                    },
                     Err(FlowError::Service(error))
                         if error_code(&error) == Some(ErrorCode::IncarnationUuidMismatch) =>
                     {
@@ -336,6 +341,10 @@ impl Machine for CheckpointMachine {
                         Err(error) => return Step::Done(Err(error)),
                     },
                     Err(error) => self.state = State::Interrupted(self.inquiry(error, cx)),
+                },
+                State::Confirm(call, result) => match (ok!(call.poll(cx.now(), reply.take())), result.clone()) {
+                    (Ok(stats), result) => return Step::Done(self.looked(&stats, cx).and(result)),
+                    (Err(error), _) => self.state = State::Interrupted(self.inquiry(error, cx)),
                 },
                 State::Refused(inquiry) => {
                     let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx.now(), reply.take()));

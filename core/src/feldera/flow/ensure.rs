@@ -173,23 +173,30 @@ ensure! {
     EnsurePaused, true;
 }
 
+/// What the service is too old for, as far as it has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Release {
+    /// Before 0.148.
+    NoResume,
+    /// Before 0.251.
+    NoDismissal,
+    Recent,
+}
+
 /// The transitions of [`EnsureRunning`] and [`EnsurePaused`].
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct EnsurePlan {
     goal: Ensure,
     paused: bool,
-    /// The service is too old to dismiss errors.
-    keeps_errors: bool,
-    /// The service is older than 0.148.
-    is_old: bool,
+    release: Release,
     /// It was seen at rest without an error, so that one that is there later is of its end since.
     is_clean: bool,
 }
 
 impl EnsurePlan {
     pub(super) fn new(goal: Ensure, paused: bool) -> Self {
-        Self { goal, paused, keeps_errors: false, is_old: false, is_clean: false }
+        Self { goal, paused, release: Release::Recent, is_clean: false }
     }
 
     fn wanted(&self) -> (PipelineStatus, DesiredStatus) {
@@ -210,7 +217,7 @@ impl EnsurePlan {
             Some(_) if past.alive || self.is_clean => Next::Fail(end_of(seen)),
             _ if is_our_end => Next::Fail(Interruption::Stopped),
             _ if seen.storage_status == Some(StorageStatus::Clearing) => Next::Wait,
-            Some(_) if !self.keeps_errors && !self.is_old => Next::Act(Wish::Dismiss),
+            Some(_) if self.release == Release::Recent => Next::Act(Wish::Dismiss),
             _ => Next::Act(Wish::Start),
         }
     }
@@ -233,7 +240,9 @@ impl Plan for EnsurePlan {
     }
 
     fn judge(&mut self, seen: Pipeline, past: &mut Past, asked: Timestamp) -> Next<Pipeline> {
-        self.is_old = seen.deployment_resources_status.is_none();
+        if seen.deployment_resources_status.is_none() {
+            self.release = Release::NoResume;
+        }
         if is_to_stop(&seen) {
             past.forget_deployment();
             return if seen.deployment_status == PipelineStatus::Stopped {
@@ -278,8 +287,8 @@ impl Plan for EnsurePlan {
         Some(match wish {
             Wish::Dismiss => wishing(DismissError::new(name), cx),
             Wish::Pause => wishing(PausePipeline::new(name), cx),
-            Wish::Start if self.paused && self.is_old => wishing(PausePipeline::new(name), cx),
-            Wish::Resume if self.is_old => wishing(StartPipeline::new(name), cx),
+            Wish::Start if self.paused && self.release == Release::NoResume => wishing(PausePipeline::new(name), cx),
+            Wish::Resume if self.release == Release::NoResume => wishing(StartPipeline::new(name), cx),
             Wish::Resume => wishing(ResumePipeline::new(name), cx),
             _ => {
                 let mut start = StartPipeline::new(name);
@@ -288,7 +297,7 @@ impl Plan for EnsurePlan {
                 start.bootstrap_policy.clone_from(&self.goal.bootstrap_policy);
                 start.silent_bootstrap = self.goal.silent_bootstrap;
                 start.concurrent_bootstrap = self.goal.concurrent_bootstrap;
-                start.dismiss_error = (!self.keeps_errors && !self.is_old).then_some(false);
+                start.dismiss_error = (self.release == Release::Recent).then_some(false);
                 wishing(start, cx)
             }
         })
@@ -297,7 +306,7 @@ impl Plan for EnsurePlan {
     fn refused(&mut self, wish: Wish, error: ServiceError) -> Result<(), FlowError> {
         // No such address: before 0.251 the start forgets the error.
         if wish == Wish::Dismiss && error.status() == http::StatusCode::NOT_FOUND && error.code().is_none() {
-            self.keeps_errors = true;
+            self.release = self.release.min(Release::NoDismissal);
             return Ok(());
         }
         unless_overtaken(error)

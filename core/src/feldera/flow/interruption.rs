@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use crate::error::{Cause, Failure, FlowError, ServiceError};
 use crate::feldera::pipelines::{DesiredStatus, ProgramError, ProgramStatus};
@@ -68,6 +69,8 @@ pub enum Interruption {
     StorageInUse,
     /// Its circuit makes no progress, although nothing else is wrong: it has died without a word, or an output is not read.
     Wedged {
+        /// For how long nothing has moved.
+        stalled: Duration,
         /// Steps that have begun.
         initiated: u64,
         /// Steps whose outputs were delivered.
@@ -166,8 +169,12 @@ impl fmt::Display for Interruption {
             Self::Edited { was, is } => {
                 write!(f, "another client has changed the program: it was version {was} and is version {is}")
             }
-            Self::Wedged { initiated, completed, outputs } => {
-                write!(f, "the circuit makes no progress: {initiated} steps have begun, {completed} are completed")?;
+            Self::Wedged { stalled, initiated, completed, outputs } => {
+                let seconds = stalled.as_secs();
+                write!(
+                    f,
+                    "the circuit has made no progress for {seconds} s: {initiated} steps have begun, {completed} are completed"
+                )?;
                 match outputs.as_slice() {
                     [] => Ok(()),
                     outputs => write!(f, "; not written out: {}", outputs.join(", ")),

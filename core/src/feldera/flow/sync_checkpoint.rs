@@ -14,18 +14,21 @@
 //! | anything else | Wait |
 //! | 400 `IncarnationUuidMismatch` | Remote: is it in the store? done; otherwise **ambiguous** |
 //!
+//! A process that takes no id (before 0.337) is known by its statistics, which are looked at right after the request and each
+//! 5 s: those of another one lead to Remote, too.
+//!
 //! Invariants: ids are compared, never order: only the last success and the last failure are told. What the process says that
 //! it sent by itself (`periodic`) counts for nothing, because it was said too early by some releases.
 
 use std::time::Duration;
 
 use super::inquiry::Inquiry;
-use super::pulse::PATIENCE;
+use super::pulse::{BEAT, PATIENCE};
 use super::{Interruption, Pace};
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::feldera::checkpoints::{CheckpointSyncFailure, CheckpointSyncStatus};
 use crate::feldera::{
-    ErrorCode, FelderaApi, GetCheckpointSyncStatus, ListRemoteCheckpoints, StartCheckpointSync, error_code,
+    ErrorCode, FelderaApi, GetCheckpointSyncStatus, GetStats, ListRemoteCheckpoints, StartCheckpointSync, error_code,
 };
 use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Saved, Step, ok};
 use crate::operation::Operation as _;
@@ -41,6 +44,8 @@ records! {
         pub process: Option<String> = "process",
         /// The checkpoint; `None` when the request is about to be sent.
         pub checkpoint: Option<String> = "checkpoint",
+        /// The process, if it is known only by its statistics.
+        pub seen: Option<String> = "seen",
     }
 }
 
@@ -120,6 +125,10 @@ pub struct SyncMachine {
     pipeline: String,
     process: Option<String>,
     checkpoint: String,
+    /// The process, if it is known only by its statistics.
+    seen: Option<String>,
+    /// When to look at these again.
+    look_at: Timestamp,
     /// The failure that was known before the request.
     stale: Option<CheckpointSyncFailure>,
     /// Until when the same failure may be that old one.
@@ -133,6 +142,7 @@ enum State {
     Start(Option<SyncState>),
     Before(Call<GetCheckpointSyncStatus>),
     Request(Call<StartCheckpointSync>),
+    Stats(Call<GetStats>),
     Status(Call<GetCheckpointSyncStatus>),
     Wait(Timestamp),
     Remote(Call<ListRemoteCheckpoints>, FlowError),
@@ -153,8 +163,20 @@ impl SyncMachine {
 
     fn save(&self, cx: &mut Common<FelderaApi>) {
         let checkpoint = Some(self.checkpoint.clone()).filter(|checkpoint| !checkpoint.is_empty());
-        let state = SyncState { pipeline: self.pipeline.clone(), process: self.process.clone(), checkpoint };
+        let (process, seen) = (self.process.clone(), self.seen.clone());
+        let state = SyncState { pipeline: self.pipeline.clone(), process, checkpoint, seen };
         cx.save(Saved::new(SyncCheckpoint::NAME, &state));
+    }
+
+    fn look(&mut self, cx: &mut Common<FelderaApi>) {
+        self.look_at = cx.now() + BEAT;
+        self.state = State::Stats(cx.call(GetStats::new(self.pipeline.clone())));
+    }
+
+    /// Another process than the one that was asked answers.
+    fn restarted(&mut self, details: Option<String>, cx: &mut Common<FelderaApi>) {
+        let error = Interruption::Restarted.into_error(self.what(), details);
+        self.state = State::Remote(cx.call(ListRemoteCheckpoints::new(self.pipeline.clone())), error);
     }
 
     fn status(&mut self, cx: &mut Common<FelderaApi>) {
@@ -205,9 +227,9 @@ impl Machine for SyncMachine {
             }
             match &mut self.state {
                 State::Start(resumed) => match resumed.take() {
-                    Some(SyncState { checkpoint: Some(checkpoint), process, .. }) => {
-                        (self.checkpoint, self.process) = (checkpoint, process);
-                        self.status(cx);
+                    Some(SyncState { checkpoint: Some(checkpoint), process, seen, .. }) => {
+                        (self.checkpoint, self.process, self.seen) = (checkpoint, process, seen);
+                        if self.process.is_none() { self.look(cx) } else { self.status(cx) }
                     }
                     _ => self.state = State::Before(cx.call(GetCheckpointSyncStatus::new(self.pipeline.clone()))),
                 },
@@ -225,9 +247,25 @@ impl Machine for SyncMachine {
                         (self.checkpoint, self.process) = (started.checkpoint_uuid, started.incarnation_uuid);
                         let (what, state) = ("newest checkpoint".to_owned(), self.checkpoint.clone());
                         cx.say(Notice::Observed { what, state });
-                        self.save(cx);
-                        self.status(cx);
+                        if self.process.is_none() {
+                            self.look(cx);
+                        } else {
+                            self.save(cx);
+                            self.status(cx);
+                        }
                     }
+                    Err(error) => self.inquire(error, cx),
+                },
+                State::Stats(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(stats) => match (stats.global_metrics.process(), &self.seen) {
+                        (process, Some(seen)) if process.as_ref() != Some(seen) => self.restarted(None, cx),
+                        (_, Some(_)) => self.status(cx),
+                        (process, None) => {
+                            self.seen = process;
+                            self.save(cx);
+                            self.status(cx);
+                        }
+                    },
                     Err(error) => self.inquire(error, cx),
                 },
                 State::Status(call) => match ok!(call.poll(cx.now(), reply.take())) {
@@ -239,8 +277,7 @@ impl Machine for SyncMachine {
                     Err(FlowError::Service(error))
                         if error_code(&error) == Some(ErrorCode::IncarnationUuidMismatch) =>
                     {
-                        let error = Interruption::Restarted.into_error(self.what(), error.details().map(str::to_owned));
-                        self.state = State::Remote(cx.call(ListRemoteCheckpoints::new(self.pipeline.clone())), error);
+                        self.restarted(error.details().map(str::to_owned), cx);
                     }
                     Err(error) => self.inquire(error, cx),
                 },
@@ -248,7 +285,7 @@ impl Machine for SyncMachine {
                     if let Some(step) = cx.wait_until(*until, "the checkpoint to be sent", reply) {
                         return step;
                     }
-                    self.status(cx);
+                    if self.process.is_none() && self.look_at <= cx.now() { self.look(cx) } else { self.status(cx) }
                 }
                 State::Remote(call, cause) => {
                     let listed = ok!(call.poll(cx.now(), reply.take()));
@@ -285,6 +322,8 @@ impl Goal for SyncCheckpoint {
             pipeline: self.pipeline,
             process: None,
             checkpoint: String::new(),
+            seen: None,
+            look_at: Timestamp::UNIX_EPOCH,
             stale: None,
             stale_until: None,
             pace: Pace::START,

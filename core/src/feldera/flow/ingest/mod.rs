@@ -314,14 +314,14 @@ impl Ingestion {
         } else if metrics.state == PipelineState::Paused && !self.goal.force {
             self.ended = Some(Interruption::Paused.into_error(self.what(), None));
         } else {
-            (self.looked, self.process) = (true, metrics.incarnation_uuid.clone());
+            (self.looked, self.process) = (true, metrics.process());
             self.state = State::Ready;
         }
     }
 
     /// Whether rows have met another process since the last barrier.
     fn has_restarted(&self, metrics: &GlobalMetrics) -> bool {
-        self.dirty && self.process.is_some() && self.process != metrics.incarnation_uuid
+        self.dirty && self.process.is_some() && self.process != metrics.process()
     }
 
     fn accepted(&mut self, token: CompletionToken, chunk: &Chunk) {

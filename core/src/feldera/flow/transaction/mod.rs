@@ -70,6 +70,8 @@ pub struct TransactionRun {
     /// The commit whose answer was lost.
     lost: Option<Ambiguity>,
     looks: u32,
+    /// When statistics were asked for last.
+    asked: Timestamp,
     pace: Pace,
     pulse: Pulse,
     ended: Option<FlowError>,
@@ -101,6 +103,7 @@ impl TransactionRun {
             accepted: false,
             lost: None,
             looks: 0,
+            asked: Timestamp::UNIX_EPOCH,
             pace: Pace::START,
             pulse: Pulse::new(goal.stalled_after),
             ended: None,
@@ -133,6 +136,7 @@ impl TransactionRun {
     }
 
     fn look(&mut self) -> Call<GetStats> {
+        self.asked = self.common.now();
         self.common.call(GetStats::new(self.goal.pipeline.clone()))
     }
 
@@ -158,7 +162,7 @@ impl TransactionRun {
 
     /// Whether statistics are of the process that the transaction is in.
     fn is_same_process(&self, metrics: &GlobalMetrics) -> bool {
-        self.process.is_none() || self.process == metrics.incarnation_uuid
+        self.process.is_none() || self.process == metrics.process()
     }
 
     fn begin(&mut self) {
@@ -198,7 +202,7 @@ impl TransactionRun {
 
     /// What there is before the start is sent.
     fn before(&mut self, metrics: &GlobalMetrics) {
-        self.process.clone_from(&metrics.incarnation_uuid);
+        self.process = metrics.process();
         self.other = open_transaction(metrics);
         self.start();
     }
@@ -225,8 +229,14 @@ impl TransactionRun {
             let reason = format!("transaction {id} is in progress, and was so before this one was asked for");
             return self.fail(FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None }));
         }
+        // The answer was on its way for so long that it may be either.
+        let is_unclear = age.is_some_and(|age| age > self.asked.since(self.since));
         match age {
-            _ if self.goal.take_over && is_of_api(metrics) => self.open(id),
+            _ if self.goal.take_over && is_unclear && self.looks < LOOKS => {
+                self.looks += 1;
+                self.state = State::FindLater(self.pace.next(self.common.now()), lost);
+            }
+            _ if self.goal.take_over && !is_unclear && is_of_api(metrics) => self.open(id),
             _ => {
                 let since = age.map_or(String::new(), |age| format!(" for {age:?}"));
                 let found = format!("transaction {id} has been open{since}; this one was asked for {asked:?} ago");
@@ -262,7 +272,7 @@ impl TransactionRun {
         }
         if self.accepted || metrics.transaction_status != Some(TransactionStatus::TransactionInProgress) {
             self.lost = None;
-            if let Some(interruption) = self.pulse.feel_commit(stats, self.common.now()) {
+            if let Some(interruption) = self.pulse.feel_commit(stats, self.asked, self.common.now()) {
                 self.fail(interruption.into_error(self.what(), None));
                 return None;
             }
