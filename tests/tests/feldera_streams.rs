@@ -4,9 +4,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use pipewright::Operation as _;
 use pipewright::decode::{DecodeError, Decoder, End, LineLimit};
+use pipewright::feldera::data::DataFormat;
 use pipewright::feldera::metrics::Metrics;
 use pipewright::feldera::stream::{Egress, LogHistory, Logs, QueryFormat, QueryResult, Samples};
+use pipewright::feldera::{AdhocQuery, HttpOutput};
 use pipewright_tests::{har, routes};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -440,4 +443,44 @@ fn metrics_in_the_text_format() {
     for bad in ["records", "records{a=\"b\" 1", "records{a=\"b\"}", "records{a=b} 1", "records one"] {
         assert!(Metrics::from_prometheus(bad).expect_err(bad).starts_with("line 1: records"), "{bad}");
     }
+}
+
+/// An error may have several lines, and none of them is a row of the table.
+#[test]
+fn an_error_in_text_is_no_row() {
+    let body = b"+---+\n| n |\n+---+\n| 1 |\nERROR: it broke\nfor two reasons\n";
+    let (items, ended) = query(&QueryFormat::Text, body, End::Complete);
+    assert_eq!(items.last().map(String::as_str), Some("| 1 |"));
+    assert_eq!(ended, Err(DecodeError::Failed { message: "it broke\nfor two reasons".to_owned() }));
+    let (items, ended) = query(&QueryFormat::Text, b"ERROR: at once", End::Complete);
+    assert_eq!((items.len(), ended), (0, Err(DecodeError::Failed { message: "at once".to_owned() })));
+}
+
+#[test]
+fn a_hash_is_hexadecimal() {
+    let body = [b'x'; 64];
+    assert!(matches!(query(&QueryFormat::Hash, &body, End::Complete).1, Err(DecodeError::Malformed { .. })));
+}
+
+/// Before 0.298 nothing is said about snapshots.
+#[test]
+fn chunks_of_older_releases() {
+    let body = b"{\"sequence_number\":0,\"json_data\":[{\"insert\":{}}]}\r\n{\"sequence_number\":1}\r\n";
+    let (items, ended) = every_cut(|| Egress::new(LineLimit::default()), show_chunk, body, &[], End::Complete);
+    assert_eq!(ended, Ok(()));
+    assert_eq!(items, [r#"0 changes past lost 0/0: ["{\"insert\":{}}"]"#, "1 heartbeat past lost 0/0: []"]);
+}
+
+/// A chunk or a line that is larger than usual is read by whoever says so.
+#[test]
+fn the_limit_is_the_callers() {
+    let answer = || http::Response::new(bytes::Bytes::new());
+    let output = HttpOutput::new("p", "v", DataFormat::Json).limit(LineLimit(10));
+    let mut egress = output.parse(answer()).expect("a decoder");
+    egress.feed(b"{\"sequence_number\":0}\r\n");
+    assert_eq!(egress.advance(), Err(DecodeError::TooLong { item: 1, limit: 10 }));
+    let query = AdhocQuery::new("p", "SELECT 1", QueryFormat::Json).limit(LineLimit(10));
+    let mut result = query.parse(answer()).expect("a decoder");
+    result.feed(b"{\"n\":123456789}\n");
+    assert_eq!(result.advance(), Err(DecodeError::TooLong { item: 1, limit: 10 }));
 }

@@ -45,6 +45,8 @@ pub struct HttpOutput {
     pub array: Option<bool>,
     /// What a row of JSON is; `InsertDelete` by default.
     pub update_format: Option<UpdateFormat>,
+    /// How long a chunk may be.
+    pub limit: LineLimit,
 }
 
 impl HttpOutput {
@@ -58,6 +60,7 @@ impl HttpOutput {
             send_snapshot: None,
             array: None,
             update_format: None,
+            limit: LineLimit::default(),
         }
     }
 
@@ -82,6 +85,12 @@ impl HttpOutput {
     /// What a row of JSON is: `InsertDelete`, `Debezium` or `Snowflake`.
     pub fn update_format(mut self, format: UpdateFormat) -> Self {
         self.update_format = Some(format);
+        self
+    }
+
+    /// How long a chunk may be. A chunk of a snapshot holds up to 10,000 rows.
+    pub fn limit(mut self, limit: LineLimit) -> Self {
+        self.limit = limit;
         self
     }
 }
@@ -120,7 +129,7 @@ impl Operation for HttpOutput {
 
     fn parse(&self, response: Response<Bytes>) -> Result<Egress, ServiceError> {
         super::head(Self::INFO, &response)?;
-        Ok(Egress::new(LineLimit::default()))
+        Ok(Egress::new(self.limit))
     }
 }
 
@@ -281,10 +290,13 @@ fn fast(line: &[u8], rows: &mut Vec<Range<usize>>, text: &mut Vec<u8>) -> Option
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).filter(|digits| (1..20).contains(digits))?;
     let (number, rest) = rest.split_at(digits);
     let sequence_number = number.iter().fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
-    let rest = rest.strip_prefix(b",\"snapshot\":")?;
-    let (snapshot, rest) = match rest.strip_prefix(b"false") {
-        Some(rest) => (false, rest),
-        None => (true, rest.strip_prefix(b"true")?),
+    let (snapshot, rest) = match rest.strip_prefix(b",\"snapshot\":") {
+        Some(rest) => match rest.strip_prefix(b"false") {
+            Some(rest) => (false, rest),
+            None => (true, rest.strip_prefix(b"true")?),
+        },
+        // Before 0.298.
+        None => (false, rest),
     };
     let head = Head { sequence_number, snapshot, lost: 0 };
     if rest == b"}" {

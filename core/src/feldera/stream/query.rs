@@ -30,6 +30,8 @@ pub struct AdhocQuery {
     pub sql: String,
     /// How rows are written.
     pub format: QueryFormat,
+    /// How long a line of text or JSON may be.
+    pub limit: LineLimit,
 }
 
 words! {
@@ -51,7 +53,13 @@ words! {
 impl AdhocQuery {
     /// Statements for a pipeline.
     pub fn new(pipeline_name: impl Into<String>, sql: impl Into<String>, format: QueryFormat) -> Self {
-        Self { pipeline_name: pipeline_name.into(), sql: sql.into(), format }
+        Self { pipeline_name: pipeline_name.into(), sql: sql.into(), format, limit: LineLimit::default() }
+    }
+
+    /// How long a line of text or JSON may be.
+    pub fn limit(mut self, limit: LineLimit) -> Self {
+        self.limit = limit;
+        self
     }
 
     /// Only statements that begin as questions do, and hold no word that changes anything, are sent twice.
@@ -92,7 +100,7 @@ impl Operation for AdhocQuery {
 
     fn parse(&self, response: Response<Bytes>) -> Result<QueryResult, ServiceError> {
         super::head(Self::INFO, &response)?;
-        Ok(QueryResult::new(&self.format))
+        Ok(QueryResult::with_limit(&self.format, self.limit))
     }
 }
 
@@ -126,8 +134,7 @@ pub struct QueryResult(Format);
 
 #[derive(Debug)]
 enum Format {
-    /// And the length of the first line, once it was read.
-    Text(Lines, Option<usize>),
+    Text(Table),
     Json(Lines),
     Blocks(Blocks),
 }
@@ -135,9 +142,16 @@ enum Format {
 impl QueryResult {
     /// A decoder at the beginning of a body.
     pub fn new(format: &QueryFormat) -> Self {
+        Self::with_limit(format, LineLimit::default())
+    }
+
+    /// The same, for lines up to a length.
+    pub fn with_limit(format: &QueryFormat, limit: LineLimit) -> Self {
         Self(match format {
-            QueryFormat::Text => Format::Text(Lines::new(LineLimit::default()), None),
-            QueryFormat::Json => Format::Json(Lines::new(LineLimit::default())),
+            QueryFormat::Text => {
+                Format::Text(Table { lines: Lines::new(limit), border: None, is_over: false, error: Vec::new() })
+            }
+            QueryFormat::Json => Format::Json(Lines::new(limit)),
             QueryFormat::Parquet => Format::Blocks(Blocks::new(Kind::Parquet)),
             QueryFormat::ArrowIpc => Format::Blocks(Blocks::new(Kind::Arrow)),
             QueryFormat::Hash => Format::Blocks(Blocks::new(Kind::Hash)),
@@ -162,17 +176,75 @@ fn tail(lines: &Lines) -> (u64, &[u8]) {
     (memchr::memchr_iter(b'\n', before).count() as u64, tail)
 }
 
-/// The last line of a table has no line end: it is the lower border, as long as the upper one and the third of three, or an
-/// error. A table without columns has two.
-fn finish_text(lines: &mut Lines, border: Option<usize>, end: End) -> Result<(), DecodeError> {
+/// A table, as lines.
+#[derive(Debug)]
+struct Table {
+    lines: Lines,
+    /// The length of the first line, once it was read.
+    border: Option<usize>,
+    /// The error has begun. It may have several lines, and none of them is one of the table.
+    is_over: bool,
+    /// What was read of it.
+    error: Vec<u8>,
+}
+
+/// What the error begins with. Lines of a table begin otherwise.
+const ERROR: &[u8] = b"ERROR: ";
+/// How much is kept of it.
+const ERROR_BYTES: usize = 2000;
+
+impl Table {
+    fn advance(&mut self) -> Result<bool, DecodeError> {
+        loop {
+            let found = self.lines.advance()?;
+            let item = self.lines.item();
+            if found && (self.is_over || item.starts_with(ERROR)) {
+                self.is_over = true;
+                keep(&mut self.error, item);
+                continue;
+            }
+            if found && self.border.is_none() {
+                self.border = Some(item.len());
+            }
+            return Ok(found);
+        }
+    }
+
+    /// The error, whether it was read or not.
+    fn failure(&self) -> Option<String> {
+        let mut error = self.error.clone();
+        let mut is_over = self.is_over;
+        for line in self.lines.unread().split(|byte| *byte == b'\n') {
+            is_over |= line.starts_with(ERROR);
+            if is_over {
+                keep(&mut error, line.strip_suffix(b"\r").unwrap_or(line));
+            }
+        }
+        let text = String::from_utf8_lossy(&error);
+        is_over.then(|| text.trim_end().strip_prefix("ERROR: ").unwrap_or(&text).to_owned())
+    }
+}
+
+fn keep(error: &mut Vec<u8>, line: &[u8]) {
+    if !error.is_empty() {
+        error.push(b'\n');
+    }
+    error.extend_from_slice(line);
+    error.truncate(ERROR_BYTES);
+}
+
+/// The last line of a table has no line end: it is the lower border, as long as the upper one and the third of three. A table
+/// without columns has two.
+fn finish_text(table: &mut Table, end: End) -> Result<(), DecodeError> {
+    let failed = table.failure();
+    let Table { lines, border, .. } = table;
     let ((unread, tail), read) = (tail(lines), lines.count());
     let border = border.or_else(|| memchr::memchr(b'\n', lines.unread()));
     let is_border = tail.starts_with(b"+") && Some(tail.len()) == border;
     let is_whole = is_border && read + unread >= if tail == b"++" { 1 } else { 3 };
-    if end == End::Complete && is_whole {
+    if end == End::Complete && is_whole && failed.is_none() {
         return lines.finish(end);
     }
-    let failed = tail.strip_prefix(b"ERROR: ").map(|message| String::from_utf8_lossy(message).into_owned());
     let cut = lines.finish(End::Truncated);
     match failed {
         Some(message) if end == End::Complete => Err(DecodeError::Failed { message }),
@@ -195,7 +267,7 @@ impl Decoder for QueryResult {
 
     fn feed(&mut self, bytes: &[u8]) {
         match &mut self.0 {
-            Format::Text(lines, _) | Format::Json(lines) => lines.feed(bytes),
+            Format::Text(Table { lines, .. }) | Format::Json(lines) => lines.feed(bytes),
             Format::Blocks(blocks) => blocks.feed(bytes),
         }
     }
@@ -203,27 +275,21 @@ impl Decoder for QueryResult {
     fn advance(&mut self) -> Result<bool, DecodeError> {
         match &mut self.0 {
             Format::Json(lines) => lines.advance(),
-            Format::Text(lines, border) => {
-                let found = lines.advance()?;
-                if found && border.is_none() {
-                    *border = Some(lines.item().len());
-                }
-                Ok(found)
-            }
+            Format::Text(table) => table.advance(),
             Format::Blocks(blocks) => Ok(blocks.advance()),
         }
     }
 
     fn item(&self) -> &[u8] {
         match &self.0 {
-            Format::Text(lines, _) | Format::Json(lines) => lines.item(),
+            Format::Text(Table { lines, .. }) | Format::Json(lines) => lines.item(),
             Format::Blocks(blocks) => blocks.item(),
         }
     }
 
     fn finish(&mut self, end: End) -> Result<(), DecodeError> {
         match &mut self.0 {
-            Format::Text(lines, border) => finish_text(lines, *border, end),
+            Format::Text(table) => finish_text(table, end),
             Format::Json(lines) => finish_json(lines, end),
             Format::Blocks(blocks) => blocks.finish(end),
         }
@@ -304,7 +370,7 @@ impl Blocks {
         let is_whole = match self.kind {
             Kind::Parquet => self.total >= 12 && self.first == b"PAR1" && self.last.ends_with(b"PAR1"),
             Kind::Arrow => self.last == [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
-            Kind::Hash => self.total == 64,
+            Kind::Hash => self.total == 64 && self.buffer.iter().all(u8::is_ascii_hexdigit),
             Kind::Other => true,
         };
         if end == End::Complete && is_whole {
