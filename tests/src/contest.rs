@@ -14,7 +14,7 @@
 //! assert!(trial.result.is_ok());
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,6 +72,8 @@ pub struct Moment {
     pub at: Timestamp,
     /// Of the client under test: method, target, and what the service answered. `None` is the rival's doing.
     pub request: Option<(String, String, u16)>,
+    /// What the rival did.
+    pub act: Option<Act>,
     /// The pipeline; `None` when there is none.
     pub view: Option<PipelineView>,
 }
@@ -90,8 +92,8 @@ impl Contested {
         while self.acts.front().is_some_and(|(at, _)| *at <= now) {
             let Some((at, act)) = self.acts.pop_front() else { return };
             self.manager.advance(at.as_unix());
-            self.act(at, act);
-            self.note(at, None);
+            self.act(at, act.clone());
+            self.note(at, None, Some(act));
         }
     }
 
@@ -120,9 +122,9 @@ impl Contested {
         let _ = self.manager.handle(at.as_unix(), &request);
     }
 
-    fn note(&mut self, at: Timestamp, request: Option<(String, String, u16)>) {
+    fn note(&mut self, at: Timestamp, request: Option<(String, String, u16)>, act: Option<Act>) {
         let view = self.manager.pipeline("p");
-        self.history.push(Moment { at, request, view });
+        self.history.push(Moment { at, request, act, view });
     }
 }
 
@@ -131,7 +133,7 @@ impl Service for Contested {
         self.rival(now);
         let response = self.manager.handle(now.as_unix(), request);
         let said = (request.method().to_string(), request.uri().to_string(), response.status().as_u16());
-        self.note(now, Some(said));
+        self.note(now, Some(said), None);
         response
     }
 
@@ -168,6 +170,8 @@ pub struct Trial<T> {
     pub history: Vec<Moment>,
     /// Whether a reply was lost, or spoilt, or so late that nobody knew.
     pub lost: bool,
+    /// The faults that its requests met, by name.
+    pub faults: Vec<String>,
 }
 
 impl Contest {
@@ -258,7 +262,13 @@ impl Contest {
             result = result.as_ref().err()
         );
         let history = self.service.with(|contested| contested.history[begun..].to_vec());
-        let lost = self.world.trace()[events..].iter().any(|event| match &event.what {
+        let trace = &self.world.trace()[events..];
+        let faults = trace.iter().filter_map(|event| match &event.what {
+            Incident::Exchange { fault: Some(fault), .. } => Some(name_of(fault)),
+            _ => None,
+        });
+        let faults = faults.collect();
+        let lost = trace.iter().any(|event| match &event.what {
             // Proxies answer 502 to 504 also to what they have passed on.
             Incident::Exchange { fault: Some(fault), .. } => {
                 fault.applied() || matches!(fault, Fault::Unavailable(_) | Fault::ProxyPage { .. })
@@ -266,9 +276,100 @@ impl Contest {
             Incident::Late { .. } | Incident::Restart { .. } => true,
             _ => false,
         });
-        Trial { result, history, lost }
+        Trial { result, history, lost, faults }
     }
 }
+
+/// The name of a variant.
+fn name_of(of: &impl std::fmt::Debug) -> String {
+    format!("{of:?}").split([' ', '(', '{']).next().unwrap_or_default().to_owned()
+}
+
+impl Act {
+    /// What it is, in a word: of a request, the end of its path.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Request(_, target, _) => {
+                let path = target.split('?').next().unwrap_or_default();
+                let mut words = path.split('/').skip(3);
+                words.next().unwrap_or(path).to_owned()
+            }
+            act => name_of(act),
+        }
+    }
+}
+
+/// How often each fault, and each act of the rival, met each flow while it ran.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    counts: BTreeMap<String, BTreeMap<&'static str, u64>>,
+    flows: BTreeSet<&'static str>,
+}
+
+impl Tally {
+    /// Takes note of a trial of a flow.
+    pub fn add<T>(&mut self, flow: &'static str, trial: &Trial<T>) {
+        self.flows.insert(flow);
+        let acts = trial.history.iter().filter_map(|moment| moment.act.as_ref()).map(Act::name);
+        for what in acts.chain(trial.faults.iter().cloned()).chain(["(all)".to_owned()]) {
+            *self.counts.entry(what).or_default().entry(flow).or_default() += 1;
+        }
+    }
+
+    /// Which of these never met which flow.
+    pub fn missing(&self, what: &[&str]) -> Vec<String> {
+        let never = |what: &str, flow: &str| self.counts.get(what).is_none_or(|counts| !counts.contains_key(flow));
+        let pairs = what.iter().flat_map(|what| self.flows.iter().map(move |flow| (*what, *flow)));
+        pairs.filter(|(what, flow)| never(what, flow)).map(|(what, flow)| format!("{what} in {flow}")).collect()
+    }
+}
+
+/// A table: a line for each fault and act, a column for each flow.
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:18}", "")?;
+        for flow in &self.flows {
+            write!(f, " {flow:>12.12}")?;
+        }
+        for (what, counts) in &self.counts {
+            write!(f, "\n{what:18.18}")?;
+            for flow in &self.flows {
+                write!(f, " {:12}", counts.get(flow).copied().unwrap_or_default())?;
+            }
+        }
+        writeln!(f)
+    }
+}
+
+/// What [`FaultPlan::hostile`] brings about.
+pub const FAULTS: [&str; 10] = [
+    "NotSent",
+    "ReplyLost",
+    "DelayReply",
+    "TooManyRequests",
+    "Unavailable",
+    "ProxyPage",
+    "CutOff",
+    "ShortBody",
+    "MalformedBody",
+    "Restart",
+];
+
+/// What [`rivalry`] does.
+pub const ACTS: [&str; 12] = [
+    "Start",
+    "StartPaused",
+    "Stop",
+    "Suspend",
+    "Pause",
+    "Resume",
+    "Edit",
+    "Clear",
+    "Dismiss",
+    "Panic",
+    "Kill",
+    "Freeze",
+];
 
 impl<T> Trial<T> {
     /// How the pipeline was when the service answered the flow last.
@@ -283,6 +384,11 @@ impl<T> Trial<T> {
     /// Whether the rival did anything meanwhile.
     pub fn is_contested(&self) -> bool {
         self.history.iter().any(|moment| moment.request.is_none())
+    }
+
+    /// Whether answers were on their way for so long that the time can have been up: each one 40 s at the most.
+    pub fn is_slow(&self) -> bool {
+        self.faults.iter().filter(|fault| *fault == "DelayReply").count() > 2
     }
 
     /// Whether the pipeline was so at a moment since the flow began.

@@ -1,6 +1,7 @@
 //! The flows about data, while a second client does to the pipeline whatever it likes and anything goes wrong, in virtual
 //! time: each ends in time, and what it reports is what the simulated processes have really done.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
@@ -18,8 +19,9 @@ use pipewright::flow::{Flow, Goal as _};
 use pipewright_mock::feldera::{Chronicle, Config, PipelineView};
 use pipewright_mock::schedule::{Schedule, Turn, class_of};
 use pipewright_mock::{FaultPlan, World};
-use pipewright_tests::contest::{Act, Contest, LIMIT, Moment, SQL, Trial, polite, rivalry};
+use pipewright_tests::contest::{ACTS, Act, Contest, FAULTS, LIMIT, Moment, SQL, Tally, Trial, polite, rivalry};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 /// 256 cases, or as many as `PROPTEST_CASES` says.
@@ -85,7 +87,9 @@ fn assert_honest<T>(trial: &Trial<T>, error: &FlowError) {
             FlowError::Ambiguous(_) | FlowError::Service(_) | FlowError::Transport(_) => {
                 trial.lost || trial.is_contested()
             }
-            FlowError::Deadline { .. } | FlowError::Failed(_) => true,
+            // What nobody commits holds everything back.
+            FlowError::Deadline { .. } => trial.is_slow() || trial.ever(|view| view.transaction.is_some()),
+            FlowError::Failed(_) => true,
             _ => false,
         },
     };
@@ -221,18 +225,206 @@ fn small(draw: u64) -> Ingest {
     Ingest::new("p", "t").chunk_bytes(size(chunk)).buffer_bytes(size(buffer)).within(LIMIT)
 }
 
+/// What happens in a case, whichever flow it happens to.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    seed: u64,
+    faults: u64,
+    acts: u64,
+    rows: u64,
+    is_odd: bool,
+}
+
+impl Case {
+    /// A pipeline that runs, and a rival.
+    fn scene(self) -> Contest {
+        let contest = scene(self.seed);
+        contest.rival(data_rivalry(self.seed, self.acts));
+        contest
+    }
+
+    fn plan(self) -> FaultPlan {
+        FaultPlan::hostile(self.seed).at_most(self.faults)
+    }
+
+    /// Alone, and with every answer heard, it succeeds.
+    fn assert_success<T: std::fmt::Debug>(self, trial: &Trial<T>) {
+        assert!(self.acts > 0 || trial.lost || trial.result.is_ok(), "{:?}", trial.result);
+    }
+}
+
+/// Without what came of it.
+fn told<T>(trial: Trial<T>) -> Trial<()> {
+    let Trial { result, history, lost, faults } = trial;
+    Trial { result: result.map(drop), history, lost, faults }
+}
+
+fn rows_come_in_as_often_as_they_are_said_to(case: Case) -> Trial<()> {
+    let contest = case.scene();
+    let mut fate = Fate::default();
+    let (seed, rows) = (case.seed, case.rows);
+    let trial = contest.trial(case.plan(), |feldera| ingest(feldera, seed, 0..rows, small(seed), &mut fate));
+    judge(&contest, &trial, &fate, rows);
+    trial
+}
+
+fn what_is_complete_has_gone_through(case: Case) -> Trial<()> {
+    let contest = scene(case.seed);
+    let rows = HttpInput::new("p", "t", DataFormat::Json, "{\"id\":1}{\"id\":2}").update_format(UpdateFormat::Raw);
+    let token = contest.feldera.call(rows).expect("nothing goes wrong yet").token;
+    contest.rival(data_rivalry(case.seed, case.acts));
+    let trial = contest.run(case.plan(), AwaitCompletion::new("p", token).within(LIMIT));
+    match &trial.result {
+        Ok(_) => {
+            let (last, taken) = (trial.last(), chronicle(&contest).taken);
+            assert_eq!(Some(&taken[0].incarnation), last.incarnation.as_ref());
+            assert!(taken[1].step <= last.steps.1);
+        }
+        Err(error) => assert_honest(&trial, error),
+    }
+    case.assert_success(&trial);
+    told(trial)
+}
+
+fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
+    let contest = scene(case.seed);
+    contest.rival(data_rivalry(case.seed, case.acts));
+    let goal = if case.is_odd { Transaction::new("p").take_over() } else { Transaction::new("p") };
+    let mut started = None;
+    let trial = contest.trial(case.plan(), |feldera| {
+        let mut transaction = goal.within(LIMIT).start(feldera.config(), feldera.seed());
+        let mut next = || drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop);
+        if let TransactionEvent::Started { id, .. } = next()? {
+            started = Some(id);
+        }
+        transaction.commit();
+        drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)
+    });
+    let view =
+        |id: i64| chronicle(&contest).transactions.into_iter().filter(move |one| i64::try_from(one.id) == Ok(id));
+    if let Some(id) = started {
+        assert!(view(id).count() > 0);
+        let ours = trial.history.iter().any(|moment| {
+            let transaction = moment.view.as_ref().and_then(|view| view.transaction);
+            let asked = moment
+                .request
+                .as_ref()
+                .is_some_and(|(_, target, status)| target.ends_with("start_transaction") && *status == 200);
+            asked && transaction.and_then(|id| i64::try_from(id).ok()) == Some(id)
+        });
+        assert!(ours || case.is_odd, "{:?}", trial.history);
+    }
+    match &trial.result {
+        Ok(event) => {
+            let TransactionEvent::Committed { id, .. } = event else { panic!("{event:?}") };
+            let process = trial.last().incarnation.clone();
+            assert!(view(*id).any(|one| Some(one.incarnation) == process && one.committed.is_some()));
+        }
+        Err(FlowError::Service(error)) if error.code() == Some("TransactionInProgress") => {
+            assert!(trial.ever(|view| view.transaction.is_some()));
+        }
+        Err(error) => assert_honest(&trial, error),
+    }
+    case.assert_success(&trial);
+    told(trial)
+}
+
+fn a_checkpoint_that_is_made_was_made(case: Case) -> Trial<()> {
+    let contest = scene(case.seed);
+    contest.with(|manager| manager.fail_checkpoints("p", case.is_odd));
+    contest.rival(data_rivalry(case.seed, case.acts));
+    let trial = contest.run(case.plan(), Checkpoint::new("p").within(LIMIT));
+    match &trial.result {
+        Ok(made) => {
+            let asked = chronicle(&contest).checkpoints;
+            let ours =
+                asked.iter().find(|one| Some(&one.incarnation) == made.process.as_ref() && one.sequence == made.number);
+            assert!(ours.is_some_and(|one| one.made.is_some()), "{made:?}: {asked:?}");
+        }
+        // It says that it failed, and it did.
+        Err(FlowError::Failed(failure)) if Interruption::of(&FlowError::Failed(failure.clone())).is_none() => {
+            assert!(case.is_odd, "{failure:?}");
+        }
+        Err(error) => {
+            let restarted = Interruption::of(error).is_some() && error.is_ambiguous();
+            if !restarted {
+                assert_honest(&trial, error);
+            }
+        }
+    }
+    assert!(case.is_odd || case.acts > 0 || trial.lost || trial.result.is_ok(), "{:?}", trial.result);
+    told(trial)
+}
+
+fn a_checkpoint_that_is_sent_is_there(case: Case) -> Trial<()> {
+    let contest = scene(case.seed);
+    contest.feldera.run(Checkpoint::new("p")).expect("nothing goes wrong yet");
+    contest.rival(data_rivalry(case.seed, case.acts));
+    let trial = contest.run(case.plan(), SyncCheckpoint::new("p").within(LIMIT));
+    match &trial.result {
+        Ok(synced) => {
+            if case.acts == 0 {
+                let status = contest.feldera.call(GetCheckpointSyncStatus::new("p")).expect("it runs");
+                assert_eq!(status.success.as_ref(), Some(&synced.checkpoint));
+            }
+        }
+        Err(error) if Interruption::of(error).is_some() && error.is_ambiguous() => {}
+        Err(error) => assert_honest(&trial, error),
+    }
+    case.assert_success(&trial);
+    told(trial)
+}
+
+fn without_connectors_there_is_nothing_to_wait_for(case: Case) -> Trial<()> {
+    let contest = scene(case.seed);
+    contest.rival(data_rivalry(case.seed, case.acts));
+    let trial = contest.run(case.plan(), AwaitConnectorsFinished::all("p").within(LIMIT));
+    match &trial.result {
+        Ok(finished) => assert!(finished.is_empty()),
+        Err(error) => assert_honest(&trial, error),
+    }
+    told(trial)
+}
+
+/// The flows and sessions, each with what is held against what it says.
+const FLOWS: [(&str, fn(Case) -> Trial<()>); 6] = [
+    ("Ingest", rows_come_in_as_often_as_they_are_said_to),
+    ("AwaitCompletion", what_is_complete_has_gone_through),
+    ("Transaction", a_transaction_is_what_it_says),
+    ("Checkpoint", a_checkpoint_that_is_made_was_made),
+    ("SyncCheckpoint", a_checkpoint_that_is_sent_is_there),
+    ("AwaitConnectors", without_connectors_there_is_nothing_to_wait_for),
+];
+
+/// Whatever a second client does and whatever goes wrong. Prints how often which of it met which flow.
+#[test]
+fn every_flow_tells_the_truth() {
+    // Enough for everything to meet every flow.
+    let config = ProptestConfig { cases: cases().cases * 2, ..cases() };
+    let tally = RefCell::new(Tally::default());
+    let case = (any::<u64>(), 0_u64..30, 0_u64..16, 0_u64..40, any::<bool>());
+    let mut runner = TestRunner::new(config.clone());
+    let result = runner.run(&case, |(seed, faults, acts, rows, is_odd)| {
+        for (number, (name, flow)) in (0..).zip(FLOWS) {
+            let trial = flow(Case { seed: seed.wrapping_add(number), faults, acts, rows, is_odd });
+            tally.borrow_mut().add(name, &trial);
+        }
+        Ok(())
+    });
+    let tally = tally.into_inner();
+    println!("{tally}");
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    let missing = tally.missing(&[&FAULTS[..], &ACTS, &DATA_ACTS].concat());
+    assert!(missing.is_empty() || config.cases < 512, "never happened: {missing:?}");
+}
+
+/// What [`data_rivalry`] does besides.
+const DATA_ACTS: [&str; 4] = ["ingress", "start_transaction", "commit_transaction", "checkpoint"];
+
 proptest! {
     #![proptest_config(cases())]
-
-    #[test]
-    fn rows_come_in_as_often_as_they_are_said_to(seed: u64, faults in 0_u64..30, acts in 0_u64..8, rows in 0_u64..40) {
-        let contest = scene(seed);
-        contest.rival(data_rivalry(seed, acts));
-        let mut fate = Fate::default();
-        let plan = FaultPlan::hostile(seed).at_most(faults);
-        let trial = contest.trial(plan, |feldera| ingest(feldera, seed, 0..rows, small(seed), &mut fate));
-        judge(&contest, &trial, &fate, rows);
-    }
 
     #[test]
     fn alone_and_without_a_lost_reply_every_row_comes_in_once(seed: u64, faults in 0_u64..20, rows in 0_u64..60) {
@@ -243,119 +435,6 @@ proptest! {
         prop_assert!(trial.result.is_ok(), "{:?}", trial.result);
         prop_assert!((0..rows).filter(|row| !is_bad(*row)).all(|row| fate.times[&row] == (1, 1)));
         prop_assert!((0..rows).filter(|row| is_bad(*row)).eq(fate.rejected.iter().copied()));
-    }
-
-    #[test]
-    fn what_is_complete_has_gone_through(seed: u64, faults in 0_u64..30, acts in 0_u64..8) {
-        let contest = scene(seed);
-        let rows = HttpInput::new("p", "t", DataFormat::Json, "{\"id\":1}{\"id\":2}").update_format(UpdateFormat::Raw);
-        let token = contest.feldera.call(rows).expect("nothing goes wrong yet").token;
-        contest.rival(data_rivalry(seed, acts));
-        let trial = contest.run(FaultPlan::hostile(seed).at_most(faults), AwaitCompletion::new("p", token).within(LIMIT));
-        match &trial.result {
-            Ok(_) => {
-                let (last, taken) = (trial.last(), chronicle(&contest).taken);
-                prop_assert_eq!(Some(&taken[0].incarnation), last.incarnation.as_ref());
-                prop_assert!(taken[1].step <= last.steps.1);
-            }
-            Err(error) => assert_honest(&trial, error),
-        }
-        prop_assert!(acts > 0 || trial.result.is_ok() || trial.lost, "{:?}", trial.result);
-    }
-
-    #[test]
-    fn a_transaction_is_what_it_says(seed: u64, faults in 0_u64..20, acts in 0_u64..8, take_over: bool) {
-        let contest = scene(seed);
-        contest.rival(data_rivalry(seed, acts));
-        let goal = if take_over { Transaction::new("p").take_over() } else { Transaction::new("p") };
-        let mut started = None;
-        let trial = contest.trial(FaultPlan::hostile(seed).at_most(faults), |feldera| {
-            let mut transaction = goal.within(LIMIT).start(feldera.config(), feldera.seed());
-            let mut next = || drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop);
-            if let TransactionEvent::Started { id, .. } = next()? {
-                started = Some(id);
-            }
-            transaction.commit();
-            drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)
-        });
-        let view = |id: i64| chronicle(&contest).transactions.into_iter().filter(move |one| i64::try_from(one.id) == Ok(id));
-        if let Some(id) = started {
-            prop_assert!(view(id).count() > 0);
-            let ours = trial.history.iter().any(|moment| {
-                let transaction = moment.view.as_ref().and_then(|view| view.transaction);
-                let asked = moment.request.as_ref().is_some_and(|(_, target, status)| target.ends_with("start_transaction") && *status == 200);
-                asked && transaction.and_then(|id| i64::try_from(id).ok()) == Some(id)
-            });
-            prop_assert!(ours || take_over, "{:?}", trial.history);
-        }
-        match &trial.result {
-            Ok(event) => {
-                let TransactionEvent::Committed { id, .. } = event else { panic!("{event:?}") };
-                let process = trial.last().incarnation.clone();
-                prop_assert!(view(*id).any(|one| Some(one.incarnation) == process && one.committed.is_some()));
-            }
-            Err(FlowError::Service(error)) if error.code() == Some("TransactionInProgress") => {
-                prop_assert!(trial.ever(|view| view.transaction.is_some()));
-            }
-            Err(error) => assert_honest(&trial, error),
-        }
-        prop_assert!(acts > 0 || trial.lost || trial.result.is_ok(), "{:?}", trial.result);
-    }
-
-    #[test]
-    fn a_checkpoint_that_is_made_was_made(seed: u64, faults in 0_u64..20, acts in 0_u64..8, fails: bool) {
-        let contest = scene(seed);
-        contest.with(|manager| manager.fail_checkpoints("p", fails));
-        contest.rival(data_rivalry(seed, acts));
-        let trial = contest.run(FaultPlan::hostile(seed).at_most(faults), Checkpoint::new("p").within(LIMIT));
-        match &trial.result {
-            Ok(made) => {
-                let asked = chronicle(&contest).checkpoints;
-                let ours = asked.iter().find(|one| Some(&one.incarnation) == made.process.as_ref() && one.sequence == made.number);
-                prop_assert!(ours.is_some_and(|one| one.made.is_some()), "{made:?}: {asked:?}");
-            }
-            // It says that it failed, and it did.
-            Err(FlowError::Failed(failure)) if Interruption::of(&FlowError::Failed(failure.clone())).is_none() => {
-                prop_assert!(fails, "{failure:?}");
-            }
-            Err(error) => {
-                let restarted = Interruption::of(error).is_some() && error.is_ambiguous();
-                if !restarted {
-                    assert_honest(&trial, error);
-                }
-            }
-        }
-        prop_assert!(fails || acts > 0 || trial.lost || trial.result.is_ok(), "{:?}", trial.result);
-    }
-
-    #[test]
-    fn a_checkpoint_that_is_sent_is_there(seed: u64, faults in 0_u64..20, acts in 0_u64..6) {
-        let contest = scene(seed);
-        contest.feldera.run(Checkpoint::new("p")).expect("nothing goes wrong yet");
-        contest.rival(data_rivalry(seed, acts));
-        let trial = contest.run(FaultPlan::hostile(seed).at_most(faults), SyncCheckpoint::new("p").within(LIMIT));
-        match &trial.result {
-            Ok(synced) => {
-                if acts == 0 {
-                    let status = contest.feldera.call(GetCheckpointSyncStatus::new("p")).expect("it runs");
-                    prop_assert_eq!(status.success.as_ref(), Some(&synced.checkpoint));
-                }
-            }
-            Err(error) if Interruption::of(error).is_some() && error.is_ambiguous() => {}
-            Err(error) => assert_honest(&trial, error),
-        }
-        prop_assert!(acts > 0 || trial.lost || trial.result.is_ok(), "{:?}", trial.result);
-    }
-
-    #[test]
-    fn without_connectors_there_is_nothing_to_wait_for(seed: u64, faults in 0_u64..20, acts in 0_u64..6) {
-        let contest = scene(seed);
-        contest.rival(data_rivalry(seed, acts));
-        let trial = contest.run(FaultPlan::hostile(seed).at_most(faults), AwaitConnectorsFinished::all("p").within(LIMIT));
-        match &trial.result {
-            Ok(finished) => prop_assert!(finished.is_empty()),
-            Err(error) => assert_honest(&trial, error),
-        }
     }
 
     /// A driver may poll too often, too late, and with somebody else's replies.
