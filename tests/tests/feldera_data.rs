@@ -276,9 +276,9 @@ fn what_is_complete_has_gone_through(case: Case) -> Trial<()> {
     let trial = contest.run(case.plan(), AwaitCompletion::new("p", token).within(LIMIT));
     match &trial.result {
         Ok(_) => {
-            let (last, taken) = (trial.last(), chronicle(&contest).taken);
-            assert_eq!(Some(&taken[0].incarnation), last.incarnation.as_ref());
-            assert!(taken[1].step <= last.steps.1);
+            let (last, rows) = (trial.last(), chronicle(&contest).taken);
+            assert_eq!(Some(&rows[0].incarnation), last.incarnation.as_ref());
+            assert!(rows[1].step <= last.steps.1);
         }
         Err(error) => assert_honest(&trial, error),
     }
@@ -386,8 +386,10 @@ fn without_connectors_there_is_nothing_to_wait_for(case: Case) -> Trial<()> {
     told(trial)
 }
 
-/// The flows and sessions, each with what is held against what it says.
-const FLOWS: [(&str, fn(Case) -> Trial<()>); 6] = [
+/// Runs a flow, and holds what happened against what it says.
+type Check = fn(Case) -> Trial<()>;
+
+const FLOWS: [(&str, Check); 6] = [
     ("Ingest", rows_come_in_as_often_as_they_are_said_to),
     ("AwaitCompletion", what_is_complete_has_gone_through),
     ("Transaction", a_transaction_is_what_it_says),

@@ -233,9 +233,9 @@ fn is_of(goal: &Deploy, answer: &Pipeline) -> bool {
     let same = |wanted: Option<&String>, has: &Option<String>| {
         has.as_ref().zip(wanted).is_none_or(|(has, wanted)| has == wanted)
     };
-    same(Some(&goal.program_code), &answer.program_code)
-        && same(goal.udf_rust.as_ref(), &answer.udf_rust)
-        && same(goal.udf_toml.as_ref(), &answer.udf_toml)
+    same(Some(&goal.program_code.0), &answer.program_code)
+        && same(goal.udf_rust.0.as_ref(), &answer.udf_rust)
+        && same(goal.udf_toml.0.as_ref(), &answer.udf_toml)
 }
 
 fn says(error: &FlowError, code: &ErrorCode) -> bool {
