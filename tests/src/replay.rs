@@ -7,6 +7,7 @@ use pipewright::decode::{DecodeError, Decoder, End, LineLimit, Lines, NdJson};
 use pipewright::error::{ErrorKind, ServiceError};
 use pipewright::operation::Info;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::har::Entry;
 use crate::leaves::{Survival, survival};
@@ -19,11 +20,62 @@ const SERVICES: &[&str] = &["feldera", "flink", "flink-sql-gateway", "snowpipe"]
 pub const RENAMED: &[(&str, &str)] =
     &[("@class", "className"), ("backpressure-level", "backpressureLevel"), ("start_time", "start-time")];
 
-/// Fields whose content is opaque by nature, as `operation` and path: their leaves do not count.
-const OPAQUE: &[(&str, &str)] = &[("fetchResults", "results.data.fields")];
+/// Operations whose answer is a pipeline, or several.
+const PIPELINES: &[&str] =
+    &["list_pipelines", "post_pipeline", "get_pipeline", "put_pipeline", "patch_pipeline", "post_update_runtime"];
 
-/// A field that no service has.
-const PROBE: &str = "pipewrightProbe";
+/// Places whose content is opaque by nature, by operation; a `*` stands for any key. Their leaves do not count.
+const OPAQUE: &[(&[&str], &[&str])] = &[
+    (&["fetchResults"], &["results.data.fields"]),
+    (
+        PIPELINES,
+        &[
+            "program_info.input_connectors.*",
+            "program_info.output_connectors.*",
+            "program_info.schema.inputs.foreign_keys",
+            "program_info.schema.outputs.foreign_keys",
+            "runtime_config.dev_tweaks",
+            "runtime_config.init_containers",
+            "deployment_resources_status_details",
+            "deployment_error.details",
+        ],
+    ),
+    (
+        &["list_pipeline_events", "get_pipeline_event"],
+        &["deployment_resources_status_details", "deployment_error.details"],
+    ),
+    (
+        &["get_program_info"],
+        &[
+            "input_connectors.*",
+            "output_connectors.*",
+            "schema.inputs.foreign_keys",
+            "schema.outputs.foreign_keys",
+            "dataflow.calcite_plan.*.rels.condition",
+            "dataflow.calcite_plan.*.rels.exprs",
+            "dataflow.calcite_plan.*.rels.aggs",
+        ],
+    ),
+    (
+        &["post_validate_program"],
+        &[
+            "Success.program_info.input_connectors.*",
+            "Success.program_info.output_connectors.*",
+            "Success.program_info.schema.inputs.foreign_keys",
+            "Success.program_info.schema.outputs.foreign_keys",
+            "Success.program_info.dataflow.calcite_plan.*.rels.condition",
+            "Success.program_info.dataflow.calcite_plan.*.rels.exprs",
+            "Success.program_info.dataflow.calcite_plan.*.rels.aggs",
+        ],
+    ),
+    (
+        &["get_pipeline_dataflow_graph"],
+        &["calcite_plan.*.rels.condition", "calcite_plan.*.rels.exprs", "calcite_plan.*.rels.aggs"],
+    ),
+    (&["get_pipeline_circuit_json_profile"], &[""]),
+    (&["get_pipeline_stats"], &["inputs.completed_frontier.metadata"]),
+    (&["get_pipeline_input_connector_status"], &["completed_frontier.metadata"]),
+];
 
 /// What became of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +110,10 @@ pub struct Report {
     counts: BTreeMap<&'static str, usize>,
     /// How much of the answers survived, by operation.
     pub survivals: BTreeMap<&'static str, Survival>,
-    /// Operations that keep what their type does not know.
-    pub untyped: BTreeSet<&'static str>,
+    /// Operations that keep JSON as it came: the places, those that are listed as opaque.
+    pub untyped: BTreeMap<&'static str, BTreeSet<&'static str>>,
+    /// The same, those that are not listed.
+    pub unlisted: BTreeSet<String>,
     /// Entries that belong to no operation, and nobody says why.
     pub unexplained: usize,
 }
@@ -101,9 +155,7 @@ impl Report {
                     let renamed = if info.service == "flink" { RENAMED } else { &[] };
                     let survived = survival(&without_opaque(info, before), &without_opaque(info, after), renamed);
                     self.survivals.entry(info.name).or_default().add(survived);
-                    if keeps_the_unknown(info, answer()) {
-                        self.untyped.insert(info.name);
-                    }
+                    self.note_raw(info, answer());
                     Verdict::Ok
                 }
                 // Not JSON: read as it is.
@@ -111,6 +163,20 @@ impl Report {
                 (_, Err(error)) => Verdict::Failed(format!("written back as no JSON: {error}")),
             },
             Err(error) => verdict_on(&error, serde_json::from_slice::<Value>(body).is_ok()),
+        }
+    }
+
+    /// Notes what an operation keeps as it came.
+    fn note_raw(&mut self, info: &'static Info, answer: Response<bytes::Bytes>) {
+        for place in raw_places(info, answer) {
+            match opaque(info).find(|listed| is_at(&place, listed)) {
+                Some(listed) => {
+                    self.untyped.entry(info.name).or_default().insert(listed);
+                }
+                None => {
+                    self.unlisted.insert(format!("{}: {}", info.name, place.join(".")));
+                }
+            }
         }
     }
 
@@ -153,46 +219,60 @@ fn verdict_on(error: &ServiceError, is_json: bool) -> Verdict {
     }
 }
 
-/// Adds a field that no type knows to every object of an answer: a type that is one does not write it back.
-fn keeps_the_unknown(info: &Info, answer: Response<bytes::Bytes>) -> bool {
+/// The places of an answer that are kept as JSON, and not by a type. JSON is written back as it came, line breaks and all;
+/// a type writes none.
+fn raw_places(info: &Info, answer: Response<bytes::Bytes>) -> Vec<Vec<String>> {
     let (head, body) = answer.into_parts();
-    let Ok(mut value) = serde_json::from_slice::<Value>(&body) else { return false };
-    plant(&mut value, true);
-    let planted = Response::from_parts(head, value.to_string().into());
-    replies::parse_with(info.name, planted).is_some_and(|parsed| parsed.is_ok_and(|parsed| parsed.json.contains(PROBE)))
+    let pretty = serde_json::from_slice::<Value>(&body).and_then(|value| serde_json::to_string_pretty(&value));
+    let Ok(pretty) = pretty else { return Vec::new() };
+    let mut places = Vec::new();
+    if let Some(Ok(parsed)) = replies::parse_with(info.name, Response::from_parts(head, pretty.into())) {
+        collect_raw(&parsed.json, &[], &mut places);
+    }
+    places
 }
 
-/// Maps whose keys are data would take the probe for one more key, so only objects with the shape of a record get it:
-/// the outermost one, and those in lists.
-fn plant(value: &mut Value, is_record: bool) {
-    match value {
-        Value::Object(fields) => {
-            fields.values_mut().for_each(|value| plant(value, false));
-            if is_record {
-                fields.insert(PROBE.to_owned(), Value::from("probe"));
-            }
+/// `path` is that of `text`, without the indices of lists.
+fn collect_raw(text: &str, path: &[String], places: &mut Vec<Vec<String>>) {
+    if text.starts_with("{\n") || text.starts_with("[\n") {
+        places.push(path.to_vec());
+    } else if let Ok(fields) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+        for (key, value) in fields {
+            collect_raw(value.get(), &[path, &[key]].concat(), places);
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| plant(item, true)),
-        _ => {}
+    } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) {
+        for item in items {
+            collect_raw(item.get(), path, places);
+        }
     }
+}
+
+/// The places of an operation's answer that are listed as opaque.
+fn opaque(info: &Info) -> impl Iterator<Item = &'static str> {
+    OPAQUE.iter().filter(|(operations, _)| operations.contains(&info.name)).flat_map(|(_, places)| *places).copied()
+}
+
+/// Whether a place is the listed one, or in it.
+fn is_at(place: &[String], listed: &str) -> bool {
+    let listed = steps(listed);
+    place.len() >= listed.len() && listed.iter().zip(place).all(|(listed, key)| *listed == "*" || listed == key)
+}
+
+fn steps(listed: &str) -> Vec<&str> {
+    listed.split('.').filter(|step| !step.is_empty()).collect()
 }
 
 fn without_opaque(info: &Info, mut value: Value) -> Value {
-    for (operation, path) in OPAQUE {
-        if *operation == info.name {
-            remove(&mut value, &path.split('.').collect::<Vec<_>>());
-        }
-    }
+    opaque(info).for_each(|listed| remove(&mut value, &steps(listed)));
     value
 }
 
 /// Takes out what is at a path, in every item of the lists on its way.
 fn remove(value: &mut Value, path: &[&str]) {
     match (value, path) {
+        (value, []) => *value = Value::Null,
         (Value::Array(items), path) => items.iter_mut().for_each(|item| remove(item, path)),
-        (Value::Object(fields), [last]) => {
-            fields.remove(*last);
-        }
+        (Value::Object(fields), ["*", rest @ ..]) => fields.values_mut().for_each(|value| remove(value, rest)),
         (Value::Object(fields), [first, rest @ ..]) => {
             if let Some(value) = fields.get_mut(*first) {
                 remove(value, rest);
@@ -256,21 +336,50 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::har;
 
     #[test]
-    fn the_probe_finds_what_is_untyped() {
-        let mut value = serde_json::json!({"a": {"b": 1}, "c": [{"d": [1]}]});
-        plant(&mut value, true);
-        let expected = serde_json::json!({"a": {"b": 1}, "c": [{"d": [1], PROBE: "probe"}], PROBE: "probe"});
-        assert_eq!(value, expected);
+    fn what_came_as_it_is_is_found_by_its_place() {
+        let text = r#"{"a":{"b":[{"c":PRETTY},{"c":1},{"c":{}}]},"d":PRETTY,"e":"{\n"}"#
+            .replace("PRETTY", "{\n  \"x\": [\n 1]}");
+        let mut places = Vec::new();
+        collect_raw(&text, &[], &mut places);
+        assert_eq!(places, [vec!["a", "b", "c"], vec!["d"]]);
+        assert!(is_at(&places[0], "a.*.c") && is_at(&places[0], "a.b") && is_at(&places[0], ""));
+        assert!(!is_at(&places[0], "a.c") && !is_at(&places[0], "a.b.c.d"));
     }
 
     #[test]
     fn what_is_opaque_is_taken_out_everywhere() {
-        let mut value = serde_json::json!({"a": [{"b": {"c": 1, "d": 2}}, {"b": {"c": 3}}, {}]});
-        remove(&mut value, &["a", "b", "c"]);
-        assert_eq!(value, serde_json::json!({"a": [{"b": {"d": 2}}, {"b": {}}, {}]}));
+        let mut value = serde_json::json!({"a": [{"b": {"c": 1, "d": 2}}, {"b": {"c": 3}}, {"e": {"c": 4}}]});
+        remove(&mut value, &["a", "*", "c"]);
+        let expected = serde_json::json!({"a": [{"b": {"c": null, "d": 2}}, {"b": {"c": null}}, {"e": {"c": null}}]});
+        assert_eq!(value, expected);
+    }
+
+    /// What is kept as it came is listed, and all other answers have types.
+    #[test]
+    fn what_is_untyped_is_listed() {
+        let mut report = Report::default();
+        for service in SERVICES {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(service);
+            for recording in har::read_folder(&folder).expect("the recordings") {
+                for entry in &recording.entries {
+                    report.add(entry);
+                }
+            }
+        }
+        assert_eq!(report.unlisted, BTreeSet::new());
+        for (operation, place) in [
+            ("fetchResults", "results.data.fields"),
+            ("get_pipeline", "program_info.input_connectors.*"),
+            ("get_pipeline", "deployment_resources_status_details"),
+        ] {
+            assert!(report.untyped[operation].contains(place), "{operation}: {:?}", report.untyped);
+        }
     }
 
     #[test]

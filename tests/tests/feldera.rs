@@ -82,7 +82,7 @@ fn runtime_config() -> RuntimeConfig {
     storage.cache_mib = Some(64);
     let mut config = RuntimeConfig::default();
     (config.workers, config.storage) = (Some(4), Some(storage));
-    config.env.insert("A".to_owned(), "b".to_owned());
+    config.env.insert("A".to_owned(), "b".into());
     config
 }
 

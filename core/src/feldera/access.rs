@@ -1,7 +1,7 @@
 //! Access: API keys, trust in other issuers, tenants and their members.
 
 use super::platform::Role;
-use super::{Accepted, ApiKey, FelderaApi};
+use super::{Accepted, FelderaApi, SecretText};
 use crate::table::{operations, records, words};
 
 operations! { FelderaApi;
@@ -198,7 +198,7 @@ records! {
         /// Its name.
         pub name: String = "name",
         /// The key; it is not shown again.
-        pub api_key: ApiKey = "api_key",
+        pub api_key: SecretText = "api_key",
     }
 
     /// An issuer that is trusted.

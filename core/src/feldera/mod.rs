@@ -106,7 +106,7 @@ pub use self::profiles::{
 pub use self::programs::{DiffPipeline, GetDataflowGraph, ValidateProgram};
 pub use self::stats::{GetInputStatus, GetOutputStatus, GetStats, GetTimeSeries};
 pub use self::stream::{AdhocQuery, GetLogs, HttpOutput, StreamTimeSeries};
-pub use self::value::{Accepted, ApiKey, Download, Json};
+pub use self::value::{Accepted, Download, Json, SecretText};
 
 use crate::error::ServiceError;
 use crate::operation::{Info, Service};

@@ -1,6 +1,8 @@
 //! Programs without a pipeline: validate, compare; and their graphs.
 
-use super::pipelines::SqlCompilation;
+use std::collections::BTreeMap;
+
+use super::pipelines::{SourcePosition, SqlCompilation};
 use super::value::tagged;
 use super::{FelderaApi, Json};
 use crate::table::{operations, records};
@@ -39,11 +41,11 @@ operations! { FelderaApi;
         }
     }
 
-    /// The graph that the program was compiled to, as the compiler describes it. Since 0.193.
+    /// The graph that the program was compiled to. Since 0.193.
     ///
     /// Refused with 404: `ProgramNotCompiled`, `ProgramInfoMissesDataflow`.
     /// [Reference](https://docs.feldera.com/api/get-dataflow-graph).
-    Safe GET "/v0/pipelines/{pipeline_name}/dataflow_graph" GetDataflowGraph "get_pipeline_dataflow_graph" -> Json {
+    Safe GET "/v0/pipelines/{pipeline_name}/dataflow_graph" GetDataflowGraph "get_pipeline_dataflow_graph" -> Dataflow {
         path { pipeline_name: String }
     }
 }
@@ -61,7 +63,90 @@ tagged! {
     }
 }
 
+tagged! {
+    /// Which nodes of Calcite's plan a node of the circuit stands for; of unknown kind without a word when for none.
+    pub enum CalciteId {
+        ;
+        /// For a part of this one.
+        Partial(u64) = "partial",
+        /// For this one.
+        Final(u64) = "final",
+        /// For all of these.
+        And(Vec<CalciteId>) = "and",
+        /// For these, one after the other.
+        Seq(Vec<CalciteId>) = "seq",
+    }
+}
+
 records! {
+    /// The graph that a program was compiled to.
+    pub struct Dataflow {
+        /// What the optimiser made of the SQL, by table or view.
+        pub calcite_plan: BTreeMap<String, CalcitePlan> = "calcite_plan",
+        /// The nodes of the circuit, by their names.
+        pub mir: BTreeMap<String, MirNode> = "mir",
+    }
+
+    /// A node of the circuit.
+    pub struct MirNode {
+        /// What it does, as in `map` or `join`.
+        pub operation: String = "operation",
+        /// Where its data comes from.
+        pub inputs: Vec<MirInput> = "inputs",
+        /// Of a node with several outputs: what they are.
+        pub outputs: Vec<Option<MirInput>> = "outputs",
+        /// What in the plan it stands for.
+        pub calcite: Option<CalciteId> = "calcite",
+        /// Its places in the SQL.
+        pub positions: Vec<SourcePosition> = "positions",
+        /// An id that lasts as long as what the node does.
+        pub persistent_id: Option<String> = "persistent_id",
+        /// The table that it is.
+        pub table: Option<String> = "table",
+        /// The view that it is.
+        pub view: Option<String> = "view",
+    }
+
+    /// What comes out of a node.
+    pub struct MirInput {
+        /// The node's name.
+        pub node: String = "node",
+        /// Which of its outputs, counted from 0.
+        pub output: u64 = "output",
+    }
+
+    /// What the optimiser made of a table or view.
+    pub struct CalcitePlan {
+        /// Its operators.
+        pub rels: Vec<Rel> = "rels",
+    }
+
+    /// An operator of a plan; which fields it has depends on what it does.
+    pub struct Rel {
+        /// Its number in the plan.
+        pub id: u64 = "id",
+        /// What it does, as in `LogicalFilter`.
+        pub operator: String = "relOp",
+        /// The operators that its rows come from.
+        pub inputs: Vec<u64> = "inputs",
+        /// The table that is read, with its schema before it.
+        pub table: Vec<String> = "table",
+        /// The columns that come out.
+        pub fields: Vec<String> = "fields",
+        /// How they are computed; as Calcite writes it.
+        pub exprs: Vec<Json> = "exprs",
+        /// What rows have to be like; as Calcite writes it.
+        pub condition: Option<Json> = "condition",
+        /// Of a join: `inner`, `left` and the like.
+        pub join_type: Option<String> = "joinType",
+        /// The columns that are grouped by, counted from 0.
+        pub group: Vec<u64> = "group",
+        /// What is computed of each group; as Calcite writes it.
+        pub aggs: Vec<Json> = "aggs",
+        /// Rows that come twice stay two.
+        pub all: Option<bool> = "all",
+    }
+
     /// A program that is fine.
     pub struct Validated {
         /// What the compiler found out: as [`ProgramInfo`](super::pipelines::ProgramInfo), and with the graph if it was asked for.

@@ -4,16 +4,28 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::Response;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::error::{ServiceError, content_type};
 use crate::operation::{Answer, Info, read_json};
 use crate::secret::Secret;
-use crate::table::Field;
 
-/// A JSON value as it came, for what is opaque by nature: connector configurations, profiles, error details.
+/// A JSON value as it came, for what is opaque by nature. There is nothing else of it in this module but:
+///
+/// | what | why |
+/// |---|---|
+/// | [`GetCircuitJsonProfile`](super::GetCircuitJsonProfile)'s answer | for the web console, and differs with each release; described as an object and no more |
+/// | [`ProgramInfo::input_connectors`](super::pipelines::ProgramInfo::input_connectors), `output_connectors` | each connector has a configuration of its own, and real ones do not fit the description |
+/// | [`Relation::foreign_keys`](super::pipelines::Relation::foreign_keys) | the compiler's own, and not described |
+/// | [`Rel::condition`](super::programs::Rel::condition), `exprs`, `aggs` | expressions as Calcite writes them, of any depth |
+/// | [`RuntimeConfig::init_containers`](super::pipelines::RuntimeConfig::init_containers) | a part of Kubernetes' own API |
+/// | [`RuntimeConfig::dev_tweaks`](super::pipelines::RuntimeConfig::dev_tweaks) | "may come and go"; as text none is lost when a configuration is sent back |
+/// | [`Pipeline::deployment_resources_status_details`](super::pipelines::Pipeline::deployment_resources_status_details), and of events | differs from runner to runner, and is not described |
+/// | [`ErrorResponse::details`](super::ErrorResponse::details) | differs from code to code: object, list, text or nothing |
+/// | [`Watermark::metadata`](super::stats::Watermark::metadata) | a place in a source, as its connector counts |
+/// | values of enums that this version of the library does not know | |
 ///
 /// `Debug` shows its length only, because such values may hold passwords and keys.
 ///
@@ -163,58 +175,71 @@ pub(super) fn refuse_page(info: &'static Info, response: &Response<Bytes>) -> Re
     }
 }
 
-/// An API key, in the one answer that ever shows it. `Debug` does not; serialised it is the key's text.
+/// A text that is or may be a secret, where it is part of a body: an API key in the one answer that ever shows it, the keys
+/// of a bucket, the value of an environment variable. `Debug` does not show it; serialised it is the text.
+///
+/// ```
+/// use pipewright::feldera::SecretText;
+/// let key = SecretText::from("s3cr3t");
+/// assert_eq!(format!("{key:?}"), "SecretText(…)");
+/// assert_eq!(key.secret().expose(), "s3cr3t");
+/// ```
 #[derive(Clone)]
-pub struct ApiKey(Secret);
+pub struct SecretText(Secret);
 
-impl ApiKey {
-    /// The key, to be used as a credential.
+impl SecretText {
+    /// The secret, to be used as a credential or to be exposed.
     pub fn secret(&self) -> &Secret {
         &self.0
     }
 }
 
-impl PartialEq for ApiKey {
+impl<T: Into<Box<str>>> From<T> for SecretText {
+    fn from(text: T) -> Self {
+        Self(Secret::new(text))
+    }
+}
+
+impl PartialEq for SecretText {
     fn eq(&self, other: &Self) -> bool {
         self.0.expose() == other.0.expose()
     }
 }
 
-impl fmt::Debug for ApiKey {
+impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey(…)")
+        f.write_str("SecretText(…)")
     }
 }
 
-impl Serialize for ApiKey {
+impl Serialize for SecretText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.0.expose())
     }
 }
 
-impl<'de> Deserialize<'de> for ApiKey {
+impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text.is_empty() { Err(D::Error::custom("the key is empty")) } else { Ok(Self(Secret::new(text))) }
+        String::deserialize(deserializer).map(Self::from)
     }
 }
 
 /// Types that read and write themselves, as fields.
 macro_rules! fields {
     ($($type:ty),*) => {$(
-        impl Field for $type {
-            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::deserialize(deserializer)
+        impl $crate::table::Field for $type {
+            fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
+                ::serde::Deserialize::deserialize(deserializer)
             }
 
-            fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.serialize(serializer)
+            fn write<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
+                ::serde::Serialize::serialize(self, serializer)
             }
         }
     )*};
 }
 
-fields!(Json, ApiKey);
+fields!(Json, SecretText);
 
 /// Enums of which some variants carry something: a string, or an object with one field.
 ///
@@ -260,6 +285,8 @@ macro_rules! tagged {
                     $( Self::$with(content) => entry(serializer, &|map| {
                         map.serialize_entry($key, &$crate::table::Written(content))
                     }), )*
+                    // An object without a field.
+                    Self::Unknown(word, None) if word.is_empty() => serializer.serialize_map(Some(0))?.end(),
                     Self::Unknown(word, None) => serializer.serialize_str(word),
                     Self::Unknown(word, Some(content)) => entry(serializer, &|map| map.serialize_entry(word, content)),
                 }
@@ -325,4 +352,4 @@ macro_rules! tagged {
     )*};
 }
 
-pub(super) use tagged;
+pub(super) use {fields, tagged};

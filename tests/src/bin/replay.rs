@@ -6,8 +6,9 @@
 //!
 //! Each is a HAR file, of whatever program, or a folder of them. For each entry a line: `ok`, `service error CODE`, `foreign
 //! error` (a refusal that is not the service's own), `unmatched` (no operation of ours, and why) or `FAILED why`. Then how
-//! many of the JSON leaves survive being read and written back, for each operation, and a line that sums it all up. `-q`
-//! leaves out the entries that did not fail. Exits with 1 if an entry failed, with 2 if a path cannot be read.
+//! many of the JSON leaves survive being read and written back, for each operation; which places are kept as JSON, being
+//! opaque by nature; and a line that sums it all up. `-q` leaves out the entries that did not fail. Exits with 1 if an entry
+//! failed, with 2 if a path cannot be read.
 //!
 //! `--base` is the path of a proxy in front of the service, as in `--base /proxy/flink`; before a version, as in
 //! `/proxy/flink/v1/jobs`, it need not be given.
@@ -60,8 +61,14 @@ fn main() -> ExitCode {
             percent(survival)
         );
     }
-    for operation in &report.untyped {
-        let _ = writeln!(out, "{operation}\tuntyped");
+    for (operation, places) in &report.untyped {
+        // One that is opaque as a whole has an empty place.
+        let places: Vec<_> = places.iter().copied().filter(|place| !place.is_empty()).collect();
+        let colon = if places.is_empty() { "" } else { ": " };
+        let _ = writeln!(out, "{operation}\tuntyped{colon}{}", places.join(", "));
+    }
+    for place in &report.unlisted {
+        let _ = writeln!(out, "{place}\tuntyped, and not listed as opaque");
     }
     if report.unexplained > 0 {
         let _ = writeln!(out, "{} unmatched entries without an explanation", report.unexplained);

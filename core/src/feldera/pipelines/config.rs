@@ -2,8 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use crate::feldera::Json;
-use crate::table::records;
+use super::storage::StorageOptions;
+use crate::feldera::{Json, SecretText};
+use crate::table::{records, words};
+
+words! {
+    /// How much survives a crash.
+    pub enum FtModel {
+        /// Nothing.
+        None = "none",
+        /// All of it; outputs may come twice.
+        AtLeastOnce = "at_least_once",
+        /// All of it, and outputs come once.
+        ExactlyOnce = "exactly_once",
+    }
+}
 
 records! {
     /// How a pipeline is run. What is `None` is left out of requests and gets Feldera's default.
@@ -58,8 +71,8 @@ records! {
         pub http_workers: Option<u64> = "http_workers",
         /// Threads for connectors.
         pub io_workers: Option<u64> = "io_workers",
-        /// Environment variables.
-        pub env: BTreeMap<String, String> = "env",
+        /// Environment variables of the process; often keys and passwords, so their values are not shown.
+        pub env: BTreeMap<String, SecretText> = "env",
         /// Settings for Feldera's developers, which come and go.
         pub dev_tweaks: Option<Json> = "dev_tweaks",
         /// What is logged, as in `info,dbsp=debug`.
@@ -70,32 +83,10 @@ records! {
 
     /// What survives a crash.
     pub struct FaultTolerance (sparse) {
-        /// `none`, `at_least_once` or `exactly_once`.
-        pub model: Option<String> = "model",
+        /// How much.
+        pub model: Option<FtModel> = "model",
         /// How often a checkpoint is made; seconds.
         pub checkpoint_interval_secs: Option<u64> = "checkpoint_interval_secs",
-    }
-
-    /// Whether and how state is kept on disk.
-    pub struct StorageOptions (sparse) {
-        /// Where.
-        pub backend: Option<StorageBackend> = "backend",
-        /// How large a batch has to be to be kept on disk; bytes.
-        pub min_storage_bytes: Option<u64> = "min_storage_bytes",
-        /// The same for what belongs to one step; bytes.
-        pub min_step_storage_bytes: Option<u64> = "min_step_storage_bytes",
-        /// `default`, `none` or `snappy`.
-        pub compression: Option<String> = "compression",
-        /// How much of it is cached; MiB.
-        pub cache_mib: Option<u64> = "cache_mib",
-    }
-
-    /// Where state is kept.
-    pub struct StorageBackend (sparse) {
-        /// `default`, `file` or `object`.
-        pub name: Option<String> = "name",
-        /// What belongs to the name; may hold the keys of an object store.
-        pub config: Option<Json> = "config",
     }
 
     /// Processors, memory, disk.
@@ -146,8 +137,6 @@ defaults! {
         checkpoint_during_suspend, http_workers, io_workers, env, dev_tweaks, logging, pipeline_template_configmap
     }
     FaultTolerance { model, checkpoint_interval_secs }
-    StorageOptions { backend, min_storage_bytes, min_step_storage_bytes, compression, cache_mib }
-    StorageBackend { name, config }
     ResourceConfig {
         cpu_cores_min, cpu_cores_max, memory_mb_min, memory_mb_max, storage_mb_max, storage_class, service_account_name,
         namespace

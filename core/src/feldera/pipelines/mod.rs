@@ -3,11 +3,12 @@
 mod config;
 mod program;
 mod status;
+mod storage;
 
 use super::{Accepted, ErrorResponse, FelderaApi, Json};
 use crate::table::{operations, records, words};
 
-pub use self::config::{FaultTolerance, ResourceConfig, RuntimeConfig, StorageBackend, StorageOptions, TemplateConfig};
+pub use self::config::{FaultTolerance, FtModel, ResourceConfig, RuntimeConfig, TemplateConfig};
 pub use self::program::{
     ColumnType, Field, ProgramConfig, ProgramError, ProgramInfo, Property, Relation, RustCompilation, Schema,
     SourcePosition, SqlCompilation, SqlMessage,
@@ -15,6 +16,9 @@ pub use self::program::{
 pub use self::status::{
     BootstrapPolicy, CompilationProfile, ConnectorErrors, DesiredStatus, PipelineStatus, ProgramStatus,
     ResourcesDesiredStatus, ResourcesStatus, RuntimeStatus, RuntimeStatusDetails, StorageStatus,
+};
+pub use self::storage::{
+    FileBackend, ObjectStore, StartFrom, StorageBackend, StorageCompression, StorageOptions, SyncConfig,
 };
 use crate::feldera::checkpoints::CheckpointInfo;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::CompilationProfile;
 use crate::feldera::Json;
+use crate::feldera::programs::Dataflow;
 use crate::table::records;
 
 records! {
@@ -81,7 +82,7 @@ records! {
         /// The generated Rust. Before 0.121, by `get_program_info` only.
         pub main_rust: Option<String> = "main_rust",
         /// The graph, as of [`GetDataflowGraph`](crate::feldera::GetDataflowGraph).
-        pub dataflow: Option<Json> = "dataflow",
+        pub dataflow: Option<Dataflow> = "dataflow",
     }
 
     /// Tables and views.
