@@ -25,6 +25,7 @@ use pipewright::feldera::{Feldera, FelderaApi};
 use pipewright::flow::Goal;
 use pipewright::{Seed, Timestamp};
 use pipewright_mock::feldera::{Config, Manager, PipelineView};
+use pipewright_mock::schedule::{Schedule, Turn};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, Incident, Mounted, Service, World};
 
 /// A program that compiles; the pipeline is called `p`.
@@ -429,4 +430,16 @@ pub fn rivalry(seed: u64, acts: u64) -> Vec<(u64, Act)> {
         _ => Act::Freeze(seed.below(8000)),
     };
     (0..acts).map(|_| (seed.below(3000), act(&mut seed))).collect()
+}
+
+/// A driver that polls too often, too early, too late, and with somebody else's replies.
+pub fn schedule(seed: u64) -> Schedule {
+    let mut draw = Seed::new(u128::from(seed));
+    Schedule::new((0..24).map(|_| match draw.below(5) {
+        0 => Turn::Prompt,
+        1 => Turn::Again(2),
+        2 => Turn::Stray,
+        3 => Turn::Early(50),
+        _ => Turn::Late(Duration::from_millis(draw.below(3000))),
+    }))
 }

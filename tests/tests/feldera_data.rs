@@ -17,9 +17,11 @@ use pipewright::feldera::{
 };
 use pipewright::flow::{Flow, Goal as _};
 use pipewright_mock::feldera::{Chronicle, Config, PipelineView};
-use pipewright_mock::schedule::{Schedule, Turn, class_of};
+use pipewright_mock::schedule::{Schedule, class_of};
 use pipewright_mock::{FaultPlan, World};
-use pipewright_tests::contest::{ACTS, Act, Contest, FAULTS, LIMIT, Moment, SQL, Tally, Trial, polite, rivalry};
+use pipewright_tests::contest::{
+    ACTS, Act, Contest, FAULTS, LIMIT, Moment, SQL, Tally, Trial, polite, rivalry, schedule,
+};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
@@ -481,17 +483,6 @@ proptest! {
         }
         prop_assert!(chronicle(&contest).transactions.iter().all(|one| one.committed.is_some()));
     }
-}
-
-fn schedule(seed: u64) -> Schedule {
-    let mut draw = Seed::new(u128::from(seed));
-    Schedule::new((0..24).map(|_| match draw.below(5) {
-        0 => Turn::Prompt,
-        1 => Turn::Again(2),
-        2 => Turn::Stray,
-        3 => Turn::Early(50),
-        _ => Turn::Late(Duration::from_millis(draw.below(3000))),
-    }))
 }
 
 fn scheduled<F: Flow>(world: &World, flow: F, schedule: &Schedule) -> &'static str {

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use pipewright::drive::NoCredentials;
 use pipewright::error::FlowError;
 use pipewright::feldera::flow::{Deployed, Interruption, Stopped};
 use pipewright::feldera::pipelines::Pipeline;
@@ -13,8 +14,9 @@ use pipewright::feldera::{
 use pipewright::flow::Goal;
 use pipewright_mock::FaultPlan;
 use pipewright_mock::feldera::{Config, PipelineView};
+use pipewright_mock::schedule::Schedule;
 use pipewright_tests::contest::{
-    ACTS, Act, BAD_SQL, Contest, FAULTS, LIMIT, OTHER_SQL, SQL, Tally, Trial, polite, rivalry,
+    ACTS, Act, BAD_SQL, Contest, FAULTS, LIMIT, OTHER_SQL, SQL, Tally, Trial, polite, rivalry, schedule,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -251,6 +253,25 @@ const NAMES: [&str; GOALS] = [
     "Approve",
 ];
 
+/// What comes of a goal whose driver keeps to a schedule: `None` for success.
+fn scheduled(contest: &Contest, goal: usize, schedule: &Schedule) -> Option<String> {
+    fn run<G: Goal<Service = FelderaApi>>(contest: &Contest, goal: G, schedule: &Schedule) -> Option<String> {
+        let flow = goal.start(contest.feldera.config(), contest.feldera.seed());
+        contest.world.run_with_schedule(flow, &NoCredentials, schedule).err().map(|error| kind(&error))
+    }
+    match goal {
+        0 => run(contest, Compile::new("p"), schedule),
+        1 => run(contest, EnsureRunning::new("p"), schedule),
+        2 => run(contest, EnsurePaused::new("p"), schedule),
+        3 => run(contest, Stop::new("p"), schedule),
+        4 => run(contest, Stop::forced("p"), schedule),
+        5 => run(contest, ClearStorage::new("p"), schedule),
+        6 => run(contest, Deploy::new("p", OTHER_SQL).force_stop(true), schedule),
+        7 => run(contest, Deploy::new("p", SQL).paused(true), schedule),
+        _ => run(contest, ApproveBootstrap::new("p"), schedule),
+    }
+}
+
 /// What has to come of a goal when nobody disturbs it and every answer is heard: `None` for success.
 fn expected(goal: usize, setting: Setting, enterprise: bool) -> Option<&'static str> {
     use Setting::{Awaiting, Broken, Compiled, Compiling, Crashed, Paused, Running, Starting, Stopping, Used};
@@ -300,6 +321,16 @@ proptest! {
         contest.pass(10_000);
         let view = contest.view().expect("it is there");
         prop_assert!(expected.is_some() || reached(&view), "it did not stay so: {:?}", view);
+    }
+
+    /// A driver may poll too often, too late, and with somebody else's replies: it comes to the same.
+    #[test]
+    fn no_driver_confuses_a_flow(seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..6) {
+        let setting = SETTINGS[setting];
+        let contest = scene(seed, enterprise, setting);
+        let trial = contest.trial(polite(seed).at_most(faults), |_| Ok(scheduled(&contest, goal, &schedule(seed))));
+        let ended = trial.result.expect("it ends");
+        prop_assert_eq!(ended.as_deref(), expected(goal, setting, enterprise));
     }
 
     /// Nobody else is there, but replies are lost: all these wishes can be repeated, so that it succeeds all the same.
