@@ -1,9 +1,14 @@
 //! Another client, refusals, and pipelines that are neither up nor stopped.
 
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
 use pipewright::feldera::flow::Interruption;
 use pipewright::feldera::pipelines::DesiredStatus;
-use pipewright::feldera::{ApproveBootstrap, ClearStorage, EnsurePaused, EnsureRunning, Stop};
-use pipewright_mock::Script;
+use pipewright::feldera::{ApproveBootstrap, ClearStorage, EnsurePaused, EnsureRunning, Feldera, Stop};
+use pipewright::flow::{Flow as _, Goal as _, Step};
+use pipewright_mock::{START as START_TIME, Script};
 use serde_json::json;
 
 use super::{FORCE, START, STOP, Scripted as _, interruption, is, play, recorded, with};
@@ -70,6 +75,57 @@ fn a_standby_is_named_as_such() {
     // Somebody ends the standby just now.
     let script = Script::new().sees(is("Standby", "Running")).sees(is("Running", "Running"));
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
+}
+
+/// A stop with a checkpoint shows when the runner has asked the process.
+#[test]
+fn a_stop_has_ten_seconds_to_show() {
+    let stop = || Script::new().sees(is("Running", "Running")).does("POST", STOP, "stop_noforce_accepted");
+    let script = stop()
+        .sees(is("Running", "Running"))
+        .sees(is("Running", "Running"))
+        .sees(is("Running", "Suspended"))
+        .sees(is("Stopped", "Stopped"));
+    assert!(play(&script, Stop::new("p")).is_ok());
+    let mut script = stop();
+    for _ in 0..11 {
+        script = script.sees(is("Running", "Running"));
+    }
+    let overruled = Interruption::Overruled { desired: DesiredStatus::Running };
+    assert_eq!(interruption(play(&script, Stop::new("p"))), overruled);
+}
+
+/// A look that was long on its way shows what was so when it was asked for, and not what is so when it comes.
+#[test]
+fn a_late_look_is_not_held_against_a_wish() {
+    let feldera = Feldera::new("http://feldera.test".parse().expect("a base"), Script::new());
+    for (late, goes_on) in [(9, true), (11, false)] {
+        let mut flow = EnsureRunning::new("p").start(feldera.config(), feldera.seed());
+        let (mut now, mut reply, mut looks) = (START_TIME, None, 0);
+        let result = loop {
+            match flow.poll(now, reply.take()) {
+                Step::Send(exchange) if exchange.info().name == "post_pipeline_resume" => {
+                    reply = Some(exchange.settle(Ok(Response::new(Bytes::from_static(b"\"resuming\"")))));
+                }
+                Step::Send(exchange) => {
+                    looks += 1;
+                    let pipeline = if looks < 4 { is("Paused", "Paused") } else { is("Running", "Running") };
+                    if looks == 3 {
+                        // Asked for in time, or not; and under way for 20 s.
+                        now = now + Duration::from_secs(20);
+                    }
+                    reply = Some(exchange.settle(Ok(Response::new(Bytes::from(pipeline.to_string())))));
+                }
+                // After the first look at what came of it, the driver is late.
+                Step::WaitUntil(at) if looks == 2 => now = at + Duration::from_secs(late),
+                Step::WaitUntil(at) => now = at,
+                Step::Notice(_) => {}
+                Step::Done(result) => break result,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(result.is_ok(), goes_on, "{result:?}");
+    }
 }
 
 // ---- refusals ----------------------------------------------------------------------------------------------------

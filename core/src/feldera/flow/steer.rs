@@ -282,7 +282,6 @@ impl<P: Plan> Steered<P> {
                 }
                 if wish == Wish::Start {
                     self.past.alive = true;
-                    self.past.forget_deployment();
                 }
                 self.looks.again();
                 Ok(())
