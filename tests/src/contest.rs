@@ -342,10 +342,11 @@ impl std::fmt::Display for Tally {
     }
 }
 
-/// What [`FaultPlan::hostile`] brings about.
-pub const FAULTS: [&str; 10] = [
+/// What [`hostile`] brings about.
+pub const FAULTS: [&str; 11] = [
     "NotSent",
     "ReplyLost",
+    "DelayRequest",
     "DelayReply",
     "TooManyRequests",
     "Unavailable",
@@ -387,9 +388,9 @@ impl<T> Trial<T> {
         self.history.iter().any(|moment| moment.request.is_none())
     }
 
-    /// Whether answers were on their way for so long that the time can have been up: each one 40 s at the most.
+    /// Whether requests or answers were on their way for so long that the time can have been up: each one 40 s at the most.
     pub fn is_slow(&self) -> bool {
-        self.faults.iter().filter(|fault| *fault == "DelayReply").count() > 2
+        self.faults.iter().filter(|fault| fault.starts_with("Delay")).count() > 2
     }
 
     /// Whether the pipeline was so at a moment since the flow began.
@@ -408,6 +409,11 @@ impl<T> Trial<T> {
 /// Faults after which everybody still knows what was done: connections that fail, and refusals.
 pub fn polite(seed: u64) -> FaultPlan {
     FaultPlan::seeded(seed).chance(FaultKind::NotSent, 0.2).chance(FaultKind::TooManyRequests, 0.1)
+}
+
+/// Everything, requests too that are carried out long after the flow has given up waiting for their answers.
+pub fn hostile(seed: u64) -> FaultPlan {
+    FaultPlan::hostile(seed).chance(FaultKind::DelayRequest, 0.06)
 }
 
 /// What a rival does who knows no better: so many acts within the next three seconds.

@@ -20,7 +20,7 @@ use pipewright_mock::feldera::{Chronicle, Config, PipelineView};
 use pipewright_mock::schedule::{Schedule, class_of};
 use pipewright_mock::{FaultPlan, World};
 use pipewright_tests::contest::{
-    ACTS, Act, Contest, FAULTS, LIMIT, Moment, SQL, Tally, Trial, polite, rivalry, schedule,
+    ACTS, Act, Contest, FAULTS, LIMIT, Moment, SQL, Tally, Trial, hostile, polite, rivalry, schedule,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -246,7 +246,7 @@ impl Case {
     }
 
     fn plan(self) -> FaultPlan {
-        FaultPlan::hostile(self.seed).at_most(self.faults)
+        hostile(self.seed).at_most(self.faults)
     }
 
     /// Alone, and with every answer heard, it succeeds.

@@ -16,7 +16,7 @@ use pipewright_mock::FaultPlan;
 use pipewright_mock::feldera::{Config, PipelineView};
 use pipewright_mock::schedule::Schedule;
 use pipewright_tests::contest::{
-    ACTS, Act, BAD_SQL, Contest, FAULTS, LIMIT, OTHER_SQL, SQL, Tally, Trial, polite, rivalry, schedule,
+    ACTS, Act, BAD_SQL, Contest, FAULTS, LIMIT, OTHER_SQL, SQL, Tally, Trial, hostile, polite, rivalry, schedule,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -360,8 +360,7 @@ fn every_flow_tells_the_truth() {
         for (goal, name) in NAMES.iter().enumerate() {
             let contest = scene(seed, enterprise, SETTINGS[setting]);
             contest.rival(rivalry(seed, acts));
-            let (trial, _) =
-                try_goal(&contest, FaultPlan::hostile(seed.wrapping_add(goal as u64)).at_most(faults), goal);
+            let (trial, _) = try_goal(&contest, hostile(seed.wrapping_add(goal as u64)).at_most(faults), goal);
             tally.borrow_mut().add(name, &trial);
         }
         Ok(())

@@ -204,6 +204,37 @@ fn an_open_transaction_holds_back_for_as_long_as_it_likes() {
     assert!(matches!(result, Err(FlowError::Deadline { .. })), "{result:?}");
 }
 
+/// Views take as long as they take to be filled.
+#[test]
+fn a_bootstrap_is_not_wedged() {
+    let answer = |name: &str, _: &str| match name {
+        "get_pipeline_stats" => Some(stats(|metrics| {
+            metrics["total_initiated_steps"] = json!(40);
+            metrics["bootstrap_in_progress"] = json!(true);
+        })),
+        _ => Some(feldera("slow_step_completion_0")),
+    };
+    let (result, _) = await_completion(answer, tok().within(Duration::from_secs(1000)));
+    assert!(matches!(result, Err(FlowError::Deadline { .. })), "{result:?}");
+}
+
+/// A step that a paused pipeline is in goes on.
+#[test]
+fn a_paused_pipeline_finishes_its_step() {
+    let mut looks = 0;
+    let answer = |name: &str, _: &str| match name {
+        "get_pipeline_stats" => {
+            looks += 1;
+            Some(stats(|metrics| {
+                (metrics["state"], metrics["total_initiated_steps"]) = (json!("Paused"), json!(40));
+            }))
+        }
+        _ if looks > 4 => Some((200, COMPLETE.to_owned())),
+        _ => Some(feldera("slow_step_completion_0")),
+    };
+    assert_eq!(await_completion(answer, tok()).0.expect("it goes through"), Some(7));
+}
+
 #[test]
 fn a_paused_pipeline_in_which_nothing_moves_is_paused() {
     let answer = |name: &str, _: &str| match name {
