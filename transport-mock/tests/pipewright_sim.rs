@@ -49,7 +49,23 @@ fn it_says_where_it_listens_and_then_what_it_is_asked() {
 
 #[test]
 fn a_snowflake_account_is_its_own_ingest_host() {
-    let mut command = sim(&["snowpipe", "--seed", "7", "--time", "fast:10", "--replay", "stale"]);
+    let mut command = sim(&[
+        "snowpipe",
+        "--seed",
+        "7",
+        "--time",
+        "fast:10",
+        "--replay",
+        "stale",
+        "--commit-delay",
+        "0.1..0.2",
+        "--token",
+        "pat",
+        "--appends",
+        "5",
+        "--number-column",
+        "ID",
+    ]);
     let mut process = Killed(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts"));
     let mut line = String::new();
     BufReader::new(process.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
@@ -115,6 +131,9 @@ fn wrong_usage_is_2_and_says_what_is_wrong() {
         (&["flink", "--replay", "stale"], "--replay"),
         (&["snowpipe", "--slots", "3"], "--slots"),
         (&["snowpipe", "--replay", "both"], "--replay both"),
+        (&["snowpipe", "--commit-delay", "soon"], "--commit-delay soon"),
+        (&["snowpipe", "--commit-delay", "2..1"], "--commit-delay 2..1"),
+        (&["snowpipe", "--commit-delay", "-1"], "--commit-delay -1"),
         (&["feldera", "--edition", "both"], "--edition both"),
         (&["jar"], "which jar"),
         (&["jar", "bounded"], "-o FILE"),

@@ -17,10 +17,11 @@ use pipewright::operation::Service;
 use pipewright_mock::{Event, World};
 
 mod flink;
+mod snowpipe;
 
 type Chapter = fn() -> Result<(), Box<dyn Error>>;
 
-const CHAPTERS: &[(&str, Chapter)] = &[("flink", flink::tour)];
+const CHAPTERS: &[(&str, Chapter)] = &[("flink", flink::tour), ("snowpipe", snowpipe::tour)];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let wanted = std::env::args().nth(1);

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write as _;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -35,6 +36,10 @@ feldera  a simulated Feldera, whose programs have tables and views that are SELE
   --edition WHICH    feldera: `open-source` (default) or `enterprise`
   --api-key KEY      feldera: what it takes after `Bearer`; anything by default
   --replay WHAT      snowpipe: what a used continuation token gets: `accepted` (default) or `stale`
+  --commit-delay S   snowpipe: seconds until rows are committed, as in `0.5` or `0.1..0.4`; 5..8 by default
+  --appends N        snowpipe: appends a second and channel, above which 429 is answered; any number by default
+  --number-column C  snowpipe: a row whose C is no number is rejected; may be given several times
+  --token T          snowpipe: what its account host takes after `Bearer`; anything by default
 
 jar      a file for it to run
   endless            runs until it is stopped
@@ -195,15 +200,32 @@ fn sql_gateway_option(config: &mut sql_gateway::Config, name: &str, parser: &mut
 }
 
 fn snowpipe_option(config: &mut snowpipe::Config, name: &str, parser: &mut lexopt::Parser) -> Result<bool> {
-    if name != "replay" {
-        return Ok(false);
+    match name {
+        "replay" => {
+            config.replay = match parser.value()?.to_string_lossy().as_ref() {
+                "accepted" => snowpipe::Replay::Accepted,
+                "stale" => snowpipe::Replay::Stale,
+                other => return Err(format!("--replay {other}: it is `accepted` or `stale`").into()),
+            };
+        }
+        "commit-delay" => config.commit_delay = delay(parser)?,
+        "appends" => config.appends_per_second = Some(value(parser, "--appends")?),
+        "number-column" => config.number_columns.push(parser.value()?.string()?),
+        "token" => config.credential = Some(parser.value()?.string()?),
+        _ => return Ok(false),
     }
-    config.replay = match parser.value()?.to_string_lossy().as_ref() {
-        "accepted" => snowpipe::Replay::Accepted,
-        "stale" => snowpipe::Replay::Stale,
-        other => return Err(format!("--replay {other}: it is `accepted` or `stale`").into()),
-    };
     Ok(true)
+}
+
+/// Seconds, or a range of them.
+fn delay(parser: &mut lexopt::Parser) -> Result<RangeInclusive<Duration>> {
+    let text = parser.value()?.string()?;
+    let (from, to) = text.split_once("..").unwrap_or((&text, &text));
+    let seconds = |text: &str| text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let range = seconds(from).zip(seconds(to)).map(|(from, to)| from..=to).filter(|range| !range.is_empty());
+    range.ok_or_else(|| {
+        format!("--commit-delay {text}: it is seconds, as in 0.5, or a range of them, as in 0.1..0.4").into()
+    })
 }
 
 fn feldera_option(config: &mut feldera::Config, name: &str, parser: &mut lexopt::Parser) -> Result<bool> {

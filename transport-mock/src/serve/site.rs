@@ -34,8 +34,11 @@ impl<S: Service> Site<S> {
         Self { simulator, service, faults }
     }
 
-    /// The fault for the next request.
+    /// The fault for the next request. None for what no service has, and the simulator tells of itself.
     pub(super) fn draw(&mut self, now: Timestamp, method: &Method, path: &str) -> Option<Fault> {
+        if path.starts_with("/_simulator/") {
+            return None;
+        }
         self.faults.next(now, operation(self.service, method, path))
     }
 

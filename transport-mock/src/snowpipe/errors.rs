@@ -21,11 +21,16 @@ pub(super) struct Reply {
 enum Content {
     Text(String),
     Json(Value),
+    Lines(Bytes),
 }
 
 impl Reply {
     pub(super) fn text(text: impl Into<String>) -> Self {
         Self { body: Content::Text(text.into()), affinity: None }
+    }
+
+    pub(super) fn lines(rows: &[Bytes]) -> Self {
+        Self { body: Content::Lines(super::inspect::lines(rows)), affinity: None }
     }
 
     pub(super) fn json(body: Value) -> Self {
@@ -78,21 +83,24 @@ impl Refusal {
 /// Turns what a handler came back with into the response.
 pub(super) fn respond(answer: Answer, shape: ErrorShape) -> http::Response<Bytes> {
     let (status, kind, body, affinity) = match answer {
-        Ok(Reply { body: Content::Text(text), affinity }) => (StatusCode::OK, "text/plain", text, affinity),
-        Ok(Reply { body: Content::Json(body), affinity }) => (StatusCode::OK, JSON, body.to_string(), affinity),
+        Ok(Reply { body: Content::Text(text), affinity }) => (StatusCode::OK, "text/plain", text.into(), affinity),
+        Ok(Reply { body: Content::Json(body), affinity }) => (StatusCode::OK, JSON, body.to_string().into(), affinity),
+        Ok(Reply { body: Content::Lines(rows), affinity }) => (StatusCode::OK, "application/x-ndjson", rows, affinity),
         Err(Refusal::Coded { status, code, message }) => {
             let body = match shape {
                 ErrorShape::Code => json!({ "code": code, "message": message }),
                 ErrorShape::ErrorCode => json!({ "error_code": code, "message": message }),
                 ErrorShape::Text => json!(code),
             };
-            (status, JSON, body.to_string(), None)
+            (status, JSON, body.to_string().into(), None)
         }
-        Err(Refusal::Bare(status, code)) => (status, JSON, json!(code).to_string(), None),
-        Err(Refusal::Grant(error)) => (StatusCode::BAD_REQUEST, JSON, json!({ "error": error }).to_string(), None),
-        Err(Refusal::Edge(status)) => (status, "text/plain", String::new(), None),
+        Err(Refusal::Bare(status, code)) => (status, JSON, json!(code).to_string().into(), None),
+        Err(Refusal::Grant(error)) => {
+            (StatusCode::BAD_REQUEST, JSON, json!({ "error": error }).to_string().into(), None)
+        }
+        Err(Refusal::Edge(status)) => (status, "text/plain", Bytes::new(), None),
     };
-    let mut response = http::Response::new(Bytes::from(body));
+    let mut response = http::Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Some(value) = affinity.and_then(|node| HeaderValue::try_from(node).ok()) {

@@ -12,7 +12,9 @@
 //! ```
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Account::channels`] (rows that were
-//! committed, in order) and [`Account::requests`] (what each request came to).
+//! committed, in order) and [`Account::requests`] (what each request came to); from outside, with
+//! `GET /_simulator/databases/{db}/schemas/{schema}/pipes/{pipe}/channels/{channel}`, and the same with `/rows` or `/rejected`
+//! behind it. No service has such a path, and anybody may ask there.
 //!
 //! What nobody outside of Snowflake knows is a switch: see [`Replay`] and [`ErrorShape`]. Signatures of key-pair JWTs
 //! are not verified; their claims are.
@@ -41,6 +43,7 @@ mod config;
 mod control;
 mod errors;
 mod hooks;
+mod inspect;
 mod request;
 mod rows;
 #[cfg(test)]
@@ -120,6 +123,9 @@ impl Account {
     pub fn handle(&mut self, now: Duration, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         self.advance(now);
         let call = Call::read(request);
+        if let Some(answer) = self.inspect(&call) {
+            return respond(answer, self.config.error_shape);
+        }
         let mut trail = Trail::default();
         let answer = self.answer(&call, &mut trail);
         let response = respond(answer, self.config.error_shape);

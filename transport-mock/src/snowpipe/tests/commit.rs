@@ -127,3 +127,25 @@ fn the_same_seed_commits_at_the_same_times() {
     assert_eq!(run(1), run(1));
     assert!((5000..=8000).contains(&run(1)) && run(1) != run(2));
 }
+
+#[test]
+fn what_is_really_there_can_be_asked_for_by_anybody() {
+    let mut sim = Sim::with(Config { number_columns: vec!["ID".into()], ..Config::default() });
+    let target =
+        |rest: &str| format!("/_simulator/databases/DB1/schemas/sch1/pipes/tbl-streaming/channels/chan_1{rest}");
+    assert_eq!(sim.send("GET", &target(""), &[], "").0, 404);
+    let token = sim.opened();
+    sim.append(&token, "1", "{\"ID\":1}\n{\"ID\":\"x\"}\n{\"ID\":2}\n");
+    assert_eq!(sim.send("GET", &target(""), &[], "").1["buffered"], 3);
+    let requests = sim.account.requests().len();
+    sim.wait(8000);
+    let (status, view) = sim.send("GET", &target(""), &[], "");
+    assert_eq!(
+        (status, &view["committed"], &view["rows"], &view["rejected"]),
+        (200, &json!("1"), &json!(2), &json!(1))
+    );
+    assert_eq!(sim.send("GET", &target("/rows"), &[], "").1, "{\"ID\":1}\n{\"ID\":2}\n");
+    assert_eq!(sim.send("GET", &target("/rejected"), &[], "").1, json!({ "ID": "x" }));
+    assert_eq!(sim.send("POST", &target(""), &[], "").0, 404);
+    assert_eq!(sim.account.requests().len(), requests);
+}

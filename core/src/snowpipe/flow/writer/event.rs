@@ -41,11 +41,10 @@ impl fmt::Display for WriterEvent {
         match self {
             Self::Opened { committed: None } => f.write_str("the channel is open, and nothing is committed"),
             Self::Opened { committed: Some(token) } => write!(f, "the channel is open, committed up to \"{token}\""),
-            Self::Committed { token, batches, rows } => {
-                write!(f, "committed up to \"{token}\": {rows} rows more, in batches: {batches}")
-            }
+            Self::Committed { token, rows: 1, .. } => write!(f, "committed up to \"{token}\": 1 row more"),
+            Self::Committed { token, rows, .. } => write!(f, "committed up to \"{token}\": {rows} rows more"),
             Self::Rejected(rejected) => rejected.fmt(f),
-            Self::Flushed => f.write_str("all that was to be flushed is committed"),
+            Self::Flushed => f.write_str("everything from before the flush is committed"),
             Self::Closed => f.write_str("everything is committed, and the writer is closed"),
         }
     }

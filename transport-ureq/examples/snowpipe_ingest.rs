@@ -1,0 +1,312 @@
+//! Loads rows into a channel of Snowpipe Streaming, exactly once, from a file or from the standard input: a JSON object in each
+//! line.
+//!
+//! ```text
+//! snowpipe_ingest --account A (--user U --private-key FILE [--passphrase-env NAME] | --token-env NAME [--oauth])
+//!                 --database D --schema S (--pipe P | --table T) --channel C
+//!                 [--role R] [--url URL] [--offset-field F] [--batch-rows N] [--patience SECONDS] [--state FILE] [FILE]
+//! ```
+//!
+//! Whatever ends it, Ctrl-C and `kill -9` too: **start it again with the same arguments and the same input**, and it goes on
+//! behind the last row that is committed. No row is lost, and none is written twice. One channel takes one of these at a time.
+//!
+//! Each row has an offset token, which the service keeps for the last committed one:
+//!
+//! * the number of its line, so that the same lines must come again, from the first on: of the standard input too. Lines
+//!   may be added at the end;
+//! * with `--offset-field`, what that field holds: a whole number (compared as such, up to 38 digits) or a text (compared byte
+//!   by byte, so that `"10"` is before `"9"`; times of one form are fine). It must rise from row to row. The input may begin
+//!   anywhere at or before the row behind the committed one.
+//!
+//! `--table` goes to the default pipe of that table. Keys of rows are names of columns; names that were created without quotes
+//! are upper-case. A credential is a private RSA key (PKCS#8, PEM), its passphrase or a token in an environment variable: a
+//! programmatic access token, or with `--oauth` an OAuth access token. `--url` is for another address than the account's own;
+//! plain `http` is for this machine only, such as a simulator.
+//!
+//! With `--state`, where it is in the channel is kept in that file too. A later start then notices when the channel was
+//! dropped, or its table replaced, in the meantime, or when somebody else has written to it: it ends with an error instead
+//! of starting from the beginning.
+//!
+//! A line that is no row ends the load, once all lines before it are committed. Rows that the service takes and does not insert
+//! are counted, with the last reason: the committed token passes over them.
+//!
+//! Exit codes: 0 all rows are committed, 1 failed, 2 wrong usage, 3 all rows are committed or were rejected, and some were, 4
+//! failed with rows in doubt, which the next start finds out about.
+
+use std::error::Error;
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use pipewright::Timestamp;
+use pipewright::drive::Clock as _;
+use pipewright::error::FlowError;
+use pipewright::flow::{Goal as _, Notice};
+use pipewright::snowpipe::jwt::{KeyPair, KeyPairJwt};
+use pipewright::snowpipe::{
+    Account, BatchOptions, Compression, ErrorCode, OpenSession, OpenWriter, Refusal, Session, Writer, WriterEvent,
+    error_code,
+};
+use pipewright_ureq::{RsaKey, Ureq};
+
+use crate::input::{Input, Next};
+use crate::offsets::Offsets;
+use crate::options::{Credential, Options, USAGE};
+use crate::support::{Progress, save};
+
+#[path = "snowpipe_ingest/input.rs"]
+mod input;
+#[path = "snowpipe_ingest/offsets.rs"]
+mod offsets;
+#[path = "snowpipe_ingest/options.rs"]
+mod options;
+mod support;
+
+type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+
+fn main() -> ExitCode {
+    let options = match Options::parse() {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("snowpipe_ingest: {error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match ingest(&options) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_rejected) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("snowpipe_ingest: {error}");
+            let ambiguous = error.downcast_ref::<FlowError>().is_some_and(FlowError::is_ambiguous);
+            ExitCode::from(if ambiguous { 4 } else { 1 })
+        }
+    }
+}
+
+/// Loads all there is, and says how many rows were rejected.
+fn ingest(options: &Options) -> Result<u64> {
+    let input = Input::open(options.file.as_deref())?;
+    let progress = Progress::new();
+    let (account, fingerprint) = account(options)?;
+    let session = open_session(options, &account, &progress).map_err(|error| explain(error, fingerprint))?;
+
+    let goal = match options.saved()? {
+        Some(saved) => OpenWriter::resume(&session, &saved)?,
+        None => OpenWriter::new(&session, options.path.clone()),
+    };
+    let batches = BatchOptions::new().compression(Compression::Zstd(1)).rows(options.batch_rows);
+    let writer = goal.batches(batches).patience(options.patience).start(account.config(), account.seed());
+    if *writer.path() != options.path {
+        return Err(format!(
+            "--state: that is the state of the channel {}, and not of {}",
+            writer.path(),
+            options.path
+        )
+        .into());
+    }
+    let started = account.runtime().now();
+    let lines = !std::io::stderr().is_terminal();
+    Load { options, account: &account, progress, writer, rows: 0, rejected: 0, started, lines, shown: started }
+        .run(input)
+}
+
+/// The account with its credential; and the fingerprint of the key, if that is one.
+fn account(options: &Options) -> Result<(Account<Ureq>, Option<String>)> {
+    let account = Account::new(options.base.clone(), Ureq::new());
+    match &options.credential {
+        Credential::Token { token, .. } => Ok((account.with_credentials(token.clone()), None)),
+        Credential::Key { account: name, user, file, passphrase } => {
+            let named = |error: &dyn Error| format!("{}: {error}", file.display());
+            let pem = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+            let key = RsaKey::from_pem(&pem, passphrase.as_ref()).map_err(|error| named(&error))?;
+            let jwt = KeyPairJwt::new(name, user)?;
+            let jwt = options.role.iter().fold(jwt, |jwt, role| jwt.role(role));
+            let fingerprint = KeyPairJwt::fingerprint(&key);
+            Ok((account.with_credentials(KeyPair::new(jwt, key)), Some(fingerprint)))
+        }
+    }
+}
+
+fn open_session(options: &Options, account: &Account<Ureq>, progress: &Progress) -> Result<Session, FlowError> {
+    let goal = OpenSession::new(options.credential.token_type());
+    let goal = options.role.iter().fold(goal, |goal, role| goal.role(role));
+    // Of a simulator on this machine, whose ingest host is itself.
+    let goal = if options.base.scheme().as_str() == "http" { goal.allow_plaintext_loopback() } else { goal };
+    let deadline = account.runtime().now() + options.patience;
+    let opening = goal.start(account.config(), account.seed()).with_deadline(deadline);
+    account.drive(opening, |notice| progress.show(&notice))
+}
+
+/// What to look at when the account does not want us.
+fn explain(error: FlowError, fingerprint: Option<String>) -> Box<dyn Error> {
+    let invalid_jwt = error.service().and_then(error_code) == Some(ErrorCode::InvalidJwt);
+    match fingerprint.filter(|_| invalid_jwt) {
+        Some(fingerprint) => format!(
+            "{error}\nIs this the account, and this its user? Is {fingerprint} what DESC USER shows as RSA_PUBLIC_KEY_FP? Is this \
+             machine's clock right?"
+        )
+        .into(),
+        None => error.into(),
+    }
+}
+
+/// A load under way.
+struct Load<'a> {
+    options: &'a Options,
+    account: &'a Account<Ureq>,
+    progress: Progress,
+    writer: Writer,
+    /// Committed, by this process.
+    rows: u64,
+    rejected: u64,
+    started: Timestamp,
+    /// Whether progress is shown as lines, because there is no terminal for a bar; and when it was last.
+    lines: bool,
+    shown: Timestamp,
+}
+
+impl Load<'_> {
+    fn run(mut self, mut input: Input) -> Result<u64> {
+        let committed = loop {
+            if let WriterEvent::Opened { committed } = self.next_event()? {
+                break committed;
+            }
+        };
+        self.tell_where(committed.as_deref());
+        let mut offsets = Offsets::new(self.options.offset_field.as_deref(), committed)?;
+        let trouble = self.feed(&mut input, &mut offsets)?;
+        // What came before the trouble is loaded all the same.
+        self.writer.close()?;
+        let end = loop {
+            match self.next_event() {
+                Ok(WriterEvent::Closed) => break Ok(()),
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        if let Some(trouble) = trouble {
+            end.inspect_err(|_| eprintln!("snowpipe_ingest: {trouble}"))?;
+            let committed = self.writer.committed().unwrap_or("nothing");
+            return Err(format!("{trouble}\nAll before it is committed, up to the offset token {committed}.").into());
+        }
+        end?;
+        self.progress.end(&format!("done: {}", self.state()));
+        Ok(self.rejected)
+    }
+
+    /// Gives the writer all rows there are. Ends early when the input is not what it should be: `Some`.
+    fn feed(&mut self, input: &mut Input, offsets: &mut Offsets) -> Result<Option<String>> {
+        loop {
+            let line = match input.next() {
+                Ok(Next::Line(line)) => line,
+                Ok(Next::Nothing) => {
+                    self.turn()?;
+                    continue;
+                }
+                Ok(Next::End) => return Ok(offsets.end().err()),
+                Err(trouble) => return Ok(Some(trouble)),
+            };
+            let taken = match offsets.next(line) {
+                Ok(Some(token)) => self.push(line, token)?,
+                Ok(None) => Ok(()),
+                Err(problem) => Err(problem),
+            };
+            if let Err(problem) = taken {
+                return Ok(Some(format!("line {} of {}: {problem}", offsets.line(), input.name())));
+            }
+        }
+    }
+
+    /// Gives the writer a row, and waits for room if there is none. The inner error is the row's own.
+    fn push(&mut self, line: &[u8], token: &str) -> Result<Result<(), String>> {
+        loop {
+            match self.writer.push_line(line, Some(token)) {
+                Ok(()) => return Ok(Ok(())),
+                Err(Refusal::Row(error)) => return Ok(Err(error.problem())),
+                Err(Refusal::Full { .. }) => {
+                    self.next_event()?;
+                }
+                Err(Refusal::Ended(error)) => return Err(error.into()),
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
+    }
+
+    /// Lets the writer do what it can do at once.
+    fn turn(&mut self) -> Result<(), FlowError> {
+        let now = self.account.runtime().now();
+        while self.drive(now)?.is_some() {}
+        Ok(())
+    }
+
+    /// Waits until something has happened.
+    fn next_event(&mut self) -> Result<WriterEvent, FlowError> {
+        loop {
+            if let Some(event) = self.drive(Timestamp::MAX)? {
+                return Ok(event);
+            }
+        }
+    }
+
+    fn drive(&mut self, until: Timestamp) -> Result<Option<WriterEvent>, FlowError> {
+        let (progress, state) = (&self.progress, self.options.state.as_deref());
+        let event = self.account.drive_until(&mut self.writer, until, |notice| heed(&notice, progress, state))?;
+        if let Some(event) = &event {
+            self.show(event);
+        }
+        Ok(event)
+    }
+
+    fn show(&mut self, event: &WriterEvent) {
+        match event {
+            WriterEvent::Committed { rows, .. } => {
+                self.rows += rows;
+                let now = self.account.runtime().now();
+                self.progress.status(|| self.state());
+                if self.lines && now.since(self.shown) >= Duration::from_secs(1) {
+                    self.shown = now;
+                    self.progress.say(&self.state());
+                }
+            }
+            WriterEvent::Rejected(rejected) => {
+                self.rejected += rejected.count;
+                self.progress.say(&rejected.to_string());
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_where(&self, committed: Option<&str>) {
+        let path = self.writer.path();
+        self.progress.say(&match (committed, self.options.offset_field.as_deref()) {
+            (None, _) => format!("{path}: nothing is committed"),
+            (Some(token), None) => format!("{path}: going on behind line {token}"),
+            (Some(token), Some(field)) => format!("{path}: going on behind {field} {token}"),
+        });
+        let before = self.writer.position().and_then(|position| position.rows_error_count).unwrap_or_default();
+        if before > 0 {
+            self.progress.say(&format!("{path}: {before} rows were rejected so far, since the channel was made"));
+        }
+    }
+
+    fn state(&self) -> String {
+        let seconds = self.account.runtime().now().since(self.started).as_secs_f64();
+        let committed = self.writer.committed().map_or("nothing".to_owned(), |token| format!("up to {token}"));
+        let rejected = if self.rejected > 0 { format!(", {} of them rejected", self.rejected) } else { String::new() };
+        format!("committed {committed}: {} rows in {seconds:.1} s{rejected}", self.rows)
+    }
+}
+
+/// Shows a notice, and keeps what it wants kept: what cannot be kept is not sent.
+fn heed(notice: &Notice, progress: &Progress, state: Option<&Path>) -> Result<(), String> {
+    progress.show(notice);
+    match (notice, state) {
+        (Notice::Save(saved), Some(file)) => save(file, saved).map_err(|error| format!("{}: {error}", file.display())),
+        _ => Ok(()),
+    }
+}

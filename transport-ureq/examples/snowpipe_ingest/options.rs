@@ -1,0 +1,171 @@
+//! The command line.
+
+use std::env;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pipewright::flow::Saved;
+use pipewright::snowpipe::{ChannelPath, SnowpipeAccount, TokenType};
+use pipewright::{Base, Secret};
+
+use super::Result;
+
+pub(crate) const USAGE: &str = "\
+usage: snowpipe_ingest --account A (--user U --private-key FILE [--passphrase-env NAME] | --token-env NAME [--oauth])
+                       --database D --schema S (--pipe P | --table T) --channel C
+                       [--role R] [--url URL] [--offset-field F] [--batch-rows N] [--patience SECONDS] [--state FILE] [FILE]
+
+  --account A            as in MYORG-MYACCOUNT; not needed with --url and --token-env
+  --private-key FILE     a PKCS#8 key, PEM; --passphrase-env names the variable with its passphrase
+  --token-env NAME       the variable with a programmatic access token, or with --oauth an OAuth access token
+  --table T              instead of --pipe: the default pipe of the table
+  --offset-field F       rows are told apart by this field, which rises from row to row, and not by their lines
+  --batch-rows N         as many rows are sent together at the most; what makes 1 MiB by default
+  --patience SECONDS     how long faults may go on; 600 by default
+  --state FILE           keeps in that file where it is, so as to notice when the channel was replaced meanwhile
+  FILE                   a JSON object in each line; the standard input without it";
+
+pub(crate) struct Options {
+    pub(crate) base: Base,
+    pub(crate) credential: Credential,
+    pub(crate) role: Option<String>,
+    pub(crate) path: ChannelPath,
+    pub(crate) offset_field: Option<String>,
+    pub(crate) batch_rows: usize,
+    pub(crate) patience: Duration,
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
+}
+
+pub(crate) enum Credential {
+    Key { account: String, user: String, file: PathBuf, passphrase: Option<Secret> },
+    Token { token: Secret, kind: TokenType },
+}
+
+impl Credential {
+    pub(crate) fn token_type(&self) -> TokenType {
+        match self {
+            Self::Key { .. } => TokenType::KeypairJwt,
+            Self::Token { kind, .. } => kind.clone(),
+        }
+    }
+}
+
+/// What was given, as it was given.
+#[derive(Default)]
+struct Given {
+    account: Option<String>,
+    user: Option<String>,
+    private_key: Option<PathBuf>,
+    passphrase_env: Option<String>,
+    token_env: Option<String>,
+    oauth: bool,
+    database: Option<String>,
+    schema: Option<String>,
+    pipe: Option<String>,
+    table: Option<String>,
+    channel: Option<String>,
+    url: Option<String>,
+}
+
+impl Options {
+    /// `None` when help is wanted.
+    pub(crate) fn parse() -> Result<Option<Self>> {
+        use lexopt::prelude::*;
+
+        let (mut role, mut offset_field, mut state, mut file) = (None, None, None, None::<PathBuf>);
+        let (mut batch_rows, mut patience) = (usize::MAX, Duration::from_secs(600));
+        let mut given = Given::default();
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("help") | Short('h') => return Ok(None),
+                Long("account") => given.account = Some(parser.value()?.string()?),
+                Long("user") => given.user = Some(parser.value()?.string()?),
+                Long("private-key") => given.private_key = Some(parser.value()?.into()),
+                Long("passphrase-env") => given.passphrase_env = Some(parser.value()?.string()?),
+                Long("token-env") => given.token_env = Some(parser.value()?.string()?),
+                Long("oauth") => given.oauth = true,
+                Long("database") => given.database = Some(parser.value()?.string()?),
+                Long("schema") => given.schema = Some(parser.value()?.string()?),
+                Long("pipe") => given.pipe = Some(parser.value()?.string()?),
+                Long("table") => given.table = Some(parser.value()?.string()?),
+                Long("channel") => given.channel = Some(parser.value()?.string()?),
+                Long("url") => given.url = Some(parser.value()?.string()?),
+                Long("role") => role = Some(parser.value()?.string()?),
+                Long("offset-field") => offset_field = Some(parser.value()?.string()?),
+                Long("batch-rows") => batch_rows = parser.value()?.parse::<std::num::NonZeroUsize>()?.get(),
+                Long("patience") => patience = Duration::from_secs(parser.value()?.parse::<u32>()?.into()),
+                Long("state") => state = Some(parser.value()?.into()),
+                Value(path) if file.is_none() => file = Some(path.into()),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        let path = given.path()?;
+        let base = given.base()?;
+        let credential = given.credential()?;
+        let file = file.filter(|path| path.as_os_str() != "-");
+        Ok(Some(Self { base, credential, role, path, offset_field, batch_rows, patience, state, file }))
+    }
+
+    /// The state of a load before this one.
+    pub(crate) fn saved(&self) -> Result<Option<Saved>> {
+        let Some(file) = self.state.as_ref().filter(|file| file.exists()) else { return Ok(None) };
+        let named = |error: &dyn std::error::Error| format!("{}: {error}", file.display());
+        let text = std::fs::read(file).map_err(|error| named(&error))?;
+        Ok(Some(serde_json::from_slice(&text).map_err(|error| named(&error))?))
+    }
+}
+
+impl Given {
+    fn path(&self) -> Result<ChannelPath> {
+        let needed = |value: &Option<String>, name: &str| value.clone().ok_or_else(|| format!("--{name} is missing"));
+        let (database, schema) = (needed(&self.database, "database")?, needed(&self.schema, "schema")?);
+        let channel = needed(&self.channel, "channel")?;
+        match (&self.pipe, &self.table) {
+            (Some(pipe), None) => Ok(ChannelPath::new(database, schema, pipe, channel)),
+            (None, Some(table)) => Ok(ChannelPath::of_table(database, schema, table, channel)),
+            (Some(_), Some(_)) => Err("--pipe and --table: give one of them".into()),
+            (None, None) => Err("--pipe or --table is missing".into()),
+        }
+    }
+
+    fn base(&self) -> Result<Base> {
+        match (&self.url, &self.account) {
+            (Some(url), _) => Ok(url.parse()?),
+            (None, Some(account)) => Ok(SnowpipeAccount::base(account)?),
+            (None, None) => Err("--account is missing".into()),
+        }
+    }
+
+    fn credential(self) -> Result<Credential> {
+        match (self.private_key, self.token_env) {
+            (Some(file), None) if !self.oauth => {
+                let account = self.account.ok_or("--private-key needs --account")?;
+                let user = self.user.ok_or("--private-key needs --user")?;
+                let passphrase = self.passphrase_env.map(|name| secret(&name, "--passphrase-env")).transpose()?;
+                Ok(Credential::Key { account, user, file, passphrase })
+            }
+            (None, Some(name)) => {
+                if self.user.is_some() || self.passphrase_env.is_some() {
+                    return Err("--user and --passphrase-env belong to --private-key, and not to --token-env".into());
+                }
+                let kind = if self.oauth { TokenType::OAuth } else { TokenType::ProgrammaticAccessToken };
+                Ok(Credential::Token { token: secret(&name, "--token-env")?, kind })
+            }
+            (Some(_), None) => Err("--oauth belongs to --token-env".into()),
+            (Some(_), Some(_)) => Err("--private-key and --token-env: give one of them".into()),
+            (None, None) => Err("--private-key or --token-env is missing".into()),
+        }
+    }
+}
+
+/// What an environment variable holds. Errors do not show it.
+fn secret(name: &str, option: &str) -> Result<Secret> {
+    match env::var(name) {
+        Ok(text) if !text.is_empty() => Ok(Secret::new(text)),
+        Ok(_) => Err(format!("{option} {name}: this environment variable is empty").into()),
+        Err(env::VarError::NotPresent) => Err(format!("{option} {name}: there is no such environment variable").into()),
+        Err(env::VarError::NotUnicode(_)) => Err(format!("{option} {name}: what it holds is not UTF-8").into()),
+    }
+}

@@ -1,0 +1,252 @@
+//! The example `snowpipe_ingest`, run against the served simulator.
+
+mod keys;
+mod kills;
+mod program;
+
+use std::fs;
+use std::io::Write as _;
+use std::time::Duration;
+
+use pipewright_mock::serve::{Options, Server};
+use pipewright_mock::snowpipe::{Account, ChannelPath, ChannelView, Config};
+
+use self::program::{Folder, SECRET, Said, ingest, run, run_with_input};
+
+/// One whose commits take no seconds.
+fn config() -> Config {
+    Config { commit_delay: Duration::from_millis(20)..=Duration::from_millis(60), ..Config::default() }
+}
+
+fn serve(config: Config) -> Server<Account> {
+    Server::start(Options::snowpipe(config)).expect("a port")
+}
+
+fn path() -> ChannelPath {
+    ChannelPath::new("DB", "PUBLIC", "ORDERS-STREAMING", "c")
+}
+
+fn view(server: &Server<Account>) -> Option<ChannelView> {
+    server.with(|account| account.channel_view(&path()))
+}
+
+/// The rows in the table.
+fn rows(server: &Server<Account>) -> Vec<String> {
+    let rows = view(server).expect("the channel").rows;
+    rows.iter().map(|row| String::from_utf8_lossy(row).into_owned()).collect()
+}
+
+fn row(number: u64) -> String {
+    format!(r#"{{"ID":{number},"NAME":"order {number}"}}"#)
+}
+
+fn lines(numbers: std::ops::RangeInclusive<u64>) -> String {
+    numbers.map(|number| row(number) + "\n").collect()
+}
+
+#[test]
+fn a_file_goes_in_once_however_often_it_is_given() {
+    let (server, folder) = (serve(config()), Folder::new("file"));
+    let file = folder.file("rows.ndjson", &lines(1..=1000));
+    let said = run(ingest(server.url()).args(["--batch-rows", "300"]).arg(&file));
+    said.ended(0, "committed up to 1000: 1000 rows");
+    assert_eq!(rows(&server), lines(1..=1000).lines().collect::<Vec<_>>());
+
+    run(ingest(server.url()).arg(&file)).ended(0, "going on behind line 1000");
+    assert_eq!(rows(&server).len(), 1000);
+
+    // Lines at the end, blank ones, and a last one without an end.
+    let more = format!("{}\n  \n{}", lines(1..=1500), row(1501));
+    let file = folder.file("rows.ndjson", &more);
+    run(ingest(server.url()).arg(&file)).ended(0, "committed up to 1503: 501 rows");
+    assert_eq!(rows(&server), lines(1..=1501).lines().collect::<Vec<_>>());
+
+    // Another input.
+    let file = folder.file("rows.ndjson", &lines(1..=3));
+    run(ingest(server.url()).arg(&file)).ended(1, "ends with line 3, and line 1503 is committed already");
+    assert_eq!(rows(&server).len(), 1501);
+}
+
+#[test]
+fn a_field_tells_rows_apart_wherever_the_input_begins() {
+    let server = serve(config());
+    let load = |field: &str, input: &str| run_with_input(ingest(server.url()).args(["--offset-field", field]), input);
+    load("ID", &lines(8..=12)).ended(0, "committed up to 12: 5 rows");
+    load("ID", &lines(10..=15)).ended(0, "going on behind ID 12");
+    assert_eq!(rows(&server), lines(8..=15).lines().collect::<Vec<_>>(), "10 is not before 9");
+
+    for (field, input, problem) in [
+        (
+            "ID",
+            lines(20..=21) + &lines(21..=21),
+            "line 3 of the standard input: the field \"ID\" is 21, behind 21 in line 2",
+        ),
+        (
+            "ID",
+            "{\"ID\":22}\n{\"ID\":\"23\"}\n".to_owned(),
+            "line 2 of the standard input: the offset is \"23\", behind 22",
+        ),
+        ("ID", "{\"ID\":23.5}".to_owned(), "the field \"ID\" is 23.5: an offset is a whole number"),
+        ("ID", "{\"ID\":null}".to_owned(), "the field \"ID\" is null"),
+        ("id", lines(24..=24), "there is no field \"id\""),
+        ("ID", "{\"ID\" 1}".to_owned(), "line 1 of the standard input: no row: expected `:` at byte 7"),
+        ("NAME", lines(25..=25) + &lines(125..=125), "texts are compared byte by byte"),
+    ] {
+        load(field, &input).ended(1, problem);
+    }
+    // The good rows before the bad ones.
+    assert_eq!(rows(&server).len(), 8 + 2 + 1 + 1);
+    let kept = load("ID", &lines(30..=31));
+    kept.ended(1, "the channel is committed up to \"order 25\", which is no whole number");
+    run_with_input(&mut ingest(server.url()), &lines(1..=1)).ended(1, "which is no line's number");
+}
+
+#[test]
+fn rows_are_sent_while_the_input_is_still_open() {
+    let server = serve(config());
+    let mut running = program::start(&mut ingest(server.url()));
+    let mut input = running.0.stdin.take().expect("piped");
+    for number in 1..=2 {
+        writeln!(input, "{}", row(number)).expect("it reads");
+        program::until("the row is committed", || view(&server).is_some_and(|view| view.rows.len() as u64 == number));
+    }
+    drop(input);
+    running.wait().ended(0, "committed up to 2");
+}
+
+#[test]
+fn a_line_that_is_no_row_ends_it_behind_what_was_good() {
+    let (server, folder) = (serve(config()), Folder::new("bad-lines"));
+    let noise = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/".as_bytes();
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(noise[(state >> 58) as usize])
+    };
+    let large: String = (0..6_000_000).map(|_| next()).collect();
+    for (number, (bad, problem)) in [
+        ("{\"ID\":1", "malformed JSON at byte 7: EOF"),
+        ("[1]", "it is a list, and a row is a JSON object"),
+        (&*format!("{{\"ID\":\"{large}\"}}"), "it has 6000010 bytes"),
+        (&*format!("{{\"ID\":\"{}\"}}", "x".repeat(17 * 1024 * 1024)), "it has more than 16777216 bytes"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let good = number as u64 * 2 + 2;
+        let file = folder.file("rows.ndjson", &format!("{}{bad}\n{}", lines(1..=good), row(good + 1)));
+        let said = run(ingest(server.url()).arg(&file));
+        said.ended(1, problem);
+        assert!(said.err.len() < 1000, "{}", said.err.len());
+        assert!(said.err.contains(&format!("up to the offset token {good}")), "{}", said.err);
+        assert_eq!(rows(&server), lines(1..=good).lines().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn rejected_rows_are_told_and_not_a_success() {
+    let server = serve(Config { number_columns: vec!["ID".into()], ..config() });
+    let input = format!("{}\n{{\"ID\":\"two\"}}\n{}\n", row(1), row(3));
+    let said = run_with_input(&mut ingest(server.url()), &input);
+    said.ended(3, "1 row was rejected at or before the offset token \"3\": Numeric value 'two' is not recognized");
+    assert!(said.out.contains("3 rows in ") && said.out.contains("1 of them rejected"), "{}", said.out);
+    assert_eq!(rows(&server).len(), 2);
+    run_with_input(&mut ingest(server.url()), &input).ended(0, "1 rows were rejected so far");
+}
+
+#[test]
+fn whoever_is_not_wanted_is_told_and_no_secret_is() {
+    let server = serve(Config { credential: Some("another".into()), ..config() });
+    run_with_input(&mut ingest(server.url()), &row(1)).ended(1, "401");
+    assert_eq!(view(&server), None);
+
+    let missing = run(ingest(server.url()).env_remove("SNOW_TOKEN"));
+    missing.ended(2, "--token-env SNOW_TOKEN: there is no such environment variable");
+    let secret = run(ingest(server.url()).env("SNOW_TOKEN", format!("{SECRET}\n")));
+    secret.ended(1, "is there a line break at its end?");
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let folder = Folder::new("not-there");
+    let url = {
+        let server = serve(config());
+        let absent = folder.0.join("absent.ndjson");
+        run(ingest(server.url()).arg(absent)).ended(1, "absent.ndjson: No such file");
+        run(ingest(server.url()).arg(&folder.0)).ended(1, "Is a directory");
+        let pipe = run(program::bare(server.url()).args(["--pipe", "NOPE", "--channel", "c"]));
+        pipe.ended(1, "ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED");
+        server.url().to_owned()
+    };
+    // Nobody listens there any more.
+    let said = run(ingest(&url).args(["--patience", "1"]));
+    said.ended(1, url.strip_prefix("http://").expect("plain"));
+}
+
+#[test]
+fn wrong_usage_is_2_and_says_what_is_wrong() {
+    for (arguments, problem) in [
+        (&["--pipe", "P"][..], "--pipe and --table: give one of them"),
+        (&["--private-key", "k"], "--private-key and --token-env: give one of them"),
+        (&["--user", "u"], "--user and --passphrase-env belong to --private-key"),
+        (&["--url", "127.0.0.1"], "not an absolute URL"),
+        (&["--batch-rows", "0"], "--batch-rows"),
+        (&["--frequency", "1"], "--frequency"),
+        (&["a", "b"], "\"b\""),
+    ] {
+        let said = run(ingest("http://127.0.0.1:1").args(arguments));
+        said.ended(2, problem);
+        assert!(said.err.contains("usage: snowpipe_ingest "), "{}", said.err);
+    }
+    let nowhere = run(&mut program::bare("http://127.0.0.1:1"));
+    nowhere.ended(2, "--channel is missing");
+    run(ingest("http://127.0.0.1:1").arg("--help")).ended(0, "usage: snowpipe_ingest ");
+    run(&mut ingest("http://snow.example")).ended(1, "http");
+}
+
+#[test]
+fn a_second_writer_ends_it() {
+    let server = serve(config());
+    let mut running = program::start(&mut ingest(server.url()));
+    let mut input = running.0.stdin.take().expect("piped");
+    writeln!(input, "{}", row(1)).expect("it reads");
+    program::until("the row is committed", || view(&server).is_some_and(|view| view.rows.len() == 1));
+    server.with(|account| account.steal(&path(), &[("theirs", r#"{"ID":0}"#)]));
+    writeln!(input, "{}", row(2)).expect("it reads");
+    let said = running.wait();
+    assert!(
+        said.err.contains("\"theirs\" is none that was sent from here") && said.err.contains("one of its own"),
+        "{said:?}"
+    );
+    assert!(matches!(said.code, Some(1 | 4)), "{said:?}");
+}
+
+#[test]
+fn a_kept_state_notices_another_channel_and_a_replaced_table() {
+    let (server, folder) = (serve(config()), Folder::new("state"));
+    let state = folder.0.join("state.json");
+    let load = |channel: &str, upto: u64| {
+        let mut command = program::bare(server.url());
+        command.args(["--table", "ORDERS", "--channel", channel, "--state"]).arg(&state);
+        run_with_input(&mut command, &lines(1..=upto))
+    };
+    load("c", 2).ended(0, "committed up to 2");
+    load("c", 4).ended(0, "going on behind line 2");
+    load("d", 4).ended(
+        1,
+        "that is the state of the channel DB.PUBLIC.ORDERS-STREAMING.c, and not of DB.PUBLIC.ORDERS-STREAMING.d",
+    );
+    server.with(|account| account.replace_table(&path()));
+    load("c", 4).ended(1, "its table was replaced");
+    assert_eq!(rows(&server).len(), 4);
+    fs::write(&state, "{}").expect("written");
+    load("c", 4).ended(1, "state.json: ");
+}
+
+/// Nothing that a run says may hold a secret: every run is looked at.
+impl Said {
+    fn ended(&self, code: i32, text: &str) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert!(self.out.contains(text) || self.err.contains(text), "{text}: {self:?}");
+    }
+}
