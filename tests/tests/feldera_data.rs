@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
 use pipewright::Seed;
 use pipewright::drive::{self, NoCredentials};
@@ -220,10 +221,14 @@ fn judge(contest: &Contest, trial: &Trial<()>, fate: &Fate, rows: u64) {
     }
 }
 
+/// So short that a circuit that stands still is told before the time is up, after some slow answers too.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 fn small(draw: u64) -> Ingest {
     let (chunk, buffer) = (20 + draw % 120, 160 + draw % 300);
     let size = |bytes: u64| usize::try_from(bytes).expect("small");
-    Ingest::new("p", "t").chunk_bytes(size(chunk)).buffer_bytes(size(buffer)).within(LIMIT)
+    let goal = Ingest::new("p", "t").chunk_bytes(size(chunk)).buffer_bytes(size(buffer));
+    goal.stalled_after(PATIENCE).within(LIMIT)
 }
 
 /// What happens in a case, whichever flow it happens to.
@@ -274,7 +279,7 @@ fn what_is_complete_has_gone_through(case: Case) -> Trial<()> {
     let rows = HttpInput::new("p", "t", DataFormat::Json, "{\"id\":1}{\"id\":2}").update_format(UpdateFormat::Raw);
     let token = contest.feldera.call(rows).expect("nothing goes wrong yet").token;
     contest.rival(data_rivalry(case.seed, case.acts));
-    let trial = contest.run(case.plan(), AwaitCompletion::new("p", token).within(LIMIT));
+    let trial = contest.run(case.plan(), AwaitCompletion::new("p", token).stalled_after(PATIENCE).within(LIMIT));
     match &trial.result {
         Ok(_) => {
             let (last, rows) = (trial.last(), chronicle(&contest).taken);
@@ -293,7 +298,7 @@ fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
     let goal = if case.is_odd { Transaction::new("p").take_over() } else { Transaction::new("p") };
     let mut started = None;
     let trial = contest.trial(case.plan(), |feldera| {
-        let mut transaction = goal.within(LIMIT).start(feldera.config(), feldera.seed());
+        let mut transaction = goal.stalled_after(PATIENCE).within(LIMIT).start(feldera.config(), feldera.seed());
         let mut next = || drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop);
         if let TransactionEvent::Started { id, .. } = next()? {
             started = Some(id);

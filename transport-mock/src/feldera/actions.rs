@@ -73,6 +73,7 @@ impl Manager {
             return Err(Refusal::enterprise("stop (without force)"));
         }
         let (now, config) = (self.now, self.config.clone());
+        let seen = now.saturating_add(config.runner_delay);
         let pipeline = self.find(name)?;
         if force || pipeline.resources != "Provisioned" {
             pipeline.stop(now, &config);
@@ -82,11 +83,10 @@ impl Manager {
         if let Some(process) = &mut pipeline.process {
             process.desired = "Suspended";
         }
-        if !matches!(pipeline.due, Some((_, Due::Suspended | Due::Stop))) {
-            pipeline.due = Some((now.saturating_add(config.checkpoint_duration), Due::Suspended));
+        // It shows when the runner has asked the process.
+        if !matches!(pipeline.due, Some((_, Due::Observe | Due::Suspended | Due::Stop))) {
+            pipeline.due = Some((seen, Due::Observe));
         }
-        pipeline.runtime_desired = Some("Suspended");
-        pipeline.runtime_desired_since = now;
         Ok(Reply::accepted("Pipeline is suspending"))
     }
 

@@ -277,7 +277,12 @@ impl Pipeline {
                 self.due = Some((at.saturating_add(config.initialize_duration), Due::Initialized));
             }
             Due::Initialized => self.initialized(at, config),
-            Due::Observe => self.observe(at),
+            Due::Observe => {
+                self.observe(at);
+                if self.process.as_ref().is_some_and(|process| process.desired == "Suspended") {
+                    self.due = Some((at.saturating_add(config.checkpoint_duration), Due::Suspended));
+                }
+            }
             Due::Suspended => {
                 if let Some(process) = &mut self.process {
                     let saved = process.save(uuid(seed, at), self.program_version);

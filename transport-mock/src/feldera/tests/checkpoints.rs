@@ -102,6 +102,9 @@ fn a_suspend_is_a_checkpoint_and_a_stop() {
     sim.token("t?format=csv", "1,true,1,x\n");
     sim.wait(20);
     assert_eq!(sim.post("/pipelines/p/stop"), (202, json!("Pipeline is suspending")));
+    // The runner has not asked the process yet.
+    assert_eq!(sim.status(), status("Running", "Running"));
+    sim.wait(50);
     assert_eq!(sim.status(), status("Running", "Suspended"));
     sim.wait(100);
     assert_eq!(sim.status(), status("Suspended", "Stopped"));

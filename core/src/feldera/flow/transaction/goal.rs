@@ -109,7 +109,8 @@ impl Transaction {
         self
     }
 
-    /// How long it may take, from its first poll, what is done in between included; as long as it takes by default.
+    /// How long it may take, from its first poll, what is done in between included; as long as it takes by default. When the
+    /// time is up, a transaction that is open stays so: [`resume`](Self::resume) from what was saved, and commit it.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = Some(time);
         self
