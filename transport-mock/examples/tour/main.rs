@@ -16,12 +16,14 @@ use pipewright::flow::{Goal, Notice};
 use pipewright::operation::Service;
 use pipewright_mock::{Event, World};
 
+mod feldera;
 mod flink;
 mod snowpipe;
 
 type Chapter = fn() -> Result<(), Box<dyn Error>>;
 
-const CHAPTERS: &[(&str, Chapter)] = &[("flink", flink::tour), ("snowpipe", snowpipe::tour)];
+const CHAPTERS: &[(&str, Chapter)] =
+    &[("feldera", feldera::tour), ("flink", flink::tour), ("snowpipe", snowpipe::tour)];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let wanted = std::env::args().nth(1);
