@@ -93,7 +93,7 @@ pub use self::flow::{
 };
 pub use self::ids::RequestId;
 pub use self::rows::{Batch, BatchBuilder, BatchOptions, Compression, RowError};
-pub use self::session::{OpenSession, Session, SessionCall};
+pub use self::session::{OpenSession, Session, SessionCall, SessionRun};
 
 use crate::error::{BuildError, ServiceError};
 use crate::operation::{Info, Service};

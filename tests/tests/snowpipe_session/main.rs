@@ -1,5 +1,6 @@
 //! A session: one exchange for all who share it, a token for its own host only, and what follows from 401, 403 and 410.
 
+mod flows;
 mod many;
 
 use std::time::Duration;

@@ -10,7 +10,8 @@
 //! | [`AppendElastic`] | rows without a channel, at least once | |
 //! | [`OpenWriter`] | a [`Writer`]: rows in, exactly once, through every fault: a session | position, before each append and at the end |
 //!
-//! All go to the ingest host ([`SnowpipeIngest`](super::SnowpipeIngest)).
+//! All go to the ingest host ([`SnowpipeIngest`](super::SnowpipeIngest)). A [session](super::Session) knows it and has the token:
+//! `account.run(session.run(OpenChannel::new(path)))`. A writer is given its session, and runs on the account's handle by itself.
 
 pub mod append;
 pub mod board;

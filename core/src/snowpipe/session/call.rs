@@ -137,7 +137,7 @@ impl<O: Operation<Service = SnowpipeIngest>> Machine for SessionCallMachine<O> {
 }
 
 /// Whether the service says that what was asked for is elsewhere now.
-fn has_moved(error: &FlowError) -> bool {
+pub(super) fn has_moved(error: &FlowError) -> bool {
     error.service().is_some_and(|error| error.status() == http::StatusCode::GONE)
 }
 

@@ -58,6 +58,7 @@ mod call;
 mod entry;
 mod open;
 mod renew;
+mod run;
 mod state;
 
 use std::fmt;
@@ -75,6 +76,9 @@ pub use self::open::OpenSessionMachine;
 pub use self::renew::Renewal;
 #[doc(hidden)]
 pub use self::renew::RenewalMachine;
+pub use self::run::SessionRun;
+#[doc(hidden)]
+pub use self::run::SessionRunMachine;
 
 use self::state::{State, Verdict};
 use super::{SnowpipeAccount, SnowpipeIngest};
@@ -177,6 +181,25 @@ impl Session {
     /// One operation of the ingest host, with the session's token. Run it on the handle of the account.
     pub fn call<O>(&self, operation: O) -> SessionCall<O> {
         SessionCall::new(self.clone(), operation)
+    }
+
+    /// One flow of the ingest host, with the session's token. Run it on the handle of the account.
+    ///
+    /// ```no_run
+    /// # use pipewright::drive::{Clock, Entropy, Transport};
+    /// # use pipewright::snowpipe::{Account, Batch, ChannelPath, OpenSession, TokenType};
+    /// # fn example<T: Transport + Clock + Entropy>(account: &Account<T>) -> Result<(), pipewright::error::FlowError> {
+    /// use pipewright::snowpipe::flow::OpenChannel;
+    /// let session = account.run(OpenSession::new(TokenType::KeypairJwt))?;
+    /// let channel = account.run(session.run(OpenChannel::new(ChannelPath::of_table("DB", "PUBLIC", "T", "c"))))?;
+    /// let channel = account.run(session.run(channel.append(Batch::new("{\"ID\":1}\n", 1, "1", "1"))))?;
+    /// let committed = account.run(session.run(channel.await_committed("1")))?;
+    /// println!("{:?} of the rows were rejected", committed.rejected);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run<G>(&self, goal: G) -> SessionRun<G> {
+        SessionRun::new(self.clone(), goal)
     }
 
     /// Never held while anything is under way, and never left half changed.

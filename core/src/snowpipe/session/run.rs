@@ -1,0 +1,166 @@
+//! [`SessionRun`]: a flow of the ingest host, with the session's token.
+//!
+//! ```text
+//!  Entering ──pass──▶ Running ──the flow asks for a credential──▶ Asking ──pass for the same host──▶ Running
+//!                        ├─▶ result                                 └─ for another ─▶ Running, whose request fails
+//!                        └─▶ 410: the session forgets the host
+//! ```
+
+use std::fmt;
+
+use super::call::has_moved;
+use super::entry::Entry;
+use super::{Pass, Session};
+use crate::error::{CredentialError, FlowError, Misuse};
+use crate::flow::{Common, Config, CredentialRequest, Flow, Goal, Machine, Reply, Running, Step, ok};
+use crate::seed::Seed;
+use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
+
+/// A flow of the ingest host, such as [`OpenChannel`](crate::snowpipe::flow::OpenChannel), with the session's token. Made by
+/// [`Session::run`]; run it on the handle of the account.
+///
+/// Asks for host and token when the session has none, and for another token when the service refuses it (401, 403), once for
+/// each request. On 410 the session forgets the host, so that the next flow goes to another: a channel has to be opened again
+/// there.
+///
+/// Ends as the flow does, and in the error of the [renewal](super::Renewal) when there is no token to begin with. When there is
+/// none later, or the session has moved to another host by then, the request that asked for it ends in
+/// [`FlowError::Credential`], or in [`FlowError::Ambiguous`] around it when an attempt may have been carried out.
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct SessionRun<G> {
+    session: Session,
+    goal: G,
+}
+
+/// The transitions of [`SessionRun`].
+#[doc(hidden)]
+pub struct SessionRunMachine<G, M: Machine> {
+    session: Session,
+    /// Of the host that the flow is for.
+    generation: u64,
+    state: State<G, M>,
+}
+
+enum State<G, M: Machine> {
+    Entering(Entry, G),
+    Running(Running<M>),
+    Asking(Running<M>, CredentialRequest, Entry),
+    /// While it changes.
+    Between,
+}
+
+impl<G> SessionRun<G> {
+    pub(super) fn new(session: Session, goal: G) -> Self {
+        Self { session, goal }
+    }
+}
+
+impl<G, M> SessionRunMachine<G, M>
+where
+    G: Goal<Service = SnowpipeIngest, Flow = Running<M>>,
+    M: Machine<Service = SnowpipeIngest>,
+{
+    /// The session has a token, or there is none to be had: the request that asked for it fails then, and the flow says what
+    /// that means.
+    fn entered(
+        &mut self,
+        result: Result<Pass, FlowError>,
+        cx: &mut Common<SnowpipeAccount>,
+        reply: &mut Option<Reply>,
+    ) -> Result<(), FlowError> {
+        match (std::mem::replace(&mut self.state, State::Between), result) {
+            (State::Entering(_, goal), Ok(pass)) => {
+                self.generation = pass.generation;
+                let flow = goal.start(&pass.config, cx.seed.split()).with_deadline(cx.deadline());
+                self.state = State::Running(flow);
+            }
+            (State::Asking(flow, request, _), Ok(pass)) => {
+                let moved = || CredentialError::permanent("the session has moved to another host: begin anew there");
+                let same = pass.generation == self.generation;
+                *reply = Some(request.settle(same.then_some(pass.header).ok_or_else(moved)));
+                self.state = State::Running(flow);
+            }
+            (State::Asking(flow, request, _), Err(error)) => {
+                *reply = Some(request.settle(Err(CredentialError::permanent(error.to_string()))));
+                self.state = State::Running(flow);
+            }
+            (_, Err(error)) => return Err(error),
+            (state, Ok(_)) => self.state = state,
+        }
+        Ok(())
+    }
+}
+
+impl<G, M> Machine for SessionRunMachine<G, M>
+where
+    G: Goal<Service = SnowpipeIngest, Flow = Running<M>>,
+    M: Machine<Service = SnowpipeIngest>,
+{
+    type Service = SnowpipeAccount;
+    type Output = M::Output;
+    const NAME: &'static str = M::NAME;
+
+    fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<M::Output> {
+        loop {
+            match &mut self.state {
+                State::Entering(entry, _) | State::Asking(_, _, entry) => {
+                    let result = ok!(entry.step(cx, reply));
+                    if let Err(error) = self.entered(result, cx, reply) {
+                        return Step::Done(Err(error));
+                    }
+                }
+                State::Running(flow) => match flow.poll(cx.now(), reply.take()) {
+                    Step::Authorize(request) => {
+                        if let Some(rejected) = request.rejected() {
+                            self.session.reject(rejected, cx.now());
+                        }
+                        if let State::Running(flow) = std::mem::replace(&mut self.state, State::Between) {
+                            self.state = State::Asking(flow, request, Entry::new(&self.session));
+                        }
+                    }
+                    Step::Done(result) => {
+                        if result.as_ref().err().is_some_and(has_moved) {
+                            self.session.moved(self.generation);
+                        }
+                        return Step::Done(result);
+                    }
+                    step => return step,
+                },
+                State::Between => return Step::Done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
+            }
+        }
+    }
+}
+
+impl<G, M> Goal for SessionRun<G>
+where
+    G: Goal<Service = SnowpipeIngest, Output = M::Output, Flow = Running<M>>,
+    M: Machine<Service = SnowpipeIngest>,
+{
+    type Service = SnowpipeAccount;
+    type Output = M::Output;
+    type Flow = Running<SessionRunMachine<G, M>>;
+
+    fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
+        let Self { session, goal } = self;
+        let state = State::Entering(Entry::new(&session), goal);
+        Running::new(SessionRunMachine { session, generation: 0, state }, config, seed, None)
+    }
+}
+
+impl<G, M: Machine> fmt::Debug for SessionRunMachine<G, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Entering(..) => "entering",
+            State::Running(_) => "running",
+            State::Asking(..) => "asking",
+            State::Between => "between",
+        };
+        f.debug_struct("SessionRunMachine")
+            .field("goal", &M::NAME)
+            .field("generation", &self.generation)
+            .field("state", &state)
+            .finish_non_exhaustive()
+    }
+}
