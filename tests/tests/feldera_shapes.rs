@@ -1,7 +1,18 @@
-//! Feldera's answers and configurations in shapes that no recording has: storage, graphs, older releases.
+//! Feldera's answers and configurations where its description says something else or nothing, and in shapes that no
+//! recording has: storage, graphs, older releases. And what each of its codes means.
 
-use pipewright::feldera::pipelines::{RuntimeConfig, StartFrom, StorageBackend};
+use http::Response;
+use pipewright::Operation;
+use pipewright::feldera::data::{CompletionStatus, ConnectorAction};
+use pipewright::feldera::pipelines::{BootstrapPolicy, RuntimeConfig, StartFrom, StorageBackend};
 use pipewright::feldera::programs::{CalciteId, Dataflow};
+use pipewright::feldera::{
+    Accepted, ApprovePipeline, ClearPipeline, CommitTransaction, ControlInput, DeletePipeline, DismissError,
+    ErrorClass, ErrorCode, GetAuthentication, GetCompletionStatus, GetPipeline, GetTimeSeries, ListCheckpoints,
+    PausePipeline, PutPipeline, RebalancePipeline, ResumePipeline, StartCompaction, StartPipeline, StartTransaction,
+    StopPipeline,
+};
+use pipewright_tests::fake;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -68,4 +79,255 @@ fn a_graph_has_types() {
     let Some(CalciteId::And(parts)) = &typed.mir["s1"].calcite else { panic!("{typed:?}") };
     assert_eq!(parts[0], CalciteId::Partial(1));
     assert_eq!(typed.calcite_plan["v"].rels[3].join_type.as_deref(), Some("inner"));
+}
+
+/// An answer in the type of its operation.
+fn parsed<O: Operation>(operation: &O, status: u16, body: impl Into<String>) -> O::Output {
+    let response = Response::builder().status(status).header("content-type", "application/json");
+    operation.parse(response.body(body.into().into()).expect("a response")).expect("a success")
+}
+
+fn recorded<O: Operation>(operation: &O, name: &str) -> O::Output {
+    let (status, body) = fake::feldera(name);
+    parsed(operation, status, body)
+}
+
+#[test]
+fn successes_without_a_described_body_have_a_text_or_none() {
+    fn message<O: Operation<Output = Accepted>>(operation: &O, name: &str) -> Option<String> {
+        recorded(operation, name).message
+    }
+    let control = |action| ControlInput::new("p", "t", "c", action);
+    for (message, expected) in [
+        (message(&StartPipeline::new("p"), "p1_start_paused"), Some("Pipeline is starting")),
+        (message(&StopPipeline::new("p"), "stop_noforce_accepted"), Some("Pipeline is suspending")),
+        (message(&StopPipeline::new("p"), "early_start_cancelled_by_stop"), Some("Pipeline is forcefully stopping")),
+        (message(&ClearPipeline::new("p"), "clear_202"), Some("Pipeline storage is being cleared")),
+        (
+            message(&DismissError::new("p"), "pipeline_dismiss_error_200"),
+            Some("Pipeline deployment error has been dismissed"),
+        ),
+        (message(&CommitTransaction::new("p"), "transaction_commit_200"), Some("Transaction commit initiated")),
+        (
+            message(&PausePipeline::new("p"), "pause_when_paused_202"),
+            Some("Pipeline transitioning from Paused to Paused"),
+        ),
+        (message(&ResumePipeline::new("p"), "resume_202"), Some("Pipeline transitioning from Paused to Running")),
+        (message(&ApprovePipeline::new("p"), "approve_when_not_awaiting"), Some("Bootstrap approved")),
+        (message(&DeletePipeline::new("p"), "pipeline_delete_200"), None),
+        (message(&control(ConnectorAction::Start), "connector_start_200"), None),
+        (message(&control(ConnectorAction::Pause), "connector_pause_200"), None),
+        (message(&RebalancePipeline::new("p"), "rebalance_running"), None),
+        (message(&StartCompaction::new("p"), "start_compaction_running"), None),
+    ] {
+        assert_eq!(message.as_deref(), expected);
+    }
+}
+
+#[test]
+fn what_comes_is_read_and_not_what_is_described() {
+    // Neither of the described alternatives.
+    assert!(recorded(&GetAuthentication::new(), "config_authentication_noauth").is_open());
+    assert!(!recorded(&GetAuthentication::new(), "auth_config_authentication").is_open());
+    // Moments are numbers.
+    let series = parsed(
+        &GetTimeSeries::new("p"),
+        200,
+        r#"{"now":1795300985808,"samples":[{"t":1795300985000,"r":1,"m":2,"s":3}]}"#,
+    );
+    assert_eq!((series.now, series.samples[0].time), (1_795_300_985_808, 1_795_300_985_000));
+    // 200 comes, and 202 is described.
+    for status in [200, 202] {
+        let progress = parsed(&GetCompletionStatus::new("p", "t"), status, r#"{"status":"inprogress","step":null}"#);
+        assert_eq!((progress.status, progress.step), (CompletionStatus::InProgress, None));
+    }
+    // Created and replaced.
+    for name in ["p1_put", "put_rename_existing"] {
+        assert!(recorded(&PutPipeline::new("p", "p", ""), name).id.is_some(), "{name}");
+    }
+    // Fields that are not described, while it is started.
+    let running = recorded(&GetPipeline::new("p"), "gzip_pipeline_get");
+    assert_eq!(running.bootstrap_policy, Some(BootstrapPolicy::AwaitApproval));
+    assert_eq!((running.silent_bootstrap, running.concurrent_bootstrap), (Some(false), Some(false)));
+    assert!(running.deployment_resources_status_details.is_some());
+}
+
+#[test]
+fn numbers_of_64_bits_are_kept() {
+    let list = r#"[{"uuid":"u","identifier":null,"fingerprint":18446744073709551615}]"#;
+    assert_eq!(parsed(&ListCheckpoints::new("p"), 200, list)[0].fingerprint, u64::MAX);
+    let started = parsed(&StartTransaction::new("p"), 200, r#"{"transaction_id":9007199254740993}"#);
+    assert_eq!(started.transaction_id, 9_007_199_254_740_993);
+}
+
+/// By who says so and with which status, as the server's source has it.
+const CODES: &[(ErrorClass, &[&str])] = &[
+    (
+        ErrorClass::Transient,
+        &[
+            // The manager, 503 with `Retry-After`, and 504.
+            "PipelineUnavailable",
+            "RunnerInteractionUnreachable",
+            "RunnerInteractionLogFollowRequestChannelFull",
+            "LockTookTooLong",
+            "DeadlockDetected",
+            "CompilerUnavailable",
+            "CompilerTimeout",
+            // The process, 503 without, and 429.
+            "Initializing",
+            "RestoreInProgress",
+            "BootstrapInProgress",
+            "ApiConnectionLimit",
+        ],
+    ),
+    (
+        ErrorClass::OutcomeUnknown,
+        &[
+            "PipelineInteractionUnreachable",
+            "PipelineMissingDeploymentLocation",
+            "PipelineInteractionInvalidResponse",
+            "LockTimeout",
+            "UnableToCreateSupportBundle",
+            "UnableToFetchCircuitProfile",
+            "RuntimeError.WorkerPanic",
+            "DbspPanic",
+            "ControllerPanic",
+            "ControllerExit",
+            "StorageError",
+            "CheckpointPushError",
+            "SuspendError",
+            "CommandError",
+        ],
+    ),
+    (
+        ErrorClass::Gone,
+        &[
+            "Terminating",
+            "PipelineRestarted",
+            "UnknownEndpointInCompletionToken",
+            "InvalidInitialStatus",
+            "IncarnationUuidMismatch",
+        ],
+    ),
+    (
+        ErrorClass::Refusal,
+        &[
+            // A 503 that stays as long as nobody starts the pipeline.
+            "PipelineInteractionNotDeployed",
+            // Create, replace, change, delete.
+            "DuplicateName",
+            "EmptyName",
+            "TooLongName",
+            "NameDoesNotMatchPattern",
+            "InvalidRuntimeConfig",
+            "InvalidProgramConfig",
+            "InvalidTag",
+            "TooManyTags",
+            "TooLongDescription",
+            "CannotRenameNonExistingPipeline",
+            "UpdateRestrictedToStopped",
+            "EditRestrictedToClearedStorage",
+            "DeleteRestrictedToFullyStopped",
+            "DeleteRestrictedToClearedStorage",
+            // Start, stop, pause and the like.
+            "IllegalPipelineAction",
+            "CannotStartWithCompilationError",
+            "CannotStartWhileClearingStorage",
+            "CannotStartWithUndismissedError",
+            "InitialImmutableUnlessStopped",
+            "BootstrapPolicyImmutableUnlessStopped",
+            "InitialStandbyNotAllowed",
+            "InvalidBootstrapConfig",
+            "UnsupportedPipelineAction",
+            "EnterpriseFeature",
+            "InvalidTransition",
+            "InvalidActivateStatus",
+            "StorageStatusImmutableUnlessStopped",
+            "DismissErrorRestrictedToFullyStopped",
+            "InvalidConnectorAction",
+            "UnknownInputEndpoint",
+            "TransactionInProgress",
+            "NoTransactionInProgress",
+            // The manager, 4xx.
+            "UnknownPipelineName",
+            "UnknownApiKey",
+            "UnknownOidcTrust",
+            "UnknownTenant",
+            "UnknownUser",
+            "UnknownPipelineMonitorEvent",
+            "UnknownClusterMonitorEvent",
+            "ProgramNotCompiled",
+            "ProgramInfoMissesDataflow",
+            "TenantNotEmpty",
+            "OutdatedProgramVersion",
+            "OutdatedPipelineVersion",
+            "AuthenticationFailed",
+            "InsufficientPermissions",
+            "RoleExceedsCreator",
+            "OwnerAdminNotMintableAsApiKey",
+            "NotATenantMember",
+            "NoTenantMemberships",
+            "OidcTenantNotTrusted",
+            "InvalidUuidParam",
+            "InvalidRuntimeVersion",
+            "InvalidNewProgramSql",
+            "BootstrapNotAllowed",
+            "AmbiguousTenantMembership",
+            "InvalidSupportBundleParameter",
+            // The process: 503 that waits for somebody, 409, 404, 400, 500.
+            "AwaitingApproval",
+            "Suspended",
+            "BootstrapRejected",
+            "UnknownOutputEndpoint",
+            "ConfigError.UnknownInputStream",
+            "ConfigError.UnknownOutputStream",
+            "ConfigError.UnknownInputFormat",
+            "ConfigError.ParserConfigParseError",
+            "ConfigError.InputFormatNotSupported",
+            "ConfigError.OutputFormatNotSupported",
+            "ConfigError.InvalidTransportConfig",
+            "ParseErrors",
+            "InvalidParam",
+            "AdHocQueryError",
+            "HeapProfilerError",
+            "NoSamplyProfile",
+            "SamplyProfilingFailure",
+            "NotSupported",
+            "StorageRequired",
+            "InitializationError",
+            "CheckpointFetchError",
+            // Only of a pipeline that stopped.
+            "StartFailedDueToFailedCompilation",
+            "AutomatonProvisioningTimeout",
+            "AutomatonCannotProvisionUnsupportedPlatformVersion",
+            "RunnerProvisionError",
+            "RunnerCheckError",
+            "RunnerConfigError",
+            "RunnerStopError",
+            "RunnerClearError",
+            "PipelineTerminated",
+        ],
+    ),
+];
+
+#[test]
+fn every_code_is_known_and_has_its_class() {
+    for (class, codes) in CODES {
+        for word in *codes {
+            let code = ErrorCode::from(*word);
+            assert!(!matches!(code, ErrorCode::Unknown(_)), "{word} is not known");
+            assert_eq!((code.class(), code.as_str()), (*class, *word), "{word}");
+        }
+    }
+    // Families that grow with each release, and what nobody has heard of.
+    for (word, class) in [
+        ("RuntimeError.Killed", ErrorClass::OutcomeUnknown),
+        ("SchedulerError.OwnershipConflict", ErrorClass::OutcomeUnknown),
+        ("PostgresError", ErrorClass::OutcomeUnknown),
+        ("ConfigError.Another", ErrorClass::Refusal),
+        ("400", ErrorClass::Refusal),
+        ("Another", ErrorClass::Refusal),
+    ] {
+        assert_eq!(ErrorCode::from(word).class(), class, "{word}");
+    }
 }

@@ -35,12 +35,13 @@ impl JsonBody {
             .map_err(|error| BuildError::value(info.name, key, &error.to_string(), "it cannot be written as JSON"))
     }
 
-    /// Nothing, when no field was given.
-    pub(crate) fn finish(mut self) -> Option<Body> {
-        if self.buffer.is_empty() {
-            return None;
+    /// Without a field: an empty object if there is always to be one, else nothing.
+    pub(crate) fn finish(mut self, always: bool) -> Option<Body> {
+        match (self.buffer.is_empty(), always) {
+            (true, false) => return None,
+            (true, true) => self.buffer.extend_from_slice(b"{}"),
+            (false, _) => self.buffer.push(b'}'),
         }
-        self.buffer.push(b'}');
         Some(Body::from(self.buffer))
     }
 }

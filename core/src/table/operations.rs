@@ -24,7 +24,8 @@
 /// * `live;` when the answer is a stream: the type of the answer is its decoder;
 /// * `path { name: Type, … }`: the parameters of the template, in its order, or it does not compile;
 /// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`;
-/// * `query? { … }` and `json? { … }`: options, with a setter each. A body without a field is not sent.
+/// * `query? { … }` and `json? { … }`: options, with a setter each. A body without a field is not sent, unless there is a
+///   `json {}` before, for a service that insists on one.
 macro_rules! operations {
     ($service:ident; $(
         $(#[$meta:meta])*
@@ -152,7 +153,8 @@ macro_rules! operations {
                     let mut body = $crate::table::JsonBody::default();
                     $($( body.field(Self::INFO, $json_key, &self.$json)?; )*)?
                     $($( if let Some(value) = &self.$ojson { body.field(Self::INFO, $ojson_key, value)?; } )*)?
-                    target.finish(body.finish())
+                    let always = false $(|| { let _: &[&str] = &[$( stringify!($json) ),*]; true })?;
+                    target.finish(body.finish(always))
                 }
 
                 fn parse(

@@ -110,6 +110,7 @@ operations! { FelderaApi;
     Fenced PATCH "/v0/pipelines/{pipeline_name}" PatchPipeline "patch_pipeline" -> Pipeline {
         effect |op| if op.name.is_some() { Fenced } else { Idempotent };
         path { pipeline_name: String }
+        json {}
         json? {
             /// Another name.
             name: String = "name",
