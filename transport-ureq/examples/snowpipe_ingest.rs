@@ -125,7 +125,7 @@ fn account(options: &Options) -> Result<(Account<Ureq>, Option<String>)> {
             let pem = std::fs::read_to_string(file).map_err(|error| named(&error))?;
             let key = RsaKey::from_pem(&pem, passphrase.as_ref()).map_err(|error| named(&error))?;
             let jwt = KeyPairJwt::new(name, user)?;
-            let jwt = options.role.iter().fold(jwt, |jwt, role| jwt.role(role));
+            let jwt = options.role.iter().fold(jwt, KeyPairJwt::role);
             let fingerprint = KeyPairJwt::fingerprint(&key);
             Ok((account.with_credentials(KeyPair::new(jwt, key)), Some(fingerprint)))
         }
@@ -134,7 +134,7 @@ fn account(options: &Options) -> Result<(Account<Ureq>, Option<String>)> {
 
 fn open_session(options: &Options, account: &Account<Ureq>, progress: &Progress) -> Result<Session, FlowError> {
     let goal = OpenSession::new(options.credential.token_type());
-    let goal = options.role.iter().fold(goal, |goal, role| goal.role(role));
+    let goal = options.role.iter().fold(goal, OpenSession::role);
     // Of a simulator on this machine, whose ingest host is itself.
     let goal = if options.base.scheme().as_str() == "http" { goal.allow_plaintext_loopback() } else { goal };
     let deadline = account.runtime().now() + options.patience;

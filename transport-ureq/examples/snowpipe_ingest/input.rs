@@ -35,18 +35,14 @@ pub(crate) enum Next<'a> {
 impl Input {
     pub(crate) fn open(file: Option<&Path>) -> Result<Self, String> {
         let (sender, chunks) = sync_channel(READY);
-        let name = match file {
-            Some(path) => {
-                let name = path.display().to_string();
-                let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
-                thread::spawn(move || pass_on(file, &sender));
-                name
-            }
-            None => {
-                thread::spawn(move || pass_on(io::stdin().lock(), &sender));
-                "the standard input".to_owned()
-            }
+        let (name, source): (_, Box<dyn Read + Send>) = if let Some(path) = file {
+            let name = path.display().to_string();
+            let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
+            (name, Box::new(file))
+        } else {
+            ("the standard input".to_owned(), Box::new(io::stdin()))
         };
+        thread::spawn(move || pass_on(source, &sender));
         Ok(Self { name, chunks, lines: Lines::new(LineLimit::default()), ended: false })
     }
 
