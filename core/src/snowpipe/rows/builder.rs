@@ -9,7 +9,8 @@ use memchr::memchr2;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
-use super::{Batch, BatchOptions, Compression, Cut, NonFinite, RowError, check, keys};
+use super::serializer::RowSerializer;
+use super::{Batch, BatchOptions, Compression, Cut, RowError, keys};
 use crate::json;
 use crate::snowpipe::Encoding;
 use crate::snowpipe::append::MAX_BYTES;
@@ -109,11 +110,10 @@ impl BatchBuilder {
         now: Timestamp,
     ) -> Result<(), RowError> {
         let start = self.begin_line();
-        let watch = check::Watch::new(self.options.non_finite == NonFinite::Refuse);
-        let mut serializer = serde_json::Serializer::new(&mut self.lines);
-        let result = row.serialize(check::Checked::new(&mut serializer, &watch));
-        if result.is_err() || watch.saw_raw() {
-            self.look_at(start, result, &watch)?;
+        let mut serializer = RowSerializer::new(&mut self.lines, self.options.non_finite);
+        if let Err(error) = row.serialize(&mut serializer) {
+            let saw_not_finite = serializer.saw_not_finite();
+            return self.refuse_value(start, &error, saw_not_finite);
         }
         self.end_line(start, offset_token, now)
     }
@@ -199,27 +199,17 @@ impl BatchBuilder {
         self.rows.reserve(rows);
     }
 
-    /// What `serde_json` made of a row may be nothing, or have line ends.
+    /// A value of the row cannot be written.
     #[cold]
-    fn look_at(
-        &mut self,
-        start: usize,
-        result: Result<(), serde_json::Error>,
-        watch: &check::Watch,
-    ) -> Result<(), RowError> {
+    fn refuse_value(&mut self, start: usize, error: &serde_json::Error, not_finite: bool) -> Result<(), RowError> {
         let index = self.taken;
-        let line = self.lines.get_mut(start..).unwrap_or_default();
-        if let Err(error) = result {
-            let error = if watch.saw_not_finite() {
-                RowError::NotFinite { index, field: keys::last_key(line) }
-            } else {
-                RowError::Serialize { index, problem: error.to_string() }
-            };
-            return self.refuse(error);
-        }
-        // Outside of texts, where they are white space: within them JSON has none.
-        line.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-        Ok(())
+        let error = if not_finite {
+            let field = keys::last_key(self.lines.get(start..).unwrap_or_default());
+            RowError::NotFinite { index, field }
+        } else {
+            RowError::Serialize { index, problem: error.to_string() }
+        };
+        self.refuse(error)
     }
 
     /// Takes the line that was written, if it is a row, and closes batches as the limits say.

@@ -30,11 +30,12 @@
 //!   no buffer.
 
 mod builder;
-mod check;
 mod compression;
 mod error;
 mod keys;
 mod options;
+mod serializer;
+mod text;
 
 pub use builder::BatchBuilder;
 pub use compression::Compression;

@@ -1,0 +1,132 @@
+//! Beside `serde_json`.
+
+use std::collections::BTreeMap;
+
+use serde_json::{json, value::RawValue};
+
+use super::*;
+use Shape::*;
+
+fn ours<T: Serialize + ?Sized>(value: &T, non_finite: NonFinite) -> Result<String, String> {
+    let mut buffer = Vec::new();
+    value.serialize(&mut RowSerializer::new(&mut buffer, non_finite)).map_err(|error| error.to_string())?;
+    Ok(String::from_utf8(buffer).expect("UTF-8"))
+}
+
+/// As `serde_json` writes it, or with its error.
+fn same<T: Serialize + ?Sized>(value: &T) {
+    let theirs = serde_json::to_string(value).map_err(|error| error.to_string());
+    assert_eq!(ours(value, NonFinite::Null), theirs);
+    if !matches!(&theirs, Ok(text) if text.contains("null")) {
+        assert_eq!(ours(value, NonFinite::Refuse), theirs);
+    }
+}
+
+/// What no type of the standard library asks for.
+enum Shape {
+    Newtype,
+    NewtypeVariant,
+    TupleStruct(usize),
+    TupleVariant(usize),
+    Struct(usize),
+    StructVariant(usize),
+    UnitStruct,
+    UnitVariant,
+    Bytes,
+    Displayed,
+}
+
+impl Serialize for Shape {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Newtype => serializer.serialize_newtype_struct("N", "inner"),
+            Self::NewtypeVariant => serializer.serialize_newtype_variant("N", 0, "a \"variant\"", &[1, 2]),
+            Self::TupleStruct(length) => {
+                let mut items = serializer.serialize_tuple_struct("T", length)?;
+                (0..length).try_for_each(|item| items.serialize_field(&item))?;
+                items.end()
+            }
+            Self::TupleVariant(length) => {
+                let mut items = serializer.serialize_tuple_variant("T", 0, "V", length)?;
+                (0..length).try_for_each(|item| items.serialize_field(&item))?;
+                items.end()
+            }
+            Self::Struct(length) => {
+                let mut fields = serializer.serialize_struct("S", length)?;
+                (0..length).try_for_each(|item| fields.serialize_field("k\n", &item))?;
+                fields.end()
+            }
+            Self::StructVariant(length) => {
+                let mut fields = serializer.serialize_struct_variant("S", 0, "V", length)?;
+                (0..length).try_for_each(|item| fields.serialize_field("k\n", &item))?;
+                fields.end()
+            }
+            Self::UnitStruct => serializer.serialize_unit_struct("U"),
+            Self::UnitVariant => serializer.serialize_unit_variant("U", 0, "V"),
+            Self::Bytes => serializer.serialize_bytes(b"bytes"),
+            Self::Displayed => serializer.collect_str(&format_args!("{} \"{}\"\n", 1, "two")),
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_value() {
+    same(&(true, 'é', '"', "a\\b", ()));
+    same(&(i8::MIN, i16::MIN, i32::MIN, i64::MIN, i128::MIN));
+    same(&(u8::MAX, u16::MAX, u32::MAX, u64::MAX, u128::MAX));
+    same(&[0.0, -0.0, 1.0, 1e-7, 1e21, f64::MIN, f64::MIN_POSITIVE]);
+    same(&[0.1_f32, f32::MAX, 16_777_216.0]);
+    same(&[f64::NAN, f64::INFINITY]);
+    same(&f32::NEG_INFINITY);
+    same(&[Some("one"), None]);
+    same::<[&str]>(&[]);
+    same(&json!({ "a": [], "b": {}, "c": [{}, { "d": [null, [1, 2.5, "x"]] }], "": "" }));
+    for length in 0..3 {
+        for shape in [TupleStruct(length), TupleVariant(length), Struct(length), StructVariant(length)] {
+            same(&[&shape, &shape]);
+        }
+    }
+    for shape in [Newtype, NewtypeVariant, UnitStruct, UnitVariant, Bytes, Displayed] {
+        same(&[&shape, &shape]);
+    }
+}
+
+/// A map with one key.
+struct One<K>(K);
+
+impl<K: Serialize> Serialize for One<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(&self.0, 1)])
+    }
+}
+
+#[test]
+fn every_kind_of_key() {
+    same(&BTreeMap::from([(true, 1), (false, 2)]));
+    same(&BTreeMap::from([('a', 1), ('\n', 2)]));
+    same(&BTreeMap::from([(i128::MIN, 1), (5, 2)]));
+    same(&BTreeMap::from([(u128::MAX, 1)]));
+    same(&BTreeMap::from([(Some("some"), 1)]));
+    same(&BTreeMap::from([(None::<&str>, 1)]));
+    same(&BTreeMap::from([((), 1)]));
+    same(&BTreeMap::from([([1], 1)]));
+
+    for number in [1.5, f64::NAN, f64::INFINITY] {
+        same(&One(number));
+    }
+    for number in [1.5, f32::NAN, f32::INFINITY] {
+        same(&One(number));
+    }
+    for shape in [Newtype, NewtypeVariant, UnitStruct, UnitVariant, Bytes, Displayed, Struct(1), TupleVariant(1)] {
+        same(&One(shape));
+    }
+}
+
+#[test]
+fn what_is_json_already() {
+    let raw = RawValue::from_string("[1, {\"a\":\"\\n\"}]".to_owned()).expect("JSON");
+    same(&[&raw, &raw]);
+    same(&BTreeMap::from([("k", &raw)]));
+    let lines = RawValue::from_string("[\r\n1]".to_owned()).expect("JSON");
+    assert_eq!(ours(&lines, NonFinite::Refuse).as_deref(), Ok("[  1]"));
+}

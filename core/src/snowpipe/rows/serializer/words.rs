@@ -1,0 +1,183 @@
+//! [`Words`]: keys, and what is JSON already.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::ser::{Error as _, Impossible, Serializer};
+use serde_json::Error;
+
+use super::RowSerializer;
+use crate::snowpipe::rows::text;
+
+/// Writes what has to be a text.
+pub(super) struct Words<'s, 'b> {
+    row: &'s mut RowSerializer<'b>,
+    quotes: bool,
+}
+
+impl<'s, 'b> Words<'s, 'b> {
+    /// A key; it may be a number too.
+    #[inline]
+    pub(super) fn key(row: &'s mut RowSerializer<'b>) -> Self {
+        Self { row, quotes: true }
+    }
+
+    /// JSON that is written already.
+    #[inline]
+    pub(super) fn verbatim(row: &'s mut RowSerializer<'b>) -> Self {
+        Self { row, quotes: false }
+    }
+}
+
+fn no_key<T>() -> Result<T, Error> {
+    Err(Error::custom("key must be a string"))
+}
+
+impl Words<'_, '_> {
+    fn quoted<T: Serialize>(self, value: T) -> Result<(), Error> {
+        self.row.buffer.push(b'"');
+        value.serialize(&mut *self.row)?;
+        self.row.buffer.push(b'"');
+        Ok(())
+    }
+
+    fn quoted_if<T: Serialize>(self, is_finite: bool, value: T) -> Result<(), Error> {
+        if !is_finite {
+            return Err(Error::custom("float key must be finite (got NaN or +/-inf)"));
+        }
+        self.quoted(value)
+    }
+}
+
+/// Scalars as keys, with quotes around them.
+macro_rules! quoted {
+    ($( $name:ident($kind:ty) )*) => {
+        $( fn $name(self, value: $kind) -> Result<(), Error> {
+            self.quoted(value)
+        } )*
+    };
+}
+
+impl Serializer for Words<'_, '_> {
+    type Ok = ();
+    type Error = Error;
+    type SerializeSeq = Impossible<(), Error>;
+    type SerializeTuple = Impossible<(), Error>;
+    type SerializeTupleStruct = Impossible<(), Error>;
+    type SerializeTupleVariant = Impossible<(), Error>;
+    type SerializeMap = Impossible<(), Error>;
+    type SerializeStruct = Impossible<(), Error>;
+    type SerializeStructVariant = Impossible<(), Error>;
+
+    quoted! {
+        serialize_bool(bool)
+        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
+        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<(), Error> {
+        self.quoted_if(value.is_finite(), value)
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), Error> {
+        self.quoted_if(value.is_finite(), value)
+    }
+
+    fn serialize_char(self, value: char) -> Result<(), Error> {
+        self.serialize_str(value.encode_utf8(&mut [0; 4]))
+    }
+
+    #[inline]
+    fn serialize_str(self, value: &str) -> Result<(), Error> {
+        let buffer = &mut *self.row.buffer;
+        if self.quotes {
+            text::string(buffer, value);
+        } else {
+            // Line ends are outside of texts, where they are white space: within them JSON has none.
+            buffer.extend(value.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+        }
+        Ok(())
+    }
+
+    fn serialize_bytes(self, _: &[u8]) -> Result<(), Error> {
+        no_key()
+    }
+
+    fn serialize_none(self) -> Result<(), Error> {
+        no_key()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), Error> {
+        no_key()
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
+        no_key()
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
+        self.serialize_str(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), Error> {
+        no_key()
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, Error> {
+        no_key()
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Error> {
+        no_key()
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, Error> {
+        no_key()
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, Error> {
+        no_key()
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, Error> {
+        no_key()
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, Error> {
+        no_key()
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeStructVariant, Error> {
+        no_key()
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Error> {
+        if self.quotes { self.row.collect_str(value) } else { self.serialize_str(&value.to_string()) }
+    }
+}
