@@ -83,8 +83,8 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
         wanted.len(),
         view.client_sequencer
     );
-    let waited = world.now().since(start);
-    println!("  {:.1} s passed on the virtual clock, and none on yours.", waited.as_secs_f64());
+    let passed = world.now().since(start);
+    println!("  {:.1} s passed on the virtual clock, and none on yours.", passed.as_secs_f64());
     println!("  The same writer loads files into a real account: see transport-ureq/examples/snowpipe_ingest.rs.");
     Ok(())
 }
