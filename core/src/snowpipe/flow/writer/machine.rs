@@ -27,6 +27,8 @@ const FIGHT: (Duration, usize) = (Duration::from_secs(600), 3);
 const BELIEVED: u32 = 3;
 /// For so long at the least the account is not asked again after a refusal: the session would say the same.
 const REFUSED: Duration = Duration::from_secs(3);
+/// What the account says of a token for a host that is not its own, as OAuth has it (RFC 6749 §5.2).
+const WRONG_HOST: &str = "invalid_scope";
 /// The longest wait before the channel is opened again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -431,18 +433,24 @@ impl Writer {
         self.again(operation, error.to_string(), earliest.unwrap_or(now).min(now + patience));
     }
 
-    /// The account has refused us, or cannot be reached. A refusal is believed when it is repeated: it may be for a host whose
-    /// name was cut off on its way.
+    /// The account has refused us, or cannot be reached. A refusal is believed when it is repeated; but not what is said of the
+    /// host, which is asked for anew each time: its name may be cut off on its way, or the account has moved meanwhile.
     fn refused(&mut self, error: FlowError) {
         let operation = ExchangeToken::INFO.name;
         if !matches!(judge(&error), Verdict::GiveUp | Verdict::Doubtful) || error.service().is_none() {
             return self.trouble(operation, error);
         }
-        self.trouble.refusals += 1;
-        if self.trouble.refusals >= BELIEVED {
+        let now = self.cx.now();
+        let is_over = if error.service().and_then(ServiceError::code) == Some(WRONG_HOST) {
+            self.trouble.lasts(self.goal.patience, now, now)
+        } else {
+            self.trouble.refusals += 1;
+            self.trouble.refusals >= BELIEVED
+        };
+        if is_over {
             return self.fail(error);
         }
-        self.again(operation, error.to_string(), self.cx.now() + REFUSED);
+        self.again(operation, error.to_string(), now + REFUSED);
     }
 
     /// Opens the channel again, not before `earliest`.
