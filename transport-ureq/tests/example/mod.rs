@@ -14,14 +14,20 @@ pub(crate) fn example(name: &str) -> Command {
     let profile = test.parent().and_then(Path::parent).expect("it is in target/<profile>/deps");
     let program = profile.join("examples").join(format!("{name}{EXE_SUFFIX}"));
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let support = std::fs::read_dir(sources.join("support")).expect("a directory");
-    let newest = support
+    let newest = [sources.join("support"), sources.join(name)]
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flatten()
         .map(|entry| entry.expect("readable").path())
         .chain([sources.join(format!("{name}.rs"))])
         .map(|source| changed(&source))
         .max();
     let is_fresh = program.exists() && newest <= Some(changed(&program));
-    assert!(is_fresh, "{} is not built: cargo build -p pipewright-ureq --example {name}", program.display());
+    assert!(
+        is_fresh,
+        "{} is not built: cargo build -p pipewright-ureq --all-features --example {name}",
+        program.display()
+    );
     let mut command = Command::new(program);
     command.stdin(Stdio::null());
     command

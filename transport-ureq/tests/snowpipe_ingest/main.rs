@@ -1,5 +1,7 @@
 //! The example `snowpipe_ingest`, run against the served simulator.
 
+#[path = "../example/mod.rs"]
+mod example;
 mod keys;
 mod kills;
 mod program;

@@ -3,10 +3,11 @@
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs};
+
+use super::example::example;
 
 /// In the environment of every run, and in the output of none.
 pub(crate) const SECRET: &str = "s3cr3t-t0ken";
@@ -34,33 +35,11 @@ impl Drop for Folder {
     }
 }
 
-/// The program. Cargo builds examples for `cargo test`, but not for `cargo test --test`.
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let mut build = Command::new(env!("CARGO"));
-    build.args([
-        "build",
-        "--locked",
-        "--quiet",
-        "-p",
-        "pipewright-ureq",
-        "--all-features",
-        "--example",
-        "snowpipe_ingest",
-    ]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs").success());
-    let test = env::current_exe().expect("this test");
-    let profile = test.ancestors().nth(2).expect("target/debug/deps");
-    profile.join("examples").join("snowpipe_ingest").with_extension(env::consts::EXE_EXTENSION)
-});
-
 /// The program with a token, and without a channel.
 pub(crate) fn bare(url: &str) -> Command {
-    let mut command = Command::new(&*PROGRAM);
+    let mut command = example("snowpipe_ingest");
     command.args(["--url", url, "--token-env", "SNOW_TOKEN", "--database", "DB", "--schema", "PUBLIC"]);
-    command.env("SNOW_TOKEN", SECRET).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env("SNOW_TOKEN", SECRET).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -73,10 +52,10 @@ pub(crate) fn ingest(url: &str) -> Command {
 
 /// The program with a key instead of a token.
 pub(crate) fn ingest_with_key(url: &str, key: &Path) -> Command {
-    let mut command = Command::new(&*PROGRAM);
+    let mut command = example("snowpipe_ingest");
     command.args(["--url", url, "--account", "myorg-acct", "--user", "loader", "--private-key"]).arg(key);
     command.args(["--database", "DB", "--schema", "PUBLIC", "--table", "ORDERS", "--channel", "c"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
