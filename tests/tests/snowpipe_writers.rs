@@ -197,10 +197,10 @@ fn a_batch_that_nobody_takes_is_named() {
     let error = scene.go_on(&mut writer, seconds(1)).expect_err("the pipe takes none");
     let FlowError::Ambiguous(ambiguity) = &error else { panic!("{error}") };
     assert!(
-        ambiguity.cause.to_string().contains("the batch of 1 rows with the offset tokens \"2\" to \"2\""),
+        ambiguity.cause.to_string().contains("the batch of 1 row with the offset tokens \"2\" to \"2\""),
         "{error}"
     );
-    assert!(ambiguity.found.as_ref().is_some_and(|found| found.contains("the 1 batches behind it")), "{error}");
+    assert!(ambiguity.found.as_ref().is_some_and(|found| found.contains("in doubt: 1 batch behind it")), "{error}");
     let FlowError::Failed(failure) = &*ambiguity.cause else { panic!("{error}") };
     let refusal = failure.cause().and_then(|cause| cause.downcast_ref::<ServiceError>()).expect("the refusal");
     assert_eq!(refusal.code(), Some("SWITCH_TO_FILE_MODE"));
@@ -340,6 +340,34 @@ fn a_commit_that_never_comes_is_waited_for_as_long_as_faults_may_go_on() {
     assert!(error.is_ambiguous() && error.to_string().contains("ERR_CHANNEL_HAS_UNCOMMITTED_DATA"), "{error}");
 }
 
+/// Answers to appends are no progress, however many come.
+#[test]
+fn a_trickle_of_appends_does_not_hide_that_nothing_is_committed() {
+    let scene = Scene::with(Config { commit_delay: seconds(36_000)..=seconds(36_000), ..Config::default() });
+    let mut writer = scene.open(scene.goal().patience(seconds(300)));
+    let begin = scene.world.now();
+    let error = (1..100).find_map(|number| {
+        // From some time on it waits for the first to be committed, and takes more meanwhile.
+        writer.append(batch(number)).expect("there is room");
+        scene.go_on(&mut writer, seconds(10)).err()
+    });
+    let (took, error) = (scene.world.now().since(begin), error.expect("patience has an end"));
+    assert!((300..=310).contains(&took.as_secs()), "{took:?}");
+    assert!(error.is_ambiguous() && error.to_string().contains("ERR_CHANNEL_HAS_UNCOMMITTED_DATA"), "{error}");
+}
+
+#[test]
+fn rows_behind_the_last_token_are_among_what_remains() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    for (line, token) in [("{\"ID\":1}", None), ("{\"ID\":2}", Some("2")), ("{\"ID\":3}", None), ("{\"ID\":4}", None)] {
+        writer.push_line(line.as_bytes(), token).expect("there is room");
+    }
+    let remains = writer.remains();
+    let unsent: Vec<_> = remains.unsent.iter().map(|batch| (batch.rows, batch.end_offset_token.as_deref())).collect();
+    assert_eq!((remains.in_doubt.len(), unsent), (0, vec![(2, Some("2")), (2, None)]));
+}
+
 #[test]
 fn a_writer_that_is_closed_at_once_still_finds_out_what_became_of_the_one_before() {
     let scene = Scene::new();
@@ -355,10 +383,12 @@ fn a_writer_that_is_closed_at_once_still_finds_out_what_became_of_the_one_before
     drop(writer);
     let mut writer =
         scene.start(OpenWriter::resume(&scene.session, &saved.expect("before the append")).expect("its own"));
+    writer.flush();
     writer.close().expect("there are no rows");
     let mut next = || scene.next(&mut writer).expect("no faults");
     assert_eq!(next(), WriterEvent::Opened { committed: Some("2".into()) }, "always the first");
     assert!(matches!(next(), WriterEvent::Rejected(rows) if rows.count == 1));
+    assert_eq!(next(), WriterEvent::Flushed);
     assert_eq!(next(), WriterEvent::Closed);
     assert_eq!(scene.rows(), 1);
 }

@@ -179,12 +179,15 @@ impl Known {
         }
     }
 
-    /// The rows that were rejected since the last time.
-    pub(super) fn rejected(&mut self, status: &ChannelStatus) -> Option<RejectedRows> {
-        let rejected = RejectedRows::since(self.rows_error_count, status);
+    /// The rows that were rejected since the last time. A lower count than before is an older one, unless an open tells it.
+    pub(super) fn rejected(&mut self, status: &ChannelStatus, lookup: Lookup) -> Option<RejectedRows> {
+        let before = self.rows_error_count;
         self.created_on_ms = status.created_on_ms.or(self.created_on_ms);
-        self.rows_error_count = status.rows_error_count.or(self.rows_error_count);
-        rejected
+        self.rows_error_count = match lookup {
+            Lookup::Opened => status.rows_error_count.or(before),
+            Lookup::Looked => status.rows_error_count.max(before),
+        };
+        RejectedRows::since(before, status)
     }
 }
 

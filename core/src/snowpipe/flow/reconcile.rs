@@ -119,7 +119,7 @@ impl ReconcileMachine {
         let (mut known, sent) = self.goal.position.clone().split();
         let settled = known.settled(&channel.status, sent.iter().map(String::as_str), &VecDeque::new(), Lookup::Opened);
         let settled = settled.map_err(|lost| lost.of(&self.goal.path))?;
-        let rejected = known.rejected(&channel.status);
+        let rejected = known.rejected(&channel.status, Lookup::Opened);
         Ok(Reconciled { channel, settled, rejected })
     }
 }

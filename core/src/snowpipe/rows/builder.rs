@@ -154,6 +154,14 @@ impl BatchBuilder {
         self.close(now, Cause::Quiet);
     }
 
+    /// Closes the open batch, and rows behind the last offset token in another one, without a token.
+    pub(in crate::snowpipe) fn close_all(&mut self, now: Timestamp) {
+        self.flush(now);
+        let cut = std::mem::replace(&mut self.options.cut, Cut::Anywhere);
+        self.flush(now);
+        self.options.cut = cut;
+    }
+
     /// How many rows were taken, over all batches: the index of the next one.
     pub fn taken(&self) -> u64 {
         self.taken

@@ -127,6 +127,7 @@ pub struct Remains {
     pub before: Vec<String>,
     /// Batches that were sent: the first of them may be committed, now or later, in this order and without a gap.
     pub in_doubt: Vec<Batch>,
-    /// Batches that were not sent, and are not in the table.
+    /// Batches that were not sent, and are not in the table. Rows behind the last offset token come last, in a batch without
+    /// one.
     pub unsent: Vec<Batch>,
 }

@@ -152,7 +152,7 @@ impl Ledger {
         let ours = self.batches.range(..self.sent).filter_map(|batch| batch.end_offset_token.as_deref());
         let sent = self.before.iter().map(String::as_str).chain(ours);
         let settled = known.settled(status, sent, &self.past, lookup)?;
-        let rejected = known.rejected(status);
+        let rejected = known.rejected(status, lookup);
         if settled > 0 {
             // The last one's token is the committed one.
             let replaced = std::mem::replace(&mut known.committed, status.committed().map(str::to_owned));
@@ -210,6 +210,22 @@ mod tests {
         assert_eq!(ledger.reopened(&status("2")).err(), Some(ChannelLost::TokenWentBack { token, before }));
         assert_eq!(ledger.looked(&status("5")).err(), Some(ChannelLost::ForeignToken { token: "5".to_owned() }));
         assert_eq!(ledger.looked(&status("4")).expect("ours").batches, 1);
+    }
+
+    /// Of rejected rows, too: what was told is not told again.
+    #[test]
+    fn a_late_status_rejects_nothing_again() {
+        let status = |errors: u32| {
+            let text = format!(r#"{{"channel_status_code":"SUCCESS","rows_error_count":{errors}}}"#);
+            serde_json::from_str::<ChannelStatus>(&text).expect("a status")
+        };
+        let mut ledger = Ledger::new(None);
+        ledger.reopened(&status(0)).expect("a new channel");
+        let mut rejected = |errors| ledger.looked(&status(errors)).expect("ours").rejected.map(|rows| rows.count);
+        assert_eq!([3, 0, 3, 4].map(&mut rejected), [Some(3), None, None, Some(1)]);
+        // But a channel may begin to count anew when it is opened.
+        ledger.reopened(&status(0)).expect("the same");
+        assert_eq!(ledger.looked(&status(2)).expect("ours").rejected.map(|rows| rows.count), Some(2));
     }
 
     /// A status from the time when nothing was committed comes late, perhaps of another node. An empty token is none.

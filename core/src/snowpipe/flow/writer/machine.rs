@@ -201,7 +201,7 @@ impl Writer {
             return None;
         }
         self.collect();
-        if self.flush.is_some_and(|upto| upto <= self.ledger.settled) {
+        if self.opened && self.flush.is_some_and(|upto| upto <= self.ledger.settled) {
             self.flush = None;
             self.events.push_back(WriterEvent::Flushed);
         }
@@ -307,7 +307,10 @@ impl Writer {
             Ok(channel) => {
                 self.channel = Some(channel);
                 self.trouble.refusals = 0;
-                self.moved_at = self.cx.now();
+                // With others before it, its answer is no progress: they are waited for longer already.
+                if self.ledger.sent().len() == 1 {
+                    self.moved_at = self.cx.now();
+                }
                 self.next_look = self.next_look.min(self.cx.now() + POLL);
                 self.seat.due(self.next_look);
                 self.state = State::Ready;
@@ -481,8 +484,8 @@ impl Writer {
         let Some(batch) = self.ledger.unsent().next().filter(|_| is_of_batch) else { return error };
         let token = |token: &Option<String>| token.clone().unwrap_or_default();
         let what = format!(
-            "the batch of {} rows with the offset tokens \"{}\" to \"{}\"",
-            batch.rows,
+            "the batch of {} with the offset tokens \"{}\" to \"{}\"",
+            counted(batch.rows, "row", "rows"),
             token(&batch.start_offset_token),
             token(&batch.end_offset_token)
         );
@@ -508,9 +511,9 @@ impl Writer {
         let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return error };
         let committed = self.ledger.committed().map_or("nothing".to_owned(), |token| format!("\"{token}\""));
         let found = format!(
-            "committed up to {committed}; in doubt are the {} batches behind it, with the end tokens \"{first}\" to \
-             \"{last}\": the first of them may be committed, in this order and without a gap",
-            tokens.len()
+            "committed up to {committed}; in doubt: {} behind it, with the end tokens \"{first}\" to \"{last}\": the first of \
+             them may be committed, in this order and without a gap",
+            counted(tokens.len() as u64, "batch", "batches")
         );
         let (cause, unanswered) = match error {
             FlowError::Ambiguous(Ambiguity { cause, unanswered, .. }) => (cause, unanswered),
@@ -518,4 +521,8 @@ impl Writer {
         };
         FlowError::Ambiguous(Ambiguity { operation: AppendRows::INFO.name, cause, unanswered, found: Some(found) })
     }
+}
+
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }

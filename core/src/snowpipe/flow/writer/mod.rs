@@ -178,7 +178,7 @@ pub struct Writer {
     channel: Option<Channel>,
     opened: bool,
     opened_at: Timestamp,
-    /// When something was sent or committed last.
+    /// When there was progress last: something was committed, or the first of what is in flight was sent.
     moved_at: Timestamp,
     next_look: Timestamp,
     trouble: Trouble,
@@ -299,7 +299,7 @@ impl Writer {
 
     /// All that is not known to be committed, for whoever has to decide what to do about it after an error.
     pub fn remains(mut self) -> Remains {
-        self.builder.flush(self.cx.now());
+        self.builder.close_all(self.cx.now());
         self.collect();
         std::mem::replace(&mut self.ledger, Ledger::new(None)).into_remains()
     }
