@@ -32,18 +32,25 @@ const WRONG_HOST: &str = "invalid_scope";
 /// The longest wait before the channel is opened again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// What is under way is boxed: a writer at rest has no room for it.
 pub(super) enum State {
     /// The channel has to be opened.
     Begin,
-    Open(Running<OpenMachine>),
+    Open(Box<Running<OpenMachine>>),
     /// There is a channel, and nothing under way.
     Ready,
-    Append(Running<AppendMachine>),
-    Look(Call<BulkGetChannelStatus>),
+    Append(Box<Running<AppendMachine>>),
+    Look(Box<Call<BulkGetChannelStatus>>),
     /// Before opening again.
     Wait(Timestamp),
     Closed,
     Failed(FlowError),
+}
+
+/// A question to the session, and the request that is waiting for the answer: none when it is about where to open the channel.
+pub(super) struct Asking {
+    entry: Entry,
+    request: Option<CredentialRequest>,
 }
 
 /// The faults since all was well.
@@ -114,8 +121,8 @@ impl Writer {
             {
                 return Step::Done(Ok(event));
             }
-            if let Some((entry, _)) = &mut self.entry {
-                let result = ok!(entry.step(&mut self.cx, reply));
+            if let Some(asking) = &mut self.entry {
+                let result = ok!(asking.entry.step(&mut self.cx, reply));
                 *reply = self.entered(result);
                 continue;
             }
@@ -167,12 +174,17 @@ impl Writer {
         if let Some(rejected) = request.rejected() {
             self.goal.session.reject(rejected, self.cx.now());
         }
-        self.entry = Some((Entry::new(&self.goal.session), Some(request)));
+        self.enter(Some(request));
+    }
+
+    /// Asks the session: for a credential, or for a place to open the channel at.
+    fn enter(&mut self, request: Option<CredentialRequest>) {
+        self.entry = Some(Box::new(Asking { entry: Entry::new(&self.goal.session), request }));
     }
 
     /// The session has a token, or there is none to be had.
     fn entered(&mut self, result: Result<Pass, FlowError>) -> Option<Reply> {
-        let request = self.entry.take().and_then(|(_, request)| request);
+        let request = self.entry.take().and_then(|asking| asking.request);
         let here = self.ingest.as_ref().map(|(_, generation)| *generation);
         match (result, request) {
             (Ok(pass), Some(request)) if Some(pass.generation) == here => return Some(request.settle(Ok(pass.header))),
@@ -223,7 +235,7 @@ impl Writer {
             (State::Wait(at), _) if *at > self.cx.now() => return Some(Step::WaitUntil(self.cx.no_later_than(*at))),
             (State::Ready, Some(_)) => return self.ready(),
             (State::Failed(_), _) => {}
-            _ => self.entry = Some((Entry::new(&self.goal.session), None)),
+            _ => self.enter(None),
         }
         None
     }
@@ -244,7 +256,7 @@ impl Writer {
         let waited = self.trouble.since.map_or(Duration::ZERO, |since| self.cx.now().since(since));
         let patience = self.goal.patience.saturating_sub(waited);
         let goal = OpenChannel::new(self.goal.path.clone()).wait_at_most(patience);
-        self.state = State::Open(goal.start(ingest, self.cx.seed.split()).with_deadline(self.cx.deadline()));
+        self.state = State::Open(Box::new(goal.start(ingest, self.cx.seed.split()).with_deadline(self.cx.deadline())));
         self.cx.phase(NAME, if self.opened { "opening again" } else { "opening" });
     }
 
@@ -292,7 +304,7 @@ impl Writer {
             self.cx.save(saved);
         }
         let append = channel.append(batch).start(ingest, self.cx.seed.split()).with_deadline(self.cx.deadline());
-        self.state = State::Append(append);
+        self.state = State::Append(Box::new(append));
         true
     }
 
@@ -329,7 +341,7 @@ impl Writer {
                 let status = self.goal.path.status(id, lease.names().to_vec());
                 let call = Call::new(status, ingest, self.cx.seed.split()).with_deadline(self.cx.deadline());
                 self.lease = Some(lease);
-                self.state = State::Look(call);
+                self.state = State::Look(Box::new(call));
             }
         }
     }

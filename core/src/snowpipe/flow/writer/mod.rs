@@ -60,14 +60,13 @@ pub use event::{Refusal, Refused, Remains, WriterEvent};
 pub use goal::OpenWriter;
 
 use self::ledger::Ledger;
-use self::machine::{State, Trouble};
+use self::machine::{Asking, State, Trouble};
 use super::board::{Lease, Seat};
 use super::{Channel, ChannelPath, Position};
 use crate::error::BuildError;
 #[cfg(doc)]
 use crate::error::FlowError;
-use crate::flow::{Common, Config, CredentialRequest, Flow, Reply, Step};
-use crate::snowpipe::session::Entry;
+use crate::flow::{Common, Config, Flow, Reply, Step};
 use crate::snowpipe::{Batch, BatchBuilder, SnowpipeAccount, SnowpipeIngest};
 use crate::table::records;
 use crate::time::Timestamp;
@@ -168,8 +167,8 @@ pub struct Writer {
     goal: OpenWriter,
     /// Where the channel is, and which of the session's hosts that is.
     ingest: Option<(Config<SnowpipeIngest>, u64)>,
-    /// Asks the session: for a place to open the channel at, or for a credential.
-    entry: Option<(Entry, Option<CredentialRequest>)>,
+    /// While the session is asked.
+    entry: Option<Box<Asking>>,
     builder: BatchBuilder,
     ledger: Ledger,
     seat: Seat,
