@@ -62,6 +62,10 @@ impl<M: Machine> Running<M> {
         self.common.set_deadline(deadline.into());
         self
     }
+
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.common.deadline()
+    }
 }
 
 impl<M: Machine> Flow for Running<M> {
@@ -126,6 +130,15 @@ impl<S: Service> Common<S> {
     /// Where the service is.
     pub(crate) fn base(&self) -> &Base {
         self.config.base()
+    }
+
+    /// Does something that has to end at this moment at the latest, if the flow does not end before.
+    pub(crate) fn until<T>(&mut self, at: Option<Timestamp>, act: impl FnOnce(&mut Self) -> T) -> T {
+        let own = self.deadline;
+        self.deadline = own.into_iter().chain(at).min();
+        let result = act(self);
+        self.deadline = own;
+        result
     }
 
     /// When the flow ends at the latest.

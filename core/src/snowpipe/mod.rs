@@ -63,6 +63,7 @@
 //! | `_` in the ingest host | kept, in scope and address | `-` in both | the documentation asks for it; many TLS stacks refuse `_` |
 //! | the last line of a body | followed by an empty one | not | it says nothing |
 //! | the fields of an open with an offset token | `offset_token` first | last | the order of a JSON object's fields means nothing |
+//! | the role of a key-pair token | in its claims | there, and in the scope as for other tokens when [`ExchangeToken::role`] is set | others have found that the scope works too |
 //! | a `content-encoding` | `zstd` unless switched off | as the rows are | the caller compresses |
 //!
 //! All else is the same: methods, paths, order and content of queries, the other headers, bodies.

@@ -120,6 +120,28 @@ fn no_token_after_an_attempt_without_an_answer_is_ambiguous() {
     }
 }
 
+/// Time that goes by without a token counts like any other.
+#[test]
+fn a_flow_ends_in_time_also_while_there_is_no_token() {
+    let scene = Scene::new();
+    let (account, session) = (&scene.account, &scene.session);
+    let no_tokens = (1..1000).fold(FaultPlan::none(), |plan, n| plan.nth_of("exchangeToken", n, Fault::ReplyLost));
+    scene.world.set_faults(no_tokens.clone());
+    let begin = scene.world.now();
+    let error = account.run(session.run(OpenChannel::new(path())).within(seconds(5))).expect_err("no token");
+    assert!(matches!(error, FlowError::Deadline { .. }), "{error}");
+    assert_eq!(scene.world.now().since(begin), seconds(5));
+
+    scene.world.set_faults(FaultPlan::none());
+    let channel = account.run(session.run(OpenChannel::new(path()))).expect("host and token are found");
+    scene.world.set_faults(no_tokens);
+    scene.revoke();
+    let begin = scene.world.now();
+    let error = account.run(session.run(channel.append(batch(1)).within(seconds(5)))).expect_err("no token");
+    assert!(!error.is_ambiguous() && error.to_string().contains("the deadline"), "{error}");
+    assert_eq!(scene.world.now().since(begin), seconds(5));
+}
+
 /// In the middle of a flow the session moves: the token for the new host does not go to the old one.
 #[test]
 fn a_token_of_another_host_is_not_shown_to_this_one() {

@@ -7,6 +7,7 @@
 //! ```
 
 use std::fmt;
+use std::time::Duration;
 
 use super::call::has_moved;
 use super::entry::Entry;
@@ -31,6 +32,7 @@ use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
 pub struct SessionRun<G> {
     session: Session,
     goal: G,
+    within: Option<Duration>,
 }
 
 /// The transitions of [`SessionRun`].
@@ -52,7 +54,14 @@ enum State<G, M: Machine> {
 
 impl<G> SessionRun<G> {
     pub(super) fn new(session: Session, goal: G) -> Self {
-        Self { session, goal }
+        Self { session, goal, within: None }
+    }
+
+    /// How long all of it may take, finding host and token included; as long as it takes by default. The goal's own `within`
+    /// begins when there is a token.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
     }
 }
 
@@ -104,8 +113,14 @@ where
     fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<M::Output> {
         loop {
             match &mut self.state {
-                State::Entering(entry, _) | State::Asking(_, _, entry) => {
+                State::Entering(entry, _) => {
                     let result = ok!(entry.step(cx, reply));
+                    if let Err(error) = self.entered(result, cx, reply) {
+                        return Step::Done(Err(error));
+                    }
+                }
+                State::Asking(flow, _, entry) => {
+                    let result = ok!(cx.until(flow.deadline(), |cx| entry.step(cx, reply)));
                     if let Err(error) = self.entered(result, cx, reply) {
                         return Step::Done(Err(error));
                     }
@@ -143,9 +158,9 @@ where
     type Flow = Running<SessionRunMachine<G, M>>;
 
     fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
-        let Self { session, goal } = self;
+        let Self { session, goal, within } = self;
         let state = State::Entering(Entry::new(&session), goal);
-        Running::new(SessionRunMachine { session, generation: 0, state }, config, seed, None)
+        Running::new(SessionRunMachine { session, generation: 0, state }, config, seed, within)
     }
 }
 
