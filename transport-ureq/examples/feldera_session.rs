@@ -41,7 +41,7 @@ use pipewright::flow::{Call, Retry};
 use pipewright_ureq::Ureq;
 
 use crate::feed::{Rows, Tally, feed};
-use crate::support::Progress;
+use crate::support::{Progress, tell};
 
 #[path = "support/feed.rs"]
 mod feed;
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     let options = match Options::parse() {
         Ok(options) => options,
         Err(error) => {
-            eprintln!("feldera_session: {error}\n{USAGE}");
+            tell(format_args!("feldera_session: {error}\n{USAGE}"));
             return ExitCode::from(2);
         }
     };
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
             Tally { .. } => 0,
         }),
         Err(problem) => {
-            eprintln!("feldera_session: {}", problem.text);
+            tell(format_args!("feldera_session: {}", problem.text));
             ExitCode::from(if problem.outcome_unknown { 4 } else { 1 })
         }
     }

@@ -12,6 +12,7 @@
 //! Exit codes: 0 upgraded, 1 failed, 2 wrong usage, 3 rolled back (the old jar runs again), 4 outcome unknown.
 
 use std::error::Error;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,8 +22,9 @@ use pipewright::error::FlowError;
 use pipewright::flink::{AwaitJob, Flink, GetCheckpoints, GetJobAccumulators, JobId, RunJar, Upgrade, UpgradeJob};
 use pipewright::flow::{Notice, Saved};
 use pipewright_ureq::{Ureq, file_body};
+use serde_json::json;
 
-use crate::support::{Progress, save};
+use crate::support::{Progress, save, tell};
 
 mod support;
 
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
     let options = match Options::parse() {
         Ok(options) => options,
         Err(error) => {
-            eprintln!("flink_upgrade: {error}\n{USAGE}");
+            tell(format_args!("flink_upgrade: {error}\n{USAGE}"));
             return ExitCode::from(2);
         }
     };
@@ -42,7 +44,7 @@ fn main() -> ExitCode {
         Ok(Upgrade::Upgraded { .. }) => ExitCode::SUCCESS,
         Ok(Upgrade::RolledBack { .. }) => ExitCode::from(3),
         Err(error) => {
-            eprintln!("flink_upgrade: {error}");
+            tell(format_args!("flink_upgrade: {error}"));
             let ambiguous = error.downcast_ref::<FlowError>().is_some_and(FlowError::is_ambiguous);
             ExitCode::from(if ambiguous { 4 } else { 1 })
         }
@@ -72,7 +74,7 @@ fn upgrade(options: &Options) -> Result<Upgrade, Box<dyn Error>> {
         match (&notice, &options.state) {
             // What cannot be resumed is not begun: an error stops the upgrade before the request that matters.
             (Notice::Save(saved), Some(file)) => {
-                save(file, saved).map_err(|error| format!("{}: {error}", file.display()))
+                save(file, &json!(saved)).map_err(|error| format!("{}: {error}", file.display()))
             }
             _ => Ok(()),
         }
@@ -204,9 +206,12 @@ impl Options {
 
     /// The state of an upgrade that was interrupted.
     fn saved(&self) -> Result<Option<Saved>, Box<dyn Error>> {
-        match self.state.as_ref().filter(|file| file.exists()) {
-            Some(file) => Ok(Some(serde_json::from_slice(&std::fs::read(file)?)?)),
-            None => Ok(None),
+        let Some(file) = &self.state else { return Ok(None) };
+        let named = |error: &dyn Error| format!("--state {}: {error}", file.display());
+        match std::fs::read(file) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text).map_err(|error| named(&error))?)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(named(&error).into()),
         }
     }
 }

@@ -10,13 +10,15 @@
 //! Whatever ends it, Ctrl-C and `kill -9` too: **start it again with the same arguments and the same input**, and it goes on
 //! behind the last row that is committed. No row is lost, and none is written twice. One channel takes one of these at a time.
 //!
-//! Each row has an offset token, which the service keeps for the last committed one:
+//! Each row has an offset token, which the service keeps for the last committed one, and which says how it was made:
 //!
-//! * the number of its line, so that the same lines must come again, from the first on: of the standard input too. Lines
-//!   may be added at the end;
-//! * with `--offset-field`, what that field holds: a whole number (compared as such, up to 38 digits) or a text (compared byte
-//!   by byte, so that `"10"` is before `"9"`; times of one form are fine). It must rise from row to row. The input may begin
-//!   anywhere at or before the row behind the committed one.
+//! * `line 17`: the number of its line, so that the same lines must come again, from the first on: of the standard input too.
+//!   Lines may be added at the end;
+//! * with `--offset-field ID`, `ID=17` or `ID="x"`: what that field holds, a whole number (compared as such, up to 38 digits) or
+//!   a text (compared byte by byte, so that `"10"` is before `"9"`; times of one form are fine). It must rise from row to row.
+//!   The input may begin anywhere at or before the row behind the committed one.
+//!
+//! A channel that was loaded the one way does not go on the other way: that ends with an error.
 //!
 //! `--table` goes to the default pipe of that table. Keys of rows are names of columns; names that were created without quotes
 //! are upper-case. A credential is a private RSA key (PKCS#8, PEM), its passphrase or a token in an environment variable: a
@@ -25,17 +27,17 @@
 //!
 //! With `--state`, where it is in the channel is kept in that file too. A later start then notices when the channel was
 //! dropped, or its table replaced, in the meantime, or when somebody else has written to it: it ends with an error instead
-//! of starting from the beginning.
+//! of starting from the beginning. Each load has a file of its own.
 //!
 //! A line that is no row ends the load, once all lines before it are committed. Rows that the service takes and does not insert
-//! are counted, with the last reason: the committed token passes over them.
+//! are counted, with the last reason: the committed token passes over them. They are counted **in this run**, so that after a
+//! kill the next one knows nothing of those before it; with `--state`, since the file was made.
 //!
-//! Exit codes: 0 all rows are committed, 1 failed, 2 wrong usage, 3 all rows are committed or were rejected, and some were, 4
-//! failed with rows in doubt, which the next start finds out about.
+//! Exit codes: 0 all rows are committed, 1 failed, 2 wrong usage, 3 all rows are committed or were rejected, and some were (in
+//! this run, or since the file of `--state` was made), 4 failed with rows in doubt, which the next start finds out about.
 
 use std::error::Error;
 use std::io::IsTerminal as _;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -53,7 +55,8 @@ use pipewright_ureq::{RsaKey, Ureq};
 use crate::input::{Input, Next};
 use crate::offsets::Offsets;
 use crate::options::{Credential, Options, USAGE};
-use crate::support::{Progress, save};
+use crate::state::State;
+use crate::support::{Progress, answer, tell};
 
 #[path = "snowpipe_ingest/input.rs"]
 mod input;
@@ -61,6 +64,8 @@ mod input;
 mod offsets;
 #[path = "snowpipe_ingest/options.rs"]
 mod options;
+#[path = "snowpipe_ingest/state.rs"]
+mod state;
 mod support;
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -69,50 +74,65 @@ fn main() -> ExitCode {
     let options = match Options::parse() {
         Ok(Some(options)) => options,
         Ok(None) => {
-            println!("{USAGE}");
+            answer(USAGE);
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("snowpipe_ingest: {error}\n{USAGE}");
+            tell(format_args!("snowpipe_ingest: {error}\n{USAGE}"));
             return ExitCode::from(2);
         }
     };
     match ingest(&options) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_rejected) => ExitCode::from(3),
-        Err(error) => {
-            eprintln!("snowpipe_ingest: {error}");
-            let ambiguous = error.downcast_ref::<FlowError>().is_some_and(FlowError::is_ambiguous);
-            ExitCode::from(if ambiguous { 4 } else { 1 })
+        Err(Failed { error, in_doubt }) => {
+            tell(format_args!("snowpipe_ingest: {error}"));
+            ExitCode::from(if in_doubt { 4 } else { 1 })
         }
     }
 }
 
+/// Why a load has failed, and whether anything of it is in doubt.
+struct Failed {
+    error: Box<dyn Error>,
+    in_doubt: bool,
+}
+
+impl<E: Into<Box<dyn Error>>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), in_doubt: false }
+    }
+}
+
 /// Loads all there is, and says how many rows were rejected.
-fn ingest(options: &Options) -> Result<u64> {
+fn ingest(options: &Options) -> Result<u64, Failed> {
     let input = Input::open(options.file.as_deref())?;
+    let state = options.state.as_ref().map(|file| State::open(file, &options.path)).transpose()?;
     let progress = Progress::new();
     let (account, fingerprint) = account(options)?;
     let session = open_session(options, &account, &progress).map_err(|error| explain(error, fingerprint))?;
 
-    let goal = match options.saved()? {
-        Some(saved) => OpenWriter::resume(&session, &saved)?,
+    let goal = match state.as_ref().and_then(|state| state.saved.as_ref()) {
+        Some(saved) => OpenWriter::resume(&session, saved)?,
         None => OpenWriter::new(&session, options.path.clone()),
     };
     let batches = BatchOptions::new().compression(Compression::Zstd(1)).rows(options.batch_rows);
     let writer = goal.batches(batches).patience(options.patience).start(account.config(), account.seed());
-    if *writer.path() != options.path {
-        return Err(format!(
-            "--state: that is the state of the channel {}, and not of {}",
-            writer.path(),
-            options.path
-        )
-        .into());
-    }
     let started = account.runtime().now();
     let lines = !std::io::stderr().is_terminal();
-    Load { options, account: &account, progress, writer, rows: 0, rejected: 0, started, lines, shown: started }
-        .run(input)
+    let mut load = Load {
+        options,
+        account: &account,
+        progress,
+        writer,
+        state,
+        rejected_before: None,
+        rows: 0,
+        started,
+        lines,
+        shown: started,
+    };
+    load.run(input).map_err(|error| Failed { in_doubt: load.is_in_doubt(&*error), error })
 }
 
 /// The account with its credential; and the fingerprint of the key, if that is one.
@@ -161,9 +181,11 @@ struct Load<'a> {
     account: &'a Account<Ureq>,
     progress: Progress,
     writer: Writer,
+    state: Option<State>,
+    /// How many rows of the channel had been rejected when the load began, if the service says.
+    rejected_before: Option<i64>,
     /// Committed, by this process.
     rows: u64,
-    rejected: u64,
     started: Timestamp,
     /// Whether progress is shown as lines, because there is no terminal for a bar; and when it was last.
     lines: bool,
@@ -171,13 +193,21 @@ struct Load<'a> {
 }
 
 impl Load<'_> {
-    fn run(mut self, mut input: Input) -> Result<u64> {
+    fn run(&mut self, mut input: Input) -> Result<u64> {
         let committed = loop {
             if let WriterEvent::Opened { committed } = self.next_event()? {
                 break committed;
             }
         };
         self.tell_where(committed.as_deref());
+        self.rejected_before = match &mut self.state {
+            Some(State { rejected_before, saved: Some(_), .. }) => *rejected_before,
+            Some(state) => {
+                state.rejected_before = self.writer.position().and_then(|position| position.rows_error_count);
+                state.rejected_before
+            }
+            None => self.writer.position().and_then(|position| position.rows_error_count),
+        };
         let mut offsets = Offsets::new(self.options.offset_field.as_deref(), committed)?;
         let trouble = self.feed(&mut input, &mut offsets)?;
         // What came before the trouble is loaded all the same.
@@ -190,13 +220,16 @@ impl Load<'_> {
             }
         };
         if let Some(trouble) = trouble {
-            end.inspect_err(|_| eprintln!("snowpipe_ingest: {trouble}"))?;
-            let committed = self.writer.committed().unwrap_or("nothing");
-            return Err(format!("{trouble}\nAll before it is committed, up to the offset token {committed}.").into());
+            end.inspect_err(|_| tell(format_args!("snowpipe_ingest: {trouble}")))?;
+            let before = match self.writer.committed() {
+                Some(token) => format!("All before it is committed, up to {token}."),
+                None => "Nothing is committed.".to_owned(),
+            };
+            return Err(format!("{trouble}\n{before}").into());
         }
         end?;
-        self.progress.end(&format!("done: {}", self.state()));
-        Ok(self.rejected)
+        self.progress.end(&format!("done: {}", self.summary()));
+        Ok(self.rejected())
     }
 
     /// Gives the writer all rows there are. Ends early when the input is not what it should be: `Some`.
@@ -254,7 +287,7 @@ impl Load<'_> {
     }
 
     fn drive(&mut self, until: Timestamp) -> Result<Option<WriterEvent>, FlowError> {
-        let (progress, state) = (&self.progress, self.options.state.as_deref());
+        let (progress, state) = (&self.progress, self.state.as_ref());
         let event = self.account.drive_until(&mut self.writer, until, |notice| heed(&notice, progress, state))?;
         if let Some(event) = &event {
             self.show(event);
@@ -267,46 +300,72 @@ impl Load<'_> {
             WriterEvent::Committed { rows, .. } => {
                 self.rows += rows;
                 let now = self.account.runtime().now();
-                self.progress.status(|| self.state());
+                self.progress.status(|| self.summary());
                 if self.lines && now.since(self.shown) >= Duration::from_secs(1) {
                     self.shown = now;
-                    self.progress.say(&self.state());
+                    self.progress.say(&self.summary());
                 }
             }
-            WriterEvent::Rejected(rejected) => {
-                self.rejected += rejected.count;
-                self.progress.say(&rejected.to_string());
-            }
+            WriterEvent::Rejected(rejected) => self.progress.say(&rejected.to_string()),
             _ => {}
         }
     }
 
     fn tell_where(&self, committed: Option<&str>) {
         let path = self.writer.path();
-        self.progress.say(&match (committed, self.options.offset_field.as_deref()) {
-            (None, _) => format!("{path}: nothing is committed"),
-            (Some(token), None) => format!("{path}: going on behind line {token}"),
-            (Some(token), Some(field)) => format!("{path}: going on behind {field} {token}"),
+        self.progress.say(&match committed {
+            None => format!("{path}: nothing is committed"),
+            Some(token) => format!("{path}: going on behind {token}"),
         });
+        // The state of a load knows which of them are its own.
+        let is_resumed = self.state.as_ref().is_some_and(|state| state.saved.is_some());
         let before = self.writer.position().and_then(|position| position.rows_error_count).unwrap_or_default();
-        if before > 0 {
-            self.progress.say(&format!("{path}: {before} rows were rejected so far, since the channel was made"));
+        match before {
+            1.. if is_resumed => {}
+            1 => self.progress.say(&format!("{path}: 1 row was rejected since the channel was made, before this run")),
+            2.. => self
+                .progress
+                .say(&format!("{path}: {before} rows were rejected since the channel was made, before this run")),
+            _ => {}
         }
     }
 
-    fn state(&self) -> String {
+    /// How many rows of the load were rejected.
+    fn rejected(&self) -> u64 {
+        let now = self.writer.position().and_then(|position| position.rows_error_count);
+        let count = now.zip(self.rejected_before).map_or(0, |(now, before)| now.saturating_sub(before));
+        u64::try_from(count).unwrap_or_default()
+    }
+
+    fn summary(&self) -> String {
+        let rows = |rows: u64| if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
         let seconds = self.account.runtime().now().since(self.started).as_secs_f64();
         let committed = self.writer.committed().map_or("nothing".to_owned(), |token| format!("up to {token}"));
-        let rejected = if self.rejected > 0 { format!(", {} of them rejected", self.rejected) } else { String::new() };
-        format!("committed {committed}: {} rows in {seconds:.1} s{rejected}", self.rows)
+        let rejected = match self.rejected() {
+            0 => String::new(),
+            count if self.state.is_some() => format!("; {} rejected since the load began", rows(count)),
+            count => format!("; {} rejected in this run", rows(count)),
+        };
+        format!("committed {committed}: {} in {seconds:.1} s{rejected}", rows(self.rows))
+    }
+
+    /// Whether the load leaves something in doubt. The writer's own errors say so; others, as when its state cannot be kept, come
+    /// in between.
+    fn is_in_doubt(&self, error: &(dyn Error + 'static)) -> bool {
+        match error.downcast_ref::<FlowError>() {
+            Some(FlowError::Stopped(_)) | None => {
+                self.writer.position().is_some_and(|position| !position.sent.is_empty())
+            }
+            Some(error) => error.is_ambiguous(),
+        }
     }
 }
 
 /// Shows a notice, and keeps what it wants kept: what cannot be kept is not sent.
-fn heed(notice: &Notice, progress: &Progress, state: Option<&Path>) -> Result<(), String> {
+fn heed(notice: &Notice, progress: &Progress, state: Option<&State>) -> Result<(), String> {
     progress.show(notice);
     match (notice, state) {
-        (Notice::Save(saved), Some(file)) => save(file, saved).map_err(|error| format!("{}: {error}", file.display())),
+        (Notice::Save(saved), Some(state)) => state.keep(saved),
         _ => Ok(()),
     }
 }

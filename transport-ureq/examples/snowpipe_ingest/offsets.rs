@@ -1,10 +1,16 @@
 //! [`Offsets`]: the offset token of each row, and which rows are committed already.
+//!
+//! A token says how it was made, `line 5000` or `ID=5000` or `NAME="bolt"`, so that a later load by another rule is refused
+//! instead of taking one number for another.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::value::RawValue;
+
+/// What is before the number of a line in its token.
+const LINE: &str = "line ";
 
 /// Goes through the lines of the input from the first on.
 pub(crate) struct Offsets {
@@ -23,13 +29,12 @@ enum Rule {
 
 struct Field {
     name: String,
-    committed: Option<String>,
+    committed: Option<Offset>,
     /// Of the row before, and its line.
     last: Option<(Offset, u64)>,
 }
 
 /// What a field holds.
-#[derive(PartialEq)]
 enum Offset {
     Number(i128),
     Text(String),
@@ -39,13 +44,17 @@ impl Offsets {
     /// For an input of which the rows up to a token are committed.
     pub(crate) fn new(field: Option<&str>, committed: Option<String>) -> Result<Self, String> {
         let rule = match (field, committed) {
-            (Some(name), committed) => Rule::Field(Field { name: name.to_owned(), committed, last: None }),
+            (Some(name), committed) => Rule::Field(Field {
+                name: name.to_owned(),
+                committed: committed.map(|token| Offset::of_token(name, &token)).transpose()?,
+                last: None,
+            }),
             (None, None) => Rule::Lines { committed: 0 },
             (None, Some(token)) => Rule::Lines {
-                committed: token.parse().map_err(|_| {
+                committed: token.strip_prefix(LINE).and_then(|number| number.parse().ok()).ok_or_else(|| {
                     format!(
-                        "the channel is committed up to \"{token}\", which is no line's number: somebody else has written to it, or \
-                         it was loaded with --offset-field"
+                        "the channel is committed up to \"{token}\", which is no line: it was loaded with --offset-field, or somebody \
+                         else has written to it"
                     )
                 })?,
             },
@@ -66,12 +75,12 @@ impl Offsets {
         }
         let is_committed = match &mut self.rule {
             Rule::Lines { committed } => {
-                self.token = self.line.to_string();
+                self.token = format!("{LINE}{}", self.line);
                 self.line <= *committed
             }
             Rule::Field(field) => {
                 let offset = field.read(line)?;
-                self.token = offset.to_string();
+                self.token = format!("{}={offset}", field.name);
                 field.follow(offset, self.line)?
             }
         };
@@ -98,18 +107,10 @@ impl Field {
             .map_err(|error| format!("no row: {}", error.to_string().replace(" at line 1 column ", " at byte ")))?;
         let value =
             fields.get(name).ok_or_else(|| format!("there is no field \"{name}\" to take the offset from"))?.get();
-        if let Ok(number) = value.parse() {
-            return Ok(Offset::Number(number));
-        }
-        match serde_json::from_str::<String>(value) {
-            Ok(text) if !text.is_empty() => Ok(Offset::Text(text)),
-            _ => {
-                let shown: String = value.chars().take(60).collect();
-                Err(format!(
-                    "the field \"{name}\" is {shown}: an offset is a whole number of up to 38 digits, or a text"
-                ))
-            }
-        }
+        Offset::of_json(value).ok_or_else(|| {
+            let shown: String = value.chars().take(60).collect();
+            format!("the field \"{name}\" is {shown}: an offset is a whole number of up to 38 digits, or a text")
+        })
     }
 
     /// Whether a row with this offset is committed already.
@@ -123,23 +124,12 @@ impl Field {
                 Offset::Text(_) => "; texts are compared byte by byte",
             };
             return Err(format!(
-                "the field \"{name}\" is {offset:?}, behind {last:?} in line {at}: it must rise from row to row{how}"
+                "the field \"{name}\" is {offset}, behind {last} in line {at}: it must rise from row to row{how}"
             ));
         }
         let is_committed = match &self.committed {
             None => false,
-            Some(token) => {
-                let committed = match offset {
-                    Offset::Text(_) => Offset::Text(token.clone()),
-                    Offset::Number(_) => Offset::Number(token.parse().map_err(|_| {
-                        format!(
-                            "the field \"{name}\" is {offset:?}, and the channel is committed up to \"{token}\", which is no whole \
-                             number: somebody else has written to it, or it was loaded with another --offset-field"
-                        )
-                    })?),
-                };
-                offset.compare(&committed)? != Ordering::Greater
-            }
+            Some(committed) => offset.compare(committed)? != Ordering::Greater,
         };
         self.last = Some((offset, line));
         Ok(is_committed)
@@ -147,31 +137,40 @@ impl Field {
 }
 
 impl Offset {
+    /// What a value of a row is, if it can be one.
+    fn of_json(value: &str) -> Option<Self> {
+        if let Ok(number) = value.parse() {
+            return Some(Self::Number(number));
+        }
+        serde_json::from_str(value).ok().filter(|text: &String| !text.is_empty()).map(Self::Text)
+    }
+
+    /// What a committed token says of a field.
+    fn of_token(name: &str, token: &str) -> Result<Self, String> {
+        let value = token.strip_prefix(name).and_then(|rest| rest.strip_prefix('='));
+        value.and_then(Self::of_json).ok_or_else(|| {
+            format!(
+                "the channel is committed up to \"{token}\", which is no value of the field \"{name}\": it was loaded without \
+                 --offset-field or with another, or somebody else has written to it"
+            )
+        })
+    }
+
     fn compare(&self, other: &Self) -> Result<Ordering, String> {
         match (self, other) {
             (Self::Number(ours), Self::Number(theirs)) => Ok(ours.cmp(theirs)),
             (Self::Text(ours), Self::Text(theirs)) => Ok(ours.cmp(theirs)),
-            _ => Err(format!("the offset is {self:?}, behind {other:?}: numbers and texts have no order")),
-        }
-    }
-}
-
-/// The token.
-impl fmt::Display for Offset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(number) => number.fmt(f),
-            Self::Text(text) => f.write_str(text),
+            _ => Err(format!("the offset is {self}, behind {other}: numbers and texts have no order")),
         }
     }
 }
 
 /// As in JSON.
-impl fmt::Debug for Offset {
+impl fmt::Display for Offset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Number(number) => fmt::Display::fmt(number, f),
-            Self::Text(text) => fmt::Debug::fmt(text, f),
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => serde_json::Value::from(text.as_str()).fmt(f),
         }
     }
 }

@@ -4,7 +4,6 @@ use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pipewright::flow::Saved;
 use pipewright::snowpipe::{ChannelPath, SnowpipeAccount, TokenType};
 use pipewright::{Base, Secret};
 
@@ -22,7 +21,8 @@ usage: snowpipe_ingest --account A (--user U --private-key FILE [--passphrase-en
   --offset-field F       rows are told apart by this field, which rises from row to row, and not by their lines
   --batch-rows N         as many rows are sent together at the most; what makes 1 MiB by default
   --patience SECONDS     how long faults may go on; 600 by default
-  --state FILE           keeps in that file where it is, so as to notice when the channel was replaced meanwhile
+  --state FILE           keeps in that file where it is: a later start notices when the channel was replaced meanwhile, and
+                         knows of the rows that were rejected before it
   FILE                   a JSON object in each line; the standard input without it";
 
 pub(crate) struct Options {
@@ -106,14 +106,6 @@ impl Options {
         let credential = given.credential()?;
         let file = file.filter(|path| path.as_os_str() != "-");
         Ok(Some(Self { base, credential, role, path, offset_field, batch_rows, patience, state, file }))
-    }
-
-    /// The state of a load before this one.
-    pub(crate) fn saved(&self) -> Result<Option<Saved>> {
-        let Some(file) = self.state.as_ref().filter(|file| file.exists()) else { return Ok(None) };
-        let named = |error: &dyn std::error::Error| format!("{}: {error}", file.display());
-        let text = std::fs::read(file).map_err(|error| named(&error))?;
-        Ok(Some(serde_json::from_slice(&text).map_err(|error| named(&error))?))
     }
 }
 

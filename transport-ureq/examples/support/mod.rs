@@ -1,19 +1,41 @@
 //! What the examples share.
 #![allow(dead_code, reason = "each example uses its part")]
 
-use std::io::{IsTerminal as _, Write as _};
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use pipewright::flow::{Notice, Saved};
+use pipewright::flow::Notice;
+use serde_json::Value;
 
 /// Replaces the file as a whole, so that a crash leaves the state before or the state after.
-pub(crate) fn save(file: &Path, saved: &Saved) -> std::io::Result<()> {
-    let new = file.with_extension("new");
-    std::fs::write(&new, serde_json::to_vec(saved)?)?;
-    std::fs::rename(new, file)
+pub(crate) fn save(file: &Path, state: &Value) -> io::Result<()> {
+    let name = file.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+    let mut new = name.to_owned();
+    // A name that is nobody else's: neither of another state beside this one, nor of another process.
+    new.push(format!(".{}.new", std::process::id()));
+    let new = file.with_file_name(new);
+    let write = || {
+        let mut file = File::create(&new)?;
+        file.write_all(state.to_string().as_bytes())?;
+        file.sync_all()
+    };
+    let saved = write().and_then(|()| fs::rename(&new, file));
+    saved.inspect_err(|_| drop(fs::remove_file(&new)))
+}
+
+/// A line on the standard error output. When nobody reads it any more, the work goes on.
+pub(crate) fn tell(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// A line on the standard output, which is the result: it is one whether anybody reads it or not.
+pub(crate) fn answer(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// A bar on a terminal, lines elsewhere: on the standard error output, so that the standard output is free for data.
@@ -25,7 +47,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{spinner} [{elapsed}] {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner());
             let bar = ProgressBar::new_spinner().with_style(style);
@@ -57,15 +79,15 @@ impl Progress {
 
     pub(crate) fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| tell(line)),
+            None => tell(line),
         }
     }
 
     /// A line of data, for the standard output.
-    pub(crate) fn print(&self, line: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn print(&self, line: &[u8]) -> io::Result<()> {
         let write = || {
-            let mut out = std::io::stdout().lock();
+            let mut out = io::stdout().lock();
             out.write_all(line)?;
             out.write_all(b"\n")
         };
@@ -80,6 +102,6 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        println!("{line}");
+        answer(line);
     }
 }

@@ -31,7 +31,7 @@ fn an_encrypted_key_opens_the_door_and_a_wrong_one_is_named() {
 
     let mut command = ingest_with_key(server.url(), &key);
     command.args(["--passphrase-env", "PHRASE"]).env("PHRASE", "s3cr3t-phrase");
-    run_with_input(&mut command, &lines(1..=3)).ended(0, "committed up to 3: 3 rows");
+    run_with_input(&mut command, &lines(1..=3)).ended(0, "committed up to line 3: 3 rows");
     assert_eq!(rows(&server).len(), 3);
 
     run(&mut ingest_with_key(server.url(), &key))

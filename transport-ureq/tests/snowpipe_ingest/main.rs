@@ -7,7 +7,8 @@ mod kills;
 mod program;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::time::Duration;
 
 use pipewright_mock::serve::{Options, Server};
@@ -51,7 +52,7 @@ fn a_file_goes_in_once_however_often_it_is_given() {
     let (server, folder) = (serve(config()), Folder::new("file"));
     let file = folder.file("rows.ndjson", &lines(1..=1000));
     let said = run(ingest(server.url()).args(["--batch-rows", "300"]).arg(&file));
-    said.ended(0, "committed up to 1000: 1000 rows");
+    said.ended(0, "committed up to line 1000: 1000 rows");
     assert_eq!(rows(&server), lines(1..=1000).lines().collect::<Vec<_>>());
 
     run(ingest(server.url()).arg(&file)).ended(0, "going on behind line 1000");
@@ -60,7 +61,7 @@ fn a_file_goes_in_once_however_often_it_is_given() {
     // Lines at the end, blank ones, and a last one without an end.
     let more = format!("{}\n  \n{}", lines(1..=1500), row(1501));
     let file = folder.file("rows.ndjson", &more);
-    run(ingest(server.url()).arg(&file)).ended(0, "committed up to 1503: 501 rows");
+    run(ingest(server.url()).arg(&file)).ended(0, "committed up to line 1503: 501 rows");
     assert_eq!(rows(&server), lines(1..=1501).lines().collect::<Vec<_>>());
 
     // Another input.
@@ -73,8 +74,8 @@ fn a_file_goes_in_once_however_often_it_is_given() {
 fn a_field_tells_rows_apart_wherever_the_input_begins() {
     let server = serve(config());
     let load = |field: &str, input: &str| run_with_input(ingest(server.url()).args(["--offset-field", field]), input);
-    load("ID", &lines(8..=12)).ended(0, "committed up to 12: 5 rows");
-    load("ID", &lines(10..=15)).ended(0, "going on behind ID 12");
+    load("ID", &lines(8..=12)).ended(0, "committed up to ID=12: 5 rows");
+    load("ID", &lines(10..=15)).ended(0, "going on behind ID=12");
     assert_eq!(rows(&server), lines(8..=15).lines().collect::<Vec<_>>(), "10 is not before 9");
 
     for (field, input, problem) in [
@@ -90,17 +91,38 @@ fn a_field_tells_rows_apart_wherever_the_input_begins() {
         ),
         ("ID", "{\"ID\":23.5}".to_owned(), "the field \"ID\" is 23.5: an offset is a whole number"),
         ("ID", "{\"ID\":null}".to_owned(), "the field \"ID\" is null"),
-        ("id", lines(24..=24), "there is no field \"id\""),
+        ("ID", "{\"id\":24}".to_owned(), "there is no field \"ID\""),
+        ("id", lines(24..=24), "which is no value of the field \"id\""),
         ("ID", "{\"ID\" 1}".to_owned(), "line 1 of the standard input: no row: expected `:` at byte 7"),
-        ("NAME", lines(25..=25) + &lines(125..=125), "texts are compared byte by byte"),
     ] {
         load(field, &input).ended(1, problem);
     }
     // The good rows before the bad ones.
-    assert_eq!(rows(&server).len(), 8 + 2 + 1 + 1);
-    let kept = load("ID", &lines(30..=31));
-    kept.ended(1, "the channel is committed up to \"order 25\", which is no whole number");
-    run_with_input(&mut ingest(server.url()), &lines(1..=1)).ended(1, "which is no line's number");
+    assert_eq!(rows(&server).len(), 8 + 2 + 1);
+}
+
+/// Nothing is taken for committed by a number that another rule has made.
+#[test]
+fn a_channel_goes_on_by_the_rule_it_was_loaded_by() {
+    let (by_line, by_id, by_name) = (&[][..], &["--offset-field", "ID"][..], &["--offset-field", "NAME"][..]);
+    for (first, then, problem) in [
+        (by_id, by_line, "the channel is committed up to \"ID=2\", which is no line"),
+        (by_line, by_id, "the channel is committed up to \"line 2\", which is no value of the field \"ID\""),
+        (by_line, by_name, "\"line 2\", which is no value of the field \"NAME\""),
+        (by_name, by_id, "\"NAME=\"order 2\"\", which is no value of the field \"ID\""),
+    ] {
+        let server = serve(config());
+        let load = |rule: &[&str], input: &str| run_with_input(ingest(server.url()).args(rule), input);
+        load(first, &lines(1..=2)).ended(0, "2 rows in");
+        load(then, &lines(1..=4)).ended(1, problem);
+        assert_eq!(rows(&server).len(), 2);
+        load(first, &lines(1..=4)).ended(0, "2 rows in");
+        assert_eq!(rows(&server), lines(1..=4).lines().collect::<Vec<_>>());
+    }
+    let server = serve(config());
+    let texts = lines(25..=25) + &lines(125..=125);
+    run_with_input(ingest(server.url()).args(by_name), &texts).ended(1, "texts are compared byte by byte");
+    assert_eq!(rows(&server).len(), 1);
 }
 
 #[test]
@@ -113,7 +135,7 @@ fn rows_are_sent_while_the_input_is_still_open() {
         program::until("the row is committed", || view(&server).is_some_and(|view| view.rows.len() as u64 == number));
     }
     drop(input);
-    running.wait().ended(0, "committed up to 2");
+    running.wait().ended(0, "committed up to line 2");
 }
 
 #[test]
@@ -140,9 +162,10 @@ fn a_line_that_is_no_row_ends_it_behind_what_was_good() {
         let said = run(ingest(server.url()).arg(&file));
         said.ended(1, problem);
         assert!(said.err.len() < 1000, "{}", said.err.len());
-        assert!(said.err.contains(&format!("up to the offset token {good}")), "{}", said.err);
+        assert!(said.err.contains(&format!("All before it is committed, up to line {good}.")), "{}", said.err);
         assert_eq!(rows(&server), lines(1..=good).lines().collect::<Vec<_>>());
     }
+    run_with_input(ingest(server.url()).args(["--channel", "new"]), "[1]").ended(1, "Nothing is committed.");
 }
 
 #[test]
@@ -150,10 +173,37 @@ fn rejected_rows_are_told_and_not_a_success() {
     let server = serve(Config { number_columns: vec!["ID".into()], ..config() });
     let input = format!("{}\n{{\"ID\":\"two\"}}\n{}\n", row(1), row(3));
     let said = run_with_input(&mut ingest(server.url()), &input);
-    said.ended(3, "1 row was rejected at or before the offset token \"3\": Numeric value 'two' is not recognized");
-    assert!(said.out.contains("3 rows in ") && said.out.contains("1 of them rejected"), "{}", said.out);
+    said.ended(3, "1 row was rejected at or before the offset token \"line 3\": Numeric value 'two' is not recognized");
+    assert!(said.out.contains("3 rows in ") && said.out.ends_with("; 1 row rejected in this run\n"), "{}", said.out);
     assert_eq!(rows(&server).len(), 2);
-    run_with_input(&mut ingest(server.url()), &input).ended(0, "1 rows were rejected so far");
+    let again = run_with_input(&mut ingest(server.url()), &input);
+    again.ended(0, "1 row was rejected since the channel was made, before this run");
+}
+
+#[test]
+fn rows_that_were_rejected_before_a_kill_are_no_success_either() {
+    let server = serve(Config { number_columns: vec!["ID".into()], ..config() });
+    let folder = Folder::new("rejected");
+    let mut command = ingest(server.url());
+    command.arg("--state").arg(folder.0.join("state.json"));
+    let mut running = program::start(&mut command);
+    let mut input = running.0.stdin.take().expect("piped");
+    let first = format!("{}\n{{\"ID\":\"two\"}}\n", row(1));
+    input.write_all(first.as_bytes()).expect("it reads");
+    // It knows of them, and has kept the place behind them.
+    let mut said = BufReader::new(running.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("1 row was rejected at or before")));
+    writeln!(input, "{}", row(3)).expect("it reads");
+    program::until("the third is committed", || view(&server).is_some_and(|view| view.rows.len() == 2));
+    drop(running);
+
+    let input = format!("{first}{}\n{}\n", row(3), row(4));
+    for _ in 0..2 {
+        let said = run_with_input(&mut command, &input);
+        said.ended(3, "1 row rejected since the load began");
+        assert!(!said.err.contains("was rejected"), "nothing is told twice: {said:?}");
+    }
+    assert_eq!(rows(&server).len(), 3);
 }
 
 #[test]
@@ -227,22 +277,73 @@ fn a_second_writer_ends_it() {
 fn a_kept_state_notices_another_channel_and_a_replaced_table() {
     let (server, folder) = (serve(config()), Folder::new("state"));
     let state = folder.0.join("state.json");
+    // Somebody's own.
+    let other = folder.file("state.new", "mine");
     let load = |channel: &str, upto: u64| {
         let mut command = program::bare(server.url());
         command.args(["--table", "ORDERS", "--channel", channel, "--state"]).arg(&state);
         run_with_input(&mut command, &lines(1..=upto))
     };
-    load("c", 2).ended(0, "committed up to 2");
+    load("c", 2).ended(0, "committed up to line 2");
     load("c", 4).ended(0, "going on behind line 2");
-    load("d", 4).ended(
-        1,
-        "that is the state of the channel DB.PUBLIC.ORDERS-STREAMING.c, and not of DB.PUBLIC.ORDERS-STREAMING.d",
-    );
+    assert_eq!(fs::read_to_string(other).expect("untouched"), "mine");
+    assert_eq!(fs::read_dir(&folder.0).expect("readable").count(), 2, "nothing else is left behind");
     server.with(|account| account.replace_table(&path()));
     load("c", 4).ended(1, "its table was replaced");
     assert_eq!(rows(&server).len(), 4);
-    fs::write(&state, "{}").expect("written");
-    load("c", 4).ended(1, "state.json: ");
+}
+
+#[test]
+fn a_state_that_is_none_is_named_before_anything_is_asked() {
+    let (server, folder) = (serve(config()), Folder::new("no-state"));
+    let load = |state: &Path| run_with_input(ingest(server.url()).arg("--state").arg(state), &row(1));
+    let state = folder.0.join("state.json");
+    load(&state).ended(0, "committed up to line 1");
+    let asked = server.with(|account| account.requests().len());
+
+    let kept = fs::read_to_string(&state).expect("kept");
+    let theirs = kept.replace("STREAMING.c", "STREAMING.d");
+    let their_channel =
+        "that is the state of the channel DB.PUBLIC.ORDERS-STREAMING.d, and not of DB.PUBLIC.ORDERS-STREAMING.c";
+    for (text, problem) in [
+        (&*theirs, their_channel),
+        (r#"{"flow":"UpgradeJob","state":"{}"}"#, "this is no state of a load"),
+        ("", "this is no state of a load"),
+    ] {
+        let said = load(&folder.file("other.json", text));
+        said.ended(1, problem);
+        assert!(said.err.contains("--state ") && said.err.contains("other.json: "), "{said:?}");
+    }
+    load(&folder.0).ended(1, "Is a directory");
+    load(&folder.0.join("absent/state.json")).ended(1, "absent/state.json: No such file");
+    assert_eq!(server.with(|account| account.requests().len()), asked);
+}
+
+#[test]
+fn a_state_that_cannot_be_kept_leaves_what_was_sent_in_doubt() {
+    let server =
+        serve(Config { commit_delay: Duration::from_secs(600)..=Duration::from_secs(600), ..Config::default() });
+    let folder = Folder::new("lost-state");
+    let mut running = program::start(ingest(server.url()).arg("--state").arg(folder.0.join("state.json")));
+    let mut input = running.0.stdin.take().expect("piped");
+    writeln!(input, "{}", row(1)).expect("it reads");
+    program::until("the row is sent", || view(&server).is_some_and(|view| view.buffered == 1));
+    fs::remove_dir_all(&folder.0).expect("removed");
+    writeln!(input, "{}", row(2)).expect("it reads");
+    running.wait().ended(4, "state.json: No such file");
+}
+
+/// Neither who shows the progress nor who reads the result has to stay.
+#[test]
+fn it_goes_on_when_nobody_listens() {
+    let server = serve(config());
+    let mut running = program::start(&mut ingest(server.url()));
+    drop((running.0.stdout.take(), running.0.stderr.take()));
+    let mut input = running.0.stdin.take().expect("piped");
+    input.write_all(lines(1..=3).as_bytes()).expect("it reads");
+    drop(input);
+    running.wait().ended(0, "");
+    assert_eq!(rows(&server).len(), 3);
 }
 
 /// Nothing that a run says may hold a secret: every run is looked at.
