@@ -293,12 +293,34 @@ impl<'de, T: Field> Deserialize<'de> for Value<T> {
     }
 }
 
-/// The same for one that may be `null`.
-pub(crate) struct Nullable<T>(pub(crate) Option<T>);
+/// Reads the value of a field. Of one under two names, or twice, the first that says something counts.
+///
+/// Never inlined: otherwise a record's fields are kept in registers, of which there are never enough, and each value read
+/// moves all the others about.
+#[inline(never)]
+pub(crate) fn read_into<'de, T: Field, A: MapAccess<'de>>(map: &mut A, field: &mut Option<T>) -> Result<(), A::Error> {
+    let Nullable(value) = map.next_value()?;
+    if field.is_none() {
+        *field = value;
+    }
+    Ok(())
+}
+
+/// A value that may be `null`.
+struct Nullable<T>(Option<T>);
 
 impl<'de, T: Field> Deserialize<'de> for Nullable<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::read_or_null(deserializer).map(Self)
+    }
+}
+
+/// What `Debug` shows of a field that may hold a secret: whether it is absent.
+pub(crate) struct Hidden(pub(crate) bool);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0 { "None" } else { "…" })
     }
 }
 
@@ -342,6 +364,11 @@ impl<'de, K: DeserializeOwned + Ord, T: Field> Deserialize<'de> for Map<K, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Entries<K, T>(Vec<(K, T)>);
 
+        impl<K, T> Entries<K, T> {
+            /// Most maps count by state, and there are about ten states; large entries come by twos and threes.
+            const AT_FIRST: usize = if size_of::<(K, T)>() <= 64 { 16 } else { 4 };
+        }
+
         impl<'de, K: DeserializeOwned + Ord, T: Field> Visitor<'de> for Entries<K, T> {
             type Value = BTreeMap<K, T>;
 
@@ -351,6 +378,9 @@ impl<'de, K: DeserializeOwned + Ord, T: Field> Deserialize<'de> for Map<K, T> {
 
             fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<BTreeMap<K, T>, A::Error> {
                 while let Some((key, Value(value))) = entries.next_entry()? {
+                    if self.0.is_empty() {
+                        self.0.reserve(Self::AT_FIRST);
+                    }
                     self.0.push((key, value));
                 }
                 // Sorting once takes less than finding the place of each.
@@ -358,8 +388,7 @@ impl<'de, K: DeserializeOwned + Ord, T: Field> Deserialize<'de> for Map<K, T> {
             }
         }
 
-        // Most maps count by state, and there are about ten states.
-        deserializer.deserialize_map(Entries(Vec::with_capacity(16))).map(Map)
+        deserializer.deserialize_map(Entries(Vec::new())).map(Map)
     }
 }
 

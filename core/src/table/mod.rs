@@ -18,7 +18,7 @@ mod words;
 
 pub(crate) use body::JsonBody;
 pub(crate) use field::Field;
-pub(crate) use field::{Nullable, Value, Written, text_or_null};
+pub(crate) use field::{Hidden, Value, Written, read_into, text_or_null};
 pub(crate) use operations::operations;
-pub(crate) use records::records;
+pub(crate) use records::{records, shown};
 pub(crate) use words::words;

@@ -10,6 +10,8 @@
 ///         pub job: JobId = "jid",
 ///         /// Read under the second name too; written under the first.
 ///         pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause",
+///         /// `Debug` shows only that it is there.
+///         pub arguments: Option<String> = "args" (private),
 ///     }
 /// }
 /// ```
@@ -21,14 +23,22 @@ macro_rules! records {
     ($(
         $(#[$meta:meta])*
         $vis:vis struct $name:ident $(($sparse:ident))? {
-            $( $(#[$field_meta:meta])* pub $field:ident : $type:ty = $key:literal $(| $other:literal)* ),* $(,)?
+            $( $(#[$field_meta:meta])* pub $field:ident : $type:ty = $key:literal $(| $other:literal)* $(($private:ident))? ),* $(,)?
         }
     )*) => {$(
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, PartialEq)]
         #[non_exhaustive]
         $vis struct $name {
             $( $(#[$field_meta])* pub $field: $type, )*
+        }
+
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(stringify!($name))
+                    $( .field(stringify!($field), $crate::table::shown!(self.$field $(, $private)?)) )*
+                    .finish()
+            }
         }
 
         impl ::serde::Serialize for $name {
@@ -87,11 +97,7 @@ macro_rules! records {
                         $( let mut $field: ::std::option::Option<$type> = None; )*
                         while let Some(__key) = map.next_key::<Key>()? {
                             match __key {
-                                $( Key::$field => {
-                                    // A field under two names, or twice: the first that says something counts.
-                                    let $crate::table::Nullable(value) = map.next_value()?;
-                                    $field = $field.or(value);
-                                } )*
+                                $( Key::$field => $crate::table::read_into(&mut map, &mut $field)?, )*
                                 Key::__Skipped => {
                                     map.next_value::<::serde::de::IgnoredAny>()?;
                                 }
@@ -131,4 +137,14 @@ macro_rules! records {
     )*};
 }
 
-pub(crate) use records;
+/// A field as `Debug` shows it.
+macro_rules! shown {
+    ($field:expr) => {
+        &$field
+    };
+    ($field:expr, private) => {
+        &$crate::table::Hidden($crate::table::Field::is_absent(&$field))
+    };
+}
+
+pub(crate) use {records, shown};
