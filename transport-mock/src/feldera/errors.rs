@@ -1,7 +1,7 @@
 //! Answers, and the forms in which requests are refused.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
@@ -22,6 +22,8 @@ enum Content {
     Nothing,
     Json(Value),
     Text(&'static str, String),
+    /// Of a kind, to be kept under a name.
+    File(&'static str, &'static str, Vec<u8>),
 }
 
 impl Reply {
@@ -48,6 +50,20 @@ impl Reply {
 
     pub(super) fn text(kind: &'static str, body: String) -> Self {
         Self { status: StatusCode::OK, body: Content::Text(kind, body), rest: None }
+    }
+
+    pub(super) fn file(kind: &'static str, name: &'static str, body: Vec<u8>) -> Self {
+        Self { status: StatusCode::OK, body: Content::File(kind, name, body), rest: None }
+    }
+
+    /// What it says, as a text.
+    pub(super) fn into_text(self) -> String {
+        match self.body {
+            Content::Nothing => String::new(),
+            Content::Json(body) => body.to_string(),
+            Content::Text(_, text) => text,
+            Content::File(.., body) => String::from_utf8_lossy(&body).into_owned(),
+        }
     }
 
     /// A body that begins like this and goes on.
@@ -115,6 +131,12 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "UnknownInputEndpoint", message, json!({ "endpoint_name": endpoint }))
     }
 
+    pub(super) fn unknown_output(view: &str, connector: &str) -> Self {
+        let endpoint = format!("{}.{connector}", view.to_lowercase());
+        let message = format!("unknown output endpoint name '{endpoint}'");
+        Self::new(StatusCode::NOT_FOUND, "UnknownOutputEndpoint", message, json!({ "endpoint_name": endpoint }))
+    }
+
     pub(super) fn enterprise(feature: &str) -> Self {
         let message = format!("Cannot use enterprise-only feature ({feature}) in Feldera community edition.");
         Self::new(StatusCode::NOT_IMPLEMENTED, "EnterpriseFeature", message, json!({ "feature": feature }))
@@ -148,6 +170,14 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
                 Content::Nothing => response(status, None, String::new()),
                 Content::Json(body) => response(status, Some(JSON), body.to_string()),
                 Content::Text(kind, body) => response(status, Some(kind), body),
+                Content::File(kind, name, body) => {
+                    let mut response = response(status, Some(kind), String::new());
+                    *response.body_mut() = body.into();
+                    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+                        response.headers_mut().insert(CONTENT_DISPOSITION, value);
+                    }
+                    response
+                }
             };
             if let Some(rest) = rest {
                 response.extensions_mut().insert(rest);

@@ -119,6 +119,7 @@ impl Pipeline {
             tables: tables.unwrap_or_default(),
             steps: process.map_or((0, 0), |process| (process.initiated, process.completed)),
             checkpoints: self.checkpoints.len(),
+            synced: self.synced.clone(),
             transaction: process.and_then(|process| process.transaction),
         }
     }

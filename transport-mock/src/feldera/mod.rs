@@ -12,7 +12,8 @@
 //! ```
 //!
 //! A program has tables, and views that are `SELECT * FROM` a table: anything else does not compile. A table keeps the
-//! rows that are pushed into it. Egress, logs and time series go on: their responses have an [`OpenBody`]
+//! rows that are pushed into it, and can have connectors: `datagen` with one plan, whose limit and rate count, and
+//! `file_input`, whose file is never there. Egress, logs and time series go on: their responses have an [`OpenBody`]
 //! among their extensions, by which [`Manager::read`] gives the rest.
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
@@ -22,8 +23,8 @@
 //! # Limits
 //!
 //! Answers come at once: what a real manager says after its patience is over (30 s of an ingress into a paused
-//! pipeline) is said without the wait. Tenants, trust, profiles and connectors of outputs are not simulated: 404, and for their
-//! owners only where there are keys.
+//! pipeline) is said without the wait. Tenants, trust and connectors of outputs are not simulated: 404, and the first two
+//! for their owners only where there are keys. Profiles are files of the right form with next to nothing in them.
 //!
 //! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
 //! on both sides and never show.
@@ -41,6 +42,7 @@
 
 mod actions;
 mod checkpoints;
+mod connectors;
 mod crud;
 mod data;
 mod errors;
@@ -51,6 +53,7 @@ mod observe;
 mod pipeline;
 mod platform;
 mod process;
+mod profiles;
 mod program;
 mod request;
 mod rows;
@@ -258,9 +261,22 @@ impl Manager {
             ("POST", ["diff"]) => self.diff(call, name),
             ("GET", ["time_series"]) => self.time_series(name),
             ("GET", ["time_series_stream"]) => self.time_series_stream(name),
-            (_, ["tables", table, "connectors", connector, ..]) => {
+            ("GET", ["support_bundle"]) => self.support_bundle(call, name),
+            ("GET", ["circuit_profile"]) => self.circuit_profile(name),
+            ("GET", ["circuit_json_profile"]) => self.circuit_json_profile(name),
+            ("GET", ["heap_profile"]) => self.heap_profile(name),
+            ("GET", ["samply_profile"]) => self.samply_profile(name),
+            ("POST", ["samply_profile"]) => self.start_samply_profile(name),
+            ("GET", ["tables", table, "connectors", connector, "stats"]) => self.input_status(name, table, connector),
+            ("GET", ["tables", table, "connectors", connector, "completion_token"]) => {
+                self.input_token(name, table, connector)
+            }
+            ("POST", ["tables", table, "connectors", connector, action]) => {
+                self.control_input(name, table, connector, action)
+            }
+            ("GET", ["views", view, "connectors", connector, "stats"]) => {
                 self.live(name)?;
-                Err(Refusal::unknown_endpoint(table, connector))
+                Err(Refusal::unknown_output(view, connector))
             }
             // A path of the API, and none of its methods.
             (_, [known]) if KNOWN.contains(known) => Err(Refusal::Denied),
@@ -290,7 +306,12 @@ fn cluster_health() -> serde_json::Value {
     json!({ "all_healthy": true, "api_server": part, "compiler": part, "runner": part })
 }
 
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 27] = [
+    "support_bundle",
+    "circuit_profile",
+    "circuit_json_profile",
+    "heap_profile",
+    "samply_profile",
     "start",
     "stop",
     "pause",

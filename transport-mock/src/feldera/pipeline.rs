@@ -237,7 +237,7 @@ impl Pipeline {
                 }
                 Err(mistake) => {
                     self.program_error = json!({
-                        "sql_compilation": { "exit_code": 1, "messages": [mistake.message()] },
+                        "sql_compilation": { "exit_code": mistake.exit_code(), "messages": [mistake.message()] },
                         "rust_compilation": null, "system_error": null });
                     self.set_program("SqlError", at);
                 }
@@ -332,6 +332,12 @@ impl Pipeline {
     }
 
     fn initialized(&mut self, at: Duration, config: &Config) {
+        if let (Some(process), Some(program)) = (&mut self.process, &self.program)
+            && let Err(error) = process.connect(at, program, self.checkpoints.last())
+        {
+            self.error = error;
+            return self.stop(at, config);
+        }
         let changed = self.checkpoints.last().is_some_and(|saved| saved.program_version != self.program_version);
         match self.policy.as_deref() {
             Some("reject") if changed => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Config;
+use super::connectors::Generator;
 use super::live::Subscriber;
 use super::object::stamp;
 use super::program::{Program, Table};
@@ -15,6 +16,9 @@ use super::views::{CheckpointView, Chronicle, TakenView, TransactionView};
 /// Rows of a table, by their text, and how often each is there. With a key, the text is that of the key.
 pub(super) type Rows = BTreeMap<String, (Value, u64)>;
 
+/// How many steps may wait before connectors do.
+const MOST_STEPS: usize = 1000;
+
 /// What a checkpoint keeps.
 #[derive(Debug, Clone)]
 pub(super) struct Saved {
@@ -23,6 +27,8 @@ pub(super) struct Saved {
     pub(super) program_version: u64,
     pub(super) steps: u64,
     pub(super) records: u64,
+    /// How far each connector was.
+    pub(super) made: BTreeMap<String, u64>,
 }
 
 /// What a step changes, in the order of its arrival.
@@ -44,6 +50,8 @@ pub(super) struct Endpoint {
     pub(super) records: u64,
     pub(super) bytes: usize,
     pub(super) errors: usize,
+    /// What fills it, if it is a connector.
+    pub(super) generator: Option<Generator>,
     /// How many records it had taken in when each step began.
     steps: Vec<(u64, u64)>,
 }
@@ -137,7 +145,8 @@ impl Process {
             return at;
         }
         let (name, stream) = (name.to_owned(), stream.to_owned());
-        self.endpoints.push(Endpoint { name, stream, records: 0, bytes: 0, errors: 0, steps: Vec::new() });
+        let (records, bytes, errors, generator, steps) = (0, 0, 0, None, Vec::new());
+        self.endpoints.push(Endpoint { name, stream, records, bytes, errors, generator, steps });
         self.endpoints.len() - 1
     }
 
@@ -171,6 +180,7 @@ impl Process {
     }
 
     pub(super) fn release(&mut self, now: Duration, config: &Config) {
+        self.wake(now);
         for Held { endpoint, table, changes } in std::mem::take(&mut self.held) {
             self.take(now, config, endpoint, &table, changes);
         }
@@ -240,7 +250,7 @@ impl Process {
     pub(super) fn next_due(&self) -> Option<Duration> {
         let step = self.steps.front().filter(|_| !self.is_held_up()).and_then(|step| step.due);
         let asked = self.asked.front().and_then(|asked| asked.due);
-        [step, asked, self.committing].into_iter().flatten().min()
+        [step, asked, self.committing, self.next_rows()].into_iter().flatten().min()
     }
 
     /// Lets it happen; a checkpoint, if it made one.
@@ -281,13 +291,20 @@ impl Process {
             }
             return true;
         }
+        self.generate(at, config, program);
         false
+    }
+
+    /// So much waits that connectors do.
+    pub(super) fn is_busy(&self) -> bool {
+        self.steps.len() >= MOST_STEPS
     }
 
     /// Rows that were completed, to be kept.
     pub(super) fn save(&self, uuid: String, program_version: u64) -> Saved {
         let (steps, records) = (self.completed, self.completed_records);
-        Saved { uuid, tables: self.tables.clone(), program_version, steps, records }
+        let made = self.endpoints.iter().filter_map(|endpoint| Some((endpoint.name.clone(), endpoint.made()?)));
+        Saved { uuid, tables: self.tables.clone(), program_version, steps, records, made: made.collect() }
     }
 
     /// Whoever held it up has read, or is gone: what was due goes on from here.

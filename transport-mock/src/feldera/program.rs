@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::connectors::Connector;
+
 /// A compiled program.
 #[derive(Debug, Clone)]
 pub(super) struct Program {
@@ -13,6 +15,7 @@ pub(super) struct Program {
 pub(super) struct Table {
     pub(super) name: String,
     pub(super) columns: Vec<Column>,
+    pub(super) connectors: Vec<Connector>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -93,7 +96,14 @@ impl Program {
                     "materialized": view.materialized, "properties": {} })
             })
             .collect();
-        json!({ "schema": { "inputs": inputs, "outputs": outputs }, "udf_stubs": "", "input_connectors": {},
+        let connectors = self.tables.iter().flat_map(|table| {
+            let named = |connector: &Connector| {
+                (format!("{}.{}", table.name, connector.name), connector.information(&table.name))
+            };
+            table.connectors.iter().map(named)
+        });
+        let connectors = Value::Object(connectors.collect());
+        json!({ "schema": { "inputs": inputs, "outputs": outputs }, "udf_stubs": "", "input_connectors": connectors,
             "output_connectors": {} })
     }
 }
@@ -103,15 +113,36 @@ impl Program {
 pub(super) struct Mistake {
     line: usize,
     column: usize,
-    message: String,
+    what: Wrong,
+}
+
+/// What is wrong in a statement.
+#[derive(Debug)]
+enum Wrong {
+    Statement(String),
+    Connector(String),
+}
+
+impl<T: Into<String>> From<T> for Wrong {
+    fn from(message: T) -> Self {
+        Self::Statement(message.into())
+    }
 }
 
 impl Mistake {
     /// As the compiler puts it.
     pub(super) fn message(&self) -> Value {
+        let (kind, message) = match &self.what {
+            Wrong::Statement(message) => ("Error in SQL statement", message),
+            Wrong::Connector(message) => ("ConnectorGenerationError", message),
+        };
         json!({ "start_line_number": self.line, "start_column": self.column, "end_line_number": self.line,
-            "end_column": self.column, "warning": false, "error_type": "Error in SQL statement",
-            "message": self.message, "snippet": null })
+            "end_column": self.column, "warning": false, "error_type": kind, "message": message, "snippet": null })
+    }
+
+    /// With which code the compiler exits: connectors are looked at after it.
+    pub(super) fn exit_code(&self) -> u8 {
+        u8::from(matches!(self.what, Wrong::Statement(_)))
     }
 }
 
@@ -123,11 +154,11 @@ pub(super) fn compile(code: &str) -> Result<Program, Mistake> {
     for statement in code.split(';') {
         let start = from + statement.len() - statement.trim_start().len();
         from += statement.len() + 1;
-        if let Err(message) = read(&mut program, statement.trim()) {
+        if let Err(what) = read(&mut program, statement.trim()) {
             let before = code.get(..start).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            return Err(Mistake { line, column, message });
+            return Err(Mistake { line, column, what });
         }
     }
     Ok(program)
@@ -142,7 +173,7 @@ fn without_comments(code: &str) -> String {
     code.split('\n').map(blank).collect::<Vec<_>>().join("\n")
 }
 
-fn read(program: &mut Program, statement: &str) -> Result<(), String> {
+fn read(program: &mut Program, statement: &str) -> Result<(), Wrong> {
     if statement.is_empty() {
         return Ok(());
     }
@@ -155,11 +186,13 @@ fn read(program: &mut Program, statement: &str) -> Result<(), String> {
         let passes =
             is(at + 2, "as") && is(at + 3, "select") && is(at + 4, "*") && is(at + 5, "from") && words.len() == at + 7;
         if !passes {
-            return Err(format!("The simulator knows views that are SELECT * FROM a table, and '{name}' is none"));
+            return Err(
+                format!("The simulator knows views that are SELECT * FROM a table, and '{name}' is none").into()
+            );
         }
         let table = folded(words.get(at + 6).copied().unwrap_or_default());
         if !program.tables.iter().any(|have| have.name == table) {
-            return Err(format!("Object '{table}' not found"));
+            return Err(format!("Object '{table}' not found").into());
         }
         program.views.push(View { name, materialized, table });
         return Ok(());
@@ -167,26 +200,27 @@ fn read(program: &mut Program, statement: &str) -> Result<(), String> {
     if is(0, "create") && is(1, "table") {
         let (head, rest) = statement.split_once('(').ok_or("Encountered \"<EOF>\": a table needs columns")?;
         let name = folded(head.split_whitespace().nth(2).unwrap_or_default());
-        let columns =
+        let (columns, options) =
             columns(rest).ok_or_else(|| format!("Encountered \"<EOF>\": the columns of '{name}' do not end"))?;
         if columns.is_empty() || name.is_empty() {
             return Err("A table needs a name and columns".into());
         }
-        program.tables.push(Table { name, columns });
+        let connectors = Connector::declared(&name, options).map_err(Wrong::Connector)?;
+        program.tables.push(Table { name, columns, connectors });
         return Ok(());
     }
-    Err(format!("Non-query expression encountered in illegal context: {}", words.first().unwrap_or(&"")))
+    Err(format!("Non-query expression encountered in illegal context: {}", words.first().unwrap_or(&"")).into())
 }
 
-/// The columns up to the parenthesis that ends them.
-fn columns(text: &str) -> Option<Vec<Column>> {
+/// The columns up to the parenthesis that ends them, and what is behind it.
+fn columns(text: &str) -> Option<(Vec<Column>, &str)> {
     let mut depth = 0_usize;
     let (mut pieces, mut piece) = (Vec::new(), String::new());
-    let mut ended = false;
-    for letter in text.chars() {
+    let mut rest = None;
+    for (at, letter) in text.char_indices() {
         match letter {
             ')' if depth == 0 => {
-                ended = true;
+                rest = text.get(at + 1..);
                 break;
             }
             ',' if depth == 0 => pieces.push(std::mem::take(&mut piece)),
@@ -210,7 +244,7 @@ fn columns(text: &str) -> Option<Vec<Column>> {
         let key = upper.contains("PRIMARY KEY");
         Some(Column { name, kind, nullable: !upper.contains("NOT NULL") && !key, key })
     };
-    ended.then(|| pieces.iter().filter_map(column).collect())
+    rest.map(|rest| (pieces.iter().filter_map(column).collect(), rest))
 }
 
 /// An identifier as the compiler folds it.

@@ -3,28 +3,16 @@
 use serde_json::{Value, json};
 
 use super::Manager;
+use super::connectors::is_complete;
 use super::errors::{Answer, Refusal, Reply};
-use super::process::Process;
+use super::process::{Endpoint, Process};
 
 impl Manager {
     pub(super) fn statistics(&mut self, name: &str) -> Answer {
         let (now, enterprise) = (self.now, self.config.enterprise);
         let pipeline = self.live(name)?;
         let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
-        let inputs: Vec<Value> = process
-            .endpoints
-            .iter()
-            .map(|endpoint| {
-                json!({
-                    "endpoint_name": endpoint.name, "config": { "stream": endpoint.stream },
-                    "metrics": { "total_bytes": endpoint.bytes, "total_records": endpoint.records,
-                        "buffered_records": 0, "buffered_bytes": 0, "num_transport_errors": 0,
-                        "num_parse_errors": endpoint.errors, "end_of_input": false,
-                        "processing_latency_p99_micros": null },
-                    "fatal_error": null, "health": null, "paused": false, "barrier": false, "completed_frontier": null,
-                })
-            })
-            .collect();
+        let inputs: Vec<Value> = process.endpoints.iter().map(Endpoint::status).collect();
         let mut problems = Vec::new();
         if !enterprise {
             problems.push("EnterpriseFeature");
@@ -94,6 +82,6 @@ fn global_metrics(process: &Process, now: std::time::Duration) -> Value {
         "output_stall_msecs": 0,
         "total_initiated_steps": process.initiated,
         "total_completed_steps": process.completed,
-        "pipeline_complete": false,
+        "pipeline_complete": is_complete(process),
     })
 }

@@ -37,6 +37,8 @@ pub struct PipelineView {
     pub steps: (u64, u64),
     /// How many checkpoints are in its storage.
     pub checkpoints: usize,
+    /// The checkpoint that was sent to the object store last.
+    pub synced: Option<String>,
     /// The transaction that is open.
     pub transaction: Option<u64>,
 }

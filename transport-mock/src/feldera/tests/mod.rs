@@ -1,12 +1,14 @@
 //! The simulator's own tests: each rule of a server that a client could stumble over, seen through the API.
 
 mod checkpoints;
+mod connectors;
 mod crud;
 mod data;
 mod failures;
 mod lifecycle;
 mod live;
 mod platform;
+mod profiles;
 
 use std::time::Duration;
 
