@@ -166,3 +166,46 @@ impl CheckpointStatus {
 }
 
 impl Eq for CheckpointFailure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A success as new as the number decides, whichever failure is told beside it.
+    #[test]
+    fn what_succeeded_is_looked_at_first() {
+        let verdict = |number: u64, success: Option<u64>, failed: Option<u64>| {
+            let failure = failed.map(|sequence_number| CheckpointFailure {
+                sequence_number,
+                error: String::new(),
+                failed_at: None,
+            });
+            match (CheckpointStatus { success, failure }).verdict(number) {
+                CheckpointVerdict::Done => "done",
+                CheckpointVerdict::Failed(_) => "failed",
+                CheckpointVerdict::Hidden(_) => "hidden",
+                CheckpointVerdict::Running => "running",
+            }
+        };
+        for (success, failed, expected) in [
+            (None, None, "running"),
+            (Some(6), None, "running"),
+            (Some(7), None, "done"),
+            (Some(9), None, "done"),
+            (None, Some(6), "running"),
+            (None, Some(7), "failed"),
+            (None, Some(8), "hidden"),
+            (Some(6), Some(5), "running"),
+            (Some(5), Some(6), "running"),
+            (Some(6), Some(7), "failed"),
+            (Some(6), Some(8), "hidden"),
+            // It failed, and what is durable is newer.
+            (Some(9), Some(7), "done"),
+            (Some(9), Some(8), "done"),
+            (Some(7), Some(3), "done"),
+            (Some(7), Some(8), "done"),
+        ] {
+            assert_eq!(verdict(7, success, failed), expected, "success {success:?}, failure {failed:?}");
+        }
+    }
+}

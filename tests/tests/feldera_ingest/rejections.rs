@@ -4,7 +4,7 @@ use pipewright::feldera::Ingest;
 use pipewright::feldera::flow::IngestEvent;
 use serde_json::{Value, json};
 
-use super::{CSV, cause, next, running, start};
+use super::{ASK, COMPLETE, CSV, TOKEN, cause, looked, next, running, start};
 
 /// A refusal as Feldera writes it: so many errors, of which the last thousand are told.
 fn refusal(details: &Value) -> Value {
@@ -65,5 +65,26 @@ fn rows_are_counted_and_not_their_errors() {
     let Ok(IngestEvent::Rejected(rejected)) = next(&mut ingestion, &script) else { panic!("rejected") };
     assert_eq!(rejected.ingested().expect("all are known").collect::<Vec<_>>(), [0, 2]);
     assert_eq!((ingestion.progress().accepted, ingestion.progress().rejected), (2, 1));
+    script.finish();
+}
+
+/// The rows of a chunk with errors are behind every token that there is: what covers them is asked for anew.
+#[test]
+fn an_older_token_does_not_cover_what_came_in_with_errors() {
+    let refusal = refusal(&json!({ "errors": [error(2, "b,1")], "num_errors": 1 }));
+    let script = running().expect("POST", CSV).body("1,1\n").reply_json(200, r#"{"token":"old"}"#);
+    let script = script.expect("POST", CSV).body("2,1\nb,1\n").reply_json(400, refusal);
+    let script = script.expect("POST", CSV).body("").reply_json(200, TOKEN);
+    let script = looked(script.expect("GET", ASK).reply_json(200, COMPLETE));
+    let mut ingestion = start(&script, Ingest::new("p", "T").csv());
+    ingestion.push_record("1,1").expect("room");
+    assert!(matches!(next(&mut ingestion, &script), Ok(IngestEvent::Accepted(_))));
+    for row in ["2,1", "b,1"] {
+        ingestion.push_record(row).expect("room");
+    }
+    assert!(matches!(next(&mut ingestion, &script), Ok(IngestEvent::Rejected(_))));
+    ingestion.flush();
+    let Ok(IngestEvent::Processed(progress)) = next(&mut ingestion, &script) else { panic!("processed") };
+    assert_eq!((progress.accepted, progress.rejected, progress.processed_to), (2, 1, 3));
     script.finish();
 }
