@@ -4,7 +4,7 @@
 use http::Response;
 use pipewright::Operation;
 use pipewright::feldera::data::{CompletionStatus, ConnectorAction};
-use pipewright::feldera::pipelines::{BootstrapPolicy, RuntimeConfig, StartFrom, StorageBackend};
+use pipewright::feldera::pipelines::{BootstrapPolicy, Pipeline, RuntimeConfig, StartFrom, StorageBackend};
 use pipewright::feldera::programs::{CalciteId, Dataflow};
 use pipewright::feldera::{
     Accepted, ApprovePipeline, ClearPipeline, CommitTransaction, ControlInput, DeletePipeline, DismissError,
@@ -150,6 +150,25 @@ fn what_comes_is_read_and_not_what_is_described() {
     assert_eq!(running.bootstrap_policy, Some(BootstrapPolicy::AwaitApproval));
     assert_eq!((running.silent_bootstrap, running.concurrent_bootstrap), (Some(false), Some(false)));
     assert!(running.deployment_resources_status_details.is_some());
+}
+
+/// Connectors stand in the SQL, in the properties of a table and by themselves, with the keys that they need.
+#[test]
+fn a_program_and_its_connectors_are_not_shown() {
+    let (_, body) = fake::feldera("sqlwarning_get_success");
+    let mut pipeline: Pipeline = serde_json::from_str(&body).expect("a pipeline");
+    for (secret, udf) in [("datagen", &mut pipeline.udf_rust), ("CREATE TABLE kv", &mut pipeline.udf_toml)] {
+        assert!(body.contains(secret), "{secret}");
+        *udf = Some(secret.to_owned());
+    }
+    let shown = format!("{pipeline:?}");
+    for secret in ["datagen", "CREATE TABLE kv", "file_output"] {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+    for there in ["name: Some(\"p6\")", "program_code: …", "value: …", "main_rust: None"] {
+        assert!(shown.contains(there), "{there} in {shown}");
+    }
+    assert_eq!(written(&pipeline)["program_code"], serde_json::from_str::<Value>(&body).expect("JSON")["program_code"]);
 }
 
 #[test]

@@ -184,12 +184,12 @@ records! {
         pub platform_version: Option<String> = "platform_version",
         /// How it is run. With `All` only.
         pub runtime_config: Option<Box<RuntimeConfig>> = "runtime_config",
-        /// The SQL. With `All` only.
-        pub program_code: Option<String> = "program_code",
-        /// User-defined functions in Rust. With `All` only.
-        pub udf_rust: Option<String> = "udf_rust",
-        /// What they depend on. With `All` only.
-        pub udf_toml: Option<String> = "udf_toml",
+        /// The SQL. With `All` only. Connectors are in it, and often with keys and passwords, so `Debug` does not show it.
+        pub program_code: Option<String> = "program_code" (private),
+        /// User-defined functions in Rust. With `All` only; not shown by `Debug` either.
+        pub udf_rust: Option<String> = "udf_rust" (private),
+        /// What they depend on. With `All` only; not shown by `Debug` either.
+        pub udf_toml: Option<String> = "udf_toml" (private),
         /// How it is compiled.
         pub program_config: Option<ProgramConfig> = "program_config",
         /// Moves with each change of what is compiled.

@@ -39,7 +39,8 @@ records! {
         pub messages: Vec<SqlMessage> = "messages",
     }
 
-    /// An error or a warning. Lines and columns are counted from 1.
+    /// An error or a warning. Lines and columns are counted from 1. What is quoted of the program is shown, also by `Debug`:
+    /// without it nobody could find the mistake.
     pub struct SqlMessage {
         /// Where it begins.
         pub start_line_number: u64 = "start_line_number",
@@ -79,8 +80,8 @@ records! {
         pub input_connectors: BTreeMap<String, Json> = "input_connectors",
         /// Connectors of views, by their names; each as the connector describes itself.
         pub output_connectors: BTreeMap<String, Json> = "output_connectors",
-        /// The generated Rust. Before 0.121, by `get_program_info` only.
-        pub main_rust: Option<String> = "main_rust",
+        /// The generated Rust. Before 0.121, by `get_program_info` only. Not shown by `Debug`.
+        pub main_rust: Option<String> = "main_rust" (private),
         /// The graph, as of [`GetDataflowGraph`](crate::feldera::GetDataflowGraph).
         pub dataflow: Option<Dataflow> = "dataflow",
     }
@@ -113,8 +114,8 @@ records! {
 
     /// What was written behind `WITH`.
     pub struct Property {
-        /// The value.
-        pub value: String = "value",
+        /// The value. Of `connectors` it often has keys and passwords in it, so `Debug` does not show it.
+        pub value: String = "value" (private),
         /// Where the key is.
         pub key_position: Option<SourcePosition> = "key_position",
         /// Where the value is.
