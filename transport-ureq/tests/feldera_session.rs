@@ -106,6 +106,8 @@ fn rows_go_in_and_changes_come_out() {
 {"insert":{"id":1,"item":"screw"}}
 "#;
     assert_eq!(ran.out, changes);
+    let stops: Vec<_> = ran.err.lines().filter(|line| line.contains("Stop: stopping")).collect();
+    assert!(matches!(stops[..], [_, forced] if forced.ends_with("Stop: stopping by force")), "{stops:?}");
     assert_eq!(stage.status(), "Stopped");
 }
 

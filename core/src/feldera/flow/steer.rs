@@ -50,6 +50,11 @@ pub trait Plan {
         None
     }
 
+    /// What it is called to make a wish.
+    fn phase(&self, wish: Wish) -> &'static str {
+        wish.phase()
+    }
+
     /// A refusal that has a better name, or is no obstacle.
     fn refused(&mut self, _wish: Wish, error: ServiceError) -> Result<(), FlowError> {
         unless_overtaken(error)
@@ -260,7 +265,7 @@ impl<P: Plan> Steered<P> {
             Next::Act(wish) => {
                 self.wishes += 1;
                 if let Some(call) = self.plan.wish(wish, cx) {
-                    cx.phase(self.plan.words().goal, wish.phase());
+                    cx.phase(self.plan.words().goal, self.plan.phase(wish));
                     self.state = State::Wishing(wish, call);
                 }
             }
@@ -332,7 +337,7 @@ impl<P: Plan> Steered<P> {
 }
 
 impl Wish {
-    fn phase(self) -> &'static str {
+    pub(super) fn phase(self) -> &'static str {
         match self {
             Self::Dismiss => "dismissing the last error",
             Self::Start => "starting",

@@ -183,6 +183,10 @@ impl Plan for StopPlan {
         Some(wishing(stop, cx))
     }
 
+    fn phase(&self, wish: Wish) -> &'static str {
+        if self.goal.force { "stopping by force" } else { wish.phase() }
+    }
+
     fn refused(&mut self, _wish: Wish, error: ServiceError) -> Result<(), FlowError> {
         match error_code(&error) {
             _ if self.goal.force => return unless_overtaken(error),
