@@ -318,10 +318,23 @@ impl Tally {
     }
 
     /// Which of these never met which flow.
-    pub fn missing(&self, what: &[&str]) -> Vec<String> {
+    fn missing(&self, what: &[&str]) -> Vec<String> {
         let never = |what: &str, flow: &str| self.counts.get(what).is_none_or(|counts| !counts.contains_key(flow));
         let pairs = what.iter().flat_map(|what| self.flows.iter().map(move |flow| (*what, *flow)));
         pairs.filter(|(what, flow)| never(what, flow)).map(|(what, flow)| format!("{what} in {flow}")).collect()
+    }
+
+    /// The end of a property over all flows: prints the table.
+    ///
+    /// # Panics
+    /// With what failed; or, if there were cases enough, when something of this never met a flow.
+    pub fn conclude(&self, result: Result<(), impl std::fmt::Display>, is_enough: bool, what: &[&str]) {
+        println!("{self}");
+        if let Err(error) = result {
+            panic!("{error}");
+        }
+        let missing = self.missing(what);
+        assert!(missing.is_empty() || !is_enough, "never happened: {missing:?}");
     }
 }
 
@@ -391,6 +404,12 @@ impl<T> Trial<T> {
     /// Whether requests or answers were on their way for so long that the time can have been up: each one 40 s at the most.
     pub fn is_slow(&self) -> bool {
         self.faults.iter().filter(|fault| fault.starts_with("Delay")).count() > 2
+    }
+
+    /// Whether nobody but the flow did anything, no reply was lost, and none was so late that the time can have been up:
+    /// then it has to come to its end without an error, unless it cannot.
+    pub fn is_untouched(&self) -> bool {
+        !self.lost && !self.is_contested() && !self.is_slow()
     }
 
     /// Whether the pipeline was so at a moment since the flow began.

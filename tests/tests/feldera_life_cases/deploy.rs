@@ -1,9 +1,11 @@
 //! Deploying.
 
-use pipewright::feldera::Deploy;
 use pipewright::feldera::flow::{Change, Interruption};
 use pipewright::feldera::pipelines::{DesiredStatus, RuntimeConfig};
-use pipewright_mock::Script;
+use pipewright::feldera::{Deploy, Feldera};
+use pipewright_mock::feldera::Config;
+use pipewright_mock::transcript::{self, Recorder};
+use pipewright_mock::{Fault, FaultPlan, Script, World};
 use pipewright_tests::fake::feldera;
 use serde_json::{Value, json};
 
@@ -181,4 +183,22 @@ fn what_another_client_has_changed_meanwhile_is_changed_back() {
         .sees_all(with(ours, "program_version", 3))
         .sees(with(is("Running", "Running"), "program_version", 3));
     assert_eq!(play(&script, Deploy::new("p", SQL).runtime_config(config)).expect("ours").change, Change::Updated);
+}
+
+/// All of it: a new program for what runs, of which the answer to the change is lost.
+#[test]
+fn a_whole_deployment_with_one_lost_answer() {
+    let world = World::new(1);
+    let service = world.feldera("http://feldera.test:8080".parse().expect("a base"), Config::default());
+    Feldera::new(service.base(), world.clone()).run(Deploy::new("p", SQL)).expect("it runs");
+    let feldera = Feldera::new(service.base(), Recorder::new(world.clone()));
+    world.set_faults(FaultPlan::none().nth_of("patch_pipeline", 1, Fault::ReplyLost));
+    let goal = Deploy::new("p", OTHER).force_stop(true);
+    let deployed = transcript::run(&feldera, goal).expect("it runs");
+    assert_eq!((deployed.change, deployed.restarted), (Change::Updated, true));
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../snapshots/feldera");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("deploy", feldera.runtime().finish()));
 }
