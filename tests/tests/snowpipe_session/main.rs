@@ -230,6 +230,50 @@ fn a_host_that_the_account_does_not_know_any_more_is_asked_for_again() {
     assert_eq!(session.ingest().expect("a host").base().authority(), "other.ingest.snow.test");
 }
 
+/// The name of a host may be cut off on its way, or the account fails over between the two questions.
+#[test]
+fn what_the_account_says_of_a_host_is_believed_when_it_says_so_of_one_just_asked_for() {
+    let refused = (400, r#"{"error":"invalid_scope"}"#);
+    let whole = "other.ingest.snow.test";
+    // Whether a host is known that is none any more, what the account calls its host in turn, and how many exchanges there are.
+    let cases: [(bool, &[&str], usize, bool); 5] = [
+        (false, &["other.ingest.sn", whole], 2, true),
+        (true, &["other.ingest.sn", whole], 3, true),
+        (true, &["my-host.ingest.snow.test", whole], 3, true),
+        (false, &["other.ingest.sn", "other.ingest.sn"], 2, false),
+        (true, &["other.ingest.sn", "other.ingest.sn"], 3, false),
+    ];
+    for (is_known, names, expected, is_fine) in cases {
+        let session =
+            if is_known { opened(NOW, &token(1, seconds(600))) } else { OpenSession::new(KIND).later(&account()) };
+        let later = NOW + seconds(700);
+        let (mut names, mut exchanges) = (names.iter(), 0);
+        let mut flow = lease(&session, later).renew(Seed::new(1));
+        let result = drive(&mut flow, later, |exchange| {
+            if exchange.request().uri().path() == "/v2/streaming/hostname" {
+                return (200, (*names.next().expect("no other question")).to_owned());
+            }
+            exchanges += 1;
+            let form = exchange.request().body().read().expect("in memory");
+            let form = String::from_utf8(form.to_vec()).expect("UTF-8");
+            if form.contains(&format!("scope={whole}")) {
+                (200, token(2, seconds(3600)))
+            } else {
+                (refused.0, refused.1.to_owned())
+            }
+        });
+        assert_eq!((exchanges, names.len()), (expected, 0), "{is_known} {result:?}");
+        if is_fine {
+            result.expect("a token");
+            assert_eq!(session.ingest().expect("a host").base().authority(), whole);
+        } else {
+            let Err(FlowError::Service(error)) = result else { panic!("{result:?}") };
+            assert_eq!(error.code(), Some("invalid_scope"));
+            assert!(matches!(session.token(later), Access::Refused(_)), "for all who ask");
+        }
+    }
+}
+
 #[test]
 fn tokens_go_over_https_but_on_this_machine_when_allowed() {
     for (host, allowed, expected) in [

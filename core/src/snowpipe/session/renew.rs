@@ -2,8 +2,13 @@
 //!
 //! ```text
 //!  Start ──no host known──▶ Hostname ──▶ Exchange ──▶ done: the session has host and token
-//!    └──────known──▶ Exchange ──refused──▶ Hostname: the host may not be the account's any more
+//!    └──────known──▶ Exchange ─┐  ▲            │
+//!                              ▼  │            ▼
+//!                           refused, for the host perhaps ──twice with a host just asked for──▶ failed
 //! ```
+//!
+//! The account may fail over between the two questions, and the name of a host may be cut off on its way: what is refused then is
+//! the host and not us. So a refusal is believed when it comes for a second host that was asked for.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +20,9 @@ use crate::flow::{Call, Common, Config, Flow, Machine, Reply, Running, Step, ok}
 use crate::snowpipe::{ExchangeToken, GetHostname, RequestId, ScopedToken, SnowpipeAccount};
 use crate::url::Base;
 
+/// Refused with this many hosts that were just asked for, it is refused.
+const MOST_ASKED: u32 = 2;
+
 /// Gets a token for a [session](super), and the host before that when it is not known. All that it sends goes to the account's host.
 ///
 /// Ends in the error of the call that failed. The session has it too when it is final, for those who ask next.
@@ -24,34 +32,37 @@ pub type Renewal = Running<RenewalMachine>;
 #[doc(hidden)]
 pub struct RenewalMachine {
     lease: Lease,
+    /// How often the account was asked for its host.
+    asked: u32,
     state: State,
 }
 
 enum State {
     Start,
     Hostname(Call<GetHostname>),
-    Exchange { call: Call<ExchangeToken>, host: Arc<str>, known: bool },
+    Exchange { call: Call<ExchangeToken>, host: Arc<str> },
 }
 
 impl RenewalMachine {
     pub(super) fn new(lease: Lease) -> Self {
-        Self { lease, state: State::Start }
+        Self { lease, asked: 0, state: State::Start }
     }
 
-    fn hostname(&self, cx: &mut Common<SnowpipeAccount>) -> State {
+    fn hostname(&mut self, cx: &mut Common<SnowpipeAccount>) -> State {
+        self.asked += 1;
         cx.phase(Self::NAME, "asking for the ingest host");
         let kind = self.lease.session.shared.options.token_type.clone();
         let id = RequestId::from_bits(cx.seed.next_u128());
         State::Hostname(cx.call(GetHostname::new(kind, id)))
     }
 
-    fn exchange(&self, host: Arc<str>, known: bool, cx: &mut Common<SnowpipeAccount>) -> State {
+    fn exchange(&self, host: Arc<str>, cx: &mut Common<SnowpipeAccount>) -> State {
         cx.phase(Self::NAME, "exchanging the credential for a token");
         let options = &self.lease.session.shared.options;
         let id = RequestId::from_bits(cx.seed.next_u128());
         let mut exchange = ExchangeToken::new(options.token_type.clone(), &*host, id);
         exchange.role.clone_from(&options.role);
-        State::Exchange { call: cx.call(exchange), host, known }
+        State::Exchange { call: cx.call(exchange), host }
     }
 
     /// Gives the session what was got.
@@ -122,15 +133,15 @@ impl RenewalMachine {
             match &mut self.state {
                 State::Start => {
                     self.state = match self.lease.host.clone() {
-                        Some(host) => self.exchange(host, true, cx),
+                        Some(host) => self.exchange(host, cx),
                         None => self.hostname(cx),
                     };
                 }
                 State::Hostname(call) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(hostname) => self.state = self.exchange(hostname.host().into(), false, cx),
+                    Ok(hostname) => self.state = self.exchange(hostname.host().into(), cx),
                     Err(error) => return self.fail(error, cx),
                 },
-                State::Exchange { call, host, known } => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Exchange { call, host } => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(scoped) => {
                         let host = Arc::clone(host);
                         return match self.install(host, &scoped, cx) {
@@ -138,7 +149,7 @@ impl RenewalMachine {
                             Err(error) => self.fail(error, cx),
                         };
                     }
-                    Err(FlowError::Service(error)) if *known && doubts_the_host(&error) => {
+                    Err(FlowError::Service(error)) if self.asked < MOST_ASKED && doubts_the_host(&error) => {
                         self.state = self.hostname(cx);
                     }
                     Err(error) => return self.fail(error, cx),
