@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::ledger::Ledger;
-use super::machine::{State, Trouble};
+use super::machine::State;
+use super::trouble::Trouble;
 use super::{NAME, Writer, WriterEvent, WriterState};
 use crate::error::FlowError;
 use crate::flow::{Common, Config, Goal, Saved};

@@ -52,7 +52,7 @@ fn judge_answer(error: &ServiceError) -> Verdict {
     };
     by_code.unwrap_or_else(|| match error.status() {
         StatusCode::GONE => Verdict::Moved,
-        StatusCode::UNAUTHORIZED => Verdict::Doubtful,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Verdict::Doubtful,
         StatusCode::CONFLICT if error.operation() == AppendRows::INFO.name && error.kind() == ErrorKind::Refused => {
             taken
         }

@@ -23,10 +23,10 @@
 //! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`, any other 409 | Append | opens again; ends when somebody else is behind it for the third time within ten minutes |
 //! | 200 that cannot be read, 3xx | Append | opens again |
 //! | other 400, 413 | Append | ends, and names the batch |
-//! | 401, 403 | any | another token, once; 401 again: opens again, and ends with the third; 403 again: ends |
+//! | 401, 403 | any | another token, once; again: opens again, and ends with the third |
 //! | 410 | any | finds host and token anew, opens again |
-//! | no such channel in the status | Look | ends |
-//! | the committed token is gone, went back, or was never sent; the channel is another one | Open, Look | ends |
+//! | the committed token is gone, went back, or was never sent; the channel is another one | Open | ends |
+//! | the same, or no such channel | Look | looks again, as the node that was asked may be behind; ends when it is so for 30 s |
 //! | nothing committed for a minute of what was sent | Look | opens again: what was buffered may have been discarded by somebody |
 //! | any of these for longer than [`patience`](OpenWriter::patience), without a commit in between | any | ends |
 //! | more rows rejected than before | Open, Look | [`WriterEvent::Rejected`] |
@@ -50,6 +50,7 @@ mod goal;
 mod judge;
 mod ledger;
 mod machine;
+mod trouble;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -60,7 +61,8 @@ pub use event::{Refusal, Refused, Remains, WriterEvent};
 pub use goal::OpenWriter;
 
 use self::ledger::Ledger;
-use self::machine::{Asking, State, Trouble};
+use self::machine::{Asking, State};
+use self::trouble::Trouble;
 use super::board::{Lease, Seat};
 use super::{Channel, ChannelPath, Position};
 use crate::error::BuildError;

@@ -1,0 +1,214 @@
+//! What a [`Writer`] does about faults: it opens its channel again, or ends. What a fault means is judged [beside](super::judge).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Writer;
+use super::judge::{Verdict, judge};
+use super::machine::State;
+use crate::error::{Ambiguity, Cause, Failure, FlowError, ServiceError};
+use crate::flow::Notice;
+use crate::operation::Operation as _;
+use crate::snowpipe::flow::{ChannelLost, POLL};
+use crate::snowpipe::{AppendRows, BulkGetChannelStatus, ExchangeToken};
+use crate::time::Timestamp;
+
+/// Within this time, this many openings by somebody else are a fight.
+const FIGHT: (Duration, usize) = (Duration::from_secs(600), 3);
+/// A refusal that may be a mistake is believed when it comes for this time in a row.
+const BELIEVED: u32 = 3;
+/// For so long at the least the account is not asked again after a refusal: the session would say the same.
+const REFUSED: Duration = Duration::from_secs(3);
+/// So much may a node be behind that is asked for the status.
+const BEHIND: Duration = Duration::from_secs(30);
+/// The longest wait before the channel is opened again.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The faults since all was well.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    pub(super) since: Option<Timestamp>,
+    /// How often the channel was opened again since.
+    again: u32,
+    /// Refusals that may be a mistake.
+    pub(super) refusals: u32,
+    /// When the channel was taken away.
+    taken: VecDeque<Timestamp>,
+    /// Since when looks say that the channel is not ours any more.
+    pub(super) lost: Option<Timestamp>,
+    /// When an open of ours was without an answer: it may arrive later, and take the channel from ourselves.
+    pub(super) doubtful: Option<Timestamp>,
+}
+
+impl Trouble {
+    /// What counts as calm: something was committed, or the channel is well when nothing waits. That an append was answered
+    /// does not, because a channel may take rows and be ended by them.
+    pub(super) fn over(&mut self) {
+        self.since = None;
+        self.again = 0;
+        self.refusals = 0;
+    }
+
+    /// Whether faults go on for as long as this, when one more has come that began at `from`.
+    fn lasts(&mut self, patience: Duration, from: Timestamp, now: Timestamp) -> bool {
+        now.since(*self.since.get_or_insert(from)) >= patience
+    }
+
+    /// Whether somebody else keeps opening the channel.
+    fn is_fight(&mut self, now: Timestamp, perhaps_ours: bool) -> bool {
+        let (within, times) = FIGHT;
+        let is_recent = |at: &Timestamp| now.since(*at) < within;
+        if perhaps_ours || self.doubtful.as_ref().is_some_and(is_recent) {
+            return false;
+        }
+        self.taken.retain(is_recent);
+        self.taken.push_back(now);
+        self.taken.len() >= times
+    }
+}
+
+impl Writer {
+    /// An exchange has failed: opens the channel again, which settles what is in doubt, or ends.
+    pub(super) fn trouble(&mut self, operation: &'static str, error: FlowError) {
+        let verdict = judge(&error);
+        // The call says of every append that may have been carried out that it is ambiguous. Where somebody else is behind it,
+        // only the committed token is believed: a proxy may have made the attempt before this one.
+        if operation == AppendRows::INFO.name && !error.is_ambiguous() && !matches!(verdict, Verdict::Taken { .. }) {
+            self.ledger.unsend_last();
+        }
+        match verdict {
+            Verdict::GiveUp => {
+                let error = self.blame(operation, error);
+                return self.fail(error);
+            }
+            Verdict::Taken { perhaps_ours } if self.trouble.is_fight(self.cx.now(), perhaps_ours) => {
+                let times = self.trouble.taken.len();
+                return self.fail(ChannelLost::Contested { times }.of(&self.goal.path));
+            }
+            Verdict::Doubtful => {
+                self.trouble.refusals += 1;
+                if self.trouble.refusals >= BELIEVED {
+                    let error = self.blame(operation, error);
+                    return self.fail(error);
+                }
+            }
+            Verdict::Moved => {
+                if let Some((_, generation)) = self.ingest {
+                    self.goal.session.moved(generation);
+                }
+            }
+            Verdict::Reopen | Verdict::Taken { .. } => {}
+        }
+        let (now, patience) = (self.cx.now(), self.goal.patience);
+        if self.trouble.lasts(patience, now, now) {
+            return self.fail(error);
+        }
+        let earliest = error.service().and_then(ServiceError::retry_after).map(|after| after.resolve(now));
+        self.again(operation, error.to_string(), earliest.unwrap_or(now).min(now + patience));
+    }
+
+    /// The account has refused us, or cannot be reached. A refusal is believed when it is repeated.
+    pub(super) fn refused(&mut self, error: FlowError) {
+        let operation = ExchangeToken::INFO.name;
+        if !matches!(judge(&error), Verdict::GiveUp | Verdict::Doubtful) || error.service().is_none() {
+            return self.trouble(operation, error);
+        }
+        self.trouble.refusals += 1;
+        if self.trouble.refusals >= BELIEVED {
+            return self.fail(error);
+        }
+        self.again(operation, error.to_string(), self.cx.now() + REFUSED);
+    }
+
+    /// Opens the channel again, not before `earliest`.
+    pub(super) fn again(&mut self, operation: &'static str, cause: String, earliest: Timestamp) {
+        let at = (self.cx.now() + self.wait()).max(earliest);
+        (self.channel, self.lease) = (None, None);
+        self.seat.due(Timestamp::MAX);
+        self.cx.say(Notice::Retrying { operation, cause, at });
+        self.state = State::Wait(at);
+    }
+
+    /// At once, and then after about 1, 2, 4, … s.
+    fn wait(&mut self) -> Duration {
+        let again = self.trouble.again;
+        self.trouble.again = again.saturating_add(1);
+        let Some(doublings) = again.checked_sub(1) else { return Duration::ZERO };
+        let wait = Duration::from_secs(1 << doublings.min(5)).min(LONGEST_WAIT);
+        let half = u64::try_from(wait.as_millis() / 2).unwrap_or_default();
+        wait / 2 + Duration::from_millis(self.cx.seed.below(half.saturating_add(1)))
+    }
+
+    /// A refusal that concerns the batch names it.
+    fn blame(&mut self, operation: &'static str, error: FlowError) -> FlowError {
+        let FlowError::Service(refusal) = &error else { return error };
+        let is_of_batch =
+            operation == AppendRows::INFO.name && matches!(refusal.status().as_u16(), 400 | 413 | 415 | 422);
+        // It counts as not sent by now, because it was refused for certain.
+        let Some(batch) = self.ledger.unsent().next().filter(|_| is_of_batch) else { return error };
+        let token = |token: &Option<String>| token.clone().unwrap_or_default();
+        let what = format!(
+            "the batch of {} with the offset tokens \"{}\" to \"{}\"",
+            counted(batch.rows, "row", "rows"),
+            token(&batch.start_offset_token),
+            token(&batch.end_offset_token)
+        );
+        let failure = Failure {
+            what,
+            reason: refusal.to_string(),
+            details: refusal.details().map(str::to_owned),
+            cause: Some(Cause::new(refusal.clone())),
+        };
+        FlowError::Failed(failure)
+    }
+
+    /// The end; says what is in doubt.
+    pub(super) fn fail(&mut self, error: FlowError) {
+        self.channel = None;
+        self.lease = None;
+        self.seat.due(Timestamp::MAX);
+        self.state = State::Failed(self.with_doubts(error));
+    }
+
+    fn with_doubts(&self, error: FlowError) -> FlowError {
+        let tokens: Vec<&str> = self.ledger.doubtful().collect();
+        let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return error };
+        let committed = self.ledger.committed().map_or("nothing".to_owned(), |token| format!("\"{token}\""));
+        let found = format!(
+            "committed up to {committed}; in doubt: {} behind it, with the end tokens \"{first}\" to \"{last}\": the first of \
+             them may be committed, in this order and without a gap",
+            counted(tokens.len() as u64, "batch", "batches")
+        );
+        let (cause, unanswered) = match error {
+            FlowError::Ambiguous(Ambiguity { cause, unanswered, .. }) => (cause, unanswered),
+            error => (Box::new(error), false),
+        };
+        FlowError::Ambiguous(Ambiguity { operation: AppendRows::INFO.name, cause, unanswered, found: Some(found) })
+    }
+
+    /// Perhaps only to a node that is behind: believed when nothing else is said for a while. An open would tell at once, and
+    /// take the channel from whoever has it now.
+    pub(super) fn seems_lost(&mut self, lost: ChannelLost) {
+        let now = self.cx.now();
+        if now.since(*self.trouble.lost.get_or_insert(now)) >= BEHIND {
+            return self.fail(lost.of(&self.goal.path));
+        }
+        self.look_after(POLL);
+    }
+
+    /// What was buffered may be gone, and no status tells.
+    pub(super) fn stalled(&mut self) {
+        let (now, patience) = (self.cx.now(), self.goal.patience);
+        if self.trouble.lasts(patience, self.moved_at, now) {
+            let reason = format!("appends are answered, and nothing was committed for {patience:?}");
+            let what = format!("channel {}", self.goal.path);
+            return self.fail(FlowError::Failed(Failure { what, reason, details: None, cause: None }));
+        }
+        let cause = format!("nothing was committed for {:?}", self.goal.stall);
+        self.again(BulkGetChannelStatus::INFO.name, cause, now);
+    }
+}
+
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
