@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
+use http::header::CONTENT_ENCODING;
 use pipewright::drive::{Clock as _, Transport as _};
 use pipewright::error::{FlowError, TransportError};
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Notice, Retry, Step};
 use pipewright::snowpipe::{SnowpipeAccount, WriterEvent};
 use pipewright::{Secret, Timestamp};
-use pipewright_mock::snowpipe::{ChannelPath as Simulated, ChannelView, PipeState};
+use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, PipeState};
 use pipewright_mock::{SnowpipeHandle, World};
 
 use super::schedule::{Crash, Hook, Schedule, Second};
-use super::source::Source;
-use super::tally::{Tally, seen};
+use super::source::{Source, THEM, TWIN, US};
+use super::tally::{Tally, seen, seen_behind};
 
 /// A run that goes on for longer is a fight, or a writer that runs in circles.
 const MOST_EXCHANGES: u64 = 4000;
@@ -56,10 +57,12 @@ impl<'a> Run<'a> {
         let mut retry = Retry::default();
         retry.attempts = schedule.attempts;
         let config = FlowConfig::new(account.base()).with_retry(retry);
-        let mut sources = vec![Source::new("us", schedule.rows, schedule, &config, &world)];
-        if schedule.second == Second::Writer {
-            sources.push(Source::new("them", schedule.rows, schedule, &config, &world));
-        }
+        let names: &[&str] = match schedule.second {
+            Second::Nobody | Second::Thief => &[US],
+            Second::Writer => &[US, THEM],
+            Second::Twin => &[US, TWIN],
+        };
+        let sources = names.iter().map(|name| Source::new(name, schedule, &config, &world)).collect();
         Self {
             schedule,
             world,
@@ -128,13 +131,13 @@ impl<'a> Run<'a> {
                     source.saved = Some(serde_json::from_str(&text).expect("readable"));
                 }
                 Step::Notice(notice) => {
-                    let by = source.by;
-                    self.say(|| format!("{by}: {notice}"));
+                    let name = source.name;
+                    self.say(|| format!("{name}: {notice}"));
                 }
                 Step::Stray(_) => return Err("a reply was not taken".to_owned()),
                 Step::Done(result) => {
-                    let by = source.by;
-                    self.say(|| format!("{by}: {result:?}"));
+                    let name = source.name;
+                    self.say(|| format!("{name}: {result:?}"));
                     self.event(at, result)?;
                     if self.sources[at].end.is_some() {
                         return Ok(());
@@ -177,6 +180,13 @@ impl<'a> Run<'a> {
         // Without an answer it may have been a restart.
         check!(after == before || answer.is_err(), "an open has discarded {} rows", after - before);
         self.tally.count(seen(&answer, phase), phase);
+        if let Some(encoding) = exchange.request().headers().get(CONTENT_ENCODING) {
+            self.tally.count(if encoding == "gzip" { "(gzip)" } else { "(zstd)" }, phase);
+        }
+        let committed = self.view().and_then(|view| view.committed);
+        if seen_behind(&answer, committed.as_deref()) {
+            self.tally.count("(status of before)", phase);
+        }
         let source = &mut self.sources[at];
         source.reply = Some(exchange.settle(answer));
         source.wake = self.world.now();
@@ -208,7 +218,9 @@ impl<'a> Run<'a> {
             Hook::Unowned(time) => unhealthy(PipeState::Unowned, time),
             Hook::FailOver(time) => self.account.fail_over(time),
             Hook::Restart(time) => self.account.restart(time),
-            Hook::Revoke => self.account.with(pipewright_mock::snowpipe::Account::revoke_tokens),
+            Hook::Revoke => self.account.with(Account::revoke_tokens),
+            Hook::Forbid => self.account.with(Account::forbid_tokens),
+            Hook::OpenIll(code) => self.account.with(|account| account.open_ill(&simulated(), code)),
             Hook::Invalidate(code) => self.account.with(|account| account.invalidate(&simulated(), code)),
             Hook::Steal { rows } => {
                 // Tokens that nobody has used before.
@@ -218,7 +230,9 @@ impl<'a> Run<'a> {
                 self.account.with(|account| account.steal(&simulated(), theirs));
             }
             Hook::Replace => {
-                self.replaced_after = Some(self.sources[0].committed);
+                // What was committed by then need not be written again, whether anybody knows or not.
+                let committed = self.view().and_then(|view| self.sources[0].number(&view.committed?));
+                self.replaced_after = Some(self.sources[0].committed.max(committed.unwrap_or_default()));
                 self.account.with(|account| account.replace_table(&simulated()));
             }
         }
@@ -259,7 +273,9 @@ impl<'a> Run<'a> {
                 let written = source.written(view)?;
                 check!(written.len() + source.schedule.bad.len() == source.rows as usize, "{written:?} is not all");
                 let bad = source.schedule.bad.len() as u64;
-                let is_counted = if source.crashed {
+                let is_counted = if self.schedule.second == Second::Twin {
+                    source.rejected <= bad || source.crashed
+                } else if source.crashed {
                     source.rejected >= bad || source.schedule.crashes.iter().any(|(_, crash)| !crash.resumes)
                 } else {
                     source.rejected == bad

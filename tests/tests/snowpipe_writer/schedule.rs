@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pipewright::Seed;
+use pipewright::snowpipe::Compression;
 use pipewright_mock::fault::{FaultKind, FaultPlan};
 use pipewright_mock::snowpipe::{Config, ErrorShape, Replay};
 
@@ -20,6 +21,8 @@ pub(crate) struct Schedule {
     /// How often a call tries.
     pub(crate) attempts: u32,
     pub(crate) max_batches: usize,
+    /// Of the batches that are made of rows.
+    pub(crate) compression: Compression,
     /// Behind the backs of the writers, before the exchange of that number.
     pub(crate) hooks: Vec<(u64, Hook)>,
     /// Instead of the exchange of that number, or instead of taking its reply.
@@ -30,8 +33,13 @@ pub(crate) struct Schedule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hook {
     FailOver(Duration),
+    /// Tokens are refused with 401 from now on.
     Revoke,
+    /// The same with 403.
+    Forbid,
     Invalidate(&'static str),
+    /// The next open is answered 200 with this status.
+    OpenIll(&'static str),
     Restart(Duration),
     /// 404 of an edge proxy for a while.
     Misrouted(Duration),
@@ -63,6 +71,8 @@ pub(crate) enum Second {
     Thief,
     /// A writer like the first one, with rows of its own.
     Writer,
+    /// A writer of the same rows, with the same tokens: started twice by mistake.
+    Twin,
 }
 
 impl Schedule {
@@ -74,6 +84,7 @@ impl Schedule {
         let second = match seed.below(20) {
             0 | 1 => Second::Thief,
             2 => Second::Writer,
+            3 => Second::Twin,
             _ => Second::Nobody,
         };
         let is_replaced = second == Second::Nobody && one_in(seed, 15);
@@ -84,6 +95,10 @@ impl Schedule {
             hooks.extend(
                 (0..=seed.below(4)).map(|_| (2 + seed.below(exchanges), Hook::Steal { rows: one_in(seed, 2) })),
             );
+        }
+        // Once: what is refused again and again is a privilege that is missing.
+        if one_in(seed, 4) {
+            hooks.push((2 + seed.below(exchanges), Hook::Forbid));
         }
         if is_replaced {
             hooks.push((2 + seed.below(exchanges), Hook::Replace));
@@ -105,6 +120,8 @@ impl Schedule {
             faults: [0, 0, 2, 5, 12, 30][usize::try_from(seed.below(6)).expect("small")],
             attempts: [1, 2, 20, 20][usize::try_from(seed.below(4)).expect("small")],
             max_batches: [2, 4, 64, 256][usize::try_from(seed.below(4)).expect("small")],
+            compression: [Compression::None, Compression::Gzip(1), Compression::Zstd(1)]
+                [usize::try_from(seed.below(3)).expect("small")],
             config: config(seed),
             hooks,
             crashes,
@@ -142,19 +159,21 @@ impl Schedule {
 
 impl Hook {
     fn draw(seed: &mut Seed) -> Self {
-        let code = [
+        let codes = [
             "ERR_CHANNEL_MUST_BE_REOPENED",
             "ERR_CHANNEL_MUST_BE_REOPENED_DUE_TO_ROW_SEQ_GAP",
             "ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER",
             "STALE_PIPE_CACHE",
             "A_CODE_OF_TOMORROW",
         ];
-        match seed.below(8) {
+        let code = codes[usize::try_from(seed.below(5)).expect("small")];
+        match seed.below(9) {
             0 => Self::FailOver(seconds(seed, 0, 120)),
             1 => Self::Revoke,
-            2 | 3 => Self::Invalidate(code[usize::try_from(seed.below(5)).expect("small")]),
+            2 | 3 => Self::Invalidate(code),
             4 => Self::Restart(seconds(seed, 0, 20)),
             5 => Self::Misrouted(seconds(seed, 1, 60)),
+            6 => Self::OpenIll(code),
             _ => Self::Unowned(seconds(seed, 1, 60)),
         }
     }
@@ -173,6 +192,7 @@ fn config(seed: &mut Seed) -> Config {
         } else {
             Duration::from_secs(5)..=Duration::from_secs(8)
         },
+        status_age: Duration::ZERO..=if one_in(seed, 3) { Duration::from_secs(10) } else { Duration::ZERO },
         open_duration: if one_in(seed, 4) { Duration::from_secs(2) } else { Duration::from_millis(5) },
         appends_per_second: if one_in(seed, 8) { Some(2) } else { None },
         number_columns: vec!["ID".into()],

@@ -26,7 +26,7 @@ pub(crate) const PHASES: [Phase; 7] =
     [Phase::Session, Phase::Open, Phase::Reopen, Phase::Append, Phase::Replay, Phase::Look, Phase::Idle];
 
 /// Faults as a writer sees them, and the phases that they can meet: `-` for those that they cannot.
-const FAULTS: [(&str, &str); 17] = [
+const FAULTS: [(&str, &str); 21] = [
     //                  Session Open Reopen Append Replay Look Idle
     ("not sent", "sorapli"),
     ("no answer", "sorapli"),
@@ -35,16 +35,21 @@ const FAULTS: [(&str, &str); 17] = [
     ("503 without a node", "-orapli"),
     ("200, unreadable", "sorapli"),
     ("401", "sorapli"),
+    ("403", "-orapli"),
     ("404 of an edge", "-orapli"),
     ("410", "-orapli"),
     ("400 stale", "---ap--"),
     ("409, another", "---ap--"),
     ("409 uncommitted", "-or----"),
     ("409 opening", "-or----"),
-    ("status not SUCCESS", "-----li"),
+    ("status not SUCCESS", "-or--li"),
     ("crash before it is sent", "sorapli"),
     ("crash before the reply", "sorapli"),
     ("none", "sorapli"),
+    // Beside one of the above.
+    ("(status of before)", "-----li"),
+    ("(gzip)", "---ap--"),
+    ("(zstd)", "---ap--"),
 ];
 
 #[derive(Clone, Debug, Default)]
@@ -122,6 +127,7 @@ pub(crate) fn seen(result: &Result<Response<Bytes>, TransportError>, phase: Phas
         503 if body.contains("ERR_GENERAL_EXCEPTION_RETRY_REQUEST") => "503 without a node",
         500..=599 => "5xx of a proxy",
         401 => "401",
+        403 => "403",
         404 if body.is_empty() => "404 of an edge",
         410 => "410",
         400 if body.contains("STALE_CONTINUATION_TOKEN_SEQUENCER") => "400 stale",
@@ -134,4 +140,14 @@ pub(crate) fn seen(result: &Result<Response<Bytes>, TransportError>, phase: Phas
         404 => "other",
         other => panic!("{other}: {body}"),
     }
+}
+
+/// Whether a look is answered by a node that does not know what is committed now.
+pub(crate) fn seen_behind(result: &Result<Response<Bytes>, TransportError>, committed: Option<&str>) -> bool {
+    let Some(body) = result.as_ref().ok().and_then(|response| serde_json::from_slice(response.body()).ok()) else {
+        return false;
+    };
+    let body: serde_json::Value = body;
+    let Some(statuses) = body["channel_statuses"].as_object() else { return false };
+    statuses.values().all(|status| status["last_committed_offset_token"].as_str() != committed)
 }

@@ -30,6 +30,7 @@ struct Scoped {
     expires: Duration,
     host: String,
     generation: u64,
+    is_forbidden: bool,
 }
 
 impl Tokens {
@@ -39,6 +40,10 @@ impl Tokens {
 
     pub(super) fn revoke(&mut self) {
         self.issued.clear();
+    }
+
+    pub(super) fn forbid(&mut self) {
+        self.issued.values_mut().for_each(|scoped| scoped.is_forbidden = true);
     }
 
     fn issue(&mut self, now: Duration, scoped: Scoped) -> String {
@@ -98,7 +103,8 @@ impl Account {
             return Err(Refusal::Grant("invalid_scope"));
         }
         let expires = self.now.saturating_add(self.config.token_life);
-        let token = self.tokens.issue(self.now, Scoped { expires, host, generation: self.generation });
+        let scoped = Scoped { expires, host, generation: self.generation, is_forbidden: false };
+        let token = self.tokens.issue(self.now, scoped);
         if self.config.json_answers {
             return Ok(Reply::json(json!({ "token": token })));
         }
@@ -170,6 +176,9 @@ impl Account {
         let token = known.filter(|token| token.expires > self.now).ok_or_else(invalid)?;
         if call.token_type.as_deref().is_some_and(|kind| kind != "OAUTH") {
             return Err(invalid());
+        }
+        if token.is_forbidden {
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", "The token lacks a privilege."));
         }
         if token.host != dashed(name(&self.ingest_host(call))) {
             return Err(invalid());

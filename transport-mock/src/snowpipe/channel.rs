@@ -33,6 +33,8 @@ pub(super) struct Channel {
     pub(super) discarded: usize,
     /// The second that appends are counted in, and how many they are.
     pub(super) appends: (u64, u32),
+    /// What its status was until when, oldest first: see [`Config::status_age`].
+    history: VecDeque<(Duration, Option<Value>)>,
 }
 
 /// Since the channel was created.
@@ -72,6 +74,7 @@ impl Channel {
             rejected: Vec::new(),
             discarded: 0,
             appends: (0, 0),
+            history: VecDeque::new(),
         }
     }
 
@@ -101,7 +104,8 @@ impl Channel {
     }
 
     /// Whoever comes next begins anew: tokens of before are stale.
-    pub(super) fn reopen(&mut self, path: ChannelPath, now: Duration) {
+    pub(super) fn reopen(&mut self, path: ChannelPath, now: Duration, config: &Config) {
+        self.remember(now, config);
         self.discard();
         if self.gone {
             // The name is all they have in common, and the sequencer goes on, as nobody must mistake one for the other.
@@ -122,8 +126,16 @@ impl Channel {
         self.buffer.clear();
     }
 
+    /// Gives it a status that is not `SUCCESS`. What it has buffered is lost.
+    pub(super) fn invalidate(&mut self, code: String, now: Duration, config: &Config) {
+        self.remember(now, config);
+        self.discard();
+        self.status = code;
+    }
+
     /// Drops the channel, its token and its counters with it.
-    pub(super) fn remove(&mut self) {
+    pub(super) fn remove(&mut self, now: Duration, config: &Config) {
+        self.remember(now, config);
         self.discard();
         self.gone = true;
     }
@@ -135,6 +147,7 @@ impl Channel {
     /// Commits what is due, in order.
     pub(super) fn commit(&mut self, now: Duration, config: &Config) {
         while let Some(due) = self.buffer.front().and_then(|batch| batch.due).filter(|due| *due <= now) {
+            self.remember(due, config);
             let Some(batch) = self.buffer.pop_front() else { break };
             if let Some(token) = batch.token {
                 // It passes over the rows that are errors, too.
@@ -154,6 +167,26 @@ impl Channel {
                     }
                 }
             }
+        }
+    }
+
+    /// Keeps what the status was until now, for nodes that are behind.
+    fn remember(&mut self, now: Duration, config: &Config) {
+        let oldest = now.saturating_sub(*config.status_age.end());
+        while self.history.front().is_some_and(|(until, _)| *until <= oldest) {
+            self.history.pop_front();
+        }
+        if oldest < now {
+            let status = (!self.gone && self.created < now).then(|| self.status());
+            self.history.push_back((now, status));
+        }
+    }
+
+    /// What a node says that knows what was so at `at`; nothing when there was no channel.
+    pub(super) fn status_at(&self, at: Duration) -> Option<Value> {
+        match self.history.iter().find(|(until, _)| at < *until) {
+            Some((_, status)) => status.clone(),
+            None => (!self.gone && self.created <= at).then(|| self.status()),
         }
     }
 

@@ -28,6 +28,9 @@ pub struct Config {
     pub json_answers: bool,
     /// From the answer to an append until its rows are committed, in the order of the appends: 5 to 8 s.
     pub commit_delay: RangeInclusive<Duration>,
+    /// How old the answer to a bulk status is, drawn anew for each, as if by nodes that are behind: not at all. What an open
+    /// says is always of now.
+    pub status_age: RangeInclusive<Duration>,
     /// How long an open keeps others off (`ERR_OPEN_CHANNEL_IN_PROGRESS`): 5 ms.
     pub open_duration: Duration,
     /// What is said to a continuation token that was used already.
@@ -60,6 +63,7 @@ impl Default for Config {
             token_life: Duration::from_secs(600),
             json_answers: false,
             commit_delay: Duration::from_secs(5)..=Duration::from_secs(8),
+            status_age: Duration::ZERO..=Duration::ZERO,
             open_duration: Duration::from_millis(5),
             replay: Replay::Accepted,
             error_shape: ErrorShape::Code,

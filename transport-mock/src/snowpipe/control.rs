@@ -1,5 +1,7 @@
 //! Open, drop, and bulk status.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -8,6 +10,7 @@ use super::errors::{Answer, Refusal, Reply};
 use super::request::Call;
 use super::views::{ChannelPath, Effect};
 use super::{Account, PipeState, Trail};
+use crate::chance::between;
 
 /// How many channels one request may ask for.
 const MOST_NAMES: usize = 100;
@@ -41,10 +44,13 @@ impl Account {
         if wait && channel.has_uncommitted() {
             return Err(Refusal::uncommitted());
         }
-        channel.reopen(path, now);
+        channel.reopen(path, now, &self.config);
         channel.opening = now.saturating_add(self.config.open_duration);
         if offset.is_some() {
             channel.committed = offset;
+        }
+        if let Some(code) = self.ill_opens.remove(&channel.path.key()) {
+            channel.invalidate(code, now, &self.config);
         }
         trail.effect = Effect::Applied;
         Ok(Reply::json(json!({ "next_continuation_token": channel.token(), "channel_status": channel.status() })))
@@ -55,7 +61,8 @@ impl Account {
         let body = call.json()?;
         let wait = flag(&body, "fail_on_uncommitted_rows")?;
         self.check_pipe(path)?;
-        let channel = self.channel(path)?;
+        let channel = self.channels.get_mut(&path.key()).filter(|channel| !channel.is_gone());
+        let channel = channel.ok_or_else(|| Refusal::no_channel(path))?;
         if let Some(token) = body.get("continuationToken") {
             let ours = token.as_str().and_then(|token| token.split_once('_')).map(|(client, _)| client.to_owned());
             if ours != Some(channel.client.to_string()) {
@@ -66,7 +73,7 @@ impl Account {
             return Err(Refusal::uncommitted());
         }
         let committed = channel.committed.clone();
-        channel.remove();
+        channel.remove(self.now, &self.config);
         trail.effect = Effect::Applied;
         Ok(Reply::json(json!({ "last_committed_offset_token": committed })))
     }
@@ -84,11 +91,17 @@ impl Account {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, code, message));
         }
         let state = self.check_pipe(pipe)?;
+        let age = match self.config.status_age.end() {
+            &Duration::ZERO => Duration::ZERO,
+            _ => between(&mut self.seed, &self.config.status_age),
+        };
+        let at = self.now.saturating_sub(age);
         let mut statuses = Map::new();
         for name in names {
             let path = ChannelPath { channel: name.to_owned(), ..pipe.clone() };
-            let Ok(channel) = self.channel(&path) else { continue };
-            let mut status = channel.status();
+            let Some(mut status) = self.channels.get(&path.key()).and_then(|channel| channel.status_at(at)) else {
+                continue;
+            };
             if state == PipeState::Discards {
                 status["channel_status_code"] = json!("ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED");
             }

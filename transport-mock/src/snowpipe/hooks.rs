@@ -24,8 +24,7 @@ impl Account {
             return;
         }
         for channel in self.channels.values_mut().filter(|channel| channel.has_uncommitted()) {
-            channel.discard();
-            channel.status = "ERR_CHANNEL_MUST_BE_REOPENED_DUE_TO_ROW_SEQ_GAP".into();
+            channel.invalidate("ERR_CHANNEL_MUST_BE_REOPENED_DUE_TO_ROW_SEQ_GAP".into(), self.now, &self.config);
         }
     }
 
@@ -53,6 +52,11 @@ impl Account {
         self.tokens.revoke();
     }
 
+    /// Scoped tokens that were issued so far are refused with 403 from now on, as if they lacked a privilege.
+    pub fn forbid_tokens(&mut self) {
+        self.tokens.forbid();
+    }
+
     /// Makes a pipe, or breaks one. The name of a channel in the path does not matter.
     pub fn set_pipe(&mut self, pipe: &ChannelPath, state: PipeState) {
         self.pipes.insert(pipe.pipe_key(), state);
@@ -63,17 +67,22 @@ impl Account {
     pub fn replace_table(&mut self, pipe: &ChannelPath) {
         let pipe = pipe.pipe_key();
         for channel in self.channels.iter_mut().filter(|(key, _)| key.0 == pipe).map(|(_, channel)| channel) {
-            channel.remove();
+            channel.remove(self.now, &self.config);
         }
     }
 
     /// Gives a channel a status that is not `SUCCESS`, such as `ERR_CHANNEL_MUST_BE_REOPENED`. What it has buffered is
     /// lost. Appends are refused with 409 until it is reopened. Does nothing without such a channel.
     pub fn invalidate(&mut self, path: &ChannelPath, code: impl Into<String>) {
-        if let Ok(channel) = self.channel(path) {
-            channel.discard();
-            channel.status = code.into();
+        if let Some(channel) = self.channels.get_mut(&path.key()).filter(|channel| !channel.is_gone()) {
+            channel.invalidate(code.into(), self.now, &self.config);
         }
+    }
+
+    /// The next open of a channel is carried out and answered 200, with a channel that has this status and takes no rows: until
+    /// it is opened once more.
+    pub fn open_ill(&mut self, path: &ChannelPath, code: impl Into<String>) {
+        self.ill_opens.insert(path.key(), code.into());
     }
 
     /// A second writer opens the channel, without waiting for what is buffered: that is lost, and the first one's
@@ -81,7 +90,7 @@ impl Account {
     pub fn steal(&mut self, path: &ChannelPath, rows: &[(&str, &str)]) {
         let now = self.now;
         let channel = self.channels.entry(path.key()).or_insert_with(|| Channel::new(path.clone(), now));
-        channel.reopen(path.clone(), now);
+        channel.reopen(path.clone(), now, &self.config);
         for (token, row) in rows {
             let due = now.saturating_add(between(&mut self.seed, &self.config.commit_delay)).max(channel.last_due());
             let rows = vec![Bytes::copy_from_slice(row.as_bytes())];

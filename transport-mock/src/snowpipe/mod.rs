@@ -76,6 +76,8 @@ pub struct Account {
     channels: BTreeMap<Key, Channel>,
     /// The pipes that are not as they should be, and those that were made by hand.
     pipes: BTreeMap<PipeKey, PipeState>,
+    /// What the next open of a channel comes to.
+    ill_opens: BTreeMap<Key, String>,
     requests: VecDeque<RequestView>,
     /// Which of [`Config::ingest_hosts`] it is, counted on for ever.
     generation: u64,
@@ -109,6 +111,7 @@ impl Account {
             now: Duration::ZERO,
             channels: BTreeMap::new(),
             pipes: BTreeMap::new(),
+            ill_opens: BTreeMap::new(),
             requests: VecDeque::new(),
             generation: 0,
             failing_over: Duration::ZERO,
@@ -158,7 +161,7 @@ impl Account {
         let expiration = self.config.channel_expiration;
         for channel in self.channels.values_mut() {
             if !channel.is_gone() && channel.used_at.saturating_add(expiration) <= self.now {
-                channel.remove();
+                channel.remove(self.now, &self.config);
             }
         }
     }

@@ -232,3 +232,12 @@ fn requests_are_remembered_with_what_they_did() {
     assert_eq!(requests[0].effect, super::super::Effect::Applied);
     assert_eq!(requests[1].effect, super::super::Effect::Nothing);
 }
+
+#[test]
+fn a_token_may_be_forbidden_and_the_next_one_not() {
+    let mut sim = Sim::new();
+    sim.account.forbid_tokens();
+    assert_eq!(refusal(&sim.open(&json!({}))), (403, "FORBIDDEN"));
+    sim.authorize();
+    assert_eq!(sim.open(&json!({})).0, 200);
+}

@@ -185,3 +185,15 @@ fn a_pipe_that_discards_shows_in_the_status_only() {
     assert_eq!(status["last_committed_offset_token"], Value::Null);
     assert_eq!(sim.view().discarded, 1);
 }
+
+#[test]
+fn an_open_may_be_answered_with_a_channel_that_takes_nothing() {
+    let mut sim = Sim::new();
+    sim.account.open_ill(&path(), "STALE_PIPE_CACHE");
+    let (status, answer) = sim.open(&json!({}));
+    assert_eq!((status, &answer["channel_status"]["channel_status_code"]), (200, &json!("STALE_PIPE_CACHE")));
+    let token = answer["next_continuation_token"].as_str().expect("a token").to_owned();
+    assert_eq!(refusal(&sim.append(&token, "1", "{}\n")), (409, "ERR_CHANNEL_MUST_BE_REOPENED"));
+    let token = sim.wait(5).opened();
+    assert_eq!(sim.append(&token, "1", "{}\n").0, 200);
+}

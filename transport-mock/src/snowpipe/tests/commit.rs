@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::Config;
-use super::{ROWS, START, Sim, next, refusal};
+use super::{ROWS, START, Sim, next, path, refusal};
 
 fn seconds(from: u64, to: u64) -> Config {
     Config { commit_delay: Duration::from_secs(from)..=Duration::from_secs(to), ..Config::default() }
@@ -148,4 +148,27 @@ fn what_is_really_there_can_be_asked_for_by_anybody() {
     assert_eq!(sim.send("GET", &target("/rejected"), &[], "").1, json!({ "ID": "x" }));
     assert_eq!(sim.send("POST", &target(""), &[], "").0, 404);
     assert_eq!(sim.account.requests().len(), requests);
+}
+
+#[test]
+fn a_status_may_be_of_a_node_that_is_behind() {
+    let age = Duration::from_secs(3);
+    let mut sim = Sim::with(Config { status_age: age..=age, ..seconds(5, 5) });
+    let token = sim.opened();
+    assert_eq!(sim.wait(2990).status(), Value::Null, "it knows of no channel yet");
+    assert_eq!(sim.append(&token, "1", "{\"a\":1}\n"), next("1_1"));
+    assert_eq!(sim.wait(7999).status()["last_committed_offset_token"], Value::Null);
+    assert_eq!(sim.view().committed.as_deref(), Some("1"));
+    let status = sim.wait(1).status();
+    assert_eq!((&status["last_committed_offset_token"], &status["rows_inserted"]), (&json!("1"), &json!(1)));
+    sim.account.invalidate(&path(), "ERR_CHANNEL_MUST_BE_REOPENED");
+    assert_eq!(sim.wait(2999).status()["channel_status_code"], "SUCCESS");
+    assert_eq!(sim.wait(1).status()["channel_status_code"], "ERR_CHANNEL_MUST_BE_REOPENED");
+    let answer = sim.open(&json!({})).1;
+    assert_eq!(answer["channel_status"]["channel_status_code"], "SUCCESS", "an open is always of now");
+    assert_eq!(sim.wait(2999).status()["channel_status_code"], "ERR_CHANNEL_MUST_BE_REOPENED");
+    assert_eq!(sim.wait(1).status()["channel_status_code"], "SUCCESS");
+    sim.account.replace_table(&path());
+    assert_eq!(sim.wait(2999).status()["last_committed_offset_token"], "1");
+    assert_eq!(sim.wait(1).status(), Value::Null);
 }
