@@ -2,19 +2,26 @@
 
 use std::hint::black_box;
 use std::ops::Range;
+use std::time::Duration;
 
 use allocation_counter::measure;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use pipewright::decode::{Decoder, LineLimit, Lines, NdJson};
+use pipewright::drive::Clock as _;
 use pipewright::error::{BuildError, ServiceError};
 use pipewright::feldera::stream::Egress;
 use pipewright::flink::{FlinkRest, GetJobStatus, JobId};
-use pipewright::flow::{Call, Config, Flow, Step};
+use pipewright::flow::{Call, Config, Flow, Goal as _, Reply, Saved, Step, ok};
 use pipewright::operation::{Effect, Info, RequestContext, Service};
 use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions, NonFinite};
+use pipewright::snowpipe::{
+    Account, ChannelPath, OpenSession, OpenWriter, Refusal, Session, StatusBoard, TokenType, Writer, WriterEvent,
+};
 use pipewright::url::Target;
 use pipewright::{Base, Body, Operation, Secret, Seed, Segment, Timestamp};
+use pipewright_mock::World;
+use pipewright_mock::snowpipe::Config as Simulated;
 
 /// A service with nothing of its own.
 #[derive(Debug)]
@@ -238,4 +245,189 @@ fn a_row_takes_none_and_a_batch_its_buffer() {
     builder.push(&Row(1), Some("token"), now).expect("a row");
     let more = || (0..200).for_each(|_| builder.push(&Row(1), Some("token"), now).expect("a row"));
     assert_eq!(allocations(more), 0);
+}
+
+/// Scene in a simulated account.
+struct Scene {
+    world: World,
+    account: Account<World>,
+    session: Session,
+    writers: Vec<Writer>,
+}
+
+impl Scene {
+    /// Their channels are open.
+    fn open(count: usize, goal: impl Fn(OpenWriter) -> OpenWriter) -> Self {
+        let world = World::new(1);
+        let simulator = world.snowpipe("https://acct.snow.test".parse().expect("an address"), Simulated::default());
+        let account = Account::new(simulator.base(), world.clone()).with_credentials(Secret::new("pat"));
+        let session = account.run(OpenSession::new(TokenType::ProgrammaticAccessToken)).expect("no faults");
+        let start = |number| {
+            let path = ChannelPath::new("DATABASE", "PUBLIC", "ORDERS-STREAMING", format!("partition-{number}"));
+            goal(OpenWriter::new(&session, path)).start(account.config(), account.seed())
+        };
+        let writers = (0..count).map(start).collect();
+        let mut this = Self { world, account, session, writers };
+        this.until(|event| matches!(event, WriterEvent::Opened { .. }));
+        this
+    }
+
+    /// All of them, each until an event.
+    fn until(&mut self, event: fn(&WriterEvent) -> bool) {
+        let flows = self.writers.iter_mut().map(|writer| Until { writer, event });
+        let results = self.world.run_all_with(flows, &Secret::new("pat"), |_, _| {});
+        assert!(results.into_iter().all(|result| result.is_ok()));
+    }
+
+    /// Each writes batches of a row, and waits until all are committed.
+    fn write(&mut self, batches: u32) {
+        for writer in &mut self.writers {
+            writer.flush();
+            for batch in 0..batches {
+                let token = format!("{batch:020}");
+                writer.push_line(br#"{"ID":1,"NAME":"a name"}"#, Some(&token)).expect("there is room");
+                writer.flush();
+            }
+        }
+        self.until(|event| matches!(event, WriterEvent::Flushed));
+    }
+
+    /// How many bytes each holds, the session included, and the board.
+    fn held(self, board: StatusBoard) -> u64 {
+        let Self { session, writers, .. } = self;
+        let count = writers.len() as u64;
+        let freed = measure(move || drop((writers, session, board)));
+        u64::try_from(-freed.bytes_current).expect("it was freed") / count
+    }
+}
+
+/// Runs a writer until an event.
+struct Until<'a> {
+    writer: &'a mut Writer,
+    event: fn(&WriterEvent) -> bool,
+}
+
+impl Flow for Until<'_> {
+    type Output = ();
+
+    fn poll(&mut self, now: Timestamp, mut reply: Option<Reply>) -> Step<()> {
+        loop {
+            match ok!(self.writer.poll(now, reply.take())) {
+                Ok(event) if (self.event)(&event) => return Step::Done(Ok(())),
+                Ok(_) => {}
+                Err(error) => return Step::Done(Err(error)),
+            }
+        }
+    }
+}
+
+#[test]
+fn an_idle_writer_holds_less_than_4_kib() {
+    for (count, batches) in [(1000, 2), (20, 100)] {
+        let board = StatusBoard::new();
+        let mut writers = Scene::open(count, |goal| goal.sharing(&board));
+        writers.write(batches);
+        let held = writers.held(board);
+        assert!(held < 4096, "{held} bytes each of {count} that share a board, after {batches} batches");
+    }
+    // Each with a board of its own.
+    for batches in [0, 2, 100] {
+        let mut writers = Scene::open(20, |goal| goal);
+        writers.write(batches);
+        let held = writers.held(StatusBoard::new());
+        assert!(held < 4096, "{held} bytes each with a board of its own, after {batches} batches");
+    }
+}
+
+/// Whoever looks posts what became of the others, and they take it later.
+#[test]
+fn it_holds_no_more_when_it_has_looked_at_its_channel() {
+    let board = StatusBoard::new();
+    let mut writers = Scene::open(20, |goal| goal.sharing(&board));
+    writers.write(2);
+    let Scene { world, account, writers: all, .. } = &mut writers;
+    for writer in all {
+        let later = world.now() + Duration::from_secs(40);
+        assert_eq!(account.drive_until(writer, later, drop).expect("no faults"), None);
+    }
+    let held = writers.held(board);
+    assert!(held < 4096, "{held} bytes each");
+}
+
+/// What another process had sent is many tokens, and they are forgotten when it is known what became of them.
+#[test]
+fn it_holds_nothing_of_the_one_before() {
+    let position = |sent: usize| {
+        let tokens: Vec<String> = (0..sent).map(|number| format!("\"{number:020}\"")).collect();
+        let path = r#"{"database":"DATABASE","schema":"PUBLIC","pipe":"ORDERS-STREAMING","channel":"c"}"#;
+        let state = format!(r#"{{"path":{path},"position":{{"sent":[{}]}}}}"#, tokens.join(","));
+        serde_json::from_value::<Saved>(serde_json::json!({ "flow": "Writer", "state": state })).expect("a state")
+    };
+    let mut writers = Scene::open(1, |goal| goal);
+    let resumed = OpenWriter::resume(&writers.session, &position(200)).expect("a position");
+    writers.writers = vec![resumed.start(writers.account.config(), writers.account.seed())];
+    writers.until(|event| matches!(event, WriterEvent::Opened { .. }));
+    let held = writers.held(StatusBoard::new());
+    assert!(held < 6144, "{held} bytes with the session");
+}
+
+impl Scene {
+    /// Polls the first writer until it waits; how often it allocated, until when it waits, and what has happened.
+    fn until_it_waits(&mut self) -> (u64, Timestamp, Vec<WriterEvent>) {
+        let Self { world, writers, .. } = self;
+        let writer = &mut writers[0];
+        let (mut count, mut reply, mut events) = (0, None, Vec::new());
+        loop {
+            let mut step = None;
+            let now = world.now();
+            count += measure(|| step = Some(writer.poll(now, reply.take()))).count_total;
+            match step.expect("it was polled") {
+                Step::Send(exchange) => {
+                    world.submit(exchange);
+                    reply = world.next_reply(Timestamp::MAX).map(|(_, reply)| reply);
+                }
+                Step::Authorize(request) => reply = Some(request.settle(Secret::new("pat").bearer())),
+                Step::Notice(_) => {}
+                Step::Done(event) => events.push(event.expect("no faults")),
+                Step::WaitUntil(at) | Step::InFlight { until: at } => return (count, at, events),
+                Step::Stray(reply) => panic!("{reply:?}"),
+            }
+        }
+    }
+}
+
+/// How often pushing a row with each of the tokens allocates.
+fn push(writer: &mut Writer, tokens: &[String], row: fn(&mut Writer, &str) -> Result<(), Refusal>) -> u64 {
+    let push_all = || tokens.iter().for_each(|token| row(writer, token).expect("there is room"));
+    measure(push_all).count_total
+}
+
+#[test]
+fn a_writer_allocates_for_batches_and_not_for_rows() {
+    let serialized = |writer: &mut Writer, token: &str| writer.push(&Row(7), Some(token));
+    let ready = |writer: &mut Writer, token: &str| writer.push_line(br#"{"id":1,"name":"a name"}"#, Some(token));
+    let mut one = Scene::open(1, |goal| goal.batches(BatchOptions::new().rows(1000)));
+    let tokens: Vec<String> = (0..5000).map(|number| format!("{number:020}")).collect();
+    for (batch, tokens) in tokens.chunks(1000).enumerate() {
+        let writer = &mut one.writers[0];
+        let first = push(writer, &tokens[..1], serialized);
+        let rows = push(writer, &tokens[1..500], serialized) + push(writer, &tokens[500..999], ready);
+        let last = push(writer, &tokens[999..], serialized);
+        let (append, mut until, mut events) = one.until_it_waits();
+        assert_eq!(events, [], "it was sent");
+        let mut look = 0;
+        while events.is_empty() {
+            one.world.sleep_until(until);
+            (look, until, events) = one.until_it_waits();
+        }
+        assert!(matches!(&*events, [WriterEvent::Committed { batches: 1, rows: 1000, .. }]), "{events:?}");
+        // The first batch shows how much room they take.
+        if batch > 0 {
+            assert_eq!(rows, 0, "of a batch that stays open");
+            // As above; and the batch's place in the list of those that wait.
+            assert!(first + last <= 9, "{first} + {last} allocations for 1000 rows");
+            assert!(append <= 32, "{append} allocations to append a batch");
+            assert!(look <= 48, "{look} allocations to look whether it is committed");
+        }
+    }
 }

@@ -47,18 +47,19 @@ const _: () = assert!(SOON.as_millis() < POLL.as_millis());
 /// ```
 #[derive(Clone, Default)]
 pub struct StatusBoard {
-    pipes: Arc<Mutex<Pipes>>,
+    channels: Arc<Mutex<Channels>>,
 }
 
-/// By database, schema and pipe; then by channel.
-type Pipes = BTreeMap<[String; 3], BTreeMap<String, Entry>>;
+/// Those of a pipe stand side by side.
+type Channels = BTreeMap<Arc<ChannelPath>, Entry>;
 
 struct Entry {
     /// Never, before its channel is open and when its writer has other things to do.
     due: Timestamp,
     /// When somebody began to ask for it.
     asked: Option<Timestamp>,
-    posted: Option<Posted>,
+    /// Boxed: most of the time there is none.
+    posted: Option<Box<Posted>>,
 }
 
 /// A status, or that there is no such channel, as of a time.
@@ -96,108 +97,97 @@ impl StatusBoard {
     }
 
     pub(super) fn join(&self, path: &ChannelPath) -> Seat {
-        let ChannelPath { database, schema, pipe, channel } = path.clone();
-        let pipe = [database, schema, pipe];
-        self.lock().entry(pipe.clone()).or_default().insert(channel.clone(), Entry::default());
-        Seat { board: self.clone(), pipe, channel }
+        let path = Arc::new(path.clone());
+        self.lock().insert(Arc::clone(&path), Entry::default());
+        Seat { board: self.clone(), path }
     }
 
     /// Whoever panics in here leaves nothing half done.
-    fn lock(&self) -> MutexGuard<'_, Pipes> {
-        self.pipes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Channels> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A writer's place at the board.
 pub(super) struct Seat {
     board: StatusBoard,
-    pipe: [String; 3],
-    channel: String,
+    path: Arc<ChannelPath>,
 }
 
 impl Seat {
     /// The writer will look at this time.
     pub(super) fn due(&self, at: Timestamp) {
-        let mut pipes = self.board.lock();
-        if let Some(entry) = pipes.get_mut(&self.pipe).and_then(|channels| channels.get_mut(&self.channel)) {
+        if let Some(entry) = self.board.lock().get_mut(&self.path) {
             entry.due = at;
         }
     }
 
     /// Looks for a status that was asked for no earlier than a time.
     pub(super) fn look(&self, now: Timestamp, since: Timestamp) -> Look {
-        let mut pipes = self.board.lock();
-        let channels = pipes.entry(self.pipe.clone()).or_default();
-        let own = channels.entry(self.channel.clone()).or_default();
+        let mut channels = self.board.lock();
+        let own = channels.entry(Arc::clone(&self.path)).or_default();
         if let Some(posted) = own.posted.take_if(|posted| posted.asked_at >= since) {
             return Look::Posted(posted.status);
         }
         if own.is_asked(now) {
             return Look::Wait(now + AGAIN);
         }
-        let is_due = |(name, entry): &(&String, &Entry)| {
-            **name != self.channel && !entry.is_asked(now) && entry.due <= now + SOON
+        let is_due = |(path, entry): &(&Arc<ChannelPath>, &Entry)| {
+            **path != self.path && !entry.is_asked(now) && entry.due <= now + SOON
         };
-        let mut others: Vec<(Timestamp, String)> =
-            channels.iter().filter(is_due).map(|(name, entry)| (entry.due, name.clone())).collect();
+        let of_the_pipe = channels.range(self.path.first_beside()..).take_while(|(path, _)| path.is_beside(&self.path));
+        let mut others: Vec<(Timestamp, Arc<ChannelPath>)> =
+            of_the_pipe.filter(is_due).map(|(path, entry)| (entry.due, Arc::clone(path))).collect();
         others.sort();
-        let others = others.into_iter().map(|(_, name)| name);
-        let names: Vec<String> = std::iter::once(self.channel.clone()).chain(others).take(MAX_STATUSES).collect();
-        for name in &names {
-            if let Some(entry) = channels.get_mut(name) {
+        let others = others.into_iter().map(|(_, path)| path);
+        let paths: Vec<_> = std::iter::once(Arc::clone(&self.path)).chain(others).take(MAX_STATUSES).collect();
+        for path in &paths {
+            if let Some(entry) = channels.get_mut(path) {
                 entry.asked = Some(now);
             }
         }
-        Look::Ask(Lease { board: self.board.clone(), pipe: self.pipe.clone(), names, asked_at: now })
+        Look::Ask(Lease { board: self.board.clone(), paths, asked_at: now })
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut pipes = self.board.lock();
-        if let Some(channels) = pipes.get_mut(&self.pipe) {
-            channels.remove(&self.channel);
-            if channels.is_empty() {
-                pipes.remove(&self.pipe);
-            }
-        }
+        self.board.lock().remove(&self.path);
     }
 }
 
 /// The right to ask for some channels, and the duty to post the answer.
 pub(super) struct Lease {
     board: StatusBoard,
-    pipe: [String; 3],
-    names: Vec<String>,
+    /// All of one pipe.
+    paths: Vec<Arc<ChannelPath>>,
     asked_at: Timestamp,
 }
 
 impl Lease {
-    pub(super) fn names(&self) -> &[String] {
-        &self.names
+    pub(super) fn names(&self) -> Vec<String> {
+        self.paths.iter().map(|path| path.channel.clone()).collect()
     }
 
     /// Posts what was answered. The asker's own is posted too: it looks again.
     pub(super) fn post(self, mut statuses: ChannelStatuses) {
-        let mut pipes = self.board.lock();
-        let Some(channels) = pipes.get_mut(&self.pipe) else { return };
-        for name in &self.names {
-            if let Some(entry) = channels.get_mut(name) {
-                let status = statuses.channel_statuses.remove(name);
-                entry.posted = Some(Posted { asked_at: self.asked_at, status });
+        let mut channels = self.board.lock();
+        for path in &self.paths {
+            if let Some(entry) = channels.get_mut(path) {
+                let status = statuses.channel_statuses.remove(&path.channel);
+                entry.posted = Some(Box::new(Posted { asked_at: self.asked_at, status }));
             }
         }
         // The lock is freed before the lease is.
-        drop(pipes);
+        drop(channels);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut pipes = self.board.lock();
-        let Some(channels) = pipes.get_mut(&self.pipe) else { return };
-        for name in &self.names {
-            if let Some(entry) = channels.get_mut(name) {
+        let mut channels = self.board.lock();
+        for path in &self.paths {
+            if let Some(entry) = channels.get_mut(path) {
                 entry.asked.take_if(|at| *at == self.asked_at);
             }
         }
@@ -206,7 +196,7 @@ impl Drop for Lease {
 
 impl fmt::Debug for StatusBoard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let channels: usize = self.lock().values().map(BTreeMap::len).sum();
+        let channels = self.lock().len();
         f.debug_struct("StatusBoard").field("channels", &channels).finish_non_exhaustive()
     }
 }

@@ -19,6 +19,7 @@ pub mod committed;
 pub mod drop;
 pub mod elastic;
 pub mod open;
+mod past;
 mod path;
 mod patience;
 pub mod position;

@@ -17,6 +17,7 @@ records! {
     /// let path = ChannelPath::new("DB", "PUBLIC", "ORDERS-STREAMING", "partition-3");
     /// assert_eq!(path.to_string(), "DB.PUBLIC.ORDERS-STREAMING.partition-3");
     /// ```
+    #[derive(Eq, PartialOrd, Ord, Hash)]
     pub struct ChannelPath {
         /// The database.
         pub database: String = "database",
@@ -59,6 +60,16 @@ impl ChannelPath {
             None => format!("{table}-STREAMING"),
         };
         Self::new(database, schema, pipe, channel)
+    }
+
+    /// Whether it is of the same pipe as another channel.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.database == other.database && self.schema == other.schema && self.pipe == other.pipe
+    }
+
+    /// The channel with the first name there can be, of the same pipe.
+    pub(super) fn first_beside(&self) -> Self {
+        Self { channel: String::new(), ..self.clone() }
     }
 
     pub(super) fn open(&self, id: RequestId, fail_on_uncommitted_rows: bool) -> OpenChannel {

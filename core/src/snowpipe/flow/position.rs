@@ -1,10 +1,10 @@
 //! [`Position`]: what a writer knows of its channel, and what the channel's status says of it.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 
 use super::ChannelPath;
+use super::past::Past;
 use crate::error::{Cause, Failure, FlowError};
 use crate::snowpipe::ChannelStatus;
 use crate::table::records;
@@ -152,7 +152,7 @@ impl Known {
         &self,
         status: &ChannelStatus,
         sent: impl Iterator<Item = &'a str>,
-        past: &VecDeque<Option<String>>,
+        past: &Past,
         lookup: Lookup,
     ) -> Result<usize, ChannelLost> {
         let mut sent = sent.peekable();
@@ -168,7 +168,7 @@ impl Known {
         if let Some(at) = now.and_then(|now| sent.position(|token| token == now)) {
             return Ok(at + 1);
         }
-        let was_ours = past.iter().any(|token| token.as_deref() == now);
+        let was_ours = past.contains(now);
         match now.map(str::to_owned) {
             _ if was_ours && lookup == Lookup::Looked => Ok(0),
             None => Err(ChannelLost::TokenGone { before: before.map(str::to_owned) }),

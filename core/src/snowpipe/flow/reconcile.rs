@@ -16,12 +16,12 @@
 //! Invariants: the open waits for what is buffered, so that what is not committed by then never will be; nothing is decided
 //! by comparing tokens.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 #[cfg(doc)]
 use super::ChannelLost;
 use super::open::OpenMachine;
+use super::past::Past;
 use super::position::{Lookup, Position, RejectedRows};
 use super::{Channel, ChannelPath, OpenChannel};
 use crate::error::FlowError;
@@ -117,7 +117,7 @@ pub struct ReconcileMachine {
 impl ReconcileMachine {
     fn read(&self, channel: Channel) -> Result<Reconciled, FlowError> {
         let (mut known, sent) = self.goal.position.clone().split();
-        let settled = known.settled(&channel.status, sent.iter().map(String::as_str), &VecDeque::new(), Lookup::Opened);
+        let settled = known.settled(&channel.status, sent.iter().map(String::as_str), &Past::default(), Lookup::Opened);
         let settled = settled.map_err(|lost| lost.of(&self.goal.path))?;
         let rejected = known.rejected(&channel.status, Lookup::Opened);
         Ok(Reconciled { channel, settled, rejected })

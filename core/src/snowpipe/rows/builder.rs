@@ -140,7 +140,11 @@ impl BatchBuilder {
         if self.closed.is_empty() && self.due().is_some_and(|due| due <= now) {
             self.close(now, Cause::Quiet);
         }
-        self.closed.pop_front()
+        let batch = self.closed.pop_front();
+        if self.closed.is_empty() {
+            self.closed = VecDeque::new();
+        }
+        batch
     }
 
     /// When the open batch will be old enough; [`next_batch`](Self::next_batch) has it then. `None` while nothing waits.

@@ -165,13 +165,13 @@ impl Goal for OpenWriter {
     type Output = WriterEvent;
     type Flow = Writer;
 
-    fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Writer {
+    fn start(mut self, config: &Config<SnowpipeAccount>, seed: Seed) -> Writer {
         Writer {
             cx: Common::new(config, seed, None),
             ingest: None,
             entry: None,
             builder: BatchBuilder::new(self.batches.clone().cut(Cut::BehindTokens)),
-            ledger: Ledger::new(self.position.clone()),
+            ledger: Ledger::new(self.position.take()),
             seat: self.board.join(&self.path),
             lease: None,
             channel: None,

@@ -5,13 +5,10 @@ use std::collections::VecDeque;
 use super::event::Remains;
 use crate::error::BuildError;
 use crate::snowpipe::append::MAX_BYTES;
+use crate::snowpipe::flow::past::Past;
 use crate::snowpipe::flow::position::{Known, Lookup};
 use crate::snowpipe::flow::{ChannelLost, Position, RejectedRows};
 use crate::snowpipe::{Batch, ChannelStatus};
-
-/// How many committed tokens of before are remembered, those that a commit has passed over too: for a status that is older
-/// than the last one, and to refuse one that comes again.
-const REMEMBERED: usize = 64;
 
 /// See the module. Batches are in order; the first `sent` of them were sent since the channel was opened last.
 #[derive(Debug)]
@@ -23,8 +20,8 @@ pub(super) struct Ledger {
     batches: VecDeque<Batch>,
     sent: usize,
     bytes: u64,
-    /// Committed tokens from before the last one, oldest first; `None` for the time when there was none.
-    past: VecDeque<Option<String>>,
+    /// What was committed before the last one.
+    past: Past,
     /// How many batches were taken, and how many of them are committed.
     pub(super) taken: u64,
     pub(super) settled: u64,
@@ -42,7 +39,7 @@ impl Ledger {
     pub(super) fn new(position: Option<Position>) -> Self {
         let (known, before) =
             position.map(Position::split).map_or((None, Vec::new()), |(known, sent)| (Some(known), sent));
-        Self { known, before, batches: VecDeque::new(), sent: 0, bytes: 0, past: VecDeque::new(), taken: 0, settled: 0 }
+        Self { known, before, batches: VecDeque::new(), sent: 0, bytes: 0, past: Past::default(), taken: 0, settled: 0 }
     }
 
     /// What another process needs to go on; `None` until the channel is known.
@@ -103,8 +100,7 @@ impl Ledger {
             return wrong("rows", &format!("{bytes} bytes"), problem);
         }
         let waiting = self.batches.iter().rev().filter_map(|batch| batch.end_offset_token.as_deref());
-        let mut used = waiting.chain(self.committed()).chain(self.past.iter().flatten().map(String::as_str));
-        if used.any(|token| token == end) {
+        if waiting.chain(self.committed()).any(|token| token == end) || self.past.contains(Some(end)) {
             let problem =
                 "another batch ends with it: each needs an end token of its own, or nobody can tell which is committed";
             return wrong("end offset token", end, problem);
@@ -134,7 +130,7 @@ impl Ledger {
     /// The channel was opened: what is committed is, and nothing else of what was sent will ever be.
     pub(super) fn reopened(&mut self, status: &ChannelStatus) -> Result<News, ChannelLost> {
         let news = self.read(status, Lookup::Opened)?;
-        self.before.clear();
+        self.before = Vec::new();
         self.sent = 0;
         Ok(news)
     }
@@ -156,7 +152,7 @@ impl Ledger {
         if settled > 0 {
             // The last one's token is the committed one.
             let replaced = std::mem::replace(&mut known.committed, status.committed().map(str::to_owned));
-            self.past.push_back(replaced);
+            self.past.add(replaced.as_deref());
         }
         let batches = settled.saturating_sub(self.before.len());
         let mut passed: Vec<Option<String>> = self.before.drain(..settled - batches).map(Some).collect();
@@ -169,8 +165,13 @@ impl Ledger {
         self.sent -= batches;
         self.settled += batches as u64;
         passed.pop();
-        self.past.extend(passed);
-        self.past.drain(..self.past.len().saturating_sub(REMEMBERED));
+        for token in &passed {
+            self.past.add(token.as_deref());
+        }
+        if self.batches.is_empty() {
+            // A channel may be idle for long after it had much to do.
+            self.batches = VecDeque::new();
+        }
         Ok(News { batches, rows, rejected })
     }
 

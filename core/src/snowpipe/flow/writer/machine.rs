@@ -285,7 +285,7 @@ impl Writer {
             Look::Wait(at) => self.next_look = at,
             Look::Ask(lease) => {
                 let id = RequestId::from_bits(self.cx.seed.next_u128());
-                let status = self.goal.path.status(id, lease.names().to_vec());
+                let status = self.goal.path.status(id, lease.names());
                 let call = Call::new(status, ingest, self.cx.seed.split()).with_deadline(self.cx.deadline());
                 self.lease = Some(lease);
                 self.state = State::Look(Box::new(call));

@@ -99,7 +99,7 @@ records! {
 /// * [`FlowError::Transport`], [`FlowError::Credential`], [`FlowError::Deadline`], [`FlowError::Build`] as with any flow.
 ///
 /// With nothing waiting, it yields only when something happens to the channel; [`drive::run_until`](crate::drive::run_until)
-/// comes back in between.
+/// comes back in between. It holds about 3 KiB then, and no thread.
 ///
 /// A whole conversation, with answers given by hand; the second append meets somebody else:
 ///

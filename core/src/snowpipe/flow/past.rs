@@ -1,0 +1,33 @@
+//! [`Past`]: which offset tokens were committed before.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+/// How many are remembered: for a status that is older than the last one, and to refuse a token that comes again.
+const REMEMBERED: usize = 64;
+
+/// The last tokens that were committed, or that a commit has passed over; and `None`, the time when there was none.
+///
+/// Kept as their hashes, so that it takes half a kilobyte however long the tokens are. Of two tokens in 10^19 the hash is the
+/// same: a foreign one would be taken for an old one of ours then, and the next open would tell all the same.
+#[derive(Debug, Default)]
+pub(super) struct Past(VecDeque<u64>);
+
+impl Past {
+    pub(super) fn add(&mut self, token: Option<&str>) {
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back(hash(token));
+    }
+
+    pub(super) fn contains(&self, token: Option<&str>) -> bool {
+        self.0.contains(&hash(token))
+    }
+}
+
+fn hash(token: Option<&str>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    token.hash(&mut hasher);
+    hasher.finish()
+}
