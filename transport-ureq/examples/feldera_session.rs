@@ -7,12 +7,12 @@
 //!
 //! Creates the pipeline, or changes and restarts it if it runs other SQL, and waits until it runs. The rows are lines of JSON, to be
 //! inserted; of a file whose name ends in `.csv`, lines of CSV without a header. The file is read as fast as the pipeline takes
-//! it in, and no faster. Rows that cannot be parsed are named, and keep no other row out. After a lost answer nobody knows
+//! it in, and no faster. Rows that cannot be parsed keep no other row out; the first twenty are named. After a lost answer nobody knows
 //! whether rows are in: they are named, and not sent again, unless `--resend` says that a second copy of a row does no harm, as in
 //! a table with a primary key.
 //!
 //! What changes in the view, from before the first row until the last one is processed, is printed on the standard output, one
-//! change a line: `{"insert":{…}}` or `{"delete":{…}}`. Without rows, what the view holds. All else is on the standard error output.
+//! change a line: `{"insert":{…}}` or `{"delete":{…}}`. Without rows, what the view holds: of Feldera 0.298 and later. All else is on the standard error output.
 //!
 //! At the end the pipeline is stopped, with a checkpoint if the edition makes any. **The open-source edition makes none: what the
 //! tables hold is gone then.** `--keep-running` leaves it running; so does an error, for you to look.
@@ -50,6 +50,8 @@ mod support;
 const USAGE: &str = "usage: feldera_session --url URL [--api-key-env NAME] --pipeline NAME --sql FILE
        [--table T --rows FILE [--resend]] [--view V] [--force-stop] [--keep-running]";
 
+/// The release since which a subscription can begin with what there is. Those before ignore that it is asked for.
+const SNAPSHOTS: (u64, u64) = (0, 298);
 /// A heartbeat that was waited for longer than this was not on its way already.
 const WAITED: Duration = Duration::from_millis(250);
 /// How long changes are printed that come from elsewhere, once our rows are processed.
@@ -104,7 +106,14 @@ fn session(options: &Options) -> Result<Tally, Problem> {
     };
     let client = Client { feldera: options.feldera()?, options, sql: &sql, progress: &progress };
 
-    client.greet()?;
+    let version = client.greet()?;
+    if options.view.is_some() && options.input.is_none() && is_before(&version, SNAPSHOTS) {
+        let (major, minor) = SNAPSHOTS;
+        return Err(format!(
+            "--view without rows: Feldera {version} cannot tell what a view holds, {major}.{minor} and later can"
+        )
+        .into());
+    }
     client.deploy()?;
     let ended = client.work(input).and_then(|(tally, followed)| {
         let ended = followed.and_then(|()| if options.keep_running { Ok(()) } else { client.end() });
@@ -125,14 +134,14 @@ struct Client<'a> {
 
 impl Client<'_> {
     /// Whether anybody is there, and takes the key. Flows have more patience with a server that does not answer.
-    fn greet(&self) -> Result<(), Problem> {
+    fn greet(&self) -> Result<String, Problem> {
         let mut retry = Retry::default();
         retry.attempts = 5;
         let config = self.feldera.config().clone().with_retry(retry);
         let call = Call::new(GetConfig::new(), &config, self.feldera.seed());
         let platform = self.feldera.drive(call, drop).map_err(|error| self.explain(&error))?;
         self.progress.say(&format!("Feldera {}, {}", platform.version, platform.edition));
-        Ok(())
+        Ok(platform.version)
     }
 
     fn deploy(&self) -> Result<(), Problem> {
@@ -213,10 +222,7 @@ impl Client<'_> {
         if rows.are_csv() {
             goal = goal.csv();
         }
-        if input.resend {
-            goal = goal.resend_doubtful();
-        }
-        feed(&self.feldera, goal, rows, self.progress, |error| self.explain(error))
+        feed(&self.feldera, goal, input.resend, rows, self.progress, |error| self.explain(error))
     }
 
     /// A checkpoint, if the edition makes any, and the end.
@@ -311,6 +317,12 @@ impl Client<'_> {
             Err(error) => format!("cannot be told: {error}"),
         }
     }
+}
+
+/// Of a version that does not look like one nothing is known.
+fn is_before(version: &str, release: (u64, u64)) -> bool {
+    let mut numbers = version.split('.').map_while(|number| number.parse().ok());
+    numbers.next().zip(numbers.next()).is_some_and(|version| version < release)
 }
 
 fn says(error: &FlowError, code: &ErrorCode) -> bool {

@@ -135,6 +135,11 @@ fn csv_is_known_by_its_name_and_its_records_may_have_several_lines() {
     let ran = stage.run(&["--table", "orders", "--rows", "rows.csv"]);
     ran.ends(1, &["rows.csv:3: not taken in: failed to deserialize CSV", "rows.csv:4: ", "a quote in the CSV record"]);
     assert_eq!(stage.taken(), [r#"{"id":1,"item":"bolt"}"#, r#"{"id":2,"item":"a \"nut\", big"}"#]);
+
+    // A quote that is never closed is looked for in what is new.
+    stage.write("rows.csv", &format!("4,\"open\n{}", "\n".repeat(500_000)));
+    let ran = stage.run(&["--table", "orders", "--rows", "rows.csv"]);
+    ran.ends(1, &["rows.csv:1: not taken in: ", "rows.csv: 1 row is not in; all others are"]);
 }
 
 #[test]
@@ -150,6 +155,39 @@ fn rows_that_do_not_parse_are_named_and_keep_no_other_out() {
     stage.run(&FEED).ends(1, &said);
     assert_eq!(stage.taken(), [r#"{"id":1,"item":null}"#, r#"{"id":5,"item":null}"#]);
     assert_eq!(stage.status(), "Stopped");
+}
+
+#[test]
+fn of_many_rows_that_do_not_parse_twenty_are_named_and_all_are_counted() {
+    let stage = Stage::new("many-bad-rows", Config::default());
+    stage.write("rows.ndjson", &("{\"id\":\"x\"}\n".repeat(24) + "no row\n{\"id\":1}\n"));
+    let ran = stage.run(&FEED);
+    ran.ends(
+        1,
+        &["rows.ndjson: there are more, which are not named", "rows.ndjson: 25 rows are not in; all others are"],
+    );
+    assert_eq!(ran.err.lines().filter(|line| line.contains(": not taken in: ")).count(), 20, "{}", ran.err);
+    assert_eq!(stage.taken().len(), 1);
+}
+
+#[test]
+fn a_release_that_cannot_tell_what_a_view_holds_does_not_say_nothing() {
+    let stage = Stage::new("old", Config { version: "0.297.1".into(), ..Config::default() });
+    let said = "Feldera 0.297.1 cannot tell what a view holds, 0.298 and later can";
+    stage.run(&["--view", "sold"]).ends(1, &[said]);
+    let ran = stage.run(&[&FEED[..], &["--view", "sold"]].concat());
+    ran.ends(0, &[]);
+    assert_eq!(ran.out.lines().count(), 4);
+}
+
+#[test]
+fn whoever_has_sent_again_already_is_not_told_to() {
+    let stage = Stage::new("resent-in-vain", Config::default());
+    let faults = (1..=6).fold(FaultPlan::none(), |plan, nth| plan.nth_of("http_input", nth, Fault::ReplyLost));
+    stage.server.set_faults(faults);
+    let ran = stage.run(&[&FEED[..], &["--resend"]].concat());
+    ran.ends(4, &["3 rows may be in or not", "; --resend has done so five times"]);
+    assert!(!ran.err.contains("does so at once"));
 }
 
 /// Three chunks, and the second one's answer is lost.

@@ -18,8 +18,8 @@ use crate::support::Progress;
 
 /// What a record may have.
 const LONGEST: usize = 8 << 20;
-/// How many rows that cannot be parsed are named.
-const NAMED: u64 = 20;
+/// How many errors of rows that are not in are shown.
+const SHOWN: u64 = 20;
 
 /// Rows that are not in, or perhaps.
 #[derive(Clone, Copy, Default)]
@@ -59,12 +59,14 @@ impl Rows {
     /// The next line that is not blank; of CSV with those after it, as far as a quote is open.
     fn next(&mut self) -> io::Result<Option<Row>> {
         let mut row = Row { line: self.line + 1, text: Vec::new() };
+        let mut quoted = false;
         loop {
-            let room = LONGEST + 1 - row.text.len();
-            let read = (&mut self.file).take(room as u64).read_until(b'\n', &mut row.text)?;
+            let before = row.text.len();
+            let read = (&mut self.file).take((LONGEST + 1 - before) as u64).read_until(b'\n', &mut row.text)?;
             (self.line, self.bytes) = (self.line + 1, self.bytes + read as u64);
-            let quoted = self.csv && row.text.split(|byte| *byte == b'"').count() % 2 == 0;
-            match (read, row.text.trim_ascii().is_empty()) {
+            let quotes = row.text.iter().skip(before).filter(|byte| **byte == b'"').count();
+            quoted ^= self.csv && quotes % 2 == 1;
+            match (read, row.text.trim_ascii_start().is_empty()) {
                 _ if row.text.len() > LONGEST => {
                     return Err(io::Error::other(format!("line {} has more than {LONGEST} bytes", row.line)));
                 }
@@ -81,12 +83,15 @@ impl Rows {
 pub(crate) fn feed(
     feldera: &Feldera<Ureq>,
     goal: Ingest,
+    resend: bool,
     rows: Rows,
     progress: &Progress,
     explain: impl Fn(&FlowError) -> Problem,
 ) -> Result<Tally, Problem> {
     let goal = if rows.csv { goal } else { goal.update_format(UpdateFormat::Raw) };
-    let mut feed = Feed { rows, progress, tally: Tally::default(), settled: 0, lines: VecDeque::new(), next: None };
+    let goal = if resend { goal.resend_doubtful() } else { goal };
+    let mut feed =
+        Feed { rows, progress, unsent: 0, doubtful: 0, shown: 0, settled: 0, lines: VecDeque::new(), next: None };
     let mut ingestion = goal.start(feldera.config(), feldera.seed());
     loop {
         // As much as the buffer takes: there is room again after each chunk.
@@ -97,7 +102,10 @@ pub(crate) fn feed(
                     feed.next = Some(Row { text: full.into_row(), ..row });
                     break;
                 }
-                Err(error) => feed.refuse(Some(row.line), &error.to_string()),
+                Err(error) => {
+                    feed.unsent += 1;
+                    feed.refuse(Some(row.line), &error.to_string());
+                }
             }
         }
         if feed.next.is_none() {
@@ -112,7 +120,9 @@ pub(crate) fn feed(
             }
             Ok(IngestEvent::Finished(done)) => {
                 progress.say(&format!("{} rows are in and processed", done.accepted));
-                return Ok(feed.ended());
+                let tally = Tally { refused: feed.unsent + done.rejected, doubtful: feed.doubtful };
+                feed.ended(tally, resend);
+                return Ok(tally);
             }
             Ok(_) => {}
             Err(error) => return Err(feed.placed(&explain(&error))),
@@ -123,7 +133,11 @@ pub(crate) fn feed(
 struct Feed<'a> {
     rows: Rows,
     progress: &'a Progress,
-    tally: Tally,
+    /// Rows that could not be sent.
+    unsent: u64,
+    doubtful: u64,
+    /// How many errors were shown, or would have been.
+    shown: u64,
     /// How many rows wait for nothing any more.
     settled: u64,
     /// The lines of the others.
@@ -158,10 +172,13 @@ impl Feed<'_> {
 
     /// A row is not in. The first ones are named.
     fn refuse(&mut self, line: Option<u64>, problem: &str) {
-        self.tally.refused += 1;
-        if self.tally.refused <= NAMED {
-            let line = line.map_or("?".to_owned(), |line| line.to_string());
-            self.progress.say(&format!("{}:{line}: not taken in: {problem}", self.rows.name.display()));
+        self.shown += 1;
+        let name = self.rows.name.display();
+        let line = line.map_or("?".to_owned(), |line| line.to_string());
+        match self.shown {
+            ..=SHOWN => self.progress.say(&format!("{name}:{line}: not taken in: {problem}")),
+            shown if shown == SHOWN + 1 => self.progress.say(&format!("{name}: there are more, which are not named")),
+            _ => {}
         }
     }
 
@@ -171,8 +188,6 @@ impl Feed<'_> {
             let text = row.error.invalid_text.as_deref().filter(|_| line.is_none()).unwrap_or_default();
             self.refuse(line, format!("{} {text}", row.error).trim_end());
         }
-        // Feldera tells no more than the last thousand.
-        self.tally.refused += rejected.num_errors.saturating_sub(rejected.rows.len() as u64);
         self.settle(&rejected.chunk.rows());
     }
 
@@ -183,7 +198,7 @@ impl Feed<'_> {
         let name = self.rows.name.display();
         let cause = doubt.cause();
         self.progress.say(&format!("{name}: nobody knows whether the rows of lines {first} to {last} are in: {cause}"));
-        self.tally.doubtful += rows.end - rows.start;
+        self.doubtful += rows.end - rows.start;
         self.settle(&rows);
     }
 
@@ -195,18 +210,20 @@ impl Feed<'_> {
         Problem { text, ..*problem }
     }
 
-    fn ended(&self) -> Tally {
-        let Tally { refused, doubtful } = self.tally;
+    fn ended(&self, tally: Tally, resent: bool) {
+        let Tally { refused, doubtful } = tally;
         let name = self.rows.name.display();
-        if refused > 0 {
-            self.progress.say(&format!("{name}: {refused} rows are not in; all others are"));
+        match refused {
+            0 => {}
+            1 => self.progress.say(&format!("{name}: 1 row is not in; all others are")),
+            _ => self.progress.say(&format!("{name}: {refused} rows are not in; all others are")),
         }
+        let more = if resent { "; --resend has done so five times" } else { "; --resend does so at once" };
         if doubtful > 0 {
             self.progress.say(&format!(
-                "{name}: {doubtful} rows may be in or not. If a second copy of a row changes nothing, as in a table with a \
-                 primary key, feed them once more; --resend does so at once"
+                "{name}: {doubtful} rows may be in or not. If a second copy of a row changes nothing, as in a table with a primary \
+                 key, feed them once more{more}"
             ));
         }
-        self.tally
     }
 }

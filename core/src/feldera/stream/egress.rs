@@ -20,7 +20,7 @@ use crate::url::Target;
 ///
 /// **Without [`backpressure`](Self::backpressure) the server discards what a slow reader does not take**: the only sign is
 /// [`Chunk::lost`]. With it nothing is lost, and a reader that rests stops the whole pipeline. Rows that were there before
-/// come only with [`send_snapshot`](Self::send_snapshot), of materialized relations.
+/// come only with [`send_snapshot`](Self::send_snapshot), of materialized relations, since 0.298.
 ///
 /// The stream ends without a word when the pipeline stops or dies, however properly it ends. **Another subscription is another
 /// stream**: it wants a decoder of its own, its numbers begin at 0 again, and changes in between are in neither. So whoever
@@ -39,7 +39,7 @@ pub struct HttpOutput {
     pub format: DataFormat,
     /// Whether the pipeline waits for the reader; false by default.
     pub backpressure: Option<bool>,
-    /// First sends what is there; false by default.
+    /// First sends what is there; false by default. Since 0.298: a release before that ignores it, and marks no chunk.
     pub send_snapshot: Option<bool>,
     /// JSON comes as a list, which it does in any case.
     pub array: Option<bool>,
@@ -70,7 +70,7 @@ impl HttpOutput {
         self
     }
 
-    /// First sends what is there. Since 0.298.
+    /// First sends what is there. Since 0.298: a release before that ignores it, and sends changes only.
     pub fn send_snapshot(mut self, send_snapshot: bool) -> Self {
         self.send_snapshot = Some(send_snapshot);
         self
