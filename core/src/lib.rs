@@ -18,9 +18,9 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`feldera`] | Feldera: operations, answers, streams |
+//! | [`feldera`] | Feldera: operations, answers, streams, flows |
 //! | [`flink`] | Apache Flink: operations, answers, flows |
-//! | [`snowpipe`] | Snowpipe Streaming: operations, answers, key-pair tokens |
+//! | [`snowpipe`] | Snowpipe Streaming: operations, answers, key-pair tokens, sessions, batches of rows, flows |
 //! | [`operation`] | [`Operation`]: one exchange as data; [`Effect`]: what sending it twice does |
 //! | [`flow`] | [`Flow`](flow::Flow), [`Step`](flow::Step), [`Call`](flow::Call): several exchanges towards one goal |
 //! | [`drive`] | the loops that run a flow, and what they need: [`Transport`](drive::Transport), [`Clock`](drive::Clock), … |

@@ -52,13 +52,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What may hold a secret, such as the arguments of a program, where it is kept by a flow. `Debug` shows that it is there.
+/// What may hold a secret, such as the arguments of a program, where it is kept by a flow. `Debug` shows whether it is there.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Private<T>(pub(crate) T);
 
-impl<T> fmt::Debug for Private<T> {
+impl<T: Field> fmt::Debug for Private<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
+        f.write_str(if self.0.is_absent() { "none" } else { "…" })
     }
 }
 
@@ -83,6 +83,13 @@ impl<T: Field> Field for Private<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_private_is_shown_to_be_there_or_not() {
+        let of = |text: Option<&str>| format!("{:?}", Private(text.map(str::to_owned)));
+        assert_eq!((of(Some("s3cr3t")), of(None)), ("…".to_owned(), "none".to_owned()));
+        assert_eq!(format!("{:?}", Private(Vec::<String>::new())), "none");
+    }
 
     #[test]
     fn a_bearer_header_is_sensitive_and_not_printed() {

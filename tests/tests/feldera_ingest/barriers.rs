@@ -84,6 +84,18 @@ fn a_flush_during_a_flush_waits_for_its_own_rows() {
     assert_eq!(processed(next(&mut ingestion, "", |_| {})).processed_to, 2);
 }
 
+/// Whoever always has more to push still hears of a flush.
+#[test]
+fn a_flush_does_not_wait_for_what_is_pushed_behind_it() {
+    let mut ingestion = ingestion();
+    let more = |ingestion: &mut Ingestion| drop(ingestion.push(json!(1)).expect("room"));
+    ingestion.flush();
+    assert!(is_accepted(&next(&mut ingestion, "http_input", more), 0));
+    let progress = processed(next(&mut ingestion, "http_input", more));
+    assert_eq!((progress.processed_to, progress.waiting), (1, 1));
+    assert!(is_accepted(&next(&mut ingestion, "http_input", more), 1));
+}
+
 /// Rows that are pushed last of all go out before the session is over.
 #[test]
 fn nothing_is_left_behind_at_the_end() {

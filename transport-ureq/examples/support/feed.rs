@@ -64,8 +64,8 @@ impl Rows {
             let before = row.text.len();
             let read = (&mut self.file).take((LONGEST + 1 - before) as u64).read_until(b'\n', &mut row.text)?;
             (self.line, self.bytes) = (self.line + 1, self.bytes + read as u64);
-            let quotes = row.text.iter().skip(before).filter(|byte| **byte == b'"').count();
-            quoted ^= self.csv && quotes % 2 == 1;
+            let marks = row.text.iter().skip(before).filter(|byte| **byte == b'"').count();
+            quoted ^= self.csv && marks % 2 == 1;
             match (read, row.text.trim_ascii_start().is_empty()) {
                 _ if row.text.len() > LONGEST => {
                     return Err(io::Error::other(format!("line {} has more than {LONGEST} bytes", row.line)));

@@ -8,7 +8,7 @@
 //! | [`Reconcile`] | what became of what was sent, and a channel for the rest | |
 //! | [`DropChannel`] | the channel is gone | |
 //! | [`AppendElastic`] | rows without a channel, at least once | |
-//! | [`OpenWriter`] | a [`Writer`]: rows in, exactly once, through every fault: a session | position, before each append and at the end |
+//! | [`OpenWriter`] | a [`Writer`]: rows in, exactly once, or an error that says which are in doubt; it yields more than once | position, before each append and at the end |
 //!
 //! All go to the ingest host ([`SnowpipeIngest`](super::SnowpipeIngest)). A [session](super::Session) knows it and has the token:
 //! `account.run(session.run(OpenChannel::new(path)))`. A writer is given its session, and runs on the account's handle by itself.

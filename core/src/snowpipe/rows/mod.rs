@@ -26,8 +26,8 @@
 //! * Rows stay in order, no row is split, and each is in one batch.
 //! * No batch is more than [`MAX_BYTES`] as it is sent. What is more after compression becomes several batches.
 //! * What a row is written as is what `serde_json` writes; a [`RawValue`](serde_json::value::RawValue) loses its line ends.
-//! * Nothing is allocated for a row, once a first batch has shown how much room they take; and a builder without rows holds
-//!   no buffer.
+//! * Of batches that are filled up to the same limit nothing is allocated for a row, once a first one has shown how much room
+//!   they take; and a builder without rows holds no buffer.
 
 mod builder;
 mod compression;

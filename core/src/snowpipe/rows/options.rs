@@ -26,7 +26,9 @@ pub struct BatchOptions {
     pub compression: Compression,
     /// What becomes of numbers that JSON does not have. An error by default.
     pub non_finite: NonFinite,
-    /// Whether the keys of each row, but not those within its values, are written in upper-case ASCII. Not by default.
+    /// Whether the keys of each row, but not those within its values, are written in upper-case ASCII. Not by default. Letters
+    /// that are escaped, as in `"\u0061"`, stay as they are; and keys that differ in case only become the same one, so that
+    /// the row has it twice: which value the service takes nobody says.
     pub upper_case_keys: bool,
     /// Between which rows a batch may end. Between any two by default.
     pub cut: Cut,

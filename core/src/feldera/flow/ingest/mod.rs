@@ -9,7 +9,7 @@
 //!  Ready ◀────────┴────────────────────────────┘             │
 //!   │ ├─ nothing waits ─▶ Drained                            │
 //!   │ └─ rows wait ─▶ Looking, at first and after a doubt ───┘
-//!   │ flush, finish: all is sent
+//!   │ flush: what was pushed before it is sent; finish: all is
 //!   ▼
 //!  Covering ──token──▶ Processing ──complete──▶ Checking ──the same process──▶ Processed, Finished
 //!  (unless the last answer was a token)               └─ another one ─▶ failed
@@ -34,6 +34,7 @@
 //! process: so all rows between two barriers are known to have met the same one. No more bytes are held than the buffer's.
 
 mod goal;
+mod machine;
 mod rejected;
 mod rows;
 
@@ -43,21 +44,16 @@ pub use self::goal::{Accepted, Doubt, Ingest, IngestEvent, IngestProgress};
 pub use self::rejected::{Rejected, RejectedRow};
 pub use self::rows::{Chunk, PushError};
 
+use self::machine::{Barrier, State};
 use self::rows::{Buffer, Change, Refused};
-use super::inquiry::Inquiry;
-use super::{AwaitCompletion, Interruption, await_completion::AwaitCompletionMachine};
-use crate::error::{Ambiguity, Applied, FlowError, Misuse};
-use crate::feldera::data::{CompletionToken, parse_errors};
-use crate::feldera::stats::{ControllerStatus, GlobalMetrics, PipelineState};
-use crate::feldera::{FelderaApi, GetStats, HttpInput};
-use crate::flow::{Call, Common, Config, Flow, Notice, Reply, Running, Step, ok};
-use crate::operation::Operation as _;
+use crate::error::FlowError;
+use crate::feldera::FelderaApi;
+use crate::feldera::data::CompletionToken;
+use crate::flow::{Common, Config, Flow, Reply, Step};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
 const NAME: &str = "Ingest";
-/// How often something is sent again whose answer was lost, where that is harmless or was asked for.
-const ANEW: u32 = 5;
 
 /// Rows on their way into a table. Made by [`Ingest::start`](crate::flow::Goal::start).
 #[must_use = "a session does nothing until it is polled"]
@@ -81,26 +77,6 @@ pub struct Ingestion {
     event: Option<IngestEvent>,
     ended: Option<FlowError>,
     state: State,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Barrier {
-    /// Of the rows with smaller numbers.
-    Flush(u64),
-    /// Of all.
-    Finish,
-}
-
-enum State {
-    Ready,
-    Looking(Call<GetStats>),
-    Sending(Call<HttpInput>, Chunk),
-    /// The rows are with the caller.
-    Undecided(FlowError, u64),
-    Covering(Call<HttpInput>),
-    Processing(Running<AwaitCompletionMachine>),
-    Checking(Call<GetStats>),
-    Inquiry(Inquiry),
 }
 
 impl Ingestion {
@@ -241,237 +217,6 @@ impl Ingestion {
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
         self.common.set_deadline(deadline.into());
         self
-    }
-
-    fn what(&self) -> String {
-        format!("ingress into table {} of pipeline {}", self.goal.table, self.goal.pipeline)
-    }
-
-    fn look(&mut self) -> Call<GetStats> {
-        self.common.call(GetStats::new(self.goal.pipeline.clone()))
-    }
-
-    fn input(&mut self, rows: bytes::Bytes) -> Call<HttpInput> {
-        let mut input =
-            HttpInput::new(self.goal.pipeline.clone(), self.goal.table.clone(), self.goal.format.clone(), rows);
-        input.update_format.clone_from(&self.goal.update_format);
-        input.force = self.goal.force.then_some(true);
-        self.common.call(input)
-    }
-
-    fn send(&mut self) {
-        if let Some(chunk) = self.buffer.take() {
-            let call = self.input(chunk.text().clone());
-            self.state = State::Sending(call, chunk);
-        }
-    }
-
-    /// What comes after an event, or at first.
-    fn next(&mut self) {
-        if !self.looked && (self.buffer.has_unsent() || self.dirty && self.barrier.is_some()) {
-            self.state = State::Looking(self.look());
-        } else if self.buffer.has_unsent() {
-            self.send();
-        } else if self.barrier.is_none() {
-            self.event = Some(IngestEvent::Drained);
-        } else if !self.dirty {
-            self.pass();
-        } else if let Some(token) = self.token.clone() {
-            self.common.phase(NAME, "waiting for rows to be processed");
-            let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token);
-            let goal = goal.stalled_after(self.goal.stalled_after);
-            self.state = State::Processing(self.common.child(goal.machine()));
-        } else {
-            self.state = State::Covering(self.input(bytes::Bytes::new()));
-        }
-    }
-
-    /// All that was sent is processed. Rows that were pushed while that was waited for are not sent yet.
-    fn pass(&mut self) {
-        (self.dirty, self.looked) = (false, false);
-        let progress = self.progress();
-        self.progress.processed_to = progress.pushed - progress.waiting;
-        let progress = self.progress();
-        self.state = State::Ready;
-        match self.barrier {
-            Some(Barrier::Finish) if progress.waiting == 0 => {
-                self.ended = Some(FlowError::Misuse(Misuse::PolledAfterDone));
-                self.event = Some(IngestEvent::Finished(progress));
-            }
-            Some(Barrier::Flush(to)) if progress.processed_to >= to => {
-                self.barrier = None;
-                self.event = Some(IngestEvent::Processed(progress));
-            }
-            _ => {}
-        }
-    }
-
-    /// The pipeline before the first rows, and after rows that came in doubt.
-    fn looked(&mut self, stats: &ControllerStatus) {
-        let metrics = &stats.global_metrics;
-        if self.has_restarted(metrics) {
-            self.ended = Some(Interruption::Restarted.into_error(self.what(), None));
-        } else if metrics.state == PipelineState::Paused && !self.goal.force {
-            self.ended = Some(Interruption::Paused.into_error(self.what(), None));
-        } else {
-            (self.looked, self.process) = (true, metrics.process());
-            self.state = State::Ready;
-        }
-    }
-
-    /// Whether rows have met another process since the last barrier.
-    fn has_restarted(&self, metrics: &GlobalMetrics) -> bool {
-        self.dirty && self.process.is_some() && self.process != metrics.process()
-    }
-
-    fn accepted(&mut self, token: CompletionToken, chunk: &Chunk) {
-        self.buffer.settle(chunk);
-        self.progress.accepted += chunk.len() as u64;
-        (self.anew, self.dirty, self.token) = (0, true, Some(token.clone()));
-        self.event = Some(IngestEvent::Accepted(Accepted { rows: chunk.rows(), token }));
-    }
-
-    /// A chunk did not come in as a whole.
-    fn troubled(&mut self, error: FlowError, chunk: Chunk) {
-        let is_in_part = error.service().is_some_and(|error| error.applied() == Applied::Yes);
-        let errors = error.service().and_then(parse_errors);
-        match (errors, error) {
-            (Some(errors), error) => {
-                self.buffer.settle(&chunk);
-                let rejected = Rejected::new(chunk, errors);
-                let count = rejected.count();
-                self.progress.rejected += count;
-                self.progress.accepted += rejected.chunk.len() as u64 - count;
-                (self.anew, self.dirty, self.token) = (0, true, None);
-                self.event = Some(IngestEvent::Rejected(rejected));
-                if self.goal.stop_at_errors {
-                    self.ended = Some(match error {
-                        FlowError::Ambiguous(Ambiguity { cause, .. }) => *cause,
-                        error => error,
-                    });
-                }
-            }
-            (None, cause @ FlowError::Ambiguous(_)) => self.doubted(cause, chunk),
-            // All that can be parsed are in, and which those are cannot be read.
-            (None, error) if is_in_part => {
-                let (operation, found) = (HttpInput::INFO.name, "all rows that can be parsed are in".to_owned());
-                let cause = Box::new(error);
-                self.doubted(
-                    FlowError::Ambiguous(Ambiguity { operation, cause, unanswered: false, found: Some(found) }),
-                    chunk,
-                );
-            }
-            (None, refusal @ FlowError::Service(_)) => {
-                self.buffer.put_back(chunk);
-                self.inquire(refusal);
-            }
-            (None, error) => {
-                self.buffer.put_back(chunk);
-                self.ended = Some(error);
-            }
-        }
-    }
-
-    fn doubted(&mut self, cause: FlowError, mut chunk: Chunk) {
-        chunk.doubtful = true;
-        // A pipeline that was paused meanwhile would hold whatever comes next, too.
-        (self.dirty, self.looked) = (true, false);
-        if self.goal.resend_doubtful && self.anew < ANEW {
-            self.anew += 1;
-            let what = format!("rows {:?}", chunk.rows());
-            self.common.say(Notice::Observed { what, state: format!("sent again: {cause}") });
-            self.buffer.put_back(chunk);
-        } else {
-            self.anew = 0;
-            self.state = State::Undecided(cause.clone(), chunk.rows().start);
-            self.event = Some(IngestEvent::Doubtful(Doubt { chunk, cause: Box::new(cause) }));
-        }
-    }
-
-    fn uncovered(&mut self, error: FlowError) {
-        match error {
-            FlowError::Ambiguous(Ambiguity { .. }) if self.anew < ANEW => {
-                self.anew += 1;
-                self.state = State::Covering(self.input(bytes::Bytes::new()));
-            }
-            // No rows were in it.
-            FlowError::Ambiguous(Ambiguity { cause, .. }) => self.inquire(*cause),
-            error => self.inquire(error),
-        }
-    }
-
-    fn inquire(&mut self, refusal: FlowError) {
-        let what = self.what();
-        self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, what, refusal, &mut self.common));
-    }
-
-    /// Whether all rows since the last barrier met the process that answers now.
-    fn checked(&mut self, stats: &ControllerStatus) {
-        if self.has_restarted(&stats.global_metrics) {
-            self.ended = Some(Interruption::Restarted.into_error(self.what(), None));
-        } else {
-            self.pass();
-        }
-    }
-
-    fn advance(&mut self, reply: &mut Option<Reply>) -> Step<IngestEvent> {
-        loop {
-            if let Some(notice) = self.common.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
-            }
-            if self.event.is_some() || self.ended.is_some() {
-                if let Some(stray) = reply.take() {
-                    return Step::Stray(stray);
-                }
-                let result = self.event.take().map(Ok);
-                return Step::Done(result.or_else(|| self.ended.clone().map(Err)).unwrap_or(Ok(IngestEvent::Drained)));
-            }
-            let now = self.common.now();
-            match &mut self.state {
-                State::Ready => {
-                    if let Some(stray) = reply.take() {
-                        return Step::Stray(stray);
-                    }
-                    match self.common.expired("rows") {
-                        Some(error) => self.ended = Some(error),
-                        None => self.next(),
-                    }
-                }
-                State::Looking(call) => match ok!(call.poll(now, reply.take())) {
-                    Ok(stats) => self.looked(&stats),
-                    Err(error) => self.inquire(error),
-                },
-                State::Sending(call, _) => {
-                    let answer = ok!(call.poll(now, reply.take()));
-                    if let State::Sending(_, chunk) = std::mem::replace(&mut self.state, State::Ready) {
-                        match answer {
-                            Ok(token) => self.accepted(token.token, &chunk),
-                            Err(error) => self.troubled(error, chunk),
-                        }
-                    }
-                }
-                State::Undecided(cause, _) => self.ended = Some(cause.clone()),
-                State::Covering(call) => match ok!(call.poll(now, reply.take())) {
-                    Ok(token) => {
-                        (self.anew, self.token) = (0, Some(token.token));
-                        self.state = State::Ready;
-                    }
-                    Err(error) => self.uncovered(error),
-                },
-                State::Processing(flow) => match ok!(flow.poll(now, reply.take())) {
-                    Ok(_) => self.state = State::Checking(self.look()),
-                    Err(error) => self.ended = Some(error),
-                },
-                State::Checking(call) => match ok!(call.poll(now, reply.take())) {
-                    Ok(stats) => self.checked(&stats),
-                    Err(error) => self.inquire(error),
-                },
-                State::Inquiry(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(now, reply.take()));
-                    self.ended = Some(error);
-                }
-            }
-        }
     }
 }
 

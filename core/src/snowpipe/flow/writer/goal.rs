@@ -36,23 +36,34 @@ use crate::time::Timestamp;
 ///     Notice::Save(saved) => save(&saved),
 ///     notice => Ok(println!("{notice}")),
 /// };
+/// let on_event = |event: WriterEvent| match event {
+///     // Nothing else tells of these rows: the committed token passes over them.
+///     WriterEvent::Rejected(rejected) => eprintln!("LOST: {rejected}"),
+///     event => println!("{event}"),
+/// };
 /// let WriterEvent::Opened { committed } = account.drive(&mut writer, on_notice)? else { return Ok(()) };
 /// let done: u64 = committed.map_or(Ok(0), |token| token.parse())?;
 /// for (number, line) in lines.skip_while(|(number, _)| *number <= done) {
 ///     loop {
 ///         match writer.push_line(line.as_bytes(), Some(&number.to_string())) {
 ///             Ok(()) => break,
-///             Err(Refusal::Full { .. }) => println!("{}", account.drive(&mut writer, on_notice)?),
+///             Err(Refusal::Full { .. }) => on_event(account.drive(&mut writer, on_notice)?),
 ///             // The row was not taken: going on would leave it out.
 ///             Err(refusal) => return Err(refusal.into()),
 ///         }
 ///     }
 ///     // Sends what is to be sent, and does not wait for anything else.
-///     account.drive_until(&mut writer, account.runtime().now(), on_notice)?;
+///     while let Some(event) = account.drive_until(&mut writer, account.runtime().now(), on_notice)? {
+///         on_event(event);
+///     }
 /// }
 /// writer.close()?;
-/// while account.drive(&mut writer, on_notice)? != WriterEvent::Closed {}
-/// # Ok(())
+/// loop {
+///     match account.drive(&mut writer, on_notice)? {
+///         WriterEvent::Closed => break Ok(()),
+///         event => on_event(event),
+///     }
+/// }
 /// # }
 /// ```
 ///

@@ -1,4 +1,4 @@
-//! The session [`Writer`]: rows in, exactly once, through every fault.
+//! [`Writer`]: rows in, none lost and none twice; or an error that says which of them are in doubt.
 //!
 //! ```text
 //!            ┌──────────────────────── reopened: what is committed is settled, the rest is sent again ◀──────┐
@@ -87,7 +87,7 @@ records! {
 
 /// A channel that rows go into, exactly once. Made by [`OpenWriter`].
 ///
-/// A **session**: poll it again after each [`WriterEvent`]. In between, give it rows or batches; it takes them without any I/O
+/// It yields **more than once**: poll it again after each [`WriterEvent`]. In between, give it rows or batches; it takes them without any I/O
 /// and sends them when it is polled. It keeps each batch until it is committed, and opens the channel again after every fault.
 ///
 /// When it ends in an error, [`FlowError::Ambiguous`] says that rows are in doubt, and which; any other error that none are.
