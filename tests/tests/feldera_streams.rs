@@ -353,6 +353,33 @@ fn results_that_are_cut_off_and_end_properly() {
     }
 }
 
+/// What ends as a file of the format does, and begins as none.
+#[test]
+fn a_file_is_known_by_its_beginning_too() {
+    let body = b"<html>an error, and then PAR1";
+    assert_eq!(query(&QueryFormat::Parquet, body, End::Complete).1, Err(DecodeError::Truncated { item: 1 }));
+}
+
+/// The usual order of fields is read by hand: what is not quite that is left to the parser, with the same result.
+#[test]
+fn records_that_are_not_quite_as_usual() {
+    let read =
+        |line: &str| every_cut(|| Egress::new(LineLimit::default()), show_chunk, line.as_bytes(), &[], End::Complete);
+    let usual = r#"{"sequence_number":0,"snapshot":false,"json_data":[{"insert":{"id":1}}]"#;
+    let expected = (vec![r#"0 changes past lost 0/0: ["{\"insert\":{\"id\":1}}"]"#.to_owned()], Ok(()));
+    assert_eq!(read(&format!("{usual}}}\r\n")), expected);
+    assert_eq!(read(&format!("{usual},\"later\":2}}\r\n")), expected);
+    for wrong in ["", "]", ",", "}}", "} {"] {
+        let (items, ended) = read(&format!("{usual}{wrong}\r\n"));
+        assert!(items.is_empty() && matches!(ended, Err(DecodeError::Malformed { item: 1, .. })), "{wrong}: {ended:?}");
+    }
+    let most = u64::MAX;
+    let (items, ended) = read(&format!("{{\"sequence_number\":{most},\"snapshot\":false}}\r\n"));
+    assert_eq!((items, ended), (vec![format!("{most} heartbeat past lost {most}/{most}: []")], Ok(())));
+    let (items, ended) = read("{\"sequence_number\":99999999999999999999,\"snapshot\":false}\r\n");
+    assert!(items.is_empty() && matches!(ended, Err(DecodeError::Malformed { item: 1, .. })), "{ended:?}");
+}
+
 #[test]
 fn errors_in_the_middle_of_a_result() {
     let failed = |message: &str| Err(DecodeError::Failed { message: message.to_owned() });

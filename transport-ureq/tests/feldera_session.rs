@@ -211,6 +211,23 @@ fn a_lost_answer_leaves_rows_in_doubt_which_are_sent_again_only_on_request() {
     }
 }
 
+/// One exchange in ten goes wrong. Rows with a key may be sent again, and so all come in, and come out.
+#[test]
+fn on_a_bad_day_every_row_comes_in() {
+    for seed in 0..4 {
+        let stage = Stage::new(&format!("bad-day-{seed}"), Config::default());
+        stage.server.set_faults(FaultPlan::flaky(seed));
+        let ran = stage.run(&[&FEED[..], &["--resend", "--view", "sold"]].concat());
+        ran.ends(0, &["3 rows are in and processed", "pipeline shop is stopped"]);
+        let taken = stage.taken();
+        for row in [r#"{"id":1,"item":"bolt"}"#, r#"{"id":2,"item":"nut"}"#, r#"{"id":1,"item":"screw"}"#] {
+            assert!(taken.iter().any(|taken| taken == row), "{row} is not in {taken:?}");
+            assert!(ran.out.contains(&format!("{{\"insert\":{row}}}\n")), "{row} is not in {}", ran.out);
+        }
+        assert_eq!(stage.status(), "Stopped");
+    }
+}
+
 #[test]
 fn sql_that_does_not_compile_is_shown_with_its_place() {
     let stage = Stage::new("sql", Config::default());

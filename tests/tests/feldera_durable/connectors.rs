@@ -42,6 +42,29 @@ fn connectors_are_waited_for_and_ways_of_ingress_are_not() {
     script.finish();
 }
 
+/// What one took in may have gone through while another's has not.
+#[test]
+fn every_connectors_records_are_waited_for() {
+    let two = stats(|body| {
+        let inputs = body["inputs"].as_array_mut().expect("a list");
+        let mut second = inputs.iter().find(|input| input["endpoint_name"] == "t.gen1").expect("the connector").clone();
+        second["endpoint_name"] = json!("t.gen2");
+        inputs.push(second);
+    });
+    let mut script = looked(Script::new(), &two);
+    for (connector, token) in [("gen1", "one"), ("gen2", "two")] {
+        script = script
+            .expect("GET", &format!("/v0/pipelines/p/tables/t/connectors/{connector}/completion_token"))
+            .reply_json(200, json!({ "token": token }))
+            .expect("GET", &format!("/v0/pipelines/p/completion_status?token={token}"))
+            .reply_json(200, r#"{"status":"complete","step":7}"#);
+    }
+    let script = looked(script, &two);
+    let (result, _) = run(&script, AwaitConnectorsFinished::all("p"));
+    assert_eq!(summary(&result.expect("finished")), [("t.gen1", 5), ("t.gen2", 5)]);
+    script.finish();
+}
+
 #[test]
 fn a_connector_that_failed_is_named() {
     let script = looked(Script::new(), &connector(|gen1| gen1["fatal_error"] = json!("no such bucket")));

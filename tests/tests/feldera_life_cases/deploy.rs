@@ -1,12 +1,15 @@
 //! Deploying.
 
+use std::time::Duration;
+
+use pipewright::error::FlowError;
 use pipewright::feldera::flow::{Change, Interruption};
 use pipewright::feldera::pipelines::{DesiredStatus, RuntimeConfig};
 use pipewright::feldera::{Deploy, Feldera};
 use pipewright_mock::feldera::Config;
 use pipewright_mock::transcript::{self, Recorder};
 use pipewright_mock::{Fault, FaultPlan, Script, World};
-use pipewright_tests::fake::feldera;
+use pipewright_tests::fake::{Fake, feldera};
 use serde_json::{Value, json};
 
 use super::{ALL, FORCE, START, Scripted as _, interruption, is, play, with};
@@ -183,6 +186,24 @@ fn what_another_client_has_changed_meanwhile_is_changed_back() {
         .sees_all(with(ours, "program_version", 3))
         .sees(with(is("Running", "Running"), "program_version", 3));
     assert_eq!(play(&script, Deploy::new("p", SQL).runtime_config(config)).expect("ours").change, Change::Updated);
+}
+
+/// A name that is taken, and a pipeline that is not there: it does not go on for ever.
+#[test]
+fn a_service_that_contradicts_itself_is_left() {
+    let mut created = 0;
+    let mut answer = |name: &str| {
+        let code = if name == "post_pipeline" { "DuplicateName" } else { "UnknownPipelineName" };
+        created += usize::from(name == "post_pipeline");
+        let status = if name == "post_pipeline" { 409 } else { 404 };
+        Some((status, json!({ "message": "", "error_code": code, "details": null }).to_string()))
+    };
+    let fake =
+        Feldera::new("http://feldera.test".parse().expect("a base"), Fake::new(|name: &str, _: &str| answer(name)));
+    let error = fake.run(Deploy::new("p", SQL).within(Duration::from_secs(3600))).expect_err("it cannot be");
+    assert!(matches!(&error, FlowError::Service(error) if error.code() == Some("DuplicateName")), "{error:?}");
+    drop(fake);
+    assert_eq!(created, 8);
 }
 
 /// All of it: a new program for what runs, of which the answer to the change is lost.
