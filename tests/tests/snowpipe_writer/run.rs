@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::Response;
-use http::header::CONTENT_ENCODING;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use pipewright::drive::{Clock as _, Transport as _};
 use pipewright::error::{FlowError, TransportError};
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Notice, Retry, Step};
@@ -15,8 +17,8 @@ use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, 
 use pipewright_mock::{SnowpipeHandle, World};
 
 use super::schedule::{Crash, Hook, Schedule, Second};
-use super::source::{Source, THEM, TWIN, US};
-use super::tally::{Tally, seen, seen_behind};
+use super::source::{Source, THEM, TWIN, US, session};
+use super::tally::{Phase, Tally, seen, seen_behind};
 
 /// A run that goes on for longer is a fight, or a writer that runs in circles.
 const MOST_EXCHANGES: u64 = 4000;
@@ -62,7 +64,12 @@ impl<'a> Run<'a> {
             Second::Writer => &[US, THEM],
             Second::Twin => &[US, TWIN],
         };
-        let sources = names.iter().map(|name| Source::new(name, schedule, &config, &world)).collect();
+        let shared = session(&config);
+        let sources = names.iter().map(|name| {
+            let session = if schedule.shares_session { shared.clone() } else { session(&config) };
+            Source::new(name, session, schedule, &config, &world)
+        });
+        let sources = sources.collect();
         Self {
             schedule,
             world,
@@ -150,6 +157,7 @@ impl<'a> Run<'a> {
     fn exchange(&mut self, at: usize, exchange: Exchange) -> Verdict {
         self.exchanges += 1;
         let phase = self.sources[at].phase(&exchange);
+        check!(phase == Phase::Session || is_for_its_host(&exchange), "a token for another host: {exchange:?}");
         while let Some((_, hook)) = self.hooks.as_slice().first().copied().filter(|(due, _)| *due <= self.exchanges) {
             self.hooks.next();
             self.hook(hook);
@@ -299,4 +307,12 @@ impl<'a> Run<'a> {
             None => Err("it has not ended".to_owned()),
         }
     }
+}
+
+/// Whether the host that a token is sent to is the one it was issued for. Of a token that came mutilated nobody can tell.
+fn is_for_its_host(exchange: &Exchange) -> bool {
+    let token = exchange.request().headers()[AUTHORIZATION].to_str().expect("text");
+    let claims = token.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
+    let claims: Option<serde_json::Value> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
+    claims.is_none_or(|claims| claims["aud"].as_str() == exchange.request().uri().host())
 }

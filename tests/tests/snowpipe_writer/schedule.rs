@@ -28,6 +28,8 @@ pub(crate) struct Schedule {
     /// Instead of the exchange of that number, or instead of taking its reply.
     pub(crate) crashes: Vec<(u64, Crash)>,
     pub(crate) second: Second,
+    /// Whether the two of them have one session, as writers of one process do.
+    pub(crate) shares_session: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +128,7 @@ impl Schedule {
             hooks,
             crashes,
             second,
+            shares_session: one_in(seed, 2),
         }
     }
 

@@ -56,13 +56,13 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn new(
         name: &'static str,
+        session: Session,
         schedule: &Schedule,
         config: &FlowConfig<SnowpipeAccount>,
         world: &World,
     ) -> Self {
         let mut seed = Seed::new(u128::from(schedule.number) << 8 | name.len() as u128);
         let by = if name == TWIN { US } else { name };
-        let session = OpenSession::new(TokenType::ProgrammaticAccessToken).later(config);
         let writer = begin(OpenWriter::new(&session, path()), schedule, config, &mut seed);
         Self {
             name,
@@ -89,7 +89,7 @@ impl Source {
 
     pub(crate) fn crash(&mut self, crash: Crash, config: &FlowConfig<SnowpipeAccount>, world: &World) {
         if crash.new_session {
-            self.session = OpenSession::new(TokenType::ProgrammaticAccessToken).later(config);
+            self.session = session(config);
         }
         let open = match self.saved.as_ref().filter(|_| crash.resumes) {
             Some(saved) => OpenWriter::resume(&self.session, saved).expect("its own state"),
@@ -256,6 +256,11 @@ impl Source {
         );
         Ok(())
     }
+}
+
+/// A session of one's own.
+pub(crate) fn session(config: &FlowConfig<SnowpipeAccount>) -> Session {
+    OpenSession::new(TokenType::ProgrammaticAccessToken).later(config)
 }
 
 /// The offset token of a row.
