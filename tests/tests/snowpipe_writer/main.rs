@@ -37,7 +37,7 @@ const MANY: u64 = 10_000;
 /// Schedules that have failed once.
 const REGRESSIONS: &[u64] = &[
     // A node that does not know the channel yet was believed.
-    2, // 403 to a token that had come for a 401 ended the writer.
+    2,   // 403 to a token that had come for a 401 ended the writer.
     720, // The account did not know a host just asked for, and was not asked again.
     7347,
 ];
