@@ -85,6 +85,14 @@ impl Body {
         self.len() == 0
     }
 
+    /// The memory of a single piece that nobody shares.
+    pub(crate) fn into_vec(self) -> Option<Vec<u8>> {
+        match self.0 {
+            Repr::One(Segment::Bytes(bytes)) if bytes.is_unique() => Some(bytes.into()),
+            _ => None,
+        }
+    }
+
     /// All of it in memory; a single piece of bytes is not copied. For tests and for transports that do not stream.
     ///
     /// # Errors

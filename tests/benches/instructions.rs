@@ -18,6 +18,7 @@ use cases::exchanging::{self, Exchanging};
 use cases::feldera::Rows;
 use cases::parsing::Parsing;
 use cases::splitting::Splitting;
+use cases::writing;
 
 /// The only function whose instructions count.
 #[inline(never)]
@@ -79,6 +80,8 @@ cases! {
     "splitting/memchr_iter" => Splitting::new(10_000), |case| case.memchr_iter();
     "batching/ours" => Batching::new(20_000), |case| case.ours();
     "batching/floor" => Batching::new(20_000), |case| case.floor();
+    "writing/ours" => writing::in_memory(20_000), |case| case.ours();
+    "writing/floor" => writing::kept(20_000, 1), |case| case.run();
     "exchange/raw" => Served::start(), |served| served.client.raw().expect("an answer");
     "exchange/bare" => Served::start(), |served| served.client.bare();
     "exchange/ours" => Served::start(), |served| served.client.ours();

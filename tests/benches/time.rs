@@ -1,28 +1,37 @@
 //! Time and allocations, as divan measures them; then the ratios of time to the floor or the peer.
 //!
-//! A ratio is the median of many, each from two short runs that follow each other, so that a noisy machine disturbs both.
+//! A ratio is the median of many, each from two short runs that follow each other, so that a noisy machine disturbs both. What
+//! waits for nobody is measured in the processor time of its thread.
 
 mod cases;
 
 use std::hint::black_box;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use divan::AllocProfiler;
+use rustix::time::{ClockId, clock_gettime};
 
 use cases::exchanging::{self, Exchanging};
+use cases::writing;
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
-/// A client with a server of its own, in a thread.
-fn exchanging() -> Exchanging {
+/// The address of a server in a thread.
+fn served(serve: fn(&TcpListener) -> io::Result<()>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
-    thread::spawn(move || -> io::Result<()> { exchanging::serve(&listener) });
-    Exchanging::new(address)
+    thread::spawn(move || serve(&listener));
+    address
+}
+
+/// A client with a server of its own.
+fn exchanging() -> Exchanging {
+    Exchanging::new(served(exchanging::serve))
 }
 
 mod building {
@@ -208,27 +217,71 @@ mod exchange {
     }
 }
 
+/// How long the program has run.
+fn wall() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
+}
+
+/// How much of a processor this thread has used.
+fn processor() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().expect("not negative")
+}
+
 /// How long so many rounds take.
-fn timed(rounds: u32, work: &mut dyn FnMut()) -> Duration {
-    let start = Instant::now();
+fn timed(clock: fn() -> Duration, rounds: u32, work: &mut dyn FnMut()) -> Duration {
+    let start = clock();
     for _ in 0..rounds {
         work();
     }
-    start.elapsed()
+    clock() - start
 }
 
-fn ratio(what: &str, one: &mut dyn FnMut(), other: &mut dyn FnMut()) {
+fn median<T: Copy>(sorted: &[T]) -> T {
+    sorted[sorted.len() / 2]
+}
+
+fn ratio(what: &str, clock: fn() -> Duration, one: &mut dyn FnMut(), other: &mut dyn FnMut()) {
     let mut rounds = 1;
-    while timed(rounds, other) < Duration::from_millis(1) {
+    while timed(clock, rounds, other) < Duration::from_millis(1) {
         rounds *= 2;
     }
-    let mut ratios: Vec<f64> =
-        (0..201).map(|_| timed(rounds, one).as_secs_f64() / timed(rounds, other).as_secs_f64()).collect();
+    let mut ratio = || timed(clock, rounds, one).as_secs_f64() / timed(clock, rounds, other).as_secs_f64();
+    let mut ratios: Vec<f64> = (0..201).map(|_| ratio()).collect();
     ratios.sort_by(f64::total_cmp);
-    println!("{what:<48} {:>6.2}   (nine in ten {:.2} to {:.2})", ratios[100], ratios[10], ratios[190]);
+    println!("{what:<48} {:>6.2}   (nine in ten {:.2} to {:.2})", median(&ratios), ratios[10], ratios[190]);
 }
 
-fn ratios() {
+/// What the vendor's SDK 1.9 took for a row of about 200 bytes, given to `append_rows` in lists, in microseconds of all
+/// its threads; and what serialising such rows and compressing them with zstd level 3 took on that machine. At the best and at the worst.
+const SDK: [(f64, f64); 2] = [(1.3, 0.9), (2.5, 1.1)];
+
+/// Rows through a writer, in microseconds of a processor for each.
+fn writer() {
+    const ROWS: u32 = 20_000;
+    let address = served(writing::serve);
+    let case = writing::Writing::over_loopback(ROWS.into(), address);
+    let (mut by_hand, mut unsent) = (writing::sent(ROWS.into(), address), writing::kept(ROWS.into(), 3));
+    let micros = |work: &mut dyn FnMut() -> u64| {
+        let mut work = || assert_eq!(work(), u64::from(ROWS));
+        timed(processor, 1, &mut work).as_secs_f64() * 1e6 / f64::from(ROWS)
+    };
+    let mut round = || [micros(&mut || case.ours()), micros(&mut || by_hand.run()), micros(&mut || unsent.run())];
+    let mut rounds: Vec<[f64; 3]> = (0..51).map(|_| round()).collect();
+    let mut middle = |of: &dyn Fn(&[f64; 3]) -> f64| {
+        rounds.sort_by(|one, other| of(one).total_cmp(&of(other)));
+        of(&median(&rounds))
+    };
+    let [ours, hand, level3] = [0, 1, 2].map(|which| middle(&|round| round[which]));
+    println!("{:<48} {:>6.2}", "writer: ours / by hand", middle(&|round| round[0] / round[1]));
+    println!("  a row: ours {ours:.2} µs, by hand {hand:.2} µs, serialised and zstd level 3 {level3:.2} µs");
+    for (sdk, then) in SDK {
+        let scaled = sdk / then * level3;
+        println!("  the SDK {sdk} µs ({scaled:.2} µs here): ours / SDK {:.2} ({:.2})", ours / sdk, ours / scaled);
+    }
+}
+
+fn ratios(parts: &[&str]) {
     use cases::batching::Batching;
     use cases::building::Building;
     use cases::calling::Calling;
@@ -237,14 +290,19 @@ fn ratios() {
     use cases::splitting::Splitting;
 
     macro_rules! ratio {
-        ($what:literal, $one:expr, $other:expr) => {{
+        ($what:literal, $one:expr, $other:expr) => {
+            ratio!(processor, $what, $one, $other)
+        };
+        ($clock:ident, $what:literal, $one:expr, $other:expr) => {{
             let mut one = || {
                 let _ = black_box($one);
             };
             let mut other = || {
                 let _ = black_box($other);
             };
-            ratio($what, &mut one, &mut other);
+            if parts.is_empty() || parts.iter().any(|part| $what.contains(part)) {
+                ratio($what, $clock, &mut one, &mut other);
+            }
         }};
     }
 
@@ -277,17 +335,23 @@ fn ratios() {
     ratio!("split 10,000 lines: NdJson / memchr", case.ndjson(), case.floor());
     let (mut case, mut floor) = (Batching::new(20_000), Batching::new(20_000));
     ratio!("rows into batches: ours / to_writer", case.ours(), floor.floor());
+    if parts.is_empty() || parts.contains(&"writer") {
+        writer();
+    }
     let (case, mut raw) = (exchanging(), exchanging());
-    ratio!("exchange: our transport / ureq", case.ours(), case.bare());
-    ratio!("exchange: call and our transport / ureq", case.call(), case.bare());
-    ratio!("exchange: ureq / TcpStream", case.bare(), raw.raw().expect("an answer"));
+    ratio!(wall, "exchange: our transport / ureq", case.ours(), case.bare());
+    ratio!(wall, "exchange: call and our transport / ureq", case.call(), case.bare());
+    ratio!(wall, "exchange: ureq / TcpStream", case.bare(), raw.raw().expect("an answer"));
 }
 
 fn main() {
-    divan::main();
-    // `cargo bench`, and all of it.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments == ["--bench"] {
-        ratios();
+    match arguments.iter().map(String::as_str).filter(|argument| *argument != "--bench").collect::<Vec<_>>()[..] {
+        ["ratios", ref parts @ ..] => ratios(parts),
+        [] if !arguments.is_empty() => {
+            divan::main();
+            ratios(&[]);
+        }
+        _ => divan::main(),
     }
 }

@@ -14,7 +14,7 @@ use pipewright::feldera::stream::Egress;
 use pipewright::flink::{FlinkRest, GetJobStatus, JobId};
 use pipewright::flow::{Call, Config, Flow, Goal as _, Reply, Saved, Step, ok};
 use pipewright::operation::{Effect, Info, RequestContext, Service};
-use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions, NonFinite};
+use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions, Compression, NonFinite};
 use pipewright::snowpipe::{
     Account, ChannelPath, OpenSession, OpenWriter, Refusal, Session, StatusBoard, TokenType, Writer, WriterEvent,
 };
@@ -429,5 +429,29 @@ fn a_writer_allocates_for_batches_and_not_for_rows() {
             assert!(append <= 32, "{append} allocations to append a batch");
             assert!(look <= 48, "{look} allocations to look whether it is committed");
         }
+    }
+}
+
+#[test]
+fn a_builder_keeps_its_memory_for_more_rows_until_it_is_flushed() {
+    let now = Timestamp::UNIX_EPOCH;
+    for compression in [Compression::None, Compression::Gzip(1), Compression::Zstd(1)] {
+        let mut builder = BatchBuilder::new(BatchOptions::new().rows(1000).compression(compression));
+        let mut uncompressed = 0;
+        let mut batch = |builder: &mut BatchBuilder| {
+            (0..1000).for_each(|number| builder.push(&Row(number), Some("token"), now).expect("a row"));
+            let batch = builder.next_batch(now).expect("a batch");
+            uncompressed = batch.uncompressed;
+            builder.reuse(batch);
+        };
+        let first = measure(|| batch(&mut builder));
+        assert!(first.bytes_current > 0, "{compression:?}: rows may follow");
+        let second = measure(|| batch(&mut builder));
+        assert_eq!(second.bytes_current, 0, "{compression:?}");
+        // What is compressed is given as much room as it may take in the worst case.
+        let limit = if compression == Compression::None { 1024 } else { uncompressed / 2 * 3 };
+        assert!(second.bytes_total < limit, "{compression:?}: {} bytes for {uncompressed}", second.bytes_total);
+        let flushed = measure(|| builder.flush(now));
+        assert_eq!(first.bytes_current + flushed.bytes_current, 0, "{compression:?}: nothing is kept");
     }
 }

@@ -7,3 +7,4 @@ pub(crate) mod exchanging;
 pub(crate) mod feldera;
 pub(crate) mod parsing;
 pub(crate) mod splitting;
+pub(crate) mod writing;

@@ -40,8 +40,8 @@ pub struct BatchBuilder {
     tokened: usize,
     /// When its first row came.
     opened: Option<Timestamp>,
-    /// How much room the last batch took; none when it was closed for want of rows.
-    room: Room,
+    /// For the lines of the next batch, where the last one took its own along.
+    spare: Vec<u8>,
     /// How many rows were taken, of all batches.
     taken: u64,
     closed: VecDeque<Batch>,
@@ -52,14 +52,6 @@ pub struct BatchBuilder {
 struct Ends {
     line: usize,
     token: usize,
-}
-
-/// The room for lines, tokens and rows.
-#[derive(Clone, Copy, Debug, Default)]
-struct Room {
-    lines: usize,
-    tokens: usize,
-    rows: usize,
 }
 
 /// Why a batch is closed.
@@ -88,7 +80,7 @@ impl BatchBuilder {
             end: 0,
             tokened: 0,
             opened: None,
-            room: Room::default(),
+            spare: Vec::new(),
             taken: 0,
             closed: VecDeque::new(),
         }
@@ -153,7 +145,8 @@ impl BatchBuilder {
         Some(opened + self.options.age)
     }
 
-    /// Closes the open batch. With [`Cut::BehindTokens`], rows behind the last offset token stay.
+    /// Closes the open batch, and frees the memory that is kept for more rows. With [`Cut::BehindTokens`], rows behind the
+    /// last offset token stay.
     pub fn flush(&mut self, now: Timestamp) {
         self.close(now, Cause::Quiet);
     }
@@ -164,6 +157,18 @@ impl BatchBuilder {
         let cut = std::mem::replace(&mut self.options.cut, Cut::Anywhere);
         self.flush(now);
         self.options.cut = cut;
+    }
+
+    /// Takes back a batch that is done with, so that its memory serves for rows to come. Nothing is to be had of one that is
+    /// compressed, or that somebody else has a clone of.
+    pub fn reuse(&mut self, batch: Batch) {
+        if self.options.compression != Compression::None {
+            return;
+        }
+        if let Some(buffer) = batch.body.into_vec().filter(|buffer| buffer.capacity() > self.spare.capacity()) {
+            self.spare = buffer;
+            self.spare.clear();
+        }
     }
 
     /// How many rows were taken, over all batches: the index of the next one.
@@ -194,21 +199,9 @@ impl BatchBuilder {
 
     /// Where the next line begins.
     fn begin_line(&mut self) -> usize {
-        if self.rows.is_empty() {
-            self.make_room();
-        }
         // Something is left when a row's own code panicked.
         self.lines.truncate(self.end);
         self.end
-    }
-
-    /// For as many as the last batch had.
-    #[cold]
-    fn make_room(&mut self) {
-        let Room { lines, tokens, rows } = self.room;
-        self.lines.reserve(lines);
-        self.tokens.reserve(tokens);
-        self.rows.reserve(rows);
     }
 
     /// A value of the row cannot be written.
@@ -336,22 +329,29 @@ impl BatchBuilder {
         rows.checked_sub(1).and_then(|last| self.rows.get(last)).copied().unwrap_or_default()
     }
 
-    /// Closes the rows that may be, and keeps the others.
+    /// Closes the rows that may be, and keeps the others; and the memory, when there are to be more.
     fn close(&mut self, now: Timestamp, cause: Cause) {
         let cut = self.cut();
-        if cut == 0 {
-            return;
+        if cut > 0 {
+            self.close_rows(cut, cause);
+            self.opened = if self.rows.is_empty() { None } else { Some(now) };
         }
+        if cause == Cause::Quiet && self.rows.is_empty() {
+            (self.lines, self.rows, self.tokens, self.spare) = (Vec::new(), Vec::new(), String::new(), Vec::new());
+            self.closed.shrink_to_fit();
+        }
+    }
+
+    fn close_rows(&mut self, cut: usize, cause: Cause) {
         let end = self.ends(cut);
-        self.room = match cause {
-            Cause::Full => Room { lines: self.lines.len(), tokens: self.tokens.len(), rows: self.rows.len() },
-            Cause::Quiet => Room::default(),
-        };
         if self.options.compression == Compression::None {
-            let rest = self.lines.get(end.line..).unwrap_or_default();
-            let mut kept = Vec::with_capacity(if rest.is_empty() { 0 } else { self.room.lines.max(rest.len()) });
-            kept.extend_from_slice(rest);
-            let mut lines = std::mem::replace(&mut self.lines, kept);
+            let mut next = std::mem::take(&mut self.spare);
+            if cause == Cause::Full {
+                // Batches are about as large as each other.
+                next.reserve(self.lines.len() + self.lines.len() / 8);
+            }
+            next.extend_from_slice(self.lines.get(end.line..).unwrap_or_default());
+            let mut lines = std::mem::replace(&mut self.lines, next);
             lines.truncate(end.line);
             if lines.capacity() / 4 * 3 > lines.len() {
                 lines.shrink_to_fit();
@@ -361,6 +361,10 @@ impl BatchBuilder {
         } else {
             self.seal(0..cut);
             self.lines.drain(..end.line);
+            // A row may have been far larger than what a batch takes.
+            if self.lines.capacity() / 2 > end.line {
+                self.lines.shrink_to(end.line);
+            }
         }
         self.rows.drain(..cut);
         self.tokens.drain(..end.token);
@@ -370,10 +374,6 @@ impl BatchBuilder {
         }
         self.end -= end.line;
         self.tokened = 0;
-        self.opened = if self.rows.is_empty() { None } else { Some(now) };
-        if self.lines.is_empty() {
-            (self.lines, self.rows, self.tokens) = (Vec::new(), Vec::new(), String::new());
-        }
     }
 
     /// Compresses rows into one batch, or into several when they are too many for one.

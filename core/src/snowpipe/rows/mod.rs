@@ -27,7 +27,8 @@
 //! * No batch is more than [`MAX_BYTES`] as it is sent. What is more after compression becomes several batches.
 //! * What a row is written as is what `serde_json` writes; a [`RawValue`](serde_json::value::RawValue) loses its line ends.
 //! * Of batches that are filled up to the same limit nothing is allocated for a row, once a first one has shown how much room
-//!   they take; and a builder without rows holds no buffer.
+//!   they take. What is not compressed takes its memory along, unless it is [given back](BatchBuilder::reuse). A builder that
+//!   was flushed, or that closed its last rows because of their age, holds no buffer.
 
 mod builder;
 mod compression;

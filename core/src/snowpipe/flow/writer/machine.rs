@@ -343,5 +343,9 @@ impl Writer {
             let token = token.to_owned();
             self.events.push_back(WriterEvent::Committed { token, batches: news.batches, rows: news.rows });
         }
+        // Nobody knows when more is to come: no memory is kept for it.
+        if self.ledger.is_empty() && self.builder.open_rows() == 0 {
+            self.builder.flush(self.cx.now());
+        }
     }
 }
