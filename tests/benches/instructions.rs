@@ -80,7 +80,7 @@ cases! {
     "splitting/memchr_iter" => Splitting::new(10_000), |case| case.memchr_iter();
     "batching/ours" => Batching::new(20_000), |case| case.ours();
     "batching/floor" => Batching::new(20_000), |case| case.floor();
-    "writing/ours" => writing::in_memory(20_000), |case| case.ours();
+    "writing/ours" => writing::in_memory(20_000), |case| case.ours(writing::LIST);
     "writing/floor" => writing::kept(20_000, 1), |case| case.run();
     "exchange/raw" => Served::start(), |served| served.client.raw().expect("an answer");
     "exchange/bare" => Served::start(), |served| served.client.bare();

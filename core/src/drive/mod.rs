@@ -173,7 +173,8 @@ pub fn run_until<F: Flow, H: Heard>(
 ) -> Result<Option<F::Output>, FlowError> {
     let mut reply = None;
     loop {
-        match flow.poll(runtime.now(), reply.take()) {
+        let now = runtime.now();
+        match flow.poll(now, reply.take()) {
             Step::Send(exchange) if exchange.is_live() => return Err(FlowError::Misuse(Misuse::LiveBody)),
             Step::Send(exchange) => {
                 let answer = runtime.send(&exchange);
@@ -181,7 +182,10 @@ pub fn run_until<F: Flow, H: Heard>(
             }
             Step::Authorize(request) => reply = Some(authorize(request, credentials, runtime.now())),
             Step::WaitUntil(at) | Step::InFlight { until: at } => {
-                runtime.sleep_until(at.min(until));
+                // Whoever looks in after each row does not sleep, and need not look at the clock again.
+                if at.min(until) > now {
+                    runtime.sleep_until(at.min(until));
+                }
                 if at > until {
                     return Ok(None);
                 }

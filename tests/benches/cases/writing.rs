@@ -1,5 +1,7 @@
 //! Rows of about 200 bytes through a `Writer` until all are committed, and by hand.
 
+#![allow(dead_code, reason = "one bench uses the sockets, the other what needs none")]
+
 use std::cell::Cell;
 use std::hint::black_box;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -27,6 +29,8 @@ use super::exchanging;
 /// How many bytes a batch has before compression.
 const BATCH: usize = 1024 * 1024;
 const LEVEL: i32 = 1;
+/// How many rows a program has at a time.
+pub(crate) const LIST: usize = 500;
 
 /// What the service answers: account and ingest host in one, with one channel whose rows are committed at once.
 fn answer(host: &str, committed: &mut Option<String>, target: &str) -> String {
@@ -85,7 +89,8 @@ fn answer_all(stream: TcpStream, host: &str) -> io::Result<()> {
             committed = None;
         }
         let body = answer(host, &mut committed, &target);
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.get_mut().write_all((head + &body).as_bytes())?;
     }
 }
@@ -156,12 +161,13 @@ impl<T: Transport + Clock + Entropy> Writing<T> {
             tokens: (0..rows).map(|row| row.to_string()).collect(),
             account: Account::new(base, runtime).with_credentials(Secret::new("an-access-token")),
         };
-        assert_eq!(case.ours(), rows);
+        assert_eq!(case.ours(LIST), rows);
         case
     }
 
-    /// With a new writer, from opening its channel to the commit of the last row. Gives the number of rows that are committed.
-    pub(crate) fn ours(&self) -> u64 {
+    /// With a new writer that gets its rows in lists of so many, from opening its channel to the commit of the last row. Gives
+    /// the number of rows that are committed.
+    pub(crate) fn ours(&self, list: usize) -> u64 {
         let goal = OpenSession::new(TokenType::ProgrammaticAccessToken).allow_plaintext_loopback();
         let session = goal.later(self.account.config());
         let path = ChannelPath::new("DB", "PUBLIC", "ORDERS-STREAMING", "c");
@@ -177,10 +183,12 @@ impl<T: Transport + Clock + Entropy> Writing<T> {
         let quiet = |notice: Notice| drop(black_box(notice));
         let next = |writer: &mut Writer| self.account.drive(writer, quiet).expect("no fault");
         assert!(matches!(next(&mut writer), WriterEvent::Opened { committed: None }));
-        for (row, token) in self.rows.iter().zip(&self.tokens) {
-            while let Err(refusal) = writer.push(row, Some(token)) {
-                assert!(matches!(refusal, Refusal::Full { .. }), "{refusal}");
-                note(&next(&mut writer));
+        for (rows, tokens) in self.rows.chunks(list).zip(self.tokens.chunks(list)) {
+            for (row, token) in rows.iter().zip(tokens) {
+                while let Err(refusal) = writer.push(row, Some(token)) {
+                    assert!(matches!(refusal, Refusal::Full { .. }), "{refusal}");
+                    note(&next(&mut writer));
+                }
             }
             let now = self.account.runtime().now();
             if let Some(event) = self.account.drive_until(&mut writer, now, quiet).expect("no fault") {
@@ -216,9 +224,12 @@ pub(crate) fn kept(rows: u64, level: i32) -> ByHand<impl FnMut(&[u8])> {
 /// To a server, with ureq alone.
 pub(crate) fn sent(rows: u64, server: SocketAddr) -> ByHand<impl FnMut(&[u8])> {
     let agent: Agent = exchanging::bare(None);
-    let url = format!("http://{server}/v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/ORDERS-STREAMING/channels/c/rows?endOffsetToken=1");
+    let url = format!(
+        "http://{server}/v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/ORDERS-STREAMING/channels/c/rows?endOffsetToken=1"
+    );
     ByHand::new(rows, LEVEL, move |bytes: &[u8]| {
-        let request = agent.post(&url).header("content-type", "application/x-ndjson").header("content-encoding", "zstd");
+        let request =
+            agent.post(&url).header("content-type", "application/x-ndjson").header("content-encoding", "zstd");
         let answer = request.header("authorization", "Bearer a-token").send(bytes).expect("an answer");
         black_box(answer.into_body().read_to_vec().expect("a body"));
     })

@@ -40,6 +40,8 @@ pub struct BatchBuilder {
     tokened: usize,
     /// When its first row came.
     opened: Option<Timestamp>,
+    /// How much room the last batch took; none when it was closed for want of rows.
+    room: Room,
     /// For the lines of the next batch, where the last one took its own along.
     spare: Vec<u8>,
     /// How many rows were taken, of all batches.
@@ -52,6 +54,14 @@ pub struct BatchBuilder {
 struct Ends {
     line: usize,
     token: usize,
+}
+
+/// The room for lines, tokens and rows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Room {
+    lines: usize,
+    tokens: usize,
+    rows: usize,
 }
 
 /// Why a batch is closed.
@@ -80,6 +90,7 @@ impl BatchBuilder {
             end: 0,
             tokened: 0,
             opened: None,
+            room: Room::default(),
             spare: Vec::new(),
             taken: 0,
             closed: VecDeque::new(),
@@ -199,9 +210,21 @@ impl BatchBuilder {
 
     /// Where the next line begins.
     fn begin_line(&mut self) -> usize {
+        if self.rows.is_empty() {
+            self.make_room();
+        }
         // Something is left when a row's own code panicked.
         self.lines.truncate(self.end);
         self.end
+    }
+
+    /// For as many as the last batch had.
+    #[cold]
+    fn make_room(&mut self) {
+        let Room { lines, tokens, rows } = self.room;
+        reserve(&mut self.lines, lines);
+        self.tokens.reserve(tokens);
+        self.rows.reserve(rows);
     }
 
     /// A value of the row cannot be written.
@@ -336,21 +359,31 @@ impl BatchBuilder {
             self.close_rows(cut, cause);
             self.opened = if self.rows.is_empty() { None } else { Some(now) };
         }
-        if cause == Cause::Quiet && self.rows.is_empty() {
+        if cause == Cause::Quiet {
+            self.release();
+        }
+    }
+
+    /// Frees the memory that is kept for more rows.
+    pub(in crate::snowpipe) fn release(&mut self) {
+        if self.rows.is_empty() {
             (self.lines, self.rows, self.tokens, self.spare) = (Vec::new(), Vec::new(), String::new(), Vec::new());
-            self.closed.shrink_to_fit();
         }
     }
 
     fn close_rows(&mut self, cut: usize, cause: Cause) {
         let end = self.ends(cut);
+        self.room = match cause {
+            Cause::Full => Room { lines: self.lines.len(), tokens: self.tokens.len(), rows: self.rows.len() },
+            Cause::Quiet => Room::default(),
+        };
         if self.options.compression == Compression::None {
             let mut next = std::mem::take(&mut self.spare);
-            if cause == Cause::Full {
-                // Batches are about as large as each other.
-                next.reserve(self.lines.len() + self.lines.len() / 8);
+            let rest = self.lines.get(end.line..).unwrap_or_default();
+            if !rest.is_empty() {
+                reserve(&mut next, self.room.lines.max(rest.len()));
+                next.extend_from_slice(rest);
             }
-            next.extend_from_slice(self.lines.get(end.line..).unwrap_or_default());
             let mut lines = std::mem::replace(&mut self.lines, next);
             lines.truncate(end.line);
             if lines.capacity() / 4 * 3 > lines.len() {
@@ -426,6 +459,13 @@ impl BatchBuilder {
             start_offset_token: first.map(str::to_owned),
             end_offset_token: last.map(str::to_owned),
         }
+    }
+}
+
+/// Room for lines of so many bytes, and for a few more: batches are about as large as each other.
+fn reserve(lines: &mut Vec<u8>, bytes: usize) {
+    if lines.capacity() < bytes {
+        lines.reserve_exact(bytes + bytes / 8);
     }
 }
 

@@ -344,8 +344,8 @@ impl Writer {
             self.events.push_back(WriterEvent::Committed { token, batches: news.batches, rows: news.rows });
         }
         // Nobody knows when more is to come: no memory is kept for it.
-        if self.ledger.is_empty() && self.builder.open_rows() == 0 {
-            self.builder.flush(self.cx.now());
+        if self.ledger.is_empty() {
+            self.builder.release();
         }
     }
 }
