@@ -88,7 +88,9 @@ fn a_flush_during_a_flush_waits_for_its_own_rows() {
 #[test]
 fn a_flush_does_not_wait_for_what_is_pushed_behind_it() {
     let mut ingestion = ingestion();
-    let more = |ingestion: &mut Ingestion| drop(ingestion.push(json!(1)).expect("room"));
+    let more = |ingestion: &mut Ingestion| {
+        ingestion.push(json!(1)).expect("room");
+    };
     ingestion.flush();
     assert!(is_accepted(&next(&mut ingestion, "http_input", more), 0));
     let progress = processed(next(&mut ingestion, "http_input", more));
