@@ -143,11 +143,11 @@ impl BatchBuilder {
         if self.closed.is_empty() && self.due().is_some_and(|due| due <= now) {
             self.close(now, Cause::Quiet);
         }
-        let batch = self.closed.pop_front();
+        let batch = self.closed.pop_front()?;
         if self.closed.is_empty() {
             self.closed = VecDeque::new();
         }
-        batch
+        Some(batch)
     }
 
     /// When the open batch will be old enough; [`next_batch`](Self::next_batch) has it then. `None` while nothing waits.
