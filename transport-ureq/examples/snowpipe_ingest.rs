@@ -10,15 +10,15 @@
 //! Whatever ends it, Ctrl-C and `kill -9` too: **start it again with the same arguments and the same input**, and it goes on
 //! behind the last row that is committed. No row is lost, and none is written twice. One channel takes one of these at a time.
 //!
-//! Each row has an offset token, which the service keeps for the last committed one, and which says how it was made:
+//! Each row has an offset token, and the service keeps that of the last committed one:
 //!
 //! * `line 17`: the number of its line, so that the same lines must come again, from the first on: of the standard input too.
 //!   Lines may be added at the end;
-//! * with `--offset-field ID`, `ID=17` or `ID="x"`: what that field holds, a whole number (compared as such, up to 38 digits) or
-//!   a text (compared byte by byte, so that `"10"` is before `"9"`; times of one form are fine). It must rise from row to row.
-//!   The input may begin anywhere at or before the row behind the committed one.
+//! * with `--offset-field ID`, what that field holds: a whole number (compared as such, up to 38 digits) or a text (compared byte
+//!   by byte, so that `"10"` is before `"9"`; times of one form are fine). It must rise from row to row. The input may begin
+//!   anywhere at or before the row behind the committed one.
 //!
-//! A channel that was loaded the one way does not go on the other way: that ends with an error.
+//! A channel that was loaded the one way does not go on the other way: that ends with an error. Keep to one field.
 //!
 //! `--table` goes to the default pipe of that table. Keys of rows are names of columns; names that were created without quotes
 //! are upper-case. A credential is a private RSA key (PKCS#8, PEM), its passphrase or a token in an environment variable: a

@@ -1,7 +1,7 @@
 //! [`Offsets`]: the offset token of each row, and which rows are committed already.
 //!
-//! A token says how it was made, `line 5000` or `ID=5000` or `NAME="bolt"`, so that a later load by another rule is refused
-//! instead of taking one number for another.
+//! The token of a field's value is that value, as other loaders have it; that of a line says so, `line 5000`: one number is never
+//! taken for the other.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ enum Rule {
 
 struct Field {
     name: String,
-    committed: Option<Offset>,
+    committed: Option<String>,
     /// Of the row before, and its line.
     last: Option<(Offset, u64)>,
 }
@@ -43,21 +43,22 @@ enum Offset {
 impl Offsets {
     /// For an input of which the rows up to a token are committed.
     pub(crate) fn new(field: Option<&str>, committed: Option<String>) -> Result<Self, String> {
-        let rule = match (field, committed) {
-            (Some(name), committed) => Rule::Field(Field {
-                name: name.to_owned(),
-                committed: committed.map(|token| Offset::of_token(name, &token)).transpose()?,
-                last: None,
-            }),
+        let line = committed.as_deref().map(|token| line_of(token).ok_or(token));
+        let rule = match (field, line) {
+            (Some(_), Some(Ok(line))) => {
+                return Err(format!(
+                    "the channel is committed up to line {line}: it was loaded without --offset-field, and goes on that way"
+                ));
+            }
+            (Some(name), _) => Rule::Field(Field { name: name.to_owned(), committed, last: None }),
             (None, None) => Rule::Lines { committed: 0 },
-            (None, Some(token)) => Rule::Lines {
-                committed: token.strip_prefix(LINE).and_then(|number| number.parse().ok()).ok_or_else(|| {
-                    format!(
-                        "the channel is committed up to \"{token}\", which is no line: it was loaded with --offset-field, or somebody \
-                         else has written to it"
-                    )
-                })?,
-            },
+            (None, Some(Ok(committed))) => Rule::Lines { committed },
+            (None, Some(Err(token))) => {
+                return Err(format!(
+                    "the channel is committed up to \"{token}\", which is no line: it was loaded with --offset-field, or somebody \
+                     else has written to it"
+                ));
+            }
         };
         Ok(Self { line: 0, token: String::new(), rule })
     }
@@ -80,7 +81,10 @@ impl Offsets {
             }
             Rule::Field(field) => {
                 let offset = field.read(line)?;
-                self.token = format!("{}={offset}", field.name);
+                self.token = match &offset {
+                    Offset::Number(number) => number.to_string(),
+                    Offset::Text(text) => text.clone(),
+                };
                 field.follow(offset, self.line)?
             }
         };
@@ -109,7 +113,9 @@ impl Field {
             fields.get(name).ok_or_else(|| format!("there is no field \"{name}\" to take the offset from"))?.get();
         Offset::of_json(value).ok_or_else(|| {
             let shown: String = value.chars().take(60).collect();
-            format!("the field \"{name}\" is {shown}: an offset is a whole number of up to 38 digits, or a text")
+            format!(
+                "the field \"{name}\" is {shown}: an offset is a whole number of up to 38 digits, or a text, but not as `{LINE}7`"
+            )
         })
     }
 
@@ -127,9 +133,18 @@ impl Field {
                 "the field \"{name}\" is {offset}, behind {last} in line {at}: it must rise from row to row{how}"
             ));
         }
-        let is_committed = match &self.committed {
-            None => false,
-            Some(committed) => offset.compare(committed)? != Ordering::Greater,
+        let is_committed = match (&self.committed, &offset) {
+            (None, _) => false,
+            (Some(token), Offset::Text(text)) => text <= token,
+            (Some(token), Offset::Number(number)) => {
+                let committed = token.parse::<i128>().map_err(|_| {
+                    format!(
+                        "the field \"{name}\" is {number}, and the channel is committed up to \"{token}\", which is no whole number: it \
+                         was loaded with another --offset-field, or somebody else has written to it"
+                    )
+                })?;
+                *number <= committed
+            }
         };
         self.last = Some((offset, line));
         Ok(is_committed)
@@ -142,18 +157,8 @@ impl Offset {
         if let Ok(number) = value.parse() {
             return Some(Self::Number(number));
         }
-        serde_json::from_str(value).ok().filter(|text: &String| !text.is_empty()).map(Self::Text)
-    }
-
-    /// What a committed token says of a field.
-    fn of_token(name: &str, token: &str) -> Result<Self, String> {
-        let value = token.strip_prefix(name).and_then(|rest| rest.strip_prefix('='));
-        value.and_then(Self::of_json).ok_or_else(|| {
-            format!(
-                "the channel is committed up to \"{token}\", which is no value of the field \"{name}\": it was loaded without \
-                 --offset-field or with another, or somebody else has written to it"
-            )
-        })
+        let is_fine = |text: &String| !text.is_empty() && line_of(text).is_none();
+        serde_json::from_str(value).ok().filter(is_fine).map(Self::Text)
     }
 
     fn compare(&self, other: &Self) -> Result<Ordering, String> {
@@ -163,6 +168,11 @@ impl Offset {
             _ => Err(format!("the offset is {self}, behind {other}: numbers and texts have no order")),
         }
     }
+}
+
+/// The number of the line that a token is of.
+fn line_of(token: &str) -> Option<u64> {
+    token.strip_prefix(LINE)?.parse().ok()
 }
 
 /// As in JSON.

@@ -74,8 +74,8 @@ fn a_file_goes_in_once_however_often_it_is_given() {
 fn a_field_tells_rows_apart_wherever_the_input_begins() {
     let server = serve(config());
     let load = |field: &str, input: &str| run_with_input(ingest(server.url()).args(["--offset-field", field]), input);
-    load("ID", &lines(8..=12)).ended(0, "committed up to ID=12: 5 rows");
-    load("ID", &lines(10..=15)).ended(0, "going on behind ID=12");
+    load("ID", &lines(8..=12)).ended(0, "committed up to 12: 5 rows");
+    load("ID", &lines(10..=15)).ended(0, "going on behind 12");
     assert_eq!(rows(&server), lines(8..=15).lines().collect::<Vec<_>>(), "10 is not before 9");
 
     for (field, input, problem) in [
@@ -92,7 +92,7 @@ fn a_field_tells_rows_apart_wherever_the_input_begins() {
         ("ID", "{\"ID\":23.5}".to_owned(), "the field \"ID\" is 23.5: an offset is a whole number"),
         ("ID", "{\"ID\":null}".to_owned(), "the field \"ID\" is null"),
         ("ID", "{\"id\":24}".to_owned(), "there is no field \"ID\""),
-        ("id", lines(24..=24), "which is no value of the field \"id\""),
+        ("ID", "{\"ID\":\"line 24\"}".to_owned(), "the field \"ID\" is \"line 24\": an offset is"),
         ("ID", "{\"ID\" 1}".to_owned(), "line 1 of the standard input: no row: expected `:` at byte 7"),
     ] {
         load(field, &input).ended(1, problem);
@@ -106,10 +106,14 @@ fn a_field_tells_rows_apart_wherever_the_input_begins() {
 fn a_channel_goes_on_by_the_rule_it_was_loaded_by() {
     let (by_line, by_id, by_name) = (&[][..], &["--offset-field", "ID"][..], &["--offset-field", "NAME"][..]);
     for (first, then, problem) in [
-        (by_id, by_line, "the channel is committed up to \"ID=2\", which is no line"),
-        (by_line, by_id, "the channel is committed up to \"line 2\", which is no value of the field \"ID\""),
-        (by_line, by_name, "\"line 2\", which is no value of the field \"NAME\""),
-        (by_name, by_id, "\"NAME=\"order 2\"\", which is no value of the field \"ID\""),
+        (by_id, by_line, "the channel is committed up to \"2\", which is no line"),
+        (by_line, by_id, "the channel is committed up to line 2: it was loaded without --offset-field"),
+        (by_line, by_name, "the channel is committed up to line 2: it was loaded without --offset-field"),
+        (
+            by_name,
+            by_id,
+            "the field \"ID\" is 1, and the channel is committed up to \"order 2\", which is no whole number",
+        ),
     ] {
         let server = serve(config());
         let load = |rule: &[&str], input: &str| run_with_input(ingest(server.url()).args(rule), input);

@@ -52,7 +52,7 @@ use crate::time::Timestamp;
 ///             Err(refusal) => return Err(refusal.into()),
 ///         }
 ///     }
-///     // Sends what is to be sent, and does not wait for anything else.
+///     // Sends what is to be sent, and does not wait for anything else. Once for some hundred small rows would do.
 ///     while let Some(event) = account.drive_until(&mut writer, account.runtime().now(), on_notice)? {
 ///         on_event(event);
 ///     }
