@@ -435,7 +435,8 @@ pub fn hostile(seed: u64) -> FaultPlan {
     FaultPlan::hostile(seed).chance(FaultKind::DelayRequest, 0.06)
 }
 
-/// What a rival does who knows no better: so many acts within the next three seconds.
+/// What a rival does who knows no better: so many acts within the next three seconds. None at once, which would be before the
+/// flow begins, and of which its trial would know nothing.
 pub fn rivalry(seed: u64, acts: u64) -> Vec<(u64, Act)> {
     let mut seed = Seed::new(u128::from(seed));
     let act = |seed: &mut Seed| match seed.below(16) {
@@ -454,7 +455,7 @@ pub fn rivalry(seed: u64, acts: u64) -> Vec<(u64, Act)> {
         12 => Act::Kill,
         _ => Act::Freeze(seed.below(8000)),
     };
-    (0..acts).map(|_| (seed.below(3000), act(&mut seed))).collect()
+    (0..acts).map(|_| (1 + seed.below(3000), act(&mut seed))).collect()
 }
 
 /// A driver that polls too often, too early, too late, and with somebody else's replies.

@@ -58,7 +58,7 @@ fn data_rivalry(seed: u64, acts: u64) -> Vec<(u64, Act)> {
             8 => post("ingress/t?format=json&update_format=weighted", "{}"),
             _ => Act::Pause,
         };
-        all.push((draw.below(10_000), act));
+        all.push((1 + draw.below(10_000), act));
     }
     all
 }

@@ -317,3 +317,16 @@ fn wrong_usage_is_2_and_says_what_is_wrong() {
     }
     ran(&mut example("feldera_session")).ends(2, &["--url is missing"]);
 }
+
+/// More than the buffer takes: the rest of the file waits.
+#[test]
+fn a_file_may_be_larger_than_the_buffer() {
+    let stage = Stage::new("large", Config::default());
+    let item = "bolt ".repeat(20_000);
+    let rows: Vec<_> = (0..180).map(|id| format!("{{\"id\":{id},\"item\":\"{item}\"}}")).collect();
+    stage.write("rows.ndjson", &rows.join("\n"));
+    stage.run(&FEED).ends(0, &["180 rows are in and processed"]);
+    let taken = stage.taken();
+    let starts = (0..180).map(|id| format!("{{\"id\":{id},"));
+    assert!(taken.len() == 180 && starts.zip(&taken).all(|(start, row)| row.starts_with(&start)));
+}
