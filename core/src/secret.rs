@@ -6,7 +6,7 @@ use http::HeaderValue;
 use serde::{Deserializer, Serializer};
 
 use crate::error::CredentialError;
-use crate::table::Field;
+use crate::table::{Field, Hidden};
 
 /// A password, token or key. `Debug` never shows it, and there is no `Display` and no serialisation.
 ///
@@ -58,7 +58,7 @@ pub(crate) struct Private<T>(pub(crate) T);
 
 impl<T: Field> fmt::Debug for Private<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_absent() { "none" } else { "…" })
+        Hidden(self.0.is_absent()).fmt(f)
     }
 }
 
@@ -87,8 +87,8 @@ mod tests {
     #[test]
     fn what_is_private_is_shown_to_be_there_or_not() {
         let of = |text: Option<&str>| format!("{:?}", Private(text.map(str::to_owned)));
-        assert_eq!((of(Some("s3cr3t")), of(None)), ("…".to_owned(), "none".to_owned()));
-        assert_eq!(format!("{:?}", Private(Vec::<String>::new())), "none");
+        assert_eq!((of(Some("s3cr3t")), of(None)), ("…".to_owned(), "None".to_owned()));
+        assert_eq!(format!("{:?}", Private(Vec::<String>::new())), "None");
     }
 
     #[test]

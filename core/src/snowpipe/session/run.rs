@@ -112,15 +112,13 @@ where
 
     fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<M::Output> {
         loop {
+            let end = match &self.state {
+                State::Asking(flow, ..) => flow.deadline(),
+                _ => None,
+            };
             match &mut self.state {
-                State::Entering(entry, _) => {
-                    let result = ok!(entry.step(cx, reply));
-                    if let Err(error) = self.entered(result, cx, reply) {
-                        return Step::Done(Err(error));
-                    }
-                }
-                State::Asking(flow, _, entry) => {
-                    let result = ok!(cx.until(flow.deadline(), |cx| entry.step(cx, reply)));
+                State::Entering(entry, _) | State::Asking(_, _, entry) => {
+                    let result = ok!(cx.until(end, |cx| entry.step(cx, reply)));
                     if let Err(error) = self.entered(result, cx, reply) {
                         return Step::Done(Err(error));
                     }

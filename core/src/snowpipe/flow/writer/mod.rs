@@ -87,8 +87,9 @@ records! {
 
 /// A channel that rows go into, exactly once. Made by [`OpenWriter`].
 ///
-/// It yields **more than once**: poll it again after each [`WriterEvent`]. In between, give it rows or batches; it takes them without any I/O
-/// and sends them when it is polled. It keeps each batch until it is committed, and opens the channel again after every fault.
+/// It yields **more than once**: poll it again after each [`WriterEvent`]. In between, give it rows or batches; it takes them
+/// without any I/O and sends them when it is polled. It keeps each batch until it is committed, and opens the channel again
+/// after every fault.
 ///
 /// When it ends in an error, [`FlowError::Ambiguous`] says that rows are in doubt, and which; any other error that none are.
 /// [`remains`](Self::remains) hands all back that is not known to be committed. The error or its cause is
