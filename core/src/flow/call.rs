@@ -132,11 +132,6 @@ impl<O: Operation> Call<O> {
         &self.operation
     }
 
-    /// The operation, for another call.
-    pub(crate) fn into_operation(self) -> O {
-        self.operation
-    }
-
     /// Never sends again after an attempt whose outcome is unknown, whatever the operation's effect.
     pub(crate) fn without_resending(mut self) -> Self {
         self.single = true;

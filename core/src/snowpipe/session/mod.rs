@@ -68,7 +68,7 @@ use http::HeaderValue;
 
 pub use self::call::SessionCall;
 #[doc(hidden)]
-pub use self::call::SessionCallMachine;
+pub use self::call::{Single, SingleMachine};
 pub(crate) use self::entry::Entry;
 pub use self::open::OpenSession;
 #[doc(hidden)]
@@ -180,7 +180,7 @@ impl Session {
 
     /// One operation of the ingest host, with the session's token. Run it on the handle of the account.
     pub fn call<O>(&self, operation: O) -> SessionCall<O> {
-        SessionCall::new(self.clone(), operation)
+        self.run(Single(operation))
     }
 
     /// One flow of the ingest host, with the session's token. Run it on the handle of the account.

@@ -9,7 +9,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::call::has_moved;
+use http::{HeaderValue, StatusCode};
+
 use super::entry::Entry;
 use super::{Pass, Session};
 use crate::error::{CredentialError, FlowError, Misuse};
@@ -18,7 +19,7 @@ use crate::seed::Seed;
 use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
 
 /// A flow of the ingest host, such as [`OpenChannel`](crate::snowpipe::flow::OpenChannel), with the session's token. Made by
-/// [`Session::run`]; run it on the handle of the account.
+/// [`Session::run`], or for one operation by [`Session::call`]; run it on the handle of the account.
 ///
 /// Asks for host and token when the session has none, and for another token when the service refuses it (401, 403), once for
 /// each request. On 410 the session forgets the host, so that the next flow goes to another: a channel has to be opened again
@@ -41,6 +42,8 @@ pub struct SessionRunMachine<G, M: Machine> {
     session: Session,
     /// Of the host that the flow is for.
     generation: u64,
+    /// The token that it began with, until it asks for one.
+    granted: Option<HeaderValue>,
     state: State<G, M>,
 }
 
@@ -81,6 +84,7 @@ where
         match (std::mem::replace(&mut self.state, State::Between), result) {
             (State::Entering(_, goal), Ok(pass)) => {
                 self.generation = pass.generation;
+                self.granted = Some(pass.header);
                 let flow = goal.start(&pass.config, cx.seed.split()).with_deadline(cx.deadline());
                 self.state = State::Running(flow);
             }
@@ -125,6 +129,10 @@ where
                 }
                 State::Running(flow) => match flow.poll(cx.now(), reply.take()) {
                     Step::Authorize(request) => {
+                        if let Some(header) = self.granted.take() {
+                            *reply = Some(request.settle(Ok(header)));
+                            continue;
+                        }
                         if let Some(rejected) = request.rejected() {
                             self.session.reject(rejected, cx.now());
                         }
@@ -146,6 +154,11 @@ where
     }
 }
 
+/// Whether the service says that what was asked for is elsewhere now.
+fn has_moved(error: &FlowError) -> bool {
+    error.service().is_some_and(|error| error.status() == StatusCode::GONE)
+}
+
 impl<G, M> Goal for SessionRun<G>
 where
     G: Goal<Service = SnowpipeIngest, Output = M::Output, Flow = Running<M>>,
@@ -158,7 +171,7 @@ where
     fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
         let Self { session, goal, within } = self;
         let state = State::Entering(Entry::new(&session), goal);
-        Running::new(SessionRunMachine { session, generation: 0, state }, config, seed, within)
+        Running::new(SessionRunMachine { session, generation: 0, granted: None, state }, config, seed, within)
     }
 }
 
