@@ -81,6 +81,7 @@ cases! {
     "batching/ours" => Batching::new(20_000), |case| case.ours();
     "batching/floor" => Batching::new(20_000), |case| case.floor();
     "writing/ours" => writing::in_memory(20_000), |case| case.ours(writing::LIST);
+    "writing/row by row" => writing::in_memory(20_000), |case| case.ours(1);
     "writing/floor" => writing::kept(20_000, 1), |case| case.run();
     "exchange/raw" => Served::start(), |served| served.client.raw().expect("an answer");
     "exchange/bare" => Served::start(), |served| served.client.bare();

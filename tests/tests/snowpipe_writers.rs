@@ -259,7 +259,7 @@ fn a_position_goes_on_and_knows_its_channel() {
             saved = Some(state);
         }
     };
-    scene.account.drive_until(&mut writer, scene.world.now(), keep).expect("no faults");
+    scene.account.drive_ready(&mut writer, keep).expect("no faults");
     drop(writer);
     let saved = saved.expect("before the append");
     let resume = || OpenWriter::resume(&scene.session, &saved).expect("its own state");
@@ -380,7 +380,7 @@ fn a_writer_that_is_closed_at_once_still_finds_out_what_became_of_the_one_before
             saved = Some(state);
         }
     };
-    scene.account.drive_until(&mut writer, scene.world.now(), keep).expect("no faults");
+    scene.account.drive_ready(&mut writer, keep).expect("no faults");
     drop(writer);
     let mut writer =
         scene.start(OpenWriter::resume(&scene.session, &saved.expect("before the append")).expect("its own"));

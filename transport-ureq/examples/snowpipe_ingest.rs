@@ -272,8 +272,7 @@ impl Load<'_> {
 
     /// Lets the writer do what it can do at once.
     fn turn(&mut self) -> Result<(), FlowError> {
-        let now = self.account.runtime().now();
-        while self.drive(now)?.is_some() {}
+        while self.drive(Timestamp::UNIX_EPOCH)?.is_some() {}
         Ok(())
     }
 

@@ -132,6 +132,19 @@ impl<S: Service, T: Transport + Clock> Handle<S, T> {
     ) -> Result<Option<F::Output>, FlowError> {
         run_until(flow, until, &self.runtime, &*self.credentials, on_notice)
     }
+
+    /// Does what a flow has to do now, and waits for nothing but answers: `None` when there is no result yet. For sessions, after
+    /// they were given work.
+    ///
+    /// # Errors
+    /// The flow's.
+    pub fn drive_ready<F: Flow, H: Heard>(
+        &self,
+        flow: &mut F,
+        on_notice: impl FnMut(Notice) -> H,
+    ) -> Result<Option<F::Output>, FlowError> {
+        self.drive_until(flow, Timestamp::UNIX_EPOCH, on_notice)
+    }
 }
 
 impl<S: Service, T> fmt::Debug for Handle<S, T> {

@@ -158,7 +158,7 @@ pub fn run<F: Flow, H: Heard>(
 }
 
 /// Runs a flow until it has a result, or has nothing to do before `until`: `None`, when it is that late. For sessions that are
-/// given work in between, such as a `snowpipe::Writer`; with the time now, whatever can be done is.
+/// given work in between, such as a `snowpipe::Writer`; with any time that is past, whatever can be done is.
 ///
 /// An exchange that is sent before `until` is waited for.
 ///

@@ -190,8 +190,7 @@ impl<T: Transport + Clock + Entropy> Writing<T> {
                     note(&next(&mut writer));
                 }
             }
-            let now = self.account.runtime().now();
-            if let Some(event) = self.account.drive_until(&mut writer, now, quiet).expect("no fault") {
+            if let Some(event) = self.account.drive_ready(&mut writer, quiet).expect("no fault") {
                 note(&event);
             }
         }

@@ -53,7 +53,7 @@ use crate::time::Timestamp;
 ///         }
 ///     }
 ///     // Sends what is to be sent, and does not wait for anything else. Once for some hundred small rows would do.
-///     while let Some(event) = account.drive_until(&mut writer, account.runtime().now(), on_notice)? {
+///     while let Some(event) = account.drive_ready(&mut writer, on_notice)? {
 ///         on_event(event);
 ///     }
 /// }

@@ -120,6 +120,11 @@ impl Ledger {
         self.sent = self.sent.saturating_sub(1);
     }
 
+    /// Whether there is a batch to send.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.sent < self.batches.len()
+    }
+
     /// The next batch to send: it counts as sent from now on.
     pub(super) fn send_next(&mut self) -> Option<Batch> {
         let batch = self.batches.get(self.sent).cloned()?;

@@ -96,8 +96,10 @@ impl Writer {
                     if let Some(stray) = reply.take() {
                         return Step::Stray(stray);
                     }
-                    if let Some(step) = self.rest() {
-                        return step;
+                    match self.rest() {
+                        Some(Ok(at)) => return Step::WaitUntil(self.cx.no_later_than(at)),
+                        Some(Err(error)) => return Step::Done(Err(error)),
+                        None => {}
                     }
                 }
             }
@@ -147,11 +149,11 @@ impl Writer {
         None
     }
 
-    /// What to do while nothing is under way. `None` when there is something to do at once.
-    fn rest(&mut self) -> Option<Step<WriterEvent>> {
+    /// Until when there is nothing to do, while nothing is under way. `None` when there is something to do at once.
+    fn rest(&mut self) -> Option<Result<Timestamp, FlowError>> {
         match &self.state {
-            State::Failed(error) => return Some(Step::Done(Err(error.clone()))),
-            State::Closed => return Some(Step::Done(Err(FlowError::Misuse(Misuse::PolledAfterDone)))),
+            State::Failed(error) => return Some(Err(error.clone())),
+            State::Closed => return Some(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
             _ => {}
         }
         if let Some(error) = self.cx.expired("the rows to be committed") {
@@ -178,20 +180,20 @@ impl Writer {
             return None;
         }
         match (&self.state, &self.channel) {
-            (State::Wait(at), _) if *at > self.cx.now() => return Some(Step::WaitUntil(self.cx.no_later_than(*at))),
-            (State::Ready, Some(_)) => return self.ready(),
+            (State::Wait(at), _) if *at > self.cx.now() => return Some(Ok(*at)),
+            (State::Ready, Some(_)) => return self.ready().map(Ok),
             (State::Failed(_), _) => {}
             _ => self.enter(None),
         }
         None
     }
 
-    fn ready(&mut self) -> Option<Step<WriterEvent>> {
+    /// Looks at the channel, or sends a batch, or says when there will be something to do.
+    fn ready(&mut self) -> Option<Timestamp> {
         if self.next_look <= self.cx.now() {
             self.look();
         } else if !self.append_next() {
-            let at = self.builder.due().map_or(self.next_look, |due| due.min(self.next_look));
-            return Some(Step::WaitUntil(self.cx.no_later_than(at)));
+            return Some(self.builder.due().map_or(self.next_look, |due| due.min(self.next_look)));
         }
         None
     }
@@ -241,12 +243,8 @@ impl Writer {
 
     /// Sends the next batch, if there is one.
     fn append_next(&mut self) -> bool {
-        let Some((ingest, _)) = &self.ingest else { return false };
-        let Some(channel) = self.channel.take() else { return false };
-        let Some(batch) = self.ledger.send_next() else {
-            self.channel = Some(channel);
-            return false;
-        };
+        let (Some((ingest, _)), true) = (&self.ingest, self.ledger.has_unsent()) else { return false };
+        let (Some(channel), Some(batch)) = (self.channel.take(), self.ledger.send_next()) else { return false };
         if let Some(saved) = self.saved() {
             self.cx.save(saved);
         }
