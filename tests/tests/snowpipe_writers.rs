@@ -216,8 +216,26 @@ fn a_pipe_that_discards_is_noticed_by_the_status_alone() {
     let mut writer = scene.open(scene.goal());
     scene.simulator.with(|account| account.set_pipe(&simulated("c"), PipeState::Discards));
     writer.append(batch(1)).expect("there is room");
+    let begin = scene.world.now();
     let error = scene.next(&mut writer).expect_err("its status says so");
     assert!(error.is_ambiguous() && error.to_string().contains("ERR_PIPE_DOES_NOT_EXIST"), "{error}");
+    // By the first look, and not when nothing was committed for a minute.
+    assert!(scene.world.now().since(begin) < seconds(5));
+}
+
+#[test]
+fn a_pipe_that_moves_is_followed_and_its_rows_are_sent_again() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    writer.append(batch(1)).expect("there is room");
+    scene.go_on(&mut writer, Duration::ZERO).expect("no faults");
+    // What is buffered is gone with the host.
+    scene.simulator.fail_over(seconds(2));
+    let begin = scene.world.now();
+    assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Committed { rows: 1, .. })));
+    assert!(scene.world.now().since(begin) < seconds(15));
+    assert_eq!(scene.session.generation(), 2);
+    assert_eq!((scene.rows(), scene.asked("/streaming/hostname")), (1, 2));
 }
 
 #[test]
