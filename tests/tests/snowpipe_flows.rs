@@ -168,6 +168,19 @@ fn an_append_whose_answer_is_lost_is_made_again() {
 }
 
 #[test]
+fn a_node_that_is_behind_does_not_know_the_channel_yet() {
+    let behind = Duration::from_secs(20);
+    let scene = Scene::new(Config { status_age: behind..=behind, ..Config::default() });
+    let channel = scene.run(scene.open().append(batch(1))).expect("no faults");
+    let committed = scene.run(channel.await_committed("1")).expect("known in the end");
+    assert_eq!(committed.token, "1");
+    let begin = scene.world.now();
+    let error = scene.run(AwaitCommitted::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "none"), "1"));
+    assert!(reason(error.expect_err("no such channel")).contains("does not know it"));
+    assert_eq!(scene.world.now().since(begin).as_secs(), 30);
+}
+
+#[test]
 fn what_became_of_an_append_is_found_out() {
     let scene = Scene::new(Config { replay: Replay::Stale, ..Config::default() });
     let channel = scene.open();

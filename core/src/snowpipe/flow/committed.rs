@@ -11,7 +11,7 @@
 //! | `SUCCESS`, with the token or a later one | done, with the rows that were rejected |
 //! | `SUCCESS`, with any other token or none | looks again after a second |
 //! | anything else | [`FlowError::Service`] with that code: what is buffered may be lost; open again and send it again |
-//! | no such channel | [`ChannelLost::Missing`] |
+//! | no such channel | looks again, as the node that was asked may be behind; [`ChannelLost::Missing`] when it is so for 30 s |
 //!
 //! Invariants: tokens are looked up in what the caller gives and never put in an order; running out of time says nothing
 //! about the channel.
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::position::RejectedRows;
-use super::{ChannelLost, ChannelPath, POLL};
+use super::{BEHIND, ChannelLost, ChannelPath, POLL};
 use crate::Operation as _;
 use crate::error::FlowError;
 use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
@@ -35,8 +35,8 @@ use crate::time::Timestamp;
 /// show the token itself but a later one: name those with [`or_later`](Self::or_later), or give an order with
 /// [`when`](Self::when).
 ///
-/// Ends in [`FlowError::Service`] when the channel must not be used any more, in [`FlowError::Failed`] when there is none, in
-/// [`FlowError::Deadline`] when the time is up; the rows may be committed later.
+/// Ends in [`FlowError::Service`] when the channel must not be used any more, in [`FlowError::Failed`] with a [`ChannelLost`] when
+/// there is none for 30 s, in [`FlowError::Deadline`] when the time is up; the rows may be committed later.
 ///
 /// ```
 /// # use std::collections::VecDeque;
@@ -125,21 +125,13 @@ impl AwaitCommitted {
         self.tokens.iter().any(|wanted| wanted == token) || self.reached.as_ref().is_some_and(|reached| reached(token))
     }
 
-    fn read(&self, statuses: ChannelStatuses) -> Result<Option<Committed>, FlowError> {
-        let status = of(&self.path, statuses)?;
+    /// What the channel's status says, if it is committed.
+    fn read(&self, status: ChannelStatus) -> Result<Option<Committed>, FlowError> {
+        if let Some(refusal) = status.refusal(BulkGetChannelStatus::INFO) {
+            return Err(refusal.into());
+        }
         let token = status.committed().filter(|token| self.is_reached_by(token)).map(str::to_owned);
         Ok(token.map(|token| Committed { token, rejected: RejectedRows::since(self.errors_before, &status), status }))
-    }
-}
-
-/// One channel's status out of the answer.
-fn of(path: &ChannelPath, mut statuses: ChannelStatuses) -> Result<ChannelStatus, FlowError> {
-    let Some(status) = statuses.channel_statuses.remove(&path.channel) else {
-        return Err(ChannelLost::Missing.of(path));
-    };
-    match status.refusal(BulkGetChannelStatus::INFO) {
-        Some(refusal) => Err(refusal.into()),
-        None => Ok(status),
     }
 }
 
@@ -160,6 +152,8 @@ pub struct Committed {
 #[derive(Debug)]
 pub struct AwaitCommittedMachine {
     goal: AwaitCommitted,
+    /// Since when there is no such channel.
+    missing: Option<Timestamp>,
     state: State,
 }
 
@@ -174,6 +168,15 @@ impl AwaitCommittedMachine {
     fn look(&mut self, cx: &mut Common<SnowpipeIngest>) {
         let id = RequestId::from_bits(cx.seed.next_u128());
         self.state = State::Look(cx.call(self.goal.path.status(id, vec![self.goal.path.channel.clone()])));
+    }
+
+    fn looked(&mut self, mut statuses: ChannelStatuses, now: Timestamp) -> Result<Option<Committed>, FlowError> {
+        if let Some(status) = statuses.channel_statuses.remove(&self.goal.path.channel) {
+            self.missing = None;
+            return self.goal.read(status);
+        }
+        let since = *self.missing.get_or_insert(now);
+        if now.since(since) < BEHIND { Ok(None) } else { Err(ChannelLost::Missing.of(&self.goal.path)) }
     }
 }
 
@@ -194,7 +197,7 @@ impl Machine for AwaitCommittedMachine {
                 }
                 State::Look(call) => {
                     let result = ok!(call.poll(cx.now(), reply.take()));
-                    match result.and_then(|statuses| self.goal.read(statuses)) {
+                    match result.and_then(|statuses| self.looked(statuses, cx.now())) {
                         Ok(Some(committed)) => return Step::Done(Ok(committed)),
                         Ok(None) => self.state = State::Wait(cx.now() + POLL),
                         Err(error) => return Step::Done(Err(error)),
@@ -218,7 +221,7 @@ impl Goal for AwaitCommitted {
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
         let within = self.within;
-        Running::new(AwaitCommittedMachine { goal: self, state: State::Start }, config, seed, within)
+        Running::new(AwaitCommittedMachine { goal: self, missing: None, state: State::Start }, config, seed, within)
     }
 }
 

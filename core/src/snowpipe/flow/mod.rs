@@ -41,3 +41,5 @@ pub use writer::{OpenWriter, Refusal, Refused, Remains, Writer, WriterEvent};
 
 /// How often to look whether rows are committed. The vendor's SDK does so too.
 const POLL: Duration = Duration::from_secs(1);
+/// So much may a node be behind that is asked for the status.
+const BEHIND: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use super::machine::State;
 use crate::error::{Ambiguity, Cause, Failure, FlowError, ServiceError};
 use crate::flow::Notice;
 use crate::operation::Operation as _;
-use crate::snowpipe::flow::{ChannelLost, POLL};
+use crate::snowpipe::flow::{BEHIND, ChannelLost, POLL};
 use crate::snowpipe::{AppendRows, BulkGetChannelStatus, ExchangeToken};
 use crate::time::Timestamp;
 
@@ -19,8 +19,6 @@ const FIGHT: (Duration, usize) = (Duration::from_secs(600), 3);
 const BELIEVED: u32 = 3;
 /// For so long at the least the account is not asked again after a refusal: the session would say the same.
 const REFUSED: Duration = Duration::from_secs(3);
-/// So much may a node be behind that is asked for the status.
-const BEHIND: Duration = Duration::from_secs(30);
 /// The longest wait before the channel is opened again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
