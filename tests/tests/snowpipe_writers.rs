@@ -266,6 +266,21 @@ fn who_takes_the_channel_again_and_again_gets_it() {
     assert_eq!(scene.rows(), 2);
 }
 
+/// A node that is behind says of a channel that was opened again what was so before.
+#[test]
+fn an_old_status_is_no_sign_of_a_fight() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    for number in 1..=4 {
+        writer.append(batch(number)).expect("there is room");
+        scene.go_on(&mut writer, Duration::ZERO).expect("sent");
+        scene.simulator.with(|account| account.invalidate(&simulated("c"), "ERR_CHANNEL_HAS_INVALID_CLIENT_SEQUENCER"));
+        let event = scene.go_on(&mut writer, seconds(60)).expect("opened again");
+        assert!(matches!(event, Some(WriterEvent::Committed { rows: 1, .. })), "{event:?}");
+    }
+    assert_eq!(scene.rows(), 4);
+}
+
 #[test]
 fn a_position_goes_on_and_knows_its_channel() {
     let scene = Scene::new();

@@ -42,8 +42,11 @@ pub(super) fn judge(error: &FlowError) -> Verdict {
 
 fn judge_answer(error: &ServiceError) -> Verdict {
     let taken = Verdict::Taken { perhaps_ours: false };
+    let is_append = error.operation() == AppendRows::INFO.name;
     let by_code = match error_code(error) {
-        Some(ErrorCode::StaleContinuationToken | ErrorCode::InvalidClientSequencer) => Some(taken),
+        Some(ErrorCode::StaleContinuationToken) => Some(taken),
+        // In a look it may be of before the channel was opened last: no sign of yet another one who opens it.
+        Some(ErrorCode::InvalidClientSequencer) if is_append => Some(taken),
         Some(ErrorCode::PipeFailedOver) => Some(Verdict::Moved),
         Some(ErrorCode::PipeInInvalidState) => Some(Verdict::GiveUp),
         Some(code) if code.is_missing() => Some(Verdict::GiveUp),
@@ -53,9 +56,7 @@ fn judge_answer(error: &ServiceError) -> Verdict {
     by_code.unwrap_or_else(|| match error.status() {
         StatusCode::GONE => Verdict::Moved,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Verdict::Doubtful,
-        StatusCode::CONFLICT if error.operation() == AppendRows::INFO.name && error.kind() == ErrorKind::Refused => {
-            taken
-        }
+        StatusCode::CONFLICT if is_append && error.kind() == ErrorKind::Refused => taken,
         // A channel whose status is of a kind that nobody knows, or an answer that cannot be read.
         status if status.is_success() || status.is_redirection() || status == StatusCode::CONFLICT => Verdict::Reopen,
         _ if error.is_transient() => Verdict::Reopen,
