@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use crate::body::Body;
 use crate::decode::{LineLimit, Lines};
@@ -156,14 +156,16 @@ pub trait Service: 'static {
     const DECODES_TWICE: bool = false;
     /// The query parameter that says how many attempts came before; it stands last.
     const ATTEMPTS: Option<&'static str> = None;
-    /// Whether 403 may mean an expired credential, as 401 does.
-    const FORBIDDEN_MAY_BE_EXPIRED: bool = false;
-
     /// Adds what every request carries.
     fn dress(_headers: &mut HeaderMap) {}
 
     /// Reads an answer whose status is no success.
     fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError;
+
+    /// Whether another credential might do. The request was not carried out then.
+    fn is_expired(refusal: &ServiceError) -> bool {
+        refusal.status() == StatusCode::UNAUTHORIZED
+    }
 }
 
 /// A type that can be the answer of an operation. Records are; see their table.

@@ -180,6 +180,24 @@ fn a_node_that_is_behind_does_not_know_the_channel_yet() {
     assert_eq!(scene.world.now().since(begin).as_secs(), 30);
 }
 
+/// One that was dropped behind our back, and one that was made anew: its rows are in no status.
+#[test]
+fn a_wait_for_a_channel_that_is_another_one_by_now_ends() {
+    let scene = Scene::new(Config::default());
+    let channel = scene.run(scene.open().append(batch(1))).expect("no faults");
+    scene.run(channel.await_committed("1")).expect("no faults");
+    let channel = scene.open();
+    scene.run(DropChannel::new(path())).expect("nothing is buffered");
+    scene.sleep(1);
+    scene.open();
+    let error = scene.run(channel.await_committed("2")).expect_err("another one");
+    assert!(reason(error).contains("another one of the same name"));
+    let mut status = channel.status().clone();
+    status.created_on_ms = None;
+    let error = scene.run(AwaitCommitted::new(path(), "2").since(&status)).expect_err("a new one");
+    assert!(reason(error).contains("\"1\" is gone"));
+}
+
 #[test]
 fn what_became_of_an_append_is_found_out() {
     let scene = Scene::new(Config { replay: Replay::Stale, ..Config::default() });

@@ -1,15 +1,19 @@
 //! What a writer does at its edges, and many writers side by side.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
-use pipewright::error::{FlowError, ServiceError};
-use pipewright::flow::{Flow, Goal as _, Notice, Reply, Saved, Step};
+use http::HeaderValue;
+use pipewright::drive::{Clock as _, Credentials};
+use pipewright::error::{CredentialError, FlowError, ServiceError};
+use pipewright::flow::{Config as FlowConfig, CredentialRequest, Flow, Goal as _, Notice, Reply, Retry, Saved, Step};
 use pipewright::snowpipe::flow::{ChannelLost, Refused};
 use pipewright::snowpipe::{
-    Account, Batch, ChannelPath, OpenSession, OpenWriter, Refusal, Session, StatusBoard, TokenType, Writer, WriterEvent,
+    Account, Batch, ChannelPath, OpenSession, OpenWriter, Refusal, Session, SnowpipeAccount, StatusBoard, TokenType,
+    Writer, WriterEvent,
 };
-use pipewright::{Secret, Timestamp};
+use pipewright::{Base, Secret, Timestamp};
 use pipewright_mock::snowpipe::{ChannelPath as Simulated, Config, PipeState};
 use pipewright_mock::{Fault, FaultPlan, RetryAfter, SnowpipeHandle, World};
 
@@ -42,10 +46,18 @@ impl Scene {
     }
 
     fn with(config: Config) -> Self {
+        Self::as_whom(config, FlowConfig::new, Secret::new("pat"))
+    }
+
+    fn as_whom(
+        config: Config,
+        towards: impl FnOnce(Base) -> FlowConfig<SnowpipeAccount>,
+        credentials: impl Credentials + Send + Sync + 'static,
+    ) -> Self {
         let world = World::new(1);
         let config = Config { number_columns: vec!["ID".into()], ..config };
         let simulator = world.snowpipe("https://acct.snow.test".parse().expect("an address"), config);
-        let account = Account::new(simulator.base(), world.clone()).with_credentials(Secret::new("pat"));
+        let account = Account::with_config(towards(simulator.base()), world.clone()).with_credentials(credentials);
         let session = account.run(OpenSession::new(TokenType::ProgrammaticAccessToken)).expect("no faults");
         Self { world, simulator, account, session }
     }
@@ -438,14 +450,90 @@ fn what_was_refused_for_certain_is_not_in_doubt() {
     let remains = writer.remains();
     assert_eq!((remains.in_doubt.len(), remains.unsent.len()), (0, 1));
 
-    // Nor is what cannot be sent at all.
+    // Nor is what was refused with a token that cannot be replaced.
+    let refuse = Arc::new(AtomicBool::new(false));
+    let scene = Scene::as_whom(Config::default(), FlowConfig::new, Until(Arc::clone(&refuse)));
+    let mut writer = scene.open(scene.goal());
+    refuse.store(true, Ordering::Relaxed);
+    scene.simulator.with(pipewright_mock::snowpipe::Account::revoke_tokens);
+    writer.append(batch(1)).expect("there is room");
+    let error = scene.go_on(&mut writer, seconds(30)).expect_err("no token");
+    assert!(matches!(error, FlowError::Credential(_)), "{error}");
+    let remains = writer.remains();
+    assert_eq!((remains.in_doubt.len(), remains.unsent.len()), (0, 1));
+}
+
+/// Credentials for as long as they are not revoked.
+struct Until(Arc<AtomicBool>);
+
+impl Credentials for Until {
+    fn authorize(&self, _: &CredentialRequest, _: Timestamp) -> Result<HeaderValue, CredentialError> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(CredentialError::permanent("it was revoked"));
+        }
+        Secret::new("pat").bearer()
+    }
+}
+
+#[test]
+fn a_token_that_would_not_fit_is_refused_before_its_row_is_taken() {
     let scene = Scene::new();
     let mut writer = scene.open(scene.goal());
-    let token = "9".repeat(100_000);
-    writer.append(Batch::new("{}\n", 1, &*token, &*token)).expect("there is room");
-    let error = scene.go_on(&mut writer, seconds(1)).expect_err("too long for a request line");
-    assert!(matches!(error, FlowError::Build(_)), "{error}");
-    assert_eq!(writer.remains().unsent.len(), 1);
+    let (fits, long) = ("é".repeat(512), "é".repeat(513));
+    let error = writer.push_line(b"{}", Some(&long)).expect_err("too long").to_string();
+    assert!(error.contains("of 1026 bytes") && error.contains("up to 1024 bytes"), "{error}");
+    writer.append(Batch::new("{}\n", 1, "0", &*long)).expect_err("too long");
+    writer.append(Batch::new("{}\n", 1, &*long, "1")).expect_err("too long");
+    // Twice, percent-encoded: it can be sent.
+    writer.append(Batch::new("{\"ID\":1}\n", 1, &*fits, &*fits)).expect("there is room");
+    assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Committed { token, .. }) if token == fits));
+}
+
+/// Whatever it is in the middle of.
+#[test]
+fn a_writer_that_has_ended_stays_so() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    for token in ["1", "2"] {
+        writer.push_line(b"{\"ID\":1}", Some(token)).expect("a row");
+        writer.flush();
+    }
+    scene.simulator.with(pipewright_mock::snowpipe::Account::revoke_tokens);
+    let plan = (1..=20)
+        .fold(FaultPlan::none(), |plan, n| plan.nth_of("exchangeToken", n, Fault::Unavailable(RetryAfter::Absent)));
+    scene.world.set_faults(plan);
+    assert_eq!(scene.go_on(&mut writer, seconds(5)).expect("it waits for a token"), None);
+    writer.push_line(b"{\"ID\":1}", Some("1")).expect("a row");
+    writer.flush();
+    for _ in 0..3 {
+        let error = scene.go_on(&mut writer, seconds(60)).expect_err("a token of before");
+        assert!(matches!(error, FlowError::Build(_)), "{error}");
+    }
+}
+
+/// An open of ours that has got no answer arrives later, and takes the channel from ourselves.
+#[test]
+fn opens_that_arrive_late_are_no_fight() {
+    let mut retry = Retry::default();
+    (retry.attempts, retry.timeout) = (1, seconds(5));
+    let config = Config { commit_delay: Duration::ZERO..=Duration::ZERO, ..Config::default() };
+    let scene = Scene::as_whom(config, |base| FlowConfig::new(base).with_retry(retry), Secret::new("pat"));
+    let mut writer = scene.open(scene.goal());
+    let plan = [1, 3, 5, 7]
+        .into_iter()
+        .fold(FaultPlan::none(), |plan, n| plan.nth_of("openChannel", n, Fault::DelayRequest(seconds(9))));
+    scene.world.set_faults(plan);
+    scene.simulator.with(|account| account.steal(&simulated("c"), &[]));
+    for number in 1..=4 {
+        writer.append(batch(number)).expect("there is room");
+        let begin = scene.world.now();
+        let event = scene.go_on(&mut writer, seconds(30)).expect("no fight");
+        assert!(matches!(event, Some(WriterEvent::Committed { rows: 1, .. })), "{event:?}");
+        // The open before the one that was answered is carried out now.
+        scene.go_on(&mut writer, seconds(20)).expect("no fight");
+        assert!(scene.world.now().since(begin) >= seconds(20));
+    }
+    assert_eq!(scene.rows(), 4);
 }
 
 #[test]

@@ -34,15 +34,21 @@ impl RsaKey {
     /// # Errors
     /// When the text is no such key, the passphrase is missing or wrong, or the key is none of RSA or too small.
     pub fn from_pem(pem: &str, passphrase: Option<&Secret>) -> Result<Self, KeyError> {
-        if pem.contains("BEGIN RSA PRIVATE KEY") {
-            return Err(KeyError(
-                "a PKCS#1 key, and PKCS#8 is wanted: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW".to_owned(),
-            ));
-        }
-        // What other tools write around the key is nobody's business.
-        let start = pem.find("-----BEGIN ").ok_or_else(|| KeyError("no PEM text: no -----BEGIN".to_owned()))?;
-        let (label, document) = SecretDocument::from_pem(pem.get(start..).unwrap_or_default())
-            .map_err(|error| KeyError(format!("no PEM text: {error}")))?;
+        let block = block(pem, "PRIVATE KEY").or_else(|| block(pem, "ENCRYPTED PRIVATE KEY"));
+        let block = block.ok_or_else(|| {
+            KeyError(match pem.split_once("-----BEGIN ").and_then(|(_, rest)| rest.split_once("-----")) {
+                Some(("RSA PRIVATE KEY", _)) => {
+                    "a PKCS#1 key, and PKCS#8 is wanted: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW".to_owned()
+                }
+                Some((label @ ("PRIVATE KEY" | "ENCRYPTED PRIVATE KEY"), _)) => {
+                    format!("no PEM text: -----END {label}----- is missing")
+                }
+                Some((label, _)) => format!("a {label}, and a PRIVATE KEY is wanted"),
+                None => "no PEM text: no -----BEGIN".to_owned(),
+            })
+        })?;
+        let (label, document) =
+            SecretDocument::from_pem(block).map_err(|error| KeyError(format!("no PEM text: {error}")))?;
         match (label, passphrase) {
             ("PRIVATE KEY", _) => Self::from_pkcs8(document.as_bytes()),
             ("ENCRYPTED PRIVATE KEY", None) => Err(KeyError("the key is encrypted: give its passphrase".to_owned())),
@@ -68,6 +74,13 @@ impl RsaKey {
         public_key_sha256.copy_from_slice(digest(&SHA256, &info).as_ref());
         Ok(Self { key, public_key_sha256 })
     }
+}
+
+/// The first block of a kind. What other tools write around it is nobody's business.
+fn block<'a>(pem: &'a str, label: &str) -> Option<&'a str> {
+    let (first, last) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
+    let rest = pem.get(pem.find(&first)?..)?;
+    rest.get(..rest.find(&last)? + last.len())
 }
 
 /// A PKCS#1 public key as `SubjectPublicKeyInfo`: the algorithm, and the key as a bit string.

@@ -60,6 +60,10 @@ fn keys_are_read_encrypted_or_not_and_sign_what_openssl_verifies() {
     }
     let with_text = format!("Bag Attributes\n    friendlyName: x\n{}", read(path, "plain.p8"));
     assert!(RsaKey::from_pem(&with_text, None).is_ok());
+    // And behind it.
+    for behind in ["\n\n", "  \n", "\r\n\r\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        assert!(RsaKey::from_pem(&(with_text.clone() + behind), None).is_ok(), "{behind:?}");
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@
 //!
 //! A status alone never decides whether a refusal is transient: the service's own codes do.
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 
 use super::{Config, CredentialRequest, Exchange, Flow, Notice, Outcome, Reply, Step, Ticket};
 use crate::error::{
@@ -192,13 +192,13 @@ impl<O: Operation> Call<O> {
                 self.notice = Some(Notice::Answered { operation: O::INFO.name, status });
                 self.state = State::Succeeded(output);
             }
-            Err(error) if is_expired::<O>(status) && self.credential.is_some() && self.rejected.is_none() => {
+            Err(error) if O::Service::is_expired(&error) && self.credential.is_some() && self.rejected.is_none() => {
                 self.rejected = self.credential.take();
                 self.last = Some(error.into());
                 self.state = State::Ready;
             }
             Err(error) => {
-                if !is_expired::<O>(status) {
+                if !O::Service::is_expired(&error) {
                     self.rejected = None;
                 }
                 self.refused(error);
@@ -380,12 +380,6 @@ impl<O: Operation> Call<O> {
             }
         }
     }
-}
-
-/// Whether a status means that another credential might do.
-fn is_expired<O: Operation>(status: StatusCode) -> bool {
-    status == StatusCode::UNAUTHORIZED
-        || <O::Service as Service>::FORBIDDEN_MAY_BE_EXPIRED && status == StatusCode::FORBIDDEN
 }
 
 impl<O: Operation> Flow for Call<O> {

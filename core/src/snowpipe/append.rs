@@ -152,10 +152,7 @@ impl Operation for AppendRows {
     }
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        if self.channel.eq_ignore_ascii_case("ELASTIC") {
-            let problem = "this name is reserved: use AppendElastic, or another name";
-            return Err(BuildError::value(Self::INFO.name, "channel", &self.channel, problem));
-        }
+        check_name(Self::INFO, &self.channel)?;
         let mut target = Target::new::<SnowpipeIngest>(Self::INFO, cx);
         target.segment("database", &self.database)?;
         target.segment("schema", &self.schema)?;
@@ -183,8 +180,8 @@ impl Operation for AppendRows {
     fn parse(&self, response: Response<Bytes>) -> Result<Appended, ServiceError> {
         operation::parse_by::<SnowpipeIngest, Appended>(Self::INFO, &response, |info, response| {
             check(info, response)?;
-            let mut appended: Appended = read_json(info, response)?;
             // Carried out or not, nobody can go on from here: the next append has no token.
+            let mut appended: Appended = read_json(info, response).map_err(|error| error.with_transient(false))?;
             if self.continuation_token.is_some()
                 && appended.next_continuation_token.as_deref().is_none_or(str::is_empty)
             {
@@ -196,6 +193,15 @@ impl Operation for AppendRows {
             Ok(appended)
         })
     }
+}
+
+/// Appends to the channel of this name are elastic ones.
+pub(super) fn check_name(info: &'static Info, channel: &str) -> Result<(), BuildError> {
+    if channel.eq_ignore_ascii_case("ELASTIC") {
+        let problem = "this name is reserved: use AppendElastic, or another name";
+        return Err(BuildError::value(info.name, "channel", channel, problem));
+    }
+    Ok(())
 }
 
 /// The request of rows, which must be some and not too many.
@@ -265,7 +271,7 @@ mod tests {
         assert_eq!(appended.next_continuation_token.as_deref(), Some("1_1"));
         for text in ["", "{}", r#"{"next_continuation_token":null}"#, r#"{"next_continuation_token":""}"#, "<html>"] {
             let error = fenced.parse(answer(text)).expect_err(text);
-            assert_eq!(error.applied(), crate::error::Applied::Unknown, "{text}");
+            assert_eq!((error.applied(), error.is_transient()), (crate::error::Applied::Unknown, false), "{text}");
         }
         assert!(append(vec![b'x']).parse(answer("{}")).is_ok(), "an append without a token needs none");
         assert!(

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http::Response;
 use serde::{Deserializer, Serializer};
 
+use super::append::check_name;
 use super::error::{self, read_text};
 use super::{ErrorCode, RequestId, SnowpipeIngest};
-use crate::error::{Applied, ServiceError};
+use crate::error::{Applied, BuildError, ServiceError};
 use crate::json;
-use crate::operation::{Info, read_json};
+use crate::operation::{Info, Operation as _, read_json};
 use crate::table::{Field, operations, records};
 
 /// How many channels [`BulkGetChannelStatus`] can ask for at once.
@@ -26,6 +27,7 @@ operations! { SnowpipeIngest;
     /// `ERR_PIPE_IN_INVALID_STATE`, which does not. The first open on the pipe `<TABLE>-STREAMING` makes that pipe.
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#open-channel).
     Idempotent PUT "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}" OpenChannel "openChannel" -> Opened {
+        checks check_open;
         reads read_opened;
         path { database: String, schema: String, pipe: String, channel: String }
         query {
@@ -48,6 +50,7 @@ operations! { SnowpipeIngest;
     /// `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`: see [`fail_on_uncommitted_rows`](Self::fail_on_uncommitted_rows).
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#drop-channel).
     Idempotent DELETE "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}" DropChannel "dropChannel" -> Dropped {
+        checks check_drop;
         reads read_dropped;
         path { database: String, schema: String, pipe: String, channel: String }
         query {
@@ -62,11 +65,12 @@ operations! { SnowpipeIngest;
         }
     }
 
-    /// What became of the rows of up to [`MAX_STATUSES`] channels of a pipe.
+    /// What became of the rows of 1 to [`MAX_STATUSES`] channels of a pipe; other numbers are not asked for.
     ///
     /// Channels that do not exist are not in the answer. Names are compared by case here.
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#bulk-get-channel-status).
     Safe POST "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}:bulk-channel-status" BulkGetChannelStatus "bulkGetChannelStatus" -> ChannelStatuses {
+        checks check_names;
         reads read_statuses;
         path { database: String, schema: String, pipe: String }
         query {
@@ -221,16 +225,39 @@ records! {
     }
 }
 
-/// Whatever a success says: the documentation promises nothing.
+/// Whatever a success says: the documentation promises nothing. Only a page is not the service's.
 fn read_dropped(info: &'static Info, response: &Response<Bytes>) -> Result<Dropped, ServiceError> {
     check(info, response)?;
-    if response.body().trim_ascii().is_empty() {
-        return Ok(Dropped { last_committed_offset_token: None });
+    if response.body().trim_ascii_start().starts_with(b"<") {
+        return Err(ServiceError::unreadable(info, response, "that is a page").with_applied(Applied::Unknown));
     }
-    read_json(info, response).map_err(|error| error.with_applied(Applied::Unknown))
+    Ok(json::read(response.body()).unwrap_or(Dropped { last_committed_offset_token: None }))
 }
 
-/// A map, or one flat status as in the oldest documentation.
+fn check_open(open: &OpenChannel) -> Result<(), BuildError> {
+    check_name(OpenChannel::INFO, &open.channel)
+}
+
+fn check_drop(drop: &DropChannel) -> Result<(), BuildError> {
+    check_name(DropChannel::INFO, &drop.channel)
+}
+
+fn check_names(get: &BulkGetChannelStatus) -> Result<(), BuildError> {
+    match get.channel_names.len() {
+        1..=MAX_STATUSES => Ok(()),
+        number => {
+            let problem = "ask for 1 to 100 channels at once";
+            Err(BuildError::value(
+                BulkGetChannelStatus::INFO.name,
+                "channel_names",
+                &format!("{number} names"),
+                problem,
+            ))
+        }
+    }
+}
+
+/// A map, or one flat status as in the oldest documentation; without its name it is filed under an empty one.
 fn read_statuses(info: &'static Info, response: &Response<Bytes>) -> Result<ChannelStatuses, ServiceError> {
     check(info, response)?;
     match json::read::<ChannelStatus>(response.body()) {
@@ -245,7 +272,7 @@ fn read_statuses(info: &'static Info, response: &Response<Bytes>) -> Result<Chan
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::Operation;
+    use crate::operation::RequestContext;
 
     fn answer(text: &str) -> Response<Bytes> {
         Response::new(text.to_owned().into())
@@ -282,10 +309,27 @@ mod tests {
     #[test]
     fn drops_are_read_whatever_they_say() {
         let drop = DropChannel::new("d", "s", "p", "c", RequestId::from_bits(1));
-        for text in ["", "\n", "{}", r#"{"status_code":0,"message":"Success"}"#] {
+        for text in ["", "\n", "{}", "null", "OK", "\"OK\"", "[]", r#"{"status_code":0,"message":"Success"}"#] {
             assert_eq!(drop.parse(answer(text)).expect(text).last_committed_offset_token, None);
         }
         assert!(drop.parse(answer("<html>")).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_is_not() {
+        let base = "https://h".parse().expect("a base");
+        let cx = || RequestContext::new(&base);
+        let id = RequestId::from_bits(1);
+        let open = OpenChannel::new("d", "s", "p", "elastic", id, true).request(cx());
+        let drop = DropChannel::new("d", "s", "p", "ELASTIC", id).request(cx());
+        for built in [open, drop] {
+            let error = built.expect_err("reserved").to_string();
+            assert!(error.contains("reserved"), "{error}");
+        }
+        for (number, fits) in [(0, false), (1, true), (100, true), (101, false)] {
+            let names = (0..number).map(|name| name.to_string()).collect::<Vec<_>>();
+            assert_eq!(BulkGetChannelStatus::new("d", "s", "p", id, names).request(cx()).is_ok(), fits, "{number}");
+        }
     }
 
     #[test]

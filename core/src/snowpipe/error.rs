@@ -162,19 +162,24 @@ records! {
 /// Reads a refusal. What is not of the service's five shapes comes from somebody in between.
 pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
     let body = response.body();
-    let read = match json::read::<Refusal>(body) {
-        Ok(Refusal { code, status_code, message }) => match (code.or(status_code), message) {
-            (None, None) => None,
-            (code, message) => Some((code.map(|Code(code)| code), message.unwrap_or_default())),
-        },
-        Err(_) => {
-            json::read::<String>(body).ok().filter(|code| !code.is_empty()).map(|code| (Some(code), String::new()))
-        }
+    let is_code = |code: &String| is_code(code, response.status());
+    let read = if let Ok(Refusal { code, status_code, message }) = json::read::<Refusal>(body) {
+        let code = code.or(status_code).map(|Code(code)| code);
+        let is_empty = code.is_none() && message.is_none();
+        (!is_empty).then(|| (code.filter(is_code), message.unwrap_or_default()))
+    } else {
+        let text = json::read::<String>(body).ok().filter(|text| !text.is_empty());
+        text.map(|text| if is_code(&text) { (Some(text), String::new()) } else { (None, text) })
     };
     match read {
         Some((code, message)) => own(info, response, code, message),
         None => foreign(info, response),
     }
+}
+
+/// Whoever is in between repeats the status instead, as in `{"code":404}` or `{"error":"Not Found"}`.
+fn is_code(code: &str, status: StatusCode) -> bool {
+    !code.is_empty() && !code.contains(char::is_whitespace) && code != status.as_str()
 }
 
 /// A refusal in the service's own words, also with a status that says success.
@@ -191,7 +196,7 @@ pub(super) fn own(
     let applied = match status.as_u16() {
         _ if info.effect == Effect::Safe => Applied::No,
         // It may have been handed to another node.
-        408 | 499 | 500..=599 => Applied::Unknown,
+        300..=399 | 408 | 499 | 500..=599 => Applied::Unknown,
         _ => Applied::No,
     };
     // 404 without a code is an edge that does not know the way just now.
@@ -220,8 +225,8 @@ fn is_passing(status: StatusCode) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::Operation;
-    use crate::snowpipe::AppendRows;
+    use crate::operation::{Operation, Service};
+    use crate::snowpipe::{AppendRows, GetHostname, SnowpipeAccount};
 
     fn read(status: u16, body: &'static str) -> ServiceError {
         let mut response = Response::new(Bytes::from(body));
@@ -260,6 +265,9 @@ mod tests {
             (404, r#"{"code":"ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED"}"#, (never, Applied::No)),
             (404, "", (again, Applied::No)),
             (404, r#"{"message":"no healthy upstream"}"#, (again, Applied::No)),
+            (404, r#"{"status":404,"error":"Not Found"}"#, (again, Applied::No)),
+            (404, r#"{"code":404,"message":"Not Found"}"#, (again, Applied::No)),
+            (404, r#""Not Found""#, (again, Applied::No)),
             (409, r#"{"code":"ERR_CHANNEL_HAS_UNCOMMITTED_DATA"}"#, (again, Applied::No)),
             (409, r#"{"code":"ERR_OPEN_CHANNEL_IN_PROGRESS"}"#, (again, Applied::No)),
             (409, r#"{"code":"ERR_PIPE_IN_INVALID_STATE"}"#, (never, Applied::No)),
@@ -272,10 +280,20 @@ mod tests {
             (503, r#""ERR_GENERAL_EXCEPTION_RETRY_REQUEST""#, (again, Applied::Unknown)),
             (502, "<html>", (again, Applied::Unknown)),
             (302, "", (never, Applied::Unknown)),
+            (302, r#"{"message":"elsewhere"}"#, (never, Applied::Unknown)),
             (401, r#"{"code":"390303"}"#, (never, Applied::No)),
         ] {
             let error = read(status, body);
             assert_eq!((error.is_transient(), error.applied()), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn an_account_that_is_not_there_will_not_be() {
+        let mut response = Response::new(Bytes::from("<html>"));
+        for (status, expected) in [(404, false), (503, true), (429, true), (400, false)] {
+            *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(SnowpipeAccount::refusal(GetHostname::INFO, &response).is_transient(), expected, "{status}");
         }
     }
 }

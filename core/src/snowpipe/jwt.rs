@@ -16,6 +16,7 @@ use crate::drive::Credentials;
 use crate::error::{BuildError, CredentialError};
 use crate::flow::CredentialRequest;
 use crate::secret::Secret;
+use crate::snowpipe::with_hyphen;
 use crate::table::records;
 use crate::time::Timestamp;
 
@@ -75,8 +76,8 @@ pub struct KeyPairJwt {
 impl KeyPairJwt {
     /// A token of a user of an account, with the user's default role and a life of 59 minutes.
     ///
-    /// The account is `MYORG-MYACCOUNT`, or a locator; what follows a dot (region, cloud, `privatelink`, the domain) is cut
-    /// off. Its underscores stay. Both names are made upper-case, as Snowflake compares them.
+    /// The account is `MYORG-MYACCOUNT` or `MYORG.MYACCOUNT`, which are the same, or a locator; what follows the dot of a locator
+    /// or of a host (region, cloud, `privatelink`, the domain) is cut off. Its underscores stay. Both names are made upper-case, as Snowflake compares them.
     ///
     /// # Errors
     /// When one of them is empty, or the account is an address or holds a character that no account has.
@@ -85,7 +86,7 @@ impl KeyPairJwt {
         if account.contains("://") || account.contains('/') {
             return Err(wrong("account", account, "give the account's name, such as MYORG-MYACCOUNT, not an address"));
         }
-        let name = account.split('.').next().unwrap_or_default().to_uppercase();
+        let name = with_hyphen(account).split('.').next().unwrap_or_default().to_uppercase();
         if name.is_empty() {
             return Err(wrong("account", account, "it is empty: give a name such as MYORG-MYACCOUNT"));
         }
@@ -219,6 +220,8 @@ mod tests {
     fn names_are_normalised() {
         for (account, user, subject) in [
             ("xy12345", "me", "XY12345.ME"),
+            ("myorg.my_acct", "me", "MYORG-MY_ACCT.ME"),
+            ("xy12345.privatelink", "me", "XY12345.ME"),
             ("xy12345.us-east-1", "me", "XY12345.ME"),
             ("xy12345.us-east-1.privatelink", "me", "XY12345.ME"),
             ("myorg-my_acct", "ingest.user", "MYORG-MY_ACCT.INGEST.USER"),

@@ -49,7 +49,7 @@
 //! * **Offset tokens are not compared and do not de-duplicate**; continuation tokens do.
 //! * **An account's name may hold `_`, host names may not**: [`Hostname::host`] has dashes, as the documentation asks.
 //! * **JSON keys and columns**: the documentation does not say whether a default pipe matches them by case. Names that
-//!   were created without quotes are upper-case.
+//!   were created without quotes are upper-case; [`BatchOptions::upper_case_keys`] makes keys so.
 //!
 //! # Where the requests differ from those of the vendor's SDK
 //!
@@ -63,6 +63,8 @@
 //! | `_` in the ingest host | kept, in scope and address | `-` in both | the documentation asks for it; many TLS stacks refuse `_` |
 //! | the last line of a body | followed by an empty one | not | it says nothing |
 //! | the fields of an open with an offset token | `offset_token` first | last | the order of a JSON object's fields means nothing |
+//! | times in a key-pair token | milliseconds | seconds, as RFC 7519 has them | the service takes both |
+//! | the body of a drop by the flow | none | `fail_on_uncommitted_rows`; the operation itself sends what it is given | the documentation names it, and rows are not discarded by accident |
 //! | the role of a key-pair token | in its claims | there, and in the scope as for other tokens when [`ExchangeToken::role`] is set | others have found that the scope works too |
 //! | a `content-encoding` | `zstd` unless switched off | as the rows are | the caller compresses |
 //!
@@ -79,10 +81,11 @@ pub mod jwt;
 pub mod rows;
 pub mod session;
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 pub use self::account::{ExchangeToken, GetHostname, Hostname, ScopedToken, TokenType};
 pub use self::append::{AppendRows, Appended, Encoding, Offsets};
@@ -105,8 +108,9 @@ use crate::url::Base;
 pub enum SnowpipeAccount {}
 
 impl SnowpipeAccount {
-    /// Where an account is: `https://<account>.snowflakecomputing.com`. The account is `MYORG-MYACCOUNT`, a locator with or
-    /// without its region (`xy12345.us-east-1`), or such a host already. Host names are lower-case and have `-` for `_`.
+    /// Where an account is: `https://<account>.snowflakecomputing.com`. The account is `MYORG-MYACCOUNT` (or `MYORG.MYACCOUNT`, as
+    /// SQL has it), a locator with or without its region (`xy12345.us-east-1`), or such a host already. Host names are lower-case
+    /// and have `-` for `_`.
     ///
     /// ```
     /// use pipewright::snowpipe::SnowpipeAccount;
@@ -124,9 +128,20 @@ impl SnowpipeAccount {
             let problem = "give the account's name, such as MYORG-MYACCOUNT, and not an address";
             return Err(BuildError::value("SnowpipeAccount", "account", account, problem));
         }
-        let host = account.to_ascii_lowercase().replace('_', "-");
+        let host = with_hyphen(account).to_ascii_lowercase().replace('_', "-");
         let is_host = [".snowflakecomputing.com", ".snowflakecomputing.cn"].iter().any(|domain| host.ends_with(domain));
         format!("https://{host}{}", if is_host { "" } else { ".snowflakecomputing.com" }).parse()
+    }
+}
+
+/// `MYORG.MYACCOUNT` with a hyphen. What follows the dot of a locator is a region, which has hyphens, or `privatelink`; an account's
+/// name has none.
+fn with_hyphen(account: &str) -> Cow<'_, str> {
+    match account.split_once('.') {
+        Some((organization, name)) if !name.contains(['.', '-']) && !name.eq_ignore_ascii_case("privatelink") => {
+            format!("{organization}-{name}").into()
+        }
+        _ => account.into(),
     }
 }
 
@@ -148,7 +163,10 @@ impl Service for SnowpipeAccount {
     const ATTEMPTS: Option<&'static str> = Some("retryCount");
 
     fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
-        error::refusal(info, response)
+        let error = error::refusal(info, response);
+        // No node comes and goes behind this host: there is no such account.
+        let is_final = error.status() == StatusCode::NOT_FOUND;
+        if is_final { error.with_transient(false) } else { error }
     }
 
     fn dress(headers: &mut HeaderMap) {
@@ -159,10 +177,15 @@ impl Service for SnowpipeAccount {
 impl Service for SnowpipeIngest {
     const NAME: &'static str = "snowpipe";
     const ATTEMPTS: Option<&'static str> = Some("retryCount");
-    const FORBIDDEN_MAY_BE_EXPIRED: bool = true;
 
     fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
         error::refusal(info, response)
+    }
+
+    /// The oldest answers say so with a code alone, whatever their status.
+    fn is_expired(refusal: &ServiceError) -> bool {
+        matches!(refusal.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            || error_code(refusal) == Some(ErrorCode::InvalidToken)
     }
 
     fn dress(headers: &mut HeaderMap) {
@@ -197,6 +220,8 @@ mod tests {
     fn accounts_have_addresses() {
         for (account, host) in [
             ("myorg-acct", "myorg-acct.snowflakecomputing.com"),
+            ("MYORG.MY_ACCT", "myorg-my-acct.snowflakecomputing.com"),
+            ("xy12345.privatelink", "xy12345.privatelink.snowflakecomputing.com"),
             ("XY12345.us-east-1.privatelink", "xy12345.us-east-1.privatelink.snowflakecomputing.com"),
             ("my_org-acct.snowflakecomputing.com", "my-org-acct.snowflakecomputing.com"),
             ("a.snowflakecomputing.cn", "a.snowflakecomputing.cn"),

@@ -21,6 +21,7 @@
 ///
 /// * `effect |op| expression;` when the effect depends on the values;
 /// * `timeout seconds;` when answers may take longer than usual;
+/// * `checks function;` when not all values can be asked for;
 /// * `live;` when the answer is a stream: the type of the answer is its decoder;
 /// * `path { name: Type, … }`: the parameters of the template, in its order, or it does not compile;
 /// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`;
@@ -32,6 +33,7 @@ macro_rules! operations {
         $effect:ident $method:ident $path:literal $name:ident $vendor:literal -> $output:ty {
             $( effect |$op:ident| $rule:expr; )?
             $( timeout $seconds:literal; )?
+            $( checks $checker:path; )?
             $( live $live:tt )?
             $( reads $reader:path; )?
             $( path { $( $(#[$path_meta:meta])* $segment:ident : $segment_type:ty ),* $(,)? } )?
@@ -144,6 +146,7 @@ macro_rules! operations {
                     &self,
                     cx: $crate::operation::RequestContext<'_>,
                 ) -> ::std::result::Result<::http::Request<$crate::body::Body>, $crate::error::BuildError> {
+                    $( $checker(self)?; )?
                     #[allow(unused_mut, reason = "an operation may have no parameters")]
                     let mut target = $crate::url::Target::new::<$service>(Self::INFO, cx);
                     $($( target.segment(stringify!($segment), &self.$segment)?; )*)?

@@ -211,6 +211,48 @@ fn a_renewal_that_fails_leaves_the_token_that_is_there() {
     assert_eq!(exchanges, 2);
 }
 
+/// Also by a fault that passes, for which nobody waits long, nor every time.
+#[test]
+fn a_renewal_that_cannot_be_made_leaves_the_token_that_is_there() {
+    let session = opened(NOW, &token(1, seconds(600)));
+    let mut exchanges = 0;
+    for (second, expected) in [(400, true), (415, false), (445, true), (580, true), (599, false)] {
+        let later = NOW + seconds(second);
+        let before = exchanges;
+        let mut call = session.call(status()).start(&account(), Seed::new(u128::from(second)));
+        let statuses = drive(&mut call, later, |exchange| match exchange.request().uri().path() {
+            "/oauth/token" => {
+                exchanges += 1;
+                (503, String::new())
+            }
+            _ => (200, r#"{"channel_statuses":{}}"#.to_owned()),
+        });
+        statuses.expect("the token is still good");
+        assert_eq!(exchanges > before, expected, "{second}");
+    }
+    assert!(matches!(session.token(NOW + seconds(600)), Access::Renew(_)));
+}
+
+/// The oldest answers have a code for it, and no status that says so.
+#[test]
+fn a_token_that_has_expired_by_a_code_is_replaced() {
+    let session = opened(NOW, &token(1, seconds(3600)));
+    let (mut asked, mut tokens) = (0, 1);
+    let mut call = session.call(status()).start(&account(), Seed::new(1));
+    let statuses = drive(&mut call, NOW, |exchange| {
+        if exchange.request().uri().path() == "/oauth/token" {
+            tokens += 1;
+            (200, token(tokens, seconds(3600)))
+        } else {
+            asked += 1;
+            let expired = r#"{"status_code":3,"message":"Authentication token has expired."}"#;
+            (200, if asked == 1 { expired } else { r#"{"channel_statuses":{}}"# }.to_owned())
+        }
+    });
+    statuses.expect("with the next token");
+    assert_eq!((asked, tokens), (2, 2));
+}
+
 #[test]
 fn a_host_that_the_account_does_not_know_any_more_is_asked_for_again() {
     let session = opened(NOW, &token(1, seconds(600)));

@@ -135,19 +135,33 @@ impl Field {
         }
         let is_committed = match (&self.committed, &offset) {
             (None, _) => false,
-            (Some(token), Offset::Text(text)) => text <= token,
+            (Some(token), Offset::Text(text)) => {
+                let (is_number, was_number) = (text.parse::<i128>().is_ok(), token.parse::<i128>().is_ok());
+                if was_number && !is_number {
+                    return Err(self.is_of_another(&offset, token, "a whole number"));
+                }
+                if was_number && text.len() != token.len() {
+                    return Err(format!(
+                        "the field \"{name}\" is {offset}, and the channel is committed up to \"{token}\": texts are compared byte by \
+                         byte, so that \"10\" is before \"9\"; give them one length, or numbers without quotes"
+                    ));
+                }
+                text <= token
+            }
             (Some(token), Offset::Number(number)) => {
-                let committed = token.parse::<i128>().map_err(|_| {
-                    format!(
-                        "the field \"{name}\" is {number}, and the channel is committed up to \"{token}\", which is no whole number: it \
-                         was loaded with another --offset-field, or somebody else has written to it"
-                    )
-                })?;
-                *number <= committed
+                *number <= token.parse().map_err(|_| self.is_of_another(&offset, token, "no whole number"))?
             }
         };
         self.last = Some((offset, line));
         Ok(is_committed)
+    }
+
+    fn is_of_another(&self, offset: &Offset, token: &str, what: &str) -> String {
+        format!(
+            "the field \"{}\" is {offset}, and the channel is committed up to \"{token}\", which is {what}: it was loaded with another \
+             --offset-field, or somebody else has written to it",
+            self.name
+        )
     }
 }
 

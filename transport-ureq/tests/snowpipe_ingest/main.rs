@@ -114,6 +114,11 @@ fn a_channel_goes_on_by_the_rule_it_was_loaded_by() {
             by_id,
             "the field \"ID\" is 1, and the channel is committed up to \"order 2\", which is no whole number",
         ),
+        (
+            by_id,
+            by_name,
+            "the field \"NAME\" is \"order 1\", and the channel is committed up to \"2\", which is a whole number",
+        ),
     ] {
         let server = serve(config());
         let load = |rule: &[&str], input: &str| run_with_input(ingest(server.url()).args(rule), input);

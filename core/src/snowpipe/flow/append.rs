@@ -96,6 +96,13 @@ pub struct AppendMachine {
     call: Option<Call<AppendRows>>,
 }
 
+impl AppendMachine {
+    /// Whether an attempt may have been carried out without the service having said so.
+    pub(super) fn has_unanswered(&self) -> bool {
+        self.call.as_ref().is_some_and(Call::has_unanswered)
+    }
+}
+
 fn operation(channel: &Channel, batch: &Batch, id: RequestId) -> AppendRows {
     let path = &channel.path;
     let token = |token: &Option<String>| token.clone().unwrap_or_default();

@@ -11,7 +11,7 @@
 //! | `SUCCESS`, with the token or a later one | done, with the rows that were rejected |
 //! | `SUCCESS`, with any other token or none | looks again after a second |
 //! | anything else | [`FlowError::Service`] with that code: what is buffered may be lost; open again and send it again |
-//! | no such channel | looks again, as the node that was asked may be behind; [`ChannelLost::Missing`] when it is so for 30 s |
+//! | no such channel; another one of its name, or no committed token, other than in the status of [`since`](AwaitCommitted::since) | looks again, as the node that was asked may be behind; [`ChannelLost`] when it is so for 30 s |
 //!
 //! Invariants: tokens are looked up in what the caller gives and never put in an order; running out of time says nothing
 //! about the channel.
@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::position::RejectedRows;
+use super::position::{Known, RejectedRows};
 use super::{BEHIND, ChannelLost, ChannelPath, POLL};
 use crate::Operation as _;
 use crate::error::FlowError;
@@ -36,7 +36,8 @@ use crate::time::Timestamp;
 /// [`when`](Self::when).
 ///
 /// Ends in [`FlowError::Service`] when the channel must not be used any more, in [`FlowError::Failed`] with a [`ChannelLost`] when
-/// there is none for 30 s, in [`FlowError::Deadline`] when the time is up; the rows may be committed later.
+/// it is not there for 30 s, in [`FlowError::Deadline`] when the time is up; the rows may be committed later. No status tells that
+/// somebody has opened the channel by force and discarded them: then it waits until [`within`](Self::within).
 ///
 /// ```
 /// # use std::collections::VecDeque;
@@ -78,7 +79,7 @@ pub struct AwaitCommitted {
     /// The one that is waited for, and later ones.
     tokens: Vec<String>,
     reached: Option<Order>,
-    errors_before: Option<i64>,
+    before: Option<Known>,
     within: Option<Duration>,
 }
 
@@ -88,7 +89,7 @@ type Order = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 impl AwaitCommitted {
     /// Waits for a token.
     pub fn new(path: ChannelPath, token: impl Into<String>) -> Self {
-        Self { path, tokens: vec![token.into()], reached: None, errors_before: None, within: None }
+        Self { path, tokens: vec![token.into()], reached: None, before: None, within: None }
     }
 
     /// Tokens that were sent after it: one of them does as well.
@@ -109,9 +110,9 @@ impl AwaitCommitted {
         self
     }
 
-    /// Counts the rows that are rejected after this status.
+    /// Counts the rows that are rejected after this status, and notices when the channel is not that one any more.
     pub fn since(mut self, status: &ChannelStatus) -> Self {
-        self.errors_before = status.rows_error_count;
+        self.before = Some(Known::of(status));
         self
     }
 
@@ -125,13 +126,28 @@ impl AwaitCommitted {
         self.tokens.iter().any(|wanted| wanted == token) || self.reached.as_ref().is_some_and(|reached| reached(token))
     }
 
+    fn errors_before(&self) -> Option<i64> {
+        self.before.as_ref()?.rows_error_count
+    }
+
+    /// Whether this is not the channel that it was, by a status that may be older.
+    fn is_lost(&self, status: Option<&ChannelStatus>) -> Option<ChannelLost> {
+        let Some(status) = status else { return Some(ChannelLost::Missing) };
+        let Known { committed, created_on_ms, .. } = self.before.as_ref()?;
+        if created_on_ms.zip(status.created_on_ms).is_some_and(|(ours, theirs)| ours != theirs) {
+            return Some(ChannelLost::Replaced);
+        }
+        let is_gone = committed.is_some() && status.committed().is_none();
+        is_gone.then(|| ChannelLost::TokenGone { before: committed.clone() })
+    }
+
     /// What the channel's status says, if it is committed.
     fn read(&self, status: ChannelStatus) -> Result<Option<Committed>, FlowError> {
         if let Some(refusal) = status.refusal(BulkGetChannelStatus::INFO) {
             return Err(refusal.into());
         }
         let token = status.committed().filter(|token| self.is_reached_by(token)).map(str::to_owned);
-        Ok(token.map(|token| Committed { token, rejected: RejectedRows::since(self.errors_before, &status), status }))
+        Ok(token.map(|token| Committed { token, rejected: RejectedRows::since(self.errors_before(), &status), status }))
     }
 }
 
@@ -152,8 +168,8 @@ pub struct Committed {
 #[derive(Debug)]
 pub struct AwaitCommittedMachine {
     goal: AwaitCommitted,
-    /// Since when there is no such channel.
-    missing: Option<Timestamp>,
+    /// Since when looks say that the channel is not there any more.
+    lost: Option<Timestamp>,
     state: State,
 }
 
@@ -171,12 +187,17 @@ impl AwaitCommittedMachine {
     }
 
     fn looked(&mut self, mut statuses: ChannelStatuses, now: Timestamp) -> Result<Option<Committed>, FlowError> {
-        if let Some(status) = statuses.channel_statuses.remove(&self.goal.path.channel) {
-            self.missing = None;
-            return self.goal.read(status);
+        // A flat answer may be without the name of what was asked for.
+        let names = [&*self.goal.path.channel, ""];
+        let status = names.into_iter().find_map(|name| statuses.channel_statuses.remove(name));
+        match (self.goal.is_lost(status.as_ref()), status) {
+            (None, Some(status)) => {
+                self.lost = None;
+                self.goal.read(status)
+            }
+            (Some(lost), _) if now.since(*self.lost.get_or_insert(now)) >= BEHIND => Err(lost.of(&self.goal.path)),
+            _ => Ok(None),
         }
-        let since = *self.missing.get_or_insert(now);
-        if now.since(since) < BEHIND { Ok(None) } else { Err(ChannelLost::Missing.of(&self.goal.path)) }
     }
 }
 
@@ -221,7 +242,7 @@ impl Goal for AwaitCommitted {
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
         let within = self.within;
-        Running::new(AwaitCommittedMachine { goal: self, missing: None, state: State::Start }, config, seed, within)
+        Running::new(AwaitCommittedMachine { goal: self, lost: None, state: State::Start }, config, seed, within)
     }
 }
 

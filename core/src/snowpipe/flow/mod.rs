@@ -41,5 +41,7 @@ pub use writer::{OpenWriter, Refusal, Refused, Remains, Writer, WriterEvent};
 
 /// How often to look whether rows are committed. The vendor's SDK does so too.
 const POLL: Duration = Duration::from_secs(1);
+/// The longest offset token that a writer takes, in bytes.
+const MAX_TOKEN: usize = 1024;
 /// So much may a node be behind that is asked for the status.
 const BEHIND: Duration = Duration::from_secs(30);

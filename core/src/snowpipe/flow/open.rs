@@ -222,6 +222,11 @@ fn opened(path: &ChannelPath, opened: Opened, doubtful: bool) -> Result<Channel,
 }
 
 impl OpenMachine {
+    /// Whether an attempt may have been carried out, or may still be, without the service having said so.
+    pub(super) fn has_unanswered(&self) -> bool {
+        self.unanswered || matches!(&self.state, State::Open(call) if call.has_unanswered())
+    }
+
     fn open(&mut self, cx: &mut Common<SnowpipeIngest>) {
         let id = RequestId::from_bits(cx.seed.next_u128());
         let mut open = self.goal.path.open(id, !self.goal.force);

@@ -142,7 +142,8 @@ impl Known {
         Self {
             committed: status.committed().map(str::to_owned),
             created_on_ms: status.created_on_ms,
-            rows_error_count: status.rows_error_count,
+            // What is new has no errors, also where nobody counts them yet.
+            rows_error_count: status.rows_error_count.or(status.committed().is_none().then_some(0)),
         }
     }
 

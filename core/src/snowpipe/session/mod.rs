@@ -43,7 +43,8 @@
 //!
 //! * **One exchange at a time.** While somebody has the lease nobody else gets it, unless its holder does not stir for twice
 //!   the time that an answer may take: then it is void, and so is what its holder brings.
-//! * **Nobody waits for a renewal before the token ends** but the one who does it.
+//! * **Nobody waits for a renewal before the token ends** but the one who does it, for 10 s at most. When it comes to nothing, the
+//!   token of before is used until it ends, and the next 30 s nobody tries again.
 //! * **A token that the service refuses** (401, 403) is thrown away by [`reject`](Session::reject), but only the one that was
 //!   refused: a refusal that comes late, when there is another token already, changes nothing. The renewal follows at once; when the
 //!   next one is refused within 3 s, those who ask wait until they are over.
@@ -80,7 +81,7 @@ pub use self::run::SessionRun;
 #[doc(hidden)]
 pub use self::run::SessionRunMachine;
 
-use self::state::{State, Verdict};
+use self::state::{EARLY_RENEWAL, State, Verdict};
 use super::{SnowpipeAccount, SnowpipeIngest};
 use crate::error::FlowError;
 use crate::flow::{Config, Running};
@@ -132,6 +133,8 @@ pub struct Lease {
     number: u64,
     /// The host, when it is known.
     host: Option<Arc<str>>,
+    /// Whether the token of before is good for so long that this renewal may come to nothing.
+    is_early: bool,
 }
 
 impl Session {
@@ -146,7 +149,9 @@ impl Session {
         match self.state().token(now, patience) {
             Verdict::Ready(pass) => Access::Ready(pass),
             Verdict::Wait(until) => Access::Wait(until),
-            Verdict::Renew { number, host } => Access::Renew(Lease { session: self.clone(), number, host }),
+            Verdict::Renew { number, host, is_early } => {
+                Access::Renew(Lease { session: self.clone(), number, host, is_early })
+            }
             Verdict::Refused(error) => Access::Refused(error),
         }
     }
@@ -209,10 +214,12 @@ impl Session {
 }
 
 impl Lease {
-    /// The flow that gets the token. While it runs, the lease is held.
+    /// The flow that gets the token. While it runs, the lease is held. While the token of before is good for longer
+    /// than that, it takes 10 s at most.
     pub fn renew(self, seed: Seed) -> Renewal {
         let account = self.session.shared.account.clone();
-        Running::new(RenewalMachine::new(self), &account, seed, None)
+        let within = self.is_early.then_some(EARLY_RENEWAL);
+        Running::new(RenewalMachine::new(self), &account, seed, within)
     }
 
     /// The holder is still there.

@@ -17,6 +17,9 @@ const EARLY: Duration = Duration::from_secs(300);
 const APART: Duration = Duration::from_secs(3);
 /// After how long a token is renewed that does not say when it ends.
 const ASSUMED: Duration = Duration::from_secs(300);
+/// How long a renewal may take while the token of before is good, and how long nobody tries again when it could not be got by then.
+pub(super) const EARLY_RENEWAL: Duration = Duration::from_secs(10);
+const AFTER_FAULTS: Duration = Duration::from_secs(30);
 /// How long to wait before looking again whether somebody has got a token.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -61,7 +64,7 @@ struct LeaseState {
 pub(super) enum Verdict {
     Ready(Pass),
     Wait(Timestamp),
-    Renew { number: u64, host: Option<Arc<str>> },
+    Renew { number: u64, host: Option<Arc<str>>, is_early: bool },
     Refused(FlowError),
 }
 
@@ -85,7 +88,13 @@ impl State {
         }
         self.leases += 1;
         self.lease = Some(LeaseState { number: self.leases, void_at: now + patience });
-        Verdict::Renew { number: self.leases, host: self.host.as_ref().map(|host| Arc::clone(&host.name)) }
+        let host = self.host.as_ref().map(|host| Arc::clone(&host.name));
+        let is_early = self.ends_at().is_some_and(|ends_at| now + EARLY_RENEWAL < ends_at);
+        Verdict::Renew { number: self.leases, host, is_early }
+    }
+
+    fn ends_at(&self) -> Option<Timestamp> {
+        self.token.as_ref().map(|token| token.ends_at)
     }
 
     /// The holder of a lease brings what it got.
@@ -117,7 +126,11 @@ impl State {
     /// The holder of a lease has failed: for all, or for itself alone.
     pub(super) fn fail(&mut self, number: u64, refused: Option<FlowError>, now: Timestamp) {
         if self.end(number) {
-            self.not_before = if refused.is_some() { now + APART } else { self.not_before };
+            self.not_before = match self.ends_at() {
+                _ if refused.is_some() => now + APART,
+                Some(ends_at) if now < ends_at => ends_at.min(now + AFTER_FAULTS),
+                _ => self.not_before,
+            };
             self.refused = refused;
         }
     }

@@ -50,6 +50,8 @@ fn judge_answer(error: &ServiceError) -> Verdict {
         Some(ErrorCode::PipeFailedOver) => Some(Verdict::Moved),
         Some(ErrorCode::PipeInInvalidState) => Some(Verdict::GiveUp),
         Some(code) if code.is_missing() => Some(Verdict::GiveUp),
+        // Another token did not help.
+        Some(ErrorCode::InvalidToken) => Some(Verdict::Doubtful),
         Some(code) if code.asks_to_reopen() || code.is_passing() => Some(Verdict::Reopen),
         _ => None,
     };

@@ -7,7 +7,7 @@ use crate::error::BuildError;
 use crate::snowpipe::append::MAX_BYTES;
 use crate::snowpipe::flow::past::Past;
 use crate::snowpipe::flow::position::{Known, Lookup};
-use crate::snowpipe::flow::{ChannelLost, Position, RejectedRows};
+use crate::snowpipe::flow::{ChannelLost, MAX_TOKEN, Position, RejectedRows};
 use crate::snowpipe::{Batch, ChannelStatus};
 
 /// See the module. Batches are in order; the first `sent` of them were sent since the channel was opened last.
@@ -33,6 +33,20 @@ pub(super) struct News {
     pub(super) batches: usize,
     pub(super) rows: u64,
     pub(super) rejected: Option<RejectedRows>,
+}
+
+/// Two tokens must fit into a request line, percent-encoded.
+pub(super) fn check_length(token: &str) -> Result<(), BuildError> {
+    if token.len() > MAX_TOKEN {
+        let value = format!("of {} bytes: {token}", token.len());
+        return Err(BuildError::value(
+            "appendRows",
+            "offset token",
+            &value,
+            "a writer takes tokens of up to 1024 bytes",
+        ));
+    }
+    Ok(())
 }
 
 impl Ledger {
@@ -89,6 +103,9 @@ impl Ledger {
     pub(super) fn check(&self, batch: &Batch) -> Result<(), BuildError> {
         let wrong = |parameter, value: &str, problem| Err(BuildError::value("appendRows", parameter, value, problem));
         let bytes = batch.body.len();
+        for token in [&batch.start_offset_token, &batch.end_offset_token].into_iter().flatten() {
+            check_length(token)?;
+        }
         let Some(end) = batch.end_offset_token.as_deref().filter(|token| !token.is_empty()) else {
             return wrong("end offset token", "", "without one nobody can see that the rows are committed");
         };

@@ -138,15 +138,28 @@ impl Writer {
             (Ok(pass), Some(request)) if Some(pass.generation) == here => return Some(request.settle(Ok(pass.header))),
             // Somebody else has found that the service is at another host now.
             (Ok(_), Some(_)) => {
+                self.abandon();
                 self.again(Open::INFO.name, "the session has moved to another host".to_owned(), self.cx.now());
             }
             (Ok(pass), None) => {
                 self.ingest = Some((pass.config, pass.generation));
                 self.open();
             }
-            (Err(error), _) => self.refused(error),
+            (Err(error), _) => {
+                self.abandon();
+                self.refused(error);
+            }
         }
         None
+    }
+
+    /// What is under way is given up: only what it has sent already is in doubt.
+    pub(super) fn abandon(&mut self) {
+        match &self.state {
+            State::Append(append) if !append.machine().has_unanswered() => self.ledger.unsend_last(),
+            State::Open(open) if open.machine().has_unanswered() => self.trouble.doubtful = Some(self.cx.now()),
+            _ => {}
+        }
     }
 
     /// Until when there is nothing to do, while nothing is under way. `None` when there is something to do at once.
@@ -211,9 +224,12 @@ impl Writer {
     fn opened(&mut self, result: Result<Channel, FlowError>) {
         let channel = match result {
             Ok(channel) => channel,
-            // It was waited for as long as faults may go on.
-            Err(error) if error.service().is_some_and(is_busy) => return self.fail(error),
-            Err(error) => return self.trouble(Open::INFO.name, error),
+            Err(error) => {
+                self.abandon();
+                // It was waited for as long as faults may go on.
+                let is_over = error.service().is_some_and(is_busy);
+                return if is_over { self.fail(error) } else { self.trouble(Open::INFO.name, error) };
+            }
         };
         let news = match self.ledger.reopened(&channel.status) {
             Ok(news) => news,

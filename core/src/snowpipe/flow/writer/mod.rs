@@ -43,6 +43,7 @@
 //!   ends its channel again and again ends the writer.
 //! * A batch that was refused for certain is not in doubt. One that was refused with a stale token still counts as sent: a proxy
 //!   may have made the attempt before, so that only the committed token is believed.
+//! * A token that is refused twice may be one node's mistake, and opening again harms no row. The third refusal is believed.
 //! * What is kept is bounded; what is more is handed back.
 
 mod event;
@@ -60,7 +61,7 @@ use serde::Serialize;
 pub use event::{Refusal, Refused, Remains, WriterEvent};
 pub use goal::OpenWriter;
 
-use self::ledger::Ledger;
+use self::ledger::{Ledger, check_length};
 use self::machine::{Asking, State};
 use self::trouble::Trouble;
 use super::board::{Lease, Seat};
@@ -94,8 +95,10 @@ records! {
 /// When it ends in an error, [`FlowError::Ambiguous`] says that rows are in doubt, and which; any other error that none are.
 /// [`remains`](Self::remains) hands all back that is not known to be committed. The error or its cause is
 ///
-/// * [`FlowError::Service`]: the service refuses, or faults went on for longer than [`OpenWriter::patience`];
-/// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost): the channel is gone, or somebody else writes to it;
+/// * [`FlowError::Service`]: the service refuses, or faults went on for longer than [`OpenWriter::patience`]; with a code that
+///   [`is_missing`](crate::snowpipe::ErrorCode::is_missing), when it says itself that channel, pipe or table are gone;
+/// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost): the channel is another one or gone, by what its status says,
+///   or somebody else writes to it;
 /// * [`FlowError::Failed`] with a [`ServiceError`](crate::error::ServiceError): the service does not take a batch, which is named;
 /// * [`FlowError::Transport`], [`FlowError::Credential`], [`FlowError::Deadline`], [`FlowError::Build`] as with any flow.
 ///
@@ -221,8 +224,8 @@ impl Writer {
     /// without a token wait for one with a token. Needs no I/O.
     ///
     /// # Errors
-    /// The reason: there is no room, the channel was not opened yet, the row is not one or has the offset token of the row
-    /// before, the writer is closed or has ended. The row was left out then, and all else is as before.
+    /// The reason: there is no room, the channel was not opened yet, the row is not one, its offset token is that of the row
+    /// before or longer than 1024 bytes, the writer is closed or has ended. The row was left out then, and all else is as before.
     ///
     /// A token that a row further back has ends the writer in [`FlowError::Build`], when their batches are cut.
     pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), Refusal> {
@@ -323,6 +326,7 @@ impl Writer {
 
     /// A batch may end behind any row with a token, and no other may end with the same one.
     fn check_token(&self, token: Option<&str>) -> Result<(), Refusal> {
+        token.map_or(Ok(()), check_length).map_err(Refusal::Invalid)?;
         let last = || self.builder.last_token().or_else(|| self.ledger.last_token());
         match token.filter(|token| !token.is_empty()) {
             Some(token) if last() == Some(token) => {

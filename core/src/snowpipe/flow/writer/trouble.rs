@@ -160,8 +160,14 @@ impl Writer {
         FlowError::Failed(failure)
     }
 
-    /// The end; says what is in doubt.
+    /// The end; says what is in doubt. Nothing comes after the first.
     pub(super) fn fail(&mut self, error: FlowError) {
+        if matches!(self.state, State::Failed(_)) {
+            return;
+        }
+        if self.entry.take().is_some() {
+            self.abandon();
+        }
         self.channel = None;
         self.lease = None;
         self.seat.due(Timestamp::MAX);
