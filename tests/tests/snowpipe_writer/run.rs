@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
             self.polls += 1;
             check!(self.polls < MOST_POLLS, "no end after {MOST_POLLS} polls");
             let now = self.world.now();
-            self.sources[at].push(now);
+            self.sources[at].push(now, self.tally);
             let source = &mut self.sources[at];
             match source.writer.poll(now, source.reply.take()) {
                 Step::Send(exchange) => return self.exchange(at, exchange),

@@ -8,12 +8,16 @@ use pipewright::snowpipe::Compression;
 use pipewright_mock::fault::{FaultKind, FaultPlan};
 use pipewright_mock::snowpipe::{Config, ErrorShape, Replay};
 
+use super::rows::Rows;
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     pub(crate) number: u64,
     /// Rows have the numbers from 1 to this one, and their numbers as offset tokens.
     pub(crate) rows: u32,
+    /// What they are like.
+    pub(crate) shape: Rows,
     /// Rows that the service rejects.
     pub(crate) bad: BTreeSet<u32>,
     pub(crate) config: Config,
@@ -79,6 +83,15 @@ pub(crate) enum Second {
 
 impl Schedule {
     pub(crate) fn draw(number: u64) -> Self {
+        let mut schedule = Self::plain(number);
+        // From a seed of its own, so that what was drawn before stays as it is.
+        let mut seed = Seed::new(u128::from(number) << 64 | 0xadd5);
+        schedule.shape.draw(&mut seed);
+        schedule
+    }
+
+    /// As schedules were at first: short rows, each with a token. The oldest regressions are among them.
+    pub(crate) fn plain(number: u64) -> Self {
         let mut seed = Seed::new(u128::from(number) << 64 | 0x5eed);
         let seed = &mut seed;
         let rows = small(seed, 1, 40);
@@ -118,6 +131,7 @@ impl Schedule {
         Self {
             number,
             rows,
+            shape: Rows::plain(rows),
             bad,
             faults: [0, 0, 2, 5, 12, 30][usize::try_from(seed.below(6)).expect("small")],
             attempts: [1, 2, 20, 20][usize::try_from(seed.below(4)).expect("small")],

@@ -1,5 +1,6 @@
 //! Rows of one origin, and the process that writes them: it crashes, and another one goes on.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use pipewright::drive::Clock as _;
@@ -13,9 +14,10 @@ use pipewright::{Seed, Timestamp};
 use pipewright_mock::World;
 use pipewright_mock::snowpipe::ChannelView;
 
+use super::rows::ROWS_OF_A_BATCH;
 use super::run::Verdict;
 use super::schedule::{Crash, Schedule, Second, one_in, small};
-use super::tally::Phase;
+use super::tally::{Phase, Tally};
 
 /// Who writes.
 pub(crate) const US: &str = "us";
@@ -34,12 +36,16 @@ pub(crate) struct Source {
     pub(crate) by: &'static str,
     pub(crate) rows: u32,
     pub(crate) schedule: Schedule,
+    /// The rows as they are written, each with its line end.
+    lines: Vec<String>,
     pub(crate) seed: Seed,
     pub(crate) writer: Writer,
     pub(crate) session: Session,
     pub(crate) saved: Option<Saved>,
     /// The next row to give to the writer; none before it is open.
     pub(crate) next: Option<u32>,
+    /// Rows up to this one are in batches that are closed; perhaps later ones, too.
+    closed_to: u32,
     pub(crate) push_at: Timestamp,
     pub(crate) wake: Timestamp,
     pub(crate) reply: Option<Reply>,
@@ -64,16 +70,25 @@ impl Source {
         let mut seed = Seed::new(u128::from(schedule.number) << 8 | name.len() as u128);
         let by = if name == TWIN { US } else { name };
         let writer = begin(OpenWriter::new(&session, path()), schedule, config, &mut seed);
+        let line = |number| {
+            let id = if schedule.bad.contains(&number) { format!("\"bad {number}\"") } else { number.to_string() };
+            match schedule.shape.padding(number) {
+                padding if padding.is_empty() => format!("{{\"ID\":{id},\"BY\":\"{by}\"}}\n"),
+                padding => format!("{{\"ID\":{id},\"BY\":\"{by}\",\"MORE\":\"{padding}\"}}\n"),
+            }
+        };
         Self {
             name,
             by,
             rows: schedule.rows,
             schedule: schedule.clone(),
+            lines: (1..=schedule.rows).map(line).collect(),
             seed,
             writer,
             session,
             saved: None,
             next: None,
+            closed_to: 0,
             push_at: Timestamp::MAX,
             wake: world.now(),
             reply: None,
@@ -109,6 +124,7 @@ impl Source {
         let row = committed.and_then(|token| self.number(&token)).unwrap_or(0);
         self.committed = row;
         self.next = Some(row + 1);
+        self.closed_to = row;
         self.push_at = now;
     }
 
@@ -149,33 +165,24 @@ impl Source {
         (self::token(self.by, number) == token).then_some(number)
     }
 
-    pub(crate) fn row(&self, number: u32) -> String {
-        let id = if self.schedule.bad.contains(&number) { format!("\"bad {number}\"") } else { number.to_string() };
-        format!("{{\"ID\":{id},\"BY\":\"{}\"}}\n", self.by)
+    fn row(&self, number: u32) -> &str {
+        &self.lines[number as usize - 1]
+    }
+
+    fn rows(&self, numbers: RangeInclusive<u32>) -> String {
+        numbers.map(|number| self.row(number)).collect()
     }
 
     /// Gives the writer some rows, when it is time.
-    pub(crate) fn push(&mut self, now: Timestamp) {
+    pub(crate) fn push(&mut self, now: Timestamp, tally: &mut Tally) {
         let Some(next) = self.next.filter(|_| self.push_at <= now) else { return };
         let last = (next + small(&mut self.seed, 0, 7)).min(self.rows);
-        let by = self.by;
-        let token = |number: u32| token(by, number);
         let result = if next > self.rows {
             Ok(next)
-        } else if one_in(&mut self.seed, 2) {
-            let lines: String = (next..=last).map(|number| self.row(number)).collect();
-            let batch = Batch::new(lines, u64::from(last - next + 1), token(next), token(last));
-            self.writer.append(batch).map(|()| last + 1).map_err(|refused| refused.reason)
+        } else if one_in(&mut self.seed, 2) && (next == 1 || self.schedule.shape.has_token(next - 1)) {
+            self.push_batch(next, self.schedule.shape.next_token(last))
         } else {
-            let push = |writer: &mut Writer, number, row: &str| writer.push_line(row.as_bytes(), Some(&token(number)));
-            let (mut at, mut pushed) = (next, Ok(()));
-            while at <= last && pushed.is_ok() {
-                let row = self.row(at);
-                pushed = push(&mut self.writer, at, &row);
-                at += u32::from(pushed.is_ok());
-            }
-            self.next = Some(at);
-            pushed.map(|()| at)
+            self.push_rows(next, last, tally)
         };
         match result {
             Ok(next) => {
@@ -196,21 +203,64 @@ impl Source {
                 }
             }
             // Something committed makes room.
-            Err(Refusal::Full { .. } | Refusal::Ended(_)) => self.push_at = Timestamp::MAX,
+            Err(Refusal::Full { batches, .. }) => {
+                if batches < self.schedule.max_batches {
+                    tally.count("(full by bytes)", Phase::Append);
+                }
+                self.push_at = Timestamp::MAX;
+            }
+            Err(Refusal::Ended(_)) => self.push_at = Timestamp::MAX,
             Err(refusal) => panic!("{refusal}"),
         }
+    }
+
+    /// Gives it rows as a batch. The row behind them.
+    fn push_batch(&mut self, first: u32, last: u32) -> Result<u32, Refusal> {
+        let token = |number| token(self.by, number);
+        let batch = Batch::new(self.rows(first..=last), u64::from(last - first + 1), token(first), token(last));
+        self.writer.append(batch).map_err(|refused| refused.reason)?;
+        self.closed_to = last;
+        Ok(last + 1)
+    }
+
+    /// Gives it rows one by one. The row behind them.
+    fn push_rows(&mut self, first: u32, last: u32, tally: &mut Tally) -> Result<u32, Refusal> {
+        for number in first..=last {
+            let token = Some(token(self.by, number)).filter(|_| self.schedule.shape.has_token(number));
+            let before = self.writer.waiting();
+            let pushed = self.writer.push_line(self.lines[number as usize - 1].as_bytes(), token.as_deref());
+            self.next = Some(number + u32::from(pushed.is_ok()));
+            if self.writer.waiting() > before {
+                // There were not enough rows for a batch.
+                if number - self.closed_to < ROWS_OF_A_BATCH {
+                    tally.count("(closed by bytes)", Phase::Append);
+                }
+                self.closed_to = self.schedule.shape.token_before(number);
+            }
+            pushed?;
+            if token.is_none() {
+                tally.count("(row without a token)", Phase::Append);
+            }
+        }
+        Ok(last + 1)
     }
 
     /// The numbers of this source's rows in the table.
     pub(crate) fn written(&self, view: Option<&ChannelView>) -> Result<Vec<u32>, String> {
         let by = format!("\"BY\":\"{}\"", self.by);
-        let rows = view.map(|view| view.rows.as_slice()).unwrap_or_default().iter();
-        let texts = rows.map(|row| String::from_utf8_lossy(row).into_owned()).filter(|row| row.contains(&by));
-        let numbers = texts.map(|row| {
-            let value: serde_json::Value = serde_json::from_str(&row).map_err(|_| row.clone())?;
-            value["ID"].as_u64().and_then(|id| u32::try_from(id).ok()).ok_or(row)
-        });
-        let numbers: Vec<u32> = numbers.collect::<Result<_, _>>()?;
+        let mut numbers = Vec::new();
+        for row in view.map(|view| view.rows.as_slice()).unwrap_or_default() {
+            let text = std::str::from_utf8(row).map_err(|error| error.to_string())?;
+            // Read by hand, because some are long, and this is asked again and again.
+            let id = text.strip_prefix("{\"ID\":").and_then(|rest| rest.split_once(','));
+            let number: Option<u32> = id.and_then(|(id, _)| id.parse().ok());
+            match number
+                .filter(|number| self.lines.get(*number as usize - 1).is_some_and(|line| line.trim_end() == text))
+            {
+                Some(number) => numbers.push(number),
+                None => check!(!text.contains(&by), "a row that nobody has written: {text}"),
+            }
+        }
         let last = numbers.last().copied().unwrap_or_default();
         let expected: Vec<u32> = (1..=last).filter(|number| !self.schedule.bad.contains(number)).collect();
         if numbers == expected { Ok(numbers) } else { Err(format!("rows of {} in the table: {numbers:?}", self.by)) }
@@ -245,9 +295,14 @@ impl Source {
         // Every row is accounted for.
         let mut expected = self.committed + 1;
         for batch in remains.in_doubt.iter().chain(&remains.unsent) {
-            let start = batch.start_offset_token.as_deref().and_then(|token| self.number(token)).ok_or("a token")?;
-            check!(start == expected, "row {expected} is missing from what is handed back, which goes on with {start}");
-            expected = end(Some(batch)).unwrap_or_default() + 1;
+            let last = expected + u32::try_from(batch.rows).expect("few") - 1;
+            let token = end(Some(batch)).unwrap_or(last);
+            check!(token == last, "rows {expected} to {last} are handed back with the token of {token}");
+            if batch.encoding.is_none() {
+                let body = batch.body.read().expect("in memory");
+                check!(body == self.rows(expected..=last), "other rows than {expected} to {last} are handed back");
+            }
+            expected = last + 1;
         }
         check!(
             self.next.is_none_or(|next| next == expected),
@@ -269,6 +324,7 @@ fn token(by: &str, number: u32) -> String {
 }
 
 fn begin(open: OpenWriter, schedule: &Schedule, config: &FlowConfig<SnowpipeAccount>, seed: &mut Seed) -> Writer {
-    let options = BatchOptions::new().rows(5).age(Duration::from_millis(400)).compression(schedule.compression);
-    open.batches(options).max_batches(schedule.max_batches).start(config, seed.split())
+    let options = BatchOptions::new().age(Duration::from_millis(400)).compression(schedule.compression);
+    let open = open.batches(schedule.shape.options(options)).max_batches(schedule.max_batches);
+    schedule.shape.limits(open).start(config, seed.split())
 }

@@ -26,7 +26,7 @@ pub(crate) const PHASES: [Phase; 7] =
     [Phase::Session, Phase::Open, Phase::Reopen, Phase::Append, Phase::Replay, Phase::Look, Phase::Idle];
 
 /// Faults as a writer sees them, and the phases that they can meet: `-` for those that they cannot.
-const FAULTS: [(&str, &str); 21] = [
+const FAULTS: [(&str, &str); 24] = [
     //                  Session Open Reopen Append Replay Look Idle
     ("not sent", "sorapli"),
     ("no answer", "sorapli"),
@@ -50,6 +50,10 @@ const FAULTS: [(&str, &str); 21] = [
     ("(status of before)", "-----li"),
     ("(gzip)", "---ap--"),
     ("(zstd)", "---ap--"),
+    // Of rows that are given to a writer.
+    ("(row without a token)", "---a---"),
+    ("(closed by bytes)", "---a---"),
+    ("(full by bytes)", "---a---"),
 ];
 
 #[derive(Clone, Debug, Default)]
