@@ -10,7 +10,7 @@ use super::errors::{Answer, Refusal, Reply};
 use super::request::Call;
 use super::rows::lines;
 use super::views::{ChannelPath, Effect};
-use super::{Account, PipeState, Replay, Trail};
+use super::{Account, PipeState, Replay, Superseded, Trail};
 use crate::chance::between;
 
 /// A continuation token against the sequencers of its channel.
@@ -31,11 +31,11 @@ impl Account {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, "SWITCH_TO_FILE_MODE", message));
         }
         let (now, allowed, replay) = (self.now, self.config.appends_per_second, self.config.replay);
-        let stateless = self.config.stateless;
+        let (stateless, superseded) = (self.config.stateless, self.config.superseded);
         let delay = between(&mut self.seed, &self.config.commit_delay);
         let channel = self.channel(path)?;
         let turn = match call.query("continuationToken") {
-            Some(token) => turn(channel, token)?,
+            Some(token) => turn(channel, token, superseded)?,
             None if stateless => Turn::Next,
             None => return Err(Refusal::bad_request("continuationToken is missing.")),
         };
@@ -110,12 +110,12 @@ impl Account {
 }
 
 /// Which append a continuation token stands for.
-fn turn(channel: &Channel, token: &str) -> Result<Turn, Refusal> {
+fn turn(channel: &Channel, token: &str, superseded: Superseded) -> Result<Turn, Refusal> {
     let numbers = token.split_once('_').and_then(|(client, row)| Some((client.parse().ok()?, row.parse().ok()?)));
     let (client, row): (u64, u64) =
         numbers.ok_or_else(|| Refusal::bad_request(format!("The continuation token \"{token}\" is invalid.")))?;
     if client != channel.client {
-        return Err(Refusal::stale());
+        return Err(Refusal::superseded(superseded));
     }
     match channel.row.checked_sub(row) {
         Some(0) => Ok(Turn::Next),

@@ -9,9 +9,9 @@ use http::StatusCode;
 use pipewright::Seed;
 use serde_json::{Value, json};
 
-use super::Account;
 use super::errors::{Answer, Refusal, Reply};
 use super::request::Call;
+use super::{Account, FailedOver};
 
 /// The longest life of a key-pair JWT, whatever it says itself.
 const LONGEST_JWT: Duration = Duration::from_secs(3600);
@@ -155,19 +155,25 @@ impl Account {
 
     pub(super) fn check_ingest_host(&self, call: &Call) -> Result<(), Refusal> {
         let hosts = &self.config.ingest_hosts;
-        let failed_over = || Refusal::new(StatusCode::GONE, "ERR_PIPE_FAILED_OVER", "The pipe has failed over.");
         if let Some(host) = call.host.as_deref().map(|host| dashed(name(host))).filter(|_| !hosts.is_empty()) {
             if !hosts.iter().any(|ingest| dashed(ingest) == host) {
                 return Err(super::no_route());
             }
             if host != dashed(&self.ingest_host(call)) {
-                return Err(failed_over());
+                return Err(self.failed_over());
             }
         }
         if self.now < self.failing_over {
-            return Err(failed_over());
+            return Err(self.failed_over());
         }
         Ok(())
+    }
+
+    fn failed_over(&self) -> Refusal {
+        match self.config.failed_over {
+            FailedOver::Coded => Refusal::new(StatusCode::GONE, "ERR_PIPE_FAILED_OVER", "The pipe has failed over."),
+            FailedOver::Bare => Refusal::Edge(StatusCode::GONE),
+        }
     }
 
     pub(super) fn check_scoped_token(&self, call: &Call) -> Result<(), Refusal> {
@@ -184,7 +190,7 @@ impl Account {
             return Err(invalid());
         }
         if token.generation != self.generation {
-            return Err(Refusal::new(StatusCode::GONE, "ERR_PIPE_FAILED_OVER", "The pipe has failed over."));
+            return Err(self.failed_over());
         }
         Ok(())
     }

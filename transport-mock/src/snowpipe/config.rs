@@ -35,8 +35,12 @@ pub struct Config {
     pub open_duration: Duration,
     /// What is said to a continuation token that was used already.
     pub replay: Replay,
+    /// What is said to a continuation token of before the channel was opened last.
+    pub superseded: Superseded,
     /// The form of errors.
     pub error_shape: ErrorShape,
+    /// How a failover is told.
+    pub failed_over: FailedOver,
     /// Whether a restart loses what is buffered, its channels having to be reopened then: no.
     pub restart_loses_buffered: bool,
     /// Whether an append without a continuation token is taken, as in the oldest description: no.
@@ -66,7 +70,9 @@ impl Default for Config {
             status_age: Duration::ZERO..=Duration::ZERO,
             open_duration: Duration::from_millis(5),
             replay: Replay::Accepted,
+            superseded: Superseded::Stale,
             error_shape: ErrorShape::Code,
+            failed_over: FailedOver::Coded,
             restart_loses_buffered: false,
             stateless: false,
             appends_per_second: None,
@@ -87,6 +93,24 @@ pub enum Replay {
     Stale,
 }
 
+/// What is said to a continuation token that another open of the channel has made worthless; the documents know both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Superseded {
+    /// 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`.
+    Stale,
+    /// 409 `ERR_CHANNEL_HAS_INVALID_CLIENT_SEQUENCER`.
+    Conflict,
+}
+
+/// How a request that comes to a pipe that has failed over is refused; the documents only know the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailedOver {
+    /// 410 `ERR_PIPE_FAILED_OVER`.
+    Coded,
+    /// 410 without a code and without a body.
+    Bare,
+}
+
 /// How the body of an error is put; the service has been seen to use each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorShape {
@@ -96,6 +120,9 @@ pub enum ErrorShape {
     ErrorCode,
     /// The code as a JSON string, and nothing else.
     Text,
+    /// `{"status_code": …, "message": …}` with a number, as in the oldest description: 3 for a token that has expired, 4 for a
+    /// stale continuation token, codes that are numbers as they are. Of all others nobody knows the number: it is 99.
+    StatusCode,
 }
 
 /// The state of a pipe.

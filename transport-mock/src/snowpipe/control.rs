@@ -61,12 +61,13 @@ impl Account {
         let body = call.json()?;
         let wait = flag(&body, "fail_on_uncommitted_rows")?;
         self.check_pipe(path)?;
+        let superseded = self.config.superseded;
         let channel = self.channels.get_mut(&path.key()).filter(|channel| !channel.is_gone());
         let channel = channel.ok_or_else(|| Refusal::no_channel(path))?;
         if let Some(token) = body.get("continuationToken") {
             let ours = token.as_str().and_then(|token| token.split_once('_')).map(|(client, _)| client.to_owned());
             if ours != Some(channel.client.to_string()) {
-                return Err(Refusal::stale());
+                return Err(Refusal::superseded(superseded));
             }
         }
         if wait && channel.has_uncommitted() {

@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use super::{ChannelPath, ErrorShape};
+use super::{ChannelPath, ErrorShape, Superseded};
 
 pub(super) type Answer = Result<Reply, Refusal>;
 
@@ -74,6 +74,17 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "STALE_CONTINUATION_TOKEN_SEQUENCER", message)
     }
 
+    /// To a token of before the channel was opened last.
+    pub(super) fn superseded(how: Superseded) -> Self {
+        match how {
+            Superseded::Stale => Self::stale(),
+            Superseded::Conflict => {
+                let message = "Client sequencer in the continuation token is invalid. Please reopen the channel";
+                Self::new(StatusCode::CONFLICT, "ERR_CHANNEL_HAS_INVALID_CLIENT_SEQUENCER", message)
+            }
+        }
+    }
+
     pub(super) fn uncommitted() -> Self {
         let message = "The channel has rows that are not committed yet.";
         Self::new(StatusCode::CONFLICT, "ERR_CHANNEL_HAS_UNCOMMITTED_DATA", message)
@@ -91,6 +102,7 @@ pub(super) fn respond(answer: Answer, shape: ErrorShape) -> http::Response<Bytes
                 ErrorShape::Code => json!({ "code": code, "message": message }),
                 ErrorShape::ErrorCode => json!({ "error_code": code, "message": message }),
                 ErrorShape::Text => json!(code),
+                ErrorShape::StatusCode => json!({ "status_code": number(code), "message": message }),
             };
             (status, JSON, body.to_string().into(), None)
         }
@@ -107,6 +119,15 @@ pub(super) fn respond(answer: Answer, shape: ErrorShape) -> http::Response<Bytes
         response.headers_mut().insert(HeaderName::from_static("x-snowflake-session"), value);
     }
     response
+}
+
+/// What the oldest description has instead of a code.
+fn number(code: &str) -> u32 {
+    match code {
+        "390303" => 3,
+        "STALE_CONTINUATION_TOKEN_SEQUENCER" => 4,
+        code => code.parse().unwrap_or(99),
+    }
 }
 
 const JSON: &str = "application/json";

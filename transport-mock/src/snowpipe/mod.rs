@@ -16,7 +16,7 @@
 //! `GET /_simulator/databases/{db}/schemas/{schema}/pipes/{pipe}/channels/{channel}`, and the same with `/rows` or `/rejected`
 //! behind it. No service has such a path, and anybody may ask there.
 //!
-//! What nobody outside of Snowflake knows is a switch: see [`Replay`] and [`ErrorShape`]. Signatures of key-pair JWTs
+//! What nobody outside of Snowflake knows is a switch: see [`Replay`], [`Superseded`], [`FailedOver`] and [`ErrorShape`]. Signatures of key-pair JWTs
 //! are not verified; their claims are.
 //!
 //! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
@@ -57,7 +57,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use pipewright::Seed;
 
-pub use self::config::{Config, ErrorShape, PipeState, Replay};
+pub use self::config::{Config, ErrorShape, FailedOver, PipeState, Replay, Superseded};
 pub use self::views::{ChannelPath, ChannelView, Effect, RequestView};
 
 use self::auth::Tokens;

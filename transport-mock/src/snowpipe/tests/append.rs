@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use serde_json::json;
 
-use super::super::{Config, Effect, Replay};
-use super::{ROWS, Sim, next, path, refusal};
+use super::super::{Config, Effect, Replay, Superseded};
+use super::{CHANNEL, ROWS, Sim, next, path, refusal};
 
 const STALE: (u16, &str) = (400, "STALE_CONTINUATION_TOKEN_SEQUENCER");
 
@@ -41,6 +41,22 @@ fn tokens_that_cannot_be_are_refused() {
     let mut sim = Sim::with(Config { stateless: true, ..Config::default() });
     sim.opened();
     assert_eq!(sim.ask("POST", &without, "application/x-ndjson", "{}\n"), next("1_1"));
+}
+
+#[test]
+fn a_token_of_before_an_open_is_refused_by_the_switch() {
+    let conflict = (409, "ERR_CHANNEL_HAS_INVALID_CLIENT_SEQUENCER");
+    for (superseded, expected) in [(Superseded::Stale, STALE), (Superseded::Conflict, conflict)] {
+        let mut sim = Sim::with(Config { superseded, replay: Replay::Stale, ..Config::default() });
+        let old = sim.opened();
+        let token = sim.opened();
+        assert_eq!(refusal(&sim.append(&old, "1", "{}\n")), expected);
+        let body = json!({ "continuationToken": old }).to_string();
+        assert_eq!(refusal(&sim.ask("DELETE", CHANNEL, "application/json", body)), expected);
+        // A token of this open that was used is another matter.
+        assert_eq!(sim.append(&token, "1", "{}\n"), next("2_1"));
+        assert_eq!(refusal(&sim.append(&token, "1", "{}\n")), STALE);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::super::{Account, Config, ErrorShape, PipeState};
+use super::super::{Account, Config, ErrorShape, FailedOver, PipeState};
 use super::{Answered, CHANNEL, INGEST, ROWS, SECOND, START, STATUS, Sim, next, path, refusal};
 
 const ACCOUNT: &str = "my-org-my-acct.snow.test";
@@ -168,6 +168,18 @@ fn a_failover_is_410_until_everything_is_rebuilt() {
 }
 
 #[test]
+fn a_failover_may_come_without_a_code() {
+    let mut sim = Sim::with(Config { failed_over: FailedOver::Bare, ..Config::default() });
+    let token = sim.opened();
+    sim.account.fail_over(sim.now, Duration::from_secs(60));
+    assert_eq!(sim.append(&token, "1", "{}\n"), (410, json!("")));
+    assert_eq!(sim.open(&json!({})), (410, json!("")));
+    sim.wait(60_000).host = SECOND;
+    sim.authorize();
+    assert_eq!(sim.open(&json!({})).0, 200);
+}
+
+#[test]
 fn on_one_host_a_failover_shows_by_the_token() {
     let mut sim = Sim { host: "127.0.0.1:8080", ..Sim::new() };
     sim.account = Account::new(Config::default()).on_one_host();
@@ -211,12 +223,29 @@ fn errors_have_the_form_that_is_wanted() {
     let forms = [
         (ErrorShape::ErrorCode, json!({ "error_code": "390303", "message": "Invalid OAuth access token." })),
         (ErrorShape::Text, json!("390303")),
+        (ErrorShape::StatusCode, json!({ "status_code": 3, "message": "Invalid OAuth access token." })),
     ];
     for (shape, body) in forms {
         let mut sim = Sim::with(Config { error_shape: shape, ..Config::default() });
         sim.token.clear();
         assert_eq!(sim.ask("PUT", CHANNEL, "application/json", "{}"), (401, body));
     }
+}
+
+#[test]
+fn old_errors_have_numbers() {
+    let mut sim = Sim::with(Config { error_shape: ErrorShape::StatusCode, ..Config::default() });
+    let token = sim.opened();
+    sim.opened();
+    let (status, body) = sim.append(&token, "1", "{}\n");
+    assert_eq!((status, &body["status_code"]), (400, &json!(4)));
+    assert!(body["message"].is_string() && body.get("code").is_none(), "{body}");
+    // Those that are numbers already, and those that have no known one.
+    let headers = [("host", ACCOUNT), ("accept", "*/*"), ("authorization", "Bearer ")];
+    let (status, body) = sim.send("GET", "/v2/streaming/hostname", &headers, "");
+    assert_eq!((status, &body["status_code"]), (401, &json!(390_144)));
+    sim.account.set_pipe(&path(), PipeState::Missing);
+    assert_eq!(sim.open(&json!({})).1["status_code"], 99);
 }
 
 #[test]
