@@ -11,18 +11,23 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use pipewright::drive::{Clock as _, Transport as _};
 use pipewright::error::{FlowError, TransportError};
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Notice, Retry, Step};
+use pipewright::snowpipe::flow::ChannelLost;
 use pipewright::snowpipe::{SnowpipeAccount, WriterEvent};
 use pipewright::{Secret, Timestamp};
-use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, PipeState};
+use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, ErrorShape, PipeState};
 use pipewright_mock::{SnowpipeHandle, World};
 
 use super::schedule::{Crash, Hook, Schedule, Second};
 use super::source::{Source, THEM, TWIN, US, session};
-use super::tally::{Phase, Tally, seen, seen_behind};
+use super::strange::Strange;
+use super::tally::{Phase, Tally, has_number, seen, seen_behind};
 
 /// A run that goes on for longer is a fight, or a writer that runs in circles.
 const MOST_EXCHANGES: u64 = 4000;
 const MOST_POLLS: u64 = 100_000;
+
+/// Refusals of tokens that a writer need not survive, when they come one after the other.
+const MOST_REFUSALS: u32 = 6;
 
 /// What a run shows of the core's mistakes, if anything.
 pub(crate) type Verdict = Result<(), String>;
@@ -41,7 +46,10 @@ pub(crate) struct Run<'a> {
     exchanges: u64,
     polls: u64,
     hooks: std::vec::IntoIter<(u64, Hook)>,
+    strange: std::vec::IntoIter<(u64, Strange)>,
     crashes: Vec<(u64, Crash)>,
+    /// What the pipe is like, when it is not unhealthy for a while.
+    pipe: PipeState,
     healthy_at: Option<Timestamp>,
     replaced_after: Option<u32>,
     log: Option<Arc<Mutex<Vec<String>>>>,
@@ -80,7 +88,9 @@ impl<'a> Run<'a> {
             exchanges: 0,
             polls: 0,
             hooks: schedule.hooks.clone().into_iter(),
+            strange: schedule.strange.clone().into_iter(),
             crashes: schedule.crashes.clone(),
+            pipe: PipeState::Healthy,
             healthy_at: None,
             replaced_after: None,
             log,
@@ -164,7 +174,7 @@ impl<'a> Run<'a> {
         }
         if self.healthy_at.is_some_and(|at| at <= self.world.now()) {
             self.healthy_at = None;
-            self.account.with(|account| account.set_pipe(&simulated(), PipeState::Healthy));
+            self.account.with(|account| account.set_pipe(&simulated(), self.pipe));
         }
         let crash =
             self.crashes.first().copied().filter(|(due, _)| at == 0 && *due <= self.exchanges).map(|(_, crash)| crash);
@@ -180,14 +190,29 @@ impl<'a> Run<'a> {
             self.sources[at].crash(crash, &config, &world);
             return Ok(());
         }
-        let is_open = exchange.info().name == "openChannel";
-        let discarded = || Some(()).filter(|()| is_open).and_then(|()| self.view()).map_or(0, |view| view.discarded);
-        let before = discarded();
-        let answer = self.send(&exchange);
-        let after = discarded();
-        // Without an answer it may have been a restart.
-        check!(after == before || answer.is_err(), "an open has discarded {} rows", after - before);
-        self.tally.count(seen(&answer, phase), phase);
+        let strange = self.strange.as_slice().first().copied().filter(|(due, _)| *due <= self.exchanges);
+        if strange.is_some() {
+            self.strange.next();
+        }
+        let strange = strange.map(|(_, strange)| strange);
+        let discarded = |run: &Self| run.view().map_or(0, |view| view.discarded);
+        let before = discarded(self);
+        let answer = match strange {
+            Some(strange) => Ok(self.send_in_vain(&exchange, strange)),
+            None => self.send(&exchange),
+        };
+        let after = discarded(self);
+        if exchange.info().name == "openChannel" {
+            // Without an answer it may have been a restart.
+            let is_known = answer.is_ok() && strange.is_none();
+            check!(after == before || !is_known, "an open has discarded {} rows", after - before);
+        } else if after > before && self.pipe == PipeState::Discards {
+            self.tally.count("(discarded)", phase);
+        }
+        self.tally.count(strange.map_or_else(|| seen(&answer, phase), Strange::name), phase);
+        if has_number(&answer) {
+            self.tally.count("(a number for a code)", phase);
+        }
         if let Some(encoding) = exchange.request().headers().get(CONTENT_ENCODING) {
             self.tally.count(if encoding == "gzip" { "(gzip)" } else { "(zstd)" }, phase);
         }
@@ -196,6 +221,11 @@ impl<'a> Run<'a> {
             self.tally.count("(status of before)", phase);
         }
         let source = &mut self.sources[at];
+        match answer.as_ref().map(|answer| answer.status().as_u16()) {
+            Ok(401 | 403) => source.refused += 1,
+            Ok(200) if phase != Phase::Session => source.refused = 0,
+            _ => {}
+        }
         source.reply = Some(exchange.settle(answer));
         source.wake = self.world.now();
         Ok(())
@@ -212,6 +242,15 @@ impl<'a> Run<'a> {
             Err(error) => format!("    {error}"),
         });
         answer
+    }
+
+    /// An answer comes that is not the service's.
+    fn send_in_vain(&self, exchange: &Exchange, strange: Strange) -> Response<Bytes> {
+        self.say(|| format!("    {strange:?} in place of the answer"));
+        if strange.applied {
+            let _ = self.send(exchange);
+        }
+        strange.response()
     }
 
     fn hook(&mut self, hook: Hook) {
@@ -242,6 +281,10 @@ impl<'a> Run<'a> {
                 let committed = self.view().and_then(|view| self.sources[0].number(&view.committed?));
                 self.replaced_after = Some(self.sources[0].committed.max(committed.unwrap_or_default()));
                 self.account.with(|account| account.replace_table(&simulated()));
+            }
+            Hook::Break(state) => {
+                (self.pipe, self.healthy_at) = (state, None);
+                self.account.with(|account| account.set_pipe(&simulated(), state));
             }
         }
     }
@@ -301,11 +344,25 @@ impl<'a> Run<'a> {
                 Ok(())
             }
             Some(Err(error)) => {
-                check!(!self.schedule.must_succeed(), "{error}");
+                // Without a code of its own, a channel that was invalidated looks like one that somebody else has opened.
+                let is_told = self.schedule.config.error_shape != ErrorShape::StatusCode;
+                let is_contested = matches!(lost(error), Some(ChannelLost::Contested { .. }));
+                // With a new token in between, three times: believed by then.
+                let is_refused = error.service().is_some_and(|refusal| matches!(refusal.status().as_u16(), 401 | 403));
+                let may_end = is_contested && !is_told || is_refused && source.refused >= MOST_REFUSALS;
+                check!(!self.schedule.must_succeed() || may_end, "{error}");
                 Ok(())
             }
             None => Err("it has not ended".to_owned()),
         }
+    }
+}
+
+fn lost(error: &FlowError) -> Option<&ChannelLost> {
+    match error {
+        FlowError::Failed(failure) => failure.cause()?.downcast_ref(),
+        FlowError::Ambiguous(ambiguity) => lost(&ambiguity.cause),
+        _ => None,
     }
 }
 

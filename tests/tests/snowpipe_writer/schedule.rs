@@ -6,9 +6,10 @@ use std::time::Duration;
 use pipewright::Seed;
 use pipewright::snowpipe::Compression;
 use pipewright_mock::fault::{FaultKind, FaultPlan};
-use pipewright_mock::snowpipe::{Config, ErrorShape, Replay};
+use pipewright_mock::snowpipe::{Config, ErrorShape, FailedOver, PipeState, Replay, Superseded};
 
 use super::rows::Rows;
+use super::strange::Strange;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Schedule {
     pub(crate) compression: Compression,
     /// Behind the backs of the writers, before the exchange of that number.
     pub(crate) hooks: Vec<(u64, Hook)>,
+    /// In place of the answer to the exchange of that number.
+    pub(crate) strange: Vec<(u64, Strange)>,
     /// Instead of the exchange of that number, or instead of taking its reply.
     pub(crate) crashes: Vec<(u64, Crash)>,
     pub(crate) second: Second,
@@ -57,6 +60,8 @@ pub(crate) enum Hook {
     },
     /// The table is replaced.
     Replace,
+    /// The pipe is like this from now on.
+    Break(PipeState),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +92,7 @@ impl Schedule {
         // From a seed of its own, so that what was drawn before stays as it is.
         let mut seed = Seed::new(u128::from(number) << 64 | 0xadd5);
         schedule.shape.draw(&mut seed);
+        schedule.widen(&mut seed);
         schedule
     }
 
@@ -140,19 +146,47 @@ impl Schedule {
                 [usize::try_from(seed.below(3)).expect("small")],
             config: config(seed),
             hooks,
+            strange: Vec::new(),
             crashes,
             second,
             shares_session: one_in(seed, 2),
         }
     }
 
-    /// Whether the writer has to come to its end, with all rows written.
-    pub(crate) fn must_succeed(&self) -> bool {
-        self.second == Second::Nobody && !self.is_replaced()
+    /// Answers and pipes that there were none of at first.
+    fn widen(&mut self, seed: &mut Seed) {
+        let exchanges = u64::from(self.rows) + 12;
+        if !one_in(seed, 3) {
+            self.strange = (0..=seed.below(4)).map(|_| (1 + seed.below(exchanges), Strange::draw(seed))).collect();
+            self.strange.sort_by_key(|(at, _)| *at);
+        }
+        if one_in(seed, 2) {
+            self.config.superseded = Superseded::Conflict;
+        }
+        if one_in(seed, 2) {
+            self.config.failed_over = FailedOver::Bare;
+        }
+        if one_in(seed, 5) {
+            self.config.error_shape = ErrorShape::StatusCode;
+        }
+        if self.must_succeed() && one_in(seed, 6) {
+            let states = [
+                PipeState::Invalid,
+                PipeState::Discards,
+                PipeState::FileMode,
+                PipeState::Missing,
+                PipeState::TableMissing,
+            ];
+            let state = states[usize::try_from(seed.below(5)).expect("small")];
+            self.hooks.push((1 + seed.below(exchanges), Hook::Break(state)));
+            self.hooks.sort_by_key(|(at, _)| *at);
+        }
     }
 
-    pub(crate) fn is_replaced(&self) -> bool {
-        self.hooks.iter().any(|(_, hook)| *hook == Hook::Replace)
+    /// Whether the writer has to come to its end, with all rows written.
+    pub(crate) fn must_succeed(&self) -> bool {
+        let is_end = |hook: &Hook| matches!(hook, Hook::Replace | Hook::Break(_));
+        self.second == Second::Nobody && !self.hooks.iter().any(|(_, hook)| is_end(hook))
     }
 
     pub(crate) fn plan(&self) -> FaultPlan {

@@ -26,7 +26,7 @@ pub(crate) const PHASES: [Phase; 7] =
     [Phase::Session, Phase::Open, Phase::Reopen, Phase::Append, Phase::Replay, Phase::Look, Phase::Idle];
 
 /// Faults as a writer sees them, and the phases that they can meet: `-` for those that they cannot.
-const FAULTS: [(&str, &str); 24] = [
+const FAULTS: [(&str, &str); 38] = [
     //                  Session Open Reopen Append Replay Look Idle
     ("not sent", "sorapli"),
     ("no answer", "sorapli"),
@@ -37,17 +37,31 @@ const FAULTS: [(&str, &str); 24] = [
     ("401", "sorapli"),
     ("403", "-orapli"),
     ("404 of an edge", "-orapli"),
+    ("404 with a code", "-orapli"),
     ("410", "-orapli"),
+    ("410 without a code", "-orapli"),
+    ("3xx", "sorapli"),
+    ("3xx, carried out", "sorapli"),
+    ("408", "sorapli"),
+    ("408, carried out", "sorapli"),
+    ("499", "sorapli"),
+    ("499, carried out", "sorapli"),
     ("400 stale", "---ap--"),
+    ("409 superseded", "---ap--"),
+    ("400 file mode", "---ap--"),
     ("409, another", "---ap--"),
     ("409 uncommitted", "-or----"),
     ("409 opening", "-or----"),
+    ("409 invalid pipe", "-or----"),
     ("status not SUCCESS", "-or--li"),
+    ("status without a pipe", "-----li"),
     ("crash before it is sent", "sorapli"),
     ("crash before the reply", "sorapli"),
     ("none", "sorapli"),
     // Beside one of the above.
     ("(status of before)", "-----li"),
+    ("(a number for a code)", "-orapli"),
+    ("(discarded)", "---ap--"),
     ("(gzip)", "---ap--"),
     ("(zstd)", "---ap--"),
     // Of rows that are given to a writer.
@@ -113,6 +127,8 @@ pub(crate) fn seen(result: &Result<Response<Bytes>, TransportError>, phase: Phas
         Err(_) => return "no answer",
     };
     let body = String::from_utf8_lossy(response.body());
+    // There is a code without a message, and a message without a code that tells.
+    let says = |code: &str, words: &str| body.contains(code) || body.contains(words);
     let is_json = serde_json::from_str::<serde_json::Value>(&body).is_ok();
     match response.status().as_u16() {
         200 if phase == Phase::Session => {
@@ -123,6 +139,9 @@ pub(crate) fn seen(result: &Result<Response<Bytes>, TransportError>, phase: Phas
             }
         }
         200 if !is_json => "200, unreadable",
+        200 if body.contains("\"channel_status_code\":\"ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED\"") => {
+            "status without a pipe"
+        }
         200 if body.contains("\"channel_status_code\"") && !body.contains("\"channel_status_code\":\"SUCCESS\"") => {
             "status not SUCCESS"
         }
@@ -133,17 +152,27 @@ pub(crate) fn seen(result: &Result<Response<Bytes>, TransportError>, phase: Phas
         401 => "401",
         403 => "403",
         404 if body.is_empty() => "404 of an edge",
+        410 if body.is_empty() => "410 without a code",
         410 => "410",
-        400 if body.contains("STALE_CONTINUATION_TOKEN_SEQUENCER") => "400 stale",
-        409 if body.contains("ERR_CHANNEL_HAS_UNCOMMITTED_DATA") => "409 uncommitted",
-        409 if body.contains("ERR_OPEN_CHANNEL_IN_PROGRESS") => "409 opening",
+        400 if says("STALE_CONTINUATION_TOKEN_SEQUENCER", "token is stale") => "400 stale",
+        400 if says("SWITCH_TO_FILE_MODE", "Switch to file mode") => "400 file mode",
+        409 if says("ERR_CHANNEL_HAS_UNCOMMITTED_DATA", "not committed yet") => "409 uncommitted",
+        409 if says("ERR_OPEN_CHANNEL_IN_PROGRESS", "open of the channel is in progress") => "409 opening",
+        409 if says("ERR_CHANNEL_HAS_INVALID_CLIENT_SEQUENCER", "Client sequencer") => "409 superseded",
+        409 if says("ERR_PIPE_IN_INVALID_STATE", "pipe is in an invalid state") => "409 invalid pipe",
         // The exchange of a token for a host that is not the account's any more.
         400 if phase == Phase::Session => "other",
         409 => "409, another",
         400..=499 if !is_json => "other",
-        404 => "other",
+        404 => "404 with a code",
         other => panic!("{other}: {body}"),
     }
+}
+
+/// Whether a refusal has a number where others have a code.
+pub(crate) fn has_number(result: &Result<Response<Bytes>, TransportError>) -> bool {
+    let refusal = result.as_ref().ok().filter(|response| !response.status().is_success());
+    refusal.is_some_and(|response| String::from_utf8_lossy(response.body()).contains("\"status_code\":"))
 }
 
 /// Whether a look is answered by a node that does not know what is committed now.
