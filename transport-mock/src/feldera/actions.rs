@@ -137,7 +137,10 @@ impl Manager {
         pipeline.check_process("AwaitingApproval")?;
         if pipeline.process.as_ref().is_some_and(|process| process.status == "AwaitingApproval") {
             pipeline.enter_desired(now, &config);
-            pipeline.due = Some((now.saturating_add(config.runner_delay), Due::Observe));
+            // A stop that was asked for before comes all the same.
+            if pipeline.due.is_none() {
+                pipeline.due = Some((now.saturating_add(config.runner_delay), Due::Observe));
+            }
         }
         Ok(Reply::json(json!("Bootstrap approved")))
     }

@@ -138,6 +138,14 @@ fn a_changed_program_awaits_approval() {
                 assert_eq!(sim.post("/pipelines/p/approve"), (200, json!("Bootstrap approved")));
                 assert_eq!(sim.wait(50).view().status, "Running");
                 assert_eq!(sim.post("/pipelines/p/approve").0, 200);
+                // A stop is not forgotten over it.
+                sim.stop();
+                sim.post(&format!("/pipelines/p/start?bootstrap_policy={policy}"));
+                sim.wait(800);
+                assert_eq!(sim.view().status, "AwaitingApproval");
+                sim.post("/pipelines/p/stop?force=true");
+                assert_eq!(sim.post("/pipelines/p/approve").0, 200);
+                assert_eq!(sim.wait(1000).view().status, "Stopped");
             }
             "reject" => assert_eq!(sim.view().error.expect("one")["error_code"], "BootstrapRejected"),
             _ => {}
