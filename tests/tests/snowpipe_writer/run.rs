@@ -17,7 +17,7 @@ use pipewright::{Secret, Timestamp};
 use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, ErrorShape, PipeState};
 use pipewright_mock::{SnowpipeHandle, World};
 
-use super::schedule::{Crash, Hook, Schedule, Second};
+use super::schedule::{Broken, Crash, Hook, Schedule, Second};
 use super::source::{Source, THEM, TWIN, US, session};
 use super::strange::Strange;
 use super::tally::{Phase, Tally, has_number, seen, seen_behind};
@@ -46,6 +46,7 @@ pub(crate) struct Run<'a> {
     exchanges: u64,
     polls: u64,
     hooks: std::vec::IntoIter<(u64, Hook)>,
+    broken: Option<Broken>,
     strange: std::vec::IntoIter<(u64, Strange)>,
     crashes: Vec<(u64, Crash)>,
     /// What the pipe is like, when it is not unhealthy for a while.
@@ -88,6 +89,7 @@ impl<'a> Run<'a> {
             exchanges: 0,
             polls: 0,
             hooks: schedule.hooks.clone().into_iter(),
+            broken: schedule.broken,
             strange: schedule.strange.clone().into_iter(),
             crashes: schedule.crashes.clone(),
             pipe: PipeState::Healthy,
@@ -171,6 +173,12 @@ impl<'a> Run<'a> {
         while let Some((_, hook)) = self.hooks.as_slice().first().copied().filter(|(due, _)| *due <= self.exchanges) {
             self.hooks.next();
             self.hook(hook);
+        }
+        let is_due = |broken: &Broken| broken.at <= self.exchanges && (!broken.when_idle || phase == Phase::Idle);
+        if let Some(broken) = self.broken.take_if(|broken| is_due(broken)) {
+            self.say(|| format!("{broken:?}"));
+            (self.pipe, self.healthy_at) = (broken.state, None);
+            self.account.with(|account| account.set_pipe(&simulated(), broken.state));
         }
         if self.healthy_at.is_some_and(|at| at <= self.world.now()) {
             self.healthy_at = None;
@@ -281,10 +289,6 @@ impl<'a> Run<'a> {
                 let committed = self.view().and_then(|view| self.sources[0].number(&view.committed?));
                 self.replaced_after = Some(self.sources[0].committed.max(committed.unwrap_or_default()));
                 self.account.with(|account| account.replace_table(&simulated()));
-            }
-            Hook::Break(state) => {
-                (self.pipe, self.healthy_at) = (state, None);
-                self.account.with(|account| account.set_pipe(&simulated(), state));
             }
         }
     }

@@ -30,6 +30,7 @@ pub(crate) struct Schedule {
     pub(crate) compression: Compression,
     /// Behind the backs of the writers, before the exchange of that number.
     pub(crate) hooks: Vec<(u64, Hook)>,
+    pub(crate) broken: Option<Broken>,
     /// In place of the answer to the exchange of that number.
     pub(crate) strange: Vec<(u64, Strange)>,
     /// Instead of the exchange of that number, or instead of taking its reply.
@@ -60,8 +61,16 @@ pub(crate) enum Hook {
     },
     /// The table is replaced.
     Replace,
-    /// The pipe is like this from now on.
-    Break(PipeState),
+}
+
+/// A pipe that does not get well again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// From the exchange of that number on.
+    pub(crate) at: u64,
+    pub(crate) state: PipeState,
+    /// Not before nothing waits, which is rare.
+    pub(crate) when_idle: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +155,7 @@ impl Schedule {
                 [usize::try_from(seed.below(3)).expect("small")],
             config: config(seed),
             hooks,
+            broken: None,
             strange: Vec::new(),
             crashes,
             second,
@@ -178,15 +188,14 @@ impl Schedule {
                 PipeState::TableMissing,
             ];
             let state = states[usize::try_from(seed.below(5)).expect("small")];
-            self.hooks.push((1 + seed.below(exchanges), Hook::Break(state)));
-            self.hooks.sort_by_key(|(at, _)| *at);
+            self.broken = Some(Broken { at: 1 + seed.below(exchanges), state, when_idle: one_in(seed, 3) });
         }
     }
 
     /// Whether the writer has to come to its end, with all rows written.
     pub(crate) fn must_succeed(&self) -> bool {
-        let is_end = |hook: &Hook| matches!(hook, Hook::Replace | Hook::Break(_));
-        self.second == Second::Nobody && !self.hooks.iter().any(|(_, hook)| is_end(hook))
+        let is_replaced = self.hooks.iter().any(|(_, hook)| *hook == Hook::Replace);
+        self.second == Second::Nobody && !is_replaced && self.broken.is_none()
     }
 
     pub(crate) fn plan(&self) -> FaultPlan {
