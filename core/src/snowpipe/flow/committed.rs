@@ -11,7 +11,7 @@
 //! | `SUCCESS`, with the token or a later one | done, with the rows that were rejected |
 //! | `SUCCESS`, with any other token or none | looks again after a second |
 //! | anything else | [`FlowError::Service`] with that code: what is buffered may be lost; open again and send it again |
-//! | no such channel; another one of its name, or no committed token, other than in the status of [`since`](AwaitCommitted::since) | looks again, as the node that was asked may be behind; [`ChannelLost`] when it is so for 30 s |
+//! | no such channel, or by the status of [`since`](AwaitCommitted::since) another one | looks again, as the node that was asked may be behind; [`ChannelLost`] when it is so for 30 s |
 //!
 //! Invariants: tokens are looked up in what the caller gives and never put in an order; running out of time says nothing
 //! about the channel.
