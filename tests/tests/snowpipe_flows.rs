@@ -196,6 +196,11 @@ fn a_wait_for_a_channel_that_is_another_one_by_now_ends() {
     status.created_on_ms = None;
     let error = scene.run(AwaitCommitted::new(path(), "2").since(&status)).expect_err("a new one");
     assert!(reason(error).contains("\"1\" is gone"));
+    // What the service says itself comes first.
+    let code = "ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED";
+    scene.account.with(|account| account.invalidate(&simulated(), code));
+    let error = scene.run(channel.await_committed("2")).expect_err("it must not be used");
+    assert_eq!(self::code(&error), Some(ErrorCode::ChannelDoesNotExist), "{error}");
 }
 
 #[test]

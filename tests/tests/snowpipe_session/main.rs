@@ -233,6 +233,35 @@ fn a_renewal_that_cannot_be_made_leaves_the_token_that_is_there() {
     assert!(matches!(session.token(NOW + seconds(600)), Access::Renew(_)));
 }
 
+/// What was said of an early renewal holds for nobody who has no token.
+#[test]
+fn after_a_failover_nobody_waits_for_what_was_early() {
+    let session = opened(NOW, &token(1, seconds(600)));
+    let later = NOW + seconds(400);
+    drive(&mut lease(&session, later).renew(Seed::new(1)), later, |_| (503, String::new())).expect_err("in time");
+    let later = later + seconds(11);
+    assert!(matches!(session.token(later), Access::Ready(_)));
+    session.moved(1);
+    drop(lease(&session, later));
+
+    // Nor is somebody who was in the middle of one at its end.
+    let session = opened(NOW, &token(1, seconds(600)));
+    let mut renewals = 0;
+    let mut call = session.call(status()).start(&account(), Seed::new(1));
+    let statuses = drive(&mut call, NOW + seconds(400), |exchange| match exchange.request().uri().path() {
+        "/v2/streaming/hostname" => (200, "other.ingest.snow.test".to_owned()),
+        "/oauth/token" => {
+            renewals += 1;
+            if renewals == 1 {
+                session.moved(1);
+            }
+            if renewals < 18 { (503, String::new()) } else { (200, token(2, seconds(9000))) }
+        }
+        _ => (200, r#"{"channel_statuses":{}}"#.to_owned()),
+    });
+    statuses.expect("with a token for the next host");
+}
+
 /// The oldest answers have a code for it, and no status that says so.
 #[test]
 fn a_token_that_has_expired_by_a_code_is_replaced() {

@@ -136,11 +136,11 @@ impl Field {
         let is_committed = match (&self.committed, &offset) {
             (None, _) => false,
             (Some(token), Offset::Text(text)) => {
-                let (is_number, was_number) = (text.parse::<i128>().is_ok(), token.parse::<i128>().is_ok());
-                if was_number && !is_number {
-                    return Err(self.is_of_another(&offset, token, "a whole number"));
-                }
-                if was_number && text.len() != token.len() {
+                // Texts of one length have the order of their bytes, whatever they stand for.
+                if text.len() != token.len() && token.parse::<i128>().is_ok() {
+                    if text.parse::<i128>().is_err() {
+                        return Err(self.is_of_another(&offset, token, "a whole number"));
+                    }
                     return Err(format!(
                         "the field \"{name}\" is {offset}, and the channel is committed up to \"{token}\": texts are compared byte by \
                          byte, so that \"10\" is before \"9\"; give them one length, or numbers without quotes"

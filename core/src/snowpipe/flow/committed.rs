@@ -142,12 +142,9 @@ impl AwaitCommitted {
     }
 
     /// What the channel's status says, if it is committed.
-    fn read(&self, status: ChannelStatus) -> Result<Option<Committed>, FlowError> {
-        if let Some(refusal) = status.refusal(BulkGetChannelStatus::INFO) {
-            return Err(refusal.into());
-        }
+    fn read(&self, status: ChannelStatus) -> Option<Committed> {
         let token = status.committed().filter(|token| self.is_reached_by(token)).map(str::to_owned);
-        Ok(token.map(|token| Committed { token, rejected: RejectedRows::since(self.errors_before(), &status), status }))
+        token.map(|token| Committed { token, rejected: RejectedRows::since(self.errors_before(), &status), status })
     }
 }
 
@@ -190,10 +187,13 @@ impl AwaitCommittedMachine {
         // A flat answer may be without the name of what was asked for.
         let names = [&*self.goal.path.channel, ""];
         let status = names.into_iter().find_map(|name| statuses.channel_statuses.remove(name));
+        if let Some(refusal) = status.as_ref().and_then(|status| status.refusal(BulkGetChannelStatus::INFO)) {
+            return Err(refusal.into());
+        }
         match (self.goal.is_lost(status.as_ref()), status) {
             (None, Some(status)) => {
                 self.lost = None;
-                self.goal.read(status)
+                Ok(self.goal.read(status))
             }
             (Some(lost), _) if now.since(*self.lost.get_or_insert(now)) >= BEHIND => Err(lost.of(&self.goal.path)),
             _ => Ok(None),

@@ -8,11 +8,13 @@ use crate::snowpipe::SnowpipeAccount;
 pub(crate) struct Entry {
     session: Session,
     renewal: Option<Renewal>,
+    /// Whether that one has little time, because there is a token.
+    is_early: bool,
 }
 
 impl Entry {
     pub(crate) fn new(session: &Session) -> Self {
-        Self { session: session.clone(), renewal: None }
+        Self { session: session.clone(), renewal: None, is_early: false }
     }
 
     pub(crate) fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Pass> {
@@ -20,7 +22,10 @@ impl Entry {
             if let Some(renewal) = &mut self.renewal {
                 let result = ok!(renewal.poll(cx.now(), reply.take()));
                 self.renewal = None;
-                if let Err(error) = result {
+                // When that token is not good any more by now, it is looked for once more, and for as long as it takes.
+                if let Err(error) = result
+                    && !self.is_early
+                {
                     // The token of before may still do.
                     return Step::Done(match self.session.token(cx.now()) {
                         Access::Ready(pass) => Ok(pass),
@@ -33,7 +38,10 @@ impl Entry {
             }
             match self.session.token(cx.now()) {
                 Access::Ready(pass) => return Step::Done(Ok(pass)),
-                Access::Renew(lease) => self.renewal = Some(lease.renew(cx.seed.split()).with_deadline(cx.deadline())),
+                Access::Renew(lease) => {
+                    self.is_early = lease.is_early;
+                    self.renewal = Some(lease.renew(cx.seed.split()).with_deadline(cx.deadline()));
+                }
                 Access::Refused(error) => return Step::Done(Err(error)),
                 Access::Wait(until) => {
                     if let Some(step) = cx.wait_until(until, "a token for the ingest host", reply) {

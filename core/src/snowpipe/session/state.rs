@@ -35,6 +35,8 @@ pub(super) struct State {
     leases: u64,
     /// Before that no exchange begins.
     not_before: Timestamp,
+    /// Nor one for a token that is good still.
+    not_early_before: Timestamp,
     rejected_at: Option<Timestamp>,
     /// What the last exchange was refused with.
     refused: Option<FlowError>,
@@ -75,7 +77,7 @@ impl State {
         let free = self.lease.is_none() && self.not_before <= now;
         if let (Some(host), Some(token)) = (&self.host, &self.token)
             && now < token.ends_at
-            && (now < token.renew_at || !free)
+            && (now < token.renew_at.max(self.not_early_before) || !free)
         {
             let (header, config) = (token.header.clone(), host.config.clone());
             return Verdict::Ready(Pass { header, config, generation: self.generation });
@@ -89,12 +91,8 @@ impl State {
         self.leases += 1;
         self.lease = Some(LeaseState { number: self.leases, void_at: now + patience });
         let host = self.host.as_ref().map(|host| Arc::clone(&host.name));
-        let is_early = self.ends_at().is_some_and(|ends_at| now + EARLY_RENEWAL < ends_at);
+        let is_early = self.token.as_ref().is_some_and(|token| now + EARLY_RENEWAL < token.ends_at);
         Verdict::Renew { number: self.leases, host, is_early }
-    }
-
-    fn ends_at(&self) -> Option<Timestamp> {
-        self.token.as_ref().map(|token| token.ends_at)
     }
 
     /// The holder of a lease brings what it got.
@@ -126,11 +124,8 @@ impl State {
     /// The holder of a lease has failed: for all, or for itself alone.
     pub(super) fn fail(&mut self, number: u64, refused: Option<FlowError>, now: Timestamp) {
         if self.end(number) {
-            self.not_before = match self.ends_at() {
-                _ if refused.is_some() => now + APART,
-                Some(ends_at) if now < ends_at => ends_at.min(now + AFTER_FAULTS),
-                _ => self.not_before,
-            };
+            self.not_early_before = now + AFTER_FAULTS;
+            self.not_before = if refused.is_some() { now + APART } else { self.not_before };
             self.refused = refused;
         }
     }

@@ -36,17 +36,9 @@ pub(super) struct News {
 }
 
 /// Two tokens must fit into a request line, percent-encoded.
-pub(super) fn check_length(token: &str) -> Result<(), BuildError> {
-    if token.len() > MAX_TOKEN {
-        let value = format!("of {} bytes: {token}", token.len());
-        return Err(BuildError::value(
-            "appendRows",
-            "offset token",
-            &value,
-            "a writer takes tokens of up to 1024 bytes",
-        ));
-    }
-    Ok(())
+pub(super) fn too_long(token: &str) -> BuildError {
+    let value = format!("of {} bytes: {token}", token.len());
+    BuildError::value("appendRows", "offset token", &value, "a writer takes tokens of up to 1024 bytes")
 }
 
 impl Ledger {
@@ -103,8 +95,9 @@ impl Ledger {
     pub(super) fn check(&self, batch: &Batch) -> Result<(), BuildError> {
         let wrong = |parameter, value: &str, problem| Err(BuildError::value("appendRows", parameter, value, problem));
         let bytes = batch.body.len();
-        for token in [&batch.start_offset_token, &batch.end_offset_token].into_iter().flatten() {
-            check_length(token)?;
+        let mut tokens = [&batch.start_offset_token, &batch.end_offset_token].into_iter().flatten();
+        if let Some(token) = tokens.find(|token| token.len() > MAX_TOKEN) {
+            return Err(too_long(token));
         }
         let Some(end) = batch.end_offset_token.as_deref().filter(|token| !token.is_empty()) else {
             return wrong("end offset token", "", "without one nobody can see that the rows are committed");

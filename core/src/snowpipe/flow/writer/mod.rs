@@ -61,11 +61,11 @@ use serde::Serialize;
 pub use event::{Refusal, Refused, Remains, WriterEvent};
 pub use goal::OpenWriter;
 
-use self::ledger::{Ledger, check_length};
+use self::ledger::{Ledger, too_long};
 use self::machine::{Asking, State};
 use self::trouble::Trouble;
 use super::board::{Lease, Seat};
-use super::{Channel, ChannelPath, Position};
+use super::{Channel, ChannelPath, MAX_TOKEN, Position};
 use crate::error::BuildError;
 #[cfg(doc)]
 use crate::error::FlowError;
@@ -326,9 +326,9 @@ impl Writer {
 
     /// A batch may end behind any row with a token, and no other may end with the same one.
     fn check_token(&self, token: Option<&str>) -> Result<(), Refusal> {
-        token.map_or(Ok(()), check_length).map_err(Refusal::Invalid)?;
         let last = || self.builder.last_token().or_else(|| self.ledger.last_token());
         match token.filter(|token| !token.is_empty()) {
+            Some(token) if token.len() > MAX_TOKEN => Err(Refusal::Invalid(too_long(token))),
             Some(token) if last() == Some(token) => {
                 let problem = "the row before has the same: give it to the last one of those that belong together";
                 Err(Refusal::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
