@@ -156,6 +156,7 @@ pub trait Service: 'static {
     const DECODES_TWICE: bool = false;
     /// The query parameter that says how many attempts came before; it stands last.
     const ATTEMPTS: Option<&'static str> = None;
+
     /// Adds what every request carries.
     fn dress(_headers: &mut HeaderMap) {}
 

@@ -257,6 +257,14 @@ fn check_names(get: &BulkGetChannelStatus) -> Result<(), BuildError> {
     }
 }
 
+impl ChannelStatuses {
+    /// The status of a channel. A flat answer may be without the name of the one that was asked for alone.
+    pub(super) fn take(&mut self, channel: &str, is_alone: bool) -> Option<ChannelStatus> {
+        let statuses = &mut self.channel_statuses;
+        statuses.remove(channel).or_else(|| statuses.remove("").filter(|_| is_alone))
+    }
+}
+
 /// A map, or one flat status as in the oldest documentation; without its name it is filed under an empty one.
 fn read_statuses(info: &'static Info, response: &Response<Bytes>) -> Result<ChannelStatuses, ServiceError> {
     check(info, response)?;

@@ -172,11 +172,10 @@ impl Lease {
     /// Posts what was answered. The asker's own is posted too: it looks again.
     pub(super) fn post(self, mut statuses: ChannelStatuses) {
         let mut channels = self.board.lock();
-        // A flat answer may be without the name of what was asked for.
-        let mut nameless = statuses.channel_statuses.remove("").filter(|_| self.paths.len() == 1);
+        let is_alone = self.paths.len() == 1;
         for path in &self.paths {
             if let Some(entry) = channels.get_mut(path) {
-                let status = statuses.channel_statuses.remove(&path.channel).or_else(|| nameless.take());
+                let status = statuses.take(&path.channel, is_alone);
                 entry.posted = Some(Box::new(Posted { asked_at: self.asked_at, status }));
             }
         }

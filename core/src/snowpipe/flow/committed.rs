@@ -126,25 +126,22 @@ impl AwaitCommitted {
         self.tokens.iter().any(|wanted| wanted == token) || self.reached.as_ref().is_some_and(|reached| reached(token))
     }
 
-    fn errors_before(&self) -> Option<i64> {
-        self.before.as_ref()?.rows_error_count
-    }
-
     /// Whether this is not the channel that it was, by a status that may be older.
     fn is_lost(&self, status: Option<&ChannelStatus>) -> Option<ChannelLost> {
         let Some(status) = status else { return Some(ChannelLost::Missing) };
-        let Known { committed, created_on_ms, .. } = self.before.as_ref()?;
-        if created_on_ms.zip(status.created_on_ms).is_some_and(|(ours, theirs)| ours != theirs) {
+        let before = self.before.as_ref()?;
+        if before.is_another(status) {
             return Some(ChannelLost::Replaced);
         }
-        let is_gone = committed.is_some() && status.committed().is_none();
-        is_gone.then(|| ChannelLost::TokenGone { before: committed.clone() })
+        let is_gone = before.committed.is_some() && status.committed().is_none();
+        is_gone.then(|| ChannelLost::TokenGone { before: before.committed.clone() })
     }
 
     /// What the channel's status says, if it is committed.
     fn read(&self, status: ChannelStatus) -> Option<Committed> {
         let token = status.committed().filter(|token| self.is_reached_by(token)).map(str::to_owned);
-        token.map(|token| Committed { token, rejected: RejectedRows::since(self.errors_before(), &status), status })
+        let errors = self.before.as_ref().and_then(|before| before.rows_error_count);
+        token.map(|token| Committed { token, rejected: RejectedRows::since(errors, &status), status })
     }
 }
 
@@ -184,9 +181,7 @@ impl AwaitCommittedMachine {
     }
 
     fn looked(&mut self, mut statuses: ChannelStatuses, now: Timestamp) -> Result<Option<Committed>, FlowError> {
-        // A flat answer may be without the name of what was asked for.
-        let names = [&*self.goal.path.channel, ""];
-        let status = names.into_iter().find_map(|name| statuses.channel_statuses.remove(name));
+        let status = statuses.take(&self.goal.path.channel, true);
         if let Some(refusal) = status.as_ref().and_then(|status| status.refusal(BulkGetChannelStatus::INFO)) {
             return Err(refusal.into());
         }

@@ -147,6 +147,11 @@ impl Known {
         }
     }
 
+    /// Whether it is another channel of the same name.
+    pub(super) fn is_another(&self, status: &ChannelStatus) -> bool {
+        self.created_on_ms.zip(status.created_on_ms).is_some_and(|(ours, theirs)| ours != theirs)
+    }
+
     /// How many of what was sent is committed, by a status. The tokens are looked up and never compared otherwise: they have
     /// an order in the caller's mind only. `past` is what was committed before the last one, or that nothing was.
     pub(super) fn settled<'a>(
@@ -158,8 +163,7 @@ impl Known {
     ) -> Result<usize, ChannelLost> {
         let mut sent = sent.peekable();
         let is_used = self.committed.is_some() || sent.peek().is_some();
-        let is_another = self.created_on_ms.zip(status.created_on_ms).is_some_and(|(ours, theirs)| ours != theirs);
-        if is_used && is_another {
+        if is_used && self.is_another(status) {
             return Err(ChannelLost::Replaced);
         }
         let (now, before) = (status.committed(), self.committed.as_deref());
