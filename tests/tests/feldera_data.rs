@@ -533,4 +533,11 @@ fn regressions() {
         rows: 0,
         is_odd: false,
     });
+    a_transaction_is_what_it_says(Case {
+        seed: 13_452_521_346_026_237_989,
+        faults: 5,
+        acts: 6,
+        rows: 0,
+        is_odd: false,
+    });
 }

@@ -13,9 +13,10 @@
 //! |---|---|---|
 //! | Before | which process, and whether a transaction is open | Start, after saving |
 //! | Start | its id | Open |
-//! | Start | 409 | failed: another client was faster |
+//! | Start | 409 | failed: another client was faster; Find after a start without an answer |
 //! | Start | no answer | Find |
-//! | Find | another process | Start again, there: whatever was opened is gone |
+//! | Find | another process, and none is open | Start again, there |
+//! | Find | another process, and one is open | as below: either process may have been asked |
 //! | Find | one that was opened before this one was asked for | failed: another client was faster |
 //! | Find | one that was opened since, by the API | Open if it may be [taken over](Transaction::take_over), else **ambiguous** |
 //! | Find | none, look after look | **ambiguous**: the request may still arrive |
@@ -61,6 +62,8 @@ pub struct TransactionRun {
     id: Option<i64>,
     /// When the start was sent.
     since: Timestamp,
+    /// An earlier start whose answer was lost, when it is sent again.
+    earlier: Option<Ambiguity>,
     /// Whether the caller wants it committed.
     wanted: bool,
     /// One that was open before this one was asked for.
@@ -98,6 +101,7 @@ impl TransactionRun {
             process: None,
             id: None,
             since: Timestamp::UNIX_EPOCH,
+            earlier: None,
             wanted: false,
             other: None,
             accepted: false,
@@ -182,7 +186,9 @@ impl TransactionRun {
 
     fn start(&mut self) {
         self.common.phase(NAME, "starting");
-        self.since = self.common.now();
+        if self.earlier.is_none() {
+            self.since = self.common.now();
+        }
         self.save(false);
         self.state = State::Start(self.common.call(StartTransaction::new(self.goal.pipeline.clone())));
     }
@@ -207,12 +213,21 @@ impl TransactionRun {
         self.start();
     }
 
+    fn find(&mut self, lost: Ambiguity) {
+        (self.looks, self.pace) = (0, Pace::START);
+        self.state = State::Find(self.look(), Some(lost));
+    }
+
     /// What became of a start without an answer.
     fn found(&mut self, stats: &ControllerStatus, lost: Option<Ambiguity>) {
         let metrics = &stats.global_metrics;
         if !self.is_same_process(metrics) {
-            // Whatever was opened is gone with its process.
-            return self.before(metrics);
+            // Ids count anew with the process. The start may have reached either of them.
+            (self.process, self.other) = (metrics.process(), None);
+            if open_transaction(metrics).is_none() {
+                self.earlier = lost;
+                return self.start();
+            }
         }
         let Some(id) = open_transaction(metrics) else {
             if self.looks < LOOKS {
@@ -315,11 +330,11 @@ impl TransactionRun {
                 },
                 State::Start(call) => match ok!(call.poll(now, reply.take())) {
                     Ok(started) => self.open(started.transaction_id),
-                    Err(FlowError::Ambiguous(lost)) => {
-                        (self.looks, self.pace) = (0, Pace::START);
-                        self.state = State::Find(self.look(), Some(lost));
-                    }
-                    Err(error) => self.inquire(error),
+                    Err(FlowError::Ambiguous(lost)) => self.find(lost),
+                    Err(error) => match self.earlier.take() {
+                        Some(lost) if is_in_progress(&error) => self.find(lost),
+                        _ => self.inquire(error),
+                    },
                 },
                 State::Find(call, lost) => {
                     let stats = ok!(call.poll(now, reply.take()));
@@ -414,6 +429,11 @@ impl std::fmt::Debug for TransactionRun {
 fn open_transaction(metrics: &GlobalMetrics) -> Option<i64> {
     let is_open = metrics.transaction_status != Some(TransactionStatus::NoTransaction);
     metrics.transaction_id.filter(|id| is_open && *id != 0)
+}
+
+/// Whether a start is refused because a transaction is open.
+fn is_in_progress(error: &FlowError) -> bool {
+    error.service().and_then(error_code) == Some(ErrorCode::TransactionInProgress)
 }
 
 fn is_of_api(metrics: &GlobalMetrics) -> bool {
