@@ -1,18 +1,19 @@
 //! The flows about data, while a second client does to the pipeline whatever it likes and anything goes wrong, in virtual
 //! time: each ends in time, and what it reports is what the simulated processes have really done.
 
+mod ingest;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pipewright::Seed;
 use pipewright::drive::{self, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::feldera::data::{DataFormat, UpdateFormat};
-use pipewright::feldera::flow::{IngestEvent, IngestProgress, Interruption, TransactionEvent};
+use pipewright::feldera::flow::{IngestEvent, Interruption, TransactionEvent};
 use pipewright::feldera::{
-    AwaitCompletion, AwaitConnectorsFinished, Checkpoint, Feldera, HttpInput, Ingest, SyncCheckpoint, Transaction,
+    AwaitCompletion, AwaitConnectorsFinished, Checkpoint, HttpInput, SyncCheckpoint, Transaction,
 };
 use pipewright::flow::{Flow, Goal as _};
 use pipewright_mock::feldera::{Chronicle, Config, PipelineView};
@@ -23,7 +24,11 @@ use pipewright_tests::contest::{
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use serde_json::json;
+
+use self::ingest::{
+    Fate, ingest, is_bad, judge, push, rows_come_in_as_often_as_they_are_said_to, small,
+    what_is_complete_has_gone_through,
+};
 
 /// 256 cases, or as many as `PROPTEST_CASES` says.
 fn cases() -> ProptestConfig {
@@ -100,138 +105,8 @@ fn assert_honest<T>(trial: &Trial<T>, error: &FlowError) {
     assert!(truth, "{error:?} is not what happened: {:#?}", trial.history);
 }
 
-/// What is known of the rows that went into a session.
-#[derive(Debug, Default)]
-struct Fate {
-    /// How often each row came in, at the least and at the most.
-    times: BTreeMap<u64, (u64, u64)>,
-    /// Rows that were said not to have come in, because they cannot be parsed.
-    rejected: BTreeSet<u64>,
-    /// The last barrier that was passed.
-    passed: Option<IngestProgress>,
-}
-
-impl Fate {
-    fn came_in(&mut self, rows: impl IntoIterator<Item = u64>, least: u64, most: u64) {
-        for row in rows {
-            let times = self.times.entry(row).or_default();
-            *times = (times.0 + least, times.1 + most);
-        }
-    }
-}
-
-/// Which rows cannot be parsed.
-fn is_bad(row: u64) -> bool {
-    row % 7 == 3
-}
-
-fn push(ingestion: &mut pipewright::feldera::flow::Ingestion, row: u64) -> bool {
-    // Some rows say the same, so that errors have to be told apart.
-    let row = if is_bad(row) { json!({"id": format!("bad {}", row / 14)}) } else { json!({"id": row}) };
-    match ingestion.push(row) {
-        Ok(_) => true,
-        Err(error) => {
-            assert!(error.is_full(), "{error}");
-            false
-        }
-    }
-}
-
-/// Puts rows in, with a barrier in the middle; decides by the seed about what is in doubt.
-fn ingest(
-    feldera: &Feldera<World>,
-    seed: u64,
-    rows: Range<u64>,
-    goal: Ingest,
-    fate: &mut Fate,
-) -> Result<(), FlowError> {
-    let mut draw = Seed::new(u128::from(seed));
-    let mut ingestion = goal.start(feldera.config(), feldera.seed());
-    let middle = draw.below(rows.end + 1);
-    let mut next = rows.start;
-    loop {
-        while next < rows.end && ingestion.progress().pushed == next && push(&mut ingestion, next) {
-            next += 1;
-            if next == middle {
-                ingestion.flush();
-            }
-        }
-        if next == rows.end {
-            ingestion.finish();
-        }
-        match drive::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop) {
-            Ok(IngestEvent::Accepted(accepted)) => {
-                assert!(!accepted.rows.clone().any(is_bad), "{accepted:?}");
-                fate.came_in(accepted.rows, 1, 1);
-            }
-            Ok(IngestEvent::Rejected(rejected)) => {
-                let chunk = rejected.chunk.rows();
-                for row in rejected.rows.iter().filter_map(|rejected| rejected.row) {
-                    assert!(chunk.contains(&row) && is_bad(row), "{rejected:?}");
-                    fate.rejected.insert(row);
-                }
-                if let Some(ingested) = rejected.ingested() {
-                    assert!(ingested.eq(chunk.clone().filter(|row| !is_bad(*row))), "{rejected:?}");
-                }
-                fate.came_in(chunk.filter(|row| !is_bad(*row)), 1, 1);
-            }
-            Ok(IngestEvent::Doubtful(doubt)) => {
-                fate.came_in(doubt.chunk().rows().filter(|row| !is_bad(*row)), 0, 1);
-                if draw.below(2) == 0 { ingestion.resend(doubt) } else { ingestion.skip(doubt) }.expect("its own");
-            }
-            Ok(IngestEvent::Processed(progress)) => fate.passed = Some(progress),
-            Ok(IngestEvent::Finished(progress)) => {
-                fate.passed = Some(progress);
-                assert_eq!((progress.pushed, progress.waiting, progress.waiting_bytes), (rows.end, 0, 0));
-                assert_eq!(progress.accepted + progress.rejected + progress.skipped, rows.end);
-                return Ok(());
-            }
-            Ok(_) => {}
-            Err(error) => {
-                let unsent: u64 = ingestion.take_unsent().iter().map(|chunk| chunk.len() as u64).sum();
-                let progress = ingestion.progress();
-                assert_eq!(progress.accepted + progress.rejected + progress.skipped + unsent, progress.pushed);
-                return Err(error);
-            }
-        }
-    }
-}
-
-/// Holds a session against the rows that really came in.
-fn judge(contest: &Contest, trial: &Trial<()>, fate: &Fate, rows: u64) {
-    let taken = chronicle(contest).taken;
-    let ours: Vec<_> =
-        taken.iter().filter_map(|taken| Some((taken.row["id"].as_u64().filter(|id| *id < rows)?, taken))).collect();
-    for row in 0..rows {
-        let count = ours.iter().filter(|(id, _)| *id == row).count() as u64;
-        let (least, most) = fate.times.get(&row).copied().unwrap_or_default();
-        assert!((least..=most).contains(&count), "row {row} came in {count} times, not {least} to {most}");
-    }
-    match &trial.result {
-        Ok(()) if rows == 0 => {}
-        Ok(()) => {
-            let last = trial.last();
-            // Since the barrier before, all met one process; and what it took in has gone through.
-            let since = fate.times.keys().max().copied().unwrap_or_default();
-            let newest = ours.iter().filter(|(id, _)| *id == since);
-            for (_, taken) in newest {
-                assert_eq!(Some(&taken.incarnation), last.incarnation.as_ref());
-                assert!(taken.step <= last.steps.1, "{taken:?} is not processed: {last:?}");
-            }
-        }
-        Err(error) => assert_honest(trial, error),
-    }
-}
-
 /// So short that a circuit that stands still is told before the time is up, after some slow answers too.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-fn small(draw: u64) -> Ingest {
-    let (chunk, buffer) = (20 + draw % 120, 160 + draw % 300);
-    let size = |bytes: u64| usize::try_from(bytes).expect("small");
-    let goal = Ingest::new("p", "t").chunk_bytes(size(chunk)).buffer_bytes(size(buffer));
-    goal.stalled_after(PATIENCE).within(LIMIT)
-}
 
 /// What happens in a case, whichever flow it happens to.
 #[derive(Clone, Copy, Debug)]
@@ -265,34 +140,6 @@ fn assert_success<T: std::fmt::Debug>(trial: &Trial<T>) {
 fn told<T>(trial: Trial<T>) -> Trial<()> {
     let Trial { result, history, lost, faults } = trial;
     Trial { result: result.map(drop), history, lost, faults }
-}
-
-fn rows_come_in_as_often_as_they_are_said_to(case: Case) -> Trial<()> {
-    let contest = case.scene();
-    let mut fate = Fate::default();
-    let (seed, rows) = (case.seed, case.rows);
-    let trial = contest.trial(case.plan(), |feldera| ingest(feldera, seed, 0..rows, small(seed), &mut fate));
-    judge(&contest, &trial, &fate, rows);
-    assert_success(&trial);
-    trial
-}
-
-fn what_is_complete_has_gone_through(case: Case) -> Trial<()> {
-    let contest = scene(case.seed);
-    let rows = HttpInput::new("p", "t", DataFormat::Json, "{\"id\":1}{\"id\":2}").update_format(UpdateFormat::Raw);
-    let token = contest.feldera.call(rows).expect("nothing goes wrong yet").token;
-    contest.rival(data_rivalry(case.seed, case.acts));
-    let trial = contest.run(case.plan(), AwaitCompletion::new("p", token).stalled_after(PATIENCE).within(LIMIT));
-    match &trial.result {
-        Ok(_) => {
-            let (last, rows) = (trial.last(), chronicle(&contest).taken);
-            assert_eq!(Some(&rows[0].incarnation), last.incarnation.as_ref());
-            assert!(rows[1].step <= last.steps.1);
-        }
-        Err(error) => assert_honest(&trial, error),
-    }
-    assert_success(&trial);
-    told(trial)
 }
 
 fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
