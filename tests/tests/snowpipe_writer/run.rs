@@ -9,12 +9,11 @@ use bytes::Bytes;
 use http::Response;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use pipewright::drive::{Clock as _, Transport as _};
-use pipewright::error::{FlowError, TransportError};
+use pipewright::error::{FlowError, ServiceError, TransportError};
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Notice, Retry, Step};
-use pipewright::snowpipe::flow::ChannelLost;
 use pipewright::snowpipe::{SnowpipeAccount, WriterEvent};
 use pipewright::{Secret, Timestamp};
-use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, ErrorShape, PipeState};
+use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, PipeState};
 use pipewright_mock::{SnowpipeHandle, World};
 
 use super::schedule::{Broken, Crash, Hook, Schedule, Second};
@@ -198,7 +197,9 @@ impl<'a> Run<'a> {
             self.sources[at].crash(crash, &config, &world);
             return Ok(());
         }
-        let strange = self.strange.as_slice().first().copied().filter(|(due, _)| *due <= self.exchanges);
+        let strange = self.strange.as_slice().first().copied();
+        let is_now = |(due, strange): &(u64, Strange)| *due <= self.exchanges && strange.fits(exchange.info().name);
+        let strange = strange.filter(is_now);
         if strange.is_some() {
             self.strange.next();
         }
@@ -229,6 +230,7 @@ impl<'a> Run<'a> {
             self.tally.count("(status of before)", phase);
         }
         let source = &mut self.sources[at];
+        source.refused += strange.map_or(0, Strange::refusals);
         match answer.as_ref().map(|answer| answer.status().as_u16()) {
             Ok(401 | 403) => source.refused += 1,
             Ok(200) if phase != Phase::Session => source.refused = 0,
@@ -348,12 +350,10 @@ impl<'a> Run<'a> {
                 Ok(())
             }
             Some(Err(error)) => {
-                // Without a code of its own, a channel that was invalidated looks like one that somebody else has opened.
-                let is_told = self.schedule.config.error_shape != ErrorShape::StatusCode;
-                let is_contested = matches!(lost(error), Some(ChannelLost::Contested { .. }));
                 // With a new token in between, three times: believed by then.
-                let is_refused = error.service().is_some_and(|refusal| matches!(refusal.status().as_u16(), 401 | 403));
-                let may_end = is_contested && !is_told || is_refused && source.refused >= MOST_REFUSALS;
+                let is_refused =
+                    refusal(error).is_some_and(|refusal| matches!(refusal.status().as_u16(), 400 | 401 | 403));
+                let may_end = is_refused && source.refused >= MOST_REFUSALS;
                 check!(!self.schedule.must_succeed() || may_end, "{error}");
                 Ok(())
             }
@@ -362,11 +362,11 @@ impl<'a> Run<'a> {
     }
 }
 
-fn lost(error: &FlowError) -> Option<&ChannelLost> {
+fn refusal(error: &FlowError) -> Option<&ServiceError> {
     match error {
         FlowError::Failed(failure) => failure.cause()?.downcast_ref(),
-        FlowError::Ambiguous(ambiguity) => lost(&ambiguity.cause),
-        _ => None,
+        FlowError::Ambiguous(ambiguity) => refusal(&ambiguity.cause),
+        error => error.service(),
     }
 }
 

@@ -168,7 +168,15 @@ impl Schedule {
         let exchanges = u64::from(self.rows) + 12;
         if !one_in(seed, 3) {
             self.strange = (0..=seed.below(4)).map(|_| (1 + seed.below(exchanges), Strange::draw(seed))).collect();
-            self.strange.sort_by_key(|(at, _)| *at);
+        }
+        if one_in(seed, 2) {
+            // The third would be believed.
+            let more = (0..=seed.below(2)).map(|_| (1 + seed.below(exchanges), Strange::to_append(seed)));
+            self.strange.extend(more);
+        }
+        self.strange.sort_by_key(|(at, _)| *at);
+        if one_in(seed, 3) {
+            self.config.replay = Replay::OutOfOrder;
         }
         if one_in(seed, 2) {
             self.config.superseded = Superseded::Conflict;

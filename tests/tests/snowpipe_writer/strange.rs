@@ -1,4 +1,5 @@
-//! Answers in place of the service's that do not say what became of the request.
+//! Answers in place of the service's that do not say what became of the request, or say it wrongly: as a proxy does that sends
+//! an append twice and passes on what the second one was answered.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -16,17 +17,43 @@ pub(crate) struct Strange {
     body: &'static str,
 }
 
+/// A refusal that nobody knows.
+const OF_TOMORROW: &str = r#"{"code":"A_CODE_OF_TOMORROW","message":"m"}"#;
+
 impl Strange {
     pub(crate) fn draw(seed: &mut Seed) -> Self {
         let pick = |seed: &mut Seed, from: u64| usize::try_from(seed.below(from)).expect("small");
         let redirection = [301, 302, 303, 307, 308][pick(seed, 5)];
-        let bodies = ["", "<html>", r#"{"message":"m"}"#, r#"{"code":"A_CODE_OF_TOMORROW","message":"m"}"#];
+        let bodies = ["", "<html>", r#"{"message":"m"}"#, OF_TOMORROW];
         Self { status: [redirection, 408, 499][pick(seed, 3)], applied: one_in(seed, 2), body: bodies[pick(seed, 4)] }
+    }
+
+    /// In place of the answer to an append.
+    pub(crate) fn to_append(seed: &mut Seed) -> Self {
+        let pick = |seed: &mut Seed, from: u64| usize::try_from(seed.below(from)).expect("small");
+        let out_of_order = r#"{"code":"ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER","message":"m"}"#;
+        let (status, applied, body) =
+            [(400, false, OF_TOMORROW), (400, true, OF_TOMORROW), (400, true, out_of_order), (409, true, OF_TOMORROW)]
+                [pick(seed, 4)];
+        Self { status, applied, body }
+    }
+
+    /// Whether it can be the answer to this.
+    pub(crate) fn fits(self, operation: &str) -> bool {
+        !matches!(self.status, 400 | 409) || operation == "appendRows"
+    }
+
+    /// How many refusals of tokens it stands for, until it is believed.
+    pub(crate) fn refusals(self) -> u32 {
+        if self.status == 400 { 2 } else { 0 }
     }
 
     /// As the tally has it.
     pub(crate) fn name(self) -> &'static str {
         match (self.status, self.applied) {
+            (400, false) => "400, unknown",
+            (400, true) => "400, carried out",
+            (409, _) => "409, carried out",
             (408, false) => "408",
             (408, true) => "408, carried out",
             (499, false) => "499",

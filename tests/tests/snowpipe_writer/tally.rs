@@ -26,7 +26,7 @@ pub(crate) const PHASES: [Phase; 7] =
     [Phase::Session, Phase::Open, Phase::Reopen, Phase::Append, Phase::Replay, Phase::Look, Phase::Idle];
 
 /// Faults as a writer sees them, and the phases that they can meet: `-` for those that they cannot.
-const FAULTS: [(&str, &str); 38] = [
+const FAULTS: [(&str, &str); 42] = [
     //                  Session Open Reopen Append Replay Look Idle
     ("not sent", "sorapli"),
     ("no answer", "sorapli"),
@@ -46,6 +46,10 @@ const FAULTS: [(&str, &str); 38] = [
     ("408, carried out", "sorapli"),
     ("499", "sorapli"),
     ("499, carried out", "sorapli"),
+    ("400, unknown", "---ap--"),
+    ("400, carried out", "---ap--"),
+    ("409, carried out", "---ap--"),
+    ("400 out of order", "----p--"),
     ("400 stale", "---ap--"),
     ("409 superseded", "---ap--"),
     ("400 file mode", "---ap--"),
@@ -155,6 +159,7 @@ pub(crate) fn seen(result: &Result<Response<Bytes>, TransportError>, phase: Phas
         410 if body.is_empty() => "410 without a code",
         410 => "410",
         400 if says("STALE_CONTINUATION_TOKEN_SEQUENCER", "token is stale") => "400 stale",
+        400 if says("ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER", "Row sequencer") => "400 out of order",
         400 if says("SWITCH_TO_FILE_MODE", "Switch to file mode") => "400 file mode",
         409 if says("ERR_CHANNEL_HAS_UNCOMMITTED_DATA", "not committed yet") => "409 uncommitted",
         409 if says("ERR_OPEN_CHANNEL_IN_PROGRESS", "open of the channel is in progress") => "409 opening",

@@ -11,19 +11,37 @@ fn a_batch_that_nobody_takes_is_named() {
     scene.simulator.with(|account| account.set_pipe(&simulated("c"), PipeState::FileMode));
     writer.append(batch(2)).expect("there is room");
     writer.append(batch(3)).expect("there is room");
-    let error = scene.go_on(&mut writer, seconds(1)).expect_err("the pipe takes none");
-    let FlowError::Ambiguous(ambiguity) = &error else { panic!("{error}") };
-    assert!(
-        ambiguity.cause.to_string().contains("the batch of 1 row with the offset tokens \"2\" to \"2\""),
-        "{error}"
-    );
-    assert!(ambiguity.found.as_ref().is_some_and(|found| found.contains("in doubt: 1 batch behind it")), "{error}");
-    let FlowError::Failed(failure) = &*ambiguity.cause else { panic!("{error}") };
+    // The channel may be of no use any more: it is opened again, which waits for the first batch.
+    assert!(matches!(scene.go_on(&mut writer, seconds(30)), Ok(Some(WriterEvent::Committed { rows: 1, .. }))));
+    let error = scene.go_on(&mut writer, seconds(30)).expect_err("the pipe takes none");
+    assert_eq!(scene.asked("/rows"), 1 + 1 + 3, "it is believed with the third time since all was well");
+    assert!(error.to_string().contains("the batch of 1 row with the offset tokens \"2\" to \"2\""), "{error}");
+    let FlowError::Failed(failure) = &error else { panic!("{error}") };
     let refusal = failure.cause().and_then(|cause| cause.downcast_ref::<ServiceError>()).expect("the refusal");
     assert_eq!(refusal.code(), Some("SWITCH_TO_FILE_MODE"));
     assert!(matches!(writer.push_line(b"{}", Some("4")), Err(Refusal::Ended(_))));
     let remains = writer.remains();
-    assert_eq!((remains.committed, remains.in_doubt.len(), remains.unsent.len()), (None, 1, 2));
+    assert_eq!((remains.committed, remains.in_doubt.len(), remains.unsent.len()), (Some("1".to_owned()), 0, 2));
+}
+
+/// The service ends the channel, and a server of the oldest kind says so with a number.
+#[test]
+fn a_channel_that_is_ended_without_a_word_is_no_fight() {
+    let scene = Scene::with(Config { error_shape: ErrorShape::StatusCode, ..Config::default() });
+    let mut writer = scene.open(scene.goal());
+    for number in 1..=9 {
+        scene.simulator.with(|account| account.invalidate(&simulated("c"), "ERR_CHANNEL_MUST_BE_REOPENED"));
+        writer.append(batch(number)).expect("there is room");
+        let event = scene.go_on(&mut writer, seconds(60)).expect("opened again");
+        assert!(matches!(event, Some(WriterEvent::Committed { rows: 1, .. })), "{event:?}");
+    }
+    scene.simulator.with(|account| account.invalidate(&simulated("c"), "ERR_CHANNEL_MUST_BE_REOPENED"));
+    writer.append(batch(10)).expect("there is room");
+    let error = scene.go_on(&mut writer, seconds(60)).expect_err("that is no chance any more");
+    assert_eq!(lost(&error), Some(ChannelLost::Contested { times: 10 }), "{error}");
+    let FlowError::Ambiguous(ambiguity) = &error else { panic!("{error}") };
+    let FlowError::Failed(failure) = &*ambiguity.cause else { panic!("{error}") };
+    assert!(failure.details.as_ref().is_some_and(|details| details.contains("status 409")), "{failure:?}");
 }
 
 #[test]

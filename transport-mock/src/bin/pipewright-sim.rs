@@ -35,7 +35,7 @@ feldera  a simulated Feldera, whose programs have tables and views that are SELE
   --release VERSION  flink, flink-sql-gateway: the release; 2.3.0 by default
   --edition WHICH    feldera: `open-source` (default) or `enterprise`
   --api-key KEY      feldera: what it takes after `Bearer`; anything by default
-  --replay WHAT      snowpipe: what a used continuation token gets: `accepted` (default) or `stale`
+  --replay WHAT      snowpipe: what a used continuation token gets: `accepted` (default), `stale` or `out-of-order`
   --commit-delay S   snowpipe: seconds until rows are committed, as in `0.5` or `0.1..0.4`; 5..8 by default
   --appends N        snowpipe: appends a second and channel, above which 429 is answered; any number by default
   --number-column C  snowpipe: a row whose C is no number is rejected; may be given several times
@@ -205,7 +205,8 @@ fn snowpipe_option(config: &mut snowpipe::Config, name: &str, parser: &mut lexop
             config.replay = match parser.value()?.to_string_lossy().as_ref() {
                 "accepted" => snowpipe::Replay::Accepted,
                 "stale" => snowpipe::Replay::Stale,
-                other => return Err(format!("--replay {other}: it is `accepted` or `stale`").into()),
+                "out-of-order" => snowpipe::Replay::OutOfOrder,
+                other => return Err(format!("--replay {other}: it is `accepted`, `stale` or `out-of-order`").into()),
             };
         }
         "commit-delay" => config.commit_delay = delay(parser)?,

@@ -43,11 +43,14 @@ impl Account {
             return Err(invalidated(&channel.status));
         }
         if let Turn::Again = turn {
-            if replay == Replay::Stale {
-                return Err(Refusal::stale());
-            }
-            trail.effect = Effect::Replayed;
-            return Ok(appended(channel));
+            return match replay {
+                Replay::Accepted => {
+                    trail.effect = Effect::Replayed;
+                    Ok(appended(channel))
+                }
+                Replay::Stale => Err(Refusal::stale()),
+                Replay::OutOfOrder => Err(out_of_order("behind")),
+            };
         }
         if allowed.is_some_and(|allowed| !has_room(channel, now, allowed)) {
             return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "390701", "Too many requests."));
@@ -121,11 +124,13 @@ fn turn(channel: &Channel, token: &str, superseded: Superseded) -> Result<Turn, 
         Some(0) => Ok(Turn::Next),
         Some(1) => Ok(Turn::Again),
         Some(_) => Err(Refusal::stale()),
-        None => {
-            let message = "Row sequencer in the continuation token is ahead of the channel's.";
-            Err(Refusal::new(StatusCode::BAD_REQUEST, "ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER", message))
-        }
+        None => Err(out_of_order("ahead of")),
     }
+}
+
+fn out_of_order(place: &str) -> Refusal {
+    let message = format!("Row sequencer in the continuation token is {place} the channel's.");
+    Refusal::new(StatusCode::BAD_REQUEST, "ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER", message)
 }
 
 /// What a channel says that has to be opened again.

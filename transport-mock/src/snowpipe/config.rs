@@ -91,6 +91,8 @@ pub enum Replay {
     Accepted,
     /// 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`.
     Stale,
+    /// 400 `ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER`.
+    OutOfOrder,
 }
 
 /// What is said to a continuation token that another open of the channel has made worthless; the documents know both.

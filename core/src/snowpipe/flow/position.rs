@@ -58,7 +58,8 @@ pub enum ChannelLost {
         /// The token.
         token: String,
     },
-    /// The channel was taken away again and again: another writer opens it.
+    /// The channel was taken away again and again: another writer opens it. Some servers say the same of a channel that they
+    /// have ended themselves; then it takes more times until it is believed, and what they said is in the failure's details.
     Contested {
         /// How often, within ten minutes.
         times: usize,
@@ -68,10 +69,14 @@ pub enum ChannelLost {
 impl ChannelLost {
     /// The failure of a channel.
     pub(super) fn of(self, path: &ChannelPath) -> FlowError {
+        self.with_details(path, None)
+    }
+
+    pub(super) fn with_details(self, path: &ChannelPath, details: Option<String>) -> FlowError {
         FlowError::Failed(Failure {
             what: format!("channel {path}"),
             reason: self.to_string(),
-            details: None,
+            details,
             cause: Some(Cause::new(self)),
         })
     }

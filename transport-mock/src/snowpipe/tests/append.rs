@@ -8,10 +8,11 @@ use super::super::{Config, Effect, Replay, Superseded};
 use super::{CHANNEL, ROWS, Sim, next, path, refusal};
 
 const STALE: (u16, &str) = (400, "STALE_CONTINUATION_TOKEN_SEQUENCER");
+const OUT_OF_ORDER: (u16, &str) = (400, "ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER");
 
 #[test]
 fn a_used_token_is_answered_by_the_switch_and_its_rows_are_taken_once() {
-    for replay in [Replay::Accepted, Replay::Stale] {
+    for replay in [Replay::Accepted, Replay::Stale, Replay::OutOfOrder] {
         let mut sim = Sim::with(Config { replay, ..Config::default() });
         let token = sim.opened();
         assert_eq!(sim.append(&token, "1", "{\"a\":1}\n"), next("1_1"));
@@ -19,6 +20,7 @@ fn a_used_token_is_answered_by_the_switch_and_its_rows_are_taken_once() {
         match replay {
             Replay::Accepted => assert_eq!(again, next("1_1")),
             Replay::Stale => assert_eq!(refusal(&again), STALE),
+            Replay::OutOfOrder => assert_eq!(refusal(&again), OUT_OF_ORDER),
         }
         let effect = sim.account.requests().last().expect("one").effect;
         assert_eq!(effect == Effect::Replayed, replay == Replay::Accepted);
@@ -33,7 +35,7 @@ fn a_used_token_is_answered_by_the_switch_and_its_rows_are_taken_once() {
 fn tokens_that_cannot_be_are_refused() {
     let mut sim = Sim::new();
     sim.opened();
-    assert_eq!(refusal(&sim.append("1_1", "1", "{}\n")), (400, "ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER"));
+    assert_eq!(refusal(&sim.append("1_1", "1", "{}\n")), OUT_OF_ORDER);
     assert_eq!(refusal(&sim.append("2_0", "1", "{}\n")), STALE);
     assert_eq!(refusal(&sim.append("x", "1", "{}\n")), (400, "INVALID_REQUEST"));
     let without = format!("{ROWS}?startOffsetToken=1&endOffsetToken=1");

@@ -145,7 +145,8 @@ impl OpenWriter {
     }
 
     /// How long faults may go on, without a commit in between, before the writer ends with the last one; and how long to wait
-    /// for the commit of what is buffered.
+    /// for the commit of what is buffered. A request that fails counts from its first attempt, and is given up two timeouts later
+    /// at the latest; only a question to the account is asked to its end.
     pub fn patience(mut self, time: Duration) -> Self {
         self.patience = time;
         self
@@ -188,6 +189,7 @@ impl Goal for OpenWriter {
             channel: None,
             opened: false,
             opened_at: Timestamp::UNIX_EPOCH,
+            began_at: Timestamp::UNIX_EPOCH,
             moved_at: Timestamp::UNIX_EPOCH,
             next_look: Timestamp::UNIX_EPOCH,
             trouble: Trouble::default(),

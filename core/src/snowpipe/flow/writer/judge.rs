@@ -15,10 +15,13 @@ pub(super) enum Verdict {
     Taken {
         /// Whether that may have been ourselves, by an attempt without an answer.
         perhaps_ours: bool,
+        /// Whether the code says so; else the channel may have been invalidated, and nobody else has opened it.
+        is_told: bool,
     },
     /// The service is somewhere else now.
     Moved,
-    /// The credential was refused, or the refusal is not in the service's own words: believed when it is repeated.
+    /// The credential was refused, or the refusal is not in the service's own words, or not in those that are known: believed
+    /// when it is repeated.
     Doubtful,
     /// No repetition helps.
     GiveUp,
@@ -26,10 +29,13 @@ pub(super) enum Verdict {
 
 pub(super) fn judge(error: &FlowError) -> Verdict {
     match error {
-        FlowError::Ambiguous(Ambiguity { cause, unanswered, .. }) => match judge(cause) {
-            Verdict::Taken { perhaps_ours } => Verdict::Taken { perhaps_ours: perhaps_ours || *unanswered },
+        FlowError::Ambiguous(Ambiguity { cause, unanswered: true, .. }) => match judge(cause) {
+            Verdict::Taken { is_told, .. } => Verdict::Taken { perhaps_ours: true, is_told },
+            // What a repetition is refused with may be about itself: nobody knows how the service answers one.
+            Verdict::GiveUp if cause.service().is_some_and(is_of_request) => Verdict::Reopen,
             verdict => verdict,
         },
+        FlowError::Ambiguous(Ambiguity { cause, .. }) => judge(cause),
         FlowError::Service(error) => judge_answer(error),
         FlowError::Transport(error) => match error.kind() {
             TransportErrorKind::TooLarge | TransportErrorKind::Unsupported => Verdict::GiveUp,
@@ -41,12 +47,12 @@ pub(super) fn judge(error: &FlowError) -> Verdict {
 }
 
 fn judge_answer(error: &ServiceError) -> Verdict {
-    let taken = Verdict::Taken { perhaps_ours: false };
+    let taken = |is_told| Verdict::Taken { perhaps_ours: false, is_told };
     let is_append = error.operation() == AppendRows::INFO.name;
     let by_code = match error_code(error) {
-        Some(ErrorCode::StaleContinuationToken) => Some(taken),
+        Some(ErrorCode::StaleContinuationToken) => Some(taken(true)),
         // In a look it may be of before the channel was opened last: no sign of yet another one who opens it.
-        Some(ErrorCode::InvalidClientSequencer) if is_append => Some(taken),
+        Some(ErrorCode::InvalidClientSequencer) if is_append => Some(taken(true)),
         Some(ErrorCode::PipeFailedOver) => Some(Verdict::Moved),
         Some(ErrorCode::PipeInInvalidState) => Some(Verdict::GiveUp),
         Some(code) if code.is_missing() => Some(Verdict::GiveUp),
@@ -58,11 +64,31 @@ fn judge_answer(error: &ServiceError) -> Verdict {
     by_code.unwrap_or_else(|| match error.status() {
         StatusCode::GONE => Verdict::Moved,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Verdict::Doubtful,
-        StatusCode::CONFLICT if is_append && error.kind() == ErrorKind::Refused => taken,
+        StatusCode::CONFLICT if is_append && error.kind() == ErrorKind::Refused => taken(false),
+        // Whether the token is good for anything afterwards, nobody knows.
+        StatusCode::BAD_REQUEST if is_append => Verdict::Doubtful,
         // A channel whose status is of a kind that nobody knows, or an answer that cannot be read.
         status if status.is_success() || status.is_redirection() || status == StatusCode::CONFLICT => Verdict::Reopen,
         _ if error.is_transient() => Verdict::Reopen,
         status if error.kind() == ErrorKind::Foreign && status != StatusCode::PAYLOAD_TOO_LARGE => Verdict::Doubtful,
         _ => Verdict::GiveUp,
     })
+}
+
+/// Whether an append that is refused so may be in the table all the same, because somebody in between has sent it twice and has
+/// passed on what the second one was answered.
+pub(super) fn may_be_of_a_repetition(error: &ServiceError) -> bool {
+    match error_code(error) {
+        Some(ErrorCode::Unknown(_)) | None => {
+            error.kind() == ErrorKind::Refused
+                && matches!(error.status(), StatusCode::BAD_REQUEST | StatusCode::CONFLICT)
+        }
+        Some(code) => code.asks_to_reopen(),
+    }
+}
+
+/// Whether the refusal is of what was sent, and not of what it was sent to.
+fn is_of_request(error: &ServiceError) -> bool {
+    let is_of_target = |code: ErrorCode| code.is_missing() || code == ErrorCode::PipeInInvalidState;
+    error.status().is_client_error() && !error_code(error).is_some_and(is_of_target)
 }

@@ -125,8 +125,20 @@ impl Writer {
         self.enter(Some(request));
     }
 
+    /// When what begins now has to end, so that its repetitions do not go on for much longer than faults may: two attempts more
+    /// leave time for what they end with, which tells more than a deadline.
+    fn deadline(&mut self) -> Timestamp {
+        self.began_at = self.cx.now();
+        let since = self.trouble.since.unwrap_or(self.began_at);
+        let attempt = self.ingest.as_ref().map_or(Duration::ZERO, |(ingest, _)| ingest.retry().timeout);
+        self.cx.no_later_than(since + self.goal.patience + attempt.saturating_mul(2))
+    }
+
     /// Asks the session: for a credential, or for a place to open the channel at.
     fn enter(&mut self, request: Option<CredentialRequest>) {
+        if request.is_none() {
+            self.began_at = self.cx.now();
+        }
         self.entry = Some(Box::new(Asking { entry: Entry::new(&self.goal.session), request }));
     }
 
@@ -217,7 +229,8 @@ impl Writer {
         let waited = self.trouble.since.map_or(Duration::ZERO, |since| self.cx.now().since(since));
         let patience = self.goal.patience.saturating_sub(waited);
         let goal = OpenChannel::new(self.goal.path.clone()).wait_at_most(patience);
-        self.state = State::Open(Box::new(goal.start(ingest, self.cx.seed.split()).with_deadline(self.cx.deadline())));
+        let open = goal.start(ingest, self.cx.seed.split());
+        self.state = State::Open(Box::new(open.with_deadline(self.deadline())));
         self.cx.phase(NAME, if self.opened { "opening again" } else { "opening" });
     }
 
@@ -264,8 +277,8 @@ impl Writer {
         if let Some(saved) = self.saved() {
             self.cx.save(saved);
         }
-        let append = channel.append(batch).start(ingest, self.cx.seed.split()).with_deadline(self.cx.deadline());
-        self.state = State::Append(Box::new(append));
+        let append = channel.append(batch).start(ingest, self.cx.seed.split());
+        self.state = State::Append(Box::new(append.with_deadline(self.deadline())));
         true
     }
 
@@ -300,9 +313,9 @@ impl Writer {
             Look::Ask(lease) => {
                 let id = RequestId::from_bits(self.cx.seed.next_u128());
                 let status = self.goal.path.status(id, lease.names());
-                let call = Call::new(status, ingest, self.cx.seed.split()).with_deadline(self.cx.deadline());
+                let call = Call::new(status, ingest, self.cx.seed.split());
                 self.lease = Some(lease);
-                self.state = State::Look(Box::new(call));
+                self.state = State::Look(Box::new(call.with_deadline(self.deadline())));
             }
         }
     }

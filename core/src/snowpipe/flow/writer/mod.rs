@@ -20,9 +20,11 @@
 //! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`, `ERR_OPEN_CHANNEL_IN_PROGRESS` | Open | waits: what is buffered gets committed. Never forces |
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`; 404 of channel, pipe or table | any | ends |
 //! | no answer, 408, 429, 5xx, 404 without a code | any | the same request again, then opens again |
-//! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`, any other 409 | Append | opens again; ends when somebody else is behind it for the third time within ten minutes |
+//! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` | Append | opens again; ends when somebody else is behind it for the third time within ten minutes |
+//! | 409 with a code that nobody knows, or without one | Append | the same, and ends with the tenth: the channel may have been ended by the service |
 //! | 200 that cannot be read, 3xx | Append | opens again |
-//! | other 400, 413 | Append | ends, and names the batch |
+//! | other 400 | Append | opens again, as the channel may be of no use any more; ends with the third, and names the batch |
+//! | 413 | Append | ends, and names the batch |
 //! | 401, 403 | any | another token, once; again: opens again, and ends with the third |
 //! | 410 | any | finds host and token anew, opens again |
 //! | the committed token is gone, went back, or was never sent; the channel is another one | Open | ends |
@@ -41,8 +43,8 @@
 //! * The position is saved before each append, and at the end: a new process that goes on from it knows every token that may be committed.
 //! * That an append was answered is no progress: only a commit is, or a channel that is well when nothing waits. So a batch that
 //!   ends its channel again and again ends the writer.
-//! * A batch that was refused for certain is not in doubt. One that was refused with a stale token still counts as sent: a proxy
-//!   may have made the attempt before, so that only the committed token is believed.
+//! * A batch that was refused for certain is not in doubt. One that was refused because of its place in the chain, or with a code
+//!   that nobody knows, still counts as sent: a proxy may have made the attempt before, so that only the committed token is believed.
 //! * A token that is refused twice may be one node's mistake, and opening again harms no row. The third refusal is believed.
 //! * What is kept is bounded; what is more is handed back.
 
@@ -183,6 +185,8 @@ pub struct Writer {
     channel: Option<Channel>,
     opened: bool,
     opened_at: Timestamp,
+    /// When what is under way was begun.
+    began_at: Timestamp,
     /// When there was progress last: something was committed, or the first of what is in flight was sent.
     moved_at: Timestamp,
     next_look: Timestamp,
@@ -227,7 +231,9 @@ impl Writer {
     /// The reason: there is no room, the channel was not opened yet, the row is not one, its offset token is that of the row
     /// before or longer than 1024 bytes, the writer is closed or has ended. The row was left out then, and all else is as before.
     ///
-    /// A token that a row further back has ends the writer in [`FlowError::Build`], when their batches are cut.
+    /// A token that a row further back has ends the writer in [`FlowError::Build`], when their batches are cut. Rows that are larger
+    /// together than a request may be cannot be taken back when none of them has a token yet: `RowError` says so, and all that is
+    /// left is [`remains`](Self::remains).
     pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), Refusal> {
         self.room(0)?;
         self.check_token(offset_token)?;
@@ -248,8 +254,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Sends what was taken without waiting for more; [`WriterEvent::Flushed`] says that it is committed. Rows behind the last
-    /// offset token stay, because nobody could see that they are committed.
+    /// Sends what was taken without waiting for more; [`WriterEvent::Flushed`] says that it is committed: once, when this is called
+    /// again before. Rows behind the last offset token stay, because nobody could see that they are committed.
     pub fn flush(&mut self) {
         self.builder.flush(self.cx.now());
         self.collect();

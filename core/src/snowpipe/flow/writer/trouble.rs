@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Writer;
-use super::judge::{Verdict, judge};
+use super::judge::{Verdict, judge, may_be_of_a_repetition};
 use super::machine::State;
 use crate::error::{Ambiguity, Cause, Failure, FlowError, ServiceError};
 use crate::flow::Notice;
@@ -13,8 +13,9 @@ use crate::snowpipe::flow::{BEHIND, ChannelLost, POLL};
 use crate::snowpipe::{AppendRows, BulkGetChannelStatus, ExchangeToken};
 use crate::time::Timestamp;
 
-/// Within this time, this many openings by somebody else are a fight.
-const FIGHT: (Duration, usize) = (Duration::from_secs(600), 3);
+/// Within this time, this many openings by somebody else are a fight; or this many where nobody says that it was somebody else:
+/// the service may have ended the channel by itself.
+const FIGHT: (Duration, usize, usize) = (Duration::from_secs(600), 3, 10);
 /// A refusal that may be a mistake is believed when it comes for this time in a row.
 const BELIEVED: u32 = 3;
 /// For so long at the least the account is not asked again after a refusal: the session would say the same.
@@ -30,8 +31,8 @@ pub(super) struct Trouble {
     again: u32,
     /// Refusals that may be a mistake.
     pub(super) refusals: u32,
-    /// When the channel was taken away.
-    taken: VecDeque<Timestamp>,
+    /// When the channel was taken away, and whether it is said that it was.
+    taken: VecDeque<(Timestamp, bool)>,
     /// Since when looks say that the channel is not ours any more.
     pub(super) lost: Option<Timestamp>,
     /// When an open of ours was without an answer: it may arrive later, and take the channel from ourselves.
@@ -53,15 +54,15 @@ impl Trouble {
     }
 
     /// Whether somebody else keeps opening the channel.
-    fn is_fight(&mut self, now: Timestamp, perhaps_ours: bool) -> bool {
-        let (within, times) = FIGHT;
+    fn is_fight(&mut self, now: Timestamp, perhaps_ours: bool, is_told: bool) -> bool {
+        let (within, told, all) = FIGHT;
         let is_recent = |at: &Timestamp| now.since(*at) < within;
         if perhaps_ours || self.doubtful.as_ref().is_some_and(is_recent) {
             return false;
         }
-        self.taken.retain(is_recent);
-        self.taken.push_back(now);
-        self.taken.len() >= times
+        self.taken.retain(|(at, _)| is_recent(at));
+        self.taken.push_back((now, is_told));
+        self.taken.len() >= all || self.taken.iter().filter(|(_, is_told)| *is_told).count() >= told
     }
 }
 
@@ -69,36 +70,37 @@ impl Writer {
     /// An exchange has failed: opens the channel again, which settles what is in doubt, or ends.
     pub(super) fn trouble(&mut self, operation: &'static str, error: FlowError) {
         let verdict = judge(&error);
-        // The call says of every append that may have been carried out that it is ambiguous. Where somebody else is behind it,
-        // only the committed token is believed: a proxy may have made the attempt before this one.
-        if operation == AppendRows::INFO.name && !error.is_ambiguous() && !matches!(verdict, Verdict::Taken { .. }) {
+        if verdict == Verdict::Doubtful {
+            self.trouble.refusals += 1;
+        }
+        let is_final = match verdict {
+            Verdict::Doubtful => self.trouble.refusals >= BELIEVED,
+            verdict => verdict == Verdict::GiveUp,
+        };
+        // The call says of every append that may have been carried out that it is ambiguous.
+        let is_doubtful = error.is_ambiguous() || !is_final && error.service().is_some_and(may_be_of_a_repetition);
+        if operation == AppendRows::INFO.name && !is_doubtful {
             self.ledger.unsend_last();
         }
+        if is_final {
+            let error = self.blame(operation, error);
+            return self.fail(error);
+        }
         match verdict {
-            Verdict::GiveUp => {
-                let error = self.blame(operation, error);
-                return self.fail(error);
-            }
-            Verdict::Taken { perhaps_ours } if self.trouble.is_fight(self.cx.now(), perhaps_ours) => {
+            Verdict::Taken { perhaps_ours, is_told } if self.trouble.is_fight(self.cx.now(), perhaps_ours, is_told) => {
                 let times = self.trouble.taken.len();
-                return self.fail(ChannelLost::Contested { times }.of(&self.goal.path));
-            }
-            Verdict::Doubtful => {
-                self.trouble.refusals += 1;
-                if self.trouble.refusals >= BELIEVED {
-                    let error = self.blame(operation, error);
-                    return self.fail(error);
-                }
+                return self
+                    .fail(ChannelLost::Contested { times }.with_details(&self.goal.path, Some(error.to_string())));
             }
             Verdict::Moved => {
                 if let Some((_, generation)) = self.ingest {
                     self.goal.session.moved(generation);
                 }
             }
-            Verdict::Reopen | Verdict::Taken { .. } => {}
+            Verdict::Reopen | Verdict::Taken { .. } | Verdict::Doubtful | Verdict::GiveUp => {}
         }
         let (now, patience) = (self.cx.now(), self.goal.patience);
-        if self.trouble.lasts(patience, now, now) {
+        if self.trouble.lasts(patience, self.began_at, now) {
             return self.fail(error);
         }
         let earliest = error.service().and_then(ServiceError::retry_after).map(|after| after.resolve(now));
