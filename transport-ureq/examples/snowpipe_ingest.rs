@@ -261,6 +261,7 @@ impl Load<'_> {
             match self.writer.push_line(line, Some(token)) {
                 Ok(()) => return Ok(Ok(())),
                 Err(Refusal::Row(error)) => return Ok(Err(error.problem())),
+                Err(Refusal::Invalid(error)) => return Ok(Err(error.to_string())),
                 Err(Refusal::Full { .. }) => {
                     self.next_event()?;
                 }

@@ -8,7 +8,7 @@ use serde::{Deserializer, Serializer};
 
 use super::append::check_name;
 use super::error::{self, read_text};
-use super::{ErrorCode, RequestId, SnowpipeIngest};
+use super::{ErrorCode, RequestId, SnowpipeIngest, odd};
 use crate::error::{Applied, BuildError, ServiceError};
 use crate::json;
 use crate::operation::{Info, Operation as _, read_json};
@@ -67,7 +67,8 @@ operations! { SnowpipeIngest;
 
     /// What became of the rows of 1 to [`MAX_STATUSES`] channels of a pipe; other numbers are not asked for.
     ///
-    /// Channels that do not exist are not in the answer. Names are compared by case here.
+    /// Channels that do not exist are not in the answer. Names are compared by case here. A status that cannot be read does not
+    /// cost the others theirs: its code is `UNREADABLE`.
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#bulk-get-channel-status).
     Safe POST "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}:bulk-channel-status" BulkGetChannelStatus "bulkGetChannelStatus" -> ChannelStatuses {
         checks check_names;
@@ -212,7 +213,7 @@ fn read_opened(info: &'static Info, response: &Response<Bytes>) -> Result<Opened
                 let next_continuation_token = json::read::<Chained>(response.body()).ok().and_then(|it| it.token);
                 Ok(Opened { next_continuation_token, channel_status })
             }
-            Err(_) => Err(error),
+            Err(_) => odd::opened(response.body()).ok_or(error),
         },
     }
 }
@@ -273,7 +274,11 @@ fn read_statuses(info: &'static Info, response: &Response<Bytes>) -> Result<Chan
             let name = status.channel_name.clone().unwrap_or_default();
             Ok(ChannelStatuses { channel_statuses: [(name, status)].into() })
         }
-        Err(_) => read_json(info, response),
+        Err(_) => match read_json::<ChannelStatuses>(info, response) {
+            Ok(statuses) if !statuses.channel_statuses.is_empty() => Ok(statuses),
+            // A flat one that is odd has none either.
+            result => odd::statuses(response.body()).map_or(result, Ok),
+        },
     }
 }
 
@@ -362,5 +367,47 @@ mod tests {
             assert!(!statuses["c"].is_healthy());
         }
         assert!(get.parse(answer(r#"{"channel_statuses":{}}"#)).expect("none").channel_statuses.is_empty());
+    }
+
+    #[test]
+    fn one_odd_value_costs_no_more_than_itself() {
+        let odd = r#"{"channel_status_code":"SUCCESS","last_committed_offset_token":"7","rows_inserted":"8","rows_error_count":1.0,
+            "snowflake_avg_processing_latency_ms":12.5,"last_error_timestamp":2.5,"last_error_message":["m"],"created_on_ms":5}"#;
+        let check = |status: &ChannelStatus| {
+            assert_eq!(
+                (status.committed(), status.rows_inserted, status.rows_error_count),
+                (Some("7"), Some(8), Some(1))
+            );
+            assert_eq!((status.snowflake_avg_processing_latency_ms, status.created_on_ms), (Some(12), Some(5)));
+            assert_eq!((&status.last_error_timestamp, &status.last_error_message), (&None, &None));
+            assert!(status.is_healthy());
+        };
+        let open = OpenChannel::new("d", "s", "p", "c", RequestId::from_bits(1), true);
+        for text in [
+            format!(r#"{{"next_continuation_token":"1_0","channel_status":{odd}}}"#),
+            format!(r#"{{"next_continuation_token":"1_0",{}"#, &odd[1..]),
+        ] {
+            let opened = open.parse(answer(&text)).expect(&text);
+            assert_eq!(opened.next_continuation_token.as_deref(), Some("1_0"));
+            check(&opened.channel_status);
+        }
+        let get = BulkGetChannelStatus::new("d", "s", "p", RequestId::from_bits(1), vec!["a".to_owned()]);
+        check(&get.parse(answer(odd)).expect("flat").channel_statuses[""]);
+        let healthy = r#"{"channel_status_code":"SUCCESS"}"#;
+        let many = format!(r#"{{"channel_statuses":{{"a":{odd},"b":null,"c":{{}},"d":7,"e":{healthy}}}}}"#);
+        let statuses = get.parse(answer(&many)).expect("readable").channel_statuses;
+        check(&statuses["a"]);
+        assert!(!statuses.contains_key("b") && statuses["e"].is_healthy());
+        assert!(["c", "d"].iter().all(|name| statuses[*name].channel_status_code.as_str() == "UNREADABLE"));
+        // What is needed is not left out.
+        for needed in [r#""last_committed_offset_token":7"#, r#""rows_error_count":"many""#, r#""created_on_ms":[]"#] {
+            let status = format!(r#"{{"channel_status_code":"SUCCESS",{needed}}}"#);
+            let nested = format!(r#"{{"next_continuation_token":"1_0","channel_status":{status}}}"#);
+            assert!(open.parse(answer(&nested)).is_err(), "{needed}");
+            let many = format!(r#"{{"channel_statuses":{{"a":{status}}}}}"#);
+            let statuses = get.parse(answer(&many)).expect("a code").channel_statuses;
+            assert_eq!(statuses["a"].channel_status_code.as_str(), "UNREADABLE");
+        }
+        assert!(get.parse(answer(r#"{"channel_statuses":7}"#)).is_err());
     }
 }

@@ -177,9 +177,16 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
     }
 }
 
-/// Whoever is in between repeats the status instead, as in `{"code":404}` or `{"error":"Not Found"}`.
+/// Whoever is in between repeats the status instead, as in `{"code":404}` or `{"error":"Not Found"}`. With 404 it matters most: an
+/// edge that does not know the way just now is not to be taken for a channel that is gone.
 fn is_code(code: &str, status: StatusCode) -> bool {
-    !code.is_empty() && !code.contains(char::is_whitespace) && code != status.as_str()
+    let is_number = || code.bytes().all(|byte| byte.is_ascii_digit());
+    let is_services =
+        || code.starts_with("ERR_") || is_number() || !matches!(ErrorCode::from(code), ErrorCode::Unknown(_));
+    !code.is_empty()
+        && !code.contains(char::is_whitespace)
+        && code != status.as_str()
+        && (status != StatusCode::NOT_FOUND || is_services())
 }
 
 /// A refusal in the service's own words, also with a status that says success.
@@ -268,6 +275,9 @@ mod tests {
             (404, r#"{"status":404,"error":"Not Found"}"#, (again, Applied::No)),
             (404, r#"{"code":404,"message":"Not Found"}"#, (again, Applied::No)),
             (404, r#""Not Found""#, (again, Applied::No)),
+            (404, r#""NotFound""#, (again, Applied::No)),
+            (404, r#"{"error":"not_found"}"#, (again, Applied::No)),
+            (404, r#"{"code":"ERR_OF_TOMORROW"}"#, (never, Applied::No)),
             (409, r#"{"code":"ERR_CHANNEL_HAS_UNCOMMITTED_DATA"}"#, (again, Applied::No)),
             (409, r#"{"code":"ERR_OPEN_CHANNEL_IN_PROGRESS"}"#, (again, Applied::No)),
             (409, r#"{"code":"ERR_PIPE_IN_INVALID_STATE"}"#, (never, Applied::No)),

@@ -78,6 +78,7 @@ mod error;
 pub mod flow;
 mod ids;
 pub mod jwt;
+mod odd;
 pub mod rows;
 pub mod session;
 

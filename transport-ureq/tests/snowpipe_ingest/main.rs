@@ -101,6 +101,15 @@ fn a_field_tells_rows_apart_wherever_the_input_begins() {
     assert_eq!(rows(&server).len(), 8 + 2 + 1);
 }
 
+#[test]
+fn an_offset_that_no_request_can_hold_is_named_and_what_came_before_is_loaded() {
+    let server = serve(config());
+    let input = format!("{{\"NAME\":\"order 1\"}}\n{{\"NAME\":\"order {}\"}}\n", "x".repeat(1100));
+    let problem = "line 2 of the standard input: appendRows: offset token";
+    run_with_input(ingest(server.url()).args(["--offset-field", "NAME"]), &input).ended(1, problem);
+    assert_eq!(rows(&server).len(), 1);
+}
+
 /// Nothing is taken for committed by a number that another rule has made.
 #[test]
 fn a_channel_goes_on_by_the_rule_it_was_loaded_by() {
