@@ -11,7 +11,7 @@ use pipewright::feldera::{Feldera, Transaction};
 use pipewright::flow::{Flow as _, Goal, Notice, Saved, Step};
 use pipewright_mock::{START, Script};
 use pipewright_tests::fake::{Fake, feldera};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{COMMIT, START as START_TRANSACTION, base, calm, looked, recorded, restarted, stats};
 
@@ -24,6 +24,27 @@ fn in_transaction(id: i64, msecs: u64, status: &str) -> String {
         metrics["transaction_initiators"] =
             json!({"transaction_id": id, "initiated_by_api": "Started", "initiated_by_connectors": {}});
     })
+}
+
+/// Open, for some time.
+fn open() -> String {
+    in_transaction(20, 900, "TransactionInProgress")
+}
+
+/// Of another process, in a transaction of the same id that was opened just now.
+fn open_elsewhere() -> String {
+    let (mut elsewhere, open): (Value, Value) =
+        (restarted().parse().expect("JSON"), in_transaction(20, 0, "TransactionInProgress").parse().expect("JSON"));
+    let metrics = &mut elsewhere["global_metrics"];
+    for field in ["transaction_id", "transaction_msecs", "transaction_status", "transaction_initiators"] {
+        metrics[field] = open["global_metrics"][field].clone();
+    }
+    elsewhere.to_string()
+}
+
+/// Until it is open.
+fn started() -> Script {
+    looked(recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start"), &open())
 }
 
 struct Run {
@@ -65,8 +86,7 @@ fn found(error: FlowError) -> String {
 
 #[test]
 fn a_transaction_is_started_and_committed() {
-    let script = recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start");
-    let script = recorded(script, "POST", COMMIT, "transaction_commit_200");
+    let script = recorded(looked(started(), &open()), "POST", COMMIT, "transaction_commit_200");
     let script = looked(script, &in_transaction(20, 900, "CommitInProgress"));
     let script = calm(script);
     let mut run = Run::new(&script, Transaction::new("p"));
@@ -173,13 +193,52 @@ fn a_restart_shows_in_the_start_time() {
         })
     };
     let script = recorded(looked(Script::new(), &at(1)), "POST", START_TRANSACTION, "transaction_start");
-    let script = looked(recorded(script, "POST", COMMIT, "transaction_commit_200"), &at(2));
+    let script = looked(looked(script, &at(1)), &at(2));
     let mut run = Run::new(&script, Transaction::new("p"));
     is(run.next(), "Started { id: 20 }");
     run.transaction.commit();
     let error = run.next().expect_err("its process is gone, and it with it");
     assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
+    // The other process may have a transaction of somebody else's: nothing was committed.
+    assert!(!error.is_ambiguous());
     script.finish();
+}
+
+/// Between the look before and the start, the pipeline was restarted.
+#[test]
+fn a_start_is_in_the_process_that_shows_it() {
+    let script = recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start");
+    let script = looked(looked(script, &open_elsewhere()), &open_elsewhere());
+    let script = looked(recorded(script, "POST", COMMIT, "transaction_commit_200"), &restarted());
+    let mut run = Run::new(&script, Transaction::new("p"));
+    is(run.next(), "Started { id: 20 }");
+    run.transaction.commit();
+    is(run.next(), "Committed { id: 20 }");
+    script.finish();
+
+    // It was gone with its process when it was asked for.
+    let script = recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start");
+    let script = looked(script, &restarted());
+    let error = Run::new(&script, Transaction::new("p")).next().expect_err("gone");
+    assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
+    script.finish();
+}
+
+#[test]
+fn a_process_that_ends_after_the_commit_may_have_committed() {
+    let script = recorded(looked(started(), &open()), "POST", COMMIT, "transaction_commit_200");
+    for (script, unanswered) in [
+        (looked(script, &restarted()), false),
+        (looked(looked(started(), &open()).expect("POST", COMMIT).reply_lost(), &restarted()), true),
+    ] {
+        let mut run = Run::new(&script, Transaction::new("p"));
+        is(run.next(), "Started { id: 20 }");
+        run.transaction.commit();
+        let error = run.next().expect_err("nobody can tell");
+        assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
+        assert!(matches!(error, FlowError::Ambiguous(ambiguity) if ambiguity.unanswered == unanswered));
+        script.finish();
+    }
 }
 
 #[test]
@@ -193,21 +252,28 @@ fn a_lost_start_that_shows_nothing_may_still_arrive() {
     script.finish();
 }
 
-/// A transaction ends with its process, so that it can be started anew.
+/// It may have met either of them, and ids say nothing without their process.
 #[test]
-fn a_lost_start_of_another_process_is_started_again() {
-    let script = calm(Script::new()).expect("POST", START_TRANSACTION).reply_lost();
-    let script = recorded(looked(script, &restarted()), "POST", START_TRANSACTION, "transaction_start");
-    let mut run = Run::new(&script, Transaction::new("p"));
-    is(run.next(), "Started { id: 20 }");
+fn a_lost_start_may_have_met_another_process() {
+    let lost = || looked(Script::new(), &open()).expect("POST", START_TRANSACTION).reply_lost();
+    let script = looked(lost(), &open_elsewhere());
+    let error = Run::new(&script, Transaction::new("p")).next().expect_err("nobody can tell");
+    assert!(found(error).starts_with("transaction 20 has been open for 0ns"));
+    script.finish();
+
+    let mut script = lost();
+    for _ in 0..11 {
+        script = looked(script, &restarted());
+    }
+    let error = Run::new(&script, Transaction::new("p")).next().expect_err("nobody can tell");
+    assert_eq!(found(error), "no transaction is open");
     script.finish();
 }
 
 #[test]
 fn a_lost_commit_is_looked_for() {
-    let start = || recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start");
+    let start = || looked(started(), &open());
     let lost = || start().expect("POST", COMMIT).reply_lost();
-    let open = in_transaction(20, 900, "TransactionInProgress");
 
     // It was carried out, or somebody else has committed.
     for script in [calm(lost()), calm(recorded(start(), "POST", COMMIT, "transaction_commit_without_start_400"))] {
@@ -220,7 +286,7 @@ fn a_lost_commit_is_looked_for() {
 
     let mut script = lost();
     for _ in 0..11 {
-        script = looked(script, &open);
+        script = looked(script, &open());
     }
     let mut run = Run::new(&script, Transaction::new("p"));
     is(run.next(), "Started { id: 20 }");
@@ -234,7 +300,7 @@ fn a_lost_commit_is_looked_for() {
     // Resumed, it is looked at as long, and then committed.
     let mut script = Script::new();
     for _ in 0..11 {
-        script = looked(script, &open);
+        script = looked(script, &open());
     }
     let script = calm(recorded(script, "POST", COMMIT, "transaction_commit_200"));
     is(run.resume(&script).next(), "Committed { id: 20 }");
@@ -243,12 +309,12 @@ fn a_lost_commit_is_looked_for() {
 
 #[test]
 fn a_resumed_transaction_is_open_or_gone() {
-    let script = recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start");
+    let script = started();
     let mut run = Run::new(&script, Transaction::new("p"));
     is(run.next(), "Started { id: 20 }");
     script.finish();
 
-    let script = looked(Script::new(), &in_transaction(20, 900, "TransactionInProgress"));
+    let script = looked(Script::new(), &open());
     is(run.resume(&script).next(), "Started { id: 20 }");
     script.finish();
     // Somebody has committed it.

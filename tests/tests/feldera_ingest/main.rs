@@ -410,18 +410,29 @@ fn rows_are_not_sent_into_a_paused_pipeline_unless_forced() {
 #[test]
 fn rows_that_met_two_processes_are_not_said_to_be_processed() {
     let (status, other) = stats(|metrics| metrics["incarnation_uuid"] = json!("another"));
-    let script = running()
-        .expect("POST", INGRESS)
-        .reply_json(200, TOKEN)
-        .expect("GET", ASK)
-        .reply_json(200, COMPLETE)
-        .expect("GET", STATS)
-        .reply_json(status, other);
-    let mut ingestion = start(&script, Ingest::new("p", "T"));
+    let script = |requests| {
+        let taken = |script: Script, _| script.expect("POST", INGRESS).reply_json(200, TOKEN);
+        let script = (0..requests).fold(running(), taken).expect("GET", ASK).reply_json(200, COMPLETE);
+        script.expect("GET", STATS).reply_json(status, other.clone())
+    };
+    let both = script(2);
+    let mut ingestion = start(&both, Ingest::new("p", "T").chunk_bytes(1));
     ingestion.push(1).expect("room");
-    assert!(matches!(next(&mut ingestion, &script), Ok(IngestEvent::Accepted(_))));
+    ingestion.push(2).expect("room");
+    assert!(matches!(next(&mut ingestion, &both), Ok(IngestEvent::Accepted(_))));
+    assert!(matches!(next(&mut ingestion, &both), Ok(IngestEvent::Accepted(_))));
     ingestion.finish();
-    assert_eq!(cause(&next(&mut ingestion, &script).expect_err("restarted")), Some(&Interruption::Restarted));
+    assert_eq!(cause(&next(&mut ingestion, &both).expect_err("restarted")), Some(&Interruption::Restarted));
     assert_eq!(ingestion.progress().processed_to, 0);
-    script.finish();
+    both.finish();
+
+    // One request has met one process, whichever it was that was looked at before.
+    let one = script(1);
+    let mut ingestion = start(&one, Ingest::new("p", "T"));
+    ingestion.push(1).expect("room");
+    assert!(matches!(next(&mut ingestion, &one), Ok(IngestEvent::Accepted(_))));
+    ingestion.finish();
+    assert!(matches!(next(&mut ingestion, &one), Ok(IngestEvent::Finished(_))));
+    assert_eq!(ingestion.progress().processed_to, 1);
+    one.finish();
 }

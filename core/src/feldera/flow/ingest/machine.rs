@@ -130,6 +130,7 @@ impl Ingestion {
     fn accepted(&mut self, token: CompletionToken, chunk: &Chunk) {
         self.buffer.settle(chunk);
         self.progress.accepted += chunk.len() as u64;
+        self.is_one = !self.dirty;
         (self.anew, self.dirty, self.token) = (0, true, Some(token.clone()));
         self.event = Some(IngestEvent::Accepted(Accepted { rows: chunk.rows(), token }));
     }
@@ -145,7 +146,7 @@ impl Ingestion {
                 let count = rejected.count();
                 self.progress.rejected += count;
                 self.progress.accepted += rejected.chunk.len() as u64 - count;
-                (self.anew, self.dirty, self.token) = (0, true, None);
+                (self.anew, self.dirty, self.is_one, self.token) = (0, true, false, None);
                 self.event = Some(IngestEvent::Rejected(rejected));
                 if self.goal.stop_at_errors {
                     self.ended = Some(match error {
@@ -178,7 +179,7 @@ impl Ingestion {
     fn doubted(&mut self, cause: FlowError, mut chunk: Chunk) {
         chunk.doubtful = true;
         // A pipeline that was paused meanwhile would hold whatever comes next, too.
-        (self.dirty, self.looked) = (true, false);
+        (self.dirty, self.is_one, self.looked) = (true, false, false);
         if self.goal.resend_doubtful && self.anew < ANEW {
             self.anew += 1;
             let what = format!("rows {:?}", chunk.rows());
@@ -210,7 +211,7 @@ impl Ingestion {
 
     /// Whether all rows since the last barrier met the process that answers now.
     fn checked(&mut self, stats: &ControllerStatus) {
-        if self.has_restarted(&stats.global_metrics) {
+        if self.has_restarted(&stats.global_metrics) && !self.is_one {
             self.ended = Some(Interruption::Restarted.into_error(self.what(), None));
         } else {
             self.pass();

@@ -27,7 +27,7 @@
 //! | Covering | a token for no rows | Processing: it covers all that came before |
 //! | Covering | no answer | again: no rows, no harm |
 //! | Processing | complete | Checking |
-//! | Checking | another process than before the first rows | failed: [`Restarted`](super::Interruption::Restarted) |
+//! | Checking | another process than before the first rows, and they went in more than one request | failed: [`Restarted`](super::Interruption::Restarted) |
 //!
 //! Invariants: each row is in one chunk, chunks go out in order, one at a time, and each is sent once unless it is known not
 //! to have arrived or the caller says so. A token covers all that its way of ingress took in before; but only in its own
@@ -70,6 +70,8 @@ pub struct Ingestion {
     token: Option<CompletionToken>,
     /// Rows are in, or may be, since the last barrier.
     dirty: bool,
+    /// All rows since the last barrier were in one request, which the token is of: it was complete in the process that took them.
+    is_one: bool,
     barrier: Option<Barrier>,
     finished: bool,
     /// How often the present request was sent again.
@@ -91,6 +93,7 @@ impl Ingestion {
             process: None,
             token: None,
             dirty: false,
+            is_one: false,
             barrier: None,
             finished: false,
             anew: 0,

@@ -39,9 +39,10 @@ records! {
 ///
 /// * [`FlowError::Service`] with 409 `TransactionInProgress` when another one is open; [`FlowError::Failed`] when that shows
 ///   after an answer was lost;
-/// * [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption) when the process is replaced, and the transaction gone with it; when the
-///   pipeline was stopped or has died; when committing makes no progress;
-/// * [`FlowError::Ambiguous`] when the answer to the start or to the commit was lost, and looking did not tell. A later
+/// * [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption) when the process is replaced before the commit was sent, and the
+///   transaction gone with it; when the pipeline was stopped or has died before; when committing makes no progress;
+/// * [`FlowError::Ambiguous`] when the answer to the start or to the commit was lost, and looking did not tell, and when the process
+///   that the commit was sent to has ended since ([`Interruption::of`](super::super::Interruption::of) tells). A later
 ///   [`resume`](Self::resume) from what was saved looks again.
 ///
 /// ```
@@ -51,6 +52,10 @@ records! {
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false,"transaction_status":"NoTransaction","transaction_id":0},"inputs":[],"outputs":[]}"#),
 /// #     ("POST /v0/pipelines/orders/start_transaction", 200, r#"{"transaction_id":20}"#),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
+/// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false,"transaction_status":"TransactionInProgress","transaction_id":20},"inputs":[],"outputs":[]}"#),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
+/// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false,"transaction_status":"TransactionInProgress","transaction_id":20},"inputs":[],"outputs":[]}"#),
 /// #     ("POST /v0/pipelines/orders/commit_transaction", 200, r#""Transaction commit initiated""#),
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false,"transaction_status":"NoTransaction","transaction_id":0},"inputs":[],"outputs":[]}"#),

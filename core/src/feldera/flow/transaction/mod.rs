@@ -1,35 +1,37 @@
 //! The session [`Transaction`].
 //!
 //! ```text
-//!  Before ──▶ Start ──answered──▶ Open: yielded ──commit()──▶ Commit ──▶ Watch ◀──▶ WatchLater
-//!    ▲          │ no answer         ▲                          no answer, too │ its id is gone
-//!    │          ▼                   │ taken over                              ▼
-//!    └──────── Find ◀──▶ FindLater ─┘                                     Committed: yielded
-//!  another      └─▶ failed: somebody else's; ambiguous
-//!  process
+//!  Before ──▶ Start ──answered──▶ Confirm ──▶ Open: yielded ──commit()──▶ Watch ◀──▶ WatchLater
+//!               │ no answer                    ▲                         │  ▲ │
+//!               ▼                              │ taken over     is open ▼  │ │ its id is gone
+//!              Find ◀──▶ FindLater ────────────┘                       Commit ▼
+//!               └─▶ failed: somebody else's; ambiguous                     Committed: yielded
 //! ```
 //!
 //! | state | what came | next |
 //! |---|---|---|
 //! | Before | which process, and whether a transaction is open | Start, after saving |
-//! | Start | its id | Open |
-//! | Start | 409 | failed: another client was faster; Find after a start without an answer |
+//! | Start | its id | Confirm |
+//! | Start | 409 | failed: another client was faster |
 //! | Start | no answer | Find |
-//! | Find | another process, and none is open | Start again, there |
-//! | Find | another process, and one is open | as below: either process may have been asked |
-//! | Find | one that was opened before this one was asked for | failed: another client was faster |
+//! | Confirm | the process that it is open in | Open |
+//! | Confirm | another process than before, without it | failed: [`Restarted`](super::Interruption::Restarted) |
+//! | Find | one that was opened before this one was asked for, in the same process | failed: another client was faster |
 //! | Find | one that was opened since, by the API | Open if it may be [taken over](Transaction::take_over), else **ambiguous** |
 //! | Find | none, look after look | **ambiguous**: the request may still arrive |
+//! | Watch, before the commit | its id | Commit, after saving |
+//! | Watch, before the commit | another process | failed: [`Restarted`](super::Interruption::Restarted) |
 //! | Commit | accepted | Watch |
 //! | Commit | 400 `NoTransactionInProgress` | Watch: another client has committed it |
 //! | Commit | no answer | Watch; **ambiguous** when it is still open after some looks |
-//! | Watch | another process | failed: [`Restarted`](super::Interruption::Restarted) |
+//! | Watch | another process; the pipeline was stopped or has died | **ambiguous**: it may have been committed before |
 //! | Watch | its id is gone | Committed |
 //! | Watch | nothing moves | failed: [`Wedged`](super::Interruption::Wedged) |
 //!
-//! Invariants: start and commit are sent once, unless they are known not to have arrived, or the process they were sent to is
-//! gone. A transaction ends only by being committed, so that one whose id is gone, in the same process, was committed.
-//! The id is saved as soon as it is known, and what is about to be sent before it is sent.
+//! Invariants: start and commit are sent once, unless they are known not to have arrived. Ids count anew with each process, so that
+//! an id says nothing without one, and the process that a start has met is known by a look after its answer. A transaction ends
+//! only by being committed, so that one whose id is gone, in the same process, was committed. The id is saved as soon as it is known,
+//! and what is about to be sent before it is sent.
 
 mod goal;
 
@@ -62,12 +64,12 @@ pub struct TransactionRun {
     id: Option<i64>,
     /// When the start was sent.
     since: Timestamp,
-    /// An earlier start whose answer was lost, when it is sent again.
-    earlier: Option<Ambiguity>,
     /// Whether the caller wants it committed.
     wanted: bool,
     /// One that was open before this one was asked for.
     other: Option<i64>,
+    /// The commit was sent, be it by another process of ours.
+    sent: bool,
     /// The commit was accepted.
     accepted: bool,
     /// The commit whose answer was lost.
@@ -84,6 +86,8 @@ pub struct TransactionRun {
 enum State {
     Before(Option<Call<GetStats>>),
     Start(Call<StartTransaction>),
+    /// With its id.
+    Confirm(Call<GetStats>, i64),
     /// With what hides the outcome of the start; `None` when another process sent it.
     Find(Call<GetStats>, Option<Ambiguity>),
     FindLater(Timestamp, Option<Ambiguity>),
@@ -101,9 +105,9 @@ impl TransactionRun {
             process: None,
             id: None,
             since: Timestamp::UNIX_EPOCH,
-            earlier: None,
             wanted: false,
             other: None,
+            sent: false,
             accepted: false,
             lost: None,
             looks: 0,
@@ -175,7 +179,7 @@ impl TransactionRun {
             Some(state) => {
                 (self.process, self.id) = (state.process, state.id);
                 self.since = Timestamp::from_millis(state.since);
-                self.wanted = state.committing;
+                (self.wanted, self.sent) = (state.committing, state.committing);
                 match state.id {
                     None => State::Find(self.look(), None),
                     Some(_) => State::Watch(self.look()),
@@ -186,9 +190,7 @@ impl TransactionRun {
 
     fn start(&mut self) {
         self.common.phase(NAME, "starting");
-        if self.earlier.is_none() {
-            self.since = self.common.now();
-        }
+        self.since = self.common.now();
         self.save(false);
         self.state = State::Start(self.common.call(StartTransaction::new(self.goal.pipeline.clone())));
     }
@@ -202,7 +204,7 @@ impl TransactionRun {
     fn send_commit(&mut self) {
         self.common.phase(NAME, "committing");
         self.save(true);
-        self.pace = Pace::START;
+        (self.sent, self.pace) = (true, Pace::START);
         self.state = State::Commit(self.common.call(CommitTransaction::new(self.goal.pipeline.clone())));
     }
 
@@ -211,6 +213,16 @@ impl TransactionRun {
         self.process = metrics.process();
         self.other = open_transaction(metrics);
         self.start();
+    }
+
+    /// Which process a start has met that was answered: the one of before may have ended since.
+    fn confirmed(&mut self, id: i64, metrics: &GlobalMetrics) {
+        if open_transaction(metrics) == Some(id) {
+            self.process = metrics.process();
+        } else if !self.is_same_process(metrics) {
+            return self.fail(Interruption::Restarted.into_error(self.what(), None));
+        }
+        self.open(id);
     }
 
     fn find(&mut self, lost: Ambiguity) {
@@ -222,12 +234,8 @@ impl TransactionRun {
     fn found(&mut self, stats: &ControllerStatus, lost: Option<Ambiguity>) {
         let metrics = &stats.global_metrics;
         if !self.is_same_process(metrics) {
-            // Ids count anew with the process. The start may have reached either of them.
+            // The start may have reached either of them.
             (self.process, self.other) = (metrics.process(), None);
-            if open_transaction(metrics).is_none() {
-                self.earlier = lost;
-                return self.start();
-            }
         }
         let Some(id) = open_transaction(metrics) else {
             if self.looks < LOOKS {
@@ -274,11 +282,24 @@ impl TransactionRun {
         self.state = State::Watch(self.look());
     }
 
+    /// An error that hides what has become of it.
+    fn perhaps_committed(&mut self, error: FlowError) -> FlowError {
+        let lost = self.lost.take();
+        FlowError::Ambiguous(Ambiguity {
+            operation: CommitTransaction::INFO.name,
+            unanswered: lost.is_some(),
+            cause: Box::new(error),
+            found: None,
+        })
+    }
+
     /// What becomes of the transaction.
     fn watched(&mut self, stats: &ControllerStatus) -> Option<TransactionEvent> {
         let (metrics, id) = (&stats.global_metrics, self.id?);
         if !self.is_same_process(metrics) {
-            self.fail(Interruption::Restarted.into_error(self.what(), None));
+            let error = Interruption::Restarted.into_error(self.what(), None);
+            let error = if self.sent { self.perhaps_committed(error) } else { error };
+            self.fail(error);
             return None;
         }
         if open_transaction(metrics) != Some(id) {
@@ -299,6 +320,9 @@ impl TransactionRun {
         } else if !self.wanted {
             // Resumed, and open as it should be.
             self.state = State::Open;
+            return None;
+        } else if !self.sent {
+            self.send_commit();
             return None;
         } else if let Some(lost) = self.lost.take_if(|_| self.looks >= LOOKS) {
             let found = format!("transaction {id} is still open, and not being committed");
@@ -329,13 +353,17 @@ impl TransactionRun {
                     Err(error) => self.inquire(error),
                 },
                 State::Start(call) => match ok!(call.poll(now, reply.take())) {
-                    Ok(started) => self.open(started.transaction_id),
+                    Ok(started) => self.state = State::Confirm(self.look(), started.transaction_id),
                     Err(FlowError::Ambiguous(lost)) => self.find(lost),
-                    Err(error) => match self.earlier.take() {
-                        Some(lost) if is_in_progress(&error) => self.find(lost),
-                        _ => self.inquire(error),
-                    },
+                    Err(error) => self.inquire(error),
                 },
+                State::Confirm(call, id) => {
+                    let id = *id;
+                    match ok!(call.poll(now, reply.take())) {
+                        Ok(stats) => self.confirmed(id, &stats.global_metrics),
+                        Err(error) => self.inquire(error),
+                    }
+                }
                 State::Find(call, lost) => {
                     let stats = ok!(call.poll(now, reply.take()));
                     let lost = lost.take();
@@ -351,7 +379,7 @@ impl TransactionRun {
                 State::FindLater(until, lost) => match self.common.wait_until(*until, "the transaction", reply) {
                     Some(Step::Done(_)) if lost.is_some() => {
                         let lost = lost.take();
-                        self.fail(doubt(lost, StartTransaction::INFO.name, "no transaction is open".to_owned()));
+                        self.fail(doubt(lost, StartTransaction::INFO.name, "it was not found in time".to_owned()));
                     }
                     Some(step) => return step,
                     None => {
@@ -359,7 +387,8 @@ impl TransactionRun {
                         self.state = State::Find(self.look(), lost);
                     }
                 },
-                State::Open if self.wanted && reply.is_none() => self.send_commit(),
+                // The request does not say which transaction it means.
+                State::Open if self.wanted && reply.is_none() => self.state = State::Watch(self.look()),
                 State::Open => {
                     if let Some(stray) = reply.take() {
                         return Step::Stray(stray);
@@ -380,6 +409,10 @@ impl TransactionRun {
                     (Err(error), Some(lost)) => {
                         let found = format!("the pipeline could not be looked at: {error}");
                         self.fail(doubt(Some(lost), CommitTransaction::INFO.name, found));
+                    }
+                    (Err(error), None) if self.sent && error.service().is_some() => {
+                        let error = self.perhaps_committed(error);
+                        self.inquire(error);
                     }
                     (Err(error), None) => self.inquire(error),
                 },
@@ -429,11 +462,6 @@ impl std::fmt::Debug for TransactionRun {
 fn open_transaction(metrics: &GlobalMetrics) -> Option<i64> {
     let is_open = metrics.transaction_status != Some(TransactionStatus::NoTransaction);
     metrics.transaction_id.filter(|id| is_open && *id != 0)
-}
-
-/// Whether a start is refused because a transaction is open.
-fn is_in_progress(error: &FlowError) -> bool {
-    error.service().and_then(error_code) == Some(ErrorCode::TransactionInProgress)
 }
 
 fn is_of_api(metrics: &GlobalMetrics) -> bool {
