@@ -29,13 +29,12 @@ pub(super) enum Verdict {
 
 pub(super) fn judge(error: &FlowError) -> Verdict {
     match error {
-        FlowError::Ambiguous(Ambiguity { cause, unanswered: true, .. }) => match judge(cause) {
-            Verdict::Taken { is_told, .. } => Verdict::Taken { perhaps_ours: true, is_told },
-            // What a repetition is refused with may be about itself: nobody knows how the service answers one.
-            Verdict::GiveUp if cause.service().is_some_and(is_of_request) => Verdict::Reopen,
+        FlowError::Ambiguous(Ambiguity { cause, unanswered, .. }) => match judge(cause) {
+            Verdict::Taken { perhaps_ours, is_told } => {
+                Verdict::Taken { perhaps_ours: perhaps_ours || *unanswered, is_told }
+            }
             verdict => verdict,
         },
-        FlowError::Ambiguous(Ambiguity { cause, .. }) => judge(cause),
         FlowError::Service(error) => judge_answer(error),
         FlowError::Transport(error) => match error.kind() {
             TransportErrorKind::TooLarge | TransportErrorKind::Unsupported => Verdict::GiveUp,
@@ -85,10 +84,4 @@ pub(super) fn may_be_of_a_repetition(error: &ServiceError) -> bool {
         }
         Some(code) => code.asks_to_reopen(),
     }
-}
-
-/// Whether the refusal is of what was sent, and not of what it was sent to.
-fn is_of_request(error: &ServiceError) -> bool {
-    let is_of_target = |code: ErrorCode| code.is_missing() || code == ErrorCode::PipeInInvalidState;
-    error.status().is_client_error() && !error_code(error).is_some_and(is_of_target)
 }
