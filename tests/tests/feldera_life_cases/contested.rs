@@ -11,7 +11,7 @@ use pipewright::flow::{Flow as _, Goal as _, Step};
 use pipewright_mock::{START as START_TIME, Script};
 use serde_json::json;
 
-use super::{FORCE, START, STOP, Scripted as _, interruption, is, play, recorded, with};
+use super::{FORCE, START, STOP, Scripted as _, interruption, is, play, play_patiently, recorded, with};
 
 const APPROVE: &str = "/v0/pipelines/p/approve";
 
@@ -42,6 +42,32 @@ fn another_deployment_is_not_stopped() {
     assert!(error.is_ambiguous() && error.to_string().contains("has replaced deployment"), "{error}");
     let script = stop(Script::new()).reply_json(202, json!("Pipeline is forcefully stopping")).sees(other);
     assert!(matches!(interruption(play(&script, Stop::forced("p"))), Interruption::Replaced { .. }));
+}
+
+/// The clear's answer was lost. What is in use by the next look is cleared again only if nobody can have put it there since.
+#[test]
+fn storage_that_was_used_since_is_not_cleared() {
+    let clear = "/v0/pipelines/p/clear";
+    let used = || recorded("get_stopped_storage_in_use");
+    let lost = || Script::new().sees(used()).expect("POST", clear).reply_lost();
+    let script = lost().sees(used()).does("POST", clear, "clear_202").sees_recorded("p1_clear_02_stopped");
+    assert!(play_patiently(&script, ClearStorage::new("p")).is_ok());
+    // Somebody has started it and stopped it again.
+    let later = |pipeline| with(pipeline, "deployment_resources_status_since", "2026-08-22T20:00:00.000000Z");
+    let error = play_patiently(&lost().sees(later(used())), ClearStorage::new("p")).expect_err("used again");
+    assert!(error.is_ambiguous(), "{error:?}");
+    assert_eq!(Interruption::of(&error), None);
+    assert!(error.to_string().contains("the storage is in use"), "{error}");
+    // The clear was heard, and what there is now is as clear.
+    let cleared = recorded("p1_clear_02_stopped");
+    assert!(play_patiently(&lost().sees(later(cleared)), ClearStorage::new("p")).is_ok());
+    // Nobody could know without the times.
+    let silent = || {
+        let pipeline = with(used(), "deployment_resources_status_since", serde_json::Value::Null);
+        with(pipeline, "deployment_status_since", serde_json::Value::Null)
+    };
+    let script = Script::new().sees(silent()).expect("POST", clear).reply_lost().sees(silent());
+    assert!(play_patiently(&script, ClearStorage::new("p")).expect_err("no times").is_ambiguous());
 }
 
 /// A process that stops answering while it makes its checkpoint is nobody's wish.

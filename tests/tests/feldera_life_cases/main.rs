@@ -30,6 +30,13 @@ fn play<G: Goal<Service = FelderaApi>>(script: &Script, goal: G) -> Result<G::Ou
     result
 }
 
+/// Plays a script as a user does who has set nothing.
+fn play_patiently<G: Goal<Service = FelderaApi>>(script: &Script, goal: G) -> Result<G::Output, FlowError> {
+    let result = Feldera::new("http://feldera.test".parse().expect("a base"), script.clone()).run(goal);
+    script.clone().finish();
+    result
+}
+
 trait Scripted {
     /// A look shows this.
     fn sees(self, pipeline: Value) -> Script;

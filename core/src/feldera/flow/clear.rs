@@ -16,15 +16,17 @@
 //! | stopped | stopped | `Cleared` | done |
 //! | stopped | stopped | `Clearing` | wait |
 //! | stopped | stopped | in use, after a clear was accepted | failed: `StorageInUse` |
+//! | stopped | stopped | in use, after a clear without an answer, and it may have been up since | **ambiguous** |
 //! | stopped | stopped | in use | clear |
 //!
 //! Storage that is in use again after a clear was accepted holds what another client has put there since: it is not cleared a
-//! second time.
+//! second time. Nor is it when nobody knows whether a clear was carried out, unless the pipeline has been at rest all the time
+//! since the look that it was decided by. So a clear without an answer is followed by a look, and never just sent again.
 
 use std::time::Duration;
 
 use super::Interruption;
-use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, Words, is_to_stop, wishing};
+use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, Words, is_to_stop};
 use crate::feldera::pipelines::{Pipeline, PipelineStatus, StorageStatus};
 use crate::feldera::{ClearPipeline, FelderaApi};
 use crate::flow::{Common, Config, Goal, Running};
@@ -35,7 +37,9 @@ use crate::time::Timestamp;
 /// and its name, workers, hosts and fault tolerance be changed, only when its storage is clear.
 ///
 /// Comes to the pipeline as it was seen last. One that is stopping is waited for; one that is to be up ends the flow in
-/// [`FlowError::Failed`](crate::error::FlowError::Failed) with [`Interruption::StorageInUse`].
+/// [`FlowError::Failed`](crate::error::FlowError::Failed) with [`Interruption::StorageInUse`]. When the answer to a clear was
+/// lost and another client has used the storage since, the flow ends in
+/// [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous): what is there now may be that client's, and is left alone.
 ///
 /// ```
 /// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
@@ -80,6 +84,20 @@ impl ClearStorage {
 #[derive(Debug)]
 pub struct ClearPlan {
     goal: ClearStorage,
+    /// Since when the pipeline was at rest, when a clear was decided on.
+    at_rest_since: Option<String>,
+}
+
+impl ClearPlan {
+    /// Whether a clear can take away only what was there before the first one.
+    fn may_clear(&mut self, seen: &Pipeline, past: &Past) -> bool {
+        let since = seen.deployment_resources_status_since.as_ref().or(seen.deployment_status_since.as_ref());
+        if past.unanswered.is_some() {
+            return since.is_some() && self.at_rest_since.as_ref() == since;
+        }
+        self.at_rest_since = since.cloned();
+        true
+    }
 }
 
 impl Plan for ClearPlan {
@@ -102,13 +120,13 @@ impl Plan for ClearPlan {
             _ if seen.deployment_status != PipelineStatus::Stopped => Next::Wait,
             Some(StorageStatus::Cleared) => Next::Done(seen),
             Some(StorageStatus::Clearing) => Next::Wait,
-            _ if past.accepted.is_some() => Next::Fail(Interruption::StorageInUse),
-            _ => Next::Act(Wish::Clear),
+            _ if past.accepted.is_none() && self.may_clear(&seen, past) => Next::Act(Wish::Clear),
+            _ => Next::Fail(Interruption::StorageInUse),
         }
     }
 
     fn wish(&self, _wish: Wish, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
-        Some(wishing(ClearPipeline::new(&*self.goal.pipeline), cx))
+        Some(Box::new(cx.call(ClearPipeline::new(&*self.goal.pipeline)).without_resending()))
     }
 }
 
@@ -119,6 +137,6 @@ impl Goal for ClearStorage {
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
         let within = self.within;
-        Running::new(Steered::new(ClearPlan { goal: self }), config, seed, within)
+        Running::new(Steered::new(ClearPlan { goal: self, at_rest_since: None }), config, seed, within)
     }
 }

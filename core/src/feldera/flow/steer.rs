@@ -121,6 +121,8 @@ where
 pub struct Past {
     /// When the service took note of a wish.
     pub(super) accepted: Option<Timestamp>,
+    /// When a wish got no answer, so that it may or may not have been heard; `None` after one that was accepted.
+    pub(super) unanswered: Option<Timestamp>,
     /// Whether the pipeline was to be what is wished, at some look.
     pub(super) shown: bool,
     /// Whether it was to be deployed, at some look or by our wish.
@@ -282,6 +284,7 @@ impl<P: Plan> Steered<P> {
         match answer {
             Ok(_) => {
                 self.trouble = None;
+                self.past.unanswered = None;
                 if wish != Wish::Dismiss {
                     self.past.accepted = Some(now);
                 }
@@ -293,6 +296,7 @@ impl<P: Plan> Steered<P> {
             }
             Err(error @ FlowError::Ambiguous(_)) => {
                 self.trouble = Some(error);
+                self.past.unanswered = Some(now);
                 Ok(())
             }
             Err(FlowError::Service(error)) => {
