@@ -131,7 +131,13 @@ fn a_pipeline_is_made_once() {
         .expect("PATCH", OBJECT)
         .json(format!(r#"{{"program_code":"{SQL}"}}"#))
         .reply_json(200, whole("Stopped", "Stopped"));
-    assert!(play(&runs(script), Deploy::new("p", SQL)).is_ok());
+    let deployed = play(&runs(script), Deploy::new("p", SQL)).expect("it runs");
+    assert_eq!(deployed.change, Change::Updated, "somebody else has made it");
+
+    // Somebody else has made the same.
+    let (status, duplicate) = feldera("pipeline_post_duplicate_409");
+    let script = runs(create().reply_json(status, duplicate).sees_all(whole("Stopped", "Stopped")));
+    assert_eq!(play(&script, Deploy::new("p", SQL)).expect("it runs").change, Change::None);
 
     let script = create().reply_lost().expect("GET", ALL).reply(404, "<html>gone</html>");
     assert!(play(&script, Deploy::new("p", SQL)).expect_err("nobody knows").is_ambiguous());

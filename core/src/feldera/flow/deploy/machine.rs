@@ -84,9 +84,8 @@ impl DeployMachine {
         if !differences.any() {
             return self.unchanged(seen, cx);
         }
-        if self.change == Change::None {
-            self.change = Change::Updated;
-        }
+        // One that was made just now, as far as is known, would be as it should be.
+        self.change = Change::Updated;
         let is_clear = seen.storage_status.as_ref().is_none_or(|status| *status == StorageStatus::Cleared);
         if let Some(field) = differences.need_clear_storage(&seen).filter(|_| !is_clear) {
             let what = format!("deployment of pipeline {}", self.goal.name());
@@ -187,7 +186,15 @@ impl DeployMachine {
                 self.compile(cx);
                 Ok(())
             }
-            Err(error) if error.is_ambiguous() || says(&error, &ErrorCode::DuplicateName) => self.look_again(error, cx),
+            Err(error) if error.is_ambiguous() => self.look_again(error, cx),
+            // Somebody else was faster; or an earlier request of ours, whose answer was lost.
+            Err(error) if says(&error, &ErrorCode::DuplicateName) => {
+                let doubt = self.trouble.take().filter(FlowError::is_ambiguous);
+                if doubt.is_none() {
+                    self.change = Change::None;
+                }
+                self.look_again(doubt.unwrap_or(error), cx)
+            }
             Err(error) => Err(error),
         }
     }
