@@ -4,7 +4,6 @@
 mod ingest;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pipewright::Seed;
@@ -72,15 +71,23 @@ fn chronicle(contest: &Contest) -> Chronicle {
     contest.with(|manager| manager.chronicle("p"))
 }
 
+/// The process that answered the flow first. Before any did so, the one that there was: it gave out the token.
+fn asked<T>(trial: &Trial<T>) -> Option<String> {
+    let answered = |moment: &&Moment| {
+        let of_process = |(_, target, status): &(String, String, u16)| *status == 200 && !target.contains("selector=");
+        moment.request.as_ref().is_some_and(of_process)
+    };
+    let process = |moment: &Moment| moment.view.as_ref()?.incarnation.clone();
+    trial.history.iter().filter(answered).find_map(process).or_else(|| trial.history.iter().find_map(process))
+}
+
 /// What a flow says that it ended with, held against what really happened.
 fn assert_honest<T>(trial: &Trial<T>, error: &FlowError) {
-    let processes: BTreeSet<_> =
-        trial.history.iter().filter_map(|moment| moment.view.as_ref()?.incarnation.clone()).collect();
     let stopped = |view: &PipelineView| {
         view.desired_status == "Stopped" || view.desired_status == "Suspended" || view.process.is_none()
     };
     let truth = match Interruption::of(error) {
-        Some(Interruption::Restarted) => processes.len() > 1 || trial.ever(stopped),
+        Some(Interruption::Restarted) => asked(trial).is_some_and(|process| trial.last().incarnation != Some(process)),
         Some(Interruption::Stopped) => trial.ever(stopped),
         // The process says so before the manager knows.
         Some(Interruption::Crashed(_)) => {

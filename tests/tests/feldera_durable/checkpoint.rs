@@ -11,7 +11,7 @@ use pipewright_mock::Script;
 use pipewright_tests::fake::{Fake, feldera};
 use serde_json::json;
 
-use super::{CHECKPOINT, base, calm, looked, recorded, restarted, run, stats};
+use super::{CHECKPOINT, STATS, base, calm, looked, recorded, restarted, run, stats};
 
 /// A checkpoint that was asked for: number 7 of the derived recordings' process.
 fn asked() -> Script {
@@ -63,6 +63,42 @@ fn a_lost_request_for_a_checkpoint_is_sent_again() {
     let script = recorded(calm(script), "POST", CHECKPOINT, "checkpoint_post");
     let script = recorded(script, "GET", CHECKPOINT_STATUS, "checkpoint_status_success");
     assert_eq!(run(&script, Checkpoint::new("p")).0.expect("made").number, 7);
+    script.finish();
+}
+
+/// What a request without an answer has done is not known, however the flow ends.
+#[test]
+fn a_lost_request_for_a_checkpoint_is_not_forgotten() {
+    let lost = || calm(Script::new()).expect("POST", CHECKPOINT).reply_lost();
+    // The pipeline is stopped meanwhile.
+    let stopped = |script| {
+        let script = recorded(script, "GET", STATS, "stopped_get_stats");
+        recorded(script, "GET", "/v0/pipelines/p?selector=status", "get_stopped_storage_in_use")
+    };
+    let script = stopped(lost());
+    let error = run(&script, Checkpoint::new("p")).0.expect_err("stopped");
+    assert!(error.is_ambiguous() && error.to_string().contains("the pipeline was stopped"), "{error:?}");
+    script.finish();
+    // The second request is refused.
+    let refusal = json!({ "message": "no", "error_code": "InsufficientPermissions", "details": null });
+    let script = calm(lost()).expect("POST", CHECKPOINT).reply_json(403, refusal);
+    let error = run(&script, Checkpoint::new("p")).0.expect_err("refused");
+    assert!(error.is_ambiguous() && error.to_string().contains("InsufficientPermissions"), "{error:?}");
+    script.finish();
+    // The time is up.
+    let script = lost().expect("GET", STATS).after(Duration::from_secs(9)).reply_lost();
+    let error = run(&script, Checkpoint::new("p").within(Duration::from_secs(8))).0.expect_err("too late");
+    assert!(error.is_ambiguous(), "{error:?}");
+    // An edition without checkpoints has made none at the first request either.
+    let script = recorded(calm(lost()), "POST", CHECKPOINT, "checkpoint_while_running_oss_501");
+    let error = run(&script, Checkpoint::new("p")).0.expect_err("refused");
+    assert!(matches!(&error, FlowError::Service(_)), "{error:?}");
+    script.finish();
+    // Nothing was lost.
+    let script = stopped(Script::new());
+    let error = run(&script, Checkpoint::new("p")).0.expect_err("stopped");
+    assert_eq!(Interruption::of(&error), Some(&Interruption::Stopped));
+    assert!(!error.is_ambiguous(), "{error:?}");
     script.finish();
 }
 

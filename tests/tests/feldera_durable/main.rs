@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod connectors;
+mod starting;
 mod transaction;
 
 use pipewright::error::FlowError;

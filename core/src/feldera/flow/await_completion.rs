@@ -134,7 +134,8 @@ impl AwaitCompletionMachine {
     }
 
     fn inquire(&mut self, refusal: FlowError, cx: &mut Common<FelderaApi>) {
-        self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, self.what(), refusal, cx));
+        // The one that the token is of.
+        self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, self.what(), refusal, true, cx));
     }
 }
 

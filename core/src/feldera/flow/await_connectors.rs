@@ -162,7 +162,8 @@ impl AwaitConnectorsMachine {
     }
 
     fn inquire(&mut self, refusal: FlowError, cx: &mut Common<FelderaApi>) {
-        self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, self.what(), refusal, cx));
+        let had_process = self.process.is_some();
+        self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, self.what(), refusal, had_process, cx));
     }
 
     /// The result, if it has come.

@@ -21,6 +21,7 @@
 //! |---|---|
 //! | a number | Status, after saving |
 //! | not at all | Request again, up to five times: another checkpoint does as well, and those that wait together are one |
+//! | not at all, and it cannot be sent again, or that is refused, or the time is up | **ambiguous**: it may have been made |
 //! | 501 | failed: the open-source edition has no checkpoints |
 //!
 //! Invariants: success is looked at first, because a failure is never forgotten. A number is compared only with what the
@@ -66,7 +67,8 @@ records! {
 ///
 /// * [`FlowError::Service`] with 501 `EnterpriseFeature` by the open-source edition;
 /// * [`FlowError::Failed`] when the checkpoint failed, with Feldera's reason;
-/// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said: an [`Interruption`] is the cause.
+/// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said: an [`Interruption`] is the cause. Also
+///   when the answer to the request was lost, and another one could not be sent, or was refused, or not answered in time.
 ///
 /// What is saved is the number and the process that counts; [`resume`](Self::resume) goes on waiting for that.
 ///
@@ -143,6 +145,8 @@ pub struct CheckpointMachine {
     checks_process: bool,
     number: u64,
     anew: u32,
+    /// Of the last request without an answer, while none was accepted.
+    unanswered: Option<Ambiguity>,
     look_at: Timestamp,
     /// The process said, after the last status, that it has nothing to do.
     idle: bool,
@@ -178,7 +182,8 @@ impl CheckpointMachine {
     }
 
     fn inquiry(&self, refusal: FlowError, cx: &mut Common<FelderaApi>) -> Inquiry {
-        Inquiry::new(&self.pipeline, self.what(), refusal, cx)
+        let is_asked = !matches!(self.state, State::Start(_) | State::Before(_) | State::Request(_));
+        Inquiry::new(&self.pipeline, self.what(), refusal, is_asked || self.process.is_some(), cx)
     }
 
     fn save(&self, number: Option<u64>, cx: &mut Common<FelderaApi>) {
@@ -211,6 +216,19 @@ impl CheckpointMachine {
             unanswered: false,
             found: Some(format!("number {} was asked for, and there was no word of it", self.number)),
         })
+    }
+
+    /// The end before there is a number. A request without an answer is not forgotten over it; but what an edition does not do
+    /// it has not done at an earlier attempt either.
+    fn refused(&mut self, error: FlowError) -> FlowError {
+        let is_edition =
+            error.service().is_some_and(|refusal| error_code(refusal) == Some(ErrorCode::EnterpriseFeature));
+        match self.unanswered.take() {
+            Some(lost) if !is_edition && !error.is_ambiguous() => {
+                FlowError::Ambiguous(Ambiguity { found: Some(error.to_string()), ..lost })
+            }
+            _ => error,
+        }
     }
 
     fn judge(
@@ -294,6 +312,7 @@ impl Machine for CheckpointMachine {
                 },
                 State::Request(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(started) => {
+                        self.unanswered = None;
                         self.number = started.checkpoint_sequence_number;
                         self.checks_process = started.incarnation_uuid.is_some();
                         self.process = started.incarnation_uuid.or(self.process.take());
@@ -302,8 +321,9 @@ impl Machine for CheckpointMachine {
                         self.look_at = cx.now() + BEAT;
                         self.status(cx);
                     }
-                    Err(FlowError::Ambiguous(_)) if self.anew < ANEW && cx.expired("").is_none() => {
+                    Err(FlowError::Ambiguous(lost)) if self.anew < ANEW && cx.expired("").is_none() => {
                         self.anew += 1;
+                        self.unanswered = Some(lost);
                         self.state = State::Before(cx.call(GetStats::new(self.pipeline.clone())));
                     }
                     Err(error) => self.state = State::Refused(self.inquiry(error, cx)),
@@ -348,7 +368,7 @@ impl Machine for CheckpointMachine {
                 },
                 State::Refused(inquiry) => {
                     let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx.now(), reply.take()));
-                    return Step::Done(Err(error));
+                    return Step::Done(Err(self.refused(error)));
                 }
                 State::Interrupted(inquiry) => {
                     let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx.now(), reply.take()));
@@ -374,6 +394,7 @@ impl Goal for Checkpoint {
             checks_process: false,
             number: 0,
             anew: 0,
+            unanswered: None,
             look_at: Timestamp::UNIX_EPOCH,
             idle: false,
             seen: None,

@@ -3,8 +3,9 @@
 use super::Interruption;
 use crate::error::{FlowError, ServiceError};
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus, Selector};
-use crate::feldera::{ErrorCode, FelderaApi, GetPipeline, error_code};
+use crate::feldera::{ErrorCode, FelderaApi, GetPipeline, HttpInput, error_code};
 use crate::flow::{Call, Common, Flow as _, Reply, Step, ok};
+use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
 /// A refusal on its way to becoming the error of a flow.
@@ -13,22 +14,34 @@ pub(super) struct Inquiry {
     /// What cannot be done any more, in words.
     what: String,
     refusal: FlowError,
+    /// Whether the flow has asked a process before, so that one that is only starting is another one.
+    had_process: bool,
     /// `None` when the refusal says it all.
     look: Option<Call<GetPipeline>>,
 }
 
 impl Inquiry {
-    pub(super) fn new(pipeline: &str, what: String, refusal: FlowError, cx: &mut Common<FelderaApi>) -> Self {
+    /// About a refusal to a flow that has, or has not, asked a process of the pipeline before.
+    pub(super) fn new(
+        pipeline: &str,
+        what: String,
+        refusal: FlowError,
+        had_process: bool,
+        cx: &mut Common<FelderaApi>,
+    ) -> Self {
         let look = refusal.service().is_some_and(says_too_little);
         let look = look.then(|| cx.call(GetPipeline::new(pipeline).selector(Selector::Status)));
-        Self { what, refusal, look }
+        Self { what, refusal, had_process, look }
     }
 
     /// Comes to the error that the flow ends with.
     pub(super) fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<FlowError> {
         let mut reply = reply;
         let found = match &mut self.look {
-            Some(call) => ok!(call.poll(now, reply.take())).ok().and_then(|pipeline| interruption(&pipeline)),
+            Some(call) => {
+                let looked = ok!(call.poll(now, reply.take()));
+                looked.ok().and_then(|pipeline| interruption(&pipeline)).filter(|found| self.explains(found))
+            }
             None => self.refusal.service().and_then(Interruption::told_by),
         };
         if let Some(stray) = reply {
@@ -43,6 +56,19 @@ impl Inquiry {
             (Some(found), _) => found.into_error(std::mem::take(&mut self.what), details),
             (None, refusal) => refusal.clone(),
         }))
+    }
+
+    /// Whether what was found is why the pipeline refused.
+    fn explains(&self, found: &Interruption) -> bool {
+        match found {
+            // A first process that takes long to start has taken in nothing.
+            Interruption::Restarted => self.had_process,
+            // It holds rows, and does everything else.
+            Interruption::Paused => {
+                self.refusal.service().is_some_and(|refusal| refusal.operation() == HttpInput::INFO.name)
+            }
+            _ => true,
+        }
     }
 }
 

@@ -158,7 +158,8 @@ impl SyncMachine {
     }
 
     fn inquire(&mut self, refusal: FlowError, cx: &mut Common<FelderaApi>) {
-        self.state = State::Inquiry(Inquiry::new(&self.pipeline, self.what(), refusal, cx));
+        let had_process = !self.checkpoint.is_empty();
+        self.state = State::Inquiry(Inquiry::new(&self.pipeline, self.what(), refusal, had_process, cx));
     }
 
     fn save(&self, cx: &mut Common<FelderaApi>) {

@@ -206,7 +206,8 @@ impl Ingestion {
 
     fn inquire(&mut self, refusal: FlowError) {
         let what = self.what();
-        self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, what, refusal, &mut self.common));
+        self.state =
+            State::Inquiry(Inquiry::new(&self.goal.pipeline, what, refusal, self.process.is_some(), &mut self.common));
     }
 
     /// Whether all rows since the last barrier met the process that answers now.

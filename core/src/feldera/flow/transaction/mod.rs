@@ -165,7 +165,8 @@ impl TransactionRun {
 
     fn inquire(&mut self, refusal: FlowError) {
         let what = self.what();
-        self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, what, refusal, &mut self.common));
+        self.state =
+            State::Inquiry(Inquiry::new(&self.goal.pipeline, what, refusal, self.process.is_some(), &mut self.common));
     }
 
     /// Whether statistics are of the process that the transaction is in.
