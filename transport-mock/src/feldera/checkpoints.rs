@@ -38,22 +38,32 @@ impl Manager {
 
     pub(super) fn sync_checkpoint(&mut self, name: &str) -> Answer {
         self.check_edition()?;
-        let due = self.now.saturating_add(self.config.checkpoint_duration);
+        let (now, config) = (self.now, self.config.clone());
         let pipeline = self.live(name)?;
         let Some(uuid) = pipeline.checkpoints.last().map(|saved| saved.uuid.clone()) else {
             let message = "no checkpoints found; make a POST request to `/checkpoint` to make a new checkpoint";
             return Err(Refusal::new(StatusCode::BAD_REQUEST, "400", message, Value::Null));
         };
-        let incarnation = pipeline.process.as_ref().map(|process| process.incarnation.clone());
-        pipeline.sync_due = Some((due, uuid.clone()));
-        Ok(Reply::accepted_json(json!({ "checkpoint_uuid": uuid, "incarnation_uuid": incarnation })))
+        let Some(process) = &mut pipeline.process else { return Err(Refusal::unknown_route()) };
+        process.ask_sync(now, &uuid, &config);
+        Ok(Reply::accepted_json(json!({ "checkpoint_uuid": uuid, "incarnation_uuid": process.incarnation })))
     }
 
     pub(super) fn sync_status(&mut self, call: &Call, name: &str) -> Answer {
         let pipeline = self.live(name)?;
         let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
         check_incarnation(call, &process.incarnation)?;
-        Ok(Reply::json(json!({ "success": pipeline.synced, "failure": null, "periodic": null })))
+        Ok(Reply::json(json!({ "success": process.synced, "failure": process.sync_failure, "periodic": null })))
+    }
+
+    /// The store is always there: pipelines have no configuration for it.
+    pub(super) fn list_remote_checkpoints(&mut self, name: &str) -> Answer {
+        self.check_edition()?;
+        let pipeline = self.live(name)?;
+        let mut uuids = pipeline.remote.clone();
+        uuids.sort();
+        uuids.dedup();
+        Ok(Reply::json(uuids.iter().map(|uuid| json!({ "uuid": uuid })).collect()))
     }
 }
 

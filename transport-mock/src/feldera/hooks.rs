@@ -49,6 +49,11 @@ impl Manager {
         self.with_process(name, |process| process.fails_checkpoints = fail);
     }
 
+    /// Lets checkpoints on their way from a pipeline's process to the object store fail, or get there again.
+    pub fn fail_syncs(&mut self, name: &str, fail: bool) {
+        self.with_process(name, |process| process.fails_syncs = fail);
+    }
+
     /// All pipelines, in the order of their creation, as of the last call.
     pub fn pipelines(&self) -> Vec<PipelineView> {
         self.pipelines.iter().map(Pipeline::view).collect()
@@ -119,7 +124,7 @@ impl Pipeline {
             tables: tables.unwrap_or_default(),
             steps: process.map_or((0, 0), |process| (process.initiated, process.completed)),
             checkpoints: self.checkpoints.len(),
-            synced: self.synced.clone(),
+            synced: self.remote.last().cloned(),
             transaction: process.and_then(|process| process.transaction),
         }
     }
@@ -130,5 +135,6 @@ impl Chronicle {
         self.taken.extend(later.taken);
         self.transactions.extend(later.transactions);
         self.checkpoints.extend(later.checkpoints);
+        self.syncs.extend(later.syncs);
     }
 }

@@ -18,7 +18,8 @@
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
 //! [`Manager::requests`], and what its processes have done with [`Manager::chronicle`]. What goes wrong behind the API: [`panic`](Manager::panic), [`kill`](Manager::kill),
-//! [`freeze`](Manager::freeze), [`wedge`](Manager::wedge), [`fail_checkpoints`](Manager::fail_checkpoints).
+//! [`freeze`](Manager::freeze), [`wedge`](Manager::wedge), [`fail_checkpoints`](Manager::fail_checkpoints),
+//! [`fail_syncs`](Manager::fail_syncs).
 //!
 //! # Limits
 //!
@@ -71,7 +72,7 @@ use bytes::Bytes;
 use pipewright::Seed;
 use serde_json::json;
 
-pub use self::views::{CheckpointView, Chronicle, PipelineView, RequestView, TakenView, TransactionView};
+pub use self::views::{CheckpointView, Chronicle, PipelineView, RequestView, SyncView, TakenView, TransactionView};
 
 use self::errors::{Answer, Refusal, Reply, respond};
 use self::live::Reading;
@@ -247,6 +248,7 @@ impl Manager {
             ("GET", ["checkpoint", "sync_status"]) => self.sync_status(call, name),
             ("GET", ["checkpoint_status"]) => self.checkpoint_status(call, name),
             ("GET", ["checkpoints"]) => self.list_checkpoints(name),
+            ("GET", ["checkpoints", "remote"]) => self.list_remote_checkpoints(name),
             ("POST", ["start_transaction"]) => self.start_transaction(name),
             ("POST", ["commit_transaction"]) => self.commit_transaction(name),
             ("POST", ["ingress", table]) => self.ingress(call, name, table),

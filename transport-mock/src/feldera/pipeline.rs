@@ -70,9 +70,8 @@ pub(super) struct Pipeline {
     pub(super) storage: &'static str,
     pub(super) storage_due: Option<Duration>,
     pub(super) checkpoints: Vec<Saved>,
-    /// The checkpoint that was pushed to object storage last.
-    pub(super) synced: Option<String>,
-    pub(super) sync_due: Option<(Duration, String)>,
+    /// The checkpoints that were pushed to object storage, in this order.
+    pub(super) remote: Vec<String>,
     pub(super) resources: &'static str,
     pub(super) resources_since: Duration,
     /// Whether it is to be deployed.
@@ -124,8 +123,7 @@ impl Pipeline {
             storage: "Cleared",
             storage_due: None,
             checkpoints: Vec::new(),
-            synced: None,
-            sync_due: None,
+            remote: Vec::new(),
             resources: "Stopped",
             resources_since: now,
             wanted: false,
@@ -199,8 +197,6 @@ impl Pipeline {
                 self.storage_due = None;
                 self.storage = "Cleared";
                 self.checkpoints.clear();
-            } else if let Some((_, uuid)) = self.sync_due.take_if(|(due, _)| *due <= at) {
-                self.synced = Some(uuid);
             } else if let Some((_, step)) = self.due.take_if(|(due, _)| *due <= at) {
                 self.deploy(at, step, config, seed);
             } else if let Some((_, trouble)) = self.trouble.take_if(|(due, _)| *due <= at) {
@@ -217,6 +213,7 @@ impl Pipeline {
             let saved = process.save(uuid(seed, at), self.program_version);
             self.checkpoints.push(saved);
         }
+        self.remote.append(&mut process.pushed);
     }
 
     fn compile(&mut self, at: Duration, config: &Config) {
@@ -410,7 +407,6 @@ impl Pipeline {
         let due = [
             self.program_due,
             self.storage_due,
-            self.sync_due.as_ref().map(|(at, _)| *at),
             self.due.map(|(at, _)| at),
             self.trouble.as_ref().map(|(at, _)| *at),
             self.process.as_ref().filter(|_| self.trouble.is_none()).and_then(Process::next_due),

@@ -11,7 +11,7 @@ use super::live::Subscriber;
 use super::object::stamp;
 use super::program::{Program, Table};
 use super::rows::Change;
-use super::views::{CheckpointView, Chronicle, TakenView, TransactionView};
+use super::views::{CheckpointView, Chronicle, SyncView, TakenView, TransactionView};
 
 /// Rows of a table, by their text, and how often each is there. With a key, the text is that of the key.
 pub(super) type Rows = BTreeMap<String, (Value, u64)>;
@@ -97,6 +97,15 @@ pub(super) struct Process {
     pub(super) wedged: bool,
     pub(super) fails_checkpoints: bool,
     pub(super) has_storage: bool,
+    pub(super) fails_syncs: bool,
+    /// Checkpoints on their way to the object store, one at a time, and when each is there.
+    syncing: VecDeque<(Duration, String)>,
+    /// Those that got there, until the pipeline takes note of them.
+    pub(super) pushed: Vec<String>,
+    /// The last one that got there.
+    pub(super) synced: Option<String>,
+    /// The last one that did not.
+    pub(super) sync_failure: Value,
     asked: VecDeque<Asked>,
     next_sequence: u64,
     pub(super) success: Option<u64>,
@@ -130,6 +139,11 @@ impl Process {
             held: Vec::new(),
             wedged: false,
             fails_checkpoints: false,
+            fails_syncs: false,
+            syncing: VecDeque::new(),
+            pushed: Vec::new(),
+            synced: None,
+            sync_failure: Value::Null,
             has_storage: true,
             asked: VecDeque::new(),
             next_sequence: 0,
@@ -227,6 +241,25 @@ impl Process {
         sequence
     }
 
+    /// Sends a checkpoint to the object store. One that is on its way already is not sent again.
+    pub(super) fn ask_sync(&mut self, now: Duration, uuid: &str, config: &Config) {
+        if self.syncing.iter().all(|(_, other)| other != uuid) {
+            let free = self.syncing.back().map_or(now, |(due, _)| now.max(*due));
+            self.syncing.push_back((free.saturating_add(config.checkpoint_duration), uuid.to_owned()));
+        }
+    }
+
+    fn end_sync(&mut self, uuid: String) {
+        let (incarnation, checkpoint) = (self.incarnation.clone(), uuid.clone());
+        self.chronicle.syncs.push(SyncView { incarnation, checkpoint, succeeded: !self.fails_syncs });
+        if self.fails_syncs {
+            self.sync_failure = json!({ "uuid": uuid, "error": "push failed" });
+        } else {
+            self.pushed.push(uuid.clone());
+            self.synced = Some(uuid);
+        }
+    }
+
     fn fail(&mut self, sequence: u64, error: &str, at: Duration) {
         // Only that with the highest number is kept, and it stays.
         if self.failure.as_ref().is_none_or(|(failed, _)| *failed <= sequence) {
@@ -250,7 +283,8 @@ impl Process {
     pub(super) fn next_due(&self) -> Option<Duration> {
         let step = self.steps.front().filter(|_| !self.is_held_up()).and_then(|step| step.due);
         let asked = self.asked.front().and_then(|asked| asked.due);
-        [step, asked, self.committing, self.next_rows()].into_iter().flatten().min()
+        let synced = self.syncing.front().map(|(due, _)| *due);
+        [step, asked, synced, self.committing, self.next_rows()].into_iter().flatten().min()
     }
 
     /// Lets it happen; a checkpoint, if it made one.
@@ -271,6 +305,12 @@ impl Process {
         if !self.is_held_up() && self.steps.front().is_some_and(|step| step.due.is_some_and(|due| due <= at)) {
             if let Some(step) = self.steps.pop_front() {
                 self.complete(at, step, program);
+            }
+            return false;
+        }
+        if self.syncing.front().is_some_and(|(due, _)| *due <= at) {
+            if let Some((_, uuid)) = self.syncing.pop_front() {
+                self.end_sync(uuid);
             }
             return false;
         }

@@ -67,6 +67,8 @@ pub struct Chronicle {
     pub transactions: Vec<TransactionView>,
     /// Checkpoints that were asked for.
     pub checkpoints: Vec<CheckpointView>,
+    /// Checkpoints that were sent to the object store, in the order in which that ended.
+    pub syncs: Vec<SyncView>,
 }
 
 /// A change of a table that came in.
@@ -107,4 +109,16 @@ pub struct CheckpointView {
     pub sequence: u64,
     /// When it was made, by itself or together with a later one.
     pub made: Option<Duration>,
+}
+
+/// A checkpoint that was sent to the object store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SyncView {
+    /// The process that sent it.
+    pub incarnation: String,
+    /// Its id.
+    pub checkpoint: String,
+    /// Whether it got there.
+    pub succeeded: bool,
 }

@@ -94,6 +94,38 @@ fn a_sync_pushes_the_newest_checkpoint() {
     assert_eq!(sim.get("/pipelines/p/checkpoint/sync_status").1["success"], Value::Null);
     sim.wait(100);
     assert_eq!(sim.get("/pipelines/p/checkpoint/sync_status").1["success"], answer["checkpoint_uuid"]);
+    let remote = |sim: &mut Sim| sim.get("/pipelines/p/checkpoints/remote").1.as_array().map(Vec::len);
+    assert_eq!(remote(&mut sim), Some(1));
+    // The store keeps it, and the next process knows nothing.
+    sim.stop();
+    sim.start();
+    assert_eq!(sim.get("/pipelines/p/checkpoint/sync_status").1["success"], Value::Null);
+    assert_eq!(remote(&mut sim), Some(1));
+}
+
+#[test]
+fn only_the_last_sync_of_each_kind_is_told() {
+    let mut sim = Sim::enterprise().running();
+    let sync = |sim: &mut Sim| {
+        checkpoint(sim);
+        sim.wait(100);
+        sim.post("/pipelines/p/checkpoint/sync").1["checkpoint_uuid"].clone()
+    };
+    sim.manager.fail_syncs("p", true);
+    let (_, second) = (sync(&mut sim), sync(&mut sim));
+    sim.wait(200);
+    let told = sim.get("/pipelines/p/checkpoint/sync_status").1;
+    assert_eq!(
+        told,
+        json!({ "success": null, "failure": { "uuid": second, "error": "push failed" }, "periodic": null })
+    );
+    assert_eq!(sim.get("/pipelines/p/checkpoints/remote").1, json!([]));
+    sim.manager.fail_syncs("p", false);
+    let (third, fourth) = (sync(&mut sim), sync(&mut sim));
+    sim.wait(200);
+    let told = sim.get("/pipelines/p/checkpoint/sync_status").1;
+    assert_eq!((&told["success"], &told["failure"]["uuid"]), (&fourth, &second), "a failure is never forgotten");
+    assert_eq!(sim.get("/pipelines/p/checkpoints/remote").1, json!([{ "uuid": third }, { "uuid": fourth }]));
 }
 
 #[test]
