@@ -1,12 +1,10 @@
-//! `Checkpoint` and `SyncCheckpoint`.
+//! `Checkpoint`.
 
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::feldera::flow::{Checkpointed, Interruption};
-use pipewright::feldera::{Checkpoint, Feldera, SyncCheckpoint};
-use pipewright::flow::Notice;
+use pipewright::feldera::{Checkpoint, Feldera};
 use pipewright_mock::Script;
 use pipewright_tests::fake::{Fake, feldera};
 use serde_json::json;
@@ -168,112 +166,4 @@ fn an_idle_process_has_no_more_to_say() {
     let feldera = Feldera::new(base(), Fake::new(answer));
     let error = feldera.run(Checkpoint::new("p")).expect_err("no word");
     assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("nothing to do")), "{error:?}");
-}
-
-const SYNC: &str = "/v0/pipelines/p/checkpoint/sync";
-const SYNC_BEFORE: &str = "/v0/pipelines/p/checkpoint/sync_status";
-const SYNC_STATUS: &str =
-    "/v0/pipelines/p/checkpoint/sync_status?incarnation_uuid=01990000-0000-7000-8000-00000000000a";
-const REMOTE: &str = "/v0/pipelines/p/checkpoints/remote";
-
-fn sent() -> Script {
-    recorded(
-        recorded(Script::new(), "GET", SYNC_BEFORE, "checkpoint_sync_status"),
-        "POST",
-        SYNC,
-        "checkpoint_sync_post",
-    )
-}
-
-#[test]
-fn a_checkpoint_is_sent_and_known_by_its_id() {
-    let script = recorded(sent(), "GET", SYNC_STATUS, "checkpoint_sync_status_running");
-    let script = recorded(script, "GET", SYNC_STATUS, "checkpoint_sync_status_success");
-    let (result, saved) = run(&script, SyncCheckpoint::new("p"));
-    assert_eq!(result.expect("there").checkpoint, "01990000-0000-7000-8000-00000000000b");
-    script.finish();
-    let script = recorded(Script::new(), "GET", SYNC_STATUS, "checkpoint_sync_status_success");
-    run(&script, SyncCheckpoint::resume(&saved[1]).expect("its own state")).0.expect("there");
-    script.finish();
-
-    let script = recorded(sent(), "GET", SYNC_STATUS, "checkpoint_sync_status_failure");
-    let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("failed");
-    assert!(error.to_string().ends_with("push failed"), "{error}");
-    script.finish();
-}
-
-/// The failure of an earlier attempt with the same checkpoint says nothing about this one, for a while.
-#[test]
-fn an_old_failure_is_not_believed_at_once() {
-    let script = recorded(Script::new(), "GET", SYNC_BEFORE, "checkpoint_sync_status_failure");
-    let script = recorded(script, "POST", SYNC, "checkpoint_sync_post");
-    let script = recorded(script, "GET", SYNC_STATUS, "checkpoint_sync_status_failure");
-    let script = recorded(script, "GET", SYNC_STATUS, "checkpoint_sync_status_success");
-    run(&script, SyncCheckpoint::new("p")).0.expect("there");
-    script.finish();
-
-    let answer = |name: &str, _: &str| {
-        Some(feldera(if name == "sync_checkpoint" { "checkpoint_sync_post" } else { "checkpoint_sync_status_failure" }))
-    };
-    let feldera = Feldera::new(base(), Fake::new(answer));
-    let start = feldera.runtime().now();
-    feldera.run(SyncCheckpoint::new("p")).expect_err("failed again");
-    assert!((60..70).contains(&feldera.runtime().now().since(start).as_secs()));
-}
-
-#[test]
-fn after_a_restart_the_store_tells() {
-    let script = recorded(sent(), "GET", SYNC_STATUS, "checkpoint_status_wrong_incarnation_400");
-    let script = recorded(script, "GET", REMOTE, "checkpoints_remote");
-    run(&script, SyncCheckpoint::new("p")).0.expect("there");
-    script.finish();
-
-    let script = recorded(sent(), "GET", SYNC_STATUS, "checkpoint_status_wrong_incarnation_400");
-    let script = script.expect("GET", REMOTE).reply_json(200, "[]");
-    let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("nobody can tell");
-    assert!(error.is_ambiguous());
-    assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
-    script.finish();
-}
-
-/// Before 0.337 the process is not named, and another one knows nothing of what was asked.
-#[test]
-fn an_old_servers_restart_ends_the_wait_for_the_store() {
-    let mut looks = 0;
-    let mut answer = |name: &str| {
-        Some(match name {
-            "sync_checkpoint" => (202, r#"{"checkpoint_uuid":"01990000-0000-7000-8000-00000000000b"}"#.to_owned()),
-            "get_checkpoint_sync_status" => feldera("checkpoint_sync_status"),
-            "get_remote_checkpoints" => (200, "[]".to_owned()),
-            _ => {
-                looks += 1;
-                (200, if looks > 2 { restarted() } else { stats(|_| {}) })
-            }
-        })
-    };
-    let fake = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(name)));
-    let mut saved = Vec::new();
-    let goal = SyncCheckpoint::new("p").within(Duration::from_secs(500));
-    let result = fake.run_with(goal, |notice| {
-        if let Notice::Save(state) = notice {
-            saved.push(state);
-        }
-    });
-    let error = result.expect_err("another process");
-    assert!(error.is_ambiguous(), "{error:?}");
-    assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
-    let script = looked(Script::new(), &restarted()).expect("GET", REMOTE).reply_json(200, "[]");
-    let resumed = run(&script, SyncCheckpoint::resume(&saved[1]).expect("its own state")).0;
-    assert!(resumed.expect_err("another process").is_ambiguous());
-    script.finish();
-}
-
-#[test]
-fn there_has_to_be_a_checkpoint_to_send() {
-    let none = r#"{"message":"no checkpoints found; make a POST request to `/checkpoint` to make a new checkpoint","error_code":"400","details":null}"#;
-    let script = recorded(Script::new(), "GET", SYNC_BEFORE, "checkpoint_sync_status");
-    let script = script.expect("POST", SYNC).reply_json(400, none);
-    let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("none");
-    assert!(error.to_string().contains("no checkpoints found"), "{error}");
-    script.finish();
 }

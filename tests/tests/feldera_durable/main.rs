@@ -3,6 +3,7 @@
 mod checkpoint;
 mod connectors;
 mod starting;
+mod sync;
 mod transaction;
 
 use pipewright::error::FlowError;

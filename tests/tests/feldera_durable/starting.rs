@@ -4,7 +4,8 @@ use pipewright::drive::{self, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::feldera::flow::Interruption;
 use pipewright::feldera::{
-    AwaitConnectorsFinished, Checkpoint, ErrorCode, Feldera, FelderaApi, Ingest, Transaction, error_code,
+    AwaitConnectorsFinished, Checkpoint, ErrorCode, Feldera, FelderaApi, Ingest, SyncCheckpoint, Transaction,
+    error_code,
 };
 use pipewright::flow::{Config, Goal, Retry};
 use pipewright_mock::Script;
@@ -49,7 +50,11 @@ fn code(error: &FlowError) -> Option<ErrorCode> {
 fn a_first_start_that_takes_long_is_no_restart() {
     for status in ["Provisioning", "Initializing"] {
         let script = || is_starting(Script::new(), "GET", STATS, status);
-        let mut errors = vec![run(&script(), Checkpoint::new("p")), run(&script(), AwaitConnectorsFinished::all("p"))];
+        let mut errors = vec![
+            run(&script(), Checkpoint::new("p")),
+            run(&script(), SyncCheckpoint::new("p")),
+            run(&script(), AwaitConnectorsFinished::all("p")),
+        ];
         let (first, second) = (script(), script());
         let mut transaction = Transaction::new("p").start(client(&first).config(), client(&first).seed());
         errors.push(drive::run(&mut transaction, &first, &NoCredentials, drop).expect_err("refused"));

@@ -1,24 +1,34 @@
 //! The goal [`SyncCheckpoint`].
 //!
 //! ```text
-//!  Before ──▶ Request ──id, saved──▶ Status ◀──▶ Wait
-//!                                     │ ├─▶ done, failed
-//!                          resumed ───┘ └─ another process ─▶ Remote ─▶ done, ambiguous
+//!  Process ──▶ Before ──▶ Request ──id, saved──▶ Status ◀──▶ Wait ◀── it goes on ──┐
+//!                                                 │ │ └─▶ done, failed             │
+//!                                      resumed ───┘ └─ missed, another process ──▶ Remote ─▶ done, failed, ambiguous
 //! ```
 //!
 //! | what is sent is checkpoint U, and the status says | then |
 //! |---|---|
 //! | success = U | done, also when it was sent before |
 //! | failure = U, and it is not the one from before the request | failed, with its reason |
-//! | failure = U, as before the request | Wait; failed when that stays so for a minute: the newest attempt cannot be told from it |
+//! | failure = U, as before the request | Wait; Remote when that stays so for a minute: the newest attempt cannot be told from it |
+//! | anything else, other than before | Remote: only the last of each kind are told, so that U may have been among them |
+//! | anything else, for a minute | Remote |
 //! | anything else | Wait |
-//! | 400 `IncarnationUuidMismatch` | Remote: is it in the store? done; otherwise **ambiguous** |
+//! | 400 `IncarnationUuidMismatch` | Remote |
 //!
-//! A process that takes no id (before 0.337) is known by its statistics, which are looked at right after the request and each
-//! 5 s: those of another one lead to Remote, too.
+//! | Remote is asked because | U is in the store | it is not, or nobody can tell |
+//! |---|---|---|
+//! | another process answers | done | **ambiguous** |
+//! | failure = U, as before the request, for a minute | done | failed |
+//! | success is newer than U, or failure was so a minute ago | done | **ambiguous**: one is sent at a time, in order, so that U is over |
+//! | otherwise | done | Wait |
 //!
-//! Invariants: ids are compared, never order: only the last success and the last failure are told. What the process says that
-//! it sent by itself (`periodic`) counts for nothing, because it was said too early by some releases.
+//! A process that takes no id (before 0.337) is known by its statistics, which are looked at before the request, right after
+//! it, and each 5 s: those of another one lead to Remote, too.
+//!
+//! Invariants: U itself is known by its id alone. Which of two checkpoints is newer is known by their ids, which begin with the
+//! time. What the process says that it sent by itself (`periodic`) counts for nothing, because it was said too early by some
+//! releases.
 
 use std::time::Duration;
 
@@ -26,7 +36,7 @@ use super::inquiry::Inquiry;
 use super::pulse::{BEAT, PATIENCE};
 use super::{Interruption, Pace};
 use crate::error::{Ambiguity, Failure, FlowError};
-use crate::feldera::checkpoints::{CheckpointSyncFailure, CheckpointSyncStatus};
+use crate::feldera::checkpoints::{CheckpointSyncFailure, CheckpointSyncStatus, RemoteCheckpoint};
 use crate::feldera::{
     ErrorCode, FelderaApi, GetCheckpointSyncStatus, GetStats, ListRemoteCheckpoints, StartCheckpointSync, error_code,
 };
@@ -46,6 +56,9 @@ records! {
         pub checkpoint: Option<String> = "checkpoint",
         /// The process, if it is known only by its statistics.
         pub seen: Option<String> = "seen",
+        /// The last success and the last failure from before the request.
+        pub success: Option<String> = "success",
+        pub failure: Option<CheckpointSyncFailure> = "failure",
     }
 }
 
@@ -56,14 +69,17 @@ records! {
 /// * [`FlowError::Service`]: 501 `EnterpriseFeature` by the open-source edition; 400, with the code `400`, when there is no
 ///   checkpoint yet: make one with [`Checkpoint`](super::Checkpoint);
 /// * [`FlowError::Failed`] when sending it failed, with Feldera's reason;
-/// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said, and the store does not tell.
+/// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said, or says only what became of newer
+///   checkpoints, and the store does not tell.
 ///
-/// Asking again is harmless; what is saved is the checkpoint's id and the process that sends it.
+/// Asking again is harmless; what is saved is the checkpoint's id and the process that sends it, and what that said before.
 ///
 /// ```
 /// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
 /// # use scripted::Scripted;
 /// # let runtime = Scripted::new([
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
+/// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// #     ("GET /v0/pipelines/orders/checkpoint/sync_status", 200, r#"{"success":null,"failure":null,"periodic":null}"#),
 /// #     ("POST /v0/pipelines/orders/checkpoint/sync", 202, r#"{"checkpoint_uuid":"0190","incarnation_uuid":"u"}"#),
 /// #     ("GET /v0/pipelines/orders/checkpoint/sync_status", 200, r#"{"success":null,"failure":null,"periodic":null}"#),
@@ -125,27 +141,48 @@ pub struct SyncMachine {
     pipeline: String,
     process: Option<String>,
     checkpoint: String,
-    /// The process, if it is known only by its statistics.
+    /// The process by its statistics, while it is not known by its own word.
     seen: Option<String>,
     /// When to look at these again.
     look_at: Timestamp,
-    /// The failure that was known before the request.
-    stale: Option<CheckpointSyncFailure>,
-    /// Until when the same failure may be that old one.
+    /// The last ones from before the request.
+    before: Told,
+    /// Until when the failure from before the request may be that old one.
     stale_until: Option<Timestamp>,
+    /// The last ones when the store was asked last.
+    told: Told,
+    /// When to ask it again, whatever is told.
+    ask_at: Timestamp,
+    /// When that ends which cannot be told: a newer checkpoint was sent, or was to be, and it can only be over.
+    over_at: Option<Timestamp>,
     pace: Pace,
     state: State,
+}
+
+/// The last success and the last failure.
+type Told = (Option<String>, Option<CheckpointSyncFailure>);
+
+/// Why the store is asked.
+#[derive(Clone, Debug)]
+enum Why {
+    /// Another process answers, which knows nothing of it.
+    Restarted(FlowError),
+    /// The attempt before had failed, and nothing has changed since.
+    Failed(CheckpointSyncFailure),
+    /// It may have been missed.
+    Missed,
 }
 
 #[derive(Debug)]
 enum State {
     Start(Option<SyncState>),
+    Process(Call<GetStats>),
     Before(Call<GetCheckpointSyncStatus>),
     Request(Call<StartCheckpointSync>),
     Stats(Call<GetStats>),
     Status(Call<GetCheckpointSyncStatus>),
     Wait(Timestamp),
-    Remote(Call<ListRemoteCheckpoints>, FlowError),
+    Remote(Call<ListRemoteCheckpoints>, Why),
     Inquiry(Inquiry),
 }
 
@@ -158,14 +195,15 @@ impl SyncMachine {
     }
 
     fn inquire(&mut self, refusal: FlowError, cx: &mut Common<FelderaApi>) {
-        let had_process = !self.checkpoint.is_empty();
+        let had_process = !self.checkpoint.is_empty() || self.seen.is_some();
         self.state = State::Inquiry(Inquiry::new(&self.pipeline, self.what(), refusal, had_process, cx));
     }
 
     fn save(&self, cx: &mut Common<FelderaApi>) {
         let checkpoint = Some(self.checkpoint.clone()).filter(|checkpoint| !checkpoint.is_empty());
         let (process, seen) = (self.process.clone(), self.seen.clone());
-        let state = SyncState { pipeline: self.pipeline.clone(), process, checkpoint, seen };
+        let (success, failure) = self.before.clone();
+        let state = SyncState { pipeline: self.pipeline.clone(), process, checkpoint, seen, success, failure };
         cx.save(Saved::new(SyncCheckpoint::NAME, &state));
     }
 
@@ -177,7 +215,23 @@ impl SyncMachine {
     /// Another process than the one that was asked answers.
     fn restarted(&mut self, details: Option<String>, cx: &mut Common<FelderaApi>) {
         let error = Interruption::Restarted.into_error(self.what(), details);
-        self.state = State::Remote(cx.call(ListRemoteCheckpoints::new(self.pipeline.clone())), error);
+        self.remote(Why::Restarted(error), cx);
+    }
+
+    fn remote(&mut self, why: Why, cx: &mut Common<FelderaApi>) {
+        self.ask_at = cx.now() + PATIENCE;
+        self.state = State::Remote(cx.call(ListRemoteCheckpoints::new(self.pipeline.clone())), why);
+    }
+
+    /// The request was accepted, by now or by an earlier flow.
+    fn wait_for(&mut self, checkpoint: String, process: Option<String>, cx: &mut Common<FelderaApi>) {
+        (self.checkpoint, self.process) = (checkpoint, process);
+        self.told = self.before.clone();
+        self.ask_at = cx.now() + PATIENCE;
+    }
+
+    fn failed(&self, reason: String) -> FlowError {
+        FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
     }
 
     fn status(&mut self, cx: &mut Common<FelderaApi>) {
@@ -194,16 +248,73 @@ impl SyncMachine {
         if status.success.as_ref() == Some(&self.checkpoint) {
             return Some(Ok(Synced { checkpoint: self.checkpoint.clone() }));
         }
+        let told = (status.success.clone(), status.failure.clone());
         if let Some(failure) = status.failure.as_ref().filter(|failure| failure.uuid == self.checkpoint) {
-            let until = *self.stale_until.get_or_insert(cx.now() + PATIENCE);
-            if self.stale.as_ref() != Some(failure) || until <= cx.now() {
-                let (what, reason) = (self.what(), failure.error.clone());
-                return Some(Err(FlowError::Failed(Failure { what, reason, details: None, cause: None })));
+            if self.before.1.as_ref() != Some(failure) {
+                return Some(Err(self.failed(failure.error.clone())));
             }
+            let until = *self.stale_until.get_or_insert(cx.now() + PATIENCE);
+            if until <= cx.now() {
+                self.remote(Why::Failed(failure.clone()), cx);
+                return None;
+            }
+        } else {
+            let over_at = self.over_at(status, cx.now());
+            self.over_at = self.over_at.into_iter().chain(over_at).min();
         }
-        self.state = State::Wait(self.pace.next(cx.now()));
+        if told != self.told || self.ask_at <= cx.now() {
+            self.told = told;
+            self.remote(Why::Missed, cx);
+        } else {
+            self.state = State::Wait(self.pace.next(cx.now()));
+        }
         None
     }
+
+    /// From when on this one is not waited for any more because of a newer one, if there is one. A newer one that failed may
+    /// have done so at once, in releases that did not send one at a time.
+    fn over_at(&self, status: &CheckpointSyncStatus, now: Timestamp) -> Option<Timestamp> {
+        let is_newer = |uuid: &str| is_newer(uuid, &self.checkpoint);
+        let success = status.success.as_ref().filter(|uuid| self.before.0.as_ref() != Some(*uuid) && is_newer(uuid));
+        let failure = status.failure.as_ref();
+        let failure = failure.filter(|failure| self.before.1.as_ref() != Some(*failure) && is_newer(&failure.uuid));
+        success.map(|_| now).or(failure.map(|_| now + PATIENCE))
+    }
+
+    /// The store was asked. A result is the end.
+    fn listed(
+        &mut self,
+        listed: Result<Vec<RemoteCheckpoint>, FlowError>,
+        why: Why,
+        cx: &mut Common<FelderaApi>,
+    ) -> Option<Result<Synced, FlowError>> {
+        let found = match listed {
+            Ok(listed) if listed.iter().any(|remote| remote.uuid == self.checkpoint) => {
+                return Some(Ok(Synced { checkpoint: self.checkpoint.clone() }));
+            }
+            Ok(_) => "the store does not list it".to_owned(),
+            Err(error) => format!("the store could not be listed: {error}"),
+        };
+        match why {
+            Why::Restarted(cause) => Some(Err(lost(cause, found))),
+            Why::Failed(failure) => Some(Err(self.failed(failure.error))),
+            Why::Missed if self.over_at.is_some_and(|at| at <= cx.now()) => {
+                let reason = "the process tells only what became of newer ones".to_owned();
+                Some(Err(lost(self.failed(reason), found)))
+            }
+            Why::Missed => {
+                self.state = State::Wait(self.pace.next(cx.now()));
+                None
+            }
+        }
+    }
+}
+
+/// Whether a checkpoint was made after another. Their ids are UUIDs of version 7, which begin with the time; of others nobody
+/// knows, and they count as newer.
+fn is_newer(one: &str, other: &str) -> bool {
+    let begins_with_time = |id: &str| id.len() == 36 && id.as_bytes().get(14) == Some(&b'7');
+    !begins_with_time(one) || !begins_with_time(other) || one > other
 }
 
 /// Nobody knows what became of it.
@@ -228,15 +339,23 @@ impl Machine for SyncMachine {
             }
             match &mut self.state {
                 State::Start(resumed) => match resumed.take() {
-                    Some(SyncState { checkpoint: Some(checkpoint), process, seen, .. }) => {
-                        (self.checkpoint, self.process, self.seen) = (checkpoint, process, seen);
+                    Some(SyncState { checkpoint: Some(checkpoint), process, seen, success, failure, .. }) => {
+                        (self.seen, self.before) = (seen, (success, failure));
+                        self.wait_for(checkpoint, process, cx);
                         if self.process.is_none() { self.look(cx) } else { self.status(cx) }
                     }
-                    _ => self.state = State::Before(cx.call(GetCheckpointSyncStatus::new(self.pipeline.clone()))),
+                    _ => self.state = State::Process(cx.call(GetStats::new(self.pipeline.clone()))),
+                },
+                State::Process(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(stats) => {
+                        self.seen = stats.global_metrics.process();
+                        self.state = State::Before(cx.call(GetCheckpointSyncStatus::new(self.pipeline.clone())));
+                    }
+                    Err(error) => self.inquire(error, cx),
                 },
                 State::Before(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(status) => {
-                        self.stale = status.failure;
+                        self.before = (status.success, status.failure);
                         cx.phase(Self::NAME, "sending the newest checkpoint");
                         self.save(cx);
                         self.state = State::Request(cx.call(StartCheckpointSync::new(self.pipeline.clone())));
@@ -245,15 +364,14 @@ impl Machine for SyncMachine {
                 },
                 State::Request(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(started) => {
-                        (self.checkpoint, self.process) = (started.checkpoint_uuid, started.incarnation_uuid);
+                        self.wait_for(started.checkpoint_uuid, started.incarnation_uuid, cx);
                         let (what, state) = ("newest checkpoint".to_owned(), self.checkpoint.clone());
                         cx.say(Notice::Observed { what, state });
-                        if self.process.is_none() {
-                            self.look(cx);
-                        } else {
-                            self.save(cx);
-                            self.status(cx);
+                        if self.process.is_some() {
+                            self.seen = None;
                         }
+                        self.save(cx);
+                        if self.process.is_none() { self.look(cx) } else { self.status(cx) }
                     }
                     Err(error) => self.inquire(error, cx),
                 },
@@ -288,16 +406,12 @@ impl Machine for SyncMachine {
                     }
                     if self.process.is_none() && self.look_at <= cx.now() { self.look(cx) } else { self.status(cx) }
                 }
-                State::Remote(call, cause) => {
+                State::Remote(call, why) => {
                     let listed = ok!(call.poll(cx.now(), reply.take()));
-                    let cause = cause.clone();
-                    return Step::Done(match listed {
-                        Ok(listed) if listed.iter().any(|remote| remote.uuid == self.checkpoint) => {
-                            Ok(Synced { checkpoint: self.checkpoint.clone() })
-                        }
-                        Ok(_) => Err(lost(cause, "the store does not list it".to_owned())),
-                        Err(error) => Err(lost(cause, format!("the store could not be listed: {error}"))),
-                    });
+                    let why = why.clone();
+                    if let Some(result) = self.listed(listed, why, cx) {
+                        return Step::Done(result);
+                    }
                 }
                 State::Inquiry(inquiry) => {
                     let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx.now(), reply.take()));
@@ -325,8 +439,11 @@ impl Goal for SyncCheckpoint {
             checkpoint: String::new(),
             seen: None,
             look_at: Timestamp::UNIX_EPOCH,
-            stale: None,
+            before: (None, None),
             stale_until: None,
+            told: (None, None),
+            ask_at: Timestamp::UNIX_EPOCH,
+            over_at: None,
             pace: Pace::START,
             state: State::Start(self.resumed),
         };
