@@ -7,6 +7,7 @@ use pipewright::drive::{self, Clock as _, NoCredentials, Transport as _};
 use pipewright::error::FlowError;
 use pipewright::flink::sql_gateway::{
     ExecuteStatement, OpenSession, Page, RowFormat, RunStatement, SqlGateway, Statement, is_unknown_session,
+    is_wrong_token,
 };
 use pipewright::flow::{Flow as _, Goal as _, Notice, Saved, Step};
 use pipewright_mock::sql_gateway::{Config, Script};
@@ -205,6 +206,32 @@ fn an_endless_query_is_closed_on_request() {
         }
     }
     assert_eq!((rows, scene.open()), (300, (0, 0)));
+}
+
+/// A state that is resumed while the process that saved it still reads: only one can have the pages.
+#[test]
+fn a_second_reader_does_not_close_what_the_first_one_reads() {
+    let scene = Scene::new(9, Config { page_size: 2, ..Config::default() });
+    let (mut statement, mut saved, mut rows) = (scene.start(query(20)), None, Vec::new());
+    for _ in 0..6 {
+        let keep = |notice: Notice| {
+            if let Notice::Save(state) = notice
+                && state.state.contains(r#""token":1,"#)
+            {
+                saved = Some(state);
+            }
+        };
+        let page = drive::run(&mut statement, &scene.world, &NoCredentials, keep).expect("a page").expect("a page");
+        rows.extend(numbers(&page));
+    }
+    let (others, end) = scene.rows(RunStatement::resume(&saved.expect("a state")).expect("its own"));
+    let error = end.expect_err("the page is gone");
+    assert!(others.is_empty() && error.service().is_some_and(is_wrong_token), "{error:?}");
+    while let Some(page) = scene.next(&mut statement).expect("it was left open") {
+        rows.extend(numbers(&page));
+    }
+    assert!(rows.iter().copied().eq(0..20), "{rows:?}");
+    assert_eq!(scene.open(), (0, 0));
 }
 
 #[test]

@@ -19,12 +19,13 @@
 //! | Fetch | rows | yielded; Fetch the next token, after saving |
 //! | Fetch | EOS | its rows, if any; close, after saving |
 //! | Fetch | refused | close; the statement failed |
+//! | Fetch | refused, because the page is not next | that error; nothing is closed, because somebody else reads this result |
 //! | Wait | over | Fetch; a heartbeat before, if the last one is old |
 //! | closing | the session is unknown | closed |
 //!
 //! Invariants: a page is asked for again until it has come, and the next one only then, which is all that the gateway keeps;
 //! so each row is yielded once, in order. A statement is sent once, unless it was said to be repeatable. What was opened
-//! here is closed here, also after an error, but not after the deadline. One page is in memory.
+//! here is closed here, also after an error, but not after the deadline, nor while somebody else reads it. One page is in memory.
 
 mod goal;
 
@@ -37,7 +38,7 @@ use self::goal::StatementState;
 use super::{
     CloseOperation, CloseSession, ColumnInfo, ExecuteStatement, FetchResults, FlinkSqlGateway, OpenSession,
     OperationHandle, ResultKind, ResultPage, ResultType, Row, SessionHandle, TriggerSession, is_unknown_operation,
-    is_unknown_session,
+    is_unknown_session, is_wrong_token,
 };
 use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, Misuse};
 use crate::flink::JobId;
@@ -386,6 +387,11 @@ impl Statement {
                         if let Some(page) = self.arrived(answer) {
                             return Step::Done(Ok(Some(page)));
                         }
+                    }
+                    // Another reader was further than we are, as when a state is resumed twice: the result is theirs.
+                    Err(FlowError::Service(error)) if is_wrong_token(&error) => {
+                        self.outcome = Some(Err(error.into()));
+                        self.state = State::Ended;
                     }
                     Err(error) => {
                         let error = self.blame(error);
