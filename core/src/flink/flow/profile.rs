@@ -22,6 +22,7 @@ use crate::flink::profiler::{
 };
 use crate::flink::{FlinkRest, Millis, TaskManagerId};
 use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::operation::Operation as _;
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -30,7 +31,7 @@ use crate::time::Timestamp;
 ///
 /// Ends in [`FlowError::Service`] when the cluster refuses, as it does while another profile of the process is being taken;
 /// in [`FlowError::Failed`] when the profile fails, such as for a mode that the machine does not offer; in
-/// [`FlowError::Ambiguous`] when no attempt to start it was answered and it is not in the list.
+/// [`FlowError::Ambiguous`] when no attempt to start it was answered and it is not in the list, or cannot be looked for.
 ///
 /// ```
 /// use pipewright::flink::{Profile, profiler::ProfileMode};
@@ -204,6 +205,16 @@ impl Machine for ProfileMachine {
                         let cause = Box::new(FlowError::Service(error));
                         let trouble = Ambiguity { operation, cause, unanswered: true, found: None };
                         self.state = State::Look(self.list(cx), trouble);
+                    }
+                    // What it says is about the last attempt only.
+                    Err(error) if self.looks > 0 => {
+                        let operation = match &self.goal.target {
+                            None => StartJobManagerProfile::INFO.name,
+                            Some(_) => StartTaskManagerProfile::INFO.name,
+                        };
+                        let cause = Box::new(error);
+                        let trouble = Ambiguity { operation, cause, unanswered: true, found: None };
+                        return Step::Done(Err(FlowError::Ambiguous(trouble)));
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },

@@ -10,6 +10,7 @@
 //! | state | what came | next |
 //! |---|---|---|
 //! | Start | an id | Poll |
+//! | Start | an error, after a request whose outcome is unknown | ambiguous |
 //! | Poll | in progress | Wait, then Poll |
 //! | Poll | completed | done |
 //! | Poll | failed, because it is not there, after a request whose outcome is unknown | done, and it was gone before |
@@ -38,7 +39,7 @@ use crate::time::Timestamp;
 /// Deletes the files of a savepoint and waits until they are gone.
 ///
 /// Ends in [`FlowError::Failed`] with the cluster's reason, also for a savepoint that is not there; in
-/// [`FlowError::Ambiguous`] when the cluster cannot be asked any more; in [`FlowError::Deadline`] while it is being deleted,
+/// [`FlowError::Ambiguous`] when the cluster cannot be asked any more and may have deleted it; in [`FlowError::Deadline`] while it is being deleted,
 /// and that goes on. Nothing needs to be saved: running it again is the same.
 ///
 /// ```
@@ -188,6 +189,20 @@ impl<R: Removable> Removing<R> {
         Self { target, doubtful: false, pace: Pace::START, state: State::Fresh }
     }
 
+    /// How it ends with an error: an earlier request may have been carried out.
+    fn ends(&self, error: FlowError) -> FlowError {
+        match error {
+            FlowError::Ambiguous(_) => error,
+            error if self.doubtful => FlowError::Ambiguous(Ambiguity {
+                operation: R::Start::INFO.name,
+                cause: Box::new(error),
+                unanswered: true,
+                found: None,
+            }),
+            error => error,
+        }
+    }
+
     fn over(&self, cause: Option<Throwable>) -> Result<Removed, FlowError> {
         match cause {
             None => Ok(Removed { was_gone: false }),
@@ -223,7 +238,7 @@ impl<R: Removable> Machine for Removing<R> {
                         cx.phase(R::NAME, "waiting for the outcome");
                         self.state = State::Poll(cx.call(R::status(trigger.request_id)), trigger.request_id);
                     }
-                    Err(error) => return Step::Done(Err(error)),
+                    Err(error) => return Step::Done(Err(self.ends(error))),
                 },
                 State::Poll(call, id) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(removal) => match removal.outcome() {
@@ -248,7 +263,10 @@ impl<R: Removable> Machine for Removing<R> {
                 },
                 State::Again(until) => {
                     if let Some(step) = cx.wait_until(*until, "the removal", reply) {
-                        return step;
+                        return match step {
+                            Step::Done(Err(error)) => Step::Done(Err(self.ends(error))),
+                            step => step,
+                        };
                     }
                     self.state = State::Fresh;
                 }

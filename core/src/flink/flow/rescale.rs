@@ -3,11 +3,16 @@
 //! ```text
 //!  Read ──▶ Put ──▶ Overview ──as many tasks run as should──▶ Details ──reached──▶ done
 //!                    ▲   └─▶ the job has ended: failed          │
-//!                    └──────────── Wait ◀───────────────────────┘ not yet
+//!                    ├──────────── Wait ◀───────────────────────┘ not yet
+//!                    │              │ now and then
+//!                    └─── ours ── Check ──▶ somebody else's bounds: failed
 //! ```
 //!
 //! The overview is not cached and counts tasks; the details tell the vertices apart, and may be old. Only both together
 //! say that the parallelism is reached: old details with as many tasks as a new job has are of that job.
+//!
+//! Whoever puts bounds replaces those of everybody else, and nothing tells: Check reads them again, because what was
+//! replaced is never reached.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,8 +35,8 @@ use crate::time::Timestamp;
 ///
 /// Ends in [`FlowError::Service`] when the cluster refuses: a job of the default scheduler or one that it does not know (see
 /// [`is_unknown_job`](crate::flink::is_unknown_job)), an unknown vertex, more than a vertex's maximum parallelism; in
-/// [`FlowError::Failed`] when the job ends meanwhile; in [`FlowError::Deadline`] when the time is up, and the bounds stay as
-/// they were put. Nothing needs to be saved: running it again is the same.
+/// [`FlowError::Failed`] when the job ends meanwhile, or somebody else puts other bounds; in [`FlowError::Deadline`] when the
+/// time is up, and the bounds stay as they were put. Nothing needs to be saved: running it again is the same.
 ///
 /// ```
 /// use std::time::Duration;
@@ -63,6 +68,9 @@ impl Rescale {
     }
 
     /// Some vertices, given with [`vertex`](Self::vertex), while the others keep their bounds.
+    ///
+    /// The cluster only takes the bounds of all vertices together, so they are read, changed and put: what somebody else
+    /// puts between is lost.
     pub fn some(job: JobId) -> Self {
         Self { job, all: None, vertices: BTreeMap::new(), settle_for: None, within: None }
     }
@@ -115,9 +123,14 @@ pub struct RescaleMachine {
     /// As they were put.
     wanted: ResourceRequirements,
     seen: Option<String>,
+    /// How often the job was waited for.
+    looks: u32,
     pace: Pace,
     state: State,
 }
+
+/// After how many looks the bounds are read again: when nothing changes, 20 s.
+const LOOKS: u32 = 10;
 
 #[derive(Debug)]
 enum State {
@@ -128,11 +141,17 @@ enum State {
     /// With the number of tasks there are just now.
     Details(Call<GetJob>, u32),
     Wait(Timestamp),
+    /// Are the bounds still ours?
+    Check(Call<GetResourceRequirements>),
 }
 
 impl RescaleMachine {
     fn what(&self) -> String {
         format!("rescaling of job {}", self.goal.job)
+    }
+
+    fn failed(&self, reason: String) -> FlowError {
+        FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
     }
 
     /// The least and the most that a vertex must have.
@@ -166,10 +185,8 @@ impl RescaleMachine {
     }
 
     fn overview(&mut self, job: Option<JobSummary>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
-        let what = self.what();
-        let failed = |reason: String| FlowError::Failed(Failure { what, reason, details: None, cause: None });
         let Some(job) = job else {
-            return Err(failed("the cluster no longer knows the job".to_owned()));
+            return Err(self.failed("the cluster no longer knows the job".to_owned()));
         };
         let seen = format!("{}, with {} tasks", job.state, job.tasks.total);
         if self.seen.as_ref() != Some(&seen) {
@@ -177,7 +194,7 @@ impl RescaleMachine {
             self.pace = Pace::START;
         }
         if job.state.is_terminal() {
-            return Err(failed(format!("the job is {}", job.state)));
+            return Err(self.failed(format!("the job is {}", job.state)));
         }
         self.seen = Some(seen);
         self.state = if job.tasks.all_running() && self.may_be(job.tasks.total) {
@@ -240,8 +257,23 @@ impl Machine for RescaleMachine {
                     if let Some(step) = cx.wait_until(*until, "the parallelism to be reached", reply) {
                         return step;
                     }
-                    self.state = State::Overview(cx.call(GetJobsOverview::new()));
+                    self.looks += 1;
+                    self.state = if self.looks.is_multiple_of(LOOKS) {
+                        State::Check(cx.call(GetResourceRequirements::new(self.goal.job)))
+                    } else {
+                        State::Overview(cx.call(GetJobsOverview::new()))
+                    };
                 }
+                State::Check(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(bounds) if bounds != self.wanted => {
+                        return Step::Done(Err(self.failed("somebody else has put other bounds".to_owned())));
+                    }
+                    // A job that is unknown by now, or just being recovered, shows in the overview.
+                    Ok(_) | Err(FlowError::Service(_)) => {
+                        self.state = State::Overview(cx.call(GetJobsOverview::new()));
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
             }
         }
     }
@@ -255,7 +287,8 @@ impl Goal for Rescale {
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
         let within = self.within;
         let wanted = ResourceRequirements::default();
-        let machine = RescaleMachine { goal: self, wanted, seen: None, pace: Pace::START, state: State::Start };
+        let machine =
+            RescaleMachine { goal: self, wanted, seen: None, looks: 0, pace: Pace::START, state: State::Start };
         Running::new(machine, config, seed, within)
     }
 }
