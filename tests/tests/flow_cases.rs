@@ -1,17 +1,10 @@
 //! Single ways for a flow to go wrong, each with the exact answers that make it so.
 
-use std::time::Duration;
-
-use pipewright::drive::Clock as _;
 use pipewright::error::{Delivery, FlowError, TransportError, TransportErrorKind};
-use pipewright::flink::flow::{Launched, Upgrade};
-use pipewright::flink::{
-    Flink, FlinkRest, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerId, UpgradeJob,
-};
+use pipewright::flink::{Flink, FlinkRest, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerId};
 use pipewright::flow::{Flow as _, Goal, Notice, Saved, Step};
 use pipewright::{Seed, Timestamp};
-use pipewright_mock::flink::{Config, Program};
-use pipewright_mock::{Fault, FaultPlan, RetryAfter, Script, World};
+use pipewright_mock::Script;
 
 const JOB: JobId = JobId::from_bits(0xa);
 const STATUS: &str = "/v1/jobs/0000000000000000000000000000000a/status";
@@ -25,6 +18,10 @@ const UNKNOWN_TRIGGER: &str = r#"{"errors":["org.apache.flink.runtime.rest.handl
 const DUPLICATE: &str = r#"{"errors":["org.apache.flink.runtime.rest.handler.RestHandlerException: Could not execute application.\nCaused by: org.apache.flink.client.DuplicateApplicationSubmissionException: Application has already been submitted"]}"#;
 const NO_SAVEPOINTS: &str = r#"{"counts":{"restored":0,"total":0,"in_progress":0,"completed":0,"failed":0},
     "summary":{"state_size":{"min":0,"max":0,"avg":0},"end_to_end_duration":{"min":0,"max":0,"avg":0}},"latest":{},"history":[]}"#;
+const SAVEPOINTS: &str = "/v1/jobs/0000000000000000000000000000000a/savepoints";
+const WRITTEN: &str = r#"{"status":{"id":"COMPLETED"},"operation":{"location":"file:/a"}}"#;
+/// Of an operation whose job is not known, or not any more.
+const GONE: &str = r#"{"status":{"id":"COMPLETED"},"operation":{"failure-cause":{"class":"a.B","stack-trace":"a.FlinkJobNotFoundException: gone"}}}"#;
 
 fn run<G: Goal<Service = FlinkRest>>(script: &Script, goal: G) -> (Result<G::Output, FlowError>, Vec<Saved>) {
     let flink = Flink::new("http://flink.test".parse().expect("a base"), script.clone());
@@ -47,31 +44,6 @@ fn start() -> RunJar {
 
 fn refused() -> TransportError {
     TransportError::new(TransportErrorKind::Connect, Delivery::NotSent, "refused")
-}
-
-/// RUNNING is what Flink calls a job whose tasks are still being deployed, and no savepoint can be taken of it.
-#[test]
-fn a_job_that_was_just_submitted_is_upgraded_when_its_tasks_run() {
-    let world = World::new(1);
-    let cluster = world.flink("http://flink.test".parse().expect("a base"), Config::default());
-    let flink = Flink::new(cluster.base(), world.clone());
-    let upgrade = |launched: Launched| {
-        let new = RunJar::upload("new.jar", Program::endless("new").jar());
-        UpgradeJob::new(launched.job, RunJar::uploaded(launched.jar), new).settle_within(Duration::from_secs(5))
-    };
-    let old = flink.run(RunJar::upload("old.jar", Program::endless("old").jar())).expect("submitted");
-    assert!(matches!(flink.run(upgrade(old)), Ok(Upgrade::Upgraded { .. })));
-    // There are four slots: it waits for others.
-    let jar = Program::endless("large").parallelism(5).jar();
-    let large = flink.run(RunJar::upload("large.jar", jar)).expect("submitted");
-    let job = large.job.to_string();
-    let before = world.now();
-    let FlowError::Failed(failure) = flink.run(upgrade(large)).expect_err("it does not run") else { panic!("it did") };
-    assert!(failure.reason.contains("within 5 s"), "{failure:?}");
-    assert!(world.now() < before + Duration::from_secs(6));
-    let state = cluster.with(|cluster| cluster.jobs().into_iter().find(|view| view.id == job).map(|view| view.state));
-    assert_eq!(state.as_deref(), Some("RUNNING"), "it was not touched");
-    assert_eq!(cluster.with(|cluster| cluster.jars()).len(), 3, "nor was anything uploaded");
 }
 
 /// What a program is configured with may be a secret, and notices end up in logs.
@@ -250,7 +222,7 @@ fn a_stop_refused_after_a_lost_answer_is_looked_for() {
         .expect("POST", STOP)
         .reply(403, "<html>not from there</html>")
         .expect("GET", TRIGGER)
-        .reply_json(200, r#"{"status":{"id":"COMPLETED"},"operation":{"location":"file:/a"}}"#)
+        .reply_json(200, WRITTEN)
         .expect("GET", STATUS)
         .reply_json(200, r#"{"status":"FINISHED"}"#)
         .expect("GET", "/v1/jobs/0000000000000000000000000000000a/execution-result")
@@ -270,7 +242,7 @@ fn a_written_savepoint_is_not_forgotten() {
         .expect("POST", STOP)
         .reply_json(202, TRIGGERED)
         .expect("GET", TRIGGER)
-        .reply_json(200, r#"{"status":{"id":"COMPLETED"},"operation":{"location":"file:/a"}}"#)
+        .reply_json(200, WRITTEN)
         .expect("GET", STATUS)
         .fail(refused())
         .expect("GET", STATUS)
@@ -289,13 +261,12 @@ fn a_written_savepoint_is_not_forgotten() {
 /// The second operation of an id fails because the first one has stopped the job.
 #[test]
 fn a_stop_that_fails_because_it_worked_is_ambiguous() {
-    let failure = r#"{"status":{"id":"COMPLETED"},"operation":{"failure-cause":{"class":"a.B","stack-trace":"a.FlinkJobNotFoundException: gone"}}}"#;
     let finish = |script: Script| {
         script
             .expect("POST", STOP)
             .reply_json(202, TRIGGERED)
             .expect("GET", TRIGGER)
-            .reply_json(200, failure)
+            .reply_json(200, GONE)
             .expect("GET", STATUS)
             .reply_json(200, r#"{"status":"FINISHED"}"#)
     };
@@ -318,7 +289,7 @@ fn a_stop_that_fails_because_it_worked_is_ambiguous() {
 #[test]
 fn a_trigger_forgotten_at_once_is_looked_for_and_not_repeated() {
     let script = Script::new()
-        .expect("POST", "/v1/jobs/0000000000000000000000000000000a/savepoints")
+        .expect("POST", SAVEPOINTS)
         .reply_json(202, TRIGGERED)
         .expect("GET", TRIGGER)
         .reply_json(404, UNKNOWN_TRIGGER)
@@ -328,131 +299,8 @@ fn a_trigger_forgotten_at_once_is_looked_for_and_not_repeated() {
         .reply_json(200, NO_SAVEPOINTS);
     let (result, _) = run(&script, TakeSavepoint::new(JOB).trigger_id(TriggerId::from_bits(0xb)));
     let error = result.expect_err("nobody can tell").to_string();
-    assert!(error.contains("RUNNING; it has no savepoint"), "{error}");
+    assert!(error.contains("RUNNING; the JobManager lists no savepoint of it"), "{error}");
     script.finish();
-}
-
-struct Upgrading {
-    world: World,
-    cluster: pipewright_mock::FlinkHandle,
-    flink: Flink<World>,
-    old: Launched,
-}
-
-/// A cluster on which the old job runs.
-fn upgrading() -> Upgrading {
-    let world = World::new(1);
-    let cluster = world.flink(
-        "http://flink.test".parse().expect("a base"),
-        Config { job_expiration: Duration::from_secs(600), ..Config::default() },
-    );
-    let flink = Flink::new(cluster.base(), world.clone());
-    let old = flink.run(RunJar::upload("old.jar", Program::endless("old").jar())).expect("submitted");
-    let _ = flink.run(pipewright::flink::AwaitJob::running(old.job)).expect("it runs");
-    Upgrading { world, cluster, flink, old }
-}
-
-impl Upgrading {
-    fn goal(&self, new: &Program) -> UpgradeJob {
-        UpgradeJob::new(self.old.job, RunJar::uploaded(self.old.jar.clone()), RunJar::upload("new.jar", new.jar()))
-    }
-
-    fn states(&self) -> Vec<(String, String)> {
-        let now = self.world.now().as_unix();
-        self.cluster.with(|cluster| {
-            cluster.advance(now);
-            let mut jobs: Vec<_> = cluster.jobs().into_iter().map(|job| (job.name, job.state)).collect();
-            jobs.sort();
-            jobs
-        })
-    }
-}
-
-fn states(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    expected.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect()
-}
-
-/// The new job ends well while it is being given up: the old jar would do its work again.
-#[test]
-fn a_slow_job_that_finishes_is_not_rolled_back() {
-    let scene = upgrading();
-    // It needs 30 s, and never completes a checkpoint within the 20 s that it is given.
-    let new = Program::bounded("new", 3000).rate(100).checkpoints_never_complete();
-    let before = scene.world.clone();
-    before.set_faults(FaultPlan::none().nth_of("cancelJob", 1, Fault::Unavailable(RetryAfter::Seconds(30))));
-    let upgrade = scene.flink.run(scene.goal(&new).settle_within(Duration::from_secs(20))).expect("decided");
-    assert!(matches!(upgrade, Upgrade::Upgraded { checkpoint: None, .. }), "{upgrade:?}");
-    assert_eq!(scene.states(), states(&[("new", "FINISHED"), ("old", "FINISHED")]));
-}
-
-/// Resumed so late that the new job has ended and been forgotten, whether the crash came while settling or right before.
-#[test]
-fn an_upgrade_resumed_too_late_is_ambiguous() {
-    let is_settling = |state: &serde_json::Value| state["phase"] == "settle";
-    let is_launched = |state: &serde_json::Value| {
-        let child = state["child"]["state"].as_str().unwrap_or_default();
-        state["phase"] == "run" && child.contains(r#""acknowledged":true"#)
-    };
-    let moments: [&dyn Fn(&serde_json::Value) -> bool; 2] = [&is_settling, &is_launched];
-    for moment in moments {
-        let scene = upgrading();
-        let mut saved = None;
-        let goal = scene.goal(&Program::bounded("new", 500)).within(Duration::from_secs(2));
-        let _ = scene.flink.run_with(goal, |notice| {
-            if let Notice::Save(state) = notice
-                && moment(&serde_json::from_str(&state.state).expect("JSON"))
-            {
-                saved = Some(state);
-            }
-        });
-        let saved = saved.expect("it came that far");
-        scene.world.sleep_until(scene.world.now() + Duration::from_secs(3600));
-        let result = scene.flink.run(UpgradeJob::resume(&saved).expect("its own state"));
-        assert!(result.expect_err("nobody can tell").is_ambiguous());
-        assert_eq!(scene.states(), states(&[]), "nothing was started");
-    }
-}
-
-/// A proxy's refusal is no verdict on a jar.
-#[test]
-fn an_upgrade_is_not_judged_by_a_proxy() {
-    let scene = upgrading();
-    let page = Fault::ProxyPage { status: http::StatusCode::FORBIDDEN, applied: false };
-    scene.world.set_faults(FaultPlan::none().nth_of("submitJobFromJar", 1, page));
-    let mut saved = None;
-    let result = scene.flink.run_with(scene.goal(&Program::endless("new")), |notice| {
-        if let Notice::Save(state) = notice {
-            saved = Some(state);
-        }
-    });
-    assert!(matches!(result, Err(FlowError::Service(_))), "{result:?}");
-    let upgrade = scene.flink.run(UpgradeJob::resume(&saved.expect("saved")).expect("its own state")).expect("decided");
-    assert!(matches!(upgrade, Upgrade::Upgraded { .. }), "{upgrade:?}");
-    assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FINISHED")]));
-}
-
-/// The way on after somebody has stopped the job by hand.
-#[test]
-fn an_upgrade_can_start_from_a_savepoint() {
-    let scene = upgrading();
-    let stopped = scene.flink.run(StopWithSavepoint::new(scene.old.job)).expect("stopped");
-    let goal = scene.goal(&Program::endless("new")).from_savepoint(&stopped.location);
-    let upgrade = scene.flink.run(goal).expect("decided");
-    assert!(matches!(&upgrade, Upgrade::Upgraded { savepoint, .. } if *savepoint == stopped.location), "{upgrade:?}");
-    assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FINISHED")]));
-}
-
-/// States that were tampered with are refused before anything is sent.
-#[test]
-fn an_upgrade_without_its_savepoint_is_refused() {
-    let state = r#"{"phase":"PHASE","job":"0000000000000000000000000000000a","old":{"jar":"a.jar"},"new":{"jar":"b.jar"},
-        "new_job":"0000000000000000000000000000000c","old_job":"0000000000000000000000000000000d","settle_within":1000,"savepoint":null}"#;
-    for (phase, accepted) in [("stop", true), ("run", false), ("run-old", false), ("settle", false), ("lunch", false)] {
-        let state = state.replace("PHASE", phase);
-        let saved: Saved =
-            serde_json::from_value(serde_json::json!({"flow": "UpgradeJob", "state": state})).expect("a state");
-        assert_eq!(UpgradeJob::resume(&saved).is_ok(), accepted, "{phase}");
-    }
 }
 
 /// A state that cannot be saved keeps the request that matters from being sent.
@@ -466,4 +314,123 @@ fn a_listener_can_stop_a_flow_before_the_request_that_matters() {
     });
     assert!(matches!(&result, Err(FlowError::Stopped(reason)) if reason == "the disk is full"), "{result:?}");
     script.finish();
+}
+
+/// A failover after the savepoint was written brings the job back, and nobody stops it any more.
+#[test]
+fn a_stopped_job_that_is_back_is_not_waited_for() {
+    let written = || {
+        let script = Script::new().expect("POST", STOP).reply_json(202, TRIGGERED);
+        script.expect("GET", TRIGGER).reply_json(200, WRITTEN)
+    };
+    let see = |script: Script, state: &str| {
+        script.expect("GET", STATUS).reply_json(200, format!(r#"{{"status":"{state}"}}"#))
+    };
+    let mut script = see(written(), "CREATED");
+    for _ in 0..7 {
+        script = see(script, "RUNNING");
+    }
+    let (result, saved) = run(&script, stop());
+    let FlowError::Failed(failure) = result.expect_err("it runs") else { panic!("not for certain") };
+    assert!(failure.reason.contains("file:/a is written") && failure.reason.contains("RUNNING"), "{failure:?}");
+    assert!(saved.last().expect("saved").state.contains("file:/a"));
+    script.finish();
+    // The state may lag a little behind.
+    let script = see(see(see(written(), "RUNNING"), "RUNNING"), "FINISHED")
+        .expect("GET", "/v1/jobs/0000000000000000000000000000000a/execution-result")
+        .reply(404, "<html>");
+    assert_eq!(run(&script, stop()).0.expect("stopped").state, Some(JobState::Finished));
+    script.finish();
+}
+
+/// The first main method has made what the second one stumbles over, and its job is all right.
+#[test]
+fn a_main_method_that_fails_does_not_speak_for_an_earlier_one() {
+    let failed = r#"{"errors":["org.apache.flink.runtime.rest.handler.RestHandlerException: Could not execute application.\nCaused by: org.apache.flink.client.program.ProgramInvocationException: The main method caused an error: topic exists"]}"#;
+    let finish = |script: Script| {
+        let script = script.expect("POST", RUN).reply_json(400, failed);
+        script.expect("GET", STATUS).reply_json(200, r#"{"status":"RUNNING"}"#)
+    };
+    let mut script = Script::new().expect("POST", RUN).reply_lost();
+    for _ in 0..11 {
+        script = script.expect("GET", STATUS).reply_json(500, UNKNOWN_JOB);
+    }
+    let script = finish(script);
+    let error = run(&script, start()).0.expect_err("whose job is it?");
+    let FlowError::Ambiguous(ambiguity) = &error else { panic!("{error:?}") };
+    assert!(ambiguity.found.as_ref().is_some_and(|found| found.contains("RUNNING")), "{ambiguity:?}");
+    script.finish();
+    // With an answer to each attempt there is no doubt.
+    let script = finish(Script::new());
+    assert!(matches!(run(&script, start()).0, Err(FlowError::Failed(_))));
+    script.finish();
+}
+
+/// A stop whose first attempt is lost, and that comes to an operation whose job is not known.
+fn lost_stop() -> Script {
+    Script::new().expect("POST", STOP).reply_lost()
+}
+
+fn gone(script: Script) -> Script {
+    script.expect("GET", TRIGGER).reply_json(200, GONE)
+}
+
+fn unknown_job(script: Script) -> Script {
+    script.expect("GET", STATUS).reply_json(500, UNKNOWN_JOB)
+}
+
+/// Its trigger ended without an answer that tells, and was found to be known: to the second attempt, perhaps.
+#[test]
+fn a_trigger_that_is_found_after_a_lost_answer_leaves_a_doubt() {
+    let script =
+        unknown_job(unknown_job(gone(lost_stop().expect("POST", STOP).reply(403, "<html>not from there</html>"))));
+    assert!(run(&script, stop()).0.expect_err("who knows").is_ambiguous());
+    script.finish();
+}
+
+/// The process crashed after the second attempt was answered.
+#[test]
+fn a_doubt_about_a_trigger_is_saved() {
+    let script = lost_stop().expect("POST", STOP).reply_json(202, TRIGGERED);
+    let script = script.expect("GET", TRIGGER).reply(403, "<html>not from there</html>");
+    let (result, saved) = run(&script, stop());
+    result.expect_err("nobody can look");
+    script.finish();
+    let script = unknown_job(unknown_job(gone(Script::new())));
+    let goal = StopWithSavepoint::resume(saved.last().expect("saved")).expect("its own state");
+    assert!(run(&script, goal).0.expect_err("who knows").is_ambiguous());
+    script.finish();
+}
+
+#[test]
+fn a_doubt_about_a_trigger_is_not_removed_by_a_job_that_cannot_be_read() {
+    let mut script = gone(lost_stop().expect("POST", STOP).reply_json(202, TRIGGERED));
+    for _ in 0..2 {
+        script = script.expect("GET", STATUS).reply(404, "<html>no such site</html>");
+    }
+    let error = run(&script, stop()).0.expect_err("who knows");
+    let FlowError::Ambiguous(ambiguity) = &error else { panic!("{error:?}") };
+    assert!(ambiguity.found.as_ref().is_some_and(|found| found.contains("looking failed")), "{ambiguity:?}");
+    script.finish();
+}
+
+/// The first one may have been written before the cluster lost the job.
+#[test]
+fn a_savepoint_of_a_job_that_is_gone_may_have_been_taken() {
+    for lost in [true, false] {
+        let mut script = Script::new();
+        if lost {
+            script = script.expect("POST", SAVEPOINTS).reply_lost();
+        }
+        script = script.expect("POST", SAVEPOINTS).reply_json(202, TRIGGERED);
+        script = script.expect("GET", TRIGGER).reply_json(200, GONE);
+        if lost {
+            script = script.expect("GET", STATUS).reply_json(500, UNKNOWN_JOB);
+        }
+        let (result, _) = run(&script, TakeSavepoint::new(JOB).trigger_id(TriggerId::from_bits(0xb)));
+        let error = result.expect_err("the job is gone");
+        assert_eq!(error.is_ambiguous(), lost, "{error:?}");
+        assert!(lost || matches!(error, FlowError::Failed(_)), "{error:?}");
+        script.finish();
+    }
 }

@@ -8,11 +8,11 @@ use pipewright::error::FlowError;
 use pipewright::flink::flow::Launched;
 use pipewright::flink::profiler::ProfileMode;
 use pipewright::flink::{
-    AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, Flink, FlinkRest, JobEvent, JobId,
-    JobState, ParallelismBounds, Profile, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint,
-    VertexId, WatchJob,
+    AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, Flink, FlinkRest,
+    GetResourceRequirements, JobEvent, JobId, JobState, ParallelismBounds, Profile, PutResourceRequirements, Rescale,
+    RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint, VertexId, WatchJob,
 };
-use pipewright::flow::Goal;
+use pipewright::flow::{Goal, Notice};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{FlinkHandle, Script, World};
 
@@ -90,6 +90,22 @@ fn two_stops_at_once_fail_and_say_so() {
     assert!(scene.cluster.with(|cluster| cluster.savepoints()).is_empty());
 }
 
+/// A JobManager that fails while it cancels a job tells the next one nothing, which recovers the job.
+#[test]
+fn a_job_that_a_failover_brings_back_is_cancelled_again() {
+    let scene = scene(Config { cancel_duration: Duration::from_secs(10), ..Config::default() });
+    let job = scene.launch(&Program::endless("job")).job;
+    let mut failed = false;
+    let result = scene.flink.run_with(Cancel::new(job).within(Duration::from_secs(600)), |notice| {
+        let is_cancelling = matches!(&notice, Notice::Observed { state, .. } if state == "CANCELLING");
+        if is_cancelling && !std::mem::replace(&mut failed, true) {
+            scene.cluster.restart(Duration::from_secs(1));
+        }
+    });
+    assert_eq!(result.expect("in the end").state, JobState::Canceled);
+    assert!(failed && scene.state(job) == "CANCELED");
+}
+
 /// It finishes before its savepoint does.
 #[test]
 fn a_job_that_ends_while_it_is_stopped_has_no_savepoint() {
@@ -156,6 +172,28 @@ fn a_rescale_waits_for_slots_or_settles() {
     assert_eq!(rescaled.parallelism.into_values().collect::<Vec<_>>(), [4, 2]);
 }
 
+/// Bounds that somebody else has replaced are never reached.
+#[test]
+fn a_rescale_that_somebody_else_undoes_says_so() {
+    let scene = scene(adaptive());
+    let job = scene.launch(&Program::endless("job")).job;
+    let before = scene.world.now();
+    let goal = Rescale::to(job, 4).within(Duration::from_secs(600));
+    let result = scene.flink.run_with(goal, |notice| {
+        if matches!(&notice, Notice::Phase { phase, .. } if phase.starts_with("waiting for the job")) {
+            let bounds = scene.flink.call(GetResourceRequirements::new(job)).expect("there are some");
+            let other = bounds.with_all(&ParallelismBounds::new(1, 2));
+            let _ = scene.flink.call(PutResourceRequirements::new(job, other)).expect("taken");
+        }
+    });
+    let error = result.expect_err("it goes to 2");
+    assert!(
+        matches!(&error, FlowError::Failed(failure) if failure.reason.contains("somebody else has put other bounds")),
+        "{error:?}"
+    );
+    assert!(scene.world.now() < before + Duration::from_secs(60));
+}
+
 #[test]
 fn a_rescale_that_cannot_be_says_why() {
     let scene = scene(adaptive());
@@ -218,6 +256,22 @@ fn a_forgotten_removal_is_asked_for_again() {
         .expect("GET", ask)
         .reply_json(200, COMPLETED);
     assert!(!run(&script, DeleteDataset::new(DatasetId::from_bits(0xc))).expect("gone").was_gone);
+    script.finish();
+}
+
+/// Its trigger is not known any more, and it cannot be asked for again: it may be gone.
+#[test]
+fn a_removal_that_cannot_be_asked_for_again_is_ambiguous() {
+    let mut script = Script::new()
+        .expect("POST", "/v1/savepoint-disposal")
+        .reply_json(200, TRIGGERED)
+        .expect("GET", "/v1/savepoint-disposal/0000000000000000000000000000000b")
+        .reply_json(404, FORGOTTEN);
+    for _ in 0..20 {
+        script = script.expect("POST", "/v1/savepoint-disposal").not_sent();
+    }
+    let error = run(&script, DisposeSavepoint::new("file:/a")).expect_err("nobody can tell");
+    assert!(error.is_ambiguous(), "{error:?}");
     script.finish();
 }
 
@@ -313,6 +367,20 @@ fn a_busy_process_after_a_lost_answer_is_looked_at_again() {
         Script::new().expect("GET", PROFILER).reply_json(200, list(&[])).expect("POST", PROFILER).reply_json(500, busy);
     let error = run(&script, Profile::job_manager(ProfileMode::Alloc, 2)).expect_err("not now");
     assert!(error.to_string().contains("still under profiling"), "{error}");
+    script.finish();
+}
+
+/// The second attempt was not sent, which says nothing about the first one.
+#[test]
+fn a_profile_that_may_be_under_way_is_ambiguous() {
+    let script = Script::new().expect("GET", PROFILER).reply_json(200, list(&[]));
+    let script = script.expect("POST", PROFILER).reply_lost();
+    let mut script = script.expect("GET", PROFILER).reply_json(200, list(&[]));
+    for _ in 0..20 {
+        script = script.expect("POST", PROFILER).not_sent();
+    }
+    let error = run(&script, Profile::job_manager(ProfileMode::Alloc, 2)).expect_err("nobody can tell");
+    assert!(error.is_ambiguous(), "{error:?}");
     script.finish();
 }
 

@@ -77,6 +77,7 @@ fn judge(scene: &Scene, result: &Result<Upgrade, FlowError>, bad: i32, old: JobI
         }
         Ok(Upgrade::RolledBack { job, savepoint, .. }) => {
             assert_ne!(bad, 4, "a jar that cannot be planned is no reason to stop anything");
+            assert_ne!(bad, 0, "a good jar is given up: {result:?}");
             (*job, savepoint)
         }
         Err(FlowError::Service(_)) if bad == 4 => {

@@ -7,11 +7,15 @@
 //!   └───────────── Wait ◀─────────────────────┘ not all, or not known yet
 //! ```
 //!
+//! [`Cancel`](super::Cancel) and [`StopWithSavepoint`](super::StopWithSavepoint) wait for the end of a job that is on its
+//! way there, and are also told when it no longer is: a failover brings a job back that was being cancelled.
+//!
 //! Decides by `/status`, `/execution-result` and `/jobs/overview`, which are not cached.
 
 use std::time::Duration;
 
 use super::Pace;
+use super::heard::Heard;
 use crate::flink::jobs::{JobResult, QueueStatus};
 use crate::flink::{FlinkRest, GetJobExecutionResult, GetJobStatus, GetJobsOverview, JobId, JobState};
 use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
@@ -42,6 +46,8 @@ pub struct AwaitJob {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
     Ended,
+    /// Or back from the way to its end.
+    Ending,
     Running,
 }
 
@@ -63,7 +69,15 @@ impl AwaitJob {
     }
 
     pub(super) fn machine(&self) -> AwaitMachine {
-        AwaitMachine { job: self.job, goal: self.goal, seen: None, pace: Pace::START, state: State::Start }
+        AwaitMachine {
+            job: self.job,
+            goal: self.goal,
+            seen: None,
+            asked: Timestamp::UNIX_EPOCH,
+            heard: Heard::default(),
+            pace: Pace::START,
+            state: State::Start,
+        }
     }
 }
 
@@ -94,6 +108,9 @@ pub struct AwaitMachine {
     job: JobId,
     goal: Awaited,
     seen: Option<JobState>,
+    /// When the last question was asked, and when the cluster has answered.
+    asked: Timestamp,
+    heard: Heard,
     pace: Pace,
     state: State,
 }
@@ -108,6 +125,21 @@ enum State {
 }
 
 impl AwaitMachine {
+    /// Until a job that is on its way to its end has ended, or is not on its way any more.
+    pub(super) fn ending(job: JobId) -> Self {
+        AwaitJob { job, goal: Awaited::Ending, within: None }.machine()
+    }
+
+    /// After another one that has looked at the same job.
+    pub(super) fn hearing(mut self, heard: Heard) -> Self {
+        self.heard = heard;
+        self
+    }
+
+    pub(super) fn heard(&self) -> Heard {
+        self.heard
+    }
+
     fn report(&self, result: Option<JobResult>) -> JobReport {
         let state = self.seen.clone().unwrap_or(JobState::Unknown("".into()));
         JobReport { job: self.job, state, result }
@@ -117,7 +149,7 @@ impl AwaitMachine {
         self.state = State::Wait(self.pace.next(now));
     }
 
-    fn saw(&mut self, state: JobState, cx: &mut Common<FlinkRest>) {
+    fn saw(&mut self, state: JobState, cx: &mut Common<FlinkRest>) -> Option<JobReport> {
         if self.seen.as_ref() != Some(&state) {
             cx.say(Notice::Observed { what: format!("job {}", self.job), state: state.to_string() });
             // What changes now may change again soon.
@@ -125,12 +157,17 @@ impl AwaitMachine {
         }
         let is_terminal = state.is_terminal();
         let is_running = state == JobState::Running;
+        // Nobody can say what becomes of a suspended one.
+        let is_ending = matches!(state, JobState::Cancelling | JobState::Failing | JobState::Suspended);
+        self.heard.hear(self.asked);
         self.seen = Some(state);
         match self.goal {
             _ if is_terminal => self.state = State::Result(cx.call(GetJobExecutionResult::new(self.job))),
             Awaited::Running if is_running => self.state = State::Tasks(cx.call(GetJobsOverview::new())),
+            Awaited::Ending if !is_ending => return Some(self.report(None)),
             _ => self.wait(cx.now()),
         }
+        None
     }
 }
 
@@ -145,13 +182,21 @@ impl Machine for AwaitMachine {
                 return Step::Notice(notice);
             }
             match &mut self.state {
-                State::Start => self.state = State::Ask(cx.call(GetJobStatus::new(self.job))),
+                State::Start => {
+                    self.asked = cx.now();
+                    self.state = State::Ask(cx.call(GetJobStatus::new(self.job)));
+                }
                 State::Ask(call) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(job) => self.saw(job.status, cx),
+                    Ok(job) => {
+                        if let Some(report) = self.saw(job.status, cx) {
+                            return Step::Done(Ok(report));
+                        }
+                    }
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Tasks(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(overview) => {
+                        self.heard.hear(self.asked);
                         let job = overview.jobs.into_iter().find(|job| job.id == self.job);
                         if job.is_some_and(|job| job.state == JobState::Running && job.tasks.all_running()) {
                             return Step::Done(Ok(self.report(None)));

@@ -2,21 +2,29 @@
 //!
 //! ```text
 //!  Tell ──202, or 409: it has ended──▶ Await ──▶ done
+//!   ▲                                    │
+//!   └────────────── Wait ◀───────────────┘ it is neither ending nor SUSPENDED
 //! ```
+//!
+//! A JobManager does not hand on what it was told: when it fails while a job is CANCELLING, the next one recovers the job,
+//! which runs on until it is told again.
 
 use std::time::Duration;
 
 use http::StatusCode;
 
-use super::await_job::{AwaitJob, AwaitMachine, JobReport};
+use super::Pace;
+use super::await_job::{AwaitMachine, JobReport};
 use crate::flink::{CancelJob, FlinkRest, JobId};
 use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Reply, Running, Step, ok};
 use crate::seed::Seed;
+use crate::time::Timestamp;
 
 /// Cancels a job and waits until it has ended.
 ///
 /// A job that had ended before is no error: look at the [`JobReport`] for how. One that the cluster does not know is
-/// [`FlowError::Service`](crate::error::FlowError::Service). Nothing needs to be saved, because cancelling twice is the same as once.
+/// [`FlowError::Service`](crate::error::FlowError::Service). Nothing needs to be saved, because cancelling twice is the same as once;
+/// a job that a failover brings back is cancelled again.
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct Cancel {
@@ -37,7 +45,7 @@ impl Cancel {
     }
 
     pub(super) fn machine(&self) -> CancelMachine {
-        CancelMachine { job: self.job, state: State::Start }
+        CancelMachine { job: self.job, pace: Pace::START, state: State::Start }
     }
 }
 
@@ -46,6 +54,8 @@ impl Cancel {
 #[derive(Debug)]
 pub struct CancelMachine {
     job: JobId,
+    /// Between two times of telling it.
+    pace: Pace,
     state: State,
 }
 
@@ -54,6 +64,8 @@ enum State {
     Start,
     Tell(Call<CancelJob>),
     Await(Running<AwaitMachine>),
+    /// Before it is told again.
+    Wait(Timestamp),
 }
 
 impl Machine for CancelMachine {
@@ -72,14 +84,23 @@ impl Machine for CancelMachine {
                     self.state = State::Tell(cx.call(CancelJob::new(self.job)));
                 }
                 State::Tell(call) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(_) => self.state = State::Await(cx.child(AwaitJob::ended(self.job).machine())),
+                    Ok(_) => self.state = State::Await(cx.child(AwaitMachine::ending(self.job))),
                     // Also when an earlier attempt got no answer: it has ended.
                     Err(error) if error.service().is_some_and(|error| error.status() == StatusCode::CONFLICT) => {
-                        self.state = State::Await(cx.child(AwaitJob::ended(self.job).machine()));
+                        self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },
-                State::Await(flow) => return Step::Done(ok!(flow.poll(cx.now(), reply.take()))),
+                State::Await(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
+                    Ok(report) if !report.state.is_terminal() => self.state = State::Wait(self.pace.next(cx.now())),
+                    result => return Step::Done(result),
+                },
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "the job to be cancelled", reply) {
+                        return step;
+                    }
+                    self.state = State::Start;
+                }
             }
         }
     }

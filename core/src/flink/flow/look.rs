@@ -47,7 +47,9 @@ impl Look {
 
 fn last_savepoint(checkpoints: &Checkpoints) -> String {
     let Some(savepoint) = &checkpoints.latest.savepoint else {
-        return "it has no savepoint".to_owned();
+        return "the JobManager lists no savepoint of it (it forgets them when it restarts, and its list may be some \
+                seconds old)"
+            .to_owned();
     };
     let path = savepoint.external_path.as_deref().unwrap_or("at an unknown place");
     let kind = savepoint.checkpoint_type.as_ref().map_or("SAVEPOINT", |kind| kind.as_str());

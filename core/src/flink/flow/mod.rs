@@ -25,6 +25,7 @@ pub mod await_checkpoint;
 pub mod await_job;
 pub mod cancel;
 pub mod flame;
+mod heard;
 mod look;
 pub mod profile;
 pub mod read_metrics;

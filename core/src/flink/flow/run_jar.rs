@@ -15,7 +15,8 @@
 //! | no answer of the cluster's own | does not know the job, look after look | Submit, the same id |
 //! | refused as a duplicate, after an attempt without an answer | knows the job | done |
 //! | refused as a duplicate, otherwise | knows the job | failed: the id is another job's |
-//! | any other refusal with 400 | knows the job | failed: the main method failed and left its job behind |
+//! | any other refusal with 400, every attempt answered | knows the job | failed: the main method failed and left its job behind |
+//! | any other refusal with 400, otherwise | knows the job | ambiguous: it may be an earlier attempt's, which is all right |
 //! | a refusal, every attempt answered | does not know the job | that refusal |
 //! | a refusal, after an attempt without an answer | does not know the job, look after look | ambiguous |
 //!
@@ -77,6 +78,10 @@ records! {
 /// Comes to a [`Launched`] as soon as the job is submitted; [`AwaitJob`](super::AwaitJob) waits for more. Ends in
 /// [`FlowError::Service`] when the cluster refuses and has not got the job; in [`FlowError::Failed`] when the main method
 /// fails after it submitted its job, which then runs on; in [`FlowError::Ambiguous`] when nobody can tell.
+///
+/// The job is submitted once as long as the JobManager lives: one that is restarted between a lost answer and the next
+/// attempt, which may be that of a resumed flow within the hour, knows no ended jobs. A job that came to its end before
+/// is run again then, if the jar is still there (`web.upload.dir`).
 ///
 /// Programs that call `execute` several times cannot be run this way: their second job would have the id of the first.
 ///
@@ -335,6 +340,11 @@ impl RunMachine {
         let is_duplicate = refusal.details().unwrap_or_default().contains("Duplicate");
         let what = match is_duplicate {
             true if self.unanswered => return Ok(()),
+            // An earlier attempt's main method may have submitted it, and have been in the way of this one's.
+            false if self.unanswered => {
+                let found = Some(format!("job {job} is {state}"));
+                return Err(Self::ambiguous(FlowError::Service(refusal.clone()), found));
+            }
             true => "its id was used before, or the program calls execute more than once",
             false => "but the job was submitted all the same",
         };

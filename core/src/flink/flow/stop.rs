@@ -2,15 +2,20 @@
 //!
 //! ```text
 //!  Trigger ──location, saved──▶ Await ──▶ done
-//!     │                           ▲
-//!     │          resumed with a location
+//!     │                           ▲ │
+//!     │     resumed with a location └─ the job runs on, for some seconds ─▶ failed, with the location
 //!     └─ failed ─▶ After ──▶ failed, with what the job is doing now
-//!                    └─ an attempt got no answer, and the job has ended or is unknown ─▶ Lost ──▶ ambiguous
+//!                    └─ an attempt got no answer, and the job has ended, is unknown, or cannot be
+//!                       asked for ─▶ Lost ──▶ ambiguous
 //! ```
+//!
+//! A job whose savepoint is written has no tasks any more and is about to be FINISHED. One that is seen otherwise for longer
+//! was brought back by a failover, from its last checkpoint, and nobody stops it any more.
 
 use std::time::Duration;
 
-use super::await_job::{AwaitJob, AwaitMachine};
+use super::Pace;
+use super::await_job::AwaitMachine;
 use super::look::Look;
 use super::trigger::{Kind, Triggered};
 use super::triggers::TriggerState;
@@ -23,6 +28,10 @@ use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Reply, Running, Sav
 use crate::operation::Operation as _;
 use crate::seed::Seed;
 use crate::table::records;
+use crate::time::Timestamp;
+
+/// How long a job whose savepoint is written may be seen in a state that does not lead to its end.
+const LAGGING: Duration = Duration::from_secs(5);
 
 records! {
     struct StopState {
@@ -45,8 +54,10 @@ records! {
 /// [`AwaitJob::running`](super::AwaitJob::running).
 ///
 /// Ends in [`FlowError::Failed`] when the savepoint fails; the reason then says what the job is doing, because it may run
-/// on, restart, or have failed. In [`FlowError::Ambiguous`] when the cluster has forgotten the trigger. In
-/// [`FlowError::Deadline`] while it is still stopping, and it goes on.
+/// on, restart, or have failed. Also when the savepoint was written and a failover has brought the job back, which then goes
+/// on from its last checkpoint: the reason names the savepoint, and another stop takes a newer one. In
+/// [`FlowError::Ambiguous`] when the cluster has forgotten the trigger. In [`FlowError::Deadline`] while it is still
+/// stopping, and it goes on.
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct StopWithSavepoint {
@@ -127,7 +138,7 @@ impl StopWithSavepoint {
             Some(location) => State::Written(location),
             None => State::Start(Some(trigger)),
         };
-        StopMachine { job: self.job, state }
+        StopMachine { job: self.job, astray: None, pace: Pace::START, state }
     }
 }
 
@@ -182,6 +193,11 @@ impl Kind for StopKind {
     fn saved(&self, trigger: &TriggerState) -> Saved {
         self.saved_with(trigger, None)
     }
+
+    /// The flow looks at the job after any failure.
+    fn is_lost(_failure: &Failure) -> bool {
+        false
+    }
 }
 
 impl StopKind {
@@ -202,6 +218,9 @@ impl StopKind {
 #[derive(Debug)]
 pub struct StopMachine {
     job: JobId,
+    /// Since when the job does not look as if it were about to end.
+    astray: Option<Timestamp>,
+    pace: Pace,
     state: State,
 }
 
@@ -212,8 +231,22 @@ enum State {
     Written(String),
     Trigger(Running<Triggered<StopKind>>),
     Await(Running<AwaitMachine>, String),
+    /// It does not look so; before another look.
+    Wait(Timestamp, String),
     After(Call<GetJobStatus>, Failure, bool),
     Lost(Look, Failure),
+}
+
+/// The savepoint is there, and the job as well.
+fn runs_on(job: JobId, location: &str, state: &JobState) -> FlowError {
+    FlowError::Failed(Failure {
+        what: format!("{} of job {job}", StopKind::WHAT),
+        reason: format!(
+            "the savepoint {location} is written, but the job is {state}: it seems that a failover has brought it back"
+        ),
+        details: None,
+        cause: None,
+    })
 }
 
 impl Machine for StopMachine {
@@ -234,7 +267,7 @@ impl Machine for StopMachine {
                 }
                 State::Written(location) => {
                     cx.phase(Self::NAME, "the savepoint is written; waiting for the job to end");
-                    self.state = State::Await(cx.child(AwaitJob::ended(self.job).machine()), std::mem::take(location));
+                    self.state = State::Await(cx.child(AwaitMachine::ending(self.job)), std::mem::take(location));
                 }
                 State::Trigger(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
                     Ok(location) => {
@@ -253,11 +286,25 @@ impl Machine for StopMachine {
                 },
                 State::Await(flow, location) => {
                     let state = match ok!(flow.poll(cx.now(), reply.take())) {
+                        Ok(report) if !report.state.is_terminal() => {
+                            let now = cx.now();
+                            if now.since(*self.astray.get_or_insert(now)) >= LAGGING {
+                                return Step::Done(Err(runs_on(self.job, location, &report.state)));
+                            }
+                            self.state = State::Wait(self.pace.next(now), std::mem::take(location));
+                            continue;
+                        }
                         Ok(report) => Some(report.state),
                         Err(FlowError::Service(error)) if is_unknown_job(&error) => None,
                         Err(error) => return Step::Done(Err(error)),
                     };
                     return Step::Done(Ok(Stopped { job: self.job, location: std::mem::take(location), state }));
+                }
+                State::Wait(until, location) => {
+                    if let Some(step) = cx.wait_until(*until, "the job to end", reply) {
+                        return step;
+                    }
+                    self.state = State::Await(cx.child(AwaitMachine::ending(self.job)), std::mem::take(location));
                 }
                 State::After(call, failure, doubtful) => {
                     let (has_ended, state) = match ok!(call.poll(cx.now(), reply.take())) {
@@ -265,7 +312,8 @@ impl Machine for StopMachine {
                         Err(FlowError::Service(error)) if is_unknown_job(&error) => {
                             (true, "the cluster does not know the job".to_owned())
                         }
-                        Err(error) => (false, format!("what the job is doing could not be read: {error}")),
+                        // If there is a doubt, this does not remove it.
+                        Err(error) => (true, format!("what the job is doing could not be read: {error}")),
                     };
                     let mut failure = failure.clone();
                     failure.reason = format!("{}; {state}", failure.reason);
@@ -281,7 +329,7 @@ impl Machine for StopMachine {
                         operation: StartStop::INFO.name,
                         cause: Box::new(FlowError::Failed(failure.clone())),
                         unanswered: false,
-                        found: found.ok(),
+                        found: Some(found.unwrap_or_else(|error| format!("nothing, because looking failed: {error}"))),
                     })));
                 }
             }

@@ -13,13 +13,14 @@
 //! | state | what came | next |
 //! |---|---|---|
 //! | Trigger | an id | Poll; acknowledged is saved |
-//! | Trigger | ambiguous | Look |
+//! | Trigger | ambiguous | Look; from now on there is a doubt |
 //! | Trigger | refused, not sent, out of time | that error |
 //! | Look | a status | Poll |
 //! | Look | unknown; never acknowledged, no attempt unanswered, and younger than results are kept | Trigger, same id |
 //! | Look | unknown otherwise | Lost |
 //! | Poll | in progress | Wait, then Poll |
 //! | Poll | completed | the outcome |
+//! | Poll | failed because the job is unknown, and there is a doubt | Lost: a first operation of this id may have been carried out |
 //! | Poll | unknown | Lost |
 //!
 //! Invariants: one id; sent only while no answer to it was seen and the server could not have forgotten it; saved
@@ -28,6 +29,7 @@
 use std::time::Duration;
 
 use super::Pace;
+use super::heard::Heard;
 use super::look::Look;
 use super::triggers::TriggerState;
 use crate::error::{Ambiguity, Failure, FlowError};
@@ -66,6 +68,11 @@ pub trait Kind: std::fmt::Debug {
     fn is_over(status: &<Self::Status as Operation>::Output) -> bool;
     /// What to save.
     fn saved(&self, state: &TriggerState) -> Saved;
+    /// Whether a failure may come from what a first operation of the same id has done to the job, or from a restart that
+    /// hides what that one has done.
+    fn is_lost(failure: &Failure) -> bool {
+        failure.details.as_deref().unwrap_or_default().contains("FlinkJobNotFoundException")
+    }
 }
 
 /// A background operation from its trigger to its outcome.
@@ -77,8 +84,11 @@ pub struct Triggered<K: Kind> {
     given: Option<TriggerId>,
     /// What is known of the trigger; `None` until the first poll of a fresh one.
     trigger: Option<TriggerState>,
-    /// Whether an attempt at the trigger got no answer, here or in another process.
+    /// Whether an attempt at the trigger got no answer that tells, here or in another process.
     doubtful: bool,
+    /// When the last question was asked, and when the cluster has answered.
+    asked: Timestamp,
+    heard: Heard,
     pace: Pace,
     state: State<K>,
 }
@@ -96,16 +106,29 @@ enum State<K: Kind> {
 }
 
 impl<K: Kind> Triggered<K> {
+    fn new(kind: K, job: JobId, given: Option<TriggerId>, trigger: Option<TriggerState>, state: State<K>) -> Self {
+        let is_open = |trigger: &TriggerState| trigger.doubtful.unwrap_or_default() || !trigger.acknowledged;
+        Self {
+            kind,
+            job,
+            given,
+            doubtful: trigger.as_ref().is_some_and(is_open),
+            trigger,
+            asked: Timestamp::UNIX_EPOCH,
+            heard: Heard::default(),
+            pace: Pace::START,
+            state,
+        }
+    }
+
     /// A new one; the id is chosen unless it is given.
     pub(super) fn fresh(kind: K, job: JobId, given: Option<TriggerId>) -> Self {
-        Self { kind, job, given, trigger: None, doubtful: false, pace: Pace::START, state: State::Fresh }
+        Self::new(kind, job, given, None, State::Fresh)
     }
 
     /// One whose trigger may have been sent by another process.
     pub(super) fn resumed(kind: K, trigger: TriggerState) -> Self {
-        let doubtful = !trigger.acknowledged;
-        let job = trigger.job;
-        Self { kind, job, given: None, trigger: Some(trigger), doubtful, pace: Pace::START, state: State::Resumed }
+        Self::new(kind, trigger.job, None, Some(trigger), State::Resumed)
     }
 
     pub(super) fn kind(&self) -> &K {
@@ -115,6 +138,16 @@ impl<K: Kind> Triggered<K> {
     /// What is known of the trigger, if there is one yet.
     pub(super) fn known(&self) -> Option<&TriggerState> {
         self.trigger.as_ref()
+    }
+
+    /// After another one that has looked at the same job.
+    pub(super) fn hearing(mut self, heard: Heard) -> Self {
+        self.heard = heard;
+        self
+    }
+
+    pub(super) fn heard(&self) -> Heard {
+        self.heard
     }
 
     /// Whether the operation that failed may be the second one of its id: a server that had forgotten the id carries it
@@ -134,6 +167,7 @@ impl<K: Kind> Triggered<K> {
             trigger_id: given.unwrap_or_else(|| TriggerId::from_bits(cx.seed.next_u128())),
             since: now.as_millis(),
             acknowledged: false,
+            doubtful: None,
         };
         self.trigger.get_or_insert_with(fresh).clone()
     }
@@ -143,6 +177,7 @@ impl<K: Kind> Triggered<K> {
         cx.phase(K::NAME, "triggering");
         cx.save(self.kind.saved(&trigger));
         let forgotten = Timestamp::from_millis(trigger.since) + REMEMBERED;
+        self.asked = cx.now();
         let call = cx.call(self.kind.start(trigger.job, trigger.trigger_id));
         self.state = State::Trigger(call.with_deadline(cx.no_later_than(forgotten)));
     }
@@ -151,6 +186,7 @@ impl<K: Kind> Triggered<K> {
     fn acknowledged(&mut self, id: TriggerId, cx: &mut Common<FlinkRest>) {
         if let Some(trigger) = self.trigger.as_mut().filter(|trigger| !trigger.acknowledged) {
             trigger.acknowledged = true;
+            trigger.doubtful = Some(self.doubtful);
             trigger.trigger_id = id;
             cx.save(self.kind.saved(trigger));
             cx.phase(K::NAME, "waiting for the outcome");
@@ -159,6 +195,7 @@ impl<K: Kind> Triggered<K> {
 
     fn ask(&mut self, cx: &mut Common<FlinkRest>) -> Call<K::Status> {
         let trigger = self.trigger(cx);
+        self.asked = cx.now();
         cx.call(K::status(trigger.job, trigger.trigger_id))
     }
 
@@ -175,7 +212,22 @@ impl<K: Kind> Triggered<K> {
         Ambiguity { operation: K::Start::INFO.name, cause: Box::new(cause), unanswered: false, found: None }
     }
 
-    fn over(&self, status: &<K::Status as Operation>::Output) -> Result<K::Value, FlowError> {
+    /// The outcome; `None` when there is more to find out.
+    fn over(
+        &mut self,
+        status: &<K::Status as Operation>::Output,
+        cx: &mut Common<FlinkRest>,
+    ) -> Option<Result<K::Value, FlowError>> {
+        match self.outcome(status) {
+            Err(FlowError::Failed(failure)) if self.doubtful && K::is_lost(&failure) => {
+                self.state = State::Lost(Look::new(self.job, cx), Self::forgotten(FlowError::Failed(failure)));
+                None
+            }
+            outcome => Some(outcome),
+        }
+    }
+
+    fn outcome(&self, status: &<K::Status as Operation>::Output) -> Result<K::Value, FlowError> {
         match K::outcome(self.job, status) {
             Some(Ok(value)) => Ok(value),
             Some(Err(throwable)) => Err(FlowError::Failed(Failure {
@@ -213,10 +265,12 @@ impl<K: Kind> Machine for Triggered<K> {
                 State::Trigger(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(trigger) => {
                         self.doubtful |= call.has_unanswered();
+                        self.heard.hear(self.asked);
                         self.acknowledged(trigger.request_id, cx);
                         self.state = State::Poll(self.ask(cx));
                     }
                     Err(FlowError::Ambiguous(trouble)) => {
+                        self.doubtful = true;
                         cx.phase(K::NAME, "looking for the trigger");
                         self.state = State::Look(self.ask(cx), Some(trouble));
                     }
@@ -226,10 +280,12 @@ impl<K: Kind> Machine for Triggered<K> {
                     Ok(status) => {
                         let id = self.trigger(cx).trigger_id;
                         self.acknowledged(id, cx);
-                        if K::is_over(&status) {
-                            return Step::Done(self.over(&status));
+                        self.heard.hear(self.asked);
+                        if !K::is_over(&status) {
+                            self.state = State::Wait(self.pace.next(cx.now()));
+                        } else if let Some(outcome) = self.over(&status, cx) {
+                            return Step::Done(outcome);
                         }
-                        self.state = State::Wait(self.pace.next(cx.now()));
                     }
                     Err(FlowError::Service(error)) if is_unknown_trigger(&error) => {
                         let trouble = trouble.take();
@@ -248,8 +304,14 @@ impl<K: Kind> Machine for Triggered<K> {
                     }
                 },
                 State::Poll(call) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(status) if K::is_over(&status) => return Step::Done(self.over(&status)),
-                    Ok(_) => self.state = State::Wait(self.pace.next(cx.now())),
+                    Ok(status) => {
+                        self.heard.hear(self.asked);
+                        if !K::is_over(&status) {
+                            self.state = State::Wait(self.pace.next(cx.now()));
+                        } else if let Some(outcome) = self.over(&status, cx) {
+                            return Step::Done(outcome);
+                        }
+                    }
                     Err(FlowError::Service(error)) if is_unknown_trigger(&error) => {
                         cx.phase(K::NAME, "the cluster has forgotten the trigger; looking at the job");
                         self.state = State::Lost(Look::new(self.job, cx), Self::forgotten(error.into()));

@@ -26,6 +26,8 @@ records! {
         pub since: u64 = "since",
         /// Whether the cluster has answered for it; it is then never sent again.
         pub acknowledged: bool = "acknowledged",
+        /// Whether, when it did, an earlier attempt had no answer that tells: the operation may be the second one of the id.
+        pub doubtful: Option<bool> = "doubtful",
     }
 
     struct SavepointState {
@@ -50,8 +52,8 @@ records! {
 /// All tasks of the job must run, which takes a moment from its submission: wait with
 /// [`AwaitJob::running`](super::AwaitJob::running). Ends in [`FlowError::Failed`] with the cluster's reason, also for a job
 /// that it does not know or whose tasks do not all run; in
-/// [`FlowError::Ambiguous`] when the cluster has forgotten the trigger; in [`FlowError::Deadline`] while the savepoint is
-/// still being written, and it goes on.
+/// [`FlowError::Ambiguous`] when the cluster has forgotten the trigger, or knows the job no more after an attempt whose answer
+/// was lost; in [`FlowError::Deadline`] while the savepoint is still being written, and it goes on.
 ///
 /// One savepoint is taken as long as the JobManager lives: one that is restarted between a lost answer and the next
 /// attempt knows nothing of the first, and takes another.

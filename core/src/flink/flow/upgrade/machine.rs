@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState};
 use crate::body::Body;
-use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, Misuse};
+use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, Misuse, ServiceError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::flow::await_job::{AwaitJob, AwaitMachine, JobReport};
 use crate::flink::flow::cancel::{Cancel, CancelMachine};
+use crate::flink::flow::heard::Heard;
 use crate::flink::flow::run_jar::{JarRun, RunJar, RunMachine};
 use crate::flink::flow::stop::{StopMachine, StopWithSavepoint};
 use crate::flink::flow::trigger::Triggered;
@@ -26,8 +27,8 @@ pub struct UpgradeMachine {
     /// Uploads that are to come: of the old jar, of the new one.
     uploads: [Option<(String, Body)>; 2],
     data: UpgradeState,
-    /// Whether the new job may have been submitted by another process, nobody knows how long ago.
-    resumed: bool,
+    /// When the cluster has said how the job is that must show that it runs.
+    heard: Heard,
     settle_until: Timestamp,
     state: State,
 }
@@ -55,12 +56,18 @@ enum State {
 impl UpgradeMachine {
     /// With what is to be uploaded of the old jar and of the new one.
     pub(super) fn fresh(uploads: [Option<(String, Body)>; 2], data: UpgradeState) -> Self {
-        Self { uploads, data, resumed: false, settle_until: Timestamp::MAX, state: State::Start }
+        Self { uploads, data, heard: Heard::default(), settle_until: Timestamp::MAX, state: State::Start }
     }
 
     /// From the phase that was saved last.
     pub(super) fn resumed(data: UpgradeState) -> Self {
-        Self { uploads: [None, None], data, resumed: true, settle_until: Timestamp::MAX, state: State::Resumed }
+        Self {
+            heard: Heard::default(),
+            uploads: [None, None],
+            data,
+            settle_until: Timestamp::MAX,
+            state: State::Resumed,
+        }
     }
 
     fn name_of(which: usize) -> &'static str {
@@ -102,8 +109,6 @@ impl UpgradeMachine {
         resumed: Option<&Saved>,
         cx: &mut Common<FlinkRest>,
     ) -> Result<(), FlowError> {
-        // Whoever submits the new job knows how old it is; settling after another process's run does not.
-        self.resumed &= phase != UpgradePhase::Run || self.data.phase == UpgradePhase::Run;
         let words = match phase {
             UpgradePhase::Stop => "stopping the job with a savepoint",
             UpgradePhase::Run => "running the new jar from the savepoint",
@@ -134,6 +139,7 @@ impl UpgradeMachine {
             UpgradePhase::CancelNew => State::CancelNew(cx.child(Cancel::new(self.data.new_job).machine())),
             UpgradePhase::Settle | UpgradePhase::SettleOld | UpgradePhase::Unknown(_) => {
                 self.settle_until = cx.now() + Duration::from_millis(self.data.settle_within);
+                self.heard = Heard::default();
                 let is_new = self.data.phase == UpgradePhase::Settle;
                 let flow = self.settle(if is_new { self.data.new_job } else { self.data.old_job }, cx);
                 if is_new { State::Settle(flow) } else { State::SettleOld(flow) }
@@ -161,7 +167,7 @@ impl UpgradeMachine {
 
     fn settle(&self, job: JobId, cx: &mut Common<FlinkRest>) -> Running<AwaitMachine> {
         let until = cx.no_later_than(self.settle_until);
-        cx.child(AwaitJob::running(job).machine()).with_deadline(until)
+        cx.child(AwaitJob::running(job).machine().hearing(self.heard)).with_deadline(until)
     }
 
     fn roll_back(&mut self, reason: String, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
@@ -179,9 +185,28 @@ impl UpgradeMachine {
         }
     }
 
-    /// A child's error ends the upgrade, unless the child was only out of its own time.
-    fn is_own_deadline(error: &FlowError, cx: &Common<FlinkRest>) -> bool {
-        matches!(error, FlowError::Deadline { .. }) && cx.expired("").is_none()
+    /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked at for half of
+    /// it until then: one that nobody could ask for may run well.
+    fn is_own_deadline(&self, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
+        let (until, half) = (self.settle_until, self.data.settle_within / 2);
+        let from = Timestamp::from_millis(until.as_millis().saturating_sub(half));
+        let is_alone = matches!(error, FlowError::Deadline { last: None, .. }) && cx.expired("").is_none();
+        is_alone && cx.now() >= until && self.heard.covers(from, until)
+    }
+
+    /// The new job was submitted and is unknown now. It may have come to its end since, and been forgotten: running the old
+    /// jar would do its work again.
+    fn forgotten(&self, error: ServiceError) -> FlowError {
+        FlowError::Ambiguous(Ambiguity {
+            operation: SubmitJar::INFO.name,
+            cause: Box::new(error.into()),
+            unanswered: false,
+            found: Some(format!(
+                "the cluster does not know job {}; its savepoint is {}",
+                self.data.new_job,
+                self.savepoint()
+            )),
+        })
     }
 
     fn settle_seconds(&self) -> f64 {
@@ -210,7 +235,7 @@ impl UpgradeMachine {
         match report {
             Ok(report) if report.state == JobState::Running => {
                 let until = cx.no_later_than(self.settle_until);
-                let checkpoint = TriggerCheckpoint::new(self.data.new_job).machine();
+                let checkpoint = TriggerCheckpoint::new(self.data.new_job).machine().hearing(self.heard);
                 self.state = State::Checkpoint(cx.child(checkpoint).with_deadline(until));
             }
             Ok(report) if report.state == JobState::Finished => return Ok(Some(self.upgraded(None))),
@@ -218,25 +243,10 @@ impl UpgradeMachine {
                 let why = report.failure().map(|why| format!(": {why}")).unwrap_or_default();
                 self.roll_back(format!("the new job is {}{why}", report.state), cx)?;
             }
-            Err(error) if Self::is_own_deadline(&error, cx) => {
+            Err(error) if self.is_own_deadline(&error, cx) => {
                 self.too_slow("did not get all its tasks to run", cx);
             }
-            // It may have come to its end since, and been forgotten: running the old jar would do its work again.
-            Err(FlowError::Service(error)) if is_unknown_job(&error) && self.resumed => {
-                return Err(FlowError::Ambiguous(Ambiguity {
-                    operation: SubmitJar::INFO.name,
-                    cause: Box::new(error.into()),
-                    unanswered: false,
-                    found: Some(format!(
-                        "the cluster does not know job {}; its savepoint is {}",
-                        self.data.new_job,
-                        self.savepoint()
-                    )),
-                }));
-            }
-            Err(FlowError::Service(error)) if is_unknown_job(&error) => {
-                self.roll_back("the cluster no longer knows the new job".to_owned(), cx)?;
-            }
+            Err(FlowError::Service(error)) if is_unknown_job(&error) => return Err(self.forgotten(error)),
             Err(error) => return Err(error),
         }
         Ok(None)
@@ -249,7 +259,7 @@ impl UpgradeMachine {
     ) -> Result<Option<Upgrade>, FlowError> {
         match result {
             Ok(number) => return Ok(Some(self.upgraded(Some(number)))),
-            Err(error) if Self::is_own_deadline(&error, cx) => {
+            Err(error) if self.is_own_deadline(&error, cx) => {
                 self.too_slow("completed no checkpoint", cx);
             }
             // It may fail because a task has just failed: the job tells more.
@@ -262,7 +272,11 @@ impl UpgradeMachine {
             Err(FlowError::Ambiguous(_)) if cx.now() < self.settle_until => {
                 self.state = State::Pause(cx.now() + Duration::from_millis(500));
             }
-            Err(FlowError::Ambiguous(_)) if cx.expired("").is_none() => self.too_slow("completed no checkpoint", cx),
+            // Nobody knows whether there was one to complete.
+            Err(error @ FlowError::Ambiguous(_)) => {
+                let (at, waiting) = (cx.no_later_than(self.settle_until), "the new job's first checkpoint");
+                return Err(FlowError::Deadline { at, waiting, last: Some(Box::new(error)) });
+            }
             Err(error) => return Err(error),
         }
         Ok(None)
@@ -316,17 +330,21 @@ impl UpgradeMachine {
                 let (phase, child) = (self.data.phase.clone(), self.data.child.clone());
                 self.enter(phase, child.as_ref(), cx).map(|()| None)
             }
-            State::Check(flow) => match ok!(flow.poll(now, reply.take())) {
-                Ok(report) if report.state == JobState::Running => {
-                    self.prepare(0, cx);
-                    Ok(None)
+            State::Check(flow) => {
+                let report = ok!(flow.poll(now, reply.take()));
+                self.heard = flow.machine().heard();
+                match report {
+                    Ok(report) if report.state == JobState::Running => {
+                        self.prepare(0, cx);
+                        Ok(None)
+                    }
+                    Ok(report) => Err(self.not_upgraded(&format!("it is {}", report.state))),
+                    Err(error) if self.is_own_deadline(&error, cx) => {
+                        Err(self.not_upgraded(&format!("it did not get there within {} s", self.settle_seconds())))
+                    }
+                    Err(error) => Err(error),
                 }
-                Ok(report) => Err(self.not_upgraded(&format!("it is {}", report.state))),
-                Err(error) if Self::is_own_deadline(&error, cx) => {
-                    Err(self.not_upgraded(&format!("it did not get there within {} s", self.settle_seconds())))
-                }
-                Err(error) => Err(error),
-            },
+            }
             State::Upload(which, flow) => {
                 let which = *which;
                 let jar = ok!(flow.poll(now, reply.take()));
@@ -371,15 +389,20 @@ impl UpgradeMachine {
                 let step = flow.poll(now, reply.take());
                 match ok!(self.adopt(step)) {
                     Ok(launched) => {
-                        self.data.new_job = launched.job;
+                        (self.data.new_job, self.data.launched) = (launched.job, Some(true));
                         self.enter(UpgradePhase::Settle, None, cx).map(|()| None)
                     }
-                    Err(error) if Self::is_verdict(&error) => self.roll_back(error.to_string(), cx).map(|()| None),
+                    Err(error) if Self::is_verdict(&error) => {
+                        // A main method that failed may have left its job behind.
+                        self.data.launched = Some(matches!(error, FlowError::Failed(_)));
+                        self.roll_back(error.to_string(), cx).map(|()| None)
+                    }
                     Err(error) => Err(error),
                 }
             }
             State::Settle(flow) => {
                 let report = ok!(flow.poll(now, reply.take()));
+                self.heard = flow.machine().heard();
                 self.settled(report, cx)
             }
             State::Checkpoint(flow) => {
@@ -388,6 +411,7 @@ impl UpgradeMachine {
                     Step::Notice(Notice::Save(_)) => return Step::Done(Ok(None)),
                     step => ok!(step),
                 };
+                self.heard = flow.machine().heard();
                 self.checkpointed(number, cx)
             }
             State::Pause(until) => {
@@ -409,9 +433,10 @@ impl UpgradeMachine {
                 // It was slow, and has done all its work meanwhile: the old jar would do it again.
                 Ok(report) if report.state == JobState::Finished => Ok(Some(self.upgraded(None))),
                 Ok(_) => self.enter(UpgradePhase::RunOld, None, cx).map(|()| None),
-                Err(error) if error.service().is_some_and(is_unknown_job) => {
-                    self.enter(UpgradePhase::RunOld, None, cx).map(|()| None)
-                }
+                Err(FlowError::Service(error)) if is_unknown_job(&error) => match self.data.launched {
+                    Some(true) => Err(self.forgotten(error)),
+                    _ => self.enter(UpgradePhase::RunOld, None, cx).map(|()| None),
+                },
                 Err(error) => Err(error),
             },
             State::RunOld(flow) => {

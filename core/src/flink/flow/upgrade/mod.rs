@@ -18,9 +18,11 @@
 //! | Run, RunOld | refused by a proxy, or for a time | that error; resume from the saved state |
 //! | Settle | the job ends other than FINISHED, or time is up | roll back |
 //! | Checkpoint | it fails | Settle again, until time is up |
-//! | Settle, after another process ran the new jar | the cluster does not know the job | ambiguous: it may have come to its end since |
+//! | Settle, Checkpoint | time is up, and the job could not be looked at for at least the second half of it | that error; resume from the saved state |
+//! | Settle | the cluster does not know the job | ambiguous: it may have come to its end since |
 //! | CancelNew | the job has FINISHED meanwhile | upgraded |
-//! | CancelNew | the cluster does not know the job | RunOld |
+//! | CancelNew, after Run was refused | the cluster does not know the job | RunOld |
+//! | CancelNew otherwise | the cluster does not know the job | ambiguous: it may have come to its end since |
 //! | SettleOld | time is up | that error: the old job is there, and may still come up |
 //! | anywhere | no connection, until the retries are used up | that error; resume from the saved state |
 //!
@@ -80,6 +82,8 @@ records! {
         pub settle_within: u64 = "settle_within",
         /// Where the savepoint is, once it is written.
         pub savepoint: Option<String> = "savepoint",
+        /// Whether the cluster has got the new job, which it may forget; absent before that was known.
+        pub launched: Option<bool> = "launched",
         /// Why the new job was no good.
         pub reason: Option<String> = "reason",
         /// The state of the flow of this phase.
@@ -241,6 +245,7 @@ impl Goal for UpgradeJob {
                     target_directory,
                     settle_within: millis(settle_within),
                     savepoint,
+                    launched: None,
                     reason: None,
                     child: None,
                 };

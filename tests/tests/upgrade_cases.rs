@@ -1,0 +1,260 @@
+//! Single ways for an upgrade to go wrong, each on a cluster that is made to go that way.
+
+use std::time::Duration;
+
+use pipewright::drive::Clock as _;
+use pipewright::error::FlowError;
+use pipewright::flink::flow::{Launched, Upgrade};
+use pipewright::flink::{Flink, RunJar, StopWithSavepoint, UpgradeJob};
+use pipewright::flow::{Notice, Saved};
+use pipewright_mock::flink::{Config, Program};
+use pipewright_mock::{Fault, FaultKind, FaultPlan, RetryAfter, World};
+
+struct Upgrading {
+    world: World,
+    cluster: pipewright_mock::FlinkHandle,
+    flink: Flink<World>,
+    old: Launched,
+}
+
+/// A cluster on which the old job runs.
+fn upgrading() -> Upgrading {
+    let world = World::new(1);
+    let cluster = world.flink(
+        "http://flink.test".parse().expect("a base"),
+        Config { job_expiration: Duration::from_secs(600), ..Config::default() },
+    );
+    let flink = Flink::new(cluster.base(), world.clone());
+    let old = flink.run(RunJar::upload("old.jar", Program::endless("old").jar())).expect("submitted");
+    let _ = flink.run(pipewright::flink::AwaitJob::running(old.job)).expect("it runs");
+    Upgrading { world, cluster, flink, old }
+}
+
+impl Upgrading {
+    fn goal(&self, new: &Program) -> UpgradeJob {
+        UpgradeJob::new(self.old.job, RunJar::uploaded(self.old.jar.clone()), RunJar::upload("new.jar", new.jar()))
+    }
+
+    fn states(&self) -> Vec<(String, String)> {
+        let now = self.world.now().as_unix();
+        self.cluster.with(|cluster| {
+            cluster.advance(now);
+            let mut jobs: Vec<_> = cluster.jobs().into_iter().map(|job| (job.name, job.state)).collect();
+            jobs.sort();
+            jobs
+        })
+    }
+}
+
+fn states(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect()
+}
+
+/// The new job ends well while it is being given up: the old jar would do its work again.
+#[test]
+fn a_slow_job_that_finishes_is_not_rolled_back() {
+    let scene = upgrading();
+    // It needs 30 s, and never completes a checkpoint within the 20 s that it is given.
+    let new = Program::bounded("new", 3000).rate(100).checkpoints_never_complete();
+    let before = scene.world.clone();
+    before.set_faults(FaultPlan::none().nth_of("cancelJob", 1, Fault::Unavailable(RetryAfter::Seconds(30))));
+    let upgrade = scene.flink.run(scene.goal(&new).settle_within(Duration::from_secs(20))).expect("decided");
+    assert!(matches!(upgrade, Upgrade::Upgraded { checkpoint: None, .. }), "{upgrade:?}");
+    assert_eq!(scene.states(), states(&[("new", "FINISHED"), ("old", "FINISHED")]));
+}
+
+/// Resumed so late that the new job has ended and been forgotten, whether the crash came while settling or right before.
+#[test]
+fn an_upgrade_resumed_too_late_is_ambiguous() {
+    let is_settling = |state: &serde_json::Value| state["phase"] == "settle";
+    let is_launched = |state: &serde_json::Value| {
+        let child = state["child"]["state"].as_str().unwrap_or_default();
+        state["phase"] == "run" && child.contains(r#""acknowledged":true"#)
+    };
+    let moments: [&dyn Fn(&serde_json::Value) -> bool; 2] = [&is_settling, &is_launched];
+    for moment in moments {
+        let scene = upgrading();
+        let mut saved = None;
+        let goal = scene.goal(&Program::bounded("new", 500)).within(Duration::from_secs(2));
+        let _ = scene.flink.run_with(goal, |notice| {
+            if let Notice::Save(state) = notice
+                && moment(&serde_json::from_str(&state.state).expect("JSON"))
+            {
+                saved = Some(state);
+            }
+        });
+        let saved = saved.expect("it came that far");
+        scene.world.sleep_until(scene.world.now() + Duration::from_secs(3600));
+        let result = scene.flink.run(UpgradeJob::resume(&saved).expect("its own state"));
+        assert!(result.expect_err("nobody can tell").is_ambiguous());
+        assert_eq!(scene.states(), states(&[]), "nothing was started");
+    }
+}
+
+/// A proxy's refusal is no verdict on a jar.
+#[test]
+fn an_upgrade_is_not_judged_by_a_proxy() {
+    let scene = upgrading();
+    let page = Fault::ProxyPage { status: http::StatusCode::FORBIDDEN, applied: false };
+    scene.world.set_faults(FaultPlan::none().nth_of("submitJobFromJar", 1, page));
+    let mut saved = None;
+    let result = scene.flink.run_with(scene.goal(&Program::endless("new")), |notice| {
+        if let Notice::Save(state) = notice {
+            saved = Some(state);
+        }
+    });
+    assert!(matches!(result, Err(FlowError::Service(_))), "{result:?}");
+    let upgrade = scene.flink.run(UpgradeJob::resume(&saved.expect("saved")).expect("its own state")).expect("decided");
+    assert!(matches!(upgrade, Upgrade::Upgraded { .. }), "{upgrade:?}");
+    assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FINISHED")]));
+}
+
+/// The way on after somebody has stopped the job by hand.
+#[test]
+fn an_upgrade_can_start_from_a_savepoint() {
+    let scene = upgrading();
+    let stopped = scene.flink.run(StopWithSavepoint::new(scene.old.job)).expect("stopped");
+    let goal = scene.goal(&Program::endless("new")).from_savepoint(&stopped.location);
+    let upgrade = scene.flink.run(goal).expect("decided");
+    assert!(matches!(&upgrade, Upgrade::Upgraded { savepoint, .. } if *savepoint == stopped.location), "{upgrade:?}");
+    assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FINISHED")]));
+}
+
+/// States that were tampered with are refused before anything is sent.
+#[test]
+fn an_upgrade_without_its_savepoint_is_refused() {
+    let state = r#"{"phase":"PHASE","job":"0000000000000000000000000000000a","old":{"jar":"a.jar"},"new":{"jar":"b.jar"},
+        "new_job":"0000000000000000000000000000000c","old_job":"0000000000000000000000000000000d","settle_within":1000,"savepoint":null}"#;
+    for (phase, accepted) in [("stop", true), ("run", false), ("run-old", false), ("settle", false), ("lunch", false)] {
+        let state = state.replace("PHASE", phase);
+        let saved: Saved =
+            serde_json::from_value(serde_json::json!({"flow": "UpgradeJob", "state": state})).expect("a state");
+        assert_eq!(UpgradeJob::resume(&saved).is_ok(), accepted, "{phase}");
+    }
+}
+
+/// What the upgrade saved last.
+fn keep(saved: &mut Option<Saved>, notice: Notice) {
+    if let Notice::Save(state) = notice {
+        *saved = Some(state);
+    }
+}
+
+fn resume(saved: Option<Saved>) -> UpgradeJob {
+    UpgradeJob::resume(&saved.expect("saved")).expect("its own state")
+}
+
+/// The process crashes when the new job is to be given up, and nobody goes on before that one has come to its end.
+#[test]
+fn a_job_that_was_given_up_and_is_forgotten_is_not_run_again() {
+    let scene = upgrading();
+    // It needs 30 s.
+    let new = Program::bounded("new", 3000).rate(100).checkpoints_never_complete();
+    let mut saved = None;
+    let result = scene.flink.run_with(scene.goal(&new).settle_within(Duration::from_secs(20)), |notice| {
+        let is_end = matches!(&notice, Notice::Save(state) if state.state.contains(r#""phase":"cancel-new""#));
+        keep(&mut saved, notice);
+        if is_end { Err("crashed") } else { Ok(()) }
+    });
+    assert!(matches!(result, Err(FlowError::Stopped(_))), "{result:?}");
+    scene.world.sleep_until(scene.world.now() + Duration::from_secs(3600));
+    let error = scene.flink.run(resume(saved)).expect_err("nobody can tell");
+    assert!(error.is_ambiguous(), "{error:?}");
+    assert_eq!(scene.states(), states(&[]), "nothing was started");
+}
+
+/// It comes to its end between two looks, and a failover recovers only what has not ended.
+#[test]
+fn a_job_that_ends_before_a_failover_is_not_run_again() {
+    let scene = upgrading();
+    let result = scene.flink.run_with(scene.goal(&Program::bounded("new", 500)), |notice| {
+        if matches!(&notice, Notice::Phase { phase, .. } if phase.starts_with("waiting for the new job")) {
+            scene.world.sleep_until(scene.world.now() + Duration::from_secs(20));
+            scene.cluster.restart(Duration::from_secs(1));
+        }
+    });
+    assert!(result.expect_err("nobody can tell").is_ambiguous());
+    assert_eq!(scene.states(), states(&[]), "nothing was started");
+}
+
+/// A main method that fails may have left its job behind, which goes on until it is cancelled.
+#[test]
+fn a_job_that_was_left_behind_and_is_forgotten_is_not_run_again() {
+    let scene = upgrading();
+    let new = Program::bounded("new", 500).main_fails_after_submit();
+    let result = scene.flink.run_with(scene.goal(&new), |notice| {
+        if matches!(&notice, Notice::Phase { phase, .. } if phase.starts_with("cancelling the new job")) {
+            scene.world.sleep_until(scene.world.now() + Duration::from_secs(3600));
+        }
+    });
+    assert!(result.expect_err("nobody can tell").is_ambiguous());
+    assert_eq!(scene.states(), states(&[]), "nothing was started");
+}
+
+/// Nobody can say of a job that it is too slow while nobody can ask for it.
+#[test]
+fn a_job_that_cannot_be_looked_at_is_not_given_up() {
+    let settling =
+        |notice: &Notice| matches!(notice, Notice::Phase { phase, .. } if phase.starts_with("waiting for the new job"));
+    let triggering = |notice: &Notice| matches!(notice, Notice::Sending { operation: "triggerCheckpoint", .. });
+    let moments: [&dyn Fn(&Notice) -> bool; 2] = [&settling, &triggering];
+    for (number, moment) in moments.into_iter().enumerate() {
+        for kind in [FaultKind::NotSent, FaultKind::DelayReply] {
+            let scene = upgrading();
+            let (mut saved, mut over) = (None, false);
+            let goal = scene.goal(&Program::endless("new")).settle_within(Duration::from_secs(10));
+            let result = scene.flink.run_with(goal, |notice| {
+                if moment(&notice) && !std::mem::replace(&mut over, true) {
+                    let minute = Duration::from_secs(60);
+                    scene.world.set_faults(FaultPlan::seeded(1).delays(minute..=minute).chance(kind, 1.0));
+                }
+                keep(&mut saved, notice);
+            });
+            assert!(matches!(result, Err(FlowError::Deadline { .. })), "{number}, {kind:?}: {result:?}");
+            scene.world.set_faults(FaultPlan::none());
+            let upgrade = scene.flink.run(resume(saved)).expect("decided");
+            assert!(matches!(upgrade, Upgrade::Upgraded { .. }), "{number}, {kind:?}: {upgrade:?}");
+            assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FINISHED")]));
+        }
+    }
+}
+
+/// RUNNING is what Flink calls a job whose tasks are still being deployed, and no savepoint can be taken of it.
+#[test]
+fn a_job_that_was_just_submitted_is_upgraded_when_its_tasks_run() {
+    let world = World::new(1);
+    let cluster = world.flink("http://flink.test".parse().expect("a base"), Config::default());
+    let flink = Flink::new(cluster.base(), world.clone());
+    let upgrade = |launched: Launched| {
+        let new = RunJar::upload("new.jar", Program::endless("new").jar());
+        UpgradeJob::new(launched.job, RunJar::uploaded(launched.jar), new).settle_within(Duration::from_secs(5))
+    };
+    let old = flink.run(RunJar::upload("old.jar", Program::endless("old").jar())).expect("submitted");
+    assert!(matches!(flink.run(upgrade(old)), Ok(Upgrade::Upgraded { .. })));
+    // There are four slots: it waits for others.
+    let jar = Program::endless("large").parallelism(5).jar();
+    let large = flink.run(RunJar::upload("large.jar", jar)).expect("submitted");
+    let job = large.job.to_string();
+    let before = world.now();
+    let FlowError::Failed(failure) = flink.run(upgrade(large)).expect_err("it does not run") else { panic!("it did") };
+    assert!(failure.reason.contains("within 5 s"), "{failure:?}");
+    assert!(world.now() < before + Duration::from_secs(6));
+    let state = cluster.with(|cluster| cluster.jobs().into_iter().find(|view| view.id == job).map(|view| view.state));
+    assert_eq!(state.as_deref(), Some("RUNNING"), "it was not touched");
+    assert_eq!(cluster.with(|cluster| cluster.jars()).len(), 3, "nor was anything uploaded");
+}
+
+/// A job that was looked at all along and does not do what it should is given up, and the old one goes on.
+#[test]
+fn a_job_that_does_not_settle_is_given_up() {
+    let new = Program::endless("new");
+    for (new, reason) in [
+        (new.clone().never_runs(), "did not get all its tasks to run within 20 s"),
+        (new.checkpoints_never_complete(), "completed no checkpoint within 20 s"),
+    ] {
+        let scene = upgrading();
+        let upgrade = scene.flink.run(scene.goal(&new).settle_within(Duration::from_secs(20))).expect("decided");
+        assert!(matches!(&upgrade, Upgrade::RolledBack { reason: why, .. } if why.contains(reason)), "{upgrade:?}");
+        assert_eq!(scene.states(), states(&[("new", "CANCELED"), ("old", "FINISHED"), ("old", "RUNNING")]));
+    }
+}
