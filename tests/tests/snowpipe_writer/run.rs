@@ -233,7 +233,7 @@ impl<'a> Run<'a> {
         source.refused += strange.map_or(0, Strange::refusals);
         match answer.as_ref().map(|answer| answer.status().as_u16()) {
             Ok(401 | 403) => source.refused += 1,
-            Ok(200) if phase != Phase::Session => source.refused = 0,
+            Ok(200) if matches!(phase, Phase::Append | Phase::Replay) => source.refused = 0,
             _ => {}
         }
         source.reply = Some(exchange.settle(answer));

@@ -292,7 +292,7 @@ impl Writer {
         match result {
             Ok(channel) => {
                 self.channel = Some(channel);
-                self.trouble.refusals = 0;
+                self.trouble.calm();
                 // With others before it, its answer is no progress: they are waited for longer already.
                 if self.ledger.sent().len() == 1 {
                     self.moved_at = self.cx.now();

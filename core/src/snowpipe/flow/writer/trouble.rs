@@ -29,8 +29,8 @@ pub(super) struct Trouble {
     pub(super) since: Option<Timestamp>,
     /// How often the channel was opened again since.
     again: u32,
-    /// Refusals that may be a mistake.
-    pub(super) refusals: u32,
+    /// Refusals that may be a mistake, in a row, and of what.
+    refusals: (&'static str, u32),
     /// When the channel was taken away, and whether it is said that it was.
     taken: VecDeque<(Timestamp, bool)>,
     /// Since when looks say that the channel is not ours any more.
@@ -45,7 +45,19 @@ impl Trouble {
     pub(super) fn over(&mut self) {
         self.since = None;
         self.again = 0;
-        self.refusals = 0;
+        self.calm();
+    }
+
+    /// What was refused is taken.
+    pub(super) fn calm(&mut self) {
+        self.refusals = ("", 0);
+    }
+
+    /// Whether a refusal is believed by now. One of something else begins anew.
+    fn is_believed(&mut self, operation: &'static str) -> bool {
+        let (of, times) = self.refusals;
+        self.refusals = (operation, if of == operation { times + 1 } else { 1 });
+        self.refusals.1 >= BELIEVED
     }
 
     /// Whether faults go on for as long as this, when one more has come that began at `from`.
@@ -70,11 +82,8 @@ impl Writer {
     /// An exchange has failed: opens the channel again, which settles what is in doubt, or ends.
     pub(super) fn trouble(&mut self, operation: &'static str, error: FlowError) {
         let verdict = judge(&error);
-        if verdict == Verdict::Doubtful {
-            self.trouble.refusals += 1;
-        }
         let is_final = match verdict {
-            Verdict::Doubtful => self.trouble.refusals >= BELIEVED,
+            Verdict::Doubtful => self.trouble.is_believed(operation),
             verdict => verdict == Verdict::GiveUp,
         };
         // The call says of every append that may have been carried out that it is ambiguous.
@@ -113,8 +122,7 @@ impl Writer {
         if !matches!(judge(&error), Verdict::GiveUp | Verdict::Doubtful) || error.service().is_none() {
             return self.trouble(operation, error);
         }
-        self.trouble.refusals += 1;
-        if self.trouble.refusals >= BELIEVED {
+        if self.trouble.is_believed(operation) {
             return self.fail(error);
         }
         self.again(operation, error.to_string(), self.cx.now() + REFUSED);
