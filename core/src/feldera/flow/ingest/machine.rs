@@ -23,6 +23,16 @@ pub(super) enum Barrier {
     Finish,
 }
 
+/// What is in since the last barrier.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    Nothing,
+    /// By one request, which the token is of: what took them and what completes the token are one process.
+    AtOnce,
+    /// By more than one; or rows may be in, or are without a token.
+    Severally,
+}
+
 pub(super) enum State {
     Ready,
     Looking(Call<GetStats>),
@@ -67,13 +77,13 @@ impl Ingestion {
             Some(Barrier::Finish) => !self.buffer.has_unsent(),
             None => false,
         };
-        if !self.looked && (self.buffer.has_unsent() || self.dirty && self.barrier.is_some()) {
+        if !self.looked && (self.buffer.has_unsent() || self.taken != Taken::Nothing && self.barrier.is_some()) {
             self.state = State::Looking(self.look());
         } else if self.buffer.has_unsent() && !is_due {
             self.send();
         } else if self.barrier.is_none() {
             self.event = Some(IngestEvent::Drained);
-        } else if !self.dirty {
+        } else if self.taken == Taken::Nothing {
             self.pass();
         } else if let Some(token) = self.token.clone() {
             self.common.phase(NAME, "waiting for rows to be processed");
@@ -92,7 +102,7 @@ impl Ingestion {
 
     /// All that was sent is processed. Rows that were pushed while that was waited for are not sent yet.
     fn pass(&mut self) {
-        (self.dirty, self.looked) = (false, false);
+        (self.taken, self.looked) = (Taken::Nothing, false);
         self.progress.processed_to = self.settled_to();
         let progress = self.progress();
         self.state = State::Ready;
@@ -124,14 +134,14 @@ impl Ingestion {
 
     /// Whether rows have met another process since the last barrier.
     fn has_restarted(&self, metrics: &GlobalMetrics) -> bool {
-        self.dirty && self.process.is_some() && self.process != metrics.process()
+        self.taken != Taken::Nothing && self.process.is_some() && self.process != metrics.process()
     }
 
     fn accepted(&mut self, token: CompletionToken, chunk: &Chunk) {
         self.buffer.settle(chunk);
         self.progress.accepted += chunk.len() as u64;
-        self.is_one = !self.dirty;
-        (self.anew, self.dirty, self.token) = (0, true, Some(token.clone()));
+        self.taken = if self.taken == Taken::Nothing { Taken::AtOnce } else { Taken::Severally };
+        (self.anew, self.token) = (0, Some(token.clone()));
         self.event = Some(IngestEvent::Accepted(Accepted { rows: chunk.rows(), token }));
     }
 
@@ -146,7 +156,7 @@ impl Ingestion {
                 let count = rejected.count();
                 self.progress.rejected += count;
                 self.progress.accepted += rejected.chunk.len() as u64 - count;
-                (self.anew, self.dirty, self.is_one, self.token) = (0, true, false, None);
+                (self.anew, self.taken, self.token) = (0, Taken::Severally, None);
                 self.event = Some(IngestEvent::Rejected(rejected));
                 if self.goal.stop_at_errors {
                     self.ended = Some(match error {
@@ -179,7 +189,7 @@ impl Ingestion {
     fn doubted(&mut self, cause: FlowError, mut chunk: Chunk) {
         chunk.doubtful = true;
         // A pipeline that was paused meanwhile would hold whatever comes next, too.
-        (self.dirty, self.is_one, self.looked) = (true, false, false);
+        (self.taken, self.looked) = (Taken::Severally, false);
         if self.goal.resend_doubtful && self.anew < ANEW {
             self.anew += 1;
             let what = format!("rows {:?}", chunk.rows());
@@ -212,7 +222,7 @@ impl Ingestion {
 
     /// Whether all rows since the last barrier met the process that answers now.
     fn checked(&mut self, stats: &ControllerStatus) {
-        if self.has_restarted(&stats.global_metrics) && !self.is_one {
+        if self.has_restarted(&stats.global_metrics) && self.taken != Taken::AtOnce {
             self.ended = Some(Interruption::Restarted.into_error(self.what(), None));
         } else {
             self.pass();

@@ -44,7 +44,7 @@ pub use self::goal::{Accepted, Doubt, Ingest, IngestEvent, IngestProgress};
 pub use self::rejected::{Rejected, RejectedRow};
 pub use self::rows::{Chunk, PushError};
 
-use self::machine::{Barrier, State};
+use self::machine::{Barrier, State, Taken};
 use self::rows::{Buffer, Change, Refused};
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
@@ -68,10 +68,7 @@ pub struct Ingestion {
     process: Option<String>,
     /// Stands for all rows that are in; `None` when rows are in that no token covers.
     token: Option<CompletionToken>,
-    /// Rows are in, or may be, since the last barrier.
-    dirty: bool,
-    /// All rows since the last barrier were in one request, which the token is of: it was complete in the process that took them.
-    is_one: bool,
+    taken: Taken,
     barrier: Option<Barrier>,
     finished: bool,
     /// How often the present request was sent again.
@@ -92,8 +89,7 @@ impl Ingestion {
             looked: false,
             process: None,
             token: None,
-            dirty: false,
-            is_one: false,
+            taken: Taken::Nothing,
             barrier: None,
             finished: false,
             anew: 0,
