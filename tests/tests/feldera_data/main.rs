@@ -246,6 +246,8 @@ fn a_checkpoint_that_is_sent_is_there(case: Case) -> Trial<()> {
         Err(FlowError::Failed(failure)) if failure.cause().is_none() => {
             assert!(sent.any(|one| !one.succeeded && failure.what.contains(&one.checkpoint)), "{failure:?}");
         }
+        // A failure like the one before is not believed for a minute, which together with a slow answer is too long.
+        Err(FlowError::Deadline { .. }) if failures > 1 && !trial.faults.is_empty() => {}
         Err(error) => assert_honest(&trial, error),
     }
     assert!(failures > 1 || !trial.is_untouched() || trial.result.is_ok(), "{:?}", trial.result);
