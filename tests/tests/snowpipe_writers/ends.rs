@@ -134,7 +134,7 @@ fn a_host_that_is_never_ready_ends_the_writer_in_time() {
     let scene = Scene::new();
     let mut writer = scene.open(scene.goal().patience(seconds(120)));
     let busy = Fault::Unavailable(RetryAfter::Seconds(50));
-    scene.world.set_faults((1..=20).fold(FaultPlan::none(), |plan, n| plan.nth_of("appendRows", n, busy.clone())));
+    scene.world.set_faults((1..=20).fold(FaultPlan::none(), |plan, n| plan.nth_of("appendRows", n, busy)));
     writer.append(batch(1)).expect("there is room");
     let (took, error) = until_it_ends(&scene, &mut writer, || {});
     assert!((120..=180).contains(&took.as_secs()), "{took:?}: {error}");

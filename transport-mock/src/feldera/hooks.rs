@@ -46,12 +46,12 @@ impl Manager {
 
     /// Lets checkpoints of a pipeline's process fail, or succeed again.
     pub fn fail_checkpoints(&mut self, name: &str, fail: bool) {
-        self.with_process(name, |process| process.fails_checkpoints = fail);
+        self.with_process(name, |process| process.fails.checkpoints = fail);
     }
 
     /// Lets checkpoints on their way from a pipeline's process to the object store fail, or get there again.
     pub fn fail_syncs(&mut self, name: &str, fail: bool) {
-        self.with_process(name, |process| process.fails_syncs = fail);
+        self.with_process(name, |process| process.fails.syncs = fail);
     }
 
     /// All pipelines, in the order of their creation, as of the last call.

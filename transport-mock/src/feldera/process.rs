@@ -71,6 +71,13 @@ struct Asked {
     due: Option<Duration>,
 }
 
+/// What goes wrong, whenever it is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Fails {
+    pub(super) checkpoints: bool,
+    pub(super) syncs: bool,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -95,9 +102,8 @@ pub(super) struct Process {
     steps: VecDeque<Step>,
     held: Vec<Held>,
     pub(super) wedged: bool,
-    pub(super) fails_checkpoints: bool,
+    pub(super) fails: Fails,
     pub(super) has_storage: bool,
-    pub(super) fails_syncs: bool,
     /// Checkpoints on their way to the object store, one at a time, and when each is there.
     syncing: VecDeque<(Duration, String)>,
     /// Those that got there, until the pipeline takes note of them.
@@ -138,8 +144,7 @@ impl Process {
             steps: VecDeque::new(),
             held: Vec::new(),
             wedged: false,
-            fails_checkpoints: false,
-            fails_syncs: false,
+            fails: Fails::default(),
             syncing: VecDeque::new(),
             pushed: Vec::new(),
             synced: None,
@@ -251,8 +256,8 @@ impl Process {
 
     fn end_sync(&mut self, uuid: String) {
         let (incarnation, checkpoint) = (self.incarnation.clone(), uuid.clone());
-        self.chronicle.syncs.push(SyncView { incarnation, checkpoint, succeeded: !self.fails_syncs });
-        if self.fails_syncs {
+        self.chronicle.syncs.push(SyncView { incarnation, checkpoint, succeeded: !self.fails.syncs });
+        if self.fails.syncs {
             self.sync_failure = json!({ "uuid": uuid, "error": "push failed" });
         } else {
             self.pushed.push(uuid.clone());
@@ -321,7 +326,7 @@ impl Process {
                 last = self.asked.pop_front();
             }
             let Some(Asked { sequence, .. }) = last else { return false };
-            if self.fails_checkpoints {
+            if self.fails.checkpoints {
                 self.fail(sequence, "I/O error", at);
                 return false;
             }
