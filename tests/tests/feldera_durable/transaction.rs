@@ -13,7 +13,7 @@ use pipewright_mock::{START, Script};
 use pipewright_tests::fake::{Fake, feldera};
 use serde_json::{Value, json};
 
-use super::{COMMIT, START as START_TRANSACTION, base, calm, looked, recorded, restarted, stats};
+use super::{COMMIT, START as START_TRANSACTION, STATS, base, calm, looked, recorded, restarted, stats};
 
 /// Statistics with a transaction: its id, how long it has been open, whether it is being committed.
 fn in_transaction(id: i64, msecs: u64, status: &str) -> String {
@@ -95,8 +95,34 @@ fn a_transaction_is_started_and_committed() {
     run.transaction.commit();
     is(run.next(), "Committed { id: 20 }");
     run.next().expect_err("over");
-    // Before the start, with the id, before the commit.
-    assert_eq!(run.saved.len(), 3);
+    // Before the start, with the id, with the process that shows it, before the commit.
+    assert_eq!(run.saved.len(), 4);
+    script.finish();
+}
+
+/// Statistics may be behind: what they have never shown is not committed because they do not show it.
+#[test]
+fn a_transaction_that_was_never_seen_is_committed_all_the_same() {
+    let script = calm(calm(recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start")));
+    let script = calm(recorded(script, "POST", COMMIT, "transaction_commit_200"));
+    let mut run = Run::new(&script, Transaction::new("p"));
+    is(run.next(), "Started { id: 20 }");
+    run.transaction.commit();
+    is(run.next(), "Committed { id: 20 }");
+    script.finish();
+}
+
+/// A start that was answered is known, whatever comes of the look behind it.
+#[test]
+fn the_id_of_a_start_that_was_answered_is_not_lost() {
+    let script = recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start");
+    let script =
+        script.expect("GET", STATS).reply_json(401, r#"{"message":"m","error_code":"Unauthorized","details":null}"#);
+    let mut run = Run::new(&script, Transaction::new("p"));
+    run.next().expect_err("nobody may look");
+    assert_eq!(run.transaction.id(), Some(20));
+    let again = looked(Script::new(), &open());
+    is(run.resume(&again).next(), "Started { id: 20 }");
     script.finish();
 }
 

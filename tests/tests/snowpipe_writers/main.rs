@@ -334,6 +334,26 @@ fn a_service_that_wants_to_be_left_alone_is() {
 }
 
 /// 250 channels of one pipe: three questions a second, and one token.
+/// What it is told by others comes as late as its own questions: it has no fault of before.
+#[test]
+fn who_is_told_of_a_fault_by_others_has_patience_too() {
+    let scene = Scene::new();
+    let board = StatusBoard::new();
+    let open =
+        |channel| scene.open(OpenWriter::new(&scene.session, path(channel)).sharing(&board).patience(seconds(60)));
+    let (mut asks, mut is_told) = (open("a"), open("b"));
+    for _ in 0..5 {
+        scene.go_on(&mut asks, Duration::from_millis(30_050)).expect("nothing happens");
+        scene.go_on(&mut is_told, Duration::ZERO).expect("nothing happens");
+    }
+    assert_eq!(scene.asked(":bulk-channel-status"), 5, "one asks for both");
+    scene.simulator.with(|account| account.invalidate(&simulated("b"), "ERR_CHANNEL_MUST_BE_REOPENED"));
+    scene.go_on(&mut asks, Duration::from_millis(30_050)).expect("nothing happens");
+    scene.go_on(&mut is_told, seconds(5)).expect("it opens its channel again");
+    is_told.append(batch(1)).expect("there is room");
+    assert!(matches!(scene.next(&mut is_told), Ok(WriterEvent::Committed { .. })));
+}
+
 #[test]
 fn many_writers_ask_together() {
     let scene = Scene::new();

@@ -68,10 +68,9 @@ pub struct TransactionRun {
     wanted: bool,
     /// One that was open before this one was asked for.
     other: Option<i64>,
-    /// The commit was sent, be it by another process of ours.
-    sent: bool,
-    /// The commit was accepted.
-    accepted: bool,
+    /// A look has shown it, so that it was committed when it is gone.
+    seen: bool,
+    commit: Commit,
     /// The commit whose answer was lost.
     lost: Option<Ambiguity>,
     looks: u32,
@@ -83,6 +82,15 @@ pub struct TransactionRun {
     state: State,
 }
 
+/// What became of the commit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Commit {
+    Unsent,
+    /// Be it by another process of ours.
+    Sent,
+    Accepted,
+}
+
 enum State {
     Before(Option<Call<GetStats>>),
     Start(Call<StartTransaction>),
@@ -92,7 +100,8 @@ enum State {
     Find(Call<GetStats>, Option<Ambiguity>),
     FindLater(Timestamp, Option<Ambiguity>),
     Open,
-    Commit(Call<CommitTransaction>),
+    /// With what there was of a commit before.
+    Commit(Call<CommitTransaction>, Commit),
     Watch(Call<GetStats>),
     WatchLater(Timestamp),
     Inquiry(Inquiry),
@@ -107,8 +116,8 @@ impl TransactionRun {
             since: Timestamp::UNIX_EPOCH,
             wanted: false,
             other: None,
-            sent: false,
-            accepted: false,
+            seen: false,
+            commit: Commit::Unsent,
             lost: None,
             looks: 0,
             asked: Timestamp::UNIX_EPOCH,
@@ -180,7 +189,9 @@ impl TransactionRun {
             Some(state) => {
                 (self.process, self.id) = (state.process, state.id);
                 self.since = Timestamp::from_millis(state.since);
-                (self.wanted, self.sent) = (state.committing, state.committing);
+                self.wanted = state.committing;
+                self.commit = if state.committing { Commit::Sent } else { Commit::Unsent };
+                self.seen = true;
                 match state.id {
                     None => State::Find(self.look(), None),
                     Some(_) => State::Watch(self.look()),
@@ -205,8 +216,9 @@ impl TransactionRun {
     fn send_commit(&mut self) {
         self.common.phase(NAME, "committing");
         self.save(true);
-        (self.sent, self.pace) = (true, Pace::START);
-        self.state = State::Commit(self.common.call(CommitTransaction::new(self.goal.pipeline.clone())));
+        self.pace = Pace::START;
+        let before = std::mem::replace(&mut self.commit, Commit::Sent);
+        self.state = State::Commit(self.common.call(CommitTransaction::new(self.goal.pipeline.clone())), before);
     }
 
     /// What there is before the start is sent.
@@ -219,7 +231,7 @@ impl TransactionRun {
     /// Which process a start has met that was answered: the one of before may have ended since.
     fn confirmed(&mut self, id: i64, metrics: &GlobalMetrics) {
         if open_transaction(metrics) == Some(id) {
-            self.process = metrics.process();
+            (self.process, self.seen) = (metrics.process(), true);
         } else if !self.is_same_process(metrics) {
             return self.fail(Interruption::Restarted.into_error(self.what(), None));
         }
@@ -260,7 +272,10 @@ impl TransactionRun {
                 self.looks += 1;
                 self.state = State::FindLater(self.pace.next(self.common.now()), lost);
             }
-            _ if self.goal.take_over && !is_unclear && is_of_api(metrics) => self.open(id),
+            _ if self.goal.take_over && !is_unclear && is_of_api(metrics) => {
+                self.seen = true;
+                self.open(id);
+            }
             _ => {
                 let since = age.map_or(String::new(), |age| format!(" for {age:?}"));
                 let found = format!("transaction {id} has been open{since}; this one was asked for {asked:?} ago");
@@ -270,28 +285,38 @@ impl TransactionRun {
     }
 
     /// What came of the commit.
-    fn answered(&mut self, answer: Result<Accepted, FlowError>) {
+    fn answered(&mut self, answer: Result<Accepted, FlowError>, before: Commit) {
         (self.looks, self.lost) = (0, None);
         match answer {
-            Ok(_) => self.accepted = true,
+            Ok(_) => self.commit = Commit::Accepted,
             Err(FlowError::Ambiguous(lost)) => self.lost = Some(lost),
             Err(FlowError::Service(error)) if error_code(&error) == Some(ErrorCode::NoTransactionInProgress) => {
-                self.accepted = true;
+                self.commit = Commit::Accepted;
             }
-            Err(error) => return self.inquire(error),
+            Err(error) => {
+                self.commit = before;
+                return self.inquire(error);
+            }
         }
         self.state = State::Watch(self.look());
     }
 
-    /// An error that hides what has become of it.
-    fn perhaps_committed(&mut self, error: FlowError) -> FlowError {
+    /// Ends; when a commit was sent, what has ended it hides whether that was carried out.
+    fn fail_perhaps_committed(&mut self, error: FlowError) {
         let lost = self.lost.take();
-        FlowError::Ambiguous(Ambiguity {
-            operation: CommitTransaction::INFO.name,
-            unanswered: lost.is_some(),
-            cause: Box::new(error),
-            found: None,
-        })
+        let error = match error {
+            error @ FlowError::Failed(_) if self.commit != Commit::Unsent => FlowError::Ambiguous(Ambiguity {
+                operation: CommitTransaction::INFO.name,
+                unanswered: lost.is_some(),
+                cause: Box::new(error),
+                found: None,
+            }),
+            error if lost.is_some() => {
+                doubt(lost, CommitTransaction::INFO.name, format!("the pipeline could not be looked at: {error}"))
+            }
+            error => error,
+        };
+        self.fail(error);
     }
 
     /// What becomes of the transaction.
@@ -299,15 +324,25 @@ impl TransactionRun {
         let (metrics, id) = (&stats.global_metrics, self.id?);
         if !self.is_same_process(metrics) {
             let error = Interruption::Restarted.into_error(self.what(), None);
-            let error = if self.sent { self.perhaps_committed(error) } else { error };
-            self.fail(error);
+            self.fail_perhaps_committed(error);
             return None;
         }
-        if open_transaction(metrics) != Some(id) {
+        let is_gone = open_transaction(metrics) != Some(id);
+        if is_gone && self.wanted && self.commit == Commit::Unsent && !self.seen {
+            // The look may be behind. What the commit is answered tells.
+            self.send_commit();
+            return None;
+        }
+        if is_gone {
             self.fail(FlowError::Misuse(Misuse::PolledAfterDone));
             return Some(TransactionEvent::Committed { id });
         }
-        if self.accepted || metrics.transaction_status != Some(TransactionStatus::TransactionInProgress) {
+        self.seen = true;
+        let is_in_progress = metrics
+            .transaction_status
+            .as_ref()
+            .is_none_or(|status| *status == TransactionStatus::TransactionInProgress);
+        if self.commit == Commit::Accepted || !is_in_progress {
             self.lost = None;
             if let Some(interruption) = self.pulse.feel_commit(stats, self.asked, self.common.now()) {
                 self.fail(interruption.into_error(self.what(), None));
@@ -322,7 +357,7 @@ impl TransactionRun {
             // Resumed, and open as it should be.
             self.state = State::Open;
             return None;
-        } else if !self.sent {
+        } else if self.commit == Commit::Unsent {
             self.send_commit();
             return None;
         } else if let Some(lost) = self.lost.take_if(|_| self.looks >= LOOKS) {
@@ -354,7 +389,11 @@ impl TransactionRun {
                     Err(error) => self.inquire(error),
                 },
                 State::Start(call) => match ok!(call.poll(now, reply.take())) {
-                    Ok(started) => self.state = State::Confirm(self.look(), started.transaction_id),
+                    Ok(started) => {
+                        self.id = Some(started.transaction_id);
+                        self.save(false);
+                        self.state = State::Confirm(self.look(), started.transaction_id);
+                    }
                     Err(FlowError::Ambiguous(lost)) => self.find(lost),
                     Err(error) => self.inquire(error),
                 },
@@ -396,26 +435,18 @@ impl TransactionRun {
                     }
                     return Step::Done(Ok(TransactionEvent::Started { id: self.id.unwrap_or_default() }));
                 }
-                State::Commit(call) => {
+                State::Commit(call, before) => {
+                    let before = *before;
                     let answer = ok!(call.poll(now, reply.take()));
-                    self.answered(answer);
+                    self.answered(answer, before);
                 }
-                State::Watch(call) => match (ok!(call.poll(now, reply.take())), self.lost.take()) {
-                    (Ok(stats), lost) => {
-                        self.lost = lost;
+                State::Watch(call) => match ok!(call.poll(now, reply.take())) {
+                    Ok(stats) => {
                         if let Some(event) = self.watched(&stats) {
                             return Step::Done(Ok(event));
                         }
                     }
-                    (Err(error), Some(lost)) => {
-                        let found = format!("the pipeline could not be looked at: {error}");
-                        self.fail(doubt(Some(lost), CommitTransaction::INFO.name, found));
-                    }
-                    (Err(error), None) if self.sent && error.service().is_some() => {
-                        let error = self.perhaps_committed(error);
-                        self.inquire(error);
-                    }
-                    (Err(error), None) => self.inquire(error),
+                    Err(error) => self.inquire(error),
                 },
                 State::WatchLater(until) => {
                     match self.common.wait_until(*until, "the transaction to be committed", reply) {
@@ -432,7 +463,7 @@ impl TransactionRun {
                 }
                 State::Inquiry(inquiry) => {
                     let (Ok(error) | Err(error)) = ok!(inquiry.poll(now, reply.take()));
-                    self.fail(error);
+                    self.fail_perhaps_committed(error);
                 }
             }
         }

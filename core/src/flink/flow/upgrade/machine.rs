@@ -118,6 +118,10 @@ impl UpgradeMachine {
             UpgradePhase::SettleOld => "waiting for the old job's tasks",
             UpgradePhase::Unknown(_) => return Err(FlowError::Misuse(Misuse::WrongState)),
         };
+        if phase == UpgradePhase::Settle {
+            // Saved by whoever did not note it yet.
+            self.data.launched = Some(true);
+        }
         self.data.phase = phase;
         self.data.child = resumed.cloned();
         cx.phase(Self::NAME, words);

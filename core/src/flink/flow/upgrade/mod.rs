@@ -18,7 +18,7 @@
 //! | Run, RunOld | refused by a proxy, or for a time | that error; resume from the saved state |
 //! | Settle | the job ends other than FINISHED, or time is up | roll back |
 //! | Checkpoint | it fails | Settle again, until time is up |
-//! | Settle, Checkpoint | time is up, and the job could not be looked at for at least the second half of it | that error; resume from the saved state |
+//! | Settle, Checkpoint | time is up, and for more than 5 s of its second half the job could not be looked at | that error; resume from the saved state |
 //! | Settle | the cluster does not know the job | ambiguous: it may have come to its end since |
 //! | CancelNew | the job has FINISHED meanwhile | upgraded |
 //! | CancelNew, after Run was refused | the cluster does not know the job | RunOld |

@@ -131,7 +131,7 @@ impl Writer {
         self.began_at = self.cx.now();
         let since = self.trouble.since.unwrap_or(self.began_at);
         let attempt = self.ingest.as_ref().map_or(Duration::ZERO, |(ingest, _)| ingest.retry().timeout);
-        self.cx.no_later_than(since + self.goal.patience + attempt.saturating_mul(2))
+        self.cx.no_later_than((since + self.goal.patience).max(self.began_at) + attempt.saturating_mul(2))
     }
 
     /// Asks the session: for a credential, or for a place to open the channel at.
@@ -308,7 +308,10 @@ impl Writer {
     fn look(&mut self) {
         let Some((ingest, _)) = &self.ingest else { return };
         match self.seat.look(self.cx.now(), self.opened_at) {
-            Look::Posted(status) => self.looked(status),
+            Look::Posted(status) => {
+                self.began_at = self.cx.now();
+                self.looked(status);
+            }
             Look::Wait(at) => self.next_look = at,
             Look::Ask(lease) => {
                 let id = RequestId::from_bits(self.cx.seed.next_u128());

@@ -44,7 +44,8 @@
 //! * That an append was answered is no progress: only a commit is, or a channel that is well when nothing waits. So a batch that
 //!   ends its channel again and again ends the writer.
 //! * A batch that was refused for certain is not in doubt. One that was refused because of its place in the chain, or with a code
-//!   that nobody knows, still counts as sent: a proxy may have made the attempt before, so that only the committed token is believed.
+//!   that nobody knows, still counts as sent: a proxy may have made the attempt before, so that only the committed token is believed;
+//!   until it is refused for the third time in a row, each time behind an open that shows nothing of it.
 //! * A token that is refused twice may be one node's mistake, and opening again harms no row. The third refusal is believed.
 //! * What is kept is bounded; what is more is handed back.
 
