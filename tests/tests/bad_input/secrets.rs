@@ -1,0 +1,99 @@
+//! No text of ours holds a secret.
+
+use super::*;
+
+fn assert_keeps(what: &dyn Debug) {
+    let shown = format!("{what:?} {what:#?}");
+    assert!(!shown.contains("s3cr3t"), "{shown}");
+}
+
+#[test]
+fn no_debug_text_holds_a_secret() {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Basic s3cr3t"));
+    headers.insert(header::PROXY_AUTHORIZATION, HeaderValue::from_static("Basic s3cr3t"));
+    headers.append(header::COOKIE, HeaderValue::from_static("a=s3cr3t"));
+    headers.append(header::COOKIE, HeaderValue::from_static("b=s3cr3t"));
+    let config =
+        Config::<FlinkRest>::new("https://h".parse().expect("a base")).with_headers(headers).with_credentials();
+    assert_keeps(&config);
+    assert_keeps(&Secret::new("s3cr3t"));
+    assert_keeps(&Secret::new("s3cr3t\n").bearer());
+
+    let mut call = Call::new(JarId::from("a.jar").pipe(DeleteJar::new), &config, Seed::new(1));
+    let (mut reply, mut asked, now) = (None, 0, Timestamp::from_millis(1));
+    loop {
+        assert_keeps(&call);
+        assert_keeps(&reply);
+        let step = call.poll(now, reply.take());
+        assert_keeps(&step);
+        match step {
+            Step::Authorize(request) => {
+                asked += 1;
+                assert_eq!(request.rejected().is_some(), asked == 2, "only the second time there was another one");
+                reply = Some(request.settle(Ok(HeaderValue::from_static("Bearer s3cr3t"))));
+            }
+            Step::Send(exchange) => {
+                assert_eq!(exchange.request().headers()[header::AUTHORIZATION], "Bearer s3cr3t");
+                let mut response = Response::new(Bytes::new());
+                *response.status_mut() = http::StatusCode::UNAUTHORIZED;
+                reply = Some(exchange.settle(Ok(response)));
+            }
+            Step::Notice(notice) => assert!(!notice.to_string().contains("s3cr3t")),
+            Step::Done(result) => {
+                let error = result.expect_err("refused twice");
+                assert!(!error.to_string().contains("s3cr3t"));
+                assert!(matches!(error.service().map(ServiceError::status), Some(http::StatusCode::UNAUTHORIZED)));
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(asked, 2);
+}
+
+/// Statements, arguments and settings of jobs often hold the passwords of what they read from.
+#[test]
+fn no_debug_text_holds_what_is_run() {
+    use pipewright::feldera::{CreatePipeline, Deploy};
+    use pipewright::flink::sql_gateway::{ExecuteStatement, RunStatement, SessionHandle};
+    use pipewright::flink::{RunJar, UpgradeJob};
+
+    let secret = || "'password' = 's3cr3t'";
+    let settings = || BTreeMap::from([("key".to_owned(), "s3cr3t".to_owned())]);
+    let run = || RunJar::uploaded("a.jar").program_args([secret()]).flink_configuration(settings());
+    assert_keeps(&run());
+    assert_keeps(&UpgradeJob::new(JOB, run(), run()));
+    assert_keeps(&SubmitJar::new("a.jar").program_args(vec![secret().to_owned()]));
+    assert_keeps(&RunStatement::new(secret()).properties(settings()).execution_config(settings()));
+    assert_keeps(&Deploy::new("p", secret()).udf_rust(secret()).udf_toml(secret()));
+    assert_keeps(&CreatePipeline::new("p", secret()));
+    let execute = ExecuteStatement::new(SessionHandle::from_bits(1), secret()).execution_config(settings());
+    assert_keeps(&execute);
+    // What there is, is shown.
+    let shown = format!("{execute:?}");
+    for part in ["session_handle", "statement: …", "execution_config: Some(…)", "execution_timeout: None"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+}
+
+/// `f(self)`, so that what is made first is read first.
+trait Pipe: Sized {
+    fn pipe<T>(self, f: impl FnOnce(Self) -> T) -> T {
+        f(self)
+    }
+}
+
+impl<T> Pipe for T {}
+
+#[test]
+fn an_error_in_plain_http_names_the_host_and_not_the_credential() {
+    let config = Config::<FlinkRest>::new("http://flink.example:8081".parse().expect("a base")).with_credentials();
+    let mut call = Call::new(GetOverview::new(), &config, Seed::new(1));
+    match call.poll(Timestamp::from_millis(1), None) {
+        Step::Done(Err(error @ FlowError::Build(BuildError::Plaintext { .. }))) => {
+            assert_says(&error, &["flink.example:8081", "plain http", "use https", "allow_plaintext_credentials"]);
+        }
+        other => panic!("{other:?}"),
+    }
+}
