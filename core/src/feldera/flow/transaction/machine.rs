@@ -1,0 +1,381 @@
+//! The transitions of [`TransactionRun`].
+
+use std::time::Duration;
+
+use super::goal::TransactionState;
+use super::{NAME, TransactionEvent, TransactionRun};
+use crate::error::{Ambiguity, Delivery, Failure, FlowError, Misuse, TransportError, TransportErrorKind};
+use crate::feldera::flow::inquiry::Inquiry;
+use crate::feldera::flow::{Interruption, Pace};
+use crate::feldera::stats::{ControllerStatus, GlobalMetrics, TransactionStatus};
+use crate::feldera::{Accepted, CommitTransaction, ErrorCode, GetStats, StartTransaction, error_code};
+use crate::flow::{Call, Flow as _, Notice, Reply, Saved, Step, ok};
+use crate::operation::Operation as _;
+use crate::time::Timestamp;
+
+/// How often the pipeline is looked at for what became of a request without an answer: about 13 s.
+const LOOKS: u32 = 10;
+
+/// What became of the commit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commit {
+    Unsent,
+    /// Be it by another process of ours.
+    Sent,
+    Accepted,
+}
+
+pub(super) enum State {
+    Before(Option<Call<GetStats>>),
+    Start(Call<StartTransaction>),
+    Confirm(Call<GetStats>),
+    /// With what hides the outcome of the start; `None` when another process sent it.
+    Find(Call<GetStats>, Option<Ambiguity>),
+    FindLater(Timestamp, Option<Ambiguity>),
+    Open,
+    /// With what there was of a commit before.
+    Commit(Call<CommitTransaction>, Commit),
+    Watch(Call<GetStats>),
+    WatchLater(Timestamp),
+    Inquiry(Inquiry),
+}
+
+impl TransactionRun {
+    fn what(&self) -> String {
+        match self.id {
+            Some(id) => format!("transaction {id} of pipeline {}", self.goal.pipeline),
+            None => format!("transaction of pipeline {}", self.goal.pipeline),
+        }
+    }
+
+    fn look(&mut self) -> Call<GetStats> {
+        self.asked = self.common.now();
+        self.common.call(GetStats::new(self.goal.pipeline.clone()))
+    }
+
+    fn save(&mut self, committing: bool) {
+        let state = TransactionState {
+            pipeline: self.goal.pipeline.clone(),
+            process: self.process.clone(),
+            id: self.id,
+            committing,
+            since: self.since.as_millis(),
+        };
+        self.common.save(Saved::new(NAME, &state));
+    }
+
+    fn fail(&mut self, error: FlowError) {
+        self.ended = Some(error);
+    }
+
+    fn inquire(&mut self, refusal: FlowError) {
+        let what = self.what();
+        self.state =
+            State::Inquiry(Inquiry::new(&self.goal.pipeline, what, refusal, self.process.is_some(), &mut self.common));
+    }
+
+    /// Whether statistics are of the process that the transaction is in.
+    fn is_same_process(&self, metrics: &GlobalMetrics) -> bool {
+        self.process.is_none() || self.process == metrics.process()
+    }
+
+    fn begin(&mut self) {
+        self.state = match self.goal.resumed.take() {
+            None => State::Before(Some(self.look())),
+            Some(state) => {
+                (self.process, self.id) = (state.process, state.id);
+                self.since = Timestamp::from_millis(state.since);
+                self.wanted = state.committing;
+                self.commit = if state.committing { Commit::Sent } else { Commit::Unsent };
+                self.seen = true;
+                match state.id {
+                    None => State::Find(self.look(), None),
+                    Some(_) => State::Watch(self.look()),
+                }
+            }
+        };
+    }
+
+    fn start(&mut self) {
+        self.common.phase(NAME, "starting");
+        self.since = self.common.now();
+        self.save(false);
+        self.state = State::Start(self.common.call(StartTransaction::new(self.goal.pipeline.clone())));
+    }
+
+    fn open(&mut self) {
+        self.save(false);
+        self.state = State::Open;
+    }
+
+    fn send_commit(&mut self) {
+        self.common.phase(NAME, "committing");
+        self.save(true);
+        self.pace = Pace::START;
+        let before = std::mem::replace(&mut self.commit, Commit::Sent);
+        self.state = State::Commit(self.common.call(CommitTransaction::new(self.goal.pipeline.clone())), before);
+    }
+
+    /// What there is before the start is sent.
+    fn before(&mut self, metrics: &GlobalMetrics) {
+        self.process = metrics.process();
+        self.other = open_transaction(metrics);
+        self.start();
+    }
+
+    /// Which process a start has met that was answered: the one of before may have ended since.
+    fn confirmed(&mut self, metrics: &GlobalMetrics) {
+        if open_transaction(metrics) == self.id {
+            (self.process, self.seen) = (metrics.process(), true);
+        } else if !self.is_same_process(metrics) {
+            return self.fail(Interruption::Restarted.into_error(self.what(), None));
+        }
+        self.open();
+    }
+
+    /// What became of a start without an answer.
+    fn found(&mut self, stats: &ControllerStatus, lost: Option<Ambiguity>) {
+        let metrics = &stats.global_metrics;
+        if !self.is_same_process(metrics) {
+            // The start may have reached either of them.
+            (self.process, self.other) = (metrics.process(), None);
+        }
+        let Some(id) = open_transaction(metrics) else {
+            if self.looks < LOOKS {
+                self.looks += 1;
+                self.state = State::FindLater(self.pace.next(self.common.now()), lost);
+            } else {
+                self.fail(doubt(lost, StartTransaction::INFO.name, "no transaction is open".to_owned()));
+            }
+            return;
+        };
+        let age = metrics.transaction_msecs.map(Duration::from_millis);
+        let asked = self.common.now().since(self.since);
+        if self.other == Some(id) || age.is_some_and(|age| age > asked) {
+            let reason = format!("transaction {id} is in progress, and was so before this one was asked for");
+            return self.fail(FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None }));
+        }
+        // The answer was on its way for so long that it may be either.
+        let is_unclear = age.is_some_and(|age| age > self.asked.since(self.since));
+        match age {
+            _ if self.goal.take_over && is_unclear && self.looks < LOOKS => {
+                self.looks += 1;
+                self.state = State::FindLater(self.pace.next(self.common.now()), lost);
+            }
+            _ if self.goal.take_over && !is_unclear && is_of_api(metrics) => {
+                (self.id, self.seen) = (Some(id), true);
+                self.open();
+            }
+            _ => {
+                let since = age.map_or(String::new(), |age| format!(" for {age:?}"));
+                let found = format!("transaction {id} has been open{since}; this one was asked for {asked:?} ago");
+                self.fail(doubt(lost, StartTransaction::INFO.name, found));
+            }
+        }
+    }
+
+    /// What came of the commit.
+    fn answered(&mut self, answer: Result<Accepted, FlowError>, before: Commit) {
+        (self.looks, self.lost) = (0, None);
+        match answer {
+            Ok(_) => self.commit = Commit::Accepted,
+            Err(FlowError::Ambiguous(lost)) => self.lost = Some(lost),
+            Err(FlowError::Service(error)) if error_code(&error) == Some(ErrorCode::NoTransactionInProgress) => {
+                self.commit = Commit::Accepted;
+            }
+            Err(error) => {
+                self.commit = before;
+                return self.inquire(error);
+            }
+        }
+        self.state = State::Watch(self.look());
+    }
+
+    /// Ends; when a commit was sent, what has ended it hides whether that was carried out.
+    fn fail_perhaps_committed(&mut self, error: FlowError) {
+        let lost = self.lost.take();
+        let error = match error {
+            error @ FlowError::Failed(_) if self.commit != Commit::Unsent => FlowError::Ambiguous(Ambiguity {
+                operation: CommitTransaction::INFO.name,
+                unanswered: lost.is_some(),
+                cause: Box::new(error),
+                found: None,
+            }),
+            error if lost.is_some() => {
+                doubt(lost, CommitTransaction::INFO.name, format!("the pipeline could not be looked at: {error}"))
+            }
+            error => error,
+        };
+        self.fail(error);
+    }
+
+    /// What becomes of the transaction.
+    fn watched(&mut self, stats: &ControllerStatus) -> Option<TransactionEvent> {
+        let (metrics, id) = (&stats.global_metrics, self.id?);
+        if !self.is_same_process(metrics) {
+            let error = Interruption::Restarted.into_error(self.what(), None);
+            self.fail_perhaps_committed(error);
+            return None;
+        }
+        let is_gone = open_transaction(metrics) != Some(id);
+        if is_gone && self.wanted && self.commit == Commit::Unsent && !self.seen {
+            // The look may be behind. What the commit is answered tells.
+            self.send_commit();
+            return None;
+        }
+        if is_gone {
+            self.fail(FlowError::Misuse(Misuse::PolledAfterDone));
+            return Some(TransactionEvent::Committed { id });
+        }
+        self.seen = true;
+        let is_in_progress = metrics
+            .transaction_status
+            .as_ref()
+            .is_none_or(|status| *status == TransactionStatus::TransactionInProgress);
+        if self.commit == Commit::Accepted || !is_in_progress {
+            self.lost = None;
+            if let Some(interruption) = self.pulse.feel_commit(stats, self.asked, self.common.now()) {
+                self.fail(interruption.into_error(self.what(), None));
+                return None;
+            }
+            if let Some(progress) = &metrics.commit_progress {
+                let (done, left) = (progress.completed, progress.in_progress.saturating_add(progress.remaining));
+                let so_far = format!("{done} operators are committed, {left} are not");
+                self.common.say(Notice::Observed { what: self.what(), state: so_far });
+            }
+        } else if !self.wanted {
+            // Resumed, and open as it should be.
+            self.state = State::Open;
+            return None;
+        } else if self.commit == Commit::Unsent {
+            self.send_commit();
+            return None;
+        } else if let Some(lost) = self.lost.take_if(|_| self.looks >= LOOKS) {
+            let found = format!("transaction {id} is still open, and not being committed");
+            self.fail(doubt(Some(lost), CommitTransaction::INFO.name, found));
+            return None;
+        } else if self.lost.is_none() && self.looks >= LOOKS {
+            self.send_commit();
+            return None;
+        }
+        self.looks += 1;
+        self.state = State::WatchLater(self.pace.next(self.common.now()));
+        None
+    }
+
+    pub(super) fn advance(&mut self, reply: &mut Option<Reply>) -> Step<TransactionEvent> {
+        loop {
+            if let Some(notice) = self.common.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            if let Some(error) = &self.ended {
+                return reply.take().map_or_else(|| Step::Done(Err(error.clone())), Step::Stray);
+            }
+            let now = self.common.now();
+            match &mut self.state {
+                State::Before(None) => self.begin(),
+                State::Before(Some(call)) => match ok!(call.poll(now, reply.take())) {
+                    Ok(stats) => self.before(&stats.global_metrics),
+                    Err(error) => self.inquire(error),
+                },
+                State::Start(call) => match ok!(call.poll(now, reply.take())) {
+                    Ok(started) => {
+                        self.id = Some(started.transaction_id);
+                        self.save(false);
+                        self.state = State::Confirm(self.look());
+                    }
+                    Err(FlowError::Ambiguous(lost)) => {
+                        (self.looks, self.pace) = (0, Pace::START);
+                        self.state = State::Find(self.look(), Some(lost));
+                    }
+                    Err(error) => self.inquire(error),
+                },
+                State::Confirm(call) => match ok!(call.poll(now, reply.take())) {
+                    Ok(stats) => self.confirmed(&stats.global_metrics),
+                    Err(error) => self.inquire(error),
+                },
+                State::Find(call, lost) => {
+                    let stats = ok!(call.poll(now, reply.take()));
+                    let lost = lost.take();
+                    match stats {
+                        Ok(stats) => self.found(&stats, lost),
+                        // There is no way to look.
+                        Err(error) => {
+                            let found = format!("the pipeline could not be looked at: {error}");
+                            self.fail(doubt(lost, StartTransaction::INFO.name, found));
+                        }
+                    }
+                }
+                State::FindLater(until, lost) => match self.common.wait_until(*until, "the transaction", reply) {
+                    Some(Step::Done(_)) if lost.is_some() => {
+                        let lost = lost.take();
+                        self.fail(doubt(lost, StartTransaction::INFO.name, "it was not found in time".to_owned()));
+                    }
+                    Some(step) => return step,
+                    None => {
+                        let lost = lost.take();
+                        self.state = State::Find(self.look(), lost);
+                    }
+                },
+                // The request does not say which transaction it means.
+                State::Open if self.wanted && reply.is_none() => self.state = State::Watch(self.look()),
+                State::Open => {
+                    if let Some(stray) = reply.take() {
+                        return Step::Stray(stray);
+                    }
+                    return Step::Done(Ok(TransactionEvent::Started { id: self.id.unwrap_or_default() }));
+                }
+                State::Commit(call, before) => {
+                    let before = *before;
+                    let answer = ok!(call.poll(now, reply.take()));
+                    self.answered(answer, before);
+                }
+                State::Watch(call) => match ok!(call.poll(now, reply.take())) {
+                    Ok(stats) => {
+                        if let Some(event) = self.watched(&stats) {
+                            return Step::Done(Ok(event));
+                        }
+                    }
+                    Err(error) => self.inquire(error),
+                },
+                State::WatchLater(until) => {
+                    match self.common.wait_until(*until, "the transaction to be committed", reply) {
+                        Some(Step::Done(Err(error))) => {
+                            let found = "the transaction was still open".to_owned();
+                            let lost = self.lost.take();
+                            self.fail(
+                                lost.map_or(error, |lost| doubt(Some(lost), CommitTransaction::INFO.name, found)),
+                            );
+                        }
+                        Some(step) => return step,
+                        None => self.state = State::Watch(self.look()),
+                    }
+                }
+                State::Inquiry(inquiry) => {
+                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(now, reply.take()));
+                    self.fail_perhaps_committed(error);
+                }
+            }
+        }
+    }
+}
+
+/// The transaction that is open or being committed.
+fn open_transaction(metrics: &GlobalMetrics) -> Option<i64> {
+    let is_open = metrics.transaction_status != Some(TransactionStatus::NoTransaction);
+    metrics.transaction_id.filter(|id| is_open && *id != 0)
+}
+
+fn is_of_api(metrics: &GlobalMetrics) -> bool {
+    metrics.transaction_initiators.as_ref().is_none_or(|initiators| initiators.initiated_by_api.is_some())
+}
+
+/// The outcome of a request is unknown, after looking.
+fn doubt(lost: Option<Ambiguity>, operation: &'static str, found: String) -> FlowError {
+    let lost = lost.unwrap_or_else(|| {
+        let message = "the process that sent it has ended since";
+        let cause = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message);
+        Ambiguity { operation, cause: Box::new(cause.into()), unanswered: true, found: None }
+    });
+    FlowError::Ambiguous(Ambiguity { found: Some(found), ..lost })
+}
