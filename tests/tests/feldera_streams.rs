@@ -7,7 +7,6 @@ use std::path::Path;
 use pipewright::Operation as _;
 use pipewright::decode::{DecodeError, Decoder, End, LineLimit};
 use pipewright::feldera::data::DataFormat;
-use pipewright::feldera::metrics::Metrics;
 use pipewright::feldera::stream::{Egress, LogHistory, Logs, QueryFormat, QueryResult, Samples};
 use pipewright::feldera::{AdhocQuery, HttpOutput};
 use pipewright_tests::{har, routes};
@@ -439,37 +438,6 @@ fn recorded_streams_do_not_depend_on_how_they_are_cut() {
         }
     }
     assert!(seen > 20, "{seen} streams");
-}
-
-/// The text format: comments, labels with escapes, histograms whose parts are of one family, numbers that are none.
-#[test]
-fn metrics_in_the_text_format() {
-    let text = concat!(
-        "# HELP records Records, \\\\ and\\nlines.\n# TYPE records counter\n",
-        "records{pipeline=\"p\",path=\"a\\\\b\\\"c}\\n\",} 5 1756000000000\n\n",
-        "# TYPE delay histogram\n",
-        "delay_bucket{le=\"0.5\"} 1\ndelay_bucket{le=\"+Inf\"} 2\ndelay_sum 7.25\ndelay_count 2\n",
-        "# a remark\nalone_sum\t-Inf\nodd NaN\n",
-    );
-    let metrics = Metrics::from_prometheus(text).expect("well-formed");
-    let names: Vec<_> = metrics.metrics.iter().map(|metric| (&*metric.name, metric.values.len())).collect();
-    assert_eq!(names, [("records", 1), ("delay", 4), ("alone_sum", 1), ("odd", 1)]);
-    let records = metrics.get("records").expect("it is there");
-    assert_eq!(
-        (records.kind.as_deref(), records.description.as_deref()),
-        (Some("counter"), Some("Records, \\ and\nlines."))
-    );
-    assert_eq!(records.values[0].labels["path"], "a\\b\"c}\n");
-    let delay = metrics.get("delay").expect("it is there");
-    let parts: Vec<_> =
-        delay.values.iter().map(|part| (part.name.as_deref().unwrap_or_default(), part.value)).collect();
-    assert_eq!(parts, [("delay_bucket", 1.0), ("delay_bucket", 2.0), ("delay_sum", 7.25), ("delay_count", 2.0)]);
-    assert_eq!(delay.values[1].labels["le"], "+Inf");
-    assert_eq!(metrics.get("alone_sum").expect("it is there").values[0].value.to_string(), "-inf");
-    assert!(metrics.get("odd").expect("it is there").values[0].value.is_nan());
-    for bad in ["records", "records{a=\"b\" 1", "records{a=\"b\"}", "records{a=b} 1", "records one"] {
-        assert!(Metrics::from_prometheus(bad).expect_err(bad).starts_with("line 1: records"), "{bad}");
-    }
 }
 
 /// An error may have several lines, and none of them is a row of the table.
