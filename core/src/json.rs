@@ -1,9 +1,17 @@
-//! Reading JSON: one check of UTF-8, then `from_str`; deep documents allowed, bottomless ones not.
+//! Reading JSON: one check of UTF-8, then `from_str`; deep documents allowed, bottomless ones not. Writing it: [`write()`].
+
+mod fields;
+mod serializer;
+mod text;
+mod write;
 
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+
+pub use self::write::NonFinite;
+pub(crate) use self::write::{NOT_FINITE, WriteError, write};
 
 /// The deepest nesting that is read. Real flame graphs pass 63 levels; and records of that depth must fit on the 2 MiB
 /// stack of a thread in an unoptimised build, where a level of theirs takes up to 5 kB.

@@ -165,7 +165,7 @@ fn numbers_that_are_none_are_refused_or_null() {
         assert_eq!(error, RowError::NotFinite { index: 1, field: Some("price".to_owned()) });
         assert!(error.to_string().contains("row 1: the field \"price\" is NaN"), "{error}");
         let error = builder.push(&Odd(number), Some("2"), NOW).expect_err("no number");
-        assert_eq!(error, RowError::NotFinite { index: 1, field: None });
+        assert_eq!(error, RowError::NotFinite { index: 1, field: Some("map.k".to_owned()) });
         builder.push(&BTreeMap::from([("narrow", 1.0_f32 / 0.0)]), None, NOW).expect_err("no number");
         let [batch] = &drain(&mut builder)[..] else { panic!("one batch") };
         assert_eq!(text(batch), "{\"a\":1}\n", "the refused rows left nothing behind");

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::body::Body;
 use crate::error::BuildError;
+use crate::json::{self, NonFinite, WriteError};
 use crate::operation::Info;
 
 /// A JSON object under construction, without the fields that were not given.
@@ -15,9 +16,9 @@ pub(crate) struct JsonBody {
 impl JsonBody {
     /// A body that is one value, such as a map whose keys are data.
     pub(crate) fn of<T: Serialize + ?Sized>(info: &Info, value: &T) -> Result<Body, BuildError> {
-        serde_json::to_vec(value)
-            .map(Body::from)
-            .map_err(|error| BuildError::value(info.name, "body", &error.to_string(), "it cannot be written as JSON"))
+        let mut buffer = Vec::new();
+        json::write(&mut buffer, value, NonFinite::Refuse).map_err(|error| impossible(info, "body", error))?;
+        Ok(Body::from(buffer))
     }
 
     pub(crate) fn field<T: Serialize + ?Sized>(
@@ -27,12 +28,11 @@ impl JsonBody {
         value: &T,
     ) -> Result<(), BuildError> {
         self.buffer.push(if self.buffer.is_empty() { b'{' } else { b',' });
-        serde_json::to_writer(&mut self.buffer, key)
-            .and_then(|()| {
-                self.buffer.push(b':');
-                serde_json::to_writer(&mut self.buffer, value)
-            })
-            .map_err(|error| BuildError::value(info.name, key, &error.to_string(), "it cannot be written as JSON"))
+        let written = json::write(&mut self.buffer, key, NonFinite::Refuse).and_then(|()| {
+            self.buffer.push(b':');
+            json::write(&mut self.buffer, value, NonFinite::Refuse)
+        });
+        written.map_err(|error| impossible(info, key, error))
     }
 
     /// Without a field: an empty object if there is always to be one, else nothing.
@@ -43,5 +43,19 @@ impl JsonBody {
             (false, _) => self.buffer.push(b'}'),
         }
         Some(Body::from(self.buffer))
+    }
+}
+
+/// A value of the caller that cannot be sent.
+#[cold]
+fn impossible(info: &Info, key: &'static str, error: WriteError) -> BuildError {
+    match error {
+        WriteError::NotFinite { field } => {
+            let problem = "the number is NaN or infinite, which JSON cannot represent; set a finite number";
+            BuildError::value(info.name, key, &field.unwrap_or_default(), problem)
+        }
+        WriteError::Serialize(error) => {
+            BuildError::value(info.name, key, &error.to_string(), "it cannot be written as JSON")
+        }
     }
 }

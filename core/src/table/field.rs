@@ -8,6 +8,8 @@ use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Unexpected, Visit
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::json::NOT_FINITE;
+
 /// A type that can be a field of a record. Implemented for the plain types, for lists, maps and options of
 /// fields, and by the tables for all that they declare.
 ///
@@ -196,12 +198,13 @@ impl Field for f64 {
     }
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match *self {
-            number if number.is_nan() => serializer.serialize_str("NaN"),
-            f64::INFINITY => serializer.serialize_str("Infinity"),
-            f64::NEG_INFINITY => serializer.serialize_str("-Infinity"),
-            number => serializer.serialize_f64(number),
-        }
+        let text = match *self {
+            number if number.is_nan() => "NaN",
+            f64::INFINITY => "Infinity",
+            f64::NEG_INFINITY => "-Infinity",
+            number => return serializer.serialize_f64(number),
+        };
+        serializer.serialize_newtype_struct(NOT_FINITE, text)
     }
 }
 

@@ -9,9 +9,8 @@ use memchr::memchr2;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
-use super::serializer::RowSerializer;
 use super::{Batch, BatchOptions, Compression, Cut, RowError, keys};
-use crate::json;
+use crate::json::{self, WriteError};
 use crate::snowpipe::Encoding;
 use crate::snowpipe::append::MAX_BYTES;
 use crate::time::Timestamp;
@@ -113,10 +112,8 @@ impl BatchBuilder {
         now: Timestamp,
     ) -> Result<(), RowError> {
         let start = self.begin_line();
-        let mut serializer = RowSerializer::new(&mut self.lines, self.options.non_finite);
-        if let Err(error) = row.serialize(&mut serializer) {
-            let saw_not_finite = serializer.saw_not_finite();
-            return self.refuse_value(start, &error, saw_not_finite);
+        if let Err(error) = json::write(&mut self.lines, row, self.options.non_finite) {
+            return self.refuse_value(error);
         }
         self.end_line(start, offset_token, now)
     }
@@ -229,15 +226,12 @@ impl BatchBuilder {
 
     /// A value of the row cannot be written.
     #[cold]
-    fn refuse_value(&mut self, start: usize, error: &serde_json::Error, not_finite: bool) -> Result<(), RowError> {
+    fn refuse_value(&mut self, error: WriteError) -> Result<(), RowError> {
         let index = self.taken;
-        let error = if not_finite {
-            let field = keys::last_key(self.lines.get(start..).unwrap_or_default());
-            RowError::NotFinite { index, field }
-        } else {
-            RowError::Serialize { index, problem: error.to_string() }
-        };
-        self.refuse(error)
+        self.refuse(match error {
+            WriteError::NotFinite { field } => RowError::NotFinite { index, field },
+            WriteError::Serialize(error) => RowError::Serialize { index, problem: error.to_string() },
+        })
     }
 
     /// Takes the line that was written, if it is a row, and closes batches as the limits say.

@@ -3,17 +3,20 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::json::WriteError;
+
 /// A row that cannot be taken. It was left out, and all that was taken before is as it was.
 ///
 /// Rows are counted from 0; a row that was left out does not count. What rows hold is not shown, but the names of fields are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowError {
-    /// A field is `NaN` or infinite, which JSON has no number for.
+    /// A number is `NaN` or infinite, which JSON cannot represent.
     NotFinite {
         /// Which row.
         index: u64,
-        /// The field; `None` for an element of a list.
+        /// The field that holds the number. A field within a field has the outer name before its own: `reading.celsius`. An
+        /// element of a list has the name of the list's field. `None` if the row is not an object.
         field: Option<String>,
     },
     /// The row's own `Serialize` failed, or it has something that JSON cannot hold, such as a key that is no text.
@@ -82,13 +85,7 @@ impl RowError {
     /// ```
     pub fn problem(&self) -> String {
         match self {
-            Self::NotFinite { field, .. } => {
-                let what =
-                    field.as_ref().map_or("an element of a list".to_owned(), |field| format!("the field \"{field}\""));
-                format!(
-                    "{what} is NaN or infinite, which JSON does not have: send null or text, or allow NonFinite::Null"
-                )
-            }
+            Self::NotFinite { field, .. } => WriteError::NotFinite { field: field.clone() }.in_a_row(),
             Self::Serialize { problem, .. } => format!("it cannot be written as JSON: {problem}"),
             Self::NotAnObject { found, .. } => {
                 format!("it is {found}, and a row is a JSON object, with a key for each column")

@@ -50,18 +50,6 @@ fn upper_case_text(text: &mut [u8]) {
     }
 }
 
-/// The key that the text ends with, when it ends with a key and a colon.
-pub(super) fn last_key(text: &[u8]) -> Option<String> {
-    let text = text.strip_suffix(b"\":")?;
-    let is_quote = |at: usize| {
-        let before = text.get(..at).unwrap_or_default();
-        text.get(at) == Some(&b'"') && before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
-    };
-    let start = (0..text.len()).rev().find(|at| is_quote(*at))?;
-    let key = text.get(start + 1..)?;
-    Some(crate::error::excerpt(key, 80))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,19 +66,6 @@ mod tests {
             let mut text = given.as_bytes().to_vec();
             upper_case(&mut text);
             assert_eq!(String::from_utf8(text).expect("UTF-8"), expected);
-        }
-    }
-
-    #[test]
-    fn the_last_key() {
-        for (text, key) in [
-            (r#"{"a":1,"b":"#, Some("b")),
-            (r#"{"a\"b":"#, Some(r#"a\"b"#)),
-            (r#"{"a\\":"#, Some(r"a\\")),
-            (r#"{"a":[1,"#, None),
-            ("", None),
-        ] {
-            assert_eq!(last_key(text.as_bytes()).as_deref(), key, "{text}");
         }
     }
 }

@@ -35,17 +35,17 @@ mod compression;
 mod error;
 mod keys;
 mod options;
-mod serializer;
-mod text;
 
 pub use builder::BatchBuilder;
 pub use compression::Compression;
 pub use error::RowError;
-pub use options::{BatchOptions, Cut, NonFinite};
+pub use options::{BatchOptions, Cut};
 
 use super::Encoding;
 #[cfg(doc)]
 use super::append::MAX_BYTES;
+#[doc(no_inline)]
+pub use crate::NonFinite;
 use crate::body::Body;
 
 /// Rows that are sent together. A clone shares the body.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Compression;
+use super::{Compression, NonFinite};
 
 /// When a batch ends, and how its rows are written.
 ///
@@ -24,7 +24,8 @@ pub struct BatchOptions {
     pub age: Duration,
     /// How batches are compressed. Not at all by default.
     pub compression: Compression,
-    /// What becomes of numbers that JSON does not have. An error by default.
+    /// What to do with `NaN` and the infinities. By default they are an error:
+    /// [`RowError::NotFinite`](super::RowError::NotFinite).
     pub non_finite: NonFinite,
     /// Whether the keys of each row, but not those within its values, are written in upper-case ASCII. Not by default. Letters
     /// that are escaped, as in `"\u0061"`, stay as they are; and keys that differ in case only become the same one, so that
@@ -32,16 +33,6 @@ pub struct BatchOptions {
     pub upper_case_keys: bool,
     /// Between which rows a batch may end. Between any two by default.
     pub cut: Cut,
-}
-
-/// What becomes of `NaN` and the infinities, which JSON does not have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum NonFinite {
-    /// [`RowError::NotFinite`](super::RowError::NotFinite).
-    #[default]
-    Refuse,
-    /// They are written as `null`.
-    Null,
 }
 
 /// Between which rows a batch may end.

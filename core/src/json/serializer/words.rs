@@ -6,26 +6,26 @@ use serde::Serialize;
 use serde::ser::{Error as _, Impossible, Serializer};
 use serde_json::Error;
 
-use super::RowSerializer;
-use crate::snowpipe::rows::text;
+use super::JsonSerializer;
+use crate::json::text;
 
 /// Writes what has to be a text.
 pub(super) struct Words<'s, 'b> {
-    row: &'s mut RowSerializer<'b>,
+    out: &'s mut JsonSerializer<'b>,
     quotes: bool,
 }
 
 impl<'s, 'b> Words<'s, 'b> {
     /// A key; it may be a number too.
     #[inline]
-    pub(super) fn key(row: &'s mut RowSerializer<'b>) -> Self {
-        Self { row, quotes: true }
+    pub(super) fn key(out: &'s mut JsonSerializer<'b>) -> Self {
+        Self { out, quotes: true }
     }
 
     /// JSON that is written already.
     #[inline]
-    pub(super) fn verbatim(row: &'s mut RowSerializer<'b>) -> Self {
-        Self { row, quotes: false }
+    pub(super) fn verbatim(out: &'s mut JsonSerializer<'b>) -> Self {
+        Self { out, quotes: false }
     }
 }
 
@@ -35,9 +35,9 @@ fn no_key<T>() -> Result<T, Error> {
 
 impl Words<'_, '_> {
     fn quoted<T: Serialize>(self, value: T) -> Result<(), Error> {
-        self.row.buffer.push(b'"');
-        value.serialize(&mut *self.row)?;
-        self.row.buffer.push(b'"');
+        self.out.buffer.push(b'"');
+        value.serialize(&mut *self.out)?;
+        self.out.buffer.push(b'"');
         Ok(())
     }
 
@@ -89,7 +89,7 @@ impl Serializer for Words<'_, '_> {
 
     #[inline]
     fn serialize_str(self, value: &str) -> Result<(), Error> {
-        let buffer = &mut *self.row.buffer;
+        let buffer = &mut *self.out.buffer;
         if self.quotes {
             text::string(buffer, value);
         } else {
@@ -178,6 +178,6 @@ impl Serializer for Words<'_, '_> {
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Error> {
-        if self.quotes { self.row.collect_str(value) } else { self.serialize_str(&value.to_string()) }
+        if self.quotes { self.out.collect_str(value) } else { self.serialize_str(&value.to_string()) }
     }
 }

@@ -9,7 +9,7 @@ use Shape::*;
 
 fn ours<T: Serialize + ?Sized>(value: &T, non_finite: NonFinite) -> Result<String, String> {
     let mut buffer = Vec::new();
-    value.serialize(&mut RowSerializer::new(&mut buffer, non_finite)).map_err(|error| error.to_string())?;
+    value.serialize(&mut JsonSerializer::new(&mut buffer, non_finite)).map_err(|error| error.to_string())?;
     Ok(String::from_utf8(buffer).expect("UTF-8"))
 }
 
