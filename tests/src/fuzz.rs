@@ -157,7 +157,7 @@ pub fn base(data: &[u8]) {
 /// Any file is read as a recording, or refused.
 pub fn recording(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Ok(entries) = har::read(text) {
+    if let Ok(har::Recording { entries, .. }) = har::read(text) {
         let mut report = crate::replay::Report::default();
         for entry in &entries {
             report.add(entry);

@@ -180,7 +180,12 @@ impl Report {
         }
     }
 
-    /// How many entries came to `ok`, `errors`, `foreign`, `unmatched` or `failed`.
+    /// Counts an entry that does not hold a whole exchange.
+    pub fn skip(&mut self) {
+        *self.counts.entry("unrecorded").or_default() += 1;
+    }
+
+    /// How many entries came to `ok`, `errors`, `foreign`, `unmatched`, `unrecorded` or `failed`.
     pub fn count(&self, column: &str) -> usize {
         self.counts.get(column).copied().unwrap_or_default()
     }
@@ -189,8 +194,8 @@ impl Report {
     pub fn summary(&self) -> String {
         let mut all = Survival::default();
         self.survivals.values().for_each(|survival| all.add(survival.clone()));
-        let columns =
-            ["ok", "errors", "foreign", "unmatched", "failed"].map(|column| format!("{column}={}", self.count(column)));
+        let columns = ["ok", "errors", "foreign", "unmatched", "unrecorded", "failed"]
+            .map(|column| format!("{column}={}", self.count(column)));
         let entries: usize = self.counts.values().sum();
         format!("entries={entries} {} kept={}% untyped={}", columns.join(" "), percent(&all), self.untyped.len())
     }

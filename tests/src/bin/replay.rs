@@ -5,10 +5,11 @@
 //! ```
 //!
 //! Each is a HAR file, of whatever program, or a folder of them. For each entry a line: `ok`, `service error CODE`, `foreign
-//! error` (a refusal that is not the service's own), `unmatched` (no operation of ours, and why) or `FAILED why`. Then how
-//! many of the JSON leaves survive being read and written back, for each operation; which places are kept as JSON, being
-//! opaque by nature; and a line that sums it all up. `-q` leaves out the entries that did not fail. Exits with 1 if an entry
-//! failed, with 2 if a path cannot be read.
+//! error` (a refusal that is not the service's own), `unmatched` (no operation of ours, and why), `unrecorded why` (the
+//! recording does not hold the answer, or its body) or `FAILED why`. Then how many of the JSON leaves survive being read and
+//! written back, for each operation; which places are kept as JSON, being opaque by nature; and a line that sums it all up.
+//! `-q` leaves out the entries that did not fail. Exits with 1 if an entry failed, with 2 if a path cannot be read; the
+//! other paths are replayed all the same.
 //!
 //! `--base` is the path of a proxy in front of the service, as in `--base /proxy/flink`; before a version, as in
 //! `/proxy/flink/v1/jobs`, it need not be given.
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let mut report = Report::default();
+    let mut is_unreadable = false;
     let mut out = io::stdout().lock();
     for path in &arguments {
         match read(Path::new(path)) {
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
             }
             Err(error) => {
                 eprintln!("replay: {error}");
-                return ExitCode::from(2);
+                is_unreadable = true;
             }
         }
     }
@@ -74,7 +76,11 @@ fn main() -> ExitCode {
         let _ = writeln!(out, "{} unmatched entries without an explanation", report.unexplained);
     }
     let _ = writeln!(out, "{}", report.summary());
-    ExitCode::from(u8::from(report.count("failed") > 0))
+    match (is_unreadable, report.count("failed")) {
+        (true, _) => ExitCode::from(2),
+        (false, 0) => ExitCode::SUCCESS,
+        (false, _) => ExitCode::FAILURE,
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<Recording>, HarError> {
@@ -100,6 +106,12 @@ fn replay(recording: &Recording, report: &mut Report, is_quiet: bool, out: &mut 
             entry.response.status().as_u16(),
             if reason.is_empty() { "" } else { ": " }
         )?;
+    }
+    for skipped in &recording.skipped {
+        report.skip();
+        if !is_quiet {
+            writeln!(out, "{}\t{}\t-\t-\tunrecorded: {}", recording.name, skipped.exchange, skipped.why)?;
+        }
     }
     Ok(())
 }
