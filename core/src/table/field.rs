@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::str::FromStr;
 
-use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{DeserializeOwned, Error, Expected, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -106,6 +107,17 @@ pub(crate) fn text_or_null<'de, T: for<'a> From<&'a str>, D: Deserializer<'de>>(
     deserializer.deserialize_any(Text(expected, PhantomData))
 }
 
+/// Reads a number that `serde_json` hands over as a map with one entry. It does so if any crate of the program turns on its
+/// feature `arbitrary_precision`, which is then on for this crate too.
+fn number_of_a_map<'de, T: FromStr, A: MapAccess<'de>>(mut map: A, expected: &dyn Expected) -> Result<T, A::Error> {
+    const KEY: &str = "$serde_json::private::Number";
+    if map.next_key::<String>()?.as_deref() != Some(KEY) {
+        return Err(A::Error::invalid_type(Unexpected::Map, expected));
+    }
+    let text = map.next_value::<String>()?;
+    text.parse().map_err(|_| A::Error::invalid_value(Unexpected::Other(&text), expected))
+}
+
 /// Whole numbers: as plain types, but that a `null` is not looked for before the number is read. Half of all fields are
 /// such.
 macro_rules! number_fields {
@@ -118,7 +130,7 @@ macro_rules! number_fields {
             fn read_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
                 struct Number;
 
-                impl Visitor<'_> for Number {
+                impl<'de> Visitor<'de> for Number {
                     type Value = Option<$type>;
 
                     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,6 +150,10 @@ macro_rules! number_fields {
                         let wrong = |_| E::invalid_value(Unexpected::Unsigned(number), &self);
                         number.try_into().map(Some).map_err(wrong)
                     }
+
+                    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                        number_of_a_map(map, &self).map(Some)
+                    }
                 }
 
                 deserializer.deserialize_any(Number)
@@ -152,12 +168,12 @@ macro_rules! number_fields {
 
 number_fields!(i32, i64, u32, u64);
 
-/// A number, or one of the texts that Java writes for the numbers that JSON does not have.
+/// A number, or one of the texts that stand for the numbers that JSON does not have: those of Java, and those of Feldera's metrics.
 impl Field for f64 {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Number;
 
-        impl Visitor<'_> for Number {
+        impl<'de> Visitor<'de> for Number {
             type Value = f64;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,11 +202,15 @@ impl Field for f64 {
 
             fn visit_str<E: Error>(self, text: &str) -> Result<f64, E> {
                 match text {
-                    "NaN" => Ok(f64::NAN),
-                    "Infinity" => Ok(f64::INFINITY),
-                    "-Infinity" => Ok(f64::NEG_INFINITY),
+                    "NaN" | "nan" => Ok(f64::NAN),
+                    "Infinity" | "inf" => Ok(f64::INFINITY),
+                    "-Infinity" | "-inf" => Ok(f64::NEG_INFINITY),
                     _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
                 }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<f64, A::Error> {
+                number_of_a_map(map, &self)
             }
         }
 
@@ -427,6 +447,24 @@ mod tests {
         assert_eq!(read(r#"{"count":null,"count":1,"failure-cause":null}"#), Ok((1, None)));
         assert_eq!(read(r#"{"count":1,"cause":3,"failure-cause":null,"cause":4}"#), Ok((1, Some(3))));
         assert!(read(r#"{"count":null}"#).is_err_and(|error| error.contains("missing field `count`")));
+    }
+
+    /// As `serde_json` hands over every number while its feature `arbitrary_precision` is on.
+    #[test]
+    fn numbers_may_come_as_maps_of_one_entry() {
+        use serde::de::value::{Error, MapDeserializer};
+
+        use super::Field;
+
+        let map = |key, text| MapDeserializer::<_, Error>::new([(key, text)].into_iter());
+        let number = |text| map("$serde_json::private::Number", text);
+        assert_eq!(u64::read_or_null(number("18446744073709551615")), Ok(Some(u64::MAX)));
+        assert_eq!(i64::read_or_null(number("-7")), Ok(Some(-7)));
+        assert_eq!(f64::read(number("2.50")), Ok(2.5));
+        let error = u32::read_or_null(number("4294967296")).expect_err("too large");
+        assert!(error.to_string().contains("invalid value: 4294967296, expected a number, u32"), "{error}");
+        let error = f64::read(map("value", "1")).expect_err("a map");
+        assert!(error.to_string().contains("invalid type: map, expected a number"), "{error}");
     }
 
     #[test]

@@ -33,11 +33,19 @@ impl Manager {
         if format == "prometheus" {
             return Ok(Reply::text("text/plain", prometheus(name, process)));
         }
-        let metrics = measured(process).map(|(key, kind, description, value)| {
+        let metric = |key: &str, kind: &str, description: &str, value: Value| {
             json!({ "key": key, "type": kind, "description": description,
                 "values": [{ "labels": { "pipeline_name": name }, "value": value }] })
+        };
+        let numbers =
+            measured(process).map(|(key, kind, description, value)| metric(key, kind, description, json!(value)));
+        let histograms = timed(process).map(|(key, description, count)| {
+            // Ranges without a value are left out.
+            let bucket = (count > 0).then(|| json!({ "gt": SHORTER, "le": LONGEST, "count": count }));
+            let buckets: Vec<_> = bucket.into_iter().collect();
+            metric(key, "histogram", description, json!({ "buckets": buckets, "sum": seconds(count), "count": count }))
         });
-        Ok(Reply::json(json!(metrics)))
+        Ok(Reply::json(numbers.into_iter().chain(histograms).collect()))
     }
 
     pub(super) fn events(&mut self, call: &Call, name: &str) -> Answer {
@@ -114,14 +122,39 @@ fn measured(process: &Process) -> [(&'static str, &'static str, &'static str, u6
     ]
 }
 
+/// Histograms: name, meaning and how many values were measured.
+fn timed(process: &Process) -> [(&'static str, &'static str, u64); 2] {
+    let made = process.success.map_or(0, |_| 1);
+    [
+        ("step_latency_seconds", "How long steps take.", process.completed),
+        ("checkpoint_latency_seconds", "How long checkpoints take.", made),
+    ]
+}
+
+/// The bounds of the one range that all measured values are in; seconds.
+const SHORTER: f64 = 0.019_999;
+const LONGEST: f64 = 0.029_999;
+
+/// The sum of so many measured values.
+fn seconds(count: u64) -> f64 {
+    Duration::from_millis(count.saturating_mul(20)).as_secs_f64()
+}
+
 fn prometheus(name: &str, process: &Process) -> String {
     let mut text = String::new();
+    // Writing to a text never fails.
     for (key, kind, description, value) in measured(process) {
-        // Writing to a text never fails.
-        let _ = writeln!(
-            text,
-            "# HELP {key} {description}\n# TYPE {key} {kind}\n{key}{{pipeline_name=\"{name}\"}} {value}"
-        );
+        let _ = writeln!(text, "# HELP {key} {description}\n# TYPE {key} {kind}");
+        let _ = writeln!(text, "{key}{{pipeline_name=\"{name}\"}} {value}\n");
+    }
+    for (key, description, count) in timed(process) {
+        let _ = writeln!(text, "# HELP {key} {description}\n# TYPE {key} histogram");
+        // Each range includes those before it.
+        for (bound, count) in [(SHORTER, 0), (LONGEST, count), (f64::INFINITY, count)] {
+            let _ = writeln!(text, "{key}_bucket{{pipeline_name=\"{name}\",le=\"{bound}\"}} {count}");
+        }
+        let _ = writeln!(text, "{key}_sum{{pipeline_name=\"{name}\"}} {}", seconds(count));
+        let _ = writeln!(text, "{key}_count{{pipeline_name=\"{name}\"}} {count}\n");
     }
     text
 }

@@ -75,6 +75,16 @@ fn metrics_in_both_formats() {
     assert_eq!(sim.get("/metrics").1, json!(text));
     let (_, metrics) = sim.get("/pipelines/p/metrics?format=json");
     assert_eq!(metrics[1]["values"], json!([{ "labels": { "pipeline_name": "p" }, "value": 1 }]));
+    // One step was made, and no checkpoint.
+    assert!(text.contains("step_latency_seconds_bucket{pipeline_name=\"p\",le=\"0.029999\"} 1\n"), "{text}");
+    assert_eq!(
+        [&metrics[4]["type"], &metrics[4]["values"][0]["value"], &metrics[5]["values"][0]["value"]],
+        [
+            &json!("histogram"),
+            &json!({ "buckets": [{ "gt": 0.019_999, "le": 0.029_999, "count": 1 }], "sum": 0.02, "count": 1 }),
+            &json!({ "buckets": [], "sum": 0.0, "count": 0 }),
+        ]
+    );
     assert_eq!(sim.get("/pipelines/p/metrics?format=xml").0, 400);
     sim.stop();
     assert_eq!(refusal(&sim.get("/pipelines/p/metrics")), (503, "PipelineInteractionNotDeployed"));

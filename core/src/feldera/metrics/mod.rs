@@ -1,0 +1,231 @@
+//! Metrics: in the text format of Prometheus, or as JSON; read into the same types.
+
+mod text;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::Response;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::value::refuse_page;
+use super::{FelderaApi, Json};
+use crate::error::{ServiceError, content_type};
+use crate::operation::{Answer, Info, read_json};
+use crate::table::{self, operations, records, words};
+
+operations! { FelderaApi;
+    /// Metrics of all pipelines that are running or paused. Those that do not answer are left out without a word.
+    ///
+    /// [Reference](https://docs.feldera.com/api/list-all-metrics).
+    Safe GET "/v0/metrics" GetAllMetrics "get_metrics" -> Metrics {}
+
+    /// Metrics of a pipeline. Refused with 503 when not deployed.
+    ///
+    /// [Reference](https://docs.feldera.com/api/get-pipeline-metrics).
+    Safe GET "/v0/pipelines/{pipeline_name}/metrics" GetMetrics "get_pipeline_metrics" -> Metrics {
+        path { pipeline_name: String }
+        query? {
+            /// How they are sent; `Prometheus` by default.
+            format: MetricsFormat = "format",
+        }
+    }
+}
+
+words! {
+    /// How metrics are sent.
+    pub enum MetricsFormat {
+        /// The [text format](https://prometheus.io/docs/instrumenting/exposition_formats/).
+        Prometheus = "prometheus",
+        /// JSON.
+        Json = "json",
+    }
+
+    /// What a metric measures.
+    pub enum MetricKind {
+        /// A number that only grows while the process lives.
+        Counter = "counter",
+        /// A number that may grow and shrink.
+        Gauge = "gauge",
+        /// How often a measured value fell into each of several ranges.
+        Histogram = "histogram",
+        /// Quantiles of a measured value. Feldera up to 0.349 has none.
+        Summary = "summary",
+        /// Not stated. Feldera up to 0.349 has none.
+        Untyped = "untyped",
+    }
+}
+
+records! {
+    /// A metric.
+    pub struct Metric {
+        /// Its name.
+        pub name: String = "key",
+        /// What it measures. `None` if the text format does not state it.
+        pub kind: Option<MetricKind> = "type",
+        /// Its meaning, in English.
+        pub description: Option<String> = "description",
+        /// A value for each combination of labels.
+        pub values: Vec<MetricValue> = "values",
+    }
+
+    /// A value of a metric.
+    pub struct MetricValue {
+        /// The name of the line in the text format, if it is not the metric's, such as `x_sum` of a summary `x`.
+        pub name: Option<String> = "name",
+        /// Its labels.
+        pub labels: BTreeMap<String, String> = "labels",
+        /// The value.
+        pub value: SampleValue = "value",
+    }
+
+    /// How often a measured value fell into each of several ranges.
+    pub struct Histogram {
+        /// The ranges that were hit, in ascending order.
+        pub buckets: Vec<Bucket> = "buckets",
+        /// The sum of all measured values, in the unit of the metric.
+        pub sum: f64 = "sum",
+        /// How many values were measured.
+        pub count: u64 = "count",
+    }
+
+    /// A range of a histogram.
+    pub struct Bucket (sparse) {
+        /// The values of this range are greater. `None` in the lowest range.
+        pub above: Option<f64> = "gt",
+        /// The values of this range are at most this. `None` in the highest range.
+        pub up_to: Option<f64> = "le",
+        /// How many values fell into this range, and into no lower one.
+        pub count: u64 = "count",
+    }
+}
+
+/// A number, or a histogram.
+///
+/// ```
+/// use pipewright::feldera::metrics::Metrics;
+/// let text = r#"[{"key":"delay","type":"histogram","values":[{"labels":{},"value":
+///     {"buckets":[{"gt":0.01,"le":0.02,"count":2},{"gt":0.02,"count":1}],"sum":7.25,"count":3}}]}]"#;
+/// let metrics: Metrics = serde_json::from_str(text)?;
+/// let delay = metrics.get("delay").and_then(|metric| metric.values[0].value.histogram()).expect("a histogram");
+/// assert_eq!((delay.sum, delay.count), (7.25, 3));
+/// assert_eq!((delay.buckets[1].above, delay.buckets[1].up_to), (Some(0.02), None));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SampleValue {
+    /// The number of a counter or a gauge. May be infinite, and not a number.
+    Number(f64),
+    /// A histogram.
+    Histogram(Histogram),
+    /// A value of another shape, as the server sent it.
+    Unknown(Json),
+}
+
+impl SampleValue {
+    /// Returns the number of a counter or a gauge.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Returns the histogram.
+    pub fn histogram(&self) -> Option<&Histogram> {
+        match self {
+            Self::Histogram(histogram) => Some(histogram),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for SampleValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(number) => table::Written(number).serialize(serializer),
+            Self::Histogram(histogram) => histogram.serialize(serializer),
+            Self::Unknown(value) => value.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SampleValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // A value of a shape that a later release may bring must not make all other metrics unreadable.
+        let value = Json::deserialize(deserializer)?;
+        let read = if value.get().starts_with('{') {
+            value.parse().ok().map(Self::Histogram)
+        } else {
+            value.parse().ok().map(|table::Value(number)| Self::Number(number))
+        };
+        Ok(read.unwrap_or(Self::Unknown(value)))
+    }
+}
+
+impl table::Field for SampleValue {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.serialize(serializer)
+    }
+
+    /// JSON has no number that is not one, and many writers put `null` in its place.
+    fn absent() -> Option<Self> {
+        Some(Self::Number(f64::NAN))
+    }
+}
+
+/// Metrics, in the order in which they came.
+///
+/// Both formats give the same values.
+///
+/// ```
+/// use pipewright::feldera::metrics::{MetricKind, Metrics};
+/// let text = "# TYPE records counter\nrecords{pipeline=\"p\"} 5\n";
+/// let metrics = Metrics::from_prometheus(text).expect("well-formed");
+/// let records = metrics.get("records").expect("it is there");
+/// assert_eq!((&records.kind, records.values[0].value.number()), (&Some(MetricKind::Counter), Some(5.0)));
+/// assert_eq!(Metrics::from_prometheus("records{").unwrap_err(), "line 1: records{");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// The metrics.
+    pub metrics: Vec<Metric>,
+}
+
+impl Metrics {
+    /// Returns the metric of this name.
+    pub fn get(&self, name: &str) -> Option<&Metric> {
+        self.metrics.iter().find(|metric| metric.name == name)
+    }
+}
+
+impl Serialize for Metrics {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.metrics.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Metrics {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        table::Value::deserialize(deserializer).map(|table::Value(metrics)| Self { metrics })
+    }
+}
+
+impl Answer for Metrics {
+    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+        refuse_page(info, response)?;
+        // The text format is described as `application/octet-stream` and comes as `text/plain`.
+        if content_type(response).is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
+            return read_json(info, response);
+        }
+        let unreadable = |problem: String| ServiceError::unreadable(info, response, &problem);
+        let text = std::str::from_utf8(response.body()).map_err(|error| unreadable(format!("no text: {error}")))?;
+        Self::from_prometheus(text).map_err(|problem| unreadable(format!("not the text format: {problem}")))
+    }
+}
