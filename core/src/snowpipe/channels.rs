@@ -67,8 +67,9 @@ operations! { SnowpipeIngest;
 
     /// What became of the rows of 1 to [`MAX_STATUSES`] channels of a pipe; other numbers are not asked for.
     ///
-    /// Channels that do not exist are not in the answer. Names are compared by case here. A status that cannot be read does not
-    /// cost the others theirs: its code is `UNREADABLE`.
+    /// The answer leaves out channels that do not exist. Names are compared by case here. A status that cannot be read does not
+    /// cost the others theirs: its code is `UNREADABLE`. An answer without `channel_statuses` says nothing about any channel: it is
+    /// an unreadable answer, and the request is repeated.
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#bulk-get-channel-status).
     Safe POST "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}:bulk-channel-status" BulkGetChannelStatus "bulkGetChannelStatus" -> ChannelStatuses {
         checks check_names;
@@ -158,6 +159,11 @@ impl ChannelStatus {
         self.last_committed_offset_token.as_deref().filter(|token| !token.is_empty())
     }
 
+    /// Whether the answer had something for this channel that is not a status. It says nothing about the channel.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.channel_status_code.as_str() == odd::UNREADABLE
+    }
+
     /// The status of a channel that must not be used, as the refusal that it is in spite of the 200.
     pub(super) fn refusal(&self, info: &'static Info) -> Option<ServiceError> {
         let message = self.channel_name.as_ref().map_or_else(
@@ -213,7 +219,8 @@ fn read_opened(info: &'static Info, response: &Response<Bytes>) -> Result<Opened
                 let next_continuation_token = json::read::<Chained>(response.body()).ok().and_then(|it| it.token);
                 Ok(Opened { next_continuation_token, channel_status })
             }
-            Err(_) => odd::opened(response.body()).ok_or(error),
+            // Opening once more does no harm.
+            Err(_) => odd::opened(response.body()).ok_or_else(|| error.with_transient(true)),
         },
     }
 }
@@ -266,6 +273,14 @@ impl ChannelStatuses {
     }
 }
 
+records! {
+    /// The answer for several channels. Only a map says which channels exist: a proxy may answer `{}`.
+    struct Statuses {
+        /// The channels that exist.
+        pub channel_statuses: Option<BTreeMap<String, ChannelStatus>> = "channel_statuses",
+    }
+}
+
 /// A map, or one flat status as in the oldest documentation; without its name it is filed under an empty one.
 fn read_statuses(info: &'static Info, response: &Response<Bytes>) -> Result<ChannelStatuses, ServiceError> {
     check(info, response)?;
@@ -274,10 +289,14 @@ fn read_statuses(info: &'static Info, response: &Response<Bytes>) -> Result<Chan
             let name = status.channel_name.clone().unwrap_or_default();
             Ok(ChannelStatuses { channel_statuses: [(name, status)].into() })
         }
-        Err(_) => match read_json::<ChannelStatuses>(info, response) {
-            Ok(statuses) if !statuses.channel_statuses.is_empty() => Ok(statuses),
-            // A flat one that is odd has none either.
-            result => odd::statuses(response.body()).map_or(result, Ok),
+        Err(_) => match read_json::<Statuses>(info, response) {
+            Ok(Statuses { channel_statuses: Some(channel_statuses) }) => Ok(ChannelStatuses { channel_statuses }),
+            result => odd::statuses(response.body()).ok_or_else(|| {
+                let problem = "it has no channel_statuses";
+                let error = result.err().unwrap_or_else(|| ServiceError::unreadable(info, response, problem));
+                // The request only reads, so it can be repeated whatever the answer looks like.
+                error.with_transient(true)
+            }),
         },
     }
 }
@@ -367,6 +386,31 @@ mod tests {
             assert!(!statuses["c"].is_healthy());
         }
         assert!(get.parse(answer(r#"{"channel_statuses":{}}"#)).expect("none").channel_statuses.is_empty());
+    }
+
+    #[test]
+    fn an_answer_without_statuses_is_unreadable_and_not_an_empty_list_of_channels() {
+        let get = BulkGetChannelStatus::new("d", "s", "p", RequestId::from_bits(1), vec!["c".to_owned()]);
+        for text in [
+            "{}",
+            "null",
+            "[]",
+            "",
+            r#"{"channel_statuses":null}"#,
+            r#"{"channel_statuses":[]}"#,
+            r#"{"channel_statuses":7}"#,
+            r#"{"status_code":0,"message":"Success"}"#,
+            r#"{"channel_name":"c","last_committed_offset_token":"7"}"#,
+        ] {
+            let error = get.parse(answer(text)).expect_err(text);
+            assert!(error.is_transient() && error.to_string().contains("cannot be read"), "{text}: {error}");
+        }
+        let statuses = get.parse(answer(r#"{"channel_statuses":{"c":{}}}"#)).expect("a map").channel_statuses;
+        assert!(statuses["c"].is_unreadable());
+        let open = OpenChannel::new("d", "s", "p", "c", RequestId::from_bits(1), true);
+        for text in ["{}", "null", "[]", r#"{"next_continuation_token":"1_0"}"#, r#"{"channel_status":{}}"#] {
+            assert!(open.parse(answer(text)).expect_err(text).is_transient(), "{text}");
+        }
     }
 
     #[test]

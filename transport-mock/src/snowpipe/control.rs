@@ -92,6 +92,9 @@ impl Account {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, code, message));
         }
         let state = self.check_pipe(pipe)?;
+        if let Some((answer, _)) = self.blank_statuses.as_ref().filter(|(_, until)| self.now < *until) {
+            return Ok(Reply::json(answer.clone()));
+        }
         let age = match self.config.status_age.end() {
             &Duration::ZERO => Duration::ZERO,
             _ => between(&mut self.seed, &self.config.status_age),

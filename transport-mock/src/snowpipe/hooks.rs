@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::channel::{Batch, Channel};
 use super::views::{ChannelPath, ChannelView, RequestView};
@@ -77,6 +78,12 @@ impl Account {
         if let Some(channel) = self.channels.get_mut(&path.key()).filter(|channel| !channel.is_gone()) {
             channel.invalidate(code.into(), self.now, &self.config);
         }
+    }
+
+    /// For this time, every bulk status is answered 200 with this JSON, whatever was asked, as by a proxy that makes up an answer:
+    /// `{}`, `null`, `{"channel_statuses":null}`.
+    pub fn blank_statuses(&mut self, answer: Value, time: Duration) {
+        self.blank_statuses = Some((answer, self.now.saturating_add(time)));
     }
 
     /// The next open of a channel is carried out and answered 200, with a channel that has this status and takes no rows: until

@@ -56,6 +56,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use pipewright::Seed;
+use serde_json::Value;
 
 pub use self::config::{Config, ErrorShape, FailedOver, PipeState, Replay, Superseded};
 pub use self::views::{ChannelPath, ChannelView, Effect, RequestView};
@@ -81,6 +82,8 @@ pub struct Account {
     requests: VecDeque<RequestView>,
     /// Which of [`Config::ingest_hosts`] it is, counted on for ever.
     generation: u64,
+    /// What every bulk status is answered with, and until when.
+    blank_statuses: Option<(Value, Duration)>,
     /// Until then the pipe is failing over.
     failing_over: Duration,
     /// Until then no node owns anything.
@@ -114,6 +117,7 @@ impl Account {
             ill_opens: BTreeMap::new(),
             requests: VecDeque::new(),
             generation: 0,
+            blank_statuses: None,
             failing_over: Duration::ZERO,
             up_at: Duration::ZERO,
         }
