@@ -22,6 +22,8 @@
 //!
 //! A status alone never decides whether a refusal is transient: the service's own codes do.
 
+use std::time::Duration;
+
 use http::{HeaderValue, header};
 
 use super::{Config, CredentialRequest, Exchange, Flow, Notice, Outcome, Reply, Step, Ticket};
@@ -69,6 +71,10 @@ pub struct Call<O: Operation> {
     config: Config<O::Service>,
     seed: Seed,
     deadline: Option<Timestamp>,
+    /// By how much the waits that the service asks for may still move the deadline.
+    excuse: Duration,
+    /// How long the service has asked to be left alone, beyond our own waits.
+    asked_to_wait: Duration,
     /// Whether the caller looks before it sends again, instead of us.
     single: bool,
     /// Which transient refusals are the caller's to wait out.
@@ -107,6 +113,8 @@ impl<O: Operation> Call<O> {
             config: config.clone(),
             seed,
             deadline: None,
+            excuse: Duration::ZERO,
+            asked_to_wait: Duration::ZERO,
             single: false,
             handed_back: |_| false,
             now: Timestamp::UNIX_EPOCH,
@@ -125,6 +133,17 @@ impl<O: Operation> Call<O> {
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
         self.deadline = deadline.into();
         self
+    }
+
+    /// Moves the deadline by the waits that the service asks for (`Retry-After`), by this much altogether at most.
+    pub(crate) fn excusing(mut self, at_most: Duration) -> Self {
+        self.excuse = at_most;
+        self
+    }
+
+    /// How long the service has asked to be left alone, beyond the call's own waits.
+    pub(crate) fn asked_to_wait(&self) -> Duration {
+        self.asked_to_wait
     }
 
     /// The operation.
@@ -258,7 +277,12 @@ impl<O: Operation> Call<O> {
             return self.give_up(error);
         }
         let wait = retry.wait(self.sent.max(1), &mut self.seed);
-        let at = (self.now + wait).max(earliest.unwrap_or_default());
+        let own = self.now + wait;
+        let at = own.max(earliest.unwrap_or_default());
+        self.asked_to_wait += at.since(own);
+        let excused = at.since(own).min(self.excuse);
+        self.excuse -= excused;
+        self.deadline = self.deadline.map(|deadline| deadline + excused);
         self.notice = Some(Notice::Retrying { operation: O::INFO.name, cause: error.to_string(), at });
         self.last = Some(error);
         self.state = State::Waiting { until: at };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use super::{Call, Config, Flow, Notice, Reply, Saved, Step};
+use super::{Call, Config, Flow, Notice, Reply, Retry, Saved, Step};
 use crate::error::{FlowError, Misuse};
 use crate::operation::{Operation, Service};
 use crate::seed::Seed;
@@ -43,6 +43,8 @@ pub struct Common<S> {
     /// How long the whole flow may take, from its first poll.
     within: Option<Duration>,
     deadline: Option<Timestamp>,
+    /// By how much the waits that the service asks for may still move the deadline.
+    excuse: Duration,
     started: bool,
     now: Timestamp,
     notices: VecDeque<Notice>,
@@ -60,6 +62,12 @@ impl<M: Machine> Running<M> {
     /// Ends the flow at this moment at the latest, whatever else it is given.
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
         self.common.set_deadline(deadline.into());
+        self
+    }
+
+    /// Moves the deadline by the waits that the service asks for, by this much altogether at most.
+    pub(crate) fn excusing(mut self, at_most: Duration) -> Self {
+        self.common.excuse = at_most;
         self
     }
 
@@ -103,6 +111,7 @@ impl<S: Service> Common<S> {
             seed,
             within,
             deadline: None,
+            excuse: Duration::ZERO,
             started: false,
             now: Timestamp::UNIX_EPOCH,
             notices: VecDeque::new(),
@@ -125,6 +134,11 @@ impl<S: Service> Common<S> {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// How patient calls are.
+    pub(crate) fn retry(&self) -> &Retry {
+        self.config.retry()
     }
 
     /// Where the service is.
@@ -158,7 +172,14 @@ impl<S: Service> Common<S> {
     }
 
     pub(crate) fn call<O: Operation<Service = S>>(&mut self, operation: O) -> Call<O> {
-        Call::new(operation, &self.config, self.seed.split()).with_deadline(self.deadline)
+        Call::new(operation, &self.config, self.seed.split()).with_deadline(self.deadline).excusing(self.excuse)
+    }
+
+    /// What the service has asked a call to wait moves the flow's deadline too, if it may be moved.
+    pub(crate) fn excuse(&mut self, asked_to_wait: Duration) {
+        let excused = asked_to_wait.min(self.excuse);
+        self.excuse -= excused;
+        self.deadline = self.deadline.map(|deadline| deadline + excused);
     }
 
     /// A child that is a goal of its own, with the same deadline.

@@ -128,20 +128,6 @@ fn rows_that_end_their_channel_again_and_again_end_the_writer() {
     assert!(scene.asked("/rows") < 30, "more and more slowly: {}", scene.asked("/rows"));
 }
 
-/// Nor do repetitions take longer than faults may, however long the service wants to be left alone.
-#[test]
-fn a_host_that_is_never_ready_ends_the_writer_in_time() {
-    let scene = Scene::new();
-    let mut writer = scene.open(scene.goal().patience(seconds(120)));
-    let busy = Fault::Unavailable(RetryAfter::Seconds(50));
-    scene.world.set_faults((1..=20).fold(FaultPlan::none(), |plan, n| plan.nth_of("appendRows", n, busy)));
-    writer.append(batch(1)).expect("there is room");
-    let (took, error) = until_it_ends(&scene, &mut writer, || {});
-    assert!((120..=180).contains(&took.as_secs()), "{took:?}: {error}");
-    assert!(error.is_ambiguous(), "{error}");
-    assert_eq!(writer.remains().in_doubt.len(), 1);
-}
-
 #[test]
 fn a_channel_that_takes_everything_and_commits_nothing_ends_the_writer() {
     let scene = Scene::new();

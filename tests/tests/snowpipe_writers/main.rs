@@ -18,6 +18,8 @@ use pipewright_mock::snowpipe::{ChannelPath as Simulated, Config, ErrorShape, Pi
 use pipewright_mock::{Fault, FaultPlan, RetryAfter, SnowpipeHandle, World};
 
 mod ends;
+mod faults;
+mod loads;
 
 struct Scene {
     world: World,
@@ -320,20 +322,6 @@ fn rows_with_one_token_are_refused_where_they_might_be_cut() {
     assert_eq!(scene.rows(), 4);
 }
 
-#[test]
-fn a_service_that_wants_to_be_left_alone_is() {
-    let scene = Scene::new();
-    let mut writer = scene.open(scene.goal());
-    writer.append(batch(1)).expect("there is room");
-    // Longer than a call waits.
-    let busy = Fault::Unavailable(RetryAfter::Seconds(600));
-    scene.world.set_faults(FaultPlan::none().nth_of("appendRows", 1, busy));
-    let begin = scene.world.now();
-    assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Committed { .. })));
-    assert!((600..630).contains(&scene.world.now().since(begin).as_secs()), "{:?}", scene.world.now().since(begin));
-}
-
-/// 250 channels of one pipe: three questions a second, and one token.
 /// What it is told by others comes as late as its own questions: it has no fault of before.
 #[test]
 fn who_is_told_of_a_fault_by_others_has_patience_too() {
@@ -354,6 +342,7 @@ fn who_is_told_of_a_fault_by_others_has_patience_too() {
     assert!(matches!(scene.next(&mut is_told), Ok(WriterEvent::Committed { .. })));
 }
 
+/// 250 channels of one pipe: three questions a second, and one token.
 #[test]
 fn many_writers_ask_together() {
     let scene = Scene::new();

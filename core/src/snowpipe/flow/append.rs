@@ -101,6 +101,11 @@ impl AppendMachine {
     pub(super) fn has_unanswered(&self) -> bool {
         self.call.as_ref().is_some_and(Call::has_unanswered)
     }
+
+    /// How long the service has asked to be left alone, beyond our own waits.
+    pub(super) fn asked_to_wait(&self) -> Duration {
+        self.call.as_ref().map_or(Duration::ZERO, Call::asked_to_wait)
+    }
 }
 
 fn operation(channel: &Channel, batch: &Batch, id: RequestId) -> AppendRows {

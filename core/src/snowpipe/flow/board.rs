@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Invariants: a channel is asked for by one lease at a time, of at most [`MAX_STATUSES`] channels; a lease that is dropped
-//! frees its channels; an answer is taken by its writer once, and only when it was asked for after the channel was opened.
+//! frees its channels; an answer is taken by its writer once, and only if it was requested after the channel was opened and
+//! posted at most [`FRESH`] ago. Each posted status has the time at which it was requested.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +25,8 @@ const SOON: Duration = Duration::from_millis(500);
 const VOID: Duration = Duration::from_secs(120);
 /// When to come again while somebody else asks.
 const AGAIN: Duration = Duration::from_millis(50);
+/// An older posted status is ignored: two poll intervals. Counted from the post, because the request itself may take longer.
+const FRESH: Duration = POLL.saturating_mul(2);
 const _: () = assert!(SOON.as_millis() < POLL.as_millis());
 
 /// Lets writers of one pipe ask for the status of their channels together, up to 100 at once. Cheap to clone: clones are the
@@ -62,9 +65,12 @@ struct Entry {
     posted: Option<Box<Posted>>,
 }
 
-/// A status, or that there is no such channel, as of a time.
+/// A status, or that there is no such channel.
 struct Posted {
+    /// When it was requested.
     asked_at: Timestamp,
+    /// When the answer came.
+    posted_at: Timestamp,
     status: Option<ChannelStatus>,
 }
 
@@ -82,8 +88,8 @@ impl Entry {
 
 /// What a writer finds when it is due.
 pub(super) enum Look {
-    /// Its status.
-    Posted(Option<ChannelStatus>),
+    /// Its status, and when that was requested.
+    Posted(Option<ChannelStatus>, Timestamp),
     /// Somebody is asking: come again then.
     Wait(Timestamp),
     /// Ask for these.
@@ -126,8 +132,9 @@ impl Seat {
     pub(super) fn look(&self, now: Timestamp, since: Timestamp) -> Look {
         let mut channels = self.board.lock();
         let own = channels.entry(Arc::clone(&self.path)).or_default();
-        if let Some(posted) = own.posted.take_if(|posted| posted.asked_at >= since) {
-            return Look::Posted(posted.status);
+        let is_good = |posted: &Posted| posted.asked_at >= since && now.since(posted.posted_at) <= FRESH;
+        if let Some(posted) = own.posted.take().filter(|posted| is_good(posted)) {
+            return Look::Posted(posted.status, posted.asked_at);
         }
         if own.is_asked(now) {
             return Look::Wait(now + AGAIN);
@@ -170,13 +177,13 @@ impl Lease {
     }
 
     /// Posts what was answered. The asker's own is posted too: it looks again.
-    pub(super) fn post(self, mut statuses: ChannelStatuses) {
+    pub(super) fn post(self, mut statuses: ChannelStatuses, now: Timestamp) {
         let mut channels = self.board.lock();
         let is_alone = self.paths.len() == 1;
         for path in &self.paths {
             if let Some(entry) = channels.get_mut(path) {
                 let status = statuses.take(&path.channel, is_alone);
-                entry.posted = Some(Box::new(Posted { asked_at: self.asked_at, status }));
+                entry.posted = Some(Box::new(Posted { asked_at: self.asked_at, posted_at: now, status }));
             }
         }
         // The lock is freed before the lease is.
@@ -210,10 +217,14 @@ mod tests {
         ChannelPath::new("d", "s", "p", format!("c{channel:03}"))
     }
 
+    fn none() -> ChannelStatuses {
+        ChannelStatuses { channel_statuses: BTreeMap::new() }
+    }
+
     fn asked(look: Look) -> Lease {
         match look {
             Look::Ask(lease) => lease,
-            Look::Posted(_) | Look::Wait(_) => panic!("not to ask"),
+            Look::Posted(..) | Look::Wait(_) => panic!("not to ask"),
         }
     }
 
@@ -231,8 +242,8 @@ mod tests {
         assert!(matches!(seats[1].look(now, now), Look::Wait(_)));
         let (second, third) = (asked(seats[248].look(now, now)), asked(seats[247].look(now, now)));
         assert_eq!((second.names().len(), third.names().len()), (100, 49));
-        first.post(ChannelStatuses { channel_statuses: BTreeMap::new() });
-        assert!(matches!(seats[1].look(now, now), Look::Posted(None)));
+        first.post(none(), now);
+        assert!(matches!(seats[1].look(now, now), Look::Posted(None, _)));
         assert_eq!(
             asked(seats[1].look(now, now)).names().len(),
             100,
@@ -257,10 +268,23 @@ mod tests {
         let board = StatusBoard::new();
         let seat = board.join(&path(1));
         let now = Timestamp::from_millis(1_000_000);
-        asked(seat.look(now, now)).post(ChannelStatuses { channel_statuses: BTreeMap::new() });
+        asked(seat.look(now, now)).post(none(), now);
         let later = now + Duration::from_millis(1);
         assert!(matches!(seat.look(later, later), Look::Ask(_)));
         drop(seat);
         assert_eq!(format!("{board:?}"), "StatusBoard { channels: 0, .. }");
+    }
+
+    #[test]
+    fn a_status_is_of_the_time_of_its_request_and_ignored_two_polls_after_it_was_posted() {
+        let board = StatusBoard::new();
+        let seat = board.join(&path(1));
+        let now = Timestamp::from_millis(1_000_000);
+        // The answer took ten seconds. The asker takes it all the same.
+        let answered = now + Duration::from_secs(10);
+        asked(seat.look(now, now)).post(none(), answered);
+        assert!(matches!(seat.look(answered, now), Look::Posted(None, asked_at) if asked_at == now));
+        asked(seat.look(answered, now)).post(none(), answered);
+        assert!(matches!(seat.look(answered + FRESH + Duration::from_millis(1), now), Look::Ask(_)));
     }
 }

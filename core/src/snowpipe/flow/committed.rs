@@ -11,17 +11,21 @@
 //! | `SUCCESS`, with the token or a later one | done, with the rows that were rejected |
 //! | `SUCCESS`, with any other token or none | looks again after a second |
 //! | anything else | [`FlowError::Service`] with that code: what is buffered may be lost; open again and send it again |
-//! | no such channel, or by the status of [`since`](AwaitCommitted::since) another one | looks again, as the node that was asked may be behind; [`ChannelLost`] when it is so for 30 s |
+//! | no such channel, or by the status of [`since`](AwaitCommitted::since) another one | looks again, as the node that was asked may be behind; [`ChannelLost`] after 30 s of such answers |
+//! | a status that cannot be read | looks again; [`FlowError::Service`] after 30 s of such answers |
+//! | an answer that says nothing about the channel, such as `{}` | the request is repeated, as after any unreadable answer |
 //!
 //! Invariants: tokens are looked up in what the caller gives and never put in an order; running out of time says nothing
-//! about the channel.
+//! about the channel. The 30 s are counted from request to request, at most two seconds for each, so that a clock that jumps
+//! does not end the wait.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::position::{Known, RejectedRows};
-use super::{BEHIND, ChannelLost, ChannelPath, POLL};
+use super::sightings::Sightings;
+use super::{ChannelLost, ChannelPath, POLL};
 use crate::Operation as _;
 use crate::error::FlowError;
 use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
@@ -162,8 +166,10 @@ pub struct Committed {
 #[derive(Debug)]
 pub struct AwaitCommittedMachine {
     goal: AwaitCommitted,
-    /// Since when looks say that the channel is not there any more.
-    lost: Option<Timestamp>,
+    /// Statuses that say that the channel is not there any more, or that cannot be read.
+    lost: Sightings,
+    /// When the last status was requested.
+    asked_at: Timestamp,
     state: State,
 }
 
@@ -177,20 +183,24 @@ enum State {
 impl AwaitCommittedMachine {
     fn look(&mut self, cx: &mut Common<SnowpipeIngest>) {
         let id = RequestId::from_bits(cx.seed.next_u128());
+        self.asked_at = cx.now();
         self.state = State::Look(cx.call(self.goal.path.status(id, vec![self.goal.path.channel.clone()])));
     }
 
-    fn looked(&mut self, mut statuses: ChannelStatuses, now: Timestamp) -> Result<Option<Committed>, FlowError> {
+    fn looked(&mut self, mut statuses: ChannelStatuses) -> Result<Option<Committed>, FlowError> {
         let status = statuses.take(&self.goal.path.channel, true);
-        if let Some(refusal) = status.as_ref().and_then(|status| status.refusal(BulkGetChannelStatus::INFO)) {
-            return Err(refusal.into());
+        if let Some(status) = &status
+            && let Some(refusal) = status.refusal(BulkGetChannelStatus::INFO)
+        {
+            let is_believed = !status.is_unreadable() || self.lost.add(self.asked_at);
+            return if is_believed { Err(refusal.into()) } else { Ok(None) };
         }
         match (self.goal.is_lost(status.as_ref()), status) {
             (None, Some(status)) => {
-                self.lost = None;
+                self.lost.clear();
                 Ok(self.goal.read(status))
             }
-            (Some(lost), _) if now.since(*self.lost.get_or_insert(now)) >= BEHIND => Err(lost.of(&self.goal.path)),
+            (Some(lost), _) if self.lost.add(self.asked_at) => Err(lost.of(&self.goal.path)),
             _ => Ok(None),
         }
     }
@@ -213,7 +223,7 @@ impl Machine for AwaitCommittedMachine {
                 }
                 State::Look(call) => {
                     let result = ok!(call.poll(cx.now(), reply.take()));
-                    match result.and_then(|statuses| self.looked(statuses, cx.now())) {
+                    match result.and_then(|statuses| self.looked(statuses)) {
                         Ok(Some(committed)) => return Step::Done(Ok(committed)),
                         Ok(None) => self.state = State::Wait(cx.now() + POLL),
                         Err(error) => return Step::Done(Err(error)),
@@ -237,7 +247,8 @@ impl Goal for AwaitCommitted {
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
         let within = self.within;
-        Running::new(AwaitCommittedMachine { goal: self, lost: None, state: State::Start }, config, seed, within)
+        let (lost, asked_at) = (Sightings::default(), Timestamp::UNIX_EPOCH);
+        Running::new(AwaitCommittedMachine { goal: self, lost, asked_at, state: State::Start }, config, seed, within)
     }
 }
 

@@ -24,6 +24,7 @@ mod path;
 mod patience;
 pub mod position;
 pub mod reconcile;
+mod sightings;
 pub mod writer;
 
 use std::time::Duration;

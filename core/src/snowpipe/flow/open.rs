@@ -13,7 +13,7 @@
 //! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA` | waits, so that the rows are committed and not discarded |
 //! | 409 `ERR_OPEN_CHANNEL_IN_PROGRESS` | waits |
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`, 404 with a code, 403, 410, … | [`FlowError::Service`] |
-//! | none, or one that does not tell | opens again: opening twice leaves the channel open once, with the last answer's token |
+//! | none, or one that does not tell, such as `{}` | opens again: opening twice leaves the channel open once, with the last answer's token |
 //!
 //! Invariants: a channel comes from an open that the service answered; the rows that were buffered before are committed by
 //! then, unless [`force`](OpenChannel::force) says that they may be discarded.
@@ -124,7 +124,7 @@ impl OpenChannel {
 
     pub(super) fn machine(self) -> OpenMachine {
         let patience = Patience::new(self.patience);
-        OpenMachine { goal: self, patience, unanswered: false, state: State::Start }
+        OpenMachine { goal: self, patience, unanswered: false, asked_to_wait: Duration::ZERO, state: State::Start }
     }
 }
 
@@ -196,6 +196,7 @@ pub struct OpenMachine {
     goal: OpenChannel,
     patience: Patience,
     unanswered: bool,
+    asked_to_wait: Duration,
     state: State,
 }
 
@@ -225,6 +226,11 @@ impl OpenMachine {
     /// Whether an attempt may have been carried out, or may still be, without the service having said so.
     pub(super) fn has_unanswered(&self) -> bool {
         self.unanswered || matches!(&self.state, State::Open(call) if call.has_unanswered())
+    }
+
+    /// How long the service has asked to be left alone, beyond our own waits.
+    pub(super) fn asked_to_wait(&self) -> Duration {
+        self.asked_to_wait
     }
 
     fn open(&mut self, cx: &mut Common<SnowpipeIngest>) {
@@ -259,6 +265,8 @@ impl Machine for OpenMachine {
                 State::Open(call) => {
                     let result = ok!(call.poll(cx.now(), reply.take()));
                     self.unanswered |= call.has_unanswered();
+                    self.asked_to_wait += call.asked_to_wait();
+                    cx.excuse(call.asked_to_wait());
                     let result = match result {
                         Ok(answer) => return Step::Done(opened(&self.goal.path, answer, self.unanswered)),
                         Err(error) => self.refused(error, cx),

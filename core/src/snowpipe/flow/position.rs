@@ -20,6 +20,9 @@ records! {
         pub created_on_ms: Option<i64> = "created_on_ms",
         /// How many rows had been rejected.
         pub rows_error_count: Option<i64> = "rows_error_count",
+        /// The last token of `sent`, if the service rejected its append because another client had opened the channel. If this
+        /// token is committed, the outcome is unknown: see [`ChannelLost::AmbiguousToken`].
+        pub rejected: Option<String> = "rejected",
     }
 
     /// Rows that the service took and did not insert. The committed token passes over them, so that nothing else tells.
@@ -55,6 +58,14 @@ pub enum ChannelLost {
     },
     /// A token is committed that was never sent: another writer has the channel.
     ForeignToken {
+        /// The token.
+        token: String,
+    },
+    /// The committed token is that of an append which the service rejected because another client had opened the channel. Either
+    /// the other client uses equal tokens for other rows, or a proxy had sent the append twice. So the outcome of the rows up to
+    /// this token is unknown. Tokens that are unique to a load avoid this: see
+    /// [`OpenWriter::token_prefix`](super::OpenWriter::token_prefix).
+    AmbiguousToken {
         /// The token.
         token: String,
     },
@@ -105,6 +116,11 @@ impl fmt::Display for ChannelLost {
             Self::ForeignToken { token } => {
                 write!(f, "its committed offset token \"{token}\" is none that was sent from here; {own}")
             }
+            Self::AmbiguousToken { token } => write!(
+                f,
+                "its committed offset token \"{token}\" is that of an append which was rejected because another client had opened the \
+                 channel: find out whose rows are in the table, and give each load offset tokens of its own"
+            ),
             Self::Contested { times } => write!(f, "it was taken away {times} times within ten minutes; {own}"),
         }
     }
@@ -116,12 +132,14 @@ impl Position {
     /// Nothing sent yet, in a channel with this status.
     pub fn of(status: &ChannelStatus) -> Self {
         let Known { committed, created_on_ms, rows_error_count } = Known::of(status);
-        Self { committed, sent: Vec::new(), created_on_ms, rows_error_count }
+        Self { committed, sent: Vec::new(), created_on_ms, rows_error_count, rejected: None }
     }
 
-    pub(super) fn split(self) -> (Known, Vec<String>) {
-        let Self { committed, sent, created_on_ms, rows_error_count } = self;
-        (Known { committed, created_on_ms, rows_error_count }, sent)
+    /// Also whether the last token that was sent was rejected.
+    pub(super) fn split(self) -> (Known, Vec<String>, bool) {
+        let Self { committed, sent, created_on_ms, rows_error_count, rejected } = self;
+        let last_is_rejected = rejected.is_some() && rejected.as_ref() == sent.last();
+        (Known { committed, created_on_ms, rows_error_count }, sent, last_is_rejected)
     }
 }
 
@@ -159,10 +177,12 @@ impl Known {
 
     /// How many of what was sent is committed, by a status. The tokens are looked up and never compared otherwise: they have
     /// an order in the caller's mind only. `past` is what was committed before the last one, or that nothing was.
+    /// `last_is_rejected` says that the last of `sent` should not be committed, because another client had the channel.
     pub(super) fn settled<'a>(
         &self,
         status: &ChannelStatus,
         sent: impl Iterator<Item = &'a str>,
+        last_is_rejected: bool,
         past: &Past,
         lookup: Lookup,
     ) -> Result<usize, ChannelLost> {
@@ -176,6 +196,9 @@ impl Known {
             return Ok(0);
         }
         if let Some(at) = now.and_then(|now| sent.position(|token| token == now)) {
+            if let (None, true, Some(token)) = (sent.next(), last_is_rejected, now) {
+                return Err(ChannelLost::AmbiguousToken { token: token.to_owned() });
+            }
             return Ok(at + 1);
         }
         let was_ours = past.contains(now);

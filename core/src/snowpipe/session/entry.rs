@@ -1,5 +1,7 @@
 //! [`Entry`]: asking a session until it has a token, and renewing it when that is ours to do.
 
+use std::time::Duration;
+
 use super::{Access, Pass, Renewal, Session};
 use crate::flow::{Common, Flow, Reply, Step, ok};
 use crate::snowpipe::SnowpipeAccount;
@@ -10,17 +12,25 @@ pub(crate) struct Entry {
     renewal: Option<Renewal>,
     /// Whether that one has little time, because there is a token.
     is_early: bool,
+    /// How long the account has asked to be left alone.
+    asked_to_wait: Duration,
 }
 
 impl Entry {
     pub(crate) fn new(session: &Session) -> Self {
-        Self { session: session.clone(), renewal: None, is_early: false }
+        Self { session: session.clone(), renewal: None, is_early: false, asked_to_wait: Duration::ZERO }
+    }
+
+    /// How long the account has asked to be left alone, beyond our own waits.
+    pub(crate) fn asked_to_wait(&self) -> Duration {
+        self.asked_to_wait
     }
 
     pub(crate) fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Pass> {
         loop {
             if let Some(renewal) = &mut self.renewal {
                 let result = ok!(renewal.poll(cx.now(), reply.take()));
+                self.asked_to_wait += renewal.machine().asked_to_wait();
                 self.renewal = None;
                 // When that token is not good any more by now, it is looked for once more, and for as long as it takes.
                 if let Err(error) = result

@@ -12,6 +12,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Lease;
 use super::state::Host;
@@ -34,6 +35,8 @@ pub struct RenewalMachine {
     lease: Lease,
     /// How often the account was asked for its host.
     asked: u32,
+    /// How long the account has asked to be left alone, beyond our own waits.
+    asked_to_wait: Duration,
     state: State,
 }
 
@@ -45,7 +48,11 @@ enum State {
 
 impl RenewalMachine {
     pub(super) fn new(lease: Lease) -> Self {
-        Self { lease, asked: 0, state: State::Start }
+        Self { lease, asked: 0, asked_to_wait: Duration::ZERO, state: State::Start }
+    }
+
+    pub(super) fn asked_to_wait(&self) -> Duration {
+        self.asked_to_wait
     }
 
     fn hostname(&mut self, cx: &mut Common<SnowpipeAccount>) -> State {
@@ -137,23 +144,31 @@ impl RenewalMachine {
                         None => self.hostname(cx),
                     };
                 }
-                State::Hostname(call) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(hostname) => self.state = self.exchange(hostname.host().into(), cx),
-                    Err(error) => return self.fail(error, cx),
-                },
-                State::Exchange { call, host } => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(scoped) => {
-                        let host = Arc::clone(host);
-                        return match self.install(host, &scoped, cx) {
-                            Ok(()) => Step::Done(Ok(())),
-                            Err(error) => self.fail(error, cx),
-                        };
+                State::Hostname(call) => {
+                    let result = ok!(call.poll(cx.now(), reply.take()));
+                    self.asked_to_wait += call.asked_to_wait();
+                    match result {
+                        Ok(hostname) => self.state = self.exchange(hostname.host().into(), cx),
+                        Err(error) => return self.fail(error, cx),
                     }
-                    Err(FlowError::Service(error)) if self.asked < MOST_ASKED && doubts_the_host(&error) => {
-                        self.state = self.hostname(cx);
+                }
+                State::Exchange { call, host } => {
+                    let result = ok!(call.poll(cx.now(), reply.take()));
+                    self.asked_to_wait += call.asked_to_wait();
+                    match result {
+                        Ok(scoped) => {
+                            let host = Arc::clone(host);
+                            return match self.install(host, &scoped, cx) {
+                                Ok(()) => Step::Done(Ok(())),
+                                Err(error) => self.fail(error, cx),
+                            };
+                        }
+                        Err(FlowError::Service(error)) if self.asked < MOST_ASKED && doubts_the_host(&error) => {
+                            self.state = self.hostname(cx);
+                        }
+                        Err(error) => return self.fail(error, cx),
                     }
-                    Err(error) => return self.fail(error, cx),
-                },
+                }
             }
         }
     }

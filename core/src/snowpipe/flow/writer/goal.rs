@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use super::ledger::Ledger;
 use super::machine::State;
+use super::tokens::Tokens;
 use super::trouble::Trouble;
 use super::{NAME, Writer, WriterEvent, WriterState};
 use crate::error::FlowError;
 use crate::flow::{Common, Config, Goal, Saved};
 use crate::seed::Seed;
+#[cfg(doc)]
+use crate::snowpipe::flow::ChannelLost;
 use crate::snowpipe::flow::{ChannelPath, Position, StatusBoard};
 use crate::snowpipe::rows::Cut;
 use crate::snowpipe::{BatchBuilder, BatchOptions, Session, SnowpipeAccount};
@@ -67,11 +70,25 @@ use crate::time::Timestamp;
 /// # }
 /// ```
 ///
+/// # Offset tokens
+///
+/// The service stores the last committed token and compares nothing. The writer looks the committed token up in the list of those
+/// that it sent. So **equal tokens must mean equal rows**: if another client of the channel uses the same tokens for other rows,
+/// its commit looks like this writer's own. Line numbers of two files are such tokens.
+///
+/// Give each load a name of its own, and let [`token_prefix`](Self::token_prefix) put it in front of each token; or, if the
+/// tokens are unique already, say so with [`unique_tokens`](Self::unique_tokens). A restarted load must use the same prefix, so
+/// derive it from the input: the name of a file with its date, the id of an export, the topic and partition. Do not derive it from
+/// the process.
+///
+/// Without either, the writer detects one case. If the service rejects an append because another client has opened the channel,
+/// and then the token of that append is committed, the writer ends with [`ChannelLost::AmbiguousToken`] and hands the rows back.
+///
 /// | limit | default | |
 /// |---|---|---|
 /// | [`max_batches`](Self::max_batches) | 256 | what waits to be committed, sent or not |
 /// | [`max_bytes`](Self::max_bytes) | 64 MiB | the same, in bytes as they are sent |
-/// | [`patience`](Self::patience) | 1 h | how long faults may go on |
+/// | [`patience`](Self::patience) | 1 h | how long faults may go on, without the waits that the service asks for |
 /// | [`idle`](Self::idle) | 30 s | how often to look at the channel when nothing waits |
 /// | [`stall`](Self::stall) | 60 s | how long nothing may be committed of what was sent |
 #[derive(Clone, Debug)]
@@ -87,6 +104,7 @@ pub struct OpenWriter {
     pub(super) idle: Duration,
     pub(super) stall: Duration,
     pub(super) must_have_committed: bool,
+    pub(super) tokens: Tokens,
     pub(super) board: StatusBoard,
 }
 
@@ -104,25 +122,66 @@ impl OpenWriter {
             idle: Duration::from_secs(30),
             stall: Duration::from_secs(60),
             must_have_committed: false,
+            tokens: Tokens::default(),
             board: StatusBoard::new(),
         }
     }
 
     /// A writer that goes on from the last [`Notice::Save`](crate::flow::Notice::Save) of another one. Beyond what
     /// [`new`](Self::new) does, it notices when the channel was dropped or replaced in the meantime, or written to by somebody
-    /// else, and it counts the rows that were rejected. Limits are not saved.
+    /// else, and it counts the rows that were rejected. The token prefix is saved, limits are not.
     ///
     /// # Errors
     /// [`Misuse::WrongState`](crate::error::Misuse::WrongState) when the state is not a writer's.
     pub fn resume(session: &Session, saved: &Saved) -> Result<Self, FlowError> {
-        let WriterState { path, position } = saved.read(NAME)?;
-        Ok(Self { position: Some(position), ..Self::new(session, path) })
+        let WriterState { path, position, token_prefix } = saved.read(NAME)?;
+        let tokens = Tokens { prefix: token_prefix, ..Tokens::default() };
+        Ok(Self { position: Some(position), tokens, ..Self::new(session, path) })
     }
 
     /// Ends in [`FlowError::Failed`] when the channel has no committed token at first: for whoever knows that it should have
     /// one, because starting from the beginning would duplicate rows.
     pub fn must_have_committed(mut self) -> Self {
         self.must_have_committed = true;
+        self
+    }
+
+    /// Puts a prefix in front of each offset token on the wire. The prefix names the load: see [above](Self#offset-tokens).
+    ///
+    /// The caller keeps its own tokens: events, [`Writer::committed`], positions and remains have them without the prefix, so that
+    /// they can be parsed and compared as before. A prefix has up to 128 bytes. Pipewright's [`Reconcile`](super::super::Reconcile)
+    /// and [`AwaitCommitted`](super::super::AwaitCommitted) know nothing about it.
+    ///
+    /// If the committed token has another prefix or none, the writer ends with [`ChannelLost::ForeignToken`], also when it opens
+    /// the channel for the first time: see [`ignore_other_prefixes`](Self::ignore_other_prefixes).
+    ///
+    /// ```
+    /// # use pipewright::snowpipe::{ChannelPath, OpenWriter, Session};
+    /// # fn example(session: &Session, path: ChannelPath) -> OpenWriter {
+    /// // The rows 1, 2, 3, … of this export have the tokens `orders-2026-11-29/1`, `orders-2026-11-29/2`, …
+    /// OpenWriter::new(session, path).token_prefix("orders-2026-11-29/")
+    /// # }
+    /// ```
+    pub fn token_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.tokens.prefix = Some(prefix.into()).filter(|prefix: &String| !prefix.is_empty());
+        self
+    }
+
+    /// Takes a committed token without the [prefix](Self::token_prefix) for that of an earlier load. The writer then begins with
+    /// its first row: [`WriterEvent::Opened`] has no token.
+    ///
+    /// Use it if loads follow each other in one channel. It trusts that no other load writes to the channel **while this one is
+    /// not complete**: the other load's token would hide this load's progress, and a restart without a saved state would write rows
+    /// twice.
+    pub fn ignore_other_prefixes(mut self) -> Self {
+        self.tokens.ignores_other_prefixes = true;
+        self
+    }
+
+    /// Promises that equal offset tokens mean equal rows, also without a [prefix](Self::token_prefix), such as the ids of events.
+    /// The writer then believes a committed token although its append was rejected because another client had opened the channel.
+    pub fn unique_tokens(mut self) -> Self {
+        self.tokens.unique = true;
         self
     }
 
@@ -147,6 +206,10 @@ impl OpenWriter {
     /// How long faults may go on, without a commit in between, before the writer ends with the last one; and how long to wait
     /// for the commit of what is buffered. A request that fails counts from its first attempt, and is given up two timeouts later
     /// at the latest; only a question to the account is asked to its end.
+    ///
+    /// A wait that the service asks for (`Retry-After`) does not count. It is cut to
+    /// [`Retry::longest_retry_after`](crate::flow::Retry::longest_retry_after). All such waits together may last as long as the
+    /// patience, or one of them as long as `longest_retry_after`: a service that asks for ever ends the writer, too.
     pub fn patience(mut self, time: Duration) -> Self {
         self.patience = time;
         self

@@ -49,9 +49,8 @@ fn judge_answer(error: &ServiceError) -> Verdict {
     let taken = |is_told| Verdict::Taken { perhaps_ours: false, is_told };
     let is_append = error.operation() == AppendRows::INFO.name;
     let by_code = match error_code(error) {
-        Some(ErrorCode::StaleContinuationToken) => Some(taken(true)),
-        // In a look it may be of before the channel was opened last: no sign of yet another one who opens it.
-        Some(ErrorCode::InvalidClientSequencer) if is_append => Some(taken(true)),
+        // A status may be older than the last open: it does not show that yet another client opens the channel.
+        Some(ErrorCode::StaleContinuationToken | ErrorCode::InvalidClientSequencer) if is_append => Some(taken(true)),
         Some(ErrorCode::PipeFailedOver) => Some(Verdict::Moved),
         Some(ErrorCode::PipeInInvalidState) => Some(Verdict::GiveUp),
         Some(code) if code.is_missing() => Some(Verdict::GiveUp),

@@ -17,6 +17,8 @@ pub(super) struct Ledger {
     known: Option<Known>,
     /// End tokens that another process had sent.
     before: Vec<String>,
+    /// Whether the last of all that may be committed was rejected because another client had opened the channel.
+    last_is_rejected: bool,
     batches: VecDeque<Batch>,
     sent: usize,
     bytes: u64,
@@ -43,16 +45,28 @@ pub(super) fn too_long(token: &str) -> BuildError {
 
 impl Ledger {
     pub(super) fn new(position: Option<Position>) -> Self {
-        let (known, before) =
-            position.map(Position::split).map_or((None, Vec::new()), |(known, sent)| (Some(known), sent));
-        Self { known, before, batches: VecDeque::new(), sent: 0, bytes: 0, past: Past::default(), taken: 0, settled: 0 }
+        let (known, before, last_is_rejected) = position
+            .map(Position::split)
+            .map_or((None, Vec::new(), false), |(known, sent, rejected)| (Some(known), sent, rejected));
+        Self {
+            known,
+            before,
+            last_is_rejected,
+            batches: VecDeque::new(),
+            sent: 0,
+            bytes: 0,
+            past: Past::default(),
+            taken: 0,
+            settled: 0,
+        }
     }
 
     /// What another process needs to go on; `None` until the channel is known.
     pub(super) fn position(&self) -> Option<Position> {
         let Known { committed, created_on_ms, rows_error_count } = self.known.clone()?;
-        let sent = self.doubtful().map(str::to_owned).collect();
-        Some(Position { committed, sent, created_on_ms, rows_error_count })
+        let sent: Vec<_> = self.doubtful().map(str::to_owned).collect();
+        let rejected = sent.last().filter(|_| self.last_is_rejected).cloned();
+        Some(Position { committed, sent, created_on_ms, rows_error_count, rejected })
     }
 
     pub(super) fn committed(&self) -> Option<&str> {
@@ -130,6 +144,12 @@ impl Ledger {
         self.sent = self.sent.saturating_sub(1);
     }
 
+    /// The append of the last sent batch was rejected because another client had opened the channel. It still counts as sent: a
+    /// proxy may have sent it before. But if its token is committed, it may be the other client's.
+    pub(super) fn reject_last(&mut self) {
+        self.last_is_rejected = self.sent > 0;
+    }
+
     /// Whether there is a batch to send.
     pub(super) fn has_unsent(&self) -> bool {
         self.sent < self.batches.len()
@@ -139,6 +159,7 @@ impl Ledger {
     pub(super) fn send_next(&mut self) -> Option<Batch> {
         let batch = self.batches.get(self.sent).cloned()?;
         self.sent += 1;
+        self.last_is_rejected = false;
         Some(batch)
     }
 
@@ -147,6 +168,7 @@ impl Ledger {
         let news = self.read(status, Lookup::Opened)?;
         self.before = Vec::new();
         self.sent = 0;
+        self.last_is_rejected = false;
         Ok(news)
     }
 
@@ -162,7 +184,7 @@ impl Ledger {
         };
         let ours = self.batches.range(..self.sent).filter_map(|batch| batch.end_offset_token.as_deref());
         let sent = self.before.iter().map(String::as_str).chain(ours);
-        let settled = known.settled(status, sent, &self.past, lookup)?;
+        let settled = known.settled(status, sent, self.last_is_rejected, &self.past, lookup)?;
         let rejected = known.rejected(status, lookup);
         if settled > 0 {
             // The last one's token is the committed one.
@@ -226,6 +248,29 @@ mod tests {
         assert_eq!(ledger.reopened(&status("2")).err(), Some(ChannelLost::TokenWentBack { token, before }));
         assert_eq!(ledger.looked(&status("5")).err(), Some(ChannelLost::ForeignToken { token: "5".to_owned() }));
         assert_eq!(ledger.looked(&status("4")).expect("ours").batches, 1);
+    }
+
+    #[test]
+    fn the_token_of_a_rejected_append_settles_nothing_also_in_another_process() {
+        let mut ledger = Ledger::new(None);
+        ledger.reopened(&status("0")).expect("the first");
+        for token in ["1", "2"] {
+            ledger.take(Batch::new("{}\n", 1, token, token));
+            ledger.send_next().expect("it waits");
+        }
+        ledger.reject_last();
+        let position = ledger.position();
+        let ambiguous = || Some(ChannelLost::AmbiguousToken { token: "2".to_owned() });
+        for mut ledger in [ledger, Ledger::new(position.clone())] {
+            assert_eq!(ledger.reopened(&status("2")).err(), ambiguous());
+            assert_eq!(ledger.doubtful().collect::<Vec<_>>(), ["1", "2"], "all of them stay in doubt");
+            ledger.reopened(&status("1")).expect("the append before was accepted");
+        }
+        let mut next = Ledger::new(position);
+        next.reopened(&status("1")).expect("the append before was accepted");
+        next.take(Batch::new("{}\n", 1, "2", "2"));
+        next.send_next().expect("it waits");
+        next.looked(&status("2")).expect("it was sent again, and not rejected");
     }
 
     /// Of rejected rows, too: what was told is not told again.

@@ -131,7 +131,8 @@ impl Writer {
         self.began_at = self.cx.now();
         let since = self.trouble.since.unwrap_or(self.began_at);
         let attempt = self.ingest.as_ref().map_or(Duration::ZERO, |(ingest, _)| ingest.retry().timeout);
-        self.cx.no_later_than((since + self.goal.patience).max(self.began_at) + attempt.saturating_mul(2))
+        let until = since + self.goal.patience + self.trouble.excused;
+        self.cx.no_later_than(until.max(self.began_at) + attempt.saturating_mul(2))
     }
 
     /// Asks the session: for a credential, or for a place to open the channel at.
@@ -144,7 +145,10 @@ impl Writer {
 
     /// The session has a token, or there is none to be had.
     fn entered(&mut self, result: Result<Pass, FlowError>) -> Option<Reply> {
-        let request = self.entry.take().and_then(|asking| asking.request);
+        let asking = self.entry.take();
+        let asked_to_wait = asking.as_ref().map_or(Duration::ZERO, |asking| asking.entry.asked_to_wait());
+        self.excuse_child(asked_to_wait, result.is_err());
+        let request = asking.and_then(|asking| asking.request);
         let here = self.ingest.as_ref().map(|(_, generation)| *generation);
         match (result, request) {
             (Ok(pass), Some(request)) if Some(pass.generation) == here => return Some(request.settle(Ok(pass.header))),
@@ -178,6 +182,10 @@ impl Writer {
     fn rest(&mut self) -> Option<Result<Timestamp, FlowError>> {
         match &self.state {
             State::Failed(error) => return Some(Err(error.clone())),
+            State::Begin if let Err(error) = self.goal.tokens.check() => {
+                self.fail(error.into());
+                return None;
+            }
             State::Closed => return Some(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
             _ => {}
         }
@@ -226,16 +234,20 @@ impl Writer {
     fn open(&mut self) {
         let Some((ingest, _)) = &self.ingest else { return };
         // The rows that are waited for may be our own: their commit takes as long as it takes.
-        let waited = self.trouble.since.map_or(Duration::ZERO, |since| self.cx.now().since(since));
-        let patience = self.goal.patience.saturating_sub(waited);
+        let patience = self.goal.patience.saturating_sub(self.trouble.time(self.cx.now()));
         let goal = OpenChannel::new(self.goal.path.clone()).wait_at_most(patience);
         let open = goal.start(ingest, self.cx.seed.split());
-        self.state = State::Open(Box::new(open.with_deadline(self.deadline())));
+        let open = open.with_deadline(self.deadline()).excusing(self.excuse_left());
+        self.state = State::Open(Box::new(open));
         self.cx.phase(NAME, if self.opened { "opening again" } else { "opening" });
     }
 
     fn opened(&mut self, result: Result<Channel, FlowError>) {
-        let channel = match result {
+        if let State::Open(open) = &self.state {
+            let asked_to_wait = open.machine().asked_to_wait();
+            self.excuse_child(asked_to_wait, result.is_err());
+        }
+        let mut channel = match result {
             Ok(channel) => channel,
             Err(error) => {
                 self.abandon();
@@ -244,7 +256,8 @@ impl Writer {
                 return if is_over { self.fail(error) } else { self.trouble(Open::INFO.name, error) };
             }
         };
-        let news = match self.ledger.reopened(&channel.status) {
+        let own = self.goal.tokens.remove_from(&mut channel.status, self.ledger.committed());
+        let news = match own.and_then(|()| self.ledger.reopened(&channel.status)) {
             Ok(news) => news,
             Err(lost) => return self.fail(lost.of(&self.goal.path)),
         };
@@ -263,7 +276,7 @@ impl Writer {
             self.trouble.doubtful = Some(self.cx.now());
         }
         self.channel = Some(channel);
-        self.trouble.lost = None;
+        self.trouble.lost.clear();
         self.opened_at = self.cx.now();
         self.moved_at = self.cx.now();
         self.look_after(self.goal.idle);
@@ -277,18 +290,24 @@ impl Writer {
         if let Some(saved) = self.saved() {
             self.cx.save(saved);
         }
-        let append = channel.append(batch).start(ingest, self.cx.seed.split());
-        self.state = State::Append(Box::new(append.with_deadline(self.deadline())));
+        let append = channel.append(self.goal.tokens.add_to(batch)).start(ingest, self.cx.seed.split());
+        let append = append.with_deadline(self.deadline()).excusing(self.excuse_left());
+        self.state = State::Append(Box::new(append));
         true
     }
 
     /// What another process needs to go on.
-    fn saved(&self) -> Option<Saved> {
+    pub(super) fn saved(&self) -> Option<Saved> {
         let position = self.ledger.position()?;
-        Some(Saved::new(NAME, &WriterState { path: self.goal.path.clone(), position }))
+        let (path, token_prefix) = (self.goal.path.clone(), self.goal.tokens.prefix.clone());
+        Some(Saved::new(NAME, &WriterState { path, position, token_prefix }))
     }
 
     fn appended(&mut self, result: Result<Channel, FlowError>) {
+        if let State::Append(append) = &self.state {
+            let asked_to_wait = append.machine().asked_to_wait();
+            self.excuse_child(asked_to_wait, result.is_err());
+        }
         match result {
             Ok(channel) => {
                 self.channel = Some(channel);
@@ -308,9 +327,9 @@ impl Writer {
     fn look(&mut self) {
         let Some((ingest, _)) = &self.ingest else { return };
         match self.seat.look(self.cx.now(), self.opened_at) {
-            Look::Posted(status) => {
+            Look::Posted(status, asked_at) => {
                 self.began_at = self.cx.now();
-                self.looked(status);
+                self.looked(status, asked_at);
             }
             Look::Wait(at) => self.next_look = at,
             Look::Ask(lease) => {
@@ -318,17 +337,22 @@ impl Writer {
                 let status = self.goal.path.status(id, lease.names());
                 let call = Call::new(status, ingest, self.cx.seed.split());
                 self.lease = Some(lease);
-                self.state = State::Look(Box::new(call.with_deadline(self.deadline())));
+                let call = call.with_deadline(self.deadline()).excusing(self.excuse_left());
+                self.state = State::Look(Box::new(call));
             }
         }
     }
 
     fn answered(&mut self, result: Result<ChannelStatuses, FlowError>) {
+        if let State::Look(call) = &self.state {
+            let asked_to_wait = call.asked_to_wait();
+            self.excuse_child(asked_to_wait, result.is_err());
+        }
         let lease = self.lease.take();
         match result {
             Ok(statuses) => {
                 if let Some(lease) = lease {
-                    lease.post(statuses);
+                    lease.post(statuses, self.cx.now());
                 }
                 // What was posted for ourselves is found when we look again, at once.
                 self.state = State::Ready;
@@ -337,14 +361,18 @@ impl Writer {
         }
     }
 
-    fn looked(&mut self, status: Option<ChannelStatus>) {
-        let Some(status) = status else { return self.seems_lost(ChannelLost::Missing) };
+    fn looked(&mut self, status: Option<ChannelStatus>, asked_at: Timestamp) {
+        let Some(mut status) = status else { return self.seems_lost(ChannelLost::Missing, asked_at) };
         if let Some(refusal) = status.refusal(BulkGetChannelStatus::INFO) {
+            if status.is_unreadable() && !self.trouble.lost.add(asked_at) {
+                return self.look_after(POLL);
+            }
             return self.trouble(BulkGetChannelStatus::INFO.name, refusal.into());
         }
-        match self.ledger.looked(&status) {
+        let own = self.goal.tokens.remove_from(&mut status, self.ledger.committed());
+        match own.and_then(|()| self.ledger.looked(&status)) {
             Ok(news) => {
-                self.trouble.lost = None;
+                self.trouble.lost.clear();
                 if news.batches > 0 {
                     self.moved_at = self.cx.now();
                 }
@@ -357,7 +385,7 @@ impl Writer {
                 }
                 self.look_after(if self.ledger.sent().len() > 0 { POLL } else { self.goal.idle });
             }
-            Err(lost) => self.seems_lost(lost),
+            Err(lost) => self.seems_lost(lost, asked_at),
         }
     }
 

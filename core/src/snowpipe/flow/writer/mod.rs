@@ -19,8 +19,10 @@
 //! | 200, any other status | Open, Look | opens again |
 //! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`, `ERR_OPEN_CHANNEL_IN_PROGRESS` | Open | waits: what is buffered gets committed. Never forces |
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`; 404 of channel, pipe or table | any | ends |
-//! | no answer, 408, 429, 5xx, 404 without a code | any | the same request again, then opens again |
+//! | no answer, 408, 429, 5xx, 404 without a code; 200 that says nothing, such as `{}` | any | the same request again, then opens again |
+//! | `Retry-After` | any | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after); that does not count as time in trouble |
 //! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` | Append | opens again; ends when somebody else is behind it for the third time within ten minutes |
+//! | the same, and then the token of that append is committed | Open | ends: another client uses equal tokens, or a proxy sent the append twice. With [tokens of the load's own](OpenWriter::token_prefix) it is believed |
 //! | 409 with a code that nobody knows, or without one | Append | the same, and ends with the tenth: the channel may have been ended by the service |
 //! | 200 that cannot be read, 3xx | Append | opens again |
 //! | other 400 | Append | opens again, as the channel may be of no use any more; ends with the third, and names the batch |
@@ -28,7 +30,8 @@
 //! | 401, 403 | any | another token, once; again: opens again, and ends with the third |
 //! | 410 | any | finds host and token anew, opens again |
 //! | the committed token is gone, went back, or was never sent; the channel is another one | Open | ends |
-//! | the same, or no such channel | Look | looks again, as the node that was asked may be behind; ends when it is so for 30 s |
+//! | the same, or no such channel | Look | looks again, as the node that was asked may be behind; ends after 30 s of such answers, counted from request to request with at most 2 s for each |
+//! | a status that cannot be read | Look | the same, but opens again after 30 s |
 //! | nothing committed for a minute of what was sent | Look | opens again: what was buffered may have been discarded by somebody |
 //! | any of these for longer than [`patience`](OpenWriter::patience), without a commit in between | any | ends |
 //! | more rows rejected than before | Open, Look | [`WriterEvent::Rejected`] |
@@ -39,7 +42,8 @@
 //! * One request is under way. A batch is sent behind another only when that one was answered.
 //! * After an open nothing of before is buffered: it was committed, or never will be. So sending again what is behind the
 //!   committed token neither loses rows nor writes them twice.
-//! * Tokens are looked up in the list of those that were sent, and never put in an order.
+//! * Tokens are looked up in the list of those that were sent, and never put in an order. A [prefix](OpenWriter::token_prefix) is
+//!   on the wire only.
 //! * The position is saved before each append, and at the end: a new process that goes on from it knows every token that may be committed.
 //! * That an append was answered is no progress: only a commit is, or a channel that is well when nothing waits. So a batch that
 //!   ends its channel again and again ends the writer.
@@ -54,6 +58,7 @@ mod goal;
 mod judge;
 mod ledger;
 mod machine;
+mod tokens;
 mod trouble;
 
 use std::collections::VecDeque;
@@ -86,6 +91,8 @@ records! {
         pub path: ChannelPath = "path",
         /// Where it is.
         pub position: Position = "position",
+        /// What its tokens begin with on the wire.
+        pub token_prefix: Option<String> = "token_prefix",
     }
 }
 

@@ -9,7 +9,8 @@ use super::machine::State;
 use crate::error::{Ambiguity, Cause, Failure, FlowError, ServiceError};
 use crate::flow::Notice;
 use crate::operation::Operation as _;
-use crate::snowpipe::flow::{BEHIND, ChannelLost, POLL};
+use crate::snowpipe::flow::sightings::Sightings;
+use crate::snowpipe::flow::{ChannelLost, POLL};
 use crate::snowpipe::{AppendRows, BulkGetChannelStatus, ExchangeToken};
 use crate::time::Timestamp;
 
@@ -27,14 +28,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
     pub(super) since: Option<Timestamp>,
+    /// How long the service has asked to be left alone since. That is no time in trouble.
+    pub(super) excused: Duration,
     /// How often the channel was opened again since.
     again: u32,
     /// Refusals that may be a mistake, in a row, and of what.
     refusals: (&'static str, u32),
     /// When the channel was taken away, and whether it is said that it was.
     taken: VecDeque<(Timestamp, bool)>,
-    /// Since when looks say that the channel is not ours any more.
-    pub(super) lost: Option<Timestamp>,
+    /// Statuses that say that the channel is not ours any more, or that cannot be read.
+    pub(super) lost: Sightings,
     /// When an open of ours was without an answer: it may arrive later, and take the channel from ourselves.
     pub(super) doubtful: Option<Timestamp>,
 }
@@ -44,6 +47,7 @@ impl Trouble {
     /// does not, because a channel may take rows and be ended by them.
     pub(super) fn over(&mut self) {
         self.since = None;
+        self.excused = Duration::ZERO;
         self.again = 0;
         self.calm();
     }
@@ -62,7 +66,13 @@ impl Trouble {
 
     /// Whether faults go on for as long as this, when one more has come that began at `from`.
     fn lasts(&mut self, patience: Duration, from: Timestamp, now: Timestamp) -> bool {
-        now.since(*self.since.get_or_insert(from)) >= patience
+        self.since.get_or_insert(from);
+        self.time(now) >= patience
+    }
+
+    /// How long they have been going on, without the waits that the service has asked for.
+    pub(super) fn time(&self, now: Timestamp) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| now.since(since).saturating_sub(self.excused))
     }
 
     /// Whether somebody else keeps opening the channel.
@@ -81,6 +91,7 @@ impl Trouble {
 impl Writer {
     /// An exchange has failed: opens the channel again, which settles what is in doubt, or ends.
     pub(super) fn trouble(&mut self, operation: &'static str, error: FlowError) {
+        let error = self.without_own_deadline(error);
         let verdict = judge(&error);
         let is_final = match verdict {
             Verdict::Doubtful => self.trouble.is_believed(operation),
@@ -94,6 +105,14 @@ impl Writer {
         if is_final {
             let error = self.blame(operation, error);
             return self.fail(error);
+        }
+        let is_taken = matches!(verdict, Verdict::Taken { perhaps_ours: false, is_told: true });
+        if is_taken && operation == AppendRows::INFO.name && !self.goal.tokens.are_unique() {
+            self.ledger.reject_last();
+            // Another process must not believe that token either.
+            if let Some(saved) = self.saved() {
+                self.cx.save(saved);
+            }
         }
         match verdict {
             Verdict::Taken { perhaps_ours, is_told } if self.trouble.is_fight(self.cx.now(), perhaps_ours, is_told) => {
@@ -112,8 +131,48 @@ impl Writer {
         if self.trouble.lasts(patience, self.began_at, now) {
             return self.fail(error);
         }
-        let earliest = error.service().and_then(ServiceError::retry_after).map(|after| after.resolve(now));
-        self.again(operation, error.to_string(), earliest.unwrap_or(now).min(now + patience));
+        let asked = error.service().and_then(ServiceError::retry_after).map(|after| after.resolve(now).since(now));
+        let asked = asked.unwrap_or_default().min(self.longest_retry_after());
+        self.excuse(asked);
+        self.again(operation, error.to_string(), now + asked);
+    }
+
+    fn longest_retry_after(&self) -> Duration {
+        let retry = self.ingest.as_ref().map_or_else(|| self.cx.retry(), |(ingest, _)| ingest.retry());
+        retry.longest_retry_after
+    }
+
+    /// How much more the service may ask for without its counting as time in trouble.
+    pub(super) fn excuse_left(&self) -> Duration {
+        self.goal.patience.max(self.longest_retry_after()).saturating_sub(self.trouble.excused)
+    }
+
+    /// The service has asked to be left alone for so long.
+    pub(super) fn excuse(&mut self, asked_to_wait: Duration) {
+        self.trouble.excused += asked_to_wait.min(self.excuse_left());
+    }
+
+    /// The same for what is under way, when it has ended. If all is well, it is forgotten with the faults that it had.
+    pub(super) fn excuse_child(&mut self, asked_to_wait: Duration, has_failed: bool) {
+        if has_failed || self.trouble.since.is_some() {
+            self.excuse(asked_to_wait);
+        }
+    }
+
+    /// A deadline that we have given to an exchange, because faults had gone on for too long, is no deadline of the caller's: the
+    /// last fault tells more.
+    fn without_own_deadline(&self, error: FlowError) -> FlowError {
+        if self.cx.expired("").is_some() {
+            return error;
+        }
+        match error {
+            FlowError::Deadline { last: Some(last), .. } => *last,
+            FlowError::Ambiguous(ambiguity) => {
+                let cause = Box::new(self.without_own_deadline(*ambiguity.cause));
+                FlowError::Ambiguous(Ambiguity { cause, ..ambiguity })
+            }
+            error => error,
+        }
     }
 
     /// The account has refused us, or cannot be reached. A refusal is believed when it is repeated.
@@ -202,9 +261,8 @@ impl Writer {
 
     /// Perhaps only to a node that is behind: believed when nothing else is said for a while. An open would tell at once, and
     /// take the channel from whoever has it now.
-    pub(super) fn seems_lost(&mut self, lost: ChannelLost) {
-        let now = self.cx.now();
-        if now.since(*self.trouble.lost.get_or_insert(now)) >= BEHIND {
+    pub(super) fn seems_lost(&mut self, lost: ChannelLost, asked_at: Timestamp) {
+        if self.trouble.lost.add(asked_at) {
             return self.fail(lost.of(&self.goal.path));
         }
         self.look_after(POLL);
