@@ -304,10 +304,27 @@ const FILE: &[u8] = b"PAR1 some columns \x10\0\0\0PAR1";
 const ARROW: &[u8] = b"\xff\xff\xff\xff\x10\0\0\0schema\xff\xff\xff\xff\0\0\0\0";
 const HASH: &[u8] = b"8C1F0A7D5B2E4936A0C4D8E2F6B19375C0FFEE00112233445566778899AABBCC";
 
+/// Rows come in batches, each as wide as its own rows: the last border may be wider or narrower than the first.
+const WIDENED: &[u8] = b"+-----+--------+\n| id  | item   |\n+-----+--------+\n| 0   | item 0 |\n| 99999 | item 99999 |\n+-------+------------+";
+const NARROWED: &[u8] = b"+----+---+\n| id | s |\n+----+---+\n| 10 | x |\n| 1 |  |\n+---+--+";
+/// The name of a column may have several lines.
+const TALL: &[u8] = b"+---+\n| a |\n| b |\n| c |\n+---+\n| 1 |\n+---+";
+
+#[test]
+fn a_text_result_is_whole_if_its_last_line_is_a_border_of_any_width() {
+    for body in [WIDENED, NARROWED] {
+        let (items, ended) = query(&QueryFormat::Text, body, End::Complete);
+        assert_eq!((items.len(), ended), (6, Ok(())), "{}", text(body));
+    }
+}
+
 #[test]
 fn whole_results() {
-    let results: [(QueryFormat, &[u8]); 7] = [
+    let results: [(QueryFormat, &[u8]); 10] = [
         (QueryFormat::Text, TABLE),
+        (QueryFormat::Text, WIDENED),
+        (QueryFormat::Text, NARROWED),
+        (QueryFormat::Text, TALL),
         (QueryFormat::Text, EMPTY_TABLE),
         (QueryFormat::Json, ROWS),
         (QueryFormat::Json, b""),
@@ -330,8 +347,11 @@ fn whole_results() {
 /// cut between two lines cannot be told.
 #[test]
 fn results_that_are_cut_off_and_end_properly() {
-    let results: [(QueryFormat, &[u8]); 5] = [
+    let results: [(QueryFormat, &[u8]); 8] = [
         (QueryFormat::Text, TABLE),
+        (QueryFormat::Text, WIDENED),
+        (QueryFormat::Text, NARROWED),
+        (QueryFormat::Text, TALL),
         (QueryFormat::Json, ROWS),
         (QueryFormat::Parquet, FILE),
         (QueryFormat::ArrowIpc, ARROW),

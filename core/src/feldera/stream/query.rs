@@ -108,7 +108,7 @@ impl Operation for AdhocQuery {
 ///
 /// | format | items | whole if |
 /// |---|---|---|
-/// | text | lines | the last one is the lower border of the table |
+/// | text | lines | the last one is the lower border of the table, which may be wider or narrower than the upper one |
 /// | json | lines | the last one has its end; a result that was cut between two lines cannot be told from a whole one |
 /// | parquet | blocks of 64 KiB | it begins and ends with `PAR1` |
 /// | `arrow_ipc` | blocks of 64 KiB | it ends with the mark for the end |
@@ -148,9 +148,12 @@ impl QueryResult {
     /// The same, for lines up to a length.
     pub fn with_limit(format: &QueryFormat, limit: LineLimit) -> Self {
         Self(match format {
-            QueryFormat::Text => {
-                Format::Text(Table { lines: Lines::new(limit), border: None, is_over: false, error: Vec::new() })
-            }
+            QueryFormat::Text => Format::Text(Table {
+                lines: Lines::new(limit),
+                borders: Borders::default(),
+                is_over: false,
+                error: Vec::new(),
+            }),
             QueryFormat::Json => Format::Json(Lines::new(limit)),
             QueryFormat::Parquet => Format::Blocks(Blocks::new(Kind::Parquet)),
             QueryFormat::ArrowIpc => Format::Blocks(Blocks::new(Kind::Arrow)),
@@ -180,8 +183,8 @@ fn tail(lines: &Lines) -> (u64, &[u8]) {
 #[derive(Debug)]
 struct Table {
     lines: Lines,
-    /// The length of the first line, once it was read.
-    border: Option<usize>,
+    /// Those that were read.
+    borders: Borders,
     /// The error has begun. It may have several lines, and none of them is one of the table.
     is_over: bool,
     /// What was read of it.
@@ -203,8 +206,8 @@ impl Table {
                 keep(&mut self.error, item);
                 continue;
             }
-            if found && self.border.is_none() {
-                self.border = Some(item.len());
+            if found {
+                self.borders.see(item);
             }
             return Ok(found);
         }
@@ -233,15 +236,46 @@ fn keep(error: &mut Vec<u8>, line: &[u8]) {
     error.truncate(ERROR_BYTES);
 }
 
-/// The last line of a table has no line end: it is the lower border, as long as the upper one and the third of three. A table
-/// without columns has two.
+/// The borders of a table: above and below the names of the columns, and at its end. The server sends rows in batches. Each
+/// batch has the widths of its own rows, so that borders have the same number of columns, but not the same length.
+#[derive(Clone, Copy, Debug, Default)]
+struct Borders {
+    count: u32,
+    /// How many corners the first one has.
+    corners: usize,
+}
+
+impl Borders {
+    /// Takes the next line. Rows begin with a vertical line.
+    fn see(&mut self, line: &[u8]) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.starts_with(b"+") {
+            self.count += 1;
+            if self.count == 1 {
+                self.corners = corners(line);
+            }
+        }
+    }
+
+    /// Whether the last line of a body is a whole border, and the last one of the table. A table without columns has two.
+    fn is_whole(&self, last: &[u8]) -> bool {
+        let is_border = last.len() > 1 && last.starts_with(b"+") && last.ends_with(b"+");
+        is_border && corners(last) == self.corners && self.count == if last == b"++" { 2 } else { 3 }
+    }
+}
+
+fn corners(border: &[u8]) -> usize {
+    memchr::memchr_iter(b'+', border).count()
+}
+
+/// The last line of a table has no line end: it is the lower border.
 fn finish_text(table: &mut Table, end: End) -> Result<(), DecodeError> {
     let failed = table.failure();
-    let Table { lines, border, .. } = table;
+    let Table { lines, borders, .. } = table;
+    let mut borders = *borders;
     let ((unread, tail), read) = (tail(lines), lines.count());
-    let border = border.or_else(|| memchr::memchr(b'\n', lines.unread()));
-    let is_border = tail.starts_with(b"+") && Some(tail.len()) == border;
-    let is_whole = is_border && read + unread >= if tail == b"++" { 1 } else { 3 };
+    lines.unread().split(|byte| *byte == b'\n').for_each(|line| borders.see(line));
+    let is_whole = borders.is_whole(tail);
     if end == End::Complete && is_whole && failed.is_none() {
         return lines.finish(end);
     }
