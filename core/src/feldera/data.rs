@@ -136,7 +136,7 @@ impl HttpInput {
         self
     }
 
-    /// What a row of JSON is; `InsertDelete` by default.
+    /// Sets what a row of JSON is; `InsertDelete` by default. `Redis` and `Weighted` are an error when the request is built.
     pub fn update_format(mut self, format: UpdateFormat) -> Self {
         self.update_format = Some(format);
         self
@@ -157,9 +157,10 @@ impl Operation for HttpInput {
     };
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        if self.update_format == Some(UpdateFormat::Weighted) {
-            let problem = "servers up to 0.337 panic over it, and the pipeline stands still for good";
-            return Err(BuildError::value(Self::INFO.name, "update_format", "weighted", problem));
+        if let (DataFormat::Json, Some(format)) = (&self.format, &self.update_format)
+            && let Some(problem) = format.input_problem()
+        {
+            return Err(BuildError::value(Self::INFO.name, "update_format", format.as_str(), problem));
         }
         let mut target = Target::new::<FelderaApi>(Self::INFO, cx);
         target.segment("pipeline_name", &self.pipeline_name)?;
@@ -187,6 +188,27 @@ impl Operation for HttpInput {
     }
 }
 
+impl UpdateFormat {
+    /// Why a request for ingress must not be sent. Where the server itself rejects a format, the request is sent.
+    fn input_problem(&self) -> Option<&'static str> {
+        matches!(self, Self::Redis | Self::Weighted).then_some(
+            "servers up to 0.337 panic over the first row, and the pipeline stops processing for good; use insert_delete, raw \
+             or debezium",
+        )
+    }
+
+    /// The same for egress.
+    pub(super) fn output_problem(&self) -> Option<&'static str> {
+        match self {
+            Self::Debezium => Some(
+                "servers up to 0.337 accept it, and then drop every row without an error; use insert_delete or snowflake",
+            ),
+            Self::Redis => Some("servers up to 0.337 panic over the first row; use insert_delete or snowflake"),
+            _ => None,
+        }
+    }
+}
+
 /// What was wrong with rows: the details of a refusal with the code `ParseErrors`.
 pub fn parse_errors(error: &ServiceError) -> Option<ParseErrors> {
     if error.code() != Some("ParseErrors") {
@@ -204,19 +226,30 @@ words! {
         Csv = "csv",
     }
 
-    /// What a row of JSON is.
+    /// What a row of JSON is. Over HTTP, servers up to 0.337 support:
+    ///
+    /// | update format | ingress, [`HttpInput`] | egress, [`HttpOutput`](super::HttpOutput) |
+    /// |---|---|---|
+    /// | `InsertDelete` | yes | yes |
+    /// | `Raw` | yes | no: 400 `ConfigError.OutputFormatNotSupported` |
+    /// | `Debezium` | yes | no: the server accepts the request and drops all rows, so it is not sent |
+    /// | `Snowflake` | no: 400 `ConfigError.InputFormatNotSupported` | yes, one row in each chunk |
+    /// | `Redis` | no: the server panics, so it is not sent | no: the server panics, so it is not sent |
+    /// | `Weighted` | no: the server panics, so it is not sent | no: 400 `ConfigError.OutputFormatNotSupported` |
+    ///
+    /// With [`DataFormat::Csv`] it has no effect.
     pub enum UpdateFormat {
         /// `{"insert": {…}}`, `{"delete": {…}}`, `{"update": {…}}`.
         InsertDelete = "insert_delete",
-        /// The row itself, to be inserted. For input only.
+        /// The row itself, to be inserted. For ingress only.
         Raw = "raw",
-        /// As Debezium writes them.
+        /// A change event of Debezium. For ingress only.
         Debezium = "debezium",
-        /// As Snowflake reads them. For output only.
+        /// The row with the columns `__action`, `__stream_id` and `__seq_number`. For egress only.
         Snowflake = "snowflake",
-        /// As Redis connectors write them.
+        /// What Redis connectors write. Not over HTTP.
         Redis = "redis",
-        /// With weights. Not to be had over HTTP; as input, [`HttpInput`] does not build it.
+        /// The row with a weight. Not over HTTP.
         Weighted = "weighted",
     }
 

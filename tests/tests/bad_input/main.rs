@@ -2,6 +2,7 @@
 //! error or debug text holds a secret.
 
 mod secrets;
+mod values;
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -43,7 +43,7 @@ pub struct HttpOutput {
     pub send_snapshot: Option<bool>,
     /// JSON comes as a list, which it does in any case.
     pub array: Option<bool>,
-    /// What a row of JSON is; `InsertDelete` by default.
+    /// What a row of JSON is; `InsertDelete` by default. See [`UpdateFormat`] for those that egress supports.
     pub update_format: Option<UpdateFormat>,
     /// How long a chunk may be.
     pub limit: LineLimit,
@@ -82,7 +82,8 @@ impl HttpOutput {
         self
     }
 
-    /// What a row of JSON is: `InsertDelete`, `Debezium` or `Snowflake`.
+    /// Sets what a row of JSON is: `InsertDelete`, which is the default, or `Snowflake`. `Debezium` and `Redis` are an error
+    /// when the request is built: the server would drop every row, or panic.
     pub fn update_format(mut self, format: UpdateFormat) -> Self {
         self.update_format = Some(format);
         self
@@ -110,6 +111,11 @@ impl Operation for HttpOutput {
     const LIVE: bool = true;
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
+        if let (DataFormat::Json, Some(format)) = (&self.format, &self.update_format)
+            && let Some(problem) = format.output_problem()
+        {
+            return Err(BuildError::value(Self::INFO.name, "update_format", format.as_str(), problem));
+        }
         let mut target = Target::new::<FelderaApi>(Self::INFO, cx);
         target.segment("pipeline_name", &self.pipeline_name)?;
         target.segment("table_name", &self.table_name)?;
