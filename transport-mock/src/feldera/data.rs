@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Refusal, Reply};
-use super::live::Subscriber;
+use super::live::{Encoding, Subscriber};
 use super::process::Rows;
 use super::program::Program;
 use super::request::Call;
@@ -20,6 +20,8 @@ const DISCONNECTED: &str = "the pipeline disconnected while it was processing th
 const MOST_ERRORS: usize = 1000;
 /// How many rows of a snapshot are in one record.
 const SNAPSHOT_ROWS: usize = 10_000;
+/// How many rows of a query are made at once. Real batches differ in size.
+const BATCH_ROWS: usize = 1000;
 
 impl Manager {
     pub(super) fn ingress(&mut self, call: &Call, name: &str, table: &str) -> Answer {
@@ -28,7 +30,8 @@ impl Manager {
         let pipeline = self.live(name)?;
         let endpoint =
             format!("{table}.api-ingress-{:016x}", hash(&[table, &call.raw_query.replace("force=true", "")]));
-        if call.query("format") == Some("json") && call.query("update_format") == Some("weighted") {
+        let update = call.query("update_format").unwrap_or_default();
+        if call.query("format") == Some("json") && ["weighted", "redis"].contains(&update) {
             // Its thread panics, and the circuit never completes another step.
             if let Some(process) = &mut pipeline.process {
                 process.wedged = true;
@@ -70,13 +73,20 @@ impl Manager {
         }
         let pipeline = self.live(name)?;
         let endpoint = format!("{view}.api-{:016x}", hash(&[view]));
-        if let Some(update) = call.query("update_format").filter(|update| *update != "insert_delete") {
-            let error = format!("{} update format is not supported for output JSON streams", title(update));
-            let message = format!("Format not supported on output endpoint '{endpoint}': {error}");
-            let details = json!({ "endpoint_name": endpoint, "error": error });
-            let status = StatusCode::BAD_REQUEST;
-            return Err(Refusal::configuration(status, "OutputFormatNotSupported", &message, details));
-        }
+        let encoding = match (format, call.query("update_format").unwrap_or("insert_delete")) {
+            // It is an option of JSON.
+            ("csv", _) => Encoding::Csv,
+            (_, "insert_delete") => Encoding::InsertDelete,
+            (_, "snowflake") => Encoding::Snowflake,
+            (_, "debezium") => Encoding::Debezium,
+            (_, update) => {
+                let error = format!("{} update format is not supported for output JSON streams", title(update));
+                let message = format!("Format not supported on output endpoint '{endpoint}': {error}");
+                let details = json!({ "endpoint_name": endpoint, "error": error });
+                let status = StatusCode::BAD_REQUEST;
+                return Err(Refusal::configuration(status, "OutputFormatNotSupported", &message, details));
+            }
+        };
         let relation = pipeline.program.as_ref().and_then(|program| program.relation(view));
         let Some((table, materialized)) = relation else {
             let message = format!("Output endpoint '{endpoint}' specifies unknown output table or view '{view}'");
@@ -91,12 +101,11 @@ impl Manager {
             return Err(Refusal::configuration(status, "InvalidTransportConfig", &message, details));
         }
         let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
-        let mut subscriber = Subscriber::new(now, table.clone(), format == "json", backpressure);
-        if snapshot {
-            let rows: Vec<Change> = process.tables.get(&table.name).map(all).unwrap_or_default();
-            for piece in rows.chunks(SNAPSHOT_ROWS) {
-                subscriber.record(now, true, Some(piece));
-            }
+        let mut subscriber = Subscriber::new(now, table.clone(), encoding, backpressure);
+        let rows: Vec<Change> =
+            if snapshot { process.tables.get(&table.name).map(all).unwrap_or_default() } else { Vec::new() };
+        if !rows.chunks(SNAPSHOT_ROWS).all(|piece| subscriber.send(now, true, piece)) {
+            pipeline.tell_of_dropped_rows(now);
         }
         self.open_egress(name, subscriber)
     }
@@ -210,8 +219,21 @@ fn all(rows: &Rows) -> Vec<Change> {
     rows.values().flat_map(repeat).collect()
 }
 
-/// A table as people like it; its last line has no end.
+/// A table as people like it; its last line has no end. Each batch has the widths that its own rows take, and only the first
+/// has a head: so columns grow and shrink on the way, and the last border may be of another width than the first.
 fn ascii(columns: &[String], rows: &[Value]) -> String {
+    let mut lines = Vec::new();
+    let batches = rows.chunks(BATCH_ROWS).chain(rows.is_empty().then_some(rows));
+    for (number, batch) in batches.enumerate() {
+        // The border of the batch before.
+        lines.pop();
+        lines.extend(ascii_batch(columns, batch).into_iter().skip(if number == 0 { 0 } else { 3 }));
+    }
+    lines.join("\n")
+}
+
+/// The lines of a table of its own: two borders around the names of the columns, the rows, a border.
+fn ascii_batch(columns: &[String], rows: &[Value]) -> Vec<String> {
     let text = |value: &Value| {
         value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
     };
@@ -230,7 +252,7 @@ fn ascii(columns: &[String], rows: &[Value]) -> String {
     let mut lines = vec![rule.clone(), line(columns), rule.clone()];
     lines.extend(cells.iter().map(|row| line(row)));
     lines.push(rule);
-    lines.join("\n")
+    lines
 }
 
 /// Each on a line of its own.

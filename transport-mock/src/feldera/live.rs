@@ -3,6 +3,8 @@
 //! A reader of egress gets records as steps complete. 100 of them are kept for it: what does not fit is numbered and
 //! discarded, or, with backpressure, not even begun, and then the whole pipeline stands still. After 3 s of silence comes a
 //! record that says nothing. When the process ends, so does the body, properly and without a word.
+//!
+//! As a real server does, it accepts the update format `debezium` and then drops all rows: only the pipeline's log tells.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -46,13 +48,26 @@ enum What {
     TimeSeries(String, Duration),
 }
 
+/// How a reader of egress gets rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Csv,
+    InsertDelete,
+    /// One row in each record.
+    Snowflake,
+    /// Not at all: egress over HTTP has no place for the key of a message.
+    Debezium,
+}
+
 /// A reader of egress, as the process sees it.
 #[derive(Debug)]
 pub(super) struct Subscriber {
     number: u64,
-    json: bool,
+    encoding: Encoding,
     backpressure: bool,
     table: Table,
+    /// How many rows were sent.
+    rows: u64,
     next: u64,
     queue: VecDeque<String>,
     /// When the last record was made.
@@ -60,12 +75,36 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(super) fn new(now: Duration, table: Table, json: bool, backpressure: bool) -> Self {
-        Self { number: 0, json, backpressure, table, next: 0, queue: VecDeque::new(), quiet_since: now }
+    pub(super) fn new(now: Duration, table: Table, encoding: Encoding, backpressure: bool) -> Self {
+        Self { number: 0, encoding, backpressure, table, rows: 0, next: 0, queue: VecDeque::new(), quiet_since: now }
+    }
+
+    /// Sends changes; whether the encoding can.
+    pub(super) fn send(&mut self, at: Duration, snapshot: bool, changes: &[Change]) -> bool {
+        match self.encoding {
+            Encoding::Debezium => return changes.is_empty(),
+            Encoding::Snowflake => changes.chunks(1).for_each(|change| self.record(at, snapshot, Some(change))),
+            Encoding::Csv | Encoding::InsertDelete => self.record(at, snapshot, Some(changes)),
+        }
+        true
+    }
+
+    /// A row as the update format has it.
+    fn json(&mut self, Change { delete, row }: &Change) -> Value {
+        let action = if *delete { "delete" } else { "insert" };
+        if self.encoding != Encoding::Snowflake {
+            return json!({ action: row });
+        }
+        let mut row = row.clone();
+        row["__action"] = json!(action);
+        row["__stream_id"] = json!(self.number);
+        row["__seq_number"] = json!(self.rows);
+        self.rows += 1;
+        row
     }
 
     /// One record; without changes, a heartbeat.
-    pub(super) fn record(&mut self, at: Duration, snapshot: bool, changes: Option<&[Change]>) {
+    fn record(&mut self, at: Duration, snapshot: bool, changes: Option<&[Change]>) {
         let mut text = format!("{{\"sequence_number\":{},\"snapshot\":{snapshot}", self.next);
         self.next += 1;
         self.quiet_since = at;
@@ -73,14 +112,8 @@ impl Subscriber {
             return;
         }
         match changes {
-            Some(changes) if self.json => {
-                let data =
-                    changes.iter().map(
-                        |Change { delete, row }| {
-                            if *delete { json!({ "delete": row }) } else { json!({ "insert": row }) }
-                        },
-                    );
-                let data: Vec<Value> = data.collect();
+            Some(changes) if self.encoding != Encoding::Csv => {
+                let data: Vec<Value> = changes.iter().map(|change| self.json(change)).collect();
                 // Writing to a text never fails.
                 let _ = write!(text, ",\"json_data\":{}", json!(data));
             }
@@ -134,7 +167,7 @@ impl Process {
         let readers = self.subscribers.iter_mut().filter(|subscriber| subscriber.table.name == table);
         readers.filter(|_| !delta.is_empty()).for_each(|subscriber| {
             subscriber.beat(at);
-            subscriber.record(at, false, Some(delta));
+            self.dropped |= !subscriber.send(at, false, delta);
         });
     }
 

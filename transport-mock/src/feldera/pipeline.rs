@@ -214,6 +214,14 @@ impl Pipeline {
             self.checkpoints.push(saved);
         }
         self.remote.append(&mut process.pushed);
+        if std::mem::take(&mut process.dropped) {
+            self.tell_of_dropped_rows(at);
+        }
+    }
+
+    /// What a real log says of rows in an update format with keys.
+    pub(super) fn tell_of_dropped_rows(&mut self, at: Duration) {
+        self.tell(at, "error encoding output: the HTTP transport does not support key-value pairs");
     }
 
     fn compile(&mut self, at: Duration, config: &Config) {

@@ -89,6 +89,8 @@ pub(super) struct Process {
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) subscribers: Vec<Subscriber>,
     pub(super) subscribed: u64,
+    /// Rows were dropped, which the log does not tell yet.
+    pub(super) dropped: bool,
     /// When how many records had gone through, of the last minute and one before.
     pub(super) progress: Vec<(Duration, u64)>,
     pub(super) initiated: u64,
@@ -132,6 +134,7 @@ impl Process {
             endpoints: Vec::new(),
             subscribers: Vec::new(),
             subscribed: 0,
+            dropped: false,
             progress: Vec::new(),
             initiated: steps,
             completed: steps,

@@ -171,6 +171,22 @@ fn a_row_is_there_as_often_as_it_was_inserted() {
     assert_eq!(egress(&mut sim, "v?format=json&send_snapshot=true").matches("insert").count(), 2);
 }
 
+/// As in a recording of a real server: the first border is narrower than the last one.
+#[test]
+fn columns_of_a_text_query_grow_and_shrink_with_each_batch() {
+    let mut sim = Sim::new().running();
+    let rows = |ids: std::ops::Range<u32>| ids.map(|id| format!("{{\"k\":{id},\"v\":\"\"}}\n")).collect::<String>();
+    sim.token("kv?format=json&update_format=raw", &rows(0..1500));
+    sim.wait(20);
+    let (_, table) = sim.get("/pipelines/p/query?sql=select%20*%20from%20kv");
+    let lines: Vec<&str> = table.as_str().expect("a table").lines().collect();
+    assert_eq!(lines.len(), 1504);
+    let borders: Vec<&str> = lines.iter().copied().filter(|line| line.starts_with('+')).collect();
+    let (narrow, wide) = ("+-----+---+", "+------+---+");
+    assert!(borders == [narrow, narrow, wide] || borders == [wide, wide, narrow], "{borders:?}");
+    assert!(lines.last() == borders.last());
+}
+
 #[test]
 fn queries_read_what_is_materialized() {
     let mut sim = Sim::new().running();

@@ -81,15 +81,17 @@ fn a_wedged_circuit_shows_in_the_counters_only() {
 }
 
 #[test]
-fn weighted_updates_wedge_the_circuit() {
-    let mut sim = Sim::new().running();
-    let answer = sim.ingress("t?format=json&update_format=weighted", "{}");
-    assert_eq!(refusal(&answer), (503, "PipelineInteractionUnreachable"));
-    assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("the pipeline disconnected")));
-    let token = sim.token("t?format=csv", "1,true,1,x\n");
-    sim.wait(60_000);
-    assert_eq!(sim.completion(&token).1["status"], "inprogress");
-    assert_eq!(sim.status(), status("Running", "Running"));
+fn weighted_and_redis_updates_wedge_the_circuit() {
+    for update in ["weighted", "redis"] {
+        let mut sim = Sim::new().running();
+        let answer = sim.ingress(&format!("t?format=json&update_format={update}"), "{}");
+        assert_eq!(refusal(&answer), (503, "PipelineInteractionUnreachable"));
+        assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("the pipeline disconnected")));
+        let token = sim.token("t?format=csv", "1,true,1,x\n");
+        sim.wait(60_000);
+        assert_eq!(sim.completion(&token).1["status"], "inprogress");
+        assert_eq!(sim.status(), status("Running", "Running"));
+    }
 }
 
 #[test]

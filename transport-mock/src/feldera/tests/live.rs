@@ -77,6 +77,31 @@ fn egress_tells_what_changes_from_now_on_and_then_that_it_lives() {
 }
 
 #[test]
+fn debezium_egress_is_accepted_and_then_only_heartbeats_come() {
+    let mut sim = Sim::new().running();
+    sim.token(RAW, &row(1));
+    sim.wait(100);
+    let (_, logs) = sim.open("GET", "logs");
+    let (first, body) = sim.open("POST", "egress/v?format=json&update_format=debezium&send_snapshot=true");
+    assert_eq!(first, "");
+    assert!(sim.follow(logs, 0).0.contains("key-value pairs"));
+    sim.token(RAW, &row(2));
+    let beats = "{\"sequence_number\":0,\"snapshot\":false}\r\n{\"sequence_number\":1,\"snapshot\":false}\r\n";
+    assert_eq!(sim.follow(body, 7000), (beats.to_owned(), false));
+    assert!(sim.follow(logs, 0).0.contains("key-value pairs"));
+}
+
+#[test]
+fn snowflake_egress_has_a_row_in_each_record() {
+    let mut sim = Sim::new().running();
+    sim.token(RAW, &(row(1) + &row(2)));
+    sim.wait(100);
+    let (first, _) = sim.open("POST", "egress/v?format=json&update_format=snowflake&send_snapshot=true");
+    assert_eq!(records(&first), [(0, 1), (1, 1)]);
+    assert!(first.contains(r#""__action":"insert""#) && first.contains(r#""__seq_number":1"#), "{first}");
+}
+
+#[test]
 fn a_body_ends_properly_with_its_process() {
     let mut sim = Sim::new().running();
     let (_, egress) = sim.open("POST", "egress/v?format=json");
