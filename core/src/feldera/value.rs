@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::error::{ServiceError, content_type};
+use crate::json::{self, NonFinite, WriteError};
 use crate::operation::{Answer, Info, read_json};
 use crate::secret::Secret;
 
@@ -51,9 +52,22 @@ impl Json {
     /// Writes a value.
     ///
     /// # Errors
-    /// When it cannot be written as JSON.
+    /// If a number is `NaN` or infinite, which JSON cannot represent; the error names the field. If a key of a map cannot be a
+    /// string, or the value's own `Serialize` fails.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use pipewright::feldera::Json;
+    /// let error = Json::of(&BTreeMap::from([("ratio", f64::NAN)])).expect_err("no number");
+    /// assert_eq!(error.to_string(), "the field \"ratio\" is NaN or infinite, which JSON cannot represent");
+    /// ```
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        serde_json::value::to_raw_value(value).map(Self)
+        let mut text = Vec::new();
+        json::write(&mut text, value, NonFinite::Refuse).map_err(|error| match error {
+            WriteError::Serialize(error) => error,
+            error @ WriteError::NotFinite { .. } => serde::ser::Error::custom(error),
+        })?;
+        Self::new(String::from_utf8(text).map_err(serde::ser::Error::custom)?)
     }
 
     /// The text.

@@ -47,14 +47,6 @@ impl fmt::Display for WriteError {
 impl WriteError {
     /// What is wrong with the number.
     const NUMBER: &'static str = "NaN or infinite, which JSON cannot represent";
-
-    /// What is wrong with a row, and what to do.
-    pub(crate) fn in_a_row(&self) -> String {
-        match self {
-            Self::NotFinite { .. } => format!("{self}; send null or text, or set NonFinite::Null"),
-            Self::Serialize(error) => format!("it cannot be written as JSON: {error}"),
-        }
-    }
 }
 
 /// Appends a value to a buffer. After an error, a part of the value is left in the buffer.

@@ -131,6 +131,36 @@ fn every_kind_of_key() {
 }
 
 #[test]
+fn a_key_that_occurs_twice_is_written_twice() {
+    struct Twice;
+    impl Serialize for Twice {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map([("k", 1), ("k", 2)])
+        }
+    }
+    same(&Twice);
+}
+
+/// A field of one of our own records.
+struct Ratio(f64);
+
+impl Serialize for Ratio {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        crate::table::Written(&self.0).serialize(serializer)
+    }
+}
+
+#[test]
+fn a_number_of_a_record_that_is_not_finite_is_one_here_and_a_text_elsewhere() {
+    same(&Ratio(0.5));
+    for (number, text) in [(f64::NAN, "NaN"), (f64::INFINITY, "Infinity"), (f64::NEG_INFINITY, "-Infinity")] {
+        assert_eq!(serde_json::to_value(Ratio(number)).ok(), Some(json!(text)));
+        assert_eq!(ours(&Ratio(number), NonFinite::Null).as_deref(), Ok("null"));
+        assert_eq!(ours(&Ratio(number), NonFinite::Refuse), Err("not a finite number".to_owned()));
+    }
+}
+
+#[test]
 fn what_is_json_already() {
     let raw = RawValue::from_string("[1, {\"a\":\"\\n\"}]".to_owned()).expect("JSON");
     same(&[&raw, &raw]);

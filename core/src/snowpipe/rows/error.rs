@@ -85,7 +85,10 @@ impl RowError {
     /// ```
     pub fn problem(&self) -> String {
         match self {
-            Self::NotFinite { field, .. } => WriteError::NotFinite { field: field.clone() }.in_a_row(),
+            Self::NotFinite { field, .. } => {
+                let error = WriteError::NotFinite { field: field.clone() };
+                format!("{error}; send null or text, or set NonFinite::Null")
+            }
             Self::Serialize { problem, .. } => format!("it cannot be written as JSON: {problem}"),
             Self::NotAnObject { found, .. } => {
                 format!("it is {found}, and a row is a JSON object, with a key for each column")

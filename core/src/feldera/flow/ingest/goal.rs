@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::rows::{Buffer, Chunk};
 use super::{Ingestion, Rejected};
+use crate::NonFinite;
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
 use crate::feldera::data::{CompletionToken, DataFormat, UpdateFormat};
@@ -71,6 +72,7 @@ pub struct Ingest {
     pub(super) table: String,
     pub(super) format: DataFormat,
     pub(super) update_format: Option<UpdateFormat>,
+    pub(super) non_finite: NonFinite,
     pub(super) force: bool,
     pub(super) chunk_bytes: usize,
     pub(super) buffer_bytes: usize,
@@ -90,6 +92,7 @@ impl Ingest {
             table: table.into(),
             format: DataFormat::Json,
             update_format: None,
+            non_finite: NonFinite::Refuse,
             force: false,
             chunk_bytes: 1 << 20,
             buffer_bytes: 8 << 20,
@@ -109,6 +112,14 @@ impl Ingest {
     /// What a row of JSON is; `InsertDelete` by default. With any other one, rows are sent as they are pushed.
     pub fn update_format(mut self, format: UpdateFormat) -> Self {
         (self.format, self.update_format) = (DataFormat::Json, Some(format));
+        self
+    }
+
+    /// Sets what to do with `NaN` and the infinities in rows that are written as JSON. By default
+    /// [`push`](Ingestion::push), [`update`](Ingestion::update) and [`delete`](Ingestion::delete) hand such a row back, with
+    /// an error that names the field.
+    pub fn non_finite(mut self, non_finite: NonFinite) -> Self {
+        self.non_finite = non_finite;
         self
     }
 
@@ -166,7 +177,8 @@ impl Goal for Ingest {
     type Flow = Ingestion;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Ingestion {
-        let buffer = Buffer::new(self.format.clone(), self.update_format.clone(), self.chunk_bytes, self.buffer_bytes);
+        let (format, update_format) = (self.format.clone(), self.update_format.clone());
+        let buffer = Buffer::new(format, update_format, self.non_finite, self.chunk_bytes, self.buffer_bytes);
         Ingestion::new(self, buffer, config, seed)
     }
 }

@@ -101,8 +101,13 @@ impl Ingestion {
 
     /// Takes a row, to be inserted; its number. With an update format other than `InsertDelete`, the row is sent as it is.
     ///
+    /// Whole numbers are sent with all their digits, also those of 128 bits. A field that occurs twice is sent twice, and
+    /// Feldera decides what it takes.
+    ///
     /// # Errors
     /// Hands the row back when the buffer is full, it is too large for it, it cannot be written, or the session has ended.
+    /// JSON cannot represent `NaN` and the infinities: see [`Ingest::non_finite`]. The keys of a map must be strings, numbers,
+    /// booleans or characters.
     pub fn push<R: serde::Serialize>(&mut self, row: R) -> Result<u64, PushError<R>> {
         self.take(row, |buffer, row| buffer.push(Change::Insert, row))
     }

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 
 use crate::error::FlowError;
 use crate::feldera::data::{DataFormat, UpdateFormat};
+use crate::json::{self, NonFinite, WriteError};
 
 /// Rows that go out together, as they are written. Rows are counted from 0 in the order in which they were pushed.
 #[derive(Clone, PartialEq, Eq)]
@@ -162,6 +163,7 @@ impl Change {
 pub(super) struct Buffer {
     format: DataFormat,
     update_format: Option<UpdateFormat>,
+    non_finite: NonFinite,
     chunk_bytes: usize,
     capacity: usize,
     /// The number of the next row.
@@ -186,6 +188,7 @@ impl Buffer {
     pub(super) fn new(
         format: DataFormat,
         update_format: Option<UpdateFormat>,
+        non_finite: NonFinite,
         chunk_bytes: usize,
         capacity: usize,
     ) -> Self {
@@ -194,6 +197,7 @@ impl Buffer {
         Self {
             format,
             update_format,
+            non_finite,
             chunk_bytes: chunk_bytes.min(largest),
             capacity: capacity.min(largest),
             next: 0,
@@ -228,13 +232,14 @@ impl Buffer {
         if !is_event && change != Change::Insert {
             return invalid("only the update format insert_delete tells inserts, updates and deletes apart");
         }
+        let non_finite = self.non_finite;
         self.add(|text| {
             if is_event {
                 text.extend_from_slice(b"{\"");
                 text.extend_from_slice(change.word().as_bytes());
                 text.extend_from_slice(b"\":");
             }
-            serde_json::to_writer(&mut *text, row).map_err(|error| Refused::Invalid(error.to_string()))?;
+            json::write(text, row, non_finite).map_err(|error| Refused::Invalid(problem(&error)))?;
             if is_event {
                 text.push(b'}');
             }
@@ -314,6 +319,15 @@ impl Buffer {
 
     pub(super) fn has_unsent(&self) -> bool {
         !self.sealed.is_empty() || !self.ends.is_empty()
+    }
+}
+
+/// What is wrong with a row, and what to do.
+#[cold]
+fn problem(error: &WriteError) -> String {
+    match error {
+        WriteError::NotFinite { .. } => format!("{error}; send null, or set NonFinite::Null"),
+        WriteError::Serialize(_) => format!("it cannot be written as JSON: {error}"),
     }
 }
 
