@@ -289,7 +289,7 @@ fn text_where_a_percentile_is_due() {
         assert!(p50.total_cmp(&number).is_eq(), "{text}: {p50}");
         assert!(parsed.history.is_empty());
     }
-    for bad in ["\"nan\"", "\"1\"", "true", "[]"] {
+    for bad in ["\"NAN\"", "\"1\"", "true", "[]"] {
         let error = GetCheckpoints::new(JOB).parse(answer("", checkpoints(bad))).expect_err(bad);
         assert_says(&error, &["a number, \"NaN\", \"Infinity\" or \"-Infinity\""]);
     }
