@@ -62,11 +62,11 @@ pub(crate) fn write<T: Serialize + ?Sized>(
     let start = buffer.len();
     let mut serializer = JsonSerializer::new(buffer, non_finite);
     let Err(error) = value.serialize(&mut serializer) else { return Ok(()) };
-    let not_finite = serializer.saw_not_finite();
-    Err(failed(buffer.get(start..).unwrap_or_default(), error, not_finite))
+    let rejected = serializer.saw_not_finite();
+    Err(failed(buffer.get(start..).unwrap_or_default(), error, rejected))
 }
 
 #[cold]
-fn failed(written: &[u8], error: Error, not_finite: bool) -> WriteError {
-    if not_finite { WriteError::NotFinite { field: fields::open(written) } } else { WriteError::Serialize(error) }
+fn failed(written: &[u8], error: Error, is_not_finite: bool) -> WriteError {
+    if is_not_finite { WriteError::NotFinite { field: fields::open(written) } } else { WriteError::Serialize(error) }
 }

@@ -175,8 +175,8 @@ fn a_row_is_there_as_often_as_it_was_inserted() {
 #[test]
 fn columns_of_a_text_query_grow_and_shrink_with_each_batch() {
     let mut sim = Sim::new().running();
-    let rows = |ids: std::ops::Range<u32>| ids.map(|id| format!("{{\"k\":{id},\"v\":\"\"}}\n")).collect::<String>();
-    sim.token("kv?format=json&update_format=raw", &rows(0..1500));
+    let rows: Vec<String> = (0..1500).map(|id| format!("{{\"k\":{id},\"v\":\"\"}}\n")).collect();
+    sim.token("kv?format=json&update_format=raw", &rows.concat());
     sim.wait(20);
     let (_, table) = sim.get("/pipelines/p/query?sql=select%20*%20from%20kv");
     let lines: Vec<&str> = table.as_str().expect("a table").lines().collect();
