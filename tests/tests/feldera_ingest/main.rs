@@ -221,6 +221,20 @@ fn a_number_that_json_cannot_represent_is_handed_back_with_its_field() {
     script.finish();
 }
 
+/// The server would panic over the first row.
+#[test]
+fn rows_in_an_update_format_that_ingress_does_not_support_are_not_sent() {
+    for format in [UpdateFormat::Redis, UpdateFormat::Weighted] {
+        let script = running();
+        let mut ingestion = start(&script, Ingest::new("p", "T").update_format(format.clone()));
+        ingestion.push_record("{\"id\":1}").expect("room");
+        let error = next(&mut ingestion, &script).expect_err("it would panic");
+        assert!(matches!(error, FlowError::Build(_)) && error.to_string().contains(format.as_str()), "{error}");
+        assert_eq!(ingestion.take_unsent().len(), 1);
+        script.finish();
+    }
+}
+
 /// A key and a price.
 #[derive(Debug)]
 struct Prices(u64, f64);

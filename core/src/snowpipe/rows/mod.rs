@@ -25,7 +25,10 @@
 //!
 //! * Rows stay in order, no row is split, and each is in one batch.
 //! * No batch is more than [`MAX_BYTES`] as it is sent. What is more after compression becomes several batches.
-//! * What a row is written as is what `serde_json` writes; a [`RawValue`](serde_json::value::RawValue) loses its line ends.
+//! * Rows are written as `serde_json` writes them, with two exceptions. `NaN` and the infinities are an error, or `null` with
+//!   [`NonFinite::Null`](crate::NonFinite::Null). A [`RawValue`](serde_json::value::RawValue) loses its line ends.
+//! * Whole numbers keep all their digits, also those of 128 bits. Keys that are numbers, booleans or characters become strings;
+//!   any other key that is not a string is an error. A key that occurs twice is written twice.
 //! * Of batches that are filled up to the same limit nothing is allocated for a row, once a first one has shown how much room
 //!   they take. What is not compressed takes its memory along, unless it is [given back](BatchBuilder::reuse). A builder that
 //!   was flushed, or that closed its last rows because of their age, holds no buffer.

@@ -109,7 +109,8 @@ impl Ingest {
         self
     }
 
-    /// What a row of JSON is; `InsertDelete` by default. With any other one, rows are sent as they are pushed.
+    /// Sets what a row of JSON is; `InsertDelete` by default. With any other one, rows are sent as they are pushed. With an
+    /// update format that ingress does not support, the session ends before it sends a row: see [`UpdateFormat`].
     pub fn update_format(mut self, format: UpdateFormat) -> Self {
         (self.format, self.update_format) = (DataFormat::Json, Some(format));
         self
