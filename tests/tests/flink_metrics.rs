@@ -181,6 +181,101 @@ fn a_name_with_a_comma_is_refused_before_it_is_sent() {
     assert!(error.contains("a,b") && error.contains("comma"), "{error}");
 }
 
+/// As a real server: one name that does not exist empties the answer; a name whose value is no number is left out alone.
+fn aggregated(exist: &[&str], request: &Request<Body>) -> Value {
+    match asked(request) {
+        None => exist.iter().map(|name| json!({ "id": name })).collect(),
+        Some(asked) if asked.iter().any(|name| !exist.contains(&name.as_str())) => json!([]),
+        Some(asked) => {
+            let numbers = asked.iter().filter(|name| !name.starts_with("text"));
+            numbers.map(|name| json!({ "id": name, "max": 1.0 })).collect()
+        }
+    }
+}
+
+fn ids(run: Run<pipewright::flink::metrics::AggregatedMetric>) -> Vec<String> {
+    run.result.expect("metrics").into_iter().map(|metric| metric.id).collect()
+}
+
+#[test]
+fn an_aggregated_name_that_does_not_exist_is_left_out_alone() {
+    let goal = || ReadAggregatedMetrics::of_subtasks(JOB, VERTEX);
+    let exist = ["a", "b", "c"];
+    let run = run(goal().names(["c", "no.such", "a"]), |_, request| aggregated(&exist, request));
+    assert_eq!(run.requests.len(), 2);
+    assert_eq!(ids(run), ["c", "a"]);
+    // None of them is asked for; they may come with the next fetch, so that the list is read until patience is over.
+    let run = self::run(goal().names(["no.such"]), |_, request| {
+        assert!(asked(request).is_none(), "{request:?}");
+        aggregated(&exist, request)
+    });
+    assert_eq!(run.took, Duration::from_secs(12));
+    assert_eq!(ids(run), [""; 0]);
+    let run = self::run(goal().names([""; 0]), |_, _| panic!("nothing to ask"));
+    assert_eq!(ids(run), [""; 0]);
+}
+
+/// A name that is listed can be gone when its value is asked for.
+#[test]
+fn an_aggregated_name_that_vanishes_is_left_out_alone() {
+    let exist = ["a", "b", "c", "d"];
+    for names in [None, Some(["d", "b", "a"])] {
+        let goal = ReadAggregatedMetrics::of_subtasks(JOB, VERTEX);
+        let goal = names.map_or_else(|| goal.clone(), |names| goal.clone().names(names));
+        let run = run(goal, |at, request| aggregated(if at == 0 { &exist } else { &exist[1..] }, request));
+        assert_eq!(run.requests.len(), 4, "names, values, names, values");
+        assert_eq!(ids(run).len(), names.map_or(3, |names| names.len() - 1));
+    }
+    // All of them, with their job.
+    let run = run(ReadAggregatedMetrics::of_subtasks(JOB, VERTEX).patience(Duration::ZERO), |at, request| {
+        aggregated(if at == 0 { &exist } else { &[] }, request)
+    });
+    assert_eq!(run.requests.len(), 3);
+    assert_eq!(ids(run), [""; 0]);
+}
+
+/// They exist, and have no value: it is not their fault that others have vanished.
+#[test]
+fn aggregated_names_that_are_no_numbers_hide_no_others() {
+    let exist = ["text.a", "text.b", "text.c", "text.d", "e"];
+    let goal = ReadAggregatedMetrics::of_subtasks(JOB, VERTEX);
+    let run = run(goal.clone().names(exist), |_, request| aggregated(&exist, request));
+    assert_eq!(run.requests.len(), 2);
+    assert_eq!(ids(run), ["e"]);
+    let run =
+        self::run(goal.names(exist[..4].to_vec()).patience(Duration::ZERO), |_, request| aggregated(&exist, request));
+    assert!(run.requests.len() < 12, "{} requests", run.requests.len());
+    assert_eq!(ids(run), [""; 0]);
+}
+
+#[test]
+fn aggregated_names_that_cannot_be_sent_are_refused_before_anything_is_sent() {
+    for (name, problem) in [("a,b".to_owned(), "comma"), ("x".repeat(5000), "request line")] {
+        let goal = ReadAggregatedMetrics::of_jobs([JOB; 0]).names(["a".to_owned(), name]);
+        let run = run(goal, |_, request| {
+            assert!(asked(request).is_some_and(|asked| asked == ["a"]), "{request:?}");
+            json!([{ "id": "a", "max": 1.0 }])
+        });
+        let error = run.result.expect_err("it cannot be sent").to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
+/// On the simulated cluster, which answers as a real one.
+#[test]
+fn unknown_names_do_not_hide_the_aggregated_metrics_of_a_cluster() {
+    let (_world, flink, job, vertex) = launch();
+    for (goal, known) in [
+        (ReadAggregatedMetrics::of_task_managers([""; 0]), "Status.JVM.CPU.Load"),
+        (ReadAggregatedMetrics::of_jobs([job]), "uptime"),
+        (ReadAggregatedMetrics::of_subtasks(job, vertex), "numRecordsIn"),
+    ] {
+        let metrics = flink.run(goal.names(["no.such", known, "lastCheckpointExternalPath"])).expect(known);
+        let found: Vec<_> = metrics.iter().map(|metric| &*metric.id).collect();
+        assert_eq!(found, [known]);
+    }
+}
+
 /// No server of ours lists such a name, but a reporter's own might be; the others are still read.
 #[test]
 fn a_listed_name_with_a_comma_is_left_out() {

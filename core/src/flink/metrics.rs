@@ -3,8 +3,11 @@
 //! The flows [`ReadMetrics`](super::ReadMetrics) and [`ReadAggregatedMetrics`](super::ReadAggregatedMetrics) get names and
 //! values by one call. What holds for all operations here:
 //!
-//! * Without names they list the metrics that exist, with names they answer their values; names that do not exist are left
-//!   out, and the order is arbitrary.
+//! * Without names they list the metrics that exist, with names they answer their values, in arbitrary order. Names that do
+//!   not exist are left out.
+//! * **One name that does not exist empties the answer of an aggregating operation** ([`GetAggregatedJobMetrics`],
+//!   [`GetAggregatedTaskManagerMetrics`], [`GetAggregatedSubtaskMetrics`]): list the names first, or read with
+//!   [`ReadAggregatedMetrics`](super::ReadAggregatedMetrics), which does. A metric that is no number is left out alone.
 //! * **Nothing unknown is refused**: an unknown job, vertex or TaskManager has no metrics.
 //! * The JobManager **fetches lazily**, at most every `metrics.fetcher.update-interval` (10 s): the first question after a
 //!   pause is answered with what was there before, or nothing at all.
@@ -40,7 +43,7 @@ operations! { FlinkRest;
 
     /// Metrics of all TaskManagers, or some, taken together. See [the module](self).
     ///
-    /// Metrics that are no numbers are left out.
+    /// Metrics that are no numbers are left out. **If one of the names does not exist, the answer is empty.**
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#taskmanagers-metrics).
     Safe GET "/taskmanagers/metrics" GetAggregatedTaskManagerMetrics "getAggregatedTaskManagerMetrics" -> Vec<AggregatedMetric> {
         query? {
@@ -66,7 +69,7 @@ operations! { FlinkRest;
 
     /// Metrics of all jobs, or some, taken together. See [the module](self).
     ///
-    /// Metrics that are no numbers are left out.
+    /// Metrics that are no numbers are left out. **If one of the names does not exist, the answer is empty.**
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-metrics).
     Safe GET "/jobs/metrics" GetAggregatedJobMetrics "getAggregatedJobMetrics" -> Vec<AggregatedMetric> {
         query? {
@@ -115,7 +118,7 @@ operations! { FlinkRest;
 
     /// Metrics of all subtasks of a vertex, or some, taken together. See [the module](self).
     ///
-    /// Metrics that are no numbers are left out.
+    /// Metrics that are no numbers are left out. **If one of the names does not exist, the answer is empty.**
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-metrics).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/metrics" GetAggregatedSubtaskMetrics "getAggregatedSubtaskMetrics" -> Vec<AggregatedMetric> {
         path { jobid: JobId, vertexid: VertexId }

@@ -245,7 +245,8 @@ fn plain(call: &Call, metrics: Metrics) -> Reply {
     ok(found.map(|(name, value)| json!({ "id": name, "value": value })).collect())
 }
 
-/// The same of several members, taken together; those that are no numbers drop out with their values.
+/// The same of several members, taken together; those that are no numbers drop out with their values. One name that does
+/// not exist empties the answer.
 fn aggregated(call: &Call, members: &[Metrics]) -> Answer {
     let mut values: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for (name, value) in members.iter().flatten() {
@@ -264,6 +265,10 @@ fn aggregated(call: &Call, members: &[Metrics]) -> Answer {
     }
     let modes = if modes.is_empty() { known } else { &modes };
     let asked = call.query_list("get");
+    // One unknown name empties the whole answer; one whose value is no number is left out alone.
+    if asked.iter().any(|name| !values.contains_key(name)) {
+        return Ok(ok(json!([])));
+    }
     let found = values.iter().filter(|(name, values)| asked.contains(name) && !values.is_empty());
     let entry = |(name, values): (&&str, &Vec<f64>)| {
         let mut entry = Map::new();

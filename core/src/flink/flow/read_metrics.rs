@@ -2,31 +2,36 @@
 //!
 //! ```text
 //!  Names ──some──▶ Values ──▶ … ──▶ Values ──any──▶ done
-//!   ▲ │ └──none──┐                    │
-//!   └─┴── Wait ◀─┴────────none────────┘      patience over: done, with none
+//!   ▲ ▲ └──none──┐  │                 │
+//!   │ └──────────┼──┘ aggregated, and none of several: has one vanished?
+//!   └──── Wait ◀─┴────────none────────┘      patience over: done, with none
 //! ```
 //!
-//! Names that are given are not asked for. No request line passes the 4096 bytes that the server reads: names are split, and
+//! | goal | names are given | names are listed first |
+//! |---|---|---|
+//! | `ReadMetrics` | no | yes |
+//! | `ReadMetrics` | yes | no: the server leaves out those that do not exist |
+//! | `ReadAggregatedMetrics` | either | yes: one that does not exist empties the whole answer |
+//!
+//! A name can vanish between the list and the values. So if an aggregated answer for several names is empty, the names are
+//! listed again. Those that still exist are asked for once more, in smaller groups if all of them do: metrics that are no
+//! numbers have no aggregated value.
+//!
+//! No request line passes the 4096 bytes that the server reads: names are split, and
 //! the answers joined again. The JobManager fetches metrics lazily, so that no metrics may mean not yet; and it refuses
 //! nothing unknown, so that it may also mean that there is no such job. Whoever wants to tell these apart asks for the job.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
+mod machine;
+mod scope;
+
 use std::time::Duration;
 
-use super::Pace;
-use crate::error::BuildError;
-use crate::flink::metrics::{
-    AggregatedMetric, Aggregation, GetAggregatedJobMetrics, GetAggregatedSubtaskMetrics,
-    GetAggregatedTaskManagerMetrics, GetCoordinatorMetrics, GetJobManagerMetrics, GetJobMetrics, GetSubtaskMetrics,
-    GetTaskManagerMetrics, GetVertexMetrics, Metric,
-};
+use crate::flink::metrics::{AggregatedMetric, Aggregation, Metric};
 use crate::flink::{CommaList, FlinkRest, JobId, TaskManagerId, VertexId};
-use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Reply, Running, Step, ok};
-use crate::operation::{Info, Operation, RequestContext, Service};
+use crate::flow::{Config, Goal, Running};
 use crate::seed::Seed;
-use crate::time::Timestamp;
-use crate::url::{Base, query_length};
+use machine::MetricsMachine;
+use scope::{AggregateQuestion, AggregateScope, MetricScope, Named};
 
 /// Somewhat longer than `metrics.fetcher.update-interval` (10 s), before which the JobManager need not fetch again.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -54,7 +59,9 @@ pub struct ReadMetrics {
 
 /// Reads metrics of several things, taken together: all that they have, or those that are named.
 ///
-/// Comes to the metrics with their values, like [`ReadMetrics`]. Metrics that are no numbers are left out.
+/// Comes to the metrics with their values, like [`ReadMetrics`]. Metrics that are no numbers are left out, and so are names
+/// that do not exist: the server answers nothing at all if a request has one of them, so that the goal lists the names
+/// first and asks for those that exist.
 ///
 /// ```
 /// use pipewright::flink::{JobId, ReadAggregatedMetrics, VertexId, metrics::Aggregation};
@@ -143,7 +150,7 @@ impl ReadAggregatedMetrics {
 
 /// What both goals have.
 macro_rules! goal {
-    ($goal:ident, $scope:ident, $item:ty, $name:literal) => {
+    ($goal:ident, $scope:ident, $item:ty, $name:literal, $all_or_nothing:literal) => {
         impl $goal {
             /// These metrics only, and in this order.
             pub fn names<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
@@ -171,319 +178,22 @@ macro_rules! goal {
             type Flow = Running<MetricsMachine<$scope>>;
 
             fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-                let machine = MetricsMachine {
-                    source: self.scope,
-                    names: self.names,
-                    patience: self.patience,
-                    until: None,
-                    pace: Pace::START,
-                    pending: VecDeque::new(),
-                    found: BTreeMap::new(),
-                    state: State::Start,
-                };
+                let machine = MetricsMachine::new(self.scope, self.names, self.patience);
                 Running::new(machine, config, seed, self.within)
             }
         }
 
         impl Named for $scope {
             const FLOW: &'static str = $name;
+            const ALL_OR_NOTHING: bool = $all_or_nothing;
         }
     };
 }
 
-goal!(ReadMetrics, MetricScope, Metric, "ReadMetrics");
-goal!(ReadAggregatedMetrics, AggregateScope, AggregatedMetric, "ReadAggregatedMetrics");
+goal!(ReadMetrics, MetricScope, Metric, "ReadMetrics", false);
+goal!(ReadAggregatedMetrics, AggregateScope, AggregatedMetric, "ReadAggregatedMetrics", true);
 
 /// `None` for all.
 fn some<T>(list: CommaList<T>) -> Option<CommaList<T>> {
     if list.0.is_empty() { None } else { Some(list) }
-}
-
-/// Whose metrics.
-#[doc(hidden)]
-#[derive(Clone, Debug)]
-pub enum MetricScope {
-    JobManager,
-    TaskManager(TaskManagerId),
-    Job(JobId),
-    Vertex(JobId, VertexId),
-    Coordinator(JobId, VertexId),
-    Subtask(JobId, VertexId, u32),
-}
-
-/// Whose metrics, and how they are taken together.
-#[doc(hidden)]
-#[derive(Clone, Debug)]
-pub struct AggregateScope {
-    question: AggregateQuestion,
-    aggregations: Option<CommaList<Aggregation>>,
-}
-
-#[derive(Clone, Debug)]
-enum AggregateQuestion {
-    TaskManagers(Option<CommaList<TaskManagerId>>),
-    Jobs(Option<CommaList<JobId>>),
-    Subtasks(JobId, VertexId, Option<String>),
-}
-
-#[doc(hidden)]
-pub trait Named {
-    const FLOW: &'static str;
-}
-
-/// Where metrics come from.
-#[doc(hidden)]
-pub trait Source: Named {
-    type Item: fmt::Debug;
-
-    /// The call that lists the names, or gets the values of some.
-    fn ask(&self, names: Option<CommaList<String>>, cx: &mut Common<FlinkRest>) -> Box<dyn Ask<Self::Item>>;
-
-    /// How long the request line is without names.
-    fn line(&self, base: &Base) -> Result<usize, BuildError>;
-
-    fn name(item: &Self::Item) -> &str;
-}
-
-/// A call for metrics, whichever operation it is.
-#[doc(hidden)]
-pub trait Ask<T>: fmt::Debug + Send {
-    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<Vec<T>>;
-}
-
-impl<T: Send, O: Operation<Output = Vec<T>> + fmt::Debug + Send> Ask<T> for Call<O> {
-    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<Vec<T>> {
-        Flow::poll(self, now, reply)
-    }
-}
-
-/// How long the request line of an operation is.
-fn line_of<O: Operation>(operation: &O, base: &Base) -> Result<usize, BuildError> {
-    let request = operation.request(RequestContext::new(base))?;
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    let info: &Info = O::INFO;
-    // "METHOD target HTTP/1.1"
-    Ok(info.method.as_str().len() + target + 10)
-}
-
-/// Does the same with whichever operation a scope means.
-macro_rules! with_operation {
-    ($scope:expr, $names:expr, |$operation:ident| $body:expr) => {{
-        let names = $names;
-        match $scope {
-            MetricScope::JobManager => {
-                let mut $operation = GetJobManagerMetrics::new();
-                $operation.names = names;
-                $body
-            }
-            MetricScope::TaskManager(id) => {
-                let mut $operation = GetTaskManagerMetrics::new(id.clone());
-                $operation.names = names;
-                $body
-            }
-            MetricScope::Job(job) => {
-                let mut $operation = GetJobMetrics::new(*job);
-                $operation.names = names;
-                $body
-            }
-            MetricScope::Vertex(job, vertex) => {
-                let mut $operation = GetVertexMetrics::new(*job, *vertex);
-                $operation.names = names;
-                $body
-            }
-            MetricScope::Coordinator(job, vertex) => {
-                let mut $operation = GetCoordinatorMetrics::new(*job, *vertex);
-                $operation.names = names;
-                $body
-            }
-            MetricScope::Subtask(job, vertex, subtask) => {
-                let mut $operation = GetSubtaskMetrics::new(*job, *vertex, *subtask);
-                $operation.names = names;
-                $body
-            }
-        }
-    }};
-}
-
-/// The same for aggregates. Without names only names are listed, and there is nothing to aggregate.
-macro_rules! with_aggregate {
-    ($scope:expr, $names:expr, |$operation:ident| $body:expr) => {{
-        let names: Option<CommaList<String>> = $names;
-        let aggregations = names.as_ref().and($scope.aggregations.clone());
-        match &$scope.question {
-            AggregateQuestion::TaskManagers(only) => {
-                let mut $operation = GetAggregatedTaskManagerMetrics::new();
-                ($operation.names, $operation.aggregations) = (names, aggregations);
-                $operation.task_managers.clone_from(only);
-                $body
-            }
-            AggregateQuestion::Jobs(only) => {
-                let mut $operation = GetAggregatedJobMetrics::new();
-                ($operation.names, $operation.aggregations) = (names, aggregations);
-                $operation.jobs.clone_from(only);
-                $body
-            }
-            AggregateQuestion::Subtasks(job, vertex, only) => {
-                let mut $operation = GetAggregatedSubtaskMetrics::new(*job, *vertex);
-                ($operation.names, $operation.aggregations) = (names, aggregations);
-                $operation.subtasks.clone_from(only);
-                $body
-            }
-        }
-    }};
-}
-
-impl Source for MetricScope {
-    type Item = Metric;
-
-    fn ask(&self, names: Option<CommaList<String>>, cx: &mut Common<FlinkRest>) -> Box<dyn Ask<Metric>> {
-        with_operation!(self, names, |operation| Box::new(cx.call(operation)))
-    }
-
-    fn line(&self, base: &Base) -> Result<usize, BuildError> {
-        with_operation!(self, Some(CommaList::default()), |operation| line_of(&operation, base))
-    }
-
-    fn name(item: &Metric) -> &str {
-        &item.id
-    }
-}
-
-impl Source for AggregateScope {
-    type Item = AggregatedMetric;
-
-    fn ask(&self, names: Option<CommaList<String>>, cx: &mut Common<FlinkRest>) -> Box<dyn Ask<AggregatedMetric>> {
-        with_aggregate!(self, names, |operation| Box::new(cx.call(operation)))
-    }
-
-    fn line(&self, base: &Base) -> Result<usize, BuildError> {
-        with_aggregate!(self, Some(CommaList::default()), |operation| line_of(&operation, base))
-    }
-
-    fn name(item: &AggregatedMetric) -> &str {
-        &item.id
-    }
-}
-
-/// The transitions of [`ReadMetrics`] and [`ReadAggregatedMetrics`].
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct MetricsMachine<S: Source> {
-    source: S,
-    /// Those that were asked for.
-    names: Option<Vec<String>>,
-    patience: Duration,
-    /// When patience is over.
-    until: Option<Timestamp>,
-    pace: Pace,
-    /// Names that were not asked for yet.
-    pending: VecDeque<String>,
-    found: BTreeMap<String, S::Item>,
-    state: State<S::Item>,
-}
-
-#[derive(Debug)]
-enum State<T> {
-    Start,
-    Names(Box<dyn Ask<T>>),
-    /// Asks for the first of the pending names.
-    Next,
-    Values(Box<dyn Ask<T>>),
-    /// There are none.
-    Empty,
-    Wait(Timestamp),
-}
-
-impl<S: Source> MetricsMachine<S> {
-    /// Takes as many of the pending names as fit into one request line, and at least one.
-    fn take_names(&mut self, base: &Base) -> Result<CommaList<String>, BuildError> {
-        let mut room = FlinkRest::MAX_REQUEST_LINE.saturating_sub(self.source.line(base)?);
-        let mut names = Vec::new();
-        while let Some(name) = self.pending.front() {
-            // A comma in between takes three bytes, once it is encoded.
-            let length = query_length(name) + if names.is_empty() { 0 } else { 3 };
-            if length > room && !names.is_empty() {
-                break;
-            }
-            room = room.saturating_sub(length);
-            names.extend(self.pending.pop_front());
-        }
-        Ok(CommaList(names))
-    }
-
-    /// What was found, in the order that it was asked for.
-    fn result(&mut self) -> Vec<S::Item> {
-        let mut found = std::mem::take(&mut self.found);
-        match &self.names {
-            Some(names) => names.iter().filter_map(|name| found.remove(name)).collect(),
-            None => found.into_values().collect(),
-        }
-    }
-}
-
-impl<S: Source> Machine for MetricsMachine<S> {
-    type Service = FlinkRest;
-    type Output = Vec<S::Item>;
-    const NAME: &'static str = S::FLOW;
-
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Vec<S::Item>> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
-            }
-            match &mut self.state {
-                State::Start => {
-                    self.state = match &self.names {
-                        Some(names) => {
-                            self.pending = names.iter().cloned().collect();
-                            State::Next
-                        }
-                        None => State::Names(self.source.ask(None, cx)),
-                    };
-                }
-                State::Names(call) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(names) => {
-                        let names_of = names.iter().map(S::name);
-                        // What cannot be asked for is no reason to keep the others back.
-                        self.pending = names_of.filter(|name| !name.contains(',')).map(str::to_owned).collect();
-                        self.state = if names.is_empty() { State::Empty } else { State::Next };
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Next if self.pending.is_empty() => {
-                    // None were found, although some were asked for.
-                    if self.found.is_empty() && self.names.as_ref().is_none_or(|names| !names.is_empty()) {
-                        self.state = State::Empty;
-                    } else {
-                        return Step::Done(Ok(self.result()));
-                    }
-                }
-                State::Next => match self.take_names(cx.base()) {
-                    Ok(names) => self.state = State::Values(self.source.ask(Some(names), cx)),
-                    Err(error) => return Step::Done(Err(error.into())),
-                },
-                State::Values(call) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(metrics) => {
-                        self.found.extend(metrics.into_iter().map(|metric| (S::name(&metric).to_owned(), metric)));
-                        self.state = State::Next;
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Empty => {
-                    let until = *self.until.get_or_insert(cx.now() + self.patience);
-                    if cx.now() >= until {
-                        return Step::Done(Ok(Vec::new()));
-                    }
-                    cx.phase(Self::NAME, "waiting until the JobManager has fetched metrics");
-                    self.state = State::Wait(self.pace.next(cx.now()).min(until));
-                }
-                State::Wait(at) => {
-                    if let Some(step) = cx.wait_until(*at, "metrics", reply) {
-                        return step;
-                    }
-                    self.state = State::Start;
-                }
-            }
-        }
-    }
 }

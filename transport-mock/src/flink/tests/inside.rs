@@ -59,6 +59,17 @@ fn metrics_come_plain_and_taken_together() {
     // What is no number has a name and no value.
     assert!(ids(&sim.get("/v1/jobs/metrics")).contains(&"lastCheckpointExternalPath"));
     assert_eq!(sim.get("/v1/jobs/metrics?get=lastCheckpointExternalPath"), (200, json!([])));
+    assert_eq!(
+        ids(&sim.get("/v1/jobs/metrics?get=lastCheckpointExternalPath,uptime")),
+        ["uptime"],
+        "it is left out alone"
+    );
+    for aggregated in [format!("{vertex}/subtasks"), "/v1/jobs".to_owned(), "/v1/taskmanagers".to_owned()] {
+        let names = sim.get(&format!("{aggregated}/metrics"));
+        let known = ids(&names)[0];
+        let with_unknown = sim.get(&format!("{aggregated}/metrics?get={known},no.such"));
+        assert_eq!(with_unknown, (200, json!([])), "one unknown name empties the answer");
+    }
     assert_eq!(sim.get("/v1/jobmanager/metrics?get="), (200, json!([])));
     assert_eq!(sim.get("/v1/jobmanager/metrics?get=numRunningJobs").1[0]["value"], "1");
 }

@@ -1,0 +1,183 @@
+//! Whose metrics are read, and by which operation.
+
+use std::fmt;
+
+use crate::error::BuildError;
+use crate::flink::metrics::{
+    AggregatedMetric, Aggregation, GetAggregatedJobMetrics, GetAggregatedSubtaskMetrics,
+    GetAggregatedTaskManagerMetrics, GetCoordinatorMetrics, GetJobManagerMetrics, GetJobMetrics, GetSubtaskMetrics,
+    GetTaskManagerMetrics, GetVertexMetrics, Metric,
+};
+use crate::flink::{CommaList, FlinkRest, JobId, TaskManagerId, VertexId};
+use crate::flow::{Call, Common, Flow, Reply, Step};
+use crate::operation::{Info, Operation, RequestContext};
+use crate::time::Timestamp;
+use crate::url::Base;
+
+/// Whose metrics.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub enum MetricScope {
+    JobManager,
+    TaskManager(TaskManagerId),
+    Job(JobId),
+    Vertex(JobId, VertexId),
+    Coordinator(JobId, VertexId),
+    Subtask(JobId, VertexId, u32),
+}
+
+/// Whose metrics, and how they are taken together.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct AggregateScope {
+    pub(super) question: AggregateQuestion,
+    pub(super) aggregations: Option<CommaList<Aggregation>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum AggregateQuestion {
+    TaskManagers(Option<CommaList<TaskManagerId>>),
+    Jobs(Option<CommaList<JobId>>),
+    Subtasks(JobId, VertexId, Option<String>),
+}
+
+#[doc(hidden)]
+pub trait Named {
+    const FLOW: &'static str;
+    /// Whether one name that does not exist empties the whole answer.
+    const ALL_OR_NOTHING: bool;
+}
+
+/// Where metrics come from.
+#[doc(hidden)]
+pub trait Source: Named {
+    type Item: fmt::Debug;
+
+    /// The call that lists the names, or gets the values of some.
+    fn ask(&self, names: Option<CommaList<String>>, cx: &mut Common<FlinkRest>) -> Box<dyn Ask<Self::Item>>;
+
+    /// How long the request line is without names.
+    fn line(&self, base: &Base) -> Result<usize, BuildError>;
+
+    fn name(item: &Self::Item) -> &str;
+}
+
+/// A call for metrics, whichever operation it is.
+#[doc(hidden)]
+pub trait Ask<T>: fmt::Debug + Send {
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<Vec<T>>;
+}
+
+impl<T: Send, O: Operation<Output = Vec<T>> + fmt::Debug + Send> Ask<T> for Call<O> {
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<Vec<T>> {
+        Flow::poll(self, now, reply)
+    }
+}
+
+/// How long the request line of an operation is.
+fn line_of<O: Operation>(operation: &O, base: &Base) -> Result<usize, BuildError> {
+    let request = operation.request(RequestContext::new(base))?;
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let info: &Info = O::INFO;
+    // "METHOD target HTTP/1.1"
+    Ok(info.method.as_str().len() + target + 10)
+}
+
+/// Does the same with whichever operation a scope means.
+macro_rules! with_operation {
+    ($scope:expr, $names:expr, |$operation:ident| $body:expr) => {{
+        let names = $names;
+        match $scope {
+            MetricScope::JobManager => {
+                let mut $operation = GetJobManagerMetrics::new();
+                $operation.names = names;
+                $body
+            }
+            MetricScope::TaskManager(id) => {
+                let mut $operation = GetTaskManagerMetrics::new(id.clone());
+                $operation.names = names;
+                $body
+            }
+            MetricScope::Job(job) => {
+                let mut $operation = GetJobMetrics::new(*job);
+                $operation.names = names;
+                $body
+            }
+            MetricScope::Vertex(job, vertex) => {
+                let mut $operation = GetVertexMetrics::new(*job, *vertex);
+                $operation.names = names;
+                $body
+            }
+            MetricScope::Coordinator(job, vertex) => {
+                let mut $operation = GetCoordinatorMetrics::new(*job, *vertex);
+                $operation.names = names;
+                $body
+            }
+            MetricScope::Subtask(job, vertex, subtask) => {
+                let mut $operation = GetSubtaskMetrics::new(*job, *vertex, *subtask);
+                $operation.names = names;
+                $body
+            }
+        }
+    }};
+}
+
+/// The same for aggregates. Without names only names are listed, and there is nothing to aggregate.
+macro_rules! with_aggregate {
+    ($scope:expr, $names:expr, |$operation:ident| $body:expr) => {{
+        let names: Option<CommaList<String>> = $names;
+        let aggregations = names.as_ref().and($scope.aggregations.clone());
+        match &$scope.question {
+            AggregateQuestion::TaskManagers(only) => {
+                let mut $operation = GetAggregatedTaskManagerMetrics::new();
+                ($operation.names, $operation.aggregations) = (names, aggregations);
+                $operation.task_managers.clone_from(only);
+                $body
+            }
+            AggregateQuestion::Jobs(only) => {
+                let mut $operation = GetAggregatedJobMetrics::new();
+                ($operation.names, $operation.aggregations) = (names, aggregations);
+                $operation.jobs.clone_from(only);
+                $body
+            }
+            AggregateQuestion::Subtasks(job, vertex, only) => {
+                let mut $operation = GetAggregatedSubtaskMetrics::new(*job, *vertex);
+                ($operation.names, $operation.aggregations) = (names, aggregations);
+                $operation.subtasks.clone_from(only);
+                $body
+            }
+        }
+    }};
+}
+
+impl Source for MetricScope {
+    type Item = Metric;
+
+    fn ask(&self, names: Option<CommaList<String>>, cx: &mut Common<FlinkRest>) -> Box<dyn Ask<Metric>> {
+        with_operation!(self, names, |operation| Box::new(cx.call(operation)))
+    }
+
+    fn line(&self, base: &Base) -> Result<usize, BuildError> {
+        with_operation!(self, Some(CommaList::default()), |operation| line_of(&operation, base))
+    }
+
+    fn name(item: &Metric) -> &str {
+        &item.id
+    }
+}
+
+impl Source for AggregateScope {
+    type Item = AggregatedMetric;
+
+    fn ask(&self, names: Option<CommaList<String>>, cx: &mut Common<FlinkRest>) -> Box<dyn Ask<AggregatedMetric>> {
+        with_aggregate!(self, names, |operation| Box::new(cx.call(operation)))
+    }
+
+    fn line(&self, base: &Base) -> Result<usize, BuildError> {
+        with_aggregate!(self, Some(CommaList::default()), |operation| line_of(&operation, base))
+    }
+
+    fn name(item: &AggregatedMetric) -> &str {
+        &item.id
+    }
+}
