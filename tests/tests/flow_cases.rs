@@ -1,10 +1,13 @@
 //! Single ways for a flow to go wrong, each with the exact answers that make it so.
 
-use pipewright::error::{Delivery, FlowError, TransportError, TransportErrorKind};
-use pipewright::flink::{Flink, FlinkRest, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerId};
+use bytes::Bytes;
+use pipewright::error::FlowError;
+use pipewright::flink::{
+    Flink, FlinkRest, JobDiagnosis, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerId,
+};
 use pipewright::flow::{Flow as _, Goal, Notice, Saved, Step};
 use pipewright::{Seed, Timestamp};
-use pipewright_mock::Script;
+use pipewright_mock::{Fault, FaultPlan, Script, Service, World};
 
 const JOB: JobId = JobId::from_bits(0xa);
 const STATUS: &str = "/v1/jobs/0000000000000000000000000000000a/status";
@@ -34,16 +37,45 @@ fn run<G: Goal<Service = FlinkRest>>(script: &Script, goal: G) -> (Result<G::Out
     (result, saved)
 }
 
+/// A cluster of which only these paths can be reached: a proxy refuses all others.
+struct Behind(&'static [(&'static str, u16, &'static str)]);
+
+impl Service for Behind {
+    fn handle(&mut self, _now: Timestamp, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+        let known = self.0.iter().find(|(path, _, _)| *path == request.uri().path());
+        let (status, kind, body) = match known {
+            Some((_, status, body)) => (*status, "application/json", *body),
+            None => (403, "text/html", "<html>not from there</html>"),
+        };
+        let response = http::Response::builder().status(status).header("content-type", kind);
+        response.body(body.into()).expect("a response")
+    }
+}
+
+/// The same as [`run`], with whatever goes wrong besides.
+fn run_behind<G: Goal<Service = FlinkRest>>(
+    answers: &'static [(&'static str, u16, &'static str)],
+    faults: FaultPlan,
+    goal: G,
+) -> (Result<G::Output, FlowError>, Vec<Saved>) {
+    let world = World::new(1);
+    let service = world.mount("http://flink.test".parse().expect("a base"), Behind(answers));
+    world.set_faults(faults);
+    let mut saved = Vec::new();
+    let result = Flink::new(service.base(), world).run_with(goal, |notice| {
+        if let Notice::Save(state) = notice {
+            saved.push(state);
+        }
+    });
+    (result, saved)
+}
+
 fn stop() -> StopWithSavepoint {
     StopWithSavepoint::new(JOB).trigger_id(TriggerId::from_bits(0xb))
 }
 
 fn start() -> RunJar {
     RunJar::uploaded("a.jar").job_id(JOB)
-}
-
-fn refused() -> TransportError {
-    TransportError::new(TransportErrorKind::Connect, Delivery::NotSent, "refused")
 }
 
 /// What a program is configured with may be a secret, and notices end up in logs.
@@ -148,14 +180,8 @@ fn a_duplicate_on_the_first_attempt_is_no_success() {
 /// It may be the second `execute` of the program, whose first job runs on.
 #[test]
 fn a_duplicate_that_cannot_be_looked_into_is_ambiguous() {
-    let script = Script::new()
-        .expect("POST", RUN)
-        .reply_json(400, DUPLICATE)
-        .expect("GET", STATUS)
-        .reply(404, "<html>no such site</html>");
-    let (result, _) = run(&script, start());
-    assert!(result.expect_err("nobody can tell").is_ambiguous());
-    script.finish();
+    let (result, _) = run_behind(&[(RUN, 400, DUPLICATE)], FaultPlan::none(), start());
+    assert!(result.expect_err("the job cannot be looked up").is_ambiguous());
 }
 
 /// What the cluster has acknowledged is not submitted again, however late.
@@ -199,18 +225,14 @@ fn a_resumed_flow_that_cannot_look_is_ambiguous() {
         .expect("GET", STATUS)
         .reply_json(500, UNKNOWN_JOB);
     let (_, saved) = run(&script, start());
-    let script = Script::new().expect("GET", STATUS).reply(404, "<html>no such site</html>");
-    let (result, _) = run(&script, RunJar::resume(&saved[0]).expect("its own state"));
-    assert!(result.expect_err("nobody can tell").is_ambiguous());
-    script.finish();
+    let (result, _) = run_behind(&[], FaultPlan::none(), RunJar::resume(&saved[0]).expect("its own state"));
+    assert!(result.expect_err("the job cannot be looked up").is_ambiguous());
 
     let script = Script::new().expect("POST", STOP).reply_json(400, r#"{"errors":["no"]}"#);
     let (result, saved) = run(&script, stop());
     assert!(!result.expect_err("refused").is_ambiguous());
-    let script = Script::new().expect("GET", TRIGGER).reply(403, "<html>not from there</html>");
-    let (result, _) = run(&script, StopWithSavepoint::resume(&saved[0]).expect("its own state"));
-    assert!(result.expect_err("nobody can tell").is_ambiguous());
-    script.finish();
+    let (result, _) = run_behind(&[], FaultPlan::none(), StopWithSavepoint::resume(&saved[0]).expect("its own state"));
+    assert!(result.expect_err("the trigger cannot be looked up").is_ambiguous());
 }
 
 /// A refusal after an attempt without an answer says nothing about that attempt.
@@ -238,18 +260,12 @@ fn a_stop_refused_after_a_lost_answer_is_looked_for() {
 /// Where the savepoint is outlives whatever happens to the job, and to the cluster's memory.
 #[test]
 fn a_written_savepoint_is_not_forgotten() {
-    let script = Script::new()
-        .expect("POST", STOP)
-        .reply_json(202, TRIGGERED)
-        .expect("GET", TRIGGER)
-        .reply_json(200, WRITTEN)
-        .expect("GET", STATUS)
-        .fail(refused())
-        .expect("GET", STATUS)
-        .reply(404, "<html>");
-    let (result, saved) = run(&script, stop());
-    result.expect_err("the cluster is gone");
-    script.finish();
+    let answers = &[(STOP, 202, TRIGGERED), (TRIGGER, 200, WRITTEN)];
+    let faults = FaultPlan::none().nth_of("getJobStatusInfo", 1, Fault::NotSent);
+    let (result, saved) = run_behind(answers, faults, stop());
+    let error = result.expect_err("the job cannot be looked up");
+    assert!(error.is_ambiguous(), "{error:?}");
+    assert_eq!(JobDiagnosis::of(&error).and_then(|known| known.savepoint.as_deref()), Some("file:/a"));
     // Back again, it knows neither the trigger nor the job.
     let script = Script::new().expect("GET", STATUS).reply_json(500, UNKNOWN_JOB);
     let (result, _) = run(&script, StopWithSavepoint::resume(saved.last().expect("saved")).expect("its own state"));
@@ -261,20 +277,16 @@ fn a_written_savepoint_is_not_forgotten() {
 /// The second operation of an id fails because the first one has stopped the job.
 #[test]
 fn a_stop_that_fails_because_it_worked_is_ambiguous() {
-    let finish = |script: Script| {
-        script
-            .expect("POST", STOP)
-            .reply_json(202, TRIGGERED)
-            .expect("GET", TRIGGER)
-            .reply_json(200, GONE)
-            .expect("GET", STATUS)
-            .reply_json(200, r#"{"status":"FINISHED"}"#)
+    let look_up = |script: Script| {
+        let script = script.expect("GET", STATUS).reply_json(200, r#"{"status":"FINISHED"}"#);
+        script.expect("GET", CHECKPOINTS).reply_json(200, NO_SAVEPOINTS)
     };
-    let script = finish(Script::new().expect("POST", STOP).reply_lost())
-        .expect("GET", STATUS)
-        .reply_json(200, r#"{"status":"FINISHED"}"#)
-        .expect("GET", CHECKPOINTS)
-        .reply_json(200, NO_SAVEPOINTS);
+    let finish = |script: Script| {
+        let script = script.expect("POST", STOP).reply_json(202, TRIGGERED);
+        look_up(script.expect("GET", TRIGGER).reply_json(200, GONE))
+    };
+    // A list without the savepoint may be an old one.
+    let script = look_up(finish(Script::new().expect("POST", STOP).reply_lost()));
     let (result, _) = run(&script, stop());
     assert!(result.expect_err("who knows").is_ambiguous());
     script.finish();
@@ -382,8 +394,7 @@ fn unknown_job(script: Script) -> Script {
 /// Its trigger ended without an answer that tells, and was found to be known: to the second attempt, perhaps.
 #[test]
 fn a_trigger_that_is_found_after_a_lost_answer_leaves_a_doubt() {
-    let script =
-        unknown_job(unknown_job(gone(lost_stop().expect("POST", STOP).reply(403, "<html>not from there</html>"))));
+    let script = unknown_job(gone(lost_stop().expect("POST", STOP).reply(403, "<html>not from there</html>")));
     assert!(run(&script, stop()).0.expect_err("who knows").is_ambiguous());
     script.finish();
 }
@@ -396,7 +407,7 @@ fn a_doubt_about_a_trigger_is_saved() {
     let (result, saved) = run(&script, stop());
     result.expect_err("nobody can look");
     script.finish();
-    let script = unknown_job(unknown_job(gone(Script::new())));
+    let script = unknown_job(gone(Script::new()));
     let goal = StopWithSavepoint::resume(saved.last().expect("saved")).expect("its own state");
     assert!(run(&script, goal).0.expect_err("who knows").is_ambiguous());
     script.finish();
@@ -404,14 +415,10 @@ fn a_doubt_about_a_trigger_is_saved() {
 
 #[test]
 fn a_doubt_about_a_trigger_is_not_removed_by_a_job_that_cannot_be_read() {
-    let mut script = gone(lost_stop().expect("POST", STOP).reply_json(202, TRIGGERED));
-    for _ in 0..2 {
-        script = script.expect("GET", STATUS).reply(404, "<html>no such site</html>");
-    }
-    let error = run(&script, stop()).0.expect_err("who knows");
+    let faults = FaultPlan::none().nth_of("triggerStopWithSavepoint", 1, Fault::ReplyLost);
+    let error = run_behind(&[(STOP, 202, TRIGGERED), (TRIGGER, 200, GONE)], faults, stop()).0.expect_err("who knows");
     let FlowError::Ambiguous(ambiguity) = &error else { panic!("{error:?}") };
-    assert!(ambiguity.found.as_ref().is_some_and(|found| found.contains("looking failed")), "{ambiguity:?}");
-    script.finish();
+    assert!(ambiguity.found.as_ref().is_some_and(|found| found.contains("looking up job")), "{ambiguity:?}");
 }
 
 /// The first one may have been written before the cluster lost the job.

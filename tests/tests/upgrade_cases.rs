@@ -5,7 +5,7 @@ use std::time::Duration;
 use pipewright::drive::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{Launched, Upgrade};
-use pipewright::flink::{Flink, RunJar, StopWithSavepoint, UpgradeJob};
+use pipewright::flink::{Flink, JobDiagnosis, RunJar, StopWithSavepoint, TakeSavepoint, UpgradeDiagnosis, UpgradeJob};
 use pipewright::flow::{Notice, Saved};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, RetryAfter, World};
@@ -19,13 +19,17 @@ struct Upgrading {
 
 /// A cluster on which the old job runs.
 fn upgrading() -> Upgrading {
+    upgrading_from(&Program::endless("old"))
+}
+
+fn upgrading_from(program: &Program) -> Upgrading {
     let world = World::new(1);
     let cluster = world.flink(
         "http://flink.test".parse().expect("a base"),
         Config { job_expiration: Duration::from_secs(600), ..Config::default() },
     );
     let flink = Flink::new(cluster.base(), world.clone());
-    let old = flink.run(RunJar::upload("old.jar", Program::endless("old").jar())).expect("submitted");
+    let old = flink.run(RunJar::upload("old.jar", program.jar())).expect("submitted");
     let _ = flink.run(pipewright::flink::AwaitJob::running(old.job)).expect("it runs");
     Upgrading { world, cluster, flink, old }
 }
@@ -33,6 +37,10 @@ fn upgrading() -> Upgrading {
 impl Upgrading {
     fn goal(&self, new: &Program) -> UpgradeJob {
         UpgradeJob::new(self.old.job, RunJar::uploaded(self.old.jar.clone()), RunJar::upload("new.jar", new.jar()))
+    }
+
+    fn savepoints(&self) -> Vec<String> {
+        self.cluster.with(|cluster| cluster.savepoints()).into_iter().map(|savepoint| savepoint.path).collect()
     }
 
     fn states(&self) -> Vec<(String, String)> {
@@ -103,7 +111,10 @@ fn an_upgrade_is_not_judged_by_a_proxy() {
             saved = Some(state);
         }
     });
-    assert!(matches!(result, Err(FlowError::Service(_))), "{result:?}");
+    let error = result.expect_err("it was refused");
+    assert_eq!(error.service().map(|refusal| refusal.status().as_u16()), Some(403), "{error:?}");
+    let diagnosis = UpgradeDiagnosis::of(&error).expect("a diagnosis");
+    assert_eq!(diagnosis.savepoint, scene.savepoints().pop(), "it is a value, whatever the error is");
     let upgrade = scene.flink.run(UpgradeJob::resume(&saved.expect("saved")).expect("its own state")).expect("decided");
     assert!(matches!(upgrade, Upgrade::Upgraded { .. }), "{upgrade:?}");
     assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FINISHED")]));
@@ -257,4 +268,118 @@ fn a_job_that_does_not_settle_is_given_up() {
         assert!(matches!(&upgrade, Upgrade::RolledBack { reason: why, .. } if why.contains(reason)), "{upgrade:?}");
         assert_eq!(scene.states(), states(&[("new", "CANCELED"), ("old", "FINISHED"), ("old", "RUNNING")]));
     }
+}
+
+/// The stop has written its savepoint, and then the job failed: nothing runs, and everything is there to go on.
+#[test]
+fn an_upgrade_goes_on_from_the_savepoint_of_a_stop_that_failed() {
+    let scene = upgrading_from(&Program::endless("old").fails_while_stopping());
+    let upgrade = scene.flink.run(scene.goal(&Program::endless("new"))).expect("decided");
+    let written = scene.savepoints().pop().expect("it was written");
+    assert!(matches!(&upgrade, Upgrade::Upgraded { savepoint, .. } if *savepoint == written), "{upgrade:?}");
+    assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FAILED")]));
+}
+
+#[test]
+fn an_upgrade_rolls_back_to_the_savepoint_of_a_stop_that_failed() {
+    let scene = upgrading_from(&Program::endless("old").fails_while_stopping());
+    let new = Program::endless("new").state_incompatible().restarts(1);
+    let upgrade = scene.flink.run(scene.goal(&new)).expect("decided");
+    let written = scene.savepoints().pop().expect("it was written");
+    assert!(matches!(&upgrade, Upgrade::RolledBack { savepoint, .. } if *savepoint == written), "{upgrade:?}");
+    assert_eq!(scene.states(), states(&[("new", "FAILED"), ("old", "FAILED"), ("old", "RUNNING")]));
+}
+
+/// The process ends at each state that it saves, and another one goes on.
+#[test]
+fn a_resumed_upgrade_goes_on_from_the_savepoint_of_a_stop_that_failed() {
+    for crash in 1.. {
+        let scene = upgrading_from(&Program::endless("old").fails_while_stopping());
+        let (mut saved, mut count) = (None, 0);
+        let result = scene.flink.run_with(scene.goal(&Program::endless("new")), |notice| {
+            let is_save = matches!(notice, Notice::Save(_));
+            keep(&mut saved, notice);
+            count += usize::from(is_save);
+            if is_save && count == crash { Err("crashed") } else { Ok(()) }
+        });
+        if result.is_ok() {
+            assert!(crash > 5, "{crash}");
+            return;
+        }
+        // Long enough for the trigger to be forgotten, too.
+        let wait = if crash % 2 == 0 { Duration::from_secs(5) } else { Duration::from_secs(400) };
+        scene.world.sleep_until(scene.world.now() + wait);
+        let upgrade = scene.flink.run(resume(saved));
+        let states = scene.states();
+        match upgrade {
+            Ok(Upgrade::Upgraded { savepoint, .. }) => {
+                assert_eq!(scene.savepoints(), [savepoint]);
+                assert_eq!(states, self::states(&[("new", "RUNNING"), ("old", "FAILED")]), "{crash}");
+            }
+            // The failure was forgotten with the trigger: the cluster lists the savepoint, and does not say whose it is.
+            Err(error) => {
+                assert!(error.is_ambiguous() && wait > Duration::from_secs(300), "{crash}: {error:?}");
+                let listed =
+                    JobDiagnosis::of(&error).and_then(|known| known.last_savepoint.clone()).expect("it is listed");
+                assert_eq!(scene.savepoints(), [listed.path]);
+            }
+            upgrade => panic!("{crash}: {upgrade:?}"),
+        }
+    }
+}
+
+/// The savepoint fails, and the job runs on. What is saved then is no trigger that is over, but the beginning.
+#[test]
+fn an_upgrade_whose_stop_failed_stops_anew_when_it_is_resumed() {
+    let scene = upgrading();
+    let mut saved = None;
+    let goal = scene.goal(&Program::endless("new")).target_directory("file:///proc/savepoints");
+    let error = scene.flink.run_with(goal, |notice| keep(&mut saved, notice)).expect_err("it cannot be written there");
+    assert!(matches!(error, FlowError::Failed(_)), "{error:?}");
+    assert_eq!(scene.states(), states(&[("old", "RUNNING")]));
+    let goal = resume(saved).target_directory("file:///savepoints");
+    let upgrade = scene.flink.run(goal).expect("decided");
+    assert!(matches!(upgrade, Upgrade::Upgraded { .. }), "{upgrade:?}");
+    assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FINISHED")]));
+}
+
+/// The old jar's job fails when it is brought back. A resumption does not say the same again, but runs it once more.
+#[test]
+fn a_resumed_upgrade_brings_the_old_jar_back_once_more() {
+    let scene = upgrading_from(&Program::endless("old").state_incompatible().restarts(0));
+    let new = Program::endless("new").state_incompatible().restarts(0);
+    let mut saved = None;
+    let error = scene.flink.run_with(scene.goal(&new), |notice| keep(&mut saved, notice)).expect_err("neither runs");
+    let diagnosis = UpgradeDiagnosis::of(&error).expect("a diagnosis");
+    assert_eq!(diagnosis.savepoint, scene.savepoints().pop());
+    let runs = scene.states().len();
+    let error = scene.flink.run(resume(saved)).expect_err("it still does not");
+    assert!(matches!(error, FlowError::Failed(_)), "{error:?}");
+    assert_eq!(scene.states().len(), runs + 1, "it was tried under an id of its own");
+}
+
+/// A failover has brought the old job back after its savepoint was written: it is stopped again, under another trigger.
+#[test]
+fn an_upgrade_stops_a_job_again_that_a_failover_brought_back() {
+    let scene = upgrading();
+    let mut saved = None;
+    // The job of the state runs on, and its savepoint is one that an earlier stop has left behind.
+    let taken = scene.flink.run(TakeSavepoint::new(scene.old.job)).expect("taken").location;
+    let _ = scene.flink.run_with(scene.goal(&Program::endless("new")), |notice| {
+        let is_end = matches!(&notice, Notice::Save(state) if state.state.contains(r#""child":{"#));
+        keep(&mut saved, notice);
+        if is_end { Err("crashed") } else { Ok(()) }
+    });
+    let mut saved = saved.expect("saved");
+    let mut state: serde_json::Value = serde_json::from_str(&saved.state).expect("JSON");
+    let child = state["child"]["state"].as_str().expect("the state of the stop");
+    let mut child: serde_json::Value = serde_json::from_str(child).expect("JSON");
+    child["location"] = taken.clone().into();
+    state["child"]["state"] = child.to_string().into();
+    saved.state = state.to_string();
+    let upgrade = scene.flink.run(UpgradeJob::resume(&saved).expect("its own state")).expect("decided");
+    let stopped = scene.savepoints().pop().expect("it was stopped");
+    assert_ne!(stopped, taken);
+    assert!(matches!(&upgrade, Upgrade::Upgraded { savepoint, .. } if *savepoint == stopped), "{upgrade:?}");
+    assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FINISHED")]));
 }

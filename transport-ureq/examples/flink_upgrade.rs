@@ -19,7 +19,9 @@ use std::time::Duration;
 
 use pipewright::Body;
 use pipewright::error::FlowError;
-use pipewright::flink::{AwaitJob, Flink, GetCheckpoints, GetJobAccumulators, JobId, RunJar, Upgrade, UpgradeJob};
+use pipewright::flink::{
+    AwaitJob, Flink, GetCheckpoints, GetJobAccumulators, JobId, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob,
+};
 use pipewright::flow::{Notice, Saved};
 use pipewright_ureq::{Ureq, file_body};
 use serde_json::json;
@@ -45,7 +47,12 @@ fn main() -> ExitCode {
         Ok(Upgrade::RolledBack { .. }) => ExitCode::from(3),
         Err(error) => {
             tell(format_args!("flink_upgrade: {error}"));
-            let ambiguous = error.downcast_ref::<FlowError>().is_some_and(FlowError::is_ambiguous);
+            let error = error.downcast_ref::<FlowError>();
+            let known = error.and_then(UpgradeDiagnosis::of);
+            if let Some(savepoint) = known.and_then(|known| known.savepoint.as_ref()) {
+                tell(format_args!("flink_upgrade: the old job is stopped, and its savepoint is {savepoint}"));
+            }
+            let ambiguous = error.is_some_and(FlowError::is_ambiguous);
             ExitCode::from(if ambiguous { 4 } else { 1 })
         }
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 
-use super::{Account, excerpt};
+use super::excerpt;
+use super::flow::Account;
 use crate::operation::Info;
 use crate::time::Timestamp;
 

@@ -241,6 +241,24 @@ records! {
     }
 }
 
+impl Checkpoints {
+    /// The path of the savepoint that the job was stopped with: its last savepoint, if that is a stop's, and the job has
+    /// neither completed a checkpoint nor been restored since. `None` otherwise.
+    ///
+    /// Only of a job that is FINISHED it says how it ended.
+    pub fn stopped_with(&self) -> Option<&str> {
+        let savepoint = self.latest.savepoint.as_ref()?;
+        let is_of_stop = savepoint.checkpoint_type == Some(SnapshotType::SyncSavepoint);
+        let is_last = self.latest.completed.as_ref().is_none_or(|checkpoint| checkpoint.id < savepoint.id);
+        let was_restored = self
+            .latest
+            .restored
+            .as_ref()
+            .is_some_and(|restored| restored.restore_timestamp > savepoint.trigger_timestamp);
+        savepoint.external_path.as_deref().filter(|_| is_of_stop && is_last && !was_restored)
+    }
+}
+
 impl CheckpointStatus {
     /// The checkpoint's number or the failure; `None` while it is in progress.
     pub fn outcome(&self) -> Option<Outcome<i64>> {

@@ -25,6 +25,14 @@ impl Throwable {
         }
         cause
     }
+
+    /// The path in the message of a `StopWithSavepointStoppingException`.
+    pub(super) fn savepoint(&self) -> Option<&str> {
+        let (_, message) = self.stack_trace.split_once("StopWithSavepointStoppingException: ")?;
+        let (_, rest) = message.split_once("A savepoint has been created at: ")?;
+        let (path, _) = rest.split_once(", but the corresponding job")?;
+        Some(path).filter(|path| !path.is_empty() && !path.contains('\n'))
+    }
 }
 
 /// The exception that is to blame, taken from the text of a stack trace.

@@ -82,9 +82,10 @@ pub use self::error::is_unknown_job;
 pub use self::exception::{Cause, Throwable};
 pub use self::flamegraph::GetFlameGraph;
 pub use self::flow::{
-    AwaitCheckpoint, AwaitJob, Cancel, DeleteDataset, DisposeSavepoint, JobEvent, JobReport, Launched, Profile,
-    Profiled, ReadAggregatedMetrics, ReadMetrics, Removed, Rescale, Rescaled, RunJar, SampleFlameGraph, Savepoint,
-    StopWithSavepoint, Stopped, TakeSavepoint, TriggerCheckpoint, Upgrade, UpgradeJob, WatchJob,
+    AwaitCheckpoint, AwaitJob, Cancel, DeleteDataset, DisposeSavepoint, JobDiagnosis, JobEvent, JobReport, Launched,
+    Profile, Profiled, ReadAggregatedMetrics, ReadMetrics, Removed, Rescale, Rescaled, RunJar, SampleFlameGraph,
+    Savepoint, StopWithSavepoint, Stopped, TakeSavepoint, TriggerCheckpoint, Upgrade, UpgradeDiagnosis, UpgradeJob,
+    WatchJob,
 };
 pub use self::history::{FlinkHistory, FromHistory, HistoryServer};
 pub use self::ids::{ApplicationId, DatasetId, JarId, JobId, RescaleId, TaskManagerId, TriggerId, VertexId};

@@ -123,6 +123,14 @@ impl SavepointStatus {
     }
 }
 
+impl SavepointInfo {
+    /// The path of the savepoint that a stop has written before it failed, which no other field has: the job then failed
+    /// while it was stopping, and can be started from there. `None` for all other outcomes.
+    pub fn left_behind(&self) -> Option<&str> {
+        self.failure_cause.as_ref().filter(|_| self.location.is_none())?.savepoint()
+    }
+}
+
 impl Removal {
     /// Whether it was removed, or the failure; `None` while it is in progress.
     pub fn outcome(&self) -> Option<Outcome<()>> {

@@ -168,7 +168,7 @@ impl<S: Service> Common<S> {
     /// The time is up.
     pub(crate) fn expired(&self, waiting: &'static str) -> Option<FlowError> {
         let at = self.deadline.filter(|at| *at <= self.now)?;
-        Some(FlowError::Deadline { at, waiting, last: None })
+        Some(FlowError::Deadline { at, waiting, last: None, evidence: None })
     }
 
     pub(crate) fn call<O: Operation<Service = S>>(&mut self, operation: O) -> Call<O> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pipewright::drive::{Clock as _, NoCredentials, Transport as _};
 use pipewright::error::FlowError;
-use pipewright::flink::flow::Upgrade;
+use pipewright::flink::flow::{JobDiagnosis, JobLookup, Upgrade};
 use pipewright::flink::metrics::Metric;
 use pipewright::flink::profiler::ProfileMode;
 use pipewright::flink::{
@@ -134,9 +134,10 @@ proptest! {
     }
 
     #[test]
-    fn a_stopped_job_has_ended(seed: u64, faults in 0_u64..40) {
+    fn a_stopped_job_has_ended(seed: u64, faults in 0_u64..40, breaks: bool) {
         let scene = Scene::new(seed);
-        let job = scene.launch(&Program::endless("job")).job;
+        let program = Program::endless("job");
+        let job = scene.launch(&if breaks { program.fails_while_stopping() } else { program }).job;
         let plan = FaultPlan::hostile(seed).at_most(faults);
         match run(&scene, plan, StopWithSavepoint::new(job).within(LIMIT)) {
             Ok(stopped) => {
@@ -144,7 +145,17 @@ proptest! {
                 prop_assert!(scene.job(job).is_none_or(|job| job.state == ended));
                 prop_assert!(scene.cluster.with(|cluster| cluster.savepoints()).iter().any(|known| known.path == stopped.location));
             }
-            Err(FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_)) => {}
+            Err(error @ (FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_))) => {
+                // What it says of the savepoint and of the job is true.
+                if let Some(known) = JobDiagnosis::of(&error) {
+                    let written = scene.cluster.with(|cluster| cluster.savepoints());
+                    prop_assert!(known.savepoint.iter().all(|path| written.iter().any(|one| one.path == *path)), "{error:?}");
+                    if let JobLookup::State(state) = &known.lookup {
+                        let job = scene.job(job).filter(|_| state.is_terminal());
+                        prop_assert!(job.is_none_or(|job| job.state == state.as_str()), "{error:?}");
+                    }
+                }
+            }
             Err(error) => prop_assert!(false, "{error:?}"),
         }
     }

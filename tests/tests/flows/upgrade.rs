@@ -6,10 +6,10 @@ use pipewright::Seed;
 use pipewright::drive::Entropy as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::Upgrade;
-use pipewright::flink::{JobId, RunJar, UpgradeJob};
-use pipewright::flow::Goal;
-use pipewright_mock::FaultPlan;
+use pipewright::flink::{JobDiagnosis, JobId, RunJar, UpgradeDiagnosis, UpgradeJob};
+use pipewright::flow::{Goal, Notice};
 use pipewright_mock::flink::Program;
+use pipewright_mock::{FaultPlan, Incident};
 use proptest::prelude::*;
 
 use super::{LIMIT, Scene, cases, drive_some, run};
@@ -18,9 +18,9 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn an_upgrade_leaves_one_job_with_its_state(seed: u64, faults in 0_u64..60, bad in 0..6) {
+    fn an_upgrade_leaves_one_job_with_its_state(seed: u64, faults in 0_u64..60, bad in 0..6, breaks: bool) {
         let scene = Scene::new(seed);
-        let old = scene.launch(&Program::endless("old"));
+        let old = scene.launch(&old(breaks));
         let goal = upgrade(&old, bad).within(LIMIT);
         let result = run(&scene, FaultPlan::hostile(seed).at_most(faults), goal);
         judge(&scene, &result, bad, old.job);
@@ -28,9 +28,9 @@ proptest! {
 
     /// Like the one before, but the process crashes again and again, and the next one goes on from what was saved last.
     #[test]
-    fn an_upgrade_survives_crashes(seed: u64, faults in 0_u64..20, bad in 0..6, crashes in prop::collection::vec(0_usize..60, 0..6)) {
+    fn an_upgrade_survives_crashes(seed: u64, faults in 0_u64..20, bad in 0..6, breaks: bool, crashes in prop::collection::vec(0_usize..60, 0..6)) {
         let scene = Scene::new(seed);
-        let old = scene.launch(&Program::endless("old"));
+        let old = scene.launch(&old(breaks));
         scene.world.set_faults(FaultPlan::hostile(seed).at_most(faults));
         let mut saved = None;
         for steps in crashes {
@@ -50,6 +50,37 @@ proptest! {
         let result = run(&scene, FaultPlan::none(), goal.within(LIMIT));
         judge(&scene, &result, bad, old.job);
     }
+
+    /// An upgrade that ended with an error is resumed when nothing goes wrong any more: a job runs or has come to its end, or
+    /// the error names a savepoint to start one from.
+    #[test]
+    fn a_resumed_upgrade_leaves_a_job_or_names_a_savepoint(seed: u64, faults in 0_u64..60, bad in 0..6, breaks: bool) {
+        let scene = Scene::new(seed);
+        let old = scene.launch(&old(breaks));
+        scene.world.set_faults(FaultPlan::hostile(seed).at_most(faults));
+        let mut saved = None;
+        let keep = |notice| if let Notice::Save(state) = notice { saved = Some(state) };
+        let mut result = scene.flink.run_with(upgrade(&old, bad).within(LIMIT), keep);
+        judge(&scene, &result, bad, old.job);
+        scene.world.set_faults(FaultPlan::none());
+        if let (Err(_), Some(saved)) = (&result, &saved) {
+            result = scene.flink.run(UpgradeJob::resume(saved).expect("its own state").within(LIMIT));
+            judge(&scene, &result, bad, old.job);
+        }
+        let Err(error) = &result else { return Ok(()) };
+        let restarted = scene.world.trace().iter().any(|event| matches!(event.what, Incident::Restart { .. }));
+        let known = JobDiagnosis::of(error);
+        let named = UpgradeDiagnosis::of(error).is_some_and(|known| known.savepoint.is_some())
+            || known.is_some_and(|known| known.savepoint.is_some() || known.last_savepoint.is_some());
+        // A JobManager that is restarted has forgotten jobs that have ended, and with them their savepoints.
+        let is_forgotten = restarted && error.is_ambiguous();
+        prop_assert!(scene.alive().len() == 1 || named || is_forgotten, "{error:#?}");
+    }
+}
+
+fn old(breaks: bool) -> Program {
+    let old = Program::endless("old");
+    if breaks { old.fails_while_stopping() } else { old }
 }
 
 pub(crate) fn upgrade(old: &pipewright::flink::flow::Launched, bad: i32) -> UpgradeJob {
@@ -90,7 +121,8 @@ fn judge(scene: &Scene, result: &Result<Upgrade, FlowError>, bad: i32, old: JobI
     };
     let savepoints = scene.cluster.with(|cluster| cluster.savepoints());
     let kept = savepoints.iter().find(|known| known.path == *savepoint).expect("it was written");
-    assert!(scene.job(old).is_none_or(|old| old.state == "FINISHED"));
+    // FAILED is how a job ends whose stop has failed after the savepoint was written.
+    assert!(scene.job(old).is_none_or(|old| matches!(&*old.state, "FINISHED" | "FAILED")));
     let Some(view) = scene.job(job) else {
         assert_eq!(bad, 5, "only a job that ended can be forgotten");
         return;

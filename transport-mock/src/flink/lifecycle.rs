@@ -243,6 +243,7 @@ impl World {
         // A savepoint holds what was counted when it was triggered. The one of a stop ends the counting, too.
         let records = if checkpoint.purpose == Purpose::Stop { job.records(at) } else { checkpoint.records };
         let savepoint = checkpoint.purpose != Purpose::Checkpoint;
+        let fails = checkpoint.purpose == Purpose::Stop && job.program.has(Quirk::FailsWhileStopping);
         let snapshot = Snapshot { checkpoint: checkpoint.id, records, savepoint, path: path.clone() };
         let replaced = job.checkpoints.complete(checkpoint.id, records, at, &path);
         if !savepoint {
@@ -264,13 +265,20 @@ impl World {
         }
         match (checkpoint.purpose, checkpoint.operation) {
             (Purpose::Checkpoint, Some(key)) => self.settle(&key, at, Outcome::Checkpoint(checkpoint.id)),
-            (Purpose::Savepoint, Some(key)) => self.settle(&key, at, Outcome::Location(path)),
+            (Purpose::Savepoint, Some(key)) => self.settle(&key, at, Outcome::Location(path.clone())),
             (Purpose::Stop, Some(key)) => {
-                self.push(at.saturating_add(STOP_SETTLES_AFTER), Due::Settles(key, Outcome::Location(path)));
+                let outcome = if fails {
+                    Outcome::Failed(Throwable::completion(stopping_failed(id, &path)))
+                } else {
+                    Outcome::Location(path.clone())
+                };
+                self.push(at.saturating_add(STOP_SETTLES_AFTER), Due::Settles(key, outcome));
             }
             (_, None) => {}
         }
-        if checkpoint.purpose == Purpose::Stop {
+        if fails {
+            self.fail_for_good(id, at, unrecoverable().because(stopping_failed(id, &path)));
+        } else if checkpoint.purpose == Purpose::Stop {
             self.finish(id, at);
         } else if checkpoint.cancel_after {
             self.cancel(id, at);
@@ -342,6 +350,18 @@ impl World {
         self.end(id, JobState::Failed, TaskState::Failed, at);
     }
 
+    /// The job fails, and no restart strategy is asked.
+    fn fail_for_good(&mut self, id: &str, at: Duration, cause: Throwable) {
+        self.end_epoch(id, at, SHUTDOWN);
+        let Some(job) = self.job_mut(id) else {
+            return;
+        };
+        job.remember(PastFailure { at, cause: cause.clone(), task: None, concurrent: Vec::new() });
+        job.root_failure = Some(cause);
+        job.enter(JobState::Failing, at);
+        self.end(id, JobState::Failed, TaskState::Failed, at);
+    }
+
     /// Lets a job start anew from its last checkpoint, for other reasons than a failure.
     pub(super) fn restart_job(&mut self, id: &str, at: Duration) {
         self.end_epoch(id, at, RESTARTING);
@@ -386,6 +406,24 @@ fn told_to_fail() -> Throwable {
 
 fn two_stops() -> Throwable {
     Throwable::new("org.apache.flink.util.FlinkRuntimeException", "Stop-with-savepoint failed.", TASK)
+}
+
+fn stopping_failed(job: &str, savepoint: &str) -> Throwable {
+    Throwable::new(
+        "org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException",
+        format!(
+            "A savepoint has been created at: {savepoint}, but the corresponding job {job} failed during stopping. The savepoint is consistent, but might have uncommitted transactions. If you want to commit the transaction please restart a job from this savepoint."
+        ),
+        "org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointTerminationHandlerImpl.terminateExceptionallyWithGlobalFailover(StopWithSavepointTerminationHandlerImpl.java:146)",
+    )
+}
+
+fn unrecoverable() -> Throwable {
+    Throwable::new(
+        "org.apache.flink.runtime.JobException",
+        "The failure is not recoverable",
+        "org.apache.flink.runtime.executiongraph.failover.ExecutionFailureHandler.handleFailure(ExecutionFailureHandler.java:163)",
+    )
 }
 
 fn snapshot_failed() -> Throwable {

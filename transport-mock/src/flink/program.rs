@@ -58,10 +58,11 @@ pub(super) enum Quirk {
     StateIncompatible,
     StateDropped,
     NeverRuns,
+    FailsWhileStopping,
 }
 
 impl Quirk {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::NoMainClass,
         Self::MainFailsLate,
         Self::NeverExecutes,
@@ -70,6 +71,7 @@ impl Quirk {
         Self::StateIncompatible,
         Self::StateDropped,
         Self::NeverRuns,
+        Self::FailsWhileStopping,
     ];
 
     fn name(self) -> &'static str {
@@ -82,6 +84,7 @@ impl Quirk {
             Self::StateIncompatible => "state-incompatible",
             Self::StateDropped => "state-dropped",
             Self::NeverRuns => "never-runs",
+            Self::FailsWhileStopping => "fails-while-stopping",
         }
     }
 }
@@ -206,6 +209,11 @@ impl Program {
         self.with(Quirk::NeverRuns)
     }
 
+    /// When the job is stopped, its savepoint is written, and then it fails for good, as when a TaskManager dies at that moment.
+    pub fn fails_while_stopping(self) -> Self {
+        self.with(Quirk::FailsWhileStopping)
+    }
+
     /// Checkpoints and savepoints start and do not complete; they expire after ten minutes.
     pub fn checkpoints_never_complete(self) -> Self {
         self.with(Quirk::SnapshotsNeverComplete)
@@ -309,6 +317,7 @@ mod tests {
             .state_incompatible()
             .state_dropped()
             .never_runs()
+            .fails_while_stopping()
             .checkpoints_never_complete();
         for program in [plain, odd] {
             assert_eq!(Program::from_jar(&program.jar()), Some(program));

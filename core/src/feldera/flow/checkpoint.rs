@@ -215,6 +215,7 @@ impl CheckpointMachine {
             cause: Box::new(cause),
             unanswered: false,
             found: Some(format!("number {} was asked for, and there was no word of it", self.number)),
+            evidence: None,
         })
     }
 

@@ -324,6 +324,7 @@ fn lost(cause: FlowError, found: String) -> FlowError {
         cause: Box::new(cause),
         unanswered: false,
         found: Some(found),
+        evidence: None,
     })
 }
 

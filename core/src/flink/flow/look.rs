@@ -1,60 +1,162 @@
-//! [`Look`]: what a job and its last savepoint are like, for outcomes that are unknown.
+//! [`Look`]: looks a job and its last snapshots up, for outcomes that are unknown.
+//!
+//! ```text
+//!  Status ──▶ Checkpoints ──▶ done
+//!    ▲ └─ unknown job ─────────▶ done
+//!    │          │ read in vain, or a stop's savepoint may be younger than the cache
+//!    └── Wait ◀─┘                          for 30 s at the most
+//! ```
 
+use std::time::Duration;
+
+use super::Pace;
+use super::diagnosis::{JobDiagnosis, JobLookup, Snapshot};
 use crate::error::FlowError;
 use crate::flink::checkpoints::Checkpoints;
 use crate::flink::error::is_unknown_job;
-use crate::flink::{FlinkRest, GetCheckpoints, GetJobStatus, JobId};
+use crate::flink::{FlinkRest, GetCheckpoints, GetJobStatus, JobState};
 use crate::flow::{Call, Common, Flow, Reply, Step, ok};
 use crate::time::Timestamp;
 
-/// Two questions, answered in words.
+/// For how long a lookup is repeated that a proxy or a passing error of the cluster is in the way of.
+const LOOKING: Duration = Duration::from_secs(30);
+/// Somewhat longer than the cluster caches its list of checkpoints (`web.refresh-interval`, 3 s).
+const CACHED: Duration = Duration::from_millis(3500);
+
+/// Two questions about a job, each asked until it is answered.
 #[derive(Debug)]
 pub(super) struct Look {
-    job: JobId,
-    state: Option<String>,
-    status: Call<GetJobStatus>,
-    checkpoints: Call<GetCheckpoints>,
+    diagnosis: JobDiagnosis,
+    /// Whether the savepoint that a finished job ended with is the one that is looked for.
+    is_stop: bool,
+    /// Whether the list of checkpoints was read again because the first one may have been old.
+    read_again: bool,
+    until: Option<Timestamp>,
+    pace: Pace,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Status(Call<GetJobStatus>),
+    Checkpoints(Call<GetCheckpoints>),
+    Wait(Timestamp),
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) diagnosis: JobDiagnosis,
+    /// The same for people.
+    pub(super) text: String,
 }
 
 impl Look {
-    pub(super) fn new(job: JobId, cx: &mut Common<FlinkRest>) -> Self {
-        Self {
-            job,
-            state: None,
-            status: cx.call(GetJobStatus::new(job)),
-            checkpoints: cx.call(GetCheckpoints::new(job)),
-        }
+    /// Completes a diagnosis.
+    pub(super) fn new(diagnosis: JobDiagnosis) -> Self {
+        Self { diagnosis, is_stop: false, read_again: false, until: None, pace: Pace::START, state: State::Start }
     }
 
-    pub(super) fn poll(&mut self, now: Timestamp, mut reply: Option<Reply>) -> Step<String> {
-        if self.state.is_none() {
-            match ok!(self.status.poll(now, reply.take())) {
-                Ok(job) => self.state = Some(job.status.to_string()),
-                Err(FlowError::Service(error)) if is_unknown_job(&error) => {
-                    return Step::Done(Ok(format!("the cluster does not know job {}", self.job)));
+    /// For a stop whose outcome is unknown: if the job is FINISHED and a stop's savepoint is the last thing that it did, that
+    /// is the savepoint of the diagnosis.
+    pub(super) fn for_stop(diagnosis: JobDiagnosis) -> Self {
+        Self { is_stop: true, ..Self::new(diagnosis) }
+    }
+
+    /// Before the next attempt; `None` when there is no time for one.
+    fn again(&mut self, error: &FlowError, cx: &Common<FlinkRest>) -> Option<State> {
+        let until = *self.until.get_or_insert(cx.now() + LOOKING);
+        let is_over = cx.now() >= until || matches!(error, FlowError::Deadline { .. } | FlowError::Build(_));
+        (!is_over).then(|| State::Wait(self.pace.next(cx.now())))
+    }
+
+    fn found(&self, snapshots: &str) -> Step<Found> {
+        let job = self.diagnosis.job;
+        let text = match &self.diagnosis.lookup {
+            JobLookup::State(state) => format!("job {job} is {state}; {snapshots}"),
+            JobLookup::NotFound => format!("the cluster does not know job {job}"),
+            JobLookup::NotTried | JobLookup::Failed(_) => format!("nothing: looking up job {job} failed: {snapshots}"),
+        };
+        Step::Done(Ok(Found { diagnosis: self.diagnosis.clone(), text }))
+    }
+
+    /// Reads the list; whether it may lack what is looked for because it is old.
+    fn read(&mut self, checkpoints: &Checkpoints) -> bool {
+        let latest = &checkpoints.latest;
+        self.diagnosis.last_savepoint = latest.savepoint.as_ref().and_then(Snapshot::of);
+        self.diagnosis.last_checkpoint = latest.completed.as_ref().and_then(Snapshot::of);
+        if self.is_stop && self.diagnosis.lookup == JobLookup::State(JobState::Finished) {
+            self.diagnosis.savepoint = checkpoints.stopped_with().map(str::to_owned);
+            return self.diagnosis.savepoint.is_none() && !std::mem::replace(&mut self.read_again, true);
+        }
+        false
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Found> {
+        loop {
+            match &mut self.state {
+                State::Start => self.state = State::Status(cx.call(GetJobStatus::new(self.diagnosis.job))),
+                State::Status(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(job) => {
+                        self.diagnosis.lookup = JobLookup::State(job.status);
+                        self.state = State::Checkpoints(cx.call(GetCheckpoints::new(self.diagnosis.job)));
+                    }
+                    Err(FlowError::Service(error)) if is_unknown_job(&error) => {
+                        self.diagnosis.lookup = JobLookup::NotFound;
+                        return self.found("");
+                    }
+                    Err(error) => {
+                        let Some(wait) = self.again(&error, cx) else {
+                            self.diagnosis.lookup = JobLookup::Failed(error.to_string());
+                            return self.found(&error.to_string());
+                        };
+                        self.state = wait;
+                    }
+                },
+                State::Checkpoints(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(checkpoints) => {
+                        if self.read(&checkpoints) {
+                            self.state = State::Wait(cx.now() + CACHED);
+                        } else {
+                            return self.found(&self.last_savepoint());
+                        }
+                    }
+                    // It has just been forgotten, or has no checkpoints: the state is all there is to know.
+                    Err(error) => {
+                        let Some(wait) = self.again(&error, cx).filter(|_| self.needs_list(&error)) else {
+                            return self.found(&format!("its last savepoint could not be read: {error}"));
+                        };
+                        self.state = wait;
+                    }
+                },
+                State::Wait(until) => {
+                    let until = cx.no_later_than(*until);
+                    if let Some(stray) = reply.take() {
+                        return Step::Stray(stray);
+                    }
+                    if until > cx.now() {
+                        return Step::WaitUntil(until);
+                    }
+                    self.state = State::Start;
                 }
-                Err(error) => return Step::Done(Err(error)),
             }
         }
-        let savepoint = match ok!(self.checkpoints.poll(now, reply)) {
-            Ok(checkpoints) => last_savepoint(&checkpoints),
-            Err(error) => format!("its last savepoint could not be read: {error}"),
-        };
-        let state = self.state.as_deref().unwrap_or_default();
-        Step::Done(Ok(format!("job {} is {state}; {savepoint}", self.job)))
     }
-}
 
-fn last_savepoint(checkpoints: &Checkpoints) -> String {
-    let Some(savepoint) = &checkpoints.latest.savepoint else {
-        return "the JobManager lists no savepoint of it (it forgets them when it restarts, and its list may be some \
-                seconds old)"
-            .to_owned();
-    };
-    let path = savepoint.external_path.as_deref().unwrap_or("at an unknown place");
-    let kind = savepoint.checkpoint_type.as_ref().map_or("SAVEPOINT", |kind| kind.as_str());
-    match savepoint.trigger_timestamp.get() {
-        Some(at) => format!("its last savepoint is {path} ({kind}, triggered at {at})"),
-        None => format!("its last savepoint is {path} ({kind})"),
+    /// Whether the list of checkpoints may still be had and tell more.
+    fn needs_list(&self, error: &FlowError) -> bool {
+        self.is_stop && !error.service().is_some_and(is_unknown_job)
+    }
+
+    fn last_savepoint(&self) -> String {
+        match &self.diagnosis.last_savepoint {
+            Some(savepoint) => format!("its last savepoint is {savepoint}"),
+            None => {
+                "the JobManager lists no savepoint of it (it forgets them when it restarts, and its list may be some \
+                     seconds old)"
+                    .to_owned()
+            }
+        }
     }
 }

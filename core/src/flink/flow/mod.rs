@@ -19,11 +19,16 @@
 //!
 //! A trigger id is sent again only while no answer to it was seen. One that the server has forgotten ends as
 //! [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous), after looking at the job and its last savepoint, and
-//! never in a second id.
+//! never in a second id. Of a stop the job tells more: it is FINISHED with the savepoint, or it runs on.
+//!
+//! Errors carry ids and paths as values: [`JobDiagnosis`] has the job, its state, the trigger, the jar, the savepoint that
+//! was written, and the last ones that the cluster lists; [`UpgradeDiagnosis`] has those of an upgrade.
+//! [`FlowError::evidence`](crate::error::FlowError::evidence) finds them.
 
 pub mod await_checkpoint;
 pub mod await_job;
 pub mod cancel;
+mod diagnosis;
 pub mod flame;
 mod heard;
 mod look;
@@ -42,6 +47,7 @@ pub mod watch;
 pub use await_checkpoint::AwaitCheckpoint;
 pub use await_job::{AwaitJob, JobReport};
 pub use cancel::Cancel;
+pub use diagnosis::{JobDiagnosis, JobLookup, Snapshot};
 pub use flame::SampleFlameGraph;
 pub use profile::{Profile, Profiled};
 pub use read_metrics::{ReadAggregatedMetrics, ReadMetrics};
@@ -50,7 +56,7 @@ pub use rescale::{Rescale, Rescaled};
 pub use run_jar::{Launched, RunJar};
 pub use stop::{StopWithSavepoint, Stopped};
 pub use triggers::{Savepoint, TakeSavepoint, TriggerCheckpoint};
-pub use upgrade::{Upgrade, UpgradeJob};
+pub use upgrade::{Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase};
 pub use watch::{JobEvent, JobWatch, WatchJob};
 
 pub(crate) use crate::flow::Pace;

@@ -203,7 +203,7 @@ impl Machine for ProfileMachine {
                         self.looks += 1;
                         let operation = error.operation();
                         let cause = Box::new(FlowError::Service(error));
-                        let trouble = Ambiguity { operation, cause, unanswered: true, found: None };
+                        let trouble = Ambiguity { operation, cause, unanswered: true, found: None, evidence: None };
                         self.state = State::Look(self.list(cx), trouble);
                     }
                     // What it says is about the last attempt only.
@@ -213,7 +213,7 @@ impl Machine for ProfileMachine {
                             Some(_) => StartTaskManagerProfile::INFO.name,
                         };
                         let cause = Box::new(error);
-                        let trouble = Ambiguity { operation, cause, unanswered: true, found: None };
+                        let trouble = Ambiguity { operation, cause, unanswered: true, found: None, evidence: None };
                         return Step::Done(Err(FlowError::Ambiguous(trouble)));
                     }
                     Err(error) => return Step::Done(Err(error)),

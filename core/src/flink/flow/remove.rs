@@ -198,6 +198,7 @@ impl<R: Removable> Removing<R> {
                 cause: Box::new(error),
                 unanswered: true,
                 found: None,
+                evidence: None,
             }),
             error => error,
         }
@@ -258,6 +259,7 @@ impl<R: Removable> Machine for Removing<R> {
                             cause: Box::new(error),
                             unanswered: false,
                             found: None,
+                            evidence: None,
                         })));
                     }
                 },

@@ -1,37 +1,44 @@
 //! The goal [`StopWithSavepoint`].
 //!
 //! ```text
-//!  Trigger ──location, saved──▶ Await ──▶ done
-//!     │                           ▲ │
-//!     │     resumed with a location └─ the job runs on, for some seconds ─▶ failed, with the location
-//!     └─ failed ─▶ After ──▶ failed, with what the job is doing now
-//!                    └─ an attempt got no answer, and the job has ended, is unknown, or cannot be
-//!                       asked for ─▶ Lost ──▶ ambiguous
+//!  Trigger ──savepoint, saved──▶ Await ◀──▶ Wait
+//!     │                           ▲ │ └─ the job runs on, for some seconds ──▶ failed, with the savepoint
+//!     │   resumed with a savepoint┘ ├─ the job cannot be looked up ──▶ Look
+//!     │                             └─▶ done; or failed with the savepoint, if the stop itself had failed
+//!     └─ no savepoint ──▶ Look
 //! ```
 //!
-//! A job whose savepoint is written has no tasks any more and is about to be FINISHED. One that is seen otherwise for longer
-//! was brought back by a failover, from its last checkpoint, and nobody stops it any more.
+//! | what ended the trigger | what the cluster says of the job | the stop |
+//! |---|---|---|
+//! | a location | FINISHED, another end, or unknown | done |
+//! | a location | anything else for 5 s: a failover brought it back | failed, with the savepoint |
+//! | failed, after its savepoint was written | FAILED, another end, or unknown | failed, with the savepoint |
+//! | failed | anything | failed |
+//! | failed, after an attempt without an answer | FINISHED, and a stop's savepoint is the last thing it did | done |
+//! | failed, after an attempt without an answer | FINISHED otherwise, unknown, or it cannot be looked up | ambiguous |
+//! | forgotten | FINISHED, and a stop's savepoint is the last thing it did | done |
+//! | forgotten, every attempt answered | it has not ended | failed: it runs on |
+//! | forgotten otherwise | | ambiguous |
+//! | a location, or failed after its savepoint was written | it cannot be looked up for 30 s | ambiguous, with the savepoint |
+//!
+//! A job whose savepoint is written has no tasks any more and is about to be FINISHED. If it is in another state for longer,
+//! a failover brought it back from its last checkpoint. Every error has a [`JobDiagnosis`](super::JobDiagnosis), with the savepoint if one was
+//! written.
+
+mod machine;
 
 use std::time::Duration;
 
-use super::Pace;
-use super::await_job::AwaitMachine;
-use super::look::Look;
 use super::trigger::{Kind, Triggered};
 use super::triggers::TriggerState;
-use crate::error::{Ambiguity, Failure, FlowError};
-use crate::flink::error::is_unknown_job;
+use crate::error::{Failure, FlowError};
 use crate::flink::jobs::QueueStatus;
 use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
-use crate::flink::{FlinkRest, GetJobStatus, GetSavepointStatus, JobId, JobState, StartStop, TriggerId};
-use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Reply, Running, Saved, Step, ok};
-use crate::operation::Operation as _;
+use crate::flink::{FlinkRest, GetSavepointStatus, JobId, JobState, StartStop, TriggerId};
+use crate::flow::{Config, Goal, Running, Saved};
 use crate::seed::Seed;
 use crate::table::records;
-use crate::time::Timestamp;
-
-/// How long a job whose savepoint is written may be seen in a state that does not lead to its end.
-const LAGGING: Duration = Duration::from_secs(5);
+pub(super) use machine::StopMachine;
 
 records! {
     struct StopState {
@@ -43,8 +50,10 @@ records! {
         pub drain: Option<bool> = "drain",
         /// As in the goal.
         pub format: Option<SavepointFormat> = "format",
-        /// Where the savepoint is, once it is written.
+        /// The path of the savepoint, once it is written.
         pub location: Option<String> = "location",
+        /// Why the stop failed after that; `None` if it did not.
+        pub failure: Option<String> = "failure",
     }
 }
 
@@ -53,11 +62,16 @@ records! {
 /// All tasks of the job must run, which takes a moment from its submission: wait with
 /// [`AwaitJob::running`](super::AwaitJob::running).
 ///
-/// Ends in [`FlowError::Failed`] when the savepoint fails; the reason then says what the job is doing, because it may run
-/// on, restart, or have failed. Also when the savepoint was written and a failover has brought the job back, which then goes
-/// on from its last checkpoint: the reason names the savepoint, and another stop takes a newer one. In
-/// [`FlowError::Ambiguous`] when the cluster has forgotten the trigger. In [`FlowError::Deadline`] while it is still
-/// stopping, and it goes on.
+/// # Errors
+/// * [`FlowError::Failed`] if the savepoint fails: the job may run on, restart, or have failed.
+/// * [`FlowError::Failed`] if the savepoint was written, but the job failed while it was stopping, or a failover brought it
+///   back. In the first case start a job from the savepoint, which also commits what its sinks had prepared; in the second
+///   one the job goes on from its last checkpoint, and another stop takes a newer savepoint.
+/// * [`FlowError::Ambiguous`] if the cluster has forgotten the trigger, and the job does not tell whether it was stopped.
+/// * [`FlowError::Deadline`] while it is still stopping, and it goes on.
+///
+/// All of these carry a [`JobDiagnosis`](super::JobDiagnosis): the state of the job, the trigger id, and the path of the savepoint if one was
+/// written.
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct StopWithSavepoint {
@@ -68,7 +82,15 @@ pub struct StopWithSavepoint {
     given: Option<TriggerId>,
     within: Option<Duration>,
     resumed: Option<TriggerState>,
-    location: Option<String>,
+    written: Option<Written>,
+}
+
+/// A savepoint that is written.
+#[derive(Clone, Debug)]
+struct Written {
+    path: String,
+    /// Why the stop failed all the same, and Flink's whole account of it.
+    failure: Option<(String, Option<String>)>,
 }
 
 impl StopWithSavepoint {
@@ -84,7 +106,7 @@ impl StopWithSavepoint {
             given: None,
             within: None,
             resumed: None,
-            location: None,
+            written: None,
         }
     }
 
@@ -93,9 +115,10 @@ impl StopWithSavepoint {
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
     pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
-        let StopState { trigger, target_directory, drain, format, location } = saved.read(Self::NAME)?;
+        let StopState { trigger, target_directory, drain, format, location, failure } = saved.read(Self::NAME)?;
         let job = trigger.job;
-        Ok(Self { target_directory, drain, format, location, resumed: Some(trigger), ..Self::new(job) })
+        let written = location.map(|path| Written { path, failure: failure.map(|reason| (reason, None)) });
+        Ok(Self { target_directory, drain, format, written, resumed: Some(trigger), ..Self::new(job) })
     }
 
     /// Where to write the savepoint.
@@ -134,11 +157,7 @@ impl StopWithSavepoint {
             Some(trigger) => Triggered::resumed(kind, trigger),
             None => Triggered::fresh(kind, self.job, self.given),
         };
-        let state = match self.location {
-            Some(location) => State::Written(location),
-            None => State::Start(Some(trigger)),
-        };
-        StopMachine { job: self.job, astray: None, pace: Pace::START, state }
+        StopMachine::new(self.job, trigger, self.written)
     }
 }
 
@@ -148,7 +167,7 @@ impl StopWithSavepoint {
 pub struct Stopped {
     /// The job.
     pub job: JobId,
-    /// Where the savepoint is: the path to start a job from.
+    /// The path of the savepoint, to start a job from.
     pub location: String,
     /// How the job ended: FINISHED, unless something else ended it at the same time; `None` when a JobManager that was
     /// restarted meanwhile no longer knows it.
@@ -169,6 +188,7 @@ impl Kind for StopKind {
     type Value = String;
     const NAME: &'static str = StopWithSavepoint::NAME;
     const WHAT: &'static str = "stop with savepoint";
+    const IS_STOP: bool = true;
 
     fn start(&self, job: JobId, id: TriggerId) -> StartStop {
         let mut start = StartStop::new(job).trigger_id(id);
@@ -190,6 +210,10 @@ impl Kind for StopKind {
         status.status.id == QueueStatus::Completed
     }
 
+    fn left_behind(status: &SavepointStatus) -> Option<&str> {
+        status.operation.as_ref()?.left_behind()
+    }
+
     fn saved(&self, trigger: &TriggerState) -> Saved {
         self.saved_with(trigger, None)
     }
@@ -201,139 +225,16 @@ impl Kind for StopKind {
 }
 
 impl StopKind {
-    fn saved_with(&self, trigger: &TriggerState, location: Option<String>) -> Saved {
+    fn saved_with(&self, trigger: &TriggerState, written: Option<&Written>) -> Saved {
         let state = StopState {
             trigger: trigger.clone(),
             target_directory: self.target_directory.clone(),
             drain: self.drain,
             format: self.format.clone(),
-            location,
+            location: written.map(|written| written.path.clone()),
+            failure: written.and_then(|written| written.failure.clone()).map(|(reason, _)| reason),
         };
         Saved::new(Self::NAME, &state)
-    }
-}
-
-/// The transitions of [`StopWithSavepoint`].
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct StopMachine {
-    job: JobId,
-    /// Since when the job does not look as if it were about to end.
-    astray: Option<Timestamp>,
-    pace: Pace,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Until the first poll.
-    Start(Option<Triggered<StopKind>>),
-    Written(String),
-    Trigger(Running<Triggered<StopKind>>),
-    Await(Running<AwaitMachine>, String),
-    /// It does not look so; before another look.
-    Wait(Timestamp, String),
-    After(Call<GetJobStatus>, Failure, bool),
-    Lost(Look, Failure),
-}
-
-/// The savepoint is there, and the job as well.
-fn runs_on(job: JobId, location: &str, state: &JobState) -> FlowError {
-    FlowError::Failed(Failure {
-        what: format!("{} of job {job}", StopKind::WHAT),
-        reason: format!(
-            "the savepoint {location} is written, but the job is {state}: it seems that a failover has brought it back"
-        ),
-        details: None,
-        cause: None,
-    })
-}
-
-impl Machine for StopMachine {
-    type Service = FlinkRest;
-    type Output = Stopped;
-    const NAME: &'static str = StopWithSavepoint::NAME;
-
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Stopped> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
-            }
-            match &mut self.state {
-                State::Start(trigger) => {
-                    if let Some(trigger) = trigger.take() {
-                        self.state = State::Trigger(cx.child(trigger));
-                    }
-                }
-                State::Written(location) => {
-                    cx.phase(Self::NAME, "the savepoint is written; waiting for the job to end");
-                    self.state = State::Await(cx.child(AwaitMachine::ending(self.job)), std::mem::take(location));
-                }
-                State::Trigger(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
-                    Ok(location) => {
-                        let trigger = flow.machine();
-                        // From here on it must not get lost, whatever becomes of the job.
-                        if let Some(known) = trigger.known() {
-                            cx.save(trigger.kind().saved_with(known, Some(location.clone())));
-                        }
-                        self.state = State::Written(location);
-                    }
-                    Err(FlowError::Failed(failure)) => {
-                        let doubtful = flow.machine().is_doubtful();
-                        self.state = State::After(cx.call(GetJobStatus::new(self.job)), failure, doubtful);
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Await(flow, location) => {
-                    let state = match ok!(flow.poll(cx.now(), reply.take())) {
-                        Ok(report) if !report.state.is_terminal() => {
-                            let now = cx.now();
-                            if now.since(*self.astray.get_or_insert(now)) >= LAGGING {
-                                return Step::Done(Err(runs_on(self.job, location, &report.state)));
-                            }
-                            self.state = State::Wait(self.pace.next(now), std::mem::take(location));
-                            continue;
-                        }
-                        Ok(report) => Some(report.state),
-                        Err(FlowError::Service(error)) if is_unknown_job(&error) => None,
-                        Err(error) => return Step::Done(Err(error)),
-                    };
-                    return Step::Done(Ok(Stopped { job: self.job, location: std::mem::take(location), state }));
-                }
-                State::Wait(until, location) => {
-                    if let Some(step) = cx.wait_until(*until, "the job to end", reply) {
-                        return step;
-                    }
-                    self.state = State::Await(cx.child(AwaitMachine::ending(self.job)), std::mem::take(location));
-                }
-                State::After(call, failure, doubtful) => {
-                    let (has_ended, state) = match ok!(call.poll(cx.now(), reply.take())) {
-                        Ok(job) => (job.status == JobState::Finished, format!("the job is {}", job.status)),
-                        Err(FlowError::Service(error)) if is_unknown_job(&error) => {
-                            (true, "the cluster does not know the job".to_owned())
-                        }
-                        // If there is a doubt, this does not remove it.
-                        Err(error) => (true, format!("what the job is doing could not be read: {error}")),
-                    };
-                    let mut failure = failure.clone();
-                    failure.reason = format!("{}; {state}", failure.reason);
-                    if *doubtful && has_ended {
-                        self.state = State::Lost(Look::new(self.job, cx), failure);
-                    } else {
-                        return Step::Done(Err(FlowError::Failed(failure)));
-                    }
-                }
-                State::Lost(look, failure) => {
-                    let found = ok!(look.poll(cx.now(), reply.take()));
-                    return Step::Done(Err(FlowError::Ambiguous(Ambiguity {
-                        operation: StartStop::INFO.name,
-                        cause: Box::new(FlowError::Failed(failure.clone())),
-                        unanswered: false,
-                        found: Some(found.unwrap_or_else(|error| format!("nothing, because looking failed: {error}"))),
-                    })));
-                }
-            }
-        }
     }
 }
 

@@ -29,10 +29,11 @@
 use std::time::Duration;
 
 use super::Pace;
+use super::diagnosis::JobDiagnosis;
 use super::heard::Heard;
-use super::look::Look;
+use super::look::{Found, Look};
 use super::triggers::TriggerState;
-use crate::error::{Ambiguity, Failure, FlowError};
+use crate::error::{Ambiguity, Evidence, Failure, FlowError};
 use crate::flink::error::is_unknown_trigger;
 use crate::flink::savepoints::{Outcome, Trigger};
 use crate::flink::{FlinkRest, JobId, TriggerId};
@@ -57,6 +58,8 @@ pub trait Kind: std::fmt::Debug {
     const NAME: &'static str;
     /// What it makes, in words.
     const WHAT: &'static str;
+    /// Whether the job tells how it went: a stop is the last thing that a job does.
+    const IS_STOP: bool = false;
 
     /// The trigger with an id.
     fn start(&self, job: JobId, id: TriggerId) -> Self::Start;
@@ -66,6 +69,10 @@ pub trait Kind: std::fmt::Debug {
     fn outcome(job: JobId, status: &<Self::Status as Operation>::Output) -> Option<Outcome<Self::Value>>;
     /// Whether it is over, whatever came of it.
     fn is_over(status: &<Self::Status as Operation>::Output) -> bool;
+    /// The path of a savepoint that it has written although it failed.
+    fn left_behind(_status: &<Self::Status as Operation>::Output) -> Option<&str> {
+        None
+    }
     /// What to save.
     fn saved(&self, state: &TriggerState) -> Saved;
     /// Whether a failure may come from what a first operation of the same id has done to the job, or from a restart that
@@ -160,6 +167,27 @@ impl<K: Kind> Triggered<K> {
         format!("{} of job {}", K::WHAT, self.job)
     }
 
+    fn diagnosis(&self) -> JobDiagnosis {
+        let trigger = self.trigger.as_ref().map(|trigger| trigger.trigger_id);
+        JobDiagnosis { trigger, ..JobDiagnosis::new(self.job) }
+    }
+
+    fn look(&mut self, lost: Ambiguity) {
+        let diagnosis = self.diagnosis();
+        let look = if K::IS_STOP { Look::for_stop(diagnosis) } else { Look::new(diagnosis) };
+        self.state = State::Lost(look, lost);
+    }
+
+    /// Whoever finds out later needs the ids.
+    fn explain(&self, error: FlowError) -> FlowError {
+        let is_open = matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. });
+        if is_open && self.trigger.is_some() && JobDiagnosis::of(&error).is_none() {
+            error.with_evidence(self.diagnosis())
+        } else {
+            error
+        }
+    }
+
     fn trigger(&mut self, cx: &mut Common<FlinkRest>) -> TriggerState {
         let (job, given, now) = (self.job, self.given, cx.now());
         let fresh = || TriggerState {
@@ -209,18 +237,20 @@ impl<K: Kind> Triggered<K> {
 
     /// What became of it cannot be learnt.
     fn forgotten(cause: FlowError) -> Ambiguity {
-        Ambiguity { operation: K::Start::INFO.name, cause: Box::new(cause), unanswered: false, found: None }
+        Ambiguity {
+            operation: K::Start::INFO.name,
+            cause: Box::new(cause),
+            unanswered: false,
+            found: None,
+            evidence: None,
+        }
     }
 
     /// The outcome; `None` when there is more to find out.
-    fn over(
-        &mut self,
-        status: &<K::Status as Operation>::Output,
-        cx: &mut Common<FlinkRest>,
-    ) -> Option<Result<K::Value, FlowError>> {
+    fn over(&mut self, status: &<K::Status as Operation>::Output) -> Option<Result<K::Value, FlowError>> {
         match self.outcome(status) {
             Err(FlowError::Failed(failure)) if self.doubtful && K::is_lost(&failure) => {
-                self.state = State::Lost(Look::new(self.job, cx), Self::forgotten(FlowError::Failed(failure)));
+                self.look(Self::forgotten(FlowError::Failed(failure)));
                 None
             }
             outcome => Some(outcome),
@@ -234,13 +264,16 @@ impl<K: Kind> Triggered<K> {
                 what: self.what(),
                 reason: throwable.cause().to_string(),
                 details: Some(throwable.stack_trace),
-                cause: None,
+                cause: Some(Evidence::new(JobDiagnosis {
+                    savepoint: K::left_behind(status).map(str::to_owned),
+                    ..self.diagnosis()
+                })),
             })),
             None => Err(FlowError::Failed(Failure {
                 what: self.what(),
                 reason: "the cluster says that it is completed, but neither with a result nor with a cause".to_owned(),
                 details: None,
-                cause: None,
+                cause: Some(Evidence::new(self.diagnosis())),
             })),
         }
     }
@@ -252,6 +285,15 @@ impl<K: Kind> Machine for Triggered<K> {
     const NAME: &'static str = K::NAME;
 
     fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<K::Value> {
+        match self.advance(cx, reply) {
+            Step::Done(Err(error)) => Step::Done(Err(self.explain(error))),
+            step => step,
+        }
+    }
+}
+
+impl<K: Kind> Triggered<K> {
+    fn advance(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<K::Value> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -283,7 +325,7 @@ impl<K: Kind> Machine for Triggered<K> {
                         self.heard.hear(self.asked);
                         if !K::is_over(&status) {
                             self.state = State::Wait(self.pace.next(cx.now()));
-                        } else if let Some(outcome) = self.over(&status, cx) {
+                        } else if let Some(outcome) = self.over(&status) {
                             return Step::Done(outcome);
                         }
                     }
@@ -293,7 +335,7 @@ impl<K: Kind> Machine for Triggered<K> {
                             self.send(cx);
                         } else {
                             let lost = trouble.unwrap_or_else(|| Self::forgotten(error.into()));
-                            self.state = State::Lost(Look::new(self.job, cx), lost);
+                            self.look(lost);
                         }
                     }
                     Err(error) => {
@@ -308,13 +350,13 @@ impl<K: Kind> Machine for Triggered<K> {
                         self.heard.hear(self.asked);
                         if !K::is_over(&status) {
                             self.state = State::Wait(self.pace.next(cx.now()));
-                        } else if let Some(outcome) = self.over(&status, cx) {
+                        } else if let Some(outcome) = self.over(&status) {
                             return Step::Done(outcome);
                         }
                     }
                     Err(FlowError::Service(error)) if is_unknown_trigger(&error) => {
                         cx.phase(K::NAME, "the cluster has forgotten the trigger; looking at the job");
-                        self.state = State::Lost(Look::new(self.job, cx), Self::forgotten(error.into()));
+                        self.look(Self::forgotten(error.into()));
                     }
                     Err(error @ FlowError::Deadline { .. }) => return Step::Done(Err(error)),
                     Err(error) => return Step::Done(Err(FlowError::Ambiguous(Self::forgotten(error)))),
@@ -326,12 +368,12 @@ impl<K: Kind> Machine for Triggered<K> {
                     self.state = State::Poll(self.ask(cx));
                 }
                 State::Lost(look, lost) => {
-                    let found = ok!(look.poll(cx.now(), reply.take()));
-                    let mut lost = lost.clone();
-                    lost.found = Some(match found {
+                    let Found { diagnosis, text } = match ok!(look.poll(cx, reply)) {
                         Ok(found) => found,
-                        Err(error) => format!("nothing, because looking failed: {error}"),
-                    });
+                        Err(error) => return Step::Done(Err(error)),
+                    };
+                    let mut lost = lost.clone();
+                    (lost.found, lost.evidence) = (Some(text), Some(Evidence::new(diagnosis)));
                     cx.say(Notice::Observed { what: self.what(), state: "outcome unknown".to_owned() });
                     return Step::Done(Err(FlowError::Ambiguous(lost)));
                 }

@@ -293,3 +293,21 @@ fn a_restart_forgets_results_and_operations_but_not_savepoints() {
     assert_eq!(savepoints.len(), 1);
     assert_eq!(sim.run(&Program::endless("y"), &json!({ "savepointPath": savepoints[0].path })).0, 200);
 }
+
+#[test]
+fn a_job_that_fails_while_it_is_stopped_leaves_its_savepoint_behind() {
+    let mut sim = Sim::new();
+    let job = sim.job(&Program::endless("x").fails_while_stopping());
+    sim.wait(500);
+    sim.trigger(&job, "stop", 1);
+    let done = sim.wait(350).operation(&job, 1);
+    let path = sim.cluster.savepoints().swap_remove(0).path;
+    let expected = format!(
+        "java.util.concurrent.CompletionException: org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException: A savepoint has been created at: {path}, but the corresponding job {job} failed during stopping. The savepoint is consistent, but might have uncommitted transactions. If you want to commit the transaction please restart a job from this savepoint."
+    );
+    assert_eq!(failure(&done, "failure-cause"), expected);
+    // For good, although it has a restart strategy.
+    assert_eq!(sim.wait(10_000).state(&job), "FAILED");
+    let savepoint = sim.get(&format!("/v1/jobs/{job}/checkpoints")).1["latest"]["savepoint"].clone();
+    assert_eq!((&savepoint["checkpoint_type"], &savepoint["external_path"]), (&json!("SYNC_SAVEPOINT"), &json!(path)));
+}

@@ -171,7 +171,13 @@ impl Ingestion {
                 let (operation, found) = (HttpInput::INFO.name, "all rows that can be parsed are in".to_owned());
                 let cause = Box::new(error);
                 self.doubted(
-                    FlowError::Ambiguous(Ambiguity { operation, cause, unanswered: false, found: Some(found) }),
+                    FlowError::Ambiguous(Ambiguity {
+                        operation,
+                        cause,
+                        unanswered: false,
+                        found: Some(found),
+                        evidence: None,
+                    }),
                     chunk,
                 );
             }

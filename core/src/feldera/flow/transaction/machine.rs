@@ -200,6 +200,7 @@ impl TransactionRun {
                 unanswered: lost.is_some(),
                 cause: Box::new(error),
                 found: None,
+                evidence: None,
             }),
             error if lost.is_some() => {
                 doubt(lost, CommitTransaction::INFO.name, format!("the pipeline could not be looked at: {error}"))
@@ -375,7 +376,7 @@ fn doubt(lost: Option<Ambiguity>, operation: &'static str, found: String) -> Flo
     let lost = lost.unwrap_or_else(|| {
         let message = "the process that sent it has ended since";
         let cause = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message);
-        Ambiguity { operation, cause: Box::new(cause.into()), unanswered: true, found: None }
+        Ambiguity { operation, cause: Box::new(cause.into()), unanswered: true, found: None, evidence: None }
     });
     FlowError::Ambiguous(Ambiguity { found: Some(found), ..lost })
 }

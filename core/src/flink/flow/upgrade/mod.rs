@@ -11,8 +11,10 @@
 //! | phase | goes wrong by | then |
 //! |---|---|---|
 //! | Check, Upload, Plan | anything | that error; the old job runs on |
-//! | Stop | the savepoint fails | failed, with what the old job is doing |
-//! | Stop | outcome unknown | ambiguous |
+//! | Stop | the job fails while it stops, after its savepoint was written | Run, from that savepoint |
+//! | Stop | a failover brings the job back after its savepoint was written | Check, and another stop, three times at the most |
+//! | Stop | the savepoint fails | failed, with what the old job is doing; if it runs on, a resumption begins with Check |
+//! | Stop | outcome unknown | ambiguous; a resumption looks again |
 //! | Run | refused, and no job; or the main method failed | roll back |
 //! | Run | outcome unknown | ambiguous: two jobs must never write the same output |
 //! | Run, RunOld | refused by a proxy, or for a time | that error; resume from the saved state |
@@ -23,14 +25,20 @@
 //! | CancelNew | the job has FINISHED meanwhile | upgraded |
 //! | CancelNew, after Run was refused | the cluster does not know the job | RunOld |
 //! | CancelNew otherwise | the cluster does not know the job | ambiguous: it may have come to its end since |
+//! | RunOld | refused | failed, with the savepoint; a resumption runs the old jar again |
+//! | SettleOld | the job ends other than FINISHED | failed, with the savepoint; a resumption runs the old jar under another id |
 //! | SettleOld | time is up | that error: the old job is there, and may still come up |
 //! | anywhere | no connection, until the retries are used up | that error; resume from the saved state |
 //!
 //! Check waits until all tasks of the old job run, as long as settling may take: before that no savepoint can be taken.
 //!
+//! From the savepoint on, every error carries an [`UpgradeDiagnosis`]: the savepoint, both jars, and the ids of the jobs. So do
+//! errors of the kinds failed, ambiguous and deadline before it.
+//!
 //! Invariants: nothing is stopped before both jars are uploaded and planned; the savepoint is never claimed, so that both
 //! jars can start from it; the old job is not started while the new one may run; each phase is saved before it begins.
 
+mod diagnosis;
 mod machine;
 
 use std::time::Duration;
@@ -41,11 +49,14 @@ use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Config, Goal, Running, Saved};
 use crate::seed::Seed;
 use crate::table::{records, words};
+pub use diagnosis::UpgradeDiagnosis;
 use machine::UpgradeMachine;
 
 words! {
     /// How far an upgrade is.
     pub enum UpgradePhase {
+        /// Jars are uploaded and planned. The old job was not stopped, or runs on because the stop failed.
+        Prepare = "prepare",
         /// The old job is being stopped.
         Stop = "stop",
         /// The new jar is being run.
@@ -99,7 +110,8 @@ records! {
 /// that is [`Upgrade::RolledBack`], no error, and not to be overlooked.
 ///
 /// How errors leave the job is in the table of [this module](self); in short: before the stop it runs on, after the stop
-/// the state announced last by [`Notice::Save`](crate::flow::Notice::Save) resumes the upgrade.
+/// the state announced last by [`Notice::Save`](crate::flow::Notice::Save) resumes the upgrade. Without that state, the
+/// [`UpgradeDiagnosis`] of the error has the savepoint for [`from_savepoint`](Self::from_savepoint).
 ///
 /// ```
 /// use pipewright::flink::{JobId, RunJar, UpgradeJob};
@@ -156,7 +168,7 @@ impl UpgradeJob {
         let has_savepoint = state.savepoint.as_ref().is_some_and(|savepoint| !savepoint.is_empty());
         match state.phase {
             UpgradePhase::Unknown(_) => Err(FlowError::Misuse(Misuse::WrongState)),
-            UpgradePhase::Stop => Ok(Self { start: Start::Resumed(state), within: None }),
+            UpgradePhase::Prepare | UpgradePhase::Stop => Ok(Self { start: Start::Resumed(state), within: None }),
             _ if has_savepoint => Ok(Self { start: Start::Resumed(state), within: None }),
             _ => Err(FlowError::Misuse(Misuse::WrongState)),
         }
@@ -225,6 +237,7 @@ pub enum Upgrade {
         reason: String,
     },
 }
+
 impl Goal for UpgradeJob {
     type Service = FlinkRest;
     type Output = Upgrade;
@@ -236,7 +249,7 @@ impl Goal for UpgradeJob {
             Start::Fresh { job, old, new, target_directory, settle_within, savepoint } => {
                 let ((old_upload, old), (new_upload, new)) = (old.into_parts(), new.into_parts());
                 let data = UpgradeState {
-                    phase: UpgradePhase::Stop,
+                    phase: UpgradePhase::Prepare,
                     job,
                     old,
                     new,

@@ -179,6 +179,7 @@ impl Statement {
             cause: Box::new(cause),
             unanswered: true,
             found: Some(found.into()),
+            evidence: None,
         })
     }
 
@@ -404,7 +405,7 @@ impl Statement {
                         return Step::Stray(stray);
                     }
                     match self.deadline.filter(|deadline| *deadline <= self.now) {
-                        Some(at) => self.fail(FlowError::Deadline { at, waiting: "rows", last: None }),
+                        Some(at) => self.fail(FlowError::Deadline { at, waiting: "rows", last: None, evidence: None }),
                         None if at > self.now => {
                             return Step::WaitUntil(self.deadline.map_or(at, |deadline| deadline.min(at)));
                         }

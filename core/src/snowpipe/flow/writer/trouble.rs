@@ -256,7 +256,8 @@ impl Writer {
             FlowError::Ambiguous(Ambiguity { cause, unanswered, .. }) => (cause, unanswered),
             error => (Box::new(error), false),
         };
-        FlowError::Ambiguous(Ambiguity { operation: AppendRows::INFO.name, cause, unanswered, found: Some(found) })
+        let operation = AppendRows::INFO.name;
+        FlowError::Ambiguous(Ambiguity { operation, cause, unanswered, found: Some(found), evidence: None })
     }
 
     /// Perhaps only to a node that is behind: believed when nothing else is said for a while. An open would tell at once, and

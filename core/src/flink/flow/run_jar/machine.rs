@@ -1,0 +1,316 @@
+//! The transitions of [`RunJar`], as drawn in its module.
+
+use std::time::Duration;
+
+use super::{JarRun, Launched, Resumed, RunJar, RunState};
+use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, ServiceError};
+use crate::flink::error::is_unknown_job;
+use crate::flink::flow::Pace;
+use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
+use crate::flink::flow::upload::Upload;
+use crate::flink::{FlinkRest, GetJobStatus, JobId, JobState, SubmitJar};
+use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Saved, Step, ok};
+use crate::operation::Operation as _;
+use crate::time::Timestamp;
+
+/// How often a job is submitted, all under the same id.
+const TRIES: u32 = 5;
+/// How often a job is looked for before it is submitted again: about 13 s.
+const LOOKS: u32 = 10;
+/// For how long a job is looked up although a proxy or a passing error of the cluster is in the way.
+const LOOKING: Duration = Duration::from_secs(30);
+/// How long a JobManager knows a job that has ended, by default (`jobstore.expiration-time`).
+const KNOWN: Duration = Duration::from_secs(3600);
+
+/// The transitions of [`RunJar`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct RunMachine {
+    run: JarRun,
+    job: Option<JobId>,
+    /// When it was first submitted, in milliseconds since the epoch.
+    since: Option<u64>,
+    /// Whether it may have been submitted by an attempt without an answer, here or in another process.
+    unanswered: bool,
+    tries: u32,
+    /// Since the last try.
+    looks: u32,
+    pace: Pace,
+    /// Until when the job is looked up although that fails.
+    until: Option<Timestamp>,
+    /// What the cluster said about the job last.
+    lookup: JobLookup,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start(Option<Upload>),
+    Resumed,
+    Upload(Running<Upload>),
+    Submit(Call<SubmitJar>),
+    /// Does the cluster know the job? With what came of submitting it; `None` when that was another process.
+    Look(Call<GetJobStatus>, Option<FlowError>),
+    Wait(Timestamp, Option<FlowError>),
+    Launched,
+}
+
+impl RunMachine {
+    /// From the beginning, or from what another process has saved.
+    pub(super) fn new(upload: Option<Upload>, run: JarRun, job: Option<JobId>, resumed: Option<Resumed>) -> Self {
+        let state = match (upload, resumed) {
+            (Some(upload), _) => State::Start(Some(upload)),
+            (None, Some(Resumed { acknowledged: true, .. })) => State::Launched,
+            (None, Some(_)) => State::Resumed,
+            (None, None) => State::Start(None),
+        };
+        let since = resumed.map(|resumed| resumed.since);
+        Self {
+            run,
+            job,
+            since,
+            unanswered: since.is_some(),
+            tries: 0,
+            looks: 0,
+            pace: Pace::START,
+            until: None,
+            lookup: JobLookup::NotTried,
+            state,
+        }
+    }
+
+    /// Whoever finds out later needs the ids.
+    fn explain(&self, error: FlowError) -> FlowError {
+        let is_open = matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_));
+        let Some(job) = self.job.filter(|_| is_open) else { return error };
+        let (lookup, jar) = (self.lookup.clone(), Some(self.run.jar.clone()));
+        error.with_evidence(JobDiagnosis { lookup, jar, ..JobDiagnosis::new(job) })
+    }
+
+    /// Before the next lookup, if there is time for one; else how it ends.
+    fn look_again(
+        &mut self,
+        error: FlowError,
+        trouble: Option<FlowError>,
+        cx: &Common<FlinkRest>,
+    ) -> Result<(), FlowError> {
+        self.lookup = JobLookup::Failed(error.to_string());
+        let until = *self.until.get_or_insert(cx.now() + LOOKING);
+        if cx.now() < until && !matches!(error, FlowError::Deadline { .. } | FlowError::Build(_)) {
+            self.state = State::Wait(self.pace.next(cx.now()), trouble);
+            return Ok(());
+        }
+        let error = trouble.unwrap_or(error);
+        Err(if self.unanswered { Self::ambiguous(error, None) } else { error })
+    }
+
+    fn job(&mut self, cx: &mut Common<FlinkRest>) -> JobId {
+        *self.job.get_or_insert_with(|| JobId::from_bits(cx.seed.next_u128()))
+    }
+
+    fn save(&mut self, acknowledged: bool, cx: &mut Common<FlinkRest>) {
+        let (job, since) = (self.job(cx), *self.since.get_or_insert(cx.now().as_millis()));
+        cx.save(Saved::new(RunJar::NAME, &RunState { run: self.run.clone(), job, since, acknowledged }));
+    }
+
+    fn submit(&mut self, cx: &mut Common<FlinkRest>) {
+        let job = self.job(cx);
+        (self.tries, self.looks, self.pace) = (self.tries + 1, 0, Pace::START);
+        cx.phase(RunJar::NAME, "submitting the job");
+        self.save(false, cx);
+        let JarRun {
+            jar,
+            entry_class,
+            program_args,
+            parallelism,
+            flink_configuration,
+            savepoint_path,
+            claim_mode,
+            allow_non_restored_state,
+        } = self.run.clone();
+        let mut submit = SubmitJar::new(jar).job_id(job);
+        submit.entry_class = entry_class;
+        submit.program_args = Some(program_args.0).filter(|args| !args.is_empty());
+        submit.parallelism = parallelism;
+        submit.flink_configuration = Some(flink_configuration.0).filter(|configuration| !configuration.is_empty());
+        submit.savepoint_path = savepoint_path;
+        submit.allow_non_restored_state = allow_non_restored_state;
+        submit.restore_mode = claim_mode;
+        self.state = State::Submit(cx.call(submit).without_resending());
+    }
+
+    fn look(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) {
+        let job = self.job(cx);
+        self.state = State::Look(cx.call(GetJobStatus::new(job)), trouble);
+    }
+
+    /// It may have been submitted, and nobody can tell.
+    fn ambiguous(cause: FlowError, found: Option<String>) -> FlowError {
+        match cause {
+            FlowError::Ambiguous(ambiguity) => FlowError::Ambiguous(Ambiguity { unanswered: true, found, ..ambiguity }),
+            cause => {
+                let (operation, cause) = (SubmitJar::INFO.name, Box::new(cause));
+                FlowError::Ambiguous(Ambiguity { operation, cause, unanswered: true, found, evidence: None })
+            }
+        }
+    }
+
+    /// The cluster has the job: is it ours, and all right?
+    fn known(&self, job: JobId, state: &JobState, trouble: Option<&FlowError>) -> Result<(), FlowError> {
+        // What is not the cluster's own word says nothing about the main method.
+        let says_why = |error: &&ServiceError| error.kind() == ErrorKind::Refused && error.status().is_client_error();
+        let Some(refusal) = trouble.and_then(FlowError::service).filter(says_why) else {
+            return Ok(());
+        };
+        let is_duplicate = refusal.details().unwrap_or_default().contains("Duplicate");
+        let what = match is_duplicate {
+            true if self.unanswered => return Ok(()),
+            // An earlier attempt's main method may have submitted it, and have been in the way of this one's.
+            false if self.unanswered => {
+                let found = Some(format!("job {job} is {state}"));
+                return Err(Self::ambiguous(FlowError::Service(refusal.clone()), found));
+            }
+            true => "its id was used before, or the program calls execute more than once",
+            false => "but the job was submitted all the same",
+        };
+        Err(FlowError::Failed(Failure {
+            what: format!("running a jar as job {job}"),
+            reason: format!("{refusal}; {what}; the job is {state}"),
+            details: refusal.details().map(str::to_owned),
+            cause: None,
+        }))
+    }
+
+    /// The cluster has not got the job. What to do next, or how it ends.
+    fn unknown(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        let found = Some(format!("the cluster does not know job {}", self.job(cx)));
+        let Some(trouble) = trouble else {
+            let since = Timestamp::from_millis(self.since.unwrap_or_default());
+            if cx.now().since(since) < KNOWN {
+                self.submit(cx);
+                return Ok(());
+            }
+            let waiting = "a job that was submitted so long ago that the cluster may have forgotten it";
+            let cause = FlowError::Deadline { at: since + KNOWN, waiting, last: None, evidence: None };
+            return Err(Self::ambiguous(cause, found));
+        };
+        if !self.unanswered {
+            // The cluster has answered every attempt, and has not got the job: the refusal is all there is to say.
+            return Err(match trouble {
+                FlowError::Ambiguous(Ambiguity { cause, .. }) => *cause,
+                refusal => refusal,
+            });
+        }
+        let is_refused = trouble.service().is_some_and(|error| error.kind() == ErrorKind::Refused);
+        if self.looks < LOOKS {
+            self.looks += 1;
+            self.state = State::Wait(self.pace.next(cx.now()), Some(trouble));
+        } else if self.tries < TRIES && !is_refused {
+            self.submit(cx);
+        } else {
+            return Err(Self::ambiguous(trouble, found));
+        }
+        Ok(())
+    }
+}
+
+impl Machine for RunMachine {
+    type Service = FlinkRest;
+    type Output = Launched;
+    const NAME: &'static str = RunJar::NAME;
+
+    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Launched> {
+        match self.advance(cx, reply) {
+            Step::Done(Err(error)) => Step::Done(Err(self.explain(error))),
+            step => step,
+        }
+    }
+}
+
+impl RunMachine {
+    fn advance(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Launched> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start(None) => self.submit(cx),
+                State::Start(upload) => {
+                    if let Some(upload) = upload.take() {
+                        cx.phase(RunJar::NAME, "uploading the jar");
+                        self.state = State::Upload(cx.child(upload));
+                    }
+                }
+                State::Resumed => {
+                    cx.phase(RunJar::NAME, "looking for the job");
+                    self.look(None, cx);
+                }
+                State::Upload(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
+                    Ok(jar) => {
+                        cx.say(Notice::Observed { what: "jar".to_owned(), state: format!("uploaded as {jar}") });
+                        self.run.jar = jar;
+                        self.submit(cx);
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Submit(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(submitted) => {
+                        // A cluster that chose an id of its own would have ignored ours.
+                        self.job = Some(submitted.job_id);
+                        self.save(true, cx);
+                        self.state = State::Launched;
+                    }
+                    Err(error @ (FlowError::Service(_) | FlowError::Ambiguous(_))) => {
+                        self.unanswered |= matches!(&error, FlowError::Ambiguous(ambiguity) if ambiguity.unanswered);
+                        cx.phase(RunJar::NAME, "looking for the job");
+                        self.look(Some(error), cx);
+                    }
+                    Err(error) if self.unanswered => return Step::Done(Err(Self::ambiguous(error, None))),
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Look(call, trouble) => {
+                    let status = ok!(call.poll(cx.now(), reply.take()));
+                    let trouble = trouble.take();
+                    let next = match status {
+                        Ok(found) => {
+                            let job = self.job(cx);
+                            self.lookup = JobLookup::State(found.status.clone());
+                            cx.say(Notice::Observed { what: format!("job {job}"), state: found.status.to_string() });
+                            self.known(job, &found.status, trouble.as_ref()).map(|()| {
+                                self.save(true, cx);
+                                self.state = State::Launched;
+                            })
+                        }
+                        Err(FlowError::Service(error)) if is_unknown_job(&error) => {
+                            self.lookup = JobLookup::NotFound;
+                            self.unknown(trouble, cx)
+                        }
+                        Err(error) => self.look_again(error, trouble, cx),
+                    };
+                    if let Err(error) = next {
+                        return Step::Done(Err(error));
+                    }
+                }
+                State::Wait(until, trouble) => {
+                    if let Some(step) = cx.wait_until(*until, "the job to be submitted", reply) {
+                        return match step {
+                            // Time is up, and it may have been submitted.
+                            Step::Done(Err(error)) => Step::Done(Err(match trouble.clone().unwrap_or(error) {
+                                FlowError::Ambiguous(ambiguity) => FlowError::Ambiguous(ambiguity),
+                                trouble if self.unanswered => Self::ambiguous(trouble, None),
+                                trouble => trouble,
+                            })),
+                            step => step,
+                        };
+                    }
+                    let trouble = trouble.clone();
+                    self.look(trouble, cx);
+                }
+                State::Launched => {
+                    let job = self.job(cx);
+                    return Step::Done(Ok(Launched { job, jar: self.run.jar.clone() }));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The transitions of [`StopWithSavepoint`], as drawn in its module.
+
+use std::time::Duration;
+
+use super::{StopKind, StopWithSavepoint, Stopped, Written};
+use crate::error::{Ambiguity, Evidence, Failure, FlowError};
+use crate::flink::error::is_unknown_job;
+use crate::flink::flow::Pace;
+use crate::flink::flow::await_job::AwaitMachine;
+use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
+use crate::flink::flow::look::{Found, Look};
+use crate::flink::flow::trigger::{Kind as _, Triggered};
+use crate::flink::flow::triggers::TriggerState;
+use crate::flink::{FlinkRest, JobId, JobState, StartStop, TriggerId};
+use crate::flow::{Common, Flow, Machine, Reply, Running, Step, ok};
+use crate::operation::Operation as _;
+use crate::time::Timestamp;
+
+/// How long a job whose savepoint is written may be seen in a state that does not lead to its end.
+const LAGGING: Duration = Duration::from_secs(5);
+
+/// The transitions of [`StopWithSavepoint`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct StopMachine {
+    job: JobId,
+    trigger: Option<TriggerId>,
+    /// The savepoint, once it is written.
+    written: Option<Written>,
+    /// Since when the job does not look as if it were about to end.
+    astray: Option<Timestamp>,
+    pace: Pace,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Until the first poll.
+    Start(Option<Triggered<StopKind>>),
+    Trigger(Running<Triggered<StopKind>>),
+    /// The savepoint is.
+    Written,
+    Await(Running<AwaitMachine>),
+    /// The job does not look as if it were about to end; before it is looked up again.
+    Wait(Timestamp),
+    /// The job could not be waited for.
+    Look(Look, FlowError),
+    /// There is no savepoint yet, and this is why. Whether an attempt got no answer, too.
+    After(Look, Failure, bool),
+}
+
+impl StopMachine {
+    /// From the trigger, or from the savepoint if that was written before.
+    pub(super) fn new(job: JobId, trigger: Triggered<StopKind>, written: Option<Written>) -> Self {
+        let known = trigger.known().map(|known| known.trigger_id);
+        let state = if written.is_some() { State::Written } else { State::Start(Some(trigger)) };
+        Self { job, trigger: known, written, astray: None, pace: Pace::START, state }
+    }
+
+    fn diagnosis(&self, lookup: JobLookup) -> JobDiagnosis {
+        let savepoint = self.written.as_ref().map(|written| written.path.clone());
+        JobDiagnosis { lookup, trigger: self.trigger, savepoint, ..JobDiagnosis::new(self.job) }
+    }
+
+    fn failed(&self, reason: String, details: Option<String>, diagnosis: JobDiagnosis) -> FlowError {
+        let what = format!("{} of job {}", StopKind::WHAT, self.job);
+        FlowError::Failed(Failure { what, reason, details, cause: Some(Evidence::new(diagnosis)) })
+    }
+
+    /// How the job ended; `None` if the cluster does not know it any more.
+    fn ended(&self, state: Option<JobState>) -> Result<Stopped, FlowError> {
+        let Some(Written { path, failure }) = self.written.clone() else {
+            // Only a job whose savepoint is written is waited for.
+            return Err(self.failed("there is no savepoint".to_owned(), None, self.diagnosis(JobLookup::NotTried)));
+        };
+        let Some((reason, details)) = failure else {
+            return Ok(Stopped { job: self.job, location: path, state });
+        };
+        let lookup = state.map_or(JobLookup::NotFound, JobLookup::State);
+        Err(self.failed(format!("{reason}; {lookup}"), details, self.diagnosis(lookup)))
+    }
+
+    /// The savepoint is there, and the job as well.
+    fn runs_on(&self, state: JobState) -> FlowError {
+        let path = self.written.as_ref().map_or("", |written| &written.path);
+        let reason = format!(
+            "the savepoint {path} is written, but the job is {state}: it seems that a failover has brought it back"
+        );
+        self.failed(reason, None, self.diagnosis(JobLookup::State(state)))
+    }
+
+    /// From here on it must not get lost, whatever becomes of the job.
+    fn write(&mut self, written: Written, kind: &StopKind, trigger: Option<&TriggerState>, cx: &mut Common<FlinkRest>) {
+        if let Some(trigger) = trigger {
+            cx.save(kind.saved_with(trigger, Some(&written)));
+        }
+        self.written = Some(written);
+        self.state = State::Written;
+    }
+
+    /// The trigger is over.
+    fn triggered(
+        &mut self,
+        result: Result<String, FlowError>,
+        trigger: &Triggered<StopKind>,
+        cx: &mut Common<FlinkRest>,
+    ) -> Result<(), FlowError> {
+        self.trigger = trigger.known().map(|known| known.trigger_id);
+        let is_doubtful = trigger.is_doubtful();
+        let diagnosis = result.as_ref().err().and_then(JobDiagnosis::of).cloned();
+        let savepoint = diagnosis.as_ref().and_then(|diagnosis| diagnosis.savepoint.clone());
+        match (result, savepoint) {
+            (Ok(path), _) | (Err(FlowError::Ambiguous(_)), Some(path)) => {
+                self.write(Written { path, failure: None }, trigger.kind(), trigger.known(), cx);
+            }
+            (Err(FlowError::Failed(failure)), Some(path)) => {
+                let failure = Some((failure.reason, failure.details));
+                self.write(Written { path, failure }, trigger.kind(), trigger.known(), cx);
+            }
+            (Err(FlowError::Failed(failure)), None) => {
+                let diagnosis = self.diagnosis(JobLookup::NotTried);
+                let look = if is_doubtful { Look::for_stop(diagnosis) } else { Look::new(diagnosis) };
+                self.state = State::After(look, failure, is_doubtful);
+            }
+            (Err(FlowError::Ambiguous(lost)), None) => {
+                return Err(match diagnosis {
+                    // A trigger that was answered for is forgotten when it is long over, or with its JobManager.
+                    Some(diagnosis) if diagnosis.is_alive() && !is_doubtful => {
+                        let reason = format!("the cluster has forgotten the trigger; {}", diagnosis.lookup);
+                        self.failed(reason, Some(lost.cause.to_string()), diagnosis)
+                    }
+                    _ => FlowError::Ambiguous(lost),
+                });
+            }
+            (Err(error), _) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Without a savepoint, and the job was looked up.
+    fn looked_up(&mut self, found: Found, mut failure: Failure, is_doubtful: bool) -> Result<(), FlowError> {
+        let Found { diagnosis, text } = found;
+        if let Some(path) = diagnosis.savepoint {
+            self.written = Some(Written { path, failure: None });
+            self.state = State::Written;
+            return Ok(());
+        }
+        failure.reason = format!("{}; {}", failure.reason, diagnosis.lookup);
+        let failed = FlowError::Failed(Failure { cause: Some(Evidence::new(diagnosis.clone())), ..failure });
+        // A look that failed does not remove the doubt; an end other than FINISHED is not the end of a stop.
+        let is_open = match &diagnosis.lookup {
+            JobLookup::State(state) => *state == JobState::Finished,
+            _ => true,
+        };
+        Err(if is_doubtful && is_open {
+            FlowError::Ambiguous(Ambiguity {
+                operation: StartStop::INFO.name,
+                cause: Box::new(failed),
+                unanswered: false,
+                found: Some(text),
+                evidence: Some(Evidence::new(diagnosis)),
+            })
+        } else {
+            failed
+        })
+    }
+
+    /// Nobody can say what the job is doing.
+    fn out_of_sight(&self, error: FlowError, found: Found) -> FlowError {
+        FlowError::Ambiguous(Ambiguity {
+            operation: StartStop::INFO.name,
+            cause: Box::new(error),
+            unanswered: false,
+            found: Some(format!(
+                "{}; {}",
+                self.diagnosis(JobLookup::NotTried).savepoint.unwrap_or_default(),
+                found.text
+            )),
+            evidence: Some(Evidence::new(found.diagnosis)),
+        })
+    }
+}
+
+impl Machine for StopMachine {
+    type Service = FlinkRest;
+    type Output = Stopped;
+    const NAME: &'static str = StopWithSavepoint::NAME;
+
+    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Stopped> {
+        loop {
+            if let Some(notice) = cx.next_notice(reply.as_ref()) {
+                return Step::Notice(notice);
+            }
+            match &mut self.state {
+                State::Start(trigger) => {
+                    if let Some(trigger) = trigger.take() {
+                        self.state = State::Trigger(cx.child(trigger));
+                    }
+                }
+                State::Trigger(flow) => {
+                    let result = ok!(flow.poll(cx.now(), reply.take()));
+                    let State::Trigger(flow) = std::mem::replace(&mut self.state, State::Written) else { continue };
+                    if let Err(error) = self.triggered(result, flow.machine(), cx) {
+                        return Step::Done(Err(error));
+                    }
+                }
+                State::Written => {
+                    cx.phase(Self::NAME, "the savepoint is written; waiting for the job to end");
+                    self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
+                }
+                State::Await(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
+                    Ok(report) if !report.state.is_terminal() => {
+                        let now = cx.now();
+                        if now.since(*self.astray.get_or_insert(now)) >= LAGGING {
+                            return Step::Done(Err(self.runs_on(report.state)));
+                        }
+                        self.state = State::Wait(self.pace.next(now));
+                    }
+                    Ok(report) => return Step::Done(self.ended(Some(report.state))),
+                    Err(FlowError::Service(error)) if is_unknown_job(&error) => return Step::Done(self.ended(None)),
+                    Err(error @ FlowError::Deadline { .. }) => {
+                        return Step::Done(Err(error.with_evidence(self.diagnosis(JobLookup::NotTried))));
+                    }
+                    Err(error) => self.state = State::Look(Look::new(self.diagnosis(JobLookup::NotTried)), error),
+                },
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "the job to end", reply) {
+                        return match step {
+                            Step::Done(Err(error)) => {
+                                Step::Done(Err(error.with_evidence(self.diagnosis(JobLookup::NotTried))))
+                            }
+                            step => step,
+                        };
+                    }
+                    self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
+                }
+                State::Look(look, error) => {
+                    let found = match ok!(look.poll(cx, reply)) {
+                        Ok(found) => found,
+                        Err(error) => return Step::Done(Err(error)),
+                    };
+                    let error = error.clone();
+                    match &found.diagnosis.lookup {
+                        JobLookup::State(state) if state.is_terminal() => {
+                            return Step::Done(self.ended(Some(state.clone())));
+                        }
+                        JobLookup::NotFound => return Step::Done(self.ended(None)),
+                        JobLookup::State(_) => self.state = State::Wait(self.pace.next(cx.now())),
+                        JobLookup::NotTried | JobLookup::Failed(_) => {
+                            return Step::Done(Err(self.out_of_sight(error, found)));
+                        }
+                    }
+                }
+                State::After(look, failure, is_doubtful) => {
+                    let found = match ok!(look.poll(cx, reply)) {
+                        Ok(found) => found,
+                        Err(error) => return Step::Done(Err(error)),
+                    };
+                    let (failure, is_doubtful) = (failure.clone(), *is_doubtful);
+                    if let Err(error) = self.looked_up(found, failure, is_doubtful) {
+                        return Step::Done(Err(error));
+                    }
+                }
+            }
+        }
+    }
+}

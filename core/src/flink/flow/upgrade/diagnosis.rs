@@ -1,0 +1,72 @@
+//! [`UpgradeDiagnosis`]: how far an upgrade was when it ended with an error.
+
+use std::error::Error;
+use std::fmt;
+
+use super::UpgradePhase;
+use crate::error::FlowError;
+use crate::flink::flow::JobDiagnosis;
+use crate::flink::{JarId, JobId};
+
+/// How far an upgrade was when it ended with an error: the [evidence](FlowError::evidence) of its errors.
+///
+/// ```
+/// use pipewright::error::FlowError;
+/// use pipewright::flink::{RunJar, UpgradeDiagnosis, UpgradeJob};
+///
+/// /// The way on without a saved state: the savepoint exists, and no job runs from it yet.
+/// fn again(error: &FlowError) -> Option<UpgradeJob> {
+///     let diagnosis = UpgradeDiagnosis::of(error)?;
+///     let (old, new) = (&diagnosis.old_jar, &diagnosis.new_jar);
+///     let goal = UpgradeJob::new(diagnosis.job, RunJar::uploaded(old.clone()), RunJar::uploaded(new.clone()));
+///     Some(goal.from_savepoint(diagnosis.savepoint.as_ref()?))
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpgradeDiagnosis {
+    /// The phase that ended with the error.
+    pub phase: UpgradePhase,
+    /// The job that was to be upgraded.
+    pub job: JobId,
+    /// The id that the new jar's job has or gets.
+    pub new_job: JobId,
+    /// The id that the old jar's job has or gets if it must run again.
+    pub old_job: JobId,
+    /// The new jar; empty before it was uploaded.
+    pub new_jar: JarId,
+    /// The old jar; empty before it was uploaded.
+    pub old_jar: JarId,
+    /// The path of the savepoint that `job` was stopped with; `None` before that.
+    pub savepoint: Option<String>,
+    /// Why the new job was given up; `None` if it was not.
+    pub reason: Option<String>,
+    /// What the step that failed knew about its job.
+    pub last: Option<JobDiagnosis>,
+}
+
+impl UpgradeDiagnosis {
+    /// The diagnosis that an error carries.
+    pub fn of(error: &FlowError) -> Option<&Self> {
+        error.evidence()
+    }
+}
+
+/// One line, without what the last step knew.
+impl fmt::Display for UpgradeDiagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { phase, job, new_job, old_job, savepoint, .. } = self;
+        write!(f, "upgrade of job {job} in phase {phase}: ")?;
+        match savepoint {
+            Some(savepoint) => write!(f, "savepoint {savepoint}, ")?,
+            None => f.write_str("no savepoint yet, ")?,
+        }
+        write!(f, "new job {new_job}, old jar again as job {old_job}")
+    }
+}
+
+impl Error for UpgradeDiagnosis {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.last.as_ref().map(|last| last as &(dyn Error + 'static))
+    }
+}

@@ -1,0 +1,134 @@
+//! What the phases of an upgrade begin with.
+
+use std::time::Duration;
+
+use super::{State, UpgradeMachine};
+use crate::error::{FlowError, Misuse};
+use crate::flink::flow::await_job::{AwaitJob, AwaitMachine};
+use crate::flink::flow::cancel::Cancel;
+use crate::flink::flow::heard::Heard;
+use crate::flink::flow::run_jar::{JarRun, RunJar, RunMachine};
+use crate::flink::flow::stop::StopWithSavepoint;
+use crate::flink::flow::upgrade::UpgradePhase;
+use crate::flink::flow::upload::Upload;
+use crate::flink::jars::ClaimMode;
+use crate::flink::{FlinkRest, JobId, PlanJar};
+use crate::flow::{Common, Machine as _, Running, Saved};
+
+impl UpgradeMachine {
+    pub(super) fn name_of(which: usize) -> &'static str {
+        if which == 0 { "old jar" } else { "new jar" }
+    }
+
+    pub(super) fn run_of(&mut self, which: usize) -> &mut JarRun {
+        if which == 0 { &mut self.data.old } else { &mut self.data.new }
+    }
+
+    /// The uploads, then the plans, old before new, then the stop.
+    pub(super) fn prepare(&mut self, which: usize, cx: &mut Common<FlinkRest>) {
+        let upload =
+            self.uploads.iter_mut().enumerate().skip(which).find_map(|(which, upload)| Some((which, upload.take()?)));
+        if let Some((which, (name, content))) = upload {
+            cx.phase(Self::NAME, if which == 0 { "uploading the old jar" } else { "uploading the new jar" });
+            self.state = State::Upload(which, cx.child(Upload::new(name, content)));
+        } else {
+            self.plan(0, cx);
+        }
+    }
+
+    pub(super) fn plan(&mut self, which: usize, cx: &mut Common<FlinkRest>) {
+        cx.phase(Self::NAME, if which == 0 { "planning the old jar" } else { "planning the new jar" });
+        let JarRun { jar, entry_class, program_args, parallelism, flink_configuration, .. } =
+            self.run_of(which).clone();
+        let mut plan = PlanJar::new(jar);
+        plan.entry_class = entry_class;
+        plan.program_args = Some(program_args.0).filter(|args| !args.is_empty());
+        plan.parallelism = parallelism;
+        plan.flink_configuration = Some(flink_configuration.0).filter(|configuration| !configuration.is_empty());
+        self.state = State::Plan(which, cx.call(plan));
+    }
+
+    /// Before the stop: all tasks of the job must run.
+    pub(super) fn check(&mut self, cx: &mut Common<FlinkRest>) {
+        cx.phase(Self::NAME, "waiting until all tasks of the job run");
+        self.settle_until = cx.now() + Duration::from_millis(self.data.settle_within);
+        self.heard = Heard::default();
+        self.state = State::Check(self.settle(self.data.job, cx));
+    }
+
+    /// Enters a phase that can be resumed. `resumed` is what its flow had saved.
+    pub(super) fn enter(
+        &mut self,
+        phase: UpgradePhase,
+        resumed: Option<&Saved>,
+        cx: &mut Common<FlinkRest>,
+    ) -> Result<(), FlowError> {
+        let words = match phase {
+            UpgradePhase::Prepare => {
+                self.state = State::Start;
+                return Ok(());
+            }
+            UpgradePhase::Stop => "stopping the job with a savepoint",
+            UpgradePhase::Run => "running the new jar from the savepoint",
+            UpgradePhase::Settle => "waiting for the new job's tasks and its first checkpoint",
+            UpgradePhase::CancelNew => "cancelling the new job",
+            UpgradePhase::RunOld => "running the old jar from the same savepoint",
+            UpgradePhase::SettleOld => "waiting for the old job's tasks",
+            UpgradePhase::Unknown(_) => return Err(FlowError::Misuse(Misuse::WrongState)),
+        };
+        if phase == UpgradePhase::Settle {
+            // Saved by whoever did not note it yet.
+            self.data.launched = Some(true);
+        }
+        self.data.phase = phase;
+        self.data.child = resumed.cloned();
+        cx.phase(Self::NAME, words);
+        cx.save(Saved::new(Self::NAME, &self.data));
+        self.state = match self.data.phase {
+            UpgradePhase::Stop => {
+                let goal = match resumed {
+                    Some(saved) => StopWithSavepoint::resume(saved)?,
+                    None => StopWithSavepoint::new(self.data.job),
+                };
+                let goal = match &self.data.target_directory {
+                    Some(directory) => goal.target_directory(directory),
+                    None => goal,
+                };
+                State::Stop(cx.child(goal.machine()))
+            }
+            UpgradePhase::Run => State::Run(self.run(1, resumed, cx)?),
+            UpgradePhase::RunOld => State::RunOld(self.run(0, resumed, cx)?),
+            UpgradePhase::CancelNew => State::CancelNew(cx.child(Cancel::new(self.data.new_job).machine())),
+            UpgradePhase::Prepare | UpgradePhase::Settle | UpgradePhase::SettleOld | UpgradePhase::Unknown(_) => {
+                self.settle_until = cx.now() + Duration::from_millis(self.data.settle_within);
+                self.heard = Heard::default();
+                let is_new = self.data.phase == UpgradePhase::Settle;
+                let flow = self.settle(if is_new { self.data.new_job } else { self.data.old_job }, cx);
+                if is_new { State::Settle(flow) } else { State::SettleOld(flow) }
+            }
+        };
+        Ok(())
+    }
+
+    /// A run from the savepoint, which nobody claims.
+    fn run(
+        &mut self,
+        which: usize,
+        resumed: Option<&Saved>,
+        cx: &mut Common<FlinkRest>,
+    ) -> Result<Running<RunMachine>, FlowError> {
+        if let Some(saved) = resumed {
+            return Ok(cx.child(RunJar::resume(saved)?.machine()));
+        }
+        let job = if which == 0 { self.data.old_job } else { self.data.new_job };
+        let mut run = self.run_of(which).clone();
+        run.savepoint_path.clone_from(&self.data.savepoint);
+        run.claim_mode = Some(ClaimMode::NoClaim);
+        Ok(cx.child(RunJar::of(run, job).machine()))
+    }
+
+    pub(super) fn settle(&self, job: JobId, cx: &mut Common<FlinkRest>) -> Running<AwaitMachine> {
+        let until = cx.no_later_than(self.settle_until);
+        cx.child(AwaitJob::running(job).machine().hearing(self.heard)).with_deadline(until)
+    }
+}

@@ -1,0 +1,235 @@
+//! What an upgrade concludes from what it sees.
+
+use std::time::Duration;
+
+use super::{STOPS, State, UpgradeMachine};
+use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, ServiceError};
+use crate::flink::error::is_unknown_job;
+use crate::flink::flow::await_job::JobReport;
+use crate::flink::flow::diagnosis::JobDiagnosis;
+use crate::flink::flow::triggers::TriggerCheckpoint;
+use crate::flink::flow::upgrade::{Upgrade, UpgradeDiagnosis, UpgradePhase};
+use crate::flink::{FlinkRest, GetJobExceptions, JobId, JobState, SubmitJar};
+use crate::flow::{Common, Machine as _, Notice, Saved};
+use crate::operation::Operation as _;
+use crate::time::Timestamp;
+
+impl UpgradeMachine {
+    pub(super) fn roll_back(&mut self, reason: String, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        cx.say(Notice::Observed { what: format!("job {}", self.data.new_job), state: format!("no good: {reason}") });
+        self.data.reason = Some(reason);
+        self.enter(UpgradePhase::CancelNew, None, cx)
+    }
+
+    /// Whether the cluster itself says that a jar cannot be run; a proxy's word is none.
+    pub(super) fn is_verdict(error: &FlowError) -> bool {
+        match error {
+            FlowError::Failed(_) => true,
+            FlowError::Service(error) => error.kind() == ErrorKind::Refused && !error.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked at for half of
+    /// it until then: one that nobody could ask for may run well.
+    pub(super) fn is_own_deadline(&self, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
+        let (until, half) = (self.settle_until, self.data.settle_within / 2);
+        let from = Timestamp::from_millis(until.as_millis().saturating_sub(half));
+        let is_alone = matches!(error, FlowError::Deadline { last: None, .. }) && cx.expired("").is_none();
+        is_alone && cx.now() >= until && self.heard.covers(from, until)
+    }
+
+    /// The new job was submitted and is unknown now. It may have come to its end since, and been forgotten: running the old
+    /// jar would do its work again.
+    pub(super) fn forgotten(&self, error: ServiceError) -> FlowError {
+        FlowError::Ambiguous(Ambiguity {
+            operation: SubmitJar::INFO.name,
+            cause: Box::new(error.into()),
+            unanswered: false,
+            evidence: None,
+            found: Some(format!(
+                "the cluster does not know job {}; its savepoint is {}",
+                self.data.new_job,
+                self.savepoint()
+            )),
+        })
+    }
+
+    pub(super) fn settle_seconds(&self) -> f64 {
+        Duration::from_millis(self.data.settle_within).as_secs_f64()
+    }
+
+    pub(super) fn not_upgraded(&self, state: &str) -> FlowError {
+        FlowError::Failed(Failure {
+            what: format!("upgrade of job {}", self.data.job),
+            reason: format!("only a job whose tasks all run can be stopped with a savepoint, and {state}"),
+            details: None,
+            cause: None,
+        })
+    }
+
+    /// The job is stopped, and this is its savepoint.
+    pub(super) fn stopped(&mut self, savepoint: String, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        cx.say(Notice::Observed { what: "savepoint".to_owned(), state: savepoint.clone() });
+        self.data.savepoint = Some(savepoint);
+        self.enter(UpgradePhase::Run, None, cx)
+    }
+
+    /// The stop failed. With a savepoint and without its job the upgrade goes on; a job that runs on is stopped again, now if
+    /// a failover came between, else by whoever resumes.
+    pub(super) fn not_stopped(&mut self, error: FlowError, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        let Some(diagnosis) = JobDiagnosis::of(&error).cloned() else { return Err(error) };
+        let job = || format!("job {}", self.data.job);
+        match diagnosis.savepoint.clone() {
+            Some(savepoint) if diagnosis.has_ended() => {
+                cx.say(Notice::Observed { what: job(), state: error.to_string() });
+                return self.stopped(savepoint, cx);
+            }
+            savepoint if diagnosis.is_alive() && matches!(error, FlowError::Failed(_)) => {
+                // That trigger is over, and asking for it again would give the same answer.
+                (self.data.phase, self.data.child) = (UpgradePhase::Prepare, None);
+                cx.save(Saved::new(Self::NAME, &self.data));
+                if savepoint.is_some() && self.stops < STOPS {
+                    self.stops += 1;
+                    cx.say(Notice::Observed { what: job(), state: error.to_string() });
+                    self.is_planned = true;
+                    self.check(cx);
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        Err(error)
+    }
+
+    /// The old jar's job has come to an end that is none. Whoever resumes runs it again, under an id that is not used yet.
+    pub(super) fn not_brought_back(&mut self, report: &JobReport, cx: &mut Common<FlinkRest>) -> FlowError {
+        let why = report.failure().map(|why| format!(": {why}")).unwrap_or_default();
+        let error = self.lost(&format!("it is {}{why}", report.state));
+        self.data.old_job = JobId::from_bits(cx.seed.next_u128());
+        self.data.phase = UpgradePhase::RunOld;
+        self.data.child = None;
+        cx.save(Saved::new(Self::NAME, &self.data));
+        error
+    }
+
+    /// The old jar was refused, and its job does not exist. Whoever resumes runs it, however late.
+    pub(super) fn not_run(&mut self, error: &FlowError, cx: &mut Common<FlinkRest>) -> FlowError {
+        if matches!(error, FlowError::Service(_)) {
+            self.data.child = None;
+            cx.save(Saved::new(Self::NAME, &self.data));
+        }
+        self.lost(&error.to_string())
+    }
+
+    /// Whatever ended the upgrade: the caller needs the savepoint, the jars and the ids of the jobs. Before anything was
+    /// touched, an error of the service stays what it is.
+    pub(super) fn explain(&self, error: FlowError) -> FlowError {
+        let is_open = matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_));
+        if !is_open && self.data.savepoint.is_none() {
+            return error;
+        }
+        let diagnosis = UpgradeDiagnosis { last: JobDiagnosis::of(&error).cloned(), ..self.diagnosis() };
+        let error = match error {
+            FlowError::Ambiguous(ambiguity) => {
+                let found = ambiguity.found.map_or_else(String::new, |found| format!("{found}; "));
+                FlowError::Ambiguous(Ambiguity { found: Some(format!("{found}{diagnosis}")), ..ambiguity })
+            }
+            error => error,
+        };
+        error.with_evidence(diagnosis)
+    }
+
+    /// How far it is.
+    fn diagnosis(&self) -> UpgradeDiagnosis {
+        UpgradeDiagnosis {
+            phase: self.data.phase.clone(),
+            job: self.data.job,
+            new_job: self.data.new_job,
+            old_job: self.data.old_job,
+            new_jar: self.data.new.jar.clone(),
+            old_jar: self.data.old.jar.clone(),
+            savepoint: self.data.savepoint.clone(),
+            reason: self.data.reason.clone(),
+            last: None,
+        }
+    }
+
+    fn too_slow(&mut self, what: &str, cx: &mut Common<FlinkRest>) {
+        let reason = format!("the new job {what} within {} s", self.settle_seconds());
+        self.state = State::Explain(cx.call(GetJobExceptions::new(self.data.new_job).max_exceptions(1_u32)), reason);
+    }
+
+    pub(super) fn settled(
+        &mut self,
+        report: Result<JobReport, FlowError>,
+        cx: &mut Common<FlinkRest>,
+    ) -> Result<Option<Upgrade>, FlowError> {
+        match report {
+            Ok(report) if report.state == JobState::Running => {
+                let until = cx.no_later_than(self.settle_until);
+                let checkpoint = TriggerCheckpoint::new(self.data.new_job).machine().hearing(self.heard);
+                self.state = State::Checkpoint(cx.child(checkpoint).with_deadline(until));
+            }
+            Ok(report) if report.state == JobState::Finished => return Ok(Some(self.upgraded(None))),
+            Ok(report) => {
+                let why = report.failure().map(|why| format!(": {why}")).unwrap_or_default();
+                self.roll_back(format!("the new job is {}{why}", report.state), cx)?;
+            }
+            Err(error) if self.is_own_deadline(&error, cx) => {
+                self.too_slow("did not get all its tasks to run", cx);
+            }
+            Err(FlowError::Service(error)) if is_unknown_job(&error) => return Err(self.forgotten(error)),
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
+    pub(super) fn checkpointed(
+        &mut self,
+        result: Result<i64, FlowError>,
+        cx: &mut Common<FlinkRest>,
+    ) -> Result<Option<Upgrade>, FlowError> {
+        match result {
+            Ok(number) => return Ok(Some(self.upgraded(Some(number)))),
+            Err(error) if self.is_own_deadline(&error, cx) => {
+                self.too_slow("completed no checkpoint", cx);
+            }
+            // It may fail because a task has just failed: the job tells more.
+            Err(FlowError::Failed(failure)) if cx.now() < self.settle_until => {
+                cx.say(Notice::Observed { what: failure.what, state: failure.reason });
+                self.state = State::Pause(cx.now() + Duration::from_millis(500));
+            }
+            Err(FlowError::Failed(failure)) => self.roll_back(failure.reason, cx)?,
+            // One checkpoint more or less does no harm.
+            Err(FlowError::Ambiguous(_)) if cx.now() < self.settle_until => {
+                self.state = State::Pause(cx.now() + Duration::from_millis(500));
+            }
+            // Nobody knows whether there was one to complete.
+            Err(error @ FlowError::Ambiguous(_)) => {
+                let (at, waiting) = (cx.no_later_than(self.settle_until), "the new job's first checkpoint");
+                return Err(FlowError::Deadline { at, waiting, last: Some(Box::new(error)), evidence: None });
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
+    pub(super) fn savepoint(&self) -> String {
+        self.data.savepoint.clone().unwrap_or_default()
+    }
+
+    pub(super) fn upgraded(&self, checkpoint: Option<i64>) -> Upgrade {
+        Upgrade::Upgraded { job: self.data.new_job, savepoint: self.savepoint(), checkpoint }
+    }
+
+    /// The old jar could not be brought back: all that is known goes into the error.
+    pub(super) fn lost(&self, why: &str) -> FlowError {
+        FlowError::Failed(Failure {
+            what: format!("bringing back the old jar as job {} from savepoint {}", self.data.old_job, self.savepoint()),
+            reason: why.to_owned(),
+            details: self.data.reason.as_ref().map(|reason| format!("the new job was no good: {reason}")),
+            cause: None,
+        })
+    }
+}
