@@ -81,7 +81,7 @@ fn runtime_config() -> RuntimeConfig {
     let mut storage = StorageOptions::default();
     storage.cache_mib = Some(64);
     let mut config = RuntimeConfig::default();
-    (config.workers, config.storage) = (Some(4), Some(storage));
+    (config.workers, config.storage) = (Some(4), Some(storage.into()));
     config.env.insert("A".to_owned(), "b".into());
     config
 }

@@ -3,9 +3,10 @@
 
 use http::Response;
 use pipewright::Operation;
+use pipewright::feldera::checkpoints::CheckpointSyncStatus;
 use pipewright::feldera::data::{CompletionStatus, ConnectorAction};
 use pipewright::feldera::metrics::{MetricKind, Metrics};
-use pipewright::feldera::pipelines::{BootstrapPolicy, Pipeline, RuntimeConfig, StartFrom, StorageBackend};
+use pipewright::feldera::pipelines::{BootstrapPolicy, Pipeline, RuntimeConfig, StartFrom, StorageBackend, Switch};
 use pipewright::feldera::programs::{CalciteId, Dataflow};
 use pipewright::feldera::{
     Accepted, ApprovePipeline, ClearPipeline, CommitTransaction, ControlInput, DeletePipeline, DismissError,
@@ -80,6 +81,59 @@ fn a_graph_has_types() {
     let Some(CalciteId::And(parts)) = &typed.mir["s1"].calcite else { panic!("{typed:?}") };
     assert_eq!(parts[0], CalciteId::Partial(1));
     assert_eq!(typed.calcite_plan["v"].rels[3].join_type.as_deref(), Some("inner"));
+    // The server's own type writes `null` where nothing stands for a node.
+    let CalciteId::And(parts) = read(&json!({ "and": [null, { "final": 2 }] })) else { panic!("a list") };
+    assert_eq!(parts, [CalciteId::Unknown("".into(), None), CalciteId::Final(2)]);
+}
+
+/// A setting that is off is `null`, and one that has the server's default is absent.
+#[test]
+fn a_setting_that_is_off_stays_off() {
+    let config = json!({ "storage": null, "clock_resolution_usecs": null,
+        "fault_tolerance": { "model": "exactly_once", "checkpoint_interval_secs": null } });
+    let typed: RuntimeConfig = read(&config);
+    assert_eq!((&typed.storage, &typed.clock_resolution_usecs), (&Some(Switch::Off), &Some(Switch::Off)));
+    assert_eq!(written(&typed), config);
+    let typed: RuntimeConfig = read(&json!({ "storage": {}, "clock_resolution_usecs": 7 }));
+    assert_eq!(typed.clock_resolution_usecs.and_then(Switch::on), Some(7));
+    assert_eq!(written(&typed.storage.and_then(Switch::on)), json!({}));
+    assert_eq!(written(&read::<RuntimeConfig>(&json!({}))), json!({}));
+}
+
+/// The process of a pipeline writes the details, and its runtime may be older than the platform.
+#[test]
+fn a_pipeline_is_read_whatever_its_details_are() {
+    let details = |details: Value| {
+        let pipeline = json!({ "deployment_status": "AwaitingApproval", "deployment_runtime_status_details": details });
+        *read::<Pipeline>(&pipeline).deployment_runtime_status_details.expect("details")
+    };
+    let diff = json!({ "program_diff": { "added_tables": ["t"], "removed_tables": [], "modified_tables": [],
+            "added_views": [], "removed_views": [], "modified_views": [] }, "program_diff_error": null,
+        "added_input_connectors": [], "modified_input_connectors": [], "removed_input_connectors": [],
+        "added_output_connectors": [], "modified_output_connectors": [], "removed_output_connectors": [] });
+    for approval in [details(json!({ "approval_diff": diff })), details(diff)] {
+        let program = approval.approval_diff.and_then(|diff| diff.program_diff).expect("differences");
+        assert_eq!(program.added_tables, ["t"]);
+    }
+    let old = details(json!(""));
+    assert_eq!((old.reason, old.unknown), (None, None));
+    assert_eq!(details(json!("it starts")).reason.as_deref(), Some("it starts"));
+    let counted = details(json!({ "connector_stats": { "num_errors": 8 }, "memory_max": "1Gi" }));
+    assert_eq!(counted.connector_stats.map(|stats| stats.num_errors), Some(8));
+    for other in [json!([1.50]), json!({ "approval_diff": "soon" }), json!({ "reason": { "code": 1 } }), json!(7)] {
+        let kept = details(other.clone());
+        assert!(kept.unknown.is_some() && kept.reason.is_none(), "{kept:?}");
+        assert_eq!(written(&kept), other);
+    }
+}
+
+/// Whether a list is absent or empty is a difference: before 0.349 no server has it.
+#[test]
+fn checkpoints_on_their_way_are_none_or_unknown() {
+    let running = |value: Value| read::<CheckpointSyncStatus>(&value).running;
+    assert_eq!(running(json!({ "success": null })), None);
+    assert_eq!(running(json!({ "running": [] })), Some(Vec::new()));
+    assert_eq!(running(json!({ "running": ["u"] })), Some(vec!["u".to_owned()]));
 }
 
 /// An answer in the type of its operation.

@@ -107,6 +107,8 @@ records! {
         pub failure: Option<CheckpointSyncFailure> = "failure",
         /// The last that the process sent by itself.
         pub periodic: Option<String> = "periodic",
+        /// The checkpoints that the process is sending on request. `None` before 0.349.
+        pub running: Option<Vec<String>> = "running",
     }
 
     /// A checkpoint that could not be sent.

@@ -64,7 +64,7 @@ tagged! {
 }
 
 tagged! {
-    /// Which nodes of Calcite's plan a node of the circuit stands for; of unknown kind without a word when for none.
+    /// Which nodes of Calcite's plan a node of the circuit stands for. `Unknown` with an empty text if it stands for none.
     pub enum CalciteId {
         ;
         /// For a part of this one.

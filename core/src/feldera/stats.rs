@@ -134,6 +134,8 @@ tagged! {
         EnterpriseFeature = "EnterpriseFeature";
         /// A connector cannot be continued.
         UnsupportedInputEndpoint(String) = "UnsupportedInputEndpoint",
+        /// A connector that failed cannot reach a place to continue from. Since 0.375.
+        FailedInputEndpointBarrier(String) = "FailedInputEndpointBarrier",
     }
 
     /// Why no checkpoint can be made.
@@ -311,6 +313,8 @@ records! {
         pub fatal_error: Option<String> = "fatal_error",
         /// How it is.
         pub health: Option<ConnectorHealth> = "health",
+        /// The user has paused it: it discards its output. `None` before 0.349.
+        pub paused: Option<bool> = "paused",
         /// Records that could not be written. On request.
         pub encode_errors: Option<Vec<ConnectorError>> = "encode_errors",
         /// Errors of its sink. On request.

@@ -26,7 +26,8 @@ use crate::secret::Secret;
 /// | [`Pipeline::deployment_resources_status_details`](super::pipelines::Pipeline::deployment_resources_status_details), and of events | differs from runner to runner, and is not described |
 /// | [`ErrorResponse::details`](super::ErrorResponse::details) | differs from code to code: object, list, text or nothing |
 /// | [`Watermark::metadata`](super::stats::Watermark::metadata) | a place in a source, as its connector counts |
-/// | values of enums that this version of the library does not know | |
+/// | [`RuntimeStatusDetails::unknown`](super::pipelines::RuntimeStatusDetails::unknown) | details that another release writes in another shape |
+/// | [`SampleValue::Unknown`](super::metrics::SampleValue::Unknown), and values of enums that this version of the library does not know | |
 ///
 /// `Debug` shows its length only, because such values may hold passwords and keys.
 ///
@@ -299,8 +300,8 @@ macro_rules! tagged {
                     $( Self::$with(content) => entry(serializer, &|map| {
                         map.serialize_entry($key, &$crate::table::Written(content))
                     }), )*
-                    // An object without a field.
-                    Self::Unknown(word, None) if word.is_empty() => serializer.serialize_map(Some(0))?.end(),
+                    // `null`, or an object without a field, which the server does not read.
+                    Self::Unknown(word, None) if word.is_empty() => serializer.serialize_unit(),
                     Self::Unknown(word, None) => serializer.serialize_str(word),
                     Self::Unknown(word, Some(content)) => entry(serializer, &|map| map.serialize_entry(word, content)),
                 }
@@ -323,6 +324,11 @@ macro_rules! tagged {
                             $( $word => $name::$unit, )*
                             _ => $name::Unknown(word.into(), None),
                         })
+                    }
+
+                    /// As an object without a field.
+                    fn visit_unit<E: ::serde::de::Error>(self) -> ::std::result::Result<$name, E> {
+                        Ok($name::Unknown("".into(), None))
                     }
 
                     fn visit_map<A: ::serde::de::MapAccess<'de>>(self, mut map: A) -> ::std::result::Result<$name, A::Error> {

@@ -107,8 +107,8 @@ pub(crate) fn text_or_null<'de, T: for<'a> From<&'a str>, D: Deserializer<'de>>(
     deserializer.deserialize_any(Text(expected, PhantomData))
 }
 
-/// Reads a number that `serde_json` hands over as a map with one entry. It does so if any crate of the program turns on its
-/// feature `arbitrary_precision`, which is then on for this crate too.
+/// Reads a number that `serde_json` hands over as a map with one entry. It does so with numbers that have a fraction (in old
+/// versions, with all) if any crate of the program turns on its feature `arbitrary_precision`, which is then on for this crate too.
 fn number_of_a_map<'de, T: FromStr, A: MapAccess<'de>>(mut map: A, expected: &dyn Expected) -> Result<T, A::Error> {
     const KEY: &str = "$serde_json::private::Number";
     if map.next_key::<String>()?.as_deref() != Some(KEY) {
@@ -449,7 +449,7 @@ mod tests {
         assert!(read(r#"{"count":null}"#).is_err_and(|error| error.contains("missing field `count`")));
     }
 
-    /// As `serde_json` hands over every number while its feature `arbitrary_precision` is on.
+    /// As `serde_json` hands over numbers while its feature `arbitrary_precision` is on.
     #[test]
     fn numbers_may_come_as_maps_of_one_entry() {
         use serde::de::value::{Error, MapDeserializer};

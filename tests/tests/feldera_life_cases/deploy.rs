@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pipewright::error::FlowError;
 use pipewright::feldera::flow::{Change, Interruption};
-use pipewright::feldera::pipelines::{DesiredStatus, RuntimeConfig};
+use pipewright::feldera::pipelines::{DesiredStatus, RuntimeConfig, Switch};
 use pipewright::feldera::{Deploy, Feldera};
 use pipewright_mock::feldera::Config;
 use pipewright_mock::transcript::{self, Recorder};
@@ -99,6 +99,30 @@ fn another_program_is_stopped_for_changed_and_started() {
             .sees(is("Running", "Running")),
     );
     assert!(play(&script, Deploy::new("p", OTHER).force_stop(true)).is_ok());
+}
+
+/// Storage is on by default, so that a configuration without it is no wish to switch it off.
+#[test]
+fn storage_that_is_to_be_off_is_switched_off_once() {
+    let off = || {
+        let mut config = RuntimeConfig::default();
+        config.storage = Some(Switch::Off);
+        Deploy::new("p", SQL).runtime_config(config)
+    };
+    let stores = |storage: Value| with(whole("Running", "Running"), "runtime_config", json!({ "storage": storage }));
+    let script = Script::new().sees_all(stores(json!(null)));
+    assert_eq!(play(&script, off()).expect("it runs").change, Change::None);
+
+    let stopped = |storage: Value| with(whole("Stopped", "Stopped"), "runtime_config", json!({ "storage": storage }));
+    let script = Script::new()
+        .sees_all(stopped(json!({ "backend": { "name": "default" } })))
+        .expect("PATCH", OBJECT)
+        .json(r#"{"runtime_config":{"storage":null}}"#)
+        .reply_json(200, stopped(json!(null)))
+        .sees(is("Stopped", "Stopped"))
+        .sees_all(stopped(json!(null)))
+        .sees(is("Running", "Running"));
+    assert_eq!(play(&script, off()).expect("it runs").change, Change::Updated);
 }
 
 #[test]

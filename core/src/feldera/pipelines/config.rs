@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Switch;
 use super::storage::StorageOptions;
 use crate::feldera::{Json, SecretText};
 use crate::table::{records, words};
@@ -37,8 +38,8 @@ records! {
         pub datafusion_memory_mb: Option<u64> = "datafusion_memory_mb",
         /// Machines.
         pub hosts: Option<u64> = "hosts",
-        /// Whether and how state is kept on disk.
-        pub storage: Option<StorageOptions> = "storage",
+        /// Whether and how state is kept on disk; on by default.
+        pub storage: Option<Switch<StorageOptions>> = "storage",
         /// What survives a crash.
         pub fault_tolerance: Option<FaultTolerance> = "fault_tolerance",
         /// Measures where time goes.
@@ -53,8 +54,8 @@ records! {
         pub max_buffering_delay_usecs: Option<u64> = "max_buffering_delay_usecs",
         /// Processors, memory, disk.
         pub resources: Option<ResourceConfig> = "resources",
-        /// How often `NOW()` moves; microseconds.
-        pub clock_resolution_usecs: Option<u64> = "clock_resolution_usecs",
+        /// How often `NOW()` moves, in microseconds; 1,000,000 by default.
+        pub clock_resolution_usecs: Option<Switch<u64>> = "clock_resolution_usecs",
         /// The offset of `NOW()` from UTC.
         pub clock_timezone_offset: Option<String> = "clock_timezone_offset",
         /// Processors that workers are tied to.
@@ -83,10 +84,10 @@ records! {
 
     /// What survives a crash.
     pub struct FaultTolerance (sparse) {
-        /// How much.
+        /// How much. `ExactlyOnce` by default if a configuration has `fault_tolerance` at all, otherwise `None`.
         pub model: Option<FtModel> = "model",
-        /// How often a checkpoint is made; seconds.
-        pub checkpoint_interval_secs: Option<u64> = "checkpoint_interval_secs",
+        /// How often Feldera makes a checkpoint by itself, in seconds; 60 by default, at most 3600.
+        pub checkpoint_interval_secs: Option<Switch<u64>> = "checkpoint_interval_secs",
     }
 
     /// Processors, memory, disk.

@@ -1,25 +1,29 @@
 //! Pipelines: list, create, look at, change, delete.
 
 mod config;
+mod details;
 mod program;
 mod status;
 mod storage;
+mod switch;
 
 use super::{Accepted, ErrorResponse, FelderaApi, Json};
 use crate::table::{operations, records, words};
 
 pub use self::config::{FaultTolerance, FtModel, ResourceConfig, RuntimeConfig, TemplateConfig};
+pub use self::details::RuntimeStatusDetails;
 pub use self::program::{
     ColumnType, Field, ProgramConfig, ProgramError, ProgramInfo, Property, Relation, RustCompilation, Schema,
     SourcePosition, SqlCompilation, SqlMessage,
 };
 pub use self::status::{
     BootstrapPolicy, CompilationProfile, ConnectorErrors, DesiredStatus, PipelineStatus, ProgramStatus,
-    ResourcesDesiredStatus, ResourcesStatus, RuntimeStatus, RuntimeStatusDetails, StorageStatus,
+    ResourcesDesiredStatus, ResourcesStatus, RuntimeStatus, StorageStatus,
 };
 pub use self::storage::{
     FileBackend, ObjectStore, StartFrom, StorageBackend, StorageCompression, StorageOptions, SyncConfig,
 };
+pub use self::switch::Switch;
 use crate::feldera::checkpoints::CheckpointInfo;
 
 operations! { FelderaApi;

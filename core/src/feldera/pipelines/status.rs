@@ -1,6 +1,5 @@
 //! What a pipeline is and is to be.
 
-use crate::feldera::programs::PipelineDiff;
 use crate::table::{records, words};
 
 words! {
@@ -158,16 +157,6 @@ words! {
 }
 
 records! {
-    /// More about what a process is.
-    pub struct RuntimeStatusDetails {
-        /// Why it is so.
-        pub reason: Option<String> = "reason",
-        /// How many errors connectors had.
-        pub connector_stats: Option<ConnectorErrors> = "connector_stats",
-        /// What somebody has to approve.
-        pub approval_diff: Option<PipelineDiff> = "approval_diff",
-    }
-
     /// Errors of connectors.
     pub struct ConnectorErrors {
         /// How many.

@@ -35,6 +35,8 @@ records! {
         pub compression: Option<StorageCompression> = "compression",
         /// How much of it is cached; MiB.
         pub cache_mib: Option<u64> = "cache_mib",
+        /// How often a Bloom filter may wrongly say that a batch has a key, from 0 to 1. Since 0.349.
+        pub bloom_false_positive_rate: Option<f64> = "bloom_false_positive_rate",
     }
 
     /// The local file system.
@@ -108,7 +110,9 @@ impl Default for StorageOptions {
     /// Feldera's defaults.
     fn default() -> Self {
         let (backend, compression) = (None, None);
-        Self { backend, min_storage_bytes: None, min_step_storage_bytes: None, compression, cache_mib: None }
+        let (min_storage_bytes, min_step_storage_bytes, cache_mib, bloom_false_positive_rate) =
+            (None, None, None, None);
+        Self { backend, min_storage_bytes, min_step_storage_bytes, compression, cache_mib, bloom_false_positive_rate }
     }
 }
 

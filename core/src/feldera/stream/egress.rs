@@ -10,8 +10,8 @@ use super::rows;
 use crate::body::Body;
 use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
 use crate::error::{BuildError, ServiceError, excerpt};
-use crate::feldera::FelderaApi;
 use crate::feldera::data::{DataFormat, UpdateFormat};
+use crate::feldera::{FelderaApi, Json};
 use crate::operation::{Effect, Info, Operation, RequestContext};
 use crate::table::records;
 use crate::url::Target;
@@ -199,8 +199,8 @@ records! {
         pub snapshot: Option<bool> = "snapshot",
         /// The text of rows, of formats other than JSON.
         pub text_data: Option<String> = "text_data",
-        /// Binary rows, as text.
-        pub bin_data: Option<String> = "bin_data",
+        /// Binary rows: a list of bytes, or a text.
+        pub bin_data: Option<Json> = "bin_data",
     }
 }
 
@@ -263,7 +263,16 @@ impl Egress {
         let line = self.lines.item();
         let fields: Line = crate::json::read(line).map_err(|error| error.to_string())?;
         (self.head.sequence_number, self.head.snapshot) = (fields.sequence_number, fields.snapshot.unwrap_or_default());
-        if let Some(text) = fields.text_data.or(fields.bin_data) {
+        if let Some(bytes) = fields.bin_data.as_ref().and_then(|data| data.parse::<Vec<u8>>().ok()) {
+            self.text = bytes;
+            self.payload = Payload::Text;
+            self.rows.push(0..self.text.len());
+            return Ok(());
+        }
+        let binary = || fields.bin_data.map(|data| data.parse::<String>()).transpose();
+        if let Some(text) =
+            fields.text_data.map_or_else(binary, |text| Ok(Some(text))).map_err(|error| error.to_string())?
+        {
             self.text = text.into_bytes();
             self.payload = Payload::Text;
             rows::csv_lines(&self.text, &mut self.rows);

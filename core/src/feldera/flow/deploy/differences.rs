@@ -62,7 +62,7 @@ fn value<T: Serialize>(of: &T) -> Value {
     serde_json::to_value(of).unwrap_or_default()
 }
 
-/// Whether all that is given is so already. What is not given has defaults that only the service knows.
+/// Whether all that is given is so already: a setting that is not given is absent, and one that is to be off is `null`. What is not given has defaults that only the service knows.
 fn is_part<T: Serialize>(wanted: &T, has: Option<&T>) -> bool {
     has.is_some_and(|has| contains(&value(has), &value(wanted)))
 }
@@ -70,7 +70,7 @@ fn is_part<T: Serialize>(wanted: &T, has: Option<&T>) -> bool {
 fn contains(has: &Value, wanted: &Value) -> bool {
     match (has, wanted) {
         (Value::Object(has), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, wanted)| wanted.is_null() || has.get(key).is_some_and(|has| contains(has, wanted)))
+            wanted.iter().all(|(key, wanted)| contains(has.get(key).unwrap_or(&Value::Null), wanted))
         }
         (has, wanted) => has == wanted,
     }
