@@ -120,12 +120,12 @@ fn queries() {
 
 #[test]
 fn rows_in_and_changes_out() {
+    // `HttpInput` builds no request with the others.
     let words = [
         (UpdateFormat::InsertDelete, JsonUpdateFormat::InsertDelete),
         (UpdateFormat::Raw, JsonUpdateFormat::Raw),
         (UpdateFormat::Debezium, JsonUpdateFormat::Debezium),
         (UpdateFormat::Snowflake, JsonUpdateFormat::Snowflake),
-        (UpdateFormat::Redis, JsonUpdateFormat::Redis),
     ];
     for (ours, theirs) in words {
         let rows = HttpInput::new("p", "t", DataFormat::Json, "{}").update_format(ours).array(true);
