@@ -22,6 +22,7 @@ macro_rules! check {
 mod rows;
 mod run;
 mod schedule;
+mod sibling;
 mod source;
 mod strange;
 mod tally;

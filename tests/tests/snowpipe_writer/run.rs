@@ -11,12 +11,13 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use pipewright::drive::{Clock as _, Transport as _};
 use pipewright::error::{FlowError, ServiceError, TransportError};
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Notice, Retry, Step};
-use pipewright::snowpipe::{SnowpipeAccount, WriterEvent};
+use pipewright::snowpipe::{SnowpipeAccount, StatusBoard, WriterEvent};
 use pipewright::{Secret, Timestamp};
 use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, PipeState};
 use pipewright_mock::{SnowpipeHandle, World};
 
 use super::schedule::{Broken, Crash, Hook, Schedule, Second};
+use super::sibling::Sibling;
 use super::source::{Source, THEM, TWIN, US, session};
 use super::strange::Strange;
 use super::tally::{Phase, Tally, has_number, seen, seen_behind};
@@ -41,6 +42,13 @@ pub(crate) struct Run<'a> {
     account: SnowpipeHandle,
     config: FlowConfig<SnowpipeAccount>,
     sources: Vec<Source>,
+    siblings: Vec<Sibling>,
+    /// By how much the clock of the processes is ahead.
+    skew: Duration,
+    /// How long the first source is not run when its exchange is over.
+    pause: Duration,
+    /// Whether the next append meets one with its own token.
+    is_mimicked: bool,
     tally: &'a mut Tally,
     exchanges: u64,
     polls: u64,
@@ -69,21 +77,30 @@ impl<'a> Run<'a> {
         let config = FlowConfig::new(account.base()).with_retry(retry);
         let names: &[&str] = match schedule.second {
             Second::Nobody | Second::Thief => &[US],
-            Second::Writer => &[US, THEM],
+            Second::Writer | Second::Equal => &[US, THEM],
             Second::Twin => &[US, TWIN],
         };
         let shared = session(&config);
+        let board = StatusBoard::new();
         let sources = names.iter().map(|name| {
             let session = if schedule.shares_session { shared.clone() } else { session(&config) };
-            Source::new(name, session, schedule, &config, &world)
+            // The board is for those of one process.
+            let board = if *name == US { board.clone() } else { StatusBoard::new() };
+            Source::new(name, session, schedule, &board, &config, &world)
         });
-        let sources = sources.collect();
+        let sources: Vec<_> = sources.collect();
+        let siblings = (0..schedule.siblings).map(|number| Sibling::new(number, &shared, &board, &config, &world));
+        let siblings = siblings.collect();
         Self {
             schedule,
             world,
             account,
             config,
             sources,
+            siblings,
+            skew: Duration::ZERO,
+            pause: Duration::ZERO,
+            is_mimicked: false,
             tally,
             exchanges: 0,
             polls: 0,
@@ -103,8 +120,14 @@ impl<'a> Run<'a> {
         while let Some(at) =
             (0..self.sources.len()).filter(|at| self.sources[*at].end.is_none()).min_by_key(|at| self.sources[*at].wake)
         {
-            self.world.sleep_until(self.sources[at].wake);
-            self.turn(at)?;
+            let wake = self.sources[at].wake;
+            let sibling = (0..self.siblings.len()).filter(|at| self.siblings[*at].end.is_none());
+            let sibling = sibling.min_by_key(|at| self.siblings[*at].wake).filter(|at| self.siblings[*at].wake < wake);
+            self.sleep_until(sibling.map_or(wake, |at| self.siblings[at].wake));
+            match sibling {
+                Some(at) => self.sibling_turn(at)?,
+                None => self.turn(at)?,
+            }
             check!(self.exchanges < MOST_EXCHANGES, "no end after {MOST_EXCHANGES} exchanges");
         }
         // What is buffered is committed by then.
@@ -114,6 +137,30 @@ impl<'a> Run<'a> {
             source.check_end(view.as_ref())?;
         }
         self.check_success(view.as_ref())
+    }
+
+    /// By the clock of the processes.
+    fn now(&self) -> Timestamp {
+        self.world.now() + self.skew
+    }
+
+    fn sleep_until(&self, at: Timestamp) {
+        self.world.sleep_until(Timestamp::from_unix(at.as_unix().saturating_sub(self.skew)));
+    }
+
+    fn sibling_turn(&mut self, at: usize) -> Verdict {
+        self.polls += 1;
+        check!(self.polls < MOST_POLLS, "no end after {MOST_POLLS} polls");
+        let now = self.now();
+        if let Some(exchange) = self.siblings[at].turn(now)? {
+            let answer = self.send(&exchange);
+            let now = self.now();
+            self.siblings[at].answer(exchange.settle(answer), now);
+        }
+        let Some(error) = &self.siblings[at].end else { return Ok(()) };
+        let is_refused = refusal(error).is_some_and(|error| matches!(error.status().as_u16(), 400 | 401 | 403));
+        check!(!self.schedule.must_succeed() || is_refused, "an idle writer has ended: {error}");
+        Ok(())
     }
 
     fn view(&self) -> Option<ChannelView> {
@@ -131,7 +178,7 @@ impl<'a> Run<'a> {
         loop {
             self.polls += 1;
             check!(self.polls < MOST_POLLS, "no end after {MOST_POLLS} polls");
-            let now = self.world.now();
+            let now = self.now();
             self.sources[at].push(now, self.tally);
             let source = &mut self.sources[at];
             match source.writer.poll(now, source.reply.take()) {
@@ -193,8 +240,8 @@ impl<'a> Run<'a> {
             self.tally.count(if crash.sent { "crash before the reply" } else { "crash before it is sent" }, phase);
             drop(exchange);
             self.say(|| format!("{crash:?}"));
-            let (config, world) = (self.config.clone(), self.world.clone());
-            self.sources[at].crash(crash, &config, &world);
+            let now = self.now();
+            self.sources[at].crash(crash, &self.config, now);
             return Ok(());
         }
         let strange = self.strange.as_slice().first().copied();
@@ -204,6 +251,15 @@ impl<'a> Run<'a> {
             self.strange.next();
         }
         let strange = strange.map(|(_, strange)| strange);
+        let append = Source::append_of(&exchange);
+        if let Some((end, true)) = append {
+            self.sources[at].begins(end);
+            if at == 0 && std::mem::take(&mut self.is_mimicked) {
+                self.say(|| format!("Somebody commits a row with the token {end}"));
+                let (token, row) = (end.to_string(), r#"{"ID":1,"BY":"thief"}"#);
+                self.account.with(|account| account.steal(&simulated(), &[(&*token, row)]));
+            }
+        }
         let discarded = |run: &Self| run.view().map_or(0, |view| view.discarded);
         let before = discarded(self);
         let answer = match strange {
@@ -218,7 +274,13 @@ impl<'a> Run<'a> {
         } else if after > before && self.pipe == PipeState::Discards {
             self.tally.count("(discarded)", phase);
         }
-        self.tally.count(strange.map_or_else(|| seen(&answer, phase), Strange::name), phase);
+        let seen = strange.map_or_else(|| seen(&answer, phase), Strange::name);
+        self.tally.count(seen, phase);
+        // A number for a code says only of a stale token that another client has the channel.
+        let is_rejected = seen == "400 stale" || seen == "409 superseded" && !has_number(&answer);
+        if let Some((end, _)) = append.filter(|_| !is_rejected) {
+            self.sources[at].is_not_rejected(end);
+        }
         if has_number(&answer) {
             self.tally.count("(a number for a code)", phase);
         }
@@ -237,7 +299,10 @@ impl<'a> Run<'a> {
             _ => {}
         }
         source.reply = Some(exchange.settle(answer));
-        source.wake = self.world.now();
+        source.wake = self.world.now() + self.skew;
+        if at == 0 {
+            source.wake = source.wake + std::mem::take(&mut self.pause);
+        }
         Ok(())
     }
 
@@ -286,9 +351,16 @@ impl<'a> Run<'a> {
                 let theirs: &[(&str, &str)] = if rows { &theirs } else { &[] };
                 self.account.with(|account| account.steal(&simulated(), theirs));
             }
+            Hook::Mimic => self.is_mimicked = true,
+            Hook::Pause(time) => self.pause = time,
+            Hook::Jump(time) => self.skew += time,
+            Hook::Blank(answer, time) => {
+                let answer = serde_json::from_str(answer).expect("JSON");
+                self.account.with(|account| account.blank_statuses(answer, time));
+            }
             Hook::Replace => {
                 // What was committed by then need not be written again, whether anybody knows or not.
-                let committed = self.view().and_then(|view| self.sources[0].number(&view.committed?));
+                let committed = self.view().and_then(|view| self.sources[0].raw_number(&view.committed?));
                 self.replaced_after = Some(self.sources[0].committed.max(committed.unwrap_or_default()));
                 self.account.with(|account| account.replace_table(&simulated()));
             }
@@ -297,14 +369,24 @@ impl<'a> Run<'a> {
 
     fn event(&mut self, at: usize, result: Result<WriterEvent, FlowError>) -> Verdict {
         let view = self.view();
-        let now = self.world.now();
+        let now = self.now();
         let source = &mut self.sources[at];
         match result {
-            Ok(WriterEvent::Opened { committed }) => source.opened(committed, now),
+            Ok(WriterEvent::Opened { committed }) => {
+                source.opened(committed, now);
+                if source.end.is_none() && !source.is_there(view.as_ref(), source.committed) {
+                    let row = source.committed;
+                    check!(source.may_begin_misled(row), "it begins behind {row}, which is not there");
+                    source.is_misled = true;
+                }
+            }
             Ok(WriterEvent::Committed { token, .. }) => {
                 let row = source.number(&token).ok_or_else(|| format!("committed {token}"))?;
                 check!(row > source.committed, "committed {row} after {}", source.committed);
-                check!(source.is_there(view.as_ref(), row), "{row} is committed, says the writer, and is not");
+                if !source.is_there(view.as_ref(), row) {
+                    check!(source.may_be_misled(row), "{row} is committed, says the writer, and is not");
+                    source.is_misled = true;
+                }
                 source.committed = row;
                 if source.push_at == Timestamp::MAX && !source.closed {
                     source.push_at = now;
@@ -326,6 +408,7 @@ impl<'a> Run<'a> {
     fn check_success(&self, view: Option<&ChannelView>) -> Verdict {
         let source = &self.sources[0];
         match &source.end {
+            Some(_) if source.is_misled => Ok(()),
             Some(Ok(())) => {
                 let written = source.written(view)?;
                 check!(written.len() + source.schedule.bad.len() == source.rows as usize, "{written:?} is not all");

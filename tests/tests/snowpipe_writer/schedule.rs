@@ -38,6 +38,10 @@ pub(crate) struct Schedule {
     pub(crate) second: Second,
     /// Whether the two of them have one session, as writers of one process do.
     pub(crate) shares_session: bool,
+    /// Whether offset tokens have a prefix for each source.
+    pub(crate) prefixed: bool,
+    /// Writers of other channels, with nothing to write, on the same status board.
+    pub(crate) siblings: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +63,16 @@ pub(crate) enum Hook {
     Steal {
         rows: bool,
     },
+    /// Somebody opens the channel when the next append is about to be sent, and commits a row with the token of that append.
+    Mimic,
     /// The table is replaced.
     Replace,
+    /// For a while, a proxy answers every status with this.
+    Blank(&'static str, Duration),
+    /// The first source's process is not run for a while.
+    Pause(Duration),
+    /// The clock of all processes jumps forward.
+    Jump(Duration),
 }
 
 /// A pipe that does not get well again.
@@ -91,6 +103,8 @@ pub(crate) enum Second {
     Thief,
     /// A writer like the first one, with rows of its own.
     Writer,
+    /// A writer with rows of its own, and with the same tokens.
+    Equal,
     /// A writer of the same rows, with the same tokens: started twice by mistake.
     Twin,
 }
@@ -102,6 +116,7 @@ impl Schedule {
         let mut seed = Seed::new(u128::from(number) << 64 | 0xadd5);
         schedule.shape.draw(&mut seed);
         schedule.widen(&mut seed);
+        schedule.crowd(&mut Seed::new(u128::from(number) << 64 | 0xc20d));
         schedule
     }
 
@@ -160,7 +175,54 @@ impl Schedule {
             crashes,
             second,
             shares_session: one_in(seed, 2),
+            prefixed: false,
+            siblings: 0,
         }
+    }
+
+    /// Loads with equal tokens, writers on one board, nodes that lag, clocks that jump, statuses that say nothing, long waits.
+    fn crowd(&mut self, seed: &mut Seed) {
+        let exchanges = u64::from(self.rows) + 12;
+        self.prefixed = one_in(seed, 3);
+        if self.second == Second::Writer && one_in(seed, 2) {
+            self.second = Second::Equal;
+        }
+        if self.second == Second::Thief && one_in(seed, 2) {
+            self.hooks.push((2 + seed.below(exchanges), Hook::Mimic));
+        }
+        if one_in(seed, 4) {
+            self.siblings = small(seed, 1, 3);
+        }
+        if one_in(seed, 4) {
+            // Less than what the writer takes for possible, because a jump makes it seem longer.
+            self.config.status_age = seconds(seed, 0, 26)..=Duration::from_secs(27);
+            // When the channel is new, a node that lags does not know it.
+            let early = 4 + seed.below(8);
+            match seed.below(3) {
+                0 => self.hooks.push((early, Hook::Pause(seconds(seed, 25, 45)))),
+                // A token that is shorter than the jump has always ended.
+                1 if self.config.token_life > Duration::from_secs(60) => {
+                    self.hooks.push((early, Hook::Jump(seconds(seed, 25, 90))));
+                }
+                _ => {}
+            }
+        }
+        if one_in(seed, 6) {
+            let answers = ["{}", "null", "[]", r#"{"channel_statuses":null}"#, r#"{"message":"OK"}"#];
+            let answer = answers[usize::try_from(seed.below(5)).expect("small")];
+            self.hooks.push((4 + seed.below(exchanges), Hook::Blank(answer, seconds(seed, 30, 120))));
+        }
+        if one_in(seed, 8) {
+            let at = 1 + seed.below(exchanges);
+            self.strange.extend([(at, Strange::much_later(seed)), (at + 1, Strange::moved())]);
+            self.strange.sort_by_key(|(at, _)| *at);
+        }
+        self.hooks.sort_by_key(|(at, _)| *at);
+    }
+
+    /// Whether the offset tokens of one source may stand for the rows of another.
+    pub(crate) fn has_equal_tokens(&self) -> bool {
+        !self.prefixed && (self.second == Second::Equal || self.hooks.iter().any(|(_, hook)| *hook == Hook::Mimic))
     }
 
     /// Answers and pipes that there were none of at first.

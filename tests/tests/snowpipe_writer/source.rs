@@ -1,5 +1,6 @@
 //! Rows of one origin, and the process that writes them: it crashes, and another one goes on.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use pipewright::error::FlowError;
 use pipewright::flow::{Config as FlowConfig, Exchange, Goal as _, Reply, Saved};
 use pipewright::snowpipe::flow::Remains;
 use pipewright::snowpipe::{
-    Batch, BatchOptions, ChannelPath, OpenSession, OpenWriter, Refusal, Session, SnowpipeAccount, TokenType, Writer,
+    Batch, BatchOptions, ChannelPath, OpenSession, OpenWriter, Refusal, Session, SnowpipeAccount, StatusBoard,
+    TokenType, Writer,
 };
 use pipewright::{Seed, Timestamp};
 use pipewright_mock::World;
@@ -61,6 +63,11 @@ pub(crate) struct Source {
     pub(crate) refused: u32,
     pub(crate) end: Option<Result<(), FlowError>>,
     pub(crate) remains: Option<Remains>,
+    board: StatusBoard,
+    /// The ends of batches of which an attempt may have been carried out, as far as the writer knows.
+    unsure: BTreeSet<u32>,
+    /// It believes what it could not know better: a token that another one has committed for other rows.
+    pub(crate) is_misled: bool,
 }
 
 impl Source {
@@ -68,12 +75,19 @@ impl Source {
         name: &'static str,
         session: Session,
         schedule: &Schedule,
+        board: &StatusBoard,
         config: &FlowConfig<SnowpipeAccount>,
         world: &World,
     ) -> Self {
         let mut seed = Seed::new(u128::from(schedule.number) << 8 | name.len() as u128);
         let by = if name == TWIN { US } else { name };
-        let writer = begin(OpenWriter::new(&session, path()), schedule, config, &mut seed);
+        // What others have loaded before is of no interest, as long as nothing of ours is committed.
+        let open = OpenWriter::new(&session, path()).sharing(board).ignore_other_prefixes();
+        let open = match prefix(by, schedule) {
+            Some(prefix) => open.token_prefix(prefix),
+            None => open,
+        };
+        let writer = begin(open, schedule, config, &mut seed);
         let line = |number| {
             let id = if schedule.bad.contains(&number) { format!("\"bad {number}\"") } else { number.to_string() };
             match schedule.shape.padding(number) {
@@ -105,10 +119,13 @@ impl Source {
             refused: 0,
             end: None,
             remains: None,
+            board: board.clone(),
+            unsure: BTreeSet::new(),
+            is_misled: false,
         }
     }
 
-    pub(crate) fn crash(&mut self, crash: Crash, config: &FlowConfig<SnowpipeAccount>, world: &World) {
+    pub(crate) fn crash(&mut self, crash: Crash, config: &FlowConfig<SnowpipeAccount>, now: Timestamp) {
         if crash.new_session {
             self.session = session(config);
         }
@@ -117,10 +134,50 @@ impl Source {
             None if self.committed > 0 => OpenWriter::new(&self.session, path()).must_have_committed(),
             None => OpenWriter::new(&self.session, path()),
         };
-        self.writer = begin(open, &self.schedule, config, &mut self.seed);
+        let open = match self.prefix().filter(|_| !(crash.resumes && self.saved.is_some())) {
+            Some(prefix) => open.token_prefix(prefix),
+            // It is among what was saved.
+            None => open,
+        };
+        self.writer = begin(open.sharing(&self.board), &self.schedule, config, &mut self.seed);
         self.knows = crash.resumes && self.saved.is_some();
-        (self.next, self.push_at, self.wake, self.reply) = (None, Timestamp::MAX, world.now(), None);
+        (self.next, self.push_at, self.wake, self.reply) = (None, Timestamp::MAX, now, None);
         (self.crashed, self.closed, self.committed) = (true, false, 0);
+    }
+
+    /// What its tokens begin with.
+    pub(crate) fn prefix(&self) -> Option<&'static str> {
+        prefix(self.by, &self.schedule)
+    }
+
+    fn token(&self, number: u32) -> String {
+        token(self.by, number, &self.schedule)
+    }
+
+    /// Of one of our tokens as the service has it.
+    pub(crate) fn raw_number(&self, token: &str) -> Option<u32> {
+        self.number(token.strip_prefix(self.prefix().unwrap_or_default())?)
+    }
+
+    /// An append is about to be sent: not more than its own attempts count from now on.
+    pub(crate) fn begins(&mut self, end: u32) {
+        self.unsure.remove(&end);
+    }
+
+    /// An append is not rejected because another client has the channel: as far as the writer knows, it may be carried out.
+    pub(crate) fn is_not_rejected(&mut self, end: u32) {
+        self.unsure.insert(end);
+    }
+
+    /// Whether it could not know better, when it believes a token of ours to be committed, and the rows are not there.
+    pub(crate) fn may_be_misled(&self, row: u32) -> bool {
+        self.is_misled || self.schedule.has_equal_tokens() && self.unsure.contains(&row)
+    }
+
+    /// The same when it has just begun. But what was saved may say that the append of the token was rejected.
+    pub(crate) fn may_begin_misled(&self, row: u32) -> bool {
+        let saved = self.saved.as_ref().filter(|_| self.knows).map(|saved| saved.state.as_str()).unwrap_or_default();
+        self.schedule.has_equal_tokens() && !saved.contains(&format!("\"rejected\":\"{}\"", self.token(row)))
     }
 
     pub(crate) fn opened(&mut self, committed: Option<String>, now: Timestamp) {
@@ -147,15 +204,21 @@ impl Source {
         self.end = Some(Err(error));
     }
 
+    /// The end token of an append, as a number; and whether it is the first attempt.
+    pub(crate) fn append_of(exchange: &Exchange) -> Option<(u32, bool)> {
+        let query = exchange.request().uri().query().filter(|_| exchange.info().name == "appendRows")?;
+        let end = query.split('&').find_map(|pair| pair.strip_prefix("endOffsetToken=")).unwrap_or_default();
+        let end = end.trim_start_matches(|digit: char| !digit.is_ascii_digit()).parse().expect("a number");
+        Some((end, query.contains("retryCount=0")))
+    }
+
     pub(crate) fn phase(&mut self, exchange: &Exchange) -> Phase {
         match exchange.info().name {
             "getHostname" | "exchangeToken" => Phase::Session,
             "openChannel" if self.next.is_none() => Phase::Open,
             "openChannel" => Phase::Reopen,
             "appendRows" => {
-                let query = exchange.request().uri().query().unwrap_or_default();
-                let end = query.split('&').find_map(|pair| pair.strip_prefix("endOffsetToken=")).unwrap_or_default();
-                let end = end.trim_start_matches(|digit: char| !digit.is_ascii_digit()).parse().expect("a number");
+                let end = Self::append_of(exchange).map_or(0, |(end, _)| end);
                 let is_new = end > self.sent;
                 self.sent = self.sent.max(end);
                 if is_new { Phase::Append } else { Phase::Replay }
@@ -169,7 +232,7 @@ impl Source {
     /// Of one of our tokens.
     pub(crate) fn number(&self, token: &str) -> Option<u32> {
         let number = token.trim_start_matches(|digit: char| !digit.is_ascii_digit()).parse().ok()?;
-        (self::token(self.by, number) == token).then_some(number)
+        (self.token(number) == token).then_some(number)
     }
 
     fn row(&self, number: u32) -> &str {
@@ -223,7 +286,7 @@ impl Source {
 
     /// Gives it rows as a batch. The row behind them.
     fn push_batch(&mut self, first: u32, last: u32) -> Result<u32, Refusal> {
-        let token = |number| token(self.by, number);
+        let token = |number| self.token(number);
         let batch = Batch::new(self.rows(first..=last), u64::from(last - first + 1), token(first), token(last));
         self.writer.append(batch).map_err(|refused| refused.reason)?;
         self.closed_to = last;
@@ -233,7 +296,7 @@ impl Source {
     /// Gives it rows one by one. The row behind them.
     fn push_rows(&mut self, first: u32, last: u32, tally: &mut Tally) -> Result<u32, Refusal> {
         for number in first..=last {
-            let token = Some(token(self.by, number)).filter(|_| self.schedule.shape.has_token(number));
+            let token = Some(self.token(number)).filter(|_| self.schedule.shape.has_token(number));
             let before = self.writer.waiting();
             let pushed = self.writer.push_line(self.lines[number as usize - 1].as_bytes(), token.as_deref());
             self.next = Some(number + u32::from(pushed.is_ok()));
@@ -280,6 +343,9 @@ impl Source {
 
     /// What must hold however it has ended.
     pub(crate) fn check_end(&self, view: Option<&ChannelView>) -> Verdict {
+        if self.is_misled {
+            return Ok(());
+        }
         let written = self.written(view)?;
         let last = written.last().copied().unwrap_or_default();
         let Some(Err(error)) = &self.end else { return Ok(()) };
@@ -325,9 +391,13 @@ pub(crate) fn session(config: &FlowConfig<SnowpipeAccount>) -> Session {
     OpenSession::new(TokenType::ProgrammaticAccessToken).later(config)
 }
 
-/// The offset token of a row.
-fn token(by: &str, number: u32) -> String {
-    if by == US { number.to_string() } else { format!("t{number}") }
+/// The offset token of a row, as the writer is given it.
+fn token(by: &str, number: u32, schedule: &Schedule) -> String {
+    if by == US || schedule.second == Second::Equal { number.to_string() } else { format!("t{number}") }
+}
+
+fn prefix(by: &str, schedule: &Schedule) -> Option<&'static str> {
+    schedule.prefixed.then_some(if by == US { "us-" } else { "them-" })
 }
 
 fn begin(open: OpenWriter, schedule: &Schedule, config: &FlowConfig<SnowpipeAccount>, seed: &mut Seed) -> Writer {

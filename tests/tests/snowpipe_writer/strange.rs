@@ -2,10 +2,11 @@
 //! an append twice and passes on what the second one was answered.
 
 use bytes::Bytes;
+use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 use pipewright::Seed;
 
-use super::schedule::one_in;
+use super::schedule::{one_in, small};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(crate) struct Strange {
     pub(crate) applied: bool,
     /// Of an edge, or in words that might be the service's own.
     body: &'static str,
+    /// `Retry-After`, in seconds.
+    retry_after: Option<u32>,
 }
 
 /// A refusal that nobody knows.
@@ -25,7 +28,20 @@ impl Strange {
         let pick = |seed: &mut Seed, from: u64| usize::try_from(seed.below(from)).expect("small");
         let redirection = [301, 302, 303, 307, 308][pick(seed, 5)];
         let bodies = ["", "<html>", r#"{"message":"m"}"#, OF_TOMORROW];
-        Self { status: [redirection, 408, 499][pick(seed, 3)], applied: one_in(seed, 2), body: bodies[pick(seed, 4)] }
+        let status = [redirection, 408, 499][pick(seed, 3)];
+        Self { status, applied: one_in(seed, 2), body: bodies[pick(seed, 4)], retry_after: None }
+    }
+
+    /// The service asks to be left alone for longer than a writer has patience.
+    pub(crate) fn much_later(seed: &mut Seed) -> Self {
+        let status = if one_in(seed, 2) { 429 } else { 503 };
+        let retry_after = Some(small(seed, 3600, 100_000));
+        Self { status, applied: false, body: "", retry_after }
+    }
+
+    /// A fault that no call repeats.
+    pub(crate) fn moved() -> Self {
+        Self { status: 302, applied: false, body: "", retry_after: None }
     }
 
     /// In place of the answer to an append.
@@ -35,7 +51,7 @@ impl Strange {
         let (status, applied, body) =
             [(400, false, OF_TOMORROW), (400, true, OF_TOMORROW), (400, true, out_of_order), (409, true, OF_TOMORROW)]
                 [pick(seed, 4)];
-        Self { status, applied, body }
+        Self { status, applied, body, retry_after: None }
     }
 
     /// Whether it can be the answer to this.
@@ -51,6 +67,7 @@ impl Strange {
     /// As the tally has it.
     pub(crate) fn name(self) -> &'static str {
         match (self.status, self.applied) {
+            (429 | 503, _) => "come again in hours",
             (400, false) => "400, unknown",
             (400, true) => "400, carried out",
             (409, _) => "409, carried out",
@@ -66,6 +83,9 @@ impl Strange {
     pub(crate) fn response(self) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from_static(self.body.as_bytes()));
         *response.status_mut() = StatusCode::from_u16(self.status).expect("a status");
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
         response
     }
 }

@@ -26,7 +26,7 @@ pub(crate) const PHASES: [Phase; 7] =
     [Phase::Session, Phase::Open, Phase::Reopen, Phase::Append, Phase::Replay, Phase::Look, Phase::Idle];
 
 /// Faults as a writer sees them, and the phases that they can meet: `-` for those that they cannot.
-const FAULTS: [(&str, &str); 42] = [
+const FAULTS: [(&str, &str); 44] = [
     //                  Session Open Reopen Append Replay Look Idle
     ("not sent", "sorapli"),
     ("no answer", "sorapli"),
@@ -34,6 +34,8 @@ const FAULTS: [(&str, &str); 42] = [
     ("5xx of a proxy", "sorapli"),
     ("503 without a node", "-orapli"),
     ("200, unreadable", "sorapli"),
+    ("200, says nothing", "-----li"),
+    ("come again in hours", "sorapli"),
     ("401", "sorapli"),
     ("403", "-orapli"),
     ("404 of an edge", "-orapli"),
@@ -143,6 +145,9 @@ pub(crate) fn seen(result: &Result<Response<Bytes>, TransportError>, phase: Phas
             }
         }
         200 if !is_json => "200, unreadable",
+        200 if matches!(phase, Phase::Look | Phase::Idle) && !body.contains("\"channel_statuses\":{") => {
+            "200, says nothing"
+        }
         200 if body.contains("\"channel_status_code\":\"ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED\"") => {
             "status without a pipe"
         }

@@ -134,8 +134,8 @@ impl OpenWriter {
     /// # Errors
     /// [`Misuse::WrongState`](crate::error::Misuse::WrongState) when the state is not a writer's.
     pub fn resume(session: &Session, saved: &Saved) -> Result<Self, FlowError> {
-        let WriterState { path, position, token_prefix } = saved.read(NAME)?;
-        let tokens = Tokens { prefix: token_prefix, ..Tokens::default() };
+        let WriterState { path, position, token_prefix, ignored_token } = saved.read(NAME)?;
+        let tokens = Tokens { prefix: token_prefix, ignored: ignored_token, ..Tokens::default() };
         Ok(Self { position: Some(position), tokens, ..Self::new(session, path) })
     }
 
@@ -167,8 +167,9 @@ impl OpenWriter {
         self
     }
 
-    /// Takes a committed token without the [prefix](Self::token_prefix) for that of an earlier load. The writer then begins with
-    /// its first row: [`WriterEvent::Opened`] has no token.
+    /// Takes a committed token without the [prefix](Self::token_prefix) for that of an earlier load, if it is there when the writer
+    /// opens the channel for the first time. The writer then begins with its first row: [`WriterEvent::Opened`] has no token. Another
+    /// such token later ends the writer.
     ///
     /// Use it if loads follow each other in one channel. It trusts that no other load writes to the channel **while this one is
     /// not complete**: the other load's token would hide this load's progress, and a restart without a saved state would write rows

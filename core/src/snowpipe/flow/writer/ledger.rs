@@ -69,6 +69,11 @@ impl Ledger {
         Some(Position { committed, sent, created_on_ms, rows_error_count, rejected })
     }
 
+    /// Whether the channel is known: opened by this process, or by one before it.
+    pub(super) fn is_known(&self) -> bool {
+        self.known.is_some()
+    }
+
     pub(super) fn committed(&self) -> Option<&str> {
         self.known.as_ref()?.committed.as_deref()
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::event::WriterEvent;
 use super::ledger::News;
+use super::tokens::Tokens;
 use super::{NAME, Writer, WriterState};
 use crate::error::{FlowError, Misuse};
 use crate::flow::{Call, CredentialRequest, Flow as _, Goal as _, Reply, Running, Saved, Step, ok};
@@ -256,7 +257,7 @@ impl Writer {
                 return if is_over { self.fail(error) } else { self.trouble(Open::INFO.name, error) };
             }
         };
-        let own = self.goal.tokens.remove_from(&mut channel.status, self.ledger.committed());
+        let own = self.goal.tokens.remove_from(&mut channel.status, !self.ledger.is_known());
         let news = match own.and_then(|()| self.ledger.reopened(&channel.status)) {
             Ok(news) => news,
             Err(lost) => return self.fail(lost.of(&self.goal.path)),
@@ -299,8 +300,8 @@ impl Writer {
     /// What another process needs to go on.
     pub(super) fn saved(&self) -> Option<Saved> {
         let position = self.ledger.position()?;
-        let (path, token_prefix) = (self.goal.path.clone(), self.goal.tokens.prefix.clone());
-        Some(Saved::new(NAME, &WriterState { path, position, token_prefix }))
+        let (path, Tokens { prefix, ignored, .. }) = (self.goal.path.clone(), self.goal.tokens.clone());
+        Some(Saved::new(NAME, &WriterState { path, position, token_prefix: prefix, ignored_token: ignored }))
     }
 
     fn appended(&mut self, result: Result<Channel, FlowError>) {
@@ -369,7 +370,7 @@ impl Writer {
             }
             return self.trouble(BulkGetChannelStatus::INFO.name, refusal.into());
         }
-        let own = self.goal.tokens.remove_from(&mut status, self.ledger.committed());
+        let own = self.goal.tokens.remove_from(&mut status, false);
         match own.and_then(|()| self.ledger.looked(&status)) {
             Ok(news) => {
                 self.trouble.lost.clear();

@@ -93,6 +93,8 @@ records! {
         pub position: Position = "position",
         /// What its tokens begin with on the wire.
         pub token_prefix: Option<String> = "token_prefix",
+        /// The token of another load that was committed before anything was sent.
+        pub ignored_token: Option<String> = "ignored_token",
     }
 }
 

@@ -14,8 +14,10 @@ pub(super) const MAX_PREFIX: usize = 128;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tokens {
     pub(super) prefix: Option<String>,
-    /// Whether a committed token without the prefix counts as none while nothing of this load is committed.
+    /// Whether a committed token without the prefix counts as none when the channel is opened for the first time.
     pub(super) ignores_other_prefixes: bool,
+    /// The token that was committed then. Any other one without the prefix is of a load that goes on beside this one.
+    pub(super) ignored: Option<String>,
     /// Whether equal tokens mean equal rows also without a prefix.
     pub(super) unique: bool,
 }
@@ -49,16 +51,19 @@ impl Tokens {
         batch
     }
 
-    /// A status with the caller's own tokens; `committed` is the last one that is known to be committed.
+    /// A status with the caller's own tokens. `is_first` says that nothing of this load was ever sent, as far as is known.
     ///
     /// # Errors
     /// [`ChannelLost::ForeignToken`] if the committed token is of another load.
-    pub(super) fn remove_from(&self, status: &mut ChannelStatus, committed: Option<&str>) -> Result<(), ChannelLost> {
+    pub(super) fn remove_from(&mut self, status: &mut ChannelStatus, is_first: bool) -> Result<(), ChannelLost> {
         let Some(prefix) = &self.prefix else { return Ok(()) };
         let own = |token: &str| token.strip_prefix(&**prefix).map(str::to_owned);
         if let Some(token) = status.committed() {
             let ours = own(token);
-            if ours.is_none() && (committed.is_some() || !self.ignores_other_prefixes) {
+            if ours.is_none() && is_first && self.ignores_other_prefixes {
+                self.ignored = Some(token.to_owned());
+            }
+            if ours.is_none() && self.ignored.as_deref() != Some(token) {
                 return Err(ChannelLost::ForeignToken { token: token.to_owned() });
             }
             status.last_committed_offset_token = ours;
@@ -83,30 +88,32 @@ mod tests {
 
     #[test]
     fn the_prefix_is_on_the_wire_only() {
-        let tokens = Tokens { prefix: Some("load-".to_owned()), ..Tokens::default() };
+        let mut tokens = Tokens { prefix: Some("load-".to_owned()), ..Tokens::default() };
         let sent = tokens.add_to(Batch::new("{}\n", 1, "", "7"));
         assert_eq!(
             (sent.start_offset_token.unwrap_or_default(), sent.end_offset_token.as_deref()),
             (String::new(), Some("load-7"))
         );
         let mut own = status("load-7");
-        tokens.remove_from(&mut own, None).expect("of this load");
+        tokens.remove_from(&mut own, false).expect("of this load");
         assert_eq!((own.committed(), own.last_error_offset_upper_bound.as_deref()), (Some("7"), Some("7")));
         let mut plain = status("7");
-        Tokens::default().remove_from(&mut plain, None).expect("any token");
+        Tokens::default().remove_from(&mut plain, false).expect("any token");
         assert_eq!(plain.committed(), Some("7"));
     }
 
     #[test]
-    fn a_token_of_another_load_counts_as_none_only_before_the_first_commit() {
+    fn a_token_of_another_load_counts_as_none_only_if_it_was_there_before() {
         let mut tokens = Tokens { prefix: Some("load-".to_owned()), ..Tokens::default() };
-        let foreign = || ChannelLost::ForeignToken { token: "7".to_owned() };
-        assert_eq!(tokens.remove_from(&mut status("7"), None), Err(foreign()));
+        let foreign = |token: &str| Err(ChannelLost::ForeignToken { token: token.to_owned() });
+        assert_eq!(tokens.remove_from(&mut status("7"), true), foreign("7"));
         tokens.ignores_other_prefixes = true;
-        let mut other = status("7");
-        tokens.remove_from(&mut other, None).expect("an earlier load's");
-        assert_eq!(other.committed(), None);
-        assert_eq!(tokens.remove_from(&mut status("7"), Some("1")), Err(foreign()));
+        for is_first in [true, false] {
+            let mut before = status("7");
+            tokens.remove_from(&mut before, is_first).expect("of an earlier load");
+            assert_eq!(before.committed(), None);
+        }
+        assert_eq!(tokens.remove_from(&mut status("8"), false), foreign("8"), "that load goes on");
     }
 
     #[test]
