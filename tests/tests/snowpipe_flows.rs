@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use pipewright::drive::{self, Clock as _, NoCredentials};
 use pipewright::error::{FlowError, TransportError};
-use pipewright::flow::{Config as FlowConfig, Exchange, Goal};
+use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Goal, Step};
 use pipewright::snowpipe::flow::{AppendElastic, AwaitCommitted, DropChannel, OpenChannel, Position, Reconcile};
 use pipewright::snowpipe::{
     Account, Batch, Channel, ChannelPath, ErrorCode, ExchangeToken, GetHostname, Ingest, RequestId, SnowpipeIngest,
@@ -180,6 +180,48 @@ fn a_node_that_is_behind_does_not_know_the_channel_yet() {
     assert_eq!(scene.world.now().since(begin).as_secs(), 30);
 }
 
+#[test]
+fn an_answer_that_says_nothing_is_no_news_of_the_channel() {
+    for answer in ["{}", "null", "[]", r#"{"channel_statuses":null}"#, r#"{"channel_statuses":{"c":{}}}"#] {
+        let scene = Scene::new(Config::default());
+        let channel = scene.run(scene.open().append(batch(1))).expect("no faults");
+        let blank = serde_json::from_str(answer).expect("JSON");
+        scene.account.with(|account| account.blank_statuses(blank, Duration::from_secs(20)));
+        let committed = scene.run(channel.await_committed("1")).expect("it is asked for again");
+        assert_eq!(committed.token, "1", "{answer}");
+    }
+    let scene = Scene::new(Config::default());
+    let channel = scene.open();
+    let blank = serde_json::json!({ "channel_statuses": { "c": {} } });
+    scene.account.with(|account| account.blank_statuses(blank, Duration::from_secs(60)));
+    let error = scene.run(channel.await_committed("1")).expect_err("it stays so");
+    assert_eq!(code(&error), Some(ErrorCode::Unknown("UNREADABLE".into())), "{error}");
+}
+
+/// A clock that jumps by an hour is no proof that a node was asked for an hour.
+#[test]
+fn a_clock_that_jumps_does_not_make_a_channel_missing() {
+    let config = FlowConfig::<SnowpipeIngest>::new("https://acct.ingest.snow.test".parse().expect("an address"));
+    let mut flow = AwaitCommitted::new(path(), "1").start(&config, Seed::new(1));
+    let none = r#"{"channel_statuses":{}}"#;
+    let committed = r#"{"channel_statuses":{"c":{"channel_status_code":"SUCCESS","last_committed_offset_token":"1"}}}"#;
+    let mut answers = [none, none, none, committed].into_iter();
+    let (mut now, mut reply) = (Timestamp::from_millis(1_800_000_000_000), None);
+    let result = loop {
+        match flow.poll(now, reply.take()) {
+            Step::Send(exchange) => {
+                let answer = answers.next().expect("not more than four looks");
+                reply = Some(exchange.settle(Ok(http::Response::new(answer.into()))));
+            }
+            Step::WaitUntil(_) => now = now + Duration::from_secs(3600),
+            Step::Notice(_) => {}
+            Step::Done(result) => break result,
+            step => panic!("{step:?}"),
+        }
+    };
+    assert_eq!(result.expect("it is there").token, "1");
+}
+
 /// One that was dropped behind our back, and one that was made anew: its rows are in no status.
 #[test]
 fn a_wait_for_a_channel_that_is_another_one_by_now_ends() {
@@ -239,6 +281,21 @@ fn a_committed_token_that_is_gone_or_of_somebody_else_ends_it() {
     unknown.created_on_ms = None;
     let error = reason(reconcile(&unknown).expect_err("a new channel"));
     assert!(error.contains("\"1\" is gone"), "{error}");
+}
+
+/// By the caller's own account of what it was told.
+#[test]
+fn the_token_of_an_append_that_was_rejected_settles_nothing() {
+    let scene = Scene::new(Config::default());
+    let channel = scene.open();
+    let mut position = Position::of(channel.status());
+    scene.account.with(|account| account.steal(&simulated(), &[("1", r#"{"ID":7}"#)]));
+    let error = scene.run(channel.append(batch(1))).expect_err("another client has the channel");
+    assert_eq!(code(&error), Some(ErrorCode::StaleContinuationToken), "{error}");
+    position.sent = vec!["1".to_owned()];
+    position.rejected = Some("1".to_owned());
+    let error = reason(scene.run(Reconcile::new(path(), position)).expect_err("whose row is it?"));
+    assert!(error.contains("is that of an append which was rejected"), "{error}");
 }
 
 #[test]

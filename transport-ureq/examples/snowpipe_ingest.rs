@@ -10,13 +10,17 @@
 //! Whatever ends it, Ctrl-C and `kill -9` too: **start it again with the same arguments and the same input**, and it goes on
 //! behind the last row that is committed. No row is lost, and none is written twice. One channel takes one of these at a time.
 //!
-//! Each row has an offset token, and the service keeps that of the last committed one:
+//! Each row has an offset token, and the service keeps that of the last committed one. A token is a position and a fingerprint of
+//! the input, as in `line 17 #0123456789abcdef`:
 //!
 //! * `line 17`: the number of its line, so that the same lines must come again, from the first on: of the standard input too.
-//!   Lines may be added at the end;
+//!   Lines may be added at the end. The fingerprint is that of all lines so far;
 //! * with `--offset-field ID`, what that field holds: a whole number (compared as such, up to 38 digits) or a text (compared byte
 //!   by byte, so that `"10"` is before `"9"`; times of one form are fine). It must rise from row to row. The input may begin
-//!   anywhere at or before the row behind the committed one.
+//!   anywhere at or before the row behind the committed one. The fingerprint is that of the row.
+//!
+//! So two loads have no token in common, and neither takes the other's rows for its own. A start whose input is another one ends
+//! with an error, as soon as it comes to the committed line, or to the row with the committed offset.
 //!
 //! A channel that was loaded the one way does not go on the other way: that ends with an error. Keep to one field.
 //!
@@ -53,7 +57,7 @@ use pipewright::snowpipe::{
 use pipewright_ureq::{RsaKey, Ureq};
 
 use crate::input::{Input, Next};
-use crate::offsets::Offsets;
+use crate::offsets::{Offsets, position};
 use crate::options::{Credential, Options, USAGE};
 use crate::state::State;
 use crate::support::{Progress, answer, tell};
@@ -117,6 +121,8 @@ fn ingest(options: &Options) -> Result<u64, Failed> {
         None => OpenWriter::new(&session, options.path.clone()),
     };
     let batches = BatchOptions::new().compression(Compression::Zstd(1)).rows(options.batch_rows);
+    // The fingerprints see to that.
+    let goal = goal.unique_tokens();
     let writer = goal.batches(batches).patience(options.patience).start(account.config(), account.seed());
     let started = account.runtime().now();
     let lines = !std::io::stderr().is_terminal();
@@ -222,7 +228,7 @@ impl Load<'_> {
         if let Some(trouble) = trouble {
             end.inspect_err(|_| tell(format_args!("snowpipe_ingest: {trouble}")))?;
             let before = match self.writer.committed() {
-                Some(token) => format!("All before it is committed, up to {token}."),
+                Some(token) => format!("All before it is committed, up to {}.", position(token)),
                 None => "Nothing is committed.".to_owned(),
             };
             return Err(format!("{trouble}\n{before}").into());
@@ -306,7 +312,12 @@ impl Load<'_> {
                     self.progress.say(&self.summary());
                 }
             }
-            WriterEvent::Rejected(rejected) => self.progress.say(&rejected.to_string()),
+            WriterEvent::Rejected(rejected) => {
+                let mut rejected = rejected.clone();
+                let bound = &mut rejected.last_error_offset_upper_bound;
+                *bound = bound.take().map(|token| position(&token).to_owned());
+                self.progress.say(&rejected.to_string());
+            }
             _ => {}
         }
     }
@@ -315,7 +326,7 @@ impl Load<'_> {
         let path = self.writer.path();
         self.progress.say(&match committed {
             None => format!("{path}: nothing is committed"),
-            Some(token) => format!("{path}: going on behind {token}"),
+            Some(token) => format!("{path}: going on behind {}", position(token)),
         });
         // The state of a load knows which of them are its own.
         let is_resumed = self.state.as_ref().is_some_and(|state| state.saved.is_some());
@@ -340,7 +351,8 @@ impl Load<'_> {
     fn summary(&self) -> String {
         let rows = |rows: u64| if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
         let seconds = self.account.runtime().now().since(self.started).as_secs_f64();
-        let committed = self.writer.committed().map_or("nothing".to_owned(), |token| format!("up to {token}"));
+        let committed =
+            self.writer.committed().map_or("nothing".to_owned(), |token| format!("up to {}", position(token)));
         let rejected = match self.rejected() {
             0 => String::new(),
             count if self.state.is_some() => format!("; {} rejected since the load began", rows(count)),

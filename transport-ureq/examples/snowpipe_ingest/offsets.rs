@@ -1,7 +1,11 @@
 //! [`Offsets`]: the offset token of each row, and which rows are committed already.
 //!
-//! The token of a field's value is that value, as other loaders have it; that of a line says so, `line 5000`: one number is never
-//! taken for the other.
+//! A token is a position and a fingerprint: `line 5000 #0123456789abcdef`, or `5000 #0123456789abcdef` with `--offset-field`. The
+//! position of a line says so, so that one number is never taken for the other. The fingerprint tells loads apart: it is that of
+//! all lines so far, or with `--offset-field`, where the input may begin anywhere, that of the row.
+//!
+//! Positions are compared and shown; fingerprints are only compared for equality. Other loaders have positions alone: a channel of
+//! theirs goes on, and its last row is not checked.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -11,6 +15,8 @@ use serde_json::value::RawValue;
 
 /// What is before the number of a line in its token.
 const LINE: &str = "line ";
+/// What is before the fingerprint.
+const MARK: &str = " #";
 
 /// Goes through the lines of the input from the first on.
 pub(crate) struct Offsets {
@@ -23,6 +29,10 @@ enum Rule {
     /// The number of the line.
     Lines {
         committed: u64,
+        /// Of the lines up to the committed one.
+        fingerprint: Option<Fingerprint>,
+        /// Of the lines so far.
+        so_far: Fingerprint,
     },
     Field(Field),
 }
@@ -30,6 +40,8 @@ enum Rule {
 struct Field {
     name: String,
     committed: Option<String>,
+    /// Of the committed row.
+    fingerprint: Option<Fingerprint>,
     /// Of the row before, and its line.
     last: Option<(Offset, u64)>,
 }
@@ -43,16 +55,21 @@ enum Offset {
 impl Offsets {
     /// For an input of which the rows up to a token are committed.
     pub(crate) fn new(field: Option<&str>, committed: Option<String>) -> Result<Self, String> {
-        let line = committed.as_deref().map(|token| line_of(token).ok_or(token));
+        let (committed, fingerprint) = match committed.as_deref().map(split) {
+            Some((position, fingerprint)) => (Some(position.to_owned()), fingerprint),
+            None => (None, None),
+        };
+        let line = committed.as_deref().map(|position| line_of(position).ok_or(position));
+        let lines = |committed| Rule::Lines { committed, fingerprint, so_far: Fingerprint::default() };
         let rule = match (field, line) {
             (Some(_), Some(Ok(line))) => {
                 return Err(format!(
                     "the channel is committed up to line {line}: it was loaded without --offset-field, and goes on that way"
                 ));
             }
-            (Some(name), _) => Rule::Field(Field { name: name.to_owned(), committed, last: None }),
-            (None, None) => Rule::Lines { committed: 0 },
-            (None, Some(Ok(committed))) => Rule::Lines { committed },
+            (Some(name), _) => Rule::Field(Field { name: name.to_owned(), committed, fingerprint, last: None }),
+            (None, None) => lines(0),
+            (None, Some(Ok(committed))) => lines(committed),
             (None, Some(Err(token))) => {
                 return Err(format!(
                     "the channel is committed up to \"{token}\", which is no line: it was loaded with --offset-field, or somebody \
@@ -71,30 +88,42 @@ impl Offsets {
     /// The token of the next line's row; `None` when there is no row in it, or its row is committed.
     pub(crate) fn next(&mut self, line: &[u8]) -> Result<Option<&str>, String> {
         self.line += 1;
-        if line.trim_ascii().is_empty() {
+        let row = line.trim_ascii();
+        if let Rule::Lines { committed, fingerprint, so_far } = &mut self.rule {
+            if !row.is_empty() {
+                so_far.add(row);
+            }
+            let is_other = fingerprint.is_some_and(|theirs| theirs != *so_far);
+            if self.line == *committed && (is_other || row.is_empty()) {
+                return Err("this line is committed already, and it or one before it was another one then: give the same input again, \
+                            from its first line on, or another channel"
+                    .to_owned());
+            }
+        }
+        if row.is_empty() {
             return Ok(None);
         }
-        let is_committed = match &mut self.rule {
-            Rule::Lines { committed } => {
-                self.token = format!("{LINE}{}", self.line);
-                self.line <= *committed
-            }
+        let (position, fingerprint, is_committed) = match &mut self.rule {
+            Rule::Lines { committed, so_far, .. } => (format!("{LINE}{}", self.line), *so_far, self.line <= *committed),
             Rule::Field(field) => {
-                let offset = field.read(line)?;
-                self.token = match &offset {
+                let offset = field.read(row)?;
+                let position = match &offset {
                     Offset::Number(number) => number.to_string(),
                     Offset::Text(text) => text.clone(),
                 };
-                field.follow(offset, self.line)?
+                let mut fingerprint = Fingerprint::default();
+                fingerprint.add(row);
+                (position, fingerprint, field.follow(offset, fingerprint, self.line)?)
             }
         };
+        self.token = format!("{position}{MARK}{:016x}", fingerprint.0);
         Ok(Some(&*self.token).filter(|_| !is_committed))
     }
 
     /// Whether the input can be the one that was loaded before.
     pub(crate) fn end(&self) -> Result<(), String> {
         match self.rule {
-            Rule::Lines { committed } if self.line < committed => Err(format!(
+            Rule::Lines { committed, .. } if self.line < committed => Err(format!(
                 "the input ends with line {}, and line {committed} is committed already: is it the same input as before? Give the \
                  same again, from its first line on",
                 self.line
@@ -120,7 +149,7 @@ impl Field {
     }
 
     /// Whether a row with this offset is committed already.
-    fn follow(&mut self, offset: Offset, line: u64) -> Result<bool, String> {
+    fn follow(&mut self, offset: Offset, fingerprint: Fingerprint, line: u64) -> Result<bool, String> {
         let name = &self.name;
         if let Some((last, at)) = &self.last
             && offset.compare(last)? != Ordering::Greater
@@ -133,8 +162,8 @@ impl Field {
                 "the field \"{name}\" is {offset}, behind {last} in line {at}: it must rise from row to row{how}"
             ));
         }
-        let is_committed = match (&self.committed, &offset) {
-            (None, _) => false,
+        let order = match (&self.committed, &offset) {
+            (None, _) => Ordering::Greater,
             (Some(token), Offset::Text(text)) => {
                 // Texts of one length have the order of their bytes, whatever they stand for.
                 if text.len() != token.len() && token.parse::<i128>().is_ok() {
@@ -146,14 +175,20 @@ impl Field {
                          byte, so that \"10\" is before \"9\"; give them one length, or numbers without quotes"
                     ));
                 }
-                text <= token
+                text.cmp(token)
             }
             (Some(token), Offset::Number(number)) => {
-                *number <= token.parse().map_err(|_| self.is_of_another(&offset, token, "no whole number"))?
+                number.cmp(&token.parse().map_err(|_| self.is_of_another(&offset, token, "no whole number"))?)
             }
         };
+        if order == Ordering::Equal && self.fingerprint.is_some_and(|theirs| theirs != fingerprint) {
+            return Err(format!(
+                "the field \"{name}\" is {offset}, which is committed already, and that row was another one: the channel was loaded from \
+                 another input"
+            ));
+        }
         self.last = Some((offset, line));
-        Ok(is_committed)
+        Ok(order != Ordering::Greater)
     }
 
     fn is_of_another(&self, offset: &Offset, token: &str, what: &str) -> String {
@@ -184,9 +219,39 @@ impl Offset {
     }
 }
 
-/// The number of the line that a token is of.
-fn line_of(token: &str) -> Option<u64> {
-    token.strip_prefix(LINE)?.parse().ok()
+/// The number of the line that a position is of.
+fn line_of(position: &str) -> Option<u64> {
+    position.strip_prefix(LINE)?.parse().ok()
+}
+
+/// The position of a token and its fingerprint, which tokens of other loaders do not have.
+fn split(token: &str) -> (&str, Option<Fingerprint>) {
+    let parts = token.rsplit_once(MARK).filter(|(_, digits)| digits.len() == 16);
+    let parts = parts.and_then(|(position, digits)| Some((position, u64::from_str_radix(digits, 16).ok()?)));
+    parts.map_or((token, None), |(position, bits)| (position, Some(Fingerprint(bits))))
+}
+
+/// The position of a token: what people want to see.
+pub(crate) fn position(token: &str) -> &str {
+    split(token).0
+}
+
+/// A number that differs for different rows, by chance alone: FNV-1a, 64 bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Fingerprint(u64);
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fingerprint {
+    fn add(&mut self, row: &[u8]) {
+        for byte in row.iter().chain(b"\n") {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
 }
 
 /// As in JSON.

@@ -28,7 +28,8 @@ fn millis(millis: u64) -> Duration {
 /// The number of the last committed row.
 fn committed(server: &Server<Account>) -> u64 {
     let token = server.with(|account| account.channel_view(&path())).and_then(|view| view.committed);
-    token.map_or(0, |token| token.strip_prefix("line ").and_then(|line| line.parse().ok()).expect("a line's number"))
+    let line = |token: String| token.strip_prefix("line ")?.split_once(" #")?.0.parse().ok();
+    token.map_or(0, |token| line(token).expect("a line's number"))
 }
 
 /// Every exchange takes a while, on its way there or on its way back: so a kill finds one under way, and appends of a process

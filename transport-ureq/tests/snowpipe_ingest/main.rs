@@ -70,6 +70,52 @@ fn a_file_goes_in_once_however_often_it_is_given() {
     assert_eq!(rows(&server).len(), 1501);
 }
 
+/// Line 2 of one file says nothing about line 2 of another one, nor row 2 about row 2.
+#[test]
+fn the_tokens_of_another_input_are_not_taken_for_its_own() {
+    let other = |numbers| lines(numbers).replace("order", "another order");
+    for (rule, problem) in [
+        (
+            &[][..],
+            "line 2 of the standard input: this line is committed already, and it or one before it was another one then",
+        ),
+        (
+            &["--offset-field", "ID"][..],
+            "the field \"ID\" is 2, which is committed already, and that row was another one",
+        ),
+    ] {
+        let (server, folder) = (serve(config()), Folder::new("other-input"));
+        let load = |input: &str| run_with_input(ingest(server.url()).args(rule), input);
+        load(&lines(1..=2)).ended(0, "2 rows in");
+        load(&other(1..=2)).ended(1, problem);
+        load(&other(1..=4)).ended(1, problem);
+        // With a state, too.
+        let state = folder.0.join("state.json");
+        let load = |input: &str| run_with_input(ingest(server.url()).args(rule).arg("--state").arg(&state), input);
+        load(&other(1..=4)).ended(1, problem);
+        load(&lines(1..=3)).ended(0, "1 row in");
+        load(&other(1..=4)).ended(1, "was another one");
+        assert_eq!(rows(&server), lines(1..=3).lines().collect::<Vec<_>>());
+    }
+    let server = serve(config());
+    let load = |input: &str| run_with_input(&mut ingest(server.url()), input);
+    load(&lines(1..=3)).ended(0, "3 rows in");
+    let changed = lines(1..=4).replacen("order 1", "order one", 1);
+    load(&changed).ended(1, "line 3 of the standard input: this line is committed already");
+    load(&format!("{}\n\n{}", lines(1..=1), lines(2..=4))).ended(1, "line 3 of the standard input");
+}
+
+/// Of another loader, which has no fingerprints.
+#[test]
+fn a_channel_that_has_only_positions_goes_on() {
+    let server = serve(config());
+    server.with(|account| account.steal(&path(), &[("2", &row(2))]));
+    program::until("the row is committed", || view(&server).is_some_and(|view| view.rows.len() == 1));
+    let mut command = ingest(server.url());
+    run_with_input(command.args(["--offset-field", "ID"]), &lines(1..=4)).ended(0, "going on behind 2");
+    assert_eq!(rows(&server), lines(2..=4).lines().collect::<Vec<_>>());
+}
+
 #[test]
 fn a_field_tells_rows_apart_wherever_the_input_begins() {
     let server = serve(config());
