@@ -112,7 +112,9 @@ impl Contested {
             Act::Clear => ("POST", "/pipelines/p/clear".to_owned(), String::new()),
             Act::Dismiss => ("POST", "/pipelines/p/dismiss_error".to_owned(), String::new()),
             Act::Request(method, target, body) => (method, target, body),
-            Act::Panic => return self.manager.panic("p", "somebody divided by zero"),
+            // Processes that end say either of it.
+            Act::Panic if at.as_millis() % 2 == 0 => return self.manager.panic("p", "somebody divided by zero"),
+            Act::Panic => return self.manager.report_panic("p", "somebody divided by zero"),
             Act::Kill => return self.manager.kill("p"),
             Act::Freeze(millis) => return self.manager.freeze("p", Duration::from_millis(millis)),
         };
@@ -394,6 +396,18 @@ impl<T> Trial<T> {
     pub fn last(&self) -> &PipelineView {
         let last = self.history.iter().rfind(|moment| moment.request.is_some()).expect("a request");
         last.view.as_ref().expect("a pipeline")
+    }
+
+    /// How the pipeline was when the service showed it to the flow last.
+    ///
+    /// # Panics
+    /// When it never did, or there was no pipeline.
+    pub fn last_look(&self) -> &PipelineView {
+        let is_look = |moment: &&Moment| {
+            moment.request.as_ref().is_some_and(|(method, target, _)| method == "GET" && !target.ends_with("/stats"))
+        };
+        let look = self.history.iter().rfind(is_look).expect("a look");
+        look.view.as_ref().expect("a pipeline")
     }
 
     /// Whether the rival did anything meanwhile.

@@ -170,14 +170,13 @@ impl Manager {
     }
 
     pub(super) fn start_transaction(&mut self, name: &str) -> Answer {
-        let now = self.now;
         let pipeline = self.live(name)?;
         let Some(process) = &mut pipeline.process else { return Err(Refusal::unknown_route()) };
         if process.transaction.is_some() {
             let message = "Cannot perform this operation while there is a transaction in progress";
             return Err(Refusal::new(StatusCode::CONFLICT, "TransactionInProgress", message, json!({})));
         }
-        Ok(Reply::json(json!({ "transaction_id": process.start_transaction(now) })))
+        Ok(Reply::json(json!({ "transaction_id": process.start_transaction() })))
     }
 
     pub(super) fn commit_transaction(&mut self, name: &str) -> Answer {
@@ -241,7 +240,11 @@ impl Pipeline {
             return Err(Refusal::unavailable("PipelineInteractionNotDeployed", message, details));
         }
         match &self.trouble {
-            Some((_, Trouble::Panic(message))) => {
+            Some((_, Trouble::Panic(_))) => {
+                let message = "Operation failed because the pipeline is shutting down.";
+                return Err(Refusal::new(StatusCode::GONE, "Terminating", message, Value::Null));
+            }
+            Some((_, Trouble::ReportedPanic(message))) => {
                 let error = panic_error(message);
                 let text = error["message"].as_str().unwrap_or_default();
                 let status = StatusCode::INTERNAL_SERVER_ERROR;

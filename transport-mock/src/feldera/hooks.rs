@@ -18,14 +18,22 @@ impl Manager {
         }
     }
 
-    /// A worker thread of a pipeline panics. What needs its process is answered 500 until the runner
-    /// [sees it](super::Config::failure_delay); then it is stopped with an error. Does nothing without a process.
+    /// A worker thread of a pipeline panics. What needs its process is answered 410 `Terminating` [for some
+    /// time](super::Config::panic_duration), while the pipeline still shows `Running` and no error; then it is stopped with
+    /// `RuntimeError.WorkerPanic`. Does nothing without a process.
     pub fn panic(&mut self, name: &str, message: &str) {
-        let due = self.now.saturating_add(self.config.failure_delay);
+        let due = self.now.saturating_add(self.config.panic_duration);
         self.trouble(name, due, Trouble::Panic(message.to_owned()));
     }
 
-    /// The process of a pipeline is killed. What needs it is answered 503, connection refused, until the runner sees it.
+    /// As [`panic`](Self::panic), but the process answers 500 with the panic itself until it is stopped. Real servers do both.
+    pub fn report_panic(&mut self, name: &str, message: &str) {
+        let due = self.now.saturating_add(self.config.panic_duration);
+        self.trouble(name, due, Trouble::ReportedPanic(message.to_owned()));
+    }
+
+    /// The process of a pipeline is killed. What needs it is answered 503, connection refused, until the runner
+    /// [sees it](super::Config::failure_delay); until then the pipeline shows `Running`.
     pub fn kill(&mut self, name: &str) {
         let due = self.now.saturating_add(self.config.failure_delay);
         self.trouble(name, due, Trouble::Killed);
@@ -116,6 +124,7 @@ impl Pipeline {
             status: self.status().to_owned(),
             desired_status: self.desired().to_owned(),
             process: process.map(|process| process.status.to_owned()),
+            answers: process.is_some() && self.trouble.is_none(),
             storage: self.storage.to_owned(),
             deployment_id: self.deployment_id.clone(),
             deployments: self.deployments,

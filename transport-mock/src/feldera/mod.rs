@@ -17,8 +17,8 @@
 //! among their extensions, by which [`Manager::read`] gives the rest.
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
-//! [`Manager::requests`], and what its processes have done with [`Manager::chronicle`]. What goes wrong behind the API: [`panic`](Manager::panic), [`kill`](Manager::kill),
-//! [`freeze`](Manager::freeze), [`wedge`](Manager::wedge), [`fail_checkpoints`](Manager::fail_checkpoints),
+//! [`Manager::requests`], and what its processes have done with [`Manager::chronicle`]. What goes wrong behind the API: [`panic`](Manager::panic),
+//! [`report_panic`](Manager::report_panic), [`kill`](Manager::kill), [`freeze`](Manager::freeze), [`wedge`](Manager::wedge), [`fail_checkpoints`](Manager::fail_checkpoints),
 //! [`fail_syncs`](Manager::fail_syncs).
 //!
 //! # Limits
@@ -108,8 +108,10 @@ pub struct Config {
     pub checkpoint_duration: Duration,
     /// How long a transaction takes to commit: 50 ms.
     pub commit_duration: Duration,
-    /// How soon the runner sees that a process has failed: 2.5 s.
+    /// How soon the runner sees that a process is gone or does not answer: 5 s. Until then the manager shows `Running`.
     pub failure_delay: Duration,
+    /// From a panic until the runner stops the pipeline: 4 s. Until then the manager shows `Running`.
+    pub panic_duration: Duration,
     /// How many requests are remembered for [`Manager::requests`]: 100 000.
     pub history: usize,
     /// What ids are made from: 0.
@@ -130,7 +132,8 @@ impl Default for Config {
             step_duration: Duration::from_millis(20),
             checkpoint_duration: Duration::from_millis(100),
             commit_duration: Duration::from_millis(50),
-            failure_delay: Duration::from_millis(2500),
+            failure_delay: Duration::from_secs(5),
+            panic_duration: Duration::from_secs(4),
             history: 100_000,
             seed: 0,
         }

@@ -37,8 +37,10 @@ pub(super) enum Due {
 /// What is wrong with its process.
 #[derive(Debug, Clone)]
 pub(super) enum Trouble {
-    /// A worker thread panicked.
+    /// A worker thread panicked, and the process only says that it ends.
     Panic(String),
+    /// The same, and the process says why.
+    ReportedPanic(String),
     /// The process is gone.
     Killed,
     /// The process does not answer, up to then; and whether the runner knows.
@@ -430,7 +432,7 @@ impl Pipeline {
                 self.trouble = Some((until, Trouble::Frozen(until, true)));
             }
             Trouble::Frozen(..) => self.observe(at),
-            Trouble::Panic(message) => {
+            Trouble::Panic(message) | Trouble::ReportedPanic(message) => {
                 self.error = panic_error(&message);
                 self.stop(at, config);
             }

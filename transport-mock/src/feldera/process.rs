@@ -98,7 +98,8 @@ pub(super) struct Process {
     pub(super) input_records: u64,
     pub(super) completed_records: u64,
     pub(super) transaction: Option<u64>,
-    pub(super) transaction_since: Duration,
+    /// When the first rows came into the transaction; until then, statistics do not show it.
+    pub(super) transaction_began: Option<Duration>,
     committing: Option<Duration>,
     next_transaction: u64,
     steps: VecDeque<Step>,
@@ -141,7 +142,7 @@ impl Process {
             input_records: records,
             completed_records: records,
             transaction: None,
-            transaction_since: Duration::ZERO,
+            transaction_began: None,
             committing: None,
             next_transaction: 20,
             steps: VecDeque::new(),
@@ -180,6 +181,9 @@ impl Process {
         if records == 0 {
             return;
         }
+        if self.transaction.is_some() {
+            self.transaction_began.get_or_insert(now);
+        }
         self.initiated += 1;
         place.steps.push((place.records, self.initiated));
         self.input_records += records;
@@ -214,10 +218,10 @@ impl Process {
         steps.iter().find(|(taken, _)| *taken >= records).map(|(_, step)| *step)
     }
 
-    pub(super) fn start_transaction(&mut self, now: Duration) -> u64 {
+    pub(super) fn start_transaction(&mut self) -> u64 {
         let number = self.next_transaction;
         self.next_transaction += 1;
-        (self.transaction, self.transaction_since) = (Some(number), now);
+        (self.transaction, self.transaction_began) = (Some(number), None);
         let incarnation = self.incarnation.clone();
         self.chronicle.transactions.push(TransactionView { incarnation, id: number, committed: None });
         number
@@ -298,7 +302,7 @@ impl Process {
     /// Lets it happen; a checkpoint, if it made one.
     pub(super) fn happen(&mut self, at: Duration, config: &Config, program: &Program) -> bool {
         if self.committing.is_some_and(|due| due <= at) {
-            (self.committing, self.transaction) = (None, None);
+            (self.committing, self.transaction, self.transaction_began) = (None, None, None);
             if let Some(transaction) = self.chronicle.transactions.last_mut() {
                 transaction.committed = Some(at);
             }

@@ -41,7 +41,8 @@ fn millis(time: std::time::Duration) -> u64 {
 }
 
 fn global_metrics(process: &Process, now: std::time::Duration) -> Value {
-    let status = match (process.transaction, process.is_committing()) {
+    // A transaction without rows has an id and an initiator, and the status of none.
+    let status = match (process.transaction_began, process.is_committing()) {
         (None, _) => "NoTransaction",
         (Some(_), false) => "TransactionInProgress",
         (Some(_), true) => "CommitInProgress",
@@ -54,7 +55,7 @@ fn global_metrics(process: &Process, now: std::time::Duration) -> Value {
         "bootstrap_in_progress": false,
         "transaction_status": status,
         "transaction_id": process.transaction.unwrap_or(0),
-        "transaction_msecs": process.transaction.map(|_| millis(now.saturating_sub(process.transaction_since))),
+        "transaction_msecs": process.transaction_began.map(|began| millis(now.saturating_sub(began))),
         "transaction_records": null,
         "commit_progress": null,
         "transaction_initiators": { "transaction_id": process.transaction, "initiated_by_api": initiated_by,

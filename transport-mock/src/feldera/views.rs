@@ -21,6 +21,8 @@ pub struct PipelineView {
     pub desired_status: String,
     /// What its process is doing, whether the manager knows or not; nothing without a process.
     pub process: Option<String>,
+    /// Whether its process answers requests: it exists, and has neither panicked, nor been killed, nor frozen.
+    pub answers: bool,
     /// `Cleared`, `InUse` or `Clearing`.
     pub storage: String,
     /// Which deployment it is.

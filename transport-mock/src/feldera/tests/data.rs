@@ -161,6 +161,31 @@ fn a_transaction_holds_steps_back_until_it_is_committed() {
     assert_eq!(sim.post("/pipelines/p/start_transaction").1["transaction_id"], 21);
 }
 
+/// Until its first rows arrive, only the id and the initiator show an open transaction.
+#[test]
+fn an_open_transaction_without_rows_has_the_status_of_none() {
+    let mut sim = Sim::new().running();
+    let shown = |sim: &mut Sim| {
+        let metrics = sim.get("/pipelines/p/stats").1["global_metrics"].clone();
+        let fields = ["transaction_status", "transaction_id", "transaction_msecs", "transaction_initiators"];
+        fields.map(|field| metrics[field].clone())
+    };
+    let initiators =
+        |id: Value, api: Value| json!({ "transaction_id": id, "initiated_by_api": api, "initiated_by_connectors": {} });
+    let none = [json!("NoTransaction"), json!(0), Value::Null, initiators(Value::Null, Value::Null)];
+    assert_eq!(shown(&mut sim), none);
+    sim.post("/pipelines/p/start_transaction");
+    let idle = [json!("NoTransaction"), json!(20), Value::Null, initiators(json!(20), json!("Started"))];
+    assert_eq!(shown(sim.wait(60_000)), idle);
+    assert_eq!(refusal(&sim.post("/pipelines/p/start_transaction")), (409, "TransactionInProgress"));
+    sim.token(RAW, &row(1));
+    let begun = [json!("TransactionInProgress"), json!(20), json!(10), initiators(json!(20), json!("Started"))];
+    assert_eq!(shown(sim.wait(10)), begun);
+    sim.post("/pipelines/p/commit_transaction");
+    assert_eq!(shown(&mut sim)[0], "CommitInProgress");
+    assert_eq!(shown(sim.wait(50)), none);
+}
+
 #[test]
 fn a_row_is_there_as_often_as_it_was_inserted() {
     let mut sim = Sim::new().running();

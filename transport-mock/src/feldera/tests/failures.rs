@@ -7,15 +7,18 @@ use serde_json::json;
 use super::{NOT_DEPLOYED, Sim, refusal, status};
 
 #[test]
-fn a_panic_is_500_at_first_and_then_the_end() {
+fn a_panic_is_410_for_four_seconds_and_then_the_end() {
     let mut sim = Sim::new().running();
     let token = sim.token("t?format=csv", "1,true,1,x\n");
+    assert!(sim.view().answers);
     sim.manager.panic("p", "deliberate");
-    for answer in [sim.completion(&token), sim.ingress("t", ""), sim.post("/pipelines/p/pause")] {
-        assert_eq!(refusal(&answer), (500, "RuntimeError.WorkerPanic"));
-        assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("panic message: deliberate")));
+    for answer in [sim.completion(&token), sim.ingress("t", ""), sim.get("/pipelines/p/stats")] {
+        assert_eq!(refusal(&answer), (410, "Terminating"));
     }
-    assert_eq!(sim.wait(2499).status(), status("Running", "Running"));
+    // The manager knows of nothing.
+    assert!(!sim.view().answers);
+    assert_eq!(sim.get("/pipelines/p").1["deployment_error"], json!(null));
+    assert_eq!(sim.wait(3999).status(), status("Running", "Running"));
     assert_eq!(sim.wait(1).status(), status("Stopping", "Stopped"));
     assert_eq!(sim.wait(300).status(), status("Stopped", "Stopped"));
     assert_eq!(sim.view().error.expect("one")["error_code"], "RuntimeError.WorkerPanic");
@@ -28,13 +31,30 @@ fn a_panic_is_500_at_first_and_then_the_end() {
 }
 
 #[test]
+fn a_panic_that_is_reported_is_500_until_the_end() {
+    let mut sim = Sim::new().running();
+    let token = sim.token("t?format=csv", "1,true,1,x\n");
+    sim.manager.report_panic("p", "deliberate");
+    for answer in [sim.completion(&token), sim.ingress("t", ""), sim.post("/pipelines/p/pause")] {
+        assert_eq!(refusal(&answer), (500, "RuntimeError.WorkerPanic"));
+        assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("panic message: deliberate")));
+    }
+    assert_eq!(sim.wait(3999).status(), status("Running", "Running"));
+    assert_eq!(sim.wait(301).status(), status("Stopped", "Stopped"));
+    assert_eq!(sim.view().error.expect("one")["error_code"], "RuntimeError.WorkerPanic");
+}
+
+#[test]
 fn a_killed_process_refuses_connections_until_the_runner_sees_it() {
     let mut sim = Sim::new().running();
     sim.manager.kill("p");
     let answer = sim.ingress("t?format=csv", "1,true,1,x\n");
     assert_eq!(refusal(&answer), (503, "PipelineInteractionUnreachable"));
     assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("Failed to connect to host")));
-    sim.wait(2850);
+    assert!(!sim.view().answers);
+    assert_eq!(sim.wait(4999).status(), status("Running", "Running"));
+    assert_eq!(refusal(&sim.get("/pipelines/p/stats")), (503, "PipelineInteractionUnreachable"));
+    sim.wait(351);
     assert_eq!(sim.status(), status("Stopped", "Stopped"));
     assert_eq!(sim.view().error.expect("one")["error_code"], "RunnerCheckError");
     sim.start();
@@ -48,10 +68,10 @@ fn a_frozen_process_is_unavailable_and_comes_back_by_itself() {
     sim.manager.freeze("p", Duration::from_secs(10));
     let answer = sim.get("/pipelines/p/stats");
     assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("timeout (10s) was reached")));
-    sim.wait(2500);
+    sim.wait(5000);
     assert_eq!(sim.status(), status("Unavailable", "Unavailable"));
     assert_eq!(refusal(&sim.get("/pipelines/p/stats")), (503, "PipelineUnavailable"));
-    sim.wait(7500);
+    sim.wait(5000);
     assert_eq!(sim.status(), status("Running", "Running"));
     assert_eq!(sim.get("/pipelines/p/stats").0, 200);
     let after = sim.view();
