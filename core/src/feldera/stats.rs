@@ -52,9 +52,9 @@ words! {
         Terminated = "Terminated",
     }
 
-    /// Whether there is a transaction.
+    /// What the circuit does about a transaction. [`GlobalMetrics::open_transaction`] tells whether one is open.
     pub enum TransactionStatus {
-        /// No.
+        /// The circuit is in no transaction. One that was started and has received no data yet also shows this.
         NoTransaction = "NoTransaction",
         /// It is open.
         TransactionInProgress = "TransactionInProgress",
@@ -171,7 +171,7 @@ records! {
         pub state: PipelineState = "state",
         /// Changed views are being filled.
         pub bootstrap_in_progress: Option<bool> = "bootstrap_in_progress",
-        /// Whether there is a transaction.
+        /// What the circuit does about a transaction. [`open_transaction`](Self::open_transaction) tells whether one is open.
         pub transaction_status: Option<TransactionStatus> = "transaction_status",
         /// Its id; 0 for none.
         pub transaction_id: Option<i64> = "transaction_id",
@@ -433,6 +433,26 @@ impl GlobalMetrics {
     pub fn process(&self) -> Option<String> {
         let started = || self.start_time.map(|second| format!("started at {second}"));
         self.incarnation_uuid.clone().or_else(started)
+    }
+
+    /// Returns the id of the transaction that is open or being committed.
+    ///
+    /// The ids decide. [`transaction_status`](Self::transaction_status) does not: a transaction without data has the
+    /// status `NoTransaction` until its first rows arrive, and blocks other transactions from the start.
+    pub fn open_transaction(&self) -> Option<i64> {
+        let initiated = self.transaction_initiators.as_ref().and_then(|initiators| initiators.transaction_id);
+        [self.transaction_id, initiated].into_iter().flatten().find(|id| *id != 0)
+    }
+
+    /// Returns whether the open transaction is being committed, as far as the process says.
+    pub(super) fn is_committing(&self) -> bool {
+        let initiated =
+            self.transaction_initiators.as_ref().and_then(|initiators| initiators.initiated_by_api.as_ref());
+        let is_open = match &self.transaction_status {
+            None | Some(TransactionStatus::NoTransaction | TransactionStatus::TransactionInProgress) => true,
+            Some(TransactionStatus::CommitInProgress | TransactionStatus::Unknown(_)) => false,
+        };
+        self.open_transaction().is_some() && (!is_open || initiated == Some(&TransactionPhase::Committed))
     }
 
     /// Whether steps have begun that are not completed: for ever so when the circuit is wedged.

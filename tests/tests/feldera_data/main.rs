@@ -101,6 +101,10 @@ fn assert_honest<T>(trial: &Trial<T>, error: &FlowError) {
         }
         Some(other) => panic!("not about data: {other:?}"),
         None => match error {
+            // A process that ends is not the whole answer: why shows within seconds, and is waited for.
+            FlowError::Service(error) if matches!(error.code(), Some("Terminating" | "RuntimeError.WorkerPanic")) => {
+                trial.lost
+            }
             FlowError::Ambiguous(_) | FlowError::Service(_) | FlowError::Transport(_) => {
                 trial.lost || trial.is_contested()
             }

@@ -2,9 +2,11 @@
 
 mod checkpoint;
 mod connectors;
+mod ending;
 mod starting;
 mod sync;
 mod transaction;
+mod transaction_idle;
 
 use pipewright::error::FlowError;
 use pipewright::feldera::{Feldera, FelderaApi};

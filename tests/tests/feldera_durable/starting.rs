@@ -77,7 +77,9 @@ fn a_first_start_that_takes_long_is_no_restart() {
 #[test]
 fn a_pause_is_no_reason_not_to_answer() {
     let (status, body) = feldera("frozen_stats");
-    let script = || looks(Script::new().expect("GET", STATS).reply_json(status, &body), "Paused");
+    // It is polled for ten seconds, at 0, 50, 150, 350, 750 ms, 1.55 s and then each two seconds.
+    let polled = |script| (0..11).fold(script, |script, _| looks(script, "Paused"));
+    let script = || polled(Script::new().expect("GET", STATS).reply_json(status, &body));
     for error in [run(&script(), Checkpoint::new("p")), run(&script(), AwaitConnectorsFinished::all("p"))] {
         assert_eq!(Interruption::of(&error), None, "{error:?}");
         assert_eq!(code(&error), Some(ErrorCode::PipelineInteractionUnreachable));

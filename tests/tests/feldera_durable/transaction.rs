@@ -47,20 +47,20 @@ fn started() -> Script {
     looked(recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start"), &open())
 }
 
-struct Run {
-    transaction: TransactionRun,
+pub(super) struct Run {
+    pub(super) transaction: TransactionRun,
     script: Script,
-    saved: Vec<Saved>,
+    pub(super) saved: Vec<Saved>,
 }
 
 impl Run {
-    fn new(script: &Script, goal: Transaction) -> Self {
+    pub(super) fn new(script: &Script, goal: Transaction) -> Self {
         let feldera = Feldera::new(base(), script.clone());
         let transaction = goal.start(feldera.config(), feldera.seed());
         Self { transaction, script: script.clone(), saved: Vec::new() }
     }
 
-    fn next(&mut self) -> Result<TransactionEvent, FlowError> {
+    pub(super) fn next(&mut self) -> Result<TransactionEvent, FlowError> {
         drive::run(&mut self.transaction, &self.script, &NoCredentials, |notice| {
             if let Notice::Save(state) = notice {
                 self.saved.push(state);
@@ -68,16 +68,16 @@ impl Run {
         })
     }
 
-    fn resume(&self, script: &Script) -> Self {
+    pub(super) fn resume(&self, script: &Script) -> Self {
         Self::new(script, Transaction::resume(self.saved.last().expect("saved")).expect("its own state"))
     }
 }
 
-fn is(event: Result<TransactionEvent, FlowError>, expected: &str) {
+pub(super) fn is(event: Result<TransactionEvent, FlowError>, expected: &str) {
     assert_eq!(event.map(|event| format!("{event:?}")).expect("no error"), expected);
 }
 
-fn found(error: FlowError) -> String {
+pub(super) fn found(error: FlowError) -> String {
     match error {
         FlowError::Ambiguous(Ambiguity { found: Some(found), .. }) => found,
         other => panic!("{other:?}"),

@@ -13,7 +13,7 @@
 //! | Ask | 200 `complete` | done |
 //! | Ask | 200 `inprogress` | Wait, longer each time |
 //! | Ask | 410: another process | failed: [`Restarted`](super::Interruption::Restarted) |
-//! | Ask | 500 with the code of a panic | failed: [`Crashed`](super::Interruption::Crashed) |
+//! | Ask, Stats | 410 `Terminating`, 500 with the code of a panic | Inquiry, for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed) |
 //! | Ask, Stats | 503 for good, not deployed | Inquiry; failed: stopped, crashed, awaiting approval |
 //! | Stats | nothing has moved, paused, no step is open | failed: [`Paused`](super::Interruption::Paused) |
 //! | Stats | nothing has moved for so long | failed: [`Wedged`](super::Interruption::Wedged) |
@@ -195,7 +195,7 @@ impl Machine for AwaitCompletionMachine {
                     (Err(error), _) => return Step::Done(Err(error)),
                 },
                 State::Inquiry(inquiry) => {
-                    let error = match ok!(inquiry.poll(cx.now(), reply.take())) {
+                    let error = match ok!(inquiry.poll(cx, reply)) {
                         Ok(error) | Err(error) => error,
                     };
                     return Step::Done(Err(error));

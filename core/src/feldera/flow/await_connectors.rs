@@ -15,6 +15,7 @@
 //! | steps are open, and nothing moves | failed: [`Wedged`](super::Interruption::Wedged) |
 //! | all have come to their end | Token, Process: what they took in has gone through |
 //! | otherwise | Wait; a source is as slow as it likes |
+//! | nothing: 410 `Terminating`, 500 with the code of a panic, 503 for good | failed: why, after polling the pipeline for up to 10 s |
 //!
 //! Invariants: all requests are safe. Ways of ingress over HTTP, which never end, are no connectors here.
 
@@ -294,7 +295,7 @@ impl Machine for AwaitConnectorsMachine {
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Inquiry(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx.now(), reply.take()));
+                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx, reply));
                     return Step::Done(Err(error));
                 }
             }

@@ -15,6 +15,7 @@
 //! | none of these | it waits or is being made: Wait |
 //! | none of these, and the process says that it has nothing to do | failed: that will not change any more |
 //! | 400 `IncarnationUuidMismatch`, or other statistics | **ambiguous**: another process counts from 0 anew |
+//! | 410 `Terminating`, 500 with the code of a panic, 503 for good | polls the pipeline for up to 10 s, then **ambiguous**: why |
 //! | an end, of a process that takes no id | Confirm: statistics of the same process, or **ambiguous** |
 //!
 //! | Request was answered | then |
@@ -29,7 +30,7 @@
 
 use std::time::Duration;
 
-use super::inquiry::Inquiry;
+use super::inquiry::{Inquiry, doubtful};
 use super::pulse::BEAT;
 use super::{Interruption, Pace};
 use crate::error::{Ambiguity, Failure, FlowError};
@@ -225,9 +226,10 @@ impl CheckpointMachine {
         let is_edition =
             error.service().is_some_and(|refusal| error_code(refusal) == Some(ErrorCode::EnterpriseFeature));
         match self.unanswered.take() {
-            Some(lost) if !is_edition && !error.is_ambiguous() => {
-                FlowError::Ambiguous(Ambiguity { found: Some(error.to_string()), ..lost })
-            }
+            Some(lost) if !is_edition && !error.is_ambiguous() => match error {
+                error @ FlowError::Failed(_) => doubtful(lost, error),
+                error => FlowError::Ambiguous(Ambiguity { found: Some(error.to_string()), ..lost }),
+            },
             _ => error,
         }
     }
@@ -368,11 +370,11 @@ impl Machine for CheckpointMachine {
                     (Err(error), _) => self.state = State::Interrupted(self.inquiry(error, cx)),
                 },
                 State::Refused(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx.now(), reply.take()));
+                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx, reply));
                     return Step::Done(Err(self.refused(error)));
                 }
                 State::Interrupted(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx.now(), reply.take()));
+                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx, reply));
                     return Step::Done(Err(match error {
                         error @ FlowError::Failed(_) => self.lost(error),
                         error => error,

@@ -1,27 +1,60 @@
-//! [`Inquiry`]: why a pipeline refuses, found out by a look at it.
+//! [`Inquiry`]: finds out why a pipeline rejects a request, by reading the pipeline object.
+//!
+//! ```text
+//!  Look ──the cause shows──▶ done: the interruption
+//!  │ ▲ └─10 s are over─────▶ done: the rejection, or what it says itself
+//!  ▼ │
+//!  Wait
+//! ```
+//!
+//! | the rejection | polls the pipeline | if no cause shows |
+//! |---|---|---|
+//! | 410 `Terminating`, 503 `Suspended` | for 10 s | the rejection |
+//! | 500 with the code of a panic | for 10 s | [`Crashed`](Interruption::Crashed), with the message of the 500 |
+//! | 503 `PipelineInteractionUnreachable`, `PipelineUnavailable`: closed or refused connections, timeouts | for 10 s | the rejection |
+//! | 503 `PipelineInteractionNotDeployed` | once | the rejection |
+//! | 503 `AwaitingApproval`, and 410 and 400 of another process | no | the interruption that the code names |
+//! | anything else | no | the rejection |
+//!
+//! The manager learns of the end of a process later than the clients do. A panic shows in the pipeline object after about
+//! four seconds, a killed process after up to five; until then the pipeline has the status `Running` and no error.
 
 use super::Interruption;
-use crate::error::{FlowError, ServiceError};
+use super::interruption::is_end_of_process;
+use crate::error::{Ambiguity, FlowError, ServiceError};
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus, Selector};
 use crate::feldera::{ErrorCode, FelderaApi, GetPipeline, HttpInput, error_code};
-use crate::flow::{Call, Common, Flow as _, Reply, Step, ok};
+use crate::flow::{Call, Common, Flow as _, Pace, Reply, Step, ok};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
-/// A refusal on its way to becoming the error of a flow.
+/// A rejection on its way to becoming the error of a flow.
 #[derive(Debug)]
 pub(super) struct Inquiry {
+    pipeline: String,
     /// What cannot be done any more, in words.
     what: String,
     refusal: FlowError,
     /// Whether the flow has asked a process before, so that one that is only starting is another one.
     had_process: bool,
-    /// `None` when the refusal says it all.
-    look: Option<Call<GetPipeline>>,
+    /// Until when the pipeline is polled.
+    until: Timestamp,
+    pace: Pace,
+    /// The deployment at the first look.
+    deployment: Option<String>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Look(Call<GetPipeline>),
+    Wait(Timestamp),
+    /// The rejection says it all.
+    Told,
 }
 
 impl Inquiry {
-    /// About a refusal to a flow that has, or has not, asked a process of the pipeline before.
+    /// Makes an inquiry about a rejection, for a flow that has, or has not, asked a process of the pipeline before.
     pub(super) fn new(
         pipeline: &str,
         what: String,
@@ -29,32 +62,67 @@ impl Inquiry {
         had_process: bool,
         cx: &mut Common<FelderaApi>,
     ) -> Self {
-        let look = refusal.service().is_some_and(says_too_little);
-        let look = look.then(|| cx.call(GetPipeline::new(pipeline).selector(Selector::Status)));
-        Self { what, refusal, had_process, look }
+        let code = refusal.service().and_then(error_code);
+        let needs_a_look = code.as_ref().is_some_and(says_too_little);
+        let until =
+            if code == Some(ErrorCode::PipelineInteractionNotDeployed) { cx.now() } else { cx.now() + super::GRACE };
+        let state = if needs_a_look { State::Look(look(pipeline, cx)) } else { State::Told };
+        let (pipeline, pace, deployment) = (pipeline.to_owned(), Pace::START, None);
+        Self { pipeline, what, refusal, had_process, until, pace, deployment, state }
     }
 
     /// Comes to the error that the flow ends with.
-    pub(super) fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<FlowError> {
-        let mut reply = reply;
-        let found = match &mut self.look {
-            Some(call) => {
-                let looked = ok!(call.poll(now, reply.take()));
-                looked.ok().and_then(|pipeline| interruption(&pipeline)).filter(|found| self.explains(found))
+    pub(super) fn poll(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<FlowError> {
+        loop {
+            match &mut self.state {
+                State::Look(call) => {
+                    let Ok(pipeline) = ok!(call.poll(cx.now(), reply.take())) else {
+                        return self.conclude(None, reply);
+                    };
+                    let found = self.found(&pipeline);
+                    if found.is_some() || self.until <= cx.now() {
+                        return self.conclude(found, reply);
+                    }
+                    self.state = State::Wait(self.pace.next(cx.now()));
+                }
+                State::Wait(at) => match cx.wait_until(*at, "the end of the pipeline", reply) {
+                    // The rejection says more than that the time is up.
+                    Some(Step::Done(_)) => return self.conclude(None, reply),
+                    Some(step) => return step,
+                    None => self.state = State::Look(look(&self.pipeline, cx)),
+                },
+                State::Told => return self.conclude(None, reply),
             }
-            None => self.refusal.service().and_then(Interruption::told_by),
-        };
-        if let Some(stray) = reply {
+        }
+    }
+
+    /// Returns what explains the rejection in what a look shows.
+    fn found(&mut self, pipeline: &Pipeline) -> Option<Interruption> {
+        let found = interruption(pipeline).filter(|found| self.explains(found));
+        let deployment = pipeline.deployment_id.clone();
+        let is_other = self.deployment.is_some() && deployment.is_some() && self.deployment != deployment;
+        self.deployment = self.deployment.take().or(deployment);
+        found.or(is_other.then_some(Interruption::Restarted))
+    }
+
+    fn conclude(&mut self, found: Option<Interruption>, reply: &mut Option<Reply>) -> Step<FlowError> {
+        if let Some(stray) = reply.take() {
             return Step::Stray(stray);
         }
-        let details = self.refusal.service().and_then(|refusal| refusal.details().map(str::to_owned));
-        Step::Done(Ok(match (found, &mut self.refusal) {
-            (Some(found), FlowError::Ambiguous(ambiguity)) => {
-                ambiguity.found = Some(found.to_string());
-                self.refusal.clone()
-            }
-            (Some(found), _) => found.into_error(std::mem::take(&mut self.what), details),
-            (None, refusal) => refusal.clone(),
+        // What the process itself says of its end beats a stop that came later.
+        let found = match (found, self.refusal.service().and_then(Interruption::told_by)) {
+            (Some(Interruption::Crashed(error)), _) => Some(Interruption::Crashed(error)),
+            (found, told) => told.or(found),
+        };
+        let details = match &found {
+            Some(Interruption::Crashed(error)) => Some(error.message.clone()),
+            _ => self.refusal.service().and_then(|refusal| refusal.details().map(str::to_owned)),
+        };
+        let what = std::mem::take(&mut self.what);
+        Step::Done(Ok(match (found, self.refusal.clone()) {
+            (Some(found), FlowError::Ambiguous(ambiguity)) => doubtful(ambiguity, found.into_error(what, details)),
+            (Some(found), _) => found.into_error(what, details),
+            (None, refusal) => refusal,
         }))
     }
 
@@ -72,18 +140,41 @@ impl Inquiry {
     }
 }
 
-/// Whether a refusal leaves open why the process does not answer.
-fn says_too_little(refusal: &ServiceError) -> bool {
-    matches!(
-        error_code(refusal),
-        Some(
+/// Makes what ended the process the cause of a request's unknown outcome, so that [`Interruption::of`] finds it.
+pub(super) fn doubtful(ambiguity: Ambiguity, interruption: FlowError) -> FlowError {
+    FlowError::Ambiguous(Ambiguity { cause: Box::new(interruption), ..ambiguity })
+}
+
+fn look(pipeline: &str, cx: &mut Common<FelderaApi>) -> Call<GetPipeline> {
+    cx.call(GetPipeline::new(pipeline).selector(Selector::Status))
+}
+
+/// Whether a rejection leaves open why the process does not do its work, or tells it before the manager does.
+fn says_too_little(code: &ErrorCode) -> bool {
+    is_end_of_process(code)
+        || matches!(
+            code,
             ErrorCode::PipelineInteractionNotDeployed
                 | ErrorCode::PipelineInteractionUnreachable
                 | ErrorCode::PipelineUnavailable
                 | ErrorCode::Suspended
                 | ErrorCode::Terminating
         )
-    )
+}
+
+/// Whether a rejection is about the process that was asked, and not about the request: another look at the pipeline tells
+/// more.
+pub(super) fn is_of_process(refusal: &ServiceError) -> bool {
+    error_code(refusal).is_some_and(|code| {
+        says_too_little(&code)
+            || matches!(
+                code,
+                ErrorCode::Initializing
+                    | ErrorCode::AwaitingApproval
+                    | ErrorCode::BootstrapInProgress
+                    | ErrorCode::RestoreInProgress
+            )
+    })
 }
 
 /// What a pipeline's object says about why its process does not do its work.

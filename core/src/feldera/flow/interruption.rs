@@ -125,7 +125,8 @@ impl Interruption {
     }
 }
 
-fn is_end_of_process(code: &ErrorCode) -> bool {
+/// Whether a code names a failure of the process as a whole.
+pub(super) fn is_end_of_process(code: &ErrorCode) -> bool {
     match code {
         ErrorCode::WorkerPanic | ErrorCode::DbspPanic | ErrorCode::ControllerPanic | ErrorCode::ControllerExit => true,
         ErrorCode::Unknown(code) => code.starts_with("RuntimeError.") || code.starts_with("SchedulerError."),

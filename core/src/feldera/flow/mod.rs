@@ -20,6 +20,11 @@
 //! [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`] that says which. When two clients want
 //! different things of one pipeline, the flow of one ends and does not fight.
 //!
+//! The manager learns of the end of a process some seconds later than the clients do. A flow whose requests meet that end
+//! (410 `Terminating`, 500 with the code of a panic, a closed connection) polls the pipeline for up to ten seconds and then
+//! reports [`Interruption::Crashed`] with the cause. A flow that says that a pipeline is up ([`EnsureRunning`], [`EnsurePaused`],
+//! [`ApproveBootstrap`], [`Deploy`]) succeeds only after the process itself has answered.
+//!
 //! Feldera keeps no record of who wished what. A flow about a pipeline's life that was interrupted is run again from the
 //! beginning: it finds what is done already. [`Transaction`], [`Checkpoint`] and [`SyncCheckpoint`] announce a state to save
 //! before each request that matters.

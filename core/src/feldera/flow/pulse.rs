@@ -57,8 +57,10 @@ impl Pulse {
     /// Takes note of statistics read while the circuit has something to do; what stops it, if anything does.
     /// What they show is not older than `asked`, but may be older than now.
     pub(super) fn feel(&mut self, stats: &ControllerStatus, asked: Timestamp, now: Timestamp) -> Option<Interruption> {
-        // A transaction is as long as somebody likes.
-        let rests = stats.global_metrics.transaction_status == Some(TransactionStatus::TransactionInProgress);
+        // A transaction stays open for as long as its clients like.
+        let metrics = &stats.global_metrics;
+        let rests = metrics.transaction_status == Some(TransactionStatus::TransactionInProgress)
+            || metrics.open_transaction().is_some() && !metrics.is_committing();
         self.feel_unless(rests, stats, asked, now)
     }
 

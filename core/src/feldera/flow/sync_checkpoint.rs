@@ -15,6 +15,7 @@
 //! | anything else, for a minute | Remote |
 //! | anything else | Wait |
 //! | 400 `IncarnationUuidMismatch` | Remote |
+//! | 410 `Terminating`, 500 with the code of a panic, 503 for good | polls the pipeline for up to 10 s, then **ambiguous**: why |
 //!
 //! | Remote is asked because | U is in the store | it is not, or nobody can tell |
 //! |---|---|---|
@@ -415,7 +416,7 @@ impl Machine for SyncMachine {
                     }
                 }
                 State::Inquiry(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx.now(), reply.take()));
+                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx, reply));
                     return Step::Done(Err(match error {
                         error @ FlowError::Failed(_) if !self.checkpoint.is_empty() => {
                             lost(error, "there was no word of it".to_owned())

@@ -288,7 +288,7 @@ impl Ingestion {
                     Err(error) => self.inquire(error),
                 },
                 State::Inquiry(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(now, reply.take()));
+                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(&mut self.common, reply));
                     self.ended = Some(error);
                 }
             }

@@ -22,6 +22,7 @@
 //! | Sending | 400 `ParseErrors` | Rejected: all other rows are in, and have no token |
 //! | Sending | not sent, 503 that says so | again, by the call |
 //! | Sending | any other refusal | failed; the rows are unsent |
+//! | any | 410 `Terminating`, 500 with the code of a panic, 503 for good | Inquiry: polls the pipeline for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed), stopped, or the refusal |
 //! | Sending | no answer, or one that does not tell | Doubtful; nothing is sent before a decision |
 //! | Undecided | polled without a decision | failed: **ambiguous** |
 //! | Covering | a token for no rows | Processing: it covers all that came before |

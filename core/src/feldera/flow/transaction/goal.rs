@@ -18,6 +18,8 @@ records! {
         pub process: Option<String> = "process",
         /// Its id; `None` when a start is about to be sent.
         pub id: Option<i64> = "id",
+        /// The transaction of another client that was open before the start.
+        pub other: Option<i64> = "other",
         /// Whether a commit is about to be sent, or was.
         pub committing: bool = "committing",
         /// When the start was about to be sent, in milliseconds since the epoch, by our clock.
@@ -102,7 +104,7 @@ impl Transaction {
     }
 
     /// When the answer to the start is lost, takes a transaction for its own that was opened by the API since then. Right when
-    /// no other client opens any.
+    /// no other client opens any: of a transaction without data, the process does not say how long it has been open.
     pub fn take_over(mut self) -> Self {
         self.take_over = true;
         self

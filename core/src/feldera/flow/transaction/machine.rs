@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::goal::TransactionState;
 use super::{NAME, TransactionEvent, TransactionRun};
 use crate::error::{Ambiguity, Delivery, Failure, FlowError, Misuse, TransportError, TransportErrorKind};
-use crate::feldera::flow::inquiry::Inquiry;
+use crate::feldera::flow::inquiry::{Inquiry, doubtful};
 use crate::feldera::flow::{Interruption, Pace};
-use crate::feldera::stats::{ControllerStatus, GlobalMetrics, TransactionStatus};
+use crate::feldera::stats::{ControllerStatus, GlobalMetrics};
 use crate::feldera::{Accepted, CommitTransaction, ErrorCode, GetStats, StartTransaction, error_code};
 use crate::flow::{Call, Flow as _, Notice, Reply, Saved, Step, ok};
 use crate::operation::Operation as _;
@@ -38,6 +38,8 @@ pub(super) enum State {
     Watch(Call<GetStats>),
     WatchLater(Timestamp),
     Inquiry(Inquiry),
+    /// Of a start whose outcome is unknown, as in `Find`.
+    FindInquiry(Inquiry, Option<Ambiguity>),
 }
 
 impl TransactionRun {
@@ -58,6 +60,7 @@ impl TransactionRun {
             pipeline: self.goal.pipeline.clone(),
             process: self.process.clone(),
             id: self.id,
+            other: self.other,
             committing,
             since: self.since.as_millis(),
         };
@@ -68,10 +71,13 @@ impl TransactionRun {
         self.ended = Some(error);
     }
 
+    fn inquiry(&mut self, refusal: FlowError) -> Inquiry {
+        let (what, had_process) = (self.what(), self.process.is_some());
+        Inquiry::new(&self.goal.pipeline, what, refusal, had_process, &mut self.common)
+    }
+
     fn inquire(&mut self, refusal: FlowError) {
-        let what = self.what();
-        self.state =
-            State::Inquiry(Inquiry::new(&self.goal.pipeline, what, refusal, self.process.is_some(), &mut self.common));
+        self.state = State::Inquiry(self.inquiry(refusal));
     }
 
     /// Whether statistics are of the process that the transaction is in.
@@ -83,7 +89,7 @@ impl TransactionRun {
         self.state = match self.goal.resumed.take() {
             None => State::Before(Some(self.look())),
             Some(state) => {
-                (self.process, self.id) = (state.process, state.id);
+                (self.process, self.id, self.other) = (state.process, state.id, state.other);
                 self.since = Timestamp::from_millis(state.since);
                 self.wanted = state.committing;
                 self.commit = if state.committing { Commit::Sent } else { Commit::Unsent };
@@ -119,13 +125,13 @@ impl TransactionRun {
     /// What there is before the start is sent.
     fn before(&mut self, metrics: &GlobalMetrics) {
         self.process = metrics.process();
-        self.other = open_transaction(metrics);
+        self.other = metrics.open_transaction();
         self.start();
     }
 
     /// Which process a start has met that was answered: the one of before may have ended since.
     fn confirmed(&mut self, metrics: &GlobalMetrics) {
-        if open_transaction(metrics) == self.id {
+        if metrics.open_transaction() == self.id {
             (self.process, self.seen) = (metrics.process(), true);
         } else if !self.is_same_process(metrics) {
             return self.fail(Interruption::Restarted.into_error(self.what(), None));
@@ -140,7 +146,7 @@ impl TransactionRun {
             // The start may have reached either of them.
             (self.process, self.other) = (metrics.process(), None);
         }
-        let Some(id) = open_transaction(metrics) else {
+        let Some(id) = metrics.open_transaction() else {
             if self.looks < LOOKS {
                 self.looks += 1;
                 self.state = State::FindLater(self.pace.next(self.common.now()), lost);
@@ -172,6 +178,18 @@ impl TransactionRun {
                 self.fail(doubt(lost, StartTransaction::INFO.name, found));
             }
         }
+    }
+
+    /// Ends a start whose outcome is unknown, by the reason why the pipeline cannot be looked at.
+    fn not_found(&mut self, error: FlowError, lost: Option<Ambiguity>) {
+        let found = format!("the pipeline could not be looked at: {error}");
+        let doubt = doubt(lost, StartTransaction::INFO.name, found);
+        self.fail(match (doubt, error) {
+            (FlowError::Ambiguous(ambiguity), error @ FlowError::Failed(_)) => {
+                doubtful(Ambiguity { found: None, ..ambiguity }, error)
+            }
+            (doubt, _) => doubt,
+        });
     }
 
     /// What came of the commit.
@@ -218,7 +236,7 @@ impl TransactionRun {
             self.fail_perhaps_committed(error);
             return None;
         }
-        let is_gone = open_transaction(metrics) != Some(id);
+        let is_gone = metrics.open_transaction() != Some(id);
         if is_gone && self.wanted && self.commit == Commit::Unsent && !self.seen {
             // The look may be behind. What the commit is answered tells.
             self.send_commit();
@@ -229,11 +247,7 @@ impl TransactionRun {
             return Some(TransactionEvent::Committed { id });
         }
         self.seen = true;
-        let is_in_progress = metrics
-            .transaction_status
-            .as_ref()
-            .is_none_or(|status| *status == TransactionStatus::TransactionInProgress);
-        if self.commit == Commit::Accepted || !is_in_progress {
+        if self.commit == Commit::Accepted || metrics.is_committing() {
             self.lost = None;
             if let Some(interruption) = self.pulse.feel_commit(stats, self.asked, self.common.now()) {
                 self.fail(interruption.into_error(self.what(), None));
@@ -300,11 +314,7 @@ impl TransactionRun {
                     let lost = lost.take();
                     match stats {
                         Ok(stats) => self.found(&stats, lost),
-                        // There is no way to look.
-                        Err(error) => {
-                            let found = format!("the pipeline could not be looked at: {error}");
-                            self.fail(doubt(lost, StartTransaction::INFO.name, found));
-                        }
+                        Err(error) => self.state = State::FindInquiry(self.inquiry(error), lost),
                     }
                 }
                 State::FindLater(until, lost) => match self.common.wait_until(*until, "the transaction", reply) {
@@ -353,18 +363,17 @@ impl TransactionRun {
                     }
                 }
                 State::Inquiry(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(now, reply.take()));
+                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(&mut self.common, reply));
                     self.fail_perhaps_committed(error);
+                }
+                State::FindInquiry(inquiry, lost) => {
+                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(&mut self.common, reply));
+                    let lost = lost.take();
+                    self.not_found(error, lost);
                 }
             }
         }
     }
-}
-
-/// The transaction that is open or being committed.
-fn open_transaction(metrics: &GlobalMetrics) -> Option<i64> {
-    let is_open = metrics.transaction_status != Some(TransactionStatus::NoTransaction);
-    metrics.transaction_id.filter(|id| is_open && *id != 0)
 }
 
 fn is_of_api(metrics: &GlobalMetrics) -> bool {

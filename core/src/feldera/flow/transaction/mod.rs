@@ -19,6 +19,7 @@
 //! | Find | one that was opened before this one was asked for, in the same process | failed: another client was faster |
 //! | Find | one that was opened since, by the API | Open if it may be [taken over](Transaction::take_over), else **ambiguous** |
 //! | Find | none, look after look | **ambiguous**: the request may still arrive |
+//! | Find | the pipeline was stopped or has died | **ambiguous**, with the [`Interruption`](super::Interruption) as its cause |
 //! | Watch, before the commit | its id, or not, and no look has ever shown it | Commit, after saving |
 //! | Watch, before the commit | another process | failed: [`Restarted`](super::Interruption::Restarted) |
 //! | Commit | accepted | Watch |
@@ -27,6 +28,12 @@
 //! | Watch | another process; the pipeline was stopped or has died | **ambiguous**: it may have been committed before |
 //! | Watch | its id is gone | Committed |
 //! | Watch | nothing moves | failed: [`Wedged`](super::Interruption::Wedged) |
+//!
+//! Whether a transaction is open is told by its id: see [`open_transaction`](crate::feldera::stats::GlobalMetrics::open_transaction).
+//! Until the first rows arrive, its status is `NoTransaction`.
+//!
+//! A rejection that says that the process ends (410, 500 with the code of a panic, 503) makes the flow poll the pipeline for up to
+//! ten seconds, until the cause shows. Before the commit that is the failure, after it the cause of the unknown outcome.
 //!
 //! Invariants: start and commit are sent once, unless they are known not to have arrived. Ids count anew with each process, so that
 //! an id says nothing without one, and the process that a start has met is known by a look after its answer. A transaction ends
