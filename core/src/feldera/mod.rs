@@ -36,6 +36,8 @@
 //!
 //! * **A success of start, stop, pause, resume and clear records a wish.** The status seen right afterwards is the old one, and
 //!   `Stopped` is no end while the pipeline is to be something else: [`EnsureRunning`], [`EnsurePaused`], [`Stop`] and [`ClearStorage`] wait until it is granted.
+//! * **The manager shows `Running` for some seconds after the process has ended.** The process itself is asked before a flow
+//!   says that a pipeline is up, and the cause of its end is waited for.
 //! * **503 is used for refusals that never clear.** Codes decide: see [`ErrorCode::class`].
 //! * **Nobody knows whether data that was answered with a timeout or a 503 has arrived**, and there is nothing to find out by.
 //!   [`HttpInput`] is never sent twice by itself.

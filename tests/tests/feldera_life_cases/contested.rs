@@ -99,7 +99,7 @@ fn a_standby_is_named_as_such() {
         .sees(is("Stopped", "Stopped"));
     assert!(play(&script, Stop::forced("p")).is_ok());
     // Somebody ends the standby just now.
-    let script = Script::new().sees(is("Standby", "Running")).sees(is("Running", "Running"));
+    let script = Script::new().sees(is("Standby", "Running")).sees(is("Running", "Running")).answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
 }
 
@@ -132,6 +132,10 @@ fn a_late_look_is_not_held_against_a_wish() {
             match flow.poll(now, reply.take()) {
                 Step::Send(exchange) if exchange.info().name == "post_pipeline_resume" => {
                     reply = Some(exchange.settle(Ok(Response::new(Bytes::from_static(b"\"resuming\"")))));
+                }
+                Step::Send(exchange) if exchange.info().name == "get_pipeline_stats" => {
+                    let stats = recorded("stats_after_transaction").to_string();
+                    reply = Some(exchange.settle(Ok(Response::new(Bytes::from(stats)))));
                 }
                 Step::Send(exchange) => {
                     looks += 1;
@@ -186,7 +190,8 @@ fn a_start_with_another_policy_is_a_start() {
         .sees(is("Stopped", "Stopped"))
         .expect("POST", START)
         .reply_json(400, refusal("BootstrapPolicyImmutableUnlessStopped"))
-        .sees(is("Running", "Running"));
+        .sees(is("Running", "Running"))
+        .answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
 }
 
@@ -221,7 +226,8 @@ fn a_process_that_does_not_answer_is_not_up() {
         .does("POST", APPROVE, "approve_when_not_awaiting")
         .sees_recorded("unavailable_get")
         .sees(back("Bootstrapping"))
-        .sees(back("Running"));
+        .sees(back("Running"))
+        .answers("Running");
     assert_eq!(play(&script, ApproveBootstrap::new("p")).expect("it runs").deployment_status.as_str(), "Running");
 }
 

@@ -26,7 +26,7 @@ fn whole(status: &str, desired: &str) -> Value {
 
 #[test]
 fn nothing_is_done_when_nothing_changes() {
-    let script = Script::new().sees_all(whole("Running", "Running"));
+    let script = Script::new().sees_all(whole("Running", "Running")).sees(is("Running", "Running")).answers("Running");
     let mut config = RuntimeConfig::default();
     config.workers = Some(8);
     let deployed = play(&script, Deploy::new("p", SQL).description("old").runtime_config(config)).expect("it runs");
@@ -42,7 +42,8 @@ fn a_description_stops_nothing() {
         .reply_json(200, with(whole("Running", "Running"), "description", "new"))
         .sees(is("Running", "Running"))
         .sees_all(whole("Running", "Running"))
-        .sees(is("Running", "Running"));
+        .sees(is("Running", "Running"))
+        .answers("Running");
     let deployed = play(&script, Deploy::new("p", SQL).description("new")).expect("it runs");
     assert_eq!((deployed.change, deployed.restarted), (Change::Updated, false));
 }
@@ -77,6 +78,7 @@ fn replaced(script: Script) -> Script {
         .does("POST", START, "panic_start_202")
         .sees(up("Initializing"))
         .sees(up("Running"))
+        .answers("Running")
 }
 
 #[test]
@@ -143,7 +145,8 @@ fn a_pipeline_is_made_once() {
         Script::new().expect("GET", ALL).reply_json(status, unknown).expect("POST", "/v0/pipelines")
     };
     let runs = |script: Script| {
-        script.sees(is("Stopped", "Stopped")).sees_all(whole("Stopped", "Stopped")).sees(is("Running", "Running"))
+        let script = script.sees(is("Stopped", "Stopped")).sees_all(whole("Stopped", "Stopped"));
+        script.sees(is("Running", "Running")).answers("Running")
     };
     let script = runs(create().reply_lost().sees_all(whole("Stopped", "Stopped")));
     assert_eq!(play(&script, Deploy::new("p", SQL)).expect("it runs").change, Change::Created);
@@ -190,7 +193,8 @@ fn another_program_than_the_one_put_is_no_success() {
         .sees_all(whole("Stopped", "Stopped"))
         .sees(is("Stopped", "Stopped"))
         .sees_all(whole("Stopped", "Stopped"))
-        .sees(with(is("Running", "Running"), "program_version", 5));
+        .sees(with(is("Running", "Running"), "program_version", 5))
+        .answers("Running");
     let result = play(&script, Deploy::new("p", SQL));
     assert_eq!(interruption(result), Interruption::Edited { was: 1, is: 5 });
 }
@@ -214,7 +218,8 @@ fn what_another_client_has_changed_meanwhile_is_changed_back() {
         .reply_json(200, with(ours.clone(), "program_version", 3))
         .sees(with(ours.clone(), "program_version", 3))
         .sees_all(with(ours, "program_version", 3))
-        .sees(with(is("Running", "Running"), "program_version", 3));
+        .sees(with(is("Running", "Running"), "program_version", 3))
+        .answers("Running");
     assert_eq!(play(&script, Deploy::new("p", SQL).runtime_config(config)).expect("ours").change, Change::Updated);
 }
 

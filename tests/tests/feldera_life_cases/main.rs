@@ -1,5 +1,6 @@
 //! Single ways for a pipeline's life to go, each with the exact answers, most of them as a real Feldera gave them.
 
+mod confirmed;
 mod contested;
 mod deploy;
 mod releases;
@@ -19,6 +20,7 @@ use pipewright_tests::fake::feldera;
 use serde_json::Value;
 
 const STATUS: &str = "/v0/pipelines/p?selector=status";
+const STATS: &str = "/v0/pipelines/p/stats";
 const ALL: &str = "/v0/pipelines/p?selector=all";
 const START: &str = "/v0/pipelines/p/start?dismiss_error=false";
 
@@ -46,6 +48,8 @@ trait Scripted {
     fn sees_recorded(self, name: &str) -> Script;
     /// This request is answered as it was recorded.
     fn does(self, method: &str, target: &str, name: &str) -> Script;
+    /// The process answers a request for its statistics, with this state.
+    fn answers(self, state: &str) -> Script;
 }
 
 impl Scripted for Script {
@@ -64,6 +68,12 @@ impl Scripted for Script {
     fn does(self, method: &str, target: &str, name: &str) -> Script {
         let (status, body) = feldera(name);
         self.expect(method, target).reply_json(status, body)
+    }
+
+    fn answers(self, state: &str) -> Script {
+        let mut stats = recorded("stats_after_transaction");
+        stats["global_metrics"]["state"] = state.into();
+        self.expect("GET", STATS).reply_json(200, stats)
     }
 }
 
@@ -107,7 +117,8 @@ fn an_early_start_waits_for_the_compiler() {
         .sees(with(early.clone(), "program_status", "CompilingRust"))
         .sees(with(early, "program_status", "Success"))
         .sees(is("Provisioning", "Running"))
-        .sees(is("Running", "Running"));
+        .sees(is("Running", "Running"))
+        .answers("Running");
     assert_eq!(play(&script, EnsureRunning::new("p")).expect("it runs").deployment_status.as_str(), "Running");
 }
 
@@ -149,7 +160,8 @@ fn an_older_error_is_dismissed_first() {
         .sees_recorded("get_stopped_storage_in_use")
         .does("POST", START, "panic_start_202")
         .sees_recorded("panic_get_right_after_restart")
-        .sees(is("Running", "Running"));
+        .sees(is("Running", "Running"))
+        .answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
 }
 
@@ -162,7 +174,8 @@ fn an_old_release_forgets_errors_by_itself() {
         .reply(404, "")
         .sees_recorded("killed_get_stopped")
         .does("POST", "/v0/pipelines/p/start", "panic_start_202")
-        .sees(is("Running", "Running"));
+        .sees(is("Running", "Running"))
+        .answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
 }
 
@@ -175,7 +188,8 @@ fn a_stop_in_progress_is_waited_for() {
         .sees(is("Stopping", "Stopped"))
         .sees_recorded("get_stopped_storage_in_use")
         .does("POST", START, "panic_start_202")
-        .sees(is("Running", "Running"));
+        .sees(is("Running", "Running"))
+        .answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
 }
 
@@ -187,7 +201,8 @@ fn storage_that_is_being_cleared_is_waited_for() {
         .sees(with(is("Stopped", "Stopped"), "storage_status", "Clearing"))
         .sees_recorded("p1_clear_02_stopped")
         .does("POST", START, "panic_start_202")
-        .sees(is("Running", "Running"));
+        .sees(is("Running", "Running"))
+        .answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
 }
 
@@ -204,7 +219,8 @@ fn a_start_as_something_else_is_resumed() {
         // What it is to be shows when the runner has asked the process.
         .sees(is("Paused", "Paused"))
         .sees(is("Paused", "Running"))
-        .sees(is("Running", "Running"));
+        .sees(is("Running", "Running"))
+        .answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
 }
 
@@ -258,7 +274,8 @@ fn a_bootstrap_has_to_be_approved() {
         .does("POST", "/v0/pipelines/p/approve?silent_bootstrap=true", "approve_when_not_awaiting")
         .sees(awaiting)
         .sees(is("Bootstrapping", "Running"))
-        .sees(is("Running", "Running"));
+        .sees(is("Running", "Running"))
+        .answers("Running");
     assert!(play(&script, ApproveBootstrap::new("p").silent(true)).is_ok());
     let script = Script::new().sees(is("Stopped", "Stopped"));
     assert_eq!(interruption(play(&script, ApproveBootstrap::new("p"))), Interruption::Stopped);
@@ -269,7 +286,7 @@ fn a_bootstrap_has_to_be_approved() {
 fn an_unavailable_pipeline_is_waited_for() {
     let id = recorded("unavailable_get")["deployment_id"].clone();
     let back = with(is("Running", "Running"), "deployment_id", id);
-    let script = Script::new().sees_recorded("unavailable_get").sees(back);
+    let script = Script::new().sees_recorded("unavailable_get").sees(back).answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
     let script = Script::new().sees_recorded("unavailable_get").sees_recorded("killed_get_stopped");
     let Interruption::Crashed(error) = interruption(play(&script, EnsureRunning::new("p"))) else { panic!("killed") };
@@ -294,7 +311,8 @@ fn not_deployed_is_repeated_only_while_it_starts() {
         .expect("POST", pause)
         .reply_json(status, starting)
         .does("POST", pause, "pause_when_paused_202")
-        .sees(is("Paused", "Paused"));
+        .sees(is("Paused", "Paused"))
+        .answers("Paused");
     let base = "http://feldera.test".parse().expect("a base");
     assert!(Feldera::new(base, script.clone()).run(EnsurePaused::new("p")).is_ok());
     script.finish();
@@ -304,13 +322,14 @@ fn not_deployed_is_repeated_only_while_it_starts() {
 #[test]
 fn a_start_without_an_answer_is_looked_for() {
     let start = || Script::new().sees_recorded("standby_get_stopped").expect("POST", START).reply_lost();
-    let script = start().sees(is("Provisioning", "Running")).sees(is("Running", "Running"));
+    let script = start().sees(is("Provisioning", "Running")).sees(is("Running", "Running")).answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
 
     let script = start()
         .sees_recorded("standby_get_stopped")
         .does("POST", START, "panic_start_202")
-        .sees(is("Running", "Running"));
+        .sees(is("Running", "Running"))
+        .answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok(), "it had not arrived");
 
     let script = start().expect("GET", STATUS).reply(404, "<html>gone</html>");

@@ -5,8 +5,10 @@
 //!            ▼                           │
 //!  Look ──awaits approval──▶ Approve ────┘
 //!   ▲ │
-//!   └─┤ starting, or filling views
-//!     └─▶ done, or failed
+//!   ├─┤ starting, or filling views
+//!   │ ├─▶ failed
+//!   │ └─ up ─▶ Confirm ──▶ done
+//!   └────────────┘ the process does not answer
 //! ```
 //!
 //! | it is to be | and is | then |
@@ -17,7 +19,7 @@
 //! | anything else | `AwaitingApproval`, approved less than 10 s ago | wait |
 //! | anything else | `AwaitingApproval` | approve |
 //! | nobody knows | it does not answer | wait |
-//! | anything else | that | done |
+//! | anything else | that | done, once its process has answered a request for its statistics |
 //! | anything else | anything else | wait |
 //!
 //! Another deployment than at the look before is `Replaced`.
@@ -47,6 +49,8 @@ use crate::time::Timestamp;
 /// #     ("POST /v0/pipelines/orders/approve", 200, r#""Bootstrap approved""#),
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Bootstrapping","deployment_desired_status":"Running"}"#),
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Running","deployment_desired_status":"Running"}"#),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","buffered_input_records":0,
+/// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// # ]);
 /// use pipewright::feldera::flow::Interruption;
 /// use pipewright::feldera::{ApproveBootstrap, EnsureRunning, Feldera};
@@ -126,7 +130,10 @@ impl Plan for ApprovePlan {
             PipelineStatus::AwaitingApproval => Next::Act(Wish::Approve),
             // What it is to be is `Unavailable` then, too.
             PipelineStatus::Unavailable => Next::Wait,
-            status if desired.is_none_or(|desired| desired == status.as_str()) => Next::Done(seen),
+            status if desired.is_none_or(|desired| desired == status.as_str()) => {
+                let status = status.clone();
+                Next::Up(seen, status)
+            }
             _ => Next::Wait,
         }
     }

@@ -4,14 +4,15 @@
 //!            ┌─────────────────────────────────────────────────┐
 //!            ▼                                                 │
 //!  Look ──at rest──▶ Dismiss (an older error) ──▶ Start ───────┤
-//!   ▲ │───is, and is to be, something else──▶ Pause or Resume ─┘
-//!   └─┤ on the way
-//!     └─▶ done, or failed
+//!   ▲ │───is, and is to be, something else──▶ Pause or Resume ─┤
+//!   │ │───is what is wished──▶ Confirm ──▶ done                │
+//!   └─┤ on the way              └─ the process does not answer ┘
+//!     └─▶ failed
 //! ```
 //!
 //! | it is to be | and is | then |
 //! |---|---|---|
-//! | what is wished | that | done |
+//! | what is wished | that | done, once its process has answered: see below |
 //! | what is wished | anything else | wait |
 //! | anything but stopped | `AwaitingApproval` | failed: `AwaitingApproval` |
 //! | something else | anything, the wish was seen before | failed: `Overruled` |
@@ -29,6 +30,10 @@
 //! | stopped | stopped | start |
 //!
 //! Another deployment than at the look before, when neither was to stop, is `Replaced`.
+//!
+//! The manager shows `Running` for up to five seconds after a process has died. So the process is asked for its statistics
+//! before the flow succeeds; if it does not answer, the flow looks again until the manager shows why, and fails after a
+//! minute with the rejection.
 //!
 //! An older error is dismissed by itself and not by the start: the start could be sent twice, and would then forget the error
 //! that it has led to.
@@ -53,6 +58,8 @@ use crate::time::Timestamp;
 
 /// Brings a pipeline to run: compiled or not, stopped, paused, or stopping just now. Does nothing when it runs.
 ///
+/// Succeeds when the manager shows that the pipeline runs, and its process has answered a request for its statistics.
+///
 /// Comes to the pipeline as it was seen last. Ends in [`FlowError::Failed`] with an [`Interruption`]: when the program does
 /// not compile, the start fails, somebody has to approve a bootstrap first, or another client wants something else of it. In
 /// [`FlowError::Service`] when there is no such pipeline, or the credential does not allow it; in [`FlowError::Deadline`]
@@ -66,6 +73,8 @@ use crate::time::Timestamp;
 /// #     ("POST /v0/pipelines/orders/start", 202, r#""Pipeline is starting""#),
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Provisioning","deployment_desired_status":"Running"}"#),
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Running","deployment_desired_status":"Running"}"#),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","buffered_input_records":0,
+/// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// # ]);
 /// use std::time::Duration;
 /// use pipewright::feldera::pipelines::{BootstrapPolicy, PipelineStatus};
@@ -90,6 +99,8 @@ pub struct EnsureRunning(Ensure);
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Running","deployment_desired_status":"Running"}"#),
 /// #     ("POST /v0/pipelines/orders/pause", 202, r#""Pipeline transitioning from Running to Paused""#),
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Paused","deployment_desired_status":"Paused"}"#),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Paused","buffered_input_records":0,
+/// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// # ]);
 /// use pipewright::feldera::{EnsurePaused, Feldera};
 ///
@@ -262,13 +273,13 @@ impl Plan for EnsurePlan {
         }
         let (status, wanted) = self.wanted();
         let desired = match &seen.deployment_desired_status {
-            None if seen.deployment_status == status => return Next::Done(seen),
+            None if seen.deployment_status == status => return Next::Up(seen, status),
             None | Some(DesiredStatus::Unavailable) => return Next::Wait,
             Some(desired) => desired.clone(),
         };
         if desired == wanted {
             past.shown = true;
-            return if seen.deployment_status == status { Next::Done(seen) } else { Next::Wait };
+            return if seen.deployment_status == status { Next::Up(seen, status) } else { Next::Wait };
         }
         match &seen.deployment_status {
             _ if past.shown => Next::Fail(Interruption::Overruled { desired }),

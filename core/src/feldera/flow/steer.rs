@@ -4,30 +4,45 @@
 //!             ┌───────────── wait, or all of it is wanted ◀──────┐
 //!             ▼                                                  │
 //!  start ──▶ Look ──────────────────────────────────────────▶ judge ──▶ done, or failed
-//!             ▲                                                  │ act
+//!             ▲                                                  │ act, or up
 //!             ├── accepted, or overtaken, or nobody knows ◀── Wish
-//!                                                                └─ refused ──▶ failed
+//!             │                                                  └─ refused ──▶ failed
+//!             └── the process does not answer ◀──────────── Confirm ──▶ done
 //! ```
+//!
+//! A goal that claims that a pipeline is up reads the statistics of its process before it succeeds. The manager alone does not
+//! prove that: for up to five seconds after the end of a process it still shows `Running`.
+//!
+//! | Confirm was answered | then |
+//! |---|---|
+//! | statistics, with the state that the look showed | done |
+//! | statistics, with another state | look again; after 10 s the manager's state counts |
+//! | statistics of a circuit that has ended | look again |
+//! | 410 `Terminating`, 500 with the code of a panic, 503: the process does not answer | look again; after a minute, failed with the rejection |
+//! | any other rejection | failed with it |
 //!
 //! What a goal adds is its [`Plan`]: a function from what is seen and what is remembered to what comes next.
 //!
-//! Invariants: whatever is done was decided by a look after whatever was done before; a wish is made a bounded number of
-//! times; a wish that may or may not have been heard is followed by a look, and if that does not settle it, the flow ends as
+//! Invariants: whatever is done was decided by a look after whatever was done before; a pipeline that is said to be up has
+//! answered after the look that showed it; a wish is made a bounded number of times; a wish that may or may not have been heard is followed by a look, and if that does not settle it, the flow ends as
 //! ambiguous.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::error::{Ambiguity, FlowError, ServiceError};
 use crate::feldera::error::{ErrorCode, error_code};
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus, ProgramError, ProgramStatus};
-use crate::feldera::{Accepted, FelderaApi};
-use crate::flow::{Common, Flow, Machine, Reply, Step, ok};
+use crate::feldera::stats::{ControllerStatus, PipelineState};
+use crate::feldera::{Accepted, FelderaApi, GetStats};
+use crate::flow::{Call, Common, Flow, Machine, Reply, Step, ok};
 use crate::operation::Operation;
 use crate::time::Timestamp;
 
 use super::Interruption;
-use super::inquiry::interruption;
+use super::inquiry::{interruption, is_of_process};
 use super::looks::Looks;
+use super::pulse::PATIENCE;
 
 /// One goal: what to do about what is seen.
 pub trait Plan {
@@ -77,6 +92,8 @@ pub struct Words {
 pub enum Next<T> {
     /// The end.
     Done(T),
+    /// The end, once the process itself has answered: the manager shows that it is up, with this status.
+    Up(T, PipelineStatus),
     /// The end without the goal.
     Fail(Interruption),
     /// Another look, later.
@@ -219,14 +236,16 @@ const WISHES: u32 = 8;
 
 /// The transitions of the goals of a pipeline's life.
 #[doc(hidden)]
-pub struct Steered<P> {
+pub struct Steered<P: Plan> {
     plan: P,
     past: Past,
     looks: Looks,
     wishes: u32,
     /// Of a wish that was not accepted.
     trouble: Option<FlowError>,
-    state: State,
+    /// Since when the manager has shown that the pipeline is up, and its process has not confirmed it.
+    unconfirmed: Option<Timestamp>,
+    state: State<P::Output>,
 }
 
 impl<P: Plan> fmt::Debug for Steered<P> {
@@ -235,23 +254,35 @@ impl<P: Plan> fmt::Debug for Steered<P> {
     }
 }
 
-enum State {
+enum State<T> {
     Looking,
     Wishing(Wish, Wishing),
+    /// With what the flow comes to if the process answers, and the status that the manager shows.
+    Confirming(Call<GetStats>, Option<T>, PipelineStatus),
 }
 
 impl<P: Plan> Steered<P> {
     pub(super) fn new(plan: P) -> Self {
         let looks = Looks::new(plan.pipeline());
-        Self { plan, past: Past::default(), looks, wishes: 0, trouble: None, state: State::Looking }
+        let (past, trouble, unconfirmed) = (Past::default(), None, None);
+        Self { plan, past, looks, wishes: 0, trouble, unconfirmed, state: State::Looking }
     }
 
     fn judge(&mut self, seen: Pipeline, cx: &mut Common<FelderaApi>) -> Option<Result<P::Output, FlowError>> {
         let found = interruption(&seen);
         let next = self.plan.judge(seen, &mut self.past, self.looks.asked());
         self.past.whole = false;
+        if !matches!(next, Next::Up(..)) {
+            self.unconfirmed = None;
+        }
         match next {
             Next::Done(output) => return Some(Ok(output)),
+            Next::Up(output, status) => {
+                self.unconfirmed.get_or_insert(cx.now());
+                // The manager's next answer about the pipeline tells more than another attempt.
+                let stats = cx.call(GetStats::new(self.plan.pipeline())).handing_back(is_of_process);
+                self.state = State::Confirming(stats, Some(output), status);
+            }
             Next::Fail(interruption) => return Some(Err(self.interrupted(interruption))),
             Next::Wait => {}
             Next::Whole => {
@@ -308,6 +339,27 @@ impl<P: Plan> Steered<P> {
                 refused.map_err(|error| self.found(error))
             }
             Err(error) => Err(self.found(error)),
+        }
+    }
+
+    /// Decides by what the process has answered to the request for its statistics. A result is the end.
+    fn confirmed(
+        &mut self,
+        answer: Result<ControllerStatus, FlowError>,
+        output: P::Output,
+        status: &PipelineStatus,
+        now: Timestamp,
+    ) -> Option<Result<P::Output, FlowError>> {
+        let waited = self.unconfirmed.map_or(Duration::ZERO, |since| now.since(since));
+        match answer {
+            Ok(stats) => {
+                let state = &stats.global_metrics.state;
+                let agrees = state.as_str() == status.as_str();
+                let is_late = waited >= super::GRACE && *state != PipelineState::Terminated;
+                (agrees || is_late).then_some(Ok(output))
+            }
+            Err(FlowError::Service(refusal)) if is_of_process(&refusal) && waited < PATIENCE => None,
+            Err(error) => Some(Err(self.found(error))),
         }
     }
 
@@ -378,6 +430,15 @@ impl<P: Plan> Machine for Steered<P> {
                     self.state = State::Looking;
                     if let Err(error) = self.wished(wish, answer, cx.now()) {
                         return Step::Done(Err(error));
+                    }
+                }
+                State::Confirming(call, output, status) => {
+                    let answer = ok!(call.poll(cx.now(), reply.take()));
+                    let (output, status) = (output.take(), status.clone());
+                    self.state = State::Looking;
+                    let result = output.and_then(|output| self.confirmed(answer, output, &status, cx.now()));
+                    if let Some(result) = result {
+                        return Step::Done(result);
                     }
                 }
             }

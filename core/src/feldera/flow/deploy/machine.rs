@@ -82,7 +82,8 @@ impl DeployMachine {
         self.looked_at = seen.program_version;
         let differences = Differences::between(&self.goal, &seen);
         if !differences.any() {
-            return self.unchanged(seen, cx);
+            self.unchanged(&seen, cx);
+            return None;
         }
         // One that was made just now, as far as is known, would be as it should be.
         self.change = Change::Updated;
@@ -113,16 +114,16 @@ impl DeployMachine {
         None
     }
 
-    fn unchanged(&mut self, seen: Pipeline, cx: &mut Common<FelderaApi>) -> Option<Result<Deployed, FlowError>> {
+    fn unchanged(&mut self, seen: &Pipeline, cx: &mut Common<FelderaApi>) {
         self.version = seen.program_version;
         let wished = if self.goal.paused { PipelineStatus::Paused } else { PipelineStatus::Running };
         let is_desired =
             seen.deployment_desired_status.as_ref().is_none_or(|desired| desired.as_str() == wished.as_str());
         if seen.deployment_status == wished && is_desired && seen.program_status == Some(ProgramStatus::Success) {
-            return Some(Ok(self.deployed(seen)));
+            self.ensure(cx);
+        } else {
+            self.compile(cx);
         }
-        self.compile(cx);
-        None
     }
 
     fn deployed(&self, pipeline: Pipeline) -> Deployed {
@@ -221,6 +222,10 @@ impl DeployMachine {
 
     fn compiled(&mut self, compiled: &Pipeline, cx: &mut Common<FelderaApi>) {
         self.version = self.version.or(compiled.program_version);
+        self.ensure(cx);
+    }
+
+    fn ensure(&mut self, cx: &mut Common<FelderaApi>) {
         let ensure = EnsurePlan::new(self.goal.ensure.clone(), self.goal.paused);
         let child = cx.child(Steered::new(ensure));
         self.state = State::Ensure(Box::new(child));

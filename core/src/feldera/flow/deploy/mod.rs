@@ -4,7 +4,7 @@
 //!           ┌─ somebody was faster, or nobody knows ──────┐
 //!           ▼                                             │
 //!  start ─▶ Look ──unknown──▶ Create ─────────────────────┼─▶ Compile ──▶ Ensure ──▶ done
-//!           │  ├─ as it should be, and runs ─▶ done       │      ▲
+//!           │  ├─ as it should be, and up ────────────────┼──────┼─────────▲
 //!           │  ├─ as it should be ────────────────────────┼──────┤
 //!           │  ├─ differs, stopped ──▶ Change ────────────┴──────┘
 //!           │  │                         ▲
@@ -15,7 +15,7 @@
 //! | Look shows | then |
 //! |---|---|
 //! | no such pipeline | Create |
-//! | nothing to change, the program compiled, the pipeline as wished | done |
+//! | nothing to change, the program compiled, the pipeline as wished | Ensure: its process has to answer |
 //! | nothing to change | Compile |
 //! | only description or tags to change | Change, whatever it does |
 //! | something to change that its storage forbids | failed: `StorageInUse`, nothing was touched |
@@ -68,6 +68,8 @@ use crate::seed::Seed;
 /// #     ("GET /v0/pipelines/orders", 200, compiled),
 /// #     ("POST /v0/pipelines/orders/start", 202, r#""Pipeline is starting""#),
 /// #     ("GET /v0/pipelines/orders", 200, runs),
+/// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","buffered_input_records":0,
+/// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// # ]);
 /// use pipewright::feldera::flow::Change;
 /// use pipewright::feldera::{Deploy, Feldera};
