@@ -113,7 +113,9 @@ impl Contested {
             Act::Dismiss => ("POST", "/pipelines/p/dismiss_error".to_owned(), String::new()),
             Act::Request(method, target, body) => (method, target, body),
             // Processes that end say either of it.
-            Act::Panic if at.as_millis() % 2 == 0 => return self.manager.panic("p", "somebody divided by zero"),
+            Act::Panic if at.as_millis().is_multiple_of(2) => {
+                return self.manager.panic("p", "somebody divided by zero");
+            }
             Act::Panic => return self.manager.report_panic("p", "somebody divided by zero"),
             Act::Kill => return self.manager.kill("p"),
             Act::Freeze(millis) => return self.manager.freeze("p", Duration::from_millis(millis)),

@@ -280,8 +280,8 @@ impl<P: Plan> Steered<P> {
             Next::Up(output, status) => {
                 self.unconfirmed.get_or_insert(cx.now());
                 // The manager's next answer about the pipeline tells more than another attempt.
-                let stats = cx.call(GetStats::new(self.plan.pipeline())).handing_back(is_of_process);
-                self.state = State::Confirming(stats, Some(output), status);
+                let call = cx.call(GetStats::new(self.plan.pipeline())).handing_back(is_of_process);
+                self.state = State::Confirming(call, Some(output), status);
             }
             Next::Fail(interruption) => return Some(Err(self.interrupted(interruption))),
             Next::Wait => {}
@@ -347,14 +347,14 @@ impl<P: Plan> Steered<P> {
         &mut self,
         answer: Result<ControllerStatus, FlowError>,
         output: P::Output,
-        status: &PipelineStatus,
+        shown: &PipelineStatus,
         now: Timestamp,
     ) -> Option<Result<P::Output, FlowError>> {
         let waited = self.unconfirmed.map_or(Duration::ZERO, |since| now.since(since));
         match answer {
             Ok(stats) => {
                 let state = &stats.global_metrics.state;
-                let agrees = state.as_str() == status.as_str();
+                let agrees = state.as_str() == shown.as_str();
                 let is_late = waited >= super::GRACE && *state != PipelineState::Terminated;
                 (agrees || is_late).then_some(Ok(output))
             }
