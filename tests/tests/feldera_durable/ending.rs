@@ -22,7 +22,9 @@ const SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL);\nCREATE MATERIALIZED VIE
 const STATUS: &str = "/v0/pipelines/p?selector=status";
 
 /// What ends a process, and what the manager says of it in the end.
-const ENDS: [(fn(&mut Manager), &str); 3] = [
+type End = (fn(&mut Manager), &'static str);
+
+const ENDS: [End; 3] = [
     (|manager| manager.panic("p", "no"), "RuntimeError.WorkerPanic"),
     (|manager| manager.report_panic("p", "no"), "RuntimeError.WorkerPanic"),
     (|manager| manager.kill("p"), "RunnerCheckError"),
