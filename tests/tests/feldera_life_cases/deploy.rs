@@ -112,7 +112,7 @@ fn storage_that_is_to_be_off_is_switched_off_once() {
         Deploy::new("p", SQL).runtime_config(config)
     };
     let stores = |storage: Value| with(whole("Running", "Running"), "runtime_config", json!({ "storage": storage }));
-    let script = Script::new().sees_all(stores(json!(null)));
+    let script = Script::new().sees_all(stores(json!(null))).sees(is("Running", "Running")).answers("Running");
     assert_eq!(play(&script, off()).expect("it runs").change, Change::None);
 
     let stopped = |storage: Value| with(whole("Stopped", "Stopped"), "runtime_config", json!({ "storage": storage }));
@@ -123,7 +123,8 @@ fn storage_that_is_to_be_off_is_switched_off_once() {
         .reply_json(200, stopped(json!(null)))
         .sees(is("Stopped", "Stopped"))
         .sees_all(stopped(json!(null)))
-        .sees(is("Running", "Running"));
+        .sees(is("Running", "Running"))
+        .answers("Running");
     assert_eq!(play(&script, off()).expect("it runs").change, Change::Updated);
 }
 
