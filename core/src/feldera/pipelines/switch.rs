@@ -1,9 +1,13 @@
 //! [`Switch`]: settings that can be switched off.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::de::{Error, IntoDeserializer as _, MapAccess, Visitor};
 use serde::{Deserializer, Serializer};
 
-use crate::feldera::Json;
-use crate::table::{Field, Value};
+use crate::table::Field;
 
 /// A setting that can be switched off. A setting that is absent is not off: it has Feldera's default.
 ///
@@ -46,15 +50,36 @@ impl<T> From<T> for Switch<T> {
 }
 
 impl<T: Field> Field for Switch<T> {
-    /// A pipeline that an old release stored has `true` and `false` where an object was introduced later.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value: Json = serde::Deserialize::deserialize(deserializer)?;
-        let read = match value.get() {
-            "null" | "false" => return Ok(Self::Off),
-            "true" => serde_json::from_str("{}"),
-            _ => value.parse(),
-        };
-        read.map(|Value(value)| Self::On(value)).map_err(serde::de::Error::custom)
+        struct Setting<T>(PhantomData<T>);
+
+        impl<'de, T: Field> Visitor<'de> for Setting<T> {
+            type Value = Switch<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a setting, or null")
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                Ok(Switch::Off)
+            }
+
+            /// As a pipeline has it that was stored by an old release, where there is an object today.
+            fn visit_bool<E: Error>(self, is_on: bool) -> Result<Self::Value, E> {
+                let empty = MapDeserializer::new(std::iter::empty::<(&str, ())>());
+                if is_on { T::read(empty).map(Switch::On) } else { Ok(Switch::Off) }
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                T::read(number.into_deserializer()).map(Switch::On)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::read(MapAccessDeserializer::new(map)).map(Switch::On)
+            }
+        }
+
+        deserializer.deserialize_any(Setting(PhantomData))
     }
 
     fn read_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
