@@ -30,6 +30,10 @@ impl fmt::Display for Peer {
     }
 }
 
+/// Proxies that forward plain http expect it in absolute form, which ureq does not write.
+const NO_FORWARDING: &str = "plain http is sent through a tunnel, too, and forwarding by a proxy is not supported: let the \
+     proxy allow CONNECT to this port, use https, or set no proxy for this host";
+
 impl Peer {
     /// The error that ureq's comes to, for the watch it happened under.
     pub(crate) fn blame(&self, error: Error, watch: &Watch) -> TransportError {
@@ -38,6 +42,9 @@ impl Peer {
         let cause = cause(&error);
         let message = match (kind, watch.phase) {
             (Kind::Resolve, _) => format!("no address for {self}: {cause}"),
+            (Kind::Connect, _) if matches!(error, Error::ConnectProxyFailed(_)) && !self.is_https() => {
+                format!("no connection to {self}: {cause}; {NO_FORWARDING}")
+            }
             (Kind::Connect, _) if matches!(error, Error::Timeout(_)) => format!("no connection to {self} in time"),
             (Kind::Connect, _) => format!("no connection to {self}: {cause}"),
             (Kind::Tls, _) => format!("no TLS with {self}: {cause}"),

@@ -44,7 +44,10 @@
 //!
 //! With the feature `rustls`, a default, `https` works and trusts the roots that are built in. Without it an exchange over
 //! `https` ends as [`Unsupported`](pipewright::error::TransportErrorKind::Unsupported). The feature `socks-proxy` adds SOCKS
-//! to the proxies. For what else ureq can do, such as the platform's own roots, enable the feature of ureq itself;
+//! to the proxies. An HTTP proxy is asked for a tunnel (`CONNECT`), for plain `http` as for `https`. **Forwarding is not
+//! supported**: no request is sent to a proxy in absolute form. A proxy that allows `CONNECT` to port 443 only, as Squid does by
+//! default, refuses plain `http`; the exchange ends as [`Connect`](pipewright::error::TransportErrorKind::Connect), and the error
+//! says what to do. For what else ureq can do, such as the platform's own roots, enable the feature of ureq itself;
 //! settings that need a feature which is off make ureq panic.
 //!
 //! ```no_run
@@ -90,7 +93,7 @@
 //! | kind | not sent | unknown |
 //! |---|---|---|
 //! | [`Resolve`](pipewright::error::TransportErrorKind::Resolve) | the name has no address | |
-//! | [`Connect`](pipewright::error::TransportErrorKind::Connect) | refused, unreachable, not in time, or the proxy's doing | |
+//! | [`Connect`](pipewright::error::TransportErrorKind::Connect) | refused, unreachable, not in time, or the proxy makes no tunnel | |
 //! | [`Tls`](pipewright::error::TransportErrorKind::Tls) | the handshake failed | the server complains afterwards, as TLS 1.3 does of client certificates |
 //! | [`Timeout`](pipewright::error::TransportErrorKind::Timeout) | | the time was up while sending or receiving |
 //! | [`Closed`](pipewright::error::TransportErrorKind::Closed) | | the connection ended before the answer did, also when it was a kept one that the server had given up |

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use common::{Ask, PATIENCE, Server, accept, fails, get, has_another};
-use pipewright::error::{Delivery::NotSent, TransportErrorKind as Kind};
+use pipewright::error::{Delivery::NotSent, TransportError, TransportErrorKind as Kind};
 use pipewright_ureq::Ureq;
 use pipewright_ureq::ureq::Proxy;
 
@@ -63,7 +63,7 @@ fn https_only() {
 }
 
 /// Sends over a proxy that gives this answer.
-fn through_proxy(ask: Ask, answer: &'static str, kind: Kind) {
+fn through_proxy(ask: Ask, answer: &'static str, kind: Kind) -> TransportError {
     let proxy = Server::run(move |listener| {
         let mut peer = accept(&listener);
         assert!(peer.request().starts_with("CONNECT service.invalid:80 HTTP/1.1\r\n"));
@@ -72,14 +72,28 @@ fn through_proxy(ask: Ask, answer: &'static str, kind: Kind) {
     });
     let url = format!("http://{}", proxy.address);
     let runtime = Ureq::with_config(|config| config.proxy(Some(Proxy::new(&url).expect("a proxy"))));
-    fails(&runtime, &ask.of("service.invalid:80"), kind, NotSent);
+    let error = fails(&runtime, &ask.of("service.invalid:80"), kind, NotSent);
     drop(runtime);
     proxy.done();
+    error
 }
 
 #[test]
 fn a_proxy_that_refuses() {
     through_proxy(get(), "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", Kind::Connect);
+}
+
+/// Squid allows `CONNECT` to port 443 only, unless it is told otherwise.
+#[test]
+fn plain_http_through_a_proxy_that_makes_no_tunnel_says_that_it_is_not_forwarded() {
+    let refusal = "HTTP/1.1 403 Forbidden\r\nServer: squid/6.6\r\nX-Squid-Error: ERR_ACCESS_DENIED 0\r\nContent-Length: 0\r\n\r\n";
+    let said = through_proxy(get(), refusal, Kind::Connect).to_string();
+    assert!(said.starts_with("no connection to service.invalid:80: CONNECT proxy failed: "), "{said}");
+    for part in
+        ["403", "forwarding by a proxy is not supported", "allow CONNECT to this port, use https, or set no proxy"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }
 
 #[test]
