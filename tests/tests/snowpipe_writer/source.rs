@@ -357,8 +357,9 @@ impl Source {
         let before = remains.before.last().and_then(|token| self.number(token));
         let at_most = end(remains.in_doubt.last()).or(before).unwrap_or(self.committed);
         check!(
-            remains.in_doubt.is_empty() || error.is_ambiguous(),
-            "rows are in doubt, and the error does not say so: {error}"
+            error.is_ambiguous() != (remains.before.is_empty() && remains.in_doubt.is_empty()),
+            "{} batches are in doubt, and the error says: {error}",
+            remains.before.len() + remains.in_doubt.len()
         );
         check!(
             self.schedule.second == Second::Twin || !self.knows || last <= at_most.max(self.committed),

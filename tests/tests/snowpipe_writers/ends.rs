@@ -202,6 +202,48 @@ fn what_was_refused_for_certain_is_not_in_doubt() {
     assert_eq!((remains.in_doubt.len(), remains.unsent.len()), (0, 1));
 }
 
+/// An open without an answer leaves no row in doubt, neither before the first row nor later.
+#[test]
+fn a_refusal_behind_an_open_without_an_answer_is_reported_as_such() {
+    let lost = || {
+        let lose = |plan: FaultPlan, n| plan.nth_of("openChannel", n, Fault::ReplyLost);
+        // Each open is refused twice: with the token that there is, and with another one.
+        [1, 4, 7].into_iter().fold(FaultPlan::none(), lose)
+    };
+    let is_forbidden = |error: &FlowError| matches!(error, FlowError::Service(refusal) if refusal.status() == 403);
+
+    let scene = Scene::new();
+    scene.simulator.with(|account| account.set_pipe(&simulated("c"), PipeState::Forbidden));
+    scene.world.set_faults(lost());
+    let mut writer = scene.start(scene.goal());
+    let error = scene.next(&mut writer).expect_err("a privilege is missing");
+    assert!(is_forbidden(&error), "{error}");
+
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    scene.simulator.with(|account| account.invalidate(&simulated("c"), "ERR_CHANNEL_MUST_BE_REOPENED"));
+    scene.simulator.with(|account| account.set_pipe(&simulated("c"), PipeState::Forbidden));
+    scene.world.set_faults(lost());
+    let error = scene.go_on(&mut writer, seconds(600)).expect_err("a privilege is missing");
+    assert!(is_forbidden(&error), "{error}");
+    let remains = writer.remains();
+    assert_eq!((remains.before.len(), remains.in_doubt.len()), (0, 0));
+}
+
+/// Whether or not the 409 has a body: the service may have ended the channel by itself.
+#[test]
+fn an_append_that_is_refused_with_409_for_the_tenth_time_ends_the_writer() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    let page = Fault::ProxyPage { status: http::StatusCode::CONFLICT, applied: false };
+    scene.world.set_faults((1..=20).fold(FaultPlan::none(), |plan, n| plan.nth_of("appendRows", n, page)));
+    writer.append(batch(1)).expect("there is room");
+    let (took, error) = until_it_ends(&scene, &mut writer, || {});
+    assert_eq!(lost(&error), Some(ChannelLost::Contested { times: 10 }), "{error}");
+    assert_eq!(scene.asked("/rows"), 0, "the page comes before the service");
+    assert!(took < seconds(600), "{took:?}");
+}
+
 /// Credentials for as long as they are not revoked.
 struct Until(Arc<AtomicBool>);
 
@@ -228,11 +270,10 @@ fn a_writer_that_has_ended_stays_so() {
         .fold(FaultPlan::none(), |plan, n| plan.nth_of("exchangeToken", n, Fault::Unavailable(RetryAfter::Absent)));
     scene.world.set_faults(plan);
     assert_eq!(scene.go_on(&mut writer, seconds(5)).expect("it waits for a token"), None);
-    writer.push_line(b"{\"ID\":1}", Some("1")).expect("a row");
-    writer.flush();
+    let mut writer = writer.with_deadline(scene.world.now() + seconds(10));
     for _ in 0..3 {
-        let error = scene.go_on(&mut writer, seconds(60)).expect_err("a token of before");
-        assert!(matches!(error, FlowError::Build(_)), "{error}");
+        let error = scene.go_on(&mut writer, seconds(60)).expect_err("the time is up");
+        assert!(matches!(error, FlowError::Deadline { .. }), "{error}");
     }
 }
 

@@ -62,7 +62,7 @@ fn judge_answer(error: &ServiceError) -> Verdict {
     by_code.unwrap_or_else(|| match error.status() {
         StatusCode::GONE => Verdict::Moved,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Verdict::Doubtful,
-        StatusCode::CONFLICT if is_append && error.kind() == ErrorKind::Refused => taken(false),
+        StatusCode::CONFLICT if is_append => taken(false),
         // Whether the token is good for anything afterwards, nobody knows.
         StatusCode::BAD_REQUEST if is_append => Verdict::Doubtful,
         // A channel whose status is of a kind that nobody knows, or an answer that cannot be read.
@@ -77,9 +77,9 @@ fn judge_answer(error: &ServiceError) -> Verdict {
 /// passed on what the second one was answered.
 pub(super) fn may_be_of_a_repetition(error: &ServiceError) -> bool {
     match error_code(error) {
+        // Also without a body: whoever has sent it twice may have left that out.
         Some(ErrorCode::Unknown(_)) | None => {
-            error.kind() == ErrorKind::Refused
-                && matches!(error.status(), StatusCode::BAD_REQUEST | StatusCode::CONFLICT)
+            matches!(error.status(), StatusCode::BAD_REQUEST | StatusCode::CONFLICT)
         }
         Some(code) => code.asks_to_reopen(),
     }

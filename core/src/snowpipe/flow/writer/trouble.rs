@@ -245,7 +245,7 @@ impl Writer {
 
     fn with_doubts(&self, error: FlowError) -> FlowError {
         let tokens: Vec<&str> = self.ledger.doubtful().collect();
-        let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return error };
+        let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return without_doubts(error) };
         let committed = self.ledger.committed().map_or("nothing".to_owned(), |token| format!("\"{token}\""));
         let found = format!(
             "committed up to {committed}; in doubt: {} behind it, with the end tokens \"{first}\" to \"{last}\": the first of \
@@ -279,6 +279,14 @@ impl Writer {
         }
         let cause = format!("nothing was committed for {:?}", self.goal.stall);
         self.again(BulkGetChannelStatus::INFO.name, cause, now);
+    }
+}
+
+/// With no row in doubt, the error is what the service said, also if an open or an append before it got no answer.
+fn without_doubts(error: FlowError) -> FlowError {
+    match error {
+        FlowError::Ambiguous(Ambiguity { cause, .. }) => without_doubts(*cause),
+        error => error,
     }
 }
 
