@@ -1,5 +1,6 @@
 //! Reading JSON: one check of UTF-8, then `from_str`; deep documents allowed, bottomless ones not. Writing it: [`write()`].
 
+mod check;
 mod fields;
 mod serializer;
 mod text;
@@ -10,8 +11,10 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
+pub(crate) use self::check::{MAX_SENT_DEPTH, check};
 pub use self::write::NonFinite;
 pub(crate) use self::write::{NOT_FINITE, WriteError, write};
+use crate::decode::without_mark;
 
 /// The deepest nesting that is read. Real flame graphs pass 63 levels; and records of that depth must fit on the 2 MiB
 /// stack of a thread in an unoptimised build, where a level of theirs takes up to 5 kB.
@@ -45,23 +48,10 @@ impl fmt::Display for JsonError {
     }
 }
 
-impl JsonError {
-    /// For a text that is one line, and perhaps one of many: it is not said which line of itself.
-    #[cfg(feature = "snowpipe")]
-    pub(crate) fn in_a_line(&self) -> String {
-        match self {
-            Self::Malformed(error) => {
-                let text = error.to_string();
-                let what = text.split(" at line ").next().unwrap_or(&text);
-                format!("malformed JSON at byte {}: {what}", error.column())
-            }
-            other => other.to_string(),
-        }
-    }
-}
-
+/// Reads a document. A byte order mark before it is skipped, as proxies and older frameworks write one.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| JsonError::NotUtf8 { at: error.valid_up_to() })?;
+    let text =
+        std::str::from_utf8(without_mark(bytes)).map_err(|error| JsonError::NotUtf8 { at: error.valid_up_to() })?;
     let error = match serde_json::from_str(text) {
         Ok(value) => return Ok(value),
         Err(error) => error,
@@ -135,11 +125,6 @@ mod tests {
     fn what_is_wrong_is_told_apart() {
         assert!(matches!(read::<Value>(b"\"\xff\""), Err(JsonError::NotUtf8 { at: 1 })));
         assert!(matches!(read::<Value>(b"{\"a\":"), Err(JsonError::Malformed(_))));
-        #[cfg(feature = "snowpipe")]
-        assert_eq!(
-            read::<Value>(b"{\"a\" 1}").expect_err("no colon").in_a_line(),
-            "malformed JSON at byte 6: expected `:`"
-        );
         assert!(matches!(read::<u32>(b"\"text\""), Err(JsonError::Shape(_))));
         let deep_and_cut = "[".repeat(200);
         assert!(matches!(read::<Value>(deep_and_cut.as_bytes()), Err(JsonError::Malformed(_))));

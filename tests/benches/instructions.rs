@@ -80,6 +80,8 @@ cases! {
     "splitting/memchr_iter" => Splitting::new(10_000), |case| case.memchr_iter();
     "batching/ours" => Batching::new(20_000), |case| case.ours();
     "batching/floor" => Batching::new(20_000), |case| case.floor();
+    "batching/lines" => Batching::new(20_000), |case| case.lines();
+    "batching/ignored" => Batching::new(20_000), |case| case.ignored();
     "writing/ours" => writing::in_memory(20_000), |case| case.ours(writing::LIST);
     "writing/row by row" => writing::in_memory(20_000), |case| case.ours(1);
     "writing/floor" => writing::kept(20_000, 1), |case| case.run();

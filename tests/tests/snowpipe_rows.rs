@@ -193,14 +193,18 @@ fn what_is_no_row_is_refused() {
         assert_eq!(builder.push_line(line.as_bytes(), None, NOW), Err(RowError::NotAnObject { index: 0, found }));
     }
     for (line, problem) in [
-        (&b""[..], "EOF"),
-        (b"{", "EOF"),
-        (b"{}{}", "trailing"),
+        (&b""[..], "a value is expected"),
+        (b"{", "ends before byte 2"),
+        (b"{}{}", "expected nothing behind the value"),
         (b"{\"a\":NaN}", "expected"),
         (b"{\"a\":\n1}", "line end"),
         (b"{}\r{}", "line end"),
         (b"{\"a\":\"\xff\"}", "UTF-8"),
         (b"not json", "expected"),
+        (b"\xef\xbb\xbf{}", "there is a byte order mark; leave out its three bytes"),
+        (b"{\"a\":1e999}", "the number at byte 6 is beyond the range of a 64-bit float"),
+        (b"{\"a\":\"\\udc00\"}", "the escape at byte 7 is one half of a surrogate pair"),
+        (("{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000)).as_bytes(), "nested more than 120 levels deep"),
     ] {
         let error = builder.push_line(line, None, NOW).expect_err("no row");
         assert!(matches!(error, RowError::Line { index: 0, .. }), "{error:?}");
@@ -298,6 +302,20 @@ fn what_is_too_large_after_compression_is_several_batches() {
             assert_eq!(batches.iter().map(text).collect::<String>(), lines);
         }
     }
+}
+
+/// Two batches with the same end token could not be told apart.
+#[test]
+fn a_split_batch_ends_behind_tokens_that_one_row_has() {
+    let options = BatchOptions::new().bytes(40_000_000).compression(Compression::Zstd(1)).cut(Cut::BehindTokens);
+    let mut builder = BatchBuilder::new(options);
+    for index in 0..30_u64 {
+        let row = json!({ "text": noise(200_000, index) });
+        let token = if index % 10 == 9 { index.to_string() } else { "the same".to_owned() };
+        builder.push(&row, Some(&token), NOW).expect("a row");
+    }
+    let ends: Vec<_> = drain(&mut builder).into_iter().filter_map(|batch| batch.end_offset_token).collect();
+    assert!(ends.len() > 1 && !ends.contains(&"the same".to_owned()), "{ends:?}");
 }
 
 #[test]

@@ -28,6 +28,14 @@ use std::fmt;
 pub use lines::{LineLimit, Lines};
 pub use ndjson::NdJson;
 
+/// What some programs write before a text in UTF-8. It is no part of the text, and JSON does not allow it.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A text without the byte order mark before it.
+pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
+}
+
 /// Bytes in, in any pieces; items out.
 ///
 /// Feed, then advance until it says no, reading the item each time it says yes. Two methods, because one that

@@ -27,7 +27,7 @@ pub(super) fn contents(buffer: &mut Vec<u8>, text: &str) {
 
 /// How many bytes there are before the first that needs an escape.
 #[inline]
-fn plain(text: &[u8]) -> usize {
+pub(super) fn plain(text: &[u8]) -> usize {
     let (words, rest) = text.as_chunks();
     let mut at = 0;
     for word in words {

@@ -1,9 +1,12 @@
 //! Rows of about 200 bytes into batches.
 
+#![allow(dead_code, reason = "one bench has cases that the other has not")]
+
 use std::hint::black_box;
 
 use pipewright::Timestamp;
 use pipewright::snowpipe::{BatchBuilder, BatchOptions};
+use serde::de::IgnoredAny;
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 /// How many bytes a batch has.
@@ -48,9 +51,10 @@ impl Serialize for Row {
     }
 }
 
-/// The same rows, written in two ways.
+/// The same rows, written in two ways; and as lines of JSON that are ready.
 pub(crate) struct Batching {
     rows: Vec<Row>,
+    lines: Vec<String>,
     tokens: Vec<String>,
     builder: BatchBuilder,
     buffer: Vec<u8>,
@@ -58,8 +62,10 @@ pub(crate) struct Batching {
 
 impl Batching {
     pub(crate) fn new(rows: u64) -> Self {
+        let line = |row| serde_json::to_string(&Row::new(row)).expect("a row");
         let mut case = Self {
             rows: (0..rows).map(Row::new).collect(),
+            lines: (0..rows).map(line).collect(),
             tokens: (0..rows).map(|row| row.to_string()).collect(),
             builder: BatchBuilder::new(BatchOptions::new().bytes(BATCH)),
             buffer: Vec::new(),
@@ -80,6 +86,35 @@ impl Batching {
             }
         }
         bytes
+    }
+
+    /// The lines, checked and copied by a [`BatchBuilder`]. Gives the bytes of the batches.
+    pub(crate) fn lines(&mut self) -> u64 {
+        let mut bytes = 0;
+        for (line, token) in self.lines.iter().zip(&self.tokens) {
+            self.builder.push_line(line.as_bytes(), Some(token), Timestamp::UNIX_EPOCH).expect("a row");
+            while let Some(batch) = self.builder.next_batch(Timestamp::UNIX_EPOCH) {
+                bytes += black_box(&batch).body.len();
+                self.builder.reuse(batch);
+            }
+        }
+        bytes
+    }
+
+    /// The lines, read by `serde_json` as a value that is ignored, and copied into one buffer.
+    pub(crate) fn ignored(&mut self) -> u64 {
+        let mut bytes = 0;
+        for line in &self.lines {
+            let text = std::str::from_utf8(line.as_bytes()).expect("UTF-8");
+            black_box(serde_json::from_str::<IgnoredAny>(text).expect("a row"));
+            self.buffer.extend_from_slice(line.as_bytes());
+            self.buffer.push(b'\n');
+            if self.buffer.len() >= BATCH {
+                bytes += black_box(&self.buffer).len() as u64;
+                self.buffer.clear();
+            }
+        }
+        bytes + self.buffer.len() as u64
     }
 
     /// With `serde_json::to_writer` into one buffer.

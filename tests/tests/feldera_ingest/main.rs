@@ -156,16 +156,22 @@ fn memory_is_bounded_and_records_are_whole() {
 fn a_record_that_would_spoil_its_neighbours_is_handed_back() {
     let script = Script::new();
     let mut json = start(&script, Ingest::new("p", "T"));
-    for bad in ["{\"insert\":", "{} {}", "not json", ""] {
+    for bad in
+        ["{\"insert\":", "{} {}", "not json", "", "{\"insert\":{\"x\":-1e999}}", "[\"\\ud800\"]", &*"[".repeat(100_000)]
+    {
         assert!(matches!(json.push_record(bad), Err(PushError::Invalid { row, .. }) if row == bad), "{bad}");
     }
     let error = json.push_record("{\"id\":1\n").expect_err("not whole");
     assert!(
-        error.to_string().ends_with("not one JSON value: EOF while parsing an object at line 1 column 7"),
+        error
+            .to_string()
+            .ends_with("not one JSON value: malformed JSON: it ends before byte 8, where `,` or `}` is expected"),
         "{error}"
     );
+    let error = json.push_record("\u{feff}{\"id\":1}").expect_err("not JSON");
+    assert!(error.to_string().contains("there is a byte order mark"), "{error}");
     let mut csv = start(&script, Ingest::new("p", "T").csv());
-    for bad in ["1,\"open", "1\n2", "", "\n", "1\r2"] {
+    for bad in ["1,\"open", "1\n2", "", "\n", "1\r2", "\u{feff}1,2"] {
         assert!(matches!(csv.push_record(bad), Err(PushError::Invalid { .. })), "{bad}");
     }
     for good in ["1,\"a\nb\"", "1,\"say \"\"a\"\"\"\n", "1,x\r\n"] {

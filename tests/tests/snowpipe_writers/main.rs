@@ -107,6 +107,45 @@ fn lost(error: &FlowError) -> Option<ChannelLost> {
 }
 
 #[test]
+fn a_token_that_ends_an_earlier_batch_is_refused_and_ends_nothing() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    let row = |number: u32| serde_json::json!({ "ID": number });
+    let refused = |writer: &mut Writer, token: &str| {
+        for result in [writer.push(&row(99), Some(token)), writer.push_line(b"{\"ID\":99}", Some(token))] {
+            let error = result.expect_err("an older token");
+            assert!(matches!(error, Refusal::Invalid(_)) && error.to_string().contains(token), "{error}");
+        }
+        let batch = Batch::new("{\"ID\":99}\n", 1, token, token);
+        assert!(matches!(writer.append(batch).expect_err("an older token").reason, Refusal::Invalid(_)));
+    };
+    // Waiting, then committed; numbers and texts without an order.
+    for (number, token) in [(1, "10"), (2, "9"), (3, "b"), (4, "a"), (5, "0005")] {
+        writer.push(&row(number), Some(token)).expect("a new token");
+        writer.flush();
+    }
+    for token in ["10", "9", "b", "a"] {
+        refused(&mut writer, token);
+    }
+    writer.push(&row(6), Some("6")).expect("a new token");
+    refused(&mut writer, "b");
+    writer.flush();
+    while scene.next(&mut writer).expect("it goes on") != WriterEvent::Flushed {}
+    assert_eq!((writer.committed(), scene.rows()), (Some("6"), 6));
+    for token in ["10", "9", "b", "a", "0005", "6"] {
+        refused(&mut writer, token);
+    }
+    // So does a writer that goes on from there.
+    let mut next = scene.open(scene.goal());
+    refused(&mut next, "6");
+    next.push(&row(7), Some("7")).expect("a new token");
+    next.close().expect("a token each");
+    let committed = scene.next(&mut next).expect("it goes on");
+    assert!(matches!(committed, WriterEvent::Committed { rows: 1, .. }), "{committed:?}");
+    assert_eq!(scene.rows(), 7);
+}
+
+#[test]
 fn what_cannot_be_taken_comes_back() {
     let scene = Scene::new();
     let mut writer = scene.start(scene.goal().max_batches(2));

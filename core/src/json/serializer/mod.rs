@@ -17,7 +17,7 @@ use serde_json::Error;
 use serde_json::ser::{CompactFormatter, Formatter as _};
 
 use self::words::Words;
-use super::{NOT_FINITE, NonFinite, text};
+use super::{MAX_SENT_DEPTH, NOT_FINITE, NonFinite, text};
 
 /// What `serde_json` calls a value that is JSON already, and a number of more digits than `f64` has: texts to be written as
 /// they are.
@@ -29,6 +29,8 @@ pub(super) struct JsonSerializer<'b> {
     buffer: &'b mut Vec<u8>,
     non_finite: NonFinite,
     saw_not_finite: bool,
+    /// How many lists and objects are open.
+    depth: usize,
 }
 
 /// A list or an object that has begun.
@@ -51,7 +53,7 @@ enum Kind {
 
 impl<'b> JsonSerializer<'b> {
     pub(super) fn new(buffer: &'b mut Vec<u8>, non_finite: NonFinite) -> Self {
-        Self { buffer, non_finite, saw_not_finite: false }
+        Self { buffer, non_finite, saw_not_finite: false, depth: 0 }
     }
 
     /// Whether a number that is not finite was refused.
@@ -60,21 +62,38 @@ impl<'b> JsonSerializer<'b> {
     }
 
     #[inline]
-    fn begin(&mut self, kind: Kind, in_variant: bool) -> Items<'_, 'b> {
+    fn begin(&mut self, kind: Kind, in_variant: bool) -> Result<Items<'_, 'b>, Error> {
         match kind {
-            Kind::List => self.buffer.push(b'['),
-            Kind::Object => self.buffer.push(b'{'),
+            Kind::List => self.descend(b'[')?,
+            Kind::Object => self.descend(b'{')?,
             Kind::Verbatim => {}
         }
-        Items { out: self, is_first: true, kind, in_variant }
+        Ok(Items { out: self, is_first: true, kind, in_variant })
+    }
+
+    #[inline]
+    fn descend(&mut self, bracket: u8) -> Result<(), Error> {
+        if self.depth >= MAX_SENT_DEPTH {
+            return Err(too_deep());
+        }
+        self.depth += 1;
+        self.buffer.push(bracket);
+        Ok(())
+    }
+
+    #[inline]
+    fn ascend(&mut self, bracket: u8) {
+        self.depth = self.depth.saturating_sub(1);
+        self.buffer.push(bracket);
     }
 
     /// The object around the value of a variant.
     #[inline]
-    fn begin_variant(&mut self, variant: &str) {
-        self.buffer.push(b'{');
+    fn begin_variant(&mut self, variant: &str) -> Result<(), Error> {
+        self.descend(b'{')?;
         text::string(self.buffer, variant);
         self.buffer.push(b':');
+        Ok(())
     }
 
     #[cold]
@@ -90,6 +109,12 @@ impl<'b> JsonSerializer<'b> {
             }
         }
     }
+}
+
+/// A value that refers to a value of its own type may nest without an end.
+#[cold]
+fn too_deep() -> Error {
+    Error::custom(format_args!("nested more than {MAX_SENT_DEPTH} levels deep; send the inner value as a string"))
 }
 
 /// By `serde_json`, into memory.
@@ -196,25 +221,25 @@ impl<'s, 'b> Serializer for &'s mut JsonSerializer<'b> {
         variant: &'static str,
         value: &T,
     ) -> Result<(), Error> {
-        self.begin_variant(variant);
+        self.begin_variant(variant)?;
         value.serialize(&mut *self)?;
-        self.buffer.push(b'}');
+        self.ascend(b'}');
         Ok(())
     }
 
     #[inline]
     fn serialize_seq(self, _: Option<usize>) -> Result<Items<'s, 'b>, Error> {
-        Ok(self.begin(Kind::List, false))
+        self.begin(Kind::List, false)
     }
 
     #[inline]
     fn serialize_tuple(self, _: usize) -> Result<Items<'s, 'b>, Error> {
-        Ok(self.begin(Kind::List, false))
+        self.begin(Kind::List, false)
     }
 
     #[inline]
     fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Items<'s, 'b>, Error> {
-        Ok(self.begin(Kind::List, false))
+        self.begin(Kind::List, false)
     }
 
     fn serialize_tuple_variant(
@@ -224,19 +249,19 @@ impl<'s, 'b> Serializer for &'s mut JsonSerializer<'b> {
         variant: &'static str,
         _: usize,
     ) -> Result<Items<'s, 'b>, Error> {
-        self.begin_variant(variant);
-        Ok(self.begin(Kind::List, true))
+        self.begin_variant(variant)?;
+        self.begin(Kind::List, true)
     }
 
     #[inline]
     fn serialize_map(self, _: Option<usize>) -> Result<Items<'s, 'b>, Error> {
-        Ok(self.begin(Kind::Object, false))
+        self.begin(Kind::Object, false)
     }
 
     #[inline]
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Items<'s, 'b>, Error> {
         let kind = if VERBATIM.contains(&name) { Kind::Verbatim } else { Kind::Object };
-        Ok(self.begin(kind, false))
+        self.begin(kind, false)
     }
 
     fn serialize_struct_variant(
@@ -246,8 +271,8 @@ impl<'s, 'b> Serializer for &'s mut JsonSerializer<'b> {
         variant: &'static str,
         _: usize,
     ) -> Result<Items<'s, 'b>, Error> {
-        self.begin_variant(variant);
-        Ok(self.begin(Kind::Object, true))
+        self.begin_variant(variant)?;
+        self.begin(Kind::Object, true)
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Error> {
@@ -296,12 +321,12 @@ impl Items<'_, '_> {
     #[inline]
     fn close(self) {
         match self.kind {
-            Kind::List => self.out.buffer.push(b']'),
-            Kind::Object => self.out.buffer.push(b'}'),
+            Kind::List => self.out.ascend(b']'),
+            Kind::Object => self.out.ascend(b'}'),
             Kind::Verbatim => {}
         }
         if self.in_variant {
-            self.out.buffer.push(b'}');
+            self.out.ascend(b'}');
         }
     }
 }

@@ -169,6 +169,42 @@ fn what_is_json_already() {
     assert_eq!(ours(&lines, NonFinite::Refuse).as_deref(), Ok("[  1]"));
 }
 
+/// `serde_json` takes all of these for raw values.
+#[test]
+fn what_is_json_already_is_checked() {
+    for (text, problem) in [
+        ("[1e999]", "the number at byte 2 is beyond the range of a 64-bit float"),
+        (r#""\ud800""#, "the escape at byte 2 is one half of a surrogate pair"),
+        (&("[".repeat(120) + &"]".repeat(120)), "JSON nested more than 120 levels deep at byte 120"),
+    ] {
+        let raw = RawValue::from_string(text.replace("\\\\", "\\")).expect("raw JSON");
+        let error = ours(&[raw], NonFinite::Refuse).expect_err(problem);
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
+#[test]
+fn nesting_has_a_bound() {
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({ "a": [inner] }));
+    assert!(ours(&nested(60), NonFinite::Refuse).is_ok());
+    let error = ours(&[nested(60)], NonFinite::Refuse).expect_err("121 levels");
+    assert!(error.contains("nested more than 120 levels deep"), "{error}");
+    assert!(ours(&[Chain(119), Chain(119)], NonFinite::Refuse).is_ok());
+    assert!(ours(&Chain(121), NonFinite::Refuse).is_err());
+}
+
+/// Variants nest without a list or an object of their own.
+struct Chain(u32);
+
+impl Serialize for Chain {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.checked_sub(1) {
+            Some(rest) => serializer.serialize_newtype_variant("Chain", 0, "Next", &Chain(rest)),
+            None => serializer.serialize_unit_variant("Chain", 1, "End"),
+        }
+    }
+}
+
 /// A number as `serde_json` hands it over when it keeps all digits, which is a feature that others may switch on.
 struct Digits(&'static str);
 
@@ -183,7 +219,7 @@ impl Serialize for Digits {
 
 #[test]
 fn a_number_keeps_all_its_digits() {
-    let digits = "-12345678901234567890.12345678901234567890e400";
+    let digits = "-12345678901234567890.12345678901234567890e280";
     assert_eq!(ours(&[Digits(digits), Digits("0")], NonFinite::Refuse), Ok(format!("[{digits},0]")));
     assert_eq!(ours(&BTreeMap::from([("k", Digits("1.50"))]), NonFinite::Refuse).as_deref(), Ok(r#"{"k":1.50}"#));
 }

@@ -7,7 +7,7 @@ use serde::ser::{Error as _, Impossible, Serializer};
 use serde_json::Error;
 
 use super::JsonSerializer;
-use crate::json::text;
+use crate::json::{check, text};
 
 /// Writes what has to be a text.
 pub(super) struct Words<'s, 'b> {
@@ -93,6 +93,7 @@ impl Serializer for Words<'_, '_> {
         if self.quotes {
             text::string(buffer, value);
         } else {
+            check(value.as_bytes(), self.out.depth).map_err(Error::custom)?;
             // Line ends are outside of texts, where they are white space: within them JSON has none.
             buffer.extend(value.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
         }

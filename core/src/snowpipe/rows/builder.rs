@@ -1,5 +1,7 @@
 //! [`BatchBuilder`].
 
+mod split;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
@@ -7,7 +9,6 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::memchr2;
 use serde::Serialize;
-use serde::de::IgnoredAny;
 
 use super::{Batch, BatchOptions, Compression, Cut, RowError, keys};
 use crate::json::{self, WriteError};
@@ -121,7 +122,9 @@ impl BatchBuilder {
     /// Adds a row that is JSON already, with or without a line end behind it. An empty token is none.
     ///
     /// # Errors
-    /// When it is not one JSON object in one line, or cannot be taken. It is left out, all else is as before.
+    /// When it is not one JSON object in one line, or cannot be taken: with a number beyond the range of `f64`, one half of a
+    /// surrogate pair, or more than 120 levels of nesting, readers differ in what they make of it. It is left out, all else is
+    /// as before.
     pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>, now: Timestamp) -> Result<(), RowError> {
         let wrong = |problem: String| RowError::Line { index: self.taken, problem };
         let line = line.trim_ascii();
@@ -129,7 +132,7 @@ impl BatchBuilder {
             let problem = "there is a line end within it: write each row in one line, and push each line for itself";
             return Err(wrong(problem.to_owned()));
         }
-        json::read::<IgnoredAny>(line).map_err(|error| wrong(error.in_a_line()))?;
+        json::check(line, 0).map_err(|error| wrong(error.to_string()))?;
         let start = self.begin_line();
         self.lines.extend_from_slice(line);
         self.end_line(start, offset_token, now)
@@ -403,46 +406,18 @@ impl BatchBuilder {
         self.tokened = 0;
     }
 
-    /// Compresses rows into one batch, or into several when they are too many for one.
-    fn seal(&mut self, rows: Range<usize>) {
-        let mut parts = vec![rows];
-        while let Some(rows) = parts.pop() {
-            let lines = self.lines.get(self.ends(rows.start).line..self.ends(rows.end).line).unwrap_or_default();
-            let (encoding, body) = match self.options.compression.compress(lines) {
-                Some((encoding, bytes)) if bytes.len() <= LIMIT => (Some(encoding), bytes.into()),
-                _ => match self.middle(&rows).filter(|_| lines.len() > LIMIT) {
-                    Some(middle) => {
-                        parts.extend([middle..rows.end, rows.start..middle]);
-                        continue;
-                    }
-                    // What may not be cut is never larger than the limit.
-                    None => (None, Bytes::copy_from_slice(lines)),
-                },
-            };
-            let batch = self.batch(rows, body, encoding);
-            self.closed.push_back(batch);
-        }
-    }
-
-    /// The cut next to the middle of several rows.
-    fn middle(&self, rows: &Range<usize>) -> Option<usize> {
-        let (start, end) = (self.ends(rows.start).line, self.ends(rows.end).line);
-        let middle = start + (end - start) / 2;
-        let may_cut = |cut: &usize| {
-            self.options.cut == Cut::Anywhere || self.ends(*cut).token > self.ends(cut.saturating_sub(1)).token
-        };
-        let cuts = (rows.start + 1..rows.end).filter(may_cut);
-        cuts.min_by_key(|cut| self.ends(*cut).line.abs_diff(middle))
+    fn token(&self, row: usize) -> &str {
+        self.tokens.get(self.ends(row).token..self.ends(row + 1).token).unwrap_or_default()
     }
 
     fn batch(&self, rows: Range<usize>, body: Bytes, encoding: Option<Encoding>) -> Batch {
         let (start, end) = (self.ends(rows.start), self.ends(rows.end));
-        let token = |row: usize| self.tokens.get(self.ends(row).token..self.ends(row + 1).token);
+        let token = |row: usize| self.token(row);
         let some = |token: &&str| !token.is_empty();
         let (first, last) = if start.token == end.token {
             (None, None)
         } else {
-            (rows.clone().filter_map(token).find(some), rows.clone().rev().filter_map(token).find(some))
+            (rows.clone().map(token).find(some), rows.clone().rev().map(token).find(some))
         };
         Batch {
             body: body.into(),

@@ -29,6 +29,8 @@
 //!   [`NonFinite::Null`](crate::NonFinite::Null). A [`RawValue`](serde_json::value::RawValue) loses its line ends.
 //! * Whole numbers keep all their digits, also those of 128 bits. Keys that are numbers, booleans or characters become strings;
 //!   any other key that is not a string is an error. A key that occurs twice is written twice.
+//! * A line or a `RawValue` is checked before it is taken: numbers have a finite `f64`, and escapes of surrogates come in pairs.
+//!   No row nests more than 120 levels deep.
 //! * Of batches that are filled up to the same limit nothing is allocated for a row, once a first one has shown how much room
 //!   they take. What is not compressed takes its memory along, unless it is [given back](BatchBuilder::reuse). A builder that
 //!   was flushed, or that closed its last rows because of their age, holds no buffer.

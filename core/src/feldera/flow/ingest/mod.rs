@@ -132,7 +132,9 @@ impl Ingestion {
     /// Takes one record as it is to be sent: a JSON value, or a line of CSV. With or without a line feed after it.
     ///
     /// # Errors
-    /// Hands the record back as [`push`](Self::push) does, and when it is not one whole record: it would spoil the next.
+    /// Hands the record back as [`push`](Self::push) does, and when it is not one whole record: it would spoil the next. In JSON,
+    /// also a number beyond the range of `f64`, one half of a surrogate pair, and more than 120 levels of nesting: Feldera reads
+    /// none of them.
     pub fn push_record<R: AsRef<[u8]>>(&mut self, record: R) -> Result<u64, PushError<R>> {
         self.take(record, |buffer, record| buffer.push_record(record.as_ref()))
     }

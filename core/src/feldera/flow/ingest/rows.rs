@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde::de::IgnoredAny;
 
+use crate::decode::BYTE_ORDER_MARK;
 use crate::error::FlowError;
 use crate::feldera::data::{DataFormat, UpdateFormat};
 use crate::json::{self, NonFinite, WriteError};
@@ -250,9 +250,7 @@ impl Buffer {
     pub(super) fn push_record(&mut self, record: &[u8]) -> Result<u64, Refused> {
         let record = record.strip_suffix(b"\n").unwrap_or(record);
         let is_sound = match self.format {
-            DataFormat::Json => serde_json::from_slice::<IgnoredAny>(record)
-                .map(|_| ())
-                .map_err(|error| format!("not one JSON value: {error}")),
+            DataFormat::Json => json::check(record, 0).map_err(|error| format!("not one JSON value: {error}")),
             DataFormat::Csv => is_one_csv_record(record).map_err(str::to_owned),
             // What a format of the future looks like nobody can check.
             DataFormat::Unknown(_) => Ok(()),
@@ -334,6 +332,9 @@ fn problem(error: &WriteError) -> String {
 /// A record must not swallow the next one, nor be two.
 fn is_one_csv_record(record: &[u8]) -> Result<(), &'static str> {
     let record = record.strip_suffix(b"\r").unwrap_or(record);
+    if record.starts_with(BYTE_ORDER_MARK) {
+        return Err("there is a byte order mark before the CSV record: leave out its three bytes");
+    }
     let mut quoted = false;
     for byte in record {
         match byte {

@@ -24,6 +24,9 @@ pub(super) struct Ledger {
     bytes: u64,
     /// What was committed before the last one.
     past: Past,
+    /// The greatest end token there was, by length and then by bytes. Tokens that grow, as numbers do, are compared with this one
+    /// and with no other.
+    greatest: String,
     /// How many batches were taken, and how many of them are committed.
     pub(super) taken: u64,
     pub(super) settled: u64,
@@ -43,12 +46,17 @@ pub(super) fn too_long(token: &str) -> BuildError {
     BuildError::value("appendRows", "offset token", &value, "a writer takes tokens of up to 1024 bytes")
 }
 
+/// An order in which numbers without leading zeros grow.
+fn order(token: &str) -> (usize, &str) {
+    (token.len(), token)
+}
+
 impl Ledger {
     pub(super) fn new(position: Option<Position>) -> Self {
         let (known, before, last_is_rejected) = position
             .map(Position::split)
             .map_or((None, Vec::new(), false), |(known, sent, rejected)| (Some(known), sent, rejected));
-        Self {
+        let mut ledger = Self {
             known,
             before,
             last_is_rejected,
@@ -56,9 +64,29 @@ impl Ledger {
             sent: 0,
             bytes: 0,
             past: Past::default(),
+            greatest: String::new(),
             taken: 0,
             settled: 0,
+        };
+        let greatest =
+            ledger.before.iter().map(String::as_str).chain(ledger.committed()).max_by_key(|token| order(token));
+        ledger.greatest = greatest.unwrap_or_default().to_owned();
+        ledger
+    }
+
+    fn note_end(&mut self, token: &str) {
+        if order(token) > order(&self.greatest) {
+            token.clone_into(&mut self.greatest);
         }
+    }
+
+    /// Whether a batch ends with a token: one that waits, or one that was committed not long ago.
+    pub(super) fn is_used(&self, token: &str) -> bool {
+        if order(token) > order(&self.greatest) {
+            return false;
+        }
+        let waiting = self.batches.iter().rev().filter_map(|batch| batch.end_offset_token.as_deref());
+        waiting.chain(self.committed()).any(|used| used == token) || self.past.contains(Some(token))
     }
 
     /// What another process needs to go on; `None` until the channel is known.
@@ -128,8 +156,7 @@ impl Ledger {
             let problem = "the service takes 4194304 bytes, after compression: split the batch";
             return wrong("rows", &format!("{bytes} bytes"), problem);
         }
-        let waiting = self.batches.iter().rev().filter_map(|batch| batch.end_offset_token.as_deref());
-        if waiting.chain(self.committed()).any(|token| token == end) || self.past.contains(Some(end)) {
+        if self.is_used(end) {
             let problem =
                 "another batch ends with it: each needs an end token of its own, or nobody can tell which is committed";
             return wrong("end offset token", end, problem);
@@ -141,6 +168,9 @@ impl Ledger {
     pub(super) fn take(&mut self, batch: Batch) {
         self.bytes = self.bytes.saturating_add(batch.body.len());
         self.taken += 1;
+        if let Some(token) = &batch.end_offset_token {
+            self.note_end(token);
+        }
         self.batches.push_back(batch);
     }
 
@@ -185,6 +215,7 @@ impl Ledger {
     fn read(&mut self, status: &ChannelStatus, lookup: Lookup) -> Result<News, ChannelLost> {
         let Some(known) = &mut self.known else {
             self.known = Some(Known::of(status));
+            self.note_end(status.committed().unwrap_or_default());
             return Ok(News { batches: 0, rows: 0, rejected: None });
         };
         let ours = self.batches.range(..self.sent).filter_map(|batch| batch.end_offset_token.as_deref());

@@ -23,7 +23,7 @@
 //! | `Retry-After` | any | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after); that does not count as time in trouble |
 //! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` | Append | opens again; ends when somebody else is behind it for the third time within ten minutes |
 //! | the same, and then the token of that append is committed | Open | ends: another client uses equal tokens, or a proxy sent the append twice. With [tokens of the load's own](OpenWriter::token_prefix) it is believed |
-//! | 409 with a code that nobody knows, or without one | Append | the same, and ends with the tenth: the channel may have been ended by the service |
+//! | 409 with a code that nobody knows, without one, or without a body | Append | the same, and ends with the tenth: the channel may have been ended by the service |
 //! | 200 that cannot be read, 3xx | Append | opens again |
 //! | other 400 | Append | opens again, as the channel may be of no use any more; ends with the third, and names the batch |
 //! | 413 | Append | ends, and names the batch |
@@ -239,11 +239,12 @@ impl Writer {
     ///
     /// # Errors
     /// The reason: there is no room, the channel was not opened yet, the row is not one, its offset token is that of the row
-    /// before or longer than 1024 bytes, the writer is closed or has ended. The row was left out then, and all else is as before.
+    /// before, ends an earlier batch or is longer than 1024 bytes, the writer is closed or has ended. The row was left out then, and
+    /// all else is as before.
     ///
-    /// A token that a row further back has ends the writer in [`FlowError::Build`], when their batches are cut. Rows that are larger
-    /// together than a request may be cannot be taken back when none of them has a token yet: `RowError` says so, and all that is
-    /// left is [`remains`](Self::remains).
+    /// Only tokens that end a batch are compared: give each row a token of its own. Rows that are larger together than a request
+    /// may be cannot be taken back when none of them has a token yet: `RowError` says so, and all that is left is
+    /// [`remains`](Self::remains).
     pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), Refusal> {
         self.room(0)?;
         self.check_token(offset_token)?;
@@ -340,13 +341,19 @@ impl Writer {
         if is_full && !self.ledger.is_empty() { Err(Refusal::Full { batches, bytes: waiting }) } else { Ok(()) }
     }
 
-    /// A batch may end behind any row with a token, and no other may end with the same one.
+    /// A batch may end behind any row with a token, and no other may end with the same one. The batches that are cut from now on
+    /// end with the tokens of rows that come from now on, or of those that wait, which were compared when they came.
     fn check_token(&self, token: Option<&str>) -> Result<(), Refusal> {
         let last = || self.builder.last_token().or_else(|| self.ledger.last_token());
         match token.filter(|token| !token.is_empty()) {
             Some(token) if token.len() > MAX_TOKEN => Err(Refusal::Invalid(too_long(token))),
             Some(token) if last() == Some(token) => {
                 let problem = "the row before has the same: give it to the last one of those that belong together";
+                Err(Refusal::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
+            }
+            Some(token) if self.ledger.is_used(token) => {
+                let problem = "an earlier batch ends with it, so nobody could tell which of them is committed; give each row \
+                               a token of its own, and push on behind the last one that was taken";
                 Err(Refusal::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
             }
             _ => Ok(()),
