@@ -100,6 +100,8 @@ impl Problem {
 fn session(options: &Options) -> Result<Tally, Problem> {
     let progress = Progress::new();
     let sql = std::fs::read_to_string(&options.sql).map_err(|error| in_file(&options.sql, error))?;
+    // To the compiler of SQL, a byte order mark is an unknown character.
+    let sql = sql.trim_start_matches('\u{feff}');
     let input = match &options.input {
         Some(input) => Some((input, Rows::open(&input.rows).map_err(|error| in_file(&input.rows, error))?)),
         None => None,

@@ -143,6 +143,17 @@ fn csv_is_known_by_its_name_and_its_records_may_have_several_lines() {
 }
 
 #[test]
+fn a_byte_order_mark_before_a_file_is_skipped() {
+    let stage = Stage::new("byte-order-mark", Config::default());
+    stage.write("orders.sql", &format!("\u{feff}{SQL}"));
+    stage.write("rows.ndjson", "\u{feff}{\"id\":1}\n{\"id\":2}\n");
+    stage.run(&FEED).ends(0, &[]);
+    stage.write("rows.csv", "\u{feff}3,bolt\n");
+    stage.run(&["--table", "orders", "--rows", "rows.csv"]).ends(0, &[]);
+    assert_eq!(stage.taken().len(), 3);
+}
+
+#[test]
 fn rows_that_do_not_parse_are_named_and_keep_no_other_out() {
     let stage = Stage::new("bad-rows", Config::default());
     stage.write("rows.ndjson", "{\"id\":1}\n\n{\"id\":\"x\"}\n{\"id\":3\n{\"item\":\"nut\"}\n{\"id\":5}\n");

@@ -5,7 +5,7 @@ use std::ops::Range;
 use memchr::{memchr_iter, memrchr};
 
 use super::newlines::Newlines;
-use super::{DecodeError, Decoder, End};
+use super::{BYTE_ORDER_MARK, DecodeError, Decoder, End};
 
 /// The longest line that a decoder takes, in bytes without its end. 16 MiB by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl Default for LineLimit {
     }
 }
 
-/// Splits bytes into lines, which end with `\n` or `\r\n`.
+/// Splits bytes into lines, which end with `\n` or `\r\n`. A byte order mark before the first line is skipped.
 ///
 /// A last line without its end is an item after [`finish(End::Complete)`](Decoder::finish). After `End::Truncated`
 /// it may be half of one: `finish` says so with [`DecodeError::Truncated`], and the lines before it can still be read.
@@ -36,6 +36,8 @@ pub struct Lines {
     limit: usize,
     /// Lines so far.
     count: u64,
+    /// Whether all that came so far may be the beginning of a byte order mark.
+    is_fresh: bool,
     ended: bool,
     /// Sticky, but told only when the lines before it are read.
     error: Option<DecodeError>,
@@ -52,6 +54,7 @@ impl Lines {
             item: 0..0,
             limit: limit.0,
             count: 0,
+            is_fresh: true,
             ended: false,
             error: None,
         }
@@ -75,6 +78,18 @@ impl Lines {
             self.open = self.open.saturating_sub(self.next);
             self.next = 0;
             self.item = 0..0;
+        }
+    }
+
+    /// Skips the mark once it is complete.
+    #[cold]
+    fn skip_mark(&mut self) {
+        self.is_fresh = BYTE_ORDER_MARK.starts_with(&self.buffer);
+        if self.buffer.starts_with(BYTE_ORDER_MARK) {
+            self.is_fresh = false;
+            self.next = BYTE_ORDER_MARK.len();
+            self.open = self.open.max(self.next);
+            self.newlines.skip_to(self.next);
         }
     }
 
@@ -111,6 +126,9 @@ impl Lines {
         if self.ended && rest > 0 {
             return self.take(self.buffer.len(), self.buffer.len());
         }
+        if self.is_fresh && !self.ended {
+            return Ok(false);
+        }
         // One byte more than the limit may be the `\r` before the end.
         if rest > self.limit.saturating_add(1) {
             return Err(self.too_long());
@@ -133,9 +151,15 @@ impl Decoder for Lines {
                 self.open = self.buffer.len() + at + 1;
                 bytes.len()
             }
-            None => self.limit.saturating_add(2).saturating_sub(self.buffer.len() - self.open),
+            None => {
+                let mark = if self.is_fresh { BYTE_ORDER_MARK.len() } else { 0 };
+                self.limit.saturating_add(2 + mark).saturating_sub(self.buffer.len() - self.open)
+            }
         };
         self.buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        if self.is_fresh {
+            self.skip_mark();
+        }
     }
 
     #[inline]

@@ -4,7 +4,7 @@ use super::{DecodeError, Decoder, End, LineLimit, Lines};
 use crate::error::excerpt;
 
 /// Newline-delimited JSON ([the format's page](https://github.com/ndjson/ndjson-spec)): each line that is not blank
-/// is an item, as bytes that the caller parses into a type of its own.
+/// is an item, as bytes that the caller parses into a type of its own. A byte order mark before the first is skipped.
 ///
 /// The decoder checks that first and last byte of a line belong together, which tells a row from half a row or a
 /// page of HTML; only parsing can tell more, and parsing is done once, by the caller. A last line without its line

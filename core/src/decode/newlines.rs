@@ -42,6 +42,11 @@ impl Newlines {
         at
     }
 
+    /// No line ends before this place, which is near the beginning of the buffer.
+    pub(super) fn skip_to(&mut self, at: usize) {
+        self.searched = self.searched.max(at);
+    }
+
     /// The buffer has lost its first bytes, all of them before the next place.
     pub(super) fn shift(&mut self, bytes: usize) {
         self.searched -= bytes;

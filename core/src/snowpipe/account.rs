@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{RequestId, SnowpipeAccount, TOKEN_TYPE, error};
 use crate::body::Body;
+use crate::decode::without_mark;
 use crate::error::{BuildError, ServiceError};
 use crate::json;
 use crate::operation::{self, Effect, Info, Operation, RequestContext};
@@ -263,7 +264,7 @@ fn bare(info: &'static Info, response: &Response<Bytes>) -> Result<String, Servi
         let empty = Response::builder().status(response.status()).body(Bytes::new()).unwrap_or_default();
         ServiceError::unreadable(info, &empty, problem)
     };
-    let text = std::str::from_utf8(response.body()).map_err(|_| unreadable("not UTF-8"))?.trim();
+    let text = std::str::from_utf8(without_mark(response.body())).map_err(|_| unreadable("not UTF-8"))?.trim();
     let value = match text.as_bytes().first() {
         Some(b'{') => {
             let wrapped: Wrapped =

@@ -48,8 +48,12 @@ impl Rows {
     pub(crate) fn open(name: &Path) -> io::Result<Self> {
         let file = File::open(name)?;
         let length = file.metadata()?.len();
+        let mut file = BufReader::new(file);
+        // A byte order mark is no part of the first row.
+        let mark = if file.fill_buf()?.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
+        file.consume(mark);
         let csv = name.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-        Ok(Self { name: name.to_owned(), file: BufReader::new(file), csv, line: 0, bytes: 0, length })
+        Ok(Self { name: name.to_owned(), file, csv, line: 0, bytes: mark as u64, length })
     }
 
     pub(crate) fn are_csv(&self) -> bool {

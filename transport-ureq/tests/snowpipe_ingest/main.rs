@@ -213,7 +213,7 @@ fn a_line_that_is_no_row_ends_it_behind_what_was_good() {
     };
     let large: String = (0..6_000_000).map(|_| next()).collect();
     for (number, (bad, problem)) in [
-        ("{\"ID\":1", "malformed JSON at byte 7: EOF"),
+        ("{\"ID\":1", "malformed JSON: it ends before byte 8"),
         ("[1]", "it is a list, and a row is a JSON object"),
         (&*format!("{{\"ID\":\"{large}\"}}"), "it has 6000010 bytes"),
         (&*format!("{{\"ID\":\"{}\"}}", "x".repeat(17 * 1024 * 1024)), "it has more than 16777216 bytes"),
@@ -230,6 +230,23 @@ fn a_line_that_is_no_row_ends_it_behind_what_was_good() {
         assert_eq!(rows(&server), lines(1..=good).lines().collect::<Vec<_>>());
     }
     run_with_input(ingest(server.url()).args(["--channel", "new"]), "[1]").ended(1, "Nothing is committed.");
+}
+
+/// Also in a second run, which passes over what is committed; by lines and by a field.
+#[test]
+fn a_byte_order_mark_before_the_first_row_is_skipped() {
+    let (server, folder) = (serve(config()), Folder::new("byte-order-mark"));
+    let marked = folder.file("rows.ndjson", &format!("\u{feff}{}", lines(1..=3)));
+    run(ingest(server.url()).arg(&marked)).ended(0, "");
+    run(ingest(server.url()).arg(&marked)).ended(0, "");
+    assert_eq!(rows(&server), lines(1..=3).lines().collect::<Vec<_>>());
+
+    let by_field = ["--channel", "by-field", "--offset-field", "ID"];
+    run(ingest(server.url()).args(by_field).arg(&marked)).ended(0, "");
+    run(ingest(server.url()).args(by_field).arg(&marked)).ended(0, "");
+    // In any other place it is a mistake, which is named.
+    let twice = folder.file("twice.ndjson", &format!("{}\u{feff}{}", row(1) + "\n", row(2)));
+    run(ingest(server.url()).args(["--channel", "twice"]).arg(&twice)).ended(1, "line 2 of");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::value::refuse_page;
 use super::{FelderaApi, Json};
+use crate::decode::without_mark;
 use crate::error::{ServiceError, content_type};
 use crate::operation::{Answer, Info, read_json};
 use crate::table::{self, operations, records, words};
@@ -225,7 +226,8 @@ impl Answer for Metrics {
             return read_json(info, response);
         }
         let unreadable = |problem: String| ServiceError::unreadable(info, response, &problem);
-        let text = std::str::from_utf8(response.body()).map_err(|error| unreadable(format!("no text: {error}")))?;
+        let text = std::str::from_utf8(without_mark(response.body()));
+        let text = text.map_err(|error| unreadable(format!("no text: {error}")))?;
         Self::from_prometheus(text).map_err(|problem| unreadable(format!("not the text format: {problem}")))
     }
 }
