@@ -193,9 +193,12 @@ impl Contest {
         Self { world, feldera, service }
     }
 
-    /// Makes the pipeline, or gives it another program. Nothing goes wrong.
+    /// Makes the pipeline, or gives it another program. Nothing goes wrong. It has a bucket for its checkpoints.
     pub fn put(&self, sql: &str) {
-        let body = serde_json::json!({ "name": "p", "program_code": sql }).to_string();
+        let sync = serde_json::json!({ "bucket": "checkpoints", "provider": "Other" });
+        let storage = serde_json::json!({ "backend": { "name": "file", "config": { "sync": sync } } });
+        let config = serde_json::json!({ "storage": storage });
+        let body = serde_json::json!({ "name": "p", "program_code": sql, "runtime_config": config }).to_string();
         self.now(Act::Request("PUT", "/pipelines/p".to_owned(), body));
     }
 

@@ -7,9 +7,11 @@ use pipewright::error::FlowError;
 use pipewright::feldera::data::{DataFormat, UpdateFormat};
 use pipewright::feldera::stream::LogHistory;
 use pipewright::feldera::{
-    CreatePipeline, Feldera, GetLogs, HttpInput, HttpOutput, StartPipeline, StopPipeline, StreamTimeSeries,
+    CreatePipeline, Feldera, GetClusterHealth, GetLogs, HttpInput, HttpOutput, StartPipeline, StopPipeline,
+    StreamTimeSeries,
 };
-use pipewright_mock::{Fault, FaultPlan, FelderaHandle, World, feldera};
+use pipewright_mock::{Fault, FaultPlan, FelderaHandle, Script, World, feldera};
+use pipewright_tests::fake::feldera as recorded;
 
 const SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL PRIMARY KEY); CREATE MATERIALIZED VIEW v AS SELECT * FROM t;";
 
@@ -36,6 +38,26 @@ fn wait(world: &World, millis: u64) {
 fn push(client: &Feldera<World>, id: u64) {
     let input = HttpInput::new("p", "t", DataFormat::Json, format!("{{\"id\":{id}}}")).update_format(UpdateFormat::Raw);
     client.call(input).expect("taken in");
+}
+
+/// The same fields, whoever answers.
+#[test]
+fn cluster_health_is_read_from_the_simulator_and_from_a_real_server() {
+    let (_, _, client) = running();
+    let (status, body) = recorded("cluster_healthz");
+    let script = Script::new().expect("GET", "/v0/cluster_healthz").reply_json(status, body);
+    let real = Feldera::new("https://feldera.test".parse().expect("an address"), script.clone());
+    for health in [client.call(GetClusterHealth::new()), real.call(GetClusterHealth::new())] {
+        let health = health.expect("an answer");
+        assert!(health.all_healthy);
+        for part in [&health.api, &health.compiler, &health.runner] {
+            assert!(
+                part.healthy && part.message.starts_with("Healthy: The ") && part.checked_at.ends_with('Z'),
+                "{part:?}"
+            );
+        }
+    }
+    script.finish();
 }
 
 #[test]

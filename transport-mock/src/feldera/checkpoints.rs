@@ -1,12 +1,15 @@
 //! Checkpoints, and pushing them to object storage. All of it is for the enterprise edition.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Manager;
 use super::errors::{Answer, Refusal, Reply};
+use super::pipeline::{Due, Pipeline};
 use super::process::Saved;
 use super::request::Call;
+use super::{Config, Manager};
 
 impl Manager {
     /// Refused before anything is looked at, an unknown pipeline too.
@@ -56,14 +59,33 @@ impl Manager {
         Ok(Reply::json(json!({ "success": process.synced, "failure": process.sync_failure, "periodic": null })))
     }
 
-    /// The store is always there: pipelines have no configuration for it.
+    /// The edition does not matter, but there has to be a bucket in the configuration of the storage.
     pub(super) fn list_remote_checkpoints(&mut self, name: &str) -> Answer {
-        self.check_edition()?;
         let pipeline = self.live(name)?;
+        if !pipeline.has_bucket() {
+            let error = "listing remote checkpoints requires sync to be configured";
+            let message = format!("Error fetching checkpoint from object store: {error}");
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            return Err(Refusal::new(status, "CheckpointFetchError", message, json!({ "error": error })));
+        }
         let mut uuids = pipeline.remote.clone();
         uuids.sort();
         uuids.dedup();
         Ok(Reply::json(uuids.iter().map(|uuid| json!({ "uuid": uuid })).collect()))
+    }
+}
+
+impl Pipeline {
+    /// Begins the checkpoint of a suspend, if one is wished and no transaction is open.
+    pub(super) fn suspend(&mut self, at: Duration, config: &Config) {
+        let Some(process) = &self.process else { return };
+        if process.desired == "Suspended" && process.status != "Suspended" && process.transaction.is_none() {
+            self.due = Some((at.saturating_add(config.checkpoint_duration), Due::Suspended));
+        }
+    }
+
+    fn has_bucket(&self) -> bool {
+        !self.runtime_config["storage"]["backend"]["config"]["sync"].is_null()
     }
 }
 

@@ -60,6 +60,12 @@ impl Manager {
         self.change(name, &body)
     }
 
+    /// All pipelines are of the present release, and so there is nothing to do.
+    pub(super) fn update_runtime(&mut self, name: &str) -> Answer {
+        let version = self.config.version.clone();
+        Ok(Reply::json(self.find(name)?.object(Selector::All, &version)))
+    }
+
     pub(super) fn delete_pipeline(&mut self, name: &str) -> Answer {
         let pipeline = self.find(name)?;
         if !pipeline.is_stopped() {

@@ -133,9 +133,14 @@ impl Manager {
             _ => return Err(refused(format!("Error during planning: the simulator cannot run: {sql}"))),
         };
         let found = pipeline.program.as_ref().and_then(|program: &Program| program.relation(relation));
-        let Some((table, _)) = found.filter(|(_, materialized)| *materialized) else {
+        let Some((table, materialized)) = found else {
             return Err(refused(format!("Error during planning: table 'datafusion.public.{relation}' not found")));
         };
+        if !materialized {
+            return Err(refused(format!(
+                "Execution error: Tried to SELECT from a non-materialized source. Make sure `{relation}` is configured as materialized: use `with ('materialized' = 'true')` for tables, or `create materialized view` for views."
+            )));
+        }
         let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
         let rows: Vec<Change> = process.tables.get(&table.name).map(all).unwrap_or_default();
         let (columns, rows): (Vec<String>, Vec<Value>) = if counts {

@@ -7,7 +7,23 @@ use super::pipeline::{Pipeline, Trouble};
 use super::process::Process;
 use super::views::{Chronicle, PipelineView, RequestView};
 
+/// How the platform fails to compile programs that are not wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CompilerFailure {
+    /// The compiler cannot do its work: `SystemError` with this text.
+    System(String),
+    /// The Rust compiler is killed or cannot write: `RustError`, and this is what it printed.
+    Rust(String),
+}
+
 impl Manager {
+    /// Lets all compilations of Rust fail, or succeed again. A program that has failed stays so until it changes, as in a real
+    /// server. With [`CompilerFailure::System`], programs cannot be validated either.
+    pub fn fail_compilations(&mut self, failure: impl Into<Option<CompilerFailure>>) {
+        self.compiler = failure.into();
+    }
+
     /// The manager fails and is back after `downtime`; until then a proxy answers 502. Pipelines run on.
     pub fn restart(&mut self, now: Duration, downtime: Duration) {
         self.advance(now);

@@ -6,26 +6,27 @@
 //! one happens, in order.
 //!
 //! ```text
-//!   program     Pending ▶ CompilingSql ▶ SqlCompiled ▶ CompilingRust ▶ Success       or SqlError, RustError
+//!   program     Pending ▶ CompilingSql ▶ SqlCompiled ▶ CompilingRust ▶ Success       or SqlError, RustError, SystemError
 //!   deployment  Stopped ▶ Provisioning ▶ Initializing ▶ Running ◀▶ Paused ▶ Stopping ▶ Stopped
 //!   storage     Cleared ▶ InUse ▶ Clearing ▶ Cleared
 //! ```
 //!
 //! A program has tables, and views that are `SELECT * FROM` a table: anything else does not compile. A table keeps the
-//! rows that are pushed into it, and can have connectors: `datagen` with one plan, whose limit and rate count, and
+//! rows that are pushed into it. Queries and snapshots need a materialized view, or a table
+//! `WITH ('materialized' = 'true')`. A table can have connectors: `datagen` with one plan, whose limit and rate count, and
 //! `file_input`, whose file is never there. Egress, logs and time series go on: their responses have an [`OpenBody`]
 //! among their extensions, by which [`Manager::read`] gives the rest.
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
 //! [`Manager::requests`], and what its processes have done with [`Manager::chronicle`]. What goes wrong behind the API: [`panic`](Manager::panic),
 //! [`report_panic`](Manager::report_panic), [`kill`](Manager::kill), [`freeze`](Manager::freeze), [`wedge`](Manager::wedge), [`fail_checkpoints`](Manager::fail_checkpoints),
-//! [`fail_syncs`](Manager::fail_syncs).
+//! [`fail_syncs`](Manager::fail_syncs), [`fail_compilations`](Manager::fail_compilations).
 //!
 //! # Limits
 //!
 //! Answers come at once: what a real manager says after its patience is over (30 s of an ingress into a paused
-//! pipeline) is said without the wait. Tenants, trust and connectors of outputs are not simulated: 404, and the first two
-//! for their owners only where there are keys. Profiles are files of the right form with next to nothing in them.
+//! pipeline) is said without the wait. Tenants, trust and connectors of outputs are not simulated: 404. Where there are keys,
+//! tenants are refused to all but owners and trust to all but admins, with 403. Profiles are files of the right form with next to nothing in them.
 //!
 //! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
 //! on both sides and never show.
@@ -72,6 +73,7 @@ use bytes::Bytes;
 use pipewright::Seed;
 use serde_json::json;
 
+pub use self::hooks::CompilerFailure;
 pub use self::views::{CheckpointView, Chronicle, PipelineView, RequestView, SyncView, TakenView, TransactionView};
 
 use self::errors::{Answer, Refusal, Reply, respond};
@@ -154,6 +156,8 @@ pub struct Manager {
     readings: BTreeMap<OpenBody, Reading>,
     opened: u64,
     up_at: Duration,
+    /// How compilations fail.
+    compiler: Option<CompilerFailure>,
 }
 
 impl Manager {
@@ -169,6 +173,7 @@ impl Manager {
             readings: BTreeMap::new(),
             opened: 0,
             up_at: Duration::ZERO,
+            compiler: None,
         }
     }
 
@@ -194,7 +199,7 @@ impl Manager {
     pub fn advance(&mut self, now: Duration) {
         self.now = self.now.max(now);
         for pipeline in &mut self.pipelines {
-            pipeline.advance(self.now, &self.config, &mut self.seed);
+            pipeline.advance(self.now, &self.config, self.compiler.as_ref(), &mut self.seed);
         }
     }
 
@@ -217,7 +222,7 @@ impl Manager {
                 "tenant_id": "00000000-0000-0000-0000-000000000000", "tenant_name": "default",
                 "role": role.name(), "memberships": [],
             }))),
-            ("GET", ["cluster_healthz"]) => Ok(Reply::json(cluster_health())),
+            ("GET", ["cluster_healthz"]) => Ok(Reply::json(cluster_health(self.now))),
             ("GET", ["api_keys"]) => Ok(self.list_keys()),
             ("POST", ["api_keys"]) => self.post_key(call),
             ("GET", ["api_keys", name]) => self.get_key(name),
@@ -225,7 +230,7 @@ impl Manager {
             ("GET", ["metrics"]) => Ok(self.all_metrics()),
             ("GET", ["pipelines"]) => self.list_pipelines(call),
             ("POST", ["pipelines"]) => self.post_pipeline(call),
-            ("POST", ["validate_program"]) => validate_program(call),
+            ("POST", ["validate_program"]) => validate_program(call, self.compiler.as_ref()),
             (_, [.., ""]) => Err(Refusal::unknown_route()),
             (method, ["pipelines", name, rest @ ..]) => self.route_pipeline(call, method, name, rest),
             _ => Err(Refusal::unknown_route()),
@@ -246,6 +251,7 @@ impl Manager {
             ("POST", ["approve"]) => self.approve(name),
             ("POST", ["clear"]) => self.clear(name),
             ("POST", ["dismiss_error"]) => self.dismiss_error(name),
+            ("POST", ["update_runtime"]) => self.update_runtime(name),
             ("POST", ["checkpoint"]) => self.checkpoint(name),
             ("POST", ["checkpoint", "sync"]) => self.sync_checkpoint(name),
             ("GET", ["checkpoint", "sync_status"]) => self.sync_status(call, name),
@@ -306,12 +312,16 @@ impl Manager {
     }
 }
 
-fn cluster_health() -> serde_json::Value {
-    let part = json!({ "healthy": true, "message": "", "unchanged_since": object::stamp(Duration::ZERO) });
-    json!({ "all_healthy": true, "api_server": part, "compiler": part, "runner": part })
+fn cluster_health(now: Duration) -> serde_json::Value {
+    let part = |name: &str| {
+        let message = format!("Healthy: The {name} service responded successfully to the last health check.");
+        let (since, checked) = (object::stamp(Duration::ZERO), object::stamp(now));
+        json!({ "healthy": true, "message": message, "unchanged_since": since, "checked_at": checked })
+    };
+    json!({ "all_healthy": true, "api": part("api"), "compiler": part("compiler"), "runner": part("runner") })
 }
 
-const KNOWN: [&str; 27] = [
+const KNOWN: [&str; 28] = [
     "support_bundle",
     "circuit_profile",
     "circuit_json_profile",
@@ -325,6 +335,7 @@ const KNOWN: [&str; 27] = [
     "approve",
     "clear",
     "dismiss_error",
+    "update_runtime",
     "checkpoint",
     "checkpoint_status",
     "checkpoints",

@@ -6,14 +6,18 @@ use std::time::Duration;
 use pipewright::Seed;
 use serde_json::{Value, json};
 
-use super::Config;
 use super::object::uuid;
 use super::process::{Process, Saved};
 use super::program::{self, Program};
 use super::views::Chronicle;
+use super::{CompilerFailure, Config};
 
 /// How many lines of its log are kept.
 const LOG_LINES: usize = 50_000;
+
+/// What the Rust compiler prints about a function that calls `compile_error!`.
+const COMPILE_ERROR: &str = "   Compiling main v0.1.0\nerror: compile_error!\n --> crates/main/src/udf.rs:1:1\n\n\
+    error: could not compile `main` (lib) due to 1 previous error\n";
 
 /// What is due for its deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,10 +195,16 @@ impl Pipeline {
         }
     }
 
-    pub(super) fn advance(&mut self, now: Duration, config: &Config, seed: &mut Seed) {
+    pub(super) fn advance(
+        &mut self,
+        now: Duration,
+        config: &Config,
+        compiler: Option<&CompilerFailure>,
+        seed: &mut Seed,
+    ) {
         while let Some(at) = self.next_due().filter(|at| *at <= now) {
             if self.program_due.is_some_and(|due| due <= at) {
-                self.compile(at, config);
+                self.compile(at, config, compiler);
             } else if self.storage_due.is_some_and(|due| due <= at) {
                 self.storage_due = None;
                 self.storage = "Cleared";
@@ -219,6 +229,9 @@ impl Pipeline {
         if std::mem::take(&mut process.dropped) {
             self.tell_of_dropped_rows(at);
         }
+        if self.due.is_none() {
+            self.suspend(at, config);
+        }
     }
 
     /// What a real log says of rows in an update format with keys.
@@ -226,7 +239,7 @@ impl Pipeline {
         self.tell(at, "error encoding output: the HTTP transport does not support key-value pairs");
     }
 
-    fn compile(&mut self, at: Duration, config: &Config) {
+    fn compile(&mut self, at: Duration, config: &Config, compiler: Option<&CompilerFailure>) {
         let next = Some(at.saturating_add(config.compile_duration));
         self.program_due = None;
         match self.program_status {
@@ -253,16 +266,25 @@ impl Pipeline {
                 self.set_program("CompilingRust", at);
                 self.program_due = next;
             }
-            _ => {
-                let fails = self.udf_rust.contains("compile_error!");
-                let (code, text) = if fails { (101, "error: compile_error!\n") } else { (0, "    Finished\n") };
-                self.program_error["rust_compilation"] = json!({ "exit_code": code, "stdout": "", "stderr": text });
-                self.set_program(if fails { "RustError" } else { "Success" }, at);
-            }
+            _ => self.compile_rust(at, compiler),
         }
         if self.program_due.is_none() && self.wanted && self.resources == "Stopped" {
             self.due = Some((at, Due::Look));
         }
+    }
+
+    fn compile_rust(&mut self, at: Duration, compiler: Option<&CompilerFailure>) {
+        let (status, code, text) = match compiler {
+            Some(CompilerFailure::System(error)) => {
+                self.program_error["system_error"] = json!(error);
+                return self.set_program("SystemError", at);
+            }
+            Some(CompilerFailure::Rust(output)) => ("RustError", 101, output.as_str()),
+            None if self.udf_rust.contains("compile_error!") => ("RustError", 101, COMPILE_ERROR),
+            None => ("Success", 0, "   Compiling main v0.1.0\n    Finished\n"),
+        };
+        self.program_error["rust_compilation"] = json!({ "exit_code": code, "stdout": "", "stderr": text });
+        self.set_program(status, at);
     }
 
     fn set_program(&mut self, status: &'static str, at: Duration) {
@@ -286,9 +308,7 @@ impl Pipeline {
             Due::Initialized => self.initialized(at, config),
             Due::Observe => {
                 self.observe(at);
-                if self.process.as_ref().is_some_and(|process| process.desired == "Suspended") {
-                    self.due = Some((at.saturating_add(config.checkpoint_duration), Due::Suspended));
-                }
+                self.suspend(at, config);
             }
             Due::Suspended => {
                 if let Some(process) = &mut self.process {

@@ -130,7 +130,8 @@ impl Manager {
 /// The role that a route needs.
 pub(super) fn needed(method: &str, segments: &[&str]) -> Role {
     match (method, segments) {
-        (_, ["tenants" | "oidc_trust", ..]) => Role::Owner,
+        (_, ["tenants", ..]) => Role::Owner,
+        (_, ["oidc_trust", ..]) => Role::Admin,
         // It can INSERT.
         (_, ["api_keys", ..]) | ("GET", ["pipelines", _, "query"] | [.., "completion_token"]) => Role::Write,
         ("GET", _) | ("POST", ["pipelines", _, "samply_profile"]) => Role::Read,

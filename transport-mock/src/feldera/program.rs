@@ -15,6 +15,8 @@ pub(super) struct Program {
 pub(super) struct Table {
     pub(super) name: String,
     pub(super) columns: Vec<Column>,
+    /// It can be queried, and snapshots of it can be had.
+    pub(super) materialized: bool,
     pub(super) connectors: Vec<Connector>,
 }
 
@@ -47,7 +49,7 @@ impl Program {
         let folded = folded(name);
         match self.views.iter().find(|view| view.name == folded) {
             Some(view) => Some((self.tables.iter().find(|table| table.name == view.table)?, view.materialized)),
-            None => Some((self.table(name)?, true)),
+            None => self.table(name).map(|table| (table, table.materialized)),
         }
     }
 
@@ -84,7 +86,7 @@ impl Program {
                 let keys: Vec<&str> =
                     table.columns.iter().filter(|column| column.key).map(|column| column.name.as_str()).collect();
                 json!({ "name": table.name, "case_sensitive": false, "fields": fields(table), "primary_key": keys,
-                    "materialized": true, "properties": {}, "foreign_keys": [] })
+                    "materialized": table.materialized, "properties": {}, "foreign_keys": [] })
             })
             .collect();
         let outputs: Vec<Value> = self
@@ -205,8 +207,12 @@ fn read(program: &mut Program, statement: &str) -> Result<(), Wrong> {
         if columns.is_empty() || name.is_empty() {
             return Err("A table needs a name and columns".into());
         }
+        if let Some(column) = columns.iter().find(|column| !is_type(&column.kind)) {
+            return Err(format!("Unknown identifier '{}'", column.kind).into());
+        }
         let connectors = Connector::declared(&name, options).map_err(Wrong::Connector)?;
-        program.tables.push(Table { name, columns, connectors });
+        let materialized = option(options, "materialized").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        program.tables.push(Table { name, columns, materialized, connectors });
         return Ok(());
     }
     Err(format!("Non-query expression encountered in illegal context: {}", words.first().unwrap_or(&"")).into())
@@ -235,16 +241,87 @@ fn columns(text: &str) -> Option<(Vec<Column>, &str)> {
         }
     }
     pieces.push(piece);
-    let column = |piece: &String| {
-        let upper = piece.to_uppercase();
-        let mut words = piece.split_whitespace();
-        let name = folded(words.next()?);
-        let kind = words.next()?.to_uppercase();
-        let kind = kind.split('(').next().unwrap_or_default().to_owned();
-        let key = upper.contains("PRIMARY KEY");
-        Some(Column { name, kind, nullable: !upper.contains("NOT NULL") && !key, key })
-    };
-    rest.map(|rest| (pieces.iter().filter_map(column).collect(), rest))
+    let mut columns = Vec::new();
+    let mut keys = Vec::new();
+    for piece in &pieces {
+        let upper = piece.trim().to_uppercase();
+        if upper.starts_with("PRIMARY KEY") {
+            let list = piece.split_once('(').and_then(|(_, list)| list.split_once(')')).map_or("", |(list, _)| list);
+            keys.extend(list.split(',').map(|name| folded(name.trim())));
+        } else if !upper.starts_with("FOREIGN KEY") {
+            columns.extend(column(piece));
+        }
+    }
+    for column in columns.iter_mut().filter(|column| keys.contains(&column.name)) {
+        (column.key, column.nullable) = (true, false);
+    }
+    rest.map(|rest| (columns, rest))
+}
+
+fn column(piece: &str) -> Option<Column> {
+    let upper = piece.to_uppercase();
+    let mut words = piece.split_whitespace();
+    let name = folded(words.next()?);
+    let kind = words.next()?.to_uppercase();
+    let kind = kind.split(['(', '<']).next().unwrap_or_default().to_owned();
+    let key = upper.contains("PRIMARY KEY");
+    Some(Column { name, kind, nullable: !upper.contains("NOT NULL") && !key, key })
+}
+
+/// The names of types that the compiler knows, with their aliases. `FLOAT` is none of them.
+const TYPES: [&str; 42] = [
+    "ARRAY",
+    "BIGINT",
+    "BINARY",
+    "BOOL",
+    "BOOLEAN",
+    "BYTEA",
+    "CHAR",
+    "CHARACTER",
+    "DATE",
+    "DATETIME",
+    "DEC",
+    "DECIMAL",
+    "DOUBLE",
+    "FLOAT32",
+    "FLOAT4",
+    "FLOAT64",
+    "FLOAT8",
+    "INT",
+    "INT2",
+    "INT4",
+    "INT64",
+    "INT8",
+    "INTEGER",
+    "INTERVAL",
+    "MAP",
+    "NUMBER",
+    "NUMERIC",
+    "REAL",
+    "ROW",
+    "SIGNED",
+    "SMALLINT",
+    "STRING",
+    "TEXT",
+    "TIME",
+    "TIMESTAMP",
+    "TINYINT",
+    "UNSIGNED",
+    "UUID",
+    "VARBINARY",
+    "VARCHAR",
+    "VARIANT",
+    "GEOMETRY",
+];
+
+fn is_type(kind: &str) -> bool {
+    TYPES.contains(&kind.trim_end_matches("[]"))
+}
+
+/// The value of an option behind the columns of a table, as in `WITH ('materialized' = 'true')`.
+fn option<'a>(options: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = options.split_once(&format!("'{name}'"))?;
+    rest.trim_start().strip_prefix('=')?.trim_start().strip_prefix('\'')?.split('\'').next()
 }
 
 /// An identifier as the compiler folds it.

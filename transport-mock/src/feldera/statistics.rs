@@ -20,10 +20,10 @@ impl Manager {
         if !process.has_storage {
             problems.push("StorageRequired");
         }
-        let (suspend, permanent) = if problems.is_empty() {
-            (Value::Null, Value::Null)
-        } else {
-            (json!({ "Permanent": problems }), json!(problems))
+        let (suspend, permanent) = match (problems.is_empty(), process.transaction) {
+            (false, _) => (json!({ "Permanent": problems }), json!(problems)),
+            (true, Some(_)) => (json!({ "Temporary": ["TransactionInProgress"] }), Value::Null),
+            (true, None) => (Value::Null, Value::Null),
         };
         Ok(Reply::json(json!({
             "global_metrics": global_metrics(process, now),

@@ -15,6 +15,18 @@ fn verdict(sim: &mut Sim) -> Value {
     sim.get("/pipelines/p/checkpoint_status").1
 }
 
+/// A pipeline that runs and has a bucket for its checkpoints.
+fn with_bucket() -> Sim {
+    let mut sim = Sim::enterprise();
+    let sync = json!({ "bucket": "checkpoints", "provider": "Other" });
+    let storage = json!({ "backend": { "name": "file", "config": { "sync": sync } } });
+    let body = json!({ "name": "p", "program_code": SQL, "runtime_config": { "storage": storage } });
+    assert_eq!(sim.ask("POST", "/pipelines", &body).0, 201);
+    sim.wait(1000);
+    sim.start();
+    sim
+}
+
 #[test]
 fn a_checkpoint_succeeds_and_outlives_a_restart() {
     let mut sim = Sim::enterprise().running();
@@ -85,7 +97,7 @@ fn a_transaction_delays_a_checkpoint() {
 
 #[test]
 fn a_sync_pushes_the_newest_checkpoint() {
-    let mut sim = Sim::enterprise().running();
+    let mut sim = with_bucket();
     assert_eq!(refusal(&sim.post("/pipelines/p/checkpoint/sync")), (400, "400"));
     checkpoint(&mut sim);
     sim.wait(100);
@@ -105,7 +117,7 @@ fn a_sync_pushes_the_newest_checkpoint() {
 
 #[test]
 fn only_the_last_sync_of_each_kind_is_told() {
-    let mut sim = Sim::enterprise().running();
+    let mut sim = with_bucket();
     let sync = |sim: &mut Sim| {
         checkpoint(sim);
         sim.wait(100);
@@ -149,6 +161,43 @@ fn a_suspend_is_a_checkpoint_and_a_stop() {
     assert_eq!(sim.post("/pipelines/p/stop"), (202, json!("Pipeline is forcefully stopping")));
     sim.start();
     assert_eq!(sim.rows("t").len(), 1);
+}
+
+/// The edition does not matter.
+#[test]
+fn without_a_bucket_no_remote_checkpoints_can_be_listed() {
+    for sim in [Sim::new(), Sim::enterprise()] {
+        let mut sim = sim.running();
+        let refused = sim.get("/pipelines/p/checkpoints/remote");
+        assert_eq!(refusal(&refused), (500, "CheckpointFetchError"));
+        let error = "listing remote checkpoints requires sync to be configured";
+        assert_eq!(refused.1["details"], json!({ "error": error }));
+    }
+    assert_eq!(with_bucket().get("/pipelines/p/checkpoints/remote"), (200, json!([])));
+}
+
+#[test]
+fn a_suspend_waits_for_an_open_transaction() {
+    let mut sim = Sim::enterprise().running();
+    let suspend_error = |sim: &mut Sim| sim.get("/pipelines/p/stats").1["suspend_error"].clone();
+    assert_eq!(suspend_error(&mut sim), Value::Null);
+    sim.post("/pipelines/p/start_transaction");
+    sim.token("t?format=csv", "1,true,1,x\n");
+    assert_eq!(sim.post("/pipelines/p/stop"), (202, json!("Pipeline is suspending")));
+    sim.wait(60_000);
+    assert_eq!(sim.status(), status("Running", "Suspended"));
+    assert_eq!(suspend_error(&mut sim), json!({ "Temporary": ["TransactionInProgress"] }));
+    sim.post("/pipelines/p/commit_transaction");
+    sim.wait(600);
+    assert_eq!(sim.status(), status("Stopped", "Stopped"));
+    sim.start();
+    assert_eq!(sim.rows("t").len(), 1, "what was committed is in the checkpoint");
+
+    // By force it does not wait.
+    sim.post("/pipelines/p/start_transaction");
+    sim.post("/pipelines/p/stop");
+    sim.wait(1000);
+    sim.stop();
 }
 
 #[test]

@@ -119,6 +119,7 @@ fn refusals_of_ingress_and_egress() {
         ("nosuch?format=json", (404, "ConfigError.UnknownOutputStream")),
         ("v?format=json&update_format=raw", (400, "ConfigError.OutputFormatNotSupported")),
         ("plain?format=json&send_snapshot=true", (400, "ConfigError.InvalidTransportConfig")),
+        ("t?format=json&send_snapshot=true", (400, "ConfigError.InvalidTransportConfig")),
         ("v?format=parquet", (400, "")),
         ("v?format=json&backpressure=1", (400, "")),
     ] {
@@ -219,10 +220,29 @@ fn queries_read_what_is_materialized() {
     sim.wait(20);
     let (_, json) = sim.get("/pipelines/p/query?format=json&sql=select%20*%20from%20v");
     assert_eq!(json.as_str().map(|text| text.lines().count()), Some(2));
-    let (_, count) = sim.get("/pipelines/p/query?sql=SELECT%20COUNT(*)%20FROM%20T;");
+    let (_, count) = sim.get("/pipelines/p/query?sql=SELECT%20COUNT(*)%20FROM%20V;");
     assert_eq!(count, json!("+----------+\n| count(*) |\n+----------+\n| 2        |\n+----------+"));
-    for sql in ["", "select%201", "select%20*%20from%20plain", "select%20*%20from%20nosuch"] {
+    for sql in ["", "select%201", "select%20*%20from%20plain", "select%20*%20from%20t", "select%20*%20from%20nosuch"] {
         let answer = sim.get(&format!("/pipelines/p/query?sql={sql}"));
         assert_eq!(refusal(&answer), (400, "AdHocQueryError"), "{sql}");
     }
+}
+
+/// A table is materialized only if it says so.
+#[test]
+fn a_table_that_is_not_materialized_has_no_snapshot_and_no_query() {
+    let mut sim = Sim::new().running();
+    sim.token("kv?format=json", "{\"insert\":{\"k\":1,\"v\":\"a\"}}");
+    sim.wait(100);
+    let query = |sim: &mut Sim, table: &str| sim.get(&format!("/pipelines/p/query?sql=select%20*%20from%20{table}"));
+    let refused = query(&mut sim, "t");
+    let error = refused.1["details"]["error"].as_str().expect("why");
+    assert!(
+        error.starts_with("Execution error: Tried to SELECT from a non-materialized source. Make sure `t`"),
+        "{error}"
+    );
+    assert_eq!(query(&mut sim, "kv").0, 200);
+    assert!(egress(&mut sim, "kv?format=json&send_snapshot=true").contains("insert"));
+    let inputs = sim.get("/pipelines/p").1["program_info"]["schema"]["inputs"].clone();
+    assert_eq!((&inputs[0]["materialized"], &inputs[1]["materialized"]), (&json!(false), &json!(true)));
 }

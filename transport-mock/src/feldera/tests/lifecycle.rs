@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{NOT_DEPLOYED, SQL, Sim, refusal, status};
+use crate::feldera::CompilerFailure;
 
 #[test]
 fn a_program_is_compiled_in_phases() {
@@ -40,6 +41,52 @@ fn mistakes_end_a_compilation_and_forbid_a_start() {
         }
         let refused = sim.post("/pipelines/p/start");
         assert_eq!(refusal(&refused), (400, "CannotStartWithCompilationError"));
+    }
+}
+
+#[test]
+fn an_unknown_column_type_does_not_compile() {
+    let compile = |sql: &str| {
+        let mut sim = Sim::new();
+        assert_eq!(sim.create(sql).0, 201);
+        sim.wait(1000);
+        (sim.view().program_status, sim.get("/pipelines/p").1)
+    };
+    for unknown in ["STRNG", "FLOAT", "BIGINTT"] {
+        let (state, object) = compile(&format!("CREATE TABLE t (id BIGINT,\n s {unknown}(3) NOT NULL);"));
+        assert_eq!(state, "SqlError", "{unknown}");
+        let message = &object["program_error"]["sql_compilation"]["messages"][0]["message"];
+        assert!(message.as_str().is_some_and(|message| message.contains(unknown)), "{message}");
+    }
+    let sql = "CREATE TABLE t (a INT8, b varchar(3), c DECIMAL(4, 2), d INT ARRAY, e TIMESTAMP, f MAP<INT, INT>, \
+        PRIMARY KEY (a, b));";
+    let (state, object) = compile(sql);
+    assert_eq!(state, "Success", "{object}");
+    assert_eq!(object["program_info"]["schema"]["inputs"][0]["primary_key"], json!(["a", "b"]));
+}
+
+/// A real server keeps the verdict, whatever becomes of the platform, until something that is compiled changes.
+#[test]
+fn what_the_platform_failed_to_compile_stays_so_until_the_program_changes() {
+    for (failure, state) in [
+        (CompilerFailure::System("No space left on device (os error 28)".to_owned()), "SystemError"),
+        (CompilerFailure::Rust("error: could not compile `main` (signal: 9, SIGKILL: kill)\n".to_owned()), "RustError"),
+    ] {
+        let mut sim = Sim::new();
+        sim.manager.fail_compilations(failure.clone());
+        sim.create(SQL);
+        assert_eq!(sim.wait(1000).view().program_status, state);
+        let error = sim.get("/pipelines/p").1["program_error"].to_string();
+        assert!(error.contains("os error 28") || error.contains("SIGKILL"), "{error}");
+        let answer = sim.ask("POST", "/validate_program", &json!({ "program_code": SQL })).1;
+        assert_eq!(answer["SystemError"].is_object(), state == "SystemError", "{answer}");
+        sim.manager.fail_compilations(None);
+        assert_eq!(refusal(&sim.post("/pipelines/p/start")), (400, "CannotStartWithCompilationError"));
+        assert_eq!(sim.post("/pipelines/p/update_runtime").0, 200);
+        assert_eq!(sim.ask("PATCH", "/pipelines/p", &json!({ "program_code": SQL })).0, 200);
+        assert_eq!(sim.wait(60_000).view().program_status, state);
+        assert_eq!(sim.ask("PATCH", "/pipelines/p", &json!({ "program_code": format!("{SQL}\n") })).0, 200);
+        assert_eq!(sim.wait(1000).view().program_status, "Success");
     }
 }
 

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::{Config, Manager, PipelineView};
 
 const START: Duration = Duration::from_secs(1_800_000_000);
-const SQL: &str = "-- rows come and go\nCREATE TABLE t (id BIGINT NOT NULL, b BOOLEAN NOT NULL, i BIGINT, s VARCHAR NOT NULL);\nCREATE TABLE kv (k BIGINT NOT NULL PRIMARY KEY, v VARCHAR);\nCREATE MATERIALIZED VIEW v AS SELECT * FROM t;\nCREATE VIEW plain AS SELECT * FROM t;\n";
+const SQL: &str = "-- rows come and go\nCREATE TABLE t (id BIGINT NOT NULL, b BOOLEAN NOT NULL, i BIGINT, s VARCHAR NOT NULL);\nCREATE TABLE kv (k BIGINT NOT NULL PRIMARY KEY, v VARCHAR) WITH ('materialized' = 'true');\nCREATE MATERIALIZED VIEW v AS SELECT * FROM t;\nCREATE VIEW plain AS SELECT * FROM t;\n";
 
 /// What was answered: the status and the body, as JSON if it is.
 type Answered = (u16, Value);

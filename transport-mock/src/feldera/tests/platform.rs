@@ -45,6 +45,10 @@ fn keys_have_roles() {
     assert_eq!(sim.ask_as(&reader, "GET", "/pipelines", "").0, 200);
     assert_eq!(sim.ask_as(&reader, "GET", "/config/session", "").1["role"], "read");
     assert_eq!(sim.ask_as(&writer, "GET", "/tenants", "").1["details"]["required"], "owner");
+    for (method, target) in [("GET", "/oidc_trust"), ("POST", "/oidc_trust"), ("DELETE", "/oidc_trust/t")] {
+        let refused = sim.ask_as(&writer, method, target, "");
+        assert_eq!(refused.1["details"], json!({ "required": "admin", "actual": "write" }), "{method} {target}");
+    }
     assert_eq!(sim.ask_as("apikey:no", "GET", "/pipelines", "").0, 401);
 
     // Nothing but the name and the role is shown again.
@@ -126,4 +130,17 @@ fn programs_are_compared_and_validated() {
     assert_eq!(validate(&mut sim, bad).1["SqlError"]["info"]["exit_code"], 1);
     let version = json!({ "program_code": SQL, "runtime_version": "zzz" });
     assert_eq!(refusal(&validate(&mut sim, version)), (400, "InvalidRuntimeVersion"));
+}
+
+/// As recorded: the part of the manager is called `api`, and each part says when it was checked.
+#[test]
+fn cluster_health_has_the_shape_of_a_real_one() {
+    let (status, health) = Sim::new().get("/cluster_healthz");
+    assert_eq!((status, &health["all_healthy"]), (200, &json!(true)));
+    for part in ["api", "compiler", "runner"] {
+        for field in ["healthy", "message", "unchanged_since", "checked_at"] {
+            assert!(!health[part][field].is_null(), "{part}.{field}");
+        }
+    }
+    assert!(health["api_server"].is_null());
 }
