@@ -13,7 +13,7 @@ use pipewright::feldera::{
 };
 use pipewright::flow::Goal;
 use pipewright_mock::FaultPlan;
-use pipewright_mock::feldera::{Config, PipelineView};
+use pipewright_mock::feldera::{CompilerFailure, Config, PipelineView};
 use pipewright_mock::schedule::Schedule;
 use pipewright_tests::contest::{
     ACTS, Act, BAD_SQL, Contest, FAULTS, LIMIT, Moment, OTHER_SQL, SQL, Tally, Trial, hostile, polite, rivalry,
@@ -29,6 +29,8 @@ enum Setting {
     Compiling,
     /// Its program does not compile.
     Broken,
+    /// The platform failed to compile its program, and would not fail now.
+    Uncompiled,
     /// Compiled, and never started.
     Compiled,
     /// About to start as running.
@@ -45,9 +47,10 @@ enum Setting {
     Awaiting,
 }
 
-const SETTINGS: [Setting; 10] = [
+const SETTINGS: [Setting; 11] = [
     Setting::Compiling,
     Setting::Broken,
+    Setting::Uncompiled,
     Setting::Compiled,
     Setting::Starting,
     Setting::Running,
@@ -68,13 +71,18 @@ fn scene(seed: u64, enterprise: bool, setting: Setting) -> Contest {
             contest.pass(5000);
         }
     };
+    if setting == Setting::Uncompiled {
+        let full = CompilerFailure::System("No space left on device (os error 28)".to_owned());
+        contest.with(|manager| manager.fail_compilations(full));
+    }
     contest.put(if setting == Setting::Broken { BAD_SQL } else { SQL });
     if setting == Setting::Compiling {
         return contest;
     }
     contest.pass(5000);
+    contest.with(|manager| manager.fail_compilations(None));
     match setting {
-        Setting::Compiling | Setting::Broken | Setting::Compiled => {}
+        Setting::Compiling | Setting::Broken | Setting::Uncompiled | Setting::Compiled => {}
         Setting::Starting => contest.now(Act::Start),
         Setting::Running => then(&[Act::Start]),
         Setting::Paused => then(&[Act::StartPaused]),
@@ -124,6 +132,11 @@ fn assert_honest<T: std::fmt::Debug>(trial: &Trial<T>, error: &FlowError) {
         Some(Interruption::NotCompiled { status, error }) => {
             error.sql_errors().all(|message| message.start_line_number > 0)
                 && trial.ever(|view| view.program_status == status.as_str())
+        }
+        Some(Interruption::CompilerFailed { status, error, since }) => {
+            error.system_error.is_some()
+                && since.is_some()
+                && trial.ever(|view| view.program_status == status.as_str() && view.program_status == "SystemError")
         }
         Some(Interruption::AwaitingApproval) => trial.ever(|view| view.status == "AwaitingApproval"),
         Some(Interruption::StorageInUse) => {
@@ -251,7 +264,7 @@ fn try_goal(contest: &Contest, plan: FaultPlan, goal: usize) -> (Trial<Pipeline>
         }
         7 => {
             let reached = |view: &PipelineView| view.status == "Paused" && view.desired_status == "Paused";
-            let goal = Deploy::new("p", SQL).paused(true).within(LIMIT);
+            let goal = Deploy::new("p", SQL).paused(true).recompile(true).within(LIMIT);
             (judge(contest, plan, goal, is("Paused")), reached)
         }
         _ => {
@@ -295,21 +308,24 @@ fn scheduled(contest: &Contest, goal: usize, schedule: &Schedule) -> Option<Stri
         4 => run(contest, Stop::forced("p"), schedule),
         5 => run(contest, ClearStorage::new("p"), schedule),
         6 => run(contest, Deploy::new("p", OTHER_SQL).force_stop(true), schedule),
-        7 => run(contest, Deploy::new("p", SQL).paused(true), schedule),
+        7 => run(contest, Deploy::new("p", SQL).paused(true).recompile(true), schedule),
         _ => run(contest, ApproveBootstrap::new("p"), schedule),
     }
 }
 
 /// What has to come of a goal when nobody disturbs it and every answer is heard: `None` for success.
 fn expected(goal: usize, setting: Setting, enterprise: bool) -> Option<&'static str> {
-    use Setting::{Awaiting, Broken, Compiled, Compiling, Crashed, Paused, Running, Starting, Stopping, Used};
+    use Setting::{
+        Awaiting, Broken, Compiled, Compiling, Crashed, Paused, Running, Starting, Stopping, Uncompiled, Used,
+    };
     match (goal, setting) {
         (0..=2, Broken) => Some("NotCompiled"),
+        (0..=2, Uncompiled) => Some("CompilerFailed"),
         (3, Starting | Running | Paused) if !enterprise => Some("EnterpriseFeature"),
         (5, Starting | Running | Paused | Awaiting) => Some("StorageInUse"),
         // A process that awaits approval makes no checkpoint either.
         (1..=3 | 6 | 7, Awaiting) => Some("AwaitingApproval"),
-        (8, Compiling | Broken | Compiled | Stopping | Used) => Some("Stopped"),
+        (8, Compiling | Broken | Uncompiled | Compiled | Stopping | Used) => Some("Stopped"),
         (8, Crashed) => Some("Crashed"),
         _ => None,
     }

@@ -257,6 +257,38 @@ fn a_stop_refused_after_a_lost_answer_is_looked_for() {
     script.finish();
 }
 
+/// The job takes its time to end, but the savepoint is there.
+#[test]
+fn time_that_is_up_while_a_job_ends_names_the_savepoint() {
+    let mut script =
+        Script::new().expect("POST", STOP).reply_json(202, TRIGGERED).expect("GET", TRIGGER).reply_json(200, WRITTEN);
+    for _ in 0..5 {
+        script = script.expect("GET", STATUS).reply_json(200, r#"{"status":"FAILING"}"#);
+    }
+    let (result, _) = run(&script, stop().within(std::time::Duration::from_secs(1)));
+    let error = result.expect_err("it takes longer");
+    let text = error.to_string();
+    assert!(
+        text.contains(&format!("last observed: job {JOB}: FAILING; known: ")) && text.contains("file:/a"),
+        "{text}"
+    );
+    script.finish();
+}
+
+/// The id of the trigger is what one needs to ask on by hand.
+#[test]
+fn time_that_is_up_while_a_savepoint_is_written_names_the_trigger() {
+    let mut script = Script::new().expect("POST", STOP).reply_json(202, TRIGGERED);
+    for _ in 0..5 {
+        script = script.expect("GET", TRIGGER).reply_json(200, r#"{"status":{"id":"IN_PROGRESS"}}"#);
+    }
+    let (result, _) = run(&script, stop().within(std::time::Duration::from_secs(1)));
+    let error = result.expect_err("it takes longer");
+    let id = TriggerId::from_bits(0xb);
+    assert!(error.to_string().contains(&format!("of job {JOB}: trigger {id} is in progress")), "{error}");
+    script.finish();
+}
+
 /// Where the savepoint is outlives whatever happens to the job, and to the cluster's memory.
 #[test]
 fn a_written_savepoint_is_not_forgotten() {

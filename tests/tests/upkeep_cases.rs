@@ -156,6 +156,20 @@ fn a_watch_ends_once() {
     }
 }
 
+/// What a flow knew when its time was up stands in the error.
+#[test]
+fn time_that_is_up_names_what_was_seen_last() {
+    let scene = scene(Config::default());
+    let launched = scene.launch(&Program::endless("job"));
+    let job = launched.job;
+    let goal = AwaitCheckpoint::after(job, 1000).within(Duration::from_secs(10));
+    let error = scene.flink.run(goal).expect_err("there are not so many").to_string();
+    let (_, seen) = error.split_once("last observed: ").expect("what was seen");
+    let number =
+        seen.strip_prefix(&format!("job {job}: RUNNING; the newest completed checkpoint is ")).expect("a number");
+    assert!(number.parse::<i64>().is_ok_and(|number| number > 1), "{error}");
+}
+
 #[test]
 fn a_rescale_waits_for_slots_or_settles() {
     let scene = scene(adaptive());

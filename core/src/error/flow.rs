@@ -30,6 +30,8 @@ pub enum FlowError {
         at: Timestamp,
         /// What the flow was waiting for.
         waiting: &'static str,
+        /// What the flow observed last, such as the connectors that are not finished; `None` if nothing.
+        observed: Option<String>,
         /// What the last attempt ran into.
         last: Option<Box<FlowError>>,
         /// What the flow had reached by then: read it with [`evidence`](FlowError::evidence).
@@ -214,7 +216,9 @@ impl FlowError {
         match self {
             Self::Failed(failure) => Self::Failed(Failure { cause: Some(known), ..failure }),
             Self::Ambiguous(ambiguity) => Self::Ambiguous(Ambiguity { evidence: Some(known), ..ambiguity }),
-            Self::Deadline { at, waiting, last, .. } => Self::Deadline { at, waiting, last, evidence: Some(known) },
+            Self::Deadline { at, waiting, observed, last, .. } => {
+                Self::Deadline { at, waiting, observed, last, evidence: Some(known) }
+            }
             Self::Incomplete(incomplete) => Self::Incomplete(Incomplete { evidence: known, ..incomplete }),
             // The caller's own affair.
             error @ (Self::Stopped(_) | Self::Misuse(_)) => error,
@@ -249,8 +253,11 @@ impl fmt::Display for FlowError {
                 }
             }
             Self::Failed(Failure { what, reason, .. }) => write!(f, "{what} failed: {reason}"),
-            Self::Deadline { at, waiting, last, evidence } => {
+            Self::Deadline { at, waiting, observed, last, evidence } => {
                 write!(f, "the deadline {at} passed while waiting for {waiting}")?;
+                if let Some(observed) = observed {
+                    write!(f, "; last observed: {observed}")?;
+                }
                 if let Some(last) = last {
                     write!(f, "; last: {last}")?;
                 }

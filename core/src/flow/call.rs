@@ -311,7 +311,7 @@ impl<O: Operation> Call<O> {
         self.unanswered += u32::from(matches!(self.state, State::InFlight { .. }));
         self.exchange = None;
         let last = self.last.take().map(Box::new);
-        self.give_up(FlowError::Deadline { at, waiting: O::INFO.name, last, evidence: None });
+        self.give_up(FlowError::Deadline { at, waiting: O::INFO.name, observed: None, last, evidence: None });
     }
 
     fn prepare(&mut self) -> Result<(), BuildError> {

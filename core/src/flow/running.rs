@@ -48,6 +48,8 @@ pub struct Common<S> {
     started: bool,
     now: Timestamp,
     notices: VecDeque<Notice>,
+    /// What was observed last: of what, and its state.
+    observed: Option<(String, String)>,
 }
 
 impl<M: Machine> Running<M> {
@@ -94,7 +96,11 @@ impl<M: Machine> Flow for Running<M> {
             self.held = Some(step);
             return Step::Stray(stray);
         }
-        let Step::Done(result) = step else { return step };
+        let Step::Done(mut result) = step else { return step };
+        // A call knows only its own operation.
+        if let Err(FlowError::Deadline { observed: observed @ None, .. }) = &mut result {
+            *observed = self.common.observed();
+        }
         if let Some(notice) = self.common.next_notice(None) {
             self.held = Some(Step::Done(result));
             return Step::Notice(notice);
@@ -115,6 +121,7 @@ impl<S: Service> Common<S> {
             started: false,
             now: Timestamp::UNIX_EPOCH,
             notices: VecDeque::new(),
+            observed: None,
         }
     }
 
@@ -168,7 +175,7 @@ impl<S: Service> Common<S> {
     /// The time is up.
     pub(crate) fn expired(&self, waiting: &'static str) -> Option<FlowError> {
         let at = self.deadline.filter(|at| *at <= self.now)?;
-        Some(FlowError::Deadline { at, waiting, last: None, evidence: None })
+        Some(FlowError::Deadline { at, waiting, observed: self.observed(), last: None, evidence: None })
     }
 
     pub(crate) fn call<O: Operation<Service = S>>(&mut self, operation: O) -> Call<O> {
@@ -188,7 +195,19 @@ impl<S: Service> Common<S> {
     }
 
     pub(crate) fn say(&mut self, notice: Notice) {
+        if let Notice::Observed { what, state } = &notice {
+            self.note(what.clone(), state.clone());
+        }
         self.notices.push_back(notice);
+    }
+
+    /// Keeps an observation for the error that the time is up, without a notice.
+    pub(crate) fn note(&mut self, what: String, state: String) {
+        self.observed = Some((what, state));
+    }
+
+    fn observed(&self) -> Option<String> {
+        self.observed.as_ref().map(|(what, state)| format!("{what}: {state}"))
     }
 
     pub(crate) fn phase(&mut self, flow: &'static str, phase: &'static str) {

@@ -124,6 +124,28 @@ fn an_old_servers_restart_shows_in_its_statistics() {
     let patient = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(false, name)));
     let error = patient.run(Checkpoint::new("p").within(Duration::from_secs(500))).expect_err("still at work");
     assert!(matches!(error, FlowError::Deadline { .. }));
+    assert!(error.to_string().ends_with("last observed: checkpoint 7 of pipeline p: in_progress"), "{error}");
+}
+
+#[test]
+fn time_that_is_up_names_what_delays_a_checkpoint() {
+    let answer = |name: &str| {
+        Some(match name {
+            "checkpoint_pipeline" => feldera("checkpoint_post_old_server"),
+            "get_checkpoint_status" => feldera("checkpoint_status_idle"),
+            _ => (
+                200,
+                stats(|body| {
+                    body["checkpoint_activity"] = json!({ "status": "delayed", "delayed_since": "2026",
+                        "reasons": ["TransactionInProgress", { "InputEndpointBarrier": "t.c" }] });
+                }),
+            ),
+        })
+    };
+    let fake = Feldera::new(base(), Fake::new(move |name: &str, _: &str| answer(name)));
+    let error = fake.run(Checkpoint::new("p").within(Duration::from_secs(60))).expect_err("delayed");
+    let reasons = "delayed: a transaction is open, connector t.c holds it back";
+    assert!(error.to_string().ends_with(reasons), "{error}");
 }
 
 /// The numbers of another process are none of ours, whatever they say: before 0.337 only its statistics tell.

@@ -1,5 +1,7 @@
 //! `AwaitConnectorsFinished`.
 
+use std::time::Duration;
+
 use pipewright::feldera::flow::{FinishedConnector, Interruption};
 use pipewright::feldera::{AwaitConnectorsFinished, Feldera};
 use pipewright_mock::Script;
@@ -124,6 +126,34 @@ fn a_paused_pipeline_is_waited_for_to_the_end() {
     let fake = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(name)));
     let error = fake.run(AwaitConnectorsFinished::all("p")).expect_err("paused");
     assert_eq!(Interruption::of(&error), Some(&Interruption::Paused));
+}
+
+/// Somebody has paused one of two: it is named when the time is up, and the one that is finished is not.
+#[test]
+fn time_that_is_up_names_the_connectors_that_are_unfinished_or_paused() {
+    let body = |paused: bool| {
+        stats(|body| {
+            body["global_metrics"]["state"] = json!(if paused { "Paused" } else { "Running" });
+            let inputs = body["inputs"].as_array_mut().expect("a list");
+            let gen1 = inputs.iter().find(|input| input["endpoint_name"] == "t.gen1").expect("the connector").clone();
+            for (name, rests) in [("t.gen2", true), ("t.gen3", false)] {
+                let mut other = gen1.clone();
+                other["endpoint_name"] = json!(name);
+                (other["paused"], other["metrics"]["end_of_input"]) = (json!(rests), json!(false));
+                inputs.push(other);
+            }
+        })
+    };
+    let wait = |paused: bool| {
+        let fake = Feldera::new(base(), Fake::new(move |_: &str, _: &str| Some((200, body(paused)))));
+        let goal = AwaitConnectorsFinished::all("p").even_paused().within(Duration::from_secs(60));
+        fake.run(goal).expect_err("it takes longer").to_string()
+    };
+    let unfinished = "not finished: t.gen2 (paused, 5 records so far), t.gen3 (5 records so far)";
+    let error = wait(false);
+    assert!(error.ends_with(&format!("last observed: input of pipeline p: {unfinished}")), "{error}");
+    let error = wait(true);
+    assert!(error.ends_with(&format!("input of pipeline p: the pipeline is paused; {unfinished}")), "{error}");
 }
 
 #[test]

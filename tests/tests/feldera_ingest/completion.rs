@@ -197,11 +197,15 @@ fn an_open_transaction_holds_back_for_as_long_as_it_likes() {
         "get_pipeline_stats" => Some(stats(|metrics| {
             metrics["total_initiated_steps"] = json!(40);
             metrics["transaction_status"] = json!("TransactionInProgress");
+            metrics["transaction_id"] = json!(20);
         })),
         _ => Some(feldera("completion_status_in_transaction")),
     };
     let (result, _) = await_completion(answer, tok().within(Duration::from_secs(1000)));
     assert!(matches!(result, Err(FlowError::Deadline { .. })), "{result:?}");
+    // And is named when the time is up.
+    let error = result.expect_err("the time is up").to_string();
+    assert!(error.contains("which is not completed: a transaction is open"), "{error}");
 }
 
 /// Views take as long as they take to be filled.

@@ -1,7 +1,9 @@
 //! Single ways for a pipeline's life to go, each with the exact answers, most of them as a real Feldera gave them.
 
+mod compiling;
 mod confirmed;
 mod contested;
+mod delays;
 mod deploy;
 mod releases;
 

@@ -29,6 +29,7 @@ use super::inquiry::Inquiry;
 use super::pulse::{BEAT, PATIENCE, Pulse};
 use crate::error::FlowError;
 use crate::feldera::data::{CompletionStatus, CompletionToken};
+use crate::feldera::stats::{GlobalMetrics, PipelineState};
 use crate::feldera::{FelderaApi, GetCompletionStatus, GetStats};
 use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Step, ok};
 use crate::seed::Seed;
@@ -95,7 +96,8 @@ impl AwaitCompletion {
 
     pub(super) fn machine(self) -> AwaitCompletionMachine {
         let pulse = Pulse::new(self.stalled_after).even_paused(self.even_paused);
-        AwaitCompletionMachine { goal: self, pulse, look_at: None, pace: Pace::START, state: State::Ask(None) }
+        let (pace, state) = (Pace::START, State::Ask(None));
+        AwaitCompletionMachine { goal: self, pulse, look_at: None, obstacle: None, pace, state }
     }
 }
 
@@ -115,6 +117,8 @@ pub struct AwaitCompletionMachine {
     pulse: Pulse,
     /// When statistics are due; `None` before the first answer.
     look_at: Option<Timestamp>,
+    /// What the last statistics named as holding steps back.
+    obstacle: Option<&'static str>,
     pace: Pace,
     state: State,
 }
@@ -133,9 +137,34 @@ impl AwaitCompletionMachine {
         format!("processing of rows by pipeline {}", self.goal.pipeline)
     }
 
+    /// Keeps in mind how far the rows are, for the error that the time is up.
+    fn noted(&self, step: Option<u64>, cx: &mut Common<FelderaApi>) {
+        let mut state = match step {
+            Some(step) => format!("the rows are in step {step}, which is not completed"),
+            None => "the rows are in no step yet".to_owned(),
+        };
+        if let Some(obstacle) = self.obstacle {
+            state = format!("{state}: {obstacle}");
+        }
+        cx.note(format!("pipeline {}", self.goal.pipeline), state);
+    }
+
     fn inquire(&mut self, refusal: FlowError, cx: &mut Common<FelderaApi>) {
         // The one that the token is of.
         self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, self.what(), refusal, true, cx));
+    }
+}
+
+/// What holds all steps back, if the statistics say so.
+fn obstacle(metrics: &GlobalMetrics) -> Option<&'static str> {
+    if metrics.open_transaction().is_some() {
+        Some("a transaction is open")
+    } else if metrics.bootstrap_in_progress == Some(true) {
+        Some("the pipeline fills changed views")
+    } else if metrics.state == PipelineState::Paused {
+        Some("the pipeline is paused")
+    } else {
+        None
     }
 }
 
@@ -158,7 +187,8 @@ impl Machine for AwaitCompletionMachine {
                     Ok(answer) if answer.status == CompletionStatus::Complete => {
                         return Step::Done(Ok(Completed { step: answer.step }));
                     }
-                    Ok(_) => {
+                    Ok(answer) => {
+                        self.noted(answer.step, cx);
                         self.look_at.get_or_insert(cx.now() + BEAT);
                         self.state = State::Wait(self.pace.next(cx.now()));
                     }
@@ -188,6 +218,7 @@ impl Machine for AwaitCompletionMachine {
                             let what = format!("pipeline {}", self.goal.pipeline);
                             cx.say(Notice::Observed { what, state: format!("{done} of {begun} steps are completed") });
                         }
+                        self.obstacle = obstacle(metrics);
                         self.look_at = Some(cx.now() + BEAT);
                         self.state = State::Ask(None);
                     }

@@ -40,8 +40,9 @@ use crate::time::Timestamp;
 ///
 /// Ends in [`FlowError::Failed`] with an [`Interruption`] when a connector has failed for good, the pipeline is paused or
 /// stopped, has died, or another process answers; without one when there is no connector of a name. A connector that
-/// somebody paused, or whose source never ends, is waited for: give the goal [`within`](Self::within) a time. Nothing needs
-/// to be saved: running it again is the same.
+/// somebody paused, or whose source never ends, is waited for: give the goal [`within`](Self::within) a time. The
+/// [`FlowError::Deadline`] then names the connectors that are not finished, and which of them are paused. Nothing needs to be
+/// saved: running it again is the same.
 ///
 /// ```
 /// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
@@ -201,6 +202,9 @@ impl AwaitConnectorsMachine {
             cx.say(Notice::Observed { what: self.what(), state: seen.clone() });
             (self.seen, self.pace) = (Some(seen), Pace::START);
         }
+        if let Some(unfinished) = unfinished(&meant, metrics.state == PipelineState::Paused) {
+            cx.note(self.what(), unfinished);
+        }
         if done == meant.len() {
             self.left = meant.iter().map(|input| place(input)).collect();
             self.state = State::Token(None);
@@ -217,6 +221,19 @@ impl AwaitConnectorsMachine {
         self.state = State::Wait(self.pace.next(cx.now()));
         Ok(None)
     }
+}
+
+/// Names the connectors that have not come to their end, and those that cannot, because they are paused.
+fn unfinished(meant: &[&InputStatus], is_paused: bool) -> Option<String> {
+    let name = |input: &&InputStatus| match input {
+        input if input.paused => {
+            format!("{} (paused, {} records so far)", input.endpoint_name, input.metrics.total_records)
+        }
+        input => format!("{} ({} records so far)", input.endpoint_name, input.metrics.total_records),
+    };
+    let open: Vec<_> = meant.iter().filter(|input| !input.metrics.end_of_input).map(name).collect();
+    let paused = if is_paused { "the pipeline is paused; " } else { "" };
+    (!open.is_empty()).then(|| format!("{paused}not finished: {}", open.join(", ")))
 }
 
 /// Ways of ingress are listed among the connectors.

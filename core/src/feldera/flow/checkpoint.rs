@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use super::inquiry::{Inquiry, doubtful};
 use super::pulse::BEAT;
-use super::{Interruption, Pace};
+use super::{Interruption, Pace, obstacles};
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::feldera::checkpoints::{CheckpointFailure, CheckpointStatus, CheckpointVerdict};
 use crate::feldera::stats::{CheckpointActivityStatus, ControllerStatus};
@@ -260,6 +260,9 @@ impl CheckpointMachine {
                 Some(Err(self.failed("the process has nothing to do, and says nothing of it".to_owned())))
             }
             CheckpointVerdict::Running => {
+                if self.seen.is_none() {
+                    cx.note(self.what(), "requested, not made yet".to_owned());
+                }
                 self.state = State::Wait(self.pace.next(cx.now()));
                 None
             }
@@ -272,11 +275,9 @@ impl CheckpointMachine {
         }
         if let Some(activity) = &stats.checkpoint_activity {
             self.idle = activity.status == CheckpointActivityStatus::Idle;
-            let reasons: Vec<_> = activity.reasons.iter().map(|reason| format!("{reason:?}")).collect();
-            let seen = if reasons.is_empty() {
-                activity.status.to_string()
-            } else {
-                format!("{}: {}", activity.status, reasons.join(", "))
+            let seen = match activity.reasons.as_slice() {
+                [] => activity.status.to_string(),
+                reasons => format!("{}: {}", activity.status, obstacles::temporary(reasons)),
             };
             if self.seen.as_ref() != Some(&seen) {
                 cx.say(Notice::Observed { what: self.what(), state: seen.clone() });

@@ -22,7 +22,7 @@
 //! | a standby | that | failed: `Standby` |
 //! | something else, or nobody knows | anything else | wait |
 //! | stopped | not stopped yet | wait |
-//! | stopped | stopped, and its program does not compile | failed: `NotCompiled` |
+//! | stopped | stopped, and its program does not compile | failed: `NotCompiled`, or `CompilerFailed` if the platform is at fault |
 //! | stopped | stopped by an error since the flow began | failed: `Crashed` |
 //! | stopped | stopped, after the wish was accepted or seen | failed: `Stopped` |
 //! | stopped | stopped, and its storage is being cleared | wait |

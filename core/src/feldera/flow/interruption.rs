@@ -39,12 +39,23 @@ pub enum Interruption {
     Standby,
     /// It waits for somebody to approve that changed views are filled: [`ApproveBootstrap`](super::ApproveBootstrap) does.
     AwaitingApproval,
-    /// Its program does not compile.
+    /// Its program does not compile: the program is wrong.
     NotCompiled {
-        /// Whose mistake it is: the SQL's, the Rust's, or the compiler's own.
+        /// Whose mistake it is: the SQL's or the Rust's.
         status: ProgramStatus,
         /// What the compilers said, with lines and columns.
         error: ProgramError,
+    },
+    /// The platform failed to compile its program, for example because the compiler's disk was full. Nothing is known to be
+    /// wrong with the program. The server does not try again by itself: repair the platform, then use
+    /// [`Compile::recompile`](super::Compile::recompile) or [`Deploy::recompile`](super::Deploy::recompile).
+    CompilerFailed {
+        /// `SystemError`, or `RustError` without a [diagnostic](crate::feldera::pipelines::RustCompilation::has_diagnostic).
+        status: ProgramStatus,
+        /// What the compilers said.
+        error: ProgramError,
+        /// Since when; RFC 3339. `None` if the program was only validated, or the server does not say.
+        since: Option<String>,
     },
     /// Another client wants something else of it than the flow.
     Overruled {
@@ -161,6 +172,16 @@ impl fmt::Display for Interruption {
                     0 | 1 => Ok(()),
                     errors => write!(f, " (the first of {errors} errors)"),
                 }
+            }
+            Self::CompilerFailed { status, error, since } => {
+                let (text, since) = (error.to_string(), since.as_ref().map(|since| format!(" since {since}")));
+                let reason = text.lines().next().unwrap_or("no reason given");
+                let since = since.unwrap_or_default();
+                write!(
+                    f,
+                    "the platform failed to compile the program ({status}{since}): {reason}; the program may be fine: repair \
+                     the platform, then compile again with Compile::recompile or Deploy::recompile"
+                )
             }
             Self::Overruled { desired } => write!(f, "another client wants the pipeline to be {desired}"),
             Self::Replaced { was, is } => write!(f, "another client has replaced deployment {was} by {is}"),

@@ -2,7 +2,7 @@
 //!
 //! | goal | comes to |
 //! |---|---|
-//! | [`Compile`] | a compiled program, or the compilers' errors with their places |
+//! | [`Compile`] | a compiled program, or the compilers' errors with their places, or what kept the platform from compiling it |
 //! | [`Deploy`] | a pipeline that runs the SQL it was given: created, or stopped, changed and started |
 //! | [`EnsureRunning`] | the pipeline runs |
 //! | [`EnsurePaused`] | the pipeline is there and rests |
@@ -41,6 +41,7 @@ pub mod ingest;
 mod inquiry;
 mod interruption;
 mod looks;
+mod obstacles;
 mod pulse;
 mod steer;
 pub mod stop;

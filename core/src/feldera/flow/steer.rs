@@ -21,6 +21,8 @@
 //! | 410 `Terminating`, 500 with the code of a panic, 503: the process does not answer | look again; after a minute, failed with the rejection |
 //! | any other rejection | failed with it |
 //!
+//! While it waits for something that the process may delay, the process is asked now and then what delays it.
+//!
 //! What a goal adds is its [`Plan`]: a function from what is seen and what is remembered to what comes next.
 //!
 //! Invariants: whatever is done was decided by a look after whatever was done before; a pipeline that is said to be up has
@@ -42,6 +44,7 @@ use crate::time::Timestamp;
 use super::Interruption;
 use super::inquiry::{interruption, is_of_process};
 use super::looks::Looks;
+use super::obstacles::Delay;
 use super::pulse::PATIENCE;
 
 /// One goal: what to do about what is seen.
@@ -68,6 +71,11 @@ pub trait Plan {
     /// What it is called to make a wish.
     fn phase(&self, wish: Wish) -> &'static str {
         wish.phase()
+    }
+
+    /// Whether what is waited for may be delayed by something that the process can name.
+    fn may_be_delayed(&self, _seen: &Pipeline) -> bool {
+        false
     }
 
     /// A refusal that has a better name, or is no obstacle.
@@ -191,9 +199,18 @@ pub(super) fn not_compiled<T>(status: ProgramStatus, seen: &Pipeline, past: &Pas
     if past.whole {
         let nothing = ProgramError { sql_compilation: None, rust_compilation: None, system_error: None };
         let error = seen.program_error.clone().unwrap_or(nothing);
-        Next::Fail(Interruption::NotCompiled { status, error })
+        Next::Fail(uncompiled(status, error, seen.program_status_since.clone()))
     } else {
         Next::Whole
+    }
+}
+
+/// Why there is no compiled program: the program's fault, or the platform's.
+pub(super) fn uncompiled(status: ProgramStatus, error: ProgramError, since: Option<String>) -> Interruption {
+    if error.is_platform_failure(&status) {
+        Interruption::CompilerFailed { status, error, since }
+    } else {
+        Interruption::NotCompiled { status, error }
     }
 }
 
@@ -240,6 +257,7 @@ pub struct Steered<P: Plan> {
     plan: P,
     past: Past,
     looks: Looks,
+    delay: Delay,
     wishes: u32,
     /// Of a wish that was not accepted.
     trouble: Option<FlowError>,
@@ -259,17 +277,24 @@ enum State<T> {
     Wishing(Wish, Wishing),
     /// With what the flow comes to if the process answers, and the status that the manager shows.
     Confirming(Call<GetStats>, Option<T>, PipelineStatus),
+    /// What delays the process.
+    Asking(Call<GetStats>),
 }
 
 impl<P: Plan> Steered<P> {
     pub(super) fn new(plan: P) -> Self {
         let looks = Looks::new(plan.pipeline());
-        let (past, trouble, unconfirmed) = (Past::default(), None, None);
-        Self { plan, past, looks, wishes: 0, trouble, unconfirmed, state: State::Looking }
+        let (past, delay, trouble, unconfirmed) = (Past::default(), Delay::default(), None, None);
+        Self { plan, past, looks, delay, wishes: 0, trouble, unconfirmed, state: State::Looking }
+    }
+
+    pub(super) fn plan(&self) -> &P {
+        &self.plan
     }
 
     fn judge(&mut self, seen: Pipeline, cx: &mut Common<FelderaApi>) -> Option<Result<P::Output, FlowError>> {
         let found = interruption(&seen);
+        let may_be_delayed = self.plan.may_be_delayed(&seen);
         let next = self.plan.judge(seen, &mut self.past, self.looks.asked());
         self.past.whole = false;
         if !matches!(next, Next::Up(..)) {
@@ -284,6 +309,11 @@ impl<P: Plan> Steered<P> {
                 self.state = State::Confirming(call, Some(output), status);
             }
             Next::Fail(interruption) => return Some(Err(self.interrupted(interruption))),
+            Next::Wait if may_be_delayed => {
+                if let Some(call) = self.delay.ask(self.plan.pipeline(), cx) {
+                    self.state = State::Asking(call);
+                }
+            }
             Next::Wait => {}
             Next::Whole => {
                 self.past.whole = true;
@@ -366,9 +396,11 @@ impl<P: Plan> Steered<P> {
     /// The end by an interruption. A late start of a program that does not compile changes nothing; of anything else nobody
     /// knows what a wish without an answer does yet.
     fn interrupted(&mut self, interruption: Interruption) -> FlowError {
-        let settles = matches!(interruption, Interruption::NotCompiled { .. });
+        let settles = matches!(interruption, Interruption::NotCompiled { .. } | Interruption::CompilerFailed { .. });
         let details = match &interruption {
-            Interruption::NotCompiled { error, .. } => Some(error.to_string()),
+            Interruption::NotCompiled { error, .. } | Interruption::CompilerFailed { error, .. } => {
+                Some(error.to_string())
+            }
             Interruption::Crashed(error) => Some(error.message.clone()),
             Interruption::AwaitingApproval => self.past.diff.take(),
             _ => None,
@@ -425,6 +457,12 @@ impl<P: Plan> Machine for Steered<P> {
                     }
                     Err(error) => return Step::Done(Err(self.found(error))),
                 },
+                State::Asking(call) => {
+                    let answer = ok!(call.poll(cx.now(), reply.take()));
+                    self.state = State::Looking;
+                    let what = format!("{} of pipeline {}", self.plan.words().what, self.plan.pipeline());
+                    self.delay.answered(what, answer, cx);
+                }
                 State::Wishing(wish, call) => {
                     let (answer, wish) = (ok!(call.poll(cx.now(), reply.take())), *wish);
                     self.state = State::Looking;

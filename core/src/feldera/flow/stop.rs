@@ -23,6 +23,9 @@
 //! | a standby | that, and a checkpoint is to be made | failed: `Standby` |
 //! | up | anything | stop |
 //!
+//! While the process is to be suspended, its statistics say what delays that: `suspend_error`, asked for after a second and then
+//! each five seconds.
+//!
 //! A process that awaits approval refuses to make a checkpoint: that is `AwaitingApproval`. A stop that is refused by the open-source edition, because it makes no checkpoints, is followed by a forced one only if
 //! that was allowed.
 
@@ -43,9 +46,10 @@ use crate::time::Timestamp;
 /// Only the enterprise edition makes checkpoints. The open-source edition refuses [`Stop::new`], which then ends in
 /// [`FlowError::Failed`]: what its tables hold is lost with [`Stop::forced`], and somebody has to want that.
 ///
-/// A checkpoint can be put off for as long as a transaction is open or views are being filled; a forced stop ends that. Ends
-/// in [`FlowError::Failed`] with an [`Interruption`] when the checkpoint fails, or another client starts the pipeline again;
-/// in [`FlowError::Deadline`] while it is still stopping, and it goes on.
+/// A checkpoint is delayed for as long as a transaction is open or views are being filled; a forced stop ends that.
+/// [`Notice::Observed`](crate::flow::Notice::Observed) tells what delays it, as does the [`FlowError::Deadline`]. Ends in
+/// [`FlowError::Failed`] with an [`Interruption`] when the checkpoint fails, or another client starts the pipeline again; in
+/// [`FlowError::Deadline`] while it is still stopping, and it goes on.
 ///
 /// ```
 /// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
@@ -175,6 +179,11 @@ impl Plan for StopPlan {
             }
             _ => Next::Act(Wish::Stop),
         }
+    }
+
+    fn may_be_delayed(&self, seen: &Pipeline) -> bool {
+        let is_gone = matches!(seen.deployment_status, PipelineStatus::Stopped | PipelineStatus::Stopping);
+        seen.deployment_desired_status == Some(DesiredStatus::Suspended) && !is_gone
     }
 
     fn wish(&self, _wish: Wish, cx: &mut Common<FelderaApi>) -> Option<Wishing> {

@@ -263,6 +263,7 @@ impl SyncMachine {
             let over_at = self.over_at(status, cx.now());
             self.over_at = self.over_at.into_iter().chain(over_at).min();
         }
+        cx.note(self.what(), told_so_far(&told));
         if told != self.told || self.ask_at <= cx.now() {
             self.told = told;
             self.remote(Why::Missed, cx);
@@ -309,6 +310,13 @@ impl SyncMachine {
             }
         }
     }
+}
+
+/// What the process says that it sent last.
+fn told_so_far((success, failure): &Told) -> String {
+    let failure = failure.as_ref().map(|failure| format!("{} ({})", failure.uuid, failure.error));
+    let or_none = |last: Option<&String>| last.map_or("none", String::as_str).to_owned();
+    format!("not sent yet; last one sent: {}; last failure: {}", or_none(success.as_ref()), or_none(failure.as_ref()))
 }
 
 /// Whether a checkpoint was made after another. Their ids are UUIDs of version 7, which begin with the time; of others nobody

@@ -1,5 +1,6 @@
 //! Pipelines: list, create, look at, change, delete.
 
+mod compiler;
 mod config;
 mod details;
 mod program;
@@ -143,8 +144,10 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// Compiles a stopped pipeline anew for the platform's present runtime.
+    /// Compiles a stopped pipeline for the platform's present release.
     ///
+    /// Does nothing if the pipeline was compiled for that release, also if the compilation failed: to repeat a failed
+    /// compilation, use [`Compile::recompile`](crate::feldera::Compile::recompile).
     /// [Reference](https://docs.feldera.com/api/recompile-pipeline).
     Idempotent POST "/v0/pipelines/{pipeline_name}/update_runtime" UpdateRuntime "post_update_runtime" -> Pipeline {
         path { pipeline_name: String }

@@ -201,36 +201,3 @@ impl Relation {
         }
     }
 }
-
-impl ProgramError {
-    /// The errors of the SQL, without warnings.
-    pub fn sql_errors(&self) -> impl Iterator<Item = &SqlMessage> {
-        self.sql_compilation.iter().flat_map(|compilation| &compilation.messages).filter(|message| !message.warning)
-    }
-}
-
-impl std::fmt::Display for SqlMessage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { start_line_number: line, start_column: column, error_type, message, .. } = self;
-        write!(f, "line {line}, column {column}: {error_type}: {message}")
-    }
-}
-
-impl std::fmt::Display for ProgramError {
-    /// The errors, one a line, with their places.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut separator = "";
-        for message in self.sql_errors() {
-            write!(f, "{separator}{message}")?;
-            separator = "\n";
-        }
-        if let Some(rust) = self.rust_compilation.as_ref().filter(|rust| rust.exit_code != 0) {
-            write!(f, "{separator}{}", rust.stderr.trim_end())?;
-            separator = "\n";
-        }
-        match &self.system_error {
-            Some(error) => write!(f, "{separator}{error}"),
-            None => Ok(()),
-        }
-    }
-}

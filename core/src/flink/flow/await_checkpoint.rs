@@ -77,6 +77,10 @@ pub struct AwaitCheckpointMachine {
     job: JobId,
     after: After,
     failed: i64,
+    /// Why the last one failed, since the flow began.
+    failure: Option<String>,
+    /// The newest completed one.
+    newest: Option<i64>,
     pace: Pace,
     state: State,
 }
@@ -94,6 +98,16 @@ enum State {
 }
 
 impl AwaitCheckpointMachine {
+    /// What is known while none is new enough.
+    fn so_far(&self, state: &JobState) -> String {
+        let newest = match self.newest {
+            Some(id) => format!("the newest completed checkpoint is {id}"),
+            None => "no checkpoint is completed".to_owned(),
+        };
+        let failure = self.failure.as_ref().map(|failure| format!("; {failure}")).unwrap_or_default();
+        format!("{state}; {newest}{failure}")
+    }
+
     /// The newest one, if it is new enough.
     fn found(&mut self, checkpoints: Checkpoints) -> Option<Checkpoint> {
         let completed = checkpoints.latest.completed;
@@ -128,8 +142,10 @@ impl Machine for AwaitCheckpointMachine {
                             let why =
                                 checkpoints.latest.failed.as_ref().and_then(|failed| failed.failure_message.clone());
                             let state = format!("{failed} checkpoints failed: {}", why.unwrap_or_default());
+                            self.failure = Some(state.clone());
                             cx.say(Notice::Observed { what: format!("job {}", self.job), state });
                         }
+                        self.newest = checkpoints.latest.completed.as_ref().map(|checkpoint| checkpoint.id);
                         if let Some(checkpoint) = self.found(checkpoints) {
                             return Step::Done(Ok(checkpoint));
                         }
@@ -141,7 +157,10 @@ impl Machine for AwaitCheckpointMachine {
                     Ok(job) if job.status.is_terminal() => {
                         self.state = State::Config(cx.call(GetConfig::new()), job.status);
                     }
-                    Ok(_) => self.state = State::Wait(self.pace.next(cx.now())),
+                    Ok(job) => {
+                        cx.note(format!("job {}", self.job), self.so_far(&job.status));
+                        self.state = State::Wait(self.pace.next(cx.now()));
+                    }
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Config(call, state) => match ok!(call.poll(cx.now(), reply.take())) {
@@ -181,7 +200,8 @@ impl Goal for AwaitCheckpoint {
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
         let (job, after) = (self.job, self.after);
-        let machine = AwaitCheckpointMachine { job, after, failed: 0, pace: Pace::START, state: State::Start };
+        let (failed, failure, newest, pace) = (0, None, None, Pace::START);
+        let machine = AwaitCheckpointMachine { job, after, failed, failure, newest, pace, state: State::Start };
         Running::new(machine, config, seed, self.within)
     }
 }

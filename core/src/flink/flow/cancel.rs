@@ -92,7 +92,10 @@ impl Machine for CancelMachine {
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Await(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
-                    Ok(report) if !report.state.is_terminal() => self.state = State::Wait(self.pace.next(cx.now())),
+                    Ok(report) if !report.state.is_terminal() => {
+                        cx.note(format!("job {}", self.job), report.state.to_string());
+                        self.state = State::Wait(self.pace.next(cx.now()));
+                    }
                     result => return Step::Done(result),
                 },
                 State::Wait(until) => {

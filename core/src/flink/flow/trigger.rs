@@ -227,6 +227,13 @@ impl<K: Kind> Triggered<K> {
         cx.call(K::status(trigger.job, trigger.trigger_id))
     }
 
+    /// Waits before the next question for the outcome.
+    fn wait(&mut self, cx: &mut Common<FlinkRest>) {
+        let trigger = self.trigger(cx);
+        cx.note(self.what(), format!("trigger {} is in progress", trigger.trigger_id));
+        self.state = State::Wait(self.pace.next(cx.now()));
+    }
+
     /// The id may be sent: nobody has answered for it, nothing is under way, and the server could not have forgotten it.
     fn may_send(&self, now: Timestamp, trouble: Option<&Ambiguity>) -> bool {
         trouble.is_none()
@@ -324,7 +331,7 @@ impl<K: Kind> Triggered<K> {
                         self.acknowledged(id, cx);
                         self.heard.hear(self.asked);
                         if !K::is_over(&status) {
-                            self.state = State::Wait(self.pace.next(cx.now()));
+                            self.wait(cx);
                         } else if let Some(outcome) = self.over(&status) {
                             return Step::Done(outcome);
                         }
@@ -349,7 +356,7 @@ impl<K: Kind> Triggered<K> {
                     Ok(status) => {
                         self.heard.hear(self.asked);
                         if !K::is_over(&status) {
-                            self.state = State::Wait(self.pace.next(cx.now()));
+                            self.wait(cx);
                         } else if let Some(outcome) = self.over(&status) {
                             return Step::Done(outcome);
                         }

@@ -3,9 +3,9 @@
 use super::differences::Differences;
 use super::{Change, Deploy, Deployed};
 use crate::error::{Cause, Failure, FlowError, ServiceError};
-use crate::feldera::flow::compile::{Compile, CompilePlan};
+use crate::feldera::flow::compile::{Compile, CompileMachine};
 use crate::feldera::flow::ensure::EnsurePlan;
-use crate::feldera::flow::steer::Steered;
+use crate::feldera::flow::steer::{Steered, uncompiled};
 use crate::feldera::flow::stop::{Stop, StopPlan};
 use crate::feldera::flow::{Interruption, looks};
 use crate::feldera::pipelines::{
@@ -48,7 +48,7 @@ enum State {
     Validate(Box<Call<ValidateProgram>>, Box<Differences>),
     Stop(Box<Running<Steered<StopPlan>>>, Box<Differences>),
     Change(Box<Call<PatchPipeline>>),
-    Compile(Box<Running<Steered<CompilePlan>>>),
+    Compile(Box<Running<CompileMachine>>),
     Ensure(Box<Running<Steered<EnsurePlan>>>),
 }
 
@@ -143,7 +143,7 @@ impl DeployMachine {
     }
 
     fn compile(&mut self, cx: &mut Common<FelderaApi>) {
-        let mut compile = Compile::new(self.goal.name());
+        let mut compile = Compile::new(self.goal.name()).recompile(self.goal.recompile);
         if let Some(version) = self.version {
             compile = compile.version(version);
         }
@@ -167,7 +167,7 @@ impl DeployMachine {
             Err(error) => return Err(error),
         };
         let details = Some(error.to_string());
-        Err(self.failed(Interruption::NotCompiled { status, error }, details))
+        Err(self.failed(uncompiled(status, error, None), details))
     }
 
     /// After a change that may have been made, or not by us.
@@ -221,7 +221,8 @@ impl DeployMachine {
     }
 
     fn compiled(&mut self, compiled: &Pipeline, cx: &mut Common<FelderaApi>) {
-        self.version = self.version.or(compiled.program_version);
+        // Another one than was put, if it was compiled again.
+        self.version = compiled.program_version.or(self.version);
         self.ensure(cx);
     }
 

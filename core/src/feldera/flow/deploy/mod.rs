@@ -25,6 +25,7 @@
 //!
 //! Invariants: what runs is not stopped for SQL that does not compile, as far as the service can tell before; what is not to
 //! change is not stopped; at the end the program that runs is the one that was put, or the flow ends as `Edited`.
+//! A program that the platform failed to compile is compiled again by [`Compile`](super::Compile), if that is allowed.
 
 mod differences;
 mod machine;
@@ -48,6 +49,7 @@ use crate::seed::Seed;
 /// new program.
 ///
 /// Ends in [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption): `NotCompiled` with the compilers' errors and their places,
+/// `CompilerFailed` when the platform could not compile the program (see [`recompile`](Self::recompile)),
 /// `AwaitingApproval` when somebody has to approve with [`ApproveBootstrap`](super::ApproveBootstrap) that views are filled,
 /// `StorageInUse` for what can be changed only after [`ClearStorage`](super::ClearStorage), `Edited` and others when another
 /// client interferes. Needs no saved state: run again, it finds what is done.
@@ -91,6 +93,7 @@ pub struct Deploy {
     description: Option<String>,
     tags: Option<Vec<String>>,
     force_stop: bool,
+    recompile: bool,
     paused: bool,
     ensure: Ensure,
 }
@@ -107,6 +110,7 @@ impl Deploy {
             description: None,
             tags: None,
             force_stop: false,
+            recompile: false,
             paused: false,
             ensure: Ensure::new(pipeline.into()),
         }
@@ -152,6 +156,14 @@ impl Deploy {
     /// edition, which makes no checkpoints, cannot do otherwise.
     pub fn force_stop(mut self, force: bool) -> Self {
         self.force_stop = force;
+        self
+    }
+
+    /// Whether the program is compiled again, once, if the platform failed to compile it, now or in the past; false by default. See
+    /// [`Compile::recompile`](super::Compile::recompile) for what that does, and for what was tried out on a real server. If
+    /// the flow is interrupted meanwhile, the next deployment of the same SQL puts the program back.
+    pub fn recompile(mut self, recompile: bool) -> Self {
+        self.recompile = recompile;
         self
     }
 

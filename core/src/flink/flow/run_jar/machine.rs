@@ -191,7 +191,7 @@ impl RunMachine {
                 return Ok(());
             }
             let waiting = "a job that was submitted so long ago that the cluster may have forgotten it";
-            let cause = FlowError::Deadline { at: since + KNOWN, waiting, last: None, evidence: None };
+            let cause = FlowError::Deadline { at: since + KNOWN, waiting, observed: None, last: None, evidence: None };
             return Err(Self::ambiguous(cause, found));
         };
         if !self.unanswered {

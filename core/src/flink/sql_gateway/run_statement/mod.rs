@@ -405,7 +405,13 @@ impl Statement {
                         return Step::Stray(stray);
                     }
                     match self.deadline.filter(|deadline| *deadline <= self.now) {
-                        Some(at) => self.fail(FlowError::Deadline { at, waiting: "rows", last: None, evidence: None }),
+                        Some(at) => self.fail(FlowError::Deadline {
+                            at,
+                            waiting: "rows",
+                            observed: None,
+                            last: None,
+                            evidence: None,
+                        }),
                         None if at > self.now => {
                             return Step::WaitUntil(self.deadline.map_or(at, |deadline| deadline.min(at)));
                         }

@@ -208,7 +208,13 @@ impl UpgradeMachine {
             // Nobody knows whether there was one to complete.
             Err(error @ FlowError::Ambiguous(_)) => {
                 let (at, waiting) = (cx.no_later_than(self.settle_until), "the new job's first checkpoint");
-                return Err(FlowError::Deadline { at, waiting, last: Some(Box::new(error)), evidence: None });
+                return Err(FlowError::Deadline {
+                    at,
+                    waiting,
+                    observed: None,
+                    last: Some(Box::new(error)),
+                    evidence: None,
+                });
             }
             Err(error) => return Err(error),
         }

@@ -1,0 +1,88 @@
+//! Why a checkpoint or the end of a step has to wait, in words.
+
+use std::time::Duration;
+
+use super::pulse::BEAT;
+use crate::error::FlowError;
+use crate::feldera::stats::{ControllerStatus, PermanentSuspendError, SuspendError, TemporarySuspendError};
+use crate::feldera::{FelderaApi, GetStats};
+use crate::flow::{Call, Common, Notice};
+use crate::time::Timestamp;
+
+/// How long a delay lasts before the process is asked about it.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// What delays a pipeline that is to be suspended, asked for after a second and then each five seconds.
+#[derive(Debug, Default)]
+pub(super) struct Delay {
+    ask_at: Option<Timestamp>,
+    said: Option<String>,
+}
+
+impl Delay {
+    /// The question, if it is time for it. An answer has to come before the next one.
+    pub(super) fn ask(&mut self, pipeline: &str, cx: &mut Common<FelderaApi>) -> Option<Call<GetStats>> {
+        let now = cx.now();
+        if *self.ask_at.get_or_insert(now + PROMPT) > now {
+            return None;
+        }
+        self.ask_at = Some(now + BEAT);
+        Some(cx.until(Some(now + BEAT), |cx| cx.call(GetStats::new(pipeline))))
+    }
+
+    /// Says what delays `what`, if that is new. Without an answer the flow waits as before: the process may just have ended.
+    pub(super) fn answered(
+        &mut self,
+        what: String,
+        answer: Result<ControllerStatus, FlowError>,
+        cx: &mut Common<FelderaApi>,
+    ) {
+        let Some(error) = answer.ok().and_then(|stats| stats.suspend_error) else { return };
+        let reasons = of_suspend(&error);
+        if self.said.as_ref() != Some(&reasons) {
+            cx.say(Notice::Observed { what, state: format!("delayed: {reasons}") });
+            self.said = Some(reasons);
+        }
+    }
+}
+
+/// What keeps a pipeline from being suspended.
+fn of_suspend(error: &SuspendError) -> String {
+    match error {
+        SuspendError::Temporary(reasons) => temporary(reasons),
+        SuspendError::Permanent(reasons) => join(reasons.iter().map(never)),
+        SuspendError::Unknown(word, _) => format!("not possible: {word}"),
+    }
+}
+
+/// What keeps a checkpoint waiting.
+pub(super) fn temporary(reasons: &[TemporarySuspendError]) -> String {
+    join(reasons.iter().map(not_yet))
+}
+
+fn not_yet(reason: &TemporarySuspendError) -> String {
+    match reason {
+        TemporarySuspendError::Replaying => "the pipeline replays its input".to_owned(),
+        TemporarySuspendError::Bootstrapping => "the pipeline fills changed views".to_owned(),
+        TemporarySuspendError::TransactionInProgress => "a transaction is open".to_owned(),
+        TemporarySuspendError::Coordination => "the hosts of the pipeline coordinate".to_owned(),
+        TemporarySuspendError::InputEndpointBarrier(name) => format!("connector {name} holds it back"),
+        TemporarySuspendError::Unknown(word, _) => word.to_string(),
+    }
+}
+
+fn never(reason: &PermanentSuspendError) -> String {
+    match reason {
+        PermanentSuspendError::StorageRequired => "the pipeline has no storage".to_owned(),
+        PermanentSuspendError::EnterpriseFeature => "only the enterprise edition makes checkpoints".to_owned(),
+        PermanentSuspendError::UnsupportedInputEndpoint(name) => {
+            format!("connector {name} does not support checkpoints")
+        }
+        PermanentSuspendError::FailedInputEndpointBarrier(name) => format!("connector {name} failed and holds it back"),
+        PermanentSuspendError::Unknown(word, _) => word.to_string(),
+    }
+}
+
+fn join(reasons: impl Iterator<Item = String>) -> String {
+    reasons.collect::<Vec<_>>().join(", ")
+}

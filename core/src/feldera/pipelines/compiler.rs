@@ -1,0 +1,170 @@
+//! What the compilers said, for people; and whether the program or the platform is at fault.
+
+use std::fmt;
+
+use super::{ProgramError, ProgramStatus, RustCompilation, SqlMessage};
+
+/// What Cargo says about `udf_toml`, without a place in a file.
+const DEPENDENCY_MISTAKES: [&str; 3] =
+    ["failed to parse manifest", "failed to select a version", "no matching package"];
+
+impl ProgramError {
+    /// Returns the errors of the SQL, without warnings.
+    pub fn sql_errors(&self) -> impl Iterator<Item = &SqlMessage> {
+        self.sql_messages().filter(|message| !message.warning)
+    }
+
+    /// Returns whether the platform failed to compile the program, and not the program is wrong: its status is `SystemError`, or
+    /// it is `RustError` and the Rust compiler [points at no mistake](RustCompilation::has_diagnostic). The disk of the
+    /// compiler was full, for example, or a process was killed for want of memory.
+    pub fn is_platform_failure(&self, status: &ProgramStatus) -> bool {
+        match status {
+            ProgramStatus::SystemError => true,
+            ProgramStatus::RustError => self.rust_compilation.as_ref().is_some_and(|rust| !rust.has_diagnostic()),
+            _ => false,
+        }
+    }
+
+    fn sql_messages(&self) -> impl Iterator<Item = &SqlMessage> {
+        self.sql_compilation.iter().flat_map(|compilation| &compilation.messages)
+    }
+}
+
+impl RustCompilation {
+    /// Returns whether the output points at a mistake in the program: an `error` of rustc that is followed by a place (` --> `),
+    /// or what Cargo says about dependencies that do not exist. An output without either is what a full disk, a failed
+    /// download or a killed compiler leaves behind.
+    pub fn has_diagnostic(&self) -> bool {
+        let mut in_error = false;
+        self.stderr.lines().any(|line| {
+            if is_error(line) {
+                in_error = true;
+                return DEPENDENCY_MISTAKES.iter().any(|mistake| line.contains(mistake));
+            }
+            in_error &= !line.starts_with("warning");
+            in_error && line.trim_start().starts_with("--> ")
+        })
+    }
+
+    /// The output from its first error on; all of it if there is none.
+    fn output_from_first_error(&self) -> &str {
+        let mut start = 0;
+        for line in self.stderr.split_inclusive('\n') {
+            if is_error(line) {
+                return self.stderr.get(start..).unwrap_or_default().trim_end();
+            }
+            start += line.len();
+        }
+        [&self.stderr, &self.stdout]
+            .into_iter()
+            .map(|output| output.trim())
+            .find(|output| !output.is_empty())
+            .unwrap_or_default()
+    }
+
+    fn warnings(&self) -> impl Iterator<Item = &str> {
+        self.stderr.lines().filter(|line| line.starts_with("warning"))
+    }
+}
+
+/// Whether a line of rustc or Cargo begins an error: `error: …`, `error[E0425]: …`.
+fn is_error(line: &str) -> bool {
+    line.strip_prefix("error").is_some_and(|rest| rest.starts_with([':', '[']))
+}
+
+impl fmt::Display for SqlMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { start_line_number: line, start_column: column, error_type, message, .. } = self;
+        let warning = if self.warning { "warning: " } else { "" };
+        write!(f, "line {line}, column {column}: {warning}{error_type}: {message}")
+    }
+}
+
+impl fmt::Display for ProgramError {
+    /// The errors, one a line, with their places; if there are none, the warnings. A `RustError` begins with the first error, and
+    /// not with the names of the crates that were compiled before it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines: Vec<String> = self.sql_errors().map(ToString::to_string).collect();
+        if let Some(rust) = self.rust_compilation.as_ref().filter(|rust| rust.exit_code != 0) {
+            let said = rust.output_from_first_error();
+            let silent = || format!("the Rust compiler ended with exit code {} and said nothing", rust.exit_code);
+            lines.push(if said.is_empty() { silent() } else { said.to_owned() });
+        }
+        lines.extend(self.system_error.clone());
+        if lines.is_empty() {
+            lines.extend(self.sql_messages().map(ToString::to_string));
+            lines.extend(self.rust_compilation.iter().flat_map(RustCompilation::warnings).map(str::to_owned));
+        }
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rust(stderr: &str) -> RustCompilation {
+        RustCompilation { exit_code: 101, stdout: String::new(), stderr: stderr.to_owned() }
+    }
+
+    fn error_of(rust: RustCompilation) -> ProgramError {
+        ProgramError { sql_compilation: None, rust_compilation: Some(rust), system_error: None }
+    }
+
+    const OUT_OF_MEMORY: &str = "   Compiling dbsp v0.337.0\n   Compiling main v0.1.0\nerror: could not compile `main` (bin \"main\")\n\n\
+        Caused by:\n  process didn't exit successfully: `rustc` (signal: 9, SIGKILL: kill)\n";
+
+    #[test]
+    fn a_rust_error_leads_with_its_first_error_line() {
+        let text = "   Compiling main v0.1.0\nwarning: unused variable: `x`\n --> main.rs:3:9\n\nerror[E0425]: cannot find function `f`\n \
+            --> main.rs:1:1\n";
+        let told = error_of(rust(text)).to_string();
+        assert_eq!(told, "error[E0425]: cannot find function `f`\n --> main.rs:1:1");
+        assert!(error_of(rust(OUT_OF_MEMORY)).to_string().starts_with("error: could not compile `main`"));
+        // Without any error it is not hidden what there is.
+        assert_eq!(error_of(rust("  killed\n")).to_string(), "killed");
+        assert_eq!(error_of(rust("")).to_string(), "the Rust compiler ended with exit code 101 and said nothing");
+    }
+
+    #[test]
+    fn only_a_rust_error_that_points_at_a_mistake_is_the_programs() {
+        let full = "error: failed to write `/data/main.d`\n\nCaused by:\n  No space left on device (os error 28)\n";
+        let linker = "warning: unused\n --> main.rs:3:9\nerror: linking with `cc` failed: exit status: 1\n  = note: ld: out of memory\n";
+        for text in [OUT_OF_MEMORY, full, linker, "", "LLVM ERROR: out of memory\n"] {
+            assert!(!rust(text).has_diagnostic(), "{text}");
+            assert!(error_of(rust(text)).is_platform_failure(&ProgramStatus::RustError), "{text}");
+        }
+        let plain = "error: this is the user's\n  --> udf.rs:1:1\n   |\n";
+        let missing = "error: no matching package named `nosuch` found\nlocation searched: crates.io index\n";
+        for text in ["error[E0425]: cannot find\n --> main.rs:1:1\n", plain, missing] {
+            assert!(rust(text).has_diagnostic(), "{text}");
+            assert!(!error_of(rust(text)).is_platform_failure(&ProgramStatus::RustError), "{text}");
+        }
+        assert!(error_of(rust(plain)).is_platform_failure(&ProgramStatus::SystemError));
+        let nothing = ProgramError { sql_compilation: None, rust_compilation: None, system_error: None };
+        assert!(!nothing.is_platform_failure(&ProgramStatus::RustError), "it is not known what the compiler said");
+        assert!(!nothing.is_platform_failure(&ProgramStatus::SqlError));
+    }
+
+    #[test]
+    fn a_program_error_with_warnings_only_prints_them() {
+        let sql = r#"{"exit_code":0,"messages":[{"start_line_number":1,"start_column":8,"end_line_number":1,"end_column":12,
+            "warning":true,"error_type":"PRIMARY KEY","message":"Table has no primary key","snippet":null}]}"#;
+        let mut error = ProgramError {
+            sql_compilation: serde_json::from_str(sql).expect("JSON"),
+            rust_compilation: Some(RustCompilation {
+                exit_code: 0,
+                stdout: String::new(),
+                stderr: "   Compiling main v0.1.0\nwarning: unused variable: `x`\n --> main.rs:3:9\n    Finished\n"
+                    .to_owned(),
+            }),
+            system_error: None,
+        };
+        let warnings =
+            "line 1, column 8: warning: PRIMARY KEY: Table has no primary key\nwarning: unused variable: `x`";
+        assert_eq!(error.to_string(), warnings);
+        // They are not what the reader of an error looks for.
+        error.system_error = Some("the disk is full".to_owned());
+        assert_eq!(error.to_string(), "the disk is full");
+    }
+}
