@@ -146,15 +146,12 @@ impl Decoder for Lines {
         }
         self.compact();
         // A line that never ends is not collected; the two bytes more leave the verdict to `advance`, whatever the pieces.
-        let room = match memrchr(b'\n', bytes) {
-            Some(at) => {
-                self.open = self.buffer.len() + at + 1;
-                bytes.len()
-            }
-            None => {
-                let mark = if self.is_fresh { BYTE_ORDER_MARK.len() } else { 0 };
-                self.limit.saturating_add(2 + mark).saturating_sub(self.buffer.len() - self.open)
-            }
+        let room = if let Some(at) = memrchr(b'\n', bytes) {
+            self.open = self.buffer.len() + at + 1;
+            bytes.len()
+        } else {
+            let mark = if self.is_fresh { BYTE_ORDER_MARK.len() } else { 0 };
+            self.limit.saturating_add(2 + mark).saturating_sub(self.buffer.len() - self.open)
         };
         self.buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         if self.is_fresh {

@@ -1,6 +1,6 @@
 //! Rows that are closed and are too large for one append, also after compression.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -38,7 +38,7 @@ impl BatchBuilder {
             self.options.cut == Cut::Anywhere || self.ends(*cut).token > self.ends(cut.saturating_sub(1)).token
         };
         let repeated = match self.options.cut {
-            Cut::Anywhere => HashSet::new(),
+            Cut::Anywhere => BTreeSet::new(),
             Cut::BehindTokens => self.repeated_tokens(),
         };
         let cuts = (rows.start + 1..rows.end).filter(may_cut);
@@ -46,8 +46,8 @@ impl BatchBuilder {
     }
 
     /// The tokens that several rows have. No batch should end with one of them.
-    fn repeated_tokens(&self) -> HashSet<&str> {
-        let mut seen = HashSet::new();
+    fn repeated_tokens(&self) -> BTreeSet<&str> {
+        let mut seen = BTreeSet::new();
         (0..self.rows.len()).map(|row| self.token(row)).filter(|token| !seen.insert(*token)).collect()
     }
 }
