@@ -7,7 +7,7 @@
 //!
 //! Invariants: a channel is asked for by one lease at a time, of at most [`MAX_STATUSES`] channels; a lease that is dropped
 //! frees its channels; an answer is taken by its writer once, and only if it was requested after the channel was opened and
-//! posted at most [`FRESH`] ago. Each posted status has the time at which it was requested.
+//! answered at most [`FRESH`] ago. Each posted status has the time at which it was requested.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_millis(500);
 const VOID: Duration = Duration::from_secs(120);
 /// When to come again while somebody else asks.
 const AGAIN: Duration = Duration::from_millis(50);
-/// An older posted status is ignored: two poll intervals. Counted from the post, because the request itself may take longer.
+/// An older posted status is ignored: two poll intervals. Counted from the answer, because the request itself may take longer.
 const FRESH: Duration = POLL.saturating_mul(2);
 const _: () = assert!(SOON.as_millis() < POLL.as_millis());
 
@@ -70,7 +70,7 @@ struct Posted {
     /// When it was requested.
     asked_at: Timestamp,
     /// When the answer came.
-    posted_at: Timestamp,
+    answered_at: Timestamp,
     status: Option<ChannelStatus>,
 }
 
@@ -132,7 +132,7 @@ impl Seat {
     pub(super) fn look(&self, now: Timestamp, since: Timestamp) -> Look {
         let mut channels = self.board.lock();
         let own = channels.entry(Arc::clone(&self.path)).or_default();
-        let is_good = |posted: &Posted| posted.asked_at >= since && now.since(posted.posted_at) <= FRESH;
+        let is_good = |posted: &Posted| posted.asked_at >= since && now.since(posted.answered_at) <= FRESH;
         if let Some(posted) = own.posted.take().filter(|posted| is_good(posted)) {
             return Look::Posted(posted.status, posted.asked_at);
         }
@@ -183,7 +183,7 @@ impl Lease {
         for path in &self.paths {
             if let Some(entry) = channels.get_mut(path) {
                 let status = statuses.take(&path.channel, is_alone);
-                entry.posted = Some(Box::new(Posted { asked_at: self.asked_at, posted_at: now, status }));
+                entry.posted = Some(Box::new(Posted { asked_at: self.asked_at, answered_at: now, status }));
             }
         }
         // The lock is freed before the lease is.
