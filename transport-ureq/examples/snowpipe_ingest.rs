@@ -214,7 +214,7 @@ impl Load<'_> {
             }
             None => self.writer.position().and_then(|position| position.rows_error_count),
         };
-        let mut offsets = Offsets::new(self.options.offset_field.as_deref(), committed)?;
+        let mut offsets = Offsets::new(self.options.offset_field.as_deref(), committed.as_deref())?;
         let trouble = self.feed(&mut input, &mut offsets)?;
         // What came before the trouble is loaded all the same.
         self.writer.close()?;

@@ -377,7 +377,7 @@ impl<'a> Run<'a> {
                 if source.end.is_none() && !source.is_there(view.as_ref(), source.committed) {
                     let row = source.committed;
                     check!(source.may_begin_misled(row), "it begins behind {row}, which is not there");
-                    source.is_misled = true;
+                    source.misled_by = Some(row);
                 }
             }
             Ok(WriterEvent::Committed { token, .. }) => {
@@ -385,7 +385,7 @@ impl<'a> Run<'a> {
                 check!(row > source.committed, "committed {row} after {}", source.committed);
                 if !source.is_there(view.as_ref(), row) {
                     check!(source.may_be_misled(row), "{row} is committed, says the writer, and is not");
-                    source.is_misled = true;
+                    source.misled_by = Some(row);
                 }
                 source.committed = row;
                 if source.push_at == Timestamp::MAX && !source.closed {
@@ -408,7 +408,7 @@ impl<'a> Run<'a> {
     fn check_success(&self, view: Option<&ChannelView>) -> Verdict {
         let source = &self.sources[0];
         match &source.end {
-            Some(_) if source.is_misled => Ok(()),
+            Some(_) if source.misled_by.is_some() => Ok(()),
             Some(Ok(())) => {
                 let written = source.written(view)?;
                 check!(written.len() + source.schedule.bad.len() == source.rows as usize, "{written:?} is not all");

@@ -66,8 +66,9 @@ pub(crate) struct Source {
     board: StatusBoard,
     /// The ends of batches of which an attempt may have been carried out, as far as the writer knows.
     unsure: BTreeSet<u32>,
-    /// It believes what it could not know better: a token that another one has committed for other rows.
-    pub(crate) is_misled: bool,
+    /// The row that it takes for committed, because another one has committed an equal token for other rows: it could not know
+    /// better.
+    pub(crate) misled_by: Option<u32>,
 }
 
 impl Source {
@@ -121,7 +122,7 @@ impl Source {
             remains: None,
             board: board.clone(),
             unsure: BTreeSet::new(),
-            is_misled: false,
+            misled_by: None,
         }
     }
 
@@ -171,7 +172,7 @@ impl Source {
 
     /// Whether it could not know better, when it believes a token of ours to be committed, and the rows are not there.
     pub(crate) fn may_be_misled(&self, row: u32) -> bool {
-        self.is_misled || self.schedule.has_equal_tokens() && self.unsure.contains(&row)
+        self.misled_by.is_some() || self.schedule.has_equal_tokens() && self.unsure.contains(&row)
     }
 
     /// The same when it has just begun. But what was saved may say that the append of the token was rejected.
@@ -343,7 +344,7 @@ impl Source {
 
     /// What must hold however it has ended.
     pub(crate) fn check_end(&self, view: Option<&ChannelView>) -> Verdict {
-        if self.is_misled {
+        if self.misled_by.is_some() {
             return Ok(());
         }
         let written = self.written(view)?;

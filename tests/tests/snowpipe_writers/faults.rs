@@ -82,7 +82,7 @@ fn an_old_status_with_the_code_of_a_stale_token_is_no_sign_of_a_fight() {
 }
 
 fn waits(asked: u32) -> Fault {
-    Fault::Unavailable(RetryAfter::Seconds(asked.into()))
+    Fault::Unavailable(RetryAfter::Seconds(asked))
 }
 
 /// Neither one that is handed to the writer, because it is longer than a call waits, nor one that the call waits for.

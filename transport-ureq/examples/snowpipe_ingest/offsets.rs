@@ -54,8 +54,8 @@ enum Offset {
 
 impl Offsets {
     /// For an input of which the rows up to a token are committed.
-    pub(crate) fn new(field: Option<&str>, committed: Option<String>) -> Result<Self, String> {
-        let (committed, fingerprint) = match committed.as_deref().map(split) {
+    pub(crate) fn new(field: Option<&str>, committed: Option<&str>) -> Result<Self, String> {
+        let (committed, fingerprint) = match committed.map(split) {
             Some((position, fingerprint)) => (Some(position.to_owned()), fingerprint),
             None => (None, None),
         };
