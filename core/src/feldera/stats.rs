@@ -9,7 +9,7 @@ use crate::table::{operations, records, words};
 operations! { FelderaApi;
     /// What the process has done, and its connectors. Includes an input for each way of ingress that was used.
     ///
-    /// Refused with 503 when not deployed, with 500 when the circuit has died.
+    /// Refused with 503 when not deployed, with 410 `Terminating` or 500 when the circuit has died.
     /// [Reference](https://docs.feldera.com/api/get-pipeline-stats).
     Safe GET "/v0/pipelines/{pipeline_name}/stats" GetStats "get_pipeline_stats" -> ControllerStatus {
         path { pipeline_name: String }

@@ -247,8 +247,8 @@ fn is_overtaken(error: &ServiceError) -> bool {
     )
 }
 
-/// How often wishes are made, all kinds together. The looks between them take about five seconds: longer than the service
-/// needs to see that a pipeline has died.
+/// How often wishes are made, all kinds together. The looks between them take about seven seconds: longer than the service
+/// needs to see that a pipeline has died, which is up to five.
 const WISHES: u32 = 8;
 
 /// The transitions of the goals of a pipeline's life.
@@ -383,9 +383,9 @@ impl<P: Plan> Steered<P> {
         let waited = self.unconfirmed.map_or(Duration::ZERO, |since| now.since(since));
         match answer {
             Ok(stats) => {
-                let state = &stats.global_metrics.state;
-                let agrees = state.as_str() == shown.as_str();
-                let is_late = waited >= super::GRACE && *state != PipelineState::Terminated;
+                let told = &stats.global_metrics.state;
+                let agrees = told.as_str() == shown.as_str();
+                let is_late = waited >= super::GRACE && *told != PipelineState::Terminated;
                 (agrees || is_late).then_some(Ok(output))
             }
             Err(FlowError::Service(refusal)) if is_of_process(&refusal) && waited < PATIENCE => None,
