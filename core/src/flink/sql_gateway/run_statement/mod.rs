@@ -260,6 +260,11 @@ impl Statement {
         self.deadline.is_some_and(|deadline| deadline <= self.now)
     }
 
+    fn out_of_time(&mut self, at: Timestamp) {
+        let (observed, last, evidence) = (None, None, None);
+        self.fail(FlowError::Deadline { at, waiting: "rows", observed, last, evidence });
+    }
+
     fn fail(&mut self, error: FlowError) {
         self.outcome = Some(Err(error));
         if self.is_late() {
@@ -405,13 +410,7 @@ impl Statement {
                         return Step::Stray(stray);
                     }
                     match self.deadline.filter(|deadline| *deadline <= self.now) {
-                        Some(at) => self.fail(FlowError::Deadline {
-                            at,
-                            waiting: "rows",
-                            observed: None,
-                            last: None,
-                            evidence: None,
-                        }),
+                        Some(at) => self.out_of_time(at),
                         None if at > self.now => {
                             return Step::WaitUntil(self.deadline.map_or(at, |deadline| deadline.min(at)));
                         }
