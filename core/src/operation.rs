@@ -154,6 +154,8 @@ pub trait Service: 'static {
     const MAX_REQUEST_LINE: usize = 8000;
     /// Whether the servers percent-decode path segments twice.
     const DECODES_TWICE: bool = false;
+    /// The versions of the API, as they begin its paths. No base address ends with one: every request adds it.
+    const VERSIONS: &'static [&'static str] = &[];
     /// The query parameter that says how many attempts came before; it stands last.
     const ATTEMPTS: Option<&'static str> = None;
 
@@ -186,7 +188,7 @@ impl Answer for Lines {
             Some(kind) if kind.eq_ignore_ascii_case("text/html") => {
                 Err(ServiceError::unreadable(info, response, &format!("expected text/plain, got {kind}")))
             }
-            _ => Ok(Self::new(LineLimit::default())),
+            _ => refuse_compressed(info, response).map(|()| Self::new(LineLimit::default())),
         }
     }
 }
@@ -226,10 +228,20 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
         return Err(ServiceError::unreadable(info, response, "the body is empty"));
     }
     json::read(response.body()).map_err(|error| {
+        let unreadable = ServiceError::unreadable(info, response, &error.to_string());
         // What is whole and still of another shape will be so next time.
         let transient = matches!(error, JsonError::Malformed(_) | JsonError::NotUtf8 { .. });
-        ServiceError::unreadable(info, response, &error.to_string()).with_transient(transient)
+        let transient = transient && unreadable.is_transient();
+        unreadable.with_transient(transient)
     })
+}
+
+/// For bodies that are handed on as they are.
+pub(crate) fn refuse_compressed(info: &'static Info, response: &Response<Bytes>) -> Result<(), ServiceError> {
+    match crate::error::compressed(response) {
+        Some(problem) => Err(ServiceError::unreadable(info, response, &problem)),
+        None => Ok(()),
+    }
 }
 
 /// `application/json` and what is built on it ([RFC 6839 §3.1](https://www.rfc-editor.org/rfc/rfc6839#section-3.1)).

@@ -52,6 +52,11 @@ impl Base {
         &self.prefix
     }
 
+    /// Whether it is plain `http` on this machine, as simulators are.
+    pub(crate) fn is_plaintext_loopback(&self) -> bool {
+        self.scheme == Scheme::HTTP && !self.is_exposed()
+    }
+
     /// Whether what is sent there can be read on the way: plain `http` to another machine.
     pub fn is_exposed(&self) -> bool {
         self.scheme != Scheme::HTTPS && !is_loopback(self.authority.host())
@@ -77,10 +82,7 @@ impl FromStr for Base {
         if text.contains('#') {
             return Err(refused(text, "a base address has no fragment (#…)"));
         }
-        match text.parse::<Uri>() {
-            Ok(uri) => Self::try_from(uri),
-            Err(_) => Err(refused(text, "not an absolute URL such as https://host:8081/prefix")),
-        }
+        text.parse::<Uri>().map_err(|_| refused(text, what_is_wrong(text))).and_then(Self::try_from)
     }
 }
 
@@ -91,7 +93,7 @@ impl TryFrom<Uri> for Base {
         let text = uri.to_string();
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return Err(refused(&text, "not an absolute URL such as https://host:8081/prefix"));
+            return Err(refused(&text, what_is_wrong(&text)));
         };
         if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
             return Err(refused(&text, "the scheme must be http or https"));
@@ -149,6 +151,25 @@ impl fmt::Debug for Base {
     }
 }
 
+/// Why a text is no absolute URL.
+fn what_is_wrong(text: &str) -> &'static str {
+    let (scheme, rest) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    if text.contains(char::is_whitespace) {
+        "it contains a space or a line break: remove it, or write it as %20 in a path"
+    } else if scheme.is_none() && text.starts_with(['/', '.', '?']) {
+        "not an absolute URL but a path: write https:// (or http://), host and port in front of it"
+    } else if scheme.is_none() && !text.is_empty() {
+        "not an absolute URL: write https:// (or http://) in front of it"
+    } else if !host.is_ascii() {
+        "the host is not ASCII: write it in its ASCII form (xn--…)"
+    } else if !text.is_ascii() {
+        "the path is not ASCII: percent-encode it"
+    } else {
+        "not an absolute URL such as https://host:8081/prefix"
+    }
+}
+
 /// An error about a base address that shows it without the credentials it may hold.
 fn refused(text: &str, problem: &'static str) -> BuildError {
     let is_scheme = |at: &usize| text.bytes().take(*at).all(|byte| byte.is_ascii_alphabetic());
@@ -198,6 +219,7 @@ impl<'a> Target<'a> {
         let mut buffer = Vec::with_capacity(base.prefix.len() + prefix.len() + info.path.len() + 80);
         buffer.extend_from_slice(base.prefix.as_bytes());
         buffer.extend_from_slice(prefix.as_bytes());
+        let error = if base.prefix.is_empty() { None } else { repeats_version::<S>(base) };
         Self {
             info,
             base,
@@ -208,7 +230,7 @@ impl<'a> Target<'a> {
             has_query: false,
             attempts: S::ATTEMPTS.map(|key| (key, cx.attempt())),
             dress: S::dress,
-            error: None,
+            error,
         }
     }
 
@@ -345,6 +367,13 @@ impl fmt::Debug for Target<'_> {
     }
 }
 
+/// A base address that ends with the version of the API: `/v1/v1/…` does not exist.
+#[cold]
+fn repeats_version<S: Service>(base: &Base) -> Option<BuildError> {
+    let problem = "it ends with the version of the API, which every request adds: leave that out";
+    S::VERSIONS.iter().any(|version| base.prefix.ends_with(version)).then(|| refused(&base.to_string(), problem))
+}
+
 /// What stands before a byte and what behind it. Literals are short, so that a search by words takes longer.
 fn split_at(template: &'static [u8], byte: u8) -> (&'static [u8], &'static [u8]) {
     let end = template.iter().position(|each| *each == byte).unwrap_or(template.len());
@@ -376,8 +405,15 @@ mod tests {
     fn what_is_no_base_is_named() {
         for (given, part) in [
             ("", "not an absolute URL"),
-            ("h:8081", "not an absolute URL"),
-            ("/v1", "not an absolute URL"),
+            ("h:8081", "write https:// (or http://) in front of it"),
+            ("localhost", "write https:// (or http://) in front of it"),
+            ("/v1", "a path"),
+            ("../flink", "a path"),
+            ("http://h/a b", "a space"),
+            (" http://h", "a space"),
+            ("http://h\n", "a line break"),
+            ("http://flink.münchen.example:8081", "xn--"),
+            ("http://例え.example", "xn--"),
             ("http://", "not an absolute URL"),
             ("ftp://h", "scheme"),
             ("http://h?a", "query"),
@@ -394,6 +430,26 @@ mod tests {
         }
         let long = base(&format!("http://h/{}?", "x".repeat(1 << 16))).expect_err("long");
         assert!(long.len() < 300, "{long}");
+    }
+
+    #[cfg(feature = "flink")]
+    #[test]
+    fn a_base_that_ends_with_the_version_of_the_api_is_rejected() {
+        use crate::flink::{FromHistory, GetConfig};
+        use crate::operation::Operation as _;
+
+        for bad in ["http://h:8081/v1", "http://h/v1/", "https://h/flink/v1"] {
+            let base: Base = bad.parse().expect("a base");
+            let cx = RequestContext::new(&base);
+            for error in [GetConfig::new().request(cx), FromHistory(GetConfig::new()).request(cx)] {
+                let error = error.expect_err(bad).to_string();
+                assert!(error.contains("/v1\": it ends with the version of the API"), "{error}");
+            }
+        }
+        for good in ["http://h/v1/flink", "http://h/rev1", "http://h/v0"] {
+            let base: Base = good.parse().expect("a base");
+            assert!(GetConfig::new().request(RequestContext::new(&base)).is_ok(), "{good}");
+        }
     }
 
     #[test]

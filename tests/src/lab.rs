@@ -20,8 +20,12 @@ pub enum Lab {}
 impl Service for Lab {
     const NAME: &'static str = "lab";
 
-    /// Two letters in a header say what the answer is worth: `y`, `n` or `?` for applied, `t` or `f` for transient or final.
+    /// Two letters in a header say what the answer is worth: `y`, `n` or `?` for applied, `t` or `f` for transient or final. A
+    /// web page is a proxy's.
     fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+        if response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/html") {
+            return ServiceError::foreign(info, response);
+        }
         let worth = response.headers().get("x-worth").map_or(&b"nf"[..], HeaderValue::as_bytes);
         let applied = match worth.first() {
             Some(b'y') => Applied::Yes,
@@ -84,6 +88,8 @@ pub enum Answer {
     Silence,
     /// 401.
     Unauthorized,
+    /// A proxy's page with this status.
+    Proxy(u16),
     /// 503 with a worth, as [`Lab`] reads it, and perhaps a `Retry-After`.
     Refused(&'static str, Option<String>),
 }
@@ -103,7 +109,8 @@ impl Answer {
         }
     }
 
-    fn result(&self) -> Option<Result<Response<Bytes>, TransportError>> {
+    /// The answer; `None` never comes.
+    pub fn result(&self) -> Option<Result<Response<Bytes>, TransportError>> {
         let broken = |kind, delivery| Some(Err(TransportError::new(kind, delivery, "it broke")));
         let refused = |status, worth, retry_after: Option<&str>| {
             let mut response = Response::new(Bytes::new());
@@ -121,6 +128,12 @@ impl Answer {
             Self::Hopeless(kind, delivery) => broken(*kind, *delivery),
             Self::Silence => None,
             Self::Unauthorized => refused(StatusCode::UNAUTHORIZED, "nf", None),
+            Self::Proxy(status) => {
+                let mut response = Response::new("<html>no such site</html>".into());
+                *response.status_mut() = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+                Some(Ok(response))
+            }
             Self::Refused(worth, retry_after) => {
                 refused(StatusCode::SERVICE_UNAVAILABLE, worth, retry_after.as_deref())
             }

@@ -210,6 +210,9 @@ fn a_retry_after_that_is_too_long_ends_the_call() {
             assert_eq!((trace.verdict(), trace.sent(), trace.end), ("service", 1, START), "{value}");
             let error = trace.result.expect_err("refused");
             assert!(error.service().expect("the refusal").retry_after().is_some());
+            let text = error.to_string();
+            let told = text.contains("not sent again") && text.contains("Retry::longest_retry_after is 300s");
+            assert!(told && (value != "301" || text.contains("come again at 1994-11-06T08:54:38.000Z")), "{text}");
         }
         let trace = drive(Idempotent, &[Lost, Refused("nt", Some(value.into()))]);
         assert_eq!((trace.verdict(), trace.sent()), ("ambiguous", 2), "{value}");
@@ -316,11 +319,11 @@ fn sent_with(trace: &Trace) -> Vec<&str> {
 }
 
 #[test]
-fn a_credential_is_asked_for_once() {
-    let trace =
-        Hand::new([NotSent, Answer::refused("nt"), Fine]).with_credentials(&["one"]).drive(authorized(Once), START);
-    assert_eq!((trace.verdict(), trace.asked()), ("fine", vec![None]));
-    assert_eq!(sent_with(&trace), ["one", "one", "one"]);
+fn a_credential_is_asked_for_again_after_a_wait_because_it_may_have_expired() {
+    let hand = Hand::new([NotSent, Answer::refused("nt"), Fine]).with_credentials(&["one", "two", "three"]);
+    let trace = hand.drive(authorized(Once), START);
+    assert_eq!((trace.verdict(), trace.asked()), ("fine", vec![None; 3]));
+    assert_eq!(sent_with(&trace), ["one", "two", "three"]);
 }
 
 #[test]
@@ -339,10 +342,10 @@ fn a_rejected_credential_is_replaced_once() {
 
 #[test]
 fn a_credential_that_was_good_once_may_be_rejected_later() {
-    let hand =
-        Hand::new([Unauthorized, Answer::refused("nt"), Unauthorized, Fine]).with_credentials(&["one", "two", "three"]);
+    let hand = Hand::new([Unauthorized, Answer::refused("nt"), Unauthorized, Fine]);
+    let hand = hand.with_credentials(&["one", "two", "two", "three"]);
     let trace = hand.drive(call(Once, &config().with_retry(retry(9)).with_credentials()), START);
-    assert_eq!((trace.verdict(), trace.asked()), ("fine", vec![None, Some("one"), Some("two")]));
+    assert_eq!((trace.verdict(), trace.asked()), ("fine", vec![None, Some("one"), None, Some("two")]));
     assert_eq!(sent_with(&trace), ["one", "two", "two", "three"]);
 }
 
@@ -389,7 +392,7 @@ fn credentials_that_come_later_are_waited_for() {
 #[test]
 fn a_missing_credential_does_not_hide_an_unanswered_attempt() {
     let mut hand = Hand::new([Lost, Unauthorized, Fine]);
-    hand.credentials = vec![Some(Ok("one")), Some(Err(CredentialError::permanent("gone")))];
+    hand.credentials = vec![Some(Ok("one")), Some(Ok("one")), Some(Err(CredentialError::permanent("gone")))];
     for (effect, verdict) in [(Safe, "credential"), (Idempotent, "ambiguous"), (Fenced, "ambiguous")] {
         assert_eq!(hand.drive(authorized(effect), START).verdict(), verdict);
     }

@@ -1,7 +1,8 @@
 //! Flink's operations in a [`Call`]: what is sent again, and what is not.
 
-use http::Response;
-use pipewright::error::{Delivery, FlowError, TransportError, TransportErrorKind};
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use pipewright::error::{Applied, Delivery, FlowError, TransportError, TransportErrorKind};
 use pipewright::flink::{
     CancelJob, DeleteJar, FlinkRest, GetJob, GetJobStatus, JobId, StartSavepoint, StartStop, SubmitJar, TriggerId,
     UploadJar, is_unknown_job,
@@ -17,6 +18,12 @@ const NO_LEADER: &str =
 #[derive(Clone, Copy, Debug)]
 enum Come {
     Answer(u16, &'static str),
+    /// As JSON by its type.
+    Json(u16, &'static str),
+    /// JSON that a proxy has compressed.
+    Compressed(u16),
+    /// The connection broke after the head of the answer.
+    CutOff(u16),
     Lost,
 }
 
@@ -34,10 +41,25 @@ fn drive<O: Operation<Service = FlinkRest>>(
                 let come = come.get(requests.len()).copied().expect("no more requests than that");
                 requests.push(text(exchange.request()));
                 reply = Some(exchange.settle(match come {
-                    Come::Answer(status, body) => {
-                        let mut response = Response::new(body.into());
-                        *response.status_mut() = status.try_into().expect("a status");
+                    Come::Answer(status, body) => Ok(response(status, body)),
+                    Come::Json(status, body) => {
+                        let mut response = response(status, body);
+                        response
+                            .headers_mut()
+                            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
                         Ok(response)
+                    }
+                    Come::Compressed(status) => {
+                        let mut response = response(status, "\u{1f}\u{8b}");
+                        response
+                            .headers_mut()
+                            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                        Ok(response)
+                    }
+                    Come::CutOff(status) => {
+                        let error = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "it broke");
+                        Err(error.with_status(status.try_into().expect("a status")))
                     }
                     Come::Lost => Err(TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "it broke")),
                 }));
@@ -48,6 +70,12 @@ fn drive<O: Operation<Service = FlinkRest>>(
             Step::Authorize(_) | Step::Stray(_) => panic!("neither credentials nor another call"),
         }
     }
+}
+
+fn response(status: u16, body: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status.try_into().expect("a status");
+    response
 }
 
 fn text(request: &http::Request<Body>) -> String {
@@ -136,4 +164,81 @@ fn an_answer_that_is_cut_off_is_asked_for_again_and_one_of_another_shape_is_not(
     assert_eq!(drive(GetJobStatus::new(JOB), &cut).0.len(), 2);
     let (requests, result) = drive(GetJob::new(JOB), &[Come::Answer(200, r#"{"jid":7}"#)]);
     assert!(matches!(result, Err(FlowError::Service(_))) && requests.len() == 1, "{result:?}");
+}
+
+const GONE: &str = r#"{"errors":["x.RestHandlerException: File a.jar does not exist in /tmp."]}"#;
+
+fn applied<T: std::fmt::Debug>(result: Result<T, FlowError>) -> (Applied, String) {
+    let error = result.expect_err("it cannot be read");
+    let FlowError::Service(refusal) = &error else { panic!("{error:?}") };
+    (refusal.applied(), error.to_string())
+}
+
+#[test]
+fn a_compressed_answer_is_named_and_not_asked_for_again() {
+    let (requests, result) = drive(GetJobStatus::new(JOB), &[Come::Compressed(200)]);
+    let error = result.expect_err("compressed").to_string();
+    let problem = "the body cannot be read: it is compressed, content-encoding gzip";
+    assert!(error.contains(problem) && requests.len() == 1, "{error}");
+    let (_, result) = drive(GetJobStatus::new(JOB), &[Come::Compressed(400)]);
+    let error = result.expect_err("compressed").to_string();
+    assert!(error.contains("status 400: it is compressed, content-encoding gzip"), "{error}");
+}
+
+#[test]
+fn a_patch_or_delete_whose_answer_is_compressed_was_applied() {
+    let (requests, result) = drive(CancelJob::new(JOB), &[Come::Compressed(202)]);
+    assert_eq!((applied(result).0, requests.len()), (Applied::Yes, 1));
+    let (requests, result) = drive(DeleteJar::new("a.jar"), &[Come::Compressed(200)]);
+    assert_eq!((applied(result).0, requests.len()), (Applied::Yes, 1));
+}
+
+#[test]
+fn a_delete_whose_answer_was_cut_off_was_applied_whatever_a_repetition_says() {
+    for cut in [Come::Answer(200, "{"), Come::CutOff(200)] {
+        for next in [Come::Answer(400, GONE), Come::Lost, Come::Answer(503, NO_LEADER)] {
+            let mut come = vec![cut];
+            come.extend([next; 19]);
+            let (requests, result) = drive(DeleteJar::new("a.jar"), &come);
+            let (applied, text) = applied(result);
+            assert!(applied == Applied::Yes && text.contains("status 200, but the body cannot be read"), "{text}");
+            assert!(requests.len() >= 2);
+        }
+    }
+    let cut = Come::CutOff(200);
+    let (requests, result) = drive(DeleteJar::new("a.jar"), &[cut, Come::Answer(200, "{}")]);
+    assert!(result.is_ok() && requests.len() == 2);
+}
+
+/// A proxy may have sent it by itself.
+#[test]
+fn a_delete_that_is_answered_with_a_page_is_ambiguous() {
+    let (_, result) = drive(DeleteJar::new("a.jar"), &[Come::Answer(200, "<html>sign in</html>"); 20]);
+    assert!(is_ambiguous(&result), "{result:?}");
+}
+
+/// The file handler's and the router's, too: a path that does not exist on this version.
+#[test]
+fn flinks_own_404_is_believed_at_once() {
+    for own in [
+        r#"{"errors":["Unable to load requested file /jobs/a/status."]}"#,
+        r#"{"errors":["Not found: /v1/jobs/a/status"]}"#,
+        r#"{"errors":["x.RestHandlerException: Job 0000000000000000000000000000000a not found\n\tat x"]}"#,
+    ] {
+        let (requests, result) = drive(GetJobStatus::new(JOB), &[Come::Answer(503, NO_LEADER), Come::Answer(404, own)]);
+        assert!(matches!(result, Err(FlowError::Service(_))) && requests.len() == 2, "{result:?}");
+    }
+}
+
+#[test]
+fn other_json_is_a_proxys_404() {
+    let other =
+        [r#"{"message":"no Route matched with those values"}"#, r#"{"errors":[]}"#, r#"{"errors":[{"code":404}]}"#];
+    for other in other {
+        let (requests, result) = drive(GetJobStatus::new(JOB), &[Come::Json(404, other)]);
+        assert!(matches!(result, Err(FlowError::Service(_))) && requests.len() == 1, "{result:?}");
+        let running = Come::Answer(200, r#"{"status":"RUNNING"}"#);
+        let come = [Come::Answer(503, NO_LEADER), Come::Json(404, other), running];
+        assert!(drive(GetJobStatus::new(JOB), &come).1.is_ok(), "{other}");
+    }
 }

@@ -242,7 +242,7 @@ fn a_stop_refused_after_a_lost_answer_is_looked_for() {
         .expect("POST", STOP)
         .reply_lost()
         .expect("POST", STOP)
-        .reply(403, "<html>not from there</html>")
+        .reply(405, "<html>not from there</html>")
         .expect("GET", TRIGGER)
         .reply_json(200, WRITTEN)
         .expect("GET", STATUS)
@@ -250,7 +250,7 @@ fn a_stop_refused_after_a_lost_answer_is_looked_for() {
         .expect("GET", "/v1/jobs/0000000000000000000000000000000a/execution-result")
         .reply(502, "<html>")
         .expect("GET", "/v1/jobs/0000000000000000000000000000000a/execution-result")
-        .reply(404, "<html>");
+        .reply(405, "<html>");
     let (result, _) = run(&script, stop());
     let stopped = result.expect("it was carried out");
     assert_eq!((&*stopped.location, stopped.state), ("file:/a", Some(JobState::Finished)));
@@ -382,7 +382,7 @@ fn a_stopped_job_that_is_back_is_not_waited_for() {
     // The state may lag a little behind.
     let script = see(see(see(written(), "RUNNING"), "RUNNING"), "FINISHED")
         .expect("GET", "/v1/jobs/0000000000000000000000000000000a/execution-result")
-        .reply(404, "<html>");
+        .reply(405, "<html>");
     assert_eq!(run(&script, stop()).0.expect("stopped").state, Some(JobState::Finished));
     script.finish();
 }
@@ -435,7 +435,7 @@ fn a_trigger_that_is_found_after_a_lost_answer_leaves_a_doubt() {
 #[test]
 fn a_doubt_about_a_trigger_is_saved() {
     let script = lost_stop().expect("POST", STOP).reply_json(202, TRIGGERED);
-    let script = script.expect("GET", TRIGGER).reply(403, "<html>not from there</html>");
+    let script = script.expect("GET", TRIGGER).reply(405, "<html>not from there</html>");
     let (result, saved) = run(&script, stop());
     result.expect_err("nobody can look");
     script.finish();

@@ -148,5 +148,5 @@ fn an_error_comes_through() {
         drop,
     );
     let (results, _) = run(vec![Box::pin(future) as Pin<Box<dyn Future<Output = _>>>]);
-    assert!(matches!(&results[0], Err(FlowError::Deadline { last: Some(_), .. })), "{:?}", results[0]);
+    assert!(matches!(&results[0], Err(FlowError::Transport(_))), "{:?}", results[0]);
 }

@@ -104,7 +104,9 @@ fn an_upgrade_resumed_too_late_is_ambiguous() {
 fn an_upgrade_is_not_judged_by_a_proxy() {
     let scene = upgrading();
     let page = Fault::ProxyPage { status: http::StatusCode::FORBIDDEN, applied: false };
-    scene.world.set_faults(FaultPlan::none().nth_of("submitJobFromJar", 1, page));
+    // For as long as a call goes on.
+    let plan = (1..=20).fold(FaultPlan::none(), |plan, nth| plan.nth_of("submitJobFromJar", nth, page));
+    scene.world.set_faults(plan);
     let mut saved = None;
     let result = scene.flink.run_with(scene.goal(&Program::endless("new")), |notice| {
         if let Notice::Save(state) = notice {

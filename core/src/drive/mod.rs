@@ -79,6 +79,9 @@ pub trait Entropy {
 pub trait Credentials {
     /// A header for the service that the request names; another one than it was [`rejected`](CredentialRequest::rejected).
     ///
+    /// A flow asks before its first request and again before each repetition, so that a credential which has expired while the
+    /// flow waited is not sent. An implementation for which a credential is expensive keeps it until shortly before it expires.
+    ///
     /// # Errors
     /// When there is none. The message must not hold a secret.
     fn authorize(&self, request: &CredentialRequest, now: Timestamp) -> Result<HeaderValue, CredentialError>;

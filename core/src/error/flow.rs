@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{BuildError, CredentialError, ServiceError, TransportError};
+use super::{Applied, BuildError, CredentialError, ServiceError, TransportError};
 use crate::time::Timestamp;
 
 /// Why a flow ended without its goal.
@@ -172,6 +172,11 @@ impl FlowError {
     /// service has acknowledged by then goes on there.
     pub fn is_ambiguous(&self) -> bool {
         matches!(self, Self::Ambiguous(_))
+    }
+
+    /// Whether the service says that it has carried the request out, although its answer is an error.
+    pub(crate) fn says_applied(&self) -> bool {
+        matches!(self, Self::Service(error) if error.applied() == Applied::Yes)
     }
 
     /// The service's refusal, also when something else is wrapped around it.

@@ -21,8 +21,8 @@ use http::StatusCode;
 
 pub(crate) use flow::Cause;
 pub use flow::{Ambiguity, Evidence, Failure, FlowError, Incomplete, Misuse};
-pub(crate) use service::content_type;
 pub use service::{Applied, ErrorKind, RetryAfter, ServiceError};
+pub(crate) use service::{compressed, content_type};
 
 /// A request that cannot be built from what the caller gave. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +144,17 @@ impl TransportError {
     /// Keeps the status of an answer whose body was lost.
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = Some(status);
+        self
+    }
+
+    /// What happened.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Adds what to do about it.
+    pub(crate) fn with_advice(mut self, advice: &str) -> Self {
+        self.message = format!("{}; {advice}", self.message).into();
         self
     }
 

@@ -22,9 +22,10 @@ const DETAILS: usize = 64 * 1024;
 pub enum ErrorKind {
     /// The service refused, in its own words.
     Refused,
-    /// A refusal that is not the service's own: from a proxy, a load balancer, another program on that port.
+    /// A refusal that is not the service's own: from a proxy, a load balancer, another program on that port. Once the service has
+    /// answered, a [`Call`](crate::flow::call) takes a 401, 403 or 404 of this kind for transient.
     Foreign,
-    /// The status says success, but the body is not what the operation answers: empty, cut off, HTML, another type.
+    /// The status says success, but the body is not what the operation answers: empty, cut off, compressed, HTML, another type.
     Unreadable,
 }
 
@@ -77,6 +78,8 @@ struct Inner {
     retry_after: Option<RetryAfter>,
     applied: Applied,
     transient: bool,
+    /// Why it was not sent again: when the service asks to come again, and how long a flow waits at most.
+    not_before: Option<(Timestamp, Duration)>,
 }
 
 impl ServiceError {
@@ -94,6 +97,7 @@ impl ServiceError {
         let excerpt = excerpt(response.body(), EXCERPT);
         let message = match (response.body().is_empty(), content_type(response)) {
             (true, _) => "an empty body".to_owned(),
+            _ if let Some(problem) = compressed(response) => problem,
             (false, Some(kind)) => format!("not an answer of {}: {kind}: {excerpt}", info.service),
             (false, None) => format!("not an answer of {}: {excerpt}", info.service),
         };
@@ -106,14 +110,20 @@ impl ServiceError {
         error
     }
 
-    /// A success whose body cannot be read; `problem` says why. The status says that it was applied.
+    /// A success whose body cannot be read; `problem` says why. The status says that the request was applied, unless the body is
+    /// a page or other text: a proxy may have sent it by itself. Of a compressed body, that is the problem, and it will not pass.
     pub fn unreadable(info: &Info, response: &Response<Bytes>, problem: &str) -> Self {
-        let body = excerpt(response.body(), EXCERPT);
+        let compressed = compressed(response);
+        let body = if compressed.is_some() { String::new() } else { excerpt(response.body(), EXCERPT) };
+        let problem = compressed.as_deref().unwrap_or(problem);
         let message = if body.is_empty() { problem.to_owned() } else { format!("{problem}: {body}") };
         let mut error = Self::new(ErrorKind::Unreadable, info, response, None, message);
-        // A proxy can answer 200 with a page of its own, so that the status is no proof.
-        error.0.applied = Applied::Unknown;
-        error.0.transient = true;
+        let is_text = content_type(response)
+            .and_then(|kind| kind.get(..5))
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("text/"));
+        let is_page = is_text || response.body().trim_ascii_start().starts_with(b"<");
+        error.0.applied = if is_page { Applied::Unknown } else { Applied::Yes };
+        error.0.transient = compressed.is_none();
         error
     }
 
@@ -129,6 +139,7 @@ impl ServiceError {
             retry_after: retry_after(response),
             applied: Applied::No,
             transient: false,
+            not_before: None,
         }))
     }
 
@@ -155,6 +166,13 @@ impl ServiceError {
     /// Says whether the same request may succeed later.
     pub fn with_transient(mut self, transient: bool) -> Self {
         self.0.transient = transient;
+        self
+    }
+
+    /// Says that it was not sent again, because the service asks to come again at `at`, and a flow waits for no longer than
+    /// `longest`.
+    pub(crate) fn not_before(mut self, at: Timestamp, longest: Duration) -> Self {
+        self.0.not_before = Some((at, longest));
         self
     }
 
@@ -211,7 +229,7 @@ impl ServiceError {
 
 impl fmt::Debug for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, service, operation, status, code, message, details, retry_after, applied, transient } =
+        let Inner { kind, service, operation, status, code, message, details, retry_after, applied, transient, .. } =
             &*self.0;
         f.debug_struct("ServiceError")
             .field("kind", kind)
@@ -238,6 +256,13 @@ impl fmt::Display for ServiceError {
         match kind {
             ErrorKind::Refused | ErrorKind::Foreign => write!(f, ": {message}"),
             ErrorKind::Unreadable => write!(f, ", but the body cannot be read: {message}"),
+        }?;
+        match &self.0.not_before {
+            Some((at, longest)) => write!(
+                f,
+                "; not sent again: the service asks to come again at {at}, and Retry::longest_retry_after is {longest:?}"
+            ),
+            None => Ok(()),
         }
     }
 }
@@ -248,6 +273,15 @@ impl Error for ServiceError {}
 pub(crate) fn content_type(response: &Response<Bytes>) -> Option<&str> {
     let value = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or(value).trim()).filter(|kind| !kind.is_empty())
+}
+
+/// Nothing asks for a compressed body, but some proxies compress all the same.
+pub(crate) fn compressed(response: &Response<Bytes>) -> Option<String> {
+    let value = response.headers().get(header::CONTENT_ENCODING)?;
+    let encoding = excerpt(value.as_bytes().trim_ascii(), 40);
+    let is_plain = encoding.is_empty() || encoding.eq_ignore_ascii_case("identity");
+    let what_to_do = "no request asks for that: switch compression off in the proxy";
+    (!is_plain).then(|| format!("it is compressed, content-encoding {encoding}; {what_to_do}"))
 }
 
 /// A `Retry-After` that is neither seconds nor a date counts as none.

@@ -410,16 +410,21 @@ fn own(info: &'static Info, response: &Response<Bytes>, body: &ErrorResponse) ->
     error.with_applied(applied).with_transient(transient)
 }
 
-/// 401 without a credential, and 404 for addresses that are none: Feldera's own, and without a word.
+/// 401 without a credential, and 404 for addresses that do not exist: Feldera's own, without a body. The headers tell them from
+/// those of a proxy: the manager asks for a bearer token, and names the headers of CORS in each answer.
 fn empty(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
     let status = response.status();
-    if status == StatusCode::UNAUTHORIZED && response.headers().contains_key(header::WWW_AUTHENTICATE) {
-        let reason = response.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
-        let reason = reason.and_then(|text| text.split_once("error_description=\"")?.1.split('"').next());
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let challenge = header(header::WWW_AUTHENTICATE).filter(|challenge| challenge.starts_with("Bearer"));
+    if status == StatusCode::UNAUTHORIZED
+        && let Some(challenge) = challenge
+    {
+        let reason = challenge.split_once("error_description=\"").and_then(|(_, reason)| reason.split('"').next());
         let message = reason.unwrap_or("no credential, or one that is not known").to_owned();
         return ServiceError::refused(info, response, None, message);
     }
-    if status == StatusCode::NOT_FOUND {
+    let is_managers = header(header::VARY).is_some_and(|vary| vary.contains("Access-Control-Request-Method"));
+    if status == StatusCode::NOT_FOUND && is_managers {
         let message = "no such address: an older or newer server, or a base address with a path too much".to_owned();
         return ServiceError::refused(info, response, None, message);
     }

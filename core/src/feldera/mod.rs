@@ -124,6 +124,7 @@ impl Service for FelderaApi {
     const NAME: &'static str = "feldera";
     // The server reads more; but longer addresses than this are none to the `http` crate.
     const MAX_REQUEST_LINE: usize = 65_000;
+    const VERSIONS: &'static [&'static str] = &["/v0"];
 
     fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
         error::refusal(info, response)

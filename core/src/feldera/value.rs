@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{ServiceError, content_type};
 use crate::json::{self, NonFinite, WriteError};
-use crate::operation::{Answer, Info, read_json};
+use crate::operation::{self, Answer, Info, read_json};
 use crate::secret::Secret;
 
 /// A JSON value as it came, for what is opaque by nature. There is nothing else of it in this module but:
@@ -186,7 +186,7 @@ pub(super) fn refuse_page(info: &'static Info, response: &Response<Bytes>) -> Re
             let problem = "a web page: does the base address have a path that it should not have?";
             Err(ServiceError::unreadable(info, response, problem).with_transient(false))
         }
-        _ => Ok(()),
+        _ => operation::refuse_compressed(info, response),
     }
 }
 

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::exception::Cause;
-use crate::error::{Applied, ErrorKind, ServiceError, content_type};
-use crate::json;
+use crate::error::{Applied, ErrorKind, ServiceError, compressed, content_type};
+use crate::json::{self, JsonError};
 use crate::operation::{Effect, Info};
 use crate::table::records;
 
@@ -20,7 +20,9 @@ records! {
 /// Reads a refusal. What is not Flink's own JSON comes from somebody in between.
 pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
     let is_json = content_type(response).is_none_or(|kind| kind.eq_ignore_ascii_case("application/json"));
-    let errors = match json::read::<Errors>(response.body()) {
+    let read = json::read::<Errors>(response.body());
+    let is_malformed = matches!(read, Err(JsonError::Malformed(_) | JsonError::NotUtf8 { .. }));
+    let errors = match read {
         Ok(body) if is_json && !body.errors.is_empty() => body.errors,
         // These two have no body, and come from Flink.
         _ if response.body().is_empty() && response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -33,8 +35,12 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
         }
         _ => {
             let error = ServiceError::foreign(info, response);
-            // Flink's own words, cut off or garbled on the way: they may come through next time.
-            let garbled = content_type(response).is_some() && is_json && !response.body().is_empty();
+            // Flink's own words, cut off or garbled on the way: they may come through next time. Other JSON is a proxy's.
+            let garbled = content_type(response).is_some()
+                && is_json
+                && is_malformed
+                && !response.body().is_empty()
+                && compressed(response).is_none();
             let error = if garbled { error.with_transient(true) } else { error };
             // What cannot be read may be about a main method that failed; see below.
             let doubtful = info.name == SUBMIT && response.status() == StatusCode::BAD_REQUEST;

@@ -68,6 +68,7 @@ pub type FlinkHistory<T> = crate::drive::Handle<HistoryServer, T>;
 impl Service for HistoryServer {
     const NAME: &'static str = FlinkRest::NAME;
     const MAX_REQUEST_LINE: usize = FlinkRest::MAX_REQUEST_LINE;
+    const VERSIONS: &'static [&'static str] = FlinkRest::VERSIONS;
 
     fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
         error::refusal(info, response)

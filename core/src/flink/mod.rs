@@ -115,6 +115,7 @@ pub type Flink<T> = crate::drive::Handle<FlinkRest, T>;
 impl Service for FlinkRest {
     const NAME: &'static str = "flink";
     const PREFIX: &'static str = "/v1";
+    const VERSIONS: &'static [&'static str] = &["/v1"];
     // Netty's default; a longer line gets a 404 for "/bad-request" and the end of the connection.
     const MAX_REQUEST_LINE: usize = 4096;
     const DECODES_TWICE: bool = true;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{FlinkRest, Millis, TaskManagerId};
 use crate::error::ServiceError;
-use crate::operation::{Answer, Info};
+use crate::operation::{Answer, Info, refuse_compressed};
 use crate::table::{operations, records, words};
 
 operations! { FlinkRest;
@@ -157,6 +157,7 @@ impl Answer for ProfilePage {
         if let Some(kind) = kind.filter(|kind| kind.eq_ignore_ascii_case("text/html")) {
             return Err(ServiceError::unreadable(info, response, &format!("expected text/plain, got {kind}")));
         }
+        refuse_compressed(info, response)?;
         let problem = match std::str::from_utf8(response.body()) {
             Ok(page) if page.contains('\0') => "a NUL, which no page has".to_owned(),
             Ok(page) if page.trim_end().ends_with("</html>") => return Ok(Self(page.to_owned())),

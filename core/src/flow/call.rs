@@ -19,12 +19,30 @@
 //! | refused for good, not applied | error | error; **ambiguous** after an unanswered attempt | the same | error |
 //! | refused for good, perhaps applied | error | **ambiguous** | **ambiguous** | **ambiguous** |
 //! | attempts or time used up after an unanswered attempt | error | **ambiguous** | **ambiguous** | |
+//! | 2xx, but the body is cut off or garbled | again | again, then **ambiguous**; PATCH, DELETE: error | the same | **ambiguous**; PATCH, DELETE: error |
+//! | 2xx, but the body is compressed or of another shape | error | **ambiguous**; PATCH, DELETE: error | the same | the same |
 //!
 //! A status alone never decides whether a refusal is transient: the service's own codes do.
+//!
+//! A 2xx status says that the request was carried out, unless the body is a web page or other text, which a proxy may have sent by
+//! itself. The answer to PATCH and DELETE says no more than that, so the error is no ambiguity: its
+//! [`applied`](ServiceError::applied) is [`Applied::Yes`]. The answer to PUT and POST names what the caller needs to go on, such as a
+//! job or a token.
+//!
+//! What a [`Call`] does also depends on whether the address has answered before, in any call with the same [`Config`]:
+//!
+//! | what came | the address has never answered | it has |
+//! |---|---|---|
+//! | 401, 403 or 404 that is not in the service's own words (a web page, an empty body, other JSON) | error: the address is probably wrong | transient and not applied, like 429: a proxy has lost the service for a moment |
+//! | no connection, or no address for the host name | again, [`Retry::connect_attempts`](super::Retry::connect_attempts) times in all | again, [`Retry::attempts`](super::Retry::attempts) times in all |
+//! | no TLS | error: the certificate, the port or `https` is wrong | again |
+//!
+//! After an attempt without an answer the next request asks for a
+//! [fresh connection](Exchange::wants_fresh_connection), whatever its effect.
 
 use std::time::Duration;
 
-use http::{HeaderValue, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{Config, CredentialRequest, Exchange, Flow, Notice, Outcome, Reply, Step, Ticket};
 use crate::error::{
@@ -83,16 +101,30 @@ pub struct Call<O: Operation> {
     /// How many attempts were handed out.
     sent: u32,
     credential: Option<HeaderValue>,
-    /// The credential that the service has refused, until another answer than 401 comes.
+    /// The credential that the service has rejected, until there is another one.
     rejected: Option<HeaderValue>,
+    /// Whether the service has rejected a credential, and has answered nothing but 401 since.
+    is_rejected: bool,
     /// How many attempts may have been carried out without our knowing.
     unanswered: u32,
+    /// Whether the last attempt got no answer, so that the next one needs a fresh connection.
+    is_silent: bool,
+    /// A success whose body cannot be read: whatever comes later, the request was carried out.
+    unread: Option<ServiceError>,
     last: Option<FlowError>,
     notice: Option<Notice>,
     /// What goes out next, while prepared. Not in the state, because it is large and the state is moved about.
     exchange: Option<Exchange>,
     state: State<O::Output>,
 }
+
+/// Whether the status of a success says all that there is to know: the body says nothing that the caller needs to go on.
+fn is_told_by_status(method: &Method) -> bool {
+    matches!(*method, Method::PATCH | Method::DELETE)
+}
+
+/// What to check when an address has never answered.
+const NOBODY_THERE: &str = "nothing has answered at this address yet: check http or https, host and port";
 
 enum State<T> {
     Ready,
@@ -121,7 +153,10 @@ impl<O: Operation> Call<O> {
             sent: 0,
             credential: None,
             rejected: None,
+            is_rejected: false,
             unanswered: 0,
+            is_silent: false,
+            unread: None,
             last: None,
             notice: None,
             exchange: None,
@@ -172,7 +207,7 @@ impl<O: Operation> Call<O> {
 
     /// Whether an attempt may have been carried out without the service having said so.
     pub(crate) fn has_unanswered(&self) -> bool {
-        self.unanswered > 0
+        self.unanswered > 0 || self.unread.is_some()
     }
 
     /// How many such attempts there are.
@@ -194,6 +229,7 @@ impl<O: Operation> Call<O> {
                 match credential {
                     Ok(header) => {
                         self.credential = Some(header);
+                        self.rejected = None;
                         self.state = State::Ready;
                     }
                     Err(error) => self.unauthorized(error),
@@ -206,28 +242,54 @@ impl<O: Operation> Call<O> {
 
     fn answered(&mut self, response: http::Response<bytes::Bytes>) {
         let status = response.status();
+        self.is_silent = false;
+        self.config.contact().reached();
         match self.operation.parse(response) {
             Ok(output) => {
+                self.config.contact().answered();
                 self.notice = Some(Notice::Answered { operation: O::INFO.name, status });
                 self.state = State::Succeeded(output);
             }
-            Err(error) if O::Service::is_expired(&error) && self.credential.is_some() && self.rejected.is_none() => {
-                self.rejected = self.credential.take();
-                self.last = Some(error.into());
-                self.state = State::Ready;
-            }
             Err(error) => {
-                if !O::Service::is_expired(&error) {
-                    self.rejected = None;
+                let is_expired = O::Service::is_expired(&error);
+                let error = self.weighed(error);
+                if is_expired && self.credential.is_some() && !self.is_rejected {
+                    self.rejected = self.credential.take();
+                    self.is_rejected = true;
+                    self.last = Some(error.into());
+                    self.state = State::Ready;
+                } else {
+                    self.is_rejected &= is_expired;
+                    self.refused(error);
                 }
-                self.refused(error);
             }
+        }
+    }
+
+    /// A proxy that has lost the service for a moment answers 401, 403 or 404 by itself: that passes. If the service has never
+    /// answered, the address is probably wrong.
+    fn weighed(&self, error: ServiceError) -> ServiceError {
+        let contact = self.config.contact();
+        match (error.kind(), error.status().as_u16()) {
+            (ErrorKind::Foreign, 401 | 403 | 404) if contact.has_answered() => error.with_transient(true),
+            (ErrorKind::Refused, _) => {
+                contact.answered();
+                error
+            }
+            _ => error,
         }
     }
 
     fn refused(&mut self, error: ServiceError) {
         let effect = self.effect();
-        let (done, uncertain) = (error.applied() == Applied::Yes, error.applied() == Applied::Unknown);
+        let is_unread = error.kind() == ErrorKind::Unreadable && error.applied() == Applied::Yes;
+        if is_unread && is_told_by_status(&O::INFO.method) {
+            self.unread = Some(error.clone());
+            let may_repeat = error.is_transient() && effect != Effect::Once;
+            return if may_repeat { self.again(error.into(), None) } else { self.fail(error.into()) };
+        }
+        let (done, uncertain) =
+            (error.applied() == Applied::Yes && !is_unread, error.applied() == Applied::Unknown || is_unread);
         // The service itself has not answered yet, or not in time: it may be about to do what it was asked.
         self.unanswered += u32::from(uncertain && (error.kind() != ErrorKind::Refused || error.is_transient()));
         if effect == Effect::Once && uncertain {
@@ -241,11 +303,25 @@ impl<O: Operation> Call<O> {
             return self.ambiguous(error.into());
         }
         self.notice = Some(Notice::Answered { operation: O::INFO.name, status: error.status() });
-        self.state = State::Failed(error.into());
+        self.fail(error.into());
     }
 
     fn not_answered(&mut self, error: TransportError) {
         let (kind, delivery) = (error.kind(), error.delivery());
+        if error.status().is_some() {
+            self.config.contact().reached();
+        }
+        self.is_silent = true;
+        self.config.contact().silent();
+        // The head of the answer came, and says all that there is to know.
+        if let Some(status) = error.status().filter(StatusCode::is_success)
+            && is_told_by_status(&O::INFO.method)
+        {
+            let mut head = http::Response::new(bytes::Bytes::new());
+            *head.status_mut() = status;
+            let may_pass = kind != TransportErrorKind::TooLarge;
+            return self.refused(ServiceError::unreadable(O::INFO, &head, error.message()).with_transient(may_pass));
+        }
         if delivery == Delivery::Unknown {
             self.unanswered += 1;
             if self.effect() == Effect::Once {
@@ -255,8 +331,21 @@ impl<O: Operation> Call<O> {
         match kind {
             // The next answer would be as large, and the transport no other.
             TransportErrorKind::TooLarge | TransportErrorKind::Unsupported => self.give_up(error.into()),
+            _ if self.is_nobody_there(kind) => self.give_up(error.with_advice(NOBODY_THERE).into()),
             _ => self.again(error.into(), None),
         }
+    }
+
+    /// Whether it is pointless to go on, because nothing has ever answered at the address.
+    fn is_nobody_there(&self, kind: TransportErrorKind) -> bool {
+        let is_over = match kind {
+            TransportErrorKind::Tls => true,
+            TransportErrorKind::Connect | TransportErrorKind::Resolve => {
+                self.sent >= self.config.retry().connect_attempts
+            }
+            _ => false,
+        };
+        is_over && !self.config.contact().is_reached()
     }
 
     fn unauthorized(&mut self, error: CredentialError) {
@@ -272,8 +361,13 @@ impl<O: Operation> Call<O> {
     /// Another attempt after a wait, if there is one left.
     fn again(&mut self, error: FlowError, earliest: Option<Timestamp>) {
         let retry = self.config.retry();
-        let too_late = earliest.is_some_and(|at| at.since(self.now) > retry.longest_retry_after);
-        if self.sent >= retry.attempts || too_late {
+        if let (FlowError::Service(error), Some(at)) = (&error, earliest)
+            && at.since(self.now) > retry.longest_retry_after
+        {
+            let error = error.clone().not_before(at, retry.longest_retry_after);
+            return self.give_up(error.into());
+        }
+        if self.sent >= retry.attempts {
             return self.give_up(error);
         }
         let wait = retry.wait(self.sent.max(1), &mut self.seed);
@@ -293,18 +387,23 @@ impl<O: Operation> Call<O> {
         if self.has_unanswered() && self.effect() != Effect::Safe {
             self.ambiguous(error);
         } else {
-            self.state = State::Failed(error);
+            self.fail(error);
         }
     }
 
     fn ambiguous(&mut self, cause: FlowError) {
-        self.state = State::Failed(FlowError::Ambiguous(Ambiguity {
+        self.fail(FlowError::Ambiguous(Ambiguity {
             operation: O::INFO.name,
             cause: Box::new(cause),
             unanswered: self.has_unanswered(),
             found: None,
             evidence: None,
         }));
+    }
+
+    /// The end. After a success that could not be read there is no doubt.
+    fn fail(&mut self, error: FlowError) {
+        self.state = State::Failed(self.unread.take().map_or(error, FlowError::Service));
     }
 
     fn out_of_time(&mut self, at: Timestamp) {
@@ -333,7 +432,7 @@ impl<O: Operation> Call<O> {
             timeout: self.operation.timeout(self.config.retry().timeout),
             body_limit: self.config.body_limit(),
             live: O::LIVE,
-            fresh: self.effect() == Effect::Once,
+            fresh: self.is_silent || self.effect() == Effect::Once || self.config.contact().is_silent(),
         });
         Ok(())
     }
@@ -390,7 +489,11 @@ impl<O: Operation> Call<O> {
                     let message = format!("{}: no answer in time", O::INFO.name);
                     self.not_answered(TransportError::new(TransportErrorKind::Timeout, Delivery::Unknown, message));
                 }
-                State::Waiting { until } if *until <= self.now => self.state = State::Ready,
+                State::Waiting { until } if *until <= self.now => {
+                    // It may have expired by now. Only whoever supplies it knows.
+                    self.credential = None;
+                    self.state = State::Ready;
+                }
                 State::Authorizing { until, .. } | State::InFlight { until, .. } => {
                     return Step::InFlight { until: by_deadline(*until) };
                 }

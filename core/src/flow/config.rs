@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 
-use super::Retry;
+use super::{Contact, Retry};
 use crate::operation::Service;
 use crate::url::Base;
 
 /// Where a service is and how to speak to it. Cheap to clone.
+///
+/// The clones of a config also share whether the address has ever answered. [`Call`](super::call) retries less before the first
+/// answer, when the address is probably wrong.
 ///
 /// ```
 /// use pipewright::flow::{Config, Retry};
@@ -35,6 +38,7 @@ struct Inner {
     /// Whether the headers hold a credential.
     carries_credentials: bool,
     plaintext_allowed: bool,
+    contact: Contact,
 }
 
 impl<S: Service> Config<S> {
@@ -48,6 +52,7 @@ impl<S: Service> Config<S> {
             authorized: false,
             carries_credentials: false,
             plaintext_allowed: false,
+            contact: Contact::default(),
         };
         Self { inner: Arc::new(inner), service: PhantomData }
     }
@@ -79,7 +84,8 @@ impl<S: Service> Config<S> {
         self.change(|inner| inner.body_limit = bytes)
     }
 
-    /// Flows ask for a credential before their first request.
+    /// Flows ask for a credential before their first request, and again before they repeat a request after a wait: the credential
+    /// may have expired by then.
     pub fn with_credentials(self) -> Self {
         self.change(|inner| inner.authorized = true)
     }
@@ -112,6 +118,11 @@ impl<S: Service> Config<S> {
     /// Whether flows ask for a credential.
     pub fn is_authorized(&self) -> bool {
         self.inner.authorized
+    }
+
+    /// What is known about the address.
+    pub(crate) fn contact(&self) -> &Contact {
+        &self.inner.contact
     }
 
     /// Whether a request would show a credential to whoever listens.

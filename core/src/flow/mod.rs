@@ -30,6 +30,7 @@
 
 pub mod call;
 mod config;
+mod contact;
 mod notice;
 mod pace;
 mod retry;
@@ -45,6 +46,7 @@ use http::{HeaderValue, Request, Response};
 
 pub use call::Call;
 pub use config::Config;
+pub(crate) use contact::Contact;
 pub use notice::{Notice, Saved};
 pub(crate) use pace::Pace;
 pub use retry::Retry;
@@ -217,8 +219,9 @@ impl Exchange {
         self.live
     }
 
-    /// Whether the request should go over a new connection: on a kept-alive one that the server closes just then,
-    /// nobody could say whether it arrived.
+    /// Whether the request should go over a new connection. True for operations with [`Effect::Once`](crate::Effect::Once): if the
+    /// server closes a kept connection while the request is on its way, its outcome is unknown. True for every operation after an
+    /// attempt that got no answer: the other kept connections may be dead, too.
     pub fn wants_fresh_connection(&self) -> bool {
         self.fresh
     }

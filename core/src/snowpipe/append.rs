@@ -245,6 +245,7 @@ records! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Applied;
 
     fn append(rows: Vec<u8>) -> AppendRows {
         AppendRows::new("d", "s", "p", "c", RequestId::from_bits(1), rows)
@@ -269,9 +270,15 @@ mod tests {
         let answer = |text: &'static str| Response::new(Bytes::from_static(text.as_bytes()));
         let appended = fenced.parse(answer(r#"{"status_code":0,"next_continuation_token":"1_1"}"#)).expect("a token");
         assert_eq!(appended.next_continuation_token.as_deref(), Some("1_1"));
-        for text in ["", "{}", r#"{"next_continuation_token":null}"#, r#"{"next_continuation_token":""}"#, "<html>"] {
+        for (text, applied) in [
+            ("", Applied::Yes),
+            ("{}", Applied::Yes),
+            (r#"{"next_continuation_token":null}"#, Applied::Yes),
+            (r#"{"next_continuation_token":""}"#, Applied::Yes),
+            ("<html>", Applied::Unknown),
+        ] {
             let error = fenced.parse(answer(text)).expect_err(text);
-            assert_eq!((error.applied(), error.is_transient()), (crate::error::Applied::Unknown, false), "{text}");
+            assert_eq!((error.applied(), error.is_transient()), (applied, false), "{text}");
         }
         assert!(append(vec![b'x']).parse(answer("{}")).is_ok(), "an append without a token needs none");
         assert!(

@@ -148,7 +148,7 @@ fn what_is_no_base_is_named() {
         ("/v1", "/v1", "not an absolute URL"),
         ("http://", "http://", "not an absolute URL"),
         ("http:/h", "http:/h", "not an absolute URL"),
-        ("http://a b/", "a b", "not an absolute URL"),
+        ("http://a b/", "a b", "contains a space"),
         ("http://h\0/", "h", "not an absolute URL"),
         ("ftp://h", "ftp://h", "http or https"),
         ("file:///etc/passwd", "file:///etc/passwd", "not an absolute URL"),
@@ -235,7 +235,9 @@ fn successes_that_cannot_be_read() {
         ("application/json", r#"{"status":7}"#, &["the text of a JobState", "7"]),
     ] {
         let error = GetJobStatus::new(JOB).parse(answer(kind, body)).expect_err(body);
-        assert_eq!((error.kind(), error.applied()), (ErrorKind::Unreadable, Applied::Unknown), "{error}");
+        // A proxy may have sent a page or a text by itself; anything else says that it was applied.
+        let applied = if kind.starts_with("text/") || body == html { Applied::Unknown } else { Applied::Yes };
+        assert_eq!((error.kind(), error.applied()), (ErrorKind::Unreadable, applied), "{error}");
         assert_says(&error, &["getJobStatusInfo: status 200, but the body cannot be read: "]);
         assert_says(&error, parts);
     }

@@ -173,12 +173,28 @@ fn an_old_release_forgets_errors_by_itself() {
     let script = Script::new()
         .sees_recorded("killed_get_stopped")
         .expect("POST", "/v0/pipelines/p/dismiss_error")
+        .reply_header("vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
         .reply(404, "")
         .sees_recorded("killed_get_stopped")
         .does("POST", "/v0/pipelines/p/start", "panic_start_202")
         .sees(is("Running", "Running"))
         .answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
+}
+
+/// An empty 404 without the headers of the manager is a proxy's: no sign of an old release.
+#[test]
+fn one_empty_404_of_a_proxy_is_no_old_release() {
+    let script = Script::new()
+        .sees_recorded("killed_get_stopped")
+        .expect("POST", "/v0/pipelines/p/dismiss_error")
+        .reply(404, "")
+        .does("POST", "/v0/pipelines/p/dismiss_error", "pipeline_dismiss_error_200")
+        .sees_recorded("get_stopped_storage_in_use")
+        .does("POST", START, "panic_start_202")
+        .sees(is("Running", "Running"))
+        .answers("Running");
+    assert!(play_patiently(&script, EnsureRunning::new("p")).is_ok());
 }
 
 #[test]

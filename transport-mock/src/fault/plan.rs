@@ -65,6 +65,9 @@ pub enum FaultKind {
     Restart,
     /// [`Fault::Unauthorized`].
     Unauthorized,
+    /// [`Fault::ProxyPage`]: 401, 403 and 404 of a proxy that has lost the service, not applied. A flow survives them once the
+    /// service has answered.
+    LostRoute,
 }
 
 impl FaultPlan {
@@ -99,9 +102,9 @@ impl FaultPlan {
             .chance(FaultKind::Unavailable, 0.02)
     }
 
-    /// More than a third of all exchanges meet a fault, of any kind but two: without credentials nobody survives
-    /// [`Unauthorized`](FaultKind::Unauthorized), and after a [`DelayRequest`](FaultKind::DelayRequest) nobody can
-    /// find out what became of a request. Delays go up to 40 seconds, which is longer than a call waits by default.
+    /// More than a third of all exchanges meet a fault, of any kind but three: without credentials no flow survives
+    /// [`Unauthorized`](FaultKind::Unauthorized), at its first request none survives [`LostRoute`](FaultKind::LostRoute), and after a
+    /// [`DelayRequest`](FaultKind::DelayRequest) no flow can find out what became of a request. Delays go up to 40 seconds, which is longer than a call waits by default.
     pub fn hostile(seed: u64) -> Self {
         Self::seeded(seed)
             .delays(Duration::from_millis(50)..=Duration::from_secs(40))
@@ -206,6 +209,14 @@ impl FaultPlan {
             FaultKind::MalformedBody => Fault::MalformedBody,
             FaultKind::Restart => Fault::Restart { downtime: between(seed, &self.downtimes), applied: coin(seed) },
             FaultKind::Unauthorized => Fault::Unauthorized,
+            FaultKind::LostRoute => {
+                let status = match below(seed, 4) {
+                    0 => StatusCode::UNAUTHORIZED,
+                    1 => StatusCode::FORBIDDEN,
+                    _ => StatusCode::NOT_FOUND,
+                };
+                Fault::ProxyPage { status, applied: false }
+            }
         }
     }
 }

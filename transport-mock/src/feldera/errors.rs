@@ -1,7 +1,9 @@
 //! Answers, and the forms in which requests are refused.
 
 use bytes::Bytes;
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
@@ -213,7 +215,11 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
         }
         Refusal::Gateway => {
             let page = "<html><body><h1>502 Bad Gateway</h1></body></html>\n";
-            response(StatusCode::BAD_GATEWAY, Some("text/html"), page.into())
+            let mut response = response(StatusCode::BAD_GATEWAY, Some("text/html"), page.into());
+            // Not the manager's.
+            response.headers_mut().remove(VARY);
+            response.headers_mut().remove(ACCESS_CONTROL_ALLOW_CREDENTIALS);
+            response
         }
     }
 }
@@ -221,6 +227,10 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
 fn response(status: StatusCode, kind: Option<&'static str>, body: String) -> http::Response<Bytes> {
     let mut response = http::Response::new(Bytes::from(body));
     *response.status_mut() = status;
+    // The manager names the headers of CORS in every answer, also in those without a body.
+    let cors = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
+    response.headers_mut().insert(VARY, HeaderValue::from_static(cors));
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     if let Some(kind) = kind {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     }

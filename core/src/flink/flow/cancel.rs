@@ -85,6 +85,10 @@ impl Machine for CancelMachine {
                 }
                 State::Tell(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(_) => self.state = State::Await(cx.child(AwaitMachine::ending(self.job))),
+                    // Accepted, although the answer cannot be read.
+                    Err(error) if error.says_applied() => {
+                        self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
+                    }
                     // Also when an earlier attempt got no answer: it has ended.
                     Err(error) if error.service().is_some_and(|error| error.status() == StatusCode::CONFLICT) => {
                         self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));

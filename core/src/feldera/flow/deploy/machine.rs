@@ -213,7 +213,11 @@ impl DeployMachine {
                 self.compile(cx);
                 Ok(())
             }
-            Err(error) if error.is_ambiguous() || says(&error, &ErrorCode::UpdateRestrictedToStopped) => {
+            Err(error)
+                if error.is_ambiguous()
+                    || error.says_applied()
+                    || says(&error, &ErrorCode::UpdateRestrictedToStopped) =>
+            {
                 self.look_again(error, cx)
             }
             Err(error) => Err(error),

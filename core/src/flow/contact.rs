@@ -1,0 +1,64 @@
+//! [`Contact`]: whether an address has ever answered.
+
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// What earlier exchanges have shown about the address of a service. The clones of a [`Config`](super::Config) share it, so
+/// that all flows of a client know what one of them has found out.
+#[derive(Debug, Default)]
+pub(crate) struct Contact(AtomicU8);
+
+/// An HTTP response came, from the service or from a proxy.
+const REACHED: u8 = 1;
+/// The service itself answered: a success that can be read, or a rejection in its own words.
+const ANSWERED: u8 = 2;
+/// The last exchange got no response.
+const SILENT: u8 = 4;
+
+impl Contact {
+    /// Whether an HTTP response has ever come from the address. Over `https` this means that TLS works.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.has(REACHED)
+    }
+
+    /// Whether the service itself has ever answered, so that the address is right.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.has(ANSWERED)
+    }
+
+    /// Whether the last exchange got no response: kept connections may be dead.
+    pub(super) fn is_silent(&self) -> bool {
+        self.has(SILENT)
+    }
+
+    /// Records that an HTTP response came.
+    pub(super) fn reached(&self) {
+        // Written only when something changes: threads share it.
+        if self.0.load(Relaxed) & (REACHED | SILENT) != REACHED {
+            self.0.fetch_or(REACHED, Relaxed);
+            self.0.fetch_and(!SILENT, Relaxed);
+        }
+    }
+
+    /// Records that the service itself answered.
+    pub(super) fn answered(&self) {
+        if !self.has_answered() {
+            self.0.fetch_or(ANSWERED, Relaxed);
+        }
+    }
+
+    /// Records that an exchange got no response.
+    pub(super) fn silent(&self) {
+        self.0.fetch_or(SILENT, Relaxed);
+    }
+
+    fn has(&self, fact: u8) -> bool {
+        self.0.load(Relaxed) & fact != 0
+    }
+}
+
+/// A copy that goes its own way, for a config that is changed.
+impl Clone for Contact {
+    fn clone(&self) -> Self {
+        Self(AtomicU8::new(self.0.load(Relaxed)))
+    }
+}
