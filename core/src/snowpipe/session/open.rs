@@ -50,7 +50,8 @@ impl OpenSession {
         self
     }
 
-    /// An ingest host that is this machine is spoken to over plain `http`: for simulators. Any other is not, in any case.
+    /// An ingest host that is this machine is spoken to over plain `http`: for simulators. Any other is not, in any case. Without
+    /// it, a session with an account that is plain `http` on this machine ends with an error that names this method.
     pub fn allow_plaintext_loopback(mut self) -> Self {
         self.plaintext_loopback = true;
         self

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::Lease;
 use super::state::Host;
-use crate::error::{FlowError, ServiceError};
+use crate::error::{BuildError, FlowError, ServiceError};
 use crate::flow::{Call, Common, Config, Flow, Machine, Reply, Running, Step, ok};
 use crate::snowpipe::{ExchangeToken, GetHostname, RequestId, ScopedToken, SnowpipeAccount};
 use crate::url::Base;
@@ -87,13 +87,15 @@ impl RenewalMachine {
     }
 
     fn base(&self, host: &str) -> Result<Base, FlowError> {
-        if self.lease.session.shared.options.plaintext_loopback {
-            let plain: Base = format!("http://{host}").parse()?;
-            if !plain.is_exposed() {
-                return Ok(plain);
-            }
+        let plain: Base = format!("http://{host}").parse()?;
+        let session = &self.lease.session.shared;
+        let is_simulator = !plain.is_exposed() && session.account.base().is_plaintext_loopback();
+        match session.options.plaintext_loopback {
+            true if !plain.is_exposed() => Ok(plain),
+            // Nothing there would answer over `https`.
+            false if is_simulator => Err(BuildError::Base { address: plain.to_string(), problem: NOT_ALLOWED }.into()),
+            _ => Ok(format!("https://{host}").parse()?),
         }
-        Ok(format!("https://{host}").parse()?)
     }
 
     fn fail(&self, error: FlowError, cx: &Common<SnowpipeAccount>) -> Step<()> {
@@ -102,6 +104,10 @@ impl RenewalMachine {
         Step::Done(Err(error))
     }
 }
+
+/// What to do about an ingest host that would have to be spoken to over `http`.
+const NOT_ALLOWED: &str = "the account and its ingest host are on this machine, and the account is plain http: \
+    call OpenSession::allow_plaintext_loopback to send tokens and rows over plain http, too";
 
 /// Whether somebody else would fare no better.
 fn is_final(error: &FlowError) -> bool {
@@ -148,7 +154,10 @@ impl RenewalMachine {
                     let result = ok!(call.poll(cx.now(), reply.take()));
                     self.asked_to_wait += call.asked_to_wait();
                     match result {
-                        Ok(hostname) => self.state = self.exchange(hostname.host().into(), cx),
+                        Ok(hostname) => match self.base(&hostname.host()) {
+                            Ok(_) => self.state = self.exchange(hostname.host().into(), cx),
+                            Err(error) => return self.fail(error, cx),
+                        },
                         Err(error) => return self.fail(error, cx),
                     }
                 }

@@ -211,6 +211,9 @@ impl OpenWriter {
     /// A wait that the service asks for (`Retry-After`) does not count. It is cut to
     /// [`Retry::longest_retry_after`](crate::flow::Retry::longest_retry_after). All such waits together may last as long as the
     /// patience, or one of them as long as `longest_retry_after`: a service that asks for ever ends the writer, too.
+    ///
+    /// A host that has never answered is probably at a wrong address. The writer ends at once if TLS fails there, after 10 s if no
+    /// connection can be made, and otherwise after 2 min.
     pub fn patience(mut self, time: Duration) -> Self {
         self.patience = time;
         self

@@ -34,6 +34,7 @@
 //! | a status that cannot be read | Look | the same, but opens again after 30 s |
 //! | nothing committed for a minute of what was sent | Look | opens again: what was buffered may have been discarded by somebody |
 //! | any of these for longer than [`patience`](OpenWriter::patience), without a commit in between | any | ends |
+//! | any of these from a host that has never answered: its address is probably wrong | any | ends: at once if TLS fails, after 10 s if no connection can be made, otherwise after 2 min |
 //! | more rows rejected than before | Open, Look | [`WriterEvent::Rejected`] |
 //!
 //! Invariants:

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Writer;
 use super::judge::{Verdict, judge, may_be_of_a_repetition};
 use super::machine::State;
-use crate::error::{Ambiguity, Cause, Failure, FlowError, ServiceError};
+use crate::error::{Ambiguity, Cause, Delivery, Failure, FlowError, ServiceError, TransportErrorKind};
 use crate::flow::Notice;
 use crate::operation::Operation as _;
 use crate::snowpipe::flow::sightings::Sightings;
@@ -21,6 +21,10 @@ const FIGHT: (Duration, usize, usize) = (Duration::from_secs(600), 3, 10);
 const BELIEVED: u32 = 3;
 /// For so long at the least the account is not asked again after a refusal: the session would say the same.
 const REFUSED: Duration = Duration::from_secs(3);
+/// For how long a host is tried to which no connection was ever made.
+const UNREACHED: Duration = Duration::from_secs(10);
+/// For how long a host is asked that has never answered as the service does.
+const UNANSWERED: Duration = Duration::from_secs(120);
 /// The longest wait before the channel is opened again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -40,6 +44,8 @@ pub(super) struct Trouble {
     pub(super) lost: Sightings,
     /// When an open of ours was without an answer: it may arrive later, and take the channel from ourselves.
     pub(super) doubtful: Option<Timestamp>,
+    /// Since when a host that has never answered is tried: whether it is the account's, and for how long it is tried at most.
+    unanswered: Option<((bool, Duration), Timestamp)>,
 }
 
 impl Trouble {
@@ -128,7 +134,9 @@ impl Writer {
             Verdict::Reopen | Verdict::Taken { .. } | Verdict::Doubtful | Verdict::GiveUp => {}
         }
         let (now, patience) = (self.cx.now(), self.goal.patience);
-        if self.trouble.lasts(patience, self.began_at, now) {
+        // A host that says that the pipe has moved is the service.
+        let is_nobody_there = verdict != Verdict::Moved && self.is_nobody_there(operation, &error);
+        if is_nobody_there || self.trouble.lasts(patience, self.began_at, now) {
             return self.fail(error);
         }
         let asked = error.service().and_then(ServiceError::retry_after).map(|after| after.resolve(now).since(now));
@@ -173,6 +181,33 @@ impl Writer {
             }
             error => error,
         }
+    }
+
+    /// Whether a host has been tried for long enough that has never answered: its address is probably wrong.
+    fn is_nobody_there(&mut self, operation: &'static str, error: &FlowError) -> bool {
+        let is_account = operation == ExchangeToken::INFO.name;
+        let contact = match &self.ingest {
+            _ if is_account => self.goal.session.account().contact(),
+            Some((ingest, _)) => ingest.contact(),
+            None => return false,
+        };
+        if self.opened || contact.has_answered() {
+            return false;
+        }
+        let limit = match error {
+            FlowError::Credential(_) => return false,
+            // It asks to come again.
+            _ if error.service().and_then(ServiceError::retry_after).is_some() => return false,
+            FlowError::Transport(error) if error.kind() == TransportErrorKind::Tls && !contact.is_reached() => {
+                return true;
+            }
+            FlowError::Transport(error) if error.delivery() == Delivery::NotSent && !contact.is_reached() => UNREACHED,
+            _ => UNANSWERED,
+        };
+        let (of, now) = ((is_account, limit), self.cx.now());
+        let since = self.trouble.unanswered.filter(|(before, _)| *before == of).map_or(now, |(_, since)| since);
+        self.trouble.unanswered = Some((of, since));
+        now.since(since) >= limit
     }
 
     /// The account has refused us, or cannot be reached. A refusal is believed when it is repeated.
