@@ -107,7 +107,8 @@
 //!
 //! An idle connection that the server is seen to have closed is not used. One that it closes just then is an `Unknown`, and
 //! an exchange that [asks for a fresh connection](pipewright::flow::Exchange::wants_fresh_connection) gets one, so that this
-//! cannot happen to it.
+//! cannot happen to it. A flow asks for one before it repeats a request that got no answer: after a restart of the server all idle
+//! connections are dead.
 //!
 //! A server that refuses a body before it has read it, and closes, is heard: its answer is the answer.
 //!

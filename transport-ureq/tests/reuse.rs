@@ -4,9 +4,10 @@ mod common;
 
 use std::sync::mpsc;
 
-use common::{Server, accept, ask, fails, get, has_another, succeeds};
+use common::{Peer, Server, accept, ask, fails, get, has_another, succeeds};
 use http::Method;
 use pipewright::Body;
+use pipewright::drive::{self, NoCredentials};
 use pipewright::error::{Delivery::Unknown, TransportErrorKind as Kind};
 use pipewright_ureq::Ureq;
 
@@ -70,6 +71,42 @@ fn a_stale_connection_is_not_retried() {
         assert_eq!(error.status(), None);
         server.done();
     }
+}
+
+/// Whether a request came over a kept connection, which is closed then without an answer.
+fn dies_when_used(mut peer: Peer) -> bool {
+    peer.0.set_read_timeout(None).expect("no timeout");
+    std::io::Read::read(&mut peer.0, &mut [0]).is_ok_and(|read| read == 1)
+}
+
+/// A server that was restarted leaves all kept connections dead. One of them costs one attempt, and not each of them one.
+#[test]
+fn a_repetition_does_not_use_the_next_dead_connection() {
+    let server = Server::run(|listener| {
+        let mut kept = [accept(&listener), accept(&listener)];
+        for peer in &mut kept {
+            peer.request();
+        }
+        for peer in &mut kept {
+            peer.ok("one");
+        }
+        let kept = kept.map(|peer| std::thread::spawn(|| dies_when_used(peer)));
+        let mut fresh = accept(&listener);
+        fresh.request();
+        fresh.ok("two");
+        fresh.until_closed();
+        let used: Vec<bool> = kept.into_iter().map(|peer| peer.join().expect("no panic")).collect();
+        assert_eq!(used.iter().filter(|used| **used).count(), 1, "{used:?}");
+    });
+    let runtime = Ureq::new();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| assert_eq!(succeeds(&runtime, &get().of(server.address)).1, "one"));
+        }
+    });
+    drive::run(get().call(server.address, 2), &runtime, &NoCredentials, drop).expect("the second attempt is answered");
+    drop(runtime);
+    server.done();
 }
 
 #[test]

@@ -29,7 +29,7 @@
 //! | `length` | every body arrives whole, with its exact `Content-Length` and never in chunks |
 //! | `sources` | one that cannot be opened is not sent; one of another length than it said is never a success |
 //! | `retries` | nothing is sent a second time |
-//! | `fresh-connection` | an exchange that wants a connection of its own gets one |
+//! | `fresh-connection` | an exchange that wants a connection of its own gets one, a repeated `GET` too |
 //! | `refused` | a refused connection is not sent |
 //! | `unresolvable` | a name without an address is not sent |
 //! | `reset` | a connection that ends after the request has begun to arrive is unknown |

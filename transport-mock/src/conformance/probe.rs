@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
-use pipewright::error::{BuildError, ServiceError};
+use pipewright::error::{BuildError, Delivery, ServiceError, TransportError, TransportErrorKind};
 use pipewright::flow::{Call, Config, Exchange, Flow, Retry, Step};
 use pipewright::operation::{self, Info, RequestContext};
 use pipewright::{Body, Effect, Operation, Seed, Segment, Source, Timestamp};
@@ -26,6 +26,8 @@ pub(crate) struct Ask {
     pub(crate) headers: Vec<(&'static str, &'static [u8])>,
     pub(crate) body: Body,
     effect: Effect,
+    /// Whether it is sent once more, after an attempt without an answer.
+    is_repeated: bool,
     timeout: Duration,
     body_limit: u64,
 }
@@ -38,6 +40,7 @@ impl Ask {
             headers: vec![("x-probe", b"1")],
             body: body.into(),
             effect: Effect::Safe,
+            is_repeated: false,
             timeout: PATIENCE,
             body_limit: 1024 * 1024,
         }
@@ -54,6 +57,11 @@ impl Ask {
     /// One that wants a fresh connection.
     pub(crate) fn once(self) -> Self {
         Self { effect: Effect::Once, ..self }
+    }
+
+    /// One that is sent once more, after an attempt without an answer: it wants a fresh connection, too.
+    pub(crate) fn repeated(self) -> Self {
+        Self { is_repeated: true, ..self }
     }
 
     pub(crate) fn within(self, timeout: Duration) -> Self {
@@ -78,11 +86,19 @@ impl Ask {
         let base = format!("http://{authority}").parse().expect("a base address");
         let mut retry = Retry::never();
         retry.timeout = self.timeout;
+        retry.attempts += u32::from(self.is_repeated);
         let config = Config::new(base).with_retry(retry).with_body_limit(self.body_limit);
         let mut call = Call::new(Probe::<LIVE>(self.clone()), &config, Seed::new(0));
+        let (mut now, mut reply, mut is_first) = (Timestamp::UNIX_EPOCH, None, true);
         loop {
-            match call.poll(Timestamp::UNIX_EPOCH, None) {
+            match call.poll(now, reply.take()) {
+                Step::Send(exchange) if self.is_repeated && is_first => {
+                    is_first = false;
+                    let lost = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "lost");
+                    reply = Some(exchange.settle(Err(lost)));
+                }
                 Step::Send(exchange) => return exchange,
+                Step::WaitUntil(at) => now = at,
                 Step::Notice(_) => {}
                 step => unreachable!("a call without credentials begins with its exchange, not with {step:?}"),
             }

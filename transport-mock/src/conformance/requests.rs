@@ -163,13 +163,13 @@ pub(super) fn retries(case: &mut Case<'_>) {
 pub(super) fn fresh_connection(case: &mut Case<'_>) {
     let what = "exchanges that want a fresh connection";
     let server = Server::answering(answer(200, "", "ok"));
-    for ask in [Ask::get(), Ask::post("{}").once(), Ask::post("{}").once()] {
+    for ask in [Ask::get(), Ask::post("{}").once(), Ask::post("{}").once(), Ask::get().repeated()] {
         let result = case.send(what, &ask, &server);
         case.answered(what, result, 200, b"ok");
     }
     let mut connections: Vec<_> = server.finish().iter().map(|arrival| arrival.connection).collect();
     connections.dedup();
-    if connections.len() != 3 {
+    if connections.len() != 4 {
         case.problem(format!("{what}: one went over a connection that was used before"));
     }
 }

@@ -76,6 +76,14 @@ impl Ask {
         self.exchange::<true>(&authority.to_string())
     }
 
+    /// The call itself, with so many attempts.
+    pub(crate) fn call(self, authority: impl ToString, attempts: u32) -> Call<TestOperation<false>> {
+        let base = format!("{}://{}", self.scheme, authority.to_string()).parse().expect("an authority");
+        let mut retry = Retry::default();
+        retry.attempts = attempts;
+        Call::new(TestOperation(self), &Config::new(base).with_retry(retry), Seed::new(1))
+    }
+
     fn exchange<const LIVE: bool>(self, authority: &str) -> Exchange {
         let base = format!("{}://{authority}", self.scheme).parse().expect("an authority");
         let mut retry = Retry::never();
@@ -93,7 +101,7 @@ impl Ask {
 }
 
 #[derive(Debug)]
-struct TestOperation<const LIVE: bool>(Ask);
+pub(crate) struct TestOperation<const LIVE: bool>(Ask);
 
 impl<const LIVE: bool> Operation for TestOperation<LIVE> {
     type Output = ();
