@@ -73,9 +73,9 @@ impl Scripted for Script {
     }
 
     fn answers(self, state: &str) -> Script {
-        let mut stats = recorded("stats_after_transaction");
-        stats["global_metrics"]["state"] = state.into();
-        self.expect("GET", STATS).reply_json(200, stats)
+        let mut body = recorded("stats_after_transaction");
+        body["global_metrics"]["state"] = state.into();
+        self.expect("GET", STATS).reply_json(200, body)
     }
 }
 
