@@ -15,6 +15,7 @@ use pipewright::snowpipe::{SnowpipeAccount, StatusBoard, WriterEvent};
 use pipewright::{Secret, Timestamp};
 use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, PipeState};
 use pipewright_mock::{SnowpipeHandle, World};
+use serde::de::IgnoredAny;
 
 use super::schedule::{Broken, Crash, Hook, Schedule, Second};
 use super::sibling::Sibling;
@@ -276,8 +277,9 @@ impl<'a> Run<'a> {
         }
         let seen = strange.map_or_else(|| seen(&answer, phase), Strange::name);
         self.tally.count(seen, phase);
-        // A number for a code says only of a stale token that another client has the channel.
-        let is_rejected = seen == "400 stale" || seen == "409 superseded" && !has_number(&answer);
+        // A number for a code says only of a stale token that another client has the channel, and half an answer says nothing.
+        let is_whole = answer.as_ref().is_ok_and(|answer| serde_json::from_slice::<IgnoredAny>(answer.body()).is_ok());
+        let is_rejected = is_whole && (seen == "400 stale" || seen == "409 superseded" && !has_number(&answer));
         if let Some((end, _)) = append.filter(|_| !is_rejected) {
             self.sources[at].is_not_rejected(end);
         }
