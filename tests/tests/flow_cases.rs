@@ -434,11 +434,9 @@ fn a_trigger_that_is_found_after_a_lost_answer_leaves_a_doubt() {
 /// The process crashed after the second attempt was answered.
 #[test]
 fn a_doubt_about_a_trigger_is_saved() {
-    let script = lost_stop().expect("POST", STOP).reply_json(202, TRIGGERED);
-    let script = script.expect("GET", TRIGGER).reply(405, "<html>not from there</html>");
-    let (result, saved) = run(&script, stop());
-    result.expect_err("nobody can look");
-    script.finish();
+    let faults = FaultPlan::none().nth_of("triggerStopWithSavepoint", 1, Fault::ReplyLost);
+    let (result, saved) = run_behind(&[(STOP, 202, TRIGGERED)], faults, stop());
+    result.expect_err("the trigger cannot be looked up");
     let script = unknown_job(gone(Script::new()));
     let goal = StopWithSavepoint::resume(saved.last().expect("saved")).expect("its own state");
     assert!(run(&script, goal).0.expect_err("who knows").is_ambiguous());

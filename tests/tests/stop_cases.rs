@@ -322,3 +322,44 @@ fn the_job_and_the_jar_of_a_run_that_failed_are_values() {
     assert_eq!(diagnosis.jar.map(|jar| jar.to_string()), cluster.with(|cluster| cluster.jars()).pop());
     assert!(matches!(diagnosis.lookup, JobLookup::State(_)), "{:?}", diagnosis.lookup);
 }
+
+/// A lookup of the trigger, too, is repeated: the flow goes on where it was.
+#[test]
+fn a_trigger_that_a_proxy_refuses_to_look_up_is_looked_up_again() {
+    let scene = scene(Config::default(), &Program::endless("job"));
+    let page = Fault::ProxyPage { status: http::StatusCode::FORBIDDEN, applied: false };
+    let mut plan = FaultPlan::none();
+    for nth in 1..=5 {
+        plan = plan.nth_of("getSavepointStatus", nth, page);
+    }
+    for plan in [
+        plan.clone(),
+        plan.nth_of("triggerSavepoint", 1, Fault::ProxyPage { status: http::StatusCode::BAD_GATEWAY, applied: true }),
+    ] {
+        scene.world.set_faults(plan);
+        let savepoint = scene.flink.run(TakeSavepoint::new(scene.job.job)).expect("it was only in the way");
+        assert_eq!(
+            scene.cluster.with(|cluster| cluster.savepoints()).pop().map(|last| last.path),
+            Some(savepoint.location)
+        );
+    }
+}
+
+/// What is saved after a failure is not the trigger that failed: a resumption starts another operation.
+#[test]
+fn a_resumption_after_a_failure_starts_another_operation() {
+    let slow = Config { savepoint_duration: Duration::from_secs(5), ..Config::default() };
+    let scene = scene(slow, &Program::endless("job").fails_after(Duration::from_secs(3)).fails_times(1));
+    let (result, saved) = keep(&scene.flink, TakeSavepoint::new(scene.job.job));
+    assert!(matches!(result, Err(FlowError::Failed(_))), "{result:?}");
+    let (result, stop_saved) = keep(&scene.flink, StopWithSavepoint::new(scene.job.job));
+    assert!(matches!(result, Err(FlowError::Failed(_))), "its tasks do not run: {result:?}");
+    // Long after both are forgotten.
+    scene.world.sleep_until(scene.world.now() + Duration::from_secs(3600));
+    let resumed = TakeSavepoint::resume(saved.last().expect("saved")).expect("its own state");
+    let taken = scene.flink.run(resumed).expect("nothing fails any more").location;
+    let resumed = StopWithSavepoint::resume(stop_saved.last().expect("saved")).expect("its own state");
+    let stopped = scene.flink.run(resumed).expect("nothing fails any more").location;
+    let written: Vec<_> = scene.cluster.with(|cluster| cluster.savepoints()).into_iter().map(|one| one.path).collect();
+    assert_eq!(written, [taken, stopped]);
+}

@@ -64,10 +64,14 @@ fn upgrade(options: &Options) -> Result<Upgrade, Box<dyn Error>> {
 
     let goal = if let Some(saved) = options.saved()? {
         progress.say("going on with the upgrade that was interrupted");
-        UpgradeJob::resume(&saved)?
+        let goal = UpgradeJob::resume(&saved)?;
+        // The cluster may have lost its uploads since; if the files are gone too, it may still have them.
+        match (options.old(), options.next()) {
+            (Ok(old), Ok(new)) => goal.with_jars(old, new),
+            _ => goal,
+        }
     } else {
-        let mut old = jar(&options.jar, options.entry_class.as_deref(), &options.args)?;
-        let new = jar(&options.next_jar, options.next_entry_class.as_deref(), &options.next_args)?;
+        let (mut old, new) = (options.old()?, options.next()?);
         let job = match options.job {
             Some(job) => job,
             None => start(&flink, &mut old, &progress)?,
@@ -209,6 +213,14 @@ impl Options {
             settle,
             state,
         })
+    }
+
+    fn old(&self) -> Result<RunJar, Box<dyn Error>> {
+        jar(&self.jar, self.entry_class.as_deref(), &self.args)
+    }
+
+    fn next(&self) -> Result<RunJar, Box<dyn Error>> {
+        jar(&self.next_jar, self.next_entry_class.as_deref(), &self.next_args)
     }
 
     /// The state of an upgrade that was interrupted.

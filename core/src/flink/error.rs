@@ -59,7 +59,7 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
     // No leader: whoever answered could not have passed the request on.
     let no_leader = status == StatusCode::SERVICE_UNAVAILABLE && text.contains("leader election");
     // The JobManager did not answer its own REST endpoint in time, and may be about to do what was asked.
-    let timed_out = status.is_server_error() && text.contains("TimeoutException");
+    let timed_out = status.is_server_error() && is_of_failover(&text);
     let applied = match status.as_u16() {
         _ if info.effect == Effect::Safe || no_leader => Applied::No,
         503 => Applied::No,
@@ -76,6 +76,24 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
         .with_details(text)
         .with_applied(applied)
         .with_transient(no_leader || timed_out || status == StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// A JobManager that is dead or hangs, while its REST endpoint or that of another one goes on; it passes.
+fn is_of_failover(text: &str) -> bool {
+    text.contains("TimeoutException") || text.contains("RecipientUnreachableException")
+}
+
+/// Whether a refusal says that the cluster could not ask its own JobManager: the outcome is as open as without an answer.
+pub(super) fn is_passing(error: &ServiceError) -> bool {
+    let text = error.details().unwrap_or_default();
+    error.kind() == ErrorKind::Refused
+        && (text.contains("AskTimeoutException") || text.contains("RecipientUnreachableException"))
+}
+
+/// Whether a refusal means that the cluster has not got the jar: uploads are lost with the JobManager, and are not shared.
+pub(super) fn is_unknown_jar(error: &ServiceError) -> bool {
+    let text = error.details().unwrap_or_default();
+    error.kind() == ErrorKind::Refused && text.contains("Jar file ") && text.contains(" does not exist")
 }
 
 /// What internal errors are about that come before the server has done anything.

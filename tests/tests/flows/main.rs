@@ -1,5 +1,6 @@
 //! Flink's flows under random faults, in virtual time: whatever goes wrong, they end in time, tell the truth, and do nothing twice.
 
+mod scene;
 mod upgrade;
 
 use std::collections::BTreeSet;
@@ -11,94 +12,27 @@ use pipewright::flink::flow::{JobDiagnosis, JobLookup, Upgrade};
 use pipewright::flink::metrics::Metric;
 use pipewright::flink::profiler::ProfileMode;
 use pipewright::flink::{
-    AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, Flink, FlinkRest, GetJob, JobEvent,
-    JobId, JobState, Profile, ReadMetrics, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint,
+    AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, FlinkRest, GetJob, JobEvent, JobId,
+    JobState, Profile, ReadMetrics, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint,
     TriggerCheckpoint, WatchJob,
 };
 use pipewright::flow::{Flow, Goal, Notice, Saved, Step};
 use pipewright::{Seed, Timestamp};
-use pipewright_mock::flink::{Config, JobView, Program};
-use pipewright_mock::{FaultPlan, FlinkHandle, Incident, World};
+use pipewright_mock::flink::Program;
+use pipewright_mock::{FaultKind, FaultPlan, Incident, World};
 use proptest::prelude::*;
 
+use scene::Scene;
 use upgrade::upgrade;
-
-struct Scene {
-    world: World,
-    cluster: FlinkHandle,
-    flink: Flink<World>,
-}
-
-impl Scene {
-    /// A cluster that loses neither jobs nor jars when its JobManager restarts.
-    fn new(seed: u64) -> Self {
-        let world = World::new(seed);
-        let config = Config {
-            retain_uploads: true,
-            adaptive_scheduler: true,
-            flame_graphs: true,
-            profiling: true,
-            seed,
-            ..Config::default()
-        };
-        let cluster = world.flink("http://flink.test:8081".parse().expect("a base"), config);
-        let flink = Flink::new(cluster.base(), world.clone());
-        Self { world, cluster, flink }
-    }
-
-    /// A job that runs before anything goes wrong.
-    fn launch(&self, program: &Program) -> pipewright::flink::flow::Launched {
-        let launched = self.flink.run(RunJar::upload("job.jar", program.jar())).expect("nothing goes wrong yet");
-        let report = self.flink.run(AwaitJob::running(launched.job)).expect("nothing goes wrong yet");
-        assert_eq!(report.state, JobState::Running);
-        self.world.sleep_until(self.world.now() + Duration::from_secs(5));
-        launched
-    }
-
-    fn jobs(&self) -> Vec<JobView> {
-        let now = self.world.now().as_unix();
-        self.cluster.with(|cluster| {
-            cluster.advance(now);
-            cluster.jobs()
-        })
-    }
-
-    fn alive(&self) -> Vec<JobView> {
-        self.jobs().into_iter().filter(|job| !matches!(&*job.state, "FINISHED" | "CANCELED" | "FAILED")).collect()
-    }
-
-    /// `None` for an ended one that a restarted JobManager has forgotten.
-    fn job(&self, id: JobId) -> Option<JobView> {
-        self.jobs().into_iter().find(|job| job.id == id.to_string())
-    }
-
-    /// What must hold after any run of any flow.
-    fn check(&self) {
-        let restarts: Vec<Duration> = self
-            .world
-            .trace()
-            .iter()
-            .filter(|event| matches!(event.what, Incident::Restart { .. }))
-            .map(|event| event.at.as_unix())
-            .collect();
-        let mut seen = BTreeSet::new();
-        for savepoint in self.cluster.with(|cluster| cluster.savepoints()) {
-            let life = restarts.iter().filter(|restart| **restart <= savepoint.at).count();
-            let key = (savepoint.job, savepoint.trigger, life);
-            assert!(seen.insert(key.clone()), "two savepoints of one trigger in one life: {key:?}");
-        }
-        // Each upload carries a mark of its own, so the same name twice is the same request twice.
-        let mut names = BTreeSet::new();
-        for jar in self.cluster.with(|cluster| cluster.jars()) {
-            let (_id, name) = jar.split_once('_').expect("an id, then the name");
-            assert!(names.insert(name.to_owned()), "an upload was sent twice: {name}");
-        }
-    }
-}
 
 /// 256 cases, or as many as `PROPTEST_CASES` says.
 fn cases() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// More than a third of all exchanges meet a fault, and some are delivered twice.
+fn hostile(seed: u64) -> FaultPlan {
+    FaultPlan::hostile(seed).chance(FaultKind::DeliveredTwice, 0.04)
 }
 
 /// The deadline of every flow below.
@@ -122,7 +56,7 @@ proptest! {
     fn a_savepoint_is_what_the_cluster_has(seed: u64, faults in 0_u64..40) {
         let scene = Scene::new(seed);
         let job = scene.launch(&Program::endless("job")).job;
-        let plan = FaultPlan::hostile(seed).at_most(faults);
+        let plan = hostile(seed).at_most(faults);
         match run(&scene, plan, TakeSavepoint::new(job).within(LIMIT)) {
             Ok(savepoint) => {
                 let paths = scene.cluster.with(|cluster| cluster.savepoints());
@@ -138,7 +72,7 @@ proptest! {
         let scene = Scene::new(seed);
         let program = Program::endless("job");
         let job = scene.launch(&if breaks { program.fails_while_stopping() } else { program }).job;
-        let plan = FaultPlan::hostile(seed).at_most(faults);
+        let plan = hostile(seed).at_most(faults);
         match run(&scene, plan, StopWithSavepoint::new(job).within(LIMIT)) {
             Ok(stopped) => {
                 let ended = stopped.state.as_ref().map_or("FINISHED", |state| state.as_str());
@@ -164,7 +98,7 @@ proptest! {
     fn a_checkpoint_or_a_word_on_why_not(seed: u64, faults in 0_u64..40) {
         let scene = Scene::new(seed);
         let job = scene.launch(&Program::endless("job").checkpoint_interval(None)).job;
-        let plan = FaultPlan::hostile(seed).at_most(faults);
+        let plan = hostile(seed).at_most(faults);
         match run(&scene, plan, TriggerCheckpoint::new(job).within(LIMIT)) {
             Ok(number) => prop_assert!(number > 0),
             Err(FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_)) => {}
@@ -175,7 +109,7 @@ proptest! {
     #[test]
     fn a_jar_runs_once_or_the_error_says_what_is_known(seed: u64, faults in 0_u64..40) {
         let scene = Scene::new(seed);
-        let plan = FaultPlan::hostile(seed).at_most(faults);
+        let plan = hostile(seed).at_most(faults);
         let goal = RunJar::upload("job.jar", Program::endless("job").jar()).within(LIMIT);
         let result = run(&scene, plan, goal);
         let jobs = scene.jobs();

@@ -7,34 +7,34 @@ use pipewright::drive::Entropy as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::Upgrade;
 use pipewright::flink::{JobDiagnosis, JobId, RunJar, UpgradeDiagnosis, UpgradeJob};
-use pipewright::flow::{Goal, Notice};
+use pipewright::flow::{Goal, Notice, Saved};
 use pipewright_mock::flink::Program;
 use pipewright_mock::{FaultPlan, Incident};
 use proptest::prelude::*;
 
-use super::{LIMIT, Scene, cases, drive_some, run};
+use super::{LIMIT, Scene, cases, drive_some, hostile, run};
 
 proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn an_upgrade_leaves_one_job_with_its_state(seed: u64, faults in 0_u64..60, bad in 0..6, breaks: bool) {
-        let scene = Scene::new(seed);
+    fn an_upgrade_leaves_one_job_with_its_state(seed: u64, faults in 0_u64..60, bad in 0..6, breaks: bool, retain: bool) {
+        let scene = Scene::with(seed, retain);
         let old = scene.launch(&old(breaks));
         let goal = upgrade(&old, bad).within(LIMIT);
-        let result = run(&scene, FaultPlan::hostile(seed).at_most(faults), goal);
+        let result = run(&scene, hostile(seed).at_most(faults), goal);
         judge(&scene, &result, bad, old.job);
     }
 
     /// Like the one before, but the process crashes again and again, and the next one goes on from what was saved last.
     #[test]
-    fn an_upgrade_survives_crashes(seed: u64, faults in 0_u64..20, bad in 0..6, breaks: bool, crashes in prop::collection::vec(0_usize..60, 0..6)) {
-        let scene = Scene::new(seed);
+    fn an_upgrade_survives_crashes(seed: u64, faults in 0_u64..20, bad in 0..6, breaks: bool, retain: bool, crashes in prop::collection::vec(0_usize..60, 0..6)) {
+        let scene = Scene::with(seed, retain);
         let old = scene.launch(&old(breaks));
-        scene.world.set_faults(FaultPlan::hostile(seed).at_most(faults));
+        scene.world.set_faults(hostile(seed).at_most(faults));
         let mut saved = None;
         for steps in crashes {
-            let goal = saved.as_ref().map_or_else(|| upgrade(&old, bad), |saved| UpgradeJob::resume(saved).expect("its own state"));
+            let goal = saved.as_ref().map_or_else(|| upgrade(&old, bad), |saved| resume(saved, bad));
             let flow = goal.start(scene.flink.config(), Seed::new(scene.world.bits()));
             match drive_some(&scene.world, flow, steps, &mut saved) {
                 None => scene.check(),
@@ -46,7 +46,7 @@ proptest! {
                 }
             }
         }
-        let goal = saved.as_ref().map_or_else(|| upgrade(&old, bad), |saved| UpgradeJob::resume(saved).expect("its own state"));
+        let goal = saved.as_ref().map_or_else(|| upgrade(&old, bad), |saved| resume(saved, bad));
         let result = run(&scene, FaultPlan::none(), goal.within(LIMIT));
         judge(&scene, &result, bad, old.job);
     }
@@ -54,17 +54,17 @@ proptest! {
     /// An upgrade that ended with an error is resumed when nothing goes wrong any more: a job runs or has come to its end, or
     /// the error names a savepoint to start one from.
     #[test]
-    fn a_resumed_upgrade_leaves_a_job_or_names_a_savepoint(seed: u64, faults in 0_u64..60, bad in 0..6, breaks: bool) {
-        let scene = Scene::new(seed);
+    fn a_resumed_upgrade_leaves_a_job_or_names_a_savepoint(seed: u64, faults in 0_u64..60, bad in 0..6, breaks: bool, retain: bool) {
+        let scene = Scene::with(seed, retain);
         let old = scene.launch(&old(breaks));
-        scene.world.set_faults(FaultPlan::hostile(seed).at_most(faults));
+        scene.world.set_faults(hostile(seed).at_most(faults));
         let mut saved = None;
         let keep = |notice| if let Notice::Save(state) = notice { saved = Some(state) };
         let mut result = scene.flink.run_with(upgrade(&old, bad).within(LIMIT), keep);
         judge(&scene, &result, bad, old.job);
         scene.world.set_faults(FaultPlan::none());
         if let (Err(_), Some(saved)) = (&result, &saved) {
-            result = scene.flink.run(UpgradeJob::resume(saved).expect("its own state").within(LIMIT));
+            result = scene.flink.run(resume(saved, bad).within(LIMIT));
             judge(&scene, &result, bad, old.job);
         }
         let Err(error) = &result else { return Ok(()) };
@@ -78,12 +78,22 @@ proptest! {
     }
 }
 
+/// With the jars at hand, for a cluster that has lost them.
+fn resume(saved: &Saved, bad: i32) -> UpgradeJob {
+    UpgradeJob::resume(saved).expect("its own state").with_jars(old_jar(), new_jar(bad))
+}
+
 fn old(breaks: bool) -> Program {
     let old = Program::endless("old");
     if breaks { old.fails_while_stopping() } else { old }
 }
 
-pub(crate) fn upgrade(old: &pipewright::flink::flow::Launched, bad: i32) -> UpgradeJob {
+/// Another run of the old jar does not fail when it is stopped: nothing stops it.
+fn old_jar() -> RunJar {
+    RunJar::upload("job.jar", Program::endless("old").jar())
+}
+
+fn new_jar(bad: i32) -> RunJar {
     let new = Program::endless("new");
     let new = match bad {
         1 => new.state_incompatible().restarts(1),
@@ -93,8 +103,12 @@ pub(crate) fn upgrade(old: &pipewright::flink::flow::Launched, bad: i32) -> Upgr
         5 => new.fails_after(5_u64).restarts(1),
         _ => new,
     };
-    let new = RunJar::upload("new.jar", new.jar());
-    UpgradeJob::new(old.job, RunJar::uploaded(old.jar.clone()), new).settle_within(Duration::from_secs(30))
+    RunJar::upload("new.jar", new.jar())
+}
+
+pub(crate) fn upgrade(old: &pipewright::flink::flow::Launched, bad: i32) -> UpgradeJob {
+    UpgradeJob::new(old.job, old_jar().from_uploaded(old.jar.clone()), new_jar(bad))
+        .settle_within(Duration::from_secs(30))
 }
 
 /// Whatever an upgrade came to: is it true, and is nothing lost?

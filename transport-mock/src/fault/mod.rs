@@ -15,6 +15,7 @@
 //! | [`MalformedBody`](Fault::MalformedBody) | **yes** | the answer with a byte overwritten |
 //! | [`Restart`](Fault::Restart) | as it says | a transport error, outcome unknown; then whatever the service does while it is down |
 //! | [`Unauthorized`](Fault::Unauthorized) | no | 401 |
+//! | [`DeliveredTwice`](Fault::DeliveredTwice) | **yes**, twice | the answer to the second delivery |
 
 pub(crate) mod answer;
 mod plan;
@@ -65,6 +66,8 @@ pub enum Fault {
     },
     /// 401: the credential has expired.
     Unauthorized,
+    /// A gateway delivers the request twice, one right after the other, and passes on the second answer.
+    DeliveredTwice,
 }
 
 /// What a proxy says about coming again.
@@ -88,7 +91,8 @@ impl Fault {
             | Self::DelayReply(_)
             | Self::CutOff
             | Self::ShortBody
-            | Self::MalformedBody => true,
+            | Self::MalformedBody
+            | Self::DeliveredTwice => true,
             Self::ProxyPage { applied, .. } | Self::Restart { applied, .. } => applied,
         }
     }
@@ -108,6 +112,7 @@ impl Fault {
             Self::MalformedBody => FaultKind::MalformedBody,
             Self::Restart { .. } => FaultKind::Restart,
             Self::Unauthorized => FaultKind::Unauthorized,
+            Self::DeliveredTwice => FaultKind::DeliveredTwice,
         }
     }
 }
@@ -130,6 +135,7 @@ impl fmt::Display for Fault {
             Self::MalformedBody => f.write_str("malformed body"),
             Self::Restart { downtime, applied } => write!(f, "restart, down for {downtime:?}, {}", tell(*applied)),
             Self::Unauthorized => f.write_str("401"),
+            Self::DeliveredTwice => f.write_str("delivered twice"),
         }
     }
 }

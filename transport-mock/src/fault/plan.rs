@@ -68,6 +68,8 @@ pub enum FaultKind {
     /// [`Fault::ProxyPage`]: 401, 403 and 404 of a proxy that has lost the service, not applied. A flow survives them once the
     /// service has answered.
     LostRoute,
+    /// [`Fault::DeliveredTwice`].
+    DeliveredTwice,
 }
 
 impl FaultPlan {
@@ -102,9 +104,11 @@ impl FaultPlan {
             .chance(FaultKind::Unavailable, 0.02)
     }
 
-    /// More than a third of all exchanges meet a fault, of any kind but three: without credentials no flow survives
+    /// More than a third of all exchanges meet a fault, of any kind but four: without credentials no flow survives
     /// [`Unauthorized`](FaultKind::Unauthorized), at its first request none survives [`LostRoute`](FaultKind::LostRoute), and after a
-    /// [`DelayRequest`](FaultKind::DelayRequest) no flow can find out what became of a request. Delays go up to 40 seconds, which is longer than a call waits by default.
+    /// [`DelayRequest`](FaultKind::DelayRequest) no flow can find out what became of a request. Add
+    /// [`DeliveredTwice`](FaultKind::DeliveredTwice) where a service recognises a repeated request. Delays go up to 40 seconds,
+    /// which is longer than a call waits by default.
     pub fn hostile(seed: u64) -> Self {
         Self::seeded(seed)
             .delays(Duration::from_millis(50)..=Duration::from_secs(40))
@@ -217,6 +221,7 @@ impl FaultPlan {
                 };
                 Fault::ProxyPage { status, applied: false }
             }
+            FaultKind::DeliveredTwice => Fault::DeliveredTwice,
         }
     }
 }

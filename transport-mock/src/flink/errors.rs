@@ -116,6 +116,28 @@ pub(super) fn flink_job_not_found(job: &str, frame: &'static str) -> Throwable {
         .within("org.apache.flink.runtime.dispatcher.Dispatcher.")
 }
 
+/// The `JobManager` in charge is dead, and another one's endpoint has not noticed.
+pub(super) fn unreachable(segments: &[String]) -> Refusal {
+    let cause = Throwable::new(
+        "org.apache.flink.runtime.rpc.exceptions.RecipientUnreachableException",
+        "Could not send message [RemoteFencedMessage(a4f8, RemoteRpcInvocation(RestfulGateway))] from sender [Actor[pekko://flink/temp/dispatcher_0]] to recipient [Actor[pekko.tcp://flink@127.0.0.1:6123/user/rpc/dispatcher_0]], because the recipient is unreachable. This can either mean that the recipient has been terminated or that the remote RpcService is currently not reachable.",
+        "org.apache.flink.runtime.rpc.pekko.DeadLettersActor.handleDeadLetter(DeadLettersActor.java:61)",
+    );
+    let status = match segments {
+        [jobs, _, savepoints, trigger] if jobs == "jobs" && savepoints == "savepoints" => Some(trigger),
+        _ => None,
+    };
+    Refusal::Internal(match status {
+        Some(trigger) => Throwable::new(
+            REST_HANDLER_EXCEPTION,
+            format!("Internal server error while retrieving status of savepoint operation with triggerId={trigger}."),
+            "org.apache.flink.runtime.rest.handler.job.savepoints.SavepointHandlers$SavepointStatusHandler.maybeCreateNotFoundError(SavepointHandlers.java:330)",
+        )
+        .because(cause),
+        None => Throwable::completion(cause),
+    })
+}
+
 /// A Java exception, as far as it can be seen from outside.
 #[derive(Debug, Clone)]
 pub(super) struct Throwable {

@@ -69,6 +69,9 @@ use self::world::World;
 /// The one TaskManager there is.
 const TASK_MANAGER: &str = "127.0.0.1:44883-f8bb4a";
 
+/// From the end of a dead `JobManager`'s session until another one is in charge.
+const ELECTION: Duration = Duration::from_secs(1);
+
 /// Major and minor number of a release.
 type Version = (u32, u32);
 
@@ -107,6 +110,10 @@ pub struct Config {
     pub profiling: bool,
     /// Whether running jobs survive a restart of the `JobManager`: yes, from their last checkpoint. Nothing else does.
     pub high_availability: bool,
+    /// Whether requests reach the REST endpoint of another `JobManager` while there is none in charge: no. With one, a restart
+    /// is a failover: until a second before the next one is in charge, requests are answered 500, because the dead one cannot
+    /// be reached, and then 503.
+    pub standby: bool,
     /// Whether uploaded jars survive a restart: no.
     pub retain_uploads: bool,
     /// How long an ended job is remembered: 1 h.
@@ -133,6 +140,7 @@ impl Default for Config {
             flame_graphs: false,
             profiling: false,
             high_availability: true,
+            standby: false,
             retain_uploads: false,
             job_expiration: Duration::from_secs(3600),
             seed: 0,
@@ -176,7 +184,8 @@ impl Cluster {
         self.world.advance(now);
     }
 
-    /// The `JobManager` fails and another one takes over after `downtime`; until then requests are answered 503.
+    /// The `JobManager` fails and another one takes over after `downtime`; until then requests are answered 503, or 500 before
+    /// that with a [`standby`](Config::standby).
     ///
     /// Results of asynchronous operations, caches, ended jobs and, unless retained, uploads are forgotten. Running
     /// jobs are recovered with high availability, and lost without. Savepoints are in storage, and stay.
@@ -223,6 +232,9 @@ impl Cluster {
 
     fn answer(&mut self, request: &http::Request<Bytes>) -> errors::Answer {
         let call = Call::read(request, self.version())?;
+        if self.world.now().saturating_add(ELECTION) < self.up_at && self.world.config.standby {
+            return Err(errors::unreachable(&call.segments));
+        }
         if self.world.now() < self.up_at {
             let text = "Service temporarily unavailable due to an ongoing leader election. Please refresh.";
             return Err(Refusal::Short(StatusCode::SERVICE_UNAVAILABLE, text.into()));

@@ -69,6 +69,9 @@ impl<S: Service> Shared<S> {
             let mut site = lock(&self.site);
             let now = self.pace.now();
             let applied = fault.is_none_or(Fault::applied);
+            if fault == Some(Fault::DeliveredTwice) {
+                site.simulator.handle(now, request);
+            }
             let response = applied.then(|| site.simulator.handle(now, request));
             if let Some(Fault::Restart { downtime, .. }) = fault {
                 site.simulator.restart(now, downtime);

@@ -246,7 +246,12 @@ impl Network {
     fn arrive(&mut self, mut trip: Trip) {
         let request = trip.request.take().filter(|_| trip.fault.is_none_or(Fault::applied));
         let mount = self.services.get(&trip.exchange.service);
-        let response = request.zip(mount).map(|(request, mount)| mount.handle(self.now, request));
+        let response = request.zip(mount).map(|(request, mount)| {
+            if trip.fault == Some(Fault::DeliveredTwice) {
+                mount.handle(self.now, request.clone());
+            }
+            mount.handle(self.now, request)
+        });
         let open = response.as_ref().and_then(open_body);
         if response.is_some() {
             trip.applied = Some(self.now);

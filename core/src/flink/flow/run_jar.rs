@@ -13,7 +13,10 @@
 //! | the answer | | done |
 //! | no answer of the cluster's own | knows the job | done |
 //! | no answer of the cluster's own | does not know the job, look after look | Submit, the same id |
+//! | the cluster has not got the jar, every attempt answered | | Upload, three times at the most, if the jar is given |
+//! | the cluster could not ask its JobManager | knows the job | done |
 //! | refused as a duplicate, after an attempt without an answer | knows the job | done |
+//! | refused as a duplicate, under an id chosen by us | knows the job | done: the request was delivered twice |
 //! | refused as a duplicate, otherwise | knows the job | failed: the id is another job's |
 //! | any other refusal with 400, every attempt answered | knows the job | failed: the main method failed and left its job behind |
 //! | any other refusal with 400, otherwise | knows the job | ambiguous: it may be an earlier attempt's, which is all right |
@@ -29,7 +32,6 @@ mod machine;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::upload::Upload;
 use crate::body::Body;
 use crate::error::FlowError;
 use crate::flink::jars::ClaimMode;
@@ -70,6 +72,10 @@ records! {
         pub since: u64 = "since",
         /// Whether the cluster has got it.
         pub acknowledged: bool = "acknowledged",
+        /// Whether the job's id was chosen at random.
+        pub is_own: Option<bool> = "is_own",
+        /// Whether every attempt was refused, so that the job was never submitted.
+        pub unsent: Option<bool> = "unsent",
     }
 }
 
@@ -93,9 +99,13 @@ records! {
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct RunJar {
-    upload: Option<(String, Body)>,
+    /// Name and bytes of the jar, if we have them.
+    content: Option<(String, Body)>,
+    is_uploaded: bool,
     run: JarRun,
     job: Option<JobId>,
+    /// Whether the job's id is chosen at random.
+    is_own: bool,
     within: Option<Duration>,
     resumed: Option<Resumed>,
 }
@@ -104,6 +114,7 @@ pub struct RunJar {
 struct Resumed {
     since: u64,
     acknowledged: bool,
+    unsent: bool,
 }
 
 impl RunJar {
@@ -111,7 +122,7 @@ impl RunJar {
 
     /// Runs a jar that is uploaded first. The name ends in `.jar`; on the cluster it gets a mark.
     pub fn upload(name: impl Into<String>, content: impl Into<Body>) -> Self {
-        Self { upload: Some((name.into(), content.into())), ..Self::uploaded("") }
+        Self { content: Some((name.into(), content.into())), is_uploaded: false, ..Self::uploaded("") }
     }
 
     /// Runs a jar that is on the cluster.
@@ -126,13 +137,20 @@ impl RunJar {
             claim_mode: None,
             allow_non_restored_state: None,
         };
-        Self { upload: None, run, job: None, within: None, resumed: None }
+        Self { content: None, is_uploaded: true, run, job: None, is_own: true, within: None, resumed: None }
     }
 
-    /// The same run of a jar that is on the cluster by now.
+    /// The same run of a jar that is on the cluster by now. If the cluster has lost it when it is run, it is uploaded again.
     pub fn from_uploaded(mut self, jar: impl Into<JarId>) -> Self {
-        self.upload = None;
+        self.is_uploaded = true;
         self.run.jar = jar.into();
+        self
+    }
+
+    /// Gives a resumed goal, or one of an uploaded jar, the jar itself: it is uploaded again if the cluster has not got it any
+    /// more. Uploads are lost with the JobManager unless `web.upload.dir` is set.
+    pub fn with_jar(mut self, name: impl Into<String>, content: impl Into<Body>) -> Self {
+        self.content = Some((name.into(), content.into()));
         self
     }
 
@@ -141,8 +159,10 @@ impl RunJar {
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
     pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
-        let RunState { run, job, since, acknowledged } = saved.read(Self::NAME)?;
-        Ok(Self { upload: None, run, job: Some(job), within: None, resumed: Some(Resumed { since, acknowledged }) })
+        let RunState { run, job, since, acknowledged, is_own, unsent } = saved.read(Self::NAME)?;
+        let resumed = Some(Resumed { since, acknowledged, unsent: unsent.unwrap_or_default() });
+        let is_own = is_own.unwrap_or_default();
+        Ok(Self { content: None, is_uploaded: true, run, job: Some(job), is_own, within: None, resumed })
     }
 
     /// The class with the main method, for a jar without a `Main-Class`.
@@ -192,7 +212,7 @@ impl RunJar {
     /// the id that it was saved with.
     pub fn job_id(mut self, job: JobId) -> Self {
         if self.resumed.is_none() {
-            self.job = Some(job);
+            (self.job, self.is_own) = (Some(job), false);
         }
         self
     }
@@ -203,17 +223,23 @@ impl RunJar {
         self
     }
 
-    /// The upload, if there is one, and what to run afterwards.
-    pub(super) fn into_parts(self) -> (Option<(String, Body)>, JarRun) {
-        (self.upload, self.run)
+    /// The jar itself, whether the cluster has it, and what to run.
+    pub(super) fn into_parts(self) -> (Option<(String, Body)>, bool, JarRun) {
+        (self.content, self.is_uploaded, self.run)
     }
 
+    /// Of a jar that is on the cluster, under an id that was chosen at random.
     pub(super) fn of(run: JarRun, job: JobId) -> Self {
-        Self { upload: None, run, job: Some(job), within: None, resumed: None }
+        Self { content: None, is_uploaded: true, run, job: Some(job), is_own: true, within: None, resumed: None }
+    }
+
+    pub(super) fn with_content(mut self, content: Option<(String, Body)>) -> Self {
+        self.content = content;
+        self
     }
 
     pub(super) fn machine(self) -> RunMachine {
-        RunMachine::new(self.upload.map(|(name, content)| Upload::new(name, content)), self.run, self.job, self.resumed)
+        RunMachine::new(self)
     }
 }
 

@@ -22,6 +22,8 @@
 //! | Poll | completed | the outcome |
 //! | Poll | failed because the job is unknown, and there is a doubt | Lost: a first operation of this id may have been carried out |
 //! | Poll | unknown | Lost |
+//! | Look, Poll | another refusal, no answer | the same again, for 30 s; then ambiguous |
+//! | Look, Poll | failed, without a doubt | that error; another id is saved for a resumption |
 //!
 //! Invariants: one id; sent only while no answer to it was seen and the server could not have forgotten it; saved
 //! before it is sent for the first time, and again when it is acknowledged.
@@ -41,6 +43,8 @@ use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Saved, Step, ok};
 use crate::operation::Operation;
 use crate::time::Timestamp;
 
+/// For how long a trigger is looked up although a proxy or a passing error of the cluster is in the way.
+const LOOKING: Duration = Duration::from_secs(30);
 /// How long a JobManager remembers an id at least, by default (`rest.async.store-duration`): sending it again later
 /// could start a second operation.
 const REMEMBERED: Duration = Duration::from_secs(300);
@@ -96,6 +100,8 @@ pub struct Triggered<K: Kind> {
     /// When the last question was asked, and when the cluster has answered.
     asked: Timestamp,
     heard: Heard,
+    /// Until when it is looked up although that fails.
+    until: Option<Timestamp>,
     pace: Pace,
     state: State<K>,
 }
@@ -109,7 +115,15 @@ enum State<K: Kind> {
     Look(Call<K::Status>, Option<Ambiguity>),
     Poll(Call<K::Status>),
     Wait(Timestamp),
+    /// The trigger could not be looked up; before the next attempt. With what the trouble was.
+    LookLater(Timestamp, Option<Ambiguity>),
     Lost(Look, Ambiguity),
+}
+
+/// Whether there is time to look the trigger up again.
+fn may_look_again(until: &mut Option<Timestamp>, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
+    let until = *until.get_or_insert(cx.now() + LOOKING);
+    cx.now() < until && !matches!(error, FlowError::Deadline { .. } | FlowError::Build(_))
 }
 
 impl<K: Kind> Triggered<K> {
@@ -123,6 +137,7 @@ impl<K: Kind> Triggered<K> {
             trigger,
             asked: Timestamp::UNIX_EPOCH,
             heard: Heard::default(),
+            until: None,
             pace: Pace::START,
             state,
         }
@@ -135,6 +150,9 @@ impl<K: Kind> Triggered<K> {
 
     /// One whose trigger may have been sent by another process.
     pub(super) fn resumed(kind: K, trigger: TriggerState) -> Self {
+        if trigger.unsent == Some(true) {
+            return Self::fresh(kind, trigger.job, Some(trigger.trigger_id));
+        }
         Self::new(kind, trigger.job, None, Some(trigger), State::Resumed)
     }
 
@@ -196,6 +214,7 @@ impl<K: Kind> Triggered<K> {
             since: now.as_millis(),
             acknowledged: false,
             doubtful: None,
+            unsent: None,
         };
         self.trigger.get_or_insert_with(fresh).clone()
     }
@@ -234,6 +253,19 @@ impl<K: Kind> Triggered<K> {
         self.state = State::Wait(self.pace.next(cx.now()));
     }
 
+    /// The operation failed for certain. Whoever resumes starts another one, under an id that was not sent yet.
+    fn save_unsent(&self, cx: &mut Common<FlinkRest>) {
+        let trigger = TriggerState {
+            job: self.job,
+            trigger_id: TriggerId::from_bits(cx.seed.next_u128()),
+            since: cx.now().as_millis(),
+            acknowledged: false,
+            doubtful: None,
+            unsent: Some(true),
+        };
+        cx.save(self.kind.saved(&trigger));
+    }
+
     /// The id may be sent: nobody has answered for it, nothing is under way, and the server could not have forgotten it.
     fn may_send(&self, now: Timestamp, trouble: Option<&Ambiguity>) -> bool {
         trouble.is_none()
@@ -253,12 +285,37 @@ impl<K: Kind> Triggered<K> {
         }
     }
 
+    /// The cluster has told how far it is; `None` when there is more to find out.
+    fn heard_of(
+        &mut self,
+        status: &<K::Status as Operation>::Output,
+        cx: &mut Common<FlinkRest>,
+    ) -> Option<Result<K::Value, FlowError>> {
+        self.heard.hear(self.asked);
+        self.until = None;
+        if K::is_over(status) {
+            return self.over(status, cx);
+        }
+        self.wait(cx);
+        None
+    }
+
     /// The outcome; `None` when there is more to find out.
-    fn over(&mut self, status: &<K::Status as Operation>::Output) -> Option<Result<K::Value, FlowError>> {
+    fn over(
+        &mut self,
+        status: &<K::Status as Operation>::Output,
+        cx: &mut Common<FlinkRest>,
+    ) -> Option<Result<K::Value, FlowError>> {
         match self.outcome(status) {
             Err(FlowError::Failed(failure)) if self.doubtful && K::is_lost(&failure) => {
                 self.look(Self::forgotten(FlowError::Failed(failure)));
                 None
+            }
+            Err(FlowError::Failed(failure)) => {
+                if !self.doubtful && K::left_behind(status).is_none() {
+                    self.save_unsent(cx);
+                }
+                Some(Err(FlowError::Failed(failure)))
             }
             outcome => Some(outcome),
         }
@@ -329,10 +386,7 @@ impl<K: Kind> Triggered<K> {
                     Ok(status) => {
                         let id = self.trigger(cx).trigger_id;
                         self.acknowledged(id, cx);
-                        self.heard.hear(self.asked);
-                        if !K::is_over(&status) {
-                            self.wait(cx);
-                        } else if let Some(outcome) = self.over(&status) {
+                        if let Some(outcome) = self.heard_of(&status, cx) {
                             return Step::Done(outcome);
                         }
                     }
@@ -345,6 +399,10 @@ impl<K: Kind> Triggered<K> {
                             self.look(lost);
                         }
                     }
+                    Err(error) if may_look_again(&mut self.until, &error, cx) => {
+                        let trouble = trouble.take();
+                        self.state = State::LookLater(self.pace.next(cx.now()), trouble);
+                    }
                     Err(error) => {
                         // The trigger may have been carried out, and there is no way to look.
                         let lost =
@@ -354,10 +412,7 @@ impl<K: Kind> Triggered<K> {
                 },
                 State::Poll(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(status) => {
-                        self.heard.hear(self.asked);
-                        if !K::is_over(&status) {
-                            self.wait(cx);
-                        } else if let Some(outcome) = self.over(&status) {
+                        if let Some(outcome) = self.heard_of(&status, cx) {
                             return Step::Done(outcome);
                         }
                     }
@@ -366,6 +421,9 @@ impl<K: Kind> Triggered<K> {
                         self.look(Self::forgotten(error.into()));
                     }
                     Err(error @ FlowError::Deadline { .. }) => return Step::Done(Err(error)),
+                    Err(error) if may_look_again(&mut self.until, &error, cx) => {
+                        self.state = State::Wait(self.pace.next(cx.now()));
+                    }
                     Err(error) => return Step::Done(Err(FlowError::Ambiguous(Self::forgotten(error)))),
                 },
                 State::Wait(until) => {
@@ -373,6 +431,20 @@ impl<K: Kind> Triggered<K> {
                         return step;
                     }
                     self.state = State::Poll(self.ask(cx));
+                }
+                State::LookLater(until, trouble) => {
+                    if let Some(step) = cx.wait_until(*until, K::WHAT, reply) {
+                        return match step {
+                            // The trigger may have been carried out, and there is no time to look.
+                            Step::Done(Err(error)) => {
+                                let unknown = || Ambiguity { unanswered: true, ..Self::forgotten(error) };
+                                Step::Done(Err(FlowError::Ambiguous(trouble.take().unwrap_or_else(unknown))))
+                            }
+                            step => step,
+                        };
+                    }
+                    let trouble = trouble.take();
+                    self.state = State::Look(self.ask(cx), trouble);
                 }
                 State::Lost(look, lost) => {
                     let Found { diagnosis, text } = match ok!(look.poll(cx, reply)) {

@@ -28,6 +28,8 @@ records! {
         pub acknowledged: bool = "acknowledged",
         /// Whether, when it did, an earlier attempt had no answer that tells: the operation may be the second one of the id.
         pub doubtful: Option<bool> = "doubtful",
+        /// Whether it was never sent: the operation before it failed, and a resumption starts another one.
+        pub unsent: Option<bool> = "unsent",
     }
 
     struct SavepointState {

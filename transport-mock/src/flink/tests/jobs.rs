@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::{Config, Program};
-use super::{Sim, errors, text};
+use super::{Sim, errors, text, trigger_id};
 
 #[test]
 fn a_job_becomes_running_before_its_tasks_do() {
@@ -237,4 +237,22 @@ fn details_have_the_fields_of_their_release() {
         let exceptions = sim.get(&format!("/v1/jobs/{job}/exceptions")).1;
         assert_eq!(exceptions.get("root-exception").is_some(), version.starts_with('1'), "{version}");
     }
+}
+
+#[test]
+fn a_failover_behind_a_standby_is_unreachable_then_an_election_then_over() {
+    let mut sim = Sim::with(Config { standby: true, ..Config::default() });
+    let job = sim.job(&Program::endless("x"));
+    sim.cluster.restart(sim.now, Duration::from_secs(60));
+    let status = format!("/v1/jobs/{job}/status");
+    let dead = sim.get(&status);
+    assert!(
+        dead.0 == 500 && errors(&dead).contains("RecipientUnreachableException: Could not send message ["),
+        "{dead:?}"
+    );
+    let trigger = sim.get(&format!("/v1/jobs/{job}/savepoints/{}", trigger_id(1)));
+    assert!(errors(&trigger).contains("while retrieving status of savepoint operation with triggerId="), "{trigger:?}");
+    let election = sim.wait(59_500).get(&status);
+    assert!(election.0 == 503 && errors(&election).contains("ongoing leader election"), "{election:?}");
+    assert_eq!(sim.wait(1000).get(&status).0, 200);
 }

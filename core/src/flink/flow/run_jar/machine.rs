@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{JarRun, Launched, Resumed, RunJar, RunState};
+use crate::body::Body;
 use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, ServiceError};
-use crate::flink::error::is_unknown_job;
+use crate::flink::error::{is_passing, is_unknown_jar, is_unknown_job};
 use crate::flink::flow::Pace;
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
 use crate::flink::flow::upload::Upload;
@@ -15,6 +16,8 @@ use crate::time::Timestamp;
 
 /// How often a job is submitted, all under the same id.
 const TRIES: u32 = 5;
+/// How often a jar is uploaded again that the cluster has not got any more.
+const UPLOADS: u32 = 3;
 /// How often a job is looked for before it is submitted again: about 13 s.
 const LOOKS: u32 = 10;
 /// For how long a job is looked up although a proxy or a passing error of the cluster is in the way.
@@ -27,7 +30,14 @@ const KNOWN: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct RunMachine {
     run: JarRun,
+    /// Name and bytes of the jar, for a cluster that has not got it any more.
+    content: Option<(String, Body)>,
+    is_uploaded: bool,
+    /// How often it was uploaded again.
+    uploads: u32,
     job: Option<JobId>,
+    /// Whether nobody else can have used the job's id: it was chosen at random.
+    is_own: bool,
     /// When it was first submitted, in milliseconds since the epoch.
     since: Option<u64>,
     /// Whether it may have been submitted by an attempt without an answer, here or in another process.
@@ -45,7 +55,7 @@ pub struct RunMachine {
 
 #[derive(Debug)]
 enum State {
-    Start(Option<Upload>),
+    Start,
     Resumed,
     Upload(Running<Upload>),
     Submit(Call<SubmitJar>),
@@ -55,19 +65,32 @@ enum State {
     Launched,
 }
 
+/// The refusal that says something about the main method: the cluster's own, and not that it could not ask itself.
+fn says_why(error: &FlowError) -> Option<&ServiceError> {
+    error.service().filter(|refusal| refusal.kind() == ErrorKind::Refused && !is_passing(refusal))
+}
+
+fn is_duplicate(refusal: &ServiceError) -> bool {
+    refusal.details().unwrap_or_default().contains("Duplicate")
+}
+
 impl RunMachine {
     /// From the beginning, or from what another process has saved.
-    pub(super) fn new(upload: Option<Upload>, run: JarRun, job: Option<JobId>, resumed: Option<Resumed>) -> Self {
-        let state = match (upload, resumed) {
-            (Some(upload), _) => State::Start(Some(upload)),
-            (None, Some(Resumed { acknowledged: true, .. })) => State::Launched,
-            (None, Some(_)) => State::Resumed,
-            (None, None) => State::Start(None),
+    pub(super) fn new(goal: RunJar) -> Self {
+        let RunJar { content, is_uploaded, run, job, is_own, resumed, .. } = goal;
+        let state = match resumed {
+            Some(Resumed { acknowledged: true, .. }) => State::Launched,
+            Some(Resumed { unsent: false, .. }) => State::Resumed,
+            Some(Resumed { unsent: true, .. }) | None => State::Start,
         };
-        let since = resumed.map(|resumed| resumed.since);
+        let since = resumed.filter(|resumed| !resumed.unsent).map(|resumed| resumed.since);
         Self {
             run,
+            content,
+            is_uploaded,
+            uploads: 0,
             job,
+            is_own,
             since,
             unanswered: since.is_some(),
             tries: 0,
@@ -109,8 +132,48 @@ impl RunMachine {
     }
 
     fn save(&mut self, acknowledged: bool, cx: &mut Common<FlinkRest>) {
-        let (job, since) = (self.job(cx), *self.since.get_or_insert(cx.now().as_millis()));
-        cx.save(Saved::new(RunJar::NAME, &RunState { run: self.run.clone(), job, since, acknowledged }));
+        self.since.get_or_insert(cx.now().as_millis());
+        let state = RunState { acknowledged, ..self.saved(cx) };
+        cx.save(Saved::new(RunJar::NAME, &state));
+    }
+
+    /// Every attempt was refused, and the cluster has not got the job: whoever resumes may run it, however late.
+    fn save_unsent(&mut self, cx: &mut Common<FlinkRest>) {
+        let state = RunState { unsent: Some(true), ..self.saved(cx) };
+        cx.save(Saved::new(RunJar::NAME, &state));
+    }
+
+    fn saved(&mut self, cx: &mut Common<FlinkRest>) -> RunState {
+        RunState {
+            run: self.run.clone(),
+            job: self.job(cx),
+            since: self.since.unwrap_or_default(),
+            acknowledged: false,
+            is_own: Some(self.is_own),
+            unsent: None,
+        }
+    }
+
+    fn start(&mut self, cx: &mut Common<FlinkRest>) {
+        match self.content.clone().filter(|_| !self.is_uploaded) {
+            Some((name, content)) => {
+                cx.phase(RunJar::NAME, "uploading the jar");
+                self.state = State::Upload(cx.child(Upload::new(name, content)));
+            }
+            None => self.submit(cx),
+        }
+    }
+
+    /// The cluster has not got the jar: a JobManager that was restarted has lost it, and another one never had it.
+    fn upload_again(&mut self, error: &FlowError, cx: &mut Common<FlinkRest>) -> bool {
+        let is_gone = error.service().is_some_and(is_unknown_jar);
+        let can = is_gone && self.content.is_some() && self.uploads < UPLOADS;
+        if can {
+            (self.uploads, self.is_uploaded) = (self.uploads + 1, false);
+            cx.say(Notice::Observed { what: "jar".to_owned(), state: format!("not there any more: {}", self.run.jar) });
+            self.start(cx);
+        }
+        can
     }
 
     fn submit(&mut self, cx: &mut Common<FlinkRest>) {
@@ -157,20 +220,17 @@ impl RunMachine {
 
     /// The cluster has the job: is it ours, and all right?
     fn known(&self, job: JobId, state: &JobState, trouble: Option<&FlowError>) -> Result<(), FlowError> {
-        // What is not the cluster's own word says nothing about the main method.
-        let says_why = |error: &&ServiceError| error.kind() == ErrorKind::Refused && error.status().is_client_error();
-        let Some(refusal) = trouble.and_then(FlowError::service).filter(says_why) else {
+        let Some(refusal) = trouble.and_then(says_why).filter(|refusal| refusal.status().is_client_error()) else {
             return Ok(());
         };
-        let is_duplicate = refusal.details().unwrap_or_default().contains("Duplicate");
-        let what = match is_duplicate {
+        let what = match is_duplicate(refusal) {
             true if self.unanswered => return Ok(()),
             // An earlier attempt's main method may have submitted it, and have been in the way of this one's.
             false if self.unanswered => {
                 let found = Some(format!("job {job} is {state}"));
                 return Err(Self::ambiguous(FlowError::Service(refusal.clone()), found));
             }
-            true => "its id was used before, or the program calls execute more than once",
+            true => "its id was used before",
             false => "but the job was submitted all the same",
         };
         Err(FlowError::Failed(Failure {
@@ -196,12 +256,13 @@ impl RunMachine {
         };
         if !self.unanswered {
             // The cluster has answered every attempt, and has not got the job: the refusal is all there is to say.
+            self.save_unsent(cx);
             return Err(match trouble {
                 FlowError::Ambiguous(Ambiguity { cause, .. }) => *cause,
                 refusal => refusal,
             });
         }
-        let is_refused = trouble.service().is_some_and(|error| error.kind() == ErrorKind::Refused);
+        let is_refused = says_why(&trouble).is_some();
         if self.looks < LOOKS {
             self.looks += 1;
             self.state = State::Wait(self.pace.next(cx.now()), Some(trouble));
@@ -234,13 +295,7 @@ impl RunMachine {
                 return Step::Notice(notice);
             }
             match &mut self.state {
-                State::Start(None) => self.submit(cx),
-                State::Start(upload) => {
-                    if let Some(upload) = upload.take() {
-                        cx.phase(RunJar::NAME, "uploading the jar");
-                        self.state = State::Upload(cx.child(upload));
-                    }
-                }
+                State::Start => self.start(cx),
                 State::Resumed => {
                     cx.phase(RunJar::NAME, "looking for the job");
                     self.look(None, cx);
@@ -248,7 +303,7 @@ impl RunMachine {
                 State::Upload(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
                     Ok(jar) => {
                         cx.say(Notice::Observed { what: "jar".to_owned(), state: format!("uploaded as {jar}") });
-                        self.run.jar = jar;
+                        (self.run.jar, self.is_uploaded) = (jar, true);
                         self.submit(cx);
                     }
                     Err(error) => return Step::Done(Err(error)),
@@ -262,6 +317,13 @@ impl RunMachine {
                     }
                     Err(error @ (FlowError::Service(_) | FlowError::Ambiguous(_))) => {
                         self.unanswered |= matches!(&error, FlowError::Ambiguous(ambiguity) if ambiguity.unanswered);
+                        // Somebody in between delivered it twice, or the cluster itself did not wait for the end.
+                        self.unanswered |= error
+                            .service()
+                            .is_some_and(|refusal| self.is_own && is_duplicate(refusal) || is_passing(refusal));
+                        if !self.unanswered && self.upload_again(&error, cx) {
+                            continue;
+                        }
                         cx.phase(RunJar::NAME, "looking for the job");
                         self.look(Some(error), cx);
                     }

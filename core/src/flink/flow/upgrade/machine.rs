@@ -19,6 +19,8 @@ use crate::flink::{FlinkRest, GetJobExceptions, JobState, PlanJar};
 use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Saved, Step, ok};
 use crate::time::Timestamp;
 
+/// How often a jar is uploaded again that the cluster has not got any more.
+const UPLOADS: u32 = 3;
 /// How often a job is stopped again that a failover has brought back.
 const STOPS: u32 = 3;
 
@@ -26,8 +28,11 @@ const STOPS: u32 = 3;
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct UpgradeMachine {
-    /// Uploads that are to come: of the old jar, of the new one.
-    uploads: [Option<(String, Body)>; 2],
+    /// The jars themselves, old and new, if they were given.
+    jars: [Option<(String, Body)>; 2],
+    is_uploaded: [bool; 2],
+    /// How often one was uploaded again.
+    uploads: u32,
     data: UpgradeState,
     /// When the cluster has said how the job is that must show that it runs.
     heard: Heard,
@@ -60,19 +65,24 @@ enum State {
 }
 
 impl UpgradeMachine {
-    /// With what is to be uploaded of the old jar and of the new one.
-    pub(super) fn fresh(uploads: [Option<(String, Body)>; 2], data: UpgradeState) -> Self {
-        Self::new(uploads, data, State::Start)
+    /// With the old jar and the new one, and whether the cluster has them.
+    pub(super) fn fresh(jars: [Option<(String, Body)>; 2], is_uploaded: [bool; 2], data: UpgradeState) -> Self {
+        Self {
+            jars,
+            is_uploaded,
+            uploads: 0,
+            data,
+            heard: Heard::default(),
+            settle_until: Timestamp::MAX,
+            stops: 0,
+            is_planned: false,
+            state: State::Start,
+        }
     }
 
     /// From the phase that was saved last.
-    pub(super) fn resumed(data: UpgradeState) -> Self {
-        Self::new([None, None], data, State::Resumed)
-    }
-
-    fn new(uploads: [Option<(String, Body)>; 2], data: UpgradeState, state: State) -> Self {
-        let (heard, settle_until) = (Heard::default(), Timestamp::MAX);
-        Self { uploads, data, heard, settle_until, stops: 0, is_planned: false, state }
+    pub(super) fn resumed(jars: [Option<(String, Body)>; 2], data: UpgradeState) -> Self {
+        Self { state: State::Resumed, ..Self::fresh(jars, [true, true], data) }
     }
 
     /// What the flow of this phase saves is part of what the upgrade saves.
@@ -92,7 +102,7 @@ impl UpgradeMachine {
         let now = cx.now();
         let next = match &mut self.state {
             State::Start if self.data.savepoint.is_some() => {
-                self.prepare(0, cx);
+                self.prepare(cx);
                 Ok(None)
             }
             State::Start => {
@@ -111,7 +121,7 @@ impl UpgradeMachine {
                         self.enter(UpgradePhase::Stop, None, cx).map(|()| None)
                     }
                     Ok(report) if report.state == JobState::Running => {
-                        self.prepare(0, cx);
+                        self.prepare(cx);
                         Ok(None)
                     }
                     Ok(report) => Err(self.not_upgraded(&format!("it is {}", report.state))),
@@ -130,7 +140,10 @@ impl UpgradeMachine {
                         state: format!("uploaded as {jar}"),
                     });
                     self.run_of(which).jar = jar;
-                    self.prepare(which + 1, cx);
+                    if let Some(is_uploaded) = self.is_uploaded.get_mut(which) {
+                        *is_uploaded = true;
+                    }
+                    self.prepare(cx);
                     None
                 })
             }
@@ -147,6 +160,10 @@ impl UpgradeMachine {
                         let next = if is_stopped { UpgradePhase::Run } else { UpgradePhase::Stop };
                         self.enter(next, None, cx).map(|()| None)
                     }
+                    Err(error) if self.upload_again(which, &error) => {
+                        self.prepare(cx);
+                        Ok(None)
+                    }
                     Err(error) => Err(error),
                 }
             }
@@ -162,6 +179,7 @@ impl UpgradeMachine {
                 match ok!(self.adopt(step)) {
                     Ok(launched) => {
                         (self.data.new_job, self.data.launched) = (launched.job, Some(true));
+                        self.data.new.jar = launched.jar;
                         self.enter(UpgradePhase::Settle, None, cx).map(|()| None)
                     }
                     Err(error) if Self::is_verdict(&error) => {
@@ -215,7 +233,7 @@ impl UpgradeMachine {
                 let step = flow.poll(now, reply.take());
                 match ok!(self.adopt(step)) {
                     Ok(launched) => {
-                        self.data.old_job = launched.job;
+                        (self.data.old_job, self.data.old.jar) = (launched.job, launched.jar);
                         self.enter(UpgradePhase::SettleOld, None, cx).map(|()| None)
                     }
                     Err(error) if Self::is_verdict(&error) => Err(self.not_run(&error, cx)),

@@ -10,6 +10,7 @@
 //!
 //! | phase | goes wrong by | then |
 //! |---|---|---|
+//! | Plan, Run, RunOld | the cluster has not got the jar any more | Upload, three times at the most, if the jar is given |
 //! | Check, Upload, Plan | anything | that error; the old job runs on |
 //! | Stop | the job fails while it stops, after its savepoint was written | Run, from that savepoint |
 //! | Stop | a failover brings the job back after its savepoint was written | Check, and another stop, three times at the most |
@@ -44,6 +45,7 @@ mod machine;
 use std::time::Duration;
 
 use super::run_jar::{JarRun, RunJar};
+use crate::body::Body;
 use crate::error::{FlowError, Misuse};
 use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Config, Goal, Running, Saved};
@@ -125,6 +127,8 @@ records! {
 #[must_use = "a goal does nothing until it is run"]
 pub struct UpgradeJob {
     start: Start,
+    /// The jars themselves, for a resumed goal.
+    jars: [Option<(String, Body)>; 2],
     within: Option<Duration>,
 }
 
@@ -155,10 +159,11 @@ impl UpgradeJob {
             settle_within: Duration::from_secs(60),
             savepoint: None,
         };
-        Self { start, within: None }
+        Self { start, jars: [None, None], within: None }
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
+    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save). Give it the jars
+    /// by [`with_jars`](Self::with_jars), in case the cluster has lost them.
     ///
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's, of an unknown phase, or without the savepoint that its phase
@@ -167,11 +172,19 @@ impl UpgradeJob {
         let state: Box<UpgradeState> = saved.read(Self::NAME)?;
         let has_savepoint = state.savepoint.as_ref().is_some_and(|savepoint| !savepoint.is_empty());
         match state.phase {
-            UpgradePhase::Unknown(_) => Err(FlowError::Misuse(Misuse::WrongState)),
-            UpgradePhase::Prepare | UpgradePhase::Stop => Ok(Self { start: Start::Resumed(state), within: None }),
-            _ if has_savepoint => Ok(Self { start: Start::Resumed(state), within: None }),
-            _ => Err(FlowError::Misuse(Misuse::WrongState)),
+            UpgradePhase::Prepare | UpgradePhase::Stop => {}
+            UpgradePhase::Unknown(_) => return Err(FlowError::Misuse(Misuse::WrongState)),
+            _ if has_savepoint => {}
+            _ => return Err(FlowError::Misuse(Misuse::WrongState)),
         }
+        Ok(Self { start: Start::Resumed(state), jars: [None, None], within: None })
+    }
+
+    /// Gives a resumed goal the jars again: they are uploaded if the cluster has not got them any more. Uploads are lost with
+    /// the JobManager unless `web.upload.dir` is set. How to run them was saved. Without effect on a goal from [`new`](Self::new).
+    pub fn with_jars(mut self, old: RunJar, new: RunJar) -> Self {
+        self.jars = [old.into_parts().0, new.into_parts().0];
+        self
     }
 
     /// The job is stopped already, with this savepoint: nothing is stopped, and the new jar runs from it. The way on when a
@@ -245,9 +258,10 @@ impl Goal for UpgradeJob {
 
     fn start(self, config: &Config<FlinkRest>, mut seed: Seed) -> Self::Flow {
         let machine = match self.start {
-            Start::Resumed(state) => UpgradeMachine::resumed(*state),
+            Start::Resumed(state) => UpgradeMachine::resumed(self.jars, *state),
             Start::Fresh { job, old, new, target_directory, settle_within, savepoint } => {
-                let ((old_upload, old), (new_upload, new)) = (old.into_parts(), new.into_parts());
+                let (old_jar, has_old, old) = old.into_parts();
+                let (new_jar, has_new, new) = new.into_parts();
                 let data = UpgradeState {
                     phase: UpgradePhase::Prepare,
                     job,
@@ -262,7 +276,7 @@ impl Goal for UpgradeJob {
                     reason: None,
                     child: None,
                 };
-                UpgradeMachine::fresh([old_upload, new_upload], data)
+                UpgradeMachine::fresh([old_jar, new_jar], [has_old, has_new], data)
             }
         };
         Running::new(machine, config, seed, self.within)

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{State, UpgradeMachine};
+use super::{State, UPLOADS, UpgradeMachine};
 use crate::error::{FlowError, Misuse};
+use crate::flink::error::is_unknown_jar;
 use crate::flink::flow::await_job::{AwaitJob, AwaitMachine};
 use crate::flink::flow::cancel::Cancel;
 use crate::flink::flow::heard::Heard;
@@ -25,14 +26,29 @@ impl UpgradeMachine {
     }
 
     /// The uploads, then the plans, old before new, then the stop.
-    pub(super) fn prepare(&mut self, which: usize, cx: &mut Common<FlinkRest>) {
-        let upload =
-            self.uploads.iter_mut().enumerate().skip(which).find_map(|(which, upload)| Some((which, upload.take()?)));
-        if let Some((which, (name, content))) = upload {
+    pub(super) fn prepare(&mut self, cx: &mut Common<FlinkRest>) {
+        let missing = self.jars.iter().zip(self.is_uploaded).enumerate();
+        let mut missing = missing.filter(|(_, (_, is_uploaded))| !is_uploaded);
+        let missing = missing.find_map(|(which, (jar, _))| Some((which, jar.clone()?)));
+        if let Some((which, (name, content))) = missing {
             cx.phase(Self::NAME, if which == 0 { "uploading the old jar" } else { "uploading the new jar" });
             self.state = State::Upload(which, cx.child(Upload::new(name, content)));
         } else {
             self.plan(0, cx);
+        }
+    }
+
+    /// Whether the jar is to be uploaded again, because the cluster has not got it any more.
+    pub(super) fn upload_again(&mut self, which: usize, error: &FlowError) -> bool {
+        let is_gone = error.service().is_some_and(is_unknown_jar);
+        let is_given = self.jars.get(which).is_some_and(Option::is_some);
+        match self.is_uploaded.get_mut(which) {
+            Some(is_uploaded) if is_gone && is_given && self.uploads < UPLOADS => {
+                self.uploads += 1;
+                *is_uploaded = false;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -117,14 +133,15 @@ impl UpgradeMachine {
         resumed: Option<&Saved>,
         cx: &mut Common<FlinkRest>,
     ) -> Result<Running<RunMachine>, FlowError> {
+        let content = self.jars.get(which).cloned().flatten();
         if let Some(saved) = resumed {
-            return Ok(cx.child(RunJar::resume(saved)?.machine()));
+            return Ok(cx.child(RunJar::resume(saved)?.with_content(content).machine()));
         }
         let job = if which == 0 { self.data.old_job } else { self.data.new_job };
         let mut run = self.run_of(which).clone();
         run.savepoint_path.clone_from(&self.data.savepoint);
         run.claim_mode = Some(ClaimMode::NoClaim);
-        Ok(cx.child(RunJar::of(run, job).machine()))
+        Ok(cx.child(RunJar::of(run, job).with_content(content).machine()))
     }
 
     pub(super) fn settle(&self, job: JobId, cx: &mut Common<FlinkRest>) -> Running<AwaitMachine> {
