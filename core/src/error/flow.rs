@@ -203,16 +203,14 @@ impl FlowError {
     /// }
     /// ```
     pub fn evidence<T: Error + 'static>(&self) -> Option<&T> {
-        let nested = match self {
-            Self::Failed(failure) => return find(failure.cause()),
-            Self::Incomplete(incomplete) => return find(Some(incomplete.evidence.get())),
-            Self::Ambiguous(Ambiguity { evidence: Some(evidence), .. })
-            | Self::Deadline { evidence: Some(evidence), .. } => return find(Some(evidence.get())),
-            Self::Ambiguous(ambiguity) => &ambiguity.cause,
-            Self::Deadline { last: Some(last), .. } => last,
-            _ => return None,
+        let (known, nested) = match self {
+            Self::Failed(failure) => (failure.cause(), None),
+            Self::Incomplete(Incomplete { evidence, cause }) => (Some(evidence.get()), Some(cause)),
+            Self::Ambiguous(Ambiguity { evidence, cause, .. }) => (evidence.as_ref().map(Evidence::get), Some(cause)),
+            Self::Deadline { evidence, last, .. } => (evidence.as_ref().map(Evidence::get), last.as_ref()),
+            _ => (None, None),
         };
-        nested.evidence()
+        find(known).or_else(|| nested?.evidence())
     }
 
     /// Adds what the flow knew. Evidence that the error has already is replaced: include it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pipewright::drive::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::Interruption;
+use pipewright::feldera::flow::{Interruption, Unconfirmed};
 use pipewright::feldera::{Feldera, SyncCheckpoint};
 use pipewright::flow::Notice;
 use pipewright_mock::Script;
@@ -104,6 +104,10 @@ fn after_a_restart_the_store_tells() {
     let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("nobody can tell");
     assert!(error.is_ambiguous());
     assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
+    assert!(
+        matches!(Unconfirmed::of(&error), Some(Unconfirmed::Sync { checkpoint }) if checkpoint.len() == 36),
+        "{error:?}"
+    );
     script.finish();
 }
 

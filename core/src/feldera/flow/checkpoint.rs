@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use super::inquiry::{Inquiry, doubtful};
 use super::pulse::BEAT;
-use super::{Interruption, Pace, obstacles};
+use super::{Interruption, Pace, Unconfirmed, obstacles};
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::feldera::checkpoints::{CheckpointFailure, CheckpointStatus, CheckpointVerdict};
 use crate::feldera::stats::{CheckpointActivityStatus, ControllerStatus};
@@ -211,13 +211,14 @@ impl CheckpointMachine {
 
     /// Nobody knows what became of it.
     fn lost(&self, cause: FlowError) -> FlowError {
-        FlowError::Ambiguous(Ambiguity {
+        let started = Unconfirmed::Checkpoint { number: self.number, process: self.process.clone() };
+        started.add_to(FlowError::Ambiguous(Ambiguity {
             operation: StartCheckpoint::INFO.name,
             cause: Box::new(cause),
             unanswered: false,
             found: Some(format!("number {} was asked for, and there was no word of it", self.number)),
             evidence: None,
-        })
+        }))
     }
 
     /// The end before there is a number. A request without an answer is not forgotten over it; but what an edition does not do

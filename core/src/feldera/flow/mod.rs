@@ -47,6 +47,7 @@ mod steer;
 pub mod stop;
 pub mod sync_checkpoint;
 pub mod transaction;
+mod unconfirmed;
 
 use std::time::Duration;
 
@@ -65,6 +66,7 @@ pub use interruption::Interruption;
 pub use stop::{Stop, Stopped};
 pub use sync_checkpoint::{SyncCheckpoint, Synced};
 pub use transaction::{Transaction, TransactionEvent, TransactionRun};
+pub use unconfirmed::Unconfirmed;
 
 use crate::flow::Pace;
 

@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use super::inquiry::Inquiry;
 use super::pulse::{BEAT, PATIENCE};
-use super::{Interruption, Pace};
+use super::{Interruption, Pace, Unconfirmed};
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::feldera::checkpoints::{CheckpointSyncFailure, CheckpointSyncStatus, RemoteCheckpoint};
 use crate::feldera::{
@@ -235,6 +235,18 @@ impl SyncMachine {
         FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
     }
 
+    /// The outcome is not known.
+    fn lost(&self, cause: FlowError, found: String) -> FlowError {
+        let started = Unconfirmed::Sync { checkpoint: self.checkpoint.clone() };
+        started.add_to(FlowError::Ambiguous(Ambiguity {
+            operation: StartCheckpointSync::INFO.name,
+            cause: Box::new(cause),
+            unanswered: false,
+            found: Some(found),
+            evidence: None,
+        }))
+    }
+
     fn status(&mut self, cx: &mut Common<FelderaApi>) {
         let mut status = GetCheckpointSyncStatus::new(self.pipeline.clone());
         status.incarnation_uuid.clone_from(&self.process);
@@ -298,11 +310,11 @@ impl SyncMachine {
             Err(error) => format!("the store could not be listed: {error}"),
         };
         match why {
-            Why::Restarted(cause) => Some(Err(lost(cause, found))),
+            Why::Restarted(cause) => Some(Err(self.lost(cause, found))),
             Why::Failed(failure) => Some(Err(self.failed(failure.error))),
             Why::Missed if self.over_at.is_some_and(|at| at <= cx.now()) => {
                 let reason = "the process tells only what became of newer ones".to_owned();
-                Some(Err(lost(self.failed(reason), found)))
+                Some(Err(self.lost(self.failed(reason), found)))
             }
             Why::Missed => {
                 self.state = State::Wait(self.pace.next(cx.now()));
@@ -324,17 +336,6 @@ fn told_so_far((success, failure): &Told) -> String {
 fn is_newer(one: &str, other: &str) -> bool {
     let begins_with_time = |id: &str| id.len() == 36 && id.as_bytes().get(14) == Some(&b'7');
     !begins_with_time(one) || !begins_with_time(other) || one > other
-}
-
-/// Nobody knows what became of it.
-fn lost(cause: FlowError, found: String) -> FlowError {
-    FlowError::Ambiguous(Ambiguity {
-        operation: StartCheckpointSync::INFO.name,
-        cause: Box::new(cause),
-        unanswered: false,
-        found: Some(found),
-        evidence: None,
-    })
 }
 
 impl Machine for SyncMachine {
@@ -427,7 +428,7 @@ impl Machine for SyncMachine {
                     let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx, reply));
                     return Step::Done(Err(match error {
                         error @ FlowError::Failed(_) if !self.checkpoint.is_empty() => {
-                            lost(error, "there was no word of it".to_owned())
+                            self.lost(error, "there was no word of it".to_owned())
                         }
                         error => error,
                     }));

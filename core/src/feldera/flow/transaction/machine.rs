@@ -6,7 +6,7 @@ use super::goal::TransactionState;
 use super::{NAME, TransactionEvent, TransactionRun};
 use crate::error::{Ambiguity, Delivery, Failure, FlowError, Misuse, TransportError, TransportErrorKind};
 use crate::feldera::flow::inquiry::{Inquiry, doubtful};
-use crate::feldera::flow::{Interruption, Pace};
+use crate::feldera::flow::{Interruption, Pace, Unconfirmed};
 use crate::feldera::stats::{ControllerStatus, GlobalMetrics};
 use crate::feldera::{Accepted, CommitTransaction, ErrorCode, GetStats, StartTransaction, error_code};
 use crate::flow::{Call, Flow as _, Notice, Reply, Saved, Step, ok};
@@ -68,7 +68,10 @@ impl TransactionRun {
     }
 
     fn fail(&mut self, error: FlowError) {
-        self.ended = Some(error);
+        self.ended = Some(match self.id {
+            Some(id) => Unconfirmed::Transaction { id }.add_to(error),
+            None => error,
+        });
     }
 
     fn inquiry(&mut self, refusal: FlowError) -> Inquiry {

@@ -1,0 +1,66 @@
+//! [`Unconfirmed`]: what a flow had started when it ended without knowing the outcome.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::error::FlowError;
+
+/// What a flow had started when it ended without knowing the outcome: the [evidence](FlowError::evidence) of
+/// [`FlowError::Ambiguous`].
+///
+/// ```
+/// use pipewright::error::FlowError;
+/// use pipewright::feldera::flow::Unconfirmed;
+///
+/// fn number(error: &FlowError) -> Option<u64> {
+///     match Unconfirmed::of(error)? {
+///         Unconfirmed::Checkpoint { number, .. } => Some(*number),
+///         _ => None,
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unconfirmed {
+    /// A checkpoint was requested, and its outcome was never reported.
+    Checkpoint {
+        /// The number of the checkpoint, counted from 0 in each process.
+        number: u64,
+        /// The `incarnation_uuid` of the process that the number is of. `None` if the server does not tell it.
+        process: Option<String>,
+    },
+    /// A checkpoint was being copied to the object store.
+    Sync {
+        /// The UUID of the checkpoint.
+        checkpoint: String,
+    },
+    /// A transaction was started.
+    Transaction {
+        /// The id of the transaction.
+        id: i64,
+    },
+}
+
+impl Unconfirmed {
+    /// What an error carries.
+    pub fn of(error: &FlowError) -> Option<&Self> {
+        error.evidence()
+    }
+
+    /// Adds it to an error whose outcome is unknown; other errors stay what they are.
+    pub(super) fn add_to(self, error: FlowError) -> FlowError {
+        if error.is_ambiguous() { error.with_evidence(self) } else { error }
+    }
+}
+
+impl fmt::Display for Unconfirmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Checkpoint { number, .. } => write!(f, "checkpoint {number} was requested"),
+            Self::Sync { checkpoint } => write!(f, "checkpoint {checkpoint} was being copied to the object store"),
+            Self::Transaction { id } => write!(f, "transaction {id} was started"),
+        }
+    }
+}
+
+impl Error for Unconfirmed {}
