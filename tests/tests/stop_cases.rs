@@ -20,6 +20,8 @@ const CHECKPOINTS: &str = "/v1/jobs/0000000000000000000000000000000a/checkpoints
 const TRIGGER: &str = "/v1/jobs/0000000000000000000000000000000a/savepoints/0000000000000000000000000000000b";
 const TRIGGERED: &str = r#"{"request-id":"0000000000000000000000000000000b"}"#;
 const UNKNOWN_TRIGGER: &str = r#"{"errors":["org.apache.flink.runtime.rest.handler.RestHandlerException: There is no savepoint operation with triggerId=0000000000000000000000000000000b for job 0000000000000000000000000000000a."]}"#;
+const UNKNOWN_JOB: &str =
+    r#"{"errors":["org.apache.flink.runtime.rest.NotFoundException: Job 0000000000000000000000000000000a not found"]}"#;
 const WRITTEN: &str = r#"{"status":{"id":"COMPLETED"},"operation":{"location":"file:/a"}}"#;
 
 /// The list of checkpoints, with these newest ones.
@@ -127,7 +129,11 @@ fn the_savepoint_is_read_from_both_wordings_of_the_failure() {
         );
         let script = Script::new().expect("POST", STOP).reply_json(202, TRIGGERED);
         let script = script.expect("GET", TRIGGER).reply_json(200, failed);
-        let script = script.expect("GET", STATUS).reply_json(200, is("FAILED")).expect("GET", RESULT).reply(404, "");
+        let script = script
+            .expect("GET", STATUS)
+            .reply_json(200, is("FAILED"))
+            .expect("GET", RESULT)
+            .reply_json(404, UNKNOWN_JOB);
         let (_, diagnosis) = diagnosis(run(&script, stop()).0);
         assert_eq!(diagnosis.savepoint.as_deref(), Some("s3://b/a, b/savepoint-1"));
         script.finish();
@@ -192,7 +198,7 @@ fn a_finished_job_was_stopped_only_if_a_stops_savepoint_is_the_last_thing_it_did
         }
         if is_done {
             script = script.expect("GET", STATUS).reply_json(200, is("FINISHED"));
-            script = script.expect("GET", RESULT).reply(404, "");
+            script = script.expect("GET", RESULT).reply_json(404, UNKNOWN_JOB);
         }
         match run(&script, stop()).0 {
             Ok(stopped) => assert!(is_done && stopped.location == "file:/s", "{latest}: {stopped:?}"),
