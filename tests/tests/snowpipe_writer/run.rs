@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Response;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use pipewright::drive::{Clock as _, Transport as _};
-use pipewright::error::{FlowError, ServiceError, TransportError};
+use pipewright::error::{ErrorKind, FlowError, ServiceError, TransportError};
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Notice, Retry, Step};
 use pipewright::snowpipe::{SnowpipeAccount, StatusBoard, WriterEvent};
 use pipewright::{Secret, Timestamp};
@@ -438,7 +438,10 @@ impl<'a> Run<'a> {
                 // With a new token in between, three times: believed by then.
                 let is_refused =
                     refusal(error).is_some_and(|refusal| matches!(refusal.status().as_u16(), 400 | 401 | 403));
-                let may_end = is_refused && source.refused >= MOST_REFUSALS;
+                // A host that has not answered for two minutes, before the channel was ever open, is taken for a wrong address.
+                let is_service = refusal(error).is_some_and(|refusal| refusal.kind() == ErrorKind::Refused);
+                let is_unanswered = source.next.is_none() && !is_service;
+                let may_end = is_refused && source.refused >= MOST_REFUSALS || is_unanswered;
                 check!(!self.schedule.must_succeed() || may_end, "{error}");
                 Ok(())
             }
