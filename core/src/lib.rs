@@ -103,7 +103,6 @@ pub mod url;
 
 #[doc(no_inline)]
 pub use body::{Body, Segment, Source};
-#[cfg(any(feature = "feldera", feature = "snowpipe"))]
 pub use json::NonFinite;
 #[doc(no_inline)]
 pub use operation::{Effect, Operation};

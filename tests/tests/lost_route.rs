@@ -50,7 +50,7 @@ fn at_each_exchange<T>(what: &str, run: impl Fn(FaultPlan) -> (World, u64, Resul
 
 struct Cluster {
     world: World,
-    _cluster: FlinkHandle,
+    _handle: FlinkHandle,
     flink: Flink<World>,
     job: Launched,
 }
@@ -63,7 +63,7 @@ fn cluster() -> Cluster {
     let flink = Flink::new(cluster.base(), world.clone());
     let job = flink.run(RunJar::upload("old.jar", Program::endless("old").jar())).expect("submitted");
     let _ = flink.run(AwaitJob::running(job.job)).expect("it runs");
-    Cluster { world, _cluster: cluster, flink, job }
+    Cluster { world, _handle: cluster, flink, job }
 }
 
 fn on_flink<G: Goal<Service = FlinkRest>>(what: &str, goal: impl Fn(&Cluster) -> G) {
@@ -149,7 +149,7 @@ const SQL: &str = "CREATE TABLE t (x INT); CREATE VIEW v AS SELECT * FROM t;";
 
 struct Platform {
     world: World,
-    _platform: FelderaHandle,
+    _handle: FelderaHandle,
     feldera: Feldera<World>,
 }
 
@@ -160,7 +160,7 @@ fn platform(enterprise: bool) -> Platform {
     let platform = world.feldera("http://feldera.test".parse().expect("a base"), config);
     let feldera = Feldera::new(platform.base(), world.clone());
     let _ = feldera.run(Deploy::new("p", SQL)).expect("it runs");
-    Platform { world, _platform: platform, feldera }
+    Platform { world, _handle: platform, feldera }
 }
 
 fn on_feldera<G: Goal<Service = FelderaApi>>(what: &str, enterprise: bool, goal: impl Fn(&Platform) -> G) {

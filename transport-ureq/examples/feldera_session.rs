@@ -106,7 +106,7 @@ fn session(options: &Options) -> Result<Tally, Problem> {
         Some(input) => Some((input, Rows::open(&input.rows).map_err(|error| in_file(&input.rows, error))?)),
         None => None,
     };
-    let client = Client { feldera: options.feldera()?, options, sql: &sql, progress: &progress };
+    let client = Client { feldera: options.feldera()?, options, sql, progress: &progress };
 
     let version = client.greet()?;
     if options.view.is_some() && options.input.is_none() && is_before(&version, SNAPSHOTS) {

@@ -34,7 +34,7 @@ use crate::time::Timestamp;
 /// Waits until a pipeline's program is compiled. Compiling begins by itself when a pipeline is made or changed.
 ///
 /// Comes to the pipeline with all there is to know: tables and views in `program_info`, warnings in `program_error`. Ends in
-/// [`FlowError::Failed`](crate::error::FlowError::Failed) with [`Interruption::NotCompiled`], which has the errors with lines
+/// [`FlowError::Failed`] with [`Interruption::NotCompiled`], which has the errors with lines
 /// and columns, with [`Interruption::CompilerFailed`] when the platform and not the program is at fault, or with
 /// [`Interruption::Edited`] when another client changes the program meanwhile.
 ///

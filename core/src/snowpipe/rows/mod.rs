@@ -26,7 +26,7 @@
 //! * Rows stay in order, no row is split, and each is in one batch.
 //! * No batch is more than [`MAX_BYTES`] as it is sent. What is more after compression becomes several batches.
 //! * Rows are written as `serde_json` writes them, with two exceptions. `NaN` and the infinities are an error, or `null` with
-//!   [`NonFinite::Null`](crate::NonFinite::Null). A [`RawValue`](serde_json::value::RawValue) loses its line ends.
+//!   [`NonFinite::Null`]. A [`RawValue`](serde_json::value::RawValue) loses its line ends.
 //! * Whole numbers keep all their digits, also those of 128 bits. Keys that are numbers, booleans or characters become strings;
 //!   any other key that is not a string is an error. A key that occurs twice is written twice.
 //! * A line or a `RawValue` is checked before it is taken: numbers have a finite `f64`, and escapes of surrogates come in pairs.
