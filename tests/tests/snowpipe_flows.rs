@@ -102,6 +102,55 @@ fn an_open_waits_for_the_rows_of_before() {
     assert_eq!((scene.view().rows.len(), scene.view().discarded), (1, 1));
 }
 
+/// Opens with these answers: status, `Retry-After` and body. How long it took.
+fn open_with(
+    goal: OpenChannel,
+    answers: &[(u16, Option<u32>, &'static str)],
+    jump: Duration,
+) -> Result<u64, FlowError> {
+    let config = FlowConfig::<SnowpipeIngest>::new("https://acct.ingest.snow.test".parse().expect("an address"));
+    let mut flow = goal.start(&config, Seed::new(1));
+    let begin = Timestamp::from_millis(1_800_000_000_000);
+    let (mut answers, mut now, mut reply) = (answers.iter(), begin, None);
+    loop {
+        match flow.poll(now, reply.take()) {
+            Step::Send(exchange) => {
+                let (status, after, body) = answers.next().expect("not more requests than answers");
+                let mut answer = http::Response::builder().status(*status);
+                if let Some(after) = after {
+                    answer = answer.header("retry-after", *after);
+                }
+                reply = Some(exchange.settle(Ok(answer.body((*body).into()).expect("an answer"))));
+            }
+            Step::WaitUntil(at) => now = at + jump,
+            Step::Notice(_) => {}
+            Step::Done(result) => return result.map(|_| now.since(begin).as_secs()),
+            step => panic!("{step:?}"),
+        }
+    }
+}
+
+const BUSY: &str = r#"{"code":"ERR_CHANNEL_HAS_UNCOMMITTED_DATA","message":"m"}"#;
+const OPENED: &str = r#"{"next_continuation_token":"1_0","channel_status":{"channel_status_code":"SUCCESS"}}"#;
+
+#[test]
+fn a_wait_that_the_service_asks_for_does_not_count_as_waiting_for_rows_of_before() {
+    let goal = || OpenChannel::new(path()).wait_at_most(Duration::from_secs(20));
+    let between = [(409, None, BUSY), (429, Some(200), "{}"), (409, None, BUSY), (200, None, OPENED)];
+    let took = open_with(goal(), &between, Duration::ZERO).expect("it has waited for rows for some seconds");
+    assert!((200..220).contains(&took), "{took}");
+    let with_it = [(409, Some(150), BUSY), (409, Some(100), BUSY), (409, None, BUSY), (200, None, OPENED)];
+    let took = open_with(goal(), &with_it, Duration::ZERO).expect("so it has here");
+    assert!((250..270).contains(&took), "as long as asked for: {took}");
+}
+
+#[test]
+fn a_clock_that_jumps_does_not_use_up_the_wait_for_rows_of_before() {
+    let answers = [(409, None, BUSY), (409, None, BUSY), (200, None, OPENED)];
+    let goal = OpenChannel::new(path()).wait_at_most(Duration::from_secs(120));
+    open_with(goal, &answers, Duration::from_secs(3600)).expect("it was refused twice");
+}
+
 #[test]
 fn an_open_that_cannot_succeed_is_not_repeated() {
     let scene = Scene::new(Config::default());

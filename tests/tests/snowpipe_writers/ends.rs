@@ -136,7 +136,8 @@ fn a_channel_that_takes_everything_and_commits_nothing_ends_the_writer() {
     let (took, error) = until_it_ends(&scene, &mut writer, || {
         scene.simulator.with(|account| account.steal(&simulated("c"), &[]));
     });
-    assert!((300..400).contains(&took.as_secs()), "{took:?}");
+    // It is taken for trouble after a minute without a commit.
+    assert!((360..460).contains(&took.as_secs()), "{took:?}");
     assert!(error.is_ambiguous() && error.to_string().contains("nothing was committed for 300s"), "{error}");
 }
 
@@ -146,7 +147,8 @@ fn a_commit_that_never_comes_is_waited_for_as_long_as_faults_may_go_on() {
     let mut writer = scene.open(scene.goal().patience(seconds(300)));
     writer.append(batch(1)).expect("there is room");
     let (took, error) = until_it_ends(&scene, &mut writer, || {});
-    assert!((300..320).contains(&took.as_secs()), "{took:?}");
+    // After a minute without a commit it opens the channel again, which is told to wait.
+    assert!((360..380).contains(&took.as_secs()), "{took:?}");
     assert!(error.is_ambiguous() && error.to_string().contains("ERR_CHANNEL_HAS_UNCOMMITTED_DATA"), "{error}");
 }
 
@@ -162,7 +164,7 @@ fn a_trickle_of_appends_does_not_hide_that_nothing_is_committed() {
         scene.go_on(&mut writer, seconds(10)).err()
     });
     let (took, error) = (scene.world.now().since(begin), error.expect("patience has an end"));
-    assert!((300..=310).contains(&took.as_secs()), "{took:?}");
+    assert!((360..=370).contains(&took.as_secs()), "{took:?}");
     assert!(error.is_ambiguous() && error.to_string().contains("ERR_CHANNEL_HAS_UNCOMMITTED_DATA"), "{error}");
 }
 

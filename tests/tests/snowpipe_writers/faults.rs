@@ -63,6 +63,23 @@ fn a_status_that_cannot_be_read_is_asked_for_again_for_half_a_minute() {
     assert_eq!(opened(&scene), 2);
 }
 
+/// What cannot be read says nothing of the channel, however long it goes on.
+#[test]
+fn one_missing_channel_after_many_statuses_that_cannot_be_read_is_not_believed() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal());
+    writer.append(batch(1)).expect("there is room");
+    scene.go_on(&mut writer, Duration::ZERO).expect("sent");
+    let blank = |answer| scene.simulator.with(|account| account.blank_statuses(answer, Duration::from_millis(29_500)));
+    blank(json!({ "channel_statuses": { "c": {} } }));
+    assert_eq!(scene.go_on(&mut writer, Duration::from_millis(29_500)).expect("it is asked for again"), None);
+    blank(json!({ "channel_statuses": {} }));
+    assert_eq!(scene.go_on(&mut writer, Duration::from_millis(2500)).expect("the node may be behind"), None);
+    scene.simulator.with(|account| account.blank_statuses(json!(null), Duration::ZERO));
+    let event = scene.next(&mut writer).expect("the channel is well");
+    assert!(matches!(event, WriterEvent::Committed { rows: 1, .. }), "{event:?}");
+}
+
 fn opened(scene: &Scene) -> u64 {
     scene.simulator.with(|account| account.channel_view(&simulated("c"))).expect("the channel").client_sequencer
 }

@@ -20,6 +20,7 @@ use pipewright_mock::{Fault, FaultPlan, RetryAfter, SnowpipeHandle, World};
 mod ends;
 mod faults;
 mod loads;
+mod waits;
 
 struct Scene {
     world: World,

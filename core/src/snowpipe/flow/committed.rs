@@ -11,7 +11,7 @@
 //! | `SUCCESS`, with the token or a later one | done, with the rows that were rejected |
 //! | `SUCCESS`, with any other token or none | looks again after a second |
 //! | anything else | [`FlowError::Service`] with that code: what is buffered may be lost; open again and send it again |
-//! | no such channel, or by the status of [`since`](AwaitCommitted::since) another one | looks again, as the node that was asked may be behind; [`ChannelLost`] after 30 s of such answers |
+//! | no such channel, or by the status of [`since`](AwaitCommitted::since) another one | looks again, as the node that was asked may be behind; [`ChannelLost`] after 30 s of answers that say the same |
 //! | a status that cannot be read | looks again; [`FlowError::Service`] after 30 s of such answers |
 //! | an answer that says nothing about the channel, such as `{}` | the request is repeated, as after any unreadable answer |
 //!
@@ -192,7 +192,7 @@ impl AwaitCommittedMachine {
         if let Some(status) = &status
             && let Some(refusal) = status.refusal(BulkGetChannelStatus::INFO)
         {
-            let is_believed = !status.is_unreadable() || self.lost.add(self.asked_at);
+            let is_believed = !status.is_unreadable() || self.lost.add(None, self.asked_at);
             return if is_believed { Err(refusal.into()) } else { Ok(None) };
         }
         match (self.goal.is_lost(status.as_ref()), status) {
@@ -200,7 +200,7 @@ impl AwaitCommittedMachine {
                 self.lost.clear();
                 Ok(self.goal.read(status))
             }
-            (Some(lost), _) if self.lost.add(self.asked_at) => Err(lost.of(&self.goal.path)),
+            (Some(lost), _) if self.lost.add(Some(&lost), self.asked_at) => Err(lost.of(&self.goal.path)),
             _ => Ok(None),
         }
     }

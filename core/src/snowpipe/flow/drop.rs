@@ -157,6 +157,7 @@ impl Machine for DropMachine {
                 State::Drop(call) => {
                     let result = ok!(call.poll(cx.now(), reply.take()));
                     self.unanswered |= call.has_unanswered();
+                    self.patience.exclude(call.asked_to_wait(), cx);
                     match result.map(Some).or_else(|error| self.refused(error, cx)) {
                         Ok(Some(dropped)) => return Step::Done(Ok(dropped)),
                         Ok(None) => {}

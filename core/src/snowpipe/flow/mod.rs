@@ -17,6 +17,7 @@ pub mod append;
 pub mod board;
 pub mod committed;
 pub mod drop;
+mod elapsed;
 pub mod elastic;
 pub mod open;
 mod past;

@@ -12,6 +12,7 @@
 //! | 200, any other status | [`FlowError::Service`] with that code: the channel must not be used |
 //! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA` | waits, so that the rows are committed and not discarded |
 //! | 409 `ERR_OPEN_CHANNEL_IN_PROGRESS` | waits |
+//! | one of both with `Retry-After` | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after) |
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`, 404 with a code, 403, 410, … | [`FlowError::Service`] |
 //! | none, or one that does not tell, such as `{}` | opens again: opening twice leaves the channel open once, with the last answer's token |
 //!
@@ -110,7 +111,7 @@ impl OpenChannel {
     }
 
     /// How long to wait while the service says that rows are not committed yet, or that another open is in progress. Two
-    /// minutes by default; then the refusal is the error.
+    /// minutes by default; then the refusal is the error. A wait that the service asks for (`Retry-After`) does not count.
     pub fn wait_at_most(mut self, time: Duration) -> Self {
         self.patience = time;
         self
@@ -124,7 +125,7 @@ impl OpenChannel {
 
     pub(super) fn machine(self) -> OpenMachine {
         let patience = Patience::new(self.patience);
-        OpenMachine { goal: self, patience, unanswered: false, asked_to_wait: Duration::ZERO, state: State::Start }
+        OpenMachine { goal: self, patience, unanswered: false, state: State::Start }
     }
 }
 
@@ -196,7 +197,6 @@ pub struct OpenMachine {
     goal: OpenChannel,
     patience: Patience,
     unanswered: bool,
-    asked_to_wait: Duration,
     state: State,
 }
 
@@ -230,7 +230,7 @@ impl OpenMachine {
 
     /// How long the service has asked to be left alone, beyond our own waits.
     pub(super) fn asked_to_wait(&self) -> Duration {
-        self.asked_to_wait
+        self.patience.asked_to_wait()
     }
 
     fn open(&mut self, cx: &mut Common<SnowpipeIngest>) {
@@ -265,8 +265,7 @@ impl Machine for OpenMachine {
                 State::Open(call) => {
                     let result = ok!(call.poll(cx.now(), reply.take()));
                     self.unanswered |= call.has_unanswered();
-                    self.asked_to_wait += call.asked_to_wait();
-                    cx.excuse(call.asked_to_wait());
+                    self.patience.exclude(call.asked_to_wait(), cx);
                     let result = match result {
                         Ok(answer) => return Step::Done(opened(&self.goal.path, answer, self.unanswered)),
                         Err(error) => self.refused(error, cx),

@@ -16,18 +16,37 @@ pub(super) fn is_busy(error: &ServiceError) -> bool {
     matches!(error_code(error), Some(ErrorCode::UncommittedData | ErrorCode::OpenInProgress))
 }
 
-/// How long to go on asking a channel that is busy: after about 1, 2, 4, 8, 8, … s.
+/// How long to go on asking a channel that is busy: after about 1, 2, 4, 8, 8, … s, and not before the service's `Retry-After`.
+///
+/// The limit is for the time from refusal to refusal. Waits that the service asks for do not count, and neither does a jump of the
+/// clock: a step counts for at most its own wait and one attempt.
 #[derive(Debug)]
 pub(super) struct Patience {
     limit: Duration,
-    /// When the first such refusal came.
-    since: Option<Timestamp>,
+    time: Duration,
+    /// When the last such refusal came, and how much the next step counts at most.
+    last: Option<(Timestamp, Duration)>,
     wait: Duration,
+    asked_to_wait: Duration,
 }
 
 impl Patience {
     pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, since: None, wait: Duration::from_secs(1) }
+        Self { limit, time: Duration::ZERO, last: None, wait: Duration::from_secs(1), asked_to_wait: Duration::ZERO }
+    }
+
+    /// How long the service has asked to wait altogether, beyond our own waits.
+    pub(super) fn asked_to_wait(&self) -> Duration {
+        self.asked_to_wait
+    }
+
+    /// Adds the waits that the service has asked a request for.
+    pub(super) fn exclude(&mut self, asked_to_wait: Duration, cx: &mut Common<SnowpipeIngest>) {
+        self.asked_to_wait += asked_to_wait;
+        if let Some((last, _)) = &mut self.last {
+            *last = *last + asked_to_wait;
+        }
+        cx.excuse(asked_to_wait);
     }
 
     /// When to ask again; `None` when it is no such refusal, or goes on for too long.
@@ -37,8 +56,12 @@ impl Patience {
         path: &ChannelPath,
         cx: &mut Common<SnowpipeIngest>,
     ) -> Option<Timestamp> {
+        if !is_busy(refusal) {
+            return None;
+        }
         let now = cx.now();
-        if !is_busy(refusal) || now.since(*self.since.get_or_insert(now)) >= self.limit {
+        self.time += self.last.map_or(Duration::ZERO, |(last, most)| now.since(last).min(most));
+        if self.time >= self.limit {
             return None;
         }
         let (what, state) = (format!("channel {path}"), refusal.code().unwrap_or_default().to_owned());
@@ -47,6 +70,11 @@ impl Patience {
         self.wait = (wait * 2).min(LONGEST);
         // From three quarters of the wait to five quarters, so that many do not come at once.
         let part = u64::try_from(wait.as_millis() / 2).unwrap_or_default();
-        Some(now + wait * 3 / 4 + Duration::from_millis(cx.seed.below(part)))
+        let wait = wait * 3 / 4 + Duration::from_millis(cx.seed.below(part));
+        let asked = refusal.retry_after().map(|after| after.resolve(now).since(now)).unwrap_or_default();
+        let beyond = asked.min(cx.retry().longest_retry_after).saturating_sub(wait);
+        self.last = Some((now, wait + cx.retry().timeout));
+        self.exclude(beyond, cx);
+        Some(now + wait + beyond)
     }
 }

@@ -1,30 +1,45 @@
 //! [`Sightings`]: how long statuses have been saying that a channel is not what it was.
 
+use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
-use super::{BEHIND, POLL};
+use super::{BEHIND, ChannelLost, POLL};
 use crate::time::Timestamp;
 
 /// How much the time between two sightings counts for at most. A longer time proves nothing: the clock may have jumped, or the
 /// program may have been suspended.
 const MOST: Duration = POLL.saturating_mul(2);
 
-/// Counts how long consecutive statuses have been saying the same bad thing. One alone may come from a node that is behind.
+/// Counts how long statuses have been saying the same bad thing, with no good one in between. One alone may come from a node that
+/// is behind, whatever other nodes have said before.
 #[derive(Debug, Default)]
 pub(super) struct Sightings {
+    kinds: Vec<Sighting>,
+}
+
+/// Those of one kind.
+#[derive(Debug)]
+struct Sighting {
+    /// `None`: the status cannot be read.
+    of: Option<Discriminant<ChannelLost>>,
     /// When the last one was requested.
-    last: Option<Timestamp>,
+    last: Timestamp,
     /// How long they have been going on.
     time: Duration,
 }
 
 impl Sightings {
-    /// Adds a status that was requested at this time. Returns whether they have been going on for longer than a node can be behind.
-    pub(super) fn add(&mut self, requested_at: Timestamp) -> bool {
-        let last = self.last.unwrap_or(requested_at);
-        self.time += requested_at.since(last).min(MOST);
-        self.last = Some(last.max(requested_at));
-        self.time >= BEHIND
+    /// Adds a status that was requested at this time: what it says of the channel, or `None` if it cannot be read. Returns whether
+    /// those of this kind have been going on for longer than a node can be behind.
+    pub(super) fn add(&mut self, lost: Option<&ChannelLost>, requested_at: Timestamp) -> bool {
+        let of = lost.map(discriminant);
+        let Some(sighting) = self.kinds.iter_mut().find(|sighting| sighting.of == of) else {
+            self.kinds.push(Sighting { of, last: requested_at, time: Duration::ZERO });
+            return false;
+        };
+        sighting.time += requested_at.since(sighting.last).min(MOST);
+        sighting.last = sighting.last.max(requested_at);
+        sighting.time >= BEHIND
     }
 
     /// Forgets all of them: a status says that the channel is well.
@@ -42,11 +57,23 @@ mod tests {
         let begin = Timestamp::from_millis(1_000_000);
         let at = |seconds| begin + Duration::from_secs(seconds);
         let mut sightings = Sightings::default();
-        assert!(!sightings.add(at(0)) && !sightings.add(at(3600)) && !sightings.add(at(3601)), "the clock jumped");
-        assert!(!sightings.add(at(10)) && !sightings.add(at(3601)), "that one was requested long before");
-        assert!((3602..3628).all(|second| !sightings.add(at(second))));
-        assert!(sightings.add(at(3628)), "2 s for the jump, and 28 s in steps of one");
+        let mut add = |at| sightings.add(Some(&ChannelLost::Missing), at);
+        assert!(!add(at(0)) && !add(at(3600)) && !add(at(3601)), "the clock jumped");
+        assert!(!add(at(10)) && !add(at(3601)), "that one was requested long before");
+        assert!((3602..3628).all(|second| !add(at(second))));
+        assert!(add(at(3628)), "2 s for the jump, and 28 s in steps of one");
         sightings.clear();
-        assert!(!sightings.add(at(3629)));
+        assert!(!sightings.add(Some(&ChannelLost::Missing), at(3629)));
+    }
+
+    #[test]
+    fn statuses_that_say_different_things_do_not_add_up() {
+        let at = |seconds| Timestamp::from_millis(1_000_000) + Duration::from_secs(seconds);
+        let mut sightings = Sightings::default();
+        assert!((0..30).all(|second| !sightings.add(None, at(second))));
+        assert!(!sightings.add(Some(&ChannelLost::Missing), at(30)), "that is the first of its kind");
+        assert!(!sightings.add(Some(&ChannelLost::Replaced), at(31)), "so is that");
+        // Nor does one kind hide the other.
+        assert!(sightings.add(None, at(32)));
     }
 }

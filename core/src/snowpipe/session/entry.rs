@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Access, Pass, Renewal, Session};
 use crate::flow::{Common, Flow, Reply, Step, ok};
 use crate::snowpipe::SnowpipeAccount;
+use crate::time::Timestamp;
 
 /// Comes to a token. Part of a machine on the account's handle.
 pub(crate) struct Entry {
@@ -12,25 +13,34 @@ pub(crate) struct Entry {
     renewal: Option<Renewal>,
     /// Whether that one has little time, because there is a token.
     is_early: bool,
-    /// How long the account has asked to be left alone.
+    /// How long the account has asked the holder of the lease to wait, while this was waiting: for itself, or for another holder.
     asked_to_wait: Duration,
+    /// When it was polled last.
+    polled_at: Option<Timestamp>,
 }
 
 impl Entry {
     pub(crate) fn new(session: &Session) -> Self {
-        Self { session: session.clone(), renewal: None, is_early: false, asked_to_wait: Duration::ZERO }
+        Self {
+            session: session.clone(),
+            renewal: None,
+            is_early: false,
+            asked_to_wait: Duration::ZERO,
+            polled_at: None,
+        }
     }
 
-    /// How long the account has asked to be left alone, beyond our own waits.
+    /// How long the account has asked the holder of the lease to wait, as far as this has waited for it.
     pub(crate) fn asked_to_wait(&self) -> Duration {
         self.asked_to_wait
     }
 
     pub(crate) fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Pass> {
+        let before = self.polled_at.replace(cx.now()).unwrap_or(cx.now());
+        self.asked_to_wait += self.session.state().asked_until().min(cx.now()).since(before);
         loop {
             if let Some(renewal) = &mut self.renewal {
                 let result = ok!(renewal.poll(cx.now(), reply.take()));
-                self.asked_to_wait += renewal.machine().asked_to_wait();
                 self.renewal = None;
                 // When that token is not good any more by now, it is looked for once more, and for as long as it takes.
                 if let Err(error) = result

@@ -227,6 +227,11 @@ impl Lease {
         let patience = self.session.shared.account.retry().timeout.saturating_mul(2);
         self.session.state().hold(self.number, now + patience);
     }
+
+    /// The account asks the holder to wait until then: nobody's time in trouble.
+    fn wait(&self, until: Timestamp) {
+        self.session.state().wait(self.number, until);
+    }
 }
 
 impl Drop for Lease {

@@ -35,8 +35,8 @@ pub struct RenewalMachine {
     lease: Lease,
     /// How often the account was asked for its host.
     asked: u32,
-    /// How long the account has asked to be left alone, beyond our own waits.
-    asked_to_wait: Duration,
+    /// How much of the waits that the account has asked the current call for the session knows.
+    told: Duration,
     state: State,
 }
 
@@ -48,11 +48,16 @@ enum State {
 
 impl RenewalMachine {
     pub(super) fn new(lease: Lease) -> Self {
-        Self { lease, asked: 0, asked_to_wait: Duration::ZERO, state: State::Start }
+        Self { lease, asked: 0, told: Duration::ZERO, state: State::Start }
     }
 
-    pub(super) fn asked_to_wait(&self) -> Duration {
-        self.asked_to_wait
+    /// How long the account has asked the current call to wait, beyond our own waits.
+    fn asked_to_wait(&self) -> Duration {
+        match &self.state {
+            State::Start => Duration::ZERO,
+            State::Hostname(call) => call.asked_to_wait(),
+            State::Exchange { call, .. } => call.asked_to_wait(),
+        }
     }
 
     fn hostname(&mut self, cx: &mut Common<SnowpipeAccount>) -> State {
@@ -133,6 +138,13 @@ impl Machine for RenewalMachine {
         let step = self.advance(cx, reply);
         // A blocking driver is not heard of before.
         self.lease.hold(if let Step::WaitUntil(at) = &step { cx.now().max(*at) } else { cx.now() });
+        if let Step::WaitUntil(at) = &step {
+            let asked_to_wait = self.asked_to_wait();
+            if asked_to_wait > self.told {
+                self.told = asked_to_wait;
+                self.lease.wait(*at);
+            }
+        }
         step
     }
 }
@@ -152,7 +164,7 @@ impl RenewalMachine {
                 }
                 State::Hostname(call) => {
                     let result = ok!(call.poll(cx.now(), reply.take()));
-                    self.asked_to_wait += call.asked_to_wait();
+                    self.told = Duration::ZERO;
                     match result {
                         Ok(hostname) => match self.base(&hostname.host()) {
                             Ok(_) => self.state = self.exchange(hostname.host().into(), cx),
@@ -163,7 +175,7 @@ impl RenewalMachine {
                 }
                 State::Exchange { call, host } => {
                     let result = ok!(call.poll(cx.now(), reply.take()));
-                    self.asked_to_wait += call.asked_to_wait();
+                    self.told = Duration::ZERO;
                     match result {
                         Ok(scoped) => {
                             let host = Arc::clone(host);

@@ -20,8 +20,9 @@ const ASSUMED: Duration = Duration::from_secs(300);
 /// How long a renewal may take while the token of before is good, and how long nobody tries again when it could not be got by then.
 pub(super) const EARLY_RENEWAL: Duration = Duration::from_secs(10);
 const AFTER_FAULTS: Duration = Duration::from_secs(30);
-/// How long to wait before looking again whether somebody has got a token.
+/// How long to wait before looking again whether somebody has got a token; and how long while the account has asked to wait.
 const LOOK: Duration = Duration::from_millis(20);
+const LOOK_LATER: Duration = Duration::from_secs(1);
 
 /// See the table of the [module](super).
 #[derive(Debug, Default)]
@@ -33,6 +34,8 @@ pub(super) struct State {
     lease: Option<LeaseState>,
     /// How many leases were given.
     leases: u64,
+    /// Until when the account has asked the holder of a lease to wait.
+    asked_until: Timestamp,
     /// Before that no exchange begins.
     not_before: Timestamp,
     /// Nor one for a token that is good still.
@@ -83,7 +86,8 @@ impl State {
             return Verdict::Ready(Pass { header, config, generation: self.generation });
         }
         if let Some(lease) = &self.lease {
-            return Verdict::Wait(lease.void_at.min(now + LOOK));
+            let look = if now < self.asked_until { self.asked_until.min(now + LOOK_LATER) } else { now + LOOK };
+            return Verdict::Wait(lease.void_at.min(look));
         }
         if !free {
             return self.refused.clone().map_or(Verdict::Wait(self.not_before), Verdict::Refused);
@@ -128,6 +132,18 @@ impl State {
             self.not_before = if refused.is_some() { now + APART } else { self.not_before };
             self.refused = refused;
         }
+    }
+
+    /// The account asks the holder of a lease to wait until then.
+    pub(super) fn wait(&mut self, number: u64, until: Timestamp) {
+        if self.lease.as_ref().is_some_and(|lease| lease.number == number) {
+            self.asked_until = self.asked_until.max(until);
+        }
+    }
+
+    /// Until when the account has asked to wait, if it has.
+    pub(super) fn asked_until(&self) -> Timestamp {
+        self.asked_until
     }
 
     /// The lease is good for longer.

@@ -13,6 +13,7 @@ use crate::flow::{Common, Config, Goal, Saved};
 use crate::seed::Seed;
 #[cfg(doc)]
 use crate::snowpipe::flow::ChannelLost;
+use crate::snowpipe::flow::elapsed::Elapsed;
 use crate::snowpipe::flow::{ChannelPath, Position, StatusBoard};
 use crate::snowpipe::rows::Cut;
 use crate::snowpipe::{BatchBuilder, BatchOptions, Session, SnowpipeAccount};
@@ -206,9 +207,14 @@ impl OpenWriter {
 
     /// How long faults may go on, without a commit in between, before the writer ends with the last one; and how long to wait
     /// for the commit of what is buffered. A request that fails counts from its first attempt, and is given up two timeouts later
-    /// at the latest; only a question to the account is asked to its end.
+    /// at the latest; only a question to the account is asked to its end. A commit that does not come counts from the first time
+    /// that the channel is opened again for it: see [`stall`](Self::stall).
     ///
-    /// A wait that the service asks for (`Retry-After`) does not count. It is cut to
+    /// Only the time in which the writer is at work counts. If the clock jumps or the program is suspended, the time until the
+    /// writer had to be polled counts.
+    ///
+    /// A wait that the service asks for (`Retry-After`) does not count, whether the ingest host asks this writer for it, or the
+    /// account asks the writer that renews the session's token. It is cut to
     /// [`Retry::longest_retry_after`](crate::flow::Retry::longest_retry_after). All such waits together may last as long as the
     /// patience, or one of them as long as `longest_retry_after`: a service that asks for ever ends the writer, too.
     ///
@@ -256,8 +262,9 @@ impl Goal for OpenWriter {
             channel: None,
             opened: false,
             opened_at: Timestamp::UNIX_EPOCH,
-            began_at: Timestamp::UNIX_EPOCH,
-            moved_at: Timestamp::UNIX_EPOCH,
+            elapsed: Elapsed::default(),
+            began: Duration::ZERO,
+            moved: Duration::ZERO,
             next_look: Timestamp::UNIX_EPOCH,
             trouble: Trouble::default(),
             events: VecDeque::new(),

@@ -129,17 +129,22 @@ impl Writer {
     /// When what begins now has to end, so that its repetitions do not go on for much longer than faults may: two attempts more
     /// leave time for what they end with, which tells more than a deadline.
     fn deadline(&mut self) -> Timestamp {
-        self.began_at = self.cx.now();
-        let since = self.trouble.since.unwrap_or(self.began_at);
+        self.began = self.elapsed.total();
         let attempt = self.ingest.as_ref().map_or(Duration::ZERO, |(ingest, _)| ingest.retry().timeout);
-        let until = since + self.goal.patience + self.trouble.excused;
-        self.cx.no_later_than(until.max(self.began_at) + attempt.saturating_mul(2))
+        self.cx.no_later_than(self.cx.now() + self.patience_left() + attempt.saturating_mul(2))
+    }
+
+    /// How much longer faults may go on.
+    fn patience_left(&self) -> Duration {
+        self.goal.patience.saturating_sub(self.trouble.time(self.elapsed.total()))
     }
 
     /// Asks the session: for a credential, or for a place to open the channel at.
     fn enter(&mut self, request: Option<CredentialRequest>) {
         if request.is_none() {
-            self.began_at = self.cx.now();
+            let asked_to_wait = std::mem::take(&mut self.trouble.asked_to_wait);
+            self.excuse(asked_to_wait);
+            self.began = self.elapsed.total();
         }
         self.entry = Some(Box::new(Asking { entry: Entry::new(&self.goal.session), request }));
     }
@@ -148,7 +153,7 @@ impl Writer {
     fn entered(&mut self, result: Result<Pass, FlowError>) -> Option<Reply> {
         let asking = self.entry.take();
         let asked_to_wait = asking.as_ref().map_or(Duration::ZERO, |asking| asking.entry.asked_to_wait());
-        self.excuse_child(asked_to_wait, result.is_err());
+        self.excuse(asked_to_wait);
         let request = asking.and_then(|asking| asking.request);
         let here = self.ingest.as_ref().map(|(_, generation)| *generation);
         match (result, request) {
@@ -235,8 +240,7 @@ impl Writer {
     fn open(&mut self) {
         let Some((ingest, _)) = &self.ingest else { return };
         // The rows that are waited for may be our own: their commit takes as long as it takes.
-        let patience = self.goal.patience.saturating_sub(self.trouble.time(self.cx.now()));
-        let goal = OpenChannel::new(self.goal.path.clone()).wait_at_most(patience);
+        let goal = OpenChannel::new(self.goal.path.clone()).wait_at_most(self.patience_left());
         let open = goal.start(ingest, self.cx.seed.split());
         let open = open.with_deadline(self.deadline()).excusing(self.excuse_left());
         self.state = State::Open(Box::new(open));
@@ -246,7 +250,7 @@ impl Writer {
     fn opened(&mut self, result: Result<Channel, FlowError>) {
         if let State::Open(open) = &self.state {
             let asked_to_wait = open.machine().asked_to_wait();
-            self.excuse_child(asked_to_wait, result.is_err());
+            self.excuse(asked_to_wait);
         }
         let mut channel = match result {
             Ok(channel) => channel,
@@ -279,7 +283,7 @@ impl Writer {
         self.channel = Some(channel);
         self.trouble.lost.clear();
         self.opened_at = self.cx.now();
-        self.moved_at = self.cx.now();
+        self.moved = self.elapsed.total();
         self.look_after(self.goal.idle);
         self.state = State::Ready;
     }
@@ -307,7 +311,7 @@ impl Writer {
     fn appended(&mut self, result: Result<Channel, FlowError>) {
         if let State::Append(append) = &self.state {
             let asked_to_wait = append.machine().asked_to_wait();
-            self.excuse_child(asked_to_wait, result.is_err());
+            self.excuse(asked_to_wait);
         }
         match result {
             Ok(channel) => {
@@ -315,7 +319,7 @@ impl Writer {
                 self.trouble.calm();
                 // With others before it, its answer is no progress: they are waited for longer already.
                 if self.ledger.sent().len() == 1 {
-                    self.moved_at = self.cx.now();
+                    self.moved = self.elapsed.total();
                 }
                 self.next_look = self.next_look.min(self.cx.now() + POLL);
                 self.seat.due(self.next_look);
@@ -329,7 +333,7 @@ impl Writer {
         let Some((ingest, _)) = &self.ingest else { return };
         match self.seat.look(self.cx.now(), self.opened_at) {
             Look::Posted(status, asked_at) => {
-                self.began_at = self.cx.now();
+                self.began = self.elapsed.total();
                 self.looked(status, asked_at);
             }
             Look::Wait(at) => self.next_look = at,
@@ -347,7 +351,7 @@ impl Writer {
     fn answered(&mut self, result: Result<ChannelStatuses, FlowError>) {
         if let State::Look(call) = &self.state {
             let asked_to_wait = call.asked_to_wait();
-            self.excuse_child(asked_to_wait, result.is_err());
+            self.excuse(asked_to_wait);
         }
         let lease = self.lease.take();
         match result {
@@ -365,7 +369,7 @@ impl Writer {
     fn looked(&mut self, status: Option<ChannelStatus>, asked_at: Timestamp) {
         let Some(mut status) = status else { return self.seems_lost(ChannelLost::Missing, asked_at) };
         if let Some(refusal) = status.refusal(BulkGetChannelStatus::INFO) {
-            if status.is_unreadable() && !self.trouble.lost.add(asked_at) {
+            if status.is_unreadable() && !self.trouble.lost.add(None, asked_at) {
                 return self.look_after(POLL);
             }
             return self.trouble(BulkGetChannelStatus::INFO.name, refusal.into());
@@ -375,13 +379,13 @@ impl Writer {
             Ok(news) => {
                 self.trouble.lost.clear();
                 if news.batches > 0 {
-                    self.moved_at = self.cx.now();
+                    self.moved = self.elapsed.total();
                 }
                 if news.batches > 0 || self.ledger.is_empty() {
                     self.trouble.over();
                 }
                 self.announce(news);
-                if self.ledger.sent().len() > 0 && self.cx.now().since(self.moved_at) >= self.goal.stall {
+                if self.ledger.sent().len() > 0 && self.elapsed.total().saturating_sub(self.moved) >= self.goal.stall {
                     return self.stalled();
                 }
                 self.look_after(if self.ledger.sent().len() > 0 { POLL } else { self.goal.idle });

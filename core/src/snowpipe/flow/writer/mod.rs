@@ -20,7 +20,7 @@
 //! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`, `ERR_OPEN_CHANNEL_IN_PROGRESS` | Open | waits: what is buffered gets committed. Never forces |
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`; 404 of channel, pipe or table | any | ends |
 //! | no answer, 408, 429, 5xx, 404 without a code; 200 that says nothing, such as `{}` | any | the same request again, then opens again |
-//! | `Retry-After` | any | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after); that does not count as time in trouble |
+//! | `Retry-After` | any | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after); that counts neither as time in trouble nor as time without a commit |
 //! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` | Append | opens again; ends when somebody else is behind it for the third time within ten minutes |
 //! | the same, and then the token of that append is committed | Open | ends: another client uses equal tokens, or a proxy sent the append twice. With [tokens of the load's own](OpenWriter::token_prefix) it is believed |
 //! | 409 with a code that nobody knows, without one, or without a body | Append | the same, and ends with the tenth: the channel may have been ended by the service |
@@ -30,9 +30,10 @@
 //! | 401, 403 | any | another token, once; again: opens again, and ends with the third |
 //! | 410 | any | finds host and token anew, opens again |
 //! | the committed token is gone, went back, or was never sent; the channel is another one | Open | ends |
-//! | the same, or no such channel | Look | looks again, as the node that was asked may be behind; ends after 30 s of such answers, counted from request to request with at most 2 s for each |
+//! | the same, or no such channel | Look | looks again, as the node that was asked may be behind; ends after 30 s of answers that say the same, counted from request to request with at most 2 s for each |
 //! | a status that cannot be read | Look | the same, but opens again after 30 s |
-//! | nothing committed for a minute of what was sent | Look | opens again: what was buffered may have been discarded by somebody |
+//! | nothing committed for a minute of what was sent | Look | opens again, whatever the patience: what was buffered may have been discarded by somebody |
+//! | a clock that jumps forward, or a program that was suspended | any | counts the time until the next poll was due, and opens again if a request was under way for too long |
 //! | any of these for longer than [`patience`](OpenWriter::patience), without a commit in between | any | ends |
 //! | any of these from a host that has never answered: its address is probably wrong | any | ends: at once if TLS fails, after 10 s if no connection can be made, otherwise after 2 min |
 //! | more rows rejected than before | Open, Look | [`WriterEvent::Rejected`] |
@@ -64,6 +65,7 @@ mod trouble;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -74,6 +76,7 @@ use self::ledger::{Ledger, too_long};
 use self::machine::{Asking, State};
 use self::trouble::Trouble;
 use super::board::{Lease, Seat};
+use super::elapsed::Elapsed;
 use super::{Channel, ChannelPath, MAX_TOKEN, Position};
 use crate::error::BuildError;
 #[cfg(doc)]
@@ -196,10 +199,12 @@ pub struct Writer {
     channel: Option<Channel>,
     opened: bool,
     opened_at: Timestamp,
+    /// By this time patience and stalls are measured.
+    elapsed: Elapsed,
     /// When what is under way was begun.
-    began_at: Timestamp,
+    began: Duration,
     /// When there was progress last: something was committed, or the first of what is in flight was sent.
-    moved_at: Timestamp,
+    moved: Duration,
     next_look: Timestamp,
     trouble: Trouble,
     events: VecDeque<WriterEvent>,
@@ -378,7 +383,10 @@ impl Flow for Writer {
 
     fn poll(&mut self, now: Timestamp, mut reply: Option<Reply>) -> Step<WriterEvent> {
         self.cx.tick(now);
-        self.advance(&mut reply)
+        self.elapsed.begin(self.cx.now());
+        let step = self.advance(&mut reply);
+        self.elapsed.end(&step);
+        step
     }
 }
 

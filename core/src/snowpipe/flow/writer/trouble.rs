@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Writer;
 use super::judge::{Verdict, judge, may_be_of_a_repetition};
 use super::machine::State;
-use crate::error::{Ambiguity, Cause, Delivery, Failure, FlowError, ServiceError, TransportErrorKind};
+use crate::error::{Ambiguity, Cause, Delivery, Failure, FlowError, ServiceError, TransportError, TransportErrorKind};
 use crate::flow::Notice;
 use crate::operation::Operation as _;
 use crate::snowpipe::flow::sightings::Sightings;
@@ -31,9 +31,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The faults since all was well.
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
-    pub(super) since: Option<Timestamp>,
-    /// How long the service has asked to be left alone since. That is no time in trouble.
-    pub(super) excused: Duration,
+    /// Since when, by the writer's [time](super::Writer::elapsed).
+    since: Option<Duration>,
+    /// How much of the waits that the service has asked for did not count since the last commit.
+    excused: Duration,
+    /// How long the service has asked to be left alone before the channel is opened again.
+    pub(super) asked_to_wait: Duration,
     /// How often the channel was opened again since.
     again: u32,
     /// Refusals that may be a mistake, in a row, and of what.
@@ -45,7 +48,7 @@ pub(super) struct Trouble {
     /// When an open of ours was without an answer: it may arrive later, and take the channel from ourselves.
     pub(super) doubtful: Option<Timestamp>,
     /// Since when a host that has never answered is tried: whether it is the account's, and for how long it is tried at most.
-    unanswered: Option<((bool, Duration), Timestamp)>,
+    unanswered: Option<((bool, Duration), Duration)>,
 }
 
 impl Trouble {
@@ -71,14 +74,14 @@ impl Trouble {
     }
 
     /// Whether faults go on for as long as this, when one more has come that began at `from`.
-    fn lasts(&mut self, patience: Duration, from: Timestamp, now: Timestamp) -> bool {
+    fn lasts(&mut self, patience: Duration, from: Duration, now: Duration) -> bool {
         self.since.get_or_insert(from);
         self.time(now) >= patience
     }
 
-    /// How long they have been going on, without the waits that the service has asked for.
-    pub(super) fn time(&self, now: Timestamp) -> Duration {
-        self.since.map_or(Duration::ZERO, |since| now.since(since).saturating_sub(self.excused))
+    /// How long they have been going on.
+    pub(super) fn time(&self, now: Duration) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
 
     /// Whether somebody else keeps opening the channel.
@@ -97,8 +100,10 @@ impl Trouble {
 impl Writer {
     /// An exchange has failed: opens the channel again, which settles what is in doubt, or ends.
     pub(super) fn trouble(&mut self, operation: &'static str, error: FlowError) {
-        let error = self.without_own_deadline(error);
-        let verdict = judge(&error);
+        // An exchange that we have cut off ourselves was about to be repeated, perhaps with another token: nothing is final.
+        let is_cut_off = is_deadline(&error) && self.cx.expired("").is_none();
+        let error = if is_cut_off { without_deadline(error) } else { error };
+        let verdict = if is_cut_off { Verdict::Reopen } else { judge(&error) };
         let is_final = match verdict {
             Verdict::Doubtful => self.trouble.is_believed(operation),
             verdict => verdict == Verdict::GiveUp,
@@ -136,13 +141,13 @@ impl Writer {
         let (now, patience) = (self.cx.now(), self.goal.patience);
         // A host that says that the pipe has moved is the service.
         let is_nobody_there = verdict != Verdict::Moved && self.is_nobody_there(operation, &error);
-        if is_nobody_there || self.trouble.lasts(patience, self.began_at, now) {
+        if is_nobody_there || self.trouble.lasts(patience, self.began, self.elapsed.total()) {
             return self.fail(error);
         }
         let asked = error.service().and_then(ServiceError::retry_after).map(|after| after.resolve(now).since(now));
         let asked = asked.unwrap_or_default().min(self.longest_retry_after());
-        self.excuse(asked);
         self.again(operation, error.to_string(), now + asked);
+        self.trouble.asked_to_wait = asked;
     }
 
     fn longest_retry_after(&self) -> Duration {
@@ -150,37 +155,17 @@ impl Writer {
         retry.longest_retry_after
     }
 
-    /// How much more the service may ask for without its counting as time in trouble.
+    /// How much more the service may ask for until its waits count as time in trouble.
     pub(super) fn excuse_left(&self) -> Duration {
         self.goal.patience.max(self.longest_retry_after()).saturating_sub(self.trouble.excused)
     }
 
-    /// The service has asked to be left alone for so long.
+    /// Excludes a wait that the service has asked for from the time that counts, also after a success: no commit can be expected
+    /// in that time. What was under way meanwhile has just ended.
     pub(super) fn excuse(&mut self, asked_to_wait: Duration) {
-        self.trouble.excused += asked_to_wait.min(self.excuse_left());
-    }
-
-    /// The same for what is under way, when it has ended. If all is well, it is forgotten with the faults that it had.
-    pub(super) fn excuse_child(&mut self, asked_to_wait: Duration, has_failed: bool) {
-        if has_failed || self.trouble.since.is_some() {
-            self.excuse(asked_to_wait);
-        }
-    }
-
-    /// A deadline that we have given to an exchange, because faults had gone on for too long, is no deadline of the caller's: the
-    /// last fault tells more.
-    fn without_own_deadline(&self, error: FlowError) -> FlowError {
-        if self.cx.expired("").is_some() {
-            return error;
-        }
-        match error {
-            FlowError::Deadline { last: Some(last), .. } => *last,
-            FlowError::Ambiguous(ambiguity) => {
-                let cause = Box::new(self.without_own_deadline(*ambiguity.cause));
-                FlowError::Ambiguous(Ambiguity { cause, ..ambiguity })
-            }
-            error => error,
-        }
+        let excused = asked_to_wait.min(self.excuse_left());
+        self.trouble.excused += excused;
+        self.elapsed.exclude(excused, self.began);
     }
 
     /// Whether a host has been tried for long enough that has never answered: its address is probably wrong.
@@ -204,10 +189,10 @@ impl Writer {
             FlowError::Transport(error) if error.delivery() == Delivery::NotSent && !contact.is_reached() => UNREACHED,
             _ => UNANSWERED,
         };
-        let (of, now) = ((is_account, limit), self.cx.now());
+        let (of, now) = ((is_account, limit), self.elapsed.total());
         let since = self.trouble.unanswered.filter(|(before, _)| *before == of).map_or(now, |(_, since)| since);
         self.trouble.unanswered = Some((of, since));
-        now.since(since) >= limit
+        now.saturating_sub(since) >= limit
     }
 
     /// The account has refused us, or cannot be reached. A refusal is believed when it is repeated.
@@ -224,6 +209,7 @@ impl Writer {
 
     /// Opens the channel again, not before `earliest`.
     pub(super) fn again(&mut self, operation: &'static str, cause: String, earliest: Timestamp) {
+        self.began = self.elapsed.total();
         let at = (self.cx.now() + self.wait()).max(earliest);
         (self.channel, self.lease) = (None, None);
         self.seat.due(Timestamp::MAX);
@@ -298,22 +284,50 @@ impl Writer {
     /// Perhaps only to a node that is behind: believed when nothing else is said for a while. An open would tell at once, and
     /// take the channel from whoever has it now.
     pub(super) fn seems_lost(&mut self, lost: ChannelLost, asked_at: Timestamp) {
-        if self.trouble.lost.add(asked_at) {
+        if self.trouble.lost.add(Some(&lost), asked_at) {
             return self.fail(lost.of(&self.goal.path));
         }
         self.look_after(POLL);
     }
 
-    /// What was buffered may be gone, and no status tells.
+    /// What was buffered may be gone, and no status tells: only opening the channel again does. So the first stall is where the
+    /// trouble begins.
     pub(super) fn stalled(&mut self) {
-        let (now, patience) = (self.cx.now(), self.goal.patience);
-        if self.trouble.lasts(patience, self.moved_at, now) {
+        let (now, patience) = (self.elapsed.total(), self.goal.patience);
+        if self.trouble.lasts(patience, now, now) {
             let reason = format!("appends are answered, and nothing was committed for {patience:?}");
             let what = format!("channel {}", self.goal.path);
             return self.fail(FlowError::Failed(Failure { what, reason, details: None, cause: None }));
         }
         let cause = format!("nothing was committed for {:?}", self.goal.stall);
-        self.again(BulkGetChannelStatus::INFO.name, cause, now);
+        self.again(BulkGetChannelStatus::INFO.name, cause, self.cx.now());
+    }
+}
+
+/// Whether an exchange has run into its deadline.
+fn is_deadline(error: &FlowError) -> bool {
+    match error {
+        FlowError::Deadline { .. } => true,
+        FlowError::Ambiguous(ambiguity) => is_deadline(&ambiguity.cause),
+        _ => false,
+    }
+}
+
+/// A deadline that we have given to an exchange is no deadline of the caller's: the last fault tells more. There is none if the
+/// clock has jumped, or if the exchange has waited for a token.
+fn without_deadline(error: FlowError) -> FlowError {
+    match error {
+        FlowError::Deadline { last: Some(last), .. } => *last,
+        FlowError::Deadline { waiting, observed, .. } => {
+            let observed = observed.map(|observed| format!(" ({observed})")).unwrap_or_default();
+            let message = format!("{waiting}: not in time{observed}");
+            TransportError::new(TransportErrorKind::Timeout, Delivery::Unknown, message).into()
+        }
+        FlowError::Ambiguous(ambiguity) => {
+            let cause = Box::new(without_deadline(*ambiguity.cause));
+            FlowError::Ambiguous(Ambiguity { cause, ..ambiguity })
+        }
+        error => error,
     }
 }
 

@@ -1,0 +1,80 @@
+//! [`Elapsed`]: the time that counts towards a writer's patience.
+
+use std::time::Duration;
+
+use crate::flow::Step;
+use crate::time::Timestamp;
+
+/// How long the answer to a credential request counts at most.
+const CREDENTIAL: Duration = Duration::from_secs(30);
+
+/// Counts the time in which a flow was at work. Three kinds of time do not count:
+///
+/// * a wait that the service asks for, see [`exclude`](Self::exclude);
+/// * a poll that comes later than the flow has asked for: the clock has jumped, or the program was suspended;
+/// * the time between an event and the next poll, which is the caller's.
+#[derive(Debug, Default)]
+pub(super) struct Elapsed {
+    total: Duration,
+    /// When the last poll began.
+    polled_at: Timestamp,
+    /// When the next poll is due. Later time does not count.
+    due: Timestamp,
+}
+
+impl Elapsed {
+    /// The time that counts, up to the last poll.
+    pub(super) fn total(&self) -> Duration {
+        self.total
+    }
+
+    /// Begins a poll.
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        self.total += self.due.min(now).since(self.polled_at);
+        self.polled_at = now;
+    }
+
+    /// Ends a poll with the step that the flow returns.
+    pub(super) fn end<T>(&mut self, step: &Step<T>) {
+        self.due = match step {
+            Step::WaitUntil(at) | Step::InFlight { until: at } => *at,
+            Step::Send(exchange) => self.polled_at + exchange.timeout(),
+            Step::Authorize(_) => self.polled_at + CREDENTIAL,
+            Step::Notice(_) | Step::Stray(_) | Step::Done(_) => self.polled_at,
+        };
+    }
+
+    /// Takes a wait off that the service has asked for. The wait lies behind the total of that time.
+    pub(super) fn exclude(&mut self, wait: Duration, behind: Duration) {
+        self.total = self.total.saturating_sub(wait).max(behind);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_counts_until_the_next_poll_is_due_and_not_when_the_service_asks_to_wait() {
+        let begin = Timestamp::from_millis(1_000_000);
+        let (at, seconds) = (|seconds| begin + Duration::from_secs(seconds), Duration::from_secs);
+        let wait = |seconds| Step::<()>::WaitUntil(at(seconds));
+        let mut elapsed = Elapsed::default();
+        elapsed.begin(begin);
+        elapsed.end(&wait(5));
+        elapsed.begin(at(3));
+        elapsed.end(&wait(5));
+        assert_eq!(elapsed.total(), seconds(3), "the first poll is the beginning");
+        elapsed.begin(at(7200));
+        elapsed.end(&Step::<()>::Done(Ok(())));
+        assert_eq!(elapsed.total(), seconds(5), "the clock has jumped");
+        elapsed.begin(at(7300));
+        elapsed.end(&wait(7400));
+        assert_eq!(elapsed.total(), seconds(5), "that was the caller's time");
+        elapsed.begin(at(7400));
+        elapsed.exclude(seconds(90), seconds(5));
+        assert_eq!(elapsed.total(), seconds(15));
+        elapsed.exclude(seconds(90), seconds(5));
+        assert_eq!(elapsed.total(), seconds(5), "no wait is longer than the time since it began");
+    }
+}
