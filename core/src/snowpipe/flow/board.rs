@@ -5,8 +5,8 @@
 //!   writer B: due ──▶ posted ──▶ takes it           B: due ──▶ is being asked for ──▶ comes again soon
 //! ```
 //!
-//! Invariants: a channel is asked for by one lease at a time, of at most [`MAX_STATUSES`] channels; a lease that is dropped
-//! frees its channels; an answer is taken by its writer once, and only if it was requested after the channel was opened and
+//! Invariants: a channel is asked for by one lease at a time, of at most [`MAX_STATUSES`] channels; a lease that is dropped, or
+//! is older than [`VOID`], frees its channels; an answer is taken by its writer once, and only if it was requested after the channel was opened and
 //! answered at most two poll intervals ago. Each posted status has the time at which it was requested.
 
 use std::collections::BTreeMap;
@@ -21,10 +21,11 @@ use crate::time::Timestamp;
 
 /// What channels are due within this time are asked for together.
 const SOON: Duration = Duration::from_millis(500);
-/// When a lease whose holder has not come back is void.
-const VOID: Duration = Duration::from_secs(120);
-/// When to come again while somebody else asks.
-const AGAIN: Duration = Duration::from_millis(50);
+/// When a lease is void whose holder has no answer yet: the next writer asks then. The holder may be suspended, or the service
+/// may have asked it to wait for minutes.
+const VOID: Duration = Duration::from_secs(10);
+/// When to come again while another writer asks: after a quarter of the time that it has taken so far, within these limits.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(50), POLL);
 /// An older posted status is ignored: two poll intervals. Counted from the answer, because the request itself may take longer.
 const FRESH: Duration = POLL.saturating_mul(2);
 const _: () = assert!(SOON.as_millis() < POLL.as_millis());
@@ -136,8 +137,9 @@ impl Seat {
         if let Some(posted) = own.posted.take().filter(|posted| is_good(posted)) {
             return Look::Posted(posted.status, posted.asked_at);
         }
-        if own.is_asked(now) {
-            return Look::Wait(now + AGAIN);
+        if let Some(asked) = own.asked.filter(|_| own.is_asked(now)) {
+            let again = now + (now.since(asked) / 4).clamp(AGAIN.0, AGAIN.1);
+            return Look::Wait(again.min(asked + VOID));
         }
         let is_due = |(path, entry): &(&Arc<ChannelPath>, &Entry)| {
             **path != self.path && !entry.is_asked(now) && entry.due <= now + SOON
@@ -183,7 +185,10 @@ impl Lease {
         for path in &self.paths {
             if let Some(entry) = channels.get_mut(path) {
                 let status = statuses.take(&path.channel, is_alone);
-                entry.posted = Some(Box::new(Posted { asked_at: self.asked_at, answered_at: now, status }));
+                // A later request may have been answered before.
+                if entry.posted.as_ref().is_none_or(|posted| posted.asked_at <= self.asked_at) {
+                    entry.posted = Some(Box::new(Posted { asked_at: self.asked_at, answered_at: now, status }));
+                }
             }
         }
         // The lock is freed before the lease is.
@@ -261,6 +266,29 @@ mod tests {
         let now = Timestamp::from_millis(1_000_000);
         seats[1].due(now);
         assert_eq!(asked(seats[0].look(now, now)).names(), ["c000", "c001"]);
+    }
+
+    #[test]
+    fn the_next_writer_asks_soon_when_the_holder_of_a_lease_gets_no_answer() {
+        let board = StatusBoard::new();
+        let seats: Vec<Seat> = (0..3).map(|channel| board.join(&path(channel))).collect();
+        let begin = Timestamp::from_millis(1_000_000);
+        seats.iter().for_each(|seat| seat.due(begin));
+        let first = asked(seats[0].look(begin, begin));
+        let (mut now, mut polls) = (begin, 0);
+        let second = loop {
+            match seats[1].look(now, begin) {
+                Look::Wait(at) => (now, polls) = (at, polls + 1),
+                look => break asked(look),
+            }
+        };
+        assert_eq!((now.since(begin), second.names().len()), (VOID, 3));
+        assert!(polls < 30, "{polls} polls in {VOID:?}");
+        assert!(matches!(seats[2].look(now, begin), Look::Wait(_)), "one at a time");
+        // The first answer comes last, and says what was so before.
+        second.post(none(), now);
+        first.post(none(), now);
+        assert!(matches!(seats[2].look(now, begin), Look::Posted(None, asked_at) if asked_at == begin + VOID));
     }
 
     #[test]
