@@ -353,6 +353,7 @@ impl<'a> Run<'a> {
                 let theirs: &[(&str, &str)] = if rows { &theirs } else { &[] };
                 self.account.with(|account| account.steal(&simulated(), theirs));
             }
+            Hook::Discard => self.account.with(|account| account.steal(&simulated(), &[])),
             Hook::Mimic => self.is_mimicked = true,
             Hook::Pause(time) => self.pause = time,
             Hook::Jump(time) => self.skew += time,

@@ -42,6 +42,8 @@ pub(crate) struct Schedule {
     pub(crate) prefixed: bool,
     /// Writers of other channels, with nothing to write, on the same status board.
     pub(crate) siblings: u32,
+    /// How long faults may go on; the writer's default if there is none.
+    pub(crate) patience: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,8 @@ pub(crate) enum Hook {
     Pause(Duration),
     /// The clock of all processes jumps forward.
     Jump(Duration),
+    /// Somebody opens the channel by force, which discards what is buffered, and writes nothing.
+    Discard,
 }
 
 /// A pipe that does not get well again.
@@ -117,6 +121,7 @@ impl Schedule {
         schedule.shape.draw(&mut seed);
         schedule.widen(&mut seed);
         schedule.crowd(&mut Seed::new(u128::from(number) << 64 | 0xc20d));
+        schedule.strain(&mut Seed::new(u128::from(number) << 64 | 0x57a1));
         schedule
     }
 
@@ -177,6 +182,7 @@ impl Schedule {
             shares_session: one_in(seed, 2),
             prefixed: false,
             siblings: 0,
+            patience: None,
         }
     }
 
@@ -216,6 +222,34 @@ impl Schedule {
             let at = 1 + seed.below(exchanges);
             self.strange.extend([(at, Strange::much_later(seed)), (at + 1, Strange::moved())]);
             self.strange.sort_by_key(|(at, _)| *at);
+        }
+        self.hooks.sort_by_key(|(at, _)| *at);
+    }
+
+    /// Waits and jumps of the clock that are longer than the writer's patience. Beside them, nothing happens in some schedules that
+    /// takes long: then the patience is short, and may not come to an end.
+    fn strain(&mut self, seed: &mut Seed) {
+        // A token that is shorter than the jump has always ended.
+        if self.config.token_life <= Duration::from_secs(60) || !one_in(seed, 3) {
+            return;
+        }
+        let exchanges = u64::from(self.rows) + 12;
+        if self.must_succeed() && one_in(seed, 2) {
+            self.patience = Some(seconds(seed, 60, 100));
+            (self.faults, self.strange) = (0, Vec::new());
+            self.hooks.retain(|(_, hook)| matches!(hook, Hook::Steal { .. } | Hook::Jump(_) | Hook::Revoke));
+            self.config.open_duration = Duration::from_millis(5);
+            // One alone, because together they may not be longer than what is excused.
+            self.strange.push((1 + seed.below(exchanges), Strange::later(seed)));
+        }
+        // Each jump makes a node seem to be behind for up to two seconds longer.
+        let (from, to) = (*self.config.status_age.start(), *self.config.status_age.end());
+        self.config.status_age = from.min(Duration::from_secs(20))..=to.min(Duration::from_secs(20));
+        for _ in 0..=seed.below(2) {
+            self.hooks.push((1 + seed.below(exchanges), Hook::Jump(seconds(seed, 3700, 20_000))));
+        }
+        if one_in(seed, 2) {
+            self.hooks.push((3 + seed.below(exchanges), Hook::Discard));
         }
         self.hooks.sort_by_key(|(at, _)| *at);
     }

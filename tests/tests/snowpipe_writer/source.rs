@@ -405,5 +405,6 @@ fn prefix(by: &str, schedule: &Schedule) -> Option<&'static str> {
 fn begin(open: OpenWriter, schedule: &Schedule, config: &FlowConfig<SnowpipeAccount>, seed: &mut Seed) -> Writer {
     let options = BatchOptions::new().age(Duration::from_millis(400)).compression(schedule.compression);
     let open = open.batches(schedule.shape.options(options)).max_batches(schedule.max_batches);
+    let open = schedule.patience.map_or(open.clone(), |patience| open.patience(patience));
     schedule.shape.limits(open).start(config, seed.split())
 }

@@ -39,6 +39,12 @@ impl Strange {
         Self { status, applied: false, body: "", retry_after }
     }
 
+    /// The service asks to be left alone for longer than a short patience, and for less than is waited for.
+    pub(crate) fn later(seed: &mut Seed) -> Self {
+        let status = if one_in(seed, 2) { 429 } else { 503 };
+        Self { status, applied: false, body: "", retry_after: Some(small(seed, 110, 290)) }
+    }
+
     /// A fault that no call repeats.
     pub(crate) fn moved() -> Self {
         Self { status: 302, applied: false, body: "", retry_after: None }
