@@ -8,7 +8,7 @@ use pipewright::flink::flow::{JobDiagnosis, JobLookup, Launched};
 use pipewright::flink::{
     AwaitJob, Flink, FlinkRest, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerId,
 };
-use pipewright::flow::{Goal, Notice, Saved};
+use pipewright::flow::{self, Goal, Notice, Retry, Saved};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultPlan, FlinkHandle, Script, World};
 
@@ -22,6 +22,7 @@ const TRIGGERED: &str = r#"{"request-id":"0000000000000000000000000000000b"}"#;
 const UNKNOWN_TRIGGER: &str = r#"{"errors":["org.apache.flink.runtime.rest.handler.RestHandlerException: There is no savepoint operation with triggerId=0000000000000000000000000000000b for job 0000000000000000000000000000000a."]}"#;
 const UNKNOWN_JOB: &str =
     r#"{"errors":["org.apache.flink.runtime.rest.NotFoundException: Job 0000000000000000000000000000000a not found"]}"#;
+const UNREACHABLE: &str = r#"{"errors":["org.apache.flink.runtime.rpc.exceptions.RecipientUnreachableException: Could not send message because the recipient is unreachable."]}"#;
 const WRITTEN: &str = r#"{"status":{"id":"COMPLETED"},"operation":{"location":"file:/a"}}"#;
 
 /// The list of checkpoints, with these newest ones.
@@ -231,7 +232,7 @@ fn a_stop_that_a_failover_has_lost_is_failed_and_not_unknown() {
     assert_eq!(diagnosis.savepoint, None);
 }
 
-/// A proxy in the way is no reason to give a question up: it is asked again for half a minute.
+/// A proxy in the way is no reason to give a question up: it is asked again for 90 s.
 #[test]
 fn a_lookup_that_a_proxy_refuses_is_repeated() {
     for (refusals, is_found) in [(3, true), (10_000, false)] {
@@ -261,7 +262,7 @@ fn a_lookup_that_a_proxy_refuses_is_repeated() {
             lookup => panic!("{lookup:?}"),
         }
         let took = scene.world.now().since(before);
-        assert!(is_found || took >= Duration::from_secs(630), "{took:?}");
+        assert!(is_found || took >= Duration::from_secs(690), "{took:?}");
     }
 }
 
@@ -368,4 +369,43 @@ fn a_resumption_after_a_failure_starts_another_operation() {
     let stopped = scene.flink.run(resumed).expect("nothing fails any more").location;
     let written: Vec<_> = scene.cluster.with(|cluster| cluster.savepoints()).into_iter().map(|one| one.path).collect();
     assert_eq!(written, [taken, stopped]);
+}
+
+/// A leader that is dead, until its ZooKeeper session expires: every request is rejected, for 60 s by default.
+#[test]
+fn a_trigger_is_looked_up_until_the_cluster_has_another_leader() {
+    let mut script = Script::new().expect("POST", STOP).reply_json(202, TRIGGERED);
+    for _ in 0..38 {
+        script = script.expect("GET", TRIGGER).reply_json(500, UNREACHABLE);
+    }
+    let script = script.expect("GET", TRIGGER).reply_json(200, WRITTEN);
+    let script = script.expect("GET", STATUS).reply_json(200, is("FINISHED"));
+    let script = script.expect("GET", RESULT).reply_json(404, UNKNOWN_JOB);
+    let config = flow::Config::new("http://flink.test".parse().expect("a base")).with_retry(Retry::never());
+    let before = script.now();
+    let stopped = Flink::with_config(config, script.clone()).run(stop()).expect("there is another leader");
+    assert_eq!(stopped.location, "file:/a");
+    let took = script.now().since(before);
+    assert!(took > Duration::from_secs(60), "{took:?}");
+    script.finish();
+}
+
+#[test]
+fn a_job_is_waited_for_until_the_cluster_has_another_leader() {
+    let unreachable =
+        |count| (0..count).fold(Script::new(), |script, _| script.expect("GET", STATUS).reply_json(500, UNREACHABLE));
+    let config = || flow::Config::new("http://flink.test".parse().expect("a base")).with_retry(Retry::never());
+    let script = unreachable(38).expect("GET", STATUS).reply_json(200, is("FINISHED"));
+    let script = script.expect("GET", RESULT).reply_json(404, UNKNOWN_JOB);
+    let before = script.now();
+    let report = Flink::with_config(config(), script.clone()).run(AwaitJob::ended(JOB)).expect("another leader");
+    assert_eq!(report.state, JobState::Finished);
+    assert!(script.now().since(before) > Duration::from_secs(60));
+    script.finish();
+    // It does not pass for ever.
+    let script = unreachable(51);
+    let before = script.now();
+    let error = Flink::with_config(config(), script.clone()).run(AwaitJob::ended(JOB)).expect_err("no leader");
+    assert!(error.service().is_some(), "{error:?}");
+    assert!(script.now().since(before) < Duration::from_secs(100));
 }

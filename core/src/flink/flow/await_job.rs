@@ -16,6 +16,9 @@ use std::time::Duration;
 
 use super::Pace;
 use super::heard::Heard;
+use super::look::LOOKING;
+use crate::error::FlowError;
+use crate::flink::error::is_passing;
 use crate::flink::jobs::{JobResult, QueueStatus};
 use crate::flink::{FlinkRest, GetJobExecutionResult, GetJobStatus, GetJobsOverview, JobId, JobState};
 use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
@@ -26,7 +29,8 @@ use crate::time::Timestamp;
 ///
 /// A job that failed is no error of this flow: it comes to a [`JobReport`] in any case, unless the cluster does not know
 /// the job ([`FlowError::Service`](crate::error::FlowError::Service), see [`is_unknown_job`](crate::flink::is_unknown_job)) or time is up
-/// ([`FlowError::Deadline`](crate::error::FlowError::Deadline)). A job that is SUSPENDED may come back, so it is waited for.
+/// ([`FlowError::Deadline`](crate::error::FlowError::Deadline)). A job that is SUSPENDED may come back, so it is waited for. If the
+/// JobManager is dead or hangs, the flow asks again for 90 s: another one takes over, with high availability.
 ///
 /// ```
 /// use std::time::Duration;
@@ -75,6 +79,7 @@ impl AwaitJob {
             seen: None,
             asked: Timestamp::UNIX_EPOCH,
             heard: Heard::default(),
+            until: None,
             pace: Pace::START,
             state: State::Start,
         }
@@ -111,6 +116,8 @@ pub struct AwaitMachine {
     /// When the last question was asked, and when the cluster has answered.
     asked: Timestamp,
     heard: Heard,
+    /// Until when it is asked although the cluster cannot reach its JobManager.
+    until: Option<Timestamp>,
     pace: Pace,
     state: State,
 }
@@ -149,6 +156,12 @@ impl AwaitMachine {
         self.state = State::Wait(self.pace.next(now));
     }
 
+    /// Whether the cluster could only not reach its JobManager, and there is time to ask again.
+    fn may_ask_again(&mut self, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
+        let until = *self.until.get_or_insert(cx.now() + LOOKING);
+        cx.now() < until && matches!(error, FlowError::Service(error) if is_passing(error))
+    }
+
     fn saw(&mut self, state: JobState, cx: &mut Common<FlinkRest>) -> Option<JobReport> {
         if self.seen.as_ref() != Some(&state) {
             cx.say(Notice::Observed { what: format!("job {}", self.job), state: state.to_string() });
@@ -160,6 +173,7 @@ impl AwaitMachine {
         // Nobody can say what becomes of a suspended one.
         let is_ending = matches!(state, JobState::Cancelling | JobState::Failing | JobState::Suspended);
         self.heard.hear(self.asked);
+        self.until = None;
         self.seen = Some(state);
         match self.goal {
             _ if is_terminal => self.state = State::Result(cx.call(GetJobExecutionResult::new(self.job))),
@@ -192,6 +206,7 @@ impl Machine for AwaitMachine {
                             return Step::Done(Ok(report));
                         }
                     }
+                    Err(error) if self.may_ask_again(&error, cx) => self.wait(cx.now()),
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Tasks(call) => match ok!(call.poll(cx.now(), reply.take())) {
@@ -203,6 +218,7 @@ impl Machine for AwaitMachine {
                         }
                         self.wait(cx.now());
                     }
+                    Err(error) if self.may_ask_again(&error, cx) => self.wait(cx.now()),
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Result(call) => match ok!(call.poll(cx.now(), reply.take())) {

@@ -13,12 +13,15 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use pipewright::error::FlowError;
+/// use pipewright::flink::JobState;
 /// use pipewright::flink::flow::{JobDiagnosis, JobLookup};
 ///
-/// /// The path to start a job from, if a stop failed after it had written its savepoint.
+/// /// The path to start a job from, if a stop failed after it had written its savepoint. A job that is FINISHED all the same
+/// /// ran on after its savepoint, and has done all its work.
 /// fn way_on(error: &FlowError) -> Option<&str> {
 ///     let diagnosis = JobDiagnosis::of(error)?;
-///     let has_ended = matches!(&diagnosis.lookup, JobLookup::State(state) if state.is_terminal());
+///     let has_ended =
+///         matches!(&diagnosis.lookup, JobLookup::State(state) if state.is_terminal() && *state != JobState::Finished);
 ///     diagnosis.savepoint.as_deref().filter(|_| has_ended)
 /// }
 /// ```

@@ -4,7 +4,7 @@
 //!  Status ──▶ Checkpoints ──▶ done
 //!    ▲ └─ unknown job ─────────▶ done
 //!    │          │ read in vain, or a stop's savepoint may be younger than the cache
-//!    └── Wait ◀─┘                          for 30 s at the most
+//!    └── Wait ◀─┘                          for 90 s at the most
 //! ```
 
 use std::time::Duration;
@@ -18,8 +18,9 @@ use crate::flink::{FlinkRest, GetCheckpoints, GetJobStatus, JobState};
 use crate::flow::{Call, Common, Flow, Reply, Step, ok};
 use crate::time::Timestamp;
 
-/// For how long a lookup is repeated that a proxy or a passing error of the cluster is in the way of.
-const LOOKING: Duration = Duration::from_secs(30);
+/// For how long a lookup of a job or a trigger is repeated if a proxy or a passing error of the cluster is in the way. With high
+/// availability and a dead leader, each request is rejected until its ZooKeeper session expires, after 60 s by default.
+pub(super) const LOOKING: Duration = Duration::from_secs(90);
 /// Somewhat longer than the cluster caches its list of checkpoints (`web.refresh-interval`, 3 s).
 const CACHED: Duration = Duration::from_millis(3500);
 

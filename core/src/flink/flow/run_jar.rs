@@ -22,7 +22,7 @@
 //! | any other refusal with 400, otherwise | knows the job | ambiguous: it may be an earlier attempt's, which is all right |
 //! | a refusal, every attempt answered | does not know the job | that refusal |
 //! | a refusal, after an attempt without an answer | does not know the job, look after look | ambiguous |
-//! | anything but the answer | cannot be asked for the job for 30 s | that error; ambiguous after an attempt without an answer |
+//! | anything but the answer | cannot be asked for the job for 90 s | that error; ambiguous after an attempt without an answer |
 //!
 //! Invariants: the job's id is chosen and saved before it is submitted, and again when that is answered; there is never a
 //! second id; a main method that may be at work is looked for before it is called again.

@@ -19,7 +19,7 @@
 //! | forgotten | FINISHED, and a stop's savepoint is the last thing it did | done |
 //! | forgotten, every attempt answered | it has not ended | failed: it runs on |
 //! | forgotten otherwise | | ambiguous |
-//! | a location, or failed after its savepoint was written | it cannot be looked up for 30 s | ambiguous, with the savepoint |
+//! | a location, or failed after its savepoint was written | it cannot be looked up for 90 s | ambiguous, with the savepoint |
 //!
 //! A job whose savepoint is written has no tasks any more and is about to be FINISHED. If it is in another state for longer,
 //! a failover brought it back from its last checkpoint. Every error has a [`JobDiagnosis`](super::JobDiagnosis), with the savepoint if one was

@@ -22,7 +22,7 @@
 //! | Poll | completed | the outcome |
 //! | Poll | failed because the job is unknown, and there is a doubt | Lost: a first operation of this id may have been carried out |
 //! | Poll | unknown | Lost |
-//! | Look, Poll | another refusal, no answer | the same again, for 30 s; then ambiguous |
+//! | Look, Poll | another refusal, no answer | the same again, for 90 s; then ambiguous |
 //! | Look, Poll | failed, without a doubt | that error; another id is saved for a resumption |
 //!
 //! Invariants: one id; sent only while no answer to it was seen and the server could not have forgotten it; saved
@@ -33,7 +33,7 @@ use std::time::Duration;
 use super::Pace;
 use super::diagnosis::JobDiagnosis;
 use super::heard::Heard;
-use super::look::{Found, Look};
+use super::look::{Found, LOOKING, Look};
 use super::triggers::TriggerState;
 use crate::error::{Ambiguity, Evidence, Failure, FlowError};
 use crate::flink::error::is_unknown_trigger;
@@ -43,8 +43,6 @@ use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Saved, Step, ok};
 use crate::operation::Operation;
 use crate::time::Timestamp;
 
-/// For how long a trigger is looked up although a proxy or a passing error of the cluster is in the way.
-const LOOKING: Duration = Duration::from_secs(30);
 /// How long a JobManager remembers an id at least, by default (`rest.async.store-duration`): sending it again later
 /// could start a second operation.
 const REMEMBERED: Duration = Duration::from_secs(300);

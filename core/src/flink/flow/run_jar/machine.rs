@@ -8,6 +8,7 @@ use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, ServiceError};
 use crate::flink::error::{is_passing, is_unknown_jar, is_unknown_job};
 use crate::flink::flow::Pace;
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
+use crate::flink::flow::look::LOOKING;
 use crate::flink::flow::upload::Upload;
 use crate::flink::{FlinkRest, GetJobStatus, JobId, JobState, SubmitJar};
 use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Saved, Step, ok};
@@ -20,8 +21,6 @@ const TRIES: u32 = 5;
 const UPLOADS: u32 = 3;
 /// How often a job is looked for before it is submitted again: about 13 s.
 const LOOKS: u32 = 10;
-/// For how long a job is looked up although a proxy or a passing error of the cluster is in the way.
-const LOOKING: Duration = Duration::from_secs(30);
 /// How long a JobManager knows a job that has ended, by default (`jobstore.expiration-time`).
 const KNOWN: Duration = Duration::from_secs(3600);
 

@@ -12,11 +12,16 @@ use crate::flink::{JarId, JobId};
 ///
 /// ```
 /// use pipewright::error::FlowError;
+/// use pipewright::flink::flow::UpgradePhase;
 /// use pipewright::flink::{RunJar, UpgradeDiagnosis, UpgradeJob};
 ///
-/// /// The way on without a saved state: the savepoint exists, and no job runs from it yet.
+/// /// The way on without a saved state, if no job can run from the savepoint yet.
 /// fn again(error: &FlowError) -> Option<UpgradeJob> {
 ///     let diagnosis = UpgradeDiagnosis::of(error)?;
+///     if error.is_ambiguous() || !matches!(diagnosis.phase, UpgradePhase::Prepare | UpgradePhase::Run) {
+///         // A new upgrade has new job ids: it could start a second job from the same savepoint.
+///         return None;
+///     }
 ///     let (old, new) = (&diagnosis.old_jar, &diagnosis.new_jar);
 ///     let goal = UpgradeJob::new(diagnosis.job, RunJar::uploaded(old.clone()), RunJar::uploaded(new.clone()));
 ///     Some(goal.from_savepoint(diagnosis.savepoint.as_ref()?))
@@ -38,7 +43,14 @@ pub struct UpgradeDiagnosis {
     /// The old jar; empty before it was uploaded.
     pub old_jar: JarId,
     /// The path of the savepoint that `job` was stopped with; `None` before that.
+    ///
+    /// A job may run from it in the phase [`Run`](UpgradePhase::Run) if the error is ambiguous, and in every later phase. Look up
+    /// `new_job` and `old_job` before you start another job from it. If the cluster does not know either of them, it may have
+    /// forgotten one that came to its end.
     pub savepoint: Option<String>,
+    /// The path of the savepoint of a stop after which a failover brought `job` back; `None` if there was no such stop, or a later
+    /// one succeeded. The job ran on after it: its last checkpoint may be newer.
+    pub earlier_savepoint: Option<String>,
     /// Why the new job was given up; `None` if it was not.
     pub reason: Option<String>,
     /// What the step that failed knew about its job.
@@ -55,11 +67,14 @@ impl UpgradeDiagnosis {
 /// One line, without what the last step knew.
 impl fmt::Display for UpgradeDiagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { phase, job, new_job, old_job, savepoint, .. } = self;
+        let Self { phase, job, new_job, old_job, savepoint, earlier_savepoint, .. } = self;
         write!(f, "upgrade of job {job} in phase {phase}: ")?;
         match savepoint {
             Some(savepoint) => write!(f, "savepoint {savepoint}, ")?,
             None => f.write_str("no savepoint yet, ")?,
+        }
+        if let Some(earlier) = earlier_savepoint {
+            write!(f, "savepoint {earlier} of a stop after which the job ran on, ")?;
         }
         write!(f, "new job {new_job}, old jar again as job {old_job}")
     }

@@ -10,6 +10,7 @@ use crate::flink::error::is_unknown_job;
 use crate::flink::flow::await_job::AwaitMachine;
 use crate::flink::flow::cancel::CancelMachine;
 use crate::flink::flow::heard::Heard;
+use crate::flink::flow::look::Look;
 use crate::flink::flow::run_jar::RunMachine;
 use crate::flink::flow::stop::StopMachine;
 use crate::flink::flow::trigger::Triggered;
@@ -49,6 +50,8 @@ enum State {
     Start,
     Resumed,
     Check(Running<AwaitMachine>),
+    /// The job has ended after an earlier stop had written its savepoint: what was its last checkpoint?
+    Down(Look),
     Upload(usize, Running<Upload>),
     Plan(usize, Call<PlanJar>),
     Stop(Running<StopMachine>),
@@ -124,13 +127,14 @@ impl UpgradeMachine {
                         self.prepare(cx);
                         Ok(None)
                     }
-                    Ok(report) => Err(self.not_upgraded(&format!("it is {}", report.state))),
+                    Ok(report) => self.ended(report.state, cx).map(|()| None),
                     Err(error) if self.is_own_deadline(&error, cx) => {
                         Err(self.not_upgraded(&format!("it did not get there within {} s", self.settle_seconds())))
                     }
                     Err(error) => Err(error),
                 }
             }
+            State::Down(look) => ok!(look.poll(cx, reply)).and_then(|found| Err(self.is_down(found))),
             State::Upload(which, flow) => {
                 let which = *which;
                 let jar = ok!(flow.poll(now, reply.take()));

@@ -13,7 +13,9 @@
 //! | Plan, Run, RunOld | the cluster has not got the jar any more | Upload, three times at the most, if the jar is given |
 //! | Check, Upload, Plan | anything | that error; the old job runs on |
 //! | Stop | the job fails while it stops, after its savepoint was written | Run, from that savepoint |
+//! | Stop | the same, but the job is FINISHED: a failover brought it back, and it did the rest of its work | that error, with the savepoint |
 //! | Stop | a failover brings the job back after its savepoint was written | Check, and another stop, three times at the most |
+//! | Check after that | the job ends, other than FINISHED | failed, with that savepoint and the job's last checkpoint |
 //! | Stop | the savepoint fails | failed, with what the old job is doing; if it runs on, a resumption begins with Check |
 //! | Stop | outcome unknown | ambiguous; a resumption looks again |
 //! | Run | refused, and no job; or the main method failed | roll back |
@@ -34,7 +36,8 @@
 //! Check waits until all tasks of the old job run, as long as settling may take: before that no savepoint can be taken.
 //!
 //! From the savepoint on, every error carries an [`UpgradeDiagnosis`]: the savepoint, both jars, and the ids of the jobs. So do
-//! errors of the kinds failed, ambiguous and deadline before it.
+//! errors of the kinds failed, ambiguous and deadline before it. If a failover brought the job back after a stop had written its
+//! savepoint, every error carries that one as [`UpgradeDiagnosis::earlier_savepoint`] until a later stop succeeds.
 //!
 //! Invariants: nothing is stopped before both jars are uploaded and planned; the savepoint is never claimed, so that both
 //! jars can start from it; the old job is not started while the new one may run; each phase is saved before it begins.
@@ -95,6 +98,8 @@ records! {
         pub settle_within: u64 = "settle_within",
         /// Where the savepoint is, once it is written.
         pub savepoint: Option<String> = "savepoint",
+        /// The savepoint of a stop after which the job ran on; absent once a later stop has succeeded.
+        pub earlier_savepoint: Option<String> = "earlier_savepoint",
         /// Whether the cluster has got the new job, which it may forget; absent before that was known.
         pub launched: Option<bool> = "launched",
         /// Why the new job was no good.
@@ -113,7 +118,8 @@ records! {
 ///
 /// How errors leave the job is in the table of [this module](self); in short: before the stop it runs on, after the stop
 /// the state announced last by [`Notice::Save`](crate::flow::Notice::Save) resumes the upgrade. Without that state, the
-/// [`UpgradeDiagnosis`] of the error has the savepoint for [`from_savepoint`](Self::from_savepoint).
+/// [`UpgradeDiagnosis`] of the error has the savepoint for [`from_savepoint`](Self::from_savepoint). Pass it only if no job runs
+/// from it yet: see [`UpgradeDiagnosis::savepoint`].
 ///
 /// ```
 /// use pipewright::flink::{JobId, RunJar, UpgradeJob};
@@ -272,6 +278,7 @@ impl Goal for UpgradeJob {
                     target_directory,
                     settle_within: millis(settle_within),
                     savepoint,
+                    earlier_savepoint: None,
                     launched: None,
                     reason: None,
                     child: None,

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::{STOPS, State, UpgradeMachine};
-use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, ServiceError};
+use crate::error::{Ambiguity, ErrorKind, Evidence, Failure, FlowError, ServiceError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::flow::await_job::JobReport;
-use crate::flink::flow::diagnosis::JobDiagnosis;
+use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
+use crate::flink::flow::look::{Found, Look};
 use crate::flink::flow::triggers::TriggerCheckpoint;
 use crate::flink::flow::upgrade::{Upgrade, UpgradeDiagnosis, UpgradePhase};
 use crate::flink::{FlinkRest, GetJobExceptions, JobId, JobState, SubmitJar};
@@ -71,25 +72,66 @@ impl UpgradeMachine {
     /// The job is stopped, and this is its savepoint.
     pub(super) fn stopped(&mut self, savepoint: String, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
         cx.say(Notice::Observed { what: "savepoint".to_owned(), state: savepoint.clone() });
-        self.data.savepoint = Some(savepoint);
+        (self.data.savepoint, self.data.earlier_savepoint) = (Some(savepoint), None);
         self.enter(UpgradePhase::Run, None, cx)
     }
 
+    /// The job has ended before it could be stopped. If an earlier stop has left a savepoint behind, what the job did after that
+    /// decides where to go on: the caller needs its last checkpoint, too.
+    pub(super) fn ended(&mut self, state: JobState, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        match self.data.earlier_savepoint.clone() {
+            Some(savepoint) if state != JobState::Finished => {
+                cx.phase(Self::NAME, "looking for the last checkpoint of the job");
+                let diagnosis = JobDiagnosis {
+                    lookup: JobLookup::State(state),
+                    savepoint: Some(savepoint),
+                    ..JobDiagnosis::new(self.data.job)
+                };
+                self.state = State::Down(Look::new(diagnosis));
+                Ok(())
+            }
+            _ => Err(self.not_upgraded(&format!("it is {state}"))),
+        }
+    }
+
+    /// The job is down, and which of its snapshots is the newest depends on what it did after the failover.
+    pub(super) fn is_down(&self, found: Found) -> FlowError {
+        let diagnosis = found.diagnosis;
+        let savepoint = diagnosis.savepoint.as_deref().unwrap_or_default();
+        let checkpoint = match &diagnosis.last_checkpoint {
+            Some(checkpoint) => format!("its last checkpoint is {checkpoint}"),
+            None => "the cluster lists no checkpoint of it".to_owned(),
+        };
+        FlowError::Failed(Failure {
+            what: format!("upgrade of job {}", self.data.job),
+            reason: format!(
+                "{}, after a stop had written savepoint {savepoint} and a failover had brought the job back; {checkpoint}; pass \
+                 the newer of the two to UpgradeJob::from_savepoint",
+                diagnosis.lookup
+            ),
+            details: None,
+            cause: Some(Evidence::new(diagnosis)),
+        })
+    }
+
     /// The stop failed. With a savepoint and without its job the upgrade goes on; a job that runs on is stopped again, now if
-    /// a failover came between, else by whoever resumes.
+    /// a failover came between, else by whoever resumes. A job that is FINISHED after its stop failed has run on after the
+    /// savepoint, to the end of its work: started from there, another job would do that part again.
     pub(super) fn not_stopped(&mut self, error: FlowError, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
         let Some(diagnosis) = JobDiagnosis::of(&error).cloned() else { return Err(error) };
         let job = || format!("job {}", self.data.job);
         match diagnosis.savepoint.clone() {
-            Some(savepoint) if diagnosis.has_ended() => {
+            Some(savepoint) if diagnosis.has_ended() && diagnosis.lookup != JobLookup::State(JobState::Finished) => {
                 cx.say(Notice::Observed { what: job(), state: error.to_string() });
                 return self.stopped(savepoint, cx);
             }
             savepoint if diagnosis.is_alive() && matches!(error, FlowError::Failed(_)) => {
                 // That trigger is over, and asking for it again would give the same answer.
                 (self.data.phase, self.data.child) = (UpgradePhase::Prepare, None);
+                let is_written = savepoint.is_some();
+                self.data.earlier_savepoint = savepoint.or(self.data.earlier_savepoint.take());
                 cx.save(Saved::new(Self::NAME, &self.data));
-                if savepoint.is_some() && self.stops < STOPS {
+                if is_written && self.stops < STOPS {
                     self.stops += 1;
                     cx.say(Notice::Observed { what: job(), state: error.to_string() });
                     self.is_planned = true;
@@ -126,7 +168,7 @@ impl UpgradeMachine {
     /// touched, an error of the service stays what it is.
     pub(super) fn explain(&self, error: FlowError) -> FlowError {
         let is_open = matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_));
-        if !is_open && self.data.savepoint.is_none() {
+        if !is_open && self.data.savepoint.is_none() && self.data.earlier_savepoint.is_none() {
             return error;
         }
         let diagnosis = UpgradeDiagnosis { last: JobDiagnosis::of(&error).cloned(), ..self.diagnosis() };
@@ -150,6 +192,7 @@ impl UpgradeMachine {
             new_jar: self.data.new.jar.clone(),
             old_jar: self.data.old.jar.clone(),
             savepoint: self.data.savepoint.clone(),
+            earlier_savepoint: self.data.earlier_savepoint.clone(),
             reason: self.data.reason.clone(),
             last: None,
         }
