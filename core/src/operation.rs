@@ -165,6 +165,12 @@ pub trait Service: 'static {
     /// Reads an answer whose status is no success.
     fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError;
 
+    /// Whether a rejection of the kind [`Refused`](crate::error::ErrorKind::Refused) proves that the service has answered. By default
+    /// it does. Return `false` for those that a gateway could have written as well.
+    fn identifies_service(_rejection: &ServiceError) -> bool {
+        true
+    }
+
     /// Whether another credential might do. The request was not carried out then.
     fn is_expired(refusal: &ServiceError) -> bool {
         refusal.status() == StatusCode::UNAUTHORIZED

@@ -24,6 +24,8 @@ enum Come {
     Compressed(u16),
     /// The connection broke after the head of the answer.
     CutOff(u16),
+    /// The same, with the head of a web page.
+    CutOffPage(u16),
     Lost,
 }
 
@@ -60,6 +62,13 @@ fn drive<O: Operation<Service = FlinkRest>>(
                     Come::CutOff(status) => {
                         let error = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "it broke");
                         Err(error.with_status(status.try_into().expect("a status")))
+                    }
+                    Come::CutOffPage(status) => {
+                        let error = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "it broke");
+                        let mut page = response(status, "");
+                        let kind = HeaderValue::from_static("text/html; charset=utf-8");
+                        page.headers_mut().insert(header::CONTENT_TYPE, kind);
+                        Err(error.with_head(page.status(), page.headers()))
                     }
                     Come::Lost => Err(TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "it broke")),
                 }));
@@ -213,8 +222,10 @@ fn a_delete_whose_answer_was_cut_off_was_applied_whatever_a_repetition_says() {
 /// A proxy may have sent it by itself.
 #[test]
 fn a_delete_that_is_answered_with_a_page_is_ambiguous() {
-    let (_, result) = drive(DeleteJar::new("a.jar"), &[Come::Answer(200, "<html>sign in</html>"); 20]);
-    assert!(is_ambiguous(&result), "{result:?}");
+    for page in [Come::Answer(200, "<html>sign in</html>"), Come::CutOffPage(200)] {
+        let (_, result) = drive(DeleteJar::new("a.jar"), &[page; 20]);
+        assert!(is_ambiguous(&result), "{page:?}: {result:?}");
+    }
 }
 
 /// The file handler's and the router's, too: a path that does not exist on this version.

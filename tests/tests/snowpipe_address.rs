@@ -130,10 +130,16 @@ fn an_ingest_host_without_tls_ends_a_writer_at_once() {
 
 #[test]
 fn an_ingest_host_that_is_another_server_ends_a_writer_within_minutes() {
-    for status in [404, 502] {
-        let site = Site::new("ingest.example", move |_| Ok((status, "<html>no such site</html>")));
+    for (status, body) in [
+        (404, "<html>no such site</html>"),
+        (502, "<html>no such site</html>"),
+        // The JSON of gateways.
+        (404, r#"{"message":"no Route matched with those values"}"#),
+        (503, r#"{"code":"ServiceUnavailable","message":"no healthy upstream"}"#),
+    ] {
+        let site = Site::new("ingest.example", move |_| Ok((status, body)));
         assert!(write(&site, OpenSession::new(KIND)).is_err());
-        assert!(site.elapsed() < Duration::from_secs(300), "{:?}", site.elapsed());
+        assert!(site.elapsed() < Duration::from_secs(300), "{body}: {:?}", site.elapsed());
     }
 }
 

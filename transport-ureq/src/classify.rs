@@ -110,13 +110,10 @@ impl Peer {
         self.uri.scheme() == Some(&Scheme::HTTPS)
     }
 
-    /// TCP alone does not end what it has just begun, nor does it find data invalid.
+    /// A certificate, an alert, or an answer that is not TLS is invalid data. A connection that is cut off during the handshake says
+    /// nothing of TLS: a load balancer ends it while the service behind it restarts.
     fn kind_of_connecting(&self, error: &io::Error) -> Kind {
-        if self.is_https() && (is_cut_off(error) || error.kind() == io::ErrorKind::InvalidData) {
-            Kind::Tls
-        } else {
-            Kind::Connect
-        }
+        if self.is_https() && error.kind() == io::ErrorKind::InvalidData { Kind::Tls } else { Kind::Connect }
     }
 
     fn kind_of_exchange(&self, error: &io::Error) -> Kind {

@@ -93,8 +93,8 @@
 //! | kind | not sent | unknown |
 //! |---|---|---|
 //! | [`Resolve`](pipewright::error::TransportErrorKind::Resolve) | the name has no address | |
-//! | [`Connect`](pipewright::error::TransportErrorKind::Connect) | refused, unreachable, not in time, or the proxy makes no tunnel | |
-//! | [`Tls`](pipewright::error::TransportErrorKind::Tls) | the handshake failed | the server complains afterwards, as TLS 1.3 does of client certificates |
+//! | [`Connect`](pipewright::error::TransportErrorKind::Connect) | refused, unreachable, not in time, cut off during the TLS handshake, or the proxy makes no tunnel | |
+//! | [`Tls`](pipewright::error::TransportErrorKind::Tls) | the handshake failed: the certificate, an alert, or an answer that is not TLS | the server complains afterwards, as TLS 1.3 does of client certificates |
 //! | [`Timeout`](pipewright::error::TransportErrorKind::Timeout) | | the time was up while sending or receiving |
 //! | [`Closed`](pipewright::error::TransportErrorKind::Closed) | | the connection ended before the answer did, also when it was a kept one that the server had given up |
 //! | [`Protocol`](pipewright::error::TransportErrorKind::Protocol) | | the answer is not HTTP |
@@ -102,7 +102,8 @@
 //! | [`Source`](pipewright::error::TransportErrorKind::Source) | a source of the body cannot be opened | it fails later, or has another length than it said |
 //! | [`Unsupported`](pipewright::error::TransportErrorKind::Unsupported) | plain `http` with `https_only`; `https` without TLS; a header that cannot be sent | |
 //!
-//! When the head of an answer came, the error keeps its [status](pipewright::error::TransportError::status). Errors
+//! When the head of an answer came, the error keeps its [status](pipewright::error::TransportError::status), and whether its body
+//! is [text](pipewright::error::TransportError::with_head). Errors
 //! name host and port, and neither the path nor any header.
 //!
 //! An idle connection that the server is seen to have closed is not used. One that it closes just then is an `Unknown`, and

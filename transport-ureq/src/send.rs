@@ -4,7 +4,8 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::response::Parts;
+use http::{HeaderValue, Method, Request, Response, header};
 use pipewright::drive::{Opened, Transport};
 use pipewright::error::TransportError;
 use pipewright::flow::Exchange;
@@ -24,7 +25,7 @@ impl Transport for Ureq {
     fn send(&self, exchange: &Exchange) -> Result<Response<Bytes>, TransportError> {
         let run = Run::new(exchange);
         let (head, body) = run.head(self)?.into_parts();
-        let body = run.body(head.status, body)?;
+        let body = run.body(&head, body)?;
         Ok(Response::from_parts(head, body))
     }
 
@@ -35,7 +36,7 @@ impl Transport for Ureq {
             let live = Live::new(body, head.status, run.peer.uri, self.idle_timeout);
             return Ok(Opened::Live(Response::from_parts(head, Box::new(live))));
         }
-        let body = run.body(head.status, body)?;
+        let body = run.body(&head, body)?;
         Ok(Opened::Refusal(Response::from_parts(head, body)))
     }
 }
@@ -86,11 +87,11 @@ impl<'a> Run<'a> {
     }
 
     /// Reads the body, as far as the exchange's limit goes.
-    fn body(&self, status: StatusCode, body: ureq::Body) -> Result<Bytes, TransportError> {
+    fn body(&self, head: &Parts, body: ureq::Body) -> Result<Bytes, TransportError> {
         let limit = self.exchange.body_limit();
         let length = body.content_length();
         if length.is_some_and(|length| length > limit) {
-            return Err(self.peer.too_large(limit).with_status(status));
+            return Err(self.peer.too_large(limit).with_head(head.status, &head.headers));
         }
         let reserve = length.unwrap_or_default().min(LARGEST_RESERVE);
         let mut bytes = Vec::with_capacity(usize::try_from(reserve).unwrap_or_default());
@@ -102,7 +103,7 @@ impl<'a> Run<'a> {
             Ok(_) => Ok(bytes.into()),
             Err(error) => Err(self.peer.blame(error.into(), &watch)),
         }
-        .map_err(|error| error.with_status(status))
+        .map_err(|error| error.with_head(head.status, &head.headers))
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use common::{PATIENCE, Server, accept, fails, get, succeeds};
 use pipewright::error::{Delivery, TransportErrorKind as Kind};
+use pipewright::flink::{Flink, GetOverview};
 use pipewright_ureq::Ureq;
 use pipewright_ureq::ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
@@ -104,6 +105,10 @@ fn serve(listener: &TcpListener, wants_certificate: bool, answer: &str, says_goo
     }
 }
 
+const OVERVIEW: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 173\r\n\r\n\
+    {\"taskmanagers\":1,\"slots-total\":4,\"slots-available\":3,\"jobs-running\":1,\"jobs-finished\":0,\
+    \"jobs-cancelled\":0,\"jobs-failed\":0,\"flink-version\":\"2.3.0\",\"flink-commit\":\"c0f8d1a\"}";
+
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsafe";
 
 #[test]
@@ -140,7 +145,23 @@ fn a_server_that_closes_during_the_handshake() {
         let _ = peer.0.read(&mut [0; 16]);
         peer.finish();
     });
-    fails(&trusting(), &get().https().of(server.address), Kind::Tls, Delivery::NotSent);
+    fails(&trusting(), &get().https().of(server.address), Kind::Connect, Delivery::NotSent);
+    server.done();
+}
+
+/// A load balancer takes connections and ends them while the service behind it restarts: the next one may go well.
+#[test]
+fn a_first_request_is_repeated_when_the_handshake_is_cut_off() {
+    let server = Server::run(|listener| {
+        drop(accept(&listener));
+        let mut peer = accept(&listener);
+        let _ = peer.0.read(&mut [0; 16]);
+        peer.finish();
+        serve(&listener, false, OVERVIEW, true);
+    });
+    let base = format!("https://{}", server.address).parse().expect("a base");
+    let overview = Flink::new(base, trusting()).call(GetOverview::new()).expect("the third connection goes well");
+    assert_eq!(overview.jobs_running, 1);
     server.done();
 }
 

@@ -17,7 +17,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 pub(crate) use flow::Cause;
 pub use flow::{Ambiguity, Evidence, Failure, FlowError, Incomplete, Misuse};
@@ -105,9 +105,10 @@ pub enum Delivery {
 pub enum TransportErrorKind {
     /// The host name has no address.
     Resolve,
-    /// No connection: refused, unreachable, or not in time.
+    /// No connection: refused, unreachable, not in time, or cut off before the request left, also during the TLS handshake.
     Connect,
-    /// The TLS handshake failed.
+    /// The TLS handshake failed: the certificate, an alert, or an answer that is not TLS. A flow does not repeat the request if
+    /// nothing has answered at the address yet.
     Tls,
     /// Connected, but no complete answer in time.
     Timeout,
@@ -131,6 +132,8 @@ pub struct TransportError {
     kind: TransportErrorKind,
     delivery: Delivery,
     status: Option<StatusCode>,
+    /// Whether the lost body was a web page or other text, by its content type.
+    is_text: bool,
     message: Box<str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -138,10 +141,17 @@ pub struct TransportError {
 impl TransportError {
     /// An error of a kind; `message` says what happened, with names and values.
     pub fn new(kind: TransportErrorKind, delivery: Delivery, message: impl Into<Box<str>>) -> Self {
-        Self { kind, delivery, status: None, message: message.into(), source: None }
+        Self { kind, delivery, status: None, is_text: false, message: message.into(), source: None }
     }
 
-    /// Keeps the status of an answer whose body was lost.
+    /// Keeps the head of an answer whose body was lost: the status, and whether the body was text. A success with a web page does not
+    /// prove that the request was carried out: a proxy may have sent it.
+    pub fn with_head(mut self, status: StatusCode, headers: &HeaderMap) -> Self {
+        self.is_text = service::is_text(headers);
+        self.with_status(status)
+    }
+
+    /// Keeps the status of an answer whose body was lost. Use [`with_head`](Self::with_head) if the headers are known.
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = Some(status);
         self
@@ -172,6 +182,11 @@ impl TransportError {
     /// Whether the service may have seen the request.
     pub fn delivery(&self) -> Delivery {
         self.delivery
+    }
+
+    /// Whether the lost body was a web page or other text.
+    pub(crate) fn is_text(&self) -> bool {
+        self.is_text
     }
 
     /// The status, when the head of an answer came before the failure.

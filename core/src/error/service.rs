@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 
 use super::excerpt;
 use super::flow::Account;
@@ -118,10 +118,7 @@ impl ServiceError {
         let problem = compressed.as_deref().unwrap_or(problem);
         let message = if body.is_empty() { problem.to_owned() } else { format!("{problem}: {body}") };
         let mut error = Self::new(ErrorKind::Unreadable, info, response, None, message);
-        let is_text = content_type(response)
-            .and_then(|kind| kind.get(..5))
-            .is_some_and(|kind| kind.eq_ignore_ascii_case("text/"));
-        let is_page = is_text || response.body().trim_ascii_start().starts_with(b"<");
+        let is_page = is_text(response.headers()) || response.body().trim_ascii_start().starts_with(b"<");
         error.0.applied = if is_page { Applied::Unknown } else { Applied::Yes };
         error.0.transient = compressed.is_none();
         error
@@ -271,8 +268,17 @@ impl Error for ServiceError {}
 
 /// The media type of an answer, without parameters.
 pub(crate) fn content_type(response: &Response<Bytes>) -> Option<&str> {
-    let value = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+    media_type(response.headers())
+}
+
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or(value).trim()).filter(|kind| !kind.is_empty())
+}
+
+/// Whether the body is a web page or other text, by its media type.
+pub(super) fn is_text(headers: &HeaderMap) -> bool {
+    media_type(headers).and_then(|kind| kind.get(..5)).is_some_and(|kind| kind.eq_ignore_ascii_case("text/"))
 }
 
 /// Nothing asks for a compressed body, but some proxies compress all the same.

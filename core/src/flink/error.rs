@@ -78,6 +78,11 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
         .with_transient(no_leader || timed_out || status == StatusCode::TOO_MANY_REQUESTS)
 }
 
+/// Whether a rejection is Flink's JSON. Another server could have written those without a body.
+pub(super) fn identifies_service(rejection: &ServiceError) -> bool {
+    rejection.details().is_some()
+}
+
 /// A JobManager that is dead or hangs, while its REST endpoint or that of another one goes on; it passes.
 fn is_of_failover(text: &str) -> bool {
     text.contains("TimeoutException") || text.contains("RecipientUnreachableException")

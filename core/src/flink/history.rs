@@ -73,6 +73,10 @@ impl Service for HistoryServer {
     fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
         error::refusal(info, response)
     }
+
+    fn identifies_service(rejection: &ServiceError) -> bool {
+        error::identifies_service(rejection)
+    }
 }
 
 /// An operation of the REST API that a HistoryServer has, too. Sealed: the list is its own.

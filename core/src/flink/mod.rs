@@ -123,6 +123,10 @@ impl Service for FlinkRest {
     fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
         error::refusal(info, response)
     }
+
+    fn identifies_service(rejection: &ServiceError) -> bool {
+        error::identifies_service(rejection)
+    }
 }
 
 records! {

@@ -29,13 +29,17 @@
 //! [`applied`](ServiceError::applied) is [`Applied::Yes`]. The answer to PUT and POST names what the caller needs to go on, such as a
 //! job or a token.
 //!
-//! What a [`Call`] does also depends on whether the address has answered before, in any call with the same [`Config`]:
+//! What a [`Call`] does also depends on whether the address has answered before, in any call with the same [`Config`]: with a success
+//! that can be read, or with a rejection that [identifies the service](Service::identifies_service).
 //!
 //! | what came | the address has never answered | it has |
 //! |---|---|---|
-//! | 401, 403 or 404 that is not in the service's own words (a web page, an empty body, other JSON) | error: the address is probably wrong | transient and not applied, like 429: a proxy has lost the service for a moment |
+//! | 401, 403 or 404 that is not in the service's own words (a web page, an empty body, other JSON); but see below | error: the address is probably wrong | transient and not applied, like 429: a proxy has lost the service for a moment |
 //! | no connection, or no address for the host name | again, [`Retry::connect_attempts`](super::Retry::connect_attempts) times in all | again, [`Retry::attempts`](super::Retry::attempts) times in all |
 //! | no TLS | error: the certificate, the port or `https` is wrong | again |
+//!
+//! Nodes come and go behind a Snowpipe ingest host, whose name the account has given: its 404 without a code of the service is
+//! transient also before the first answer.
 //!
 //! After an attempt without an answer the next request asks for a
 //! [fresh connection](Exchange::wants_fresh_connection), whatever its effect.
@@ -272,7 +276,7 @@ impl<O: Operation> Call<O> {
         let contact = self.config.contact();
         match (error.kind(), error.status().as_u16()) {
             (ErrorKind::Foreign, 401 | 403 | 404) if contact.has_answered() => error.with_transient(true),
-            (ErrorKind::Refused, _) => {
+            (ErrorKind::Refused, _) if O::Service::identifies_service(&error) => {
                 contact.answered();
                 error
             }
@@ -313,14 +317,16 @@ impl<O: Operation> Call<O> {
         }
         self.is_silent = true;
         self.config.contact().silent();
-        // The head of the answer came, and says all that there is to know.
+        // The head of the answer came, and says all that there is to know, unless a proxy may have sent it.
         if let Some(status) = error.status().filter(StatusCode::is_success)
             && is_told_by_status(&O::INFO.method)
         {
             let mut head = http::Response::new(bytes::Bytes::new());
             *head.status_mut() = status;
             let may_pass = kind != TransportErrorKind::TooLarge;
-            return self.refused(ServiceError::unreadable(O::INFO, &head, error.message()).with_transient(may_pass));
+            let applied = if error.is_text() { Applied::Unknown } else { Applied::Yes };
+            let unreadable = ServiceError::unreadable(O::INFO, &head, error.message()).with_applied(applied);
+            return self.refused(unreadable.with_transient(may_pass));
         }
         if delivery == Delivery::Unknown {
             self.unanswered += 1;

@@ -9,7 +9,7 @@ pub(crate) struct Contact(AtomicU8);
 
 /// An HTTP response came, from the service or from a proxy.
 const REACHED: u8 = 1;
-/// The service itself answered: a success that can be read, or a rejection in its own words.
+/// The service itself answered: a success that can be read, or a rejection that only the service writes.
 const ANSWERED: u8 = 2;
 /// The last exchange got no response.
 const SILENT: u8 = 4;

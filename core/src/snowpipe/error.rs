@@ -105,6 +105,12 @@ pub fn error_code(error: &ServiceError) -> Option<ErrorCode> {
     error.code().filter(|_| error.kind() == ErrorKind::Refused).map(ErrorCode::from)
 }
 
+/// Whether a rejection has a code that only the service gives. Gateways put a status, a message or words of their own in its place.
+pub(super) fn identifies_service(rejection: &ServiceError) -> bool {
+    let is_known = |code| !matches!(ErrorCode::from(code), ErrorCode::Unknown(_));
+    rejection.code().is_some_and(|code| code.starts_with("ERR_") || is_known(code))
+}
+
 /// A code: text, or a number that is read as text.
 #[derive(Clone, Debug, PartialEq)]
 struct Code(String);

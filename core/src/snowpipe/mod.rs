@@ -170,6 +170,10 @@ impl Service for SnowpipeAccount {
         if is_final { error.with_transient(false) } else { error }
     }
 
+    fn identifies_service(rejection: &ServiceError) -> bool {
+        error::identifies_service(rejection)
+    }
+
     fn dress(headers: &mut HeaderMap) {
         dress(headers);
     }
@@ -181,6 +185,10 @@ impl Service for SnowpipeIngest {
 
     fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
         error::refusal(info, response)
+    }
+
+    fn identifies_service(rejection: &ServiceError) -> bool {
+        error::identifies_service(rejection)
     }
 
     /// The oldest answers say so with a code alone, whatever their status.

@@ -186,7 +186,7 @@ impl Connection {
         let delivery = if self.begun { Delivery::Unknown } else { Delivery::NotSent };
         let error = TransportError::new(kind, delivery, problem);
         match &self.answer.head {
-            Some(head) => error.with_status(head.status()),
+            Some(head) => error.with_head(head.status(), head.headers()),
             None => error,
         }
     }

@@ -43,7 +43,9 @@ impl Answer {
             Some(Fault::CutOff) if live && status.is_success() => Self { result: Ok(half(response)), cut: true },
             Some(Fault::CutOff) => {
                 let message = "the connection was reset in the middle of the body";
-                TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message).with_status(status).into()
+                TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message)
+                    .with_head(status, response.headers())
+                    .into()
             }
             Some(Fault::ShortBody) => half(response).into(),
             Some(Fault::MalformedBody) => response.map(malformed).into(),
@@ -57,7 +59,7 @@ impl Answer {
             Ok(response) if response.body().len() as u64 > limit && !(live && response.status().is_success()) => {
                 let message = format!("the body has {} bytes, and the limit is {limit}", response.body().len());
                 TransportError::new(TransportErrorKind::TooLarge, Delivery::Unknown, message)
-                    .with_status(response.status())
+                    .with_head(response.status(), response.headers())
                     .into()
             }
             _ => self,

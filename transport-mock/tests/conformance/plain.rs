@@ -217,12 +217,12 @@ impl Plain {
             if self.anew {
                 body.wire.until = Instant::now().checked_add(body.wire.timeout);
             }
-            match body.read_some(&mut buffer).map_err(|cause| unknown(&cause).with_status(head.status))? {
+            match body.read_some(&mut buffer).map_err(|cause| unknown(&cause).with_head(head.status, &head.headers))? {
                 0 => break,
                 read => all.extend_from_slice(&buffer[..read]),
             }
             if all.len() as u64 > limit {
-                return Err(error(Kind::TooLarge, Delivery::Unknown, "too large").with_status(head.status));
+                return Err(error(Kind::TooLarge, Delivery::Unknown, "too large").with_head(head.status, &head.headers));
             }
         }
         if let Some(kept) = &self.keeps {

@@ -88,6 +88,10 @@ impl Service for FlinkSqlGateway {
     fn refusal(info: &'static operation::Info, response: &Response<Bytes>) -> ServiceError {
         error::refusal(info, response)
     }
+
+    fn identifies_service(rejection: &ServiceError) -> bool {
+        crate::flink::error::identifies_service(rejection)
+    }
 }
 
 /// The rows of all tables.
