@@ -371,7 +371,7 @@ fn a_resumption_after_a_failure_starts_another_operation() {
     assert_eq!(written, [taken, stopped]);
 }
 
-/// A leader that is dead, until its ZooKeeper session expires: every request is rejected, for 60 s by default.
+/// A leader that is dead, until its session with `ZooKeeper` expires: every request is rejected, for 60 s by default.
 #[test]
 fn a_trigger_is_looked_up_until_the_cluster_has_another_leader() {
     let mut script = Script::new().expect("POST", STOP).reply_json(202, TRIGGERED);

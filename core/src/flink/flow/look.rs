@@ -19,7 +19,7 @@ use crate::flow::{Call, Common, Flow, Reply, Step, ok};
 use crate::time::Timestamp;
 
 /// For how long a lookup of a job or a trigger is repeated if a proxy or a passing error of the cluster is in the way. With high
-/// availability and a dead leader, each request is rejected until its ZooKeeper session expires, after 60 s by default.
+/// availability and a dead leader, each request is rejected until its session with `ZooKeeper` expires, after 60 s by default.
 pub(super) const LOOKING: Duration = Duration::from_secs(90);
 /// Somewhat longer than the cluster caches its list of checkpoints (`web.refresh-interval`, 3 s).
 const CACHED: Duration = Duration::from_millis(3500);
