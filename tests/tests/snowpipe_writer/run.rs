@@ -11,6 +11,7 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use pipewright::drive::{Clock as _, Transport as _};
 use pipewright::error::{ErrorKind, FlowError, ServiceError, TransportError};
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Notice, Retry, Step};
+use pipewright::snowpipe::flow::ChannelLost;
 use pipewright::snowpipe::{SnowpipeAccount, StatusBoard, WriterEvent};
 use pipewright::{Secret, Timestamp};
 use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, PipeState};
@@ -277,11 +278,23 @@ impl<'a> Run<'a> {
         }
         let seen = strange.map_or_else(|| seen(&answer, phase), Strange::name);
         self.tally.count(seen, phase);
-        // A number for a code says only of a stale token that another client has the channel, and half an answer says nothing.
+        // Half an answer says nothing.
         let is_whole = answer.as_ref().is_ok_and(|answer| serde_json::from_slice::<IgnoredAny>(answer.body()).is_ok());
-        let is_rejected = is_whole && (seen == "400 stale" || seen == "409 superseded" && !has_number(&answer));
-        if let Some((end, _)) = append.filter(|_| !is_rejected) {
-            self.sources[at].is_not_rejected(end);
+        let is_rejected = is_whole && matches!(seen, "400 stale" | "409 superseded");
+        let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
+        let now = self.now();
+        let source = &mut self.sources[at];
+        if exchange.info().name == "openChannel" && !(is_whole && strange.is_none() && matches!(status, 200 | 409)) {
+            source.opened_in_doubt = Some(now);
+        }
+        if let Some((end, is_first)) = append {
+            source.was_rejected |= matches!(status, 400 | 409);
+            if !is_rejected {
+                source.is_not_rejected(end);
+            } else if is_first && !(seen == "409 superseded" && has_number(&answer)) {
+                // A number for a code says only of a stale token that another client has the channel.
+                source.is_taken(now);
+            }
         }
         if has_number(&answer) {
             self.tally.count("(a number for a code)", phase);
@@ -402,7 +415,10 @@ impl<'a> Run<'a> {
                 source.end = Some(Ok(()));
             }
             Ok(event) => return Err(format!("{event:?}")),
-            Err(error) => source.fail(error),
+            Err(error) => {
+                check!(source.was_rejected || !is_ambiguous_token(&error), "no append was rejected: {error}");
+                source.fail(error);
+            }
         }
         Ok(())
     }
@@ -448,6 +464,17 @@ impl<'a> Run<'a> {
             }
             None => Err("it has not ended".to_owned()),
         }
+    }
+}
+
+fn is_ambiguous_token(error: &FlowError) -> bool {
+    match error {
+        FlowError::Failed(failure) => {
+            let lost = failure.cause().and_then(|cause| cause.downcast_ref());
+            matches!(lost, Some(ChannelLost::AmbiguousToken { .. }))
+        }
+        FlowError::Ambiguous(ambiguity) => is_ambiguous_token(&ambiguity.cause),
+        _ => false,
     }
 }
 

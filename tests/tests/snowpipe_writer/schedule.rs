@@ -40,6 +40,8 @@ pub(crate) struct Schedule {
     pub(crate) shares_session: bool,
     /// Whether offset tokens have a prefix for each source.
     pub(crate) prefixed: bool,
+    /// Whether writers without a prefix are told that equal tokens mean equal rows.
+    pub(crate) unique: bool,
     /// Writers of other channels, with nothing to write, on the same status board.
     pub(crate) siblings: u32,
     /// How long faults may go on; the writer's default if there is none.
@@ -181,6 +183,7 @@ impl Schedule {
             second,
             shares_session: one_in(seed, 2),
             prefixed: false,
+            unique: true,
             siblings: 0,
             patience: None,
         }
@@ -193,6 +196,7 @@ impl Schedule {
         if self.second == Second::Writer && one_in(seed, 2) {
             self.second = Second::Equal;
         }
+        let is_unique = !one_in(&mut Seed::new(u128::from(self.number) << 64 | 0x0417), 3);
         if self.second == Second::Thief && one_in(seed, 2) {
             self.hooks.push((2 + seed.below(exchanges), Hook::Mimic));
         }
@@ -224,6 +228,7 @@ impl Schedule {
             self.strange.sort_by_key(|(at, _)| *at);
         }
         self.hooks.sort_by_key(|(at, _)| *at);
+        self.unique = is_unique && !self.has_equal_tokens();
     }
 
     /// Waits and jumps of the clock that are longer than the writer's patience. Beside them, nothing happens in some schedules that
@@ -299,7 +304,9 @@ impl Schedule {
     /// Whether the writer has to come to its end, with all rows written.
     pub(crate) fn must_succeed(&self) -> bool {
         let is_replaced = self.hooks.iter().any(|(_, hook)| *hook == Hook::Replace);
-        self.second == Second::Nobody && !is_replaced && self.broken.is_none()
+        // A late request of a process that has crashed is another client's, too.
+        let may_end = !self.prefixed && !self.unique;
+        self.second == Second::Nobody && !may_end && !is_replaced && self.broken.is_none()
     }
 
     pub(crate) fn plan(&self) -> FaultPlan {

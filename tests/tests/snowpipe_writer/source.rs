@@ -69,6 +69,10 @@ pub(crate) struct Source {
     /// The row that it takes for committed, because another one has committed an equal token for other rows: it could not know
     /// better.
     pub(crate) misled_by: Option<u32>,
+    /// Whether an append was rejected as another client's doing.
+    pub(crate) was_rejected: bool,
+    /// When an open was without a clear answer: it may take the channel from ourselves, later.
+    pub(crate) opened_in_doubt: Option<Timestamp>,
 }
 
 impl Source {
@@ -84,10 +88,7 @@ impl Source {
         let by = if name == TWIN { US } else { name };
         // What others have loaded before is of no interest, as long as nothing of ours is committed.
         let open = OpenWriter::new(&session, path()).sharing(board).ignore_other_prefixes();
-        let open = match prefix(by, schedule) {
-            Some(prefix) => open.token_prefix(prefix),
-            None => open,
-        };
+        let open = with_tokens(open, by, schedule);
         let writer = begin(open, schedule, config, &mut seed);
         let line = |number| {
             let id = if schedule.bad.contains(&number) { format!("\"bad {number}\"") } else { number.to_string() };
@@ -123,6 +124,8 @@ impl Source {
             board: board.clone(),
             unsure: BTreeSet::new(),
             misled_by: None,
+            was_rejected: false,
+            opened_in_doubt: None,
         }
     }
 
@@ -135,10 +138,10 @@ impl Source {
             None if self.committed > 0 => OpenWriter::new(&self.session, path()).must_have_committed(),
             None => OpenWriter::new(&self.session, path()),
         };
-        let open = match self.prefix().filter(|_| !(crash.resumes && self.saved.is_some())) {
-            Some(prefix) => open.token_prefix(prefix),
-            // It is among what was saved.
-            None => open,
+        let open = match self.saved.as_ref().filter(|_| crash.resumes) {
+            // The prefix is among what was saved.
+            Some(_) if self.schedule.prefixed => open,
+            _ => with_tokens(open, self.by, &self.schedule),
         };
         self.writer = begin(open.sharing(&self.board), &self.schedule, config, &mut self.seed);
         self.knows = crash.resumes && self.saved.is_some();
@@ -157,7 +160,7 @@ impl Source {
 
     /// Of one of our tokens as the service has it.
     pub(crate) fn raw_number(&self, token: &str) -> Option<u32> {
-        self.number(token.strip_prefix(self.prefix().unwrap_or_default())?)
+        self.number(self.prefix().map_or(Some(token), |prefix| token.strip_prefix(prefix)?.strip_prefix('|'))?)
     }
 
     /// An append is about to be sent: not more than its own attempts count from now on.
@@ -170,15 +173,24 @@ impl Source {
         self.unsure.insert(end);
     }
 
+    /// Another client has the channel for certain, unless it was an open of ours: from now on it knows better.
+    pub(crate) fn is_taken(&mut self, now: Timestamp) {
+        if self.opened_in_doubt.is_none_or(|at| now.since(at) >= Duration::from_secs(600)) {
+            self.unsure.clear();
+        }
+    }
+
     /// Whether it could not know better, when it believes a token of ours to be committed, and the rows are not there.
     pub(crate) fn may_be_misled(&self, row: u32) -> bool {
         self.misled_by.is_some() || self.schedule.has_equal_tokens() && self.unsure.contains(&row)
     }
 
-    /// The same when it has just begun. But what was saved may say that the append of the token was rejected.
+    /// The same when it has just begun. But what was saved may say that from some token on a commit proves nothing.
     pub(crate) fn may_begin_misled(&self, row: u32) -> bool {
         let saved = self.saved.as_ref().filter(|_| self.knows).map(|saved| saved.state.as_str()).unwrap_or_default();
-        self.schedule.has_equal_tokens() && !saved.contains(&format!("\"rejected\":\"{}\"", self.token(row)))
+        let rejected = saved.split_once("\"rejected\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        let is_rejected = rejected.and_then(|(token, _)| self.number(token)).is_some_and(|rejected| row >= rejected);
+        self.schedule.has_equal_tokens() && !is_rejected
     }
 
     pub(crate) fn opened(&mut self, committed: Option<String>, now: Timestamp) {
@@ -209,7 +221,7 @@ impl Source {
     pub(crate) fn append_of(exchange: &Exchange) -> Option<(u32, bool)> {
         let query = exchange.request().uri().query().filter(|_| exchange.info().name == "appendRows")?;
         let end = query.split('&').find_map(|pair| pair.strip_prefix("endOffsetToken=")).unwrap_or_default();
-        let end = end.trim_start_matches(|digit: char| !digit.is_ascii_digit()).parse().expect("a number");
+        let end = end.rsplit("%7C").next().unwrap_or_default().trim_start_matches('t').parse().expect("a number");
         Some((end, query.contains("retryCount=0")))
     }
 
@@ -399,7 +411,17 @@ fn token(by: &str, number: u32, schedule: &Schedule) -> String {
 }
 
 fn prefix(by: &str, schedule: &Schedule) -> Option<&'static str> {
-    schedule.prefixed.then_some(if by == US { "us-" } else { "them-" })
+    // One begins like the other.
+    schedule.prefixed.then_some(if by == US { "load-1" } else { "load-12" })
+}
+
+/// What a writer is told of the offset tokens.
+fn with_tokens(open: OpenWriter, by: &str, schedule: &Schedule) -> OpenWriter {
+    match prefix(by, schedule) {
+        Some(prefix) => open.token_prefix(prefix),
+        None if schedule.unique => open.unique_tokens(),
+        None => open,
+    }
 }
 
 fn begin(open: OpenWriter, schedule: &Schedule, config: &FlowConfig<SnowpipeAccount>, seed: &mut Seed) -> Writer {

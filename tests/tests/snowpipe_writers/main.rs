@@ -14,7 +14,7 @@ use pipewright::snowpipe::{
     Writer, WriterEvent,
 };
 use pipewright::{Base, Secret, Timestamp};
-use pipewright_mock::snowpipe::{ChannelPath as Simulated, Config, ErrorShape, PipeState};
+use pipewright_mock::snowpipe::{ChannelPath as Simulated, Config, ErrorShape, PipeState, Superseded};
 use pipewright_mock::{Fault, FaultPlan, RetryAfter, SnowpipeHandle, World};
 
 mod ends;

@@ -20,8 +20,8 @@ records! {
         pub created_on_ms: Option<i64> = "created_on_ms",
         /// How many rows had been rejected.
         pub rows_error_count: Option<i64> = "rows_error_count",
-        /// The last token of `sent`, if the service rejected its append because another client had opened the channel. If this
-        /// token is committed, the outcome is unknown: see [`ChannelLost::AmbiguousToken`].
+        /// A token of `sent`, if the service rejected an append because another client had opened the channel. If this token or
+        /// a later one of `sent` is committed, the outcome is unknown: see [`ChannelLost::AmbiguousToken`].
         pub rejected: Option<String> = "rejected",
     }
 
@@ -56,15 +56,26 @@ pub enum ChannelLost {
         /// The token of before.
         before: String,
     },
+    /// The channel was opened for the first time with a token prefix, and the committed token has another prefix or none. See
+    /// [`OpenWriter::ignore_other_prefixes`](super::OpenWriter::ignore_other_prefixes).
+    OtherLoad {
+        /// The token, as the service has it.
+        token: String,
+        /// The prefix of this load.
+        prefix: String,
+    },
     /// A token is committed that was never sent: another writer has the channel.
     ForeignToken {
         /// The token.
         token: String,
     },
-    /// The committed token is that of an append which the service rejected because another client had opened the channel. Either
-    /// the other client uses equal tokens for other rows, or a proxy had sent the append twice. So the outcome of the rows up to
-    /// this token is unknown. Tokens that are unique to a load avoid this: see
-    /// [`OpenWriter::token_prefix`](super::OpenWriter::token_prefix).
+    /// The service rejected an append because another client had opened the channel, and now the token of this append or of an
+    /// earlier one is committed. Either these are this client's rows, or the other client uses equal tokens for other rows. So
+    /// the outcome of the rows up to this token is unknown.
+    ///
+    /// Look into the table. If the rows are there, resume with
+    /// [`OpenWriter::unique_tokens`](super::OpenWriter::unique_tokens). If not, send what the writer hands back through another
+    /// channel. A [prefix](super::OpenWriter::token_prefix) for each load avoids the question.
     AmbiguousToken {
         /// The token.
         token: String,
@@ -116,10 +127,15 @@ impl fmt::Display for ChannelLost {
             Self::ForeignToken { token } => {
                 write!(f, "its committed offset token \"{token}\" is none that was sent from here; {own}")
             }
+            Self::OtherLoad { token, prefix } => write!(
+                f,
+                "its committed offset token \"{token}\" is of another load and not of \"{prefix}\": if nothing of this load is in the \
+                 table yet and the other load is complete, set ignore_other_prefixes; otherwise use another channel"
+            ),
             Self::AmbiguousToken { token } => write!(
                 f,
-                "its committed offset token \"{token}\" is that of an append which was rejected because another client had opened the \
-                 channel: find out whose rows are in the table, and give each load offset tokens of its own"
+                "its committed offset token \"{token}\" was sent from here, but another client has opened the channel since and may use \
+                 equal tokens: find out whose rows are in the table, and give each load offset tokens of its own"
             ),
             Self::Contested { times } => write!(f, "it was taken away {times} times within ten minutes; {own}"),
         }
@@ -135,11 +151,11 @@ impl Position {
         Self { committed, sent: Vec::new(), created_on_ms, rows_error_count, rejected: None }
     }
 
-    /// Also whether the last token that was sent was rejected.
-    pub(super) fn split(self) -> (Known, Vec<String>, bool) {
+    /// Also from which token of those that were sent on a commit proves nothing.
+    pub(super) fn split(self) -> (Known, Vec<String>, Option<usize>) {
         let Self { committed, sent, created_on_ms, rows_error_count, rejected } = self;
-        let last_is_rejected = rejected.is_some() && rejected.as_ref() == sent.last();
-        (Known { committed, created_on_ms, rows_error_count }, sent, last_is_rejected)
+        let unproven_from = rejected.and_then(|rejected| sent.iter().position(|token| *token == rejected));
+        (Known { committed, created_on_ms, rows_error_count }, sent, unproven_from)
     }
 }
 
@@ -177,12 +193,12 @@ impl Known {
 
     /// How many of what was sent is committed, by a status. The tokens are looked up and never compared otherwise: they have
     /// an order in the caller's mind only. `past` is what was committed before the last one, or that nothing was.
-    /// `last_is_rejected` says that the last of `sent` should not be committed, because another client had the channel.
+    /// From `unproven_from` on the tokens of `sent` may be another client's, because it had the channel.
     pub(super) fn settled<'a>(
         &self,
         status: &ChannelStatus,
         sent: impl Iterator<Item = &'a str>,
-        last_is_rejected: bool,
+        unproven_from: Option<usize>,
         past: &Past,
         lookup: Lookup,
     ) -> Result<usize, ChannelLost> {
@@ -196,8 +212,8 @@ impl Known {
             return Ok(0);
         }
         if let Some(at) = now.and_then(|now| sent.position(|token| token == now)) {
-            if let (None, true, Some(token)) = (sent.next(), last_is_rejected, now) {
-                return Err(ChannelLost::AmbiguousToken { token: token.to_owned() });
+            if unproven_from.is_some_and(|from| at >= from) {
+                return Err(ChannelLost::AmbiguousToken { token: now.unwrap_or_default().to_owned() });
             }
             return Ok(at + 1);
         }

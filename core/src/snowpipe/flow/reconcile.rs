@@ -11,7 +11,7 @@
 //! | the end token of the nth batch that was sent | n batches are committed: send the others again |
 //! | none, although there was one | [`ChannelLost::TokenGone`]: the channel was dropped, has expired, or its table was replaced |
 //! | any, of a channel that was made later | [`ChannelLost::Replaced`] |
-//! | that of [`Position::rejected`] | [`ChannelLost::AmbiguousToken`]: another client uses equal tokens, or a proxy sent the append twice |
+//! | that of [`Position::rejected`], or of a batch behind it | [`ChannelLost::AmbiguousToken`]: another client had the channel, and may use equal tokens |
 //! | any other | [`ChannelLost::ForeignToken`]: another writer has the channel |
 //!
 //! Invariants: the open waits for what is buffered, so that what is not committed by then never will be; nothing is decided
@@ -117,9 +117,9 @@ pub struct ReconcileMachine {
 
 impl ReconcileMachine {
     fn read(&self, channel: Channel) -> Result<Reconciled, FlowError> {
-        let (mut known, sent, last_is_rejected) = self.goal.position.clone().split();
+        let (mut known, sent, unproven_from) = self.goal.position.clone().split();
         let tokens = sent.iter().map(String::as_str);
-        let settled = known.settled(&channel.status, tokens, last_is_rejected, &Past::default(), Lookup::Opened);
+        let settled = known.settled(&channel.status, tokens, unproven_from, &Past::default(), Lookup::Opened);
         let settled = settled.map_err(|lost| lost.of(&self.goal.path))?;
         let rejected = known.rejected(&channel.status, Lookup::Opened);
         Ok(Reconciled { channel, settled, rejected })

@@ -82,8 +82,14 @@ use crate::time::Timestamp;
 /// derive it from the input: the name of a file with its date, the id of an export, the topic and partition. Do not derive it from
 /// the process.
 ///
-/// Without either, the writer detects one case. If the service rejects an append because another client has opened the channel,
-/// and then the token of that append is committed, the writer ends with [`ChannelLost::AmbiguousToken`] and hands the rows back.
+/// Without either, the writer believes a committed token of its own only until the service rejects an append because another
+/// client has opened the channel. The writer then opens the channel again. If a token is committed that it sent, and that it had
+/// not seen committed before, it ends with [`ChannelLost::AmbiguousToken`] and hands the rows back. So a takeover by another
+/// process usually ends such a writer.
+///
+/// The writer cannot detect the other client if no append is rejected first. Example: the service restarts and loses buffered
+/// rows, the other client commits equal tokens, and the writer polls the status or is resumed by a new process. It then reports
+/// these rows as committed. Only a prefix prevents this.
 ///
 /// | limit | default | |
 /// |---|---|---|
@@ -147,24 +153,28 @@ impl OpenWriter {
         self
     }
 
-    /// Puts a prefix in front of each offset token on the wire. The prefix names the load: see [above](Self#offset-tokens).
+    /// Puts a prefix and a `|` in front of each offset token on the wire. The prefix names the load: see
+    /// [above](Self#offset-tokens).
     ///
     /// The caller keeps its own tokens: events, [`Writer::committed`], positions and remains have them without the prefix, so that
-    /// they can be parsed and compared as before. A prefix has up to 128 bytes. Pipewright's [`Reconcile`](super::super::Reconcile)
-    /// and [`AwaitCommitted`](super::super::AwaitCommitted) know nothing about it.
+    /// they can be parsed and compared as before. Pipewright's [`Reconcile`](super::super::Reconcile) and
+    /// [`AwaitCommitted`](super::super::AwaitCommitted) know nothing about it. A prefix has 1 to 128 bytes and no `|`; with any other
+    /// prefix the writer ends with [`FlowError::Build`] when it is polled first.
     ///
-    /// If the committed token has another prefix or none, the writer ends with [`ChannelLost::ForeignToken`], also when it opens
-    /// the channel for the first time: see [`ignore_other_prefixes`](Self::ignore_other_prefixes).
+    /// If the committed token has another prefix or none, the writer ends: with [`ChannelLost::OtherLoad`] when it opens the channel
+    /// for the first time (see [`ignore_other_prefixes`](Self::ignore_other_prefixes)), with [`ChannelLost::ForeignToken`] later.
+    ///
+    /// Do not add or change the prefix of a load that is under way: its committed rows would count as those of another load.
     ///
     /// ```
     /// # use pipewright::snowpipe::{ChannelPath, OpenWriter, Session};
     /// # fn example(session: &Session, path: ChannelPath) -> OpenWriter {
-    /// // The rows 1, 2, 3, … of this export have the tokens `orders-2026-11-29/1`, `orders-2026-11-29/2`, …
-    /// OpenWriter::new(session, path).token_prefix("orders-2026-11-29/")
+    /// // The rows 1, 2, 3, … of this export have the tokens `orders-2026-11-29|1`, `orders-2026-11-29|2`, …
+    /// OpenWriter::new(session, path).token_prefix("orders-2026-11-29")
     /// # }
     /// ```
     pub fn token_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.tokens.prefix = Some(prefix.into()).filter(|prefix: &String| !prefix.is_empty());
+        self.tokens.prefix = Some(prefix.into());
         self
     }
 
@@ -174,14 +184,17 @@ impl OpenWriter {
     ///
     /// Use it if loads follow each other in one channel. It trusts that no other load writes to the channel **while this one is
     /// not complete**: the other load's token would hide this load's progress, and a restart without a saved state would write rows
-    /// twice.
+    /// twice. For the same reason do not use it to add a prefix to a load that began without one: **the writer would write every
+    /// committed row again**. Complete that load as it began.
     pub fn ignore_other_prefixes(mut self) -> Self {
         self.tokens.ignores_other_prefixes = true;
         self
     }
 
     /// Promises that equal offset tokens mean equal rows, also without a [prefix](Self::token_prefix), such as the ids of events.
-    /// The writer then believes a committed token although its append was rejected because another client had opened the channel.
+    /// The writer then believes a committed token also after an append was rejected because another client had opened the channel.
+    /// So a load that another process takes over goes on. The promise is not saved: repeat it after [`resume`](Self::resume). It
+    /// also lets a state go on that a writer saved before it ended with [`ChannelLost::AmbiguousToken`].
     pub fn unique_tokens(mut self) -> Self {
         self.tokens.unique = true;
         self
@@ -251,12 +264,16 @@ impl Goal for OpenWriter {
     type Flow = Writer;
 
     fn start(mut self, config: &Config<SnowpipeAccount>, seed: Seed) -> Writer {
+        let mut position = self.position.take();
+        if let Some(position) = position.as_mut().filter(|_| self.tokens.are_unique()) {
+            position.rejected = None;
+        }
         Writer {
             cx: Common::new(config, seed, None),
             ingest: None,
             entry: None,
             builder: BatchBuilder::new(self.batches.clone().cut(Cut::BehindTokens)),
-            ledger: Ledger::new(self.position.take()),
+            ledger: Ledger::new(position),
             seat: self.board.join(&self.path),
             lease: None,
             channel: None,

@@ -17,8 +17,8 @@ pub(super) struct Ledger {
     known: Option<Known>,
     /// End tokens that another process had sent.
     before: Vec<String>,
-    /// Whether the last of all that may be committed was rejected because another client had opened the channel.
-    last_is_rejected: bool,
+    /// From which of all that may be committed on a commit proves nothing, because another client had opened the channel.
+    unproven_from: Option<usize>,
     batches: VecDeque<Batch>,
     sent: usize,
     bytes: u64,
@@ -53,13 +53,13 @@ fn order(token: &str) -> (usize, &str) {
 
 impl Ledger {
     pub(super) fn new(position: Option<Position>) -> Self {
-        let (known, before, last_is_rejected) = position
+        let (known, before, unproven_from) = position
             .map(Position::split)
-            .map_or((None, Vec::new(), false), |(known, sent, rejected)| (Some(known), sent, rejected));
+            .map_or((None, Vec::new(), None), |(known, sent, unproven)| (Some(known), sent, unproven));
         let mut ledger = Self {
             known,
             before,
-            last_is_rejected,
+            unproven_from,
             batches: VecDeque::new(),
             sent: 0,
             bytes: 0,
@@ -93,7 +93,7 @@ impl Ledger {
     pub(super) fn position(&self) -> Option<Position> {
         let Known { committed, created_on_ms, rows_error_count } = self.known.clone()?;
         let sent: Vec<_> = self.doubtful().map(str::to_owned).collect();
-        let rejected = sent.last().filter(|_| self.last_is_rejected).cloned();
+        let rejected = self.unproven_from.and_then(|from| sent.get(from)).cloned();
         Some(Position { committed, sent, created_on_ms, rows_error_count, rejected })
     }
 
@@ -179,10 +179,13 @@ impl Ledger {
         self.sent = self.sent.saturating_sub(1);
     }
 
-    /// The append of the last sent batch was rejected because another client had opened the channel. It still counts as sent: a
-    /// proxy may have sent it before. But if its token is committed, it may be the other client's.
-    pub(super) fn reject_last(&mut self) {
-        self.last_is_rejected = self.sent > 0;
+    /// The append of the last sent batch was rejected because another client may have opened the channel. It still counts as sent:
+    /// a proxy may have sent it before. But if its token is committed, it may be the other client's. If `is_taken`, another client
+    /// has the channel for certain. Then the token of an earlier batch may be the other client's, too: a restart of the service or
+    /// a forced open may have discarded ours before.
+    pub(super) fn reject_last(&mut self, is_taken: bool) {
+        let last = self.doubtful().count().checked_sub(1);
+        self.unproven_from = last.map(|last| if is_taken { 0 } else { last });
     }
 
     /// Whether there is a batch to send.
@@ -194,7 +197,7 @@ impl Ledger {
     pub(super) fn send_next(&mut self) -> Option<Batch> {
         let batch = self.batches.get(self.sent).cloned()?;
         self.sent += 1;
-        self.last_is_rejected = false;
+        self.unproven_from = None;
         Some(batch)
     }
 
@@ -203,7 +206,7 @@ impl Ledger {
         let news = self.read(status, Lookup::Opened)?;
         self.before = Vec::new();
         self.sent = 0;
-        self.last_is_rejected = false;
+        self.unproven_from = None;
         Ok(news)
     }
 
@@ -220,7 +223,7 @@ impl Ledger {
         };
         let ours = self.batches.range(..self.sent).filter_map(|batch| batch.end_offset_token.as_deref());
         let sent = self.before.iter().map(String::as_str).chain(ours);
-        let settled = known.settled(status, sent, self.last_is_rejected, &self.past, lookup)?;
+        let settled = known.settled(status, sent, self.unproven_from, &self.past, lookup)?;
         let rejected = known.rejected(status, lookup);
         if settled > 0 {
             // The last one's token is the committed one.
@@ -294,7 +297,7 @@ mod tests {
             ledger.take(Batch::new("{}\n", 1, token, token));
             ledger.send_next().expect("it waits");
         }
-        ledger.reject_last();
+        ledger.reject_last(false);
         let position = ledger.position();
         let ambiguous = || Some(ChannelLost::AmbiguousToken { token: "2".to_owned() });
         for mut ledger in [ledger, Ledger::new(position.clone())] {
@@ -307,6 +310,26 @@ mod tests {
         next.take(Batch::new("{}\n", 1, "2", "2"));
         next.send_next().expect("it waits");
         next.looked(&status("2")).expect("it was sent again, and not rejected");
+    }
+
+    #[test]
+    fn behind_a_takeover_no_token_settles_anything_also_in_another_process() {
+        let mut ledger = Ledger::new(None);
+        ledger.reopened(&status("0")).expect("the first");
+        for token in ["1", "2", "3"] {
+            ledger.take(Batch::new("{}\n", 1, token, token));
+            ledger.send_next().expect("it waits");
+        }
+        ledger.looked(&status("1")).expect("it was committed before anybody else had the channel");
+        ledger.reject_last(true);
+        let position = ledger.position();
+        for mut ledger in [ledger, Ledger::new(position)] {
+            for token in ["2", "3"] {
+                let ambiguous = ChannelLost::AmbiguousToken { token: token.to_owned() };
+                assert_eq!(ledger.reopened(&status(token)).err(), Some(ambiguous));
+            }
+            ledger.reopened(&status("1")).expect("nothing more is committed");
+        }
     }
 
     /// Of rejected rows, too: what was told is not told again.

@@ -22,8 +22,9 @@
 //! | no answer, 408, 429, 5xx, 404 without a code; 200 that says nothing, such as `{}` | any | the same request again, then opens again |
 //! | `Retry-After` | any | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after); that counts neither as time in trouble nor as time without a commit |
 //! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` | Append | opens again; ends when somebody else is behind it for the third time within ten minutes |
-//! | the same, and then the token of that append is committed | Open | ends: another client uses equal tokens, or a proxy sent the append twice. With [tokens of the load's own](OpenWriter::token_prefix) it is believed |
-//! | 409 with a code that nobody knows, without one, or without a body | Append | the same, and ends with the tenth: the channel may have been ended by the service |
+//! | the same, and then a token is committed that was sent and not seen committed before | Open | ends: another client may use equal tokens. With [tokens of the load's own](OpenWriter::token_prefix), or if an open of ours within ten minutes got no answer, it is believed; in the latter case not that of the rejected append |
+//! | 409 with a code that nobody knows, without one, or without a body | Append | opens again, and ends with the tenth: another client may have opened the channel, or the service may have ended it |
+//! | the same, and then the token of that append is committed | Open | ends: another client may use equal tokens, or a proxy sent the append twice. With [tokens of the load's own](OpenWriter::token_prefix) it is believed. Tokens of earlier appends are believed |
 //! | 200 that cannot be read, 3xx | Append | opens again |
 //! | other 400 | Append | opens again, as the channel may be of no use any more; ends with the third, and names the batch |
 //! | 413 | Append | ends, and names the batch |
@@ -49,6 +50,7 @@
 //! * The position is saved before each append, and at the end: a new process that goes on from it knows every token that may be committed.
 //! * That an append was answered is no progress: only a commit is, or a channel that is well when nothing waits. So a batch that
 //!   ends its channel again and again ends the writer.
+//! * A status that came before another client had the channel proves its rows. Rows that it settled stay settled.
 //! * A batch that was refused for certain is not in doubt. One that was refused because of its place in the chain, or with a code
 //!   that nobody knows, still counts as sent: a proxy may have made the attempt before, so that only the committed token is believed;
 //!   until it is refused for the third time in a row, each time behind an open that shows nothing of it.
@@ -132,7 +134,7 @@ records! {
 /// let account = Config::<SnowpipeAccount>::new("https://acct.snowflakecomputing.com".parse()?);
 /// let session = OpenSession::new(TokenType::ProgrammaticAccessToken).later(&account);
 /// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
-/// let mut writer = OpenWriter::new(&session, path).start(&account, Seed::new(1));
+/// let mut writer = OpenWriter::new(&session, path).unique_tokens().start(&account, Seed::new(1));
 ///
 /// let mut answers = VecDeque::from([
 ///     ("getHostname", 200, "acct.ingest.snowflakecomputing.com"),

@@ -6,6 +6,8 @@ use crate::snowpipe::{Batch, ChannelStatus};
 
 /// The longest prefix, in bytes. Two tokens with their prefixes must fit into a request line, percent-encoded.
 pub(super) const MAX_PREFIX: usize = 128;
+/// Ends the prefix on the wire. Without it the row `05` of the load `load-1` would have the token of the row `5` of `load-10`.
+const SEPARATOR: char = '|';
 
 /// What [`OpenWriter`](super::OpenWriter) says about offset tokens.
 ///
@@ -25,13 +27,15 @@ pub(super) struct Tokens {
 impl Tokens {
     /// What is wrong with the prefix.
     pub(super) fn check(&self) -> Result<(), BuildError> {
-        match self.prefix.as_deref() {
-            Some(prefix) if prefix.len() > MAX_PREFIX => {
-                let value = format!("of {} bytes: {prefix}", prefix.len());
-                Err(BuildError::value("OpenWriter", "token_prefix", &value, "a prefix has up to 128 bytes"))
-            }
-            _ => Ok(()),
+        let Some(prefix) = self.prefix.as_deref() else { return Ok(()) };
+        let wrong = |value: &str, problem| Err(BuildError::value("OpenWriter", "token_prefix", value, problem));
+        if prefix.is_empty() || prefix.len() > MAX_PREFIX {
+            return wrong(&format!("of {} bytes: {prefix}", prefix.len()), "a prefix has 1 to 128 bytes");
         }
+        if prefix.contains(SEPARATOR) {
+            return wrong(prefix, "a prefix has no `|`: the writer puts one between the prefix and the offset token");
+        }
+        Ok(())
     }
 
     /// Whether equal tokens mean equal rows.
@@ -44,6 +48,7 @@ impl Tokens {
         if let Some(prefix) = &self.prefix {
             for token in [&mut batch.start_offset_token, &mut batch.end_offset_token].into_iter().flatten() {
                 if !token.is_empty() {
+                    token.insert(0, SEPARATOR);
                     token.insert_str(0, prefix);
                 }
             }
@@ -54,23 +59,32 @@ impl Tokens {
     /// A status with the caller's own tokens. `is_first` says that nothing of this load was ever sent, as far as is known.
     ///
     /// # Errors
-    /// [`ChannelLost::ForeignToken`] if the committed token is of another load.
+    /// If the committed token is of another load: [`ChannelLost::OtherLoad`] at first, [`ChannelLost::ForeignToken`] later.
     pub(super) fn remove_from(&mut self, status: &mut ChannelStatus, is_first: bool) -> Result<(), ChannelLost> {
         let Some(prefix) = &self.prefix else { return Ok(()) };
-        let own = |token: &str| token.strip_prefix(&**prefix).map(str::to_owned);
+        let own = |token: &str| {
+            let token = token.strip_prefix(&**prefix)?.strip_prefix(SEPARATOR)?;
+            // A writer never sends an empty token.
+            (!token.is_empty()).then(|| token.to_owned())
+        };
         if let Some(token) = status.committed() {
             let ours = own(token);
             if ours.is_none() && is_first && self.ignores_other_prefixes {
                 self.ignored = Some(token.to_owned());
             }
             if ours.is_none() && self.ignored.as_deref() != Some(token) {
-                return Err(ChannelLost::ForeignToken { token: token.to_owned() });
+                let token = token.to_owned();
+                let prefix = prefix.clone();
+                return Err(if is_first {
+                    ChannelLost::OtherLoad { token, prefix }
+                } else {
+                    ChannelLost::ForeignToken { token }
+                });
             }
             status.last_committed_offset_token = ours;
         }
-        if let Some(bound) = &mut status.last_error_offset_upper_bound {
-            *bound = own(bound).unwrap_or_default();
-        }
+        let bound = status.last_error_offset_upper_bound.take();
+        status.last_error_offset_upper_bound = bound.and_then(|bound| own(&bound));
         Ok(())
     }
 }
@@ -78,6 +92,10 @@ impl Tokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(prefix: &str) -> Tokens {
+        Tokens { prefix: Some(prefix.to_owned()), ..Tokens::default() }
+    }
 
     fn status(token: &str) -> ChannelStatus {
         let text = format!(
@@ -88,13 +106,13 @@ mod tests {
 
     #[test]
     fn the_prefix_is_on_the_wire_only() {
-        let mut tokens = Tokens { prefix: Some("load-".to_owned()), ..Tokens::default() };
+        let mut tokens = of("load");
         let sent = tokens.add_to(Batch::new("{}\n", 1, "", "7"));
         assert_eq!(
             (sent.start_offset_token.unwrap_or_default(), sent.end_offset_token.as_deref()),
-            (String::new(), Some("load-7"))
+            (String::new(), Some("load|7"))
         );
-        let mut own = status("load-7");
+        let mut own = status("load|7");
         tokens.remove_from(&mut own, false).expect("of this load");
         assert_eq!((own.committed(), own.last_error_offset_upper_bound.as_deref()), (Some("7"), Some("7")));
         let mut plain = status("7");
@@ -104,23 +122,47 @@ mod tests {
 
     #[test]
     fn a_token_of_another_load_counts_as_none_only_if_it_was_there_before() {
-        let mut tokens = Tokens { prefix: Some("load-".to_owned()), ..Tokens::default() };
-        let foreign = |token: &str| Err(ChannelLost::ForeignToken { token: token.to_owned() });
-        assert_eq!(tokens.remove_from(&mut status("7"), true), foreign("7"));
+        let mut tokens = of("load");
+        let other = ChannelLost::OtherLoad { token: "7".to_owned(), prefix: "load".to_owned() };
+        assert_eq!(tokens.remove_from(&mut status("7"), true), Err(other));
         tokens.ignores_other_prefixes = true;
         for is_first in [true, false] {
             let mut before = status("7");
             tokens.remove_from(&mut before, is_first).expect("of an earlier load");
             assert_eq!(before.committed(), None);
         }
-        assert_eq!(tokens.remove_from(&mut status("8"), false), foreign("8"), "that load goes on");
+        let foreign = ChannelLost::ForeignToken { token: "8".to_owned() };
+        assert_eq!(tokens.remove_from(&mut status("8"), false), Err(foreign), "that load goes on");
     }
 
     #[test]
-    fn a_prefix_that_would_not_fit_is_rejected() {
-        let tokens = |length| Tokens { prefix: Some("x".repeat(length)), ..Tokens::default() };
-        assert!(tokens(MAX_PREFIX).check().is_ok());
-        let error = tokens(MAX_PREFIX + 1).check().expect_err("too long").to_string();
-        assert!(error.contains("of 129 bytes") && error.contains("up to 128 bytes"), "{error}");
+    fn a_prefix_that_begins_another_prefix_does_not_match_its_tokens() {
+        let row_5_of_load_10 = of("load-10").add_to(Batch::new("{}\n", 1, "5", "5")).end_offset_token.expect("a token");
+        for token in [&*row_5_of_load_10, "load-105", "load-1", "load-1|"] {
+            let other = ChannelLost::OtherLoad { token: token.to_owned(), prefix: "load-1".to_owned() };
+            assert_eq!(of("load-1").remove_from(&mut status(token), true), Err(other), "{token}");
+            let mut ignoring = Tokens { ignores_other_prefixes: true, ..of("load-1") };
+            let mut status = status(token);
+            ignoring.remove_from(&mut status, true).expect("of another load");
+            assert_eq!(status.committed(), None, "{token}");
+        }
+    }
+
+    #[test]
+    fn the_rejected_row_of_another_load_has_no_token_here() {
+        let mut tokens = Tokens { ignores_other_prefixes: true, ..of("tuesday") };
+        let mut before = status("monday|5");
+        tokens.remove_from(&mut before, true).expect("of an earlier load");
+        assert_eq!(before.last_error_offset_upper_bound, None);
+    }
+
+    #[test]
+    fn a_prefix_that_is_empty_or_too_long_or_has_a_separator_is_rejected() {
+        let check = |prefix: &str| of(prefix).check().map_err(|error| error.to_string());
+        assert_eq!(check(&"x".repeat(MAX_PREFIX)), Ok(()));
+        for (prefix, problem) in [("", "of 0 bytes"), (&*"x".repeat(MAX_PREFIX + 1), "of 129 bytes"), ("a|b", "`|`")] {
+            let error = check(prefix).expect_err("no prefix");
+            assert!(error.contains(problem), "{error}");
+        }
     }
 }

@@ -84,14 +84,18 @@ impl Trouble {
         self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
 
+    /// Whether an open of ours that got no answer may have taken the channel from ourselves.
+    fn may_have_opened(&self, now: Timestamp) -> bool {
+        self.doubtful.is_some_and(|at| now.since(at) < FIGHT.0)
+    }
+
     /// Whether somebody else keeps opening the channel.
     fn is_fight(&mut self, now: Timestamp, perhaps_ours: bool, is_told: bool) -> bool {
         let (within, told, all) = FIGHT;
-        let is_recent = |at: &Timestamp| now.since(*at) < within;
-        if perhaps_ours || self.doubtful.as_ref().is_some_and(is_recent) {
+        if perhaps_ours || self.may_have_opened(now) {
             return false;
         }
-        self.taken.retain(|(at, _)| is_recent(at));
+        self.taken.retain(|(at, _)| now.since(*at) < within);
         self.taken.push_back((now, is_told));
         self.taken.len() >= all || self.taken.iter().filter(|(_, is_told)| *is_told).count() >= told
     }
@@ -117,9 +121,10 @@ impl Writer {
             let error = self.blame(operation, error);
             return self.fail(error);
         }
-        let is_taken = matches!(verdict, Verdict::Taken { perhaps_ours: false, is_told: true });
-        if is_taken && operation == AppendRows::INFO.name && !self.goal.tokens.are_unique() {
-            self.ledger.reject_last();
+        if let Verdict::Taken { perhaps_ours: false, is_told } = verdict
+            && !self.goal.tokens.are_unique()
+        {
+            self.ledger.reject_last(is_told && !self.trouble.may_have_opened(self.cx.now()));
             // Another process must not believe that token either.
             if let Some(saved) = self.saved() {
                 self.cx.save(saved);
