@@ -16,11 +16,14 @@
 //! * `line 17`: the number of its line, so that the same lines must come again, from the first on: of the standard input too.
 //!   Lines may be added at the end. The fingerprint is that of all lines so far;
 //! * with `--offset-field ID`, what that field holds: a whole number (compared as such, up to 38 digits) or a text (compared byte
-//!   by byte, so that `"10"` is before `"9"`; times of one form are fine). It must rise from row to row. The input may begin
-//!   anywhere at or before the row behind the committed one. The fingerprint is that of the row.
+//!   by byte, so that `"10"` is before `"9"`; times of one form are fine; up to 990 bytes). It must rise from row to row. The
+//!   input may begin anywhere at or before the row behind the committed one; a gap there is not noticed. There are two
+//!   fingerprints: that of the row, and that of all rows since the token that was committed at the start.
 //!
-//! So two loads have no token in common, and neither takes the other's rows for its own. A start whose input is another one ends
-//! with an error, as soon as it comes to the committed line, or to the row with the committed offset.
+//! So two loads have a token in common only if the same rows came before it, and neither takes the other's rows for its own. A
+//! start with another input ends with an error if the committed line, or the row with the committed offset, is another one, or if
+//! the input ends before it. With `--offset-field`, another input without a row at the committed offset is not recognised if it has
+//! rows behind it.
 //!
 //! A channel that was loaded the one way does not go on the other way: that ends with an error. Keep to one field.
 //!
@@ -121,7 +124,7 @@ fn ingest(options: &Options) -> Result<u64, Failed> {
         None => OpenWriter::new(&session, options.path.clone()),
     };
     let batches = BatchOptions::new().compression(Compression::Zstd(1)).rows(options.batch_rows);
-    // The fingerprints see to that.
+    // The fingerprints make them so.
     let goal = goal.unique_tokens();
     let writer = goal.batches(batches).patience(options.patience).start(account.config(), account.seed());
     let started = account.runtime().now();

@@ -1,8 +1,11 @@
 //! [`Offsets`]: the offset token of each row, and which rows are committed already.
 //!
-//! A token is a position and a fingerprint: `line 5000 #0123456789abcdef`, or `5000 #0123456789abcdef` with `--offset-field`. The
-//! position of a line says so, so that one number is never taken for the other. The fingerprint tells loads apart: it is that of
-//! all lines so far, or with `--offset-field`, where the input may begin anywhere, that of the row.
+//! A token is a position and a fingerprint: `line 5000 #0123456789abcdef`. The position of a line says so, so that one number is
+//! never taken for the other. The fingerprint tells loads apart: it is that of all lines so far.
+//!
+//! With `--offset-field` the input may begin anywhere, and a token has two fingerprints, as in
+//! `5000 #0123456789abcdef0123456789abcdef`. The first is that of the row, so that a later start can check it. The second is that
+//! of the token which was committed at the start, and of all rows since: a token stands for all rows before it, too.
 //!
 //! Positions are compared and shown; fingerprints are only compared for equality. Other loaders have positions alone: a channel of
 //! theirs goes on, and its last row is not checked.
@@ -17,6 +20,8 @@ use serde_json::value::RawValue;
 const LINE: &str = "line ";
 /// What is before the fingerprint.
 const MARK: &str = " #";
+/// The longest text that is an offset, in bytes: a writer takes tokens of up to 1024 bytes, and 34 are for the fingerprints.
+const MAX_TEXT: usize = 990;
 
 /// Goes through the lines of the input from the first on.
 pub(crate) struct Offsets {
@@ -42,8 +47,12 @@ struct Field {
     committed: Option<String>,
     /// Of the committed row.
     fingerprint: Option<Fingerprint>,
+    /// Of the committed token, and of all rows behind it so far.
+    so_far: Fingerprint,
     /// Of the row before, and its line.
     last: Option<(Offset, u64)>,
+    /// Whether the input has come to the committed row, or to one behind it.
+    is_past_committed: bool,
 }
 
 /// What a field holds.
@@ -55,6 +64,8 @@ enum Offset {
 impl Offsets {
     /// For an input of which the rows up to a token are committed.
     pub(crate) fn new(field: Option<&str>, committed: Option<&str>) -> Result<Self, String> {
+        let mut so_far = Fingerprint::default();
+        so_far.add(committed.unwrap_or_default().as_bytes());
         let (committed, fingerprint) = match committed.map(split) {
             Some((position, fingerprint)) => (Some(position.to_owned()), fingerprint),
             None => (None, None),
@@ -67,7 +78,11 @@ impl Offsets {
                     "the channel is committed up to line {line}: it was loaded without --offset-field, and goes on that way"
                 ));
             }
-            (Some(name), _) => Rule::Field(Field { name: name.to_owned(), committed, fingerprint, last: None }),
+            (Some(name), _) => {
+                let is_past_committed = committed.is_none();
+                let name = name.to_owned();
+                Rule::Field(Field { name, committed, fingerprint, so_far, last: None, is_past_committed })
+            }
             (None, None) => lines(0),
             (None, Some(Ok(committed))) => lines(committed),
             (None, Some(Err(token))) => {
@@ -103,8 +118,10 @@ impl Offsets {
         if row.is_empty() {
             return Ok(None);
         }
-        let (position, fingerprint, is_committed) = match &mut self.rule {
-            Rule::Lines { committed, so_far, .. } => (format!("{LINE}{}", self.line), *so_far, self.line <= *committed),
+        let (token, is_committed) = match &mut self.rule {
+            Rule::Lines { committed, so_far, .. } => {
+                (format!("{LINE}{}{MARK}{:016x}", self.line, so_far.0), self.line <= *committed)
+            }
             Rule::Field(field) => {
                 let offset = field.read(row)?;
                 let position = match &offset {
@@ -113,20 +130,34 @@ impl Offsets {
                 };
                 let mut fingerprint = Fingerprint::default();
                 fingerprint.add(row);
-                (position, fingerprint, field.follow(offset, fingerprint, self.line)?)
+                let is_committed = field.follow(offset, fingerprint, self.line)?;
+                if !is_committed {
+                    field.so_far.add(row);
+                }
+                (format!("{position}{MARK}{:016x}{:016x}", fingerprint.0, field.so_far.0), is_committed)
             }
         };
-        self.token = format!("{position}{MARK}{:016x}", fingerprint.0);
+        self.token = token;
         Ok(Some(&*self.token).filter(|_| !is_committed))
     }
 
     /// Whether the input can be the one that was loaded before.
     pub(crate) fn end(&self) -> Result<(), String> {
-        match self.rule {
-            Rule::Lines { committed, .. } if self.line < committed => Err(format!(
+        match &self.rule {
+            Rule::Lines { committed, .. } if self.line < *committed => Err(format!(
                 "the input ends with line {}, and line {committed} is committed already: is it the same input as before? Give the \
                  same again, from its first line on",
                 self.line
+            )),
+            Rule::Field(Field {
+                name,
+                committed: Some(committed),
+                last: Some((last, _)),
+                is_past_committed: false,
+                ..
+            }) => Err(format!(
+                "the input ends with the field \"{name}\" at {last}, and {committed} is committed already: is it the same input as \
+                     before? Give one that goes at least as far"
             )),
             _ => Ok(()),
         }
@@ -187,6 +218,14 @@ impl Field {
                  another input"
             ));
         }
+        if let Offset::Text(text) = &offset
+            && order == Ordering::Greater
+            && text.len() > MAX_TEXT
+        {
+            let bytes = text.len();
+            return Err(format!("the field \"{name}\" has {bytes} bytes: an offset has up to {MAX_TEXT}"));
+        }
+        self.is_past_committed |= order != Ordering::Less;
         self.last = Some((offset, line));
         Ok(order != Ordering::Greater)
     }
@@ -224,10 +263,13 @@ fn line_of(position: &str) -> Option<u64> {
     position.strip_prefix(LINE)?.parse().ok()
 }
 
-/// The position of a token and its fingerprint, which tokens of other loaders do not have.
+/// The position of a token and its first fingerprint, which tokens of other loaders do not have.
 fn split(token: &str) -> (&str, Option<Fingerprint>) {
-    let parts = token.rsplit_once(MARK).filter(|(_, digits)| digits.len() == 16);
-    let parts = parts.and_then(|(position, digits)| Some((position, u64::from_str_radix(digits, 16).ok()?)));
+    let parts = token.rsplit_once(MARK).and_then(|(position, digits)| {
+        let (first, second) = digits.split_at_checked(16)?;
+        let is_fine = second.is_empty() || second.len() == 16 && u64::from_str_radix(second, 16).is_ok();
+        Some((position, u64::from_str_radix(first, 16).ok().filter(|_| is_fine)?))
+    });
     parts.map_or((token, None), |(position, bits)| (position, Some(Fingerprint(bits))))
 }
 

@@ -151,9 +151,37 @@ fn a_field_tells_rows_apart_wherever_the_input_begins() {
 fn an_offset_that_no_request_can_hold_is_named_and_what_came_before_is_loaded() {
     let server = serve(config());
     let input = format!("{{\"NAME\":\"order 1\"}}\n{{\"NAME\":\"order {}\"}}\n", "x".repeat(1100));
-    let problem = "line 2 of the standard input: appendRows: offset token";
+    let problem = "line 2 of the standard input: the field \"NAME\" has 1106 bytes: an offset has up to 990";
     run_with_input(ingest(server.url()).args(["--offset-field", "NAME"]), &input).ended(1, problem);
     assert_eq!(rows(&server).len(), 1);
+    // The longest one fits.
+    let longest = format!("{{\"NAME\":\"p{}\"}}\n", "x".repeat(989));
+    run_with_input(ingest(server.url()).args(["--offset-field", "NAME"]), &longest).ended(0, "1 row in");
+}
+
+#[test]
+fn an_input_that_ends_before_the_committed_offset_is_an_error() {
+    let server = serve(config());
+    let load = |input: &str| run_with_input(ingest(server.url()).args(["--offset-field", "ID"]), input);
+    load(&lines(90..=100)).ended(0, "11 rows in");
+    load(&lines(1..=90)).ended(1, "the input ends with the field \"ID\" at 90, and 100 is committed already");
+    load(&lines(95..=100)).ended(0, "going on behind 100");
+    load("").ended(0, "going on behind 100");
+    load(&lines(101..=102)).ended(0, "2 rows in");
+    assert_eq!(rows(&server), lines(90..=102).lines().collect::<Vec<_>>());
+}
+
+/// Also of the last row: a token stands for the rows before it, too.
+#[test]
+fn two_inputs_with_equal_last_rows_have_no_token_in_common() {
+    let tokens = |input: &str| {
+        let server = serve(config());
+        run_with_input(ingest(server.url()).args(["--offset-field", "ID"]), input).ended(0, "5 rows in");
+        view(&server).and_then(|view| view.committed).expect("a token")
+    };
+    let ours = tokens(&lines(1..=5));
+    assert_eq!(ours, tokens(&lines(1..=5)));
+    assert_ne!(ours, tokens(&lines(1..=5).replacen("order 2", "another order 2", 1)));
 }
 
 /// Nothing is taken for committed by a number that another rule has made.
