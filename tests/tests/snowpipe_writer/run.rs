@@ -11,7 +11,6 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use pipewright::drive::{Clock as _, Transport as _};
 use pipewright::error::{ErrorKind, FlowError, ServiceError, TransportError};
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Notice, Retry, Step};
-use pipewright::snowpipe::flow::ChannelLost;
 use pipewright::snowpipe::{SnowpipeAccount, StatusBoard, WriterEvent};
 use pipewright::{Secret, Timestamp};
 use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, PipeState};
@@ -20,7 +19,7 @@ use serde::de::IgnoredAny;
 
 use super::schedule::{Broken, Crash, Hook, Schedule, Second};
 use super::sibling::Sibling;
-use super::source::{Source, THEM, TWIN, US, session};
+use super::source::{Source, THEM, TWIN, US, is_ambiguous_token, session};
 use super::strange::Strange;
 use super::tally::{Phase, Tally, has_number, seen, seen_behind};
 
@@ -278,24 +277,7 @@ impl<'a> Run<'a> {
         }
         let seen = strange.map_or_else(|| seen(&answer, phase), Strange::name);
         self.tally.count(seen, phase);
-        // Half an answer says nothing.
-        let is_whole = answer.as_ref().is_ok_and(|answer| serde_json::from_slice::<IgnoredAny>(answer.body()).is_ok());
-        let is_rejected = is_whole && matches!(seen, "400 stale" | "409 superseded");
-        let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
-        let now = self.now();
-        let source = &mut self.sources[at];
-        if exchange.info().name == "openChannel" && !(is_whole && strange.is_none() && matches!(status, 200 | 409)) {
-            source.opened_in_doubt = Some(now);
-        }
-        if let Some((end, is_first)) = append {
-            source.was_rejected |= matches!(status, 400 | 409);
-            if !is_rejected {
-                source.is_not_rejected(end);
-            } else if is_first && !(seen == "409 superseded" && has_number(&answer)) {
-                // A number for a code says only of a stale token that another client has the channel.
-                source.is_taken(now);
-            }
-        }
+        self.heed_rejection(at, &exchange, &answer, seen);
         if has_number(&answer) {
             self.tally.count("(a number for a code)", phase);
         }
@@ -319,6 +301,34 @@ impl<'a> Run<'a> {
             source.wake = source.wake + std::mem::take(&mut self.pause);
         }
         Ok(())
+    }
+
+    /// What the source can know by now of who has the channel.
+    fn heed_rejection(
+        &mut self,
+        at: usize,
+        exchange: &Exchange,
+        answer: &Result<Response<Bytes>, TransportError>,
+        seen: &str,
+    ) {
+        // Half an answer says nothing.
+        let is_whole = answer.as_ref().is_ok_and(|answer| serde_json::from_slice::<IgnoredAny>(answer.body()).is_ok());
+        let is_rejected = is_whole && matches!(seen, "400 stale" | "409 superseded");
+        let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
+        let now = self.now();
+        let source = &mut self.sources[at];
+        if exchange.info().name == "openChannel" && !(is_whole && matches!(status, 200 | 409)) {
+            source.opened_in_doubt = Some(now);
+        }
+        if let Some((end, is_first)) = Source::append_of(exchange) {
+            source.conflicts += u32::from(matches!(status, 400 | 409));
+            if !is_rejected {
+                source.is_not_rejected(end);
+            } else if is_first && !(seen == "409 superseded" && has_number(answer)) {
+                // A number for a code says only of a stale token that another client has the channel.
+                source.is_taken(now);
+            }
+        }
     }
 
     fn send(&self, exchange: &Exchange) -> Result<Response<Bytes>, TransportError> {
@@ -416,7 +426,7 @@ impl<'a> Run<'a> {
             }
             Ok(event) => return Err(format!("{event:?}")),
             Err(error) => {
-                check!(source.was_rejected || !is_ambiguous_token(&error), "no append was rejected: {error}");
+                check!(source.conflicts > 0 || !is_ambiguous_token(&error), "no append was rejected: {error}");
                 source.fail(error);
             }
         }
@@ -464,17 +474,6 @@ impl<'a> Run<'a> {
             }
             None => Err("it has not ended".to_owned()),
         }
-    }
-}
-
-fn is_ambiguous_token(error: &FlowError) -> bool {
-    match error {
-        FlowError::Failed(failure) => {
-            let lost = failure.cause().and_then(|cause| cause.downcast_ref());
-            matches!(lost, Some(ChannelLost::AmbiguousToken { .. }))
-        }
-        FlowError::Ambiguous(ambiguity) => is_ambiguous_token(&ambiguity.cause),
-        _ => false,
     }
 }
 

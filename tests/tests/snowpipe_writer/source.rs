@@ -7,7 +7,7 @@ use std::time::Duration;
 use pipewright::drive::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flow::{Config as FlowConfig, Exchange, Goal as _, Reply, Saved};
-use pipewright::snowpipe::flow::Remains;
+use pipewright::snowpipe::flow::{ChannelLost, Remains};
 use pipewright::snowpipe::{
     Batch, BatchOptions, ChannelPath, OpenSession, OpenWriter, Refusal, Session, SnowpipeAccount, StatusBoard,
     TokenType, Writer,
@@ -69,8 +69,8 @@ pub(crate) struct Source {
     /// The row that it takes for committed, because another one has committed an equal token for other rows: it could not know
     /// better.
     pub(crate) misled_by: Option<u32>,
-    /// Whether an append was rejected as another client's doing.
-    pub(crate) was_rejected: bool,
+    /// How many appends were rejected, perhaps as another client's doing.
+    pub(crate) conflicts: u32,
     /// When an open was without a clear answer: it may take the channel from ourselves, later.
     pub(crate) opened_in_doubt: Option<Timestamp>,
 }
@@ -124,7 +124,7 @@ impl Source {
             board: board.clone(),
             unsure: BTreeSet::new(),
             misled_by: None,
-            was_rejected: false,
+            conflicts: 0,
             opened_in_doubt: None,
         }
     }
@@ -397,6 +397,18 @@ impl Source {
             self.next
         );
         Ok(())
+    }
+}
+
+/// Whether it ended because nobody can tell whose token is committed.
+pub(crate) fn is_ambiguous_token(error: &FlowError) -> bool {
+    match error {
+        FlowError::Failed(failure) => {
+            let lost = failure.cause().and_then(|cause| cause.downcast_ref());
+            matches!(lost, Some(ChannelLost::AmbiguousToken { .. }))
+        }
+        FlowError::Ambiguous(ambiguity) => is_ambiguous_token(&ambiguity.cause),
+        _ => false,
     }
 }
 
