@@ -399,10 +399,11 @@ impl<'a> Run<'a> {
         let source = &mut self.sources[at];
         match result {
             Ok(WriterEvent::Opened { committed }) => {
+                let rejected = source.saved_as_rejected();
                 source.opened(committed, now);
                 if source.end.is_none() && !source.is_there(view.as_ref(), source.committed) {
                     let row = source.committed;
-                    check!(source.may_begin_misled(row), "it begins behind {row}, which is not there");
+                    check!(source.may_begin_misled(row, rejected), "it begins behind {row}, which is not there");
                     source.misled_by = Some(row);
                 }
             }

@@ -186,11 +186,15 @@ impl Source {
     }
 
     /// The same when it has just begun. But what was saved may say that from some token on a commit proves nothing.
-    pub(crate) fn may_begin_misled(&self, row: u32) -> bool {
+    pub(crate) fn may_begin_misled(&self, row: u32, rejected: Option<u32>) -> bool {
+        self.schedule.has_equal_tokens() && rejected.is_none_or(|rejected| row < rejected)
+    }
+
+    /// From which row on a commit proves nothing, by what was saved for the process that begins.
+    pub(crate) fn saved_as_rejected(&self) -> Option<u32> {
         let saved = self.saved.as_ref().filter(|_| self.knows).map(|saved| saved.state.as_str()).unwrap_or_default();
         let rejected = saved.split_once("\"rejected\":\"").and_then(|(_, rest)| rest.split_once('"'));
-        let is_rejected = rejected.and_then(|(token, _)| self.number(token)).is_some_and(|rejected| row >= rejected);
-        self.schedule.has_equal_tokens() && !is_rejected
+        rejected.and_then(|(token, _)| self.number(token))
     }
 
     pub(crate) fn opened(&mut self, committed: Option<String>, now: Timestamp) {
