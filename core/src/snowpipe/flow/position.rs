@@ -134,7 +134,7 @@ impl fmt::Display for ChannelLost {
             ),
             Self::AmbiguousToken { token } => write!(
                 f,
-                "its committed offset token \"{token}\" was sent from here, but another client has opened the channel since and may use \
+                "its committed offset token \"{token}\" was sent from here, but another client may have opened the channel since and use \
                  equal tokens: find out whose rows are in the table, and give each load offset tokens of its own"
             ),
             Self::Contested { times } => write!(f, "it was taken away {times} times within ten minutes; {own}"),
