@@ -463,6 +463,21 @@ fn a_histogram_is_the_same_in_both_formats() {
     assert_eq!(written, json);
 }
 
+/// A later release may add to them, and what it adds is written back.
+#[test]
+fn a_histogram_with_unknown_fields_is_kept_as_it_is() {
+    for value in [
+        r#"{"sum":1.5,"count":2}"#,
+        r#"{"quantiles":[1.50],"sum":1.5,"count":2}"#,
+        r#"{"buckets":[],"sum":1.5,"count":2,"max":9.0}"#,
+        r#"{"buckets":[{"le":1.0,"count":2,"exemplar":"x"}],"sum":1.5,"count":2}"#,
+    ] {
+        let text = format!(r#"[{{"key":"a","type":"histogram","values":[{{"labels":{{}},"value":{value}}}]}}]"#);
+        let metrics: Metrics = serde_json::from_str(&text).expect("of the shape");
+        assert_eq!(serde_json::to_string(&metrics.metrics[0].values[0].value).expect("JSON"), value);
+    }
+}
+
 /// A value of another shape, and lines that are no part of a histogram, stand beside the others.
 #[test]
 fn values_of_unknown_shapes_are_kept() {

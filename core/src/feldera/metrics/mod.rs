@@ -120,7 +120,7 @@ pub enum SampleValue {
     Number(f64),
     /// A histogram.
     Histogram(Histogram),
-    /// A value of another shape, as the server sent it.
+    /// A value of another shape, as the server sent it: other fields than those of a histogram, or more.
     Unknown(Json),
 }
 
@@ -157,12 +157,21 @@ impl<'de> Deserialize<'de> for SampleValue {
         // A value of a shape that a later release may bring must not make all other metrics unreadable.
         let value = Json::deserialize(deserializer)?;
         let read = if value.get().starts_with('{') {
-            value.parse().ok().map(Self::Histogram)
+            let is_known = value.parse::<BTreeMap<String, Json>>().is_ok_and(|fields| is_histogram(&fields));
+            value.parse().ok().map(Self::Histogram).filter(|_| is_known)
         } else {
             value.parse().ok().map(|table::Value(number)| Self::Number(number))
         };
         Ok(read.unwrap_or(Self::Unknown(value)))
     }
+}
+
+/// Whether these are the fields of a [`Histogram`], so that it keeps all of them.
+fn is_histogram(fields: &BTreeMap<String, Json>) -> bool {
+    let has_only = |fields: &BTreeMap<String, Json>, known: &[&str]| fields.keys().all(|key| known.contains(&&**key));
+    let buckets = fields.get("buckets").and_then(|buckets| buckets.parse::<Vec<BTreeMap<String, Json>>>().ok());
+    has_only(fields, &["buckets", "sum", "count"])
+        && buckets.is_some_and(|buckets| buckets.iter().all(|bucket| has_only(bucket, &["gt", "le", "count"])))
 }
 
 impl table::Field for SampleValue {
