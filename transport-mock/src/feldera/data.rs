@@ -79,6 +79,8 @@ impl Manager {
             (_, "insert_delete") => Encoding::InsertDelete,
             (_, "snowflake") => Encoding::Snowflake,
             (_, "debezium") => Encoding::Debezium,
+            // A real server accepts it and panics over the first row. What becomes of the pipeline then is not known.
+            (_, "redis") => return Err(Refusal::query("the simulator has no egress in the format `redis`".to_owned())),
             (_, update) => {
                 let error = format!("{} update format is not supported for output JSON streams", title(update));
                 let message = format!("Format not supported on output endpoint '{endpoint}': {error}");

@@ -91,6 +91,14 @@ fn debezium_egress_is_accepted_and_then_only_heartbeats_come() {
     assert!(sim.follow(logs, 0).0.contains("key-value pairs"));
 }
 
+/// A real server does not refuse it with the code of unsupported formats, but panics.
+#[test]
+fn redis_egress_is_not_simulated() {
+    let mut sim = Sim::new().running();
+    let answer = sim.post("/pipelines/p/egress/v?format=json&update_format=redis");
+    assert!(answer.0 == 400 && answer.1.to_string().contains("the simulator has no egress"), "{answer:?}");
+}
+
 #[test]
 fn snowflake_egress_has_a_row_in_each_record() {
     let mut sim = Sim::new().running();
