@@ -20,6 +20,8 @@ use crate::har;
 pub struct Fake<F> {
     now: Cell<Timestamp>,
     answer: RefCell<F>,
+    /// The operation that is never answered.
+    hangs: Option<&'static str>,
 }
 
 impl<F> std::fmt::Debug for Fake<F> {
@@ -31,12 +33,23 @@ impl<F> std::fmt::Debug for Fake<F> {
 impl<F: FnMut(&str, &str) -> Option<(u16, String)>> Fake<F> {
     /// A service that answers so.
     pub fn new(answer: F) -> Self {
-        Self { now: Cell::new(START), answer: RefCell::new(answer) }
+        Self { now: Cell::new(START), answer: RefCell::new(answer), hangs: None }
+    }
+
+    /// Never answers this operation: each attempt takes as long as it may.
+    #[must_use]
+    pub fn hanging(mut self, operation: &'static str) -> Self {
+        self.hangs = Some(operation);
+        self
     }
 }
 
 impl<F: FnMut(&str, &str) -> Option<(u16, String)>> Transport for Fake<F> {
     fn send(&self, exchange: &Exchange) -> Result<Response<Bytes>, TransportError> {
+        if self.hangs == Some(exchange.info().name) {
+            self.now.set(self.now.get() + exchange.timeout());
+            return Err(TransportError::new(TransportErrorKind::Timeout, Delivery::Unknown, "no answer in time"));
+        }
         self.now.set(self.now.get() + std::time::Duration::from_millis(1));
         let target = exchange.request().uri().path_and_query().map_or("", |target| target.as_str());
         let answer = (self.answer.borrow_mut())(exchange.info().name, target);

@@ -423,7 +423,10 @@ fn empty(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
         let message = reason.unwrap_or("no credential, or one that is not known").to_owned();
         return ServiceError::refused(info, response, None, message);
     }
-    let is_managers = header(header::VARY).is_some_and(|vary| vary.contains("Access-Control-Request-Method"));
+    // Proxies add lines of their own to `Vary`, or remove it.
+    let varies = response.headers().get_all(header::VARY).iter().filter_map(|vary| vary.to_str().ok());
+    let is_managers = response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS)
+        || varies.into_iter().any(|vary| vary.to_ascii_lowercase().contains("access-control-request-method"));
     if status == StatusCode::NOT_FOUND && is_managers {
         let message = "no such address: an older or newer server, or a base address with a path too much".to_owned();
         return ServiceError::refused(info, response, None, message);

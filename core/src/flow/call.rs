@@ -214,6 +214,11 @@ impl<O: Operation> Call<O> {
         self.unanswered > 0 || self.unread.is_some()
     }
 
+    /// How many attempts were handed out.
+    pub(crate) fn sent(&self) -> u32 {
+        self.sent
+    }
+
     /// How many such attempts there are.
     pub(crate) fn unanswered(&self) -> u32 {
         self.unanswered

@@ -2,6 +2,7 @@
 
 mod barriers;
 mod completion;
+mod ends;
 mod rejections;
 
 use std::collections::BTreeMap;

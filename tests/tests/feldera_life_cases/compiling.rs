@@ -11,7 +11,6 @@ use serde_json::json;
 use super::{ALL, Scripted as _, interruption, is, play, recorded, with};
 
 const SQL: &str = "CREATE TABLE t (x INT);";
-const OBJECT: &str = "/v0/pipelines/p";
 const FULL: &str = "copying file 'a' to 'b': No space left on device (os error 28)";
 
 fn failed(status: &str) -> serde_json::Value {
@@ -170,16 +169,4 @@ fn another_clients_program_is_not_compiled_again() {
         .sees(is("Stopped", "Stopped"))
         .sees_all(is("Stopped", "Stopped"));
     assert!(play(&script, Compile::new("p").recompile(true)).is_ok());
-}
-
-/// Older servers forbid any change while the storage is in use: that is told as it is.
-#[test]
-fn a_server_that_forbids_the_change_says_so() {
-    let script = Script::new()
-        .sees(failed("SystemError"))
-        .does("GET", ALL, "pipeline_get_all_rust_error_p0")
-        .does("GET", ALL, "pipeline_get_all_rust_error_p0")
-        .does("PATCH", OBJECT, "patch_workers_storage_in_use_400");
-    let error = play(&script, Compile::new("p").recompile(true)).expect_err("not with storage in use");
-    assert!(error.to_string().contains("storage is not cleared"), "{error}");
 }

@@ -8,9 +8,10 @@ use pipewright::feldera::{CommitTransaction, Deploy, Feldera, FelderaApi, StartT
 use pipewright::flow::{Goal, Notice};
 use pipewright_mock::feldera::Config;
 use pipewright_mock::{Script, World};
+use pipewright_tests::fake::Fake;
 use serde_json::json;
 
-use super::{STOP, Scripted as _, is, play, recorded, with};
+use super::{STOP, Scripted as _, is, play, play_patiently, recorded, with};
 
 const SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL);";
 
@@ -84,6 +85,44 @@ fn statistics_that_cannot_be_read_do_not_end_a_stop() {
         .sees(with(is("Stopping", "Stopped"), "deployment_id", json!(null)))
         .sees(recorded("get_stopped_storage_in_use"));
     assert!(play(&script, Stop::new("p")).is_ok());
+}
+
+/// 503 with `Retry-After` from a process that has just ended is not waited out: another client may start the pipeline in that
+/// time, and the checkpoint of the stop would be told as a failure.
+#[test]
+fn the_end_of_a_stop_is_seen_although_the_process_is_asked() {
+    let mut script = Script::new().sees(is("Running", "Running")).does("POST", STOP, "stop_noforce_accepted");
+    for _ in 0..6 {
+        script = script.sees(is("Running", "Suspended"));
+    }
+    let script = script
+        .expect("GET", "/v0/pipelines/p/stats")
+        .reply_header("retry-after", "5")
+        .reply_json(503, recorded("stopped_post_pause"))
+        .sees(recorded("get_stopped_storage_in_use"));
+    let start = script.now();
+    assert!(play_patiently(&script, Stop::new("p")).is_ok());
+    assert!(script.now().since(start) < Duration::from_secs(5));
+}
+
+/// Nor does a process that hangs hide the end for longer than the pause between two looks.
+#[test]
+fn a_process_that_hangs_does_not_hide_the_end_of_a_stop() {
+    let mut looks = Vec::new();
+    let answer = |name: &str, _: &str| match name {
+        "get_pipeline" => Some((200, is("Running", "Suspended").to_string())),
+        other => panic!("{other}"),
+    };
+    let feldera =
+        Feldera::new("http://feldera.test".parse().expect("a base"), Fake::new(answer).hanging("get_pipeline_stats"));
+    let goal = Stop::new("p").within(Duration::from_secs(60));
+    let result = feldera.run_with(goal, |notice| {
+        if matches!(notice, Notice::Sending { operation: "get_pipeline", .. }) {
+            looks.push(feldera.runtime().now());
+        }
+    });
+    assert!(matches!(result, Err(FlowError::Deadline { .. })));
+    assert!(looks.windows(2).all(|pair| pair[1].since(pair[0]) < Duration::from_secs(5)), "{looks:?}");
 }
 
 #[test]

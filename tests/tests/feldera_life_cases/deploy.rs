@@ -33,6 +33,27 @@ fn nothing_is_done_when_nothing_changes() {
     assert_eq!((deployed.change, deployed.restarted), (Change::None, false));
 }
 
+/// A recompilation that was interrupted leaves it.
+#[test]
+fn a_line_feed_more_stops_nothing() {
+    let touched = |status, desired| with(whole(status, desired), "program_code", format!("{SQL}\n"));
+    let script =
+        Script::new().sees_all(touched("Running", "Running")).sees(is("Running", "Running")).answers("Running");
+    let deployed = play(&script, Deploy::new("p", SQL)).expect("it runs");
+    assert_eq!((deployed.change, deployed.restarted), (Change::None, false));
+    // Nor is it another client's program after a change of something else.
+    let script = Script::new()
+        .sees_all(touched("Running", "Running"))
+        .expect("PATCH", OBJECT)
+        .json(r#"{"description":"new"}"#)
+        .reply_json(200, with(touched("Running", "Running"), "description", "new"))
+        .sees(is("Running", "Running"))
+        .sees_all(touched("Running", "Running"))
+        .sees(is("Running", "Running"))
+        .answers("Running");
+    assert!(play(&script, Deploy::new("p", SQL).description("new")).is_ok());
+}
+
 #[test]
 fn a_description_stops_nothing() {
     let script = Script::new()

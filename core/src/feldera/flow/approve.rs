@@ -19,7 +19,8 @@
 //! | anything else | `AwaitingApproval`, approved less than 10 s ago | wait |
 //! | anything else | `AwaitingApproval` | approve |
 //! | nobody knows | it does not answer | wait |
-//! | anything else | that | done, once its process has answered a request for its statistics |
+//! | running or paused | that | done, once its process has answered a request for its statistics |
+//! | anything else, such as a standby | that | done |
 //! | anything else | anything else | wait |
 //!
 //! Another deployment than at the look before is `Replaced`.
@@ -130,11 +131,13 @@ impl Plan for ApprovePlan {
             PipelineStatus::AwaitingApproval => Next::Act(Wish::Approve),
             // What it is to be is `Unavailable` then, too.
             PipelineStatus::Unavailable => Next::Wait,
-            status if desired.is_none_or(|desired| desired == status.as_str()) => {
+            status if desired.is_some_and(|desired| desired != status.as_str()) => Next::Wait,
+            status @ (PipelineStatus::Running | PipelineStatus::Paused) => {
                 let status = status.clone();
                 Next::Up(seen, status)
             }
-            _ => Next::Wait,
+            // The statistics of a standby, and of states that later releases add, tell nothing about it.
+            _ => Next::Done(seen),
         }
     }
 

@@ -4,7 +4,7 @@
 //!  Look ──▶ Wait, while it is being compiled ──▶ Look
 //!   ▲ └─compiled, or not─▶ Look, at all of it ──▶ done, or failed
 //!   │                              │ the platform failed, and `recompile` is set: once
-//!   └──────── Restore ◀── Touch ◀──┘
+//!   └─────────── Recompile ◀───────┘
 //! ```
 //!
 //! | program | then |
@@ -12,22 +12,23 @@
 //! | of another version than at the first look, or than was given | failed: `Edited` |
 //! | `Success` | done |
 //! | `SqlError`, `RustError` | failed: `NotCompiled` |
-//! | `SystemError`, `RustError` that points at no mistake, with `recompile`, for the first time | Touch: a line feed is added to the SQL. Restore: it is removed |
+//! | `SystemError`, `RustError` that points at no mistake, with `recompile`, for the first time | [`Recompile`]: a line feed is added to the SQL and removed |
 //! | the same otherwise | failed: `CompilerFailed` |
 //! | anything else, names of later releases too | wait |
 //!
 //! Feldera has no request that repeats a compilation: `update_runtime` does nothing for a pipeline of the present release. A
-//! change of the SQL, of any kind, sets `program_status` to `Pending`. If the flow ends between Touch and Restore, the program
-//! has one line feed more at its end, and is compiled nevertheless.
+//! change of the SQL, of any kind, sets `program_status` to `Pending`. If the flow ends between the two changes, the program
+//! has one line feed more at its end, and is compiled nevertheless. [`Deploy`](super::Deploy) does not restart a pipeline for it.
 
 use std::time::Duration;
 
 use super::Interruption;
+use super::recompile::Recompile;
 use super::steer::{Next, Past, Plan, Steered, Words, not_compiled};
 use crate::error::FlowError;
-use crate::feldera::pipelines::{Pipeline, ProgramStatus, Selector};
-use crate::feldera::{FelderaApi, GetPipeline, PatchPipeline};
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
+use crate::feldera::FelderaApi;
+use crate::feldera::pipelines::{Pipeline, ProgramStatus};
+use crate::flow::{Common, Config, Goal, Machine, Reply, Running, Step, ok};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -77,9 +78,12 @@ impl Compile {
     /// ([`Interruption::CompilerFailed`]); false by default. A program that is wrong is never compiled again.
     ///
     /// Feldera 0.337 keeps a `SystemError` until the program changes, and has no request that repeats a compilation. So the
-    /// flow changes the SQL twice: it adds a line feed and removes it. Both changes increment `program_version`, and one that
-    /// another client makes at that moment is overwritten. Releases that forbid changes while the storage is in use end the
-    /// flow with [`FlowError::Service`]: use [`ClearStorage`](super::ClearStorage) first.
+    /// flow changes the SQL twice: it adds a line feed and removes it. Both changes increment `program_version`. If another client
+    /// changes the program in between, the flow ends with [`Interruption::Edited`]: its details say whether that change was
+    /// overwritten. If the server rejects one of the changes, the flow ends with the `CompilerFailed` of before, and the reason
+    /// says whether the line feed is left. Releases that forbid changes while the storage is in use reject them: use
+    /// [`ClearStorage`](super::ClearStorage) first. If the outcome of a change stays unknown, so does that of the flow
+    /// ([`FlowError::Ambiguous`]).
     ///
     /// Verified on a real 0.337.0: a change of the SQL increments `program_version` and sets `program_status` to `Pending`;
     /// `update_runtime` changes nothing. Read in the server's source only: any difference counts, a line feed too. Not tried out on
@@ -113,54 +117,22 @@ impl Compile {
 pub struct CompileMachine {
     goal: Compile,
     compiling: Steered<CompilePlan>,
-    /// The program is being put anew.
-    again: Option<Again>,
-}
-
-#[derive(Debug)]
-enum Again {
-    Look(Call<GetPipeline>),
-    /// With the program as it is to be afterwards.
-    Touch(Box<Call<PatchPipeline>>, String),
-    Restore(Box<Call<PatchPipeline>>),
+    /// The program is being compiled again.
+    again: Option<Recompile>,
 }
 
 impl CompileMachine {
-    /// Looks at what the compilation came to; an error that another compilation may remove is none yet.
+    /// Decides by what the compilation came to. An error that another compilation may remove is not the end yet.
     fn compiled(&mut self, result: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Option<Step<Pipeline>> {
-        let is_platform =
-            |error: &FlowError| matches!(Interruption::of(error), Some(Interruption::CompilerFailed { .. }));
-        if !self.goal.recompile || !result.as_ref().is_err_and(is_platform) {
+        let failed = result.as_ref().err().and_then(Interruption::of);
+        let Some(failed @ Interruption::CompilerFailed { .. }) = failed.filter(|_| self.goal.recompile) else {
             return Some(Step::Done(result));
-        }
+        };
         self.goal.recompile = false;
         cx.phase(Compile::NAME, "compiling again");
-        self.again = Some(Again::Look(cx.call(GetPipeline::new(&*self.goal.pipeline).selector(Selector::All))));
-        None
-    }
-
-    fn looked(&mut self, seen: Pipeline, cx: &mut Common<FelderaApi>) {
         let version = self.compiling.plan().goal.version;
-        let is_same = seen.program_version == version || version.is_none();
-        let is_failed = seen.program_status.as_ref().is_some_and(ProgramStatus::is_failure);
-        match seen.program_code.filter(|_| is_same && is_failed) {
-            Some(code) => {
-                let touch = self.put(format!("{code}\n"), cx);
-                self.again = Some(Again::Touch(touch, code));
-            }
-            // Another client has changed it or had it compiled.
-            None => self.compile(version),
-        }
-    }
-
-    fn put(&self, code: String, cx: &mut Common<FelderaApi>) -> Box<Call<PatchPipeline>> {
-        Box::new(cx.call(PatchPipeline::new(&*self.goal.pipeline).program_code(code)))
-    }
-
-    fn compile(&mut self, version: Option<i64>) {
-        self.goal.version = version;
-        self.again = None;
-        self.compiling = Steered::new(CompilePlan { goal: self.goal.clone() });
+        self.again = Some(Recompile::new(&self.goal.pipeline, version, failed.clone(), cx));
+        None
     }
 }
 
@@ -181,18 +153,12 @@ impl Machine for CompileMachine {
                         return done;
                     }
                 }
-                Some(Again::Look(call)) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(seen) => self.looked(seen, cx),
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                Some(Again::Touch(call, code)) => {
-                    match (ok!(call.poll(cx.now(), reply.take())), std::mem::take(code)) {
-                        (Ok(_), code) => self.again = Some(Again::Restore(self.put(code, cx))),
-                        (Err(error), _) => return Step::Done(Err(error)),
+                Some(again) => match ok!(again.poll(cx, reply)) {
+                    Ok(version) => {
+                        self.goal.version = version;
+                        self.again = None;
+                        self.compiling = Steered::new(CompilePlan { goal: self.goal.clone() });
                     }
-                }
-                Some(Again::Restore(call)) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(restored) => self.compile(restored.program_version),
                     Err(error) => return Step::Done(Err(error)),
                 },
             }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Look ──the cause shows──▶ done: the interruption
-//!  │ ▲ └─10 s are over─────▶ done: the rejection, or what it says itself
+//!  │ ▲ └─10 s are over─────▶ done: what the look shows, or the rejection
 //!  ▼ │
 //!  Wait
 //! ```
@@ -16,8 +16,14 @@
 //! | 503 `AwaitingApproval`, and 410 and 400 of another process | no | the interruption that the code names |
 //! | anything else | no | the rejection |
 //!
+//! A stop shows in the pipeline object before the process has ended, and `Paused` until the manager knows of the end. So neither
+//! explains a process that has ended or rejects all connections: both count only after the 10 s, or if the pipeline is stopping.
+//! The last look may take five seconds more.
+//!
 //! The manager learns of the end of a process later than the clients do. A panic shows in the pipeline object after about
 //! four seconds, a killed process after up to five; until then the pipeline has the status `Running` and no error.
+
+use std::time::Duration;
 
 use super::Interruption;
 use super::interruption::is_end_of_process;
@@ -42,6 +48,8 @@ pub(super) struct Inquiry {
     pace: Pace,
     /// The deployment at the first look.
     deployment: Option<String>,
+    /// What the last look showed, if the end of the process may hide another cause.
+    provisional: Option<Interruption>,
     state: State,
 }
 
@@ -66,9 +74,10 @@ impl Inquiry {
         let needs_a_look = code.as_ref().is_some_and(says_too_little);
         let until =
             if code == Some(ErrorCode::PipelineInteractionNotDeployed) { cx.now() } else { cx.now() + super::GRACE };
-        let state = if needs_a_look { State::Look(look(pipeline, cx)) } else { State::Told };
-        let (pipeline, pace, deployment) = (pipeline.to_owned(), Pace::START, None);
-        Self { pipeline, what, refusal, had_process, until, pace, deployment, state }
+        let state = if needs_a_look { State::Look(look(pipeline, until, cx)) } else { State::Told };
+        let (pipeline, pace) = (pipeline.to_owned(), Pace::START);
+        let (deployment, provisional) = (None, None);
+        Self { pipeline, what, refusal, had_process, until, pace, deployment, provisional, state }
     }
 
     /// Comes to the error that the flow ends with.
@@ -80,16 +89,18 @@ impl Inquiry {
                         return self.conclude(None, reply);
                     };
                     let found = self.found(&pipeline);
-                    if found.is_some() || self.until <= cx.now() {
+                    let is_final = found.as_ref().is_some_and(|found| self.is_final(found, &pipeline));
+                    if is_final || self.until <= cx.now() {
                         return self.conclude(found, reply);
                     }
+                    self.provisional = found;
                     self.state = State::Wait(self.pace.next(cx.now()));
                 }
                 State::Wait(at) => match cx.wait_until(*at, "the end of the pipeline", reply) {
                     // The rejection says more than that the time is up.
                     Some(Step::Done(_)) => return self.conclude(None, reply),
                     Some(step) => return step,
-                    None => self.state = State::Look(look(&self.pipeline, cx)),
+                    None => self.state = State::Look(look(&self.pipeline, self.until, cx)),
                 },
                 State::Told => return self.conclude(None, reply),
             }
@@ -109,6 +120,7 @@ impl Inquiry {
         if let Some(stray) = reply.take() {
             return Step::Stray(stray);
         }
+        let found = found.or_else(|| self.provisional.take());
         // What the process itself says of its end beats a stop that came later.
         let found = match (found, self.refusal.service().and_then(Interruption::told_by)) {
             (Some(Interruption::Crashed(error)), _) => Some(Interruption::Crashed(error)),
@@ -124,6 +136,28 @@ impl Inquiry {
             (Some(found), _) => found.into_error(what, details),
             (None, refusal) => refusal,
         }))
+    }
+
+    /// Whether a cause that is found can be believed at once: no end of the process can hide another cause behind it.
+    fn is_final(&self, found: &Interruption, pipeline: &Pipeline) -> bool {
+        let is_stopping = matches!(pipeline.deployment_status, PipelineStatus::Stopped | PipelineStatus::Stopping);
+        match found {
+            Interruption::Paused => !self.may_have_ended(),
+            Interruption::Stopped => is_stopping || !self.may_have_ended(),
+            _ => true,
+        }
+    }
+
+    /// Whether the rejection says that the process has ended or cannot be reached. One that took too long to answer, as a paused
+    /// process does with rows, is alive as far as is known.
+    fn may_have_ended(&self) -> bool {
+        let Some(refusal) = self.refusal.service() else { return false };
+        match error_code(refusal) {
+            Some(ErrorCode::Terminating | ErrorCode::PipelineUnavailable) => true,
+            Some(ErrorCode::PipelineInteractionUnreachable) => !refusal.message().contains("timeout ("),
+            Some(code) => is_end_of_process(&code),
+            None => false,
+        }
     }
 
     /// Whether what was found is why the pipeline refused.
@@ -145,8 +179,11 @@ pub(super) fn doubtful(ambiguity: Ambiguity, interruption: FlowError) -> FlowErr
     FlowError::Ambiguous(Ambiguity { cause: Box::new(interruption), ..ambiguity })
 }
 
-fn look(pipeline: &str, cx: &mut Common<FelderaApi>) -> Call<GetPipeline> {
-    cx.call(GetPipeline::new(pipeline).selector(Selector::Status))
+/// How long the last look may take.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
+fn look(pipeline: &str, until: Timestamp, cx: &mut Common<FelderaApi>) -> Call<GetPipeline> {
+    cx.until(Some(until + LAST_LOOK), |cx| cx.call(GetPipeline::new(pipeline).selector(Selector::Status)))
 }
 
 /// Whether a rejection leaves open why the process does not do its work, or tells it before the manager does.

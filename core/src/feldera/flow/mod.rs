@@ -22,7 +22,8 @@
 //!
 //! The manager learns of the end of a process some seconds later than the clients do. A flow whose requests meet that end
 //! (410 `Terminating`, 500 with the code of a panic, a closed connection) polls the pipeline for up to ten seconds and then
-//! reports [`Interruption::Crashed`] with the cause. A flow that says that a pipeline is up ([`EnsureRunning`], [`EnsurePaused`],
+//! reports [`Interruption::Crashed`] with the cause. In these seconds a pause, or a stop that has only been requested, is no cause.
+//! A flow that says that a pipeline is up ([`EnsureRunning`], [`EnsurePaused`],
 //! [`ApproveBootstrap`], [`Deploy`]) succeeds only after the process itself has answered.
 //!
 //! Feldera keeps no record of who wished what. A flow about a pipeline's life that was interrupted is run again from the
@@ -35,6 +36,7 @@ pub mod await_connectors;
 pub mod checkpoint;
 pub mod clear;
 pub mod compile;
+mod confirm;
 pub mod deploy;
 pub mod ensure;
 pub mod ingest;
@@ -43,6 +45,7 @@ mod interruption;
 mod looks;
 mod obstacles;
 mod pulse;
+mod recompile;
 mod steer;
 pub mod stop;
 pub mod sync_checkpoint;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::inquiry::is_of_process;
 use super::pulse::BEAT;
 use crate::error::FlowError;
 use crate::feldera::stats::{ControllerStatus, PermanentSuspendError, SuspendError, TemporarySuspendError};
@@ -11,6 +12,10 @@ use crate::time::Timestamp;
 
 /// How long a delay lasts before the process is asked about it.
 const PROMPT: Duration = Duration::from_secs(1);
+
+/// How long the process may take to answer that: no longer than the pause between two looks at the pipeline, so that the end
+/// of the stop is not missed.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// What delays a pipeline that is to be suspended, asked for after a second and then each five seconds.
 #[derive(Debug, Default)]
@@ -27,7 +32,9 @@ impl Delay {
             return None;
         }
         self.ask_at = Some(now + BEAT);
-        Some(cx.until(Some(now + BEAT), |cx| cx.call(GetStats::new(pipeline))))
+        let call = cx.until(Some(now + ANSWER), |cx| cx.call(GetStats::new(pipeline)));
+        // A process that does not answer may have ended just now: the next look shows that.
+        Some(call.handing_back(is_of_process))
     }
 
     /// Says what delays `what`, if that is new. Without an answer the flow waits as before: the process may just have ended.

@@ -11,15 +11,7 @@
 //! ```
 //!
 //! A goal that claims that a pipeline is up reads the statistics of its process before it succeeds. The manager alone does not
-//! prove that: for up to five seconds after the end of a process it still shows `Running`.
-//!
-//! | Confirm was answered | then |
-//! |---|---|
-//! | statistics, with the state that the look showed | done |
-//! | statistics, with another state | look again; after 10 s the manager's state counts |
-//! | statistics of a circuit that has ended | look again |
-//! | 410 `Terminating`, 500 with the code of a panic, 503: the process does not answer | look again; after a minute, failed with the rejection |
-//! | any other rejection | failed with it |
+//! prove that: for up to five seconds after the end of a process it still shows `Running`. [`Confirmation`] has the table.
 //!
 //! While it waits for something that the process may delay, the process is asked now and then what delays it.
 //!
@@ -30,22 +22,20 @@
 //! ambiguous.
 
 use std::fmt;
-use std::time::Duration;
 
 use crate::error::{Ambiguity, FlowError, ServiceError};
 use crate::feldera::error::{ErrorCode, error_code};
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus, ProgramError, ProgramStatus};
-use crate::feldera::stats::{ControllerStatus, PipelineState};
 use crate::feldera::{Accepted, FelderaApi, GetStats};
 use crate::flow::{Call, Common, Flow, Machine, Reply, Step, ok};
 use crate::operation::Operation;
 use crate::time::Timestamp;
 
 use super::Interruption;
-use super::inquiry::{interruption, is_of_process};
+use super::confirm::{Confirmation, GetState};
+use super::inquiry::interruption;
 use super::looks::Looks;
 use super::obstacles::Delay;
-use super::pulse::PATIENCE;
 
 /// One goal: what to do about what is seen.
 pub trait Plan {
@@ -261,8 +251,7 @@ pub struct Steered<P: Plan> {
     wishes: u32,
     /// Of a wish that was not accepted.
     trouble: Option<FlowError>,
-    /// Since when the manager has shown that the pipeline is up, and its process has not confirmed it.
-    unconfirmed: Option<Timestamp>,
+    confirmation: Confirmation,
     state: State<P::Output>,
 }
 
@@ -276,7 +265,7 @@ enum State<T> {
     Looking,
     Wishing(Wish, Wishing),
     /// With what the flow comes to if the process answers, and the status that the manager shows.
-    Confirming(Call<GetStats>, Option<T>, PipelineStatus),
+    Confirming(Call<GetState>, Option<T>, PipelineStatus),
     /// What delays the process.
     Asking(Call<GetStats>),
 }
@@ -284,8 +273,8 @@ enum State<T> {
 impl<P: Plan> Steered<P> {
     pub(super) fn new(plan: P) -> Self {
         let looks = Looks::new(plan.pipeline());
-        let (past, delay, trouble, unconfirmed) = (Past::default(), Delay::default(), None, None);
-        Self { plan, past, looks, delay, wishes: 0, trouble, unconfirmed, state: State::Looking }
+        let (past, delay, confirmation) = (Past::default(), Delay::default(), Confirmation::default());
+        Self { plan, past, looks, delay, wishes: 0, trouble: None, confirmation, state: State::Looking }
     }
 
     pub(super) fn plan(&self) -> &P {
@@ -298,14 +287,12 @@ impl<P: Plan> Steered<P> {
         let next = self.plan.judge(seen, &mut self.past, self.looks.asked());
         self.past.whole = false;
         if !matches!(next, Next::Up(..)) {
-            self.unconfirmed = None;
+            self.confirmation.forget();
         }
         match next {
             Next::Done(output) => return Some(Ok(output)),
             Next::Up(output, status) => {
-                self.unconfirmed.get_or_insert(cx.now());
-                // The manager's next answer about the pipeline tells more than another attempt.
-                let call = cx.call(GetStats::new(self.plan.pipeline())).handing_back(is_of_process);
+                let call = self.confirmation.ask(self.plan.pipeline(), cx);
                 self.state = State::Confirming(call, Some(output), status);
             }
             Next::Fail(interruption) => return Some(Err(self.interrupted(interruption))),
@@ -369,27 +356,6 @@ impl<P: Plan> Steered<P> {
                 refused.map_err(|error| self.found(error))
             }
             Err(error) => Err(self.found(error)),
-        }
-    }
-
-    /// Decides by what the process has answered to the request for its statistics. A result is the end.
-    fn confirmed(
-        &mut self,
-        answer: Result<ControllerStatus, FlowError>,
-        output: P::Output,
-        shown: &PipelineStatus,
-        now: Timestamp,
-    ) -> Option<Result<P::Output, FlowError>> {
-        let waited = self.unconfirmed.map_or(Duration::ZERO, |since| now.since(since));
-        match answer {
-            Ok(stats) => {
-                let told = &stats.global_metrics.state;
-                let agrees = told.as_str() == shown.as_str();
-                let is_late = waited >= super::GRACE && *told != PipelineState::Terminated;
-                (agrees || is_late).then_some(Ok(output))
-            }
-            Err(FlowError::Service(refusal)) if is_of_process(&refusal) && waited < PATIENCE => None,
-            Err(error) => Some(Err(self.found(error))),
         }
     }
 
@@ -472,11 +438,13 @@ impl<P: Plan> Machine for Steered<P> {
                 }
                 State::Confirming(call, output, status) => {
                     let answer = ok!(call.poll(cx.now(), reply.take()));
-                    let (output, status) = (output.take(), status.clone());
+                    let (is_repeated, output, status) = (call.sent() > 1, output.take(), status.clone());
                     self.state = State::Looking;
-                    let result = output.and_then(|output| self.confirmed(answer, output, &status, cx.now()));
-                    if let Some(result) = result {
-                        return Step::Done(result);
+                    let what = || format!("{} of pipeline {}", self.plan.words().what, self.plan.pipeline());
+                    match (self.confirmation.answered(answer, is_repeated, &status, what, cx), output) {
+                        (Some(Ok(())), Some(output)) => return Step::Done(Ok(output)),
+                        (Some(Err(error)), _) => return Step::Done(Err(self.found(error))),
+                        _ => {}
                     }
                 }
             }

@@ -18,7 +18,10 @@ impl Differences {
             wanted.clone().filter(|wanted| has.as_deref().unwrap_or_default() != wanted)
         };
         let mut patch = PatchPipeline::new(goal.name());
-        patch.program_code = differs(&Some(goal.program_code.0.clone()), &seen.program_code);
+        let has = seen.program_code.as_deref().unwrap_or_default();
+        // What runs is not restarted for the line feed that an interrupted recompilation leaves.
+        let is_enough = !seen.is_at_rest() && is_same_program(&goal.program_code.0, has);
+        patch.program_code = differs(&Some(goal.program_code.0.clone()), &seen.program_code).filter(|_| !is_enough);
         patch.udf_rust = differs(&goal.udf_rust.0, &seen.udf_rust);
         patch.udf_toml = differs(&goal.udf_toml.0, &seen.udf_toml);
         patch.program_config =
@@ -56,6 +59,11 @@ impl Differences {
         .into_iter()
         .find_map(|(name, differs)| differs.then_some(name))
     }
+}
+
+/// Whether SQL is the wanted one, but for a line feed at its end.
+pub(super) fn is_same_program(wanted: &str, has: &str) -> bool {
+    has.strip_prefix(wanted).is_some_and(|rest| matches!(rest, "" | "\n"))
 }
 
 fn value<T: Serialize>(of: &T) -> Value {

@@ -1,6 +1,6 @@
 //! The transitions of [`Deploy`].
 
-use super::differences::Differences;
+use super::differences::{Differences, is_same_program};
 use super::{Change, Deploy, Deployed};
 use crate::error::{Cause, Failure, FlowError, ServiceError};
 use crate::feldera::flow::compile::{Compile, CompileMachine};
@@ -250,7 +250,7 @@ fn is_of(goal: &Deploy, answer: &Pipeline) -> bool {
     let same = |wanted: Option<&String>, has: &Option<String>| {
         has.as_ref().zip(wanted).is_none_or(|(has, wanted)| has == wanted)
     };
-    same(Some(&goal.program_code.0), &answer.program_code)
+    answer.program_code.as_ref().is_none_or(|has| is_same_program(&goal.program_code.0, has))
         && same(goal.udf_rust.0.as_ref(), &answer.udf_rust)
         && same(goal.udf_toml.0.as_ref(), &answer.udf_toml)
 }

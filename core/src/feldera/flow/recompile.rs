@@ -1,0 +1,243 @@
+//! [`Recompile`]: has a program compiled again that the platform failed to compile.
+//!
+//! ```text
+//!  Look ──▶ Touch ──▶ Check ──▶ Restore ──▶ done: the version that is being compiled
+//!   │                                │ unknown outcome  ▲
+//!   └─▶ done: changed since          └──▶ Verify ───────┘
+//! ```
+//!
+//! | step | answer | then |
+//! |---|---|---|
+//! | Look | the program that failed | Touch: a line feed is added to the SQL |
+//! | Look | another program, or one that is compiled | done: [`Compile`](super::Compile) decides |
+//! | Touch | the next version | Check |
+//! | Touch | a later version | failed: `Edited` |
+//! | Touch | unknown outcome, or applied with an unreadable answer | Check |
+//! | Touch | rejected | failed, with `CompilerFailed` as the cause |
+//! | Check | the version and the SQL of Touch | Restore: the line feed is removed |
+//! | Check | the program of before, after an unknown outcome | **ambiguous** |
+//! | Check | anything else | failed: `Edited` |
+//! | Restore | the next version | done |
+//! | Restore | a later version: another client's change was overwritten | failed: `Edited` |
+//! | Restore | unknown outcome, or applied with an unreadable answer | Verify |
+//! | Restore | rejected, for example because another client has started the pipeline | failed, with `CompilerFailed` as the cause: one line feed is left |
+//! | Verify | the next version and the SQL of before | done |
+//! | Verify | the version and the SQL of Touch | **ambiguous**: one line feed is left |
+//! | Verify | anything else | failed: `Edited` |
+//!
+//! Feldera has no conditional change. The versions tell afterwards whether another client has changed the program in between;
+//! Check keeps the time short in which that could happen.
+
+use super::Interruption;
+use crate::error::{Ambiguity, Cause, Failure, FlowError};
+use crate::feldera::pipelines::{Pipeline, ProgramStatus, Selector};
+use crate::feldera::{FelderaApi, GetPipeline, PatchPipeline};
+use crate::flow::{Call, Common, Flow as _, Reply, Step, ok};
+use crate::secret::Private;
+
+const LINE_FEED: &str =
+    "the SQL has one line feed more at its end, which Deploy accepts, and removes once the pipeline is stopped";
+
+/// A program on its way to being compiled again. Comes to the version to wait for; `None` if it is not known.
+#[derive(Debug)]
+pub(super) struct Recompile {
+    pipeline: String,
+    /// Why it is compiled again.
+    failed: Interruption,
+    /// The SQL, as it is to be afterwards.
+    code: Private<String>,
+    /// The version that was seen last or made by this flow.
+    version: Option<i64>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Look(Call<GetPipeline>),
+    Touch(Box<Call<PatchPipeline>>),
+    /// With the error that hides the outcome of Touch.
+    Check(Call<GetPipeline>, Option<FlowError>),
+    Restore(Box<Call<PatchPipeline>>),
+    /// With the error that hides the outcome of Restore.
+    Verify(Call<GetPipeline>, FlowError),
+}
+
+/// What comes next: another state, or the end.
+type Next = Result<State, Result<Option<i64>, FlowError>>;
+
+impl Recompile {
+    /// Begins for a program of this version, if it is known, after it `failed`.
+    pub(super) fn new(pipeline: &str, version: Option<i64>, failed: Interruption, cx: &mut Common<FelderaApi>) -> Self {
+        let state = State::Look(look(pipeline, cx));
+        Self { pipeline: pipeline.to_owned(), failed, code: Private(String::new()), version, state }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<Option<i64>> {
+        loop {
+            let next = match &mut self.state {
+                State::Look(call) => {
+                    let seen = ok!(call.poll(cx.now(), reply.take()));
+                    self.looked(seen, cx)
+                }
+                State::Touch(call) => {
+                    let touched = ok!(call.poll(cx.now(), reply.take()));
+                    self.touched(touched, cx)
+                }
+                State::Check(call, doubt) => {
+                    let (seen, doubt) = (ok!(call.poll(cx.now(), reply.take())), doubt.take());
+                    self.checked(seen, doubt, cx)
+                }
+                State::Restore(call) => {
+                    let restored = ok!(call.poll(cx.now(), reply.take()));
+                    self.restored(restored, cx)
+                }
+                State::Verify(call, doubt) => {
+                    let (seen, doubt) = (ok!(call.poll(cx.now(), reply.take())), doubt.clone());
+                    self.verified(seen, doubt)
+                }
+            };
+            match next {
+                Ok(state) => self.state = state,
+                Err(result) => return Step::Done(result),
+            }
+        }
+    }
+
+    fn looked(&mut self, seen: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Next {
+        let seen = seen.map_err(|error| Err(self.failed("", error)))?;
+        let is_same = seen.program_version == self.version || self.version.is_none();
+        let is_failed = seen.program_status.as_ref().is_some_and(ProgramStatus::is_failure);
+        let Some(code) = seen.program_code.filter(|_| is_same && is_failed) else { return Err(Ok(self.version)) };
+        self.version = seen.program_version;
+        self.code = Private(code);
+        Ok(State::Touch(self.put(self.with_line_feed(), cx)))
+    }
+
+    fn touched(&mut self, answer: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Next {
+        let doubt = match answer {
+            Ok(touched) => {
+                self.made(&touched, "it was overwritten")?;
+                None
+            }
+            Err(error) if is_in_doubt(&error) => Some(error),
+            Err(error) => return Err(Err(self.failed("", error))),
+        };
+        Ok(State::Check(look(&self.pipeline, cx), doubt))
+    }
+
+    fn checked(
+        &mut self,
+        seen: Result<Pipeline, FlowError>,
+        doubt: Option<FlowError>,
+        cx: &mut Common<FelderaApi>,
+    ) -> Next {
+        let seen = match (seen, doubt.clone()) {
+            (Ok(seen), _) => seen,
+            (Err(_), Some(doubt)) => return Err(Err(found(doubt, LINE_FEED))),
+            (Err(error), None) => return Err(Err(self.failed(LINE_FEED, error))),
+        };
+        if let Some(doubt) = doubt {
+            if shows(&seen, self.version, &self.code.0) {
+                return Err(Err(found(doubt, "the program is as before, and may still get a line feed at its end")));
+            }
+            self.version = next(self.version);
+        }
+        if shows(&seen, self.version, &self.with_line_feed()) {
+            return Ok(State::Restore(self.put(self.code.0.clone(), cx)));
+        }
+        Err(Err(self.edited(seen.program_version, "it was left as it is")))
+    }
+
+    fn restored(&mut self, answer: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Next {
+        match answer {
+            Ok(restored) => {
+                self.made(&restored, "it was overwritten")?;
+                Err(Ok(self.version))
+            }
+            Err(error) if is_in_doubt(&error) => Ok(State::Verify(look(&self.pipeline, cx), error)),
+            Err(error) => Err(Err(self.failed(LINE_FEED, error))),
+        }
+    }
+
+    fn verified(&mut self, seen: Result<Pipeline, FlowError>, doubt: FlowError) -> Next {
+        let Ok(seen) = seen else { return Err(Err(doubt)) };
+        if shows(&seen, next(self.version), &self.code.0) {
+            return Err(Ok(seen.program_version));
+        }
+        if shows(&seen, self.version, &self.with_line_feed()) {
+            return Err(Err(found(doubt, LINE_FEED)));
+        }
+        Err(Err(self.edited(seen.program_version, "it may have been overwritten")))
+    }
+
+    /// Takes note of the version that a change of this flow has made. A later one than the next is preceded by another client's.
+    fn made(&mut self, changed: &Pipeline, what: &str) -> Result<(), Result<Option<i64>, FlowError>> {
+        let expected = next(self.version);
+        match (expected, changed.program_version) {
+            (Some(expected), Some(is)) if expected != is => Err(Err(self.edited(Some(is), what))),
+            (expected, is) => {
+                self.version = is.or(expected);
+                Ok(())
+            }
+        }
+    }
+
+    fn with_line_feed(&self) -> String {
+        format!("{}\n", self.code.0)
+    }
+
+    fn put(&self, code: String, cx: &mut Common<FelderaApi>) -> Box<Call<PatchPipeline>> {
+        Box::new(cx.call(PatchPipeline::new(&*self.pipeline).program_code(code)))
+    }
+
+    fn what(&self) -> String {
+        format!("compilation of pipeline {}", self.pipeline)
+    }
+
+    /// The end because another client has changed the program.
+    fn edited(&self, is: Option<i64>, what: &str) -> FlowError {
+        let was = self.version.unwrap_or_default();
+        let details = format!("another client has changed the program while it was being compiled again; {what}");
+        Interruption::Edited { was, is: is.unwrap_or_default() }.into_error(self.what(), Some(details))
+    }
+
+    /// The end by an error that says nothing about the program: the compiler's failure stays the cause.
+    fn failed(&self, left: &str, error: FlowError) -> FlowError {
+        if matches!(error, FlowError::Deadline { .. } | FlowError::Ambiguous(_)) {
+            return error;
+        }
+        let separator = if left.is_empty() { "" } else { "; " };
+        let reason = format!("{}; it could not be compiled again: {error}{separator}{left}", self.failed);
+        let (details, cause) = (Some(error.to_string()), Some(Cause::new(self.failed.clone())));
+        FlowError::Failed(Failure { what: self.what(), reason, details, cause })
+    }
+}
+
+fn look(pipeline: &str, cx: &mut Common<FelderaApi>) -> Call<GetPipeline> {
+    cx.call(GetPipeline::new(pipeline).selector(Selector::All))
+}
+
+fn next(version: Option<i64>) -> Option<i64> {
+    version.map(|version| version.saturating_add(1))
+}
+
+/// Whether a look shows this version of the program, as far as the server tells versions.
+fn shows(seen: &Pipeline, version: Option<i64>, code: &str) -> bool {
+    seen.program_version.zip(version).is_none_or(|(is, wanted)| is == wanted)
+        && seen.program_code.as_deref() == Some(code)
+}
+
+/// Whether a change was or may have been made although there is no answer that can be read.
+fn is_in_doubt(error: &FlowError) -> bool {
+    error.is_ambiguous() || error.says_applied()
+}
+
+/// Adds what was found to an error whose outcome is unknown.
+fn found(error: FlowError, found: &str) -> FlowError {
+    match error {
+        FlowError::Ambiguous(ambiguity) => {
+            FlowError::Ambiguous(Ambiguity { found: Some(found.to_owned()), ..ambiguity })
+        }
+        error => error,
+    }
+}
