@@ -145,7 +145,10 @@ fn assert_honest<T: std::fmt::Debug>(trial: &Trial<T>, error: &FlowError) {
         Some(other) => panic!("not about a pipeline's life: {other:?}"),
         None => match error {
             FlowError::Ambiguous(_) => trial.lost || trial.is_contested(),
-            FlowError::Failed(failure) => failure.what.starts_with("stop "),
+            FlowError::Failed(failure) => {
+                let is_unconfirmed = failure.reason.contains("but its process");
+                failure.what.starts_with("stop ") || is_unconfirmed && !trial.faults.is_empty()
+            }
             FlowError::Deadline { .. } => trial.is_slow(),
             FlowError::Transport(_) | FlowError::Service(_) => {
                 trial.lost || trial.is_contested() || !trial.faults.is_empty() || is_final(error)

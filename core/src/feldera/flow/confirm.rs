@@ -75,10 +75,11 @@ pub(super) struct Confirmation {
 }
 
 impl Confirmation {
-    /// Makes the request. It ends a minute after the first one at the latest.
+    /// Makes the request. It ends a minute after the first one, but has ten seconds also if the looks took longer than that.
     pub(super) fn ask(&mut self, pipeline: &str, cx: &mut Common<FelderaApi>) -> Call<GetState> {
         let since = *self.since.get_or_insert(cx.now());
-        let call = cx.until(Some(since + PATIENCE), |cx| cx.call(GetState(GetStats::new(pipeline))));
+        let until = (since + PATIENCE).max(cx.now() + super::GRACE);
+        let call = cx.until(Some(until), |cx| cx.call(GetState(GetStats::new(pipeline))));
         // The manager's next answer about the pipeline tells more than another attempt.
         call.handing_back(is_of_process)
     }
