@@ -273,7 +273,9 @@ mod tests {
         let board = StatusBoard::new();
         let seats: Vec<Seat> = (0..3).map(|channel| board.join(&path(channel))).collect();
         let begin = Timestamp::from_millis(1_000_000);
-        seats.iter().for_each(|seat| seat.due(begin));
+        for seat in &seats {
+            seat.due(begin);
+        }
         let first = asked(seats[0].look(begin, begin));
         let (mut now, mut polls) = (begin, 0);
         let second = loop {
