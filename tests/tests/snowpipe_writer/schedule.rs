@@ -240,9 +240,9 @@ impl Schedule {
         }
         let exchanges = u64::from(self.rows) + 12;
         if self.must_succeed() && one_in(seed, 2) {
-            self.patience = Some(seconds(seed, 60, 100));
+            self.patience = Some(seconds(seed, 90, 105));
             (self.faults, self.strange) = (0, Vec::new());
-            self.hooks.retain(|(_, hook)| matches!(hook, Hook::Steal { .. } | Hook::Jump(_) | Hook::Revoke));
+            self.hooks.retain(|(_, hook)| *hook == Hook::Revoke);
             self.config.open_duration = Duration::from_millis(5);
             // One alone, because together they may not be longer than what is excused.
             self.strange.push((1 + seed.below(exchanges), Strange::later(seed)));
@@ -250,7 +250,9 @@ impl Schedule {
         // Each jump makes a node seem to be behind for up to two seconds longer.
         let (from, to) = (*self.config.status_age.start(), *self.config.status_age.end());
         self.config.status_age = from.min(Duration::from_secs(20))..=to.min(Duration::from_secs(20));
-        for _ in 0..=seed.below(2) {
+        // During a request, each jump counts as much as the request may take.
+        let jumps = if self.patience.is_some() { 1 } else { small(seed, 1, 3) };
+        for _ in 0..jumps {
             self.hooks.push((1 + seed.below(exchanges), Hook::Jump(seconds(seed, 3700, 20_000))));
         }
         if one_in(seed, 2) {
