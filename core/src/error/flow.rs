@@ -23,8 +23,8 @@ pub enum FlowError {
     Ambiguous(Ambiguity),
     /// The service carried the request out, and what it started failed.
     Failed(Failure),
-    /// The time is up. No request is without an answer; what the service has begun goes on there, and a flow that was
-    /// saved can be resumed.
+    /// The deadline passed while no request was unanswered. The service continues what it has started. Resume the flow if its
+    /// state was saved.
     Deadline {
         /// The deadline.
         at: Timestamp,
@@ -54,10 +54,10 @@ pub struct Ambiguity {
     pub operation: &'static str,
     /// What hides the outcome.
     pub cause: Box<FlowError>,
-    /// Whether an attempt before the last one, or the last one, is without an answer of the service's own: it may even
-    /// be carried out later. If not, the service has answered, and its answer does not tell.
+    /// Whether at least one attempt got no answer from the service itself. Such an attempt may still be carried out later. If
+    /// false, the service has answered, and its answer does not tell.
     pub unanswered: bool,
-    /// What the flow found when it went to look, in words; `None` when there was no way to look.
+    /// What a lookup after the unknown outcome showed, as text. `None` if no lookup was possible.
     pub found: Option<String>,
     /// The same as values of the service's own type: read it with [`FlowError::evidence`].
     pub evidence: Option<Evidence>,
@@ -276,7 +276,9 @@ impl fmt::Display for FlowError {
                 Misuse::WrongReply => {
                     "an exchange was settled with the answer to something else: settle each step with what it asked for"
                 }
-                Misuse::LiveBody => "operations with a live body are opened, all others are called",
+                Misuse::LiveBody => {
+                    "wrong method for this operation: use `open` for streaming responses and `call` for all others"
+                }
                 Misuse::WrongState => "the saved state belongs to another flow, or to another version of this library",
             }),
         }

@@ -245,7 +245,7 @@ impl Checkpoints {
     /// The path of the savepoint that the job was stopped with: its last savepoint, if that is a stop's, and the job has
     /// neither completed a checkpoint nor been restored since. `None` otherwise.
     ///
-    /// Only of a job that is FINISHED it says how it ended.
+    /// This proves that the stop ended the job only if the job is FINISHED.
     pub fn stopped_with(&self) -> Option<&str> {
         let savepoint = self.latest.savepoint.as_ref()?;
         let is_of_stop = savepoint.checkpoint_type == Some(SnapshotType::SyncSavepoint);

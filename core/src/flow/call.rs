@@ -19,7 +19,7 @@
 //! | refused for good, not applied | error | error; **ambiguous** after an unanswered attempt | the same | error |
 //! | refused for good, perhaps applied | error | **ambiguous** | **ambiguous** | **ambiguous** |
 //! | attempts or time used up after an unanswered attempt | error | **ambiguous** | **ambiguous** | |
-//! | 2xx, but the body is cut off or garbled | again | again, then **ambiguous**; PATCH, DELETE: error | the same | **ambiguous**; PATCH, DELETE: error |
+//! | 2xx, but the body is cut off or garbled | again | again; after the last attempt **ambiguous**, or an error for PATCH and DELETE | the same | **ambiguous**; PATCH, DELETE: error |
 //! | 2xx, but the body is compressed or of another shape | error | **ambiguous**; PATCH, DELETE: error | the same | the same |
 //!
 //! A status alone never decides whether a refusal is transient: the service's own codes do.
@@ -29,17 +29,17 @@
 //! [`applied`](ServiceError::applied) is [`Applied::Yes`]. The answer to PUT and POST names what the caller needs to go on, such as a
 //! job or a token.
 //!
-//! What a [`Call`] does also depends on whether the address has answered before, in any call with the same [`Config`]: with a success
-//! that can be read, or with a rejection that [identifies the service](Service::identifies_service).
+//! What a [`Call`] does also depends on what the address has answered before, in any call with the same [`Config`]:
 //!
-//! | what came | the address has never answered | it has |
+//! | what came | before | after |
 //! |---|---|---|
-//! | 401, 403 or 404 that is not in the service's own words (a web page, an empty body, other JSON); but see below | error: the address is probably wrong | transient and not applied, like 429: a proxy has lost the service for a moment |
-//! | no connection, or no address for the host name | again, [`Retry::connect_attempts`](super::Retry::connect_attempts) times in all | again, [`Retry::attempts`](super::Retry::attempts) times in all |
-//! | no TLS | error: the certificate, the port or `https` is wrong | again |
+//! | 401, 403 or 404 without a body that identifies the service (a web page, an empty body, other JSON) | the *service* has never answered: error, because the address is probably wrong | transient and not applied, like 429: a proxy has lost the service for a moment |
+//! | no connection, or no address for the host name | no HTTP response has ever come: [`Retry::connect_attempts`](super::Retry::connect_attempts) attempts | [`Retry::attempts`](super::Retry::attempts) attempts |
+//! | the TLS handshake failed | no HTTP response has ever come: error; check the certificate, the port and `https` | again |
 //!
-//! Nodes come and go behind a Snowpipe ingest host, whose name the account has given: its 404 without a code of the service is
-//! transient also before the first answer.
+//! The service has answered if it sent a success that can be read, or a rejection that
+//! [identifies the service](Service::identifies_service). Exception: a 404 without a service code from a Snowpipe ingest host is
+//! always transient, because the account supplied the name of the host.
 //!
 //! After an attempt without an answer the next request asks for a
 //! [fresh connection](Exchange::wants_fresh_connection), whatever its effect.

@@ -225,7 +225,8 @@ impl Source {
     pub(crate) fn append_of(exchange: &Exchange) -> Option<(u32, bool)> {
         let query = exchange.request().uri().query().filter(|_| exchange.info().name == "appendRows")?;
         let end = query.split('&').find_map(|pair| pair.strip_prefix("endOffsetToken=")).unwrap_or_default();
-        let end = end.rsplit("%7C").next().unwrap_or_default().trim_start_matches('t').parse().expect("a number");
+        let end =
+            end.rsplit(|letter: char| !letter.is_ascii_digit()).next().unwrap_or_default().parse().expect("a number");
         Some((end, query.contains("retryCount=0")))
     }
 

@@ -39,8 +39,8 @@ use crate::time::Timestamp;
 /// parsed are no error of the flow: they are counted in the result.
 ///
 /// Ends in [`FlowError::Failed`] with an [`Interruption`] when a connector has failed for good, the pipeline is paused or
-/// stopped, has died, or another process answers; without one when there is no connector of a name. A connector that
-/// somebody paused, or whose source never ends, is waited for: give the goal [`within`](Self::within) a time. The
+/// stopped, has died, or another process answers; without one when there is no connector of a name. The flow
+/// waits for a paused connector, and for a source without an end: set a time limit with [`within`](Self::within). The
 /// [`FlowError::Deadline`] then names the connectors that are not finished, and which of them are paused. Nothing needs to be
 /// saved: running it again is the same.
 ///

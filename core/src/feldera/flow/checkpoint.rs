@@ -216,7 +216,7 @@ impl CheckpointMachine {
             operation: StartCheckpoint::INFO.name,
             cause: Box::new(cause),
             unanswered: false,
-            found: Some(format!("number {} was asked for, and there was no word of it", self.number)),
+            found: Some(format!("requested checkpoint {}, but its outcome was never reported", self.number)),
             evidence: None,
         }))
     }

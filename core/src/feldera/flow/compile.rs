@@ -12,7 +12,7 @@
 //! | of another version than at the first look, or than was given | failed: `Edited` |
 //! | `Success` | done |
 //! | `SqlError`, `RustError` | failed: `NotCompiled` |
-//! | `SystemError`, `RustError` that points at no mistake, with `recompile`, for the first time | [`Recompile`]: a line feed is added to the SQL and removed |
+//! | `SystemError`, `RustError` that points at no mistake, with `recompile`, for the first time | recompile: a line feed is added to the SQL and removed |
 //! | the same otherwise | failed: `CompilerFailed` |
 //! | anything else, names of later releases too | wait |
 //!
@@ -80,10 +80,10 @@ impl Compile {
     /// Feldera 0.337 keeps a `SystemError` until the program changes, and has no request that repeats a compilation. So the
     /// flow changes the SQL twice: it adds a line feed and removes it. Both changes increment `program_version`. If another client
     /// changes the program in between, the flow ends with [`Interruption::Edited`]: its details say whether that change was
-    /// overwritten. If the server rejects one of the changes, the flow ends with the `CompilerFailed` of before, and the reason
-    /// says whether the line feed is left. Releases that forbid changes while the storage is in use reject them: use
-    /// [`ClearStorage`](super::ClearStorage) first. If the outcome of a change stays unknown, so does that of the flow
-    /// ([`FlowError::Ambiguous`]).
+    /// overwritten. If the server rejects one of the changes, the flow ends with the original `CompilerFailed`; its reason says
+    /// whether the added line feed is still in the SQL. `Deploy` accepts that line feed. Releases that forbid changes while the storage is in use reject them: use
+    /// [`ClearStorage`](super::ClearStorage) first. If the outcome of a change is unknown, the flow ends with
+    /// [`FlowError::Ambiguous`].
     ///
     /// Verified on a real 0.337.0: a change of the SQL increments `program_version` and sets `program_status` to `Pending`;
     /// `update_runtime` changes nothing. Read in the server's source only: any difference counts, a line feed too. Not tried out on

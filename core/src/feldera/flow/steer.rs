@@ -17,9 +17,9 @@
 //!
 //! What a goal adds is its [`Plan`]: a function from what is seen and what is remembered to what comes next.
 //!
-//! Invariants: whatever is done was decided by a look after whatever was done before; a pipeline that is said to be up has
-//! answered after the look that showed it; a wish is made a bounded number of times; a wish that may or may not have been heard is followed by a look, and if that does not settle it, the flow ends as
-//! ambiguous.
+//! Invariants: before each action the flow reads the pipeline, after the previous action has ended. `done` with a pipeline that is up
+//! requires an answer from its process after that reading. Each action is requested a bounded number of times. After an unknown
+//! outcome the flow reads the pipeline again; if that does not settle it, the flow ends as ambiguous.
 
 use std::fmt;
 

@@ -428,7 +428,7 @@ impl Machine for SyncMachine {
                     let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx, reply));
                     return Step::Done(Err(match error {
                         error @ FlowError::Failed(_) if !self.checkpoint.is_empty() => {
-                            self.lost(error, "there was no word of it".to_owned())
+                            self.lost(error, "its outcome was never reported".to_owned())
                         }
                         error => error,
                     }));

@@ -16,12 +16,12 @@ use crate::operation::{Answer, Info, read_json};
 use crate::table::{self, operations, records, words};
 
 operations! { FelderaApi;
-    /// Metrics of all pipelines that are running or paused. Those that do not answer are left out without a word.
+    /// Metrics of all pipelines that are running or paused. The response omits pipelines that do not answer and does not say so.
     ///
     /// [Reference](https://docs.feldera.com/api/list-all-metrics).
     Safe GET "/v0/metrics" GetAllMetrics "get_metrics" -> Metrics {}
 
-    /// Metrics of a pipeline. Refused with 503 when not deployed.
+    /// Metrics of a pipeline. 503 if the pipeline is not deployed.
     ///
     /// [Reference](https://docs.feldera.com/api/get-pipeline-metrics).
     Safe GET "/v0/pipelines/{pipeline_name}/metrics" GetMetrics "get_pipeline_metrics" -> Metrics {
@@ -92,7 +92,7 @@ records! {
 
     /// A range of a histogram.
     pub struct Bucket (sparse) {
-        /// The values of this range are greater. `None` in the lowest range.
+        /// The exclusive lower bound. `None` in the lowest range.
         pub above: Option<f64> = "gt",
         /// The values of this range are at most this. `None` in the highest range.
         pub up_to: Option<f64> = "le",
@@ -116,7 +116,7 @@ records! {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum SampleValue {
-    /// The number of a counter or a gauge. May be infinite, and not a number.
+    /// The number of a counter or a gauge. May be infinite or `NaN`.
     Number(f64),
     /// A histogram.
     Histogram(Histogram),
@@ -183,7 +183,7 @@ impl table::Field for SampleValue {
         self.serialize(serializer)
     }
 
-    /// JSON has no number that is not one, and many writers put `null` in its place.
+    /// JSON cannot represent `NaN`; many writers send `null` instead.
     fn absent() -> Option<Self> {
         Some(Self::Number(f64::NAN))
     }

@@ -28,8 +28,8 @@ use crate::time::Timestamp;
 /// Waits until a job has ended, or until it runs.
 ///
 /// A job that failed is no error of this flow: it comes to a [`JobReport`] in any case, unless the cluster does not know
-/// the job ([`FlowError::Service`](crate::error::FlowError::Service), see [`is_unknown_job`](crate::flink::is_unknown_job)) or time is up
-/// ([`FlowError::Deadline`](crate::error::FlowError::Deadline)). A job that is SUSPENDED may come back, so it is waited for. If the
+/// the job ([`FlowError::Service`], see [`is_unknown_job`](crate::flink::is_unknown_job)) or time is up
+/// ([`FlowError::Deadline`]). A job that is SUSPENDED may come back, so it is waited for. If the
 /// JobManager is dead or hangs, the flow asks again for 90 s: another one takes over, with high availability.
 ///
 /// ```

@@ -59,9 +59,9 @@ pub struct ReadMetrics {
 
 /// Reads metrics of several things, taken together: all that they have, or those that are named.
 ///
-/// Comes to the metrics with their values, like [`ReadMetrics`]. Metrics that are no numbers are left out, and so are names
-/// that do not exist: the server answers nothing at all if a request has one of them, so that the goal lists the names
-/// first and asks for those that exist.
+/// Returns the metrics with their values, like [`ReadMetrics`]. Metrics that are not numbers and names that do not exist are omitted.
+/// The server returns an empty list if one requested name does not exist, so the goal lists the names first and requests only those
+/// that exist.
 ///
 /// ```
 /// use pipewright::flink::{JobId, ReadAggregatedMetrics, VertexId, metrics::Aggregation};

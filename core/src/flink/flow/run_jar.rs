@@ -83,8 +83,9 @@ records! {
 ///
 /// Comes to a [`Launched`] as soon as the job is submitted; [`AwaitJob`](super::AwaitJob) waits for more. Ends in
 /// [`FlowError::Service`] when the cluster refuses and has not got the job; in [`FlowError::Failed`] when the main method
-/// fails after it submitted its job, which then runs on; in [`FlowError::Ambiguous`] when nobody can tell. The latter two
-/// carry a [`JobDiagnosis`](super::JobDiagnosis) with the job's id, its state, and the id of the jar.
+/// fails after it submitted its job, which then runs on; in [`FlowError::Ambiguous`] if it is not known whether the job was
+/// submitted: look up the job before you run the jar again. The latter two carry a [`JobDiagnosis`](super::JobDiagnosis) with the
+/// job's id, its state, and the id of the jar.
 ///
 /// The job is submitted once as long as the JobManager lives: one that is restarted between a lost answer and the next
 /// attempt, which may be that of a resumed flow within the hour, knows no ended jobs. A job that came to its end before

@@ -13,7 +13,7 @@
 //! | a location | FINISHED, another end, or unknown | done |
 //! | a location | anything else for 5 s: a failover brought it back | failed, with the savepoint |
 //! | failed, after its savepoint was written | FAILED, another end, or unknown | failed, with the savepoint |
-//! | failed | anything | failed |
+//! | failed without a savepoint, every attempt answered | anything | failed |
 //! | failed, after an attempt without an answer | FINISHED, and a stop's savepoint is the last thing it did | done |
 //! | failed, after an attempt without an answer | FINISHED otherwise, unknown, or it cannot be looked up | ambiguous |
 //! | forgotten | FINISHED, and a stop's savepoint is the last thing it did | done |
@@ -67,8 +67,10 @@ records! {
 /// * [`FlowError::Failed`] if the savepoint was written, but the job failed while it was stopping, or a failover brought it
 ///   back. In the first case start a job from the savepoint, which also commits what its sinks had prepared; in the second
 ///   one the job goes on from its last checkpoint, and another stop takes a newer savepoint.
-/// * [`FlowError::Ambiguous`] if the cluster has forgotten the trigger, and the job does not tell whether it was stopped.
-/// * [`FlowError::Deadline`] while it is still stopping, and it goes on.
+/// * [`FlowError::Ambiguous`] if it is not known whether the job was stopped: the cluster has forgotten the trigger, an attempt got no
+///   answer, or the job could not be looked up for 90 s. Look up the job before you start another one. If the diagnosis has a
+///   savepoint, that savepoint is complete.
+/// * [`FlowError::Deadline`] if the time is up before the job has ended. The cluster continues the stop: resume from the saved state.
 ///
 /// All of these carry a [`JobDiagnosis`](super::JobDiagnosis): the state of the job, the trigger id, and the path of the savepoint if one was
 /// written.

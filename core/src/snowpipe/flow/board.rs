@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Invariants: a channel is asked for by one lease at a time, of at most [`MAX_STATUSES`] channels; a lease that is dropped, or
-//! is older than [`VOID`], frees its channels; an answer is taken by its writer once, and only if it was requested after the channel was opened and
+//! is older than `VOID`, frees its channels; an answer is taken by its writer once, and only if it was requested after the channel was opened and
 //! answered at most two poll intervals ago. Each posted status has the time at which it was requested.
 
 use std::collections::BTreeMap;

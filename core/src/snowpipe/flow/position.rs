@@ -73,7 +73,7 @@ pub enum ChannelLost {
     /// earlier one is committed. Either these are this client's rows, or the other client uses equal tokens for other rows. So
     /// the outcome of the rows up to this token is unknown.
     ///
-    /// Look into the table. If the rows are there, resume with
+    /// Query the table. If the rows are there, resume with
     /// [`OpenWriter::unique_tokens`](super::OpenWriter::unique_tokens). If not, send what the writer hands back through another
     /// channel. A [prefix](super::OpenWriter::token_prefix) for each load avoids the question.
     AmbiguousToken {
@@ -134,8 +134,9 @@ impl fmt::Display for ChannelLost {
             ),
             Self::AmbiguousToken { token } => write!(
                 f,
-                "its committed offset token \"{token}\" was sent from here, but another client may have opened the channel since and use \
-                 equal tokens: find out whose rows are in the table, and give each load offset tokens of its own"
+                "its committed offset token \"{token}\" was sent by this writer, but another client may have opened the channel and \
+                 used an equal token: query the table; if the rows are there, resume with unique_tokens, otherwise send them \
+                 through another channel; set token_prefix for later loads"
             ),
             Self::Contested { times } => write!(f, "it was taken away {times} times within ten minutes; {own}"),
         }

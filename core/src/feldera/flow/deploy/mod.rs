@@ -15,9 +15,9 @@
 //! | Look shows | then |
 //! |---|---|
 //! | no such pipeline | Create |
-//! | nothing to change, the program compiled, the pipeline as wished | Ensure: its process has to answer |
+//! | nothing to change, the program compiled, the pipeline has the desired status | Ensure: its process has to answer |
 //! | nothing to change | Compile |
-//! | up, and its SQL has one line feed more at its end | the same as nothing to change: a recompilation leaves it that was interrupted |
+//! | up, and its SQL ends with one extra line feed | treated as unchanged: an interrupted `recompile` leaves this line feed |
 //! | only description or tags to change | Change, whatever it does |
 //! | something to change that its storage forbids | failed: `StorageInUse`, nothing was touched |
 //! | something to change, stopped | Change |

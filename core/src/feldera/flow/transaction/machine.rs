@@ -185,7 +185,7 @@ impl TransactionRun {
 
     /// Ends a start whose outcome is unknown, by the reason why the pipeline cannot be looked at.
     fn not_found(&mut self, error: FlowError, lost: Option<Ambiguity>) {
-        let found = format!("the pipeline could not be looked at: {error}");
+        let found = format!("the pipeline could not be read: {error}");
         let doubt = doubt(lost, StartTransaction::INFO.name, found);
         self.fail(match (doubt, error) {
             (FlowError::Ambiguous(ambiguity), error @ FlowError::Failed(_)) => {
@@ -224,7 +224,7 @@ impl TransactionRun {
                 evidence: None,
             }),
             error if lost.is_some() => {
-                doubt(lost, CommitTransaction::INFO.name, format!("the pipeline could not be looked at: {error}"))
+                doubt(lost, CommitTransaction::INFO.name, format!("the pipeline could not be read: {error}"))
             }
             error => error,
         };

@@ -169,7 +169,10 @@ impl RunMachine {
         let can = is_gone && self.content.is_some() && self.uploads < UPLOADS;
         if can {
             (self.uploads, self.is_uploaded) = (self.uploads + 1, false);
-            cx.say(Notice::Observed { what: "jar".to_owned(), state: format!("not there any more: {}", self.run.jar) });
+            cx.say(Notice::Observed {
+                what: "jar".to_owned(),
+                state: format!("the cluster no longer has {}; uploading it again", self.run.jar),
+            });
             self.start(cx);
         }
         can
@@ -249,7 +252,7 @@ impl RunMachine {
                 self.submit(cx);
                 return Ok(());
             }
-            let waiting = "a job that was submitted so long ago that the cluster may have forgotten it";
+            let waiting = "the job, which the cluster may have forgotten an hour after it ended; check its output before you submit it again";
             let cause = FlowError::Deadline { at: since + KNOWN, waiting, observed: None, last: None, evidence: None };
             return Err(Self::ambiguous(cause, found));
         };

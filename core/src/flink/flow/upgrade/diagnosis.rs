@@ -45,11 +45,11 @@ pub struct UpgradeDiagnosis {
     /// The path of the savepoint that `job` was stopped with; `None` before that.
     ///
     /// A job may run from it in the phase [`Run`](UpgradePhase::Run) if the error is ambiguous, and in every later phase. Look up
-    /// `new_job` and `old_job` before you start another job from it. If the cluster does not know either of them, it may have
-    /// forgotten one that came to its end.
+    /// `new_job` and `old_job` before you start another job from it. If the cluster knows neither job, one
+    /// of them may have finished and been forgotten: check its output before you start a job from this savepoint.
     pub savepoint: Option<String>,
     /// The path of the savepoint of a stop after which a failover brought `job` back; `None` if there was no such stop, or a later
-    /// one succeeded. The job ran on after it: its last checkpoint may be newer.
+    /// one succeeded. The job ran on after it: start from its last checkpoint if that is newer.
     pub earlier_savepoint: Option<String>,
     /// Why the new job was given up; `None` if it was not.
     pub reason: Option<String>,

@@ -89,7 +89,8 @@ use crate::time::Timestamp;
 ///
 /// The writer cannot detect the other client if no append is rejected first. Example: the service restarts and loses buffered
 /// rows, the other client commits equal tokens, and the writer polls the status or is resumed by a new process. It then reports
-/// these rows as committed. Only a prefix prevents this.
+/// these rows as committed. To prevent this, use tokens that no
+/// other load uses: set a prefix, or use unique tokens.
 ///
 /// | limit | default | |
 /// |---|---|---|
@@ -227,9 +228,10 @@ impl OpenWriter {
     /// writer had to be polled counts.
     ///
     /// A wait that the service asks for (`Retry-After`) does not count, whether the ingest host asks this writer for it, or the
-    /// account asks the writer that renews the session's token. It is cut to
-    /// [`Retry::longest_retry_after`](crate::flow::Retry::longest_retry_after). All such waits together may last as long as the
-    /// patience, or one of them as long as `longest_retry_after`: a service that asks for ever ends the writer, too.
+    /// account asks the writer that renews the session's token. Each wait is cut to
+    /// [`Retry::longest_retry_after`](crate::flow::Retry::longest_retry_after). Since the last commit, waits up to a total of the
+    /// patience or of `longest_retry_after`, whichever is longer, do not count; further waits do. So a service that always asks for
+    /// a wait ends the writer, too.
     ///
     /// A host that has never answered is probably at a wrong address. The writer ends at once if TLS fails there, after 10 s if no
     /// connection can be made, and otherwise after 2 min.

@@ -20,11 +20,11 @@
 //! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`, `ERR_OPEN_CHANNEL_IN_PROGRESS` | Open | waits: what is buffered gets committed. Never forces |
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`; 404 of channel, pipe or table | any | ends |
 //! | no answer, 408, 429, 5xx, 404 without a code; 200 that says nothing, such as `{}` | any | the same request again, then opens again |
-//! | `Retry-After` | any | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after); that counts neither as time in trouble nor as time without a commit |
+//! | `Retry-After` | any | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after); that counts neither as time in trouble nor as time without a commit, up to the limit in [`patience`](OpenWriter::patience) |
 //! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` | Append | opens again; ends when somebody else is behind it for the third time within ten minutes |
-//! | the same, and then a token is committed that was sent and not seen committed before | Open | ends: another client may use equal tokens. With [tokens of the load's own](OpenWriter::token_prefix), or if an open of ours within ten minutes got no answer, it is believed; in the latter case not that of the rejected append |
-//! | 409 with a code that nobody knows, without one, or without a body | Append | opens again, and ends with the tenth: another client may have opened the channel, or the service may have ended it |
-//! | the same, and then the token of that append is committed | Open | ends: another client may use equal tokens, or a proxy sent the append twice. With [tokens of the load's own](OpenWriter::token_prefix) it is believed. Tokens of earlier appends are believed |
+//! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`; after reopening, a token is committed that was sent but not seen committed before | Open | ends with `AmbiguousToken`: another client may use equal tokens. With a [prefix](OpenWriter::token_prefix) or [unique tokens](OpenWriter::unique_tokens) the token is believed. If an open of this writer within the last ten minutes got no answer, it is believed unless it is the token of the rejected append |
+//! | 409 with an unknown code, without a code, or without a body | Append | opens again, and ends with the tenth within ten minutes: another client may have opened the channel, or the service may have ended it |
+//! | 409 as above; after reopening, the token of that append is committed | Open | ends with `AmbiguousToken`: another client may use equal tokens, or a proxy sent the append twice. With a prefix or unique tokens it is believed. Tokens of earlier appends are believed |
 //! | 200 that cannot be read, 3xx | Append | opens again |
 //! | other 400 | Append | opens again, as the channel may be of no use any more; ends with the third, and names the batch |
 //! | 413 | Append | ends, and names the batch |
@@ -33,7 +33,7 @@
 //! | the committed token is gone, went back, or was never sent; the channel is another one | Open | ends |
 //! | the same, or no such channel | Look | looks again, as the node that was asked may be behind; ends after 30 s of answers that say the same, counted from request to request with at most 2 s for each |
 //! | a status that cannot be read | Look | the same, but opens again after 30 s |
-//! | nothing committed for a minute of what was sent | Look | opens again, whatever the patience: what was buffered may have been discarded by somebody |
+//! | nothing that was sent is committed for [`stall`](OpenWriter::stall) (60 s by default) | Look | opens again, even if the patience is shorter: another client may have discarded the buffered rows |
 //! | a clock that jumps forward, or a program that was suspended | any | counts the time until the next poll was due, and opens again if a request was under way for too long |
 //! | any of these for longer than [`patience`](OpenWriter::patience), without a commit in between | any | ends |
 //! | any of these from a host that has never answered: its address is probably wrong | any | ends: at once if TLS fails, after 10 s if no connection can be made, otherwise after 2 min |
@@ -250,9 +250,9 @@ impl Writer {
     /// before, ends an earlier batch or is longer than 1024 bytes, the writer is closed or has ended. The row was left out then, and
     /// all else is as before.
     ///
-    /// Only tokens that end a batch are compared: give each row a token of its own. Rows that are larger together than a request
-    /// may be cannot be taken back when none of them has a token yet: `RowError` says so, and all that is left is
-    /// [`remains`](Self::remains).
+    /// Only the previous token and tokens that end a batch are compared, so a duplicate may go unnoticed: give each row its own
+    /// token. If rows without a token together exceed the size of a request, the writer cannot return them: `push` fails with a
+    /// `RowError`. Read the rows from [`remains`](Self::remains).
     pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), Refusal> {
         self.room(0)?;
         self.check_token(offset_token)?;

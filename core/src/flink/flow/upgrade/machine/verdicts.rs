@@ -17,7 +17,10 @@ use crate::time::Timestamp;
 
 impl UpgradeMachine {
     pub(super) fn roll_back(&mut self, reason: String, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
-        cx.say(Notice::Observed { what: format!("job {}", self.data.new_job), state: format!("no good: {reason}") });
+        cx.say(Notice::Observed {
+            what: format!("job {}", self.data.new_job),
+            state: format!("rolling back to the old jar: {reason}"),
+        });
         self.data.reason = Some(reason);
         self.enter(UpgradePhase::CancelNew, None, cx)
     }
@@ -99,14 +102,17 @@ impl UpgradeMachine {
         let diagnosis = found.diagnosis;
         let savepoint = diagnosis.savepoint.as_deref().unwrap_or_default();
         let checkpoint = match &diagnosis.last_checkpoint {
-            Some(checkpoint) => format!("its last checkpoint is {checkpoint}"),
-            None => "the cluster lists no checkpoint of it".to_owned(),
+            Some(checkpoint) => {
+                format!("its last checkpoint is {checkpoint}; pass the newer of the two to UpgradeJob::from_savepoint")
+            }
+            None => "the cluster lists no checkpoint of it; if its checkpoint directory has none that is newer than the savepoint, \
+                     pass the savepoint to UpgradeJob::from_savepoint"
+                .to_owned(),
         };
         FlowError::Failed(Failure {
             what: format!("upgrade of job {}", self.data.job),
             reason: format!(
-                "{}, after a stop had written savepoint {savepoint} and a failover had brought the job back; {checkpoint}; pass \
-                 the newer of the two to UpgradeJob::from_savepoint",
+                "{}, after a stop had written savepoint {savepoint} and a failover had brought the job back; {checkpoint}",
                 diagnosis.lookup
             ),
             details: None,
@@ -277,7 +283,7 @@ impl UpgradeMachine {
         FlowError::Failed(Failure {
             what: format!("bringing back the old jar as job {} from savepoint {}", self.data.old_job, self.savepoint()),
             reason: why.to_owned(),
-            details: self.data.reason.as_ref().map(|reason| format!("the new job was no good: {reason}")),
+            details: self.data.reason.as_ref().map(|reason| format!("the new job failed: {reason}")),
             cause: None,
         })
     }
