@@ -344,7 +344,7 @@ fn the_token_of_an_append_that_was_rejected_settles_nothing() {
     position.sent = vec!["1".to_owned()];
     position.rejected = Some("1".to_owned());
     let error = reason(scene.run(Reconcile::new(path(), position)).expect_err("whose row is it?"));
-    assert!(error.contains("another client may have opened the channel since"), "{error}");
+    assert!(error.contains("another client may have opened the channel and used an equal token"), "{error}");
 }
 
 #[test]
