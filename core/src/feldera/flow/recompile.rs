@@ -15,13 +15,13 @@
 //! | Touch | unknown outcome, or applied with an unreadable answer | Check |
 //! | Touch | rejected | failed, with `CompilerFailed` as the cause |
 //! | Check | the version and the SQL of Touch | Restore: the line feed is removed |
-//! | Check | the program of before, after an unknown outcome | **ambiguous** |
+//! | Check | the previous program, after an unknown outcome | **ambiguous** |
 //! | Check | anything else | failed: `Edited` |
 //! | Restore | the next version | done |
 //! | Restore | a later version: another client's change was overwritten | failed: `Edited` |
 //! | Restore | unknown outcome, or applied with an unreadable answer | Verify |
 //! | Restore | rejected, for example because another client has started the pipeline | failed, with `CompilerFailed` as the cause: one line feed is left |
-//! | Verify | the next version and the SQL of before | done |
+//! | Verify | the next version and the previous SQL | done |
 //! | Verify | the version and the SQL of Touch | **ambiguous**: one line feed is left |
 //! | Verify | anything else | failed: `Edited` |
 //!

@@ -46,7 +46,7 @@ impl RustCompilation {
         })
     }
 
-    /// The output from its first error on; all of it if there is none.
+    /// The output from its first error on; all of it if no error is found.
     fn output_from_first_error(&self) -> &str {
         let mut start = 0;
         for line in self.stderr.split_inclusive('\n') {

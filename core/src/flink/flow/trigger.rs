@@ -194,7 +194,7 @@ impl<K: Kind> Triggered<K> {
         self.state = State::Lost(look, lost);
     }
 
-    /// Whoever finds out later needs the ids.
+    /// The caller needs the ids to look the job up.
     fn explain(&self, error: FlowError) -> FlowError {
         let is_open = matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. });
         if is_open && self.trigger.is_some() && JobDiagnosis::of(&error).is_none() {
@@ -251,7 +251,7 @@ impl<K: Kind> Triggered<K> {
         self.state = State::Wait(self.pace.next(cx.now()));
     }
 
-    /// The operation failed for certain. Whoever resumes starts another one, under an id that was not sent yet.
+    /// The operation failed for certain. A resumed flow starts another one, under an id that was not sent yet.
     fn save_unsent(&self, cx: &mut Common<FlinkRest>) {
         let trigger = TriggerState {
             job: self.job,

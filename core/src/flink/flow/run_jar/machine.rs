@@ -35,7 +35,7 @@ pub struct RunMachine {
     /// How often it was uploaded again.
     uploads: u32,
     job: Option<JobId>,
-    /// Whether nobody else can have used the job's id: it was chosen at random.
+    /// Whether only this flow can have used the id of the job: it was chosen at random.
     is_own: bool,
     /// When it was first submitted, in milliseconds since the epoch.
     since: Option<u64>,
@@ -101,7 +101,7 @@ impl RunMachine {
         }
     }
 
-    /// Whoever finds out later needs the ids.
+    /// The caller needs the ids to look the job up.
     fn explain(&self, error: FlowError) -> FlowError {
         let is_open = matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_));
         let Some(job) = self.job.filter(|_| is_open) else { return error };
@@ -136,7 +136,7 @@ impl RunMachine {
         cx.save(Saved::new(RunJar::NAME, &state));
     }
 
-    /// Every attempt was refused, and the cluster has not got the job: whoever resumes may run it, however late.
+    /// Every attempt was refused, and the cluster does not have the job: a resumed flow may run it, however late.
     fn save_unsent(&mut self, cx: &mut Common<FlinkRest>) {
         let state = RunState { unsent: Some(true), ..self.saved(cx) };
         cx.save(Saved::new(RunJar::NAME, &state));
@@ -209,7 +209,7 @@ impl RunMachine {
         self.state = State::Look(cx.call(GetJobStatus::new(job)), trouble);
     }
 
-    /// It may have been submitted, and nobody can tell.
+    /// It is not known whether the job was submitted.
     fn ambiguous(cause: FlowError, found: Option<String>) -> FlowError {
         match cause {
             FlowError::Ambiguous(ambiguity) => FlowError::Ambiguous(Ambiguity { unanswered: true, found, ..ambiguity }),

@@ -165,7 +165,7 @@ impl StopMachine {
         })
     }
 
-    /// Nobody can say what the job is doing.
+    /// It is not known what the job is doing.
     fn out_of_sight(&self, error: FlowError, found: Found) -> FlowError {
         FlowError::Ambiguous(Ambiguity {
             operation: StartStop::INFO.name,
