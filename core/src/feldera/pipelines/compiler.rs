@@ -81,7 +81,7 @@ impl fmt::Display for SqlMessage {
 }
 
 impl fmt::Display for ProgramError {
-    /// The errors, one a line, with their places; if there are none, the warnings. A `RustError` begins with the first error, and
+    /// The errors, one a line, with their places; the warnings if no error exists. A `RustError` begins with the first error, and
     /// not with the names of the crates that were compiled before it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines: Vec<String> = self.sql_errors().map(ToString::to_string).collect();

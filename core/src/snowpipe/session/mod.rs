@@ -228,7 +228,7 @@ impl Lease {
         self.session.state().hold(self.number, now + patience);
     }
 
-    /// The account asks the holder to wait until then: nobody's time in trouble.
+    /// The account asks the holder to wait until then: that time does not count for any writer.
     fn wait(&self, until: Timestamp) {
         self.session.state().wait(self.number, until);
     }

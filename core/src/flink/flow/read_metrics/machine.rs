@@ -43,7 +43,7 @@ enum State<T> {
     /// Asks for the first of the pending names.
     Next,
     Values(Box<dyn Ask<T>>),
-    /// There are none.
+    /// No name that was asked for exists.
     Empty,
     Wait(Timestamp),
 }

@@ -15,7 +15,7 @@ use crate::flink::{JarId, JobId};
 /// use pipewright::flink::flow::UpgradePhase;
 /// use pipewright::flink::{RunJar, UpgradeDiagnosis, UpgradeJob};
 ///
-/// /// The way on without a saved state, if no job can run from the savepoint yet.
+/// /// The goal that continues without a saved state, if no job can run from the savepoint yet.
 /// fn again(error: &FlowError) -> Option<UpgradeJob> {
 ///     let diagnosis = UpgradeDiagnosis::of(error)?;
 ///     if error.is_ambiguous() || !matches!(diagnosis.phase, UpgradePhase::Prepare | UpgradePhase::Run) {

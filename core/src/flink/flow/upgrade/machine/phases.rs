@@ -126,7 +126,7 @@ impl UpgradeMachine {
         Ok(())
     }
 
-    /// A run from the savepoint, which nobody claims.
+    /// A run from the savepoint, in a mode that does not claim it.
     fn run(
         &mut self,
         which: usize,

@@ -25,7 +25,7 @@ impl UpgradeMachine {
         self.enter(UpgradePhase::CancelNew, None, cx)
     }
 
-    /// Whether the cluster itself says that a jar cannot be run; a proxy's word is none.
+    /// Whether the cluster itself says that a jar cannot be run. A proxy's answer does not count.
     pub(super) fn is_verdict(error: &FlowError) -> bool {
         match error {
             FlowError::Failed(_) => true,
@@ -35,7 +35,7 @@ impl UpgradeMachine {
     }
 
     /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked at for half of
-    /// it until then: one that nobody could ask for may run well.
+    /// it until then: a job that could not be looked up may run well.
     pub(super) fn is_own_deadline(&self, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
         let (until, half) = (self.settle_until, self.data.settle_within / 2);
         let from = Timestamp::from_millis(until.as_millis().saturating_sub(half));
@@ -121,7 +121,7 @@ impl UpgradeMachine {
     }
 
     /// The stop failed. With a savepoint and without its job the upgrade goes on; a job that runs on is stopped again, now if
-    /// a failover came between, else by whoever resumes. A job that is FINISHED after its stop failed has run on after the
+    /// a failover came between, else by the resumed flow. A job that is FINISHED after its stop failed has run on after the
     /// savepoint, to the end of its work: started from there, another job would do that part again.
     pub(super) fn not_stopped(&mut self, error: FlowError, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
         let Some(diagnosis) = JobDiagnosis::of(&error).cloned() else { return Err(error) };
@@ -150,7 +150,7 @@ impl UpgradeMachine {
         Err(error)
     }
 
-    /// The old jar's job has come to an end that is none. Whoever resumes runs it again, under an id that is not used yet.
+    /// The old jar's job has ended, but not as FINISHED. A resumed flow runs it again, under an id that is not used yet.
     pub(super) fn not_brought_back(&mut self, report: &JobReport, cx: &mut Common<FlinkRest>) -> FlowError {
         let why = report.failure().map(|why| format!(": {why}")).unwrap_or_default();
         let error = self.lost(&format!("it is {}{why}", report.state));
@@ -161,7 +161,7 @@ impl UpgradeMachine {
         error
     }
 
-    /// The old jar was refused, and its job does not exist. Whoever resumes runs it, however late.
+    /// The old jar was rejected, and its job does not exist. A resumed flow runs it, however late.
     pub(super) fn not_run(&mut self, error: &FlowError, cx: &mut Common<FlinkRest>) -> FlowError {
         if matches!(error, FlowError::Service(_)) {
             self.data.child = None;
