@@ -386,7 +386,7 @@ proptest! {
         let setting = SETTINGS[setting];
         let contest = scene(seed, enterprise, setting);
         let (trial, _) = try_goal(&contest, FaultPlan::hostile(seed).at_most(faults), goal);
-        // A refusal after an attempt without an answer leaves a doubt.
+        // A rejection after an attempt without an answer leaves the outcome unknown.
         if trial.lost && expected(goal, setting, enterprise).is_some() && trial.result.as_ref().is_err_and(FlowError::is_ambiguous) {
             return Ok(());
         }

@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     };
     match session(&options) {
         Ok(tally) => ExitCode::from(match tally {
-            Tally { doubtful: 1.., .. } => 4,
+            Tally { unconfirmed: 1.., .. } => 4,
             Tally { refused: 1.., .. } => 1,
             Tally { .. } => 0,
         }),
@@ -92,8 +92,8 @@ impl<T: ToString> From<T> for Problem {
 
 impl Problem {
     /// A doubt is not forgotten over what comes after it.
-    fn doubtful(self, tally: &Tally) -> Self {
-        Self { outcome_unknown: self.outcome_unknown || tally.doubtful > 0, ..self }
+    fn unconfirmed(self, tally: &Tally) -> Self {
+        Self { outcome_unknown: self.outcome_unknown || tally.unconfirmed > 0, ..self }
     }
 }
 
@@ -119,7 +119,7 @@ fn session(options: &Options) -> Result<Tally, Problem> {
     client.deploy()?;
     let ended = client.work(input).and_then(|(tally, followed)| {
         let ended = followed.and_then(|()| if options.keep_running { Ok(()) } else { client.end() });
-        ended.map(|()| tally).map_err(|problem| problem.doubtful(&tally))
+        ended.map(|()| tally).map_err(|problem| problem.unconfirmed(&tally))
     });
     if ended.is_err() || options.keep_running {
         progress.say(&format!("pipeline {} was not stopped", options.pipeline));

@@ -139,7 +139,7 @@ fn csv_is_known_by_its_name_and_its_records_may_have_several_lines() {
     // A quote that is never closed is looked for in what is new.
     stage.write("rows.csv", &format!("4,\"open\n{}", "\n".repeat(500_000)));
     let ran = stage.run(&["--table", "orders", "--rows", "rows.csv"]);
-    ran.ends(1, &["rows.csv:1: not taken in: ", "rows.csv: 1 row is not in; all others are"]);
+    ran.ends(1, &["rows.csv:1: not taken in: ", "rows.csv: 1 row was rejected; all others are ingested"]);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn rows_that_do_not_parse_are_named_and_keep_no_other_out() {
         "rows.ndjson:3: not taken in: failed to deserialize JSON record: error parsing field 'id'",
         "rows.ndjson:4: not taken in: the row cannot be sent: not one JSON value",
         "rows.ndjson:5: not taken in: failed to deserialize JSON record: missing field `id`",
-        "rows.ndjson: 3 rows are not in; all others are",
+        "rows.ndjson: 3 rows were rejected; all others are ingested",
     ];
     stage.run(&FEED).ends(1, &said);
     assert_eq!(stage.taken(), [r#"{"id":1,"item":null}"#, r#"{"id":5,"item":null}"#]);
@@ -175,7 +175,10 @@ fn of_many_rows_that_do_not_parse_twenty_are_named_and_all_are_counted() {
     let ran = stage.run(&FEED);
     ran.ends(
         1,
-        &["rows.ndjson: there are more, which are not named", "rows.ndjson: 25 rows are not in; all others are"],
+        &[
+            "rows.ndjson: there are more, which are not named",
+            "rows.ndjson: 25 rows were rejected; all others are ingested",
+        ],
     );
     assert_eq!(ran.err.lines().filter(|line| line.contains(": not taken in: ")).count(), 20, "{}", ran.err);
     assert_eq!(stage.taken().len(), 1);
@@ -197,26 +200,29 @@ fn whoever_has_sent_again_already_is_not_told_to() {
     let faults = (1..=6).fold(FaultPlan::none(), |plan, nth| plan.nth_of("http_input", nth, Fault::ReplyLost));
     stage.server.set_faults(faults);
     let ran = stage.run(&[&FEED[..], &["--resend"]].concat());
-    ran.ends(4, &["3 rows may be in or not", "; --resend has done so five times"]);
+    ran.ends(4, &["3 rows may or may not have been ingested", "; --resend has done so five times"]);
     assert!(!ran.err.contains("does so at once"));
 }
 
 /// Three chunks, and the second one's answer is lost.
 #[test]
-fn a_lost_answer_leaves_rows_in_doubt_which_are_sent_again_only_on_request() {
+fn a_lost_answer_leaves_rows_unconfirmed_and_resends_them_only_on_request() {
     let item = "bolt ".repeat(2000);
     let rows: Vec<_> = (1..=250).map(|id| format!("{{\"id\":{id},\"item\":\"{item}\"}}")).collect();
     for (resend, code, sent) in [(false, 4, 250), (true, 0, 354)] {
-        let stage = Stage::new(if resend { "resent" } else { "doubt" }, Config::default());
+        let stage = Stage::new(if resend { "resent" } else { "unconfirmed" }, Config::default());
         stage.write("rows.ndjson", &rows.join("\n"));
         stage.server.set_faults(FaultPlan::none().nth_of("http_input", 2, Fault::ReplyLost));
         let ran = stage.run(&[&FEED[..], if resend { &["--resend"] } else { &[] }].concat());
         ran.ends(code, &[]);
-        let doubts: Vec<_> = ran.err.lines().filter(|line| line.contains("nobody knows")).collect();
-        match doubts[..] {
+        let unconfirmed: Vec<_> = ran.err.lines().filter(|line| line.contains("may or may not have been")).collect();
+        match unconfirmed[..] {
             [] => assert!(resend),
-            [doubt] => assert!(!resend && doubt.contains("lines 105 to 208 are in: http_input"), "{doubt}"),
-            _ => panic!("{doubts:?}"),
+            [line] => assert!(
+                !resend && line.contains("lines 105 to 208 may or may not have been ingested: http_input"),
+                "{line}"
+            ),
+            _ => panic!("{unconfirmed:?}"),
         }
         assert_eq!(stage.taken().len(), sent);
     }

@@ -54,7 +54,7 @@ pub(super) fn push(ingestion: &mut pipewright::feldera::flow::Ingestion, row: u6
     }
 }
 
-/// Puts rows in, with a barrier in the middle; decides by the seed about what is in doubt.
+/// Puts rows in, with a barrier in the middle; decides by the seed about unconfirmed rows.
 pub(super) fn ingest(
     feldera: &Feldera<World>,
     seed: u64,
@@ -92,9 +92,10 @@ pub(super) fn ingest(
                 }
                 fate.came_in(chunk.filter(|row| !is_bad(*row)), 1, 1);
             }
-            Ok(IngestEvent::Doubtful(doubt)) => {
-                fate.came_in(doubt.chunk().rows().filter(|row| !is_bad(*row)), 0, 1);
-                if draw.below(2) == 0 { ingestion.resend(doubt) } else { ingestion.skip(doubt) }.expect("its own");
+            Ok(IngestEvent::Unconfirmed(unconfirmed)) => {
+                fate.came_in(unconfirmed.chunk().rows().filter(|row| !is_bad(*row)), 0, 1);
+                if draw.below(2) == 0 { ingestion.resend(unconfirmed) } else { ingestion.skip(unconfirmed) }
+                    .expect("its own");
             }
             Ok(IngestEvent::Processed(progress)) => fate.passed = Some(progress),
             Ok(IngestEvent::Finished(progress)) => {
@@ -145,7 +146,7 @@ pub(super) fn small(draw: u64) -> Ingest {
     let (chunk, buffer) = (20 + draw % 120, 160 + draw % 300);
     let size = |bytes: u64| usize::try_from(bytes).expect("small");
     let goal = Ingest::new("p", "t").chunk_bytes(size(chunk)).buffer_bytes(size(buffer));
-    goal.stalled_after(PATIENCE).within(LIMIT)
+    goal.stall_timeout(PATIENCE).within(LIMIT)
 }
 
 pub(super) fn rows_come_in_as_often_as_they_are_said_to(case: Case) -> Trial<()> {
@@ -163,7 +164,7 @@ pub(super) fn what_is_complete_has_gone_through(case: Case) -> Trial<()> {
     let rows = HttpInput::new("p", "t", DataFormat::Json, "{\"id\":1}{\"id\":2}").update_format(UpdateFormat::Raw);
     let token = contest.feldera.call(rows).expect("nothing goes wrong yet").token;
     contest.rival(data_rivalry(case.seed, case.acts));
-    let trial = contest.run(case.plan(), AwaitCompletion::new("p", token).stalled_after(PATIENCE).within(LIMIT));
+    let trial = contest.run(case.plan(), AwaitCompletion::new("p", token).stall_timeout(PATIENCE).within(LIMIT));
     match &trial.result {
         Ok(_) => {
             let (last, rows) = (trial.last(), chronicle(&contest).taken);

@@ -159,7 +159,7 @@ fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
     let goal = if case.is_odd { Transaction::new("p").take_over() } else { Transaction::new("p") };
     let mut started = None;
     let trial = contest.trial(case.plan(), |feldera| {
-        let mut transaction = goal.stalled_after(PATIENCE).within(LIMIT).start(feldera.config(), feldera.seed());
+        let mut transaction = goal.stall_timeout(PATIENCE).within(LIMIT).start(feldera.config(), feldera.seed());
         let mut next = || drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop);
         if let TransactionEvent::Started { id, .. } = next()? {
             started = Some(id);
@@ -273,7 +273,7 @@ fn what_connectors_took_in_has_gone_through(case: Case) -> Trial<()> {
         acts.extend([(case.seed % 2000, control("pause")), (case.seed % 4000, control("start"))]);
     }
     contest.rival(acts);
-    let trial = contest.run(case.plan(), AwaitConnectorsFinished::all("p").stalled_after(PATIENCE).within(LIMIT));
+    let trial = contest.run(case.plan(), AwaitConnectorsFinished::all("p").stall_timeout(PATIENCE).within(LIMIT));
     let rests = |moment: &Moment| moment.act.as_ref().is_some_and(|act| act.name() == "tables");
     match &trial.result {
         Ok(finished) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::{Checkpointed, Interruption, Unconfirmed};
+use pipewright::feldera::flow::{Checkpointed, Interruption, UnknownOutcome};
 use pipewright::feldera::{Checkpoint, Feldera};
 use pipewright_mock::Script;
 use pipewright_tests::fake::{Fake, feldera};
@@ -42,7 +42,7 @@ fn a_checkpoint_is_judged_by_its_number() {
     assert!(hidden.contains("a later one, 8, hides"), "{hidden}");
     let lost = outcome("checkpoint_status_wrong_incarnation_400").expect_err("another process");
     assert!(lost.is_ambiguous());
-    assert!(matches!(Unconfirmed::of(&lost), Some(Unconfirmed::Checkpoint { number: 7, .. })), "{lost:?}");
+    assert!(matches!(UnknownOutcome::of(&lost), Some(UnknownOutcome::Checkpoint { number: 7, .. })), "{lost:?}");
     assert_eq!(Interruption::of(&lost), Some(&Interruption::Restarted));
 }
 

@@ -82,7 +82,7 @@ const FLOWS: [(&str, Flow); 9] = [
     }),
 ];
 
-/// Rows before the end and after it; what is in doubt is sent again.
+/// Rows before the end and after it; unconfirmed rows are sent again.
 fn ingest(feldera: &Feldera<World>, end: impl Fn()) -> FlowError {
     let mut ingestion = Ingest::new("p", "t").chunk_bytes(1).start(feldera.config(), feldera.seed());
     for id in 0..2 {
@@ -92,7 +92,7 @@ fn ingest(feldera: &Feldera<World>, end: impl Fn()) -> FlowError {
     loop {
         match drive::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop) {
             Ok(IngestEvent::Accepted(_)) => end(),
-            Ok(IngestEvent::Doubtful(doubt)) => ingestion.resend(doubt).expect("its own"),
+            Ok(IngestEvent::Unconfirmed(unconfirmed)) => ingestion.resend(unconfirmed).expect("its own"),
             Ok(other) => panic!("{other:?}"),
             Err(error) => break error,
         }

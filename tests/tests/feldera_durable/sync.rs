@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pipewright::drive::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::{Interruption, Unconfirmed};
+use pipewright::feldera::flow::{Interruption, UnknownOutcome};
 use pipewright::feldera::{Feldera, SyncCheckpoint};
 use pipewright::flow::Notice;
 use pipewright_mock::Script;
@@ -105,7 +105,7 @@ fn after_a_restart_the_store_tells() {
     assert!(error.is_ambiguous());
     assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
     assert!(
-        matches!(Unconfirmed::of(&error), Some(Unconfirmed::Sync { checkpoint }) if checkpoint.len() == 36),
+        matches!(UnknownOutcome::of(&error), Some(UnknownOutcome::Sync { checkpoint }) if checkpoint.len() == 36),
         "{error:?}"
     );
     script.finish();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Response;
 use pipewright::drive::{self, Clock as _, NoCredentials};
 use pipewright::error::{Ambiguity, Delivery, FlowError, TransportError, TransportErrorKind};
-use pipewright::feldera::flow::{Interruption, TransactionEvent, TransactionRun, Unconfirmed};
+use pipewright::feldera::flow::{Interruption, TransactionEvent, TransactionRun, UnknownOutcome};
 use pipewright::feldera::{Feldera, Transaction};
 use pipewright::flow::{Flow as _, Goal, Notice, Saved, Step};
 use pipewright_mock::{START, Script};
@@ -262,7 +262,7 @@ fn a_process_that_ends_after_the_commit_may_have_committed() {
         run.transaction.commit();
         let error = run.next().expect_err("nobody can tell");
         assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
-        assert_eq!(Unconfirmed::of(&error), Some(&Unconfirmed::Transaction { id: 20 }));
+        assert_eq!(UnknownOutcome::of(&error), Some(&UnknownOutcome::Transaction { id: 20 }));
         assert!(matches!(error, FlowError::Ambiguous(ambiguity) if ambiguity.unanswered == unanswered));
         script.finish();
     }

@@ -105,7 +105,7 @@ fn a_wedged_circuit_is_seen_by_what_does_not_move() {
     assert!(outputs.is_empty() && (60..75).contains(&stalled.as_secs()));
     assert!(error.to_string().contains("no progress for 6"), "{error}");
     assert!((60..75).contains(&took.as_secs()), "{took:?}");
-    let patient = tok().stalled_after(Duration::from_secs(600)).within(Duration::from_secs(300));
+    let patient = tok().stall_timeout(Duration::from_secs(600)).within(Duration::from_secs(300));
     let (result, took) = await_completion(answer, patient);
     assert!(matches!(result, Err(FlowError::Deadline { .. })));
     assert_eq!(took.as_secs(), 300);
@@ -165,7 +165,7 @@ fn what_computes_is_not_wedged() {
 #[test]
 fn a_slow_answer_is_no_standstill() {
     let feldera = Feldera::new("http://feldera.test".parse().expect("a base"), Script::new());
-    let goal = tok().stalled_after(Duration::from_secs(20));
+    let goal = tok().stall_timeout(Duration::from_secs(20));
     let mut flow = goal.start(feldera.config(), feldera.seed());
     let (mut now, mut reply, mut looks) = (START, None, 0);
     let completed = loop {

@@ -365,13 +365,13 @@ fn a_session_that_stops_at_errors_keeps_the_rest() {
     let rest = ingestion.take_unsent();
     assert_eq!(rest.len(), 1);
     assert_eq!(rest[0].records().collect::<Vec<_>>(), [(1, &b"1,true,1,good"[..])]);
-    assert!(!rest[0].is_doubtful());
+    assert!(!rest[0].is_unconfirmed());
     script.finish();
 }
 
-/// Nothing of a chunk in doubt is sent again unless the caller says so, and nothing else before.
+/// An unconfirmed chunk is sent again only if the caller asks for it, and no other chunk is sent before that decision.
 #[test]
-fn rows_in_doubt_are_the_callers() {
+fn unconfirmed_rows_are_decided_by_the_caller() {
     for name in [None, Some("paused_ingress_no_force_times_out"), Some("ingress_slow_upload_times_out")] {
         let lost = |script: Script| match name {
             None => script.expect("POST", INGRESS).reply_lost(),
@@ -384,15 +384,15 @@ fn rows_in_doubt_are_the_callers() {
         let mut ingestion = start(&script, Ingest::new("p", "T").chunk_bytes(1));
         ingestion.push(1).expect("room");
         ingestion.push(2).expect("room");
-        let Ok(IngestEvent::Doubtful(doubt)) = next(&mut ingestion, &script) else { panic!("in doubt") };
-        assert!(doubt.cause().is_ambiguous());
-        assert_eq!((doubt.chunk().rows(), ingestion.progress().waiting), (0..1, 2));
-        ingestion.resend(doubt).expect("its own");
+        let Ok(IngestEvent::Unconfirmed(unconfirmed)) = next(&mut ingestion, &script) else { panic!("unconfirmed") };
+        assert!(unconfirmed.cause().is_ambiguous());
+        assert_eq!((unconfirmed.chunk().rows(), ingestion.progress().waiting), (0..1, 2));
+        ingestion.resend(unconfirmed).expect("its own");
         assert!(
             matches!(next(&mut ingestion, &script), Ok(IngestEvent::Accepted(accepted)) if accepted.rows == (0..1))
         );
-        let Ok(IngestEvent::Doubtful(doubt)) = next(&mut ingestion, &script) else { panic!("in doubt") };
-        ingestion.skip(doubt).expect("its own");
+        let Ok(IngestEvent::Unconfirmed(unconfirmed)) = next(&mut ingestion, &script) else { panic!("unconfirmed") };
+        ingestion.skip(unconfirmed).expect("its own");
         ingestion.finish();
         let Ok(IngestEvent::Finished(progress)) = next(&mut ingestion, &script) else { panic!("finished") };
         assert_eq!((progress.accepted, progress.skipped, progress.waiting), (1, 1, 0));
@@ -402,36 +402,36 @@ fn rows_in_doubt_are_the_callers() {
 
 /// What was held is in when the pipeline is resumed: sent again, it would be held a second time.
 #[test]
-fn a_paused_pipeline_is_noticed_after_a_doubt() {
+fn a_paused_pipeline_is_noticed_after_unconfirmed_rows() {
     let script = recorded(running(), "POST", INGRESS, "paused_ingress_no_force_times_out");
     let (status, paused) = stats(|metrics| metrics["state"] = json!("Paused"));
     let script = script.expect("GET", STATS).reply_json(status, paused);
-    let mut ingestion = start(&script, Ingest::new("p", "T").resend_doubtful());
+    let mut ingestion = start(&script, Ingest::new("p", "T").resend_unconfirmed());
     ingestion.push(1).expect("room");
     assert_eq!(cause(&next(&mut ingestion, &script).expect_err("paused")), Some(&Interruption::Paused));
     let rest = ingestion.take_unsent();
-    assert_eq!((rest[0].rows(), rest[0].is_doubtful()), (0..1, true));
+    assert_eq!((rest[0].rows(), rest[0].is_unconfirmed()), (0..1, true));
     script.finish();
 
-    // Another process after a doubt: whatever came in before is lost.
+    // Another incarnation after unconfirmed rows: earlier rows are lost.
     let (status, other) = stats(|metrics| metrics["incarnation_uuid"] = json!("another"));
     let script = running().expect("POST", INGRESS).reply_lost().expect("GET", STATS).reply_json(status, other);
-    let mut ingestion = start(&script, Ingest::new("p", "T").resend_doubtful());
+    let mut ingestion = start(&script, Ingest::new("p", "T").resend_unconfirmed());
     ingestion.push(1).expect("room");
     assert_eq!(cause(&next(&mut ingestion, &script).expect_err("restarted")), Some(&Interruption::Restarted));
     script.finish();
 }
 
 #[test]
-fn polling_on_while_rows_are_in_doubt_ends_the_session() {
+fn polling_with_unconfirmed_rows_ends_the_session() {
     let script = running().expect("POST", INGRESS).reply_lost();
     let mut ingestion = start(&script, Ingest::new("p", "T").chunk_bytes(1));
     ingestion.push(1).expect("room");
     ingestion.push(2).expect("room");
-    let Ok(IngestEvent::Doubtful(doubt)) = next(&mut ingestion, &script) else { panic!("in doubt") };
+    let Ok(IngestEvent::Unconfirmed(unconfirmed)) = next(&mut ingestion, &script) else { panic!("unconfirmed") };
     assert!(next(&mut ingestion, &script).expect_err("undecided").is_ambiguous());
-    let doubt = ingestion.resend(doubt).expect_err("too late");
-    assert_eq!(doubt.into_chunk().rows(), 0..1);
+    let rows = ingestion.resend(unconfirmed).expect_err("too late");
+    assert_eq!(rows.into_chunk().rows(), 0..1);
     assert_eq!(ingestion.take_unsent()[0].rows(), 1..2);
     script.finish();
 }
@@ -442,9 +442,9 @@ fn rows_with_keys_may_be_sent_again_by_option() {
     for _ in 0..6 {
         script = looked(script).expect("POST", INGRESS).body("{\"insert\":1}\n").reply_lost();
     }
-    let mut ingestion = start(&script, Ingest::new("p", "T").resend_doubtful());
+    let mut ingestion = start(&script, Ingest::new("p", "T").resend_unconfirmed());
     ingestion.push(1).expect("room");
-    assert!(matches!(next(&mut ingestion, &script), Ok(IngestEvent::Doubtful(_))), "asked in the end");
+    assert!(matches!(next(&mut ingestion, &script), Ok(IngestEvent::Unconfirmed(_))), "asked in the end");
     script.finish();
 }
 
@@ -461,12 +461,12 @@ fn what_did_not_arrive_is_sent_again() {
 
 /// `ParseErrors` of which half is missing: all but the bad rows are in, and nobody can say which.
 #[test]
-fn a_refusal_that_was_cut_off_is_a_doubt() {
+fn a_truncated_rejection_leaves_rows_unconfirmed() {
     let (status, body) = feldera("ingress_csv_parse_error_400");
     let script = running().expect("POST", CSV).reply_json(status, &body[..body.len() / 2]);
     let mut ingestion = start(&script, Ingest::new("p", "T").csv());
     ingestion.push_record("1").expect("room");
-    assert!(matches!(next(&mut ingestion, &script), Ok(IngestEvent::Doubtful(_))));
+    assert!(matches!(next(&mut ingestion, &script), Ok(IngestEvent::Unconfirmed(_))));
     script.finish();
 }
 

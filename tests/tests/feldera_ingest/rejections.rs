@@ -39,14 +39,20 @@ fn a_thousand_errors_are_read_to_the_last() {
 
 /// Of errors that cannot be read nobody knows which rows they are about; but rows are in, so that none is unsent.
 #[test]
-fn errors_that_cannot_be_read_are_a_doubt() {
+fn unreadable_errors_leave_rows_unconfirmed() {
     for details in [Value::Null, json!({}), json!({ "errors": "many", "num_errors": 1 })] {
         let script = running().expect("POST", CSV).reply_json(400, refusal(&details));
         let mut ingestion = start(&script, Ingest::new("p", "T").csv());
         ingestion.push_record("1,x").expect("room");
-        let Ok(IngestEvent::Doubtful(doubt)) = next(&mut ingestion, &script) else { panic!("in doubt: {details}") };
-        assert!(doubt.cause().is_ambiguous() && cause(doubt.cause()).is_none());
-        assert!(doubt.cause().to_string().contains("all rows that can be parsed are in"), "{}", doubt.cause());
+        let Ok(IngestEvent::Unconfirmed(unconfirmed)) = next(&mut ingestion, &script) else {
+            panic!("unconfirmed: {details}")
+        };
+        assert!(unconfirmed.cause().is_ambiguous() && cause(unconfirmed.cause()).is_none());
+        assert!(
+            unconfirmed.cause().to_string().contains("all rows that can be parsed are in"),
+            "{}",
+            unconfirmed.cause()
+        );
         assert!(ingestion.take_unsent().is_empty(), "{details}");
         script.finish();
     }

@@ -133,7 +133,7 @@ fn the_status_that_was_seen_last_is_named() {
     }
     let error = play(&script, Stop::new("p").within(Duration::from_secs(1))).expect_err("it takes longer");
     assert!(
-        error.to_string().ends_with("the pipeline to stop; last observed: pipeline p: Stopping, to be Stopped"),
+        error.to_string().ends_with("the pipeline to stop; last observed: pipeline p: Stopping, desired Stopped"),
         "{error}"
     );
 }

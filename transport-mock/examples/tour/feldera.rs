@@ -124,9 +124,13 @@ fn feed(feldera: &Feldera<World>, rows: &mut Ingestion) -> Result<bool, Box<dyn 
                 println!("  row {} is not in: {}", bad.row.unwrap_or_default(), bad.error);
             }
         }
-        IngestEvent::Doubtful(doubt) => {
-            println!("  rows {:?} may be in or not: {}", doubt.chunk().rows(), doubt.cause());
-            rows.resend(doubt).map_err(|_| "it is this session's")?;
+        IngestEvent::Unconfirmed(unconfirmed) => {
+            println!(
+                "  rows {:?} may or may not have been ingested: {}",
+                unconfirmed.chunk().rows(),
+                unconfirmed.cause()
+            );
+            rows.resend(unconfirmed).map_err(|_| "it is this session's")?;
         }
         IngestEvent::Finished(progress) => {
             println!("  rows processed: {}, rejected: {}", progress.accepted, progress.rejected);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pipewright::error::FlowError;
 use pipewright::feldera::data::UpdateFormat;
-use pipewright::feldera::flow::{Doubt, IngestEvent, PushError, Rejected};
+use pipewright::feldera::flow::{IngestEvent, PushError, Rejected, UnconfirmedRows};
 use pipewright::feldera::{Feldera, Ingest};
 use pipewright::flow::Goal as _;
 use pipewright_ureq::Ureq;
@@ -25,7 +25,7 @@ const SHOWN: u64 = 20;
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Tally {
     pub(crate) refused: u64,
-    pub(crate) doubtful: u64,
+    pub(crate) unconfirmed: u64,
 }
 
 /// The records of a file, one after the other.
@@ -93,9 +93,9 @@ pub(crate) fn feed(
     explain: impl Fn(&FlowError) -> Problem,
 ) -> Result<Tally, Problem> {
     let goal = if rows.csv { goal } else { goal.update_format(UpdateFormat::Raw) };
-    let goal = if resend { goal.resend_doubtful() } else { goal };
+    let goal = if resend { goal.resend_unconfirmed() } else { goal };
     let mut feed =
-        Feed { rows, progress, unsent: 0, doubtful: 0, shown: 0, settled: 0, lines: VecDeque::new(), next: None };
+        Feed { rows, progress, unsent: 0, unconfirmed: 0, shown: 0, settled: 0, lines: VecDeque::new(), next: None };
     let mut ingestion = goal.start(feldera.config(), feldera.seed());
     loop {
         // As much as the buffer takes: there is room again after each chunk.
@@ -118,13 +118,13 @@ pub(crate) fn feed(
         match feldera.drive(&mut ingestion, |notice| progress.show(&notice)) {
             Ok(IngestEvent::Accepted(accepted)) => feed.settle(&accepted.rows),
             Ok(IngestEvent::Rejected(rejected)) => feed.rejected(&rejected),
-            Ok(IngestEvent::Doubtful(doubt)) => {
-                feed.doubted(&doubt);
-                ingestion.skip(doubt).expect("it is this session's, and the present one");
+            Ok(IngestEvent::Unconfirmed(unconfirmed)) => {
+                feed.report_unconfirmed(&unconfirmed);
+                ingestion.skip(unconfirmed).expect("it is this session's, and the present one");
             }
             Ok(IngestEvent::Finished(done)) => {
                 progress.say(&format!("{} rows are in and processed", done.accepted));
-                let tally = Tally { refused: feed.unsent + done.rejected, doubtful: feed.doubtful };
+                let tally = Tally { refused: feed.unsent + done.rejected, unconfirmed: feed.unconfirmed };
                 feed.ended(tally, resend);
                 return Ok(tally);
             }
@@ -139,7 +139,7 @@ struct Feed<'a> {
     progress: &'a Progress,
     /// Rows that could not be sent.
     unsent: u64,
-    doubtful: u64,
+    unconfirmed: u64,
     /// How many errors were shown, or would have been.
     shown: u64,
     /// How many rows wait for nothing any more.
@@ -195,14 +195,15 @@ impl Feed<'_> {
         self.settle(&rejected.chunk.rows());
     }
 
-    fn doubted(&mut self, doubt: &Doubt) {
-        let rows = doubt.chunk().rows();
+    fn report_unconfirmed(&mut self, unconfirmed: &UnconfirmedRows) {
+        let rows = unconfirmed.chunk().rows();
         let line = |row| self.line(row).unwrap_or_default();
         let (first, last) = (line(rows.start), line(rows.end.saturating_sub(1)));
         let name = self.rows.name.display();
-        let cause = doubt.cause();
-        self.progress.say(&format!("{name}: nobody knows whether the rows of lines {first} to {last} are in: {cause}"));
-        self.doubtful += rows.end - rows.start;
+        let cause = unconfirmed.cause();
+        self.progress
+            .say(&format!("{name}: the rows of lines {first} to {last} may or may not have been ingested: {cause}"));
+        self.unconfirmed += rows.end - rows.start;
         self.settle(&rows);
     }
 
@@ -215,17 +216,17 @@ impl Feed<'_> {
     }
 
     fn ended(&self, tally: Tally, resent: bool) {
-        let Tally { refused, doubtful } = tally;
+        let Tally { refused, unconfirmed } = tally;
         let name = self.rows.name.display();
         match refused {
             0 => {}
-            1 => self.progress.say(&format!("{name}: 1 row is not in; all others are")),
-            _ => self.progress.say(&format!("{name}: {refused} rows are not in; all others are")),
+            1 => self.progress.say(&format!("{name}: 1 row was rejected; all others are ingested")),
+            _ => self.progress.say(&format!("{name}: {refused} rows were rejected; all others are ingested")),
         }
         let more = if resent { "; --resend has done so five times" } else { "; --resend does so at once" };
-        if doubtful > 0 {
+        if unconfirmed > 0 {
             self.progress.say(&format!(
-                "{name}: {doubtful} rows may be in or not. If a second copy of a row changes nothing, as in a table with a primary \
+                "{name}: {unconfirmed} rows may or may not have been ingested. If a second copy of a row changes nothing, as in a table with a primary \
                  key, feed them once more{more}"
             ));
         }

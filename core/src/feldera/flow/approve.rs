@@ -27,7 +27,9 @@
 
 use std::time::Duration;
 
-use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, Words, end_of, is_to_stop, wishing};
+use super::reconcile::{
+    ActionCall, Labels, Memory, Next, PendingAction, Plan, Reconciler, action_call, end_of, is_to_stop,
+};
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
 use crate::feldera::{ApprovePipeline, FelderaApi};
 use crate::flow::{Common, Config, Goal, Running};
@@ -109,26 +111,26 @@ impl Plan for ApprovePlan {
     type Output = Pipeline;
     const NAME: &'static str = "ApproveBootstrap";
 
-    fn words(&self) -> Words {
-        Words { goal: Self::NAME, what: "bootstrap", waiting: "the pipeline to fill its views" }
+    fn labels(&self) -> Labels {
+        Labels { goal: Self::NAME, what: "bootstrap", waiting: "the pipeline to fill its views" }
     }
 
     fn pipeline(&self) -> &str {
         &self.goal.pipeline
     }
 
-    fn judge(&mut self, seen: Pipeline, past: &mut Past, asked: Timestamp) -> Next<Pipeline> {
+    fn decide(&mut self, seen: Pipeline, memory: &mut Memory, asked: Timestamp) -> Next<Pipeline> {
         if is_to_stop(&seen) {
             let is_stopped = seen.deployment_status == PipelineStatus::Stopped;
             return if is_stopped { Next::Fail(end_of(&seen)) } else { Next::Wait };
         }
-        if let Some(replaced) = past.replaced(&seen) {
+        if let Some(replaced) = memory.replaced(&seen) {
             return Next::Fail(replaced);
         }
         let desired = seen.deployment_desired_status.as_ref().map(DesiredStatus::as_str);
         match &seen.deployment_status {
-            PipelineStatus::AwaitingApproval if past.is_fresh(asked) => Next::Wait,
-            PipelineStatus::AwaitingApproval => Next::Act(Wish::Approve),
+            PipelineStatus::AwaitingApproval if memory.is_fresh(asked) => Next::Wait,
+            PipelineStatus::AwaitingApproval => Next::Act(PendingAction::Approve),
             // What it is to be is `Unavailable` then, too.
             PipelineStatus::Unavailable => Next::Wait,
             status if desired.is_some_and(|desired| desired != status.as_str()) => Next::Wait,
@@ -141,21 +143,21 @@ impl Plan for ApprovePlan {
         }
     }
 
-    fn wish(&self, _wish: Wish, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+    fn call(&self, _action: PendingAction, cx: &mut Common<FelderaApi>) -> Option<ActionCall> {
         let mut approve = ApprovePipeline::new(&*self.goal.pipeline);
         approve.silent_bootstrap = self.goal.silent;
         approve.concurrent_bootstrap = self.goal.concurrent;
-        Some(wishing(approve, cx))
+        Some(action_call(approve, cx))
     }
 }
 
 impl Goal for ApproveBootstrap {
     type Service = FelderaApi;
     type Output = Pipeline;
-    type Flow = Running<Steered<ApprovePlan>>;
+    type Flow = Running<Reconciler<ApprovePlan>>;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
         let within = self.within;
-        Running::new(Steered::new(ApprovePlan { goal: self }), config, seed, within)
+        Running::new(Reconciler::new(ApprovePlan { goal: self }), config, seed, within)
     }
 }

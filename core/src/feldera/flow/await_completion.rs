@@ -5,7 +5,7 @@
 //!  │ ▲ └─inprogress─▶ Wait ──▶ Ask
 //!  │ │                  └─ each 5 s ─▶ Stats ──▶ Ask
 //!  │ └─────────────────────────────────────┘ └─ stands still ─▶ failed
-//!  └─ refused ─▶ Inquiry ──▶ failed
+//!  └─ refused ─▶ Diagnosis ──▶ failed
 //! ```
 //!
 //! | state | what came | next |
@@ -13,8 +13,8 @@
 //! | Ask | 200 `complete` | done |
 //! | Ask | 200 `inprogress` | Wait, longer each time |
 //! | Ask | 410: another process | failed: [`Restarted`](super::Interruption::Restarted) |
-//! | Ask, Stats | 410 `Terminating`, 500 with the code of a panic | Inquiry, for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed) |
-//! | Ask, Stats | 503 for good, not deployed | Inquiry; failed: stopped, crashed, awaiting approval |
+//! | Ask, Stats | 410 `Terminating`, 500 with the code of a panic | Diagnosis, for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed) |
+//! | Ask, Stats | 503 for good, not deployed | Diagnosis; failed: stopped, crashed, awaiting approval |
 //! | Stats | nothing has moved, paused, no step is open | failed: [`Paused`](super::Interruption::Paused) |
 //! | Stats | nothing has moved for so long | failed: [`Wedged`](super::Interruption::Wedged) |
 //! | Stats | a transaction is open, or views are being filled | Ask: that may take any time |
@@ -25,8 +25,8 @@
 use std::time::Duration;
 
 use super::Pace;
-use super::inquiry::Inquiry;
-use super::pulse::{BEAT, PATIENCE, Pulse};
+use super::diagnosis::Diagnosis;
+use super::stall_detector::{STALL_TIMEOUT, STATS_INTERVAL, StallDetector};
 use crate::error::FlowError;
 use crate::feldera::data::{CompletionStatus, CompletionToken};
 use crate::feldera::stats::{GlobalMetrics, PipelineState};
@@ -38,7 +38,7 @@ use crate::time::Timestamp;
 /// Waits until all that a [`CompletionToken`] covers has gone through, and all outputs of it are delivered.
 ///
 /// Ends in [`FlowError::Failed`] with an [`Interruption`](super::Interruption) as soon as that cannot happen any more: the process was replaced
-/// or stopped, the circuit has died, a circuit that runs makes no progress for [a minute](Self::stalled_after); and while
+/// or stopped, the circuit has died, a circuit that runs makes no progress for [a minute](Self::stall_timeout); and while
 /// the pipeline is paused with nothing in it that moves. A transaction that is open holds everything back until it is
 /// committed; give the goal [`within`](Self::within) a time if that may be never. Nothing needs to be saved: with the same
 /// token it goes on.
@@ -64,7 +64,7 @@ use crate::time::Timestamp;
 pub struct AwaitCompletion {
     pipeline: String,
     token: CompletionToken,
-    stalled_after: Option<Duration>,
+    stall_timeout: Option<Duration>,
     even_paused: bool,
     within: Option<Duration>,
 }
@@ -72,13 +72,13 @@ pub struct AwaitCompletion {
 impl AwaitCompletion {
     /// Waits for what a token of this pipeline covers.
     pub fn new(pipeline: impl Into<String>, token: CompletionToken) -> Self {
-        Self { pipeline: pipeline.into(), token, stalled_after: Some(PATIENCE), even_paused: false, within: None }
+        Self { pipeline: pipeline.into(), token, stall_timeout: Some(STALL_TIMEOUT), even_paused: false, within: None }
     }
 
     /// How long the circuit may make no progress; a minute by default, `None` is for ever. A step that takes longer needs more
     /// only if it computes next to nothing meanwhile; so does an output that writes nothing for longer.
-    pub fn stalled_after(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.stalled_after = time.into();
+    pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.stall_timeout = time.into();
         self
     }
 
@@ -95,9 +95,9 @@ impl AwaitCompletion {
     }
 
     pub(super) fn machine(self) -> AwaitCompletionMachine {
-        let pulse = Pulse::new(self.stalled_after).even_paused(self.even_paused);
+        let stall_detector = StallDetector::new(self.stall_timeout).even_paused(self.even_paused);
         let (pace, state) = (Pace::START, State::Ask(None));
-        AwaitCompletionMachine { goal: self, pulse, look_at: None, obstacle: None, pace, state }
+        AwaitCompletionMachine { goal: self, stall_detector, look_at: None, obstacle: None, pace, state }
     }
 }
 
@@ -114,7 +114,7 @@ pub struct Completed {
 #[derive(Debug)]
 pub struct AwaitCompletionMachine {
     goal: AwaitCompletion,
-    pulse: Pulse,
+    stall_detector: StallDetector,
     /// When statistics are due; `None` before the first answer.
     look_at: Option<Timestamp>,
     /// What the last statistics named as holding steps back.
@@ -129,7 +129,7 @@ enum State {
     Wait(Timestamp),
     /// And when they were asked for.
     Stats(Call<GetStats>, Timestamp),
-    Inquiry(Inquiry),
+    Diagnosis(Diagnosis),
 }
 
 impl AwaitCompletionMachine {
@@ -149,9 +149,9 @@ impl AwaitCompletionMachine {
         cx.note(format!("pipeline {}", self.goal.pipeline), state);
     }
 
-    fn inquire(&mut self, refusal: FlowError, cx: &mut Common<FelderaApi>) {
+    fn inquire(&mut self, rejection: FlowError, cx: &mut Common<FelderaApi>) {
         // The one that the token is of.
-        self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, self.what(), refusal, true, cx));
+        self.state = State::Diagnosis(Diagnosis::new(&self.goal.pipeline, self.what(), rejection, true, cx));
     }
 }
 
@@ -189,10 +189,10 @@ impl Machine for AwaitCompletionMachine {
                     }
                     Ok(answer) => {
                         self.noted(answer.step, cx);
-                        self.look_at.get_or_insert(cx.now() + BEAT);
+                        self.look_at.get_or_insert(cx.now() + STATS_INTERVAL);
                         self.state = State::Wait(self.pace.next(cx.now()));
                     }
-                    Err(FlowError::Service(refusal)) => self.inquire(refusal.into(), cx),
+                    Err(FlowError::Service(rejection)) => self.inquire(rejection.into(), cx),
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Wait(until) => {
@@ -208,7 +208,7 @@ impl Machine for AwaitCompletionMachine {
                 }
                 State::Stats(call, asked) => match (ok!(call.poll(cx.now(), reply.take())), *asked) {
                     (Ok(stats), asked) => {
-                        if let Some(interruption) = self.pulse.feel(&stats, asked, cx.now()) {
+                        if let Some(interruption) = self.stall_detector.observe(&stats, asked, cx.now()) {
                             return Step::Done(Err(interruption.into_error(self.what(), None)));
                         }
                         let metrics = &stats.global_metrics;
@@ -219,14 +219,14 @@ impl Machine for AwaitCompletionMachine {
                             cx.say(Notice::Observed { what, state: format!("{done} of {begun} steps are completed") });
                         }
                         self.obstacle = obstacle(metrics);
-                        self.look_at = Some(cx.now() + BEAT);
+                        self.look_at = Some(cx.now() + STATS_INTERVAL);
                         self.state = State::Ask(None);
                     }
-                    (Err(FlowError::Service(refusal)), _) => self.inquire(refusal.into(), cx),
+                    (Err(FlowError::Service(rejection)), _) => self.inquire(rejection.into(), cx),
                     (Err(error), _) => return Step::Done(Err(error)),
                 },
-                State::Inquiry(inquiry) => {
-                    let error = match ok!(inquiry.poll(cx, reply)) {
+                State::Diagnosis(diagnosis) => {
+                    let error = match ok!(diagnosis.poll(cx, reply)) {
                         Ok(error) | Err(error) => error,
                     };
                     return Step::Done(Err(error));

@@ -23,8 +23,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::await_completion::{AwaitCompletion, AwaitCompletionMachine};
-use super::inquiry::Inquiry;
-use super::pulse::{PATIENCE, Pulse};
+use super::diagnosis::Diagnosis;
+use super::stall_detector::{STALL_TIMEOUT, StallDetector};
 use super::{Interruption, Pace};
 use crate::error::{Failure, FlowError};
 use crate::feldera::stats::{ControllerStatus, InputStatus, PipelineState};
@@ -73,7 +73,7 @@ pub struct AwaitConnectorsFinished {
     pipeline: String,
     names: BTreeSet<String>,
     even_paused: bool,
-    stalled_after: Option<Duration>,
+    stall_timeout: Option<Duration>,
     within: Option<Duration>,
 }
 
@@ -84,7 +84,7 @@ impl AwaitConnectorsFinished {
             pipeline: pipeline.into(),
             names: BTreeSet::new(),
             even_paused: false,
-            stalled_after: Some(PATIENCE),
+            stall_timeout: Some(STALL_TIMEOUT),
             within: None,
         }
     }
@@ -101,8 +101,8 @@ impl AwaitConnectorsFinished {
     }
 
     /// How long the circuit may make no progress with what is in it; a minute by default, `None` is for ever.
-    pub fn stalled_after(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.stalled_after = time.into();
+    pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.stall_timeout = time.into();
         self
     }
 
@@ -133,7 +133,7 @@ pub struct FinishedConnector {
 pub struct AwaitConnectorsMachine {
     goal: AwaitConnectorsFinished,
     process: Option<String>,
-    pulse: Pulse,
+    stall_detector: StallDetector,
     /// When statistics were asked for last.
     asked: Timestamp,
     seen: Option<String>,
@@ -151,7 +151,7 @@ enum State {
     Wait(Timestamp),
     Token(Option<Call<GetCompletionToken>>),
     Process(Running<AwaitCompletionMachine>),
-    Inquiry(Inquiry),
+    Diagnosis(Diagnosis),
 }
 
 impl AwaitConnectorsMachine {
@@ -163,13 +163,13 @@ impl AwaitConnectorsMachine {
         FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
     }
 
-    fn inquire(&mut self, refusal: FlowError, cx: &mut Common<FelderaApi>) {
+    fn inquire(&mut self, rejection: FlowError, cx: &mut Common<FelderaApi>) {
         let had_process = self.process.is_some();
-        self.state = State::Inquiry(Inquiry::new(&self.goal.pipeline, self.what(), refusal, had_process, cx));
+        self.state = State::Diagnosis(Diagnosis::new(&self.goal.pipeline, self.what(), rejection, had_process, cx));
     }
 
     /// The result, if it has come.
-    fn looked(
+    fn polled(
         &mut self,
         stats: &ControllerStatus,
         cx: &mut Common<FelderaApi>,
@@ -214,8 +214,8 @@ impl AwaitConnectorsMachine {
             return Err(Interruption::Paused.into_error(self.what(), None));
         }
         if !metrics.has_open_steps() {
-            self.pulse = Pulse::new(self.goal.stalled_after);
-        } else if let Some(interruption) = self.pulse.feel(stats, self.asked, cx.now()) {
+            self.stall_detector = StallDetector::new(self.goal.stall_timeout);
+        } else if let Some(interruption) = self.stall_detector.observe(stats, self.asked, cx.now()) {
             return Err(interruption.into_error(self.what(), None));
         }
         self.state = State::Wait(self.pace.next(cx.now()));
@@ -277,7 +277,7 @@ impl Machine for AwaitConnectorsMachine {
                 }
                 State::Look(Some(call)) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(stats) => {
-                        if let Some(result) = self.looked(&stats, cx).transpose() {
+                        if let Some(result) = self.polled(&stats, cx).transpose() {
                             return Step::Done(result);
                         }
                     }
@@ -302,7 +302,7 @@ impl Machine for AwaitConnectorsMachine {
                 State::Token(Some(call)) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(token) => {
                         let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token.token);
-                        let goal = goal.stalled_after(self.goal.stalled_after).even_paused(self.goal.even_paused);
+                        let goal = goal.stall_timeout(self.goal.stall_timeout).even_paused(self.goal.even_paused);
                         self.state = State::Process(cx.child(goal.machine()));
                     }
                     Err(error) => self.inquire(error, cx),
@@ -311,8 +311,8 @@ impl Machine for AwaitConnectorsMachine {
                     Ok(_) => self.state = State::Token(None),
                     Err(error) => return Step::Done(Err(error)),
                 },
-                State::Inquiry(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx, reply));
+                State::Diagnosis(diagnosis) => {
+                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(cx, reply));
                     return Step::Done(Err(error));
                 }
             }
@@ -329,7 +329,7 @@ impl Goal for AwaitConnectorsFinished {
         let within = self.within;
         let machine = AwaitConnectorsMachine {
             process: None,
-            pulse: Pulse::new(self.stalled_after),
+            stall_detector: StallDetector::new(self.stall_timeout),
             asked: Timestamp::UNIX_EPOCH,
             seen: None,
             left: VecDeque::new(),

@@ -30,9 +30,9 @@
 
 use std::time::Duration;
 
-use super::inquiry::{Inquiry, doubtful};
-use super::pulse::BEAT;
-use super::{Interruption, Pace, Unconfirmed, obstacles};
+use super::diagnosis::{Diagnosis, with_unknown_outcome};
+use super::stall_detector::STATS_INTERVAL;
+use super::{Interruption, Pace, UnknownOutcome, obstacles};
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::feldera::checkpoints::{CheckpointFailure, CheckpointStatus, CheckpointVerdict};
 use crate::feldera::stats::{CheckpointActivityStatus, ControllerStatus};
@@ -167,9 +167,9 @@ enum State {
     /// What came of it, if it is of the process that was asked.
     Confirm(Call<GetStats>, Result<Checkpointed, FlowError>),
     /// Before there is a number.
-    Refused(Inquiry),
+    Rejected(Diagnosis),
     /// With a number whose outcome is unknown.
-    Interrupted(Inquiry),
+    Interrupted(Diagnosis),
 }
 
 impl CheckpointMachine {
@@ -182,9 +182,9 @@ impl CheckpointMachine {
         }
     }
 
-    fn inquiry(&self, refusal: FlowError, cx: &mut Common<FelderaApi>) -> Inquiry {
+    fn diagnose(&self, rejection: FlowError, cx: &mut Common<FelderaApi>) -> Diagnosis {
         let is_asked = !matches!(self.state, State::Start(_) | State::Before(_) | State::Request(_));
-        Inquiry::new(&self.pipeline, self.what(), refusal, is_asked || self.process.is_some(), cx)
+        Diagnosis::new(&self.pipeline, self.what(), rejection, is_asked || self.process.is_some(), cx)
     }
 
     fn save(&self, number: Option<u64>, cx: &mut Common<FelderaApi>) {
@@ -211,7 +211,7 @@ impl CheckpointMachine {
 
     /// Nobody knows what became of it.
     fn lost(&self, cause: FlowError) -> FlowError {
-        let started = Unconfirmed::Checkpoint { number: self.number, process: self.process.clone() };
+        let started = UnknownOutcome::Checkpoint { number: self.number, process: self.process.clone() };
         started.add_to(FlowError::Ambiguous(Ambiguity {
             operation: StartCheckpoint::INFO.name,
             cause: Box::new(cause),
@@ -223,12 +223,12 @@ impl CheckpointMachine {
 
     /// The end before there is a number. A request without an answer is not forgotten over it; but what an edition does not do
     /// it has not done at an earlier attempt either.
-    fn refused(&mut self, error: FlowError) -> FlowError {
+    fn rejected(&mut self, error: FlowError) -> FlowError {
         let is_edition =
-            error.service().is_some_and(|refusal| error_code(refusal) == Some(ErrorCode::EnterpriseFeature));
+            error.service().is_some_and(|rejection| error_code(rejection) == Some(ErrorCode::EnterpriseFeature));
         match self.unanswered.take() {
             Some(lost) if !is_edition && !error.is_ambiguous() => match error {
-                error @ FlowError::Failed(_) => doubtful(lost, error),
+                error @ FlowError::Failed(_) => with_unknown_outcome(lost, error),
                 error => FlowError::Ambiguous(Ambiguity { found: Some(error.to_string()), ..lost }),
             },
             _ => error,
@@ -270,7 +270,7 @@ impl CheckpointMachine {
         }
     }
 
-    fn looked(&mut self, stats: &ControllerStatus, cx: &mut Common<FelderaApi>) -> Result<(), FlowError> {
+    fn polled(&mut self, stats: &ControllerStatus, cx: &mut Common<FelderaApi>) -> Result<(), FlowError> {
         if self.process.is_some() && self.process != stats.global_metrics.process() {
             return Err(self.lost(Interruption::Restarted.into_error(self.what(), None)));
         }
@@ -313,7 +313,7 @@ impl Machine for CheckpointMachine {
                         self.process = stats.global_metrics.process();
                         self.request(cx);
                     }
-                    Err(error) => self.state = State::Refused(self.inquiry(error, cx)),
+                    Err(error) => self.state = State::Rejected(self.diagnose(error, cx)),
                 },
                 State::Request(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(started) => {
@@ -323,7 +323,7 @@ impl Machine for CheckpointMachine {
                         self.process = started.incarnation_uuid.or(self.process.take());
                         self.save(Some(self.number), cx);
                         cx.phase(Self::NAME, "waiting for the checkpoint");
-                        self.look_at = cx.now() + BEAT;
+                        self.look_at = cx.now() + STATS_INTERVAL;
                         self.status(cx);
                     }
                     Err(FlowError::Ambiguous(lost)) if self.anew < ANEW && cx.expired("").is_none() => {
@@ -331,7 +331,7 @@ impl Machine for CheckpointMachine {
                         self.unanswered = Some(lost);
                         self.state = State::Before(cx.call(GetStats::new(self.pipeline.clone())));
                     }
-                    Err(error) => self.state = State::Refused(self.inquiry(error, cx)),
+                    Err(error) => self.state = State::Rejected(self.diagnose(error, cx)),
                 },
                 State::Status(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(status) => match self.judge(&status, cx) {
@@ -347,36 +347,36 @@ impl Machine for CheckpointMachine {
                         let details = error.details().map(str::to_owned);
                         return Step::Done(Err(self.lost(Interruption::Restarted.into_error(self.what(), details))));
                     }
-                    Err(error) => self.state = State::Interrupted(self.inquiry(error, cx)),
+                    Err(error) => self.state = State::Interrupted(self.diagnose(error, cx)),
                 },
                 State::Wait(until) => {
                     if let Some(step) = cx.wait_until(*until, "the checkpoint", reply) {
                         return step;
                     }
                     if self.look_at <= cx.now() {
-                        self.look_at = cx.now() + BEAT;
+                        self.look_at = cx.now() + STATS_INTERVAL;
                         self.state = State::Stats(cx.call(GetStats::new(self.pipeline.clone())));
                     } else {
                         self.status(cx);
                     }
                 }
                 State::Stats(call) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(stats) => match self.looked(&stats, cx) {
+                    Ok(stats) => match self.polled(&stats, cx) {
                         Ok(()) => self.status(cx),
                         Err(error) => return Step::Done(Err(error)),
                     },
-                    Err(error) => self.state = State::Interrupted(self.inquiry(error, cx)),
+                    Err(error) => self.state = State::Interrupted(self.diagnose(error, cx)),
                 },
                 State::Confirm(call, result) => match (ok!(call.poll(cx.now(), reply.take())), result.clone()) {
-                    (Ok(stats), result) => return Step::Done(self.looked(&stats, cx).and(result)),
-                    (Err(error), _) => self.state = State::Interrupted(self.inquiry(error, cx)),
+                    (Ok(stats), result) => return Step::Done(self.polled(&stats, cx).and(result)),
+                    (Err(error), _) => self.state = State::Interrupted(self.diagnose(error, cx)),
                 },
-                State::Refused(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx, reply));
-                    return Step::Done(Err(self.refused(error)));
+                State::Rejected(diagnosis) => {
+                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(cx, reply));
+                    return Step::Done(Err(self.rejected(error)));
                 }
-                State::Interrupted(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx, reply));
+                State::Interrupted(diagnosis) => {
+                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(cx, reply));
                     return Step::Done(Err(match error {
                         error @ FlowError::Failed(_) => self.lost(error),
                         error => error,

@@ -26,7 +26,7 @@
 use std::time::Duration;
 
 use super::Interruption;
-use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, Words, is_to_stop};
+use super::reconcile::{ActionCall, Labels, Memory, Next, PendingAction, Plan, Reconciler, is_to_stop};
 use crate::feldera::pipelines::{Pipeline, PipelineStatus, StorageStatus};
 use crate::feldera::{ClearPipeline, FelderaApi};
 use crate::flow::{Common, Config, Goal, Running};
@@ -90,9 +90,9 @@ pub struct ClearPlan {
 
 impl ClearPlan {
     /// Whether a clear can take away only what was there before the first one.
-    fn may_clear(&mut self, seen: &Pipeline, past: &Past) -> bool {
+    fn may_clear(&mut self, seen: &Pipeline, memory: &Memory) -> bool {
         let since = seen.deployment_resources_status_since.as_ref().or(seen.deployment_status_since.as_ref());
-        if past.unanswered.is_some() {
+        if memory.unanswered.is_some() {
             return since.is_some() && self.at_rest_since.as_ref() == since;
         }
         self.at_rest_since = since.cloned();
@@ -104,15 +104,15 @@ impl Plan for ClearPlan {
     type Output = Pipeline;
     const NAME: &'static str = "ClearStorage";
 
-    fn words(&self) -> Words {
-        Words { goal: Self::NAME, what: "clearing of the storage", waiting: "the storage to be cleared" }
+    fn labels(&self) -> Labels {
+        Labels { goal: Self::NAME, what: "clearing of the storage", waiting: "the storage to be cleared" }
     }
 
     fn pipeline(&self) -> &str {
         &self.goal.pipeline
     }
 
-    fn judge(&mut self, seen: Pipeline, past: &mut Past, _asked: Timestamp) -> Next<Pipeline> {
+    fn decide(&mut self, seen: Pipeline, memory: &mut Memory, _asked: Timestamp) -> Next<Pipeline> {
         if !is_to_stop(&seen) {
             return Next::Fail(Interruption::StorageInUse);
         }
@@ -120,12 +120,12 @@ impl Plan for ClearPlan {
             _ if seen.deployment_status != PipelineStatus::Stopped => Next::Wait,
             Some(StorageStatus::Cleared) => Next::Done(seen),
             Some(StorageStatus::Clearing) => Next::Wait,
-            _ if past.accepted.is_none() && self.may_clear(&seen, past) => Next::Act(Wish::Clear),
+            _ if memory.accepted.is_none() && self.may_clear(&seen, memory) => Next::Act(PendingAction::Clear),
             _ => Next::Fail(Interruption::StorageInUse),
         }
     }
 
-    fn wish(&self, _wish: Wish, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+    fn call(&self, _action: PendingAction, cx: &mut Common<FelderaApi>) -> Option<ActionCall> {
         Some(Box::new(cx.call(ClearPipeline::new(&*self.goal.pipeline)).without_resending()))
     }
 }
@@ -133,10 +133,10 @@ impl Plan for ClearPlan {
 impl Goal for ClearStorage {
     type Service = FelderaApi;
     type Output = Pipeline;
-    type Flow = Running<Steered<ClearPlan>>;
+    type Flow = Running<Reconciler<ClearPlan>>;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
         let within = self.within;
-        Running::new(Steered::new(ClearPlan { goal: self, at_rest_since: None }), config, seed, within)
+        Running::new(Reconciler::new(ClearPlan { goal: self, at_rest_since: None }), config, seed, within)
     }
 }

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use super::Interruption;
 use super::recompile::Recompile;
-use super::steer::{Next, Past, Plan, Steered, Words, not_compiled};
+use super::reconcile::{Labels, Memory, Next, Plan, Reconciler, not_compiled};
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
 use crate::feldera::pipelines::{Pipeline, ProgramStatus};
@@ -106,7 +106,7 @@ impl Compile {
     }
 
     pub(super) fn machine(self) -> CompileMachine {
-        let compiling = Steered::new(CompilePlan { goal: self.clone() });
+        let compiling = Reconciler::new(CompilePlan { goal: self.clone() });
         CompileMachine { goal: self, compiling, again: None }
     }
 }
@@ -116,7 +116,7 @@ impl Compile {
 #[derive(Debug)]
 pub struct CompileMachine {
     goal: Compile,
-    compiling: Steered<CompilePlan>,
+    compiling: Reconciler<CompilePlan>,
     /// The program is being compiled again.
     again: Option<Recompile>,
 }
@@ -157,7 +157,7 @@ impl Machine for CompileMachine {
                     Ok(version) => {
                         self.goal.version = version;
                         self.again = None;
-                        self.compiling = Steered::new(CompilePlan { goal: self.goal.clone() });
+                        self.compiling = Reconciler::new(CompilePlan { goal: self.goal.clone() });
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },
@@ -177,23 +177,23 @@ impl Plan for CompilePlan {
     type Output = Pipeline;
     const NAME: &'static str = Compile::NAME;
 
-    fn words(&self) -> Words {
-        Words { goal: Self::NAME, what: "compilation", waiting: "the program to be compiled" }
+    fn labels(&self) -> Labels {
+        Labels { goal: Self::NAME, what: "compilation", waiting: "the program to be compiled" }
     }
 
     fn pipeline(&self) -> &str {
         &self.goal.pipeline
     }
 
-    fn judge(&mut self, seen: Pipeline, past: &mut Past, _asked: Timestamp) -> Next<Pipeline> {
+    fn decide(&mut self, seen: Pipeline, memory: &mut Memory, _asked: Timestamp) -> Next<Pipeline> {
         match (self.goal.version, seen.program_version) {
             (Some(was), Some(is)) if was != is => return Next::Fail(Interruption::Edited { was, is }),
             (_, is) => self.goal.version = self.goal.version.or(is),
         }
         match seen.program_status.clone() {
-            Some(ProgramStatus::Success) if past.whole => Next::Done(seen),
+            Some(ProgramStatus::Success) if memory.whole => Next::Done(seen),
             Some(ProgramStatus::Success) => Next::Whole,
-            Some(status) if status.is_failure() => not_compiled(status, &seen, past),
+            Some(status) if status.is_failure() => not_compiled(status, &seen, memory),
             _ => Next::Wait,
         }
     }

@@ -13,8 +13,8 @@
 use bytes::Bytes;
 use http::{Request, Response};
 
-use super::inquiry::is_of_process;
-use super::pulse::PATIENCE;
+use super::diagnosis::is_of_process;
+use super::stall_detector::STALL_TIMEOUT;
 use crate::body::Body;
 use crate::error::{
     Applied, BuildError, ErrorKind, Failure, FlowError, ServiceError, TransportError, TransportErrorKind,
@@ -78,7 +78,7 @@ impl Confirmation {
     /// Makes the request. It ends a minute after the first one, but has ten seconds also if the looks took longer than that.
     pub(super) fn ask(&mut self, pipeline: &str, cx: &mut Common<FelderaApi>) -> Call<GetState> {
         let since = *self.since.get_or_insert(cx.now());
-        let until = (since + PATIENCE).max(cx.now() + super::GRACE);
+        let until = (since + STALL_TIMEOUT).max(cx.now() + super::GRACE);
         let call = cx.until(Some(until), |cx| cx.call(GetState(GetStats::new(pipeline))));
         // The manager's next answer about the pipeline tells more than another attempt.
         call.handing_back(is_of_process)
@@ -99,7 +99,7 @@ impl Confirmation {
         cx: &Common<FelderaApi>,
     ) -> Option<Result<(), FlowError>> {
         let waited = self.since.map(|since| cx.now().since(since)).unwrap_or_default();
-        let is_over = waited >= PATIENCE;
+        let is_over = waited >= STALL_TIMEOUT;
         let answer = match answer {
             // The answer of a process that has much to tell.
             Err(FlowError::Transport(error)) if is_too_large(&error) => Ok(None),
@@ -118,7 +118,7 @@ impl Confirmation {
                     _ => return Some(Ok(())),
                 }
             }
-            Err(FlowError::Service(refusal)) if is_of_process(&refusal) => refusal.into(),
+            Err(FlowError::Service(rejection)) if is_of_process(&rejection) => rejection.into(),
             // The minute is over, and the flow's own time is not.
             Err(FlowError::Deadline { last, .. }) if is_over && cx.expired("").is_none() => {
                 let last = last.map(|last| *last).or(self.trouble.take());
@@ -139,7 +139,7 @@ fn is_too_large(error: &TransportError) -> bool {
 }
 
 fn unconfirmed(what: String, shown: &PipelineStatus, told: &str) -> FlowError {
-    let seconds = PATIENCE.as_secs();
+    let seconds = STALL_TIMEOUT.as_secs();
     let reason = format!(
         "the manager has shown {shown} for {seconds} s, but {told}; read the logs of the pipeline, or stop it by force and \
          start it again"

@@ -1,50 +1,51 @@
 //! The goals [`EnsureRunning`] and [`EnsurePaused`].
 //!
 //! ```text
-//!            ┌─────────────────────────────────────────────────┐
-//!            ▼                                                 │
-//!  Look ──at rest──▶ Dismiss (an older error) ──▶ Start ───────┤
-//!   ▲ │───is, and is to be, something else──▶ Pause or Resume ─┤
-//!   │ │───is what is wished──▶ Confirm ──▶ done                │
-//!   └─┤ on the way              └─ the process does not answer ┘
+//!           ┌────────────────────────────────────────────────────┐
+//!           ▼                                                    │
+//!  Poll ──stopped──▶ Dismiss (an older error) ──▶ Start ─────────┤
+//!   ▲ │──desired status is not the goal──▶ Pause or Resume ──────┤
+//!   │ │──actual status is the goal──▶ Confirm ──▶ done           │
+//!   └─┤ in transition                   └─ no answer of process ─┘
 //!     └─▶ failed
 //! ```
 //!
-//! | it is to be | and is | then |
+//! | desired status | actual status | then |
 //! |---|---|---|
-//! | what is wished | that | done, once its process has answered: see below |
-//! | what is wished | anything else | wait |
-//! | anything but stopped | `AwaitingApproval` | failed: `AwaitingApproval` |
-//! | something else | anything, the wish was seen before | failed: `Overruled` |
-//! | something else | anything, the wish was accepted less than 10 s ago | wait |
-//! | something else | anything, the wish was accepted earlier | failed: `Overruled` |
-//! | something else | that, paused or running | pause or resume |
-//! | a standby | that | failed: `Standby` |
-//! | something else, or nobody knows | anything else | wait |
+//! | the goal | the goal | done, once its process has answered: see below |
+//! | the goal | any other | wait |
+//! | any but stopped | `AwaitingApproval` | failed: `AwaitingApproval` |
+//! | another | any, and an earlier poll has shown the goal as desired | failed: `Overruled` |
+//! | another | any, and our action was accepted less than 10 s ago | wait |
+//! | another | any, and our action was accepted earlier | failed: `Overruled` |
+//! | another | paused or running, as desired | pause or resume |
+//! | standby | standby | failed: `Standby` |
+//! | another, or unknown | any other | wait |
 //! | stopped | not stopped yet | wait |
 //! | stopped | stopped, and its program does not compile | failed: `NotCompiled`, or `CompilerFailed` if the platform is at fault |
 //! | stopped | stopped by an error since the flow began | failed: `Crashed` |
-//! | stopped | stopped, after the wish was accepted or seen | failed: `Stopped` |
+//! | stopped | stopped, after our action was accepted or has shown | failed: `Stopped` |
 //! | stopped | stopped, and its storage is being cleared | wait |
-//! | stopped | stopped, with an error of before | dismiss it |
+//! | stopped | stopped, with an error from before the flow | dismiss it |
 //! | stopped | stopped | start |
 //!
-//! Another deployment than at the look before, when neither was to stop, is `Replaced`.
+//! A deployment that differs from the one of the last poll is `Replaced`, unless either was to be stopped.
 //!
 //! The manager shows `Running` for up to five seconds after a process has died. So the process is asked for its statistics
-//! before the flow succeeds; if it does not answer, the flow looks again until the manager shows why, and fails after a
+//! before the flow succeeds. If it does not answer, the flow polls until the manager shows why, and fails after a
 //! minute with the rejection.
 //!
-//! An older error is dismissed by itself and not by the start: the start could be sent twice, and would then forget the error
-//! that it has led to.
+//! An older error is dismissed by a request of its own and not by the start. A start that is sent twice would dismiss the error
+//! that it has caused itself.
 //!
 //! Before 0.148 a start has no parameters and resumes too, and a pause starts as paused.
 
 use std::time::Duration;
 
 use super::Interruption;
-use super::steer::{
-    Next, Past, Plan, Steered, Wish, Wishing, Words, end_of, is_to_stop, not_compiled, unless_overtaken, wishing,
+use super::reconcile::{
+    ActionCall, Labels, Memory, Next, PendingAction, Plan, Reconciler, action_call, end_of, is_to_stop, not_compiled,
+    unless_overtaken,
 };
 use crate::error::{FlowError, ServiceError};
 use crate::feldera::lifecycle::Initial;
@@ -63,7 +64,7 @@ use crate::time::Timestamp;
 /// Comes to the pipeline as it was seen last. Ends in [`FlowError::Failed`] with an [`Interruption`]: when the program does
 /// not compile, the start fails, somebody has to approve a bootstrap first, or another client wants something else of it. In
 /// [`FlowError::Service`] when there is no such pipeline, or the credential does not allow it; in [`FlowError::Deadline`]
-/// when the time is up, and the wish stays with the service. Nothing needs to be saved: running it again is the same.
+/// when the timeout expires; the server keeps the desired status. Nothing needs to be saved: running it again is the same.
 ///
 /// ```
 /// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
@@ -128,9 +129,9 @@ impl Ensure {
         Self { pipeline, bootstrap_policy: None, silent_bootstrap: None, concurrent_bootstrap: None, within: None }
     }
 
-    fn start(self, paused: bool, config: &Config<FelderaApi>, seed: Seed) -> Running<Steered<EnsurePlan>> {
+    fn start(self, paused: bool, config: &Config<FelderaApi>, seed: Seed) -> Running<Reconciler<EnsurePlan>> {
         let within = self.within;
-        Running::new(Steered::new(EnsurePlan::new(self, paused)), config, seed, within)
+        Running::new(Reconciler::new(EnsurePlan::new(self, paused)), config, seed, within)
     }
 }
 
@@ -170,7 +171,7 @@ macro_rules! ensure {
         impl Goal for $goal {
             type Service = FelderaApi;
             type Output = Pipeline;
-            type Flow = Running<Steered<EnsurePlan>>;
+            type Flow = Running<Reconciler<EnsurePlan>>;
 
             fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
                 self.0.start($paused, config, seed)
@@ -218,18 +219,18 @@ impl EnsurePlan {
         }
     }
 
-    fn at_rest(&mut self, seen: &Pipeline, past: &Past) -> Next<Pipeline> {
+    fn at_rest(&mut self, seen: &Pipeline, memory: &Memory) -> Next<Pipeline> {
         if let Some(status) = seen.program_status.clone().filter(ProgramStatus::is_failure) {
-            return not_compiled(status, seen, past);
+            return not_compiled(status, seen, memory);
         }
-        let is_our_end = past.accepted.is_some() || past.shown;
+        let is_our_end = memory.accepted.is_some() || memory.shown;
         self.is_clean |= seen.deployment_error.is_none();
         match &seen.deployment_error {
-            Some(_) if past.alive || self.is_clean => Next::Fail(end_of(seen)),
+            Some(_) if memory.alive || self.is_clean => Next::Fail(end_of(seen)),
             _ if is_our_end => Next::Fail(Interruption::Stopped),
             _ if seen.storage_status == Some(StorageStatus::Clearing) => Next::Wait,
-            Some(_) if self.release == Release::Recent => Next::Act(Wish::Dismiss),
-            _ => Next::Act(Wish::Start),
+            Some(_) if self.release == Release::Recent => Next::Act(PendingAction::Dismiss),
+            _ => Next::Act(PendingAction::Start),
         }
     }
 }
@@ -238,11 +239,11 @@ impl Plan for EnsurePlan {
     type Output = Pipeline;
     const NAME: &'static str = "Ensure";
 
-    fn words(&self) -> Words {
+    fn labels(&self) -> Labels {
         if self.paused {
-            Words { goal: "EnsurePaused", what: "pause", waiting: "the pipeline to pause" }
+            Labels { goal: "EnsurePaused", what: "pause", waiting: "the pipeline to pause" }
         } else {
-            Words { goal: "EnsureRunning", what: "start", waiting: "the pipeline to start" }
+            Labels { goal: "EnsureRunning", what: "start", waiting: "the pipeline to start" }
         }
     }
 
@@ -250,25 +251,25 @@ impl Plan for EnsurePlan {
         &self.goal.pipeline
     }
 
-    fn judge(&mut self, seen: Pipeline, past: &mut Past, asked: Timestamp) -> Next<Pipeline> {
+    fn decide(&mut self, seen: Pipeline, memory: &mut Memory, asked: Timestamp) -> Next<Pipeline> {
         if seen.deployment_resources_status.is_none() {
             self.release = Release::NoResume;
         }
         if is_to_stop(&seen) {
-            past.forget_deployment();
+            memory.forget_deployment();
             return if seen.deployment_status == PipelineStatus::Stopped {
-                self.at_rest(&seen, past)
+                self.at_rest(&seen, memory)
             } else {
                 Next::Wait
             };
         }
-        past.alive = true;
-        if let Some(replaced) = past.replaced(&seen) {
+        memory.alive = true;
+        if let Some(replaced) = memory.replaced(&seen) {
             return Next::Fail(replaced);
         }
         if seen.deployment_status == PipelineStatus::AwaitingApproval {
             let diff = seen.deployment_runtime_status_details.and_then(|details| details.approval_diff);
-            past.diff = diff.and_then(|diff| serde_json::to_string(&diff).ok());
+            memory.diff = diff.and_then(|diff| serde_json::to_string(&diff).ok());
             return Next::Fail(Interruption::AwaitingApproval);
         }
         let (status, wanted) = self.wanted();
@@ -278,29 +279,31 @@ impl Plan for EnsurePlan {
             Some(desired) => desired.clone(),
         };
         if desired == wanted {
-            past.shown = true;
+            memory.shown = true;
             return if seen.deployment_status == status { Next::Up(seen, status) } else { Next::Wait };
         }
         match &seen.deployment_status {
-            _ if past.shown => Next::Fail(Interruption::Overruled { desired }),
-            _ if past.is_fresh(asked) => Next::Wait,
-            _ if past.accepted.is_some() => Next::Fail(Interruption::Overruled { desired }),
+            _ if memory.shown => Next::Fail(Interruption::Overruled { desired }),
+            _ if memory.is_fresh(asked) => Next::Wait,
+            _ if memory.accepted.is_some() => Next::Fail(Interruption::Overruled { desired }),
             PipelineStatus::Paused | PipelineStatus::Running => {
-                Next::Act(if self.paused { Wish::Pause } else { Wish::Resume })
+                Next::Act(if self.paused { PendingAction::Pause } else { PendingAction::Resume })
             }
             PipelineStatus::Standby if desired == DesiredStatus::Standby => Next::Fail(Interruption::Standby),
             _ => Next::Wait,
         }
     }
 
-    fn wish(&self, wish: Wish, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+    fn call(&self, action: PendingAction, cx: &mut Common<FelderaApi>) -> Option<ActionCall> {
         let name = &*self.goal.pipeline;
-        Some(match wish {
-            Wish::Dismiss => wishing(DismissError::new(name), cx),
-            Wish::Pause => wishing(PausePipeline::new(name), cx),
-            Wish::Start if self.paused && self.release == Release::NoResume => wishing(PausePipeline::new(name), cx),
-            Wish::Resume if self.release == Release::NoResume => wishing(StartPipeline::new(name), cx),
-            Wish::Resume => wishing(ResumePipeline::new(name), cx),
+        Some(match action {
+            PendingAction::Dismiss => action_call(DismissError::new(name), cx),
+            PendingAction::Pause => action_call(PausePipeline::new(name), cx),
+            PendingAction::Start if self.paused && self.release == Release::NoResume => {
+                action_call(PausePipeline::new(name), cx)
+            }
+            PendingAction::Resume if self.release == Release::NoResume => action_call(StartPipeline::new(name), cx),
+            PendingAction::Resume => action_call(ResumePipeline::new(name), cx),
             _ => {
                 let mut start = StartPipeline::new(name);
                 // What everybody gets by default is not said, so that older releases are not asked for what they cannot.
@@ -309,14 +312,14 @@ impl Plan for EnsurePlan {
                 start.silent_bootstrap = self.goal.silent_bootstrap;
                 start.concurrent_bootstrap = self.goal.concurrent_bootstrap;
                 start.dismiss_error = (self.release == Release::Recent).then_some(false);
-                wishing(start, cx)
+                action_call(start, cx)
             }
         })
     }
 
-    fn refused(&mut self, wish: Wish, error: ServiceError) -> Result<(), FlowError> {
+    fn rejected(&mut self, action: PendingAction, error: ServiceError) -> Result<(), FlowError> {
         // No such address: before 0.251 the start forgets the error.
-        if wish == Wish::Dismiss && error.status() == http::StatusCode::NOT_FOUND && error.code().is_none() {
+        if action == PendingAction::Dismiss && error.status() == http::StatusCode::NOT_FOUND && error.code().is_none() {
             self.release = self.release.min(Release::NoDismissal);
             return Ok(());
         }

@@ -108,9 +108,9 @@ impl Interruption {
         }
     }
 
-    /// What a refusal says by itself, without a look at the pipeline.
-    pub(super) fn told_by(refusal: &ServiceError) -> Option<Self> {
-        let code = error_code(refusal)?;
+    /// What a rejection says by itself, without a look at the pipeline.
+    pub(super) fn told_by(rejection: &ServiceError) -> Option<Self> {
+        let code = error_code(rejection)?;
         match (&code, code.class()) {
             (ErrorCode::AwaitingApproval, _) => Some(Self::AwaitingApproval),
             (
@@ -121,8 +121,8 @@ impl Interruption {
             ) => Some(Self::Restarted),
             (ErrorCode::PipelineInteractionUnreachable, _) => None,
             // The process's own word on its end, seconds before the manager knows.
-            (_, ErrorClass::OutcomeUnknown) if refusal.status().as_u16() == 500 && is_end_of_process(&code) => {
-                let message = refusal.message().to_owned();
+            (_, ErrorClass::OutcomeUnknown) if rejection.status().as_u16() == 500 && is_end_of_process(&code) => {
+                let message = rejection.message().to_owned();
                 Some(Self::Crashed(ErrorResponse { message, error_code: code, details: None }))
             }
             _ => None,

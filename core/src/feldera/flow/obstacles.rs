@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::inquiry::is_of_process;
-use super::pulse::BEAT;
+use super::diagnosis::is_of_process;
+use super::stall_detector::STATS_INTERVAL;
 use crate::error::FlowError;
 use crate::feldera::stats::{ControllerStatus, PermanentSuspendError, SuspendError, TemporarySuspendError};
 use crate::feldera::{FelderaApi, GetStats};
@@ -31,7 +31,7 @@ impl Delay {
         if *self.ask_at.get_or_insert(now + PROMPT) > now {
             return None;
         }
-        self.ask_at = Some(now + BEAT);
+        self.ask_at = Some(now + STATS_INTERVAL);
         let call = cx.until(Some(now + ANSWER), |cx| cx.call(GetStats::new(pipeline)));
         // A process that does not answer may have ended just now: the next look shows that.
         Some(call.handing_back(is_of_process))

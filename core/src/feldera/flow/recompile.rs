@@ -77,23 +77,23 @@ impl Recompile {
             let next = match &mut self.state {
                 State::Look(call) => {
                     let seen = ok!(call.poll(cx.now(), reply.take()));
-                    self.looked(seen, cx)
+                    self.polled(seen, cx)
                 }
                 State::Touch(call) => {
                     let touched = ok!(call.poll(cx.now(), reply.take()));
                     self.touched(touched, cx)
                 }
-                State::Check(call, doubt) => {
-                    let (seen, doubt) = (ok!(call.poll(cx.now(), reply.take())), doubt.take());
-                    self.checked(seen, doubt, cx)
+                State::Check(call, unknown) => {
+                    let (seen, unknown) = (ok!(call.poll(cx.now(), reply.take())), unknown.take());
+                    self.checked(seen, unknown, cx)
                 }
                 State::Restore(call) => {
                     let restored = ok!(call.poll(cx.now(), reply.take()));
                     self.restored(restored, cx)
                 }
-                State::Verify(call, doubt) => {
-                    let (seen, doubt) = (ok!(call.poll(cx.now(), reply.take())), doubt.clone());
-                    self.verified(seen, doubt)
+                State::Verify(call, unknown) => {
+                    let (seen, unknown) = (ok!(call.poll(cx.now(), reply.take())), unknown.clone());
+                    self.verified(seen, unknown)
                 }
             };
             match next {
@@ -103,7 +103,7 @@ impl Recompile {
         }
     }
 
-    fn looked(&mut self, seen: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Next {
+    fn polled(&mut self, seen: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Next {
         let seen = seen.map_err(|error| Err(self.failed("", error)))?;
         let is_same = seen.program_version == self.version || self.version.is_none();
         let is_failed = seen.program_status.as_ref().is_some_and(ProgramStatus::is_failure);
@@ -114,31 +114,31 @@ impl Recompile {
     }
 
     fn touched(&mut self, answer: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Next {
-        let doubt = match answer {
+        let unknown = match answer {
             Ok(touched) => {
                 self.made(&touched, "it was overwritten")?;
                 None
             }
-            Err(error) if is_in_doubt(&error) => Some(error),
+            Err(error) if is_unknown(&error) => Some(error),
             Err(error) => return Err(Err(self.failed("", error))),
         };
-        Ok(State::Check(look(&self.pipeline, cx), doubt))
+        Ok(State::Check(look(&self.pipeline, cx), unknown))
     }
 
     fn checked(
         &mut self,
         seen: Result<Pipeline, FlowError>,
-        doubt: Option<FlowError>,
+        unknown: Option<FlowError>,
         cx: &mut Common<FelderaApi>,
     ) -> Next {
-        let seen = match (seen, doubt.clone()) {
+        let seen = match (seen, unknown.clone()) {
             (Ok(seen), _) => seen,
-            (Err(_), Some(doubt)) => return Err(Err(found(doubt, LINE_FEED))),
+            (Err(_), Some(unknown)) => return Err(Err(found(unknown, LINE_FEED))),
             (Err(error), None) => return Err(Err(self.failed(LINE_FEED, error))),
         };
-        if let Some(doubt) = doubt {
+        if let Some(unknown) = unknown {
             if shows(&seen, self.version, &self.code.0) {
-                return Err(Err(found(doubt, "the program is as before, and may still get a line feed at its end")));
+                return Err(Err(found(unknown, "the program is as before, and may still get a line feed at its end")));
             }
             self.version = next(self.version);
         }
@@ -154,18 +154,18 @@ impl Recompile {
                 self.made(&restored, "it was overwritten")?;
                 Err(Ok(self.version))
             }
-            Err(error) if is_in_doubt(&error) => Ok(State::Verify(look(&self.pipeline, cx), error)),
+            Err(error) if is_unknown(&error) => Ok(State::Verify(look(&self.pipeline, cx), error)),
             Err(error) => Err(Err(self.failed(LINE_FEED, error))),
         }
     }
 
-    fn verified(&mut self, seen: Result<Pipeline, FlowError>, doubt: FlowError) -> Next {
-        let Ok(seen) = seen else { return Err(Err(doubt)) };
+    fn verified(&mut self, seen: Result<Pipeline, FlowError>, unknown: FlowError) -> Next {
+        let Ok(seen) = seen else { return Err(Err(unknown)) };
         if shows(&seen, next(self.version), &self.code.0) {
             return Err(Ok(seen.program_version));
         }
         if shows(&seen, self.version, &self.with_line_feed()) {
-            return Err(Err(found(doubt, LINE_FEED)));
+            return Err(Err(found(unknown, LINE_FEED)));
         }
         Err(Err(self.edited(seen.program_version, "it may have been overwritten")))
     }
@@ -228,7 +228,7 @@ fn shows(seen: &Pipeline, version: Option<i64>, code: &str) -> bool {
 }
 
 /// Whether a change was or may have been made although there is no answer that can be read.
-fn is_in_doubt(error: &FlowError) -> bool {
+fn is_unknown(error: &FlowError) -> bool {
     error.is_ambiguous() || error.says_applied()
 }
 

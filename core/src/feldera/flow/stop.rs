@@ -32,7 +32,10 @@
 use std::time::Duration;
 
 use super::Interruption;
-use super::steer::{Next, Past, Plan, Steered, Wish, Wishing, Words, end_of, is_to_stop, unless_overtaken, wishing};
+use super::reconcile::{
+    ActionCall, Labels, Memory, Next, PendingAction, Plan, Reconciler, action_call, end_of, is_to_stop,
+    unless_overtaken,
+};
 use crate::error::{Cause, Failure, FlowError, ServiceError};
 use crate::feldera::checkpoints::CheckpointInfo;
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
@@ -100,8 +103,8 @@ impl Stop {
         self
     }
 
-    pub(super) fn machine(self) -> Steered<StopPlan> {
-        Steered::new(StopPlan { goal: self, known: None })
+    pub(super) fn machine(self) -> Reconciler<StopPlan> {
+        Reconciler::new(StopPlan { goal: self, known: None })
     }
 }
 
@@ -133,7 +136,7 @@ impl StopPlan {
     }
 
     fn what(&self) -> String {
-        format!("{} of pipeline {}", self.words().what, self.goal.pipeline)
+        format!("{} of pipeline {}", self.labels().what, self.goal.pipeline)
     }
 }
 
@@ -141,43 +144,43 @@ impl Plan for StopPlan {
     type Output = Stopped;
     const NAME: &'static str = "Stop";
 
-    fn words(&self) -> Words {
-        Words { goal: Self::NAME, what: "stop", waiting: "the pipeline to stop" }
+    fn labels(&self) -> Labels {
+        Labels { goal: Self::NAME, what: "stop", waiting: "the pipeline to stop" }
     }
 
     fn pipeline(&self) -> &str {
         &self.goal.pipeline
     }
 
-    fn judge(&mut self, seen: Pipeline, past: &mut Past, asked: Timestamp) -> Next<Stopped> {
+    fn decide(&mut self, seen: Pipeline, memory: &mut Memory, asked: Timestamp) -> Next<Stopped> {
         let checkpoint = self.checkpoint(&seen);
         let is_stopped = seen.deployment_status == PipelineStatus::Stopped;
         let desired = seen.deployment_desired_status.clone();
         if is_to_stop(&seen) {
-            let forces = self.goal.force && past.accepted.is_none() && desired == Some(DesiredStatus::Suspended);
+            let forces = self.goal.force && memory.accepted.is_none() && desired == Some(DesiredStatus::Suspended);
             return match (is_stopped, &seen.deployment_error) {
-                (true, Some(_)) if past.alive && !self.goal.force => Next::Fail(end_of(&seen)),
+                (true, Some(_)) if memory.alive && !self.goal.force => Next::Fail(end_of(&seen)),
                 (true, _) => Next::Done(Stopped { pipeline: seen, checkpoint }),
-                (false, _) if forces => Next::Act(Wish::Stop),
+                (false, _) if forces => Next::Act(PendingAction::Stop),
                 (false, _) => {
-                    (past.alive, past.shown) = (true, true);
+                    (memory.alive, memory.shown) = (true, true);
                     Next::Wait
                 }
             };
         }
-        past.alive = true;
-        if let Some(replaced) = past.replaced(&seen) {
+        memory.alive = true;
+        if let Some(replaced) = memory.replaced(&seen) {
             return Next::Fail(replaced);
         }
         match desired {
-            Some(DesiredStatus::Unavailable) | None if past.accepted.is_some() || past.shown => Next::Wait,
-            Some(desired) if past.shown => Next::Fail(Interruption::Overruled { desired }),
-            _ if past.is_fresh(asked) && !self.goal.force => Next::Wait,
-            Some(desired) if past.accepted.is_some() => Next::Fail(Interruption::Overruled { desired }),
+            Some(DesiredStatus::Unavailable) | None if memory.accepted.is_some() || memory.shown => Next::Wait,
+            Some(desired) if memory.shown => Next::Fail(Interruption::Overruled { desired }),
+            _ if memory.is_fresh(asked) && !self.goal.force => Next::Wait,
+            Some(desired) if memory.accepted.is_some() => Next::Fail(Interruption::Overruled { desired }),
             Some(DesiredStatus::Standby) if !self.goal.force && seen.deployment_status == PipelineStatus::Standby => {
                 Next::Fail(Interruption::Standby)
             }
-            _ => Next::Act(Wish::Stop),
+            _ => Next::Act(PendingAction::Stop),
         }
     }
 
@@ -186,17 +189,17 @@ impl Plan for StopPlan {
         seen.deployment_desired_status == Some(DesiredStatus::Suspended) && !is_gone
     }
 
-    fn wish(&self, _wish: Wish, cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+    fn call(&self, _action: PendingAction, cx: &mut Common<FelderaApi>) -> Option<ActionCall> {
         let mut stop = StopPipeline::new(&*self.goal.pipeline);
         stop.force = self.goal.force.then_some(true);
-        Some(wishing(stop, cx))
+        Some(action_call(stop, cx))
     }
 
-    fn phase(&self, wish: Wish) -> &'static str {
-        if self.goal.force { "stopping by force" } else { wish.phase() }
+    fn phase(&self, action: PendingAction) -> &'static str {
+        if self.goal.force { "stopping by force" } else { action.phase() }
     }
 
-    fn refused(&mut self, _wish: Wish, error: ServiceError) -> Result<(), FlowError> {
+    fn rejected(&mut self, _action: PendingAction, error: ServiceError) -> Result<(), FlowError> {
         match error_code(&error) {
             _ if self.goal.force => return unless_overtaken(error),
             Some(ErrorCode::AwaitingApproval) => {
@@ -219,7 +222,7 @@ impl Plan for StopPlan {
 impl Goal for Stop {
     type Service = FelderaApi;
     type Output = Stopped;
-    type Flow = Running<Steered<StopPlan>>;
+    type Flow = Running<Reconciler<StopPlan>>;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
         let within = self.within;

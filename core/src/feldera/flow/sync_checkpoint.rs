@@ -33,9 +33,9 @@
 
 use std::time::Duration;
 
-use super::inquiry::Inquiry;
-use super::pulse::{BEAT, PATIENCE};
-use super::{Interruption, Pace, Unconfirmed};
+use super::diagnosis::Diagnosis;
+use super::stall_detector::{STALL_TIMEOUT, STATS_INTERVAL};
+use super::{Interruption, Pace, UnknownOutcome};
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::feldera::checkpoints::{CheckpointSyncFailure, CheckpointSyncStatus, RemoteCheckpoint};
 use crate::feldera::{
@@ -184,7 +184,7 @@ enum State {
     Status(Call<GetCheckpointSyncStatus>),
     Wait(Timestamp),
     Remote(Call<ListRemoteCheckpoints>, Why),
-    Inquiry(Inquiry),
+    Diagnosis(Diagnosis),
 }
 
 impl SyncMachine {
@@ -195,9 +195,9 @@ impl SyncMachine {
         }
     }
 
-    fn inquire(&mut self, refusal: FlowError, cx: &mut Common<FelderaApi>) {
+    fn inquire(&mut self, rejection: FlowError, cx: &mut Common<FelderaApi>) {
         let had_process = !self.checkpoint.is_empty() || self.seen.is_some();
-        self.state = State::Inquiry(Inquiry::new(&self.pipeline, self.what(), refusal, had_process, cx));
+        self.state = State::Diagnosis(Diagnosis::new(&self.pipeline, self.what(), rejection, had_process, cx));
     }
 
     fn save(&self, cx: &mut Common<FelderaApi>) {
@@ -209,7 +209,7 @@ impl SyncMachine {
     }
 
     fn look(&mut self, cx: &mut Common<FelderaApi>) {
-        self.look_at = cx.now() + BEAT;
+        self.look_at = cx.now() + STATS_INTERVAL;
         self.state = State::Stats(cx.call(GetStats::new(self.pipeline.clone())));
     }
 
@@ -220,7 +220,7 @@ impl SyncMachine {
     }
 
     fn remote(&mut self, why: Why, cx: &mut Common<FelderaApi>) {
-        self.ask_at = cx.now() + PATIENCE;
+        self.ask_at = cx.now() + STALL_TIMEOUT;
         self.state = State::Remote(cx.call(ListRemoteCheckpoints::new(self.pipeline.clone())), why);
     }
 
@@ -228,7 +228,7 @@ impl SyncMachine {
     fn wait_for(&mut self, checkpoint: String, process: Option<String>, cx: &mut Common<FelderaApi>) {
         (self.checkpoint, self.process) = (checkpoint, process);
         self.told = self.before.clone();
-        self.ask_at = cx.now() + PATIENCE;
+        self.ask_at = cx.now() + STALL_TIMEOUT;
     }
 
     fn failed(&self, reason: String) -> FlowError {
@@ -237,7 +237,7 @@ impl SyncMachine {
 
     /// The outcome is not known.
     fn lost(&self, cause: FlowError, found: String) -> FlowError {
-        let started = Unconfirmed::Sync { checkpoint: self.checkpoint.clone() };
+        let started = UnknownOutcome::Sync { checkpoint: self.checkpoint.clone() };
         started.add_to(FlowError::Ambiguous(Ambiguity {
             operation: StartCheckpointSync::INFO.name,
             cause: Box::new(cause),
@@ -266,7 +266,7 @@ impl SyncMachine {
             if self.before.1.as_ref() != Some(failure) {
                 return Some(Err(self.failed(failure.error.clone())));
             }
-            let until = *self.stale_until.get_or_insert(cx.now() + PATIENCE);
+            let until = *self.stale_until.get_or_insert(cx.now() + STALL_TIMEOUT);
             if until <= cx.now() {
                 self.remote(Why::Failed(failure.clone()), cx);
                 return None;
@@ -292,7 +292,7 @@ impl SyncMachine {
         let success = status.success.as_ref().filter(|uuid| self.before.0.as_ref() != Some(*uuid) && is_newer(uuid));
         let failure = status.failure.as_ref();
         let failure = failure.filter(|failure| self.before.1.as_ref() != Some(*failure) && is_newer(&failure.uuid));
-        success.map(|_| now).or(failure.map(|_| now + PATIENCE))
+        success.map(|_| now).or(failure.map(|_| now + STALL_TIMEOUT))
     }
 
     /// The store was asked. A result is the end.
@@ -424,8 +424,8 @@ impl Machine for SyncMachine {
                         return Step::Done(result);
                     }
                 }
-                State::Inquiry(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(cx, reply));
+                State::Diagnosis(diagnosis) => {
+                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(cx, reply));
                     return Step::Done(Err(match error {
                         error @ FlowError::Failed(_) if !self.checkpoint.is_empty() => {
                             self.lost(error, "its outcome was never reported".to_owned())

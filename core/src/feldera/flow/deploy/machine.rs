@@ -5,9 +5,9 @@ use super::{Change, Deploy, Deployed};
 use crate::error::{Cause, Failure, FlowError, ServiceError};
 use crate::feldera::flow::compile::{Compile, CompileMachine};
 use crate::feldera::flow::ensure::EnsurePlan;
-use crate::feldera::flow::steer::{Steered, uncompiled};
+use crate::feldera::flow::reconcile::{Reconciler, uncompiled};
 use crate::feldera::flow::stop::{Stop, StopPlan};
-use crate::feldera::flow::{Interruption, looks};
+use crate::feldera::flow::{Interruption, status_poller};
 use crate::feldera::pipelines::{
     DesiredStatus, Pipeline, PipelineStatus, ProgramError, ProgramStatus, Selector, StorageStatus,
 };
@@ -19,7 +19,7 @@ use crate::flow::{Call, Common, Flow as _, Machine, Notice, Pace, Reply, Running
 use crate::time::Timestamp;
 
 /// How often the flow begins again with a look.
-const LOOKS: u32 = 8;
+const MAX_POLLS: u32 = 8;
 
 /// The transitions of [`Deploy`].
 #[doc(hidden)]
@@ -32,7 +32,7 @@ pub struct DeployMachine {
     version: Option<i64>,
     /// The one that there was at the last look.
     looked_at: Option<i64>,
-    looks: u32,
+    polls: u32,
     pace: Pace,
     /// Why there is another look.
     trouble: Option<FlowError>,
@@ -46,10 +46,10 @@ enum State {
     Wait(Timestamp),
     Create(Box<Call<CreatePipeline>>),
     Validate(Box<Call<ValidateProgram>>, Box<Differences>),
-    Stop(Box<Running<Steered<StopPlan>>>, Box<Differences>),
+    Stop(Box<Running<Reconciler<StopPlan>>>, Box<Differences>),
     Change(Box<Call<PatchPipeline>>),
     Compile(Box<Running<CompileMachine>>),
-    Ensure(Box<Running<Steered<EnsurePlan>>>),
+    Ensure(Box<Running<Reconciler<EnsurePlan>>>),
 }
 
 impl DeployMachine {
@@ -60,7 +60,7 @@ impl DeployMachine {
             restarted: false,
             version: None,
             looked_at: None,
-            looks: 0,
+            polls: 0,
             pace: Pace::START,
             trouble: None,
             state: State::Start,
@@ -72,7 +72,7 @@ impl DeployMachine {
     }
 
     /// Decides by what there is; `None` is no pipeline. A result is the end.
-    fn looked(&mut self, seen: Option<Pipeline>, cx: &mut Common<FelderaApi>) -> Option<Result<Deployed, FlowError>> {
+    fn polled(&mut self, seen: Option<Pipeline>, cx: &mut Common<FelderaApi>) -> Option<Result<Deployed, FlowError>> {
         let Some(seen) = seen else {
             self.change = Change::Created;
             cx.phase(Self::NAME, "creating the pipeline");
@@ -116,10 +116,10 @@ impl DeployMachine {
 
     fn unchanged(&mut self, seen: &Pipeline, cx: &mut Common<FelderaApi>) {
         self.version = seen.program_version;
-        let wished = if self.goal.paused { PipelineStatus::Paused } else { PipelineStatus::Running };
+        let desired = if self.goal.paused { PipelineStatus::Paused } else { PipelineStatus::Running };
         let is_desired =
-            seen.deployment_desired_status.as_ref().is_none_or(|desired| desired.as_str() == wished.as_str());
-        if seen.deployment_status == wished && is_desired && seen.program_status == Some(ProgramStatus::Success) {
+            seen.deployment_desired_status.as_ref().is_none_or(|desired| desired.as_str() == desired.as_str());
+        if seen.deployment_status == desired && is_desired && seen.program_status == Some(ProgramStatus::Success) {
             self.ensure(cx);
         } else {
             self.compile(cx);
@@ -172,7 +172,7 @@ impl DeployMachine {
 
     /// After a change that may have been made, or not by us.
     fn look_again(&mut self, trouble: FlowError, cx: &Common<FelderaApi>) -> Result<(), FlowError> {
-        if self.looks >= LOOKS {
+        if self.polls >= MAX_POLLS {
             return Err(trouble);
         }
         self.trouble = Some(trouble);
@@ -190,11 +190,11 @@ impl DeployMachine {
             Err(error) if error.is_ambiguous() => self.look_again(error, cx),
             // Somebody else was faster; or an earlier request of ours, whose answer was lost.
             Err(error) if says(&error, &ErrorCode::DuplicateName) => {
-                let doubt = self.trouble.take().filter(FlowError::is_ambiguous);
-                if doubt.is_none() {
+                let unknown = self.trouble.take().filter(FlowError::is_ambiguous);
+                if unknown.is_none() {
                     self.change = Change::None;
                 }
-                self.look_again(doubt.unwrap_or(error), cx)
+                self.look_again(unknown.unwrap_or(error), cx)
             }
             Err(error) => Err(error),
         }
@@ -232,7 +232,7 @@ impl DeployMachine {
 
     fn ensure(&mut self, cx: &mut Common<FelderaApi>) {
         let ensure = EnsurePlan::new(self.goal.ensure.clone(), self.goal.paused);
-        let child = cx.child(Steered::new(ensure));
+        let child = cx.child(Reconciler::new(ensure));
         self.state = State::Ensure(Box::new(child));
     }
 
@@ -275,7 +275,7 @@ impl Machine for DeployMachine {
             }
             let next = match &mut self.state {
                 State::Start => {
-                    self.looks += 1;
+                    self.polls += 1;
                     self.state = State::Look(cx.call(GetPipeline::new(self.goal.name()).selector(Selector::All)));
                     Ok(())
                 }
@@ -283,15 +283,15 @@ impl Machine for DeployMachine {
                     let seen = match ok!(call.poll(cx.now(), reply.take())) {
                         Ok(seen) => Some(seen),
                         Err(FlowError::Service(error)) if is_unknown_pipeline(&error) => None,
-                        // A doubt is not forgotten because there is no way to look.
+                        // An unknown outcome is not forgotten because the pipeline cannot be read.
                         Err(error) => {
-                            let doubt = self.trouble.take().filter(FlowError::is_ambiguous);
-                            return Step::Done(Err(doubt.unwrap_or(error)));
+                            let unknown = self.trouble.take().filter(FlowError::is_ambiguous);
+                            return Step::Done(Err(unknown.unwrap_or(error)));
                         }
                     };
-                    let state = seen.as_ref().map_or_else(|| "not there".to_owned(), looks::summary);
+                    let state = seen.as_ref().map_or_else(|| "not there".to_owned(), status_poller::summary);
                     cx.say(Notice::Observed { what: format!("pipeline {}", self.goal.name()), state });
-                    if let Some(result) = self.looked(seen, cx) {
+                    if let Some(result) = self.polled(seen, cx) {
                         return Step::Done(result);
                     }
                     Ok(())

@@ -1,4 +1,4 @@
-//! The goal, and what its session yields.
+//! The goal [`Ingest`] and its events.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -9,28 +9,30 @@ use crate::NonFinite;
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
 use crate::feldera::data::{CompletionToken, DataFormat, UpdateFormat};
-use crate::feldera::flow::pulse::PATIENCE;
+use crate::feldera::flow::stall_detector::STALL_TIMEOUT;
 use crate::flow::{Config, Goal};
 use crate::seed::Seed;
 
-/// Puts rows into a table, and waits until they are processed.
+/// Ingests rows into a table, and waits until they are processed.
 ///
-/// A **session**: rows are [pushed](Ingestion::push) into it, and it is polled, as with `drive::run(&mut ingestion, …)`. It
-/// yields an [`IngestEvent`] for each chunk that was sent, and [`Drained`](IngestEvent::Drained) when nothing waits any more;
-/// then more rows are pushed, or it is [finished](Ingestion::finish). Memory is bounded: a buffer that is full
-/// hands the row back.
+/// This is an **event flow**: [push](Ingestion::push) rows into it and poll it, for example with `drive::run(&mut ingestion, …)`.
+/// It yields an [`IngestEvent`] for each chunk that was sent, and [`Drained`](IngestEvent::Drained) when no rows are left to send.
+/// Then push more rows, or [finish](Ingestion::finish) it. Memory is bounded: if the buffer is full, `push` returns the row.
 ///
-/// A chunk is sent once. It is sent again by itself only when it is known never to have reached the pipeline; when nobody
-/// knows ([`Doubt`]: a timeout, a lost answer, most 503s) its rows are handed to the caller, who decides. Rows that cannot
-/// be parsed keep no other row out ([`Rejected`]).
+/// A chunk is sent once. The flow repeats it only if it is known never to have reached the pipeline. If a request times out, loses
+/// its answer or gets most kinds of 503, its rows may or may not have been ingested. Then the flow yields
+/// [`UnconfirmedRows`], and the caller decides. Rows that cannot be parsed do not keep other rows out ([`Rejected`]).
 ///
-/// Ends in [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption) when the pipeline cannot go on: it is
-/// paused or stopped, it has died, or another process answers than the one that took the first rows in. In
-/// [`FlowError::Service`] for a table that is none, or options that are no good. In [`FlowError::Ambiguous`] when it is polled
-/// on while rows are in doubt. [`progress`](Ingestion::progress) says how far it got, and
-/// [`take_unsent`](Ingestion::take_unsent) has the rest.
+/// HTTP input survives a restart of the pipeline only if a checkpoint was made after it, or with fault tolerance.
 ///
-/// Data that came in over HTTP survives a restart only with a checkpoint after it, or with fault tolerance.
+/// # Errors
+/// * [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption) if the pipeline is paused or stopped, has
+///   crashed, or was restarted after it accepted the first rows.
+/// * [`FlowError::Service`] if the table does not exist or an option is invalid.
+/// * [`FlowError::Ambiguous`] if the flow is polled while it waits for a decision about unconfirmed rows.
+///
+/// After an error, [`progress`](Ingestion::progress) tells how far the flow got, and
+/// [`take_unsent`](Ingestion::take_unsent) returns the remaining rows.
 ///
 /// ```
 /// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
@@ -55,10 +57,10 @@ use crate::seed::Seed;
 /// ingestion.finish();
 /// loop {
 ///     match drive::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop)? {
-///         IngestEvent::Accepted(accepted) => println!("rows {:?} are in", accepted.rows),
-///         IngestEvent::Rejected(rejected) => println!("{} rows are not in", rejected.num_errors),
-///         // Every row has a key, so that a second copy of it changes nothing.
-///         IngestEvent::Doubtful(doubt) => ingestion.resend(doubt).expect("its own"),
+///         IngestEvent::Accepted(accepted) => println!("rows {:?} are ingested", accepted.rows),
+///         IngestEvent::Rejected(rejected) => println!("{} rows are rejected", rejected.num_errors),
+///         // The table has a primary key, so a second copy of a row changes nothing.
+///         IngestEvent::Unconfirmed(unconfirmed) => ingestion.resend(unconfirmed).expect("its own"),
 ///         IngestEvent::Finished(progress) => break assert_eq!(progress.accepted, 1000),
 ///         _ => {}
 ///     }
@@ -77,15 +79,15 @@ pub struct Ingest {
     pub(super) chunk_bytes: usize,
     pub(super) buffer_bytes: usize,
     pub(super) stop_at_errors: bool,
-    pub(super) resend_doubtful: bool,
-    pub(super) stalled_after: Option<Duration>,
+    pub(super) resend_unconfirmed: bool,
+    pub(super) stall_timeout: Option<Duration>,
     pub(super) within: Option<Duration>,
 }
 
 impl Ingest {
-    /// Rows for a table, as JSON that tells inserts, updates and deletes apart. The table is a SQL identifier: `t` is `T`, and
-    /// `"t"` is not. Spell it and the options in the same way each time: each spelling keeps one of the pipeline's 100 API
-    /// connections for good.
+    /// Ingests rows into a table, as JSON with inserts, updates and deletes. The table is a SQL identifier: `t` is `T`, and
+    /// `"t"` is not. Always spell the table and the options in the same way: each spelling permanently occupies one of the
+    /// pipeline's 100 API connections.
     pub fn new(pipeline: impl Into<String>, table: impl Into<String>) -> Self {
         Self {
             pipeline: pipeline.into(),
@@ -97,20 +99,20 @@ impl Ingest {
             chunk_bytes: 1 << 20,
             buffer_bytes: 8 << 20,
             stop_at_errors: false,
-            resend_doubtful: false,
-            stalled_after: Some(PATIENCE),
+            resend_unconfirmed: false,
+            stall_timeout: Some(STALL_TIMEOUT),
             within: None,
         }
     }
 
-    /// Records are CSV without a header, each pushed ready by [`push_record`](Ingestion::push_record).
+    /// Sends records of CSV without a header; push each with [`push_record`](Ingestion::push_record).
     pub fn csv(mut self) -> Self {
         (self.format, self.update_format) = (DataFormat::Csv, None);
         self
     }
 
-    /// Sets what a row of JSON is; `InsertDelete` by default. With any other one, rows are sent as they are pushed. With an
-    /// update format that ingress does not support, the session ends before it sends a row: see [`UpdateFormat`].
+    /// Sets the update format of JSON rows; `InsertDelete` by default. With any other format, rows are sent as they are pushed. With
+    /// an update format that ingress does not support, the flow ends before it sends a row: see [`UpdateFormat`].
     pub fn update_format(mut self, format: UpdateFormat) -> Self {
         (self.format, self.update_format) = (DataFormat::Json, Some(format));
         self
@@ -124,48 +126,48 @@ impl Ingest {
         self
     }
 
-    /// Also takes rows into a paused pipeline. Without it the session ends when it finds the pipeline paused, at first or
-    /// after a doubt; rows that are under way when it is paused are held, and come in doubt.
+    /// Ingests into a paused pipeline, too. Otherwise the flow ends if it finds the pipeline paused, at the start or after
+    /// unconfirmed rows. A pipeline that is paused meanwhile holds the rows back, and they become unconfirmed.
     pub fn force(mut self) -> Self {
         self.force = true;
         self
     }
 
-    /// How many bytes go out together at the most, but for a row that is larger by itself; 1 MiB by default. What takes
-    /// longer than 30 s to upload is refused.
+    /// Sets the maximum bytes of a chunk; a larger row is a chunk of its own. 1 MiB by default. The server rejects an upload that
+    /// takes longer than 30 s.
     pub fn chunk_bytes(mut self, bytes: usize) -> Self {
         self.chunk_bytes = bytes.max(1);
         self
     }
 
-    /// How many bytes wait at the most, those under way included; 8 MiB by default.
+    /// Sets the maximum bytes of rows that are buffered or under way; 8 MiB by default.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.buffer_bytes = bytes.max(1);
         self
     }
 
-    /// Ends, with the refusal, after the first chunk of which some rows could not be parsed. By default the session goes on.
+    /// Ends the flow with the server's rejection after the first chunk with rows that cannot be parsed. By default it continues.
     pub fn stop_at_errors(mut self) -> Self {
         self.stop_at_errors = true;
         self
     }
 
-    /// Sends rows again of which nobody knows whether they are in: each row comes in at least once. For tables with a
-    /// primary key, where a second copy changes nothing while nobody else changes the same keys. After five times the
-    /// caller is asked all the same.
-    pub fn resend_doubtful(mut self) -> Self {
-        self.resend_doubtful = true;
+    /// Sends unconfirmed rows again without asking, so that each row is ingested at least once. Use it for tables with a primary
+    /// key: there a second copy changes nothing, unless another client changes the same keys. After five attempts the
+    /// flow yields [`IngestEvent::Unconfirmed`] nevertheless.
+    pub fn resend_unconfirmed(mut self) -> Self {
+        self.resend_unconfirmed = true;
         self
     }
 
-    /// How long the circuit may make no progress while rows are waited for: see
-    /// [`AwaitCompletion::stalled_after`](super::super::AwaitCompletion::stalled_after).
-    pub fn stalled_after(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.stalled_after = time.into();
+    /// Sets how long the circuit may make no progress while the flow waits for rows to be processed: see
+    /// [`AwaitCompletion::stall_timeout`](super::super::AwaitCompletion::stall_timeout).
+    pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.stall_timeout = time.into();
         self
     }
 
-    /// How long the session may take, from its first poll; as long as it takes by default.
+    /// Sets how long the flow may take, from its first poll; without a limit by default.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = Some(time);
         self
@@ -184,78 +186,78 @@ impl Goal for Ingest {
     }
 }
 
-/// What an [`Ingest`] yields.
+/// An event of an [`Ingest`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum IngestEvent {
-    /// All rows of a chunk are in.
+    /// All rows of a chunk are ingested.
     Accepted(Accepted),
-    /// Some rows of a chunk are not, and all others are.
+    /// Some rows of a chunk were rejected; all others are ingested.
     Rejected(Rejected),
-    /// Nobody knows whether the rows of a chunk are in.
-    Doubtful(Doubt),
-    /// Nothing waits any more: push rows, or [finish](Ingestion::finish). Polled without, it comes again.
+    /// The rows of a chunk may or may not have been ingested.
+    Unconfirmed(UnconfirmedRows),
+    /// No rows are left to send. Push rows, or [finish](Ingestion::finish) the flow; otherwise the next poll yields it again.
     Drained,
-    /// All rows that are in, of those that were pushed before [`flush`](Ingestion::flush), are processed.
+    /// All ingested rows that were pushed before [`flush`](Ingestion::flush) are processed.
     Processed(IngestProgress),
-    /// The same after [`finish`](Ingestion::finish), and nothing more comes.
+    /// All ingested rows are processed after [`finish`](Ingestion::finish). This is the last event.
     Finished(IngestProgress),
 }
 
-/// Rows that are in the pipeline's memory.
+/// Rows that the pipeline has accepted into its memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Accepted {
-    /// Which ones.
+    /// The numbers of the rows, counted from 0.
     pub rows: Range<u64>,
-    /// Stands for these and for all before them.
+    /// The completion token for these rows and all before them.
     pub token: CompletionToken,
 }
 
-/// Rows of which nobody knows whether they are in. There is nothing to find out by: both has been seen after the same
-/// answer. Rows that a paused pipeline holds go in when it is resumed.
+/// Rows that may or may not have been ingested. Feldera offers no way to check: both was seen after the same answer. Rows that a
+/// paused pipeline holds back are ingested when it is resumed.
 ///
-/// [`Ingestion::resend`] or [`Ingestion::skip`] decide.
+/// Call [`Ingestion::resend`] if the table has a primary key; otherwise call [`Ingestion::skip`].
 #[derive(Debug)]
-#[must_use = "the session ends when it is polled before it is told what to do with these rows"]
-pub struct Doubt {
+#[must_use = "the flow ends if it is polled before `resend` or `skip`"]
+pub struct UnconfirmedRows {
     pub(super) chunk: Chunk,
     pub(super) cause: Box<FlowError>,
 }
 
-impl Doubt {
-    /// The rows.
+impl UnconfirmedRows {
+    /// Returns the rows.
     pub fn chunk(&self) -> &Chunk {
         &self.chunk
     }
 
-    /// What hides the outcome: a [`FlowError::Ambiguous`].
+    /// Returns why the outcome is unknown: a [`FlowError::Ambiguous`].
     pub fn cause(&self) -> &FlowError {
         &self.cause
     }
 
-    /// The rows, for a decision that does not go through the session.
+    /// Returns the rows by value, to handle them outside of the flow.
     pub fn into_chunk(self) -> Chunk {
         self.chunk
     }
 }
 
-/// How far a session is, in rows.
+/// The progress of an [`Ingest`], in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IngestProgress {
-    /// Pushed.
+    /// Rows that were pushed.
     pub pushed: u64,
-    /// In.
+    /// Rows that are ingested.
     pub accepted: u64,
-    /// Not in, because they cannot be parsed.
+    /// Rows that were rejected because they cannot be parsed.
     pub rejected: u64,
-    /// In doubt, and [given up](Ingestion::skip).
+    /// Unconfirmed rows that were [skipped](Ingestion::skip).
     pub skipped: u64,
-    /// All rows with smaller numbers are processed, as far as they are in.
+    /// All ingested rows with smaller numbers are processed.
     pub processed_to: u64,
-    /// Waiting to be sent, for an answer, or for a decision.
+    /// Rows that wait to be sent, for an answer, or for a decision.
     pub waiting: u64,
-    /// The same in bytes.
+    /// The size of the waiting rows in bytes.
     pub waiting_bytes: usize,
 }

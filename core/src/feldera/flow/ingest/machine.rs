@@ -1,11 +1,11 @@
 //! The transitions of [`Ingestion`].
 
 use super::rows::Chunk;
-use super::{Accepted, Doubt, IngestEvent, Ingestion, NAME, Rejected};
+use super::{Accepted, IngestEvent, Ingestion, NAME, Rejected, UnconfirmedRows};
 use crate::error::{Ambiguity, Applied, FlowError, Misuse};
 use crate::feldera::data::{CompletionToken, parse_errors};
 use crate::feldera::flow::await_completion::AwaitCompletionMachine;
-use crate::feldera::flow::inquiry::Inquiry;
+use crate::feldera::flow::diagnosis::Diagnosis;
 use crate::feldera::flow::{AwaitCompletion, Interruption};
 use crate::feldera::stats::{ControllerStatus, GlobalMetrics, PipelineState};
 use crate::feldera::{GetStats, HttpInput};
@@ -35,14 +35,14 @@ pub(super) enum Taken {
 
 pub(super) enum State {
     Ready,
-    Looking(Call<GetStats>),
+    Polling(Call<GetStats>),
     Sending(Call<HttpInput>, Chunk),
     /// The rows are with the caller.
     Undecided(FlowError, u64),
     Covering(Call<HttpInput>),
     Processing(Running<AwaitCompletionMachine>),
     Checking(Call<GetStats>),
-    Inquiry(Inquiry),
+    Diagnosis(Diagnosis),
 }
 
 impl Ingestion {
@@ -50,7 +50,7 @@ impl Ingestion {
         format!("ingress into table {} of pipeline {}", self.goal.table, self.goal.pipeline)
     }
 
-    fn look(&mut self) -> Call<GetStats> {
+    fn poll_stats(&mut self) -> Call<GetStats> {
         self.common.call(GetStats::new(self.goal.pipeline.clone()))
     }
 
@@ -78,7 +78,7 @@ impl Ingestion {
             None => false,
         };
         if !self.looked && (self.buffer.has_unsent() || self.taken != Taken::Nothing && self.barrier.is_some()) {
-            self.state = State::Looking(self.look());
+            self.state = State::Polling(self.poll_stats());
         } else if self.buffer.has_unsent() && !is_due {
             self.send();
         } else if self.barrier.is_none() {
@@ -88,7 +88,7 @@ impl Ingestion {
         } else if let Some(token) = self.token.clone() {
             self.common.phase(NAME, "waiting for rows to be processed");
             let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token);
-            let goal = goal.stalled_after(self.goal.stalled_after);
+            let goal = goal.stall_timeout(self.goal.stall_timeout);
             self.state = State::Processing(self.common.child(goal.machine()));
         } else {
             self.state = State::Covering(self.input(bytes::Bytes::new()));
@@ -119,8 +119,8 @@ impl Ingestion {
         }
     }
 
-    /// The pipeline before the first rows, and after rows that came in doubt.
-    fn looked(&mut self, stats: &ControllerStatus) {
+    /// Reads the statistics before the first rows, and after unconfirmed rows.
+    fn polled(&mut self, stats: &ControllerStatus) {
         let metrics = &stats.global_metrics;
         if self.has_restarted(metrics) {
             self.ended = Some(Interruption::Restarted.into_error(self.what(), None));
@@ -165,12 +165,12 @@ impl Ingestion {
                     });
                 }
             }
-            (None, cause @ FlowError::Ambiguous(_)) => self.doubted(cause, chunk),
+            (None, cause @ FlowError::Ambiguous(_)) => self.unconfirmed(cause, chunk),
             // All that can be parsed are in, and which those are cannot be read.
             (None, error) if is_in_part => {
                 let (operation, found) = (HttpInput::INFO.name, "all rows that can be parsed are in".to_owned());
                 let cause = Box::new(error);
-                self.doubted(
+                self.unconfirmed(
                     FlowError::Ambiguous(Ambiguity {
                         operation,
                         cause,
@@ -181,9 +181,9 @@ impl Ingestion {
                     chunk,
                 );
             }
-            (None, refusal @ FlowError::Service(_)) => {
+            (None, rejection @ FlowError::Service(_)) => {
                 self.buffer.put_back(chunk);
-                self.inquire(refusal);
+                self.inquire(rejection);
             }
             (None, error) => {
                 self.buffer.put_back(chunk);
@@ -192,11 +192,11 @@ impl Ingestion {
         }
     }
 
-    fn doubted(&mut self, cause: FlowError, mut chunk: Chunk) {
-        chunk.doubtful = true;
+    fn unconfirmed(&mut self, cause: FlowError, mut chunk: Chunk) {
+        chunk.unconfirmed = true;
         // A pipeline that was paused meanwhile would hold whatever comes next, too.
         (self.taken, self.looked) = (Taken::Severally, false);
-        if self.goal.resend_doubtful && self.anew < ANEW {
+        if self.goal.resend_unconfirmed && self.anew < ANEW {
             self.anew += 1;
             let what = format!("rows {:?}", chunk.rows());
             self.common.say(Notice::Observed { what, state: format!("sent again: {cause}") });
@@ -204,7 +204,7 @@ impl Ingestion {
         } else {
             self.anew = 0;
             self.state = State::Undecided(cause.clone(), chunk.rows().start);
-            self.event = Some(IngestEvent::Doubtful(Doubt { chunk, cause: Box::new(cause) }));
+            self.event = Some(IngestEvent::Unconfirmed(UnconfirmedRows { chunk, cause: Box::new(cause) }));
         }
     }
 
@@ -220,10 +220,15 @@ impl Ingestion {
         }
     }
 
-    fn inquire(&mut self, refusal: FlowError) {
+    fn inquire(&mut self, rejection: FlowError) {
         let what = self.what();
-        self.state =
-            State::Inquiry(Inquiry::new(&self.goal.pipeline, what, refusal, self.process.is_some(), &mut self.common));
+        self.state = State::Diagnosis(Diagnosis::new(
+            &self.goal.pipeline,
+            what,
+            rejection,
+            self.process.is_some(),
+            &mut self.common,
+        ));
     }
 
     /// Whether all rows since the last barrier met the process that answers now.
@@ -258,8 +263,8 @@ impl Ingestion {
                         None => self.next(),
                     }
                 }
-                State::Looking(call) => match ok!(call.poll(now, reply.take())) {
-                    Ok(stats) => self.looked(&stats),
+                State::Polling(call) => match ok!(call.poll(now, reply.take())) {
+                    Ok(stats) => self.polled(&stats),
                     Err(error) => self.inquire(error),
                 },
                 State::Sending(call, _) => {
@@ -280,15 +285,15 @@ impl Ingestion {
                     Err(error) => self.uncovered(error),
                 },
                 State::Processing(flow) => match ok!(flow.poll(now, reply.take())) {
-                    Ok(_) => self.state = State::Checking(self.look()),
+                    Ok(_) => self.state = State::Checking(self.poll_stats()),
                     Err(error) => self.ended = Some(error),
                 },
                 State::Checking(call) => match ok!(call.poll(now, reply.take())) {
                     Ok(stats) => self.checked(&stats),
                     Err(error) => self.inquire(error),
                 },
-                State::Inquiry(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(&mut self.common, reply));
+                State::Diagnosis(diagnosis) => {
+                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(&mut self.common, reply));
                     self.ended = Some(error);
                 }
             }

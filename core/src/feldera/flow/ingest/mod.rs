@@ -1,38 +1,38 @@
-//! The session [`Ingest`].
+//! The event flow [`Ingest`].
 //!
 //! ```text
 //!                 ┌──────────────── Sending ◀────────────────┐
-//!                 │ 200: Accepted      │ refused ▶ Inquiry ▶ failed
+//!                 │ 200: Accepted      │ rejected ▶ Diagnosis ▶ failed
 //!                 │ ParseErrors: Rejected                    │
-//!                 │ no answer: Doubtful ─▶ Undecided ─resend─┤
+//!                 │ no answer: Unconfirmed ▶ Undecided ─resend─┤
 //!                 ▼                            │ skip        │ rows wait
 //!  Ready ◀────────┴────────────────────────────┘             │
 //!   │ ├─ nothing waits ─▶ Drained                            │
-//!   │ └─ rows wait ─▶ Looking, at first and after a doubt ───┘
-//!   │ flush: what was pushed before it is sent; finish: all is
+//!   │ └─ rows wait ─▶ Polling, at first and after unconfirmed rows ──┘
+//!   │ flush: rows pushed before it are sent; finish: all rows are sent
 //!   ▼
 //!  Covering ──token──▶ Processing ──complete──▶ Checking ──the same process──▶ Processed, Finished
 //!  (unless the last answer was a token)               └─ another one ─▶ failed
 //! ```
 //!
-//! | state | what came | next |
+//! | state | event | next |
 //! |---|---|---|
-//! | Looking | statistics | Sending; failed when the pipeline is paused and rows are not forced in, or was restarted |
+//! | Polling | statistics | Sending; failed when the pipeline is paused and rows are not forced in, or was restarted |
 //! | Sending | a token | Accepted |
-//! | Sending | 400 `ParseErrors` | Rejected: all other rows are in, and have no token |
+//! | Sending | 400 `ParseErrors` | Rejected: all other rows are ingested, and have no token |
 //! | Sending | not sent, 503 that says so | again, by the call |
-//! | Sending | any other refusal | failed; the rows are unsent |
-//! | any | 410 `Terminating`, 500 with the code of a panic, 503 for good | Inquiry: polls the pipeline for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed), stopped, or the refusal |
-//! | Sending | no answer, or one that does not tell | Doubtful; nothing is sent before a decision |
+//! | Sending | any other rejection | failed; the rows are unsent |
+//! | any | 410 `Terminating`, 500 with the code of a panic, 503 for good | Diagnosis: polls the pipeline for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed), stopped, or the rejection |
+//! | Sending | no answer, or one that leaves the outcome unknown | Unconfirmed; nothing is sent before the caller decides |
 //! | Undecided | polled without a decision | failed: **ambiguous** |
-//! | Covering | a token for no rows | Processing: it covers all that came before |
-//! | Covering | no answer | again: no rows, no harm |
+//! | Covering | a token for no rows | Processing: it covers all rows before it |
+//! | Covering | no answer | sent again: it carries no rows |
 //! | Processing | complete | Checking |
 //! | Checking | another process than before the first rows, and they went in more than one request | failed: [`Restarted`](super::Interruption::Restarted) |
 //!
-//! Invariants: each row is in one chunk, chunks go out in order, one at a time, and each is sent once unless it is known not
-//! to have arrived or the caller says so. A token covers all that its way of ingress took in before; but only in its own
-//! process: so all rows between two barriers are known to have met the same one. No more bytes are held than the buffer's.
+//! Invariants: each row is in one chunk. Chunks are sent in order, one at a time. Each is sent once, unless it is known not
+//! to have arrived or the caller resends it. A token covers all rows that its ingress endpoint accepted before it, but only in its
+//! own process. So the flow verifies that all rows between two barriers reached the same process. The buffer's size bounds the memory.
 
 mod goal;
 mod machine;
@@ -41,7 +41,7 @@ mod rows;
 
 use std::fmt;
 
-pub use self::goal::{Accepted, Doubt, Ingest, IngestEvent, IngestProgress};
+pub use self::goal::{Accepted, Ingest, IngestEvent, IngestProgress, UnconfirmedRows};
 pub use self::rejected::{Rejected, RejectedRow};
 pub use self::rows::{Chunk, PushError};
 
@@ -56,14 +56,14 @@ use crate::time::Timestamp;
 
 const NAME: &str = "Ingest";
 
-/// Rows on their way into a table. Made by [`Ingest::start`](crate::flow::Goal::start).
-#[must_use = "a session does nothing until it is polled"]
+/// A running [`Ingest`], created by [`Ingest::start`](crate::flow::Goal::start).
+#[must_use = "an event flow does nothing until it is polled"]
 pub struct Ingestion {
     goal: Ingest,
     common: Common<FelderaApi>,
     buffer: Buffer,
     progress: IngestProgress,
-    /// The pipeline was looked at since the last barrier and the last doubt.
+    /// Whether the pipeline was polled since the last barrier and the last unconfirmed rows.
     looked: bool,
     /// Which process it was then, if it says.
     process: Option<String>,
@@ -157,60 +157,60 @@ impl Ingestion {
         })
     }
 
-    /// Asks for [`IngestEvent::Processed`] once all rows pushed by then are processed.
+    /// Requests an [`IngestEvent::Processed`] once all rows that were pushed so far are processed.
     pub fn flush(&mut self) {
         if self.barrier != Some(Barrier::Finish) {
             self.barrier = Some(Barrier::Flush(self.buffer.pushed()));
         }
     }
 
-    /// No more rows come. Poll on until [`IngestEvent::Finished`].
+    /// Declares that no more rows follow. Poll until [`IngestEvent::Finished`].
     pub fn finish(&mut self) {
         (self.finished, self.barrier) = (true, Some(Barrier::Finish));
     }
 
-    /// Sends rows again that are in doubt: those that are in already come in a second time.
+    /// Sends unconfirmed rows again. Rows that were ingested already are ingested twice.
     ///
     /// # Errors
-    /// Hands back what is not this session's present doubt.
-    pub fn resend(&mut self, doubt: Doubt) -> Result<(), Doubt> {
-        if !self.is_open(&doubt) {
-            return Err(doubt);
+    /// Returns the rows if they are not the ones that this flow waits for.
+    pub fn resend(&mut self, rows: UnconfirmedRows) -> Result<(), UnconfirmedRows> {
+        if !self.is_open(&rows) {
+            return Err(rows);
         }
-        self.buffer.put_back(doubt.chunk);
+        self.buffer.put_back(rows.chunk);
         self.state = State::Ready;
         Ok(())
     }
 
-    /// Goes on without knowing whether rows in doubt are in.
+    /// Continues without knowing whether the unconfirmed rows were ingested.
     ///
     /// # Errors
-    /// Hands back what is not this session's present doubt.
-    pub fn skip(&mut self, doubt: Doubt) -> Result<(), Doubt> {
-        if !self.is_open(&doubt) {
-            return Err(doubt);
+    /// Returns the rows if they are not the ones that this flow waits for.
+    pub fn skip(&mut self, rows: UnconfirmedRows) -> Result<(), UnconfirmedRows> {
+        if !self.is_open(&rows) {
+            return Err(rows);
         }
-        self.buffer.settle(&doubt.chunk);
-        self.progress.skipped += doubt.chunk.len() as u64;
-        // Those that are in no token covers.
+        self.buffer.settle(&rows.chunk);
+        self.progress.skipped += rows.chunk.len() as u64;
+        // No token covers those of them that were ingested.
         self.token = None;
         self.state = State::Ready;
         Ok(())
     }
 
-    fn is_open(&self, doubt: &Doubt) -> bool {
-        let first = doubt.chunk.rows().start;
+    fn is_open(&self, rows: &UnconfirmedRows) -> bool {
+        let first = rows.chunk.rows().start;
         self.ended.is_none() && matches!(self.state, State::Undecided(_, undecided) if undecided == first)
     }
 
-    /// How far it is.
+    /// Returns how far the flow is.
     pub fn progress(&self) -> IngestProgress {
         let (waiting, waiting_bytes) = self.buffer.waiting();
         IngestProgress { pushed: self.buffer.pushed(), waiting, waiting_bytes, ..self.progress }
     }
 
-    /// The rows that were never sent, are known not to have arrived, or were to be sent
-    /// [again after a doubt](Chunk::is_doubtful): the rest, after the session has ended. Those that are under way are not
+    /// Takes the rows that are left after the flow has ended: never sent, known not to have arrived, or
+    /// [unconfirmed](Chunk::is_unconfirmed) and about to be sent again. Rows whose request is under way are not
     /// among them.
     pub fn take_unsent(&mut self) -> Vec<Chunk> {
         let chunks: Vec<_> = std::iter::from_fn(|| self.buffer.take()).collect();
@@ -220,7 +220,7 @@ impl Ingestion {
         chunks
     }
 
-    /// Ends it at this moment at the latest, whatever else it is given.
+    /// Sets the latest time at which the flow ends, besides the goal's own timeout.
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
         self.common.set_deadline(deadline.into());
         self
@@ -237,7 +237,7 @@ impl Flow for Ingestion {
     }
 }
 
-/// Rows are nobody's business.
+/// Without the rows, which may be confidential.
 impl fmt::Debug for Ingestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ingestion")

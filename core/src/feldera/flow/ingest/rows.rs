@@ -19,13 +19,13 @@ pub struct Chunk {
     text: Bytes,
     /// Where each row ends.
     ends: Vec<u32>,
-    pub(super) doubtful: bool,
+    pub(super) unconfirmed: bool,
 }
 
 impl Chunk {
     /// Whether its rows may be in already: they were sent before, and nobody knows what became of that.
-    pub fn is_doubtful(&self) -> bool {
-        self.doubtful
+    pub fn is_unconfirmed(&self) -> bool {
+        self.unconfirmed
     }
 
     /// Which rows.
@@ -292,7 +292,7 @@ impl Buffer {
     fn seal(&mut self) {
         if !self.ends.is_empty() {
             let (text, ends) = (std::mem::take(&mut self.text).into(), std::mem::take(&mut self.ends));
-            self.sealed.push_back(Chunk { first: self.next - ends.len() as u64, text, ends, doubtful: false });
+            self.sealed.push_back(Chunk { first: self.next - ends.len() as u64, text, ends, unconfirmed: false });
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{NAME, TransactionRun};
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
-use crate::feldera::flow::pulse::PATIENCE;
+use crate::feldera::flow::stall_detector::STALL_TIMEOUT;
 use crate::flow::{Config, Goal, Saved};
 use crate::seed::Seed;
 use crate::table::records;
@@ -81,7 +81,7 @@ records! {
 pub struct Transaction {
     pub(super) pipeline: String,
     pub(super) take_over: bool,
-    pub(super) stalled_after: Option<Duration>,
+    pub(super) stall_timeout: Option<Duration>,
     pub(super) within: Option<Duration>,
     pub(super) resumed: Option<TransactionState>,
 }
@@ -89,7 +89,13 @@ pub struct Transaction {
 impl Transaction {
     /// A transaction of a pipeline.
     pub fn new(pipeline: impl Into<String>) -> Self {
-        Self { pipeline: pipeline.into(), take_over: false, stalled_after: Some(PATIENCE), within: None, resumed: None }
+        Self {
+            pipeline: pipeline.into(),
+            take_over: false,
+            stall_timeout: Some(STALL_TIMEOUT),
+            within: None,
+            resumed: None,
+        }
     }
 
     /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save): with a transaction that is open, it yields
@@ -111,8 +117,8 @@ impl Transaction {
     }
 
     /// How long committing may make no progress; a minute by default, `None` is for ever.
-    pub fn stalled_after(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.stalled_after = time.into();
+    pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.stall_timeout = time.into();
         self
     }
 

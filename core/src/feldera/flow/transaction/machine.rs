@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::goal::TransactionState;
 use super::{NAME, TransactionEvent, TransactionRun};
 use crate::error::{Ambiguity, Delivery, Failure, FlowError, Misuse, TransportError, TransportErrorKind};
-use crate::feldera::flow::inquiry::{Inquiry, doubtful};
-use crate::feldera::flow::{Interruption, Pace, Unconfirmed};
+use crate::feldera::flow::diagnosis::{Diagnosis, with_unknown_outcome};
+use crate::feldera::flow::{Interruption, Pace, UnknownOutcome};
 use crate::feldera::stats::{ControllerStatus, GlobalMetrics};
 use crate::feldera::{Accepted, CommitTransaction, ErrorCode, GetStats, StartTransaction, error_code};
 use crate::flow::{Call, Flow as _, Notice, Reply, Saved, Step, ok};
@@ -14,7 +14,7 @@ use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
 /// How often the pipeline is looked at for what became of a request without an answer: about 13 s.
-const LOOKS: u32 = 10;
+const MAX_POLLS: u32 = 10;
 
 /// What became of the commit.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,9 +37,9 @@ pub(super) enum State {
     Commit(Call<CommitTransaction>, Commit),
     Watch(Call<GetStats>),
     WatchLater(Timestamp),
-    Inquiry(Inquiry),
+    Diagnosis(Diagnosis),
     /// Of a start whose outcome is unknown, as in `Find`.
-    FindInquiry(Inquiry, Option<Ambiguity>),
+    FindDiagnosis(Diagnosis, Option<Ambiguity>),
 }
 
 impl TransactionRun {
@@ -50,7 +50,7 @@ impl TransactionRun {
         }
     }
 
-    fn look(&mut self) -> Call<GetStats> {
+    fn poll_stats(&mut self) -> Call<GetStats> {
         self.asked = self.common.now();
         self.common.call(GetStats::new(self.goal.pipeline.clone()))
     }
@@ -69,18 +69,18 @@ impl TransactionRun {
 
     fn fail(&mut self, error: FlowError) {
         self.ended = Some(match self.id {
-            Some(id) => Unconfirmed::Transaction { id }.add_to(error),
+            Some(id) => UnknownOutcome::Transaction { id }.add_to(error),
             None => error,
         });
     }
 
-    fn inquiry(&mut self, refusal: FlowError) -> Inquiry {
+    fn diagnose(&mut self, rejection: FlowError) -> Diagnosis {
         let (what, had_process) = (self.what(), self.process.is_some());
-        Inquiry::new(&self.goal.pipeline, what, refusal, had_process, &mut self.common)
+        Diagnosis::new(&self.goal.pipeline, what, rejection, had_process, &mut self.common)
     }
 
-    fn inquire(&mut self, refusal: FlowError) {
-        self.state = State::Inquiry(self.inquiry(refusal));
+    fn inquire(&mut self, rejection: FlowError) {
+        self.state = State::Diagnosis(self.diagnose(rejection));
     }
 
     /// Whether statistics are of the process that the transaction is in.
@@ -90,7 +90,7 @@ impl TransactionRun {
 
     fn begin(&mut self) {
         self.state = match self.goal.resumed.take() {
-            None => State::Before(Some(self.look())),
+            None => State::Before(Some(self.poll_stats())),
             Some(state) => {
                 (self.process, self.id, self.other) = (state.process, state.id, state.other);
                 self.since = Timestamp::from_millis(state.since);
@@ -98,8 +98,8 @@ impl TransactionRun {
                 self.commit = if state.committing { Commit::Sent } else { Commit::Unsent };
                 self.seen = true;
                 match state.id {
-                    None => State::Find(self.look(), None),
-                    Some(_) => State::Watch(self.look()),
+                    None => State::Find(self.poll_stats(), None),
+                    Some(_) => State::Watch(self.poll_stats()),
                 }
             }
         };
@@ -150,11 +150,11 @@ impl TransactionRun {
             (self.process, self.other) = (metrics.process(), None);
         }
         let Some(id) = metrics.open_transaction() else {
-            if self.looks < LOOKS {
-                self.looks += 1;
+            if self.polls < MAX_POLLS {
+                self.polls += 1;
                 self.state = State::FindLater(self.pace.next(self.common.now()), lost);
             } else {
-                self.fail(doubt(lost, StartTransaction::INFO.name, "no transaction is open".to_owned()));
+                self.fail(outcome_unknown(lost, StartTransaction::INFO.name, "no transaction is open".to_owned()));
             }
             return;
         };
@@ -167,8 +167,8 @@ impl TransactionRun {
         // The answer was on its way for so long that it may be either.
         let is_unclear = age.is_some_and(|age| age > self.asked.since(self.since));
         match age {
-            _ if self.goal.take_over && is_unclear && self.looks < LOOKS => {
-                self.looks += 1;
+            _ if self.goal.take_over && is_unclear && self.polls < MAX_POLLS => {
+                self.polls += 1;
                 self.state = State::FindLater(self.pace.next(self.common.now()), lost);
             }
             _ if self.goal.take_over && !is_unclear && is_of_api(metrics) => {
@@ -178,7 +178,7 @@ impl TransactionRun {
             _ => {
                 let since = age.map_or(String::new(), |age| format!(" for {age:?}"));
                 let found = format!("transaction {id} has been open{since}; this one was asked for {asked:?} ago");
-                self.fail(doubt(lost, StartTransaction::INFO.name, found));
+                self.fail(outcome_unknown(lost, StartTransaction::INFO.name, found));
             }
         }
     }
@@ -186,18 +186,18 @@ impl TransactionRun {
     /// Ends a start whose outcome is unknown, by the reason why the pipeline cannot be looked at.
     fn not_found(&mut self, error: FlowError, lost: Option<Ambiguity>) {
         let found = format!("the pipeline could not be read: {error}");
-        let doubt = doubt(lost, StartTransaction::INFO.name, found);
-        self.fail(match (doubt, error) {
+        let unknown = outcome_unknown(lost, StartTransaction::INFO.name, found);
+        self.fail(match (unknown, error) {
             (FlowError::Ambiguous(ambiguity), error @ FlowError::Failed(_)) => {
-                doubtful(Ambiguity { found: None, ..ambiguity }, error)
+                with_unknown_outcome(Ambiguity { found: None, ..ambiguity }, error)
             }
-            (doubt, _) => doubt,
+            (unknown, _) => unknown,
         });
     }
 
     /// What came of the commit.
     fn answered(&mut self, answer: Result<Accepted, FlowError>, before: Commit) {
-        (self.looks, self.lost) = (0, None);
+        (self.polls, self.lost) = (0, None);
         match answer {
             Ok(_) => self.commit = Commit::Accepted,
             Err(FlowError::Ambiguous(lost)) => self.lost = Some(lost),
@@ -209,7 +209,7 @@ impl TransactionRun {
                 return self.inquire(error);
             }
         }
-        self.state = State::Watch(self.look());
+        self.state = State::Watch(self.poll_stats());
     }
 
     /// Ends; when a commit was sent, what has ended it hides whether that was carried out.
@@ -224,7 +224,7 @@ impl TransactionRun {
                 evidence: None,
             }),
             error if lost.is_some() => {
-                doubt(lost, CommitTransaction::INFO.name, format!("the pipeline could not be read: {error}"))
+                outcome_unknown(lost, CommitTransaction::INFO.name, format!("the pipeline could not be read: {error}"))
             }
             error => error,
         };
@@ -252,7 +252,7 @@ impl TransactionRun {
         self.seen = true;
         if self.commit == Commit::Accepted || metrics.is_committing() {
             self.lost = None;
-            if let Some(interruption) = self.pulse.feel_commit(stats, self.asked, self.common.now()) {
+            if let Some(interruption) = self.stall_detector.observe_commit(stats, self.asked, self.common.now()) {
                 self.fail(interruption.into_error(self.what(), None));
                 return None;
             }
@@ -268,15 +268,15 @@ impl TransactionRun {
         } else if self.commit == Commit::Unsent {
             self.send_commit();
             return None;
-        } else if let Some(lost) = self.lost.take_if(|_| self.looks >= LOOKS) {
+        } else if let Some(lost) = self.lost.take_if(|_| self.polls >= MAX_POLLS) {
             let found = format!("transaction {id} is still open, and not being committed");
-            self.fail(doubt(Some(lost), CommitTransaction::INFO.name, found));
+            self.fail(outcome_unknown(Some(lost), CommitTransaction::INFO.name, found));
             return None;
-        } else if self.lost.is_none() && self.looks >= LOOKS {
+        } else if self.lost.is_none() && self.polls >= MAX_POLLS {
             self.send_commit();
             return None;
         }
-        self.looks += 1;
+        self.polls += 1;
         self.state = State::WatchLater(self.pace.next(self.common.now()));
         None
     }
@@ -300,11 +300,11 @@ impl TransactionRun {
                     Ok(started) => {
                         self.id = Some(started.transaction_id);
                         self.save(false);
-                        self.state = State::Confirm(self.look());
+                        self.state = State::Confirm(self.poll_stats());
                     }
                     Err(FlowError::Ambiguous(lost)) => {
-                        (self.looks, self.pace) = (0, Pace::START);
-                        self.state = State::Find(self.look(), Some(lost));
+                        (self.polls, self.pace) = (0, Pace::START);
+                        self.state = State::Find(self.poll_stats(), Some(lost));
                     }
                     Err(error) => self.inquire(error),
                 },
@@ -317,22 +317,26 @@ impl TransactionRun {
                     let lost = lost.take();
                     match stats {
                         Ok(stats) => self.found(&stats, lost),
-                        Err(error) => self.state = State::FindInquiry(self.inquiry(error), lost),
+                        Err(error) => self.state = State::FindDiagnosis(self.diagnose(error), lost),
                     }
                 }
                 State::FindLater(until, lost) => match self.common.wait_until(*until, "the transaction", reply) {
                     Some(Step::Done(_)) if lost.is_some() => {
                         let lost = lost.take();
-                        self.fail(doubt(lost, StartTransaction::INFO.name, "it was not found in time".to_owned()));
+                        self.fail(outcome_unknown(
+                            lost,
+                            StartTransaction::INFO.name,
+                            "it was not found in time".to_owned(),
+                        ));
                     }
                     Some(step) => return step,
                     None => {
                         let lost = lost.take();
-                        self.state = State::Find(self.look(), lost);
+                        self.state = State::Find(self.poll_stats(), lost);
                     }
                 },
                 // The request does not say which transaction it means.
-                State::Open if self.wanted && reply.is_none() => self.state = State::Watch(self.look()),
+                State::Open if self.wanted && reply.is_none() => self.state = State::Watch(self.poll_stats()),
                 State::Open => {
                     if let Some(stray) = reply.take() {
                         return Step::Stray(stray);
@@ -357,20 +361,20 @@ impl TransactionRun {
                         Some(Step::Done(Err(error))) => {
                             let found = "the transaction was still open".to_owned();
                             let lost = self.lost.take();
-                            self.fail(
-                                lost.map_or(error, |lost| doubt(Some(lost), CommitTransaction::INFO.name, found)),
-                            );
+                            self.fail(lost.map_or(error, |lost| {
+                                outcome_unknown(Some(lost), CommitTransaction::INFO.name, found)
+                            }));
                         }
                         Some(step) => return step,
-                        None => self.state = State::Watch(self.look()),
+                        None => self.state = State::Watch(self.poll_stats()),
                     }
                 }
-                State::Inquiry(inquiry) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(&mut self.common, reply));
+                State::Diagnosis(diagnosis) => {
+                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(&mut self.common, reply));
                     self.fail_perhaps_committed(error);
                 }
-                State::FindInquiry(inquiry, lost) => {
-                    let (Ok(error) | Err(error)) = ok!(inquiry.poll(&mut self.common, reply));
+                State::FindDiagnosis(diagnosis, lost) => {
+                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(&mut self.common, reply));
                     let lost = lost.take();
                     self.not_found(error, lost);
                 }
@@ -384,7 +388,7 @@ fn is_of_api(metrics: &GlobalMetrics) -> bool {
 }
 
 /// The outcome of a request is unknown, after looking.
-fn doubt(lost: Option<Ambiguity>, operation: &'static str, found: String) -> FlowError {
+fn outcome_unknown(lost: Option<Ambiguity>, operation: &'static str, found: String) -> FlowError {
     let lost = lost.unwrap_or_else(|| {
         let message = "the process that sent it has ended since";
         let cause = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message);

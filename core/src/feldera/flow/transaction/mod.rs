@@ -47,7 +47,7 @@ pub use self::goal::{Transaction, TransactionEvent};
 
 use self::machine::{Commit, State};
 use super::Pace;
-use super::pulse::Pulse;
+use super::stall_detector::StallDetector;
 use crate::error::{Ambiguity, FlowError};
 use crate::feldera::FelderaApi;
 use crate::flow::{Common, Config, Flow, Reply, Step};
@@ -74,11 +74,11 @@ pub struct TransactionRun {
     commit: Commit,
     /// The commit whose answer was lost.
     lost: Option<Ambiguity>,
-    looks: u32,
+    polls: u32,
     /// When statistics were asked for last.
     asked: Timestamp,
     pace: Pace,
-    pulse: Pulse,
+    stall_detector: StallDetector,
     ended: Option<FlowError>,
     state: State,
 }
@@ -95,10 +95,10 @@ impl TransactionRun {
             seen: false,
             commit: Commit::Unsent,
             lost: None,
-            looks: 0,
+            polls: 0,
             asked: Timestamp::UNIX_EPOCH,
             pace: Pace::START,
-            pulse: Pulse::new(goal.stalled_after),
+            stall_detector: StallDetector::new(goal.stall_timeout),
             ended: None,
             state: State::Before(None),
             goal,

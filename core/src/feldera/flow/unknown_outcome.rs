@@ -1,4 +1,4 @@
-//! [`Unconfirmed`]: what a flow had started when it ended without knowing the outcome.
+//! [`UnknownOutcome`]: what a flow had started when it ended without knowing the outcome.
 
 use std::error::Error;
 use std::fmt;
@@ -10,18 +10,18 @@ use crate::error::FlowError;
 ///
 /// ```
 /// use pipewright::error::FlowError;
-/// use pipewright::feldera::flow::Unconfirmed;
+/// use pipewright::feldera::flow::UnknownOutcome;
 ///
 /// fn number(error: &FlowError) -> Option<u64> {
-///     match Unconfirmed::of(error)? {
-///         Unconfirmed::Checkpoint { number, .. } => Some(*number),
+///     match UnknownOutcome::of(error)? {
+///         UnknownOutcome::Checkpoint { number, .. } => Some(*number),
 ///         _ => None,
 ///     }
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Unconfirmed {
+pub enum UnknownOutcome {
     /// A checkpoint was requested, and its outcome was never reported.
     Checkpoint {
         /// The number of the checkpoint, counted from 0 in each process.
@@ -41,7 +41,7 @@ pub enum Unconfirmed {
     },
 }
 
-impl Unconfirmed {
+impl UnknownOutcome {
     /// What an error carries.
     pub fn of(error: &FlowError) -> Option<&Self> {
         error.evidence()
@@ -53,7 +53,7 @@ impl Unconfirmed {
     }
 }
 
-impl fmt::Display for Unconfirmed {
+impl fmt::Display for UnknownOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Checkpoint { number, .. } => write!(f, "checkpoint {number} was requested"),
@@ -63,4 +63,4 @@ impl fmt::Display for Unconfirmed {
     }
 }
 
-impl Error for Unconfirmed {}
+impl Error for UnknownOutcome {}

@@ -1,21 +1,21 @@
-//! [`Looks`]: a pipeline, looked at again and again.
+//! [`StatusPoller`]: polls a pipeline's status.
 
 use crate::feldera::pipelines::{Pipeline, ProgramStatus, Selector};
 use crate::feldera::{FelderaApi, GetPipeline};
 use crate::flow::{Call, Common, Flow, Notice, Pace, Reply, Step, ok};
 use crate::time::Timestamp;
 
-/// A pipeline, looked at again and again: at once, then with pauses that grow while nothing changes. Says what changed.
+/// Polls a pipeline's status: at once, then at intervals that grow while nothing changes. Tells the listener about each change.
 ///
-/// A session: each poll to a [`Step::Done`] is one look.
+/// Each call of [`poll`](Self::poll) that returns [`Step::Done`] is one reading of the pipeline.
 #[derive(Debug)]
-pub(super) struct Looks {
+pub(super) struct StatusPoller {
     pipeline: String,
-    /// Whether the next look is at all of it.
+    /// Whether the next poll reads the whole pipeline object.
     whole: bool,
     pace: Pace,
     seen: Option<String>,
-    /// When the last look began.
+    /// When the last poll began.
     asked: Timestamp,
     state: State,
 }
@@ -23,11 +23,11 @@ pub(super) struct Looks {
 #[derive(Debug)]
 enum State {
     Due,
-    Looking(Call<GetPipeline>),
-    Resting(Timestamp),
+    Polling(Call<GetPipeline>),
+    Waiting(Timestamp),
 }
 
-impl Looks {
+impl StatusPoller {
     pub(super) fn new(pipeline: &str) -> Self {
         Self {
             pipeline: pipeline.to_owned(),
@@ -39,29 +39,29 @@ impl Looks {
         }
     }
 
-    /// What was seen last, in a few words.
+    /// Returns a summary of what the last poll showed.
     pub(super) fn seen(&self) -> Option<&str> {
         self.seen.as_deref()
     }
 
-    /// When the last look began. What it shows is not older than that, but may be older than now.
+    /// Returns when the last poll began. What it showed is not older than that, but may be older than now.
     pub(super) fn asked(&self) -> Timestamp {
         self.asked
     }
 
-    /// The next look is at once: something was done.
+    /// Polls at once, because an action was carried out.
     pub(super) fn again(&mut self) {
         self.pace = Pace::START;
         self.state = State::Due;
     }
 
-    /// The next look is at once, and at all of it: program, errors, configuration.
-    pub(super) fn at_all(&mut self) {
+    /// Polls the whole pipeline object at once: program, errors, configuration.
+    pub(super) fn whole(&mut self) {
         self.whole = true;
         self.again();
     }
 
-    /// Waits for the next look and takes it. `waiting` is for the error that the time is up.
+    /// Waits until the next poll is due, and polls. `waiting` is for the error that the timeout expired.
     pub(super) fn poll(
         &mut self,
         cx: &mut Common<FelderaApi>,
@@ -74,11 +74,11 @@ impl Looks {
                     self.asked = cx.now();
                     let whole = std::mem::take(&mut self.whole);
                     let selector = if whole { Selector::All } else { Selector::Status };
-                    self.state = State::Looking(cx.call(GetPipeline::new(&*self.pipeline).selector(selector)));
+                    self.state = State::Polling(cx.call(GetPipeline::new(&*self.pipeline).selector(selector)));
                 }
-                State::Looking(call) => {
-                    let looked = ok!(call.poll(cx.now(), reply.take()));
-                    if let Ok(pipeline) = &looked {
+                State::Polling(call) => {
+                    let polled = ok!(call.poll(cx.now(), reply.take()));
+                    if let Ok(pipeline) = &polled {
                         let summary = summary(pipeline);
                         if self.seen.as_ref() != Some(&summary) {
                             let what = format!("pipeline {}", self.pipeline);
@@ -87,10 +87,10 @@ impl Looks {
                         }
                         self.seen = Some(summary);
                     }
-                    self.state = State::Resting(self.pace.next(cx.now()));
-                    return Step::Done(looked);
+                    self.state = State::Waiting(self.pace.next(cx.now()));
+                    return Step::Done(polled);
                 }
-                State::Resting(until) => {
+                State::Waiting(until) => {
                     if let Some(step) = cx.wait_until(*until, waiting, reply) {
                         return step;
                     }
@@ -101,13 +101,13 @@ impl Looks {
     }
 }
 
-/// What is worth showing, in a few words.
+/// Returns a summary of a pipeline's status.
 pub(super) fn summary(pipeline: &Pipeline) -> String {
     let mut text = pipeline.deployment_status.to_string();
     if let Some(desired) = &pipeline.deployment_desired_status
         && desired.as_str() != pipeline.deployment_status.as_str()
     {
-        text = format!("{text}, to be {desired}");
+        text = format!("{text}, desired {desired}");
     }
     match &pipeline.program_status {
         None | Some(ProgramStatus::Success) => text,

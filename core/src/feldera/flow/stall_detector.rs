@@ -1,4 +1,4 @@
-//! [`Pulse`]: whether a circuit makes progress.
+//! [`StallDetector`]: tells whether a circuit makes progress.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use super::Interruption;
 use crate::feldera::stats::{CommitProgress, ControllerStatus, PipelineState, TransactionStatus};
 use crate::time::Timestamp;
 
-/// How often statistics are looked at while something is waited for.
-pub(super) const BEAT: Duration = Duration::from_secs(5);
+/// How often the statistics are polled while a flow waits.
+pub(super) const STATS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long a circuit may stand still, by default.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a circuit may make no progress, by default.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a circuit's statistics said when they changed last. Nothing but them tells a circuit that has died from one that
-/// takes its time: the pipeline goes on saying that it runs.
+/// The statistics of a circuit when they changed last. Only they tell a dead circuit from a slow one: the pipeline keeps its
+/// status `Running`.
 #[derive(Debug)]
-pub(super) struct Pulse {
-    /// How long it may stand still; for ever if `None`.
-    patience: Option<Duration>,
-    /// A paused pipeline is waited for.
+pub(super) struct StallDetector {
+    /// How long the circuit may make no progress; without a limit if `None`.
+    stall_timeout: Option<Duration>,
+    /// Whether a paused pipeline does not count as stalled.
     even_paused: bool,
     last: Option<Last>,
 }
@@ -33,7 +33,7 @@ struct Last {
     cpu_msecs: Option<u64>,
 }
 
-/// What moves while a circuit works, and does not because data comes in.
+/// Counters that a working circuit moves, and that incoming data alone does not move.
 #[derive(Clone, Debug, PartialEq)]
 struct Signs {
     steps: Option<u64>,
@@ -44,9 +44,9 @@ struct Signs {
     committed: Option<CommitProgress>,
 }
 
-impl Pulse {
-    pub(super) fn new(patience: Option<Duration>) -> Self {
-        Self { patience, even_paused: false, last: None }
+impl StallDetector {
+    pub(super) fn new(stall_timeout: Option<Duration>) -> Self {
+        Self { stall_timeout, even_paused: false, last: None }
     }
 
     pub(super) fn even_paused(mut self, even_paused: bool) -> Self {
@@ -54,27 +54,32 @@ impl Pulse {
         self
     }
 
-    /// Takes note of statistics read while the circuit has something to do; what stops it, if anything does.
-    /// What they show is not older than `asked`, but may be older than now.
-    pub(super) fn feel(&mut self, stats: &ControllerStatus, asked: Timestamp, now: Timestamp) -> Option<Interruption> {
-        // A transaction stays open for as long as its clients like.
-        let metrics = &stats.global_metrics;
-        let rests = metrics.transaction_status == Some(TransactionStatus::TransactionInProgress)
-            || metrics.open_transaction().is_some() && !metrics.is_committing();
-        self.feel_unless(rests, stats, asked, now)
-    }
-
-    /// The same while the circuit has a transaction to commit.
-    pub(super) fn feel_commit(
+    /// Records statistics that were read while the circuit has work to do, and returns what stops it, if anything does.
+    /// The statistics are not older than `asked`, but may be older than now.
+    pub(super) fn observe(
         &mut self,
         stats: &ControllerStatus,
         asked: Timestamp,
         now: Timestamp,
     ) -> Option<Interruption> {
-        self.feel_unless(false, stats, asked, now)
+        // A transaction stays open for as long as its clients like.
+        let metrics = &stats.global_metrics;
+        let rests = metrics.transaction_status == Some(TransactionStatus::TransactionInProgress)
+            || metrics.open_transaction().is_some() && !metrics.is_committing();
+        self.observe_unless(rests, stats, asked, now)
     }
 
-    fn feel_unless(
+    /// The same while the circuit has a transaction to commit.
+    pub(super) fn observe_commit(
+        &mut self,
+        stats: &ControllerStatus,
+        asked: Timestamp,
+        now: Timestamp,
+    ) -> Option<Interruption> {
+        self.observe_unless(false, stats, asked, now)
+    }
+
+    fn observe_unless(
         &mut self,
         rests: bool,
         stats: &ControllerStatus,
@@ -91,7 +96,7 @@ impl Pulse {
             committed: metrics.commit_progress.clone(),
         };
         let is_paused = metrics.state == PipelineState::Paused && !metrics.has_open_steps();
-        // Views take as long as they take to be filled.
+        // Filling the views may take any time.
         let rests = rests || metrics.bootstrap_in_progress == Some(true) || is_paused && self.even_paused;
         let before = self.last.take();
         let cpu_msecs = metrics.cpu_msecs;
@@ -110,9 +115,9 @@ impl Pulse {
         if is_paused {
             return Some(Interruption::Paused);
         }
-        // From an answer that has come to a question that was asked later: an answer may be long on its way.
+        // Measured up to the start of the request, because its answer may have been delayed.
         let stalled = asked.since(since);
-        let stands = self.patience.is_some_and(|patience| stalled >= patience);
+        let stands = self.stall_timeout.is_some_and(|stall_timeout| stalled >= stall_timeout);
         stands.then(|| Interruption::Wedged {
             stalled,
             initiated: metrics.total_initiated_steps.unwrap_or_default(),
@@ -122,7 +127,7 @@ impl Pulse {
     }
 }
 
-/// Outputs that hold something back.
+/// Returns the names of the outputs that hold data back.
 fn behind(stats: &ControllerStatus) -> Vec<String> {
     let held = stats.outputs.iter().filter(|output| {
         output.fatal_error.is_some() || output.metrics.queued_batches > 0 || output.metrics.buffered_batches > 0

@@ -1,4 +1,4 @@
-//! [`Inquiry`]: finds out why a pipeline rejects a request, by reading the pipeline object.
+//! [`Diagnosis`]: finds out why a pipeline rejects a request, by reading the pipeline object.
 //!
 //! ```text
 //!  Look ──the cause shows──▶ done: the interruption
@@ -36,11 +36,11 @@ use crate::time::Timestamp;
 
 /// A rejection on its way to becoming the error of a flow.
 #[derive(Debug)]
-pub(super) struct Inquiry {
+pub(super) struct Diagnosis {
     pipeline: String,
     /// What cannot be done any more, in words.
     what: String,
-    refusal: FlowError,
+    rejection: FlowError,
     /// Whether the flow has asked a process before, so that one that is only starting is another one.
     had_process: bool,
     /// Until when the pipeline is polled.
@@ -61,23 +61,23 @@ enum State {
     Told,
 }
 
-impl Inquiry {
+impl Diagnosis {
     /// Makes an inquiry about a rejection, for a flow that has, or has not, asked a process of the pipeline before.
     pub(super) fn new(
         pipeline: &str,
         what: String,
-        refusal: FlowError,
+        rejection: FlowError,
         had_process: bool,
         cx: &mut Common<FelderaApi>,
     ) -> Self {
-        let code = refusal.service().and_then(error_code);
+        let code = rejection.service().and_then(error_code);
         let needs_a_look = code.as_ref().is_some_and(says_too_little);
         let until =
             if code == Some(ErrorCode::PipelineInteractionNotDeployed) { cx.now() } else { cx.now() + super::GRACE };
         let state = if needs_a_look { State::Look(look(pipeline, until, cx)) } else { State::Told };
         let (pipeline, pace) = (pipeline.to_owned(), Pace::START);
         let (deployment, provisional) = (None, None);
-        Self { pipeline, what, refusal, had_process, until, pace, deployment, provisional, state }
+        Self { pipeline, what, rejection, had_process, until, pace, deployment, provisional, state }
     }
 
     /// Comes to the error that the flow ends with.
@@ -122,19 +122,21 @@ impl Inquiry {
         }
         let found = found.or_else(|| self.provisional.take());
         // What the process itself says of its end beats a stop that came later.
-        let found = match (found, self.refusal.service().and_then(Interruption::told_by)) {
+        let found = match (found, self.rejection.service().and_then(Interruption::told_by)) {
             (Some(Interruption::Crashed(error)), _) => Some(Interruption::Crashed(error)),
             (found, told) => told.or(found),
         };
         let details = match &found {
             Some(Interruption::Crashed(error)) => Some(error.message.clone()),
-            _ => self.refusal.service().and_then(|refusal| refusal.details().map(str::to_owned)),
+            _ => self.rejection.service().and_then(|rejection| rejection.details().map(str::to_owned)),
         };
         let what = std::mem::take(&mut self.what);
-        Step::Done(Ok(match (found, self.refusal.clone()) {
-            (Some(found), FlowError::Ambiguous(ambiguity)) => doubtful(ambiguity, found.into_error(what, details)),
+        Step::Done(Ok(match (found, self.rejection.clone()) {
+            (Some(found), FlowError::Ambiguous(ambiguity)) => {
+                with_unknown_outcome(ambiguity, found.into_error(what, details))
+            }
             (Some(found), _) => found.into_error(what, details),
-            (None, refusal) => refusal,
+            (None, rejection) => rejection,
         }))
     }
 
@@ -151,10 +153,10 @@ impl Inquiry {
     /// Whether the rejection says that the process has ended or cannot be reached. One that took too long to answer, as a paused
     /// process does with rows, is alive as far as is known.
     fn may_have_ended(&self) -> bool {
-        let Some(refusal) = self.refusal.service() else { return false };
-        match error_code(refusal) {
+        let Some(rejection) = self.rejection.service() else { return false };
+        match error_code(rejection) {
             Some(ErrorCode::Terminating | ErrorCode::PipelineUnavailable) => true,
-            Some(ErrorCode::PipelineInteractionUnreachable) => !refusal.message().contains("timeout ("),
+            Some(ErrorCode::PipelineInteractionUnreachable) => !rejection.message().contains("timeout ("),
             Some(code) => is_end_of_process(&code),
             None => false,
         }
@@ -167,7 +169,7 @@ impl Inquiry {
             Interruption::Restarted => self.had_process,
             // It holds rows, and does everything else.
             Interruption::Paused => {
-                self.refusal.service().is_some_and(|refusal| refusal.operation() == HttpInput::INFO.name)
+                self.rejection.service().is_some_and(|rejection| rejection.operation() == HttpInput::INFO.name)
             }
             _ => true,
         }
@@ -175,7 +177,7 @@ impl Inquiry {
 }
 
 /// Makes what ended the process the cause of a request's unknown outcome, so that [`Interruption::of`] finds it.
-pub(super) fn doubtful(ambiguity: Ambiguity, interruption: FlowError) -> FlowError {
+pub(super) fn with_unknown_outcome(ambiguity: Ambiguity, interruption: FlowError) -> FlowError {
     FlowError::Ambiguous(Ambiguity { cause: Box::new(interruption), ..ambiguity })
 }
 
@@ -201,8 +203,8 @@ fn says_too_little(code: &ErrorCode) -> bool {
 
 /// Whether a rejection is about the process that was asked, and not about the request: another look at the pipeline tells
 /// more.
-pub(super) fn is_of_process(refusal: &ServiceError) -> bool {
-    error_code(refusal).is_some_and(|code| {
+pub(super) fn is_of_process(rejection: &ServiceError) -> bool {
+    error_code(rejection).is_some_and(|code| {
         says_too_little(&code)
             || matches!(
                 code,

@@ -1,21 +1,21 @@
-//! [`Steered`]: what the goals of a pipeline's life have in common.
+//! [`Reconciler`]: the state machine that the goals about a pipeline's life cycle share.
 //!
 //! ```text
-//!             ┌───────────── wait, or all of it is wanted ◀──────┐
-//!             ▼                                                  │
-//!  start ──▶ Look ──────────────────────────────────────────▶ judge ──▶ done, or failed
-//!             ▲                                                  │ act, or up
-//!             ├── accepted, or overtaken, or nobody knows ◀── Wish
-//!             │                                                  └─ refused ──▶ failed
-//!             └── the process does not answer ◀──────────── Confirm ──▶ done
+//!             ┌──────────── wait, or read the whole object ◀────┐
+//!             ▼                                                 │
+//!  start ──▶ Polling ──────────────────────────────────────▶ decide ──▶ done, or failed
+//!             ▲                                                 │ act, or up
+//!             ├── accepted, overtaken, or outcome unknown ◀── Acting
+//!             │                                                 └─ rejected ──▶ failed
+//!             └── the process does not answer ◀────────── Confirming ──▶ done
 //! ```
 //!
 //! A goal that claims that a pipeline is up reads the statistics of its process before it succeeds. The manager alone does not
 //! prove that: for up to five seconds after the end of a process it still shows `Running`. [`Confirmation`] has the table.
 //!
-//! While it waits for something that the process may delay, the process is asked now and then what delays it.
+//! While the flow waits for something that the process may delay, it asks the process now and then what the obstacle is.
 //!
-//! What a goal adds is its [`Plan`]: a function from what is seen and what is remembered to what comes next.
+//! Each goal supplies a [`Plan`]: a function from the pipeline's status and the flow's [`Memory`] to the next step.
 //!
 //! Invariants: before each action the flow reads the pipeline, after the previous action has ended. `done` with a pipeline that is up
 //! requires an answer from its process after that reading. Each action is requested a bounded number of times. After an unknown
@@ -33,50 +33,50 @@ use crate::time::Timestamp;
 
 use super::Interruption;
 use super::confirm::{Confirmation, GetState};
-use super::inquiry::interruption;
-use super::looks::Looks;
+use super::diagnosis::interruption;
 use super::obstacles::Delay;
+use super::status_poller::StatusPoller;
 
-/// One goal: what to do about what is seen.
+/// A goal as a policy: what to do about the status that a poll shows.
 pub trait Plan {
-    /// What the goal comes to.
+    /// The result of the goal.
     type Output;
-    /// What it is about, for debugging.
+    /// The name for debugging.
     const NAME: &'static str;
 
-    /// The goal in words.
-    fn words(&self) -> Words;
+    /// Returns the texts for notices and errors.
+    fn labels(&self) -> Labels;
 
-    /// The pipeline's name.
+    /// Returns the pipeline's name.
     fn pipeline(&self) -> &str;
 
-    /// All transitions. What is seen is not older than `asked`.
-    fn judge(&mut self, seen: Pipeline, past: &mut Past, asked: Timestamp) -> Next<Self::Output>;
+    /// Decides what comes next: all transitions of the goal. `seen` is not older than `asked`.
+    fn decide(&mut self, seen: Pipeline, memory: &mut Memory, asked: Timestamp) -> Next<Self::Output>;
 
-    /// The request for a wish; only a goal that waits and does nothing else has none.
-    fn wish(&self, _wish: Wish, _cx: &mut Common<FelderaApi>) -> Option<Wishing> {
+    /// Returns the request for an action; `None` for a goal that only waits.
+    fn call(&self, _action: PendingAction, _cx: &mut Common<FelderaApi>) -> Option<ActionCall> {
         None
     }
 
-    /// What it is called to make a wish.
-    fn phase(&self, wish: Wish) -> &'static str {
-        wish.phase()
+    /// Returns the name of the phase in which an action is requested.
+    fn phase(&self, action: PendingAction) -> &'static str {
+        action.phase()
     }
 
-    /// Whether what is waited for may be delayed by something that the process can name.
+    /// Returns whether the process may delay the goal and can say why.
     fn may_be_delayed(&self, _seen: &Pipeline) -> bool {
         false
     }
 
-    /// A refusal that has a better name, or is no obstacle.
-    fn refused(&mut self, _wish: Wish, error: ServiceError) -> Result<(), FlowError> {
+    /// Handles a rejection: `Ok` if the next poll will tell, else the error that the flow ends with.
+    fn rejected(&mut self, _action: PendingAction, error: ServiceError) -> Result<(), FlowError> {
         unless_overtaken(error)
     }
 }
 
-/// A goal in words, for notices and errors.
+/// The texts of a goal for notices and errors.
 #[derive(Clone, Copy, Debug)]
-pub struct Words {
+pub struct Labels {
     /// Its name.
     pub(super) goal: &'static str,
     /// What is done to the pipeline, as in "start".
@@ -85,26 +85,26 @@ pub struct Words {
     pub(super) waiting: &'static str,
 }
 
-/// What comes after a look.
+/// What a plan decides after a poll.
 #[derive(Debug)]
 pub enum Next<T> {
-    /// The end.
+    /// The flow succeeds.
     Done(T),
-    /// The end, once the process itself has answered: the manager shows that it is up, with this status.
+    /// The flow succeeds once the process itself has answered: the manager shows that it is up, with this status.
     Up(T, PipelineStatus),
-    /// The end without the goal.
+    /// The flow fails.
     Fail(Interruption),
-    /// Another look, later.
+    /// Poll again later.
     Wait,
-    /// Another look, now, at all of it.
+    /// Poll the whole pipeline object now.
     Whole,
-    /// A wish.
-    Act(Wish),
+    /// Request an action.
+    Act(PendingAction),
 }
 
-/// What can be wished of a pipeline.
+/// A change of the pipeline that a goal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum PendingAction {
     /// Forget the error that stopped it.
     Dismiss,
     /// Start.
@@ -121,37 +121,37 @@ pub enum Wish {
     Approve,
 }
 
-/// A wish under way.
-pub(super) type Wishing = Box<dyn Flow<Output = Accepted> + Send + Sync>;
+/// The request of an action.
+pub(super) type ActionCall = Box<dyn Flow<Output = Accepted> + Send + Sync>;
 
-pub(super) fn wishing<O>(operation: O, cx: &mut Common<FelderaApi>) -> Wishing
+pub(super) fn action_call<O>(operation: O, cx: &mut Common<FelderaApi>) -> ActionCall
 where
     O: Operation<Output = Accepted, Service = FelderaApi> + Send + Sync + 'static,
 {
     Box::new(cx.call(operation))
 }
 
-/// What a flow remembers of the pipeline.
+/// What a flow remembers of the pipeline between polls.
 #[derive(Debug, Default)]
-pub struct Past {
-    /// When the service took note of a wish.
+pub struct Memory {
+    /// When the server accepted an action.
     pub(super) accepted: Option<Timestamp>,
-    /// When a wish got no answer, so that it may or may not have been heard; `None` after one that was accepted.
+    /// When the outcome of an action was unknown; `None` once a later one was accepted.
     pub(super) unanswered: Option<Timestamp>,
-    /// Whether the pipeline was to be what is wished, at some look.
+    /// Whether a poll has shown the goal as the desired status.
     pub(super) shown: bool,
-    /// Whether it was to be deployed, at some look or by our wish.
+    /// Whether a poll or an action of this flow has shown that the pipeline is to be deployed.
     pub(super) alive: bool,
-    /// Whether what is seen is all of it.
+    /// Whether the last poll read the whole pipeline object.
     pub(super) whole: bool,
     /// What has changed, of a pipeline that awaits approval; JSON.
     pub(super) diff: Option<String>,
-    /// The deployment at the looks before.
+    /// The deployment that earlier polls have shown.
     deployment: Option<String>,
 }
 
-impl Past {
-    /// Keeps the deployment in mind; another one than before is somebody else's doing.
+impl Memory {
+    /// Remembers the deployment. If it differs from the last one, another client has deployed the pipeline again.
     pub(super) fn replaced(&mut self, seen: &Pipeline) -> Option<Interruption> {
         let is = seen.deployment_id.clone()?;
         match self.deployment.replace(is.clone()) {
@@ -160,23 +160,23 @@ impl Past {
         }
     }
 
-    /// The next deployment is none that could be mistaken for the one before.
+    /// Forgets the deployment: the next one is not a replacement.
     pub(super) fn forget_deployment(&mut self) {
         self.deployment = None;
     }
 
-    /// Whether what was wished may be too new to show at a look that began then.
+    /// Returns whether an accepted action may be too recent to show in a poll that began at `asked`.
     pub(super) fn is_fresh(&self, asked: Timestamp) -> bool {
         self.accepted.is_some_and(|at| asked.since(at) < super::GRACE)
     }
 }
 
-/// What ended a pipeline that is at rest and was not to be.
+/// Returns what ended a pipeline that is stopped although it was to be deployed.
 pub(super) fn end_of(pipeline: &Pipeline) -> Interruption {
     pipeline.deployment_error.clone().map_or(Interruption::Stopped, Interruption::Crashed)
 }
 
-/// Whether a pipeline is to end.
+/// Returns whether the desired status of a pipeline is to be stopped.
 pub(super) fn is_to_stop(pipeline: &Pipeline) -> bool {
     match &pipeline.deployment_desired_status {
         Some(desired) => matches!(desired, DesiredStatus::Stopped | DesiredStatus::Suspended),
@@ -184,9 +184,9 @@ pub(super) fn is_to_stop(pipeline: &Pipeline) -> bool {
     }
 }
 
-/// The end of a program that does not compile, once all is known about it.
-pub(super) fn not_compiled<T>(status: ProgramStatus, seen: &Pipeline, past: &Past) -> Next<T> {
-    if past.whole {
+/// Fails because the program does not compile, once the whole object with the compiler's errors was read.
+pub(super) fn not_compiled<T>(status: ProgramStatus, seen: &Pipeline, memory: &Memory) -> Next<T> {
+    if memory.whole {
         let nothing = ProgramError { sql_compilation: None, rust_compilation: None, system_error: None };
         let error = seen.program_error.clone().unwrap_or(nothing);
         Next::Fail(uncompiled(status, error, seen.program_status_since.clone()))
@@ -195,7 +195,7 @@ pub(super) fn not_compiled<T>(status: ProgramStatus, seen: &Pipeline, past: &Pas
     }
 }
 
-/// Why there is no compiled program: the program's fault, or the platform's.
+/// Returns why there is no compiled program: an error in the program, or a failure of the platform.
 pub(super) fn uncompiled(status: ProgramStatus, error: ProgramError, since: Option<String>) -> Interruption {
     if error.is_platform_failure(&status) {
         Interruption::CompilerFailed { status, error, since }
@@ -204,12 +204,12 @@ pub(super) fn uncompiled(status: ProgramStatus, error: ProgramError, since: Opti
     }
 }
 
-/// A refusal is the end, unless another look will tell.
+/// Ends the flow with a rejection, unless the next poll will tell.
 pub(super) fn unless_overtaken(error: ServiceError) -> Result<(), FlowError> {
     if is_overtaken(&error) { Ok(()) } else { Err(error.into()) }
 }
 
-/// Whether a refusal says that the pipeline has moved on since the look, so that another look will tell.
+/// Returns whether a rejection says that the status has changed since the poll, so that the next poll will tell.
 fn is_overtaken(error: &ServiceError) -> bool {
     use ErrorCode::{
         AwaitingApproval, BootstrapPolicyImmutableUnlessStopped, CannotStartWhileClearingStorage,
@@ -237,55 +237,55 @@ fn is_overtaken(error: &ServiceError) -> bool {
     )
 }
 
-/// How often wishes are made, all kinds together. The looks between them take about seven seconds: longer than the service
+/// How many actions a flow requests, all kinds together. The polls between them take about seven seconds: longer than the server
 /// needs to see that a pipeline has died, which is up to five.
-const WISHES: u32 = 8;
+const MAX_ACTIONS: u32 = 8;
 
-/// The transitions of the goals of a pipeline's life.
+/// The state machine of the goals about a pipeline's life cycle.
 #[doc(hidden)]
-pub struct Steered<P: Plan> {
+pub struct Reconciler<P: Plan> {
     plan: P,
-    past: Past,
-    looks: Looks,
+    memory: Memory,
+    poller: StatusPoller,
     delay: Delay,
-    wishes: u32,
-    /// Of a wish that was not accepted.
+    actions: u32,
+    /// The error of an action that was not accepted.
     trouble: Option<FlowError>,
     confirmation: Confirmation,
     state: State<P::Output>,
 }
 
-impl<P: Plan> fmt::Debug for Steered<P> {
+impl<P: Plan> fmt::Debug for Reconciler<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Steered").field("goal", &P::NAME).field("past", &self.past).finish_non_exhaustive()
+        f.debug_struct("Reconciler").field("goal", &P::NAME).field("memory", &self.memory).finish_non_exhaustive()
     }
 }
 
 enum State<T> {
-    Looking,
-    Wishing(Wish, Wishing),
-    /// With what the flow comes to if the process answers, and the status that the manager shows.
+    Polling,
+    ActionCall(PendingAction, ActionCall),
+    /// With the result of the flow if the process answers, and the status that the manager shows.
     Confirming(Call<GetState>, Option<T>, PipelineStatus),
-    /// What delays the process.
+    /// Asks the process what delays it.
     Asking(Call<GetStats>),
 }
 
-impl<P: Plan> Steered<P> {
+impl<P: Plan> Reconciler<P> {
     pub(super) fn new(plan: P) -> Self {
-        let looks = Looks::new(plan.pipeline());
-        let (past, delay, confirmation) = (Past::default(), Delay::default(), Confirmation::default());
-        Self { plan, past, looks, delay, wishes: 0, trouble: None, confirmation, state: State::Looking }
+        let poller = StatusPoller::new(plan.pipeline());
+        let (memory, delay, confirmation) = (Memory::default(), Delay::default(), Confirmation::default());
+        Self { plan, memory, poller, delay, actions: 0, trouble: None, confirmation, state: State::Polling }
     }
 
     pub(super) fn plan(&self) -> &P {
         &self.plan
     }
 
-    fn judge(&mut self, seen: Pipeline, cx: &mut Common<FelderaApi>) -> Option<Result<P::Output, FlowError>> {
+    fn decide(&mut self, seen: Pipeline, cx: &mut Common<FelderaApi>) -> Option<Result<P::Output, FlowError>> {
         let found = interruption(&seen);
         let may_be_delayed = self.plan.may_be_delayed(&seen);
-        let next = self.plan.judge(seen, &mut self.past, self.looks.asked());
-        self.past.whole = false;
+        let next = self.plan.decide(seen, &mut self.memory, self.poller.asked());
+        self.memory.whole = false;
         if !matches!(next, Next::Up(..)) {
             self.confirmation.forget();
         }
@@ -303,64 +303,69 @@ impl<P: Plan> Steered<P> {
             }
             Next::Wait => {}
             Next::Whole => {
-                self.past.whole = true;
-                self.looks.at_all();
+                self.memory.whole = true;
+                self.poller.whole();
             }
-            Next::Act(_) if self.wishes == WISHES => {
+            Next::Act(_) if self.actions == MAX_ACTIONS => {
                 // Accepted each time, and without an effect.
                 let found = found.unwrap_or(Interruption::Stopped);
                 let trouble = self.trouble.take().unwrap_or_else(|| self.interrupted(found));
                 return Some(Err(self.found(trouble)));
             }
-            Next::Act(wish) => {
-                self.wishes += 1;
-                if let Some(call) = self.plan.wish(wish, cx) {
-                    cx.phase(self.plan.words().goal, self.plan.phase(wish));
-                    self.state = State::Wishing(wish, call);
+            Next::Act(action) => {
+                self.actions += 1;
+                if let Some(call) = self.plan.call(action, cx) {
+                    cx.phase(self.plan.labels().goal, self.plan.phase(action));
+                    self.state = State::ActionCall(action, call);
                 }
             }
         }
         None
     }
 
-    fn wished(&mut self, wish: Wish, answer: Result<Accepted, FlowError>, now: Timestamp) -> Result<(), FlowError> {
+    fn answered(
+        &mut self,
+        action: PendingAction,
+        answer: Result<Accepted, FlowError>,
+        now: Timestamp,
+    ) -> Result<(), FlowError> {
         // What an edition does not do it has not done at an earlier attempt either.
         let answer = answer.map_err(|error| match error.service() {
-            Some(refusal) if error_code(refusal) == Some(ErrorCode::EnterpriseFeature) => refusal.clone().into(),
+            Some(rejection) if error_code(rejection) == Some(ErrorCode::EnterpriseFeature) => rejection.clone().into(),
             _ => error,
         });
         match answer {
             Ok(_) => {
                 self.trouble = None;
-                self.past.unanswered = None;
-                if wish != Wish::Dismiss {
-                    self.past.accepted = Some(now);
+                self.memory.unanswered = None;
+                if action != PendingAction::Dismiss {
+                    self.memory.accepted = Some(now);
                 }
-                if wish == Wish::Start {
-                    self.past.alive = true;
+                if action == PendingAction::Start {
+                    self.memory.alive = true;
                 }
-                self.looks.again();
+                self.poller.again();
                 Ok(())
             }
             Err(error @ FlowError::Ambiguous(_)) => {
                 self.trouble = Some(error);
-                self.past.unanswered = Some(now);
+                self.memory.unanswered = Some(now);
                 Ok(())
             }
             Err(FlowError::Service(error)) => {
-                let refused = self.plan.refused(wish, error.clone());
-                // A doubt is not forgotten over a refusal.
+                let result = self.plan.rejected(action, error.clone());
+                // An unknown outcome is not forgotten over a later rejection.
                 if !self.trouble.as_ref().is_some_and(FlowError::is_ambiguous) {
                     self.trouble = Some(error.into());
                 }
-                refused.map_err(|error| self.found(error))
+                result.map_err(|error| self.found(error))
             }
             Err(error) => Err(self.found(error)),
         }
     }
 
-    /// The end by an interruption. A late start of a program that does not compile changes nothing; of anything else nobody
-    /// knows what a wish without an answer does yet.
+    /// Returns the error for an interruption. A late start of a program that does not compile changes nothing; otherwise an
+    /// action without an answer may still be carried out, and the error stays ambiguous.
     fn interrupted(&mut self, interruption: Interruption) -> FlowError {
         let settles = matches!(interruption, Interruption::NotCompiled { .. } | Interruption::CompilerFailed { .. });
         let details = match &interruption {
@@ -368,21 +373,21 @@ impl<P: Plan> Steered<P> {
                 Some(error.to_string())
             }
             Interruption::Crashed(error) => Some(error.message.clone()),
-            Interruption::AwaitingApproval => self.past.diff.take(),
+            Interruption::AwaitingApproval => self.memory.diff.take(),
             _ => None,
         };
         let error = interruption
-            .into_error(format!("{} of pipeline {}", self.plan.words().what, self.plan.pipeline()), details);
+            .into_error(format!("{} of pipeline {}", self.plan.labels().what, self.plan.pipeline()), details);
         if settles { error } else { self.found(error) }
     }
 
-    /// The end by an error: if a wish may or may not have been heard, that.
+    /// Returns the error that the flow ends with: an earlier unknown outcome, if there is one.
     fn found(&mut self, error: FlowError) -> FlowError {
         let says = matches!(error, FlowError::Failed(_) | FlowError::Service(_)).then(|| error.to_string());
-        let doubt = self.trouble.take().filter(FlowError::is_ambiguous);
-        match doubt.unwrap_or(error) {
+        let unknown = self.trouble.take().filter(FlowError::is_ambiguous);
+        match unknown.unwrap_or(error) {
             FlowError::Ambiguous(ambiguity) => {
-                let found = says.or_else(|| self.looks.seen().map(str::to_owned));
+                let found = says.or_else(|| self.poller.seen().map(str::to_owned));
                 FlowError::Ambiguous(Ambiguity { found, ..ambiguity })
             }
             error => error,
@@ -390,7 +395,7 @@ impl<P: Plan> Steered<P> {
     }
 }
 
-impl Wish {
+impl PendingAction {
     pub(super) fn phase(self) -> &'static str {
         match self {
             Self::Dismiss => "dismissing the last error",
@@ -404,7 +409,7 @@ impl Wish {
     }
 }
 
-impl<P: Plan> Machine for Steered<P> {
+impl<P: Plan> Machine for Reconciler<P> {
     type Service = FelderaApi;
     type Output = P::Output;
     const NAME: &'static str = P::NAME;
@@ -415,9 +420,9 @@ impl<P: Plan> Machine for Steered<P> {
                 return Step::Notice(notice);
             }
             match &mut self.state {
-                State::Looking => match ok!(self.looks.poll(cx, self.plan.words().waiting, reply)) {
+                State::Polling => match ok!(self.poller.poll(cx, self.plan.labels().waiting, reply)) {
                     Ok(seen) => {
-                        if let Some(result) = self.judge(seen, cx) {
+                        if let Some(result) = self.decide(seen, cx) {
                             return Step::Done(result);
                         }
                     }
@@ -425,22 +430,22 @@ impl<P: Plan> Machine for Steered<P> {
                 },
                 State::Asking(call) => {
                     let answer = ok!(call.poll(cx.now(), reply.take()));
-                    self.state = State::Looking;
-                    let what = format!("{} of pipeline {}", self.plan.words().what, self.plan.pipeline());
+                    self.state = State::Polling;
+                    let what = format!("{} of pipeline {}", self.plan.labels().what, self.plan.pipeline());
                     self.delay.answered(what, answer, cx);
                 }
-                State::Wishing(wish, call) => {
-                    let (answer, wish) = (ok!(call.poll(cx.now(), reply.take())), *wish);
-                    self.state = State::Looking;
-                    if let Err(error) = self.wished(wish, answer, cx.now()) {
+                State::ActionCall(action, call) => {
+                    let (answer, action) = (ok!(call.poll(cx.now(), reply.take())), *action);
+                    self.state = State::Polling;
+                    if let Err(error) = self.answered(action, answer, cx.now()) {
                         return Step::Done(Err(error));
                     }
                 }
                 State::Confirming(call, output, status) => {
                     let answer = ok!(call.poll(cx.now(), reply.take()));
                     let (is_repeated, output, status) = (call.sent() > 1, output.take(), status.clone());
-                    self.state = State::Looking;
-                    let what = || format!("{} of pipeline {}", self.plan.words().what, self.plan.pipeline());
+                    self.state = State::Polling;
+                    let what = || format!("{} of pipeline {}", self.plan.labels().what, self.plan.pipeline());
                     match (self.confirmation.answered(answer, is_repeated, &status, what, cx), output) {
                         (Some(Ok(())), Some(output)) => return Step::Done(Ok(output)),
                         (Some(Err(error)), _) => return Step::Done(Err(self.found(error))),
