@@ -128,7 +128,7 @@ mod live;
 pub use event::{Event, Incident, Outcome};
 #[doc(no_inline)]
 pub use fault::{Fault, FaultKind, FaultPlan, RetryAfter};
-pub use live::{Coming, OpenBody};
+pub use live::{Coming, NoAnswer, OpenBody};
 pub use script::{Expectation, Script};
 pub use world::schedule;
 pub use world::{

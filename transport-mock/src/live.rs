@@ -12,6 +12,11 @@ use pipewright::error::TransportError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpenBody(pub u64);
 
+/// Among the extensions of a [`Service`](crate::Service)'s response: the response is never sent, because the process dies before it
+/// answers. The client sees a connection that was reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoAnswer;
+
 /// What comes next of an [`OpenBody`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coming {

@@ -204,6 +204,7 @@ fn every_kind_can_be_drawn_and_says_whether_it_is_applied() {
         FaultKind::MalformedBody,
         FaultKind::Restart,
         FaultKind::Unauthorized,
+        FaultKind::LeaderLost,
     ] {
         let (world, counter) = world(FaultPlan::seeded(3).chance(kind, 1.0));
         for _ in 0..20 {

@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 use pipewright_mock::FaultPlan;
-use pipewright_mock::flink::Program;
+use pipewright_mock::flink::{Exits, Program};
 use pipewright_mock::serve::{Options, Server, Time};
 use pipewright_mock::{Service, feldera, flink, snowpipe, sql_gateway};
 
 const USAGE: &str = "\
 usage: pipewright-sim flink|flink-sql-gateway|snowpipe|feldera [--port N] [--seed S] [--faults none|flaky|hostile] [--time real|fast:K]
-       pipewright-sim jar endless|bounded|failing -o FILE [--name NAME] [--rate N] [--records N]
-                          [--parallelism N] [--restarts N] [--state-incompatible] [--state-dropped]
+       pipewright-sim jar endless|bounded|failing|exiting -o FILE [--name NAME] [--rate N] [--records N]
+                          [--parallelism N] [--restarts N] [--state-incompatible] [--state-dropped] [--exits WHEN]
 
 flink    a simulated Flink cluster on 127.0.0.1
 flink-sql-gateway  a simulated SQL Gateway; `SELECT n FROM numbers LIMIT 1000` is what it knows best
@@ -45,13 +45,16 @@ jar      a file for it to run
   endless            runs until it is stopped
   bounded            finishes after --records (1000 by default)
   failing            fails after --records (500 by default), each time it runs
+  exiting            its main method calls System.exit, which kills the JobManager; otherwise as `endless`
   -o FILE            where to write it; its name should end in .jar
   --name NAME        the name of its job
   --rate N           records a second; 100 by default
   --parallelism N    slots it takes; 1 by default
   --restarts N       how often it is restarted when it fails; always by default, 2 times if it is `failing`
   --state-incompatible  its tasks cannot read the state of a savepoint
-  --state-dropped       it has no operator any more for some state of a savepoint";
+  --state-dropped       it has no operator any more for some state of a savepoint
+  --exits WHEN       when its main method calls System.exit: `always` (planned or run; default of `exiting`),
+                     `before-execute` or `after-execute` (only when it is run)";
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -265,13 +268,14 @@ fn jar(mut parser: lexopt::Parser) -> Result<Run> {
             Long("rate") => changes.push(with(value(&mut parser, "--rate")?, Program::rate)),
             Long("parallelism") => changes.push(with(value(&mut parser, "--parallelism")?, Program::parallelism)),
             Long("restarts") => changes.push(with(value(&mut parser, "--restarts")?, Program::restarts)),
+            Long("exits") => changes.push(with(exits(&mut parser)?, Program::exits)),
             Long("state-incompatible") => changes.push(Box::new(Program::state_incompatible)),
             Long("state-dropped") => changes.push(Box::new(Program::state_dropped)),
             Long("help") | Short('h') => return Ok(help()),
             other => return Err(other.unexpected().into()),
         }
     }
-    let kind = kind.ok_or("which jar: `endless`, `bounded` or `failing`?")?;
+    let kind = kind.ok_or("which jar: `endless`, `bounded`, `failing` or `exiting`?")?;
     let file = file.ok_or("a jar needs a file to be written to: -o FILE")?;
     let name = name.unwrap_or_else(|| kind.clone());
     let program = match (kind.as_str(), records) {
@@ -279,7 +283,9 @@ fn jar(mut parser: lexopt::Parser) -> Result<Run> {
         ("endless", Some(_)) => return Err("--records: an endless jar has no number of them".into()),
         ("bounded", records) => Program::bounded(name, records.unwrap_or(1000)),
         ("failing", records) => Program::endless(name).fails_after(records.unwrap_or(500)).restarts(2),
-        (other, _) => return Err(format!("`{other}` is none of `endless`, `bounded` and `failing`").into()),
+        ("exiting", None) => Program::endless(name).exits(Exits::Always),
+        ("exiting", Some(_)) => return Err("--records: an exiting jar has no number of them".into()),
+        (other, _) => return Err(format!("`{other}` is none of `endless`, `bounded`, `failing` and `exiting`").into()),
     };
     let program = changes.into_iter().fold(program, |program, change| change(program));
     Ok(Box::new(move || {
@@ -297,6 +303,15 @@ fn value<T: FromStr<Err: Display>>(parser: &mut lexopt::Parser, option: &str) ->
 fn port(parser: &mut lexopt::Parser) -> Result<u16> {
     let text = parser.value()?.string()?;
     text.parse().map_err(|_| format!("--port {text}: it is a number from 0, which means any free one, to 65535").into())
+}
+
+fn exits(parser: &mut lexopt::Parser) -> Result<Exits> {
+    match parser.value()?.to_string_lossy().as_ref() {
+        "always" => Ok(Exits::Always),
+        "before-execute" => Ok(Exits::BeforeExecute),
+        "after-execute" => Ok(Exits::AfterExecute),
+        other => Err(format!("--exits {other}: it is `always`, `before-execute` or `after-execute`").into()),
+    }
 }
 
 fn with<T: 'static>(value: T, change: fn(Program, T) -> Program) -> Box<dyn FnOnce(Program) -> Program> {

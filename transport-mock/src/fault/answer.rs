@@ -8,7 +8,7 @@ use pipewright::Timestamp;
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 
 use super::{Fault, RetryAfter};
-use crate::live::OpenBody;
+use crate::live::{NoAnswer, OpenBody};
 
 /// What comes back of an exchange.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ impl Answer {
     /// What a fault leaves of the service's answer at `now`; `response` is there when the service was asked.
     pub(crate) fn spoilt(fault: Option<Fault>, response: Option<Response<Bytes>>, live: bool, now: Timestamp) -> Self {
         let closed = |message: &str| Self::failure(TransportErrorKind::Closed, Delivery::Unknown, message);
+        let response = response.filter(|response| response.extensions().get::<NoAnswer>().is_none());
         let page = |status: StatusCode, after| Self::from(proxy_page(status, after, now));
         let Some(response) = response else {
             return match fault {

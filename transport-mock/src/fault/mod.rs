@@ -14,6 +14,7 @@
 //! | [`ShortBody`](Fault::ShortBody) | **yes** | the answer with half its body |
 //! | [`MalformedBody`](Fault::MalformedBody) | **yes** | the answer with a byte overwritten |
 //! | [`Restart`](Fault::Restart) | as it says | a transport error, outcome unknown; then whatever the service does while it is down |
+//! | [`LeaderLost`](Fault::LeaderLost) | **yes** | what a process in front says that has waited for the dead one, or as [`Restart`](Fault::Restart) |
 //! | [`Unauthorized`](Fault::Unauthorized) | no | 401 |
 //! | [`DeliveredTwice`](Fault::DeliveredTwice) | **yes**, twice | the answer to the second delivery |
 
@@ -64,6 +65,13 @@ pub enum Fault {
         /// Whether it carried the request out before.
         applied: bool,
     },
+    /// The process that carries the request out dies right after that, while another one waits for it and then answers: of a
+    /// Flink cluster with a [`standby`](crate::flink::Config::standby), 400 after 60 s for a run, and 500 after 10 s for all else.
+    /// A service without such a process closes the connection, as in a [`Restart`](Self::Restart).
+    LeaderLost {
+        /// How long the service has no process in charge.
+        downtime: Duration,
+    },
     /// 401: the credential has expired.
     Unauthorized,
     /// A gateway delivers the request twice, one right after the other, and passes on the second answer.
@@ -92,6 +100,7 @@ impl Fault {
             | Self::CutOff
             | Self::ShortBody
             | Self::MalformedBody
+            | Self::LeaderLost { .. }
             | Self::DeliveredTwice => true,
             Self::ProxyPage { applied, .. } | Self::Restart { applied, .. } => applied,
         }
@@ -111,6 +120,7 @@ impl Fault {
             Self::ShortBody => FaultKind::ShortBody,
             Self::MalformedBody => FaultKind::MalformedBody,
             Self::Restart { .. } => FaultKind::Restart,
+            Self::LeaderLost { .. } => FaultKind::LeaderLost,
             Self::Unauthorized => FaultKind::Unauthorized,
             Self::DeliveredTwice => FaultKind::DeliveredTwice,
         }
@@ -134,6 +144,7 @@ impl fmt::Display for Fault {
             Self::ShortBody => f.write_str("half of the body"),
             Self::MalformedBody => f.write_str("malformed body"),
             Self::Restart { downtime, applied } => write!(f, "restart, down for {downtime:?}, {}", tell(*applied)),
+            Self::LeaderLost { downtime } => write!(f, "leader lost while it was asked, none for {downtime:?}"),
             Self::Unauthorized => f.write_str("401"),
             Self::DeliveredTwice => f.write_str("delivered twice"),
         }

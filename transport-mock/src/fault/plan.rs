@@ -70,6 +70,8 @@ pub enum FaultKind {
     LostRoute,
     /// [`Fault::DeliveredTwice`].
     DeliveredTwice,
+    /// [`Fault::LeaderLost`], with none in charge for one of [`FaultPlan::downtimes`].
+    LeaderLost,
 }
 
 impl FaultPlan {
@@ -104,10 +106,11 @@ impl FaultPlan {
             .chance(FaultKind::Unavailable, 0.02)
     }
 
-    /// More than a third of all exchanges meet a fault, of any kind but four: without credentials no flow survives
+    /// More than a third of all exchanges meet a fault, of any kind but five: without credentials no flow survives
     /// [`Unauthorized`](FaultKind::Unauthorized), at its first request none survives [`LostRoute`](FaultKind::LostRoute), and after a
     /// [`DelayRequest`](FaultKind::DelayRequest) no flow can find out what became of a request. Add
-    /// [`DeliveredTwice`](FaultKind::DeliveredTwice) where a service recognises a repeated request. Delays go up to 40 seconds,
+    /// [`DeliveredTwice`](FaultKind::DeliveredTwice) where a service recognises a repeated request, and
+    /// [`LeaderLost`](FaultKind::LeaderLost) where it has a standby. Delays go up to 40 seconds,
     /// which is longer than a call waits by default.
     pub fn hostile(seed: u64) -> Self {
         Self::seeded(seed)
@@ -222,6 +225,7 @@ impl FaultPlan {
                 Fault::ProxyPage { status, applied: false }
             }
             FaultKind::DeliveredTwice => Fault::DeliveredTwice,
+            FaultKind::LeaderLost => Fault::LeaderLost { downtime: between(seed, &self.downtimes) },
         }
     }
 }

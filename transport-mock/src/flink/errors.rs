@@ -5,10 +5,14 @@
 //! *router error* is one short string and nothing else. Failures of asynchronous operations are no error
 //! responses at all but a throwable inside a 200. All of them are built from [`Throwable`].
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
+
+use crate::live::NoAnswer;
 
 /// What a handler comes back with.
 pub(super) type Answer = Result<Reply, Refusal>;
@@ -50,6 +54,8 @@ pub(super) enum Refusal {
     Empty(StatusCode),
     /// The connection does not survive this one.
     BadRequestLine,
+    /// None at all: `main` has called `System.exit`, and the process is gone.
+    Exited,
 }
 
 impl Refusal {
@@ -136,6 +142,24 @@ pub(super) fn unreachable(segments: &[String]) -> Refusal {
         .because(cause),
         None => Throwable::completion(cause),
     })
+}
+
+/// The `JobManager` in charge died while it was asked something, and whoever asked has waited for so long.
+pub(super) fn ask_timeout(question: &str, waited: Duration) -> Throwable {
+    let timeout = Throwable::new(
+        "org.apache.pekko.pattern.AskTimeoutException",
+        format!(
+            "Ask timed out on [Actor[pekko.tcp://flink@127.0.0.1:6123/user/rpc/dispatcher_1#1193]] after [{} ms]. Message of type [org.apache.flink.runtime.rpc.messages.RemoteFencedMessage]. A typical reason for `AskTimeoutException` is that the recipient actor didn't send a reply.",
+            waited.as_millis()
+        ),
+        "org.apache.pekko.pattern.PromiseActorRef$.$anonfun$defaultOnTimeout$1(AskSupport.scala:723)",
+    );
+    Throwable::new(
+        "java.util.concurrent.TimeoutException",
+        format!("Invocation of [RemoteRpcInvocation(RestfulGateway.{question})] at recipient [pekko.tcp://flink@127.0.0.1:6123/user/rpc/dispatcher_1] timed out. This is usually caused by: 1) Pekko failed sending the message silently, due to problems like oversized payload or serialization failures."),
+        "org.apache.flink.runtime.rpc.pekko.PekkoInvocationHandler.invokeRpc(PekkoInvocationHandler.java:268)",
+    )
+    .because(timeout)
 }
 
 /// A Java exception, as far as it can be seen from outside.
@@ -228,6 +252,12 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
             let mut response = http::Response::new(Bytes::new());
             *response.status_mut() = status;
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            response
+        }
+        Err(Refusal::Exited) => {
+            let mut response = http::Response::new(Bytes::new());
+            *response.status_mut() = StatusCode::BAD_GATEWAY;
+            response.extensions_mut().insert(NoAnswer);
             response
         }
         Err(Refusal::BadRequestLine) => {

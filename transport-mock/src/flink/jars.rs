@@ -9,7 +9,7 @@ use super::details::plan;
 use super::errors::{Answer, Refusal, Throwable, ok};
 use super::job::Snapshot;
 use super::multipart;
-use super::program::{Program, Quirk};
+use super::program::{Exits, Program, Quirk};
 use super::request::{Body, Call, EMPTY_BODY, Format, Kind};
 use super::world::Submission;
 use super::{Cluster, Version, millis};
@@ -124,6 +124,9 @@ impl Cluster {
         if let Some(failure) = start.main_failure() {
             return Err(Refusal::Internal(failure));
         }
+        if start.program.exits == Some(Exits::Always) {
+            return Err(Refusal::Exited);
+        }
         if start.program.has(Quirk::NeverExecutes) {
             return Err(Refusal::Internal(Throwable::new(
                 "org.apache.flink.client.program.ProgramInvocationException",
@@ -140,6 +143,9 @@ impl Cluster {
         let start = self.start_of(call, &body, jar)?;
         if let Some(failure) = start.main_failure() {
             return Err(not_executed(failure));
+        }
+        if matches!(start.program.exits, Some(Exits::Always | Exits::BeforeExecute)) {
+            return Err(Refusal::Exited);
         }
         if start.program.has(Quirk::NeverExecutes) {
             return Err(Refusal::handler(
@@ -182,6 +188,9 @@ impl Cluster {
                 self.world.submit_failed(submission(None), cause.clone());
                 return Err(not_executed(failed_to_execute(&start.name, cause)));
             }
+        }
+        if start.program.exits == Some(Exits::AfterExecute) {
+            return Err(Refusal::Exited);
         }
         if let Some(failure) = late_failure {
             return Err(not_executed(failure));
@@ -353,7 +362,7 @@ fn duplicate(version: Version, name: &str) -> Throwable {
 }
 
 /// The program did not get through, whether or not it left a job behind.
-fn not_executed(cause: Throwable) -> Refusal {
+pub(super) fn not_executed(cause: Throwable) -> Refusal {
     let cause = Throwable::new(
         "org.apache.flink.util.FlinkRuntimeException",
         "Could not execute application.",

@@ -26,6 +26,7 @@ mod checkpoint_log;
 mod checkpoints;
 mod details;
 mod errors;
+mod failover;
 mod history;
 mod ids;
 mod jars;
@@ -57,7 +58,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 pub use self::history::History;
-pub use self::program::{Failing, Program};
+pub use self::program::{Exits, Failing, Program};
 pub use self::views::{JobView, SavepointKind, SavepointView};
 
 use self::errors::{Refusal, respond};
@@ -114,6 +115,8 @@ pub struct Config {
     /// is a failover: until a second before the next one is in charge, requests are answered 500, because the dead one cannot
     /// be reached, and then 503.
     pub standby: bool,
+    /// From a `main` that calls `System.exit` until the next `JobManager` is in charge: 2 s.
+    pub exit_downtime: Duration,
     /// Whether uploaded jars survive a restart: no.
     pub retain_uploads: bool,
     /// How long an ended job is remembered: 1 h.
@@ -141,6 +144,7 @@ impl Default for Config {
             profiling: false,
             high_availability: true,
             standby: false,
+            exit_downtime: Duration::from_secs(2),
             retain_uploads: false,
             job_expiration: Duration::from_secs(3600),
             seed: 0,
@@ -157,6 +161,10 @@ pub struct Cluster {
     statistics: Cache,
     metrics: metrics::Store,
     up_at: Duration,
+    /// How many processes have served the REST API before this one.
+    generation: u64,
+    /// When `main` methods called `System.exit`.
+    exits: Vec<Duration>,
 }
 
 impl Cluster {
@@ -169,14 +177,23 @@ impl Cluster {
             jars: Vec::new(),
             metrics: metrics::Store::default(),
             up_at: Duration::ZERO,
+            generation: 0,
+            exits: Vec::new(),
         }
     }
 
     /// Answers a request that arrives at `now`, the time since the UNIX epoch. A time before that of the last call
     /// is taken for that time.
+    ///
+    /// If a `main` method calls [`System.exit`](Program::exits), the response has [`NoAnswer`](crate::NoAnswer) among its
+    /// extensions: it is never sent.
     pub fn handle(&mut self, now: Duration, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         self.advance(now);
-        respond(self.answer(request))
+        let answer = self.answer(request);
+        if matches!(answer, Err(Refusal::Exited)) {
+            self.exit();
+        }
+        respond(answer)
     }
 
     /// Lets everything happen that is due by `now`, for the views to be of that time.
@@ -191,6 +208,8 @@ impl Cluster {
     /// jobs are recovered with high availability, and lost without. Savepoints are in storage, and stay.
     pub fn restart(&mut self, now: Duration, downtime: Duration) {
         self.advance(now);
+        // With a standby, the process that serves the REST API is another one, and lives on.
+        self.generation += u64::from(!self.world.config.standby);
         self.up_at = self.world.now().saturating_add(downtime);
         self.world.restart(self.up_at);
         self.graphs.clear();
@@ -199,6 +218,12 @@ impl Cluster {
         if !self.world.config.retain_uploads {
             self.jars.clear();
         }
+    }
+
+    /// When `main` methods called [`System.exit`](Program::exits): each time a `JobManager` died, and another one took over after
+    /// [`exit_downtime`](Config::exit_downtime).
+    pub fn exits(&self) -> Vec<Duration> {
+        self.exits.clone()
     }
 
     /// The jobs there are, in the order of their submission, as of the last call.

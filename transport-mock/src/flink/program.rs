@@ -35,7 +35,31 @@ pub struct Program {
     pub(super) failure: Option<Failing>,
     pub(super) failures: u32,
     pub(super) main_fails: Option<String>,
+    pub(super) exits: Option<Exits>,
     quirks: BTreeSet<Quirk>,
+}
+
+/// When `main` calls `System.exit`, which kills the JobManager that executes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exits {
+    /// Before `execute`, whether the jar is planned or run.
+    Always,
+    /// Before `execute`, only when the jar is run.
+    BeforeExecute,
+    /// After `execute` has submitted the job. Planning never gets that far.
+    AfterExecute,
+}
+
+impl Exits {
+    const ALL: [Self; 3] = [Self::Always, Self::BeforeExecute, Self::AfterExecute];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::BeforeExecute => "before-execute",
+            Self::AfterExecute => "after-execute",
+        }
+    }
 }
 
 /// When a program fails: after so many records, or after running for so long.
@@ -115,6 +139,7 @@ impl Program {
             failure: None,
             failures: u32::MAX,
             main_fails: None,
+            exits: None,
             quirks: BTreeSet::new(),
         }
     }
@@ -163,6 +188,12 @@ impl Program {
     /// `main` throws after it submitted the job, which runs on.
     pub fn main_fails_after_submit(self) -> Self {
         self.with(Quirk::MainFailsLate)
+    }
+
+    /// `main` calls `System.exit`: the JobManager dies, and the request gets no answer.
+    pub fn exits(mut self, when: Exits) -> Self {
+        self.exits = Some(when);
+        self
     }
 
     /// `main` returns without having submitted anything.
@@ -248,6 +279,9 @@ impl Program {
         if let Some(message) = &self.main_fails {
             line("main-fails", &utf8_percent_encode(message, NON_ALPHANUMERIC));
         }
+        if let Some(exits) = self.exits {
+            line("exits", &exits.name());
+        }
         for quirk in &self.quirks {
             line("quirk", &quirk.name());
         }
@@ -286,6 +320,7 @@ impl Program {
                 "fails-at-record" => program.fails_after(value.parse::<u64>().ok()?),
                 "fails-after-ms" => program.fails_after(millis()?),
                 "main-fails" => program.main_fails(text()?),
+                "exits" => program.exits(*Exits::ALL.iter().find(|when| when.name() == value)?),
                 "quirk" => program.with(*Quirk::ALL.iter().find(|quirk| quirk.name() == value)?),
                 _ => return None,
             };
@@ -319,14 +354,21 @@ mod tests {
             .never_runs()
             .fails_while_stopping()
             .checkpoints_never_complete();
-        for program in [plain, odd] {
+        let exiting = Exits::ALL.map(|when| Program::endless("x").exits(when));
+        for program in [plain, odd].into_iter().chain(exiting) {
             assert_eq!(Program::from_jar(&program.jar()), Some(program));
         }
     }
 
     #[test]
     fn anything_else_is_no_jar() {
-        for rubbish in ["", "PK\u{3}\u{4}", "simulated jar 1\nrate many\n", "simulated jar 1\nwings 2\n"] {
+        for rubbish in [
+            "",
+            "PK\u{3}\u{4}",
+            "simulated jar 1\nrate many\n",
+            "simulated jar 1\nwings 2\n",
+            "simulated jar 1\nexits never\n",
+        ] {
             assert_eq!(Program::from_jar(rubbish.as_bytes()), None, "{rubbish:?}");
         }
     }

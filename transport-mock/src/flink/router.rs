@@ -39,6 +39,7 @@ impl Cluster {
         let handler: &dyn Fn(&mut Self) -> Answer = match (call.method.as_str(), segments) {
             ("GET", ["overview"]) => &|cluster| Ok(ok(cluster.overview())),
             ("GET", ["config"]) => &|cluster| Ok(ok(cluster.configuration())),
+            ("GET", ["jobmanager", "config"]) => &|cluster| Ok(ok(cluster.job_manager_config())),
             ("GET", ["jobmanager", "log"]) => &|cluster| cluster.job_manager_file(File::Log),
             ("GET", ["jobmanager", "stdout"]) => &|cluster| cluster.job_manager_file(File::Out),
             ("GET", ["jobmanager", "logs"]) => &|cluster| cluster.list_logs(call, None),

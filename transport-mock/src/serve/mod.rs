@@ -28,6 +28,7 @@
 //! |---|---|
 //! | [`NotSent`](Fault::NotSent) | the connection is closed with the request unread but for its head. A client that reuses connections cannot tell whether it arrived; a connection that was never made cannot be had from a port that is open |
 //! | [`ReplyLost`](Fault::ReplyLost), [`Restart`](Fault::Restart) | the connection is closed without an answer |
+//! | [`LeaderLost`](Fault::LeaderLost) | a wait, and the answer of the process in front; without one, the connection is closed |
 //! | [`DelayRequest`](Fault::DelayRequest), [`DelayReply`](Fault::DelayReply) | a wait before the request is carried out, or after |
 //! | [`CutOff`](Fault::CutOff) | `Content-Length` as of the whole, half the body, and the connection is closed |
 //! | [`ShortBody`](Fault::ShortBody), [`MalformedBody`](Fault::MalformedBody) | half the body, or a byte overwritten, and nothing shows it |

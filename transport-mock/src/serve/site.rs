@@ -1,5 +1,7 @@
 //! What is behind the port: the simulator, and the plan of what goes wrong with it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use pipewright::Timestamp;
@@ -8,7 +10,7 @@ use pipewright::operation::Info;
 use super::Shared;
 use crate::fault::answer::Answer;
 use crate::fault::{Fault, FaultPlan};
-use crate::live::OpenBody;
+use crate::live::{NoAnswer, OpenBody};
 use crate::world::{Service, lock};
 
 /// See the module.
@@ -65,7 +67,7 @@ impl<S: Service> Shared<S> {
         {
             return None;
         }
-        let response = {
+        let (response, wait) = {
             let mut site = lock(&self.site);
             let now = self.pace.now();
             let applied = fault.is_none_or(Fault::applied);
@@ -73,19 +75,35 @@ impl<S: Service> Shared<S> {
                 site.simulator.handle(now, request);
             }
             let response = applied.then(|| site.simulator.handle(now, request));
-            if let Some(Fault::Restart { downtime, .. }) = fault {
-                site.simulator.restart(now, downtime);
-            }
-            response
+            let mut wait = Duration::ZERO;
+            let response = match fault {
+                Some(Fault::Restart { downtime, .. }) => {
+                    site.simulator.restart(now, downtime);
+                    response
+                }
+                Some(Fault::LeaderLost { downtime }) => {
+                    let instead = site.simulator.lose_leader(now, downtime, request);
+                    instead.map(|(after, response)| {
+                        wait = after;
+                        response
+                    })
+                }
+                Some(Fault::DelayReply(delay)) => {
+                    wait = delay;
+                    response
+                }
+                _ => response,
+            };
+            (response, wait)
         };
-        if let Some(Fault::DelayReply(delay)) = fault
-            && !self.wait(self.pace.scaled(delay))
-        {
+        if !wait.is_zero() && !self.wait(self.pace.scaled(wait)) {
             return None;
         }
         let open: Option<OpenBody> = response.as_ref().and_then(|response| response.extensions().get().copied());
         let outcome = match (fault, response) {
-            (Some(Fault::CutOff), Some(response)) => Outcome::Cut(response),
+            (Some(Fault::CutOff), Some(response)) if response.extensions().get::<NoAnswer>().is_none() => {
+                Outcome::Cut(response)
+            }
             (fault, response) => match Answer::spoilt(fault, response, false, self.pace.outside()).result {
                 Ok(response) => Outcome::Whole(response),
                 Err(_) => Outcome::Nothing,

@@ -66,6 +66,7 @@ fn survivable() -> impl Strategy<Value = Fault> {
         proxy_page(),
         millis(50..=40_000).prop_map(Fault::DelayReply),
         (millis(500..=5000), any::<bool>()).prop_map(|(downtime, applied)| Fault::Restart { downtime, applied }),
+        millis(500..=5000).prop_map(|downtime| Fault::LeaderLost { downtime }),
     ]
 }
 

@@ -42,6 +42,20 @@ pub trait Service: Send {
         let _ = (now, downtime);
     }
 
+    /// The process in charge dies at `now`, right after it carried `request` out, and another one takes over after `downtime`.
+    /// Returns what a process in front answers that has waited for it, and after how long; `None` if there is no such process,
+    /// so that the connection is closed. By default the service [restarts](Self::restart), with nothing in front.
+    fn lose_leader(
+        &mut self,
+        now: Timestamp,
+        downtime: Duration,
+        request: &Request<Bytes>,
+    ) -> Option<(Duration, Response<Bytes>)> {
+        let _ = request;
+        self.restart(now, downtime);
+        None
+    }
+
     /// Lets everything happen that is due by `now`, so that looking at the service shows it as of then.
     fn advance(&mut self, now: Timestamp) {
         let _ = now;
@@ -55,6 +69,15 @@ impl Service for flink::Cluster {
 
     fn restart(&mut self, now: Timestamp, downtime: Duration) {
         Self::restart(self, now.as_unix(), downtime);
+    }
+
+    fn lose_leader(
+        &mut self,
+        now: Timestamp,
+        downtime: Duration,
+        request: &Request<Bytes>,
+    ) -> Option<(Duration, Response<Bytes>)> {
+        Self::lose_leader(self, now.as_unix(), downtime, request)
     }
 
     fn advance(&mut self, now: Timestamp) {
@@ -246,6 +269,15 @@ impl Mount {
         };
         *request.uri_mut() = inside;
         lock(&self.service).handle(now, &request)
+    }
+
+    pub(super) fn lose_leader(
+        &self,
+        now: Timestamp,
+        downtime: Duration,
+        request: &Request<Bytes>,
+    ) -> Option<(Duration, Response<Bytes>)> {
+        lock(&self.service).lose_leader(now, downtime, request)
     }
 
     pub(super) fn restart(&self, now: Timestamp, downtime: Duration) {

@@ -246,27 +246,36 @@ impl Network {
     fn arrive(&mut self, mut trip: Trip) {
         let request = trip.request.take().filter(|_| trip.fault.is_none_or(Fault::applied));
         let mount = self.services.get(&trip.exchange.service);
-        let response = request.zip(mount).map(|(request, mount)| {
+        let mut delay = Duration::ZERO;
+        let response = request.zip(mount).and_then(|(request, mount)| {
             if trip.fault == Some(Fault::DeliveredTwice) {
                 mount.handle(self.now, request.clone());
             }
-            mount.handle(self.now, request)
+            if let Some(Fault::LeaderLost { downtime }) = trip.fault {
+                mount.handle(self.now, request.clone());
+                let (after, response) = mount.lose_leader(self.now, downtime, &request)?;
+                delay = after;
+                return Some(response);
+            }
+            Some(mount.handle(self.now, request))
         });
         let open = response.as_ref().and_then(open_body);
-        if response.is_some() {
+        if response.is_some() || matches!(trip.fault, Some(Fault::LeaderLost { .. })) {
             trip.applied = Some(self.now);
         }
         if let Some(Fault::Restart { downtime, .. }) = trip.fault {
             self.restart(&trip.exchange.service, downtime);
         }
+        if let Some(Fault::LeaderLost { downtime }) = trip.fault {
+            self.record(Incident::Restart { service: trip.exchange.service.clone(), downtime });
+        }
         if trip.late {
             self.close(&trip.exchange.service, open);
             return self.record(Incident::Late { number: trip.number, operation: trip.exchange.operation });
         }
-        let delay = match trip.fault {
-            Some(Fault::DelayReply(delay)) => delay,
-            _ => Duration::ZERO,
-        };
+        if let Some(Fault::DelayReply(by)) = trip.fault {
+            delay = by;
+        }
         let back = self.now + trip.latency.saturating_sub(trip.latency / 2) + delay;
         let Head { body_limit, live, .. } = trip.exchange;
         let answer = Answer::spoilt(trip.fault, response, live, back).bounded(body_limit, live);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::{Config, Program};
+use super::super::{Config, Exits, Program};
 use super::{Sim, errors, read, text};
 
 const PART: &str = "--b\r\nContent-Disposition: form-data; name=\"jarfile\"";
@@ -187,4 +187,69 @@ fn uploads_vanish_with_the_job_manager_unless_retained() {
         sim.cluster.restart(sim.now, Duration::ZERO);
         assert_eq!(sim.cluster.jars().len(), usize::from(retain_uploads));
     }
+}
+
+/// The response is never sent, the process that served it is gone, and what it held in memory with it.
+#[test]
+fn a_main_method_that_exits_kills_the_job_manager() {
+    let process = |sim: &mut Sim| {
+        let entries = sim.get("/v1/jobmanager/config").1;
+        let entry = entries.as_array().expect("entries").iter().find(|entry| entry["key"] == "web.tmpdir").cloned();
+        text(&entry.expect("a directory of its own")["value"])
+    };
+    // When it exits, and whether it dies of a plan and of a run, and leaves a job.
+    for (when, dies, leaves) in [
+        (Exits::Always, [true, true], false),
+        (Exits::BeforeExecute, [false, true], false),
+        (Exits::AfterExecute, [false, true], true),
+    ] {
+        for (high_availability, standby) in [(true, false), (true, true), (false, false)] {
+            let mut sim = Sim::with(Config { high_availability, standby, retain_uploads: true, ..Config::default() });
+            let before = sim.job(&Program::endless("before"));
+            let jar = sim.jar(&Program::endless("x").exits(when));
+            let first = process(&mut sim);
+            let mut deaths = 0;
+            for (what, dies) in ["plan", "run"].into_iter().zip(dies) {
+                let response = sim.send("POST", &format!("/v1/jars/{jar}/{what}"), "");
+                assert_eq!(response.extensions().get::<crate::NoAnswer>().is_some(), dies, "{when:?}, {what}");
+                deaths += usize::from(dies);
+                assert_eq!(sim.cluster.exits().len(), deaths);
+                assert_eq!(
+                    sim.get("/v1/overview").0,
+                    if !dies {
+                        200
+                    } else if standby {
+                        500
+                    } else {
+                        503
+                    }
+                );
+                sim.wait(2500);
+            }
+            assert_ne!(process(&mut sim), first);
+            let jobs = if high_availability { 1 + usize::from(leaves) } else { 0 };
+            assert_eq!(sim.cluster.jobs().len(), jobs, "{when:?}");
+            assert_eq!(sim.cluster.jobs().iter().any(|job| job.id == before), high_availability);
+        }
+    }
+}
+
+/// The endpoint of a standby lives on when the leader dies, and says so when it has waited long enough.
+#[test]
+fn a_leader_that_is_lost_leaves_the_answer_to_the_process_in_front() {
+    let mut sim = Sim::with(Config { standby: true, ..Config::default() });
+    let lose = |sim: &mut Sim, path: &str| {
+        let mut request = http::Request::new(bytes::Bytes::new());
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = path.parse().expect("a path");
+        let (after, response) = sim.cluster.lose_leader(sim.now, Duration::from_secs(1), &request)?;
+        Some((after.as_secs(), response.status().as_u16(), errors(&read(&response))))
+    };
+    let (after, status, text) = lose(&mut sim, "/v1/jars/a.jar/run").expect("it answers");
+    assert_eq!((after, status), (60, 400));
+    assert!(text.contains("Could not execute application.") && text.contains("AskTimeoutException"), "{text}");
+    let (after, status, _) = lose(&mut sim, "/v1/jobs/0/stop").expect("it answers");
+    assert_eq!((after, status), (10, 500));
+    let mut alone = Sim::new();
+    assert!(lose(&mut alone, "/v1/jars/a.jar/run").is_none());
 }

@@ -1,0 +1,60 @@
+//! How a `JobManager` dies: by a `main` method, or as the leader that a standby asks; and what tells one process from the next.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::Cluster;
+use super::errors::{Refusal, ask_timeout, respond};
+use super::ids::Ids;
+use super::jars::not_executed;
+
+/// How long the REST endpoint waits for the leader, with a job to submit and with any other question.
+const WAITS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(10));
+
+impl Cluster {
+    /// `main` has called `System.exit`. It runs in the process that serves the REST API.
+    pub(super) fn exit(&mut self) {
+        let now = self.world.now();
+        self.exits.push(now);
+        self.restart(now, self.world.config.exit_downtime);
+        self.generation += u64::from(self.world.config.standby);
+    }
+
+    /// The leader dies at `now`, right after it carried a request out, and another one takes over after `downtime`. With a
+    /// [`standby`](super::Config::standby), whose REST endpoint has passed the request on, that endpoint waits in vain: returns
+    /// what it answers, and after how long. Without one, nothing answers.
+    pub fn lose_leader(
+        &mut self,
+        now: Duration,
+        downtime: Duration,
+        request: &http::Request<Bytes>,
+    ) -> Option<(Duration, http::Response<Bytes>)> {
+        self.restart(now, downtime);
+        if !self.world.config.standby {
+            return None;
+        }
+        let is_run = request.method() == http::Method::POST && request.uri().path().ends_with("/run");
+        let (wait, refusal) = if is_run {
+            let timeout = ask_timeout("requestJobStatus(JobID, Duration)", WAITS.0);
+            (WAITS.0, not_executed(timeout))
+        } else {
+            (WAITS.1, Refusal::Internal(ask_timeout("requestMultipleJobDetails(Duration)", WAITS.1)))
+        };
+        Some((wait, respond(Err(refusal))))
+    }
+
+    /// `/jobmanager/config`, as far as it matters here. Each process works in a directory of its own.
+    pub(super) fn job_manager_config(&self) -> Value {
+        let config = &self.world.config;
+        let process = Ids::new(config.seed ^ self.generation.wrapping_mul(0x9e37_79b9) ^ 0x7765_6274).uuid();
+        let scheduler = if config.adaptive_scheduler { "adaptive" } else { "default" };
+        json!([
+            { "key": "jobmanager.rpc.address", "value": "127.0.0.1" },
+            { "key": "jobmanager.scheduler", "value": scheduler },
+            { "key": "taskmanager.numberOfTaskSlots", "value": config.slots.to_string() },
+            { "key": "web.tmpdir", "value": format!("/tmp/flink-web-{process}") },
+        ])
+    }
+}
