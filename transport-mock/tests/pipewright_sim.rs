@@ -48,6 +48,50 @@ fn it_says_where_it_listens_and_then_what_it_is_asked() {
 }
 
 #[test]
+fn a_proxy_stands_in_front_of_another_server() {
+    let (server, upstream) = listening(&["flink", "--slots", "9"]);
+    let arguments = ["proxy", "--upstream", &upstream, "--seed", "7", "--at-most", "1", "--delays", "0.1..0.2"];
+    let (mut proxy, url) = listening(&[&arguments[..], &["--chance", "unavailable=1"]].concat());
+    let address = url.strip_prefix("http://").expect("an address");
+    for status in ["503", "200"] {
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        stream.write_all(b"GET /v1/overview HTTP/1.1\r\nConnection: close\r\n\r\n").expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    let mut line = String::new();
+    BufReader::new(proxy.0.stderr.take().expect("piped")).read_line(&mut line).expect("a line");
+    assert!(line.starts_with("GET /v1/overview 503 [503 of a proxy"), "{line}");
+    drop(server);
+
+    for (wrong, word) in [
+        (&["proxy"][..], "--upstream"),
+        (&["proxy", "--upstream", "https://a"], "http://HOST:PORT"),
+        (&["proxy", "--upstream", "http://a", "--chance", "lost=1"], "reply-lost"),
+        (&["proxy", "--upstream", "http://a", "--chance", "reply-lost=2"], "from 0 to 1"),
+        (&["proxy", "--upstream", "http://a", "--time", "real"], "--time"),
+    ] {
+        let output = run(wrong);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.code() == Some(2) && said.lines().next().is_some_and(|line| line.contains(word)),
+            "{said}"
+        );
+    }
+}
+
+/// A running program and the address that it prints.
+fn listening(arguments: &[&str]) -> (Killed, String) {
+    let mut command = sim(arguments);
+    let mut process = Killed(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"));
+    let mut line = String::new();
+    BufReader::new(process.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let url = line.trim_end().strip_prefix("listening on ").expect("an address").to_owned();
+    (process, url)
+}
+
+#[test]
 fn a_snowflake_account_is_its_own_ingest_host() {
     let mut command = sim(&[
         "snowpipe",

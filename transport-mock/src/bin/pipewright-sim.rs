@@ -1,4 +1,4 @@
-//! The simulators behind a loopback port, and jars for them. See the module `pipewright_mock::serve`.
+//! The simulators behind a loopback port, jars for them, and a proxy with faults for real servers. See the module `pipewright_mock::serve`.
 //!
 //! Prints where it listens, and then one line for each request on the standard error output.
 
@@ -13,13 +13,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::prelude::*;
-use pipewright_mock::FaultPlan;
 use pipewright_mock::flink::{Exits, Program};
-use pipewright_mock::serve::{Options, Server, Time};
-use pipewright_mock::{Service, feldera, flink, snowpipe, sql_gateway};
+use pipewright_mock::serve::{Options, Proxy, ProxyOptions, Served, Server, Time};
+use pipewright_mock::{FaultKind, FaultPlan, Service, feldera, flink, snowpipe, sql_gateway};
 
 const USAGE: &str = "\
 usage: pipewright-sim flink|flink-sql-gateway|snowpipe|feldera [--port N] [--seed S] [--faults none|flaky|hostile] [--time real|fast:K]
+       pipewright-sim proxy --upstream http://HOST:PORT [--port N] [--seed S] [--faults none|flaky|hostile] [--chance KIND=P]...
+                            [--at-most N] [--delays S..S]
        pipewright-sim jar endless|bounded|failing|exiting -o FILE [--name NAME] [--rate N] [--records N]
                           [--parallelism N] [--restarts N] [--state-incompatible] [--state-dropped] [--exits WHEN]
 
@@ -40,6 +41,15 @@ feldera  a simulated Feldera, whose programs have tables and views that are SELE
   --appends N        snowpipe: appends a second and channel, above which 429 is answered; any number by default
   --number-column C  snowpipe: a row whose C is no number is rejected; may be given several times
   --token T          snowpipe: what its account host takes after `Bearer`; anything by default
+
+proxy    forwards to a real server and lets requests go wrong as in a simulator; delays pass in real time
+  --upstream URL     the server, as in http://127.0.0.1:8081
+  --port N           as above, and so are --seed and --faults
+  --chance KIND=P    how likely this kind of fault is, from 0 to 1, as in `reply-lost=0.1`; may be given several times. Kinds:
+                     not-sent reply-lost delay-request delay-reply too-many-requests unavailable proxy-page cut-off
+                     short-body malformed-body restart unauthorized lost-route delivered-twice leader-lost
+  --at-most N        how many faults there are; any number by default
+  --delays S..S      seconds that a delay takes, as in `0.1..2`
 
 jar      a file for it to run
   endless            runs until it is stopped
@@ -65,13 +75,14 @@ type Run = Box<dyn FnOnce() -> Result<()>>;
 type Read = fn(lexopt::Parser) -> Result<Run>;
 
 /// The words that the command line may begin with.
-const COMMANDS: [(&str, Read); 5] = [
+const COMMANDS: [(&str, Read); 6] = [
     ("flink", |parser| simulator(parser, flink_option, |config, seed| config.seed = seed, Options::flink)),
     ("flink-sql-gateway", |parser| {
         simulator(parser, sql_gateway_option, |config, seed| config.seed = seed, Options::sql_gateway)
     }),
     ("snowpipe", |parser| simulator(parser, snowpipe_option, |config, seed| config.seed = seed, Options::snowpipe)),
     ("feldera", |parser| simulator(parser, feldera_option, |config, seed| config.seed = seed, Options::feldera)),
+    ("proxy", proxy),
     ("jar", jar),
 ];
 
@@ -112,10 +123,15 @@ fn help() -> Run {
     })
 }
 
-/// Serves until somebody ends the process.
+/// Serves until the process is ended.
 fn serve<S: Service + 'static>(port: u16, options: Options<S>) -> Result<()> {
     let server = Server::start(options).map_err(|error| format!("port {port} of 127.0.0.1: {error}"))?;
-    println!("listening on {}", server.url());
+    wait(server.url())
+}
+
+/// Says where the server listens, and waits until the process is ended.
+fn wait(url: &str) -> Result<()> {
+    println!("listening on {url}");
     std::io::stdout().flush()?;
     loop {
         std::thread::park_timeout(Duration::from_secs(3600));
@@ -156,11 +172,61 @@ impl Common {
 
     fn applied<S>(&self, options: Options<S>) -> Options<S> {
         let options = options.port(self.port).time(self.time).faults((self.faults)(self.seed));
-        options.on_request(|served| {
-            // Whoever closed it does not want to know.
-            let _ = writeln!(std::io::stderr(), "{served}");
-        })
+        options.on_request(log)
     }
+}
+
+/// Writes a line for a request. A reader that has closed the output does not want to know.
+fn log(served: &Served) {
+    let _ = writeln!(std::io::stderr(), "{served}");
+}
+
+fn proxy(mut parser: lexopt::Parser) -> Result<Run> {
+    let (mut common, mut upstream) = (Common::new(), None);
+    let mut changes: Vec<Box<dyn FnOnce(FaultPlan) -> FaultPlan>> = Vec::new();
+    while let Some(argument) = parser.next()? {
+        let name = match argument {
+            Long("help") | Short('h') => return Ok(help()),
+            Long("upstream") => {
+                upstream = Some(parser.value()?.string()?);
+                continue;
+            }
+            Long("chance") => {
+                let (kind, chance) = chance(&parser.value()?.string()?)?;
+                changes.push(Box::new(move |plan| plan.chance(kind, chance)));
+                continue;
+            }
+            Long("at-most") => {
+                let faults = value(&mut parser, "--at-most")?;
+                changes.push(Box::new(move |plan| plan.at_most(faults)));
+                continue;
+            }
+            Long("delays") => {
+                let delays = seconds(&mut parser, "--delays")?;
+                changes.push(Box::new(move |plan| plan.delays(delays)));
+                continue;
+            }
+            Long(name @ ("port" | "seed" | "faults")) => name.to_owned(),
+            other => return Err(other.unexpected().into()),
+        };
+        common.read(&name, &mut parser)?;
+    }
+    let upstream = upstream.ok_or("a proxy needs a server: --upstream http://HOST:PORT")?;
+    let plan = changes.into_iter().fold((common.faults)(common.seed), |plan, change| change(plan));
+    let options = ProxyOptions::new(&upstream)?.port(common.port).faults(plan).on_request(log);
+    Ok(Box::new(move || {
+        let port = common.port;
+        let proxy = Proxy::start(options).map_err(|error| format!("port {port} of 127.0.0.1: {error}"))?;
+        wait(proxy.url())
+    }))
+}
+
+/// A kind of fault and how likely it is.
+fn chance(text: &str) -> Result<(FaultKind, f64)> {
+    let wrong = || format!("--chance {text}: it is a kind of fault and a number from 0 to 1, as in `reply-lost=0.1`");
+    let (kind, chance) = text.split_once('=').ok_or_else(wrong)?;
+    let chance = chance.parse().ok().filter(|chance| (0.0..=1.0).contains(chance)).ok_or_else(wrong)?;
+    Ok((kind.parse()?, chance))
 }
 
 /// Reads arguments up to the end: common options, and those of one simulator, which are read into its configuration.
@@ -212,7 +278,7 @@ fn snowpipe_option(config: &mut snowpipe::Config, name: &str, parser: &mut lexop
                 other => return Err(format!("--replay {other}: it is `accepted`, `stale` or `out-of-order`").into()),
             };
         }
-        "commit-delay" => config.commit_delay = delay(parser)?,
+        "commit-delay" => config.commit_delay = seconds(parser, "--commit-delay")?,
         "appends" => config.appends_per_second = Some(value(parser, "--appends")?),
         "number-column" => config.number_columns.push(parser.value()?.string()?),
         "token" => config.credential = Some(parser.value()?.string()?),
@@ -222,14 +288,12 @@ fn snowpipe_option(config: &mut snowpipe::Config, name: &str, parser: &mut lexop
 }
 
 /// Seconds, or a range of them.
-fn delay(parser: &mut lexopt::Parser) -> Result<RangeInclusive<Duration>> {
+fn seconds(parser: &mut lexopt::Parser, option: &str) -> Result<RangeInclusive<Duration>> {
     let text = parser.value()?.string()?;
     let (from, to) = text.split_once("..").unwrap_or((&text, &text));
-    let seconds = |text: &str| text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let range = seconds(from).zip(seconds(to)).map(|(from, to)| from..=to).filter(|range| !range.is_empty());
-    range.ok_or_else(|| {
-        format!("--commit-delay {text}: it is seconds, as in 0.5, or a range of them, as in 0.1..0.4").into()
-    })
+    let read = |text: &str| text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let range = read(from).zip(read(to)).map(|(from, to)| from..=to).filter(|range| !range.is_empty());
+    range.ok_or_else(|| format!("{option} {text}: it is seconds, as in 0.5, or a range of them, as in 0.1..0.4").into())
 }
 
 fn feldera_option(config: &mut feldera::Config, name: &str, parser: &mut lexopt::Parser) -> Result<bool> {

@@ -115,6 +115,10 @@ impl Fault {
             Self::DelayReply(_) => FaultKind::DelayReply,
             Self::TooManyRequests(_) => FaultKind::TooManyRequests,
             Self::Unavailable(_) => FaultKind::Unavailable,
+            Self::ProxyPage {
+                status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND,
+                applied: false,
+            } => FaultKind::LostRoute,
             Self::ProxyPage { .. } => FaultKind::ProxyPage,
             Self::CutOff => FaultKind::CutOff,
             Self::ShortBody => FaultKind::ShortBody,

@@ -1,7 +1,9 @@
 //! When faults happen.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -72,6 +74,62 @@ pub enum FaultKind {
     DeliveredTwice,
     /// [`Fault::LeaderLost`], with none in charge for one of [`FaultPlan::downtimes`].
     LeaderLost,
+}
+
+impl FaultKind {
+    /// All kinds.
+    pub const ALL: &'static [Self] = &[
+        Self::NotSent,
+        Self::ReplyLost,
+        Self::DelayRequest,
+        Self::DelayReply,
+        Self::TooManyRequests,
+        Self::Unavailable,
+        Self::ProxyPage,
+        Self::CutOff,
+        Self::ShortBody,
+        Self::MalformedBody,
+        Self::Restart,
+        Self::Unauthorized,
+        Self::LostRoute,
+        Self::DeliveredTwice,
+        Self::LeaderLost,
+    ];
+}
+
+/// As on the command line of `pipewright-sim`: `not-sent`, `reply-lost` and so on.
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NotSent => "not-sent",
+            Self::ReplyLost => "reply-lost",
+            Self::DelayRequest => "delay-request",
+            Self::DelayReply => "delay-reply",
+            Self::TooManyRequests => "too-many-requests",
+            Self::Unavailable => "unavailable",
+            Self::ProxyPage => "proxy-page",
+            Self::CutOff => "cut-off",
+            Self::ShortBody => "short-body",
+            Self::MalformedBody => "malformed-body",
+            Self::Restart => "restart",
+            Self::Unauthorized => "unauthorized",
+            Self::LostRoute => "lost-route",
+            Self::DeliveredTwice => "delivered-twice",
+            Self::LeaderLost => "leader-lost",
+        })
+    }
+}
+
+impl FromStr for FaultKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|kind| kind.to_string() == text).copied();
+        found.ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(Self::to_string).collect();
+            format!("unknown kind of fault {text:?}; use one of {}", names.join(", "))
+        })
+    }
 }
 
 impl FaultPlan {

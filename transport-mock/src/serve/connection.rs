@@ -24,7 +24,7 @@ const LARGEST_UPLOAD: u64 = 256 << 20;
 
 /// What becomes of the connection after an exchange.
 #[derive(PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     Request,
     /// The end, after a last answer which must not be lost.
     Farewell,
@@ -34,16 +34,24 @@ enum Next {
 
 /// Serves a connection until either side ends it.
 pub(super) fn run<S: Service>(stream: &TcpStream, shared: &Shared<S>) {
-    let prepared = stream
-        .set_nodelay(true)
-        .and_then(|()| stream.set_read_timeout(Some(SILENCE)))
-        .and_then(|()| stream.set_write_timeout(Some(SILENCE)));
-    if prepared.is_err() {
+    if prepare(stream).is_err() {
         return;
     }
     let mut connection = Connection { stream, reader: Reader::new(stream, lock(&shared.site).longest_line()), shared };
+    until_the_end(stream, || connection.exchange());
+}
+
+/// Sets the options that every connection has.
+pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(SILENCE))?;
+    stream.set_write_timeout(Some(SILENCE))
+}
+
+/// Carries out exchanges one after another, and closes the connection.
+pub(super) fn until_the_end(stream: &TcpStream, mut exchange: impl FnMut() -> Next) {
     let next = loop {
-        match connection.exchange() {
+        match exchange() {
             Next::Request => {}
             next => break next,
         }
@@ -65,9 +73,20 @@ fn say_farewell(mut stream: &TcpStream) {
     }
 }
 
+/// Whether the other side has closed the connection. What else it says is read later.
+pub(super) fn is_gone(stream: &TcpStream) -> bool {
+    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+    let restored = stream.set_nonblocking(false);
+    let gone = match peeked {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    };
+    gone || restored.is_err()
+}
+
 struct Connection<'a, S> {
     stream: &'a TcpStream,
-    reader: Reader<'a>,
+    reader: Reader<&'a TcpStream>,
     shared: &'a Shared<S>,
 }
 
@@ -80,7 +99,7 @@ struct Record {
 
 impl<S: Service> Connection<'_, S> {
     fn exchange(&mut self) -> Next {
-        let Head { request, framing, waits, last } = match self.reader.head() {
+        let Head { request, framing, waits, last, .. } = match self.reader.head() {
             Ok(head) => head,
             Err(trouble) => return self.refuse(&Method::GET, None, &trouble),
         };
@@ -114,7 +133,7 @@ impl<S: Service> Connection<'_, S> {
         response.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         let status = response.status();
         let mut first = std::mem::take(response.body_mut());
-        let mut written = self.write(&response, 0);
+        let mut written = write(self.stream, &response, 0);
         let ended = loop {
             if written.is_ok() && !first.is_empty() {
                 written = self.write_chunk(&first);
@@ -137,7 +156,7 @@ impl<S: Service> Connection<'_, S> {
                 Coming::Idle => LOOK,
             };
             first = Bytes::new();
-            if !self.shared.wait(wait) || self.is_gone() {
+            if !self.shared.wait(wait) || is_gone(self.stream) {
                 break false;
             }
         };
@@ -157,17 +176,6 @@ impl<S: Service> Connection<'_, S> {
         self.stream.write_all(&chunk)
     }
 
-    /// Whether the client has closed the connection. What else it says is read later.
-    fn is_gone(&self) -> bool {
-        let peeked = self.stream.set_nonblocking(true).and_then(|()| self.stream.peek(&mut [0]));
-        let restored = self.stream.set_nonblocking(false);
-        let gone = match peeked {
-            Ok(length) => length == 0,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-        };
-        gone || restored.is_err()
-    }
-
     fn answer(&mut self, method: &Method, mut response: Response<Bytes>, last: bool, record: Record) -> Next {
         if let Some(body) = response.extensions().get().copied() {
             return self.follow(response, body, last, record);
@@ -180,7 +188,7 @@ impl<S: Service> Connection<'_, S> {
             response.headers_mut().remove(header::CONNECTION);
         }
         let shown = if *method == Method::HEAD { 0 } else { length };
-        let written = self.write(&response, shown);
+        let written = write(self.stream, &response, shown);
         self.show(record, Some(response.status()));
         match written {
             Ok(()) if last => Next::Farewell,
@@ -194,7 +202,7 @@ impl<S: Service> Connection<'_, S> {
         if let Some(body) = response.extensions().get().copied() {
             lock(&self.shared.site).simulator.close(self.shared.pace.now(), body);
         }
-        if response.body().is_empty() || self.write(response, half).is_err() {
+        if response.body().is_empty() || write(self.stream, response, half).is_err() {
             return self.end(record);
         }
         self.show(record, Some(response.status()));
@@ -210,7 +218,7 @@ impl<S: Service> Connection<'_, S> {
     fn refuse(&mut self, method: &Method, record: Option<Record>, trouble: &Trouble) -> Next {
         let said = record.as_ref().map(|record| format!("{}: ", record.request)).unwrap_or_default();
         let (response, what) = match trouble {
-            Trouble::Closed => return record.map_or(Next::End, |record| self.end(record)),
+            Trouble::Closed | Trouble::Broken => return record.map_or(Next::End, |record| self.end(record)),
             Trouble::Unreadable(what) => (lock(&self.shared.site).unreadable(self.shared.pace.now()), *what),
             Trouble::TooLarge => {
                 let mut response = Response::new(Bytes::new());
@@ -223,25 +231,25 @@ impl<S: Service> Connection<'_, S> {
         Next::Farewell
     }
 
-    /// Writes the head, and so many bytes of the body.
-    fn write(&mut self, response: &Response<Bytes>, shown: usize) -> io::Result<()> {
-        let status = response.status();
-        let mut bytes =
-            format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default()).into_bytes();
-        for (name, value) in response.headers() {
-            for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                bytes.extend_from_slice(piece);
-            }
-        }
-        bytes.extend_from_slice(b"\r\n");
-        bytes.extend_from_slice(response.body().get(..shown).unwrap_or_default());
-        self.stream.write_all(&bytes)
-    }
-
     fn show(&self, record: Record, status: Option<StatusCode>) {
         let Record { request, fault, since } = record;
         self.shared.show(&Served { request, status, fault, took: since.elapsed() });
     }
+}
+
+/// Writes the head, and so many bytes of the body.
+pub(super) fn write(mut stream: &TcpStream, response: &Response<Bytes>, shown: usize) -> io::Result<()> {
+    let status = response.status();
+    let mut bytes =
+        format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default()).into_bytes();
+    for (name, value) in response.headers() {
+        for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(piece);
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(response.body().get(..shown).unwrap_or_default());
+    stream.write_all(&bytes)
 }
 
 fn is_upload(request: &Request<()>) -> bool {

@@ -2,18 +2,23 @@
 
 use std::io::{ErrorKind, Read as _};
 use std::net::TcpStream;
+use std::ops::Deref;
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use httparse::{EMPTY_HEADER, Status};
 
-const HEAD: usize = 64 * 1024;
-const HEADERS: usize = 128;
+use super::reply::Reply;
+use super::scan::Scanner;
+
+pub(super) const HEAD: usize = 64 * 1024;
+pub(super) const HEADERS: usize = 128;
 const CHUNK_LINE: usize = 1024;
 
 /// The far end of a connection, and what was read of it too early.
-pub(super) struct Reader<'a> {
-    stream: &'a TcpStream,
+pub(super) struct Reader<S> {
+    stream: S,
     buffer: BytesMut,
     /// How long a request line may be.
     line: usize,
@@ -27,6 +32,8 @@ pub(super) struct Head {
     pub(super) waits: bool,
     /// The client wants no other request on this connection.
     pub(super) last: bool,
+    /// The bytes of the head as they came.
+    pub(super) raw: Bytes,
 }
 
 /// Where a body ends.
@@ -48,22 +55,24 @@ impl Framing {
 pub(super) enum Trouble {
     /// The connection has ended.
     Closed,
+    /// The connection was reset, or nothing came for too long.
+    Broken,
     /// This is not HTTP, or too much of it.
     Unreadable(&'static str),
     /// The body is longer than allowed.
     TooLarge,
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(stream: &'a TcpStream, line: usize) -> Self {
+impl<S: Deref<Target = TcpStream>> Reader<S> {
+    pub(super) fn new(stream: S, line: usize) -> Self {
         Self { stream, buffer: BytesMut::new(), line }
     }
 
     /// The next request, up to its body.
     pub(super) fn head(&mut self) -> Result<Head, Trouble> {
         loop {
-            if let Some((length, head)) = parse(&self.buffer, self.line)? {
-                self.buffer.advance(length);
+            if let Some((length, mut head)) = parse(&self.buffer, self.line)? {
+                head.raw = self.buffer.split_to(length).freeze();
                 return Ok(head);
             }
             self.fill()?;
@@ -141,9 +150,55 @@ impl<'a> Reader<'a> {
                     return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Err(Trouble::Closed),
+                Err(_) => return Err(Trouble::Broken),
             }
         }
+    }
+
+    /// The head of an answer to a request with this method, interim answers skipped.
+    pub(super) fn reply(&mut self, method: &Method) -> Result<Reply, Trouble> {
+        loop {
+            match Reply::parse(&self.buffer, method)? {
+                Some((length, mut reply)) => {
+                    reply.raw = self.buffer.split_to(length).freeze();
+                    if !reply.status.is_informational() || reply.status == StatusCode::SWITCHING_PROTOCOLS {
+                        return Ok(reply);
+                    }
+                }
+                None => self.fill()?,
+            }
+        }
+    }
+
+    /// The next bytes of a body as they came; `None` at its end.
+    pub(super) fn piece(&mut self, scanner: &mut Scanner) -> Result<Option<Bytes>, Trouble> {
+        loop {
+            if scanner.is_done() {
+                return Ok(None);
+            }
+            if self.buffer.is_empty() {
+                match self.fill() {
+                    Err(Trouble::Closed) if scanner.ends_by_close() => return Ok(None),
+                    filled => filled?,
+                }
+            }
+            let length = scanner.scan(&self.buffer)?;
+            if length > 0 {
+                return Ok(Some(self.buffer.split_to(length).freeze()));
+            }
+        }
+    }
+
+    /// Waits until there is something to read, or the end; false if there is neither in this time.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        if !self.buffer.is_empty() {
+            return true;
+        }
+        let before = self.stream.read_timeout();
+        let peeked = self.stream.set_read_timeout(Some(time)).and_then(|()| self.stream.peek(&mut [0]));
+        let restored = before.and_then(|before| self.stream.set_read_timeout(before));
+        let silent = peeked.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+        !silent || restored.is_err()
     }
 }
 
@@ -153,8 +208,8 @@ fn parse(bytes: &[u8], longest: usize) -> Result<Option<(usize, Head)>, Trouble>
     if line.is_none() && bytes.len() > longest + 1 {
         return Err(Trouble::Unreadable("a request line that is too long"));
     }
-    let mut headers = [EMPTY_HEADER; HEADERS];
-    let mut parsed = httparse::Request::new(&mut headers);
+    let mut slots = [EMPTY_HEADER; HEADERS];
+    let mut parsed = httparse::Request::new(&mut slots);
     let length = match parsed.parse(bytes) {
         Ok(Status::Complete(length)) if length <= HEAD => length,
         Ok(Status::Partial) if bytes.len() <= HEAD => return Ok(None),
@@ -167,26 +222,35 @@ fn parse(bytes: &[u8], longest: usize) -> Result<Option<(usize, Head)>, Trouble>
         Method::from_bytes(parsed.method.unwrap_or_default().as_bytes()).map_err(|_| unreadable())?;
     *request.uri_mut() = parsed.path.unwrap_or_default().parse::<Uri>().map_err(|_| unreadable())?;
     *request.version_mut() = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-    for header in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| unreadable())?;
-        let value = HeaderValue::from_bytes(header.value).map_err(|_| unreadable())?;
-        request.headers_mut().append(name, value);
-    }
-    let has = |name: HeaderName, word: &str| {
-        let values = request.headers().get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
-    };
+    *request.headers_mut() = headers(parsed.headers).ok_or_else(unreadable)?;
+    let has = |name: HeaderName, word: &str| lists(request.headers(), name, word);
     let framing = framing(request.headers(), has(header::TRANSFER_ENCODING, "chunked"))?;
     let waits = has(header::EXPECT, "100-continue");
     let last = match request.version() {
         Version::HTTP_10 => !has(header::CONNECTION, "keep-alive"),
         _ => has(header::CONNECTION, "close"),
     };
-    Ok(Some((length, Head { request, framing, waits, last })))
+    Ok(Some((length, Head { request, framing, waits, last, raw: Bytes::new() })))
+}
+
+/// Whether a header lists a word.
+pub(super) fn lists(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
+}
+
+/// Copies headers; `None` if one of them is invalid.
+pub(super) fn headers(parsed: &[httparse::Header<'_>]) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for header in parsed {
+        let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
+        headers.append(name, HeaderValue::from_bytes(header.value).ok()?);
+    }
+    Some(headers)
 }
 
 /// Without either header there is no body, whatever the method.
-fn framing(headers: &HeaderMap, chunked: bool) -> Result<Framing, Trouble> {
+pub(super) fn framing(headers: &HeaderMap, chunked: bool) -> Result<Framing, Trouble> {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         return if chunked { Ok(Framing::Chunked) } else { Err(Trouble::Unreadable("an unknown Transfer-Encoding")) };
     }

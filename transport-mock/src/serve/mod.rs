@@ -17,6 +17,12 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! A [`Proxy`] lets the same things go wrong in front of a real server:
+//!
+//! ```text
+//! pipewright-sim proxy --upstream http://127.0.0.1:8081 --port 8082 --faults flaky --seed 7
+//! ```
+//!
 //! A Snowflake account has two hosts, and here they are one: `GET /v2/streaming/hostname` answers the `Host` it was
 //! asked at.
 //!
@@ -52,24 +58,28 @@
 
 mod clock;
 mod connection;
+mod gate;
 mod head;
+mod proxy;
+mod reply;
+mod scan;
 mod site;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use http::StatusCode;
 use pipewright::Timestamp;
-use socket2::{Domain, Socket, Type};
 
 pub use self::clock::Time;
+pub use self::proxy::{Proxy, ProxyOptions};
 
 use self::clock::Pace;
+use self::gate::Gate;
 use self::site::Site;
 use crate::fault::{Fault, FaultPlan};
 use crate::world::{Service, lock};
@@ -214,18 +224,17 @@ impl<S: Service + 'static> Server<S> {
     /// # Errors
     /// When the port cannot be had.
     pub fn start(options: Options<S>) -> io::Result<Self> {
-        let listener = bind(options.port)?;
+        let listener = gate::bind(options.port)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             site: Mutex::new(Site::new(options.service, options.simulator, options.faults)),
             pace: Pace::new(options.time),
             watcher: options.watcher,
-            limit: options.connections,
-            open: Mutex::default(),
-            changed: Condvar::new(),
+            gate: Gate::new(options.connections),
         });
         let own = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("pipewright-sim".into()).spawn(move || own.listen(&listener))?;
+        let serve = move || own.gate.listen(&listener, |stream| connection::run(stream, &own));
+        let thread = thread::Builder::new().name("pipewright-sim".into()).spawn(serve)?;
         Ok(Self { address, url: format!("http://{address}"), shared, listener: Some(thread) })
     }
 
@@ -257,19 +266,10 @@ impl<S: Service + 'static> Server<S> {
     }
 }
 
-fn bind(port: u16) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    // As the standard library does: elsewhere it would let two listeners share a port.
-    socket.set_reuse_address(cfg!(unix))?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
-    socket.listen(1024)?;
-    Ok(socket.into())
-}
-
 /// Ends all connections, and returns when no thread is left.
 impl<S> Drop for Server<S> {
     fn drop(&mut self) {
-        self.shared.stop();
+        self.shared.gate.close();
         // The listener is waiting for a connection; one that finds nobody there is as good.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.listener.take() {
@@ -289,95 +289,13 @@ struct Shared<S> {
     site: Mutex<Site<S>>,
     pace: Pace,
     watcher: Option<Box<Watcher>>,
-    limit: usize,
-    open: Mutex<Open>,
-    /// A connection was closed, or the server stops.
-    changed: Condvar,
-}
-
-/// The connections there are.
-#[derive(Default)]
-struct Open {
-    stopping: bool,
-    opened: u64,
-    streams: BTreeMap<u64, Arc<TcpStream>>,
-}
-
-/// A connection's place among those there are.
-struct Seat<'a, S> {
-    shared: &'a Shared<S>,
-    number: u64,
-}
-
-/// Also when the thread panics, so that its client is not left waiting.
-impl<S> Drop for Seat<'_, S> {
-    fn drop(&mut self) {
-        lock(&self.shared.open).streams.remove(&self.number);
-        self.shared.changed.notify_all();
-    }
-}
-
-impl<S: Service> Shared<S> {
-    /// Gives every connection a thread, until the server stops and all of them have ended.
-    fn listen(&self, listener: &TcpListener) {
-        thread::scope(|scope| {
-            while self.has_room() {
-                let Ok((stream, _)) = listener.accept() else {
-                    // Out of file descriptors, most likely: another try when somebody has gone, or soon.
-                    self.wait(Duration::from_millis(50));
-                    continue;
-                };
-                let stream = Arc::new(stream);
-                let Some(number) = self.enter(&stream) else { break };
-                // What a connection needs is on the heap.
-                let thread = thread::Builder::new().name(format!("connection {number}")).stack_size(512 * 1024);
-                let seat = Seat { shared: self, number };
-                // Without a thread the seat is dropped here and now, and the connection closed with it.
-                let _ = thread.spawn_scoped(scope, move || {
-                    // All of it moves, and not just the reference in it.
-                    let seat = seat;
-                    connection::run(&stream, seat.shared);
-                });
-            }
-        });
-    }
+    gate: Gate,
 }
 
 impl<S> Shared<S> {
-    /// Waits until another connection is allowed; false when the server stops.
-    fn has_room(&self) -> bool {
-        let full = |open: &mut Open| !open.stopping && open.streams.len() >= self.limit;
-        let open = self.changed.wait_while(lock(&self.open), full);
-        !open.unwrap_or_else(std::sync::PoisonError::into_inner).stopping
-    }
-
-    fn enter(&self, stream: &Arc<TcpStream>) -> Option<u64> {
-        let mut open = lock(&self.open);
-        if open.stopping {
-            return None;
-        }
-        open.opened += 1;
-        let number = open.opened;
-        open.streams.insert(number, Arc::clone(stream));
-        Some(number)
-    }
-
     /// Waits, but not beyond the end of the server; false then.
     fn wait(&self, time: Duration) -> bool {
-        let running = |open: &mut Open| !open.stopping;
-        let waited = self.changed.wait_timeout_while(lock(&self.open), time, running);
-        !waited.unwrap_or_else(std::sync::PoisonError::into_inner).0.stopping
-    }
-
-    fn stop(&self) {
-        let mut open = lock(&self.open);
-        open.stopping = true;
-        for stream in open.streams.values() {
-            // One that is closed already needs no closing.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-        drop(open);
-        self.changed.notify_all();
+        self.gate.wait(time)
     }
 
     fn show(&self, served: &Served) {

@@ -1,0 +1,120 @@
+//! The port: it takes connections, gives each a thread, and ends them all when the server stops.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::world::lock;
+
+/// Opens a port of the loopback interface; 0 is any free one.
+pub(super) fn bind(port: u16) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    // As the standard library does: elsewhere it would let two listeners share a port.
+    socket.set_reuse_address(cfg!(unix))?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    socket.listen(1024)?;
+    Ok(socket.into())
+}
+
+/// The open connections of a server, and whether it stops.
+pub(super) struct Gate {
+    limit: usize,
+    open: Mutex<Open>,
+    /// Signalled when a connection was closed and when the server stops.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Open {
+    stopping: bool,
+    opened: u64,
+    streams: BTreeMap<u64, Arc<TcpStream>>,
+}
+
+/// A connection that ends when the server stops.
+pub(super) struct Seat<'a> {
+    gate: &'a Gate,
+    number: u64,
+}
+
+/// Also when the thread panics, so that its client is not left waiting.
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        lock(&self.gate.open).streams.remove(&self.number);
+        self.gate.changed.notify_all();
+    }
+}
+
+impl Gate {
+    /// At most `limit` connections are open at once.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, open: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Gives every connection a thread that serves it with `run`, until the server stops and all of them have ended.
+    pub(super) fn listen(&self, listener: &TcpListener, run: impl Fn(&TcpStream) + Sync) {
+        let run = &run;
+        thread::scope(|scope| {
+            while self.has_room() {
+                let Ok((stream, _)) = listener.accept() else {
+                    // Out of file descriptors, most likely: try again when a connection was closed, or soon.
+                    self.wait(Duration::from_millis(50));
+                    continue;
+                };
+                let stream = Arc::new(stream);
+                let Some(seat) = self.enter(&stream) else { break };
+                // What a connection needs is on the heap.
+                let name = format!("connection {}", seat.number);
+                let thread = thread::Builder::new().name(name).stack_size(512 * 1024);
+                // Without a thread the seat is dropped here and now, and the connection closed with it.
+                let _ = thread.spawn_scoped(scope, move || {
+                    let _seat = seat;
+                    run(&stream);
+                });
+            }
+        });
+    }
+
+    /// Waits until another connection is allowed; false when the server stops.
+    fn has_room(&self) -> bool {
+        let full = |open: &mut Open| !open.stopping && open.streams.len() >= self.limit;
+        let open = self.changed.wait_while(lock(&self.open), full);
+        !open.unwrap_or_else(PoisonError::into_inner).stopping
+    }
+
+    /// Registers a connection; `None` when the server stops.
+    pub(super) fn enter(&self, stream: &Arc<TcpStream>) -> Option<Seat<'_>> {
+        let mut open = lock(&self.open);
+        if open.stopping {
+            return None;
+        }
+        open.opened += 1;
+        let number = open.opened;
+        open.streams.insert(number, Arc::clone(stream));
+        Some(Seat { gate: self, number })
+    }
+
+    /// Waits, but not beyond the end of the server; false then.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        let running = |open: &mut Open| !open.stopping;
+        let waited = self.changed.wait_timeout_while(lock(&self.open), time, running);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.stopping
+    }
+
+    /// Ends all connections, and takes no more.
+    pub(super) fn close(&self) {
+        let mut open = lock(&self.open);
+        open.stopping = true;
+        for stream in open.streams.values() {
+            // One that is closed already needs no closing.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        drop(open);
+        self.changed.notify_all();
+    }
+}

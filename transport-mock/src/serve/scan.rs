@@ -1,0 +1,168 @@
+//! Where a body ends, found while its bytes pass by unchanged.
+
+use super::head::{Framing, Trouble};
+
+/// Finds the end of a body whose bytes come in pieces.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Scanner {
+    part: Part,
+    /// The payload without the framing of chunks, if it is kept.
+    decoded: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// So many bytes are left.
+    Length(u64),
+    /// The line with a chunk's size: the digits so far, and whether extensions have begun.
+    Size {
+        size: Option<u64>,
+        extension: bool,
+    },
+    /// So many bytes of a chunk are left.
+    Chunk(u64),
+    /// The line break behind a chunk.
+    Break,
+    /// Behind the last chunk: how much there is on this line.
+    Trailer {
+        length: usize,
+    },
+    /// The body ends with the connection.
+    Close,
+    Done,
+}
+
+impl Scanner {
+    pub(super) fn new(framing: Framing) -> Self {
+        let part = match framing {
+            Framing::Length(0) => Part::Done,
+            Framing::Length(length) => Part::Length(length),
+            Framing::Chunked => Part::Size { size: None, extension: false },
+        };
+        Self { part, decoded: None }
+    }
+
+    /// A body that ends when the connection does.
+    pub(super) fn until_close() -> Self {
+        Self { part: Part::Close, decoded: None }
+    }
+
+    /// Keeps the payload from now on; [`into_payload`](Self::into_payload) has it.
+    pub(super) fn keep_payload(&mut self) {
+        self.decoded.get_or_insert_default();
+    }
+
+    /// Forgets the payload and keeps no more of it.
+    pub(super) fn drop_payload(&mut self) {
+        self.decoded = None;
+    }
+
+    pub(super) fn into_payload(self) -> Vec<u8> {
+        self.decoded.unwrap_or_default()
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.part == Part::Done
+    }
+
+    pub(super) fn ends_by_close(&self) -> bool {
+        self.part == Part::Close
+    }
+
+    /// Returns how many of these bytes belong to the body.
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<usize, Trouble> {
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            at += match self.part {
+                Part::Done => break,
+                Part::Close => self.take(rest, u64::MAX).0,
+                Part::Length(left) => {
+                    let (taken, left) = self.take(rest, left);
+                    self.part = if left == 0 { Part::Done } else { Part::Length(left) };
+                    taken
+                }
+                Part::Chunk(left) => {
+                    let (taken, left) = self.take(rest, left);
+                    self.part = if left == 0 { Part::Break } else { Part::Chunk(left) };
+                    taken
+                }
+                Part::Break | Part::Size { .. } | Part::Trailer { .. } => {
+                    self.part = next(self.part, rest.first().copied().unwrap_or_default())?;
+                    1
+                }
+            };
+        }
+        Ok(at)
+    }
+
+    fn take(&mut self, bytes: &[u8], left: u64) -> (usize, u64) {
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        if let Some(decoded) = &mut self.decoded {
+            decoded.extend_from_slice(bytes.get(..taken).unwrap_or_default());
+        }
+        (taken, left.saturating_sub(taken as u64))
+    }
+}
+
+/// What follows a byte of the framing.
+fn next(part: Part, byte: u8) -> Result<Part, Trouble> {
+    let unreadable = || Trouble::Unreadable("a chunk without a size");
+    Ok(match (part, byte) {
+        (Part::Break, b'\r') => Part::Break,
+        (Part::Break, b'\n') => Part::Size { size: None, extension: false },
+        (Part::Break, _) => return Err(Trouble::Unreadable("a chunk that does not end where it should")),
+        (Part::Size { size: Some(0), .. }, b'\n') => Part::Trailer { length: 0 },
+        (Part::Size { size, .. }, b'\n') => Part::Chunk(size.ok_or_else(unreadable)?),
+        (Part::Size { size, .. }, b'\r') => Part::Size { size, extension: true },
+        (Part::Size { size, extension: false }, byte) => match char::from(byte).to_digit(16) {
+            Some(digit) => {
+                let size = size.unwrap_or(0).checked_mul(16).ok_or_else(unreadable)?;
+                Part::Size { size: Some(size | u64::from(digit)), extension: false }
+            }
+            None if matches!(byte, b';' | b' ' | b'\t') => Part::Size { size, extension: true },
+            None => return Err(unreadable()),
+        },
+        (Part::Trailer { length: 0 }, b'\n') => Part::Done,
+        (Part::Trailer { .. }, b'\n') => Part::Trailer { length: 0 },
+        (Part::Trailer { length }, b'\r') => Part::Trailer { length },
+        (Part::Trailer { length }, _) => Part::Trailer { length: length.saturating_add(1) },
+        (part, _) => part,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The payload of a body that comes in pieces of this size, and how many bytes of all belong to it.
+    fn scanned(framing: Framing, bytes: &[u8], size: usize) -> Result<(Vec<u8>, usize, bool), Trouble> {
+        let mut scanner = Scanner::new(framing);
+        scanner.keep_payload();
+        let mut length = 0;
+        for piece in bytes.chunks(size) {
+            length += scanner.scan(piece)?;
+        }
+        let done = scanner.is_done();
+        Ok((scanner.into_payload(), length, done))
+    }
+
+    #[test]
+    fn a_body_ends_where_its_framing_says() {
+        let chunked = b"5;a=b\r\nhello\r\n0A \r\n, wide wor\r\n2\r\nld\r\n0\r\nTrailer: x\r\n\r\nGET /";
+        for size in [1, 2, 3, 7, 100] {
+            let read = scanned(Framing::Chunked, chunked, size).expect("chunks");
+            assert_eq!(read, (b"hello, wide world".to_vec(), chunked.len() - 5, true), "{size}");
+            let read = scanned(Framing::Length(5), b"helloGET /", size).expect("a length");
+            assert_eq!(read, (b"hello".to_vec(), 5, true), "{size}");
+        }
+        assert_eq!(scanned(Framing::Length(0), b"GET /", 9), Ok((Vec::new(), 0, true)));
+        assert_eq!(scanned(Framing::Length(6), b"hello", 9), Ok((b"hello".to_vec(), 5, false)));
+    }
+
+    #[test]
+    fn broken_chunks_are_refused() {
+        for bytes in ["hello", "\r\n", "5\r\nhello!\r\n", "11111111111111111\r\n", "-1\r\n"] {
+            assert!(scanned(Framing::Chunked, bytes.as_bytes(), 3).is_err(), "{bytes:?}");
+        }
+    }
+}
