@@ -16,7 +16,7 @@ use pipewright::flow::{Call, Config, Flow, Goal as _, Reply, Saved, Step, ok};
 use pipewright::operation::{Effect, Info, RequestContext, Service};
 use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions, Compression, NonFinite};
 use pipewright::snowpipe::{
-    Account, ChannelPath, OpenSession, OpenWriter, Refusal, Session, StatusBoard, TokenType, Writer, WriterEvent,
+    Account, ChannelPath, OpenSession, OpenWriter, Refusal, Session, StatusBatcher, TokenType, Writer, WriterEvent,
 };
 use pipewright::url::Target;
 use pipewright::{Base, Body, Operation, Secret, Seed, Segment, Timestamp};
@@ -294,7 +294,7 @@ impl Scene {
     }
 
     /// How many bytes each holds, the session included, and the board.
-    fn held(self, board: StatusBoard) -> u64 {
+    fn held(self, board: StatusBatcher) -> u64 {
         let Self { session, writers, .. } = self;
         let count = writers.len() as u64;
         let freed = measure(move || drop((writers, session, board)));
@@ -325,7 +325,7 @@ impl Flow for Until<'_> {
 #[test]
 fn an_idle_writer_holds_less_than_4_kib() {
     for (count, batches) in [(1000, 2), (20, 100)] {
-        let board = StatusBoard::new();
+        let board = StatusBatcher::new();
         let mut writers = Scene::open(count, |goal| goal.sharing(&board));
         writers.write(batches);
         let held = writers.held(board);
@@ -335,7 +335,7 @@ fn an_idle_writer_holds_less_than_4_kib() {
     for batches in [0, 2, 100] {
         let mut writers = Scene::open(20, |goal| goal);
         writers.write(batches);
-        let held = writers.held(StatusBoard::new());
+        let held = writers.held(StatusBatcher::new());
         assert!(held < 4096, "{held} bytes each with a board of its own, after {batches} batches");
     }
 }
@@ -343,7 +343,7 @@ fn an_idle_writer_holds_less_than_4_kib() {
 /// Whoever looks posts what became of the others, and they take it later.
 #[test]
 fn it_holds_no_more_when_it_has_looked_at_its_channel() {
-    let board = StatusBoard::new();
+    let board = StatusBatcher::new();
     let mut writers = Scene::open(20, |goal| goal.sharing(&board));
     writers.write(2);
     let Scene { world, account, writers: all, .. } = &mut writers;
@@ -368,7 +368,7 @@ fn it_holds_nothing_of_the_one_before() {
     let resumed = OpenWriter::resume(&writers.session, &position(200)).expect("a position");
     writers.writers = vec![resumed.start(writers.account.config(), writers.account.seed())];
     writers.until(|event| matches!(event, WriterEvent::Opened { .. }));
-    let held = writers.held(StatusBoard::new());
+    let held = writers.held(StatusBatcher::new());
     assert!(held < 6144, "{held} bytes with the session");
 }
 
@@ -472,7 +472,7 @@ fn a_writer_whose_rows_are_committed_keeps_no_buffer() {
     });
     let base = "https://account.example".parse().expect("an address");
     let account = Account::new(base, service).with_credentials(Secret::new("an-access-token"));
-    let session = OpenSession::new(TokenType::ProgrammaticAccessToken).later(account.config());
+    let session = OpenSession::new(TokenType::ProgrammaticAccessToken).connect_lazy(account.config());
     for compression in [Compression::None, Compression::Zstd(1)] {
         let batches = BatchOptions::new().rows(1000).compression(compression);
         let goal = OpenWriter::new(&session, ChannelPath::new("D", "S", "P", "c")).batches(batches);

@@ -153,7 +153,7 @@ fn an_account_that_nobody_listens_at_fails_within_seconds() {
     assert!(site.elapsed() < Duration::from_secs(7), "{:?}", site.elapsed());
 }
 
-/// A host that has answered may be gone for as long as the writer's patience lasts.
+/// A host that has answered may be gone for as long as the writer's retry timeout lasts.
 #[test]
 fn a_host_that_has_answered_once_is_waited_for() {
     let is_open = Cell::new(false);

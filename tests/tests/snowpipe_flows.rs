@@ -94,7 +94,7 @@ fn an_open_waits_for_the_rows_of_before() {
     assert!((5..12).contains(&waited.as_secs()), "{waited:?}");
     // Asked to wait no longer, it says what it would have waited for.
     let channel = scene.run(scene.open().append(batch(2))).expect("no faults");
-    let error = scene.run(OpenChannel::new(path()).wait_at_most(Duration::from_secs(2))).expect_err("too soon");
+    let error = scene.run(OpenChannel::new(path()).busy_timeout(Duration::from_secs(2))).expect_err("too soon");
     assert_eq!(code(&error), Some(ErrorCode::UncommittedData), "{error}");
     drop(channel);
     // Forced, it discards them.
@@ -135,7 +135,7 @@ const OPENED: &str = r#"{"next_continuation_token":"1_0","channel_status":{"chan
 
 #[test]
 fn a_wait_that_the_service_asks_for_does_not_count_as_waiting_for_rows_of_before() {
-    let goal = || OpenChannel::new(path()).wait_at_most(Duration::from_secs(20));
+    let goal = || OpenChannel::new(path()).busy_timeout(Duration::from_secs(20));
     let between = [(409, None, BUSY), (429, Some(200), "{}"), (409, None, BUSY), (200, None, OPENED)];
     let took = open_with(goal(), &between, Duration::ZERO).expect("it has waited for rows for some seconds");
     assert!((200..220).contains(&took), "{took}");
@@ -147,7 +147,7 @@ fn a_wait_that_the_service_asks_for_does_not_count_as_waiting_for_rows_of_before
 #[test]
 fn a_clock_that_jumps_does_not_use_up_the_wait_for_rows_of_before() {
     let answers = [(409, None, BUSY), (409, None, BUSY), (200, None, OPENED)];
-    let goal = OpenChannel::new(path()).wait_at_most(Duration::from_secs(120));
+    let goal = OpenChannel::new(path()).busy_timeout(Duration::from_secs(120));
     open_with(goal, &answers, Duration::from_secs(3600)).expect("it was refused twice");
 }
 

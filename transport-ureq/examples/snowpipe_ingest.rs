@@ -4,7 +4,7 @@
 //! ```text
 //! snowpipe_ingest --account A (--user U --private-key FILE [--passphrase-env NAME] | --token-env NAME [--oauth])
 //!                 --database D --schema S (--pipe P | --table T) --channel C
-//!                 [--role R] [--url URL] [--offset-field F] [--batch-rows N] [--patience SECONDS] [--state FILE] [FILE]
+//!                 [--role R] [--url URL] [--offset-field F] [--batch-rows N] [--retry-timeout SECONDS] [--state FILE] [FILE]
 //! ```
 //!
 //! Whatever ends it, Ctrl-C and `kill -9` too: **start it again with the same arguments and the same input**, and it goes on
@@ -41,7 +41,7 @@
 //! kill the next one knows nothing of those before it; with `--state`, since the file was made.
 //!
 //! Exit codes: 0 all rows are committed, 1 failed, 2 wrong usage, 3 all rows are committed or were rejected, and some were (in
-//! this run, or since the file of `--state` was made), 4 failed with rows in doubt, which the next start finds out about.
+//! this run, or since the file of `--state` was made), 4 failed with unconfirmed rows, which the next start finds out about.
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -92,22 +92,22 @@ fn main() -> ExitCode {
     match ingest(&options) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_rejected) => ExitCode::from(3),
-        Err(Failed { error, in_doubt }) => {
+        Err(Failed { error, unconfirmed }) => {
             tell(format_args!("snowpipe_ingest: {error}"));
-            ExitCode::from(if in_doubt { 4 } else { 1 })
+            ExitCode::from(if unconfirmed { 4 } else { 1 })
         }
     }
 }
 
-/// Why a load has failed, and whether anything of it is in doubt.
+/// Why a load has failed, and whether anything of it is unconfirmed.
 struct Failed {
     error: Box<dyn Error>,
-    in_doubt: bool,
+    unconfirmed: bool,
 }
 
 impl<E: Into<Box<dyn Error>>> From<E> for Failed {
     fn from(error: E) -> Self {
-        Self { error: error.into(), in_doubt: false }
+        Self { error: error.into(), unconfirmed: false }
     }
 }
 
@@ -126,7 +126,7 @@ fn ingest(options: &Options) -> Result<u64, Failed> {
     let batches = BatchOptions::new().compression(Compression::Zstd(1)).rows(options.batch_rows);
     // The fingerprints make them so.
     let goal = goal.unique_tokens();
-    let writer = goal.batches(batches).patience(options.patience).start(account.config(), account.seed());
+    let writer = goal.batches(batches).retry_timeout(options.retry_timeout).start(account.config(), account.seed());
     let started = account.runtime().now();
     let lines = !std::io::stderr().is_terminal();
     let mut load = Load {
@@ -141,7 +141,7 @@ fn ingest(options: &Options) -> Result<u64, Failed> {
         lines,
         shown: started,
     };
-    load.run(input).map_err(|error| Failed { in_doubt: load.is_in_doubt(&*error), error })
+    load.run(input).map_err(|error| Failed { unconfirmed: load.is_unconfirmed(&*error), error })
 }
 
 /// The account with its credential; and the fingerprint of the key, if that is one.
@@ -166,7 +166,7 @@ fn open_session(options: &Options, account: &Account<Ureq>, progress: &Progress)
     let goal = options.role.iter().fold(goal, OpenSession::role);
     // Of a simulator on this machine, whose ingest host is itself.
     let goal = if options.base.scheme().as_str() == "http" { goal.allow_plaintext_loopback() } else { goal };
-    let deadline = account.runtime().now() + options.patience;
+    let deadline = account.runtime().now() + options.retry_timeout;
     let opening = goal.start(account.config(), account.seed()).with_deadline(deadline);
     account.drive(opening, |notice| progress.show(&notice))
 }
@@ -364,9 +364,9 @@ impl Load<'_> {
         format!("committed {committed}: {} in {seconds:.1} s{rejected}", rows(self.rows))
     }
 
-    /// Whether the load leaves something in doubt. The writer's own errors say so; others, as when its state cannot be kept, come
+    /// Whether the load leaves something unconfirmed. The writer's own errors say so; others, as when its state cannot be kept, come
     /// in between.
-    fn is_in_doubt(&self, error: &(dyn Error + 'static)) -> bool {
+    fn is_unconfirmed(&self, error: &(dyn Error + 'static)) -> bool {
         match error.downcast_ref::<FlowError>() {
             Some(FlowError::Stopped(_)) | None => {
                 self.writer.position().is_some_and(|position| !position.sent.is_empty())

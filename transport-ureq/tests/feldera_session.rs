@@ -215,7 +215,8 @@ fn a_lost_answer_leaves_rows_unconfirmed_and_resends_them_only_on_request() {
         stage.server.set_faults(FaultPlan::none().nth_of("http_input", 2, Fault::ReplyLost));
         let ran = stage.run(&[&FEED[..], if resend { &["--resend"] } else { &[] }].concat());
         ran.ends(code, &[]);
-        let unconfirmed: Vec<_> = ran.err.lines().filter(|line| line.contains("may or may not have been ingested: ")).collect();
+        let unconfirmed: Vec<_> =
+            ran.err.lines().filter(|line| line.contains("may or may not have been ingested: ")).collect();
         match unconfirmed[..] {
             [] => assert!(resend),
             [line] => assert!(

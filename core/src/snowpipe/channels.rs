@@ -8,7 +8,7 @@ use serde::{Deserializer, Serializer};
 
 use super::append::check_name;
 use super::error::{self, read_text};
-use super::{ErrorCode, RequestId, SnowpipeIngest, odd};
+use super::{ErrorCode, RequestId, SnowpipeIngest, lenient};
 use crate::error::{Applied, BuildError, ServiceError};
 use crate::json;
 use crate::operation::{Info, Operation as _, read_json};
@@ -161,7 +161,7 @@ impl ChannelStatus {
 
     /// Whether the answer had something for this channel that is not a status. It says nothing about the channel.
     pub(super) fn is_unreadable(&self) -> bool {
-        self.channel_status_code.as_str() == odd::UNREADABLE
+        self.channel_status_code.as_str() == lenient::UNREADABLE
     }
 
     /// The status of a channel that must not be used, as the refusal that it is in spite of the 200.
@@ -220,7 +220,7 @@ fn read_opened(info: &'static Info, response: &Response<Bytes>) -> Result<Opened
                 Ok(Opened { next_continuation_token, channel_status })
             }
             // Opening once more does no harm.
-            Err(_) => odd::opened(response.body()).ok_or_else(|| error.with_transient(true)),
+            Err(_) => lenient::opened(response.body()).ok_or_else(|| error.with_transient(true)),
         },
     }
 }
@@ -291,7 +291,7 @@ fn read_statuses(info: &'static Info, response: &Response<Bytes>) -> Result<Chan
         }
         Err(_) => match read_json::<Statuses>(info, response) {
             Ok(Statuses { channel_statuses: Some(channel_statuses) }) => Ok(ChannelStatuses { channel_statuses }),
-            result => odd::statuses(response.body()).ok_or_else(|| {
+            result => lenient::statuses(response.body()).ok_or_else(|| {
                 let problem = "it has no channel_statuses";
                 let error = result.err().unwrap_or_else(|| ServiceError::unreadable(info, response, problem));
                 // The request only reads, so it can be repeated whatever the answer looks like.

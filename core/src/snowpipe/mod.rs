@@ -78,7 +78,7 @@ mod error;
 pub mod flow;
 mod ids;
 pub mod jwt;
-mod odd;
+mod lenient;
 pub mod rows;
 pub mod session;
 
@@ -94,7 +94,7 @@ pub use self::channels::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, D
 pub use self::elastic::{AppendElastic, AppendElasticToTable};
 pub use self::error::{ErrorCode, error_code};
 pub use self::flow::{
-    Channel, ChannelLost, ChannelPath, OpenWriter, Position, Refusal, RejectedRows, StatusBoard, Writer, WriterEvent,
+    Channel, ChannelLost, ChannelPath, OpenWriter, Position, Refusal, RejectedRows, StatusBatcher, Writer, WriterEvent,
 };
 pub use self::ids::RequestId;
 pub use self::rows::{Batch, BatchBuilder, BatchOptions, Compression, RowError};

@@ -169,7 +169,7 @@ impl<T: Transport + Clock + Entropy> Writing<T> {
     /// the number of rows that are committed.
     pub(crate) fn ours(&self, list: usize) -> u64 {
         let goal = OpenSession::new(TokenType::ProgrammaticAccessToken).allow_plaintext_loopback();
-        let session = goal.later(self.account.config());
+        let session = goal.connect_lazy(self.account.config());
         let path = ChannelPath::new("DB", "PUBLIC", "ORDERS-STREAMING", "c");
         let batches = BatchOptions::new().bytes(BATCH).compression(Compression::Zstd(LEVEL));
         let mut writer =

@@ -43,7 +43,7 @@ impl Scene {
         let world = World::new(1);
         let simulator = world.snowpipe(account().base().clone(), SimulatedConfig::default());
         let account = Account::new(account().base().clone(), world.clone()).with_credentials(Pat);
-        let session = OpenSession::new(KIND).later(account.config());
+        let session = OpenSession::new(KIND).connect_lazy(account.config());
         Self { world, simulator, account, session }
     }
 
@@ -100,7 +100,7 @@ fn a_flow_that_finds_its_host_gone_leaves_the_next_to_another() {
     assert_eq!(scene.view().rows.len(), 1);
 }
 
-/// What was perhaps carried out stays in doubt when there is no token to make the next attempt with.
+/// What was perhaps carried out stays unknown when there is no token to make the next attempt with.
 #[test]
 fn no_token_after_an_attempt_without_an_answer_is_ambiguous() {
     for unanswered in [false, true] {

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, Response, StatusCode};
 use pipewright::error::FlowError;
 use pipewright::flow::{Config, Exchange, Flow, Goal, Step};
-use pipewright::snowpipe::session::{Access, Lease, Pass, Session};
+use pipewright::snowpipe::session::{Access, Grant, Lease, Session};
 use pipewright::snowpipe::{BulkGetChannelStatus, OpenChannel, OpenSession, RequestId, SnowpipeAccount, TokenType};
 use pipewright::{Secret, Seed, Timestamp, drive};
 
@@ -69,7 +69,7 @@ fn lease(session: &Session, now: Timestamp) -> Lease {
     }
 }
 
-fn pass(session: &Session, now: Timestamp) -> Pass {
+fn pass(session: &Session, now: Timestamp) -> Grant {
     match session.token(now) {
         Access::Ready(pass) => pass,
         other => panic!("{other:?}"),
@@ -91,7 +91,7 @@ fn renew(lease: Lease, now: Timestamp, token: &str) -> Result<(), FlowError> {
 }
 
 fn opened(now: Timestamp, token: &str) -> Session {
-    let session = OpenSession::new(KIND).later(&account());
+    let session = OpenSession::new(KIND).connect_lazy(&account());
     renew(lease(&session, now), now, token).expect("a token");
     session
 }
@@ -125,7 +125,7 @@ fn a_token_that_says_no_end_or_a_wrong_one_is_renewed_after_five_minutes() {
 
 #[test]
 fn one_lease_at_a_time_and_a_dropped_one_is_free() {
-    let session = OpenSession::new(KIND).later(&account());
+    let session = OpenSession::new(KIND).connect_lazy(&account());
     assert_eq!((session.generation(), session.ingest().is_none()), (0, true));
     let first = lease(&session, NOW);
     let Access::Wait(until) = session.token(NOW) else { panic!("somebody has the lease") };
@@ -169,7 +169,7 @@ fn a_refusal_of_a_token_that_is_replaced_changes_nothing() {
 
 #[test]
 fn a_final_refusal_is_everybodys_for_a_while() {
-    let session = OpenSession::new(KIND).later(&account());
+    let session = OpenSession::new(KIND).connect_lazy(&account());
     let mut flow = lease(&session, NOW).renew(Seed::new(1));
     let refusal = r#"{"code":"390144","message":"JWT token is invalid."}"#;
     drive(&mut flow, NOW, |_| (401, refusal.to_owned())).expect_err("refused");
@@ -182,7 +182,7 @@ fn a_final_refusal_is_everybodys_for_a_while() {
     drop(lease(&session, NOW + seconds(3)));
 
     // What may pass is only the holder's.
-    let session = OpenSession::new(KIND).later(&account());
+    let session = OpenSession::new(KIND).connect_lazy(&account());
     let flow = lease(&session, NOW).renew(Seed::new(1));
     let mut flow = flow.with_deadline(NOW + seconds(2));
     drive(&mut flow, NOW, |_| (503, String::new())).expect_err("in time");
@@ -315,8 +315,11 @@ fn what_the_account_says_of_a_host_is_believed_when_it_says_so_of_one_just_asked
         (true, &["other.ingest.sn", "other.ingest.sn"], 3, false),
     ];
     for (is_known, names, expected, is_fine) in cases {
-        let session =
-            if is_known { opened(NOW, &token(1, seconds(600))) } else { OpenSession::new(KIND).later(&account()) };
+        let session = if is_known {
+            opened(NOW, &token(1, seconds(600)))
+        } else {
+            OpenSession::new(KIND).connect_lazy(&account())
+        };
         let later = NOW + seconds(700);
         let (mut names, mut exchanges) = (names.iter(), 0);
         let mut flow = lease(&session, later).renew(Seed::new(1));
@@ -355,7 +358,7 @@ fn tokens_go_over_https_but_on_this_machine_when_allowed() {
     ] {
         let goal = OpenSession::new(KIND);
         let goal = if allowed { goal.allow_plaintext_loopback() } else { goal };
-        let session = goal.later(&account());
+        let session = goal.connect_lazy(&account());
         let mut flow = lease(&session, NOW).renew(Seed::new(1));
         drive(&mut flow, NOW, |exchange| {
             let path = exchange.request().uri().path();

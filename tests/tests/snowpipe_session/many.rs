@@ -87,7 +87,7 @@ fn answered(simulator: &SnowpipeHandle) -> BTreeMap<String, usize> {
 fn a_thousand_channels_make_one_exchange() {
     let world = World::new(1);
     let simulator = mounted(&world, Simulated::default());
-    let session = OpenSession::new(KIND).later(&account());
+    let session = OpenSession::new(KIND).connect_lazy(&account());
     let channels = (0..1000).map(|number| Channel::new(&session, number, 3, seconds(1)));
     for result in world.run_all_with(channels, &Pat, |_, _| {}) {
         result.expect("no faults");
@@ -101,7 +101,7 @@ fn threads_make_one_exchange() {
     let world = World::new(1);
     let simulator = mounted(&world, Simulated::default());
     let handle = Account::new(account().base().clone(), world.clone()).with_credentials(Pat);
-    let session = OpenSession::new(KIND).later(handle.config());
+    let session = OpenSession::new(KIND).connect_lazy(handle.config());
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| (0..20).for_each(|_| drop(handle.run(session.call(status())).expect("no faults"))));
@@ -186,7 +186,7 @@ proptest! {
             plan = plan.nth_of("exchangeToken", *number, Fault::ReplyLost);
         }
         world.set_faults(plan);
-        let session = OpenSession::new(KIND).later(&account());
+        let session = OpenSession::new(KIND).connect_lazy(&account());
         let start = world.now();
         let flows = (0..channels).map(|number| Channel::new(&session, u128::from(seed) + number as u128, 10, seconds(pause)));
         for result in world.run_all_with(flows, &Pat, |_, _| {}) {
@@ -205,7 +205,7 @@ proptest! {
 fn one_line_with_the_account_s_handle() {
     let world = World::new(1);
     mounted(&world, Simulated::default());
-    let session = OpenSession::new(KIND).later(&account());
+    let session = OpenSession::new(KIND).connect_lazy(&account());
     let call = session.call(status()).start(&account(), Seed::new(1));
     assert!(drive::run(call, &world, &Pat, drop).expect("no faults").channel_statuses.is_empty());
 }

@@ -11,7 +11,7 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use pipewright::drive::{Clock as _, Transport as _};
 use pipewright::error::{ErrorKind, FlowError, ServiceError, TransportError};
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Notice, Retry, Step};
-use pipewright::snowpipe::{SnowpipeAccount, StatusBoard, WriterEvent};
+use pipewright::snowpipe::{SnowpipeAccount, StatusBatcher, WriterEvent};
 use pipewright::{Secret, Timestamp};
 use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, PipeState};
 use pipewright_mock::{SnowpipeHandle, World};
@@ -82,15 +82,15 @@ impl<'a> Run<'a> {
             Second::Twin => &[US, TWIN],
         };
         let shared = session(&config);
-        let board = StatusBoard::new();
+        let batcher = StatusBatcher::new();
         let sources = names.iter().map(|name| {
             let session = if schedule.shares_session { shared.clone() } else { session(&config) };
-            // The board is for those of one process.
-            let board = if *name == US { board.clone() } else { StatusBoard::new() };
-            Source::new(name, session, schedule, &board, &config, &world)
+            // the batcher is for those of one process.
+            let batcher = if *name == US { batcher.clone() } else { StatusBatcher::new() };
+            Source::new(name, session, schedule, &batcher, &config, &world)
         });
         let sources: Vec<_> = sources.collect();
-        let siblings = (0..schedule.siblings).map(|number| Sibling::new(number, &shared, &board, &config, &world));
+        let siblings = (0..schedule.siblings).map(|number| Sibling::new(number, &shared, &batcher, &config, &world));
         let siblings = siblings.collect();
         Self {
             schedule,
@@ -318,7 +318,7 @@ impl<'a> Run<'a> {
         let now = self.now();
         let source = &mut self.sources[at];
         if exchange.info().name == "openChannel" && !(is_whole && matches!(status, 200 | 409)) {
-            source.opened_in_doubt = Some(now);
+            source.opened_unconfirmed = Some(now);
         }
         if let Some((end, is_first)) = Source::append_of(exchange) {
             source.conflicts += u32::from(matches!(status, 400 | 409));

@@ -42,10 +42,10 @@ pub(crate) struct Schedule {
     pub(crate) prefixed: bool,
     /// Whether writers without a prefix are told that equal tokens mean equal rows.
     pub(crate) unique: bool,
-    /// Writers of other channels, with nothing to write, on the same status board.
+    /// Writers of other channels, with nothing to write, on the same status batcher.
     pub(crate) siblings: u32,
     /// How long faults may go on; the writer's default if there is none.
-    pub(crate) patience: Option<Duration>,
+    pub(crate) retry_timeout: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,11 +185,11 @@ impl Schedule {
             prefixed: false,
             unique: true,
             siblings: 0,
-            patience: None,
+            retry_timeout: None,
         }
     }
 
-    /// Loads with equal tokens, writers on one board, nodes that lag, clocks that jump, statuses that say nothing, long waits.
+    /// Loads with equal tokens, writers on one batcher, nodes that lag, clocks that jump, statuses that say nothing, long waits.
     fn crowd(&mut self, seed: &mut Seed) {
         let exchanges = u64::from(self.rows) + 12;
         self.prefixed = one_in(seed, 3);
@@ -231,8 +231,8 @@ impl Schedule {
         self.unique = is_unique && !self.has_equal_tokens();
     }
 
-    /// Waits and jumps of the clock that are longer than the writer's patience. Beside them, nothing happens in some schedules that
-    /// takes long: then the patience is short, and may not come to an end.
+    /// Waits and jumps of the clock that are longer than the writer's retry_timeout. Beside them, nothing happens in some schedules that
+    /// takes long: then the retry timeout is short, and may not come to an end.
     fn strain(&mut self, seed: &mut Seed) {
         // A token that is shorter than the jump has always ended.
         if self.config.token_life <= Duration::from_secs(60) || !one_in(seed, 3) {
@@ -240,7 +240,7 @@ impl Schedule {
         }
         let exchanges = u64::from(self.rows) + 12;
         if self.must_succeed() && one_in(seed, 2) {
-            self.patience = Some(seconds(seed, 90, 105));
+            self.retry_timeout = Some(seconds(seed, 90, 105));
             (self.faults, self.strange) = (0, Vec::new());
             self.hooks.retain(|(_, hook)| *hook == Hook::Revoke);
             self.config.open_duration = Duration::from_millis(5);
@@ -251,7 +251,7 @@ impl Schedule {
         let (from, to) = (*self.config.status_age.start(), *self.config.status_age.end());
         self.config.status_age = from.min(Duration::from_secs(20))..=to.min(Duration::from_secs(20));
         // During a request, each jump counts as much as the request may take.
-        let jumps = if self.patience.is_some() { 1 } else { small(seed, 1, 3) };
+        let jumps = if self.retry_timeout.is_some() { 1 } else { small(seed, 1, 3) };
         for _ in 0..jumps {
             self.hooks.push((1 + seed.below(exchanges), Hook::Jump(seconds(seed, 3700, 20_000))));
         }

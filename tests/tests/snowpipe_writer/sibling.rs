@@ -1,9 +1,9 @@
-//! [`Sibling`]: an idle writer of another channel on the same status board. It asks for the status of the others, too.
+//! [`Sibling`]: an idle writer of another channel on the same status batcher. It asks for the status of the others, too.
 
 use pipewright::drive::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Goal as _, Reply, Step};
-use pipewright::snowpipe::{ChannelPath, OpenWriter, Session, SnowpipeAccount, StatusBoard, Writer};
+use pipewright::snowpipe::{ChannelPath, OpenWriter, Session, SnowpipeAccount, StatusBatcher, Writer};
 use pipewright::{Secret, Seed, Timestamp};
 use pipewright_mock::World;
 
@@ -19,13 +19,13 @@ impl Sibling {
     pub(crate) fn new(
         number: u32,
         session: &Session,
-        board: &StatusBoard,
+        batcher: &StatusBatcher,
         config: &FlowConfig<SnowpipeAccount>,
         world: &World,
     ) -> Self {
         let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", format!("idle-{number}"));
         let seed = Seed::new(u128::from(number) << 32 | 0x1d1e);
-        let writer = OpenWriter::new(session, path).sharing(board).start(config, seed);
+        let writer = OpenWriter::new(session, path).sharing(batcher).start(config, seed);
         Self { writer, wake: world.now(), reply: None, end: None }
     }
 

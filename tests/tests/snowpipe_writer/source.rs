@@ -7,9 +7,9 @@ use std::time::Duration;
 use pipewright::drive::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flow::{Config as FlowConfig, Exchange, Goal as _, Reply, Saved};
-use pipewright::snowpipe::flow::{ChannelLost, Remains};
+use pipewright::snowpipe::flow::{ChannelLost, UnsettledRows};
 use pipewright::snowpipe::{
-    Batch, BatchOptions, ChannelPath, OpenSession, OpenWriter, Refusal, Session, SnowpipeAccount, StatusBoard,
+    Batch, BatchOptions, ChannelPath, OpenSession, OpenWriter, Refusal, Session, SnowpipeAccount, StatusBatcher,
     TokenType, Writer,
 };
 use pipewright::{Seed, Timestamp};
@@ -62,8 +62,8 @@ pub(crate) struct Source {
     /// How often the ingest host has refused a token, one after the other.
     pub(crate) refused: u32,
     pub(crate) end: Option<Result<(), FlowError>>,
-    pub(crate) remains: Option<Remains>,
-    board: StatusBoard,
+    pub(crate) unsettled: Option<UnsettledRows>,
+    batcher: StatusBatcher,
     /// The ends of batches of which an attempt may have been carried out, as far as the writer knows.
     unsure: BTreeSet<u32>,
     /// The row that it takes for committed, because another one has committed an equal token for other rows: it could not know
@@ -72,7 +72,7 @@ pub(crate) struct Source {
     /// How many appends were rejected, perhaps as another client's doing.
     pub(crate) conflicts: u32,
     /// When an open was without a clear answer: it may take the channel from ourselves, later.
-    pub(crate) opened_in_doubt: Option<Timestamp>,
+    pub(crate) opened_unconfirmed: Option<Timestamp>,
 }
 
 impl Source {
@@ -80,14 +80,14 @@ impl Source {
         name: &'static str,
         session: Session,
         schedule: &Schedule,
-        board: &StatusBoard,
+        batcher: &StatusBatcher,
         config: &FlowConfig<SnowpipeAccount>,
         world: &World,
     ) -> Self {
         let mut seed = Seed::new(u128::from(schedule.number) << 8 | name.len() as u128);
         let by = if name == TWIN { US } else { name };
         // What others have loaded before is of no interest, as long as nothing of ours is committed.
-        let open = OpenWriter::new(&session, path()).sharing(board).ignore_other_prefixes();
+        let open = OpenWriter::new(&session, path()).sharing(batcher).ignore_other_prefixes();
         let open = with_tokens(open, by, schedule);
         let writer = begin(open, schedule, config, &mut seed);
         let line = |number| {
@@ -120,12 +120,12 @@ impl Source {
             closed: false,
             refused: 0,
             end: None,
-            remains: None,
-            board: board.clone(),
+            unsettled: None,
+            batcher: batcher.clone(),
             unsure: BTreeSet::new(),
             misled_by: None,
             conflicts: 0,
-            opened_in_doubt: None,
+            opened_unconfirmed: None,
         }
     }
 
@@ -143,7 +143,7 @@ impl Source {
             Some(_) if self.schedule.prefixed => open,
             _ => with_tokens(open, self.by, &self.schedule),
         };
-        self.writer = begin(open.sharing(&self.board), &self.schedule, config, &mut self.seed);
+        self.writer = begin(open.sharing(&self.batcher), &self.schedule, config, &mut self.seed);
         self.knows = crash.resumes && self.saved.is_some();
         (self.next, self.push_at, self.wake, self.reply) = (None, Timestamp::MAX, now, None);
         (self.crashed, self.closed, self.committed) = (true, false, 0);
@@ -175,7 +175,7 @@ impl Source {
 
     /// Another client has the channel for certain, unless it was an open of ours: from now on it knows better.
     pub(crate) fn is_taken(&mut self, now: Timestamp) {
-        if self.opened_in_doubt.is_none_or(|at| now.since(at) >= Duration::from_secs(600)) {
+        if self.opened_unconfirmed.is_none_or(|at| now.since(at) >= Duration::from_secs(600)) {
             self.unsure.clear();
         }
     }
@@ -217,7 +217,7 @@ impl Source {
             &FlowConfig::new("https://acct.snow.test".parse().expect("an address")),
             &mut self.seed,
         );
-        self.remains = Some(std::mem::replace(&mut self.writer, none).remains());
+        self.unsettled = Some(std::mem::replace(&mut self.writer, none).unsettled());
         self.end = Some(Err(error));
     }
 
@@ -370,23 +370,23 @@ impl Source {
         if matches!(error, FlowError::Stopped(_)) {
             return Ok(());
         }
-        let remains = self.remains.as_ref().ok_or("nothing is handed back")?;
+        let unsettled = self.unsettled.as_ref().ok_or("nothing is handed back")?;
         let end = |batch: Option<&Batch>| batch.and_then(|batch| self.number(batch.end_offset_token.as_deref()?));
-        let before = remains.before.last().and_then(|token| self.number(token));
-        let at_most = end(remains.in_doubt.last()).or(before).unwrap_or(self.committed);
+        let before = unsettled.before.last().and_then(|token| self.number(token));
+        let at_most = end(unsettled.unconfirmed.last()).or(before).unwrap_or(self.committed);
         check!(
-            error.is_ambiguous() != (remains.before.is_empty() && remains.in_doubt.is_empty()),
-            "{} batches are in doubt, and the error says: {error}",
-            remains.before.len() + remains.in_doubt.len()
+            error.is_ambiguous() != (unsettled.before.is_empty() && unsettled.unconfirmed.is_empty()),
+            "{} batches are unconfirmed, and the error says: {error}",
+            unsettled.before.len() + unsettled.unconfirmed.len()
         );
         check!(
             self.schedule.second == Second::Twin || !self.knows || last <= at_most.max(self.committed),
-            "row {last} is in the table, and only those up to {at_most} were in doubt: {error}"
+            "row {last} is in the table, and only those up to {at_most} were unconfirmed: {error}"
         );
         check!(self.is_there(view, self.committed), "row {} was committed, and is not there: {error}", self.committed);
         // Every row is accounted for.
         let mut expected = self.committed + 1;
-        for batch in remains.in_doubt.iter().chain(&remains.unsent) {
+        for batch in unsettled.unconfirmed.iter().chain(&unsettled.unsent) {
             let last = expected + u32::try_from(batch.rows).expect("few") - 1;
             let token = end(Some(batch)).unwrap_or(last);
             check!(token == last, "rows {expected} to {last} are handed back with the token of {token}");
@@ -419,7 +419,7 @@ pub(crate) fn is_ambiguous_token(error: &FlowError) -> bool {
 
 /// A session of one's own.
 pub(crate) fn session(config: &FlowConfig<SnowpipeAccount>) -> Session {
-    OpenSession::new(TokenType::ProgrammaticAccessToken).later(config)
+    OpenSession::new(TokenType::ProgrammaticAccessToken).connect_lazy(config)
 }
 
 /// The offset token of a row, as the writer is given it.
@@ -444,6 +444,6 @@ fn with_tokens(open: OpenWriter, by: &str, schedule: &Schedule) -> OpenWriter {
 fn begin(open: OpenWriter, schedule: &Schedule, config: &FlowConfig<SnowpipeAccount>, seed: &mut Seed) -> Writer {
     let options = BatchOptions::new().age(Duration::from_millis(400)).compression(schedule.compression);
     let open = open.batches(schedule.shape.options(options)).max_batches(schedule.max_batches);
-    let open = schedule.patience.map_or(open.clone(), |patience| open.patience(patience));
+    let open = schedule.retry_timeout.map_or(open.clone(), |retry_timeout| open.retry_timeout(retry_timeout));
     schedule.shape.limits(open).start(config, seed.split())
 }

@@ -20,8 +20,11 @@ fn a_batch_that_nobody_takes_is_named() {
     let refusal = failure.cause().and_then(|cause| cause.downcast_ref::<ServiceError>()).expect("the refusal");
     assert_eq!(refusal.code(), Some("SWITCH_TO_FILE_MODE"));
     assert!(matches!(writer.push_line(b"{}", Some("4")), Err(Refusal::Ended(_))));
-    let remains = writer.remains();
-    assert_eq!((remains.committed, remains.in_doubt.len(), remains.unsent.len()), (Some("1".to_owned()), 0, 2));
+    let unsettled = writer.unsettled();
+    assert_eq!(
+        (unsettled.committed, unsettled.unconfirmed.len(), unsettled.unsent.len()),
+        (Some("1".to_owned()), 0, 2)
+    );
 }
 
 /// The service ends the channel, and a server of the oldest kind says so with a number.
@@ -88,14 +91,14 @@ fn an_old_status_is_no_sign_of_a_fight() {
 }
 
 #[test]
-fn a_deadline_says_what_is_in_doubt() {
+fn a_deadline_says_what_is_unconfirmed() {
     let scene = Scene::new();
     let mut writer = scene.open(scene.goal());
     writer.append(batch(1)).expect("there is room");
     let mut writer = writer.with_deadline(scene.world.now() + seconds(2));
     let error = scene.next(&mut writer).expect_err("too soon");
     assert!(error.is_ambiguous() && error.to_string().contains("deadline"), "{error}");
-    assert_eq!(writer.remains().in_doubt.len(), 1);
+    assert_eq!(writer.unsettled().unconfirmed.len(), 1);
 }
 
 /// Goes on for an hour at the most, and lets `after` happen every half second. How long it took, and how it has ended.
@@ -114,7 +117,7 @@ fn until_it_ends(scene: &Scene, writer: &mut Writer, mut after: impl FnMut()) ->
 #[test]
 fn rows_that_end_their_channel_again_and_again_end_the_writer() {
     let scene = Scene::new();
-    let mut writer = scene.open(scene.goal().patience(seconds(300)));
+    let mut writer = scene.open(scene.goal().retry_timeout(seconds(300)));
     writer.append(batch(1)).expect("there is room");
     let code = "ERR_CHANNEL_MUST_BE_REOPENED";
     let (took, error) = until_it_ends(&scene, &mut writer, || {
@@ -131,7 +134,7 @@ fn rows_that_end_their_channel_again_and_again_end_the_writer() {
 #[test]
 fn a_channel_that_takes_everything_and_commits_nothing_ends_the_writer() {
     let scene = Scene::new();
-    let mut writer = scene.open(scene.goal().patience(seconds(300)));
+    let mut writer = scene.open(scene.goal().retry_timeout(seconds(300)));
     writer.append(batch(1)).expect("there is room");
     let (took, error) = until_it_ends(&scene, &mut writer, || {
         scene.simulator.with(|account| account.steal(&simulated("c"), &[]));
@@ -144,7 +147,7 @@ fn a_channel_that_takes_everything_and_commits_nothing_ends_the_writer() {
 #[test]
 fn a_commit_that_never_comes_is_waited_for_as_long_as_faults_may_go_on() {
     let scene = Scene::with(Config { commit_delay: seconds(36_000)..=seconds(36_000), ..Config::default() });
-    let mut writer = scene.open(scene.goal().patience(seconds(300)));
+    let mut writer = scene.open(scene.goal().retry_timeout(seconds(300)));
     writer.append(batch(1)).expect("there is room");
     let (took, error) = until_it_ends(&scene, &mut writer, || {});
     // After a minute without a commit it opens the channel again, which is told to wait.
@@ -156,14 +159,14 @@ fn a_commit_that_never_comes_is_waited_for_as_long_as_faults_may_go_on() {
 #[test]
 fn a_trickle_of_appends_does_not_hide_that_nothing_is_committed() {
     let scene = Scene::with(Config { commit_delay: seconds(36_000)..=seconds(36_000), ..Config::default() });
-    let mut writer = scene.open(scene.goal().patience(seconds(300)));
+    let mut writer = scene.open(scene.goal().retry_timeout(seconds(300)));
     let begin = scene.world.now();
     let error = (1..100).find_map(|number| {
         // From some time on it waits for the first to be committed, and takes more meanwhile.
         writer.append(batch(number)).expect("there is room");
         scene.go_on(&mut writer, seconds(10)).err()
     });
-    let (took, error) = (scene.world.now().since(begin), error.expect("patience has an end"));
+    let (took, error) = (scene.world.now().since(begin), error.expect("the retry timeout ends it"));
     assert!((360..=370).contains(&took.as_secs()), "{took:?}");
     assert!(error.is_ambiguous() && error.to_string().contains("ERR_CHANNEL_HAS_UNCOMMITTED_DATA"), "{error}");
 }
@@ -175,21 +178,21 @@ fn rows_behind_the_last_token_are_among_what_remains() {
     for (line, token) in [("{\"ID\":1}", None), ("{\"ID\":2}", Some("2")), ("{\"ID\":3}", None), ("{\"ID\":4}", None)] {
         writer.push_line(line.as_bytes(), token).expect("there is room");
     }
-    let remains = writer.remains();
-    let unsent: Vec<_> = remains.unsent.iter().map(|batch| (batch.rows, batch.end_offset_token.as_deref())).collect();
-    assert_eq!((remains.in_doubt.len(), unsent), (0, vec![(2, Some("2")), (2, None)]));
+    let unsettled = writer.unsettled();
+    let unsent: Vec<_> = unsettled.unsent.iter().map(|batch| (batch.rows, batch.end_offset_token.as_deref())).collect();
+    assert_eq!((unsettled.unconfirmed.len(), unsent), (0, vec![(2, Some("2")), (2, None)]));
 }
 
 #[test]
-fn what_was_refused_for_certain_is_not_in_doubt() {
+fn what_was_refused_for_certain_is_not_unconfirmed() {
     let scene = Scene::new();
     let mut writer = scene.open(scene.goal());
     scene.simulator.with(|account| account.set_pipe(&simulated("c"), PipeState::Forbidden));
     writer.append(batch(1)).expect("there is room");
     let error = scene.go_on(&mut writer, seconds(30)).expect_err("a privilege is missing");
     assert!(matches!(&error, FlowError::Service(refusal) if refusal.status() == 403), "{error}");
-    let remains = writer.remains();
-    assert_eq!((remains.in_doubt.len(), remains.unsent.len()), (0, 1));
+    let unsettled = writer.unsettled();
+    assert_eq!((unsettled.unconfirmed.len(), unsettled.unsent.len()), (0, 1));
 
     // Nor is what was refused with a token that cannot be replaced.
     let refuse = Arc::new(AtomicBool::new(false));
@@ -200,11 +203,11 @@ fn what_was_refused_for_certain_is_not_in_doubt() {
     writer.append(batch(1)).expect("there is room");
     let error = scene.go_on(&mut writer, seconds(30)).expect_err("no token");
     assert!(matches!(error, FlowError::Credential(_)), "{error}");
-    let remains = writer.remains();
-    assert_eq!((remains.in_doubt.len(), remains.unsent.len()), (0, 1));
+    let unsettled = writer.unsettled();
+    assert_eq!((unsettled.unconfirmed.len(), unsettled.unsent.len()), (0, 1));
 }
 
-/// An open without an answer leaves no row in doubt, neither before the first row nor later.
+/// An open without an answer leaves no unconfirmed rows, neither before the first row nor later.
 #[test]
 fn a_refusal_behind_an_open_without_an_answer_is_reported_as_such() {
     let lost = || {
@@ -228,8 +231,8 @@ fn a_refusal_behind_an_open_without_an_answer_is_reported_as_such() {
     scene.world.set_faults(lost());
     let error = scene.go_on(&mut writer, seconds(600)).expect_err("a privilege is missing");
     assert!(is_forbidden(&error), "{error}");
-    let remains = writer.remains();
-    assert_eq!((remains.before.len(), remains.in_doubt.len()), (0, 0));
+    let unsettled = writer.unsettled();
+    assert_eq!((unsettled.before.len(), unsettled.unconfirmed.len()), (0, 0));
 }
 
 /// Whether or not the 409 has a body: the service may have ended the channel by itself.

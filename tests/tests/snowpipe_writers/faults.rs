@@ -8,8 +8,8 @@ use super::*;
 #[test]
 fn a_status_posted_by_another_writer_is_no_second_sighting() {
     let scene = Scene::with(Config { status_age: seconds(28)..=seconds(28), ..Config::default() });
-    let board = StatusBoard::new();
-    let open = |channel| scene.open(OpenWriter::new(&scene.session, path(channel)).sharing(&board));
+    let batcher = StatusBatcher::new();
+    let open = |channel| scene.open(OpenWriter::new(&scene.session, path(channel)).sharing(&batcher));
     let mut sibling = open("a");
     scene.go_on(&mut sibling, seconds(29)).expect("nothing happens");
     let mut writer = open("b");
@@ -107,7 +107,7 @@ fn waits(asked: u32) -> Fault {
 fn a_wait_that_the_service_asks_for_is_no_time_in_trouble() {
     for (asked, takes) in [(86_400, 300), (299, 299)] {
         let scene = Scene::new();
-        let mut writer = scene.open(scene.goal().patience(seconds(60)));
+        let mut writer = scene.open(scene.goal().retry_timeout(seconds(60)));
         writer.append(batch(1)).expect("there is room");
         let plan = FaultPlan::none().nth_of("appendRows", 1, waits(asked)).nth_of("appendRows", 2, Fault::NotSent);
         scene.world.set_faults(plan);
@@ -122,7 +122,7 @@ fn a_wait_that_the_service_asks_for_is_no_time_in_trouble() {
 #[test]
 fn a_host_that_asks_for_a_wait_before_a_token_is_waited_for_too() {
     let scene = Scene::new();
-    let mut writer = scene.open(scene.goal().patience(seconds(60)));
+    let mut writer = scene.open(scene.goal().retry_timeout(seconds(60)));
     scene.simulator.with(pipewright_mock::snowpipe::Account::revoke_tokens);
     let plan = FaultPlan::none().nth_of("exchangeToken", 1, waits(200)).nth_of("exchangeToken", 2, waits(400)).nth_of(
         "exchangeToken",
@@ -138,7 +138,7 @@ fn a_host_that_asks_for_a_wait_before_a_token_is_waited_for_too() {
 #[test]
 fn waits_that_the_service_asks_for_again_and_again_have_an_end() {
     let scene = Scene::new();
-    let mut writer = scene.open(scene.goal().patience(seconds(120)));
+    let mut writer = scene.open(scene.goal().retry_timeout(seconds(120)));
     scene.world.set_faults((1..=40).fold(FaultPlan::none(), |plan, n| plan.nth_of("appendRows", n, waits(50))));
     writer.append(batch(1)).expect("there is room");
     let begin = scene.world.now();
@@ -148,5 +148,5 @@ fn waits_that_the_service_asks_for_again_and_again_have_an_end() {
     assert!((300..=480).contains(&took), "{took}: {error}");
     assert!(error.is_ambiguous() && error.to_string().contains("status 503"), "{error}");
     assert!(!error.to_string().contains("deadline"), "nobody has set one: {error}");
-    assert_eq!(writer.remains().in_doubt.len(), 1);
+    assert_eq!(writer.unsettled().unconfirmed.len(), 1);
 }

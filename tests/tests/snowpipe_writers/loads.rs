@@ -39,8 +39,8 @@ fn with_a_prefix_the_tokens_of_another_load_commit_nothing_of_ours() {
     let error = scene.next(&mut writer).expect_err("the token is not of this load");
     assert_eq!(lost(&error), Some(ChannelLost::ForeignToken { token: "load-a|5".to_owned() }), "{error}");
     assert!(error.is_ambiguous(), "{error}");
-    let remains = writer.remains();
-    let tokens: Vec<_> = remains.in_doubt.iter().filter_map(|batch| batch.end_offset_token.as_deref()).collect();
+    let unsettled = writer.unsettled();
+    let tokens: Vec<_> = unsettled.unconfirmed.iter().filter_map(|batch| batch.end_offset_token.as_deref()).collect();
     assert_eq!((tokens, written(&scene, "b")), (vec!["1", "2", "3", "4", "5"], 0));
 }
 
@@ -60,8 +60,8 @@ fn an_append_that_was_rejected_is_not_settled_by_an_equal_token() {
     let ambiguous = Some(ChannelLost::AmbiguousToken { token: "1".to_owned() });
     assert_eq!(lost(&error), ambiguous, "{error}");
     assert!(error.is_ambiguous() && error.to_string().contains("\"1\""), "{error}");
-    let remains = writer.remains();
-    assert_eq!((remains.committed, remains.in_doubt.len(), remains.unsent.len()), (None, 1, 0));
+    let unsettled = writer.unsettled();
+    assert_eq!((unsettled.committed, unsettled.unconfirmed.len(), unsettled.unsent.len()), (None, 1, 0));
     assert_eq!(written(&scene, "b"), 0);
 
     // Nor does the next process believe it.
@@ -110,9 +110,10 @@ fn batches_that_were_answered_are_not_settled_by_equal_tokens_once_another_clien
         let error = scene.next(&mut writer).expect_err("nobody knows whose rows they are");
         assert_eq!(lost(&error), Some(ChannelLost::AmbiguousToken { token: "10".to_owned() }), "{error}");
         assert!(error.is_ambiguous(), "{error}");
-        let remains = writer.remains();
-        let tokens: Vec<_> = remains.in_doubt.iter().filter_map(|batch| batch.end_offset_token.as_deref()).collect();
-        assert_eq!((remains.committed.as_deref(), tokens), (Some("5"), vec!["6", "7", "8", "9", "10", "11"]));
+        let unsettled = writer.unsettled();
+        let tokens: Vec<_> =
+            unsettled.unconfirmed.iter().filter_map(|batch| batch.end_offset_token.as_deref()).collect();
+        assert_eq!((unsettled.committed.as_deref(), tokens), (Some("5"), vec!["6", "7", "8", "9", "10", "11"]));
         assert_eq!((written(&scene, "a"), written(&scene, "b")), (5, 5), "what was seen committed before stays so");
     }
 }

@@ -10,7 +10,7 @@ use pipewright::error::{CredentialError, FlowError, ServiceError};
 use pipewright::flow::{Config as FlowConfig, CredentialRequest, Flow, Goal as _, Notice, Reply, Retry, Saved, Step};
 use pipewright::snowpipe::flow::{ChannelLost, Refused};
 use pipewright::snowpipe::{
-    Account, Batch, ChannelPath, OpenSession, OpenWriter, Refusal, Session, SnowpipeAccount, StatusBoard, TokenType,
+    Account, Batch, ChannelPath, OpenSession, OpenWriter, Refusal, Session, SnowpipeAccount, StatusBatcher, TokenType,
     Writer, WriterEvent,
 };
 use pipewright::{Base, Secret, Timestamp};
@@ -366,9 +366,10 @@ fn rows_with_one_token_are_refused_where_they_might_be_cut() {
 #[test]
 fn who_is_told_of_a_fault_by_others_has_patience_too() {
     let scene = Scene::new();
-    let board = StatusBoard::new();
-    let open =
-        |channel| scene.open(OpenWriter::new(&scene.session, path(channel)).sharing(&board).patience(seconds(60)));
+    let batcher = StatusBatcher::new();
+    let open = |channel| {
+        scene.open(OpenWriter::new(&scene.session, path(channel)).sharing(&batcher).retry_timeout(seconds(60)))
+    };
     let (mut asks, mut is_told) = (open("a"), open("b"));
     for _ in 0..5 {
         scene.go_on(&mut asks, Duration::from_millis(30_050)).expect("nothing happens");
@@ -386,10 +387,10 @@ fn who_is_told_of_a_fault_by_others_has_patience_too() {
 #[test]
 fn many_writers_ask_together() {
     let scene = Scene::new();
-    let board = StatusBoard::new();
+    let batcher = StatusBatcher::new();
     let count = 250;
     let mut writers: Vec<Writer> = (0..count)
-        .map(|number| scene.open(OpenWriter::new(&scene.session, path(&format!("c{number}"))).sharing(&board)))
+        .map(|number| scene.open(OpenWriter::new(&scene.session, path(&format!("c{number}"))).sharing(&batcher)))
         .collect();
     for writer in &mut writers {
         writer.append(batch(1)).expect("there is room");

@@ -1,4 +1,4 @@
-//! Time that does not count towards a writer's patience: waits that the service asks for, and clocks that jump.
+//! Time that does not count towards a writer's retry_timeout: waits that the service asks for, and clocks that jump.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn is_committed(event: &WriterEvent) -> bool {
 #[test]
 fn rows_that_were_discarded_during_a_wait_that_the_service_asked_for_are_sent_again() {
     let scene = Scene::new();
-    let mut writer = scene.open(scene.goal().patience(seconds(60)));
+    let mut writer = scene.open(scene.goal().retry_timeout(seconds(60)));
     writer.append(batch(1)).expect("there is room");
     scene.go_on(&mut writer, Duration::ZERO).expect("sent");
     scene.simulator.with(|account| account.steal(&simulated("c"), &[]));
@@ -72,7 +72,7 @@ fn a_clock_that_jumps_while_the_channel_is_busy_ends_no_writer() {
 fn a_wait_for_the_next_token_ends_no_writer() {
     for operation in ["appendRows", "bulkGetChannelStatus"] {
         let scene = Scene::with(Config { token_life: seconds(600), ..Config::default() });
-        let mut writer = scene.open(scene.goal().patience(seconds(60)).idle(seconds(10_000)));
+        let mut writer = scene.open(scene.goal().retry_timeout(seconds(60)).idle(seconds(10_000)));
         if operation == "appendRows" {
             writer.append(batch(1)).expect("there is room");
             assert!(is_committed(&scene.next(&mut writer).expect("no faults")));
@@ -110,7 +110,7 @@ impl Flow for UntilCommitted<'_> {
 fn a_wait_for_the_token_that_another_writer_gets_ends_no_writer() {
     let scene = Scene::with(Config { token_life: seconds(600), ..Config::default() });
     let open = |channel| {
-        let goal = OpenWriter::new(&scene.session, path(channel)).patience(seconds(60)).idle(seconds(10_000));
+        let goal = OpenWriter::new(&scene.session, path(channel)).retry_timeout(seconds(60)).idle(seconds(10_000));
         scene.open(goal)
     };
     let mut writers = [open("a"), open("b"), open("c")];
@@ -131,8 +131,8 @@ fn a_wait_for_the_token_that_another_writer_gets_ends_no_writer() {
 #[test]
 fn a_wait_that_one_writer_is_asked_for_does_not_keep_the_status_from_the_others() {
     let scene = Scene::new();
-    let board = StatusBoard::new();
-    let open = |channel| scene.open(OpenWriter::new(&scene.session, path(channel)).sharing(&board));
+    let batcher = StatusBatcher::new();
+    let open = |channel| scene.open(OpenWriter::new(&scene.session, path(channel)).sharing(&batcher));
     let (mut asks, mut waits_for_it) = (open("a"), open("b"));
     for writer in [&mut asks, &mut waits_for_it] {
         writer.append(batch(1)).expect("there is room");

@@ -12,7 +12,7 @@ use super::Result;
 pub(crate) const USAGE: &str = "\
 usage: snowpipe_ingest --account A (--user U --private-key FILE [--passphrase-env NAME] | --token-env NAME [--oauth])
                        --database D --schema S (--pipe P | --table T) --channel C
-                       [--role R] [--url URL] [--offset-field F] [--batch-rows N] [--patience SECONDS] [--state FILE] [FILE]
+                       [--role R] [--url URL] [--offset-field F] [--batch-rows N] [--retry-timeout SECONDS] [--state FILE] [FILE]
 
   --account A            as in MYORG-MYACCOUNT; not needed with --url and --token-env
   --private-key FILE     a PKCS#8 key, PEM; --passphrase-env names the variable with its passphrase
@@ -20,7 +20,7 @@ usage: snowpipe_ingest --account A (--user U --private-key FILE [--passphrase-en
   --table T              instead of --pipe: the default pipe of the table
   --offset-field F       rows are told apart by this field, which rises from row to row, and not by their lines
   --batch-rows N         as many rows are sent together at the most; what makes 1 MiB by default
-  --patience SECONDS     how long faults may go on; 600 by default
+  --retry-timeout SECONDS     how long faults may go on; 600 by default
   --state FILE           keeps in that file where it is: a later start notices when the channel was replaced meanwhile, and
                          knows of the rows that were rejected before it
   FILE                   a JSON object in each line; the standard input without it";
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     pub(crate) path: ChannelPath,
     pub(crate) offset_field: Option<String>,
     pub(crate) batch_rows: usize,
-    pub(crate) patience: Duration,
+    pub(crate) retry_timeout: Duration,
     pub(crate) state: Option<PathBuf>,
     pub(crate) file: Option<PathBuf>,
 }
@@ -74,7 +74,7 @@ impl Options {
         use lexopt::prelude::*;
 
         let (mut role, mut offset_field, mut state, mut file) = (None, None, None, None::<PathBuf>);
-        let (mut batch_rows, mut patience) = (usize::MAX, Duration::from_secs(600));
+        let (mut batch_rows, mut retry_timeout) = (usize::MAX, Duration::from_secs(600));
         let mut given = Given::default();
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
@@ -95,7 +95,7 @@ impl Options {
                 Long("role") => role = Some(parser.value()?.string()?),
                 Long("offset-field") => offset_field = Some(parser.value()?.string()?),
                 Long("batch-rows") => batch_rows = parser.value()?.parse::<std::num::NonZeroUsize>()?.get(),
-                Long("patience") => patience = Duration::from_secs(parser.value()?.parse::<u32>()?.into()),
+                Long("retry-timeout") => retry_timeout = Duration::from_secs(parser.value()?.parse::<u32>()?.into()),
                 Long("state") => state = Some(parser.value()?.into()),
                 Value(path) if file.is_none() => file = Some(path.into()),
                 other => return Err(other.unexpected().into()),
@@ -105,7 +105,7 @@ impl Options {
         let base = given.base()?;
         let credential = given.credential()?;
         let file = file.filter(|path| path.as_os_str() != "-");
-        Ok(Some(Self { base, credential, role, path, offset_field, batch_rows, patience, state, file }))
+        Ok(Some(Self { base, credential, role, path, offset_field, batch_rows, retry_timeout, state, file }))
     }
 }
 

@@ -340,7 +340,7 @@ fn what_is_not_there_is_named() {
         server.url().to_owned()
     };
     // Nobody listens there any more.
-    let said = run(ingest(&url).args(["--patience", "1"]));
+    let said = run(ingest(&url).args(["--retry-timeout", "1"]));
     said.ended(1, url.strip_prefix("http://").expect("plain"));
 }
 
@@ -429,7 +429,7 @@ fn a_state_that_is_none_is_named_before_anything_is_asked() {
 }
 
 #[test]
-fn a_state_that_cannot_be_kept_leaves_what_was_sent_in_doubt() {
+fn a_state_that_cannot_be_kept_leaves_what_was_sent_unconfirmed() {
     let server =
         serve(Config { commit_delay: Duration::from_secs(600)..=Duration::from_secs(600), ..Config::default() });
     let folder = Folder::new("lost-state");

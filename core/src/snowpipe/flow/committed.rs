@@ -23,8 +23,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::position::{Known, RejectedRows};
-use super::sightings::Sightings;
+use super::loss_detector::LossDetector;
+use super::position::{ChannelSnapshot, RejectedRows};
 use super::{ChannelLost, ChannelPath, POLL};
 use crate::Operation as _;
 use crate::error::FlowError;
@@ -83,7 +83,7 @@ pub struct AwaitCommitted {
     /// The one that is waited for, and later ones.
     tokens: Vec<String>,
     reached: Option<Order>,
-    before: Option<Known>,
+    before: Option<ChannelSnapshot>,
     within: Option<Duration>,
 }
 
@@ -116,7 +116,7 @@ impl AwaitCommitted {
 
     /// Counts the rows that are rejected after this status, and notices when the channel is not that one any more.
     pub fn since(mut self, status: &ChannelStatus) -> Self {
-        self.before = Some(Known::of(status));
+        self.before = Some(ChannelSnapshot::of(status));
         self
     }
 
@@ -167,7 +167,7 @@ pub struct Committed {
 pub struct AwaitCommittedMachine {
     goal: AwaitCommitted,
     /// Statuses that say that the channel is not there any more, or that cannot be read.
-    lost: Sightings,
+    lost: LossDetector,
     /// When the last status was requested.
     asked_at: Timestamp,
     state: State,
@@ -247,7 +247,7 @@ impl Goal for AwaitCommitted {
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
         let within = self.within;
-        let (lost, asked_at) = (Sightings::default(), Timestamp::UNIX_EPOCH);
+        let (lost, asked_at) = (LossDetector::default(), Timestamp::UNIX_EPOCH);
         Running::new(AwaitCommittedMachine { goal: self, lost, asked_at, state: State::Start }, config, seed, within)
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::ChannelPath;
-use super::patience::{Patience, is_busy};
+use super::busy_backoff::{BusyBackoff, is_busy};
 use crate::error::{ErrorKind, FlowError};
 use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
 use crate::seed::Seed;
@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 
 /// Drops a channel, with its committed token and its counters, once its rows are committed. To stop using one, do nothing.
 ///
-/// Rows that are not committed yet are waited for, for [`two minutes`](Self::wait_at_most) at the most. An attempt without
+/// Rows that are not committed yet are waited for, for [`two minutes`](Self::busy_timeout) at the most. An attempt without
 /// an answer is made again, and that the channel is gone then is success.
 ///
 /// Ends in [`FlowError::Service`] when the service refuses: there is no such channel (but see
@@ -64,14 +64,14 @@ pub struct DropChannel {
     path: ChannelPath,
     force: bool,
     if_exists: bool,
-    patience: Duration,
+    busy_timeout: Duration,
     within: Option<Duration>,
 }
 
 impl DropChannel {
     /// The channel, with its rows committed.
     pub fn new(path: ChannelPath) -> Self {
-        Self { path, force: false, if_exists: false, patience: Duration::from_secs(120), within: None }
+        Self { path, force: false, if_exists: false, busy_timeout: Duration::from_secs(120), within: None }
     }
 
     /// **Discards** rows that are not committed yet, instead of waiting for them.
@@ -88,8 +88,8 @@ impl DropChannel {
 
     /// How long to wait while the service says that rows are not committed yet. Two minutes by default; then the refusal is
     /// the error.
-    pub fn wait_at_most(mut self, time: Duration) -> Self {
-        self.patience = time;
+    pub fn busy_timeout(mut self, time: Duration) -> Self {
+        self.busy_timeout = time;
         self
     }
 
@@ -105,7 +105,7 @@ impl DropChannel {
 #[derive(Debug)]
 pub struct DropMachine {
     goal: DropChannel,
-    patience: Patience,
+    backoff: BusyBackoff,
     /// Whether an attempt may have been carried out without our knowing.
     unanswered: bool,
     state: State,
@@ -133,7 +133,7 @@ impl DropMachine {
         if is_gone && (self.unanswered || self.goal.if_exists) {
             return Ok(Some(Dropped { last_committed_offset_token: None }));
         }
-        let at = self.patience.until(refusal, &self.goal.path, cx);
+        let at = self.backoff.until(refusal, &self.goal.path, cx);
         self.state = State::Wait(at.ok_or(error)?);
         Ok(None)
     }
@@ -157,7 +157,7 @@ impl Machine for DropMachine {
                 State::Drop(call) => {
                     let result = ok!(call.poll(cx.now(), reply.take()));
                     self.unanswered |= call.has_unanswered();
-                    self.patience.exclude(call.asked_to_wait(), cx);
+                    self.backoff.exclude(call.asked_to_wait(), cx);
                     match result.map(Some).or_else(|error| self.refused(error, cx)) {
                         Ok(Some(dropped)) => return Step::Done(Ok(dropped)),
                         Ok(None) => {}
@@ -182,8 +182,8 @@ impl Goal for DropChannel {
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
         let within = self.within;
-        let patience = Patience::new(self.patience);
-        let machine = DropMachine { goal: self, patience, unanswered: false, state: State::Start };
+        let backoff = BusyBackoff::new(self.busy_timeout);
+        let machine = DropMachine { goal: self, backoff, unanswered: false, state: State::Start };
         Running::new(machine, config, seed, within)
     }
 }

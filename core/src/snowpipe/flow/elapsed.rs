@@ -1,4 +1,4 @@
-//! [`Elapsed`]: the time that counts towards a writer's patience.
+//! [`Elapsed`]: the time that counts towards a writer's retry_timeout.
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 
-use super::patience::{Patience, is_busy};
+use super::busy_backoff::{BusyBackoff, is_busy};
 use super::{AwaitCommitted, ChannelPath};
 use crate::Operation as _;
 use crate::error::{FlowError, ServiceError};
@@ -38,7 +38,7 @@ use crate::time::Timestamp;
 /// Opens a channel: makes it, or takes it over from whoever has it, once its rows are committed.
 ///
 /// Rows of before that are buffered and not committed yet are waited for, some seconds as a rule, and for
-/// [`two minutes`](Self::wait_at_most) at the most: opening would discard them.
+/// [`two minutes`](Self::busy_timeout) at the most: opening would discard them.
 ///
 /// Ends in [`FlowError::Service`] when the service refuses, and when it answers 200 with a channel that must not be used
 /// ([`error_code`](crate::snowpipe::error_code) says which); in [`FlowError::Ambiguous`] when nobody can say whether the
@@ -87,14 +87,14 @@ pub struct OpenChannel {
     path: ChannelPath,
     force: bool,
     offset_token: Option<String>,
-    patience: Duration,
+    busy_timeout: Duration,
     within: Option<Duration>,
 }
 
 impl OpenChannel {
     /// The channel, with its rows of before committed.
     pub fn new(path: ChannelPath) -> Self {
-        Self { path, force: false, offset_token: None, patience: Duration::from_secs(120), within: None }
+        Self { path, force: false, offset_token: None, busy_timeout: Duration::from_secs(120), within: None }
     }
 
     /// **Discards** rows of before that are not committed yet, instead of waiting for them. The service says nothing of how
@@ -112,8 +112,8 @@ impl OpenChannel {
 
     /// How long to wait while the service says that rows are not committed yet, or that another open is in progress. Two
     /// minutes by default; then the refusal is the error. A wait that the service asks for (`Retry-After`) does not count.
-    pub fn wait_at_most(mut self, time: Duration) -> Self {
-        self.patience = time;
+    pub fn busy_timeout(mut self, time: Duration) -> Self {
+        self.busy_timeout = time;
         self
     }
 
@@ -124,8 +124,8 @@ impl OpenChannel {
     }
 
     pub(super) fn machine(self) -> OpenMachine {
-        let patience = Patience::new(self.patience);
-        OpenMachine { goal: self, patience, unanswered: false, state: State::Start }
+        let backoff = BusyBackoff::new(self.busy_timeout);
+        OpenMachine { goal: self, backoff, unanswered: false, state: State::Start }
     }
 }
 
@@ -149,7 +149,7 @@ pub struct Channel {
     pub(super) session: Option<String>,
     pub(super) status: ChannelStatus,
     /// Whether an open of ours is without an answer: it may still arrive, and take the channel away from us.
-    pub(super) doubtful: bool,
+    pub(super) unanswered_open: bool,
 }
 
 impl Channel {
@@ -185,7 +185,7 @@ impl fmt::Debug for Channel {
         f.debug_struct("Channel")
             .field("path", &format_args!("{}", self.path))
             .field("token", &self.token)
-            .field("doubtful", &self.doubtful)
+            .field("unanswered_open", &self.unanswered_open)
             .finish_non_exhaustive()
     }
 }
@@ -195,7 +195,7 @@ impl fmt::Debug for Channel {
 #[derive(Debug)]
 pub struct OpenMachine {
     goal: OpenChannel,
-    patience: Patience,
+    backoff: BusyBackoff,
     unanswered: bool,
     state: State,
 }
@@ -208,7 +208,7 @@ enum State {
 }
 
 /// Reads a success that is perhaps none.
-fn opened(path: &ChannelPath, opened: Opened, doubtful: bool) -> Result<Channel, FlowError> {
+fn opened(path: &ChannelPath, opened: Opened, unanswered_open: bool) -> Result<Channel, FlowError> {
     let Opened { next_continuation_token, channel_status: status } = opened;
     if let Some(refusal) = status.refusal(snowpipe::OpenChannel::INFO) {
         return Err(refusal.into());
@@ -219,7 +219,7 @@ fn opened(path: &ChannelPath, opened: Opened, doubtful: bool) -> Result<Channel,
         let error = ServiceError::unreadable(snowpipe::OpenChannel::INFO, &empty, problem).with_transient(false);
         return Err(error.into());
     };
-    Ok(Channel { path: path.clone(), token, session: None, status, doubtful })
+    Ok(Channel { path: path.clone(), token, session: None, status, unanswered_open })
 }
 
 impl OpenMachine {
@@ -230,7 +230,7 @@ impl OpenMachine {
 
     /// How long the service has asked to be left alone, beyond our own waits.
     pub(super) fn asked_to_wait(&self) -> Duration {
-        self.patience.asked_to_wait()
+        self.backoff.asked_to_wait()
     }
 
     fn open(&mut self, cx: &mut Common<SnowpipeIngest>) {
@@ -241,7 +241,7 @@ impl OpenMachine {
     }
 
     fn refused(&mut self, error: FlowError, cx: &mut Common<SnowpipeIngest>) -> Result<(), FlowError> {
-        let at = error.service().and_then(|refusal| self.patience.until(refusal, &self.goal.path, cx));
+        let at = error.service().and_then(|refusal| self.backoff.until(refusal, &self.goal.path, cx));
         self.state = State::Wait(at.ok_or(error)?);
         Ok(())
     }
@@ -265,7 +265,7 @@ impl Machine for OpenMachine {
                 State::Open(call) => {
                     let result = ok!(call.poll(cx.now(), reply.take()));
                     self.unanswered |= call.has_unanswered();
-                    self.patience.exclude(call.asked_to_wait(), cx);
+                    self.backoff.exclude(call.asked_to_wait(), cx);
                     let result = match result {
                         Ok(answer) => return Step::Done(opened(&self.goal.path, answer, self.unanswered)),
                         Err(error) => self.refused(error, cx),

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::ChannelPath;
-use super::past::Past;
+use super::recent_tokens::RecentTokens;
 use crate::error::{Cause, Failure, FlowError};
 use crate::snowpipe::ChannelStatus;
 use crate::table::records;
@@ -148,21 +148,21 @@ impl Error for ChannelLost {}
 impl Position {
     /// Nothing sent yet, in a channel with this status.
     pub fn of(status: &ChannelStatus) -> Self {
-        let Known { committed, created_on_ms, rows_error_count } = Known::of(status);
+        let ChannelSnapshot { committed, created_on_ms, rows_error_count } = ChannelSnapshot::of(status);
         Self { committed, sent: Vec::new(), created_on_ms, rows_error_count, rejected: None }
     }
 
     /// Also from which token of those that were sent on a commit proves nothing.
-    pub(super) fn split(self) -> (Known, Vec<String>, Option<usize>) {
+    pub(super) fn split(self) -> (ChannelSnapshot, Vec<String>, Option<usize>) {
         let Self { committed, sent, created_on_ms, rows_error_count, rejected } = self;
         let unproven_from = rejected.and_then(|rejected| sent.iter().position(|token| *token == rejected));
-        (Known { committed, created_on_ms, rows_error_count }, sent, unproven_from)
+        (ChannelSnapshot { committed, created_on_ms, rows_error_count }, sent, unproven_from)
     }
 }
 
 /// What is known of a channel's past.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct ChannelSnapshot {
     pub(super) committed: Option<String>,
     pub(super) created_on_ms: Option<i64>,
     pub(super) rows_error_count: Option<i64>,
@@ -170,14 +170,14 @@ pub(super) struct Known {
 
 /// Where a status comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lookup {
+pub(super) enum StatusSource {
     /// From an open: it is the latest.
     Opened,
     /// From a question beside the appends: it may be older than what was seen before.
-    Looked,
+    Polled,
 }
 
-impl Known {
+impl ChannelSnapshot {
     pub(super) fn of(status: &ChannelStatus) -> Self {
         Self {
             committed: status.committed().map(str::to_owned),
@@ -200,8 +200,8 @@ impl Known {
         status: &ChannelStatus,
         sent: impl Iterator<Item = &'a str>,
         unproven_from: Option<usize>,
-        past: &Past,
-        lookup: Lookup,
+        past: &RecentTokens,
+        source: StatusSource,
     ) -> Result<usize, ChannelLost> {
         let mut sent = sent.peekable();
         let is_used = self.committed.is_some() || sent.peek().is_some();
@@ -220,7 +220,7 @@ impl Known {
         }
         let was_ours = past.contains(now);
         match now.map(str::to_owned) {
-            _ if was_ours && lookup == Lookup::Looked => Ok(0),
+            _ if was_ours && source == StatusSource::Polled => Ok(0),
             None => Err(ChannelLost::TokenGone { before: before.map(str::to_owned) }),
             Some(token) if was_ours => {
                 Err(ChannelLost::TokenWentBack { token, before: before.unwrap_or_default().to_owned() })
@@ -230,12 +230,12 @@ impl Known {
     }
 
     /// The rows that were rejected since the last time. A lower count than before is an older one, unless an open tells it.
-    pub(super) fn rejected(&mut self, status: &ChannelStatus, lookup: Lookup) -> Option<RejectedRows> {
+    pub(super) fn rejected(&mut self, status: &ChannelStatus, source: StatusSource) -> Option<RejectedRows> {
         let before = self.rows_error_count;
         self.created_on_ms = status.created_on_ms.or(self.created_on_ms);
-        self.rows_error_count = match lookup {
-            Lookup::Opened => status.rows_error_count.or(before),
-            Lookup::Looked => status.rows_error_count.max(before),
+        self.rows_error_count = match source {
+            StatusSource::Opened => status.rows_error_count.or(before),
+            StatusSource::Polled => status.rows_error_count.max(before),
         };
         RejectedRows::since(before, status)
     }

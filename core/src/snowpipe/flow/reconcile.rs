@@ -22,8 +22,8 @@ use std::time::Duration;
 #[cfg(doc)]
 use super::ChannelLost;
 use super::open::OpenMachine;
-use super::past::Past;
-use super::position::{Lookup, Position, RejectedRows};
+use super::position::{Position, RejectedRows, StatusSource};
+use super::recent_tokens::RecentTokens;
 use super::{Channel, ChannelPath, OpenChannel};
 use crate::error::FlowError;
 use crate::flow::{Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
@@ -82,9 +82,9 @@ impl Reconcile {
         Self { open: OpenChannel::new(path.clone()), path, position, within: None }
     }
 
-    /// As [`OpenChannel::wait_at_most`].
-    pub fn wait_at_most(mut self, time: Duration) -> Self {
-        self.open = self.open.wait_at_most(time);
+    /// As [`OpenChannel::busy_timeout`].
+    pub fn busy_timeout(mut self, time: Duration) -> Self {
+        self.open = self.open.busy_timeout(time);
         self
     }
 
@@ -119,9 +119,10 @@ impl ReconcileMachine {
     fn read(&self, channel: Channel) -> Result<Reconciled, FlowError> {
         let (mut known, sent, unproven_from) = self.goal.position.clone().split();
         let tokens = sent.iter().map(String::as_str);
-        let settled = known.settled(&channel.status, tokens, unproven_from, &Past::default(), Lookup::Opened);
+        let settled =
+            known.settled(&channel.status, tokens, unproven_from, &RecentTokens::default(), StatusSource::Opened);
         let settled = settled.map_err(|lost| lost.of(&self.goal.path))?;
-        let rejected = known.rejected(&channel.status, Lookup::Opened);
+        let rejected = known.rejected(&channel.status, StatusSource::Opened);
         Ok(Reconciled { channel, settled, rejected })
     }
 }

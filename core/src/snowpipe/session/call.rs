@@ -11,23 +11,23 @@ use crate::snowpipe::SnowpipeIngest;
 /// handle of the account.
 ///
 /// Ends as the operation's own call does, and otherwise as [`SessionRun`] says.
-pub type SessionCall<O> = SessionRun<Single<O>>;
+pub type SessionCall<O> = SessionRun<OperationGoal<O>>;
 
 /// An operation as a goal.
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
-pub struct Single<O>(pub(super) O);
+pub struct OperationGoal<O>(pub(super) O);
 
-/// The transitions of [`Single`].
+/// The transitions of [`OperationGoal`].
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct SingleMachine<O: Operation> {
+pub struct OperationGoalMachine<O: Operation> {
     /// Until it is called.
     operation: Option<O>,
     call: Option<Call<O>>,
 }
 
-impl<O: Operation<Service = SnowpipeIngest>> Machine for SingleMachine<O> {
+impl<O: Operation<Service = SnowpipeIngest>> Machine for OperationGoalMachine<O> {
     type Service = SnowpipeIngest;
     type Output = O::Output;
     const NAME: &'static str = O::INFO.name;
@@ -43,12 +43,12 @@ impl<O: Operation<Service = SnowpipeIngest>> Machine for SingleMachine<O> {
     }
 }
 
-impl<O: Operation<Service = SnowpipeIngest>> Goal for Single<O> {
+impl<O: Operation<Service = SnowpipeIngest>> Goal for OperationGoal<O> {
     type Service = SnowpipeIngest;
     type Output = O::Output;
-    type Flow = Running<SingleMachine<O>>;
+    type Flow = Running<OperationGoalMachine<O>>;
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        Running::new(SingleMachine { operation: Some(self.0), call: None }, config, seed, None)
+        Running::new(OperationGoalMachine { operation: Some(self.0), call: None }, config, seed, None)
     }
 }

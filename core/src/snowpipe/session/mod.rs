@@ -22,7 +22,7 @@
 //!                     │
 //!    ┌────────────────┼───────────────┬─────────────────────┐
 //!    ▼                ▼               ▼                     ▼
-//!  Ready(pass)   Wait(until)     Renew(lease)          Refused(error)
+//!  Ready(grant)   Wait(until)     Renew(lease)          Refused(error)
 //!  go on         ask again       run lease.renew(seed) the account has just refused somebody else
 //!                                │
 //!                                ├─ done:    the token is there, for all
@@ -56,11 +56,11 @@
 //!   used until it is refused.
 
 mod call;
-mod entry;
 mod open;
 mod renew;
 mod run;
 mod state;
+mod token_wait;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,8 +69,7 @@ use http::HeaderValue;
 
 pub use self::call::SessionCall;
 #[doc(hidden)]
-pub use self::call::{Single, SingleMachine};
-pub(crate) use self::entry::Entry;
+pub use self::call::{OperationGoal, OperationGoalMachine};
 pub use self::open::OpenSession;
 #[doc(hidden)]
 pub use self::open::OpenSessionMachine;
@@ -80,6 +79,7 @@ pub use self::renew::RenewalMachine;
 pub use self::run::SessionRun;
 #[doc(hidden)]
 pub use self::run::SessionRunMachine;
+pub(crate) use self::token_wait::TokenWait;
 
 use self::state::{EARLY_RENEWAL, State, Verdict};
 use super::{SnowpipeAccount, SnowpipeIngest};
@@ -105,7 +105,7 @@ struct Shared {
 #[must_use = "a lease that is dropped is free again"]
 pub enum Access {
     /// There is a token.
-    Ready(Pass),
+    Ready(Grant),
     /// Somebody gets one just now: ask again at this moment.
     Wait(Timestamp),
     /// It is yours to get one: run [`Lease::renew`], and ask again.
@@ -117,7 +117,7 @@ pub enum Access {
 /// A token with the host that it is for.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Pass {
+pub struct Grant {
     /// The value of the `Authorization` header, marked as sensitive.
     pub header: HeaderValue,
     /// Where it may go.
@@ -145,9 +145,9 @@ impl Session {
 
     /// The token, or how to come by it.
     pub fn token(&self, now: Timestamp) -> Access {
-        let patience = self.shared.account.retry().timeout.saturating_mul(2);
-        match self.state().token(now, patience) {
-            Verdict::Ready(pass) => Access::Ready(pass),
+        let void_after = self.shared.account.retry().timeout.saturating_mul(2);
+        match self.state().token(now, void_after) {
+            Verdict::Ready(grant) => Access::Ready(grant),
             Verdict::Wait(until) => Access::Wait(until),
             Verdict::Renew { number, host, is_early } => {
                 Access::Renew(Lease { session: self.clone(), number, host, is_early })
@@ -185,7 +185,7 @@ impl Session {
 
     /// One operation of the ingest host, with the session's token. Run it on the handle of the account.
     pub fn call<O>(&self, operation: O) -> SessionCall<O> {
-        self.run(Single(operation))
+        self.run(OperationGoal(operation))
     }
 
     /// One flow of the ingest host, with the session's token. Run it on the handle of the account.
@@ -224,8 +224,8 @@ impl Lease {
 
     /// The holder is still there.
     fn hold(&self, now: Timestamp) {
-        let patience = self.session.shared.account.retry().timeout.saturating_mul(2);
-        self.session.state().hold(self.number, now + patience);
+        let void_after = self.session.shared.account.retry().timeout.saturating_mul(2);
+        self.session.state().hold(self.number, now + void_after);
     }
 
     /// The account asks the holder to wait until then: that time does not count for any writer.

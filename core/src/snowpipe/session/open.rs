@@ -5,7 +5,7 @@ use std::fmt;
 use http::HeaderMap;
 
 use super::Session;
-use super::entry::Entry;
+use super::token_wait::TokenWait;
 use crate::flow::{Common, Config, Goal, Machine, Reply, Running, Step, ok};
 use crate::seed::Seed;
 use crate::snowpipe::{SnowpipeAccount, TokenType};
@@ -58,7 +58,7 @@ impl OpenSession {
     }
 
     /// The session without having asked for anything yet: whoever uses it first does. `account` is where the account is.
-    pub fn later(self, account: &Config<SnowpipeAccount>) -> Session {
+    pub fn connect_lazy(self, account: &Config<SnowpipeAccount>) -> Session {
         Session::new(account, self)
     }
 }
@@ -67,7 +67,7 @@ impl OpenSession {
 #[doc(hidden)]
 pub struct OpenSessionMachine {
     session: Session,
-    entry: Entry,
+    entry: TokenWait,
 }
 
 impl Machine for OpenSessionMachine {
@@ -93,8 +93,8 @@ impl Goal for OpenSession {
     type Flow = Running<OpenSessionMachine>;
 
     fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
-        let session = self.later(config);
-        let entry = Entry::new(&session);
+        let session = self.connect_lazy(config);
+        let entry = TokenWait::new(&session);
         Running::new(OpenSessionMachine { session, entry }, config, seed, None)
     }
 }

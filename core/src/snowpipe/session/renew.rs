@@ -125,7 +125,7 @@ fn is_final(error: &FlowError) -> bool {
 }
 
 /// Whether the account does not know the host, perhaps.
-fn doubts_the_host(error: &ServiceError) -> bool {
+fn may_be_wrong_host(error: &ServiceError) -> bool {
     !error.is_transient() && !matches!(error.status().as_u16(), 401 | 403)
 }
 
@@ -184,7 +184,7 @@ impl RenewalMachine {
                                 Err(error) => self.fail(error, cx),
                             };
                         }
-                        Err(FlowError::Service(error)) if self.asked < MOST_ASKED && doubts_the_host(&error) => {
+                        Err(FlowError::Service(error)) if self.asked < MOST_ASKED && may_be_wrong_host(&error) => {
                             self.state = self.hostname(cx);
                         }
                         Err(error) => return self.fail(error, cx),

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
-use super::entry::Entry;
-use super::{Pass, Session};
+use super::token_wait::TokenWait;
+use super::{Grant, Session};
 use crate::error::{CredentialError, FlowError, Misuse};
 use crate::flow::{Common, Config, CredentialRequest, Flow, Goal, Machine, Reply, Running, Step, ok};
 use crate::seed::Seed;
@@ -48,9 +48,9 @@ pub struct SessionRunMachine<G, M: Machine> {
 }
 
 enum State<G, M: Machine> {
-    Entering(Entry, G),
+    Entering(TokenWait, G),
     Running(Running<M>),
-    Asking(Running<M>, CredentialRequest, Entry),
+    Asking(Running<M>, CredentialRequest, TokenWait),
     /// While it changes.
     Between,
 }
@@ -77,21 +77,21 @@ where
     /// that means.
     fn entered(
         &mut self,
-        result: Result<Pass, FlowError>,
+        result: Result<Grant, FlowError>,
         cx: &mut Common<SnowpipeAccount>,
         reply: &mut Option<Reply>,
     ) -> Result<(), FlowError> {
         match (std::mem::replace(&mut self.state, State::Between), result) {
-            (State::Entering(_, goal), Ok(pass)) => {
-                self.generation = pass.generation;
-                self.granted = Some(pass.header);
-                let flow = goal.start(&pass.config, cx.seed.split()).with_deadline(cx.deadline());
+            (State::Entering(_, goal), Ok(grant)) => {
+                self.generation = grant.generation;
+                self.granted = Some(grant.header);
+                let flow = goal.start(&grant.config, cx.seed.split()).with_deadline(cx.deadline());
                 self.state = State::Running(flow);
             }
-            (State::Asking(flow, request, _), Ok(pass)) => {
+            (State::Asking(flow, request, _), Ok(grant)) => {
                 let moved = || CredentialError::permanent("the session has moved to another host: begin anew there");
-                let same = pass.generation == self.generation;
-                *reply = Some(request.settle(same.then_some(pass.header).ok_or_else(moved)));
+                let same = grant.generation == self.generation;
+                *reply = Some(request.settle(same.then_some(grant.header).ok_or_else(moved)));
                 self.state = State::Running(flow);
             }
             (State::Asking(flow, request, _), Err(error)) => {
@@ -137,7 +137,7 @@ where
                             self.session.reject(rejected, cx.now());
                         }
                         if let State::Running(flow) = std::mem::replace(&mut self.state, State::Between) {
-                            self.state = State::Asking(flow, request, Entry::new(&self.session));
+                            self.state = State::Asking(flow, request, TokenWait::new(&self.session));
                         }
                     }
                     Step::Done(result) => {
@@ -170,7 +170,7 @@ where
 
     fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
         let Self { session, goal, within } = self;
-        let state = State::Entering(Entry::new(&session), goal);
+        let state = State::Entering(TokenWait::new(&session), goal);
         Running::new(SessionRunMachine { session, generation: 0, granted: None, state }, config, seed, within)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-use super::Pass;
+use super::Grant;
 use crate::error::FlowError;
 use crate::flow::Config;
 use crate::snowpipe::SnowpipeIngest;
@@ -67,15 +67,15 @@ struct LeaseState {
 /// What [`State::token`] says.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    Ready(Pass),
+    Ready(Grant),
     Wait(Timestamp),
     Renew { number: u64, host: Option<Arc<str>>, is_early: bool },
     Refused(FlowError),
 }
 
 impl State {
-    /// The token, or a lease that is void after `patience`.
-    pub(super) fn token(&mut self, now: Timestamp, patience: Duration) -> Verdict {
+    /// The token, or a lease that is void after `void_after`.
+    pub(super) fn token(&mut self, now: Timestamp, void_after: Duration) -> Verdict {
         self.lease.take_if(|lease| lease.void_at <= now);
         let free = self.lease.is_none() && self.not_before <= now;
         if let (Some(host), Some(token)) = (&self.host, &self.token)
@@ -83,7 +83,7 @@ impl State {
             && (now < token.renew_at.max(self.not_early_before) || !free)
         {
             let (header, config) = (token.header.clone(), host.config.clone());
-            return Verdict::Ready(Pass { header, config, generation: self.generation });
+            return Verdict::Ready(Grant { header, config, generation: self.generation });
         }
         if let Some(lease) = &self.lease {
             let look = if now < self.asked_until { self.asked_until.min(now + LOOK_LATER) } else { now + LOOK };
@@ -93,7 +93,7 @@ impl State {
             return self.refused.clone().map_or(Verdict::Wait(self.not_before), Verdict::Refused);
         }
         self.leases += 1;
-        self.lease = Some(LeaseState { number: self.leases, void_at: now + patience });
+        self.lease = Some(LeaseState { number: self.leases, void_at: now + void_after });
         let host = self.host.as_ref().map(|host| Arc::clone(&host.name));
         let is_early = self.token.as_ref().is_some_and(|token| now + EARLY_RENEWAL < token.ends_at);
         Verdict::Renew { number: self.leases, host, is_early }

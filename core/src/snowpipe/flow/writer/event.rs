@@ -119,14 +119,14 @@ impl Error for Refusal {}
 /// What a writer had not seen committed when it ended.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Remains {
+pub struct UnsettledRows {
     /// The last token that is known to be committed.
     pub committed: Option<String>,
-    /// The end tokens of batches that another process had sent, and that are in doubt before all others: none once the channel
+    /// The end tokens of batches that another process had sent, and that are unconfirmed before all others: none once the channel
     /// was open.
     pub before: Vec<String>,
     /// Batches that were sent: the first of them may be committed, now or later, in this order and without a gap.
-    pub in_doubt: Vec<Batch>,
+    pub unconfirmed: Vec<Batch>,
     /// Batches that were not sent, and are not in the table. Rows behind the last offset token come last, in a batch without
     /// one.
     pub unsent: Vec<Batch>,

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::ledger::Ledger;
 use super::machine::State;
+use super::recovery::Recovery;
+use super::replay_buffer::ReplayBuffer;
 use super::tokens::Tokens;
-use super::trouble::Trouble;
 use super::{NAME, Writer, WriterEvent, WriterState};
 use crate::error::FlowError;
 use crate::flow::{Common, Config, Goal, Saved};
@@ -14,7 +14,7 @@ use crate::seed::Seed;
 #[cfg(doc)]
 use crate::snowpipe::flow::ChannelLost;
 use crate::snowpipe::flow::elapsed::Elapsed;
-use crate::snowpipe::flow::{ChannelPath, Position, StatusBoard};
+use crate::snowpipe::flow::{ChannelPath, Position, StatusBatcher};
 use crate::snowpipe::rows::Cut;
 use crate::snowpipe::{BatchBuilder, BatchOptions, Session, SnowpipeAccount};
 use crate::time::Timestamp;
@@ -96,9 +96,9 @@ use crate::time::Timestamp;
 /// |---|---|---|
 /// | [`max_batches`](Self::max_batches) | 256 | what waits to be committed, sent or not |
 /// | [`max_bytes`](Self::max_bytes) | 64 MiB | the same, in bytes as they are sent |
-/// | [`patience`](Self::patience) | 1 h | how long faults may go on, without the waits that the service asks for |
+/// | [`retry_timeout`](Self::retry_timeout) | 1 h | how long faults may go on, without the waits that the service asks for |
 /// | [`idle`](Self::idle) | 30 s | how often to look at the channel when nothing waits |
-/// | [`stall`](Self::stall) | 60 s | how long nothing may be committed of what was sent |
+/// | [`stall_timeout`](Self::stall_timeout) | 60 s | how long nothing may be committed of what was sent |
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct OpenWriter {
@@ -108,12 +108,12 @@ pub struct OpenWriter {
     pub(super) batches: BatchOptions,
     pub(super) max_batches: usize,
     pub(super) max_bytes: u64,
-    pub(super) patience: Duration,
+    pub(super) retry_timeout: Duration,
     pub(super) idle: Duration,
-    pub(super) stall: Duration,
+    pub(super) stall_timeout: Duration,
     pub(super) must_have_committed: bool,
     pub(super) tokens: Tokens,
-    pub(super) board: StatusBoard,
+    pub(super) batcher: StatusBatcher,
 }
 
 impl OpenWriter {
@@ -126,12 +126,12 @@ impl OpenWriter {
             batches: BatchOptions::new(),
             max_batches: 256,
             max_bytes: 64 * 1024 * 1024,
-            patience: Duration::from_secs(3600),
+            retry_timeout: Duration::from_secs(3600),
             idle: Duration::from_secs(30),
-            stall: Duration::from_secs(60),
+            stall_timeout: Duration::from_secs(60),
             must_have_committed: false,
             tokens: Tokens::default(),
-            board: StatusBoard::new(),
+            batcher: StatusBatcher::new(),
         }
     }
 
@@ -222,7 +222,7 @@ impl OpenWriter {
     /// How long faults may go on, without a commit in between, before the writer ends with the last one; and how long to wait
     /// for the commit of what is buffered. A request that fails counts from its first attempt, and is given up two timeouts later
     /// at the latest; only a question to the account is asked to its end. A commit that does not come counts from the first time
-    /// that the channel is opened again for it: see [`stall`](Self::stall).
+    /// that the channel is opened again for it: see [`stall_timeout`](Self::stall_timeout).
     ///
     /// Only the time in which the writer is at work counts. If the clock jumps or the program is suspended, the time until the
     /// writer had to be polled counts.
@@ -230,13 +230,13 @@ impl OpenWriter {
     /// A wait that the service asks for (`Retry-After`) does not count, whether the ingest host asks this writer for it, or the
     /// account asks the writer that renews the session's token. Each wait is cut to
     /// [`Retry::longest_retry_after`](crate::flow::Retry::longest_retry_after). Since the last commit, waits up to a total of the
-    /// patience or of `longest_retry_after`, whichever is longer, do not count; further waits do. So a service that always asks for
+    /// retry timeout or of `longest_retry_after`, whichever is longer, do not count; further waits do. So a service that always asks for
     /// a wait ends the writer, too.
     ///
     /// A host that has never answered is probably at a wrong address. The writer ends at once if TLS fails there, after 10 s if no
     /// connection can be made, and otherwise after 2 min.
-    pub fn patience(mut self, time: Duration) -> Self {
-        self.patience = time;
+    pub fn retry_timeout(mut self, time: Duration) -> Self {
+        self.retry_timeout = time;
         self
     }
 
@@ -248,14 +248,14 @@ impl OpenWriter {
 
     /// How long nothing may be committed of what was sent before the channel is opened again. Whoever opens it by force discards
     /// what is buffered, and no status tells: it looks as if the commit were late.
-    pub fn stall(mut self, time: Duration) -> Self {
-        self.stall = time;
+    pub fn stall_timeout(mut self, time: Duration) -> Self {
+        self.stall_timeout = time;
         self
     }
 
-    /// Asks for the status of channels together with the other writers of this board.
-    pub fn sharing(mut self, board: &StatusBoard) -> Self {
-        self.board = board.clone();
+    /// Asks for the status of channels together with the other writers of this batcher.
+    pub fn sharing(mut self, batcher: &StatusBatcher) -> Self {
+        self.batcher = batcher.clone();
         self
     }
 }
@@ -275,8 +275,8 @@ impl Goal for OpenWriter {
             ingest: None,
             entry: None,
             builder: BatchBuilder::new(self.batches.clone().cut(Cut::BehindTokens)),
-            ledger: Ledger::new(position),
-            seat: self.board.join(&self.path),
+            replay: ReplayBuffer::new(position),
+            registration: self.batcher.join(&self.path),
             lease: None,
             channel: None,
             opened: false,
@@ -285,7 +285,7 @@ impl Goal for OpenWriter {
             began: Duration::ZERO,
             moved: Duration::ZERO,
             next_look: Timestamp::UNIX_EPOCH,
-            trouble: Trouble::default(),
+            recovery: Recovery::default(),
             events: VecDeque::new(),
             flush: None,
             closing: false,

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use super::event::WriterEvent;
-use super::ledger::News;
+use super::replay_buffer::StatusDelta;
 use super::tokens::Tokens;
 use super::{NAME, Writer, WriterState};
 use crate::error::{FlowError, Misuse};
 use crate::flow::{Call, CredentialRequest, Flow as _, Goal as _, Reply, Running, Saved, Step, ok};
 use crate::operation::Operation as _;
 use crate::snowpipe::flow::append::AppendMachine;
-use crate::snowpipe::flow::board::Look;
+use crate::snowpipe::flow::busy_backoff::is_busy;
 use crate::snowpipe::flow::open::OpenMachine;
-use crate::snowpipe::flow::patience::is_busy;
+use crate::snowpipe::flow::status_batcher::Look;
 use crate::snowpipe::flow::{Channel, ChannelLost, OpenChannel, POLL};
-use crate::snowpipe::session::{Entry, Pass};
+use crate::snowpipe::session::{Grant, TokenWait};
 use crate::snowpipe::{
     AppendRows, BulkGetChannelStatus, ChannelStatus, ChannelStatuses, OpenChannel as Open, RequestId,
 };
@@ -36,8 +36,8 @@ pub(super) enum State {
 }
 
 /// A question to the session, and the request that is waiting for the answer: none when it is about where to open the channel.
-pub(super) struct Asking {
-    entry: Entry,
+pub(super) struct SessionRequest {
+    entry: TokenWait,
     request: Option<CredentialRequest>,
 }
 
@@ -131,40 +131,42 @@ impl Writer {
     fn deadline(&mut self) -> Timestamp {
         self.began = self.elapsed.total();
         let attempt = self.ingest.as_ref().map_or(Duration::ZERO, |(ingest, _)| ingest.retry().timeout);
-        self.cx.no_later_than(self.cx.now() + self.patience_left() + attempt.saturating_mul(2))
+        self.cx.no_later_than(self.cx.now() + self.retry_time_left() + attempt.saturating_mul(2))
     }
 
     /// How much longer faults may go on.
-    fn patience_left(&self) -> Duration {
-        self.goal.patience.saturating_sub(self.trouble.time(self.elapsed.total()))
+    fn retry_time_left(&self) -> Duration {
+        self.goal.retry_timeout.saturating_sub(self.recovery.time(self.elapsed.total()))
     }
 
     /// Asks the session: for a credential, or for a place to open the channel at.
     fn enter(&mut self, request: Option<CredentialRequest>) {
         if request.is_none() {
-            let asked_to_wait = std::mem::take(&mut self.trouble.asked_to_wait);
+            let asked_to_wait = std::mem::take(&mut self.recovery.asked_to_wait);
             self.excuse(asked_to_wait);
             self.began = self.elapsed.total();
         }
-        self.entry = Some(Box::new(Asking { entry: Entry::new(&self.goal.session), request }));
+        self.entry = Some(Box::new(SessionRequest { entry: TokenWait::new(&self.goal.session), request }));
     }
 
     /// The session has a token, or there is none to be had.
-    fn entered(&mut self, result: Result<Pass, FlowError>) -> Option<Reply> {
+    fn entered(&mut self, result: Result<Grant, FlowError>) -> Option<Reply> {
         let asking = self.entry.take();
         let asked_to_wait = asking.as_ref().map_or(Duration::ZERO, |asking| asking.entry.asked_to_wait());
         self.excuse(asked_to_wait);
         let request = asking.and_then(|asking| asking.request);
         let here = self.ingest.as_ref().map(|(_, generation)| *generation);
         match (result, request) {
-            (Ok(pass), Some(request)) if Some(pass.generation) == here => return Some(request.settle(Ok(pass.header))),
+            (Ok(grant), Some(request)) if Some(grant.generation) == here => {
+                return Some(request.settle(Ok(grant.header)));
+            }
             // Somebody else has found that the service is at another host now.
             (Ok(_), Some(_)) => {
                 self.abandon();
                 self.again(Open::INFO.name, "the session has moved to another host".to_owned(), self.cx.now());
             }
-            (Ok(pass), None) => {
-                self.ingest = Some((pass.config, pass.generation));
+            (Ok(grant), None) => {
+                self.ingest = Some((grant.config, grant.generation));
                 self.open();
             }
             (Err(error), _) => {
@@ -175,11 +177,11 @@ impl Writer {
         None
     }
 
-    /// What is under way is given up: only what it has sent already is in doubt.
+    /// What is under way is given up: only what it has sent already is unconfirmed.
     pub(super) fn abandon(&mut self) {
         match &self.state {
-            State::Append(append) if !append.machine().has_unanswered() => self.ledger.unsend_last(),
-            State::Open(open) if open.machine().has_unanswered() => self.trouble.doubtful = Some(self.cx.now()),
+            State::Append(append) if !append.machine().has_unanswered() => self.replay.unsend_last(),
+            State::Open(open) if open.machine().has_unanswered() => self.recovery.unanswered_open = Some(self.cx.now()),
             _ => {}
         }
     }
@@ -200,18 +202,18 @@ impl Writer {
             return None;
         }
         self.collect();
-        if self.opened && self.flush.is_some_and(|upto| upto <= self.ledger.settled) {
+        if self.opened && self.flush.is_some_and(|upto| upto <= self.replay.settled) {
             self.flush = None;
             self.events.push_back(WriterEvent::Flushed);
         }
         // What another process has sent is not settled before the channel is open.
-        if self.closing && self.opened && self.ledger.is_empty() {
+        if self.closing && self.opened && self.replay.is_empty() {
             // What was rejected since the last append is not told again to whoever goes on from here.
             if let Some(saved) = self.saved() {
                 self.cx.save(saved);
             }
             self.channel = None;
-            self.seat.due(Timestamp::MAX);
+            self.registration.due(Timestamp::MAX);
             self.state = State::Closed;
             self.events.push_back(WriterEvent::Closed);
         }
@@ -240,7 +242,7 @@ impl Writer {
     fn open(&mut self) {
         let Some((ingest, _)) = &self.ingest else { return };
         // The rows that are waited for may be our own: their commit takes as long as it takes.
-        let goal = OpenChannel::new(self.goal.path.clone()).wait_at_most(self.patience_left());
+        let goal = OpenChannel::new(self.goal.path.clone()).busy_timeout(self.retry_time_left());
         let open = goal.start(ingest, self.cx.seed.split());
         let open = open.with_deadline(self.deadline()).excusing(self.excuse_left());
         self.state = State::Open(Box::new(open));
@@ -258,12 +260,12 @@ impl Writer {
                 self.abandon();
                 // It was waited for as long as faults may go on.
                 let is_over = error.service().is_some_and(is_busy);
-                return if is_over { self.fail(error) } else { self.trouble(Open::INFO.name, error) };
+                return if is_over { self.fail(error) } else { self.recover(Open::INFO.name, error) };
             }
         };
-        let own = self.goal.tokens.remove_from(&mut channel.status, !self.ledger.is_known());
-        let news = match own.and_then(|()| self.ledger.reopened(&channel.status)) {
-            Ok(news) => news,
+        let own = self.goal.tokens.remove_from(&mut channel.status, !self.replay.is_known());
+        let delta = match own.and_then(|()| self.replay.reopened(&channel.status)) {
+            Ok(delta) => delta,
             Err(lost) => return self.fail(lost.of(&self.goal.path)),
         };
         if self.goal.must_have_committed && channel.committed().is_none() && !self.opened {
@@ -273,15 +275,15 @@ impl Writer {
             let committed = channel.committed().map(str::to_owned);
             self.events.push_back(WriterEvent::Opened { committed });
         }
-        if news.batches > 0 {
-            self.trouble.over();
+        if delta.batches > 0 {
+            self.recovery.over();
         }
-        self.announce(news);
-        if channel.doubtful {
-            self.trouble.doubtful = Some(self.cx.now());
+        self.announce(delta);
+        if channel.unanswered_open {
+            self.recovery.unanswered_open = Some(self.cx.now());
         }
         self.channel = Some(channel);
-        self.trouble.lost.clear();
+        self.recovery.lost.clear();
         self.opened_at = self.cx.now();
         self.moved = self.elapsed.total();
         self.look_after(self.goal.idle);
@@ -290,8 +292,8 @@ impl Writer {
 
     /// Sends the next batch, if there is one.
     fn append_next(&mut self) -> bool {
-        let (Some((ingest, _)), true) = (&self.ingest, self.ledger.has_unsent()) else { return false };
-        let (Some(channel), Some(batch)) = (self.channel.take(), self.ledger.send_next()) else { return false };
+        let (Some((ingest, _)), true) = (&self.ingest, self.replay.has_unsent()) else { return false };
+        let (Some(channel), Some(batch)) = (self.channel.take(), self.replay.send_next()) else { return false };
         if let Some(saved) = self.saved() {
             self.cx.save(saved);
         }
@@ -303,7 +305,7 @@ impl Writer {
 
     /// What another process needs to go on.
     pub(super) fn saved(&self) -> Option<Saved> {
-        let position = self.ledger.position()?;
+        let position = self.replay.position()?;
         let (path, Tokens { prefix, ignored, .. }) = (self.goal.path.clone(), self.goal.tokens.clone());
         Some(Saved::new(NAME, &WriterState { path, position, token_prefix: prefix, ignored_token: ignored }))
     }
@@ -316,22 +318,22 @@ impl Writer {
         match result {
             Ok(channel) => {
                 self.channel = Some(channel);
-                self.trouble.calm();
+                self.recovery.calm();
                 // With others before it, its answer is no progress: they are waited for longer already.
-                if self.ledger.sent().len() == 1 {
+                if self.replay.sent().len() == 1 {
                     self.moved = self.elapsed.total();
                 }
                 self.next_look = self.next_look.min(self.cx.now() + POLL);
-                self.seat.due(self.next_look);
+                self.registration.due(self.next_look);
                 self.state = State::Ready;
             }
-            Err(error) => self.trouble(AppendRows::INFO.name, error),
+            Err(error) => self.recover(AppendRows::INFO.name, error),
         }
     }
 
     fn look(&mut self) {
         let Some((ingest, _)) = &self.ingest else { return };
-        match self.seat.look(self.cx.now(), self.opened_at) {
+        match self.registration.look(self.cx.now(), self.opened_at) {
             Look::Posted(status, asked_at) => {
                 self.began = self.elapsed.total();
                 self.looked(status, asked_at);
@@ -362,33 +364,35 @@ impl Writer {
                 // What was posted for ourselves is found when we look again, at once.
                 self.state = State::Ready;
             }
-            Err(error) => self.trouble(BulkGetChannelStatus::INFO.name, error),
+            Err(error) => self.recover(BulkGetChannelStatus::INFO.name, error),
         }
     }
 
     fn looked(&mut self, status: Option<ChannelStatus>, asked_at: Timestamp) {
         let Some(mut status) = status else { return self.seems_lost(ChannelLost::Missing, asked_at) };
         if let Some(refusal) = status.refusal(BulkGetChannelStatus::INFO) {
-            if status.is_unreadable() && !self.trouble.lost.add(None, asked_at) {
+            if status.is_unreadable() && !self.recovery.lost.add(None, asked_at) {
                 return self.look_after(POLL);
             }
-            return self.trouble(BulkGetChannelStatus::INFO.name, refusal.into());
+            return self.recover(BulkGetChannelStatus::INFO.name, refusal.into());
         }
         let own = self.goal.tokens.remove_from(&mut status, false);
-        match own.and_then(|()| self.ledger.looked(&status)) {
-            Ok(news) => {
-                self.trouble.lost.clear();
-                if news.batches > 0 {
+        match own.and_then(|()| self.replay.looked(&status)) {
+            Ok(delta) => {
+                self.recovery.lost.clear();
+                if delta.batches > 0 {
                     self.moved = self.elapsed.total();
                 }
-                if news.batches > 0 || self.ledger.is_empty() {
-                    self.trouble.over();
+                if delta.batches > 0 || self.replay.is_empty() {
+                    self.recovery.over();
                 }
-                self.announce(news);
-                if self.ledger.sent().len() > 0 && self.elapsed.total().saturating_sub(self.moved) >= self.goal.stall {
+                self.announce(delta);
+                if self.replay.sent().len() > 0
+                    && self.elapsed.total().saturating_sub(self.moved) >= self.goal.stall_timeout
+                {
                     return self.stalled();
                 }
-                self.look_after(if self.ledger.sent().len() > 0 { POLL } else { self.goal.idle });
+                self.look_after(if self.replay.sent().len() > 0 { POLL } else { self.goal.idle });
             }
             Err(lost) => self.seems_lost(lost, asked_at),
         }
@@ -396,18 +400,18 @@ impl Writer {
 
     pub(super) fn look_after(&mut self, time: Duration) {
         self.next_look = self.cx.now() + time;
-        self.seat.due(self.next_look);
+        self.registration.due(self.next_look);
     }
 
     /// First what was rejected, so that whoever sees the token knows it already.
-    fn announce(&mut self, news: News) {
-        self.events.extend(news.rejected.map(WriterEvent::Rejected));
-        if let Some(token) = self.ledger.committed().filter(|_| news.batches > 0) {
+    fn announce(&mut self, delta: StatusDelta) {
+        self.events.extend(delta.rejected.map(WriterEvent::Rejected));
+        if let Some(token) = self.replay.committed().filter(|_| delta.batches > 0) {
             let token = token.to_owned();
-            self.events.push_back(WriterEvent::Committed { token, batches: news.batches, rows: news.rows });
+            self.events.push_back(WriterEvent::Committed { token, batches: delta.batches, rows: delta.rows });
         }
         // Nobody knows when more is to come: no memory is kept for it.
-        if self.ledger.is_empty() {
+        if self.replay.is_empty() {
             self.builder.release();
         }
     }

@@ -1,4 +1,4 @@
-//! [`Writer`]: rows in, none lost and none twice; or an error that says which of them are in doubt.
+//! [`Writer`]: rows in, none lost and none twice; or an error that says which of them are unconfirmed.
 //!
 //! ```text
 //!            ┌──────────────────────── reopened: what is committed is settled, the rest is sent again ◀──────┐
@@ -20,7 +20,7 @@
 //! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`, `ERR_OPEN_CHANNEL_IN_PROGRESS` | Open | waits: what is buffered gets committed. Never forces |
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`; 404 of channel, pipe or table | any | ends |
 //! | no answer, 408, 429, 5xx, 404 without a code; 200 that says nothing, such as `{}` | any | the same request again, then opens again |
-//! | `Retry-After` | any | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after); that counts neither as time in trouble nor as time without a commit, up to the limit in [`patience`](OpenWriter::patience) |
+//! | `Retry-After` | any | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after); that counts neither as time in trouble nor as time without a commit, up to the limit in [`retry_timeout`](OpenWriter::retry_timeout) |
 //! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` | Append | opens again; ends when somebody else is behind it for the third time within ten minutes |
 //! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`; after reopening, a token is committed that was sent but not seen committed before | Open | ends with `AmbiguousToken`: another client may use equal tokens. With a [prefix](OpenWriter::token_prefix) or [unique tokens](OpenWriter::unique_tokens) the token is believed. If an open of this writer within the last ten minutes got no answer, it is believed unless it is the token of the rejected append |
 //! | 409 with an unknown code, without a code, or without a body | Append | opens again, and ends with the tenth within ten minutes: another client may have opened the channel, or the service may have ended it |
@@ -33,9 +33,9 @@
 //! | the committed token is gone, went back, or was never sent; the channel is another one | Open | ends |
 //! | the same, or no such channel | Look | looks again, as the node that was asked may be behind; ends after 30 s of answers that say the same, counted from request to request with at most 2 s for each |
 //! | a status that cannot be read | Look | the same, but opens again after 30 s |
-//! | nothing that was sent is committed for [`stall`](OpenWriter::stall) (60 s by default) | Look | opens again, even if the patience is shorter: another client may have discarded the buffered rows |
+//! | nothing that was sent is committed for [`stall_timeout`](OpenWriter::stall_timeout) (60 s by default) | Look | opens again, even if the retry timeout is shorter: another client may have discarded the buffered rows |
 //! | a clock that jumps forward, or a program that was suspended | any | counts the time until the next poll was due, and opens again if a request was under way for too long |
-//! | any of these for longer than [`patience`](OpenWriter::patience), without a commit in between | any | ends |
+//! | any of these for longer than [`retry_timeout`](OpenWriter::retry_timeout), without a commit in between | any | ends |
 //! | any of these from a host that has never answered: its address is probably wrong | any | ends: at once if TLS fails, after 10 s if no connection can be made, otherwise after 2 min |
 //! | more rows rejected than before | Open, Look | [`WriterEvent::Rejected`] |
 //!
@@ -51,19 +51,19 @@
 //! * That an append was answered is no progress: only a commit is, or a channel that is well when nothing waits. So a batch that
 //!   ends its channel again and again ends the writer.
 //! * A status that came before another client had the channel proves its rows. Rows that it settled stay settled.
-//! * A batch that was refused for certain is not in doubt. One that was refused because of its place in the chain, or with a code
+//! * A batch that was refused for certain is not unconfirmed. One that was refused because of its place in the chain, or with a code
 //!   that nobody knows, still counts as sent: a proxy may have made the attempt before, so that only the committed token is believed;
 //!   until it is refused for the third time in a row, each time behind an open that shows nothing of it.
 //! * A token that is refused twice may be one node's mistake, and opening again harms no row. The third refusal is believed.
 //! * What is kept is bounded; what is more is handed back.
 
+mod classify;
 mod event;
 mod goal;
-mod judge;
-mod ledger;
 mod machine;
+mod recovery;
+mod replay_buffer;
 mod tokens;
-mod trouble;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -71,14 +71,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use event::{Refusal, Refused, Remains, WriterEvent};
+pub use event::{Refusal, Refused, UnsettledRows, WriterEvent};
 pub use goal::OpenWriter;
 
-use self::ledger::{Ledger, too_long};
-use self::machine::{Asking, State};
-use self::trouble::Trouble;
-use super::board::{Lease, Seat};
+use self::machine::{SessionRequest, State};
+use self::recovery::Recovery;
+use self::replay_buffer::{ReplayBuffer, too_long};
 use super::elapsed::Elapsed;
+use super::status_batcher::{Lease, Registration};
 use super::{Channel, ChannelPath, MAX_TOKEN, Position};
 use crate::error::BuildError;
 #[cfg(doc)]
@@ -110,10 +110,10 @@ records! {
 /// without any I/O and sends them when it is polled. It keeps each batch until it is committed, and opens the channel again
 /// after every fault.
 ///
-/// When it ends in an error, [`FlowError::Ambiguous`] says that rows are in doubt, and which; any other error that none are.
-/// [`remains`](Self::remains) hands all back that is not known to be committed. The error or its cause is
+/// When it ends in an error, [`FlowError::Ambiguous`] says that some rows are unconfirmed, and which; any other error means that none are.
+/// [`unsettled`](Self::unsettled) hands all back that is not known to be committed. The error or its cause is
 ///
-/// * [`FlowError::Service`]: the service refuses, or faults went on for longer than [`OpenWriter::patience`]; with a code that
+/// * [`FlowError::Service`]: the service refuses, or faults went on for longer than [`OpenWriter::retry_timeout`]; with a code that
 ///   [`is_missing`](crate::snowpipe::ErrorCode::is_missing), when it says itself that channel, pipe or table are gone;
 /// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost): the channel is another one or gone, by what its status says,
 ///   or somebody else writes to it;
@@ -132,7 +132,7 @@ records! {
 /// use pipewright::{Secret, Seed, Timestamp};
 ///
 /// let account = Config::<SnowpipeAccount>::new("https://acct.snowflakecomputing.com".parse()?);
-/// let session = OpenSession::new(TokenType::ProgrammaticAccessToken).later(&account);
+/// let session = OpenSession::new(TokenType::ProgrammaticAccessToken).connect_lazy(&account);
 /// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
 /// let mut writer = OpenWriter::new(&session, path).unique_tokens().start(&account, Seed::new(1));
 ///
@@ -192,23 +192,23 @@ pub struct Writer {
     /// Where the channel is, and which of the session's hosts that is.
     ingest: Option<(Config<SnowpipeIngest>, u64)>,
     /// While the session is asked.
-    entry: Option<Box<Asking>>,
+    entry: Option<Box<SessionRequest>>,
     builder: BatchBuilder,
-    ledger: Ledger,
-    seat: Seat,
+    replay: ReplayBuffer,
+    registration: Registration,
     lease: Option<Lease>,
     /// While it is not in an append.
     channel: Option<Channel>,
     opened: bool,
     opened_at: Timestamp,
-    /// By this time patience and stalls are measured.
+    /// By this time the retry timeout and stalls are measured.
     elapsed: Elapsed,
     /// When what is under way was begun.
     began: Duration,
     /// When there was progress last: something was committed, or the first of what is in flight was sent.
     moved: Duration,
     next_look: Timestamp,
-    trouble: Trouble,
+    recovery: Recovery,
     events: VecDeque<WriterEvent>,
     /// How many batches must be committed for the flush that was asked for.
     flush: Option<u64>,
@@ -231,11 +231,11 @@ impl Writer {
                     "rows that were pushed behind the last offset token are not sent yet: push one with a token first";
                 return Err(Refusal::Invalid(BuildError::value("appendRows", "rows", "a batch", problem)));
             }
-            self.ledger.check(&batch).map_err(Refusal::Invalid)
+            self.replay.check(&batch).map_err(Refusal::Invalid)
         });
         match result {
             Ok(()) => {
-                self.ledger.take(batch);
+                self.replay.take(batch);
                 Ok(())
             }
             Err(reason) => Err(Box::new(Refused { batch, reason })),
@@ -252,7 +252,7 @@ impl Writer {
     ///
     /// Only the previous token and tokens that end a batch are compared, so a duplicate may go unnoticed: give each row its own
     /// token. If rows without a token together exceed the size of a request, the writer cannot return them: `push` fails with a
-    /// `RowError`. Read the rows from [`remains`](Self::remains).
+    /// `RowError`. Read the rows from [`unsettled`](Self::unsettled).
     pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), Refusal> {
         self.room(0)?;
         self.check_token(offset_token)?;
@@ -278,7 +278,7 @@ impl Writer {
     pub fn flush(&mut self) {
         self.builder.flush(self.cx.now());
         self.collect();
-        self.flush = Some(self.ledger.taken);
+        self.flush = Some(self.replay.taken);
     }
 
     /// Takes nothing any more; [`WriterEvent::Closed`] says that all is committed, also what a writer of before had sent. The
@@ -314,24 +314,24 @@ impl Writer {
 
     /// The last offset token that is known to be committed.
     pub fn committed(&self) -> Option<&str> {
-        self.ledger.committed()
+        self.replay.committed()
     }
 
     /// How many batches wait to be committed, sent or not.
     pub fn waiting(&self) -> usize {
-        self.ledger.batches()
+        self.replay.batches()
     }
 
     /// What another process needs to go on, as the notices have it; `None` until the channel is open.
     pub fn position(&self) -> Option<Position> {
-        self.ledger.position()
+        self.replay.position()
     }
 
     /// All that is not known to be committed, for whoever has to decide what to do about it after an error.
-    pub fn remains(mut self) -> Remains {
+    pub fn unsettled(mut self) -> UnsettledRows {
         self.builder.close_all(self.cx.now());
         self.collect();
-        std::mem::replace(&mut self.ledger, Ledger::new(None)).into_remains()
+        std::mem::replace(&mut self.replay, ReplayBuffer::new(None)).into_unsettled()
     }
 
     /// Whether so many bytes more may be taken.
@@ -343,23 +343,23 @@ impl Writer {
             _ if !self.opened => return Err(Refusal::NotOpened),
             _ => {}
         }
-        let batches = self.ledger.batches();
-        let waiting = self.ledger.bytes().saturating_add(self.builder.open_bytes() as u64);
+        let batches = self.replay.batches();
+        let waiting = self.replay.bytes().saturating_add(self.builder.open_bytes() as u64);
         let is_full = batches >= self.goal.max_batches || waiting.saturating_add(bytes) > self.goal.max_bytes;
-        if is_full && !self.ledger.is_empty() { Err(Refusal::Full { batches, bytes: waiting }) } else { Ok(()) }
+        if is_full && !self.replay.is_empty() { Err(Refusal::Full { batches, bytes: waiting }) } else { Ok(()) }
     }
 
     /// A batch may end behind any row with a token, and no other may end with the same one. The batches that are cut from now on
     /// end with the tokens of rows that come from now on, or of those that wait, which were compared when they came.
     fn check_token(&self, token: Option<&str>) -> Result<(), Refusal> {
-        let last = || self.builder.last_token().or_else(|| self.ledger.last_token());
+        let last = || self.builder.last_token().or_else(|| self.replay.last_token());
         match token.filter(|token| !token.is_empty()) {
             Some(token) if token.len() > MAX_TOKEN => Err(Refusal::Invalid(too_long(token))),
             Some(token) if last() == Some(token) => {
                 let problem = "the row before has the same: give it to the last one of those that belong together";
                 Err(Refusal::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
             }
-            Some(token) if self.ledger.is_used(token) => {
+            Some(token) if self.replay.is_used(token) => {
                 let problem = "an earlier batch ends with it, so nobody could tell which of them is committed; give each row \
                                a token of its own, and push on behind the last one that was taken";
                 Err(Refusal::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
@@ -371,8 +371,8 @@ impl Writer {
     /// Takes over the batches that are closed.
     fn collect(&mut self) {
         while let Some(batch) = self.builder.next_batch(self.cx.now()) {
-            let fine = self.ledger.check(&batch);
-            self.ledger.take(batch);
+            let fine = self.replay.check(&batch);
+            self.replay.take(batch);
             if let Err(error) = fine {
                 self.fail(error.into());
             }

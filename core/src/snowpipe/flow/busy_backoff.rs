@@ -1,4 +1,4 @@
-//! [`Patience`]: refusals that pass when rows are committed, waited out.
+//! [`BusyBackoff`]: refusals that pass when rows are committed, waited out.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) fn is_busy(error: &ServiceError) -> bool {
 /// The limit is for the time from refusal to refusal. Waits that the service asks for do not count, and neither does a jump of the
 /// clock: a step counts for at most its own wait and one attempt.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct BusyBackoff {
     limit: Duration,
     time: Duration,
     /// When the last such refusal came, and how much the next step counts at most.
@@ -30,7 +30,7 @@ pub(super) struct Patience {
     asked_to_wait: Duration,
 }
 
-impl Patience {
+impl BusyBackoff {
     pub(super) fn new(limit: Duration) -> Self {
         Self { limit, time: Duration::ZERO, last: None, wait: Duration::from_secs(1), asked_to_wait: Duration::ZERO }
     }

@@ -1,20 +1,20 @@
-//! [`Ledger`]: the batches that a writer is answerable for, and where it is in its channel.
+//! [`ReplayBuffer`]: the batches that a writer is answerable for, and where it is in its channel.
 
 use std::collections::VecDeque;
 
-use super::event::Remains;
+use super::event::UnsettledRows;
 use crate::error::BuildError;
 use crate::snowpipe::append::MAX_BYTES;
-use crate::snowpipe::flow::past::Past;
-use crate::snowpipe::flow::position::{Known, Lookup};
+use crate::snowpipe::flow::position::{ChannelSnapshot, StatusSource};
+use crate::snowpipe::flow::recent_tokens::RecentTokens;
 use crate::snowpipe::flow::{ChannelLost, MAX_TOKEN, Position, RejectedRows};
 use crate::snowpipe::{Batch, ChannelStatus};
 
 /// See the module. Batches are in order; the first `sent` of them were sent since the channel was opened last.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct ReplayBuffer {
     /// `None` until the channel is known.
-    known: Option<Known>,
+    known: Option<ChannelSnapshot>,
     /// End tokens that another process had sent.
     before: Vec<String>,
     /// From which of all that may be committed on a commit proves nothing, because another client had opened the channel.
@@ -23,7 +23,7 @@ pub(super) struct Ledger {
     sent: usize,
     bytes: u64,
     /// What was committed before the last one.
-    past: Past,
+    past: RecentTokens,
     /// The greatest end token there was, by length and then by bytes. Tokens that grow, as numbers do, are compared with this one
     /// and with no other.
     greatest: String,
@@ -34,7 +34,7 @@ pub(super) struct Ledger {
 
 /// What a status has brought.
 #[derive(Debug)]
-pub(super) struct News {
+pub(super) struct StatusDelta {
     pub(super) batches: usize,
     pub(super) rows: u64,
     pub(super) rejected: Option<RejectedRows>,
@@ -51,27 +51,27 @@ fn order(token: &str) -> (usize, &str) {
     (token.len(), token)
 }
 
-impl Ledger {
+impl ReplayBuffer {
     pub(super) fn new(position: Option<Position>) -> Self {
         let (known, before, unproven_from) = position
             .map(Position::split)
             .map_or((None, Vec::new(), None), |(known, sent, unproven)| (Some(known), sent, unproven));
-        let mut ledger = Self {
+        let mut replay = Self {
             known,
             before,
             unproven_from,
             batches: VecDeque::new(),
             sent: 0,
             bytes: 0,
-            past: Past::default(),
+            past: RecentTokens::default(),
             greatest: String::new(),
             taken: 0,
             settled: 0,
         };
         let greatest =
-            ledger.before.iter().map(String::as_str).chain(ledger.committed()).max_by_key(|token| order(token));
-        ledger.greatest = greatest.unwrap_or_default().to_owned();
-        ledger
+            replay.before.iter().map(String::as_str).chain(replay.committed()).max_by_key(|token| order(token));
+        replay.greatest = greatest.unwrap_or_default().to_owned();
+        replay
     }
 
     fn note_end(&mut self, token: &str) {
@@ -91,8 +91,8 @@ impl Ledger {
 
     /// What another process needs to go on; `None` until the channel is known.
     pub(super) fn position(&self) -> Option<Position> {
-        let Known { committed, created_on_ms, rows_error_count } = self.known.clone()?;
-        let sent: Vec<_> = self.doubtful().map(str::to_owned).collect();
+        let ChannelSnapshot { committed, created_on_ms, rows_error_count } = self.known.clone()?;
+        let sent: Vec<_> = self.unconfirmed().map(str::to_owned).collect();
         let rejected = self.unproven_from.and_then(|from| sent.get(from)).cloned();
         Some(Position { committed, sent, created_on_ms, rows_error_count, rejected })
     }
@@ -107,7 +107,7 @@ impl Ledger {
     }
 
     /// The end tokens of all that may be committed at any moment, also of what another process had sent.
-    pub(super) fn doubtful(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn unconfirmed(&self) -> impl Iterator<Item = &str> {
         let ours = self.sent().filter_map(|batch| batch.end_offset_token.as_deref());
         self.before.iter().map(String::as_str).chain(ours)
     }
@@ -184,7 +184,7 @@ impl Ledger {
     /// has the channel for certain. Then the token of an earlier batch may be the other client's, too: a restart of the service or
     /// a forced open may have discarded ours before.
     pub(super) fn reject_last(&mut self, is_taken: bool) {
-        let last = self.doubtful().count().checked_sub(1);
+        let last = self.unconfirmed().count().checked_sub(1);
         self.unproven_from = last.map(|last| if is_taken { 0 } else { last });
     }
 
@@ -202,29 +202,29 @@ impl Ledger {
     }
 
     /// The channel was opened: what is committed is, and nothing else of what was sent will ever be.
-    pub(super) fn reopened(&mut self, status: &ChannelStatus) -> Result<News, ChannelLost> {
-        let news = self.read(status, Lookup::Opened)?;
+    pub(super) fn reopened(&mut self, status: &ChannelStatus) -> Result<StatusDelta, ChannelLost> {
+        let delta = self.read(status, StatusSource::Opened)?;
         self.before = Vec::new();
         self.sent = 0;
         self.unproven_from = None;
-        Ok(news)
+        Ok(delta)
     }
 
     /// The status of the open channel.
-    pub(super) fn looked(&mut self, status: &ChannelStatus) -> Result<News, ChannelLost> {
-        self.read(status, Lookup::Looked)
+    pub(super) fn looked(&mut self, status: &ChannelStatus) -> Result<StatusDelta, ChannelLost> {
+        self.read(status, StatusSource::Polled)
     }
 
-    fn read(&mut self, status: &ChannelStatus, lookup: Lookup) -> Result<News, ChannelLost> {
+    fn read(&mut self, status: &ChannelStatus, source: StatusSource) -> Result<StatusDelta, ChannelLost> {
         let Some(known) = &mut self.known else {
-            self.known = Some(Known::of(status));
+            self.known = Some(ChannelSnapshot::of(status));
             self.note_end(status.committed().unwrap_or_default());
-            return Ok(News { batches: 0, rows: 0, rejected: None });
+            return Ok(StatusDelta { batches: 0, rows: 0, rejected: None });
         };
         let ours = self.batches.range(..self.sent).filter_map(|batch| batch.end_offset_token.as_deref());
         let sent = self.before.iter().map(String::as_str).chain(ours);
-        let settled = known.settled(status, sent, self.unproven_from, &self.past, lookup)?;
-        let rejected = known.rejected(status, lookup);
+        let settled = known.settled(status, sent, self.unproven_from, &self.past, source)?;
+        let rejected = known.rejected(status, source);
         if settled > 0 {
             // The last one's token is the committed one.
             let replaced = std::mem::replace(&mut known.committed, status.committed().map(str::to_owned));
@@ -248,13 +248,13 @@ impl Ledger {
             // A channel may be idle for long after it had much to do.
             self.batches = VecDeque::new();
         }
-        Ok(News { batches, rows, rejected })
+        Ok(StatusDelta { batches, rows, rejected })
     }
 
-    pub(super) fn into_remains(mut self) -> Remains {
+    pub(super) fn into_unsettled(mut self) -> UnsettledRows {
         let committed = self.committed().map(str::to_owned);
         let unsent = self.batches.split_off(self.sent);
-        Remains { committed, before: self.before, in_doubt: self.batches.into(), unsent: unsent.into() }
+        UnsettledRows { committed, before: self.before, unconfirmed: self.batches.into(), unsent: unsent.into() }
     }
 }
 
@@ -270,42 +270,42 @@ mod tests {
     /// Several batches are committed at once, and a status of before that comes late.
     #[test]
     fn tokens_that_a_commit_passed_over_are_ours() {
-        let mut ledger = Ledger::new(None);
-        ledger.reopened(&status("0")).expect("the first");
+        let mut replay = ReplayBuffer::new(None);
+        replay.reopened(&status("0")).expect("the first");
         for token in ["1", "2", "3", "4"] {
             let batch = Batch::new("{}\n", 1, token, token);
-            ledger.check(&batch).expect("a token of its own");
-            ledger.take(batch);
-            ledger.send_next().expect("it waits");
+            replay.check(&batch).expect("a token of its own");
+            replay.take(batch);
+            replay.send_next().expect("it waits");
         }
-        assert_eq!(ledger.looked(&status("3")).expect("ours").batches, 3);
+        assert_eq!(replay.looked(&status("3")).expect("ours").batches, 3);
         for late in ["0", "1", "2"] {
-            assert_eq!(ledger.looked(&status(late)).expect("ours").batches, 0, "{late}");
-            assert!(ledger.check(&Batch::new("{}\n", 1, late, late)).is_err(), "{late} was used");
+            assert_eq!(replay.looked(&status(late)).expect("ours").batches, 0, "{late}");
+            assert!(replay.check(&Batch::new("{}\n", 1, late, late)).is_err(), "{late} was used");
         }
         let (token, before) = ("2".to_owned(), "3".to_owned());
-        assert_eq!(ledger.reopened(&status("2")).err(), Some(ChannelLost::TokenWentBack { token, before }));
-        assert_eq!(ledger.looked(&status("5")).err(), Some(ChannelLost::ForeignToken { token: "5".to_owned() }));
-        assert_eq!(ledger.looked(&status("4")).expect("ours").batches, 1);
+        assert_eq!(replay.reopened(&status("2")).err(), Some(ChannelLost::TokenWentBack { token, before }));
+        assert_eq!(replay.looked(&status("5")).err(), Some(ChannelLost::ForeignToken { token: "5".to_owned() }));
+        assert_eq!(replay.looked(&status("4")).expect("ours").batches, 1);
     }
 
     #[test]
     fn the_token_of_a_rejected_append_settles_nothing_also_in_another_process() {
-        let mut ledger = Ledger::new(None);
-        ledger.reopened(&status("0")).expect("the first");
+        let mut replay = ReplayBuffer::new(None);
+        replay.reopened(&status("0")).expect("the first");
         for token in ["1", "2"] {
-            ledger.take(Batch::new("{}\n", 1, token, token));
-            ledger.send_next().expect("it waits");
+            replay.take(Batch::new("{}\n", 1, token, token));
+            replay.send_next().expect("it waits");
         }
-        ledger.reject_last(false);
-        let position = ledger.position();
+        replay.reject_last(false);
+        let position = replay.position();
         let ambiguous = || Some(ChannelLost::AmbiguousToken { token: "2".to_owned() });
-        for mut ledger in [ledger, Ledger::new(position.clone())] {
-            assert_eq!(ledger.reopened(&status("2")).err(), ambiguous());
-            assert_eq!(ledger.doubtful().collect::<Vec<_>>(), ["1", "2"], "all of them stay in doubt");
-            ledger.reopened(&status("1")).expect("the append before was accepted");
+        for mut replay in [replay, ReplayBuffer::new(position.clone())] {
+            assert_eq!(replay.reopened(&status("2")).err(), ambiguous());
+            assert_eq!(replay.unconfirmed().collect::<Vec<_>>(), ["1", "2"], "all of them stay unconfirmed");
+            replay.reopened(&status("1")).expect("the append before was accepted");
         }
-        let mut next = Ledger::new(position);
+        let mut next = ReplayBuffer::new(position);
         next.reopened(&status("1")).expect("the append before was accepted");
         next.take(Batch::new("{}\n", 1, "2", "2"));
         next.send_next().expect("it waits");
@@ -314,21 +314,21 @@ mod tests {
 
     #[test]
     fn behind_a_takeover_no_token_settles_anything_also_in_another_process() {
-        let mut ledger = Ledger::new(None);
-        ledger.reopened(&status("0")).expect("the first");
+        let mut replay = ReplayBuffer::new(None);
+        replay.reopened(&status("0")).expect("the first");
         for token in ["1", "2", "3"] {
-            ledger.take(Batch::new("{}\n", 1, token, token));
-            ledger.send_next().expect("it waits");
+            replay.take(Batch::new("{}\n", 1, token, token));
+            replay.send_next().expect("it waits");
         }
-        ledger.looked(&status("1")).expect("it was committed before anybody else had the channel");
-        ledger.reject_last(true);
-        let position = ledger.position();
-        for mut ledger in [ledger, Ledger::new(position)] {
+        replay.looked(&status("1")).expect("it was committed before anybody else had the channel");
+        replay.reject_last(true);
+        let position = replay.position();
+        for mut replay in [replay, ReplayBuffer::new(position)] {
             for token in ["2", "3"] {
                 let ambiguous = ChannelLost::AmbiguousToken { token: token.to_owned() };
-                assert_eq!(ledger.reopened(&status(token)).err(), Some(ambiguous));
+                assert_eq!(replay.reopened(&status(token)).err(), Some(ambiguous));
             }
-            ledger.reopened(&status("1")).expect("nothing more is committed");
+            replay.reopened(&status("1")).expect("nothing more is committed");
         }
     }
 
@@ -339,29 +339,29 @@ mod tests {
             let text = format!(r#"{{"channel_status_code":"SUCCESS","rows_error_count":{errors}}}"#);
             serde_json::from_str::<ChannelStatus>(&text).expect("a status")
         };
-        let mut ledger = Ledger::new(None);
-        ledger.reopened(&status(0)).expect("a new channel");
-        let mut rejected = |errors| ledger.looked(&status(errors)).expect("ours").rejected.map(|rows| rows.count);
+        let mut replay = ReplayBuffer::new(None);
+        replay.reopened(&status(0)).expect("a new channel");
+        let mut rejected = |errors| replay.looked(&status(errors)).expect("ours").rejected.map(|rows| rows.count);
         assert_eq!([3, 0, 3, 4].map(&mut rejected), [Some(3), None, None, Some(1)]);
         // But a channel may begin to count anew when it is opened.
-        ledger.reopened(&status(0)).expect("the same");
-        assert_eq!(ledger.looked(&status(2)).expect("ours").rejected.map(|rows| rows.count), Some(2));
+        replay.reopened(&status(0)).expect("the same");
+        assert_eq!(replay.looked(&status(2)).expect("ours").rejected.map(|rows| rows.count), Some(2));
     }
 
     /// A status from the time when nothing was committed comes late, perhaps of another node. An empty token is none.
     #[test]
     fn a_late_status_without_a_token_is_no_loss() {
         let nothing = serde_json::from_str(r#"{"channel_status_code":"SUCCESS"}"#).expect("a status");
-        let mut ledger = Ledger::new(None);
-        ledger.reopened(&nothing).expect("a new channel");
-        ledger.take(Batch::new("{}\n", 1, "1", "1"));
-        ledger.send_next().expect("it waits");
-        assert_eq!(ledger.looked(&status("")).expect("as before").batches, 0);
-        assert_eq!(ledger.looked(&status("1")).expect("ours").batches, 1);
+        let mut replay = ReplayBuffer::new(None);
+        replay.reopened(&nothing).expect("a new channel");
+        replay.take(Batch::new("{}\n", 1, "1", "1"));
+        replay.send_next().expect("it waits");
+        assert_eq!(replay.looked(&status("")).expect("as before").batches, 0);
+        assert_eq!(replay.looked(&status("1")).expect("ours").batches, 1);
         for late in [&nothing, &status("")] {
-            assert_eq!(ledger.looked(late).expect("late").batches, 0);
+            assert_eq!(replay.looked(late).expect("late").batches, 0);
         }
         let gone = ChannelLost::TokenGone { before: Some("1".to_owned()) };
-        assert_eq!(ledger.reopened(&nothing).err(), Some(gone), "an open tells how it is now");
+        assert_eq!(replay.reopened(&nothing).err(), Some(gone), "an open tells how it is now");
     }
 }

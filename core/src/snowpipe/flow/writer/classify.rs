@@ -9,7 +9,7 @@ use crate::snowpipe::{AppendRows, ErrorCode, error_code};
 /// What to do about a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Open the channel again and send again what is not committed. Whatever the fault has left in doubt, that settles it.
+    /// Open the channel again and send again what is not committed. Whatever the fault has left unconfirmed, that settles it.
     Reopen,
     /// The same; and somebody has opened the channel since we did.
     Taken {
@@ -22,20 +22,20 @@ pub(super) enum Verdict {
     Moved,
     /// The credential was refused, or the refusal is not in the service's own words, or not in those that are known: believed
     /// when it is repeated.
-    Doubtful,
+    Suspect,
     /// No repetition helps.
     GiveUp,
 }
 
-pub(super) fn judge(error: &FlowError) -> Verdict {
+pub(super) fn classify(error: &FlowError) -> Verdict {
     match error {
-        FlowError::Ambiguous(Ambiguity { cause, unanswered, .. }) => match judge(cause) {
+        FlowError::Ambiguous(Ambiguity { cause, unanswered, .. }) => match classify(cause) {
             Verdict::Taken { perhaps_ours, is_told } => {
                 Verdict::Taken { perhaps_ours: perhaps_ours || *unanswered, is_told }
             }
             verdict => verdict,
         },
-        FlowError::Service(error) => judge_answer(error),
+        FlowError::Service(error) => classify_response(error),
         FlowError::Transport(error) => match error.kind() {
             TransportErrorKind::TooLarge | TransportErrorKind::Unsupported => Verdict::GiveUp,
             _ => Verdict::Reopen,
@@ -45,7 +45,7 @@ pub(super) fn judge(error: &FlowError) -> Verdict {
     }
 }
 
-fn judge_answer(error: &ServiceError) -> Verdict {
+fn classify_response(error: &ServiceError) -> Verdict {
     let taken = |is_told| Verdict::Taken { perhaps_ours: false, is_told };
     let is_append = error.operation() == AppendRows::INFO.name;
     let by_code = match error_code(error) {
@@ -55,20 +55,20 @@ fn judge_answer(error: &ServiceError) -> Verdict {
         Some(ErrorCode::PipeInInvalidState) => Some(Verdict::GiveUp),
         Some(code) if code.is_missing() => Some(Verdict::GiveUp),
         // Another token did not help.
-        Some(ErrorCode::InvalidToken) => Some(Verdict::Doubtful),
+        Some(ErrorCode::InvalidToken) => Some(Verdict::Suspect),
         Some(code) if code.asks_to_reopen() || code.is_passing() => Some(Verdict::Reopen),
         _ => None,
     };
     by_code.unwrap_or_else(|| match error.status() {
         StatusCode::GONE => Verdict::Moved,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Verdict::Doubtful,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Verdict::Suspect,
         StatusCode::CONFLICT if is_append => taken(false),
         // Whether the token is good for anything afterwards, nobody knows.
-        StatusCode::BAD_REQUEST if is_append => Verdict::Doubtful,
+        StatusCode::BAD_REQUEST if is_append => Verdict::Suspect,
         // A channel whose status is of a kind that nobody knows, or an answer that cannot be read.
         status if status.is_success() || status.is_redirection() || status == StatusCode::CONFLICT => Verdict::Reopen,
         _ if error.is_transient() => Verdict::Reopen,
-        status if error.kind() == ErrorKind::Foreign && status != StatusCode::PAYLOAD_TOO_LARGE => Verdict::Doubtful,
+        status if error.kind() == ErrorKind::Foreign && status != StatusCode::PAYLOAD_TOO_LARGE => Verdict::Suspect,
         _ => Verdict::GiveUp,
     })
 }

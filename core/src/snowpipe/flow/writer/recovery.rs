@@ -1,15 +1,15 @@
-//! What a [`Writer`] does about faults: it opens its channel again, or ends. What a fault means is judged [beside](super::judge).
+//! What a [`Writer`] does about faults: it opens its channel again, or ends. What a fault means is judged [beside](super::classify).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Writer;
-use super::judge::{Verdict, judge, may_be_of_a_repetition};
+use super::classify::{Verdict, classify, may_be_of_a_repetition};
 use super::machine::State;
 use crate::error::{Ambiguity, Cause, Delivery, Failure, FlowError, ServiceError, TransportError, TransportErrorKind};
 use crate::flow::Notice;
 use crate::operation::Operation as _;
-use crate::snowpipe::flow::sightings::Sightings;
+use crate::snowpipe::flow::loss_detector::LossDetector;
 use crate::snowpipe::flow::{ChannelLost, POLL};
 use crate::snowpipe::{AppendRows, BulkGetChannelStatus, ExchangeToken};
 use crate::time::Timestamp;
@@ -30,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The faults since all was well.
 #[derive(Debug, Default)]
-pub(super) struct Trouble {
+pub(super) struct Recovery {
     /// Since when, by the writer's [time](super::Writer::elapsed).
     since: Option<Duration>,
     /// How much of the waits that the service has asked for did not count since the last commit.
@@ -44,14 +44,14 @@ pub(super) struct Trouble {
     /// When the channel was taken away, and whether it is said that it was.
     taken: VecDeque<(Timestamp, bool)>,
     /// Statuses that say that the channel is not ours any more, or that cannot be read.
-    pub(super) lost: Sightings,
+    pub(super) lost: LossDetector,
     /// When an open of ours was without an answer: it may arrive later, and take the channel from ourselves.
-    pub(super) doubtful: Option<Timestamp>,
+    pub(super) unanswered_open: Option<Timestamp>,
     /// Since when a host that has never answered is tried: whether it is the account's, and for how long it is tried at most.
     unanswered: Option<((bool, Duration), Duration)>,
 }
 
-impl Trouble {
+impl Recovery {
     /// What counts as calm: something was committed, or the channel is well when nothing waits. That an append was answered
     /// does not, because a channel may take rows and be ended by them.
     pub(super) fn over(&mut self) {
@@ -74,9 +74,9 @@ impl Trouble {
     }
 
     /// Whether faults go on for as long as this, when one more has come that began at `from`.
-    fn lasts(&mut self, patience: Duration, from: Duration, now: Duration) -> bool {
+    fn lasts(&mut self, retry_timeout: Duration, from: Duration, now: Duration) -> bool {
         self.since.get_or_insert(from);
-        self.time(now) >= patience
+        self.time(now) >= retry_timeout
     }
 
     /// How long they have been going on.
@@ -86,7 +86,7 @@ impl Trouble {
 
     /// Whether an open of ours that got no answer may have taken the channel from ourselves.
     fn may_have_opened(&self, now: Timestamp) -> bool {
-        self.doubtful.is_some_and(|at| now.since(at) < FIGHT.0)
+        self.unanswered_open.is_some_and(|at| now.since(at) < FIGHT.0)
     }
 
     /// Whether somebody else keeps opening the channel.
@@ -102,20 +102,20 @@ impl Trouble {
 }
 
 impl Writer {
-    /// An exchange has failed: opens the channel again, which settles what is in doubt, or ends.
-    pub(super) fn trouble(&mut self, operation: &'static str, error: FlowError) {
+    /// An exchange has failed: opens the channel again, which settles what is unconfirmed, or ends.
+    pub(super) fn recover(&mut self, operation: &'static str, error: FlowError) {
         // An exchange that we have cut off ourselves was about to be repeated, perhaps with another token: nothing is final.
         let is_cut_off = is_deadline(&error) && self.cx.expired("").is_none();
         let error = if is_cut_off { without_deadline(error) } else { error };
-        let verdict = if is_cut_off { Verdict::Reopen } else { judge(&error) };
+        let verdict = if is_cut_off { Verdict::Reopen } else { classify(&error) };
         let is_final = match verdict {
-            Verdict::Doubtful => self.trouble.is_believed(operation),
+            Verdict::Suspect => self.recovery.is_believed(operation),
             verdict => verdict == Verdict::GiveUp,
         };
         // The call says of every append that may have been carried out that it is ambiguous.
-        let is_doubtful = error.is_ambiguous() || !is_final && error.service().is_some_and(may_be_of_a_repetition);
-        if operation == AppendRows::INFO.name && !is_doubtful {
-            self.ledger.unsend_last();
+        let is_unconfirmed = error.is_ambiguous() || !is_final && error.service().is_some_and(may_be_of_a_repetition);
+        if operation == AppendRows::INFO.name && !is_unconfirmed {
+            self.replay.unsend_last();
         }
         if is_final {
             let error = self.blame(operation, error);
@@ -124,15 +124,17 @@ impl Writer {
         if let Verdict::Taken { perhaps_ours: false, is_told } = verdict
             && !self.goal.tokens.are_unique()
         {
-            self.ledger.reject_last(is_told && !self.trouble.may_have_opened(self.cx.now()));
+            self.replay.reject_last(is_told && !self.recovery.may_have_opened(self.cx.now()));
             // Another process must not believe that token either.
             if let Some(saved) = self.saved() {
                 self.cx.save(saved);
             }
         }
         match verdict {
-            Verdict::Taken { perhaps_ours, is_told } if self.trouble.is_fight(self.cx.now(), perhaps_ours, is_told) => {
-                let times = self.trouble.taken.len();
+            Verdict::Taken { perhaps_ours, is_told }
+                if self.recovery.is_fight(self.cx.now(), perhaps_ours, is_told) =>
+            {
+                let times = self.recovery.taken.len();
                 return self
                     .fail(ChannelLost::Contested { times }.with_details(&self.goal.path, Some(error.to_string())));
             }
@@ -141,18 +143,18 @@ impl Writer {
                     self.goal.session.moved(generation);
                 }
             }
-            Verdict::Reopen | Verdict::Taken { .. } | Verdict::Doubtful | Verdict::GiveUp => {}
+            Verdict::Reopen | Verdict::Taken { .. } | Verdict::Suspect | Verdict::GiveUp => {}
         }
-        let (now, patience) = (self.cx.now(), self.goal.patience);
+        let (now, retry_timeout) = (self.cx.now(), self.goal.retry_timeout);
         // A host that says that the pipe has moved is the service.
         let is_nobody_there = verdict != Verdict::Moved && self.is_nobody_there(operation, &error);
-        if is_nobody_there || self.trouble.lasts(patience, self.began, self.elapsed.total()) {
+        if is_nobody_there || self.recovery.lasts(retry_timeout, self.began, self.elapsed.total()) {
             return self.fail(error);
         }
         let asked = error.service().and_then(ServiceError::retry_after).map(|after| after.resolve(now).since(now));
         let asked = asked.unwrap_or_default().min(self.longest_retry_after());
         self.again(operation, error.to_string(), now + asked);
-        self.trouble.asked_to_wait = asked;
+        self.recovery.asked_to_wait = asked;
     }
 
     fn longest_retry_after(&self) -> Duration {
@@ -162,14 +164,14 @@ impl Writer {
 
     /// How much more the service may ask for until its waits count as time in trouble.
     pub(super) fn excuse_left(&self) -> Duration {
-        self.goal.patience.max(self.longest_retry_after()).saturating_sub(self.trouble.excused)
+        self.goal.retry_timeout.max(self.longest_retry_after()).saturating_sub(self.recovery.excused)
     }
 
     /// Excludes a wait that the service has asked for from the time that counts, also after a success: no commit can be expected
     /// in that time. What was under way meanwhile has just ended.
     pub(super) fn excuse(&mut self, asked_to_wait: Duration) {
         let excused = asked_to_wait.min(self.excuse_left());
-        self.trouble.excused += excused;
+        self.recovery.excused += excused;
         self.elapsed.exclude(excused, self.began);
     }
 
@@ -195,18 +197,18 @@ impl Writer {
             _ => UNANSWERED,
         };
         let (of, now) = ((is_account, limit), self.elapsed.total());
-        let since = self.trouble.unanswered.filter(|(before, _)| *before == of).map_or(now, |(_, since)| since);
-        self.trouble.unanswered = Some((of, since));
+        let since = self.recovery.unanswered.filter(|(before, _)| *before == of).map_or(now, |(_, since)| since);
+        self.recovery.unanswered = Some((of, since));
         now.saturating_sub(since) >= limit
     }
 
     /// The account has refused us, or cannot be reached. A refusal is believed when it is repeated.
     pub(super) fn refused(&mut self, error: FlowError) {
         let operation = ExchangeToken::INFO.name;
-        if !matches!(judge(&error), Verdict::GiveUp | Verdict::Doubtful) || error.service().is_none() {
-            return self.trouble(operation, error);
+        if !matches!(classify(&error), Verdict::GiveUp | Verdict::Suspect) || error.service().is_none() {
+            return self.recover(operation, error);
         }
-        if self.trouble.is_believed(operation) {
+        if self.recovery.is_believed(operation) {
             return self.fail(error);
         }
         self.again(operation, error.to_string(), self.cx.now() + REFUSED);
@@ -217,15 +219,15 @@ impl Writer {
         self.began = self.elapsed.total();
         let at = (self.cx.now() + self.wait()).max(earliest);
         (self.channel, self.lease) = (None, None);
-        self.seat.due(Timestamp::MAX);
+        self.registration.due(Timestamp::MAX);
         self.cx.say(Notice::Retrying { operation, cause, at });
         self.state = State::Wait(at);
     }
 
     /// At once, and then after about 1, 2, 4, … s.
     fn wait(&mut self) -> Duration {
-        let again = self.trouble.again;
-        self.trouble.again = again.saturating_add(1);
+        let again = self.recovery.again;
+        self.recovery.again = again.saturating_add(1);
         let Some(doublings) = again.checked_sub(1) else { return Duration::ZERO };
         let wait = Duration::from_secs(1 << doublings.min(5)).min(LONGEST_WAIT);
         let half = u64::try_from(wait.as_millis() / 2).unwrap_or_default();
@@ -238,7 +240,7 @@ impl Writer {
         let is_of_batch =
             operation == AppendRows::INFO.name && matches!(refusal.status().as_u16(), 400 | 413 | 415 | 422);
         // It counts as not sent by now, because it was refused for certain.
-        let Some(batch) = self.ledger.unsent().next().filter(|_| is_of_batch) else { return error };
+        let Some(batch) = self.replay.unsent().next().filter(|_| is_of_batch) else { return error };
         let token = |token: &Option<String>| token.clone().unwrap_or_default();
         let what = format!(
             "the batch of {} with the offset tokens \"{}\" to \"{}\"",
@@ -255,7 +257,7 @@ impl Writer {
         FlowError::Failed(failure)
     }
 
-    /// The end; says what is in doubt. Nothing comes after the first.
+    /// The end; says what is unconfirmed. Nothing comes after the first.
     pub(super) fn fail(&mut self, error: FlowError) {
         if matches!(self.state, State::Failed(_)) {
             return;
@@ -265,16 +267,16 @@ impl Writer {
         }
         self.channel = None;
         self.lease = None;
-        self.seat.due(Timestamp::MAX);
-        self.state = State::Failed(self.with_doubts(error));
+        self.registration.due(Timestamp::MAX);
+        self.state = State::Failed(self.with_unconfirmed(error));
     }
 
-    fn with_doubts(&self, error: FlowError) -> FlowError {
-        let tokens: Vec<&str> = self.ledger.doubtful().collect();
-        let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return without_doubts(error) };
-        let committed = self.ledger.committed().map_or("nothing".to_owned(), |token| format!("\"{token}\""));
+    fn with_unconfirmed(&self, error: FlowError) -> FlowError {
+        let tokens: Vec<&str> = self.replay.unconfirmed().collect();
+        let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return without_unconfirmed(error) };
+        let committed = self.replay.committed().map_or("nothing".to_owned(), |token| format!("\"{token}\""));
         let found = format!(
-            "committed up to {committed}; in doubt: {} behind it, with the end tokens \"{first}\" to \"{last}\": the first of \
+            "committed up to {committed}; unconfirmed: {} behind it, with the end tokens \"{first}\" to \"{last}\": the first of \
              them may be committed, in this order and without a gap",
             counted(tokens.len() as u64, "batch", "batches")
         );
@@ -289,7 +291,7 @@ impl Writer {
     /// Perhaps only to a node that is behind: believed when nothing else is said for a while. An open would tell at once, and
     /// take the channel from whoever has it now.
     pub(super) fn seems_lost(&mut self, lost: ChannelLost, asked_at: Timestamp) {
-        if self.trouble.lost.add(Some(&lost), asked_at) {
+        if self.recovery.lost.add(Some(&lost), asked_at) {
             return self.fail(lost.of(&self.goal.path));
         }
         self.look_after(POLL);
@@ -298,13 +300,13 @@ impl Writer {
     /// What was buffered may be gone, and no status tells: only opening the channel again does. So the first stall is where the
     /// trouble begins.
     pub(super) fn stalled(&mut self) {
-        let (now, patience) = (self.elapsed.total(), self.goal.patience);
-        if self.trouble.lasts(patience, now, now) {
-            let reason = format!("appends are answered, and nothing was committed for {patience:?}");
+        let (now, retry_timeout) = (self.elapsed.total(), self.goal.retry_timeout);
+        if self.recovery.lasts(retry_timeout, now, now) {
+            let reason = format!("appends are answered, and nothing was committed for {retry_timeout:?}");
             let what = format!("channel {}", self.goal.path);
             return self.fail(FlowError::Failed(Failure { what, reason, details: None, cause: None }));
         }
-        let cause = format!("nothing was committed for {:?}", self.goal.stall);
+        let cause = format!("nothing was committed for {:?}", self.goal.stall_timeout);
         self.again(BulkGetChannelStatus::INFO.name, cause, self.cx.now());
     }
 }
@@ -336,10 +338,10 @@ fn without_deadline(error: FlowError) -> FlowError {
     }
 }
 
-/// With no row in doubt, the error is what the service said, also if an open or an append before it got no answer.
-fn without_doubts(error: FlowError) -> FlowError {
+/// With no unconfirmed rows, the error is what the service said, also if an open or an append before it got no answer.
+fn without_unconfirmed(error: FlowError) -> FlowError {
     match error {
-        FlowError::Ambiguous(Ambiguity { cause, .. }) => without_doubts(*cause),
+        FlowError::Ambiguous(Ambiguity { cause, .. }) => without_unconfirmed(*cause),
         error => error,
     }
 }

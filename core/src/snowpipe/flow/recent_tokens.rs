@@ -1,4 +1,4 @@
-//! [`Past`]: which offset tokens were committed before.
+//! [`RecentTokens`]: which offset tokens were committed before.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -11,9 +11,9 @@ const REMEMBERED: usize = 64;
 /// Kept as their hashes, so that it takes half a kilobyte however long the tokens are. Of two tokens in 10^19 the hash is the
 /// same: a foreign one would be taken for an old one of ours then, and the next open would tell all the same.
 #[derive(Debug, Default)]
-pub(super) struct Past(VecDeque<u64>);
+pub(super) struct RecentTokens(VecDeque<u64>);
 
-impl Past {
+impl RecentTokens {
     pub(super) fn add(&mut self, token: Option<&str>) {
         if self.0.len() == REMEMBERED {
             self.0.pop_front();

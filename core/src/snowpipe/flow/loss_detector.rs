@@ -1,4 +1,4 @@
-//! [`Sightings`]: how long statuses have been saying that a channel is not what it was.
+//! [`LossDetector`]: how long statuses have been saying that a channel is not what it was.
 
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
@@ -13,7 +13,7 @@ const MOST: Duration = POLL.saturating_mul(2);
 /// Counts how long statuses have been saying the same bad thing, with no good one in between. One alone may come from a node that
 /// is behind, whatever other nodes have said before.
 #[derive(Debug, Default)]
-pub(super) struct Sightings {
+pub(super) struct LossDetector {
     kinds: Vec<Sighting>,
 }
 
@@ -28,7 +28,7 @@ struct Sighting {
     time: Duration,
 }
 
-impl Sightings {
+impl LossDetector {
     /// Adds a status that was requested at this time: what it says of the channel, or `None` if it cannot be read. Returns whether
     /// those of this kind have been going on for longer than a node can be behind.
     pub(super) fn add(&mut self, lost: Option<&ChannelLost>, requested_at: Timestamp) -> bool {
@@ -56,24 +56,24 @@ mod tests {
     fn neither_a_clock_that_jumps_nor_an_old_status_makes_them_longer() {
         let begin = Timestamp::from_millis(1_000_000);
         let at = |seconds| begin + Duration::from_secs(seconds);
-        let mut sightings = Sightings::default();
-        let mut add = |at| sightings.add(Some(&ChannelLost::Missing), at);
+        let mut detector = LossDetector::default();
+        let mut add = |at| detector.add(Some(&ChannelLost::Missing), at);
         assert!(!add(at(0)) && !add(at(3600)) && !add(at(3601)), "the clock jumped");
         assert!(!add(at(10)) && !add(at(3601)), "that one was requested long before");
         assert!((3602..3628).all(|second| !add(at(second))));
         assert!(add(at(3628)), "2 s for the jump, and 28 s in steps of one");
-        sightings.clear();
-        assert!(!sightings.add(Some(&ChannelLost::Missing), at(3629)));
+        detector.clear();
+        assert!(!detector.add(Some(&ChannelLost::Missing), at(3629)));
     }
 
     #[test]
     fn statuses_that_say_different_things_do_not_add_up() {
         let at = |seconds| Timestamp::from_millis(1_000_000) + Duration::from_secs(seconds);
-        let mut sightings = Sightings::default();
-        assert!((0..30).all(|second| !sightings.add(None, at(second))));
-        assert!(!sightings.add(Some(&ChannelLost::Missing), at(30)), "that is the first of its kind");
-        assert!(!sightings.add(Some(&ChannelLost::Replaced), at(31)), "so is that");
+        let mut detector = LossDetector::default();
+        assert!((0..30).all(|second| !detector.add(None, at(second))));
+        assert!(!detector.add(Some(&ChannelLost::Missing), at(30)), "that is the first of its kind");
+        assert!(!detector.add(Some(&ChannelLost::Replaced), at(31)), "so is that");
         // Nor does one kind hide the other.
-        assert!(sightings.add(None, at(32)));
+        assert!(detector.add(None, at(32)));
     }
 }

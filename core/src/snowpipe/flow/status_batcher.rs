@@ -1,4 +1,4 @@
-//! [`StatusBoard`]: one question for the status of many channels.
+//! [`StatusBatcher`]: one question for the status of many channels.
 //!
 //! ```text
 //!   writer A: due ──▶ nothing posted, nobody asks ──▶ a lease: asks for A and all that are due soon ──▶ posts all answers
@@ -31,26 +31,26 @@ const FRESH: Duration = POLL.saturating_mul(2);
 const _: () = assert!(SOON.as_millis() < POLL.as_millis());
 
 /// Lets writers of one pipe ask for the status of their channels together, up to 100 at once. Cheap to clone: clones are the
-/// same board. Holds no thread, and its lock never while anything is waited for.
+/// same batcher. Holds no thread, and its lock never while anything is waited for.
 ///
-/// One board is for writers of one ingest host, on one clock; those of different pipes do not mind each other.
+/// One batcher is for writers of one ingest host, on one clock; those of different pipes do not mind each other.
 ///
 /// ```
 /// use pipewright::flow::Config;
-/// use pipewright::snowpipe::{ChannelPath, OpenSession, OpenWriter, StatusBoard, TokenType};
+/// use pipewright::snowpipe::{ChannelPath, OpenSession, OpenWriter, StatusBatcher, TokenType};
 ///
 /// let account = Config::new("https://acct.snowflakecomputing.com".parse()?);
-/// let session = OpenSession::new(TokenType::KeypairJwt).later(&account);
-/// let board = StatusBoard::new();
+/// let session = OpenSession::new(TokenType::KeypairJwt).connect_lazy(&account);
+/// let batcher = StatusBatcher::new();
 /// let writers = (0..250).map(|partition| {
 ///     let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", format!("partition-{partition}"));
-///     OpenWriter::new(&session, path).sharing(&board)
+///     OpenWriter::new(&session, path).sharing(&batcher)
 /// });
 /// # assert_eq!(writers.count(), 250);
 /// # Ok::<(), pipewright::error::BuildError>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct StatusBoard {
+pub struct StatusBatcher {
     channels: Arc<Mutex<Channels>>,
 }
 
@@ -97,16 +97,16 @@ pub(super) enum Look {
     Ask(Lease),
 }
 
-impl StatusBoard {
-    /// A board without writers.
+impl StatusBatcher {
+    /// Creates a batcher without writers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    pub(super) fn join(&self, path: &ChannelPath) -> Seat {
+    pub(super) fn join(&self, path: &ChannelPath) -> Registration {
         let path = Arc::new(path.clone());
         self.lock().insert(Arc::clone(&path), Entry::default());
-        Seat { board: self.clone(), path }
+        Registration { batcher: self.clone(), path }
     }
 
     /// Whoever panics in here leaves nothing half done.
@@ -115,23 +115,23 @@ impl StatusBoard {
     }
 }
 
-/// A writer's place at the board.
-pub(super) struct Seat {
-    board: StatusBoard,
+/// A writer's registration with the batcher.
+pub(super) struct Registration {
+    batcher: StatusBatcher,
     path: Arc<ChannelPath>,
 }
 
-impl Seat {
+impl Registration {
     /// The writer will look at this time.
     pub(super) fn due(&self, at: Timestamp) {
-        if let Some(entry) = self.board.lock().get_mut(&self.path) {
+        if let Some(entry) = self.batcher.lock().get_mut(&self.path) {
             entry.due = at;
         }
     }
 
     /// Looks for a status that was asked for no earlier than a time.
     pub(super) fn look(&self, now: Timestamp, since: Timestamp) -> Look {
-        let mut channels = self.board.lock();
+        let mut channels = self.batcher.lock();
         let own = channels.entry(Arc::clone(&self.path)).or_default();
         let is_good = |posted: &Posted| posted.asked_at >= since && now.since(posted.answered_at) <= FRESH;
         if let Some(posted) = own.posted.take().filter(|posted| is_good(posted)) {
@@ -155,19 +155,19 @@ impl Seat {
                 entry.asked = Some(now);
             }
         }
-        Look::Ask(Lease { board: self.board.clone(), paths, asked_at: now })
+        Look::Ask(Lease { batcher: self.batcher.clone(), paths, asked_at: now })
     }
 }
 
-impl Drop for Seat {
+impl Drop for Registration {
     fn drop(&mut self) {
-        self.board.lock().remove(&self.path);
+        self.batcher.lock().remove(&self.path);
     }
 }
 
 /// The right to ask for some channels, and the duty to post the answer.
 pub(super) struct Lease {
-    board: StatusBoard,
+    batcher: StatusBatcher,
     /// All of one pipe.
     paths: Vec<Arc<ChannelPath>>,
     asked_at: Timestamp,
@@ -180,7 +180,7 @@ impl Lease {
 
     /// Posts what was answered. The asker's own is posted too: it looks again.
     pub(super) fn post(self, mut statuses: ChannelStatuses, now: Timestamp) {
-        let mut channels = self.board.lock();
+        let mut channels = self.batcher.lock();
         let is_alone = self.paths.len() == 1;
         for path in &self.paths {
             if let Some(entry) = channels.get_mut(path) {
@@ -198,7 +198,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut channels = self.board.lock();
+        let mut channels = self.batcher.lock();
         for path in &self.paths {
             if let Some(entry) = channels.get_mut(path) {
                 entry.asked.take_if(|at| *at == self.asked_at);
@@ -207,10 +207,10 @@ impl Drop for Lease {
     }
 }
 
-impl fmt::Debug for StatusBoard {
+impl fmt::Debug for StatusBatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let channels = self.lock().len();
-        f.debug_struct("StatusBoard").field("channels", &channels).finish_non_exhaustive()
+        f.debug_struct("StatusBatcher").field("channels", &channels).finish_non_exhaustive()
     }
 }
 
@@ -235,86 +235,86 @@ mod tests {
 
     #[test]
     fn many_are_asked_for_at_once_and_a_hundred_at_the_most() {
-        let board = StatusBoard::new();
-        let seats: Vec<Seat> = (0..250).map(|channel| board.join(&path(channel))).collect();
+        let batcher = StatusBatcher::new();
+        let registrations: Vec<Registration> = (0..250).map(|channel| batcher.join(&path(channel))).collect();
         let now = Timestamp::from_millis(1_000_000);
-        for seat in &seats {
-            seat.due(now + Duration::from_millis(100));
+        for registration in &registrations {
+            registration.due(now + Duration::from_millis(100));
         }
-        seats[249].due(now + Duration::from_secs(30));
-        let first = asked(seats[0].look(now, now));
+        registrations[249].due(now + Duration::from_secs(30));
+        let first = asked(registrations[0].look(now, now));
         assert_eq!(first.names().len(), 100);
-        assert!(matches!(seats[1].look(now, now), Look::Wait(_)));
-        let (second, third) = (asked(seats[248].look(now, now)), asked(seats[247].look(now, now)));
+        assert!(matches!(registrations[1].look(now, now), Look::Wait(_)));
+        let (second, third) = (asked(registrations[248].look(now, now)), asked(registrations[247].look(now, now)));
         assert_eq!((second.names().len(), third.names().len()), (100, 49));
         first.post(none(), now);
-        assert!(matches!(seats[1].look(now, now), Look::Posted(None, _)));
+        assert!(matches!(registrations[1].look(now, now), Look::Posted(None, _)));
         assert_eq!(
-            asked(seats[1].look(now, now)).names().len(),
+            asked(registrations[1].look(now, now)).names().len(),
             100,
             "it was taken, and all of the first are free again"
         );
         drop(second);
-        assert!(matches!(seats[248].look(now, now), Look::Ask(_)), "nobody asks for it any more");
+        assert!(matches!(registrations[248].look(now, now), Look::Ask(_)), "nobody asks for it any more");
     }
 
     /// Those that are not open yet, or are being opened again, would crowd out the others.
     #[test]
     fn who_is_not_due_is_not_asked_for() {
-        let board = StatusBoard::new();
-        let seats: Vec<Seat> = (0..10).map(|channel| board.join(&path(channel))).collect();
+        let batcher = StatusBatcher::new();
+        let registrations: Vec<Registration> = (0..10).map(|channel| batcher.join(&path(channel))).collect();
         let now = Timestamp::from_millis(1_000_000);
-        seats[1].due(now);
-        assert_eq!(asked(seats[0].look(now, now)).names(), ["c000", "c001"]);
+        registrations[1].due(now);
+        assert_eq!(asked(registrations[0].look(now, now)).names(), ["c000", "c001"]);
     }
 
     #[test]
     fn the_next_writer_asks_soon_when_the_holder_of_a_lease_gets_no_answer() {
-        let board = StatusBoard::new();
-        let seats: Vec<Seat> = (0..3).map(|channel| board.join(&path(channel))).collect();
+        let batcher = StatusBatcher::new();
+        let registrations: Vec<Registration> = (0..3).map(|channel| batcher.join(&path(channel))).collect();
         let begin = Timestamp::from_millis(1_000_000);
-        for seat in &seats {
-            seat.due(begin);
+        for registration in &registrations {
+            registration.due(begin);
         }
-        let first = asked(seats[0].look(begin, begin));
+        let first = asked(registrations[0].look(begin, begin));
         let (mut now, mut polls) = (begin, 0);
         let second = loop {
-            match seats[1].look(now, begin) {
+            match registrations[1].look(now, begin) {
                 Look::Wait(at) => (now, polls) = (at, polls + 1),
                 look => break asked(look),
             }
         };
         assert_eq!((now.since(begin), second.names().len()), (VOID, 3));
         assert!(polls < 30, "{polls} polls in {VOID:?}");
-        assert!(matches!(seats[2].look(now, begin), Look::Wait(_)), "one at a time");
+        assert!(matches!(registrations[2].look(now, begin), Look::Wait(_)), "one at a time");
         // The first answer comes last, and says what was so before.
         second.post(none(), now);
         first.post(none(), now);
-        assert!(matches!(seats[2].look(now, begin), Look::Posted(None, asked_at) if asked_at == begin + VOID));
+        assert!(matches!(registrations[2].look(now, begin), Look::Posted(None, asked_at) if asked_at == begin + VOID));
     }
 
     #[test]
     fn what_was_asked_too_early_is_not_taken() {
-        let board = StatusBoard::new();
-        let seat = board.join(&path(1));
+        let batcher = StatusBatcher::new();
+        let registration = batcher.join(&path(1));
         let now = Timestamp::from_millis(1_000_000);
-        asked(seat.look(now, now)).post(none(), now);
+        asked(registration.look(now, now)).post(none(), now);
         let later = now + Duration::from_millis(1);
-        assert!(matches!(seat.look(later, later), Look::Ask(_)));
-        drop(seat);
-        assert_eq!(format!("{board:?}"), "StatusBoard { channels: 0, .. }");
+        assert!(matches!(registration.look(later, later), Look::Ask(_)));
+        drop(registration);
+        assert_eq!(format!("{batcher:?}"), "StatusBatcher { channels: 0, .. }");
     }
 
     #[test]
     fn a_status_is_of_the_time_of_its_request_and_ignored_two_polls_after_it_was_posted() {
-        let board = StatusBoard::new();
-        let seat = board.join(&path(1));
+        let batcher = StatusBatcher::new();
+        let registration = batcher.join(&path(1));
         let now = Timestamp::from_millis(1_000_000);
         // The answer took ten seconds. The asker takes it all the same.
         let answered = now + Duration::from_secs(10);
-        asked(seat.look(now, now)).post(none(), answered);
-        assert!(matches!(seat.look(answered, now), Look::Posted(None, asked_at) if asked_at == now));
-        asked(seat.look(answered, now)).post(none(), answered);
-        assert!(matches!(seat.look(answered + FRESH + Duration::from_millis(1), now), Look::Ask(_)));
+        asked(registration.look(now, now)).post(none(), answered);
+        assert!(matches!(registration.look(answered, now), Look::Posted(None, asked_at) if asked_at == now));
+        asked(registration.look(answered, now)).post(none(), answered);
+        assert!(matches!(registration.look(answered + FRESH + Duration::from_millis(1), now), Look::Ask(_)));
     }
 }

@@ -1,14 +1,14 @@
-//! [`Entry`]: asking a session until it has a token, and renewing it when that is ours to do.
+//! [`TokenWait`]: asking a session until it has a token, and renewing it when that is ours to do.
 
 use std::time::Duration;
 
-use super::{Access, Pass, Renewal, Session};
+use super::{Access, Grant, Renewal, Session};
 use crate::flow::{Common, Flow, Reply, Step, ok};
 use crate::snowpipe::SnowpipeAccount;
 use crate::time::Timestamp;
 
 /// Comes to a token. Part of a machine on the account's handle.
-pub(crate) struct Entry {
+pub(crate) struct TokenWait {
     session: Session,
     renewal: Option<Renewal>,
     /// Whether that one has little time, because there is a token.
@@ -19,7 +19,7 @@ pub(crate) struct Entry {
     polled_at: Option<Timestamp>,
 }
 
-impl Entry {
+impl TokenWait {
     pub(crate) fn new(session: &Session) -> Self {
         Self {
             session: session.clone(),
@@ -35,7 +35,7 @@ impl Entry {
         self.asked_to_wait
     }
 
-    pub(crate) fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Pass> {
+    pub(crate) fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Grant> {
         let before = self.polled_at.replace(cx.now()).unwrap_or(cx.now());
         self.asked_to_wait += self.session.state().asked_until().min(cx.now()).since(before);
         loop {
@@ -48,7 +48,7 @@ impl Entry {
                 {
                     // The token of before may still do.
                     return Step::Done(match self.session.token(cx.now()) {
-                        Access::Ready(pass) => Ok(pass),
+                        Access::Ready(grant) => Ok(grant),
                         _ => Err(error),
                     });
                 }
@@ -57,7 +57,7 @@ impl Entry {
                 return Step::Stray(stray);
             }
             match self.session.token(cx.now()) {
-                Access::Ready(pass) => return Step::Done(Ok(pass)),
+                Access::Ready(grant) => return Step::Done(Ok(grant)),
                 Access::Renew(lease) => {
                     self.is_early = lease.is_early;
                     self.renewal = Some(lease.renew(cx.seed.split()).with_deadline(cx.deadline()));
