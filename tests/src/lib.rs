@@ -1,5 +1,6 @@
 //! What the suites share: recordings of real servers, and the tables that say what they hold.
 //!
+//! * [`chaos`] is a real Flink cluster on a bad day.
 //! * [`fuzz`] is what the fuzz targets do.
 //! * [`har`] reads recordings (HAR 1.2).
 //! * [`encoding`] decompresses their bodies.
@@ -14,6 +15,7 @@
 //! * [`fake`] is a service whose answers are a function, and finds recorded answers by name.
 //! * [`lab`] is a service of our own and drives calls through all that can happen.
 
+pub mod chaos;
 pub mod contest;
 pub mod documented;
 pub mod encoding;

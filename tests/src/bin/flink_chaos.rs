@@ -1,0 +1,131 @@
+//! Seeded runs against a real Flink cluster on a bad day. See the module `pipewright_tests::chaos` and `tests/flink/chaos`.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use pipewright::flink::{Flink, GetOverview};
+use pipewright_tests::chaos::case::{self, Settings};
+use pipewright_tests::chaos::report::Report;
+use pipewright_tests::chaos::truth::Truth;
+use pipewright_ureq::Ureq;
+
+const USAGE: &str = "\
+usage: flink_chaos --url URL --jars DIR --savepoints DIR [--seeds N] [--from S] [--seed S] [--at-once N] [--verbose]
+
+  --url URL         the cluster, as tests/flink/start prints it
+  --jars DIR        the demo jars, as tests/flink/build-jars makes them
+  --savepoints DIR  a folder that the cluster and this program can write to
+  --seeds N         how many seeds; 25 by default
+  --from S          the first seed; 1 by default
+  --seed S          this seed alone
+  --at-once N       how many seeds run at the same time; 6 by default. Each takes one slot
+  --verbose         show every notice and every request
+
+Exits with 1 if anything was violated, or if more than one outcome stayed unknown.";
+
+fn main() -> ExitCode {
+    let options = match Options::parse() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("flink_chaos: {error}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(report) => {
+            print!("{report}");
+            if report.violations() == 0 && report.unknown() <= 1 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("flink_chaos: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn run(options: &Options) -> Result<Report, Failure> {
+    let direct = Flink::new(options.settings.url.parse()?, Ureq::new());
+    let overview = direct.call(GetOverview::new())?;
+    println!("{} with {} free slots", options.settings.url, overview.slots_available);
+    let truth = Truth::new(direct, &options.savepoints);
+    let (next, done) = (AtomicU64::new(options.from), AtomicBool::new(false));
+    let end = options.from.saturating_add(options.seeds);
+    let (report, failure) = (Mutex::new(Report::default()), Mutex::new(None));
+    thread::scope(|scope| {
+        scope.spawn(|| truth.watch(&done));
+        let workers: Vec<_> = (0..options.at_once)
+            .map(|_| {
+                scope.spawn(|| {
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= end {
+                            return;
+                        }
+                        match case::run(seed, &truth, &options.settings) {
+                            Ok(verdict) => {
+                                eprintln!("{verdict}");
+                                report.lock().unwrap_or_else(PoisonError::into_inner).add(verdict);
+                            }
+                            Err(error) => {
+                                let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                                *failure = Some(format!("seed {seed}: {error}"));
+                                return;
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            let _ = worker.join();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(failure) => Err(failure.into()),
+        None => Ok(report.into_inner().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
+
+struct Options {
+    settings: Settings,
+    savepoints: PathBuf,
+    from: u64,
+    seeds: u64,
+    at_once: u64,
+}
+
+impl Options {
+    fn parse() -> Result<Self, Failure> {
+        let (mut url, mut jars, mut savepoints) = (None, None, None);
+        let (mut from, mut seeds, mut at_once, mut verbose) = (1, 25, 6, false);
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            if argument == "--verbose" {
+                verbose = true;
+                continue;
+            }
+            let value = arguments.next().ok_or_else(|| format!("{argument} needs a value"))?;
+            let number = || value.parse().map_err(|error| format!("{argument} {value}: {error}"));
+            match &*argument {
+                "--url" => url = Some(value),
+                "--jars" => jars = Some(PathBuf::from(value)),
+                "--savepoints" => savepoints = Some(PathBuf::from(value)),
+                "--seeds" => seeds = number()?,
+                "--from" => from = number()?,
+                "--seed" => (from, seeds) = (number()?, 1),
+                "--at-once" => at_once = number()?,
+                _ => return Err(format!("unknown option {argument}").into()),
+            }
+        }
+        let settings =
+            Settings { url: url.ok_or("--url is missing")?, jars: jars.ok_or("--jars is missing")?, verbose };
+        Ok(Self { settings, savepoints: savepoints.ok_or("--savepoints is missing")?, from, seeds, at_once })
+    }
+}

@@ -1,0 +1,168 @@
+//! An operator: runs goals, is killed now and then, and resumes from the state that was saved last.
+
+use std::fmt::{self, Debug};
+
+use pipewright::Seed;
+use pipewright::drive::{Clock as _, Transport as _};
+use pipewright::error::FlowError;
+use pipewright::flink::Flink;
+use pipewright::flow::{Flow, Goal, Notice, Saved, Step};
+use pipewright_ureq::Ureq;
+
+/// How often an operator resumes a goal while things still go wrong.
+const RESUMPTIONS: usize = 3;
+
+/// How one process ended.
+#[derive(Debug)]
+pub enum Ending<T> {
+    /// It was killed.
+    Killed,
+    /// The flow ended.
+    Ended(Result<T, FlowError>),
+}
+
+/// What became of a goal after its last resumption.
+#[derive(Debug)]
+pub struct Outcome<T> {
+    /// The last result.
+    pub result: Result<T, FlowError>,
+    /// The state that was saved last; `None` if none was.
+    pub saved: Option<Saved>,
+    /// How often the process was killed.
+    pub kills: usize,
+    /// The errors that a resumption followed.
+    pub errors: Vec<FlowError>,
+    /// All that was told on the way, as text: results, errors, saved states.
+    pub told: String,
+}
+
+impl<T> Outcome<T> {
+    /// Returns how many errors on the way said that an outcome is unknown.
+    pub fn cleared(&self) -> usize {
+        self.errors.iter().filter(|error| error.is_ambiguous()).count()
+    }
+}
+
+/// Carries goals out.
+pub struct Operator<'a> {
+    /// The client, which may go through a proxy.
+    pub flink: &'a Flink<Ureq>,
+    /// Where the process is killed.
+    pub seed: Seed,
+    /// How many of ten processes are killed.
+    pub kills_of_ten: u64,
+    /// Is called before the last resumption: it ends what goes wrong.
+    pub calm: &'a dyn Fn(),
+    /// Shows a line.
+    pub log: &'a dyn Fn(String),
+}
+
+impl fmt::Debug for Operator<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operator").field("flink", &self.flink).finish_non_exhaustive()
+    }
+}
+
+impl Operator<'_> {
+    /// Carries out the goal that `make` gives, from the saved state if there is one: kills and resumes it while things go wrong,
+    /// and once more after that if it has not succeeded.
+    ///
+    /// # Errors
+    /// Of the outcome: those of the last flow.
+    pub fn carry_out<G>(
+        &mut self,
+        what: &str,
+        make: impl Fn(Option<&Saved>) -> Result<G, FlowError>,
+    ) -> Outcome<G::Output>
+    where
+        G: Goal<Service = pipewright::flink::FlinkRest>,
+        G::Output: Debug,
+    {
+        let (mut saved, mut kills, mut errors, mut told) = (None, 0, Vec::new(), String::new());
+        for round in 0.. {
+            let last = round >= RESUMPTIONS;
+            if last {
+                (self.calm)();
+            }
+            let goal = match make(saved.as_ref()) {
+                Ok(goal) => goal,
+                Err(error) => return Outcome { result: Err(error), saved, kills, errors, told },
+            };
+            let flow = goal.start(self.flink.config(), self.flink.seed());
+            let kill_at = self.seed.below(60);
+            let killed = !last && self.seed.below(10) < self.kills_of_ten;
+            let ending = drive(self.flink, flow, killed.then_some(kill_at), &mut saved, |notice| {
+                (self.log)(format!("{what}: {notice}"));
+            });
+            if let Some(saved) = &saved {
+                told.push_str(&saved.state);
+            }
+            match ending {
+                Ending::Killed => {
+                    (self.log)(format!("{what}: KILLED at step {kill_at}"));
+                    kills += 1;
+                }
+                Ending::Ended(result) => {
+                    told.push_str(&format!("{result:?}"));
+                    if let Err(error) = &result {
+                        (self.log)(format!("{what}: ERROR {error}"));
+                        told.push_str(&error.to_string());
+                    }
+                    match result {
+                        // Without a state there is nothing to resume: what is not known stays unknown.
+                        Err(error) if !last && (saved.is_some() || !error.is_ambiguous()) => errors.push(error),
+                        result => return Outcome { result, saved, kills, errors, told },
+                    }
+                }
+            }
+        }
+        unreachable!("the last round returns")
+    }
+}
+
+/// Drives a flow to its end, or to the step at which its process is killed: a request counts before it is sent and after it was
+/// carried out, its answer being lost then, and a notice counts before it is heard.
+pub fn drive<F: Flow>(
+    flink: &Flink<Ureq>,
+    mut flow: F,
+    kill_at: Option<u64>,
+    saved: &mut Option<Saved>,
+    mut show: impl FnMut(&Notice),
+) -> Ending<F::Output> {
+    let (mut reply, mut steps) = (None, 0);
+    let mut killed = move || {
+        steps += 1;
+        kill_at.is_some_and(|at| steps > at)
+    };
+    loop {
+        match flow.poll(flink.runtime().now(), reply.take()) {
+            Step::Send(exchange) => {
+                if killed() {
+                    return Ending::Killed;
+                }
+                let answer = flink.runtime().send(&exchange);
+                if killed() {
+                    return Ending::Killed;
+                }
+                reply = Some(exchange.settle(answer));
+            }
+            Step::Notice(notice) => {
+                if killed() {
+                    return Ending::Killed;
+                }
+                show(&notice);
+                if let Notice::Save(state) = notice {
+                    // What a new process reads back from its disk.
+                    let text = serde_json::to_string(&state).unwrap_or_default();
+                    *saved = serde_json::from_str(&text).ok();
+                }
+            }
+            Step::WaitUntil(at) | Step::InFlight { until: at } => flink.runtime().sleep_until(at),
+            Step::Done(result) => return Ending::Ended(result),
+            Step::Authorize(_) | Step::Stray(_) => {
+                let reason = "the flow asks for a credential, or does not know its own reply";
+                return Ending::Ended(Err(FlowError::Stopped(reason.to_owned())));
+            }
+        }
+    }
+}

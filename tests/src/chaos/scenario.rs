@@ -1,0 +1,160 @@
+//! What a seed draws.
+
+use std::fmt;
+use std::time::Duration;
+
+use pipewright::Seed;
+use pipewright_mock::{FaultKind, FaultPlan};
+
+/// An operation on the job of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// `TakeSavepoint`.
+    Savepoint,
+    /// `TriggerCheckpoint`.
+    Checkpoint,
+    /// `UpgradeJob`.
+    Upgrade(NewJar),
+    /// `StopWithSavepoint`.
+    Stop,
+}
+
+/// The jar that a job is upgraded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewJar {
+    /// Goes on from the savepoint.
+    Good,
+    /// No snapshot of it succeeds, so that it never completes a checkpoint.
+    FailsAtOnce,
+    /// Fails some seconds after it has started, again and again.
+    FailsLater,
+    /// Has no operators for the state of the savepoint.
+    Incompatible,
+    /// Reads the state as another type.
+    OtherState,
+    /// Its main method throws.
+    Throws,
+    /// Its main method throws after it has submitted the job.
+    ThrowsLate,
+    /// Is not a jar.
+    Broken,
+}
+
+impl NewJar {
+    const ALL: [Self; 8] = [
+        Self::Good,
+        Self::FailsAtOnce,
+        Self::FailsLater,
+        Self::Incompatible,
+        Self::OtherState,
+        Self::Throws,
+        Self::ThrowsLate,
+        Self::Broken,
+    ];
+
+    /// Returns the file, and the arguments beyond those that every jar gets.
+    pub fn program(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Good => ("endless.jar", &["--rate", "40"]),
+            Self::FailsAtOnce => ("endless.jar", &["--fail-snapshot", "true"]),
+            Self::FailsLater => ("endless.jar", &["--fail-at", "60"]),
+            Self::Incompatible => ("failing.jar", &[]),
+            Self::OtherState => ("endless.jar", &["--other-state", "true"]),
+            Self::Throws => ("params.jar", &["--throw", "told to"]),
+            Self::ThrowsLate => ("endless.jar", &["--throw-late", "true"]),
+            Self::Broken => ("broken.jar", &[]),
+        }
+    }
+
+    /// Returns whether an upgrade to it may succeed: one that fails late may have proved itself before.
+    pub fn may_succeed(self) -> bool {
+        matches!(self, Self::Good | Self::FailsLater)
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Savepoint => f.write_str("savepoint"),
+            Self::Checkpoint => f.write_str("checkpoint"),
+            Self::Upgrade(jar) => write!(f, "upgrade({jar:?})"),
+            Self::Stop => f.write_str("stop"),
+        }
+    }
+}
+
+/// What happens under one seed. The first operation, running the job, is always there.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The seed.
+    pub seed: u64,
+    /// What is done with the job.
+    pub operations: Vec<Operation>,
+    /// Where processes are killed.
+    pub kills: Seed,
+    /// How many of ten processes are killed.
+    pub kills_of_ten: u64,
+    /// Draws the faults of each operation.
+    faults: Seed,
+}
+
+impl Scenario {
+    /// Draws the scenario of a seed.
+    pub fn new(seed: u64) -> Self {
+        let mut source = Seed::new(u128::from(seed) + 1);
+        let (kills, faults) = (source.split(), source.split());
+        let mut operations = Vec::new();
+        for _ in 0..source.below(3) {
+            let checkpoint = source.below(3) == 0;
+            operations.push(if checkpoint { Operation::Checkpoint } else { Operation::Savepoint });
+        }
+        // Every other jar is good; the others take turns.
+        let jar = if seed.is_multiple_of(2) {
+            NewJar::Good
+        } else {
+            usize::try_from(seed / 2 % 7).ok().and_then(|at| NewJar::ALL.get(at + 1)).copied().unwrap_or(NewJar::Good)
+        };
+        operations.push(Operation::Upgrade(jar));
+        if source.below(3) == 0 {
+            operations.push(Operation::Savepoint);
+        }
+        if source.below(2) == 0 {
+            operations.push(Operation::Stop);
+        }
+        Self { seed, operations, kills, kills_of_ten: source.below(5), faults }
+    }
+
+    /// The plan for the next operation. Waits of at most six seconds outlast the three that a request may take.
+    pub fn next_faults(&mut self) -> FaultPlan {
+        let seed = self.faults.next_u64();
+        let busy = 0.5 + f64::from(u32::try_from(self.faults.below(16)).unwrap_or(0)) / 10.0;
+        let at_most = 2 + self.faults.below(9);
+        [
+            (FaultKind::NotSent, 0.04),
+            (FaultKind::ReplyLost, 0.05),
+            (FaultKind::DelayRequest, 0.02),
+            (FaultKind::DelayReply, 0.03),
+            (FaultKind::TooManyRequests, 0.01),
+            (FaultKind::Unavailable, 0.02),
+            (FaultKind::ProxyPage, 0.04),
+            (FaultKind::CutOff, 0.02),
+            (FaultKind::ShortBody, 0.01),
+            (FaultKind::MalformedBody, 0.01),
+            (FaultKind::Restart, 0.01),
+            (FaultKind::LostRoute, 0.03),
+            (FaultKind::DeliveredTwice, 0.04),
+        ]
+        .into_iter()
+        .fold(FaultPlan::seeded(seed), |plan, (kind, chance)| plan.chance(kind, chance * busy))
+        .at_most(at_most)
+        .delays(Duration::from_millis(50)..=Duration::from_secs(6))
+        .downtimes(Duration::from_millis(200)..=Duration::from_secs(2))
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("run")?;
+        self.operations.iter().try_for_each(|operation| write!(f, ", {operation}"))
+    }
+}
