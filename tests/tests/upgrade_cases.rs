@@ -311,7 +311,11 @@ fn a_resumed_upgrade_goes_on_from_the_savepoint_of_a_stop_that_failed() {
         // Long enough for the trigger to be forgotten, too.
         let wait = if crash % 2 == 0 { Duration::from_secs(5) } else { Duration::from_secs(400) };
         scene.world.sleep_until(scene.world.now() + wait);
-        let upgrade = scene.flink.run(resume(saved));
+        let goal = resume(saved).with_jars(
+            RunJar::upload("old.jar", Program::endless("old").jar()),
+            RunJar::upload("new.jar", Program::endless("new").jar()),
+        );
+        let upgrade = scene.flink.run(goal);
         let states = scene.states();
         match upgrade {
             Ok(Upgrade::Upgraded { savepoint, .. }) => {

@@ -85,7 +85,7 @@ pub use self::flow::{
     AwaitCheckpoint, AwaitJob, Cancel, DeleteDataset, DisposeSavepoint, JobDiagnosis, JobEvent, JobReport, Launched,
     Profile, Profiled, ReadAggregatedMetrics, ReadMetrics, Removed, Rescale, Rescaled, RunJar, SampleFlameGraph,
     Savepoint, StopWithSavepoint, Stopped, TakeSavepoint, TriggerCheckpoint, Upgrade, UpgradeDiagnosis, UpgradeJob,
-    WatchJob,
+    UpgradeStatus, WatchJob,
 };
 pub use self::history::{FlinkHistory, FromHistory, HistoryServer};
 pub use self::ids::{ApplicationId, DatasetId, JarId, JobId, RescaleId, TaskManagerId, TriggerId, VertexId};

@@ -6,7 +6,7 @@ use pipewright::Seed;
 use pipewright::drive::Entropy as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::Upgrade;
-use pipewright::flink::{JobDiagnosis, JobId, RunJar, UpgradeDiagnosis, UpgradeJob};
+use pipewright::flink::{JobDiagnosis, JobId, RunJar, UpgradeDiagnosis, UpgradeJob, UpgradeStatus};
 use pipewright::flow::{Goal, Notice, Saved};
 use pipewright_mock::flink::Program;
 use pipewright_mock::{FaultPlan, Incident};
@@ -111,6 +111,29 @@ pub(crate) fn upgrade(old: &pipewright::flink::flow::Launched, bad: i32) -> Upgr
         .settle_within(Duration::from_secs(30))
 }
 
+/// Every error says what is left behind, and what it says is true.
+fn judge_status(scene: &Scene, error: &FlowError) {
+    let known = UpgradeDiagnosis::of(error).unwrap_or_else(|| panic!("no diagnosis: {error:?}"));
+    let is_alive = |job: JobId| scene.alive().iter().any(|view| view.id == job.to_string());
+    let (new, old) = (is_alive(known.new_job), is_alive(known.job) || is_alive(known.old_job));
+    let is_true = match known.status {
+        UpgradeStatus::Untouched => is_alive(known.job) && !new,
+        UpgradeStatus::OldJobRuns => old && !new,
+        UpgradeStatus::NoJobRuns => !old && !new,
+        // It may have come to its end since the cluster was asked last.
+        UpgradeStatus::NewJobRuns => !old,
+        _ => true,
+    };
+    assert!(is_true, "{:?}: {error:?}", scene.alive());
+}
+
+/// Whether the cluster has rejected the plan of the new jar. Only the first phase plans.
+fn is_rejected(error: &FlowError) -> bool {
+    let is_rejection =
+        matches!(error, FlowError::Incomplete(incomplete) if matches!(*incomplete.cause, FlowError::Service(_)));
+    is_rejection && UpgradeDiagnosis::of(error).is_some_and(|known| known.status == UpgradeStatus::Untouched)
+}
+
 /// Whatever an upgrade came to: is it true, and is nothing lost?
 fn judge(scene: &Scene, result: &Result<Upgrade, FlowError>, bad: i32, old: JobId) {
     let alive = scene.alive();
@@ -125,13 +148,13 @@ fn judge(scene: &Scene, result: &Result<Upgrade, FlowError>, bad: i32, old: JobI
             assert_ne!(bad, 0, "a good jar is given up: {result:?}");
             (*job, savepoint)
         }
-        Err(FlowError::Service(_)) if bad == 4 => {
+        Err(error) if bad == 4 && is_rejected(error) => {
             assert_eq!(alive.len(), 1, "the old job was not to be touched");
             return;
         }
         // An error promises nothing but that there are not two.
         Err(FlowError::Misuse(_) | FlowError::Build(_)) => panic!("{result:?}"),
-        Err(_) => return,
+        Err(error) => return judge_status(scene, error),
     };
     let savepoints = scene.cluster.with(|cluster| cluster.savepoints());
     let kept = savepoints.iter().find(|known| known.path == *savepoint).expect("it was written");

@@ -19,7 +19,7 @@ use super::heard::Heard;
 use super::look::LOOKING;
 use crate::error::FlowError;
 use crate::flink::error::is_passing;
-use crate::flink::jobs::{JobResult, QueueStatus};
+use crate::flink::jobs::{JobResult, JobSummary, QueueStatus};
 use crate::flink::{FlinkRest, GetJobExecutionResult, GetJobStatus, GetJobsOverview, JobId, JobState};
 use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
 use crate::seed::Seed;
@@ -79,6 +79,7 @@ impl AwaitJob {
             seen: None,
             asked: Timestamp::UNIX_EPOCH,
             heard: Heard::default(),
+            mark: None,
             until: None,
             pace: Pace::START,
             state: State::Start,
@@ -116,10 +117,29 @@ pub struct AwaitMachine {
     /// When the last question was asked, and when the cluster has answered.
     asked: Timestamp,
     heard: Heard,
+    /// What the overview said when all tasks ran.
+    mark: Option<TaskMark>,
     /// Until when it is asked although the cluster cannot reach its JobManager.
     until: Option<Timestamp>,
     pace: Pace,
     state: State,
+}
+
+/// Tells whether the tasks of a job were started again: each task that starts, and each one that finishes, changes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TaskMark {
+    /// When the last task entered the state that it is in.
+    pub(super) modified: i64,
+    /// How many tasks have finished by themselves.
+    pub(super) finished: u32,
+}
+
+impl TaskMark {
+    /// `None` unless all tasks of the job run or have finished by themselves.
+    pub(super) fn of(job: &JobSummary) -> Option<Self> {
+        let is_running = job.state == JobState::Running && job.tasks.all_running();
+        is_running.then_some(Self { modified: job.last_modification.0, finished: job.tasks.finished })
+    }
 }
 
 #[derive(Debug)]
@@ -145,6 +165,16 @@ impl AwaitMachine {
 
     pub(super) fn heard(&self) -> Heard {
         self.heard
+    }
+
+    /// The tasks, when all of them ran.
+    pub(super) fn mark(&self) -> Option<TaskMark> {
+        self.mark
+    }
+
+    /// Whether the job had not ended when the cluster was asked last; false if it has not answered.
+    pub(super) fn is_alive(&self) -> bool {
+        self.seen.as_ref().is_some_and(|state| !state.is_terminal())
     }
 
     fn report(&self, result: Option<JobResult>) -> JobReport {
@@ -213,7 +243,8 @@ impl Machine for AwaitMachine {
                     Ok(overview) => {
                         self.heard.hear(self.asked);
                         let job = overview.jobs.into_iter().find(|job| job.id == self.job);
-                        if job.is_some_and(|job| job.state == JobState::Running && job.tasks.all_running()) {
+                        self.mark = job.as_ref().and_then(TaskMark::of);
+                        if self.mark.is_some() {
                             return Step::Done(Ok(self.report(None)));
                         }
                         self.wait(cx.now());

@@ -97,6 +97,11 @@ impl JobDiagnosis {
         }
     }
 
+    /// Whether the cluster said that the job is FINISHED, CANCELED or FAILED.
+    pub(super) fn is_terminal(&self) -> bool {
+        matches!(&self.lookup, JobLookup::State(state) if state.is_terminal())
+    }
+
     /// Whether the cluster said that the job has not ended.
     pub(super) fn is_alive(&self) -> bool {
         matches!(&self.lookup, JobLookup::State(state) if !state.is_terminal())

@@ -56,7 +56,7 @@ pub use rescale::{Rescale, Rescaled};
 pub use run_jar::{Launched, RunJar};
 pub use stop::{StopWithSavepoint, Stopped};
 pub use triggers::{Savepoint, TakeSavepoint, TriggerCheckpoint};
-pub use upgrade::{Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase};
+pub use upgrade::{Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase, UpgradeStatus};
 pub use watch::{JobEvent, JobWatch, WatchJob};
 
 pub(crate) use crate::flow::Pace;

@@ -109,6 +109,16 @@ pub struct RunJar {
     is_own: bool,
     within: Option<Duration>,
     resumed: Option<Resumed>,
+    purpose: Purpose,
+}
+
+/// What is done about a job that the cluster does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// It is submitted.
+    Submit,
+    /// It is looked up again, for some seconds, and never submitted.
+    LookOnly,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +148,7 @@ impl RunJar {
             claim_mode: None,
             allow_non_restored_state: None,
         };
-        Self { content: None, is_uploaded: true, run, job: None, is_own: true, within: None, resumed: None }
+        Self::with_run(run, None)
     }
 
     /// The same run of a jar that is on the cluster by now. If the cluster has lost it when it is run, it is uploaded again.
@@ -163,7 +173,7 @@ impl RunJar {
         let RunState { run, job, since, acknowledged, is_own, unsent } = saved.read(Self::NAME)?;
         let resumed = Some(Resumed { since, acknowledged, unsent: unsent.unwrap_or_default() });
         let is_own = is_own.unwrap_or_default();
-        Ok(Self { content: None, is_uploaded: true, run, job: Some(job), is_own, within: None, resumed })
+        Ok(Self { is_own, resumed, ..Self::with_run(run, Some(job)) })
     }
 
     /// The class with the main method, for a jar without a `Main-Class`.
@@ -231,7 +241,31 @@ impl RunJar {
 
     /// Of a jar that is on the cluster, under an id that was chosen at random.
     pub(super) fn of(run: JarRun, job: JobId) -> Self {
-        Self { content: None, is_uploaded: true, run, job: Some(job), is_own: true, within: None, resumed: None }
+        Self::with_run(run, Some(job))
+    }
+
+    fn with_run(run: JarRun, job: Option<JobId>) -> Self {
+        Self {
+            content: None,
+            is_uploaded: true,
+            run,
+            job,
+            is_own: true,
+            within: None,
+            resumed: None,
+            purpose: Purpose::Submit,
+        }
+    }
+
+    /// Whether the saved state says that the job was never submitted.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.resumed.is_none_or(|resumed| resumed.unsent)
+    }
+
+    /// A resumed goal that only finds out whether the cluster has the job.
+    pub(super) fn looking_only(mut self) -> Self {
+        self.purpose = Purpose::LookOnly;
+        self
     }
 
     pub(super) fn with_content(mut self, content: Option<(String, Body)>) -> Self {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{JarRun, Launched, Resumed, RunJar, RunState};
+use super::{JarRun, Launched, Purpose, Resumed, RunJar, RunState};
 use crate::body::Body;
 use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, ServiceError};
 use crate::flink::error::{is_passing, is_unknown_jar, is_unknown_job};
@@ -37,6 +37,7 @@ pub struct RunMachine {
     job: Option<JobId>,
     /// Whether only this flow can have used the id of the job: it was chosen at random.
     is_own: bool,
+    purpose: Purpose,
     /// When it was first submitted, in milliseconds since the epoch.
     since: Option<u64>,
     /// Whether it may have been submitted by an attempt without an answer, here or in another process.
@@ -76,7 +77,7 @@ fn is_duplicate(refusal: &ServiceError) -> bool {
 impl RunMachine {
     /// From the beginning, or from what another process has saved.
     pub(super) fn new(goal: RunJar) -> Self {
-        let RunJar { content, is_uploaded, run, job, is_own, resumed, .. } = goal;
+        let RunJar { content, is_uploaded, run, job, is_own, resumed, purpose, .. } = goal;
         let state = match resumed {
             Some(Resumed { acknowledged: true, .. }) => State::Launched,
             Some(Resumed { unsent: false, .. }) => State::Resumed,
@@ -90,6 +91,7 @@ impl RunMachine {
             uploads: 0,
             job,
             is_own,
+            purpose,
             since,
             unanswered: since.is_some(),
             tries: 0,
@@ -99,6 +101,16 @@ impl RunMachine {
             lookup: JobLookup::NotTried,
             state,
         }
+    }
+
+    /// Whether the job was certainly not submitted: the cluster has answered every attempt, and does not know the job.
+    pub(in crate::flink::flow) fn is_unsubmitted(&self) -> bool {
+        !self.unanswered && matches!(self.lookup, JobLookup::NotTried | JobLookup::NotFound)
+    }
+
+    /// Whether the cluster said that the job is there and has not ended.
+    pub(in crate::flink::flow) fn is_alive(&self) -> bool {
+        matches!(&self.lookup, JobLookup::State(state) if !state.is_terminal())
     }
 
     /// The caller needs the ids to look the job up.
@@ -248,7 +260,12 @@ impl RunMachine {
         let found = Some(format!("the cluster does not know job {}", self.job(cx)));
         let Some(trouble) = trouble else {
             let since = Timestamp::from_millis(self.since.unwrap_or_default());
-            if cx.now().since(since) < KNOWN {
+            if self.purpose == Purpose::LookOnly && self.looks < LOOKS {
+                self.looks += 1;
+                self.state = State::Wait(self.pace.next(cx.now()), None);
+                return Ok(());
+            }
+            if self.purpose == Purpose::Submit && cx.now().since(since) < KNOWN {
                 self.submit(cx);
                 return Ok(());
             }

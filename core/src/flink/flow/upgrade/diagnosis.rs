@@ -8,6 +8,38 @@ use crate::error::FlowError;
 use crate::flink::flow::JobDiagnosis;
 use crate::flink::{JarId, JobId};
 
+/// Which job runs after an upgrade has ended with an error.
+///
+/// A status never says more than the cluster said after the last request that could change it, or than follows from it. The job may
+/// have ended since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpgradeStatus {
+    /// The flow has stopped no job and started none. The job runs on, unless something else has ended it.
+    Untouched,
+    /// The job runs on, because the stop failed. In the phases [`RunOld`](UpgradePhase::RunOld) and
+    /// [`SettleOld`](UpgradePhase::SettleOld) it is the old jar that runs again, as [`UpgradeDiagnosis::old_job`].
+    OldJobRuns,
+    /// Neither the old job nor the new one runs. Start a job from [`UpgradeDiagnosis::savepoint`] if it is there.
+    NoJobRuns,
+    /// The new job has not ended, but it is not decided whether it is good.
+    NewJobRuns,
+    /// It is not known which job runs, or whether one does. Resume the upgrade from its saved state.
+    Unknown,
+}
+
+impl fmt::Display for UpgradeStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Untouched => "no job was stopped or started",
+            Self::OldJobRuns => "the old job runs",
+            Self::NoJobRuns => "no job runs",
+            Self::NewJobRuns => "the new job runs",
+            Self::Unknown => "it is not known which job runs",
+        })
+    }
+}
+
 /// How far an upgrade was when it ended with an error: the [evidence](FlowError::evidence) of its errors.
 ///
 /// ```
@@ -32,6 +64,8 @@ use crate::flink::{JarId, JobId};
 pub struct UpgradeDiagnosis {
     /// The phase that ended with the error.
     pub phase: UpgradePhase,
+    /// Which job runs now, as far as the flow has verified it.
+    pub status: UpgradeStatus,
     /// The job that was to be upgraded.
     pub job: JobId,
     /// The id that the new jar's job has or gets.
@@ -67,8 +101,8 @@ impl UpgradeDiagnosis {
 /// One line, without what the last step knew.
 impl fmt::Display for UpgradeDiagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { phase, job, new_job, old_job, savepoint, earlier_savepoint, .. } = self;
-        write!(f, "upgrade of job {job} in phase {phase}: ")?;
+        let Self { phase, status, job, new_job, old_job, savepoint, earlier_savepoint, .. } = self;
+        write!(f, "upgrade of job {job} in phase {phase}: {status}, ")?;
         match savepoint {
             Some(savepoint) => write!(f, "savepoint {savepoint}, ")?,
             None => f.write_str("no savepoint yet, ")?,

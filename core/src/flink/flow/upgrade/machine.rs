@@ -1,29 +1,34 @@
 //! The transitions of [`UpgradeJob`], as drawn in its module.
 
+mod back;
 mod phases;
+mod prove;
 mod verdicts;
 
-use super::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState};
+use self::prove::Proof;
+use super::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState, UpgradeStatus};
 use crate::body::Body;
 use crate::error::FlowError;
 use crate::flink::error::is_unknown_job;
-use crate::flink::flow::await_job::AwaitMachine;
+use crate::flink::flow::await_job::{AwaitMachine, TaskMark};
 use crate::flink::flow::cancel::CancelMachine;
 use crate::flink::flow::heard::Heard;
-use crate::flink::flow::look::Look;
+use crate::flink::flow::look::{LOOKING, Look};
 use crate::flink::flow::run_jar::RunMachine;
 use crate::flink::flow::stop::StopMachine;
 use crate::flink::flow::trigger::Triggered;
 use crate::flink::flow::triggers::CheckpointKind;
 use crate::flink::flow::upload::Upload;
 use crate::flink::{FlinkRest, GetJobExceptions, JobState, PlanJar};
-use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Saved, Step, ok};
+use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Step, ok};
 use crate::time::Timestamp;
 
 /// How often a jar is uploaded again that the cluster has not got any more.
 const UPLOADS: u32 = 3;
 /// How often a job is stopped again that a failover has brought back.
 const STOPS: u32 = 3;
+/// What a saved state has in place of a jar's id before it is uploaded. An id of Flink's ends in `.jar`.
+const NOT_UPLOADED: &str = "(not uploaded)";
 
 /// The transitions of [`UpgradeJob`].
 #[doc(hidden)]
@@ -42,6 +47,14 @@ pub struct UpgradeMachine {
     stops: u32,
     /// Whether both jars were planned.
     is_planned: bool,
+    /// Which job runs, as far as that is verified.
+    status: UpgradeStatus,
+    /// Whether a request was handed out.
+    is_sent: bool,
+    /// The new job's tasks before its first checkpoint, the most of them that have finished, and that checkpoint.
+    mark: TaskMark,
+    finished: u32,
+    checkpoint: Option<i64>,
     state: State,
 }
 
@@ -58,6 +71,9 @@ enum State {
     Run(Running<RunMachine>),
     Settle(Running<AwaitMachine>),
     Checkpoint(Running<Triggered<CheckpointKind>>),
+    Prove(Proof),
+    /// A task of the new job has left RUNNING: how is the job now? With what was seen.
+    Relapse(Running<AwaitMachine>, String),
     /// Before another checkpoint.
     Pause(Timestamp),
     /// Time is up for the new job: what did it run into? With what it did not do in time.
@@ -65,11 +81,16 @@ enum State {
     CancelNew(Running<CancelMachine>),
     RunOld(Running<RunMachine>),
     SettleOld(Running<AwaitMachine>),
+    /// The caller wants the old jar back, but nothing was stopped: how is the old job?
+    Untouched(Running<AwaitMachine>),
+    /// The caller wants the old jar back: was the new job submitted?
+    FindNew(Running<RunMachine>),
 }
 
 impl UpgradeMachine {
     /// With the old jar and the new one, and whether the cluster has them.
     pub(super) fn fresh(jars: [Option<(String, Body)>; 2], is_uploaded: [bool; 2], data: UpgradeState) -> Self {
+        let is_stopped = data.savepoint.is_some();
         Self {
             jars,
             is_uploaded,
@@ -79,13 +100,33 @@ impl UpgradeMachine {
             settle_until: Timestamp::MAX,
             stops: 0,
             is_planned: false,
+            status: if is_stopped { UpgradeStatus::NoJobRuns } else { UpgradeStatus::Untouched },
+            is_sent: false,
+            mark: TaskMark::default(),
+            finished: 0,
+            checkpoint: None,
             state: State::Start,
         }
     }
 
     /// From the phase that was saved last.
-    pub(super) fn resumed(jars: [Option<(String, Body)>; 2], data: UpgradeState) -> Self {
-        Self { state: State::Resumed, ..Self::fresh(jars, [true, true], data) }
+    pub(super) fn resumed(jars: [Option<(String, Body)>; 2], mut data: UpgradeState) -> Self {
+        let is_uploaded = [&mut data.old, &mut data.new].map(|run| {
+            let is_uploaded = run.jar.as_str() != NOT_UPLOADED;
+            if !is_uploaded {
+                run.jar = "".into();
+            }
+            is_uploaded
+        });
+        let status = match &data.phase {
+            UpgradePhase::Prepare if data.savepoint.is_none() => UpgradeStatus::Untouched,
+            // Each of them saves what it sends before it sends it.
+            UpgradePhase::Stop if data.child.is_none() => UpgradeStatus::Untouched,
+            UpgradePhase::Run | UpgradePhase::RunOld if data.child.is_none() => UpgradeStatus::NoJobRuns,
+            UpgradePhase::Prepare => UpgradeStatus::NoJobRuns,
+            _ => UpgradeStatus::Unknown,
+        };
+        Self { state: State::Resumed, status, ..Self::fresh(jars, is_uploaded, data) }
     }
 
     /// What the flow of this phase saves is part of what the upgrade saves.
@@ -93,7 +134,7 @@ impl UpgradeMachine {
         match step {
             Step::Notice(Notice::Save(child)) => {
                 self.data.child = Some(child);
-                Step::Notice(Notice::Save(Saved::new(Self::NAME, &self.data)))
+                Step::Notice(Notice::Save(self.saved()))
             }
             step => step,
         }
@@ -104,18 +145,8 @@ impl UpgradeMachine {
     fn transition(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Option<Upgrade>> {
         let now = cx.now();
         let next = match &mut self.state {
-            State::Start if self.data.savepoint.is_some() => {
-                self.prepare(cx);
-                Ok(None)
-            }
-            State::Start => {
-                self.check(cx);
-                Ok(None)
-            }
-            State::Resumed => {
-                let (phase, child) = (self.data.phase.clone(), self.data.child.clone());
-                self.enter(phase, child.as_ref(), cx).map(|()| None)
-            }
+            State::Start => self.begin(cx).map(|()| None),
+            State::Resumed => self.resume(cx).map(|()| None),
             State::Check(flow) => {
                 let report = ok!(flow.poll(now, reply.take()));
                 self.heard = flow.machine().heard();
@@ -123,10 +154,7 @@ impl UpgradeMachine {
                     Ok(report) if report.state == JobState::Running && self.is_planned => {
                         self.enter(UpgradePhase::Stop, None, cx).map(|()| None)
                     }
-                    Ok(report) if report.state == JobState::Running => {
-                        self.prepare(cx);
-                        Ok(None)
-                    }
+                    Ok(report) if report.state == JobState::Running => self.prepare(cx).map(|()| None),
                     Ok(report) => self.ended(report.state, cx).map(|()| None),
                     Err(error) if self.is_own_deadline(&error, cx) => {
                         Err(self.not_upgraded(&format!("it did not get there within {} s", self.settle_seconds())))
@@ -138,7 +166,7 @@ impl UpgradeMachine {
             State::Upload(which, flow) => {
                 let which = *which;
                 let jar = ok!(flow.poll(now, reply.take()));
-                jar.map(|jar| {
+                jar.and_then(|jar| {
                     cx.say(Notice::Observed {
                         what: Self::name_of(which).to_owned(),
                         state: format!("uploaded as {jar}"),
@@ -147,8 +175,8 @@ impl UpgradeMachine {
                     if let Some(is_uploaded) = self.is_uploaded.get_mut(which) {
                         *is_uploaded = true;
                     }
-                    self.prepare(cx);
-                    None
+                    self.save(cx);
+                    self.prepare(cx).map(|()| None)
                 })
             }
             State::Plan(which, call) => {
@@ -164,10 +192,7 @@ impl UpgradeMachine {
                         let next = if is_stopped { UpgradePhase::Run } else { UpgradePhase::Stop };
                         self.enter(next, None, cx).map(|()| None)
                     }
-                    Err(error) if self.upload_again(which, &error) => {
-                        self.prepare(cx);
-                        Ok(None)
-                    }
+                    Err(error) if self.upload_again(which, &error) => self.prepare(cx).map(|()| None),
                     Err(error) => Err(error),
                 }
             }
@@ -180,8 +205,10 @@ impl UpgradeMachine {
             }
             State::Run(flow) => {
                 let step = flow.poll(now, reply.take());
+                let is_unsubmitted = flow.machine().is_unsubmitted();
                 match ok!(self.adopt(step)) {
                     Ok(launched) => {
+                        self.status = UpgradeStatus::Unknown;
                         (self.data.new_job, self.data.launched) = (launched.job, Some(true));
                         self.data.new.jar = launched.jar;
                         self.enter(UpgradePhase::Settle, None, cx).map(|()| None)
@@ -191,12 +218,18 @@ impl UpgradeMachine {
                         self.data.launched = Some(matches!(error, FlowError::Failed(_)));
                         self.roll_back(error.to_string(), cx).map(|()| None)
                     }
-                    Err(error) => Err(error),
+                    Err(error) => {
+                        self.status = if is_unsubmitted { UpgradeStatus::NoJobRuns } else { UpgradeStatus::Unknown };
+                        Err(error)
+                    }
                 }
             }
             State::Settle(flow) => {
                 let report = ok!(flow.poll(now, reply.take()));
-                self.heard = flow.machine().heard();
+                let machine = flow.machine();
+                self.heard = machine.heard();
+                self.mark = machine.mark().unwrap_or_default();
+                self.status = if machine.is_alive() { UpgradeStatus::NewJobRuns } else { UpgradeStatus::Unknown };
                 self.settled(report, cx)
             }
             State::Checkpoint(flow) => {
@@ -207,6 +240,16 @@ impl UpgradeMachine {
                 };
                 self.heard = flow.machine().heard();
                 self.checkpointed(number, cx)
+            }
+            State::Prove(proof) => {
+                let result = ok!(proof.poll(cx, reply));
+                self.heard = proof.heard();
+                self.proved(result, cx)
+            }
+            State::Relapse(flow, why) => {
+                let report = ok!(flow.poll(now, reply.take()));
+                let why = std::mem::take(why);
+                self.relapsed(report, &why, cx)
             }
             State::Pause(until) => {
                 if let Some(step) = cx.wait_until(*until, "the new job's first checkpoint", reply) {
@@ -226,36 +269,57 @@ impl UpgradeMachine {
             State::CancelNew(flow) => match ok!(flow.poll(now, reply.take())) {
                 // It was slow, and has done all its work meanwhile: the old jar would do it again.
                 Ok(report) if report.state == JobState::Finished => Ok(Some(self.upgraded(None))),
-                Ok(_) => self.enter(UpgradePhase::RunOld, None, cx).map(|()| None),
+                Ok(_) => self.run_old(cx).map(|()| None),
                 Err(FlowError::Service(error)) if is_unknown_job(&error) => match self.data.launched {
                     Some(true) => Err(self.forgotten(error)),
-                    _ => self.enter(UpgradePhase::RunOld, None, cx).map(|()| None),
+                    _ => self.run_old(cx).map(|()| None),
                 },
                 Err(error) => Err(error),
             },
             State::RunOld(flow) => {
                 let step = flow.poll(now, reply.take());
+                let (is_unsubmitted, is_known) = (flow.machine().is_unsubmitted(), flow.machine().is_alive());
                 match ok!(self.adopt(step)) {
                     Ok(launched) => {
+                        self.status = UpgradeStatus::Unknown;
                         (self.data.old_job, self.data.old.jar) = (launched.job, launched.jar);
                         self.enter(UpgradePhase::SettleOld, None, cx).map(|()| None)
                     }
-                    Err(error) if Self::is_verdict(&error) => Err(self.not_run(&error, cx)),
+                    Err(error) => {
+                        self.status = match () {
+                            () if is_known => UpgradeStatus::OldJobRuns,
+                            () if is_unsubmitted => UpgradeStatus::NoJobRuns,
+                            () => UpgradeStatus::Unknown,
+                        };
+                        Err(if Self::is_verdict(&error) { self.not_run(&error, cx) } else { error })
+                    }
+                }
+            }
+            State::SettleOld(flow) => {
+                let report = ok!(flow.poll(now, reply.take()));
+                let is_alive = flow.machine().is_alive();
+                self.status = if is_alive { UpgradeStatus::OldJobRuns } else { UpgradeStatus::Unknown };
+                match report {
+                    Ok(report) if matches!(report.state, JobState::Running | JobState::Finished) => {
+                        Ok(Some(Upgrade::RolledBack {
+                            job: self.data.old_job,
+                            savepoint: self.savepoint(),
+                            reason: self.data.reason.clone().unwrap_or_default(),
+                        }))
+                    }
+                    Ok(report) => Err(self.not_brought_back(&report, cx)),
+                    // Out of time is no failure: it is there, and may still come up.
                     Err(error) => Err(error),
                 }
             }
-            State::SettleOld(flow) => match ok!(flow.poll(now, reply.take())) {
-                Ok(report) if matches!(report.state, JobState::Running | JobState::Finished) => {
-                    Ok(Some(Upgrade::RolledBack {
-                        job: self.data.old_job,
-                        savepoint: self.savepoint(),
-                        reason: self.data.reason.clone().unwrap_or_default(),
-                    }))
-                }
-                Ok(report) => Err(self.not_brought_back(&report, cx)),
-                // Out of time is no failure: it is there, and may still come up.
-                Err(error) => Err(error),
-            },
+            State::Untouched(flow) => {
+                let report = ok!(flow.poll(now, reply.take()));
+                report.and_then(|report| self.untouched(&report, cx)).map(|()| None)
+            }
+            State::FindNew(flow) => {
+                let step = flow.poll(now, reply.take());
+                ok!(self.adopt(step)).and_then(|launched| self.found_new(&launched, cx)).map(|()| None)
+            }
         };
         Step::Done(next)
     }
@@ -271,7 +335,9 @@ impl Machine for UpgradeMachine {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
             }
-            match ok!(self.transition(cx, reply)) {
+            let step = self.transition(cx, reply);
+            self.is_sent |= matches!(step, Step::Send(_));
+            match ok!(step) {
                 Ok(None) => {}
                 Ok(Some(upgrade)) => return Step::Done(Ok(upgrade)),
                 Err(error) => return Step::Done(Err(self.explain(error))),

@@ -1,10 +1,11 @@
 //! The goal [`UpgradeJob`].
 //!
 //! ```text
-//!  Check ──▶ Upload, Upload ──▶ Plan, Plan ──▶ Stop ──▶ Run ──▶ Settle ──▶ Checkpoint ──▶ upgraded
-//!    │            │                │            │        │        │             │
-//!    └────────────┴─ error: the old job was ────┘        └────────┴──────┬──────┘
-//!                    not touched, or the stop failed                     ▼ the new job is no good
+//!  Check ──▶ Upload, Upload ──▶ Plan, Plan ──▶ Stop ──▶ Run ──▶ Settle ──▶ Checkpoint ──▶ Prove ──▶ upgraded
+//!    │            │                │            │        │        │ ▲           │           │
+//!    │            │                │            │        │        │ └───────────┴───────────┤ a task restarted
+//!    └────────────┴─ error: the old job was ────┘        └────────┴──────┬──────────────────┘
+//!                    not touched, or the stop failed                     ▼ the new job is given up
 //!                                                        CancelNew ──▶ RunOld ──▶ SettleOld ──▶ rolled back
 //! ```
 //!
@@ -23,8 +24,12 @@
 //! | Run, RunOld | refused by a proxy, or for a time | that error; resume from the saved state |
 //! | Settle | the job ends other than FINISHED, or time is up | roll back |
 //! | Checkpoint | it fails | Settle again, until time is up |
+//! | Prove | a task leaves RUNNING, or the job does | Settle, with what is left of its time; roll back if nothing is left |
+//! | Prove | another task finishes by itself | Settle, with the whole time |
+//! | Prove | the job ends | upgraded if it is FINISHED, else roll back |
+//! | Prove | the job cannot be looked at for 90 s | that error; resume from the saved state, which settles and proves again |
 //! | Settle, Checkpoint | time is up, and for more than 5 s of its second half the job could not be looked at | that error; resume from the saved state |
-//! | Settle | the cluster does not know the job | ambiguous: it may have come to its end since |
+//! | Settle, Prove | the cluster does not know the job | ambiguous: it may have come to its end since |
 //! | CancelNew | the job has FINISHED meanwhile | upgraded |
 //! | CancelNew, after Run was refused | the cluster does not know the job | RunOld |
 //! | CancelNew otherwise | the cluster does not know the job | ambiguous: it may have come to its end since |
@@ -35,9 +40,17 @@
 //!
 //! Check waits until all tasks of the old job run, as long as settling may take: before that no savepoint can be taken.
 //!
-//! From the savepoint on, every error carries an [`UpgradeDiagnosis`]: the savepoint, both jars, and the ids of the jobs. So do
-//! errors of the kinds failed, ambiguous and deadline before it. If a failover brought the job back after a stop had written its
-//! savepoint, every error carries that one as [`UpgradeDiagnosis::earlier_savepoint`] until a later stop succeeds.
+//! Prove takes as long as [`UpgradeJob::prove_for`] says; without that setting, the upgrade counts with the first checkpoint. The
+//! flow compares when the job's tasks last entered their state, so that it notices a restart between two polls. It takes that
+//! moment before the checkpoint, which is therefore always triggered after the last restart.
+//!
+//! Every error carries an [`UpgradeDiagnosis`]: the jars, the ids of the jobs, the savepoint, and which job runs. Exceptions are
+//! [`FlowError::Stopped`], [`FlowError::Misuse`], and [`FlowError::Build`] before anything is sent. If a failover brought the job
+//! back after a stop had written its savepoint, every error carries that one as [`UpgradeDiagnosis::earlier_savepoint`] until a
+//! later stop succeeds.
+//!
+//! A goal with [`UpgradeJob::roll_back`] goes to `RunOld` as soon as no job runs: from Prepare if its savepoint was named, from Stop
+//! when that is completed, from Run if the new job was never submitted, else by `CancelNew`.
 //!
 //! Invariants: nothing is stopped before both jars are uploaded and planned; the savepoint is never claimed, so that both
 //! jars can start from it; the old job is not started while the new one may run; each phase is saved before it begins.
@@ -54,7 +67,7 @@ use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Config, Goal, Running, Saved};
 use crate::seed::Seed;
 use crate::table::{records, words};
-pub use diagnosis::UpgradeDiagnosis;
+pub use diagnosis::{UpgradeDiagnosis, UpgradeStatus};
 use machine::UpgradeMachine;
 
 words! {
@@ -68,6 +81,8 @@ words! {
         Run = "run",
         /// The new job must show that it runs.
         Settle = "settle",
+        /// The new job has completed a checkpoint, and must keep running: see [`UpgradeJob::prove_for`].
+        Prove = "prove",
         /// The new job is being cancelled.
         CancelNew = "cancel-new",
         /// The old jar is being run again.
@@ -96,6 +111,10 @@ records! {
         pub target_directory: Option<String> = "target_directory",
         /// How long a job may take to show that it runs; milliseconds.
         pub settle_within: u64 = "settle_within",
+        /// How long the new job must keep running after its first checkpoint; milliseconds.
+        pub prove_for: Option<u64> = "prove_for",
+        /// Whether the caller wants the old jar back.
+        pub roll_back: Option<bool> = "roll_back",
         /// Where the savepoint is, once it is written.
         pub savepoint: Option<String> = "savepoint",
         /// The savepoint of a stop after which the job ran on; absent once a later stop has succeeded.
@@ -113,7 +132,7 @@ records! {
 ///
 /// Uploads and plans both jars first, so that a jar that cannot run costs nothing. Then stops the job with a savepoint, and
 /// runs the new jar from it. The upgrade counts when all tasks of the new job run and it has completed one checkpoint, or
-/// when it has come to its end. Otherwise the new job is cancelled and the old jar runs again from the same savepoint:
+/// when it has come to its end; [`prove_for`](Self::prove_for) asks for more. Otherwise the new job is cancelled and the old jar runs again from the same savepoint:
 /// that is [`Upgrade::RolledBack`], no error, and not to be overlooked.
 ///
 /// How errors leave the job is in the table of [this module](self); in short: before the stop it runs on, after the stop
@@ -135,6 +154,7 @@ pub struct UpgradeJob {
     start: Start,
     /// The jars themselves, for a resumed goal.
     jars: [Option<(String, Body)>; 2],
+    roll_back: bool,
     within: Option<Duration>,
 }
 
@@ -146,6 +166,7 @@ enum Start {
         new: RunJar,
         target_directory: Option<String>,
         settle_within: Duration,
+        prove_for: Duration,
         savepoint: Option<String>,
     },
     Resumed(Box<UpgradeState>),
@@ -163,9 +184,10 @@ impl UpgradeJob {
             new,
             target_directory: None,
             settle_within: Duration::from_secs(60),
+            prove_for: Duration::ZERO,
             savepoint: None,
         };
-        Self { start, jars: [None, None], within: None }
+        Self { start, jars: [None, None], roll_back: false, within: None }
     }
 
     /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save). Give it the jars
@@ -183,7 +205,7 @@ impl UpgradeJob {
             _ if has_savepoint => {}
             _ => return Err(FlowError::Misuse(Misuse::WrongState)),
         }
-        Ok(Self { start: Start::Resumed(state), jars: [None, None], within: None })
+        Ok(Self { start: Start::Resumed(state), jars: [None, None], roll_back: false, within: None })
     }
 
     /// Gives a resumed goal the jars again: they are uploaded if the cluster has not got them any more. Uploads are lost with
@@ -219,6 +241,48 @@ impl UpgradeJob {
             Start::Fresh { settle_within, .. } => *settle_within = time,
             Start::Resumed(state) => state.settle_within = millis(time),
         }
+        self
+    }
+
+    /// Sets how long the new job must keep all its tasks running after its first completed checkpoint, before the upgrade counts.
+    /// Zero by default: the upgrade counts with that checkpoint.
+    ///
+    /// The flow polls the job for this long. If a task leaves RUNNING, for whatever reason (a failure, a failover, a rescaling), the job
+    /// has not proved itself. Within [`settle_within`](Self::settle_within), counted from the start of the job, it may settle and
+    /// prove itself again, from another checkpoint on; after that, the upgrade is rolled back. A task that finishes by itself
+    /// counts as no failure: the job settles and proves itself again, with the whole time for both. A job that is FINISHED is upgraded.
+    ///
+    /// The setting is saved. A resumed flow waits for another checkpoint and proves the job for the whole time again.
+    /// [`within`](Self::within) limits the whole flow, this time included.
+    pub fn prove_for(mut self, time: Duration) -> Self {
+        match &mut self.start {
+            Start::Fresh { prove_for, .. } => *prove_for = time,
+            Start::Resumed(state) => state.prove_for = Some(millis(time)),
+        }
+        self
+    }
+
+    /// Returns to the old jar: the flow ends as [`Upgrade::RolledBack`], with the reason "requested by the caller".
+    ///
+    /// A goal from [`new`](Self::new) needs the savepoint ([`from_savepoint`](Self::from_savepoint)). The flow stops nothing, and
+    /// runs the old jar from that savepoint. Call it only if no job runs from the savepoint. The new jar is not used.
+    ///
+    /// On a resumed goal, the next step depends on the phase that was saved:
+    ///
+    /// | phase | then |
+    /// |---|---|
+    /// | Prepare | nothing was stopped: [`FlowError::Failed`], with [`UpgradeStatus::OldJobRuns`] if the cluster says so |
+    /// | Stop | the stop is completed, and the old jar runs from its savepoint; if the stop fails and the job runs on, that error |
+    /// | Run | the new job is cancelled if it was submitted, and the old jar runs; ambiguous if that cannot be found out |
+    /// | Settle, Prove | the new job is cancelled, and the old jar runs; if the new job is FINISHED by then, it is upgraded |
+    /// | `CancelNew`, `RunOld`, `SettleOld` | as without this setting |
+    ///
+    /// To return after an upgrade has succeeded, run another upgrade with the jars exchanged.
+    ///
+    /// # Errors
+    /// The flow of a goal from [`new`](Self::new) without a savepoint ends with [`FlowError::Build`], before anything is sent.
+    pub fn roll_back(mut self) -> Self {
+        self.roll_back = true;
         self
     }
 
@@ -264,8 +328,13 @@ impl Goal for UpgradeJob {
 
     fn start(self, config: &Config<FlinkRest>, mut seed: Seed) -> Self::Flow {
         let machine = match self.start {
-            Start::Resumed(state) => UpgradeMachine::resumed(self.jars, *state),
-            Start::Fresh { job, old, new, target_directory, settle_within, savepoint } => {
+            Start::Resumed(mut state) => {
+                if self.roll_back {
+                    state.roll_back = Some(true);
+                }
+                UpgradeMachine::resumed(self.jars, *state)
+            }
+            Start::Fresh { job, old, new, target_directory, settle_within, prove_for, savepoint } => {
                 let (old_jar, has_old, old) = old.into_parts();
                 let (new_jar, has_new, new) = new.into_parts();
                 let data = UpgradeState {
@@ -277,6 +346,8 @@ impl Goal for UpgradeJob {
                     old_job: JobId::from_bits(seed.next_u128()),
                     target_directory,
                     settle_within: millis(settle_within),
+                    prove_for: Some(millis(prove_for)).filter(|time| *time > 0),
+                    roll_back: self.roll_back.then_some(true),
                     savepoint,
                     earlier_savepoint: None,
                     launched: None,

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::{State, UPLOADS, UpgradeMachine};
-use crate::error::{FlowError, Misuse};
+use super::prove::Proof;
+use super::{NOT_UPLOADED, State, UPLOADS, UpgradeMachine};
+use crate::error::{BuildError, FlowError, Misuse};
 use crate::flink::error::is_unknown_jar;
 use crate::flink::flow::await_job::{AwaitJob, AwaitMachine};
 use crate::flink::flow::cancel::Cancel;
 use crate::flink::flow::heard::Heard;
 use crate::flink::flow::run_jar::{JarRun, RunJar, RunMachine};
 use crate::flink::flow::stop::StopWithSavepoint;
-use crate::flink::flow::upgrade::UpgradePhase;
+use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
 use crate::flink::flow::upload::Upload;
 use crate::flink::jars::ClaimMode;
 use crate::flink::{FlinkRest, JobId, PlanJar};
@@ -25,17 +26,39 @@ impl UpgradeMachine {
         if which == 0 { &mut self.data.old } else { &mut self.data.new }
     }
 
-    /// The uploads, then the plans, old before new, then the stop.
-    pub(super) fn prepare(&mut self, cx: &mut Common<FlinkRest>) {
-        let missing = self.jars.iter().zip(self.is_uploaded).enumerate();
-        let mut missing = missing.filter(|(_, (_, is_uploaded))| !is_uploaded);
-        let missing = missing.find_map(|(which, (jar, _))| Some((which, jar.clone()?)));
-        if let Some((which, (name, content))) = missing {
-            cx.phase(Self::NAME, if which == 0 { "uploading the old jar" } else { "uploading the new jar" });
-            self.state = State::Upload(which, cx.child(Upload::new(name, content)));
-        } else {
+    /// The uploads, then the plans, old before new, then the stop. A rollback that the caller wants needs only the old jar.
+    pub(super) fn prepare(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        let needed = if self.is_roll_back() { 1 } else { 2 };
+        let missing = self.is_uploaded.iter().take(needed).position(|is_uploaded| !is_uploaded);
+        let Some(which) = missing else {
+            if self.is_roll_back() {
+                return self.run_old(cx);
+            }
             self.plan(0, cx);
+            return Ok(());
+        };
+        let Some((name, content)) = self.jars.get(which).cloned().flatten() else {
+            let problem = "it was not uploaded yet: give the resumed goal both jars with with_jars";
+            return Err(BuildError::value(Self::NAME, "jar", Self::name_of(which), problem).into());
+        };
+        cx.phase(Self::NAME, if which == 0 { "uploading the old jar" } else { "uploading the new jar" });
+        self.state = State::Upload(which, cx.child(Upload::new(name, content)));
+        Ok(())
+    }
+
+    /// The state of the upgrade. An id of a jar is never empty in it.
+    pub(super) fn saved(&self) -> Saved {
+        let mut data = self.data.clone();
+        for run in [&mut data.old, &mut data.new] {
+            if run.jar.as_str().is_empty() {
+                run.jar = NOT_UPLOADED.into();
+            }
         }
+        Saved::new(Self::NAME, &data)
+    }
+
+    pub(super) fn save(&self, cx: &mut Common<FlinkRest>) {
+        cx.save(self.saved());
     }
 
     /// Whether the jar is to be uploaded again, because the cluster has not got it any more.
@@ -87,6 +110,7 @@ impl UpgradeMachine {
             UpgradePhase::Stop => "stopping the job with a savepoint",
             UpgradePhase::Run => "running the new jar from the savepoint",
             UpgradePhase::Settle => "waiting for the new job's tasks and its first checkpoint",
+            UpgradePhase::Prove => "watching the new job until it has proved itself",
             UpgradePhase::CancelNew => "cancelling the new job",
             UpgradePhase::RunOld => "running the old jar from the same savepoint",
             UpgradePhase::SettleOld => "waiting for the old job's tasks",
@@ -99,7 +123,7 @@ impl UpgradeMachine {
         self.data.phase = phase;
         self.data.child = resumed.cloned();
         cx.phase(Self::NAME, words);
-        cx.save(Saved::new(Self::NAME, &self.data));
+        self.save(cx);
         self.state = match self.data.phase {
             UpgradePhase::Stop => {
                 let goal = match resumed {
@@ -114,7 +138,14 @@ impl UpgradeMachine {
             }
             UpgradePhase::Run => State::Run(self.run(1, resumed, cx)?),
             UpgradePhase::RunOld => State::RunOld(self.run(0, resumed, cx)?),
-            UpgradePhase::CancelNew => State::CancelNew(cx.child(Cancel::new(self.data.new_job).machine())),
+            UpgradePhase::CancelNew => {
+                self.status = UpgradeStatus::Unknown;
+                State::CancelNew(cx.child(Cancel::new(self.data.new_job).machine()))
+            }
+            UpgradePhase::Prove => {
+                let until = cx.now() + Duration::from_millis(self.data.prove_for.unwrap_or_default());
+                State::Prove(Proof::new(self.data.new_job, self.mark, until, self.heard))
+            }
             UpgradePhase::Prepare | UpgradePhase::Settle | UpgradePhase::SettleOld | UpgradePhase::Unknown(_) => {
                 self.settle_until = cx.now() + Duration::from_millis(self.data.settle_within);
                 self.heard = Heard::default();
@@ -142,6 +173,14 @@ impl UpgradeMachine {
         run.savepoint_path.clone_from(&self.data.savepoint);
         run.claim_mode = Some(ClaimMode::NoClaim);
         Ok(cx.child(RunJar::of(run, job).with_content(content).machine()))
+    }
+
+    /// Back to the phase in which the new job settles, with what is left of its time.
+    pub(super) fn settle_again(&mut self, cx: &mut Common<FlinkRest>) {
+        self.data.phase = UpgradePhase::Settle;
+        cx.phase(Self::NAME, "waiting again for the new job's tasks and for another checkpoint");
+        self.save(cx);
+        self.state = State::Settle(self.settle(self.data.new_job, cx));
     }
 
     pub(super) fn settle(&self, job: JobId, cx: &mut Common<FlinkRest>) -> Running<AwaitMachine> {

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use super::prove::Proved;
 use super::{STOPS, State, UpgradeMachine};
 use crate::error::{Ambiguity, ErrorKind, Evidence, Failure, FlowError, ServiceError};
 use crate::flink::error::is_unknown_job;
-use crate::flink::flow::await_job::JobReport;
+use crate::flink::flow::await_job::{AwaitMachine, JobReport};
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
 use crate::flink::flow::look::{Found, Look};
 use crate::flink::flow::triggers::TriggerCheckpoint;
-use crate::flink::flow::upgrade::{Upgrade, UpgradeDiagnosis, UpgradePhase};
+use crate::flink::flow::upgrade::{Upgrade, UpgradeDiagnosis, UpgradePhase, UpgradeStatus};
 use crate::flink::{FlinkRest, GetJobExceptions, JobId, JobState, SubmitJar};
-use crate::flow::{Common, Machine as _, Notice, Saved};
+use crate::flow::{Common, Machine as _, Notice};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
@@ -45,7 +46,8 @@ impl UpgradeMachine {
 
     /// The new job was submitted and is unknown now. It may have come to its end since, and been forgotten: running the old
     /// jar would do its work again.
-    pub(super) fn forgotten(&self, error: ServiceError) -> FlowError {
+    pub(super) fn forgotten(&mut self, error: ServiceError) -> FlowError {
+        self.status = UpgradeStatus::Unknown;
         FlowError::Ambiguous(Ambiguity {
             operation: SubmitJar::INFO.name,
             cause: Box::new(error.into()),
@@ -76,12 +78,14 @@ impl UpgradeMachine {
     pub(super) fn stopped(&mut self, savepoint: String, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
         cx.say(Notice::Observed { what: "savepoint".to_owned(), state: savepoint.clone() });
         (self.data.savepoint, self.data.earlier_savepoint) = (Some(savepoint), None);
-        self.enter(UpgradePhase::Run, None, cx)
+        self.status = UpgradeStatus::NoJobRuns;
+        if self.is_roll_back() { self.run_old(cx) } else { self.enter(UpgradePhase::Run, None, cx) }
     }
 
     /// The job has ended before it could be stopped. If an earlier stop has left a savepoint behind, what the job did after that
     /// decides where to go on: the caller needs its last checkpoint, too.
     pub(super) fn ended(&mut self, state: JobState, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        self.status = UpgradeStatus::NoJobRuns;
         match self.data.earlier_savepoint.clone() {
             Some(savepoint) if state != JobState::Finished => {
                 cx.phase(Self::NAME, "looking for the last checkpoint of the job");
@@ -124,7 +128,15 @@ impl UpgradeMachine {
     /// a failover came between, else by the resumed flow. A job that is FINISHED after its stop failed has run on after the
     /// savepoint, to the end of its work: started from there, another job would do that part again.
     pub(super) fn not_stopped(&mut self, error: FlowError, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
-        let Some(diagnosis) = JobDiagnosis::of(&error).cloned() else { return Err(error) };
+        let diagnosis = JobDiagnosis::of(&error).cloned();
+        self.status = match (&error, &diagnosis) {
+            (_, Some(diagnosis)) if diagnosis.is_terminal() => UpgradeStatus::NoJobRuns,
+            (FlowError::Failed(_), Some(diagnosis)) if diagnosis.is_alive() => UpgradeStatus::OldJobRuns,
+            // Nothing has answered for the trigger, or the cluster has rejected it: the job is as it was.
+            (FlowError::Ambiguous(_) | FlowError::Failed(_) | FlowError::Deadline { .. }, _) => UpgradeStatus::Unknown,
+            _ => self.status,
+        };
+        let Some(diagnosis) = diagnosis else { return Err(error) };
         let job = || format!("job {}", self.data.job);
         match diagnosis.savepoint.clone() {
             Some(savepoint) if diagnosis.has_ended() && diagnosis.lookup != JobLookup::State(JobState::Finished) => {
@@ -136,8 +148,8 @@ impl UpgradeMachine {
                 (self.data.phase, self.data.child) = (UpgradePhase::Prepare, None);
                 let is_written = savepoint.is_some();
                 self.data.earlier_savepoint = savepoint.or(self.data.earlier_savepoint.take());
-                cx.save(Saved::new(Self::NAME, &self.data));
-                if is_written && self.stops < STOPS {
+                self.save(cx);
+                if is_written && self.stops < STOPS && !self.is_roll_back() {
                     self.stops += 1;
                     cx.say(Notice::Observed { what: job(), state: error.to_string() });
                     self.is_planned = true;
@@ -154,10 +166,11 @@ impl UpgradeMachine {
     pub(super) fn not_brought_back(&mut self, report: &JobReport, cx: &mut Common<FlinkRest>) -> FlowError {
         let why = report.failure().map(|why| format!(": {why}")).unwrap_or_default();
         let error = self.lost(&format!("it is {}{why}", report.state));
+        self.status = UpgradeStatus::NoJobRuns;
         self.data.old_job = JobId::from_bits(cx.seed.next_u128());
         self.data.phase = UpgradePhase::RunOld;
         self.data.child = None;
-        cx.save(Saved::new(Self::NAME, &self.data));
+        self.save(cx);
         error
     }
 
@@ -165,16 +178,14 @@ impl UpgradeMachine {
     pub(super) fn not_run(&mut self, error: &FlowError, cx: &mut Common<FlinkRest>) -> FlowError {
         if matches!(error, FlowError::Service(_)) {
             self.data.child = None;
-            cx.save(Saved::new(Self::NAME, &self.data));
+            self.save(cx);
         }
         self.lost(&error.to_string())
     }
 
-    /// Whatever ended the upgrade: the caller needs the savepoint, the jars and the ids of the jobs. Before anything was
-    /// touched, an error of the service stays what it is.
+    /// Whatever ended the upgrade: the caller needs the savepoint, the jars, the ids of the jobs, and which of them runs.
     pub(super) fn explain(&self, error: FlowError) -> FlowError {
-        let is_open = matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_));
-        if !is_open && self.data.savepoint.is_none() && self.data.earlier_savepoint.is_none() {
+        if matches!(error, FlowError::Build(_)) && !self.is_sent {
             return error;
         }
         let diagnosis = UpgradeDiagnosis { last: JobDiagnosis::of(&error).cloned(), ..self.diagnosis() };
@@ -192,6 +203,7 @@ impl UpgradeMachine {
     fn diagnosis(&self) -> UpgradeDiagnosis {
         UpgradeDiagnosis {
             phase: self.data.phase.clone(),
+            status: self.status,
             job: self.data.job,
             new_job: self.data.new_job,
             old_job: self.data.old_job,
@@ -206,6 +218,11 @@ impl UpgradeMachine {
 
     fn too_slow(&mut self, what: &str, cx: &mut Common<FlinkRest>) {
         let reason = format!("the new job {what} within {} s", self.settle_seconds());
+        self.give_up(reason, cx);
+    }
+
+    /// Rolls back, after reading what the new job ran into.
+    fn give_up(&mut self, reason: String, cx: &mut Common<FlinkRest>) {
         self.state = State::Explain(cx.call(GetJobExceptions::new(self.data.new_job).max_exceptions(1_u32)), reason);
     }
 
@@ -216,6 +233,7 @@ impl UpgradeMachine {
     ) -> Result<Option<Upgrade>, FlowError> {
         match report {
             Ok(report) if report.state == JobState::Running => {
+                self.status = UpgradeStatus::NewJobRuns;
                 let until = cx.no_later_than(self.settle_until);
                 let checkpoint = TriggerCheckpoint::new(self.data.new_job).machine().hearing(self.heard);
                 self.state = State::Checkpoint(cx.child(checkpoint).with_deadline(until));
@@ -240,6 +258,10 @@ impl UpgradeMachine {
         cx: &mut Common<FlinkRest>,
     ) -> Result<Option<Upgrade>, FlowError> {
         match result {
+            Ok(number) if self.data.prove_for.unwrap_or_default() > 0 => {
+                (self.checkpoint, self.finished) = (Some(number), self.finished.max(self.mark.finished));
+                self.enter(UpgradePhase::Prove, None, cx)?;
+            }
             Ok(number) => return Ok(Some(self.upgraded(Some(number)))),
             Err(error) if self.is_own_deadline(&error, cx) => {
                 self.too_slow("completed no checkpoint", cx);
@@ -270,6 +292,61 @@ impl UpgradeMachine {
         Ok(None)
     }
 
+    /// The job has run for as long as it must, or a task has left RUNNING.
+    pub(super) fn proved(
+        &mut self,
+        result: Result<Proved, FlowError>,
+        cx: &mut Common<FlinkRest>,
+    ) -> Result<Option<Upgrade>, FlowError> {
+        match result? {
+            Proved::Yes => return Ok(Some(self.upgraded(self.checkpoint))),
+            // The time starts again, but not each time that the same tasks finish: a job that fails again and again would never
+            // be given up.
+            Proved::TasksFinished(finished) if finished > self.finished => {
+                self.finished = finished;
+                let state = format!("{finished} of its tasks have finished by themselves");
+                cx.say(Notice::Observed { what: format!("job {}", self.data.new_job), state });
+                self.enter(UpgradePhase::Settle, None, cx)?;
+            }
+            Proved::TasksFinished(_) => self.look_again("a task has finished once more after a restart".to_owned(), cx),
+            Proved::No(why) => self.look_again(why, cx),
+        }
+        Ok(None)
+    }
+
+    fn look_again(&mut self, why: String, cx: &mut Common<FlinkRest>) {
+        self.status = UpgradeStatus::Unknown;
+        self.state = State::Relapse(cx.child(AwaitMachine::ending(self.data.new_job)), why);
+    }
+
+    /// The job has not run all along, and this is what the cluster says of it now.
+    pub(super) fn relapsed(
+        &mut self,
+        report: Result<JobReport, FlowError>,
+        why: &str,
+        cx: &mut Common<FlinkRest>,
+    ) -> Result<Option<Upgrade>, FlowError> {
+        match report {
+            Ok(report) if report.state == JobState::Finished => return Ok(Some(self.upgraded(self.checkpoint))),
+            Ok(report) if report.state.is_terminal() => {
+                let cause = report.failure().map(|cause| format!(": {cause}")).unwrap_or_default();
+                self.roll_back(format!("the new job is {}{cause}", report.state), cx)?;
+            }
+            Ok(_) if cx.now() < self.settle_until => {
+                self.status = UpgradeStatus::NewJobRuns;
+                cx.say(Notice::Observed { what: format!("job {}", self.data.new_job), state: why.to_owned() });
+                self.settle_again(cx);
+            }
+            Ok(_) => {
+                let seconds = Duration::from_millis(self.data.prove_for.unwrap_or_default()).as_secs_f64();
+                self.give_up(format!("the new job did not keep all its tasks running for {seconds} s: {why}"), cx);
+            }
+            Err(FlowError::Service(error)) if is_unknown_job(&error) => return Err(self.forgotten(error)),
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
     pub(super) fn savepoint(&self) -> String {
         self.data.savepoint.clone().unwrap_or_default()
     }
@@ -283,7 +360,7 @@ impl UpgradeMachine {
         FlowError::Failed(Failure {
             what: format!("bringing back the old jar as job {} from savepoint {}", self.data.old_job, self.savepoint()),
             reason: why.to_owned(),
-            details: self.data.reason.as_ref().map(|reason| format!("the new job failed: {reason}")),
+            details: self.data.reason.as_ref().map(|reason| format!("the new job was given up: {reason}")),
             cause: None,
         })
     }

@@ -1,0 +1,104 @@
+//! How an upgrade returns to the old jar because the caller wants it.
+
+use super::{State, UpgradeMachine};
+use crate::error::{BuildError, Failure, FlowError};
+use crate::flink::FlinkRest;
+use crate::flink::flow::await_job::{AwaitMachine, JobReport};
+use crate::flink::flow::run_jar::{Launched, RunJar};
+use crate::flink::flow::upgrade::{UpgradeJob, UpgradePhase, UpgradeStatus};
+use crate::flow::{Common, Saved};
+
+/// Why the old jar runs again, in the result.
+const REQUESTED: &str = "requested by the caller";
+
+impl UpgradeMachine {
+    /// Whether the caller wants the old jar back.
+    pub(super) fn is_roll_back(&self) -> bool {
+        self.data.roll_back == Some(true)
+    }
+
+    /// Begins with the old job, or with the jars if it is stopped.
+    pub(super) fn begin(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        let is_stopped = self.data.savepoint.is_some();
+        if !self.is_roll_back() || is_stopped {
+            self.save(cx);
+            if is_stopped {
+                return self.prepare(cx);
+            }
+            self.check(cx);
+            return Ok(());
+        }
+        let problem = "to roll back, name a savepoint with from_savepoint or resume the upgrade from its saved state; to return \
+                       after a successful upgrade, run UpgradeJob::new with the jars exchanged";
+        Err(BuildError::value(UpgradeJob::NAME, "roll_back", &self.data.job.to_string(), problem).into())
+    }
+
+    /// Runs the old jar from the savepoint. No job runs.
+    pub(super) fn run_old(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        self.data.reason.get_or_insert_with(|| REQUESTED.to_owned());
+        self.enter(UpgradePhase::RunOld, None, cx)
+    }
+
+    /// Continues from the phase that was saved.
+    pub(super) fn resume(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        let (phase, child) = (self.data.phase.clone(), self.data.child.clone());
+        if !self.is_roll_back() {
+            // A resumed flow proves the new job from the start.
+            let phase = if phase == UpgradePhase::Prove { UpgradePhase::Settle } else { phase };
+            return self.enter(phase, child.as_ref(), cx);
+        }
+        match phase {
+            UpgradePhase::Prepare if self.data.savepoint.is_some() => self.enter(phase, None, cx),
+            // The stop saves its trigger before it sends it.
+            UpgradePhase::Prepare | UpgradePhase::Stop if child.is_none() => {
+                self.data.phase = UpgradePhase::Prepare;
+                cx.phase(UpgradeJob::NAME, "looking at the old job, which was not stopped");
+                self.state = State::Untouched(cx.child(AwaitMachine::ending(self.data.job)));
+                Ok(())
+            }
+            UpgradePhase::Run => match child {
+                None => self.run_old(cx),
+                Some(child) => self.find_new(&child, cx),
+            },
+            UpgradePhase::Settle | UpgradePhase::Prove => {
+                self.data.launched = Some(true);
+                self.roll_back(REQUESTED.to_owned(), cx)
+            }
+            phase => self.enter(phase, child.as_ref(), cx),
+        }
+    }
+
+    /// Looks for the new job, which may have been submitted.
+    fn find_new(&mut self, child: &Saved, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        let run = RunJar::resume(child)?;
+        if run.is_unsent() {
+            return self.run_old(cx);
+        }
+        cx.phase(UpgradeJob::NAME, "looking for the new job");
+        self.state = State::FindNew(cx.child(run.looking_only().machine()));
+        Ok(())
+    }
+
+    /// The new job was submitted: it must not run when the old jar does.
+    pub(super) fn found_new(&mut self, launched: &Launched, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        (self.data.new_job, self.data.launched) = (launched.job, Some(true));
+        self.roll_back(REQUESTED.to_owned(), cx)
+    }
+
+    /// The upgrade was in its first phase, and the old job was looked up.
+    pub(super) fn untouched(&mut self, report: &JobReport, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        let (state, has_ended) = (&report.state, report.state.is_terminal());
+        self.status = if has_ended { UpgradeStatus::NoJobRuns } else { UpgradeStatus::OldJobRuns };
+        self.save(cx);
+        if has_ended && self.data.earlier_savepoint.is_some() {
+            return self.ended(state.clone(), cx);
+        }
+        let reason = if has_ended {
+            format!("the upgrade has stopped no job, and the job is {state}: it has ended without the upgrade")
+        } else {
+            format!("the upgrade has stopped no job, and the job is {state}: nothing needs to be rolled back")
+        };
+        let what = format!("rolling back the upgrade of job {}", self.data.job);
+        Err(FlowError::Failed(Failure { what, reason, details: None, cause: None }))
+    }
+}

@@ -1,0 +1,114 @@
+//! [`Proof`]: whether a job keeps all its tasks running for some time.
+//!
+//! The list of jobs is not cached and says when a task last entered its state. If that moment is the same as before, no task was
+//! started again, also between two polls.
+
+use super::LOOKING;
+use crate::error::FlowError;
+use crate::flink::flow::Pace;
+use crate::flink::flow::await_job::TaskMark;
+use crate::flink::flow::heard::Heard;
+use crate::flink::{FlinkRest, GetJobsOverview, JobId};
+use crate::flow::{Call, Common, Flow, Reply, Step, ok};
+use crate::time::Timestamp;
+
+/// Polls a job until it has proved itself, or has not.
+#[derive(Debug)]
+pub(super) struct Proof {
+    job: JobId,
+    /// The tasks before the job's first checkpoint.
+    mark: TaskMark,
+    /// When the job has run for long enough.
+    until: Timestamp,
+    asked: Timestamp,
+    heard: Heard,
+    /// Until when the request is repeated although it fails.
+    retry_until: Option<Timestamp>,
+    pace: Pace,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Ask(Call<GetJobsOverview>),
+    Wait(Timestamp),
+}
+
+/// What the polls showed.
+#[derive(Debug)]
+pub(super) enum Proved {
+    /// No task was started again.
+    Yes,
+    /// All tasks run or have finished, and this many have finished: more than before.
+    TasksFinished(u32),
+    /// A task has left RUNNING, or the job has.
+    No(String),
+}
+
+impl Proof {
+    pub(super) fn new(job: JobId, mark: TaskMark, until: Timestamp, heard: Heard) -> Self {
+        let asked = Timestamp::UNIX_EPOCH;
+        Self { job, mark, until, asked, heard, retry_until: None, pace: Pace::START, state: State::Start }
+    }
+
+    pub(super) fn heard(&self) -> Heard {
+        self.heard
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Proved> {
+        loop {
+            match &mut self.state {
+                State::Start => {
+                    self.asked = cx.now();
+                    self.state = State::Ask(cx.call(GetJobsOverview::new()));
+                }
+                State::Ask(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(overview) => {
+                        self.heard.hear(self.asked);
+                        self.retry_until = None;
+                        let Some(job) = overview.jobs.into_iter().find(|job| job.id == self.job) else {
+                            return Step::Done(Ok(Proved::No("the cluster does not list it".to_owned())));
+                        };
+                        match TaskMark::of(&job) {
+                            Some(mark) if mark == self.mark && self.asked >= self.until => {
+                                return Step::Done(Ok(Proved::Yes));
+                            }
+                            Some(mark) if mark == self.mark => self.wait(cx),
+                            Some(mark) if mark.finished > self.mark.finished => {
+                                return Step::Done(Ok(Proved::TasksFinished(mark.finished)));
+                            }
+                            Some(_) => return Step::Done(Ok(Proved::No("a task was started again".to_owned()))),
+                            None => {
+                                let tasks = &job.tasks;
+                                let why =
+                                    format!("it is {}, and {} of {} tasks run", job.state, tasks.running, tasks.total);
+                                return Step::Done(Ok(Proved::No(why)));
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        let retry_until = *self.retry_until.get_or_insert(cx.now() + LOOKING);
+                        if cx.now() >= retry_until || matches!(error, FlowError::Deadline { .. } | FlowError::Build(_))
+                        {
+                            return Step::Done(Err(error));
+                        }
+                        self.state = State::Wait(self.pace.next(cx.now()));
+                    }
+                },
+                State::Wait(until) => {
+                    if let Some(step) = cx.wait_until(*until, "the new job to prove itself", reply) {
+                        return step;
+                    }
+                    self.state = State::Start;
+                }
+            }
+        }
+    }
+
+    /// The last poll is at the end of the time, or later.
+    fn wait(&mut self, cx: &Common<FlinkRest>) {
+        let at = self.pace.next(cx.now());
+        self.state = State::Wait(if cx.now() < self.until { at.min(self.until) } else { at });
+    }
+}

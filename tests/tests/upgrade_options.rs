@@ -1,0 +1,286 @@
+//! Upgrades whose new job must prove itself, and upgrades that the caller takes back.
+
+use std::time::Duration;
+
+use pipewright::drive::Clock as _;
+use pipewright::error::FlowError;
+use pipewright::flink::flow::{Launched, Upgrade, UpgradePhase};
+use pipewright::flink::{
+    AwaitJob, Flink, GetCheckpoints, JobId, RunJar, StopWithSavepoint, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
+};
+use pipewright::flow::{Notice, Saved};
+use pipewright_mock::flink::{Config, Program};
+use pipewright_mock::{FlinkHandle, World};
+
+struct Scene {
+    world: World,
+    cluster: FlinkHandle,
+    flink: Flink<World>,
+    old: Launched,
+}
+
+/// A cluster on which the old job runs.
+fn scene() -> Scene {
+    let world = World::new(1);
+    let cluster = world.flink("http://flink.test".parse().expect("a base"), Config::default());
+    let flink = Flink::new(cluster.base(), world.clone());
+    let old = flink.run(RunJar::upload("old.jar", Program::endless("old").jar())).expect("submitted");
+    let _ = flink.run(AwaitJob::running(old.job)).expect("it runs");
+    Scene { world, cluster, flink, old }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn new_jar(program: &Program) -> RunJar {
+    RunJar::upload("new.jar", program.jar())
+}
+
+fn new() -> Program {
+    Program::endless("new")
+}
+
+impl Scene {
+    fn old_jar(&self) -> RunJar {
+        RunJar::upload("old.jar", Program::endless("old").jar()).from_uploaded(self.old.jar.clone())
+    }
+
+    fn goal(&self, new: &Program) -> UpgradeJob {
+        UpgradeJob::new(self.old.job, self.old_jar(), new_jar(new)).settle_within(seconds(20))
+    }
+
+    fn states(&self) -> Vec<(String, String)> {
+        let now = self.world.now().as_unix();
+        self.cluster.with(|cluster| {
+            cluster.advance(now);
+            let mut jobs: Vec<_> = cluster.jobs().into_iter().map(|job| (job.name, job.state)).collect();
+            jobs.sort();
+            jobs
+        })
+    }
+
+    fn savepoint(&self) -> String {
+        self.cluster.with(|cluster| cluster.savepoints()).pop().expect("a savepoint").path
+    }
+
+    /// Runs the goal until a state is saved that contains this text, and returns that state.
+    fn crash_at(&self, goal: UpgradeJob, text: &str) -> Saved {
+        let mut last = None;
+        let result = self.flink.run_with(goal, |notice| match notice {
+            Notice::Save(state) => {
+                let is_it = state.state.contains(text);
+                last = Some(state);
+                if is_it { Err("crashed") } else { Ok(()) }
+            }
+            _ => Ok(()),
+        });
+        assert!(matches!(result, Err(FlowError::Stopped(_))), "{text}: {result:?}");
+        last.expect("saved")
+    }
+}
+
+fn states(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect()
+}
+
+fn resume(saved: &Saved) -> UpgradeJob {
+    UpgradeJob::resume(saved).expect("its own state")
+}
+
+fn diagnosis(error: &FlowError) -> &UpgradeDiagnosis {
+    UpgradeDiagnosis::of(error).unwrap_or_else(|| panic!("no diagnosis: {error:?}"))
+}
+
+#[test]
+fn an_upgrade_counts_when_the_new_job_has_run_for_long_enough() {
+    for (prove_for, least, most) in [(0, 0, 5), (60, 60, 70)] {
+        let scene = scene();
+        let before = scene.world.now();
+        let upgrade = scene.flink.run(scene.goal(&new()).prove_for(seconds(prove_for))).expect("decided");
+        assert!(matches!(upgrade, Upgrade::Upgraded { checkpoint: Some(_), .. }), "{upgrade:?}");
+        let took = scene.world.now().since(before);
+        assert!((seconds(least)..=seconds(most)).contains(&took), "{took:?}");
+        assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FINISHED")]));
+    }
+}
+
+/// The polls are 2 s apart, and the job is back after 1.2 s.
+#[test]
+fn a_job_whose_task_restarts_after_the_settle_timeout_is_rolled_back() {
+    let scene = scene();
+    let new = new().fails_after(seconds(40)).fails_times(1);
+    let upgrade = scene.flink.run(scene.goal(&new).prove_for(seconds(60))).expect("decided");
+    let Upgrade::RolledBack { reason, .. } = &upgrade else { panic!("{upgrade:?}") };
+    assert!(reason.contains("did not keep all its tasks running for 60 s"), "{reason}");
+    assert_eq!(scene.states(), states(&[("new", "CANCELED"), ("old", "FINISHED"), ("old", "RUNNING")]));
+}
+
+#[test]
+fn a_job_that_fails_while_it_proves_itself_is_rolled_back() {
+    let scene = scene();
+    let new = new().fails_after(seconds(40)).restarts(0);
+    let upgrade = scene.flink.run(scene.goal(&new).prove_for(seconds(60))).expect("decided");
+    let Upgrade::RolledBack { reason, .. } = &upgrade else { panic!("{upgrade:?}") };
+    assert!(reason.starts_with("the new job is FAILED: "), "{reason}");
+    assert_eq!(scene.states(), states(&[("new", "FAILED"), ("old", "FINISHED"), ("old", "RUNNING")]));
+}
+
+/// There is time left to settle: it proves itself again, from a checkpoint on that was triggered after the restart.
+#[test]
+fn a_job_whose_task_restarts_in_time_proves_itself_again() {
+    let scene = scene();
+    let before = scene.world.now();
+    let new = new().fails_after(seconds(10)).fails_times(1);
+    let upgrade = scene.flink.run(scene.goal(&new).prove_for(seconds(30))).expect("decided");
+    let Upgrade::Upgraded { job, checkpoint: Some(number), .. } = upgrade else { panic!("{upgrade:?}") };
+    assert!(scene.world.now().since(before) >= seconds(40), "30 s after the failure");
+    let restarts = scene.cluster.with(|cluster| cluster.jobs().into_iter().find(|view| view.id == job.to_string()));
+    assert_eq!(restarts.map(|view| view.restarts), Some(1));
+    let checkpoints = scene.flink.call(GetCheckpoints::new(job)).expect("answered");
+    let restored = checkpoints.latest.restored.expect("it was restarted");
+    assert!(number > restored.id && !restored.is_savepoint, "{number}, {restored:?}");
+}
+
+#[test]
+fn a_job_that_fails_again_and_again_does_not_prove_itself() {
+    let scene = scene();
+    let before = scene.world.now();
+    let upgrade = scene.flink.run(scene.goal(&new().fails_after(seconds(7))).prove_for(seconds(30))).expect("decided");
+    assert!(matches!(upgrade, Upgrade::RolledBack { .. }), "{upgrade:?}");
+    assert!(scene.world.now().since(before) < seconds(40));
+}
+
+#[test]
+fn a_job_that_finishes_while_it_proves_itself_is_upgraded() {
+    let scene = scene();
+    let new = Program::bounded("new", 4000);
+    let upgrade = scene.flink.run(scene.goal(&new).prove_for(seconds(600))).expect("decided");
+    assert!(matches!(upgrade, Upgrade::Upgraded { checkpoint: Some(_), .. }), "{upgrade:?}");
+    assert_eq!(scene.states(), states(&[("new", "FINISHED"), ("old", "FINISHED")]));
+}
+
+/// The setting is in the state. A resumed flow knows nothing of what the job did before.
+#[test]
+fn a_resumed_flow_proves_the_job_for_the_whole_time_again() {
+    for (given, least, most) in [(None, 60, 70), (Some(10), 10, 20), (Some(0), 0, 5)] {
+        let scene = scene();
+        let saved = scene.crash_at(scene.goal(&new()).prove_for(seconds(60)), r#""phase":"prove""#);
+        scene.world.sleep_until(scene.world.now() + seconds(45));
+        let before = scene.world.now();
+        let goal = match given {
+            Some(time) => resume(&saved).prove_for(seconds(time)),
+            None => resume(&saved),
+        };
+        let upgrade = scene.flink.run(goal).expect("decided");
+        assert!(matches!(upgrade, Upgrade::Upgraded { .. }), "{upgrade:?}");
+        let took = scene.world.now().since(before);
+        assert!((seconds(least)..=seconds(most)).contains(&took), "{given:?}: {took:?}");
+    }
+}
+
+/// The whole flow's time is up first. The error says what runs, and a resumption decides.
+#[test]
+fn the_timeout_of_the_flow_includes_the_time_to_prove_itself() {
+    let scene = scene();
+    let mut saved = None;
+    let goal = scene.goal(&new()).prove_for(seconds(60)).within(seconds(30));
+    let error = scene
+        .flink
+        .run_with(goal, |notice| {
+            if let Notice::Save(state) = notice {
+                saved = Some(state);
+            }
+        })
+        .expect_err("the time is up");
+    assert!(matches!(error, FlowError::Deadline { .. }), "{error:?}");
+    let known = diagnosis(&error);
+    assert_eq!((&known.phase, known.status), (&UpgradePhase::Prove, UpgradeStatus::NewJobRuns));
+    let upgrade = scene.flink.run(resume(&saved.expect("saved"))).expect("decided");
+    assert!(matches!(upgrade, Upgrade::Upgraded { .. }), "{upgrade:?}");
+}
+
+/// A failover restarts all tasks. There is time left to settle.
+#[test]
+fn a_failover_makes_the_job_prove_itself_again() {
+    let scene = scene();
+    let before = scene.world.now();
+    let goal = scene.goal(&new()).settle_within(seconds(60)).prove_for(seconds(30));
+    let mut failed_over = false;
+    let upgrade = scene.flink.run_with(goal, |notice| {
+        let proves = matches!(&notice, Notice::Phase { phase, .. } if phase.starts_with("watching the new job"));
+        if proves && !std::mem::replace(&mut failed_over, true) {
+            scene.world.sleep_until(scene.world.now() + seconds(10));
+            scene.cluster.restart(seconds(1));
+        }
+    });
+    assert!(matches!(upgrade, Ok(Upgrade::Upgraded { .. })), "{upgrade:?}");
+    assert!(failed_over && scene.world.now().since(before) >= seconds(40));
+}
+
+#[test]
+fn the_old_jar_can_be_run_again_from_a_savepoint() {
+    let scene = scene();
+    let savepoint = scene.flink.run(StopWithSavepoint::new(scene.old.job)).expect("stopped").location;
+    let upgrade = scene.flink.run(scene.goal(&new()).roll_back().from_savepoint(&savepoint)).expect("decided");
+    let Upgrade::RolledBack { savepoint: from, reason, .. } = upgrade else { panic!("{upgrade:?}") };
+    assert_eq!((from, &*reason), (savepoint, "requested by the caller"));
+    assert_eq!(scene.states(), states(&[("old", "FINISHED"), ("old", "RUNNING")]));
+    assert_eq!(scene.cluster.with(|cluster| cluster.jars()).len(), 1, "the new jar was not uploaded");
+}
+
+#[test]
+fn a_rollback_without_a_savepoint_is_rejected_before_anything_is_sent() {
+    let scene = scene();
+    let before = scene.world.trace().len();
+    let error = scene.flink.run(scene.goal(&new()).roll_back()).expect_err("there is no savepoint");
+    assert!(matches!(error, FlowError::Build(_)) && error.to_string().contains("from_savepoint"), "{error}");
+    assert_eq!(scene.world.trace().len(), before);
+    assert_eq!(scene.states(), states(&[("old", "RUNNING")]));
+}
+
+/// Nothing was stopped: there is nothing to roll back, and the error says that the job runs.
+#[test]
+fn a_rollback_before_the_stop_touches_nothing() {
+    for text in [r#""phase":"prepare""#, r#""phase":"stop""#] {
+        let scene = scene();
+        let saved = scene.crash_at(scene.goal(&new()), text);
+        let error = scene.flink.run(resume(&saved).roll_back()).expect_err("there is nothing to roll back");
+        assert!(matches!(error, FlowError::Failed(_)), "{error:?}");
+        assert_eq!(diagnosis(&error).status, UpgradeStatus::OldJobRuns);
+        assert_eq!(scene.states(), states(&[("old", "RUNNING")]));
+    }
+}
+
+/// Wherever the first process has crashed, the old jar runs in the end, and its job is the only one.
+#[test]
+fn a_resumed_upgrade_is_rolled_back_from_every_phase() {
+    let after = |acknowledged: &str| format!(r#""acknowledged\":{acknowledged}"#);
+    let moments = [
+        after("false"),
+        after("true"),
+        r#"\"location\":\"file"#.to_owned(),
+        r#""phase":"run""#.to_owned(),
+        r#""phase":"settle""#.to_owned(),
+        r#""phase":"prove""#.to_owned(),
+    ];
+    for moment in moments {
+        for crashes_again in [false, true] {
+            let scene = scene();
+            let mut saved = scene.crash_at(scene.goal(&new()).prove_for(seconds(30)), &moment);
+            if crashes_again {
+                // The setting is in the state.
+                saved = scene.crash_at(resume(&saved).roll_back(), r#""roll_back":true"#);
+            }
+            let goal = resume(&saved);
+            let goal = if crashes_again { goal } else { goal.roll_back() };
+            let upgrade = scene.flink.run(goal).expect("decided");
+            let Upgrade::RolledBack { job, savepoint, reason } = upgrade else { panic!("{moment}: {upgrade:?}") };
+            assert_eq!((savepoint, &*reason), (scene.savepoint(), "requested by the caller"), "{moment}");
+            let alive: Vec<_> = scene.cluster.with(|cluster| cluster.jobs());
+            let alive: Vec<_> = alive.into_iter().filter(|view| view.state == "RUNNING").collect();
+            assert_eq!(alive.len(), 1, "{moment}");
+            assert_eq!((alive[0].id.parse::<JobId>(), &*alive[0].name), (Ok(job), "old"), "{moment}");
+        }
+    }
+}
