@@ -19,7 +19,8 @@ use pipewright::flink::jobs::ApplicationStatus;
 use pipewright::flink::{
     AwaitJob, Cancel, DeleteJar, Flink, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators, GetJobExceptions,
     GetJobStatus, GetJobsOverview, GetOverview, GetSavepointStatus, JobId, JobState, ListJars, PlanJar, RunJar,
-    StopWithSavepoint, TakeSavepoint, TriggerCheckpoint, TriggerId, UpgradeJob, is_unknown_job,
+    StopWithSavepoint, TakeSavepoint, TriggerCheckpoint, TriggerId, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
+    is_unknown_job,
 };
 use pipewright::flow::{Goal as _, Notice, Saved, Step};
 use pipewright_ureq::{Ureq, file_body};
@@ -135,7 +136,8 @@ fn a_jar_that_cannot_be_planned_costs_nothing() {
     let old = cluster.launch("endless.jar", &[]);
     let goal = UpgradeJob::new(old.job, RunJar::uploaded(old.jar), cluster.jar("broken.jar", &[]));
     let error = cluster.flink.run(goal).expect_err("no zip, no jar");
-    assert!(matches!(&error, FlowError::Service(refusal) if refusal.operation() == "generatePlanFromJar"), "{error}");
+    assert_eq!(error.service().map(|rejection| rejection.operation()), Some("generatePlanFromJar"), "{error}");
+    assert_eq!(UpgradeDiagnosis::of(&error).map(|known| known.status), Some(UpgradeStatus::Untouched));
     assert_eq!(cluster.flink.call(GetJobStatus::new(old.job)).expect("known").status, JobState::Running);
 }
 
