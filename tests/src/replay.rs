@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::har::Entry;
-use crate::leaves::{Survival, survival};
+use crate::json_coverage::{Survival, survival};
 use crate::{replies, routes, unmatched};
 
 /// Services whose recordings can be replayed.

@@ -22,7 +22,7 @@ use pipewright::url::Target;
 use pipewright::{Base, Body, Operation, Secret, Seed, Segment, Timestamp};
 use pipewright_mock::World;
 use pipewright_mock::snowpipe::Config as Simulated;
-use pipewright_tests::fake::Fake;
+use pipewright_tests::recorded::Recorded;
 
 /// A service with nothing of its own.
 #[derive(Debug)]
@@ -460,7 +460,7 @@ fn a_builder_keeps_its_memory_for_more_rows_until_it_is_flushed() {
 #[test]
 fn a_writer_whose_rows_are_committed_keeps_no_buffer() {
     let status = |token| format!(r#"{{"channel_status_code":"SUCCESS","last_committed_offset_token":{token}}}"#);
-    let service = Fake::new(move |operation, _| {
+    let service = Recorded::new(move |operation, _| {
         let answer = match operation {
             "getHostname" => "ingest.example".to_owned(),
             "openChannel" => format!(r#"{{"next_continuation_token":"0","channel_status":{}}}"#, status("null")),

@@ -7,8 +7,8 @@ use pipewright::error::{Ambiguity, BuildError, CredentialError, Delivery, FlowEr
 use pipewright::flow::{Call, Config, Flow, Retry, Step};
 use pipewright::operation::Effect::{self, Fenced, Idempotent, Once, Safe};
 use pipewright::{Seed, Timestamp};
-use pipewright_tests::lab::Answer::{Fine, Hopeless, Lost, NotSent, Refused, Silence, Unauthorized};
-use pipewright_tests::lab::{Answer, Event, Hand, Lab, Probe, Trace};
+use pipewright_tests::synthetic_service::Answer::{Fine, Hopeless, Lost, NotSent, Refused, Silence, Unauthorized};
+use pipewright_tests::synthetic_service::{Answer, Event, Hand, Probe, SyntheticService, Trace};
 
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 const START: Timestamp = Timestamp::from_millis(784_111_777_000);
@@ -24,11 +24,11 @@ fn retry(attempts: u32) -> Retry {
     retry
 }
 
-fn config() -> Config<Lab> {
+fn config() -> Config<SyntheticService> {
     Config::new("http://127.0.0.1:1".parse().expect("a base")).with_retry(retry(3))
 }
 
-fn call(effect: Effect, config: &Config<Lab>) -> Call<Probe> {
+fn call(effect: Effect, config: &Config<SyntheticService>) -> Call<Probe> {
     Call::new(Probe(effect), config, Seed::new(1))
 }
 
@@ -402,9 +402,10 @@ fn a_missing_credential_does_not_hide_an_unanswered_attempt() {
 
 #[test]
 fn credentials_do_not_travel_in_the_clear() {
-    let at = |base: &str| Config::<Lab>::new(base.parse().expect("a base")).with_retry(retry(3));
-    let with =
-        |name, config: Config<Lab>| config.with_headers(HeaderMap::from_iter([(name, HeaderValue::from_static("x"))]));
+    let at = |base: &str| Config::<SyntheticService>::new(base.parse().expect("a base")).with_retry(retry(3));
+    let with = |name, config: Config<SyntheticService>| {
+        config.with_headers(HeaderMap::from_iter([(name, HeaderValue::from_static("x"))]))
+    };
     let exposed = "http://flink.example:8081/a";
     for config in [
         at(exposed).with_credentials(),

@@ -7,7 +7,7 @@ use pipewright::error::{Delivery, TransportErrorKind};
 use pipewright::flow::{Call, Config, Retry};
 use pipewright::operation::Effect;
 use pipewright::{Seed, Timestamp};
-use pipewright_tests::lab::{Answer, Event, Hand, Lab, Probe, Trace};
+use pipewright_tests::synthetic_service::{Answer, Event, Hand, Probe, SyntheticService, Trace};
 use proptest::prelude::*;
 
 const START: Timestamp = Timestamp::from_millis(784_111_777_000);
@@ -81,7 +81,8 @@ fn setting() -> impl Strategy<Value = Setting> {
 
 impl Setting {
     fn call(&self) -> Call<Probe> {
-        let config = Config::<Lab>::new("https://h".parse().expect("a base")).with_retry(self.retry.clone());
+        let config =
+            Config::<SyntheticService>::new("https://h".parse().expect("a base")).with_retry(self.retry.clone());
         let config = if self.authorized { config.with_credentials() } else { config };
         Call::new(Probe(self.effect), &config, Seed::new(self.seed)).with_deadline(self.deadline())
     }

@@ -6,24 +6,24 @@ use pipewright::error::{Delivery, FlowError, TransportErrorKind};
 use pipewright::flow::{Call, Config, Flow, Retry, Step};
 use pipewright::operation::Effect::{self, Fenced, Idempotent, Once, Safe};
 use pipewright::{Seed, Timestamp};
-use pipewright_tests::lab::Answer::{Fine, Hopeless, Lost, NotSent, Proxy, Unauthorized};
-use pipewright_tests::lab::{Answer, Hand, Lab, Probe, Trace};
+use pipewright_tests::synthetic_service::Answer::{Fine, Hopeless, Lost, NotSent, Proxy, Unauthorized};
+use pipewright_tests::synthetic_service::{Answer, Hand, Probe, SyntheticService, Trace};
 
 const START: Timestamp = Timestamp::from_millis(784_111_777_000);
 const EFFECTS: [Effect; 4] = [Safe, Idempotent, Fenced, Once];
 const NO_TLS: Answer = Hopeless(TransportErrorKind::Tls, Delivery::NotSent);
 const NO_NAME: Answer = Hopeless(TransportErrorKind::Resolve, Delivery::NotSent);
 
-fn config() -> Config<Lab> {
+fn config() -> Config<SyntheticService> {
     Config::new("https://lab.example".parse().expect("a base"))
 }
 
-fn drive(config: &Config<Lab>, effect: Effect, answers: &[Answer]) -> Trace {
+fn drive(config: &Config<SyntheticService>, effect: Effect, answers: &[Answer]) -> Trace {
     Hand::new(answers).drive(Call::new(Probe(effect), config, Seed::new(1)), START)
 }
 
 /// A config whose address has given this answer.
-fn after(answer: Answer) -> Config<Lab> {
+fn after(answer: Answer) -> Config<SyntheticService> {
     let config = config();
     let _ = drive(&config, Once, &[answer]);
     config
@@ -122,7 +122,7 @@ fn a_failed_handshake_is_final_unless_tls_has_worked_before() {
 }
 
 /// Which requests of a call want a connection of their own.
-fn fresh(config: &Config<Lab>, effect: Effect, answers: &[Answer]) -> Vec<bool> {
+fn fresh(config: &Config<SyntheticService>, effect: Effect, answers: &[Answer]) -> Vec<bool> {
     let mut call = Call::new(Probe(effect), config, Seed::new(1));
     let (mut now, mut reply, mut answers, mut fresh) = (START, None, answers.iter(), Vec::new());
     loop {

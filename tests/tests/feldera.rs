@@ -33,7 +33,7 @@ use pipewright::operation::{Info, RequestContext};
 use pipewright::{Base, Operation};
 use pipewright_tests::har::{self, Entry, Recording};
 use pipewright_tests::replies::{Parsed, parse_with};
-use pipewright_tests::{documented, leaves, routes, shorten};
+use pipewright_tests::{documented, json_coverage, routes, shorten};
 use serde_json::Value;
 
 struct Sample {
@@ -369,7 +369,7 @@ fn every_recorded_answer_is_read_and_written_back() {
                     continue;
                 };
                 let after = serde_json::from_str(&parsed.json).expect("JSON");
-                let survival = leaves::survival(&before, &after, &[]);
+                let survival = json_coverage::survival(&before, &after, &[]);
                 lost.entry(info.name).or_insert_with(BTreeSet::new).extend(survival.lost);
             }
             Err(error) => {

@@ -17,26 +17,26 @@ use pipewright::feldera::{
 };
 use pipewright::operation::RequestContext;
 use pipewright_mock::feldera::Config;
-use pipewright_tests::contest::{Act, Contest, OTHER_SQL, SQL};
+use pipewright_tests::rival_client::{Act, OTHER_SQL, RivalScene, SQL};
 
 /// What comes of an operation on a pipeline to which this was done: the answer, and what is so a while later.
 fn outcome(acts: &[Act], operation: &impl Operation) -> String {
-    let contest = Contest::new(1, Config { enterprise: true, ..Config::default() });
-    contest.put(SQL);
-    contest.pass(5000);
+    let scene = RivalScene::new(1, Config { enterprise: true, ..Config::default() });
+    scene.put(SQL);
+    scene.pass(5000);
     for act in acts {
-        contest.now(act.clone());
-        contest.pass(5000);
+        scene.now(act.clone());
+        scene.pass(5000);
     }
     let base = "http://feldera.test:8080".parse().expect("a base");
     let (head, body) = operation.request(RequestContext::new(&base)).expect("a request").into_parts();
     let request = Request::from_parts(head, body.read().expect("in memory"));
-    let now = contest.world.now();
-    let response = contest.with(|manager| manager.handle(now.as_unix(), &request));
+    let now = scene.world.now();
+    let response = scene.with(|manager| manager.handle(now.as_unix(), &request));
     let said = String::from_utf8_lossy(response.body()).into_owned();
     let kind = response.headers().get("content-type").cloned();
-    contest.pass(Duration::from_secs(5).as_millis().try_into().expect("small"));
-    format!("{} {kind:?} {said} {:?}", response.status(), contest.view())
+    scene.pass(Duration::from_secs(5).as_millis().try_into().expect("small"));
+    format!("{} {kind:?} {said} {:?}", response.status(), scene.view())
 }
 
 #[track_caller]

@@ -15,8 +15,8 @@ use pipewright::flow::Goal;
 use pipewright_mock::FaultPlan;
 use pipewright_mock::feldera::{CompilerFailure, Config, PipelineView};
 use pipewright_mock::schedule::Schedule;
-use pipewright_tests::contest::{
-    ACTS, Act, BAD_SQL, Contest, FAULTS, LIMIT, Moment, OTHER_SQL, SQL, Tally, Trial, hostile, polite, rivalry,
+use pipewright_tests::rival_client::{
+    ACTS, Act, BAD_SQL, Coverage, FAULTS, LIMIT, Moment, OTHER_SQL, RivalScene, SQL, Trial, hostile, polite, rivalry,
     schedule,
 };
 use proptest::prelude::*;
@@ -61,40 +61,40 @@ const SETTINGS: [Setting; 11] = [
     Setting::Awaiting,
 ];
 
-fn scene(seed: u64, enterprise: bool, setting: Setting) -> Contest {
+fn scene(seed: u64, enterprise: bool, setting: Setting) -> RivalScene {
     // Approval is about checkpoints, and only the enterprise edition makes any.
     let enterprise = enterprise || setting == Setting::Awaiting;
-    let contest = Contest::new(seed, Config { enterprise, ..Config::default() });
+    let scene = RivalScene::new(seed, Config { enterprise, ..Config::default() });
     let then = |acts: &[Act]| {
         for act in acts {
-            contest.now(act.clone());
-            contest.pass(5000);
+            scene.now(act.clone());
+            scene.pass(5000);
         }
     };
     if setting == Setting::Uncompiled {
         let full = CompilerFailure::System("No space left on device (os error 28)".to_owned());
-        contest.with(|manager| manager.fail_compilations(full));
+        scene.with(|manager| manager.fail_compilations(full));
     }
-    contest.put(if setting == Setting::Broken { BAD_SQL } else { SQL });
+    scene.put(if setting == Setting::Broken { BAD_SQL } else { SQL });
     if setting == Setting::Compiling {
-        return contest;
+        return scene;
     }
-    contest.pass(5000);
-    contest.with(|manager| manager.fail_compilations(None));
+    scene.pass(5000);
+    scene.with(|manager| manager.fail_compilations(None));
     match setting {
         Setting::Compiling | Setting::Broken | Setting::Uncompiled | Setting::Compiled => {}
-        Setting::Starting => contest.now(Act::Start),
+        Setting::Starting => scene.now(Act::Start),
         Setting::Running => then(&[Act::Start]),
         Setting::Paused => then(&[Act::StartPaused]),
         Setting::Stopping => {
             then(&[Act::Start]);
-            contest.now(Act::Stop);
+            scene.now(Act::Stop);
         }
         Setting::Used => then(&[Act::Start, Act::Stop]),
         Setting::Crashed => then(&[Act::Start, Act::Panic]),
         Setting::Awaiting => then(&[Act::Start, Act::Suspend, Act::Edit(OTHER_SQL), Act::Start]),
     }
-    contest
+    scene
 }
 
 fn same(told: &Pipeline, view: &PipelineView) -> bool {
@@ -181,11 +181,11 @@ fn assert_nothing_new_is_cleared(trial: &Trial<Pipeline>) {
 }
 
 /// Runs a goal, and holds whatever it says against what happened. `reached` says whether a pipeline is as it should be.
-fn judge<G>(contest: &Contest, plan: FaultPlan, goal: G, reached: impl Fn(&PipelineView) -> bool) -> Trial<Pipeline>
+fn judge<G>(scene: &RivalScene, plan: FaultPlan, goal: G, reached: impl Fn(&PipelineView) -> bool) -> Trial<Pipeline>
 where
     G: Goal<Service = FelderaApi, Output: Tells>,
 {
-    let trial = contest.run(plan, goal);
+    let trial = scene.run(plan, goal);
     let Trial { result, history, lost, faults } = trial;
     let trial = Trial { result: result.map(Tells::tell), history, lost, faults };
     match &trial.result {
@@ -223,58 +223,58 @@ impl Tells for Stopped {
 }
 
 /// The goals, by number, with what they are to reach.
-fn try_goal(contest: &Contest, plan: FaultPlan, goal: usize) -> (Trial<Pipeline>, fn(&PipelineView) -> bool) {
+fn try_goal(scene: &RivalScene, plan: FaultPlan, goal: usize) -> (Trial<Pipeline>, fn(&PipelineView) -> bool) {
     let is = |status: &'static str| move |view: &PipelineView| view.status == status && view.desired_status == status;
     let (trial, reached): (_, fn(&PipelineView) -> bool) = match goal {
         0 => {
             let reached = |view: &PipelineView| view.program_status == "Success";
-            (judge(contest, plan, Compile::new("p").within(LIMIT), reached), reached)
+            (judge(scene, plan, Compile::new("p").within(LIMIT), reached), reached)
         }
         1 => {
             let reached = |view: &PipelineView| view.status == "Running" && view.desired_status == "Running";
-            (judge(contest, plan, EnsureRunning::new("p").within(LIMIT), is("Running")), reached)
+            (judge(scene, plan, EnsureRunning::new("p").within(LIMIT), is("Running")), reached)
         }
         2 => {
             let reached = |view: &PipelineView| view.status == "Paused" && view.desired_status == "Paused";
-            (judge(contest, plan, EnsurePaused::new("p").within(LIMIT), is("Paused")), reached)
+            (judge(scene, plan, EnsurePaused::new("p").within(LIMIT), is("Paused")), reached)
         }
         3 => {
             let reached = |view: &PipelineView| view.status == "Stopped" && view.desired_status == "Stopped";
-            (judge(contest, plan, Stop::new("p").within(LIMIT), is("Stopped")), reached)
+            (judge(scene, plan, Stop::new("p").within(LIMIT), is("Stopped")), reached)
         }
         4 => {
             let reached = |view: &PipelineView| view.status == "Stopped" && view.desired_status == "Stopped";
-            (judge(contest, plan, Stop::forced("p").within(LIMIT), is("Stopped")), reached)
+            (judge(scene, plan, Stop::forced("p").within(LIMIT), is("Stopped")), reached)
         }
         5 => {
             let reached = |view: &PipelineView| view.storage == "Cleared";
-            let trial = judge(contest, plan, ClearStorage::new("p").within(LIMIT), reached);
+            let trial = judge(scene, plan, ClearStorage::new("p").within(LIMIT), reached);
             assert_nothing_new_is_cleared(&trial);
             (trial, reached)
         }
         6 => {
             let reached = |view: &PipelineView| view.status == "Running" && view.desired_status == "Running";
             let goal = Deploy::new("p", OTHER_SQL).force_stop(true).within(LIMIT);
-            let trial = judge(contest, plan, goal, is("Running"));
+            let trial = judge(scene, plan, goal, is("Running"));
             if let Ok(told) = &trial.result
-                && contest.view().is_some_and(|view| {
+                && scene.view().is_some_and(|view| {
                     Some(view.program_version) == told.program_version.and_then(|is| u64::try_from(is).ok())
                 })
             {
-                assert_eq!(contest.code(), OTHER_SQL);
+                assert_eq!(scene.code(), OTHER_SQL);
             }
             (trial, reached)
         }
         7 => {
             let reached = |view: &PipelineView| view.status == "Paused" && view.desired_status == "Paused";
             let goal = Deploy::new("p", SQL).paused(true).recompile(true).within(LIMIT);
-            (judge(contest, plan, goal, is("Paused")), reached)
+            (judge(scene, plan, goal, is("Paused")), reached)
         }
         _ => {
             let reached = |view: &PipelineView| {
                 view.status == view.desired_status && ["Running", "Paused"].contains(&&*view.status)
             };
-            (judge(contest, plan, ApproveBootstrap::new("p").within(LIMIT), reached), reached)
+            (judge(scene, plan, ApproveBootstrap::new("p").within(LIMIT), reached), reached)
         }
     };
     // What is said to be up has answered after the look that showed it.
@@ -298,21 +298,21 @@ const NAMES: [&str; GOALS] = [
 ];
 
 /// What comes of a goal whose driver keeps to a schedule: `None` for success.
-fn scheduled(contest: &Contest, goal: usize, schedule: &Schedule) -> Option<String> {
-    fn run<G: Goal<Service = FelderaApi>>(contest: &Contest, goal: G, schedule: &Schedule) -> Option<String> {
-        let flow = goal.start(contest.feldera.config(), contest.feldera.seed());
-        contest.world.run_with_schedule(flow, &NoCredentials, schedule).err().map(|error| kind(&error))
+fn scheduled(scene: &RivalScene, goal: usize, schedule: &Schedule) -> Option<String> {
+    fn run<G: Goal<Service = FelderaApi>>(scene: &RivalScene, goal: G, schedule: &Schedule) -> Option<String> {
+        let flow = goal.start(scene.feldera.config(), scene.feldera.seed());
+        scene.world.run_with_schedule(flow, &NoCredentials, schedule).err().map(|error| kind(&error))
     }
     match goal {
-        0 => run(contest, Compile::new("p"), schedule),
-        1 => run(contest, EnsureRunning::new("p"), schedule),
-        2 => run(contest, EnsurePaused::new("p"), schedule),
-        3 => run(contest, Stop::new("p"), schedule),
-        4 => run(contest, Stop::forced("p"), schedule),
-        5 => run(contest, ClearStorage::new("p"), schedule),
-        6 => run(contest, Deploy::new("p", OTHER_SQL).force_stop(true), schedule),
-        7 => run(contest, Deploy::new("p", SQL).paused(true).recompile(true), schedule),
-        _ => run(contest, ApproveBootstrap::new("p"), schedule),
+        0 => run(scene, Compile::new("p"), schedule),
+        1 => run(scene, EnsureRunning::new("p"), schedule),
+        2 => run(scene, EnsurePaused::new("p"), schedule),
+        3 => run(scene, Stop::new("p"), schedule),
+        4 => run(scene, Stop::forced("p"), schedule),
+        5 => run(scene, ClearStorage::new("p"), schedule),
+        6 => run(scene, Deploy::new("p", OTHER_SQL).force_stop(true), schedule),
+        7 => run(scene, Deploy::new("p", SQL).paused(true).recompile(true), schedule),
+        _ => run(scene, ApproveBootstrap::new("p"), schedule),
     }
 }
 
@@ -359,14 +359,14 @@ proptest! {
     #[test]
     fn every_flow_succeeds_undisturbed(seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..12) {
         let setting = SETTINGS[setting];
-        let contest = scene(seed, enterprise, setting);
-        let (trial, reached) = try_goal(&contest, polite(seed).at_most(faults), goal);
+        let scene = scene(seed, enterprise, setting);
+        let (trial, reached) = try_goal(&scene, polite(seed).at_most(faults), goal);
         prop_assert!(!trial.lost);
         let expected = expected(goal, setting, enterprise);
         let ended = trial.result.as_ref().err().map(kind);
         prop_assert_eq!(ended.as_deref(), expected, "{:?}", trial.result);
-        contest.pass(10_000);
-        let view = contest.view().expect("it is there");
+        scene.pass(10_000);
+        let view = scene.view().expect("it is there");
         prop_assert!(expected.is_some() || reached(&view), "it did not stay so: {:?}", view);
     }
 
@@ -374,8 +374,8 @@ proptest! {
     #[test]
     fn no_driver_confuses_a_flow(seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..6) {
         let setting = SETTINGS[setting];
-        let contest = scene(seed, enterprise, setting);
-        let trial = contest.trial(polite(seed).at_most(faults), |_| Ok(scheduled(&contest, goal, &schedule(seed))));
+        let scene = scene(seed, enterprise, setting);
+        let trial = scene.trial(polite(seed).at_most(faults), |_| Ok(scheduled(&scene, goal, &schedule(seed))));
         let ended = trial.result.expect("it ends");
         prop_assert_eq!(ended.as_deref(), expected(goal, setting, enterprise));
     }
@@ -384,8 +384,8 @@ proptest! {
     #[test]
     fn a_lost_reply_changes_nothing(seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..6) {
         let setting = SETTINGS[setting];
-        let contest = scene(seed, enterprise, setting);
-        let (trial, _) = try_goal(&contest, FaultPlan::hostile(seed).at_most(faults), goal);
+        let scene = scene(seed, enterprise, setting);
+        let (trial, _) = try_goal(&scene, FaultPlan::hostile(seed).at_most(faults), goal);
         // A rejection after an attempt without an answer leaves the outcome unknown.
         if trial.lost && expected(goal, setting, enterprise).is_some() && trial.result.as_ref().is_err_and(FlowError::is_ambiguous) {
             return Ok(());
@@ -400,15 +400,15 @@ proptest! {
 fn every_flow_tells_the_truth() {
     // Enough for everything to meet every flow.
     let config = ProptestConfig { cases: cases().cases * 2, ..cases() };
-    let tally = RefCell::new(Tally::default());
+    let coverage = RefCell::new(Coverage::default());
     let case = (any::<u64>(), 0..SETTINGS.len(), any::<bool>(), 0_u64..12, 0_u64..12);
     let mut runner = TestRunner::new(config.clone());
     let result = runner.run(&case, |(seed, setting, enterprise, faults, acts)| {
         for (goal, name) in NAMES.iter().enumerate() {
-            let contest = scene(seed, enterprise, SETTINGS[setting]);
-            contest.rival(rivalry(seed, acts));
-            let (trial, _) = try_goal(&contest, hostile(seed.wrapping_add(goal as u64)).at_most(faults), goal);
-            tally.borrow_mut().add(name, &trial);
+            let scene = scene(seed, enterprise, SETTINGS[setting]);
+            scene.rival(rivalry(seed, acts));
+            let (trial, _) = try_goal(&scene, hostile(seed.wrapping_add(goal as u64)).at_most(faults), goal);
+            coverage.borrow_mut().add(name, &trial);
             if trial.is_untouched() {
                 let ended = trial.result.as_ref().err().map(kind);
                 prop_assert_eq!(ended.as_deref(), expected(goal, SETTINGS[setting], enterprise), "{:?}", trial.result);
@@ -416,16 +416,16 @@ fn every_flow_tells_the_truth() {
         }
         Ok(())
     });
-    tally.into_inner().conclude(result, config.cases >= 512, &[&FAULTS[..], &ACTS].concat());
+    coverage.into_inner().conclude(result, config.cases >= 512, &[&FAULTS[..], &ACTS].concat());
 }
 
 #[test]
 fn the_open_source_edition_names_the_way_out() {
-    let contest = scene(1, false, Setting::Running);
-    let error = contest.run(FaultPlan::none(), Stop::new("p")).result.expect_err("no checkpoints");
+    let scene = scene(1, false, Setting::Running);
+    let error = scene.run(FaultPlan::none(), Stop::new("p")).result.expect_err("no checkpoints");
     assert_eq!(error.service().and_then(error_code), Some(ErrorCode::EnterpriseFeature));
     assert!(error.to_string().contains("Stop::forced"), "{error}");
-    assert_eq!(contest.view().expect("it is there").status, "Running", "nothing was stopped");
-    let stopped = contest.run(FaultPlan::none(), Stop::new("p").or_forced()).result.expect("by force");
+    assert_eq!(scene.view().expect("it is there").status, "Running", "nothing was stopped");
+    let stopped = scene.run(FaultPlan::none(), Stop::new("p").or_forced()).result.expect("by force");
     assert_eq!(stopped.checkpoint, None);
 }

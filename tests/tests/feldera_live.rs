@@ -11,7 +11,7 @@ use pipewright::feldera::{
     StreamTimeSeries,
 };
 use pipewright_mock::{Fault, FaultPlan, FelderaHandle, Script, World, feldera};
-use pipewright_tests::fake::feldera as recorded;
+use pipewright_tests::recorded::feldera as recorded;
 
 const SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL PRIMARY KEY); CREATE MATERIALIZED VIEW v AS SELECT * FROM t;";
 

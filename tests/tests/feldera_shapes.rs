@@ -14,7 +14,7 @@ use pipewright::feldera::{
     PausePipeline, PutPipeline, RebalancePipeline, ResumePipeline, StartCompaction, StartPipeline, StartTransaction,
     StopPipeline,
 };
-use pipewright_tests::fake;
+use pipewright_tests::recorded;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ fn a_graph_has_types() {
         }
     });
     let typed: Dataflow = read(&graph);
-    let survival = pipewright_tests::leaves::survival(&graph, &written(&typed), &[]);
+    let survival = pipewright_tests::json_coverage::survival(&graph, &written(&typed), &[]);
     assert_eq!((survival.kept, survival.lost.len()), (survival.total, 0), "{:?}", survival.lost);
     let Some(CalciteId::And(parts)) = &typed.mir["s1"].calcite else { panic!("{typed:?}") };
     assert_eq!(parts[0], CalciteId::Partial(1));
@@ -143,7 +143,7 @@ fn parsed<O: Operation>(operation: &O, status: u16, body: impl Into<String>) -> 
 }
 
 fn recorded<O: Operation>(operation: &O, name: &str) -> O::Output {
-    let (status, body) = fake::feldera(name);
+    let (status, body) = recorded::feldera(name);
     parsed(operation, status, body)
 }
 
@@ -210,7 +210,7 @@ fn what_comes_is_read_and_not_what_is_described() {
 /// Connectors stand in the SQL, in the properties of a table and by themselves, with the keys that they need.
 #[test]
 fn a_program_and_its_connectors_are_not_shown() {
-    let (_, body) = fake::feldera("sqlwarning_get_success");
+    let (_, body) = recorded::feldera("sqlwarning_get_success");
     let mut pipeline: Pipeline = serde_json::from_str(&body).expect("a pipeline");
     for (secret, udf) in [("datagen", &mut pipeline.udf_rust), ("CREATE TABLE kv", &mut pipeline.udf_toml)] {
         assert!(body.contains(secret), "{secret}");

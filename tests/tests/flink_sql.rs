@@ -14,7 +14,7 @@ use pipewright::flink::sql_gateway::{
 use pipewright::operation::{Info, RequestContext};
 use pipewright::{Base, Operation};
 use pipewright_tests::har::{self, Entry};
-use pipewright_tests::leaves::{self, Survival};
+use pipewright_tests::json_coverage::{self, Survival};
 use pipewright_tests::replies::{Parsed, parse_with};
 use pipewright_tests::{routes, shorten};
 use serde_json::Value;
@@ -114,7 +114,7 @@ fn every_recorded_answer_is_read_and_written_back() {
                 assert!(!parsed.debug.contains("Unknown("), "{}: {}", entry.name, parsed.debug);
                 let before: Value = serde_json::from_slice(entry.response.body()).expect("JSON");
                 let after = serde_json::from_str(&parsed.json).expect("JSON");
-                all.add(leaves::survival(&before, &after, &[]));
+                all.add(json_coverage::survival(&before, &after, &[]));
                 succeeded.insert(info.name);
             }
             (false, Err(error)) => {

@@ -12,7 +12,7 @@ use pipewright::flink::{
 };
 use pipewright::operation::{Info, Operation};
 use pipewright_tests::har::{self, Entry, Recording};
-use pipewright_tests::leaves::{self, Survival};
+use pipewright_tests::json_coverage::{self, Survival};
 use pipewright_tests::replay::RENAMED;
 use pipewright_tests::replies::{Parsed, parse_with};
 use pipewright_tests::{routes, shorten};
@@ -77,7 +77,7 @@ fn survivals(recordings: &[Recording]) -> BTreeMap<&'static str, Survival> {
         // Logs are read as they are.
         let Ok(before) = serde_json::from_slice::<Value>(entry.response.body()) else { continue };
         let after = serde_json::from_str(&read(entry, info).expect("a success").json).expect("JSON");
-        survivals.entry(info.name).or_default().add(leaves::survival(&before, &after, RENAMED));
+        survivals.entry(info.name).or_default().add(json_coverage::survival(&before, &after, RENAMED));
     }
     survivals
 }
@@ -134,7 +134,7 @@ fn answers() {
     for (recording, entry, info) in ours(&recordings).filter(|(_, entry, _)| entry.response.status().is_success()) {
         let version = recording.name.split('-').next().unwrap_or_default();
         let answer: Value = serde_json::from_str(&read(entry, info).expect("a success").json).expect("JSON");
-        let leaves = leaves::survival(&answer, &answer, &[]).total;
+        let leaves = json_coverage::survival(&answer, &answer, &[]).total;
         let best = richest.entry((info.name, version)).or_insert((0, Value::Null, ""));
         if leaves > best.0 {
             *best = (leaves, answer, &entry.name);

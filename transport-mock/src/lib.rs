@@ -121,8 +121,8 @@ pub mod strategies;
 pub mod transcript;
 mod world;
 
-mod chance;
 mod live;
+mod random;
 
 #[doc(no_inline)]
 pub use event::{Event, Incident, Outcome};

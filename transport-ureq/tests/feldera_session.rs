@@ -65,7 +65,7 @@ impl Stage {
 
     /// The pipeline's rows that came in, those included that are lost.
     fn taken(&self) -> Vec<String> {
-        self.server.with(|manager| manager.chronicle("shop").taken.iter().map(|taken| taken.row.to_string()).collect())
+        self.server.with(|manager| manager.history("shop").taken.iter().map(|taken| taken.row.to_string()).collect())
     }
 
     fn status(&self) -> String {
@@ -119,7 +119,7 @@ fn the_enterprise_edition_keeps_what_a_later_session_shows() {
         ran(command.env("SHOP_KEY", KEY).args(["--api-key-env", "SHOP_KEY"]).args(more))
     };
     run(&FEED).ends(0, &["Enterprise", "checkpoint 0 is durable", "it goes on from its checkpoint"]);
-    assert!(stage.server.with(|manager| manager.chronicle("shop").checkpoints[0].made.is_some()));
+    assert!(stage.server.with(|manager| manager.history("shop").checkpoints[0].made.is_some()));
     let later = run(&["--view", "sold"]);
     later.ends(0, &[]);
     assert_eq!(later.out, "{\"insert\":{\"id\":1,\"item\":\"screw\"}}\n{\"insert\":{\"id\":2,\"item\":\"nut\"}}\n");

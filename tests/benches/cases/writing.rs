@@ -18,7 +18,7 @@ use pipewright::snowpipe::{
     Account, BatchOptions, ChannelPath, Compression, OpenSession, OpenWriter, Refusal, TokenType, Writer, WriterEvent,
 };
 use pipewright::{Secret, Timestamp};
-use pipewright_tests::fake::Fake;
+use pipewright_tests::recorded::Recorded;
 use pipewright_ureq::Ureq;
 use ureq::Agent;
 use zstd::bulk::Compressor;
@@ -144,7 +144,7 @@ impl Writing<Ahead> {
 /// Without sockets.
 pub(crate) fn in_memory(rows: u64) -> Writing<impl Transport + Clock + Entropy> {
     let mut committed = None;
-    let fake = Fake::new(move |operation, target| {
+    let fake = Recorded::new(move |operation, target| {
         if operation == "getHostname" {
             committed = None;
         }

@@ -12,10 +12,10 @@ use pipewright::feldera::{AwaitCompletion, Feldera, HttpInput, Ingest};
 use pipewright::flow::Goal as _;
 use pipewright_mock::World;
 use pipewright_mock::feldera::PipelineView;
-use pipewright_tests::contest::{Contest, LIMIT, Trial};
+use pipewright_tests::rival_client::{LIMIT, RivalScene, Trial};
 use serde_json::json;
 
-use crate::{Case, PATIENCE, assert_honest, assert_success, chronicle, data_rivalry, scene, told};
+use crate::{Case, PATIENCE, assert_honest, assert_success, data_rivalry, history, scene, told};
 
 /// What is known of the rows that went into a session.
 #[derive(Debug, Default)]
@@ -116,8 +116,8 @@ pub(super) fn ingest(
 }
 
 /// Holds a session against the rows that really came in.
-pub(super) fn judge(contest: &Contest, trial: &Trial<()>, fate: &Fate, rows: u64) {
-    let taken = chronicle(contest).taken;
+pub(super) fn judge(scene: &RivalScene, trial: &Trial<()>, fate: &Fate, rows: u64) {
+    let taken = history(scene).taken;
     let ours: Vec<_> =
         taken.iter().filter_map(|taken| Some((taken.row["id"].as_u64().filter(|id| *id < rows)?, taken))).collect();
     for row in 0..rows {
@@ -150,24 +150,24 @@ pub(super) fn small(draw: u64) -> Ingest {
 }
 
 pub(super) fn rows_come_in_as_often_as_they_are_said_to(case: Case) -> Trial<()> {
-    let contest = case.scene();
+    let scene = case.scene();
     let mut fate = Fate::default();
     let (seed, rows) = (case.seed, case.rows);
-    let trial = contest.trial(case.plan(), |feldera| ingest(feldera, seed, 0..rows, small(seed), &mut fate));
-    judge(&contest, &trial, &fate, rows);
+    let trial = scene.trial(case.plan(), |feldera| ingest(feldera, seed, 0..rows, small(seed), &mut fate));
+    judge(&scene, &trial, &fate, rows);
     assert_success(&trial);
     trial
 }
 
 pub(super) fn what_is_complete_has_gone_through(case: Case) -> Trial<()> {
-    let contest = scene(case.seed);
+    let scene = scene(case.seed);
     let rows = HttpInput::new("p", "t", DataFormat::Json, "{\"id\":1}{\"id\":2}").update_format(UpdateFormat::Raw);
-    let token = contest.feldera.call(rows).expect("nothing goes wrong yet").token;
-    contest.rival(data_rivalry(case.seed, case.acts));
-    let trial = contest.run(case.plan(), AwaitCompletion::new("p", token).stall_timeout(PATIENCE).within(LIMIT));
+    let token = scene.feldera.call(rows).expect("nothing goes wrong yet").token;
+    scene.rival(data_rivalry(case.seed, case.acts));
+    let trial = scene.run(case.plan(), AwaitCompletion::new("p", token).stall_timeout(PATIENCE).within(LIMIT));
     match &trial.result {
         Ok(_) => {
-            let (last, rows) = (trial.last(), chronicle(&contest).taken);
+            let (last, rows) = (trial.last(), history(&scene).taken);
             assert_eq!(Some(&rows[0].incarnation), last.incarnation.as_ref());
             assert!(rows[1].step <= last.steps.1);
         }

@@ -15,11 +15,11 @@ use pipewright::feldera::{
     AwaitCompletion, AwaitConnectorsFinished, Checkpoint, HttpInput, SyncCheckpoint, Transaction,
 };
 use pipewright::flow::{Flow, Goal as _};
-use pipewright_mock::feldera::{Chronicle, Config, PipelineView};
+use pipewright_mock::feldera::{Config, History, PipelineView};
 use pipewright_mock::schedule::{Schedule, class_of};
 use pipewright_mock::{FaultPlan, World};
-use pipewright_tests::contest::{
-    ACTS, Act, Contest, FAULTS, LIMIT, Moment, SQL, Tally, Trial, hostile, polite, rivalry, schedule,
+use pipewright_tests::rival_client::{
+    ACTS, Act, Coverage, FAULTS, LIMIT, Moment, RivalScene, SQL, Trial, hostile, polite, rivalry, schedule,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -35,17 +35,17 @@ fn cases() -> ProptestConfig {
 }
 
 /// A pipeline that runs, with a checkpoint in its storage if it can have one.
-fn scene(seed: u64) -> Contest {
+fn scene(seed: u64) -> RivalScene {
     scene_of(seed, SQL)
 }
 
-fn scene_of(seed: u64, sql: &str) -> Contest {
-    let contest = Contest::new(seed, Config { enterprise: true, ..Config::default() });
-    contest.put(sql);
-    contest.pass(5000);
-    contest.now(Act::Start);
-    contest.pass(5000);
-    contest
+fn scene_of(seed: u64, sql: &str) -> RivalScene {
+    let scene = RivalScene::new(seed, Config { enterprise: true, ..Config::default() });
+    scene.put(sql);
+    scene.pass(5000);
+    scene.now(Act::Start);
+    scene.pass(5000);
+    scene
 }
 
 /// What a second client does that uses the data too, within the next ten seconds.
@@ -67,8 +67,8 @@ fn data_rivalry(seed: u64, acts: u64) -> Vec<(u64, Act)> {
     all
 }
 
-fn chronicle(contest: &Contest) -> Chronicle {
-    contest.with(|manager| manager.chronicle("p"))
+fn history(scene: &RivalScene) -> History {
+    scene.with(|manager| manager.history("p"))
 }
 
 /// The process that answered the flow first. Before any did so, the one that there was: it gave out the token.
@@ -131,10 +131,10 @@ struct Case {
 
 impl Case {
     /// A pipeline that runs, and a rival.
-    fn scene(self) -> Contest {
-        let contest = scene(self.seed);
-        contest.rival(data_rivalry(self.seed, self.acts));
-        contest
+    fn scene(self) -> RivalScene {
+        let scene = scene(self.seed);
+        scene.rival(data_rivalry(self.seed, self.acts));
+        scene
     }
 
     fn plan(self) -> FaultPlan {
@@ -154,11 +154,11 @@ fn told<T>(trial: Trial<T>) -> Trial<()> {
 }
 
 fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
-    let contest = scene(case.seed);
-    contest.rival(data_rivalry(case.seed, case.acts));
+    let scene = scene(case.seed);
+    scene.rival(data_rivalry(case.seed, case.acts));
     let goal = if case.is_odd { Transaction::new("p").take_over() } else { Transaction::new("p") };
     let mut started = None;
-    let trial = contest.trial(case.plan(), |feldera| {
+    let trial = scene.trial(case.plan(), |feldera| {
         let mut transaction = goal.stall_timeout(PATIENCE).within(LIMIT).start(feldera.config(), feldera.seed());
         let mut next = || drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop);
         if let TransactionEvent::Started { id, .. } = next()? {
@@ -167,8 +167,7 @@ fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
         transaction.commit();
         drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)
     });
-    let view =
-        |id: i64| chronicle(&contest).transactions.into_iter().filter(move |one| i64::try_from(one.id) == Ok(id));
+    let view = |id: i64| history(&scene).transactions.into_iter().filter(move |one| i64::try_from(one.id) == Ok(id));
     if let Some(id) = started {
         assert!(view(id).count() > 0);
         let ours = trial.history.iter().any(|moment| {
@@ -211,13 +210,13 @@ fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
 }
 
 fn a_checkpoint_that_is_made_was_made(case: Case) -> Trial<()> {
-    let contest = scene(case.seed);
-    contest.with(|manager| manager.fail_checkpoints("p", case.is_odd));
-    contest.rival(data_rivalry(case.seed, case.acts));
-    let trial = contest.run(case.plan(), Checkpoint::new("p").within(LIMIT));
+    let scene = scene(case.seed);
+    scene.with(|manager| manager.fail_checkpoints("p", case.is_odd));
+    scene.rival(data_rivalry(case.seed, case.acts));
+    let trial = scene.run(case.plan(), Checkpoint::new("p").within(LIMIT));
     match &trial.result {
         Ok(made) => {
-            let asked = chronicle(&contest).checkpoints;
+            let asked = history(&scene).checkpoints;
             let ours =
                 asked.iter().find(|one| Some(&one.incarnation) == made.process.as_ref() && one.sequence == made.number);
             assert!(ours.is_some_and(|one| one.made.is_some()), "{made:?}: {asked:?}");
@@ -233,20 +232,20 @@ fn a_checkpoint_that_is_made_was_made(case: Case) -> Trial<()> {
 }
 
 fn a_checkpoint_that_is_sent_is_there(case: Case) -> Trial<()> {
-    let contest = scene(case.seed);
-    contest.feldera.run(Checkpoint::new("p")).expect("nothing goes wrong yet");
+    let scene = scene(case.seed);
+    scene.feldera.run(Checkpoint::new("p")).expect("nothing goes wrong yet");
     // Nothing fails; an earlier attempt has failed; this one fails, too.
     let failures = if case.is_odd { 1 + case.rows % 2 } else { 0 };
     if failures > 0 {
-        contest.with(|manager| manager.fail_syncs("p", true));
-        contest.now(Act::Request("POST", "/pipelines/p/checkpoint/sync".to_owned(), String::new()));
-        contest.pass(1000);
-        contest.with(|manager| manager.fail_syncs("p", failures > 1));
+        scene.with(|manager| manager.fail_syncs("p", true));
+        scene.now(Act::Request("POST", "/pipelines/p/checkpoint/sync".to_owned(), String::new()));
+        scene.pass(1000);
+        scene.with(|manager| manager.fail_syncs("p", failures > 1));
     }
-    let earlier = chronicle(&contest).syncs.len();
-    contest.rival(data_rivalry(case.seed, case.acts));
-    let trial = contest.run(case.plan(), SyncCheckpoint::new("p").within(LIMIT));
-    let mut sent = chronicle(&contest).syncs.into_iter().skip(earlier);
+    let earlier = history(&scene).syncs.len();
+    scene.rival(data_rivalry(case.seed, case.acts));
+    let trial = scene.run(case.plan(), SyncCheckpoint::new("p").within(LIMIT));
+    let mut sent = history(&scene).syncs.into_iter().skip(earlier);
     match &trial.result {
         Ok(synced) => assert!(sent.any(|one| one.succeeded && one.checkpoint == synced.checkpoint), "{synced:?}"),
         // It says that it failed, and it did.
@@ -265,20 +264,20 @@ fn a_checkpoint_that_is_sent_is_there(case: Case) -> Trial<()> {
 const FILLED: &str = "CREATE TABLE t (id BIGINT NOT NULL) WITH ('connectors' = '[{\"name\": \"gen\", \"transport\": {\"name\": \"datagen\", \"config\": {\"plan\": [{\"limit\": 40, \"rate\": 20}]}}}]');\nCREATE MATERIALIZED VIEW v AS SELECT * FROM t;";
 
 fn what_connectors_took_in_has_gone_through(case: Case) -> Trial<()> {
-    let contest = scene_of(case.seed, FILLED);
+    let scene = scene_of(case.seed, FILLED);
     let control =
         |action: &str| Act::Request("POST", format!("/pipelines/p/tables/t/connectors/gen/{action}"), String::new());
     let mut acts = data_rivalry(case.seed, case.acts);
     if case.acts > 8 {
         acts.extend([(case.seed % 2000, control("pause")), (case.seed % 4000, control("start"))]);
     }
-    contest.rival(acts);
-    let trial = contest.run(case.plan(), AwaitConnectorsFinished::all("p").stall_timeout(PATIENCE).within(LIMIT));
+    scene.rival(acts);
+    let trial = scene.run(case.plan(), AwaitConnectorsFinished::all("p").stall_timeout(PATIENCE).within(LIMIT));
     let rests = |moment: &Moment| moment.act.as_ref().is_some_and(|act| act.name() == "tables");
     match &trial.result {
         Ok(finished) => {
             let last = trial.last();
-            let made = chronicle(&contest).taken.into_iter().filter(|taken| {
+            let made = history(&scene).taken.into_iter().filter(|taken| {
                 Some(&taken.incarnation) == last.incarnation.as_ref()
                     && taken.row["id"].as_u64().is_some_and(|id| id < 40)
             });
@@ -313,18 +312,18 @@ const FLOWS: [(&str, Check); 6] = [
 fn every_flow_tells_the_truth() {
     // Enough for everything to meet every flow.
     let config = ProptestConfig { cases: cases().cases * 2, ..cases() };
-    let tally = RefCell::new(Tally::default());
+    let coverage = RefCell::new(Coverage::default());
     let case = (any::<u64>(), 0_u64..30, 0_u64..16, 0_u64..40, any::<bool>());
     let mut runner = TestRunner::new(config.clone());
     let result = runner.run(&case, |(seed, faults, acts, rows, is_odd)| {
         for (number, (name, flow)) in (0..).zip(FLOWS) {
             let trial = flow(Case { seed: seed.wrapping_add(number), faults, acts, rows, is_odd });
-            tally.borrow_mut().add(name, &trial);
+            coverage.borrow_mut().add(name, &trial);
         }
         Ok(())
     });
     let what = [&FAULTS[..], &ACTS, &DATA_ACTS].concat();
-    tally.into_inner().conclude(result, config.cases >= 512, &what);
+    coverage.into_inner().conclude(result, config.cases >= 512, &what);
 }
 
 /// What [`data_rivalry`] does besides.
@@ -335,10 +334,10 @@ proptest! {
 
     #[test]
     fn alone_and_without_a_lost_reply_every_row_comes_in_once(seed: u64, faults in 0_u64..20, rows in 0_u64..60) {
-        let contest = scene(seed);
+        let scene = scene(seed);
         let mut fate = Fate::default();
-        let trial = contest.trial(polite(seed).at_most(faults), |feldera| ingest(feldera, seed, 0..rows, small(seed), &mut fate));
-        judge(&contest, &trial, &fate, rows);
+        let trial = scene.trial(polite(seed).at_most(faults), |feldera| ingest(feldera, seed, 0..rows, small(seed), &mut fate));
+        judge(&scene, &trial, &fate, rows);
         prop_assert!(trial.result.is_ok(), "{:?}", trial.result);
         prop_assert!((0..rows).filter(|row| !is_bad(*row)).all(|row| fate.times[&row] == (1, 1)));
         prop_assert!((0..rows).filter(|row| is_bad(*row)).eq(fate.rejected.iter().copied()));
@@ -347,44 +346,44 @@ proptest! {
     /// A driver may poll too often, too late, and with somebody else's replies.
     #[test]
     fn no_driver_confuses_a_flow(seed: u64, faults in 0_u64..10) {
-        let contest = scene(seed);
+        let scene = scene(seed);
         let rows = HttpInput::new("p", "t", DataFormat::Json, "{\"id\":1}{\"id\":2}").update_format(UpdateFormat::Raw);
-        let token = contest.feldera.call(rows).expect("nothing goes wrong yet").token;
+        let token = scene.feldera.call(rows).expect("nothing goes wrong yet").token;
         let plan = || polite(seed).at_most(faults);
         let class = |class: &str| if class == "done" { Ok(()) } else { Err(class.to_owned()) };
         for turn in 0..4 {
-            let trial = contest.trial(plan(), |feldera| {
+            let trial = scene.trial(plan(), |feldera| {
                 let (config, id) = (feldera.config(), feldera.seed());
                 let schedule = schedule(seed.wrapping_add(turn));
                 Ok(match turn {
-                    0 => scheduled(&contest.world, AwaitCompletion::new("p", token.clone()).start(config, id), &schedule),
-                    1 => scheduled(&contest.world, Checkpoint::new("p").start(config, id), &schedule),
-                    2 => scheduled(&contest.world, SyncCheckpoint::new("p").start(config, id), &schedule),
-                    _ => scheduled(&contest.world, AwaitConnectorsFinished::all("p").start(config, id), &schedule),
+                    0 => scheduled(&scene.world, AwaitCompletion::new("p", token.clone()).start(config, id), &schedule),
+                    1 => scheduled(&scene.world, Checkpoint::new("p").start(config, id), &schedule),
+                    2 => scheduled(&scene.world, SyncCheckpoint::new("p").start(config, id), &schedule),
+                    _ => scheduled(&scene.world, AwaitConnectorsFinished::all("p").start(config, id), &schedule),
                 })
             });
             prop_assert_eq!(trial.result.map(class).expect("a class"), Ok(()), "{}", turn);
         }
-        let (config, plan) = (contest.feldera.config(), plan());
-        contest.world.set_faults(plan);
-        let mut transaction = Transaction::new("p").start(config, contest.feldera.seed());
-        let mut ingestion = small(seed).start(config, contest.feldera.seed());
+        let (config, plan) = (scene.feldera.config(), plan());
+        scene.world.set_faults(plan);
+        let mut transaction = Transaction::new("p").start(config, scene.feldera.seed());
+        let mut ingestion = small(seed).start(config, scene.feldera.seed());
         for turn in 0..3 {
             if turn == 1 {
                 (0..6).filter(|row| !is_bad(*row)).for_each(|row| assert!(push(&mut ingestion, row)));
                 loop {
-                    match contest.world.run_with_schedule(&mut ingestion, &NoCredentials, &schedule(seed)) {
+                    match scene.world.run_with_schedule(&mut ingestion, &NoCredentials, &schedule(seed)) {
                         Ok(IngestEvent::Accepted(_)) => {}
                         Ok(IngestEvent::Drained) => break,
                         other => prop_assert!(false, "{other:?}"),
                     }
                 }
             } else {
-                prop_assert_eq!(scheduled(&contest.world, &mut transaction, &schedule(seed.wrapping_add(9 + turn))), "done");
+                prop_assert_eq!(scheduled(&scene.world, &mut transaction, &schedule(seed.wrapping_add(9 + turn))), "done");
             }
             transaction.commit();
         }
-        prop_assert!(chronicle(&contest).transactions.iter().all(|one| one.committed.is_some()));
+        prop_assert!(history(&scene).transactions.iter().all(|one| one.committed.is_some()));
     }
 }
 

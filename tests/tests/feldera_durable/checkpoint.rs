@@ -6,7 +6,7 @@ use pipewright::error::FlowError;
 use pipewright::feldera::flow::{Checkpointed, Interruption, UnknownOutcome};
 use pipewright::feldera::{Checkpoint, Feldera};
 use pipewright_mock::Script;
-use pipewright_tests::fake::{Fake, feldera};
+use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::json;
 
 use super::{CHECKPOINT, STATS, base, calm, looked, recorded, restarted, run, stats};
@@ -119,10 +119,10 @@ fn an_old_servers_restart_shows_in_its_statistics() {
             ),
         })
     };
-    let fake = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(true, name)));
+    let fake = Feldera::new(base(), Recorded::new(|name: &str, _: &str| answer(true, name)));
     let error = fake.run(Checkpoint::new("p")).expect_err("another process");
     assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
-    let patient = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(false, name)));
+    let patient = Feldera::new(base(), Recorded::new(|name: &str, _: &str| answer(false, name)));
     let error = patient.run(Checkpoint::new("p").within(Duration::from_secs(500))).expect_err("still at work");
     assert!(matches!(error, FlowError::Deadline { .. }));
     assert!(error.to_string().ends_with("last observed: checkpoint 7 of pipeline p: in_progress"), "{error}");
@@ -143,7 +143,7 @@ fn time_that_is_up_names_what_delays_a_checkpoint() {
             ),
         })
     };
-    let fake = Feldera::new(base(), Fake::new(move |name: &str, _: &str| answer(name)));
+    let fake = Feldera::new(base(), Recorded::new(move |name: &str, _: &str| answer(name)));
     let error = fake.run(Checkpoint::new("p").within(Duration::from_secs(60))).expect_err("delayed");
     let reasons = "delayed: a transaction is open, connector t.c holds it back";
     assert!(error.to_string().ends_with(reasons), "{error}");
@@ -186,7 +186,7 @@ fn an_idle_process_has_no_more_to_say() {
             ),
         })
     };
-    let feldera = Feldera::new(base(), Fake::new(answer));
+    let feldera = Feldera::new(base(), Recorded::new(answer));
     let error = feldera.run(Checkpoint::new("p")).expect_err("no word");
     assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("nothing to do")), "{error:?}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pipewright::feldera::flow::{FinishedConnector, Interruption};
 use pipewright::feldera::{AwaitConnectorsFinished, Feldera};
 use pipewright_mock::Script;
-use pipewright_tests::fake::Fake;
+use pipewright_tests::recorded::Recorded;
 use serde_json::{Value, json};
 
 use super::{base, calm, looked, restarted, run, stats};
@@ -114,7 +114,7 @@ fn a_paused_pipeline_is_waited_for_to_the_end() {
             _ => (200, stats(|body| body["global_metrics"]["state"] = json!("Paused"))),
         })
     };
-    let fake = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(name)));
+    let fake = Feldera::new(base(), Recorded::new(|name: &str, _: &str| answer(name)));
     assert_eq!(summary(&fake.run(AwaitConnectorsFinished::all("p").even_paused()).expect("finished")), [("t.gen1", 5)]);
     let answer = |name: &str| {
         Some(match name {
@@ -123,7 +123,7 @@ fn a_paused_pipeline_is_waited_for_to_the_end() {
             _ => (200, stats(|body| body["global_metrics"]["state"] = json!("Paused"))),
         })
     };
-    let fake = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(name)));
+    let fake = Feldera::new(base(), Recorded::new(|name: &str, _: &str| answer(name)));
     let error = fake.run(AwaitConnectorsFinished::all("p")).expect_err("paused");
     assert_eq!(Interruption::of(&error), Some(&Interruption::Paused));
 }
@@ -145,7 +145,7 @@ fn time_that_is_up_names_the_connectors_that_are_unfinished_or_paused() {
         })
     };
     let wait = |paused: bool| {
-        let fake = Feldera::new(base(), Fake::new(move |_: &str, _: &str| Some((200, body(paused)))));
+        let fake = Feldera::new(base(), Recorded::new(move |_: &str, _: &str| Some((200, body(paused)))));
         let goal = AwaitConnectorsFinished::all("p").even_paused().within(Duration::from_secs(60));
         fake.run(goal).expect_err("it takes longer").to_string()
     };

@@ -13,7 +13,7 @@ use pipewright::feldera::{
 use pipewright::flow::{Config, Goal as _, Retry};
 use pipewright_mock::feldera::{Config as Simulated, Manager};
 use pipewright_mock::{Fault, FaultPlan, Script, World};
-use pipewright_tests::fake::{Fake, feldera};
+use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::{Value, json};
 
 use super::{COMMIT, START, STATS, base, calm, recorded, run};
@@ -156,7 +156,7 @@ fn a_cause_that_never_shows_is_waited_for_ten_seconds() {
             "get_pipeline" => Some(feldera("p2_killed_01_running")),
             _ => Some((status, refusal(code).to_string())),
         };
-        let feldera = Feldera::new(base(), Fake::new(answer));
+        let feldera = Feldera::new(base(), Recorded::new(answer));
         let start = feldera.runtime().now();
         let goal = AwaitCompletion::new("p", CompletionToken::from("tok"));
         let error = feldera.run(goal.clone()).expect_err("ended");

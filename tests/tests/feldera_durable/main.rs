@@ -12,7 +12,7 @@ use pipewright::error::FlowError;
 use pipewright::feldera::{Feldera, FelderaApi};
 use pipewright::flow::{Goal, Notice, Saved};
 use pipewright_mock::Script;
-use pipewright_tests::fake::feldera;
+use pipewright_tests::recorded::feldera;
 use serde_json::{Value, json};
 
 const STATS: &str = "/v0/pipelines/p/stats";

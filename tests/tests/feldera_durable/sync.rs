@@ -8,7 +8,7 @@ use pipewright::feldera::flow::{Interruption, UnknownOutcome};
 use pipewright::feldera::{Feldera, SyncCheckpoint};
 use pipewright::flow::Notice;
 use pipewright_mock::Script;
-use pipewright_tests::fake::{Fake, feldera};
+use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::json;
 
 use super::{base, calm, looked, recorded, restarted, run, stats};
@@ -83,7 +83,7 @@ fn an_old_failure_is_not_believed_at_once() {
                 _ => feldera("checkpoint_sync_status_failure"),
             })
         };
-        let feldera = Feldera::new(base(), Fake::new(answer));
+        let feldera = Feldera::new(base(), Recorded::new(answer));
         let start = feldera.runtime().now();
         let result = feldera.run(SyncCheckpoint::new("p"));
         assert_eq!(result.is_ok(), is_there);
@@ -126,7 +126,7 @@ fn an_old_servers_restart_ends_the_wait_for_the_store() {
             }
         })
     };
-    let fake = Feldera::new(base(), Fake::new(|name: &str, _: &str| answer(name)));
+    let fake = Feldera::new(base(), Recorded::new(|name: &str, _: &str| answer(name)));
     let mut saved = Vec::new();
     let goal = SyncCheckpoint::new("p").within(Duration::from_secs(500));
     let result = fake.run_with(goal, |notice| {
@@ -196,7 +196,7 @@ fn a_failure_that_was_missed_is_no_wait_without_an_end() {
                 }
             })
         };
-        let feldera = Feldera::new(base(), Fake::new(move |name: &str, _: &str| answer(name)));
+        let feldera = Feldera::new(base(), Recorded::new(move |name: &str, _: &str| answer(name)));
         let start = feldera.runtime().now();
         let result = feldera.run(SyncCheckpoint::new("p").within(Duration::from_secs(500)));
         (result, feldera.runtime().now().since(start).as_secs())

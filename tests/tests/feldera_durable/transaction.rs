@@ -10,7 +10,7 @@ use pipewright::feldera::flow::{Interruption, TransactionEvent, TransactionRun, 
 use pipewright::feldera::{Feldera, Transaction};
 use pipewright::flow::{Flow as _, Goal, Notice, Saved, Step};
 use pipewright_mock::{START, Script};
-use pipewright_tests::fake::{Fake, feldera};
+use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::{Value, json};
 
 use super::{COMMIT, START as START_TRANSACTION, STATS, base, calm, looked, recorded, restarted, stats};
@@ -371,7 +371,7 @@ fn a_commit_that_makes_no_progress_is_wedged() {
             _ => (200, in_transaction(20, 900, "CommitInProgress")),
         })
     };
-    let feldera = Feldera::new(base(), Fake::new(answer));
+    let feldera = Feldera::new(base(), Recorded::new(answer));
     let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
     drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect("started");
     transaction.commit();

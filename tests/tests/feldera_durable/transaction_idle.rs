@@ -8,7 +8,7 @@ use pipewright::feldera::{AwaitCompletion, Feldera, Transaction};
 use pipewright::flow::{Goal as _, Notice};
 use pipewright_mock::feldera::Config;
 use pipewright_mock::{Fault, FaultPlan, Script, World};
-use pipewright_tests::fake::{Fake, feldera};
+use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::json;
 
 use super::transaction::{Run, found, is};
@@ -102,7 +102,7 @@ fn an_open_transaction_without_rows_holds_back_for_as_long_as_it_likes() {
         "get_pipeline_stats" => Some((200, open(20))),
         _ => Some(feldera("completion_status_in_transaction")),
     };
-    let feldera = Feldera::new(base(), Fake::new(answer));
+    let feldera = Feldera::new(base(), Recorded::new(answer));
     let goal = AwaitCompletion::new("p", CompletionToken::from("tok")).within(std::time::Duration::from_secs(1000));
     let error = feldera.run(goal).expect_err("nobody commits it");
     assert!(matches!(error, FlowError::Deadline { .. }), "{error:?}");

@@ -11,7 +11,7 @@ use pipewright::feldera::flow::Interruption;
 use pipewright::feldera::{AwaitCompletion, Feldera};
 use pipewright::flow::{Flow as _, Goal as _, Step};
 use pipewright_mock::{START, Script};
-use pipewright_tests::fake::{Fake, feldera};
+use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::{Value, json};
 
 use super::{ASK, COMPLETE, STATUS, cause, recorded, stats};
@@ -20,7 +20,7 @@ fn await_completion(
     answer: impl FnMut(&str, &str) -> Option<(u16, String)>,
     goal: AwaitCompletion,
 ) -> (Result<Option<u64>, FlowError>, Duration) {
-    let feldera = Feldera::new("http://feldera.test".parse().expect("a base"), Fake::new(answer));
+    let feldera = Feldera::new("http://feldera.test".parse().expect("a base"), Recorded::new(answer));
     let start = feldera.runtime().now();
     let result = feldera.run(goal).map(|completed| completed.step);
     (result, feldera.runtime().now().since(start))

@@ -9,7 +9,7 @@ use pipewright::feldera::{Deploy, ErrorCode, Feldera, Ingest};
 use pipewright::flow::Goal as _;
 use pipewright_mock::World;
 use pipewright_mock::feldera::Config;
-use pipewright_tests::fake::{Fake, feldera};
+use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::{Value, json};
 
 use super::{CSV, STATUS, cause, next, running, start};
@@ -87,7 +87,7 @@ fn ingest(
         "get_pipeline" => Some((200, pipeline.clone())),
         _ => Some((410, json!({ "message": message, "error_code": code, "details": null }).to_string())),
     };
-    let fake = Fake::new(answer);
+    let fake = Recorded::new(answer);
     let fake = match hangs {
         Some(operation) => fake.hanging(operation),
         None => fake,

@@ -15,7 +15,7 @@ use pipewright::feldera::flow::{IngestEvent, Ingestion, Interruption, PushError}
 use pipewright::feldera::{Feldera, Ingest};
 use pipewright::flow::Goal as _;
 use pipewright_mock::Script;
-use pipewright_tests::fake::feldera;
+use pipewright_tests::recorded::feldera;
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};

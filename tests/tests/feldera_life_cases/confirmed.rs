@@ -9,7 +9,7 @@ use pipewright::feldera::pipelines::{DesiredStatus, Pipeline};
 use pipewright::feldera::{ApproveBootstrap, Deploy, EnsurePaused, EnsureRunning, ErrorCode, Feldera, error_code};
 use pipewright_mock::feldera::{Config, Manager};
 use pipewright_mock::{Script, World};
-use pipewright_tests::fake::{Fake, feldera};
+use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::json;
 
 use super::{STATS, Scripted as _, interruption, is, play, play_patiently, recorded, with};
@@ -112,17 +112,17 @@ fn a_state_of_another_name_does_not_keep_a_flow_for_ever() {
 type Answers = Box<dyn FnMut(&str, &str) -> Option<(u16, String)>>;
 
 /// A process that answers so to each request for its statistics, while the manager shows `Running`.
-fn telling(status: u16, body: impl Into<String>) -> Feldera<Fake<Answers>> {
+fn telling(status: u16, body: impl Into<String>) -> Feldera<Recorded<Answers>> {
     let body = body.into();
     let answer: Answers = Box::new(move |name, _| match name {
         "get_pipeline_stats" => Some((status, body.clone())),
         _ => Some((200, is("Running", "Running").to_string())),
     });
-    Feldera::new("http://feldera.test".parse().expect("a base"), Fake::new(answer))
+    Feldera::new("http://feldera.test".parse().expect("a base"), Recorded::new(answer))
 }
 
 /// How long a goal takes that fails, in seconds, and its error.
-fn fails<F: FnMut(&str, &str) -> Option<(u16, String)>>(feldera: &Feldera<Fake<F>>) -> (u64, FlowError) {
+fn fails<F: FnMut(&str, &str) -> Option<(u16, String)>>(feldera: &Feldera<Recorded<F>>) -> (u64, FlowError) {
     let start = feldera.runtime().now();
     let error = feldera.run(EnsureRunning::new("p")).expect_err("not confirmed");
     (feldera.runtime().now().since(start).as_secs(), error)
@@ -169,7 +169,7 @@ fn a_page_of_a_proxy_does_not_confirm_a_pipeline() {
 #[test]
 fn a_manager_that_hangs_is_waited_for_a_minute() {
     let answer = |_: &str, _: &str| Some((200, is("Running", "Running").to_string()));
-    let fake = Fake::new(answer).hanging("get_pipeline_stats");
+    let fake = Recorded::new(answer).hanging("get_pipeline_stats");
     let feldera = Feldera::new("http://feldera.test".parse().expect("a base"), fake);
     let (took, error) = fails(&feldera);
     assert!((60..70).contains(&took), "{took}");

@@ -8,7 +8,7 @@ use pipewright::feldera::{CommitTransaction, Deploy, Feldera, FelderaApi, StartT
 use pipewright::flow::{Goal, Notice};
 use pipewright_mock::feldera::Config;
 use pipewright_mock::{Script, World};
-use pipewright_tests::fake::Fake;
+use pipewright_tests::recorded::Recorded;
 use serde_json::json;
 
 use super::{STOP, Scripted as _, is, play, play_patiently, recorded, with};
@@ -113,8 +113,10 @@ fn a_process_that_hangs_does_not_hide_the_end_of_a_stop() {
         "get_pipeline" => Some((200, is("Running", "Suspended").to_string())),
         other => panic!("{other}"),
     };
-    let feldera =
-        Feldera::new("http://feldera.test".parse().expect("a base"), Fake::new(answer).hanging("get_pipeline_stats"));
+    let feldera = Feldera::new(
+        "http://feldera.test".parse().expect("a base"),
+        Recorded::new(answer).hanging("get_pipeline_stats"),
+    );
     let goal = Stop::new("p").within(Duration::from_secs(60));
     let result = feldera.run_with(goal, |notice| {
         if matches!(notice, Notice::Sending { operation: "get_pipeline", .. }) {

@@ -9,7 +9,7 @@ use pipewright::feldera::{Deploy, Feldera};
 use pipewright_mock::feldera::Config;
 use pipewright_mock::transcript::{self, Recorder};
 use pipewright_mock::{Fault, FaultPlan, Script, World};
-use pipewright_tests::fake::{Fake, feldera};
+use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::{Value, json};
 
 use super::{ALL, FORCE, START, Scripted as _, interruption, is, play, with};
@@ -256,7 +256,7 @@ fn a_service_that_contradicts_itself_is_left() {
         Some((status, json!({ "message": "", "error_code": code, "details": null }).to_string()))
     };
     let fake =
-        Feldera::new("http://feldera.test".parse().expect("a base"), Fake::new(|name: &str, _: &str| answer(name)));
+        Feldera::new("http://feldera.test".parse().expect("a base"), Recorded::new(|name: &str, _: &str| answer(name)));
     let error = fake.run(Deploy::new("p", SQL).within(Duration::from_secs(3600))).expect_err("it cannot be");
     assert!(matches!(&error, FlowError::Service(error) if error.code() == Some("DuplicateName")), "{error:?}");
     drop(fake);

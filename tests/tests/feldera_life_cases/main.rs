@@ -19,7 +19,7 @@ use pipewright::feldera::{
 };
 use pipewright::flow::{Config, Goal, Retry};
 use pipewright_mock::Script;
-use pipewright_tests::fake::feldera;
+use pipewright_tests::recorded::feldera;
 use serde_json::Value;
 
 const STATUS: &str = "/v0/pipelines/p?selector=status";

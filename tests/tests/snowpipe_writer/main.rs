@@ -19,20 +19,20 @@ macro_rules! check {
     };
 }
 
+mod coverage;
 mod rows;
 mod run;
 mod schedule;
 mod sibling;
 mod source;
 mod strange;
-mod tally;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use coverage::Coverage;
 use run::Run;
 use schedule::Schedule;
-use tally::Tally;
 
 /// So many that everything happens that can; a few with a build that is not optimised.
 const MANY: u64 = 10_000;
@@ -55,7 +55,7 @@ fn number(name: &str) -> Option<u64> {
 fn explain(schedule: &Schedule) -> String {
     let log = Arc::new(Mutex::new(Vec::new()));
     let number = schedule.number;
-    let verdict = Run::new(schedule, &mut Tally::default(), Some(Arc::clone(&log))).run();
+    let verdict = Run::new(schedule, &mut Coverage::default(), Some(Arc::clone(&log))).run();
     let lines = log.lock().expect("no panic").join("\n");
     format!("{schedule:#?}\n{lines}\nschedule {number}: {verdict:?}")
 }
@@ -68,7 +68,7 @@ fn rows_are_written_exactly_once_and_in_order() {
     let schedules = number("WRITER_SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 1000 } else { MANY });
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
     let work = || {
-        let mut tally = Tally::default();
+        let mut coverage = Coverage::default();
         let mut wrong = None;
         while !failed.load(Ordering::Relaxed) {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -76,20 +76,20 @@ fn rows_are_written_exactly_once_and_in_order() {
                 break;
             }
             let schedule = Schedule::draw(number);
-            if let Err(problem) = Run::new(&schedule, &mut tally, None).run() {
+            if let Err(problem) = Run::new(&schedule, &mut coverage, None).run() {
                 failed.store(true, Ordering::Relaxed);
                 wrong = Some((number, problem));
             }
         }
-        (tally, wrong)
+        (coverage, wrong)
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let (mut tally, mut wrong) = (Tally::default(), Vec::new());
+    let (mut coverage, mut wrong) = (Coverage::default(), Vec::new());
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         for worker in workers {
             let (part, problem) = worker.join().expect("no panic");
-            tally.add(&part);
+            coverage.add(&part);
             wrong.extend(problem);
         }
     });
@@ -97,8 +97,8 @@ fn rows_are_written_exactly_once_and_in_order() {
     if let Some((number, problem)) = wrong.first() {
         panic!("{}\nschedule {number} of {schedules}: {problem}", explain(&Schedule::draw(*number)));
     }
-    println!("{schedules} schedules\n{tally}");
-    let missing = tally.missing();
+    println!("{schedules} schedules\n{coverage}");
+    let missing = coverage.missing();
     assert!(missing.is_empty() || schedules < MANY, "never happened: {missing:?}");
 }
 
@@ -106,7 +106,7 @@ fn rows_are_written_exactly_once_and_in_order() {
 fn what_failed_once_does_not_again() {
     for (number, what) in REGRESSIONS {
         for schedule in [Schedule::plain(*number), Schedule::draw(*number)] {
-            if let Err(problem) = Run::new(&schedule, &mut Tally::default(), None).run() {
+            if let Err(problem) = Run::new(&schedule, &mut Coverage::default(), None).run() {
                 panic!("{}\nschedule {number}: {problem} ({what})", explain(&schedule));
             }
         }

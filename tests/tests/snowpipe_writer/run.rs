@@ -17,11 +17,11 @@ use pipewright_mock::snowpipe::{Account, ChannelPath as Simulated, ChannelView, 
 use pipewright_mock::{SnowpipeHandle, World};
 use serde::de::IgnoredAny;
 
+use super::coverage::{Coverage, Phase, has_number, seen, seen_behind};
 use super::schedule::{Broken, Crash, Hook, Schedule, Second};
 use super::sibling::Sibling;
 use super::source::{Source, THEM, TWIN, US, is_ambiguous_token, session};
 use super::strange::Strange;
-use super::tally::{Phase, Tally, has_number, seen, seen_behind};
 
 /// A run that goes on for longer is a fight, or a writer that runs in circles.
 const MOST_EXCHANGES: u64 = 4000;
@@ -50,7 +50,7 @@ pub(crate) struct Run<'a> {
     pause: Duration,
     /// Whether the next append meets one with its own token.
     is_mimicked: bool,
-    tally: &'a mut Tally,
+    coverage: &'a mut Coverage,
     exchanges: u64,
     polls: u64,
     hooks: std::vec::IntoIter<(u64, Hook)>,
@@ -65,7 +65,11 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(schedule: &'a Schedule, tally: &'a mut Tally, log: Option<Arc<Mutex<Vec<String>>>>) -> Self {
+    pub(crate) fn new(
+        schedule: &'a Schedule,
+        coverage: &'a mut Coverage,
+        log: Option<Arc<Mutex<Vec<String>>>>,
+    ) -> Self {
         let world = World::new(schedule.number);
         world.keep_trace(1);
         if let Some(log) = log.clone() {
@@ -102,7 +106,7 @@ impl<'a> Run<'a> {
             skew: Duration::ZERO,
             pause: Duration::ZERO,
             is_mimicked: false,
-            tally,
+            coverage,
             exchanges: 0,
             polls: 0,
             hooks: schedule.hooks.clone().into_iter(),
@@ -180,7 +184,7 @@ impl<'a> Run<'a> {
             self.polls += 1;
             check!(self.polls < MOST_POLLS, "no end after {MOST_POLLS} polls");
             let now = self.now();
-            self.sources[at].push(now, self.tally);
+            self.sources[at].push(now, self.coverage);
             let source = &mut self.sources[at];
             match source.writer.poll(now, source.reply.take()) {
                 Step::Send(exchange) => return self.exchange(at, exchange),
@@ -238,7 +242,7 @@ impl<'a> Run<'a> {
             if crash.sent {
                 let _ = self.world.send(&exchange);
             }
-            self.tally.count(if crash.sent { "crash before the reply" } else { "crash before it is sent" }, phase);
+            self.coverage.count(if crash.sent { "crash before the reply" } else { "crash before it is sent" }, phase);
             drop(exchange);
             self.say(|| format!("{crash:?}"));
             let now = self.now();
@@ -273,20 +277,20 @@ impl<'a> Run<'a> {
             let is_known = answer.is_ok() && strange.is_none();
             check!(after == before || !is_known, "an open has discarded {} rows", after - before);
         } else if after > before && self.pipe == PipeState::Discards {
-            self.tally.count("(discarded)", phase);
+            self.coverage.count("(discarded)", phase);
         }
         let seen = strange.map_or_else(|| seen(&answer, phase), Strange::name);
-        self.tally.count(seen, phase);
+        self.coverage.count(seen, phase);
         self.heed_rejection(at, &exchange, &answer, seen);
         if has_number(&answer) {
-            self.tally.count("(a number for a code)", phase);
+            self.coverage.count("(a number for a code)", phase);
         }
         if let Some(encoding) = exchange.request().headers().get(CONTENT_ENCODING) {
-            self.tally.count(if encoding == "gzip" { "(gzip)" } else { "(zstd)" }, phase);
+            self.coverage.count(if encoding == "gzip" { "(gzip)" } else { "(zstd)" }, phase);
         }
         let committed = self.view().and_then(|view| view.committed);
         if seen_behind(&answer, committed.as_deref()) {
-            self.tally.count("(status of before)", phase);
+            self.coverage.count("(status of before)", phase);
         }
         let source = &mut self.sources[at];
         source.refused += strange.map_or(0, Strange::refusals);

@@ -16,10 +16,10 @@ use pipewright::{Seed, Timestamp};
 use pipewright_mock::World;
 use pipewright_mock::snowpipe::ChannelView;
 
+use super::coverage::{Coverage, Phase};
 use super::rows::ROWS_OF_A_BATCH;
 use super::run::Verdict;
 use super::schedule::{Crash, Schedule, Second, one_in, small};
-use super::tally::{Phase, Tally};
 
 /// Who writes.
 pub(crate) const US: &str = "us";
@@ -262,7 +262,7 @@ impl Source {
     }
 
     /// Gives the writer some rows, when it is time.
-    pub(crate) fn push(&mut self, now: Timestamp, tally: &mut Tally) {
+    pub(crate) fn push(&mut self, now: Timestamp, coverage: &mut Coverage) {
         let Some(next) = self.next.filter(|_| self.push_at <= now) else { return };
         let last = (next + small(&mut self.seed, 0, 7)).min(self.rows);
         let result = if next > self.rows {
@@ -270,7 +270,7 @@ impl Source {
         } else if one_in(&mut self.seed, 2) && (next == 1 || self.schedule.shape.has_token(next - 1)) {
             self.push_batch(next, self.schedule.shape.next_token(last))
         } else {
-            self.push_rows(next, last, tally)
+            self.push_rows(next, last, coverage)
         };
         match result {
             Ok(next) => {
@@ -293,7 +293,7 @@ impl Source {
             // Something committed makes room.
             Err(Refusal::Full { batches, .. }) => {
                 if batches < self.schedule.max_batches {
-                    tally.count("(full by bytes)", Phase::Append);
+                    coverage.count("(full by bytes)", Phase::Append);
                 }
                 self.push_at = Timestamp::MAX;
             }
@@ -312,7 +312,7 @@ impl Source {
     }
 
     /// Gives it rows one by one. The row behind them.
-    fn push_rows(&mut self, first: u32, last: u32, tally: &mut Tally) -> Result<u32, Refusal> {
+    fn push_rows(&mut self, first: u32, last: u32, coverage: &mut Coverage) -> Result<u32, Refusal> {
         for number in first..=last {
             let token = Some(self.token(number)).filter(|_| self.schedule.shape.has_token(number));
             let before = self.writer.waiting();
@@ -321,13 +321,13 @@ impl Source {
             if self.writer.waiting() > before {
                 // There were not enough rows for a batch.
                 if number - self.closed_to < ROWS_OF_A_BATCH {
-                    tally.count("(closed by bytes)", Phase::Append);
+                    coverage.count("(closed by bytes)", Phase::Append);
                 }
                 self.closed_to = self.schedule.shape.token_before(number);
             }
             pushed?;
             if token.is_none() {
-                tally.count("(row without a token)", Phase::Append);
+                coverage.count("(row without a token)", Phase::Append);
             }
         }
         Ok(last + 1)

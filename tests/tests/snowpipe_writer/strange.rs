@@ -70,7 +70,7 @@ impl Strange {
         if self.status == 400 { 2 } else { 0 }
     }
 
-    /// As the tally has it.
+    /// As the coverage has it.
     pub(crate) fn name(self) -> &'static str {
         match (self.status, self.applied) {
             (429 | 503, _) => "come again in hours",

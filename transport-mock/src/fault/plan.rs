@@ -10,7 +10,7 @@ use http::StatusCode;
 use pipewright::{Seed, Timestamp};
 
 use super::{Fault, RetryAfter};
-use crate::chance::{below, between, coin, unit};
+use crate::random::{below, between, coin, unit};
 
 /// When faults happen: explicit ones, and such as are drawn from a seed.
 ///

@@ -18,7 +18,7 @@
 //! among their extensions, by which [`Manager::read`] gives the rest.
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
-//! [`Manager::requests`], and what its processes have done with [`Manager::chronicle`]. What goes wrong behind the API: [`panic`](Manager::panic),
+//! [`Manager::requests`], and what its processes have done with [`Manager::history`]. What goes wrong behind the API: [`panic`](Manager::panic),
 //! [`report_panic`](Manager::report_panic), [`kill`](Manager::kill), [`freeze`](Manager::freeze), [`wedge`](Manager::wedge), [`fail_checkpoints`](Manager::fail_checkpoints),
 //! [`fail_syncs`](Manager::fail_syncs), [`fail_compilations`](Manager::fail_compilations).
 //!
@@ -42,17 +42,17 @@
 //! # Ok::<(), http::Error>(())
 //! ```
 
-mod actions;
 mod checkpoints;
 mod connectors;
-mod crud;
 mod data;
 mod errors;
-mod hooks;
+mod faults;
+mod introspection;
+mod lifecycle;
 mod live;
 mod object;
-mod observe;
 mod pipeline;
+mod pipelines;
 mod platform;
 mod process;
 mod profiles;
@@ -73,8 +73,8 @@ use bytes::Bytes;
 use pipewright::Seed;
 use serde_json::json;
 
-pub use self::hooks::CompilerFailure;
-pub use self::views::{CheckpointView, Chronicle, PipelineView, RequestView, SyncView, TakenView, TransactionView};
+pub use self::faults::CompilerFailure;
+pub use self::views::{CheckpointView, History, PipelineView, RequestView, SyncView, TakenView, TransactionView};
 
 use self::errors::{Answer, Refusal, Reply, respond};
 use self::live::Reading;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::object::uuid;
 use super::process::{Process, Saved};
 use super::program::{self, Program};
-use super::views::Chronicle;
+use super::views::History;
 use super::{CompilerFailure, Config};
 
 /// How many lines of its log are kept.
@@ -94,7 +94,7 @@ pub(super) struct Pipeline {
     pub(super) trouble: Option<(Duration, Trouble)>,
     pub(super) process: Option<Process>,
     /// What processes did that have ended.
-    pub(super) past: Chronicle,
+    pub(super) past: History,
     pub(super) deployments: u64,
     /// What has changed, as the API tells it, oldest first.
     pub(super) events: VecDeque<Value>,
@@ -144,7 +144,7 @@ impl Pipeline {
             due: None,
             trouble: None,
             process: None,
-            past: Chronicle::default(),
+            past: History::default(),
             deployments: 0,
             events: VecDeque::new(),
             noted: 0,
@@ -322,7 +322,7 @@ impl Pipeline {
             }
             Due::Stop => {
                 if let Some(process) = self.process.take() {
-                    self.past.append(process.chronicle);
+                    self.past.append(process.history);
                 }
                 (self.trouble, self.deployment_id) = (None, None);
                 (self.runtime, self.runtime_desired) = (None, None);

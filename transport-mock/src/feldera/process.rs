@@ -11,7 +11,7 @@ use super::live::Subscriber;
 use super::object::stamp;
 use super::program::{Program, Table};
 use super::rows::Change;
-use super::views::{CheckpointView, Chronicle, SyncView, TakenView, TransactionView};
+use super::views::{CheckpointView, History, SyncView, TakenView, TransactionView};
 
 /// Rows of a table, by their text, and how often each is there. With a key, the text is that of the key.
 pub(super) type Rows = BTreeMap<String, (Value, u64)>;
@@ -119,7 +119,7 @@ pub(super) struct Process {
     next_sequence: u64,
     pub(super) success: Option<u64>,
     pub(super) failure: Option<(u64, Value)>,
-    pub(super) chronicle: Chronicle,
+    pub(super) history: History,
 }
 
 impl Process {
@@ -158,7 +158,7 @@ impl Process {
             next_sequence: 0,
             success: None,
             failure: None,
-            chronicle: Chronicle::default(),
+            history: History::default(),
         }
     }
 
@@ -187,7 +187,7 @@ impl Process {
         self.initiated += 1;
         place.steps.push((place.records, self.initiated));
         self.input_records += records;
-        self.chronicle.taken.extend(changes.iter().map(|Change { delete, row }| TakenView {
+        self.history.taken.extend(changes.iter().map(|Change { delete, row }| TakenView {
             incarnation: self.incarnation.clone(),
             step: self.initiated,
             table: table.to_owned(),
@@ -223,7 +223,7 @@ impl Process {
         self.next_transaction += 1;
         (self.transaction, self.transaction_began) = (Some(number), None);
         let incarnation = self.incarnation.clone();
-        self.chronicle.transactions.push(TransactionView { incarnation, id: number, committed: None });
+        self.history.transactions.push(TransactionView { incarnation, id: number, committed: None });
         number
     }
 
@@ -239,7 +239,7 @@ impl Process {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let incarnation = self.incarnation.clone();
-        self.chronicle.checkpoints.push(CheckpointView { incarnation, sequence, made: None });
+        self.history.checkpoints.push(CheckpointView { incarnation, sequence, made: None });
         if self.has_storage {
             let due = self.transaction.is_none().then(|| now.saturating_add(config.checkpoint_duration));
             self.asked.push_back(Asked { sequence, due });
@@ -263,7 +263,7 @@ impl Process {
 
     fn end_sync(&mut self, uuid: String) {
         let (incarnation, checkpoint) = (self.incarnation.clone(), uuid.clone());
-        self.chronicle.syncs.push(SyncView { incarnation, checkpoint, succeeded: !self.fails.syncs });
+        self.history.syncs.push(SyncView { incarnation, checkpoint, succeeded: !self.fails.syncs });
         if self.fails.syncs {
             self.sync_failure = json!({ "uuid": uuid, "error": "push failed" });
         } else {
@@ -303,7 +303,7 @@ impl Process {
     pub(super) fn happen(&mut self, at: Duration, config: &Config, program: &Program) -> bool {
         if self.committing.is_some_and(|due| due <= at) {
             (self.committing, self.transaction, self.transaction_began) = (None, None, None);
-            if let Some(transaction) = self.chronicle.transactions.last_mut() {
+            if let Some(transaction) = self.history.transactions.last_mut() {
                 transaction.committed = Some(at);
             }
             for step in &mut self.steps {
@@ -338,7 +338,7 @@ impl Process {
                 return false;
             }
             self.success = Some(sequence);
-            for checkpoint in self.chronicle.checkpoints.iter_mut().filter(|asked| asked.sequence <= sequence) {
+            for checkpoint in self.history.checkpoints.iter_mut().filter(|asked| asked.sequence <= sequence) {
                 checkpoint.made.get_or_insert(at);
             }
             return true;

@@ -62,7 +62,7 @@ pub struct RequestView {
 /// What the processes of a pipeline have done, from the first to the present one.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
-pub struct Chronicle {
+pub struct History {
     /// Changes that came in, in their order, also those that were lost with their process.
     pub taken: Vec<TakenView>,
     /// Transactions that were started.

@@ -11,7 +11,7 @@ use super::request::Call;
 use super::rows::lines;
 use super::views::{ChannelPath, Effect};
 use super::{Account, PipeState, Replay, Superseded, Trail};
-use crate::chance::between;
+use crate::random::between;
 
 /// A continuation token against the sequencers of its channel.
 enum Turn {

@@ -10,7 +10,7 @@ use super::errors::{Answer, Refusal, Reply};
 use super::request::Call;
 use super::views::{ChannelPath, Effect};
 use super::{Account, PipeState, Trail};
-use crate::chance::between;
+use crate::random::between;
 
 /// How many channels one request may ask for.
 const MOST_NAMES: usize = 100;

@@ -42,7 +42,7 @@ mod channel;
 mod config;
 mod control;
 mod errors;
-mod hooks;
+mod faults;
 mod inspect;
 mod request;
 mod rows;

@@ -10,8 +10,8 @@ use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 
 use super::network::Network;
 use super::{Service, World, lock};
-use crate::chance::below;
 use crate::live::{Coming, OpenBody};
+use crate::random::below;
 
 /// What a response holds of a body, and then what its service says, as the clock goes on.
 pub(super) struct WorldBody {

@@ -15,11 +15,11 @@ use pipewright::{Seed, Timestamp};
 use super::Pending;
 use super::mount::{Mount, Service, key};
 use super::trace::Trace;
-use crate::chance::between;
 use crate::event::{Event, Incident, Outcome};
 use crate::fault::answer::Answer;
 use crate::fault::{Fault, FaultPlan};
 use crate::live::OpenBody;
+use crate::random::between;
 
 pub(super) struct Network {
     pub(super) now: Timestamp,

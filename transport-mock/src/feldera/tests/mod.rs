@@ -2,11 +2,11 @@
 
 mod checkpoints;
 mod connectors;
-mod crud;
 mod data;
 mod failures;
 mod lifecycle;
 mod live;
+mod pipelines;
 mod platform;
 mod profiles;
 

@@ -4,12 +4,12 @@
 //! ```
 //! use pipewright::feldera::EnsureRunning;
 //! use pipewright_mock::FaultPlan;
-//! use pipewright_tests::contest::{Act, Contest};
+//! use pipewright_tests::rival_client::{Act, RivalScene};
 //!
-//! let contest = Contest::new(1, Default::default());
-//! contest.put(pipewright_tests::contest::SQL);
-//! contest.rival(vec![(500, Act::StartPaused)]);
-//! let trial = contest.run(FaultPlan::none(), EnsureRunning::new("p"));
+//! let scene = RivalScene::new(1, Default::default());
+//! scene.put(pipewright_tests::rival_client::SQL);
+//! scene.rival(vec![(500, Act::StartPaused)]);
+//! let trial = scene.run(FaultPlan::none(), EnsureRunning::new("p"));
 //! assert_eq!(trial.last().status, "Running");
 //! assert!(trial.result.is_ok());
 //! ```
@@ -155,7 +155,7 @@ impl Service for Contested {
 
 /// See the [module](self).
 #[derive(Debug)]
-pub struct Contest {
+pub struct RivalScene {
     /// The clock and the faults.
     pub world: World,
     /// The client under test.
@@ -179,7 +179,7 @@ pub struct Trial<T> {
     pub faults: Vec<String>,
 }
 
-impl Contest {
+impl RivalScene {
     /// A service without pipelines.
     ///
     /// # Panics
@@ -309,12 +309,12 @@ impl Act {
 
 /// How often each fault, and each act of the rival, met each flow while it ran.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
+pub struct Coverage {
     counts: BTreeMap<String, BTreeMap<&'static str, u64>>,
     flows: BTreeSet<&'static str>,
 }
 
-impl Tally {
+impl Coverage {
     /// Takes note of a trial of a flow.
     pub fn add<T>(&mut self, flow: &'static str, trial: &Trial<T>) {
         self.flows.insert(flow);
@@ -346,7 +346,7 @@ impl Tally {
 }
 
 /// A table: a line for each fault and act, a column for each flow.
-impl std::fmt::Display for Tally {
+impl std::fmt::Display for Coverage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:18}", "")?;
         for flow in &self.flows {

@@ -17,20 +17,20 @@ use crate::har;
 
 /// Transport, clock and entropy in one. The function gets the vendor's name of the operation and the target, and gives
 /// status and JSON; `None` is a lost answer. Each exchange takes a millisecond.
-pub struct Fake<F> {
+pub struct Recorded<F> {
     now: Cell<Timestamp>,
     answer: RefCell<F>,
     /// The operation that is never answered.
     hangs: Option<&'static str>,
 }
 
-impl<F> std::fmt::Debug for Fake<F> {
+impl<F> std::fmt::Debug for Recorded<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fake").field("now", &self.now.get()).finish_non_exhaustive()
+        f.debug_struct("Recorded").field("now", &self.now.get()).finish_non_exhaustive()
     }
 }
 
-impl<F: FnMut(&str, &str) -> Option<(u16, String)>> Fake<F> {
+impl<F: FnMut(&str, &str) -> Option<(u16, String)>> Recorded<F> {
     /// A service that answers so.
     pub fn new(answer: F) -> Self {
         Self { now: Cell::new(START), answer: RefCell::new(answer), hangs: None }
@@ -44,7 +44,7 @@ impl<F: FnMut(&str, &str) -> Option<(u16, String)>> Fake<F> {
     }
 }
 
-impl<F: FnMut(&str, &str) -> Option<(u16, String)>> Transport for Fake<F> {
+impl<F: FnMut(&str, &str) -> Option<(u16, String)>> Transport for Recorded<F> {
     fn send(&self, exchange: &Exchange) -> Result<Response<Bytes>, TransportError> {
         if self.hangs == Some(exchange.info().name) {
             self.now.set(self.now.get() + exchange.timeout());
@@ -62,7 +62,7 @@ impl<F: FnMut(&str, &str) -> Option<(u16, String)>> Transport for Fake<F> {
     }
 }
 
-impl<F> Clock for Fake<F> {
+impl<F> Clock for Recorded<F> {
     fn now(&self) -> Timestamp {
         self.now.get()
     }
@@ -72,7 +72,7 @@ impl<F> Clock for Fake<F> {
     }
 }
 
-impl<F> Entropy for Fake<F> {
+impl<F> Entropy for Recorded<F> {
     fn bits(&self) -> u128 {
         0
     }

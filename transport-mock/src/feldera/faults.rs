@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Manager;
 use super::pipeline::{Pipeline, Trouble};
 use super::process::Process;
-use super::views::{Chronicle, PipelineView, RequestView};
+use super::views::{History, PipelineView, RequestView};
 
 /// How the platform fails to compile programs that are not wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,9 +89,9 @@ impl Manager {
     }
 
     /// What the processes of a pipeline have done since it was made.
-    pub fn chronicle(&self, name: &str) -> Chronicle {
+    pub fn history(&self, name: &str) -> History {
         let pipeline = self.pipelines.iter().find(|pipeline| pipeline.name == name);
-        pipeline.map(Pipeline::chronicle).unwrap_or_default()
+        pipeline.map(Pipeline::history).unwrap_or_default()
     }
 
     /// The latest requests, oldest first, [as many](super::Config::history) as are remembered.
@@ -115,10 +115,10 @@ impl Manager {
 }
 
 impl Pipeline {
-    fn chronicle(&self) -> Chronicle {
+    fn history(&self) -> History {
         let mut all = self.past.clone();
         if let Some(process) = &self.process {
-            all.append(process.chronicle.clone());
+            all.append(process.history.clone());
         }
         all
     }
@@ -155,7 +155,7 @@ impl Pipeline {
     }
 }
 
-impl Chronicle {
+impl History {
     pub(super) fn append(&mut self, later: Self) {
         self.taken.extend(later.taken);
         self.transactions.extend(later.transactions);

@@ -15,9 +15,9 @@ use pipewright::{Body, Operation, Seed, Timestamp};
 
 /// The service.
 #[derive(Clone, Copy, Debug)]
-pub enum Lab {}
+pub enum SyntheticService {}
 
-impl Service for Lab {
+impl Service for SyntheticService {
     const NAME: &'static str = "lab";
 
     /// Two letters in a header say what the answer is worth: `y`, `n` or `?` for applied, `t` or `f` for transient or final. A
@@ -44,7 +44,7 @@ pub struct Probe(pub Effect);
 
 impl Operation for Probe {
     type Output = String;
-    type Service = Lab;
+    type Service = SyntheticService;
     const INFO: &'static Info = &Info {
         service: "lab",
         name: "probe",
@@ -59,7 +59,7 @@ impl Operation for Probe {
     }
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        let mut target = Target::new::<Lab>(Self::INFO, cx);
+        let mut target = Target::new::<SyntheticService>(Self::INFO, cx);
         target.query("attempt", &cx.attempt());
         target.finish(Some(Body::from("{}")))
     }
@@ -68,7 +68,7 @@ impl Operation for Probe {
         if response.status().is_success() {
             Ok(String::from_utf8_lossy(response.body()).into_owned())
         } else {
-            Err(Lab::refusal(Self::INFO, &response))
+            Err(SyntheticService::refusal(Self::INFO, &response))
         }
     }
 }
@@ -90,7 +90,7 @@ pub enum Answer {
     Unauthorized,
     /// A proxy's page with this status.
     Proxy(u16),
-    /// 503 with a worth, as [`Lab`] reads it, and perhaps a `Retry-After`.
+    /// 503 with a worth, as [`SyntheticService`] reads it, and perhaps a `Retry-After`.
     Refused(&'static str, Option<String>),
 }
 

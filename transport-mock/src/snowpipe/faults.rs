@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::channel::{Batch, Channel};
 use super::views::{ChannelPath, ChannelView, RequestView};
 use super::{Account, PipeState};
-use crate::chance::between;
+use crate::random::between;
 
 impl Account {
     /// The nodes fail, and others take over after `downtime`; until then requests are answered 503 with

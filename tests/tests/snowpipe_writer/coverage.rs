@@ -77,11 +77,11 @@ const FAULTS: [(&str, &str); 44] = [
 ];
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct Coverage {
     counts: BTreeMap<(&'static str, Phase), u64>,
 }
 
-impl Tally {
+impl Coverage {
     pub(crate) fn count(&mut self, fault: &'static str, phase: Phase) {
         *self.counts.entry((fault, phase)).or_default() += 1;
     }
@@ -108,7 +108,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:24}", "")?;
         PHASES.iter().try_for_each(|phase| write!(f, "{:>9}", format!("{phase:?}")))?;
