@@ -1,6 +1,7 @@
 //! One seed: its operations, and what must hold after each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,8 +9,7 @@ use std::time::{Duration, Instant};
 use pipewright::error::FlowError;
 use pipewright::flink::jobs::JobSummary;
 use pipewright::flink::{
-    AwaitJob, Flink, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint, Upgrade,
-    UpgradeDiagnosis, UpgradeJob,
+    AwaitJob, Flink, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint, Upgrade, UpgradeJob,
 };
 use pipewright::flow::{Config, Retry};
 use pipewright_mock::serve::{Proxy, ProxyOptions};
@@ -19,6 +19,7 @@ use pipewright_ureq::{Ureq, file_body};
 use super::operator::{Operator, Outcome};
 use super::scenario::{NewJar, Operation, Scenario};
 use super::truth::Truth;
+use super::verdict::{End, Step, Verdict, class, explain, savepoints, wrong_status};
 
 /// How long one answer may take; some delays are longer.
 const ATTEMPT: Duration = Duration::from_secs(4);
@@ -26,6 +27,8 @@ const ATTEMPT: Duration = Duration::from_secs(4);
 const WITHIN: Duration = Duration::from_secs(90);
 /// How long a job may take to show that it runs.
 const SETTLE: Duration = Duration::from_secs(8);
+/// How long a new job must run if it has to prove itself.
+const PROOF: Duration = Duration::from_secs(5);
 /// The longest delay of a request, after which it has arrived.
 const LONGEST_DELAY: Duration = Duration::from_secs(6);
 
@@ -38,51 +41,6 @@ pub struct Settings {
     pub jars: PathBuf,
     /// Whether every notice and request is shown.
     pub verbose: bool,
-}
-
-/// How an operation ended.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
-    /// As wanted.
-    Done,
-    /// With the new jar.
-    Upgraded,
-    /// With the old jar again.
-    RolledBack,
-    /// With an error of this class, which tells what is the case.
-    Failed(&'static str),
-    /// Without anybody knowing, and why.
-    Unknown(String),
-}
-
-/// What became of an operation.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// The operation.
-    pub operation: String,
-    /// How it ended, after the last resumption.
-    pub end: End,
-    /// How often an outcome was unknown on the way, and a resumption found it out.
-    pub cleared: usize,
-    /// How often the process was killed.
-    pub kills: usize,
-}
-
-/// What became of a seed.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// The seed.
-    pub seed: u64,
-    /// What it drew.
-    pub scenario: String,
-    /// The operations that were carried out.
-    pub steps: Vec<Step>,
-    /// What should have held, and did not.
-    pub violations: Vec<String>,
-    /// The faults there were.
-    pub faults: BTreeMap<FaultKind, u64>,
-    /// How long it took.
-    pub took: Duration,
 }
 
 /// Carries out the scenario of a seed.
@@ -112,10 +70,12 @@ pub fn run(seed: u64, truth: &Truth, settings: &Settings) -> Result<Verdict, Box
         proxy,
         settings,
         told: String::new(),
+        stopped: None,
         steps: Vec::new(),
         violations: Vec::new(),
     };
     truth.clean_up(&case.prefix);
+    truth.forget(&case.goal)?;
     case.carry_out()?;
     truth.clean_up(&case.prefix);
     let Case { steps, violations, proxy, .. } = case;
@@ -135,6 +95,8 @@ struct Case<'a> {
     settings: &'a Settings,
     /// All that results, errors and saved states have told.
     told: String,
+    /// The savepoint of a stop, and what the job had counted before.
+    stopped: Option<(String, i64)>,
     steps: Vec<Step>,
     violations: Vec<String>,
 }
@@ -175,12 +137,14 @@ impl Case<'_> {
         let mut left = Left::Job(launched.job);
         self.check("run", left);
         for operation in self.scenario.operations.clone() {
-            let Left::Job(job) = left else { break };
-            left = match operation {
-                Operation::Savepoint => self.savepoint(job),
-                Operation::Checkpoint => self.checkpoint(job),
-                Operation::Upgrade(jar) => self.upgrade(job, &old, jar)?,
-                Operation::Stop => self.stop(job),
+            left = match (operation, left) {
+                (Operation::Savepoint, Left::Job(job)) => self.savepoint(job),
+                (Operation::Checkpoint, Left::Job(job)) => self.checkpoint(job),
+                (Operation::Upgrade(jar), Left::Job(job)) => self.upgrade(job, &old, jar, false)?,
+                (Operation::RollBack, Left::Job(job)) => self.upgrade(job, &old, NewJar::Good, true)?,
+                (Operation::Stop, Left::Job(job)) => self.stop(job),
+                (Operation::Restart, Left::Nothing) => self.restart(&old),
+                _ => break,
             };
             self.check(&operation.to_string(), left);
         }
@@ -216,12 +180,15 @@ impl Case<'_> {
         G::Output: Debug,
     {
         self.proxy.set_faults(self.scenario.next_faults());
+        // What is not resumed is not rolled back.
+        let kills_of_ten = if what == Operation::RollBack.to_string() { 10 } else { self.scenario.kills_of_ten };
         let (seed, verbose) = (self.scenario.seed, self.settings.verbose);
-        let proxy = &self.proxy;
+        let (proxy, truth, prefix) = (&self.proxy, self.truth, &self.prefix);
+        let wrong = RefCell::new(Vec::new());
         let mut operator = Operator {
             flink: &self.flink,
             seed: self.scenario.kills.split(),
-            kills_of_ten: self.scenario.kills_of_ten,
+            kills_of_ten,
             calm: &|| proxy.set_faults(FaultPlan::none()),
             log: &move |line| {
                 if verbose {
@@ -229,8 +196,15 @@ impl Case<'_> {
                 }
             },
         };
-        let outcome = operator.carry_out(what, make);
+        let outcome = operator.carry_out(what, make, |error| {
+            let wrong_paths = savepoints(error).into_iter().filter(|path| !truth.exists(path));
+            let mut wrong = wrong.borrow_mut();
+            wrong.extend(wrong_paths.map(|path| format!("the savepoint {path} of an error is not on disk")));
+            let live = truth.live(prefix).map(|jobs| jobs.iter().map(|job| job.id).collect::<BTreeSet<_>>());
+            wrong.extend(live.and_then(|live| wrong_status(error, &live)));
+        });
         self.proxy.set_faults(FaultPlan::none());
+        self.violations.extend(wrong.into_inner().into_iter().map(|wrong| format!("{what}: {wrong}")));
         self.told.push_str(&outcome.told);
         let cleared = outcome.cleared();
         self.steps.push(Step { operation: what.to_owned(), end: End::Done, cleared, kills: outcome.kills });
@@ -285,9 +259,6 @@ impl Case<'_> {
     fn left_after(&mut self, what: &str, error: &FlowError) -> Left {
         self.failed(what, error);
         let named = savepoints(error);
-        for path in &named {
-            self.check_savepoint(what, path);
-        }
         let live = self.live(what);
         if let [job] = &live[..] {
             return Left::Job(job.id);
@@ -335,6 +306,7 @@ impl Case<'_> {
 
     fn stop(&mut self, job: JobId) -> Left {
         let (what, directory) = ("stop", self.truth.savepoint_dir(&self.goal));
+        let before = self.truth.counted(job, 1).unwrap_or(0);
         let outcome = self.operate(what, |saved| {
             let goal = match saved {
                 None => StopWithSavepoint::new(job).target_directory(&directory),
@@ -350,9 +322,52 @@ impl Case<'_> {
                     self.violation(format!("{what}: the job {job} was stopped, and the cluster says {state:?}"));
                 }
                 self.check_newest(what, job, &stopped.location);
+                self.stopped = Some((stopped.location, before));
                 Left::Nothing
             }
             Err(error) => self.left_after(what, &error),
+        }
+    }
+
+    fn restart(&mut self, jar: &RunJar) -> Left {
+        let what = "restart";
+        let Some((savepoint, before)) = self.stopped.take() else { return Left::Nothing };
+        let jar = jar.clone().savepoint_path(&savepoint);
+        let outcome = self.operate(what, |saved| match saved {
+            None => Ok(jar.clone().within(WITHIN)),
+            Some(saved) => Ok(RunJar::resume(saved)?.within(WITHIN)),
+        });
+        match outcome.result {
+            Ok(launched) => {
+                self.check_restored(what, launched.job, &savepoint);
+                self.check_count(what, launched.job, before);
+                Left::Job(launched.job)
+            }
+            Err(error) => {
+                self.failed(what, &error);
+                match &self.live(what)[..] {
+                    [job] => Left::Job(job.id),
+                    _ => Left::Nothing,
+                }
+            }
+        }
+    }
+
+    /// Holds what a job was restored from against what it should be.
+    fn check_restored(&mut self, what: &str, job: JobId, savepoint: &str) {
+        let restored = self.truth.restored(job);
+        // One that has failed since was restored from a checkpoint of its own.
+        let is_own = restored.as_ref().is_some_and(|path| path.contains(&job.to_string()));
+        if restored.as_deref() != Some(savepoint) && !is_own {
+            self.violation(format!("{what}: job {job} was restored from {restored:?}, and not from {savepoint}"));
+        }
+    }
+
+    /// Holds what a job says it has counted against what was counted before.
+    fn check_count(&mut self, what: &str, job: JobId, before: i64) {
+        let after = self.truth.counted(job, before);
+        if after.is_none_or(|after| after < before) {
+            self.violation(format!("{what}: {before} was counted before, and job {job} says {after:?}"));
         }
     }
 
@@ -370,8 +385,10 @@ impl Case<'_> {
         job: JobId,
         old: &RunJar,
         jar: NewJar,
+        back: bool,
     ) -> Result<Left, Box<dyn std::error::Error + Send + Sync>> {
-        let what = Operation::Upgrade(jar).to_string();
+        let what = if back { Operation::RollBack } else { Operation::Upgrade(jar) }.to_string();
+        let proves = self.scenario.proves;
         let directory = self.truth.savepoint_dir(&self.goal);
         let (file, args) = jar.program();
         let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
@@ -381,29 +398,33 @@ impl Case<'_> {
         let outcome = self.operate(&what, |saved| {
             let goal = match saved {
                 None => {
-                    UpgradeJob::new(job, old.clone(), new.clone()).target_directory(&directory).settle_within(SETTLE)
+                    let goal = UpgradeJob::new(job, old.clone(), new.clone()).target_directory(&directory);
+                    goal.settle_within(SETTLE).prove_for(if proves { PROOF } else { Duration::ZERO })
                 }
-                Some(saved) => UpgradeJob::resume(saved)?.with_jars(old.clone(), new.clone()),
+                Some(saved) => {
+                    let goal = UpgradeJob::resume(saved)?.with_jars(old.clone(), new.clone());
+                    if back { goal.roll_back() } else { goal }
+                }
             };
             Ok(goal.within(WITHIN))
         });
         let (now, savepoint, name) = match outcome.result {
             Ok(Upgrade::Upgraded { job, savepoint, .. }) => {
                 self.ended(&what, End::Upgraded);
-                if !jar.may_succeed() {
+                if !jar.may_succeed(proves) {
                     self.violation(format!("{what}: upgraded to a jar that cannot run"));
                 }
                 (job, savepoint, "new")
             }
             Ok(Upgrade::RolledBack { job, savepoint, reason }) => {
                 self.ended(&what, End::RolledBack);
-                if jar == NewJar::Good {
+                if jar == NewJar::Good && !back {
                     self.violation(format!("{what}: a good jar was rolled back: {reason}"));
                 }
                 (job, savepoint, "old")
             }
             Err(error) => {
-                if jar == NewJar::Good && !error.is_ambiguous() {
+                if jar == NewJar::Good && !back && !error.is_ambiguous() {
                     self.violation(format!("{what}: a good jar was not run: {}", explain(&error)));
                 }
                 return Ok(self.left_after(&what, &error));
@@ -412,10 +433,7 @@ impl Case<'_> {
         self.check_upgraded(&what, job, now, &savepoint, name);
         // What fails again and again does not always say what it has counted.
         if jar != NewJar::FailsLater || name == "old" {
-            let after = self.truth.counted(now, before);
-            if after.is_none_or(|after| after < before) {
-                self.violation(format!("{what}: job {job} had counted {before}, and job {now} says {after:?}"));
-            }
+            self.check_count(&what, now, before);
         }
         Ok(Left::Job(now))
     }
@@ -424,10 +442,7 @@ impl Case<'_> {
     fn check_upgraded(&mut self, what: &str, before: JobId, now: JobId, savepoint: &str, name: &str) {
         self.check_savepoint(what, savepoint);
         self.check_newest(what, before, savepoint);
-        let restored = self.truth.restored(now);
-        if restored.as_deref() != Some(savepoint) {
-            self.violation(format!("{what}: job {now} was restored from {restored:?}, and not from {savepoint}"));
-        }
+        self.check_restored(what, now, savepoint);
         let jobs = self.truth.jobs(&self.prefix).unwrap_or_default();
         let named = jobs.iter().find(|job| job.id == now).map(|job| job.name.as_str());
         if named != Some(&*format!("{}{name}", self.prefix)) {
@@ -437,40 +452,4 @@ impl Case<'_> {
             self.violation(format!("{what}: the job {before} lives on"));
         }
     }
-}
-
-/// The savepoints that an error names as values.
-fn savepoints(error: &FlowError) -> Vec<String> {
-    let job = error.evidence::<pipewright::flink::JobDiagnosis>();
-    let upgrade = UpgradeDiagnosis::of(error);
-    let of_upgrade = upgrade.into_iter().flat_map(|known| [&known.savepoint, &known.earlier_savepoint]);
-    let all = job.into_iter().map(|known| &known.savepoint).chain(of_upgrade);
-    all.flatten().cloned().collect()
-}
-
-/// The class of an error.
-fn class(error: &FlowError) -> &'static str {
-    match error {
-        FlowError::Build(_) | FlowError::Misuse(_) | FlowError::Credential(_) => "misuse",
-        FlowError::Transport(_) => "no connection",
-        FlowError::Service(_) => "rejected",
-        FlowError::Ambiguous(_) => "unknown",
-        FlowError::Failed(_) => "failed",
-        FlowError::Deadline { .. } => "time is up",
-        FlowError::Incomplete(incomplete) => class(&incomplete.cause),
-        FlowError::Stopped(_) => "stopped",
-        _ => "other",
-    }
-}
-
-/// An error and its causes, on one line.
-fn explain(error: &FlowError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(one) = cause {
-        text.push_str(&format!("; because: {one}"));
-        cause = one.source();
-    }
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(600).collect();
-    line
 }

@@ -6,6 +6,7 @@
 //! | [`scenario`] | what a seed draws: the operations, the new jar, where the process is killed, the faults |
 //! | [`truth`] | what the cluster itself says, asked directly, and the savepoints on disk |
 //! | [`case`] | one seed: its operations, and what must hold after each |
+//! | [`verdict`] | how operations and seeds ended |
 //! | [`report`] | the table of all seeds |
 //!
 //! `tests/flink/chaos` starts a cluster and runs the program `flink_chaos`, which is built from this.
@@ -23,3 +24,4 @@ pub mod operator;
 pub mod report;
 pub mod scenario;
 pub mod truth;
+pub mod verdict;

@@ -65,7 +65,7 @@ impl fmt::Debug for Operator<'_> {
 
 impl Operator<'_> {
     /// Carries out the goal that `make` gives, from the saved state if there is one: kills and resumes it while things go wrong,
-    /// and once more after that if it has not succeeded.
+    /// and once more after that if it has not succeeded. `check` sees every error at once.
     ///
     /// # Errors
     /// Of the outcome: those of the last flow.
@@ -73,6 +73,7 @@ impl Operator<'_> {
         &mut self,
         what: &str,
         make: impl Fn(Option<&Saved>) -> Result<G, FlowError>,
+        check: impl Fn(&FlowError),
     ) -> Outcome<G::Output>
     where
         G: Goal<Service = pipewright::flink::FlinkRest>,
@@ -89,7 +90,9 @@ impl Operator<'_> {
                 Err(error) => return Outcome { result: Err(error), saved, kills, errors, told },
             };
             let flow = goal.start(self.flink.config(), self.flink.seed());
-            let kill_at = self.seed.below(60);
+            // Early ones more often: most flows are short.
+            let latest = 1 + self.seed.below(120);
+            let kill_at = self.seed.below(latest);
             let killed = !last && self.seed.below(10) < self.kills_of_ten;
             let ending = drive(self.flink, flow, killed.then_some(kill_at), &mut saved, |notice| {
                 (self.log)(format!("{what}: {notice}"));
@@ -107,6 +110,7 @@ impl Operator<'_> {
                     if let Err(error) = &result {
                         (self.log)(format!("{what}: ERROR {error}"));
                         told.push_str(&error.to_string());
+                        check(error);
                     }
                     match result {
                         // Without a state there is nothing to resume: what is not known stays unknown.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pipewright_mock::FaultKind;
 
-use super::case::{End, Verdict};
+use super::verdict::{End, Verdict};
 
 /// What became of all seeds.
 #[derive(Debug, Default)]

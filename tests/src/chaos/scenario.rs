@@ -15,8 +15,12 @@ pub enum Operation {
     Checkpoint,
     /// `UpgradeJob`.
     Upgrade(NewJar),
+    /// `UpgradeJob` to a good jar; its process is killed, and every later one asks for the old jar again.
+    RollBack,
     /// `StopWithSavepoint`.
     Stop,
+    /// `RunJar` from the savepoint of the stop.
+    Restart,
 }
 
 /// The jar that a job is upgraded to.
@@ -57,7 +61,7 @@ impl NewJar {
         match self {
             Self::Good => ("endless.jar", &["--rate", "40"]),
             Self::FailsAtOnce => ("endless.jar", &["--fail-snapshot", "true"]),
-            Self::FailsLater => ("endless.jar", &["--fail-at", "60"]),
+            Self::FailsLater => ("endless.jar", &["--fail-at", "100"]),
             Self::Incompatible => ("failing.jar", &[]),
             Self::OtherState => ("endless.jar", &["--other-state", "true"]),
             Self::Throws => ("params.jar", &["--throw", "told to"]),
@@ -66,9 +70,10 @@ impl NewJar {
         }
     }
 
-    /// Returns whether an upgrade to it may succeed: one that fails late may have proved itself before.
-    pub fn may_succeed(self) -> bool {
-        matches!(self, Self::Good | Self::FailsLater)
+    /// Returns whether an upgrade to it may succeed if it must prove itself for some seconds, or need not. One that fails late
+    /// may have completed a checkpoint before.
+    pub fn may_succeed(self, proves: bool) -> bool {
+        self == Self::Good || (self == Self::FailsLater && !proves)
     }
 }
 
@@ -78,7 +83,9 @@ impl fmt::Display for Operation {
             Self::Savepoint => f.write_str("savepoint"),
             Self::Checkpoint => f.write_str("checkpoint"),
             Self::Upgrade(jar) => write!(f, "upgrade({jar:?})"),
+            Self::RollBack => f.write_str("roll-back"),
             Self::Stop => f.write_str("stop"),
+            Self::Restart => f.write_str("restart"),
         }
     }
 }
@@ -94,8 +101,14 @@ pub struct Scenario {
     pub kills: Seed,
     /// How many of ten processes are killed.
     pub kills_of_ten: u64,
+    /// Whether the new job of an upgrade must prove itself for some seconds.
+    pub proves: bool,
     /// Draws the faults of each operation.
     faults: Seed,
+    /// How much goes wrong.
+    busy: f64,
+    /// How many faults there are for an operation, at most.
+    at_most: u64,
 }
 
 impl Scenario {
@@ -118,17 +131,26 @@ impl Scenario {
         if source.below(3) == 0 {
             operations.push(Operation::Savepoint);
         }
+        if source.below(4) == 0 {
+            operations.push(Operation::RollBack);
+        }
         if source.below(2) == 0 {
             operations.push(Operation::Stop);
+            if source.below(2) == 0 {
+                operations.push(Operation::Restart);
+            }
         }
-        Self { seed, operations, kills, kills_of_ten: source.below(5), faults }
+        let kills_of_ten = [0, 3, 6, 9].into_iter().nth(usize::try_from(source.below(4)).unwrap_or(0)).unwrap_or(0);
+        let proves = source.below(2) == 0;
+        // From a bad day to a hostile one.
+        let busy = [0.5, 1.0, 1.5, 2.0].into_iter().nth(usize::try_from(source.below(4)).unwrap_or(0)).unwrap_or(1.0);
+        let at_most = 2 + source.below(20);
+        Self { seed, operations, kills, kills_of_ten, proves, faults, busy, at_most }
     }
 
-    /// The plan for the next operation. Waits of at most six seconds outlast the three that a request may take.
+    /// The plan for the next operation. Some delays outlast the time that a request may take.
     pub fn next_faults(&mut self) -> FaultPlan {
-        let seed = self.faults.next_u64();
-        let busy = 0.5 + f64::from(u32::try_from(self.faults.below(16)).unwrap_or(0)) / 10.0;
-        let at_most = 2 + self.faults.below(9);
+        let (seed, busy) = (self.faults.next_u64(), self.busy);
         [
             (FaultKind::NotSent, 0.04),
             (FaultKind::ReplyLost, 0.05),
@@ -146,7 +168,7 @@ impl Scenario {
         ]
         .into_iter()
         .fold(FaultPlan::seeded(seed), |plan, (kind, chance)| plan.chance(kind, chance * busy))
-        .at_most(at_most)
+        .at_most(self.at_most)
         .delays(Duration::from_millis(50)..=Duration::from_secs(6))
         .downtimes(Duration::from_millis(200)..=Duration::from_secs(2))
     }

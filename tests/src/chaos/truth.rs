@@ -78,6 +78,17 @@ impl Truth {
         format!("file://{}", self.savepoints.join(goal).display())
     }
 
+    /// Removes what an earlier run has left of a goal's savepoints.
+    ///
+    /// # Errors
+    /// If the folder cannot be removed.
+    pub fn forget(&self, goal: &str) -> std::io::Result<()> {
+        match std::fs::remove_dir_all(self.savepoints.join(goal)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
     /// Returns whether the savepoint at a path is complete on disk.
     pub fn exists(&self, path: &str) -> bool {
         let path = path.strip_prefix("file:").unwrap_or(path);
