@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use pipewright::error::{Applied, Delivery, FlowError, TransportError, TransportErrorKind};
+use pipewright::flink::jars::{GetJarPlan, RunApplication};
 use pipewright::flink::{
-    CancelJob, DeleteJar, FlinkRest, GetJob, GetJobStatus, JobId, StartSavepoint, StartStop, SubmitJar, TriggerId,
-    UploadJar, is_unknown_job,
+    ApplicationId, CancelJob, DeleteJar, FlinkRest, GetJob, GetJobStatus, JobId, PlanJar, StartSavepoint, StartStop,
+    SubmitJar, TriggerId, UploadJar, is_unknown_job,
 };
 use pipewright::flow::{Call, Config, Flow, Step};
 use pipewright::{Body, Operation, Seed, Timestamp};
@@ -112,18 +113,38 @@ fn a_trigger_is_repeated_only_with_an_id_of_its_own() {
     assert!(requests[0].ends_with(r#"{"triggerId":"0000000000000000000000000000000b"}"#), "{requests:?}");
 }
 
+/// It may have killed the JobManager: each repetition could kill the next one.
 #[test]
-fn a_run_with_a_job_id_is_repeated_and_a_duplicate_is_no_proof() {
-    let duplicate = r#"{"errors":["org.apache.flink.runtime.rest.handler.RestHandlerException: Could not execute application.\nCaused by: x.DuplicateApplicationSubmissionException: Application has already been submitted."]}"#;
+fn a_request_that_executes_a_main_method_is_not_repeated() {
     let run = || SubmitJar::new("a.jar").job_id(JOB);
-    let (requests, result) = drive(run(), &[Come::Lost, Come::Answer(400, duplicate)]);
-    assert!(is_ambiguous(&result) && requests.len() == 2 && requests[0] == requests[1], "{result:?}");
-    // Not even without an unanswered attempt before: the program may have called `execute` twice.
-    let (_, result) = drive(run(), &[Come::Answer(400, duplicate)]);
+    for lost in [Come::Lost, Come::Answer(502, "<html>")] {
+        let (requests, result) = drive(run(), &[lost]);
+        assert!(is_ambiguous(&result) && requests.len() == 1, "{result:?}");
+        let (requests, result) = drive(PlanJar::new("a.jar"), &[lost]);
+        assert!(is_ambiguous(&result) && requests.len() == 1, "{result:?}");
+        let (requests, result) = drive(GetJarPlan::new("a.jar"), &[lost]);
+        assert!(is_ambiguous(&result) && requests.len() == 1, "{result:?}");
+        let (requests, result) =
+            drive(RunApplication::new("a.jar").application_id(ApplicationId::from_bits(1)), &[lost]);
+        assert!(is_ambiguous(&result) && requests.len() == 1, "{result:?}");
+    }
+    // A plan leaves nothing behind, so that each of the cluster's own answers is final.
+    let failed = r#"{"errors":["Internal server error.","<Exception on server side:\norg.apache.flink.client.program.ProgramInvocationException: The main method caused an error: no\n\nEnd of exception on server side>"]}"#;
+    let (_, result) = drive(PlanJar::new("a.jar"), &[Come::Answer(500, failed)]);
+    assert!(matches!(result, Err(FlowError::Service(_))), "{result:?}");
+    // Without a leader nothing is executed.
+    let planned = Come::Answer(200, r#"{"plan":{"jid":"a","name":"a","type":"STREAMING","nodes":[]}}"#);
+    let (requests, result) = drive(PlanJar::new("a.jar"), &[Come::Answer(503, NO_LEADER), planned]);
+    assert!(result.is_ok() && requests.len() == 2, "{result:?}");
+}
+
+/// Not even without an unanswered attempt before: the program may have called `execute` twice.
+#[test]
+fn a_duplicate_is_no_proof() {
+    let duplicate = r#"{"errors":["org.apache.flink.runtime.rest.handler.RestHandlerException: Could not execute application.\nCaused by: x.DuplicateApplicationSubmissionException: Application has already been submitted."]}"#;
+    let (_, result) = drive(SubmitJar::new("a.jar").job_id(JOB), &[Come::Answer(400, duplicate)]);
     let Err(FlowError::Ambiguous(ambiguity)) = result else { panic!("{result:?}") };
     assert!(!ambiguity.unanswered, "each attempt was answered");
-    let (requests, result) = drive(SubmitJar::new("a.jar"), &[Come::Lost]);
-    assert!(is_ambiguous(&result) && requests.len() == 1);
 }
 
 #[test]

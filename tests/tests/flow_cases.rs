@@ -16,6 +16,8 @@ const CHECKPOINTS: &str = "/v1/jobs/0000000000000000000000000000000a/checkpoints
 const TRIGGER: &str = "/v1/jobs/0000000000000000000000000000000a/savepoints/0000000000000000000000000000000b";
 const TRIGGERED: &str = r#"{"request-id":"0000000000000000000000000000000b"}"#;
 const RUN: &str = "/v1/jars/a.jar/run";
+const CONFIG: &str = "/v1/jobmanager/config";
+const PROCESS: &str = r#"[{"key":"web.tmpdir","value":"/tmp/flink-web-1"}]"#;
 const UNKNOWN_JOB: &str = r#"{"errors":["Internal server error.","<Exception on server side:\norg.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job (0000000000000000000000000000000a)\n\nEnd of exception on server side>"]}"#;
 const UNKNOWN_TRIGGER: &str = r#"{"errors":["org.apache.flink.runtime.rest.handler.RestHandlerException: There is no savepoint operation with triggerId=0000000000000000000000000000000b for job 0000000000000000000000000000000a."]}"#;
 const DUPLICATE: &str = r#"{"errors":["org.apache.flink.runtime.rest.handler.RestHandlerException: Could not execute application.\nCaused by: org.apache.flink.client.DuplicateApplicationSubmissionException: Application has already been submitted"]}"#;
@@ -74,6 +76,11 @@ fn stop() -> StopWithSavepoint {
     StopWithSavepoint::new(JOB).trigger_id(TriggerId::from_bits(0xb))
 }
 
+/// Each run is preceded by a look at the JobManager that is to execute the main method.
+fn identified(script: Script) -> Script {
+    script.expect("GET", CONFIG).reply_json(200, PROCESS)
+}
+
 fn start() -> RunJar {
     RunJar::uploaded("a.jar").job_id(JOB)
 }
@@ -81,7 +88,9 @@ fn start() -> RunJar {
 /// What a program is configured with may be a secret, and notices end up in logs.
 #[test]
 fn a_notice_to_save_does_not_show_what_it_holds() {
-    let script = Script::new().expect("POST", RUN).reply_json(200, r#"{"jobid":"0000000000000000000000000000000a"}"#);
+    let script = identified(Script::new())
+        .expect("POST", RUN)
+        .reply_json(200, r#"{"jobid":"0000000000000000000000000000000a"}"#);
     let flink = Flink::new("http://flink.test".parse().expect("a base"), script.clone());
     let configuration = [("s3.secret-key".to_owned(), "hunter2".to_owned())].into();
     let (mut shown, mut saved) = (String::new(), Vec::new());
@@ -100,7 +109,7 @@ fn a_notice_to_save_does_not_show_what_it_holds() {
 /// Whoever answers 524 has passed the request on and grown tired of waiting.
 #[test]
 fn a_run_that_a_proxy_gave_up_on_is_looked_for() {
-    let script = Script::new()
+    let script = identified(Script::new())
         .expect("POST", RUN)
         .reply(524, "<html>a timeout occurred</html>")
         .expect("GET", STATUS)
@@ -148,11 +157,11 @@ fn an_upload_without_a_name_is_looked_for() {
 /// The job never shows up, and the same id is submitted again; a duplicate is then our own.
 #[test]
 fn a_run_without_an_answer_is_sent_again_under_the_same_id() {
-    let mut script = Script::new().expect("POST", RUN).reply_lost();
+    let mut script = identified(Script::new()).expect("POST", RUN).reply_lost();
     for _ in 0..11 {
         script = script.expect("GET", STATUS).reply_json(500, UNKNOWN_JOB);
     }
-    let script = script
+    let script = identified(script)
         .expect("POST", RUN)
         .json(r#"{"jobId":"0000000000000000000000000000000a"}"#)
         .reply_json(400, DUPLICATE)
@@ -166,7 +175,7 @@ fn a_run_without_an_answer_is_sent_again_under_the_same_id() {
 /// Nothing of ours can be a duplicate before anything was sent.
 #[test]
 fn a_duplicate_on_the_first_attempt_is_no_success() {
-    let script = Script::new()
+    let script = identified(Script::new())
         .expect("POST", RUN)
         .reply_json(400, DUPLICATE)
         .expect("GET", STATUS)
@@ -187,7 +196,9 @@ fn a_duplicate_that_cannot_be_looked_into_is_ambiguous() {
 /// What the cluster has acknowledged is not submitted again, however late.
 #[test]
 fn an_acknowledged_run_is_not_repeated() {
-    let script = Script::new().expect("POST", RUN).reply_json(200, r#"{"jobid":"0000000000000000000000000000000a"}"#);
+    let script = identified(Script::new())
+        .expect("POST", RUN)
+        .reply_json(200, r#"{"jobid":"0000000000000000000000000000000a"}"#);
     let (result, saved) = run(&script, start());
     result.expect("submitted");
     script.finish();
@@ -200,7 +211,7 @@ fn an_acknowledged_run_is_not_repeated() {
 /// A process that crashed long ago may have submitted a job that has ended and been forgotten since.
 #[test]
 fn an_old_run_is_not_repeated() {
-    let script = Script::new()
+    let script = identified(Script::new())
         .expect("POST", RUN)
         .reply_json(404, r#"{"errors":["Not found"]}"#)
         .expect("GET", STATUS)
@@ -219,7 +230,7 @@ fn an_old_run_is_not_repeated() {
 /// A resumed flow that cannot look does not claim to know.
 #[test]
 fn a_resumed_flow_that_cannot_look_is_ambiguous() {
-    let script = Script::new()
+    let script = identified(Script::new())
         .expect("POST", RUN)
         .reply_json(404, r#"{"errors":["Not found"]}"#)
         .expect("GET", STATUS)
@@ -392,10 +403,10 @@ fn a_stopped_job_that_is_back_is_not_waited_for() {
 fn a_main_method_that_fails_does_not_speak_for_an_earlier_one() {
     let failed = r#"{"errors":["org.apache.flink.runtime.rest.handler.RestHandlerException: Could not execute application.\nCaused by: org.apache.flink.client.program.ProgramInvocationException: The main method caused an error: topic exists"]}"#;
     let finish = |script: Script| {
-        let script = script.expect("POST", RUN).reply_json(400, failed);
+        let script = identified(script).expect("POST", RUN).reply_json(400, failed);
         script.expect("GET", STATUS).reply_json(200, r#"{"status":"RUNNING"}"#)
     };
-    let mut script = Script::new().expect("POST", RUN).reply_lost();
+    let mut script = identified(Script::new()).expect("POST", RUN).reply_lost();
     for _ in 0..11 {
         script = script.expect("GET", STATUS).reply_json(500, UNKNOWN_JOB);
     }

@@ -14,6 +14,8 @@ use pipewright_mock::{FlinkHandle, Script, Service, World};
 
 const JOB: JobId = JobId::from_bits(0xa);
 const RUN: &str = "/v1/jars/a.jar/run";
+const CONFIG: &str = "/v1/jobmanager/config";
+const PROCESS: &str = r#"[{"key":"web.tmpdir","value":"/tmp/flink-web-1"}]"#;
 const STATUS: &str = "/v1/jobs/0000000000000000000000000000000a/status";
 /// The JobManager died while its REST endpoint waited for it, for 60 s.
 const ASK_TIMEOUT: &str = r#"{"errors":["org.apache.flink.runtime.rest.handler.RestHandlerException: Could not execute application.\nCaused by: org.apache.flink.util.FlinkRuntimeException: Could not execute application.\nCaused by: org.apache.flink.client.program.ProgramInvocationException: The main method caused an error: Failed to execute job 'a'.\nCaused by: java.util.concurrent.TimeoutException: Invocation of [RemoteRpcInvocation(RestfulGateway.requestJobStatus(JobID, Duration))] at recipient failed.\nCaused by: org.apache.pekko.pattern.AskTimeoutException: Ask timed out on [Actor[pekko://flink/user/rpc/dispatcher_1]] after [60000 ms]"]}"#;
@@ -75,7 +77,10 @@ fn a_run_whose_job_manager_died_is_looked_up() {
         let flink = Flink::new("http://flink.test".parse().expect("a base"), script.clone());
         flink.run(RunJar::uploaded("a.jar").job_id(JOB))
     };
-    let timed_out = || Script::new().expect("POST", RUN).reply_json(400, ASK_TIMEOUT);
+    let timed_out = || {
+        let script = Script::new().expect("GET", CONFIG).reply_json(200, PROCESS);
+        script.expect("POST", RUN).reply_json(400, ASK_TIMEOUT)
+    };
     let script = timed_out().expect("GET", STATUS).reply_json(200, r#"{"status":"RUNNING"}"#);
     assert_eq!(run(&script).expect("it runs").job, JOB);
     script.finish();

@@ -61,7 +61,7 @@ pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> Servic
     // The JobManager did not answer its own REST endpoint in time, and may be about to do what was asked.
     let timed_out = status.is_server_error() && is_of_failover(&text);
     let applied = match status.as_u16() {
-        _ if info.effect == Effect::Safe || no_leader => Applied::No,
+        _ if info.effect == Effect::Safe || PLAN.contains(&info.name) || no_leader => Applied::No,
         503 => Applied::No,
         // What a main method runs into says nothing about what it had submitted before.
         _ if info.name == SUBMIT => submitted(status, &text),
@@ -111,6 +111,8 @@ const OUTRIGHT: [&str; 4] = [
 
 /// The operation whose refusals do not mean that nothing happened.
 const SUBMIT: &str = "submitJobFromJar";
+/// Whatever a plan ran into, there is nothing that it could have left behind.
+const PLAN: [&str; 2] = ["generatePlanFromJar", "getPlanFromJar"];
 const RUN_APPLICATION: &str = "submitApplicationFromJar";
 
 /// A main method that fails may have submitted its job before; one that was never called has not. A duplicate is no proof

@@ -2,6 +2,12 @@
 //!
 //! A cluster with `web.submit.enable: false` answers these with 404 or 400. Uploads are lost with the JobManager
 //! unless `web.upload.dir` is set.
+//!
+//! Planning and running a jar execute its main method **in the JobManager process that answers**. A main method that calls
+//! `System.exit` kills that process: the connection is closed without an answer, and without high availability all jobs are lost.
+//! That is why [`PlanJar`], [`GetJarPlan`], [`SubmitJar`] and [`RunApplication`] are [`Effect::Once`]: repeating them after an
+//! attempt without an answer could kill the next JobManager, too. [`RunJar`](super::RunJar) and [`UpgradeJob`](super::UpgradeJob)
+//! repeat them only if the same JobManager still answers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,9 +38,11 @@ operations! { FlinkRest;
 
     /// Runs the main method of a jar just far enough to learn the graph of its job, and submits nothing.
     ///
+    /// Submits nothing, but executes `main()`, which can kill the JobManager: see [`jars`](self). Therefore it is not sent again
+    /// after an attempt without an answer.
     /// Refused with 500: an unknown jar, a main method that throws or never calls `execute`.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-plan).
-    Safe POST "/jars/{jarid}/plan" PlanJar "generatePlanFromJar" -> Plan {
+    Once POST "/jars/{jarid}/plan" PlanJar "generatePlanFromJar" -> Plan {
         timeout 180;
         path { jarid: JarId }
         json? {
@@ -53,8 +61,9 @@ operations! { FlinkRest;
 
     /// The same as [`PlanJar`] by `GET`, for proxies that pass nothing else on. Not in the published description.
     ///
+    /// Executes `main()`, although it is a `GET`: a proxy that repeats it can kill the JobManager, see [`jars`](self).
     /// Refused with 500: an unknown jar, a main method that throws or never calls `execute`.
-    Safe GET "/jars/{jarid}/plan" GetJarPlan "getPlanFromJar" -> Plan {
+    Once GET "/jars/{jarid}/plan" GetJarPlan "getPlanFromJar" -> Plan {
         timeout 180;
         path { jarid: JarId }
         query? {
@@ -69,14 +78,14 @@ operations! { FlinkRest;
 
     /// Runs the main method of a jar and submits its job; answers as soon as it is submitted.
     ///
-    /// With a chosen [`job_id`](Self::job_id) a second attempt is refused as a duplicate, so that one can find out what
-    /// became of the first: the id must be new since the JobManager started. **A refusal with 400 does not mean that no
+    /// With a chosen [`job_id`](Self::job_id) the caller can look the job up after an attempt without an answer, and a second
+    /// attempt is rejected as a duplicate: the id must be new since the JobManager started. The second attempt executes `main()`
+    /// again all the same, which can kill the JobManager: see [`jars`](self). Look the job up first. **A refusal with 400 does not mean that no
     /// job runs**: a main method that fails after `execute` leaves its job behind, and one that calls `execute` twice is
     /// refused as a duplicate of itself. Refused with 500: an unknown jar.
     /// The flow [`RunJar`](super::RunJar) takes care of all that.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-run).
     Once POST "/jars/{jarid}/run" SubmitJar "submitJobFromJar" -> Submitted {
-        effect |run| if run.job_id.is_some() { Fenced } else { Once };
         timeout 180;
         path { jarid: JarId }
         json? {
@@ -86,7 +95,7 @@ operations! { FlinkRest;
             program_args: Vec<String> = "programArgsList",
             /// The parallelism of operators that have none of their own; -1 for the cluster's default.
             parallelism: i32 = "parallelism",
-            /// Client-chosen: makes the operation findable and safe to repeat.
+            /// Client-chosen: makes the job findable.
             job_id: JobId = "jobId",
             /// State in the savepoint that the new graph has no operator for is dropped instead of refused.
             allow_non_restored_state: bool = "allowNonRestoredState",
@@ -104,13 +113,14 @@ operations! { FlinkRest;
     /// Runs the main method of a jar **in the JobManager, later**: answers before it is called, so that all its failures are
     /// found only at the application. Since 2.3.
     ///
-    /// With a chosen [`application_id`](Self::application_id) one can find out what became of the first attempt. What the
+    /// With a chosen [`application_id`](Self::application_id) the caller can find out what became of the first attempt. A `main()`
+    /// that calls `System.exit` kills the JobManager after the answer, or before it: look the application up before a second
+    /// attempt. What the
     /// main method submits, one or several jobs, belongs to the application: see
     /// [`GetApplication`](super::applications::GetApplication) and
     /// [`GetApplicationExceptions`](super::applications::GetApplicationExceptions). Refused with 500: an unknown jar.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#jars-jarid-run-application).
     Once POST "/jars/{jarid}/run-application" RunApplication "submitApplicationFromJar" -> ApplicationSubmitted {
-        effect |run| if run.application_id.is_some() { Fenced } else { Once };
         timeout 180;
         path { jarid: JarId }
         json? {
@@ -130,7 +140,7 @@ operations! { FlinkRest;
             claim_mode: ClaimMode = "claimMode",
             /// Configuration for its jobs.
             flink_configuration: BTreeMap<String, String> = "flinkConfiguration",
-            /// Client-chosen: makes the operation findable and safe to repeat.
+            /// Client-chosen: makes the application findable.
             application_id: ApplicationId = "applicationId",
         }
     }

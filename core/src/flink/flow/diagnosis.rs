@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use super::job_manager::suspicion;
 use crate::error::FlowError;
 use crate::flink::checkpoints::{Checkpoint, SnapshotType};
 use crate::flink::{JarId, JobId, JobState, TriggerId};
@@ -36,6 +37,8 @@ pub struct JobDiagnosis {
     pub trigger: Option<TriggerId>,
     /// The jar that the job was to run from; `None` for flows that run none.
     pub jar: Option<JarId>,
+    /// What became of the JobManager that was to execute the main method of a jar, if that request got no answer.
+    pub job_manager: JobManagerLookup,
     /// The path of the savepoint that this operation has written, although it did not succeed as a whole.
     pub savepoint: Option<String>,
     /// The newest savepoint that the cluster lists for the job. It may be of another client, and the list may be 3 s old.
@@ -58,6 +61,24 @@ pub enum JobLookup {
     Failed(String),
 }
 
+/// What became of the JobManager that was asked to execute a main method and gave no answer.
+///
+/// A main method that calls `System.exit` kills its JobManager. So `main()` is executed again only if the JobManager is the
+/// [`Same`](Self::Same) process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JobManagerLookup {
+    /// The flow did not look: each such request was answered, or there was none.
+    NotTried,
+    /// The same process answers. The answer was lost on the way, or `main()` took too long.
+    Same,
+    /// Another process answers: **the JobManager died** since `main()` was to be executed. Do not run the jar again before you know
+    /// why.
+    Replaced,
+    /// The flow could not find out, and this is why: `main()` may have killed the JobManager.
+    Failed(String),
+}
+
 /// A savepoint or checkpoint that the cluster lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -77,6 +98,7 @@ impl JobDiagnosis {
             lookup: JobLookup::NotTried,
             trigger: None,
             jar: None,
+            job_manager: JobManagerLookup::NotTried,
             savepoint: None,
             last_savepoint: None,
             last_checkpoint: None,
@@ -137,6 +159,9 @@ impl fmt::Display for JobDiagnosis {
         write!(f, ": {}", self.lookup)?;
         if let Some(trigger) = self.trigger {
             write!(f, "; trigger {trigger}")?;
+        }
+        if let Some(suspicion) = suspicion(&self.job_manager) {
+            write!(f, "; {suspicion}")?;
         }
         if let Some(path) = &self.savepoint {
             write!(f, "; savepoint {path}")?;

@@ -21,6 +21,9 @@
 //! [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous), after looking at the job and its last savepoint, and
 //! never in a second id. Of a stop the job tells more: it is FINISHED with the savepoint, or it runs on.
 //!
+//! A jar's main method is executed again only if the JobManager that executed it last is seen to be alive, because a main method
+//! that calls `System.exit` kills it: see [`JobManagerLookup`].
+//!
 //! Errors carry ids and paths as values: [`JobDiagnosis`] has the job, its state, the trigger, the jar, the savepoint that
 //! was written, and the last ones that the cluster lists; [`UpgradeDiagnosis`] has those of an upgrade.
 //! [`FlowError::evidence`](crate::error::FlowError::evidence) finds them.
@@ -31,6 +34,7 @@ pub mod cancel;
 mod diagnosis;
 pub mod flame;
 mod heard;
+mod job_manager;
 mod look;
 pub mod profile;
 pub mod read_metrics;
@@ -47,7 +51,7 @@ pub mod watch;
 pub use await_checkpoint::AwaitCheckpoint;
 pub use await_job::{AwaitJob, JobReport};
 pub use cancel::Cancel;
-pub use diagnosis::{JobDiagnosis, JobLookup, Snapshot};
+pub use diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup, Snapshot};
 pub use flame::SampleFlameGraph;
 pub use profile::{Profile, Profiled};
 pub use read_metrics::{ReadAggregatedMetrics, ReadMetrics};

@@ -1,19 +1,24 @@
 //! The goal [`RunJar`].
 //!
 //! ```text
-//!  fresh ──▶ Upload (unless it is there) ──▶ Submit ──answered──▶ done
-//!                                             │  ▲
-//!                              any refusal,   │  │ an attempt got no answer, the job is still unknown after
-//!                              any doubt      ▼  │ some looks; or resumed while young, and the job is unknown
-//!  resumed ────────────────────────────────▶ Look ◀──▶ Wait
+//!  fresh ──▶ Upload (unless it is there) ──▶ Identify ──▶ Submit ──answered──▶ done
+//!                                                          │  ▲
+//!                                           any rejection, │  │ the same JobManager answers
+//!                                                any doubt │  └── Check ──another one, or unknown──▶ failed, or ambiguous
+//!                                                          ▼       ▲
+//!  resumed ─────────────────────────────────────────────▶ Look ────┘ an attempt got no answer, the job is still unknown after
+//!                                                          ▲ │       some looks; or resumed while young, and the job is unknown
+//!                                                          └─┴─▶ Wait
 //! ```
 //!
 //! | Submit ended with | and the cluster | then |
 //! |---|---|---|
 //! | the answer | | done |
 //! | no answer of the cluster's own | knows the job | done |
-//! | no answer of the cluster's own | does not know the job, look after look | Submit, the same id |
-//! | the cluster has not got the jar, every attempt answered | | Upload, three times at the most, if the jar is given |
+//! | no answer of the cluster's own | does not know the job, look after look; the same JobManager answers | Submit, the same id |
+//! | no answer of the cluster's own | does not know the job, look after look; another JobManager answers | failed: `main()` may have killed it |
+//! | no answer of the cluster's own | does not know the job, look after look; whether it is the same JobManager is unknown | ambiguous |
+//! | the cluster has not got the jar | | Upload, three times at the most, if the jar is given |
 //! | the cluster could not ask its JobManager | knows the job | done |
 //! | refused as a duplicate, after an attempt without an answer | knows the job | done |
 //! | refused as a duplicate, under an id chosen by us | knows the job | done: the request was delivered twice |
@@ -24,8 +29,12 @@
 //! | a refusal, after an attempt without an answer | does not know the job, look after look | ambiguous |
 //! | anything but the answer | cannot be asked for the job for 90 s | that error; ambiguous after an attempt without an answer |
 //!
+//! Identify reads which JobManager process is going to execute `main()`, and Check reads it again: see
+//! [`JobManagerLookup`](super::JobManagerLookup). What Identify found is saved, so that a resumed flow obeys the same rule.
+//!
 //! Invariants: the job's id is chosen and saved before it is submitted, and again when that is answered; there is never a
-//! second id; a main method that may be at work is looked for before it is called again.
+//! second id; a main method that may be at work is looked for before it is called again; it is not called again after it may
+//! have killed its JobManager.
 
 mod machine;
 
@@ -76,6 +85,8 @@ records! {
         pub is_own: Option<bool> = "is_own",
         /// Whether every attempt was refused, so that the job was never submitted.
         pub unsent: Option<bool> = "unsent",
+        /// Which JobManager process was to execute the main method.
+        pub job_manager: Option<String> = "job_manager",
     }
 }
 
@@ -87,9 +98,11 @@ records! {
 /// submitted: look up the job before you run the jar again. The latter two carry a [`JobDiagnosis`](super::JobDiagnosis) with the
 /// job's id, its state, and the id of the jar.
 ///
-/// The job is submitted once as long as the JobManager lives: one that is restarted between a lost answer and the next
-/// attempt, which may be that of a resumed flow within the hour, knows no ended jobs. A job that came to its end before
-/// is run again then, if the jar is still there (`web.upload.dir`).
+/// A main method that calls `System.exit` kills the JobManager, and each repetition would kill the next one. So the jar is run
+/// again after a lost answer only if the same JobManager process is seen to answer, also by a resumed flow. Otherwise the flow ends
+/// in [`FlowError::Failed`] if another JobManager answers and does not know the job, in [`FlowError::Ambiguous`] if that could not
+/// be found out. [`JobDiagnosis::job_manager`](super::JobDiagnosis::job_manager) tells. A job that came to its end before the
+/// JobManager died is unknown to the next one, too: check its output before you run the jar again.
 ///
 /// Programs that call `execute` several times cannot be run this way: their second job would have the id of the first.
 ///
@@ -121,11 +134,12 @@ enum Purpose {
     LookOnly,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Resumed {
     since: u64,
     acknowledged: bool,
     unsent: bool,
+    job_manager: Option<String>,
 }
 
 impl RunJar {
@@ -170,8 +184,8 @@ impl RunJar {
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
     pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
-        let RunState { run, job, since, acknowledged, is_own, unsent } = saved.read(Self::NAME)?;
-        let resumed = Some(Resumed { since, acknowledged, unsent: unsent.unwrap_or_default() });
+        let RunState { run, job, since, acknowledged, is_own, unsent, job_manager } = saved.read(Self::NAME)?;
+        let resumed = Some(Resumed { since, acknowledged, unsent: unsent.unwrap_or_default(), job_manager });
         let is_own = is_own.unwrap_or_default();
         Ok(Self { is_own, resumed, ..Self::with_run(run, Some(job)) })
     }
@@ -259,7 +273,7 @@ impl RunJar {
 
     /// Whether the saved state says that the job was never submitted.
     pub(super) fn is_unsent(&self) -> bool {
-        self.resumed.is_none_or(|resumed| resumed.unsent)
+        self.resumed.as_ref().is_none_or(|resumed| resumed.unsent)
     }
 
     /// A resumed goal that only finds out whether the cluster has the job.

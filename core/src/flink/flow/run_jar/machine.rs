@@ -7,7 +7,8 @@ use crate::body::Body;
 use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, ServiceError};
 use crate::flink::error::{is_passing, is_unknown_jar, is_unknown_job};
 use crate::flink::flow::Pace;
-use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
+use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
+use crate::flink::flow::job_manager::{Identify, NEXT_STEP, compare, suspicion};
 use crate::flink::flow::look::LOOKING;
 use crate::flink::flow::upload::Upload;
 use crate::flink::{FlinkRest, GetJobStatus, JobId, JobState, SubmitJar};
@@ -50,6 +51,12 @@ pub struct RunMachine {
     until: Option<Timestamp>,
     /// What the cluster said about the job last.
     lookup: JobLookup,
+    /// Which JobManager process was to execute the main method last.
+    job_manager: Option<String>,
+    /// What became of it, if that request got no answer.
+    survival: JobManagerLookup,
+    /// Whether the job is looked up once more, because that JobManager is gone.
+    is_last_look: bool,
     state: State,
 }
 
@@ -58,16 +65,25 @@ enum State {
     Start,
     Resumed,
     Upload(Running<Upload>),
+    /// Which JobManager is about to execute the main method?
+    Identify(Identify),
     Submit(Call<SubmitJar>),
     /// Does the cluster know the job? With what came of submitting it; `None` when that was another process.
     Look(Call<GetJobStatus>, Option<FlowError>),
     Wait(Timestamp, Option<FlowError>),
+    /// The cluster does not know the job: is the JobManager still the same?
+    Check(Identify, Option<FlowError>),
     Launched,
 }
 
 /// The refusal that says something about the main method: the cluster's own, and not that it could not ask itself.
 fn says_why(error: &FlowError) -> Option<&ServiceError> {
     error.service().filter(|refusal| refusal.kind() == ErrorKind::Refused && !is_passing(refusal))
+}
+
+/// The cluster has answered by itself: the JobManager that was to execute the main method is alive.
+fn is_answer(error: &FlowError) -> bool {
+    error.service().is_some_and(|rejection| rejection.kind() == ErrorKind::Refused)
 }
 
 fn is_duplicate(refusal: &ServiceError) -> bool {
@@ -83,7 +99,8 @@ impl RunMachine {
             Some(Resumed { unsent: false, .. }) => State::Resumed,
             Some(Resumed { unsent: true, .. }) | None => State::Start,
         };
-        let since = resumed.filter(|resumed| !resumed.unsent).map(|resumed| resumed.since);
+        let sent = resumed.filter(|resumed| !resumed.unsent);
+        let (since, job_manager) = sent.map_or((None, None), |sent| (Some(sent.since), sent.job_manager));
         Self {
             run,
             content,
@@ -99,6 +116,9 @@ impl RunMachine {
             pace: Pace::START,
             until: None,
             lookup: JobLookup::NotTried,
+            job_manager,
+            survival: JobManagerLookup::NotTried,
+            is_last_look: false,
             state,
         }
     }
@@ -106,6 +126,11 @@ impl RunMachine {
     /// Whether the job was certainly not submitted: the cluster has answered every attempt, and does not know the job.
     pub(in crate::flink::flow) fn is_unsubmitted(&self) -> bool {
         !self.unanswered && matches!(self.lookup, JobLookup::NotTried | JobLookup::NotFound)
+    }
+
+    /// Whether another JobManager than the one that was to execute `main()` answered that it does not know the job.
+    pub(in crate::flink::flow) fn is_lost(&self) -> bool {
+        self.survival == JobManagerLookup::Replaced && self.lookup == JobLookup::NotFound
     }
 
     /// Whether the cluster said that the job is there and has not ended.
@@ -118,7 +143,7 @@ impl RunMachine {
         let is_open = matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_));
         let Some(job) = self.job.filter(|_| is_open) else { return error };
         let (lookup, jar) = (self.lookup.clone(), Some(self.run.jar.clone()));
-        error.with_evidence(JobDiagnosis { lookup, jar, ..JobDiagnosis::new(job) })
+        error.with_evidence(JobDiagnosis { lookup, jar, job_manager: self.survival.clone(), ..JobDiagnosis::new(job) })
     }
 
     /// Before the next lookup, if there is time for one; else how it ends.
@@ -162,6 +187,7 @@ impl RunMachine {
             acknowledged: false,
             is_own: Some(self.is_own),
             unsent: None,
+            job_manager: self.job_manager.clone(),
         }
     }
 
@@ -171,8 +197,12 @@ impl RunMachine {
                 cx.phase(RunJar::NAME, "uploading the jar");
                 self.state = State::Upload(cx.child(Upload::new(name, content)));
             }
-            None => self.submit(cx),
+            None => self.identify(),
         }
+    }
+
+    fn identify(&mut self) {
+        self.state = State::Identify(Identify::before());
     }
 
     /// The cluster has not got the jar: a JobManager that was restarted has lost it, and another one never had it.
@@ -193,6 +223,7 @@ impl RunMachine {
     fn submit(&mut self, cx: &mut Common<FlinkRest>) {
         let job = self.job(cx);
         (self.tries, self.looks, self.pace) = (self.tries + 1, 0, Pace::START);
+        self.survival = JobManagerLookup::NotTried;
         cx.phase(RunJar::NAME, "submitting the job");
         self.save(false, cx);
         let JarRun {
@@ -257,6 +288,9 @@ impl RunMachine {
 
     /// The cluster has not got the job. What to do next, or how it ends.
     fn unknown(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        if self.is_last_look {
+            return Err(self.gone(trouble, cx));
+        }
         let found = Some(format!("the cluster does not know job {}", self.job(cx)));
         let Some(trouble) = trouble else {
             let since = Timestamp::from_millis(self.since.unwrap_or_default());
@@ -266,7 +300,7 @@ impl RunMachine {
                 return Ok(());
             }
             if self.purpose == Purpose::Submit && cx.now().since(since) < KNOWN {
-                self.submit(cx);
+                self.state = State::Check(Identify::after(), None);
                 return Ok(());
             }
             let waiting = "the job, which the cluster may have forgotten an hour after it ended; check its output before you submit it again";
@@ -285,12 +319,53 @@ impl RunMachine {
         if self.looks < LOOKS {
             self.looks += 1;
             self.state = State::Wait(self.pace.next(cx.now()), Some(trouble));
+        } else if !is_answer(&trouble) {
+            self.state = State::Check(Identify::after(), Some(trouble));
         } else if self.tries < TRIES && !is_refused {
             self.submit(cx);
         } else {
             return Err(Self::ambiguous(trouble, found));
         }
         Ok(())
+    }
+
+    /// The cluster did not know the job, and this is what became of the JobManager that was to execute `main()`. Only the same
+    /// one may execute it again. The next one may have recovered the job.
+    fn checked(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        if self.survival != JobManagerLookup::Same {
+            self.is_last_look = true;
+            self.look(trouble, cx);
+            return Ok(());
+        }
+        let Some(trouble) = trouble.filter(|_| self.tries >= TRIES) else {
+            self.submit(cx);
+            return Ok(());
+        };
+        let found = Some(format!("the cluster does not know job {}", self.job(cx)));
+        Err(Self::ambiguous(trouble, found))
+    }
+
+    /// Neither the job is there nor, perhaps, the JobManager that was to execute `main()`.
+    fn gone(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) -> FlowError {
+        let job = self.job(cx);
+        let suspicion = suspicion(&self.survival).unwrap_or_default();
+        let from = self.run.savepoint_path.as_ref().map(|path| format!(", which was to start from {path}"));
+        let reason =
+            format!("{suspicion}; the cluster does not know job {job}{}; {NEXT_STEP}", from.unwrap_or_default(),);
+        if self.survival == JobManagerLookup::Replaced {
+            let what = format!("running jar {} as job {job}", self.run.jar);
+            let details = trouble.map(|trouble| trouble.to_string());
+            return FlowError::Failed(Failure { what, reason, details, cause: None });
+        }
+        let waiting = "the answer to a run that was begun by an earlier process";
+        let trouble = trouble.unwrap_or(FlowError::Deadline {
+            at: Timestamp::from_millis(self.since.unwrap_or_default()),
+            waiting,
+            observed: None,
+            last: None,
+            evidence: None,
+        });
+        Self::ambiguous(trouble, Some(reason))
     }
 }
 
@@ -323,6 +398,13 @@ impl RunMachine {
                     Ok(jar) => {
                         cx.say(Notice::Observed { what: "jar".to_owned(), state: format!("uploaded as {jar}") });
                         (self.run.jar, self.is_uploaded) = (jar, true);
+                        self.identify();
+                    }
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Identify(flow) => match ok!(flow.poll(cx, reply)) {
+                    Ok(process) => {
+                        self.job_manager = process.ok();
                         self.submit(cx);
                     }
                     Err(error) => return Step::Done(Err(error)),
@@ -340,7 +422,8 @@ impl RunMachine {
                         self.unanswered |= error
                             .service()
                             .is_some_and(|refusal| self.is_own && is_duplicate(refusal) || is_passing(refusal));
-                        if !self.unanswered && self.upload_again(&error, cx) {
+                        // Said before anything is executed. If an earlier attempt got no answer, its JobManager was seen alive since.
+                        if self.upload_again(&error, cx) {
                             continue;
                         }
                         cx.phase(RunJar::NAME, "looking for the job");
@@ -386,6 +469,17 @@ impl RunMachine {
                     }
                     let trouble = trouble.clone();
                     self.look(trouble, cx);
+                }
+                State::Check(flow, trouble) => {
+                    let process = ok!(flow.poll(cx, reply));
+                    let trouble = trouble.take();
+                    self.survival = match process {
+                        Ok(process) => compare(self.job_manager.as_deref(), process),
+                        Err(error) => JobManagerLookup::Failed(error.to_string()),
+                    };
+                    if let Err(error) = self.checked(trouble, cx) {
+                        return Step::Done(Err(error));
+                    }
                 }
                 State::Launched => {
                     let job = self.job(cx);

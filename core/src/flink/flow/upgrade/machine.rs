@@ -2,6 +2,7 @@
 
 mod back;
 mod phases;
+mod planning;
 mod prove;
 mod verdicts;
 
@@ -13,6 +14,7 @@ use crate::flink::error::is_unknown_job;
 use crate::flink::flow::await_job::{AwaitMachine, TaskMark};
 use crate::flink::flow::cancel::CancelMachine;
 use crate::flink::flow::heard::Heard;
+use crate::flink::flow::job_manager::Identify;
 use crate::flink::flow::look::{LOOKING, Look};
 use crate::flink::flow::run_jar::RunMachine;
 use crate::flink::flow::stop::StopMachine;
@@ -47,6 +49,8 @@ pub struct UpgradeMachine {
     stops: u32,
     /// Whether both jars were planned.
     is_planned: bool,
+    /// Whether the jar was planned again, because the first plan got no answer.
+    is_planned_again: bool,
     /// Which job runs, as far as that is verified.
     status: UpgradeStatus,
     /// Whether a request was handed out.
@@ -66,7 +70,13 @@ enum State {
     /// The job has ended after an earlier stop had written its savepoint: what was its last checkpoint?
     Down(Look),
     Upload(usize, Running<Upload>),
+    /// Which JobManager is about to execute the main method of this jar?
+    Identify(usize, Identify),
     Plan(usize, Call<PlanJar>),
+    /// A plan got no answer, here or in an earlier process: is the JobManager still the same?
+    CheckJobManager(Option<(usize, FlowError)>, Identify),
+    /// It is not, or that is unknown: what became of the old job? With what the plan ran into.
+    Suspect(Option<FlowError>, Look),
     Stop(Running<StopMachine>),
     Run(Running<RunMachine>),
     Settle(Running<AwaitMachine>),
@@ -100,6 +110,7 @@ impl UpgradeMachine {
             settle_until: Timestamp::MAX,
             stops: 0,
             is_planned: false,
+            is_planned_again: false,
             status: if is_stopped { UpgradeStatus::NoJobRuns } else { UpgradeStatus::Untouched },
             is_sent: false,
             mark: TaskMark::default(),
@@ -179,12 +190,42 @@ impl UpgradeMachine {
                     self.prepare(cx).map(|()| None)
                 })
             }
+            State::Identify(which, flow) => {
+                let which = *which;
+                ok!(flow.poll(cx, reply)).map(|process| {
+                    self.identified(which, process.ok(), cx);
+                    None
+                })
+            }
+            State::CheckJobManager(plan, flow) => {
+                let process = ok!(flow.poll(cx, reply));
+                let plan = plan.take();
+                process.and_then(|process| self.job_manager_checked(plan, process, cx)).map(|()| None)
+            }
+            State::Suspect(plan, look) => {
+                let found = ok!(look.poll(cx, reply));
+                let plan = plan.take();
+                found.and_then(|found| Err(self.suspected(plan, found)))
+            }
             State::Plan(which, call) => {
                 let which = *which;
                 let plan = ok!(call.poll(now, reply.take()));
+                if plan.is_ok() {
+                    self.planned();
+                }
                 match plan {
+                    Err(error @ FlowError::Ambiguous(_)) => {
+                        self.check_job_manager(Some((which, error)));
+                        Ok(None)
+                    }
                     Ok(_) if which == 0 => {
                         self.plan(1, cx);
+                        Ok(None)
+                    }
+                    // The cluster had lost a jar, so its JobManager was restarted, and the job with it.
+                    Ok(_) if self.uploads > 0 && self.data.savepoint.is_none() => {
+                        self.is_planned = true;
+                        self.check(cx);
                         Ok(None)
                     }
                     Ok(_) => {
@@ -193,7 +234,7 @@ impl UpgradeMachine {
                         self.enter(next, None, cx).map(|()| None)
                     }
                     Err(error) if self.upload_again(which, &error) => self.prepare(cx).map(|()| None),
-                    Err(error) => Err(error),
+                    Err(error) => Err(self.not_planned(error, cx)),
                 }
             }
             State::Stop(flow) => {
@@ -205,7 +246,7 @@ impl UpgradeMachine {
             }
             State::Run(flow) => {
                 let step = flow.poll(now, reply.take());
-                let is_unsubmitted = flow.machine().is_unsubmitted();
+                let (is_unsubmitted, is_lost) = (flow.machine().is_unsubmitted(), flow.machine().is_lost());
                 match ok!(self.adopt(step)) {
                     Ok(launched) => {
                         self.status = UpgradeStatus::Unknown;
@@ -214,8 +255,8 @@ impl UpgradeMachine {
                         self.enter(UpgradePhase::Settle, None, cx).map(|()| None)
                     }
                     Err(error) if Self::is_verdict(&error) => {
-                        // A main method that failed may have left its job behind.
-                        self.data.launched = Some(matches!(error, FlowError::Failed(_)));
+                        // A main method that failed may have left its job behind, unless the JobManager died of it.
+                        self.data.launched = Some(matches!(error, FlowError::Failed(_)) && !is_lost);
                         self.roll_back(error.to_string(), cx).map(|()| None)
                     }
                     Err(error) => {
@@ -278,7 +319,8 @@ impl UpgradeMachine {
             },
             State::RunOld(flow) => {
                 let step = flow.poll(now, reply.take());
-                let (is_unsubmitted, is_known) = (flow.machine().is_unsubmitted(), flow.machine().is_alive());
+                let machine = flow.machine();
+                let (is_absent, is_known) = (machine.is_unsubmitted() || machine.is_lost(), machine.is_alive());
                 match ok!(self.adopt(step)) {
                     Ok(launched) => {
                         self.status = UpgradeStatus::Unknown;
@@ -288,7 +330,7 @@ impl UpgradeMachine {
                     Err(error) => {
                         self.status = match () {
                             () if is_known => UpgradeStatus::OldJobRuns,
-                            () if is_unsubmitted => UpgradeStatus::NoJobRuns,
+                            () if is_absent => UpgradeStatus::NoJobRuns,
                             () => UpgradeStatus::Unknown,
                         };
                         Err(if Self::is_verdict(&error) { self.not_run(&error, cx) } else { error })

@@ -12,7 +12,10 @@
 //! | phase | goes wrong by | then |
 //! |---|---|---|
 //! | Plan, Run, RunOld | the cluster has not got the jar any more | Upload, three times at the most, if the jar is given |
-//! | Check, Upload, Plan | anything | that error; the old job runs on |
+//! | Check, Upload, Plan | anything else | that error; the old job runs on |
+//! | Plan | no answer, and the same JobManager answers | Plan again, once |
+//! | Plan | no answer, and another JobManager answers | failed: `main()` may have killed it; a resumption ends so again |
+//! | Plan | no answer, and whether it is the same JobManager is unknown | ambiguous; a resumption asks again |
 //! | Stop | the job fails while it stops, after its savepoint was written | Run, from that savepoint |
 //! | Stop | the same, but the job is FINISHED: a failover brought it back, and it did the rest of its work | that error, with the savepoint |
 //! | Stop | a failover brings the job back after its savepoint was written | Check, and another stop, three times at the most |
@@ -20,6 +23,7 @@
 //! | Stop | the savepoint fails | failed, with what the old job is doing; if it runs on, a resumption begins with Check |
 //! | Stop | outcome unknown | ambiguous; a resumption looks again |
 //! | Run | refused, and no job; or the main method failed | roll back |
+//! | Run | no answer, no job, and another JobManager answers: `main()` may have killed it | roll back |
 //! | Run | outcome unknown | ambiguous: two jobs must never write the same output |
 //! | Run, RunOld | refused by a proxy, or for a time | that error; resume from the saved state |
 //! | Settle | the job ends other than FINISHED, or time is up | roll back |
@@ -33,10 +37,12 @@
 //! | CancelNew | the job has FINISHED meanwhile | upgraded |
 //! | CancelNew, after Run was refused | the cluster does not know the job | RunOld |
 //! | CancelNew otherwise | the cluster does not know the job | ambiguous: it may have come to its end since |
-//! | RunOld | refused | failed, with the savepoint; a resumption runs the old jar again |
+//! | RunOld | refused; or no answer, no job, and another JobManager answers | failed, with the savepoint; a resumption runs the old jar again |
 //! | SettleOld | the job ends other than FINISHED | failed, with the savepoint; a resumption runs the old jar under another id |
 //! | SettleOld | time is up | that error: the old job is there, and may still come up |
 //! | anywhere | no connection, until the retries are used up | that error; resume from the saved state |
+//!
+//! If a jar had to be uploaded again, the JobManager was restarted: Check follows once more before Stop.
 //!
 //! Check waits until all tasks of the old job run, as long as settling may take: before that no savepoint can be taken.
 //!
@@ -53,7 +59,9 @@
 //! when that is completed, from Run if the new job was never submitted, else by `CancelNew`.
 //!
 //! Invariants: nothing is stopped before both jars are uploaded and planned; the savepoint is never claimed, so that both
-//! jars can start from it; the old job is not started while the new one may run; each phase is saved before it begins.
+//! jars can start from it; the old job is not started while the new one may run; each phase and each plan is saved before it begins;
+//! a plan or a run that got no answer is repeated only if the same JobManager is seen to answer (see
+//! [`JobManagerLookup`](super::JobManagerLookup)), so that a `main()` that calls `System.exit` kills one JobManager and no more.
 
 mod diagnosis;
 mod machine;
@@ -123,6 +131,10 @@ records! {
         pub launched: Option<bool> = "launched",
         /// Why the new job was no good.
         pub reason: Option<String> = "reason",
+        /// Which jar is being planned: a request that got no answer may have killed the JobManager.
+        pub planning: Option<String> = "planning",
+        /// Which JobManager process was to execute its main method.
+        pub job_manager: Option<String> = "job_manager",
         /// The state of the flow of this phase.
         pub child: Option<Saved> = "child",
     }
@@ -352,6 +364,8 @@ impl Goal for UpgradeJob {
                     earlier_savepoint: None,
                     launched: None,
                     reason: None,
+                    planning: None,
+                    job_manager: None,
                     child: None,
                 };
                 UpgradeMachine::fresh([old_jar, new_jar], [has_old, has_new], data)

@@ -43,6 +43,11 @@ impl UpgradeMachine {
     pub(super) fn resume(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
         let (phase, child) = (self.data.phase.clone(), self.data.child.clone());
         if !self.is_roll_back() {
+            if phase == UpgradePhase::Prepare && self.data.planning.is_some() {
+                cx.phase(UpgradeJob::NAME, "looking for the JobManager that was to plan a jar");
+                self.check_job_manager(None);
+                return Ok(());
+            }
             // A resumed flow proves the new job from the start.
             let phase = if phase == UpgradePhase::Prove { UpgradePhase::Settle } else { phase };
             return self.enter(phase, child.as_ref(), cx);

@@ -14,7 +14,7 @@ use crate::flink::flow::stop::StopWithSavepoint;
 use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
 use crate::flink::flow::upload::Upload;
 use crate::flink::jars::ClaimMode;
-use crate::flink::{FlinkRest, JobId, PlanJar};
+use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Common, Machine as _, Running, Saved};
 
 impl UpgradeMachine {
@@ -73,18 +73,6 @@ impl UpgradeMachine {
             }
             _ => false,
         }
-    }
-
-    pub(super) fn plan(&mut self, which: usize, cx: &mut Common<FlinkRest>) {
-        cx.phase(Self::NAME, if which == 0 { "planning the old jar" } else { "planning the new jar" });
-        let JarRun { jar, entry_class, program_args, parallelism, flink_configuration, .. } =
-            self.run_of(which).clone();
-        let mut plan = PlanJar::new(jar);
-        plan.entry_class = entry_class;
-        plan.program_args = Some(program_args.0).filter(|args| !args.is_empty());
-        plan.parallelism = parallelism;
-        plan.flink_configuration = Some(flink_configuration.0).filter(|configuration| !configuration.is_empty());
-        self.state = State::Plan(which, cx.call(plan));
     }
 
     /// Before the stop: all tasks of the job must run.

@@ -174,9 +174,11 @@ impl UpgradeMachine {
         error
     }
 
-    /// The old jar was rejected, and its job does not exist. A resumed flow runs it, however late.
+    /// The old jar was rejected, or the JobManager died while its main method ran, and its job does not exist. A resumed flow runs it
+    /// again, however late: the main method has run before.
     pub(super) fn not_run(&mut self, error: &FlowError, cx: &mut Common<FlinkRest>) -> FlowError {
-        if matches!(error, FlowError::Service(_)) {
+        let is_lost = JobDiagnosis::of(error).is_some_and(|known| known.lookup == JobLookup::NotFound);
+        if matches!(error, FlowError::Service(_)) || is_lost {
             self.data.child = None;
             self.save(cx);
         }

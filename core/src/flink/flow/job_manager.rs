@@ -1,0 +1,148 @@
+//! [`Identify`]: which JobManager process answers, so that no request kills a second one.
+//!
+//! ```text
+//!  Start ──▶ Read ──▶ done
+//!    ▲        │ after main(): no answer, or an error that passes, for 90 s at the most
+//!    └─ Wait ◀┘
+//! ```
+//!
+//! A request that executes `main()` can end without an answer because `main()` has called `System.exit`. Then each repetition
+//! would kill the next JobManager. So the flows read the identity of the process before such a request, and again before they
+//! repeat it:
+//!
+//! | read before | read after | the JobManager is | the request |
+//! |---|---|---|---|
+//! | an identity | the same one | the same | may be repeated |
+//! | an identity | another one | [replaced](JobManagerLookup::Replaced) | is not repeated |
+//! | an identity | nothing: no answer, or a proxy in the way | [unknown](JobManagerLookup::Failed) | is not repeated |
+//! | nothing | | [unknown](JobManagerLookup::Failed) | is not repeated |
+//!
+//! The identity is the configured directory `web.tmpdir`, to which each process appends a random id when it starts. Measured on
+//! 1.18.1, 1.20.5 and 2.3.0: after a `kill -9` and a restart, nothing else of `/config`, `/overview`, `/jobmanager/environment`,
+//! `/jars` and the metrics differs reliably. `main()` runs in the process whose REST endpoint answers, and so does this request.
+
+use super::Pace;
+use super::diagnosis::JobManagerLookup;
+use super::look::LOOKING;
+use crate::error::{ErrorKind, FlowError, ServiceError};
+use crate::flink::FlinkRest;
+use crate::flink::jobmanager::GetJobManagerConfig;
+use crate::flink::logs::ConfigEntry;
+use crate::flow::{Call, Common, Flow, Reply, Step, ok};
+use crate::time::Timestamp;
+
+/// The option whose value tells one process from another.
+const KEY: &str = "web.tmpdir";
+
+/// One question, which is asked until it is answered if `main()` has been executed.
+#[derive(Debug)]
+pub(super) struct Identify {
+    is_after: bool,
+    until: Option<Timestamp>,
+    pace: Pace,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Read(Call<GetJobManagerConfig>),
+    Wait(Timestamp),
+}
+
+impl Identify {
+    /// Before `main()` is executed: a cluster that cannot be reached ends the flow.
+    pub(super) fn before() -> Self {
+        Self { is_after: false, until: None, pace: Pace::START, state: State::Start }
+    }
+
+    /// After a request that got no answer: a JobManager that is being started, or a new leader, has time to come up.
+    pub(super) fn after() -> Self {
+        Self { is_after: true, ..Self::before() }
+    }
+
+    /// Comes to the identity, or to why it could not be read.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Common<FlinkRest>,
+        reply: &mut Option<Reply>,
+    ) -> Step<Result<String, String>> {
+        loop {
+            match &mut self.state {
+                State::Start => {
+                    let call = cx.call(GetJobManagerConfig::new()).handing_back(is_barred);
+                    let until = self.is_after.then(|| *self.until.get_or_insert(cx.now() + LOOKING));
+                    self.state = State::Read(match until {
+                        Some(until) => call.with_deadline(cx.no_later_than(until)),
+                        None => call,
+                    });
+                }
+                State::Read(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(entries) => return Step::Done(Ok(identity(entries))),
+                    Err(FlowError::Service(error)) if is_barred(&error) || !error.is_transient() => {
+                        return Step::Done(Ok(Err(error.to_string())));
+                    }
+                    Err(error) if self.is_after => {
+                        if self.until.is_none_or(|until| cx.now() >= until) || cx.expired("").is_some() {
+                            return Step::Done(Ok(Err(error.to_string())));
+                        }
+                        self.state = State::Wait(self.pace.next(cx.now()));
+                    }
+                    Err(FlowError::Service(error)) => return Step::Done(Ok(Err(error.to_string()))),
+                    Err(error) => return Step::Done(Err(error)),
+                },
+                State::Wait(until) => {
+                    let until = cx.no_later_than(*until);
+                    if let Some(stray) = reply.take() {
+                        return Step::Stray(stray);
+                    }
+                    if until > cx.now() {
+                        return Step::WaitUntil(until);
+                    }
+                    self.state = State::Start;
+                }
+            }
+        }
+    }
+}
+
+/// A proxy that passes only some paths on: asking again changes nothing.
+fn is_barred(error: &ServiceError) -> bool {
+    error.kind() == ErrorKind::Foreign && matches!(error.status().as_u16(), 403..=405)
+}
+
+fn identity(entries: Vec<ConfigEntry>) -> Result<String, String> {
+    let entry = entries.into_iter().find(|entry| entry.key == KEY);
+    entry.and_then(|entry| entry.value).ok_or_else(|| format!("the cluster does not tell its {KEY}"))
+}
+
+/// Whether the process that answers now is the one that was to execute `main()`.
+pub(super) fn compare(before: Option<&str>, after: Result<String, String>) -> JobManagerLookup {
+    match (before, after) {
+        (None, _) => {
+            let why = format!("its identity ({KEY} of /jobmanager/config) could not be read before");
+            JobManagerLookup::Failed(why)
+        }
+        (Some(before), Ok(after)) if before == after => JobManagerLookup::Same,
+        (Some(_), Ok(_)) => JobManagerLookup::Replaced,
+        (Some(_), Err(why)) => JobManagerLookup::Failed(why),
+    }
+}
+
+/// What the caller has to do if the request is not repeated.
+pub(super) const NEXT_STEP: &str =
+    "read the log of the JobManager, and run the jar again only if something else ended the process";
+
+/// Why the request is not repeated; `None` if it may be.
+pub(super) fn suspicion(job_manager: &JobManagerLookup) -> Option<String> {
+    match job_manager {
+        JobManagerLookup::NotTried | JobManagerLookup::Same => None,
+        JobManagerLookup::Replaced => {
+            Some("the JobManager died while main() ran, perhaps because main() calls System.exit".to_owned())
+        }
+        JobManagerLookup::Failed(why) => Some(format!(
+            "the JobManager may have died while main() ran, perhaps because main() calls System.exit: whether it is still the same \
+             process is not known, because {why}"
+        )),
+    }
+}

@@ -1,0 +1,159 @@
+//! Plans of the two jars, none of which may kill a second JobManager.
+//!
+//! ```text
+//!  Identify ──▶ Plan ──answered──▶ the next phase
+//!                ▲ │ no answer
+//!   the same     │ ▼
+//!   JobManager,  Check ──another one, or unknown──▶ Suspect ──▶ error
+//!   once ────────┘
+//! ```
+
+use super::{State, UpgradeMachine};
+use crate::error::{Ambiguity, Evidence, Failure, FlowError};
+use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
+use crate::flink::flow::job_manager::{Identify, NEXT_STEP, compare, suspicion};
+use crate::flink::flow::look::{Found, Look};
+use crate::flink::flow::run_jar::JarRun;
+use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
+use crate::flink::{FlinkRest, PlanJar};
+use crate::flow::{Common, Machine as _};
+use crate::operation::Operation as _;
+
+impl UpgradeMachine {
+    /// Before a jar is planned: which JobManager will execute its main method?
+    pub(super) fn plan(&mut self, which: usize, cx: &mut Common<FlinkRest>) {
+        cx.phase(Self::NAME, if which == 0 { "planning the old jar" } else { "planning the new jar" });
+        self.is_planned_again = false;
+        self.state = State::Identify(which, Identify::before());
+    }
+
+    /// Saves that the jar is about to be planned, so that a resumed flow does not kill another JobManager with it, and plans it.
+    pub(super) fn identified(&mut self, which: usize, process: Option<String>, cx: &mut Common<FlinkRest>) {
+        (self.data.phase, self.data.child) = (UpgradePhase::Prepare, None);
+        (self.data.planning, self.data.job_manager) = (Some(Self::name_of(which).to_owned()), process);
+        self.save(cx);
+        self.send_plan(which, cx);
+    }
+
+    fn send_plan(&mut self, which: usize, cx: &mut Common<FlinkRest>) {
+        let JarRun { jar, entry_class, program_args, parallelism, flink_configuration, .. } =
+            self.run_of(which).clone();
+        let mut plan = PlanJar::new(jar);
+        plan.entry_class = entry_class;
+        plan.program_args = Some(program_args.0).filter(|args| !args.is_empty());
+        plan.parallelism = parallelism;
+        plan.flink_configuration = Some(flink_configuration.0).filter(|configuration| !configuration.is_empty());
+        self.state = State::Plan(which, cx.call(plan));
+    }
+
+    /// The jar was planned: its main method has not killed the JobManager.
+    pub(super) fn planned(&mut self) {
+        (self.data.planning, self.data.job_manager) = (None, None);
+    }
+
+    /// The jar was rejected, and the JobManager is alive: a resumed flow plans it again, whichever JobManager answers then.
+    pub(super) fn not_planned(&mut self, error: FlowError, cx: &mut Common<FlinkRest>) -> FlowError {
+        self.planned();
+        self.save(cx);
+        error
+    }
+
+    /// A plan got no answer, here or in the process that saved the state: only the same JobManager may be asked again.
+    pub(super) fn check_job_manager(&mut self, plan: Option<(usize, FlowError)>) {
+        self.state = State::CheckJobManager(plan, Identify::after());
+    }
+
+    pub(super) fn job_manager_checked(
+        &mut self,
+        plan: Option<(usize, FlowError)>,
+        process: Result<String, String>,
+        cx: &mut Common<FlinkRest>,
+    ) -> Result<(), FlowError> {
+        let survival = compare(self.data.job_manager.as_deref(), process);
+        let is_unknown = matches!(survival, JobManagerLookup::Failed(_));
+        if let Some(error) = cx.expired("the JobManager that was to plan a jar").filter(|_| is_unknown) {
+            return Err(error);
+        }
+        match (survival, plan) {
+            (JobManagerLookup::Same, None) => {
+                self.planned();
+                self.state = State::Start;
+                Ok(())
+            }
+            (JobManagerLookup::Same, Some((which, _))) if !std::mem::replace(&mut self.is_planned_again, true) => {
+                self.send_plan(which, cx);
+                Ok(())
+            }
+            // There is nothing that a plan could have left behind.
+            (JobManagerLookup::Same, Some((_, error))) => Err(self.not_planned(cause_of(error), cx)),
+            (survival, plan) => {
+                cx.phase(Self::NAME, "looking for the old job, because the JobManager may have died");
+                let diagnosis = JobDiagnosis { job_manager: survival, ..JobDiagnosis::new(self.data.job) };
+                self.state = State::Suspect(plan.map(|(_, error)| error), Look::new(diagnosis));
+                Ok(())
+            }
+        }
+    }
+
+    /// The JobManager died while a jar was planned, or may have. A resumed flow ends here again: planning the jar once more is for
+    /// the caller to decide.
+    pub(super) fn suspected(&mut self, plan: Option<FlowError>, found: Found) -> FlowError {
+        let diagnosis = found.diagnosis;
+        self.status = match (&self.data.savepoint, &diagnosis.lookup) {
+            (None, JobLookup::State(state)) if !state.is_terminal() => UpgradeStatus::Untouched,
+            (None, JobLookup::NotTried | JobLookup::Failed(_)) => UpgradeStatus::Unknown,
+            _ => UpgradeStatus::NoJobRuns,
+        };
+        let suspicion = suspicion(&diagnosis.job_manager).unwrap_or_default();
+        let job = match (&self.data.savepoint, &diagnosis.lookup) {
+            (Some(savepoint), _) => format!("the old job was stopped before, with savepoint {savepoint}"),
+            (None, JobLookup::State(state)) if !state.is_terminal() => {
+                format!("the upgrade has not touched the old job, and it is {state}")
+            }
+            (None, JobLookup::NotFound) => {
+                "the upgrade has not touched the old job, but the cluster does not know it any more: without high availability it died \
+                 with the JobManager, and its last checkpoint is to be found only where its checkpoints are stored"
+                    .to_owned()
+            }
+            (None, _) => format!("the upgrade has not touched the old job: {}", found.text),
+        };
+        let which = self.data.planning.as_deref().unwrap_or("jar");
+        let reason = format!("{suspicion}; {job}; {NEXT_STEP}, in a new upgrade");
+        match diagnosis.job_manager {
+            JobManagerLookup::Replaced => FlowError::Failed(Failure {
+                what: format!("planning the {which}"),
+                reason,
+                details: plan.map(|error| error.to_string()),
+                cause: Some(Evidence::new(diagnosis)),
+            }),
+            _ => {
+                let cause = plan.map_or_else(
+                    || {
+                        FlowError::Failed(Failure {
+                            what: format!("planning the {which}"),
+                            reason: "the process that planned it ended".to_owned(),
+                            details: None,
+                            cause: None,
+                        })
+                    },
+                    cause_of,
+                );
+                FlowError::Ambiguous(Ambiguity {
+                    operation: PlanJar::INFO.name,
+                    cause: Box::new(cause),
+                    unanswered: true,
+                    found: Some(reason),
+                    evidence: Some(Evidence::new(diagnosis)),
+                })
+            }
+        }
+    }
+}
+
+/// What a plan without an answer ran into.
+fn cause_of(error: FlowError) -> FlowError {
+    match error {
+        FlowError::Ambiguous(Ambiguity { cause, .. }) => *cause,
+        error => error,
+    }
+}
