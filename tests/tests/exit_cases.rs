@@ -68,6 +68,10 @@ fn upgrade(old: &Launched, when: Exits) -> UpgradeJob {
     UpgradeJob::new(old.job, old_jar().from_uploaded(old.jar.clone()), exiting(when))
 }
 
+fn resume(saved: &Saved, when: Exits) -> UpgradeJob {
+    UpgradeJob::resume(saved).expect("its own state").with_jars(old_jar(), exiting(when))
+}
+
 fn old_jar() -> RunJar {
     RunJar::upload("old.jar", Program::endless("old").jar())
 }
@@ -201,9 +205,7 @@ fn a_crash_around_a_plan_does_not_kill_a_second_job_manager() {
             seen += 1;
             if seen > crash { Err("crashed") } else { Ok(()) }
         });
-        let goal = saved
-            .as_ref()
-            .map_or_else(|| upgrade(&old, Exits::Always), |saved| UpgradeJob::resume(saved).expect("its own state"));
+        let goal = saved.as_ref().map_or_else(|| upgrade(&old, Exits::Always), |saved| resume(saved, Exits::Always));
         if scene.deaths() == 0 || saved.is_some() {
             let error = scene.flink.run(goal).expect_err("it exits");
             assert!(error.to_string().contains("JobManager"), "{crash}: {error}");
@@ -252,13 +254,7 @@ fn a_crash_around_a_run_does_not_kill_a_second_job_manager() {
                 if seen > crash { Err("crashed") } else { Ok(()) }
             });
             if matches!(result, Err(FlowError::Stopped(_))) {
-                let goal = saved.as_ref().map_or_else(
-                    || upgrade(&old, when),
-                    |saved| {
-                        let goal = UpgradeJob::resume(saved).expect("its own state");
-                        goal.with_jars(old_jar(), exiting(when))
-                    },
-                );
+                let goal = saved.as_ref().map_or_else(|| upgrade(&old, when), |saved| resume(saved, when));
                 let _ = scene.flink.run(goal).unwrap_or_else(|error| panic!("{when:?}, {crash}: {error:?}"));
             }
             assert!(scene.deaths() <= 1, "{when:?}, {crash}");
