@@ -284,3 +284,88 @@ fn a_resumed_upgrade_is_rolled_back_from_every_phase() {
         }
     }
 }
+
+/// The JobManager is replaced after the stop has ended the job, and before the flow has read its outcome: the new one knows neither
+/// job nor savepoint. The error names what was read before the stop.
+#[test]
+fn the_last_checkpoint_is_named_if_the_savepoint_of_a_stop_is_forgotten() {
+    let scene = scene();
+    scene.world.sleep_until(scene.world.now() + seconds(5));
+    let mut saved = None;
+    let mut is_restarted = false;
+    let result = scene.flink.run_with(scene.goal(&new()), |notice| {
+        let is_stopping =
+            matches!(&notice, Notice::Phase { flow: "StopWithSavepoint", phase: "waiting for the outcome" });
+        if is_stopping && !std::mem::replace(&mut is_restarted, true) {
+            scene.world.sleep_until(scene.world.now() + seconds(10));
+            scene.cluster.restart(seconds(1));
+        }
+        if let Notice::Save(state) = notice {
+            saved = Some(state);
+        }
+    });
+    let check = |error: &FlowError| {
+        assert!(error.is_ambiguous(), "{error:?}");
+        let known = diagnosis(error);
+        assert_eq!(
+            (&known.phase, known.status, &known.savepoint),
+            (&UpgradePhase::Stop, UpgradeStatus::Unknown, &None)
+        );
+        let checkpoint = known.last_checkpoint.as_deref().expect("it was read before the stop");
+        assert!(checkpoint.contains(&scene.old.job.to_string()) && error.to_string().contains(checkpoint), "{error}");
+    };
+    check(&result.expect_err("the cluster cannot tell"));
+    // The path is in the state, too.
+    check(&scene.flink.run(resume(&saved.expect("saved"))).expect_err("the cluster cannot tell"));
+    assert_eq!(scene.states(), states(&[]), "nothing was started");
+}
+
+/// The stop fails the job for good, without a savepoint. A resumption does not try to stop it again.
+#[test]
+fn a_job_that_a_stop_has_failed_is_looked_up_by_a_resumption() {
+    let world = World::new(1);
+    let cluster = world.flink("http://flink.test".parse().expect("a base"), Config::default());
+    let flink = Flink::new(cluster.base(), world.clone());
+    let program = Program::endless("old").checkpoint_interval(None).snapshots_fail();
+    let old = flink.run(RunJar::upload("old.jar", program.jar())).expect("submitted");
+    let _ = flink.run(AwaitJob::running(old.job)).expect("it runs");
+    let scene = Scene { world, cluster, flink, old };
+    let mut saved = None;
+    let keep = |notice| {
+        if let Notice::Save(state) = notice {
+            saved = Some(state);
+        }
+    };
+    let error = scene.flink.run_with(scene.goal(&new()), keep).expect_err("the savepoint fails");
+    assert_eq!(diagnosis(&error).status, UpgradeStatus::NoJobRuns, "{error:?}");
+    let error = scene.flink.run(resume(&saved.expect("saved"))).expect_err("there is nothing to upgrade");
+    let known = diagnosis(&error);
+    assert_eq!((&known.phase, known.status), (&UpgradePhase::Prepare, UpgradeStatus::NoJobRuns));
+    assert!(error.to_string().contains("the job is FAILED; the cluster lists no checkpoint of it"), "{error}");
+    assert_eq!(scene.states(), states(&[("old", "FAILED")]));
+}
+
+/// The stop is rejected at once. However late it is resumed, the job is stopped then, under another trigger.
+#[test]
+fn a_rejected_stop_is_sent_again_by_a_resumption() {
+    let world = World::new(1);
+    let config = Config { savepoint_directory: None, ..Config::default() };
+    let cluster = world.flink("http://flink.test".parse().expect("a base"), config);
+    let flink = Flink::new(cluster.base(), world.clone());
+    let old = flink.run(RunJar::upload("old.jar", Program::endless("old").jar())).expect("submitted");
+    let _ = flink.run(AwaitJob::running(old.job)).expect("it runs");
+    let scene = Scene { world, cluster, flink, old };
+    let mut saved = None;
+    let keep = |notice| {
+        if let Notice::Save(state) = notice {
+            saved = Some(state);
+        }
+    };
+    let error = scene.flink.run_with(scene.goal(&new()), keep).expect_err("there is no directory");
+    assert_eq!(error.service().map(|rejection| rejection.operation()), Some("triggerStopWithSavepoint"), "{error:?}");
+    assert_eq!(diagnosis(&error).status, UpgradeStatus::Untouched);
+    scene.world.sleep_until(scene.world.now() + seconds(400));
+    let goal = resume(&saved.expect("saved")).target_directory("file:///savepoints");
+    let upgrade = scene.flink.run(goal).expect("decided");
+    assert!(matches!(upgrade, Upgrade::Upgraded { .. }), "{upgrade:?}");
+}

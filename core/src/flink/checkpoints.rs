@@ -259,6 +259,16 @@ impl Checkpoints {
     }
 }
 
+impl Checkpoints {
+    /// The path of the newest snapshot that a job can start from: the last completed checkpoint that was not deleted, or what the
+    /// job was restored from if it has completed none since.
+    pub(crate) fn start_from(&self) -> Option<String> {
+        let completed = self.latest.completed.as_ref().filter(|checkpoint| checkpoint.discarded != Some(true));
+        let restored = self.latest.restored.as_ref().and_then(|restored| restored.external_path.clone());
+        completed.and_then(|checkpoint| checkpoint.external_path.clone()).or(restored)
+    }
+}
+
 impl CheckpointStatus {
     /// The checkpoint's number or the failure; `None` while it is in progress.
     pub fn outcome(&self) -> Option<Outcome<i64>> {

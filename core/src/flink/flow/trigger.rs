@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | Trigger | an id | Poll; acknowledged is saved |
 //! | Trigger | ambiguous | Look; from now on there is a doubt |
-//! | Trigger | refused, not sent, out of time | that error |
+//! | Trigger | rejected, not sent, out of time | that error; another id is saved for a resumption |
 //! | Look | a status | Poll |
 //! | Look | unknown; never acknowledged, no attempt unanswered, and younger than results are kept | Trigger, same id |
 //! | Look | unknown otherwise | Lost |
@@ -378,7 +378,13 @@ impl<K: Kind> Triggered<K> {
                         cx.phase(K::NAME, "looking for the trigger");
                         self.state = State::Look(self.ask(cx), Some(trouble));
                     }
-                    Err(error) => return Step::Done(Err(error)),
+                    Err(error) => {
+                        // It was rejected, or never sent. A resumed flow may send it, however late.
+                        if !self.doubtful {
+                            self.save_unsent(cx);
+                        }
+                        return Step::Done(Err(error));
+                    }
                 },
                 State::Look(call, trouble) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(status) => {

@@ -85,6 +85,12 @@ pub struct UpgradeDiagnosis {
     /// The path of the savepoint of a stop after which a failover brought `job` back; `None` if there was no such stop, or a later
     /// one succeeded. The job ran on after it: start from its last checkpoint if that is newer.
     pub earlier_savepoint: Option<String>,
+    /// The path of the last completed checkpoint of `job` before it was stopped, or of the last one that the cluster lists if it has ended
+    /// without a savepoint; `None` if the cluster listed none. If an ambiguous stop has left no other path, look for its savepoint in the
+    /// target directory first: the directory `savepoint-` with the first six digits of the id of `job`.
+    ///
+    /// The cluster deletes checkpoints of an ended job unless they are retained (`execution.checkpointing.externalized-checkpoint-retention`).
+    pub last_checkpoint: Option<String>,
     /// Why the new job was given up; `None` if it was not.
     pub reason: Option<String>,
     /// What the step that failed knew about its job.
@@ -101,11 +107,14 @@ impl UpgradeDiagnosis {
 /// One line, without what the last step knew.
 impl fmt::Display for UpgradeDiagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { phase, status, job, new_job, old_job, savepoint, earlier_savepoint, .. } = self;
+        let Self { phase, status, job, new_job, old_job, savepoint, earlier_savepoint, last_checkpoint, .. } = self;
         write!(f, "upgrade of job {job} in phase {phase}: {status}, ")?;
         match savepoint {
             Some(savepoint) => write!(f, "savepoint {savepoint}, ")?,
-            None => f.write_str("no savepoint yet, ")?,
+            None => f.write_str("no known savepoint, ")?,
+        }
+        if let Some(checkpoint) = last_checkpoint.as_ref().filter(|_| savepoint.is_none()) {
+            write!(f, "last checkpoint {checkpoint}, ")?;
         }
         if let Some(earlier) = earlier_savepoint {
             write!(f, "savepoint {earlier} of a stop after which the job ran on, ")?;

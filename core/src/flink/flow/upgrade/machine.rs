@@ -21,7 +21,7 @@ use crate::flink::flow::stop::StopMachine;
 use crate::flink::flow::trigger::Triggered;
 use crate::flink::flow::triggers::CheckpointKind;
 use crate::flink::flow::upload::Upload;
-use crate::flink::{FlinkRest, GetJobExceptions, JobState, PlanJar};
+use crate::flink::{FlinkRest, GetCheckpoints, GetJobExceptions, JobState, PlanJar};
 use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Step, ok};
 use crate::time::Timestamp;
 
@@ -77,6 +77,8 @@ enum State {
     CheckJobManager(Option<(usize, FlowError)>, Identify),
     /// It is not, or that is unknown: what became of the old job? With what the plan ran into.
     Suspect(Option<FlowError>, Look),
+    /// Before the stop: which checkpoint is the last one?
+    LastCheckpoint(Call<GetCheckpoints>),
     Stop(Running<StopMachine>),
     Run(Running<RunMachine>),
     Settle(Running<AwaitMachine>),
@@ -163,7 +165,8 @@ impl UpgradeMachine {
                 self.heard = flow.machine().heard();
                 match report {
                     Ok(report) if report.state == JobState::Running && self.is_planned => {
-                        self.enter(UpgradePhase::Stop, None, cx).map(|()| None)
+                        self.before_stop(cx);
+                        Ok(None)
                     }
                     Ok(report) if report.state == JobState::Running => self.prepare(cx).map(|()| None),
                     Ok(report) => self.ended(report.state, cx).map(|()| None),
@@ -228,14 +231,18 @@ impl UpgradeMachine {
                         self.check(cx);
                         Ok(None)
                     }
+                    Ok(_) if self.data.savepoint.is_some() => self.enter(UpgradePhase::Run, None, cx).map(|()| None),
                     Ok(_) => {
-                        let is_stopped = self.data.savepoint.is_some();
-                        let next = if is_stopped { UpgradePhase::Run } else { UpgradePhase::Stop };
-                        self.enter(next, None, cx).map(|()| None)
+                        self.before_stop(cx);
+                        Ok(None)
                     }
                     Err(error) if self.upload_again(which, &error) => self.prepare(cx).map(|()| None),
                     Err(error) => Err(self.not_planned(error, cx)),
                 }
+            }
+            State::LastCheckpoint(call) => {
+                let checkpoints = ok!(call.poll(now, reply.take()));
+                self.last_checkpoint(checkpoints, cx).map(|()| None)
             }
             State::Stop(flow) => {
                 let step = flow.poll(now, reply.take());

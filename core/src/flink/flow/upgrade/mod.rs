@@ -19,8 +19,8 @@
 //! | Stop | the job fails while it stops, after its savepoint was written | Run, from that savepoint |
 //! | Stop | the same, but the job is FINISHED: a failover brought it back, and it did the rest of its work | that error, with the savepoint |
 //! | Stop | a failover brings the job back after its savepoint was written | Check, and another stop, three times at the most |
-//! | Check after that | the job ends, other than FINISHED | failed, with that savepoint and the job's last checkpoint |
-//! | Stop | the savepoint fails | failed, with what the old job is doing; if it runs on, a resumption begins with Check |
+//! | Check | the job ends, other than FINISHED | failed, with its last checkpoint, and that savepoint if there is one |
+//! | Stop | the savepoint fails | failed, with what the old job is doing and its last checkpoint; a resumption begins with Check |
 //! | Stop | outcome unknown | ambiguous; a resumption looks again |
 //! | Run | refused, and no job; or the main method failed | roll back |
 //! | Run | no answer, no job, and another JobManager answers: `main()` may have killed it | roll back |
@@ -43,6 +43,9 @@
 //! | anywhere | no connection, until the retries are used up | that error; resume from the saved state |
 //!
 //! If a jar had to be uploaded again, the JobManager was restarted: Check follows once more before Stop.
+//!
+//! Before Stop, the flow reads and saves the path of the job's last checkpoint. If a JobManager forgets a stopped job together with its
+//! savepoint, this is the path that the error names; the savepoint itself is in the directory where it was to be written.
 //!
 //! Check waits until all tasks of the old job run, as long as settling may take: before that no savepoint can be taken.
 //!
@@ -125,6 +128,8 @@ records! {
         pub roll_back: Option<bool> = "roll_back",
         /// Where the savepoint is, once it is written.
         pub savepoint: Option<String> = "savepoint",
+        /// The last completed checkpoint of the job before it was stopped.
+        pub last_checkpoint: Option<String> = "last_checkpoint",
         /// The savepoint of a stop after which the job ran on; absent once a later stop has succeeded.
         pub earlier_savepoint: Option<String> = "earlier_savepoint",
         /// Whether the cluster has got the new job, which it may forget; absent before that was known.
@@ -361,6 +366,7 @@ impl Goal for UpgradeJob {
                     prove_for: Some(millis(prove_for)).filter(|time| *time > 0),
                     roll_back: self.roll_back.then_some(true),
                     savepoint,
+                    last_checkpoint: None,
                     earlier_savepoint: None,
                     launched: None,
                     reason: None,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::prove::Proof;
 use super::{NOT_UPLOADED, State, UPLOADS, UpgradeMachine};
-use crate::error::{BuildError, FlowError, Misuse};
+use crate::error::{BuildError, ErrorKind, FlowError, Misuse};
+use crate::flink::checkpoints::Checkpoints;
 use crate::flink::error::is_unknown_jar;
 use crate::flink::flow::await_job::{AwaitJob, AwaitMachine};
 use crate::flink::flow::cancel::Cancel;
@@ -14,7 +15,7 @@ use crate::flink::flow::stop::StopWithSavepoint;
 use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
 use crate::flink::flow::upload::Upload;
 use crate::flink::jars::ClaimMode;
-use crate::flink::{FlinkRest, JobId};
+use crate::flink::{FlinkRest, GetCheckpoints, JobId};
 use crate::flow::{Common, Machine as _, Running, Saved};
 
 impl UpgradeMachine {
@@ -81,6 +82,28 @@ impl UpgradeMachine {
         self.settle_until = cx.now() + Duration::from_millis(self.data.settle_within);
         self.heard = Heard::default();
         self.state = State::Check(self.settle(self.data.job, cx));
+    }
+
+    /// Both jars can be run. The last checkpoint is what is left if the savepoint of the stop cannot be learnt.
+    pub(super) fn before_stop(&mut self, cx: &mut Common<FlinkRest>) {
+        self.is_planned = true;
+        self.state = State::LastCheckpoint(cx.call(GetCheckpoints::new(self.data.job)));
+    }
+
+    /// A cluster that rejects the request has no checkpoints of the job. Without an answer, nothing is stopped.
+    pub(super) fn last_checkpoint(
+        &mut self,
+        checkpoints: Result<Checkpoints, FlowError>,
+        cx: &mut Common<FlinkRest>,
+    ) -> Result<(), FlowError> {
+        match checkpoints {
+            Ok(checkpoints) => {
+                self.data.last_checkpoint = checkpoints.start_from().or(self.data.last_checkpoint.take())
+            }
+            Err(FlowError::Service(error)) if error.kind() == ErrorKind::Refused && !error.is_transient() => {}
+            Err(error) => return Err(error),
+        }
+        self.enter(UpgradePhase::Stop, None, cx)
     }
 
     /// Enters a phase that can be resumed. `resumed` is what its flow had saved.

@@ -82,43 +82,55 @@ impl UpgradeMachine {
         if self.is_roll_back() { self.run_old(cx) } else { self.enter(UpgradePhase::Run, None, cx) }
     }
 
-    /// The job has ended before it could be stopped. If an earlier stop has left a savepoint behind, what the job did after that
-    /// decides where to go on: the caller needs its last checkpoint, too.
+    /// The job has ended before it could be stopped. If it is not FINISHED, the caller needs a path to go on from: its last
+    /// checkpoint, and the savepoint of an earlier stop if there is one.
     pub(super) fn ended(&mut self, state: JobState, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
         self.status = UpgradeStatus::NoJobRuns;
-        match self.data.earlier_savepoint.clone() {
-            Some(savepoint) if state != JobState::Finished => {
-                cx.phase(Self::NAME, "looking for the last checkpoint of the job");
-                let diagnosis = JobDiagnosis {
-                    lookup: JobLookup::State(state),
-                    savepoint: Some(savepoint),
-                    ..JobDiagnosis::new(self.data.job)
-                };
-                self.state = State::Down(Look::new(diagnosis));
-                Ok(())
-            }
-            _ => Err(self.not_upgraded(&format!("it is {state}"))),
+        if state == JobState::Finished {
+            return Err(self.not_upgraded(&format!("it is {state}")));
         }
+        cx.phase(Self::NAME, "looking for the last checkpoint of the job");
+        let diagnosis = JobDiagnosis {
+            lookup: JobLookup::State(state),
+            savepoint: self.data.earlier_savepoint.clone(),
+            ..JobDiagnosis::new(self.data.job)
+        };
+        self.state = State::Down(Look::new(diagnosis));
+        Ok(())
     }
 
-    /// The job is down, and which of its snapshots is the newest depends on what it did after the failover.
-    pub(super) fn is_down(&self, found: Found) -> FlowError {
+    /// The job is down, and which of its snapshots is the newest depends on what it did last.
+    pub(super) fn is_down(&mut self, found: Found) -> FlowError {
         let diagnosis = found.diagnosis;
-        let savepoint = diagnosis.savepoint.as_deref().unwrap_or_default();
-        let checkpoint = match &diagnosis.last_checkpoint {
-            Some(checkpoint) => {
-                format!("its last checkpoint is {checkpoint}; pass the newer of the two to UpgradeJob::from_savepoint")
-            }
-            None => "the cluster lists no checkpoint of it; if its checkpoint directory has none that is newer than the savepoint, \
-                     pass the savepoint to UpgradeJob::from_savepoint"
-                .to_owned(),
+        if let Some(checkpoint) = &diagnosis.last_checkpoint {
+            self.data.last_checkpoint = Some(checkpoint.path.clone());
+        }
+        let listed = diagnosis.last_checkpoint.as_ref().map(ToString::to_string).or(self.data.last_checkpoint.clone());
+        let reason = match (&diagnosis.savepoint, listed) {
+            (Some(savepoint), Some(checkpoint)) => format!(
+                "{}, after a stop had written savepoint {savepoint} and a failover had brought the job back; its last checkpoint is \
+                 {checkpoint}; pass the newer of the two to UpgradeJob::from_savepoint",
+                diagnosis.lookup
+            ),
+            (Some(savepoint), None) => format!(
+                "{}, after a stop had written savepoint {savepoint} and a failover had brought the job back; the cluster lists no \
+                 checkpoint of it; if its checkpoint directory has none that is newer than the savepoint, pass the savepoint to \
+                 UpgradeJob::from_savepoint",
+                diagnosis.lookup
+            ),
+            (None, Some(checkpoint)) => format!(
+                "only a job whose tasks all run can be stopped with a savepoint, and {}; its last checkpoint is {checkpoint}: pass \
+                 it to UpgradeJob::from_savepoint to start the new jar from there",
+                diagnosis.lookup
+            ),
+            (None, None) => format!(
+                "only a job whose tasks all run can be stopped with a savepoint, and {}; the cluster lists no checkpoint of it",
+                diagnosis.lookup
+            ),
         };
         FlowError::Failed(Failure {
             what: format!("upgrade of job {}", self.data.job),
-            reason: format!(
-                "{}, after a stop had written savepoint {savepoint} and a failover had brought the job back; {checkpoint}",
-                diagnosis.lookup
-            ),
+            reason,
             details: None,
             cause: Some(Evidence::new(diagnosis)),
         })
@@ -142,6 +154,14 @@ impl UpgradeMachine {
             Some(savepoint) if diagnosis.has_ended() && diagnosis.lookup != JobLookup::State(JobState::Finished) => {
                 cx.say(Notice::Observed { what: job(), state: error.to_string() });
                 return self.stopped(savepoint, cx);
+            }
+            // Without a savepoint, its last checkpoint is all that is left. A resumed flow looks at the job again.
+            None if diagnosis.is_terminal() && matches!(error, FlowError::Failed(_)) => {
+                if let Some(checkpoint) = &diagnosis.last_checkpoint {
+                    self.data.last_checkpoint = Some(checkpoint.path.clone());
+                }
+                (self.data.phase, self.data.child) = (UpgradePhase::Prepare, None);
+                self.save(cx);
             }
             savepoint if diagnosis.is_alive() && matches!(error, FlowError::Failed(_)) => {
                 // That trigger is over, and asking for it again would give the same answer.
@@ -213,6 +233,7 @@ impl UpgradeMachine {
             old_jar: self.data.old.jar.clone(),
             savepoint: self.data.savepoint.clone(),
             earlier_savepoint: self.data.earlier_savepoint.clone(),
+            last_checkpoint: self.data.last_checkpoint.clone(),
             reason: self.data.reason.clone(),
             last: None,
         }
