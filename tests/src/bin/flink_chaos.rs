@@ -22,7 +22,8 @@ usage: flink_chaos --url URL --jars DIR --savepoints DIR [--seeds N] [--from S] 
   --seeds N         how many seeds; 25 by default
   --from S          the first seed; 1 by default
   --seed S          this seed alone
-  --at-once N       how many seeds run at the same time; 6 by default. Each takes one slot
+  --at-once N       how many seeds run at the same time; 6 by default, or as many as there are free
+                    slots: each takes one
   --verbose         show every notice and every request
 
 Exits with 1 if anything was violated, or if more than one outcome stayed unknown.";
@@ -53,13 +54,14 @@ fn run(options: &Options) -> Result<Report, Failure> {
     let direct = Flink::new(options.settings.url.parse()?, Ureq::new());
     let overview = direct.call(GetOverview::new())?;
     println!("{} with {} free slots", options.settings.url, overview.slots_available);
+    let at_once = options.at_once.unwrap_or_else(|| u64::from(overview.slots_available).clamp(1, 6));
     let truth = Truth::new(direct, &options.savepoints);
     let (next, done) = (AtomicU64::new(options.from), AtomicBool::new(false));
     let end = options.from.saturating_add(options.seeds);
     let (report, failure) = (Mutex::new(Report::default()), Mutex::new(None));
     thread::scope(|scope| {
         scope.spawn(|| truth.watch(&done));
-        let workers: Vec<_> = (0..options.at_once)
+        let workers: Vec<_> = (0..at_once)
             .map(|_| {
                 scope.spawn(|| {
                     loop {
@@ -98,13 +100,13 @@ struct Options {
     savepoints: PathBuf,
     from: u64,
     seeds: u64,
-    at_once: u64,
+    at_once: Option<u64>,
 }
 
 impl Options {
     fn parse() -> Result<Self, Failure> {
         let (mut url, mut jars, mut savepoints) = (None, None, None);
-        let (mut from, mut seeds, mut at_once, mut verbose) = (1, 25, 6, false);
+        let (mut from, mut seeds, mut at_once, mut verbose) = (1, 25, None, false);
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             if argument == "--verbose" {
@@ -120,7 +122,7 @@ impl Options {
                 "--seeds" => seeds = number()?,
                 "--from" => from = number()?,
                 "--seed" => (from, seeds) = (number()?, 1),
-                "--at-once" => at_once = number()?,
+                "--at-once" => at_once = Some(number()?),
                 _ => return Err(format!("unknown option {argument}").into()),
             }
         }
