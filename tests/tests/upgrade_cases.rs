@@ -99,6 +99,28 @@ fn an_upgrade_resumed_too_late_is_ambiguous() {
     }
 }
 
+/// The process was killed before it submitted the new jar, which the cluster rejects. The state says that it may have been submitted,
+/// so that the rejection may be that of a second attempt. The job decides, and not the rejection.
+#[test]
+fn an_upgrade_resumed_before_a_bad_jar_is_submitted_rolls_back() {
+    let scene = upgrading();
+    let goal = scene.goal(&Program::endless("new").state_dropped());
+    let mut last = None;
+    let stopped = scene.flink.run_with(goal, |notice| match notice {
+        Notice::Save(state) => {
+            last = Some(state);
+            Ok(())
+        }
+        Notice::Sending { operation: "submitJobFromJar", .. } => Err("killed"),
+        _ => Ok(()),
+    });
+    assert!(matches!(stopped, Err(FlowError::Stopped(_))), "{stopped:?}");
+    let resumed = UpgradeJob::resume(&last.expect("it was saved")).expect("its own state");
+    let upgrade = scene.flink.run(resumed).expect("decided");
+    assert!(matches!(&upgrade, Upgrade::RolledBack { reason, .. } if reason.contains("FAILED")), "{upgrade:?}");
+    assert_eq!(scene.states(), states(&[("new", "FAILED"), ("old", "FINISHED"), ("old", "RUNNING")]));
+}
+
 /// A proxy's refusal is no verdict on a jar.
 #[test]
 fn an_upgrade_is_not_judged_by_a_proxy() {

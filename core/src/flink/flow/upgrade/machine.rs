@@ -266,6 +266,15 @@ impl UpgradeMachine {
                         self.data.launched = Some(matches!(error, FlowError::Failed(_)) && !is_lost);
                         self.roll_back(error.to_string(), cx).map(|()| None)
                     }
+                    // Which attempt has submitted it does not matter: what it does decides.
+                    Err(error) if Self::is_submitted(&error) => {
+                        (self.status, self.data.launched) = (UpgradeStatus::Unknown, Some(true));
+                        cx.say(Notice::Observed {
+                            what: format!("job {}", self.data.new_job),
+                            state: error.to_string(),
+                        });
+                        self.enter(UpgradePhase::Settle, None, cx).map(|()| None)
+                    }
                     Err(error) => {
                         self.status = if is_unsubmitted { UpgradeStatus::NoJobRuns } else { UpgradeStatus::Unknown };
                         Err(error)
@@ -332,6 +341,14 @@ impl UpgradeMachine {
                     Ok(launched) => {
                         self.status = UpgradeStatus::Unknown;
                         (self.data.old_job, self.data.old.jar) = (launched.job, launched.jar);
+                        self.enter(UpgradePhase::SettleOld, None, cx).map(|()| None)
+                    }
+                    Err(error) if Self::is_submitted(&error) => {
+                        self.status = UpgradeStatus::Unknown;
+                        cx.say(Notice::Observed {
+                            what: format!("job {}", self.data.old_job),
+                            state: error.to_string(),
+                        });
                         self.enter(UpgradePhase::SettleOld, None, cx).map(|()| None)
                     }
                     Err(error) => {

@@ -24,7 +24,8 @@
 //! | Stop | outcome unknown | ambiguous; a resumption looks again |
 //! | Run | refused, and no job; or the main method failed | roll back |
 //! | Run | no answer, no job, and another JobManager answers: `main()` may have killed it | roll back |
-//! | Run | outcome unknown | ambiguous: two jobs must never write the same output |
+//! | Run, RunOld | outcome unknown, and the cluster knows the job | Settle, SettleOld |
+//! | Run, RunOld | outcome unknown otherwise | ambiguous: two jobs must never write the same output |
 //! | Run, RunOld | refused by a proxy, or for a time | that error; resume from the saved state |
 //! | Settle | the job ends other than FINISHED, or time is up | roll back |
 //! | Checkpoint | it fails | Settle again, until time is up |

@@ -35,6 +35,13 @@ impl UpgradeMachine {
         }
     }
 
+    /// Whether the cluster knows the job, although it is not known which attempt has submitted it, or whether its main method
+    /// has failed after that.
+    pub(super) fn is_submitted(error: &FlowError) -> bool {
+        let is_known = |diagnosis: &JobDiagnosis| matches!(diagnosis.lookup, JobLookup::State(_));
+        error.is_ambiguous() && JobDiagnosis::of(error).is_some_and(is_known)
+    }
+
     /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked at for half of
     /// it until then: a job that could not be looked up may run well.
     pub(super) fn is_own_deadline(&self, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
