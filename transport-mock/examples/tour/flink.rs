@@ -61,7 +61,7 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     section("The end of Flink's chapter");
     let waited = world.now().since(start);
     println!("  {:.1} s passed on the virtual clock, and none on yours.", waited.as_secs_f64());
-    println!("  The same flows run on a real cluster: see transport-ureq/examples/flink_upgrade.rs.");
+    println!("  The same flows run on a real cluster: see transport-ureq/examples/flink_upgrade.");
     Ok(())
 }
 

@@ -97,11 +97,16 @@ impl Progress {
         }
     }
 
-    /// The last line, which is the result.
-    pub(crate) fn end(&self, line: &str) {
+    /// Removes the bar.
+    pub(crate) fn clear(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+
+    /// The last line, which is the result.
+    pub(crate) fn end(&self, line: &str) {
+        self.clear();
         answer(line);
     }
 }

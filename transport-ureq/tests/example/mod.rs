@@ -14,12 +14,13 @@ pub(crate) fn example(name: &str) -> Command {
     let profile = test.parent().and_then(Path::parent).expect("it is in target/<profile>/deps");
     let program = profile.join("examples").join(format!("{name}{EXE_SUFFIX}"));
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    // One is a file with a folder beside it, or a folder alone.
     let newest = [sources.join("support"), sources.join(name)]
         .iter()
         .filter_map(|folder| std::fs::read_dir(folder).ok())
         .flatten()
         .map(|entry| entry.expect("readable").path())
-        .chain([sources.join(format!("{name}.rs"))])
+        .chain(Some(sources.join(format!("{name}.rs"))).filter(|file| file.exists()))
         .map(|source| changed(&source))
         .max();
     let is_fresh = program.exists() && newest <= Some(changed(&program));

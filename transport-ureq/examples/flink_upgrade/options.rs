@@ -1,0 +1,173 @@
+//! The command line.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pipewright::Base;
+use pipewright::flink::JobId;
+
+pub(crate) const USAGE: &str = "\
+usage: flink_upgrade --url URL --jar OLD --next-jar NEW [--job ID] [--state FILE] [OPTIONS]
+       flink_upgrade --url URL --jar OLD --next-jar NEW --job ID --from-savepoint PATH [--state FILE] [OPTIONS]
+       flink_upgrade --url URL --jar OLD --roll-back (--state FILE | --job ID --from-savepoint PATH) [OPTIONS]
+       flink_upgrade --url URL --jar OLD --next-jar NEW [--job ID] --dry-run [OPTIONS]
+
+Moves a job on a Flink cluster from one jar to the next without losing its state. The old job is stopped with a savepoint, and
+the new jar runs from it. If the new jar does not run, the old jar runs again from the same savepoint.
+
+  --url URL                    the address of the JobManager, as in http://127.0.0.1:8081
+  --jar OLD                    the jar that the job runs from
+  --next-jar NEW               the jar to move to; not needed with --roll-back
+  --job ID                     the running job; without it, the old jar is run first. With --from-savepoint, the stopped job
+  --savepoint-dir DIR          where to write the savepoint; the cluster's default directory without it
+  --entry-class C              the class with the main method, for a jar without a Main-Class
+  --next-entry-class C         the same for the new jar; that of --entry-class without it
+  --arg A                      an argument of the main method; repeat it for more
+  --next-arg A                 the same for the new jar; those of --arg without it
+  --settle SECONDS             how long a job may take until all its tasks run: 60
+  --prove-for SECONDS          how long the new job must then run without a failure until the upgrade counts: 0
+  --allow-non-restored-state   state that the new jar has no operator for is dropped instead of rejected
+  --state FILE                 keeps the state of the upgrade in FILE. After a crash, run the same command: it resumes the upgrade
+  --from-savepoint PATH        the old job is stopped already, with this savepoint: run the new jar from it
+  --roll-back                  run the old jar again, from the savepoint of --state or --from-savepoint
+  --dry-run                    upload and plan both jars, compare the plans, delete the uploads. Planning runs the main methods
+  --help                       this text
+
+FILE holds the addresses, the job and the arguments of both jars. If it can hold secrets, keep it where you keep those: only its
+owner can read it. Two processes cannot use one FILE at the same time. On resumption the arguments are those of FILE, so that they
+need not be given again; the jars, --settle and --prove-for are those of the command line. Ctrl-C and SIGTERM end the tool as
+`kill -9` does: the cluster continues what was begun, and the same command resumes the upgrade. Once FILE is removed, the upgrade has
+ended.
+
+Progress goes to the standard error output. The result is one line of JSON on the standard output.
+
+exit codes:
+  0  upgraded; with --dry-run, both jars can be planned and no vertex of the job vanishes
+  1  failed for another reason, such as a missing file or no connection. Nothing was changed unless the message says so
+  2  wrong usage
+  3  rolled back: the old jar runs again
+  4  unknown: what the cluster did could not be found out
+  5  the old job was not stopped and runs
+  6  no job runs, and the savepoint is named
+
+Whatever ends it, the last lines of the standard error output are the commands to run next. They do not show the values of --arg and
+--next-arg.";
+
+type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+
+/// What was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// The program, as it was called.
+    pub(crate) program: String,
+    pub(crate) url: Base,
+    pub(crate) jar: PathBuf,
+    pub(crate) next_jar: Option<PathBuf>,
+    pub(crate) job: Option<JobId>,
+    pub(crate) savepoint_dir: Option<String>,
+    pub(crate) entry_class: Option<String>,
+    pub(crate) next_entry_class: Option<String>,
+    pub(crate) args: Vec<String>,
+    pub(crate) next_args: Vec<String>,
+    pub(crate) settle: Option<u32>,
+    pub(crate) prove_for: Option<u32>,
+    pub(crate) allow_non_restored_state: bool,
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) from_savepoint: Option<String>,
+    pub(crate) roll_back: bool,
+    pub(crate) dry_run: bool,
+}
+
+impl Options {
+    /// `None` if help is wanted.
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Self>> {
+        use lexopt::prelude::*;
+
+        let (mut url, mut jar) = (None, None);
+        let mut parser = lexopt::Parser::from_iter(arguments);
+        let mut options = Self {
+            program: parser.bin_name().unwrap_or("flink_upgrade").to_owned(),
+            url: "http://localhost".parse()?,
+            jar: PathBuf::new(),
+            next_jar: None,
+            job: None,
+            savepoint_dir: None,
+            entry_class: None,
+            next_entry_class: None,
+            args: Vec::new(),
+            next_args: Vec::new(),
+            settle: None,
+            prove_for: None,
+            allow_non_restored_state: false,
+            state: None,
+            from_savepoint: None,
+            roll_back: false,
+            dry_run: false,
+        };
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("help") | Short('h') => return Ok(None),
+                Long("url") => url = Some(parser.value()?.string()?),
+                Long("jar") => jar = Some(parser.value()?.into()),
+                Long("next-jar") => options.next_jar = Some(parser.value()?.into()),
+                Long("job") => options.job = Some(parser.value()?.string()?.parse()?),
+                Long("savepoint-dir") => options.savepoint_dir = Some(parser.value()?.string()?),
+                Long("entry-class") => options.entry_class = Some(parser.value()?.string()?),
+                Long("next-entry-class") => options.next_entry_class = Some(parser.value()?.string()?),
+                Long("arg") => options.args.push(parser.value()?.string()?),
+                Long("next-arg") => options.next_args.push(parser.value()?.string()?),
+                Long("settle") => options.settle = Some(parser.value()?.parse()?),
+                Long("prove-for") => options.prove_for = Some(parser.value()?.parse()?),
+                Long("allow-non-restored-state") => options.allow_non_restored_state = true,
+                Long("state") => options.state = Some(parser.value()?.into()),
+                Long("from-savepoint") => options.from_savepoint = Some(parser.value()?.string()?),
+                Long("roll-back") => options.roll_back = true,
+                Long("dry-run") => options.dry_run = true,
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        options.url = url.ok_or("--url is missing")?.parse().map_err(|error| format!("--url: {error}"))?;
+        options.jar = jar.ok_or("--jar is missing")?;
+        options.check()?;
+        Ok(Some(options))
+    }
+
+    /// Which options belong together.
+    fn check(&self) -> Result<()> {
+        if self.next_jar.is_none() && !self.roll_back {
+            return Err("--next-jar is missing".into());
+        }
+        if self.roll_back && self.state.is_none() && self.from_savepoint.is_none() {
+            return Err(
+                "--roll-back needs --state or --from-savepoint: from which savepoint is the old jar to run?".into()
+            );
+        }
+        if self.roll_back && self.dry_run {
+            return Err("--roll-back and --dry-run: give one of them".into());
+        }
+        if self.from_savepoint.is_some() && self.job.is_none() {
+            return Err("--from-savepoint needs --job, the stopped job: it must not run when another one starts".into());
+        }
+        Ok(())
+    }
+
+    /// The class with the new jar's main method.
+    pub(crate) fn next_entry_class(&self) -> Option<&String> {
+        self.next_entry_class.as_ref().or(self.entry_class.as_ref())
+    }
+
+    /// The arguments of the new jar's main method.
+    pub(crate) fn next_args(&self) -> &[String] {
+        if self.next_args.is_empty() { &self.args } else { &self.next_args }
+    }
+
+    pub(crate) fn settle(&self) -> Option<Duration> {
+        self.settle.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    pub(crate) fn prove_for(&self) -> Option<Duration> {
+        self.prove_for.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+}
