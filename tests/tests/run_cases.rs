@@ -10,7 +10,7 @@ use pipewright::flink::flow::Upgrade;
 use pipewright::flink::{AwaitJob, Flink, JobId, RunJar, UpgradeJob};
 use pipewright::flow::{Notice, Saved};
 use pipewright_mock::flink::{Cluster, Config, Program};
-use pipewright_mock::{FlinkHandle, Script, Service, World};
+use pipewright_mock::{Fault, FaultPlan, FlinkHandle, Script, Service, World};
 
 const JOB: JobId = JobId::from_bits(0xa);
 const RUN: &str = "/v1/jars/a.jar/run";
@@ -106,6 +106,24 @@ fn a_jar_that_the_cluster_has_lost_is_uploaded_again() {
     let error = flink.run(RunJar::uploaded("gone.jar")).expect_err("it is not there");
     assert!(matches!(error, FlowError::Service(_)), "{error:?}");
     flink.run(RunJar::uploaded("gone.jar").with_jar("a.jar", content)).expect("it was uploaded");
+}
+
+/// A gateway answers uploads by itself, with and without passing them on. A jar that is there twice changes nothing.
+#[test]
+fn an_upload_is_repeated_until_it_is_there_and_never_ambiguous() {
+    let page = |applied| Fault::ProxyPage { status: http::StatusCode::BAD_GATEWAY, applied };
+    let lost = |uploads: u64| (1..=uploads).fold(FaultPlan::none(), |plan, n| plan.nth_of("uploadJar", n, page(false)));
+    let jar = || RunJar::upload("a.jar", Program::endless("a").jar());
+    let (world, cluster, flink) = cluster(Config::default());
+    for plan in [lost(5), lost(5).nth_of("uploadJar", 6, page(true))] {
+        world.set_faults(plan);
+        let before = cluster.with(|cluster| cluster.jars().len());
+        flink.run(jar()).expect("it was uploaded in the end");
+        assert_eq!(cluster.with(|cluster| cluster.jars().len()), before + 1, "what is there is not uploaded again");
+    }
+    world.set_faults(lost(1000));
+    let error = flink.run(jar()).expect_err("no upload passes");
+    assert!(!error.is_ambiguous() && error.to_string().contains("502"), "nothing was run: {error}");
 }
 
 fn keep(saved: &mut Option<Saved>, notice: Notice) {

@@ -171,12 +171,14 @@ fn each_fault_delivers_as_often_as_it_says() {
         assert_eq!(got, status, "{fault}: {answer}");
         let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
         match fault {
-            Fault::CutOff => assert_eq!((body, answer.contains("content-length: 12")), ("{\"a\": ", true), "{answer}"),
+            Fault::CutOff => {
+                assert_eq!((body, answer.contains("content-length: 12")), ("{\"a\": ", true), "{answer}");
+            }
             Fault::ShortBody => {
-                assert_eq!((body, answer.contains("content-length: 6")), ("{\"a\": ", true), "{answer}")
+                assert_eq!((body, answer.contains("content-length: 6")), ("{\"a\": ", true), "{answer}");
             }
             Fault::MalformedBody => {
-                assert_eq!(body, "{\"a\": \01,2]}", "{answer}")
+                assert_eq!(body, "{\"a\": \u{0}1,2]}", "{answer}");
             }
             Fault::DelayRequest(_) | Fault::DelayReply(_) | Fault::DeliveredTwice => assert_eq!(answer, ANSWER),
             Fault::TooManyRequests(_) => assert!(answer.contains("retry-after: 3\r\n"), "{answer}"),
@@ -223,8 +225,9 @@ fn long_uploads_pass_through_and_are_not_delivered_twice() {
     .expect("a free port");
     for (length, delivered) in [((16 << 20) + 1, 1), (1 << 20, 2)] {
         let mut stream = connect(&proxy);
-        let head = format!("POST /v1/jars/upload HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n");
-        stream.write_all(head.as_bytes()).expect("written");
+        let start =
+            format!("POST /v1/jars/upload HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(start.as_bytes()).expect("written");
         let mut go_on = [0; 25];
         stream.read_exact(&mut go_on).expect("an interim answer");
         assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -233,7 +236,7 @@ fn long_uploads_pass_through_and_are_not_delivered_twice() {
         stream.read_exact(&mut answer).expect("an answer");
         assert_eq!(answer, ANSWER.as_bytes());
         let mut seen = upstream.seen.lock().expect("no panic");
-        assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), vec![head.len() + length; delivered]);
+        assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), vec![start.len() + length; delivered]);
         seen.clear();
         let line = heard.recv_timeout(Duration::from_secs(20)).expect("a line");
         assert_eq!(line.contains("[delivered twice]"), delivered == 2, "{line}");

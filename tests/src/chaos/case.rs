@@ -227,13 +227,11 @@ impl Case<'_> {
     }
 
     fn live(&mut self, what: &str) -> Vec<JobSummary> {
-        match self.truth.live(&self.prefix) {
-            Some(live) => live,
-            None => {
-                self.violation(format!("{what}: the cluster did not answer"));
-                Vec::new()
-            }
+        if let Some(live) = self.truth.live(&self.prefix) {
+            return live;
         }
+        self.violation(format!("{what}: the cluster did not answer"));
+        Vec::new()
     }
 
     /// Holds the live jobs against what is to be left.

@@ -1,6 +1,6 @@
 //! An operator: runs goals, is killed now and then, and resumes from the state that was saved last.
 
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Write as _};
 
 use pipewright::Seed;
 use pipewright::drive::{Clock as _, Transport as _};
@@ -106,7 +106,7 @@ impl Operator<'_> {
                     kills += 1;
                 }
                 Ending::Ended(result) => {
-                    told.push_str(&format!("{result:?}"));
+                    let _ = write!(told, "{result:?}");
                     if let Err(error) = &result {
                         (self.log)(format!("{what}: ERROR {error}"));
                         told.push_str(&error.to_string());

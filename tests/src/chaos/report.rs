@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use pipewright_mock::FaultKind;
 
@@ -88,7 +87,7 @@ impl fmt::Display for Report {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let faults: u64 = self.faults.values().sum();
-        write!(f, "seed {:>4} {:>4} s {faults:>3} faults:", self.seed, seconds(self.took))?;
+        write!(f, "seed {:>4} {:>4} s {faults:>3} faults:", self.seed, self.took.as_secs())?;
         for step in &self.steps {
             let end = match &step.end {
                 End::Done => "ok".to_owned(),
@@ -111,8 +110,4 @@ impl fmt::Display for Verdict {
         }
         Ok(())
     }
-}
-
-fn seconds(time: Duration) -> u64 {
-    time.as_secs_f64().round() as u64
 }

@@ -1,6 +1,7 @@
 //! What became of an operation and of a seed, and what an error says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use pipewright::error::FlowError;
@@ -82,7 +83,7 @@ pub(super) fn explain(error: &FlowError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(one) = cause {
-        text.push_str(&format!("; because: {one}"));
+        let _ = write!(text, "; because: {one}");
         cause = one.source();
     }
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(600).collect();

@@ -6,16 +6,19 @@
 //!                     └──not listed──▶ Upload, under another name
 //! ```
 //!
-//! An upload whose answer is lost is looked for, not sent again. The server puts a random id in front of the file name,
-//! so the name gets a mark of its own: nobody else's jar can be mistaken for it.
+//! An upload whose answer is lost is looked for before the jar is uploaded again. The server puts a random id in front of the file
+//! name, so the name gets a mark of its own: the jar of another client cannot be mistaken for it.
+//!
+//! A jar that is on the cluster twice changes nothing. So an upload is repeated often, and its error is never ambiguous: nothing
+//! was run.
 
 use crate::body::Body;
 use crate::error::{Applied, FlowError};
 use crate::flink::{FlinkRest, JarId, ListJars, UploadJar};
 use crate::flow::{Call, Common, Flow, Machine, Reply, Step, ok};
 
-/// How often an upload may get lost.
-const TRIES: u32 = 3;
+/// How often an upload is sent.
+const TRIES: u32 = 10;
 
 #[derive(Debug)]
 pub(super) struct Upload {
@@ -52,6 +55,14 @@ fn may_be_there(error: &FlowError) -> bool {
     error.is_ambiguous() || error.service().is_some_and(|refusal| refusal.applied() == Applied::Yes)
 }
 
+/// Why the upload failed, without the doubt whether it did.
+fn cause(error: &FlowError) -> FlowError {
+    match error {
+        FlowError::Ambiguous(ambiguity) => (*ambiguity.cause).clone(),
+        error => error.clone(),
+    }
+}
+
 impl Machine for Upload {
     type Service = FlinkRest;
     type Output = JarId;
@@ -79,9 +90,9 @@ impl Machine for Upload {
                     Ok(jars) => match jars.files.into_iter().find(|jar| jar.name.ends_with(&self.mark)) {
                         Some(jar) => return Step::Done(Ok(jar.id)),
                         None if self.tries < TRIES => self.state = State::Start,
-                        None => return Step::Done(Err(trouble.clone())),
+                        None => return Step::Done(Err(cause(trouble))),
                     },
-                    Err(_) => return Step::Done(Err(trouble.clone())),
+                    Err(_) => return Step::Done(Err(cause(trouble))),
                 },
             }
         }
