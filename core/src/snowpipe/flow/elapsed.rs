@@ -1,4 +1,4 @@
-//! [`Elapsed`]: the time that counts towards a writer's retry_timeout.
+//! [`Elapsed`]: the time that counts towards a writer's retry timeout.
 
 use std::time::Duration;
 
