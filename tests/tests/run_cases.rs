@@ -92,9 +92,8 @@ fn a_jar_that_the_cluster_has_lost_is_uploaded_again() {
     let content = Program::endless("a").jar();
     let mut is_over = false;
     let result = flink.run_with(RunJar::upload("a.jar", content.clone()), |notice| {
-        if matches!(&notice, Notice::Phase { phase: "submitting the job", .. })
-            && !std::mem::replace(&mut is_over, true)
-        {
+        let is_uploaded = matches!(&notice, Notice::Observed { what, .. } if what == "jar");
+        if is_uploaded && !std::mem::replace(&mut is_over, true) {
             cluster.restart(Duration::from_secs(1));
         }
     });

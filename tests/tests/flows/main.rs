@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pipewright::drive::{Clock as _, NoCredentials, Transport as _};
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{JobDiagnosis, JobLookup, Upgrade};
+use pipewright::flink::flow::{JobDiagnosis, JobLookup, Launched, Upgrade};
 use pipewright::flink::metrics::Metric;
 use pipewright::flink::profiler::ProfileMode;
 use pipewright::flink::{
@@ -18,7 +18,7 @@ use pipewright::flink::{
 };
 use pipewright::flow::{Flow, Goal, Notice, Saved, Step};
 use pipewright::{Seed, Timestamp};
-use pipewright_mock::flink::Program;
+use pipewright_mock::flink::{Exits, Program};
 use pipewright_mock::{FaultKind, FaultPlan, Incident, World};
 use proptest::prelude::*;
 
@@ -30,9 +30,9 @@ fn cases() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// More than a third of all exchanges meet a fault, and some are delivered twice.
+/// More than a third of all exchanges meet a fault; some are delivered twice, and some wait in vain for a leader that died.
 fn hostile(seed: u64) -> FaultPlan {
-    FaultPlan::hostile(seed).chance(FaultKind::DeliveredTwice, 0.04)
+    FaultPlan::hostile(seed).chance(FaultKind::DeliveredTwice, 0.04).chance(FaultKind::LeaderLost, 0.02)
 }
 
 /// The deadline of every flow below.
@@ -107,17 +107,19 @@ proptest! {
     }
 
     #[test]
-    fn a_jar_runs_once_or_the_error_says_what_is_known(seed: u64, faults in 0_u64..40) {
-        let scene = Scene::new(seed);
-        let plan = hostile(seed).at_most(faults);
-        let goal = RunJar::upload("job.jar", Program::endless("job").jar()).within(LIMIT);
-        let result = run(&scene, plan, goal);
-        let jobs = scene.jobs();
-        prop_assert!(jobs.len() <= 1, "{jobs:?}");
-        match result {
-            Ok(launched) => prop_assert_eq!(launched.job.to_string(), &*jobs[0].id),
-            Err(FlowError::Ambiguous(_)) => {}
-            Err(error) => prop_assert!(jobs.is_empty(), "{error} although {jobs:?}"),
+    fn a_jar_runs_once_or_the_error_says_what_is_known(seed: u64, faults in 0_u64..40, kind in 0..4, retain: bool) {
+        let scene = Scene::with(seed, retain);
+        scene.world.set_faults(hostile(seed).at_most(faults));
+        let jar = exiting(Program::endless("job"), kind).jar();
+        let mut saved = None;
+        let keep = |notice| if let Notice::Save(state) = notice { saved = Some(state) };
+        let result = scene.flink.run_with(RunJar::upload("job.jar", jar.clone()).within(LIMIT), keep);
+        is_true(&scene, &result)?;
+        // Nor does a resumed one kill another JobManager, or run the jar twice.
+        if let (Err(_), Some(saved)) = (&result, &saved) {
+            let goal = RunJar::resume(saved).expect("its own state").with_jar("job.jar", jar);
+            let result = run(&scene, hostile(seed.rotate_left(7)).at_most(faults), goal.within(LIMIT));
+            is_true(&scene, &result)?;
         }
     }
 
@@ -292,6 +294,30 @@ proptest! {
             Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
         }
     }
+}
+
+/// Programs whose main method kills the JobManager, for the kinds 1 to 3.
+fn exiting(program: Program, kind: i32) -> Program {
+    match kind {
+        1 => program.exits(Exits::Always),
+        2 => program.exits(Exits::BeforeExecute),
+        3 => program.exits(Exits::AfterExecute),
+        _ => program,
+    }
+}
+
+/// What became of a run: there is one job at the most, at the most one JobManager died of its main method, and what the result
+/// says is true.
+fn is_true(scene: &Scene, result: &Result<Launched, FlowError>) -> Result<(), TestCaseError> {
+    let jobs = scene.jobs();
+    prop_assert!(jobs.len() <= 1, "{jobs:?}");
+    prop_assert!(scene.deaths() <= 1, "{result:?}");
+    match result {
+        Ok(launched) => prop_assert_eq!(launched.job.to_string(), &*jobs[0].id),
+        Err(FlowError::Ambiguous(_)) => {}
+        Err(error) => prop_assert!(jobs.is_empty(), "{} although {:?}", error, jobs),
+    }
+    Ok(())
 }
 
 /// What a flow may run into while everything goes wrong.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pipewright::drive::Clock as _;
 use pipewright::flink::{AwaitJob, Flink, JobId, JobState, RunJar};
 use pipewright_mock::flink::{Config, JobView, Program};
-use pipewright_mock::{Fault, FlinkHandle, Incident, World};
+use pipewright_mock::{Event, Fault, FlinkHandle, Incident, World};
 
 pub(crate) struct Scene {
     pub(crate) world: World,
@@ -54,6 +54,17 @@ impl Scene {
         })
     }
 
+    /// How many JobManagers were killed by main methods.
+    pub(crate) fn deaths(&self) -> usize {
+        self.cluster.with(|cluster| cluster.exits().len())
+    }
+
+    /// Whether a JobManager has died of anything.
+    pub(crate) fn has_restarted(&self) -> bool {
+        let is_restart = |event: &Event| matches!(event.what, Incident::Restart { .. });
+        self.deaths() > 0 || self.world.trace().iter().any(is_restart)
+    }
+
     pub(crate) fn alive(&self) -> Vec<JobView> {
         self.jobs().into_iter().filter(|job| !matches!(&*job.state, "FINISHED" | "CANCELED" | "FAILED")).collect()
     }
@@ -71,6 +82,7 @@ impl Scene {
             .iter()
             .filter(|event| matches!(event.what, Incident::Restart { .. }))
             .map(|event| event.at.as_unix())
+            .chain(self.cluster.with(|cluster| cluster.exits()))
             .collect();
         let mut seen = BTreeSet::new();
         for savepoint in self.cluster.with(|cluster| cluster.savepoints()) {

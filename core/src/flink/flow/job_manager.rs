@@ -17,6 +17,8 @@
 //! | an identity | nothing: no answer, or a proxy in the way | [unknown](JobManagerLookup::Failed) | is not repeated |
 //! | nothing | | [unknown](JobManagerLookup::Failed) | is not repeated |
 //!
+//! A rejection for lack of a leader counts as no answer: see [`is_of_failover`].
+//!
 //! The identity is the configured directory `web.tmpdir`, to which each process appends a random id when it starts. Measured on
 //! 1.18.1, 1.20.5 and 2.3.0: after a `kill -9` and a restart, nothing else of `/config`, `/overview`, `/jobmanager/environment`,
 //! `/jars` and the metrics differs reliably. `main()` runs in the process whose REST endpoint answers, and so does this request.
@@ -26,6 +28,7 @@ use super::diagnosis::JobManagerLookup;
 use super::look::LOOKING;
 use crate::error::{ErrorKind, FlowError, ServiceError};
 use crate::flink::FlinkRest;
+use crate::flink::error::is_passing;
 use crate::flink::jobmanager::GetJobManagerConfig;
 use crate::flink::logs::ConfigEntry;
 use crate::flow::{Call, Common, Flow, Reply, Step, ok};
@@ -109,6 +112,12 @@ impl Identify {
 /// A proxy that passes only some paths on: asking again changes nothing.
 fn is_barred(error: &ServiceError) -> bool {
     error.kind() == ErrorKind::Foreign && matches!(error.status().as_u16(), 403..=405)
+}
+
+/// The cluster itself says that it has no leader, or could not reach it. A gateway that delivers a request twice hands out such an
+/// answer to the second delivery if the first one has killed the JobManager.
+pub(super) fn is_of_failover(rejection: &ServiceError) -> bool {
+    rejection.kind() == ErrorKind::Refused && (rejection.is_transient() || is_passing(rejection))
 }
 
 fn identity(entries: Vec<ConfigEntry>) -> Result<String, String> {

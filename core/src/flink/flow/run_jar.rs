@@ -29,6 +29,9 @@
 //! | a refusal, after an attempt without an answer | does not know the job, look after look | ambiguous |
 //! | anything but the answer | cannot be asked for the job for 90 s | that error; ambiguous after an attempt without an answer |
 //!
+//! A rejection for lack of a leader is no answer of the cluster's own here: a gateway that delivers a run twice hands one out after the
+//! first delivery has killed the JobManager.
+//!
 //! Identify reads which JobManager process is going to execute `main()`, and Check reads it again: see
 //! [`JobManagerLookup`](super::JobManagerLookup). What Identify found is saved, so that a resumed flow obeys the same rule.
 //!

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{JarRun, Launched, Purpose, Resumed, RunJar, RunState};
 use crate::body::Body;
-use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, ServiceError};
-use crate::flink::error::{is_passing, is_unknown_jar, is_unknown_job};
+use crate::error::{Ambiguity, Applied, ErrorKind, Failure, FlowError, ServiceError};
+use crate::flink::error::{is_unknown_jar, is_unknown_job};
 use crate::flink::flow::Pace;
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
-use crate::flink::flow::job_manager::{Identify, NEXT_STEP, compare, suspicion};
+use crate::flink::flow::job_manager::{Identify, NEXT_STEP, compare, is_of_failover, suspicion};
 use crate::flink::flow::look::LOOKING;
 use crate::flink::flow::upload::Upload;
 use crate::flink::{FlinkRest, GetJobStatus, JobId, JobState, SubmitJar};
@@ -76,14 +76,15 @@ enum State {
     Launched,
 }
 
-/// The refusal that says something about the main method: the cluster's own, and not that it could not ask itself.
+/// The rejection that says something about the main method: the cluster's own, and not that it could not ask itself. It also shows
+/// that the JobManager that was to execute the main method is alive.
 fn says_why(error: &FlowError) -> Option<&ServiceError> {
-    error.service().filter(|refusal| refusal.kind() == ErrorKind::Refused && !is_passing(refusal))
+    error.service().filter(|rejection| rejection.kind() == ErrorKind::Refused && !is_of_failover(rejection))
 }
 
-/// The cluster has answered by itself: the JobManager that was to execute the main method is alive.
-fn is_answer(error: &FlowError) -> bool {
-    error.service().is_some_and(|rejection| rejection.kind() == ErrorKind::Refused)
+/// Whether nothing was executed, as far as the cluster can tell.
+fn is_not_applied(error: &FlowError) -> bool {
+    error.service().is_some_and(|rejection| is_of_failover(rejection) && rejection.applied() == Applied::No)
 }
 
 fn is_duplicate(refusal: &ServiceError) -> bool {
@@ -244,7 +245,7 @@ impl RunMachine {
         submit.savepoint_path = savepoint_path;
         submit.allow_non_restored_state = allow_non_restored_state;
         submit.restore_mode = claim_mode;
-        self.state = State::Submit(cx.call(submit).without_resending());
+        self.state = State::Submit(cx.call(submit).handing_back(is_of_failover));
     }
 
     fn look(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) {
@@ -316,15 +317,13 @@ impl RunMachine {
             });
         }
         let is_refused = says_why(&trouble).is_some();
-        if self.looks < LOOKS {
+        if self.looks < LOOKS && !is_not_applied(&trouble) {
             self.looks += 1;
             self.state = State::Wait(self.pace.next(cx.now()), Some(trouble));
-        } else if !is_answer(&trouble) {
-            self.state = State::Check(Identify::after(), Some(trouble));
-        } else if self.tries < TRIES && !is_refused {
-            self.submit(cx);
-        } else {
+        } else if is_refused {
             return Err(Self::ambiguous(trouble, found));
+        } else {
+            self.state = State::Check(Identify::after(), Some(trouble));
         }
         Ok(())
     }
@@ -421,7 +420,7 @@ impl RunMachine {
                         // Somebody in between delivered it twice, or the cluster itself did not wait for the end.
                         self.unanswered |= error
                             .service()
-                            .is_some_and(|refusal| self.is_own && is_duplicate(refusal) || is_passing(refusal));
+                            .is_some_and(|refusal| self.is_own && is_duplicate(refusal) || is_of_failover(refusal));
                         // Said before anything is executed. If an earlier attempt got no answer, its JobManager was seen alive since.
                         if self.upload_again(&error, cx) {
                             continue;

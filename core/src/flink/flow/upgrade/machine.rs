@@ -217,7 +217,7 @@ impl UpgradeMachine {
                     self.planned();
                 }
                 match plan {
-                    Err(error @ FlowError::Ambiguous(_)) => {
+                    Err(error) if Self::is_open(&error) => {
                         self.check_job_manager(Some((which, error)));
                         Ok(None)
                     }

@@ -11,7 +11,7 @@
 use super::{State, UpgradeMachine};
 use crate::error::{Ambiguity, Evidence, Failure, FlowError};
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
-use crate::flink::flow::job_manager::{Identify, NEXT_STEP, compare, suspicion};
+use crate::flink::flow::job_manager::{Identify, NEXT_STEP, compare, is_of_failover, suspicion};
 use crate::flink::flow::look::{Found, Look};
 use crate::flink::flow::run_jar::JarRun;
 use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
@@ -43,7 +43,7 @@ impl UpgradeMachine {
         plan.program_args = Some(program_args.0).filter(|args| !args.is_empty());
         plan.parallelism = parallelism;
         plan.flink_configuration = Some(flink_configuration.0).filter(|configuration| !configuration.is_empty());
-        self.state = State::Plan(which, cx.call(plan));
+        self.state = State::Plan(which, cx.call(plan).handing_back(is_of_failover));
     }
 
     /// The jar was planned: its main method has not killed the JobManager.
@@ -56,6 +56,11 @@ impl UpgradeMachine {
         self.planned();
         self.save(cx);
         error
+    }
+
+    /// Whether the JobManager may have died of a plan.
+    pub(super) fn is_open(error: &FlowError) -> bool {
+        matches!(error, FlowError::Ambiguous(_)) || error.service().is_some_and(is_of_failover)
     }
 
     /// A plan got no answer, here or in the process that saved the state: only the same JobManager may be asked again.
