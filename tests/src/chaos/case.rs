@@ -304,7 +304,7 @@ impl Case<'_> {
 
     fn stop(&mut self, job: JobId) -> Left {
         let (what, directory) = ("stop", self.truth.savepoint_dir(&self.goal));
-        let before = self.truth.counted(job, 1).unwrap_or(0);
+        let before = self.truth.counted(job).unwrap_or(0);
         let outcome = self.operate(what, |saved| {
             let goal = match saved {
                 None => StopWithSavepoint::new(job).target_directory(&directory),
@@ -363,18 +363,15 @@ impl Case<'_> {
 
     /// Holds what a job says it has counted against what was counted before.
     fn check_count(&mut self, what: &str, job: JobId, before: i64) {
-        let after = self.truth.counted(job, before);
-        if after.is_none_or(|after| after < before) {
-            self.violation(format!("{what}: {before} was counted before, and job {job} says {after:?}"));
+        let restored = self.truth.restored_count(job, before);
+        if restored.is_none_or(|restored| restored < before) {
+            self.violation(format!("{what}: {before} was counted before, and job {job} has restored {restored:?}"));
         }
     }
 
     fn check_newest(&mut self, what: &str, job: JobId, path: &str) {
-        match self.truth.newest_savepoint(job) {
-            Some(newest) if newest != path => {
-                self.violation(format!("{what}: the savepoint is {path}, and the newest one of job {job} is {newest}"));
-            }
-            _ => {}
+        if let Some(newest) = self.truth.newest_savepoint(job, path).filter(|newest| newest != path) {
+            self.violation(format!("{what}: the savepoint is {path}, and the newest one of job {job} is {newest}"));
         }
     }
 
@@ -392,7 +389,7 @@ impl Case<'_> {
         let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         args.extend(["--name".to_owned(), format!("{}new", self.prefix)]);
         let new = self.jar(file, &args)?;
-        let before = self.truth.counted(job, 1).unwrap_or(0);
+        let before = self.truth.counted(job).unwrap_or(0);
         let outcome = self.operate(&what, |saved| {
             let goal = match saved {
                 None => {

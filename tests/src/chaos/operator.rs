@@ -2,11 +2,12 @@
 
 use std::fmt::{self, Debug, Write as _};
 
+use http::Method;
 use pipewright::Seed;
 use pipewright::drive::{Clock as _, Transport as _};
 use pipewright::error::FlowError;
 use pipewright::flink::Flink;
-use pipewright::flow::{Flow, Goal, Notice, Saved, Step};
+use pipewright::flow::{Exchange, Flow, Goal, Notice, Saved, Step};
 use pipewright_ureq::Ureq;
 
 /// How often an operator resumes a goal while things still go wrong.
@@ -90,11 +91,9 @@ impl Operator<'_> {
                 Err(error) => return Outcome { result: Err(error), saved, kills, errors, told },
             };
             let flow = goal.start(self.flink.config(), self.flink.seed());
-            // Early ones more often: most flows are short.
-            let latest = 1 + self.seed.below(120);
-            let kill_at = self.seed.below(latest);
+            let kill = Kill::draw(&mut self.seed);
             let killed = !last && self.seed.below(10) < self.kills_of_ten;
-            let ending = drive(self.flink, flow, killed.then_some(kill_at), &mut saved, |notice| {
+            let ending = drive(self.flink, flow, killed.then_some(kill), &mut saved, |notice| {
                 (self.log)(format!("{what}: {notice}"));
             });
             if let Some(saved) = &saved {
@@ -102,7 +101,7 @@ impl Operator<'_> {
             }
             match ending {
                 Ending::Killed => {
-                    (self.log)(format!("{what}: KILLED at step {kill_at}"));
+                    (self.log)(format!("{what}: KILLED, {kill:?}"));
                     kills += 1;
                 }
                 Ending::Ended(result) => {
@@ -124,34 +123,84 @@ impl Operator<'_> {
     }
 }
 
-/// Drives a flow to its end, or to the step at which its process is killed: a request counts before it is sent and after it was
-/// carried out, its answer being lost then, and a notice counts before it is heard.
+/// When a process is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kill {
+    /// At a step: a request counts before it is sent and after it was carried out, its answer being lost then, and a notice counts
+    /// before it is heard.
+    AtStep(u64),
+    /// At the nth request that changes a job.
+    AtChange {
+        /// Counted from 0.
+        nth: u64,
+        /// Whether the request is carried out before.
+        carried_out: bool,
+    },
+}
+
+impl Kill {
+    fn draw(seed: &mut Seed) -> Self {
+        if seed.below(2) == 0 {
+            return Self::AtChange { nth: seed.below(3) / 2, carried_out: seed.below(3) > 0 };
+        }
+        // Early ones more often: most flows are short.
+        let latest = 1 + seed.below(120);
+        Self::AtStep(seed.below(latest))
+    }
+}
+
+/// What a process has done.
+#[derive(Default)]
+struct Life {
+    kill: Option<Kill>,
+    steps: u64,
+    changes: u64,
+}
+
+impl Life {
+    /// Counts a step, and says whether the process is killed there.
+    fn step(&mut self) -> bool {
+        self.steps += 1;
+        matches!(self.kill, Some(Kill::AtStep(at)) if self.steps > at)
+    }
+
+    /// The same at a request.
+    fn request(&mut self, exchange: &Exchange, was_carried_out: bool) -> bool {
+        let info = exchange.info();
+        let is_change = info.method != Method::GET && !matches!(info.name, "uploadJar" | "generatePlanFromJar");
+        if is_change && was_carried_out {
+            self.changes += 1;
+        }
+        let nth = self.changes.checked_sub(u64::from(was_carried_out));
+        let at_change = matches!(self.kill, Some(Kill::AtChange { nth: at, carried_out })
+            if is_change && carried_out == was_carried_out && nth == Some(at));
+        self.step() || at_change
+    }
+}
+
+/// Drives a flow to its end, or until its process is killed.
 pub fn drive<F: Flow>(
     flink: &Flink<Ureq>,
     mut flow: F,
-    kill_at: Option<u64>,
+    kill: Option<Kill>,
     saved: &mut Option<Saved>,
     mut show: impl FnMut(&Notice),
 ) -> Ending<F::Output> {
-    let (mut reply, mut steps) = (None, 0);
-    let mut killed = move || {
-        steps += 1;
-        kill_at.is_some_and(|at| steps > at)
-    };
+    let (mut reply, mut life) = (None, Life { kill, ..Life::default() });
     loop {
         match flow.poll(flink.runtime().now(), reply.take()) {
             Step::Send(exchange) => {
-                if killed() {
+                if life.request(&exchange, false) {
                     return Ending::Killed;
                 }
                 let answer = flink.runtime().send(&exchange);
-                if killed() {
+                if life.request(&exchange, true) {
                     return Ending::Killed;
                 }
                 reply = Some(exchange.settle(answer));
             }
             Step::Notice(notice) => {
-                if killed() {
+                if life.step() {
                     return Ending::Killed;
                 }
                 show(&notice);

@@ -50,9 +50,11 @@ impl Truth {
         })
     }
 
-    /// Returns the path of the newest savepoint of a job.
-    pub fn newest_savepoint(&self, job: JobId) -> Option<String> {
-        self.flink.call(GetCheckpoints::new(job)).ok()?.latest.savepoint?.external_path
+    /// Returns the path of the newest savepoint of a job, once it is this one; otherwise what is known after some seconds.
+    pub fn newest_savepoint(&self, job: JobId, expected: &str) -> Option<String> {
+        let newest = || self.flink.call(GetCheckpoints::new(job)).ok()?.latest.savepoint?.external_path;
+        // The answer is cached by the cluster for a moment.
+        eventually(Duration::from_secs(6), || newest().filter(|path| path == expected)).or_else(newest)
     }
 
     /// Returns the highest number of a checkpoint of a job that was completed.
@@ -64,13 +66,22 @@ impl Truth {
         })
     }
 
-    /// Returns what a job has counted, its restored state included, once it is at least so much; otherwise what is known.
-    pub fn counted(&self, job: JobId, at_least: i64) -> Option<i64> {
-        let count = || {
-            let tasks = self.flink.call(GetJobAccumulators::new(job)).ok()?.tasks;
-            tasks.iter().find(|accumulator| accumulator.name == "counted")?.value.parse::<i64>().ok()
-        };
-        eventually(Duration::from_secs(10), || count().filter(|counted| *counted >= at_least)).or_else(count)
+    /// Returns what a job has counted, its restored state included, once it has counted something.
+    pub fn counted(&self, job: JobId) -> Option<i64> {
+        eventually(Duration::from_secs(10), || Some(self.counts(job)?.0).filter(|counted| *counted > 0))
+    }
+
+    /// Returns how much of a job's count was restored, once it is at least so much; otherwise what is known after some seconds.
+    pub fn restored_count(&self, job: JobId, at_least: i64) -> Option<i64> {
+        let restored = || self.counts(job).map(|(counted, events)| counted.saturating_sub(events));
+        eventually(Duration::from_secs(10), || restored().filter(|restored| *restored >= at_least)).or_else(restored)
+    }
+
+    /// What a job has counted, and how much of it since it was started.
+    fn counts(&self, job: JobId) -> Option<(i64, i64)> {
+        let tasks = self.flink.call(GetJobAccumulators::new(job)).ok()?.tasks;
+        let value = |name: &str| tasks.iter().find(|one| one.name == name)?.value.parse::<i64>().ok();
+        Some((value("counted")?, value("events")?))
     }
 
     /// Returns the folder for the savepoints of a goal, as a URL.
