@@ -125,6 +125,21 @@ fn an_upload_is_repeated_until_it_is_there_and_never_ambiguous() {
     assert!(!error.is_ambiguous() && error.to_string().contains("502"), "nothing was run: {error}");
 }
 
+/// A proxy that has lost the service for a moment answers the question which JobManager it is. Without that answer, nothing could
+/// be said after a run whose answer is lost.
+#[test]
+fn the_job_manager_is_asked_again_who_it_is() {
+    let lost = |status: http::StatusCode| Fault::ProxyPage { status, applied: false };
+    for status in [http::StatusCode::FORBIDDEN, http::StatusCode::NOT_FOUND] {
+        let (world, cluster, flink) = cluster(Config::default());
+        let plan = FaultPlan::none().nth_of("submitJobFromJar", 1, lost(http::StatusCode::BAD_GATEWAY));
+        world.set_faults((1..=3).fold(plan, |plan, n| plan.nth_of("getClusterConfigurationInfo", n, lost(status))));
+        let launched = flink.run(RunJar::upload("a.jar", Program::endless("a").jar()));
+        let _ = launched.expect("it is the same JobManager, which has not got the job");
+        assert_eq!(jobs(&world, &cluster).len(), 1);
+    }
+}
+
 fn keep(saved: &mut Option<Saved>, notice: Notice) {
     if let Notice::Save(state) = notice {
         *saved = Some(state);

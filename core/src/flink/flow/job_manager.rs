@@ -3,7 +3,7 @@
 //! ```text
 //!  Start ──▶ Read ──▶ done
 //!    ▲        │ after main(): no answer, or an error that passes, for 90 s at the most
-//!    └─ Wait ◀┘
+//!    └─ Wait ◀┘ 403 to 405 of a proxy, up to five times
 //! ```
 //!
 //! A request that executes `main()` can end without an answer because `main()` has called `System.exit`. Then each repetition
@@ -37,11 +37,17 @@ use crate::time::Timestamp;
 /// The option whose value tells one process from another.
 const KEY: &str = "web.tmpdir";
 
+/// How often a proxy must say so before it is believed that it passes only some paths on. One that has lost the service for a moment
+/// says the same.
+const BARRED_ANSWERS: u32 = 5;
+
 /// One question, which is asked until it is answered if `main()` has been executed.
 #[derive(Debug)]
 pub(super) struct Identify {
     is_after: bool,
     until: Option<Timestamp>,
+    /// How often a proxy has barred the way.
+    barred: u32,
     pace: Pace,
     state: State,
 }
@@ -56,7 +62,7 @@ enum State {
 impl Identify {
     /// Before `main()` is executed: a cluster that cannot be reached ends the flow.
     pub(super) fn before() -> Self {
-        Self { is_after: false, until: None, pace: Pace::START, state: State::Start }
+        Self { is_after: false, until: None, barred: 0, pace: Pace::START, state: State::Start }
     }
 
     /// After a request that got no answer: a JobManager that is being started, or a new leader, has time to come up.
@@ -82,7 +88,14 @@ impl Identify {
                 }
                 State::Read(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(entries) => return Step::Done(Ok(identity(entries))),
-                    Err(FlowError::Service(error)) if is_barred(&error) || !error.is_transient() => {
+                    Err(FlowError::Service(error)) if is_barred(&error) => {
+                        self.barred += 1;
+                        if self.barred >= BARRED_ANSWERS {
+                            return Step::Done(Ok(Err(error.to_string())));
+                        }
+                        self.state = State::Wait(self.pace.next(cx.now()));
+                    }
+                    Err(FlowError::Service(error)) if !error.is_transient() => {
                         return Step::Done(Ok(Err(error.to_string())));
                     }
                     Err(error) if self.is_after => {
@@ -109,7 +122,7 @@ impl Identify {
     }
 }
 
-/// A proxy that passes only some paths on: asking again changes nothing.
+/// A proxy that passes only some paths on says so, or one that has lost the service.
 fn is_barred(error: &ServiceError) -> bool {
     error.kind() == ErrorKind::Foreign && matches!(error.status().as_u16(), 403..=405)
 }
