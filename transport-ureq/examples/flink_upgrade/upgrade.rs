@@ -64,7 +64,8 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Report {
         Ok(begun) => begun,
         Err(problem) => {
             let mut report = Report::new(Outcome::Failed, problem);
-            report.next.push(command_again(options, None, true));
+            let has_state = options.state.as_ref().is_some_and(|file| file.exists());
+            report.next.push(command_again(options, None, has_state));
             report.out(progress);
             return report;
         }
@@ -79,9 +80,8 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Report {
     if let Some(state) = upgrader.kept.state.as_ref().filter(|_| printed && report.is_over)
         && let Err(problem) = upgrader.points.pass(|| state.remove())
     {
-        // What the report says holds; but the same command would not begin from the beginning.
-        progress.say(&format!("flink_upgrade: {problem}; remove this file"));
-        report.outcome = Outcome::Failed;
+        // What the report says holds. But the same command would look at this upgrade again.
+        progress.say(&format!("flink_upgrade: removing {problem}; remove this file"));
     }
     if !printed {
         report.outcome = Outcome::Failed;

@@ -159,7 +159,7 @@ fn killed_at_every_notice_it_can_be_rolled_back() {
 
 /// Killed at every notice, and again at every third one of the run that resumes.
 #[test]
-#[ignore = "takes minutes of real time"]
+#[ignore = "takes five minutes of real time"]
 fn killed_twice_it_ends_with_one_job() {
     for case in CASES {
         let rounds = every(|number| {

@@ -1,5 +1,6 @@
-//! The example `flink_upgrade`, run against the served simulator.
+//! The example `flink_upgrade`, run against the served simulator; and parts of it.
 
+mod commands;
 #[path = "../example/mod.rs"]
 mod example;
 mod kills;
@@ -7,3 +8,19 @@ mod outcomes;
 mod plans;
 mod relay;
 mod stage;
+
+#[allow(dead_code, reason = "the rest is for the tool")]
+#[path = "../../examples/flink_upgrade/command.rs"]
+mod command;
+#[allow(dead_code, reason = "the rest is for the tool")]
+#[path = "../../examples/flink_upgrade/next.rs"]
+mod next;
+#[allow(dead_code, reason = "the rest is for the tool")]
+#[path = "../../examples/flink_upgrade/options.rs"]
+mod options;
+#[allow(dead_code, reason = "the rest is for the tool")]
+#[path = "../../examples/flink_upgrade/report.rs"]
+mod report;
+#[allow(dead_code, reason = "the rest is for the tool")]
+#[path = "../../examples/support/mod.rs"]
+mod support;

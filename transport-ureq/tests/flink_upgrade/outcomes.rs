@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use pipewright::flink::{JobId, StopWithSavepoint};
-use pipewright_mock::flink::Program;
+use pipewright_mock::flink::{Exits, Program};
 
 use crate::relay::When;
 use crate::stage::{SECRET, Said, Stage};
@@ -178,6 +179,8 @@ fn what_is_wrong_from_the_beginning_ends_with_1_and_changes_nothing() {
         let result = said.ended(1, problem);
         let next = result["next"][0].as_str().expect("a command");
         assert!(next.contains("flink_upgrade --url ") && said.err.contains(next), "{said:?}");
+        // There is no state that would hold the arguments.
+        assert!(next.ends_with(" --arg <arg-1>"), "{said:?}");
         assert!(!stage.has_state(), "{said:?}");
     }
     let alive = stage.alive();
@@ -192,7 +195,11 @@ fn what_is_wrong_from_the_beginning_ends_with_1_and_changes_nothing() {
 
 /// The upgrade is killed when the new job was submitted.
 fn interrupted() -> Stage {
-    let stage = Stage::new(&endless("new")).with_job();
+    interrupted_with(&endless("new"))
+}
+
+fn interrupted_with(new: &Program) -> Stage {
+    let stage = Stage::new(new).with_job();
     let (said, _) = stage.run_behind_relay(|_, request, when| request.contains("/run ") && when == When::After);
     assert!(said.code.is_none() && stage.alive().iter().any(|job| job.name == "new"), "{said:?}");
     stage.use_address(stage.server.url());
@@ -285,6 +292,41 @@ fn a_stopped_job_is_upgraded_from_its_savepoint() {
     // Nor while the new job runs from it: the id of that one is known then.
     let new = stage.alive()[0].id.clone();
     Stage::run(stage.tool().args(["--from-savepoint", &path, "--job", &new])).ended(5, "is RUNNING");
+}
+
+/// A job that fails soon after its first checkpoint is upgraded, unless it has to run for longer than that.
+#[test]
+fn a_job_that_must_prove_itself_is_rolled_back_if_it_fails_later() {
+    let new = endless("new").fails_after(Duration::from_millis(700)).restarts(0);
+    let stage = Stage::new(&new).with_job();
+    Stage::run(stage.tool().args(["--prove-for", "2"])).ended(3, "rolled back: ");
+    stage.check_end("old", "it failed in time");
+
+    let stage = Stage::new(&new).with_job();
+    Stage::run(&mut stage.tool()).ended(0, "upgraded");
+    // Resumed, the time of the command line counts.
+    let stage = interrupted_with(&new);
+    Stage::run(stage.tool().args(["--prove-for", "2"])).ended(3, "rolled back: ");
+    stage.check_end("old", "resumed");
+}
+
+/// A main method that calls `System.exit` kills the JobManager. Its jobs are recovered, because there is another one.
+#[test]
+fn a_main_method_that_exits_kills_one_job_manager_and_no_job() {
+    let exits = |stage: &Stage| stage.server.with(|cluster| cluster.exits().len());
+    let stage = Stage::new(&endless("new").exits(Exits::Always)).with_job();
+    let said = Stage::run(&mut stage.tool());
+    said.ended(5, "main()");
+    assert!(exits(&stage) == 1 && stage.alive().len() == 1 && !stage.has_state(), "{said:?}");
+    let said = Stage::run(stage.tool().arg("--dry-run"));
+    said.ended(1, "its main method may have ended the JobManager");
+    assert!(exits(&stage) == 2 && stage.alive().len() == 1, "{said:?}");
+
+    let stage = Stage::new(&endless("new").exits(Exits::BeforeExecute)).with_job();
+    let said = Stage::run(&mut stage.tool());
+    said.ended(3, "main()");
+    assert_eq!(exits(&stage), 1, "{said:?}");
+    stage.check_end("old", "rolled back");
 }
 
 #[test]
