@@ -1,0 +1,178 @@
+//! One upgrade, with a blow against the cluster in one of its phases, and at most one resumption.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::{Duration, Instant};
+
+use pipewright::error::FlowError;
+use pipewright::flink::flow::Upgrade;
+use pipewright::flink::{
+    Flink, GetJobStatus, GetJobsOverview, JobId, PlanJar, RunJar, StartCheckpoint, StartStop, SubmitJar,
+    UpgradeDiagnosis, UpgradeJob, UploadJar,
+};
+use pipewright::flow::{Notice, Saved};
+use pipewright::operation::Operation as _;
+use pipewright_ureq::Ureq;
+
+use super::cluster::Cluster;
+
+/// A phase of an upgrade, recognised by the requests that it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Check,
+    Upload,
+    Plan,
+    Stop,
+    Run,
+    Settle,
+    Checkpoint,
+    /// The upgrade has ended.
+    After,
+}
+
+impl Phase {
+    /// Returns the phase after a notice. A repeated request never leads back to an earlier phase.
+    fn after(self, notice: &Notice) -> Self {
+        let Notice::Sending { operation, .. } = notice else { return self };
+        let is_of_settling = [GetJobStatus::INFO.name, GetJobsOverview::INFO.name].contains(operation);
+        match self {
+            Self::Check | Self::Upload if *operation == UploadJar::INFO.name => Self::Upload,
+            Self::Upload if *operation == PlanJar::INFO.name => Self::Plan,
+            Self::Plan if *operation == StartStop::INFO.name => Self::Stop,
+            Self::Stop if *operation == SubmitJar::INFO.name => Self::Run,
+            Self::Run if is_of_settling => Self::Settle,
+            Self::Settle if *operation == StartCheckpoint::INFO.name => Self::Checkpoint,
+            phase => phase,
+        }
+    }
+}
+
+/// What is done to the cluster, and when.
+pub(crate) struct Blow {
+    /// The delay begins with this phase.
+    pub(crate) phase: Phase,
+    pub(crate) after: Duration,
+    pub(crate) strike: Box<dyn FnOnce() -> Option<Duration> + Send>,
+}
+
+/// A blow that was carried out.
+#[derive(Debug)]
+pub(crate) struct Struck {
+    /// The phase of the upgrade at that moment.
+    pub(crate) phase: Phase,
+    /// How long the cluster took to answer again, if that was measured.
+    pub(crate) outage: Option<Duration>,
+}
+
+/// What to upgrade.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) job: JobId,
+    pub(crate) old: RunJar,
+    pub(crate) new: RunJar,
+}
+
+/// How an upgrade ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) result: Result<Upgrade, FlowError>,
+    /// The error that was resumed from.
+    pub(crate) resumed: Option<FlowError>,
+    pub(crate) struck: Option<Struck>,
+    pub(crate) took: Duration,
+}
+
+impl Ended {
+    /// Returns whether the result or one of the errors contains this text.
+    pub(crate) fn names(&self, text: &str) -> bool {
+        let errors = self.resumed.iter().chain(self.result.as_ref().err());
+        let mut texts: Vec<String> = errors.map(describe).collect();
+        texts.extend(self.result.as_ref().ok().map(|upgrade| format!("{upgrade:?}")));
+        texts.iter().any(|named| named.contains(text))
+    }
+}
+
+/// Writes an error out with all that it carries.
+pub(crate) fn describe(error: &FlowError) -> String {
+    match UpgradeDiagnosis::of(error) {
+        Some(diagnosis) => format!("{error}; {diagnosis}; {diagnosis:?}"),
+        None => error.to_string(),
+    }
+}
+
+/// Follows an upgrade: writes its notices into a file, keeps its saved state, and carries out the blow.
+struct Listener {
+    started: Instant,
+    log: Option<File>,
+    phase: Arc<Mutex<Phase>>,
+    blow: Option<Blow>,
+    striking: Option<JoinHandle<Struck>>,
+    saved: Option<Saved>,
+}
+
+impl Listener {
+    fn write(&mut self, text: &str) {
+        let elapsed = self.started.elapsed().as_secs_f64();
+        if let Some(log) = &mut self.log {
+            let _ = writeln!(log, "{elapsed:8.3} {text}");
+        }
+    }
+
+    fn hear(&mut self, notice: Notice) {
+        self.write(&notice.to_string());
+        let phase = self.advance(|phase| phase.after(&notice));
+        if let Some(Blow { after, strike, .. }) = self.blow.take_if(|blow| blow.phase <= phase) {
+            let phase = Arc::clone(&self.phase);
+            self.striking = Some(spawn(move || {
+                sleep(after);
+                let phase = *phase.lock().unwrap_or_else(PoisonError::into_inner);
+                Struck { phase, outage: strike() }
+            }));
+        }
+        if let Notice::Save(state) = notice {
+            self.saved = Some(state);
+        }
+    }
+
+    fn advance(&self, next: impl FnOnce(Phase) -> Phase) -> Phase {
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        *phase = next(*phase);
+        *phase
+    }
+}
+
+/// Runs an upgrade. If it ends with an error, resumes it once from its saved state, or repeats it if it has saved none.
+pub(crate) fn upgrade(flink: &Flink<Ureq>, cluster: &Cluster, plan: &Plan, blow: Option<Blow>, log: &str) -> Ended {
+    let mut listener = Listener {
+        started: Instant::now(),
+        log: File::create(cluster.run.join("log").join(log)).ok(),
+        phase: Arc::new(Mutex::new(Phase::Check)),
+        blow,
+        striking: None,
+        saved: None,
+    };
+    let fresh = UpgradeJob::new(plan.job, plan.old.clone(), plan.new.clone());
+    let mut result = flink.run_with(fresh.clone(), |notice| listener.hear(notice));
+    let mut resumed = None;
+    if let Err(error) = result {
+        listener.write(&format!("ended: {}", describe(&error)));
+        let is_whole = cluster.wait_until_whole(Duration::from_secs(120));
+        listener.write(&format!("resumes; all of the cluster answers: {is_whole}"));
+        let goal = match &listener.saved {
+            Some(saved) => UpgradeJob::resume(saved).map(|goal| goal.with_jars(plan.old.clone(), plan.new.clone())),
+            None => Ok(fresh),
+        };
+        result = goal.and_then(|goal| flink.run_with(goal, |notice| listener.hear(notice)));
+        resumed = Some(error);
+    }
+    listener.advance(|_| Phase::After);
+    let took = listener.started.elapsed();
+    listener.write(&match &result {
+        Ok(upgrade) => format!("ended: {upgrade:?}"),
+        Err(error) => format!("ended: {}", describe(error)),
+    });
+    let struck = listener.striking.and_then(|striking| striking.join().ok());
+    Ended { result, resumed, struck, took }
+}
