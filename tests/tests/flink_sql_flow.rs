@@ -95,6 +95,9 @@ proptest! {
             }
             // A restart, or more faults in a row than a call has attempts.
             Err(FlowError::Service(_) | FlowError::Transport(_)) => {}
+            Err(FlowError::Incomplete(incomplete)) => {
+                prop_assert!(matches!(*incomplete.cause, FlowError::Service(_) | FlowError::Transport(_)), "{incomplete:?}");
+            }
             Err(error) => prop_assert!(false, "{error:?}"),
         }
         if !repeatable {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::Pace;
 use super::heard::Heard;
-use super::look::LOOKING;
+use super::look::Patience;
 use crate::error::FlowError;
 use crate::flink::error::is_passing;
 use crate::flink::jobs::{JobResult, JobSummary, QueueStatus};
@@ -30,7 +30,7 @@ use crate::time::Timestamp;
 /// A job that failed is no error of this flow: it comes to a [`JobReport`] in any case, unless the cluster does not know
 /// the job ([`FlowError::Service`], see [`is_unknown_job`](crate::flink::is_unknown_job)) or time is up
 /// ([`FlowError::Deadline`]). A job that is SUSPENDED may come back, so it is waited for. If the
-/// JobManager is dead or hangs, the flow asks again for 90 s: another one takes over, with high availability.
+/// JobManager is dead or hangs, the flow asks again until its deadline, or for 90 s without one: another one takes over, with high availability.
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,7 +80,7 @@ impl AwaitJob {
             asked: Timestamp::UNIX_EPOCH,
             heard: Heard::default(),
             mark: None,
-            until: None,
+            patience: Patience::default(),
             pace: Pace::START,
             state: State::Start,
         }
@@ -120,7 +120,7 @@ pub struct AwaitMachine {
     /// What the overview said when all tasks ran.
     mark: Option<TaskMark>,
     /// Until when it is asked although the cluster cannot reach its JobManager.
-    until: Option<Timestamp>,
+    patience: Patience,
     pace: Pace,
     state: State,
 }
@@ -188,8 +188,7 @@ impl AwaitMachine {
 
     /// Whether the cluster could only not reach its JobManager, and there is time to ask again.
     fn may_ask_again(&mut self, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
-        let until = *self.until.get_or_insert(cx.now() + LOOKING);
-        cx.now() < until && matches!(error, FlowError::Service(error) if is_passing(error))
+        matches!(error, FlowError::Service(error) if is_passing(error)) && self.patience.allows(error, cx)
     }
 
     fn saw(&mut self, state: JobState, cx: &mut Common<FlinkRest>) -> Option<JobReport> {
@@ -203,7 +202,7 @@ impl AwaitMachine {
         // Nobody can say what becomes of a suspended one.
         let is_ending = matches!(state, JobState::Cancelling | JobState::Failing | JobState::Suspended);
         self.heard.hear(self.asked);
-        self.until = None;
+        self.patience.answered();
         self.seen = Some(state);
         match self.goal {
             _ if is_terminal => self.state = State::Result(cx.call(GetJobExecutionResult::new(self.job))),

@@ -6,6 +6,13 @@
 //!   └────────────── Wait ◀───────────────┘ it is neither ending nor SUSPENDED
 //! ```
 //!
+//! | Tell ended with | and the job | then |
+//! |---|---|---|
+//! | outcome unknown | has ended | done |
+//! | outcome unknown | has not | Tell again, until the deadline, or for 90 s without one; then ambiguous |
+//! | outcome unknown | is unknown to the cluster | ambiguous: it may have been cancelled and forgotten |
+//! | another error | | that error |
+//!
 //! A JobManager does not hand on what it was told: when it fails while a job is CANCELLING, the next one recovers the job,
 //! which runs on until it is told again.
 
@@ -15,6 +22,10 @@ use http::StatusCode;
 
 use super::Pace;
 use super::await_job::{AwaitMachine, JobReport};
+use super::diagnosis::{JobDiagnosis, JobLookup};
+use super::look::Patience;
+use crate::error::{Ambiguity, FlowError};
+use crate::flink::error::is_unknown_job;
 use crate::flink::{CancelJob, FlinkRest, JobId};
 use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Reply, Running, Step, ok};
 use crate::seed::Seed;
@@ -23,7 +34,7 @@ use crate::time::Timestamp;
 /// Cancels a job and waits until it has ended.
 ///
 /// A job that had ended before is no error: look at the [`JobReport`] for how. One that the cluster does not know is
-/// [`FlowError::Service`](crate::error::FlowError::Service). Nothing needs to be saved, because cancelling twice is the same as once;
+/// [`FlowError::Service`]. Nothing needs to be saved, because cancelling twice is the same as once;
 /// a job that a failover brings back is cancelled again.
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
@@ -45,7 +56,14 @@ impl Cancel {
     }
 
     pub(super) fn machine(&self) -> CancelMachine {
-        CancelMachine { job: self.job, pace: Pace::START, state: State::Start }
+        CancelMachine {
+            job: self.job,
+            lost: None,
+            seen: JobLookup::NotTried,
+            patience: Patience::default(),
+            pace: Pace::START,
+            state: State::Start,
+        }
     }
 }
 
@@ -54,6 +72,11 @@ impl Cancel {
 #[derive(Debug)]
 pub struct CancelMachine {
     job: JobId,
+    /// A cancellation whose outcome is unknown, until another one is answered.
+    lost: Option<Ambiguity>,
+    /// What the cluster said about the job last.
+    seen: JobLookup,
+    patience: Patience,
     /// Between two times of telling it.
     pace: Pace,
     state: State,
@@ -68,12 +91,38 @@ enum State {
     Wait(Timestamp),
 }
 
+impl CancelMachine {
+    /// The job could not be waited for.
+    fn not_seen(&mut self, error: FlowError) -> FlowError {
+        self.seen = match &error {
+            FlowError::Service(error) if is_unknown_job(error) => JobLookup::NotFound,
+            _ => self.seen.clone(),
+        };
+        match self.lost.take() {
+            Some(lost) => FlowError::Ambiguous(Ambiguity { found: Some(error.to_string()), ..lost }),
+            None => error,
+        }
+    }
+}
+
 impl Machine for CancelMachine {
     type Service = FlinkRest;
     type Output = JobReport;
     const NAME: &'static str = "Cancel";
 
     fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
+        match self.advance(cx, reply) {
+            Step::Done(Err(error @ (FlowError::Ambiguous(_) | FlowError::Deadline { .. }))) => {
+                let lookup = self.seen.clone();
+                Step::Done(Err(error.with_evidence(JobDiagnosis { lookup, ..JobDiagnosis::new(self.job) })))
+            }
+            step => step,
+        }
+    }
+}
+
+impl CancelMachine {
+    fn advance(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -84,7 +133,11 @@ impl Machine for CancelMachine {
                     self.state = State::Tell(cx.call(CancelJob::new(self.job)));
                 }
                 State::Tell(call) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(_) => self.state = State::Await(cx.child(AwaitMachine::ending(self.job))),
+                    Ok(_) => {
+                        self.lost = None;
+                        self.patience.answered();
+                        self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
+                    }
                     // Accepted, although the answer cannot be read.
                     Err(error) if error.says_applied() => {
                         self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
@@ -93,18 +146,29 @@ impl Machine for CancelMachine {
                     Err(error) if error.service().is_some_and(|error| error.status() == StatusCode::CONFLICT) => {
                         self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
                     }
+                    Err(error) if self.patience.allows(&error, cx) && error.is_ambiguous() => {
+                        if let FlowError::Ambiguous(lost) = error {
+                            self.lost = Some(lost);
+                        }
+                        self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
+                    }
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Await(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
                     Ok(report) if !report.state.is_terminal() => {
                         cx.note(format!("job {}", self.job), report.state.to_string());
+                        self.seen = JobLookup::State(report.state);
                         self.state = State::Wait(self.pace.next(cx.now()));
                     }
-                    result => return Step::Done(result),
+                    Ok(report) => return Step::Done(Ok(report)),
+                    Err(error) => return Step::Done(Err(self.not_seen(error))),
                 },
                 State::Wait(until) => {
                     if let Some(step) = cx.wait_until(*until, "the job to be cancelled", reply) {
-                        return step;
+                        return match step {
+                            Step::Done(Err(error)) => Step::Done(Err(self.not_seen(error))),
+                            step => step,
+                        };
                     }
                     self.state = State::Start;
                 }

@@ -4,7 +4,7 @@
 //!  Status ──▶ Checkpoints ──▶ done
 //!    ▲ └─ unknown job ─────────▶ done
 //!    │          │ read in vain, or a stop's savepoint may be younger than the cache
-//!    └── Wait ◀─┘                          for 90 s at the most
+//!    └── Wait ◀─┘                          until the flow's deadline; for 90 s if it has none
 //! ```
 
 use std::time::Duration;
@@ -21,6 +21,23 @@ use crate::time::Timestamp;
 /// For how long a lookup of a job or a trigger is repeated if a proxy or a passing error of the cluster is in the way. With high
 /// availability and a dead leader, each request is rejected until its session with `ZooKeeper` expires, after 60 s by default.
 pub(super) const LOOKING: Duration = Duration::from_secs(90);
+/// For how long a lookup that fails is repeated: until the deadline of the flow if it has one, otherwise for [`LOOKING`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Patience(Option<Timestamp>);
+
+impl Patience {
+    /// Whether there is time to look again after this error.
+    pub(super) fn allows(&mut self, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
+        let until = *self.0.get_or_insert_with(|| cx.deadline().unwrap_or(cx.now() + LOOKING));
+        cx.now() < until && !matches!(error, FlowError::Deadline { .. } | FlowError::Build(_))
+    }
+
+    /// The cluster has answered: the next error has the whole time again.
+    pub(super) fn answered(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// Somewhat longer than the cluster caches its list of checkpoints (`web.refresh-interval`, 3 s).
 const CACHED: Duration = Duration::from_millis(3500);
 
@@ -32,7 +49,7 @@ pub(super) struct Look {
     is_stop: bool,
     /// Whether the list of checkpoints was read again because the first one may have been old.
     read_again: bool,
-    until: Option<Timestamp>,
+    patience: Patience,
     pace: Pace,
     state: State,
 }
@@ -56,7 +73,14 @@ pub(super) struct Found {
 impl Look {
     /// Completes a diagnosis.
     pub(super) fn new(diagnosis: JobDiagnosis) -> Self {
-        Self { diagnosis, is_stop: false, read_again: false, until: None, pace: Pace::START, state: State::Start }
+        Self {
+            diagnosis,
+            is_stop: false,
+            read_again: false,
+            patience: Patience::default(),
+            pace: Pace::START,
+            state: State::Start,
+        }
     }
 
     /// For a stop whose outcome is unknown: if the job is FINISHED and a stop's savepoint is the last thing that it did, that
@@ -67,9 +91,7 @@ impl Look {
 
     /// Before the next attempt; `None` when there is no time for one.
     fn again(&mut self, error: &FlowError, cx: &Common<FlinkRest>) -> Option<State> {
-        let until = *self.until.get_or_insert(cx.now() + LOOKING);
-        let is_over = cx.now() >= until || matches!(error, FlowError::Deadline { .. } | FlowError::Build(_));
-        (!is_over).then(|| State::Wait(self.pace.next(cx.now())))
+        self.patience.allows(error, cx).then(|| State::Wait(self.pace.next(cx.now())))
     }
 
     fn found(&self, snapshots: &str) -> Step<Found> {

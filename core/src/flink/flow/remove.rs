@@ -10,7 +10,9 @@
 //! | state | what came | next |
 //! |---|---|---|
 //! | Start | an id | Poll |
-//! | Start | an error, after a request whose outcome is unknown | ambiguous |
+//! | Start | outcome unknown | Again, until the deadline, or for 90 s without one; then ambiguous |
+//! | Start | another error, after a request whose outcome is unknown | ambiguous |
+//! | Poll | another rejection, no answer | Poll again, until the deadline, or for 90 s without one; then ambiguous |
 //! | Poll | in progress | Wait, then Poll |
 //! | Poll | completed | done |
 //! | Poll | failed, because it is not there, after a request whose outcome is unknown | done, and it was gone before |
@@ -24,6 +26,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::Pace;
+use super::look::Patience;
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::flink::error::is_unknown_trigger;
 use crate::flink::savepoints::{Removal, Trigger};
@@ -170,6 +173,7 @@ pub struct Removing<R: Removable> {
     target: R,
     /// Whether a request may have been carried out without our knowing.
     doubtful: bool,
+    patience: Patience,
     pace: Pace,
     state: State<R>,
 }
@@ -186,7 +190,7 @@ enum State<R: Removable> {
 
 impl<R: Removable> Removing<R> {
     fn new(target: R) -> Self {
-        Self { target, doubtful: false, pace: Pace::START, state: State::Fresh }
+        Self { target, doubtful: false, patience: Patience::default(), pace: Pace::START, state: State::Fresh }
     }
 
     /// How it ends with an error: an earlier request may have been carried out.
@@ -239,13 +243,20 @@ impl<R: Removable> Machine for Removing<R> {
                         cx.phase(R::NAME, "waiting for the outcome");
                         self.state = State::Poll(cx.call(R::status(trigger.request_id)), trigger.request_id);
                     }
+                    Err(error) if error.is_ambiguous() && self.patience.allows(&error, cx) => {
+                        self.doubtful = true;
+                        self.state = State::Again(self.pace.next(cx.now()));
+                    }
                     Err(error) => return Step::Done(Err(self.ends(error))),
                 },
                 State::Poll(call, id) => match ok!(call.poll(cx.now(), reply.take())) {
-                    Ok(removal) => match removal.outcome() {
-                        Some(outcome) => return Step::Done(self.over(outcome.err())),
-                        None => self.state = State::Wait(self.pace.next(cx.now()), *id),
-                    },
+                    Ok(removal) => {
+                        self.patience.answered();
+                        match removal.outcome() {
+                            Some(outcome) => return Step::Done(self.over(outcome.err())),
+                            None => self.state = State::Wait(self.pace.next(cx.now()), *id),
+                        }
+                    }
                     Err(FlowError::Service(error)) if is_unknown_trigger(&error) => {
                         let state = "the cluster has forgotten the trigger".to_owned();
                         cx.say(Notice::Observed { what: self.target.what(), state });
@@ -253,6 +264,9 @@ impl<R: Removable> Machine for Removing<R> {
                         self.state = State::Again(self.pace.next(cx.now()));
                     }
                     Err(error @ FlowError::Deadline { .. }) => return Step::Done(Err(error)),
+                    Err(error) if self.patience.allows(&error, cx) => {
+                        self.state = State::Wait(self.pace.next(cx.now()), *id);
+                    }
                     Err(error) => {
                         return Step::Done(Err(FlowError::Ambiguous(Ambiguity {
                             operation: R::Start::INFO.name,

@@ -11,6 +11,9 @@
 //! The overview is not cached and counts tasks; the details tell the vertices apart, and may be old. Only both together
 //! say that the parallelism is reached: old details with as many tasks as a new job has are of that job.
 //!
+//! If it is not known whether the bounds were put, Check reads them: those that are not there are put again, until the deadline of the
+//! flow, or for 90 s without one. A cluster that cannot reach its JobManager is asked again for as long.
+//!
 //! Whoever puts bounds replaces those of everybody else, and nothing tells: Check reads them again, because what was
 //! replaced is never reached.
 
@@ -18,7 +21,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Pace;
+use super::look::Patience;
 use crate::error::{Failure, FlowError};
+use crate::flink::error;
 use crate::flink::jobs::{JobDetails, JobSummary, TaskState};
 use crate::flink::rescaling::{ParallelismBounds, ResourceRequirements};
 use crate::flink::{
@@ -125,6 +130,9 @@ pub struct RescaleMachine {
     seen: Option<String>,
     /// How often the job was waited for.
     looks: u32,
+    /// A request for the bounds whose outcome is unknown.
+    lost: Option<FlowError>,
+    patience: Patience,
     pace: Pace,
     state: State,
 }
@@ -143,6 +151,11 @@ enum State {
     Wait(Timestamp),
     /// Are the bounds still ours?
     Check(Call<GetResourceRequirements>),
+}
+
+/// The cluster could not reach its JobManager: another one takes over.
+fn is_passing(error: &FlowError) -> bool {
+    matches!(error, FlowError::Service(error) if error::is_passing(error))
 }
 
 impl RescaleMachine {
@@ -233,16 +246,27 @@ impl Machine for RescaleMachine {
                 State::Put(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(_) => {
                         cx.phase(Self::NAME, "waiting for the job to follow");
+                        (self.lost, self.looks) = (None, 0);
+                        self.patience.answered();
                         self.state = State::Overview(cx.call(GetJobsOverview::new()));
+                    }
+                    // Whether they were put is seen by reading them.
+                    Err(error) if error.is_ambiguous() && self.patience.allows(&error, cx) => {
+                        self.lost = Some(error);
+                        self.state = State::Check(cx.call(GetResourceRequirements::new(self.goal.job)));
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Overview(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(overview) => {
+                        self.patience.answered();
                         let job = overview.jobs.into_iter().find(|job| job.id == self.goal.job);
                         if let Err(error) = self.overview(job, cx) {
                             return Step::Done(Err(error));
                         }
+                    }
+                    Err(error) if is_passing(&error) && self.patience.allows(&error, cx) => {
+                        self.state = State::Wait(self.pace.next(cx.now()));
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },
@@ -251,6 +275,9 @@ impl Machine for RescaleMachine {
                         Some(parallelism) => return Step::Done(Ok(Rescaled { job: self.goal.job, parallelism })),
                         None => self.state = State::Wait(self.pace.next(cx.now())),
                     },
+                    (Err(error), _) if is_passing(&error) && self.patience.allows(&error, cx) => {
+                        self.state = State::Wait(self.pace.next(cx.now()));
+                    }
                     (Err(error), _) => return Step::Done(Err(error)),
                 },
                 State::Wait(until) => {
@@ -258,18 +285,29 @@ impl Machine for RescaleMachine {
                         return step;
                     }
                     self.looks += 1;
-                    self.state = if self.looks.is_multiple_of(LOOKS) {
+                    self.state = if self.lost.is_some() || self.looks.is_multiple_of(LOOKS) {
                         State::Check(cx.call(GetResourceRequirements::new(self.goal.job)))
                     } else {
                         State::Overview(cx.call(GetJobsOverview::new()))
                     };
                 }
                 State::Check(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                    Ok(bounds) if bounds != self.wanted && self.lost.is_some() => {
+                        let put = PutResourceRequirements::new(self.goal.job, self.wanted.clone());
+                        self.state = State::Put(cx.call(put));
+                    }
+                    Err(error) if self.lost.is_some() => {
+                        if !self.patience.allows(&error, cx) {
+                            return Step::Done(Err(self.lost.take().unwrap_or(error)));
+                        }
+                        self.state = State::Wait(self.pace.next(cx.now()));
+                    }
                     Ok(bounds) if bounds != self.wanted => {
                         return Step::Done(Err(self.failed("somebody else has put other bounds".to_owned())));
                     }
                     // A job that is unknown by now, or just being recovered, shows in the overview.
                     Ok(_) | Err(FlowError::Service(_)) => {
+                        self.lost = None;
                         self.state = State::Overview(cx.call(GetJobsOverview::new()));
                     }
                     Err(error) => return Step::Done(Err(error)),
@@ -287,8 +325,16 @@ impl Goal for Rescale {
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
         let within = self.within;
         let wanted = ResourceRequirements::default();
-        let machine =
-            RescaleMachine { goal: self, wanted, seen: None, looks: 0, pace: Pace::START, state: State::Start };
+        let machine = RescaleMachine {
+            goal: self,
+            wanted,
+            seen: None,
+            looks: 0,
+            lost: None,
+            patience: Patience::default(),
+            pace: Pace::START,
+            state: State::Start,
+        };
         Running::new(machine, config, seed, within)
     }
 }

@@ -27,7 +27,7 @@
 //! | any other refusal with 400, otherwise | knows the job | ambiguous: it may be an earlier attempt's, which is all right |
 //! | a refusal, every attempt answered | does not know the job | that refusal |
 //! | a refusal, after an attempt without an answer | does not know the job, look after look | ambiguous |
-//! | anything but the answer | cannot be asked for the job for 90 s | that error; ambiguous after an attempt without an answer |
+//! | anything but the answer | cannot be asked for the job until the deadline, or for 90 s without one | that error; ambiguous after an attempt without an answer |
 //!
 //! A rejection for lack of a leader is no answer of the cluster's own here: a gateway that delivers a run twice hands one out after the
 //! first delivery has killed the JobManager.

@@ -19,7 +19,7 @@
 //! | forgotten | FINISHED, and a stop's savepoint is the last thing it did | done |
 //! | forgotten, every attempt answered | it has not ended | failed: it runs on |
 //! | forgotten otherwise | | ambiguous |
-//! | a location, or failed after its savepoint was written | it cannot be looked up for 90 s | ambiguous, with the savepoint |
+//! | a location, or failed after its savepoint was written | it cannot be looked up until the deadline, or for 90 s without one | ambiguous, with the savepoint |
 //!
 //! A job whose savepoint is written has no tasks any more and is about to be FINISHED. If it is in another state for longer,
 //! a failover brought it back from its last checkpoint. Every error has a [`JobDiagnosis`](super::JobDiagnosis), with the savepoint if one was
@@ -68,7 +68,7 @@ records! {
 ///   back. In the first case start a job from the savepoint, which also commits what its sinks had prepared; in the second
 ///   one the job goes on from its last checkpoint, and another stop takes a newer savepoint.
 /// * [`FlowError::Ambiguous`] if it is not known whether the job was stopped: the cluster has forgotten the trigger, an attempt got no
-///   answer, or the job could not be looked up for 90 s. Look up the job before you start another one. If the diagnosis has a
+///   answer, or the job could not be looked up until the deadline (for 90 s without one). Look up the job before you start another one. If the diagnosis has a
 ///   savepoint, that savepoint is complete.
 /// * [`FlowError::Deadline`] if the time is up before the job has ended. The cluster continues the stop: resume from the saved state.
 ///

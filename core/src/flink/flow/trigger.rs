@@ -22,7 +22,7 @@
 //! | Poll | completed | the outcome |
 //! | Poll | failed because the job is unknown, and there is a doubt | Lost: a first operation of this id may have been carried out |
 //! | Poll | unknown | Lost |
-//! | Look, Poll | another refusal, no answer | the same again, for 90 s; then ambiguous |
+//! | Look, Poll | another refusal, no answer | the same again, until the deadline, or for 90 s without one; then ambiguous |
 //! | Look, Poll | failed, without a doubt | that error; another id is saved for a resumption |
 //!
 //! Invariants: one id; sent only while no answer to it was seen and the server could not have forgotten it; saved
@@ -33,7 +33,7 @@ use std::time::Duration;
 use super::Pace;
 use super::diagnosis::JobDiagnosis;
 use super::heard::Heard;
-use super::look::{Found, LOOKING, Look};
+use super::look::{Found, Look, Patience};
 use super::triggers::TriggerState;
 use crate::error::{Ambiguity, Evidence, Failure, FlowError};
 use crate::flink::error::is_unknown_trigger;
@@ -99,7 +99,7 @@ pub struct Triggered<K: Kind> {
     asked: Timestamp,
     heard: Heard,
     /// Until when it is looked up although that fails.
-    until: Option<Timestamp>,
+    patience: Patience,
     pace: Pace,
     state: State<K>,
 }
@@ -118,12 +118,6 @@ enum State<K: Kind> {
     Lost(Look, Ambiguity),
 }
 
-/// Whether there is time to look the trigger up again.
-fn may_look_again(until: &mut Option<Timestamp>, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
-    let until = *until.get_or_insert(cx.now() + LOOKING);
-    cx.now() < until && !matches!(error, FlowError::Deadline { .. } | FlowError::Build(_))
-}
-
 impl<K: Kind> Triggered<K> {
     fn new(kind: K, job: JobId, given: Option<TriggerId>, trigger: Option<TriggerState>, state: State<K>) -> Self {
         let is_open = |trigger: &TriggerState| trigger.doubtful.unwrap_or_default() || !trigger.acknowledged;
@@ -135,7 +129,7 @@ impl<K: Kind> Triggered<K> {
             trigger,
             asked: Timestamp::UNIX_EPOCH,
             heard: Heard::default(),
-            until: None,
+            patience: Patience::default(),
             pace: Pace::START,
             state,
         }
@@ -290,7 +284,7 @@ impl<K: Kind> Triggered<K> {
         cx: &mut Common<FlinkRest>,
     ) -> Option<Result<K::Value, FlowError>> {
         self.heard.hear(self.asked);
-        self.until = None;
+        self.patience.answered();
         if K::is_over(status) {
             return self.over(status, cx);
         }
@@ -403,7 +397,7 @@ impl<K: Kind> Triggered<K> {
                             self.look(lost);
                         }
                     }
-                    Err(error) if may_look_again(&mut self.until, &error, cx) => {
+                    Err(error) if self.patience.allows(&error, cx) => {
                         let trouble = trouble.take();
                         self.state = State::LookLater(self.pace.next(cx.now()), trouble);
                     }
@@ -425,7 +419,7 @@ impl<K: Kind> Triggered<K> {
                         self.look(Self::forgotten(error.into()));
                     }
                     Err(error @ FlowError::Deadline { .. }) => return Step::Done(Err(error)),
-                    Err(error) if may_look_again(&mut self.until, &error, cx) => {
+                    Err(error) if self.patience.allows(&error, cx) => {
                         self.state = State::Wait(self.pace.next(cx.now()));
                     }
                     Err(error) => return Step::Done(Err(FlowError::Ambiguous(Self::forgotten(error)))),

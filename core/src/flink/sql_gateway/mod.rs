@@ -47,7 +47,7 @@ pub use self::results::{
     ColumnInfo, Double, Fields, LogicalType, LogicalTypeRoot, ResultInfo, ResultKind, ResultPage, ResultType, Row,
     RowField, RowFormat, RowKind,
 };
-pub use self::run_statement::{Page, RunStatement, Statement};
+pub use self::run_statement::{Page, RunStatement, Statement, StatementDiagnosis};
 pub use self::sessions::{
     CloseSession, ClosedSession, CompleteStatement, Completions, ConfigureSession, GetSessionConfig, OpenSession,
     OpenedSession, SessionConfig, TriggerSession,

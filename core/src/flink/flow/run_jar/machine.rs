@@ -9,7 +9,7 @@ use crate::flink::error::{is_unknown_jar, is_unknown_job};
 use crate::flink::flow::Pace;
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
 use crate::flink::flow::job_manager::{Identify, NEXT_STEP, compare, is_of_failover, suspicion};
-use crate::flink::flow::look::LOOKING;
+use crate::flink::flow::look::Patience;
 use crate::flink::flow::upload::Upload;
 use crate::flink::{FlinkRest, GetJobStatus, JobId, JobState, SubmitJar};
 use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Saved, Step, ok};
@@ -48,7 +48,7 @@ pub struct RunMachine {
     looks: u32,
     pace: Pace,
     /// Until when the job is looked up although that fails.
-    until: Option<Timestamp>,
+    patience: Patience,
     /// What the cluster said about the job last.
     lookup: JobLookup,
     /// Which JobManager process was to execute the main method last.
@@ -115,7 +115,7 @@ impl RunMachine {
             tries: 0,
             looks: 0,
             pace: Pace::START,
-            until: None,
+            patience: Patience::default(),
             lookup: JobLookup::NotTried,
             job_manager,
             survival: JobManagerLookup::NotTried,
@@ -155,8 +155,7 @@ impl RunMachine {
         cx: &Common<FlinkRest>,
     ) -> Result<(), FlowError> {
         self.lookup = JobLookup::Failed(error.to_string());
-        let until = *self.until.get_or_insert(cx.now() + LOOKING);
-        if cx.now() < until && !matches!(error, FlowError::Deadline { .. } | FlowError::Build(_)) {
+        if self.patience.allows(&error, cx) {
             self.state = State::Wait(self.pace.next(cx.now()), trouble);
             return Ok(());
         }
@@ -300,7 +299,18 @@ impl RunMachine {
                 self.state = State::Wait(self.pace.next(cx.now()), None);
                 return Ok(());
             }
-            if self.purpose == Purpose::Submit && cx.now().since(since) < KNOWN {
+            // Another JobManager cannot be about to submit it.
+            if self.purpose == Purpose::LookOnly && self.survival == JobManagerLookup::NotTried {
+                self.state = State::Check(Identify::after(), None);
+                return Ok(());
+            }
+            if self.purpose == Purpose::LookOnly {
+                let waiting =
+                    "the new job, whose main() may still run; if it does not, start a job from the savepoint yourself";
+                let cause = FlowError::Deadline { at: cx.now(), waiting, observed: None, last: None, evidence: None };
+                return Err(Self::ambiguous(cause, found));
+            }
+            if cx.now().since(since) < KNOWN {
                 self.state = State::Check(Identify::after(), None);
                 return Ok(());
             }
@@ -333,6 +343,10 @@ impl RunMachine {
     fn checked(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
         if self.survival != JobManagerLookup::Same {
             self.is_last_look = true;
+            self.look(trouble, cx);
+            return Ok(());
+        }
+        if self.purpose == Purpose::LookOnly {
             self.look(trouble, cx);
             return Ok(());
         }

@@ -15,7 +15,7 @@ use crate::flink::flow::await_job::{AwaitMachine, TaskMark};
 use crate::flink::flow::cancel::CancelMachine;
 use crate::flink::flow::heard::Heard;
 use crate::flink::flow::job_manager::Identify;
-use crate::flink::flow::look::{LOOKING, Look};
+use crate::flink::flow::look::Look;
 use crate::flink::flow::run_jar::RunMachine;
 use crate::flink::flow::stop::StopMachine;
 use crate::flink::flow::trigger::Triggered;
@@ -327,10 +327,10 @@ impl UpgradeMachine {
                 // It was slow, and has done all its work meanwhile: the old jar would do it again.
                 Ok(report) if report.state == JobState::Finished => Ok(Some(self.upgraded(None))),
                 Ok(_) => self.run_old(cx).map(|()| None),
-                Err(FlowError::Service(error)) if is_unknown_job(&error) => match self.data.launched {
-                    Some(true) => Err(self.forgotten(error)),
-                    _ => self.run_old(cx).map(|()| None),
-                },
+                Err(error) if error.service().is_some_and(is_unknown_job) && self.data.launched != Some(true) => {
+                    self.run_old(cx).map(|()| None)
+                }
+                Err(FlowError::Service(error)) if is_unknown_job(&error) => Err(self.forgotten(error)),
                 Err(error) => Err(error),
             },
             State::RunOld(flow) => {
@@ -384,7 +384,12 @@ impl UpgradeMachine {
             }
             State::FindNew(flow) => {
                 let step = flow.poll(now, reply.take());
-                ok!(self.adopt(step)).and_then(|launched| self.found_new(&launched, cx)).map(|()| None)
+                let is_lost = flow.machine().is_lost();
+                match ok!(self.adopt(step)) {
+                    Ok(launched) => self.found_new(&launched, cx).map(|()| None),
+                    Err(_) if is_lost => self.run_old(cx).map(|()| None),
+                    Err(error) => Err(error),
+                }
             }
         };
         Step::Done(next)

@@ -32,7 +32,7 @@
 //! | Prove | a task leaves RUNNING, or the job does | Settle, with what is left of its time; roll back if nothing is left |
 //! | Prove | another task finishes by itself | Settle, with the whole time |
 //! | Prove | the job ends | upgraded if it is FINISHED, else roll back |
-//! | Prove | the job cannot be looked at for 90 s | that error; resume from the saved state, which settles and proves again |
+//! | Prove | the job cannot be looked at until the deadline, or for 90 s without one | that error; resume from the saved state, which settles and proves again |
 //! | Settle, Checkpoint | time is up, and for more than 5 s of its second half the job could not be looked at | that error; resume from the saved state |
 //! | Settle, Prove | the cluster does not know the job | ambiguous: it may have come to its end since |
 //! | CancelNew | the job has FINISHED meanwhile | upgraded |
@@ -291,7 +291,7 @@ impl UpgradeJob {
     /// |---|---|
     /// | Prepare | nothing was stopped: [`FlowError::Failed`], with [`UpgradeStatus::OldJobRuns`] if the cluster says so |
     /// | Stop | the stop is completed, and the old jar runs from its savepoint; if the stop fails and the job runs on, that error |
-    /// | Run | the new job is cancelled if it was submitted, and the old jar runs; ambiguous if that cannot be found out |
+    /// | Run | the new job is cancelled if it was submitted, and the old jar runs; ambiguous if `main()` may still submit it |
     /// | Settle, Prove | the new job is cancelled, and the old jar runs; if the new job is FINISHED by then, it is upgraded |
     /// | `CancelNew`, `RunOld`, `SettleOld` | as without this setting |
     ///

@@ -29,8 +29,12 @@ use crate::time::Timestamp;
 /// * [`FlowError::Failed`] when the statement is wrong or ran into something: the reason in one line, the stack trace as details;
 /// * [`FlowError::Ambiguous`] when the answer to the submission was lost: the statement may have been carried out. It is not
 ///   sent again unless it is [`repeatable`](Self::repeatable). A session of its own is closed, which ends a query;
-/// * [`FlowError::Service`] when the gateway does not know the session or the operation, as after a restart; or has given
-///   the page to another reader ([`is_wrong_token`](super::super::is_wrong_token)), whose result is then left open.
+/// * [`FlowError::Incomplete`] with the rejection as its cause ([`FlowError::service`]) if the gateway does not know the session or the
+///   operation, as after a restart; or has given the page to another reader
+///   ([`is_wrong_token`](super::super::is_wrong_token)), whose result is then left open.
+///
+/// As soon as there is a session, every error has a [`StatementDiagnosis`](super::super::StatementDiagnosis) with its handle, and those of
+/// the operation and the job.
 ///
 /// Whoever takes long with a page keeps the session alive with [`TriggerSession`](super::super::TriggerSession).
 ///
@@ -176,6 +180,7 @@ impl Goal for RunStatement {
             session: self.session,
             own,
             operation: None,
+            job: None,
             token: 0,
             yielded: false,
             anew: 0,

@@ -27,11 +27,13 @@
 //! so each row is yielded once, in order. A statement is sent once, unless it was said to be repeatable. What was opened
 //! here is closed here, also after an error, but not after the deadline, nor while somebody else reads it. One page is in memory.
 
+mod diagnosis;
 mod goal;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use self::diagnosis::StatementDiagnosis;
 pub use self::goal::RunStatement;
 use self::goal::StatementState;
 
@@ -84,6 +86,7 @@ pub struct Statement {
     session: Option<SessionHandle>,
     own: bool,
     operation: Option<OperationHandle>,
+    job: Option<JobId>,
     /// The page to fetch.
     token: u64,
     /// Whether a page was yielded.
@@ -307,6 +310,7 @@ impl Statement {
     /// The page to yield, if there is something to see.
     fn arrived(&mut self, answer: ResultPage) -> Option<Page> {
         let (token, next) = (self.token, answer.next_token());
+        self.job = answer.job_id.or(self.job);
         let over = answer.result_type == ResultType::Eos;
         let ready = answer.result_type != ResultType::NotReady;
         let page = answer.results.filter(|_| ready).map(|results| Page {
@@ -442,6 +446,7 @@ impl Statement {
                     return Step::Done(match self.outcome.replace(Err(after.clone())) {
                         Some(Ok(())) => Ok(None),
                         Some(Err(error)) => {
+                            let error = self.explain(error);
                             self.outcome = Some(Err(error.clone()));
                             Err(error)
                         }

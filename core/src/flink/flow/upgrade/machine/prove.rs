@@ -3,11 +3,10 @@
 //! The list of jobs is not cached and says when a task last entered its state. If that moment is the same as before, no task was
 //! started again, also between two polls.
 
-use super::LOOKING;
-use crate::error::FlowError;
 use crate::flink::flow::Pace;
 use crate::flink::flow::await_job::TaskMark;
 use crate::flink::flow::heard::Heard;
+use crate::flink::flow::look::Patience;
 use crate::flink::{FlinkRest, GetJobsOverview, JobId};
 use crate::flow::{Call, Common, Flow, Reply, Step, ok};
 use crate::time::Timestamp;
@@ -22,8 +21,7 @@ pub(super) struct Proof {
     until: Timestamp,
     asked: Timestamp,
     heard: Heard,
-    /// Until when the request is repeated although it fails.
-    retry_until: Option<Timestamp>,
+    patience: Patience,
     pace: Pace,
     state: State,
 }
@@ -49,7 +47,7 @@ pub(super) enum Proved {
 impl Proof {
     pub(super) fn new(job: JobId, mark: TaskMark, until: Timestamp, heard: Heard) -> Self {
         let asked = Timestamp::UNIX_EPOCH;
-        Self { job, mark, until, asked, heard, retry_until: None, pace: Pace::START, state: State::Start }
+        Self { job, mark, until, asked, heard, patience: Patience::default(), pace: Pace::START, state: State::Start }
     }
 
     pub(super) fn heard(&self) -> Heard {
@@ -66,7 +64,7 @@ impl Proof {
                 State::Ask(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(overview) => {
                         self.heard.hear(self.asked);
-                        self.retry_until = None;
+                        self.patience.answered();
                         let Some(job) = overview.jobs.into_iter().find(|job| job.id == self.job) else {
                             return Step::Done(Ok(Proved::No("the cluster does not list it".to_owned())));
                         };
@@ -87,14 +85,10 @@ impl Proof {
                             }
                         }
                     }
-                    Err(error) => {
-                        let retry_until = *self.retry_until.get_or_insert(cx.now() + LOOKING);
-                        if cx.now() >= retry_until || matches!(error, FlowError::Deadline { .. } | FlowError::Build(_))
-                        {
-                            return Step::Done(Err(error));
-                        }
+                    Err(error) if self.patience.allows(&error, cx) => {
                         self.state = State::Wait(self.pace.next(cx.now()));
                     }
+                    Err(error) => return Step::Done(Err(error)),
                 },
                 State::Wait(until) => {
                     if let Some(step) = cx.wait_until(*until, "the new job to prove itself", reply) {
