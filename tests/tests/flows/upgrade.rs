@@ -121,7 +121,8 @@ pub(crate) fn upgrade(old: &pipewright::flink::flow::Launched, bad: i32) -> Upgr
 fn judge_status(scene: &Scene, error: &FlowError) {
     let known = UpgradeDiagnosis::of(error).unwrap_or_else(|| panic!("no diagnosis: {error:?}"));
     let is_alive = |job: JobId| scene.alive().iter().any(|view| view.id == job.to_string());
-    let (new, old) = (is_alive(known.new_job), is_alive(known.job) || is_alive(known.old_job));
+    let (new, old) =
+        (known.new_job != known.old_job && is_alive(known.new_job), is_alive(known.job) || is_alive(known.old_job));
     let is_true = match known.status {
         UpgradeStatus::Untouched => is_alive(known.job) && !new,
         UpgradeStatus::OldJobRuns => old && !new,

@@ -274,6 +274,12 @@ impl RunJar {
         }
     }
 
+    /// Under an id that somebody else may use.
+    pub(super) fn contended(mut self) -> Self {
+        self.is_own = false;
+        self
+    }
+
     /// Whether the saved state says that the job was never submitted.
     pub(super) fn is_unsent(&self) -> bool {
         self.resumed.as_ref().is_none_or(|resumed| resumed.unsent)

@@ -18,6 +18,7 @@
 //! | failed, after an attempt without an answer | FINISHED otherwise, unknown, or it cannot be looked up | ambiguous |
 //! | forgotten | FINISHED, and a stop's savepoint is the last thing it did | done |
 //! | forgotten, every attempt answered | it has not ended | failed: it runs on |
+//! | forgotten, first sent 10 minutes ago or earlier | it has not ended | failed: it runs on |
 //! | forgotten otherwise | | ambiguous |
 //! | a location, or failed after its savepoint was written | it cannot be looked up until the deadline, or for 90 s without one | ambiguous, with the savepoint |
 //!

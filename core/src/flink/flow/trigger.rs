@@ -167,6 +167,13 @@ impl<K: Kind> Triggered<K> {
         self.heard
     }
 
+    /// Whether the last attempt was so long ago that it cannot be on its way any more.
+    pub(super) fn is_long_ago(&self, now: Timestamp) -> bool {
+        let since = self.trigger.as_ref().map(|trigger| Timestamp::from_millis(trigger.since));
+        // No attempt is begun once the cluster could have forgotten the first one.
+        since.is_some_and(|since| now.since(since) >= REMEMBERED * 2)
+    }
+
     /// Whether the operation that failed may be the second one of its id: a server that had forgotten the id carries it
     /// out again.
     pub(super) fn is_doubtful(&self) -> bool {

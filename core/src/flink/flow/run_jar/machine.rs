@@ -39,6 +39,8 @@ pub struct RunMachine {
     /// Whether only this flow can have used the id of the job: it was chosen at random.
     is_own: bool,
     purpose: Purpose,
+    /// Whether the cluster has answered with success for this flow's own submission.
+    is_certain: bool,
     /// When it was first submitted, in milliseconds since the epoch.
     since: Option<u64>,
     /// Whether it may have been submitted by an attempt without an answer, here or in another process.
@@ -110,6 +112,7 @@ impl RunMachine {
             job,
             is_own,
             purpose,
+            is_certain: false,
             since,
             unanswered: since.is_some(),
             tries: 0,
@@ -127,6 +130,17 @@ impl RunMachine {
     /// Whether the job was certainly not submitted: the cluster has answered every attempt, and does not know the job.
     pub(in crate::flink::flow) fn is_unsubmitted(&self) -> bool {
         !self.unanswered && matches!(self.lookup, JobLookup::NotTried | JobLookup::NotFound)
+    }
+
+    /// Whether the job that the cluster has under this id is certainly the one that this flow has submitted.
+    pub(in crate::flink::flow) fn is_certain(&self) -> bool {
+        self.is_certain
+    }
+
+    /// Whether the cluster does not know the job, and would know one that was submitted and has ended.
+    pub(in crate::flink::flow) fn is_absent(&self, now: Timestamp) -> bool {
+        let since = Timestamp::from_millis(self.since.unwrap_or_default());
+        self.lookup == JobLookup::NotFound && now.since(since) < KNOWN
     }
 
     /// Whether another JobManager than the one that was to execute `main()` answered that it does not know the job.
@@ -426,6 +440,7 @@ impl RunMachine {
                     Ok(submitted) => {
                         // A cluster that chose an id of its own would have ignored ours.
                         self.job = Some(submitted.job_id);
+                        self.is_certain = true;
                         self.save(true, cx);
                         self.state = State::Launched;
                     }

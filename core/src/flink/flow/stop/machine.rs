@@ -125,7 +125,7 @@ impl StopMachine {
             (Err(FlowError::Ambiguous(lost)), None) => {
                 return Err(match diagnosis {
                     // A trigger that was answered for is forgotten when it is long over, or with its JobManager.
-                    Some(diagnosis) if diagnosis.is_alive() && !is_doubtful => {
+                    Some(diagnosis) if diagnosis.is_alive() && (!is_doubtful || trigger.is_long_ago(cx.now())) => {
                         let reason = format!("the cluster has forgotten the trigger; {}", diagnosis.lookup);
                         self.failed(reason, Some(lost.cause.to_string()), diagnosis)
                     }

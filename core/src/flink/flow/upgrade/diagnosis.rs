@@ -70,7 +70,8 @@ pub struct UpgradeDiagnosis {
     pub job: JobId,
     /// The id that the new jar's job has or gets.
     pub new_job: JobId,
-    /// The id that the old jar's job has or gets if it must run again.
+    /// The id that the old jar's job has or gets if it must run again. It is `new_job` if a rollback that the caller wanted has taken
+    /// that id, so that a submission of the new job that is still on its way is rejected.
     pub old_job: JobId,
     /// The new jar; empty before it was uploaded.
     pub new_jar: JarId,

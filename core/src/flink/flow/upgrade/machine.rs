@@ -337,7 +337,10 @@ impl UpgradeMachine {
                 let step = flow.poll(now, reply.take());
                 let machine = flow.machine();
                 let (is_absent, is_known) = (machine.is_unsubmitted() || machine.is_lost(), machine.is_alive());
+                let is_certain = machine.is_certain() || self.data.old_job != self.data.new_job;
                 match ok!(self.adopt(step)) {
+                    Ok(_) if !is_certain => self.give_way(cx).map(|()| None),
+                    Err(FlowError::Failed(_)) if is_known && !is_certain => self.give_way(cx).map(|()| None),
                     Ok(launched) => {
                         self.status = UpgradeStatus::Unknown;
                         (self.data.old_job, self.data.old.jar) = (launched.job, launched.jar);
@@ -384,10 +387,11 @@ impl UpgradeMachine {
             }
             State::FindNew(flow) => {
                 let step = flow.poll(now, reply.take());
-                let is_lost = flow.machine().is_lost();
+                let (is_lost, is_absent) = (flow.machine().is_lost(), flow.machine().is_absent(now));
                 match ok!(self.adopt(step)) {
                     Ok(launched) => self.found_new(&launched, cx).map(|()| None),
                     Err(_) if is_lost => self.run_old(cx).map(|()| None),
+                    Err(_) if is_absent => self.contend(cx).map(|()| None),
                     Err(error) => Err(error),
                 }
             }

@@ -60,7 +60,9 @@
 //! later stop succeeds.
 //!
 //! A goal with [`UpgradeJob::roll_back`] goes to `RunOld` as soon as no job runs: from Prepare if its savepoint was named, from Stop
-//! when that is completed, from Run if the new job was never submitted, else by `CancelNew`.
+//! when that is completed, from Run if the new job was never submitted, else by `CancelNew`. If the new job's `main()` may still run
+//! although the cluster does not know the job, the old jar runs under the id of the new job, which the cluster accepts once. If that is
+//! rejected as a duplicate, or its outcome is unknown, the job of this id is cancelled first.
 //!
 //! Invariants: nothing is stopped before both jars are uploaded and planned; the savepoint is never claimed, so that both
 //! jars can start from it; the old job is not started while the new one may run; each phase and each plan is saved before it begins;
@@ -291,7 +293,7 @@ impl UpgradeJob {
     /// |---|---|
     /// | Prepare | nothing was stopped: [`FlowError::Failed`], with [`UpgradeStatus::OldJobRuns`] if the cluster says so |
     /// | Stop | the stop is completed, and the old jar runs from its savepoint; if the stop fails and the job runs on, that error |
-    /// | Run | the new job is cancelled if it was submitted, and the old jar runs; ambiguous if `main()` may still submit it |
+    /// | Run | the new job is cancelled if the cluster knows it; then the old jar runs |
     /// | Settle, Prove | the new job is cancelled, and the old jar runs; if the new job is FINISHED by then, it is upgraded |
     /// | `CancelNew`, `RunOld`, `SettleOld` | as without this setting |
     ///

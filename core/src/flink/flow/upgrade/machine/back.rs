@@ -2,10 +2,10 @@
 
 use super::{State, UpgradeMachine};
 use crate::error::{BuildError, Failure, FlowError};
-use crate::flink::FlinkRest;
 use crate::flink::flow::await_job::{AwaitMachine, JobReport};
 use crate::flink::flow::run_jar::{Launched, RunJar};
 use crate::flink::flow::upgrade::{UpgradeJob, UpgradePhase, UpgradeStatus};
+use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Common, Saved};
 
 /// Why the old jar runs again, in the result.
@@ -82,6 +82,25 @@ impl UpgradeMachine {
         cx.phase(UpgradeJob::NAME, "looking for the new job");
         self.state = State::FindNew(cx.child(run.looking_only().machine()));
         Ok(())
+    }
+
+    /// The cluster does not know the new job, but its `main()` may still run, and submit it. So the old jar runs under the id of the
+    /// new job: the cluster accepts an id once.
+    pub(super) fn contend(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        self.data.old_job = self.data.new_job;
+        self.run_old(cx)
+    }
+
+    /// Whether the old jar is run under the id of the new job.
+    pub(super) fn is_contended(&self) -> bool {
+        self.data.old_job == self.data.new_job
+    }
+
+    /// There is a job under the id for both jars, and it may be the new one: it is cancelled, and the old jar gets another id.
+    pub(super) fn give_way(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        self.data.old_job = JobId::from_bits(cx.seed.next_u128());
+        self.data.launched = Some(true);
+        self.roll_back(REQUESTED.to_owned(), cx)
     }
 
     /// The new job was submitted: it must not run when the old jar does.

@@ -183,7 +183,9 @@ impl UpgradeMachine {
         let mut run = self.run_of(which).clone();
         run.savepoint_path.clone_from(&self.data.savepoint);
         run.claim_mode = Some(ClaimMode::NoClaim);
-        Ok(cx.child(RunJar::of(run, job).with_content(content).machine()))
+        let goal = RunJar::of(run, job).with_content(content);
+        let goal = if which == 0 && self.is_contended() { goal.contended() } else { goal };
+        Ok(cx.child(goal.machine()))
     }
 
     /// Back to the phase in which the new job settles, with what is left of its time.
