@@ -6,8 +6,8 @@ use pipewright::Operation as _;
 use pipewright::drive::{self, Clock as _, NoCredentials, Transport as _};
 use pipewright::error::FlowError;
 use pipewright::flink::sql_gateway::{
-    ExecuteStatement, OpenSession, Page, RowFormat, RunStatement, SqlGateway, Statement, is_unknown_session,
-    is_wrong_token,
+    ExecuteStatement, OpenSession, Page, RowFormat, RunStatement, SqlGateway, Statement, StatementDiagnosis,
+    is_unknown_session, is_wrong_token,
 };
 use pipewright::flow::{Flow as _, Goal as _, Notice, Saved, Step};
 use pipewright_mock::sql_gateway::{Config, Script};
@@ -275,8 +275,13 @@ fn a_deadline_ends_it_and_another_one_goes_on() {
             saved = Some(state);
         }
     };
-    let error = drive::run(scene.start(goal), &scene.world, &NoCredentials, keep).expect_err("not ready");
+    let mut statement = scene.start(goal);
+    let error = drive::run(&mut statement, &scene.world, &NoCredentials, keep).expect_err("not ready");
     assert!(matches!(error, FlowError::Deadline { .. }), "{error}");
+    // Nothing was closed: the handles are all that is left.
+    let known = StatementDiagnosis::of(&error).expect("a diagnosis");
+    assert_eq!((Some(known.session), known.operation), (statement.session(), statement.operation()));
+    assert!(known.operation.is_some() && error.to_string().contains(&known.session.to_string()), "{error}");
     assert_eq!(scene.world.now(), begin + Duration::from_secs(20));
     let (rows, end) = scene.rows(RunStatement::resume(&saved.expect("a state")).expect("its own"));
     assert!(end.is_ok());

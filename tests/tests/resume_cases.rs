@@ -6,11 +6,12 @@ use pipewright::drive::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{Launched, Upgrade};
 use pipewright::flink::{
-    AwaitJob, Flink, FlinkRest, RunJar, StopWithSavepoint, TakeSavepoint, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
+    AwaitJob, Cancel, DisposeSavepoint, Flink, FlinkRest, JobId, Rescale, RunJar, StopWithSavepoint, SubmitJar,
+    TakeSavepoint, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
 };
 use pipewright::flow::{Goal, Notice, Saved};
 use pipewright_mock::flink::{Config, Program};
-use pipewright_mock::{FlinkHandle, World};
+use pipewright_mock::{Fault, FaultPlan, FlinkHandle, World};
 
 struct Scene {
     world: World,
@@ -20,7 +21,7 @@ struct Scene {
 
 fn empty() -> Scene {
     let world = World::new(1);
-    let config = Config { job_expiration: Duration::from_secs(7200), ..Config::default() };
+    let config = Config { adaptive_scheduler: true, job_expiration: Duration::from_secs(7200), ..Config::default() };
     let cluster = world.flink("http://flink.test".parse().expect("a base"), config);
     let flink = Flink::new(cluster.base(), world.clone());
     Scene { world, cluster, flink }
@@ -205,5 +206,92 @@ fn an_upgrade_leaves_one_job_wherever_the_process_ends() {
             assert!(!upgraded || is_good, "{context}");
             assert!(upgraded || roll_back || !is_good, "{context}");
         }
+    }
+}
+
+/// The process ended while it submitted the new jar, whose `main()` submits the job when the old jar is about to run, or runs already.
+#[test]
+fn a_job_that_is_submitted_late_never_runs_beside_the_old_jar() {
+    for is_first in [true, false] {
+        let (scene, job) = running();
+        let mut saved = None;
+        let result = scene.flink.run_with(upgrade(&job, true), |notice| match notice {
+            Notice::Sending { operation: "submitJobFromJar", .. } => Err("crashed"),
+            Notice::Save(state) => {
+                saved = Some(state);
+                Ok(())
+            }
+            _ => Ok(()),
+        });
+        assert!(matches!(result, Err(FlowError::Stopped(_))), "{result:?}");
+        let saved: Saved = saved.expect("saved");
+        let state: serde_json::Value = serde_json::from_str(&saved.state).expect("JSON");
+        let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+        let new_job: JobId = text(&state["new_job"]).parse().expect("an id");
+        let submit =
+            SubmitJar::new(text(&state["new"]["jar"])).job_id(new_job).savepoint_path(text(&state["savepoint"]));
+        let late = || scene.flink.call(submit.clone());
+        let (old, new) = jars(true);
+        let goal = UpgradeJob::resume(&saved).expect("its own state").with_jars(old, new).roll_back();
+        let result = scene.flink.run_with(goal, |notice| {
+            let is_moment = |begin: &str| matches!(&notice, Notice::Phase { phase, .. } if phase.starts_with(begin));
+            if is_first && is_moment("running the old jar") && scene.jobs().len() == 1 {
+                let _ = late().expect("the id is free");
+            }
+            if !is_first && is_moment("waiting for the old job") {
+                let _ = late().expect_err("the old jar has the id");
+            }
+        });
+        let Ok(Upgrade::RolledBack { job, .. }) = result else { panic!("{is_first}: {result:?}") };
+        assert_eq!((scene.alive(), job == new_job), (vec!["old".to_owned()], !is_first));
+        let is = |name: &str, state: &str| (name.to_owned(), state.to_owned());
+        assert_eq!(scene.jobs().contains(&is("new", "CANCELED")), is_first, "{:?}", scene.jobs());
+    }
+}
+
+/// All attempts of the first request are lost: whether it was carried out is seen by looking, or the request is repeated.
+#[test]
+fn an_unknown_outcome_is_cleared_by_another_look() {
+    let lost = |operation: &str, fault: Fault, times: u64| {
+        let plan = |plan: FaultPlan, nth| plan.nth_of(operation, nth, fault.clone());
+        (1..=times).fold(FaultPlan::none(), plan)
+    };
+    let timeout = Duration::from_secs(300);
+    for fault in [Fault::ReplyLost, Fault::DelayReply(Duration::from_secs(60))] {
+        let (scene, job) = running();
+        let path = scene.flink.run(TakeSavepoint::new(job.job)).expect("taken").location;
+        scene.world.set_faults(lost("updateJobResourceRequirements", fault.clone(), 8));
+        let rescaled = scene.flink.run(Rescale::to(job.job, 2).within(timeout));
+        assert!(rescaled.is_ok(), "{fault:?}: {rescaled:?}");
+        scene.world.set_faults(lost("triggerSavepointDisposal", fault.clone(), 8));
+        let removed = scene.flink.run(DisposeSavepoint::new(&*path).within(timeout));
+        assert!(removed.is_ok(), "{fault:?}: {removed:?}");
+        scene.world.set_faults(lost("cancelJob", fault.clone(), 8));
+        let report = scene.flink.run(Cancel::new(job.job).within(timeout));
+        assert!(report.is_ok(), "{fault:?}: {report:?}");
+    }
+}
+
+/// For longer than 90 s only a proxy answers. The flow has a deadline, and the lookups go on until then.
+#[test]
+fn lookups_are_repeated_until_the_deadline() {
+    for (timeout, is_stopped) in [(None, false), (Some(Duration::from_secs(600)), true)] {
+        let (scene, job) = running();
+        let goal = StopWithSavepoint::new(job.job);
+        let goal = match timeout {
+            Some(timeout) => goal.within(timeout),
+            None => goal,
+        };
+        let mut is_hidden = false;
+        let result = scene.flink.run_with(goal, |notice| {
+            let is_stopping = matches!(&notice, Notice::Phase { phase: "waiting for the outcome", .. });
+            if is_stopping && !std::mem::replace(&mut is_hidden, true) {
+                let until = scene.world.now() + Duration::from_secs(120);
+                scene
+                    .world
+                    .set_faults(FaultPlan::seeded(1).chance(pipewright_mock::FaultKind::NotSent, 1.0).until(until));
+            }
+        });
+        assert_eq!(result.is_ok(), is_stopped, "{result:?}");
     }
 }

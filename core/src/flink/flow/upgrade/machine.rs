@@ -340,7 +340,9 @@ impl UpgradeMachine {
                 let is_certain = machine.is_certain() || self.data.old_job != self.data.new_job;
                 match ok!(self.adopt(step)) {
                     Ok(_) if !is_certain => self.give_way(cx).map(|()| None),
-                    Err(FlowError::Failed(_)) if is_known && !is_certain => self.give_way(cx).map(|()| None),
+                    Err(error) if !is_certain && (is_known || Self::is_submitted(&error)) => {
+                        self.give_way(cx).map(|()| None)
+                    }
                     Ok(launched) => {
                         self.status = UpgradeStatus::Unknown;
                         (self.data.old_job, self.data.old.jar) = (launched.job, launched.jar);
