@@ -294,6 +294,19 @@ fn a_job_that_does_not_settle_is_given_up() {
     }
 }
 
+/// The time is up while a lookup is under way: what the lookups before it have said counts.
+#[test]
+fn a_slow_lookup_at_the_end_does_not_save_a_job_that_does_not_settle() {
+    let slow = Fault::DelayReply(Duration::from_millis(2500));
+    for n in 8..=30 {
+        let scene = upgrading();
+        scene.world.set_faults(FaultPlan::none().nth_of("getJobStatusInfo", n, slow));
+        let goal = scene.goal(&Program::endless("new").never_runs()).settle_within(Duration::from_secs(20));
+        let upgrade = scene.flink.run(goal);
+        assert!(matches!(upgrade, Ok(Upgrade::RolledBack { .. })), "{n}: {upgrade:?}");
+    }
+}
+
 /// The stop has written its savepoint, and then the job failed: nothing runs, and everything is there to go on.
 #[test]
 fn an_upgrade_goes_on_from_the_savepoint_of_a_stop_that_failed() {

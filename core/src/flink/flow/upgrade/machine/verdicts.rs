@@ -42,13 +42,13 @@ impl UpgradeMachine {
         error.is_ambiguous() && JobDiagnosis::of(error).is_some_and(is_known)
     }
 
-    /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked at for half of
-    /// it until then: a job that could not be looked up may run well.
+    /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked up for half of it until
+    /// then, without a gap of more than 5 s: a job that could not be looked up may run well. A lookup may be under way at that moment.
     pub(super) fn is_own_deadline(&self, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
         let (until, half) = (self.settle_until, self.data.settle_within / 2);
         let from = Timestamp::from_millis(until.as_millis().saturating_sub(half));
-        let is_alone = matches!(error, FlowError::Deadline { last: None, .. }) && cx.expired("").is_none();
-        is_alone && cx.now() >= until && self.heard.covers(from, until)
+        let is_own = matches!(error, FlowError::Deadline { .. }) && cx.expired("").is_none();
+        is_own && cx.now() >= until && self.heard.covers(from, until)
     }
 
     /// The new job was submitted and is unknown now. It may have come to its end since, and been forgotten: running the old
