@@ -180,6 +180,10 @@ fn a_plan_that_kills_the_job_manager_is_not_repeated() {
         for part in ["planning the new jar", "System.exit", fate, "in a new upgrade"] {
             assert!(text.contains(part), "{case}: {part}: {text}");
         }
+        if !high_availability {
+            let last = UpgradeDiagnosis::of(&error).and_then(|known| known.last_checkpoint.as_deref()).expect(&case);
+            assert!(text.contains(&format!("run the old jar from its last checkpoint {last}")), "{case}: {text}");
+        }
         let alive = if high_availability { vec!["old".to_owned()] } else { Vec::new() };
         assert_eq!((scene.deaths(), scene.alive()), (1, alive.clone()), "{case}");
         // Nor does a process that goes on, again and again.

@@ -57,8 +57,6 @@ pub struct RunMachine {
     job_manager: Option<String>,
     /// What became of it, if that request got no answer.
     survival: JobManagerLookup,
-    /// Whether the job is looked up once more, because that JobManager is gone.
-    is_last_look: bool,
     state: State,
 }
 
@@ -122,7 +120,6 @@ impl RunMachine {
             lookup: JobLookup::NotTried,
             job_manager,
             survival: JobManagerLookup::NotTried,
-            is_last_look: false,
             state,
         }
     }
@@ -302,7 +299,8 @@ impl RunMachine {
 
     /// The cluster has not got the job. What to do next, or how it ends.
     fn unknown(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
-        if self.is_last_look {
+        // It was looked up once more, because that JobManager is gone.
+        if suspicion(&self.survival).is_some() {
             return Err(self.gone(trouble, cx));
         }
         let found = Some(format!("the cluster does not know job {}", self.job(cx)));
@@ -356,7 +354,6 @@ impl RunMachine {
     /// one may execute it again. The next one may have recovered the job.
     fn checked(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
         if self.survival != JobManagerLookup::Same {
-            self.is_last_look = true;
             self.look(trouble, cx);
             return Ok(());
         }
@@ -378,7 +375,7 @@ impl RunMachine {
         let suspicion = suspicion(&self.survival).unwrap_or_default();
         let from = self.run.savepoint_path.as_ref().map(|path| format!(", which was to start from {path}"));
         let reason =
-            format!("{suspicion}; the cluster does not know job {job}{}; {NEXT_STEP}", from.unwrap_or_default(),);
+            format!("{suspicion}; the cluster does not know job {job}{}; {NEXT_STEP}", from.unwrap_or_default());
         if self.survival == JobManagerLookup::Replaced {
             let what = format!("running jar {} as job {job}", self.run.jar);
             let details = trouble.map(|trouble| trouble.to_string());

@@ -35,7 +35,12 @@ impl UpgradeMachine {
             if self.is_roll_back() {
                 return self.run_old(cx);
             }
-            self.plan(0, cx);
+            if self.data.savepoint.is_some() {
+                self.plan(0, cx);
+            } else {
+                // A plan can kill the JobManager, and without high availability the job dies with it.
+                self.read_last_checkpoint(cx);
+            }
             return Ok(());
         };
         let Some((name, content)) = self.jars.get(which).cloned().flatten() else {
@@ -87,10 +92,14 @@ impl UpgradeMachine {
     /// Both jars can be run. The last checkpoint is what is left if the savepoint of the stop cannot be learnt.
     pub(super) fn before_stop(&mut self, cx: &mut Common<FlinkRest>) {
         self.is_planned = true;
+        self.read_last_checkpoint(cx);
+    }
+
+    fn read_last_checkpoint(&mut self, cx: &mut Common<FlinkRest>) {
         self.state = State::LastCheckpoint(cx.call(GetCheckpoints::new(self.data.job)));
     }
 
-    /// A cluster that rejects the request has no checkpoints of the job. Without an answer, nothing is stopped.
+    /// A cluster that rejects the request has no checkpoints of the job. Without an answer, nothing is planned and nothing stopped.
     pub(super) fn last_checkpoint(
         &mut self,
         checkpoints: Result<Checkpoints, FlowError>,
@@ -98,12 +107,16 @@ impl UpgradeMachine {
     ) -> Result<(), FlowError> {
         match checkpoints {
             Ok(checkpoints) => {
-                self.data.last_checkpoint = checkpoints.start_from().or(self.data.last_checkpoint.take())
+                self.data.last_checkpoint = checkpoints.start_from().or(self.data.last_checkpoint.take());
             }
             Err(FlowError::Service(error)) if error.kind() == ErrorKind::Refused && !error.is_transient() => {}
             Err(error) => return Err(error),
         }
-        self.enter(UpgradePhase::Stop, None, cx)
+        if self.is_planned {
+            return self.enter(UpgradePhase::Stop, None, cx);
+        }
+        self.plan(0, cx);
+        Ok(())
     }
 
     /// Enters a phase that can be resumed. `resumed` is what its flow had saved.

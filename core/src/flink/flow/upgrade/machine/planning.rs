@@ -110,48 +110,38 @@ impl UpgradeMachine {
             _ => UpgradeStatus::NoJobRuns,
         };
         let suspicion = suspicion(&diagnosis.job_manager).unwrap_or_default();
+        let checkpoint = self.data.last_checkpoint.as_ref().map_or_else(
+            || "its last checkpoint is to be found only where its checkpoints are stored".to_owned(),
+            |path| format!("run the old jar from its last checkpoint {path}"),
+        );
         let job = match (&self.data.savepoint, &diagnosis.lookup) {
             (Some(savepoint), _) => format!("the old job was stopped before, with savepoint {savepoint}"),
             (None, JobLookup::State(state)) if !state.is_terminal() => {
                 format!("the upgrade has not touched the old job, and it is {state}")
             }
-            (None, JobLookup::NotFound) => {
+            (None, JobLookup::NotFound) => format!(
                 "the upgrade has not touched the old job, but the cluster does not know it any more: without high availability it died \
-                 with the JobManager, and its last checkpoint is to be found only where its checkpoints are stored"
-                    .to_owned()
-            }
+                 with the JobManager; {checkpoint}"
+            ),
             (None, _) => format!("the upgrade has not touched the old job: {}", found.text),
         };
         let which = self.data.planning.as_deref().unwrap_or("jar");
         let reason = format!("{suspicion}; {job}; {NEXT_STEP}, in a new upgrade");
-        match diagnosis.job_manager {
-            JobManagerLookup::Replaced => FlowError::Failed(Failure {
-                what: format!("planning the {which}"),
-                reason,
-                details: plan.map(|error| error.to_string()),
-                cause: Some(Evidence::new(diagnosis)),
-            }),
-            _ => {
-                let cause = plan.map_or_else(
-                    || {
-                        FlowError::Failed(Failure {
-                            what: format!("planning the {which}"),
-                            reason: "the process that planned it ended".to_owned(),
-                            details: None,
-                            cause: None,
-                        })
-                    },
-                    cause_of,
-                );
-                FlowError::Ambiguous(Ambiguity {
-                    operation: PlanJar::INFO.name,
-                    cause: Box::new(cause),
-                    unanswered: true,
-                    found: Some(reason),
-                    evidence: Some(Evidence::new(diagnosis)),
-                })
-            }
+        let what = format!("planning the {which}");
+        if diagnosis.job_manager == JobManagerLookup::Replaced {
+            let (details, cause) = (plan.map(|error| error.to_string()), Some(Evidence::new(diagnosis)));
+            return FlowError::Failed(Failure { what, reason, details, cause });
         }
+        let ended = "the process that planned it ended before the answer".to_owned();
+        let cause = plan
+            .map_or_else(|| FlowError::Failed(Failure { what, reason: ended, details: None, cause: None }), cause_of);
+        FlowError::Ambiguous(Ambiguity {
+            operation: PlanJar::INFO.name,
+            cause: Box::new(cause),
+            unanswered: true,
+            found: Some(reason),
+            evidence: Some(Evidence::new(diagnosis)),
+        })
     }
 }
 
