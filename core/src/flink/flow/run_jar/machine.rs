@@ -28,6 +28,7 @@ const KNOWN: Duration = Duration::from_secs(3600);
 /// The transitions of [`RunJar`].
 #[doc(hidden)]
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct RunMachine {
     run: JarRun,
     /// Name and bytes of the jar, for a cluster that has not got it any more.

@@ -45,8 +45,9 @@
 //!
 //! If a jar had to be uploaded again, the JobManager was restarted: Check follows once more before Stop.
 //!
-//! Before Stop, the flow reads and saves the path of the job's last checkpoint. If a JobManager forgets a stopped job together with its
-//! savepoint, this is the path that the error names; the savepoint itself is in the directory where it was to be written.
+//! Before the plans and before Stop, the flow reads and saves the path of the job's last checkpoint. If a JobManager forgets a stopped
+//! job together with its savepoint, this is the path that the error names; the savepoint itself is in the directory where it was to be
+//! written. The error names it, too, if a plan has killed the JobManager, and the job with it.
 //!
 //! Check waits until all tasks of the old job run, as long as settling may take: before that no savepoint can be taken.
 //!
