@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pipewright::drive::Clock as _;
-use pipewright::error::FlowError;
+use pipewright::error::{FlowError, ServiceError};
 use pipewright::flink::flow::{Launched, Upgrade, UpgradePhase};
 use pipewright::flink::{
     AwaitJob, Flink, GetCheckpoints, JobId, RunJar, StopWithSavepoint, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
@@ -362,7 +362,7 @@ fn a_rejected_stop_is_sent_again_by_a_resumption() {
         }
     };
     let error = scene.flink.run_with(scene.goal(&new()), keep).expect_err("there is no directory");
-    assert_eq!(error.service().map(|rejection| rejection.operation()), Some("triggerStopWithSavepoint"), "{error:?}");
+    assert_eq!(error.service().map(ServiceError::operation), Some("triggerStopWithSavepoint"), "{error:?}");
     assert_eq!(diagnosis(&error).status, UpgradeStatus::Untouched);
     scene.world.sleep_until(scene.world.now() + seconds(400));
     let goal = resume(&saved.expect("saved")).target_directory("file:///savepoints");

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use pipewright::drive::{Clock as _, Transport as _};
-use pipewright::error::FlowError;
+use pipewright::error::{FlowError, ServiceError};
 use pipewright::flink::flow::{Launched, Upgrade};
 use pipewright::flink::jobs::ApplicationStatus;
 use pipewright::flink::{
@@ -136,7 +136,7 @@ fn a_jar_that_cannot_be_planned_costs_nothing() {
     let old = cluster.launch("endless.jar", &[]);
     let goal = UpgradeJob::new(old.job, RunJar::uploaded(old.jar), cluster.jar("broken.jar", &[]));
     let error = cluster.flink.run(goal).expect_err("no zip, no jar");
-    assert_eq!(error.service().map(|rejection| rejection.operation()), Some("generatePlanFromJar"), "{error}");
+    assert_eq!(error.service().map(ServiceError::operation), Some("generatePlanFromJar"), "{error}");
     assert_eq!(UpgradeDiagnosis::of(&error).map(|known| known.status), Some(UpgradeStatus::Untouched));
     assert_eq!(cluster.flink.call(GetJobStatus::new(old.job)).expect("known").status, JobState::Running);
 }

@@ -265,6 +265,14 @@ impl<K: Kind> Triggered<K> {
         cx.save(self.kind.saved(&trigger));
     }
 
+    /// It was rejected, or never sent. A resumed flow may send it, however late.
+    fn not_triggered(&self, error: FlowError, cx: &mut Common<FlinkRest>) -> Step<K::Value> {
+        if !self.doubtful {
+            self.save_unsent(cx);
+        }
+        Step::Done(Err(error))
+    }
+
     /// The id may be sent: nobody has answered for it, nothing is under way, and the server could not have forgotten it.
     fn may_send(&self, now: Timestamp, trouble: Option<&Ambiguity>) -> bool {
         trouble.is_none()
@@ -379,13 +387,7 @@ impl<K: Kind> Triggered<K> {
                         cx.phase(K::NAME, "looking for the trigger");
                         self.state = State::Look(self.ask(cx), Some(trouble));
                     }
-                    Err(error) => {
-                        // It was rejected, or never sent. A resumed flow may send it, however late.
-                        if !self.doubtful {
-                            self.save_unsent(cx);
-                        }
-                        return Step::Done(Err(error));
-                    }
+                    Err(error) => return self.not_triggered(error, cx),
                 },
                 State::Look(call, trouble) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(status) => {
