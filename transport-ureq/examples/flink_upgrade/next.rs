@@ -37,7 +37,7 @@ pub(crate) fn after_success(options: &Options, report: &Report) -> Vec<Next> {
 /// After an upgrade that did not come to its end. `has_state` if the file of `--state` remains.
 pub(crate) fn after_upgrade(options: &Options, report: &Report, has_state: bool) -> Vec<Next> {
     let again = || command_again(options, report.job, has_state);
-    let savepoint = report.savepoint.as_ref().or(report.earlier_savepoint.as_ref());
+    let savepoint = report.snapshot();
     let from = |roll_back| {
         let command = Command::again(options, false).with_savepoint(savepoint.map(|path| &**path)).roll_back(roll_back);
         report.job.into_iter().fold(command, Command::job)
@@ -55,6 +55,12 @@ pub(crate) fn after_upgrade(options: &Options, report: &Report, has_state: bool)
             if !options.roll_back {
                 all.push(next("to run the old jar again", Command::again(options, true).roll_back(true)));
             }
+            // The jars of a state are fixed.
+            let begin = from(options.roll_back).to_string();
+            let begin = options.state.iter().map(|file| format!("{} && {begin}", give_up(file).command));
+            all.extend(
+                begin.map(|command| next("to begin again from the savepoint, with another jar or savepoint", command)),
+            );
             all
         }
         Outcome::NoJobRuns => {

@@ -29,19 +29,19 @@ the new jar runs from it. If the new jar does not run, the old jar runs again fr
   --settle SECONDS             how long a job may take until all its tasks run: 60
   --prove-for SECONDS          how long the new job must then run without a failure until the upgrade counts: 0
   --allow-non-restored-state   state that the new jar has no operator for is dropped instead of rejected
-  --state FILE                 keeps the state of the upgrade in FILE. After a crash, run the same command: it resumes the upgrade
+  --state FILE                 keeps the state of the upgrade in FILE
   --from-savepoint PATH        the old job is stopped already, with this savepoint: run the new jar from it
   --roll-back                  run the old jar again, from the savepoint of --state or --from-savepoint
   --dry-run                    upload and plan both jars, compare the plans, delete the uploads. Planning runs the main methods
   --help                       this text
 
-FILE holds the addresses, the job and the arguments of both jars. If it can hold secrets, keep it where you keep those: only its
-owner can read it. Two processes cannot use one FILE at the same time. On resumption the arguments are those of FILE, so that they
-need not be given again; the jars, --settle and --prove-for are those of the command line. Ctrl-C and SIGTERM end the tool as
-`kill -9` does: the cluster continues what was begun, and the same command resumes the upgrade. Once FILE is removed, the upgrade has
-ended.
+After a crash, run the same command: FILE resumes the upgrade. Ctrl-C and SIGTERM end the tool as `kill -9` does. The cluster
+continues what was begun. FILE is removed when the upgrade has ended and the report is written. Two processes cannot use one FILE at
+the same time. On resumption the arguments of the main methods are those of FILE, and need not be given again. The jars, --settle and
+--prove-for are those of the command line. FILE holds the arguments, which may be secrets: only its owner can read it.
 
-Progress goes to the standard error output. The result is one line of JSON on the standard output.
+Progress goes to the standard error output, and so do the commands to run next if the upgrade did not end well. They do not show the
+values of --arg and --next-arg. The result is one line of JSON on the standard output.
 
 exit codes:
   0  upgraded; with --dry-run, both jars can be planned and no vertex of the job vanishes
@@ -50,10 +50,7 @@ exit codes:
   3  rolled back: the old jar runs again
   4  unknown: what the cluster did could not be found out
   5  the old job was not stopped and runs
-  6  no job runs, and the savepoint is named
-
-Whatever ends it, the last lines of the standard error output are the commands to run next. They do not show the values of --arg and
---next-arg.";
+  6  no job runs, and the savepoint (or the last checkpoint) to start from is named";
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 

@@ -67,6 +67,9 @@ pub(crate) struct Report {
     pub(crate) old_job: Option<JobId>,
     pub(crate) savepoint: Option<String>,
     pub(crate) earlier_savepoint: Option<String>,
+    /// The last checkpoint of the old job, if that did not end well.
+    pub(crate) last_checkpoint: Option<String>,
+    /// The number of the new job's first checkpoint.
     pub(crate) checkpoint: Option<i64>,
     /// Whether nothing is left to resume.
     pub(crate) is_over: bool,
@@ -83,10 +86,16 @@ impl Report {
             old_job: None,
             savepoint: None,
             earlier_savepoint: None,
+            last_checkpoint: None,
             checkpoint: None,
             is_over: false,
             next: Vec::new(),
         }
+    }
+
+    /// What a job can be started from. Which of the older ones is the newest is in the text.
+    pub(crate) fn snapshot(&self) -> Option<&String> {
+        self.savepoint.as_ref().or(self.earlier_savepoint.as_ref()).or(self.last_checkpoint.as_ref())
     }
 
     /// The lines for people.
@@ -122,6 +131,7 @@ impl Report {
             "old_job": id(self.old_job),
             "savepoint": self.savepoint,
             "earlier_savepoint": self.earlier_savepoint,
+            "last_checkpoint": self.last_checkpoint,
             "checkpoint": self.checkpoint,
             "next": next,
         });

@@ -284,12 +284,13 @@ impl Upgrader<'_> {
             }
             return report;
         };
-        report.savepoint.clone_from(&diagnosis.savepoint);
+        let last = diagnosis.last.as_ref().and_then(|last| last.savepoint.clone());
+        report.savepoint = diagnosis.savepoint.clone().or(last);
         report.earlier_savepoint.clone_from(&diagnosis.earlier_savepoint);
+        report.last_checkpoint.clone_from(&diagnosis.last_checkpoint);
         let job = diagnosis.job;
         report.job = Some(job);
         let is_before_savepoint = matches!(diagnosis.phase, UpgradePhase::Prepare | UpgradePhase::Stop);
-        let is_named = diagnosis.savepoint.is_some() || diagnosis.earlier_savepoint.is_some();
         (report.outcome, report.is_over) = match diagnosis.status {
             UpgradeStatus::Untouched => match self.is_alive(job, error) {
                 Some(true) => (Outcome::OldJobRuns, false),
@@ -298,7 +299,9 @@ impl Upgrader<'_> {
             },
             UpgradeStatus::OldJobRuns if is_before_savepoint => (Outcome::OldJobRuns, false),
             // A state without the savepoint of a stop that succeeded cannot start another job.
-            UpgradeStatus::NoJobRuns if is_named => (Outcome::NoJobRuns, diagnosis.savepoint.is_none()),
+            UpgradeStatus::NoJobRuns if report.snapshot().is_some() => {
+                (Outcome::NoJobRuns, diagnosis.savepoint.is_none())
+            }
             UpgradeStatus::NoJobRuns => (Outcome::Failed, true),
             _ => (Outcome::Unknown, false),
         };

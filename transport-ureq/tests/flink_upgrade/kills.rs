@@ -82,7 +82,8 @@ fn abort_at(stage: &Stage, number: u32, when: &str) -> Said {
 
 #[test]
 fn killed_at_every_notice_it_ends_with_one_job() {
-    for case in CASES {
+    // The last case has no notice that the others do not have.
+    for case in &CASES[..3] {
         let rounds = every(|number| {
             ["before", "after"].into_iter().all(|when| {
                 let stage = case.stage();
@@ -118,12 +119,10 @@ fn killed_at_every_request_it_ends_with_one_job() {
     }
 }
 
-/// Whatever was done when it was killed, the old jar runs after that, and nothing else. If the new job was about to be submitted, it
-/// is not known whether it will be: then nothing is run.
+/// Whatever was done when it was killed, the old jar runs after that, and nothing else.
 #[test]
 fn killed_at_every_notice_it_can_be_rolled_back() {
     let case = CASES[1];
-    let open = AtomicU32::new(0);
     let rounds = every(|number| {
         let stage = case.stage();
         let first = abort_at(&stage, number, "after");
@@ -139,21 +138,11 @@ fn killed_at_every_notice_it_can_be_rolled_back() {
                     let is_first = |id: &str| id == stage.job() && !has_reported;
                     assert!(alive.len() == 1 && is_first(&alive[0].id) && alive[0].state == "RUNNING", "{context}");
                 }
-                Some(4) => {
-                    assert!(alive.is_empty() && last.err.contains("the cluster does not know job"), "{context}");
-                    open.fetch_add(1, Ordering::Relaxed);
-                    // The same id can be submitted again, whatever becomes of the first request.
-                    let resumed = Stage::run(&mut stage.tool());
-                    assert_eq!(resumed.code, Some(0), "{context}\n{resumed:#?}");
-                    stage.check_end("new", &context);
-                }
                 _ => panic!("{context}"),
             }
         }
         was_killed
     });
-    let open = open.into_inner();
-    assert!((1..=6).contains(&open), "{open} of {rounds} could not be rolled back");
     assert!(rounds > 40, "only {rounds} notices");
 }
 

@@ -21,6 +21,5 @@ mod options;
 #[allow(dead_code, reason = "the rest is for the tool")]
 #[path = "../../examples/flink_upgrade/report.rs"]
 mod report;
-#[allow(dead_code, reason = "the rest is for the tool")]
 #[path = "../../examples/support/mod.rs"]
 mod support;
