@@ -389,3 +389,19 @@ fn a_run_whose_leader_was_lost_goes_on_under_the_next_one() {
     let _ = scene.flink.run(AwaitJob::running(launched.job)).expect("it runs");
     assert_eq!((scene.deaths(), scene.alive()), (0, vec!["a".to_owned()]));
 }
+
+/// A rejection is an answer: the JobManager lived, and its restart afterwards arouses no suspicion.
+#[test]
+fn a_plan_that_was_rejected_is_repeated_on_any_job_manager() {
+    let scene = scene(Config { retain_uploads: true, ..Config::default() });
+    let old = scene.launch();
+    let mut saved = None;
+    let new = RunJar::upload("new.jar", Program::endless("new").main_fails("no").jar());
+    let goal = UpgradeJob::new(old.job, RunJar::uploaded(old.jar), new);
+    scene.flink.run_with(goal, |notice| keep(&mut saved, notice)).expect_err("it is rejected");
+    scene.service.restart(Duration::from_secs(1));
+    let goal = UpgradeJob::resume(&saved.expect("saved")).expect("its own state");
+    let error = scene.flink.run(goal).expect_err("it is rejected again");
+    assert!(error.to_string().contains("The main method caused an error: no"), "{error}");
+    assert_eq!(scene.alive(), ["old"]);
+}
