@@ -7,7 +7,7 @@ use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use pipewright::error::FlowError;
-use pipewright::flink::flow::Upgrade;
+use pipewright::flink::flow::{Upgrade, UpgradeStatus};
 use pipewright::flink::{
     Flink, GetJobStatus, GetJobsOverview, JobId, PlanJar, RunJar, StartCheckpoint, StartStop, SubmitJar,
     UpgradeDiagnosis, UpgradeJob, UploadJar,
@@ -72,6 +72,9 @@ pub(crate) struct Plan {
     pub(crate) job: JobId,
     pub(crate) old: RunJar,
     pub(crate) new: RunJar,
+    /// Whether an upgrade that left the old job untouched is begun again instead of resumed. An upgrade whose JobManager died while
+    /// it planned a jar asks for that, if the caller knows that the jar is not to blame.
+    pub(crate) is_jar_good: bool,
 }
 
 /// How an upgrade ended.
@@ -143,7 +146,7 @@ impl Listener {
     }
 }
 
-/// Runs an upgrade. If it ends with an error, resumes it once from its saved state, or repeats it if it has saved none.
+/// Runs an upgrade. If it ends with an error, resumes it once from its saved state, or begins again if there is none.
 pub(crate) fn upgrade(flink: &Flink<Ureq>, cluster: &Cluster, plan: &Plan, blow: Option<Blow>, log: &str) -> Ended {
     let mut listener = Listener {
         started: Instant::now(),
@@ -160,7 +163,10 @@ pub(crate) fn upgrade(flink: &Flink<Ureq>, cluster: &Cluster, plan: &Plan, blow:
         listener.write(&format!("ended: {}", describe(&error)));
         let is_whole = cluster.wait_until_whole(Duration::from_secs(120));
         listener.write(&format!("resumes; all of the cluster answers: {is_whole}"));
-        let goal = match &listener.saved {
+        let diagnosis = UpgradeDiagnosis::of(&error);
+        let is_untouched = diagnosis.is_some_and(|diagnosis| diagnosis.status == UpgradeStatus::Untouched);
+        let saved = listener.saved.take_if(|_| !(plan.is_jar_good && is_untouched));
+        let goal = match &saved {
             Some(saved) => UpgradeJob::resume(saved).map(|goal| goal.with_jars(plan.old.clone(), plan.new.clone())),
             None => Ok(fresh),
         };

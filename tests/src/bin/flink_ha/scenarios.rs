@@ -126,7 +126,7 @@ pub(crate) fn leaders(options: &Options, cluster: &Arc<Cluster>, mut tell: impl 
         };
         let blow = Blow { phase, after: Duration::from_millis(seed.below(most)), strike: Box::new(strike) };
         let before = truth::savepoints(cluster);
-        let plan = Plan { job: job_now, old, new };
+        let plan = Plan { job: job_now, old, new, is_jar_good: true };
         let ended = attempt::upgrade(&flink, cluster, &plan, Some(blow), &format!("upgrade-{round}.log"));
         let through = if is_balanced { "balancer" } else { "standby" };
         let mut row = judge(cluster, format!("leader, through the {through}"), ended, &before);
@@ -177,7 +177,7 @@ pub(crate) fn task_managers(
             (Phase::Settle, "TaskManager, new job settles", 80)
         };
         let blow = Blow { phase, after: Duration::from_millis(seed.below(most)), strike: Box::new(strike) };
-        let plan = Plan { job, old, new };
+        let plan = Plan { job, old, new, is_jar_good: true };
         let ended = attempt::upgrade(&flink, cluster, &plan, Some(blow), &format!("upgrade-tm-{round}.log"));
         let mut row = judge(cluster, scenario.to_owned(), ended, &before);
         if row.phase == Some(Phase::After) {
@@ -203,7 +203,7 @@ pub(crate) fn exits(options: &Options, cluster: &Arc<Cluster>, mut tell: impl Fn
         let (leader, _) = cluster.leader().expect("a cluster that answers has a leader");
         let flink = Flink::new(leader.base(), Ureq::new());
         let before = truth::savepoints(cluster);
-        let plan = Plan { job, old, new };
+        let plan = Plan { job, old, new, is_jar_good: false };
         let ended = attempt::upgrade(&flink, cluster, &plan, None, &format!("upgrade-exit-{exit}.log"));
         let ha = if cluster.is_ha() { ", HA" } else { "" };
         tell(judge_exit(cluster, format!("exit in {exit}{ha}"), ended, &before, &executions, supervisor.deaths()));
