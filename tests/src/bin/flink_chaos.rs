@@ -1,4 +1,5 @@
-//! Seeded runs against a real Flink cluster on a bad day. See the module `pipewright_tests::chaos` and `tests/flink/chaos`.
+//! Seeded runs against a real Flink cluster on a bad day. See the module `pipewright_tests::chaos` and
+//! `tests/flink/chaos`.
 
 use std::error::Error;
 use std::path::PathBuf;

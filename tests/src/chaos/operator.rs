@@ -65,8 +65,8 @@ impl fmt::Debug for Operator<'_> {
 }
 
 impl Operator<'_> {
-    /// Carries out the goal that `make` gives, from the saved state if there is one: kills and resumes it while things go wrong,
-    /// and once more after that if it has not succeeded. `check` sees every error at once.
+    /// Carries out the goal that `make` gives, from the saved state if there is one: kills and resumes it while things
+    /// go wrong, and once more after that if it has not succeeded. `check` sees every error at once.
     ///
     /// # Errors
     /// Of the outcome: those of the last flow.
@@ -126,8 +126,8 @@ impl Operator<'_> {
 /// When a process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kill {
-    /// At a step: a request counts before it is sent and after it was carried out, its answer being lost then, and a notice counts
-    /// before it is heard.
+    /// At a step: a request counts before it is sent and after it was carried out, its answer being lost then, and a
+    /// notice counts before it is heard.
     AtStep(u64),
     /// At the nth request that changes a job.
     AtChange {

@@ -70,8 +70,9 @@ impl NewJar {
         }
     }
 
-    /// Returns whether an upgrade to it may succeed if it must prove itself for some seconds, or need not. One that fails late
-    /// may have completed a checkpoint before. That a main method has thrown is not known if the answer is lost, and its job runs.
+    /// Returns whether an upgrade to it may succeed if it must prove itself for some seconds, or need not. One that
+    /// fails late may have completed a checkpoint before. That a main method has thrown is not known if the answer is
+    /// lost, and its job runs.
     pub fn may_succeed(self, proves: bool) -> bool {
         matches!(self, Self::Good | Self::ThrowsLate) || (self == Self::FailsLater && !proves)
     }

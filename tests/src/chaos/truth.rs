@@ -50,7 +50,8 @@ impl Truth {
         })
     }
 
-    /// Returns the path of the newest savepoint of a job, once it is this one; otherwise what is known after some seconds.
+    /// Returns the path of the newest savepoint of a job, once it is this one; otherwise what is known after some
+    /// seconds.
     pub fn newest_savepoint(&self, job: JobId, expected: &str) -> Option<String> {
         let newest = || self.flink.call(GetCheckpoints::new(job)).ok()?.latest.savepoint?.external_path;
         // The answer is cached by the cluster for a moment.
@@ -71,7 +72,8 @@ impl Truth {
         eventually(Duration::from_secs(10), || Some(self.counts(job)?.0).filter(|counted| *counted > 0))
     }
 
-    /// Returns how much of a job's count was restored, once it is at least so much; otherwise what is known after some seconds.
+    /// Returns how much of a job's count was restored, once it is at least so much; otherwise what is known after some
+    /// seconds.
     pub fn restored_count(&self, job: JobId, at_least: i64) -> Option<i64> {
         let restored = || self.counts(job).map(|(counted, events)| counted.saturating_sub(events));
         eventually(Duration::from_secs(10), || restored().filter(|restored| *restored >= at_least)).or_else(restored)
@@ -120,7 +122,8 @@ impl Truth {
         }
     }
 
-    /// Watches the jobs until `stop` says so, and remembers the most that lived at once for each name up to its last `-`.
+    /// Watches the jobs until `stop` says so, and remembers the most that lived at once for each name up to its last
+    /// `-`.
     pub fn watch(&self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
             let mut live: BTreeMap<String, BTreeSet<JobId>> = BTreeMap::new();

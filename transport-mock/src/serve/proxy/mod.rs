@@ -52,8 +52,8 @@ impl ProxyOptions {
         Ok(Self { upstream, service: "", port: 0, faults, connections: 512, watcher: None })
     }
 
-    /// Names the service, so that [`FaultPlan::nth_of`] recognises its operations: `flink`, `flink-sql-gateway`, `feldera` or
-    /// `snowpipe`.
+    /// Names the service, so that [`FaultPlan::nth_of`] recognises its operations: `flink`, `flink-sql-gateway`,
+    /// `feldera` or `snowpipe`.
     pub fn service(mut self, name: &'static str) -> Self {
         self.service = name;
         self
@@ -113,15 +113,15 @@ impl fmt::Debug for ProxyOptions {
 /// | [`LeaderLost`](Fault::LeaderLost) | the same as a restart that is applied: what a standby would say is not known here |
 /// | [`DeliveredTwice`](Fault::DeliveredTwice) | delivers the request, reads the whole answer, delivers it again, passes on the second answer |
 ///
-/// A fault that needs a body in memory does not happen to a body of more than 16 MiB, nor to an answer that has not ended after
-/// one second: [`DeliveredTwice`](Fault::DeliveredTwice), [`ShortBody`](Fault::ShortBody) and
+/// A fault that needs a body in memory does not happen to a body of more than 16 MiB, nor to an answer that has not
+/// ended after one second: [`DeliveredTwice`](Fault::DeliveredTwice), [`ShortBody`](Fault::ShortBody) and
 /// [`MalformedBody`](Fault::MalformedBody). [`CutOff`](Fault::CutOff) then cuts what has come so far.
-/// [`DelayRequest`](Fault::DelayRequest) delays the first byte of a longer request instead. All other bodies are passed on as they
-/// come and are never held in memory.
+/// [`DelayRequest`](Fault::DelayRequest) delays the first byte of a longer request instead. All other bodies are passed
+/// on as they come and are never held in memory.
 ///
-/// Delays and downtimes pass in real time. Each connection of a client has one connection to the server. The proxy answers
-/// `Expect: 100-continue` by itself, and 502 if the server cannot be reached. TLS and the upgrade to
-/// another protocol are not supported.
+/// Delays and downtimes pass in real time. Each connection of a client has one connection to the server. The proxy
+/// answers `Expect: 100-continue` by itself, and 502 if the server cannot be reached. TLS and the upgrade to another
+/// protocol are not supported.
 ///
 /// ```no_run
 /// use pipewright_mock::serve::{Proxy, ProxyOptions};
