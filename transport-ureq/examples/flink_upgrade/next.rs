@@ -66,7 +66,7 @@ pub(crate) fn after_upgrade(options: &Options, report: &Report, has_state: bool)
         Outcome::NoJobRuns => {
             let mut all = vec![next("to run the old jar again", from(true))];
             if !options.roll_back {
-                all.insert(0, next("to run the new jar", from(false)));
+                all.push(next("to run the new jar", from(false)));
             }
             all
         }

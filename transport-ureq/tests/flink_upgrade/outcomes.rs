@@ -136,7 +136,7 @@ fn without_a_state_the_next_command_names_the_savepoint() {
     command.args(["--url", stage.server.url(), "--jar", "old.jar", "--next-jar", "new.jar", "--job", stage.job()]);
     let result = Stage::run(&mut command).ended(6, "savepoint file:/savepoints/");
     replace(&stage, "old.jar", &endless("old"));
-    let rolled_back = run_next(&stage, &result, 1);
+    let rolled_back = run_next(&stage, &result, 0);
     rolled_back.ended(3, "rolled back");
     assert_eq!(stage.alive().len(), 1, "{rolled_back:?}");
 }
