@@ -1,0 +1,100 @@
+//! The commands to run next: whole, quoted, and without secrets.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use pipewright::flink::JobId;
+
+use crate::next::{after_success, after_upgrade, command_again};
+use crate::options::Options;
+use crate::report::{Outcome, Report};
+
+const JOB: &str = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f";
+
+/// What all commands begin with.
+const FIRST: &str = r"flink_upgrade --url http://h:8081 --jar 'it'\''s old.jar' --next-jar new.jar";
+
+fn options(more: &[&str]) -> Options {
+    let all = ["flink_upgrade", "--url", "http://h:8081", "--jar", "it's old.jar", "--next-jar", "new.jar"];
+    let all = all.iter().chain(more).map(OsString::from);
+    Options::parse(all).expect("usable").expect("no help")
+}
+
+fn report(outcome: Outcome) -> Report {
+    let job = |bits| Some(JobId::from_bits(bits));
+    Report {
+        job: JOB.parse().ok(),
+        new_job: job(2),
+        old_job: job(3),
+        savepoint: Some("file:/s p".into()),
+        ..Report::new(outcome, "")
+    }
+}
+
+/// What each command is without its first part, which all of them have.
+fn after(more: &[&str], report: &Report, has_state: bool) -> Vec<String> {
+    let all = after_upgrade(&options(more), report, has_state);
+    all.into_iter()
+        .map(|next| next.command.strip_prefix(FIRST).unwrap_or(&next.command).trim_start().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_state_resumes_whatever_has_happened() {
+    let state = ["--state", "s.json", "--arg", "s3cr3t"];
+    let again = "--state s.json";
+    for outcome in [Outcome::Unknown, Outcome::OldJobRuns, Outcome::Failed] {
+        assert_eq!(after(&state, &report(outcome), true), [again], "{outcome:?}");
+    }
+    let begin = format!("rm s.json && {FIRST} --job {JOB} --state s.json --from-savepoint 'file:/s p' --arg <arg-1>");
+    assert_eq!(after(&state, &report(Outcome::NoJobRuns), true), [again, "--state s.json --roll-back", &begin]);
+    let rolling_back = ["--state", "s.json", "--roll-back"];
+    let begin = format!("rm s.json && {FIRST} --job {JOB} --state s.json --from-savepoint 'file:/s p' --roll-back");
+    assert_eq!(after(&rolling_back, &report(Outcome::NoJobRuns), true), ["--state s.json --roll-back", &begin]);
+    assert_eq!(after(&rolling_back, &report(Outcome::Unknown), true), ["--state s.json --roll-back", again]);
+    assert_eq!(after(&rolling_back, &report(Outcome::OldJobRuns), true), ["rm s.json"]);
+}
+
+#[test]
+fn without_a_state_the_job_and_the_savepoint_are_named() {
+    let args = ["--settle", "9", "--prove-for", "5", "--arg", "s3cr3t", "--next-arg", "s3cr3t", "--next-arg", "t"];
+    let tail = "--arg <arg-1> --next-arg <next-arg-1> --next-arg <next-arg-2>";
+    let job = format!("--job {JOB} --settle 9 --prove-for 5");
+    assert_eq!(after(&args, &report(Outcome::OldJobRuns), false), [format!("{job} {tail}")]);
+    let from = format!("{job} --from-savepoint 'file:/s p'");
+    let (new, old) = (format!("{from} {tail}"), format!("{from} --roll-back {tail}"));
+    assert_eq!(after(&args, &report(Outcome::NoJobRuns), false), [old.clone(), new.clone()]);
+    let look = |job: &str| format!("curl http://h:8081/v1/jobs/{job}/status");
+    let (second, third) = (JobId::from_bits(2).to_string(), JobId::from_bits(3).to_string());
+    assert_eq!(after(&args, &report(Outcome::Unknown), false), [look(JOB), look(&second), look(&third), new, old]);
+    // Without a savepoint there is nothing to start from.
+    let open = Report { savepoint: None, new_job: None, old_job: None, ..report(Outcome::Unknown) };
+    assert_eq!(after(&args, &open, false), [look(JOB), format!("{job} {tail}")]);
+}
+
+#[test]
+fn a_savepoint_of_a_running_job_is_not_used_again() {
+    let from = ["--job", JOB, "--from-savepoint", "file:/s"];
+    assert_eq!(after(&from, &report(Outcome::OldJobRuns), false), [format!("--job {JOB}")]);
+    let next =
+        after_success(&options(&from), &Report { job: Some(JobId::from_bits(7)), ..report(Outcome::RolledBack) });
+    assert!(next[0].command.ends_with(&format!("--next-jar new.jar --job {}", JobId::from_bits(7))), "{next:?}");
+}
+
+/// A shell reads each word as it was given, and does not run a command whose values are left out.
+#[test]
+fn a_shell_understands_the_commands() {
+    let all = ["--savepoint-dir", "a b'c\"d$e\\f", "--entry-class", "", "--state", "s;t.json"];
+    let command = command_again(&options(&all), None, true).command;
+    let words = command.strip_prefix("flink_upgrade ").expect("the program");
+    let printed = Command::new("sh").args(["-c", &format!("printf '%s\\n' {words}")]).output().expect("a shell");
+    let printed = String::from_utf8(printed.stdout).expect("text");
+    let given: Vec<&str> = printed.lines().collect();
+    let wanted = ["--url", "http://h:8081", "--jar", "it's old.jar", "--next-jar", "new.jar"];
+    assert!(given.starts_with(&wanted), "{given:?}");
+    assert_eq!(given[6..], all, "{command}");
+
+    let command = command_again(&options(&["--arg", "s3cr3t"]), None, false).command;
+    let ran = Command::new("sh").args(["-c", &command.replace("flink_upgrade", "echo")]).output().expect("a shell");
+    assert!(!ran.status.success() && ran.stdout.is_empty() && !command.contains("s3cr3t"), "{ran:?}");
+}
