@@ -10,8 +10,9 @@ use super::errors::{Refusal, ask_timeout, respond};
 use super::ids::Ids;
 use super::jars::not_executed;
 
-/// How long the REST endpoint waits for the leader, with a job to submit and with any other question.
-const WAITS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(10));
+/// How long the REST endpoint waits for the leader: with a job to submit (`client.timeout`), and with any other question
+/// (`web.timeout`), which is longer than clients wait.
+const WAITS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 
 impl Cluster {
     /// `main` has called `System.exit`. It runs in the process that serves the REST API.

@@ -249,7 +249,7 @@ fn a_leader_that_is_lost_leaves_the_answer_to_the_process_in_front() {
     assert_eq!((after, status), (60, 400));
     assert!(text.contains("Could not execute application.") && text.contains("AskTimeoutException"), "{text}");
     let (after, status, _) = lose(&mut sim, "/v1/jobs/0/stop").expect("it answers");
-    assert_eq!((after, status), (10, 500));
+    assert_eq!((after, status), (600, 500));
     let mut alone = Sim::new();
     assert!(lose(&mut alone, "/v1/jars/a.jar/run").is_none());
 }
