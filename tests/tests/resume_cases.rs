@@ -253,20 +253,20 @@ fn a_job_that_is_submitted_late_never_runs_beside_the_old_jar() {
 #[test]
 fn an_unknown_outcome_is_cleared_by_another_look() {
     let lost = |operation: &str, fault: Fault, times: u64| {
-        let plan = |plan: FaultPlan, nth| plan.nth_of(operation, nth, fault.clone());
+        let plan = |plan: FaultPlan, nth| plan.nth_of(operation, nth, fault);
         (1..=times).fold(FaultPlan::none(), plan)
     };
     let timeout = Duration::from_secs(3600);
     let fault = Fault::ReplyLost;
     let (scene, job) = running();
     let path = scene.flink.run(TakeSavepoint::new(job.job)).expect("taken").location;
-    scene.world.set_faults(lost("updateJobResourceRequirements", fault.clone(), 22));
+    scene.world.set_faults(lost("updateJobResourceRequirements", fault, 22));
     let rescaled = scene.flink.run(Rescale::to(job.job, 2).within(timeout));
     assert!(rescaled.is_ok(), "{fault:?}: {rescaled:?}");
-    scene.world.set_faults(lost("triggerSavepointDisposal", fault.clone(), 22));
+    scene.world.set_faults(lost("triggerSavepointDisposal", fault, 22));
     let removed = scene.flink.run(DisposeSavepoint::new(&*path).within(timeout));
     assert!(removed.is_ok(), "{fault:?}: {removed:?}");
-    scene.world.set_faults(lost("cancelJob", fault.clone(), 22));
+    scene.world.set_faults(lost("cancelJob", fault, 22));
     let report = scene.flink.run(Cancel::new(job.job).within(timeout));
     assert!(report.is_ok(), "{fault:?}: {report:?}");
 }

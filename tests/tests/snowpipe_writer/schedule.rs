@@ -231,7 +231,7 @@ impl Schedule {
         self.unique = is_unique && !self.has_equal_tokens();
     }
 
-    /// Waits and jumps of the clock that are longer than the writer's retry_timeout. Beside them, nothing happens in some schedules that
+    /// Waits and jumps of the clock that are longer than the writer's retry timeout. Beside them, nothing happens in some schedules that
     /// takes long: then the retry timeout is short, and may not come to an end.
     fn strain(&mut self, seed: &mut Seed) {
         // A token that is shorter than the jump has always ended.

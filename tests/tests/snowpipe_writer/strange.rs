@@ -32,14 +32,14 @@ impl Strange {
         Self { status, applied: one_in(seed, 2), body: bodies[pick(seed, 4)], retry_after: None }
     }
 
-    /// The service asks to be left alone for longer than a writer has retry_timeout.
+    /// The service asks to be left alone for longer than the writer's retry timeout.
     pub(crate) fn much_later(seed: &mut Seed) -> Self {
         let status = if one_in(seed, 2) { 429 } else { 503 };
         let retry_after = Some(small(seed, 3600, 100_000));
         Self { status, applied: false, body: "", retry_after }
     }
 
-    /// The service asks to be left alone for longer than a short retry_timeout, and for less than is waited for.
+    /// The service asks to be left alone for longer than a short retry timeout, and for less than is waited for.
     pub(crate) fn later(seed: &mut Seed) -> Self {
         let status = if one_in(seed, 2) { 429 } else { 503 };
         Self { status, applied: false, body: "", retry_after: Some(small(seed, 110, 290)) }

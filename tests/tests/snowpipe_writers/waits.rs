@@ -1,4 +1,4 @@
-//! Time that does not count towards a writer's retry_timeout: waits that the service asks for, and clocks that jump.
+//! Time that does not count towards a writer's retry timeout: waits that the service asks for, and clocks that jump.
 
 use super::*;
 
