@@ -232,6 +232,16 @@ fn judge_exit(
             row.violations.push(format!("{} jobs live", row.jobs));
         }
     }
+    // If no job lives, the error says what to start one from.
+    if let (Err(error), 0) = (&row.ended.result, row.jobs) {
+        let text = error.to_string();
+        let named: BTreeSet<_> = text.split([' ', ',', ';', ')']).filter(|word| word.starts_with("file:")).collect();
+        let missing = named.iter().filter(|path| !truth::exists(path) && !truth::is_replaced(path));
+        row.violations.extend(missing.map(|path| format!("{path} is named, and not on disk")));
+        if named.is_empty() {
+            row.violations.push("no job lives, and no snapshot is named".to_owned());
+        }
+    }
     let executions = fs::read_to_string(executions).unwrap_or_default().replace('\n', " ");
     if deaths > 1 {
         row.violations.push(format!("{deaths} JobManagers died; main() was executed for: {executions}"));

@@ -83,6 +83,14 @@ pub(crate) fn exists(savepoint: &str) -> bool {
     Path::new(path).join("_metadata").is_file()
 }
 
+/// Returns whether a checkpoint was replaced by another one of its job, which is complete on disk.
+pub(crate) fn is_replaced(checkpoint: &str) -> bool {
+    let (job, name) = checkpoint.rsplit_once('/').unwrap_or_default();
+    let entries = fs::read_dir(job.strip_prefix("file:").unwrap_or(job)).into_iter().flatten().flatten();
+    let mut others = entries.map(|entry| entry.path().display().to_string());
+    name.starts_with("chk-") && others.any(|other| other.contains("/chk-") && exists(&other))
+}
+
 /// Returns the paths of all complete savepoints on disk.
 pub(crate) fn savepoints(cluster: &Cluster) -> BTreeSet<String> {
     let entries = fs::read_dir(cluster.run.join("savepoints")).into_iter().flatten().flatten();

@@ -112,7 +112,10 @@ impl UpgradeMachine {
         let suspicion = suspicion(&diagnosis.job_manager).unwrap_or_default();
         let checkpoint = self.data.last_checkpoint.as_ref().map_or_else(
             || "its last checkpoint is to be found only where its checkpoints are stored".to_owned(),
-            |path| format!("run the old jar from its last checkpoint {path}"),
+            // The job has completed more of them since, and the cluster deletes those that are replaced.
+            |path| {
+                format!("run the old jar from its last checkpoint {path}, or from a later one beside it that has replaced it")
+            },
         );
         let job = match (&self.data.savepoint, &diagnosis.lookup) {
             (Some(savepoint), _) => format!("the old job was stopped before, with savepoint {savepoint}"),
