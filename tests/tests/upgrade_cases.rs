@@ -5,7 +5,7 @@ use std::time::Duration;
 use pipewright::drive::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{Launched, Upgrade};
-use pipewright::flink::{Flink, JobDiagnosis, RunJar, StopWithSavepoint, TakeSavepoint, UpgradeDiagnosis, UpgradeJob};
+use pipewright::flink::{Flink, RunJar, StopWithSavepoint, TakeSavepoint, UpgradeDiagnosis, UpgradeJob};
 use pipewright::flow::{Notice, Saved};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, RetryAfter, World};
@@ -352,20 +352,9 @@ fn a_resumed_upgrade_goes_on_from_the_savepoint_of_a_stop_that_failed() {
         );
         let upgrade = scene.flink.run(goal);
         let states = scene.states();
-        match upgrade {
-            Ok(Upgrade::Upgraded { savepoint, .. }) => {
-                assert_eq!(scene.savepoints(), [savepoint]);
-                assert_eq!(states, self::states(&[("new", "RUNNING"), ("old", "FAILED")]), "{crash}");
-            }
-            // The failure was forgotten with the trigger: the cluster lists the savepoint, and does not say whose it is.
-            Err(error) => {
-                assert!(error.is_ambiguous() && wait > Duration::from_secs(300), "{crash}: {error:?}");
-                let listed =
-                    JobDiagnosis::of(&error).and_then(|known| known.last_savepoint.clone()).expect("it is listed");
-                assert_eq!(scene.savepoints(), [listed.path]);
-            }
-            upgrade => panic!("{crash}: {upgrade:?}"),
-        }
+        let Ok(Upgrade::Upgraded { savepoint, .. }) = upgrade else { panic!("{crash}: {upgrade:?}") };
+        assert_eq!(scene.savepoints(), [savepoint]);
+        assert_eq!(states, self::states(&[("new", "RUNNING"), ("old", "FAILED")]), "{crash}");
     }
 }
 

@@ -300,7 +300,7 @@ impl Upgrader<'_> {
             UpgradeStatus::OldJobRuns if is_before_savepoint => (Outcome::OldJobRuns, false),
             // A state without the savepoint of a stop that succeeded cannot start another job.
             UpgradeStatus::NoJobRuns if report.snapshot().is_some() => {
-                (Outcome::NoJobRuns, diagnosis.savepoint.is_none())
+                (Outcome::NoJobRuns, diagnosis.savepoint.is_none() && !error.is_ambiguous())
             }
             UpgradeStatus::NoJobRuns => (Outcome::Failed, true),
             _ => (Outcome::Unknown, false),

@@ -18,7 +18,7 @@ use super::Pace;
 use super::heard::Heard;
 use super::look::Patience;
 use crate::error::FlowError;
-use crate::flink::error::is_passing;
+use crate::flink::error::{is_passing, is_unknown_job};
 use crate::flink::jobs::{JobResult, JobSummary, QueueStatus};
 use crate::flink::{FlinkRest, GetJobExecutionResult, GetJobStatus, GetJobsOverview, JobId, JobState};
 use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
@@ -172,7 +172,7 @@ impl AwaitMachine {
         self.mark
     }
 
-    /// Whether the job had not ended when the cluster was asked last; false if it has not answered.
+    /// Whether the job had not ended when the cluster was asked last; false if it has not answered, or does not know the job.
     pub(super) fn is_alive(&self) -> bool {
         self.seen.as_ref().is_some_and(|state| !state.is_terminal())
     }
@@ -236,7 +236,12 @@ impl Machine for AwaitMachine {
                         }
                     }
                     Err(error) if self.may_ask_again(&error, cx) => self.wait(cx.now()),
-                    Err(error) => return Step::Done(Err(error)),
+                    Err(error) => {
+                        if error.service().is_some_and(is_unknown_job) {
+                            self.seen = None;
+                        }
+                        return Step::Done(Err(error));
+                    }
                 },
                 State::Tasks(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(overview) => {

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use super::Pace;
 use super::diagnosis::{JobDiagnosis, JobLookup, Snapshot};
-use crate::error::FlowError;
+use crate::error::{ErrorKind, FlowError};
 use crate::flink::checkpoints::Checkpoints;
-use crate::flink::error::is_unknown_job;
+use crate::flink::error::{is_passing, is_unknown_job};
 use crate::flink::{FlinkRest, GetCheckpoints, GetJobStatus, JobState};
 use crate::flow::{Call, Common, Flow, Reply, Step, ok};
 use crate::time::Timestamp;
@@ -21,20 +21,41 @@ use crate::time::Timestamp;
 /// For how long a lookup of a job or a trigger is repeated if a proxy or a passing error of the cluster is in the way. With high
 /// availability and a dead leader, each request is rejected until its session with `ZooKeeper` expires, after 60 s by default.
 pub(super) const LOOKING: Duration = Duration::from_secs(90);
-/// For how long a lookup that fails is repeated: until the deadline of the flow if it has one, otherwise for [`LOOKING`].
+
+/// For how long a lookup that fails is repeated: until the deadline of the flow if it has one, otherwise for [`LOOKING`]. A rejection
+/// that does not pass by itself, such as a proxy's 403, is repeated for [`LOOKING`] at the most.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Patience(Option<Timestamp>);
+pub(super) struct Patience {
+    /// When a lookup first failed.
+    since: Option<Timestamp>,
+    /// When such a rejection first came.
+    rejected: Option<Timestamp>,
+}
 
 impl Patience {
     /// Whether there is time to look again after this error.
     pub(super) fn allows(&mut self, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
-        let until = *self.0.get_or_insert_with(|| cx.deadline().unwrap_or(cx.now() + LOOKING));
-        cx.now() < until && !matches!(error, FlowError::Deadline { .. } | FlowError::Build(_))
+        let now = cx.now();
+        let since = *self.since.get_or_insert(now);
+        self.rejected = is_lasting(error).then(|| self.rejected.unwrap_or(now));
+        let until = cx.deadline().unwrap_or(since + LOOKING);
+        let until = self.rejected.map_or(until, |rejected| until.min(rejected + LOOKING));
+        now < until && !matches!(error, FlowError::Deadline { .. } | FlowError::Build(_))
     }
 
     /// The cluster has answered: the next error has the whole time again.
     pub(super) fn answered(&mut self) {
-        self.0 = None;
+        *self = Self::default();
+    }
+}
+
+/// Whether the same request will probably be rejected until the configuration or the credentials change.
+fn is_lasting(error: &FlowError) -> bool {
+    match error {
+        FlowError::Credential(error) => !error.is_transient(),
+        FlowError::Service(error) if error.kind() == ErrorKind::Foreign => matches!(error.status().as_u16(), 401 | 403),
+        FlowError::Service(error) => error.kind() == ErrorKind::Refused && !error.is_transient() && !is_passing(error),
+        _ => false,
     }
 }
 
@@ -45,8 +66,8 @@ const CACHED: Duration = Duration::from_millis(3500);
 #[derive(Debug)]
 pub(super) struct Look {
     diagnosis: JobDiagnosis,
-    /// Whether the savepoint that a finished job ended with is the one that is looked for.
-    is_stop: bool,
+    /// When the stop was triggered whose savepoint is looked for, if one is.
+    stop: Option<Timestamp>,
     /// Whether the list of checkpoints was read again because the first one may have been old.
     read_again: bool,
     patience: Patience,
@@ -75,7 +96,7 @@ impl Look {
     pub(super) fn new(diagnosis: JobDiagnosis) -> Self {
         Self {
             diagnosis,
-            is_stop: false,
+            stop: None,
             read_again: false,
             patience: Patience::default(),
             pace: Pace::START,
@@ -83,10 +104,10 @@ impl Look {
         }
     }
 
-    /// For a stop whose outcome is unknown: if the job is FINISHED and a stop's savepoint is the last thing that it did, that
-    /// is the savepoint of the diagnosis.
-    pub(super) fn for_stop(diagnosis: JobDiagnosis) -> Self {
-        Self { is_stop: true, ..Self::new(diagnosis) }
+    /// For a stop whose outcome is unknown: if the job has ended and a stop's savepoint is the last thing that it did, that is the
+    /// savepoint of the diagnosis. If the job is not FINISHED, that savepoint must not be older than the stop.
+    pub(super) fn for_stop(diagnosis: JobDiagnosis, since: Timestamp) -> Self {
+        Self { stop: Some(since), ..Self::new(diagnosis) }
     }
 
     /// Before the next attempt; `None` when there is no time for one.
@@ -109,8 +130,11 @@ impl Look {
         let latest = &checkpoints.latest;
         self.diagnosis.last_savepoint = latest.savepoint.as_ref().and_then(Snapshot::of);
         self.diagnosis.last_checkpoint = latest.completed.as_ref().and_then(Snapshot::of);
-        if self.is_stop && self.diagnosis.lookup == JobLookup::State(JobState::Finished) {
-            self.diagnosis.savepoint = checkpoints.stopped_with().map(str::to_owned);
+        if let Some(since) = self.stop.filter(|_| self.diagnosis.is_terminal()) {
+            let is_finished = self.diagnosis.lookup == JobLookup::State(JobState::Finished);
+            let triggered = latest.savepoint.as_ref().and_then(|savepoint| savepoint.trigger_timestamp.get());
+            let is_of_stop = is_finished || triggered.is_some_and(|at| at >= since);
+            self.diagnosis.savepoint = checkpoints.stopped_with().filter(|_| is_of_stop).map(str::to_owned);
             return self.diagnosis.savepoint.is_none() && !std::mem::replace(&mut self.read_again, true);
         }
         false
@@ -169,7 +193,7 @@ impl Look {
 
     /// Whether the list of checkpoints may still be had and tell more.
     fn needs_list(&self, error: &FlowError) -> bool {
-        self.is_stop && !error.service().is_some_and(is_unknown_job)
+        self.stop.is_some() && !error.service().is_some_and(is_unknown_job)
     }
 
     fn last_savepoint(&self) -> String {

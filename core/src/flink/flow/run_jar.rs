@@ -88,6 +88,8 @@ records! {
         pub is_own: Option<bool> = "is_own",
         /// Whether every attempt was refused, so that the job was never submitted.
         pub unsent: Option<bool> = "unsent",
+        /// Whether the cluster has answered a submission with success, so that the job is of this jar.
+        pub is_certain: Option<bool> = "is_certain",
         /// Which JobManager process was to execute the main method.
         pub job_manager: Option<String> = "job_manager",
     }
@@ -142,6 +144,7 @@ struct Resumed {
     since: u64,
     acknowledged: bool,
     unsent: bool,
+    is_certain: bool,
     job_manager: Option<String>,
 }
 
@@ -187,8 +190,10 @@ impl RunJar {
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
     pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
-        let RunState { run, job, since, acknowledged, is_own, unsent, job_manager } = saved.read(Self::NAME)?;
-        let resumed = Some(Resumed { since, acknowledged, unsent: unsent.unwrap_or_default(), job_manager });
+        let RunState { run, job, since, acknowledged, is_own, unsent, is_certain, job_manager } =
+            saved.read(Self::NAME)?;
+        let (unsent, is_certain) = (unsent.unwrap_or_default(), is_certain.unwrap_or_default());
+        let resumed = Some(Resumed { since, acknowledged, unsent, is_certain, job_manager });
         let is_own = is_own.unwrap_or_default();
         Ok(Self { is_own, resumed, ..Self::with_run(run, Some(job)) })
     }

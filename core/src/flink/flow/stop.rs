@@ -17,6 +17,7 @@
 //! | failed, after an attempt without an answer | FINISHED, and a stop's savepoint is the last thing it did | done |
 //! | failed, after an attempt without an answer | FINISHED otherwise, unknown, or it cannot be looked up | ambiguous |
 //! | forgotten | FINISHED, and a stop's savepoint is the last thing it did | done |
+//! | forgotten, or failed after an attempt without an answer | another end, and a stop's savepoint that was triggered since is the last thing it did | failed, with the savepoint |
 //! | forgotten, every attempt answered | it has not ended | failed: it runs on |
 //! | forgotten, first sent 10 minutes ago or earlier | it has not ended | failed: it runs on |
 //! | forgotten otherwise | | ambiguous |

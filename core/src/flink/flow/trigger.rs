@@ -167,6 +167,11 @@ impl<K: Kind> Triggered<K> {
         self.heard
     }
 
+    /// When it was first sent; the beginning of time if that is not known.
+    pub(super) fn since(&self) -> Timestamp {
+        self.trigger.as_ref().map_or(Timestamp::UNIX_EPOCH, |trigger| Timestamp::from_millis(trigger.since))
+    }
+
     /// Whether the last attempt was so long ago that it cannot be on its way any more.
     pub(super) fn is_long_ago(&self, now: Timestamp) -> bool {
         let since = self.trigger.as_ref().map(|trigger| Timestamp::from_millis(trigger.since));
@@ -191,7 +196,7 @@ impl<K: Kind> Triggered<K> {
 
     fn look(&mut self, lost: Ambiguity) {
         let diagnosis = self.diagnosis();
-        let look = if K::IS_STOP { Look::for_stop(diagnosis) } else { Look::new(diagnosis) };
+        let look = if K::IS_STOP { Look::for_stop(diagnosis, self.since()) } else { Look::new(diagnosis) };
         self.state = State::Lost(look, lost);
     }
 

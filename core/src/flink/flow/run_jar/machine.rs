@@ -102,6 +102,7 @@ impl RunMachine {
             Some(Resumed { unsent: false, .. }) => State::Resumed,
             Some(Resumed { unsent: true, .. }) | None => State::Start,
         };
+        let is_certain = resumed.as_ref().is_some_and(|resumed| resumed.is_certain);
         let sent = resumed.filter(|resumed| !resumed.unsent);
         let (since, job_manager) = sent.map_or((None, None), |sent| (Some(sent.since), sent.job_manager));
         Self {
@@ -112,7 +113,7 @@ impl RunMachine {
             job,
             is_own,
             purpose,
-            is_certain: false,
+            is_certain,
             since,
             unanswered: since.is_some(),
             tries: 0,
@@ -140,6 +141,16 @@ impl RunMachine {
     pub(in crate::flink::flow) fn is_absent(&self, now: Timestamp) -> bool {
         let since = Timestamp::from_millis(self.since.unwrap_or_default());
         self.lookup == JobLookup::NotFound && now.since(since) < KNOWN
+    }
+
+    /// Whether an attempt to submit the job got no answer, here or in another process.
+    pub(in crate::flink::flow) fn has_unanswered(&self) -> bool {
+        self.unanswered
+    }
+
+    /// Whether the cluster said that the job is there, or was.
+    pub(in crate::flink::flow) fn is_known(&self) -> bool {
+        matches!(self.lookup, JobLookup::State(_))
     }
 
     /// Whether another JobManager than the one that was to execute `main()` answered that it does not know the job.
@@ -200,6 +211,7 @@ impl RunMachine {
             acknowledged: false,
             is_own: Some(self.is_own),
             unsent: None,
+            is_certain: self.is_certain.then_some(true),
             job_manager: self.job_manager.clone(),
         }
     }

@@ -98,6 +98,11 @@ impl StopMachine {
         self.state = State::Written;
     }
 
+    /// Whether the job has ended, but not as a job that was stopped.
+    fn is_failed(diagnosis: Option<&JobDiagnosis>) -> bool {
+        diagnosis.is_some_and(|known| known.is_terminal() && known.lookup != JobLookup::State(JobState::Finished))
+    }
+
     /// The trigger is over.
     fn triggered(
         &mut self,
@@ -110,8 +115,12 @@ impl StopMachine {
         let diagnosis = result.as_ref().err().and_then(JobDiagnosis::of).cloned();
         let savepoint = diagnosis.as_ref().and_then(|diagnosis| diagnosis.savepoint.clone());
         match (result, savepoint) {
-            (Ok(path), _) | (Err(FlowError::Ambiguous(_)), Some(path)) => {
-                self.write(Written { path, failure: None }, trigger.kind(), trigger.known(), cx);
+            (Ok(path), _) => self.write(Written { path, failure: None }, trigger.kind(), trigger.known(), cx),
+            // The cluster has forgotten the outcome, and the job has ended with this savepoint.
+            (Err(FlowError::Ambiguous(lost)), Some(path)) => {
+                let reason = "the cluster has forgotten the trigger".to_owned();
+                let failure = Self::is_failed(diagnosis.as_ref()).then(|| (reason, Some(lost.cause.to_string())));
+                self.write(Written { path, failure }, trigger.kind(), trigger.known(), cx);
             }
             (Err(FlowError::Failed(failure)), Some(path)) => {
                 let failure = Some((failure.reason, failure.details));
@@ -119,7 +128,7 @@ impl StopMachine {
             }
             (Err(FlowError::Failed(failure)), None) => {
                 let diagnosis = self.diagnosis(JobLookup::NotTried);
-                let look = if is_doubtful { Look::for_stop(diagnosis) } else { Look::new(diagnosis) };
+                let look = if is_doubtful { Look::for_stop(diagnosis, trigger.since()) } else { Look::new(diagnosis) };
                 self.state = State::After(look, failure, is_doubtful);
             }
             (Err(FlowError::Ambiguous(lost)), None) => {
@@ -140,8 +149,9 @@ impl StopMachine {
     /// Without a savepoint, and the job was looked up.
     fn looked_up(&mut self, found: Found, mut failure: Failure, is_doubtful: bool) -> Result<(), FlowError> {
         let Found { diagnosis, text } = found;
-        if let Some(path) = diagnosis.savepoint {
-            self.written = Some(Written { path, failure: None });
+        if let Some(path) = diagnosis.savepoint.clone() {
+            let failure = Self::is_failed(Some(&diagnosis)).then_some((failure.reason, failure.details));
+            self.written = Some(Written { path, failure });
             self.state = State::Written;
             return Ok(());
         }

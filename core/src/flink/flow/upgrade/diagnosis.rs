@@ -77,7 +77,8 @@ pub struct UpgradeDiagnosis {
     pub new_jar: JarId,
     /// The old jar; empty before it was uploaded.
     pub old_jar: JarId,
-    /// The path of the savepoint that `job` was stopped with; `None` before that.
+    /// The path of the savepoint that `job` was stopped with; `None` before that. In the phase [`Stop`](UpgradePhase::Stop), that
+    /// savepoint is complete, but it is not known whether `job` has ended: resume the upgrade.
     ///
     /// A job may run from it in the phase [`Run`](UpgradePhase::Run) if the error is ambiguous, and in every later phase. Look up
     /// `new_job` and `old_job` before you start another job from it. If the cluster knows neither job, one

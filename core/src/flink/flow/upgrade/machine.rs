@@ -132,9 +132,13 @@ impl UpgradeMachine {
             is_uploaded
         });
         let status = match &data.phase {
+            // A plan without an answer may have killed the JobManager, and the job with it.
+            UpgradePhase::Prepare if data.savepoint.is_none() && data.planning.is_some() => UpgradeStatus::Unknown,
             UpgradePhase::Prepare if data.savepoint.is_none() => UpgradeStatus::Untouched,
             // Each of them saves what it sends before it sends it.
             UpgradePhase::Stop if data.child.is_none() => UpgradeStatus::Untouched,
+            // The main method of the new jar may still submit the new job.
+            UpgradePhase::RunOld if data.old_job == data.new_job => UpgradeStatus::Unknown,
             UpgradePhase::Run | UpgradePhase::RunOld if data.child.is_none() => UpgradeStatus::NoJobRuns,
             UpgradePhase::Prepare => UpgradeStatus::NoJobRuns,
             _ => UpgradeStatus::Unknown,
@@ -173,7 +177,7 @@ impl UpgradeMachine {
                     Err(error) if self.is_own_deadline(&error, cx) => {
                         Err(self.not_upgraded(&format!("it did not get there within {} s", self.settle_seconds())))
                     }
-                    Err(error) => Err(error),
+                    Err(error) => Err(self.not_checked(error)),
                 }
             }
             State::Down(look) => ok!(look.poll(cx, reply)).and_then(|found| Err(self.is_down(found))),
@@ -215,6 +219,7 @@ impl UpgradeMachine {
                 let plan = ok!(call.poll(now, reply.take()));
                 if plan.is_ok() {
                     self.planned();
+                    self.save(cx);
                 }
                 match plan {
                     Err(error) if Self::is_open(&error) => {
@@ -236,7 +241,11 @@ impl UpgradeMachine {
                         self.before_stop(cx);
                         Ok(None)
                     }
-                    Err(error) if self.upload_again(which, &error) => self.prepare(cx).map(|()| None),
+                    Err(error) if self.upload_again(which, &error) => {
+                        self.planned();
+                        self.save(cx);
+                        self.prepare(cx).map(|()| None)
+                    }
                     Err(error) => Err(self.not_planned(error, cx)),
                 }
             }
@@ -324,24 +333,30 @@ impl UpgradeMachine {
                 self.roll_back(reason, cx).map(|()| None)
             }
             State::CancelNew(flow) => match ok!(flow.poll(now, reply.take())) {
+                Ok(report) if report.state == JobState::Finished && self.data.is_disputed == Some(true) => {
+                    Err(self.disputed())
+                }
                 // It was slow, and has done all its work meanwhile: the old jar would do it again.
                 Ok(report) if report.state == JobState::Finished => Ok(Some(self.upgraded(None))),
                 Ok(_) => self.run_old(cx).map(|()| None),
                 Err(error) if error.service().is_some_and(is_unknown_job) && self.data.launched != Some(true) => {
                     self.run_old(cx).map(|()| None)
                 }
-                Err(FlowError::Service(error)) if is_unknown_job(&error) => Err(self.forgotten(error)),
+                Err(FlowError::Service(error)) if is_unknown_job(&error) => {
+                    Err(self.forgotten(self.data.new_job, error))
+                }
                 Err(error) => Err(error),
             },
             State::RunOld(flow) => {
                 let step = flow.poll(now, reply.take());
                 let machine = flow.machine();
-                let (is_absent, is_known) = (machine.is_unsubmitted() || machine.is_lost(), machine.is_alive());
-                let is_certain = machine.is_certain() || self.data.old_job != self.data.new_job;
+                let (is_absent, is_alive) = (machine.is_unsubmitted() || machine.is_lost(), machine.is_alive());
+                let (is_known, is_unanswered) = (machine.is_known(), machine.has_unanswered());
+                let is_certain = machine.is_certain() || !self.is_contended();
                 match ok!(self.adopt(step)) {
-                    Ok(_) if !is_certain => self.give_way(cx).map(|()| None),
+                    Ok(_) if !is_certain => self.give_way(is_unanswered, cx).map(|()| None),
                     Err(error) if !is_certain && (is_known || Self::is_submitted(&error)) => {
-                        self.give_way(cx).map(|()| None)
+                        self.give_way(is_unanswered, cx).map(|()| None)
                     }
                     Ok(launched) => {
                         self.status = UpgradeStatus::Unknown;
@@ -358,8 +373,9 @@ impl UpgradeMachine {
                     }
                     Err(error) => {
                         self.status = match () {
-                            () if is_known => UpgradeStatus::OldJobRuns,
-                            () if is_absent => UpgradeStatus::NoJobRuns,
+                            () if is_alive => UpgradeStatus::OldJobRuns,
+                            // The main method of the new jar may still submit the new job under this id.
+                            () if is_absent && !self.is_contended() => UpgradeStatus::NoJobRuns,
                             () => UpgradeStatus::Unknown,
                         };
                         Err(if Self::is_verdict(&error) { self.not_run(&error, cx) } else { error })
@@ -379,12 +395,16 @@ impl UpgradeMachine {
                         }))
                     }
                     Ok(report) => Err(self.not_brought_back(&report, cx)),
+                    Err(FlowError::Service(error)) if is_unknown_job(&error) => {
+                        Err(self.forgotten(self.data.old_job, error))
+                    }
                     // Out of time is no failure: it is there, and may still come up.
                     Err(error) => Err(error),
                 }
             }
             State::Untouched(flow) => {
                 let report = ok!(flow.poll(now, reply.take()));
+                let report = report.map_err(|error| self.not_checked(error));
                 report.and_then(|report| self.untouched(&report, cx)).map(|()| None)
             }
             State::FindNew(flow) => {

@@ -12,11 +12,13 @@
 //! | phase | goes wrong by | then |
 //! |---|---|---|
 //! | Plan, Run, RunOld | the cluster has not got the jar any more | Upload, three times at the most, if the jar is given |
+//! | Check | the cluster does not know the job | that error; which job runs is unknown |
 //! | Check, Upload, Plan | anything else | that error; the old job runs on |
 //! | Plan | no answer, and the same JobManager answers | Plan again, once |
 //! | Plan | no answer, and another JobManager answers | failed: `main()` may have killed it; a resumption ends so again |
 //! | Plan | no answer, and whether it is the same JobManager is unknown | ambiguous; a resumption asks again |
 //! | Stop | the job fails while it stops, after its savepoint was written | Run, from that savepoint |
+//! | Stop | the cluster has forgotten the outcome, but lists a savepoint that was written since, the last thing that the job did before it ended | Run, from that savepoint |
 //! | Stop | the same, but the job is FINISHED: a failover brought it back, and it did the rest of its work | that error, with the savepoint |
 //! | Stop | a failover brings the job back after its savepoint was written | Check, and another stop, three times at the most |
 //! | Check | the job ends, other than FINISHED | failed, with its last checkpoint, and that savepoint if there is one |
@@ -34,8 +36,9 @@
 //! | Prove | the job ends | upgraded if it is FINISHED, else roll back |
 //! | Prove | the job cannot be looked at until the deadline, or for 90 s without one | that error; resume from the saved state, which settles and proves again |
 //! | Settle, Checkpoint | time is up, and for more than 5 s of its second half the job could not be looked at | that error; resume from the saved state |
-//! | Settle, Prove | the cluster does not know the job | ambiguous: it may have come to its end since |
-//! | CancelNew | the job has FINISHED meanwhile | upgraded |
+//! | Settle, Prove, SettleOld | the cluster does not know the job | ambiguous: it may have come to its end since |
+//! | CancelNew, after a run of the old jar under the same id got no answer | the job has FINISHED | ambiguous: it may have been either jar's |
+//! | CancelNew otherwise | the job has FINISHED meanwhile | upgraded |
 //! | CancelNew, after Run was refused | the cluster does not know the job | RunOld |
 //! | CancelNew otherwise | the cluster does not know the job | ambiguous: it may have come to its end since |
 //! | RunOld | refused; or no answer, no job, and another JobManager answers | failed, with the savepoint; a resumption runs the old jar again |
@@ -47,7 +50,11 @@
 //!
 //! Before the plans and before Stop, the flow reads and saves the path of the job's last checkpoint. If a JobManager forgets a stopped
 //! job together with its savepoint, this is the path that the error names; the savepoint itself is in the directory where it was to be
-//! written. The error names it, too, if a plan has killed the JobManager, and the job with it.
+//! written. The error names it, too, if a plan has killed the JobManager, and the job with it. If the cluster or a proxy rejects the
+//! request, the upgrade continues without the path.
+//!
+//! After a plan without an answer, it is not known which job runs until the same JobManager is seen to answer. A plan that was answered
+//! is saved as such: a JobManager that is replaced later has not died of it.
 //!
 //! Check waits until all tasks of the old job run, as long as settling may take: before that no savepoint can be taken.
 //!
@@ -63,7 +70,8 @@
 //! A goal with [`UpgradeJob::roll_back`] goes to `RunOld` as soon as no job runs: from Prepare if its savepoint was named, from Stop
 //! when that is completed, from Run if the new job was never submitted, else by `CancelNew`. If the new job's `main()` may still run
 //! although the cluster does not know the job, the old jar runs under the id of the new job, which the cluster accepts once. If that is
-//! rejected as a duplicate, or its outcome is unknown, the job of this id is cancelled first.
+//! rejected as a duplicate, or its outcome is unknown, the job of this id is cancelled first. As long as no job has this id, it is not
+//! known which job runs.
 //!
 //! Invariants: nothing is stopped before both jars are uploaded and planned; the savepoint is never claimed, so that both
 //! jars can start from it; the old job is not started while the new one may run; each phase and each plan is saved before it begins;
@@ -138,6 +146,8 @@ records! {
         pub earlier_savepoint: Option<String> = "earlier_savepoint",
         /// Whether the cluster has got the new job, which it may forget; absent before that was known.
         pub launched: Option<bool> = "launched",
+        /// Whether `new_job` may be the id of a job of the old jar, because an attempt to run that under this id got no answer.
+        pub is_disputed: Option<bool> = "is_disputed",
         /// Why the new job was no good.
         pub reason: Option<String> = "reason",
         /// Which jar is being planned: a request that got no answer may have killed the JobManager.
@@ -373,6 +383,7 @@ impl Goal for UpgradeJob {
                     last_checkpoint: None,
                     earlier_savepoint: None,
                     launched: None,
+                    is_disputed: None,
                     reason: None,
                     planning: None,
                     job_manager: None,

@@ -97,7 +97,9 @@ impl UpgradeMachine {
     }
 
     /// There is a job under the id for both jars, and it may be the new one: it is cancelled, and the old jar gets another id.
-    pub(super) fn give_way(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    /// If an attempt to run the old jar got no answer, that job may also be the old jar's.
+    pub(super) fn give_way(&mut self, is_disputed: bool, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        self.data.is_disputed = Some(is_disputed);
         self.data.old_job = JobId::from_bits(cx.seed.next_u128());
         self.data.launched = Some(true);
         self.roll_back(REQUESTED.to_owned(), cx)

@@ -99,7 +99,8 @@ impl UpgradeMachine {
         self.state = State::LastCheckpoint(cx.call(GetCheckpoints::new(self.data.job)));
     }
 
-    /// A cluster that rejects the request has no checkpoints of the job. Without an answer, nothing is planned and nothing stopped.
+    /// A cluster that rejects the request has no checkpoints of the job, and a proxy may bar the path, which is only information.
+    /// Without an answer, nothing is planned and nothing stopped.
     pub(super) fn last_checkpoint(
         &mut self,
         checkpoints: Result<Checkpoints, FlowError>,
@@ -109,7 +110,7 @@ impl UpgradeMachine {
             Ok(checkpoints) => {
                 self.data.last_checkpoint = checkpoints.start_from().or(self.data.last_checkpoint.take());
             }
-            Err(FlowError::Service(error)) if error.kind() == ErrorKind::Refused && !error.is_transient() => {}
+            Err(FlowError::Service(error)) if error.kind() != ErrorKind::Refused || !error.is_transient() => {}
             Err(error) => return Err(error),
         }
         if self.is_planned {

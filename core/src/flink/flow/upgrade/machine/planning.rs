@@ -49,6 +49,9 @@ impl UpgradeMachine {
     /// The jar was planned: its main method has not killed the JobManager.
     pub(super) fn planned(&mut self) {
         (self.data.planning, self.data.job_manager) = (None, None);
+        if self.data.savepoint.is_none() {
+            self.status = UpgradeStatus::Untouched;
+        }
     }
 
     /// The jar was rejected, and the JobManager is alive: a resumed flow plans it again, whichever JobManager answers then.
@@ -65,6 +68,9 @@ impl UpgradeMachine {
 
     /// A plan got no answer, here or in the process that saved the state: only the same JobManager may be asked again.
     pub(super) fn check_job_manager(&mut self, plan: Option<(usize, FlowError)>) {
+        if self.data.savepoint.is_none() {
+            self.status = UpgradeStatus::Unknown;
+        }
         self.state = State::CheckJobManager(plan, Identify::after());
     }
 

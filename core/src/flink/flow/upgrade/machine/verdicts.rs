@@ -51,20 +51,38 @@ impl UpgradeMachine {
         is_own && cx.now() >= until && self.heard.covers(from, until)
     }
 
-    /// The new job was submitted and is unknown now. It may have come to its end since, and been forgotten: running the old
-    /// jar would do its work again.
-    pub(super) fn forgotten(&mut self, error: ServiceError) -> FlowError {
+    /// The old job could not be looked up. A cluster that does not know it has forgotten its end, or has lost it in a restart.
+    pub(super) fn not_checked(&mut self, error: FlowError) -> FlowError {
+        if error.service().is_some_and(is_unknown_job) {
+            self.status = UpgradeStatus::Unknown;
+        }
+        error
+    }
+
+    /// The job under the id for both jars is FINISHED. If it was the old jar's, the new jar has not run; either has done all the work.
+    pub(super) fn disputed(&mut self) -> FlowError {
+        self.status = UpgradeStatus::Unknown;
+        let reason = format!("job {} is FINISHED, and it is not known which of the two jars it ran", self.data.new_job);
+        let what = format!("rolling back the upgrade of job {}", self.data.job);
+        FlowError::Ambiguous(Ambiguity {
+            operation: SubmitJar::INFO.name,
+            cause: Box::new(FlowError::Failed(Failure { what, reason, details: None, cause: None })),
+            unanswered: true,
+            evidence: None,
+            found: Some("check its output before you start another job".to_owned()),
+        })
+    }
+
+    /// The job was submitted and is unknown now. It may have come to its end since, and been forgotten: running the old jar would do
+    /// its work again.
+    pub(super) fn forgotten(&mut self, job: JobId, error: ServiceError) -> FlowError {
         self.status = UpgradeStatus::Unknown;
         FlowError::Ambiguous(Ambiguity {
             operation: SubmitJar::INFO.name,
             cause: Box::new(error.into()),
             unanswered: false,
             evidence: None,
-            found: Some(format!(
-                "the cluster does not know job {}; its savepoint is {}",
-                self.data.new_job,
-                self.savepoint()
-            )),
+            found: Some(format!("the cluster does not know job {job}; its savepoint is {}", self.savepoint())),
         })
     }
 
@@ -163,12 +181,14 @@ impl UpgradeMachine {
                 return self.stopped(savepoint, cx);
             }
             // Without a savepoint, its last checkpoint is all that is left. A resumed flow looks at the job again.
-            None if diagnosis.is_terminal() && matches!(error, FlowError::Failed(_)) => {
+            None if diagnosis.is_terminal() => {
                 if let Some(checkpoint) = &diagnosis.last_checkpoint {
                     self.data.last_checkpoint = Some(checkpoint.path.clone());
                 }
-                (self.data.phase, self.data.child) = (UpgradePhase::Prepare, None);
-                self.save(cx);
+                if matches!(error, FlowError::Failed(_)) {
+                    (self.data.phase, self.data.child) = (UpgradePhase::Prepare, None);
+                    self.save(cx);
+                }
             }
             savepoint if diagnosis.is_alive() && matches!(error, FlowError::Failed(_)) => {
                 // That trigger is over, and asking for it again would give the same answer.
@@ -217,7 +237,13 @@ impl UpgradeMachine {
         if matches!(error, FlowError::Build(_)) && !self.is_sent {
             return error;
         }
-        let diagnosis = UpgradeDiagnosis { last: JobDiagnosis::of(&error).cloned(), ..self.diagnosis() };
+        let last = JobDiagnosis::of(&error).cloned();
+        let known = self.diagnosis();
+        // A job that ran on after the savepoint of its stop has no savepoint to start from, or an earlier one.
+        let is_open = |last: &&JobDiagnosis| matches!(last.lookup, JobLookup::NotTried | JobLookup::Failed(_));
+        let written = last.as_ref().filter(is_open).and_then(|last| last.savepoint.clone());
+        let written = written.filter(|_| self.data.phase == UpgradePhase::Stop);
+        let diagnosis = UpgradeDiagnosis { savepoint: known.savepoint.clone().or(written), last, ..known };
         let error = match error {
             FlowError::Ambiguous(ambiguity) => {
                 let found = ambiguity.found.map_or_else(String::new, |found| format!("{found}; "));
@@ -276,7 +302,9 @@ impl UpgradeMachine {
             Err(error) if self.is_own_deadline(&error, cx) => {
                 self.too_slow("did not get all its tasks to run", cx);
             }
-            Err(FlowError::Service(error)) if is_unknown_job(&error) => return Err(self.forgotten(error)),
+            Err(FlowError::Service(error)) if is_unknown_job(&error) => {
+                return Err(self.forgotten(self.data.new_job, error));
+            }
             Err(error) => return Err(error),
         }
         Ok(None)
@@ -371,7 +399,9 @@ impl UpgradeMachine {
                 let seconds = Duration::from_millis(self.data.prove_for.unwrap_or_default()).as_secs_f64();
                 self.give_up(format!("the new job did not keep all its tasks running for {seconds} s: {why}"), cx);
             }
-            Err(FlowError::Service(error)) if is_unknown_job(&error) => return Err(self.forgotten(error)),
+            Err(FlowError::Service(error)) if is_unknown_job(&error) => {
+                return Err(self.forgotten(self.data.new_job, error));
+            }
             Err(error) => return Err(error),
         }
         Ok(None)
