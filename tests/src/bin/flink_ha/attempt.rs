@@ -54,13 +54,16 @@ pub(crate) struct Blow {
     /// The delay begins with this phase.
     pub(crate) phase: Phase,
     pub(crate) after: Duration,
-    pub(crate) strike: Box<dyn FnOnce() -> Option<Duration> + Send>,
+    /// Kills a process. Returns an error if that was not possible.
+    pub(crate) strike: Box<dyn FnOnce() -> Result<(), String> + Send>,
+    /// Measures how long the cluster takes to answer again. Returns an error if it does not.
+    pub(crate) recovery: Option<Box<dyn FnOnce() -> Result<Duration, String> + Send>>,
 }
 
 /// A blow that was carried out.
 #[derive(Debug)]
 pub(crate) struct Struck {
-    /// The phase of the upgrade at that moment.
+    /// The phase of the upgrade when the process was dead.
     pub(crate) phase: Phase,
     /// How long the cluster took to answer again, if that was measured.
     pub(crate) outage: Option<Duration>,
@@ -72,8 +75,8 @@ pub(crate) struct Plan {
     pub(crate) job: JobId,
     pub(crate) old: RunJar,
     pub(crate) new: RunJar,
-    /// Whether an upgrade that left the old job untouched is begun again instead of resumed. An upgrade whose JobManager died while
-    /// it planned a jar asks for that, if the caller knows that the jar is not to blame.
+    /// Whether an upgrade that left the old job untouched is begun again instead of resumed. An upgrade whose JobManager
+    /// died while it planned a jar asks for that, if the caller knows that the jar is not to blame.
     pub(crate) is_jar_good: bool,
 }
 
@@ -83,11 +86,29 @@ pub(crate) struct Ended {
     pub(crate) result: Result<Upgrade, FlowError>,
     /// The error that was resumed from.
     pub(crate) resumed: Option<FlowError>,
-    pub(crate) struck: Option<Struck>,
+    /// The blow, or why it did not fall; `None` if there was none, or if its phase was never reached.
+    pub(crate) struck: Option<Result<Struck, String>>,
     pub(crate) took: Duration,
 }
 
 impl Ended {
+    /// Returns the blow that fell.
+    pub(crate) fn blow(&self) -> Option<&Struck> {
+        self.struck.as_ref()?.as_ref().ok()
+    }
+
+    /// Returns why a blow did not fall while the upgrade was on its way; `None` if it did.
+    pub(crate) fn missed_blow(&self) -> Option<String> {
+        match &self.struck {
+            None => Some("no process was killed: the upgrade never reached the phase".to_owned()),
+            Some(Err(problem)) => Some(format!("the kill failed: {problem}")),
+            Some(Ok(Struck { phase: Phase::After, .. })) => {
+                Some("the upgrade had ended before the process was killed".to_owned())
+            }
+            Some(Ok(_)) => None,
+        }
+    }
+
     /// Returns whether the result or one of the errors contains this text.
     pub(crate) fn names(&self, text: &str) -> bool {
         let errors = self.resumed.iter().chain(self.result.as_ref().err());
@@ -111,7 +132,7 @@ struct Listener {
     log: Option<File>,
     phase: Arc<Mutex<Phase>>,
     blow: Option<Blow>,
-    striking: Option<JoinHandle<Struck>>,
+    striking: Option<JoinHandle<Result<Struck, String>>>,
     saved: Option<Saved>,
 }
 
@@ -126,12 +147,13 @@ impl Listener {
     fn hear(&mut self, notice: Notice) {
         self.write(&notice.to_string());
         let phase = self.advance(|phase| phase.after(&notice));
-        if let Some(Blow { after, strike, .. }) = self.blow.take_if(|blow| blow.phase <= phase) {
+        if let Some(Blow { after, strike, recovery, .. }) = self.blow.take_if(|blow| blow.phase <= phase) {
             let phase = Arc::clone(&self.phase);
             self.striking = Some(spawn(move || {
                 sleep(after);
+                strike()?;
                 let phase = *phase.lock().unwrap_or_else(PoisonError::into_inner);
-                Struck { phase, outage: strike() }
+                Ok(Struck { phase, outage: recovery.map(|measure| measure()).transpose()? })
             }));
         }
         if let Notice::Save(state) = notice {
@@ -179,6 +201,7 @@ pub(crate) fn upgrade(flink: &Flink<Ureq>, cluster: &Cluster, plan: &Plan, blow:
         Ok(upgrade) => format!("ended: {upgrade:?}"),
         Err(error) => format!("ended: {}", describe(error)),
     });
-    let struck = listener.striking.and_then(|striking| striking.join().ok());
+    let struck =
+        listener.striking.map(|striking| striking.join().unwrap_or_else(|_| Err("its thread panicked".to_owned())));
     Ended { result, resumed, struck, took }
 }

@@ -74,7 +74,7 @@ fn print(number: usize, row: &Row) {
         Err(_) => "error".to_owned(),
     };
     let resumed = if row.ended.resumed.is_some() { "yes" } else { "no" };
-    let outage = row.ended.struck.as_ref().and_then(|struck| struck.outage);
+    let outage = row.ended.blow().and_then(|struck| struck.outage);
     let outage = outage.map(|outage| format!("{:.1}", outage.as_secs_f64())).unwrap_or_default();
     let (took, jobs, violations) = (row.ended.took.as_secs_f64(), row.jobs, row.violations.len());
     println!(
@@ -124,5 +124,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     println!("{number} upgrades, {violations} violations");
-    if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if number == 0 {
+        eprintln!("flink_ha: no upgrade was made; give --rounds");
+    }
+    if violations == 0 && number > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

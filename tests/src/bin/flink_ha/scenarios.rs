@@ -34,11 +34,15 @@ pub(crate) struct Row {
 const PHASES: [(Phase, u64); 6] = [
     (Phase::Upload, 10),
     (Phase::Plan, 30),
-    (Phase::Stop, 700),
+    (Phase::Stop, 500),
     (Phase::Run, 80),
     (Phase::Settle, 80),
-    (Phase::Checkpoint, 700),
+    (Phase::Checkpoint, 500),
 ];
+/// How many rounds are added to hit the phases that were missed.
+const MORE_ROUNDS: usize = 4;
+/// How long a savepoint takes, or a standby until it leads.
+const AT_MOST: Duration = Duration::from_secs(120);
 /// How long the old and the new job take for a snapshot, in milliseconds.
 const SLOW: &str = "800";
 
@@ -59,7 +63,7 @@ fn old_job(cluster: &Cluster, old: &RunJar) -> Result<JobId, FlowError> {
 
 fn cancel_all(cluster: &Cluster) {
     let flink = Flink::new(cluster.job_managers[0].base(), Ureq::new());
-    for job in truth::jobs(cluster) {
+    for job in truth::jobs(cluster).unwrap_or_default() {
         let _ = flink.run(Cancel::new(job).within(Duration::from_secs(60)));
     }
 }
@@ -83,19 +87,39 @@ fn judge(cluster: &Cluster, scenario: String, ended: Ended, before: &BTreeSet<St
             violations.push(format!("savepoint {savepoint} was written, and is not named"));
         }
     }
-    let jobs = truth::jobs(cluster).len();
-    let phase = ended.struck.as_ref().map(|struck| struck.phase);
+    let jobs = truth::jobs(cluster);
+    if jobs.is_none() {
+        violations.push("the cluster does not tell its jobs".to_owned());
+    }
+    let jobs = jobs.map_or(0, |jobs| jobs.len());
+    let phase = ended.blow().map(|struck| struck.phase);
     Row { scenario, phase, ended, jobs, violations }
 }
 
-/// Kills the leader during upgrades.
+/// Waits until this holds. Returns an error if the time is up.
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> Result<Duration, String> {
+    let started = Instant::now();
+    while !holds() {
+        if started.elapsed() > AT_MOST {
+            return Err(format!("{what}: not within {AT_MOST:?}"));
+        }
+        sleep(Duration::from_millis(2));
+    }
+    Ok(started.elapsed())
+}
+
+/// Kills the leader during upgrades: in each phase, or in as many as there are rounds.
 pub(crate) fn leaders(options: &Options, cluster: &Arc<Cluster>, mut tell: impl FnMut(Row)) -> Result<(), FlowError> {
     let targets = cluster.job_managers.iter().map(|each| each.url.trim_start_matches("http://").to_owned());
     let balanced = balancer::start(options.balancer, targets.collect()).expect("the port of the balancer is free");
     let _supervisor = Supervisor::start(cluster, cluster.job_managers.iter().map(|each| each.name).collect());
     let mut seed = Seed::new(options.seed.into());
     let (mut job, mut hit) = (None, BTreeSet::new());
-    for round in 0..options.rounds {
+    let due = PHASES.len().min(options.rounds);
+    for round in 0..options.rounds + MORE_ROUNDS {
+        if round >= options.rounds && hit.len() >= due {
+            break;
+        }
         // First each phase that was not hit yet, then any phase.
         let open = PHASES.iter().find(|(phase, _)| !hit.contains(phase));
         let any = usize::try_from(seed.below(6)).unwrap_or_default();
@@ -115,25 +139,20 @@ pub(crate) fn leaders(options: &Options, cluster: &Arc<Cluster>, mut tell: impl 
         let flink = Flink::new(address.parse().expect("an address"), Ureq::new());
         let strike = {
             let (cluster, name) = (Arc::clone(cluster), leader.name);
-            move || {
-                assert!(cluster.kill(name), "the leader lives");
-                let struck = Instant::now();
-                while standby.ask().call(GetJobsOverview::new()).is_err() {
-                    sleep(Duration::from_millis(50));
-                }
-                Some(struck.elapsed())
-            }
+            move || if cluster.kill(name) { Ok(()) } else { Err(format!("{name} does not live")) }
         };
-        let blow = Blow { phase, after: Duration::from_millis(seed.below(most)), strike: Box::new(strike) };
+        let recovery = move || wait_until("the standby answers", || standby.ask().call(GetJobsOverview::new()).is_ok());
+        let after = Duration::from_millis(seed.below(most));
+        let blow = Blow { phase, after, strike: Box::new(strike), recovery: Some(Box::new(recovery)) };
         let before = truth::savepoints(cluster);
         let plan = Plan { job: job_now, old, new, is_jar_good: true };
         let ended = attempt::upgrade(&flink, cluster, &plan, Some(blow), &format!("upgrade-{round}.log"));
         let through = if is_balanced { "balancer" } else { "standby" };
         let mut row = judge(cluster, format!("leader, through the {through}"), ended, &before);
-        hit.extend(row.phase);
-        if round + 1 == options.rounds && round >= PHASES.len() {
-            let missed = PHASES.iter().filter(|(phase, _)| !hit.contains(phase));
-            row.violations.extend(missed.map(|(phase, _)| format!("no leader was killed in the phase {phase:?}")));
+        row.violations.extend(row.ended.missed_blow());
+        hit.extend(row.phase.filter(|hit| PHASES.iter().any(|(phase, _)| phase == hit)));
+        if round + 1 == options.rounds + MORE_ROUNDS && hit.len() < due {
+            row.violations.push(format!("leaders were killed in the phases {hit:?} only"));
         }
         job = next_job(&row.ended).filter(|_| row.violations.is_empty());
         tell(row);
@@ -164,11 +183,10 @@ pub(crate) fn task_managers(
         let strike = {
             let (cluster, before) = (Arc::clone(cluster), before.clone());
             move || {
-                while is_stop && truth::savepoints(&cluster).is_subset(&before) {
-                    sleep(Duration::from_millis(2));
+                if is_stop {
+                    wait_until("a savepoint is written", || !truth::savepoints(&cluster).is_subset(&before))?;
                 }
-                assert!(cluster.kill(NAME), "the TaskManager lives");
-                None
+                if cluster.kill(NAME) { Ok(()) } else { Err(format!("{NAME} does not live")) }
             }
         };
         let (phase, scenario, most) = if is_stop {
@@ -176,12 +194,14 @@ pub(crate) fn task_managers(
         } else {
             (Phase::Settle, "TaskManager, new job settles", 80)
         };
-        let blow = Blow { phase, after: Duration::from_millis(seed.below(most)), strike: Box::new(strike) };
+        let after = Duration::from_millis(seed.below(most));
+        let blow = Blow { phase, after, strike: Box::new(strike), recovery: None };
         let plan = Plan { job, old, new, is_jar_good: true };
         let ended = attempt::upgrade(&flink, cluster, &plan, Some(blow), &format!("upgrade-tm-{round}.log"));
         let mut row = judge(cluster, scenario.to_owned(), ended, &before);
-        if row.phase == Some(Phase::After) {
-            row.violations.push("the upgrade had ended before the TaskManager was killed".to_owned());
+        row.violations.extend(row.ended.missed_blow());
+        if is_stop && row.phase.is_some_and(|hit| hit > Phase::Stop) {
+            row.violations.push("the stop had ended before the TaskManager was killed".to_owned());
         }
         tell(row);
         cancel_all(cluster);
@@ -205,26 +225,27 @@ pub(crate) fn exits(options: &Options, cluster: &Arc<Cluster>, mut tell: impl Fn
         let before = truth::savepoints(cluster);
         let plan = Plan { job, old, new, is_jar_good: false };
         let ended = attempt::upgrade(&flink, cluster, &plan, None, &format!("upgrade-exit-{exit}.log"));
-        let ha = if cluster.is_ha() { ", HA" } else { "" };
-        tell(judge_exit(cluster, format!("exit in {exit}{ha}"), ended, &before, &executions, supervisor.deaths()));
+        tell(judge_exit(cluster, exit, ended, &before, &executions, &supervisor));
         assert!(cluster.wait_until_whole(Duration::from_secs(120)), "the cluster is whole after a round");
         cancel_all(cluster);
     }
     Ok(())
 }
 
-/// Compares the result with the cluster: at most one JobManager died, the reason names `main()`, and with high availability a job
-/// runs.
+/// Compares the result with the cluster: `main()` was executed, exactly one JobManager died, the reason names `main()`, and
+/// with high availability a job runs.
 fn judge_exit(
     cluster: &Cluster,
-    scenario: String,
+    exit: &str,
     ended: Ended,
     before: &BTreeSet<String>,
     executions: &Path,
-    deaths: u32,
+    supervisor: &Supervisor,
 ) -> Row {
     let is_error = ended.result.is_err();
-    let mut row = judge(cluster, scenario, ended, before);
+    let ha = if cluster.is_ha() { ", HA" } else { "" };
+    let mut row = judge(cluster, format!("exit in {exit}{ha}"), ended, before);
+    let deaths = supervisor.deaths();
     if is_error {
         // Without high availability, the old job is lost with the JobManager. A second job is never allowed.
         row.violations.remove(0);
@@ -243,10 +264,18 @@ fn judge_exit(
         }
     }
     let executions = fs::read_to_string(executions).unwrap_or_default().replace('\n', " ");
-    if deaths > 1 {
-        row.violations.push(format!("{deaths} JobManagers died; main() was executed for: {executions}"));
+    if deaths != 1 {
+        row.violations.push(format!("{deaths} JobManagers died instead of one; main() was executed for: {executions}"));
     }
+    let last = if exit == "plan" { "plan" } else { "run" };
+    if !executions.split(' ').any(|execution| execution == last) {
+        row.violations.push(format!("main() was not executed for: {last}"));
+    }
+    // A job that was submitted lives on with high availability: its JobManager died for another reason.
     let is_upgraded = matches!(row.ended.result, Ok(Upgrade::Upgraded { .. }));
+    if is_upgraded && exit != "after" {
+        row.violations.push(format!("upgraded to a jar whose main() exits in {exit}"));
+    }
     if !is_upgraded && !row.ended.names("main()") {
         row.violations.push("no error and no reason names main()".to_owned());
     }

@@ -24,16 +24,16 @@ fn living(cluster: &Cluster) -> Option<Vec<(JobId, bool)>> {
     Some(living.map(|job| (job.id, job.tasks.all_running())).collect())
 }
 
-/// Waits until the leader answers. Returns the jobs that have not ended.
-pub(crate) fn jobs(cluster: &Cluster) -> Vec<JobId> {
+/// Waits until the leader answers. Returns the jobs that have not ended; `None` if it does not answer.
+pub(crate) fn jobs(cluster: &Cluster) -> Option<Vec<JobId>> {
     let started = Instant::now();
     while started.elapsed() < COMES_UP {
         if let Some(living) = living(cluster) {
-            return living.into_iter().map(|(job, _)| job).collect();
+            return Some(living.into_iter().map(|(job, _)| job).collect());
         }
         sleep(Duration::from_millis(200));
     }
-    Vec::new()
+    None
 }
 
 /// Waits until the job of this result runs, was restored and completes a checkpoint. Returns what is wrong.
