@@ -204,7 +204,8 @@ impl Cluster {
     /// The `JobManager` fails and another one takes over after `downtime`; until then requests are answered 503, or 500 before
     /// that with a [`standby`](Config::standby).
     ///
-    /// Results of asynchronous operations, caches, ended jobs and, unless retained, uploads are forgotten. Running
+    /// Results of asynchronous operations, caches, ended jobs and, unless retained, uploads are forgotten; uploads are kept with a
+    /// standby, which is the process that serves the REST API. Running
     /// jobs are recovered with high availability, and lost without. Savepoints are in storage, and stay.
     pub fn restart(&mut self, now: Duration, downtime: Duration) {
         self.advance(now);
@@ -215,6 +216,13 @@ impl Cluster {
         self.graphs.clear();
         self.statistics.clear();
         self.metrics.clear();
+        // They are in a directory of the process that serves the REST API.
+        if !self.world.config.standby {
+            self.lose_uploads();
+        }
+    }
+
+    fn lose_uploads(&mut self) {
         if !self.world.config.retain_uploads {
             self.jars.clear();
         }

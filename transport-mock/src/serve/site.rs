@@ -82,7 +82,8 @@ impl<S: Service> Shared<S> {
                     response
                 }
                 Some(Fault::LeaderLost { downtime }) => {
-                    let instead = site.simulator.lose_leader(now, downtime, request);
+                    let instead =
+                        response.and_then(|response| site.simulator.lose_leader(now, downtime, request, response));
                     instead.map(|(after, response)| {
                         wait = after;
                         response

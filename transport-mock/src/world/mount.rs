@@ -42,16 +42,17 @@ pub trait Service: Send {
         let _ = (now, downtime);
     }
 
-    /// The process in charge dies at `now`, right after it carried `request` out, and another one takes over after `downtime`.
-    /// Returns what a process in front answers that has waited for it, and after how long; `None` if there is no such process,
+    /// The process in charge dies at `now`, right after it carried `request` out, to which `response` is the answer. Another one takes
+    /// over after `downtime`. Returns what a process in front answers that has waited for it, and after how long; `None` if there is no such process,
     /// so that the connection is closed. By default the service [restarts](Self::restart), with nothing in front.
     fn lose_leader(
         &mut self,
         now: Timestamp,
         downtime: Duration,
         request: &Request<Bytes>,
+        response: Response<Bytes>,
     ) -> Option<(Duration, Response<Bytes>)> {
-        let _ = request;
+        let _ = (request, response);
         self.restart(now, downtime);
         None
     }
@@ -76,8 +77,9 @@ impl Service for flink::Cluster {
         now: Timestamp,
         downtime: Duration,
         request: &Request<Bytes>,
+        response: Response<Bytes>,
     ) -> Option<(Duration, Response<Bytes>)> {
-        Self::lose_leader(self, now.as_unix(), downtime, request)
+        Self::lose_leader(self, now.as_unix(), downtime, request, response)
     }
 
     fn advance(&mut self, now: Timestamp) {
@@ -276,8 +278,9 @@ impl Mount {
         now: Timestamp,
         downtime: Duration,
         request: &Request<Bytes>,
+        response: Response<Bytes>,
     ) -> Option<(Duration, Response<Bytes>)> {
-        lock(&self.service).lose_leader(now, downtime, request)
+        lock(&self.service).lose_leader(now, downtime, request, response)
     }
 
     pub(super) fn restart(&self, now: Timestamp, downtime: Duration) {

@@ -252,8 +252,8 @@ impl Network {
                 mount.handle(self.now, request.clone());
             }
             if let Some(Fault::LeaderLost { downtime }) = trip.fault {
-                mount.handle(self.now, request.clone());
-                let (after, response) = mount.lose_leader(self.now, downtime, &request)?;
+                let response = mount.handle(self.now, request.clone());
+                let (after, response) = mount.lose_leader(self.now, downtime, &request, response)?;
                 delay = after;
                 return Some(response);
             }

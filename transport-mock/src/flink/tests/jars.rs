@@ -238,18 +238,39 @@ fn a_main_method_that_exits_kills_the_job_manager() {
 #[test]
 fn a_leader_that_is_lost_leaves_the_answer_to_the_process_in_front() {
     let mut sim = Sim::with(Config { standby: true, ..Config::default() });
-    let lose = |sim: &mut Sim, path: &str| {
+    let lose = |sim: &mut Sim, method: http::Method, path: &str| {
         let mut request = http::Request::new(bytes::Bytes::new());
-        *request.method_mut() = http::Method::POST;
+        *request.method_mut() = method;
         *request.uri_mut() = path.parse().expect("a path");
-        let (after, response) = sim.cluster.lose_leader(sim.now, Duration::from_secs(1), &request)?;
-        Some((after.as_secs(), response.status().as_u16(), errors(&read(&response))))
+        let response = sim.cluster.handle(sim.now, &request);
+        let (after, response) = sim.cluster.lose_leader(sim.now, Duration::from_secs(1), &request, response)?;
+        sim.wait(3000);
+        Some((after.as_secs(), response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned()))
     };
-    let (after, status, text) = lose(&mut sim, "/v1/jars/a.jar/run").expect("it answers");
+    let jar = sim.jar(&Program::endless("x"));
+    let run = format!("/v1/jars/{jar}/run");
+    let post = || http::Method::POST;
+    let (after, status, text) = lose(&mut sim, post(), &run).expect("it answers");
     assert_eq!((after, status), (60, 400));
     assert!(text.contains("Could not execute application.") && text.contains("AskTimeoutException"), "{text}");
-    let (after, status, _) = lose(&mut sim, "/v1/jobs/0/stop").expect("it answers");
+    let (after, status, _) = lose(&mut sim, post(), "/v1/jobs/0/stop").expect("it answers");
     assert_eq!((after, status), (600, 500));
+    // It does not ask the leader for these, and keeps its uploads.
+    let fails = sim.jar(&Program::endless("x").main_fails("no"));
+    for (method, path, expected) in [
+        (post(), format!("/v1/jars/{jar}/plan"), 200),
+        (post(), "/v1/jars/no.jar/run".to_owned(), 500),
+        (post(), format!("/v1/jars/{fails}/run"), 400),
+        (http::Method::GET, "/v1/jobmanager/config".to_owned(), 200),
+        (http::Method::GET, "/v1/jars".to_owned(), 200),
+    ] {
+        let (after, status, text) = lose(&mut sim, method, &path).expect("it answers");
+        assert_eq!((after, status), (0, expected), "{path}: {text}");
+        assert!(!text.contains("AskTimeoutException"), "{path}: {text}");
+        assert_eq!(sim.cluster.jars().len(), 2, "{path}");
+    }
     let mut alone = Sim::new();
-    assert!(lose(&mut alone, "/v1/jars/a.jar/run").is_none());
+    let jar = alone.jar(&Program::endless("x"));
+    assert!(lose(&mut alone, post(), &format!("/v1/jars/{jar}/run")).is_none());
+    assert!(alone.cluster.jars().is_empty());
 }
