@@ -219,6 +219,11 @@ impl<O: Operation> Call<O> {
         self.sent
     }
 
+    /// Whether the next poll sends the request again. A flow that must look at the service before each attempt does so now.
+    pub(crate) fn is_about_to_repeat(&self) -> bool {
+        self.sent > 0 && matches!(self.state, State::Prepared)
+    }
+
     /// How many such attempts there are.
     pub(crate) fn unanswered(&self) -> u32 {
         self.unanswered

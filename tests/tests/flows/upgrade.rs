@@ -154,7 +154,7 @@ fn judge(scene: &Scene, result: &Result<Upgrade, FlowError>, bad: i32, old: JobI
         Ok(Upgrade::RolledBack { job, savepoint, reason, .. }) => {
             assert!(!matches!(bad, 4 | 6), "a jar that cannot be planned is no reason to stop anything");
             // Unless its JobManager died while it was run.
-            let is_suspect = reason.contains("the JobManager died") && scene.has_restarted();
+            let is_suspect = reason.contains("another JobManager answers") && scene.has_restarted();
             assert!(bad != 0 || is_suspect, "a good jar is given up: {result:?}");
             (*job, savepoint)
         }

@@ -65,6 +65,10 @@ pub enum JobLookup {
 ///
 /// A main method that calls `System.exit` kills its JobManager. So `main()` is executed again only if the JobManager is the
 /// [`Same`](Self::Same) process.
+///
+/// Limit: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that was identified
+/// may not be the one that got the request. Then [`Same`](Self::Same) does not show that the latter lives, and a `main()` that exits
+/// may kill one JobManager more. No second job runs, because the cluster accepts each job id once. Use the address of one JobManager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobManagerLookup {
@@ -72,9 +76,12 @@ pub enum JobManagerLookup {
     NotTried,
     /// The same process answers. The answer was lost on the way, or `main()` took too long.
     Same,
-    /// Another process answers: **the JobManager died** since `main()` was to be executed. Do not run the jar again before you know
-    /// why.
+    /// Another process answers, and the cluster has no high availability: **the JobManager died** since `main()` was to be executed.
+    /// Do not run the jar again before you know why.
     Replaced,
+    /// Another process answers, and the cluster has high availability: several JobManagers may run. The one that was asked may have
+    /// died of `main()`, or may still execute it and submit the job. Do not run the jar again before you know.
+    Another,
     /// The flow could not find out, and this is why: `main()` may have killed the JobManager.
     Failed(String),
 }

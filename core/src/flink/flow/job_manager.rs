@@ -7,15 +7,26 @@
 //! ```
 //!
 //! A request that executes `main()` can end without an answer because `main()` has called `System.exit`. Then each repetition
-//! would kill the next JobManager. So the flows read the identity of the process before such a request, and again before they
-//! repeat it:
+//! would kill the next JobManager. So the flows read the identity of the process before each attempt of such a request. After an
+//! attempt without an answer they compare it:
 //!
 //! | read before | read after | the JobManager is | the request |
 //! |---|---|---|---|
 //! | an identity | the same one | the same | may be repeated |
-//! | an identity | another one | [replaced](JobManagerLookup::Replaced) | is not repeated |
+//! | an identity | another one; no high availability | [replaced](JobManagerLookup::Replaced) | is not repeated |
+//! | an identity | another one; high availability | [another one](JobManagerLookup::Another) | is not repeated |
 //! | an identity | nothing: no answer, or a proxy in the way | [unknown](JobManagerLookup::Failed) | is not repeated |
 //! | nothing | | [unknown](JobManagerLookup::Failed) | is not repeated |
+//!
+//! With high availability there may be several JobManagers, each with a REST endpoint. So another identity does not show that the
+//! process is dead that was asked.
+//!
+//! Limits: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that was identified
+//! may not be the one that gets the request. Then [the same](JobManagerLookup::Same) identity does not show that the process lives
+//! that got it, and a `main()` that calls `System.exit` may kill one JobManager more. Use the address of one JobManager to avoid this.
+//! The cluster accepts each job id once, so no second job runs. If the process is replaced between the answer that identifies it and
+//! the request itself, the next process executes `main()`, although the flow takes it for dead. So an upgrade that gives up the new job
+//! in this way runs the old jar under the same job id.
 //!
 //! A rejection for lack of a leader counts as no answer: see [`is_of_failover`].
 //!
@@ -36,6 +47,8 @@ use crate::time::Timestamp;
 
 /// The option whose value tells one process from another.
 const KEY: &str = "web.tmpdir";
+/// The options that say whether there is high availability: the name since 1.17, and the one before. Without them there is none.
+const HIGH_AVAILABILITY: [&str; 2] = ["high-availability.type", "high-availability"];
 
 /// How often a proxy must say so before it is believed that it passes only some paths on. One that has lost the service for a moment
 /// says the same.
@@ -75,7 +88,7 @@ impl Identify {
         &mut self,
         cx: &mut Common<FlinkRest>,
         reply: &mut Option<Reply>,
-    ) -> Step<Result<String, String>> {
+    ) -> Step<Result<Process, String>> {
         loop {
             match &mut self.state {
                 State::Start => {
@@ -133,27 +146,46 @@ pub(super) fn is_of_failover(rejection: &ServiceError) -> bool {
     rejection.kind() == ErrorKind::Refused && (rejection.is_transient() || is_passing(rejection))
 }
 
-fn identity(entries: Vec<ConfigEntry>) -> Result<String, String> {
+/// A JobManager that answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) identity: String,
+    /// Whether the cluster may have other JobManagers.
+    is_one_of_several: bool,
+}
+
+fn identity(entries: Vec<ConfigEntry>) -> Result<Process, String> {
+    let is_set = |entry: &ConfigEntry| !entry.value.as_ref().is_some_and(|value| value.eq_ignore_ascii_case("none"));
+    let is_one_of_several =
+        entries.iter().any(|entry| HIGH_AVAILABILITY.contains(&entry.key.as_str()) && is_set(entry));
     let entry = entries.into_iter().find(|entry| entry.key == KEY);
-    entry.and_then(|entry| entry.value).ok_or_else(|| format!("the cluster does not tell its {KEY}"))
+    let identity = entry.and_then(|entry| entry.value).ok_or_else(|| format!("the cluster does not tell its {KEY}"))?;
+    Ok(Process { identity, is_one_of_several })
 }
 
 /// Whether the process that answers now is the one that was to execute `main()`.
-pub(super) fn compare(before: Option<&str>, after: Result<String, String>) -> JobManagerLookup {
+pub(super) fn compare(before: Option<&str>, after: Result<Process, String>) -> JobManagerLookup {
     match (before, after) {
         (None, _) => {
             let why = format!("its identity ({KEY} of /jobmanager/config) could not be read before");
             JobManagerLookup::Failed(why)
         }
-        (Some(before), Ok(after)) if before == after => JobManagerLookup::Same,
+        (Some(before), Ok(after)) if before == after.identity => JobManagerLookup::Same,
+        (Some(_), Ok(after)) if after.is_one_of_several => JobManagerLookup::Another,
         (Some(_), Ok(_)) => JobManagerLookup::Replaced,
         (Some(_), Err(why)) => JobManagerLookup::Failed(why),
     }
 }
 
 /// What the caller has to do if the request is not repeated.
-pub(super) const NEXT_STEP: &str =
-    "read the log of the JobManager, and run the jar again only if something else ended the process";
+pub(super) fn next_step(job_manager: &JobManagerLookup) -> &'static str {
+    match job_manager {
+        JobManagerLookup::Another => {
+            "read the logs of all JobManagers, and run the jar again only if main() no longer runs and did not end one of them"
+        }
+        _ => "read the log of the JobManager, and run the jar again only if something else ended the process",
+    }
+}
 
 /// Why the request is not repeated; `None` if it may be.
 pub(super) fn suspicion(job_manager: &JobManagerLookup) -> Option<String> {
@@ -162,6 +194,11 @@ pub(super) fn suspicion(job_manager: &JobManagerLookup) -> Option<String> {
         JobManagerLookup::Replaced => {
             Some("the JobManager died while main() ran, perhaps because main() calls System.exit".to_owned())
         }
+        JobManagerLookup::Another => Some(
+            "another JobManager answers, and with high availability the one that was asked may still execute main(), or may have \
+             died, perhaps because main() calls System.exit"
+                .to_owned(),
+        ),
         JobManagerLookup::Failed(why) => Some(format!(
             "the JobManager may have died while main() ran, perhaps because main() calls System.exit: whether it is still the same \
              process is not known, because {why}"

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  fresh ──▶ Upload (unless it is there) ──▶ Identify ──▶ Submit ──answered──▶ done
-//!                                                          │  ▲
+//!                                                          │  ▲ └─▶ Repeat ─▶ Submit: not sent, or not carried out
 //!                                           any rejection, │  │ the same JobManager answers
 //!                                                any doubt │  └── Check ──another one, or unknown──▶ failed, or ambiguous
 //!                                                          ▼       ▲
@@ -16,9 +16,13 @@
 //! | the answer | | done |
 //! | no answer of the cluster's own | knows the job | done |
 //! | no answer of the cluster's own | does not know the job, look after look; the same JobManager answers | Submit, the same id |
-//! | no answer of the cluster's own | does not know the job, look after look; another JobManager answers | failed: `main()` may have killed it |
+//! | no answer of the cluster's own | does not know the job, look after look; another JobManager answers, no high availability | failed: `main()` may have killed it |
+//! | no answer of the cluster's own | does not know the job, look after look; another JobManager answers, high availability | ambiguous: the first one may still execute `main()` |
 //! | no answer of the cluster's own | does not know the job, look after look; whether it is the same JobManager is unknown | ambiguous |
+//! | not sent, or rejected for a time | | Repeat: identify the JobManager again, then Submit |
+//! | the same, after an attempt without an answer; another JobManager answers | does not know the job | as in the rows with another JobManager |
 //! | the cluster has not got the jar | | Upload, three times at the most, if the jar is given |
+//! | the same, after an attempt without an answer | | Check; Upload if the same JobManager answers |
 //! | the cluster could not ask its JobManager | knows the job | done |
 //! | refused as a duplicate, after an attempt without an answer | knows the job | done |
 //! | refused as a duplicate, under an id chosen by us | knows the job | done: the request was delivered twice |
@@ -33,11 +37,16 @@
 //! first delivery has killed the JobManager.
 //!
 //! Identify reads which JobManager process is going to execute `main()`, and Check reads it again: see
-//! [`JobManagerLookup`](super::JobManagerLookup). What Identify found is saved, so that a resumed flow obeys the same rule.
+//! [`JobManagerLookup`](super::JobManagerLookup). What Identify found is saved, so that a resumed flow obeys the same rule. Repeat
+//! reads it before each further attempt of the same call, because that attempt may reach another process.
+//!
+//! If no attempt can have submitted the job, each error is preceded by a saved state that says so. A resumed flow then submits the job,
+//! however late, and on any JobManager.
 //!
 //! Invariants: the job's id is chosen and saved before it is submitted, and again when that is answered; there is never a
 //! second id; a main method that may be at work is looked for before it is called again; it is not called again after it may
-//! have killed its JobManager.
+//! have killed its JobManager. Limits of the last one, if requests are distributed over several JobManagers: see
+//! [`JobManagerLookup`](super::JobManagerLookup).
 
 mod machine;
 
@@ -106,7 +115,7 @@ records! {
 /// A main method that calls `System.exit` kills the JobManager, and each repetition would kill the next one. So the jar is run
 /// again after a lost answer only if the same JobManager process is seen to answer, also by a resumed flow. Otherwise the flow ends
 /// in [`FlowError::Failed`] if another JobManager answers and does not know the job, in [`FlowError::Ambiguous`] if that could not
-/// be found out. [`JobDiagnosis::job_manager`](super::JobDiagnosis::job_manager) tells. A job that came to its end before the
+/// be found out, or if the cluster has high availability: the first JobManager may still execute `main()`. [`JobDiagnosis::job_manager`](super::JobDiagnosis::job_manager) tells. A job that came to its end before the
 /// JobManager died is unknown to the next one, too: check its output before you run the jar again.
 ///
 /// Programs that call `execute` several times cannot be run this way: their second job would have the id of the first.
@@ -125,6 +134,8 @@ pub struct RunJar {
     job: Option<JobId>,
     /// Whether the job's id is chosen at random.
     is_own: bool,
+    /// Whether another JobManager may execute the main method again, once.
+    is_trusted: bool,
     within: Option<Duration>,
     resumed: Option<Resumed>,
     purpose: Purpose,
@@ -273,6 +284,7 @@ impl RunJar {
             run,
             job,
             is_own: true,
+            is_trusted: false,
             within: None,
             resumed: None,
             purpose: Purpose::Submit,
@@ -288,6 +300,13 @@ impl RunJar {
     /// Whether the saved state says that the job was never submitted.
     pub(super) fn is_unsent(&self) -> bool {
         self.resumed.as_ref().is_none_or(|resumed| resumed.unsent)
+    }
+
+    /// A resumed goal whose main method has run before without killing its JobManager: if another JobManager answers, that one
+    /// executes it again, under the same id.
+    pub(super) fn trusted(mut self) -> Self {
+        self.is_trusted = true;
+        self
     }
 
     /// A resumed goal that only finds out whether the cluster has the job.

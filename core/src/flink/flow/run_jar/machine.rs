@@ -10,7 +10,7 @@ use crate::error::{Applied, ErrorKind, FlowError, ServiceError};
 use crate::flink::error::{is_unknown_jar, is_unknown_job};
 use crate::flink::flow::Pace;
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
-use crate::flink::flow::job_manager::{Identify, compare, is_of_failover};
+use crate::flink::flow::job_manager::{Identify, Process, compare, is_of_failover};
 use crate::flink::flow::look::Patience;
 use crate::flink::flow::upload::Upload;
 use crate::flink::{FlinkRest, GetJobStatus, JobId, SubmitJar};
@@ -47,6 +47,12 @@ pub struct RunMachine {
     since: Option<u64>,
     /// Whether it may have been submitted by an attempt without an answer, here or in another process.
     unanswered: bool,
+    /// Whether another JobManager than before may execute the main method again, once.
+    is_trusted: bool,
+    /// Whether the last rejection leaves open if the job was submitted: its main method failed.
+    is_open: bool,
+    /// The attempts of this submission that were handed out when the JobManager was identified last.
+    identified: u32,
     tries: u32,
     /// Since the last try.
     looks: u32,
@@ -70,6 +76,8 @@ enum State {
     /// Which JobManager is about to execute the main method?
     Identify(Identify),
     Submit(Call<SubmitJar>),
+    /// Before another attempt of a submission that was not carried out: which JobManager is about to execute the main method now?
+    Repeat(Identify, Call<SubmitJar>),
     /// Does the cluster know the job? With what came of submitting it; `None` when that was another process.
     Look(Call<GetJobStatus>, Option<FlowError>),
     Wait(Timestamp, Option<FlowError>),
@@ -96,7 +104,7 @@ fn is_duplicate(refusal: &ServiceError) -> bool {
 impl RunMachine {
     /// From the beginning, or from what another process has saved.
     pub(super) fn new(goal: RunJar) -> Self {
-        let RunJar { content, is_uploaded, run, job, is_own, resumed, purpose, .. } = goal;
+        let RunJar { content, is_uploaded, run, job, is_own, is_trusted, resumed, purpose, .. } = goal;
         let state = match resumed {
             Some(Resumed { acknowledged: true, .. }) => State::Launched,
             Some(Resumed { unsent: false, .. }) => State::Resumed,
@@ -116,6 +124,9 @@ impl RunMachine {
             is_certain,
             since,
             unanswered: since.is_some(),
+            is_trusted,
+            is_open: false,
+            identified: 0,
             tries: 0,
             looks: 0,
             pace: Pace::START,
@@ -158,6 +169,11 @@ impl RunMachine {
         self.survival == JobManagerLookup::Replaced && self.lookup == JobLookup::NotFound
     }
 
+    /// Whether another JobManager answered that it does not know the job, and the one that was to execute `main()` may still do so.
+    pub(in crate::flink::flow) fn is_astray(&self, now: Timestamp) -> bool {
+        self.survival == JobManagerLookup::Another && self.is_absent(now)
+    }
+
     /// Whether the cluster said that the job is there and has not ended.
     pub(in crate::flink::flow) fn is_alive(&self) -> bool {
         matches!(&self.lookup, JobLookup::State(state) if !state.is_terminal())
@@ -197,8 +213,11 @@ impl RunMachine {
         cx.save(Saved::new(RunJar::NAME, &state));
     }
 
-    /// Every attempt was refused, and the cluster does not have the job: a resumed flow may run it, however late.
+    /// Every attempt was rejected or never sent, so the cluster does not have the job: a resumed flow may run it, however late.
     fn save_unsent(&mut self, cx: &mut Common<FlinkRest>) {
+        if self.since.is_none() || self.unanswered || self.is_open {
+            return;
+        }
         let state = RunState { unsent: Some(true), ..self.saved(cx) };
         cx.save(Saved::new(RunJar::NAME, &state));
     }
@@ -230,10 +249,13 @@ impl RunMachine {
         self.state = State::Identify(Identify::before());
     }
 
-    /// The cluster has not got the jar: a JobManager that was restarted has lost it, and another one never had it.
+    /// Whether the jar is to be uploaded again: a JobManager that was restarted has lost it, and another one never had it.
+    fn is_uploadable(&self, error: &FlowError) -> bool {
+        error.service().is_some_and(is_unknown_jar) && self.content.is_some() && self.uploads < UPLOADS
+    }
+
     fn upload_again(&mut self, error: &FlowError, cx: &mut Common<FlinkRest>) -> bool {
-        let is_gone = error.service().is_some_and(is_unknown_jar);
-        let can = is_gone && self.content.is_some() && self.uploads < UPLOADS;
+        let can = self.is_uploadable(error);
         if can {
             (self.uploads, self.is_uploaded) = (self.uploads + 1, false);
             cx.say(Notice::Observed {
@@ -245,8 +267,23 @@ impl RunMachine {
         can
     }
 
+    /// Which JobManager is about to execute the main method is known. If an earlier attempt got no answer, it must be the same one.
+    fn identified(&mut self, process: Result<Process, String>, cx: &mut Common<FlinkRest>) -> bool {
+        if self.unanswered {
+            self.survival = compare(self.job_manager.as_deref(), process);
+            if self.survival != JobManagerLookup::Same {
+                self.look(None, cx);
+                return false;
+            }
+        } else {
+            self.job_manager = process.ok().map(|process| process.identity);
+        }
+        true
+    }
+
     fn submit(&mut self, cx: &mut Common<FlinkRest>) {
         let job = self.job(cx);
+        self.identified = 0;
         (self.tries, self.looks, self.pace) = (self.tries + 1, 0, Pace::START);
         self.survival = JobManagerLookup::NotTried;
         cx.phase(RunJar::NAME, "submitting the job");
@@ -285,7 +322,10 @@ impl Machine for RunMachine {
 
     fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Launched> {
         match self.advance(cx, reply) {
-            Step::Done(Err(error)) => Step::Done(Err(self.explain(error))),
+            Step::Done(Err(error)) => {
+                self.save_unsent(cx);
+                Step::Done(Err(self.explain(error)))
+            }
             step => step,
         }
     }
@@ -313,11 +353,34 @@ impl RunMachine {
                 },
                 State::Identify(flow) => match ok!(flow.poll(cx, reply)) {
                     Ok(process) => {
-                        self.job_manager = process.ok();
-                        self.submit(cx);
+                        if self.identified(process, cx) {
+                            self.submit(cx);
+                        }
                     }
+                    Err(error) if self.unanswered => return Step::Done(Err(Self::ambiguous(error, None))),
                     Err(error) => return Step::Done(Err(error)),
                 },
+                State::Submit(call)
+                    if reply.is_none() && call.is_about_to_repeat() && self.identified != call.sent() =>
+                {
+                    self.identified = call.sent();
+                    let State::Submit(call) = std::mem::replace(&mut self.state, State::Start) else { continue };
+                    self.state = State::Repeat(Identify::before(), call);
+                }
+                State::Repeat(flow, _) => {
+                    let process = ok!(flow.poll(cx, reply));
+                    let State::Repeat(_, call) = std::mem::replace(&mut self.state, State::Start) else { continue };
+                    match process {
+                        Ok(process) => {
+                            if self.identified(process, cx) {
+                                self.save(false, cx);
+                                self.state = State::Submit(call);
+                            }
+                        }
+                        Err(error) if self.unanswered => return Step::Done(Err(Self::ambiguous(error, None))),
+                        Err(error) => return Step::Done(Err(error)),
+                    }
+                }
                 State::Submit(call) => match ok!(call.poll(cx.now(), reply.take())) {
                     Ok(submitted) => {
                         // A cluster that chose an id of its own would have ignored ours.
@@ -327,12 +390,19 @@ impl RunMachine {
                         self.state = State::Launched;
                     }
                     Err(error @ (FlowError::Service(_) | FlowError::Ambiguous(_))) => {
+                        // Another attempt may still be at work, or have killed the JobManager that had the jar.
+                        if self.unanswered && self.is_uploadable(&error) {
+                            self.state = State::Check(Identify::after(), Some(error));
+                            continue;
+                        }
+                        self.is_open |= error.is_ambiguous()
+                            || error.service().is_some_and(|rejection| rejection.applied() != Applied::No);
                         self.unanswered |= matches!(&error, FlowError::Ambiguous(ambiguity) if ambiguity.unanswered);
                         // Somebody in between delivered it twice, or the cluster itself did not wait for the end.
                         self.unanswered |= error
                             .service()
                             .is_some_and(|refusal| self.is_own && is_duplicate(refusal) || is_of_failover(refusal));
-                        // Said before anything is executed. If an earlier attempt got no answer, its JobManager was seen alive since.
+                        // Said before anything is executed.
                         if self.upload_again(&error, cx) {
                             continue;
                         }
@@ -383,11 +453,8 @@ impl RunMachine {
                 State::Check(flow, trouble) => {
                     let process = ok!(flow.poll(cx, reply));
                     let trouble = trouble.take();
-                    self.survival = match process {
-                        Ok(process) => compare(self.job_manager.as_deref(), process),
-                        Err(error) => JobManagerLookup::Failed(error.to_string()),
-                    };
-                    if let Err(error) = self.checked(trouble, cx) {
+                    let process = process.unwrap_or_else(|error| Err(error.to_string()));
+                    if let Err(error) = self.checked(process, trouble, cx) {
                         return Step::Done(Err(error));
                     }
                 }

@@ -49,6 +49,10 @@ pub struct UpgradeMachine {
     stops: u32,
     /// Whether both jars were planned.
     is_planned: bool,
+    /// Whether an attempt to plan this jar got no answer, here or in an earlier process, and none was answered since.
+    is_plan_open: bool,
+    /// The attempts of this plan that were handed out when the JobManager was identified last.
+    identified: u32,
     /// Whether the jar was planned again, because the first plan got no answer.
     is_planned_again: bool,
     /// Which job runs, as far as that is verified.
@@ -73,6 +77,8 @@ enum State {
     /// Which JobManager is about to execute the main method of this jar?
     Identify(usize, Identify),
     Plan(usize, Call<PlanJar>),
+    /// Before another attempt of a plan that was not carried out: which JobManager is about to execute the main method now?
+    Replan(usize, Identify, Call<PlanJar>),
     /// A plan got no answer, here or in an earlier process: is the JobManager still the same?
     CheckJobManager(Option<(usize, FlowError)>, Identify),
     /// It is not, or that is unknown: what became of the old job? With what the plan ran into.
@@ -112,6 +118,8 @@ impl UpgradeMachine {
             settle_until: Timestamp::MAX,
             stops: 0,
             is_planned: false,
+            is_plan_open: false,
+            identified: 0,
             is_planned_again: false,
             status: if is_stopped { UpgradeStatus::NoJobRuns } else { UpgradeStatus::Untouched },
             is_sent: false,
@@ -200,9 +208,20 @@ impl UpgradeMachine {
             State::Identify(which, flow) => {
                 let which = *which;
                 ok!(flow.poll(cx, reply)).map(|process| {
-                    self.identified(which, process.ok(), cx);
+                    if self.identified(which, process, cx) {
+                        self.send_plan(which, cx);
+                    }
                     None
                 })
+            }
+            State::Plan(_, call) if reply.is_none() && call.is_about_to_repeat() && self.identified != call.sent() => {
+                self.identify_again();
+                Ok(None)
+            }
+            State::Replan(which, flow, _) => {
+                let which = *which;
+                let process = ok!(flow.poll(cx, reply));
+                self.identified_again(which, process, cx).map(|()| None)
             }
             State::CheckJobManager(plan, flow) => {
                 let process = ok!(flow.poll(cx, reply));
@@ -222,7 +241,8 @@ impl UpgradeMachine {
                     self.save(cx);
                 }
                 match plan {
-                    Err(error) if Self::is_open(&error) => {
+                    Err(error) if Self::is_open(&error) || self.is_plan_open && self.is_uploadable(which, &error) => {
+                        self.is_plan_open = true;
                         self.check_job_manager(Some((which, error)));
                         Ok(None)
                     }
@@ -263,6 +283,7 @@ impl UpgradeMachine {
             State::Run(flow) => {
                 let step = flow.poll(now, reply.take());
                 let (is_unsubmitted, is_lost) = (flow.machine().is_unsubmitted(), flow.machine().is_lost());
+                let may_come = is_lost || flow.machine().is_astray(now);
                 match ok!(self.adopt(step)) {
                     Ok(launched) => {
                         self.status = UpgradeStatus::Unknown;
@@ -270,9 +291,10 @@ impl UpgradeMachine {
                         self.data.new.jar = launched.jar;
                         self.enter(UpgradePhase::Settle, None, cx).map(|()| None)
                     }
+                    Err(error) if may_come => self.run_instead(&error, cx).map(|()| None),
                     Err(error) if Self::is_verdict(&error) => {
-                        // A main method that failed may have left its job behind, unless the JobManager died of it.
-                        self.data.launched = Some(matches!(error, FlowError::Failed(_)) && !is_lost);
+                        // A main method that failed may have left its job behind.
+                        self.data.launched = Some(matches!(error, FlowError::Failed(_)));
                         self.roll_back(error.to_string(), cx).map(|()| None)
                     }
                     // Which attempt has submitted it does not matter: what it does decides.
@@ -412,8 +434,7 @@ impl UpgradeMachine {
                 let (is_lost, is_absent) = (flow.machine().is_lost(), flow.machine().is_absent(now));
                 match ok!(self.adopt(step)) {
                     Ok(launched) => self.found_new(&launched, cx).map(|()| None),
-                    Err(_) if is_lost => self.run_old(cx).map(|()| None),
-                    Err(_) if is_absent => self.contend(cx).map(|()| None),
+                    Err(_) if is_lost || is_absent => self.contend(cx).map(|()| None),
                     Err(error) => Err(error),
                 }
             }

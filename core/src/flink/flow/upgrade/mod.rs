@@ -15,8 +15,11 @@
 //! | Check | the cluster does not know the job | that error; which job runs is unknown |
 //! | Check, Upload, Plan | anything else | that error; the old job runs on |
 //! | Plan | no answer, and the same JobManager answers | Plan again, once |
-//! | Plan | no answer, and another JobManager answers | failed: `main()` may have killed it; a resumption ends so again |
+//! | Plan | not sent, or rejected for a time | the JobManager is identified again, then Plan |
+//! | Plan | no answer, and another JobManager answers; no high availability | failed: `main()` may have killed it; a resumption ends so again |
+//! | Plan | no answer, and another JobManager answers; high availability | ambiguous; a resumption asks again |
 //! | Plan | no answer, and whether it is the same JobManager is unknown | ambiguous; a resumption asks again |
+//! | Plan | no answer to an earlier attempt, and the cluster has not got the jar | Upload if the same JobManager answers, else as above |
 //! | Stop | the job fails while it stops, after its savepoint was written | Run, from that savepoint |
 //! | Stop | the cluster has forgotten the outcome, but lists a savepoint that was written since, the last thing that the job did before it ended | Run, from that savepoint |
 //! | Stop | the same, but the job is FINISHED: a failover brought it back, and it did the rest of its work | that error, with the savepoint |
@@ -25,7 +28,7 @@
 //! | Stop | the savepoint fails | failed, with what the old job is doing and its last checkpoint; a resumption begins with Check |
 //! | Stop | outcome unknown | ambiguous; a resumption looks again |
 //! | Run | refused, and no job; or the main method failed | roll back |
-//! | Run | no answer, no job, and another JobManager answers: `main()` may have killed it | roll back |
+//! | Run | no answer, no job, and another JobManager answers: `main()` may have killed it, or may still run | `RunOld`, under the id of the new job |
 //! | Run, RunOld | outcome unknown, and the cluster knows the job | Settle, SettleOld |
 //! | Run, RunOld | outcome unknown otherwise | ambiguous: two jobs must never write the same output |
 //! | Run, RunOld | refused by a proxy, or for a time | that error; resume from the saved state |
@@ -41,7 +44,8 @@
 //! | CancelNew otherwise | the job has FINISHED meanwhile | upgraded |
 //! | CancelNew, after Run was refused | the cluster does not know the job | RunOld |
 //! | CancelNew otherwise | the cluster does not know the job | ambiguous: it may have come to its end since |
-//! | RunOld | refused; or no answer, no job, and another JobManager answers | failed, with the savepoint; a resumption runs the old jar again |
+//! | RunOld | refused; or no answer, no job, and another JobManager answers; no high availability | failed, with the savepoint; a resumption runs the old jar again |
+//! | RunOld | no answer, no job, and another JobManager answers; high availability | ambiguous; a resumption runs the old jar again, once, under the same id |
 //! | SettleOld | the job ends other than FINISHED | failed, with the savepoint; a resumption runs the old jar under another id |
 //! | SettleOld | time is up | that error: the old job is there, and may still come up |
 //! | anywhere | no connection, until the retries are used up | that error; resume from the saved state |
@@ -68,15 +72,18 @@
 //! later stop succeeds.
 //!
 //! A goal with [`UpgradeJob::roll_back`] goes to `RunOld` as soon as no job runs: from Prepare if its savepoint was named, from Stop
-//! when that is completed, from Run if the new job was never submitted, else by `CancelNew`. If the new job's `main()` may still run
-//! although the cluster does not know the job, the old jar runs under the id of the new job, which the cluster accepts once. If that is
-//! rejected as a duplicate, or its outcome is unknown, the job of this id is cancelled first. As long as no job has this id, it is not
-//! known which job runs.
+//! when that is completed, from Run if the new job was never submitted, else by `CancelNew`.
+//!
+//! If the new job's `main()` may still run although the cluster does not know the job, the old jar runs under the id of the new job,
+//! which the cluster accepts once. If that is rejected as a duplicate, or its outcome is unknown, the job of this id is cancelled first.
+//! As long as no job has this id, it is not known which job runs.
 //!
 //! Invariants: nothing is stopped before both jars are uploaded and planned; the savepoint is never claimed, so that both
 //! jars can start from it; the old job is not started while the new one may run; each phase and each plan is saved before it begins;
 //! a plan or a run that got no answer is repeated only if the same JobManager is seen to answer (see
-//! [`JobManagerLookup`](super::JobManagerLookup)), so that a `main()` that calls `System.exit` kills one JobManager and no more.
+//! [`JobManagerLookup`](super::JobManagerLookup)), so that a `main()` that calls `System.exit` kills one JobManager and no more. A resumed flow runs the old jar again although another
+//! JobManager answers: its `main()` has run before. If requests are distributed over several JobManagers, the process that was
+//! identified may not be the one that gets the plan or run; then `main()` may kill one more. Use the address of one JobManager.
 
 mod diagnosis;
 mod machine;

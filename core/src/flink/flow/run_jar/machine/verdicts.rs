@@ -3,7 +3,7 @@
 use super::{KNOWN, LOOKS, RunMachine, State, TRIES, is_duplicate, is_not_applied, says_why};
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::flink::flow::diagnosis::JobManagerLookup;
-use crate::flink::flow::job_manager::{Identify, NEXT_STEP, suspicion};
+use crate::flink::flow::job_manager::{Identify, Process, compare, next_step, suspicion};
 use crate::flink::flow::run_jar::Purpose;
 use crate::flink::{FlinkRest, JobId, JobState, SubmitJar};
 use crate::flow::Common;
@@ -80,7 +80,7 @@ impl RunMachine {
         };
         if !self.unanswered {
             // The cluster has answered every attempt, and has not got the job: the refusal is all there is to say.
-            self.save_unsent(cx);
+            self.is_open = false;
             return Err(match trouble {
                 FlowError::Ambiguous(Ambiguity { cause, .. }) => *cause,
                 refusal => refusal,
@@ -100,13 +100,27 @@ impl RunMachine {
 
     /// The cluster did not know the job, and this is what became of the JobManager that was to execute `main()`. Only the same
     /// one may execute it again. The next one may have recovered the job.
-    pub(super) fn checked(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
-        if self.survival != JobManagerLookup::Same {
+    pub(super) fn checked(
+        &mut self,
+        process: Result<Process, String>,
+        trouble: Option<FlowError>,
+        cx: &mut Common<FlinkRest>,
+    ) -> Result<(), FlowError> {
+        self.survival = compare(self.job_manager.as_deref(), process.clone());
+        let may_submit = match self.survival {
+            JobManagerLookup::Same => true,
+            // If the first one submits the job after all, the cluster rejects the second submission, because of its id.
+            JobManagerLookup::Another if std::mem::take(&mut self.is_trusted) => {
+                self.job_manager = process.ok().map(|process| process.identity);
+                true
+            }
+            _ => false,
+        };
+        if !may_submit || self.purpose == Purpose::LookOnly {
             self.look(trouble, cx);
             return Ok(());
         }
-        if self.purpose == Purpose::LookOnly {
-            self.look(trouble, cx);
+        if trouble.as_ref().is_some_and(|trouble| self.upload_again(trouble, cx)) {
             return Ok(());
         }
         let Some(trouble) = trouble.filter(|_| self.tries >= TRIES) else {
@@ -122,14 +136,14 @@ impl RunMachine {
         let job = self.job(cx);
         let suspicion = suspicion(&self.survival).unwrap_or_default();
         let from = self.run.savepoint_path.as_ref().map(|path| format!(", which was to start from {path}"));
-        let reason =
-            format!("{suspicion}; the cluster does not know job {job}{}; {NEXT_STEP}", from.unwrap_or_default());
+        let (from, next_step) = (from.unwrap_or_default(), next_step(&self.survival));
+        let reason = format!("{suspicion}; the cluster does not know job {job}{from}; {next_step}");
         if self.survival == JobManagerLookup::Replaced {
             let what = format!("running jar {} as job {job}", self.run.jar);
             let details = trouble.map(|trouble| trouble.to_string());
             return FlowError::Failed(Failure { what, reason, details, cause: None });
         }
-        let waiting = "the answer to a run that was begun by an earlier process";
+        let waiting = "the answer to an earlier attempt";
         let trouble = trouble.unwrap_or(FlowError::Deadline {
             at: Timestamp::from_millis(self.since.unwrap_or_default()),
             waiting,

@@ -6,7 +6,7 @@ use crate::flink::flow::await_job::{AwaitMachine, JobReport};
 use crate::flink::flow::run_jar::{Launched, RunJar};
 use crate::flink::flow::upgrade::{UpgradeJob, UpgradePhase, UpgradeStatus};
 use crate::flink::{FlinkRest, JobId};
-use crate::flow::{Common, Saved};
+use crate::flow::{Common, Notice, Saved};
 
 /// Why the old jar runs again, in the result.
 const REQUESTED: &str = "requested by the caller";
@@ -45,6 +45,7 @@ impl UpgradeMachine {
         if !self.is_roll_back() {
             if phase == UpgradePhase::Prepare && self.data.planning.is_some() {
                 cx.phase(UpgradeJob::NAME, "looking for the JobManager that was to plan a jar");
+                self.is_plan_open = true;
                 self.check_job_manager(None);
                 return Ok(());
             }
@@ -91,6 +92,17 @@ impl UpgradeMachine {
         self.run_old(cx)
     }
 
+    /// The run of the new jar got no answer, and another JobManager answers: see [`contend`](Self::contend).
+    pub(super) fn run_instead(&mut self, error: &FlowError, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+        let reason = error.to_string();
+        cx.say(Notice::Observed {
+            what: format!("job {}", self.data.new_job),
+            state: format!("rolling back to the old jar: {reason}"),
+        });
+        (self.data.reason, self.data.launched) = (Some(reason), Some(false));
+        self.contend(cx)
+    }
+
     /// Whether the old jar is run under the id of the new job.
     pub(super) fn is_contended(&self) -> bool {
         self.data.old_job == self.data.new_job
@@ -102,7 +114,8 @@ impl UpgradeMachine {
         self.data.is_disputed = Some(is_disputed);
         self.data.old_job = JobId::from_bits(cx.seed.next_u128());
         self.data.launched = Some(true);
-        self.roll_back(REQUESTED.to_owned(), cx)
+        let reason = self.data.reason.clone().unwrap_or_else(|| REQUESTED.to_owned());
+        self.roll_back(reason, cx)
     }
 
     /// The new job was submitted: it must not run when the old jar does.

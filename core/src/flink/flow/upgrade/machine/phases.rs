@@ -68,17 +68,18 @@ impl UpgradeMachine {
     }
 
     /// Whether the jar is to be uploaded again, because the cluster has not got it any more.
-    pub(super) fn upload_again(&mut self, which: usize, error: &FlowError) -> bool {
+    pub(super) fn is_uploadable(&self, which: usize, error: &FlowError) -> bool {
         let is_gone = error.service().is_some_and(is_unknown_jar);
-        let is_given = self.jars.get(which).is_some_and(Option::is_some);
-        match self.is_uploaded.get_mut(which) {
-            Some(is_uploaded) if is_gone && is_given && self.uploads < UPLOADS => {
-                self.uploads += 1;
-                *is_uploaded = false;
-                true
-            }
-            _ => false,
+        is_gone && self.jars.get(which).is_some_and(Option::is_some) && self.uploads < UPLOADS
+    }
+
+    pub(super) fn upload_again(&mut self, which: usize, error: &FlowError) -> bool {
+        let can = self.is_uploadable(which, error);
+        if let Some(is_uploaded) = self.is_uploaded.get_mut(which).filter(|_| can) {
+            self.uploads += 1;
+            *is_uploaded = false;
         }
+        can
     }
 
     /// Before the stop: all tasks of the job must run.
@@ -191,7 +192,10 @@ impl UpgradeMachine {
     ) -> Result<Running<RunMachine>, FlowError> {
         let content = self.jars.get(which).cloned().flatten();
         if let Some(saved) = resumed {
-            return Ok(cx.child(RunJar::resume(saved)?.with_content(content).machine()));
+            let goal = RunJar::resume(saved)?.with_content(content);
+            // The main method of the old jar has run before.
+            let goal = if which == 0 { goal.trusted() } else { goal };
+            return Ok(cx.child(goal.machine()));
         }
         let job = if which == 0 { self.data.old_job } else { self.data.new_job };
         let mut run = self.run_of(which).clone();

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //!  Identify ──▶ Plan ──answered──▶ the next phase
-//!                ▲ │ no answer
-//!   the same     │ ▼
-//!   JobManager,  Check ──another one, or unknown──▶ Suspect ──▶ error
-//!   once ────────┘
+//!     not sent: │▲ │ no answer
+//!     Identify ─┘│ ▼
+//!   the same     │ Check ──another one, or unknown──▶ Suspect ──▶ error
+//!   JobManager, ─┘
+//!   once
 //! ```
 
 use super::{State, UpgradeMachine};
-use crate::error::{Ambiguity, Evidence, Failure, FlowError};
+use crate::error::{Ambiguity, ErrorKind, Evidence, Failure, FlowError};
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
-use crate::flink::flow::job_manager::{Identify, NEXT_STEP, compare, is_of_failover, suspicion};
+use crate::flink::flow::job_manager::{Identify, Process, compare, is_of_failover, next_step, suspicion};
 use crate::flink::flow::look::{Found, Look};
 use crate::flink::flow::run_jar::JarRun;
 use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
@@ -27,15 +28,53 @@ impl UpgradeMachine {
         self.state = State::Identify(which, Identify::before());
     }
 
-    /// Saves that the jar is about to be planned, so that a resumed flow does not kill another JobManager with it, and plans it.
-    pub(super) fn identified(&mut self, which: usize, process: Option<String>, cx: &mut Common<FlinkRest>) {
+    /// Saves that the jar is about to be planned, so that a resumed flow does not kill another JobManager with it. Returns whether it
+    /// may be planned: after an attempt without an answer, only by the same JobManager.
+    pub(super) fn identified(
+        &mut self,
+        which: usize,
+        process: Result<Process, String>,
+        cx: &mut Common<FlinkRest>,
+    ) -> bool {
+        if self.is_plan_open {
+            let survival = compare(self.data.job_manager.as_deref(), process);
+            if survival != JobManagerLookup::Same {
+                self.suspect(survival, None, cx);
+                return false;
+            }
+        } else {
+            self.data.job_manager = process.ok().map(|process| process.identity);
+        }
         (self.data.phase, self.data.child) = (UpgradePhase::Prepare, None);
-        (self.data.planning, self.data.job_manager) = (Some(Self::name_of(which).to_owned()), process);
+        self.data.planning = Some(Self::name_of(which).to_owned());
         self.save(cx);
-        self.send_plan(which, cx);
+        true
     }
 
-    fn send_plan(&mut self, which: usize, cx: &mut Common<FlinkRest>) {
+    /// The last attempt was not carried out. The next one may reach another JobManager.
+    pub(super) fn identify_again(&mut self) {
+        if let State::Plan(which, call) = std::mem::replace(&mut self.state, State::Start) {
+            self.identified = call.sent();
+            self.state = State::Replan(which, Identify::before(), call);
+        }
+    }
+
+    pub(super) fn identified_again(
+        &mut self,
+        which: usize,
+        process: Result<Result<Process, String>, FlowError>,
+        cx: &mut Common<FlinkRest>,
+    ) -> Result<(), FlowError> {
+        let process = process.map_err(|error| self.not_planned(error, cx))?;
+        if let State::Replan(_, _, call) = std::mem::replace(&mut self.state, State::Start)
+            && self.identified(which, process, cx)
+        {
+            self.state = State::Plan(which, call);
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_plan(&mut self, which: usize, cx: &mut Common<FlinkRest>) {
         let JarRun { jar, entry_class, program_args, parallelism, flink_configuration, .. } =
             self.run_of(which).clone();
         let mut plan = PlanJar::new(jar);
@@ -43,21 +82,30 @@ impl UpgradeMachine {
         plan.program_args = Some(program_args.0).filter(|args| !args.is_empty());
         plan.parallelism = parallelism;
         plan.flink_configuration = Some(flink_configuration.0).filter(|configuration| !configuration.is_empty());
+        self.identified = 0;
         self.state = State::Plan(which, cx.call(plan).handing_back(is_of_failover));
     }
 
     /// The jar was planned: its main method has not killed the JobManager.
     pub(super) fn planned(&mut self) {
-        (self.data.planning, self.data.job_manager) = (None, None);
+        (self.data.planning, self.data.job_manager, self.is_plan_open) = (None, None, false);
+        self.old_job_is_untouched();
+    }
+
+    fn old_job_is_untouched(&mut self) {
         if self.data.savepoint.is_none() {
             self.status = UpgradeStatus::Untouched;
         }
     }
 
-    /// The jar was rejected, and the JobManager is alive: a resumed flow plans it again, whichever JobManager answers then.
+    /// The jar was rejected, or never planned: a resumed flow plans it again, whichever JobManager answers then. If an earlier attempt
+    /// got no answer, that takes a rejection.
     pub(super) fn not_planned(&mut self, error: FlowError, cx: &mut Common<FlinkRest>) -> FlowError {
-        self.planned();
-        self.save(cx);
+        let is_rejected = error.service().is_some_and(|error| error.kind() == ErrorKind::Refused);
+        if is_rejected || !self.is_plan_open {
+            self.planned();
+            self.save(cx);
+        }
         error
     }
 
@@ -77,7 +125,7 @@ impl UpgradeMachine {
     pub(super) fn job_manager_checked(
         &mut self,
         plan: Option<(usize, FlowError)>,
-        process: Result<String, String>,
+        process: Result<Process, String>,
         cx: &mut Common<FlinkRest>,
     ) -> Result<(), FlowError> {
         let survival = compare(self.data.job_manager.as_deref(), process);
@@ -85,25 +133,32 @@ impl UpgradeMachine {
         if let Some(error) = cx.expired("the JobManager that was to plan a jar").filter(|_| is_unknown) {
             return Err(error);
         }
+        if survival == JobManagerLookup::Same {
+            self.old_job_is_untouched();
+        }
         match (survival, plan) {
             (JobManagerLookup::Same, None) => {
-                self.planned();
                 self.state = State::Start;
                 Ok(())
             }
+            (JobManagerLookup::Same, Some((which, error))) if self.upload_again(which, &error) => self.prepare(cx),
             (JobManagerLookup::Same, Some((which, _))) if !std::mem::replace(&mut self.is_planned_again, true) => {
                 self.send_plan(which, cx);
                 Ok(())
             }
             // There is nothing that a plan could have left behind.
-            (JobManagerLookup::Same, Some((_, error))) => Err(self.not_planned(cause_of(error), cx)),
+            (JobManagerLookup::Same, Some((_, error))) => Err(cause_of(error)),
             (survival, plan) => {
-                cx.phase(Self::NAME, "looking for the old job, because the JobManager may have died");
-                let diagnosis = JobDiagnosis { job_manager: survival, ..JobDiagnosis::new(self.data.job) };
-                self.state = State::Suspect(plan.map(|(_, error)| error), Look::new(diagnosis));
+                self.suspect(survival, plan.map(|(_, error)| error), cx);
                 Ok(())
             }
         }
+    }
+
+    fn suspect(&mut self, survival: JobManagerLookup, plan: Option<FlowError>, cx: &mut Common<FlinkRest>) {
+        cx.phase(Self::NAME, "looking for the old job, because the JobManager may have died");
+        let diagnosis = JobDiagnosis { job_manager: survival, ..JobDiagnosis::new(self.data.job) };
+        self.state = State::Suspect(plan, Look::new(diagnosis));
     }
 
     /// The JobManager died while a jar was planned, or may have. A resumed flow ends here again: planning the jar once more is for
@@ -134,8 +189,9 @@ impl UpgradeMachine {
             ),
             (None, _) => format!("the upgrade has not touched the old job: {}", found.text),
         };
+        let next_step = next_step(&diagnosis.job_manager);
         let which = self.data.planning.as_deref().unwrap_or("jar");
-        let reason = format!("{suspicion}; {job}; {NEXT_STEP}, in a new upgrade");
+        let reason = format!("{suspicion}; {job}; {next_step}, in a new upgrade");
         let what = format!("planning the {which}");
         if diagnosis.job_manager == JobManagerLookup::Replaced {
             let (details, cause) = (plan.map(|error| error.to_string()), Some(Evidence::new(diagnosis)));
