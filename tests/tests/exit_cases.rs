@@ -186,7 +186,7 @@ fn a_plan_that_kills_the_job_manager_is_not_repeated() {
         let text = error.to_string();
         let fate =
             if high_availability { "has not touched the old job, and it is" } else { "died with the JobManager" };
-        for part in ["System.exit", fate, "in a new upgrade"] {
+        for part in ["planning the new jar", "System.exit", fate, "in a new upgrade"] {
             assert!(text.contains(part), "{case}: {part}: {text}");
         }
         if !high_availability {

@@ -209,7 +209,7 @@ fn a_run_that_was_never_sent_is_sent_by_a_resumed_flow() {
         let mut saved = None;
         let keep = |notice| {
             if let Notice::Save(state) = notice {
-                saved = Some(state)
+                saved = Some(state);
             }
         };
         let error = run.flink.run_with(new_jar().within(limit), keep).expect_err("it cannot be sent");
@@ -226,7 +226,7 @@ fn a_run_that_was_never_sent_is_sent_by_a_resumed_flow() {
         let mut saved = None;
         let keep = |notice| {
             if let Notice::Save(state) = notice {
-                saved = Some(state)
+                saved = Some(state);
             }
         };
         let goal = upgrade(&old, new_jar()).within(limit);
@@ -254,7 +254,7 @@ fn a_run_that_was_rejected_outright_is_sent_by_a_resumed_flow() {
     let mut saved = None;
     let keep = |notice| {
         if let Notice::Save(state) = notice {
-            saved = Some(state)
+            saved = Some(state);
         }
     };
     let error = scene.flink.run_with(RunJar::uploaded(launched.jar), keep).expect_err("the jar is lost");

@@ -332,6 +332,7 @@ impl Machine for RunMachine {
 }
 
 impl RunMachine {
+    #[allow(clippy::too_many_lines, reason = "transitions are easier to check in one place")]
     fn advance(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Launched> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {

@@ -35,6 +35,7 @@ const NOT_UPLOADED: &str = "(not uploaded)";
 /// The transitions of [`UpgradeJob`].
 #[doc(hidden)]
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct UpgradeMachine {
     /// The jars themselves, old and new, if they were given.
     jars: [Option<(String, Body)>; 2],
