@@ -134,12 +134,17 @@ fn job_manager(error: &FlowError) -> JobManagerLookup {
 /// new job, so that the late submission is rejected.
 #[test]
 fn a_main_method_that_outlives_the_flow_submits_no_second_job() {
-    let scene = scene(Config { standby: true, ..Config::default() }, true);
-    let old = scene.launch();
-    scene.world.set_faults(FaultPlan::none().nth_of(RUN, 1, LATE));
-    let upgrade = scene.flink.run(upgrade(&old, new_jar())).expect("the old jar runs");
-    assert!(matches!(&upgrade, Upgrade::RolledBack { reason, .. } if reason.contains("another JobManager answers")));
-    assert_eq!(scene.alive(), ["old"]);
+    // The answer to the run of the old jar may be lost, too.
+    for is_old_lost in [false, true] {
+        let scene = scene(Config { standby: true, ..Config::default() }, true);
+        let old = scene.launch();
+        let faults = FaultPlan::none().nth_of(RUN, 1, LATE);
+        scene.world.set_faults(if is_old_lost { faults.nth_of(RUN, 2, Fault::ReplyLost) } else { faults });
+        let upgrade = scene.flink.run(upgrade(&old, new_jar())).expect("the old jar runs");
+        let Upgrade::RolledBack { reason, .. } = upgrade else { panic!("{upgrade:?}") };
+        assert!(reason.contains("another JobManager answers"), "{is_old_lost}: {reason}");
+        assert_eq!(scene.alive(), ["old"], "{is_old_lost}");
+    }
 }
 
 #[test]
