@@ -10,12 +10,25 @@ use crate::options::Options;
 use crate::state::{Record, State, Step};
 use crate::support::Progress;
 
+/// Why nothing begins.
+pub(crate) struct Refused {
+    pub(crate) problem: String,
+    /// What the file of `--state` holds, if it was read.
+    pub(crate) record: Option<Box<Record>>,
+}
+
+impl From<String> for Refused {
+    fn from(problem: String) -> Self {
+        Self { problem, record: None }
+    }
+}
+
 /// Locks and reads the file of `--state`, and checks that it is of this upgrade. Changes nothing.
 pub(crate) fn begin(
     options: &Options,
     flink: &Flink<Ureq>,
     progress: &Progress,
-) -> Result<(Option<State>, Record), String> {
+) -> Result<(Option<State>, Record), Refused> {
     let (state, saved) = match &options.state {
         Some(file) => {
             let (state, saved) = State::open(file)?;
@@ -25,8 +38,11 @@ pub(crate) fn begin(
     };
     let record = match saved {
         Some(saved) => {
-            let named = |problem| format!("--state {}: {problem}", file_name(options));
-            let record = resumed(options, saved).map_err(named)?;
+            let named = |problem| Refused {
+                problem: format!("--state {}: {problem}", file_name(options)),
+                record: Some(Box::new(saved.clone())),
+            };
+            let record = resumed(options, saved.clone()).map_err(named)?;
             check_cluster(options, flink, &record).map_err(named)?;
             if !record.has_files() {
                 progress.say("a jar cannot be read, and cannot be uploaded again if the cluster has lost it");
@@ -35,7 +51,8 @@ pub(crate) fn begin(
         }
         None if options.roll_back && options.from_savepoint.is_none() => {
             let file = file_name(options);
-            return Err(format!("--state {file}: the file does not exist, so that there is no upgrade to roll back"));
+            let problem = format!("--state {file}: the file does not exist, so that there is no upgrade to roll back");
+            return Err(problem.into());
         }
         None => fresh(options)?,
     };
@@ -50,6 +67,7 @@ fn fresh(options: &Options) -> Result<Record, String> {
     let open = |path: &Path| Jar::open(path, options.next_entry_class(), options.next_args());
     Ok(Record {
         step: options.job.map_or(Step::New, Step::Ready),
+        savepoint: None,
         started: None,
         url: options.url.to_string(),
         from_savepoint: options.from_savepoint.clone(),
@@ -96,7 +114,7 @@ fn resumed(options: &Options, saved: Record) -> Result<Record, String> {
     let old = (&options.jar, options.entry_class.as_ref(), &*options.args);
     let is_started = !matches!(step, Step::New);
     let old = Jar::resumed(&saved.old, old.0, old.1, old.2, is_started)?;
-    let next = (options.next_entry_class(), options.next_args());
+    let next = next_of(options, &saved);
     let new = match (&options.next_jar, &saved.new) {
         (Some(path), Some(jar)) => Some(Jar::resumed(jar, path, next.0, next.1, is_under_way)?),
         (Some(path), None) if is_under_way => {
@@ -107,6 +125,33 @@ fn resumed(options: &Options, saved: Record) -> Result<Record, String> {
     };
     let allow_non_restored_state = is_allowed || saved.allow_non_restored_state;
     Ok(Record { step, from_savepoint, allow_non_restored_state, old, new, ..saved })
+}
+
+/// Entry class and arguments of the new jar, as far as they are given now. Those of the old jar count for it only if they did so when the
+/// upgrade began: others that were saved are not replaced.
+fn next_of<'a>(options: &'a Options, saved: &Record) -> (Option<&'a String>, &'a [String]) {
+    let new = saved.new.as_ref();
+    let shares_class = new.is_none_or(|new| new.entry_class() == saved.old.entry_class());
+    let shares_args = new.is_none_or(|new| new.args() == saved.old.args());
+    let class = if shares_class { options.next_entry_class() } else { options.next_entry_class.as_ref() };
+    let args = if shares_args { options.next_args() } else { &options.next_args };
+    (class, args)
+}
+
+/// The command line, with what the state says that was not given again: the commands to run next are made from it.
+pub(crate) fn completed(options: &Options, record: &Record) -> Options {
+    let mut all = options.clone();
+    let (old, new) = (&record.old, record.new.as_ref().filter(|_| options.next_jar.is_some()));
+    (all.entry_class, all.args) = (old.entry_class().cloned(), old.args().to_vec());
+    let class = new.and_then(|new| new.entry_class()).filter(|class| old.entry_class() != Some(*class));
+    let args = new.map(|new| new.args()).filter(|args| *args != old.args());
+    (all.next_entry_class, all.next_args) = (class.cloned(), args.unwrap_or_default().to_vec());
+    all.allow_non_restored_state = record.allow_non_restored_state;
+    all.from_savepoint.clone_from(&record.from_savepoint);
+    if all.from_savepoint.is_some() {
+        all.job = all.job.or(record.job());
+    }
+    all
 }
 
 /// A cluster may have several addresses. That it is the same one shows by the job.

@@ -3,10 +3,11 @@
 use pipewright::error::FlowError;
 use pipewright::flink::jars::Graph;
 use pipewright::flink::jobs::GetJobPlan;
-use pipewright::flink::{DeleteJar, Flink, GetJobStatus, JarId, JobId, PlanJar, UploadJar};
+use pipewright::flink::{DeleteJar, Flink, JarId, JobId, PlanJar, UploadJar};
 use pipewright_ureq::Ureq;
 
 use crate::command::Command;
+use crate::found::{Found, not_known, still_runs};
 use crate::jar::Jar;
 use crate::next::command_again;
 use crate::options::Options;
@@ -34,13 +35,19 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Report {
         Outcome::Planned => {
             Next { purpose: "to upgrade".to_owned(), command: Command::again(options, false).to_string() }
         }
+        Outcome::OldJobRuns => Next {
+            command: Command::again(options, false).with_savepoint(None).dry_run().to_string(),
+            ..command_again(options, None, false)
+        },
         _ => Next {
             command: Command::again(options, false).dry_run().to_string(),
             ..command_again(options, None, false)
         },
     };
     report.next.push(command);
-    report.out(progress);
+    if !report.out(progress) {
+        report.outcome = Outcome::Failed;
+    }
     report
 }
 
@@ -56,9 +63,19 @@ impl DryRun<'_> {
         let next_jar = options.next_jar.as_deref().unwrap_or(&options.jar);
         let old = Jar::open(&options.jar, options.entry_class.as_ref(), &options.args)?;
         let new = Jar::open(next_jar, options.next_entry_class(), options.next_args())?;
-        let running = match options.job.filter(|_| options.from_savepoint.is_none()) {
-            Some(job) => Some(self.running(job)?),
-            None => None,
+        let running = match (options.job, &options.from_savepoint) {
+            (Some(job), None) => Some(self.running(job)?),
+            (Some(job), Some(path)) => {
+                match Found::of(&self.flink, job) {
+                    Found::Runs(state) => return Ok(Report::new(Outcome::OldJobRuns, still_runs(job, &state))),
+                    Found::Ended(state) => self.progress.say(&format!("job {job}: {state}")),
+                    Found::NotKnown => self.progress.say(&not_known(job)),
+                    Found::NotAsked(error) => return Err(format!("looking up job {job} failed: {error}")),
+                }
+                self.progress.say(&format!("whether {path} exists and can be read was not checked"));
+                None
+            }
+            (None, _) => None,
         };
         let old = self.plan_jar("the old jar", &old, uploads)?;
         let new = self.plan_jar("the new jar", &new, uploads)?;
@@ -98,18 +115,36 @@ impl DryRun<'_> {
     /// The plan of the running job.
     fn running(&self, job: JobId) -> Result<Graph, String> {
         let failed = |error: FlowError| format!("looking up job {job} failed: {error}");
-        let state = self.flink.call(GetJobStatus::new(job)).map_err(failed)?.status;
-        if state.is_terminal() {
-            return Err(format!("job {job} is {state}; an upgrade needs a running job, or --from-savepoint"));
+        match Found::of(&self.flink, job) {
+            Found::Runs(state) => self.progress.say(&format!("job {job}: {state}")),
+            Found::Ended(state) => {
+                return Err(format!("job {job} is {state}; an upgrade needs a running job, or --from-savepoint"));
+            }
+            Found::NotKnown => {
+                return Err(format!("looking up job {job} failed: the cluster does not know it; check --job"));
+            }
+            Found::NotAsked(error) => return Err(failed(error)),
         }
-        self.progress.say(&format!("job {job}: {state}"));
         Ok(self.flink.call(GetJobPlan::new(job)).map_err(failed)?.plan)
     }
 
     fn plan_jar(&self, what: &str, jar: &Jar, uploads: &mut Vec<JarId>) -> Result<Graph, String> {
         let Some((name, content)) = jar.content()? else { return Err(format!("{what} was not given")) };
-        let uploaded = self.flink.call(UploadJar::new(name, content));
-        let id = uploaded.map_err(|error| format!("uploading {what} failed: {error}"))?.jar_id();
+        let uploaded = self.flink.call(UploadJar::new(name.clone(), content));
+        let id = uploaded
+            .map_err(|error| {
+                // Only the answer names the upload.
+                let left = if error.is_ambiguous() {
+                    format!(
+                        "; the upload may be left on the cluster: look for …_{name} with `curl {}/v1/jars`, and delete it",
+                        self.options.url
+                    )
+                } else {
+                    String::new()
+                };
+                format!("uploading {what} failed: {error}{left}")
+            })?
+            .jar_id();
         uploads.push(id.clone());
         self.progress.say(&format!("{what}: uploaded as {id}; planning it, which runs its main method"));
         let mut plan = PlanJar::new(id);

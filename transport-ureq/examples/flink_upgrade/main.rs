@@ -14,6 +14,7 @@
 //! | `upgrade.rs` | the run, and how each error ends it |
 //! | `report.rs`, `next.rs`, `command.rs` | the result, and the commands to run next |
 //! | `dry_run.rs`, `plans.rs` | `--dry-run`, and the comparison of plans |
+//! | `found.rs` | what the cluster says of a job |
 //! | `points.rs` | where tests kill the tool |
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ use crate::support::{Progress, answer, tell};
 mod begin;
 mod command;
 mod dry_run;
+mod found;
 mod jar;
 mod next;
 mod options;

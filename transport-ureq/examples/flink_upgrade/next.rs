@@ -19,9 +19,32 @@ pub(crate) fn command_again(options: &Options, job: Option<JobId>, has_state: bo
     next("once the cause is removed", command)
 }
 
-/// To give an upgrade up that has not stopped anything.
+/// To give an upgrade up.
 pub(crate) fn give_up(file: &Path) -> Next {
     next("to give the upgrade up", format!("rm {}", quoted(&file.to_string_lossy())))
+}
+
+pub(crate) fn look_up(options: &Options, job: JobId) -> Next {
+    next("to find out whether this job runs", format!("curl {}/v1/jobs/{job}/status", options.url))
+}
+
+/// After an upgrade whose state is of another one, or is given up. `job` is one that the state alone knows.
+pub(crate) fn after_refusal(options: &Options, job: Option<JobId>, has_state: bool) -> Vec<Next> {
+    let mut all = vec![command_again(options, None, has_state)];
+    if has_state {
+        all.extend(job.map(|job| look_up(options, job)));
+        let give_up = options.state.iter().map(|file| give_up(file));
+        all.extend(
+            give_up.map(|next| Next { purpose: "to give the upgrade up, if none of its jobs runs".into(), ..next }),
+        );
+    }
+    all
+}
+
+/// The old jar may be running under an id that only this run knows. It must not be run again.
+pub(crate) fn after_lost_start(options: &Options, job: JobId) -> Vec<Next> {
+    let upgrade = Command::again(options, false).job(job);
+    vec![look_up(options, job), next("if it runs, to upgrade it", upgrade)]
 }
 
 pub(crate) fn after_success(options: &Options, report: &Report) -> Vec<Next> {
@@ -34,16 +57,41 @@ pub(crate) fn after_success(options: &Options, report: &Report) -> Vec<Next> {
     }
 }
 
+/// The command from a savepoint, as it is without a state.
+fn from(options: &Options, report: &Report, path: &str, roll_back: bool) -> String {
+    let command = Command::again(options, false).with_savepoint(Some(path)).roll_back(roll_back);
+    report.job.into_iter().fold(command, Command::job).to_string()
+}
+
+/// The commands that start a job from what is left, first those that `first` says. If there are two snapshots, the newer one counts.
+fn from_snapshots(options: &Options, report: &Report, purpose: &str, rolls_back: &[bool]) -> Vec<Next> {
+    let snapshots = report.snapshots();
+    let mut all = Vec::new();
+    for (number, (name, path)) in snapshots.iter().enumerate() {
+        let condition = match snapshots.get(1 - number.min(1)).filter(|_| snapshots.len() > 1) {
+            Some((other, _)) => format!("if the {name} is newer than the {other}, "),
+            None => String::new(),
+        };
+        for roll_back in rolls_back.iter().copied().filter(|roll_back| *roll_back || !options.roll_back) {
+            let what = if roll_back { "to run the old jar again" } else { "to run the new jar" };
+            all.push(next(&format!("{purpose}{condition}{what}"), from(options, report, path, roll_back)));
+        }
+    }
+    all
+}
+
 /// After an upgrade that did not come to its end. `has_state` if the file of `--state` remains.
 pub(crate) fn after_upgrade(options: &Options, report: &Report, has_state: bool) -> Vec<Next> {
     let again = || command_again(options, report.job, has_state);
-    let savepoint = report.snapshot();
-    let from = |roll_back| {
-        let command = Command::again(options, false).with_savepoint(savepoint.map(|path| &**path)).roll_back(roll_back);
-        report.job.into_iter().fold(command, Command::job)
-    };
     match report.outcome {
-        Outcome::OldJobRuns if options.roll_back => options.state.iter().map(|file| give_up(file)).collect(),
+        Outcome::OldJobRuns if options.roll_back && has_state => {
+            options.state.iter().map(|file| give_up(file)).collect()
+        }
+        // The job that runs is the one to return to.
+        Outcome::OldJobRuns if options.roll_back && options.from_savepoint.is_none() => Vec::new(),
+        Outcome::OldJobRuns if options.roll_back => {
+            vec![Next { purpose: "once the job is stopped".into(), ..again() }]
+        }
         Outcome::OldJobRuns => {
             // Not from a savepoint: the job runs.
             let command = Command::again(options, has_state).with_savepoint(None);
@@ -56,40 +104,35 @@ pub(crate) fn after_upgrade(options: &Options, report: &Report, has_state: bool)
                 all.push(next("to run the old jar again", Command::again(options, true).roll_back(true)));
             }
             // The jars of a state are fixed.
-            let begin = from(options.roll_back).to_string();
-            let begin = options.state.iter().map(|file| format!("{} && {begin}", give_up(file).command));
-            all.extend(
-                begin.map(|command| next("to begin again from the savepoint, with another jar or savepoint", command)),
-            );
-            all
-        }
-        Outcome::NoJobRuns => {
-            let mut all = vec![next("to run the old jar again", from(true))];
-            if !options.roll_back {
-                all.push(next("to run the new jar", from(false)));
+            for ((name, path), file) in report.snapshots().into_iter().zip(&options.state) {
+                let begin = from(options, report, path, options.roll_back);
+                let purpose = format!("to begin again from the {name}, with another jar or savepoint");
+                all.push(next(&purpose, format!("{} && {begin}", give_up(file).command)));
             }
             all
         }
-        Outcome::Unknown if has_state => {
-            let mut all = vec![next("to find out and to continue", Command::again(options, true))];
-            if options.roll_back && options.next_jar.is_some() {
-                all.push(next("to run the new jar after all", Command::again(options, true).roll_back(false)));
-            }
-            all
-        }
+        Outcome::NoJobRuns => from_snapshots(options, report, "", &[true, false]),
+        Outcome::Unknown if has_state => vec![next("to find out and to continue", Command::again(options, true))],
         Outcome::Unknown => {
             let jobs = [report.job, report.new_job, report.old_job].into_iter().flatten();
-            let look = |job: JobId| {
-                next("to find out whether this job runs", format!("curl {}/v1/jobs/{job}/status", options.url))
-            };
-            let mut all: Vec<Next> = jobs.map(look).collect();
-            if savepoint.is_some() {
-                all.push(next("if no job runs and none has finished, to run the new jar", from(false)));
-                all.push(next("if no job runs and none has finished, to run the old jar again", from(true)));
+            let mut all: Vec<Next> = jobs.map(|job| look_up(options, job)).collect();
+            let is_old = report.savepoint.is_none() && report.earlier_savepoint.is_none();
+            let condition = if is_old {
+                "if no job runs, none has finished, and the target directory has no newer savepoint of the job, "
             } else {
-                all.push(again());
+                "if no job runs and none has finished, "
+            };
+            match from_snapshots(options, report, condition, &[false, true]) {
+                none if none.is_empty() => all.push(again()),
+                commands => all.extend(commands),
             }
             all
+        }
+        _ if report.is_gone => {
+            let purpose = "if the job has left a savepoint or a retained checkpoint, to start from it";
+            let command = Command::again(options, false).with_savepoint(None).to_string();
+            let job = report.job.filter(|_| options.job.is_none()).map(|job| format!(" --job {job}"));
+            vec![next(purpose, format!("{command}{} --from-savepoint <path>", job.unwrap_or_default()))]
         }
         _ => vec![again()],
     }

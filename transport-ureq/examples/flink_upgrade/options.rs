@@ -35,6 +35,9 @@ the new jar runs from it. If the new jar does not run, the old jar runs again fr
   --dry-run                    upload and plan both jars, compare the plans, delete the uploads. Planning runs the main methods
   --help                       this text
 
+With --from-savepoint, the tool checks that job ID does not run. It warns if the cluster does not know this job, and continues. --dry-run
+does not check PATH.
+
 After a crash, run the same command: FILE resumes the upgrade. Ctrl-C and SIGTERM end the tool as `kill -9` does. The cluster
 continues what was begun. FILE is removed when the upgrade has ended and the report is written. Two processes cannot use one FILE at
 the same time. On resumption the arguments of the main methods are those of FILE, and need not be given again. The jars, --settle and
@@ -48,7 +51,7 @@ exit codes:
   1  failed for another reason, such as a missing file or no connection. Nothing was changed unless the message says so
   2  wrong usage
   3  rolled back: the old jar runs again
-  4  unknown: what the cluster did could not be found out
+  4  unknown: what the cluster did could not be found out, or the job that was submitted may still come up
   5  the old job was not stopped and runs
   6  no job runs, and the savepoint (or the last checkpoint) to start from is named";
 

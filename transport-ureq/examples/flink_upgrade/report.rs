@@ -73,6 +73,8 @@ pub(crate) struct Report {
     pub(crate) checkpoint: Option<i64>,
     /// Whether nothing is left to resume.
     pub(crate) is_over: bool,
+    /// Whether the job is gone, and nothing is known to start another one from.
+    pub(crate) is_gone: bool,
     pub(crate) next: Vec<Next>,
 }
 
@@ -89,13 +91,18 @@ impl Report {
             last_checkpoint: None,
             checkpoint: None,
             is_over: false,
+            is_gone: false,
             next: Vec::new(),
         }
     }
 
-    /// What a job can be started from. Which of the older ones is the newest is in the text.
-    pub(crate) fn snapshot(&self) -> Option<&String> {
-        self.savepoint.as_ref().or(self.earlier_savepoint.as_ref()).or(self.last_checkpoint.as_ref())
+    /// What a job can be started from: the savepoint of the stop, or else what is older. Which of two is newer is in the text.
+    pub(crate) fn snapshots(&self) -> Vec<(&'static str, &str)> {
+        if let Some(savepoint) = &self.savepoint {
+            return vec![("savepoint", savepoint)];
+        }
+        let earlier = self.earlier_savepoint.iter().map(|path| ("savepoint", &**path));
+        earlier.chain(self.last_checkpoint.iter().map(|path| ("last checkpoint", &**path))).collect()
     }
 
     /// The lines for people.

@@ -14,7 +14,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use pipewright::flink::{JarId, JobId};
+use pipewright::flink::{JarId, JobId, RunJar};
 use pipewright::flow::Saved;
 use serde_json::{Value, json};
 
@@ -37,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) started: Option<JarId>,
     /// The address of the cluster.
     pub(crate) url: String,
+    /// The savepoint that the upgrade has stopped the old job with, if it has.
+    pub(crate) savepoint: Option<String>,
     /// The savepoint of `--from-savepoint`.
     pub(crate) from_savepoint: Option<String>,
     pub(crate) allow_non_restored_state: bool,
@@ -52,6 +54,12 @@ impl Record {
             Step::New | Step::Start(_) => None,
             Step::Ready(job) | Step::Upgrade { job, .. } => Some(*job),
         }
+    }
+
+    /// The id under which the old jar is being run, if it is: the job may exist.
+    pub(crate) fn chosen_job(&self) -> Option<JobId> {
+        let Step::Start(saved) = &self.step else { return None };
+        RunJar::resume(saved).ok()?.chosen_job_id()
     }
 
     /// Whether it holds nothing that the command line does not say.
@@ -77,6 +85,7 @@ impl Record {
             "url": self.url,
             "job": self.job().map(|job| job.to_string()),
             "started": self.started.as_ref().map(ToString::to_string),
+            "savepoint": self.savepoint,
             "from_savepoint": self.from_savepoint,
             "allow_non_restored_state": self.allow_non_restored_state,
             "old": self.old.to_json(),
@@ -107,6 +116,7 @@ impl Record {
             step,
             started: text("started").map(JarId::from),
             url: text("url")?.to_owned(),
+            savepoint: text("savepoint").map(str::to_owned),
             from_savepoint: text("from_savepoint").map(str::to_owned),
             allow_non_restored_state: value.get("allow_non_restored_state")?.as_bool()?,
             old: Jar::from_json(value.get("old")?)?,

@@ -1,21 +1,27 @@
 //! [`Upgrader`]: from the first submission to the report.
 
+use std::time::Duration;
+
+use pipewright::Timestamp;
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{JobDiagnosis, UpgradePhase, UpgradeStatus};
+use pipewright::flink::flow::{JobDiagnosis, JobLookup, UpgradePhase, UpgradeStatus};
 use pipewright::flink::{
-    Flink, FlinkRest, GetCheckpoints, GetJobStatus, JobId, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob,
-    is_unknown_job,
+    Flink, FlinkRest, GetCheckpoints, JobId, JobState, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob,
 };
 use pipewright::flow::{Goal, Notice, Saved};
 use pipewright_ureq::Ureq;
 
-use crate::begin::begin;
-use crate::next::{after_success, after_upgrade, command_again, give_up};
+use crate::begin::{Refused, begin, completed};
+use crate::found::{Found, not_known, still_runs};
+use crate::next::{after_lost_start, after_refusal, after_success, after_upgrade, command_again, give_up, look_up};
 use crate::options::Options;
 use crate::points::Points;
 use crate::report::{Outcome, Report};
 use crate::state::{Record, State, Step};
 use crate::support::Progress;
+
+/// For how long a flow without a deadline repeats a lookup that fails.
+const LOOKING: Duration = Duration::from_secs(90);
 
 /// An upgrade, and where it keeps its state.
 pub(crate) struct Upgrader<'a> {
@@ -30,8 +36,6 @@ pub(crate) struct Upgrader<'a> {
 struct Kept {
     state: Option<State>,
     record: Record,
-    /// The savepoint that the flow told of last.
-    savepoint: Option<String>,
 }
 
 impl Kept {
@@ -49,8 +53,10 @@ impl Kept {
 enum Trouble {
     /// Nothing was done: what the tool was given is wrong.
     Given(String),
-    /// As it is.
+    /// As it is, with what to run next.
     Report(Box<Report>),
+    /// A job that must not run, runs.
+    StillRuns(JobId, JobState),
     /// `RunJar` failed.
     Start(FlowError),
     /// `UpgradeJob` failed.
@@ -62,15 +68,14 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Report {
     let flink = Flink::new(options.url.clone(), Ureq::new());
     let (state, record) = match begin(options, &flink, progress) {
         Ok(begun) => begun,
-        Err(problem) => {
-            let mut report = Report::new(Outcome::Failed, problem);
-            let has_state = options.state.as_ref().is_some_and(|file| file.exists());
-            report.next.push(command_again(options, None, has_state));
+        Err(refused) => {
+            let report = not_begun(options, refused);
             report.out(progress);
             return report;
         }
     };
-    let kept = Kept { state, record, savepoint: None };
+    let options = &completed(options, &record);
+    let kept = Kept { state, record };
     let mut upgrader = Upgrader { options, flink, progress, points: Points::from_env(), kept };
     let mut report = match upgrader.upgrade() {
         Ok(upgrade) => upgrader.succeeded(upgrade),
@@ -86,6 +91,29 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Report {
     if !printed {
         report.outcome = Outcome::Failed;
     }
+    report
+}
+
+fn waiting_until(time: Timestamp) -> String {
+    format!(
+        "the cluster does not answer as it should: lookups are repeated until about {time}, and so are those of a later step, each \
+         for {} s at the most; if no JobManager has answered by then, the tool ends with the command that resumes the upgrade",
+        LOOKING.as_secs()
+    )
+}
+
+/// What the file of `--state` holds remains.
+fn not_begun(options: &Options, Refused { problem, record }: Refused) -> Report {
+    let mut report = Report::new(Outcome::Failed, problem);
+    let chosen = record.as_ref().and_then(|record| record.chosen_job());
+    if let Some(record) = &record {
+        report.job = record.job().or(chosen);
+        report.savepoint.clone_from(&record.savepoint);
+        if let Some(savepoint) = &record.savepoint {
+            report.text += &format!("; the savepoint of this upgrade is {savepoint}");
+        }
+    }
+    report.next = after_refusal(options, chosen, record.is_some());
     report
 }
 
@@ -151,12 +179,17 @@ impl Upgrader<'_> {
         step: impl Fn(Saved) -> Step,
     ) -> Result<G::Output, FlowError> {
         let (progress, points, kept) = (self.progress, &self.points, &mut self.kept);
+        let mut is_away = false;
         self.flink.run_with(goal, |notice| {
             points.pass(|| {
                 progress.show(&notice);
                 match notice {
+                    Notice::Answered { status, .. } => is_away &= status.is_server_error(),
+                    Notice::Retrying { at, .. } if !std::mem::replace(&mut is_away, true) => {
+                        progress.say(&waiting_until(at + LOOKING));
+                    }
                     Notice::Save(saved) => return kept.keep(step(saved)),
-                    Notice::Observed { what, state } if what == "savepoint" => kept.savepoint = Some(state),
+                    Notice::Observed { what, state } if what == "savepoint" => kept.record.savepoint = Some(state),
                     _ => {}
                 }
                 Ok(())
@@ -178,33 +211,40 @@ impl Upgrader<'_> {
 
     /// With `--from-savepoint`, the old job must not run: the new one would do the same work.
     fn check_stopped(&self, job: JobId) -> Result<(), Trouble> {
-        match self.flink.call(GetJobStatus::new(job)) {
-            Ok(found) if found.status.is_terminal() => Ok(()),
-            Ok(found) => {
-                let text = format!(
-                    "job {job} is {}: --from-savepoint is for a job that is stopped; leave it out to upgrade a running job",
-                    found.status
-                );
-                let mut report = Report::new(Outcome::OldJobRuns, text);
-                report.job = Some(job);
-                Err(Trouble::Report(Box::new(report)))
+        match Found::of(&self.flink, job) {
+            Found::Ended(_) => Ok(()),
+            Found::Runs(state) => Err(Trouble::StillRuns(job, state)),
+            Found::NotKnown => {
+                self.progress.say(&not_known(job));
+                Ok(())
             }
-            // It has ended so long ago, or the JobManager was restarted since.
-            Err(FlowError::Service(error)) if is_unknown_job(&error) => Ok(()),
-            Err(error) => Err(Trouble::Given(format!("looking up job {job} failed: {error}"))),
+            Found::NotAsked(error) => Err(Trouble::Given(format!("looking up job {job} failed: {error}"))),
         }
     }
 
+    /// The job that the state alone may know must be named: the file is going to be removed.
     fn nothing_to_roll_back(&self) -> Trouble {
-        let mut report =
-            Report::new(Outcome::Failed, "the upgrade has stopped no job yet: there is nothing to roll back");
-        report.next = self.options.state.iter().map(|file| give_up(file)).collect();
-        report.job = self.kept.record.job();
-        let found = report.job.map(|job| self.flink.call(GetJobStatus::new(job)));
-        if let Some(Ok(found)) = found
-            && !found.status.is_terminal()
-        {
-            report.outcome = Outcome::OldJobRuns;
+        let text = "the upgrade has stopped no job yet: there is nothing to roll back";
+        let mut report = Report::new(Outcome::Failed, text);
+        let chosen = self.kept.record.chosen_job();
+        report.job = self.kept.record.job().or(chosen);
+        if !self.kept.record.is_idle() {
+            report.next = self.options.state.iter().map(|file| give_up(file)).collect();
+        }
+        match report.job.map(|job| (job, Found::of(&self.flink, job))) {
+            Some((job, Found::Runs(state))) => {
+                report.outcome = Outcome::OldJobRuns;
+                report.text += &format!("; job {job} is {state}");
+            }
+            Some((job, Found::NotKnown | Found::NotAsked(_))) if chosen.is_some() => {
+                report.outcome = Outcome::Unknown;
+                report.text += &format!(
+                    "; job {job} was submitted, and may still come up: look it up before you remove the state"
+                );
+                report.next.insert(0, look_up(self.options, job));
+            }
+            Some((job, Found::Ended(state))) => report.text += &format!("; job {job} is {state}"),
+            _ => {}
         }
         Trouble::Report(Box::new(report))
     }
@@ -246,8 +286,14 @@ impl Upgrader<'_> {
 
     fn failed(&mut self, trouble: Trouble) -> Report {
         let mut report = match trouble {
-            Trouble::Report(report) => *report,
+            Trouble::Report(mut report) => {
+                report.is_over |= self.kept.record.is_idle();
+                return *report;
+            }
             Trouble::Given(problem) => Report { job: self.kept.record.job(), ..Report::new(Outcome::Failed, problem) },
+            Trouble::StillRuns(job, state) => {
+                Report { job: Some(job), ..Report::new(Outcome::OldJobRuns, still_runs(job, &state)) }
+            }
             Trouble::Start(error) => self.not_started(&error),
             Trouble::Upgrade(error) => self.not_upgraded(&error),
         };
@@ -260,17 +306,50 @@ impl Upgrader<'_> {
     }
 
     /// The old jar was not run, or it is not known whether it was.
-    fn not_started(&self, error: &FlowError) -> Report {
+    fn not_started(&mut self, error: &FlowError) -> Report {
         let is_open = error.is_ambiguous()
             || matches!(error, FlowError::Stopped(_)) && matches!(self.kept.record.step, Step::Start(_));
-        let outcome = if is_open { Outcome::Unknown } else { Outcome::Failed };
-        let job = JobDiagnosis::of(error).map(|diagnosis| diagnosis.job);
-        let look = job.map_or_else(String::new, |job| format!("; look up job {job}: it may run"));
-        let mut report = Report::new(outcome, format!("running the old jar failed: {error}{look}"));
-        report.job = job;
-        // A job of which it is not known whether it runs cannot be upgraded yet.
-        report.next.push(command_again(self.options, None, self.kept.state.is_some()));
+        let mut report = Report::new(Outcome::Failed, format!("running the old jar failed: {error}"));
+        report.job = JobDiagnosis::of(error).map(|diagnosis| diagnosis.job).or(self.kept.record.chosen_job());
+        let has_state = self.kept.state.is_some();
+        if is_open {
+            report.outcome = Outcome::Unknown;
+            match report.job {
+                Some(job) if !has_state => report.next = after_lost_start(self.options, job),
+                // A job of which it is not known whether it runs cannot be upgraded yet.
+                _ => report.next.push(command_again(self.options, None, has_state)),
+            }
+            if let Some(job) = report.job {
+                report.text += &format!("; look up job {job}: it may run");
+            }
+            return report;
+        }
+        let job = report.job;
+        match job.map(|job| (job, Found::of(&self.flink, job))) {
+            Some((job, Found::Runs(state))) => {
+                report.outcome = Outcome::OldJobRuns;
+                report.text += &format!("; job {job} is {state}");
+                report.next.push(command_again(self.options, Some(job), has_state));
+            }
+            // It certainly does not exist, or has ended: the next run may be given another jar, and other arguments.
+            Some((_, Found::Ended(_))) => self.set_step(Step::New),
+            Some((_, Found::NotKnown)) if error.service().is_some() => self.set_step(Step::New),
+            _ => report.next = after_refusal(self.options, job, has_state),
+        }
+        if report.next.is_empty() {
+            report.next.push(command_again(self.options, None, false));
+        }
+        if report.outcome == Outcome::Failed {
+            report.job = job.filter(|_| matches!(self.kept.record.step, Step::Start(_)));
+        }
         report
+    }
+
+    /// Nothing is under way that a state is needed for.
+    fn set_step(&mut self, step: Step) {
+        if let Err(problem) = self.kept.keep(step) {
+            self.progress.say(&format!("flink_upgrade: {problem}"));
+        }
     }
 
     fn not_upgraded(&mut self, error: &FlowError) -> Report {
@@ -280,55 +359,68 @@ impl Upgrader<'_> {
             // The state could not be saved. The one before it resumes the upgrade.
             if matches!(error, FlowError::Stopped(_)) && matches!(self.kept.record.step, Step::Upgrade { .. }) {
                 report.outcome = Outcome::Unknown;
-                report.savepoint.clone_from(&self.kept.savepoint);
+                report.savepoint.clone_from(&self.kept.record.savepoint);
             }
             return report;
         };
-        let last = diagnosis.last.as_ref().and_then(|last| last.savepoint.clone());
-        report.savepoint = diagnosis.savepoint.clone().or(last);
+        let last = diagnosis.last.as_ref();
+        // An earlier savepoint is no newer than the last checkpoint.
+        let of_last = last.and_then(|last| last.savepoint.clone()).filter(|_| diagnosis.earlier_savepoint.is_none());
+        report.savepoint = diagnosis.savepoint.clone().or(of_last);
         report.earlier_savepoint.clone_from(&diagnosis.earlier_savepoint);
         report.last_checkpoint.clone_from(&diagnosis.last_checkpoint);
         let job = diagnosis.job;
         report.job = Some(job);
         let is_before_savepoint = matches!(diagnosis.phase, UpgradePhase::Prepare | UpgradePhase::Stop);
+        // Started from a savepoint that it has outlived, another job would do a part of its work again.
+        let is_finished = diagnosis.savepoint.is_none()
+            && last.is_some_and(|last| last.lookup == JobLookup::State(JobState::Finished));
         (report.outcome, report.is_over) = match diagnosis.status {
-            UpgradeStatus::Untouched => match self.is_alive(job, error) {
-                Some(true) => (Outcome::OldJobRuns, false),
-                Some(false) => (Outcome::Failed, true),
-                None => (Outcome::Failed, false),
+            UpgradeStatus::Untouched => match self.look_up(job, error) {
+                Some(Found::Runs(_)) => (Outcome::OldJobRuns, false),
+                Some(Found::Ended(state)) if state != JobState::Finished && !report.snapshots().is_empty() => {
+                    (Outcome::NoJobRuns, true)
+                }
+                Some(Found::Ended(_)) => {
+                    report.is_gone = true;
+                    (Outcome::Failed, true)
+                }
+                _ => (Outcome::Failed, false),
             },
             UpgradeStatus::OldJobRuns if is_before_savepoint => (Outcome::OldJobRuns, false),
             // A state without the savepoint of a stop that succeeded cannot start another job.
-            UpgradeStatus::NoJobRuns if report.snapshot().is_some() => {
+            UpgradeStatus::NoJobRuns if !is_finished && !report.snapshots().is_empty() => {
                 (Outcome::NoJobRuns, diagnosis.savepoint.is_none() && !error.is_ambiguous())
             }
-            UpgradeStatus::NoJobRuns => (Outcome::Failed, true),
+            UpgradeStatus::NoJobRuns => {
+                report.is_gone = true;
+                (Outcome::Failed, true)
+            }
             _ => (Outcome::Unknown, false),
         };
         if report.outcome == Outcome::Unknown && !is_before_savepoint {
             (report.new_job, report.old_job) = (Some(diagnosis.new_job), Some(diagnosis.old_job));
         }
         let is_untouched = matches!(diagnosis.status, UpgradeStatus::Untouched | UpgradeStatus::OldJobRuns);
-        if is_untouched && diagnosis.phase == UpgradePhase::Prepare && diagnosis.earlier_savepoint.is_none() {
+        // The savepoint is that of the command line.
+        let is_given = diagnosis.status == UpgradeStatus::NoJobRuns
+            && diagnosis.savepoint.is_some()
+            && diagnosis.savepoint == self.kept.record.from_savepoint
+            && !error.is_ambiguous();
+        let is_prepared = is_given || is_untouched && diagnosis.earlier_savepoint.is_none();
+        if is_prepared && diagnosis.phase == UpgradePhase::Prepare {
             // Nothing is under way: the next run may be given another new jar.
-            if let Err(problem) = self.kept.keep(Step::Ready(job)) {
-                self.progress.say(&format!("flink_upgrade: {problem}"));
-            }
+            self.set_step(Step::Ready(job));
         }
         report
     }
 
-    /// Whether a job that was not stopped from here runs; `None` if the cluster cannot be asked.
-    fn is_alive(&self, job: JobId, error: &FlowError) -> Option<bool> {
+    /// A job that was not stopped from here; `None` if the cluster was asked often enough.
+    fn look_up(&self, job: JobId, error: &FlowError) -> Option<Found> {
         let cause = match error {
             FlowError::Incomplete(incomplete) => &incomplete.cause,
             error => error,
         };
-        if matches!(cause, FlowError::Transport(_)) {
-            // It was asked often enough.
-            return None;
-        }
-        let found = self.flink.call(GetJobStatus::new(job)).ok()?;
-        Some(!found.status.is_terminal())
+        (!matches!(cause, FlowError::Transport(_))).then(|| Found::of(&self.flink, job))
     }
 }

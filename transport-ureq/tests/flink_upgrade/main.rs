@@ -6,6 +6,7 @@ mod example;
 mod kills;
 mod outcomes;
 mod plans;
+mod recovery;
 mod relay;
 mod stage;
 

@@ -11,28 +11,28 @@ use pipewright_mock::flink::{Exits, Program};
 use crate::relay::When;
 use crate::stage::{SECRET, Said, Stage};
 
-fn endless(name: &str) -> Program {
+pub(crate) fn endless(name: &str) -> Program {
     Program::endless(name)
 }
 
 /// A jar that is rejected when it starts from a savepoint.
-fn bad() -> Program {
+pub(crate) fn bad() -> Program {
     endless("new").state_dropped()
 }
 
 /// Runs the n-th command that a result tells to run next. The values of arguments, which are not shown, are filled in.
-fn run_next(stage: &Stage, result: &serde_json::Value, number: usize) -> Said {
+pub(crate) fn run_next(stage: &Stage, result: &serde_json::Value, number: usize) -> Said {
     let command = result["next"][number].as_str().unwrap_or_else(|| panic!("{result}"));
     let command = command.replace("<arg-1>", SECRET);
     Stage::run(Command::new("sh").args(["-c", &command]).current_dir(&stage.files).stdin(Stdio::null()))
 }
 
-fn replace(stage: &Stage, file: &str, program: &Program) {
+pub(crate) fn replace(stage: &Stage, file: &str, program: &Program) {
     fs::write(stage.file(file), program.jar()).expect("written");
 }
 
 /// Stops the job with a savepoint.
-fn stop(stage: &Stage) -> String {
+pub(crate) fn stop(stage: &Stage) -> String {
     let job = JobId::from_str(stage.job()).expect("an id");
     stage.client().run(StopWithSavepoint::new(job)).expect("it stops").location
 }
@@ -197,7 +197,7 @@ fn interrupted() -> Stage {
     interrupted_with(&endless("new"))
 }
 
-fn interrupted_with(new: &Program) -> Stage {
+pub(crate) fn interrupted_with(new: &Program) -> Stage {
     let stage = Stage::new(new).with_job();
     let (said, _) = stage.run_behind_relay(|_, request, when| request.contains("/run ") && when == When::After);
     assert!(said.code.is_none() && stage.alive().iter().any(|job| job.name == "new"), "{said:?}");
@@ -225,7 +225,10 @@ fn a_state_of_another_upgrade_is_refused() {
         (&["--state", "none.json"], "not a state of this tool"),
     ] {
         let said = Stage::run(stage.tool().args(arguments));
-        said.ended(1, problem);
+        let result = said.ended(1, problem);
+        // What is no state holds no arguments.
+        let next = result["next"][0].as_str().expect("a command");
+        assert_eq!(next.ends_with(" --arg <arg-1>"), problem == "not a state of this tool", "{said:?}");
         assert_eq!(fs::read(stage.file("state.json")).expect("untouched"), kept, "{said:?}");
     }
     for file in ["none.json", "other.jar"] {
@@ -286,6 +289,11 @@ fn a_stopped_job_is_upgraded_from_its_savepoint() {
     assert!(!result["next"][0].as_str().expect("a command").contains("--from-savepoint"), "{result}");
 
     let path = stop(&stage);
+    // Its savepoint is not known to the tool: it cannot be upgraded by its id alone.
+    let result = Stage::run(&mut stage.tool()).ended(1, "FINISHED");
+    let next = result["next"].as_array().expect("commands");
+    assert!(next.len() == 1 && next[0].as_str().expect("a command").ends_with(" --from-savepoint <path>"), "{result}");
+    Stage::run(stage.tool().args(["--from-savepoint", &path, "--dry-run"])).ended(0, "was not checked");
     Stage::run(stage.tool().args(["--from-savepoint", &path])).ended(0, "upgraded");
     stage.check_end("new", "upgraded");
     // Nor while the new job runs from it: the id of that one is known then.

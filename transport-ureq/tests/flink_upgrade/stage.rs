@@ -39,6 +39,11 @@ impl Stage {
 
     /// With another old jar.
     pub(crate) fn of(old: &Program, next: &Program) -> Self {
+        Self::on(Config::default(), old, next)
+    }
+
+    /// On another cluster, which is made quick.
+    pub(crate) fn on(config: Config, old: &Program, next: &Program) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
 
         let millis = Duration::from_millis;
@@ -47,7 +52,7 @@ impl Stage {
             checkpoint_duration: millis(5),
             deploy_duration: millis(10),
             cancel_duration: millis(5),
-            ..Config::default()
+            ..config
         };
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let files = env::temp_dir().join(format!("pipewright-upgrade-{}-{number}", std::process::id()));

@@ -261,6 +261,12 @@ impl RunJar {
         self
     }
 
+    /// Returns the id that the job has or gets; `None` if it is not chosen yet. A resumed goal has the id that it was saved with, so that
+    /// the caller can look the job up without submitting anything.
+    pub fn chosen_job_id(&self) -> Option<JobId> {
+        self.job
+    }
+
     /// How long the flow may take; as long as it takes by default.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = Some(time);

@@ -65,9 +65,14 @@ impl RunMachine {
                 return Ok(());
             }
             if self.purpose == Purpose::LookOnly {
-                let waiting =
-                    "the new job, whose main() may still run; if it does not, start a job from the savepoint yourself";
-                let cause = FlowError::Deadline { at: cx.now(), waiting, observed: None, last: None, evidence: None };
+                let cause = FlowError::Failed(Failure {
+                    what: format!("looking up job {} after its submission got no answer", self.job(cx)),
+                    reason: "the cluster does not know it, and its main() may still run; once it cannot run any more, start a job from \
+                             the savepoint"
+                        .to_owned(),
+                    details: None,
+                    cause: None,
+                });
                 return Err(Self::ambiguous(cause, found));
             }
             if cx.now().since(since) < KNOWN {
