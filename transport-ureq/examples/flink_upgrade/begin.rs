@@ -127,7 +127,8 @@ fn resumed(options: &Options, saved: Record) -> Result<Record, String> {
     Ok(Record { step, from_savepoint, allow_non_restored_state, old, new, ..saved })
 }
 
-/// Entry class and arguments of the new jar, as far as they are given now. Those of the old jar count for it only if they did so when the
+/// Entry class and arguments of the new jar, as far as they are given now. Those of the old jar count for it only if
+/// they did so when the
 /// upgrade began: others that were saved are not replaced.
 fn next_of<'a>(options: &'a Options, saved: &Record) -> (Option<&'a String>, &'a [String]) {
     let new = saved.new.as_ref();
@@ -143,8 +144,8 @@ pub(crate) fn completed(options: &Options, record: &Record) -> Options {
     let mut all = options.clone();
     let (old, new) = (&record.old, record.new.as_ref().filter(|_| options.next_jar.is_some()));
     (all.entry_class, all.args) = (old.entry_class().cloned(), old.args().to_vec());
-    let class = new.and_then(|new| new.entry_class()).filter(|class| old.entry_class() != Some(*class));
-    let args = new.map(|new| new.args()).filter(|args| *args != old.args());
+    let class = new.and_then(Jar::entry_class).filter(|class| old.entry_class() != Some(*class));
+    let args = new.map(Jar::args).filter(|args| *args != old.args());
     (all.next_entry_class, all.next_args) = (class.cloned(), args.unwrap_or_default().to_vec());
     all.allow_non_restored_state = record.allow_non_restored_state;
     all.from_savepoint.clone_from(&record.from_savepoint);

@@ -63,7 +63,7 @@ fn from(options: &Options, report: &Report, path: &str, roll_back: bool) -> Stri
     report.job.into_iter().fold(command, Command::job).to_string()
 }
 
-/// The commands that start a job from what is left, first those that `first` says. If there are two snapshots, the newer one counts.
+/// The commands that start a job from what is left, in the order of `rolls_back`. Of two snapshots, the newer one counts.
 fn from_snapshots(options: &Options, report: &Report, purpose: &str, rolls_back: &[bool]) -> Vec<Next> {
     let snapshots = report.snapshots();
     let mut all = Vec::new();

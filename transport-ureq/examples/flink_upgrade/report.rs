@@ -96,6 +96,11 @@ impl Report {
         }
     }
 
+    /// Appends to the text for people.
+    pub(crate) fn add(&mut self, text: std::fmt::Arguments<'_>) {
+        self.text.extend(["; ", &text.to_string()]);
+    }
+
     /// What a job can be started from: the savepoint of the stop, or else what is older. Which of two is newer is in the text.
     pub(crate) fn snapshots(&self) -> Vec<(&'static str, &str)> {
         if let Some(savepoint) = &self.savepoint {

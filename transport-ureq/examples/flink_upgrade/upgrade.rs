@@ -110,7 +110,7 @@ fn not_begun(options: &Options, Refused { problem, record }: Refused) -> Report 
         report.job = record.job().or(chosen);
         report.savepoint.clone_from(&record.savepoint);
         if let Some(savepoint) = &record.savepoint {
-            report.text += &format!("; the savepoint of this upgrade is {savepoint}");
+            report.add(format_args!("the savepoint of this upgrade is {savepoint}"));
         }
     }
     report.next = after_refusal(options, chosen, record.is_some());
@@ -234,16 +234,16 @@ impl Upgrader<'_> {
         match report.job.map(|job| (job, Found::of(&self.flink, job))) {
             Some((job, Found::Runs(state))) => {
                 report.outcome = Outcome::OldJobRuns;
-                report.text += &format!("; job {job} is {state}");
+                report.add(format_args!("job {job} is {state}"));
             }
             Some((job, Found::NotKnown | Found::NotAsked(_))) if chosen.is_some() => {
                 report.outcome = Outcome::Unknown;
-                report.text += &format!(
-                    "; job {job} was submitted, and may still come up: look it up before you remove the state"
-                );
+                report.add(format_args!(
+                    "job {job} was submitted, and may still come up: look it up before you remove the state"
+                ));
                 report.next.insert(0, look_up(self.options, job));
             }
-            Some((job, Found::Ended(state))) => report.text += &format!("; job {job} is {state}"),
+            Some((job, Found::Ended(state))) => report.add(format_args!("job {job} is {state}")),
             _ => {}
         }
         Trouble::Report(Box::new(report))
@@ -320,7 +320,7 @@ impl Upgrader<'_> {
                 _ => report.next.push(command_again(self.options, None, has_state)),
             }
             if let Some(job) = report.job {
-                report.text += &format!("; look up job {job}: it may run");
+                report.add(format_args!("look up job {job}: it may run"));
             }
             return report;
         }
@@ -328,7 +328,7 @@ impl Upgrader<'_> {
         match job.map(|job| (job, Found::of(&self.flink, job))) {
             Some((job, Found::Runs(state))) => {
                 report.outcome = Outcome::OldJobRuns;
-                report.text += &format!("; job {job} is {state}");
+                report.add(format_args!("job {job} is {state}"));
                 report.next.push(command_again(self.options, Some(job), has_state));
             }
             // It certainly does not exist, or has ended: the next run may be given another jar, and other arguments.

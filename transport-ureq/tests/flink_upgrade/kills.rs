@@ -49,8 +49,8 @@ impl Case {
     }
 }
 
-/// Does rounds 1, 2, 3… on some threads until one says that nothing was killed in it. Returns in how many something was killed: threads
-/// begin more rounds than that.
+/// Does rounds 1, 2, 3… on some threads until one says that nothing was killed in it. Returns in how many something
+/// was killed: threads begin more rounds than that.
 fn every(round: impl Fn(u32) -> bool + Sync) -> u32 {
     let (next, killed, is_over) = (AtomicU32::new(1), AtomicU32::new(0), AtomicBool::new(false));
     thread::scope(|scope| {

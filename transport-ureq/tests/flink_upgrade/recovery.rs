@@ -136,8 +136,8 @@ fn saved_arguments_of_the_new_jar_are_not_replaced_by_those_of_the_old_one() {
     let next_args = ["--next-arg", "b", "--next-arg", "c"];
     Stage::run(stage.tool().args(next_args)).ended(5, "no such topic");
     let saved = || {
-        let state: Value = serde_json::from_slice(&fs::read(stage.file("state.json")).expect("kept")).expect("JSON");
-        (state["old"]["args"].clone(), state["new"]["args"].clone())
+        let record: Value = serde_json::from_slice(&fs::read(stage.file("state.json")).expect("kept")).expect("JSON");
+        (record["old"]["args"].clone(), record["new"]["args"].clone())
     };
     let expected = (serde_json::json!([SECRET]), serde_json::json!(["b", "c"]));
     assert_eq!(saved(), expected);

@@ -261,8 +261,8 @@ impl RunJar {
         self
     }
 
-    /// Returns the id that the job has or gets; `None` if it is not chosen yet. A resumed goal has the id that it was saved with, so that
-    /// the caller can look the job up without submitting anything.
+    /// Returns the id that the job has or gets; `None` if it is not chosen yet. A resumed goal has the id that it was
+    /// saved with, so that the caller can look the job up without submitting anything.
     pub fn chosen_job_id(&self) -> Option<JobId> {
         self.job
     }
