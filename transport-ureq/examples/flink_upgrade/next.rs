@@ -104,7 +104,9 @@ pub(crate) fn after_upgrade(options: &Options, report: &Report, has_state: bool)
                 all.push(next("to run the old jar again", Command::again(options, true).roll_back(true)));
             }
             // The jars of a state are fixed.
-            for ((name, path), file) in report.snapshots().into_iter().zip(&options.state) {
+            let snapshots =
+                options.state.iter().flat_map(|file| report.snapshots().into_iter().map(move |named| (named, file)));
+            for ((name, path), file) in snapshots {
                 let begin = from(options, report, path, options.roll_back);
                 let purpose = format!("to begin again from the {name}, with another jar or savepoint");
                 all.push(next(&purpose, format!("{} && {begin}", give_up(file).command)));

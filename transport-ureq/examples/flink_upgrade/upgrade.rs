@@ -6,7 +6,7 @@ use pipewright::Timestamp;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{JobDiagnosis, JobLookup, UpgradePhase, UpgradeStatus};
 use pipewright::flink::{
-    Flink, FlinkRest, GetCheckpoints, JobId, JobState, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob,
+    Flink, FlinkRest, GetCheckpoints, JobId, JobState, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob, is_unknown_job,
 };
 use pipewright::flow::{Goal, Notice, Saved};
 use pipewright_ureq::Ureq;
@@ -375,6 +375,7 @@ impl Upgrader<'_> {
         // Started from a savepoint that it has outlived, another job would do a part of its work again.
         let is_finished = diagnosis.savepoint.is_none()
             && last.is_some_and(|last| last.lookup == JobLookup::State(JobState::Finished));
+        let is_not_known = diagnosis.phase == UpgradePhase::Prepare && error.service().is_some_and(is_unknown_job);
         (report.outcome, report.is_over) = match diagnosis.status {
             UpgradeStatus::Untouched => match self.look_up(job, error) {
                 Some(Found::Runs(_)) => (Outcome::OldJobRuns, false),
@@ -387,6 +388,8 @@ impl Upgrader<'_> {
                 }
                 _ => (Outcome::Failed, false),
             },
+            // Nothing was begun: --job may be wrong.
+            UpgradeStatus::Unknown if is_not_known && report.snapshots().is_empty() => (Outcome::Failed, false),
             UpgradeStatus::OldJobRuns if is_before_savepoint => (Outcome::OldJobRuns, false),
             // A state without the savepoint of a stop that succeeded cannot start another job.
             UpgradeStatus::NoJobRuns if !is_finished && !report.snapshots().is_empty() => {
@@ -407,6 +410,7 @@ impl Upgrader<'_> {
             && diagnosis.savepoint.is_some()
             && diagnosis.savepoint == self.kept.record.from_savepoint
             && !error.is_ambiguous();
+        let is_untouched = is_untouched || is_not_known && report.outcome == Outcome::Failed;
         let is_prepared = is_given || is_untouched && diagnosis.earlier_savepoint.is_none();
         if is_prepared && diagnosis.phase == UpgradePhase::Prepare {
             // Nothing is under way: the next run may be given another new jar.
