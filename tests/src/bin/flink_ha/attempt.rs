@@ -75,8 +75,8 @@ pub(crate) struct Plan {
     pub(crate) job: JobId,
     pub(crate) old: RunJar,
     pub(crate) new: RunJar,
-    /// Whether an upgrade that left the old job untouched is begun again instead of resumed. An upgrade whose JobManager
-    /// died while it planned a jar asks for that, if the caller knows that the jar is not to blame.
+    /// Whether the runner begins an upgrade again, instead of resuming it, if it left the old job untouched. That is
+    /// right when the JobManager died while it planned a jar, and the jar is not to blame.
     pub(crate) is_jar_good: bool,
 }
 

@@ -4,8 +4,8 @@ use std::io;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::thread::spawn;
 
-/// Listens at a port, and passes connections on: to the same target as before, or else to the next one that accepts them.
-/// Returns the address.
+/// Listens at a port and returns its address. Passes connections on to the same target as before, or else to the next
+/// one that accepts them.
 pub(crate) fn start(port: u16, targets: Vec<String>) -> io::Result<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     spawn(move || {

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `leaders` | the leading JobManager of two | in each phase of an upgrade |
 //! | `task-managers` | the only TaskManager | after the savepoint of the stop was written; while the new job settles |
-//! | `exits` | the JobManager, by `System.exit` in the new jar's main method | in plan, in run, and after the submission |
+//! | `exits` | the JobManager, by `System.exit` in the new jar's main method | in plan, in run, after the submission |
 //!
 //! An upgrade that ends with an error is resumed once, when the cluster answers again. Exits with 1 after a violation.
 
@@ -78,7 +78,8 @@ fn print(number: usize, row: &Row) {
     let outage = outage.map(|outage| format!("{:.1}", outage.as_secs_f64())).unwrap_or_default();
     let (took, jobs, violations) = (row.ended.took.as_secs_f64(), row.jobs, row.violations.len());
     println!(
-        "{number:>3}  {phase:<10}  {ended:<11}  {resumed:<7}  {jobs:>4}  {outage:>6}  {took:>7.1}  {violations:>10}  {}",
+        "{number:>3}  {phase:<10}  {ended:<11}  {resumed:<7}  {jobs:>4}  {outage:>6}  {took:>7.1}  {violations:>10}  \
+         {}",
         row.scenario
     );
     if let Some(error) = &row.ended.resumed {

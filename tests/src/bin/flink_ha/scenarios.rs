@@ -139,7 +139,7 @@ pub(crate) fn leaders(options: &Options, cluster: &Arc<Cluster>, mut tell: impl 
         let flink = Flink::new(address.parse().expect("an address"), Ureq::new());
         let strike = {
             let (cluster, name) = (Arc::clone(cluster), leader.name);
-            move || if cluster.kill(name) { Ok(()) } else { Err(format!("{name} does not live")) }
+            move || if cluster.kill(name) { Ok(()) } else { Err(format!("{name} was dead already, or kill failed")) }
         };
         let recovery = move || wait_until("the standby answers", || standby.ask().call(GetJobsOverview::new()).is_ok());
         let after = Duration::from_millis(seed.below(most));
@@ -186,7 +186,7 @@ pub(crate) fn task_managers(
                 if is_stop {
                     wait_until("a savepoint is written", || !truth::savepoints(&cluster).is_subset(&before))?;
                 }
-                if cluster.kill(NAME) { Ok(()) } else { Err(format!("{NAME} does not live")) }
+                if cluster.kill(NAME) { Ok(()) } else { Err(format!("{NAME} was dead already, or kill failed")) }
             }
         };
         let (phase, scenario, most) = if is_stop {
@@ -232,8 +232,8 @@ pub(crate) fn exits(options: &Options, cluster: &Arc<Cluster>, mut tell: impl Fn
     Ok(())
 }
 
-/// Compares the result with the cluster: `main()` was executed, exactly one JobManager died, the reason names `main()`, and
-/// with high availability a job runs.
+/// Compares the result with the cluster: `main()` was executed, exactly one JobManager died, and the reason names
+/// `main()`. With high availability, a job runs.
 fn judge_exit(
     cluster: &Cluster,
     exit: &str,
