@@ -1,13 +1,14 @@
 //! The proxy in front of a small server, spoken to byte by byte.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use pipewright_mock::serve::{Proxy, ProxyOptions, Served};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, RetryAfter};
+use socket2::{Domain, SockRef, Socket, Type};
 
 const ANSWER: &str = "HTTP/1.1 201 Made\r\nX-Odd:  spaced \r\nContent-Length: 12\r\n\r\n{\"a\": [1,2]}";
 
@@ -187,6 +188,8 @@ fn each_fault_delivers_as_often_as_it_says() {
         assert_eq!(proxy.counts().into_iter().collect::<Vec<_>>(), [(fault.kind(), 1)]);
         // An outage lasts, and a new plan ends it.
         let next = ask(&proxy, RUN);
+        // What an outage rejects is no fault of its own.
+        assert_eq!(proxy.counts().into_iter().collect::<Vec<_>>(), [(fault.kind(), 1)]);
         assert_eq!(
             next.is_empty(),
             matches!(fault, Fault::Restart { .. } | Fault::LeaderLost { .. }),
@@ -211,6 +214,21 @@ fn a_delayed_request_is_delivered_although_its_client_has_gone() {
     let delivered = heard.recv_timeout(Duration::from_secs(20)).expect("delivered");
     assert!(delivered - begin >= delay);
     assert_eq!(upstream.seen(), [RUN]);
+}
+
+#[test]
+fn a_fault_counts_while_its_request_is_delayed() {
+    let upstream = Upstream::new(ANSWER);
+    let proxy = upstream.proxy(FaultPlan::none().nth(1, Fault::DelayRequest(Duration::from_secs(600))));
+    let mut stream = connect(&proxy);
+    stream.write_all(RUN.as_bytes()).expect("written");
+    let until = Instant::now() + Duration::from_secs(20);
+    while proxy.counts().is_empty() && Instant::now() < until {
+        std::thread::yield_now();
+    }
+    assert_eq!(proxy.counts().into_iter().collect::<Vec<_>>(), [(FaultKind::DelayRequest, 1)]);
+    drop(proxy);
+    assert_eq!(upstream.seen().len(), 0);
 }
 
 #[test]
@@ -257,6 +275,107 @@ fn an_answer_without_an_end_is_cut_but_not_spoilt() {
     assert_eq!(ask(&proxy, get), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe");
     assert_eq!(ask(&proxy, get), format!("{chunks}0\r\n\r\n"));
     assert_eq!(proxy.counts().into_iter().collect::<Vec<_>>(), [(FaultKind::CutOff, 1)]);
+}
+
+#[test]
+fn a_request_is_not_delivered_again_before_its_answer_has_ended() {
+    let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    let upstream = Upstream::with(move |stream, _| {
+        let sent = stream.write_all(chunks.as_bytes()).is_ok();
+        std::thread::sleep(Duration::from_millis(1500));
+        sent && stream.write_all(b"0\r\n\r\n").is_ok()
+    });
+    let proxy = upstream.proxy(FaultPlan::none().nth(1, Fault::DeliveredTwice));
+    assert_eq!(ask(&proxy, RUN), format!("{chunks}0\r\n\r\n"));
+    assert_eq!((upstream.seen().len(), proxy.counts().len()), (1, 0));
+}
+
+#[test]
+fn half_an_answer_without_a_length_ends_with_a_reset() {
+    let get = "GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
+    let read = |proxy: &Proxy| {
+        let mut stream = connect(proxy);
+        stream.write_all(get.as_bytes()).expect("written");
+        let mut bytes = Vec::new();
+        let result = stream.read_to_end(&mut bytes);
+        (String::from_utf8_lossy(&bytes).into_owned(), result.map_err(|error| error.kind()).err())
+    };
+    // The first answer takes too long, the second is whole, the third is reset by the server.
+    let upstream = Upstream::with(|stream, number| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n12345678");
+        match number {
+            1 => std::thread::sleep(Duration::from_millis(1500)),
+            2 => {}
+            _ => {
+                std::thread::sleep(Duration::from_millis(100));
+                SockRef::from(&*stream).set_linger(Some(Duration::ZERO)).expect("set");
+            }
+        }
+        false
+    });
+    let proxy = upstream.proxy(FaultPlan::none().nth(1, Fault::CutOff).nth(2, Fault::CutOff));
+    assert_eq!(read(&proxy), ("HTTP/1.1 200 OK\r\n\r\n1234".to_owned(), Some(ErrorKind::ConnectionReset)));
+    let cut = ("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n1234".to_owned(), None);
+    assert_eq!(read(&proxy), cut);
+    assert_eq!(read(&proxy), ("HTTP/1.1 200 OK\r\n\r\n12345678".to_owned(), Some(ErrorKind::ConnectionReset)));
+}
+
+#[test]
+fn a_server_that_answers_without_reading_is_heard() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (done, wait) = mpsc::channel::<()>();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut first = [0; 1000];
+        let _ = stream.read(&mut first);
+        let _ = stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
+        // It neither reads nor closes until the test is over.
+        let _ = wait.recv();
+    });
+    let proxy = Proxy::start(ProxyOptions::new(&url).expect("a base")).expect("a free port");
+    let mut stream = connect(&proxy);
+    let mut body = stream.try_clone().expect("a second handle");
+    let client = std::thread::spawn(move || {
+        let _ = body.write_all(format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", 64 << 20).as_bytes());
+        let _ = body.write_all(&vec![b'x'; 64 << 20]);
+    });
+    let mut status = [0; 12];
+    let result = stream.read_exact(&mut status);
+    drop((done, proxy));
+    assert_eq!((result.is_ok(), &status), (true, b"HTTP/1.1 413"));
+    server.join().expect("no panic");
+    client.join().expect("no panic");
+}
+
+#[test]
+fn a_host_that_does_not_accept_is_given_up() {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
+    socket.listen(0).expect("listening");
+    let address = socket.local_addr().ok().and_then(|address| address.as_socket()).expect("an address");
+    // What does not fit into the queue gets no answer.
+    let queued: Vec<_> =
+        (0..4).map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()).collect();
+    assert!(queued.len() < 4);
+    let proxy = Proxy::start(ProxyOptions::new(&format!("http://{address}")).expect("a base")).expect("a free port");
+    let answer = ask(&proxy, RUN);
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+}
+
+#[test]
+fn at_least_one_connection_is_served() {
+    let upstream = Upstream::new(ANSWER);
+    let proxy = Proxy::start(ProxyOptions::new(&upstream.url).expect("a base").connections(0)).expect("a free port");
+    let mut stream = connect(&proxy);
+    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    stream.write_all(RUN.as_bytes()).expect("written");
+    let answer = read_all(&mut stream);
+    // Without a thread the proxy would wait for ever.
+    if answer.is_empty() {
+        std::mem::forget(proxy);
+    }
+    assert_eq!(answer, ANSWER);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use socket2::SockRef;
 
 use super::head::{Head, Reader, Trouble};
 use super::site::Outcome;
@@ -15,7 +16,7 @@ use crate::live::{Coming, OpenBody};
 use crate::world::{Service, lock};
 
 /// How long a connection may be silent, as a real server's may.
-const SILENCE: Duration = Duration::from_secs(300);
+pub(super) const SILENCE: Duration = Duration::from_secs(300);
 /// How often a live body is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// `rest.server.max-content-length`, which uploads are exempt from.
@@ -30,6 +31,8 @@ pub(super) enum Next {
     Farewell,
     /// The end.
     End,
+    /// The end with a reset. A body that ends with the connection would seem whole otherwise.
+    Reset,
 }
 
 /// Serves a connection until either side ends it.
@@ -58,6 +61,10 @@ pub(super) fn until_the_end(stream: &TcpStream, mut exchange: impl FnMut() -> Ne
     };
     if next == Next::Farewell {
         say_farewell(stream);
+    }
+    // Without a shutdown before it, closing the stream resets the connection.
+    if next == Next::Reset && SockRef::from(stream).set_linger(Some(Duration::ZERO)).is_ok() {
+        return;
     }
     // The other side may have been quicker.
     let _ = stream.shutdown(Shutdown::Both);

@@ -178,7 +178,10 @@ impl<S: Deref<Target = TcpStream>> Reader<S> {
             }
             if self.buffer.is_empty() {
                 match self.fill() {
-                    Err(Trouble::Closed) if scanner.ends_by_close() => return Ok(None),
+                    Err(Trouble::Closed) if scanner.ends_by_close() => {
+                        scanner.close();
+                        return Ok(None);
+                    }
                     filled => filled?,
                 }
             }
@@ -190,15 +193,22 @@ impl<S: Deref<Target = TcpStream>> Reader<S> {
     }
 
     /// Waits until there is something to read, or the end; false if there is neither in this time.
-    pub(super) fn wait(&self, time: Duration) -> bool {
+    ///
+    /// # Errors
+    /// [`Trouble::Broken`] if the connection was reset. It is reported once: the next read would report a clean end.
+    pub(super) fn wait(&self, time: Duration) -> Result<bool, Trouble> {
         if !self.buffer.is_empty() {
-            return true;
+            return Ok(true);
         }
         let before = self.stream.read_timeout();
-        let peeked = self.stream.set_read_timeout(Some(time)).and_then(|()| self.stream.peek(&mut [0]));
+        let peeked = self.stream.set_read_timeout(Some(time)).and_then(|()| self.stream.peek(&mut [0])).map(drop);
         let restored = before.and_then(|before| self.stream.set_read_timeout(before));
-        let silent = peeked.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
-        !silent || restored.is_err()
+        use ErrorKind::{Interrupted, TimedOut, WouldBlock};
+        match peeked.and(restored) {
+            Ok(()) => Ok(true),
+            Err(error) if matches!(error.kind(), Interrupted | WouldBlock | TimedOut) => Ok(false),
+            Err(_) => Err(Trouble::Broken),
+        }
     }
 }
 

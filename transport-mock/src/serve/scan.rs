@@ -69,6 +69,11 @@ impl Scanner {
         self.part == Part::Close
     }
 
+    /// Ends a body that ends when the connection does.
+    pub(super) fn close(&mut self) {
+        self.part = Part::Done;
+    }
+
     /// Returns how many of these bytes belong to the body.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<usize, Trouble> {
         let mut at = 0;

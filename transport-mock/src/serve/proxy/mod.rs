@@ -4,6 +4,7 @@ mod relay;
 mod upstream;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -71,9 +72,9 @@ impl ProxyOptions {
         self
     }
 
-    /// Sets how many clients' connections may be open at once. 512 by default.
+    /// Sets how many clients' connections may be open at once, at least 1. 512 by default.
     pub fn connections(mut self, limit: usize) -> Self {
-        self.connections = limit;
+        self.connections = limit.max(1);
         self
     }
 
@@ -115,12 +116,13 @@ impl fmt::Debug for ProxyOptions {
 ///
 /// A fault that needs a body in memory does not happen to a body of more than 16 MiB, nor to an answer that has not
 /// ended after one second: [`DeliveredTwice`](Fault::DeliveredTwice), [`ShortBody`](Fault::ShortBody) and
-/// [`MalformedBody`](Fault::MalformedBody). [`CutOff`](Fault::CutOff) then cuts what has come so far.
+/// [`MalformedBody`](Fault::MalformedBody). [`CutOff`](Fault::CutOff) then cuts what has come so far. An answer whose end
+/// is that of the connection is cut off by a reset.
 /// [`DelayRequest`](Fault::DelayRequest) delays the first byte of a longer request instead. All other bodies are passed
 /// on as they come and are never held in memory.
 ///
 /// Delays and downtimes pass in real time. Each connection of a client has one connection to the server. The proxy
-/// answers `Expect: 100-continue` by itself, and 502 if the server cannot be reached. TLS and the upgrade to another
+/// answers `Expect: 100-continue` by itself, and 502 if the server cannot be reached within three seconds. TLS and the upgrade to another
 /// protocol are not supported.
 ///
 /// ```no_run
@@ -177,7 +179,9 @@ impl Proxy {
         *lock(&self.wire.plan) = plan;
     }
 
-    /// Returns how often each kind of fault has happened, under all plans.
+    /// Returns how often each kind of fault was drawn for a request, under all plans. A fault counts from the moment
+    /// that its request arrives. Requests that an outage rejects, and faults that an answer is too long for, do not
+    /// count.
     pub fn counts(&self) -> BTreeMap<FaultKind, u64> {
         lock(&self.wire.counts).clone()
     }
@@ -226,7 +230,19 @@ impl Wire {
         if lock(&self.down_until).is_some_and(|until| Instant::now() < until) {
             return Some(Fault::NotSent);
         }
-        lock(&self.plan).next(self.now(), site::operation(self.service, method, path))
+        let fault = lock(&self.plan).next(self.now(), site::operation(self.service, method, path))?;
+        *lock(&self.counts).entry(fault.kind()).or_default() += 1;
+        Some(fault)
+    }
+
+    /// Takes back a fault that did not happen.
+    fn spare(&self, fault: Fault) {
+        if let Entry::Occupied(mut count) = lock(&self.counts).entry(fault.kind()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 
     fn go_down(&self, time: Duration) {
@@ -234,9 +250,6 @@ impl Wire {
     }
 
     fn show(&self, served: &Served) {
-        if let Some(fault) = served.fault {
-            *lock(&self.counts).entry(fault.kind()).or_default() += 1;
-        }
         if let Some(watcher) = &self.watcher {
             watcher(served);
         }

@@ -57,6 +57,12 @@ enum Lost {
     Closed,
 }
 
+/// The body of an answer as it came, or its start.
+struct Collected {
+    raw: BytesMut,
+    whole: bool,
+}
+
 /// What is shown of an exchange when it is over.
 struct Record {
     request: String,
@@ -86,7 +92,7 @@ impl Relay<'_> {
         }
         let whole = request.rest.is_done() && request.held.len() <= LONGEST_HELD;
         if fault == Some(Fault::DeliveredTwice) && !whole {
-            record.fault = None;
+            self.spare(&mut record);
         }
         match record.fault {
             Some(fault @ (Fault::Restart { downtime, .. } | Fault::LeaderLost { downtime })) => {
@@ -116,15 +122,24 @@ impl Relay<'_> {
         {
             return self.end(record);
         }
-        if fault == Fault::DeliveredTwice
-            && let Err(lost) = self.deliver_and_drain(&mut request)
-        {
-            return self.lost(&lost, &request, record);
-        }
         let mut reply = match self.deliver(&mut request) {
             Ok(reply) => reply,
             Err(lost) => return self.lost(&lost, &request, record),
         };
+        if fault == Fault::DeliveredTwice {
+            let collected = self.collect(&mut reply);
+            if let Ok(Collected { raw, whole: false }) = collected {
+                self.spare(&mut record);
+                return self.pass(reply, &raw, request.last, record);
+            }
+            if collected.is_err() || reply.last {
+                self.upstream = None;
+            }
+            reply = match self.deliver(&mut request) {
+                Ok(reply) => reply,
+                Err(lost) => return self.lost(&lost, &request, record),
+            };
+        }
         match fault {
             Fault::ReplyLost => self.end(record),
             Fault::ProxyPage { .. } => {
@@ -133,14 +148,14 @@ impl Relay<'_> {
             }
             Fault::DelayReply(delay) if !self.wire.clients.wait(delay) => self.end(record),
             Fault::CutOff | Fault::ShortBody | Fault::MalformedBody => {
-                let Ok(raw) = self.collect(&mut reply) else { return self.end(record) };
-                let whole = reply.scanner.is_done();
+                let Ok(collected) = self.collect(&mut reply) else { return self.end(record) };
                 if fault == Fault::CutOff {
-                    return self.cut(reply, &raw, record);
+                    return self.cut(reply, &collected, record);
                 }
+                let Collected { raw, whole } = collected;
                 if !whole || raw.is_empty() {
                     // There is nothing to spoil, or not all of it.
-                    record.fault = None;
+                    self.spare(&mut record);
                     return self.pass(reply, &raw, request.last, record);
                 }
                 let last = reply.last;
@@ -188,43 +203,34 @@ impl Relay<'_> {
         Ok(reply)
     }
 
-    /// Delivers a request that will be delivered again.
-    fn deliver_and_drain(&mut self, request: &mut Incoming) -> Result<(), Lost> {
-        let mut reply = self.deliver(request)?;
-        let drained = self.upstream.as_mut().is_some_and(|upstream| upstream.drain(&mut reply.scanner).is_ok());
-        if !drained || reply.last {
-            self.upstream = None;
-        }
-        Ok(())
-    }
-
     /// Reads an answer up to its end, the limit, or the time that it may take.
-    fn collect(&mut self, reply: &mut Reply) -> Result<BytesMut, Trouble> {
+    fn collect(&mut self, reply: &mut Reply) -> Result<Collected, Trouble> {
         let upstream = self.upstream.as_mut().ok_or(Trouble::Closed)?;
         let until = Instant::now() + ENDS_WITHIN;
         let mut raw = BytesMut::new();
         reply.scanner.keep_payload();
         while raw.len() <= LONGEST_HELD {
             let left = until.saturating_duration_since(Instant::now());
-            if !reply.scanner.is_done() && (left.is_zero() || !upstream.reader().wait(left)) {
+            if !reply.scanner.is_done() && (left.is_zero() || !upstream.reader().wait(left)?) {
                 break;
             }
             match upstream.reader().piece(&mut reply.scanner)? {
                 Some(piece) => raw.extend_from_slice(&piece),
-                None => return Ok(raw),
+                None => return Ok(Collected { raw, whole: true }),
             }
         }
         reply.scanner.drop_payload();
-        Ok(raw)
+        Ok(Collected { raw, whole: false })
     }
 
     /// Passes on the head of an answer and half of its body.
-    fn cut(&self, reply: Reply, raw: &[u8], record: Record) -> Next {
+    fn cut(&self, reply: Reply, collected: &Collected, record: Record) -> Next {
+        let Collected { raw, whole } = collected;
         if raw.is_empty() {
             return self.end(record);
         }
-        let status = reply.status;
-        let written = if reply.scanner.is_done() {
+        let (status, ends_by_close) = (reply.status, !whole && reply.scanner.ends_by_close());
+        let written = if *whole {
             let mut response = reply.with_body();
             let length = response.body().len();
             response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
@@ -234,7 +240,7 @@ impl Relay<'_> {
             (&mut &*self.stream).write_all(&reply.raw).and_then(|()| (&mut &*self.stream).write_all(half))
         };
         self.show(record, written.is_ok().then_some(status));
-        Next::End
+        if ends_by_close { Next::Reset } else { Next::End }
     }
 
     /// Passes on an answer as it comes; `first` is what was read of its body already.
@@ -245,11 +251,12 @@ impl Relay<'_> {
         let mut written = stream.write_all(&reply.raw).and_then(|()| stream.write_all(first)).is_ok();
         let ended = loop {
             let Some(upstream) = self.upstream.as_mut().filter(|_| written) else { break false };
-            if !reply.scanner.is_done() && !upstream.reader().wait(CHECK) {
+            let ready = if reply.scanner.is_done() { Ok(true) } else { upstream.reader().wait(CHECK) };
+            if ready == Ok(false) {
                 written = !is_gone(self.stream);
                 continue;
             }
-            match upstream.reader().piece(&mut reply.scanner) {
+            match ready.and_then(|_| upstream.reader().piece(&mut reply.scanner)) {
                 Ok(Some(piece)) => written = stream.write_all(&piece).is_ok(),
                 Ok(None) => break true,
                 Err(_) => break false,
@@ -259,6 +266,7 @@ impl Relay<'_> {
         match ended {
             true if last => Next::Farewell,
             true => Next::Request,
+            false if reply.scanner.ends_by_close() => Next::Reset,
             false => Next::End,
         }
     }
@@ -304,6 +312,13 @@ impl Relay<'_> {
         let written = write(self.stream, &page, page.body().len());
         self.show(record, Some(page.status()));
         if written.is_ok() { Next::Farewell } else { Next::End }
+    }
+
+    /// Lets a request pass although there was a fault for it.
+    fn spare(&self, record: &mut Record) {
+        if let Some(fault) = record.fault.take() {
+            self.wire.spare(fault);
+        }
     }
 
     fn end(&self, record: Record) -> Next {
