@@ -1,6 +1,6 @@
 //! One seed: its operations, and what must hold after each.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -57,6 +57,8 @@ pub fn run(seed: u64, truth: &Truth, settings: &Settings) -> Result<Verdict, Box
             eprintln!("seed {seed}: {served}");
         }
     });
+    // Dropped after the case and its proxy, also if the case fails or panics.
+    let mut guard = CleanUp { truth, prefix: format!("chaos-{seed}-"), is_clean: false };
     let proxy = Proxy::start(options)?;
     let mut retry = Retry::default();
     retry.timeout = ATTEMPT;
@@ -71,15 +73,36 @@ pub fn run(seed: u64, truth: &Truth, settings: &Settings) -> Result<Verdict, Box
         settings,
         told: String::new(),
         stopped: None,
+        is_sound: true,
         steps: Vec::new(),
         violations: Vec::new(),
     };
-    truth.clean_up(&case.prefix);
+    truth.clean_up(&case.prefix)?;
     truth.forget(&case.goal)?;
     case.carry_out()?;
-    truth.clean_up(&case.prefix);
-    let Case { steps, violations, proxy, .. } = case;
-    Ok(Verdict { seed, scenario: text, steps, violations, faults: proxy.counts(), took: begin.elapsed() })
+    let Case { steps, mut violations, proxy, .. } = case;
+    let faults = proxy.counts();
+    drop(proxy);
+    violations.extend(truth.clean_up(&guard.prefix).err());
+    guard.is_clean = true;
+    Ok(Verdict { seed, scenario: text, steps, violations, faults, took: begin.elapsed() })
+}
+
+/// Cancels the jobs of a case that did not come to its end.
+struct CleanUp<'a> {
+    truth: &'a Truth,
+    prefix: String,
+    is_clean: bool,
+}
+
+impl Drop for CleanUp<'_> {
+    fn drop(&mut self) {
+        if !self.is_clean
+            && let Err(error) = self.truth.clean_up(&self.prefix)
+        {
+            eprintln!("{error}");
+        }
+    }
 }
 
 struct Case<'a> {
@@ -97,6 +120,9 @@ struct Case<'a> {
     told: String,
     /// The savepoint of a stop, and what the job had counted before.
     stopped: Option<(String, i64)>,
+    /// Whether the job is one that runs without failing, so that every operation on it must succeed once nothing goes
+    /// wrong.
+    is_sound: bool,
     steps: Vec<Step>,
     violations: Vec<String>,
 }
@@ -108,10 +134,34 @@ enum Left {
     Job(JobId),
     /// No job, as was wanted, or a savepoint that the error names.
     Nothing,
+    /// One job or none: the outcome is unknown.
+    Unknown,
 }
 
 impl Case<'_> {
     fn carry_out(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let left = self.operations()?;
+        if self.proxy.counts().contains_key(&FaultKind::DelayRequest) {
+            std::thread::sleep(LONGEST_DELAY);
+        }
+        self.check("at the end", left);
+        for name in self.truth.on_disk(&self.goal) {
+            if !self.told.contains(&name) {
+                self.violation(format!("savepoint {name} is on disk, and no result, error or saved state names it"));
+            }
+        }
+        let most = self.truth.most_at_once(&self.prefix);
+        if most.len() > 1 {
+            self.violation(format!("these jobs lived at the same time: {most:?}"));
+        }
+        if most.is_empty() && left != Left::Unknown {
+            self.violation("no job was ever seen, so that two at the same time would not have been seen".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Carries out one operation after another, and returns what is left after the last one.
+    fn operations(&mut self) -> Result<Left, Box<dyn std::error::Error + Send + Sync>> {
         let args = ["--name".to_owned(), format!("{}old", self.prefix)];
         let old = self.jar("endless.jar", &args)?;
         let launched = self.operate("run", |saved| match saved {
@@ -124,8 +174,8 @@ impl Case<'_> {
                 launched
             }
             Err(error) => {
-                self.failed("run", &error);
-                return Ok(());
+                self.failed("run", &error, true);
+                return Ok(if error.is_ambiguous() { Left::Unknown } else { Left::Nothing });
             }
         };
         let direct = self.truth.flink();
@@ -148,20 +198,7 @@ impl Case<'_> {
             };
             self.check(&operation.to_string(), left);
         }
-        if self.proxy.counts().contains_key(&FaultKind::DelayRequest) {
-            std::thread::sleep(LONGEST_DELAY);
-            self.check("late requests", left);
-        }
-        for name in self.truth.on_disk(&self.goal) {
-            if !self.told.contains(&name) {
-                self.violation(format!("savepoint {name} is on disk, and no result, error or saved state names it"));
-            }
-        }
-        let most = self.truth.most_at_once(&self.prefix);
-        if most.len() > 1 {
-            self.violation(format!("these jobs lived at the same time: {most:?}"));
-        }
-        Ok(())
+        Ok(left)
     }
 
     fn jar(&self, file: &str, args: &[String]) -> std::io::Result<RunJar> {
@@ -217,9 +254,26 @@ impl Case<'_> {
         }
     }
 
-    fn failed(&mut self, what: &str, error: &FlowError) {
-        let end = if error.is_ambiguous() { End::Unknown(explain(error)) } else { End::Failed(class(error)) };
-        self.ended(what, end);
+    /// Records an error. The last round of an operation is without faults, so that success is due there, unless the job
+    /// or the jar is one that fails.
+    fn failed(&mut self, what: &str, error: &FlowError, is_due: bool) {
+        if error.is_ambiguous() {
+            self.ended(what, End::Unknown(explain(error)));
+            return;
+        }
+        self.ended(what, End::Failed(class(error)));
+        if is_due {
+            self.violation(format!("{what}: failed although nothing went wrong at last: {}", explain(error)));
+        }
+    }
+
+    /// Returns what a job has counted. A job that fails again and again does not always say so.
+    fn counted(&mut self, what: &str, job: JobId) -> i64 {
+        let counted = self.truth.counted(job);
+        if counted.is_none() && self.is_sound {
+            self.violation(format!("{what}: job {job} does not say what it has counted"));
+        }
+        counted.unwrap_or(0)
     }
 
     fn violation(&mut self, what: String) {
@@ -240,6 +294,7 @@ impl Case<'_> {
         let wanted: BTreeSet<JobId> = match left {
             Left::Job(job) => [job].into(),
             Left::Nothing => BTreeSet::new(),
+            Left::Unknown => live.iter().take(1).copied().collect(),
         };
         if live != wanted {
             self.violation(format!("{what}: these jobs live: {live:?}, and these should: {wanted:?}"));
@@ -254,8 +309,8 @@ impl Case<'_> {
     }
 
     /// What is left after an error: the job, if it lives; otherwise the error must name a savepoint.
-    fn left_after(&mut self, what: &str, error: &FlowError) -> Left {
-        self.failed(what, error);
+    fn left_after(&mut self, what: &str, error: &FlowError, is_due: bool) -> Left {
+        self.failed(what, error, is_due);
         let named = savepoints(error);
         let live = self.live(what);
         if let [job] = &live[..] {
@@ -278,7 +333,7 @@ impl Case<'_> {
         });
         match outcome.result {
             Ok(savepoint) => self.check_savepoint(what, &savepoint.location),
-            Err(error) => return self.left_after(what, &error),
+            Err(error) => return self.left_after(what, &error, self.is_sound),
         }
         Left::Job(job)
     }
@@ -297,14 +352,14 @@ impl Case<'_> {
                 self.violation(format!("{what}: the cluster has not completed checkpoint {number} of job {job}"));
             }
             Ok(_) => {}
-            Err(error) => return self.left_after(what, &error),
+            Err(error) => return self.left_after(what, &error, self.is_sound),
         }
         Left::Job(job)
     }
 
     fn stop(&mut self, job: JobId) -> Left {
         let (what, directory) = ("stop", self.truth.savepoint_dir(&self.goal));
-        let before = self.truth.counted(job).unwrap_or(0);
+        let before = self.counted(what, job);
         let outcome = self.operate(what, |saved| {
             let goal = match saved {
                 None => StopWithSavepoint::new(job).target_directory(&directory),
@@ -323,7 +378,7 @@ impl Case<'_> {
                 self.stopped = Some((stopped.location, before));
                 Left::Nothing
             }
-            Err(error) => self.left_after(what, &error),
+            Err(error) => self.left_after(what, &error, self.is_sound),
         }
     }
 
@@ -342,11 +397,9 @@ impl Case<'_> {
                 Left::Job(launched.job)
             }
             Err(error) => {
-                self.failed(what, &error);
-                match &self.live(what)[..] {
-                    [job] => Left::Job(job.id),
-                    _ => Left::Nothing,
-                }
+                // The jar is the old one, which runs from every savepoint that a stop has left.
+                self.failed(what, &error, true);
+                if error.is_ambiguous() { Left::Unknown } else { Left::Nothing }
             }
         }
     }
@@ -389,8 +442,10 @@ impl Case<'_> {
         let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         args.extend(["--name".to_owned(), format!("{}new", self.prefix)]);
         let new = self.jar(file, &args)?;
-        let before = self.truth.counted(job).unwrap_or(0);
+        let before = self.counted(&what, job);
+        let asked_back = Cell::new(false);
         let outcome = self.operate(&what, |saved| {
+            asked_back.set(back && saved.is_some());
             let goal = match saved {
                 None => {
                     let goal = UpgradeJob::new(job, old.clone(), new.clone()).target_directory(&directory);
@@ -409,20 +464,25 @@ impl Case<'_> {
                 if !jar.may_succeed(proves) {
                     self.violation(format!("{what}: upgraded to a jar that cannot run"));
                 }
+                if asked_back.get() {
+                    self.violation(format!("{what}: upgraded, and the last resumption asked for the old jar"));
+                }
+                self.is_sound = jar != NewJar::FailsLater;
                 (job, savepoint, "new")
             }
             Ok(Upgrade::RolledBack { job, savepoint, reason }) => {
                 self.ended(&what, End::RolledBack);
+                self.is_sound = true;
                 if jar == NewJar::Good && !back {
                     self.violation(format!("{what}: a good jar was rolled back: {reason}"));
                 }
                 (job, savepoint, "old")
             }
             Err(error) => {
-                if jar == NewJar::Good && !back && !error.is_ambiguous() {
-                    self.violation(format!("{what}: a good jar was not run: {}", explain(&error)));
-                }
-                return Ok(self.left_after(&what, &error));
+                // What was not stopped yet is not rolled back: the old job runs on.
+                let is_untouched = self.live(&what).iter().map(|job| job.id).eq([job]);
+                let is_due = self.is_sound && if asked_back.get() { !is_untouched } else { !jar.may_be_rejected() };
+                return Ok(self.left_after(&what, &error, is_due));
             }
         };
         self.check_upgraded(&what, job, now, &savepoint, name);

@@ -11,6 +11,8 @@ use super::verdict::{End, Verdict};
 #[derive(Debug, Default)]
 pub struct Report {
     verdicts: Vec<Verdict>,
+    /// The seeds without a verdict, and why.
+    failures: Vec<(u64, String)>,
 }
 
 impl Report {
@@ -18,6 +20,18 @@ impl Report {
     pub fn add(&mut self, verdict: Verdict) {
         self.verdicts.push(verdict);
         self.verdicts.sort_by_key(|verdict| verdict.seed);
+    }
+
+    /// Adds a seed that has no verdict.
+    pub fn fail(&mut self, seed: u64, why: impl Into<String>) {
+        self.failures.push((seed, why.into()));
+    }
+
+    /// Returns whether each of this many seeds has a verdict, nothing was violated, and at most one outcome stayed
+    /// unknown.
+    pub fn has_passed(&self, seeds: u64) -> bool {
+        let is_complete = self.failures.is_empty() && u64::try_from(self.verdicts.len()) == Ok(seeds) && seeds > 0;
+        is_complete && self.violations() == 0 && self.unknown() <= 1
     }
 
     /// Returns how many violations there are.
@@ -62,6 +76,7 @@ impl fmt::Display for Report {
         row(f, "unknown, cleared later", steps().map(|step| step.cleared).sum())?;
         row(f, "processes killed", steps().map(|step| step.kills).sum())?;
         row(f, "violations", self.violations())?;
+        row(f, "seeds without a verdict", self.failures.len())?;
         let mut faults: BTreeMap<FaultKind, u64> = BTreeMap::new();
         for (kind, count) in self.verdicts.iter().flat_map(|verdict| &verdict.faults) {
             *faults.entry(*kind).or_default() += count;
@@ -69,6 +84,9 @@ impl fmt::Display for Report {
         write!(f, "  faults:")?;
         faults.iter().try_for_each(|(kind, count)| write!(f, " {kind} {count}"))?;
         writeln!(f)?;
+        for (seed, why) in &self.failures {
+            writeln!(f, "NO VERDICT: seed {seed} (alone: --seed {seed}): {why}")?;
+        }
         for verdict in &self.verdicts {
             for step in &verdict.steps {
                 if let End::Unknown(why) = &step.end {
@@ -109,5 +127,52 @@ impl fmt::Display for Verdict {
             write!(f, " {} VIOLATIONS", self.violations.len())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::verdict::Step;
+    use super::*;
+
+    fn verdict(seed: u64, end: End, violations: &[&str]) -> Verdict {
+        Verdict {
+            seed,
+            scenario: String::new(),
+            steps: vec![Step { operation: "run".to_owned(), end, cleared: 0, kills: 0 }],
+            violations: violations.iter().map(|&what| what.to_owned()).collect(),
+            faults: BTreeMap::new(),
+            took: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_report_passes_only_if_every_seed_has_a_verdict() {
+        let mut report = Report::default();
+        assert!(!report.has_passed(0) && !report.has_passed(1));
+        report.add(verdict(1, End::Done, &[]));
+        assert!(report.has_passed(1) && !report.has_passed(2));
+        report.add(verdict(2, End::Unknown("why".to_owned()), &[]));
+        assert!(report.has_passed(2));
+        report.add(verdict(3, End::Unknown("why".to_owned()), &[]));
+        assert!(!report.has_passed(3));
+    }
+
+    #[test]
+    fn a_seed_without_a_verdict_does_not_hide_violations() {
+        let mut report = Report::default();
+        report.add(verdict(1, End::Done, &["two jobs"]));
+        assert!(!report.has_passed(1));
+        report.add(verdict(2, End::Done, &[]));
+        report.fail(3, "panicked");
+        let text = report.to_string();
+        assert!(text.contains("VIOLATION: seed 1 (alone: --seed 1): two jobs"), "{text}");
+        assert!(text.contains("NO VERDICT: seed 3 (alone: --seed 3): panicked"), "{text}");
+        let mut report = Report::default();
+        report.add(verdict(1, End::Done, &[]));
+        report.fail(2, "panicked");
+        assert!(!report.has_passed(1) && !report.has_passed(2));
     }
 }

@@ -70,6 +70,12 @@ impl NewJar {
         }
     }
 
+    /// Returns whether an upgrade to it may end with an error although nothing goes wrong: its main method throws, or it
+    /// is not a jar. All others run, or are rolled back.
+    pub fn may_be_rejected(self) -> bool {
+        matches!(self, Self::Throws | Self::ThrowsLate | Self::Broken)
+    }
+
     /// Returns whether an upgrade to it may succeed if it must prove itself for some seconds, or need not. One that
     /// fails late may have completed a checkpoint before. That a main method has thrown is not known if the answer is
     /// lost, and its job runs.

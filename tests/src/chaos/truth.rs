@@ -115,11 +115,20 @@ impl Truth {
         complete.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 
-    /// Cancels what is left of a goal.
-    pub fn clean_up(&self, prefix: &str) {
-        for job in self.live(prefix).unwrap_or_default() {
-            let _ = self.flink.run(Cancel::new(job.id).within(Duration::from_secs(30)));
+    /// Cancels all jobs whose name begins with this prefix, so that their slots are free.
+    ///
+    /// # Errors
+    /// What is left, if the cluster does not answer or a job cannot be cancelled.
+    pub fn clean_up(&self, prefix: &str) -> Result<(), String> {
+        let live = || self.live(prefix).ok_or_else(|| format!("clean up {prefix}: the cluster did not answer"));
+        let mut failure = None;
+        for job in live()? {
+            if let Err(error) = self.flink.run(Cancel::new(job.id).within(Duration::from_secs(30))) {
+                failure = Some(error);
+            }
         }
+        let left: Vec<_> = live()?.into_iter().map(|job| job.id).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("clean up {prefix}: these jobs live: {left:?}; {failure:?}")) }
     }
 
     /// Watches the jobs until `stop` says so, and remembers the most that lived at once for each name up to its last
