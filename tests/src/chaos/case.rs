@@ -18,7 +18,7 @@ use pipewright_ureq::{Ureq, file_body};
 
 use super::operator::{Operator, Outcome};
 use super::scenario::{NewJar, Operation, Scenario};
-use super::truth::Truth;
+use super::truth::{CleanUp, Truth};
 use super::verdict::{End, Step, Verdict, class, explain, savepoints, wrong_status};
 
 /// How long one answer may take; some delays are longer.
@@ -58,7 +58,7 @@ pub fn run(seed: u64, truth: &Truth, settings: &Settings) -> Result<Verdict, Box
         }
     });
     // Dropped after the case and its proxy, also if the case fails or panics.
-    let mut guard = CleanUp { truth, prefix: format!("chaos-{seed}-"), is_clean: false };
+    let guard = CleanUp::new(truth, format!("chaos-{seed}-"));
     let proxy = Proxy::start(options)?;
     let mut retry = Retry::default();
     retry.timeout = ATTEMPT;
@@ -83,26 +83,8 @@ pub fn run(seed: u64, truth: &Truth, settings: &Settings) -> Result<Verdict, Box
     let Case { steps, mut violations, proxy, .. } = case;
     let faults = proxy.counts();
     drop(proxy);
-    violations.extend(truth.clean_up(&guard.prefix).err());
-    guard.is_clean = true;
+    violations.extend(guard.finish().err());
     Ok(Verdict { seed, scenario: text, steps, violations, faults, took: begin.elapsed() })
-}
-
-/// Cancels the jobs of a case that did not come to its end.
-struct CleanUp<'a> {
-    truth: &'a Truth,
-    prefix: String,
-    is_clean: bool,
-}
-
-impl Drop for CleanUp<'_> {
-    fn drop(&mut self) {
-        if !self.is_clean
-            && let Err(error) = self.truth.clean_up(&self.prefix)
-        {
-            eprintln!("{error}");
-        }
-    }
 }
 
 struct Case<'a> {

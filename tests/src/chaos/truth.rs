@@ -166,6 +166,36 @@ impl Truth {
     }
 }
 
+/// Cancels the jobs of a case when it is dropped, also if the case fails or panics.
+#[derive(Debug)]
+pub(super) struct CleanUp<'a> {
+    truth: &'a Truth,
+    prefix: String,
+    is_finished: bool,
+}
+
+impl<'a> CleanUp<'a> {
+    pub(super) fn new(truth: &'a Truth, prefix: String) -> Self {
+        Self { truth, prefix, is_finished: false }
+    }
+
+    /// Cancels the jobs now, and says what is left.
+    pub(super) fn finish(mut self) -> Result<(), String> {
+        self.is_finished = true;
+        self.truth.clean_up(&self.prefix)
+    }
+}
+
+impl Drop for CleanUp<'_> {
+    fn drop(&mut self) {
+        if !self.is_finished
+            && let Err(error) = self.truth.clean_up(&self.prefix)
+        {
+            eprintln!("{error}");
+        }
+    }
+}
+
 /// Asks again and again until there is an answer or the time is up.
 pub fn eventually<T>(time: Duration, ask: impl Fn() -> Option<T>) -> Option<T> {
     let end = Instant::now() + time;

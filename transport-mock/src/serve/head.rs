@@ -203,13 +203,17 @@ impl<S: Deref<Target = TcpStream>> Reader<S> {
         let before = self.stream.read_timeout();
         let peeked = self.stream.set_read_timeout(Some(time)).and_then(|()| self.stream.peek(&mut [0])).map(drop);
         let restored = before.and_then(|before| self.stream.set_read_timeout(before));
-        use ErrorKind::{Interrupted, TimedOut, WouldBlock};
         match peeked.and(restored) {
             Ok(()) => Ok(true),
-            Err(error) if matches!(error.kind(), Interrupted | WouldBlock | TimedOut) => Ok(false),
+            Err(error) if is_silence(error.kind()) => Ok(false),
             Err(_) => Err(Trouble::Broken),
         }
     }
+}
+
+/// Whether an error only says that nothing came in time.
+fn is_silence(error: ErrorKind) -> bool {
+    matches!(error, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
 /// The head at the start of some bytes, and its length; `None` when it is not complete.
