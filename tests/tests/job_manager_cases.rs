@@ -94,7 +94,7 @@ impl Scene {
             Notice::Save(state) => *saved = Some(state),
             Notice::Retrying { operation: repeated, .. } if repeated == operation && !has_restarted => {
                 has_restarted = true;
-                self.service.restart(Duration::from_secs(1));
+                self.service.restart(Duration::ZERO);
             }
             _ => {}
         }
