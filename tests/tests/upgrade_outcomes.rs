@@ -291,7 +291,7 @@ fn a_plan_whose_outcome_is_unknown_leaves_the_status_open() {
 fn a_job_that_the_cluster_does_not_know_is_not_said_to_be_untouched() {
     for is_rollback in [false, true] {
         let scene = scene(lonely(), endless());
-        let saved = scene.crash(scene.goal(&new()), |notice| is_phase(notice, "planning the old jar"));
+        let saved = scene.crash(scene.goal(&new()), |notice| is_phase(notice, "planning the new jar"));
         scene.service.restart(seconds(1));
         let goal = scene.resume(&saved, &new());
         let error = scene.flink.run(if is_rollback { goal.roll_back() } else { goal }).expect_err("the job is lost");

@@ -12,6 +12,8 @@ pub(crate) struct Scene {
     pub(crate) world: World,
     pub(crate) cluster: FlinkHandle,
     pub(crate) flink: Flink<World>,
+    /// Whether running jobs survive a restart of the JobManager.
+    pub(crate) is_available: bool,
 }
 
 impl Scene {
@@ -22,10 +24,16 @@ impl Scene {
 
     /// One that loses its uploads, perhaps. Every other one is asked through another JobManager while it has none in charge.
     pub(crate) fn with(seed: u64, retain_uploads: bool) -> Self {
+        Self::of(seed, retain_uploads, true)
+    }
+
+    /// One that loses its jobs with its JobManager, unless it has high availability.
+    pub(crate) fn of(seed: u64, retain_uploads: bool, high_availability: bool) -> Self {
         let world = World::new(seed);
         let config = Config {
             retain_uploads,
-            standby: seed.is_multiple_of(2),
+            standby: high_availability && seed.is_multiple_of(2),
+            high_availability,
             adaptive_scheduler: true,
             flame_graphs: true,
             profiling: true,
@@ -34,7 +42,7 @@ impl Scene {
         };
         let cluster = world.flink("http://flink.test:8081".parse().expect("a base"), config);
         let flink = Flink::new(cluster.base(), world.clone());
-        Self { world, cluster, flink }
+        Self { world, cluster, flink, is_available: high_availability }
     }
 
     /// A job that runs before anything goes wrong.
@@ -63,6 +71,11 @@ impl Scene {
     pub(crate) fn has_restarted(&self) -> bool {
         let is_restart = |event: &Event| matches!(event.what, Incident::Restart { .. });
         self.deaths() > 0 || self.world.trace().iter().any(is_restart)
+    }
+
+    /// Whether a JobManager may have taken its jobs along.
+    pub(crate) fn may_lose_jobs(&self) -> bool {
+        !self.is_available && self.has_restarted()
     }
 
     pub(crate) fn alive(&self) -> Vec<JobView> {

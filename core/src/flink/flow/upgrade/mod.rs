@@ -12,7 +12,7 @@
 //! | phase | goes wrong by | then |
 //! |---|---|---|
 //! | Plan, Run, RunOld | the cluster has not got the jar any more | Upload, three times at the most, if the jar is given |
-//! | Check | the cluster does not know the job | that error; which job runs is unknown |
+//! | Check | the cluster does not know the job, and knew it before | that error; which job runs is unknown |
 //! | Check, Upload, Plan | anything else | that error; the old job runs on |
 //! | Plan | no answer, and the same JobManager answers | Plan again, once |
 //! | Plan | not sent, or rejected for a time | the JobManager is identified again, then Plan |

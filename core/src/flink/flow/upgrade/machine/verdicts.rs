@@ -51,9 +51,10 @@ impl UpgradeMachine {
         is_own && cx.now() >= until && self.heard.covers(from, until)
     }
 
-    /// The old job could not be looked up. A cluster that does not know it has forgotten its end, or has lost it in a restart.
+    /// The old job could not be looked up. A cluster that knew it before has forgotten its end, or has lost it in a restart.
     pub(super) fn not_checked(&mut self, error: FlowError) -> FlowError {
-        if error.service().is_some_and(is_unknown_job) {
+        let was_known = self.data.last_checkpoint.is_some() || self.data.earlier_savepoint.is_some();
+        if was_known && error.service().is_some_and(is_unknown_job) {
             self.status = UpgradeStatus::Unknown;
         }
         error
@@ -206,7 +207,15 @@ impl UpgradeMachine {
             }
             _ => {}
         }
-        Err(error)
+        let has_failed = diagnosis.has_ended() && diagnosis.lookup != JobLookup::State(JobState::Finished);
+        let checkpoint = self.data.last_checkpoint.as_ref().filter(|_| has_failed && diagnosis.savepoint.is_none());
+        Err(match (error, checkpoint) {
+            (FlowError::Failed(failure), Some(path)) => {
+                let reason = format!("{}; its last checkpoint is {path}", failure.reason);
+                FlowError::Failed(Failure { reason, ..failure })
+            }
+            (error, _) => error,
+        })
     }
 
     /// The old jar's job has ended, but not as FINISHED. A resumed flow runs it again, under an id that is not used yet.
