@@ -21,13 +21,13 @@ const LATE: Fault = Fault::DelayRequest(Duration::from_secs(210));
 struct Balanced {
     cluster: Cluster,
     identified: u64,
-    is_balanced: bool,
+    has_balancer: bool,
 }
 
 impl Service for Balanced {
     fn handle(&mut self, now: Timestamp, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         let response = self.cluster.handle(now.as_unix(), request);
-        if !self.is_balanced || request.uri().path() != "/v1/jobmanager/config" {
+        if !self.has_balancer || request.uri().path() != "/v1/jobmanager/config" {
             return response;
         }
         self.identified += 1;
@@ -51,9 +51,9 @@ struct Scene {
     flink: Flink<World>,
 }
 
-fn scene(config: Config, is_balanced: bool) -> Scene {
+fn scene(config: Config, has_balancer: bool) -> Scene {
     let world = World::new(1);
-    let service = Balanced { cluster: Cluster::new(config), identified: 0, is_balanced };
+    let service = Balanced { cluster: Cluster::new(config), identified: 0, has_balancer };
     let service = world.mount("http://flink.test".parse().expect("a base"), service);
     let flink = Flink::new(service.base(), world.clone());
     Scene { world, service, flink }
