@@ -16,6 +16,7 @@ use super::{LIMIT, Scene, cases, drive_some, exiting, hostile, run};
 
 /// What is drawn of an upgrade.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 struct Case {
     seed: u64,
     /// What is wrong with the new jar; 0 if nothing is.
