@@ -28,7 +28,7 @@ use crate::time::Timestamp;
 /// Waits until a job has ended, or until it runs.
 ///
 /// A job that failed is no error of this flow: it comes to a [`JobReport`] in any case, unless the cluster does not know
-/// the job ([`FlowError::Service`], see [`is_unknown_job`](crate::flink::is_unknown_job)) or time is up
+/// the job ([`FlowError::Service`], see [`is_unknown_job`]) or time is up
 /// ([`FlowError::Deadline`]). A job that is SUSPENDED may come back, so it is waited for. If the
 /// JobManager is dead or hangs, the flow asks again until its deadline, or for 90 s without one: another one takes over, with high availability.
 ///
