@@ -10,7 +10,7 @@ use pipewright::flink::{
 };
 use pipewright::flow::{Notice, Saved};
 use pipewright_mock::flink::{Config, Program};
-use pipewright_mock::{FlinkHandle, World};
+use pipewright_mock::{Fault, FaultPlan, FlinkHandle, World};
 
 struct Scene {
     world: World,
@@ -102,6 +102,19 @@ fn an_upgrade_counts_when_the_new_job_has_run_for_long_enough() {
         let took = scene.world.now().since(before);
         assert!((seconds(least)..=seconds(most)).contains(&took), "{took:?}");
         assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FINISHED")]));
+    }
+}
+
+/// The job takes a checkpoint each second by itself.
+#[test]
+fn a_checkpoint_whose_trigger_is_never_sent_is_looked_up_when_time_is_up() {
+    let lost = (1..40).fold(FaultPlan::none(), |plan, nth| plan.nth_of("triggerCheckpoint", nth, Fault::NotSent));
+    for (interval, is_upgraded) in [(Some(seconds(1)), true), (None, false)] {
+        let scene = scene();
+        scene.world.set_faults(lost.clone());
+        let upgrade = scene.flink.run(scene.goal(&new().checkpoint_interval(interval)).settle_within(seconds(4)));
+        assert_eq!(matches!(upgrade, Ok(Upgrade::Upgraded { checkpoint: Some(_), .. })), is_upgraded, "{upgrade:?}");
+        assert_eq!(matches!(upgrade, Ok(Upgrade::RolledBack { .. })), !is_upgraded, "{upgrade:?}");
     }
 }
 

@@ -97,6 +97,8 @@ enum State {
     Pause(Timestamp),
     /// Time is up for the new job: what did it run into? With what it did not do in time.
     Explain(Call<GetJobExceptions>, String),
+    /// Time is up, and the checkpoint was not seen to complete: has the new job completed one? With the error of the deadline.
+    LastLookup(Call<GetCheckpoints>, FlowError),
     CancelNew(Running<CancelMachine>),
     RunOld(Running<RunMachine>),
     SettleOld(Running<AwaitMachine>),
@@ -346,6 +348,11 @@ impl UpgradeMachine {
                 }
                 self.state = State::Settle(self.settle(self.data.new_job, cx));
                 Ok(None)
+            }
+            State::LastLookup(call, error) => {
+                let checkpoints = ok!(call.poll(now, reply.take()));
+                let error = error.clone();
+                self.looked_up(checkpoints, error, cx)
             }
             State::Explain(call, reason) => {
                 let exceptions = ok!(call.poll(now, reply.take()));

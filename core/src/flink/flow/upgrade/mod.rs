@@ -34,6 +34,7 @@
 //! | Run, RunOld | refused by a proxy, or for a time | that error; resume from the saved state |
 //! | Settle | the job ends other than FINISHED, or time is up | roll back |
 //! | Checkpoint | it fails | Settle again, until time is up |
+//! | Checkpoint | time is up, and the list of checkpoints has a completed one | as if the checkpoint had been seen to complete |
 //! | Prove | a task leaves RUNNING, or the job does | Settle, with what is left of its time; roll back if nothing is left |
 //! | Prove | another task finishes by itself | Settle, with the whole time |
 //! | Prove | the job ends | upgraded if it is FINISHED, else roll back |

@@ -5,13 +5,14 @@ use std::time::Duration;
 use super::prove::Proved;
 use super::{STOPS, State, UpgradeMachine};
 use crate::error::{Ambiguity, ErrorKind, Evidence, Failure, FlowError, ServiceError};
+use crate::flink::checkpoints::Checkpoints;
 use crate::flink::error::is_unknown_job;
 use crate::flink::flow::await_job::{AwaitMachine, JobReport};
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
 use crate::flink::flow::look::{Found, Look};
 use crate::flink::flow::triggers::TriggerCheckpoint;
 use crate::flink::flow::upgrade::{Upgrade, UpgradeDiagnosis, UpgradePhase, UpgradeStatus};
-use crate::flink::{FlinkRest, GetJobExceptions, JobId, JobState, SubmitJar};
+use crate::flink::{FlinkRest, GetCheckpoints, GetJobExceptions, JobId, JobState, SubmitJar};
 use crate::flow::{Common, Machine as _, Notice};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
@@ -330,8 +331,9 @@ impl UpgradeMachine {
                 self.enter(UpgradePhase::Prove, None, cx)?;
             }
             Ok(number) => return Ok(Some(self.upgraded(Some(number)))),
+            // The trigger may not have been read for seconds, and the job takes checkpoints by itself.
             Err(error) if self.is_own_deadline(&error, cx) => {
-                self.too_slow("completed no checkpoint", cx);
+                self.state = State::LastLookup(cx.call(GetCheckpoints::new(self.data.new_job)), error);
             }
             // It may fail because a task has just failed: the job tells more.
             Err(FlowError::Failed(failure)) if cx.now() < self.settle_until => {
@@ -355,6 +357,21 @@ impl UpgradeMachine {
                 });
             }
             Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
+    /// Time is up. Only a job that is known to have no completed checkpoint is given up.
+    pub(super) fn looked_up(
+        &mut self,
+        checkpoints: Result<Checkpoints, FlowError>,
+        error: FlowError,
+        cx: &mut Common<FlinkRest>,
+    ) -> Result<Option<Upgrade>, FlowError> {
+        match checkpoints.map(|checkpoints| checkpoints.latest.completed) {
+            Ok(Some(completed)) => return self.checkpointed(Ok(completed.id), cx),
+            Ok(None) => self.too_slow("completed no checkpoint", cx),
+            Err(_) => return Err(error),
         }
         Ok(None)
     }
