@@ -14,8 +14,9 @@ use pipewright::flink::{AwaitJob, Cancel, Flink, GetJobsOverview, JobId, RunJar}
 use pipewright_ureq::{Ureq, file_body};
 
 use super::attempt::{self, Blow, Ended, Phase, Plan, describe};
+use super::balancer::Balancer;
 use super::cluster::{Cluster, Supervisor};
-use super::{Options, balancer, truth};
+use super::{Options, truth};
 
 /// A line of the table.
 #[derive(Debug)]
@@ -111,7 +112,7 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> Result<Duration, S
 /// Kills the leader during upgrades: in each phase, or in as many as there are rounds.
 pub(crate) fn leaders(options: &Options, cluster: &Arc<Cluster>, mut tell: impl FnMut(Row)) -> Result<(), FlowError> {
     let targets = cluster.job_managers.iter().map(|each| each.url.trim_start_matches("http://").to_owned());
-    let balanced = balancer::start(options.balancer, targets.collect()).expect("the port of the balancer is free");
+    let balancer = Balancer::start(options.balancer, targets.collect()).expect("the port of the balancer is free");
     let _supervisor = Supervisor::start(cluster, cluster.job_managers.iter().map(|each| each.name).collect());
     let mut seed = Seed::new(options.seed.into());
     let (mut job, mut hit) = (None, BTreeSet::new());
@@ -133,9 +134,11 @@ pub(crate) fn leaders(options: &Options, cluster: &Arc<Cluster>, mut tell: impl 
         };
         let (leader, standby) = cluster.leader().expect("a cluster that answers has a leader");
         let standby = standby.expect("there are two JobManagers").clone();
+        let at = cluster.job_managers.iter().position(|each| each.name == leader.name);
+        balancer.prefer(at.unwrap_or_default());
         // The address of the standby lives on. What was uploaded through the balancer is lost with the leader.
         let is_balanced = round % 2 == 1;
-        let address = if is_balanced { &balanced } else { &standby.url };
+        let address = if is_balanced { &balancer.url } else { &standby.url };
         let flink = Flink::new(address.parse().expect("an address"), Ureq::new());
         let strike = {
             let (cluster, name) = (Arc::clone(cluster), leader.name);
