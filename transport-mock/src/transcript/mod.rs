@@ -29,29 +29,29 @@
 //!    0.007  ~ 0.036 s
 //!    0.043  > POST http://flink.test:8081/v1/jobs/<job-1>/savepoints
 //!           | {"target-directory":"file:///savepoints","triggerId":"<trigger-1>"}
-//!    0.050  < 202
+//!    0.051  < 202
 //!           | {"request-id":"<trigger-1>"}
-//!    0.050  * TakeSavepoint: state to save
-//!    0.050  * TakeSavepoint: waiting for the outcome
-//!    0.050  > GET http://flink.test:8081/v1/jobs/<job-1>/savepoints/<trigger-1>
+//!    0.051  * TakeSavepoint: state to save
+//!    0.051  * TakeSavepoint: waiting for the outcome
+//!    0.051  > GET http://flink.test:8081/v1/jobs/<job-1>/savepoints/<trigger-1>
 //!    0.058  < 200
 //!           | {"operation":null,"status":{"id":"IN_PROGRESS"}}
 //!    0.058  ~ 0.050 s
 //!    0.108  > GET http://flink.test:8081/v1/jobs/<job-1>/savepoints/<trigger-1>
-//!    0.115  < 200
+//!    0.111  < 200
 //!           | {"operation":null,"status":{"id":"IN_PROGRESS"}}
-//!    0.115  ~ 0.100 s
-//!    0.215  > GET http://flink.test:8081/v1/jobs/<job-1>/savepoints/<trigger-1>
-//!    0.218  < 200
+//!    0.111  ~ 0.100 s
+//!    0.211  > GET http://flink.test:8081/v1/jobs/<job-1>/savepoints/<trigger-1>
+//!    0.215  < 200
 //!           | {"operation":null,"status":{"id":"IN_PROGRESS"}}
-//!    0.218  ~ 0.200 s
-//!    0.418  > GET http://flink.test:8081/v1/jobs/<job-1>/savepoints/<trigger-1>
-//!    0.422  < 200
+//!    0.215  ~ 0.200 s
+//!    0.415  > GET http://flink.test:8081/v1/jobs/<job-1>/savepoints/<trigger-1>
+//!    0.418  < 200
 //!           | {
 //!           |   "operation":{"location":"file:/savepoints/savepoint-<job-1…>-<savepoint-1>"}
 //!           |   "status":{"id":"COMPLETED"}
 //!           | }
-//!    0.422  = done
+//!    0.418  = done
 //! "#.trim_matches('\n'));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -82,9 +82,10 @@
 //! Invariants: nothing is stopped before both jars are uploaded and planned; the savepoint is never claimed, so that both
 //! jars can start from it; the old job is not started while the new one may run; each phase and each plan is saved before it begins;
 //! a plan or a run that got no answer is repeated only if the same JobManager is seen to answer (see
-//! [`JobManagerLookup`](super::JobManagerLookup)), so that a `main()` that calls `System.exit` kills one JobManager and no more. A resumed flow runs the old jar again although another
-//! JobManager answers: its `main()` has run before. If requests are distributed over several JobManagers, the process that was
-//! identified may not be the one that gets the plan or run; then `main()` may kill one more. Use the address of one JobManager.
+//! [`JobManagerLookup`](super::JobManagerLookup)), so that a `main()` that calls `System.exit` kills one JobManager and no more. A
+//! resumed flow runs the old jar again although another JobManager answers: its `main()` has run before. If requests are distributed over several JobManagers, the process that was
+//! identified may not be the one that gets the plan or run; then each repetition may kill
+//! another one: at most one more for a plan, and four more for a run. Use the address of one JobManager.
 
 mod diagnosis;
 mod machine;
