@@ -18,6 +18,9 @@ use pipewright_ureq::Ureq;
 
 use super::cluster::Cluster;
 
+/// How long an upgrade may take, and its resumption again. A stop whose savepoint is written may hang in Flink.
+const AT_MOST: Duration = Duration::from_secs(300);
+
 /// A phase of an upgrade, recognised by the requests that it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
@@ -178,7 +181,7 @@ pub(crate) fn upgrade(flink: &Flink<Ureq>, cluster: &Cluster, plan: &Plan, blow:
         striking: None,
         saved: None,
     };
-    let fresh = UpgradeJob::new(plan.job, plan.old.clone(), plan.new.clone());
+    let fresh = UpgradeJob::new(plan.job, plan.old.clone(), plan.new.clone()).within(AT_MOST);
     let mut result = flink.run_with(fresh.clone(), |notice| listener.hear(notice));
     let mut resumed = None;
     if let Err(error) = result {
@@ -189,7 +192,9 @@ pub(crate) fn upgrade(flink: &Flink<Ureq>, cluster: &Cluster, plan: &Plan, blow:
         let is_untouched = diagnosis.is_some_and(|diagnosis| diagnosis.status == UpgradeStatus::Untouched);
         let saved = listener.saved.take_if(|_| !(plan.is_jar_good && is_untouched));
         let goal = match &saved {
-            Some(saved) => UpgradeJob::resume(saved).map(|goal| goal.with_jars(plan.old.clone(), plan.new.clone())),
+            Some(saved) => {
+                UpgradeJob::resume(saved).map(|goal| goal.with_jars(plan.old.clone(), plan.new.clone()).within(AT_MOST))
+            }
             None => Ok(fresh),
         };
         result = goal.and_then(|goal| flink.run_with(goal, |notice| listener.hear(notice)));
