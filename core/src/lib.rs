@@ -23,7 +23,7 @@
 //! | [`snowpipe`] | Snowpipe Streaming: operations, answers, key-pair tokens, sessions, batches of rows, flows |
 //! | [`operation`] | [`Operation`]: one exchange as data; [`Effect`]: what sending it twice does |
 //! | [`flow`] | [`Flow`](flow::Flow), [`Step`](flow::Step), [`Call`](flow::Call): several exchanges towards one goal |
-//! | [`drive`] | the loops that run a flow, and what they need: [`Transport`](drive::Transport), [`Clock`](drive::Clock), … |
+//! | [`driver`] | the loops that run a flow, and what they need: [`Transport`](driver::Transport), [`Clock`](driver::Clock), … |
 //! | [`decode`] | bytes in, items out, for answers without an end |
 //! | [`error`] | the five error types and how they nest |
 //! | [`url`] | base addresses and path templates |
@@ -72,7 +72,7 @@
 //! * Records and open enums are declared by tables of our own and not with `serde_derive`, because a `null`, an absent
 //!   list and `"NaN"` mean in these APIs what no attribute says, and because the core then builds without `syn`.
 //! * A goal ([`flow::Goal`]) is plain data and is not the flow: so it can be built without an address, logged, cloned, and
-//!   started by a [`drive::Handle`], which supplies address, seed and clock.
+//!   started by a [`driver::Client`], which supplies address, seed and clock.
 //! * [`Seed`] is 128 bits, because job ids and trigger ids are drawn from it.
 
 // What only services use.
@@ -84,7 +84,7 @@
 
 pub mod body;
 pub mod decode;
-pub mod drive;
+pub mod driver;
 pub mod error;
 #[cfg(feature = "feldera")]
 pub mod feldera;
@@ -93,11 +93,11 @@ pub mod flink;
 pub mod flow;
 mod json;
 pub mod operation;
+mod schema;
 mod secret;
 mod seed;
 #[cfg(feature = "snowpipe")]
 pub mod snowpipe;
-mod table;
 mod time;
 pub mod url;
 
@@ -118,7 +118,7 @@ pub use url::Base;
 /// let stop = pipewright::operations().find(|info| info.name == "triggerStopWithSavepoint").expect("Flink is on");
 /// assert_eq!(stop.path, "/jobs/{jobid}/stop");
 /// ```
-pub fn operations() -> impl Iterator<Item = &'static operation::Info> {
+pub fn operations() -> impl Iterator<Item = &'static operation::OperationInfo> {
     let rows = std::iter::empty();
     #[cfg(feature = "feldera")]
     let rows = rows.chain(feldera::operations());

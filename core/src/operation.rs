@@ -9,7 +9,7 @@ use crate::body::Body;
 use crate::decode::{LineLimit, Lines};
 use crate::error::{BuildError, ServiceError};
 use crate::json::{self, JsonError};
-use crate::table::{Field, Value};
+use crate::schema::{Value, WireField};
 use crate::url::Base;
 
 /// One HTTP exchange with a service, as data: how to ask and how to read the answer.
@@ -38,9 +38,9 @@ pub trait Operation {
     /// Whose operation it is.
     type Service: Service;
     /// Its row in the service's table.
-    const INFO: &'static Info;
+    const INFO: &'static OperationInfo;
     /// Whether the answer is a stream, and `Output` its [`Decoder`](crate::decode::Decoder).
-    const LIVE: bool = false;
+    const STREAMING: bool = false;
 
     /// What sending this value twice does.
     fn effect(&self) -> Effect {
@@ -58,7 +58,7 @@ pub trait Operation {
     /// When a value of the operation cannot stand where it has to.
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError>;
 
-    /// Reads the complete answer. Of a [`LIVE`](Self::LIVE) operation: its head, and the body of a refusal.
+    /// Reads the complete answer. Of a [`STREAMING`](Self::STREAMING) operation: its head, and the body of a refusal.
     ///
     /// # Errors
     /// When the service refused, or the answer cannot be read.
@@ -81,7 +81,7 @@ pub enum Effect {
 
 /// An operation's row in its service's table; [`operations`](crate::operations) lists them all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Info {
+pub struct OperationInfo {
     /// The service, as in `flink`.
     pub service: &'static str,
     /// The vendor's name of the operation; ours, in its style, where the vendor has none.
@@ -146,7 +146,7 @@ impl<'a> RequestContext<'a> {
 
 /// What the operations of one service have in common. Implemented by a marker type for each service.
 pub trait Service: 'static {
-    /// As in [`Info::service`].
+    /// As in [`OperationInfo::service`].
     const NAME: &'static str;
     /// Stands between the base address and each template.
     const PREFIX: &'static str = "";
@@ -160,10 +160,10 @@ pub trait Service: 'static {
     const ATTEMPTS: Option<&'static str> = None;
 
     /// Adds what every request carries.
-    fn dress(_headers: &mut HeaderMap) {}
+    fn default_headers(_headers: &mut HeaderMap) {}
 
     /// Reads an answer whose status is no success.
-    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError;
+    fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError;
 
     /// Whether a rejection of the kind [`Refused`](crate::error::ErrorKind::Refused) proves that the service has answered. By default
     /// it does. Return `false` for those that a gateway could have written as well.
@@ -172,23 +172,23 @@ pub trait Service: 'static {
     }
 
     /// Whether another credential might do. The request was not carried out then.
-    fn is_expired(refusal: &ServiceError) -> bool {
+    fn is_auth_error(refusal: &ServiceError) -> bool {
         refusal.status() == StatusCode::UNAUTHORIZED
     }
 }
 
 /// A type that can be the answer of an operation. Records are; see their table.
-pub trait Answer: Sized {
+pub trait FromResponse: Sized {
     /// Reads the body of a success.
     ///
     /// # Errors
     /// When it is not what the operation answers.
-    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError>;
+    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError>;
 }
 
 /// Of a live operation: the decoder for the lines that follow the head.
-impl Answer for Lines {
-    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+impl FromResponse for Lines {
+    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         // What a proxy says in a page of its own is not what was asked for.
         match crate::error::content_type(response) {
             Some(kind) if kind.eq_ignore_ascii_case("text/html") => {
@@ -200,29 +200,32 @@ impl Answer for Lines {
 }
 
 /// A list at the top of the body.
-impl<T: Field> Answer for Vec<T> {
-    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+impl<T: WireField> FromResponse for Vec<T> {
+    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         read_json::<Value<Self>>(info, response).map(|Value(list)| list)
     }
 }
 
 /// Sorts an answer by its status and reads it. What the table's operations do.
-pub(crate) fn parse<S: Service, T: Answer>(info: &'static Info, response: &Response<Bytes>) -> Result<T, ServiceError> {
-    parse_by::<S, T>(info, response, T::read)
+pub(crate) fn parse<S: Service, T: FromResponse>(
+    info: &'static OperationInfo,
+    response: &Response<Bytes>,
+) -> Result<T, ServiceError> {
+    parse_by::<S, T>(info, response, T::from_response)
 }
 
 /// The same with a reader that is not the type's own.
 pub(crate) fn parse_by<S: Service, T>(
-    info: &'static Info,
+    info: &'static OperationInfo,
     response: &Response<Bytes>,
-    read: impl FnOnce(&'static Info, &Response<Bytes>) -> Result<T, ServiceError>,
+    read: impl FnOnce(&'static OperationInfo, &Response<Bytes>) -> Result<T, ServiceError>,
 ) -> Result<T, ServiceError> {
-    if response.status().is_success() { read(info, response) } else { Err(S::refusal(info, response)) }
+    if response.status().is_success() { read(info, response) } else { Err(S::parse_error(info, response)) }
 }
 
 /// Reads a JSON body; a body said to be of another type is refused, one without a type is tried.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
-    info: &'static Info,
+    info: &'static OperationInfo,
     response: &Response<Bytes>,
 ) -> Result<T, ServiceError> {
     let kind = crate::error::content_type(response);
@@ -243,7 +246,7 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
 }
 
 /// For bodies that are handed on as they are.
-pub(crate) fn refuse_compressed(info: &'static Info, response: &Response<Bytes>) -> Result<(), ServiceError> {
+pub(crate) fn refuse_compressed(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
     match crate::error::compressed(response) {
         Some(problem) => Err(ServiceError::unreadable(info, response, &problem)),
         None => Ok(()),

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use serde::{Deserializer, Serializer};
 
 use crate::error::CredentialError;
-use crate::table::{Field, Hidden};
+use crate::schema::{Redacted, WireField};
 
 /// A password, token or key. `Debug` never shows it, and there is no `Display` and no serialisation.
 ///
@@ -56,13 +56,13 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Private<T>(pub(crate) T);
 
-impl<T: Field> fmt::Debug for Private<T> {
+impl<T: WireField> fmt::Debug for Private<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Hidden(self.0.is_absent()).fmt(f)
+        Redacted(self.0.is_absent()).fmt(f)
     }
 }
 
-impl<T: Field> Field for Private<T> {
+impl<T: WireField> WireField for Private<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::read(deserializer).map(Self)
     }

@@ -17,7 +17,7 @@ pub use encode::{Encoder, Parameter};
 
 use crate::body::Body;
 use crate::error::{BuildError, excerpt};
-use crate::operation::{Info, RequestContext, Service};
+use crate::operation::{OperationInfo, RequestContext, Service};
 
 /// Where a service is: scheme, host, port, and the path prefix of a proxy in front of it, if any.
 ///
@@ -195,7 +195,7 @@ fn refused(text: &str, problem: &'static str) -> BuildError {
 /// # Ok::<(), pipewright::error::BuildError>(())
 /// ```
 pub struct Target<'a> {
-    info: &'static Info,
+    info: &'static OperationInfo,
     base: &'a Base,
     /// Text.
     buffer: Vec<u8>,
@@ -206,7 +206,7 @@ pub struct Target<'a> {
     has_query: bool,
     /// Where and what the number of the attempt is.
     attempts: Option<(&'static str, u32)>,
-    dress: fn(&mut HeaderMap),
+    default_headers: fn(&mut HeaderMap),
     /// The first value of the query that cannot be sent.
     error: Option<BuildError>,
 }
@@ -214,7 +214,7 @@ pub struct Target<'a> {
 impl<'a> Target<'a> {
     /// Starts with the base's prefix and the service's.
     #[inline]
-    pub fn new<S: Service>(info: &'static Info, cx: RequestContext<'a>) -> Self {
+    pub fn new<S: Service>(info: &'static OperationInfo, cx: RequestContext<'a>) -> Self {
         let (base, prefix) = (cx.base(), cx.prefix::<S>());
         let mut buffer = Vec::with_capacity(base.prefix.len() + prefix.len() + info.path.len() + 80);
         buffer.extend_from_slice(base.prefix.as_bytes());
@@ -229,7 +229,7 @@ impl<'a> Target<'a> {
             max_line: S::MAX_REQUEST_LINE,
             has_query: false,
             attempts: S::ATTEMPTS.map(|key| (key, cx.attempt())),
-            dress: S::dress,
+            default_headers: S::default_headers,
             error,
         }
     }
@@ -348,7 +348,7 @@ impl<'a> Target<'a> {
         let mut request = Request::new(body);
         *request.uri_mut() = Uri::from_parts(parts).map_err(|_| impossible("the parts make no URL"))?;
         *request.method_mut() = self.info.method.clone();
-        (self.dress)(request.headers_mut());
+        (self.default_headers)(request.headers_mut());
         if let Some(content_type) = content_type {
             request.headers_mut().insert(header::CONTENT_TYPE, content_type);
         }

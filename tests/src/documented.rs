@@ -1,13 +1,13 @@
 //! The tables of operations in the documentation, held against the operations.
 
-use pipewright::operation::Info;
+use pipewright::operation::OperationInfo;
 
 /// Each operation has one row in the page of its service, under its own name, and there is no other row. Operations are
 /// given by their type with its path, as `std::any::type_name` has it.
 ///
 /// # Panics
 /// When that is not so.
-pub fn assert_lists(page: &str, operations: impl IntoIterator<Item = (&'static str, &'static Info)>) {
+pub fn assert_lists(page: &str, operations: impl IntoIterator<Item = (&'static str, &'static OperationInfo)>) {
     let rows = page.lines().filter(|line| line.starts_with("| [`"));
     let mut documented: Vec<_> = rows
         .map(|row| {

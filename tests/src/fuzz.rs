@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use pipewright::decode::{DecodeError, Decoder, End, LineLimit, Lines, NdJson};
 use pipewright::error::{Delivery, FlowError, TransportError, TransportErrorKind};
 use pipewright::flink::{Cause, DeleteJar, JarId, RunJar, StopWithSavepoint, UploadJar};
-use pipewright::flow::{Config, Flow, Goal, Notice, Saved, Step};
+use pipewright::flow::{Config, Flow, Goal, Notice, SavedState, Step};
 use pipewright::operation::RequestContext;
 use pipewright::{Base, Operation, Seed, Timestamp};
 use pipewright_mock::{Service, feldera, flink, snowpipe};
@@ -174,11 +174,11 @@ pub fn flow(data: &[u8]) {
     let limit = Duration::from_secs(60);
     let job = pipewright::flink::JobId::from_bits(7);
     match which % 3 {
-        0 => hostile(StopWithSavepoint::new(job).within(limit).start(&config, Seed::new(1)), &mut rest, limit),
-        1 => hostile(RunJar::upload("a.jar", "jar").within(limit).start(&config, Seed::new(1)), &mut rest, limit),
+        0 => hostile(StopWithSavepoint::new(job).timeout(limit).start(&config, Seed::new(1)), &mut rest, limit),
+        1 => hostile(RunJar::upload("a.jar", "jar").timeout(limit).start(&config, Seed::new(1)), &mut rest, limit),
         _ => {
             let upgrade = pipewright::flink::UpgradeJob::new(job, RunJar::uploaded("a.jar"), RunJar::uploaded("b.jar"));
-            hostile(upgrade.within(limit).start(&config, Seed::new(1)), &mut rest, limit);
+            hostile(upgrade.timeout(limit).start(&config, Seed::new(1)), &mut rest, limit);
         }
     }
 }
@@ -278,30 +278,30 @@ pub fn saved(data: &[u8]) {
     let Ok(state) = std::str::from_utf8(data) else { return };
     for flow in ["TakeSavepoint", "StopWithSavepoint", "TriggerCheckpoint", "RunJar", "UpgradeJob"] {
         let text = serde_json::json!({ "flow": flow, "state": state }).to_string();
-        let Ok(saved) = serde_json::from_str::<Saved>(&text) else { panic!("its shape is right") };
+        let Ok(saved) = serde_json::from_str::<SavedState>(&text) else { panic!("its shape is right") };
         let Ok(base) = "http://h".parse() else { panic!("a base") };
         let config = Config::new(base);
         let limit = Duration::from_secs(20);
         let rest = &mut &b""[..];
         match flow {
             "TakeSavepoint" => resumed(
-                pipewright::flink::TakeSavepoint::resume(&saved).map(|goal| goal.within(limit)),
+                pipewright::flink::TakeSavepoint::resume(&saved).map(|goal| goal.timeout(limit)),
                 &config,
                 rest,
                 limit,
             ),
             "StopWithSavepoint" => {
-                resumed(StopWithSavepoint::resume(&saved).map(|goal| goal.within(limit)), &config, rest, limit);
+                resumed(StopWithSavepoint::resume(&saved).map(|goal| goal.timeout(limit)), &config, rest, limit);
             }
             "TriggerCheckpoint" => resumed(
-                pipewright::flink::TriggerCheckpoint::resume(&saved).map(|goal| goal.within(limit)),
+                pipewright::flink::TriggerCheckpoint::resume(&saved).map(|goal| goal.timeout(limit)),
                 &config,
                 rest,
                 limit,
             ),
-            "RunJar" => resumed(RunJar::resume(&saved).map(|goal| goal.within(limit)), &config, rest, limit),
+            "RunJar" => resumed(RunJar::resume(&saved).map(|goal| goal.timeout(limit)), &config, rest, limit),
             _ => resumed(
-                pipewright::flink::UpgradeJob::resume(&saved).map(|goal| goal.within(limit)),
+                pipewright::flink::UpgradeJob::resume(&saved).map(|goal| goal.timeout(limit)),
                 &config,
                 rest,
                 limit,

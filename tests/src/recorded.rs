@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use http::{Response, header};
 use pipewright::Timestamp;
-use pipewright::drive::{Clock, Entropy, Opened, Transport};
+use pipewright::driver::{Clock, Entropy, Opened, Transport};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use pipewright::flow::Exchange;
 use pipewright_mock::START;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::Response;
 use pipewright::decode::{DecodeError, Decoder, End, LineLimit, Lines, NdJson};
 use pipewright::error::{ErrorKind, ServiceError};
-use pipewright::operation::Info;
+use pipewright::operation::OperationInfo;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -120,7 +120,7 @@ pub struct Report {
 
 impl Report {
     /// Replays an entry and counts it.
-    pub fn add(&mut self, entry: &Entry) -> (Verdict, Option<&'static Info>) {
+    pub fn add(&mut self, entry: &Entry) -> (Verdict, Option<&'static OperationInfo>) {
         let info = SERVICES.iter().find_map(|service| routes::of(service, entry));
         let verdict = info.map_or(Verdict::Unmatched, |info| self.replay(info, entry));
         let column = match verdict {
@@ -138,7 +138,7 @@ impl Report {
         (verdict, info)
     }
 
-    fn replay(&mut self, info: &'static Info, entry: &Entry) -> Verdict {
+    fn replay(&mut self, info: &'static OperationInfo, entry: &Entry) -> Verdict {
         let body = entry.response.body();
         if let Err(why) = decode_in_pieces(body) {
             return Verdict::Failed(why);
@@ -167,7 +167,7 @@ impl Report {
     }
 
     /// Notes what an operation keeps as it came.
-    fn note_raw(&mut self, info: &'static Info, answer: Response<bytes::Bytes>) {
+    fn note_raw(&mut self, info: &'static OperationInfo, answer: Response<bytes::Bytes>) {
         for place in raw_places(info, answer) {
             match opaque(info).find(|listed| is_at(&place, listed)) {
                 Some(listed) => {
@@ -226,7 +226,7 @@ fn verdict_on(error: &ServiceError, is_json: bool) -> Verdict {
 
 /// The places of an answer that are kept as JSON, and not by a type. JSON is written back as it came, line breaks and all;
 /// a type writes none.
-fn raw_places(info: &Info, answer: Response<bytes::Bytes>) -> Vec<Vec<String>> {
+fn raw_places(info: &OperationInfo, answer: Response<bytes::Bytes>) -> Vec<Vec<String>> {
     let (head, body) = answer.into_parts();
     let pretty = serde_json::from_slice::<Value>(&body).and_then(|value| serde_json::to_string_pretty(&value));
     let Ok(pretty) = pretty else { return Vec::new() };
@@ -253,7 +253,7 @@ fn collect_raw(text: &str, path: &[String], places: &mut Vec<Vec<String>>) {
 }
 
 /// The places of an operation's answer that are listed as opaque.
-fn opaque(info: &Info) -> impl Iterator<Item = &'static str> {
+fn opaque(info: &OperationInfo) -> impl Iterator<Item = &'static str> {
     OPAQUE.iter().filter(|(operations, _)| operations.contains(&info.name)).flat_map(|(_, places)| *places).copied()
 }
 
@@ -267,7 +267,7 @@ fn steps(listed: &str) -> Vec<&str> {
     listed.split('.').filter(|step| !step.is_empty()).collect()
 }
 
-fn without_opaque(info: &Info, mut value: Value) -> Value {
+fn without_opaque(info: &OperationInfo, mut value: Value) -> Value {
     opaque(info).for_each(|listed| remove(&mut value, &steps(listed)));
     value
 }

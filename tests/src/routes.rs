@@ -1,7 +1,7 @@
 //! Which operation an address belongs to.
 
 use http::Method;
-use pipewright::operation::Info;
+use pipewright::operation::OperationInfo;
 
 use crate::har::Entry;
 
@@ -9,7 +9,7 @@ use crate::har::Entry;
 ///
 /// Where the recording says which template was meant, a placeholder does not stand for a literal that we do not have
 /// yet: `/jobs/metrics` is no job.
-pub fn of(service: &str, entry: &Entry) -> Option<&'static Info> {
+pub fn of(service: &str, entry: &Entry) -> Option<&'static OperationInfo> {
     let (method, path) = (entry.request.method(), entry.request.uri().path());
     let info = find(service, method, path).or_else(|| of_process(service, method, path))?;
     entry.template.as_deref().is_none_or(|template| same_shape(info.path, template)).then_some(info)
@@ -17,7 +17,7 @@ pub fn of(service: &str, entry: &Entry) -> Option<&'static Info> {
 
 /// Feldera's manager passes on to a pipeline's process what it is asked for behind the pipeline's name, so the process
 /// itself, at its own address, is asked the same without what stands before.
-fn of_process(service: &str, method: &Method, path: &str) -> Option<&'static Info> {
+fn of_process(service: &str, method: &Method, path: &str) -> Option<&'static OperationInfo> {
     if service == "feldera" { find(service, method, &format!("/v0/pipelines/p{path}")) } else { None }
 }
 
@@ -34,7 +34,7 @@ fn same_shape(ours: &str, theirs: &str) -> bool {
 ///
 /// The path may stand behind `/v1` or not, as with Flink; behind one of four versions with its SQL Gateway. Before the
 /// version there may be the path of a proxy.
-pub fn find(service: &str, method: &Method, path: &str) -> Option<&'static Info> {
+pub fn find(service: &str, method: &Method, path: &str) -> Option<&'static OperationInfo> {
     let versions: &[&str] = if service == "flink-sql-gateway" { &["v1", "v2", "v3", "v4"] } else { &["v1"] };
     let is_version = |segment: &str| versions.contains(&segment);
     let mut rest = path;

@@ -9,7 +9,7 @@ use pipewright::error::{
     Applied, BuildError, CredentialError, Delivery, FlowError, Misuse, ServiceError, TransportError, TransportErrorKind,
 };
 use pipewright::flow::{Call, Config, Exchange, Flow, Reply, Step};
-use pipewright::operation::{Effect, Info, RequestContext, Service};
+use pipewright::operation::{Effect, OperationInfo, RequestContext, Service};
 use pipewright::url::Target;
 use pipewright::{Body, Operation, Seed, Timestamp};
 
@@ -22,7 +22,7 @@ impl Service for SyntheticService {
 
     /// Two letters in a header say what the answer is worth: `y`, `n` or `?` for applied, `t` or `f` for transient or final. A
     /// web page is a proxy's.
-    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+    fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
         if response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/html") {
             return ServiceError::foreign(info, response);
         }
@@ -45,7 +45,7 @@ pub struct Probe(pub Effect);
 impl Operation for Probe {
     type Output = String;
     type Service = SyntheticService;
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "lab",
         name: "probe",
         method: Method::POST,
@@ -68,7 +68,7 @@ impl Operation for Probe {
         if response.status().is_success() {
             Ok(String::from_utf8_lossy(response.body()).into_owned())
         } else {
-            Err(SyntheticService::refusal(Self::INFO, &response))
+            Err(SyntheticService::parse_error(Self::INFO, &response))
         }
     }
 }

@@ -8,12 +8,12 @@ use allocation_counter::measure;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use pipewright::decode::{Decoder, LineLimit, Lines, NdJson};
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::{BuildError, ServiceError};
 use pipewright::feldera::stream::Egress;
 use pipewright::flink::{FlinkRest, GetJobStatus, JobId};
-use pipewright::flow::{Call, Config, Flow, Goal as _, Reply, Saved, Step, ok};
-use pipewright::operation::{Effect, Info, RequestContext, Service};
+use pipewright::flow::{Call, Config, Flow, Goal as _, Reply, SavedState, Step, ready};
+use pipewright::operation::{Effect, OperationInfo, RequestContext, Service};
 use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions, Compression, NonFinite};
 use pipewright::snowpipe::{
     Account, ChannelPath, OpenSession, OpenWriter, Refusal, Session, StatusBatcher, TokenType, Writer, WriterEvent,
@@ -31,7 +31,7 @@ enum Demo {}
 impl Service for Demo {
     const NAME: &'static str = "demo";
 
-    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+    fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
         ServiceError::foreign(info, response)
     }
 }
@@ -47,7 +47,7 @@ struct PushRows {
 impl Operation for PushRows {
     type Output = ();
     type Service = Demo;
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: Demo::NAME,
         name: "pushRows",
         method: http::Method::POST,
@@ -313,7 +313,7 @@ impl Flow for Until<'_> {
 
     fn poll(&mut self, now: Timestamp, mut reply: Option<Reply>) -> Step<()> {
         loop {
-            match ok!(self.writer.poll(now, reply.take())) {
+            match ready!(self.writer.poll(now, reply.take())) {
                 Ok(event) if (self.event)(&event) => return Step::Done(Ok(())),
                 Ok(_) => {}
                 Err(error) => return Step::Done(Err(error)),
@@ -362,7 +362,7 @@ fn it_holds_nothing_of_the_one_before() {
         let tokens: Vec<String> = (0..sent).map(|number| format!("\"{number:020}\"")).collect();
         let path = r#"{"database":"DATABASE","schema":"PUBLIC","pipe":"ORDERS-STREAMING","channel":"c"}"#;
         let state = format!(r#"{{"path":{path},"position":{{"sent":[{}]}}}}"#, tokens.join(","));
-        serde_json::from_value::<Saved>(serde_json::json!({ "flow": "Writer", "state": state })).expect("a state")
+        serde_json::from_value::<SavedState>(serde_json::json!({ "flow": "Writer", "state": state })).expect("a state")
     };
     let mut writers = Scene::open(1, |goal| goal);
     let resumed = OpenWriter::resume(&writers.session, &position(200)).expect("a position");

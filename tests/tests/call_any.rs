@@ -21,7 +21,7 @@ fn retry() -> impl Strategy<Value = Retry> {
         |(attempts, base, cap, timeout, longest_retry_after)| {
             let mut retry = Retry::default();
             retry.attempts = attempts;
-            (retry.base, retry.cap, retry.timeout) = (base, cap, timeout);
+            (retry.base, retry.cap, retry.attempt_timeout) = (base, cap, timeout);
             retry.longest_retry_after = longest_retry_after;
             retry
         },

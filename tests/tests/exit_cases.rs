@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pipewright::Timestamp;
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{JobLookup, JobManagerLookup, Launched, Upgrade, UpgradePhase};
 use pipewright::flink::{AwaitJob, Flink, JobDiagnosis, RunJar, UpgradeDiagnosis, UpgradeJob};
-use pipewright::flow::{Notice, Saved};
+use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::flink::{Cluster, Config, Exits, Program};
 use pipewright_mock::{Fault, FaultPlan, FlinkHandle, Mounted, Service, World};
 
@@ -68,7 +68,7 @@ fn upgrade(old: &Launched, when: Exits) -> UpgradeJob {
     UpgradeJob::new(old.job, old_jar().from_uploaded(old.jar.clone()), exiting(when))
 }
 
-fn resume(saved: &Saved, when: Exits) -> UpgradeJob {
+fn resume(saved: &SavedState, when: Exits) -> UpgradeJob {
     UpgradeJob::resume(saved).expect("its own state").with_jars(old_jar(), exiting(when))
 }
 
@@ -76,8 +76,8 @@ fn old_jar() -> RunJar {
     RunJar::upload("old.jar", Program::endless("old").jar())
 }
 
-fn keep(saved: &mut Option<Saved>, notice: Notice) {
-    if let Notice::Save(state) = notice {
+fn keep(saved: &mut Option<SavedState>, notice: Notice) {
+    if let Notice::Persist(state) = notice {
         *saved = Some(state);
     }
 }
@@ -153,7 +153,7 @@ fn a_run_that_was_begun_by_a_crashed_process_is_not_repeated_on_another_job_mana
         let mut saved = None;
         let goal = RunJar::upload("a.jar", Program::endless("a").jar());
         let result = scene.flink.run_with(goal, |notice| {
-            let is_save = matches!(&notice, Notice::Save(_));
+            let is_save = matches!(&notice, Notice::Persist(_));
             keep(&mut saved, notice);
             if is_save { Err("crashed") } else { Ok(()) }
         });

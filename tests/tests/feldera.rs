@@ -29,7 +29,7 @@ use pipewright::feldera::{
     StartPipeline, StartSamplyProfile, StartTransaction, StopPipeline, StreamTimeSeries, UpdateRuntime,
     ValidateProgram,
 };
-use pipewright::operation::{Info, RequestContext};
+use pipewright::operation::{OperationInfo, RequestContext};
 use pipewright::{Base, Operation};
 use pipewright_tests::har::{self, Entry, Recording};
 use pipewright_tests::replies::{Parsed, parse_with};
@@ -40,7 +40,7 @@ struct Sample {
     name: &'static str,
     /// The operation's type with its path.
     kind: &'static str,
-    info: &'static Info,
+    info: &'static OperationInfo,
     minimal: String,
     full: Option<String>,
 }
@@ -329,7 +329,7 @@ fn links_have_the_vendor_s_form() {
     assert_eq!(pages.len(), operations - 1, "{pages:?}");
 }
 
-fn ours() -> impl Iterator<Item = &'static Info> {
+fn ours() -> impl Iterator<Item = &'static OperationInfo> {
     pipewright::operations().filter(|info| info.service == "feldera")
 }
 
@@ -346,12 +346,12 @@ fn fixtures() -> Vec<Recording> {
     har::read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/feldera")).expect("the fixtures")
 }
 
-fn matched(recordings: &[Recording]) -> impl Iterator<Item = (&Entry, &'static Info)> {
+fn matched(recordings: &[Recording]) -> impl Iterator<Item = (&Entry, &'static OperationInfo)> {
     let entries = recordings.iter().flat_map(|recording| &recording.entries);
     entries.filter_map(|entry| Some((entry, routes::of("feldera", entry)?)))
 }
 
-fn read(entry: &Entry, info: &Info) -> Result<Parsed, ServiceError> {
+fn read(entry: &Entry, info: &OperationInfo) -> Result<Parsed, ServiceError> {
     parse_with(info.name, entry.response.clone()).expect("a row for every operation")
 }
 
@@ -403,9 +403,9 @@ fn refusals() {
 
 #[test]
 fn streams() {
-    const LIVE: [&str; 3] = ["http_output", "get_pipeline_logs", "get_pipeline_time_series_stream"];
+    const STREAMING: [&str; 3] = ["http_output", "get_pipeline_logs", "get_pipeline_time_series_stream"];
     let mut text = String::new();
-    for (entry, info) in matched(&fixtures()).filter(|(_, info)| LIVE.contains(&info.name)) {
+    for (entry, info) in matched(&fixtures()).filter(|(_, info)| STREAMING.contains(&info.name)) {
         if let Ok(parsed) = read(entry, info) {
             let items: Vec<String> = serde_json::from_str(&parsed.json).expect("a list of texts");
             writeln!(text, "{} ({}): {} items", entry.name, info.name, items.len()).expect("a string");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Request;
 use pipewright::Operation;
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::feldera::data::{DataFormat, UpdateFormat};
 use pipewright::feldera::lifecycle::Initial;
 use pipewright::feldera::metrics::MetricsFormat;

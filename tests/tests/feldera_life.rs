@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use pipewright::drive::NoCredentials;
+use pipewright::driver::NoCredentials;
 use pipewright::error::FlowError;
 use pipewright::feldera::flow::{Deployed, Interruption, Stopped};
 use pipewright::feldera::pipelines::Pipeline;
@@ -228,33 +228,33 @@ fn try_goal(scene: &RivalScene, plan: FaultPlan, goal: usize) -> (Trial<Pipeline
     let (trial, reached): (_, fn(&PipelineView) -> bool) = match goal {
         0 => {
             let reached = |view: &PipelineView| view.program_status == "Success";
-            (judge(scene, plan, Compile::new("p").within(LIMIT), reached), reached)
+            (judge(scene, plan, Compile::new("p").timeout(LIMIT), reached), reached)
         }
         1 => {
             let reached = |view: &PipelineView| view.status == "Running" && view.desired_status == "Running";
-            (judge(scene, plan, EnsureRunning::new("p").within(LIMIT), is("Running")), reached)
+            (judge(scene, plan, EnsureRunning::new("p").timeout(LIMIT), is("Running")), reached)
         }
         2 => {
             let reached = |view: &PipelineView| view.status == "Paused" && view.desired_status == "Paused";
-            (judge(scene, plan, EnsurePaused::new("p").within(LIMIT), is("Paused")), reached)
+            (judge(scene, plan, EnsurePaused::new("p").timeout(LIMIT), is("Paused")), reached)
         }
         3 => {
             let reached = |view: &PipelineView| view.status == "Stopped" && view.desired_status == "Stopped";
-            (judge(scene, plan, Stop::new("p").within(LIMIT), is("Stopped")), reached)
+            (judge(scene, plan, Stop::new("p").timeout(LIMIT), is("Stopped")), reached)
         }
         4 => {
             let reached = |view: &PipelineView| view.status == "Stopped" && view.desired_status == "Stopped";
-            (judge(scene, plan, Stop::forced("p").within(LIMIT), is("Stopped")), reached)
+            (judge(scene, plan, Stop::forced("p").timeout(LIMIT), is("Stopped")), reached)
         }
         5 => {
             let reached = |view: &PipelineView| view.storage == "Cleared";
-            let trial = judge(scene, plan, ClearStorage::new("p").within(LIMIT), reached);
+            let trial = judge(scene, plan, ClearStorage::new("p").timeout(LIMIT), reached);
             assert_nothing_new_is_cleared(&trial);
             (trial, reached)
         }
         6 => {
             let reached = |view: &PipelineView| view.status == "Running" && view.desired_status == "Running";
-            let goal = Deploy::new("p", OTHER_SQL).force_stop(true).within(LIMIT);
+            let goal = Deploy::new("p", OTHER_SQL).force_stop(true).timeout(LIMIT);
             let trial = judge(scene, plan, goal, is("Running"));
             if let Ok(told) = &trial.result
                 && scene.view().is_some_and(|view| {
@@ -267,14 +267,14 @@ fn try_goal(scene: &RivalScene, plan: FaultPlan, goal: usize) -> (Trial<Pipeline
         }
         7 => {
             let reached = |view: &PipelineView| view.status == "Paused" && view.desired_status == "Paused";
-            let goal = Deploy::new("p", SQL).paused(true).recompile(true).within(LIMIT);
+            let goal = Deploy::new("p", SQL).paused(true).recompile(true).timeout(LIMIT);
             (judge(scene, plan, goal, is("Paused")), reached)
         }
         _ => {
             let reached = |view: &PipelineView| {
                 view.status == view.desired_status && ["Running", "Paused"].contains(&&*view.status)
             };
-            (judge(scene, plan, ApproveBootstrap::new("p").within(LIMIT), reached), reached)
+            (judge(scene, plan, ApproveBootstrap::new("p").timeout(LIMIT), reached), reached)
         }
     };
     // What is said to be up has answered after the look that showed it.

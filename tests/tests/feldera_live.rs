@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipewright::drive::{Clock as _, StreamError};
+use pipewright::driver::{Clock as _, StreamError};
 use pipewright::error::FlowError;
 use pipewright::feldera::data::{DataFormat, UpdateFormat};
 use pipewright::feldera::stream::LogHistory;

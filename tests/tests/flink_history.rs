@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::Method;
 use pipewright::Operation;
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::ErrorKind;
 use pipewright::flink::applications::{
     GetApplication, GetApplicationConfig, GetApplicationExceptions, ListApplications,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::{BuildError, FlowError};
 use pipewright::flink::metrics::{Aggregation, GetVertexMetrics};
 use pipewright::flink::taskmanagers::GetTaskManagerStdout;

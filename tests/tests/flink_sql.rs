@@ -11,7 +11,7 @@ use pipewright::flink::sql_gateway::{
     RefreshMaterializedTable, ResultPage, RowFormat, SessionHandle, TriggerSession, is_unknown_operation,
     is_unknown_session, is_wrong_token,
 };
-use pipewright::operation::{Info, RequestContext};
+use pipewright::operation::{OperationInfo, RequestContext};
 use pipewright::{Base, Operation};
 use pipewright_tests::har::{self, Entry};
 use pipewright_tests::json_coverage::{self, Survival};
@@ -26,7 +26,7 @@ const OPERATION: OperationHandle = OperationHandle::from_bits(0xb);
 /// What there is no success of: standalone session clusters refuse both, and nothing that runs can be cancelled.
 const NOT_RECORDED: [&str; 3] = ["cancelOperation", "deployScript", "refreshMaterializedTable"];
 
-fn operations() -> impl Iterator<Item = &'static Info> {
+fn operations() -> impl Iterator<Item = &'static OperationInfo> {
     pipewright::operations().filter(|info| info.service == SERVICE)
 }
 
@@ -96,11 +96,11 @@ fn entries() -> Vec<Entry> {
     har::read_file(&file).expect("the fixture").entries
 }
 
-fn ours(entries: &[Entry]) -> impl Iterator<Item = (&Entry, &'static Info)> {
+fn ours(entries: &[Entry]) -> impl Iterator<Item = (&Entry, &'static OperationInfo)> {
     entries.iter().filter_map(|entry| Some((entry, routes::of(SERVICE, entry)?)))
 }
 
-fn read(entry: &Entry, info: &Info) -> Result<Parsed, ServiceError> {
+fn read(entry: &Entry, info: &OperationInfo) -> Result<Parsed, ServiceError> {
     parse_with(info.name, entry.response.clone()).expect("a row for every operation")
 }
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use pipewright::Operation as _;
-use pipewright::drive::{self, Clock as _, NoCredentials, Transport as _};
+use pipewright::driver::{self, Clock as _, NoCredentials, Transport as _};
 use pipewright::error::FlowError;
 use pipewright::flink::sql_gateway::{
     ExecuteStatement, OpenSession, Page, RowFormat, RunStatement, SqlGateway, Statement, StatementDiagnosis,
     is_unknown_session, is_wrong_token,
 };
-use pipewright::flow::{Flow as _, Goal as _, Notice, Saved, Step};
+use pipewright::flow::{Flow as _, Goal as _, Notice, SavedState, Step};
 use pipewright_mock::sql_gateway::{Config, Script};
 use pipewright_mock::transcript::Recorder;
 use pipewright_mock::{Fault, FaultPlan, SqlGatewayHandle, World};
@@ -36,7 +36,7 @@ impl Scene {
     }
 
     fn next(&self, statement: &mut Statement) -> Result<Option<Page>, FlowError> {
-        drive::run(statement, &self.world, &NoCredentials, drop)
+        driver::run(statement, &self.world, &NoCredentials, drop)
     }
 
     /// All rows that come, and how it ended.
@@ -110,7 +110,7 @@ proptest! {
     #[test]
     fn rows_survive_crashes(seed: u64, limit in 0_u64..30, page_size in 1_usize..5, crashes in prop::collection::vec(0_usize..40, 0..6)) {
         let scene = Scene::new(seed, Config { page_size, seed, ..Config::default() });
-        let (mut saved, mut rows): (Option<Saved>, Vec<i64>) = (None, Vec::new());
+        let (mut saved, mut rows): (Option<SavedState>, Vec<i64>) = (None, Vec::new());
         for steps in crashes.into_iter().chain([usize::MAX]) {
             let goal = saved.as_ref().map_or_else(|| query(limit), |saved| RunStatement::resume(saved).expect("its own state"));
             match drive_some(&scene, scene.start(goal), steps, &mut saved, &mut rows) {
@@ -138,7 +138,7 @@ fn drive_some(
     scene: &Scene,
     mut statement: Statement,
     steps: usize,
-    saved: &mut Option<Saved>,
+    saved: &mut Option<SavedState>,
     rows: &mut Vec<i64>,
 ) -> Option<Result<(), FlowError>> {
     let (mut reply, mut fresh) = (None, Vec::new());
@@ -149,7 +149,7 @@ fn drive_some(
                 reply = Some(exchange.settle(answer));
             }
             Step::WaitUntil(at) | Step::InFlight { until: at } => scene.world.sleep_until(at),
-            Step::Notice(Notice::Save(state)) => {
+            Step::Notice(Notice::Persist(state)) => {
                 let text = serde_json::to_string(&state).expect("serialisable");
                 *saved = Some(serde_json::from_str(&text).expect("readable"));
                 rows.append(&mut fresh);
@@ -218,13 +218,13 @@ fn a_second_reader_does_not_close_what_the_first_one_reads() {
     let (mut statement, mut saved, mut rows) = (scene.start(query(20)), None, Vec::new());
     for _ in 0..6 {
         let keep = |notice: Notice| {
-            if let Notice::Save(state) = notice
+            if let Notice::Persist(state) = notice
                 && state.state.contains(r#""token":1,"#)
             {
                 saved = Some(state);
             }
         };
-        let page = drive::run(&mut statement, &scene.world, &NoCredentials, keep).expect("a page").expect("a page");
+        let page = driver::run(&mut statement, &scene.world, &NoCredentials, keep).expect("a page").expect("a page");
         rows.extend(numbers(&page));
     }
     let (others, end) = scene.rows(RunStatement::resume(&saved.expect("a state")).expect("its own"));
@@ -257,7 +257,7 @@ fn a_long_wait_is_survived_and_a_forgotten_session_is_not() {
     let count = |notice: Notice| {
         heartbeats += usize::from(matches!(notice, Notice::Sending { operation: "triggerSession", .. }));
     };
-    let page = drive::run(&mut statement, &scene.world, &NoCredentials, count).expect("in time").expect("a page");
+    let page = driver::run(&mut statement, &scene.world, &NoCredentials, count).expect("in time").expect("a page");
     assert!(page.rows.is_empty());
     assert!((55..=60).contains(&heartbeats), "{heartbeats}");
     scene.world.sleep_until(scene.world.now() + idle_timeout);
@@ -269,14 +269,14 @@ fn a_long_wait_is_survived_and_a_forgotten_session_is_not() {
 fn a_deadline_ends_it_and_another_one_goes_on() {
     let scene = Scene::new(6, Config { ready_after: Duration::from_secs(100), ..Config::default() });
     let (begin, mut saved) = (scene.world.now(), None);
-    let goal = query(3).within(Duration::from_secs(20));
+    let goal = query(3).timeout(Duration::from_secs(20));
     let keep = |notice: Notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     };
     let mut statement = scene.start(goal);
-    let error = drive::run(&mut statement, &scene.world, &NoCredentials, keep).expect_err("not ready");
+    let error = driver::run(&mut statement, &scene.world, &NoCredentials, keep).expect_err("not ready");
     assert!(matches!(error, FlowError::Deadline { .. }), "{error}");
     // Nothing was closed: the handles are all that is left.
     let known = StatementDiagnosis::of(&error).expect("a diagnosis");
@@ -297,7 +297,7 @@ fn a_conversation() {
     let recorder = Recorder::new(scene.world.clone());
     let mut statement = scene.start(query(3).session_name("nightly"));
     loop {
-        let page = drive::run(&mut statement, &recorder, &NoCredentials, |notice| recorder.notice(&notice));
+        let page = driver::run(&mut statement, &recorder, &NoCredentials, |notice| recorder.notice(&notice));
         let Some(page) = page.expect("nothing that cannot be mended") else { break };
         recorder.note(&format!(
             "= page {}: {:?}",
@@ -320,7 +320,7 @@ fn a_submission_lost_at_the_deadline_says_what_is_left_open() {
         // The session is the first exchange, the submission the second.
         let fault = if late { Fault::DelayReply(Duration::from_secs(60)) } else { Fault::ReplyLost };
         scene.world.set_faults(FaultPlan::none().nth(2, fault));
-        let goal = if late { query(3).within(Duration::from_secs(10)) } else { query(3) };
+        let goal = if late { query(3).timeout(Duration::from_secs(10)) } else { query(3) };
         let (rows, end) = scene.rows(goal);
         let Err(FlowError::Ambiguous(ambiguity)) = end else { panic!("{end:?}") };
         assert!(
@@ -333,6 +333,6 @@ fn a_submission_lost_at_the_deadline_says_what_is_left_open() {
 
 #[test]
 fn a_state_of_another_flow_is_refused() {
-    let saved: Saved = serde_json::from_str(r#"{"flow":"RunJar","state":"{}"}"#).expect("a state");
+    let saved: SavedState = serde_json::from_str(r#"{"flow":"RunJar","state":"{}"}"#).expect("a state");
     assert!(matches!(RunStatement::resume(&saved), Err(FlowError::Misuse(_))));
 }

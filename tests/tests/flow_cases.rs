@@ -5,7 +5,7 @@ use pipewright::error::FlowError;
 use pipewright::flink::{
     Flink, FlinkRest, JobDiagnosis, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerId,
 };
-use pipewright::flow::{Flow as _, Goal, Notice, Saved, Step};
+use pipewright::flow::{Flow as _, Goal, Notice, SavedState, Step};
 use pipewright::{Seed, Timestamp};
 use pipewright_mock::{Fault, FaultPlan, Script, Service, World};
 
@@ -28,11 +28,11 @@ const WRITTEN: &str = r#"{"status":{"id":"COMPLETED"},"operation":{"location":"f
 /// Of an operation whose job is not known, or not any more.
 const GONE: &str = r#"{"status":{"id":"COMPLETED"},"operation":{"failure-cause":{"class":"a.B","stack-trace":"a.FlinkJobNotFoundException: gone"}}}"#;
 
-fn run<G: Goal<Service = FlinkRest>>(script: &Script, goal: G) -> (Result<G::Output, FlowError>, Vec<Saved>) {
+fn run<G: Goal<Service = FlinkRest>>(script: &Script, goal: G) -> (Result<G::Output, FlowError>, Vec<SavedState>) {
     let flink = Flink::new("http://flink.test".parse().expect("a base"), script.clone());
     let mut saved = Vec::new();
     let result = flink.run_with(goal, |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved.push(state);
         }
     });
@@ -59,13 +59,13 @@ fn run_behind<G: Goal<Service = FlinkRest>>(
     answers: &'static [(&'static str, u16, &'static str)],
     faults: FaultPlan,
     goal: G,
-) -> (Result<G::Output, FlowError>, Vec<Saved>) {
+) -> (Result<G::Output, FlowError>, Vec<SavedState>) {
     let world = World::new(1);
     let service = world.mount("http://flink.test".parse().expect("a base"), Behind(answers));
     world.set_faults(faults);
     let mut saved = Vec::new();
     let result = Flink::new(service.base(), world).run_with(goal, |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved.push(state);
         }
     });
@@ -97,7 +97,7 @@ fn a_notice_to_save_does_not_show_what_it_holds() {
     flink
         .run_with(start().flink_configuration(configuration).program_args(["--password", "hunter3"]), |notice| {
             shown.extend([notice.to_string(), format!(" {notice:?}\n")]);
-            saved.extend(if let Notice::Save(state) = notice { Some(state) } else { None });
+            saved.extend(if let Notice::Persist(state) = notice { Some(state) } else { None });
         })
         .expect("submitted");
     assert!(shown.contains("RunJar") && !shown.contains("hunter"), "{shown}");
@@ -219,7 +219,7 @@ fn an_old_run_is_not_repeated() {
     let (_, saved) = run(&script, start());
     let mut state: serde_json::Value = serde_json::from_str(&saved[0].state).expect("JSON");
     state["since"] = 0.into();
-    let saved: Saved =
+    let saved: SavedState =
         serde_json::from_value(serde_json::json!({"flow": "RunJar", "state": state.to_string()})).expect("a state");
     let script = Script::new().expect("GET", STATUS).reply_json(500, UNKNOWN_JOB);
     let (result, _) = run(&script, RunJar::resume(&saved).expect("its own state"));
@@ -276,7 +276,7 @@ fn time_that_is_up_while_a_job_ends_names_the_savepoint() {
     for _ in 0..5 {
         script = script.expect("GET", STATUS).reply_json(200, r#"{"status":"FAILING"}"#);
     }
-    let (result, _) = run(&script, stop().within(std::time::Duration::from_secs(1)));
+    let (result, _) = run(&script, stop().timeout(std::time::Duration::from_secs(1)));
     let error = result.expect_err("it takes longer");
     let text = error.to_string();
     assert!(
@@ -293,7 +293,7 @@ fn time_that_is_up_while_a_savepoint_is_written_names_the_trigger() {
     for _ in 0..5 {
         script = script.expect("GET", TRIGGER).reply_json(200, r#"{"status":{"id":"IN_PROGRESS"}}"#);
     }
-    let (result, _) = run(&script, stop().within(std::time::Duration::from_secs(1)));
+    let (result, _) = run(&script, stop().timeout(std::time::Duration::from_secs(1)));
     let error = result.expect_err("it takes longer");
     let id = TriggerId::from_bits(0xb);
     assert!(error.to_string().contains(&format!("of job {JOB}: trigger {id} is in progress")), "{error}");
@@ -364,7 +364,7 @@ fn a_listener_can_stop_a_flow_before_the_request_that_matters() {
     let script = Script::new();
     let flink = Flink::new("http://flink.test".parse().expect("a base"), script.clone());
     let result = flink.run_with(stop(), |notice| match notice {
-        Notice::Save(_) => Err("the disk is full"),
+        Notice::Persist(_) => Err("the disk is full"),
         _ => Ok(()),
     });
     assert!(matches!(&result, Err(FlowError::Stopped(reason)) if reason == "the disk is full"), "{result:?}");

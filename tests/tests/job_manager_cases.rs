@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pipewright::Timestamp;
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{JobManagerLookup, Launched, Upgrade, UpgradePhase};
 use pipewright::flink::{AwaitJob, Flink, JobDiagnosis, RunJar, UpgradeDiagnosis, UpgradeJob};
-use pipewright::flow::{Notice, Saved};
+use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::flink::{Cluster, Config, Exits, Program};
 use pipewright_mock::{Fault, FaultPlan, Mounted, Service, World};
 
@@ -87,11 +87,11 @@ impl Scene {
     fn restarts_before_a_repetition<'a>(
         &'a self,
         operation: &'a str,
-        saved: &'a mut Option<Saved>,
+        saved: &'a mut Option<SavedState>,
     ) -> impl FnMut(Notice) + 'a {
         let mut has_restarted = false;
         move |notice| match notice {
-            Notice::Save(state) => *saved = Some(state),
+            Notice::Persist(state) => *saved = Some(state),
             Notice::Retrying { operation: repeated, .. } if repeated == operation && !has_restarted => {
                 has_restarted = true;
                 self.service.restart(Duration::ZERO);
@@ -213,11 +213,11 @@ fn a_run_that_was_never_sent_is_sent_by_a_resumed_flow() {
         run.world.set_faults(not_sent(RUN));
         let mut saved = None;
         let keep = |notice| {
-            if let Notice::Save(state) = notice {
+            if let Notice::Persist(state) = notice {
                 saved = Some(state);
             }
         };
-        let error = run.flink.run_with(new_jar().within(limit), keep).expect_err("it cannot be sent");
+        let error = run.flink.run_with(new_jar().timeout(limit), keep).expect_err("it cannot be sent");
         assert!(!error.is_ambiguous(), "{error:?}");
         run.world.set_faults(FaultPlan::none());
         run.service.restart(Duration::from_secs(1));
@@ -230,11 +230,11 @@ fn a_run_that_was_never_sent_is_sent_by_a_resumed_flow() {
         scene.world.set_faults(not_sent(RUN));
         let mut saved = None;
         let keep = |notice| {
-            if let Notice::Save(state) = notice {
+            if let Notice::Persist(state) = notice {
                 saved = Some(state);
             }
         };
-        let goal = upgrade(&old, new_jar()).within(limit);
+        let goal = upgrade(&old, new_jar()).timeout(limit);
         let error = scene.flink.run_with(goal, keep).expect_err("it cannot be sent");
         let known = UpgradeDiagnosis::of(&error).expect("a diagnosis");
         assert_eq!(known.phase, UpgradePhase::Run, "{error:?}");
@@ -258,7 +258,7 @@ fn a_run_that_was_rejected_outright_is_sent_by_a_resumed_flow() {
     scene.world.set_faults(lookups);
     let mut saved = None;
     let keep = |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     };

@@ -1,7 +1,7 @@
 //! A proxy that loses the service for a moment, and answers 401, 403 or 404 by itself: at each exchange of each flow in turn.
 
 use http::StatusCode;
-use pipewright::drive::{self, NoCredentials};
+use pipewright::driver::{self, NoCredentials};
 use pipewright::error::{FlowError, ServiceError};
 use pipewright::feldera::{Checkpoint, ClearStorage, Deploy, EnsurePaused, EnsureRunning, Feldera, FelderaApi, Stop};
 use pipewright::flink::flow::{Launched, Upgrade};
@@ -133,7 +133,7 @@ fn a_statement_survives_a_proxy_that_loses_the_gateway_for_a_moment() {
         world.set_faults(plan);
         let mut statement = RunStatement::new("SELECT n FROM numbers LIMIT 5").start(client.config(), client.seed());
         let result = loop {
-            match drive::run(&mut statement, &world, &NoCredentials, drop) {
+            match driver::run(&mut statement, &world, &NoCredentials, drop) {
                 Ok(Some(_)) => {}
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),

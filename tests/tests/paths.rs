@@ -4,7 +4,7 @@ use http::{Method, Request};
 use percent_encoding::percent_decode_str;
 use pipewright::error::BuildError;
 use pipewright::flink::{DeleteJar, FlinkRest, JarId, PlanJar, SubmitJar};
-use pipewright::operation::{Effect, Info, RequestContext, Service};
+use pipewright::operation::{Effect, OperationInfo, RequestContext, Service};
 use pipewright::url::Target;
 use pipewright::{Base, Body, Operation};
 use proptest::prelude::*;
@@ -19,12 +19,15 @@ impl Service for Plain {
     const NAME: &'static str = "plain";
     const MAX_REQUEST_LINE: usize = 100_000;
 
-    fn refusal(info: &'static Info, response: &http::Response<bytes::Bytes>) -> pipewright::error::ServiceError {
+    fn parse_error(
+        info: &'static OperationInfo,
+        response: &http::Response<bytes::Bytes>,
+    ) -> pipewright::error::ServiceError {
         pipewright::error::ServiceError::foreign(info, response)
     }
 }
 
-static ROW: Info = Info {
+static ROW: OperationInfo = OperationInfo {
     service: "plain",
     name: "find",
     method: Method::GET,

@@ -10,7 +10,7 @@ use pipewright::error::{Applied, ErrorKind, ServiceError};
 use pipewright::flink::{
     GetCheckpointStatus, GetJobExecutionResult, GetSavepointStatus, JobId, TriggerId, is_unknown_job,
 };
-use pipewright::operation::{Info, Operation};
+use pipewright::operation::{Operation, OperationInfo};
 use pipewright_tests::har::{self, Entry, Recording};
 use pipewright_tests::json_coverage::{self, Survival};
 use pipewright_tests::replay::RENAMED;
@@ -34,13 +34,13 @@ fn fixtures() -> Vec<Recording> {
 }
 
 /// The entries of recordings that belong to an operation we have.
-fn ours(recordings: &[Recording]) -> impl Iterator<Item = (&Recording, &Entry, &'static Info)> {
+fn ours(recordings: &[Recording]) -> impl Iterator<Item = (&Recording, &Entry, &'static OperationInfo)> {
     recordings.iter().flat_map(|recording| {
         recording.entries.iter().filter_map(move |entry| Some((recording, entry, routes::of("flink", entry)?)))
     })
 }
 
-fn read(entry: &Entry, info: &Info) -> Result<Parsed, ServiceError> {
+fn read(entry: &Entry, info: &OperationInfo) -> Result<Parsed, ServiceError> {
     parse_with(info.name, entry.response.clone()).expect("a row for every operation")
 }
 

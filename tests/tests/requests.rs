@@ -50,7 +50,7 @@ use pipewright::flink::{
     StartSavepointDisposal,
 };
 use pipewright::flow::{Call, Config, Flow, Step};
-use pipewright::operation::{Info, RequestContext};
+use pipewright::operation::{OperationInfo, RequestContext};
 use pipewright::snowpipe::{
     AppendElastic, AppendElasticToTable, AppendRows, BulkGetChannelStatus, DropChannel, Encoding, ExchangeToken,
     GetHostname, OpenChannel, RequestId, TokenType,
@@ -71,7 +71,7 @@ struct Sample {
     name: &'static str,
     /// The operation's type with its path.
     kind: &'static str,
-    info: &'static Info,
+    info: &'static OperationInfo,
     minimal: String,
     full: Option<String>,
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{Launched, Upgrade};
 use pipewright::flink::{
     AwaitJob, Cancel, DisposeSavepoint, Flink, FlinkRest, JobId, Rescale, RunJar, StopWithSavepoint, SubmitJar,
     TakeSavepoint, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
 };
-use pipewright::flow::{Goal, Notice, Saved};
+use pipewright::flow::{Goal, Notice, SavedState};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultPlan, FlinkHandle, World};
 
@@ -58,14 +58,14 @@ impl Scene {
     }
 
     /// Runs a goal up to a notice. That one is not handled: a state that comes with it is not on the disk. True if the flow ended before.
-    fn crash<G: Goal<Service = FlinkRest>>(&self, goal: G, at: usize) -> (bool, Option<Saved>) {
+    fn crash<G: Goal<Service = FlinkRest>>(&self, goal: G, at: usize) -> (bool, Option<SavedState>) {
         let (mut count, mut saved) = (0, None);
         let result = self.flink.run_with(goal, |notice| {
             if count == at {
                 return Err("crashed");
             }
             count += 1;
-            if let Notice::Save(state) = notice {
+            if let Notice::Persist(state) = notice {
                 saved = Some(state);
             }
             Ok(())
@@ -143,7 +143,7 @@ fn a_job_is_stopped_once_wherever_the_process_ends() {
 
 fn upgrade(job: &Launched, is_good: bool) -> UpgradeJob {
     let (old, new) = jars(is_good);
-    UpgradeJob::new(job.job, old.from_uploaded(job.jar.clone()), new).settle_within(Duration::from_secs(20))
+    UpgradeJob::new(job.job, old.from_uploaded(job.jar.clone()), new).settle_timeout(Duration::from_secs(20))
 }
 
 fn jars(is_good: bool) -> (RunJar, RunJar) {
@@ -183,7 +183,7 @@ fn an_upgrade_leaves_one_job_wherever_the_process_ends() {
                 };
                 let goal = if roll_back && saved.is_some() { goal.roll_back() } else { goal };
                 let result = scene.flink.run_with(goal, |notice| {
-                    if let Notice::Save(state) = notice {
+                    if let Notice::Persist(state) = notice {
                         saved = Some(state);
                     }
                 });
@@ -217,14 +217,14 @@ fn a_job_that_is_submitted_late_never_runs_beside_the_old_jar() {
         let mut saved = None;
         let result = scene.flink.run_with(upgrade(&job, true), |notice| match notice {
             Notice::Sending { operation: "submitJobFromJar", .. } => Err("crashed"),
-            Notice::Save(state) => {
+            Notice::Persist(state) => {
                 saved = Some(state);
                 Ok(())
             }
             _ => Ok(()),
         });
         assert!(matches!(result, Err(FlowError::Stopped(_))), "{result:?}");
-        let saved: Saved = saved.expect("saved");
+        let saved: SavedState = saved.expect("saved");
         let state: serde_json::Value = serde_json::from_str(&saved.state).expect("JSON");
         let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
         let new_job: JobId = text(&state["new_job"]).parse().expect("an id");
@@ -261,13 +261,13 @@ fn an_unknown_outcome_is_cleared_by_another_look() {
     let (scene, job) = running();
     let path = scene.flink.run(TakeSavepoint::new(job.job)).expect("taken").location;
     scene.world.set_faults(lost("updateJobResourceRequirements", fault, 22));
-    let rescaled = scene.flink.run(Rescale::to(job.job, 2).within(timeout));
+    let rescaled = scene.flink.run(Rescale::to(job.job, 2).timeout(timeout));
     assert!(rescaled.is_ok(), "{fault:?}: {rescaled:?}");
     scene.world.set_faults(lost("triggerSavepointDisposal", fault, 22));
-    let removed = scene.flink.run(DisposeSavepoint::new(&*path).within(timeout));
+    let removed = scene.flink.run(DisposeSavepoint::new(&*path).timeout(timeout));
     assert!(removed.is_ok(), "{fault:?}: {removed:?}");
     scene.world.set_faults(lost("cancelJob", fault, 22));
-    let report = scene.flink.run(Cancel::new(job.job).within(timeout));
+    let report = scene.flink.run(Cancel::new(job.job).timeout(timeout));
     assert!(report.is_ok(), "{fault:?}: {report:?}");
 }
 
@@ -278,7 +278,7 @@ fn lookups_are_repeated_until_the_deadline() {
         let (scene, job) = running();
         let goal = StopWithSavepoint::new(job.job);
         let goal = match timeout {
-            Some(timeout) => goal.within(timeout),
+            Some(timeout) => goal.timeout(timeout),
             None => goal,
         };
         let mut is_hidden = false;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use pipewright::drive::{self, Clock as _, NoCredentials, Transport as _};
+use pipewright::driver::{self, Clock as _, NoCredentials, Transport as _};
 use pipewright::error::FlowError;
 use pipewright::flink::{AwaitJob, Flink, JobState, RunJar, TakeSavepoint};
 use pipewright::flow::{Exchange, Goal as _, Notice};
@@ -80,7 +80,7 @@ fn flows_take_turns() {
                 yield_now().await;
                 world.sleep_until(at);
             };
-            drive::run_async(flow, || world.now(), send, sleep, &NoCredentials, drop).await
+            driver::run_async(flow, || world.now(), send, sleep, &NoCredentials, drop).await
         }
     };
     let futures: Vec<Pin<Box<dyn Future<Output = _> + '_>>> = vec![Box::pin(drive(1)), Box::pin(drive(2))];
@@ -104,7 +104,7 @@ fn a_dropped_future_can_be_resumed() {
     let _ = flink.run(AwaitJob::running(job)).expect("it runs");
 
     let saved = RefCell::new(None);
-    let mut future = Box::pin(drive::run_async(
+    let mut future = Box::pin(driver::run_async(
         TakeSavepoint::new(job).start(flink.config(), Seed::new(1)),
         || world.now(),
         async |exchange: &Exchange| {
@@ -116,7 +116,7 @@ fn a_dropped_future_can_be_resumed() {
         async |_| unreachable!("it never gets that far"),
         &NoCredentials,
         |notice| {
-            if let Notice::Save(state) = notice {
+            if let Notice::Persist(state) = notice {
                 saved.replace(Some(state));
             }
         },
@@ -125,7 +125,7 @@ fn a_dropped_future_can_be_resumed() {
     drop(future);
 
     let saved = saved.into_inner().expect("saved before it was sent");
-    let goal = TakeSavepoint::resume(&saved).expect("its own state").within(Duration::from_secs(60));
+    let goal = TakeSavepoint::resume(&saved).expect("its own state").timeout(Duration::from_secs(60));
     let savepoint = flink.run(goal).expect("it was under way");
     let taken = cluster.with(|cluster| cluster.savepoints());
     assert_eq!(taken.len(), 1, "{taken:?}");
@@ -137,9 +137,9 @@ fn a_dropped_future_can_be_resumed() {
 fn an_error_comes_through() {
     let world = World::new(7);
     let flink: Flink<World> = Flink::new("http://nobody.test".parse().expect("a base"), world.clone());
-    let goal = AwaitJob::ended(pipewright::flink::JobId::from_bits(1)).within(Duration::from_secs(10));
+    let goal = AwaitJob::ended(pipewright::flink::JobId::from_bits(1)).timeout(Duration::from_secs(10));
     let flow = goal.start(flink.config(), Seed::new(1));
-    let future = drive::run_async(
+    let future = driver::run_async(
         flow,
         || world.now(),
         async |exchange: &Exchange| world.send(exchange),

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pipewright::Timestamp;
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::Upgrade;
 use pipewright::flink::{AwaitJob, Flink, JobId, RunJar, UpgradeJob};
-use pipewright::flow::{Notice, Saved};
+use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::flink::{Cluster, Config, Program};
 use pipewright_mock::{Fault, FaultPlan, FlinkHandle, Script, Service, World};
 
@@ -140,8 +140,8 @@ fn the_job_manager_is_asked_again_who_it_is() {
     }
 }
 
-fn keep(saved: &mut Option<Saved>, notice: Notice) {
-    if let Notice::Save(state) = notice {
+fn keep(saved: &mut Option<SavedState>, notice: Notice) {
+    if let Notice::Persist(state) = notice {
         *saved = Some(state);
     }
 }
@@ -185,7 +185,7 @@ fn a_resumed_upgrade_can_be_given_the_jars_again() {
     let mut saved = None;
     let goal = UpgradeJob::new(launched.job, RunJar::uploaded(launched.jar), new.clone());
     let result = flink.run_with(goal, |notice| {
-        let is_end = matches!(&notice, Notice::Save(state) if state.state.contains(r#""phase":"run""#));
+        let is_end = matches!(&notice, Notice::Persist(state) if state.state.contains(r#""phase":"run""#));
         keep(&mut saved, notice);
         if is_end { Err("crashed") } else { Ok(()) }
     });

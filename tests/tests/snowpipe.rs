@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::Request;
 use percent_encoding::percent_decode_str;
 use pipewright::error::Applied;
-use pipewright::operation::{Info, RequestContext};
+use pipewright::operation::{OperationInfo, RequestContext};
 use pipewright::snowpipe::{
     AppendElastic, AppendRows, BulkGetChannelStatus, DropChannel, Encoding, ExchangeToken, GetHostname, OpenChannel,
     RequestId, TokenType,
@@ -35,7 +35,7 @@ fn recording() -> Vec<Entry> {
     har::read_file(&file).expect("the fixture").entries
 }
 
-fn ours() -> Vec<(Entry, &'static Info)> {
+fn ours() -> Vec<(Entry, &'static OperationInfo)> {
     let entries = recording().into_iter();
     entries
         .map(|entry| routes::of("snowpipe", &entry).map(|info| (entry, info)).expect("an operation of ours"))
@@ -55,7 +55,7 @@ fn query(request: &Request<impl Sized>) -> Vec<(String, String)> {
 }
 
 /// The request that we would send for what the SDK has sent: same values, same attempt.
-fn rebuilt(info: &Info, theirs: &Request<Bytes>) -> Request<Body> {
+fn rebuilt(info: &OperationInfo, theirs: &Request<Bytes>) -> Request<Body> {
     let base: Base = format!("https://{}", theirs.uri().authority().expect("a host")).parse().expect("a base");
     let query: BTreeMap<String, String> = query(theirs).into_iter().collect();
     let bits = u128::from_str_radix(&query["requestId"].replace('-', ""), 16).expect("a UUID");

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use pipewright::drive::{Clock, Entropy, Opened, Transport};
+use pipewright::driver::{Clock, Entropy, Opened, Transport};
 use pipewright::error::{BuildError, Delivery, FlowError, TransportError, TransportErrorKind};
 use pipewright::flow::{Exchange, Goal as _};
 use pipewright::snowpipe::{Account, Batch, ChannelPath, OpenSession, OpenWriter, TokenType, WriterEvent};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use pipewright::drive::{self, Clock as _, NoCredentials};
+use pipewright::driver::{self, Clock as _, NoCredentials};
 use pipewright::error::{FlowError, TransportError};
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Goal, Step};
 use pipewright::snowpipe::flow::{AppendElastic, AwaitCommitted, DropChannel, OpenChannel, Position, Reconcile};
@@ -170,17 +170,17 @@ fn an_open_that_cannot_succeed_is_not_repeated() {
 fn answered<G: Goal<Service = SnowpipeIngest>>(goal: G, body: &'static str) -> Result<G::Output, FlowError> {
     struct Same(&'static str);
 
-    impl drive::Transport for Same {
+    impl driver::Transport for Same {
         fn send(&self, _: &Exchange) -> Result<http::Response<Bytes>, TransportError> {
             Ok(http::Response::new(Bytes::from_static(self.0.as_bytes())))
         }
 
-        fn open(&self, _: &Exchange) -> Result<drive::Opened, TransportError> {
+        fn open(&self, _: &Exchange) -> Result<driver::Opened, TransportError> {
             unreachable!("nothing here is live")
         }
     }
 
-    impl drive::Clock for Same {
+    impl driver::Clock for Same {
         fn now(&self) -> Timestamp {
             Timestamp::from_millis(1)
         }
@@ -189,7 +189,7 @@ fn answered<G: Goal<Service = SnowpipeIngest>>(goal: G, body: &'static str) -> R
     }
 
     let config = FlowConfig::new("https://h.test".parse().expect("an address"));
-    drive::run(goal.start(&config, Seed::new(1)), &Same(body), &NoCredentials, drop)
+    driver::run(goal.start(&config, Seed::new(1)), &Same(body), &NoCredentials, drop)
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn a_wait_ends_when_the_channel_does() {
     // Time that is up says nothing.
     let channel = scene.run(scene.open().append(batch(1))).expect("no faults");
     let wait = channel.await_committed("1");
-    let error = scene.run(wait.clone().within(Duration::from_secs(2))).expect_err("too soon");
+    let error = scene.run(wait.clone().timeout(Duration::from_secs(2))).expect_err("too soon");
     assert!(matches!(error, FlowError::Deadline { .. }), "{error}");
     scene.run(wait).expect("no faults");
 }

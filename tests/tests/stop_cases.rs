@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{JobDiagnosis, JobLookup, Launched};
 use pipewright::flink::{
     AwaitJob, Flink, FlinkRest, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerId,
 };
-use pipewright::flow::{self, Goal, Notice, Retry, Saved};
+use pipewright::flow::{self, Goal, Notice, Retry, SavedState};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultPlan, FlinkHandle, Script, World};
 
@@ -51,20 +51,20 @@ fn stop() -> StopWithSavepoint {
     StopWithSavepoint::new(JOB).trigger_id(TriggerId::from_bits(0xb))
 }
 
-fn run<G: Goal<Service = FlinkRest>>(script: &Script, goal: G) -> (Result<G::Output, FlowError>, Vec<Saved>) {
+fn run<G: Goal<Service = FlinkRest>>(script: &Script, goal: G) -> (Result<G::Output, FlowError>, Vec<SavedState>) {
     let flink = Flink::new("http://flink.test".parse().expect("a base"), script.clone());
     keep(&flink, goal)
 }
 
 /// Runs a goal and keeps what it saves.
-fn keep<T, G>(flink: &Flink<T>, goal: G) -> (Result<G::Output, FlowError>, Vec<Saved>)
+fn keep<T, G>(flink: &Flink<T>, goal: G) -> (Result<G::Output, FlowError>, Vec<SavedState>)
 where
-    T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy,
+    T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy,
     G: Goal<Service = FlinkRest>,
 {
     let mut saved = Vec::new();
     let result = flink.run_with(goal, |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved.push(state);
         }
     });
@@ -164,7 +164,7 @@ fn a_forgotten_stop_of_a_finished_job_is_done() {
     let result = scene.flink.run_with(StopWithSavepoint::new(scene.job.job), |notice| {
         let is_acknowledged =
             matches!(&notice, Notice::Phase { phase, .. } if phase.contains("waiting for the outcome"));
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
         if is_acknowledged { Err("crashed") } else { Ok(()) }
@@ -274,7 +274,7 @@ fn the_savepoint_of_a_stop_that_ran_out_of_time_is_a_value() {
     for _ in 0..5 {
         script = script.expect("GET", STATUS).reply_json(200, is("FAILING"));
     }
-    let (error, diagnosis) = diagnosis(run(&script, stop().within(Duration::from_secs(1))).0);
+    let (error, diagnosis) = diagnosis(run(&script, stop().timeout(Duration::from_secs(1))).0);
     assert!(matches!(error, FlowError::Deadline { .. }), "{error:?}");
     assert_eq!(diagnosis.savepoint.as_deref(), Some("file:/a"));
     assert!(error.to_string().contains("file:/a"), "{error}");

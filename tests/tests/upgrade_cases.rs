@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{Launched, Upgrade};
 use pipewright::flink::{Flink, RunJar, StopWithSavepoint, TakeSavepoint, UpgradeDiagnosis, UpgradeJob};
-use pipewright::flow::{Notice, Saved};
+use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, RetryAfter, World};
 
@@ -66,7 +66,7 @@ fn a_slow_job_that_finishes_is_not_rolled_back() {
     let new = Program::bounded("new", 3000).rate(100).checkpoints_never_complete();
     let before = scene.world.clone();
     before.set_faults(FaultPlan::none().nth_of("cancelJob", 1, Fault::Unavailable(RetryAfter::Seconds(30))));
-    let upgrade = scene.flink.run(scene.goal(&new).settle_within(Duration::from_secs(20))).expect("decided");
+    let upgrade = scene.flink.run(scene.goal(&new).settle_timeout(Duration::from_secs(20))).expect("decided");
     assert!(matches!(upgrade, Upgrade::Upgraded { checkpoint: None, .. }), "{upgrade:?}");
     assert_eq!(scene.states(), states(&[("new", "FINISHED"), ("old", "FINISHED")]));
 }
@@ -83,9 +83,9 @@ fn an_upgrade_resumed_too_late_is_ambiguous() {
     for moment in moments {
         let scene = upgrading();
         let mut saved = None;
-        let goal = scene.goal(&Program::bounded("new", 500)).within(Duration::from_secs(2));
+        let goal = scene.goal(&Program::bounded("new", 500)).timeout(Duration::from_secs(2));
         let _ = scene.flink.run_with(goal, |notice| {
-            if let Notice::Save(state) = notice
+            if let Notice::Persist(state) = notice
                 && moment(&serde_json::from_str(&state.state).expect("JSON"))
             {
                 saved = Some(state);
@@ -107,7 +107,7 @@ fn an_upgrade_resumed_before_a_bad_jar_is_submitted_rolls_back() {
     let goal = scene.goal(&Program::endless("new").state_dropped());
     let mut last = None;
     let stopped = scene.flink.run_with(goal, |notice| match notice {
-        Notice::Save(state) => {
+        Notice::Persist(state) => {
             last = Some(state);
             Ok(())
         }
@@ -131,7 +131,7 @@ fn an_upgrade_is_not_judged_by_a_proxy() {
     scene.world.set_faults(plan);
     let mut saved = None;
     let result = scene.flink.run_with(scene.goal(&Program::endless("new")), |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     });
@@ -159,23 +159,23 @@ fn an_upgrade_can_start_from_a_savepoint() {
 #[test]
 fn an_upgrade_without_its_savepoint_is_refused() {
     let state = r#"{"phase":"PHASE","job":"0000000000000000000000000000000a","old":{"jar":"a.jar"},"new":{"jar":"b.jar"},
-        "new_job":"0000000000000000000000000000000c","old_job":"0000000000000000000000000000000d","settle_within":1000,"savepoint":null}"#;
+        "new_job":"0000000000000000000000000000000c","old_job":"0000000000000000000000000000000d","settle_timeout":1000,"savepoint":null}"#;
     for (phase, accepted) in [("stop", true), ("run", false), ("run-old", false), ("settle", false), ("lunch", false)] {
         let state = state.replace("PHASE", phase);
-        let saved: Saved =
+        let saved: SavedState =
             serde_json::from_value(serde_json::json!({"flow": "UpgradeJob", "state": state})).expect("a state");
         assert_eq!(UpgradeJob::resume(&saved).is_ok(), accepted, "{phase}");
     }
 }
 
 /// What the upgrade saved last.
-fn keep(saved: &mut Option<Saved>, notice: Notice) {
-    if let Notice::Save(state) = notice {
+fn keep(saved: &mut Option<SavedState>, notice: Notice) {
+    if let Notice::Persist(state) = notice {
         *saved = Some(state);
     }
 }
 
-fn resume(saved: Option<Saved>) -> UpgradeJob {
+fn resume(saved: Option<SavedState>) -> UpgradeJob {
     UpgradeJob::resume(&saved.expect("saved")).expect("its own state")
 }
 
@@ -186,8 +186,8 @@ fn a_job_that_was_given_up_and_is_forgotten_is_not_run_again() {
     // It needs 30 s.
     let new = Program::bounded("new", 3000).rate(100).checkpoints_never_complete();
     let mut saved = None;
-    let result = scene.flink.run_with(scene.goal(&new).settle_within(Duration::from_secs(20)), |notice| {
-        let is_end = matches!(&notice, Notice::Save(state) if state.state.contains(r#""phase":"cancel-new""#));
+    let result = scene.flink.run_with(scene.goal(&new).settle_timeout(Duration::from_secs(20)), |notice| {
+        let is_end = matches!(&notice, Notice::Persist(state) if state.state.contains(r#""phase":"cancel-new""#));
         keep(&mut saved, notice);
         if is_end { Err("crashed") } else { Ok(()) }
     });
@@ -237,7 +237,7 @@ fn a_job_that_cannot_be_looked_at_is_not_given_up() {
         for kind in [FaultKind::NotSent, FaultKind::DelayReply] {
             let scene = upgrading();
             let (mut saved, mut over) = (None, false);
-            let goal = scene.goal(&Program::endless("new")).settle_within(Duration::from_secs(10));
+            let goal = scene.goal(&Program::endless("new")).settle_timeout(Duration::from_secs(10));
             let result = scene.flink.run_with(goal, |notice| {
                 if moment(&notice) && !std::mem::replace(&mut over, true) {
                     let minute = Duration::from_secs(60);
@@ -262,7 +262,7 @@ fn a_job_that_was_just_submitted_is_upgraded_when_its_tasks_run() {
     let flink = Flink::new(cluster.base(), world.clone());
     let upgrade = |launched: Launched| {
         let new = RunJar::upload("new.jar", Program::endless("new").jar());
-        UpgradeJob::new(launched.job, RunJar::uploaded(launched.jar), new).settle_within(Duration::from_secs(5))
+        UpgradeJob::new(launched.job, RunJar::uploaded(launched.jar), new).settle_timeout(Duration::from_secs(5))
     };
     let old = flink.run(RunJar::upload("old.jar", Program::endless("old").jar())).expect("submitted");
     assert!(matches!(flink.run(upgrade(old)), Ok(Upgrade::Upgraded { .. })));
@@ -288,7 +288,7 @@ fn a_job_that_does_not_settle_is_given_up() {
         (new.checkpoints_never_complete(), "completed no checkpoint within 20 s"),
     ] {
         let scene = upgrading();
-        let upgrade = scene.flink.run(scene.goal(&new).settle_within(Duration::from_secs(20))).expect("decided");
+        let upgrade = scene.flink.run(scene.goal(&new).settle_timeout(Duration::from_secs(20))).expect("decided");
         assert!(matches!(&upgrade, Upgrade::RolledBack { reason: why, .. } if why.contains(reason)), "{upgrade:?}");
         assert_eq!(scene.states(), states(&[("new", "CANCELED"), ("old", "FINISHED"), ("old", "RUNNING")]));
     }
@@ -301,7 +301,7 @@ fn a_slow_lookup_at_the_end_does_not_save_a_job_that_does_not_settle() {
     for n in 8..=30 {
         let scene = upgrading();
         scene.world.set_faults(FaultPlan::none().nth_of("getJobStatusInfo", n, slow));
-        let goal = scene.goal(&Program::endless("new").never_runs()).settle_within(Duration::from_secs(20));
+        let goal = scene.goal(&Program::endless("new").never_runs()).settle_timeout(Duration::from_secs(20));
         let upgrade = scene.flink.run(goal);
         assert!(matches!(upgrade, Ok(Upgrade::RolledBack { .. })), "{n}: {upgrade:?}");
     }
@@ -334,7 +334,7 @@ fn a_resumed_upgrade_goes_on_from_the_savepoint_of_a_stop_that_failed() {
         let scene = upgrading_from(&Program::endless("old").fails_while_stopping());
         let (mut saved, mut count) = (None, 0);
         let result = scene.flink.run_with(scene.goal(&Program::endless("new")), |notice| {
-            let is_save = matches!(notice, Notice::Save(_));
+            let is_save = matches!(notice, Notice::Persist(_));
             keep(&mut saved, notice);
             count += usize::from(is_save);
             if is_save && count == crash { Err("crashed") } else { Ok(()) }
@@ -396,7 +396,7 @@ fn an_upgrade_stops_a_job_again_that_a_failover_brought_back() {
     // The job of the state runs on, and its savepoint is one that an earlier stop has left behind.
     let taken = scene.flink.run(TakeSavepoint::new(scene.old.job)).expect("taken").location;
     let _ = scene.flink.run_with(scene.goal(&Program::endless("new")), |notice| {
-        let is_end = matches!(&notice, Notice::Save(state) if state.state.contains(r#""child":{"#));
+        let is_end = matches!(&notice, Notice::Persist(state) if state.state.contains(r#""child":{"#));
         keep(&mut saved, notice);
         if is_end { Err("crashed") } else { Ok(()) }
     });

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{JobLookup, Upgrade, UpgradePhase};
 use pipewright::flink::{Flink, JobDiagnosis, JobState, UpgradeDiagnosis, UpgradeJob};
-use pipewright::flow::{Notice, Saved};
+use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::Script;
 use serde_json::json;
 
@@ -23,7 +23,7 @@ const LIST: &str = r#"{"counts":{"restored":0,"total":0,"in_progress":0,"complet
     "discarded":false}},"history":[]}"#;
 
 /// An upgrade in its stop, which has written the savepoint `file:/p`, and has failed for this reason if there is one.
-fn stopping(failure: Option<&str>) -> Saved {
+fn stopping(failure: Option<&str>) -> SavedState {
     let job = "0000000000000000000000000000000a";
     let trigger =
         json!({"job": job, "trigger_id": "0000000000000000000000000000000b", "since": 1, "acknowledged": true});
@@ -31,17 +31,17 @@ fn stopping(failure: Option<&str>) -> Saved {
     let upgrade = json!({
         "phase": "stop", "job": job, "old": {"jar": "a.jar"}, "new": {"jar": "b.jar"},
         "new_job": "0000000000000000000000000000000c", "old_job": "0000000000000000000000000000000d",
-        "settle_within": 20_000, "child": {"flow": "StopWithSavepoint", "state": stop},
+        "settle_timeout": 20_000, "child": {"flow": "StopWithSavepoint", "state": stop},
     });
     serde_json::from_value(json!({"flow": "UpgradeJob", "state": upgrade.to_string()})).expect("a state")
 }
 
 /// The state that was saved last, if any, and the result.
-fn resume(script: &Script, saved: &Saved) -> (Option<Saved>, Result<Upgrade, FlowError>) {
+fn resume(script: &Script, saved: &SavedState) -> (Option<SavedState>, Result<Upgrade, FlowError>) {
     let flink = Flink::new("http://flink.test".parse().expect("a base"), script.clone());
     let mut last = None;
     let result = flink.run_with(UpgradeJob::resume(saved).expect("its own state"), |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             last = Some(state);
         }
     });

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::{FlowError, ServiceError};
 use pipewright::flink::flow::{Launched, Upgrade, UpgradePhase};
 use pipewright::flink::{
     AwaitJob, Flink, GetCheckpoints, JobId, RunJar, StopWithSavepoint, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
 };
-use pipewright::flow::{Notice, Saved};
+use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultPlan, FlinkHandle, World};
 
@@ -47,7 +47,7 @@ impl Scene {
     }
 
     fn goal(&self, new: &Program) -> UpgradeJob {
-        UpgradeJob::new(self.old.job, self.old_jar(), new_jar(new)).settle_within(seconds(20))
+        UpgradeJob::new(self.old.job, self.old_jar(), new_jar(new)).settle_timeout(seconds(20))
     }
 
     fn states(&self) -> Vec<(String, String)> {
@@ -65,10 +65,10 @@ impl Scene {
     }
 
     /// Runs the goal until a state is saved that contains this text, and returns that state.
-    fn crash_at(&self, goal: UpgradeJob, text: &str) -> Saved {
+    fn crash_at(&self, goal: UpgradeJob, text: &str) -> SavedState {
         let mut last = None;
         let result = self.flink.run_with(goal, |notice| match notice {
-            Notice::Save(state) => {
+            Notice::Persist(state) => {
                 let is_it = state.state.contains(text);
                 last = Some(state);
                 if is_it { Err("crashed") } else { Ok(()) }
@@ -84,7 +84,7 @@ fn states(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect()
 }
 
-fn resume(saved: &Saved) -> UpgradeJob {
+fn resume(saved: &SavedState) -> UpgradeJob {
     UpgradeJob::resume(saved).expect("its own state")
 }
 
@@ -112,7 +112,7 @@ fn a_checkpoint_whose_trigger_is_never_sent_is_looked_up_when_time_is_up() {
     for (interval, is_upgraded) in [(Some(seconds(1)), true), (None, false)] {
         let scene = scene();
         scene.world.set_faults(lost.clone());
-        let upgrade = scene.flink.run(scene.goal(&new().checkpoint_interval(interval)).settle_within(seconds(4)));
+        let upgrade = scene.flink.run(scene.goal(&new().checkpoint_interval(interval)).settle_timeout(seconds(4)));
         assert_eq!(matches!(upgrade, Ok(Upgrade::Upgraded { checkpoint: Some(_), .. })), is_upgraded, "{upgrade:?}");
         assert_eq!(matches!(upgrade, Ok(Upgrade::RolledBack { .. })), !is_upgraded, "{upgrade:?}");
     }
@@ -197,11 +197,11 @@ fn a_resumed_flow_proves_the_job_for_the_whole_time_again() {
 fn the_timeout_of_the_flow_includes_the_time_to_prove_itself() {
     let scene = scene();
     let mut saved = None;
-    let goal = scene.goal(&new()).prove_for(seconds(60)).within(seconds(30));
+    let goal = scene.goal(&new()).prove_for(seconds(60)).timeout(seconds(30));
     let error = scene
         .flink
         .run_with(goal, |notice| {
-            if let Notice::Save(state) = notice {
+            if let Notice::Persist(state) = notice {
                 saved = Some(state);
             }
         })
@@ -218,7 +218,7 @@ fn the_timeout_of_the_flow_includes_the_time_to_prove_itself() {
 fn a_failover_makes_the_job_prove_itself_again() {
     let scene = scene();
     let before = scene.world.now();
-    let goal = scene.goal(&new()).settle_within(seconds(60)).prove_for(seconds(30));
+    let goal = scene.goal(&new()).settle_timeout(seconds(60)).prove_for(seconds(30));
     let mut failed_over = false;
     let upgrade = scene.flink.run_with(goal, |notice| {
         let proves = matches!(&notice, Notice::Phase { phase, .. } if phase.starts_with("watching the new job"));
@@ -313,7 +313,7 @@ fn the_last_checkpoint_is_named_if_the_savepoint_of_a_stop_is_forgotten() {
             scene.world.sleep_until(scene.world.now() + seconds(10));
             scene.cluster.restart(seconds(1));
         }
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     });
@@ -345,7 +345,7 @@ fn a_job_that_a_stop_has_failed_is_looked_up_by_a_resumption() {
     let scene = Scene { world, cluster, flink, old };
     let mut saved = None;
     let keep = |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     };
@@ -370,7 +370,7 @@ fn a_rejected_stop_is_sent_again_by_a_resumption() {
     let scene = Scene { world, cluster, flink, old };
     let mut saved = None;
     let keep = |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     };

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pipewright::Timestamp;
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{Launched, Upgrade, UpgradePhase};
 use pipewright::flink::{AwaitJob, Flink, JobId, RunJar, UpgradeDiagnosis, UpgradeJob, UpgradeStatus};
-use pipewright::flow::{Notice, Saved};
+use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::flink::{Cluster, Config, Exits, Program};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, Mounted, Service, World};
 
@@ -78,10 +78,10 @@ impl Scene {
 
     fn goal(&self, new: &Program) -> UpgradeJob {
         UpgradeJob::new(self.old.job, self.old_jar().from_uploaded(self.old.jar.clone()), new_jar(new))
-            .settle_within(seconds(20))
+            .settle_timeout(seconds(20))
     }
 
-    fn resume(&self, saved: &Saved, new: &Program) -> UpgradeJob {
+    fn resume(&self, saved: &SavedState, new: &Program) -> UpgradeJob {
         UpgradeJob::resume(saved).expect("its own state").with_jars(self.old_jar(), new_jar(new))
     }
 
@@ -104,11 +104,11 @@ impl Scene {
     }
 
     /// Runs the goal and does something at each notice. Returns the state that was saved last, and the result.
-    fn watch(&self, goal: UpgradeJob, mut then: impl FnMut(&Notice)) -> (Saved, Result<Upgrade, FlowError>) {
+    fn watch(&self, goal: UpgradeJob, mut then: impl FnMut(&Notice)) -> (SavedState, Result<Upgrade, FlowError>) {
         let mut saved = None;
         let result = self.flink.run_with(goal, |notice| {
             then(&notice);
-            if let Notice::Save(state) = notice {
+            if let Notice::Persist(state) = notice {
                 saved = Some(state);
             }
         });
@@ -116,11 +116,11 @@ impl Scene {
     }
 
     /// Runs the goal until this is true for a notice. Returns the state that was saved last, by this notice or before it.
-    fn crash(&self, goal: UpgradeJob, mut is_it: impl FnMut(&Notice) -> bool) -> Saved {
+    fn crash(&self, goal: UpgradeJob, mut is_it: impl FnMut(&Notice) -> bool) -> SavedState {
         let mut saved = None;
         let result = self.flink.run_with(goal, |notice| {
             let is_it = is_it(&notice);
-            if let Notice::Save(state) = notice {
+            if let Notice::Persist(state) = notice {
                 saved = Some(state);
             }
             if is_it { Err("crashed") } else { Ok(()) }
@@ -229,7 +229,7 @@ fn a_written_savepoint_is_named_when_the_job_gets_out_of_sight() {
     for timeout in [None, Some(seconds(60)), Some(seconds(10))] {
         let scene = scene(Config::default(), endless());
         let goal = scene.goal(&new());
-        let goal = timeout.map_or_else(|| goal.clone(), |timeout| goal.clone().within(timeout));
+        let goal = timeout.map_or_else(|| goal.clone(), |timeout| goal.clone().timeout(timeout));
         let (saved, result) = scene.watch(goal, |notice| {
             if is_phase(notice, "the savepoint is written") {
                 scene.world.set_faults(unreachable());
@@ -273,7 +273,7 @@ fn a_plan_whose_outcome_is_unknown_leaves_the_status_open() {
     let scene = scene(lonely(), endless());
     let new = new().exits(Exits::Always);
     let is_planning = Cell::new(false);
-    let (saved, result) = scene.watch(scene.goal(&new).within(seconds(30)), |notice| {
+    let (saved, result) = scene.watch(scene.goal(&new).timeout(seconds(30)), |notice| {
         is_planning.set(is_planning.get() || is_phase(notice, "planning the new jar"));
         if is_planning.get() && is_sending(notice, "generatePlanFromJar") {
             scene.world.set_faults(FaultPlan::seeded(1).chance(FaultKind::ReplyLost, 1.0));
@@ -282,7 +282,7 @@ fn a_plan_whose_outcome_is_unknown_leaves_the_status_open() {
     let error = result.expect_err("nothing answers");
     assert_eq!(diagnosis(&error).status, UpgradeStatus::Unknown, "{error:?}");
     scene.world.set_faults(unreachable());
-    let error = scene.flink.run(scene.resume(&saved, &new).within(seconds(10))).expect_err("nothing answers");
+    let error = scene.flink.run(scene.resume(&saved, &new).timeout(seconds(10))).expect_err("nothing answers");
     assert_eq!(diagnosis(&error).status, UpgradeStatus::Unknown, "{error:?}");
     assert_eq!(scene.states(), states(&[]));
 }
@@ -310,7 +310,7 @@ fn a_job_of_either_jar_that_has_finished_is_ambiguous() {
         if is_phase(&notice, "cancelling the new job") {
             scene.sleep(seconds(60));
         }
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             savings = Some(state);
         }
     });
@@ -331,7 +331,7 @@ fn an_old_jar_that_was_accepted_is_not_cancelled_by_a_resumption() {
     let saved = scene.crash(goal, |notice| {
         let is_accepted =
             |state: &str| state.contains(r#""phase":"run-old""#) && state.contains(r#"acknowledged\":true"#);
-        matches!(notice, Notice::Save(state) if is_accepted(&state.state))
+        matches!(notice, Notice::Persist(state) if is_accepted(&state.state))
     });
     let upgrade = scene.flink.run(scene.resume(&saved, &new())).expect("decided");
     assert!(matches!(upgrade, Upgrade::RolledBack { .. }), "{upgrade:?}");
@@ -349,7 +349,7 @@ fn a_new_job_that_has_ended_is_decided_by_its_end() {
         let goal = scene.contending(&new);
         let is_submitted = Cell::new(false);
         let (_, result) = scene.watch(goal, |notice| {
-            let Notice::Save(state) = notice else { return };
+            let Notice::Persist(state) = notice else { return };
             if !state.state.contains(r#""phase":"run-old""#) || is_submitted.replace(true) {
                 return;
             }
@@ -407,7 +407,7 @@ fn a_proxy_that_bars_the_list_of_checkpoints_does_not_end_an_upgrade() {
 fn a_lookup_that_a_proxy_rejects_ends_long_before_a_late_deadline() {
     let scene = scene(Config::default(), endless());
     let before = scene.world.now();
-    let (_, result) = scene.watch(scene.goal(&new()).within(seconds(24 * 3600)), |notice| {
+    let (_, result) = scene.watch(scene.goal(&new()).timeout(seconds(24 * 3600)), |notice| {
         if is_phase(notice, "waiting for the outcome") {
             scene.service.with(|proxy| proxy.1 = Some("/savepoints/"));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pipewright::Seed;
-use pipewright::drive::{self, Clock as _, NoCredentials};
+use pipewright::driver::{self, Clock as _, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::flink::flow::Launched;
 use pipewright::flink::profiler::ProfileMode;
@@ -61,7 +61,7 @@ impl Scene {
         let mut watch = WatchJob::new(job).start(self.flink.config(), Seed::new(5));
         let mut events = Vec::new();
         loop {
-            events.push(drive::run(&mut watch, &self.world, &NoCredentials, drop).expect("an event"));
+            events.push(driver::run(&mut watch, &self.world, &NoCredentials, drop).expect("an event"));
             if matches!(events.last(), Some(JobEvent::Ended(_))) {
                 return events;
             }
@@ -96,7 +96,7 @@ fn a_job_that_a_failover_brings_back_is_cancelled_again() {
     let scene = scene(Config { cancel_duration: Duration::from_secs(10), ..Config::default() });
     let job = scene.launch(&Program::endless("job")).job;
     let mut failed = false;
-    let result = scene.flink.run_with(Cancel::new(job).within(Duration::from_secs(600)), |notice| {
+    let result = scene.flink.run_with(Cancel::new(job).timeout(Duration::from_secs(600)), |notice| {
         let is_cancelling = matches!(&notice, Notice::Observed { state, .. } if state == "CANCELLING");
         if is_cancelling && !std::mem::replace(&mut failed, true) {
             scene.cluster.restart(Duration::from_secs(1));
@@ -146,13 +146,13 @@ fn a_watch_ends_once() {
     let scene = scene(Config::default());
     let job = scene.launch(&Program::bounded("job", 100)).job;
     let mut watch = WatchJob::new(job).every(Duration::from_secs(10)).start(scene.flink.config(), Seed::new(5));
-    while !matches!(drive::run(&mut watch, &scene.world, &NoCredentials, drop), Ok(JobEvent::Ended(_))) {}
+    while !matches!(driver::run(&mut watch, &scene.world, &NoCredentials, drop), Ok(JobEvent::Ended(_))) {}
     for _ in 0..2 {
-        assert!(matches!(drive::run(&mut watch, &scene.world, &NoCredentials, drop), Err(FlowError::Misuse(_))));
+        assert!(matches!(driver::run(&mut watch, &scene.world, &NoCredentials, drop), Err(FlowError::Misuse(_))));
     }
     let mut watch = WatchJob::new(JOB).start(scene.flink.config(), Seed::new(5));
     for _ in 0..2 {
-        assert!(matches!(drive::run(&mut watch, &scene.world, &NoCredentials, drop), Err(FlowError::Service(_))));
+        assert!(matches!(driver::run(&mut watch, &scene.world, &NoCredentials, drop), Err(FlowError::Service(_))));
     }
 }
 
@@ -162,7 +162,7 @@ fn time_that_is_up_names_what_was_seen_last() {
     let scene = scene(Config::default());
     let launched = scene.launch(&Program::endless("job"));
     let job = launched.job;
-    let goal = AwaitCheckpoint::after(job, 1000).within(Duration::from_secs(10));
+    let goal = AwaitCheckpoint::after(job, 1000).timeout(Duration::from_secs(10));
     let error = scene.flink.run(goal).expect_err("there are not so many").to_string();
     let (_, seen) = error.split_once("last observed: ").expect("what was seen");
     let number =
@@ -176,12 +176,12 @@ fn a_rescale_waits_for_slots_or_settles() {
     let job = scene.launch(&Program::endless("job")).job;
     let minute = Duration::from_secs(60);
     // Four slots.
-    let error = scene.flink.run(Rescale::to(job, 6).within(minute)).expect_err("there are not so many");
+    let error = scene.flink.run(Rescale::to(job, 6).timeout(minute)).expect_err("there are not so many");
     assert!(matches!(error, FlowError::Deadline { .. }), "{error:?}");
-    let rescaled = scene.flink.run(Rescale::to(job, 6).settle_for(4).within(minute)).expect("as many as there are");
+    let rescaled = scene.flink.run(Rescale::to(job, 6).settle_for(4).timeout(minute)).expect("as many as there are");
     assert!(rescaled.parallelism.values().all(|has| *has == 4), "{rescaled:?}");
     let source: VertexId = SOURCE.parse().expect("an id");
-    let one = Rescale::some(job).vertex(source, ParallelismBounds::new(1, 2)).settle_for(2).within(minute);
+    let one = Rescale::some(job).vertex(source, ParallelismBounds::new(1, 2)).settle_for(2).timeout(minute);
     let rescaled = scene.flink.run(one).expect("the other keeps its bounds");
     assert_eq!(rescaled.parallelism.into_values().collect::<Vec<_>>(), [4, 2]);
 }
@@ -192,7 +192,7 @@ fn a_rescale_that_somebody_else_undoes_says_so() {
     let scene = scene(adaptive());
     let job = scene.launch(&Program::endless("job")).job;
     let before = scene.world.now();
-    let goal = Rescale::to(job, 4).within(Duration::from_secs(600));
+    let goal = Rescale::to(job, 4).timeout(Duration::from_secs(600));
     let result = scene.flink.run_with(goal, |notice| {
         if matches!(&notice, Notice::Phase { phase, .. } if phase.starts_with("waiting for the job")) {
             let bounds = scene.flink.call(GetResourceRequirements::new(job)).expect("there are some");

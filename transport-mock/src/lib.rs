@@ -15,7 +15,7 @@
 //!
 //! But for `serve` and `conformance`, nothing here opens a socket, reads a clock, sleeps or starts a thread. Script and
 //! world are each transport, clock and entropy in one value, so that either takes the place of a real runtime in a
-//! [`Handle`](pipewright::drive::Handle) or in [`drive::run`](pipewright::drive::run).
+//! [`Client`](pipewright::driver::Client) or in [`driver::run`](pipewright::driver::run).
 //!
 //! # A script
 //!

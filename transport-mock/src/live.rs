@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Buf as _, Bytes};
 use pipewright::Timestamp;
-use pipewright::drive::LiveBody;
+use pipewright::driver::LiveBody;
 use pipewright::error::TransportError;
 
 /// A body that goes on after what its response holds: among the extensions of a [`Service`](crate::Service)'s response, this

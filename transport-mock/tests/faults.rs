@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use pipewright::drive::{Clock as _, NoCredentials, Opened, Transport as _, run};
+use pipewright::driver::{Clock as _, NoCredentials, Opened, Transport as _, run};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use pipewright::{Effect, Timestamp};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, Incident, Mounted, RetryAfter, START, World};

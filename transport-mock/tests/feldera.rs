@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use pipewright::drive::{Clock as _, Transport as _};
+use pipewright::driver::{Clock as _, Transport as _};
 use pipewright::error::{BuildError, ServiceError};
 use pipewright::flow::{Call, Config};
-use pipewright::operation::{Info, RequestContext, Service as _};
+use pipewright::operation::{OperationInfo, RequestContext, Service as _};
 use pipewright::url::Target;
 use pipewright::{Body, Operation, Seed};
 use pipewright_mock::{World, feldera};
@@ -22,7 +22,7 @@ struct List;
 impl Operation for List {
     type Output = Bytes;
     type Service = Counting;
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "counting",
         name: "list",
         method: Method::GET,
@@ -39,7 +39,7 @@ impl Operation for List {
         if response.status().is_success() {
             Ok(response.into_body())
         } else {
-            Err(Counting::refusal(Self::INFO, &response))
+            Err(Counting::parse_error(Self::INFO, &response))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::flink::{Flink, GetJobsOverview, GetOverview};
 use pipewright_mock::{FaultPlan, START, World, flink};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use pipewright::drive::NoCredentials;
-use pipewright::drive::{Clock as _, Entropy as _, Opened, Transport as _, run};
+use pipewright::driver::NoCredentials;
+use pipewright::driver::{Clock as _, Entropy as _, Opened, Transport as _, run};
 use pipewright::error::{Delivery, FlowError, TransportError, TransportErrorKind};
 use pipewright::flow::Call;
 use pipewright::{Effect, Seed};

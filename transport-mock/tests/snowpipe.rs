@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pipewright::Secret;
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::snowpipe::{
     Account, AppendElasticToTable, AppendRows, BulkGetChannelStatus, DropChannel, ExchangeToken, GetHostname, Ingest,

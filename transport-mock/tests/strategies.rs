@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use pipewright::drive::{Clock as _, NoCredentials};
+use pipewright::driver::{Clock as _, NoCredentials};
 use pipewright::error::{Delivery, FlowError, TransportError, TransportErrorKind};
 use pipewright::flink::{
     AwaitJob, Flink, FlinkRest, GetCheckpoints, GetJob, GetJobsOverview, GetSavepointStatus, JobId, ListJars, RunJar,

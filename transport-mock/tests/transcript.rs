@@ -4,7 +4,7 @@ mod common;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use pipewright::drive::{NoCredentials, Opened, Transport as _, run};
+use pipewright::driver::{NoCredentials, Opened, Transport as _, run};
 use pipewright::flink::{AwaitJob, Flink, FlinkRest, GetJobStatus, JobId, RunJar, StopWithSavepoint};
 use pipewright::flow::{Call, Config, Notice};
 use pipewright::{Effect, Secret, Seed, Timestamp};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use pipewright::drive::{Clock as _, Entropy as _, NoCredentials, Transport as _, run};
+use pipewright::driver::{Clock as _, Entropy as _, NoCredentials, Transport as _, run};
 use pipewright::error::{Delivery, FlowError, TransportErrorKind};
 use pipewright::flow::{Call, Flow, Reply, Retry, Step};
 use pipewright::{Effect, Seed, Timestamp};
@@ -84,7 +84,7 @@ fn timeouts_are_the_exchange_s_own() {
     let (world, counter) = counting(1);
     world.set_faults(FaultPlan::none().nth(1, Fault::DelayReply(Duration::from_secs(9))));
     let mut retry = Retry::never();
-    retry.timeout = Duration::from_secs(2);
+    retry.attempt_timeout = Duration::from_secs(2);
     let call = Call::new(Add::new(Effect::Once), &config(ADDRESS).with_retry(retry), Seed::new(1));
     let error = run(call, &world, &NoCredentials, drop).expect_err("a timeout");
     assert!(error.is_ambiguous());

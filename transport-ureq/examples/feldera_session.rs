@@ -28,7 +28,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pipewright::Secret;
-use pipewright::drive::Stream;
+use pipewright::driver::Stream;
 use pipewright::error::{ErrorKind, FlowError, TransportErrorKind};
 use pipewright::feldera::data::DataFormat;
 use pipewright::feldera::flow::Interruption;
@@ -229,7 +229,7 @@ impl Client<'_> {
 
     /// A checkpoint, if the edition makes any, and the end.
     fn end(&self) -> Result<(), Problem> {
-        let goal = Checkpoint::new(&self.options.pipeline).within(Duration::from_secs(600));
+        let goal = Checkpoint::new(&self.options.pipeline).timeout(Duration::from_secs(600));
         let made = self.feldera.run_with(goal, |notice| self.progress.show(&notice));
         let is_kept = made.is_ok();
         match made {

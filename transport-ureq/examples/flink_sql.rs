@@ -15,7 +15,7 @@ use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use pipewright::drive::{self, NoCredentials};
+use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::flink::sql_gateway::{
     CloseSession, OpenSession, Page, RowFormat, RowKind, RunStatement, SessionHandle, SqlGateway,
@@ -69,7 +69,7 @@ fn statement(
     }
     let mut statement = goal.start(gateway.config(), gateway.seed());
     let mut rows = 0_u64;
-    while let Some(page) = drive::run(&mut statement, gateway.runtime(), &NoCredentials, |notice| show(&notice))? {
+    while let Some(page) = driver::run(&mut statement, gateway.runtime(), &NoCredentials, |notice| show(&notice))? {
         if rows == 0 && page.rows.is_empty() {
             let columns: Vec<_> = page.columns.iter().map(|it| format!("{} {}", it.name, it.logical_type)).collect();
             eprintln!("{}", columns.join(", "));

@@ -49,7 +49,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pipewright::Timestamp;
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flow::{Goal as _, Notice};
 use pipewright::snowpipe::jwt::{KeyPair, KeyPairJwt};
@@ -380,7 +380,7 @@ impl Load<'_> {
 fn heed(notice: &Notice, progress: &Progress, state: Option<&State>) -> Result<(), String> {
     progress.show(notice);
     match (notice, state) {
-        (Notice::Save(saved), Some(state)) => state.keep(saved),
+        (Notice::Persist(saved), Some(state)) => state.keep(saved),
         _ => Ok(()),
     }
 }

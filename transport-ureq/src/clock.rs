@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use pipewright::Timestamp;
-use pipewright::drive::{Clock, Entropy};
+use pipewright::driver::{Clock, Entropy};
 
 use crate::Ureq;
 

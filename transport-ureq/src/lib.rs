@@ -1,8 +1,8 @@
 //! Blocking transport for [Pipewright](pipewright), on [ureq].
 //!
 //! [`Ureq`] is all that a program without an event loop needs to run Pipewright's flows: it executes exchanges
-//! ([`Transport`](pipewright::drive::Transport)), tells the time and waits ([`Clock`](pipewright::drive::Clock)), and
-//! draws random bits ([`Entropy`](pipewright::drive::Entropy)). [`FileSource`] lets a request carry a file that is not
+//! ([`Transport`](pipewright::driver::Transport)), tells the time and waits ([`Clock`](pipewright::driver::Clock)), and
+//! draws random bits ([`Entropy`](pipewright::driver::Entropy)). [`FileSource`] lets a request carry a file that is not
 //! read into memory.
 //!
 //! ```no_run

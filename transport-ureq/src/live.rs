@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use http::{StatusCode, Uri};
-use pipewright::drive::LiveBody;
+use pipewright::driver::LiveBody;
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use ureq::BodyReader;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderValue, Method, Request, Response, header};
-use pipewright::drive::{Opened, Transport};
+use pipewright::driver::{Opened, Transport};
 use pipewright::error::TransportError;
 use pipewright::flow::Exchange;
 use ureq::{AsSendBody, SendBody};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use common::{Ask, PATIENCE, Server, ask, fails, get, succeeds};
 use http::Method;
 use pipewright::Body;
-use pipewright::drive::Transport;
+use pipewright::driver::Transport;
 use pipewright::error::{Delivery::Unknown, TransportErrorKind as Kind};
 use pipewright_ureq::Ureq;
 
@@ -147,7 +147,7 @@ fn reset_instead_of_an_end() {
         let _ = proceed.recv();
         peer.reset();
     });
-    let Ok(pipewright::drive::Opened::Live(answer)) = Ureq::new().open(&get().live(server.address)) else {
+    let Ok(pipewright::driver::Opened::Live(answer)) = Ureq::new().open(&get().live(server.address)) else {
         panic!("no answer");
     };
     let mut body = answer.into_body();
@@ -181,7 +181,7 @@ fn not_http() {
 fn times_out(ask: Ask, serve: impl FnOnce(common::Peer) + Send + 'static) -> (Duration, Option<u16>) {
     let server = Server::run(|listener| serve(common::accept(&listener)));
     let start = Instant::now();
-    let error = fails(&Ureq::new(), &ask.within(300).of(server.address), Kind::Timeout, Unknown);
+    let error = fails(&Ureq::new(), &ask.timeout(300).of(server.address), Kind::Timeout, Unknown);
     let elapsed = start.elapsed();
     server.done();
     assert!(elapsed >= Duration::from_millis(300), "{elapsed:?}");

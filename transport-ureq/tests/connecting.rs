@@ -41,7 +41,7 @@ fn no_connection_in_time() {
         assert!(backlog.len() < 900, "the backlog has no end");
     }
     let start = Instant::now();
-    let error = fails(&Ureq::new(), &get().within(200).of(address), Kind::Connect, NotSent);
+    let error = fails(&Ureq::new(), &get().timeout(200).of(address), Kind::Connect, NotSent);
     assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
     assert!(error.to_string().contains("in time"), "{error}");
 }
@@ -50,7 +50,7 @@ fn no_connection_in_time() {
 fn a_timeout_of_nothing_sends_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
-    fails(&Ureq::new(), &get().within(0).of(address), Kind::Connect, NotSent);
+    fails(&Ureq::new(), &get().timeout(0).of(address), Kind::Connect, NotSent);
     assert!(!has_another(&listener));
 }
 

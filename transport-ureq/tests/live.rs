@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, Peer, Server, fails, get};
-use pipewright::drive::{LiveBody, Opened, Transport};
+use pipewright::driver::{LiveBody, Opened, Transport};
 use pipewright::error::{Delivery, TransportErrorKind as Kind};
 use pipewright::flow::Exchange;
 use pipewright_ureq::Ureq;
@@ -46,7 +46,7 @@ fn items_arrive_while_the_connection_is_open() {
     });
     // Longer than the timeout may a stream take: that is for the head.
     let runtime = Ureq::new().with_idle_timeout(PATIENCE);
-    let mut body = opened(&runtime, &get().within(500).live(server.address));
+    let mut body = opened(&runtime, &get().timeout(500).live(server.address));
     have.send(String::new()).expect("the server waits");
     for _ in 0..3 {
         have.send(next(&mut *body)).expect("the server waits");
@@ -65,14 +65,14 @@ fn the_timeout_is_for_the_head_alone() {
         let _ = wait.recv();
         chunk(&mut peer, "late");
     });
-    let mut body = opened(&Ureq::new(), &get().within(200).live(server.address));
+    let mut body = opened(&Ureq::new(), &get().timeout(200).live(server.address));
     std::thread::sleep(Duration::from_millis(300));
     drop(have);
     assert_eq!(next(&mut *body), "late");
     server.done();
 
     let server = Server::once(|mut peer| peer.until_closed());
-    let error = Ureq::new().open(&get().within(200).live(server.address)).expect_err("no head");
+    let error = Ureq::new().open(&get().timeout(200).live(server.address)).expect_err("no head");
     assert_eq!((error.kind(), error.delivery()), (Kind::Timeout, Delivery::Unknown));
     server.done();
 }
@@ -168,6 +168,6 @@ fn a_body_can_be_read_on_another_thread() {
     server.done();
 
     let silent = Server::once(|mut peer| peer.until_closed());
-    fails(&runtime, &get().within(200).of(silent.address), Kind::Timeout, Delivery::Unknown);
+    fails(&runtime, &get().timeout(200).of(silent.address), Kind::Timeout, Delivery::Unknown);
     silent.done();
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use common::{Peer, Server, accept, ask, fails, get, has_another, succeeds};
 use http::Method;
 use pipewright::Body;
-use pipewright::drive::{self, NoCredentials};
+use pipewright::driver::{self, NoCredentials};
 use pipewright::error::{Delivery::Unknown, TransportErrorKind as Kind};
 use pipewright_ureq::Ureq;
 
@@ -104,7 +104,7 @@ fn a_repetition_does_not_use_the_next_dead_connection() {
             scope.spawn(|| assert_eq!(succeeds(&runtime, &get().of(server.address)).1, "one"));
         }
     });
-    drive::run(get().call(server.address, 2), &runtime, &NoCredentials, drop).expect("the second attempt is answered");
+    driver::run(get().call(server.address, 2), &runtime, &NoCredentials, drop).expect("the second attempt is answered");
     drop(runtime);
     server.done();
 }

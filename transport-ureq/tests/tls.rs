@@ -169,7 +169,7 @@ fn a_first_request_is_repeated_when_the_handshake_is_cut_off() {
 fn a_handshake_that_stalls() {
     let server = Server::run(|listener| accept(&listener).until_closed());
     let start = std::time::Instant::now();
-    fails(&trusting(), &get().https().within(300).of(server.address), Kind::Connect, Delivery::NotSent);
+    fails(&trusting(), &get().https().timeout(300).of(server.address), Kind::Connect, Delivery::NotSent);
     assert!(start.elapsed() < PATIENCE / 5, "{:?}", start.elapsed());
     server.done();
 }
@@ -186,7 +186,7 @@ fn a_client_certificate() {
 fn without_the_client_certificate_that_is_wanted() {
     let server = Server::run(|listener| serve(&listener, true, OK, true));
     let error = {
-        use pipewright::drive::Transport;
+        use pipewright::driver::Transport;
         trusting().send(&get().https().of(server.address)).expect_err("refused")
     };
     assert!(matches!(error.kind(), Kind::Tls | Kind::Closed), "{error}");

@@ -9,7 +9,7 @@ use http::{HeaderMap, Response, StatusCode, header};
 
 use super::excerpt;
 use super::flow::Account;
-use crate::operation::Info;
+use crate::operation::OperationInfo;
 use crate::time::Timestamp;
 
 /// How long a body of somebody else is kept for the error message.
@@ -84,7 +84,7 @@ struct Inner {
 
 impl ServiceError {
     /// A refusal in the service's own words. Counts as not applied and final until a service says otherwise.
-    pub fn refused(info: &Info, response: &Response<Bytes>, code: Option<String>, message: String) -> Self {
+    pub fn refused(info: &OperationInfo, response: &Response<Bytes>, code: Option<String>, message: String) -> Self {
         Self::new(ErrorKind::Refused, info, response, code, message)
     }
 
@@ -92,7 +92,7 @@ impl ServiceError {
     ///
     /// 429 and 413 are refused before anything is done. Anything else may come from a proxy that had passed
     /// the request on: 503 too, because proxies send it when a connection breaks behind them.
-    pub fn foreign(info: &Info, response: &Response<Bytes>) -> Self {
+    pub fn foreign(info: &OperationInfo, response: &Response<Bytes>) -> Self {
         let status = response.status();
         let excerpt = excerpt(response.body(), EXCERPT);
         let message = match (response.body().is_empty(), content_type(response)) {
@@ -112,7 +112,7 @@ impl ServiceError {
 
     /// A success whose body cannot be read; `problem` says why. The status says that the request was applied, unless the body is
     /// a page or other text: a proxy may have sent it by itself. Of a compressed body, that is the problem, and it will not pass.
-    pub fn unreadable(info: &Info, response: &Response<Bytes>, problem: &str) -> Self {
+    pub fn unreadable(info: &OperationInfo, response: &Response<Bytes>, problem: &str) -> Self {
         let compressed = compressed(response);
         let body = if compressed.is_some() { String::new() } else { excerpt(response.body(), EXCERPT) };
         let problem = compressed.as_deref().unwrap_or(problem);
@@ -124,7 +124,13 @@ impl ServiceError {
         error
     }
 
-    fn new(kind: ErrorKind, info: &Info, response: &Response<Bytes>, code: Option<String>, message: String) -> Self {
+    fn new(
+        kind: ErrorKind,
+        info: &OperationInfo,
+        response: &Response<Bytes>,
+        code: Option<String>,
+        message: String,
+    ) -> Self {
         Self(Box::new(Inner {
             kind,
             service: info.service,

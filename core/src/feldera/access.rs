@@ -2,7 +2,7 @@
 
 use super::platform::Role;
 use super::{Accepted, FelderaApi, SecretText};
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FelderaApi;
     /// Lists the tenant's API keys, without the keys themselves.
@@ -166,7 +166,7 @@ operations! { FelderaApi;
     }
 }
 
-words! {
+string_enums! {
     /// Where a membership comes from.
     pub enum MembershipOrigin {
         /// A claim of the member's token.
@@ -178,7 +178,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// An API key, without the key.
     pub struct ApiKeyInfo {
         /// Its id.

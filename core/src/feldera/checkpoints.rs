@@ -4,7 +4,7 @@
 //! Numbers count from 0 in each process anew: compare the incarnation too.
 
 use super::FelderaApi;
-use crate::table::{operations, records};
+use crate::schema::{json_structs, operations};
 
 operations! { FelderaApi;
     /// Asks for a checkpoint; its number is the answer, see [`GetCheckpointStatus`].
@@ -64,7 +64,7 @@ operations! { FelderaApi;
     }
 }
 
-records! {
+json_structs! {
     /// A checkpoint was asked for.
     pub struct CheckpointStarted {
         /// Its number.
@@ -150,7 +150,7 @@ pub enum CheckpointVerdict<'a> {
     /// It failed.
     Failed(&'a CheckpointFailure),
     /// A later one failed, which hides what became of this one; nothing newer succeeded.
-    Hidden(&'a CheckpointFailure),
+    Redacted(&'a CheckpointFailure),
     /// It waits or is being made.
     Running,
 }
@@ -161,7 +161,7 @@ impl CheckpointStatus {
         match &self.failure {
             _ if self.success.is_some_and(|success| success >= number) => CheckpointVerdict::Done,
             Some(failure) if failure.sequence_number == number => CheckpointVerdict::Failed(failure),
-            Some(failure) if failure.sequence_number > number => CheckpointVerdict::Hidden(failure),
+            Some(failure) if failure.sequence_number > number => CheckpointVerdict::Redacted(failure),
             _ => CheckpointVerdict::Running,
         }
     }
@@ -185,7 +185,7 @@ mod tests {
             match (CheckpointStatus { success, failure }).verdict(number) {
                 CheckpointVerdict::Done => "done",
                 CheckpointVerdict::Failed(_) => "failed",
-                CheckpointVerdict::Hidden(_) => "hidden",
+                CheckpointVerdict::Redacted(_) => "hidden",
                 CheckpointVerdict::Running => "running",
             }
         };

@@ -11,8 +11,8 @@ use super::{Accepted, FelderaApi};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
 use crate::json;
-use crate::operation::{self, Effect, Info, Operation, RequestContext};
-use crate::table::{self, operations, records, words};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
+use crate::schema::{self, json_structs, operations, string_enums};
 use crate::url::{Encoder, Parameter, Target};
 
 operations! { FelderaApi;
@@ -72,7 +72,7 @@ operations! { FelderaApi;
 }
 
 /// The row of ingress.
-pub(crate) const INGRESS: &[&Info] = &[HttpInput::INFO];
+pub(crate) const INGRESS: &[&OperationInfo] = &[HttpInput::INFO];
 
 /// Puts rows into a table.
 ///
@@ -147,7 +147,7 @@ impl Operation for HttpInput {
     type Output = Token;
     type Service = FelderaApi;
 
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "feldera",
         name: "http_input",
         method: Method::POST,
@@ -220,7 +220,7 @@ pub fn parse_errors(error: &ServiceError) -> Option<ParseErrors> {
     json::read(error.details()?.as_bytes()).ok()
 }
 
-words! {
+string_enums! {
     /// How rows are written.
     pub enum DataFormat {
         /// JSON.
@@ -273,7 +273,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// A token.
     pub struct Token {
         /// It.
@@ -391,7 +391,7 @@ impl<'de> Deserialize<'de> for CompletionToken {
     }
 }
 
-impl table::Field for CompletionToken {
+impl schema::WireField for CompletionToken {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::deserialize(deserializer)
     }

@@ -8,10 +8,10 @@ use http::{Response, StatusCode, header};
 use super::Json;
 use crate::error::{Applied, ErrorKind, ServiceError, content_type};
 use crate::json;
-use crate::operation::{Effect, Info};
-use crate::table::{records, words};
+use crate::operation::{Effect, OperationInfo};
+use crate::schema::{json_structs, string_enums};
 
-records! {
+json_structs! {
     /// The body of a refusal, and what a pipeline keeps of the error that stopped it.
     pub struct ErrorResponse {
         /// For people; of a panic with its stack trace.
@@ -44,7 +44,7 @@ pub enum ErrorClass {
 
 macro_rules! codes {
     ($( $class:ident { $( $(#[$meta:meta])* $code:ident = $word:literal ),* $(,)? } )*) => {
-        words! {
+        string_enums! {
             /// What kind of error it is; see [`class`](Self::class) for what to do.
             pub enum ErrorCode {
                 $($( $(#[$meta])* $code = $word, )*)*
@@ -343,7 +343,7 @@ pub fn refusal_will_clear(error: &ServiceError) -> bool {
 const MESSAGE: usize = 2000;
 
 /// Reads a refusal in one of its five shapes.
-pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let (status, kind) = (response.status(), content_type(response));
     if kind.is_some_and(|kind| kind.eq_ignore_ascii_case("text/html")) {
         return ServiceError::foreign(info, response);
@@ -372,7 +372,7 @@ fn is_deserializer(message: &str) -> bool {
     message.contains("deserialize error") || message.contains("Content type error")
 }
 
-fn own(info: &'static Info, response: &Response<Bytes>, body: &ErrorResponse) -> ServiceError {
+fn own(info: &'static OperationInfo, response: &Response<Bytes>, body: &ErrorResponse) -> ServiceError {
     let status = response.status();
     let details = match (&body.details, body.message.len() > MESSAGE) {
         (Some(details), _) => Some(details.get().to_owned()),
@@ -412,7 +412,7 @@ fn own(info: &'static Info, response: &Response<Bytes>, body: &ErrorResponse) ->
 
 /// 401 without a credential, and 404 for addresses that do not exist: Feldera's own, without a body. The headers tell them from
 /// those of a proxy: the manager asks for a bearer token, and names the headers of CORS in each answer.
-fn empty(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+fn empty(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let status = response.status();
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let challenge = header(header::WWW_AUTHENTICATE).filter(|challenge| challenge.starts_with("Bearer"));

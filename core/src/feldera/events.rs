@@ -6,7 +6,7 @@ use super::pipelines::{
 };
 use super::platform::EventSelector;
 use super::{ErrorResponse, FelderaApi, Json};
-use crate::table::{operations, records};
+use crate::schema::{json_structs, operations};
 
 operations! { FelderaApi;
     /// What happened to a pipeline, newest first.
@@ -32,7 +32,7 @@ operations! { FelderaApi;
     }
 }
 
-records! {
+json_structs! {
     /// What a pipeline was and was to be at a moment.
     pub struct PipelineEvent {
         /// The event's id.

@@ -7,8 +7,8 @@ use super::FelderaApi;
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
 use crate::json;
-use crate::operation::{self, Effect, Info, Operation, RequestContext};
-use crate::table::records;
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
+use crate::schema::json_structs;
 use crate::url::Target;
 
 /// How the platform's own services are. Since 0.201.
@@ -27,13 +27,13 @@ impl GetClusterHealth {
 }
 
 /// The row of this operation.
-pub(crate) const OPERATIONS: &[&Info] = &[GetClusterHealth::INFO];
+pub(crate) const OPERATIONS: &[&OperationInfo] = &[GetClusterHealth::INFO];
 
 impl Operation for GetClusterHealth {
     type Output = Health;
     type Service = FelderaApi;
 
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "feldera",
         name: "get_cluster_health",
         method: Method::GET,
@@ -56,7 +56,7 @@ impl Operation for GetClusterHealth {
     }
 }
 
-records! {
+json_structs! {
     /// How the platform's own services are.
     pub struct Health {
         /// All are well.

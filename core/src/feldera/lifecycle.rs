@@ -4,7 +4,7 @@
 
 use super::pipelines::BootstrapPolicy;
 use super::{Accepted, FelderaApi};
-use crate::table::{operations, words};
+use crate::schema::{operations, string_enums};
 
 operations! { FelderaApi;
     /// Starts a stopped pipeline, once it is compiled. Repeating it is harmless.
@@ -114,7 +114,7 @@ operations! { FelderaApi;
     }
 }
 
-words! {
+string_enums! {
     /// What a pipeline is started as.
     pub enum Initial {
         /// Running.

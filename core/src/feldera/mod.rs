@@ -18,7 +18,7 @@
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
 //! # fn with<T>(runtime: T) -> Result<(), Box<dyn std::error::Error>>
-//! # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
+//! # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
 //! use pipewright::feldera::{AdhocQuery, Deploy, Feldera, GetStats, stream::QueryFormat};
 //!
 //! let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
@@ -111,14 +111,14 @@ pub use self::stream::{AdhocQuery, GetLogs, HttpOutput, StreamTimeSeries};
 pub use self::value::{Accepted, Download, Json, SecretText};
 
 use crate::error::ServiceError;
-use crate::operation::{Info, Service};
+use crate::operation::{OperationInfo, Service};
 
 /// The API of Feldera: a marker, the [`Service`] of its operations.
 #[derive(Clone, Copy, Debug)]
 pub enum FelderaApi {}
 
-/// A Feldera. See [`Handle`](crate::drive::Handle) for what it can.
-pub type Feldera<T> = crate::drive::Handle<FelderaApi, T>;
+/// A Feldera. See [`Client`](crate::driver::Client) for what it can.
+pub type Feldera<T> = crate::driver::Client<FelderaApi, T>;
 
 impl Service for FelderaApi {
     const NAME: &'static str = "feldera";
@@ -126,13 +126,13 @@ impl Service for FelderaApi {
     const MAX_REQUEST_LINE: usize = 65_000;
     const VERSIONS: &'static [&'static str] = &["/v0"];
 
-    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
-        error::refusal(info, response)
+    fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
+        error::parse_error(info, response)
     }
 }
 
 /// The rows of all tables.
-pub(crate) fn operations() -> impl Iterator<Item = &'static Info> {
+pub(crate) fn operations() -> impl Iterator<Item = &'static OperationInfo> {
     [
         platform::OPERATIONS,
         health::OPERATIONS,

@@ -2,7 +2,7 @@
 
 use super::FelderaApi;
 use super::value::tagged;
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FelderaApi;
     /// How to log in. Needs no credential; an empty answer means that none is asked for.
@@ -47,7 +47,7 @@ operations! { FelderaApi;
     }
 }
 
-words! {
+string_enums! {
     /// How much of an event is wanted.
     pub enum EventSelector {
         /// All of it.
@@ -102,7 +102,7 @@ tagged! {
     }
 }
 
-records! {
+json_structs! {
     /// How to log in; all empty when no credential is asked for.
     pub struct Authentication {
         /// By Amazon Cognito.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Accepted, Download, FelderaApi, Json};
 use crate::error::ServiceError;
-use crate::operation::{Answer, Info};
-use crate::table::operations;
+use crate::operation::{FromResponse, OperationInfo};
+use crate::schema::operations;
 
 operations! { FelderaApi;
     /// Where the circuit's time and memory go: a zip of graphs, for each worker one.
@@ -116,11 +116,11 @@ impl<'de> Deserialize<'de> for SamplyProfile {
     }
 }
 
-impl Answer for SamplyProfile {
-    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+impl FromResponse for SamplyProfile {
+    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(Self { profile: None });
         }
-        Download::read(info, response).map(|profile| Self { profile: Some(profile) })
+        Download::from_response(info, response).map(|profile| Self { profile: Some(profile) })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::pipelines::{SourcePosition, SqlCompilation};
 use super::value::tagged;
 use super::{FelderaApi, Json};
-use crate::table::{operations, records};
+use crate::schema::{json_structs, operations};
 
 operations! { FelderaApi;
     /// Compiles SQL without making a pipeline of it. Since 0.324.
@@ -78,7 +78,7 @@ tagged! {
     }
 }
 
-records! {
+json_structs! {
     /// The graph that a program was compiled to.
     pub struct Dataflow {
         /// What the optimiser made of the SQL, by table or view.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::value::tagged;
 use super::{FelderaApi, Json};
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FelderaApi;
     /// What the process has done, and its connectors. Includes an input for each way of ingress that was used.
@@ -41,7 +41,7 @@ operations! { FelderaApi;
     }
 }
 
-words! {
+string_enums! {
     /// What a circuit does.
     pub enum PipelineState {
         /// Its connectors rest.
@@ -148,7 +148,7 @@ tagged! {
     }
 }
 
-records! {
+json_structs! {
     /// What a process has done, and its connectors.
     pub struct ControllerStatus {
         /// The process.

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{ServiceError, content_type};
 use crate::json::{self, NonFinite, WriteError};
-use crate::operation::{self, Answer, Info, read_json};
+use crate::operation::{self, FromResponse, OperationInfo, read_json};
 use crate::secret::Secret;
 
 /// A JSON value as it came, for what is opaque by nature. There is nothing else of it in this module but:
@@ -118,8 +118,8 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-impl Answer for Json {
-    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+impl FromResponse for Json {
+    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         read_json(info, response)
     }
 }
@@ -146,8 +146,8 @@ impl<'de> Deserialize<'de> for Accepted {
     }
 }
 
-impl Answer for Accepted {
-    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+impl FromResponse for Accepted {
+    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         if response.body().is_empty() { Ok(Self::default()) } else { read_json(info, response) }
     }
 }
@@ -178,8 +178,8 @@ impl<'de> Deserialize<'de> for Download {
     }
 }
 
-impl Answer for Download {
-    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+impl FromResponse for Download {
+    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         if response.body().is_empty() {
             return Err(ServiceError::unreadable(info, response, "the file is empty"));
         }
@@ -189,7 +189,7 @@ impl Answer for Download {
 }
 
 /// The web console answers addresses outside of `/v0` with its page, and 200.
-pub(super) fn refuse_page(info: &'static Info, response: &Response<Bytes>) -> Result<(), ServiceError> {
+pub(super) fn refuse_page(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
     match content_type(response) {
         Some(kind) if kind.eq_ignore_ascii_case("text/html") => {
             let problem = "a web page: does the base address have a path that it should not have?";
@@ -251,7 +251,7 @@ impl<'de> Deserialize<'de> for SecretText {
 /// Types that read and write themselves, as fields.
 macro_rules! fields {
     ($($type:ty),*) => {$(
-        impl $crate::table::Field for $type {
+        impl $crate::schema::WireField for $type {
             fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
                 ::serde::Deserialize::deserialize(deserializer)
             }
@@ -307,7 +307,7 @@ macro_rules! tagged {
                 match self {
                     $( Self::$unit => serializer.serialize_str($word), )*
                     $( Self::$with(content) => entry(serializer, &|map| {
-                        map.serialize_entry($key, &$crate::table::Written(content))
+                        map.serialize_entry($key, &$crate::schema::AsWire(content))
                     }), )*
                     // `null`, or an object without a field, which the server does not read.
                     Self::Unknown(word, None) if word.is_empty() => serializer.serialize_unit(),
@@ -346,7 +346,7 @@ macro_rules! tagged {
                         };
                         let value = match key.as_str() {
                             $( $key => {
-                                let $crate::table::Value(content) = map.next_value()?;
+                                let $crate::schema::Value(content) = map.next_value()?;
                                 $name::$with(content)
                             } )*
                             _ => $name::Unknown(key.into(), Some(map.next_value()?)),
@@ -360,7 +360,7 @@ macro_rules! tagged {
             }
         }
 
-        impl $crate::table::Field for $name {
+        impl $crate::schema::WireField for $name {
             fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
                 ::serde::Deserialize::deserialize(deserializer)
             }
@@ -370,9 +370,9 @@ macro_rules! tagged {
             }
         }
 
-        impl $crate::operation::Answer for $name {
-            fn read(
-                info: &'static $crate::operation::Info,
+        impl $crate::operation::FromResponse for $name {
+            fn from_response(
+                info: &'static $crate::operation::OperationInfo,
                 response: &::http::Response<::bytes::Bytes>,
             ) -> ::std::result::Result<Self, $crate::error::ServiceError> {
                 $crate::operation::read_json(info, response)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::jobs::{JobState, JobSummary};
 use super::logs::ConfigEntry;
 use super::{Acknowledged, ApplicationId, FlinkRest, JobId, Millis};
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
     /// Lists the applications. Since 2.3.
@@ -48,7 +48,7 @@ operations! { FlinkRest;
     }
 }
 
-words! {
+string_enums! {
     /// The state of an application.
     pub enum ApplicationState {
         /// Its main method has not begun.
@@ -75,7 +75,7 @@ impl ApplicationState {
     }
 }
 
-records! {
+json_structs! {
     /// The applications.
     pub struct Applications {
         /// In no order that can be relied on.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::jobs::{QueueState, QueueStatus};
 use super::savepoints::{Outcome, Trigger};
 use super::{FlinkRest, JobId, Millis, Throwable, TriggerId, VertexId};
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 mod config;
 mod details;
@@ -17,7 +17,7 @@ pub use details::{
 };
 
 /// The rows of the tables of this room.
-pub(crate) fn tables() -> impl Iterator<Item = &'static &'static crate::operation::Info> {
+pub(crate) fn tables() -> impl Iterator<Item = &'static &'static crate::operation::OperationInfo> {
     [OPERATIONS, config::OPERATIONS, details::OPERATIONS].into_iter().flatten()
 }
 
@@ -57,7 +57,7 @@ operations! { FlinkRest;
     }
 }
 
-words! {
+string_enums! {
     /// How much a triggered checkpoint writes.
     pub enum CheckpointType {
         /// As the job is configured.
@@ -91,7 +91,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// What became of a triggered checkpoint.
     pub struct CheckpointStatus {
         /// How far it is.

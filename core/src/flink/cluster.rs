@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Acknowledged, FlinkRest};
-use crate::table::{operations, records};
+use crate::schema::{json_structs, operations};
 
 operations! { FlinkRest;
     /// What the cluster has and does: TaskManagers, slots, jobs by their state.
@@ -25,7 +25,7 @@ operations! { FlinkRest;
     Idempotent DELETE "/cluster" ShutdownCluster "shutdownCluster" -> Acknowledged {}
 }
 
-records! {
+json_structs! {
     /// What a cluster has and does.
     pub struct Overview {
         /// Registered TaskManagers.

@@ -6,7 +6,7 @@
 
 use super::savepoints::{Removal, Trigger};
 use super::{DatasetId, FlinkRest, TriggerId};
-use crate::table::{operations, records};
+use crate::schema::{json_structs, operations};
 
 operations! { FlinkRest;
     /// Lists the data sets on the cluster.
@@ -32,7 +32,7 @@ operations! { FlinkRest;
     }
 }
 
-records! {
+json_structs! {
     /// The data sets on a cluster.
     pub struct Datasets {
         /// In no order that can be relied on.

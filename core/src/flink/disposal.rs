@@ -5,7 +5,7 @@
 
 use super::savepoints::{Removal, Trigger};
 use super::{FlinkRest, TriggerId};
-use crate::table::operations;
+use crate::schema::operations;
 
 operations! { FlinkRest;
     /// Deletes a savepoint. The answer is a trigger: see [`GetSavepointDisposal`].

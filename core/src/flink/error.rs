@@ -6,10 +6,10 @@ use http::{Response, StatusCode};
 use super::exception::Cause;
 use crate::error::{Applied, ErrorKind, ServiceError, compressed, content_type};
 use crate::json::{self, JsonError};
-use crate::operation::{Effect, Info};
-use crate::table::records;
+use crate::operation::{Effect, OperationInfo};
+use crate::schema::json_structs;
 
-records! {
+json_structs! {
     /// The body of every refusal: texts, the last of which holds the stack trace.
     struct Errors {
         /// Messages and stack traces.
@@ -18,7 +18,7 @@ records! {
 }
 
 /// Reads a refusal. What is not Flink's own JSON comes from somebody in between.
-pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let is_json = content_type(response).is_none_or(|kind| kind.eq_ignore_ascii_case("application/json"));
     let read = json::read::<Errors>(response.body());
     let is_malformed = matches!(read, Err(JsonError::Malformed(_) | JsonError::NotUtf8 { .. }));

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::table::records;
+use crate::schema::json_structs;
 
-records! {
+json_structs! {
     /// An exception of the server.
     pub struct Throwable {
         /// Its class, which is mostly a wrapper: [`cause`](Throwable::cause) finds the useful one.

@@ -1,7 +1,7 @@
 //! Flame graphs: what the threads of a vertex's tasks are doing, by samples of their stacks.
 
 use super::{FlinkRest, JobId, Millis, VertexId};
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
     /// What the threads of a vertex are doing. Samples are taken when somebody asks: see [`state`](FlameGraph::state), and
@@ -21,7 +21,7 @@ operations! { FlinkRest;
     }
 }
 
-words! {
+string_enums! {
     /// Which samples a flame graph counts.
     pub enum FlameGraphKind {
         /// All of them.
@@ -33,7 +33,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// What threads were doing.
     pub struct FlameGraph {
         /// When sampling ended; negative for what [`state`](Self::state) says.

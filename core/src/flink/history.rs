@@ -56,22 +56,22 @@ use super::{
 };
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
-use crate::operation::{Effect, Info, Operation, RequestContext, Service};
+use crate::operation::{Effect, Operation, OperationInfo, RequestContext, Service};
 
 /// A HistoryServer: a marker, the [`Service`] of [`FromHistory`].
 #[derive(Clone, Copy, Debug)]
 pub enum HistoryServer {}
 
-/// A HistoryServer. See [`Handle`](crate::drive::Handle) for what it can.
-pub type FlinkHistory<T> = crate::drive::Handle<HistoryServer, T>;
+/// A HistoryServer. See [`Client`](crate::driver::Client) for what it can.
+pub type FlinkHistory<T> = crate::driver::Client<HistoryServer, T>;
 
 impl Service for HistoryServer {
     const NAME: &'static str = FlinkRest::NAME;
     const MAX_REQUEST_LINE: usize = FlinkRest::MAX_REQUEST_LINE;
     const VERSIONS: &'static [&'static str] = FlinkRest::VERSIONS;
 
-    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
-        error::refusal(info, response)
+    fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
+        error::parse_error(info, response)
     }
 
     fn identifies_service(rejection: &ServiceError) -> bool {
@@ -94,7 +94,7 @@ impl<O: Archived> Operation for FromHistory<O> {
     type Output = O::Output;
     type Service = HistoryServer;
 
-    const INFO: &'static Info = O::INFO;
+    const INFO: &'static OperationInfo = O::INFO;
 
     fn effect(&self) -> Effect {
         self.0.effect()
@@ -110,7 +110,7 @@ impl<O: Archived> Operation for FromHistory<O> {
 
     fn parse(&self, response: Response<Bytes>) -> Result<Self::Output, ServiceError> {
         if response.status().is_success() && response.body().starts_with(REFUSED) {
-            return Err(error::refusal(Self::INFO, &response));
+            return Err(error::parse_error(Self::INFO, &response));
         }
         self.0.parse(response)
     }

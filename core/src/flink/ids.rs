@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::table::Field;
+use crate::schema::WireField;
 use crate::url::{Encoder, Parameter};
 
 /// Ids of 128 bits: what their text is, how it is read, and how it is written.
@@ -81,7 +81,7 @@ macro_rules! ids {
             }
         }
 
-        impl $crate::table::Field for $name {
+        impl $crate::schema::WireField for $name {
             fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
                 ::serde::Deserialize::deserialize(deserializer)
             }
@@ -206,7 +206,7 @@ macro_rules! text_ids {
             }
         }
 
-        impl Field for $name {
+        impl WireField for $name {
             fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 Self::deserialize(deserializer)
             }

@@ -18,8 +18,8 @@ use http::{Method, Request, Response};
 use super::{Acknowledged, ApplicationId, CommaList, FlinkRest, JarId, JobId, Millis, multipart};
 use crate::body::Body;
 use crate::error::{Applied, BuildError, ServiceError};
-use crate::operation::{self, Effect, Info, Operation, RequestContext};
-use crate::table::{operations, records, words};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
+use crate::schema::{json_structs, operations, string_enums};
 use crate::url::Target;
 
 operations! { FlinkRest;
@@ -147,7 +147,7 @@ operations! { FlinkRest;
 }
 
 /// The row of the one operation that is not declared by the table: its body is a form.
-pub(crate) const UPLOAD: &[&Info] = &[UploadJar::INFO];
+pub(crate) const UPLOAD: &[&OperationInfo] = &[UploadJar::INFO];
 
 /// Uploads a jar.
 ///
@@ -209,7 +209,7 @@ impl Operation for UploadJar {
     type Output = Uploaded;
     type Service = FlinkRest;
 
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "flink",
         name: "uploadJar",
         method: Method::POST,
@@ -242,7 +242,7 @@ impl Operation for UploadJar {
     }
 }
 
-records! {
+json_structs! {
     /// The answer to an upload.
     pub struct Uploaded {
         /// The file's path on the server. See [`jar_id`](Self::jar_id).
@@ -351,7 +351,7 @@ impl Uploaded {
     }
 }
 
-words! {
+string_enums! {
     /// Who owns a savepoint that a job was started from.
     /// [Explained](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/state/savepoints/#resuming-from-savepoints).
     pub enum ClaimMode {

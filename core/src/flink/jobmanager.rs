@@ -3,7 +3,7 @@
 use super::FlinkRest;
 use super::logs::{ConfigEntry, Environment, LogList, ThreadDump};
 use crate::decode::Lines;
-use crate::table::operations;
+use crate::schema::operations;
 
 operations! { FlinkRest;
     /// The configuration of the cluster. Secrets come as `******`.

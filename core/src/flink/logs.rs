@@ -7,7 +7,7 @@
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
 //! # fn with<T>(flink: pipewright::flink::Flink<T>) -> Result<(), Box<dyn std::error::Error>>
-//! # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
+//! # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
 //! use pipewright::flink::jobmanager::GetJobManagerLog;
 //!
 //! let mut log = flink.open(GetJobManagerLog::new())?;
@@ -20,9 +20,9 @@
 //! ```
 
 use super::Millis;
-use crate::table::records;
+use crate::schema::json_structs;
 
-records! {
+json_structs! {
     /// The log files of a process, and those of others that write to the same folder.
     pub struct LogList {
         /// In no order that can be relied on.

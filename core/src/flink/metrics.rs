@@ -17,7 +17,7 @@
 //!   Colons, spaces and the like have become `_`.
 
 use super::{CommaList, FlinkRest, JobId, TaskManagerId, VertexId};
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
     /// Metrics of the JobManager. See [the module](self).
@@ -133,7 +133,7 @@ operations! { FlinkRest;
     }
 }
 
-words! {
+string_enums! {
     /// How metrics of several things are taken together.
     pub enum Aggregation {
         /// The least.
@@ -149,7 +149,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// A metric.
     pub struct Metric {
         /// Its name.

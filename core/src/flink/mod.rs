@@ -24,7 +24,7 @@
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
 //! # fn with<T>(runtime: T, job: pipewright::flink::JobId) -> Result<(), Box<dyn std::error::Error>>
-//! # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
+//! # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
 //! use pipewright::flink::{Flink, GetJobsOverview, TakeSavepoint};
 //!
 //! let flink = Flink::new("http://127.0.0.1:8081".parse()?, runtime);
@@ -47,7 +47,7 @@
 pub mod applications;
 pub mod checkpoints;
 pub mod cluster;
-mod comma;
+mod comma_list;
 pub mod datasets;
 pub mod disposal;
 mod error;
@@ -75,7 +75,7 @@ use http::Response;
 
 pub use self::checkpoints::{GetCheckpointStatus, GetCheckpoints, StartCheckpoint};
 pub use self::cluster::{FlinkVersion, GetConfig, GetOverview};
-pub use self::comma::CommaList;
+pub use self::comma_list::CommaList;
 pub use self::datasets::{GetDatasetDeletion, ListDatasets, StartDatasetDeletion};
 pub use self::disposal::{GetSavepointDisposal, StartSavepointDisposal};
 pub use self::error::is_unknown_job;
@@ -102,15 +102,15 @@ pub use self::savepoints::{GetSavepointStatus, SavepointFormat, StartSavepoint, 
 pub use self::time::Millis;
 
 use crate::error::ServiceError;
-use crate::operation::{Info, Service};
-use crate::table::records;
+use crate::operation::{OperationInfo, Service};
+use crate::schema::json_structs;
 
 /// The REST API of a Flink cluster: a marker, the [`Service`] of its operations.
 #[derive(Clone, Copy, Debug)]
 pub enum FlinkRest {}
 
-/// A Flink cluster. See [`Handle`](crate::drive::Handle) for what it can.
-pub type Flink<T> = crate::drive::Handle<FlinkRest, T>;
+/// A Flink cluster. See [`Client`](crate::driver::Client) for what it can.
+pub type Flink<T> = crate::driver::Client<FlinkRest, T>;
 
 impl Service for FlinkRest {
     const NAME: &'static str = "flink";
@@ -120,8 +120,8 @@ impl Service for FlinkRest {
     const MAX_REQUEST_LINE: usize = 4096;
     const DECODES_TWICE: bool = true;
 
-    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
-        error::refusal(info, response)
+    fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
+        error::parse_error(info, response)
     }
 
     fn identifies_service(rejection: &ServiceError) -> bool {
@@ -129,13 +129,13 @@ impl Service for FlinkRest {
     }
 }
 
-records! {
+json_structs! {
     /// `{}`: it was taken note of, and there is nothing to say about it.
     pub struct Acknowledged {}
 }
 
 /// The rows of all tables.
-pub(crate) fn operations() -> impl Iterator<Item = &'static Info> {
+pub(crate) fn operations() -> impl Iterator<Item = &'static OperationInfo> {
     [
         cluster::OPERATIONS,
         jars::OPERATIONS,

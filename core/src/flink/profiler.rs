@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{FlinkRest, Millis, TaskManagerId};
 use crate::error::ServiceError;
-use crate::operation::{Answer, Info, refuse_compressed};
-use crate::table::{operations, records, words};
+use crate::operation::{FromResponse, OperationInfo, refuse_compressed};
+use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
     /// Lists the profiles of the JobManager, newest first. It keeps `rest.profiling.history-size` (10).
@@ -74,7 +74,7 @@ operations! { FlinkRest;
     }
 }
 
-words! {
+string_enums! {
     /// What a profile samples.
     pub enum ProfileMode {
         /// Threads on a CPU, by hardware counters. Needs permissions that containers often lack.
@@ -100,7 +100,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// The profiles of a process.
     pub struct Profiles {
         /// Newest first.
@@ -150,9 +150,9 @@ impl<'de> Deserialize<'de> for ProfilePage {
     }
 }
 
-impl Answer for ProfilePage {
+impl FromResponse for ProfilePage {
     /// The server calls it `text/plain`, though it is HTML: whoever says `text/html` stands in between.
-    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         let kind = crate::error::content_type(response);
         if let Some(kind) = kind.filter(|kind| kind.eq_ignore_ascii_case("text/html")) {
             return Err(ServiceError::unreadable(info, response, &format!("expected text/plain, got {kind}")));

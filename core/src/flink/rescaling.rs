@@ -15,8 +15,8 @@ use super::jobs::QueueState;
 use super::savepoints::{RemovalInfo, Trigger};
 use super::{Acknowledged, FlinkRest, JobId, Millis, RescaleId, TriggerId, VertexId};
 use crate::error::{BuildError, ServiceError};
-use crate::operation::{Answer, Effect, Info, Operation, RequestContext, parse, read_json};
-use crate::table::{JsonBody, Value, Written, operations, records, words};
+use crate::operation::{Effect, FromResponse, Operation, OperationInfo, RequestContext, parse, read_json};
+use crate::schema::{AsWire, JsonBody, Value, json_structs, operations, string_enums};
 use crate::url::Target;
 
 operations! { FlinkRest;
@@ -89,7 +89,7 @@ operations! { FlinkRest;
     }
 }
 
-words! {
+string_enums! {
     /// How a rescale ended.
     pub enum RescaleState {
         /// The job runs with another parallelism.
@@ -133,7 +133,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// What a vertex may have.
     pub struct VertexRequirements {
         /// The bounds of its parallelism.
@@ -347,7 +347,7 @@ impl ResourceRequirements {
 
 impl Serialize for ResourceRequirements {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Written(&self.0).serialize(serializer)
+        AsWire(&self.0).serialize(serializer)
     }
 }
 
@@ -357,8 +357,8 @@ impl<'de> Deserialize<'de> for ResourceRequirements {
     }
 }
 
-impl Answer for ResourceRequirements {
-    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+impl FromResponse for ResourceRequirements {
+    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         read_json(info, response)
     }
 }
@@ -387,12 +387,12 @@ impl PutResourceRequirements {
 }
 
 /// The row of the operation that the table's form does not fit: its body is a map.
-pub(super) const PUT: &[&Info] = &[PutResourceRequirements::INFO];
+pub(super) const PUT: &[&OperationInfo] = &[PutResourceRequirements::INFO];
 
 impl Operation for PutResourceRequirements {
     type Output = Acknowledged;
     type Service = FlinkRest;
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "flink",
         name: "updateJobResourceRequirements",
         method: Method::PUT,

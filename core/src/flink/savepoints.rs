@@ -6,7 +6,7 @@
 
 use super::jobs::{QueueState, QueueStatus};
 use super::{FlinkRest, JobId, Throwable, TriggerId};
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
     /// Takes a savepoint. The answer is a trigger: see [`GetSavepointStatus`].
@@ -60,7 +60,7 @@ operations! { FlinkRest;
     }
 }
 
-words! {
+string_enums! {
     /// How a savepoint is written.
     pub enum SavepointFormat {
         /// The same for all state backends.
@@ -70,7 +70,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// A background operation was started, or had been with the same id.
     pub struct Trigger {
         /// Its id.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::logs::{LogList, ThreadDump};
 use super::{FlinkRest, JobId, Millis, TaskManagerId};
 use crate::decode::Lines;
-use crate::table::{operations, records};
+use crate::schema::{json_structs, operations};
 
 operations! { FlinkRest;
     /// Lists the TaskManagers that are registered.
@@ -67,7 +67,7 @@ operations! { FlinkRest;
     }
 }
 
-records! {
+json_structs! {
     /// The TaskManagers.
     pub struct TaskManagers {
         /// In no order that can be relied on.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::jobs::{Accumulator, IoMetrics, TaskState};
 use super::metrics::Metric;
 use super::{FlinkRest, JobId, Millis, TaskManagerId, VertexId};
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
     /// A vertex and all its subtasks.
@@ -87,7 +87,7 @@ operations! { FlinkRest;
     }
 }
 
-words! {
+string_enums! {
     /// Whether back pressure was measured.
     pub enum SampleState {
         /// It was.
@@ -107,7 +107,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// A vertex and all its subtasks.
     pub struct VertexDetails {
         /// The vertex.

@@ -265,7 +265,7 @@ impl<O: Operation> Call<O> {
                 self.state = State::Succeeded(output);
             }
             Err(error) => {
-                let is_expired = O::Service::is_expired(&error);
+                let is_expired = O::Service::is_auth_error(&error);
                 let error = self.weighed(error);
                 if is_expired && self.credential.is_some() && !self.is_rejected {
                     self.rejected = self.credential.take();
@@ -445,9 +445,9 @@ impl<O: Operation> Call<O> {
             ticket: Ticket::next(),
             info: O::INFO,
             request,
-            timeout: self.operation.timeout(self.config.retry().timeout),
+            timeout: self.operation.timeout(self.config.retry().attempt_timeout),
             body_limit: self.config.body_limit(),
-            live: O::LIVE,
+            live: O::STREAMING,
             fresh: self.is_silent || self.effect() == Effect::Once || self.config.contact().is_silent(),
         });
         Ok(())
@@ -470,7 +470,7 @@ impl<O: Operation> Call<O> {
                 }
                 State::Ready if self.config.is_authorized() && self.credential.is_none() => {
                     let ticket = Ticket::next();
-                    self.state = State::Authorizing { ticket, until: self.now + self.config.retry().timeout };
+                    self.state = State::Authorizing { ticket, until: self.now + self.config.retry().attempt_timeout };
                     return Step::Authorize(CredentialRequest {
                         ticket,
                         service: O::INFO.service,

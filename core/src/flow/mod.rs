@@ -14,7 +14,7 @@
 //!   Done(result)       the end
 //! ```
 //!
-//! [`drive::run`](crate::drive::run) is that loop for blocking transports, [`drive::run_async`](crate::drive::run_async)
+//! [`driver::run`](crate::driver::run) is that loop for blocking transports, [`driver::run_async`](crate::driver::run_async)
 //! for any executor; an event loop of one's own is a `match`. What holds for every flow:
 //!
 //! * At most one exchange is outstanding. Parallel work is several flows.
@@ -24,17 +24,17 @@
 //! * Polling more often than asked is harmless. A flow that failed gives the same error again.
 //! * Dropping a flow cancels it here; what the service has begun goes on there.
 //!
-//! Flows nest: a flow polls its child and passes on, with [`ok!`](ok), every step but the child's result.
+//! Flows nest: a flow polls its child and passes on, with [`ready!`](ready), every step but the child's result.
 //!
 //! An event loop of one's own is in `examples/event_loop` of `pipewright-mock`: 500 flows on one thread.
 
 pub mod call;
 mod config;
 mod contact;
+mod goal_flow;
 mod notice;
-mod pace;
+mod poll_interval;
 mod retry;
-mod running;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,15 +47,15 @@ use http::{HeaderValue, Request, Response};
 pub use call::Call;
 pub use config::Config;
 pub(crate) use contact::Contact;
-pub use notice::{Notice, Saved};
-pub(crate) use pace::Pace;
+pub use goal_flow::GoalFlow;
+pub(crate) use goal_flow::{FlowContext, StateMachine};
+pub use notice::{Notice, SavedState};
+pub(crate) use poll_interval::PollInterval;
 pub use retry::Retry;
-pub use running::Running;
-pub(crate) use running::{Common, Machine};
 
 use crate::body::Body;
 use crate::error::{CredentialError, FlowError, TransportError};
-use crate::operation::{Info, Service};
+use crate::operation::{OperationInfo, Service};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -130,7 +130,7 @@ pub enum Step<T> {
 /// use pipewright::Timestamp;
 /// use pipewright::flink::jobs::JobState;
 /// use pipewright::flink::{GetJobStatus, GetOverview};
-/// use pipewright::flow::{Call, Flow, Reply, Step, ok};
+/// use pipewright::flow::{Call, Flow, Reply, Step, ready};
 ///
 /// /// How many slots are free, unless the job has failed.
 /// struct Room {
@@ -143,19 +143,19 @@ pub enum Step<T> {
 ///
 ///     fn poll(&mut self, now: Timestamp, mut reply: Option<Reply>) -> Step<Option<u32>> {
 ///         if let Some(call) = &mut self.job {
-///             match ok!(call.poll(now, reply.take())) {
+///             match ready!(call.poll(now, reply.take())) {
 ///                 Ok(job) if job.status == JobState::Failed => return Step::Done(Ok(None)),
 ///                 Ok(_) => self.job = None,
 ///                 Err(error) => return Step::Done(Err(error)),
 ///             }
 ///         }
-///         let overview = ok!(self.overview.poll(now, reply));
+///         let overview = ready!(self.overview.poll(now, reply));
 ///         Step::Done(overview.map(|overview| Some(overview.slots_available)))
 ///     }
 /// }
 /// ```
 #[macro_export]
-macro_rules! ok {
+macro_rules! ready {
     ($step:expr) => {
         match $step {
             $crate::flow::Step::Done(result) => result,
@@ -168,7 +168,7 @@ macro_rules! ok {
         }
     };
 }
-pub use ok;
+pub use ready;
 
 /// Tells exchanges apart, across all flows of the process.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -185,7 +185,7 @@ impl Ticket {
 #[must_use = "an exchange that is not executed and settled leaves its flow waiting for the timeout"]
 pub struct Exchange {
     ticket: Ticket,
-    info: &'static Info,
+    info: &'static OperationInfo,
     request: Request<Body>,
     timeout: Duration,
     body_limit: u64,
@@ -200,7 +200,7 @@ impl Exchange {
     }
 
     /// The operation's row in its table.
-    pub fn info(&self) -> &'static Info {
+    pub fn info(&self) -> &'static OperationInfo {
         self.info
     }
 
@@ -257,7 +257,7 @@ pub struct CredentialRequest {
 }
 
 impl CredentialRequest {
-    /// The service's name, as in [`Info::service`].
+    /// The service's name, as in [`OperationInfo::service`].
     pub fn service(&self) -> &'static str {
         self.service
     }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{FlowError, Misuse};
-use crate::table::{Field, records};
+use crate::schema::{WireField, json_structs};
 use crate::time::Timestamp;
 
 /// What a flow says on its way: for progress bars, logs, and for resuming after a crash.
@@ -52,7 +52,7 @@ pub enum Notice {
         state: String,
     },
     /// A state to keep **before polling again**, if the flow is to be resumed after a crash.
-    Save(Saved),
+    Persist(SavedState),
 }
 
 /// The state of a flow between two exchanges, small and serialisable.
@@ -61,45 +61,45 @@ pub enum Notice {
 /// configuration of a program included: keep it where you keep those. `Debug` does not show it.
 ///
 /// ```
-/// use pipewright::flow::Saved;
+/// use pipewright::flow::SavedState;
 /// let text = r#"{"flow":"TakeSavepoint","state":"{}"}"#;
-/// let saved: Saved = serde_json::from_str(text)?;
+/// let saved: SavedState = serde_json::from_str(text)?;
 /// assert_eq!(saved.flow, "TakeSavepoint");
 /// assert_eq!(serde_json::to_string(&saved)?, text);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Saved {
+pub struct SavedState {
     /// The flow that can go on from it.
     pub flow: String,
     /// JSON, as text.
     pub state: String,
 }
 
-records! {
+json_structs! {
     struct Written {
-        /// As in [`Saved`].
+        /// As in [`SavedState`].
         pub flow: String = "flow",
-        /// As in [`Saved`].
+        /// As in [`SavedState`].
         pub state: String = "state",
     }
 }
 
-impl Serialize for Saved {
+impl Serialize for SavedState {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { flow, state } = self.clone();
         Written { flow, state }.serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Saved {
+impl<'de> Deserialize<'de> for SavedState {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Written::deserialize(deserializer).map(|Written { flow, state }| Self { flow, state })
     }
 }
 
-impl Field for Saved {
+impl WireField for SavedState {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::deserialize(deserializer)
     }
@@ -109,13 +109,13 @@ impl Field for Saved {
     }
 }
 
-impl fmt::Debug for Saved {
+impl fmt::Debug for SavedState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Saved({}, {} bytes)", self.flow, self.state.len())
+        write!(f, "SavedState({}, {} bytes)", self.flow, self.state.len())
     }
 }
 
-impl Saved {
+impl SavedState {
     pub(crate) fn new<T: Serialize>(flow: &'static str, state: &T) -> Self {
         // The states of this crate are plain records, which serialise without a failure.
         Self { flow: flow.to_owned(), state: serde_json::to_string(state).unwrap_or_default() }
@@ -139,7 +139,7 @@ impl fmt::Display for Notice {
             Self::Retrying { operation, cause, at } => write!(f, "{operation} again at {at}: {cause}"),
             Self::Phase { flow, phase } => write!(f, "{flow}: {phase}"),
             Self::Observed { what, state } => write!(f, "{what}: {state}"),
-            Self::Save(saved) => write!(f, "{}: state to save", saved.flow),
+            Self::Persist(saved) => write!(f, "{}: state to save", saved.flow),
         }
     }
 }

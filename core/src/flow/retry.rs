@@ -24,7 +24,7 @@ pub struct Retry {
     /// The longest wait of all. 5 s by default.
     pub cap: Duration,
     /// How long to wait for one answer. 30 s by default.
-    pub timeout: Duration,
+    pub attempt_timeout: Duration,
     /// A `Retry-After` that is longer than this ends the call with the service's error, which says that the request was not sent
     /// again and when the service asks to come again. 5 min by default.
     pub longest_retry_after: Duration,
@@ -37,7 +37,7 @@ impl Default for Retry {
             connect_attempts: 8,
             base: Duration::from_millis(50),
             cap: Duration::from_secs(5),
-            timeout: Duration::from_secs(30),
+            attempt_timeout: Duration::from_secs(30),
             longest_retry_after: Duration::from_secs(300),
         }
     }

@@ -13,16 +13,16 @@ use crate::body::Body;
 use crate::decode::without_mark;
 use crate::error::{BuildError, ServiceError};
 use crate::json;
-use crate::operation::{self, Effect, Info, Operation, RequestContext};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
+use crate::schema::{json_structs, string_enums};
 use crate::secret::Secret;
-use crate::table::{records, words};
 use crate::time::Timestamp;
 use crate::url::{Base, Target};
 
 /// The rows of this table.
-pub(crate) const OPERATIONS: &[&Info] = &[GetHostname::INFO, ExchangeToken::INFO];
+pub(crate) const OPERATIONS: &[&OperationInfo] = &[GetHostname::INFO, ExchangeToken::INFO];
 
-words! {
+string_enums! {
     /// What kind of credential goes to the account's host.
     pub enum TokenType {
         /// A token signed with the user's key: see [`jwt`](super::jwt).
@@ -67,7 +67,7 @@ impl Operation for GetHostname {
     type Output = Hostname;
     type Service = SnowpipeAccount;
 
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "snowpipe",
         name: "getHostname",
         method: Method::GET,
@@ -132,7 +132,7 @@ impl Operation for ExchangeToken {
     type Output = ScopedToken;
     type Service = SnowpipeAccount;
 
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "snowpipe",
         name: "exchangeToken",
         method: Method::POST,
@@ -188,7 +188,7 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, KEPT).to_string().replace("%20", "+")
 }
 
-records! {
+json_structs! {
     /// The host that takes the rows.
     pub struct Hostname {
         /// As the service says it, perhaps with `_`.
@@ -259,7 +259,7 @@ impl Serialize for ScopedToken {
 }
 
 /// The value: bare text, a JSON text, or a field of a JSON object. No answer is shown in errors, because it may be a token.
-fn bare(info: &'static Info, response: &Response<Bytes>) -> Result<String, ServiceError> {
+fn bare(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<String, ServiceError> {
     let unreadable = |problem: &str| {
         let empty = Response::builder().status(response.status()).body(Bytes::new()).unwrap_or_default();
         ServiceError::unreadable(info, &empty, problem)
@@ -298,7 +298,7 @@ fn expiry(token: &str) -> Option<Timestamp> {
     u64::try_from(millis).ok().map(Timestamp::from_millis)
 }
 
-records! {
+json_structs! {
     /// What matters of a token's claims.
     struct Claims {
         /// When it ends.

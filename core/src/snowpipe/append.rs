@@ -7,12 +7,12 @@ use super::channels::check;
 use super::{RequestId, SnowpipeIngest};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
-use crate::operation::{self, Effect, Info, Operation, RequestContext, read_json};
-use crate::table::{records, words};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, read_json};
+use crate::schema::{json_structs, string_enums};
 use crate::url::Target;
 
 /// The rows of this table.
-pub(crate) const OPERATIONS: &[&Info] = &[AppendRows::INFO];
+pub(crate) const OPERATIONS: &[&OperationInfo] = &[AppendRows::INFO];
 
 /// What one append may weigh on the wire, in bytes.
 pub const MAX_BYTES: u64 = 4_194_304;
@@ -20,7 +20,7 @@ pub const MAX_BYTES: u64 = 4_194_304;
 /// Ties the appends of a channel to one node.
 const SESSION: HeaderName = HeaderName::from_static("x-snowflake-session");
 
-words! {
+string_enums! {
     /// How rows are compressed.
     pub enum Encoding {
         /// [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952).
@@ -138,7 +138,7 @@ impl Operation for AppendRows {
     type Output = Appended;
     type Service = SnowpipeIngest;
 
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "snowpipe",
         name: "appendRows",
         method: Method::POST,
@@ -196,7 +196,7 @@ impl Operation for AppendRows {
 }
 
 /// Appends to the channel of this name are elastic ones.
-pub(super) fn check_name(info: &'static Info, channel: &str) -> Result<(), BuildError> {
+pub(super) fn check_name(info: &'static OperationInfo, channel: &str) -> Result<(), BuildError> {
     if channel.eq_ignore_ascii_case("ELASTIC") {
         let problem = "this name is reserved: use AppendElastic, or another name";
         return Err(BuildError::value(info.name, "channel", channel, problem));
@@ -206,7 +206,7 @@ pub(super) fn check_name(info: &'static Info, channel: &str) -> Result<(), Build
 
 /// The request of rows, which must be some and not too many.
 pub(super) fn finish(
-    info: &'static Info,
+    info: &'static OperationInfo,
     target: Target<'_>,
     rows: &Body,
     encoding: Option<&Encoding>,
@@ -230,7 +230,7 @@ pub(super) fn finish(
     Ok(request)
 }
 
-records! {
+json_structs! {
     /// The rows are buffered.
     pub struct Appended {
         /// For the next append.

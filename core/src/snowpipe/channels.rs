@@ -11,8 +11,8 @@ use super::error::{self, read_text};
 use super::{ErrorCode, RequestId, SnowpipeIngest, lenient};
 use crate::error::{Applied, BuildError, ServiceError};
 use crate::json;
-use crate::operation::{Info, Operation as _, read_json};
-use crate::table::{Field, operations, records};
+use crate::operation::{Operation as _, OperationInfo, read_json};
+use crate::schema::{WireField, json_structs, operations};
 
 /// How many channels [`BulkGetChannelStatus`] can ask for at once.
 pub const MAX_STATUSES: usize = 100;
@@ -86,7 +86,7 @@ operations! { SnowpipeIngest;
     }
 }
 
-records! {
+json_structs! {
     /// An open channel.
     pub struct Opened {
         /// For the first append. `None` from servers that only know appends without.
@@ -165,7 +165,7 @@ impl ChannelStatus {
     }
 
     /// The status of a channel that must not be used, as the refusal that it is in spite of the 200.
-    pub(super) fn refusal(&self, info: &'static Info) -> Option<ServiceError> {
+    pub(super) fn refusal(&self, info: &'static OperationInfo) -> Option<ServiceError> {
         let message = self.channel_name.as_ref().map_or_else(
             || "this is the status of the channel: it must not be used".to_owned(),
             |name| format!("this is the status of channel {name}: it must not be used"),
@@ -185,7 +185,7 @@ pub enum ErrorTime {
     Text(String),
 }
 
-impl Field for ErrorTime {
+impl WireField for ErrorTime {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = read_text(deserializer)?;
         Ok(text.parse().map_or(Self::Text(text), Self::Millis))
@@ -200,7 +200,7 @@ impl Field for ErrorTime {
 }
 
 /// A refusal inside a success, as the oldest answers have it.
-pub(super) fn check(info: &'static Info, response: &Response<Bytes>) -> Result<(), ServiceError> {
+pub(super) fn check(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
     match json::read::<Wrapper>(response.body()) {
         Ok(Wrapper { status_code: Some(code), message }) if code != 0 => {
             Err(error::own(info, response, Some(code.to_string()), message.unwrap_or_default()))
@@ -210,7 +210,7 @@ pub(super) fn check(info: &'static Info, response: &Response<Bytes>) -> Result<(
 }
 
 /// Nested, or flat as in the oldest documentation.
-fn read_opened(info: &'static Info, response: &Response<Bytes>) -> Result<Opened, ServiceError> {
+fn read_opened(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Opened, ServiceError> {
     check(info, response)?;
     match read_json(info, response) {
         Ok(opened) => Ok(opened),
@@ -225,7 +225,7 @@ fn read_opened(info: &'static Info, response: &Response<Bytes>) -> Result<Opened
     }
 }
 
-records! {
+json_structs! {
     /// The token in a flat answer.
     struct Chained {
         /// For the next append.
@@ -234,7 +234,7 @@ records! {
 }
 
 /// Whatever a success says: the documentation promises nothing. Only a page is not the service's.
-fn read_dropped(info: &'static Info, response: &Response<Bytes>) -> Result<Dropped, ServiceError> {
+fn read_dropped(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Dropped, ServiceError> {
     check(info, response)?;
     if response.body().trim_ascii_start().starts_with(b"<") {
         return Err(ServiceError::unreadable(info, response, "that is a page").with_applied(Applied::Unknown));
@@ -273,7 +273,7 @@ impl ChannelStatuses {
     }
 }
 
-records! {
+json_structs! {
     /// The answer for several channels. Only a map says which channels exist: a proxy may answer `{}`.
     struct Statuses {
         /// The channels that exist.
@@ -282,7 +282,7 @@ records! {
 }
 
 /// A map, or one flat status as in the oldest documentation; without its name it is filed under an empty one.
-fn read_statuses(info: &'static Info, response: &Response<Bytes>) -> Result<ChannelStatuses, ServiceError> {
+fn read_statuses(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<ChannelStatuses, ServiceError> {
     check(info, response)?;
     match json::read::<ChannelStatus>(response.body()) {
         Ok(status) => {

@@ -13,12 +13,12 @@ use super::channels::check;
 use super::{Encoding, RequestId, SnowpipeIngest};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError, content_type};
-use crate::operation::{self, Effect, Info, Operation, RequestContext};
-use crate::table::records;
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
+use crate::schema::json_structs;
 use crate::url::Target;
 
 /// The rows of this table.
-pub(crate) const OPERATIONS: &[&Info] = &[AppendElastic::INFO, AppendElasticToTable::INFO];
+pub(crate) const OPERATIONS: &[&OperationInfo] = &[AppendElastic::INFO, AppendElasticToTable::INFO];
 
 /// Declares the two, which differ in their path alone.
 macro_rules! elastic {
@@ -80,7 +80,7 @@ macro_rules! elastic {
             type Output = Buffered;
             type Service = SnowpipeIngest;
 
-            const INFO: &'static Info = &Info {
+            const INFO: &'static OperationInfo = &OperationInfo {
                 service: "snowpipe",
                 name: $vendor,
                 method: Method::POST,
@@ -125,7 +125,7 @@ elastic! {
         "/v2/streaming/data/databases/{database}/schemas/{schema}/tables/{table}/rows" table
 }
 
-records! {
+json_structs! {
     /// The rows are kept.
     pub struct Buffered {
         /// `OK`, or nothing.
@@ -136,7 +136,7 @@ records! {
 }
 
 /// Nothing of the answer is mandatory, but what is neither empty nor an object is not the service's, nor is a page.
-fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Buffered, ServiceError> {
+fn read(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Buffered, ServiceError> {
     check(info, response)?;
     let is_page = content_type(response).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
     if response.body().trim_ascii().is_empty() && !is_page {

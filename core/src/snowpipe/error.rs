@@ -7,10 +7,10 @@ use serde::{Deserializer, Serializer};
 
 use crate::error::{Applied, ErrorKind, ServiceError};
 use crate::json;
-use crate::operation::{Effect, Info};
-use crate::table::{Field, records, words};
+use crate::operation::{Effect, OperationInfo};
+use crate::schema::{WireField, json_structs, string_enums};
 
-words! {
+string_enums! {
     /// A code of the service, in refusals and in [`ChannelStatus::channel_status_code`](super::ChannelStatus::channel_status_code).
     /// [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
     pub enum ErrorCode {
@@ -115,7 +115,7 @@ pub(super) fn identifies_service(rejection: &ServiceError) -> bool {
 #[derive(Clone, Debug, PartialEq)]
 struct Code(String);
 
-impl Field for Code {
+impl WireField for Code {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         read_text(deserializer).map(Self)
     }
@@ -152,7 +152,7 @@ pub(super) fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<St
     deserializer.deserialize_any(Text)
 }
 
-records! {
+json_structs! {
     /// The body of a refusal, under all the names its parts have had; `error` and its description are OAuth's
     /// ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
     struct Refusal {
@@ -166,7 +166,7 @@ records! {
 }
 
 /// Reads a refusal. What is not of the service's five shapes comes from somebody in between.
-pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let body = response.body();
     let is_code = |code: &String| is_code(code, response.status());
     let read = if let Ok(Refusal { code, status_code, message }) = json::read::<Refusal>(body) {
@@ -197,7 +197,7 @@ fn is_code(code: &str, status: StatusCode) -> bool {
 
 /// A refusal in the service's own words, also with a status that says success.
 pub(super) fn own(
-    info: &'static Info,
+    info: &'static OperationInfo,
     response: &Response<Bytes>,
     code: Option<String>,
     message: String,
@@ -219,7 +219,7 @@ pub(super) fn own(
         .with_transient(by_code || lost || is_passing(status))
 }
 
-fn foreign(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+fn foreign(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let status = response.status();
     let error = ServiceError::foreign(info, response);
     let error = match status.as_u16() {
@@ -244,7 +244,7 @@ mod tests {
     fn read(status: u16, body: &'static str) -> ServiceError {
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = StatusCode::from_u16(status).expect("a status");
-        refusal(AppendRows::INFO, &response)
+        parse_error(AppendRows::INFO, &response)
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
         let mut response = Response::new(Bytes::from("<html>"));
         for (status, expected) in [(404, false), (503, true), (429, true), (400, false)] {
             *response.status_mut() = StatusCode::from_u16(status).expect("a status");
-            assert_eq!(SnowpipeAccount::refusal(GetHostname::INFO, &response).is_transient(), expected, "{status}");
+            assert_eq!(SnowpipeAccount::parse_error(GetHostname::INFO, &response).is_transient(), expected, "{status}");
         }
     }
 }

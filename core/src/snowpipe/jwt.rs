@@ -12,12 +12,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::HeaderValue;
 
-use crate::drive::Credentials;
+use crate::driver::Credentials;
 use crate::error::{BuildError, CredentialError};
 use crate::flow::CredentialRequest;
+use crate::schema::json_structs;
 use crate::secret::Secret;
 use crate::snowpipe::with_hyphen;
-use crate::table::records;
 use crate::time::Timestamp;
 
 /// The longest life that the service honours.
@@ -159,7 +159,7 @@ impl KeyPairJwt {
     }
 }
 
-records! {
+json_structs! {
     /// [RFC 7519 §4.1](https://www.rfc-editor.org/rfc/rfc7519#section-4.1); times in seconds. The service takes
     /// milliseconds too, which is what the SDK writes.
     struct Claims {

@@ -101,7 +101,7 @@ pub use self::rows::{Batch, BatchBuilder, BatchOptions, Compression, RowError};
 pub use self::session::{OpenSession, Session, SessionCall, SessionRun};
 
 use crate::error::{BuildError, ServiceError};
-use crate::operation::{Info, Service};
+use crate::operation::{OperationInfo, Service};
 use crate::url::Base;
 
 /// The account's own host: a marker, the [`Service`] of its operations.
@@ -150,11 +150,11 @@ fn with_hyphen(account: &str) -> Cow<'_, str> {
 #[derive(Clone, Copy, Debug)]
 pub enum SnowpipeIngest {}
 
-/// An account. See [`Handle`](crate::drive::Handle) for what it can.
-pub type Account<T> = crate::drive::Handle<SnowpipeAccount, T>;
+/// An account. See [`Client`](crate::driver::Client) for what it can.
+pub type Account<T> = crate::driver::Client<SnowpipeAccount, T>;
 
-/// An ingest host. See [`Handle`](crate::drive::Handle) for what it can.
-pub type Ingest<T> = crate::drive::Handle<SnowpipeIngest, T>;
+/// An ingest host. See [`Client`](crate::driver::Client) for what it can.
+pub type Ingest<T> = crate::driver::Client<SnowpipeIngest, T>;
 
 /// What an `Authorization` header holds.
 const TOKEN_TYPE: HeaderName = HeaderName::from_static("x-snowflake-authorization-token-type");
@@ -163,8 +163,8 @@ impl Service for SnowpipeAccount {
     const NAME: &'static str = "snowpipe";
     const ATTEMPTS: Option<&'static str> = Some("retryCount");
 
-    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
-        let error = error::refusal(info, response);
+    fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
+        let error = error::parse_error(info, response);
         // No node comes and goes behind this host: there is no such account.
         let is_final = error.status() == StatusCode::NOT_FOUND;
         if is_final { error.with_transient(false) } else { error }
@@ -174,8 +174,8 @@ impl Service for SnowpipeAccount {
         error::identifies_service(rejection)
     }
 
-    fn dress(headers: &mut HeaderMap) {
-        dress(headers);
+    fn default_headers(headers: &mut HeaderMap) {
+        default_headers(headers);
     }
 }
 
@@ -183,8 +183,8 @@ impl Service for SnowpipeIngest {
     const NAME: &'static str = "snowpipe";
     const ATTEMPTS: Option<&'static str> = Some("retryCount");
 
-    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
-        error::refusal(info, response)
+    fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
+        error::parse_error(info, response)
     }
 
     fn identifies_service(rejection: &ServiceError) -> bool {
@@ -192,13 +192,13 @@ impl Service for SnowpipeIngest {
     }
 
     /// The oldest answers say so with a code alone, whatever their status.
-    fn is_expired(refusal: &ServiceError) -> bool {
+    fn is_auth_error(refusal: &ServiceError) -> bool {
         matches!(refusal.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
             || error_code(refusal) == Some(ErrorCode::InvalidToken)
     }
 
-    fn dress(headers: &mut HeaderMap) {
-        dress(headers);
+    fn default_headers(headers: &mut HeaderMap) {
+        default_headers(headers);
         headers.insert(TOKEN_TYPE, HeaderValue::from_static("OAUTH"));
     }
 }
@@ -211,13 +211,13 @@ static USER_AGENT: LazyLock<HeaderValue> = LazyLock::new(|| {
 });
 
 /// Without `Accept` the service answers with error 391902.
-fn dress(headers: &mut HeaderMap) {
+fn default_headers(headers: &mut HeaderMap) {
     headers.insert(header::USER_AGENT, USER_AGENT.clone());
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
 }
 
 /// The rows of all tables.
-pub(crate) fn operations() -> impl Iterator<Item = &'static Info> {
+pub(crate) fn operations() -> impl Iterator<Item = &'static OperationInfo> {
     [account::OPERATIONS, channels::OPERATIONS, append::OPERATIONS, elastic::OPERATIONS].into_iter().flatten().copied()
 }
 

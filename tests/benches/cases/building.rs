@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Response, Uri, header};
 use pipewright::error::{BuildError, ServiceError};
-use pipewright::operation::{Effect, Info, RequestContext, Service};
+use pipewright::operation::{Effect, OperationInfo, RequestContext, Service};
 use pipewright::url::Target;
 use pipewright::{Base, Body, Operation, Secret};
 use url::Url;
@@ -19,7 +19,7 @@ pub(crate) enum Demo {}
 impl Service for Demo {
     const NAME: &'static str = "demo";
 
-    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+    fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
         ServiceError::foreign(info, response)
     }
 }
@@ -37,7 +37,7 @@ pub(crate) struct PushRows {
 impl Operation for PushRows {
     type Output = ();
     type Service = Demo;
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: Demo::NAME,
         name: "pushRows",
         method: Method::POST,
@@ -57,7 +57,7 @@ impl Operation for PushRows {
     }
 
     fn parse(&self, response: Response<Bytes>) -> Result<(), ServiceError> {
-        if response.status().is_success() { Ok(()) } else { Err(Demo::refusal(Self::INFO, &response)) }
+        if response.status().is_success() { Ok(()) } else { Err(Demo::parse_error(Self::INFO, &response)) }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use pipewright::drive::Transport as _;
+use pipewright::driver::Transport as _;
 use pipewright::flink::{Flink, FlinkRest, GetOverview};
 use pipewright::flow::{Call, Config, Exchange, Flow as _, Step};
 use pipewright::{Seed, Timestamp};

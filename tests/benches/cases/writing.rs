@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use pipewright::drive::{Clock, Entropy, Opened, Transport};
+use pipewright::driver::{Clock, Entropy, Opened, Transport};
 use pipewright::error::TransportError;
 use pipewright::flow::{Exchange, Goal as _, Notice};
 use pipewright::snowpipe::{

@@ -61,7 +61,7 @@ pub fn run(seed: u64, truth: &Truth, settings: &Settings) -> Result<Verdict, Box
     let guard = CleanUp::new(truth, format!("chaos-{seed}-"));
     let proxy = Proxy::start(options)?;
     let mut retry = Retry::default();
-    retry.timeout = ATTEMPT;
+    retry.attempt_timeout = ATTEMPT;
     let config = Config::new(proxy.url().parse()?).with_retry(retry);
     let mut case = Case {
         prefix: format!("chaos-{seed}-"),
@@ -147,8 +147,8 @@ impl Case<'_> {
         let args = ["--name".to_owned(), format!("{}old", self.prefix)];
         let old = self.jar("endless.jar", &args)?;
         let launched = self.operate("run", |saved| match saved {
-            None => Ok(old.clone().within(WITHIN)),
-            Some(saved) => Ok(RunJar::resume(saved)?.within(WITHIN)),
+            None => Ok(old.clone().timeout(WITHIN)),
+            Some(saved) => Ok(RunJar::resume(saved)?.timeout(WITHIN)),
         });
         let launched = match launched.result {
             Ok(launched) => {
@@ -161,7 +161,7 @@ impl Case<'_> {
             }
         };
         let direct = self.truth.flink();
-        match direct.run(AwaitJob::running(launched.job).within(Duration::from_secs(60))) {
+        match direct.run(AwaitJob::running(launched.job).timeout(Duration::from_secs(60))) {
             Ok(report) if report.state == JobState::Running => {}
             other => self.violation(format!("run: job {} was launched, and the cluster says {other:?}", launched.job)),
         }
@@ -192,7 +192,7 @@ impl Case<'_> {
     fn operate<G>(
         &mut self,
         what: &str,
-        make: impl Fn(Option<&pipewright::flow::Saved>) -> Result<G, FlowError>,
+        make: impl Fn(Option<&pipewright::flow::SavedState>) -> Result<G, FlowError>,
     ) -> Outcome<G::Output>
     where
         G: pipewright::flow::Goal<Service = pipewright::flink::FlinkRest>,
@@ -311,7 +311,7 @@ impl Case<'_> {
                 None => TakeSavepoint::new(job).target_directory(&directory),
                 Some(saved) => TakeSavepoint::resume(saved)?,
             };
-            Ok(goal.within(WITHIN))
+            Ok(goal.timeout(WITHIN))
         });
         match outcome.result {
             Ok(savepoint) => self.check_savepoint(what, &savepoint.location),
@@ -327,7 +327,7 @@ impl Case<'_> {
                 None => TriggerCheckpoint::new(job),
                 Some(saved) => TriggerCheckpoint::resume(saved)?,
             };
-            Ok(goal.within(WITHIN))
+            Ok(goal.timeout(WITHIN))
         });
         match outcome.result {
             Ok(number) if self.truth.newest_checkpoint(job, number).is_none() => {
@@ -347,7 +347,7 @@ impl Case<'_> {
                 None => StopWithSavepoint::new(job).target_directory(&directory),
                 Some(saved) => StopWithSavepoint::resume(saved)?,
             };
-            Ok(goal.within(WITHIN))
+            Ok(goal.timeout(WITHIN))
         });
         match outcome.result {
             Ok(stopped) => {
@@ -369,8 +369,8 @@ impl Case<'_> {
         let Some((savepoint, before)) = self.stopped.take() else { return Left::Nothing };
         let jar = jar.clone().savepoint_path(&savepoint);
         let outcome = self.operate(what, |saved| match saved {
-            None => Ok(jar.clone().within(WITHIN)),
-            Some(saved) => Ok(RunJar::resume(saved)?.within(WITHIN)),
+            None => Ok(jar.clone().timeout(WITHIN)),
+            Some(saved) => Ok(RunJar::resume(saved)?.timeout(WITHIN)),
         });
         match outcome.result {
             Ok(launched) => {
@@ -431,14 +431,14 @@ impl Case<'_> {
             let goal = match saved {
                 None => {
                     let goal = UpgradeJob::new(job, old.clone(), new.clone()).target_directory(&directory);
-                    goal.settle_within(SETTLE).prove_for(if proves { PROOF } else { Duration::ZERO })
+                    goal.settle_timeout(SETTLE).prove_for(if proves { PROOF } else { Duration::ZERO })
                 }
                 Some(saved) => {
                     let goal = UpgradeJob::resume(saved)?.with_jars(old.clone(), new.clone());
                     if back { goal.roll_back() } else { goal }
                 }
             };
-            Ok(goal.within(WITHIN))
+            Ok(goal.timeout(WITHIN))
         });
         let (now, savepoint, name) = match outcome.result {
             Ok(Upgrade::Upgraded { job, savepoint, .. }) => {

@@ -4,10 +4,10 @@ use std::fmt::{self, Debug, Write as _};
 
 use http::Method;
 use pipewright::Seed;
-use pipewright::drive::{Clock as _, Transport as _};
+use pipewright::driver::{Clock as _, Transport as _};
 use pipewright::error::FlowError;
 use pipewright::flink::Flink;
-use pipewright::flow::{Exchange, Flow, Goal, Notice, Saved, Step};
+use pipewright::flow::{Exchange, Flow, Goal, Notice, SavedState, Step};
 use pipewright_ureq::Ureq;
 
 /// How often an operator resumes a goal while things still go wrong.
@@ -28,7 +28,7 @@ pub struct Outcome<T> {
     /// The last result.
     pub result: Result<T, FlowError>,
     /// The state that was saved last; `None` if none was.
-    pub saved: Option<Saved>,
+    pub saved: Option<SavedState>,
     /// How often the process was killed.
     pub kills: usize,
     /// The errors that a resumption followed.
@@ -73,7 +73,7 @@ impl Operator<'_> {
     pub fn carry_out<G>(
         &mut self,
         what: &str,
-        make: impl Fn(Option<&Saved>) -> Result<G, FlowError>,
+        make: impl Fn(Option<&SavedState>) -> Result<G, FlowError>,
         check: impl Fn(&FlowError),
     ) -> Outcome<G::Output>
     where
@@ -183,7 +183,7 @@ pub fn drive<F: Flow>(
     flink: &Flink<Ureq>,
     mut flow: F,
     kill: Option<Kill>,
-    saved: &mut Option<Saved>,
+    saved: &mut Option<SavedState>,
     mut show: impl FnMut(&Notice),
 ) -> Ending<F::Output> {
     let (mut reply, mut life) = (None, Life { kill, ..Life::default() });
@@ -204,7 +204,7 @@ pub fn drive<F: Flow>(
                     return Ending::Killed;
                 }
                 show(&notice);
-                if let Notice::Save(state) = notice {
+                if let Notice::Persist(state) = notice {
                     // What a new process reads back from its disk.
                     let text = serde_json::to_string(&state).unwrap_or_default();
                     *saved = serde_json::from_str(&text).ok();

@@ -123,7 +123,7 @@ impl Truth {
         let live = || self.live(prefix).ok_or_else(|| format!("clean up {prefix}: the cluster did not answer"));
         let mut failure = None;
         for job in live()? {
-            if let Err(error) = self.flink.run(Cancel::new(job.id).within(Duration::from_secs(30))) {
+            if let Err(error) = self.flink.run(Cancel::new(job.id).timeout(Duration::from_secs(30))) {
                 failure = Some(error);
             }
         }

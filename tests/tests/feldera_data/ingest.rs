@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use pipewright::Seed;
-use pipewright::drive::{self, NoCredentials};
+use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::feldera::data::{DataFormat, UpdateFormat};
 use pipewright::feldera::flow::{IngestEvent, IngestProgress};
@@ -76,7 +76,7 @@ pub(super) fn ingest(
         if next == rows.end {
             ingestion.finish();
         }
-        match drive::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop) {
+        match driver::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop) {
             Ok(IngestEvent::Accepted(accepted)) => {
                 assert!(!accepted.rows.clone().any(is_bad), "{accepted:?}");
                 fate.came_in(accepted.rows, 1, 1);
@@ -146,7 +146,7 @@ pub(super) fn small(draw: u64) -> Ingest {
     let (chunk, buffer) = (20 + draw % 120, 160 + draw % 300);
     let size = |bytes: u64| usize::try_from(bytes).expect("small");
     let goal = Ingest::new("p", "t").chunk_bytes(size(chunk)).buffer_bytes(size(buffer));
-    goal.stall_timeout(PATIENCE).within(LIMIT)
+    goal.stall_timeout(PATIENCE).timeout(LIMIT)
 }
 
 pub(super) fn rows_come_in_as_often_as_they_are_said_to(case: Case) -> Trial<()> {
@@ -164,7 +164,7 @@ pub(super) fn what_is_complete_has_gone_through(case: Case) -> Trial<()> {
     let rows = HttpInput::new("p", "t", DataFormat::Json, "{\"id\":1}{\"id\":2}").update_format(UpdateFormat::Raw);
     let token = scene.feldera.call(rows).expect("nothing goes wrong yet").token;
     scene.rival(data_rivalry(case.seed, case.acts));
-    let trial = scene.run(case.plan(), AwaitCompletion::new("p", token).stall_timeout(PATIENCE).within(LIMIT));
+    let trial = scene.run(case.plan(), AwaitCompletion::new("p", token).stall_timeout(PATIENCE).timeout(LIMIT));
     match &trial.result {
         Ok(_) => {
             let (last, rows) = (trial.last(), history(&scene).taken);

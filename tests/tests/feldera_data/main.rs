@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use pipewright::Seed;
-use pipewright::drive::{self, NoCredentials};
+use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::feldera::data::{DataFormat, UpdateFormat};
 use pipewright::feldera::flow::{IngestEvent, Interruption, TransactionEvent};
@@ -159,13 +159,13 @@ fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
     let goal = if case.is_odd { Transaction::new("p").take_over() } else { Transaction::new("p") };
     let mut started = None;
     let trial = scene.trial(case.plan(), |feldera| {
-        let mut transaction = goal.stall_timeout(PATIENCE).within(LIMIT).start(feldera.config(), feldera.seed());
-        let mut next = || drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop);
+        let mut transaction = goal.stall_timeout(PATIENCE).timeout(LIMIT).start(feldera.config(), feldera.seed());
+        let mut next = || driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop);
         if let TransactionEvent::Started { id, .. } = next()? {
             started = Some(id);
         }
         transaction.commit();
-        drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)
+        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)
     });
     let view = |id: i64| history(&scene).transactions.into_iter().filter(move |one| i64::try_from(one.id) == Ok(id));
     if let Some(id) = started {
@@ -213,7 +213,7 @@ fn a_checkpoint_that_is_made_was_made(case: Case) -> Trial<()> {
     let scene = scene(case.seed);
     scene.with(|manager| manager.fail_checkpoints("p", case.is_odd));
     scene.rival(data_rivalry(case.seed, case.acts));
-    let trial = scene.run(case.plan(), Checkpoint::new("p").within(LIMIT));
+    let trial = scene.run(case.plan(), Checkpoint::new("p").timeout(LIMIT));
     match &trial.result {
         Ok(made) => {
             let asked = history(&scene).checkpoints;
@@ -244,7 +244,7 @@ fn a_checkpoint_that_is_sent_is_there(case: Case) -> Trial<()> {
     }
     let earlier = history(&scene).syncs.len();
     scene.rival(data_rivalry(case.seed, case.acts));
-    let trial = scene.run(case.plan(), SyncCheckpoint::new("p").within(LIMIT));
+    let trial = scene.run(case.plan(), SyncCheckpoint::new("p").timeout(LIMIT));
     let mut sent = history(&scene).syncs.into_iter().skip(earlier);
     match &trial.result {
         Ok(synced) => assert!(sent.any(|one| one.succeeded && one.checkpoint == synced.checkpoint), "{synced:?}"),
@@ -272,7 +272,7 @@ fn what_connectors_took_in_has_gone_through(case: Case) -> Trial<()> {
         acts.extend([(case.seed % 2000, control("pause")), (case.seed % 4000, control("start"))]);
     }
     scene.rival(acts);
-    let trial = scene.run(case.plan(), AwaitConnectorsFinished::all("p").stall_timeout(PATIENCE).within(LIMIT));
+    let trial = scene.run(case.plan(), AwaitConnectorsFinished::all("p").stall_timeout(PATIENCE).timeout(LIMIT));
     let rests = |moment: &Moment| moment.act.as_ref().is_some_and(|act| act.name() == "tables");
     match &trial.result {
         Ok(finished) => {

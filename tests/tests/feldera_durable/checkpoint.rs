@@ -86,7 +86,7 @@ fn a_lost_request_for_a_checkpoint_is_not_forgotten() {
     script.finish();
     // The time is up.
     let script = lost().expect("GET", STATS).after(Duration::from_secs(9)).reply_lost();
-    let error = run(&script, Checkpoint::new("p").within(Duration::from_secs(8))).0.expect_err("too late");
+    let error = run(&script, Checkpoint::new("p").timeout(Duration::from_secs(8))).0.expect_err("too late");
     assert!(error.is_ambiguous(), "{error:?}");
     // An edition without checkpoints has made none at the first request either.
     let script = recorded(calm(lost()), "POST", CHECKPOINT, "checkpoint_while_running_oss_501");
@@ -123,7 +123,7 @@ fn an_old_servers_restart_shows_in_its_statistics() {
     let error = fake.run(Checkpoint::new("p")).expect_err("another process");
     assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
     let patient = Feldera::new(base(), Recorded::new(|name: &str, _: &str| answer(false, name)));
-    let error = patient.run(Checkpoint::new("p").within(Duration::from_secs(500))).expect_err("still at work");
+    let error = patient.run(Checkpoint::new("p").timeout(Duration::from_secs(500))).expect_err("still at work");
     assert!(matches!(error, FlowError::Deadline { .. }));
     assert!(error.to_string().ends_with("last observed: checkpoint 7 of pipeline p: in_progress"), "{error}");
 }
@@ -144,7 +144,7 @@ fn time_that_is_up_names_what_delays_a_checkpoint() {
         })
     };
     let fake = Feldera::new(base(), Recorded::new(move |name: &str, _: &str| answer(name)));
-    let error = fake.run(Checkpoint::new("p").within(Duration::from_secs(60))).expect_err("delayed");
+    let error = fake.run(Checkpoint::new("p").timeout(Duration::from_secs(60))).expect_err("delayed");
     let reasons = "delayed: a transaction is open, connector t.c holds it back";
     assert!(error.to_string().ends_with(reasons), "{error}");
 }

@@ -146,7 +146,7 @@ fn time_that_is_up_names_the_connectors_that_are_unfinished_or_paused() {
     };
     let wait = |paused: bool| {
         let fake = Feldera::new(base(), Recorded::new(move |_: &str, _: &str| Some((200, body(paused)))));
-        let goal = AwaitConnectorsFinished::all("p").even_paused().within(Duration::from_secs(60));
+        let goal = AwaitConnectorsFinished::all("p").even_paused().timeout(Duration::from_secs(60));
         fake.run(goal).expect_err("it takes longer").to_string()
     };
     let unfinished = "not finished: t.gen2 (paused, 5 records so far), t.gen3 (5 records so far)";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipewright::drive::{self, Clock as _, NoCredentials};
+use pipewright::driver::{self, Clock as _, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::feldera::data::{CompletionToken, DataFormat};
 use pipewright::feldera::flow::{IngestEvent, Interruption};
@@ -60,20 +60,20 @@ const FLOWS: [(&str, Flow); 9] = [
     ("Transaction, before the start", |feldera, end| {
         end();
         let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
-        drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect_err("ended")
+        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect_err("ended")
     }),
     ("Transaction, before the commit", |feldera, end| {
         let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
-        drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect("open");
+        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect("open");
         end();
         transaction.commit();
-        drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect_err("ended")
+        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect_err("ended")
     }),
     ("Transaction, a start whose answer was lost", |feldera, end| {
         let lost = FaultPlan::none().nth_of("start_transaction", 1, Fault::ReplyLost);
         feldera.runtime().set_faults(lost);
         let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
-        let error = drive::run(&mut transaction, feldera.runtime(), &NoCredentials, |notice| {
+        let error = driver::run(&mut transaction, feldera.runtime(), &NoCredentials, |notice| {
             if matches!(notice, pipewright::flow::Notice::Sending { operation: "start_transaction", .. }) {
                 end();
             }
@@ -90,7 +90,7 @@ fn ingest(feldera: &Feldera<World>, end: impl Fn()) -> FlowError {
     }
     ingestion.finish();
     loop {
-        match drive::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop) {
+        match driver::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop) {
             Ok(IngestEvent::Accepted(_)) => end(),
             Ok(IngestEvent::Unconfirmed(unconfirmed)) => ingestion.resend(unconfirmed).expect("its own"),
             Ok(other) => panic!("{other:?}"),
@@ -164,7 +164,7 @@ fn a_cause_that_never_shows_is_waited_for_ten_seconds() {
         assert!((10..13).contains(&feldera.runtime().now().since(start).as_secs()));
         // The deadline of the flow ends that, with the rejection, which says more.
         let start = feldera.runtime().now();
-        let error = feldera.run(goal.within(Duration::from_secs(3))).expect_err("ended");
+        let error = feldera.run(goal.timeout(Duration::from_secs(3))).expect_err("ended");
         assert_eq!(error.service().and_then(error_code).as_ref().map(ErrorCode::as_str), Some(code));
         assert_eq!(feldera.runtime().now().since(start).as_secs(), 3);
     }
@@ -181,7 +181,7 @@ fn another_deployment_is_another_process() {
     let config = Config::new(base()).with_retry(Retry::never());
     let feldera = Feldera::with_config(config, script.clone());
     let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
-    let error = drive::run(&mut transaction, &script, &NoCredentials, drop).expect_err("gone");
+    let error = driver::run(&mut transaction, &script, &NoCredentials, drop).expect_err("gone");
     assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
     script.finish();
 }
@@ -196,9 +196,9 @@ fn a_commit_that_met_the_end_is_ambiguous_with_the_cause() {
     let script = sees(sees(script, "p2_killed_01_running"), "killed_get_stopped");
     let feldera = Feldera::new(base(), script.clone());
     let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
-    drive::run(&mut transaction, &script, &NoCredentials, drop).expect("open");
+    driver::run(&mut transaction, &script, &NoCredentials, drop).expect("open");
     transaction.commit();
-    let error = drive::run(&mut transaction, &script, &NoCredentials, drop).expect_err("ended");
+    let error = driver::run(&mut transaction, &script, &NoCredentials, drop).expect_err("ended");
     assert!(error.is_ambiguous());
     assert!(matches!(Interruption::of(&error), Some(Interruption::Crashed(_))), "{error:?}");
     script.finish();

@@ -10,7 +10,7 @@ mod transaction_idle;
 
 use pipewright::error::FlowError;
 use pipewright::feldera::{Feldera, FelderaApi};
-use pipewright::flow::{Goal, Notice, Saved};
+use pipewright::flow::{Goal, Notice, SavedState};
 use pipewright_mock::Script;
 use pipewright_tests::recorded::feldera;
 use serde_json::{Value, json};
@@ -48,10 +48,10 @@ fn calm(script: Script) -> Script {
     recorded(script, "GET", STATS, "stats_after_transaction")
 }
 
-fn run<G: Goal<Service = FelderaApi>>(script: &Script, goal: G) -> (Result<G::Output, FlowError>, Vec<Saved>) {
+fn run<G: Goal<Service = FelderaApi>>(script: &Script, goal: G) -> (Result<G::Output, FlowError>, Vec<SavedState>) {
     let mut saved = Vec::new();
     let result = Feldera::new(base(), script.clone()).run_with(goal, |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved.push(state);
         }
     });

@@ -1,6 +1,6 @@
 //! Refusals, and the look that says why.
 
-use pipewright::drive::{self, NoCredentials};
+use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::feldera::flow::Interruption;
 use pipewright::feldera::{
@@ -57,11 +57,11 @@ fn a_first_start_that_takes_long_is_no_restart() {
         ];
         let (first, second) = (script(), script());
         let mut transaction = Transaction::new("p").start(client(&first).config(), client(&first).seed());
-        errors.push(drive::run(&mut transaction, &first, &NoCredentials, drop).expect_err("refused"));
+        errors.push(driver::run(&mut transaction, &first, &NoCredentials, drop).expect_err("refused"));
         first.finish();
         let mut ingestion = Ingest::new("p", "t").start(client(&second).config(), client(&second).seed());
         ingestion.push(1).expect("room");
-        errors.push(drive::run(&mut ingestion, &second, &NoCredentials, drop).expect_err("refused"));
+        errors.push(driver::run(&mut ingestion, &second, &NoCredentials, drop).expect_err("refused"));
         second.finish();
         for error in errors {
             assert_eq!(Interruption::of(&error), None, "{error:?}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::feldera::flow::{Interruption, UnknownOutcome};
 use pipewright::feldera::{Feldera, SyncCheckpoint};
@@ -128,9 +128,9 @@ fn an_old_servers_restart_ends_the_wait_for_the_store() {
     };
     let fake = Feldera::new(base(), Recorded::new(|name: &str, _: &str| answer(name)));
     let mut saved = Vec::new();
-    let goal = SyncCheckpoint::new("p").within(Duration::from_secs(500));
+    let goal = SyncCheckpoint::new("p").timeout(Duration::from_secs(500));
     let result = fake.run_with(goal, |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved.push(state);
         }
     });
@@ -198,7 +198,7 @@ fn a_failure_that_was_missed_is_no_wait_without_an_end() {
         };
         let feldera = Feldera::new(base(), Recorded::new(move |name: &str, _: &str| answer(name)));
         let start = feldera.runtime().now();
-        let result = feldera.run(SyncCheckpoint::new("p").within(Duration::from_secs(500)));
+        let result = feldera.run(SyncCheckpoint::new("p").timeout(Duration::from_secs(500)));
         (result, feldera.runtime().now().since(start).as_secs())
     };
     let (result, secs) = wait(Some(NEWER), usize::MAX);

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use pipewright::drive::{self, Clock as _, NoCredentials};
+use pipewright::driver::{self, Clock as _, NoCredentials};
 use pipewright::error::{Ambiguity, Delivery, FlowError, TransportError, TransportErrorKind};
 use pipewright::feldera::flow::{Interruption, TransactionEvent, TransactionRun, UnknownOutcome};
 use pipewright::feldera::{Feldera, Transaction};
-use pipewright::flow::{Flow as _, Goal, Notice, Saved, Step};
+use pipewright::flow::{Flow as _, Goal, Notice, SavedState, Step};
 use pipewright_mock::{START, Script};
 use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ fn started() -> Script {
 pub(super) struct Run {
     pub(super) transaction: TransactionRun,
     script: Script,
-    pub(super) saved: Vec<Saved>,
+    pub(super) saved: Vec<SavedState>,
 }
 
 impl Run {
@@ -61,8 +61,8 @@ impl Run {
     }
 
     pub(super) fn next(&mut self) -> Result<TransactionEvent, FlowError> {
-        drive::run(&mut self.transaction, &self.script, &NoCredentials, |notice| {
-            if let Notice::Save(state) = notice {
+        driver::run(&mut self.transaction, &self.script, &NoCredentials, |notice| {
+            if let Notice::Persist(state) = notice {
                 self.saved.push(state);
             }
         })
@@ -373,10 +373,10 @@ fn a_commit_that_makes_no_progress_is_wedged() {
     };
     let feldera = Feldera::new(base(), Recorded::new(answer));
     let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
-    drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect("started");
+    driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect("started");
     transaction.commit();
     let start = feldera.runtime().now();
-    let error = drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect_err("stuck");
+    let error = driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect_err("stuck");
     assert!(matches!(Interruption::of(&error), Some(Interruption::Wedged { .. })));
     assert!((60..70).contains(&feldera.runtime().now().since(start).as_secs()));
 }

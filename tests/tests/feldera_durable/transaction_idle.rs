@@ -1,6 +1,6 @@
 //! `Transaction` without rows: it is open, and its status is that of none.
 
-use pipewright::drive::{self, NoCredentials};
+use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::feldera::data::CompletionToken;
 use pipewright::feldera::flow::TransactionEvent;
@@ -103,7 +103,7 @@ fn an_open_transaction_without_rows_holds_back_for_as_long_as_it_likes() {
         _ => Some(feldera("completion_status_in_transaction")),
     };
     let feldera = Feldera::new(base(), Recorded::new(answer));
-    let goal = AwaitCompletion::new("p", CompletionToken::from("tok")).within(std::time::Duration::from_secs(1000));
+    let goal = AwaitCompletion::new("p", CompletionToken::from("tok")).timeout(std::time::Duration::from_secs(1000));
     let error = feldera.run(goal).expect_err("nobody commits it");
     assert!(matches!(error, FlowError::Deadline { .. }), "{error:?}");
 }
@@ -120,8 +120,8 @@ fn a_transaction_without_rows_is_open_on_a_server() {
     world.set_faults(FaultPlan::none().nth_of("start_transaction", 1, Fault::ReplyLost));
     let mut saved = None;
     let mut transaction = Transaction::new("p").take_over().start(feldera.config(), feldera.seed());
-    let event = drive::run(&mut transaction, &world, &NoCredentials, |notice| {
-        if let Notice::Save(state) = notice {
+    let event = driver::run(&mut transaction, &world, &NoCredentials, |notice| {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     });
@@ -129,10 +129,10 @@ fn a_transaction_without_rows_is_open_on_a_server() {
 
     let resumed = Transaction::resume(&saved.expect("saved")).expect("its own state");
     let mut resumed = resumed.start(feldera.config(), feldera.seed());
-    is(drive::run(&mut resumed, &world, &NoCredentials, drop), "Started { id: 20 }");
+    is(driver::run(&mut resumed, &world, &NoCredentials, drop), "Started { id: 20 }");
     assert!(is_open());
     resumed.commit();
-    let event = drive::run(&mut resumed, &world, &NoCredentials, drop).expect("committed");
+    let event = driver::run(&mut resumed, &world, &NoCredentials, drop).expect("committed");
     assert_eq!(event, TransactionEvent::Committed { id: 20 });
     assert!(!is_open());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::feldera::data::CompletionToken;
 use pipewright::feldera::flow::Interruption;
@@ -105,7 +105,7 @@ fn a_wedged_circuit_is_seen_by_what_does_not_move() {
     assert!(outputs.is_empty() && (60..75).contains(&stalled.as_secs()));
     assert!(error.to_string().contains("no progress for 6"), "{error}");
     assert!((60..75).contains(&took.as_secs()), "{took:?}");
-    let patient = tok().stall_timeout(Duration::from_secs(600)).within(Duration::from_secs(300));
+    let patient = tok().stall_timeout(Duration::from_secs(600)).timeout(Duration::from_secs(300));
     let (result, took) = await_completion(answer, patient);
     assert!(matches!(result, Err(FlowError::Deadline { .. })));
     assert_eq!(took.as_secs(), 300);
@@ -201,7 +201,7 @@ fn an_open_transaction_holds_back_for_as_long_as_it_likes() {
         })),
         _ => Some(feldera("completion_status_in_transaction")),
     };
-    let (result, _) = await_completion(answer, tok().within(Duration::from_secs(1000)));
+    let (result, _) = await_completion(answer, tok().timeout(Duration::from_secs(1000)));
     assert!(matches!(result, Err(FlowError::Deadline { .. })), "{result:?}");
     // And is named when the time is up.
     let error = result.expect_err("the time is up").to_string();
@@ -218,7 +218,7 @@ fn a_bootstrap_is_not_wedged() {
         })),
         _ => Some(feldera("slow_step_completion_0")),
     };
-    let (result, _) = await_completion(answer, tok().within(Duration::from_secs(1000)));
+    let (result, _) = await_completion(answer, tok().timeout(Duration::from_secs(1000)));
     assert!(matches!(result, Err(FlowError::Deadline { .. })), "{result:?}");
 }
 

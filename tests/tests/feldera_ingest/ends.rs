@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipewright::drive::{self, Clock as _, NoCredentials};
+use pipewright::driver::{self, Clock as _, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::feldera::flow::Interruption;
 use pipewright::feldera::{Deploy, ErrorCode, Feldera, Ingest};
@@ -39,10 +39,10 @@ fn a_panic_of_a_paused_pipeline_that_takes_rows_is_told() {
     feldera.run(Deploy::new("p", SQL).paused(true)).expect("paused");
     let mut ingestion = Ingest::new("p", "t").csv().force().start(feldera.config(), feldera.seed());
     ingestion.push_record("1").expect("room");
-    drive::run(&mut ingestion, &world, &NoCredentials, drop).expect("taken");
+    driver::run(&mut ingestion, &world, &NoCredentials, drop).expect("taken");
     service.with(|manager| manager.panic("p", "no"));
     ingestion.push_record("2").expect("room");
-    let error = drive::run(&mut ingestion, &world, &NoCredentials, drop).expect_err("it has ended");
+    let error = driver::run(&mut ingestion, &world, &NoCredentials, drop).expect_err("it has ended");
     let Some(Interruption::Crashed(told)) = cause(&error) else { panic!("{error:?}") };
     assert_eq!(told.error_code, ErrorCode::WorkerPanic);
 }
@@ -96,7 +96,7 @@ fn ingest(
     let mut ingestion = Ingest::new("p", "T").csv().start(feldera.config(), feldera.seed());
     ingestion.push_record("1,x").expect("room");
     let start = feldera.runtime().now();
-    let error = drive::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop).expect_err("rejected");
+    let error = driver::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop).expect_err("rejected");
     (feldera.runtime().now().since(start).as_secs(), error)
 }
 

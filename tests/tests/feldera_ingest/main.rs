@@ -8,7 +8,7 @@ mod rejections;
 use std::collections::BTreeMap;
 
 use pipewright::NonFinite;
-use pipewright::drive::{self, NoCredentials};
+use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::feldera::data::UpdateFormat;
 use pipewright::feldera::flow::{IngestEvent, Ingestion, Interruption, PushError};
@@ -34,7 +34,7 @@ fn start(script: &Script, goal: Ingest) -> Ingestion {
 }
 
 fn next(ingestion: &mut Ingestion, script: &Script) -> Result<IngestEvent, FlowError> {
-    drive::run(ingestion, script, &NoCredentials, drop)
+    driver::run(ingestion, script, &NoCredentials, drop)
 }
 
 /// A script that has answered the first look already: the pipeline runs.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::feldera::flow::Interruption;
 use pipewright::feldera::pipelines::{DesiredStatus, Pipeline};
@@ -176,7 +176,7 @@ fn a_manager_that_hangs_is_waited_for_a_minute() {
     assert!(matches!(error, FlowError::Transport(_)), "{error:?}");
     // The flow's own time is told as such.
     let start = feldera.runtime().now();
-    let goal = EnsureRunning::new("p").within(Duration::from_secs(20));
+    let goal = EnsureRunning::new("p").timeout(Duration::from_secs(20));
     assert!(matches!(feldera.run(goal), Err(FlowError::Deadline { .. })));
     assert_eq!(feldera.runtime().now().since(start).as_secs(), 20);
 }

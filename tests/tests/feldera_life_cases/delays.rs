@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::feldera::{CommitTransaction, Deploy, Feldera, FelderaApi, StartTransaction, Stop};
 use pipewright::flow::{Goal, Notice};
@@ -39,7 +39,7 @@ where
 fn a_stop_that_is_delayed_names_the_open_transaction() {
     let feldera = running();
     feldera.call(StartTransaction::new("p")).expect("open");
-    let seen = observed(&feldera, Stop::new("p").within(Duration::from_secs(10)));
+    let seen = observed(&feldera, Stop::new("p").timeout(Duration::from_secs(10)));
     assert_eq!(seen, "stop of pipeline p: delayed: a transaction is open");
     // It is said on the way, too, and once; and when the transaction is over, the pipeline stops.
     let mut said = Vec::new();
@@ -117,7 +117,7 @@ fn a_process_that_hangs_does_not_hide_the_end_of_a_stop() {
         "http://feldera.test".parse().expect("a base"),
         Recorded::new(answer).hanging("get_pipeline_stats"),
     );
-    let goal = Stop::new("p").within(Duration::from_secs(60));
+    let goal = Stop::new("p").timeout(Duration::from_secs(60));
     let result = feldera.run_with(goal, |notice| {
         if matches!(notice, Notice::Sending { operation: "get_pipeline", .. }) {
             looks.push(feldera.runtime().now());
@@ -133,7 +133,7 @@ fn the_status_that_was_seen_last_is_named() {
     for _ in 0..5 {
         script = script.sees(is("Stopping", "Stopped"));
     }
-    let error = play(&script, Stop::new("p").within(Duration::from_secs(1))).expect_err("it takes longer");
+    let error = play(&script, Stop::new("p").timeout(Duration::from_secs(1))).expect_err("it takes longer");
     assert!(
         error.to_string().ends_with("the pipeline to stop; last observed: pipeline p: Stopping, desired Stopped"),
         "{error}"

@@ -257,7 +257,7 @@ fn a_service_that_contradicts_itself_is_left() {
     };
     let fake =
         Feldera::new("http://feldera.test".parse().expect("a base"), Recorded::new(|name: &str, _: &str| answer(name)));
-    let error = fake.run(Deploy::new("p", SQL).within(Duration::from_secs(3600))).expect_err("it cannot be");
+    let error = fake.run(Deploy::new("p", SQL).timeout(Duration::from_secs(3600))).expect_err("it cannot be");
     assert!(matches!(&error, FlowError::Service(error) if error.code() == Some("DuplicateName")), "{error:?}");
     drop(fake);
     assert_eq!(created, 8);

@@ -369,7 +369,7 @@ fn the_time_can_be_up() {
     for _ in 0..5 {
         script = script.sees(is("Provisioning", "Running"));
     }
-    let error = play(&script, EnsureRunning::new("p").within(Duration::from_secs(1))).expect_err("it takes longer");
+    let error = play(&script, EnsureRunning::new("p").timeout(Duration::from_secs(1))).expect_err("it takes longer");
     assert!(matches!(error, FlowError::Deadline { waiting: "the pipeline to start", .. }), "{error:?}");
 }
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use pipewright::drive::{Clock as _, Transport as _};
+use pipewright::driver::{Clock as _, Transport as _};
 use pipewright::error::{FlowError, ServiceError};
 use pipewright::flink::flow::{Launched, Upgrade};
 use pipewright::flink::jobs::ApplicationStatus;
@@ -22,7 +22,7 @@ use pipewright::flink::{
     StopWithSavepoint, TakeSavepoint, TriggerCheckpoint, TriggerId, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
     is_unknown_job,
 };
-use pipewright::flow::{Goal as _, Notice, Saved, Step};
+use pipewright::flow::{Goal as _, Notice, SavedState, Step};
 use pipewright_ureq::{Ureq, file_body};
 
 /// One test at a time: the cluster has four slots.
@@ -52,7 +52,7 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         for job in self.flink.call(GetJobsOverview::new()).map(|overview| overview.jobs).unwrap_or_default() {
             if !job.state.is_terminal() {
-                let _ = self.flink.run(Cancel::new(job.id).within(Duration::from_secs(30)));
+                let _ = self.flink.run(Cancel::new(job.id).timeout(Duration::from_secs(30)));
             }
         }
     }
@@ -61,13 +61,13 @@ impl Drop for Cluster {
 impl Cluster {
     fn jar(&self, name: &str, args: &[&str]) -> RunJar {
         let content = file_body(self.jars.join(name)).expect("build-jars has made it");
-        RunJar::upload(name, content).program_args(args.iter().copied()).within(Duration::from_secs(60))
+        RunJar::upload(name, content).program_args(args.iter().copied()).timeout(Duration::from_secs(60))
     }
 
     fn launch(&self, name: &str, args: &[&str]) -> Launched {
         let launched = self.flink.run(self.jar(name, args)).expect("the job is submitted");
         let report =
-            self.flink.run(AwaitJob::running(launched.job).within(Duration::from_secs(60))).expect("it is known");
+            self.flink.run(AwaitJob::running(launched.job).timeout(Duration::from_secs(60))).expect("it is known");
         assert_eq!(report.state, JobState::Running, "{report:?}");
         launched
     }
@@ -94,7 +94,7 @@ fn an_upgraded_job_goes_on_counting() {
     let before = cluster.counted(old.job, 50);
 
     let new = cluster.jar("endless.jar", &["--name", "new", "--rate", "20"]);
-    let goal = UpgradeJob::new(old.job, RunJar::uploaded(old.jar), new).within(Duration::from_secs(120));
+    let goal = UpgradeJob::new(old.job, RunJar::uploaded(old.jar), new).timeout(Duration::from_secs(120));
     let upgrade = cluster.flink.run(goal).expect("the upgrade is decided");
 
     let Upgrade::Upgraded { job, savepoint, checkpoint } = upgrade else { panic!("{upgrade:?}") };
@@ -116,8 +116,8 @@ fn an_upgrade_to_a_bad_jar_is_rolled_back() {
     let before = cluster.counted(old.job, 50);
     let bad = ["--fail-snapshot", "true"];
     let goal = UpgradeJob::new(old.job, RunJar::uploaded(old.jar), cluster.jar("endless.jar", &bad))
-        .settle_within(Duration::from_secs(12))
-        .within(Duration::from_secs(180));
+        .settle_timeout(Duration::from_secs(12))
+        .timeout(Duration::from_secs(180));
     let upgrade = cluster.flink.run(goal).expect("the upgrade is decided");
 
     let Upgrade::RolledBack { job, savepoint, reason } = upgrade else { panic!("{upgrade:?}") };
@@ -143,7 +143,7 @@ fn a_jar_that_cannot_be_planned_costs_nothing() {
 
 /// Drives a flow up to the first exchange of an operation, and gives the state it saved last. The exchange is executed, and
 /// its answer lost, if `execute` says so. Then the process "crashes".
-fn crash<F: pipewright::flow::Flow>(flink: &Flink<Ureq>, mut flow: F, operation: &str, execute: bool) -> Saved {
+fn crash<F: pipewright::flow::Flow>(flink: &Flink<Ureq>, mut flow: F, operation: &str, execute: bool) -> SavedState {
     let (mut reply, mut saved) = (None, None);
     loop {
         match flow.poll(flink.runtime().now(), reply.take()) {
@@ -157,7 +157,7 @@ fn crash<F: pipewright::flow::Flow>(flink: &Flink<Ureq>, mut flow: F, operation:
                 let answer = flink.runtime().send(&exchange);
                 reply = Some(exchange.settle(answer));
             }
-            Step::Notice(Notice::Save(state)) => saved = Some(state),
+            Step::Notice(Notice::Persist(state)) => saved = Some(state),
             Step::Notice(_) => {}
             Step::WaitUntil(at) | Step::InFlight { until: at } => flink.runtime().sleep_until(at),
             Step::Authorize(_) | Step::Stray(_) | Step::Done(_) => panic!("the flow never sent {operation}"),
@@ -174,8 +174,8 @@ fn a_savepoint_is_resumed_after_a_crash() {
         let saved = crash(&cluster.flink, flow, "triggerSavepoint", executed);
         // What a new process reads back from its disk.
         let text = serde_json::to_string(&saved).expect("serialisable");
-        let saved: Saved = serde_json::from_str(&text).expect("readable");
-        let goal = TakeSavepoint::resume(&saved).expect("its own state").within(Duration::from_secs(60));
+        let saved: SavedState = serde_json::from_str(&text).expect("readable");
+        let goal = TakeSavepoint::resume(&saved).expect("its own state").timeout(Duration::from_secs(60));
         let savepoint = cluster.flink.run(goal).expect("a savepoint");
         assert!(savepoint.location.contains("savepoint-"), "{savepoint:?}");
     }
@@ -202,7 +202,7 @@ fn an_upgrade_is_resumed_after_a_crash() {
         let current = current.iter().find(|job| job.state == JobState::Running).expect("a running job").id;
         let goal = UpgradeJob::new(current, RunJar::uploaded(old.jar.clone()), cluster.jar("endless.jar", &[]));
         let saved = crash(&cluster.flink, goal.start(cluster.flink.config(), cluster.flink.seed()), operation, true);
-        let goal = UpgradeJob::resume(&saved).expect("its own state").within(Duration::from_secs(120));
+        let goal = UpgradeJob::resume(&saved).expect("its own state").timeout(Duration::from_secs(120));
         let upgrade = cluster.flink.run(goal).expect("the upgrade is decided");
         assert!(matches!(upgrade, Upgrade::Upgraded { .. }), "{upgrade:?}");
         let running = cluster.flink.call(GetJobsOverview::new()).expect("an overview").jobs;
@@ -215,7 +215,7 @@ fn a_failing_job_tells_why() {
     let Some(cluster) = cluster() else { return };
     let launched =
         cluster.flink.run(cluster.jar("failing.jar", &["--at", "3", "--message", "told to"])).expect("submitted");
-    let report = cluster.flink.run(AwaitJob::ended(launched.job).within(Duration::from_secs(60))).expect("it ends");
+    let report = cluster.flink.run(AwaitJob::ended(launched.job).timeout(Duration::from_secs(60))).expect("it ends");
     assert_eq!(report.state, JobState::Failed);
     let result = report.result.as_ref().expect("it is kept for a while");
     assert_eq!(result.application_status, ApplicationStatus::Failed);
@@ -237,7 +237,7 @@ fn a_failing_job_tells_why() {
 fn a_bounded_job_ends_with_its_accumulators() {
     let Some(cluster) = cluster() else { return };
     let launched = cluster.flink.run(cluster.jar("bounded.jar", &["--n", "123"])).expect("submitted");
-    let report = cluster.flink.run(AwaitJob::ended(launched.job).within(Duration::from_secs(60))).expect("it ends");
+    let report = cluster.flink.run(AwaitJob::ended(launched.job).timeout(Duration::from_secs(60))).expect("it ends");
     assert_eq!(report.state, JobState::Finished);
     assert!(report.result.expect("kept").accumulator_results.contains_key("records"));
     let accumulators = cluster.flink.call(GetJobAccumulators::new(launched.job)).expect("known").tasks;
@@ -250,14 +250,14 @@ fn a_job_is_savepointed_checkpointed_and_stopped() {
     let Some(cluster) = cluster() else { return };
     let job = cluster.launch("endless.jar", &["--interval", "0"]).job;
     let minute = Duration::from_secs(60);
-    let savepoint = cluster.flink.run(TakeSavepoint::new(job).within(minute)).expect("a savepoint");
-    let checkpoint = cluster.flink.run(TriggerCheckpoint::new(job).within(minute)).expect("a checkpoint");
+    let savepoint = cluster.flink.run(TakeSavepoint::new(job).timeout(minute)).expect("a savepoint");
+    let checkpoint = cluster.flink.run(TriggerCheckpoint::new(job).timeout(minute)).expect("a checkpoint");
     assert!(checkpoint > 0);
-    let stopped = cluster.flink.run(StopWithSavepoint::new(job).within(minute)).expect("stopped");
+    let stopped = cluster.flink.run(StopWithSavepoint::new(job).timeout(minute)).expect("stopped");
     assert_eq!(stopped.state, Some(JobState::Finished));
     assert_ne!(stopped.location, savepoint.location);
     // Cancelling what has ended is no error, and says how it ended.
-    let report = cluster.flink.run(Cancel::new(job).within(minute)).expect("it has ended");
+    let report = cluster.flink.run(Cancel::new(job).timeout(minute)).expect("it has ended");
     assert_eq!(report.state, JobState::Finished);
 }
 
@@ -265,7 +265,7 @@ fn a_job_is_savepointed_checkpointed_and_stopped() {
 fn a_savepoint_that_cannot_be_written_is_a_failure_with_its_cause() {
     let Some(cluster) = cluster() else { return };
     let job = cluster.launch("endless.jar", &["--interval", "0"]).job;
-    let goal = TakeSavepoint::new(job).target_directory("file:///proc/nowhere").within(Duration::from_secs(60));
+    let goal = TakeSavepoint::new(job).target_directory("file:///proc/nowhere").timeout(Duration::from_secs(60));
     let error = cluster.flink.run(goal).expect_err("nobody can write there");
     assert!(matches!(&error, FlowError::Failed(failure) if failure.details.is_some()), "{error:?}");
     assert!(error.to_string().starts_with(&format!("savepoint of job {job} failed: ")), "{error}");
@@ -290,7 +290,7 @@ fn unknown_things_are_named() {
         assert!(error.to_string().contains(&nobody.to_string()), "{error}");
     }
     // Triggers for it are accepted, and fail afterwards.
-    let error = flink.run(TakeSavepoint::new(nobody).within(Duration::from_secs(30))).expect_err("unknown");
+    let error = flink.run(TakeSavepoint::new(nobody).timeout(Duration::from_secs(30))).expect_err("unknown");
     assert!(
         matches!(&error, FlowError::Failed(failure) if failure.reason.contains("FlinkJobNotFoundException")),
         "{error:?}"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipewright::drive::{self, Clock as _, NoCredentials};
+use pipewright::driver::{self, Clock as _, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::flink::checkpoints::{GetCheckpointDetails, GetVertexCheckpoint};
 use pipewright::flink::jobmanager::GetJobManagerConfig;
@@ -58,7 +58,7 @@ impl Cluster {
 fn a_job_is_rescaled() {
     let Some(cluster) = cluster() else { return };
     let job = cluster.launch("endless.jar", &[]).job;
-    let goal = Rescale::to(job, 3).within(MINUTE);
+    let goal = Rescale::to(job, 3).timeout(MINUTE);
     if !cluster.is_adaptive() {
         let error = cluster.flink.run(goal).expect_err("the default scheduler");
         let FlowError::Service(refusal) = &error else { panic!("{error:?}") };
@@ -73,7 +73,7 @@ fn a_job_is_rescaled() {
     // Its state has come along.
     assert!(cluster.counted(job, 0) >= before);
     // More than there is: as many as there are.
-    let rescaled = cluster.flink.run(Rescale::to(job, 9).settle_for(4).within(MINUTE)).expect("four");
+    let rescaled = cluster.flink.run(Rescale::to(job, 9).settle_for(4).timeout(MINUTE)).expect("four");
     assert!(rescaled.parallelism.values().all(|has| *has == 4), "{rescaled:?}");
     let error = cluster.flink.run(Rescale::to(job, 4096)).expect_err("more than its maximum");
     assert_eq!(error.service().expect("refused").status(), 400, "{error}");
@@ -108,8 +108,8 @@ fn a_running_job_has_metrics() {
 fn a_checkpoint_is_told_subtask_by_subtask() {
     let Some(cluster) = cluster() else { return };
     let job = cluster.launch("endless.jar", &[]).job;
-    let first = cluster.flink.run(AwaitCheckpoint::any(job).within(MINUTE)).expect("one a second");
-    let next = cluster.flink.run(AwaitCheckpoint::next(job).within(MINUTE)).expect("one a second");
+    let first = cluster.flink.run(AwaitCheckpoint::any(job).timeout(MINUTE)).expect("one a second");
+    let next = cluster.flink.run(AwaitCheckpoint::next(job).timeout(MINUTE)).expect("one a second");
     assert!(next.id > first.id && next.external_path.is_some(), "{next:?}");
     let details = cluster.flink.call(GetCheckpointDetails::new(job, next.id)).expect("it is remembered");
     assert_eq!(details.tasks.len(), 2, "{details:?}");
@@ -124,7 +124,7 @@ fn a_flame_graph_is_sampled() {
     let Some(cluster) = cluster() else { return };
     let job = cluster.launch("endless.jar", &[]).job;
     let source = cluster.vertex(job, "Source: numbers");
-    let graph = cluster.flink.run(SampleFlameGraph::new(job, source).within(MINUTE)).expect("samples");
+    let graph = cluster.flink.run(SampleFlameGraph::new(job, source).timeout(MINUTE)).expect("samples");
     let root = graph.data.expect("it is ready");
     assert!(root.value > 0, "{root:?}");
     // The thread sleeps in the throttle, most of the time.
@@ -143,7 +143,7 @@ fn processes_are_profiled_where_they_can_be() {
     for goal in
         [Profile::job_manager(ProfileMode::Itimer, 1), Profile::task_manager(task_manager, ProfileMode::Itimer, 1)]
     {
-        let result = cluster.flink.run(goal.within(MINUTE));
+        let result = cluster.flink.run(goal.timeout(MINUTE));
         if cluster.version() < (FlinkVersion { major: 1, minor: 19 }) {
             assert_eq!(result.expect_err("not yet").service().expect("refused").status(), 404);
             continue;
@@ -166,7 +166,7 @@ fn a_watched_job_tells_what_it_runs_into() {
         WatchJob::new(job).every(Duration::from_millis(200)).start(cluster.flink.config(), cluster.flink.seed());
     let (mut states, mut exceptions) = (Vec::new(), Vec::new());
     let report = loop {
-        match drive::run(&mut watch, cluster.flink.runtime(), &NoCredentials, drop).expect("an event") {
+        match driver::run(&mut watch, cluster.flink.runtime(), &NoCredentials, drop).expect("an event") {
             JobEvent::State(state) => states.push(state),
             JobEvent::Exception(exception) => exceptions.push(exception),
             JobEvent::Ended(report) => break report,
@@ -184,8 +184,8 @@ fn a_watched_job_tells_what_it_runs_into() {
 fn a_savepoint_is_disposed_of() {
     let Some(cluster) = cluster() else { return };
     let job = cluster.launch("endless.jar", &["--interval", "0"]).job;
-    let savepoint = cluster.flink.run(TakeSavepoint::new(job).within(MINUTE)).expect("a savepoint");
-    let goal = DisposeSavepoint::new(&*savepoint.location).within(MINUTE);
+    let savepoint = cluster.flink.run(TakeSavepoint::new(job).timeout(MINUTE)).expect("a savepoint");
+    let goal = DisposeSavepoint::new(&*savepoint.location).timeout(MINUTE);
     assert!(!cluster.flink.run(goal.clone()).expect("it is there").was_gone);
     let error = cluster.flink.run(goal).expect_err("it is gone");
     assert!(matches!(&error, FlowError::Failed(failure) if failure.what.contains(&savepoint.location)), "{error:?}");
@@ -196,17 +196,17 @@ fn data_sets_are_listed_and_deleted() {
     let Some(cluster) = cluster() else { return };
     let _ = cluster.flink.call(ListDatasets::new()).expect("a list");
     // Nobody knows it, and that is no failure.
-    let removed = cluster.flink.run(DeleteDataset::new(DatasetId::from_bits(0xbad)).within(MINUTE)).expect("gone");
+    let removed = cluster.flink.run(DeleteDataset::new(DatasetId::from_bits(0xbad)).timeout(MINUTE)).expect("gone");
     assert!(!removed.was_gone);
     // A job that leaves one: needs an API that 1.13 does not have.
     if !cluster.jars.join("cached.jar").exists() {
         return;
     }
     let launched = cluster.flink.run(cluster.jar("cached.jar", &[])).expect("submitted");
-    let _ = cluster.flink.run(pipewright::flink::AwaitJob::ended(launched.job).within(MINUTE)).expect("it ends");
+    let _ = cluster.flink.run(pipewright::flink::AwaitJob::ended(launched.job).timeout(MINUTE)).expect("it ends");
     let listed = cluster.flink.call(ListDatasets::new()).expect("a list").datasets;
     for dataset in &listed {
-        let _ = cluster.flink.run(DeleteDataset::new(dataset.id).within(MINUTE)).expect("deleted");
+        let _ = cluster.flink.run(DeleteDataset::new(dataset.id).timeout(MINUTE)).expect("deleted");
     }
     assert!(!listed.is_empty(), "the job has left nothing");
     assert!(cluster.flink.call(ListDatasets::new()).expect("a list").datasets.is_empty());

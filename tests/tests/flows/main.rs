@@ -6,7 +6,7 @@ mod upgrade;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pipewright::drive::{Clock as _, NoCredentials, Transport as _};
+use pipewright::driver::{Clock as _, NoCredentials, Transport as _};
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{JobDiagnosis, JobLookup, Launched, Upgrade};
 use pipewright::flink::metrics::Metric;
@@ -16,7 +16,7 @@ use pipewright::flink::{
     JobState, Profile, ReadMetrics, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint,
     TriggerCheckpoint, WatchJob,
 };
-use pipewright::flow::{Flow, Goal, Notice, Saved, Step};
+use pipewright::flow::{Flow, Goal, Notice, SavedState, Step};
 use pipewright::{Seed, Timestamp};
 use pipewright_mock::flink::{Exits, Program};
 use pipewright_mock::{FaultKind, FaultPlan, Incident, World};
@@ -57,7 +57,7 @@ proptest! {
         let scene = Scene::new(seed);
         let job = scene.launch(&Program::endless("job")).job;
         let plan = hostile(seed).at_most(faults);
-        match run(&scene, plan, TakeSavepoint::new(job).within(LIMIT)) {
+        match run(&scene, plan, TakeSavepoint::new(job).timeout(LIMIT)) {
             Ok(savepoint) => {
                 let paths = scene.cluster.with(|cluster| cluster.savepoints());
                 prop_assert!(paths.iter().any(|known| known.path == savepoint.location), "{savepoint:?}");
@@ -73,7 +73,7 @@ proptest! {
         let program = Program::endless("job");
         let job = scene.launch(&if breaks { program.fails_while_stopping() } else { program }).job;
         let plan = hostile(seed).at_most(faults);
-        match run(&scene, plan, StopWithSavepoint::new(job).within(LIMIT)) {
+        match run(&scene, plan, StopWithSavepoint::new(job).timeout(LIMIT)) {
             Ok(stopped) => {
                 let ended = stopped.state.as_ref().map_or("FINISHED", |state| state.as_str());
                 prop_assert!(scene.job(job).is_none_or(|job| job.state == ended));
@@ -99,7 +99,7 @@ proptest! {
         let scene = Scene::new(seed);
         let job = scene.launch(&Program::endless("job").checkpoint_interval(None)).job;
         let plan = hostile(seed).at_most(faults);
-        match run(&scene, plan, TriggerCheckpoint::new(job).within(LIMIT)) {
+        match run(&scene, plan, TriggerCheckpoint::new(job).timeout(LIMIT)) {
             Ok(number) => prop_assert!(number > 0),
             Err(FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_)) => {}
             Err(error) => prop_assert!(false, "{error:?}"),
@@ -112,13 +112,13 @@ proptest! {
         scene.world.set_faults(hostile(seed).at_most(faults));
         let jar = exiting(Program::endless("job"), kind).jar();
         let mut saved = None;
-        let keep = |notice| if let Notice::Save(state) = notice { saved = Some(state) };
-        let result = scene.flink.run_with(RunJar::upload("job.jar", jar.clone()).within(LIMIT), keep);
+        let keep = |notice| if let Notice::Persist(state) = notice { saved = Some(state) };
+        let result = scene.flink.run_with(RunJar::upload("job.jar", jar.clone()).timeout(LIMIT), keep);
         is_true(&scene, &result)?;
         // Nor does a resumed one kill another JobManager, or run the jar twice.
         if let (Err(_), Some(saved)) = (&result, &saved) {
             let goal = RunJar::resume(saved).expect("its own state").with_jar("job.jar", jar);
-            let result = run(&scene, hostile(seed.rotate_left(7)).at_most(faults), goal.within(LIMIT));
+            let result = run(&scene, hostile(seed.rotate_left(7)).at_most(faults), goal.timeout(LIMIT));
             is_true(&scene, &result)?;
         }
     }
@@ -129,7 +129,7 @@ proptest! {
         let job = scene.launch(&Program::endless("job")).job;
         scene.world.set_faults(FaultPlan::hostile(seed).at_most(faults));
         // Longer than all the faults can hold it up, so that the time is never up.
-        let result = scene.flink.run(Cancel::new(job).within(Duration::from_secs(3600)));
+        let result = scene.flink.run(Cancel::new(job).timeout(Duration::from_secs(3600)));
         scene.world.set_faults(FaultPlan::none());
         scene.check();
         match result {
@@ -146,7 +146,7 @@ proptest! {
         let scene = Scene::new(seed);
         let job = scene.launch(&Program::endless("job")).job;
         let plan = FaultPlan::hostile(seed).at_most(faults);
-        match run(&scene, plan, Rescale::to(job, parallelism).within(LIMIT)) {
+        match run(&scene, plan, Rescale::to(job, parallelism).timeout(LIMIT)) {
             Ok(rescaled) => {
                 prop_assert!(rescaled.parallelism.values().all(|has| *has == parallelism), "{rescaled:?}");
                 prop_assert_eq!(scene.job(job).map(|job| job.parallelism), Some(parallelism));
@@ -162,7 +162,7 @@ proptest! {
         let kept = scene.flink.run(TakeSavepoint::new(job)).expect("nothing goes wrong yet").location;
         let path = if exists { kept.clone() } else { "file:/savepoints/savepoint-0".to_owned() };
         let plan = FaultPlan::hostile(seed).at_most(faults);
-        match run(&scene, plan, DisposeSavepoint::new(&*path).within(LIMIT)) {
+        match run(&scene, plan, DisposeSavepoint::new(&*path).timeout(LIMIT)) {
             // Without a doubt that it was there it is no success that it is not.
             Ok(removed) => prop_assert!(exists || removed.was_gone),
             Err(FlowError::Failed(failure)) => prop_assert!(!exists, "{failure:?}"),
@@ -184,7 +184,7 @@ proptest! {
             cluster.add_dataset(&gone.to_string());
             cluster.add_dataset(&stays);
         });
-        match run(&scene, FaultPlan::hostile(seed).at_most(faults), DeleteDataset::new(gone).within(LIMIT)) {
+        match run(&scene, FaultPlan::hostile(seed).at_most(faults), DeleteDataset::new(gone).timeout(LIMIT)) {
             Ok(removed) => {
                 prop_assert!(!removed.was_gone);
                 prop_assert_eq!(scene.cluster.with(|cluster| cluster.datasets()), [stays]);
@@ -198,7 +198,7 @@ proptest! {
         let scene = Scene::new(seed);
         let job = scene.launch(&Program::endless("job")).job;
         let vertex = scene.flink.call(GetJob::new(job)).expect("nothing goes wrong yet").vertices[0].id;
-        match run(&scene, FaultPlan::hostile(seed).at_most(faults), SampleFlameGraph::new(job, vertex).within(LIMIT)) {
+        match run(&scene, FaultPlan::hostile(seed).at_most(faults), SampleFlameGraph::new(job, vertex).timeout(LIMIT)) {
             Ok(graph) => {
                 let mut node = &graph.data.expect("it is ready");
                 let mut depth = 1;
@@ -220,7 +220,7 @@ proptest! {
             Profile::job_manager(ProfileMode::Wall, 5)
         };
         let before = i64::try_from(scene.world.now().as_millis()).expect("it is not that late");
-        match run(&scene, FaultPlan::hostile(seed).at_most(faults), goal.within(LIMIT)) {
+        match run(&scene, FaultPlan::hostile(seed).at_most(faults), goal.timeout(LIMIT)) {
             Ok(profiled) => {
                 let info = profiled.info;
                 prop_assert!(info.mode == ProfileMode::Wall && info.duration == 5 && info.trigger_time.0 >= before, "{info:?}");
@@ -237,7 +237,7 @@ proptest! {
         let scene = Scene::new(seed);
         let job = scene.launch(&Program::endless("job").parallelism(2)).job;
         let vertex = scene.flink.call(GetJob::new(job)).expect("nothing goes wrong yet").vertices[1].id;
-        match run(&scene, FaultPlan::hostile(seed).at_most(faults), ReadMetrics::of_vertex(job, vertex).within(LIMIT)) {
+        match run(&scene, FaultPlan::hostile(seed).at_most(faults), ReadMetrics::of_vertex(job, vertex).timeout(LIMIT)) {
             Ok(metrics) => {
                 let names: BTreeSet<_> = metrics.iter().map(|metric| &metric.id).collect();
                 prop_assert_eq!(names.len(), metrics.len(), "each once");
@@ -257,7 +257,7 @@ proptest! {
         let program = if ends { Program::bounded("job", 2000).rate(100) } else { Program::endless("job") };
         let job = scene.launch(&program).job;
         let before = scene.flink.run(AwaitCheckpoint::any(job)).expect("nothing goes wrong yet").id;
-        match run(&scene, FaultPlan::hostile(seed).at_most(faults), AwaitCheckpoint::next(job).within(LIMIT)) {
+        match run(&scene, FaultPlan::hostile(seed).at_most(faults), AwaitCheckpoint::next(job).timeout(LIMIT)) {
             Ok(checkpoint) => prop_assert!(checkpoint.id > before && !checkpoint.is_savepoint, "{checkpoint:?}"),
             Err(FlowError::Failed(failure)) => prop_assert!(ends, "{failure:?}"),
             Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
@@ -273,7 +273,7 @@ proptest! {
         let mut watch = WatchJob::new(job).start(scene.flink.config(), Seed::new(u128::from(seed)));
         let (mut states, mut exceptions) = (Vec::new(), Vec::new());
         let end = loop {
-            match pipewright::drive::run(&mut watch, &scene.world, &NoCredentials, drop) {
+            match pipewright::driver::run(&mut watch, &scene.world, &NoCredentials, drop) {
                 Ok(JobEvent::State(state)) => states.push(state),
                 Ok(JobEvent::Exception(exception)) => exceptions.push(exception.timestamp),
                 Ok(JobEvent::Ended(report)) => break Ok(report),
@@ -289,7 +289,7 @@ proptest! {
                 prop_assert_eq!(Some(&report.state), states.last());
                 // A JobManager that was restarted has forgotten what had happened before.
                 prop_assert!(restarted || exceptions.len() == failures as usize, "{exceptions:?}");
-                prop_assert!(matches!(pipewright::drive::run(&mut watch, &scene.world, &NoCredentials, drop), Err(FlowError::Misuse(_))));
+                prop_assert!(matches!(pipewright::driver::run(&mut watch, &scene.world, &NoCredentials, drop), Err(FlowError::Misuse(_))));
             }
             Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
         }
@@ -331,7 +331,7 @@ fn drive_some<F: Flow>(
     world: &World,
     mut flow: F,
     steps: usize,
-    saved: &mut Option<Saved>,
+    saved: &mut Option<SavedState>,
 ) -> Option<Result<F::Output, FlowError>> {
     let mut reply = None;
     for _ in 0..steps {
@@ -341,7 +341,7 @@ fn drive_some<F: Flow>(
                 reply = Some(exchange.settle(answer));
             }
             Step::WaitUntil(at) | Step::InFlight { until: at } => world.sleep_until(at),
-            Step::Notice(Notice::Save(state)) => {
+            Step::Notice(Notice::Persist(state)) => {
                 // Through text, as on a disk.
                 let text = serde_json::to_string(&state).expect("serialisable");
                 *saved = Some(serde_json::from_str(&text).expect("readable"));
@@ -430,7 +430,8 @@ fn an_announced_trigger_is_sent_while_it_is_young() {
 /// States are told apart by their flow.
 #[test]
 fn a_state_of_another_flow_is_refused() {
-    let saved: Saved = serde_json::from_str(r#"{"flow":"TakeSavepoint","state":"{\"trigger\":{}}"}"#).expect("a state");
+    let saved: SavedState =
+        serde_json::from_str(r#"{"flow":"TakeSavepoint","state":"{\"trigger\":{}}"}"#).expect("a state");
     assert!(matches!(StopWithSavepoint::resume(&saved), Err(FlowError::Misuse(_))));
     assert!(matches!(TakeSavepoint::resume(&saved), Err(FlowError::Misuse(_))), "its flow, but not its shape");
 }
@@ -452,6 +453,6 @@ fn thousands_of_flows_share_a_thread() {
 fn no_credential_is_asked_for_unless_configured() {
     let scene = Scene::new(12);
     let flow = RunJar::upload("a.jar", Program::bounded("a", 1).jar()).start(scene.flink.config(), Seed::new(1));
-    let launched = pipewright::drive::run(flow, &scene.world, &NoCredentials, drop).expect("none is needed");
+    let launched = pipewright::driver::run(flow, &scene.world, &NoCredentials, drop).expect("none is needed");
     assert!(scene.world.now() > Timestamp::UNIX_EPOCH && launched.job != JobId::from_bits(0));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::flink::{AwaitJob, Flink, JobId, JobState, RunJar};
 use pipewright_mock::flink::{Config, JobView, Program};
 use pipewright_mock::{Event, Fault, FlinkHandle, Incident, World};

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use pipewright::Seed;
-use pipewright::drive::Entropy as _;
+use pipewright::driver::Entropy as _;
 use pipewright::error::FlowError;
 use pipewright::flink::flow::{JobLookup, Launched, Upgrade, UpgradePhase};
 use pipewright::flink::{JobId, RunJar, UpgradeDiagnosis, UpgradeJob, UpgradeStatus, is_unknown_job};
-use pipewright::flow::{Goal, Notice, Saved};
+use pipewright::flow::{Goal, Notice, SavedState};
 use pipewright_mock::FaultPlan;
 use pipewright_mock::flink::Program;
 use proptest::prelude::*;
@@ -55,11 +55,11 @@ impl Case {
     }
 
     fn goal(&self, old: &Launched) -> UpgradeJob {
-        upgrade(old, self.bad).prove_for(Duration::from_secs(self.prove_for)).within(Duration::from_secs(self.timeout))
+        upgrade(old, self.bad).prove_for(Duration::from_secs(self.prove_for)).timeout(Duration::from_secs(self.timeout))
     }
 
     /// With the jars at hand, for a cluster that has lost them.
-    fn resume(&self, saved: &Saved) -> UpgradeJob {
+    fn resume(&self, saved: &SavedState) -> UpgradeJob {
         let goal = UpgradeJob::resume(saved).expect("its own state").with_jars(old_jar(), new_jar(self.bad));
         if self.roll_back { goal.roll_back() } else { goal }
     }
@@ -96,7 +96,7 @@ proptest! {
                 }
             }
         }
-        let goal = saved.as_ref().map_or_else(|| case.goal(&old), |saved| case.resume(saved).within(LIMIT));
+        let goal = saved.as_ref().map_or_else(|| case.goal(&old), |saved| case.resume(saved).timeout(LIMIT));
         let result = run(&scene, FaultPlan::none(), goal);
         judge(&scene, &result, &case, old.job);
     }
@@ -109,7 +109,7 @@ proptest! {
         let old = scene.launch(&old(case.breaks));
         scene.world.set_faults(hostile(case.seed).at_most(faults));
         let mut saved = None;
-        let keep = |notice| if let Notice::Save(state) = notice { saved = Some(state) };
+        let keep = |notice| if let Notice::Persist(state) = notice { saved = Some(state) };
         let mut result = scene.flink.run_with(case.goal(&old), keep);
         judge(&scene, &result, &case, old.job);
         scene.world.set_faults(FaultPlan::none());
@@ -195,7 +195,7 @@ fn new_jar(bad: i32) -> RunJar {
 
 pub(crate) fn upgrade(old: &Launched, bad: i32) -> UpgradeJob {
     UpgradeJob::new(old.job, old_jar().from_uploaded(old.jar.clone()), new_jar(bad))
-        .settle_within(Duration::from_secs(30))
+        .settle_timeout(Duration::from_secs(30))
 }
 
 /// Every error says what is left behind, and what it says is true.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use pipewright::drive::{Clock as _, Credentials};
+use pipewright::driver::{Clock as _, Credentials};
 use pipewright::error::{CredentialError, FlowError, ServiceError};
 use pipewright::flow::{CredentialRequest, Goal};
 use pipewright::snowpipe::flow::{AppendElastic, DropChannel, OpenChannel, Position, Reconcile};
@@ -128,7 +128,7 @@ fn a_flow_ends_in_time_also_while_there_is_no_token() {
     let no_tokens = (1..1000).fold(FaultPlan::none(), |plan, n| plan.nth_of("exchangeToken", n, Fault::ReplyLost));
     scene.world.set_faults(no_tokens.clone());
     let begin = scene.world.now();
-    let error = account.run(session.run(OpenChannel::new(path())).within(seconds(5))).expect_err("no token");
+    let error = account.run(session.run(OpenChannel::new(path())).timeout(seconds(5))).expect_err("no token");
     assert!(matches!(error, FlowError::Deadline { .. }), "{error}");
     assert_eq!(scene.world.now().since(begin), seconds(5));
 
@@ -137,7 +137,7 @@ fn a_flow_ends_in_time_also_while_there_is_no_token() {
     scene.world.set_faults(no_tokens);
     scene.revoke();
     let begin = scene.world.now();
-    let error = account.run(session.run(channel.append(batch(1)).within(seconds(5)))).expect_err("no token");
+    let error = account.run(session.run(channel.append(batch(1)).timeout(seconds(5)))).expect_err("no token");
     assert!(!error.is_ambiguous() && error.to_string().contains("the deadline"), "{error}");
     assert_eq!(scene.world.now().since(begin), seconds(5));
 }

@@ -12,7 +12,7 @@ use pipewright::error::FlowError;
 use pipewright::flow::{Config, Exchange, Flow, Goal, Step};
 use pipewright::snowpipe::session::{Access, Grant, Lease, Session};
 use pipewright::snowpipe::{BulkGetChannelStatus, OpenChannel, OpenSession, RequestId, SnowpipeAccount, TokenType};
-use pipewright::{Secret, Seed, Timestamp, drive};
+use pipewright::{Secret, Seed, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const KIND: TokenType = TokenType::ProgrammaticAccessToken;

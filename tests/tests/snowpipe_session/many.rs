@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use pipewright::drive::{Clock as _, Credentials};
+use pipewright::driver::{self, Clock as _, Credentials};
 use pipewright::error::{CredentialError, FlowError};
 use pipewright::flow::{CredentialRequest, Flow, Goal, Reply, Step};
 use pipewright::snowpipe::session::Session;
@@ -55,7 +55,7 @@ impl Flow for Channel {
                 self.call = Some(Box::new(call));
                 continue;
             };
-            let result: Result<ChannelStatuses, FlowError> = pipewright::ok!(call.poll(now, reply.take()));
+            let result: Result<ChannelStatuses, FlowError> = pipewright::ready!(call.poll(now, reply.take()));
             self.call = None;
             if let Err(error) = result {
                 return Step::Done(Err(error));
@@ -207,5 +207,5 @@ fn one_line_with_the_account_s_handle() {
     mounted(&world, Simulated::default());
     let session = OpenSession::new(KIND).connect_lazy(&account());
     let call = session.call(status()).start(&account(), Seed::new(1));
-    assert!(drive::run(call, &world, &Pat, drop).expect("no faults").channel_statuses.is_empty());
+    assert!(driver::run(call, &world, &Pat, drop).expect("no faults").channel_statuses.is_empty());
 }

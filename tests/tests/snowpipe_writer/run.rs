@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::Response;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING};
-use pipewright::drive::{Clock as _, Transport as _};
+use pipewright::driver::{Clock as _, Transport as _};
 use pipewright::error::{ErrorKind, FlowError, ServiceError, TransportError};
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Notice, Retry, Step};
 use pipewright::snowpipe::{SnowpipeAccount, StatusBatcher, WriterEvent};
@@ -196,7 +196,7 @@ impl<'a> Run<'a> {
                     source.wake = until.min(source.push_at).max(now + Duration::from_millis(1));
                     return Ok(());
                 }
-                Step::Notice(Notice::Save(saved)) => {
+                Step::Notice(Notice::Persist(saved)) => {
                     let text = serde_json::to_string(&saved).expect("serialisable");
                     source.saved = Some(serde_json::from_str(&text).expect("readable"));
                 }

@@ -1,6 +1,6 @@
 //! [`Sibling`]: an idle writer of another channel on the same status batcher. It asks for the status of the others, too.
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Goal as _, Reply, Step};
 use pipewright::snowpipe::{ChannelPath, OpenWriter, Session, SnowpipeAccount, StatusBatcher, Writer};

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::flow::{Config as FlowConfig, Exchange, Goal as _, Reply, Saved};
+use pipewright::flow::{Config as FlowConfig, Exchange, Goal as _, Reply, SavedState};
 use pipewright::snowpipe::flow::{ChannelLost, UnsettledRows};
 use pipewright::snowpipe::{
     Batch, BatchOptions, ChannelPath, OpenSession, OpenWriter, Refusal, Session, SnowpipeAccount, StatusBatcher,
@@ -43,7 +43,7 @@ pub(crate) struct Source {
     pub(crate) seed: Seed,
     pub(crate) writer: Writer,
     pub(crate) session: Session,
-    pub(crate) saved: Option<Saved>,
+    pub(crate) saved: Option<SavedState>,
     /// The next row to give to the writer; none before it is open.
     pub(crate) next: Option<u32>,
     /// Rows up to this one are in batches that are closed; perhaps later ones, too.

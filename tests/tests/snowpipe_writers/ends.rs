@@ -286,7 +286,7 @@ fn a_writer_that_has_ended_stays_so() {
 #[test]
 fn opens_that_arrive_late_are_no_fight() {
     let mut retry = Retry::default();
-    (retry.attempts, retry.timeout) = (1, seconds(5));
+    (retry.attempts, retry.attempt_timeout) = (1, seconds(5));
     let config = Config { commit_delay: Duration::ZERO..=Duration::ZERO, ..Config::default() };
     let scene = Scene::as_whom(config, |base| FlowConfig::new(base).with_retry(retry), Secret::new("pat"));
     let mut writer = scene.open(scene.goal());

@@ -47,12 +47,12 @@ fn with_a_prefix_the_tokens_of_another_load_commit_nothing_of_ours() {
 #[test]
 fn an_append_that_was_rejected_is_not_settled_by_an_equal_token() {
     let scene = Scene::new();
-    let mut saved: Option<Saved> = None;
+    let mut saved: Option<SavedState> = None;
     let mut writer = scene.open(scene.goal());
     scene.simulator.with(|account| account.steal(&simulated("c"), &[("1", r#"{"ID":1,"BY":"a"}"#)]));
     writer.append(numbered(1, "b")).expect("there is room");
     let keep = |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     };
@@ -74,12 +74,12 @@ fn an_append_that_was_rejected_is_not_settled_by_an_equal_token() {
 #[test]
 fn a_saved_state_that_was_left_by_an_ambiguous_token_goes_on_once_the_tokens_are_said_to_be_unique() {
     let scene = Scene::new();
-    let mut saved: Option<Saved> = None;
+    let mut saved: Option<SavedState> = None;
     let mut writer = scene.open(scene.goal());
     scene.simulator.with(|account| account.steal(&simulated("c"), &[("1", r#"{"ID":1,"BY":"b"}"#)]));
     writer.append(numbered(1, "b")).expect("there is room");
     let keep = |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     };
@@ -185,10 +185,10 @@ fn a_channel_with_the_token_of_another_load_is_begun_anew_only_on_demand() {
     let goal = || scene.goal().token_prefix("tuesday").ignore_other_prefixes();
     let mut writer = scene.start(goal());
     assert_eq!(scene.next(&mut writer).expect("no faults"), WriterEvent::Opened { committed: None });
-    let mut saved: Option<Saved> = None;
+    let mut saved: Option<SavedState> = None;
     writer.append(numbered(1, "tuesday")).expect("there is room");
     let keep = |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     };

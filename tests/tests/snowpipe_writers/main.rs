@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
-use pipewright::drive::{Clock as _, Credentials};
+use pipewright::driver::{Clock as _, Credentials};
 use pipewright::error::{CredentialError, FlowError, ServiceError};
-use pipewright::flow::{Config as FlowConfig, CredentialRequest, Flow, Goal as _, Notice, Reply, Retry, Saved, Step};
+use pipewright::flow::{
+    Config as FlowConfig, CredentialRequest, Flow, Goal as _, Notice, Reply, Retry, SavedState, Step,
+};
 use pipewright::snowpipe::flow::{ChannelLost, Refused};
 use pipewright::snowpipe::{
     Account, Batch, ChannelPath, OpenSession, OpenWriter, Refusal, Session, SnowpipeAccount, StatusBatcher, TokenType,
@@ -187,7 +189,7 @@ fn rejected_rows_are_told_once_also_to_whoever_goes_on() {
     let scene = Scene::new();
     let mut saved = None;
     let mut keep = |notice: Notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     };
@@ -273,11 +275,11 @@ fn what_somebody_has_discarded_behind_our_back_is_sent_again() {
 #[test]
 fn a_position_goes_on_and_knows_its_channel() {
     let scene = Scene::new();
-    let mut saved: Option<Saved> = None;
+    let mut saved: Option<SavedState> = None;
     let mut writer = scene.open(scene.goal());
     writer.append(batch(1)).expect("there is room");
     let keep = |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     };
@@ -296,18 +298,18 @@ fn a_position_goes_on_and_knows_its_channel() {
     assert!(error.is_ambiguous(), "nobody knows what became of batch 1: {error}");
     let error = scene.next(&mut scene.start(scene.goal().must_have_committed())).expect_err("a new channel");
     assert_eq!(lost(&error), Some(ChannelLost::TokenGone { before: None }), "{error}");
-    let other: Saved = serde_json::from_str(r#"{"flow":"RunJar","state":"{}"}"#).expect("a state");
+    let other: SavedState = serde_json::from_str(r#"{"flow":"RunJar","state":"{}"}"#).expect("a state");
     assert!(matches!(OpenWriter::resume(&scene.session, &other), Err(FlowError::Misuse(_))));
 }
 
 #[test]
 fn a_writer_that_is_closed_at_once_still_finds_out_what_became_of_the_one_before() {
     let scene = Scene::new();
-    let mut saved: Option<Saved> = None;
+    let mut saved: Option<SavedState> = None;
     let mut writer = scene.open(scene.goal());
     writer.append(Batch::new("{\"ID\":\"x\"}\n{\"ID\":2}\n", 2, "1", "2")).expect("there is room");
     let keep = |notice| {
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             saved = Some(state);
         }
     };

@@ -96,7 +96,7 @@ impl Flow for UntilCommitted<'_> {
     fn poll(&mut self, now: Timestamp, mut reply: Option<Reply>) -> Step<()> {
         *self.1 += 1;
         loop {
-            match pipewright::ok!(self.0.poll(now, reply.take())) {
+            match pipewright::ready!(self.0.poll(now, reply.take())) {
                 Ok(event) if is_committed(&event) => return Step::Done(Ok(())),
                 Ok(_) => {}
                 Err(error) => return Step::Done(Err(error)),

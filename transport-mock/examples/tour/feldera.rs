@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use pipewright::drive::{Clock as _, Stream};
+use pipewright::driver::{Clock as _, Stream};
 use pipewright::feldera::data::DataFormat;
 use pipewright::feldera::flow::{IngestEvent, Ingestion, Interruption};
 use pipewright::feldera::stream::{Egress, QueryFormat};

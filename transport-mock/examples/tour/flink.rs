@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::flink::flow::Upgrade;
 use pipewright::flink::{AwaitJob, Flink, GetJobAccumulators, JobId, RunJar, UpgradeJob};
 use pipewright_mock::flink::{Config, Program};

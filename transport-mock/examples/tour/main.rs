@@ -10,7 +10,7 @@ use std::error::Error;
 use std::fmt::Display;
 
 use pipewright::Timestamp;
-use pipewright::drive::Handle;
+use pipewright::driver::Client;
 use pipewright::error::FlowError;
 use pipewright::flow::{Goal, Notice};
 use pipewright::operation::Service;
@@ -45,7 +45,7 @@ fn section(title: impl Display) {
 }
 
 /// Runs a flow, and tells what it says on its way.
-fn tell<S: Service, G: Goal<Service = S>>(handle: &Handle<S, World>, goal: G) -> Result<G::Output, FlowError> {
+fn tell<S: Service, G: Goal<Service = S>>(handle: &Client<S, World>, goal: G) -> Result<G::Output, FlowError> {
     handle.run_with(goal, |notice| show(&notice))
 }
 
@@ -54,7 +54,7 @@ fn show(notice: &Notice) {
         Notice::Phase { flow, phase } => println!("  ── {flow}: {phase}"),
         Notice::Observed { what, state } => println!("     {}", shorten(&format!("{what}: {state}"))),
         Notice::Retrying { operation, cause, .. } => println!("     {operation} will be sent again: {cause}"),
-        Notice::Save(saved) => {
+        Notice::Persist(saved) => {
             println!("     (a crash from here on would be resumed from {} bytes of saved state)", saved.state.len());
         }
         _ => {}

@@ -4,9 +4,9 @@ use std::error::Error;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::flow::{Goal as _, Notice, Saved};
+use pipewright::flow::{Goal as _, Notice, SavedState};
 use pipewright::snowpipe::{Account, ChannelPath, OpenSession, OpenWriter, Refusal, TokenType, Writer, WriterEvent};
 use pipewright::{Secret, Timestamp};
 use pipewright_mock::snowpipe::{ChannelPath as Simulated, ChannelView, Config};
@@ -115,7 +115,7 @@ fn view(simulator: &SnowpipeHandle) -> Result<ChannelView, Box<dyn Error>> {
 struct Process<'a> {
     account: &'a Account<World>,
     writer: Writer,
-    saved: Option<Saved>,
+    saved: Option<SavedState>,
 }
 
 impl<'a> Process<'a> {
@@ -158,7 +158,7 @@ impl<'a> Process<'a> {
         let saved = &mut self.saved;
         let event = self.account.drive_until(&mut self.writer, until, |notice| {
             show(&notice);
-            if let Notice::Save(state) = notice {
+            if let Notice::Persist(state) = notice {
                 *saved = Some(state);
             }
         })?;

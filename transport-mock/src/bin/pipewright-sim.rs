@@ -139,14 +139,14 @@ fn wait(url: &str) -> Result<()> {
 }
 
 /// What every simulator can be told.
-struct Common {
+struct FlowContext {
     port: u16,
     seed: u64,
     time: Time,
     faults: fn(u64) -> FaultPlan,
 }
 
-impl Common {
+impl FlowContext {
     fn new() -> Self {
         Self { port: 0, seed: 0, time: Time::Real, faults: |_| FaultPlan::none() }
     }
@@ -182,7 +182,7 @@ fn log(served: &Served) {
 }
 
 fn proxy(mut parser: lexopt::Parser) -> Result<Run> {
-    let (mut common, mut upstream) = (Common::new(), None);
+    let (mut common, mut upstream) = (FlowContext::new(), None);
     let mut changes: Vec<Box<dyn FnOnce(FaultPlan) -> FaultPlan>> = Vec::new();
     while let Some(argument) = parser.next()? {
         let name = match argument {
@@ -236,7 +236,7 @@ fn simulator<C: Default + 'static, S: Service + 'static>(
     seed: fn(&mut C, u64),
     options: fn(C) -> Options<S>,
 ) -> Result<Run> {
-    let (mut common, mut config) = (Common::new(), C::default());
+    let (mut common, mut config) = (FlowContext::new(), C::default());
     while let Some(argument) = parser.next()? {
         let name = match argument {
             Long("help") | Short('h') => return Ok(help()),

@@ -126,7 +126,7 @@ fn stall(
 ) {
     let server = Server::start(serve);
     let start = Instant::now();
-    let result = case.send(what, &Ask::get().within(TIMEOUT), &server);
+    let result = case.send(what, &Ask::get().timeout(TIMEOUT), &server);
     in_time(case, what, start.elapsed());
     case.failed(what, result, Expected { kinds: &[Kind::Timeout], delivery: Delivery::Unknown, status });
     case.arrived(what, server, 1);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use pipewright::drive::{LiveBody, Opened};
+use pipewright::driver::{LiveBody, Opened};
 use pipewright::error::{Delivery, TransportErrorKind as Kind};
 
 use super::answers::redirecting;
@@ -91,7 +91,7 @@ fn longer_than_the_exchange(case: &mut Case<'_>) {
         peer.chunk("and late")?;
         peer.write("0\r\n\r\n")
     });
-    if let Some(mut body) = opened(case, what, &Ask::get().limited(10).within(TIMEOUT), &server) {
+    if let Some(mut body) = opened(case, what, &Ask::get().limited(10).timeout(TIMEOUT), &server) {
         reads(case, what, &mut *body, "early and late");
     }
     case.arrived(what, server, 1);
@@ -122,7 +122,7 @@ pub(super) fn refusal(case: &mut Case<'_>) {
         peer.until_closed()
     });
     let start = Instant::now();
-    let result = case.open(what, &Ask::get().within(TIMEOUT), &server);
+    let result = case.open(what, &Ask::get().timeout(TIMEOUT), &server);
     in_time(case, what, start.elapsed());
     case.failed(what, result, Expected { kinds: &[Kind::Timeout], status: None, ..expected });
     case.arrived(what, server, 1);

@@ -57,7 +57,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use http::Response;
-use pipewright::drive::{Opened, Transport};
+use pipewright::driver::{Opened, Transport};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use pipewright::flow::Exchange;
 
@@ -72,7 +72,7 @@ pub fn check(transport: &(impl Transport + ?Sized)) -> Report {
 /// Checks a transport against some of the rules, chosen by name.
 ///
 /// ```no_run
-/// # fn example(transport: impl pipewright::drive::Transport) {
+/// # fn example(transport: impl pipewright::driver::Transport) {
 /// // Where the resolver answers for names that do not exist.
 /// pipewright_mock::conformance::check_only(&transport, |rule| rule != "unresolvable").assert();
 /// # }

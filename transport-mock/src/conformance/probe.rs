@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use pipewright::error::{BuildError, Delivery, ServiceError, TransportError, TransportErrorKind};
 use pipewright::flow::{Call, Config, Exchange, Flow, Retry, Step};
-use pipewright::operation::{self, Info, RequestContext};
+use pipewright::operation::{self, OperationInfo, RequestContext};
 use pipewright::{Body, Effect, Operation, Seed, Segment, Source, Timestamp};
 
 /// Long enough for anything that is not meant to time out.
@@ -64,7 +64,7 @@ impl Ask {
         Self { is_repeated: true, ..self }
     }
 
-    pub(crate) fn within(self, timeout: Duration) -> Self {
+    pub(crate) fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
@@ -82,13 +82,13 @@ impl Ask {
         self.build::<true>(&authority.to_string())
     }
 
-    fn build<const LIVE: bool>(&self, authority: &str) -> Exchange {
+    fn build<const STREAMING: bool>(&self, authority: &str) -> Exchange {
         let base = format!("http://{authority}").parse().expect("a base address");
         let mut retry = Retry::never();
-        retry.timeout = self.timeout;
+        retry.attempt_timeout = self.timeout;
         retry.attempts += u32::from(self.is_repeated);
         let config = Config::new(base).with_retry(retry).with_body_limit(self.body_limit);
-        let mut call = Call::new(Probe::<LIVE>(self.clone()), &config, Seed::new(0));
+        let mut call = Call::new(Probe::<STREAMING>(self.clone()), &config, Seed::new(0));
         let (mut now, mut reply, mut is_first) = (Timestamp::UNIX_EPOCH, None, true);
         loop {
             match call.poll(now, reply.take()) {
@@ -107,7 +107,7 @@ impl Ask {
 }
 
 #[derive(Debug)]
-struct Probe<const LIVE: bool>(Ask);
+struct Probe<const STREAMING: bool>(Ask);
 
 #[derive(Debug)]
 enum Anything {}
@@ -115,15 +115,15 @@ enum Anything {}
 impl operation::Service for Anything {
     const NAME: &'static str = "probe";
 
-    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+    fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
         ServiceError::foreign(info, response)
     }
 }
 
-impl<const LIVE: bool> Operation for Probe<LIVE> {
+impl<const STREAMING: bool> Operation for Probe<STREAMING> {
     type Output = ();
     type Service = Anything;
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "probe",
         name: "probe",
         method: Method::GET,
@@ -131,7 +131,7 @@ impl<const LIVE: bool> Operation for Probe<LIVE> {
         effect: Effect::Safe,
         effect_varies: true,
     };
-    const LIVE: bool = LIVE;
+    const STREAMING: bool = STREAMING;
 
     fn effect(&self) -> Effect {
         self.0.effect

@@ -120,7 +120,7 @@ pub(super) fn sources(case: &mut Case<'_>) {
     for (what, said) in [("a source shorter than it said", 9), ("a source longer than it said", 3)] {
         let server = Server::answering(answer(200, "", ""));
         let source = Text { said, text: Some("short") }.into_segment();
-        let ask = Ask::post(Body::from_segments(["before ".into(), source])).within(super::failures::TIMEOUT);
+        let ask = Ask::post(Body::from_segments(["before ".into(), source])).timeout(super::failures::TIMEOUT);
         let result = case.send(what, &ask, &server);
         // What went out before the lie came to light did so once.
         match (result, server.finish().len()) {

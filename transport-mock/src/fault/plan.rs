@@ -199,7 +199,7 @@ impl FaultPlan {
     }
 
     /// This fault for the nth exchange of an operation under this plan, counted from 1 and with every attempt;
-    /// `operation` is the vendor's name, as in [`Info::name`](pipewright::operation::Info::name).
+    /// `operation` is the vendor's name, as in [`OperationInfo::name`](pipewright::operation::OperationInfo::name).
     pub fn nth_of(mut self, operation: impl Into<String>, n: u64, fault: Fault) -> Self {
         self.by_operation.insert((operation.into(), n), fault);
         self

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::errors::{Answer, Refusal, Reply};
 use super::pipeline::{Due, Pipeline};
-use super::process::Saved;
+use super::process::SavedState;
 use super::request::Call;
 use super::{Config, Manager};
 
@@ -104,7 +104,7 @@ fn check_incarnation(call: &Call, incarnation: &str) -> Result<(), Refusal> {
 }
 
 /// A checkpoint as it is listed.
-pub(super) fn metadata(saved: &Saved) -> Value {
+pub(super) fn metadata(saved: &SavedState) -> Value {
     json!({ "uuid": saved.uuid, "identifier": null, "fingerprint": u64::MAX - saved.program_version, "size": 1024,
         "steps": saved.steps, "processed_records": saved.records })
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Refusal, Reply};
-use super::process::{Endpoint, Process, Saved};
+use super::process::{Endpoint, Process, SavedState};
 use super::program::{Column, Program, Table, folded};
 use super::rows::Change;
 use super::{Config, Manager, tokens};
@@ -110,7 +110,12 @@ fn literal(text: &str) -> Option<String> {
 
 impl Process {
     /// Its connectors begin where a checkpoint left them; what the process says if one cannot.
-    pub(super) fn connect(&mut self, now: Duration, program: &Program, saved: Option<&Saved>) -> Result<(), Value> {
+    pub(super) fn connect(
+        &mut self,
+        now: Duration,
+        program: &Program,
+        saved: Option<&SavedState>,
+    ) -> Result<(), Value> {
         for table in &program.tables {
             for connector in &table.connectors {
                 let name = format!("{}.{}", table.name, connector.name);

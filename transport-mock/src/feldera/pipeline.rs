@@ -7,7 +7,7 @@ use pipewright::Seed;
 use serde_json::{Value, json};
 
 use super::object::uuid;
-use super::process::{Process, Saved};
+use super::process::{Process, SavedState};
 use super::program::{self, Program};
 use super::views::History;
 use super::{CompilerFailure, Config};
@@ -75,7 +75,7 @@ pub(super) struct Pipeline {
     pub(super) error: Value,
     pub(super) storage: &'static str,
     pub(super) storage_due: Option<Duration>,
-    pub(super) checkpoints: Vec<Saved>,
+    pub(super) checkpoints: Vec<SavedState>,
     /// The checkpoints that were pushed to object storage, in this order.
     pub(super) remote: Vec<String>,
     pub(super) resources: &'static str,

@@ -21,7 +21,7 @@ const MOST_STEPS: usize = 1000;
 
 /// What a checkpoint keeps.
 #[derive(Debug, Clone)]
-pub(super) struct Saved {
+pub(super) struct SavedState {
     pub(super) uuid: String,
     pub(super) tables: BTreeMap<String, Rows>,
     pub(super) program_version: u64,
@@ -123,7 +123,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn new(incarnation: String, now: Duration, desired: &'static str, saved: Option<&Saved>) -> Self {
+    pub(super) fn new(incarnation: String, now: Duration, desired: &'static str, saved: Option<&SavedState>) -> Self {
         let steps = saved.map_or(0, |saved| saved.steps);
         let records = saved.map_or(0, |saved| saved.records);
         Self {
@@ -353,10 +353,10 @@ impl Process {
     }
 
     /// Rows that were completed, to be kept.
-    pub(super) fn save(&self, uuid: String, program_version: u64) -> Saved {
+    pub(super) fn save(&self, uuid: String, program_version: u64) -> SavedState {
         let (steps, records) = (self.completed, self.completed_records);
         let made = self.endpoints.iter().filter_map(|endpoint| Some((endpoint.name.clone(), endpoint.made()?)));
-        Saved { uuid, tables: self.tables.clone(), program_version, steps, records, made: made.collect() }
+        SavedState { uuid, tables: self.tables.clone(), program_version, steps, records, made: made.collect() }
     }
 
     /// Whoever held it up has read, or is gone: what was due goes on from here.

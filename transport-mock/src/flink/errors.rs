@@ -119,7 +119,7 @@ const REST_HANDLER_EXCEPTION: &str = "org.apache.flink.runtime.rest.handler.Rest
 pub(super) fn flink_job_not_found(job: &str, frame: &'static str) -> Throwable {
     let text = format!("Could not find Flink job ({job})");
     Throwable::new("org.apache.flink.runtime.messages.FlinkJobNotFoundException", text, frame)
-        .within("org.apache.flink.runtime.dispatcher.Dispatcher.")
+        .timeout("org.apache.flink.runtime.dispatcher.Dispatcher.")
 }
 
 /// The `JobManager` in charge is dead, and another one's endpoint has not noticed.
@@ -192,7 +192,7 @@ impl Throwable {
         self
     }
 
-    fn within(mut self, owner: &'static str) -> Self {
+    fn timeout(mut self, owner: &'static str) -> Self {
         self.owner = owner;
         self
     }

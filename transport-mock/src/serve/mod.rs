@@ -78,7 +78,7 @@ use pipewright::Timestamp;
 pub use self::clock::Time;
 pub use self::proxy::{Proxy, ProxyOptions};
 
-use self::clock::Pace;
+use self::clock::PollInterval;
 use self::gate::Gate;
 use self::site::Site;
 use crate::fault::{Fault, FaultPlan};
@@ -228,7 +228,7 @@ impl<S: Service + 'static> Server<S> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             site: Mutex::new(Site::new(options.service, options.simulator, options.faults)),
-            pace: Pace::new(options.time),
+            pace: PollInterval::new(options.time),
             watcher: options.watcher,
             gate: Gate::new(options.connections),
         });
@@ -287,7 +287,7 @@ impl<S> fmt::Debug for Server<S> {
 /// What the threads of a server have in common.
 struct Shared<S> {
     site: Mutex<Site<S>>,
-    pace: Pace,
+    pace: PollInterval,
     watcher: Option<Box<Watcher>>,
     gate: Gate,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use pipewright::Timestamp;
-use pipewright::operation::Info;
+use pipewright::operation::OperationInfo;
 
 use super::Shared;
 use crate::fault::answer::Answer;
@@ -130,7 +130,7 @@ pub(super) fn operation(service: &str, method: &Method, path: &str) -> &'static 
         }
         _ => path,
     };
-    let fits = |info: &&Info| info.service == service && info.method == *method && matches(info.path, path);
+    let fits = |info: &&OperationInfo| info.service == service && info.method == *method && matches(info.path, path);
     // `/jobs/overview` fits `/jobs/{jobid}` too.
     let closest = pipewright::operations().filter(fits).min_by_key(|info| info.path.matches('{').count());
     closest.map_or("", |info| info.name)

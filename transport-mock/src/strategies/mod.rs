@@ -4,7 +4,7 @@
 //! without mutations, a driver that does what it is asked for.
 //!
 //! ```
-//! use pipewright::drive::NoCredentials;
+//! use pipewright::driver::NoCredentials;
 //! use pipewright::flink::{AwaitJob, FlinkRest, RunJar};
 //! use pipewright::flow::{Config, Goal};
 //! use pipewright::Seed;

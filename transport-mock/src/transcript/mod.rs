@@ -82,7 +82,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use pipewright::Timestamp;
-use pipewright::drive::{Clock, Entropy, Handle, Opened, Transport};
+use pipewright::driver::{Client, Clock, Entropy, Opened, Transport};
 use pipewright::error::{Delivery, FlowError, TransportError};
 use pipewright::flow::{Exchange, Goal, Notice};
 use pipewright::operation::Service;
@@ -95,7 +95,7 @@ const WIDTH: usize = 100;
 
 /// Writes down what passes through a runtime. Clones write into the same transcript.
 ///
-/// It takes the place of the runtime in a [`Handle`] or in [`drive::run`](pipewright::drive::run). Notices come
+/// It takes the place of the runtime in a [`Client`] or in [`driver::run`](pipewright::driver::run). Notices come
 /// to it by [`run`], or by [`notice`](Self::notice).
 #[derive(Clone, Debug)]
 pub struct Recorder<R> {
@@ -114,7 +114,7 @@ struct Log {
 ///
 /// # Errors
 /// The flow's.
-pub fn run<S, R, G>(handle: &Handle<S, Recorder<R>>, goal: G) -> Result<G::Output, FlowError>
+pub fn run<S, R, G>(handle: &Client<S, Recorder<R>>, goal: G) -> Result<G::Output, FlowError>
 where
     S: Service,
     R: Transport + Clock + Entropy,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::{Buf as _, Bytes};
 use pipewright::Timestamp;
-use pipewright::drive::LiveBody;
+use pipewright::driver::LiveBody;
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 
 use super::network::Network;

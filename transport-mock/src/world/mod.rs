@@ -28,7 +28,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use pipewright::Timestamp;
-use pipewright::drive::{Clock, Entropy, Opened, Transport};
+use pipewright::driver::{Clock, Entropy, Opened, Transport};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use pipewright::flow::{Exchange, Reply};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
-use pipewright::drive::Clock as _;
+use pipewright::driver::Clock as _;
 use pipewright::{Base, Timestamp};
 
 use super::{World, lock};

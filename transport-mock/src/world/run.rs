@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pipewright::Timestamp;
-use pipewright::drive::{Clock as _, Credentials, NoCredentials};
+use pipewright::driver::{Clock as _, Credentials, NoCredentials};
 use pipewright::error::{FlowError, Misuse};
 use pipewright::flow::{Flow, Notice, Reply, Step};
 

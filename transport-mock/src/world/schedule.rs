@@ -7,7 +7,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use pipewright::drive::NoCredentials;
+//! use pipewright::driver::NoCredentials;
 //! use pipewright::flink::{FlinkRest, JobId, TakeSavepoint};
 //! use pipewright::flow::{Config, Goal};
 //! use pipewright::Seed;
@@ -33,7 +33,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use pipewright::Timestamp;
-use pipewright::drive::{Clock as _, Credentials};
+use pipewright::driver::{Clock as _, Credentials};
 use pipewright::error::{FlowError, Misuse};
 use pipewright::flow::{Flow, Reply, Step};
 

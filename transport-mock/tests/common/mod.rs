@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use pipewright::error::{BuildError, ServiceError};
 use pipewright::flow::{Call, Config, Flow, Reply, Step};
-use pipewright::operation::{Info, RequestContext, Service};
+use pipewright::operation::{OperationInfo, RequestContext, Service};
 use pipewright::url::Target;
 use pipewright::{Body, Effect, Operation, Seed, Timestamp};
 
@@ -19,7 +19,7 @@ pub(crate) enum Counting {}
 impl Service for Counting {
     const NAME: &'static str = "counting";
 
-    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+    fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
         ServiceError::foreign(info, response)
     }
 }
@@ -40,7 +40,7 @@ impl Add {
 impl Operation for Add {
     type Output = Bytes;
     type Service = Counting;
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "counting",
         name: "add",
         method: Method::POST,
@@ -64,7 +64,7 @@ impl Operation for Add {
         if response.status().is_success() {
             Ok(response.into_body())
         } else {
-            Err(Counting::refusal(Self::INFO, &response))
+            Err(Counting::parse_error(Self::INFO, &response))
         }
     }
 }
@@ -76,7 +76,7 @@ pub(crate) struct Follow;
 impl Operation for Follow {
     type Output = ();
     type Service = Counting;
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "counting",
         name: "follow",
         method: Method::GET,
@@ -84,7 +84,7 @@ impl Operation for Follow {
         effect: Effect::Safe,
         effect_varies: false,
     };
-    const LIVE: bool = true;
+    const STREAMING: bool = true;
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
         let mut request = Target::new::<Counting>(Self::INFO, cx).finish(None)?;

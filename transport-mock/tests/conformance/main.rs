@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use pipewright::drive::{LiveBody, Opened, Transport};
+use pipewright::driver::{LiveBody, Opened, Transport};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use pipewright::flow::Exchange;
 use pipewright_mock::conformance::{self, Report};

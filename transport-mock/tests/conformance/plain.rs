@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use pipewright::Segment;
-use pipewright::drive::{LiveBody, Opened, Transport};
+use pipewright::driver::{LiveBody, Opened, Transport};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind as Kind};
 use pipewright::flow::Exchange;
 

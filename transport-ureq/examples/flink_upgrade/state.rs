@@ -15,7 +15,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use pipewright::flink::{JarId, JobId, RunJar};
-use pipewright::flow::Saved;
+use pipewright::flow::SavedState;
 use serde_json::{Value, json};
 
 use crate::jar::Jar;
@@ -24,9 +24,9 @@ use crate::jar::Jar;
 #[derive(Clone)]
 pub(crate) enum Step {
     New,
-    Start(Saved),
+    Start(SavedState),
     Ready(JobId),
-    Upgrade { job: JobId, saved: Saved },
+    Upgrade { job: JobId, saved: SavedState },
 }
 
 /// What a file holds.

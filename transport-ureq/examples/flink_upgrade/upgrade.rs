@@ -8,7 +8,7 @@ use pipewright::flink::flow::{JobDiagnosis, JobLookup, UpgradePhase, UpgradeStat
 use pipewright::flink::{
     Flink, FlinkRest, GetCheckpoints, JobId, JobState, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob, is_unknown_job,
 };
-use pipewright::flow::{Goal, Notice, Saved};
+use pipewright::flow::{Goal, Notice, SavedState};
 use pipewright_ureq::Ureq;
 
 use crate::begin::{Refused, begin, completed};
@@ -131,7 +131,7 @@ impl Upgrader<'_> {
             self.fresh()?
         };
         let goal = self.options.savepoint_dir.iter().fold(goal, UpgradeJob::target_directory);
-        let goal = self.options.settle().into_iter().fold(goal, UpgradeJob::settle_within);
+        let goal = self.options.settle().into_iter().fold(goal, UpgradeJob::settle_timeout);
         let goal = self.options.prove_for().into_iter().fold(goal, UpgradeJob::prove_for);
         let goal = if self.options.roll_back { goal.roll_back() } else { goal };
         self.run(goal, |saved| Step::Upgrade { job, saved }).map_err(Trouble::Upgrade)
@@ -176,7 +176,7 @@ impl Upgrader<'_> {
     fn run<G: Goal<Service = FlinkRest>>(
         &mut self,
         goal: G,
-        step: impl Fn(Saved) -> Step,
+        step: impl Fn(SavedState) -> Step,
     ) -> Result<G::Output, FlowError> {
         let (progress, points, kept) = (self.progress, &self.points, &mut self.kept);
         let mut is_away = false;
@@ -188,7 +188,7 @@ impl Upgrader<'_> {
                     Notice::Retrying { at, .. } if !std::mem::replace(&mut is_away, true) => {
                         progress.say(&waiting_until(at + LOOKING));
                     }
-                    Notice::Save(saved) => return kept.keep(step(saved)),
+                    Notice::Persist(saved) => return kept.keep(step(saved)),
                     Notice::Observed { what, state } if what == "savepoint" => kept.record.savepoint = Some(state),
                     _ => {}
                 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use pipewright::flow::Saved;
+use pipewright::flow::SavedState;
 use pipewright::snowpipe::ChannelPath;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ pub(crate) struct State {
     /// How many rows of the channel had been rejected when the load began, if the service says.
     pub(crate) rejected_before: Option<i64>,
     /// What the writer wanted to be kept last: nothing before its first append.
-    pub(crate) saved: Option<Saved>,
+    pub(crate) saved: Option<SavedState>,
 }
 
 impl State {
@@ -49,7 +49,7 @@ impl State {
     }
 
     /// Replaces it with what the writer wants to be kept.
-    pub(crate) fn keep(&self, saved: &Saved) -> Result<(), String> {
+    pub(crate) fn keep(&self, saved: &SavedState) -> Result<(), String> {
         self.write(&json!(saved))
     }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use pipewright::drive::Transport;
+use pipewright::driver::Transport;
 use pipewright::error::{BuildError, Delivery, ServiceError, TransportError, TransportErrorKind};
 use pipewright::flow::{Call, Config, Exchange, Flow, Retry, Step};
-use pipewright::operation::{Info, RequestContext, Service};
+use pipewright::operation::{OperationInfo, RequestContext, Service};
 use pipewright::{Body, Effect, Operation, Seed, Timestamp};
 use pipewright_ureq::Ureq;
 
@@ -25,7 +25,7 @@ pub(crate) struct TestService;
 impl Service for TestService {
     const NAME: &'static str = "test";
 
-    fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
+    fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
         ServiceError::foreign(info, response)
     }
 }
@@ -54,7 +54,7 @@ impl Ask {
         Self { effect: Effect::Once, ..self }
     }
 
-    pub(crate) fn within(self, millis: u64) -> Self {
+    pub(crate) fn timeout(self, millis: u64) -> Self {
         Self { timeout: Duration::from_millis(millis), ..self }
     }
 
@@ -84,12 +84,12 @@ impl Ask {
         Call::new(TestOperation(self), &Config::new(base).with_retry(retry), Seed::new(1))
     }
 
-    fn exchange<const LIVE: bool>(self, authority: &str) -> Exchange {
+    fn exchange<const STREAMING: bool>(self, authority: &str) -> Exchange {
         let base = format!("{}://{authority}", self.scheme).parse().expect("an authority");
         let mut retry = Retry::never();
-        retry.timeout = self.timeout;
+        retry.attempt_timeout = self.timeout;
         let config = Config::new(base).with_retry(retry).with_body_limit(self.body_limit);
-        let mut call = Call::new(TestOperation::<LIVE>(self), &config, Seed::new(1));
+        let mut call = Call::new(TestOperation::<STREAMING>(self), &config, Seed::new(1));
         loop {
             match call.poll(Timestamp::from_millis(1), None) {
                 Step::Send(exchange) => return exchange,
@@ -101,12 +101,12 @@ impl Ask {
 }
 
 #[derive(Debug)]
-pub(crate) struct TestOperation<const LIVE: bool>(Ask);
+pub(crate) struct TestOperation<const STREAMING: bool>(Ask);
 
-impl<const LIVE: bool> Operation for TestOperation<LIVE> {
+impl<const STREAMING: bool> Operation for TestOperation<STREAMING> {
     type Output = ();
     type Service = TestService;
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "test",
         name: "test",
         method: Method::GET,
@@ -114,7 +114,7 @@ impl<const LIVE: bool> Operation for TestOperation<LIVE> {
         effect: Effect::Safe,
         effect_varies: true,
     };
-    const LIVE: bool = LIVE;
+    const STREAMING: bool = STREAMING;
 
     fn effect(&self) -> Effect {
         self.0.effect

@@ -32,7 +32,7 @@ use super::reconcile::{
 };
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
 use crate::feldera::{ApprovePipeline, FelderaApi};
-use crate::flow::{Common, Config, Goal, Running};
+use crate::flow::{Config, FlowContext, Goal, GoalFlow};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -72,13 +72,13 @@ pub struct ApproveBootstrap {
     pipeline: String,
     silent: Option<bool>,
     concurrent: Option<bool>,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl ApproveBootstrap {
     /// Of the pipeline of this name.
     pub fn new(pipeline: impl Into<String>) -> Self {
-        Self { pipeline: pipeline.into(), silent: None, concurrent: None, within: None }
+        Self { pipeline: pipeline.into(), silent: None, concurrent: None, timeout: None }
     }
 
     /// Filling the views writes no output.
@@ -93,9 +93,9 @@ impl ApproveBootstrap {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -143,7 +143,7 @@ impl Plan for ApprovePlan {
         }
     }
 
-    fn call(&self, _action: PendingAction, cx: &mut Common<FelderaApi>) -> Option<ActionCall> {
+    fn call(&self, _action: PendingAction, cx: &mut FlowContext<FelderaApi>) -> Option<ActionCall> {
         let mut approve = ApprovePipeline::new(&*self.goal.pipeline);
         approve.silent_bootstrap = self.goal.silent;
         approve.concurrent_bootstrap = self.goal.concurrent;
@@ -154,10 +154,10 @@ impl Plan for ApprovePlan {
 impl Goal for ApproveBootstrap {
     type Service = FelderaApi;
     type Output = Pipeline;
-    type Flow = Running<Reconciler<ApprovePlan>>;
+    type Flow = GoalFlow<Reconciler<ApprovePlan>>;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(Reconciler::new(ApprovePlan { goal: self }), config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(Reconciler::new(ApprovePlan { goal: self }), config, seed, timeout)
     }
 }

@@ -24,14 +24,14 @@
 
 use std::time::Duration;
 
-use super::Pace;
+use super::PollInterval;
 use super::diagnosis::Diagnosis;
 use super::stall_detector::{STALL_TIMEOUT, STATS_INTERVAL, StallDetector};
 use crate::error::FlowError;
 use crate::feldera::data::{CompletionStatus, CompletionToken};
 use crate::feldera::stats::{GlobalMetrics, PipelineState};
 use crate::feldera::{FelderaApi, GetCompletionStatus, GetStats};
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -40,7 +40,7 @@ use crate::time::Timestamp;
 /// Ends in [`FlowError::Failed`] with an [`Interruption`](super::Interruption) as soon as that cannot happen any more: the process was replaced
 /// or stopped, the circuit has died, a circuit that runs makes no progress for [a minute](Self::stall_timeout); and while
 /// the pipeline is paused with nothing in it that moves. A transaction that is open holds everything back until it is
-/// committed; give the goal [`within`](Self::within) a time if that may be never. Nothing needs to be saved: with the same
+/// committed; give the goal [`timeout`](Self::timeout) a time if that may be never. Nothing needs to be saved: with the same
 /// token it goes on.
 ///
 /// ```
@@ -55,7 +55,7 @@ use crate::time::Timestamp;
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let token = CompletionToken::from("eyJ1IjoiMDFhMjAwNDYiLCJlIjozLCJjIjo1fQ");
-/// let completed = feldera.run(AwaitCompletion::new("orders", token).within(Duration::from_secs(60)))?;
+/// let completed = feldera.run(AwaitCompletion::new("orders", token).timeout(Duration::from_secs(60)))?;
 /// assert_eq!(completed.step, Some(37));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -66,13 +66,13 @@ pub struct AwaitCompletion {
     token: CompletionToken,
     stall_timeout: Option<Duration>,
     even_paused: bool,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl AwaitCompletion {
     /// Waits for what a token of this pipeline covers.
     pub fn new(pipeline: impl Into<String>, token: CompletionToken) -> Self {
-        Self { pipeline: pipeline.into(), token, stall_timeout: Some(STALL_TIMEOUT), even_paused: false, within: None }
+        Self { pipeline: pipeline.into(), token, stall_timeout: Some(STALL_TIMEOUT), even_paused: false, timeout: None }
     }
 
     /// How long the circuit may make no progress; a minute by default, `None` is for ever. A step that takes longer needs more
@@ -88,15 +88,15 @@ impl AwaitCompletion {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 
     pub(super) fn machine(self) -> AwaitCompletionMachine {
         let stall_detector = StallDetector::new(self.stall_timeout).even_paused(self.even_paused);
-        let (pace, state) = (Pace::START, State::Ask(None));
+        let (pace, state) = (PollInterval::START, State::Ask(None));
         AwaitCompletionMachine { goal: self, stall_detector, look_at: None, obstacle: None, pace, state }
     }
 }
@@ -119,7 +119,7 @@ pub struct AwaitCompletionMachine {
     look_at: Option<Timestamp>,
     /// What the last statistics named as holding steps back.
     obstacle: Option<&'static str>,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -138,7 +138,7 @@ impl AwaitCompletionMachine {
     }
 
     /// Keeps in mind how far the rows are, for the error that the time is up.
-    fn noted(&self, step: Option<u64>, cx: &mut Common<FelderaApi>) {
+    fn noted(&self, step: Option<u64>, cx: &mut FlowContext<FelderaApi>) {
         let mut state = match step {
             Some(step) => format!("the rows are in step {step}, which is not completed"),
             None => "the rows are in no step yet".to_owned(),
@@ -149,7 +149,7 @@ impl AwaitCompletionMachine {
         cx.note(format!("pipeline {}", self.goal.pipeline), state);
     }
 
-    fn inquire(&mut self, rejection: FlowError, cx: &mut Common<FelderaApi>) {
+    fn inquire(&mut self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) {
         // The one that the token is of.
         self.state = State::Diagnosis(Diagnosis::new(&self.goal.pipeline, self.what(), rejection, true, cx));
     }
@@ -168,12 +168,12 @@ fn obstacle(metrics: &GlobalMetrics) -> Option<&'static str> {
     }
 }
 
-impl Machine for AwaitCompletionMachine {
+impl StateMachine for AwaitCompletionMachine {
     type Service = FelderaApi;
     type Output = Completed;
     const NAME: &'static str = "AwaitCompletion";
 
-    fn step(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<Completed> {
+    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Completed> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -183,7 +183,7 @@ impl Machine for AwaitCompletionMachine {
                     let ask = GetCompletionStatus::new(self.goal.pipeline.clone(), self.goal.token.clone());
                     self.state = State::Ask(Some(cx.call(ask)));
                 }
-                State::Ask(Some(call)) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Ask(Some(call)) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(answer) if answer.status == CompletionStatus::Complete => {
                         return Step::Done(Ok(Completed { step: answer.step }));
                     }
@@ -206,7 +206,7 @@ impl Machine for AwaitCompletionMachine {
                         _ => State::Ask(None),
                     };
                 }
-                State::Stats(call, asked) => match (ok!(call.poll(cx.now(), reply.take())), *asked) {
+                State::Stats(call, asked) => match (ready!(call.poll(cx.now(), reply.take())), *asked) {
                     (Ok(stats), asked) => {
                         if let Some(interruption) = self.stall_detector.observe(&stats, asked, cx.now()) {
                             return Step::Done(Err(interruption.into_error(self.what(), None)));
@@ -226,7 +226,7 @@ impl Machine for AwaitCompletionMachine {
                     (Err(error), _) => return Step::Done(Err(error)),
                 },
                 State::Diagnosis(diagnosis) => {
-                    let error = match ok!(diagnosis.poll(cx, reply)) {
+                    let error = match ready!(diagnosis.poll(cx, reply)) {
                         Ok(error) | Err(error) => error,
                     };
                     return Step::Done(Err(error));
@@ -239,10 +239,10 @@ impl Machine for AwaitCompletionMachine {
 impl Goal for AwaitCompletion {
     type Service = FelderaApi;
     type Output = Completed;
-    type Flow = Running<AwaitCompletionMachine>;
+    type Flow = GoalFlow<AwaitCompletionMachine>;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(self.machine(), config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(self.machine(), config, seed, timeout)
     }
 }

@@ -25,11 +25,11 @@ use std::time::Duration;
 use super::await_completion::{AwaitCompletion, AwaitCompletionMachine};
 use super::diagnosis::Diagnosis;
 use super::stall_detector::{STALL_TIMEOUT, StallDetector};
-use super::{Interruption, Pace};
+use super::{Interruption, PollInterval};
 use crate::error::{Failure, FlowError};
 use crate::feldera::stats::{ControllerStatus, InputStatus, PipelineState};
 use crate::feldera::{FelderaApi, GetCompletionToken, GetStats};
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -40,7 +40,7 @@ use crate::time::Timestamp;
 ///
 /// Ends in [`FlowError::Failed`] with an [`Interruption`] when a connector has failed for good, the pipeline is paused or
 /// stopped, has died, or another process answers; without one when there is no connector of a name. The flow
-/// waits for a paused connector, and for a source without an end: set a time limit with [`within`](Self::within). The
+/// waits for a paused connector, and for a source without an end: set a time limit with [`timeout`](Self::timeout). The
 /// [`FlowError::Deadline`] then names the connectors that are not finished, and which of them are paused. Nothing needs to be
 /// saved: running it again is the same.
 ///
@@ -63,7 +63,7 @@ use crate::time::Timestamp;
 /// use pipewright::feldera::{AwaitConnectorsFinished, Feldera};
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
-/// let backfill = AwaitConnectorsFinished::named("orders", ["items.backfill"]).within(Duration::from_secs(3600));
+/// let backfill = AwaitConnectorsFinished::named("orders", ["items.backfill"]).timeout(Duration::from_secs(3600));
 /// assert_eq!(feldera.run(backfill)?[0].records, 340);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -74,7 +74,7 @@ pub struct AwaitConnectorsFinished {
     names: BTreeSet<String>,
     even_paused: bool,
     stall_timeout: Option<Duration>,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl AwaitConnectorsFinished {
@@ -85,7 +85,7 @@ impl AwaitConnectorsFinished {
             names: BTreeSet::new(),
             even_paused: false,
             stall_timeout: Some(STALL_TIMEOUT),
-            within: None,
+            timeout: None,
         }
     }
 
@@ -106,9 +106,9 @@ impl AwaitConnectorsFinished {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -141,7 +141,7 @@ pub struct AwaitConnectorsMachine {
     left: VecDeque<(String, String)>,
     /// What they took in has gone through.
     processed: bool,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -150,7 +150,7 @@ enum State {
     Look(Option<Call<GetStats>>),
     Wait(Timestamp),
     Token(Option<Call<GetCompletionToken>>),
-    Process(Running<AwaitCompletionMachine>),
+    Process(GoalFlow<AwaitCompletionMachine>),
     Diagnosis(Diagnosis),
 }
 
@@ -163,7 +163,7 @@ impl AwaitConnectorsMachine {
         FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
     }
 
-    fn inquire(&mut self, rejection: FlowError, cx: &mut Common<FelderaApi>) {
+    fn inquire(&mut self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) {
         let had_process = self.process.is_some();
         self.state = State::Diagnosis(Diagnosis::new(&self.goal.pipeline, self.what(), rejection, had_process, cx));
     }
@@ -172,7 +172,7 @@ impl AwaitConnectorsMachine {
     fn polled(
         &mut self,
         stats: &ControllerStatus,
-        cx: &mut Common<FelderaApi>,
+        cx: &mut FlowContext<FelderaApi>,
     ) -> Result<Option<Vec<FinishedConnector>>, FlowError> {
         let metrics = &stats.global_metrics;
         let process = metrics.process();
@@ -200,7 +200,7 @@ impl AwaitConnectorsMachine {
         let seen = format!("{done} of {} connectors have come to their end, with {records} records", meant.len());
         if self.seen.as_ref() != Some(&seen) {
             cx.say(Notice::Observed { what: self.what(), state: seen.clone() });
-            (self.seen, self.pace) = (Some(seen), Pace::START);
+            (self.seen, self.pace) = (Some(seen), PollInterval::START);
         }
         if let Some(unfinished) = unfinished(&meant, metrics.state == PipelineState::Paused) {
             cx.note(self.what(), unfinished);
@@ -260,12 +260,12 @@ fn finished(input: &InputStatus) -> FinishedConnector {
     }
 }
 
-impl Machine for AwaitConnectorsMachine {
+impl StateMachine for AwaitConnectorsMachine {
     type Service = FelderaApi;
     type Output = Vec<FinishedConnector>;
     const NAME: &'static str = "AwaitConnectorsFinished";
 
-    fn step(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<Self::Output> {
+    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Self::Output> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -275,7 +275,7 @@ impl Machine for AwaitConnectorsMachine {
                     self.asked = cx.now();
                     self.state = State::Look(Some(cx.call(GetStats::new(self.goal.pipeline.clone()))));
                 }
-                State::Look(Some(call)) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Look(Some(call)) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(stats) => {
                         if let Some(result) = self.polled(&stats, cx).transpose() {
                             return Step::Done(result);
@@ -299,7 +299,7 @@ impl Machine for AwaitConnectorsMachine {
                         self.state = State::Token(Some(cx.call(ask)));
                     }
                 },
-                State::Token(Some(call)) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Token(Some(call)) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(token) => {
                         let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token.token);
                         let goal = goal.stall_timeout(self.goal.stall_timeout).even_paused(self.goal.even_paused);
@@ -307,12 +307,12 @@ impl Machine for AwaitConnectorsMachine {
                     }
                     Err(error) => self.inquire(error, cx),
                 },
-                State::Process(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
+                State::Process(flow) => match ready!(flow.poll(cx.now(), reply.take())) {
                     Ok(_) => self.state = State::Token(None),
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Diagnosis(diagnosis) => {
-                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(cx, reply));
+                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(cx, reply));
                     return Step::Done(Err(error));
                 }
             }
@@ -323,10 +323,10 @@ impl Machine for AwaitConnectorsMachine {
 impl Goal for AwaitConnectorsFinished {
     type Service = FelderaApi;
     type Output = Vec<FinishedConnector>;
-    type Flow = Running<AwaitConnectorsMachine>;
+    type Flow = GoalFlow<AwaitConnectorsMachine>;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let within = self.within;
+        let timeout = self.timeout;
         let machine = AwaitConnectorsMachine {
             process: None,
             stall_detector: StallDetector::new(self.stall_timeout),
@@ -334,10 +334,10 @@ impl Goal for AwaitConnectorsFinished {
             seen: None,
             left: VecDeque::new(),
             processed: false,
-            pace: Pace::START,
+            pace: PollInterval::START,
             state: State::Look(None),
             goal: self,
         };
-        Running::new(machine, config, seed, within)
+        GoalFlow::new(machine, config, seed, timeout)
     }
 }

@@ -32,21 +32,23 @@ use std::time::Duration;
 
 use super::diagnosis::{Diagnosis, with_unknown_outcome};
 use super::stall_detector::STATS_INTERVAL;
-use super::{Interruption, Pace, UnknownOutcome, obstacles};
+use super::{Interruption, PollInterval, UnknownOutcome, obstacles};
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::feldera::checkpoints::{CheckpointFailure, CheckpointStatus, CheckpointVerdict};
 use crate::feldera::stats::{CheckpointActivityStatus, ControllerStatus};
 use crate::feldera::{ErrorCode, FelderaApi, GetCheckpointStatus, GetStats, StartCheckpoint, error_code};
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Saved, Step, ok};
+use crate::flow::{
+    Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Notice, Reply, SavedState, StateMachine, Step, ready,
+};
 use crate::operation::Operation as _;
+use crate::schema::json_structs;
 use crate::seed::Seed;
-use crate::table::records;
 use crate::time::Timestamp;
 
 /// How often a request is sent anew whose answer was lost.
 const ANEW: u32 = 5;
 
-records! {
+json_structs! {
     struct CheckpointState {
         /// Whose.
         pub pipeline: String = "pipeline",
@@ -62,7 +64,7 @@ records! {
 /// Makes a checkpoint, and waits until what the pipeline held when it was asked is durable. Enterprise edition only.
 ///
 /// What delays a checkpoint delays it without limit: a transaction, replaying, bootstrapping, a connector that has to get
-/// somewhere first. [`Notice::Observed`] tells which; give the goal [`within`](Self::within) a time.
+/// somewhere first. [`Notice::Observed`] tells which; give the goal [`timeout`](Self::timeout) a time.
 ///
 /// Ends in
 ///
@@ -87,7 +89,7 @@ records! {
 /// use pipewright::feldera::{Checkpoint, Feldera};
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
-/// let made = feldera.run(Checkpoint::new("orders").within(Duration::from_secs(600)))?;
+/// let made = feldera.run(Checkpoint::new("orders").timeout(Duration::from_secs(600)))?;
 /// assert_eq!(made.number, 7);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -95,7 +97,7 @@ records! {
 #[must_use = "a goal does nothing until it is run"]
 pub struct Checkpoint {
     pipeline: String,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
     resumed: Option<CheckpointState>,
 }
 
@@ -104,22 +106,22 @@ impl Checkpoint {
 
     /// A checkpoint of a pipeline.
     pub fn new(pipeline: impl Into<String>) -> Self {
-        Self { pipeline: pipeline.into(), within: None, resumed: None }
+        Self { pipeline: pipeline.into(), timeout: None, resumed: None }
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Save`]. If that was before the answer, another
+    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`]. If that was before the answer, another
     /// checkpoint is asked for.
     ///
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
         let state: CheckpointState = saved.read(Self::NAME)?;
-        Ok(Self { pipeline: state.pipeline.clone(), within: None, resumed: Some(state) })
+        Ok(Self { pipeline: state.pipeline.clone(), timeout: None, resumed: Some(state) })
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -152,7 +154,7 @@ pub struct CheckpointMachine {
     /// The process said, after the last status, that it has nothing to do.
     idle: bool,
     seen: Option<String>,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -182,24 +184,24 @@ impl CheckpointMachine {
         }
     }
 
-    fn diagnose(&self, rejection: FlowError, cx: &mut Common<FelderaApi>) -> Diagnosis {
+    fn diagnose(&self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) -> Diagnosis {
         let is_asked = !matches!(self.state, State::Start(_) | State::Before(_) | State::Request(_));
         Diagnosis::new(&self.pipeline, self.what(), rejection, is_asked || self.process.is_some(), cx)
     }
 
-    fn save(&self, number: Option<u64>, cx: &mut Common<FelderaApi>) {
+    fn save(&self, number: Option<u64>, cx: &mut FlowContext<FelderaApi>) {
         let (process, checks_process) = (self.process.clone(), self.checks_process);
         let state = CheckpointState { pipeline: self.pipeline.clone(), process, checks_process, number };
-        cx.save(Saved::new(Checkpoint::NAME, &state));
+        cx.save(SavedState::new(Checkpoint::NAME, &state));
     }
 
-    fn request(&mut self, cx: &mut Common<FelderaApi>) {
+    fn request(&mut self, cx: &mut FlowContext<FelderaApi>) {
         cx.phase(Checkpoint::NAME, "asking for a checkpoint");
         self.save(None, cx);
         self.state = State::Request(cx.call(StartCheckpoint::new(self.pipeline.clone())));
     }
 
-    fn status(&mut self, cx: &mut Common<FelderaApi>) {
+    fn status(&mut self, cx: &mut FlowContext<FelderaApi>) {
         let mut status = GetCheckpointStatus::new(self.pipeline.clone());
         status.incarnation_uuid = self.process.clone().filter(|_| self.checks_process);
         self.state = State::Status(cx.call(status));
@@ -238,7 +240,7 @@ impl CheckpointMachine {
     fn judge(
         &mut self,
         status: &CheckpointStatus,
-        cx: &mut Common<FelderaApi>,
+        cx: &mut FlowContext<FelderaApi>,
     ) -> Option<Result<Checkpointed, FlowError>> {
         let why = |failure: &CheckpointFailure| match &failure.failed_at {
             Some(at) => format!("{} (at {at})", failure.error),
@@ -251,7 +253,7 @@ impl CheckpointMachine {
                 process: self.process.clone(),
             })),
             CheckpointVerdict::Failed(failure) => Some(Err(self.failed(why(failure)))),
-            CheckpointVerdict::Hidden(failure) => {
+            CheckpointVerdict::Redacted(failure) => {
                 let (number, why) = (failure.sequence_number, why(failure));
                 let reason =
                     format!("a later one, {number}, hides what became of it, and nothing newer succeeded: {why}");
@@ -270,7 +272,7 @@ impl CheckpointMachine {
         }
     }
 
-    fn polled(&mut self, stats: &ControllerStatus, cx: &mut Common<FelderaApi>) -> Result<(), FlowError> {
+    fn polled(&mut self, stats: &ControllerStatus, cx: &mut FlowContext<FelderaApi>) -> Result<(), FlowError> {
         if self.process.is_some() && self.process != stats.global_metrics.process() {
             return Err(self.lost(Interruption::Restarted.into_error(self.what(), None)));
         }
@@ -289,12 +291,12 @@ impl CheckpointMachine {
     }
 }
 
-impl Machine for CheckpointMachine {
+impl StateMachine for CheckpointMachine {
     type Service = FelderaApi;
     type Output = Checkpointed;
     const NAME: &'static str = Checkpoint::NAME;
 
-    fn step(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<Checkpointed> {
+    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Checkpointed> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -308,14 +310,14 @@ impl Machine for CheckpointMachine {
                     }
                     _ => self.state = State::Before(cx.call(GetStats::new(self.pipeline.clone()))),
                 },
-                State::Before(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Before(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(stats) => {
                         self.process = stats.global_metrics.process();
                         self.request(cx);
                     }
                     Err(error) => self.state = State::Rejected(self.diagnose(error, cx)),
                 },
-                State::Request(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Request(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(started) => {
                         self.unanswered = None;
                         self.number = started.checkpoint_sequence_number;
@@ -333,7 +335,7 @@ impl Machine for CheckpointMachine {
                     }
                     Err(error) => self.state = State::Rejected(self.diagnose(error, cx)),
                 },
-                State::Status(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Status(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(status) => match self.judge(&status, cx) {
                         Some(result) if self.checks_process || self.process.is_none() => return Step::Done(result),
                         Some(result) => {
@@ -360,23 +362,23 @@ impl Machine for CheckpointMachine {
                         self.status(cx);
                     }
                 }
-                State::Stats(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Stats(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(stats) => match self.polled(&stats, cx) {
                         Ok(()) => self.status(cx),
                         Err(error) => return Step::Done(Err(error)),
                     },
                     Err(error) => self.state = State::Interrupted(self.diagnose(error, cx)),
                 },
-                State::Confirm(call, result) => match (ok!(call.poll(cx.now(), reply.take())), result.clone()) {
+                State::Confirm(call, result) => match (ready!(call.poll(cx.now(), reply.take())), result.clone()) {
                     (Ok(stats), result) => return Step::Done(self.polled(&stats, cx).and(result)),
                     (Err(error), _) => self.state = State::Interrupted(self.diagnose(error, cx)),
                 },
                 State::Rejected(diagnosis) => {
-                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(cx, reply));
+                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(cx, reply));
                     return Step::Done(Err(self.rejected(error)));
                 }
                 State::Interrupted(diagnosis) => {
-                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(cx, reply));
+                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(cx, reply));
                     return Step::Done(Err(match error {
                         error @ FlowError::Failed(_) => self.lost(error),
                         error => error,
@@ -390,7 +392,7 @@ impl Machine for CheckpointMachine {
 impl Goal for Checkpoint {
     type Service = FelderaApi;
     type Output = Checkpointed;
-    type Flow = Running<CheckpointMachine>;
+    type Flow = GoalFlow<CheckpointMachine>;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
         let machine = CheckpointMachine {
@@ -403,9 +405,9 @@ impl Goal for Checkpoint {
             look_at: Timestamp::UNIX_EPOCH,
             idle: false,
             seen: None,
-            pace: Pace::START,
+            pace: PollInterval::START,
             state: State::Start(self.resumed),
         };
-        Running::new(machine, config, seed, self.within)
+        GoalFlow::new(machine, config, seed, self.timeout)
     }
 }

@@ -29,7 +29,7 @@ use super::Interruption;
 use super::reconcile::{ActionCall, Labels, Memory, Next, PendingAction, Plan, Reconciler, is_to_stop};
 use crate::feldera::pipelines::{Pipeline, PipelineStatus, StorageStatus};
 use crate::feldera::{ClearPipeline, FelderaApi};
-use crate::flow::{Common, Config, Goal, Running};
+use crate::flow::{Config, FlowContext, Goal, GoalFlow};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -63,18 +63,18 @@ use crate::time::Timestamp;
 #[must_use = "a goal does nothing until it is run"]
 pub struct ClearStorage {
     pipeline: String,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl ClearStorage {
     /// Of the pipeline of this name.
     pub fn new(pipeline: impl Into<String>) -> Self {
-        Self { pipeline: pipeline.into(), within: None }
+        Self { pipeline: pipeline.into(), timeout: None }
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -125,7 +125,7 @@ impl Plan for ClearPlan {
         }
     }
 
-    fn call(&self, _action: PendingAction, cx: &mut Common<FelderaApi>) -> Option<ActionCall> {
+    fn call(&self, _action: PendingAction, cx: &mut FlowContext<FelderaApi>) -> Option<ActionCall> {
         Some(Box::new(cx.call(ClearPipeline::new(&*self.goal.pipeline)).without_resending()))
     }
 }
@@ -133,10 +133,10 @@ impl Plan for ClearPlan {
 impl Goal for ClearStorage {
     type Service = FelderaApi;
     type Output = Pipeline;
-    type Flow = Running<Reconciler<ClearPlan>>;
+    type Flow = GoalFlow<Reconciler<ClearPlan>>;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(Reconciler::new(ClearPlan { goal: self, at_rest_since: None }), config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(Reconciler::new(ClearPlan { goal: self, at_rest_since: None }), config, seed, timeout)
     }
 }

@@ -28,7 +28,7 @@ use super::reconcile::{Labels, Memory, Next, Plan, Reconciler, not_compiled};
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
 use crate::feldera::pipelines::{Pipeline, ProgramStatus};
-use crate::flow::{Common, Config, Goal, Machine, Reply, Running, Step, ok};
+use crate::flow::{Config, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -63,7 +63,7 @@ pub struct Compile {
     pipeline: String,
     version: Option<i64>,
     recompile: bool,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl Compile {
@@ -71,7 +71,7 @@ impl Compile {
 
     /// The program that the pipeline of this name has now.
     pub fn new(pipeline: impl Into<String>) -> Self {
-        Self { pipeline: pipeline.into(), version: None, recompile: false, within: None }
+        Self { pipeline: pipeline.into(), version: None, recompile: false, timeout: None }
     }
 
     /// Whether the program is compiled again, once, if the platform failed to compile it
@@ -99,9 +99,9 @@ impl Compile {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 
@@ -123,7 +123,11 @@ pub struct CompileMachine {
 
 impl CompileMachine {
     /// Decides by what the compilation came to. An error that another compilation may remove is not the end yet.
-    fn compiled(&mut self, result: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Option<Step<Pipeline>> {
+    fn compiled(
+        &mut self,
+        result: Result<Pipeline, FlowError>,
+        cx: &mut FlowContext<FelderaApi>,
+    ) -> Option<Step<Pipeline>> {
         let failed = result.as_ref().err().and_then(Interruption::of);
         let Some(failed @ Interruption::CompilerFailed { .. }) = failed.filter(|_| self.goal.recompile) else {
             return Some(Step::Done(result));
@@ -136,24 +140,24 @@ impl CompileMachine {
     }
 }
 
-impl Machine for CompileMachine {
+impl StateMachine for CompileMachine {
     type Service = FelderaApi;
     type Output = Pipeline;
     const NAME: &'static str = Compile::NAME;
 
-    fn step(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<Pipeline> {
+    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Pipeline> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
             }
             match &mut self.again {
                 None => {
-                    let compiled = ok!(self.compiling.step(cx, reply));
+                    let compiled = ready!(self.compiling.step(cx, reply));
                     if let Some(done) = self.compiled(compiled, cx) {
                         return done;
                     }
                 }
-                Some(again) => match ok!(again.poll(cx, reply)) {
+                Some(again) => match ready!(again.poll(cx, reply)) {
                     Ok(version) => {
                         self.goal.version = version;
                         self.again = None;
@@ -202,10 +206,10 @@ impl Plan for CompilePlan {
 impl Goal for Compile {
     type Service = FelderaApi;
     type Output = Pipeline;
-    type Flow = Running<CompileMachine>;
+    type Flow = GoalFlow<CompileMachine>;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(self.machine(), config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(self.machine(), config, seed, timeout)
     }
 }

@@ -22,12 +22,12 @@ use crate::error::{
 use crate::feldera::pipelines::PipelineStatus;
 use crate::feldera::stats::PipelineState;
 use crate::feldera::{FelderaApi, GetStats};
-use crate::flow::{Call, Common};
-use crate::operation::{self, Info, Operation, RequestContext};
-use crate::table::records;
+use crate::flow::{Call, FlowContext};
+use crate::operation::{self, Operation, OperationInfo, RequestContext};
+use crate::schema::json_structs;
 use crate::time::Timestamp;
 
-records! {
+json_structs! {
     /// The part of the statistics that a confirmation needs. The rest may have any shape.
     struct Told {
         /// The metrics of the process.
@@ -49,7 +49,7 @@ impl Operation for GetState {
     type Output = Option<PipelineState>;
     type Service = FelderaApi;
 
-    const INFO: &'static Info = GetStats::INFO;
+    const INFO: &'static OperationInfo = GetStats::INFO;
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
         self.0.request(cx)
@@ -76,7 +76,7 @@ pub(super) struct Confirmation {
 
 impl Confirmation {
     /// Makes the request. It ends a minute after the first one, but has ten seconds also if the looks took longer than that.
-    pub(super) fn ask(&mut self, pipeline: &str, cx: &mut Common<FelderaApi>) -> Call<GetState> {
+    pub(super) fn ask(&mut self, pipeline: &str, cx: &mut FlowContext<FelderaApi>) -> Call<GetState> {
         let since = *self.since.get_or_insert(cx.now());
         let until = (since + STALL_TIMEOUT).max(cx.now() + super::GRACE);
         let call = cx.until(Some(until), |cx| cx.call(GetState(GetStats::new(pipeline))));
@@ -96,7 +96,7 @@ impl Confirmation {
         is_repeated: bool,
         shown: &PipelineStatus,
         what: impl FnOnce() -> String,
-        cx: &Common<FelderaApi>,
+        cx: &FlowContext<FelderaApi>,
     ) -> Option<Result<(), FlowError>> {
         let waited = self.since.map(|since| cx.now().since(since)).unwrap_or_default();
         let is_over = waited >= STALL_TIMEOUT;

@@ -30,7 +30,7 @@ use super::interruption::is_end_of_process;
 use crate::error::{Ambiguity, FlowError, ServiceError};
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus, Selector};
 use crate::feldera::{ErrorCode, FelderaApi, GetPipeline, HttpInput, error_code};
-use crate::flow::{Call, Common, Flow as _, Pace, Reply, Step, ok};
+use crate::flow::{Call, Flow as _, FlowContext, PollInterval, Reply, Step, ready};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
@@ -45,7 +45,7 @@ pub(super) struct Diagnosis {
     had_process: bool,
     /// Until when the pipeline is polled.
     until: Timestamp,
-    pace: Pace,
+    pace: PollInterval,
     /// The deployment at the first look.
     deployment: Option<String>,
     /// What the last look showed, if the end of the process may hide another cause.
@@ -68,24 +68,24 @@ impl Diagnosis {
         what: String,
         rejection: FlowError,
         had_process: bool,
-        cx: &mut Common<FelderaApi>,
+        cx: &mut FlowContext<FelderaApi>,
     ) -> Self {
         let code = rejection.service().and_then(error_code);
         let needs_a_look = code.as_ref().is_some_and(says_too_little);
         let until =
             if code == Some(ErrorCode::PipelineInteractionNotDeployed) { cx.now() } else { cx.now() + super::GRACE };
         let state = if needs_a_look { State::Look(look(pipeline, until, cx)) } else { State::Told };
-        let (pipeline, pace) = (pipeline.to_owned(), Pace::START);
+        let (pipeline, pace) = (pipeline.to_owned(), PollInterval::START);
         let (deployment, provisional) = (None, None);
         Self { pipeline, what, rejection, had_process, until, pace, deployment, provisional, state }
     }
 
     /// Comes to the error that the flow ends with.
-    pub(super) fn poll(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<FlowError> {
+    pub(super) fn poll(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<FlowError> {
         loop {
             match &mut self.state {
                 State::Look(call) => {
-                    let Ok(pipeline) = ok!(call.poll(cx.now(), reply.take())) else {
+                    let Ok(pipeline) = ready!(call.poll(cx.now(), reply.take())) else {
                         return self.conclude(None, reply);
                     };
                     let found = self.found(&pipeline);
@@ -184,7 +184,7 @@ pub(super) fn with_unknown_outcome(ambiguity: Ambiguity, interruption: FlowError
 /// How long the last look may take.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
-fn look(pipeline: &str, until: Timestamp, cx: &mut Common<FelderaApi>) -> Call<GetPipeline> {
+fn look(pipeline: &str, until: Timestamp, cx: &mut FlowContext<FelderaApi>) -> Call<GetPipeline> {
     cx.until(Some(until + LAST_LOOK), |cx| cx.call(GetPipeline::new(pipeline).selector(Selector::Status)))
 }
 

@@ -53,7 +53,7 @@ use crate::feldera::pipelines::{
     BootstrapPolicy, DesiredStatus, Pipeline, PipelineStatus, ProgramStatus, StorageStatus,
 };
 use crate::feldera::{DismissError, FelderaApi, PausePipeline, ResumePipeline, StartPipeline};
-use crate::flow::{Common, Config, Goal, Running};
+use crate::flow::{Config, FlowContext, Goal, GoalFlow};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -82,7 +82,7 @@ use crate::time::Timestamp;
 /// use pipewright::feldera::{EnsureRunning, Feldera};
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
-/// let goal = EnsureRunning::new("orders").bootstrap_policy(BootstrapPolicy::Allow).within(Duration::from_secs(300));
+/// let goal = EnsureRunning::new("orders").bootstrap_policy(BootstrapPolicy::Allow).timeout(Duration::from_secs(300));
 /// let orders = feldera.run(goal)?;
 /// assert_eq!(orders.deployment_status, PipelineStatus::Running);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -121,17 +121,17 @@ pub(super) struct Ensure {
     pub(super) bootstrap_policy: Option<BootstrapPolicy>,
     silent_bootstrap: Option<bool>,
     concurrent_bootstrap: Option<bool>,
-    pub(super) within: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
 }
 
 impl Ensure {
     pub(super) fn new(pipeline: String) -> Self {
-        Self { pipeline, bootstrap_policy: None, silent_bootstrap: None, concurrent_bootstrap: None, within: None }
+        Self { pipeline, bootstrap_policy: None, silent_bootstrap: None, concurrent_bootstrap: None, timeout: None }
     }
 
-    fn start(self, paused: bool, config: &Config<FelderaApi>, seed: Seed) -> Running<Reconciler<EnsurePlan>> {
-        let within = self.within;
-        Running::new(Reconciler::new(EnsurePlan::new(self, paused)), config, seed, within)
+    fn start(self, paused: bool, config: &Config<FelderaApi>, seed: Seed) -> GoalFlow<Reconciler<EnsurePlan>> {
+        let timeout = self.timeout;
+        GoalFlow::new(Reconciler::new(EnsurePlan::new(self, paused)), config, seed, timeout)
     }
 }
 
@@ -161,9 +161,9 @@ macro_rules! ensure {
                 self
             }
 
-            /// How long the flow may take; as long as it takes by default.
-            pub fn within(mut self, time: Duration) -> Self {
-                self.0.within = Some(time);
+            /// Sets how long the flow may take; without a limit by default.
+            pub fn timeout(mut self, time: Duration) -> Self {
+                self.0.timeout = Some(time);
                 self
             }
         }
@@ -171,7 +171,7 @@ macro_rules! ensure {
         impl Goal for $goal {
             type Service = FelderaApi;
             type Output = Pipeline;
-            type Flow = Running<Reconciler<EnsurePlan>>;
+            type Flow = GoalFlow<Reconciler<EnsurePlan>>;
 
             fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
                 self.0.start($paused, config, seed)
@@ -294,7 +294,7 @@ impl Plan for EnsurePlan {
         }
     }
 
-    fn call(&self, action: PendingAction, cx: &mut Common<FelderaApi>) -> Option<ActionCall> {
+    fn call(&self, action: PendingAction, cx: &mut FlowContext<FelderaApi>) -> Option<ActionCall> {
         let name = &*self.goal.pipeline;
         Some(match action {
             PendingAction::Dismiss => action_call(DismissError::new(name), cx),

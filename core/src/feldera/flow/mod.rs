@@ -71,7 +71,7 @@ pub use sync_checkpoint::{SyncCheckpoint, Synced};
 pub use transaction::{Transaction, TransactionEvent, TransactionRun};
 pub use unknown_outcome::UnknownOutcome;
 
-use crate::flow::Pace;
+use crate::flow::PollInterval;
 
 /// How long it may take until an accepted pause or resume shows in the desired status: the runner asks the process every 2.5 s,
 /// and waits up to 5 s for its answer.

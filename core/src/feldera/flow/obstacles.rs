@@ -7,7 +7,7 @@ use super::stall_detector::STATS_INTERVAL;
 use crate::error::FlowError;
 use crate::feldera::stats::{ControllerStatus, PermanentSuspendError, SuspendError, TemporarySuspendError};
 use crate::feldera::{FelderaApi, GetStats};
-use crate::flow::{Call, Common, Notice};
+use crate::flow::{Call, FlowContext, Notice};
 use crate::time::Timestamp;
 
 /// How long a delay lasts before the process is asked about it.
@@ -26,7 +26,7 @@ pub(super) struct Delay {
 
 impl Delay {
     /// The question, if it is time for it. An answer has to come before the next one.
-    pub(super) fn ask(&mut self, pipeline: &str, cx: &mut Common<FelderaApi>) -> Option<Call<GetStats>> {
+    pub(super) fn ask(&mut self, pipeline: &str, cx: &mut FlowContext<FelderaApi>) -> Option<Call<GetStats>> {
         let now = cx.now();
         if *self.ask_at.get_or_insert(now + PROMPT) > now {
             return None;
@@ -42,7 +42,7 @@ impl Delay {
         &mut self,
         what: String,
         answer: Result<ControllerStatus, FlowError>,
-        cx: &mut Common<FelderaApi>,
+        cx: &mut FlowContext<FelderaApi>,
     ) {
         let Some(error) = answer.ok().and_then(|stats| stats.suspend_error) else { return };
         let reasons = of_suspend(&error);

@@ -32,7 +32,7 @@ use super::Interruption;
 use crate::error::{Ambiguity, Cause, Failure, FlowError};
 use crate::feldera::pipelines::{Pipeline, ProgramStatus, Selector};
 use crate::feldera::{FelderaApi, GetPipeline, PatchPipeline};
-use crate::flow::{Call, Common, Flow as _, Reply, Step, ok};
+use crate::flow::{Call, Flow as _, FlowContext, Reply, Step, ready};
 use crate::secret::Private;
 
 const LINE_FEED: &str =
@@ -67,32 +67,37 @@ type Next = Result<State, Result<Option<i64>, FlowError>>;
 
 impl Recompile {
     /// Begins for a program of this version, if it is known, after it `failed`.
-    pub(super) fn new(pipeline: &str, version: Option<i64>, failed: Interruption, cx: &mut Common<FelderaApi>) -> Self {
+    pub(super) fn new(
+        pipeline: &str,
+        version: Option<i64>,
+        failed: Interruption,
+        cx: &mut FlowContext<FelderaApi>,
+    ) -> Self {
         let state = State::Look(look(pipeline, cx));
         Self { pipeline: pipeline.to_owned(), failed, code: Private(String::new()), version, state }
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<Option<i64>> {
+    pub(super) fn poll(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Option<i64>> {
         loop {
             let next = match &mut self.state {
                 State::Look(call) => {
-                    let seen = ok!(call.poll(cx.now(), reply.take()));
+                    let seen = ready!(call.poll(cx.now(), reply.take()));
                     self.polled(seen, cx)
                 }
                 State::Touch(call) => {
-                    let touched = ok!(call.poll(cx.now(), reply.take()));
+                    let touched = ready!(call.poll(cx.now(), reply.take()));
                     self.touched(touched, cx)
                 }
                 State::Check(call, unknown) => {
-                    let (seen, unknown) = (ok!(call.poll(cx.now(), reply.take())), unknown.take());
+                    let (seen, unknown) = (ready!(call.poll(cx.now(), reply.take())), unknown.take());
                     self.checked(seen, unknown, cx)
                 }
                 State::Restore(call) => {
-                    let restored = ok!(call.poll(cx.now(), reply.take()));
+                    let restored = ready!(call.poll(cx.now(), reply.take()));
                     self.restored(restored, cx)
                 }
                 State::Verify(call, unknown) => {
-                    let (seen, unknown) = (ok!(call.poll(cx.now(), reply.take())), unknown.clone());
+                    let (seen, unknown) = (ready!(call.poll(cx.now(), reply.take())), unknown.clone());
                     self.verified(seen, unknown)
                 }
             };
@@ -103,7 +108,7 @@ impl Recompile {
         }
     }
 
-    fn polled(&mut self, seen: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Next {
+    fn polled(&mut self, seen: Result<Pipeline, FlowError>, cx: &mut FlowContext<FelderaApi>) -> Next {
         let seen = seen.map_err(|error| Err(self.failed("", error)))?;
         let is_same = seen.program_version == self.version || self.version.is_none();
         let is_failed = seen.program_status.as_ref().is_some_and(ProgramStatus::is_failure);
@@ -113,7 +118,7 @@ impl Recompile {
         Ok(State::Touch(self.put(self.with_line_feed(), cx)))
     }
 
-    fn touched(&mut self, answer: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Next {
+    fn touched(&mut self, answer: Result<Pipeline, FlowError>, cx: &mut FlowContext<FelderaApi>) -> Next {
         let unknown = match answer {
             Ok(touched) => {
                 self.made(&touched, "it was overwritten")?;
@@ -129,7 +134,7 @@ impl Recompile {
         &mut self,
         seen: Result<Pipeline, FlowError>,
         unknown: Option<FlowError>,
-        cx: &mut Common<FelderaApi>,
+        cx: &mut FlowContext<FelderaApi>,
     ) -> Next {
         let seen = match (seen, unknown.clone()) {
             (Ok(seen), _) => seen,
@@ -148,7 +153,7 @@ impl Recompile {
         Err(Err(self.edited(seen.program_version, "it was left as it is")))
     }
 
-    fn restored(&mut self, answer: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Next {
+    fn restored(&mut self, answer: Result<Pipeline, FlowError>, cx: &mut FlowContext<FelderaApi>) -> Next {
         match answer {
             Ok(restored) => {
                 self.made(&restored, "it was overwritten")?;
@@ -186,7 +191,7 @@ impl Recompile {
         format!("{}\n", self.code.0)
     }
 
-    fn put(&self, code: String, cx: &mut Common<FelderaApi>) -> Box<Call<PatchPipeline>> {
+    fn put(&self, code: String, cx: &mut FlowContext<FelderaApi>) -> Box<Call<PatchPipeline>> {
         Box::new(cx.call(PatchPipeline::new(&*self.pipeline).program_code(code)))
     }
 
@@ -213,7 +218,7 @@ impl Recompile {
     }
 }
 
-fn look(pipeline: &str, cx: &mut Common<FelderaApi>) -> Call<GetPipeline> {
+fn look(pipeline: &str, cx: &mut FlowContext<FelderaApi>) -> Call<GetPipeline> {
     cx.call(GetPipeline::new(pipeline).selector(Selector::All))
 }
 

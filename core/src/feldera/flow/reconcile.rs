@@ -27,7 +27,7 @@ use crate::error::{Ambiguity, FlowError, ServiceError};
 use crate::feldera::error::{ErrorCode, error_code};
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus, ProgramError, ProgramStatus};
 use crate::feldera::{Accepted, FelderaApi, GetStats};
-use crate::flow::{Call, Common, Flow, Machine, Reply, Step, ok};
+use crate::flow::{Call, Flow, FlowContext, Reply, StateMachine, Step, ready};
 use crate::operation::Operation;
 use crate::time::Timestamp;
 
@@ -54,7 +54,7 @@ pub trait Plan {
     fn decide(&mut self, seen: Pipeline, memory: &mut Memory, asked: Timestamp) -> Next<Self::Output>;
 
     /// Returns the request for an action; `None` for a goal that only waits.
-    fn call(&self, _action: PendingAction, _cx: &mut Common<FelderaApi>) -> Option<ActionCall> {
+    fn call(&self, _action: PendingAction, _cx: &mut FlowContext<FelderaApi>) -> Option<ActionCall> {
         None
     }
 
@@ -124,7 +124,7 @@ pub enum PendingAction {
 /// The request of an action.
 pub(super) type ActionCall = Box<dyn Flow<Output = Accepted> + Send + Sync>;
 
-pub(super) fn action_call<O>(operation: O, cx: &mut Common<FelderaApi>) -> ActionCall
+pub(super) fn action_call<O>(operation: O, cx: &mut FlowContext<FelderaApi>) -> ActionCall
 where
     O: Operation<Output = Accepted, Service = FelderaApi> + Send + Sync + 'static,
 {
@@ -281,7 +281,7 @@ impl<P: Plan> Reconciler<P> {
         &self.plan
     }
 
-    fn decide(&mut self, seen: Pipeline, cx: &mut Common<FelderaApi>) -> Option<Result<P::Output, FlowError>> {
+    fn decide(&mut self, seen: Pipeline, cx: &mut FlowContext<FelderaApi>) -> Option<Result<P::Output, FlowError>> {
         let found = interruption(&seen);
         let may_be_delayed = self.plan.may_be_delayed(&seen);
         let next = self.plan.decide(seen, &mut self.memory, self.poller.asked());
@@ -409,18 +409,18 @@ impl PendingAction {
     }
 }
 
-impl<P: Plan> Machine for Reconciler<P> {
+impl<P: Plan> StateMachine for Reconciler<P> {
     type Service = FelderaApi;
     type Output = P::Output;
     const NAME: &'static str = P::NAME;
 
-    fn step(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<P::Output> {
+    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<P::Output> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
             }
             match &mut self.state {
-                State::Polling => match ok!(self.poller.poll(cx, self.plan.labels().waiting, reply)) {
+                State::Polling => match ready!(self.poller.poll(cx, self.plan.labels().waiting, reply)) {
                     Ok(seen) => {
                         if let Some(result) = self.decide(seen, cx) {
                             return Step::Done(result);
@@ -429,20 +429,20 @@ impl<P: Plan> Machine for Reconciler<P> {
                     Err(error) => return Step::Done(Err(self.found(error))),
                 },
                 State::Asking(call) => {
-                    let answer = ok!(call.poll(cx.now(), reply.take()));
+                    let answer = ready!(call.poll(cx.now(), reply.take()));
                     self.state = State::Polling;
                     let what = format!("{} of pipeline {}", self.plan.labels().what, self.plan.pipeline());
                     self.delay.answered(what, answer, cx);
                 }
                 State::ActionCall(action, call) => {
-                    let (answer, action) = (ok!(call.poll(cx.now(), reply.take())), *action);
+                    let (answer, action) = (ready!(call.poll(cx.now(), reply.take())), *action);
                     self.state = State::Polling;
                     if let Err(error) = self.answered(action, answer, cx.now()) {
                         return Step::Done(Err(error));
                     }
                 }
                 State::Confirming(call, output, status) => {
-                    let answer = ok!(call.poll(cx.now(), reply.take()));
+                    let answer = ready!(call.poll(cx.now(), reply.take()));
                     let (is_repeated, output, status) = (call.sent() > 1, output.take(), status.clone());
                     self.state = State::Polling;
                     let what = || format!("{} of pipeline {}", self.plan.labels().what, self.plan.pipeline());

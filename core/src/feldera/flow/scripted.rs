@@ -15,7 +15,7 @@ impl Scripted {
     }
 }
 
-impl pipewright::drive::Transport for Scripted {
+impl pipewright::driver::Transport for Scripted {
     fn send(
         &self,
         exchange: &pipewright::flow::Exchange,
@@ -31,12 +31,12 @@ impl pipewright::drive::Transport for Scripted {
     fn open(
         &self,
         _: &pipewright::flow::Exchange,
-    ) -> Result<pipewright::drive::Opened, pipewright::error::TransportError> {
+    ) -> Result<pipewright::driver::Opened, pipewright::error::TransportError> {
         unreachable!("nothing live here")
     }
 }
 
-impl pipewright::drive::Clock for Scripted {
+impl pipewright::driver::Clock for Scripted {
     fn now(&self) -> pipewright::Timestamp {
         self.now.get()
     }
@@ -46,7 +46,7 @@ impl pipewright::drive::Clock for Scripted {
     }
 }
 
-impl pipewright::drive::Entropy for Scripted {
+impl pipewright::driver::Entropy for Scripted {
     fn bits(&self) -> u128 {
         7
     }

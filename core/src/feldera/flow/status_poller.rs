@@ -2,7 +2,7 @@
 
 use crate::feldera::pipelines::{Pipeline, ProgramStatus, Selector};
 use crate::feldera::{FelderaApi, GetPipeline};
-use crate::flow::{Call, Common, Flow, Notice, Pace, Reply, Step, ok};
+use crate::flow::{Call, Flow, FlowContext, Notice, PollInterval, Reply, Step, ready};
 use crate::time::Timestamp;
 
 /// Polls a pipeline's status: at once, then at intervals that grow while nothing changes. Tells the listener about each change.
@@ -13,7 +13,7 @@ pub(super) struct StatusPoller {
     pipeline: String,
     /// Whether the next poll reads the whole pipeline object.
     whole: bool,
-    pace: Pace,
+    pace: PollInterval,
     seen: Option<String>,
     /// When the last poll began.
     asked: Timestamp,
@@ -32,7 +32,7 @@ impl StatusPoller {
         Self {
             pipeline: pipeline.to_owned(),
             whole: false,
-            pace: Pace::START,
+            pace: PollInterval::START,
             seen: None,
             asked: Timestamp::UNIX_EPOCH,
             state: State::Due,
@@ -51,7 +51,7 @@ impl StatusPoller {
 
     /// Polls at once, because an action was carried out.
     pub(super) fn again(&mut self) {
-        self.pace = Pace::START;
+        self.pace = PollInterval::START;
         self.state = State::Due;
     }
 
@@ -64,7 +64,7 @@ impl StatusPoller {
     /// Waits until the next poll is due, and polls. `waiting` is for the error that the timeout expired.
     pub(super) fn poll(
         &mut self,
-        cx: &mut Common<FelderaApi>,
+        cx: &mut FlowContext<FelderaApi>,
         waiting: &'static str,
         reply: &mut Option<Reply>,
     ) -> Step<Pipeline> {
@@ -77,13 +77,13 @@ impl StatusPoller {
                     self.state = State::Polling(cx.call(GetPipeline::new(&*self.pipeline).selector(selector)));
                 }
                 State::Polling(call) => {
-                    let polled = ok!(call.poll(cx.now(), reply.take()));
+                    let polled = ready!(call.poll(cx.now(), reply.take()));
                     if let Ok(pipeline) = &polled {
                         let summary = summary(pipeline);
                         if self.seen.as_ref() != Some(&summary) {
                             let what = format!("pipeline {}", self.pipeline);
                             cx.say(Notice::Observed { what, state: summary.clone() });
-                            self.pace = Pace::START;
+                            self.pace = PollInterval::START;
                         }
                         self.seen = Some(summary);
                     }

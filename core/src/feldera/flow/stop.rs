@@ -40,7 +40,7 @@ use crate::error::{Cause, Failure, FlowError, ServiceError};
 use crate::feldera::checkpoints::CheckpointInfo;
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
 use crate::feldera::{ErrorCode, FelderaApi, StopPipeline, error_code};
-use crate::flow::{Common, Config, Goal, Running};
+use crate::flow::{Config, FlowContext, Goal, GoalFlow};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -77,13 +77,13 @@ pub struct Stop {
     pipeline: String,
     force: bool,
     or_forced: bool,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl Stop {
     /// Stops the pipeline of this name with a checkpoint, which it goes on from when it is started again.
     pub fn new(pipeline: impl Into<String>) -> Self {
-        Self { pipeline: pipeline.into(), force: false, or_forced: false, within: None }
+        Self { pipeline: pipeline.into(), force: false, or_forced: false, timeout: None }
     }
 
     /// Stops it at once, without a checkpoint: what came after the last one is lost.
@@ -97,9 +97,9 @@ impl Stop {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 
@@ -189,7 +189,7 @@ impl Plan for StopPlan {
         seen.deployment_desired_status == Some(DesiredStatus::Suspended) && !is_gone
     }
 
-    fn call(&self, _action: PendingAction, cx: &mut Common<FelderaApi>) -> Option<ActionCall> {
+    fn call(&self, _action: PendingAction, cx: &mut FlowContext<FelderaApi>) -> Option<ActionCall> {
         let mut stop = StopPipeline::new(&*self.goal.pipeline);
         stop.force = self.goal.force.then_some(true);
         Some(action_call(stop, cx))
@@ -222,10 +222,10 @@ impl Plan for StopPlan {
 impl Goal for Stop {
     type Service = FelderaApi;
     type Output = Stopped;
-    type Flow = Running<Reconciler<StopPlan>>;
+    type Flow = GoalFlow<Reconciler<StopPlan>>;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(self.machine(), config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(self.machine(), config, seed, timeout)
     }
 }

@@ -35,19 +35,21 @@ use std::time::Duration;
 
 use super::diagnosis::Diagnosis;
 use super::stall_detector::{STALL_TIMEOUT, STATS_INTERVAL};
-use super::{Interruption, Pace, UnknownOutcome};
+use super::{Interruption, PollInterval, UnknownOutcome};
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::feldera::checkpoints::{CheckpointSyncFailure, CheckpointSyncStatus, RemoteCheckpoint};
 use crate::feldera::{
     ErrorCode, FelderaApi, GetCheckpointSyncStatus, GetStats, ListRemoteCheckpoints, StartCheckpointSync, error_code,
 };
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Notice, Reply, Running, Saved, Step, ok};
+use crate::flow::{
+    Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Notice, Reply, SavedState, StateMachine, Step, ready,
+};
 use crate::operation::Operation as _;
+use crate::schema::json_structs;
 use crate::seed::Seed;
-use crate::table::records;
 use crate::time::Timestamp;
 
-records! {
+json_structs! {
     struct SyncState {
         /// Whose.
         pub pipeline: String = "pipeline",
@@ -90,7 +92,7 @@ records! {
 /// use pipewright::feldera::{Feldera, SyncCheckpoint};
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
-/// let synced = feldera.run(SyncCheckpoint::new("orders").within(Duration::from_secs(600)))?;
+/// let synced = feldera.run(SyncCheckpoint::new("orders").timeout(Duration::from_secs(600)))?;
 /// assert_eq!(synced.checkpoint, "0190");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -98,7 +100,7 @@ records! {
 #[must_use = "a goal does nothing until it is run"]
 pub struct SyncCheckpoint {
     pipeline: String,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
     resumed: Option<SyncState>,
 }
 
@@ -107,22 +109,22 @@ impl SyncCheckpoint {
 
     /// The newest checkpoint of a pipeline.
     pub fn new(pipeline: impl Into<String>) -> Self {
-        Self { pipeline: pipeline.into(), within: None, resumed: None }
+        Self { pipeline: pipeline.into(), timeout: None, resumed: None }
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Save`]. If that was before the answer, the newest
+    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`]. If that was before the answer, the newest
     /// checkpoint is sent, whichever that is by now.
     ///
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
         let state: SyncState = saved.read(Self::NAME)?;
-        Ok(Self { pipeline: state.pipeline.clone(), within: None, resumed: Some(state) })
+        Ok(Self { pipeline: state.pipeline.clone(), timeout: None, resumed: Some(state) })
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -156,7 +158,7 @@ pub struct SyncMachine {
     ask_at: Timestamp,
     /// When that ends which cannot be told: a newer checkpoint was sent, or was to be, and it can only be over.
     over_at: Option<Timestamp>,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -195,37 +197,37 @@ impl SyncMachine {
         }
     }
 
-    fn inquire(&mut self, rejection: FlowError, cx: &mut Common<FelderaApi>) {
+    fn inquire(&mut self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) {
         let had_process = !self.checkpoint.is_empty() || self.seen.is_some();
         self.state = State::Diagnosis(Diagnosis::new(&self.pipeline, self.what(), rejection, had_process, cx));
     }
 
-    fn save(&self, cx: &mut Common<FelderaApi>) {
+    fn save(&self, cx: &mut FlowContext<FelderaApi>) {
         let checkpoint = Some(self.checkpoint.clone()).filter(|checkpoint| !checkpoint.is_empty());
         let (process, seen) = (self.process.clone(), self.seen.clone());
         let (success, failure) = self.before.clone();
         let state = SyncState { pipeline: self.pipeline.clone(), process, checkpoint, seen, success, failure };
-        cx.save(Saved::new(SyncCheckpoint::NAME, &state));
+        cx.save(SavedState::new(SyncCheckpoint::NAME, &state));
     }
 
-    fn look(&mut self, cx: &mut Common<FelderaApi>) {
+    fn look(&mut self, cx: &mut FlowContext<FelderaApi>) {
         self.look_at = cx.now() + STATS_INTERVAL;
         self.state = State::Stats(cx.call(GetStats::new(self.pipeline.clone())));
     }
 
     /// Another process than the one that was asked answers.
-    fn restarted(&mut self, details: Option<String>, cx: &mut Common<FelderaApi>) {
+    fn restarted(&mut self, details: Option<String>, cx: &mut FlowContext<FelderaApi>) {
         let error = Interruption::Restarted.into_error(self.what(), details);
         self.remote(Why::Restarted(error), cx);
     }
 
-    fn remote(&mut self, why: Why, cx: &mut Common<FelderaApi>) {
+    fn remote(&mut self, why: Why, cx: &mut FlowContext<FelderaApi>) {
         self.ask_at = cx.now() + STALL_TIMEOUT;
         self.state = State::Remote(cx.call(ListRemoteCheckpoints::new(self.pipeline.clone())), why);
     }
 
     /// The request was accepted, by now or by an earlier flow.
-    fn wait_for(&mut self, checkpoint: String, process: Option<String>, cx: &mut Common<FelderaApi>) {
+    fn wait_for(&mut self, checkpoint: String, process: Option<String>, cx: &mut FlowContext<FelderaApi>) {
         (self.checkpoint, self.process) = (checkpoint, process);
         self.told = self.before.clone();
         self.ask_at = cx.now() + STALL_TIMEOUT;
@@ -247,7 +249,7 @@ impl SyncMachine {
         }))
     }
 
-    fn status(&mut self, cx: &mut Common<FelderaApi>) {
+    fn status(&mut self, cx: &mut FlowContext<FelderaApi>) {
         let mut status = GetCheckpointSyncStatus::new(self.pipeline.clone());
         status.incarnation_uuid.clone_from(&self.process);
         self.state = State::Status(cx.call(status));
@@ -256,7 +258,7 @@ impl SyncMachine {
     fn judge(
         &mut self,
         status: &CheckpointSyncStatus,
-        cx: &mut Common<FelderaApi>,
+        cx: &mut FlowContext<FelderaApi>,
     ) -> Option<Result<Synced, FlowError>> {
         if status.success.as_ref() == Some(&self.checkpoint) {
             return Some(Ok(Synced { checkpoint: self.checkpoint.clone() }));
@@ -300,7 +302,7 @@ impl SyncMachine {
         &mut self,
         listed: Result<Vec<RemoteCheckpoint>, FlowError>,
         why: Why,
-        cx: &mut Common<FelderaApi>,
+        cx: &mut FlowContext<FelderaApi>,
     ) -> Option<Result<Synced, FlowError>> {
         let found = match listed {
             Ok(listed) if listed.iter().any(|remote| remote.uuid == self.checkpoint) => {
@@ -338,12 +340,12 @@ fn is_newer(one: &str, other: &str) -> bool {
     !begins_with_time(one) || !begins_with_time(other) || one > other
 }
 
-impl Machine for SyncMachine {
+impl StateMachine for SyncMachine {
     type Service = FelderaApi;
     type Output = Synced;
     const NAME: &'static str = SyncCheckpoint::NAME;
 
-    fn step(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<Synced> {
+    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Synced> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -357,14 +359,14 @@ impl Machine for SyncMachine {
                     }
                     _ => self.state = State::Process(cx.call(GetStats::new(self.pipeline.clone()))),
                 },
-                State::Process(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Process(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(stats) => {
                         self.seen = stats.global_metrics.process();
                         self.state = State::Before(cx.call(GetCheckpointSyncStatus::new(self.pipeline.clone())));
                     }
                     Err(error) => self.inquire(error, cx),
                 },
-                State::Before(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Before(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(status) => {
                         self.before = (status.success, status.failure);
                         cx.phase(Self::NAME, "sending the newest checkpoint");
@@ -373,7 +375,7 @@ impl Machine for SyncMachine {
                     }
                     Err(error) => self.inquire(error, cx),
                 },
-                State::Request(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Request(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(started) => {
                         self.wait_for(started.checkpoint_uuid, started.incarnation_uuid, cx);
                         let (what, state) = ("newest checkpoint".to_owned(), self.checkpoint.clone());
@@ -386,7 +388,7 @@ impl Machine for SyncMachine {
                     }
                     Err(error) => self.inquire(error, cx),
                 },
-                State::Stats(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Stats(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(stats) => match (stats.global_metrics.process(), &self.seen) {
                         (process, Some(seen)) if process.as_ref() != Some(seen) => self.restarted(None, cx),
                         (_, Some(_)) => self.status(cx),
@@ -398,7 +400,7 @@ impl Machine for SyncMachine {
                     },
                     Err(error) => self.inquire(error, cx),
                 },
-                State::Status(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Status(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(status) => {
                         if let Some(result) = self.judge(&status, cx) {
                             return Step::Done(result);
@@ -418,14 +420,14 @@ impl Machine for SyncMachine {
                     if self.process.is_none() && self.look_at <= cx.now() { self.look(cx) } else { self.status(cx) }
                 }
                 State::Remote(call, why) => {
-                    let listed = ok!(call.poll(cx.now(), reply.take()));
+                    let listed = ready!(call.poll(cx.now(), reply.take()));
                     let why = why.clone();
                     if let Some(result) = self.listed(listed, why, cx) {
                         return Step::Done(result);
                     }
                 }
                 State::Diagnosis(diagnosis) => {
-                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(cx, reply));
+                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(cx, reply));
                     return Step::Done(Err(match error {
                         error @ FlowError::Failed(_) if !self.checkpoint.is_empty() => {
                             self.lost(error, "its outcome was never reported".to_owned())
@@ -441,7 +443,7 @@ impl Machine for SyncMachine {
 impl Goal for SyncCheckpoint {
     type Service = FelderaApi;
     type Output = Synced;
-    type Flow = Running<SyncMachine>;
+    type Flow = GoalFlow<SyncMachine>;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
         let machine = SyncMachine {
@@ -455,9 +457,9 @@ impl Goal for SyncCheckpoint {
             told: (None, None),
             ask_at: Timestamp::UNIX_EPOCH,
             over_at: None,
-            pace: Pace::START,
+            pace: PollInterval::START,
             state: State::Start(self.resumed),
         };
-        Running::new(machine, config, seed, self.within)
+        GoalFlow::new(machine, config, seed, self.timeout)
     }
 }

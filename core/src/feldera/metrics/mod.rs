@@ -12,8 +12,8 @@ use super::value::refuse_page;
 use super::{FelderaApi, Json};
 use crate::decode::without_mark;
 use crate::error::{ServiceError, content_type};
-use crate::operation::{Answer, Info, read_json};
-use crate::table::{self, operations, records, words};
+use crate::operation::{FromResponse, OperationInfo, read_json};
+use crate::schema::{self, json_structs, operations, string_enums};
 
 operations! { FelderaApi;
     /// Metrics of all pipelines that are running or paused. The response omits pipelines that do not answer and does not say so.
@@ -33,7 +33,7 @@ operations! { FelderaApi;
     }
 }
 
-words! {
+string_enums! {
     /// How metrics are sent.
     pub enum MetricsFormat {
         /// The [text format](https://prometheus.io/docs/instrumenting/exposition_formats/).
@@ -57,7 +57,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// A metric.
     pub struct Metric {
         /// Its name.
@@ -145,7 +145,7 @@ impl SampleValue {
 impl Serialize for SampleValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Number(number) => table::Written(number).serialize(serializer),
+            Self::Number(number) => schema::AsWire(number).serialize(serializer),
             Self::Histogram(histogram) => histogram.serialize(serializer),
             Self::Unknown(value) => value.serialize(serializer),
         }
@@ -160,7 +160,7 @@ impl<'de> Deserialize<'de> for SampleValue {
             let is_known = value.parse::<BTreeMap<String, Json>>().is_ok_and(|fields| is_histogram(&fields));
             value.parse().ok().map(Self::Histogram).filter(|_| is_known)
         } else {
-            value.parse().ok().map(|table::Value(number)| Self::Number(number))
+            value.parse().ok().map(|schema::Value(number)| Self::Number(number))
         };
         Ok(read.unwrap_or(Self::Unknown(value)))
     }
@@ -174,7 +174,7 @@ fn is_histogram(fields: &BTreeMap<String, Json>) -> bool {
         && buckets.is_some_and(|buckets| buckets.iter().all(|bucket| has_only(bucket, &["gt", "le", "count"])))
 }
 
-impl table::Field for SampleValue {
+impl schema::WireField for SampleValue {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::deserialize(deserializer)
     }
@@ -223,12 +223,12 @@ impl Serialize for Metrics {
 
 impl<'de> Deserialize<'de> for Metrics {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        table::Value::deserialize(deserializer).map(|table::Value(metrics)| Self { metrics })
+        schema::Value::deserialize(deserializer).map(|schema::Value(metrics)| Self { metrics })
     }
 }
 
-impl Answer for Metrics {
-    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+impl FromResponse for Metrics {
+    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         refuse_page(info, response)?;
         // The text format is described as `application/octet-stream` and comes as `text/plain`.
         if content_type(response).is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::Switch;
 use super::storage::StorageOptions;
 use crate::feldera::{Json, SecretText};
-use crate::table::{records, words};
+use crate::schema::{json_structs, string_enums};
 
-words! {
+string_enums! {
     /// How much survives a crash.
     pub enum FtModel {
         /// Nothing.
@@ -19,7 +19,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// How a pipeline is run. What is `None` is left out of requests and gets Feldera's default.
     ///
     /// ```

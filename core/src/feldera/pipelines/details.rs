@@ -6,7 +6,7 @@ use super::ConnectorErrors;
 use crate::feldera::Json;
 use crate::feldera::programs::PipelineDiff;
 use crate::feldera::value::fields;
-use crate::table::records;
+use crate::schema::json_structs;
 
 /// Details of a runtime status.
 ///
@@ -25,7 +25,7 @@ pub struct RuntimeStatusDetails {
     pub unknown: Option<Json>,
 }
 
-records! {
+json_structs! {
     /// The shape of 0.337 and later.
     struct Details (sparse) {
         /// See [`RuntimeStatusDetails`], as for all here.

@@ -9,7 +9,7 @@ mod storage;
 mod switch;
 
 use super::{Accepted, ErrorResponse, FelderaApi, Json};
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 pub use self::config::{FaultTolerance, FtModel, ResourceConfig, RuntimeConfig, TemplateConfig};
 pub use self::details::RuntimeStatusDetails;
@@ -160,7 +160,7 @@ operations! { FelderaApi;
     }
 }
 
-words! {
+string_enums! {
     /// How much of a pipeline is wanted.
     pub enum Selector {
         /// All of it.
@@ -172,7 +172,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// A pipeline. All but what it is may be absent, so that a release that leaves something out can still be read.
     pub struct Pipeline {
         /// Its id.

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use super::CompilationProfile;
 use crate::feldera::Json;
 use crate::feldera::programs::Dataflow;
-use crate::table::records;
+use crate::schema::json_structs;
 
-records! {
+json_structs! {
     /// How a program is compiled. What is `None` is left out of requests.
     pub struct ProgramConfig (sparse) {
         /// How much the compiler optimises.

@@ -1,8 +1,8 @@
 //! What a pipeline is and is to be.
 
-use crate::table::{records, words};
+use crate::schema::{json_structs, string_enums};
 
-words! {
+string_enums! {
     /// What a pipeline is: the status of its resources until it has a process, and that of the process then.
     pub enum PipelineStatus {
         /// It has no process.
@@ -156,7 +156,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// Errors of connectors.
     pub struct ConnectorErrors {
         /// How many.

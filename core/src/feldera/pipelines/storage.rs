@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::feldera::value::fields;
 use crate::feldera::{Json, SecretText};
-use crate::table::{records, words};
+use crate::schema::{json_structs, string_enums};
 
-words! {
+string_enums! {
     /// How state on disk is compressed.
     pub enum StorageCompression {
         /// As Feldera thinks best.
@@ -22,7 +22,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// Whether and how state is kept on disk. What is `None` is left out of requests.
     pub struct StorageOptions (sparse) {
         /// Where.

@@ -7,7 +7,7 @@ use serde::de::value::{MapAccessDeserializer, MapDeserializer};
 use serde::de::{Error, IntoDeserializer as _, MapAccess, Visitor};
 use serde::{Deserializer, Serializer};
 
-use crate::table::Field;
+use crate::schema::WireField;
 
 /// A setting that can be switched off. A setting that is absent is not off: it has Feldera's default.
 ///
@@ -49,11 +49,11 @@ impl<T> From<T> for Switch<T> {
     }
 }
 
-impl<T: Field> Field for Switch<T> {
+impl<T: WireField> WireField for Switch<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Setting<T>(PhantomData<T>);
 
-        impl<'de, T: Field> Visitor<'de> for Setting<T> {
+        impl<'de, T: WireField> Visitor<'de> for Setting<T> {
             type Value = Switch<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,8 +12,8 @@ use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
 use crate::error::{BuildError, ServiceError, excerpt};
 use crate::feldera::data::{DataFormat, UpdateFormat};
 use crate::feldera::{FelderaApi, Json};
-use crate::operation::{Effect, Info, Operation, RequestContext};
-use crate::table::records;
+use crate::operation::{Effect, Operation, OperationInfo, RequestContext};
+use crate::schema::json_structs;
 use crate::url::Target;
 
 /// Subscribes to the changes of a table or a view. The subscription exists when the head of the answer is there.
@@ -100,7 +100,7 @@ impl Operation for HttpOutput {
     type Output = Egress;
     type Service = FelderaApi;
 
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "feldera",
         name: "http_output",
         method: Method::POST,
@@ -108,7 +108,7 @@ impl Operation for HttpOutput {
         effect: Effect::Safe,
         effect_varies: false,
     };
-    const LIVE: bool = true;
+    const STREAMING: bool = true;
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
         if let (DataFormat::Json, Some(format)) = (&self.format, &self.update_format)
@@ -190,7 +190,7 @@ enum Payload {
     Text,
 }
 
-records! {
+json_structs! {
     /// What a line is when its fields come in another order than they do today.
     struct Line {
         /// Its number.

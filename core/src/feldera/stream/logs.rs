@@ -6,8 +6,8 @@ use http::Response;
 use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
 use crate::error::ServiceError;
 use crate::feldera::FelderaApi;
-use crate::operation::{Answer, Info};
-use crate::table::operations;
+use crate::operation::{FromResponse, OperationInfo};
+use crate::schema::operations;
 
 operations! { FelderaApi;
     /// A pipeline's log: what the server has kept (1 MB or 50,000 lines), then what comes, without an end.
@@ -55,8 +55,8 @@ impl Logs {
     }
 }
 
-impl Answer for Logs {
-    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+impl FromResponse for Logs {
+    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         super::refuse_page(info, response).map(|()| Self::new())
     }
 }

@@ -29,12 +29,16 @@ use http::Response;
 use super::FelderaApi;
 use super::value::refuse_page;
 use crate::error::ServiceError;
-use crate::operation::{Info, Operation, Service};
+use crate::operation::{Operation, OperationInfo, Service};
 
 /// The rows of the operations here.
-pub(crate) const OPERATIONS: &[&Info] = &[HttpOutput::INFO, AdhocQuery::INFO];
+pub(crate) const OPERATIONS: &[&OperationInfo] = &[HttpOutput::INFO, AdhocQuery::INFO];
 
 /// Checks the head of a live answer.
-fn head(info: &'static Info, response: &Response<Bytes>) -> Result<(), ServiceError> {
-    if response.status().is_success() { refuse_page(info, response) } else { Err(FelderaApi::refusal(info, response)) }
+fn head(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
+    if response.status().is_success() {
+        refuse_page(info, response)
+    } else {
+        Err(FelderaApi::parse_error(info, response))
+    }
 }

@@ -8,8 +8,8 @@ use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
 use crate::error::{BuildError, ServiceError, excerpt};
 use crate::feldera::FelderaApi;
 use crate::json;
-use crate::operation::{Effect, Info, Operation, RequestContext};
-use crate::table::{records, words};
+use crate::operation::{Effect, Operation, OperationInfo, RequestContext};
+use crate::schema::{json_structs, string_enums};
 use crate::url::Target;
 
 /// Runs SQL on what materialized tables and views hold: `SELECT`, `INSERT`, `PREPARE` and `EXECUTE`; of several statements
@@ -34,7 +34,7 @@ pub struct AdhocQuery {
     pub limit: LineLimit,
 }
 
-words! {
+string_enums! {
     /// How the rows of a query are written.
     pub enum QueryFormat {
         /// A table for people, in ASCII.
@@ -76,7 +76,7 @@ impl Operation for AdhocQuery {
     type Output = QueryResult;
     type Service = FelderaApi;
 
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "feldera",
         name: "pipeline_adhoc_sql",
         method: Method::GET,
@@ -84,7 +84,7 @@ impl Operation for AdhocQuery {
         effect: Effect::Once,
         effect_varies: true,
     };
-    const LIVE: bool = true;
+    const STREAMING: bool = true;
 
     fn effect(&self) -> Effect {
         if self.only_reads() { Effect::Safe } else { Effect::Once }
@@ -163,7 +163,7 @@ impl QueryResult {
     }
 }
 
-records! {
+json_structs! {
     /// The last line of a result in JSON that is none.
     struct QueryError {
         /// What went wrong.

@@ -8,8 +8,8 @@ use crate::error::{ServiceError, excerpt};
 use crate::feldera::FelderaApi;
 use crate::feldera::stats::Sample;
 use crate::json;
-use crate::operation::{Answer, Info};
-use crate::table::operations;
+use crate::operation::{FromResponse, OperationInfo};
+use crate::schema::operations;
 
 operations! { FelderaApi;
     /// Records, memory and storage: the last minute, then a sample each second until the pipeline stops. Since 0.129.
@@ -40,8 +40,8 @@ impl Samples {
     }
 }
 
-impl Answer for Samples {
-    fn read(info: &'static Info, response: &Response<Bytes>) -> Result<Self, ServiceError> {
+impl FromResponse for Samples {
+    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         super::refuse_page(info, response).map(|()| Self::new())
     }
 }

@@ -1,7 +1,7 @@
 //! How the checkpoints of a job are set up.
 
 use crate::flink::{FlinkRest, JobId};
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
     /// How the checkpoints of a job are set up. **Cached** for 3 s.
@@ -13,7 +13,7 @@ operations! { FlinkRest;
     }
 }
 
-words! {
+string_enums! {
     /// How often a record counts after a failure.
     pub enum CheckpointMode {
         /// Once.
@@ -23,7 +23,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// How the checkpoints of a job are set up.
     pub struct CheckpointConfig {
         /// How often a record counts after a failure.

@@ -2,7 +2,7 @@
 
 use super::{Checkpoint, CheckpointState, Stats};
 use crate::flink::{FlinkRest, JobId, Millis, VertexId};
-use crate::table::{operations, records};
+use crate::schema::{json_structs, operations};
 
 operations! { FlinkRest;
     /// All about one checkpoint, by vertex. **Cached** for 3 s.
@@ -23,7 +23,7 @@ operations! { FlinkRest;
     }
 }
 
-records! {
+json_structs! {
     /// The part of one vertex in a checkpoint.
     pub struct VertexCheckpoint {
         /// The number of the checkpoint.

@@ -11,11 +11,11 @@
 
 use std::time::Duration;
 
-use super::Pace;
+use super::PollInterval;
 use crate::error::{Failure, FlowError};
 use crate::flink::checkpoints::{Checkpoint, Checkpoints};
 use crate::flink::{FlinkRest, GetCheckpoints, GetConfig, GetJobStatus, JobId, JobState};
-use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -29,7 +29,7 @@ use crate::time::Timestamp;
 /// use std::time::Duration;
 /// use pipewright::flink::{AwaitCheckpoint, JobId};
 /// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
-/// let goal = AwaitCheckpoint::next(job).within(Duration::from_secs(300));
+/// let goal = AwaitCheckpoint::next(job).timeout(Duration::from_secs(300));
 /// # Ok::<(), pipewright::error::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ use crate::time::Timestamp;
 pub struct AwaitCheckpoint {
     job: JobId,
     after: After,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,22 +50,22 @@ enum After {
 impl AwaitCheckpoint {
     /// The first one, or whichever is there.
     pub fn any(job: JobId) -> Self {
-        Self { job, after: After::Any, within: None }
+        Self { job, after: After::Any, timeout: None }
     }
 
     /// One that is newer than the newest one when the flow begins, which may be as old as the statistics are cached (3 s).
     pub fn next(job: JobId) -> Self {
-        Self { job, after: After::Next, within: None }
+        Self { job, after: After::Next, timeout: None }
     }
 
     /// One with a higher number.
     pub fn after(job: JobId, number: i64) -> Self {
-        Self { job, after: After::Number(number), within: None }
+        Self { job, after: After::Number(number), timeout: None }
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -81,7 +81,7 @@ pub struct AwaitCheckpointMachine {
     failure: Option<String>,
     /// The newest completed one.
     newest: Option<i64>,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -123,19 +123,19 @@ impl AwaitCheckpointMachine {
     }
 }
 
-impl Machine for AwaitCheckpointMachine {
+impl StateMachine for AwaitCheckpointMachine {
     type Service = FlinkRest;
     type Output = Checkpoint;
     const NAME: &'static str = "AwaitCheckpoint";
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Checkpoint> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Checkpoint> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
             }
             match &mut self.state {
                 State::Start => self.state = State::Ask(cx.call(GetCheckpoints::new(self.job))),
-                State::Ask(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Ask(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(checkpoints) => {
                         let failed = checkpoints.counts.failed;
                         if failed > std::mem::replace(&mut self.failed, failed) {
@@ -153,7 +153,7 @@ impl Machine for AwaitCheckpointMachine {
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },
-                State::Status(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Status(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(job) if job.status.is_terminal() => {
                         self.state = State::Config(cx.call(GetConfig::new()), job.status);
                     }
@@ -163,7 +163,7 @@ impl Machine for AwaitCheckpointMachine {
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },
-                State::Config(call, state) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Config(call, state) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(config) => self.state = State::Settle(cx.now() + config.freshness(), state.clone()),
                     Err(error) => return Step::Done(Err(error)),
                 },
@@ -174,7 +174,7 @@ impl Machine for AwaitCheckpointMachine {
                     self.state = State::Last(cx.call(GetCheckpoints::new(self.job)), state.clone());
                 }
                 State::Last(call, state) => {
-                    let result = ok!(call.poll(cx.now(), reply.take()));
+                    let result = ready!(call.poll(cx.now(), reply.take()));
                     let what = format!("checkpoint of job {}", self.job);
                     let reason = format!("the job is {state}, and completed none before");
                     return Step::Done(result.and_then(|checkpoints| {
@@ -196,12 +196,12 @@ impl Machine for AwaitCheckpointMachine {
 impl Goal for AwaitCheckpoint {
     type Service = FlinkRest;
     type Output = Checkpoint;
-    type Flow = Running<AwaitCheckpointMachine>;
+    type Flow = GoalFlow<AwaitCheckpointMachine>;
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
         let (job, after) = (self.job, self.after);
-        let (failed, failure, newest, pace) = (0, None, None, Pace::START);
+        let (failed, failure, newest, pace) = (0, None, None, PollInterval::START);
         let machine = AwaitCheckpointMachine { job, after, failed, failure, newest, pace, state: State::Start };
-        Running::new(machine, config, seed, self.within)
+        GoalFlow::new(machine, config, seed, self.timeout)
     }
 }

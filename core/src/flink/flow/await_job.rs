@@ -14,14 +14,14 @@
 
 use std::time::Duration;
 
-use super::Pace;
-use super::heard::Heard;
+use super::PollInterval;
 use super::look::Patience;
+use super::observation_window::ObservationWindow;
 use crate::error::FlowError;
 use crate::flink::error::{is_passing, is_unknown_job};
 use crate::flink::jobs::{JobResult, JobSummary, QueueStatus};
 use crate::flink::{FlinkRest, GetJobExecutionResult, GetJobStatus, GetJobsOverview, JobId, JobState};
-use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -36,7 +36,7 @@ use crate::time::Timestamp;
 /// use std::time::Duration;
 /// use pipewright::flink::{AwaitJob, JobId};
 /// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
-/// let goal = AwaitJob::ended(job).within(Duration::from_secs(3600));
+/// let goal = AwaitJob::ended(job).timeout(Duration::from_secs(3600));
 /// # Ok::<(), pipewright::error::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ use crate::time::Timestamp;
 pub struct AwaitJob {
     job: JobId,
     goal: Awaited,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,17 +58,17 @@ enum Awaited {
 impl AwaitJob {
     /// Until the job is FINISHED, CANCELED or FAILED.
     pub fn ended(job: JobId) -> Self {
-        Self { job, goal: Awaited::Ended, within: None }
+        Self { job, goal: Awaited::Ended, timeout: None }
     }
 
     /// Until the job is RUNNING and all its tasks are, or until it has ended.
     pub fn running(job: JobId) -> Self {
-        Self { job, goal: Awaited::Running, within: None }
+        Self { job, goal: Awaited::Running, timeout: None }
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 
@@ -78,10 +78,10 @@ impl AwaitJob {
             goal: self.goal,
             seen: None,
             asked: Timestamp::UNIX_EPOCH,
-            heard: Heard::default(),
+            observed: ObservationWindow::default(),
             mark: None,
             patience: Patience::default(),
-            pace: Pace::START,
+            pace: PollInterval::START,
             state: State::Start,
         }
     }
@@ -116,12 +116,12 @@ pub struct AwaitMachine {
     seen: Option<JobState>,
     /// When the last question was asked, and when the cluster has answered.
     asked: Timestamp,
-    heard: Heard,
+    observed: ObservationWindow,
     /// What the overview said when all tasks ran.
     mark: Option<TaskMark>,
     /// Until when it is asked although the cluster cannot reach its JobManager.
     patience: Patience,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -154,17 +154,17 @@ enum State {
 impl AwaitMachine {
     /// Until a job that is on its way to its end has ended, or is not on its way any more.
     pub(super) fn ending(job: JobId) -> Self {
-        AwaitJob { job, goal: Awaited::Ending, within: None }.machine()
+        AwaitJob { job, goal: Awaited::Ending, timeout: None }.machine()
     }
 
     /// After another one that has looked at the same job.
-    pub(super) fn hearing(mut self, heard: Heard) -> Self {
-        self.heard = heard;
+    pub(super) fn observing(mut self, observed: ObservationWindow) -> Self {
+        self.observed = observed;
         self
     }
 
-    pub(super) fn heard(&self) -> Heard {
-        self.heard
+    pub(super) fn observed(&self) -> ObservationWindow {
+        self.observed
     }
 
     /// The tasks, when all of them ran.
@@ -187,21 +187,21 @@ impl AwaitMachine {
     }
 
     /// Whether the cluster could only not reach its JobManager, and there is time to ask again.
-    fn may_ask_again(&mut self, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
+    fn may_ask_again(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
         matches!(error, FlowError::Service(error) if is_passing(error)) && self.patience.allows(error, cx)
     }
 
-    fn saw(&mut self, state: JobState, cx: &mut Common<FlinkRest>) -> Option<JobReport> {
+    fn saw(&mut self, state: JobState, cx: &mut FlowContext<FlinkRest>) -> Option<JobReport> {
         if self.seen.as_ref() != Some(&state) {
             cx.say(Notice::Observed { what: format!("job {}", self.job), state: state.to_string() });
             // What changes now may change again soon.
-            self.pace = Pace::START;
+            self.pace = PollInterval::START;
         }
         let is_terminal = state.is_terminal();
         let is_running = state == JobState::Running;
         // Nobody can say what becomes of a suspended one.
         let is_ending = matches!(state, JobState::Cancelling | JobState::Failing | JobState::Suspended);
-        self.heard.hear(self.asked);
+        self.observed.record(self.asked);
         self.patience.answered();
         self.seen = Some(state);
         match self.goal {
@@ -214,12 +214,12 @@ impl AwaitMachine {
     }
 }
 
-impl Machine for AwaitMachine {
+impl StateMachine for AwaitMachine {
     type Service = FlinkRest;
     type Output = JobReport;
     const NAME: &'static str = "AwaitJob";
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -229,7 +229,7 @@ impl Machine for AwaitMachine {
                     self.asked = cx.now();
                     self.state = State::Ask(cx.call(GetJobStatus::new(self.job)));
                 }
-                State::Ask(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Ask(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(job) => {
                         if let Some(report) = self.saw(job.status, cx) {
                             return Step::Done(Ok(report));
@@ -243,9 +243,9 @@ impl Machine for AwaitMachine {
                         return Step::Done(Err(error));
                     }
                 },
-                State::Tasks(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Tasks(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(overview) => {
-                        self.heard.hear(self.asked);
+                        self.observed.record(self.asked);
                         let job = overview.jobs.into_iter().find(|job| job.id == self.job);
                         self.mark = job.as_ref().and_then(TaskMark::of);
                         if self.mark.is_some() {
@@ -256,7 +256,7 @@ impl Machine for AwaitMachine {
                     Err(error) if self.may_ask_again(&error, cx) => self.wait(cx.now()),
                     Err(error) => return Step::Done(Err(error)),
                 },
-                State::Result(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Result(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     // The status is a little ahead of the result.
                     Ok(result) if result.status.id == QueueStatus::InProgress => self.wait(cx.now()),
                     Ok(result) => return Step::Done(Ok(self.report(result.result))),
@@ -277,9 +277,9 @@ impl Machine for AwaitMachine {
 impl Goal for AwaitJob {
     type Service = FlinkRest;
     type Output = JobReport;
-    type Flow = Running<AwaitMachine>;
+    type Flow = GoalFlow<AwaitMachine>;
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        Running::new(self.machine(), config, seed, self.within)
+        GoalFlow::new(self.machine(), config, seed, self.timeout)
     }
 }

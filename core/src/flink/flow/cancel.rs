@@ -20,14 +20,14 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::Pace;
+use super::PollInterval;
 use super::await_job::{AwaitMachine, JobReport};
 use super::diagnosis::{JobDiagnosis, JobLookup};
 use super::look::Patience;
 use crate::error::{Ambiguity, FlowError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::{CancelJob, FlinkRest, JobId};
-use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -40,18 +40,18 @@ use crate::time::Timestamp;
 #[must_use = "a goal does nothing until it is run"]
 pub struct Cancel {
     job: JobId,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl Cancel {
     /// Cancels a job.
     pub fn new(job: JobId) -> Self {
-        Self { job, within: None }
+        Self { job, timeout: None }
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 
@@ -61,7 +61,7 @@ impl Cancel {
             lost: None,
             seen: JobLookup::NotTried,
             patience: Patience::default(),
-            pace: Pace::START,
+            pace: PollInterval::START,
             state: State::Start,
         }
     }
@@ -78,7 +78,7 @@ pub struct CancelMachine {
     seen: JobLookup,
     patience: Patience,
     /// Between two times of telling it.
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -86,7 +86,7 @@ pub struct CancelMachine {
 enum State {
     Start,
     Tell(Call<CancelJob>),
-    Await(Running<AwaitMachine>),
+    Await(GoalFlow<AwaitMachine>),
     /// Before it is told again.
     Wait(Timestamp),
 }
@@ -105,12 +105,12 @@ impl CancelMachine {
     }
 }
 
-impl Machine for CancelMachine {
+impl StateMachine for CancelMachine {
     type Service = FlinkRest;
     type Output = JobReport;
     const NAME: &'static str = "Cancel";
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
         match self.advance(cx, reply) {
             Step::Done(Err(error @ (FlowError::Ambiguous(_) | FlowError::Deadline { .. }))) => {
                 let lookup = self.seen.clone();
@@ -122,7 +122,7 @@ impl Machine for CancelMachine {
 }
 
 impl CancelMachine {
-    fn advance(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
+    fn advance(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -132,7 +132,7 @@ impl CancelMachine {
                     cx.phase(Self::NAME, "telling the job to cancel");
                     self.state = State::Tell(cx.call(CancelJob::new(self.job)));
                 }
-                State::Tell(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Tell(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(_) => {
                         self.lost = None;
                         self.patience.answered();
@@ -154,7 +154,7 @@ impl CancelMachine {
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },
-                State::Await(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
+                State::Await(flow) => match ready!(flow.poll(cx.now(), reply.take())) {
                     Ok(report) if !report.state.is_terminal() => {
                         cx.note(format!("job {}", self.job), report.state.to_string());
                         self.seen = JobLookup::State(report.state);
@@ -180,9 +180,9 @@ impl CancelMachine {
 impl Goal for Cancel {
     type Service = FlinkRest;
     type Output = JobReport;
-    type Flow = Running<CancelMachine>;
+    type Flow = GoalFlow<CancelMachine>;
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        Running::new(self.machine(), config, seed, self.within)
+        GoalFlow::new(self.machine(), config, seed, self.timeout)
     }
 }

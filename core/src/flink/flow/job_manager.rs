@@ -34,7 +34,7 @@
 //! 1.18.1, 1.20.5 and 2.3.0: after a `kill -9` and a restart, nothing else of `/config`, `/overview`, `/jobmanager/environment`,
 //! `/jars` and the metrics differs reliably. `main()` runs in the process whose REST endpoint answers, and so does this request.
 
-use super::Pace;
+use super::PollInterval;
 use super::diagnosis::JobManagerLookup;
 use super::look::LOOKING;
 use crate::error::{ErrorKind, FlowError, ServiceError};
@@ -42,7 +42,7 @@ use crate::flink::FlinkRest;
 use crate::flink::error::is_passing;
 use crate::flink::jobmanager::GetJobManagerConfig;
 use crate::flink::logs::ConfigEntry;
-use crate::flow::{Call, Common, Flow, Reply, Step, ok};
+use crate::flow::{Call, Flow, FlowContext, Reply, Step, ready};
 use crate::time::Timestamp;
 
 /// The option whose value tells one process from another.
@@ -61,7 +61,7 @@ pub(super) struct Identify {
     until: Option<Timestamp>,
     /// How often a proxy has barred the way.
     barred: u32,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -75,7 +75,7 @@ enum State {
 impl Identify {
     /// Before `main()` is executed: a cluster that cannot be reached ends the flow.
     pub(super) fn before() -> Self {
-        Self { is_after: false, until: None, barred: 0, pace: Pace::START, state: State::Start }
+        Self { is_after: false, until: None, barred: 0, pace: PollInterval::START, state: State::Start }
     }
 
     /// After a request that got no answer: a JobManager that is being started, or a new leader, has time to come up.
@@ -86,7 +86,7 @@ impl Identify {
     /// Comes to the identity, or to why it could not be read.
     pub(super) fn poll(
         &mut self,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
         reply: &mut Option<Reply>,
     ) -> Step<Result<Process, String>> {
         loop {
@@ -99,7 +99,7 @@ impl Identify {
                         None => call,
                     });
                 }
-                State::Read(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Read(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(entries) => return Step::Done(Ok(identity(entries))),
                     Err(FlowError::Service(error)) if is_barred(&error) => {
                         self.barred += 1;

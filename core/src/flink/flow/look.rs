@@ -9,13 +9,13 @@
 
 use std::time::Duration;
 
-use super::Pace;
+use super::PollInterval;
 use super::diagnosis::{JobDiagnosis, JobLookup, Snapshot};
 use crate::error::{ErrorKind, FlowError};
 use crate::flink::checkpoints::Checkpoints;
 use crate::flink::error::{is_passing, is_unknown_job};
 use crate::flink::{FlinkRest, GetCheckpoints, GetJobStatus, JobState};
-use crate::flow::{Call, Common, Flow, Reply, Step, ok};
+use crate::flow::{Call, Flow, FlowContext, Reply, Step, ready};
 use crate::time::Timestamp;
 
 /// For how long a lookup of a job or a trigger is repeated if a proxy or a passing error of the cluster is in the way. With high
@@ -34,7 +34,7 @@ pub(super) struct Patience {
 
 impl Patience {
     /// Whether there is time to look again after this error.
-    pub(super) fn allows(&mut self, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
+    pub(super) fn allows(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
         let now = cx.now();
         let since = *self.since.get_or_insert(now);
         self.rejected = is_lasting(error).then(|| self.rejected.unwrap_or(now));
@@ -71,7 +71,7 @@ pub(super) struct Look {
     /// Whether the list of checkpoints was read again because the first one may have been old.
     read_again: bool,
     patience: Patience,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -99,7 +99,7 @@ impl Look {
             stop: None,
             read_again: false,
             patience: Patience::default(),
-            pace: Pace::START,
+            pace: PollInterval::START,
             state: State::Start,
         }
     }
@@ -111,7 +111,7 @@ impl Look {
     }
 
     /// Before the next attempt; `None` when there is no time for one.
-    fn again(&mut self, error: &FlowError, cx: &Common<FlinkRest>) -> Option<State> {
+    fn again(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> Option<State> {
         self.patience.allows(error, cx).then(|| State::Wait(self.pace.next(cx.now())))
     }
 
@@ -140,11 +140,11 @@ impl Look {
         false
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Found> {
+    pub(super) fn poll(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Found> {
         loop {
             match &mut self.state {
                 State::Start => self.state = State::Status(cx.call(GetJobStatus::new(self.diagnosis.job))),
-                State::Status(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Status(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(job) => {
                         self.diagnosis.lookup = JobLookup::State(job.status);
                         self.state = State::Checkpoints(cx.call(GetCheckpoints::new(self.diagnosis.job)));
@@ -161,7 +161,7 @@ impl Look {
                         self.state = wait;
                     }
                 },
-                State::Checkpoints(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Checkpoints(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(checkpoints) => {
                         if self.read(&checkpoints) {
                             self.state = State::Wait(cx.now() + CACHED);

@@ -14,14 +14,14 @@
 
 use std::time::Duration;
 
-use super::Pace;
+use super::PollInterval;
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::flink::profiler::{
     GetJobManagerProfile, GetTaskManagerProfile, ListJobManagerProfiles, ListTaskManagerProfiles, ProfileInfo,
     ProfileMode, ProfilePage, ProfileStatus, Profiles, StartJobManagerProfile, StartTaskManagerProfile,
 };
 use crate::flink::{FlinkRest, Millis, TaskManagerId};
-use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
 use crate::operation::Operation as _;
 use crate::seed::Seed;
 use crate::time::Timestamp;
@@ -44,23 +44,23 @@ pub struct Profile {
     target: Option<TaskManagerId>,
     mode: ProfileMode,
     seconds: u32,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl Profile {
     /// The JobManager, for some seconds.
     pub fn job_manager(mode: ProfileMode, seconds: u32) -> Self {
-        Self { target: None, mode, seconds, within: None }
+        Self { target: None, mode, seconds, timeout: None }
     }
 
     /// A TaskManager, for some seconds.
     pub fn task_manager(id: impl Into<TaskManagerId>, mode: ProfileMode, seconds: u32) -> Self {
-        Self { target: Some(id.into()), mode, seconds, within: None }
+        Self { target: Some(id.into()), mode, seconds, timeout: None }
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -83,7 +83,7 @@ pub struct ProfileMachine {
     /// The profiles that were there before.
     before: Vec<Millis>,
     looks: u32,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -97,8 +97,8 @@ enum Either<J, T> {
 macro_rules! poll {
     ($call:expr, $cx:expr, $reply:expr) => {
         match $call {
-            Either::Job(call) => ok!(call.poll($cx.now(), $reply.take())),
-            Either::Task(call) => ok!(call.poll($cx.now(), $reply.take())),
+            Either::Job(call) => ready!(call.poll($cx.now(), $reply.take())),
+            Either::Task(call) => ready!(call.poll($cx.now(), $reply.take())),
         }
     };
 }
@@ -133,14 +133,14 @@ impl ProfileMachine {
         FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
     }
 
-    fn list(&self, cx: &mut Common<FlinkRest>) -> List {
+    fn list(&self, cx: &mut FlowContext<FlinkRest>) -> List {
         match &self.goal.target {
             None => Either::Job(cx.call(ListJobManagerProfiles::new())),
             Some(id) => Either::Task(cx.call(ListTaskManagerProfiles::new(id.clone()))),
         }
     }
 
-    fn start(&self, cx: &mut Common<FlinkRest>) -> Start {
+    fn start(&self, cx: &mut FlowContext<FlinkRest>) -> Start {
         let (mode, seconds) = (self.goal.mode.clone(), self.goal.seconds);
         match &self.goal.target {
             None => Either::Job(cx.call(StartJobManagerProfile::new(mode, seconds))),
@@ -148,7 +148,7 @@ impl ProfileMachine {
         }
     }
 
-    fn fetch(&self, file: String, cx: &mut Common<FlinkRest>) -> Fetch {
+    fn fetch(&self, file: String, cx: &mut FlowContext<FlinkRest>) -> Fetch {
         match &self.goal.target {
             None => Either::Job(cx.call(GetJobManagerProfile::new(file))),
             Some(id) => Either::Task(cx.call(GetTaskManagerProfile::new(id.clone(), file))),
@@ -165,18 +165,18 @@ impl ProfileMachine {
         profiles.profiles.iter().find(is_ours).map(|profile| profile.trigger_time)
     }
 
-    fn wait(&mut self, profile: Millis, cx: &mut Common<FlinkRest>) {
+    fn wait(&mut self, profile: Millis, cx: &mut FlowContext<FlinkRest>) {
         cx.phase(Self::NAME, "waiting for the profile");
         self.state = State::Wait(cx.now() + Duration::from_secs(self.goal.seconds.into()), profile);
     }
 }
 
-impl Machine for ProfileMachine {
+impl StateMachine for ProfileMachine {
     type Service = FlinkRest;
     type Output = Profiled;
     const NAME: &'static str = "Profile";
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Profiled> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Profiled> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -284,12 +284,12 @@ impl Machine for ProfileMachine {
 impl Goal for Profile {
     type Service = FlinkRest;
     type Output = Profiled;
-    type Flow = Running<ProfileMachine>;
+    type Flow = GoalFlow<ProfileMachine>;
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let within = self.within;
+        let timeout = self.timeout;
         let machine =
-            ProfileMachine { goal: self, before: Vec::new(), looks: 0, pace: Pace::START, state: State::Fresh };
-        Running::new(machine, config, seed, within)
+            ProfileMachine { goal: self, before: Vec::new(), looks: 0, pace: PollInterval::START, state: State::Fresh };
+        GoalFlow::new(machine, config, seed, timeout)
     }
 }

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use crate::flink::metrics::{AggregatedMetric, Aggregation, Metric};
 use crate::flink::{CommaList, FlinkRest, JobId, TaskManagerId, VertexId};
-use crate::flow::{Config, Goal, Running};
+use crate::flow::{Config, Goal, GoalFlow};
 use crate::seed::Seed;
 use machine::MetricsMachine;
 use scope::{AggregateQuestion, AggregateScope, MetricScope, Named};
@@ -54,7 +54,7 @@ pub struct ReadMetrics {
     scope: MetricScope,
     names: Option<Vec<String>>,
     patience: Duration,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 /// Reads metrics of several things, taken together: all that they have, or those that are named.
@@ -76,12 +76,12 @@ pub struct ReadAggregatedMetrics {
     scope: AggregateScope,
     names: Option<Vec<String>>,
     patience: Duration,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl ReadMetrics {
     fn new(scope: MetricScope) -> Self {
-        Self { scope, names: None, patience: PATIENCE, within: None }
+        Self { scope, names: None, patience: PATIENCE, timeout: None }
     }
 
     /// Of the JobManager.
@@ -118,7 +118,7 @@ impl ReadMetrics {
 impl ReadAggregatedMetrics {
     fn new(question: AggregateQuestion) -> Self {
         let scope = AggregateScope { question, aggregations: None };
-        Self { scope, names: None, patience: PATIENCE, within: None }
+        Self { scope, names: None, patience: PATIENCE, timeout: None }
     }
 
     /// Of all TaskManagers, or of some if any are given.
@@ -165,9 +165,9 @@ macro_rules! goal {
                 self
             }
 
-            /// How long the flow may take; as long as it takes by default.
-            pub fn within(mut self, time: Duration) -> Self {
-                self.within = Some(time);
+            /// Sets how long the flow may take; without a limit by default.
+            pub fn timeout(mut self, time: Duration) -> Self {
+                self.timeout = Some(time);
                 self
             }
         }
@@ -175,11 +175,11 @@ macro_rules! goal {
         impl Goal for $goal {
             type Service = FlinkRest;
             type Output = Vec<$item>;
-            type Flow = Running<MetricsMachine<$scope>>;
+            type Flow = GoalFlow<MetricsMachine<$scope>>;
 
             fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
                 let machine = MetricsMachine::new(self.scope, self.names, self.patience);
-                Running::new(machine, config, seed, self.within)
+                GoalFlow::new(machine, config, seed, self.timeout)
             }
         }
 

@@ -20,7 +20,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Pace;
+use super::PollInterval;
 use super::look::Patience;
 use crate::error::{Failure, FlowError};
 use crate::flink::error;
@@ -29,14 +29,14 @@ use crate::flink::rescaling::{ParallelismBounds, ResourceRequirements};
 use crate::flink::{
     FlinkRest, GetJob, GetJobsOverview, GetResourceRequirements, JobId, PutResourceRequirements, VertexId,
 };
-use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
 /// Changes the parallelism of a running job and waits until it is reached. Since 1.18, with the adaptive scheduler.
 ///
 /// The job follows after the scheduler's cool-down time (30 s by default), by a restart from its last checkpoint; give it
-/// [`within`](Self::within) a time, because with fewer slots than asked for the parallelism is never reached.
+/// [`timeout`](Self::timeout) a time, because with fewer slots than asked for the parallelism is never reached.
 ///
 /// Ends in [`FlowError::Service`] when the cluster refuses: a job of the default scheduler or one that it does not know (see
 /// [`is_unknown_job`](crate::flink::is_unknown_job)), an unknown vertex, more than a vertex's maximum parallelism; in
@@ -47,7 +47,7 @@ use crate::time::Timestamp;
 /// use std::time::Duration;
 /// use pipewright::flink::{JobId, Rescale};
 /// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
-/// let goal = Rescale::to(job, 4).settle_for(2).within(Duration::from_secs(120));
+/// let goal = Rescale::to(job, 4).settle_for(2).timeout(Duration::from_secs(120));
 /// # Ok::<(), pipewright::error::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ pub struct Rescale {
     all: Option<ParallelismBounds>,
     vertices: BTreeMap<VertexId, ParallelismBounds>,
     settle_for: Option<u32>,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl Rescale {
@@ -69,7 +69,7 @@ impl Rescale {
 
     /// Every vertex between bounds; the upper one is waited for. With fewer slots than the lower one the job does not run.
     pub fn between(job: JobId, bounds: ParallelismBounds) -> Self {
-        Self { job, all: Some(bounds), vertices: BTreeMap::new(), settle_for: None, within: None }
+        Self { job, all: Some(bounds), vertices: BTreeMap::new(), settle_for: None, timeout: None }
     }
 
     /// Some vertices, given with [`vertex`](Self::vertex), while the others keep their bounds.
@@ -77,7 +77,7 @@ impl Rescale {
     /// The cluster only takes the bounds of all vertices together, so they are read, changed and put: what somebody else
     /// puts between is lost.
     pub fn some(job: JobId) -> Self {
-        Self { job, all: None, vertices: BTreeMap::new(), settle_for: None, within: None }
+        Self { job, all: None, vertices: BTreeMap::new(), settle_for: None, timeout: None }
     }
 
     /// The bounds of one vertex.
@@ -92,9 +92,9 @@ impl Rescale {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 
@@ -133,7 +133,7 @@ pub struct RescaleMachine {
     /// A request for the bounds whose outcome is unknown.
     lost: Option<FlowError>,
     patience: Patience,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -197,14 +197,14 @@ impl RescaleMachine {
         (sum == tasks && parallelism.len() == self.wanted.0.len()).then_some(parallelism)
     }
 
-    fn overview(&mut self, job: Option<JobSummary>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    fn overview(&mut self, job: Option<JobSummary>, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         let Some(job) = job else {
             return Err(self.failed("the cluster no longer knows the job".to_owned()));
         };
         let seen = format!("{}, with {} tasks", job.state, job.tasks.total);
         if self.seen.as_ref() != Some(&seen) {
             cx.say(Notice::Observed { what: format!("job {}", self.goal.job), state: seen.clone() });
-            self.pace = Pace::START;
+            self.pace = PollInterval::START;
         }
         if job.state.is_terminal() {
             return Err(self.failed(format!("the job is {}", job.state)));
@@ -219,12 +219,12 @@ impl RescaleMachine {
     }
 }
 
-impl Machine for RescaleMachine {
+impl StateMachine for RescaleMachine {
     type Service = FlinkRest;
     type Output = Rescaled;
     const NAME: &'static str = "Rescale";
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Rescaled> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Rescaled> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -234,7 +234,7 @@ impl Machine for RescaleMachine {
                     cx.phase(Self::NAME, "reading the bounds");
                     self.state = State::Read(cx.call(GetResourceRequirements::new(self.goal.job)));
                 }
-                State::Read(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Read(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(requirements) => {
                         self.wanted = self.goal.apply(requirements);
                         cx.phase(Self::NAME, "putting the bounds");
@@ -243,7 +243,7 @@ impl Machine for RescaleMachine {
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },
-                State::Put(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Put(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(_) => {
                         cx.phase(Self::NAME, "waiting for the job to follow");
                         (self.lost, self.looks) = (None, 0);
@@ -257,7 +257,7 @@ impl Machine for RescaleMachine {
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },
-                State::Overview(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Overview(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(overview) => {
                         self.patience.answered();
                         let job = overview.jobs.into_iter().find(|job| job.id == self.goal.job);
@@ -270,7 +270,7 @@ impl Machine for RescaleMachine {
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },
-                State::Details(call, tasks) => match (ok!(call.poll(cx.now(), reply.take())), *tasks) {
+                State::Details(call, tasks) => match (ready!(call.poll(cx.now(), reply.take())), *tasks) {
                     (Ok(details), tasks) => match self.reached(tasks, &details) {
                         Some(parallelism) => return Step::Done(Ok(Rescaled { job: self.goal.job, parallelism })),
                         None => self.state = State::Wait(self.pace.next(cx.now())),
@@ -291,7 +291,7 @@ impl Machine for RescaleMachine {
                         State::Overview(cx.call(GetJobsOverview::new()))
                     };
                 }
-                State::Check(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Check(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(bounds) if bounds != self.wanted && self.lost.is_some() => {
                         let put = PutResourceRequirements::new(self.goal.job, self.wanted.clone());
                         self.state = State::Put(cx.call(put));
@@ -320,10 +320,10 @@ impl Machine for RescaleMachine {
 impl Goal for Rescale {
     type Service = FlinkRest;
     type Output = Rescaled;
-    type Flow = Running<RescaleMachine>;
+    type Flow = GoalFlow<RescaleMachine>;
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let within = self.within;
+        let timeout = self.timeout;
         let wanted = ResourceRequirements::default();
         let machine = RescaleMachine {
             goal: self,
@@ -332,9 +332,9 @@ impl Goal for Rescale {
             looks: 0,
             lost: None,
             patience: Patience::default(),
-            pace: Pace::START,
+            pace: PollInterval::START,
             state: State::Start,
         };
-        Running::new(machine, config, seed, within)
+        GoalFlow::new(machine, config, seed, timeout)
     }
 }

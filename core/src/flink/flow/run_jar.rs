@@ -57,13 +57,13 @@ use crate::body::Body;
 use crate::error::FlowError;
 use crate::flink::jars::ClaimMode;
 use crate::flink::{FlinkRest, JarId, JobId};
-use crate::flow::{Config, Goal, Running, Saved};
+use crate::flow::{Config, Goal, GoalFlow, SavedState};
+use crate::schema::json_structs;
 use crate::secret::Private;
 use crate::seed::Seed;
-use crate::table::records;
 pub(super) use machine::RunMachine;
 
-records! {
+json_structs! {
     /// What to run, once its jar is on the cluster.
     pub(super) struct JarRun {
         /// The jar.
@@ -136,7 +136,7 @@ pub struct RunJar {
     is_own: bool,
     /// Whether another JobManager may execute the main method again, once.
     is_trusted: bool,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
     resumed: Option<Resumed>,
     purpose: Purpose,
 }
@@ -196,11 +196,11 @@ impl RunJar {
         self
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
+    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`](crate::flow::Notice::Persist).
     ///
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
         let RunState { run, job, since, acknowledged, is_own, unsent, is_certain, job_manager } =
             saved.read(Self::NAME)?;
         let (unsent, is_certain) = (unsent.unwrap_or_default(), is_certain.unwrap_or_default());
@@ -267,9 +267,9 @@ impl RunJar {
         self.job
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 
@@ -291,7 +291,7 @@ impl RunJar {
             job,
             is_own: true,
             is_trusted: false,
-            within: None,
+            timeout: None,
             resumed: None,
             purpose: Purpose::Submit,
         }
@@ -344,10 +344,10 @@ pub struct Launched {
 impl Goal for RunJar {
     type Service = FlinkRest;
     type Output = Launched;
-    type Flow = Running<RunMachine>;
+    type Flow = GoalFlow<RunMachine>;
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(self.machine(), config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(self.machine(), config, seed, timeout)
     }
 }

@@ -37,12 +37,12 @@ use crate::error::{Failure, FlowError};
 use crate::flink::jobs::QueueStatus;
 use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
 use crate::flink::{FlinkRest, GetSavepointStatus, JobId, JobState, StartStop, TriggerId};
-use crate::flow::{Config, Goal, Running, Saved};
+use crate::flow::{Config, Goal, GoalFlow, SavedState};
+use crate::schema::json_structs;
 use crate::seed::Seed;
-use crate::table::records;
 pub(super) use machine::StopMachine;
 
-records! {
+json_structs! {
     struct StopState {
         /// What is known of the trigger.
         pub trigger: TriggerState = "trigger",
@@ -84,7 +84,7 @@ pub struct StopWithSavepoint {
     drain: Option<bool>,
     format: Option<SavepointFormat>,
     given: Option<TriggerId>,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
     resumed: Option<TriggerState>,
     written: Option<Written>,
 }
@@ -108,17 +108,17 @@ impl StopWithSavepoint {
             drain: None,
             format: None,
             given: None,
-            within: None,
+            timeout: None,
             resumed: None,
             written: None,
         }
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
+    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`](crate::flow::Notice::Persist).
     ///
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
         let StopState { trigger, target_directory, drain, format, location, failure } = saved.read(Self::NAME)?;
         let job = trigger.job;
         let written = location.map(|path| Written { path, failure: failure.map(|reason| (reason, None)) });
@@ -149,9 +149,9 @@ impl StopWithSavepoint {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 
@@ -218,7 +218,7 @@ impl Kind for StopKind {
         status.operation.as_ref()?.left_behind()
     }
 
-    fn saved(&self, trigger: &TriggerState) -> Saved {
+    fn saved(&self, trigger: &TriggerState) -> SavedState {
         self.saved_with(trigger, None)
     }
 
@@ -229,7 +229,7 @@ impl Kind for StopKind {
 }
 
 impl StopKind {
-    fn saved_with(&self, trigger: &TriggerState, written: Option<&Written>) -> Saved {
+    fn saved_with(&self, trigger: &TriggerState, written: Option<&Written>) -> SavedState {
         let state = StopState {
             trigger: trigger.clone(),
             target_directory: self.target_directory.clone(),
@@ -238,17 +238,17 @@ impl StopKind {
             location: written.map(|written| written.path.clone()),
             failure: written.and_then(|written| written.failure.clone()).map(|(reason, _)| reason),
         };
-        Saved::new(Self::NAME, &state)
+        SavedState::new(Self::NAME, &state)
     }
 }
 
 impl Goal for StopWithSavepoint {
     type Service = FlinkRest;
     type Output = Stopped;
-    type Flow = Running<StopMachine>;
+    type Flow = GoalFlow<StopMachine>;
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(self.machine(), config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(self.machine(), config, seed, timeout)
     }
 }

@@ -30,16 +30,16 @@
 
 use std::time::Duration;
 
-use super::Pace;
+use super::PollInterval;
 use super::diagnosis::JobDiagnosis;
-use super::heard::Heard;
 use super::look::{Found, Look, Patience};
+use super::observation_window::ObservationWindow;
 use super::triggers::TriggerState;
 use crate::error::{Ambiguity, Evidence, Failure, FlowError};
 use crate::flink::error::is_unknown_trigger;
 use crate::flink::savepoints::{Outcome, Trigger};
 use crate::flink::{FlinkRest, JobId, TriggerId};
-use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Saved, Step, ok};
+use crate::flow::{Call, Flow, FlowContext, Notice, Reply, SavedState, StateMachine, Step, ready};
 use crate::operation::Operation;
 use crate::time::Timestamp;
 
@@ -76,7 +76,7 @@ pub trait Kind: std::fmt::Debug {
         None
     }
     /// What to save.
-    fn saved(&self, state: &TriggerState) -> Saved;
+    fn saved(&self, state: &TriggerState) -> SavedState;
     /// Whether a failure may come from what a first operation of the same id has done to the job, or from a restart that
     /// hides what that one has done.
     fn is_lost(failure: &Failure) -> bool {
@@ -97,10 +97,10 @@ pub struct Triggered<K: Kind> {
     doubtful: bool,
     /// When the last question was asked, and when the cluster has answered.
     asked: Timestamp,
-    heard: Heard,
+    observed: ObservationWindow,
     /// Until when it is looked up although that fails.
     patience: Patience,
-    pace: Pace,
+    pace: PollInterval,
     state: State<K>,
 }
 
@@ -128,9 +128,9 @@ impl<K: Kind> Triggered<K> {
             doubtful: trigger.as_ref().is_some_and(is_open),
             trigger,
             asked: Timestamp::UNIX_EPOCH,
-            heard: Heard::default(),
+            observed: ObservationWindow::default(),
             patience: Patience::default(),
-            pace: Pace::START,
+            pace: PollInterval::START,
             state,
         }
     }
@@ -158,13 +158,13 @@ impl<K: Kind> Triggered<K> {
     }
 
     /// After another one that has looked at the same job.
-    pub(super) fn hearing(mut self, heard: Heard) -> Self {
-        self.heard = heard;
+    pub(super) fn observing(mut self, observed: ObservationWindow) -> Self {
+        self.observed = observed;
         self
     }
 
-    pub(super) fn heard(&self) -> Heard {
-        self.heard
+    pub(super) fn observed(&self) -> ObservationWindow {
+        self.observed
     }
 
     /// When it was first sent; the beginning of time if that is not known.
@@ -210,7 +210,7 @@ impl<K: Kind> Triggered<K> {
         }
     }
 
-    fn trigger(&mut self, cx: &mut Common<FlinkRest>) -> TriggerState {
+    fn trigger(&mut self, cx: &mut FlowContext<FlinkRest>) -> TriggerState {
         let (job, given, now) = (self.job, self.given, cx.now());
         let fresh = || TriggerState {
             job,
@@ -223,7 +223,7 @@ impl<K: Kind> Triggered<K> {
         self.trigger.get_or_insert_with(fresh).clone()
     }
 
-    fn send(&mut self, cx: &mut Common<FlinkRest>) {
+    fn send(&mut self, cx: &mut FlowContext<FlinkRest>) {
         let trigger = self.trigger(cx);
         cx.phase(K::NAME, "triggering");
         cx.save(self.kind.saved(&trigger));
@@ -234,7 +234,7 @@ impl<K: Kind> Triggered<K> {
     }
 
     /// The server has answered for the id, so that it is never sent again.
-    fn acknowledged(&mut self, id: TriggerId, cx: &mut Common<FlinkRest>) {
+    fn acknowledged(&mut self, id: TriggerId, cx: &mut FlowContext<FlinkRest>) {
         if let Some(trigger) = self.trigger.as_mut().filter(|trigger| !trigger.acknowledged) {
             trigger.acknowledged = true;
             trigger.doubtful = Some(self.doubtful);
@@ -244,21 +244,21 @@ impl<K: Kind> Triggered<K> {
         }
     }
 
-    fn ask(&mut self, cx: &mut Common<FlinkRest>) -> Call<K::Status> {
+    fn ask(&mut self, cx: &mut FlowContext<FlinkRest>) -> Call<K::Status> {
         let trigger = self.trigger(cx);
         self.asked = cx.now();
         cx.call(K::status(trigger.job, trigger.trigger_id))
     }
 
     /// Waits before the next question for the outcome.
-    fn wait(&mut self, cx: &mut Common<FlinkRest>) {
+    fn wait(&mut self, cx: &mut FlowContext<FlinkRest>) {
         let trigger = self.trigger(cx);
         cx.note(self.what(), format!("trigger {} is in progress", trigger.trigger_id));
         self.state = State::Wait(self.pace.next(cx.now()));
     }
 
     /// The operation failed for certain. A resumed flow starts another one, under an id that was not sent yet.
-    fn save_unsent(&self, cx: &mut Common<FlinkRest>) {
+    fn save_unsent(&self, cx: &mut FlowContext<FlinkRest>) {
         let trigger = TriggerState {
             job: self.job,
             trigger_id: TriggerId::from_bits(cx.seed.next_u128()),
@@ -271,7 +271,7 @@ impl<K: Kind> Triggered<K> {
     }
 
     /// It was rejected, or never sent. A resumed flow may send it, however late.
-    fn not_triggered(&self, error: FlowError, cx: &mut Common<FlinkRest>) -> Step<K::Value> {
+    fn not_triggered(&self, error: FlowError, cx: &mut FlowContext<FlinkRest>) -> Step<K::Value> {
         if !self.doubtful {
             self.save_unsent(cx);
         }
@@ -301,9 +301,9 @@ impl<K: Kind> Triggered<K> {
     fn heard_of(
         &mut self,
         status: &<K::Status as Operation>::Output,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Option<Result<K::Value, FlowError>> {
-        self.heard.hear(self.asked);
+        self.observed.record(self.asked);
         self.patience.answered();
         if K::is_over(status) {
             return self.over(status, cx);
@@ -316,7 +316,7 @@ impl<K: Kind> Triggered<K> {
     fn over(
         &mut self,
         status: &<K::Status as Operation>::Output,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Option<Result<K::Value, FlowError>> {
         match self.outcome(status) {
             Err(FlowError::Failed(failure)) if self.doubtful && K::is_lost(&failure) => {
@@ -355,12 +355,12 @@ impl<K: Kind> Triggered<K> {
     }
 }
 
-impl<K: Kind> Machine for Triggered<K> {
+impl<K: Kind> StateMachine for Triggered<K> {
     type Service = FlinkRest;
     type Output = K::Value;
     const NAME: &'static str = K::NAME;
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<K::Value> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<K::Value> {
         match self.advance(cx, reply) {
             Step::Done(Err(error)) => Step::Done(Err(self.explain(error))),
             step => step,
@@ -369,7 +369,7 @@ impl<K: Kind> Machine for Triggered<K> {
 }
 
 impl<K: Kind> Triggered<K> {
-    fn advance(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<K::Value> {
+    fn advance(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<K::Value> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -380,10 +380,10 @@ impl<K: Kind> Triggered<K> {
                     cx.phase(K::NAME, "looking for the trigger");
                     self.state = State::Look(self.ask(cx), None);
                 }
-                State::Trigger(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Trigger(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(trigger) => {
                         self.doubtful |= call.has_unanswered();
-                        self.heard.hear(self.asked);
+                        self.observed.record(self.asked);
                         self.acknowledged(trigger.request_id, cx);
                         self.state = State::Poll(self.ask(cx));
                     }
@@ -394,7 +394,7 @@ impl<K: Kind> Triggered<K> {
                     }
                     Err(error) => return self.not_triggered(error, cx),
                 },
-                State::Look(call, trouble) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Look(call, trouble) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(status) => {
                         let id = self.trigger(cx).trigger_id;
                         self.acknowledged(id, cx);
@@ -422,7 +422,7 @@ impl<K: Kind> Triggered<K> {
                         return Step::Done(Err(FlowError::Ambiguous(lost)));
                     }
                 },
-                State::Poll(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Poll(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(status) => {
                         if let Some(outcome) = self.heard_of(&status, cx) {
                             return Step::Done(outcome);
@@ -459,7 +459,7 @@ impl<K: Kind> Triggered<K> {
                     self.state = State::Look(self.ask(cx), trouble);
                 }
                 State::Lost(look, lost) => {
-                    let Found { diagnosis, text } = match ok!(look.poll(cx, reply)) {
+                    let Found { diagnosis, text } = match ready!(look.poll(cx, reply)) {
                         Ok(found) => found,
                         Err(error) => return Step::Done(Err(error)),
                     };

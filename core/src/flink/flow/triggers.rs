@@ -11,11 +11,11 @@ use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
 use crate::flink::{
     FlinkRest, GetCheckpointStatus, GetSavepointStatus, JobId, StartCheckpoint, StartSavepoint, TriggerId,
 };
-use crate::flow::{Config, Goal, Running, Saved};
+use crate::flow::{Config, Goal, GoalFlow, SavedState};
+use crate::schema::json_structs;
 use crate::seed::Seed;
-use crate::table::records;
 
-records! {
+json_structs! {
     /// What is known of a trigger.
     pub struct TriggerState {
         /// The job.
@@ -65,7 +65,7 @@ records! {
 /// use std::time::Duration;
 /// use pipewright::flink::{JobId, TakeSavepoint};
 /// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
-/// let goal = TakeSavepoint::new(job).target_directory("s3://bucket/savepoints").within(Duration::from_secs(600));
+/// let goal = TakeSavepoint::new(job).target_directory("s3://bucket/savepoints").timeout(Duration::from_secs(600));
 /// # Ok::<(), pipewright::error::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ pub struct TakeSavepoint {
     target_directory: Option<String>,
     format: Option<SavepointFormat>,
     given: Option<TriggerId>,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
     resumed: Option<TriggerState>,
 }
 
@@ -84,14 +84,14 @@ impl TakeSavepoint {
 
     /// A savepoint of a job, at the cluster's default place.
     pub fn new(job: JobId) -> Self {
-        Self { job, target_directory: None, format: None, given: None, within: None, resumed: None }
+        Self { job, target_directory: None, format: None, given: None, timeout: None, resumed: None }
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
+    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`](crate::flow::Notice::Persist).
     ///
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
         let SavepointState { trigger, target_directory, format } = saved.read(Self::NAME)?;
         Ok(Self { target_directory, format, resumed: Some(trigger.clone()), ..Self::new(trigger.job) })
     }
@@ -114,9 +114,9 @@ impl TakeSavepoint {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -165,16 +165,16 @@ impl Kind for SavepointKind {
         status.status.id == QueueStatus::Completed
     }
 
-    fn saved(&self, trigger: &TriggerState) -> Saved {
+    fn saved(&self, trigger: &TriggerState) -> SavedState {
         let (target_directory, format) = (self.target_directory.clone(), self.format.clone());
-        Saved::new(Self::NAME, &SavepointState { trigger: trigger.clone(), target_directory, format })
+        SavedState::new(Self::NAME, &SavepointState { trigger: trigger.clone(), target_directory, format })
     }
 }
 
 impl Goal for TakeSavepoint {
     type Service = FlinkRest;
     type Output = Savepoint;
-    type Flow = Running<Triggered<SavepointKind>>;
+    type Flow = GoalFlow<Triggered<SavepointKind>>;
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
         let kind = SavepointKind { target_directory: self.target_directory, format: self.format };
@@ -182,7 +182,7 @@ impl Goal for TakeSavepoint {
             Some(trigger) => Triggered::resumed(kind, trigger),
             None => Triggered::fresh(kind, self.job, self.given),
         };
-        Running::new(machine, config, seed, self.within)
+        GoalFlow::new(machine, config, seed, self.timeout)
     }
 }
 
@@ -195,7 +195,7 @@ pub struct TriggerCheckpoint {
     job: JobId,
     kind: Option<CheckpointType>,
     given: Option<TriggerId>,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
     resumed: Option<TriggerState>,
 }
 
@@ -204,14 +204,14 @@ impl TriggerCheckpoint {
 
     /// A checkpoint of a job, as it is configured.
     pub fn new(job: JobId) -> Self {
-        Self { job, kind: None, given: None, within: None, resumed: None }
+        Self { job, kind: None, given: None, timeout: None, resumed: None }
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save).
+    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`](crate::flow::Notice::Persist).
     ///
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
         let CheckpointState { trigger, kind } = saved.read(Self::NAME)?;
         Ok(Self { kind, resumed: Some(trigger.clone()), ..Self::new(trigger.job) })
     }
@@ -228,9 +228,9 @@ impl TriggerCheckpoint {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 
@@ -275,18 +275,18 @@ impl Kind for CheckpointKind {
         status.status.id == QueueStatus::Completed
     }
 
-    fn saved(&self, trigger: &TriggerState) -> Saved {
-        Saved::new(Self::NAME, &CheckpointState { trigger: trigger.clone(), kind: self.kind.clone() })
+    fn saved(&self, trigger: &TriggerState) -> SavedState {
+        SavedState::new(Self::NAME, &CheckpointState { trigger: trigger.clone(), kind: self.kind.clone() })
     }
 }
 
 impl Goal for TriggerCheckpoint {
     type Service = FlinkRest;
     type Output = i64;
-    type Flow = Running<Triggered<CheckpointKind>>;
+    type Flow = GoalFlow<Triggered<CheckpointKind>>;
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(self.machine(), config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(self.machine(), config, seed, timeout)
     }
 }

@@ -15,7 +15,7 @@
 use crate::body::Body;
 use crate::error::{Applied, FlowError};
 use crate::flink::{FlinkRest, JarId, ListJars, UploadJar};
-use crate::flow::{Call, Common, Flow, Machine, Reply, Step, ok};
+use crate::flow::{Call, Flow, FlowContext, Reply, StateMachine, Step, ready};
 
 /// How often an upload is sent.
 const TRIES: u32 = 10;
@@ -63,12 +63,12 @@ fn cause(error: &FlowError) -> FlowError {
     }
 }
 
-impl Machine for Upload {
+impl StateMachine for Upload {
     type Service = FlinkRest;
     type Output = JarId;
     const NAME: &'static str = "Upload";
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<JarId> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<JarId> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -80,12 +80,12 @@ impl Machine for Upload {
                     let upload = UploadJar::new(self.marked(), self.content.clone()).boundary(cx.seed.next_u128());
                     self.state = State::Upload(cx.call(upload));
                 }
-                State::Upload(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Upload(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(uploaded) => return Step::Done(Ok(uploaded.jar_id())),
                     Err(error) if may_be_there(&error) => self.state = State::Find(cx.call(ListJars::new()), error),
                     Err(error) => return Step::Done(Err(error)),
                 },
-                State::Find(call, trouble) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Find(call, trouble) => match ready!(call.poll(cx.now(), reply.take())) {
                     // The server replaces some characters of a name, but none of the mark.
                     Ok(jars) => match jars.files.into_iter().find(|jar| jar.name.ends_with(&self.mark)) {
                         Some(jar) => return Step::Done(Ok(jar.id)),

@@ -17,13 +17,13 @@ use crate::flink::jobs::{ExceptionInfo, Exceptions};
 use crate::flink::{
     FlinkRest, GetConfig, GetJobExceptions, GetJobExecutionResult, GetJobStatus, JobId, JobState, Millis,
 };
-use crate::flow::{Call, Config, Flow, Goal, Reply, Step, ok};
+use crate::flow::{Call, Config, Flow, Goal, Reply, Step, ready};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
 /// Watches a job: yields each change of its state and each exception once, until it has ended. For dashboards and alarms.
 ///
-/// A **session**: after each [`JobEvent`] it is polled again, as with `drive::run(&mut watch, …)`. The last event is
+/// A **session**: after each [`JobEvent`] it is polled again, as with `driver::run(&mut watch, …)`. The last event is
 /// [`JobEvent::Ended`]. States are looked at [`every`](Self::every) second, so that one that lasts shorter may be missed;
 /// exceptions are not, unless there come more of them between two looks than the cluster remembers
 /// (`web.exception-history-size`, 16). Those from before the watch begins are yielded too, oldest first.
@@ -34,14 +34,14 @@ use crate::time::Timestamp;
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
 /// # fn with<T>(flink: pipewright::flink::Flink<T>, job: pipewright::flink::JobId) -> Result<(), Box<dyn std::error::Error>>
-/// # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
-/// use pipewright::drive::{self, NoCredentials};
+/// # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
+/// use pipewright::driver::{self, NoCredentials};
 /// use pipewright::flink::{JobEvent, WatchJob};
 /// use pipewright::flow::Goal as _;
 ///
 /// let mut watch = WatchJob::new(job).start(flink.config(), flink.seed());
 /// loop {
-///     match drive::run(&mut watch, flink.runtime(), &NoCredentials, drop)? {
+///     match driver::run(&mut watch, flink.runtime(), &NoCredentials, drop)? {
 ///         JobEvent::State(state) => println!("{state}"),
 ///         JobEvent::Exception(exception) => println!("{}", exception.exception_name),
 ///         JobEvent::Ended(report) => break println!("{}", report.state),
@@ -193,11 +193,11 @@ impl Flow for JobWatch {
                     let job = self.goal.job;
                     self.state = State::Status(self.call(GetJobStatus::new(job)));
                 }
-                State::Status(call) => match ok!(call.poll(self.now, reply.take())) {
+                State::Status(call) => match ready!(call.poll(self.now, reply.take())) {
                     Ok(job) => self.saw(job.status),
                     Err(error) => return self.fail(error),
                 },
-                State::Exceptions(call) => match ok!(call.poll(self.now, reply.take())) {
+                State::Exceptions(call) => match ready!(call.poll(self.now, reply.take())) {
                     Ok(exceptions) => {
                         self.found(exceptions);
                         self.state = State::Wait(self.now + self.goal.every);
@@ -211,7 +211,7 @@ impl Flow for JobWatch {
                     }
                     self.state = State::Start;
                 }
-                State::Config(call) => match ok!(call.poll(self.now, reply.take())) {
+                State::Config(call) => match ready!(call.poll(self.now, reply.take())) {
                     Ok(config) => self.state = State::Settle(self.now + config.freshness()),
                     Err(error) => return self.fail(error),
                 },
@@ -223,7 +223,7 @@ impl Flow for JobWatch {
                     let exceptions = self.exceptions();
                     self.state = State::Last(self.call(exceptions));
                 }
-                State::Last(call) => match ok!(call.poll(self.now, reply.take())) {
+                State::Last(call) => match ready!(call.poll(self.now, reply.take())) {
                     Ok(exceptions) => {
                         self.found(exceptions);
                         let job = self.goal.job;
@@ -233,7 +233,7 @@ impl Flow for JobWatch {
                 },
                 State::Result(call) => {
                     // How it ended is known; the rest may be forgotten by now.
-                    let result = ok!(call.poll(self.now, reply.take())).ok().and_then(|result| result.result);
+                    let result = ready!(call.poll(self.now, reply.take())).ok().and_then(|result| result.result);
                     self.events.push_back(JobEvent::Ended(self.report(result)));
                     self.state = State::Ended(FlowError::Misuse(Misuse::PolledAfterDone));
                 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::flink::jars::Plan;
 use crate::flink::logs::{ConfigEntry, Environment, LogUrl};
 use crate::flink::{Acknowledged, FlinkRest, JobId, Millis, TaskManagerId};
-use crate::table::{operations, records};
+use crate::schema::{json_structs, operations};
 
 operations! { FlinkRest;
     /// How a job is set up. **Cached** for 3 s.
@@ -67,7 +67,7 @@ operations! { FlinkRest;
     }
 }
 
-records! {
+json_structs! {
     /// How a job is set up.
     pub struct JobConfig {
         /// The job.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::JobState;
 use crate::flink::jars::Graph;
 use crate::flink::{JobId, Millis, VertexId};
-use crate::table::{records, words};
+use crate::schema::{json_structs, string_enums};
 
-words! {
+string_enums! {
     /// The state of a task.
     pub enum TaskState {
         /// Not yet scheduled.
@@ -33,7 +33,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// All about one job, as it was up to 3 s ago.
     pub struct JobDetails {
         /// The job.

@@ -2,29 +2,29 @@
 
 mod config;
 mod details;
-mod old;
 mod result;
 mod submit;
+mod yarn;
 
 use super::{Acknowledged, CommaList, FlinkRest, JobId, Millis};
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 pub use config::{
     ExecutionConfig, GetJobConfig, GetJobManagerJobConfig, GetJobManagerJobEnvironment, GetJobManagerLogUrl,
     GetJobPlan, GetTaskManagerLogUrl, JobConfig, SendHeartbeat,
 };
 pub use details::{IoMetrics, JobDetails, TaskState, VertexSummary};
-pub use old::{YarnCancelJob, YarnStopJob};
 pub use result::{
     Accumulator, Accumulators, ApplicationStatus, ExceptionHistory, ExceptionInfo, Exceptions, ExecutionResult,
     JobResult, OldException, QueueState, QueueStatus,
 };
+pub use yarn::{YarnCancelJob, YarnStopJob};
 
 pub use submit::{Coordinate, Coordinated, GraphArtifact, JobUrl, SubmitGraph};
 
 /// The rows of the tables of this room.
-pub(crate) fn tables() -> impl Iterator<Item = &'static &'static crate::operation::Info> {
-    [OPERATIONS, config::OPERATIONS, old::OPERATIONS, submit::OPERATIONS, submit::SUBMIT].into_iter().flatten()
+pub(crate) fn tables() -> impl Iterator<Item = &'static &'static crate::operation::OperationInfo> {
+    [OPERATIONS, config::OPERATIONS, yarn::OPERATIONS, submit::OPERATIONS, submit::SUBMIT].into_iter().flatten()
 }
 
 operations! { FlinkRest;
@@ -103,7 +103,7 @@ operations! { FlinkRest;
     }
 }
 
-words! {
+string_enums! {
     /// How to end a job.
     pub enum TerminationMode {
         /// At once.
@@ -152,7 +152,7 @@ impl JobState {
     }
 }
 
-records! {
+json_structs! {
     /// All jobs with their states.
     pub struct Jobs {
         /// In no order that can be relied on.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::flink::{Cause, JobId, Millis, Throwable};
-use crate::table::{records, words};
+use crate::schema::{json_structs, string_enums};
 
-words! {
+string_enums! {
     /// How a job ended.
     pub enum ApplicationStatus {
         /// It came to its end, or was stopped.
@@ -27,7 +27,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// How far a background operation is.
     pub struct QueueState {
         /// How far.

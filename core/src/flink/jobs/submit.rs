@@ -8,8 +8,8 @@ use serde::{Serialize, Serializer};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
 use crate::flink::{FlinkRest, JobId, multipart};
-use crate::operation::{self, Effect, Info, Operation, RequestContext};
-use crate::table::{operations, records};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
+use crate::schema::{json_structs, operations};
 use crate::url::Target;
 
 operations! { FlinkRest;
@@ -28,7 +28,7 @@ operations! { FlinkRest;
 }
 
 /// The row of the one operation that is not declared by the table: its body is a form.
-pub(crate) const SUBMIT: &[&Info] = &[SubmitGraph::INFO];
+pub(crate) const SUBMIT: &[&OperationInfo] = &[SubmitGraph::INFO];
 
 /// Submits a job as a graph in Java's serialisation: what `flink run` does. Not in the published description, and of use to
 /// a JVM only; [`SubmitJar`](crate::flink::SubmitJar) is for everybody.
@@ -144,7 +144,7 @@ impl Operation for SubmitGraph {
     type Output = JobUrl;
     type Service = FlinkRest;
 
-    const INFO: &'static Info = &Info {
+    const INFO: &'static OperationInfo = &OperationInfo {
         service: "flink",
         name: "submitJob",
         method: Method::POST,
@@ -179,7 +179,7 @@ impl Operation for SubmitGraph {
     }
 }
 
-records! {
+json_structs! {
     /// The answer to a submitted graph.
     pub struct JobUrl {
         /// Where the job is, as in `/jobs/4c7e…`. See [`job_id`](Self::job_id).

@@ -5,13 +5,13 @@ use http::{Response, StatusCode};
 
 use crate::error::{Applied, ErrorKind, ServiceError};
 use crate::flink::error as flink;
-use crate::operation::{Effect, Info};
+use crate::operation::{Effect, OperationInfo};
 
 /// Reads a refusal: a list of texts, the last of which is a Java stack trace, as from a JobManager.
 ///
 /// 500 is what the gateway answers to nearly everything it does not like, and none of that clears by waiting.
-pub(super) fn refusal(info: &'static Info, response: &Response<Bytes>) -> ServiceError {
-    let error = flink::refusal(info, response);
+pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
+    let error = flink::parse_error(info, response);
     if error.kind() != ErrorKind::Refused {
         return error;
     }

@@ -1,7 +1,7 @@
 //! The gateway itself: versions of its API, and which Flink it is.
 
 use super::FlinkSqlGateway;
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkSqlGateway;
     /// The versions of the API that the gateway speaks. Since v1.
@@ -15,7 +15,7 @@ operations! { FlinkSqlGateway;
     Safe GET "/info" GetInfo "getInfo" -> Info {}
 }
 
-records! {
+json_structs! {
     /// The versions of the API that a gateway speaks.
     pub struct ApiVersions {
         /// Oldest first.
@@ -31,7 +31,7 @@ records! {
     }
 }
 
-words! {
+string_enums! {
     /// A version of the gateway's API.
     pub enum ApiVersion {
         /// Sessions, statements, operations. Flink 1.16.

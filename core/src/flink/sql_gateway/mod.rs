@@ -64,12 +64,12 @@ use crate::operation::{self, Service};
 #[derive(Clone, Copy, Debug)]
 pub enum FlinkSqlGateway {}
 
-/// A SQL Gateway. See [`Handle`](crate::drive::Handle) for what it can.
+/// A SQL Gateway. See [`Client`](crate::driver::Client) for what it can.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
 /// # fn with<T>(runtime: T) -> Result<(), Box<dyn std::error::Error>>
-/// # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
+/// # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
 /// use pipewright::flink::sql_gateway::{ConfigureSession, OpenSession, SqlGateway};
 ///
 /// let gateway = SqlGateway::new("http://127.0.0.1:8083".parse()?, runtime);
@@ -77,7 +77,7 @@ pub enum FlinkSqlGateway {}
 /// gateway.call(ConfigureSession::new(session, "SET 'execution.runtime-mode' = 'batch'"))?;
 /// # Ok(()) }
 /// ```
-pub type SqlGateway<T> = crate::drive::Handle<FlinkSqlGateway, T>;
+pub type SqlGateway<T> = crate::driver::Client<FlinkSqlGateway, T>;
 
 impl Service for FlinkSqlGateway {
     const NAME: &'static str = "flink-sql-gateway";
@@ -85,8 +85,8 @@ impl Service for FlinkSqlGateway {
     const MAX_REQUEST_LINE: usize = 4096;
     const DECODES_TWICE: bool = true;
 
-    fn refusal(info: &'static operation::Info, response: &Response<Bytes>) -> ServiceError {
-        error::refusal(info, response)
+    fn parse_error(info: &'static operation::OperationInfo, response: &Response<Bytes>) -> ServiceError {
+        error::parse_error(info, response)
     }
 
     fn identifies_service(rejection: &ServiceError) -> bool {
@@ -95,6 +95,6 @@ impl Service for FlinkSqlGateway {
 }
 
 /// The rows of all tables.
-pub(crate) fn operations() -> impl Iterator<Item = &'static operation::Info> {
+pub(crate) fn operations() -> impl Iterator<Item = &'static operation::OperationInfo> {
     [gateway::OPERATIONS, sessions::OPERATIONS, statements::OPERATIONS].into_iter().flatten().copied()
 }

@@ -6,9 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::flink::JobId;
-use crate::table::{Field, records, words};
+use crate::schema::{WireField, json_structs, string_enums};
 
-records! {
+json_structs! {
     /// A page of a statement's result.
     pub struct ResultPage {
         /// Whether there is a page, and whether there will be another.
@@ -95,7 +95,7 @@ records! {
     }
 }
 
-words! {
+string_enums! {
     /// Whether there is a page, and whether there will be another.
     pub enum ResultType {
         /// Not yet: ask for the same token again.
@@ -275,7 +275,7 @@ impl fmt::Debug for Fields {
     }
 }
 
-impl Field for Fields {
+impl WireField for Fields {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         if raw.get().starts_with('[') {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{FlinkSqlGateway, SessionHandle};
 use crate::flink::Acknowledged;
-use crate::table::{operations, records};
+use crate::schema::{json_structs, operations};
 
 operations! { FlinkSqlGateway;
     /// Opens a session. Since v1.
@@ -80,7 +80,7 @@ operations! { FlinkSqlGateway;
     }
 }
 
-records! {
+json_structs! {
     /// A new session.
     pub struct OpenedSession {
         /// Its handle.

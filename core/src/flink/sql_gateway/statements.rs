@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{FlinkSqlGateway, OperationHandle, ResultPage, RowFormat, SessionHandle};
-use crate::table::{operations, records, words};
+use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkSqlGateway;
     /// Submits one statement, and answers at once. Since v1.
@@ -103,7 +103,7 @@ operations! { FlinkSqlGateway;
     }
 }
 
-records! {
+json_structs! {
     /// A statement was taken.
     pub struct Submitted {
         /// Its handle.
@@ -123,7 +123,7 @@ records! {
     }
 }
 
-words! {
+string_enums! {
     /// What a statement is doing.
     pub enum OperationState {
         /// Taken.

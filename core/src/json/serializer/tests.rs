@@ -146,7 +146,7 @@ struct Ratio(f64);
 
 impl Serialize for Ratio {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        crate::table::Written(&self.0).serialize(serializer)
+        crate::schema::AsWire(&self.0).serialize(serializer)
     }
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::Channel;
 use crate::error::{FlowError, Misuse};
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::snowpipe::{AppendRows, Batch, RequestId, SnowpipeIngest};
 
@@ -75,13 +75,13 @@ use crate::snowpipe::{AppendRows, Batch, RequestId, SnowpipeIngest};
 pub struct Append {
     pub(super) channel: Channel,
     pub(super) batch: Batch,
-    pub(super) within: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
 }
 
 impl Append {
     /// How long the flow may take; as long as its attempts take by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -119,12 +119,12 @@ fn operation(channel: &Channel, batch: &Batch, id: RequestId) -> AppendRows {
     append
 }
 
-impl Machine for AppendMachine {
+impl StateMachine for AppendMachine {
     type Service = SnowpipeIngest;
     type Output = Channel;
     const NAME: &'static str = "Append";
 
-    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Channel> {
+    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Channel> {
         let gone = || FlowError::Misuse(Misuse::PolledAfterDone);
         loop {
             match (&mut self.call, &self.channel) {
@@ -132,7 +132,7 @@ impl Machine for AppendMachine {
                     let id = RequestId::from_bits(cx.seed.next_u128());
                     self.call = Some(cx.call(operation(channel, &self.batch, id)));
                 }
-                (Some(call), _) => match (ok!(call.poll(cx.now(), reply.take())), self.channel.take()) {
+                (Some(call), _) => match (ready!(call.poll(cx.now(), reply.take())), self.channel.take()) {
                     (Ok(appended), Some(channel)) => {
                         // The answer has a token, or it is an error: see `AppendRows`.
                         let token = appended.next_continuation_token.unwrap_or_default();
@@ -150,10 +150,10 @@ impl Machine for AppendMachine {
 impl Goal for Append {
     type Service = SnowpipeIngest;
     type Output = Channel;
-    type Flow = Running<AppendMachine>;
+    type Flow = GoalFlow<AppendMachine>;
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
         let machine = AppendMachine { channel: Some(self.channel), batch: self.batch, call: None };
-        Running::new(machine, config, seed, self.within)
+        GoalFlow::new(machine, config, seed, self.timeout)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ChannelPath;
 use crate::error::ServiceError;
-use crate::flow::{Common, Notice};
+use crate::flow::{FlowContext, Notice};
 use crate::snowpipe::{ErrorCode, SnowpipeIngest, error_code};
 use crate::time::Timestamp;
 
@@ -41,7 +41,7 @@ impl BusyBackoff {
     }
 
     /// Adds the waits that the service has asked a request for.
-    pub(super) fn exclude(&mut self, asked_to_wait: Duration, cx: &mut Common<SnowpipeIngest>) {
+    pub(super) fn exclude(&mut self, asked_to_wait: Duration, cx: &mut FlowContext<SnowpipeIngest>) {
         self.asked_to_wait += asked_to_wait;
         if let Some((last, _)) = &mut self.last {
             *last = *last + asked_to_wait;
@@ -54,7 +54,7 @@ impl BusyBackoff {
         &mut self,
         refusal: &ServiceError,
         path: &ChannelPath,
-        cx: &mut Common<SnowpipeIngest>,
+        cx: &mut FlowContext<SnowpipeIngest>,
     ) -> Option<Timestamp> {
         if !is_busy(refusal) {
             return None;
@@ -73,7 +73,7 @@ impl BusyBackoff {
         let wait = wait * 3 / 4 + Duration::from_millis(cx.seed.below(part));
         let asked = refusal.retry_after().map(|after| after.resolve(now).since(now)).unwrap_or_default();
         let beyond = asked.min(cx.retry().longest_retry_after).saturating_sub(wait);
-        self.last = Some((now, wait + cx.retry().timeout));
+        self.last = Some((now, wait + cx.retry().attempt_timeout));
         self.exclude(beyond, cx);
         Some(now + wait + beyond)
     }

@@ -28,7 +28,7 @@ use super::position::{ChannelSnapshot, RejectedRows};
 use super::{ChannelLost, ChannelPath, POLL};
 use crate::Operation as _;
 use crate::error::FlowError;
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::snowpipe::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, RequestId, SnowpipeIngest};
 use crate::time::Timestamp;
@@ -41,7 +41,7 @@ use crate::time::Timestamp;
 ///
 /// Ends in [`FlowError::Service`] when the channel must not be used any more, in [`FlowError::Failed`] with a [`ChannelLost`] when
 /// it is not there for 30 s, in [`FlowError::Deadline`] when the time is up; the rows may be committed later. No status tells that
-/// somebody has opened the channel by force and discarded them: then it waits until [`within`](Self::within).
+/// somebody has opened the channel by force and discarded them: then it waits until [`timeout`](Self::timeout).
 ///
 /// ```
 /// # use std::collections::VecDeque;
@@ -84,7 +84,7 @@ pub struct AwaitCommitted {
     tokens: Vec<String>,
     reached: Option<Order>,
     before: Option<ChannelSnapshot>,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 /// Whether a committed token is late enough.
@@ -93,7 +93,7 @@ type Order = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 impl AwaitCommitted {
     /// Waits for a token.
     pub fn new(path: ChannelPath, token: impl Into<String>) -> Self {
-        Self { path, tokens: vec![token.into()], reached: None, before: None, within: None }
+        Self { path, tokens: vec![token.into()], reached: None, before: None, timeout: None }
     }
 
     /// Tokens that were sent after it: one of them does as well.
@@ -120,9 +120,9 @@ impl AwaitCommitted {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 
@@ -181,7 +181,7 @@ enum State {
 }
 
 impl AwaitCommittedMachine {
-    fn look(&mut self, cx: &mut Common<SnowpipeIngest>) {
+    fn look(&mut self, cx: &mut FlowContext<SnowpipeIngest>) {
         let id = RequestId::from_bits(cx.seed.next_u128());
         self.asked_at = cx.now();
         self.state = State::Look(cx.call(self.goal.path.status(id, vec![self.goal.path.channel.clone()])));
@@ -206,12 +206,12 @@ impl AwaitCommittedMachine {
     }
 }
 
-impl Machine for AwaitCommittedMachine {
+impl StateMachine for AwaitCommittedMachine {
     type Service = SnowpipeIngest;
     type Output = Committed;
     const NAME: &'static str = "AwaitCommitted";
 
-    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Committed> {
+    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Committed> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -222,7 +222,7 @@ impl Machine for AwaitCommittedMachine {
                     self.look(cx);
                 }
                 State::Look(call) => {
-                    let result = ok!(call.poll(cx.now(), reply.take()));
+                    let result = ready!(call.poll(cx.now(), reply.take()));
                     match result.and_then(|statuses| self.looked(statuses)) {
                         Ok(Some(committed)) => return Step::Done(Ok(committed)),
                         Ok(None) => self.state = State::Wait(cx.now() + POLL),
@@ -243,12 +243,12 @@ impl Machine for AwaitCommittedMachine {
 impl Goal for AwaitCommitted {
     type Service = SnowpipeIngest;
     type Output = Committed;
-    type Flow = Running<AwaitCommittedMachine>;
+    type Flow = GoalFlow<AwaitCommittedMachine>;
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        let within = self.within;
+        let timeout = self.timeout;
         let (lost, asked_at) = (LossDetector::default(), Timestamp::UNIX_EPOCH);
-        Running::new(AwaitCommittedMachine { goal: self, lost, asked_at, state: State::Start }, config, seed, within)
+        GoalFlow::new(AwaitCommittedMachine { goal: self, lost, asked_at, state: State::Start }, config, seed, timeout)
     }
 }
 
@@ -257,7 +257,7 @@ impl fmt::Debug for AwaitCommitted {
         f.debug_struct("AwaitCommitted")
             .field("path", &self.path)
             .field("tokens", &self.tokens)
-            .field("within", &self.within)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }

@@ -17,7 +17,7 @@ use http::StatusCode;
 use super::ChannelPath;
 use super::busy_backoff::{BusyBackoff, is_busy};
 use crate::error::{ErrorKind, FlowError};
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::snowpipe::channels::Dropped;
 use crate::snowpipe::{self, ErrorCode, RequestId, SnowpipeIngest, error_code};
@@ -65,13 +65,13 @@ pub struct DropChannel {
     force: bool,
     if_exists: bool,
     busy_timeout: Duration,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl DropChannel {
     /// The channel, with its rows committed.
     pub fn new(path: ChannelPath) -> Self {
-        Self { path, force: false, if_exists: false, busy_timeout: Duration::from_secs(120), within: None }
+        Self { path, force: false, if_exists: false, busy_timeout: Duration::from_secs(120), timeout: None }
     }
 
     /// **Discards** rows that are not committed yet, instead of waiting for them.
@@ -94,8 +94,8 @@ impl DropChannel {
     }
 
     /// How long the flow may take, faults and their waits included; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -119,13 +119,17 @@ enum State {
 }
 
 impl DropMachine {
-    fn drop(&mut self, cx: &mut Common<SnowpipeIngest>) {
+    fn drop(&mut self, cx: &mut FlowContext<SnowpipeIngest>) {
         let id = RequestId::from_bits(cx.seed.next_u128());
         let drop = self.goal.path.drop(id).fail_on_uncommitted_rows(!self.goal.force);
         self.state = State::Drop(cx.call(drop).handing_back(is_busy));
     }
 
-    fn refused(&mut self, error: FlowError, cx: &mut Common<SnowpipeIngest>) -> Result<Option<Dropped>, FlowError> {
+    fn refused(
+        &mut self,
+        error: FlowError,
+        cx: &mut FlowContext<SnowpipeIngest>,
+    ) -> Result<Option<Dropped>, FlowError> {
         let Some(refusal) = error.service() else { return Err(error) };
         let is_gone = refusal.kind() == ErrorKind::Refused
             && refusal.status() == StatusCode::NOT_FOUND
@@ -139,12 +143,12 @@ impl DropMachine {
     }
 }
 
-impl Machine for DropMachine {
+impl StateMachine for DropMachine {
     type Service = SnowpipeIngest;
     type Output = Dropped;
     const NAME: &'static str = "DropChannel";
 
-    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Dropped> {
+    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Dropped> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -155,7 +159,7 @@ impl Machine for DropMachine {
                     self.drop(cx);
                 }
                 State::Drop(call) => {
-                    let result = ok!(call.poll(cx.now(), reply.take()));
+                    let result = ready!(call.poll(cx.now(), reply.take()));
                     self.unanswered |= call.has_unanswered();
                     self.backoff.exclude(call.asked_to_wait(), cx);
                     match result.map(Some).or_else(|error| self.refused(error, cx)) {
@@ -178,12 +182,12 @@ impl Machine for DropMachine {
 impl Goal for DropChannel {
     type Service = SnowpipeIngest;
     type Output = Dropped;
-    type Flow = Running<DropMachine>;
+    type Flow = GoalFlow<DropMachine>;
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        let within = self.within;
+        let timeout = self.timeout;
         let backoff = BusyBackoff::new(self.busy_timeout);
         let machine = DropMachine { goal: self, backoff, unanswered: false, state: State::Start };
-        Running::new(machine, config, seed, within)
+        GoalFlow::new(machine, config, seed, timeout)
     }
 }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::snowpipe::{self, AppendElasticToTable, Batch, RequestId, SnowpipeIngest};
 
@@ -54,7 +54,7 @@ pub struct AppendElastic {
     schema: String,
     target: Target,
     batch: Batch,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ enum Target {
 
 impl AppendElastic {
     fn new(database: impl Into<String>, schema: impl Into<String>, target: Target, batch: Batch) -> Self {
-        Self { database: database.into(), schema: schema.into(), target, batch, within: None }
+        Self { database: database.into(), schema: schema.into(), target, batch, timeout: None }
     }
 
     /// Through a pipe. The batch's offset tokens are not sent.
@@ -89,8 +89,8 @@ impl AppendElastic {
     }
 
     /// How long the flow may take; as long as its attempts take by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -119,7 +119,7 @@ enum State {
 }
 
 impl ElasticMachine {
-    fn send(&mut self, cx: &mut Common<SnowpipeIngest>) {
+    fn send(&mut self, cx: &mut FlowContext<SnowpipeIngest>) {
         let id = RequestId::from_bits(cx.seed.next_u128());
         let AppendElastic { database, schema, target, batch, .. } = &self.goal;
         let rows = batch.body.clone();
@@ -138,20 +138,20 @@ impl ElasticMachine {
     }
 }
 
-impl Machine for ElasticMachine {
+impl StateMachine for ElasticMachine {
     type Service = SnowpipeIngest;
     type Output = ElasticAppend;
     const NAME: &'static str = "AppendElastic";
 
-    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<ElasticAppend> {
+    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<ElasticAppend> {
         loop {
             let (result, unanswered) = match &mut self.state {
                 State::Start => {
                     self.send(cx);
                     continue;
                 }
-                State::Pipe(call) => (ok!(call.poll(cx.now(), reply.take())), call.unanswered()),
-                State::Table(call) => (ok!(call.poll(cx.now(), reply.take())), call.unanswered()),
+                State::Pipe(call) => (ready!(call.poll(cx.now(), reply.take())), call.unanswered()),
+                State::Table(call) => (ready!(call.poll(cx.now(), reply.take())), call.unanswered()),
             };
             return Step::Done(result.map(|_| ElasticAppend { possible_duplicates: unanswered }));
         }
@@ -161,10 +161,10 @@ impl Machine for ElasticMachine {
 impl Goal for AppendElastic {
     type Service = SnowpipeIngest;
     type Output = ElasticAppend;
-    type Flow = Running<ElasticMachine>;
+    type Flow = GoalFlow<ElasticMachine>;
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(ElasticMachine { goal: self, state: State::Start }, config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(ElasticMachine { goal: self, state: State::Start }, config, seed, timeout)
     }
 }

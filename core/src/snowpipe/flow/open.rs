@@ -29,7 +29,7 @@ use super::busy_backoff::{BusyBackoff, is_busy};
 use super::{AwaitCommitted, ChannelPath};
 use crate::Operation as _;
 use crate::error::{FlowError, ServiceError};
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::snowpipe::flow::Append;
 use crate::snowpipe::{self, Batch, ChannelStatus, Opened, RequestId, SnowpipeIngest};
@@ -88,13 +88,13 @@ pub struct OpenChannel {
     force: bool,
     offset_token: Option<String>,
     busy_timeout: Duration,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl OpenChannel {
     /// The channel, with its rows of before committed.
     pub fn new(path: ChannelPath) -> Self {
-        Self { path, force: false, offset_token: None, busy_timeout: Duration::from_secs(120), within: None }
+        Self { path, force: false, offset_token: None, busy_timeout: Duration::from_secs(120), timeout: None }
     }
 
     /// **Discards** rows of before that are not committed yet, instead of waiting for them. The service says nothing of how
@@ -118,8 +118,8 @@ impl OpenChannel {
     }
 
     /// How long the flow may take, faults and their waits included; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 
@@ -170,7 +170,7 @@ impl Channel {
 
     /// The flow that appends a batch and gives the channel back.
     pub fn append(self, batch: Batch) -> Append {
-        Append { channel: self, batch, within: None }
+        Append { channel: self, batch, timeout: None }
     }
 
     /// The flow that waits until an offset token is committed, and counts the rows that were rejected since the channel was
@@ -233,26 +233,26 @@ impl OpenMachine {
         self.backoff.asked_to_wait()
     }
 
-    fn open(&mut self, cx: &mut Common<SnowpipeIngest>) {
+    fn open(&mut self, cx: &mut FlowContext<SnowpipeIngest>) {
         let id = RequestId::from_bits(cx.seed.next_u128());
         let mut open = self.goal.path.open(id, !self.goal.force);
         open.offset_token.clone_from(&self.goal.offset_token);
         self.state = State::Open(cx.call(open).handing_back(is_busy));
     }
 
-    fn refused(&mut self, error: FlowError, cx: &mut Common<SnowpipeIngest>) -> Result<(), FlowError> {
+    fn refused(&mut self, error: FlowError, cx: &mut FlowContext<SnowpipeIngest>) -> Result<(), FlowError> {
         let at = error.service().and_then(|refusal| self.backoff.until(refusal, &self.goal.path, cx));
         self.state = State::Wait(at.ok_or(error)?);
         Ok(())
     }
 }
 
-impl Machine for OpenMachine {
+impl StateMachine for OpenMachine {
     type Service = SnowpipeIngest;
     type Output = Channel;
     const NAME: &'static str = "OpenChannel";
 
-    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Channel> {
+    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Channel> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -263,7 +263,7 @@ impl Machine for OpenMachine {
                     self.open(cx);
                 }
                 State::Open(call) => {
-                    let result = ok!(call.poll(cx.now(), reply.take()));
+                    let result = ready!(call.poll(cx.now(), reply.take()));
                     self.unanswered |= call.has_unanswered();
                     self.backoff.exclude(call.asked_to_wait(), cx);
                     let result = match result {
@@ -288,10 +288,10 @@ impl Machine for OpenMachine {
 impl Goal for OpenChannel {
     type Service = SnowpipeIngest;
     type Output = Channel;
-    type Flow = Running<OpenMachine>;
+    type Flow = GoalFlow<OpenMachine>;
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(self.machine(), config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(self.machine(), config, seed, timeout)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use crate::schema::json_structs;
 use crate::snowpipe::{BulkGetChannelStatus, DropChannel, OpenChannel, RequestId};
-use crate::table::records;
 
-records! {
+json_structs! {
     /// Where a channel is: its full name.
     ///
     /// Database, schema and pipe are identifiers; one whose case matters stands in double quotes. The name of a channel is

@@ -6,10 +6,10 @@ use std::fmt;
 use super::ChannelPath;
 use super::recent_tokens::RecentTokens;
 use crate::error::{Cause, Failure, FlowError};
+use crate::schema::json_structs;
 use crate::snowpipe::ChannelStatus;
-use crate::table::records;
 
-records! {
+json_structs! {
     /// Where a writer is in its channel: small, and all that another process needs to go on.
     pub struct Position {
         /// The last offset token that was seen to be committed; `None` when there was none.

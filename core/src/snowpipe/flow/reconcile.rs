@@ -26,7 +26,7 @@ use super::position::{Position, RejectedRows, StatusSource};
 use super::recent_tokens::RecentTokens;
 use super::{Channel, ChannelPath, OpenChannel};
 use crate::error::FlowError;
-use crate::flow::{Common, Config, Flow as _, Goal, Machine, Reply, Running, Step, ok};
+use crate::flow::{Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::snowpipe::SnowpipeIngest;
 
@@ -73,13 +73,13 @@ pub struct Reconcile {
     open: OpenChannel,
     path: ChannelPath,
     position: Position,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl Reconcile {
     /// The channel, and what was sent to it.
     pub fn new(path: ChannelPath, position: Position) -> Self {
-        Self { open: OpenChannel::new(path.clone()), path, position, within: None }
+        Self { open: OpenChannel::new(path.clone()), path, position, timeout: None }
     }
 
     /// As [`OpenChannel::busy_timeout`].
@@ -89,8 +89,8 @@ impl Reconcile {
     }
 
     /// How long the flow may take, faults and their waits included; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -112,7 +112,7 @@ pub struct Reconciled {
 #[derive(Debug)]
 pub struct ReconcileMachine {
     goal: Reconcile,
-    open: Option<Running<OpenMachine>>,
+    open: Option<GoalFlow<OpenMachine>>,
 }
 
 impl ReconcileMachine {
@@ -127,14 +127,14 @@ impl ReconcileMachine {
     }
 }
 
-impl Machine for ReconcileMachine {
+impl StateMachine for ReconcileMachine {
     type Service = SnowpipeIngest;
     type Output = Reconciled;
     const NAME: &'static str = "Reconcile";
 
-    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Reconciled> {
+    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Reconciled> {
         let open = self.open.get_or_insert_with(|| cx.child(self.goal.open.clone().machine()));
-        let channel = ok!(open.poll(cx.now(), reply.take()));
+        let channel = ready!(open.poll(cx.now(), reply.take()));
         Step::Done(channel.and_then(|channel| self.read(channel)))
     }
 }
@@ -142,10 +142,10 @@ impl Machine for ReconcileMachine {
 impl Goal for Reconcile {
     type Service = SnowpipeIngest;
     type Output = Reconciled;
-    type Flow = Running<ReconcileMachine>;
+    type Flow = GoalFlow<ReconcileMachine>;
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(ReconcileMachine { goal: self, open: None }, config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(ReconcileMachine { goal: self, open: None }, config, seed, timeout)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::SessionRun;
 use crate::error::{FlowError, Misuse};
-use crate::flow::{Call, Common, Config, Flow as _, Goal, Machine, Reply, Running, Step};
+use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step};
 use crate::operation::Operation;
 use crate::seed::Seed;
 use crate::snowpipe::SnowpipeIngest;
@@ -27,12 +27,12 @@ pub struct OperationGoalMachine<O: Operation> {
     call: Option<Call<O>>,
 }
 
-impl<O: Operation<Service = SnowpipeIngest>> Machine for OperationGoalMachine<O> {
+impl<O: Operation<Service = SnowpipeIngest>> StateMachine for OperationGoalMachine<O> {
     type Service = SnowpipeIngest;
     type Output = O::Output;
     const NAME: &'static str = O::INFO.name;
 
-    fn step(&mut self, cx: &mut Common<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<O::Output> {
+    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<O::Output> {
         if let Some(operation) = self.operation.take() {
             self.call = Some(cx.call(operation));
         }
@@ -46,9 +46,9 @@ impl<O: Operation<Service = SnowpipeIngest>> Machine for OperationGoalMachine<O>
 impl<O: Operation<Service = SnowpipeIngest>> Goal for OperationGoal<O> {
     type Service = SnowpipeIngest;
     type Output = O::Output;
-    type Flow = Running<OperationGoalMachine<O>>;
+    type Flow = GoalFlow<OperationGoalMachine<O>>;
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        Running::new(OperationGoalMachine { operation: Some(self.0), call: None }, config, seed, None)
+        GoalFlow::new(OperationGoalMachine { operation: Some(self.0), call: None }, config, seed, None)
     }
 }

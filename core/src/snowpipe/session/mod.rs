@@ -4,7 +4,7 @@
 //! through it, on the handle of the account:
 //!
 //! ```no_run
-//! # use pipewright::drive::{Clock, Entropy, Transport};
+//! # use pipewright::driver::{Clock, Entropy, Transport};
 //! # use pipewright::snowpipe::{Account, BulkGetChannelStatus, OpenSession, RequestId, TokenType};
 //! # fn example<T: Transport + Clock + Entropy>(account: &Account<T>) -> Result<(), pipewright::error::FlowError> {
 //! let session = account.run(OpenSession::new(TokenType::KeypairJwt))?;
@@ -84,7 +84,7 @@ pub(crate) use self::token_wait::TokenWait;
 use self::state::{EARLY_RENEWAL, State, Verdict};
 use super::{SnowpipeAccount, SnowpipeIngest};
 use crate::error::FlowError;
-use crate::flow::{Config, Running};
+use crate::flow::{Config, GoalFlow};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -145,7 +145,7 @@ impl Session {
 
     /// The token, or how to come by it.
     pub fn token(&self, now: Timestamp) -> Access {
-        let void_after = self.shared.account.retry().timeout.saturating_mul(2);
+        let void_after = self.shared.account.retry().attempt_timeout.saturating_mul(2);
         match self.state().token(now, void_after) {
             Verdict::Ready(grant) => Access::Ready(grant),
             Verdict::Wait(until) => Access::Wait(until),
@@ -191,7 +191,7 @@ impl Session {
     /// One flow of the ingest host, with the session's token. Run it on the handle of the account.
     ///
     /// ```no_run
-    /// # use pipewright::drive::{Clock, Entropy, Transport};
+    /// # use pipewright::driver::{Clock, Entropy, Transport};
     /// # use pipewright::snowpipe::{Account, Batch, ChannelPath, OpenSession, TokenType};
     /// # fn example<T: Transport + Clock + Entropy>(account: &Account<T>) -> Result<(), pipewright::error::FlowError> {
     /// use pipewright::snowpipe::flow::OpenChannel;
@@ -218,13 +218,13 @@ impl Lease {
     /// than that, it takes 10 s at most.
     pub fn renew(self, seed: Seed) -> Renewal {
         let account = self.session.shared.account.clone();
-        let within = self.is_early.then_some(EARLY_RENEWAL);
-        Running::new(RenewalMachine::new(self), &account, seed, within)
+        let timeout = self.is_early.then_some(EARLY_RENEWAL);
+        GoalFlow::new(RenewalMachine::new(self), &account, seed, timeout)
     }
 
     /// The holder is still there.
     fn hold(&self, now: Timestamp) {
-        let void_after = self.session.shared.account.retry().timeout.saturating_mul(2);
+        let void_after = self.session.shared.account.retry().attempt_timeout.saturating_mul(2);
         self.session.state().hold(self.number, now + void_after);
     }
 

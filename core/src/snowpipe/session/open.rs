@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use super::Session;
 use super::token_wait::TokenWait;
-use crate::flow::{Common, Config, Goal, Machine, Reply, Running, Step, ok};
+use crate::flow::{Config, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::snowpipe::{SnowpipeAccount, TokenType};
 
@@ -70,13 +70,13 @@ pub struct OpenSessionMachine {
     entry: TokenWait,
 }
 
-impl Machine for OpenSessionMachine {
+impl StateMachine for OpenSessionMachine {
     type Service = SnowpipeAccount;
     type Output = Session;
     const NAME: &'static str = "OpenSession";
 
-    fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Session> {
-        let result = ok!(self.entry.step(cx, reply));
+    fn step(&mut self, cx: &mut FlowContext<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Session> {
+        let result = ready!(self.entry.step(cx, reply));
         Step::Done(result.map(|_| self.session.clone()))
     }
 }
@@ -90,11 +90,11 @@ impl fmt::Debug for OpenSessionMachine {
 impl Goal for OpenSession {
     type Service = SnowpipeAccount;
     type Output = Session;
-    type Flow = Running<OpenSessionMachine>;
+    type Flow = GoalFlow<OpenSessionMachine>;
 
     fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
         let session = self.connect_lazy(config);
         let entry = TokenWait::new(&session);
-        Running::new(OpenSessionMachine { session, entry }, config, seed, None)
+        GoalFlow::new(OpenSessionMachine { session, entry }, config, seed, None)
     }
 }

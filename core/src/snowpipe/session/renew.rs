@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::Lease;
 use super::state::Host;
 use crate::error::{BuildError, FlowError, ServiceError};
-use crate::flow::{Call, Common, Config, Flow, Machine, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow, FlowContext, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::snowpipe::{ExchangeToken, GetHostname, RequestId, ScopedToken, SnowpipeAccount};
 use crate::url::Base;
 
@@ -27,7 +27,7 @@ const MOST_ASKED: u32 = 2;
 /// Gets a token for a [session](super), and the host before that when it is not known. All that it sends goes to the account's host.
 ///
 /// Ends in the error of the call that failed. The session has it too when it is final, for those who ask next.
-pub type Renewal = Running<RenewalMachine>;
+pub type Renewal = GoalFlow<RenewalMachine>;
 
 /// The transitions of [`Renewal`].
 #[doc(hidden)]
@@ -60,7 +60,7 @@ impl RenewalMachine {
         }
     }
 
-    fn hostname(&mut self, cx: &mut Common<SnowpipeAccount>) -> State {
+    fn hostname(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> State {
         self.asked += 1;
         cx.phase(Self::NAME, "asking for the ingest host");
         let kind = self.lease.session.shared.options.token_type.clone();
@@ -68,7 +68,7 @@ impl RenewalMachine {
         State::Hostname(cx.call(GetHostname::new(kind, id)))
     }
 
-    fn exchange(&self, host: Arc<str>, cx: &mut Common<SnowpipeAccount>) -> State {
+    fn exchange(&self, host: Arc<str>, cx: &mut FlowContext<SnowpipeAccount>) -> State {
         cx.phase(Self::NAME, "exchanging the credential for a token");
         let options = &self.lease.session.shared.options;
         let id = RequestId::from_bits(cx.seed.next_u128());
@@ -78,7 +78,12 @@ impl RenewalMachine {
     }
 
     /// Gives the session what was got.
-    fn install(&self, host: Arc<str>, scoped: &ScopedToken, cx: &Common<SnowpipeAccount>) -> Result<(), FlowError> {
+    fn install(
+        &self,
+        host: Arc<str>,
+        scoped: &ScopedToken,
+        cx: &FlowContext<SnowpipeAccount>,
+    ) -> Result<(), FlowError> {
         let header = scoped.token.bearer()?;
         let session = &self.lease.session.shared;
         let config = Config::new(self.base(&host)?)
@@ -103,7 +108,7 @@ impl RenewalMachine {
         }
     }
 
-    fn fail(&self, error: FlowError, cx: &Common<SnowpipeAccount>) -> Step<()> {
+    fn fail(&self, error: FlowError, cx: &FlowContext<SnowpipeAccount>) -> Step<()> {
         let refused = Some(error.clone()).filter(is_final);
         self.lease.session.state().fail(self.lease.number, refused, cx.now());
         Step::Done(Err(error))
@@ -129,12 +134,12 @@ fn may_be_wrong_host(error: &ServiceError) -> bool {
     !error.is_transient() && !matches!(error.status().as_u16(), 401 | 403)
 }
 
-impl Machine for RenewalMachine {
+impl StateMachine for RenewalMachine {
     type Service = SnowpipeAccount;
     type Output = ();
     const NAME: &'static str = "Renewal";
 
-    fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<()> {
+    fn step(&mut self, cx: &mut FlowContext<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<()> {
         let step = self.advance(cx, reply);
         // A blocking driver is not heard of before.
         self.lease.hold(if let Step::WaitUntil(at) = &step { cx.now().max(*at) } else { cx.now() });
@@ -150,7 +155,7 @@ impl Machine for RenewalMachine {
 }
 
 impl RenewalMachine {
-    fn advance(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<()> {
+    fn advance(&mut self, cx: &mut FlowContext<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<()> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -163,7 +168,7 @@ impl RenewalMachine {
                     };
                 }
                 State::Hostname(call) => {
-                    let result = ok!(call.poll(cx.now(), reply.take()));
+                    let result = ready!(call.poll(cx.now(), reply.take()));
                     self.told = Duration::ZERO;
                     match result {
                         Ok(hostname) => match self.base(&hostname.host()) {
@@ -174,7 +179,7 @@ impl RenewalMachine {
                     }
                 }
                 State::Exchange { call, host } => {
-                    let result = ok!(call.poll(cx.now(), reply.take()));
+                    let result = ready!(call.poll(cx.now(), reply.take()));
                     self.told = Duration::ZERO;
                     match result {
                         Ok(scoped) => {

@@ -14,7 +14,7 @@ use http::{HeaderValue, StatusCode};
 use super::token_wait::TokenWait;
 use super::{Grant, Session};
 use crate::error::{CredentialError, FlowError, Misuse};
-use crate::flow::{Common, Config, CredentialRequest, Flow, Goal, Machine, Reply, Running, Step, ok};
+use crate::flow::{Config, CredentialRequest, Flow, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
 
@@ -33,12 +33,12 @@ use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
 pub struct SessionRun<G> {
     session: Session,
     goal: G,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 /// The transitions of [`SessionRun`].
 #[doc(hidden)]
-pub struct SessionRunMachine<G, M: Machine> {
+pub struct SessionRunMachine<G, M: StateMachine> {
     session: Session,
     /// Of the host that the flow is for.
     generation: u64,
@@ -47,38 +47,38 @@ pub struct SessionRunMachine<G, M: Machine> {
     state: State<G, M>,
 }
 
-enum State<G, M: Machine> {
+enum State<G, M: StateMachine> {
     Entering(TokenWait, G),
-    Running(Running<M>),
-    Asking(Running<M>, CredentialRequest, TokenWait),
+    Running(GoalFlow<M>),
+    Asking(GoalFlow<M>, CredentialRequest, TokenWait),
     /// While it changes.
     Between,
 }
 
 impl<G> SessionRun<G> {
     pub(super) fn new(session: Session, goal: G) -> Self {
-        Self { session, goal, within: None }
+        Self { session, goal, timeout: None }
     }
 
-    /// How long all of it may take, finding host and token included; as long as it takes by default. The goal's own `within`
+    /// Sets how long all of it may take, including the time to find the host and the token; without a limit by default. The goal's own `timeout`
     /// begins when there is a token.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
 
 impl<G, M> SessionRunMachine<G, M>
 where
-    G: Goal<Service = SnowpipeIngest, Flow = Running<M>>,
-    M: Machine<Service = SnowpipeIngest>,
+    G: Goal<Service = SnowpipeIngest, Flow = GoalFlow<M>>,
+    M: StateMachine<Service = SnowpipeIngest>,
 {
     /// The session has a token, or there is none to be had: the request that asked for it fails then, and the flow says what
     /// that means.
     fn entered(
         &mut self,
         result: Result<Grant, FlowError>,
-        cx: &mut Common<SnowpipeAccount>,
+        cx: &mut FlowContext<SnowpipeAccount>,
         reply: &mut Option<Reply>,
     ) -> Result<(), FlowError> {
         match (std::mem::replace(&mut self.state, State::Between), result) {
@@ -105,16 +105,16 @@ where
     }
 }
 
-impl<G, M> Machine for SessionRunMachine<G, M>
+impl<G, M> StateMachine for SessionRunMachine<G, M>
 where
-    G: Goal<Service = SnowpipeIngest, Flow = Running<M>>,
-    M: Machine<Service = SnowpipeIngest>,
+    G: Goal<Service = SnowpipeIngest, Flow = GoalFlow<M>>,
+    M: StateMachine<Service = SnowpipeIngest>,
 {
     type Service = SnowpipeAccount;
     type Output = M::Output;
     const NAME: &'static str = M::NAME;
 
-    fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<M::Output> {
+    fn step(&mut self, cx: &mut FlowContext<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<M::Output> {
         loop {
             let end = match &self.state {
                 State::Asking(flow, ..) => flow.deadline(),
@@ -122,7 +122,7 @@ where
             };
             match &mut self.state {
                 State::Entering(entry, _) | State::Asking(_, _, entry) => {
-                    let result = ok!(cx.until(end, |cx| entry.step(cx, reply)));
+                    let result = ready!(cx.until(end, |cx| entry.step(cx, reply)));
                     if let Err(error) = self.entered(result, cx, reply) {
                         return Step::Done(Err(error));
                     }
@@ -161,21 +161,21 @@ fn has_moved(error: &FlowError) -> bool {
 
 impl<G, M> Goal for SessionRun<G>
 where
-    G: Goal<Service = SnowpipeIngest, Output = M::Output, Flow = Running<M>>,
-    M: Machine<Service = SnowpipeIngest>,
+    G: Goal<Service = SnowpipeIngest, Output = M::Output, Flow = GoalFlow<M>>,
+    M: StateMachine<Service = SnowpipeIngest>,
 {
     type Service = SnowpipeAccount;
     type Output = M::Output;
-    type Flow = Running<SessionRunMachine<G, M>>;
+    type Flow = GoalFlow<SessionRunMachine<G, M>>;
 
     fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
-        let Self { session, goal, within } = self;
+        let Self { session, goal, timeout } = self;
         let state = State::Entering(TokenWait::new(&session), goal);
-        Running::new(SessionRunMachine { session, generation: 0, granted: None, state }, config, seed, within)
+        GoalFlow::new(SessionRunMachine { session, generation: 0, granted: None, state }, config, seed, timeout)
     }
 }
 
-impl<G, M: Machine> fmt::Debug for SessionRunMachine<G, M> {
+impl<G, M: StateMachine> fmt::Debug for SessionRunMachine<G, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Entering(..) => "entering",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Access, Grant, Renewal, Session};
-use crate::flow::{Common, Flow, Reply, Step, ok};
+use crate::flow::{Flow, FlowContext, Reply, Step, ready};
 use crate::snowpipe::SnowpipeAccount;
 use crate::time::Timestamp;
 
@@ -35,12 +35,12 @@ impl TokenWait {
         self.asked_to_wait
     }
 
-    pub(crate) fn step(&mut self, cx: &mut Common<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Grant> {
+    pub(crate) fn step(&mut self, cx: &mut FlowContext<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Grant> {
         let before = self.polled_at.replace(cx.now()).unwrap_or(cx.now());
         self.asked_to_wait += self.session.state().asked_until().min(cx.now()).since(before);
         loop {
             if let Some(renewal) = &mut self.renewal {
-                let result = ok!(renewal.poll(cx.now(), reply.take()));
+                let result = ready!(renewal.poll(cx.now(), reply.take()));
                 self.renewal = None;
                 // When that token is not good any more by now, it is looked for once more, and for as long as it takes.
                 if let Err(error) = result

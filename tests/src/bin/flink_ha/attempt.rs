@@ -12,7 +12,7 @@ use pipewright::flink::{
     Flink, GetJobStatus, GetJobsOverview, JobId, PlanJar, RunJar, StartCheckpoint, StartStop, SubmitJar,
     UpgradeDiagnosis, UpgradeJob, UploadJar,
 };
-use pipewright::flow::{Notice, Saved};
+use pipewright::flow::{Notice, SavedState};
 use pipewright::operation::Operation as _;
 use pipewright_ureq::Ureq;
 
@@ -136,7 +136,7 @@ struct Listener {
     phase: Arc<Mutex<Phase>>,
     blow: Option<Blow>,
     striking: Option<JoinHandle<Result<Struck, String>>>,
-    saved: Option<Saved>,
+    saved: Option<SavedState>,
 }
 
 impl Listener {
@@ -159,7 +159,7 @@ impl Listener {
                 Ok(Struck { phase, outage: recovery.map(|measure| measure()).transpose()? })
             }));
         }
-        if let Notice::Save(state) = notice {
+        if let Notice::Persist(state) = notice {
             self.saved = Some(state);
         }
     }
@@ -181,7 +181,7 @@ pub(crate) fn upgrade(flink: &Flink<Ureq>, cluster: &Cluster, plan: &Plan, blow:
         striking: None,
         saved: None,
     };
-    let fresh = UpgradeJob::new(plan.job, plan.old.clone(), plan.new.clone()).within(AT_MOST);
+    let fresh = UpgradeJob::new(plan.job, plan.old.clone(), plan.new.clone()).timeout(AT_MOST);
     let mut result = flink.run_with(fresh.clone(), |notice| listener.hear(notice));
     let mut resumed = None;
     if let Err(error) = result {
@@ -192,9 +192,8 @@ pub(crate) fn upgrade(flink: &Flink<Ureq>, cluster: &Cluster, plan: &Plan, blow:
         let is_untouched = diagnosis.is_some_and(|diagnosis| diagnosis.status == UpgradeStatus::Untouched);
         let saved = listener.saved.take_if(|_| !(plan.is_jar_good && is_untouched));
         let goal = match &saved {
-            Some(saved) => {
-                UpgradeJob::resume(saved).map(|goal| goal.with_jars(plan.old.clone(), plan.new.clone()).within(AT_MOST))
-            }
+            Some(saved) => UpgradeJob::resume(saved)
+                .map(|goal| goal.with_jars(plan.old.clone(), plan.new.clone()).timeout(AT_MOST)),
             None => Ok(fresh),
         };
         result = goal.and_then(|goal| flink.run_with(goal, |notice| listener.hear(notice)));

@@ -27,7 +27,7 @@ impl JobManager {
     /// Returns a client that sends each request once.
     pub(crate) fn ask(&self) -> Flink<Ureq> {
         let mut retry = Retry::never();
-        retry.timeout = Duration::from_secs(5);
+        retry.attempt_timeout = Duration::from_secs(5);
         Flink::with_config(Config::new(self.base()).with_retry(retry), Ureq::new())
     }
 

@@ -57,7 +57,7 @@ fn jar(options: &Options, name: &str, args: &[&str]) -> RunJar {
 fn old_job(cluster: &Cluster, old: &RunJar) -> Result<JobId, FlowError> {
     let flink = Flink::new(cluster.job_managers[0].base(), Ureq::new());
     let job = flink.run(old.clone())?.job;
-    let _ = flink.run(AwaitJob::running(job).within(Duration::from_secs(60)))?;
+    let _ = flink.run(AwaitJob::running(job).timeout(Duration::from_secs(60)))?;
     sleep(Duration::from_secs(3));
     Ok(job)
 }
@@ -65,7 +65,7 @@ fn old_job(cluster: &Cluster, old: &RunJar) -> Result<JobId, FlowError> {
 fn cancel_all(cluster: &Cluster) {
     let flink = Flink::new(cluster.job_managers[0].base(), Ureq::new());
     for job in truth::jobs(cluster).unwrap_or_default() {
-        let _ = flink.run(Cancel::new(job).within(Duration::from_secs(60)));
+        let _ = flink.run(Cancel::new(job).timeout(Duration::from_secs(60)));
     }
 }
 

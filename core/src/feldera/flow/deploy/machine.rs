@@ -15,7 +15,7 @@ use crate::feldera::programs::Validation;
 use crate::feldera::{
     CreatePipeline, ErrorCode, FelderaApi, GetPipeline, PatchPipeline, ValidateProgram, error_code, is_unknown_pipeline,
 };
-use crate::flow::{Call, Common, Flow as _, Machine, Notice, Pace, Reply, Running, Step, ok};
+use crate::flow::{Call, Flow as _, FlowContext, GoalFlow, Notice, PollInterval, Reply, StateMachine, Step, ready};
 use crate::time::Timestamp;
 
 /// How often the flow begins again with a look.
@@ -33,7 +33,7 @@ pub struct DeployMachine {
     /// The one that there was at the last look.
     looked_at: Option<i64>,
     polls: u32,
-    pace: Pace,
+    pace: PollInterval,
     /// Why there is another look.
     trouble: Option<FlowError>,
     state: State,
@@ -46,10 +46,10 @@ enum State {
     Wait(Timestamp),
     Create(Box<Call<CreatePipeline>>),
     Validate(Box<Call<ValidateProgram>>, Box<Differences>),
-    Stop(Box<Running<Reconciler<StopPlan>>>, Box<Differences>),
+    Stop(Box<GoalFlow<Reconciler<StopPlan>>>, Box<Differences>),
     Change(Box<Call<PatchPipeline>>),
-    Compile(Box<Running<CompileMachine>>),
-    Ensure(Box<Running<Reconciler<EnsurePlan>>>),
+    Compile(Box<GoalFlow<CompileMachine>>),
+    Ensure(Box<GoalFlow<Reconciler<EnsurePlan>>>),
 }
 
 impl DeployMachine {
@@ -61,7 +61,7 @@ impl DeployMachine {
             version: None,
             looked_at: None,
             polls: 0,
-            pace: Pace::START,
+            pace: PollInterval::START,
             trouble: None,
             state: State::Start,
         }
@@ -72,7 +72,11 @@ impl DeployMachine {
     }
 
     /// Decides by what there is; `None` is no pipeline. A result is the end.
-    fn polled(&mut self, seen: Option<Pipeline>, cx: &mut Common<FelderaApi>) -> Option<Result<Deployed, FlowError>> {
+    fn polled(
+        &mut self,
+        seen: Option<Pipeline>,
+        cx: &mut FlowContext<FelderaApi>,
+    ) -> Option<Result<Deployed, FlowError>> {
         let Some(seen) = seen else {
             self.change = Change::Created;
             cx.phase(Self::NAME, "creating the pipeline");
@@ -114,7 +118,7 @@ impl DeployMachine {
         None
     }
 
-    fn unchanged(&mut self, seen: &Pipeline, cx: &mut Common<FelderaApi>) {
+    fn unchanged(&mut self, seen: &Pipeline, cx: &mut FlowContext<FelderaApi>) {
         self.version = seen.program_version;
         let desired = if self.goal.paused { PipelineStatus::Paused } else { PipelineStatus::Running };
         let is_desired =
@@ -130,19 +134,19 @@ impl DeployMachine {
         Deployed { pipeline, change: self.change, restarted: self.restarted }
     }
 
-    fn change(&mut self, differences: Differences, cx: &mut Common<FelderaApi>) {
+    fn change(&mut self, differences: Differences, cx: &mut FlowContext<FelderaApi>) {
         cx.phase(Self::NAME, "changing the pipeline");
         self.state = State::Change(Box::new(cx.call(differences.0)));
     }
 
-    fn stop(&mut self, differences: Differences, cx: &mut Common<FelderaApi>) {
+    fn stop(&mut self, differences: Differences, cx: &mut FlowContext<FelderaApi>) {
         let name = self.goal.name();
         let stop = if self.goal.force_stop { Stop::forced(name) } else { Stop::new(name) };
         let child = cx.child(stop.machine());
         self.state = State::Stop(Box::new(child), Box::new(differences));
     }
 
-    fn compile(&mut self, cx: &mut Common<FelderaApi>) {
+    fn compile(&mut self, cx: &mut FlowContext<FelderaApi>) {
         let mut compile = Compile::new(self.goal.name()).recompile(self.goal.recompile);
         if let Some(version) = self.version {
             compile = compile.version(version);
@@ -171,7 +175,7 @@ impl DeployMachine {
     }
 
     /// After a change that may have been made, or not by us.
-    fn look_again(&mut self, trouble: FlowError, cx: &Common<FelderaApi>) -> Result<(), FlowError> {
+    fn look_again(&mut self, trouble: FlowError, cx: &FlowContext<FelderaApi>) -> Result<(), FlowError> {
         if self.polls >= MAX_POLLS {
             return Err(trouble);
         }
@@ -180,7 +184,11 @@ impl DeployMachine {
         Ok(())
     }
 
-    fn created(&mut self, answer: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Result<(), FlowError> {
+    fn created(
+        &mut self,
+        answer: Result<Pipeline, FlowError>,
+        cx: &mut FlowContext<FelderaApi>,
+    ) -> Result<(), FlowError> {
         match answer {
             Ok(created) => {
                 self.version = created.program_version;
@@ -200,7 +208,11 @@ impl DeployMachine {
         }
     }
 
-    fn changed(&mut self, answer: Result<Pipeline, FlowError>, cx: &mut Common<FelderaApi>) -> Result<(), FlowError> {
+    fn changed(
+        &mut self,
+        answer: Result<Pipeline, FlowError>,
+        cx: &mut FlowContext<FelderaApi>,
+    ) -> Result<(), FlowError> {
         match answer {
             // Another client has changed since the look what was as it should be then.
             Ok(changed) if !is_of(&self.goal, &changed) => {
@@ -224,13 +236,13 @@ impl DeployMachine {
         }
     }
 
-    fn compiled(&mut self, compiled: &Pipeline, cx: &mut Common<FelderaApi>) {
+    fn compiled(&mut self, compiled: &Pipeline, cx: &mut FlowContext<FelderaApi>) {
         // Another one than was put, if it was compiled again.
         self.version = compiled.program_version.or(self.version);
         self.ensure(cx);
     }
 
-    fn ensure(&mut self, cx: &mut Common<FelderaApi>) {
+    fn ensure(&mut self, cx: &mut FlowContext<FelderaApi>) {
         let ensure = EnsurePlan::new(self.goal.ensure.clone(), self.goal.paused);
         let child = cx.child(Reconciler::new(ensure));
         self.state = State::Ensure(Box::new(child));
@@ -263,12 +275,12 @@ fn is_no_address(error: &ServiceError) -> bool {
     error.status() == http::StatusCode::NOT_FOUND && error.code().is_none()
 }
 
-impl Machine for DeployMachine {
+impl StateMachine for DeployMachine {
     type Service = FelderaApi;
     type Output = Deployed;
     const NAME: &'static str = "Deploy";
 
-    fn step(&mut self, cx: &mut Common<FelderaApi>, reply: &mut Option<Reply>) -> Step<Deployed> {
+    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Deployed> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -280,7 +292,7 @@ impl Machine for DeployMachine {
                     Ok(())
                 }
                 State::Look(call) => {
-                    let seen = match ok!(call.poll(cx.now(), reply.take())) {
+                    let seen = match ready!(call.poll(cx.now(), reply.take())) {
                         Ok(seen) => Some(seen),
                         Err(FlowError::Service(error)) if is_unknown_pipeline(&error) => None,
                         // An unknown outcome is not forgotten because the pipeline cannot be read.
@@ -304,30 +316,30 @@ impl Machine for DeployMachine {
                     Ok(())
                 }
                 State::Create(call) => {
-                    let answer = ok!(call.poll(cx.now(), reply.take()));
+                    let answer = ready!(call.poll(cx.now(), reply.take()));
                     self.created(answer, cx)
                 }
                 State::Validate(call, differences) => {
-                    let (answer, differences) = (ok!(call.poll(cx.now(), reply.take())), differences.clone());
+                    let (answer, differences) = (ready!(call.poll(cx.now(), reply.take())), differences.clone());
                     self.validated(answer).map(|()| self.stop(*differences, cx))
                 }
                 State::Stop(child, differences) => {
-                    let (answer, differences) = (ok!(child.poll(cx.now(), reply.take())), differences.clone());
+                    let (answer, differences) = (ready!(child.poll(cx.now(), reply.take())), differences.clone());
                     answer.map(|_| {
                         self.restarted = true;
                         self.change(*differences, cx);
                     })
                 }
                 State::Change(call) => {
-                    let answer = ok!(call.poll(cx.now(), reply.take()));
+                    let answer = ready!(call.poll(cx.now(), reply.take()));
                     self.changed(answer, cx)
                 }
                 State::Compile(child) => {
-                    let answer = ok!(child.poll(cx.now(), reply.take()));
+                    let answer = ready!(child.poll(cx.now(), reply.take()));
                     answer.map(|compiled| self.compiled(&compiled, cx))
                 }
                 State::Ensure(child) => {
-                    let answer = ok!(child.poll(cx.now(), reply.take()));
+                    let answer = ready!(child.poll(cx.now(), reply.take()));
                     return Step::Done(answer.and_then(|pipeline| self.ensured(pipeline)));
                 }
             };

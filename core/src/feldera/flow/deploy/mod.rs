@@ -38,7 +38,7 @@ pub use machine::DeployMachine;
 use super::ensure::Ensure;
 use crate::feldera::pipelines::{BootstrapPolicy, Pipeline, ProgramConfig, RuntimeConfig};
 use crate::feldera::{CreatePipeline, FelderaApi};
-use crate::flow::{Config, Goal, Running};
+use crate::flow::{Config, Goal, GoalFlow};
 use crate::secret::Private;
 use crate::seed::Seed;
 
@@ -180,9 +180,9 @@ impl Deploy {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.ensure.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.ensure.timeout = Some(time);
         self
     }
 
@@ -229,10 +229,10 @@ pub enum Change {
 impl Goal for Deploy {
     type Service = FelderaApi;
     type Output = Deployed;
-    type Flow = Running<DeployMachine>;
+    type Flow = GoalFlow<DeployMachine>;
 
     fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let within = self.ensure.within;
-        Running::new(DeployMachine::new(self), config, seed, within)
+        let timeout = self.ensure.timeout;
+        GoalFlow::new(DeployMachine::new(self), config, seed, timeout)
     }
 }

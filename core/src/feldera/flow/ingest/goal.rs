@@ -15,7 +15,7 @@ use crate::seed::Seed;
 
 /// Ingests rows into a table, and waits until they are processed.
 ///
-/// This is an **event flow**: [push](Ingestion::push) rows into it and poll it, for example with `drive::run(&mut ingestion, …)`.
+/// This is an **event flow**: [push](Ingestion::push) rows into it and poll it, for example with `driver::run(&mut ingestion, …)`.
 /// It yields an [`IngestEvent`] for each chunk that was sent, and [`Drained`](IngestEvent::Drained) when no rows are left to send.
 /// Then push more rows, or [finish](Ingestion::finish) it. Memory is bounded: if the buffer is full, `push` returns the row.
 ///
@@ -45,7 +45,7 @@ use crate::seed::Seed;
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// # ]);
-/// use pipewright::drive::{self, NoCredentials};
+/// use pipewright::driver::{self, NoCredentials};
 /// use pipewright::feldera::{Feldera, Ingest, flow::IngestEvent};
 /// use pipewright::flow::Goal as _;
 ///
@@ -56,7 +56,7 @@ use crate::seed::Seed;
 /// }
 /// ingestion.finish();
 /// loop {
-///     match drive::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop)? {
+///     match driver::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop)? {
 ///         IngestEvent::Accepted(accepted) => println!("rows {:?} are ingested", accepted.rows),
 ///         IngestEvent::Rejected(rejected) => println!("{} rows are rejected", rejected.num_errors),
 ///         // The table has a primary key, so a second copy of a row changes nothing.
@@ -81,7 +81,7 @@ pub struct Ingest {
     pub(super) stop_at_errors: bool,
     pub(super) resend_unconfirmed: bool,
     pub(super) stall_timeout: Option<Duration>,
-    pub(super) within: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
 }
 
 impl Ingest {
@@ -101,7 +101,7 @@ impl Ingest {
             stop_at_errors: false,
             resend_unconfirmed: false,
             stall_timeout: Some(STALL_TIMEOUT),
-            within: None,
+            timeout: None,
         }
     }
 
@@ -168,8 +168,8 @@ impl Ingest {
     }
 
     /// Sets how long the flow may take, from its first poll; without a limit by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }

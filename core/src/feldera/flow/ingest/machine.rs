@@ -9,7 +9,7 @@ use crate::feldera::flow::diagnosis::Diagnosis;
 use crate::feldera::flow::{AwaitCompletion, Interruption};
 use crate::feldera::stats::{ControllerStatus, GlobalMetrics, PipelineState};
 use crate::feldera::{GetStats, HttpInput};
-use crate::flow::{Call, Flow as _, Notice, Reply, Running, Step, ok};
+use crate::flow::{Call, Flow as _, GoalFlow, Notice, Reply, Step, ready};
 use crate::operation::Operation as _;
 
 /// How often something is sent again whose answer was lost, where that is harmless or was asked for.
@@ -40,7 +40,7 @@ pub(super) enum State {
     /// The rows are with the caller.
     Undecided(FlowError, u64),
     Covering(Call<HttpInput>),
-    Processing(Running<AwaitCompletionMachine>),
+    Processing(GoalFlow<AwaitCompletionMachine>),
     Checking(Call<GetStats>),
     Diagnosis(Diagnosis),
 }
@@ -51,7 +51,7 @@ impl Ingestion {
     }
 
     fn poll_stats(&mut self) -> Call<GetStats> {
-        self.common.call(GetStats::new(self.goal.pipeline.clone()))
+        self.cx.call(GetStats::new(self.goal.pipeline.clone()))
     }
 
     fn input(&mut self, rows: bytes::Bytes) -> Call<HttpInput> {
@@ -59,7 +59,7 @@ impl Ingestion {
             HttpInput::new(self.goal.pipeline.clone(), self.goal.table.clone(), self.goal.format.clone(), rows);
         input.update_format.clone_from(&self.goal.update_format);
         input.force = self.goal.force.then_some(true);
-        self.common.call(input)
+        self.cx.call(input)
     }
 
     fn send(&mut self) {
@@ -86,10 +86,10 @@ impl Ingestion {
         } else if self.taken == Taken::Nothing {
             self.pass();
         } else if let Some(token) = self.token.clone() {
-            self.common.phase(NAME, "waiting for rows to be processed");
+            self.cx.phase(NAME, "waiting for rows to be processed");
             let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token);
             let goal = goal.stall_timeout(self.goal.stall_timeout);
-            self.state = State::Processing(self.common.child(goal.machine()));
+            self.state = State::Processing(self.cx.child(goal.machine()));
         } else {
             self.state = State::Covering(self.input(bytes::Bytes::new()));
         }
@@ -199,7 +199,7 @@ impl Ingestion {
         if self.goal.resend_unconfirmed && self.anew < ANEW {
             self.anew += 1;
             let what = format!("rows {:?}", chunk.rows());
-            self.common.say(Notice::Observed { what, state: format!("sent again: {cause}") });
+            self.cx.say(Notice::Observed { what, state: format!("sent again: {cause}") });
             self.buffer.put_back(chunk);
         } else {
             self.anew = 0;
@@ -227,7 +227,7 @@ impl Ingestion {
             what,
             rejection,
             self.process.is_some(),
-            &mut self.common,
+            &mut self.cx,
         ));
     }
 
@@ -242,7 +242,7 @@ impl Ingestion {
 
     pub(super) fn advance(&mut self, reply: &mut Option<Reply>) -> Step<IngestEvent> {
         loop {
-            if let Some(notice) = self.common.next_notice(reply.as_ref()) {
+            if let Some(notice) = self.cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
             }
             if self.event.is_some() || self.ended.is_some() {
@@ -252,23 +252,23 @@ impl Ingestion {
                 let result = self.event.take().map(Ok);
                 return Step::Done(result.or_else(|| self.ended.clone().map(Err)).unwrap_or(Ok(IngestEvent::Drained)));
             }
-            let now = self.common.now();
+            let now = self.cx.now();
             match &mut self.state {
                 State::Ready => {
                     if let Some(stray) = reply.take() {
                         return Step::Stray(stray);
                     }
-                    match self.common.expired("rows") {
+                    match self.cx.expired("rows") {
                         Some(error) => self.ended = Some(error),
                         None => self.next(),
                     }
                 }
-                State::Polling(call) => match ok!(call.poll(now, reply.take())) {
+                State::Polling(call) => match ready!(call.poll(now, reply.take())) {
                     Ok(stats) => self.polled(&stats),
                     Err(error) => self.inquire(error),
                 },
                 State::Sending(call, _) => {
-                    let answer = ok!(call.poll(now, reply.take()));
+                    let answer = ready!(call.poll(now, reply.take()));
                     if let State::Sending(_, chunk) = std::mem::replace(&mut self.state, State::Ready) {
                         match answer {
                             Ok(token) => self.accepted(token.token, &chunk),
@@ -277,23 +277,23 @@ impl Ingestion {
                     }
                 }
                 State::Undecided(cause, _) => self.ended = Some(cause.clone()),
-                State::Covering(call) => match ok!(call.poll(now, reply.take())) {
+                State::Covering(call) => match ready!(call.poll(now, reply.take())) {
                     Ok(token) => {
                         (self.anew, self.token) = (0, Some(token.token));
                         self.state = State::Ready;
                     }
                     Err(error) => self.uncovered(error),
                 },
-                State::Processing(flow) => match ok!(flow.poll(now, reply.take())) {
+                State::Processing(flow) => match ready!(flow.poll(now, reply.take())) {
                     Ok(_) => self.state = State::Checking(self.poll_stats()),
                     Err(error) => self.ended = Some(error),
                 },
-                State::Checking(call) => match ok!(call.poll(now, reply.take())) {
+                State::Checking(call) => match ready!(call.poll(now, reply.take())) {
                     Ok(stats) => self.checked(&stats),
                     Err(error) => self.inquire(error),
                 },
                 State::Diagnosis(diagnosis) => {
-                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(&mut self.common, reply));
+                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(&mut self.cx, reply));
                     self.ended = Some(error);
                 }
             }

@@ -50,7 +50,7 @@ use self::rows::{Buffer, Change, Refused};
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
 use crate::feldera::data::CompletionToken;
-use crate::flow::{Common, Config, Flow, Reply, Step};
+use crate::flow::{Config, Flow, FlowContext, Reply, Step};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -60,7 +60,7 @@ const NAME: &str = "Ingest";
 #[must_use = "an event flow does nothing until it is polled"]
 pub struct Ingestion {
     goal: Ingest,
-    common: Common<FelderaApi>,
+    cx: FlowContext<FelderaApi>,
     buffer: Buffer,
     progress: IngestProgress,
     /// Whether the pipeline was polled since the last barrier and the last unconfirmed rows.
@@ -81,10 +81,10 @@ pub struct Ingestion {
 
 impl Ingestion {
     fn new(goal: Ingest, buffer: Buffer, config: &Config<FelderaApi>, seed: Seed) -> Self {
-        let common = Common::new(config, seed, goal.within);
+        let cx = FlowContext::new(config, seed, goal.timeout);
         Self {
             goal,
-            common,
+            cx,
             buffer,
             progress: IngestProgress::default(),
             looked: false,
@@ -222,7 +222,7 @@ impl Ingestion {
 
     /// Sets the latest time at which the flow ends, besides the goal's own timeout.
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
-        self.common.set_deadline(deadline.into());
+        self.cx.set_deadline(deadline.into());
         self
     }
 }
@@ -231,7 +231,7 @@ impl Flow for Ingestion {
     type Output = IngestEvent;
 
     fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<IngestEvent> {
-        self.common.tick(now);
+        self.cx.tick(now);
         let mut reply = reply;
         self.advance(&mut reply)
     }

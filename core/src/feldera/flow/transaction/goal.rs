@@ -6,11 +6,11 @@ use super::{NAME, TransactionRun};
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
 use crate::feldera::flow::stall_detector::STALL_TIMEOUT;
-use crate::flow::{Config, Goal, Saved};
+use crate::flow::{Config, Goal, SavedState};
+use crate::schema::json_structs;
 use crate::seed::Seed;
-use crate::table::records;
 
-records! {
+json_structs! {
     pub(super) struct TransactionState {
         /// Whose.
         pub pipeline: String = "pipeline",
@@ -62,17 +62,17 @@ records! {
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false,"transaction_status":"NoTransaction","transaction_id":0},"inputs":[],"outputs":[]}"#),
 /// # ]);
-/// use pipewright::drive::{self, NoCredentials};
+/// use pipewright::driver::{self, NoCredentials};
 /// use pipewright::feldera::{Feldera, Transaction, flow::TransactionEvent};
 /// use pipewright::flow::Goal as _;
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let mut transaction = Transaction::new("orders").start(feldera.config(), feldera.seed());
-/// let started = drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)?;
+/// let started = driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)?;
 /// assert_eq!(started, TransactionEvent::Started { id: 20 });
 /// // Put rows in.
 /// transaction.commit();
-/// let committed = drive::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)?;
+/// let committed = driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)?;
 /// assert_eq!(committed, TransactionEvent::Committed { id: 20 });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -82,7 +82,7 @@ pub struct Transaction {
     pub(super) pipeline: String,
     pub(super) take_over: bool,
     pub(super) stall_timeout: Option<Duration>,
-    pub(super) within: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
     pub(super) resumed: Option<TransactionState>,
 }
 
@@ -93,18 +93,18 @@ impl Transaction {
             pipeline: pipeline.into(),
             take_over: false,
             stall_timeout: Some(STALL_TIMEOUT),
-            within: None,
+            timeout: None,
             resumed: None,
         }
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save): with a transaction that is open, it yields
+    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`](crate::flow::Notice::Persist): with a transaction that is open, it yields
     /// [`Started`](TransactionEvent::Started) again; with one whose commit was or may have been sent, it waits for that,
     /// and sends it again if the transaction turns out to be open and not being committed.
     ///
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
         let state: TransactionState = saved.read(NAME)?;
         Ok(Self { resumed: Some(state.clone()), ..Self::new(state.pipeline) })
     }
@@ -124,8 +124,8 @@ impl Transaction {
 
     /// How long it may take, from its first poll, what is done in between included; as long as it takes by default. When the
     /// time is up, a transaction that is open stays so: [`resume`](Self::resume) from what was saved, and commit it.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }

@@ -6,10 +6,10 @@ use super::goal::TransactionState;
 use super::{NAME, TransactionEvent, TransactionRun};
 use crate::error::{Ambiguity, Delivery, Failure, FlowError, Misuse, TransportError, TransportErrorKind};
 use crate::feldera::flow::diagnosis::{Diagnosis, with_unknown_outcome};
-use crate::feldera::flow::{Interruption, Pace, UnknownOutcome};
+use crate::feldera::flow::{Interruption, PollInterval, UnknownOutcome};
 use crate::feldera::stats::{ControllerStatus, GlobalMetrics};
 use crate::feldera::{Accepted, CommitTransaction, ErrorCode, GetStats, StartTransaction, error_code};
-use crate::flow::{Call, Flow as _, Notice, Reply, Saved, Step, ok};
+use crate::flow::{Call, Flow as _, Notice, Reply, SavedState, Step, ready};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
@@ -51,8 +51,8 @@ impl TransactionRun {
     }
 
     fn poll_stats(&mut self) -> Call<GetStats> {
-        self.asked = self.common.now();
-        self.common.call(GetStats::new(self.goal.pipeline.clone()))
+        self.asked = self.cx.now();
+        self.cx.call(GetStats::new(self.goal.pipeline.clone()))
     }
 
     fn save(&mut self, committing: bool) {
@@ -64,7 +64,7 @@ impl TransactionRun {
             committing,
             since: self.since.as_millis(),
         };
-        self.common.save(Saved::new(NAME, &state));
+        self.cx.save(SavedState::new(NAME, &state));
     }
 
     fn fail(&mut self, error: FlowError) {
@@ -76,7 +76,7 @@ impl TransactionRun {
 
     fn diagnose(&mut self, rejection: FlowError) -> Diagnosis {
         let (what, had_process) = (self.what(), self.process.is_some());
-        Diagnosis::new(&self.goal.pipeline, what, rejection, had_process, &mut self.common)
+        Diagnosis::new(&self.goal.pipeline, what, rejection, had_process, &mut self.cx)
     }
 
     fn inquire(&mut self, rejection: FlowError) {
@@ -106,10 +106,10 @@ impl TransactionRun {
     }
 
     fn start(&mut self) {
-        self.common.phase(NAME, "starting");
-        self.since = self.common.now();
+        self.cx.phase(NAME, "starting");
+        self.since = self.cx.now();
         self.save(false);
-        self.state = State::Start(self.common.call(StartTransaction::new(self.goal.pipeline.clone())));
+        self.state = State::Start(self.cx.call(StartTransaction::new(self.goal.pipeline.clone())));
     }
 
     fn open(&mut self) {
@@ -118,11 +118,11 @@ impl TransactionRun {
     }
 
     fn send_commit(&mut self) {
-        self.common.phase(NAME, "committing");
+        self.cx.phase(NAME, "committing");
         self.save(true);
-        self.pace = Pace::START;
+        self.pace = PollInterval::START;
         let before = std::mem::replace(&mut self.commit, Commit::Sent);
-        self.state = State::Commit(self.common.call(CommitTransaction::new(self.goal.pipeline.clone())), before);
+        self.state = State::Commit(self.cx.call(CommitTransaction::new(self.goal.pipeline.clone())), before);
     }
 
     /// What there is before the start is sent.
@@ -152,14 +152,14 @@ impl TransactionRun {
         let Some(id) = metrics.open_transaction() else {
             if self.polls < MAX_POLLS {
                 self.polls += 1;
-                self.state = State::FindLater(self.pace.next(self.common.now()), lost);
+                self.state = State::FindLater(self.pace.next(self.cx.now()), lost);
             } else {
                 self.fail(outcome_unknown(lost, StartTransaction::INFO.name, "no transaction is open".to_owned()));
             }
             return;
         };
         let age = metrics.transaction_msecs.map(Duration::from_millis);
-        let asked = self.common.now().since(self.since);
+        let asked = self.cx.now().since(self.since);
         if self.other == Some(id) || age.is_some_and(|age| age > asked) {
             let reason = format!("transaction {id} is in progress, and was so before this one was asked for");
             return self.fail(FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None }));
@@ -169,7 +169,7 @@ impl TransactionRun {
         match age {
             _ if self.goal.take_over && is_unclear && self.polls < MAX_POLLS => {
                 self.polls += 1;
-                self.state = State::FindLater(self.pace.next(self.common.now()), lost);
+                self.state = State::FindLater(self.pace.next(self.cx.now()), lost);
             }
             _ if self.goal.take_over && !is_unclear && is_of_api(metrics) => {
                 (self.id, self.seen) = (Some(id), true);
@@ -252,14 +252,14 @@ impl TransactionRun {
         self.seen = true;
         if self.commit == Commit::Accepted || metrics.is_committing() {
             self.lost = None;
-            if let Some(interruption) = self.stall_detector.observe_commit(stats, self.asked, self.common.now()) {
+            if let Some(interruption) = self.stall_detector.observe_commit(stats, self.asked, self.cx.now()) {
                 self.fail(interruption.into_error(self.what(), None));
                 return None;
             }
             if let Some(progress) = &metrics.commit_progress {
                 let (done, left) = (progress.completed, progress.in_progress.saturating_add(progress.remaining));
                 let so_far = format!("{done} operators are committed, {left} are not");
-                self.common.say(Notice::Observed { what: self.what(), state: so_far });
+                self.cx.say(Notice::Observed { what: self.what(), state: so_far });
             }
         } else if !self.wanted {
             // Resumed, and open as it should be.
@@ -277,50 +277,50 @@ impl TransactionRun {
             return None;
         }
         self.polls += 1;
-        self.state = State::WatchLater(self.pace.next(self.common.now()));
+        self.state = State::WatchLater(self.pace.next(self.cx.now()));
         None
     }
 
     pub(super) fn advance(&mut self, reply: &mut Option<Reply>) -> Step<TransactionEvent> {
         loop {
-            if let Some(notice) = self.common.next_notice(reply.as_ref()) {
+            if let Some(notice) = self.cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
             }
             if let Some(error) = &self.ended {
                 return reply.take().map_or_else(|| Step::Done(Err(error.clone())), Step::Stray);
             }
-            let now = self.common.now();
+            let now = self.cx.now();
             match &mut self.state {
                 State::Before(None) => self.begin(),
-                State::Before(Some(call)) => match ok!(call.poll(now, reply.take())) {
+                State::Before(Some(call)) => match ready!(call.poll(now, reply.take())) {
                     Ok(stats) => self.before(&stats.global_metrics),
                     Err(error) => self.inquire(error),
                 },
-                State::Start(call) => match ok!(call.poll(now, reply.take())) {
+                State::Start(call) => match ready!(call.poll(now, reply.take())) {
                     Ok(started) => {
                         self.id = Some(started.transaction_id);
                         self.save(false);
                         self.state = State::Confirm(self.poll_stats());
                     }
                     Err(FlowError::Ambiguous(lost)) => {
-                        (self.polls, self.pace) = (0, Pace::START);
+                        (self.polls, self.pace) = (0, PollInterval::START);
                         self.state = State::Find(self.poll_stats(), Some(lost));
                     }
                     Err(error) => self.inquire(error),
                 },
-                State::Confirm(call) => match ok!(call.poll(now, reply.take())) {
+                State::Confirm(call) => match ready!(call.poll(now, reply.take())) {
                     Ok(stats) => self.confirmed(&stats.global_metrics),
                     Err(error) => self.inquire(error),
                 },
                 State::Find(call, lost) => {
-                    let stats = ok!(call.poll(now, reply.take()));
+                    let stats = ready!(call.poll(now, reply.take()));
                     let lost = lost.take();
                     match stats {
                         Ok(stats) => self.found(&stats, lost),
                         Err(error) => self.state = State::FindDiagnosis(self.diagnose(error), lost),
                     }
                 }
-                State::FindLater(until, lost) => match self.common.wait_until(*until, "the transaction", reply) {
+                State::FindLater(until, lost) => match self.cx.wait_until(*until, "the transaction", reply) {
                     Some(Step::Done(_)) if lost.is_some() => {
                         let lost = lost.take();
                         self.fail(outcome_unknown(
@@ -345,10 +345,10 @@ impl TransactionRun {
                 }
                 State::Commit(call, before) => {
                     let before = *before;
-                    let answer = ok!(call.poll(now, reply.take()));
+                    let answer = ready!(call.poll(now, reply.take()));
                     self.answered(answer, before);
                 }
-                State::Watch(call) => match ok!(call.poll(now, reply.take())) {
+                State::Watch(call) => match ready!(call.poll(now, reply.take())) {
                     Ok(stats) => {
                         if let Some(event) = self.watched(&stats) {
                             return Step::Done(Ok(event));
@@ -357,7 +357,7 @@ impl TransactionRun {
                     Err(error) => self.inquire(error),
                 },
                 State::WatchLater(until) => {
-                    match self.common.wait_until(*until, "the transaction to be committed", reply) {
+                    match self.cx.wait_until(*until, "the transaction to be committed", reply) {
                         Some(Step::Done(Err(error))) => {
                             let found = "the transaction was still open".to_owned();
                             let lost = self.lost.take();
@@ -370,11 +370,11 @@ impl TransactionRun {
                     }
                 }
                 State::Diagnosis(diagnosis) => {
-                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(&mut self.common, reply));
+                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(&mut self.cx, reply));
                     self.fail_perhaps_committed(error);
                 }
                 State::FindDiagnosis(diagnosis, lost) => {
-                    let (Ok(error) | Err(error)) = ok!(diagnosis.poll(&mut self.common, reply));
+                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(&mut self.cx, reply));
                     let lost = lost.take();
                     self.not_found(error, lost);
                 }

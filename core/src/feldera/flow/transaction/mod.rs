@@ -46,11 +46,11 @@ mod machine;
 pub use self::goal::{Transaction, TransactionEvent};
 
 use self::machine::{Commit, State};
-use super::Pace;
+use super::PollInterval;
 use super::stall_detector::StallDetector;
 use crate::error::{Ambiguity, FlowError};
 use crate::feldera::FelderaApi;
-use crate::flow::{Common, Config, Flow, Reply, Step};
+use crate::flow::{Config, Flow, FlowContext, Reply, Step};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -60,7 +60,7 @@ const NAME: &str = "Transaction";
 #[must_use = "a session does nothing until it is polled"]
 pub struct TransactionRun {
     goal: Transaction,
-    common: Common<FelderaApi>,
+    cx: FlowContext<FelderaApi>,
     process: Option<String>,
     id: Option<i64>,
     /// When the start was sent.
@@ -77,7 +77,7 @@ pub struct TransactionRun {
     polls: u32,
     /// When statistics were asked for last.
     asked: Timestamp,
-    pace: Pace,
+    pace: PollInterval,
     stall_detector: StallDetector,
     ended: Option<FlowError>,
     state: State,
@@ -86,7 +86,7 @@ pub struct TransactionRun {
 impl TransactionRun {
     fn new(goal: Transaction, config: &Config<FelderaApi>, seed: Seed) -> Self {
         Self {
-            common: Common::new(config, seed, goal.within),
+            cx: FlowContext::new(config, seed, goal.timeout),
             process: None,
             id: None,
             since: Timestamp::UNIX_EPOCH,
@@ -97,7 +97,7 @@ impl TransactionRun {
             lost: None,
             polls: 0,
             asked: Timestamp::UNIX_EPOCH,
-            pace: Pace::START,
+            pace: PollInterval::START,
             stall_detector: StallDetector::new(goal.stall_timeout),
             ended: None,
             state: State::Before(None),
@@ -117,7 +117,7 @@ impl TransactionRun {
 
     /// Ends it at this moment at the latest, whatever else it is given.
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
-        self.common.set_deadline(deadline.into());
+        self.cx.set_deadline(deadline.into());
         self
     }
 }
@@ -126,7 +126,7 @@ impl Flow for TransactionRun {
     type Output = TransactionEvent;
 
     fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<TransactionEvent> {
-        self.common.tick(now);
+        self.cx.tick(now);
         let mut reply = reply;
         self.advance(&mut reply)
     }

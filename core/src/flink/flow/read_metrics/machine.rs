@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::scope::{Ask, Source};
 use crate::error::BuildError;
-use crate::flink::flow::Pace;
+use crate::flink::flow::PollInterval;
 use crate::flink::{CommaList, FlinkRest};
-use crate::flow::{Common, Machine, Reply, Step, ok};
+use crate::flow::{FlowContext, Reply, StateMachine, Step, ready};
 use crate::operation::Service as _;
 use crate::time::Timestamp;
 use crate::url::{Base, query_length};
@@ -23,7 +23,7 @@ pub struct MetricsMachine<S: Source> {
     patience: Duration,
     /// When patience is over.
     until: Option<Timestamp>,
-    pace: Pace,
+    pace: PollInterval,
     /// Names that were not asked for yet.
     pending: VecDeque<String>,
     /// Those of the request under way.
@@ -59,7 +59,7 @@ impl<S: Source> MetricsMachine<S> {
             names,
             patience,
             until: None,
-            pace: Pace::START,
+            pace: PollInterval::START,
             pending: VecDeque::new(),
             asked: Vec::new(),
             at_most: usize::MAX,
@@ -120,12 +120,12 @@ impl<S: Source> MetricsMachine<S> {
     }
 }
 
-impl<S: Source> Machine for MetricsMachine<S> {
+impl<S: Source> StateMachine for MetricsMachine<S> {
     type Service = FlinkRest;
     type Output = Vec<S::Item>;
     const NAME: &'static str = S::FLOW;
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Vec<S::Item>> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Vec<S::Item>> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -142,11 +142,11 @@ impl<S: Source> Machine for MetricsMachine<S> {
                         _ => State::Names(self.source.ask(None, cx)),
                     };
                 }
-                State::Names(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Names(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(listed) => self.choose(&listed),
                     Err(error) => return Step::Done(Err(error)),
                 },
-                State::Again(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Again(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(listed) => self.choose_again(&listed),
                     Err(error) => return Step::Done(Err(error)),
                 },
@@ -162,7 +162,7 @@ impl<S: Source> Machine for MetricsMachine<S> {
                     Ok(names) => self.state = State::Values(self.source.ask(Some(names), cx)),
                     Err(error) => return Step::Done(Err(error.into())),
                 },
-                State::Values(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Values(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     // A single one does not exist any more, or is no number.
                     Ok(metrics) if metrics.is_empty() && S::ALL_OR_NOTHING && self.asked.len() > 1 => {
                         self.state = State::Again(self.source.ask(None, cx));

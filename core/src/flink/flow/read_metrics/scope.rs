@@ -9,8 +9,8 @@ use crate::flink::metrics::{
     GetTaskManagerMetrics, GetVertexMetrics, Metric,
 };
 use crate::flink::{CommaList, FlinkRest, JobId, TaskManagerId, VertexId};
-use crate::flow::{Call, Common, Flow, Reply, Step};
-use crate::operation::{Info, Operation, RequestContext};
+use crate::flow::{Call, Flow, FlowContext, Reply, Step};
+use crate::operation::{Operation, OperationInfo, RequestContext};
 use crate::time::Timestamp;
 use crate::url::Base;
 
@@ -54,7 +54,7 @@ pub trait Source: Named {
     type Item: fmt::Debug;
 
     /// The call that lists the names, or gets the values of some.
-    fn ask(&self, names: Option<CommaList<String>>, cx: &mut Common<FlinkRest>) -> Box<dyn Ask<Self::Item>>;
+    fn ask(&self, names: Option<CommaList<String>>, cx: &mut FlowContext<FlinkRest>) -> Box<dyn Ask<Self::Item>>;
 
     /// How long the request line is without names.
     fn line(&self, base: &Base) -> Result<usize, BuildError>;
@@ -78,7 +78,7 @@ impl<T: Send, O: Operation<Output = Vec<T>> + fmt::Debug + Send> Ask<T> for Call
 fn line_of<O: Operation>(operation: &O, base: &Base) -> Result<usize, BuildError> {
     let request = operation.request(RequestContext::new(base))?;
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    let info: &Info = O::INFO;
+    let info: &OperationInfo = O::INFO;
     // "METHOD target HTTP/1.1"
     Ok(info.method.as_str().len() + target + 10)
 }
@@ -153,7 +153,7 @@ macro_rules! with_aggregate {
 impl Source for MetricScope {
     type Item = Metric;
 
-    fn ask(&self, names: Option<CommaList<String>>, cx: &mut Common<FlinkRest>) -> Box<dyn Ask<Metric>> {
+    fn ask(&self, names: Option<CommaList<String>>, cx: &mut FlowContext<FlinkRest>) -> Box<dyn Ask<Metric>> {
         with_operation!(self, names, |operation| Box::new(cx.call(operation)))
     }
 
@@ -169,7 +169,7 @@ impl Source for MetricScope {
 impl Source for AggregateScope {
     type Item = AggregatedMetric;
 
-    fn ask(&self, names: Option<CommaList<String>>, cx: &mut Common<FlinkRest>) -> Box<dyn Ask<AggregatedMetric>> {
+    fn ask(&self, names: Option<CommaList<String>>, cx: &mut FlowContext<FlinkRest>) -> Box<dyn Ask<AggregatedMetric>> {
         with_aggregate!(self, names, |operation| Box::new(cx.call(operation)))
     }
 

@@ -8,13 +8,13 @@ use super::{JarRun, Launched, Purpose, Resumed, RunJar, RunState};
 use crate::body::Body;
 use crate::error::{Applied, ErrorKind, FlowError, ServiceError};
 use crate::flink::error::{is_unknown_jar, is_unknown_job};
-use crate::flink::flow::Pace;
+use crate::flink::flow::PollInterval;
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
 use crate::flink::flow::job_manager::{Identify, Process, compare, is_of_failover};
 use crate::flink::flow::look::Patience;
 use crate::flink::flow::upload::Upload;
 use crate::flink::{FlinkRest, GetJobStatus, JobId, SubmitJar};
-use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Saved, Step, ok};
+use crate::flow::{Call, Flow, FlowContext, GoalFlow, Notice, Reply, SavedState, StateMachine, Step, ready};
 use crate::time::Timestamp;
 
 /// How often a job is submitted, all under the same id.
@@ -56,7 +56,7 @@ pub struct RunMachine {
     tries: u32,
     /// Since the last try.
     looks: u32,
-    pace: Pace,
+    pace: PollInterval,
     /// Until when the job is looked up although that fails.
     patience: Patience,
     /// What the cluster said about the job last.
@@ -72,7 +72,7 @@ pub struct RunMachine {
 enum State {
     Start,
     Resumed,
-    Upload(Running<Upload>),
+    Upload(GoalFlow<Upload>),
     /// Which JobManager is about to execute the main method?
     Identify(Identify),
     Submit(Call<SubmitJar>),
@@ -129,7 +129,7 @@ impl RunMachine {
             identified: 0,
             tries: 0,
             looks: 0,
-            pace: Pace::START,
+            pace: PollInterval::START,
             patience: Patience::default(),
             lookup: JobLookup::NotTried,
             job_manager,
@@ -192,7 +192,7 @@ impl RunMachine {
         &mut self,
         error: FlowError,
         trouble: Option<FlowError>,
-        cx: &Common<FlinkRest>,
+        cx: &FlowContext<FlinkRest>,
     ) -> Result<(), FlowError> {
         self.lookup = JobLookup::Failed(error.to_string());
         if self.patience.allows(&error, cx) {
@@ -203,26 +203,26 @@ impl RunMachine {
         Err(if self.unanswered { Self::ambiguous(error, None) } else { error })
     }
 
-    fn job(&mut self, cx: &mut Common<FlinkRest>) -> JobId {
+    fn job(&mut self, cx: &mut FlowContext<FlinkRest>) -> JobId {
         *self.job.get_or_insert_with(|| JobId::from_bits(cx.seed.next_u128()))
     }
 
-    fn save(&mut self, acknowledged: bool, cx: &mut Common<FlinkRest>) {
+    fn save(&mut self, acknowledged: bool, cx: &mut FlowContext<FlinkRest>) {
         self.since.get_or_insert(cx.now().as_millis());
         let state = RunState { acknowledged, ..self.saved(cx) };
-        cx.save(Saved::new(RunJar::NAME, &state));
+        cx.save(SavedState::new(RunJar::NAME, &state));
     }
 
     /// Every attempt was rejected or never sent, so the cluster does not have the job: a resumed flow may run it, however late.
-    fn save_unsent(&mut self, cx: &mut Common<FlinkRest>) {
+    fn save_unsent(&mut self, cx: &mut FlowContext<FlinkRest>) {
         if self.since.is_none() || self.unanswered || self.is_open {
             return;
         }
         let state = RunState { unsent: Some(true), ..self.saved(cx) };
-        cx.save(Saved::new(RunJar::NAME, &state));
+        cx.save(SavedState::new(RunJar::NAME, &state));
     }
 
-    fn saved(&mut self, cx: &mut Common<FlinkRest>) -> RunState {
+    fn saved(&mut self, cx: &mut FlowContext<FlinkRest>) -> RunState {
         RunState {
             run: self.run.clone(),
             job: self.job(cx),
@@ -235,7 +235,7 @@ impl RunMachine {
         }
     }
 
-    fn start(&mut self, cx: &mut Common<FlinkRest>) {
+    fn start(&mut self, cx: &mut FlowContext<FlinkRest>) {
         match self.content.clone().filter(|_| !self.is_uploaded) {
             Some((name, content)) => {
                 cx.phase(RunJar::NAME, "uploading the jar");
@@ -254,7 +254,7 @@ impl RunMachine {
         error.service().is_some_and(is_unknown_jar) && self.content.is_some() && self.uploads < UPLOADS
     }
 
-    fn upload_again(&mut self, error: &FlowError, cx: &mut Common<FlinkRest>) -> bool {
+    fn upload_again(&mut self, error: &FlowError, cx: &mut FlowContext<FlinkRest>) -> bool {
         let can = self.is_uploadable(error);
         if can {
             (self.uploads, self.is_uploaded) = (self.uploads + 1, false);
@@ -268,7 +268,7 @@ impl RunMachine {
     }
 
     /// Which JobManager is about to execute the main method is known. If an earlier attempt got no answer, it must be the same one.
-    fn identified(&mut self, process: Result<Process, String>, cx: &mut Common<FlinkRest>) -> bool {
+    fn identified(&mut self, process: Result<Process, String>, cx: &mut FlowContext<FlinkRest>) -> bool {
         if self.unanswered {
             self.survival = compare(self.job_manager.as_deref(), process);
             if self.survival != JobManagerLookup::Same {
@@ -281,10 +281,10 @@ impl RunMachine {
         true
     }
 
-    fn submit(&mut self, cx: &mut Common<FlinkRest>) {
+    fn submit(&mut self, cx: &mut FlowContext<FlinkRest>) {
         let job = self.job(cx);
         self.identified = 0;
-        (self.tries, self.looks, self.pace) = (self.tries + 1, 0, Pace::START);
+        (self.tries, self.looks, self.pace) = (self.tries + 1, 0, PollInterval::START);
         self.survival = JobManagerLookup::NotTried;
         cx.phase(RunJar::NAME, "submitting the job");
         self.save(false, cx);
@@ -309,18 +309,18 @@ impl RunMachine {
         self.state = State::Submit(cx.call(submit).handing_back(is_of_failover));
     }
 
-    fn look(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) {
+    fn look(&mut self, trouble: Option<FlowError>, cx: &mut FlowContext<FlinkRest>) {
         let job = self.job(cx);
         self.state = State::Look(cx.call(GetJobStatus::new(job)), trouble);
     }
 }
 
-impl Machine for RunMachine {
+impl StateMachine for RunMachine {
     type Service = FlinkRest;
     type Output = Launched;
     const NAME: &'static str = RunJar::NAME;
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Launched> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Launched> {
         match self.advance(cx, reply) {
             Step::Done(Err(error)) => {
                 self.save_unsent(cx);
@@ -333,7 +333,7 @@ impl Machine for RunMachine {
 
 impl RunMachine {
     #[allow(clippy::too_many_lines, reason = "transitions are easier to check in one place")]
-    fn advance(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Launched> {
+    fn advance(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Launched> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -344,7 +344,7 @@ impl RunMachine {
                     cx.phase(RunJar::NAME, "looking for the job");
                     self.look(None, cx);
                 }
-                State::Upload(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
+                State::Upload(flow) => match ready!(flow.poll(cx.now(), reply.take())) {
                     Ok(jar) => {
                         cx.say(Notice::Observed { what: "jar".to_owned(), state: format!("uploaded as {jar}") });
                         (self.run.jar, self.is_uploaded) = (jar, true);
@@ -352,7 +352,7 @@ impl RunMachine {
                     }
                     Err(error) => return Step::Done(Err(error)),
                 },
-                State::Identify(flow) => match ok!(flow.poll(cx, reply)) {
+                State::Identify(flow) => match ready!(flow.poll(cx, reply)) {
                     Ok(process) => {
                         if self.identified(process, cx) {
                             self.submit(cx);
@@ -369,7 +369,7 @@ impl RunMachine {
                     self.state = State::Repeat(Identify::before(), call);
                 }
                 State::Repeat(flow, _) => {
-                    let process = ok!(flow.poll(cx, reply));
+                    let process = ready!(flow.poll(cx, reply));
                     let State::Repeat(_, call) = std::mem::replace(&mut self.state, State::Start) else { continue };
                     match process {
                         Ok(process) => {
@@ -382,7 +382,7 @@ impl RunMachine {
                         Err(error) => return Step::Done(Err(error)),
                     }
                 }
-                State::Submit(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Submit(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(submitted) => {
                         // A cluster that chose an id of its own would have ignored ours.
                         self.job = Some(submitted.job_id);
@@ -414,7 +414,7 @@ impl RunMachine {
                     Err(error) => return Step::Done(Err(error)),
                 },
                 State::Look(call, trouble) => {
-                    let status = ok!(call.poll(cx.now(), reply.take()));
+                    let status = ready!(call.poll(cx.now(), reply.take()));
                     let trouble = trouble.take();
                     let next = match status {
                         Ok(found) => {
@@ -452,7 +452,7 @@ impl RunMachine {
                     self.look(trouble, cx);
                 }
                 State::Check(flow, trouble) => {
-                    let process = ok!(flow.poll(cx, reply));
+                    let process = ready!(flow.poll(cx, reply));
                     let trouble = trouble.take();
                     let process = process.unwrap_or_else(|error| Err(error.to_string()));
                     if let Err(error) = self.checked(process, trouble, cx) {

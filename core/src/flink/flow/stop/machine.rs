@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::{StopKind, StopWithSavepoint, Stopped, Written};
 use crate::error::{Ambiguity, Evidence, Failure, FlowError};
 use crate::flink::error::is_unknown_job;
-use crate::flink::flow::Pace;
+use crate::flink::flow::PollInterval;
 use crate::flink::flow::await_job::AwaitMachine;
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
 use crate::flink::flow::look::{Found, Look};
 use crate::flink::flow::trigger::{Kind as _, Triggered};
 use crate::flink::flow::triggers::TriggerState;
 use crate::flink::{FlinkRest, JobId, JobState, StartStop, TriggerId};
-use crate::flow::{Common, Flow, Machine, Reply, Running, Step, ok};
+use crate::flow::{Flow, FlowContext, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
@@ -29,7 +29,7 @@ pub struct StopMachine {
     written: Option<Written>,
     /// Since when the job does not look as if it were about to end.
     astray: Option<Timestamp>,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -37,10 +37,10 @@ pub struct StopMachine {
 enum State {
     /// Until the first poll.
     Start(Option<Triggered<StopKind>>),
-    Trigger(Running<Triggered<StopKind>>),
+    Trigger(GoalFlow<Triggered<StopKind>>),
     /// The savepoint is.
     Written,
-    Await(Running<AwaitMachine>),
+    Await(GoalFlow<AwaitMachine>),
     /// The job does not look as if it were about to end; before it is looked up again.
     Wait(Timestamp),
     /// The job could not be waited for.
@@ -54,7 +54,7 @@ impl StopMachine {
     pub(super) fn new(job: JobId, trigger: Triggered<StopKind>, written: Option<Written>) -> Self {
         let known = trigger.known().map(|known| known.trigger_id);
         let state = if written.is_some() { State::Written } else { State::Start(Some(trigger)) };
-        Self { job, trigger: known, written, astray: None, pace: Pace::START, state }
+        Self { job, trigger: known, written, astray: None, pace: PollInterval::START, state }
     }
 
     fn diagnosis(&self, lookup: JobLookup) -> JobDiagnosis {
@@ -90,7 +90,13 @@ impl StopMachine {
     }
 
     /// From here on it must not get lost, whatever becomes of the job.
-    fn write(&mut self, written: Written, kind: &StopKind, trigger: Option<&TriggerState>, cx: &mut Common<FlinkRest>) {
+    fn write(
+        &mut self,
+        written: Written,
+        kind: &StopKind,
+        trigger: Option<&TriggerState>,
+        cx: &mut FlowContext<FlinkRest>,
+    ) {
         if let Some(trigger) = trigger {
             cx.save(kind.saved_with(trigger, Some(&written)));
         }
@@ -108,7 +114,7 @@ impl StopMachine {
         &mut self,
         result: Result<String, FlowError>,
         trigger: &Triggered<StopKind>,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Result<(), FlowError> {
         self.trigger = trigger.known().map(|known| known.trigger_id);
         let is_doubtful = trigger.is_doubtful();
@@ -191,12 +197,12 @@ impl StopMachine {
     }
 }
 
-impl Machine for StopMachine {
+impl StateMachine for StopMachine {
     type Service = FlinkRest;
     type Output = Stopped;
     const NAME: &'static str = StopWithSavepoint::NAME;
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Stopped> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Stopped> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -208,7 +214,7 @@ impl Machine for StopMachine {
                     }
                 }
                 State::Trigger(flow) => {
-                    let result = ok!(flow.poll(cx.now(), reply.take()));
+                    let result = ready!(flow.poll(cx.now(), reply.take()));
                     let State::Trigger(flow) = std::mem::replace(&mut self.state, State::Written) else { continue };
                     if let Err(error) = self.triggered(result, flow.machine(), cx) {
                         return Step::Done(Err(error));
@@ -218,7 +224,7 @@ impl Machine for StopMachine {
                     cx.phase(Self::NAME, "the savepoint is written; waiting for the job to end");
                     self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
                 }
-                State::Await(flow) => match ok!(flow.poll(cx.now(), reply.take())) {
+                State::Await(flow) => match ready!(flow.poll(cx.now(), reply.take())) {
                     Ok(report) if !report.state.is_terminal() => {
                         let now = cx.now();
                         if now.since(*self.astray.get_or_insert(now)) >= LAGGING {
@@ -245,7 +251,7 @@ impl Machine for StopMachine {
                     self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
                 }
                 State::Look(look, error) => {
-                    let found = match ok!(look.poll(cx, reply)) {
+                    let found = match ready!(look.poll(cx, reply)) {
                         Ok(found) => found,
                         Err(error) => return Step::Done(Err(error)),
                     };
@@ -262,7 +268,7 @@ impl Machine for StopMachine {
                     }
                 }
                 State::After(look, failure, is_doubtful) => {
-                    let found = match ok!(look.poll(cx, reply)) {
+                    let found = match ready!(look.poll(cx, reply)) {
                         Ok(found) => found,
                         Err(error) => return Step::Done(Err(error)),
                     };

@@ -13,16 +13,16 @@ use crate::error::FlowError;
 use crate::flink::error::is_unknown_job;
 use crate::flink::flow::await_job::{AwaitMachine, TaskMark};
 use crate::flink::flow::cancel::CancelMachine;
-use crate::flink::flow::heard::Heard;
 use crate::flink::flow::job_manager::Identify;
 use crate::flink::flow::look::Look;
+use crate::flink::flow::observation_window::ObservationWindow;
 use crate::flink::flow::run_jar::RunMachine;
 use crate::flink::flow::stop::StopMachine;
 use crate::flink::flow::trigger::Triggered;
 use crate::flink::flow::triggers::CheckpointKind;
 use crate::flink::flow::upload::Upload;
 use crate::flink::{FlinkRest, GetCheckpoints, GetJobExceptions, JobState, PlanJar};
-use crate::flow::{Call, Common, Flow, Machine, Notice, Reply, Running, Step, ok};
+use crate::flow::{Call, Flow, FlowContext, GoalFlow, Notice, Reply, StateMachine, Step, ready};
 use crate::time::Timestamp;
 
 /// How often a jar is uploaded again that the cluster has not got any more.
@@ -44,7 +44,7 @@ pub struct UpgradeMachine {
     uploads: u32,
     data: UpgradeState,
     /// When the cluster has said how the job is that must show that it runs.
-    heard: Heard,
+    observed: ObservationWindow,
     settle_until: Timestamp,
     /// How often the job was stopped again.
     stops: u32,
@@ -71,10 +71,10 @@ pub struct UpgradeMachine {
 enum State {
     Start,
     Resumed,
-    Check(Running<AwaitMachine>),
+    Check(GoalFlow<AwaitMachine>),
     /// The job has ended after an earlier stop had written its savepoint: what was its last checkpoint?
     Down(Look),
-    Upload(usize, Running<Upload>),
+    Upload(usize, GoalFlow<Upload>),
     /// Which JobManager is about to execute the main method of this jar?
     Identify(usize, Identify),
     Plan(usize, Call<PlanJar>),
@@ -86,26 +86,26 @@ enum State {
     Suspect(Option<FlowError>, Look),
     /// Before the stop: which checkpoint is the last one?
     LastCheckpoint(Call<GetCheckpoints>),
-    Stop(Running<StopMachine>),
-    Run(Running<RunMachine>),
-    Settle(Running<AwaitMachine>),
-    Checkpoint(Running<Triggered<CheckpointKind>>),
+    Stop(GoalFlow<StopMachine>),
+    Run(GoalFlow<RunMachine>),
+    Settle(GoalFlow<AwaitMachine>),
+    Checkpoint(GoalFlow<Triggered<CheckpointKind>>),
     Prove(Proof),
     /// A task of the new job has left RUNNING: how is the job now? With what was seen.
-    Relapse(Running<AwaitMachine>, String),
+    Relapse(GoalFlow<AwaitMachine>, String),
     /// Before another checkpoint.
     Pause(Timestamp),
     /// Time is up for the new job: what did it run into? With what it did not do in time.
     Explain(Call<GetJobExceptions>, String),
     /// Time is up, and the checkpoint was not seen to complete: has the new job completed one? With the error of the deadline.
     LastLookup(Call<GetCheckpoints>, FlowError),
-    CancelNew(Running<CancelMachine>),
-    RunOld(Running<RunMachine>),
-    SettleOld(Running<AwaitMachine>),
+    CancelNew(GoalFlow<CancelMachine>),
+    RunOld(GoalFlow<RunMachine>),
+    SettleOld(GoalFlow<AwaitMachine>),
     /// The caller wants the old jar back, but nothing was stopped: how is the old job?
-    Untouched(Running<AwaitMachine>),
+    Untouched(GoalFlow<AwaitMachine>),
     /// The caller wants the old jar back: was the new job submitted?
-    FindNew(Running<RunMachine>),
+    FindNew(GoalFlow<RunMachine>),
 }
 
 impl UpgradeMachine {
@@ -117,7 +117,7 @@ impl UpgradeMachine {
             is_uploaded,
             uploads: 0,
             data,
-            heard: Heard::default(),
+            observed: ObservationWindow::default(),
             settle_until: Timestamp::MAX,
             stops: 0,
             is_planned: false,
@@ -160,9 +160,9 @@ impl UpgradeMachine {
     /// What the flow of this phase saves is part of what the upgrade saves.
     fn adopt<T>(&mut self, step: Step<T>) -> Step<T> {
         match step {
-            Step::Notice(Notice::Save(child)) => {
+            Step::Notice(Notice::Persist(child)) => {
                 self.data.child = Some(child);
-                Step::Notice(Notice::Save(self.saved()))
+                Step::Notice(Notice::Persist(self.saved()))
             }
             step => step,
         }
@@ -170,14 +170,14 @@ impl UpgradeMachine {
 
     /// One transition; `None` when the machine can go on at once.
     #[allow(clippy::too_many_lines, reason = "transitions are easier to check in one place")]
-    fn transition(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Option<Upgrade>> {
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Option<Upgrade>> {
         let now = cx.now();
         let next = match &mut self.state {
             State::Start => self.begin(cx).map(|()| None),
             State::Resumed => self.resume(cx).map(|()| None),
             State::Check(flow) => {
-                let report = ok!(flow.poll(now, reply.take()));
-                self.heard = flow.machine().heard();
+                let report = ready!(flow.poll(now, reply.take()));
+                self.observed = flow.machine().observed();
                 match report {
                     Ok(report) if report.state == JobState::Running && self.is_planned => {
                         self.before_stop(cx);
@@ -191,10 +191,10 @@ impl UpgradeMachine {
                     Err(error) => Err(self.not_checked(error)),
                 }
             }
-            State::Down(look) => ok!(look.poll(cx, reply)).and_then(|found| Err(self.is_down(found))),
+            State::Down(look) => ready!(look.poll(cx, reply)).and_then(|found| Err(self.is_down(found))),
             State::Upload(which, flow) => {
                 let which = *which;
-                let jar = ok!(flow.poll(now, reply.take()));
+                let jar = ready!(flow.poll(now, reply.take()));
                 jar.and_then(|jar| {
                     cx.say(Notice::Observed {
                         what: Self::name_of(which).to_owned(),
@@ -210,7 +210,7 @@ impl UpgradeMachine {
             }
             State::Identify(which, flow) => {
                 let which = *which;
-                ok!(flow.poll(cx, reply)).map(|process| {
+                ready!(flow.poll(cx, reply)).map(|process| {
                     if self.identified(which, process, cx) {
                         self.send_plan(which, cx);
                     }
@@ -223,22 +223,22 @@ impl UpgradeMachine {
             }
             State::Replan(which, flow, _) => {
                 let which = *which;
-                let process = ok!(flow.poll(cx, reply));
+                let process = ready!(flow.poll(cx, reply));
                 self.identified_again(which, process, cx).map(|()| None)
             }
             State::CheckJobManager(plan, flow) => {
-                let process = ok!(flow.poll(cx, reply));
+                let process = ready!(flow.poll(cx, reply));
                 let plan = plan.take();
                 process.and_then(|process| self.job_manager_checked(plan, process, cx)).map(|()| None)
             }
             State::Suspect(plan, look) => {
-                let found = ok!(look.poll(cx, reply));
+                let found = ready!(look.poll(cx, reply));
                 let plan = plan.take();
                 found.and_then(|found| Err(self.suspected(plan, found)))
             }
             State::Plan(which, call) => {
                 let which = *which;
-                let plan = ok!(call.poll(now, reply.take()));
+                let plan = ready!(call.poll(now, reply.take()));
                 if plan.is_ok() {
                     self.planned();
                     self.save(cx);
@@ -273,12 +273,12 @@ impl UpgradeMachine {
                 }
             }
             State::LastCheckpoint(call) => {
-                let checkpoints = ok!(call.poll(now, reply.take()));
+                let checkpoints = ready!(call.poll(now, reply.take()));
                 self.last_checkpoint(checkpoints, cx).map(|()| None)
             }
             State::Stop(flow) => {
                 let step = flow.poll(now, reply.take());
-                match ok!(self.adopt(step)) {
+                match ready!(self.adopt(step)) {
                     Ok(stopped) => self.stopped(stopped.location, cx).map(|()| None),
                     Err(error) => self.not_stopped(error, cx).map(|()| None),
                 }
@@ -287,7 +287,7 @@ impl UpgradeMachine {
                 let step = flow.poll(now, reply.take());
                 let (is_unsubmitted, is_lost) = (flow.machine().is_unsubmitted(), flow.machine().is_lost());
                 let may_come = is_lost || flow.machine().is_astray(now);
-                match ok!(self.adopt(step)) {
+                match ready!(self.adopt(step)) {
                     Ok(launched) => {
                         self.status = UpgradeStatus::Unknown;
                         (self.data.new_job, self.data.launched) = (launched.job, Some(true));
@@ -316,9 +316,9 @@ impl UpgradeMachine {
                 }
             }
             State::Settle(flow) => {
-                let report = ok!(flow.poll(now, reply.take()));
+                let report = ready!(flow.poll(now, reply.take()));
                 let machine = flow.machine();
-                self.heard = machine.heard();
+                self.observed = machine.observed();
                 self.mark = machine.mark().unwrap_or_default();
                 self.status = if machine.is_alive() { UpgradeStatus::NewJobRuns } else { UpgradeStatus::Unknown };
                 self.settled(report, cx)
@@ -326,19 +326,19 @@ impl UpgradeMachine {
             State::Checkpoint(flow) => {
                 // Its trigger is not worth saving: a resumed upgrade takes another checkpoint.
                 let number = match flow.poll(now, reply.take()) {
-                    Step::Notice(Notice::Save(_)) => return Step::Done(Ok(None)),
-                    step => ok!(step),
+                    Step::Notice(Notice::Persist(_)) => return Step::Done(Ok(None)),
+                    step => ready!(step),
                 };
-                self.heard = flow.machine().heard();
+                self.observed = flow.machine().observed();
                 self.checkpointed(number, cx)
             }
             State::Prove(proof) => {
-                let result = ok!(proof.poll(cx, reply));
-                self.heard = proof.heard();
+                let result = ready!(proof.poll(cx, reply));
+                self.observed = proof.observed();
                 self.proved(result, cx)
             }
             State::Relapse(flow, why) => {
-                let report = ok!(flow.poll(now, reply.take()));
+                let report = ready!(flow.poll(now, reply.take()));
                 let why = std::mem::take(why);
                 self.relapsed(report, &why, cx)
             }
@@ -350,19 +350,19 @@ impl UpgradeMachine {
                 Ok(None)
             }
             State::LastLookup(call, error) => {
-                let checkpoints = ok!(call.poll(now, reply.take()));
+                let checkpoints = ready!(call.poll(now, reply.take()));
                 let error = error.clone();
                 self.looked_up(checkpoints, error, cx)
             }
             State::Explain(call, reason) => {
-                let exceptions = ok!(call.poll(now, reply.take()));
+                let exceptions = ready!(call.poll(now, reply.take()));
                 let mut reason = std::mem::take(reason);
                 if let Some(cause) = exceptions.ok().and_then(|exceptions| exceptions.newest()) {
                     reason = format!("{reason}; it last ran into {cause}");
                 }
                 self.roll_back(reason, cx).map(|()| None)
             }
-            State::CancelNew(flow) => match ok!(flow.poll(now, reply.take())) {
+            State::CancelNew(flow) => match ready!(flow.poll(now, reply.take())) {
                 Ok(report) if report.state == JobState::Finished && self.data.is_disputed == Some(true) => {
                     Err(self.disputed())
                 }
@@ -383,7 +383,7 @@ impl UpgradeMachine {
                 let (is_absent, is_alive) = (machine.is_unsubmitted() || machine.is_lost(), machine.is_alive());
                 let (is_known, is_unanswered) = (machine.is_known(), machine.has_unanswered());
                 let is_certain = machine.is_certain() || !self.is_contended();
-                match ok!(self.adopt(step)) {
+                match ready!(self.adopt(step)) {
                     Ok(_) if !is_certain => self.give_way(is_unanswered, cx).map(|()| None),
                     Err(error) if !is_certain && (is_known || Self::is_submitted(&error)) => {
                         self.give_way(is_unanswered, cx).map(|()| None)
@@ -413,7 +413,7 @@ impl UpgradeMachine {
                 }
             }
             State::SettleOld(flow) => {
-                let report = ok!(flow.poll(now, reply.take()));
+                let report = ready!(flow.poll(now, reply.take()));
                 let is_alive = flow.machine().is_alive();
                 self.status = if is_alive { UpgradeStatus::OldJobRuns } else { UpgradeStatus::Unknown };
                 match report {
@@ -433,14 +433,14 @@ impl UpgradeMachine {
                 }
             }
             State::Untouched(flow) => {
-                let report = ok!(flow.poll(now, reply.take()));
+                let report = ready!(flow.poll(now, reply.take()));
                 let report = report.map_err(|error| self.not_checked(error));
                 report.and_then(|report| self.untouched(&report, cx)).map(|()| None)
             }
             State::FindNew(flow) => {
                 let step = flow.poll(now, reply.take());
                 let (is_lost, is_absent) = (flow.machine().is_lost(), flow.machine().is_absent(now));
-                match ok!(self.adopt(step)) {
+                match ready!(self.adopt(step)) {
                     Ok(launched) => self.found_new(&launched, cx).map(|()| None),
                     Err(_) if is_lost || is_absent => self.contend(cx).map(|()| None),
                     Err(error) => Err(error),
@@ -451,19 +451,19 @@ impl UpgradeMachine {
     }
 }
 
-impl Machine for UpgradeMachine {
+impl StateMachine for UpgradeMachine {
     type Service = FlinkRest;
     type Output = Upgrade;
     const NAME: &'static str = UpgradeJob::NAME;
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Upgrade> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Upgrade> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
             }
             let step = self.transition(cx, reply);
             self.is_sent |= matches!(step, Step::Send(_));
-            match ok!(step) {
+            match ready!(step) {
                 Ok(None) => {}
                 Ok(Some(upgrade)) => return Step::Done(Ok(upgrade)),
                 Err(error) => return Step::Done(Err(self.explain(error))),

@@ -96,13 +96,13 @@ use super::run_jar::{JarRun, RunJar};
 use crate::body::Body;
 use crate::error::{FlowError, Misuse};
 use crate::flink::{FlinkRest, JobId};
-use crate::flow::{Config, Goal, Running, Saved};
+use crate::flow::{Config, Goal, GoalFlow, SavedState};
+use crate::schema::{json_structs, string_enums};
 use crate::seed::Seed;
-use crate::table::{records, words};
 pub use diagnosis::{UpgradeDiagnosis, UpgradeStatus};
 use machine::UpgradeMachine;
 
-words! {
+string_enums! {
     /// How far an upgrade is.
     pub enum UpgradePhase {
         /// Jars are uploaded and planned. The old job was not stopped, or runs on because the stop failed.
@@ -124,7 +124,7 @@ words! {
     }
 }
 
-records! {
+json_structs! {
     /// All that an upgrade needs to be resumed.
     struct UpgradeState {
         /// How far it is.
@@ -142,7 +142,7 @@ records! {
         /// Where to write the savepoint.
         pub target_directory: Option<String> = "target_directory",
         /// How long a job may take to show that it runs; milliseconds.
-        pub settle_within: u64 = "settle_within",
+        pub settle_timeout: u64 = "settle_timeout",
         /// How long the new job must keep running after its first checkpoint; milliseconds.
         pub prove_for: Option<u64> = "prove_for",
         /// Whether the caller wants the old jar back.
@@ -164,7 +164,7 @@ records! {
         /// Which JobManager process was to execute its main method.
         pub job_manager: Option<String> = "job_manager",
         /// The state of the flow of this phase.
-        pub child: Option<Saved> = "child",
+        pub child: Option<SavedState> = "child",
     }
 }
 
@@ -176,7 +176,7 @@ records! {
 /// that is [`Upgrade::RolledBack`], no error, and not to be overlooked.
 ///
 /// How errors leave the job is in the table of [this module](self); in short: before the stop it runs on, after the stop
-/// the state announced last by [`Notice::Save`](crate::flow::Notice::Save) resumes the upgrade. Without that state, the
+/// the state announced last by [`Notice::Persist`](crate::flow::Notice::Persist) resumes the upgrade. Without that state, the
 /// [`UpgradeDiagnosis`] of the error has the savepoint for [`from_savepoint`](Self::from_savepoint). Pass it only if no job runs
 /// from it yet: see [`UpgradeDiagnosis::savepoint`].
 ///
@@ -195,7 +195,7 @@ pub struct UpgradeJob {
     /// The jars themselves, for a resumed goal.
     jars: [Option<(String, Body)>; 2],
     roll_back: bool,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -205,7 +205,7 @@ enum Start {
         old: RunJar,
         new: RunJar,
         target_directory: Option<String>,
-        settle_within: Duration,
+        settle_timeout: Duration,
         prove_for: Duration,
         savepoint: Option<String>,
     },
@@ -223,20 +223,20 @@ impl UpgradeJob {
             old,
             new,
             target_directory: None,
-            settle_within: Duration::from_secs(60),
+            settle_timeout: Duration::from_secs(60),
             prove_for: Duration::ZERO,
             savepoint: None,
         };
-        Self { start, jars: [None, None], roll_back: false, within: None }
+        Self { start, jars: [None, None], roll_back: false, timeout: None }
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Save`](crate::flow::Notice::Save). Give it the jars
+    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`](crate::flow::Notice::Persist). Give it the jars
     /// by [`with_jars`](Self::with_jars), in case the cluster has lost them.
     ///
     /// # Errors
     /// [`FlowError::Misuse`] when the state is another flow's, of an unknown phase, or without the savepoint that its phase
     /// needs.
-    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
         let state: Box<UpgradeState> = saved.read(Self::NAME)?;
         let has_savepoint = state.savepoint.as_ref().is_some_and(|savepoint| !savepoint.is_empty());
         match state.phase {
@@ -245,7 +245,7 @@ impl UpgradeJob {
             _ if has_savepoint => {}
             _ => return Err(FlowError::Misuse(Misuse::WrongState)),
         }
-        Ok(Self { start: Start::Resumed(state), jars: [None, None], roll_back: false, within: None })
+        Ok(Self { start: Start::Resumed(state), jars: [None, None], roll_back: false, timeout: None })
     }
 
     /// Gives a resumed goal the jars again: they are uploaded if the cluster has not got them any more. Uploads are lost with
@@ -276,10 +276,10 @@ impl UpgradeJob {
 
     /// How long a job may take to show that it runs: the old one before it is stopped, the new one, and the old one when it is
     /// brought back. 60 s by default.
-    pub fn settle_within(mut self, time: Duration) -> Self {
+    pub fn settle_timeout(mut self, time: Duration) -> Self {
         match &mut self.start {
-            Start::Fresh { settle_within, .. } => *settle_within = time,
-            Start::Resumed(state) => state.settle_within = millis(time),
+            Start::Fresh { settle_timeout, .. } => *settle_timeout = time,
+            Start::Resumed(state) => state.settle_timeout = millis(time),
         }
         self
     }
@@ -288,12 +288,12 @@ impl UpgradeJob {
     /// Zero by default: the upgrade counts with that checkpoint.
     ///
     /// The flow polls the job for this long. If a task leaves RUNNING, for whatever reason (a failure, a failover, a rescaling), the job
-    /// has not proved itself. Within [`settle_within`](Self::settle_within), counted from the start of the job, it may settle and
+    /// has not proved itself. Within [`settle_timeout`](Self::settle_timeout), counted from the start of the job, it may settle and
     /// prove itself again, from another checkpoint on; after that, the upgrade is rolled back. A task that finishes by itself
     /// counts as no failure: the job settles and proves itself again, with the whole time for both. A job that is FINISHED is upgraded.
     ///
     /// The setting is saved. A resumed flow waits for another checkpoint and proves the job for the whole time again.
-    /// [`within`](Self::within) limits the whole flow, this time included.
+    /// [`timeout`](Self::timeout) limits the whole flow, this time included.
     pub fn prove_for(mut self, time: Duration) -> Self {
         match &mut self.start {
             Start::Fresh { prove_for, .. } => *prove_for = time,
@@ -326,9 +326,9 @@ impl UpgradeJob {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default. When it is up, the flow ends where it is: resume it.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default. When it is up, the flow ends where it is: resume it.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -364,7 +364,7 @@ pub enum Upgrade {
 impl Goal for UpgradeJob {
     type Service = FlinkRest;
     type Output = Upgrade;
-    type Flow = Running<UpgradeMachine>;
+    type Flow = GoalFlow<UpgradeMachine>;
 
     fn start(self, config: &Config<FlinkRest>, mut seed: Seed) -> Self::Flow {
         let machine = match self.start {
@@ -374,7 +374,7 @@ impl Goal for UpgradeJob {
                 }
                 UpgradeMachine::resumed(self.jars, *state)
             }
-            Start::Fresh { job, old, new, target_directory, settle_within, prove_for, savepoint } => {
+            Start::Fresh { job, old, new, target_directory, settle_timeout, prove_for, savepoint } => {
                 let (old_jar, has_old, old) = old.into_parts();
                 let (new_jar, has_new, new) = new.into_parts();
                 let data = UpgradeState {
@@ -385,7 +385,7 @@ impl Goal for UpgradeJob {
                     new_job: JobId::from_bits(seed.next_u128()),
                     old_job: JobId::from_bits(seed.next_u128()),
                     target_directory,
-                    settle_within: millis(settle_within),
+                    settle_timeout: millis(settle_timeout),
                     prove_for: Some(millis(prove_for)).filter(|time| *time > 0),
                     roll_back: self.roll_back.then_some(true),
                     savepoint,
@@ -401,6 +401,6 @@ impl Goal for UpgradeJob {
                 UpgradeMachine::fresh([old_jar, new_jar], [has_old, has_new], data)
             }
         };
-        Running::new(machine, config, seed, self.within)
+        GoalFlow::new(machine, config, seed, self.timeout)
     }
 }

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use super::{NAME, Page, State, Statement};
 use crate::error::FlowError;
-use crate::flink::flow::Pace;
+use crate::flink::flow::PollInterval;
 use crate::flink::sql_gateway::{FlinkSqlGateway, OperationHandle, RowFormat, SessionHandle};
-use crate::flow::{Config, Goal, Saved};
+use crate::flow::{Config, Goal, SavedState};
+use crate::schema::json_structs;
 use crate::secret::Private;
 use crate::seed::Seed;
-use crate::table::records;
 use crate::time::Timestamp;
 
 /// Runs a statement and yields its rows page by page.
 ///
-/// A **session**: after each [`Page`] it is polled again, as with `drive::run(&mut statement, …)`, and yields `None` when
+/// A **session**: after each [`Page`] it is polled again, as with `driver::run(&mut statement, …)`, and yields `None` when
 /// all pages have come and all is closed. The first page is yielded even without rows, because it tells the columns; later
 /// ones only with rows. When it is polled after a page, it first asks to be saved, so that [`resume`](Self::resume) goes on
 /// behind that page: whoever keeps rows and state together, or the rows first, loses none.
@@ -41,14 +41,14 @@ use crate::time::Timestamp;
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
 /// # fn with<T>(gateway: pipewright::flink::sql_gateway::SqlGateway<T>) -> Result<(), Box<dyn std::error::Error>>
-/// # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
-/// use pipewright::drive::{self, NoCredentials};
+/// # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
+/// use pipewright::driver::{self, NoCredentials};
 /// use pipewright::flink::sql_gateway::RunStatement;
 /// use pipewright::flow::Goal as _;
 ///
 /// let query = RunStatement::new("SELECT word, COUNT(*) FROM words GROUP BY word").repeatable();
 /// let mut statement = query.start(gateway.config(), gateway.seed());
-/// while let Some(page) = drive::run(&mut statement, gateway.runtime(), &NoCredentials, drop)? {
+/// while let Some(page) = driver::run(&mut statement, gateway.runtime(), &NoCredentials, drop)? {
 ///     for row in &page.rows {
 ///         let (word, count): (String, i64) = row.read()?;
 ///         println!("{} {word} {count}", row.kind);
@@ -66,11 +66,11 @@ pub struct RunStatement {
     pub(super) execution_config: Private<BTreeMap<String, String>>,
     pub(super) row_format: Option<RowFormat>,
     pub(super) repeatable: bool,
-    pub(super) within: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
     pub(super) resumed: Option<StatementState>,
 }
 
-records! {
+json_structs! {
     /// What is saved.
     pub(super) struct StatementState {
         /// Where it runs.
@@ -99,7 +99,7 @@ impl RunStatement {
             execution_config: Private::default(),
             row_format: None,
             repeatable: false,
-            within: None,
+            timeout: None,
             resumed: None,
         }
     }
@@ -143,8 +143,8 @@ impl RunStatement {
 
     /// Ends the flow with [`FlowError::Deadline`] after this time. It closes nothing then: the session does so itself after
     /// its idle time, or a flow that is resumed does.
-    pub fn within(mut self, limit: Duration) -> Self {
-        self.within = Some(limit);
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
         self
     }
 
@@ -155,7 +155,7 @@ impl RunStatement {
     ///
     /// # Errors
     /// When the state is another flow's.
-    pub fn resume(saved: &Saved) -> Result<Self, FlowError> {
+    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
         let state: StatementState = saved.read(NAME)?;
         let mut this = Self::new("");
         this.row_format.clone_from(&state.row_format);
@@ -184,7 +184,7 @@ impl Goal for RunStatement {
             token: 0,
             yielded: false,
             anew: 0,
-            pace: Pace::START,
+            pace: PollInterval::START,
             beat: Timestamp::UNIX_EPOCH,
             notices: VecDeque::new(),
             outcome: None,

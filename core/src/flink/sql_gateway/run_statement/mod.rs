@@ -44,8 +44,8 @@ use super::{
 };
 use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, Misuse};
 use crate::flink::JobId;
-use crate::flink::flow::Pace;
-use crate::flow::{Call, Config, Flow, Notice, Reply, Saved, Step, ok};
+use crate::flink::flow::PollInterval;
+use crate::flow::{Call, Config, Flow, Notice, Reply, SavedState, Step, ready};
 use crate::operation::Operation;
 use crate::seed::Seed;
 use crate::time::Timestamp;
@@ -93,7 +93,7 @@ pub struct Statement {
     yielded: bool,
     /// How often something was sent anew.
     anew: u32,
-    pace: Pace,
+    pace: PollInterval,
     /// When the last heartbeat was, or the first poll.
     beat: Timestamp,
     notices: VecDeque<Notice>,
@@ -163,7 +163,7 @@ impl Statement {
                 row_format: self.goal.row_format.clone(),
                 over: matches!(self.outcome, Some(Ok(()))),
             };
-            self.notices.push_back(Notice::Save(Saved::new(NAME, &state)));
+            self.notices.push_back(Notice::Persist(SavedState::new(NAME, &state)));
         }
     }
 
@@ -344,7 +344,7 @@ impl Statement {
             self.save();
         }
         if has_rows {
-            self.pace = Pace::START;
+            self.pace = PollInterval::START;
             self.fetch();
         } else {
             self.wait();
@@ -362,7 +362,7 @@ impl Statement {
             }
             match &mut self.state {
                 State::Begin => self.begin(),
-                State::Open(call) => match ok!(call.poll(self.now, reply.take())) {
+                State::Open(call) => match ready!(call.poll(self.now, reply.take())) {
                     Ok(opened) => {
                         self.session = Some(opened.session_handle);
                         self.begin();
@@ -373,7 +373,7 @@ impl Statement {
                     }
                     Err(error) => self.fail(error),
                 },
-                State::Submit(call) => match ok!(call.poll(self.now, reply.take())) {
+                State::Submit(call) => match ready!(call.poll(self.now, reply.take())) {
                     Ok(submitted) => {
                         self.operation = Some(submitted.operation_handle);
                         self.save();
@@ -392,7 +392,7 @@ impl Statement {
                     }
                     Err(error) => self.fail(error),
                 },
-                State::Fetch(call) => match ok!(call.poll(self.now, reply.take())) {
+                State::Fetch(call) => match ready!(call.poll(self.now, reply.take())) {
                     Ok(answer) => {
                         if let Some(page) = self.arrived(answer) {
                             return Step::Done(Ok(Some(page)));
@@ -421,19 +421,19 @@ impl Statement {
                         None => self.look(),
                     }
                 }
-                State::Beat(call) => match ok!(call.poll(self.now, reply.take())) {
+                State::Beat(call) => match ready!(call.poll(self.now, reply.take())) {
                     Err(FlowError::Service(error)) if is_unknown_session(&error) => self.fail(error.into()),
                     // Fetching tells what else may be wrong.
                     _ => self.fetch(),
                 },
                 State::CloseOperation(call) => {
-                    if let Err(error) = ok!(call.poll(self.now, reply.take())) {
+                    if let Err(error) = ready!(call.poll(self.now, reply.take())) {
                         self.unclosed("the operation".to_owned(), &error);
                     }
                     self.shut_session();
                 }
                 State::CloseSession(call) => {
-                    if let Err(error) = ok!(call.poll(self.now, reply.take())) {
+                    if let Err(error) = ready!(call.poll(self.now, reply.take())) {
                         self.unclosed("the session".to_owned(), &error);
                     }
                     self.state = State::Ended;
@@ -465,7 +465,7 @@ impl Flow for Statement {
         self.now = self.now.max(now);
         if !std::mem::replace(&mut self.started, true) {
             self.beat = self.now;
-            let own = self.goal.within.map(|within| self.now + within);
+            let own = self.goal.timeout.map(|timeout| self.now + timeout);
             self.deadline = self.deadline.into_iter().chain(own).min();
         }
         let mut reply = reply;

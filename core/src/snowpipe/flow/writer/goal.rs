@@ -9,7 +9,7 @@ use super::replay_buffer::ReplayBuffer;
 use super::tokens::Tokens;
 use super::{NAME, Writer, WriterEvent, WriterState};
 use crate::error::FlowError;
-use crate::flow::{Common, Config, Goal, Saved};
+use crate::flow::{Config, FlowContext, Goal, SavedState};
 use crate::seed::Seed;
 #[cfg(doc)]
 use crate::snowpipe::flow::ChannelLost;
@@ -24,10 +24,10 @@ use crate::time::Timestamp;
 /// Nothing is sent before the writer is polled. On the handle of an account:
 ///
 /// ```no_run
-/// # use pipewright::drive::{Clock, Entropy, Transport};
+/// # use pipewright::driver::{Clock, Entropy, Transport};
 /// # use pipewright::flow::Notice;
 /// # use pipewright::snowpipe::Account;
-/// # fn save(_: &pipewright::flow::Saved) -> std::io::Result<()> { Ok(()) }
+/// # fn save(_: &pipewright::flow::SavedState) -> std::io::Result<()> { Ok(()) }
 /// # fn example<T: Transport + Clock + Entropy>(account: &Account<T>, mut lines: impl Iterator<Item = (u64, String)>)
 /// # -> Result<(), Box<dyn std::error::Error>> {
 /// use pipewright::flow::Goal as _;
@@ -37,7 +37,7 @@ use crate::time::Timestamp;
 /// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
 /// let mut writer = OpenWriter::new(&session, path).start(account.config(), account.seed());
 /// let on_notice = |notice: Notice| match notice {
-///     Notice::Save(saved) => save(&saved),
+///     Notice::Persist(saved) => save(&saved),
 ///     notice => Ok(println!("{notice}")),
 /// };
 /// let on_event = |event: WriterEvent| match event {
@@ -135,13 +135,13 @@ impl OpenWriter {
         }
     }
 
-    /// A writer that goes on from the last [`Notice::Save`](crate::flow::Notice::Save) of another one. Beyond what
+    /// A writer that goes on from the last [`Notice::Persist`](crate::flow::Notice::Persist) of another one. Beyond what
     /// [`new`](Self::new) does, it notices when the channel was dropped or replaced in the meantime, or written to by somebody
     /// else, and it counts the rows that were rejected. The token prefix is saved, limits are not.
     ///
     /// # Errors
     /// [`Misuse::WrongState`](crate::error::Misuse::WrongState) when the state is not a writer's.
-    pub fn resume(session: &Session, saved: &Saved) -> Result<Self, FlowError> {
+    pub fn resume(session: &Session, saved: &SavedState) -> Result<Self, FlowError> {
         let WriterState { path, position, token_prefix, ignored_token } = saved.read(NAME)?;
         let tokens = Tokens { prefix: token_prefix, ignored: ignored_token, ..Tokens::default() };
         Ok(Self { position: Some(position), tokens, ..Self::new(session, path) })
@@ -271,7 +271,7 @@ impl Goal for OpenWriter {
             position.rejected = None;
         }
         Writer {
-            cx: Common::new(config, seed, None),
+            cx: FlowContext::new(config, seed, None),
             ingest: None,
             entry: None,
             builder: BatchBuilder::new(self.batches.clone().cut(Cut::BehindTokens)),

@@ -7,7 +7,7 @@ use super::replay_buffer::StatusDelta;
 use super::tokens::Tokens;
 use super::{NAME, Writer, WriterState};
 use crate::error::{FlowError, Misuse};
-use crate::flow::{Call, CredentialRequest, Flow as _, Goal as _, Reply, Running, Saved, Step, ok};
+use crate::flow::{Call, CredentialRequest, Flow as _, Goal as _, GoalFlow, Reply, SavedState, Step, ready};
 use crate::operation::Operation as _;
 use crate::snowpipe::flow::append::AppendMachine;
 use crate::snowpipe::flow::busy_backoff::is_busy;
@@ -24,10 +24,10 @@ use crate::time::Timestamp;
 pub(super) enum State {
     /// The channel has to be opened.
     Begin,
-    Open(Box<Running<OpenMachine>>),
+    Open(Box<GoalFlow<OpenMachine>>),
     /// There is a channel, and nothing under way.
     Ready,
-    Append(Box<Running<AppendMachine>>),
+    Append(Box<GoalFlow<AppendMachine>>),
     Look(Box<Call<BulkGetChannelStatus>>),
     /// Before opening again.
     Wait(Timestamp),
@@ -69,7 +69,7 @@ impl Writer {
                 return Step::Done(Ok(event));
             }
             if let Some(asking) = &mut self.entry {
-                let result = ok!(asking.entry.step(&mut self.cx, reply));
+                let result = ready!(asking.entry.step(&mut self.cx, reply));
                 *reply = self.entered(result);
                 continue;
             }
@@ -78,19 +78,19 @@ impl Writer {
                 State::Open(open) => {
                     let step = open.poll(now, reply.take());
                     let Some(step) = self.pass_on(step) else { continue };
-                    let result = ok!(step);
+                    let result = ready!(step);
                     self.opened(result);
                 }
                 State::Append(append) => {
                     let step = append.poll(now, reply.take());
                     let Some(step) = self.pass_on(step) else { continue };
-                    let result = ok!(step);
+                    let result = ready!(step);
                     self.appended(result);
                 }
                 State::Look(call) => {
                     let step = call.poll(now, reply.take());
                     let Some(step) = self.pass_on(step) else { continue };
-                    let result = ok!(step);
+                    let result = ready!(step);
                     self.answered(result);
                 }
                 _ => {
@@ -130,7 +130,7 @@ impl Writer {
     /// leave time for what they end with, which tells more than a deadline.
     fn deadline(&mut self) -> Timestamp {
         self.began = self.elapsed.total();
-        let attempt = self.ingest.as_ref().map_or(Duration::ZERO, |(ingest, _)| ingest.retry().timeout);
+        let attempt = self.ingest.as_ref().map_or(Duration::ZERO, |(ingest, _)| ingest.retry().attempt_timeout);
         self.cx.no_later_than(self.cx.now() + self.retry_time_left() + attempt.saturating_mul(2))
     }
 
@@ -304,10 +304,10 @@ impl Writer {
     }
 
     /// What another process needs to go on.
-    pub(super) fn saved(&self) -> Option<Saved> {
+    pub(super) fn saved(&self) -> Option<SavedState> {
         let position = self.replay.position()?;
         let (path, Tokens { prefix, ignored, .. }) = (self.goal.path.clone(), self.goal.tokens.clone());
-        Some(Saved::new(NAME, &WriterState { path, position, token_prefix: prefix, ignored_token: ignored }))
+        Some(SavedState::new(NAME, &WriterState { path, position, token_prefix: prefix, ignored_token: ignored }))
     }
 
     fn appended(&mut self, result: Result<Channel, FlowError>) {

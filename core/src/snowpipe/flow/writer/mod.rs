@@ -83,14 +83,14 @@ use super::{Channel, ChannelPath, MAX_TOKEN, Position};
 use crate::error::BuildError;
 #[cfg(doc)]
 use crate::error::FlowError;
-use crate::flow::{Common, Config, Flow, Reply, Step};
+use crate::flow::{Config, Flow, FlowContext, Reply, Step};
+use crate::schema::json_structs;
 use crate::snowpipe::{Batch, BatchBuilder, SnowpipeAccount, SnowpipeIngest};
-use crate::table::records;
 use crate::time::Timestamp;
 
 const NAME: &str = "Writer";
 
-records! {
+json_structs! {
     /// What a writer saves.
     struct WriterState {
         /// The channel.
@@ -120,7 +120,7 @@ records! {
 /// * [`FlowError::Failed`] with a [`ServiceError`](crate::error::ServiceError): the service does not take a batch, which is named;
 /// * [`FlowError::Transport`], [`FlowError::Credential`], [`FlowError::Deadline`], [`FlowError::Build`] as with any flow.
 ///
-/// With nothing waiting, it yields only when something happens to the channel; [`drive::run_until`](crate::drive::run_until)
+/// With nothing waiting, it yields only when something happens to the channel; [`driver::run_until`](crate::driver::run_until)
 /// comes back in between. It holds about 3 KiB then, and no thread.
 ///
 /// A whole conversation, with answers given by hand; the second append meets somebody else:
@@ -165,7 +165,7 @@ records! {
 ///         // Of the account: the session answers for the ingest host.
 ///         Step::Authorize(request) => reply = Some(request.settle(Secret::new("my-access-token").bearer())),
 ///         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
-///         Step::Notice(Notice::Save(saved)) => println!("for OpenWriter::resume: {}", saved.state),
+///         Step::Notice(Notice::Persist(saved)) => println!("for OpenWriter::resume: {}", saved.state),
 ///         Step::Notice(notice) => println!("{notice}"),
 ///         Step::Stray(_) => unreachable!("no other flow"),
 ///         Step::Done(event) => {
@@ -187,7 +187,7 @@ records! {
 /// ```
 #[must_use = "a flow does nothing until it is polled"]
 pub struct Writer {
-    cx: Common<SnowpipeAccount>,
+    cx: FlowContext<SnowpipeAccount>,
     goal: OpenWriter,
     /// Where the channel is, and which of the session's hosts that is.
     ingest: Option<(Config<SnowpipeIngest>, u64)>,

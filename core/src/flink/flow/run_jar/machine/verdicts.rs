@@ -6,7 +6,7 @@ use crate::flink::flow::diagnosis::JobManagerLookup;
 use crate::flink::flow::job_manager::{Identify, Process, compare, next_step, suspicion};
 use crate::flink::flow::run_jar::Purpose;
 use crate::flink::{FlinkRest, JobId, JobState, SubmitJar};
-use crate::flow::Common;
+use crate::flow::FlowContext;
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
@@ -46,7 +46,11 @@ impl RunMachine {
     }
 
     /// The cluster has not got the job. What to do next, or how it ends.
-    pub(super) fn unknown(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn unknown(
+        &mut self,
+        trouble: Option<FlowError>,
+        cx: &mut FlowContext<FlinkRest>,
+    ) -> Result<(), FlowError> {
         // It was looked up once more, because that JobManager is gone.
         if suspicion(&self.survival).is_some() {
             return Err(self.gone(trouble, cx));
@@ -109,7 +113,7 @@ impl RunMachine {
         &mut self,
         process: Result<Process, String>,
         trouble: Option<FlowError>,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Result<(), FlowError> {
         self.survival = compare(self.job_manager.as_deref(), process.clone());
         let may_submit = match self.survival {
@@ -137,7 +141,7 @@ impl RunMachine {
     }
 
     /// Neither the job is there nor, perhaps, the JobManager that was to execute `main()`.
-    pub(super) fn gone(&mut self, trouble: Option<FlowError>, cx: &mut Common<FlinkRest>) -> FlowError {
+    pub(super) fn gone(&mut self, trouble: Option<FlowError>, cx: &mut FlowContext<FlinkRest>) -> FlowError {
         let job = self.job(cx);
         let suspicion = suspicion(&self.survival).unwrap_or_default();
         let from = self.run.savepoint_path.as_ref().map(|path| format!(", which was to start from {path}"));

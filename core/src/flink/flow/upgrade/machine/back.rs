@@ -6,7 +6,7 @@ use crate::flink::flow::await_job::{AwaitMachine, JobReport};
 use crate::flink::flow::run_jar::{Launched, RunJar};
 use crate::flink::flow::upgrade::{UpgradeJob, UpgradePhase, UpgradeStatus};
 use crate::flink::{FlinkRest, JobId};
-use crate::flow::{Common, Notice, Saved};
+use crate::flow::{FlowContext, Notice, SavedState};
 
 /// Why the old jar runs again, in the result.
 const REQUESTED: &str = "requested by the caller";
@@ -18,7 +18,7 @@ impl UpgradeMachine {
     }
 
     /// Begins with the old job, or with the jars if it is stopped.
-    pub(super) fn begin(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn begin(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         let is_stopped = self.data.savepoint.is_some();
         if !self.is_roll_back() || is_stopped {
             self.save(cx);
@@ -34,13 +34,13 @@ impl UpgradeMachine {
     }
 
     /// Runs the old jar from the savepoint. No job runs.
-    pub(super) fn run_old(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn run_old(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         self.data.reason.get_or_insert_with(|| REQUESTED.to_owned());
         self.enter(UpgradePhase::RunOld, None, cx)
     }
 
     /// Continues from the phase that was saved.
-    pub(super) fn resume(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn resume(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         let (phase, child) = (self.data.phase.clone(), self.data.child.clone());
         if !self.is_roll_back() {
             if phase == UpgradePhase::Prepare && self.data.planning.is_some() {
@@ -75,7 +75,7 @@ impl UpgradeMachine {
     }
 
     /// Looks for the new job, which may have been submitted.
-    fn find_new(&mut self, child: &Saved, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    fn find_new(&mut self, child: &SavedState, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         let run = RunJar::resume(child)?;
         if run.is_unsent() {
             return self.run_old(cx);
@@ -87,13 +87,13 @@ impl UpgradeMachine {
 
     /// The cluster does not know the new job, but its `main()` may still run, and submit it. So the old jar runs under the id of the
     /// new job: the cluster accepts an id once.
-    pub(super) fn contend(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn contend(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         self.data.old_job = self.data.new_job;
         self.run_old(cx)
     }
 
     /// The run of the new jar got no answer, and another JobManager answers: see [`contend`](Self::contend).
-    pub(super) fn run_instead(&mut self, error: &FlowError, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn run_instead(&mut self, error: &FlowError, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         let reason = error.to_string();
         cx.say(Notice::Observed {
             what: format!("job {}", self.data.new_job),
@@ -110,7 +110,7 @@ impl UpgradeMachine {
 
     /// There is a job under the id for both jars, and it may be the new one: it is cancelled, and the old jar gets another id.
     /// If an attempt to run the old jar got no answer, that job may also be the old jar's.
-    pub(super) fn give_way(&mut self, is_disputed: bool, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn give_way(&mut self, is_disputed: bool, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         self.data.is_disputed = Some(is_disputed);
         self.data.old_job = JobId::from_bits(cx.seed.next_u128());
         self.data.launched = Some(true);
@@ -119,13 +119,13 @@ impl UpgradeMachine {
     }
 
     /// The new job was submitted: it must not run when the old jar does.
-    pub(super) fn found_new(&mut self, launched: &Launched, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn found_new(&mut self, launched: &Launched, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         (self.data.new_job, self.data.launched) = (launched.job, Some(true));
         self.roll_back(REQUESTED.to_owned(), cx)
     }
 
     /// The upgrade was in its first phase, and the old job was looked up.
-    pub(super) fn untouched(&mut self, report: &JobReport, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn untouched(&mut self, report: &JobReport, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         let (state, has_ended) = (&report.state, report.state.is_terminal());
         self.status = if has_ended { UpgradeStatus::NoJobRuns } else { UpgradeStatus::OldJobRuns };
         self.save(cx);

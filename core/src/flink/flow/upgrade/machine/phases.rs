@@ -9,14 +9,14 @@ use crate::flink::checkpoints::Checkpoints;
 use crate::flink::error::is_unknown_jar;
 use crate::flink::flow::await_job::{AwaitJob, AwaitMachine};
 use crate::flink::flow::cancel::Cancel;
-use crate::flink::flow::heard::Heard;
+use crate::flink::flow::observation_window::ObservationWindow;
 use crate::flink::flow::run_jar::{JarRun, RunJar, RunMachine};
 use crate::flink::flow::stop::StopWithSavepoint;
 use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
 use crate::flink::flow::upload::Upload;
 use crate::flink::jars::ClaimMode;
 use crate::flink::{FlinkRest, GetCheckpoints, JobId};
-use crate::flow::{Common, Machine as _, Running, Saved};
+use crate::flow::{FlowContext, GoalFlow, SavedState, StateMachine as _};
 
 impl UpgradeMachine {
     pub(super) fn name_of(which: usize) -> &'static str {
@@ -28,7 +28,7 @@ impl UpgradeMachine {
     }
 
     /// The uploads, then the plans, old before new, then the stop. A rollback that the caller wants needs only the old jar.
-    pub(super) fn prepare(&mut self, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn prepare(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         let needed = if self.is_roll_back() { 1 } else { 2 };
         let missing = self.is_uploaded.iter().take(needed).position(|is_uploaded| !is_uploaded);
         let Some(which) = missing else {
@@ -53,17 +53,17 @@ impl UpgradeMachine {
     }
 
     /// The state of the upgrade. An id of a jar is never empty in it.
-    pub(super) fn saved(&self) -> Saved {
+    pub(super) fn saved(&self) -> SavedState {
         let mut data = self.data.clone();
         for run in [&mut data.old, &mut data.new] {
             if run.jar.as_str().is_empty() {
                 run.jar = NOT_UPLOADED.into();
             }
         }
-        Saved::new(Self::NAME, &data)
+        SavedState::new(Self::NAME, &data)
     }
 
-    pub(super) fn save(&self, cx: &mut Common<FlinkRest>) {
+    pub(super) fn save(&self, cx: &mut FlowContext<FlinkRest>) {
         cx.save(self.saved());
     }
 
@@ -83,20 +83,20 @@ impl UpgradeMachine {
     }
 
     /// Before the stop: all tasks of the job must run.
-    pub(super) fn check(&mut self, cx: &mut Common<FlinkRest>) {
+    pub(super) fn check(&mut self, cx: &mut FlowContext<FlinkRest>) {
         cx.phase(Self::NAME, "waiting until all tasks of the job run");
-        self.settle_until = cx.now() + Duration::from_millis(self.data.settle_within);
-        self.heard = Heard::default();
+        self.settle_until = cx.now() + Duration::from_millis(self.data.settle_timeout);
+        self.observed = ObservationWindow::default();
         self.state = State::Check(self.settle(self.data.job, cx));
     }
 
     /// Both jars can be run. The last checkpoint is what is left if the savepoint of the stop cannot be learnt.
-    pub(super) fn before_stop(&mut self, cx: &mut Common<FlinkRest>) {
+    pub(super) fn before_stop(&mut self, cx: &mut FlowContext<FlinkRest>) {
         self.is_planned = true;
         self.read_last_checkpoint(cx);
     }
 
-    fn read_last_checkpoint(&mut self, cx: &mut Common<FlinkRest>) {
+    fn read_last_checkpoint(&mut self, cx: &mut FlowContext<FlinkRest>) {
         self.state = State::LastCheckpoint(cx.call(GetCheckpoints::new(self.data.job)));
     }
 
@@ -105,7 +105,7 @@ impl UpgradeMachine {
     pub(super) fn last_checkpoint(
         &mut self,
         checkpoints: Result<Checkpoints, FlowError>,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Result<(), FlowError> {
         match checkpoints {
             Ok(checkpoints) => {
@@ -125,8 +125,8 @@ impl UpgradeMachine {
     pub(super) fn enter(
         &mut self,
         phase: UpgradePhase,
-        resumed: Option<&Saved>,
-        cx: &mut Common<FlinkRest>,
+        resumed: Option<&SavedState>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Result<(), FlowError> {
         let words = match phase {
             UpgradePhase::Prepare => {
@@ -170,11 +170,11 @@ impl UpgradeMachine {
             }
             UpgradePhase::Prove => {
                 let until = cx.now() + Duration::from_millis(self.data.prove_for.unwrap_or_default());
-                State::Prove(Proof::new(self.data.new_job, self.mark, until, self.heard))
+                State::Prove(Proof::new(self.data.new_job, self.mark, until, self.observed))
             }
             UpgradePhase::Prepare | UpgradePhase::Settle | UpgradePhase::SettleOld | UpgradePhase::Unknown(_) => {
-                self.settle_until = cx.now() + Duration::from_millis(self.data.settle_within);
-                self.heard = Heard::default();
+                self.settle_until = cx.now() + Duration::from_millis(self.data.settle_timeout);
+                self.observed = ObservationWindow::default();
                 let is_new = self.data.phase == UpgradePhase::Settle;
                 let flow = self.settle(if is_new { self.data.new_job } else { self.data.old_job }, cx);
                 if is_new { State::Settle(flow) } else { State::SettleOld(flow) }
@@ -187,9 +187,9 @@ impl UpgradeMachine {
     fn run(
         &mut self,
         which: usize,
-        resumed: Option<&Saved>,
-        cx: &mut Common<FlinkRest>,
-    ) -> Result<Running<RunMachine>, FlowError> {
+        resumed: Option<&SavedState>,
+        cx: &mut FlowContext<FlinkRest>,
+    ) -> Result<GoalFlow<RunMachine>, FlowError> {
         let content = self.jars.get(which).cloned().flatten();
         if let Some(saved) = resumed {
             let goal = RunJar::resume(saved)?.with_content(content);
@@ -207,15 +207,15 @@ impl UpgradeMachine {
     }
 
     /// Back to the phase in which the new job settles, with what is left of its time.
-    pub(super) fn settle_again(&mut self, cx: &mut Common<FlinkRest>) {
+    pub(super) fn settle_again(&mut self, cx: &mut FlowContext<FlinkRest>) {
         self.data.phase = UpgradePhase::Settle;
         cx.phase(Self::NAME, "waiting again for the new job's tasks and for another checkpoint");
         self.save(cx);
         self.state = State::Settle(self.settle(self.data.new_job, cx));
     }
 
-    pub(super) fn settle(&self, job: JobId, cx: &mut Common<FlinkRest>) -> Running<AwaitMachine> {
+    pub(super) fn settle(&self, job: JobId, cx: &mut FlowContext<FlinkRest>) -> GoalFlow<AwaitMachine> {
         let until = cx.no_later_than(self.settle_until);
-        cx.child(AwaitJob::running(job).machine().hearing(self.heard)).with_deadline(until)
+        cx.child(AwaitJob::running(job).machine().observing(self.observed)).with_deadline(until)
     }
 }

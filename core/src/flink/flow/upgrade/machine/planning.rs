@@ -17,12 +17,12 @@ use crate::flink::flow::look::{Found, Look};
 use crate::flink::flow::run_jar::JarRun;
 use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
 use crate::flink::{FlinkRest, PlanJar};
-use crate::flow::{Common, Machine as _};
+use crate::flow::{FlowContext, StateMachine as _};
 use crate::operation::Operation as _;
 
 impl UpgradeMachine {
     /// Before a jar is planned: which JobManager will execute its main method?
-    pub(super) fn plan(&mut self, which: usize, cx: &mut Common<FlinkRest>) {
+    pub(super) fn plan(&mut self, which: usize, cx: &mut FlowContext<FlinkRest>) {
         cx.phase(Self::NAME, if which == 0 { "planning the old jar" } else { "planning the new jar" });
         self.is_planned_again = false;
         self.state = State::Identify(which, Identify::before());
@@ -34,7 +34,7 @@ impl UpgradeMachine {
         &mut self,
         which: usize,
         process: Result<Process, String>,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> bool {
         if self.is_plan_open {
             let survival = compare(self.data.job_manager.as_deref(), process);
@@ -63,7 +63,7 @@ impl UpgradeMachine {
         &mut self,
         which: usize,
         process: Result<Result<Process, String>, FlowError>,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Result<(), FlowError> {
         let process = process.map_err(|error| self.not_planned(error, cx))?;
         if let State::Replan(_, _, call) = std::mem::replace(&mut self.state, State::Start)
@@ -74,7 +74,7 @@ impl UpgradeMachine {
         Ok(())
     }
 
-    pub(super) fn send_plan(&mut self, which: usize, cx: &mut Common<FlinkRest>) {
+    pub(super) fn send_plan(&mut self, which: usize, cx: &mut FlowContext<FlinkRest>) {
         let JarRun { jar, entry_class, program_args, parallelism, flink_configuration, .. } =
             self.run_of(which).clone();
         let mut plan = PlanJar::new(jar);
@@ -100,7 +100,7 @@ impl UpgradeMachine {
 
     /// The jar was rejected, or never planned: a resumed flow plans it again, whichever JobManager answers then. If an earlier attempt
     /// got no answer, that takes a rejection.
-    pub(super) fn not_planned(&mut self, error: FlowError, cx: &mut Common<FlinkRest>) -> FlowError {
+    pub(super) fn not_planned(&mut self, error: FlowError, cx: &mut FlowContext<FlinkRest>) -> FlowError {
         let is_rejected = error.service().is_some_and(|error| error.kind() == ErrorKind::Refused);
         if is_rejected || !self.is_plan_open {
             self.planned();
@@ -126,7 +126,7 @@ impl UpgradeMachine {
         &mut self,
         plan: Option<(usize, FlowError)>,
         process: Result<Process, String>,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Result<(), FlowError> {
         let survival = compare(self.data.job_manager.as_deref(), process);
         let is_unknown = matches!(survival, JobManagerLookup::Failed(_));
@@ -155,7 +155,7 @@ impl UpgradeMachine {
         }
     }
 
-    fn suspect(&mut self, survival: JobManagerLookup, plan: Option<FlowError>, cx: &mut Common<FlinkRest>) {
+    fn suspect(&mut self, survival: JobManagerLookup, plan: Option<FlowError>, cx: &mut FlowContext<FlinkRest>) {
         cx.phase(Self::NAME, "looking for the old job, because the JobManager may have died");
         let diagnosis = JobDiagnosis { job_manager: survival, ..JobDiagnosis::new(self.data.job) };
         self.state = State::Suspect(plan, Look::new(diagnosis));

@@ -3,12 +3,12 @@
 //! The list of jobs is not cached and says when a task last entered its state. If that moment is the same as before, no task was
 //! started again, also between two polls.
 
-use crate::flink::flow::Pace;
+use crate::flink::flow::PollInterval;
 use crate::flink::flow::await_job::TaskMark;
-use crate::flink::flow::heard::Heard;
 use crate::flink::flow::look::Patience;
+use crate::flink::flow::observation_window::ObservationWindow;
 use crate::flink::{FlinkRest, GetJobsOverview, JobId};
-use crate::flow::{Call, Common, Flow, Reply, Step, ok};
+use crate::flow::{Call, Flow, FlowContext, Reply, Step, ready};
 use crate::time::Timestamp;
 
 /// Polls a job until it has proved itself, or has not.
@@ -20,9 +20,9 @@ pub(super) struct Proof {
     /// When the job has run for long enough.
     until: Timestamp,
     asked: Timestamp,
-    heard: Heard,
+    observed: ObservationWindow,
     patience: Patience,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -45,25 +45,34 @@ pub(super) enum Proved {
 }
 
 impl Proof {
-    pub(super) fn new(job: JobId, mark: TaskMark, until: Timestamp, heard: Heard) -> Self {
+    pub(super) fn new(job: JobId, mark: TaskMark, until: Timestamp, observed: ObservationWindow) -> Self {
         let asked = Timestamp::UNIX_EPOCH;
-        Self { job, mark, until, asked, heard, patience: Patience::default(), pace: Pace::START, state: State::Start }
+        Self {
+            job,
+            mark,
+            until,
+            asked,
+            observed,
+            patience: Patience::default(),
+            pace: PollInterval::START,
+            state: State::Start,
+        }
     }
 
-    pub(super) fn heard(&self) -> Heard {
-        self.heard
+    pub(super) fn observed(&self) -> ObservationWindow {
+        self.observed
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Proved> {
+    pub(super) fn poll(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Proved> {
         loop {
             match &mut self.state {
                 State::Start => {
                     self.asked = cx.now();
                     self.state = State::Ask(cx.call(GetJobsOverview::new()));
                 }
-                State::Ask(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Ask(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(overview) => {
-                        self.heard.hear(self.asked);
+                        self.observed.record(self.asked);
                         self.patience.answered();
                         let Some(job) = overview.jobs.into_iter().find(|job| job.id == self.job) else {
                             return Step::Done(Ok(Proved::No("the cluster does not list it".to_owned())));
@@ -101,7 +110,7 @@ impl Proof {
     }
 
     /// The last poll is at the end of the time, or later.
-    fn wait(&mut self, cx: &Common<FlinkRest>) {
+    fn wait(&mut self, cx: &FlowContext<FlinkRest>) {
         let at = self.pace.next(cx.now());
         self.state = State::Wait(if cx.now() < self.until { at.min(self.until) } else { at });
     }

@@ -13,12 +13,12 @@ use crate::flink::flow::look::{Found, Look};
 use crate::flink::flow::triggers::TriggerCheckpoint;
 use crate::flink::flow::upgrade::{Upgrade, UpgradeDiagnosis, UpgradePhase, UpgradeStatus};
 use crate::flink::{FlinkRest, GetCheckpoints, GetJobExceptions, JobId, JobState, SubmitJar};
-use crate::flow::{Common, Machine as _, Notice};
+use crate::flow::{FlowContext, Notice, StateMachine as _};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
 impl UpgradeMachine {
-    pub(super) fn roll_back(&mut self, reason: String, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn roll_back(&mut self, reason: String, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         cx.say(Notice::Observed {
             what: format!("job {}", self.data.new_job),
             state: format!("rolling back to the old jar: {reason}"),
@@ -45,11 +45,11 @@ impl UpgradeMachine {
 
     /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked up for half of it until
     /// then, without a gap of more than 5 s: a job that could not be looked up may run well. A lookup may be under way at that moment.
-    pub(super) fn is_own_deadline(&self, error: &FlowError, cx: &Common<FlinkRest>) -> bool {
-        let (until, half) = (self.settle_until, self.data.settle_within / 2);
+    pub(super) fn is_own_deadline(&self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
+        let (until, half) = (self.settle_until, self.data.settle_timeout / 2);
         let from = Timestamp::from_millis(until.as_millis().saturating_sub(half));
         let is_own = matches!(error, FlowError::Deadline { .. }) && cx.expired("").is_none();
-        is_own && cx.now() >= until && self.heard.covers(from, until)
+        is_own && cx.now() >= until && self.observed.covers(from, until)
     }
 
     /// The old job could not be looked up. A cluster that knew it before has forgotten its end, or has lost it in a restart.
@@ -89,7 +89,7 @@ impl UpgradeMachine {
     }
 
     pub(super) fn settle_seconds(&self) -> f64 {
-        Duration::from_millis(self.data.settle_within).as_secs_f64()
+        Duration::from_millis(self.data.settle_timeout).as_secs_f64()
     }
 
     pub(super) fn not_upgraded(&self, state: &str) -> FlowError {
@@ -102,7 +102,7 @@ impl UpgradeMachine {
     }
 
     /// The job is stopped, and this is its savepoint.
-    pub(super) fn stopped(&mut self, savepoint: String, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn stopped(&mut self, savepoint: String, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         cx.say(Notice::Observed { what: "savepoint".to_owned(), state: savepoint.clone() });
         (self.data.savepoint, self.data.earlier_savepoint) = (Some(savepoint), None);
         self.status = UpgradeStatus::NoJobRuns;
@@ -111,7 +111,7 @@ impl UpgradeMachine {
 
     /// The job has ended before it could be stopped. If it is not FINISHED, the caller needs a path to go on from: its last
     /// checkpoint, and the savepoint of an earlier stop if there is one.
-    pub(super) fn ended(&mut self, state: JobState, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn ended(&mut self, state: JobState, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         self.status = UpgradeStatus::NoJobRuns;
         if state == JobState::Finished {
             return Err(self.not_upgraded(&format!("it is {state}")));
@@ -166,7 +166,7 @@ impl UpgradeMachine {
     /// The stop failed. With a savepoint and without its job the upgrade goes on; a job that runs on is stopped again, now if
     /// a failover came between, else by the resumed flow. A job that is FINISHED after its stop failed has run on after the
     /// savepoint, to the end of its work: started from there, another job would do that part again.
-    pub(super) fn not_stopped(&mut self, error: FlowError, cx: &mut Common<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn not_stopped(&mut self, error: FlowError, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
         let diagnosis = JobDiagnosis::of(&error).cloned();
         self.status = match (&error, &diagnosis) {
             (_, Some(diagnosis)) if diagnosis.is_terminal() => UpgradeStatus::NoJobRuns,
@@ -220,7 +220,7 @@ impl UpgradeMachine {
     }
 
     /// The old jar's job has ended, but not as FINISHED. A resumed flow runs it again, under an id that is not used yet.
-    pub(super) fn not_brought_back(&mut self, report: &JobReport, cx: &mut Common<FlinkRest>) -> FlowError {
+    pub(super) fn not_brought_back(&mut self, report: &JobReport, cx: &mut FlowContext<FlinkRest>) -> FlowError {
         let why = report.failure().map(|why| format!(": {why}")).unwrap_or_default();
         let error = self.lost(&format!("it is {}{why}", report.state));
         self.status = UpgradeStatus::NoJobRuns;
@@ -233,7 +233,7 @@ impl UpgradeMachine {
 
     /// The old jar was rejected, or the JobManager died while its main method ran, and its job does not exist. A resumed flow runs it
     /// again, however late: the main method has run before.
-    pub(super) fn not_run(&mut self, error: &FlowError, cx: &mut Common<FlinkRest>) -> FlowError {
+    pub(super) fn not_run(&mut self, error: &FlowError, cx: &mut FlowContext<FlinkRest>) -> FlowError {
         let is_lost = JobDiagnosis::of(error).is_some_and(|known| known.lookup == JobLookup::NotFound);
         if matches!(error, FlowError::Service(_)) || is_lost {
             self.data.child = None;
@@ -282,26 +282,26 @@ impl UpgradeMachine {
         }
     }
 
-    fn too_slow(&mut self, what: &str, cx: &mut Common<FlinkRest>) {
+    fn too_slow(&mut self, what: &str, cx: &mut FlowContext<FlinkRest>) {
         let reason = format!("the new job {what} within {} s", self.settle_seconds());
         self.give_up(reason, cx);
     }
 
     /// Rolls back, after reading what the new job ran into.
-    fn give_up(&mut self, reason: String, cx: &mut Common<FlinkRest>) {
+    fn give_up(&mut self, reason: String, cx: &mut FlowContext<FlinkRest>) {
         self.state = State::Explain(cx.call(GetJobExceptions::new(self.data.new_job).max_exceptions(1_u32)), reason);
     }
 
     pub(super) fn settled(
         &mut self,
         report: Result<JobReport, FlowError>,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Result<Option<Upgrade>, FlowError> {
         match report {
             Ok(report) if report.state == JobState::Running => {
                 self.status = UpgradeStatus::NewJobRuns;
                 let until = cx.no_later_than(self.settle_until);
-                let checkpoint = TriggerCheckpoint::new(self.data.new_job).machine().hearing(self.heard);
+                let checkpoint = TriggerCheckpoint::new(self.data.new_job).machine().observing(self.observed);
                 self.state = State::Checkpoint(cx.child(checkpoint).with_deadline(until));
             }
             Ok(report) if report.state == JobState::Finished => return Ok(Some(self.upgraded(None))),
@@ -323,7 +323,7 @@ impl UpgradeMachine {
     pub(super) fn checkpointed(
         &mut self,
         result: Result<i64, FlowError>,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Result<Option<Upgrade>, FlowError> {
         match result {
             Ok(number) if self.data.prove_for.unwrap_or_default() > 0 => {
@@ -366,7 +366,7 @@ impl UpgradeMachine {
         &mut self,
         checkpoints: Result<Checkpoints, FlowError>,
         error: FlowError,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Result<Option<Upgrade>, FlowError> {
         match checkpoints.map(|checkpoints| checkpoints.latest.completed) {
             Ok(Some(completed)) => return self.checkpointed(Ok(completed.id), cx),
@@ -380,7 +380,7 @@ impl UpgradeMachine {
     pub(super) fn proved(
         &mut self,
         result: Result<Proved, FlowError>,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Result<Option<Upgrade>, FlowError> {
         match result? {
             Proved::Yes => return Ok(Some(self.upgraded(self.checkpoint))),
@@ -398,7 +398,7 @@ impl UpgradeMachine {
         Ok(None)
     }
 
-    fn look_again(&mut self, why: String, cx: &mut Common<FlinkRest>) {
+    fn look_again(&mut self, why: String, cx: &mut FlowContext<FlinkRest>) {
         self.status = UpgradeStatus::Unknown;
         self.state = State::Relapse(cx.child(AwaitMachine::ending(self.data.new_job)), why);
     }
@@ -408,7 +408,7 @@ impl UpgradeMachine {
         &mut self,
         report: Result<JobReport, FlowError>,
         why: &str,
-        cx: &mut Common<FlinkRest>,
+        cx: &mut FlowContext<FlinkRest>,
     ) -> Result<Option<Upgrade>, FlowError> {
         match report {
             Ok(report) if report.state == JobState::Finished => return Ok(Some(self.upgraded(self.checkpoint))),

@@ -44,7 +44,7 @@ macro_rules! operations {
         }
     )*) => {
         /// The rows of this table.
-        pub(crate) const OPERATIONS: &[&$crate::operation::Info] = &[
+        pub(crate) const OPERATIONS: &[&$crate::operation::OperationInfo] = &[
             $( <$name as $crate::operation::Operation>::INFO ),*
         ];
 
@@ -116,7 +116,7 @@ macro_rules! operations {
                 type Output = $output;
                 type Service = $service;
 
-                const INFO: &'static $crate::operation::Info = &$crate::operation::Info {
+                const INFO: &'static $crate::operation::OperationInfo = &$crate::operation::OperationInfo {
                     service: <$service as $crate::operation::Service>::NAME,
                     name: $vendor,
                     method: ::http::Method::$method,
@@ -125,7 +125,7 @@ macro_rules! operations {
                     effect_varies: false $(|| { let _ = stringify!($op); true })?,
                 };
 
-                const LIVE: bool = false $(|| { let _ = stringify!($live); true })?;
+                const STREAMING: bool = false $(|| { let _ = stringify!($live); true })?;
 
                 $(
                     fn effect(&self) -> $crate::operation::Effect {
@@ -153,7 +153,7 @@ macro_rules! operations {
                     $($( target.query($query_key, &self.$query); )*)?
                     $($( if let Some(value) = &self.$oquery { target.query($oquery_key, value); } )*)?
                     #[allow(unused_mut, reason = "an operation may have no body")]
-                    let mut body = $crate::table::JsonBody::default();
+                    let mut body = $crate::schema::JsonBody::default();
                     $($( body.field(Self::INFO, $json_key, &self.$json)?; )*)?
                     $($( if let Some(value) = &self.$ojson { body.field(Self::INFO, $ojson_key, value)?; } )*)?
                     let always = false $(|| { let _: &[&str] = &[$( stringify!($json) ),*]; true })?;
@@ -165,7 +165,7 @@ macro_rules! operations {
                     response: ::http::Response<::bytes::Bytes>,
                 ) -> ::std::result::Result<$output, $crate::error::ServiceError> {
                     #[allow(unused_variables, reason = "the second, if there is one, is meant")]
-                    let read = <$output as $crate::operation::Answer>::read;
+                    let read = <$output as $crate::operation::FromResponse>::from_response;
                     $( let read = $reader; )?
                     $crate::operation::parse_by::<$service, $output>(Self::INFO, &response, read)
                 }

@@ -1,4 +1,4 @@
-//! [`Pace`]: when to look again.
+//! [`PollInterval`]: when to poll again.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use crate::time::Timestamp;
 
 /// When to look again: 50 ms at first, twice as long each time, 2 s at the most.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace(Duration);
+pub(crate) struct PollInterval(Duration);
 
-impl Pace {
+impl PollInterval {
     pub(crate) const START: Self = Self(Duration::from_millis(50));
 
     pub(crate) fn next(&mut self, now: Timestamp) -> Timestamp {

@@ -15,7 +15,7 @@ use crate::json::NOT_FINITE;
 /// fields, and by the tables for all that they declare.
 ///
 /// It differs from serde's own traits in what absent, `null` and not-a-number mean.
-pub(crate) trait Field: Sized {
+pub(crate) trait WireField: Sized {
     /// Reads the value.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ pub(crate) trait Field: Sized {
 /// For types that read themselves, and must be there.
 macro_rules! plain_fields {
     ($($type:ty),*) => {$(
-        impl Field for $type {
+        impl WireField for $type {
             fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 Self::deserialize(deserializer)
             }
@@ -64,7 +64,7 @@ macro_rules! plain_fields {
 
 plain_fields!(bool, Box<RawValue>);
 
-impl Field for String {
+impl WireField for String {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::deserialize(deserializer)
     }
@@ -122,7 +122,7 @@ fn number_of_a_map<'de, T: FromStr, A: MapAccess<'de>>(mut map: A, expected: &dy
 /// such.
 macro_rules! number_fields {
     ($($type:ty),*) => {$(
-        impl Field for $type {
+        impl WireField for $type {
             fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 Self::deserialize(deserializer)
             }
@@ -169,7 +169,7 @@ macro_rules! number_fields {
 number_fields!(i32, i64, u32, u64);
 
 /// A number, or one of the texts that stand for the numbers that JSON does not have: those of Java, and those of Feldera's metrics.
-impl Field for f64 {
+impl WireField for f64 {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Number;
 
@@ -228,7 +228,7 @@ impl Field for f64 {
     }
 }
 
-impl<T: Field> Field for Option<T> {
+impl<T: WireField> WireField for Option<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::read_or_null(deserializer)
     }
@@ -239,7 +239,7 @@ impl<T: Field> Field for Option<T> {
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Some(value) => serializer.serialize_some(&Written(value)),
+            Some(value) => serializer.serialize_some(&AsWire(value)),
             None => serializer.serialize_none(),
         }
     }
@@ -253,7 +253,7 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
-impl<T: Field> Field for Box<T> {
+impl<T: WireField> WireField for Box<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::read(deserializer).map(Box::new)
     }
@@ -271,13 +271,13 @@ impl<T: Field> Field for Box<T> {
     }
 }
 
-impl<T: Field> Field for Vec<T> {
+impl<T: WireField> WireField for Vec<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::<List<T>>::deserialize(deserializer).map(|list| list.map(|List(list)| list).unwrap_or_default())
     }
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter().map(Written))
+        serializer.collect_seq(self.iter().map(AsWire))
     }
 
     fn absent() -> Option<Self> {
@@ -289,13 +289,13 @@ impl<T: Field> Field for Vec<T> {
     }
 }
 
-impl<K: DeserializeOwned + Serialize + Ord, T: Field> Field for BTreeMap<K, T> {
+impl<K: DeserializeOwned + Serialize + Ord, T: WireField> WireField for BTreeMap<K, T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::<Map<K, T>>::deserialize(deserializer).map(|map| map.map(|Map(map)| map).unwrap_or_default())
     }
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter().map(|(key, value)| (key, Written(value))))
+        serializer.collect_map(self.iter().map(|(key, value)| (key, AsWire(value))))
     }
 
     fn absent() -> Option<Self> {
@@ -310,7 +310,7 @@ impl<K: DeserializeOwned + Serialize + Ord, T: Field> Field for BTreeMap<K, T> {
 /// Gives a field the trait that serde's own containers ask for.
 pub(crate) struct Value<T>(pub(crate) T);
 
-impl<'de, T: Field> Deserialize<'de> for Value<T> {
+impl<'de, T: WireField> Deserialize<'de> for Value<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::read(deserializer).map(Self)
     }
@@ -321,7 +321,10 @@ impl<'de, T: Field> Deserialize<'de> for Value<T> {
 /// Never inlined: otherwise a record's fields are kept in registers, of which there are never enough, and each value read
 /// moves all the others about.
 #[inline(never)]
-pub(crate) fn read_into<'de, T: Field, A: MapAccess<'de>>(map: &mut A, field: &mut Option<T>) -> Result<(), A::Error> {
+pub(crate) fn read_into<'de, T: WireField, A: MapAccess<'de>>(
+    map: &mut A,
+    field: &mut Option<T>,
+) -> Result<(), A::Error> {
     let Nullable(value) = map.next_value()?;
     if field.is_none() {
         *field = value;
@@ -332,25 +335,25 @@ pub(crate) fn read_into<'de, T: Field, A: MapAccess<'de>>(map: &mut A, field: &m
 /// A value that may be `null`.
 struct Nullable<T>(Option<T>);
 
-impl<'de, T: Field> Deserialize<'de> for Nullable<T> {
+impl<'de, T: WireField> Deserialize<'de> for Nullable<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::read_or_null(deserializer).map(Self)
     }
 }
 
 /// What `Debug` shows of a field that may hold a secret: whether it is absent.
-pub(crate) struct Hidden(pub(crate) bool);
+pub(crate) struct Redacted(pub(crate) bool);
 
-impl fmt::Debug for Hidden {
+impl fmt::Debug for Redacted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0 { "None" } else { "…" })
     }
 }
 
 /// The same for writing.
-pub(crate) struct Written<'a, T>(pub(crate) &'a T);
+pub(crate) struct AsWire<'a, T>(pub(crate) &'a T);
 
-impl<T: Field> Serialize for Written<'_, T> {
+impl<T: WireField> Serialize for AsWire<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.write(serializer)
     }
@@ -358,11 +361,11 @@ impl<T: Field> Serialize for Written<'_, T> {
 
 struct List<T>(Vec<T>);
 
-impl<'de, T: Field> Deserialize<'de> for List<T> {
+impl<'de, T: WireField> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Items<T>(Vec<T>);
 
-        impl<'de, T: Field> Visitor<'de> for Items<T> {
+        impl<'de, T: WireField> Visitor<'de> for Items<T> {
             type Value = Vec<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -383,7 +386,7 @@ impl<'de, T: Field> Deserialize<'de> for List<T> {
 
 struct Map<K, T>(BTreeMap<K, T>);
 
-impl<'de, K: DeserializeOwned + Ord, T: Field> Deserialize<'de> for Map<K, T> {
+impl<'de, K: DeserializeOwned + Ord, T: WireField> Deserialize<'de> for Map<K, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Entries<K, T>(Vec<(K, T)>);
 
@@ -392,7 +395,7 @@ impl<'de, K: DeserializeOwned + Ord, T: Field> Deserialize<'de> for Map<K, T> {
             const AT_FIRST: usize = if size_of::<(K, T)>() <= 64 { 16 } else { 4 };
         }
 
-        impl<'de, K: DeserializeOwned + Ord, T: Field> Visitor<'de> for Entries<K, T> {
+        impl<'de, K: DeserializeOwned + Ord, T: WireField> Visitor<'de> for Entries<K, T> {
             type Value = BTreeMap<K, T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -417,9 +420,9 @@ impl<'de, K: DeserializeOwned + Ord, T: Field> Deserialize<'de> for Map<K, T> {
 
 #[cfg(test)]
 mod tests {
-    use crate::table::records;
+    use crate::schema::json_structs;
 
-    records! {
+    json_structs! {
         /// Of every kind of field that a `null` is looked for in.
         struct Sample {
             /// Must be there.
@@ -454,7 +457,7 @@ mod tests {
     fn numbers_may_come_as_maps_of_one_entry() {
         use serde::de::value::{Error, MapDeserializer};
 
-        use super::Field;
+        use super::WireField;
 
         let map = |key, text| MapDeserializer::<_, Error>::new([(key, text)].into_iter());
         let number = |text| map("$serde_json::private::Number", text);

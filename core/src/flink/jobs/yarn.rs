@@ -1,7 +1,7 @@
 //! What YARN's proxy needed: ends of jobs by `GET`, because it passed nothing else on.
 
 use crate::flink::{Acknowledged, FlinkRest, JobId};
-use crate::table::operations;
+use crate::schema::operations;
 
 operations! { FlinkRest;
     /// Cancels a job, although it is a `GET`. Not in the published description: use [`CancelJob`](super::CancelJob), unless a

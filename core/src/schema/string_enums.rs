@@ -3,7 +3,7 @@
 /// Declares enums of strings that keep a string they do not know.
 ///
 /// ```text
-/// words! {
+/// string_enums! {
 ///     /// What it is.
 ///     pub enum JobState {
 ///         /// What this one means.
@@ -13,7 +13,7 @@
 ///     }
 /// }
 /// ```
-macro_rules! words {
+macro_rules! string_enums {
     ($(
         $(#[$meta:meta])*
         pub enum $name:ident {
@@ -86,7 +86,7 @@ macro_rules! words {
             }
         }
 
-        impl $crate::table::Field for $name {
+        impl $crate::schema::WireField for $name {
             fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
                 ::serde::Deserialize::deserialize(deserializer)
             }
@@ -94,7 +94,7 @@ macro_rules! words {
             fn read_or_null<'de, D: ::serde::Deserializer<'de>>(
                 deserializer: D,
             ) -> ::std::result::Result<::std::option::Option<Self>, D::Error> {
-                $crate::table::text_or_null(deserializer, concat!("the text of a ", stringify!($name)))
+                $crate::schema::text_or_null(deserializer, concat!("the text of a ", stringify!($name)))
             }
 
             fn write<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
@@ -104,4 +104,4 @@ macro_rules! words {
     )*};
 }
 
-pub(crate) use words;
+pub(crate) use string_enums;

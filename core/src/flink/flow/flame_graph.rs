@@ -8,11 +8,11 @@
 
 use std::time::Duration;
 
-use super::Pace;
+use super::PollInterval;
 use crate::error::{Failure, FlowError};
 use crate::flink::flamegraph::{FlameGraph, FlameGraphKind, FlameGraphState};
 use crate::flink::{FlinkRest, GetFlameGraph, JobId, VertexId};
-use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -33,13 +33,13 @@ use crate::time::Timestamp;
 #[must_use = "a goal does nothing until it is run"]
 pub struct SampleFlameGraph {
     ask: GetFlameGraph,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl SampleFlameGraph {
     /// All threads of a vertex.
     pub fn new(job: JobId, vertex: VertexId) -> Self {
-        Self { ask: GetFlameGraph::new(job, vertex), within: None }
+        Self { ask: GetFlameGraph::new(job, vertex), timeout: None }
     }
 
     /// Which samples to count.
@@ -54,9 +54,9 @@ impl SampleFlameGraph {
         self
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -66,7 +66,7 @@ impl SampleFlameGraph {
 #[derive(Debug)]
 pub struct FlameMachine {
     ask: GetFlameGraph,
-    pace: Pace,
+    pace: PollInterval,
     state: State,
 }
 
@@ -84,19 +84,19 @@ impl FlameMachine {
     }
 }
 
-impl Machine for FlameMachine {
+impl StateMachine for FlameMachine {
     type Service = FlinkRest;
     type Output = FlameGraph;
     const NAME: &'static str = "SampleFlameGraph";
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<FlameGraph> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<FlameGraph> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
             }
             match &mut self.state {
                 State::Start => self.state = State::Ask(cx.call(self.ask.clone())),
-                State::Ask(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Ask(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(graph) => match graph.state() {
                         FlameGraphState::Ready => return Step::Done(Ok(graph)),
                         FlameGraphState::Sampling => self.state = State::Wait(self.pace.next(cx.now())),
@@ -128,10 +128,10 @@ impl Machine for FlameMachine {
 impl Goal for SampleFlameGraph {
     type Service = FlinkRest;
     type Output = FlameGraph;
-    type Flow = Running<FlameMachine>;
+    type Flow = GoalFlow<FlameMachine>;
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let machine = FlameMachine { ask: self.ask, pace: Pace::START, state: State::Start };
-        Running::new(machine, config, seed, self.within)
+        let machine = FlameMachine { ask: self.ask, pace: PollInterval::START, state: State::Start };
+        GoalFlow::new(machine, config, seed, self.timeout)
     }
 }

@@ -7,18 +7,18 @@
 //!
 //! * [`operations!`](operations.rs): a struct per operation, with `new` for what is required and a setter for
 //!   each option, its [`Operation`](crate::Operation) and its row of [`operations()`](crate::operations).
-//! * [`records!`](records.rs): a struct per JSON object, read tolerantly and written back under the same names.
-//! * [`words!`](words.rs): an enum per set of strings, with `Unknown` for those of the next release.
+//! * [`json_structs!`](json_structs.rs): a struct per JSON object, read tolerantly and written back under the same names.
+//! * [`string_enums!`](string_enums.rs): an enum per set of strings, with `Unknown` for those of the next release.
 
 mod body;
 mod field;
+mod json_structs;
 mod operations;
-mod records;
-mod words;
+mod string_enums;
 
 pub(crate) use body::JsonBody;
-pub(crate) use field::Field;
-pub(crate) use field::{Hidden, Value, Written, read_into, text_or_null};
+pub(crate) use field::WireField;
+pub(crate) use field::{AsWire, Redacted, Value, read_into, text_or_null};
+pub(crate) use json_structs::{json_structs, shown};
 pub(crate) use operations::operations;
-pub(crate) use records::{records, shown};
-pub(crate) use words::words;
+pub(crate) use string_enums::string_enums;

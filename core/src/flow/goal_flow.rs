@@ -1,47 +1,47 @@
-//! [`Running`]: what the flows of all services have in common.
+//! [`GoalFlow`]: the runner that the flows of all services share.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use super::{Call, Config, Flow, Notice, Reply, Retry, Saved, Step};
+use super::{Call, Config, Flow, Notice, Reply, Retry, SavedState, Step};
 use crate::error::{FlowError, Misuse};
 use crate::operation::{Operation, Service};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::url::Base;
 
-/// A flow towards a goal: the machine of that goal, and what all of them need.
+/// A flow towards a goal: the state machine of the goal, and the context that all state machines share.
 ///
-/// Made by [`Goal::start`](super::Goal::start).
+/// Created by [`Goal::start`](super::Goal::start).
 #[must_use = "a flow does nothing until it is polled"]
-pub struct Running<M: Machine> {
+pub struct GoalFlow<M: StateMachine> {
     machine: M,
-    common: Common<M::Service>,
+    cx: FlowContext<M::Service>,
     /// Held back until a stray reply or the last notice is out.
     held: Option<Step<M::Output>>,
     ended: Option<FlowError>,
 }
 
-/// The transitions of one goal. Sealed: the goals are this crate's.
-pub trait Machine {
-    /// Which service it speaks to.
+/// The state machine of a goal. Sealed: all goals belong to this crate.
+pub trait StateMachine {
+    /// The service that it talks to.
     type Service: Service;
-    /// What the goal comes to.
+    /// The result of the goal.
     type Output;
     /// The goal's name, for notices and saved states.
     const NAME: &'static str;
 
-    /// Goes as far as possible. Takes the reply if it is for one of the machine's calls.
-    fn step(&mut self, cx: &mut Common<Self::Service>, reply: &mut Option<Reply>) -> Step<Self::Output>;
+    /// Advances as far as possible. Takes the reply if it belongs to one of the machine's calls.
+    fn step(&mut self, cx: &mut FlowContext<Self::Service>, reply: &mut Option<Reply>) -> Step<Self::Output>;
 }
 
-/// What a machine has at hand.
-pub struct Common<S> {
+/// The context of a state machine: configuration, clock, deadline, seed and notices.
+pub struct FlowContext<S> {
     config: Config<S>,
     pub(crate) seed: Seed,
     /// How long the whole flow may take, from its first poll.
-    within: Option<Duration>,
+    timeout: Option<Duration>,
     deadline: Option<Timestamp>,
     /// By how much the waits that the service asks for may still move the deadline.
     excuse: Duration,
@@ -52,9 +52,9 @@ pub struct Common<S> {
     observed: Option<(String, String)>,
 }
 
-impl<M: Machine> Running<M> {
-    pub(crate) fn new(machine: M, config: &Config<M::Service>, seed: Seed, within: Option<Duration>) -> Self {
-        Self { machine, common: Common::new(config, seed, within), held: None, ended: None }
+impl<M: StateMachine> GoalFlow<M> {
+    pub(crate) fn new(machine: M, config: &Config<M::Service>, seed: Seed, timeout: Option<Duration>) -> Self {
+        Self { machine, cx: FlowContext::new(config, seed, timeout), held: None, ended: None }
     }
 
     pub(crate) fn machine(&self) -> &M {
@@ -63,33 +63,33 @@ impl<M: Machine> Running<M> {
 
     /// Ends the flow at this moment at the latest, whatever else it is given.
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
-        self.common.set_deadline(deadline.into());
+        self.cx.set_deadline(deadline.into());
         self
     }
 
     /// Moves the deadline by the waits that the service asks for, by this much altogether at most.
     pub(crate) fn excusing(mut self, at_most: Duration) -> Self {
-        self.common.excuse = at_most;
+        self.cx.excuse = at_most;
         self
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.common.deadline()
+        self.cx.deadline()
     }
 }
 
-impl<M: Machine> Flow for Running<M> {
+impl<M: StateMachine> Flow for GoalFlow<M> {
     type Output = M::Output;
 
     fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<M::Output> {
         if let Some(error) = &self.ended {
             return reply.map_or_else(|| Step::Done(Err(error.clone())), Step::Stray);
         }
-        self.common.tick(now);
+        self.cx.tick(now);
         let mut reply = reply;
         let step = match self.held.take() {
             Some(step) => step,
-            None => self.machine.step(&mut self.common, &mut reply),
+            None => self.machine.step(&mut self.cx, &mut reply),
         };
         if let Some(stray) = reply {
             // Nothing is outstanding that it could have been for.
@@ -99,9 +99,9 @@ impl<M: Machine> Flow for Running<M> {
         let Step::Done(mut result) = step else { return step };
         // A call knows only its own operation.
         if let Err(FlowError::Deadline { observed: observed @ None, .. }) = &mut result {
-            *observed = self.common.observed();
+            *observed = self.cx.observed();
         }
-        if let Some(notice) = self.common.next_notice(None) {
+        if let Some(notice) = self.cx.next_notice(None) {
             self.held = Some(Step::Done(result));
             return Step::Notice(notice);
         }
@@ -110,12 +110,12 @@ impl<M: Machine> Flow for Running<M> {
     }
 }
 
-impl<S: Service> Common<S> {
-    pub(crate) fn new(config: &Config<S>, seed: Seed, within: Option<Duration>) -> Self {
+impl<S: Service> FlowContext<S> {
+    pub(crate) fn new(config: &Config<S>, seed: Seed, timeout: Option<Duration>) -> Self {
         Self {
             config: config.clone(),
             seed,
-            within,
+            timeout,
             deadline: None,
             excuse: Duration::ZERO,
             started: false,
@@ -134,7 +134,7 @@ impl<S: Service> Common<S> {
     pub(crate) fn tick(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
         if !std::mem::replace(&mut self.started, true) {
-            let own = self.within.map(|within| self.now + within);
+            let own = self.timeout.map(|timeout| self.now + timeout);
             self.deadline = self.deadline.into_iter().chain(own).min();
         }
     }
@@ -190,8 +190,8 @@ impl<S: Service> Common<S> {
     }
 
     /// A child that is a goal of its own, with the same deadline.
-    pub(crate) fn child<M: Machine<Service = S>>(&mut self, machine: M) -> Running<M> {
-        Running::new(machine, &self.config, self.seed.split(), None).with_deadline(self.deadline)
+    pub(crate) fn child<M: StateMachine<Service = S>>(&mut self, machine: M) -> GoalFlow<M> {
+        GoalFlow::new(machine, &self.config, self.seed.split(), None).with_deadline(self.deadline)
     }
 
     pub(crate) fn say(&mut self, notice: Notice) {
@@ -214,8 +214,8 @@ impl<S: Service> Common<S> {
         self.say(Notice::Phase { flow, phase });
     }
 
-    pub(crate) fn save(&mut self, saved: Saved) {
-        self.say(Notice::Save(saved));
+    pub(crate) fn save(&mut self, saved: SavedState) {
+        self.say(Notice::Persist(saved));
     }
 
     /// What must go out before anything else happens. A reply is taken first, so that it is never kept waiting.
@@ -240,19 +240,19 @@ impl<S: Service> Common<S> {
     }
 }
 
-impl<M: Machine> fmt::Debug for Running<M> {
+impl<M: StateMachine> fmt::Debug for GoalFlow<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running")
             .field("goal", &M::NAME)
-            .field("common", &self.common)
+            .field("common", &self.cx)
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
 }
 
-impl<S: Service> fmt::Debug for Common<S> {
+impl<S: Service> fmt::Debug for FlowContext<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Common")
+        f.debug_struct("FlowContext")
             .field("config", &self.config)
             .field("now", &self.now)
             .field("deadline", &self.deadline)

@@ -14,7 +14,7 @@ const CHUNK: usize = 16 * 1024;
 ///
 /// ```
 /// # use pipewright::decode::{Lines, LineLimit};
-/// # use pipewright::drive::{LiveBody, Stream};
+/// # use pipewright::driver::{LiveBody, Stream};
 /// # #[derive(Debug)] struct Canned(&'static [u8]);
 /// # impl LiveBody for Canned {
 /// #     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, pipewright::error::TransportError> {
@@ -29,7 +29,7 @@ const CHUNK: usize = 16 * 1024;
 ///     count += 1;
 /// }
 /// assert_eq!(count, 2);
-/// # Ok::<(), pipewright::drive::StreamError>(())
+/// # Ok::<(), pipewright::driver::StreamError>(())
 /// ```
 #[must_use = "dropping a stream closes it"]
 pub struct Stream<D> {

@@ -3,7 +3,7 @@
 /// Declares structs that are read from and written to JSON objects.
 ///
 /// ```text
-/// records! {
+/// json_structs! {
 ///     /// What it is.
 ///     pub struct JobDetails {
 ///         /// What it means, with its unit.
@@ -19,7 +19,7 @@
 /// Unknown fields are skipped. An absent or `null` field is `None` for an option and empty for a list or map;
 /// for any other type it is an error that names the field. Every field is written, absent ones as `null`; but of a
 /// `pub struct Name (sparse) { … }`, which is sent too, absent ones are left out, for the service has defaults for them.
-macro_rules! records {
+macro_rules! json_structs {
     ($(
         $(#[$meta:meta])*
         $vis:vis struct $name:ident $(($sparse:ident))? {
@@ -36,7 +36,7 @@ macro_rules! records {
         impl ::std::fmt::Debug for $name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(stringify!($name))
-                    $( .field(stringify!($field), $crate::table::shown!(self.$field $(, $private)?)) )*
+                    $( .field(stringify!($field), $crate::schema::shown!(self.$field $(, $private)?)) )*
                     .finish()
             }
         }
@@ -49,8 +49,8 @@ macro_rules! records {
                 let mut record = serializer.serialize_struct(stringify!($name), <[&str]>::len(&[$($key),*]))?;
                 #[allow(unused_variables, reason = "a record may be empty")]
                 let sparse = false $(|| { let _ = stringify!($sparse); true })?;
-                $( if !sparse || !$crate::table::Field::is_absent(&self.$field) {
-                    record.serialize_field($key, &$crate::table::Written(&self.$field))?;
+                $( if !sparse || !$crate::schema::WireField::is_absent(&self.$field) {
+                    record.serialize_field($key, &$crate::schema::AsWire(&self.$field))?;
                 } )*
                 record.end()
             }
@@ -97,14 +97,14 @@ macro_rules! records {
                         $( let mut $field: ::std::option::Option<$type> = None; )*
                         while let Some(__key) = map.next_key::<Key>()? {
                             match __key {
-                                $( Key::$field => $crate::table::read_into(&mut map, &mut $field)?, )*
+                                $( Key::$field => $crate::schema::read_into(&mut map, &mut $field)?, )*
                                 Key::__Skipped => {
                                     map.next_value::<::serde::de::IgnoredAny>()?;
                                 }
                             }
                         }
                         Ok($name {
-                            $( $field: match $field.or_else(<$type as $crate::table::Field>::absent) {
+                            $( $field: match $field.or_else(<$type as $crate::schema::WireField>::absent) {
                                 Some(value) => value,
                                 None => return Err(::serde::de::Error::missing_field($key)),
                             }, )*
@@ -116,7 +116,7 @@ macro_rules! records {
             }
         }
 
-        impl $crate::table::Field for $name {
+        impl $crate::schema::WireField for $name {
             fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
                 ::serde::Deserialize::deserialize(deserializer)
             }
@@ -126,9 +126,9 @@ macro_rules! records {
             }
         }
 
-        impl $crate::operation::Answer for $name {
-            fn read(
-                info: &'static $crate::operation::Info,
+        impl $crate::operation::FromResponse for $name {
+            fn from_response(
+                info: &'static $crate::operation::OperationInfo,
                 response: &::http::Response<::bytes::Bytes>,
             ) -> ::std::result::Result<Self, $crate::error::ServiceError> {
                 $crate::operation::read_json(info, response)
@@ -143,8 +143,8 @@ macro_rules! shown {
         &$field
     };
     ($field:expr, private) => {
-        &$crate::table::Hidden($crate::table::Field::is_absent(&$field))
+        &$crate::schema::Redacted($crate::schema::WireField::is_absent(&$field))
     };
 }
 
-pub(crate) use {records, shown};
+pub(crate) use {json_structs, shown};

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::body::Body;
 use crate::error::BuildError;
 use crate::json::{self, NonFinite, WriteError};
-use crate::operation::Info;
+use crate::operation::OperationInfo;
 
 /// A JSON object under construction, without the fields that were not given.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(crate) struct JsonBody {
 
 impl JsonBody {
     /// A body that is one value, such as a map whose keys are data.
-    pub(crate) fn of<T: Serialize + ?Sized>(info: &Info, value: &T) -> Result<Body, BuildError> {
+    pub(crate) fn of<T: Serialize + ?Sized>(info: &OperationInfo, value: &T) -> Result<Body, BuildError> {
         let mut buffer = Vec::new();
         json::write(&mut buffer, value, NonFinite::Refuse).map_err(|error| impossible(info, "body", error))?;
         Ok(Body::from(buffer))
@@ -23,7 +23,7 @@ impl JsonBody {
 
     pub(crate) fn field<T: Serialize + ?Sized>(
         &mut self,
-        info: &Info,
+        info: &OperationInfo,
         key: &'static str,
         value: &T,
     ) -> Result<(), BuildError> {
@@ -48,7 +48,7 @@ impl JsonBody {
 
 /// A value of the caller that cannot be sent.
 #[cold]
-fn impossible(info: &Info, key: &'static str, error: WriteError) -> BuildError {
+fn impossible(info: &OperationInfo, key: &'static str, error: WriteError) -> BuildError {
     match error {
         WriteError::NotFinite { field } => {
             let problem = "the number is NaN or infinite, which JSON cannot represent; set a finite number";

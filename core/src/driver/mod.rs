@@ -2,11 +2,11 @@
 //!
 //! * [`run`] for blocking transports, [`run_async`] for any executor, both for any [`Flow`];
 //! * [`open`] for operations with a live body, giving a [`Stream`] of what its decoder makes of it;
-//! * [`Handle`], a service's address, transport and credentials in one, so that common use is one line.
+//! * [`Client`], a service's address, transport and credentials in one, so that common use is one line.
 //!
 //! An event loop of one's own needs none of them: it is a `match` on [`Step`], see [`flow`](crate::flow).
 
-mod handle;
+mod client;
 mod stream;
 
 use std::fmt;
@@ -14,7 +14,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderValue, Response};
 
-pub use handle::Handle;
+pub use client::Client;
 pub use stream::{Stream, StreamError};
 
 use crate::error::{CredentialError, Delivery, FlowError, Misuse, TransportError, TransportErrorKind};
@@ -109,21 +109,21 @@ impl Credentials for NoCredentials {
 
 /// What a listener to notices gives back: nothing, or a `Result` whose error stops the flow.
 ///
-/// A [`Notice::Save`] comes before the request that matters: whoever cannot save it can keep that request from being sent.
+/// A [`Notice::Persist`] comes before the request that matters: whoever cannot save it can keep that request from being sent.
 ///
 /// ```
-/// # use pipewright::drive::{self, NoCredentials, Clock, Transport};
+/// # use pipewright::driver::{self, NoCredentials, Clock, Transport};
 /// # use pipewright::error::FlowError;
-/// # use pipewright::flow::{Flow, Notice, Saved};
-/// # fn store(_: &Saved) -> std::io::Result<()> { Ok(()) }
+/// # use pipewright::flow::{Flow, Notice, SavedState};
+/// # fn store(_: &SavedState) -> std::io::Result<()> { Ok(()) }
 /// # fn example<F: Flow>(flow: F, runtime: &(impl Transport + Clock)) -> Result<F::Output, FlowError> {
-/// drive::run(flow, runtime, &NoCredentials, |notice| match notice {
-///     Notice::Save(saved) => store(&saved),
+/// driver::run(flow, runtime, &NoCredentials, |notice| match notice {
+///     Notice::Persist(saved) => store(&saved),
 ///     notice => Ok(println!("{notice}")),
 /// })
 /// # }
 /// ```
-pub trait Heard {
+pub trait ListenerResult {
     /// Whether the flow may go on.
     ///
     /// # Errors
@@ -131,13 +131,13 @@ pub trait Heard {
     fn verdict(self) -> Result<(), FlowError>;
 }
 
-impl Heard for () {
+impl ListenerResult for () {
     fn verdict(self) -> Result<(), FlowError> {
         Ok(())
     }
 }
 
-impl<E: fmt::Display> Heard for Result<(), E> {
+impl<E: fmt::Display> ListenerResult for Result<(), E> {
     fn verdict(self) -> Result<(), FlowError> {
         self.map_err(|error| FlowError::Stopped(error.to_string()))
     }
@@ -147,7 +147,7 @@ impl<E: fmt::Display> Heard for Result<(), E> {
 ///
 /// # Errors
 /// The flow's.
-pub fn run<F: Flow, H: Heard>(
+pub fn run<F: Flow, H: ListenerResult>(
     mut flow: F,
     runtime: &(impl Transport + Clock + ?Sized),
     credentials: &dyn Credentials,
@@ -167,7 +167,7 @@ pub fn run<F: Flow, H: Heard>(
 ///
 /// # Errors
 /// The flow's.
-pub fn run_until<F: Flow, H: Heard>(
+pub fn run_until<F: Flow, H: ListenerResult>(
     flow: &mut F,
     until: Timestamp,
     runtime: &(impl Transport + Clock + ?Sized),
@@ -204,7 +204,7 @@ pub fn run_until<F: Flow, H: Heard>(
 ///
 /// # Errors
 /// The call's.
-pub fn open<F: Flow, H: Heard>(
+pub fn open<F: Flow, H: ListenerResult>(
     mut call: F,
     runtime: &(impl Transport + Clock + ?Sized),
     credentials: &dyn Credentials,
@@ -246,7 +246,7 @@ pub fn open<F: Flow, H: Heard>(
 /// `send` executes an exchange as a [`Transport`] does, `sleep_until` waits.
 ///
 /// ```
-/// use pipewright::{drive, Timestamp, Seed, drive::NoCredentials};
+/// use pipewright::{driver, Timestamp, Seed, driver::NoCredentials};
 /// use pipewright::flow::{Call, Config};
 /// use pipewright::flink::{GetJobStatus, JobId, JobState};
 ///
@@ -257,7 +257,7 @@ pub fn open<F: Flow, H: Heard>(
 /// # }
 /// let config = Config::new("http://127.0.0.1:8081".parse()?);
 /// let call = Call::new(GetJobStatus::new(JobId::from_bits(7)), &config, Seed::new(1));
-/// let job = block_on(drive::run_async(
+/// let job = block_on(driver::run_async(
 ///     call,
 ///     || Timestamp::from_millis(0),
 ///     async |exchange: &pipewright::flow::Exchange| {
@@ -274,7 +274,7 @@ pub fn open<F: Flow, H: Heard>(
 ///
 /// # Errors
 /// The flow's.
-pub async fn run_async<F: Flow, H: Heard>(
+pub async fn run_async<F: Flow, H: ListenerResult>(
     mut flow: F,
     now: impl Fn() -> Timestamp,
     mut send: impl AsyncFnMut(&Exchange) -> Result<Response<Bytes>, TransportError>,

@@ -1,8 +1,8 @@
-//! [`Handle`]: a service in one value.
+//! [`Client`]: a service in one value.
 
 use std::fmt;
 
-use super::{Clock, Credentials, Entropy, Heard, NoCredentials, Stream, Transport, open, run, run_until};
+use super::{Clock, Credentials, Entropy, ListenerResult, NoCredentials, Stream, Transport, open, run, run_until};
 use crate::error::FlowError;
 use crate::flow::{Call, Config, Flow, Goal, Notice};
 use crate::operation::{Operation, Service};
@@ -16,26 +16,26 @@ use crate::url::Base;
 /// not compile:
 ///
 /// ```compile_fail,E0271
-/// # fn other<T>(handle: &pipewright::drive::Handle<Other, T>)
-/// # where T: pipewright::drive::Transport + pipewright::drive::Clock + pipewright::drive::Entropy {
+/// # fn other<T>(handle: &pipewright::driver::Client<Other, T>)
+/// # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
 /// # enum Never {}
 /// handle.call(pipewright::flink::GetOverview::new());
 /// # }
 /// # struct Other;
 /// # impl pipewright::operation::Service for Other {
 /// #     const NAME: &'static str = "other";
-/// #     fn refusal(info: &'static pipewright::operation::Info, response: &http::Response<bytes::Bytes>) -> pipewright::error::ServiceError {
+/// #     fn parse_error(info: &'static pipewright::operation::OperationInfo, response: &http::Response<bytes::Bytes>) -> pipewright::error::ServiceError {
 /// #         pipewright::error::ServiceError::foreign(info, response)
 /// #     }
 /// # }
 /// ```
-pub struct Handle<S, T> {
+pub struct Client<S, T> {
     config: Config<S>,
     runtime: T,
     credentials: Box<dyn Credentials + Send + Sync>,
 }
 
-impl<S: Service, T: Transport + Clock + Entropy> Handle<S, T> {
+impl<S: Service, T: Transport + Clock + Entropy> Client<S, T> {
     /// A service at an address, without credentials.
     pub fn new(base: Base, runtime: T) -> Self {
         Self::with_config(Config::new(base), runtime)
@@ -94,11 +94,11 @@ impl<S: Service, T: Transport + Clock + Entropy> Handle<S, T> {
         self.run_with(goal, drop)
     }
 
-    /// Runs a flow to its end and shows its notices on the way. A listener that returns an error stops it, see [`Heard`].
+    /// Runs a flow to its end and shows its notices on the way. A listener that returns an error stops it, see [`ListenerResult`].
     ///
     /// # Errors
     /// The flow's.
-    pub fn run_with<G: Goal<Service = S>, H: Heard>(
+    pub fn run_with<G: Goal<Service = S>, H: ListenerResult>(
         &self,
         goal: G,
         on_notice: impl FnMut(Notice) -> H,
@@ -107,12 +107,12 @@ impl<S: Service, T: Transport + Clock + Entropy> Handle<S, T> {
     }
 }
 
-impl<S: Service, T: Transport + Clock> Handle<S, T> {
+impl<S: Service, T: Transport + Clock> Client<S, T> {
     /// Goes on with a flow that was started already, to its end; with a session, to its next event.
     ///
     /// # Errors
     /// The flow's.
-    pub fn drive<F: Flow, H: Heard>(
+    pub fn drive<F: Flow, H: ListenerResult>(
         &self,
         flow: F,
         on_notice: impl FnMut(Notice) -> H,
@@ -124,7 +124,7 @@ impl<S: Service, T: Transport + Clock> Handle<S, T> {
     ///
     /// # Errors
     /// The flow's.
-    pub fn drive_until<F: Flow, H: Heard>(
+    pub fn drive_until<F: Flow, H: ListenerResult>(
         &self,
         flow: &mut F,
         until: Timestamp,
@@ -138,7 +138,7 @@ impl<S: Service, T: Transport + Clock> Handle<S, T> {
     ///
     /// # Errors
     /// The flow's.
-    pub fn drive_ready<F: Flow, H: Heard>(
+    pub fn drive_ready<F: Flow, H: ListenerResult>(
         &self,
         flow: &mut F,
         on_notice: impl FnMut(Notice) -> H,
@@ -147,8 +147,8 @@ impl<S: Service, T: Transport + Clock> Handle<S, T> {
     }
 }
 
-impl<S: Service, T> fmt::Debug for Handle<S, T> {
+impl<S: Service, T> fmt::Debug for Client<S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Client").field("config", &self.config).finish_non_exhaustive()
     }
 }

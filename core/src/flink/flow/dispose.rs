@@ -25,7 +25,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use super::Pace;
+use super::PollInterval;
 use super::look::Patience;
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::flink::error::is_unknown_trigger;
@@ -34,7 +34,7 @@ use crate::flink::{
     DatasetId, FlinkRest, GetDatasetDeletion, GetSavepointDisposal, StartDatasetDeletion, StartSavepointDisposal,
     Throwable, TriggerId,
 };
-use crate::flow::{Call, Common, Config, Flow, Goal, Machine, Notice, Reply, Running, Step, ok};
+use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
 use crate::operation::Operation;
 use crate::seed::Seed;
 use crate::time::Timestamp;
@@ -48,24 +48,24 @@ use crate::time::Timestamp;
 /// ```
 /// use std::time::Duration;
 /// use pipewright::flink::DisposeSavepoint;
-/// let goal = DisposeSavepoint::new("s3://bucket/savepoints/savepoint-4c7e6f-1").within(Duration::from_secs(60));
+/// let goal = DisposeSavepoint::new("s3://bucket/savepoints/savepoint-4c7e6f-1").timeout(Duration::from_secs(60));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct DisposeSavepoint {
     path: String,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl DisposeSavepoint {
     /// Deletes the savepoint at a path, as [`Savepoint::location`](super::Savepoint::location) says.
     pub fn new(path: impl Into<String>) -> Self {
-        Self { path: path.into(), within: None }
+        Self { path: path.into(), timeout: None }
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -77,18 +77,18 @@ impl DisposeSavepoint {
 #[must_use = "a goal does nothing until it is run"]
 pub struct DeleteDataset {
     dataset: DatasetId,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl DeleteDataset {
     /// Deletes a data set.
     pub fn new(dataset: DatasetId) -> Self {
-        Self { dataset, within: None }
+        Self { dataset, timeout: None }
     }
 
-    /// How long the flow may take; as long as it takes by default.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
+    /// Sets how long the flow may take; without a limit by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
         self
     }
 }
@@ -174,7 +174,7 @@ pub struct Removing<R: Removable> {
     /// Whether a request may have been carried out without our knowing.
     doubtful: bool,
     patience: Patience,
-    pace: Pace,
+    pace: PollInterval,
     state: State<R>,
 }
 
@@ -190,7 +190,7 @@ enum State<R: Removable> {
 
 impl<R: Removable> Removing<R> {
     fn new(target: R) -> Self {
-        Self { target, doubtful: false, patience: Patience::default(), pace: Pace::START, state: State::Fresh }
+        Self { target, doubtful: false, patience: Patience::default(), pace: PollInterval::START, state: State::Fresh }
     }
 
     /// How it ends with an error: an earlier request may have been carried out.
@@ -222,12 +222,12 @@ impl<R: Removable> Removing<R> {
     }
 }
 
-impl<R: Removable> Machine for Removing<R> {
+impl<R: Removable> StateMachine for Removing<R> {
     type Service = FlinkRest;
     type Output = Removed;
     const NAME: &'static str = R::NAME;
 
-    fn step(&mut self, cx: &mut Common<FlinkRest>, reply: &mut Option<Reply>) -> Step<Removed> {
+    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Removed> {
         loop {
             if let Some(notice) = cx.next_notice(reply.as_ref()) {
                 return Step::Notice(notice);
@@ -237,7 +237,7 @@ impl<R: Removable> Machine for Removing<R> {
                     cx.phase(R::NAME, "triggering");
                     self.state = State::Start(cx.call(self.target.start()));
                 }
-                State::Start(call) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Start(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(trigger) => {
                         self.doubtful |= call.has_unanswered();
                         cx.phase(R::NAME, "waiting for the outcome");
@@ -249,7 +249,7 @@ impl<R: Removable> Machine for Removing<R> {
                     }
                     Err(error) => return Step::Done(Err(self.ends(error))),
                 },
-                State::Poll(call, id) => match ok!(call.poll(cx.now(), reply.take())) {
+                State::Poll(call, id) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(removal) => {
                         self.patience.answered();
                         match removal.outcome() {
@@ -300,21 +300,21 @@ impl<R: Removable> Machine for Removing<R> {
 impl Goal for DisposeSavepoint {
     type Service = FlinkRest;
     type Output = Removed;
-    type Flow = Running<Removing<Self>>;
+    type Flow = GoalFlow<Removing<Self>>;
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(Removing::new(self), config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(Removing::new(self), config, seed, timeout)
     }
 }
 
 impl Goal for DeleteDataset {
     type Service = FlinkRest;
     type Output = Removed;
-    type Flow = Running<Removing<Self>>;
+    type Flow = GoalFlow<Removing<Self>>;
 
     fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let within = self.within;
-        Running::new(Removing::new(self), config, seed, within)
+        let timeout = self.timeout;
+        GoalFlow::new(Removing::new(self), config, seed, timeout)
     }
 }
