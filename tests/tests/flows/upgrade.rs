@@ -237,8 +237,9 @@ fn judge(scene: &Scene, result: &Result<Upgrade, FlowError>, case: &Case, old: J
         }
         Ok(Upgrade::RolledBack { job, savepoint, reason, .. }) => {
             assert!(!matches!(bad, 4 | 6), "a jar that cannot be planned is no reason to stop anything");
-            // Unless its JobManager died while it was run.
-            let is_suspect = reason.contains("another JobManager answers") && scene.has_restarted();
+            // Unless its JobManager died while it was run. With high availability another process may have answered.
+            let suspicions = ["another JobManager answers", "the JobManager died while main() ran"];
+            let is_suspect = suspicions.iter().any(|why| reason.contains(why)) && scene.has_restarted();
             // Each failover starts all its tasks again.
             let is_restless = reason.contains("did not keep all its tasks running") && scene.has_restarted();
             let is_requested = case.roll_back && reason == "requested by the caller";
