@@ -118,7 +118,7 @@ pub enum Step<T> {
     Notice(Notice),
     /// This reply is not what the flow waits for. Nothing changed; poll again at once.
     Stray(Reply),
-    /// The end.
+    /// The flow's result. An event flow yields one event each time: poll it again until its last event or an error.
     Done(Result<T, FlowError>),
 }
 

@@ -26,7 +26,8 @@ the new jar runs from it. If the new jar does not run, the old jar runs again fr
   --next-entry-class C         the same for the new jar; that of --entry-class without it
   --arg A                      an argument of the main method; repeat it for more
   --next-arg A                 the same for the new jar; those of --arg without it
-  --settle SECONDS             how long a job may take until all its tasks run: 60
+  --settle SECONDS             how long a job may take until all its tasks run; the new job must also complete its first
+                               checkpoint in this time: 60
   --prove-for SECONDS          how long the new job must then run without a failure until the upgrade counts: 0
   --allow-non-restored-state   state that the new jar has no operator for is dropped instead of rejected
   --state FILE                 keeps the state of the upgrade in FILE
@@ -40,15 +41,16 @@ does not check PATH.
 
 After a crash, run the same command: FILE resumes the upgrade. Ctrl-C and SIGTERM end the tool as `kill -9` does. The cluster
 continues what was begun. FILE is removed when the upgrade has ended and the report is written. Two processes cannot use one FILE at
-the same time. On resumption the arguments of the main methods are those of FILE, and need not be given again. The jars, --settle and
---prove-for are those of the command line. FILE holds the arguments, which may be secrets: only its owner can read it.
+the same time. On resumption the arguments of the main methods are those of FILE, and need not be given again. Give the
+same jar files: another jar or other arguments are rejected. --settle, --prove-for and --savepoint-dir replace the values of FILE if
+they are given. FILE holds the arguments, which may be secrets: only its owner can read it.
 
 Progress goes to the standard error output, and so do the commands to run next if the upgrade did not end well. They do not show the
 values of --arg and --next-arg. The result is one line of JSON on the standard output.
 
 exit codes:
-  0  upgraded; with --dry-run, both jars can be planned and no vertex of the job vanishes
-  1  failed for another reason, such as a missing file or no connection. Nothing was changed unless the message says so
+  0  upgraded; with --dry-run, both jars can be planned, and no vertex of the job vanishes or --allow-non-restored-state is given
+  1  with --dry-run, a vertex vanishes; else failed for another reason, such as a missing file or no connection. Nothing was changed unless the message says so
   2  wrong usage
   3  rolled back: the old jar runs again
   4  unknown: what the cluster did could not be found out, or the job that was submitted may still come up

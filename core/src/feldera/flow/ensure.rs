@@ -10,11 +10,14 @@
 //!     └─▶ failed
 //! ```
 //!
+//! The first row that matches applies. `Suspended` counts as stopped, and `Unavailable` as unknown.
+//!
 //! | desired status | actual status | then |
 //! |---|---|---|
 //! | the goal | the goal | done, once its process has answered: see below |
 //! | the goal | any other | wait |
 //! | any but stopped | `AwaitingApproval` | failed: `AwaitingApproval` |
+//! | absent (older releases) | the goal | done, once its process has answered |
 //! | another | any, and an earlier poll has shown the goal as desired | failed: `Overruled` |
 //! | another | any, and our action was accepted less than 10 s ago | wait |
 //! | another | any, and our action was accepted earlier | failed: `Overruled` |

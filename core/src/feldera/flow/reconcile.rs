@@ -18,7 +18,7 @@
 //! Each goal supplies a [`Plan`]: a function from the pipeline's status and the flow's [`Memory`] to the next step.
 //!
 //! Invariants: before each action the flow reads the pipeline, after the previous action has ended. `done` with a pipeline that is up
-//! requires an answer from its process after that reading. Each action is requested a bounded number of times. After an unknown
+//! requires an answer from its process after that reading. A flow requests at most eight actions in total. After an unknown
 //! outcome the flow reads the pipeline again; if that does not settle it, the flow ends as ambiguous.
 
 use std::fmt;

@@ -57,7 +57,7 @@ pub enum JobLookup {
     State(JobState),
     /// The cluster does not know the job: it never had it, forgot it, or lost it in a restart.
     NotFound,
-    /// The cluster could not be asked, and this is why.
+    /// The lookup failed, for this reason.
     Failed(String),
 }
 
@@ -68,7 +68,7 @@ pub enum JobLookup {
 ///
 /// Limit: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that was identified
 /// may not be the one that got the request. Then [`Same`](Self::Same) does not show that the latter lives, and a `main()` that exits
-/// may kill one JobManager more. No second job runs, because the cluster accepts each job id once. Use the address of one JobManager.
+/// may kill further JobManagers: at most one more for a plan, four more for a run. No second job runs, because the cluster accepts each job id once. Use the address of one JobManager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobManagerLookup {

@@ -19,11 +19,12 @@
 //! | nothing | | [unknown](JobManagerLookup::Failed) | is not repeated |
 //!
 //! With high availability there may be several JobManagers, each with a REST endpoint. So another identity does not show that the
-//! process is dead that was asked.
+//! process that got the request is dead.
 //!
 //! Limits: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that was identified
 //! may not be the one that gets the request. Then [the same](JobManagerLookup::Same) identity does not show that the process lives
-//! that got it, and a `main()` that calls `System.exit` may kill one JobManager more. Use the address of one JobManager to avoid this.
+//! that got it, and a `main()` that calls `System.exit` may kill further JobManagers: at most one more for a plan, four more for a
+//! run. Use the address of one JobManager to avoid this.
 //! The cluster accepts each job id once, so no second job runs. If the process is replaced between the answer that identifies it and
 //! the request itself, the next process executes `main()`, although the flow takes it for dead. So an upgrade that gives up the new job
 //! in this way runs the old jar under the same job id.
@@ -159,7 +160,9 @@ fn identity(entries: Vec<ConfigEntry>) -> Result<Process, String> {
     let is_one_of_several =
         entries.iter().any(|entry| HIGH_AVAILABILITY.contains(&entry.key.as_str()) && is_set(entry));
     let entry = entries.into_iter().find(|entry| entry.key == KEY);
-    let identity = entry.and_then(|entry| entry.value).ok_or_else(|| format!("the cluster does not tell its {KEY}"))?;
+    let identity = entry
+        .and_then(|entry| entry.value)
+        .ok_or_else(|| format!("/jobmanager/config: {KEY} is missing; the JobManager cannot be identified"))?;
     Ok(Process { identity, is_one_of_several })
 }
 

@@ -15,22 +15,24 @@
 //! |---|---|---|
 //! | the answer | | done |
 //! | no answer of the cluster's own | knows the job | done |
-//! | no answer of the cluster's own | does not know the job, look after look; the same JobManager answers | Submit, the same id |
-//! | no answer of the cluster's own | does not know the job, look after look; another JobManager answers, no high availability | failed: `main()` may have killed it |
-//! | no answer of the cluster's own | does not know the job, look after look; another JobManager answers, high availability | ambiguous: the first one may still execute `main()` |
-//! | no answer of the cluster's own | does not know the job, look after look; whether it is the same JobManager is unknown | ambiguous |
-//! | not sent, or rejected for a time | | Repeat: identify the JobManager again, then Submit |
+//! | no answer of the cluster's own | does not know the job after 10 lookups (about 13 s); the same JobManager answers | Submit with the same id, at most 5 times in total; then ambiguous |
+//! | no answer of the cluster's own | does not know the job after these lookups; another JobManager answers, no high availability | failed: `main()` may have killed it |
+//! | no answer of the cluster's own | does not know the job after these lookups; another JobManager answers, high availability | ambiguous: the first one may still execute `main()` |
+//! | no answer of the cluster's own | does not know the job after these lookups; whether it is the same JobManager is unknown | ambiguous |
+//! | not sent, or temporarily rejected | | Repeat: identify the JobManager again, then Submit |
 //! | the same, after an attempt without an answer; another JobManager answers | does not know the job | as in the rows with another JobManager |
-//! | the cluster has not got the jar | | Upload, three times at the most, if the jar is given |
+//! | the cluster has not got the jar | | Upload, at most three times, if the jar is given |
 //! | the same, after an attempt without an answer | | Check; Upload if the same JobManager answers |
 //! | the cluster could not ask its JobManager | knows the job | done |
-//! | refused as a duplicate, after an attempt without an answer | knows the job | done |
-//! | refused as a duplicate, under an id chosen by us | knows the job | done: the request was delivered twice |
-//! | refused as a duplicate, otherwise | knows the job | failed: the id is another job's |
-//! | any other refusal with 400, every attempt answered | knows the job | failed: the main method failed and left its job behind |
-//! | any other refusal with 400, otherwise | knows the job | ambiguous: it may be an earlier attempt's, which is all right |
-//! | a refusal, every attempt answered | does not know the job | that refusal |
-//! | a refusal, after an attempt without an answer | does not know the job, look after look | ambiguous |
+//! | rejected as a duplicate, after an attempt without an answer | knows the job | done |
+//! | rejected as a duplicate, under an id chosen by us | knows the job | done: the request was delivered twice |
+//! | rejected as a duplicate, otherwise | knows the job | failed: the id is another job's |
+//! | any other rejection with 400, every attempt answered | knows the job | failed: the main method failed and left its job behind |
+//! | any other rejection with 400, otherwise | knows the job | ambiguous: it may be an earlier attempt's, which is all right |
+//! | a rejection, every attempt answered | does not know the job | that rejection |
+//! | a rejection, after an attempt without an answer | does not know the job after these lookups | ambiguous |
+//! | nothing: resumed less than 1 h after the first submission | does not know the job | Check |
+//! | nothing: resumed later | does not know the job | ambiguous: the cluster forgets ended jobs after 1 h (`jobstore.expiration-time`) |
 //! | anything but the answer | cannot be asked for the job until the deadline, or for 90 s without one | that error; ambiguous after an attempt without an answer |
 //!
 //! A rejection for lack of a leader is no answer of the cluster's own here: a gateway that delivers a run twice hands one out after the
@@ -106,17 +108,22 @@ json_structs! {
 
 /// Uploads a jar, unless it is on the cluster, and runs it under a job id chosen beforehand.
 ///
-/// Comes to a [`Launched`] as soon as the job is submitted; [`AwaitJob`](super::AwaitJob) waits for more. Ends in
-/// [`FlowError::Service`] when the cluster refuses and has not got the job; in [`FlowError::Failed`] when the main method
-/// fails after it submitted its job, which then runs on; in [`FlowError::Ambiguous`] if it is not known whether the job was
-/// submitted: look up the job before you run the jar again. The latter two carry a [`JobDiagnosis`](super::JobDiagnosis) with the
-/// job's id, its state, and the id of the jar.
+/// Returns a [`Launched`] as soon as the job is submitted; [`AwaitJob`](super::AwaitJob) waits for more.
 ///
+/// # Errors
+/// * [`FlowError::Service`] if the cluster rejects the run and does not have the job.
+/// * [`FlowError::Failed`] if the main method fails after it submitted its job, which keeps running.
+/// * [`FlowError::Ambiguous`] if it is not known whether the job was submitted: look up the job before you run the jar again.
+///
+/// The latter two carry a [`JobDiagnosis`](super::JobDiagnosis) with the job's id, its state, and the id of the jar.
+///
+/// # Main methods that exit
 /// A main method that calls `System.exit` kills the JobManager, and each repetition would kill the next one. So the jar is run
 /// again after a lost answer only if the same JobManager process is seen to answer, also by a resumed flow. Otherwise the flow ends
 /// in [`FlowError::Failed`] if another JobManager answers and does not know the job, in [`FlowError::Ambiguous`] if that could not
-/// be found out, or if the cluster has high availability: the first JobManager may still execute `main()`. [`JobDiagnosis::job_manager`](super::JobDiagnosis::job_manager) tells. A job that came to its end before the
-/// JobManager died is unknown to the next one, too: check its output before you run the jar again.
+/// be found out, or if the cluster has high availability: the first JobManager may still execute `main()`.
+/// [`JobDiagnosis::job_manager`](super::JobDiagnosis::job_manager) tells which. A job that ended before the JobManager died is unknown to
+/// the next one, too: check its output before you run the jar again.
 ///
 /// Programs that call `execute` several times cannot be run this way: their second job would have the id of the first.
 ///

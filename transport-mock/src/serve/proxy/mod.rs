@@ -107,7 +107,7 @@ impl fmt::Debug for ProxyOptions {
 /// | [`DelayRequest`](Fault::DelayRequest) | reads the request, and delivers it after the delay, even if the client has gone |
 /// | [`DelayReply`](Fault::DelayReply) | holds the answer back |
 /// | [`TooManyRequests`](Fault::TooManyRequests), [`Unavailable`](Fault::Unavailable), [`Unauthorized`](Fault::Unauthorized) | reads the request, and answers it by itself |
-/// | [`ProxyPage`](Fault::ProxyPage) | answers by itself, after it has delivered the request if the fault is applied |
+/// | [`ProxyPage`](Fault::ProxyPage) | answers by itself, after it has delivered the request if the fault is applied; `FaultKind::LostRoute` if it answers 401, 403 or 404 |
 /// | [`CutOff`](Fault::CutOff) | passes on the head and half of the body, and closes the connection |
 /// | [`ShortBody`](Fault::ShortBody), [`MalformedBody`](Fault::MalformedBody) | passes on half of the body as if it were whole, or overwrites a byte of it |
 /// | [`Restart`](Fault::Restart) | delivers the request if the fault is applied, closes the connection, and every other request for as long as the downtime. The server itself is not touched |
@@ -116,9 +116,9 @@ impl fmt::Debug for ProxyOptions {
 ///
 /// A fault that needs a body in memory does not happen to a body of more than 16 MiB, nor to an answer that has not
 /// ended after one second: [`DeliveredTwice`](Fault::DeliveredTwice), [`ShortBody`](Fault::ShortBody) and
-/// [`MalformedBody`](Fault::MalformedBody). [`CutOff`](Fault::CutOff) then cuts what has come so far. An answer whose end
-/// is that of the connection is cut off by a reset.
-/// [`DelayRequest`](Fault::DelayRequest) delays the first byte of a longer request instead. All other bodies are passed
+/// [`MalformedBody`](Fault::MalformedBody). [`CutOff`](Fault::CutOff) then cuts what has come so far. If an answer has
+/// neither length nor chunks, [`CutOff`](Fault::CutOff) resets the connection. For a request of more than 16 MiB,
+/// [`DelayRequest`](Fault::DelayRequest) delays its first byte instead. All other bodies are passed
 /// on as they come and are never held in memory.
 ///
 /// Delays and downtimes pass in real time. Each connection of a client has one connection to the server. The proxy

@@ -236,7 +236,8 @@ impl UnconfirmedRows {
         &self.cause
     }
 
-    /// Returns the rows by value, to handle them outside of the flow.
+    /// Returns the rows by value, to handle them outside of the flow. Neither `resend` nor `skip` can be called then, so that the next
+    /// poll ends the flow as ambiguous.
     pub fn into_chunk(self) -> Chunk {
         self.chunk
     }

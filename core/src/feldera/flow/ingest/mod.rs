@@ -20,13 +20,14 @@
 //! | Polling | statistics | Sending; failed when the pipeline is paused and rows are not forced in, or was restarted |
 //! | Sending | a token | Accepted |
 //! | Sending | 400 `ParseErrors` | Rejected: all other rows are ingested, and have no token |
-//! | Sending | not sent, 503 that says so | again, by the call |
+//! | Sending | not sent, or a 503 that shows that the rows did not arrive | the call retries |
 //! | Sending | any other rejection | failed; the rows are unsent |
-//! | any | 410 `Terminating`, 500 with the code of a panic, 503 for good | Diagnosis: polls the pipeline for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed), stopped, or the rejection |
+//! | any | 410 `Terminating`, 500 with the code of a panic, 503 until the retries are used up | Diagnosis: polls the pipeline for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed), stopped, or the rejection |
+//! | Sending | 400 `ParseErrors` whose list cannot be read | Unconfirmed |
 //! | Sending | no answer, or one that leaves the outcome unknown | Unconfirmed; nothing is sent before the caller decides |
 //! | Undecided | polled without a decision | failed: **ambiguous** |
 //! | Covering | a token for no rows | Processing: it covers all rows before it |
-//! | Covering | no answer | sent again: it carries no rows |
+//! | Covering | no answer | sent again, at most five times: it carries no rows; then Diagnosis |
 //! | Processing | complete | Checking |
 //! | Checking | another process than before the first rows, and they went in more than one request | failed: [`Restarted`](super::Interruption::Restarted) |
 //!

@@ -17,8 +17,8 @@ use crate::flink::{JarId, JobId};
 pub enum UpgradeStatus {
     /// The flow has stopped no job and started none. The job runs on, unless something else has ended it.
     Untouched,
-    /// The job runs on, because the stop failed. In the phases [`RunOld`](UpgradePhase::RunOld) and
-    /// [`SettleOld`](UpgradePhase::SettleOld) it is the old jar that runs again, as [`UpgradeDiagnosis::old_job`].
+    /// The old job runs: the stop failed, or a rollback was requested before the job was stopped. In the phases
+    /// [`RunOld`](UpgradePhase::RunOld) and [`SettleOld`](UpgradePhase::SettleOld), the old jar runs as [`UpgradeDiagnosis::old_job`].
     OldJobRuns,
     /// Neither the old job nor the new one runs. Start a job from [`UpgradeDiagnosis::savepoint`] if it is there.
     NoJobRuns,
@@ -70,8 +70,8 @@ pub struct UpgradeDiagnosis {
     pub job: JobId,
     /// The id that the new jar's job has or gets.
     pub new_job: JobId,
-    /// The id that the old jar's job has or gets if it must run again. It is `new_job` if a rollback that the caller wanted has taken
-    /// that id, so that a submission of the new job that is still on its way is rejected.
+    /// The id that the old jar's job has or gets if it must run again. It equals `new_job` if the flow rolled back while `main()` of the
+    /// new jar might still run: the cluster then rejects a late submission of the new job.
     pub old_job: JobId,
     /// The new jar; empty before it was uploaded.
     pub new_jar: JarId,

@@ -9,47 +9,66 @@
 //!                                                        CancelNew ──▶ RunOld ──▶ SettleOld ──▶ rolled back
 //! ```
 //!
-//! | phase | goes wrong by | then |
+//! [`UpgradePhase::Prepare`] covers Check, Upload and Plan; [`UpgradePhase::Settle`] covers Settle and Checkpoint. "Ends with" means that
+//! the flow ends with this error; "failed" and "ambiguous" are [`FlowError::Failed`] and [`FlowError::Ambiguous`]. A temporary rejection
+//! is a 429 or 503, or one for lack of a leader.
+//!
+//! | Prepare | event | next step |
 //! |---|---|---|
-//! | Plan, Run, RunOld | the cluster has not got the jar any more | Upload, three times at the most, if the jar is given |
-//! | Check | the cluster does not know the job, and knew it before | that error; which job runs is unknown |
-//! | Check, Upload, Plan | anything else | that error; the old job runs on |
+//! | Check | the cluster no longer knows the job | ends with that error; which job runs is unknown |
+//! | Check | the job ends, other than FINISHED | failed, with its last checkpoint, and the savepoint of an earlier stop if there is one |
+//! | Plan | the cluster no longer has the jar | Upload, at most three times, if the jar is given |
 //! | Plan | no answer, and the same JobManager answers | Plan again, once |
-//! | Plan | not sent, or rejected for a time | the JobManager is identified again, then Plan |
-//! | Plan | no answer, and another JobManager answers; no high availability | failed: `main()` may have killed it; a resumption ends so again |
-//! | Plan | no answer, and another JobManager answers; high availability | ambiguous; a resumption asks again |
-//! | Plan | no answer, and whether it is the same JobManager is unknown | ambiguous; a resumption asks again |
-//! | Plan | no answer to an earlier attempt, and the cluster has not got the jar | Upload if the same JobManager answers, else as above |
-//! | Stop | the job fails while it stops, after its savepoint was written | Run, from that savepoint |
-//! | Stop | the cluster has forgotten the outcome, but lists a savepoint that was written since, the last thing that the job did before it ended | Run, from that savepoint |
-//! | Stop | the same, but the job is FINISHED: a failover brought it back, and it did the rest of its work | that error, with the savepoint |
-//! | Stop | a failover brings the job back after its savepoint was written | Check, and another stop, three times at the most |
-//! | Check | the job ends, other than FINISHED | failed, with its last checkpoint, and that savepoint if there is one |
-//! | Stop | the savepoint fails | failed, with what the old job is doing and its last checkpoint; a resumption begins with Check |
-//! | Stop | outcome unknown | ambiguous; a resumption looks again |
-//! | Run | refused, and no job; or the main method failed | roll back |
-//! | Run | no answer, no job, and another JobManager answers: `main()` may have killed it, or may still run | `RunOld`, under the id of the new job |
-//! | Run, RunOld | outcome unknown, and the cluster knows the job | Settle, SettleOld |
-//! | Run, RunOld | outcome unknown otherwise | ambiguous: two jobs must never write the same output |
-//! | Run, RunOld | refused by a proxy, or for a time | that error; resume from the saved state |
-//! | Settle | the job ends other than FINISHED, or time is up | roll back |
-//! | Checkpoint | it fails | Settle again, until time is up |
-//! | Checkpoint | time is up, and the list of checkpoints has a completed one | as if the checkpoint had been seen to complete |
-//! | Prove | a task leaves RUNNING, or the job does | Settle, with what is left of its time; roll back if nothing is left |
-//! | Prove | another task finishes by itself | Settle, with the whole time |
+//! | Plan | not sent, or temporarily rejected | the JobManager is identified again, then Plan |
+//! | Plan | no answer, and another JobManager answers; no high availability | failed: `main()` may have killed it; a resumed flow fails in the same way |
+//! | Plan | no answer, and another JobManager answers; high availability | ambiguous; a resumed flow reads the JobManager's identity again |
+//! | Plan | no answer, and it is unknown whether the same JobManager answers | ambiguous; a resumed flow reads the JobManager's identity again |
+//! | Plan | no answer to an earlier attempt, and the cluster does not have the jar | Upload if the same JobManager answers, else as above |
+//! | Check, Upload, Plan | any other error | ends with that error; the old job keeps running |
+//!
+//! | Stop | next step |
+//! |---|---|
+//! | the job fails while it stops, after its savepoint was written | Run, from that savepoint |
+//! | the cluster has forgotten the outcome, but lists a later savepoint as the last action of the job before it ended | Run, from that savepoint |
+//! | the same, but the job is FINISHED: a failover restored it, and it completed its work | ends with that error, with the savepoint |
+//! | a failover restores the job after its savepoint was written | Check, and another stop, at most three times |
+//! | the savepoint fails | failed, with the state of the old job and its last checkpoint; a resumed flow begins with Check |
+//! | outcome unknown | ambiguous; a resumed flow polls again |
+//!
+//! | Run, RunOld | event | next step |
+//! |---|---|---|
+//! | both | the cluster no longer has the jar | Upload, at most three times, if the jar is given |
+//! | both | outcome unknown, and the cluster knows the job | Settle, SettleOld |
+//! | both | outcome unknown otherwise | ambiguous: two jobs must never write the same output |
+//! | both | rejected by a proxy, or temporarily | ends with that error; resume from the saved state |
+//! | Run | rejected, and no job exists; or the main method failed | roll back |
+//! | Run | no answer, no job, and another JobManager answers: `main()` may have killed it, or may still run | RunOld, under the id of the new job |
+//! | RunOld | rejected; or no answer, no job, and another JobManager answers; no high availability | failed, with the savepoint; a resumed flow runs the old jar again |
+//! | RunOld | no answer, no job, and another JobManager answers; high availability | ambiguous; a resumed flow runs the old jar again, once, under the same id |
+//!
+//! | Settle, Checkpoint, Prove | event | next step |
+//! |---|---|---|
+//! | Settle | the job ends other than FINISHED, or the settle timeout expires | roll back |
+//! | Checkpoint | it fails | Settle again, until the settle timeout expires |
+//! | Checkpoint | the settle timeout expires, and the list of checkpoints has a completed one | as if the checkpoint had completed in time |
+//! | Settle, Checkpoint | the settle timeout expires, and the job could not be polled for more than 5 s of its second half | ends with that error; resume from the saved state |
+//! | Prove | a task or the job leaves RUNNING | Settle, with the rest of its timeout; roll back if nothing is left |
+//! | Prove | another task finishes by itself | Settle, with its whole timeout |
 //! | Prove | the job ends | upgraded if it is FINISHED, else roll back |
-//! | Prove | the job cannot be looked at until the deadline, or for 90 s without one | that error; resume from the saved state, which settles and proves again |
-//! | Settle, Checkpoint | time is up, and for more than 5 s of its second half the job could not be looked at | that error; resume from the saved state |
-//! | Settle, Prove, SettleOld | the cluster does not know the job | ambiguous: it may have come to its end since |
-//! | CancelNew, after a run of the old jar under the same id got no answer | the job has FINISHED | ambiguous: it may have been either jar's |
-//! | CancelNew otherwise | the job has FINISHED meanwhile | upgraded |
-//! | CancelNew, after Run was refused | the cluster does not know the job | RunOld |
-//! | CancelNew otherwise | the cluster does not know the job | ambiguous: it may have come to its end since |
-//! | RunOld | refused; or no answer, no job, and another JobManager answers; no high availability | failed, with the savepoint; a resumption runs the old jar again |
-//! | RunOld | no answer, no job, and another JobManager answers; high availability | ambiguous; a resumption runs the old jar again, once, under the same id |
-//! | SettleOld | the job ends other than FINISHED | failed, with the savepoint; a resumption runs the old jar under another id |
-//! | SettleOld | time is up | that error: the old job is there, and may still come up |
-//! | anywhere | no connection, until the retries are used up | that error; resume from the saved state |
+//! | Prove | the job cannot be polled until the deadline, or for 90 s without one | ends with that error; resume from the saved state, which settles and proves again |
+//! | Settle, Prove | the cluster does not know the job | ambiguous: it may have ended since |
+//!
+//! | CancelNew, SettleOld | event | next step |
+//! |---|---|---|
+//! | CancelNew | the old jar was run under the same id without an answer, and the job is FINISHED | ambiguous: it may be either jar's |
+//! | CancelNew | the job has FINISHED otherwise | upgraded |
+//! | CancelNew | Run was rejected, and the cluster does not know the job | RunOld |
+//! | CancelNew | the cluster does not know the job otherwise | ambiguous: it may have ended since |
+//! | SettleOld | the job ends other than FINISHED | failed, with the savepoint; a resumed flow runs the old jar under another id |
+//! | SettleOld | the settle timeout expires | ends with that error: the old job exists, and its tasks may still start |
+//! | SettleOld | the cluster does not know the job | ambiguous: it may have ended since |
+//!
+//! In each phase, if no connection can be made until the retries are used up, the flow ends with that error: resume from the saved state.
 //!
 //! If a jar had to be uploaded again, the JobManager was restarted: Check follows once more before Stop.
 //!
@@ -61,7 +80,7 @@
 //! After a plan without an answer, it is not known which job runs until the same JobManager is seen to answer. A plan that was answered
 //! is saved as such: a JobManager that is replaced later has not died of it.
 //!
-//! Check waits until all tasks of the old job run, as long as settling may take: before that no savepoint can be taken.
+//! Check waits until all tasks of the old job run, at most for the settle timeout: before that no savepoint can be taken.
 //!
 //! Prove takes as long as [`UpgradeJob::prove_for`] says; without that setting, the upgrade counts with the first checkpoint. The
 //! flow compares when the job's tasks last entered their state, so that it notices a restart between two polls. It takes that
@@ -79,13 +98,19 @@
 //! which the cluster accepts once. If that is rejected as a duplicate, or its outcome is unknown, the job of this id is cancelled first.
 //! As long as no job has this id, it is not known which job runs.
 //!
-//! Invariants: nothing is stopped before both jars are uploaded and planned; the savepoint is never claimed, so that both
-//! jars can start from it; the old job is not started while the new one may run; each phase and each plan is saved before it begins;
-//! a plan or a run that got no answer is repeated only if the same JobManager is seen to answer (see
-//! [`JobManagerLookup`](super::JobManagerLookup)), so that a `main()` that calls `System.exit` kills one JobManager and no more. A
-//! resumed flow runs the old jar again although another JobManager answers: its `main()` has run before. If requests are distributed over several JobManagers, the process that was
-//! identified may not be the one that gets the plan or run; then each repetition may kill
-//! another one: at most one more for a plan, and four more for a run. Use the address of one JobManager.
+//! Invariants:
+//!
+//! * Nothing is stopped before both jars are uploaded and planned.
+//! * Both jars start with the claim mode `NO_CLAIM`, so that the savepoint stays usable.
+//! * The old job is not started while the new one may run.
+//! * Each phase and each plan is saved before it begins.
+//! * A plan or a run that got no answer is repeated only if the same JobManager is seen to answer (see
+//!   [`JobManagerLookup`](super::JobManagerLookup)). So a `main()` that calls `System.exit` kills one JobManager and no more.
+//!   Exception: a resumed flow runs the old jar again although another JobManager answers, because its `main()` has run before.
+//!
+//! Limit of the last one: if requests are distributed over several JobManagers, the process that was identified may not be the one that
+//! gets the plan or run. Then each repetition may kill another one: at most one more for a plan, and four more for a run. Use the
+//! address of one JobManager.
 
 mod diagnosis;
 mod machine;
@@ -168,17 +193,25 @@ json_structs! {
     }
 }
 
-/// Moves a running job from one jar to the next without losing its state; if the next one is no good, back again.
+/// Upgrades a running job to another jar and keeps its state; rolls back if the new job does not run.
 ///
-/// Uploads and plans both jars first, so that a jar that cannot run costs nothing. Then stops the job with a savepoint, and
-/// runs the new jar from it. The upgrade counts when all tasks of the new job run and it has completed one checkpoint, or
-/// when it has come to its end; [`prove_for`](Self::prove_for) asks for more. Otherwise the new job is cancelled and the old jar runs again from the same savepoint:
-/// that is [`Upgrade::RolledBack`], no error, and not to be overlooked.
+/// The flow uploads and plans both jars first, so that a jar that cannot run costs nothing. Then it stops the job with a savepoint, and
+/// runs the new jar from it. The upgrade succeeds when all tasks of the new job run and it has completed one checkpoint, or when it
+/// has FINISHED; [`prove_for`](Self::prove_for) demands more. Otherwise the new job is cancelled and the old jar runs again from the
+/// same savepoint. The result is then [`Upgrade::RolledBack`], which is not an error: check for it.
 ///
-/// How errors leave the job is in the table of [this module](self); in short: before the stop it runs on, after the stop
-/// the state announced last by [`Notice::Persist`](crate::flow::Notice::Persist) resumes the upgrade. Without that state, the
-/// [`UpgradeDiagnosis`] of the error has the savepoint for [`from_savepoint`](Self::from_savepoint). Pass it only if no job runs
-/// from it yet: see [`UpgradeDiagnosis::savepoint`].
+/// The tables of [this module](self) list all transitions. In short: before the stop, the old job keeps running. After the stop, the
+/// last state of [`Notice::Persist`](crate::flow::Notice::Persist) resumes the upgrade. Without that state, pass the savepoint of the
+/// error's [`UpgradeDiagnosis`] to [`from_savepoint`](Self::from_savepoint), but only if no job runs from it yet: see
+/// [`UpgradeDiagnosis::savepoint`].
+///
+/// # Errors
+/// All of them carry an [`UpgradeDiagnosis`]; its `status` tells which job runs.
+///
+/// * [`FlowError::Incomplete`] if the service or the transport rejected a request; [`FlowError::service`] returns the rejection.
+/// * [`FlowError::Failed`] if a savepoint, a plan or both jars failed. Correct the cause, then resume or begin again.
+/// * [`FlowError::Ambiguous`] if it is not known which job runs. Resume from the saved state; it polls again.
+/// * [`FlowError::Deadline`] if the timeout expired. Resume from the saved state.
 ///
 /// ```
 /// use pipewright::flink::{JobId, RunJar, UpgradeJob};
