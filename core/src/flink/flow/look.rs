@@ -59,6 +59,9 @@ fn is_lasting(error: &FlowError) -> bool {
     }
 }
 
+/// By how much our clock may be ahead of the cluster's. A savepoint that an earlier stop has left within this time is the newest
+/// snapshot of the job, too.
+const SKEW: Duration = Duration::from_secs(600);
 /// Somewhat longer than the cluster caches its list of checkpoints (`web.refresh-interval`, 3 s).
 const CACHED: Duration = Duration::from_millis(3500);
 
@@ -133,7 +136,7 @@ impl Look {
         if let Some(since) = self.stop.filter(|_| self.diagnosis.is_terminal()) {
             let is_finished = self.diagnosis.lookup == JobLookup::State(JobState::Finished);
             let triggered = latest.savepoint.as_ref().and_then(|savepoint| savepoint.trigger_timestamp.get());
-            let is_of_stop = is_finished || triggered.is_some_and(|at| at >= since);
+            let is_of_stop = is_finished || triggered.is_some_and(|at| at + SKEW >= since);
             self.diagnosis.savepoint = checkpoints.stopped_with().filter(|_| is_of_stop).map(str::to_owned);
             return self.diagnosis.savepoint.is_none() && !std::mem::replace(&mut self.read_again, true);
         }

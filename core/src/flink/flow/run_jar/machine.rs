@@ -154,11 +154,6 @@ impl RunMachine {
         self.lookup == JobLookup::NotFound && now.since(since) < KNOWN
     }
 
-    /// Whether an attempt to submit the job got no answer, here or in another process.
-    pub(in crate::flink::flow) fn has_unanswered(&self) -> bool {
-        self.unanswered
-    }
-
     /// Whether the cluster said that the job is there, or was.
     pub(in crate::flink::flow) fn is_known(&self) -> bool {
         matches!(self.lookup, JobLookup::State(_))

@@ -381,12 +381,12 @@ impl UpgradeMachine {
                 let step = flow.poll(now, reply.take());
                 let machine = flow.machine();
                 let (is_absent, is_alive) = (machine.is_unsubmitted() || machine.is_lost(), machine.is_alive());
-                let (is_known, is_unanswered) = (machine.is_known(), machine.has_unanswered());
+                let is_known = machine.is_known();
                 let is_certain = machine.is_certain() || !self.is_contended();
                 match ready!(self.adopt(step)) {
-                    Ok(_) if !is_certain => self.give_way(is_unanswered, cx).map(|()| None),
+                    Ok(_) if !is_certain => self.give_way(cx).map(|()| None),
                     Err(error) if !is_certain && (is_known || Self::is_submitted(&error)) => {
-                        self.give_way(is_unanswered, cx).map(|()| None)
+                        self.give_way(cx).map(|()| None)
                     }
                     Ok(launched) => {
                         self.status = UpgradeStatus::Unknown;

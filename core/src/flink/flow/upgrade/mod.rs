@@ -60,7 +60,7 @@
 //!
 //! | CancelNew, SettleOld | event | next step |
 //! |---|---|---|
-//! | CancelNew | the old jar was run under the same id without an answer, and the job is FINISHED | ambiguous: it may be either jar's |
+//! | CancelNew | the old jar was run under the same id, and the job is FINISHED | ambiguous: it may be either jar's |
 //! | CancelNew | the job has FINISHED otherwise | upgraded |
 //! | CancelNew | Run was rejected, and the cluster does not know the job | RunOld |
 //! | CancelNew | the cluster does not know the job otherwise | ambiguous: it may have ended since |

@@ -108,10 +108,10 @@ impl UpgradeMachine {
         self.data.old_job == self.data.new_job
     }
 
-    /// There is a job under the id for both jars, and it may be the new one: it is cancelled, and the old jar gets another id.
-    /// If an attempt to run the old jar got no answer, that job may also be the old jar's.
-    pub(super) fn give_way(&mut self, is_disputed: bool, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
-        self.data.is_disputed = Some(is_disputed);
+    /// There is a job under the id for both jars, and it may be either jar's: it is cancelled, and the old jar gets another id. A
+    /// rejection as a duplicate does not tell whose job it is, because a gateway may have delivered the run twice.
+    pub(super) fn give_way(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+        self.data.is_disputed = Some(true);
         self.data.old_job = JobId::from_bits(cx.seed.next_u128());
         self.data.launched = Some(true);
         let reason = self.data.reason.clone().unwrap_or_else(|| REQUESTED.to_owned());

@@ -92,6 +92,13 @@ impl UpgradeMachine {
         self.old_job_is_untouched();
     }
 
+    /// A main method may still be executed, and may kill the JobManager and the old job with it.
+    fn old_job_is_unknown(&mut self) {
+        if self.data.savepoint.is_none() {
+            self.status = UpgradeStatus::Unknown;
+        }
+    }
+
     fn old_job_is_untouched(&mut self) {
         if self.data.savepoint.is_none() {
             self.status = UpgradeStatus::Untouched;
@@ -99,12 +106,14 @@ impl UpgradeMachine {
     }
 
     /// The jar was rejected, or never planned: a resumed flow plans it again, whichever JobManager answers then. If an earlier attempt
-    /// got no answer, that takes a rejection.
+    /// got no answer, that takes a rejection of the plan itself; otherwise the JobManager may have died of that attempt.
     pub(super) fn not_planned(&mut self, error: FlowError, cx: &mut FlowContext<FlinkRest>) -> FlowError {
-        let is_rejected = error.service().is_some_and(|error| error.kind() == ErrorKind::Refused);
+        let is_rejected = matches!(&error, FlowError::Service(error) if error.kind() == ErrorKind::Refused);
         if is_rejected || !self.is_plan_open {
             self.planned();
             self.save(cx);
+        } else {
+            self.old_job_is_unknown();
         }
         error
     }
@@ -116,9 +125,7 @@ impl UpgradeMachine {
 
     /// A plan got no answer, here or in the process that saved the state: only the same JobManager may be asked again.
     pub(super) fn check_job_manager(&mut self, plan: Option<(usize, FlowError)>) {
-        if self.data.savepoint.is_none() {
-            self.status = UpgradeStatus::Unknown;
-        }
+        self.old_job_is_unknown();
         self.state = State::CheckJobManager(plan, Identify::after());
     }
 
@@ -146,8 +153,11 @@ impl UpgradeMachine {
                 self.send_plan(which, cx);
                 Ok(())
             }
-            // There is nothing that a plan could have left behind.
-            (JobManagerLookup::Same, Some((_, error))) => Err(cause_of(error)),
+            // A plan leaves no job behind, but its main method may still be executed.
+            (JobManagerLookup::Same, Some((_, error))) => {
+                self.old_job_is_unknown();
+                Err(cause_of(error))
+            }
             (survival, plan) => {
                 self.suspect(survival, plan.map(|(_, error)| error), cx);
                 Ok(())

@@ -361,14 +361,16 @@ impl UpgradeMachine {
         Ok(None)
     }
 
-    /// Time is up. Only a job that is known to have no completed checkpoint is given up.
+    /// Time is up. Only a job that is known to have no completed checkpoint since its tasks run is given up.
     pub(super) fn looked_up(
         &mut self,
         checkpoints: Result<Checkpoints, FlowError>,
         error: FlowError,
         cx: &mut FlowContext<FlinkRest>,
     ) -> Result<Option<Upgrade>, FlowError> {
-        match checkpoints.map(|checkpoints| checkpoints.latest.completed) {
+        let since = self.mark.modified;
+        let newest = |checkpoints: Checkpoints| checkpoints.latest.completed;
+        match checkpoints.map(|all| newest(all).filter(|completed| completed.trigger_timestamp.0 >= since)) {
             Ok(Some(completed)) => return self.checkpointed(Ok(completed.id), cx),
             Ok(None) => self.too_slow("completed no checkpoint", cx),
             Err(_) => return Err(error),
