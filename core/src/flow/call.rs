@@ -455,7 +455,10 @@ impl<O: Operation> Call<O> {
 
     fn next_step(&mut self) -> Step<O::Output> {
         loop {
-            if let Some(notice) = self.notice.take() {
+            // Most of the time there is none, and taking it copies it.
+            if self.notice.is_some()
+                && let Some(notice) = self.notice.take()
+            {
                 return Step::Notice(notice);
             }
             let open = !matches!(self.state, State::Succeeded(_) | State::Failed(_) | State::Finished);
