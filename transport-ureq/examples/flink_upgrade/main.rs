@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `options.rs` | the command line |
 //! | `begin.rs`, `state.rs`, `jar.rs` | what an upgrade begins with, and what `--state` keeps |
-//! | `upgrade.rs` | the run, and how each error ends it |
+//! | `upgrade.rs`, `verdict.rs` | the run, and how each error ends it |
 //! | `report.rs`, `next.rs`, `command.rs` | the result, and the commands to run next |
 //! | `dry_run.rs`, `plans.rs` | `--dry-run`, and the comparison of plans |
 //! | `found.rs` | what the cluster says of a job |
@@ -36,6 +36,7 @@ mod state;
 #[path = "../support/mod.rs"]
 mod support;
 mod upgrade;
+mod verdict;
 
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args_os()) {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use pipewright::flink::JobId;
+use pipewright::flink::flow::UpgradePhase;
 
 use crate::command::{Command, quoted};
 use crate::options::Options;
@@ -80,9 +81,64 @@ fn from_snapshots(options: &Options, report: &Report, purpose: &str, rolls_back:
     all
 }
 
+/// The jobs that may run.
+fn look_ups(options: &Options, report: &Report) -> Vec<Next> {
+    let jobs = [report.job, report.new_job, report.old_job].into_iter().flatten();
+    let mut all: Vec<Next> = Vec::new();
+    for next in jobs.map(|job| look_up(options, job)) {
+        // A contended rollback has one id for both jars.
+        if all.iter().all(|known| known.command != next.command) {
+            all.push(next);
+        }
+    }
+    all
+}
+
+/// What the operator must have found out before another job starts from a snapshot.
+fn no_job_runs(report: &Report) -> &'static str {
+    if report.may_have_newer() || report.savepoint.is_none() && report.earlier_savepoint.is_none() {
+        "if no job runs, none has finished, and the target directory has no newer savepoint of the job, "
+    } else {
+        "if no job runs and none has finished, "
+    }
+}
+
+/// To begin again, although a plan got no answer.
+fn begin_again(options: &Options, report: &Report) -> Option<Next> {
+    let file = options.state.as_ref().filter(|_| report.has_open_plan && !options.roll_back)?;
+    let command = report.job.into_iter().fold(Command::again(options, false), Command::job);
+    let purpose = "once it is certain that no main method ends its JobManager, to begin again";
+    Some(next(purpose, format!("{} && {command}", give_up(file).command)))
+}
+
+/// It is not known which job runs, and there is a state: the same command looks again. If it cannot find out, the operator can.
+fn unknown(options: &Options, report: &Report) -> Vec<Next> {
+    let mut all = vec![next("to find out and to continue", Command::again(options, true))];
+    // The state could not be saved: the ids of the jobs are not known here.
+    let (Some(phase), Some(file)) = (&report.phase, &options.state) else { return all };
+    if *phase == UpgradePhase::Run && !options.roll_back {
+        let purpose = "if that ends in the same way, to run the old jar again";
+        all.push(next(purpose, Command::again(options, true).roll_back(true)));
+    }
+    all.extend(look_ups(options, report));
+    all.extend(begin_again(options, report));
+    let remove = give_up(file).command;
+    match from_snapshots(options, report, no_job_runs(report), &[false, true]) {
+        none if none.is_empty() => all.push(next("if no job runs, to give the upgrade up", remove)),
+        commands => {
+            all.extend(
+                commands.into_iter().map(|Next { purpose, command }| next(&purpose, format!("{remove} && {command}"))),
+            );
+        }
+    }
+    all
+}
+
 /// After an upgrade that did not come to its end. `has_state` if the file of `--state` remains.
 pub(crate) fn after_upgrade(options: &Options, report: &Report, has_state: bool) -> Vec<Next> {
     let again = || command_again(options, report.job, has_state);
+    let newer =
+        if report.may_have_newer() { "if the target directory has no newer savepoint of the job, " } else { "" };
     match report.outcome {
         Outcome::OldJobRuns if options.roll_back && has_state => {
             options.state.iter().map(|file| give_up(file)).collect()
@@ -91,6 +147,10 @@ pub(crate) fn after_upgrade(options: &Options, report: &Report, has_state: bool)
         Outcome::OldJobRuns if options.roll_back && options.from_savepoint.is_none() => Vec::new(),
         Outcome::OldJobRuns if options.roll_back => {
             vec![Next { purpose: "once the job is stopped".into(), ..again() }]
+        }
+        Outcome::OldJobRuns if has_state && report.has_open_plan => {
+            let again = next("once the same JobManager answers again", Command::again(options, true));
+            std::iter::once(again).chain(begin_again(options, report)).collect()
         }
         Outcome::OldJobRuns => {
             // Not from a savepoint: the job runs.
@@ -108,23 +168,16 @@ pub(crate) fn after_upgrade(options: &Options, report: &Report, has_state: bool)
                 options.state.iter().flat_map(|file| report.snapshots().into_iter().map(move |named| (named, file)));
             for ((name, path), file) in snapshots {
                 let begin = from(options, report, path, options.roll_back);
-                let purpose = format!("to begin again from the {name}, with another jar or savepoint");
+                let purpose = format!("{newer}to begin again from the {name}, with another jar or savepoint");
                 all.push(next(&purpose, format!("{} && {begin}", give_up(file).command)));
             }
             all
         }
-        Outcome::NoJobRuns => from_snapshots(options, report, "", &[true, false]),
-        Outcome::Unknown if has_state => vec![next("to find out and to continue", Command::again(options, true))],
+        Outcome::NoJobRuns => from_snapshots(options, report, newer, &[true, false]),
+        Outcome::Unknown if has_state => unknown(options, report),
         Outcome::Unknown => {
-            let jobs = [report.job, report.new_job, report.old_job].into_iter().flatten();
-            let mut all: Vec<Next> = jobs.map(|job| look_up(options, job)).collect();
-            let is_old = report.savepoint.is_none() && report.earlier_savepoint.is_none();
-            let condition = if is_old {
-                "if no job runs, none has finished, and the target directory has no newer savepoint of the job, "
-            } else {
-                "if no job runs and none has finished, "
-            };
-            match from_snapshots(options, report, condition, &[false, true]) {
+            let mut all = look_ups(options, report);
+            match from_snapshots(options, report, no_job_runs(report), &[false, true]) {
                 none if none.is_empty() => all.push(again()),
                 commands => all.extend(commands),
             }

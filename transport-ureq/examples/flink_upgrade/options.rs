@@ -40,7 +40,8 @@ With --from-savepoint, the tool checks that job ID does not run. It warns if the
 does not check PATH.
 
 After a crash, run the same command: FILE resumes the upgrade. Ctrl-C and SIGTERM end the tool as `kill -9` does. The cluster
-continues what was begun. FILE is removed when the upgrade has ended and the report is written. Two processes cannot use one FILE at
+continues what was begun. FILE is removed when the upgrade has ended and the report is written. It is kept if a plan may have
+killed a JobManager, so that the same command does not kill another. Two processes cannot use one FILE at
 the same time. On resumption the arguments of the main methods are those of FILE, and need not be given again. Give the
 same jar files: another jar or other arguments are rejected. --settle, --prove-for and --savepoint-dir replace the values of FILE if
 they are given. FILE holds the arguments, which may be secrets: only its owner can read it.

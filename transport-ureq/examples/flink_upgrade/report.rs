@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use pipewright::flink::JobId;
+use pipewright::flink::flow::UpgradePhase;
 use serde_json::json;
 
 use crate::support::{Progress, tell};
@@ -75,6 +76,10 @@ pub(crate) struct Report {
     pub(crate) is_over: bool,
     /// Whether the job is gone, and nothing is known to start another one from.
     pub(crate) is_gone: bool,
+    /// The phase that ended the upgrade; `None` if something else did.
+    pub(crate) phase: Option<UpgradePhase>,
+    /// Whether a plan got no answer, and the state does not let another JobManager repeat it.
+    pub(crate) has_open_plan: bool,
     pub(crate) next: Vec<Next>,
 }
 
@@ -92,6 +97,8 @@ impl Report {
             checkpoint: None,
             is_over: false,
             is_gone: false,
+            phase: None,
+            has_open_plan: false,
             next: Vec::new(),
         }
     }
@@ -108,6 +115,11 @@ impl Report {
         }
         let earlier = self.earlier_savepoint.iter().map(|path| ("savepoint", &**path));
         earlier.chain(self.last_checkpoint.iter().map(|path| ("last checkpoint", &**path))).collect()
+    }
+
+    /// Whether the stop may have written a savepoint that is newer than all that is known.
+    pub(crate) fn may_have_newer(&self) -> bool {
+        self.savepoint.is_none() && self.phase == Some(UpgradePhase::Stop)
     }
 
     /// The lines for people.

@@ -67,6 +67,14 @@ impl Record {
         matches!(self.step, Step::New | Step::Ready(_)) && self.started.is_none()
     }
 
+    /// Whether a jar was to be planned, and no answer was seen: its main method may have killed a JobManager.
+    pub(crate) fn has_open_plan(&self) -> bool {
+        let Step::Upgrade { saved, .. } = &self.step else { return false };
+        let state: Value = serde_json::from_str(&saved.state).unwrap_or_default();
+        let text = |key: &str| state.get(key).and_then(Value::as_str);
+        text("phase") == Some("prepare") && text("planning").is_some()
+    }
+
     /// Whether both jars can be uploaded again.
     pub(crate) fn has_files(&self) -> bool {
         self.old.has_file() && self.new.as_ref().is_none_or(Jar::has_file)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pipewright::Timestamp;
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{JobDiagnosis, JobLookup, UpgradePhase, UpgradeStatus};
+use pipewright::flink::flow::{JobDiagnosis, JobLookup, UpgradePhase};
 use pipewright::flink::{
     Flink, FlinkRest, GetCheckpoints, JobId, JobState, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob, is_unknown_job,
 };
@@ -19,6 +19,7 @@ use crate::points::Points;
 use crate::report::{Outcome, Report};
 use crate::state::{Record, State, Step};
 use crate::support::Progress;
+use crate::verdict::{Facts, savepoint_of_stop};
 
 /// For how long a flow without a deadline repeats a lookup that fails.
 const LOOKING: Duration = Duration::from_secs(90);
@@ -292,6 +293,9 @@ impl Upgrader<'_> {
             }
             Trouble::Given(problem) => Report { job: self.kept.record.job(), ..Report::new(Outcome::Failed, problem) },
             Trouble::StillRuns(job, state) => {
+                // The command to run next has no --from-savepoint: that of the file would take its place.
+                self.kept.record.from_savepoint = None;
+                self.set_step(Step::Ready(job));
                 Report { job: Some(job), ..Report::new(Outcome::OldJobRuns, still_runs(job, &state)) }
             }
             Trouble::Start(error) => self.not_started(&error),
@@ -317,7 +321,7 @@ impl Upgrader<'_> {
             match report.job {
                 Some(job) if !has_state => report.next = after_lost_start(self.options, job),
                 // A job of which it is not known whether it runs cannot be upgraded yet.
-                _ => report.next.push(command_again(self.options, None, has_state)),
+                job => report.next = after_refusal(self.options, job, has_state),
             }
             if let Some(job) = report.job {
                 report.add(format_args!("look up job {job}: it may run"));
@@ -367,53 +371,33 @@ impl Upgrader<'_> {
         // An earlier savepoint is no newer than the last checkpoint.
         let of_last = last.and_then(|last| last.savepoint.clone()).filter(|_| diagnosis.earlier_savepoint.is_none());
         report.savepoint = diagnosis.savepoint.clone().or(of_last);
-        report.earlier_savepoint.clone_from(&diagnosis.earlier_savepoint);
+        let listed = last.and_then(|last| last.last_savepoint.as_ref());
+        let listed = listed.and_then(|listed| savepoint_of_stop(listed.kind.as_ref(), &listed.path));
+        let listed = listed.filter(|_| report.savepoint.is_none());
+        report.earlier_savepoint = diagnosis.earlier_savepoint.clone().or(listed);
         report.last_checkpoint.clone_from(&diagnosis.last_checkpoint);
         let job = diagnosis.job;
-        report.job = Some(job);
-        let is_before_savepoint = matches!(diagnosis.phase, UpgradePhase::Prepare | UpgradePhase::Stop);
-        // Started from a savepoint that it has outlived, another job would do a part of its work again.
-        let is_finished = diagnosis.savepoint.is_none()
-            && last.is_some_and(|last| last.lookup == JobLookup::State(JobState::Finished));
-        let is_not_known = diagnosis.phase == UpgradePhase::Prepare && error.service().is_some_and(is_unknown_job);
-        (report.outcome, report.is_over) = match diagnosis.status {
-            UpgradeStatus::Untouched => match self.look_up(job, error) {
-                Some(Found::Runs(_)) => (Outcome::OldJobRuns, false),
-                Some(Found::Ended(state)) if state != JobState::Finished && !report.snapshots().is_empty() => {
-                    (Outcome::NoJobRuns, true)
-                }
-                Some(Found::Ended(_)) => {
-                    report.is_gone = true;
-                    (Outcome::Failed, true)
-                }
-                _ => (Outcome::Failed, false),
-            },
-            // Nothing was begun: --job may be wrong.
-            UpgradeStatus::Unknown if is_not_known && report.snapshots().is_empty() => (Outcome::Failed, false),
-            UpgradeStatus::OldJobRuns if is_before_savepoint => (Outcome::OldJobRuns, false),
-            // A state without the savepoint of a stop that succeeded cannot start another job.
-            UpgradeStatus::NoJobRuns if !is_finished && !report.snapshots().is_empty() => {
-                (Outcome::NoJobRuns, diagnosis.savepoint.is_none() && !error.is_ambiguous())
-            }
-            UpgradeStatus::NoJobRuns => {
-                report.is_gone = true;
-                (Outcome::Failed, true)
-            }
-            _ => (Outcome::Unknown, false),
+        (report.job, report.phase) = (Some(job), Some(diagnosis.phase.clone()));
+        report.has_open_plan = self.kept.record.has_open_plan();
+        let facts = Facts {
+            phase: diagnosis.phase.clone(),
+            status: diagnosis.status,
+            is_ambiguous: error.is_ambiguous(),
+            is_not_known: error.service().is_some_and(is_unknown_job),
+            is_finished: last.is_some_and(|last| last.lookup == JobLookup::State(JobState::Finished)),
+            has_savepoint: diagnosis.savepoint.is_some(),
+            is_given: diagnosis.savepoint.is_some() && diagnosis.savepoint == self.kept.record.from_savepoint,
+            has_earlier: diagnosis.earlier_savepoint.is_some(),
+            has_snapshot: !report.snapshots().is_empty(),
+            has_open_plan: report.has_open_plan,
         };
+        let verdict = facts.verdict(|| self.look_up(job, error));
+        (report.outcome, report.is_over, report.is_gone) = (verdict.outcome, verdict.is_over, verdict.is_gone);
+        let is_before_savepoint = matches!(diagnosis.phase, UpgradePhase::Prepare | UpgradePhase::Stop);
         if report.outcome == Outcome::Unknown && !is_before_savepoint {
             (report.new_job, report.old_job) = (Some(diagnosis.new_job), Some(diagnosis.old_job));
         }
-        let is_untouched = matches!(diagnosis.status, UpgradeStatus::Untouched | UpgradeStatus::OldJobRuns);
-        // The savepoint is that of the command line.
-        let is_given = diagnosis.status == UpgradeStatus::NoJobRuns
-            && diagnosis.savepoint.is_some()
-            && diagnosis.savepoint == self.kept.record.from_savepoint
-            && !error.is_ambiguous();
-        let is_untouched = is_untouched || is_not_known && report.outcome == Outcome::Failed;
-        let is_prepared = is_given || is_untouched && diagnosis.earlier_savepoint.is_none();
-        if is_prepared && diagnosis.phase == UpgradePhase::Prepare {
-            // Nothing is under way: the next run may be given another new jar.
+        if verdict.begins_again {
             self.set_step(Step::Ready(job));
         }
         report

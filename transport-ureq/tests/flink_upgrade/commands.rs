@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use pipewright::flink::JobId;
+use pipewright::flink::flow::UpgradePhase;
 
 use crate::next::{after_success, after_upgrade, command_again};
 use crate::options::Options;
@@ -43,6 +44,7 @@ fn after(more: &[&str], report: &Report, has_state: bool) -> Vec<String> {
 fn a_state_resumes_whatever_has_happened() {
     let state = ["--state", "s.json", "--arg", "s3cr3t"];
     let again = "--state s.json";
+    // Of an Unknown without a phase, the jobs are not known: the state could not be saved.
     for outcome in [Outcome::Unknown, Outcome::OldJobRuns, Outcome::Failed] {
         assert_eq!(after(&state, &report(outcome), true), [again], "{outcome:?}");
     }
@@ -92,6 +94,89 @@ fn of_two_snapshots_each_is_offered() {
     assert!(after_upgrade(&options(&[]), &open, false)[3].purpose.contains("no newer savepoint"));
     let gone = Report { is_gone: true, last_checkpoint: None, outcome: Outcome::Failed, ..open };
     assert_eq!(after(&[], &gone, false), [format!("--job {JOB} --from-savepoint <path>")]);
+}
+
+/// The same answer may come for ever: each lookup of the JobManager may be barred.
+#[test]
+fn an_operator_can_decide_what_a_resumption_cannot() {
+    let state = ["--state", "s.json"];
+    let look = |bits| format!("curl http://h:8081/v1/jobs/{}/status", JobId::from_bits(bits));
+    let job = format!("curl http://h:8081/v1/jobs/{JOB}/status");
+    let from = format!("rm s.json && {FIRST} --job {JOB} --state s.json --from-savepoint 'file:/s p'");
+    let back = format!("{from} --roll-back");
+    let open = |phase| Report { phase: Some(phase), ..report(Outcome::Unknown) };
+    let run = open(UpgradePhase::Run);
+    let (again, roll_back) = ("--state s.json", "--state s.json --roll-back");
+    let ids = [&*job, &look(2), &look(3)];
+    let all = [&[again, roll_back], &ids[..], &[&*from, &back]].concat();
+    assert_eq!(after(&state, &run, true), all);
+    // Only the phase Run ends otherwise with --roll-back.
+    let settle = open(UpgradePhase::Settle);
+    assert_eq!(after(&state, &settle, true), [&[again], &ids[..], &[&*from, &back]].concat());
+    let rolling_back = ["--state", "s.json", "--roll-back"];
+    assert_eq!(after(&rolling_back, &run, true), [&[roll_back], &ids[..], &[&*back]].concat());
+    let purposes = after_upgrade(&options(&state), &run, true);
+    assert!(purposes[5].purpose.starts_with("if no job runs and none has finished, "), "{purposes:?}");
+    // A rollback under the id of the new job: each id once.
+    let same = Report { old_job: run.new_job, ..run };
+    assert_eq!(after(&state, &same, true).iter().filter(|command| **command == look(2)).count(), 1);
+    // Without a path, the state can be given up all the same.
+    let stop = Report { savepoint: None, new_job: None, old_job: None, ..open(UpgradePhase::Stop) };
+    assert_eq!(after(&state, &stop, true), [again, &job, "rm s.json"]);
+    assert_eq!(after_upgrade(&options(&state), &stop, true)[2].purpose, "if no job runs, to give the upgrade up");
+}
+
+#[test]
+fn an_open_plan_is_repeated_only_without_its_state() {
+    let state = ["--state", "s.json"];
+    let begin = format!("rm s.json && {FIRST} --job {JOB} --state s.json");
+    let open = Report {
+        phase: Some(UpgradePhase::Prepare),
+        has_open_plan: true,
+        savepoint: None,
+        new_job: None,
+        old_job: None,
+        ..report(Outcome::OldJobRuns)
+    };
+    assert_eq!(after(&state, &open, true), ["--state s.json", &begin]);
+    let purpose = &after_upgrade(&options(&state), &open, true)[1].purpose;
+    assert!(purpose.starts_with("once it is certain that no main method ends its JobManager"), "{purpose}");
+    let lost = Report { outcome: Outcome::Unknown, ..open };
+    let look = format!("curl http://h:8081/v1/jobs/{JOB}/status");
+    assert_eq!(after(&state, &lost, true), ["--state s.json", &look, &begin, "rm s.json"]);
+    // Nothing is planned for a rollback.
+    assert_eq!(
+        after(&["--state", "s.json", "--roll-back"], &lost, true),
+        ["--state s.json --roll-back", &look, "rm s.json"]
+    );
+}
+
+/// An ambiguous stop may have written a savepoint that the cluster has not listed, or lists with an earlier time.
+#[test]
+fn a_stop_that_may_have_written_a_newer_savepoint_says_so() {
+    let checkpoint = Some("file:/c".into());
+    let stop = Report {
+        phase: Some(UpgradePhase::Stop),
+        savepoint: None,
+        last_checkpoint: checkpoint,
+        ..report(Outcome::NoJobRuns)
+    };
+    let proviso = "if the target directory has no newer savepoint of the job, ";
+    let purposes = |more: &[&str], report: &Report, has_state: bool| {
+        let all = after_upgrade(&options(more), report, has_state).into_iter();
+        all.filter(|next| next.command.contains("--from-savepoint")).map(|next| next.purpose).collect::<Vec<_>>()
+    };
+    for earlier in [None, Some("file:/s".into())] {
+        let stop = Report { earlier_savepoint: earlier, ..stop.clone() };
+        for (more, has_state) in [(&[][..], false), (&["--state", "s.json"][..], true)] {
+            let all = purposes(more, &stop, has_state);
+            assert!(!all.is_empty() && all.iter().all(|purpose| purpose.starts_with(proviso)), "{all:?}");
+        }
+        let open = purposes(&[], &Report { outcome: Outcome::Unknown, ..stop }, false);
+        assert!(open.iter().all(|purpose| purpose.contains("has no newer savepoint")), "{open:?}");
+    }
+    let ended = Report { phase: Some(UpgradePhase::Prepare), ..stop };
+    assert_eq!(purposes(&[], &ended, false), ["to run the old jar again", "to run the new jar"]);
 }
 
 #[test]

@@ -9,10 +9,14 @@ mod plans;
 mod recovery;
 mod relay;
 mod stage;
+mod verdicts;
 
 #[allow(dead_code, reason = "the rest is for the tool")]
 #[path = "../../examples/flink_upgrade/command.rs"]
 mod command;
+#[allow(dead_code, reason = "the rest is for the tool")]
+#[path = "../../examples/flink_upgrade/found.rs"]
+mod found;
 #[allow(dead_code, reason = "the rest is for the tool")]
 #[path = "../../examples/flink_upgrade/next.rs"]
 mod next;
@@ -24,3 +28,5 @@ mod options;
 mod report;
 #[path = "../../examples/support/mod.rs"]
 mod support;
+#[path = "../../examples/flink_upgrade/verdict.rs"]
+mod verdict;

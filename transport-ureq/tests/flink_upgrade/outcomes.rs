@@ -324,7 +324,12 @@ fn a_main_method_that_exits_kills_one_job_manager_and_no_job() {
     let stage = Stage::new(&endless("new").exits(Exits::Always)).with_job();
     let said = Stage::run(&mut stage.tool());
     said.ended(5, "main()");
-    assert!(exits(&stage) == 1 && stage.alive().len() == 1 && !stage.has_state(), "{said:?}");
+    assert!(exits(&stage) == 1 && stage.alive().len() == 1 && stage.has_state(), "{said:?}");
+    // The same command does not kill the next one.
+    let said = Stage::run(&mut stage.tool());
+    let result = said.ended(5, "another JobManager answers");
+    assert!(exits(&stage) == 1 && stage.alive().len() == 1, "{said:?}");
+    assert!(result["next"][1].as_str().expect("a command").starts_with("rm state.json && "), "{result}");
     let said = Stage::run(stage.tool().arg("--dry-run"));
     said.ended(1, "its main method may have ended the JobManager");
     assert!(exits(&stage) == 2 && stage.alive().len() == 1, "{said:?}");

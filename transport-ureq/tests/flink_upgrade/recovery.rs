@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use pipewright::flink::{JobId, TriggerCheckpoint};
 use pipewright_mock::flink::{Config, Exits, Program};
@@ -31,7 +32,7 @@ fn lose_the_start(stage: &Stage) {
     let page = |status| Fault::ProxyPage { status, applied: false };
     let plan = FaultPlan::none().nth_of("submitJobFromJar", 1, page(http::StatusCode::BAD_GATEWAY));
     let barred = page(http::StatusCode::FORBIDDEN);
-    stage.server.set_faults((1..=5).fold(plan, |plan, nth| plan.nth_of("getClusterConfigurationInfo", nth, barred)));
+    stage.server.set_faults((1..=20).fold(plan, |plan, nth| plan.nth_of("getClusterConfigurationInfo", nth, barred)));
 }
 
 #[test]
@@ -210,4 +211,97 @@ fn a_refused_state_says_how_to_give_the_upgrade_up() {
     assert!(result["text"].as_str().expect("text").contains(savepoint), "{result}");
     let savepoints = stage.server.with(|cluster| cluster.savepoints());
     assert!(savepoints.iter().any(|known| known.path == savepoint), "{result}");
+}
+
+/// Behind a proxy that cuts long requests: the main methods may still run, and may still end their JobManager.
+#[test]
+fn a_plan_without_an_answer_stays_in_the_state() {
+    let stage = Stage::new(&endless("new")).with_job();
+    let page = Fault::ProxyPage { status: http::StatusCode::GATEWAY_TIMEOUT, applied: true };
+    let plan = |nth: [u64; 2]| {
+        let all = nth.into_iter().fold(FaultPlan::none(), |plan, nth| plan.nth_of("generatePlanFromJar", nth, page));
+        stage.server.set_faults(all);
+    };
+    plan([2, 3]);
+    let said = Stage::run(&mut stage.tool());
+    let result = said.result().expect("a result");
+    assert!(said.code == Some(4) || said.code == Some(5), "{said:?}");
+    let saved = fs::read_to_string(stage.file("state.json")).expect("kept");
+    assert!(saved.contains("planning"), "{saved}");
+    assert!(next(&result).iter().any(|command| command.starts_with("rm state.json && ")), "{result}");
+    // Another JobManager answers now: that one is not asked to plan the jar.
+    stage
+        .server
+        .set_faults(FaultPlan::none().nth(1, Fault::Restart { downtime: Duration::from_millis(10), applied: false }));
+    let said = Stage::run(&mut stage.tool());
+    assert!(said.code == Some(4) || said.code == Some(5), "{said:?}");
+    assert!(said.err.contains("planning the new jar"), "{said:?}");
+    assert!(stage.has_state() && stage.alive().len() == 1, "{said:?}");
+    // It is certain that the jar does no harm.
+    let result = said.result().expect("a result");
+    let number = next(&result).iter().position(|command| command.starts_with("rm state.json && "));
+    run_next(&stage, &result, number.expect("a way on")).ended(0, "upgraded");
+    stage.check_end("new", "begun again");
+}
+
+/// The main method of the new jar ends the only JobManager, and no checkpoint of the old job is known.
+#[test]
+fn a_rollback_after_a_deadly_plan_does_not_forget_it() {
+    let config = Config { high_availability: false, ..Config::default() };
+    let old = endless("old").checkpoint_interval(None);
+    let stage = Stage::on(config, &old, &endless("new").exits(Exits::Always)).with_job();
+    let (said, _) = stage.run_behind_relay({
+        let plans = std::sync::atomic::AtomicU32::new(0);
+        move |_, request, when| {
+            let is_plan = request.contains("/plan ") && when == When::Before;
+            is_plan && plans.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 1
+        }
+    });
+    assert!(said.code.is_none() && stage.has_state(), "{said:?}");
+    stage.use_address(stage.server.url());
+    // The plan arrives, and the JobManager dies of it.
+    let restart = Fault::Restart { downtime: Duration::from_millis(10), applied: false };
+    stage.server.set_faults(FaultPlan::none().nth(1, restart));
+    let result = Stage::run(stage.tool().arg("--roll-back")).ended(4, "Could not find Flink job");
+    let saved = fs::read_to_string(stage.file("state.json")).expect("kept");
+    assert!(saved.contains("planning"), "{saved}");
+    assert_eq!(next(&result).last(), Some(&"rm state.json"));
+}
+
+/// The job that was started from here is known by the state, which keeps no savepoint that the job has outlived.
+#[test]
+fn a_savepoint_of_a_running_job_does_not_stay_in_the_state() {
+    let stage = Stage::new(&endless("new").main_fails("no such topic"));
+    let result = Stage::run(&mut stage.tool()).ended(5, "no such topic");
+    let job = result["job"].as_str().expect("an id");
+    let from = ["--job", job, "--from-savepoint", "file:/savepoints/any"];
+    let result = Stage::run(stage.tool().args(from)).ended(5, "leave it out");
+    replace(&stage, "new.jar", &endless("new"));
+    run_next(&stage, &result, 0).ended(0, "upgraded");
+    stage.check_end("new", "without the savepoint");
+}
+
+/// The lookup of the JobManager is barred: the same command may give the same answer for ever.
+#[test]
+fn a_lost_start_with_a_state_can_be_given_up() {
+    let stage = Stage::new(&endless("new"));
+    lose_the_start(&stage);
+    let result = Stage::run(&mut stage.tool()).ended(4, "it may run");
+    let job = result["job"].as_str().expect("an id");
+    let commands = next(&result);
+    assert!(stage.has_state() && commands.len() == 3, "{result}");
+    assert_eq!(commands[1..], [&format!("curl {}/v1/jobs/{job}/status", stage.server.url()), "rm state.json"]);
+}
+
+/// As above, in the phase Run: a rollback need not know what became of the JobManager.
+#[test]
+fn a_lost_run_can_be_rolled_back() {
+    let stage = Stage::new(&endless("new")).with_job();
+    lose_the_start(&stage);
+    let result = Stage::run(&mut stage.tool()).ended(4, "");
+    let commands = next(&result);
+    assert!(commands[1].ends_with(" --roll-back") && commands[2].starts_with("curl "), "{result}");
+    assert!(commands[5].starts_with("rm state.json && "), "{result}");
+    run_next(&stage, &result, 1).ended(3, "rolled back");
+    stage.check_end("old", "rolled back");
 }
