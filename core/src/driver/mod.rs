@@ -109,7 +109,8 @@ impl Credentials for NoCredentials {
 
 /// What a listener to notices gives back: nothing, or a `Result` whose error stops the flow.
 ///
-/// A [`Notice::Persist`] comes before the request that matters: whoever cannot save it can keep that request from being sent.
+/// A [`Notice::Persist`] comes before the request that matters. If the listener cannot save it, its error keeps the request from being
+/// sent.
 ///
 /// ```
 /// # use pipewright::driver::{self, NoCredentials, Clock, Transport};

@@ -113,7 +113,7 @@ operations! { FlinkRest;
     /// Runs the main method of a jar **in the JobManager, later**: answers before it is called, so that all its failures are
     /// found only at the application. Since 2.3.
     ///
-    /// With a chosen [`application_id`](Self::application_id) the caller can find out what became of the first attempt. A `main()`
+    /// With a chosen [`application_id`](Self::application_id) the caller can look up the outcome of the first attempt. A `main()`
     /// that calls `System.exit` kills the JobManager after the answer, or before it: look the application up before a second
     /// attempt. What the
     /// main method submits, one or several jobs, belongs to the application: see

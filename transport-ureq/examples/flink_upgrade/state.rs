@@ -14,7 +14,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use pipewright::flink::{JarId, JobId, RunJar};
+use pipewright::flink::{JarId, JobId, RunJar, UpgradeJob};
 use pipewright::flow::SavedState;
 use serde_json::{Value, json};
 
@@ -70,9 +70,7 @@ impl Record {
     /// Whether a jar was to be planned, and no answer was seen: its main method may have killed a JobManager.
     pub(crate) fn has_open_plan(&self) -> bool {
         let Step::Upgrade { saved, .. } = &self.step else { return false };
-        let state: Value = serde_json::from_str(&saved.state).unwrap_or_default();
-        let text = |key: &str| state.get(key).and_then(Value::as_str);
-        text("phase") == Some("prepare") && text("planning").is_some()
+        UpgradeJob::resume(saved).is_ok_and(|goal| goal.has_open_plan())
     }
 
     /// Whether both jars can be uploaded again.

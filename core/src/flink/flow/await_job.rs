@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use super::PollInterval;
-use super::look::Patience;
+use super::look::LookupRetry;
 use super::observation_window::ObservationWindow;
 use crate::error::FlowError;
 use crate::flink::error::{is_passing, is_unknown_job};
@@ -80,7 +80,7 @@ impl AwaitJob {
             asked: Timestamp::UNIX_EPOCH,
             observed: ObservationWindow::default(),
             mark: None,
-            patience: Patience::default(),
+            retry: LookupRetry::default(),
             pace: PollInterval::START,
             state: State::Start,
         }
@@ -120,7 +120,7 @@ pub struct AwaitMachine {
     /// What the overview said when all tasks ran.
     mark: Option<TaskMark>,
     /// Until when it is asked although the cluster cannot reach its JobManager.
-    patience: Patience,
+    retry: LookupRetry,
     pace: PollInterval,
     state: State,
 }
@@ -188,7 +188,7 @@ impl AwaitMachine {
 
     /// Whether the cluster could only not reach its JobManager, and there is time to ask again.
     fn may_ask_again(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
-        matches!(error, FlowError::Service(error) if is_passing(error)) && self.patience.allows(error, cx)
+        matches!(error, FlowError::Service(error) if is_passing(error)) && self.retry.allows(error, cx)
     }
 
     fn saw(&mut self, state: JobState, cx: &mut FlowContext<FlinkRest>) -> Option<JobReport> {
@@ -202,7 +202,7 @@ impl AwaitMachine {
         // Nobody can say what becomes of a suspended one.
         let is_ending = matches!(state, JobState::Cancelling | JobState::Failing | JobState::Suspended);
         self.observed.record(self.asked);
-        self.patience.answered();
+        self.retry.answered();
         self.seen = Some(state);
         match self.goal {
             _ if is_terminal => self.state = State::Result(cx.call(GetJobExecutionResult::new(self.job))),

@@ -23,7 +23,7 @@ use http::StatusCode;
 use super::PollInterval;
 use super::await_job::{AwaitMachine, JobReport};
 use super::diagnosis::{JobDiagnosis, JobLookup};
-use super::look::Patience;
+use super::look::LookupRetry;
 use crate::error::{Ambiguity, FlowError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::{CancelJob, FlinkRest, JobId};
@@ -60,7 +60,7 @@ impl Cancel {
             job: self.job,
             lost: None,
             seen: JobLookup::NotTried,
-            patience: Patience::default(),
+            retry: LookupRetry::default(),
             pace: PollInterval::START,
             state: State::Start,
         }
@@ -76,7 +76,7 @@ pub struct CancelMachine {
     lost: Option<Ambiguity>,
     /// What the cluster said about the job last.
     seen: JobLookup,
-    patience: Patience,
+    retry: LookupRetry,
     /// Between two times of telling it.
     pace: PollInterval,
     state: State,
@@ -135,7 +135,7 @@ impl CancelMachine {
                 State::Tell(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(_) => {
                         self.lost = None;
-                        self.patience.answered();
+                        self.retry.answered();
                         self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
                     }
                     // Accepted, although the answer cannot be read.
@@ -146,7 +146,7 @@ impl CancelMachine {
                     Err(error) if error.service().is_some_and(|error| error.status() == StatusCode::CONFLICT) => {
                         self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
                     }
-                    Err(error) if self.patience.allows(&error, cx) && error.is_ambiguous() => {
+                    Err(error) if self.retry.allows(&error, cx) && error.is_ambiguous() => {
                         if let FlowError::Ambiguous(lost) = error {
                             self.lost = Some(lost);
                         }

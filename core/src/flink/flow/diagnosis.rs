@@ -37,7 +37,7 @@ pub struct JobDiagnosis {
     pub trigger: Option<TriggerId>,
     /// The jar that the job was to run from; `None` for flows that run none.
     pub jar: Option<JarId>,
-    /// What became of the JobManager that was to execute the main method of a jar, if that request got no answer.
+    /// Whether the JobManager that was to execute the main method of a jar still lives, if that request got no answer.
     pub job_manager: JobManagerLookup,
     /// The path of the savepoint that this operation has written, although it did not succeed as a whole.
     pub savepoint: Option<String>,
@@ -61,7 +61,7 @@ pub enum JobLookup {
     Failed(String),
 }
 
-/// What became of the JobManager that was asked to execute a main method and gave no answer.
+/// Whether the JobManager that was asked to execute a main method, and gave no answer, still lives.
 ///
 /// A main method that calls `System.exit` kills its JobManager. So `main()` is executed again only if the JobManager is the
 /// [`Same`](Self::Same) process.

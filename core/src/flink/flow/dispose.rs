@@ -26,7 +26,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::PollInterval;
-use super::look::Patience;
+use super::look::LookupRetry;
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::flink::error::is_unknown_trigger;
 use crate::flink::savepoints::{Removal, Trigger};
@@ -173,7 +173,7 @@ pub struct Removing<R: Removable> {
     target: R,
     /// Whether a request may have been carried out without our knowing.
     doubtful: bool,
-    patience: Patience,
+    retry: LookupRetry,
     pace: PollInterval,
     state: State<R>,
 }
@@ -190,7 +190,7 @@ enum State<R: Removable> {
 
 impl<R: Removable> Removing<R> {
     fn new(target: R) -> Self {
-        Self { target, doubtful: false, patience: Patience::default(), pace: PollInterval::START, state: State::Fresh }
+        Self { target, doubtful: false, retry: LookupRetry::default(), pace: PollInterval::START, state: State::Fresh }
     }
 
     /// How it ends with an error: an earlier request may have been carried out.
@@ -243,7 +243,7 @@ impl<R: Removable> StateMachine for Removing<R> {
                         cx.phase(R::NAME, "waiting for the outcome");
                         self.state = State::Poll(cx.call(R::status(trigger.request_id)), trigger.request_id);
                     }
-                    Err(error) if error.is_ambiguous() && self.patience.allows(&error, cx) => {
+                    Err(error) if error.is_ambiguous() && self.retry.allows(&error, cx) => {
                         self.doubtful = true;
                         self.state = State::Again(self.pace.next(cx.now()));
                     }
@@ -251,7 +251,7 @@ impl<R: Removable> StateMachine for Removing<R> {
                 },
                 State::Poll(call, id) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(removal) => {
-                        self.patience.answered();
+                        self.retry.answered();
                         match removal.outcome() {
                             Some(outcome) => return Step::Done(self.over(outcome.err())),
                             None => self.state = State::Wait(self.pace.next(cx.now()), *id),
@@ -264,7 +264,7 @@ impl<R: Removable> StateMachine for Removing<R> {
                         self.state = State::Again(self.pace.next(cx.now()));
                     }
                     Err(error @ FlowError::Deadline { .. }) => return Step::Done(Err(error)),
-                    Err(error) if self.patience.allows(&error, cx) => {
+                    Err(error) if self.retry.allows(&error, cx) => {
                         self.state = State::Wait(self.pace.next(cx.now()), *id);
                     }
                     Err(error) => {

@@ -25,14 +25,14 @@ pub(super) const LOOKING: Duration = Duration::from_secs(90);
 /// For how long a lookup that fails is repeated: until the deadline of the flow if it has one, otherwise for [`LOOKING`]. A rejection
 /// that does not pass by itself, such as a proxy's 403, is repeated for [`LOOKING`] at the most.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Patience {
+pub(super) struct LookupRetry {
     /// When a lookup first failed.
     since: Option<Timestamp>,
     /// When such a rejection first came.
     rejected: Option<Timestamp>,
 }
 
-impl Patience {
+impl LookupRetry {
     /// Whether there is time to look again after this error.
     pub(super) fn allows(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
         let now = cx.now();
@@ -73,7 +73,7 @@ pub(super) struct Look {
     stop: Option<Timestamp>,
     /// Whether the list of checkpoints was read again because the first one may have been old.
     read_again: bool,
-    patience: Patience,
+    retry: LookupRetry,
     pace: PollInterval,
     state: State,
 }
@@ -101,7 +101,7 @@ impl Look {
             diagnosis,
             stop: None,
             read_again: false,
-            patience: Patience::default(),
+            retry: LookupRetry::default(),
             pace: PollInterval::START,
             state: State::Start,
         }
@@ -115,7 +115,7 @@ impl Look {
 
     /// Before the next attempt; `None` when there is no time for one.
     fn again(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> Option<State> {
-        self.patience.allows(error, cx).then(|| State::Wait(self.pace.next(cx.now())))
+        self.retry.allows(error, cx).then(|| State::Wait(self.pace.next(cx.now())))
     }
 
     fn found(&self, snapshots: &str) -> Step<Found> {

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::PollInterval;
-use super::look::Patience;
+use super::look::LookupRetry;
 use crate::error::{Failure, FlowError};
 use crate::flink::error;
 use crate::flink::jobs::{JobDetails, JobSummary, TaskState};
@@ -132,7 +132,7 @@ pub struct RescaleMachine {
     looks: u32,
     /// A request for the bounds whose outcome is unknown.
     lost: Option<FlowError>,
-    patience: Patience,
+    retry: LookupRetry,
     pace: PollInterval,
     state: State,
 }
@@ -247,11 +247,11 @@ impl StateMachine for RescaleMachine {
                     Ok(_) => {
                         cx.phase(Self::NAME, "waiting for the job to follow");
                         (self.lost, self.looks) = (None, 0);
-                        self.patience.answered();
+                        self.retry.answered();
                         self.state = State::Overview(cx.call(GetJobsOverview::new()));
                     }
                     // Whether they were put is seen by reading them.
-                    Err(error) if error.is_ambiguous() && self.patience.allows(&error, cx) => {
+                    Err(error) if error.is_ambiguous() && self.retry.allows(&error, cx) => {
                         self.lost = Some(error);
                         self.state = State::Check(cx.call(GetResourceRequirements::new(self.goal.job)));
                     }
@@ -259,13 +259,13 @@ impl StateMachine for RescaleMachine {
                 },
                 State::Overview(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(overview) => {
-                        self.patience.answered();
+                        self.retry.answered();
                         let job = overview.jobs.into_iter().find(|job| job.id == self.goal.job);
                         if let Err(error) = self.overview(job, cx) {
                             return Step::Done(Err(error));
                         }
                     }
-                    Err(error) if is_passing(&error) && self.patience.allows(&error, cx) => {
+                    Err(error) if is_passing(&error) && self.retry.allows(&error, cx) => {
                         self.state = State::Wait(self.pace.next(cx.now()));
                     }
                     Err(error) => return Step::Done(Err(error)),
@@ -275,7 +275,7 @@ impl StateMachine for RescaleMachine {
                         Some(parallelism) => return Step::Done(Ok(Rescaled { job: self.goal.job, parallelism })),
                         None => self.state = State::Wait(self.pace.next(cx.now())),
                     },
-                    (Err(error), _) if is_passing(&error) && self.patience.allows(&error, cx) => {
+                    (Err(error), _) if is_passing(&error) && self.retry.allows(&error, cx) => {
                         self.state = State::Wait(self.pace.next(cx.now()));
                     }
                     (Err(error), _) => return Step::Done(Err(error)),
@@ -297,7 +297,7 @@ impl StateMachine for RescaleMachine {
                         self.state = State::Put(cx.call(put));
                     }
                     Err(error) if self.lost.is_some() => {
-                        if !self.patience.allows(&error, cx) {
+                        if !self.retry.allows(&error, cx) {
                             return Step::Done(Err(self.lost.take().unwrap_or(error)));
                         }
                         self.state = State::Wait(self.pace.next(cx.now()));
@@ -331,7 +331,7 @@ impl Goal for Rescale {
             seen: None,
             looks: 0,
             lost: None,
-            patience: Patience::default(),
+            retry: LookupRetry::default(),
             pace: PollInterval::START,
             state: State::Start,
         };

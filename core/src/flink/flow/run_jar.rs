@@ -304,7 +304,7 @@ impl RunJar {
         }
     }
 
-    /// Under an id that somebody else may use.
+    /// Under an id that another job may have.
     pub(super) fn contended(mut self) -> Self {
         self.is_own = false;
         self

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use super::PollInterval;
 use super::diagnosis::JobDiagnosis;
-use super::look::{Found, Look, Patience};
+use super::look::{Found, Look, LookupRetry};
 use super::observation_window::ObservationWindow;
 use super::triggers::TriggerState;
 use crate::error::{Ambiguity, Evidence, Failure, FlowError};
@@ -99,7 +99,7 @@ pub struct Triggered<K: Kind> {
     asked: Timestamp,
     observed: ObservationWindow,
     /// Until when it is looked up although that fails.
-    patience: Patience,
+    retry: LookupRetry,
     pace: PollInterval,
     state: State<K>,
 }
@@ -129,7 +129,7 @@ impl<K: Kind> Triggered<K> {
             trigger,
             asked: Timestamp::UNIX_EPOCH,
             observed: ObservationWindow::default(),
-            patience: Patience::default(),
+            retry: LookupRetry::default(),
             pace: PollInterval::START,
             state,
         }
@@ -304,7 +304,7 @@ impl<K: Kind> Triggered<K> {
         cx: &mut FlowContext<FlinkRest>,
     ) -> Option<Result<K::Value, FlowError>> {
         self.observed.record(self.asked);
-        self.patience.answered();
+        self.retry.answered();
         if K::is_over(status) {
             return self.over(status, cx);
         }
@@ -411,7 +411,7 @@ impl<K: Kind> Triggered<K> {
                             self.look(lost);
                         }
                     }
-                    Err(error) if self.patience.allows(&error, cx) => {
+                    Err(error) if self.retry.allows(&error, cx) => {
                         let trouble = trouble.take();
                         self.state = State::LookLater(self.pace.next(cx.now()), trouble);
                     }
@@ -433,7 +433,7 @@ impl<K: Kind> Triggered<K> {
                         self.look(Self::forgotten(error.into()));
                     }
                     Err(error @ FlowError::Deadline { .. }) => return Step::Done(Err(error)),
-                    Err(error) if self.patience.allows(&error, cx) => {
+                    Err(error) if self.retry.allows(&error, cx) => {
                         self.state = State::Wait(self.pace.next(cx.now()));
                     }
                     Err(error) => return Step::Done(Err(FlowError::Ambiguous(Self::forgotten(error)))),

@@ -11,7 +11,7 @@ use crate::flink::error::{is_unknown_jar, is_unknown_job};
 use crate::flink::flow::PollInterval;
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
 use crate::flink::flow::job_manager::{Identify, Process, compare, is_of_failover};
-use crate::flink::flow::look::Patience;
+use crate::flink::flow::look::LookupRetry;
 use crate::flink::flow::upload::Upload;
 use crate::flink::{FlinkRest, GetJobStatus, JobId, SubmitJar};
 use crate::flow::{Call, Flow, FlowContext, GoalFlow, Notice, Reply, SavedState, StateMachine, Step, ready};
@@ -58,12 +58,12 @@ pub struct RunMachine {
     looks: u32,
     pace: PollInterval,
     /// Until when the job is looked up although that fails.
-    patience: Patience,
+    retry: LookupRetry,
     /// What the cluster said about the job last.
     lookup: JobLookup,
     /// Which JobManager process was to execute the main method last.
     job_manager: Option<String>,
-    /// What became of it, if that request got no answer.
+    /// Whether that process still lives, if the request got no answer.
     survival: JobManagerLookup,
     state: State,
 }
@@ -130,7 +130,7 @@ impl RunMachine {
             tries: 0,
             looks: 0,
             pace: PollInterval::START,
-            patience: Patience::default(),
+            retry: LookupRetry::default(),
             lookup: JobLookup::NotTried,
             job_manager,
             survival: JobManagerLookup::NotTried,
@@ -190,7 +190,7 @@ impl RunMachine {
         cx: &FlowContext<FlinkRest>,
     ) -> Result<(), FlowError> {
         self.lookup = JobLookup::Failed(error.to_string());
-        if self.patience.allows(&error, cx) {
+        if self.retry.allows(&error, cx) {
             self.state = State::Wait(self.pace.next(cx.now()), trouble);
             return Ok(());
         }

@@ -82,7 +82,7 @@ enum State {
     Replan(usize, Identify, Call<PlanJar>),
     /// A plan got no answer, here or in an earlier process: is the JobManager still the same?
     CheckJobManager(Option<(usize, FlowError)>, Identify),
-    /// It is not, or that is unknown: what became of the old job? With what the plan ran into.
+    /// It is not, or that is unknown: does the old job still run? With the error of the plan.
     Suspect(Option<FlowError>, Look),
     /// Before the stop: which checkpoint is the last one?
     LastCheckpoint(Call<GetCheckpoints>),

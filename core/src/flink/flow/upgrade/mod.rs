@@ -281,6 +281,12 @@ impl UpgradeJob {
         Ok(Self { start: Start::Resumed(state), jars: [None, None], roll_back: false, timeout: None })
     }
 
+    /// Returns whether this goal resumes an upgrade whose plan of a jar got no answer: its main method may have ended a JobManager, or may
+    /// still run. A new upgrade would execute it again.
+    pub fn has_open_plan(&self) -> bool {
+        matches!(&self.start, Start::Resumed(state) if state.phase == UpgradePhase::Prepare && state.planning.is_some())
+    }
+
     /// Gives a resumed goal the jars again: they are uploaded if the cluster has not got them any more. Uploads are lost with
     /// the JobManager unless `web.upload.dir` is set. How to run them was saved. Without effect on a goal from [`new`](Self::new).
     pub fn with_jars(mut self, old: RunJar, new: RunJar) -> Self {
@@ -289,7 +295,7 @@ impl UpgradeJob {
     }
 
     /// The job is stopped already, with this savepoint: nothing is stopped, and the new jar runs from it. The way on when a
-    /// stop ended as [`FlowError::Ambiguous`] and somebody has found out. Without effect on a resumed goal.
+    /// stop ended as [`FlowError::Ambiguous`] and you have found its savepoint. Without effect on a resumed goal.
     pub fn from_savepoint(mut self, path: impl Into<String>) -> Self {
         if let Start::Fresh { savepoint, .. } = &mut self.start {
             *savepoint = Some(path.into());

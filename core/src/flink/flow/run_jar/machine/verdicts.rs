@@ -107,7 +107,7 @@ impl RunMachine {
         Ok(())
     }
 
-    /// The cluster did not know the job, and this is what became of the JobManager that was to execute `main()`. Only the same
+    /// The cluster did not know the job, and this tells whether the JobManager that was to execute `main()` still lives. Only the same
     /// one may execute it again. The next one may have recovered the job.
     pub(super) fn checked(
         &mut self,

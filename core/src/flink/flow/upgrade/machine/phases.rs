@@ -143,7 +143,7 @@ impl UpgradeMachine {
             UpgradePhase::Unknown(_) => return Err(FlowError::Misuse(Misuse::WrongState)),
         };
         if phase == UpgradePhase::Settle {
-            // Saved by whoever did not note it yet.
+            // The state may have been saved before this was known.
             self.data.launched = Some(true);
         }
         self.data.phase = phase;

@@ -5,7 +5,7 @@
 
 use crate::flink::flow::PollInterval;
 use crate::flink::flow::await_job::TaskMark;
-use crate::flink::flow::look::Patience;
+use crate::flink::flow::look::LookupRetry;
 use crate::flink::flow::observation_window::ObservationWindow;
 use crate::flink::{FlinkRest, GetJobsOverview, JobId};
 use crate::flow::{Call, Flow, FlowContext, Reply, Step, ready};
@@ -21,7 +21,7 @@ pub(super) struct Proof {
     until: Timestamp,
     asked: Timestamp,
     observed: ObservationWindow,
-    patience: Patience,
+    retry: LookupRetry,
     pace: PollInterval,
     state: State,
 }
@@ -53,7 +53,7 @@ impl Proof {
             until,
             asked,
             observed,
-            patience: Patience::default(),
+            retry: LookupRetry::default(),
             pace: PollInterval::START,
             state: State::Start,
         }
@@ -73,7 +73,7 @@ impl Proof {
                 State::Ask(call) => match ready!(call.poll(cx.now(), reply.take())) {
                     Ok(overview) => {
                         self.observed.record(self.asked);
-                        self.patience.answered();
+                        self.retry.answered();
                         let Some(job) = overview.jobs.into_iter().find(|job| job.id == self.job) else {
                             return Step::Done(Ok(Proved::No("the cluster does not list it".to_owned())));
                         };
@@ -94,7 +94,7 @@ impl Proof {
                             }
                         }
                     }
-                    Err(error) if self.patience.allows(&error, cx) => {
+                    Err(error) if self.retry.allows(&error, cx) => {
                         self.state = State::Wait(self.pace.next(cx.now()));
                     }
                     Err(error) => return Step::Done(Err(error)),
