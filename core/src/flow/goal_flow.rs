@@ -1,42 +1,93 @@
-//! [`GoalFlow`]: the runner that the flows of all services share.
+//! The runner that the flows of all services share: [`GoalFlow`] for the caller, [`StateMachine`] for each flow.
+//!
+//! A machine makes one transition at a time. The runner repeats that until there is a step for the caller, and does what is the
+//! same for every flow:
+//!
+//! * Notices go out before the next transition, and before the result or the next event.
+//! * A reply is given to the machine first. A reply that no transition takes is handed back as [`Step::Stray`].
+//! * The end is sticky: polled again, the flow returns its error, or [`Misuse::PolledAfterDone`] after a success.
+//! * The clock never goes back, and the deadline is the earlier of the goal's timeout and the caller's deadline.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Call, Config, Flow, Notice, Reply, Retry, SavedState, Step};
+use super::{Call, Config, Flow, Goal, Notice, Reply, Retry, SavedState, Step};
 use crate::error::{FlowError, Misuse};
 use crate::operation::{Operation, Service};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::url::Base;
 
-/// A flow towards a goal: the state machine of the goal, and the context that all state machines share.
-///
-/// Created by [`Goal::start`](super::Goal::start).
+/// The flow of a goal. Created by [`Goal::start`].
 #[must_use = "a flow does nothing until it is polled"]
-pub struct GoalFlow<M: StateMachine> {
-    machine: M,
-    cx: FlowContext<M::Service>,
-    /// Held back until a stray reply or the last notice is out.
-    held: Option<Step<M::Output>>,
-    ended: Option<FlowError>,
+pub struct GoalFlow<G: MachineGoal> {
+    runner: Runner<G::Machine>,
 }
 
-/// The state machine of a goal. Sealed: all goals belong to this crate.
+/// A goal of this crate: names the state machine that reaches it.
+pub trait MachineGoal: Goal {
+    /// The state machine.
+    type Machine: StateMachine<Service = Self::Service, Output = Self::Output>;
+}
+
+/// The transitions of a flow.
 pub trait StateMachine {
     /// The service that it talks to.
     type Service: Service;
-    /// The result of the goal.
+    /// The result of the goal, or one event of an event flow.
     type Output;
     /// The goal's name, for notices and saved states.
     const NAME: &'static str;
 
-    /// Advances as far as possible. Takes the reply if it belongs to one of the machine's calls.
-    fn step(&mut self, cx: &mut FlowContext<Self::Service>, reply: &mut Option<Reply>) -> Step<Self::Output>;
+    /// Makes one transition: `Continue` if the next one can follow at once, `Break` with a step for the caller otherwise.
+    ///
+    /// The reply, if there is one, is in the context; [`FlowContext::poll`] gives it to a child.
+    fn transition(&mut self, cx: &mut FlowContext<Self::Service>) -> Transition<Self::Output> {
+        let mut reply = cx.take_reply();
+        let step = self.step(cx, &mut reply);
+        cx.reply = reply;
+        ControlFlow::Break(step)
+    }
+
+    /// The transitions of a machine that loops by itself.
+    fn step(&mut self, _cx: &mut FlowContext<Self::Service>, _reply: &mut Option<Reply>) -> Step<Self::Output> {
+        Step::Done(Err(FlowError::Misuse(Misuse::PolledAfterDone)))
+    }
+
+    /// Whether the flow ends with this output. An event flow ends with its last event only.
+    fn is_last(&self, _output: &Self::Output) -> bool {
+        true
+    }
+
+    /// Adds what the flow knows to the error that it ends with.
+    fn add_evidence(&mut self, error: FlowError) -> FlowError {
+        error
+    }
 }
 
-/// The context of a state machine: configuration, clock, deadline, seed and notices.
+/// What a transition leads to: the next one, or a step for the caller.
+pub(crate) type Transition<T> = ControlFlow<Step<T>>;
+
+/// What polling a child gives to its parent: the child's result, or a step to pass on.
+pub(crate) type Polled<T, O> = ControlFlow<Step<T>, Result<O, FlowError>>;
+
+/// Ends a machine with its result, or yields an event.
+pub(crate) fn done<T>(result: Result<T, FlowError>) -> Transition<T> {
+    ControlFlow::Break(Step::Done(result))
+}
+
+/// A state machine with its context.
+pub(crate) struct Runner<M: StateMachine> {
+    machine: M,
+    cx: FlowContext<M::Service>,
+    /// What goes out when no reply and no notice is left.
+    held: Option<Step<M::Output>>,
+    ended: Option<FlowError>,
+}
+
+/// The context of a state machine: configuration, clock, deadline, seed, notices and the reply.
 pub struct FlowContext<S> {
     config: Config<S>,
     pub(crate) seed: Seed,
@@ -47,12 +98,47 @@ pub struct FlowContext<S> {
     excuse: Duration,
     started: bool,
     now: Timestamp,
+    reply: Option<Reply>,
     notices: VecDeque<Notice>,
     /// What was observed last: of what, and its state.
     observed: Option<(String, String)>,
 }
 
-impl<M: StateMachine> GoalFlow<M> {
+impl<G: MachineGoal> GoalFlow<G> {
+    pub(crate) fn new(machine: G::Machine, config: &Config<G::Service>, seed: Seed, timeout: Option<Duration>) -> Self {
+        Self { runner: Runner::new(machine, config, seed, timeout) }
+    }
+
+    /// Ends the flow at this time at the latest, even if the goal's timeout is longer.
+    pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
+        self.runner = self.runner.with_deadline(deadline);
+        self
+    }
+
+    pub(crate) fn machine(&self) -> &G::Machine {
+        self.runner.machine()
+    }
+
+    pub(crate) fn into_runner(self) -> Runner<G::Machine> {
+        self.runner
+    }
+}
+
+impl<G: MachineGoal> Flow for GoalFlow<G> {
+    type Output = G::Output;
+
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<G::Output> {
+        self.runner.poll(now, reply)
+    }
+}
+
+impl<G: MachineGoal> fmt::Debug for GoalFlow<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GoalFlow").field("runner", &self.runner).finish()
+    }
+}
+
+impl<M: StateMachine> Runner<M> {
     pub(crate) fn new(machine: M, config: &Config<M::Service>, seed: Seed, timeout: Option<Duration>) -> Self {
         Self { machine, cx: FlowContext::new(config, seed, timeout), held: None, ended: None }
     }
@@ -61,8 +147,18 @@ impl<M: StateMachine> GoalFlow<M> {
         &self.machine
     }
 
-    /// Ends the flow at this moment at the latest, whatever else it is given.
-    pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
+    /// The machine and its context, for what the caller of an event flow does between two polls.
+    pub(crate) fn parts_mut(&mut self) -> (&mut M, &mut FlowContext<M::Service>) {
+        (&mut self.machine, &mut self.cx)
+    }
+
+    /// The error that the flow has ended with: [`Misuse::PolledAfterDone`] after a success.
+    pub(crate) fn ended(&self) -> Option<&FlowError> {
+        self.ended.as_ref()
+    }
+
+    /// Ends the flow at this time at the latest.
+    pub(crate) fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
         self.cx.set_deadline(deadline.into());
         self
     }
@@ -76,9 +172,26 @@ impl<M: StateMachine> GoalFlow<M> {
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         self.cx.deadline()
     }
+
+    /// A result or an event, once all notices are out.
+    fn finish(&mut self, result: Result<M::Output, FlowError>) -> Step<M::Output> {
+        let result = result.map_err(|mut error| {
+            // A call knows only its own operation.
+            if let FlowError::Deadline { observed: observed @ None, .. } = &mut error {
+                *observed = self.cx.observed();
+            }
+            self.machine.add_evidence(error)
+        });
+        self.ended = match &result {
+            Ok(output) if !self.machine.is_last(output) => None,
+            Ok(_) => Some(FlowError::Misuse(Misuse::PolledAfterDone)),
+            Err(error) => Some(error.clone()),
+        };
+        Step::Done(result)
+    }
 }
 
-impl<M: StateMachine> Flow for GoalFlow<M> {
+impl<M: StateMachine> Flow for Runner<M> {
     type Output = M::Output;
 
     fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<M::Output> {
@@ -86,27 +199,32 @@ impl<M: StateMachine> Flow for GoalFlow<M> {
             return reply.map_or_else(|| Step::Done(Err(error.clone())), Step::Stray);
         }
         self.cx.tick(now);
-        let mut reply = reply;
-        let step = match self.held.take() {
-            Some(step) => step,
-            None => self.machine.step(&mut self.cx, &mut reply),
-        };
-        if let Some(stray) = reply {
-            // Nothing is outstanding that it could have been for.
-            self.held = Some(step);
-            return Step::Stray(stray);
+        self.cx.reply = reply;
+        loop {
+            // A reply is taken first, so that it is never kept waiting.
+            if self.cx.reply.is_none()
+                && let Some(notice) = self.cx.notices.pop_front()
+            {
+                return Step::Notice(notice);
+            }
+            let step = match self.held.take() {
+                Some(step) => step,
+                None => match self.machine.transition(&mut self.cx) {
+                    ControlFlow::Continue(()) => continue,
+                    ControlFlow::Break(step) => step,
+                },
+            };
+            if let Some(stray) = self.cx.reply.take() {
+                // No request is outstanding that it could belong to. The next poll asks for the wait again.
+                self.held = Some(step).filter(|step| !matches!(step, Step::WaitUntil(_) | Step::InFlight { .. }));
+                return Step::Stray(stray);
+            }
+            match step {
+                Step::Done(result) if self.cx.notices.is_empty() => return self.finish(result),
+                step @ Step::Done(_) => self.held = Some(step),
+                step => return step,
+            }
         }
-        let Step::Done(mut result) = step else { return step };
-        // A call knows only its own operation.
-        if let Err(FlowError::Deadline { observed: observed @ None, .. }) = &mut result {
-            *observed = self.cx.observed();
-        }
-        if let Some(notice) = self.cx.next_notice(None) {
-            self.held = Some(Step::Done(result));
-            return Step::Notice(notice);
-        }
-        self.ended = Some(result.as_ref().err().cloned().unwrap_or(FlowError::Misuse(Misuse::PolledAfterDone)));
-        Step::Done(result)
     }
 }
 
@@ -120,6 +238,7 @@ impl<S: Service> FlowContext<S> {
             excuse: Duration::ZERO,
             started: false,
             now: Timestamp::UNIX_EPOCH,
+            reply: None,
             notices: VecDeque::new(),
             observed: None,
         }
@@ -189,9 +308,9 @@ impl<S: Service> FlowContext<S> {
         self.deadline = self.deadline.map(|deadline| deadline + excused);
     }
 
-    /// A child that is a goal of its own, with the same deadline.
-    pub(crate) fn child<M: StateMachine<Service = S>>(&mut self, machine: M) -> GoalFlow<M> {
-        GoalFlow::new(machine, &self.config, self.seed.split(), None).with_deadline(self.deadline)
+    /// A child flow, of a goal or of its machine, with the same deadline.
+    pub(crate) fn child<M: StateMachine<Service = S>>(&mut self, goal: impl Into<M>) -> Runner<M> {
+        Runner::new(goal.into(), &self.config, self.seed.split(), None).with_deadline(self.deadline)
     }
 
     pub(crate) fn say(&mut self, notice: Notice) {
@@ -223,6 +342,45 @@ impl<S: Service> FlowContext<S> {
         if reply.is_some() { None } else { self.notices.pop_front() }
     }
 
+    /// Polls a child with the reply, if there is one. `?` passes on every step but the child's result.
+    pub(crate) fn poll<T, F: Flow>(&mut self, child: &mut F) -> Polled<T, F::Output> {
+        child.poll(self.now, self.reply.take()).into_result()
+    }
+
+    /// Whether there is a reply that no child has taken yet.
+    pub(crate) fn has_reply(&self) -> bool {
+        self.reply.is_some()
+    }
+
+    /// The reply, for a child whose steps the machine looks at before it passes them on.
+    pub(crate) fn take_reply(&mut self) -> Option<Reply> {
+        self.reply.take()
+    }
+
+    /// A reply that the machine has made itself.
+    pub(crate) fn put_reply(&mut self, reply: Reply) {
+        self.reply = Some(reply);
+    }
+
+    /// Waits until `at`. `?` passes the wait on; at the deadline the flow ends.
+    pub(crate) fn wait<T>(&self, at: Timestamp, waiting: &'static str) -> Transition<T> {
+        match self.wait_or_expire(at, waiting)? {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => done(Err(error)),
+        }
+    }
+
+    /// Waits until `at`, as [`wait`](Self::wait) does, but gives the error of the deadline to the machine.
+    pub(crate) fn wait_or_expire<T>(&self, at: Timestamp, waiting: &'static str) -> Polled<T, ()> {
+        match self.expired(waiting) {
+            // With a reply of another flow, the runner hands that back first.
+            _ if self.reply.is_some() => ControlFlow::Break(Step::WaitUntil(self.no_later_than(at))),
+            Some(error) => ControlFlow::Continue(Err(error)),
+            None if at > self.now => ControlFlow::Break(Step::WaitUntil(self.no_later_than(at))),
+            None => ControlFlow::Continue(Ok(())),
+        }
+    }
+
     /// The step of a machine that waits for a moment; `None` when it has come.
     pub(crate) fn wait_until<T>(
         &self,
@@ -240,11 +398,11 @@ impl<S: Service> FlowContext<S> {
     }
 }
 
-impl<M: StateMachine> fmt::Debug for GoalFlow<M> {
+impl<M: StateMachine> fmt::Debug for Runner<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running")
+        f.debug_struct("Runner")
             .field("goal", &M::NAME)
-            .field("common", &self.cx)
+            .field("context", &self.cx)
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }

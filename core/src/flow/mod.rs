@@ -32,11 +32,13 @@ pub mod call;
 mod config;
 mod contact;
 mod goal_flow;
+mod goal_macro;
 mod notice;
 mod poll_interval;
 mod retry;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -48,7 +50,8 @@ pub use call::Call;
 pub use config::Config;
 pub(crate) use contact::Contact;
 pub use goal_flow::GoalFlow;
-pub(crate) use goal_flow::{FlowContext, StateMachine};
+pub(crate) use goal_flow::{FlowContext, MachineGoal, Polled, Runner, StateMachine, Transition, done};
+pub(crate) use goal_macro::goal;
 pub use notice::{Notice, SavedState};
 pub(crate) use poll_interval::PollInterval;
 pub use retry::Retry;
@@ -120,6 +123,21 @@ pub enum Step<T> {
     Stray(Reply),
     /// The flow's result. An event flow yields one event each time: poll it again until its last event or an error.
     Done(Result<T, FlowError>),
+}
+
+impl<T> Step<T> {
+    /// The result, or the step with the type of a parent's: what [`ready!`](ready) does, for `?`.
+    pub(crate) fn into_result<U>(self) -> ControlFlow<Step<U>, Result<T, FlowError>> {
+        ControlFlow::Break(match self {
+            Self::Done(result) => return ControlFlow::Continue(result),
+            Self::Send(exchange) => Step::Send(exchange),
+            Self::Authorize(request) => Step::Authorize(request),
+            Self::WaitUntil(at) => Step::WaitUntil(at),
+            Self::InFlight { until } => Step::InFlight { until },
+            Self::Notice(notice) => Step::Notice(notice),
+            Self::Stray(reply) => Step::Stray(reply),
+        })
+    }
 }
 
 /// Passes every step of a child on to the parent's caller, and evaluates to the child's result.

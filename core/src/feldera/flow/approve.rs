@@ -32,8 +32,7 @@ use super::reconcile::{
 };
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
 use crate::feldera::{ApprovePipeline, FelderaApi};
-use crate::flow::{Config, FlowContext, Goal, GoalFlow};
-use crate::seed::Seed;
+use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
 /// Approves that the views of a starting pipeline that have changed are filled, and waits until it is what it was started to
@@ -92,16 +91,9 @@ impl ApproveBootstrap {
         self.concurrent = Some(concurrent);
         self
     }
-
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// The transitions of [`ApproveBootstrap`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct ApprovePlan {
     goal: ApproveBootstrap,
@@ -151,13 +143,10 @@ impl Plan for ApprovePlan {
     }
 }
 
-impl Goal for ApproveBootstrap {
-    type Service = FelderaApi;
-    type Output = Pipeline;
-    type Flow = GoalFlow<Reconciler<ApprovePlan>>;
-
-    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(Reconciler::new(ApprovePlan { goal: self }), config, seed, timeout)
+impl From<ApproveBootstrap> for Reconciler<ApprovePlan> {
+    fn from(goal: ApproveBootstrap) -> Self {
+        Reconciler::new(ApprovePlan { goal })
     }
 }
+
+goal!(ApproveBootstrap: FelderaApi => Pipeline, Reconciler<ApprovePlan>);

@@ -31,8 +31,7 @@ use crate::error::FlowError;
 use crate::feldera::data::{CompletionStatus, CompletionToken};
 use crate::feldera::stats::{GlobalMetrics, PipelineState};
 use crate::feldera::{FelderaApi, GetCompletionStatus, GetStats};
-use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, Flow as _, FlowContext, Notice, Reply, StateMachine, Step, goal, ready};
 use crate::time::Timestamp;
 
 /// Waits until all that a [`CompletionToken`] covers has gone through, and all outputs of it are delivered.
@@ -87,17 +86,13 @@ impl AwaitCompletion {
         self.even_paused = even_paused;
         self
     }
+}
 
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
-
-    pub(super) fn machine(self) -> AwaitCompletionMachine {
-        let stall_detector = StallDetector::new(self.stall_timeout).even_paused(self.even_paused);
+impl From<AwaitCompletion> for AwaitCompletionMachine {
+    fn from(goal: AwaitCompletion) -> Self {
+        let stall_detector = StallDetector::new(goal.stall_timeout).even_paused(goal.even_paused);
         let (pace, state) = (PollInterval::START, State::Ask(None));
-        AwaitCompletionMachine { goal: self, stall_detector, look_at: None, obstacle: None, pace, state }
+        AwaitCompletionMachine { goal, stall_detector, look_at: None, obstacle: None, pace, state }
     }
 }
 
@@ -110,7 +105,6 @@ pub struct Completed {
 }
 
 /// The transitions of [`AwaitCompletion`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct AwaitCompletionMachine {
     goal: AwaitCompletion,
@@ -236,13 +230,4 @@ impl StateMachine for AwaitCompletionMachine {
     }
 }
 
-impl Goal for AwaitCompletion {
-    type Service = FelderaApi;
-    type Output = Completed;
-    type Flow = GoalFlow<AwaitCompletionMachine>;
-
-    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(self.machine(), config, seed, timeout)
-    }
-}
+goal!(AwaitCompletion: FelderaApi => Completed, AwaitCompletionMachine);

@@ -29,8 +29,7 @@ use super::{Interruption, PollInterval};
 use crate::error::{Failure, FlowError};
 use crate::feldera::stats::{ControllerStatus, InputStatus, PipelineState};
 use crate::feldera::{FelderaApi, GetCompletionToken, GetStats};
-use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, Flow as _, FlowContext, Notice, Reply, Runner, StateMachine, Step, goal, ready};
 use crate::time::Timestamp;
 
 /// Waits until input connectors have come to their end, and all that they took in has gone through.
@@ -105,12 +104,6 @@ impl AwaitConnectorsFinished {
         self.stall_timeout = time.into();
         self
     }
-
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// A connector that has come to its end.
@@ -128,7 +121,6 @@ pub struct FinishedConnector {
 }
 
 /// The transitions of [`AwaitConnectorsFinished`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct AwaitConnectorsMachine {
     goal: AwaitConnectorsFinished,
@@ -150,7 +142,7 @@ enum State {
     Look(Option<Call<GetStats>>),
     Wait(Timestamp),
     Token(Option<Call<GetCompletionToken>>),
-    Process(GoalFlow<AwaitCompletionMachine>),
+    Process(Runner<AwaitCompletionMachine>),
     Diagnosis(Diagnosis),
 }
 
@@ -303,7 +295,7 @@ impl StateMachine for AwaitConnectorsMachine {
                     Ok(token) => {
                         let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token.token);
                         let goal = goal.stall_timeout(self.goal.stall_timeout).even_paused(self.goal.even_paused);
-                        self.state = State::Process(cx.child(goal.machine()));
+                        self.state = State::Process(cx.child(goal));
                     }
                     Err(error) => self.inquire(error, cx),
                 },
@@ -320,24 +312,20 @@ impl StateMachine for AwaitConnectorsMachine {
     }
 }
 
-impl Goal for AwaitConnectorsFinished {
-    type Service = FelderaApi;
-    type Output = Vec<FinishedConnector>;
-    type Flow = GoalFlow<AwaitConnectorsMachine>;
-
-    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        let machine = AwaitConnectorsMachine {
+impl From<AwaitConnectorsFinished> for AwaitConnectorsMachine {
+    fn from(goal: AwaitConnectorsFinished) -> Self {
+        AwaitConnectorsMachine {
             process: None,
-            stall_detector: StallDetector::new(self.stall_timeout),
+            stall_detector: StallDetector::new(goal.stall_timeout),
             asked: Timestamp::UNIX_EPOCH,
             seen: None,
             left: VecDeque::new(),
             processed: false,
             pace: PollInterval::START,
             state: State::Look(None),
-            goal: self,
-        };
-        GoalFlow::new(machine, config, seed, timeout)
+            goal,
+        }
     }
 }
+
+goal!(AwaitConnectorsFinished: FelderaApi => Vec<FinishedConnector>, AwaitConnectorsMachine);

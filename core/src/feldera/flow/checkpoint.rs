@@ -37,12 +37,9 @@ use crate::error::{Ambiguity, Failure, FlowError};
 use crate::feldera::checkpoints::{CheckpointFailure, CheckpointStatus, CheckpointVerdict};
 use crate::feldera::stats::{CheckpointActivityStatus, ControllerStatus};
 use crate::feldera::{ErrorCode, FelderaApi, GetCheckpointStatus, GetStats, StartCheckpoint, error_code};
-use crate::flow::{
-    Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Notice, Reply, SavedState, StateMachine, Step, ready,
-};
+use crate::flow::{Call, Flow as _, FlowContext, Notice, Reply, SavedState, StateMachine, Step, goal, ready};
 use crate::operation::Operation as _;
 use crate::schema::json_structs;
-use crate::seed::Seed;
 use crate::time::Timestamp;
 
 /// How often a request is sent anew whose answer was lost.
@@ -118,12 +115,6 @@ impl Checkpoint {
         let state: CheckpointState = saved.read(Self::NAME)?;
         Ok(Self { pipeline: state.pipeline.clone(), timeout: None, resumed: Some(state) })
     }
-
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// A checkpoint that was made.
@@ -139,7 +130,6 @@ pub struct Checkpointed {
 }
 
 /// The transitions of [`Checkpoint`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct CheckpointMachine {
     pipeline: String,
@@ -389,14 +379,10 @@ impl StateMachine for CheckpointMachine {
     }
 }
 
-impl Goal for Checkpoint {
-    type Service = FelderaApi;
-    type Output = Checkpointed;
-    type Flow = GoalFlow<CheckpointMachine>;
-
-    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let machine = CheckpointMachine {
-            pipeline: self.pipeline,
+impl From<Checkpoint> for CheckpointMachine {
+    fn from(goal: Checkpoint) -> Self {
+        CheckpointMachine {
+            pipeline: goal.pipeline,
             process: None,
             checks_process: false,
             number: 0,
@@ -406,8 +392,9 @@ impl Goal for Checkpoint {
             idle: false,
             seen: None,
             pace: PollInterval::START,
-            state: State::Start(self.resumed),
-        };
-        GoalFlow::new(machine, config, seed, self.timeout)
+            state: State::Start(goal.resumed),
+        }
     }
 }
+
+goal!(Checkpoint: FelderaApi => Checkpointed, CheckpointMachine);

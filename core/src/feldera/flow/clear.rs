@@ -29,8 +29,7 @@ use super::Interruption;
 use super::reconcile::{ActionCall, Labels, Memory, Next, PendingAction, Plan, Reconciler, is_to_stop};
 use crate::feldera::pipelines::{Pipeline, PipelineStatus, StorageStatus};
 use crate::feldera::{ClearPipeline, FelderaApi};
-use crate::flow::{Config, FlowContext, Goal, GoalFlow};
-use crate::seed::Seed;
+use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
 /// Clears the storage of a stopped pipeline, **with its checkpoints**, and waits until it is gone. A pipeline can be deleted,
@@ -71,16 +70,9 @@ impl ClearStorage {
     pub fn new(pipeline: impl Into<String>) -> Self {
         Self { pipeline: pipeline.into(), timeout: None }
     }
-
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// The transitions of [`ClearStorage`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct ClearPlan {
     goal: ClearStorage,
@@ -130,13 +122,10 @@ impl Plan for ClearPlan {
     }
 }
 
-impl Goal for ClearStorage {
-    type Service = FelderaApi;
-    type Output = Pipeline;
-    type Flow = GoalFlow<Reconciler<ClearPlan>>;
-
-    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(Reconciler::new(ClearPlan { goal: self, at_rest_since: None }), config, seed, timeout)
+impl From<ClearStorage> for Reconciler<ClearPlan> {
+    fn from(goal: ClearStorage) -> Self {
+        Reconciler::new(ClearPlan { goal, at_rest_since: None })
     }
 }
+
+goal!(ClearStorage: FelderaApi => Pipeline, Reconciler<ClearPlan>);

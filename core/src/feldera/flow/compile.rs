@@ -28,8 +28,7 @@ use super::reconcile::{Labels, Memory, Next, Plan, Reconciler, not_compiled};
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
 use crate::feldera::pipelines::{Pipeline, ProgramStatus};
-use crate::flow::{Config, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{FlowContext, Reply, StateMachine, Step, goal, ready};
 use crate::time::Timestamp;
 
 /// Waits until a pipeline's program is compiled. Compiling begins by itself when a pipeline is made or changed.
@@ -98,21 +97,16 @@ impl Compile {
         self.version = Some(program_version);
         self
     }
+}
 
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
-
-    pub(super) fn machine(self) -> CompileMachine {
-        let compiling = Reconciler::new(CompilePlan { goal: self.clone() });
-        CompileMachine { goal: self, compiling, again: None }
+impl From<Compile> for CompileMachine {
+    fn from(goal: Compile) -> Self {
+        let compiling = Reconciler::new(CompilePlan { goal: goal.clone() });
+        CompileMachine { goal, compiling, again: None }
     }
 }
 
 /// The transitions of [`Compile`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct CompileMachine {
     goal: Compile,
@@ -171,7 +165,6 @@ impl StateMachine for CompileMachine {
 }
 
 /// How a compilation is waited for.
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct CompilePlan {
     goal: Compile,
@@ -203,13 +196,4 @@ impl Plan for CompilePlan {
     }
 }
 
-impl Goal for Compile {
-    type Service = FelderaApi;
-    type Output = Pipeline;
-    type Flow = GoalFlow<CompileMachine>;
-
-    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(self.machine(), config, seed, timeout)
-    }
-}
+goal!(Compile: FelderaApi => Pipeline, CompileMachine);

@@ -56,8 +56,7 @@ use crate::feldera::pipelines::{
     BootstrapPolicy, DesiredStatus, Pipeline, PipelineStatus, ProgramStatus, StorageStatus,
 };
 use crate::feldera::{DismissError, FelderaApi, PausePipeline, ResumePipeline, StartPipeline};
-use crate::flow::{Config, FlowContext, Goal, GoalFlow};
-use crate::seed::Seed;
+use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
 /// Brings a pipeline to run: compiled or not, stopped, paused, or stopping just now. Does nothing when it runs.
@@ -92,7 +91,10 @@ use crate::time::Timestamp;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
-pub struct EnsureRunning(Ensure);
+pub struct EnsureRunning {
+    ensure: Ensure,
+    timeout: Option<Duration>,
+}
 
 /// Brings a pipeline to rest with its process there: started as paused, or paused. As [`EnsureRunning`] otherwise.
 ///
@@ -115,7 +117,10 @@ pub struct EnsureRunning(Ensure);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
-pub struct EnsurePaused(Ensure);
+pub struct EnsurePaused {
+    ensure: Ensure,
+    timeout: Option<Duration>,
+}
 
 /// What both have in common.
 #[derive(Clone, Debug)]
@@ -124,17 +129,11 @@ pub(super) struct Ensure {
     pub(super) bootstrap_policy: Option<BootstrapPolicy>,
     silent_bootstrap: Option<bool>,
     concurrent_bootstrap: Option<bool>,
-    pub(super) timeout: Option<Duration>,
 }
 
 impl Ensure {
     pub(super) fn new(pipeline: String) -> Self {
-        Self { pipeline, bootstrap_policy: None, silent_bootstrap: None, concurrent_bootstrap: None, timeout: None }
-    }
-
-    fn start(self, paused: bool, config: &Config<FelderaApi>, seed: Seed) -> GoalFlow<Reconciler<EnsurePlan>> {
-        let timeout = self.timeout;
-        GoalFlow::new(Reconciler::new(EnsurePlan::new(self, paused)), config, seed, timeout)
+        Self { pipeline, bootstrap_policy: None, silent_bootstrap: None, concurrent_bootstrap: None }
     }
 }
 
@@ -143,43 +142,35 @@ macro_rules! ensure {
         impl $goal {
             /// The pipeline of this name.
             pub fn new(pipeline: impl Into<String>) -> Self {
-                Self(Ensure::new(pipeline.into()))
+                Self { ensure: Ensure::new(pipeline.into()), timeout: None }
             }
 
             /// Whether changed views are filled, if it has to be started; `AwaitApproval` by default.
             pub fn bootstrap_policy(mut self, policy: BootstrapPolicy) -> Self {
-                self.0.bootstrap_policy = Some(policy);
+                self.ensure.bootstrap_policy = Some(policy);
                 self
             }
 
             /// Filling them writes no output.
             pub fn silent_bootstrap(mut self, silent: bool) -> Self {
-                self.0.silent_bootstrap = Some(silent);
+                self.ensure.silent_bootstrap = Some(silent);
                 self
             }
 
             /// The other views go on meanwhile.
             pub fn concurrent_bootstrap(mut self, concurrent: bool) -> Self {
-                self.0.concurrent_bootstrap = Some(concurrent);
-                self
-            }
-
-            /// Sets how long the flow may take; without a limit by default.
-            pub fn timeout(mut self, time: Duration) -> Self {
-                self.0.timeout = Some(time);
+                self.ensure.concurrent_bootstrap = Some(concurrent);
                 self
             }
         }
 
-        impl Goal for $goal {
-            type Service = FelderaApi;
-            type Output = Pipeline;
-            type Flow = GoalFlow<Reconciler<EnsurePlan>>;
-
-            fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-                self.0.start($paused, config, seed)
+        impl From<$goal> for Reconciler<EnsurePlan> {
+            fn from(goal: $goal) -> Self {
+                Reconciler::new(EnsurePlan::new(goal.ensure, $paused))
             }
         }
+
+        goal!($goal: FelderaApi => Pipeline, Reconciler<EnsurePlan>);
     )*};
 }
 
@@ -199,7 +190,6 @@ enum Release {
 }
 
 /// The transitions of [`EnsureRunning`] and [`EnsurePaused`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct EnsurePlan {
     goal: Ensure,

@@ -40,8 +40,7 @@ use crate::error::{Cause, Failure, FlowError, ServiceError};
 use crate::feldera::checkpoints::CheckpointInfo;
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
 use crate::feldera::{ErrorCode, FelderaApi, StopPipeline, error_code};
-use crate::flow::{Config, FlowContext, Goal, GoalFlow};
-use crate::seed::Seed;
+use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
 /// Stops a pipeline, with a checkpoint or by force, and waits until its process is gone. Does nothing when it is stopped.
@@ -96,15 +95,11 @@ impl Stop {
         self.or_forced = true;
         self
     }
+}
 
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
-
-    pub(super) fn machine(self) -> Reconciler<StopPlan> {
-        Reconciler::new(StopPlan { goal: self, known: None })
+impl From<Stop> for Reconciler<StopPlan> {
+    fn from(goal: Stop) -> Self {
+        Reconciler::new(StopPlan { goal, known: None })
     }
 }
 
@@ -119,7 +114,6 @@ pub struct Stopped {
 }
 
 /// The transitions of [`Stop`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct StopPlan {
     goal: Stop,
@@ -219,13 +213,4 @@ impl Plan for StopPlan {
     }
 }
 
-impl Goal for Stop {
-    type Service = FelderaApi;
-    type Output = Stopped;
-    type Flow = GoalFlow<Reconciler<StopPlan>>;
-
-    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(self.machine(), config, seed, timeout)
-    }
-}
+goal!(Stop: FelderaApi => Stopped, Reconciler<StopPlan>);

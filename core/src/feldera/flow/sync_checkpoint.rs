@@ -41,12 +41,9 @@ use crate::feldera::checkpoints::{CheckpointSyncFailure, CheckpointSyncStatus, R
 use crate::feldera::{
     ErrorCode, FelderaApi, GetCheckpointSyncStatus, GetStats, ListRemoteCheckpoints, StartCheckpointSync, error_code,
 };
-use crate::flow::{
-    Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Notice, Reply, SavedState, StateMachine, Step, ready,
-};
+use crate::flow::{Call, Flow as _, FlowContext, Notice, Reply, SavedState, StateMachine, Step, goal, ready};
 use crate::operation::Operation as _;
 use crate::schema::json_structs;
-use crate::seed::Seed;
 use crate::time::Timestamp;
 
 json_structs! {
@@ -121,12 +118,6 @@ impl SyncCheckpoint {
         let state: SyncState = saved.read(Self::NAME)?;
         Ok(Self { pipeline: state.pipeline.clone(), timeout: None, resumed: Some(state) })
     }
-
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// A checkpoint that is in the object store.
@@ -138,7 +129,6 @@ pub struct Synced {
 }
 
 /// The transitions of [`SyncCheckpoint`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct SyncMachine {
     pipeline: String,
@@ -440,14 +430,10 @@ impl StateMachine for SyncMachine {
     }
 }
 
-impl Goal for SyncCheckpoint {
-    type Service = FelderaApi;
-    type Output = Synced;
-    type Flow = GoalFlow<SyncMachine>;
-
-    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let machine = SyncMachine {
-            pipeline: self.pipeline,
+impl From<SyncCheckpoint> for SyncMachine {
+    fn from(goal: SyncCheckpoint) -> Self {
+        SyncMachine {
+            pipeline: goal.pipeline,
             process: None,
             checkpoint: String::new(),
             seen: None,
@@ -458,8 +444,9 @@ impl Goal for SyncCheckpoint {
             ask_at: Timestamp::UNIX_EPOCH,
             over_at: None,
             pace: PollInterval::START,
-            state: State::Start(self.resumed),
-        };
-        GoalFlow::new(machine, config, seed, self.timeout)
+            state: State::Start(goal.resumed),
+        }
     }
 }
+
+goal!(SyncCheckpoint: FelderaApi => Synced, SyncMachine);

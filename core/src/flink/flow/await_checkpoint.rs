@@ -15,8 +15,7 @@ use super::PollInterval;
 use crate::error::{Failure, FlowError};
 use crate::flink::checkpoints::{Checkpoint, Checkpoints};
 use crate::flink::{FlinkRest, GetCheckpoints, GetConfig, GetJobStatus, JobId, JobState};
-use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, Flow, FlowContext, Notice, Reply, StateMachine, Step, goal, ready};
 use crate::time::Timestamp;
 
 /// Waits until a job has completed a checkpoint: a periodic one, or one that somebody triggered. Savepoints do not count.
@@ -62,16 +61,9 @@ impl AwaitCheckpoint {
     pub fn after(job: JobId, number: i64) -> Self {
         Self { job, after: After::Number(number), timeout: None }
     }
-
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// The transitions of [`AwaitCheckpoint`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct AwaitCheckpointMachine {
     job: JobId,
@@ -193,15 +185,12 @@ impl StateMachine for AwaitCheckpointMachine {
     }
 }
 
-impl Goal for AwaitCheckpoint {
-    type Service = FlinkRest;
-    type Output = Checkpoint;
-    type Flow = GoalFlow<AwaitCheckpointMachine>;
-
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let (job, after) = (self.job, self.after);
+impl From<AwaitCheckpoint> for AwaitCheckpointMachine {
+    fn from(goal: AwaitCheckpoint) -> Self {
+        let (job, after) = (goal.job, goal.after);
         let (failed, failure, newest, pace) = (0, None, None, PollInterval::START);
-        let machine = AwaitCheckpointMachine { job, after, failed, failure, newest, pace, state: State::Start };
-        GoalFlow::new(machine, config, seed, self.timeout)
+        AwaitCheckpointMachine { job, after, failed, failure, newest, pace, state: State::Start }
     }
 }
+
+goal!(AwaitCheckpoint: FlinkRest => Checkpoint, AwaitCheckpointMachine);

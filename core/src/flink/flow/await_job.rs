@@ -12,6 +12,7 @@
 //!
 //! Decides by `/status`, `/execution-result` and `/jobs/overview`, which are not cached.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
@@ -21,8 +22,7 @@ use crate::error::FlowError;
 use crate::flink::error::{is_passing, is_unknown_job};
 use crate::flink::jobs::{JobResult, JobSummary, QueueStatus};
 use crate::flink::{FlinkRest, GetJobExecutionResult, GetJobStatus, GetJobsOverview, JobId, JobState};
-use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
 /// Waits until a job has ended, or until it runs.
@@ -65,17 +65,13 @@ impl AwaitJob {
     pub fn running(job: JobId) -> Self {
         Self { job, goal: Awaited::Running, timeout: None }
     }
+}
 
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
-
-    pub(super) fn machine(&self) -> AwaitMachine {
-        AwaitMachine {
-            job: self.job,
-            goal: self.goal,
+impl From<AwaitJob> for AwaitMachine {
+    fn from(goal: AwaitJob) -> Self {
+        Self {
+            job: goal.job,
+            goal: goal.goal,
             seen: None,
             asked: Timestamp::UNIX_EPOCH,
             observed: ObservationWindow::default(),
@@ -108,7 +104,6 @@ impl JobReport {
 }
 
 /// The transitions of [`AwaitJob`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct AwaitMachine {
     job: JobId,
@@ -154,7 +149,7 @@ enum State {
 impl AwaitMachine {
     /// Until a job that is on its way to its end has ended, or is not on its way any more.
     pub(super) fn ending(job: JobId) -> Self {
-        AwaitJob { job, goal: Awaited::Ending, timeout: None }.machine()
+        AwaitJob { job, goal: Awaited::Ending, timeout: None }.into()
     }
 
     /// After another one that has looked at the same job.
@@ -219,67 +214,53 @@ impl StateMachine for AwaitMachine {
     type Output = JobReport;
     const NAME: &'static str = "AwaitJob";
 
-    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<JobReport> {
+        match &mut self.state {
+            State::Start => {
+                self.asked = cx.now();
+                self.state = State::Ask(cx.call(GetJobStatus::new(self.job)));
             }
-            match &mut self.state {
-                State::Start => {
-                    self.asked = cx.now();
-                    self.state = State::Ask(cx.call(GetJobStatus::new(self.job)));
+            State::Ask(call) => match cx.poll(call)? {
+                Ok(job) => {
+                    if let Some(report) = self.saw(job.status, cx) {
+                        return done(Ok(report));
+                    }
                 }
-                State::Ask(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(job) => {
-                        if let Some(report) = self.saw(job.status, cx) {
-                            return Step::Done(Ok(report));
-                        }
+                Err(error) if self.may_ask_again(&error, cx) => self.wait(cx.now()),
+                Err(error) => {
+                    if error.service().is_some_and(is_unknown_job) {
+                        self.seen = None;
                     }
-                    Err(error) if self.may_ask_again(&error, cx) => self.wait(cx.now()),
-                    Err(error) => {
-                        if error.service().is_some_and(is_unknown_job) {
-                            self.seen = None;
-                        }
-                        return Step::Done(Err(error));
-                    }
-                },
-                State::Tasks(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(overview) => {
-                        self.observed.record(self.asked);
-                        let job = overview.jobs.into_iter().find(|job| job.id == self.job);
-                        self.mark = job.as_ref().and_then(TaskMark::of);
-                        if self.mark.is_some() {
-                            return Step::Done(Ok(self.report(None)));
-                        }
-                        self.wait(cx.now());
-                    }
-                    Err(error) if self.may_ask_again(&error, cx) => self.wait(cx.now()),
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Result(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    // The status is a little ahead of the result.
-                    Ok(result) if result.status.id == QueueStatus::InProgress => self.wait(cx.now()),
-                    Ok(result) => return Step::Done(Ok(self.report(result.result))),
-                    // How it ended is known; the rest may be forgotten, too large, or out of reach by now.
-                    Err(_) => return Step::Done(Ok(self.report(None))),
-                },
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "the job", reply) {
-                        return step;
-                    }
-                    self.state = State::Start;
+                    return done(Err(error));
                 }
+            },
+            State::Tasks(call) => match cx.poll(call)? {
+                Ok(overview) => {
+                    self.observed.record(self.asked);
+                    let job = overview.jobs.into_iter().find(|job| job.id == self.job);
+                    self.mark = job.as_ref().and_then(TaskMark::of);
+                    if self.mark.is_some() {
+                        return done(Ok(self.report(None)));
+                    }
+                    self.wait(cx.now());
+                }
+                Err(error) if self.may_ask_again(&error, cx) => self.wait(cx.now()),
+                Err(error) => return done(Err(error)),
+            },
+            State::Result(call) => match cx.poll(call)? {
+                // The status is a little ahead of the result.
+                Ok(result) if result.status.id == QueueStatus::InProgress => self.wait(cx.now()),
+                Ok(result) => return done(Ok(self.report(result.result))),
+                // The final state is known. The result may be forgotten, too large, or out of reach by now.
+                Err(_) => return done(Ok(self.report(None))),
+            },
+            State::Wait(until) => {
+                cx.wait(*until, "the job")?;
+                self.state = State::Start;
             }
         }
+        ControlFlow::Continue(())
     }
 }
 
-impl Goal for AwaitJob {
-    type Service = FlinkRest;
-    type Output = JobReport;
-    type Flow = GoalFlow<AwaitMachine>;
-
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        GoalFlow::new(self.machine(), config, seed, self.timeout)
-    }
-}
+goal!(AwaitJob: FlinkRest => JobReport, AwaitMachine);

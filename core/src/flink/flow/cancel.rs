@@ -16,6 +16,7 @@
 //! A JobManager does not hand on what it was told: when it fails while a job is CANCELLING, the next one recovers the job,
 //! which runs on until it is told again.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -27,8 +28,7 @@ use super::look::LookupRetry;
 use crate::error::{Ambiguity, FlowError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::{CancelJob, FlinkRest, JobId};
-use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, FlowContext, Runner, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
 /// Cancels a job and waits until it has ended.
@@ -48,16 +48,12 @@ impl Cancel {
     pub fn new(job: JobId) -> Self {
         Self { job, timeout: None }
     }
+}
 
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
-
-    pub(super) fn machine(&self) -> CancelMachine {
-        CancelMachine {
-            job: self.job,
+impl From<Cancel> for CancelMachine {
+    fn from(goal: Cancel) -> Self {
+        Self {
+            job: goal.job,
             lost: None,
             seen: JobLookup::NotTried,
             retry: LookupRetry::default(),
@@ -68,7 +64,6 @@ impl Cancel {
 }
 
 /// The transitions of [`Cancel`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct CancelMachine {
     job: JobId,
@@ -86,7 +81,7 @@ pub struct CancelMachine {
 enum State {
     Start,
     Tell(Call<CancelJob>),
-    Await(GoalFlow<AwaitMachine>),
+    Await(Runner<AwaitMachine>),
     /// Before it is told again.
     Wait(Timestamp),
 }
@@ -110,79 +105,58 @@ impl StateMachine for CancelMachine {
     type Output = JobReport;
     const NAME: &'static str = "Cancel";
 
-    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
-        match self.advance(cx, reply) {
-            Step::Done(Err(error @ (FlowError::Ambiguous(_) | FlowError::Deadline { .. }))) => {
-                let lookup = self.seen.clone();
-                Step::Done(Err(error.with_evidence(JobDiagnosis { lookup, ..JobDiagnosis::new(self.job) })))
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<JobReport> {
+        match &mut self.state {
+            State::Start => {
+                cx.phase(Self::NAME, "telling the job to cancel");
+                self.state = State::Tell(cx.call(CancelJob::new(self.job)));
             }
-            step => step,
-        }
-    }
-}
-
-impl CancelMachine {
-    fn advance(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<JobReport> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
-            }
-            match &mut self.state {
-                State::Start => {
-                    cx.phase(Self::NAME, "telling the job to cancel");
-                    self.state = State::Tell(cx.call(CancelJob::new(self.job)));
+            State::Tell(call) => match cx.poll(call)? {
+                Ok(_) => {
+                    self.lost = None;
+                    self.retry.answered();
+                    self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
                 }
-                State::Tell(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(_) => {
-                        self.lost = None;
-                        self.retry.answered();
-                        self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
-                    }
-                    // Accepted, although the answer cannot be read.
-                    Err(error) if error.says_applied() => {
-                        self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
-                    }
-                    // Also when an earlier attempt got no answer: it has ended.
-                    Err(error) if error.service().is_some_and(|error| error.status() == StatusCode::CONFLICT) => {
-                        self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
-                    }
-                    Err(error) if self.retry.allows(&error, cx) && error.is_ambiguous() => {
-                        if let FlowError::Ambiguous(lost) = error {
-                            self.lost = Some(lost);
-                        }
-                        self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Await(flow) => match ready!(flow.poll(cx.now(), reply.take())) {
-                    Ok(report) if !report.state.is_terminal() => {
-                        cx.note(format!("job {}", self.job), report.state.to_string());
-                        self.seen = JobLookup::State(report.state);
-                        self.state = State::Wait(self.pace.next(cx.now()));
-                    }
-                    Ok(report) => return Step::Done(Ok(report)),
-                    Err(error) => return Step::Done(Err(self.not_seen(error))),
-                },
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "the job to be cancelled", reply) {
-                        return match step {
-                            Step::Done(Err(error)) => Step::Done(Err(self.not_seen(error))),
-                            step => step,
-                        };
-                    }
-                    self.state = State::Start;
+                // Accepted, although the answer cannot be read.
+                Err(error) if error.says_applied() => {
+                    self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
                 }
-            }
+                // Also when an earlier attempt got no answer: it has ended.
+                Err(error) if error.service().is_some_and(|error| error.status() == StatusCode::CONFLICT) => {
+                    self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
+                }
+                Err(error) if self.retry.allows(&error, cx) && error.is_ambiguous() => {
+                    if let FlowError::Ambiguous(lost) = error {
+                        self.lost = Some(lost);
+                    }
+                    self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
+                }
+                Err(error) => return done(Err(error)),
+            },
+            State::Await(flow) => match cx.poll(flow)? {
+                Ok(report) if !report.state.is_terminal() => {
+                    cx.note(format!("job {}", self.job), report.state.to_string());
+                    self.seen = JobLookup::State(report.state);
+                    self.state = State::Wait(self.pace.next(cx.now()));
+                }
+                Ok(report) => return done(Ok(report)),
+                Err(error) => return done(Err(self.not_seen(error))),
+            },
+            State::Wait(until) => match cx.wait_or_expire(*until, "the job to be cancelled")? {
+                Ok(()) => self.state = State::Start,
+                Err(error) => return done(Err(self.not_seen(error))),
+            },
         }
+        ControlFlow::Continue(())
+    }
+
+    fn add_evidence(&mut self, error: FlowError) -> FlowError {
+        if !matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. }) {
+            return error;
+        }
+        let lookup = self.seen.clone();
+        error.with_evidence(JobDiagnosis { lookup, ..JobDiagnosis::new(self.job) })
     }
 }
 
-impl Goal for Cancel {
-    type Service = FlinkRest;
-    type Output = JobReport;
-    type Flow = GoalFlow<CancelMachine>;
-
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        GoalFlow::new(self.machine(), config, seed, self.timeout)
-    }
-}
+goal!(Cancel: FlinkRest => JobReport, CancelMachine);

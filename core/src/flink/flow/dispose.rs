@@ -34,9 +34,8 @@ use crate::flink::{
     DatasetId, FlinkRest, GetDatasetDeletion, GetSavepointDisposal, StartDatasetDeletion, StartSavepointDisposal,
     Throwable, TriggerId,
 };
-use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
+use crate::flow::{Call, Flow, FlowContext, Notice, Reply, StateMachine, Step, goal, ready};
 use crate::operation::Operation;
-use crate::seed::Seed;
 use crate::time::Timestamp;
 
 /// Deletes the files of a savepoint and waits until they are gone.
@@ -62,12 +61,6 @@ impl DisposeSavepoint {
     pub fn new(path: impl Into<String>) -> Self {
         Self { path: path.into(), timeout: None }
     }
-
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// Deletes a cluster data set and waits until it is gone.
@@ -85,12 +78,6 @@ impl DeleteDataset {
     pub fn new(dataset: DatasetId) -> Self {
         Self { dataset, timeout: None }
     }
-
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// Something is gone.
@@ -103,7 +90,6 @@ pub struct Removed {
 }
 
 /// What differs between the removals.
-#[doc(hidden)]
 pub trait Removable: Debug {
     /// The trigger.
     type Start: Operation<Output = Trigger, Service = FlinkRest> + Debug;
@@ -167,7 +153,6 @@ impl Removable for DeleteDataset {
 }
 
 /// The transitions of both.
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct Removing<R: Removable> {
     target: R,
@@ -297,24 +282,11 @@ impl<R: Removable> StateMachine for Removing<R> {
     }
 }
 
-impl Goal for DisposeSavepoint {
-    type Service = FlinkRest;
-    type Output = Removed;
-    type Flow = GoalFlow<Removing<Self>>;
-
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(Removing::new(self), config, seed, timeout)
+impl<R: Removable> From<R> for Removing<R> {
+    fn from(goal: R) -> Self {
+        Self::new(goal)
     }
 }
 
-impl Goal for DeleteDataset {
-    type Service = FlinkRest;
-    type Output = Removed;
-    type Flow = GoalFlow<Removing<Self>>;
-
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(Removing::new(self), config, seed, timeout)
-    }
-}
+goal!(DisposeSavepoint: FlinkRest => Removed, Removing<DisposeSavepoint>);
+goal!(DeleteDataset: FlinkRest => Removed, Removing<DeleteDataset>);

@@ -12,8 +12,7 @@ use super::PollInterval;
 use crate::error::{Failure, FlowError};
 use crate::flink::flamegraph::{FlameGraph, FlameGraphKind, FlameGraphState};
 use crate::flink::{FlinkRest, GetFlameGraph, JobId, VertexId};
-use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, Flow, FlowContext, Reply, StateMachine, Step, goal, ready};
 use crate::time::Timestamp;
 
 /// Asks for the flame graph of a vertex, and waits until its samples are taken (5 s by default).
@@ -53,16 +52,9 @@ impl SampleFlameGraph {
         self.ask = self.ask.subtask(index);
         self
     }
-
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// The transitions of [`SampleFlameGraph`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct FlameMachine {
     ask: GetFlameGraph,
@@ -125,13 +117,10 @@ impl StateMachine for FlameMachine {
     }
 }
 
-impl Goal for SampleFlameGraph {
-    type Service = FlinkRest;
-    type Output = FlameGraph;
-    type Flow = GoalFlow<FlameMachine>;
-
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let machine = FlameMachine { ask: self.ask, pace: PollInterval::START, state: State::Start };
-        GoalFlow::new(machine, config, seed, self.timeout)
+impl From<SampleFlameGraph> for FlameMachine {
+    fn from(goal: SampleFlameGraph) -> Self {
+        FlameMachine { ask: goal.ask, pace: PollInterval::START, state: State::Start }
     }
 }
+
+goal!(SampleFlameGraph: FlinkRest => FlameGraph, FlameMachine);

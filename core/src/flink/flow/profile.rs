@@ -21,9 +21,8 @@ use crate::flink::profiler::{
     ProfileMode, ProfilePage, ProfileStatus, Profiles, StartJobManagerProfile, StartTaskManagerProfile,
 };
 use crate::flink::{FlinkRest, Millis, TaskManagerId};
-use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
+use crate::flow::{Call, Flow, FlowContext, Notice, Reply, StateMachine, Step, goal, ready};
 use crate::operation::Operation as _;
-use crate::seed::Seed;
 use crate::time::Timestamp;
 
 /// Profiles the JobManager or a TaskManager, waits, and fetches the result. Since 1.19, where `rest.profiling.enabled` is
@@ -57,12 +56,6 @@ impl Profile {
     pub fn task_manager(id: impl Into<TaskManagerId>, mode: ProfileMode, seconds: u32) -> Self {
         Self { target: Some(id.into()), mode, seconds, timeout: None }
     }
-
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// A profile that was taken.
@@ -76,7 +69,6 @@ pub struct Profiled {
 }
 
 /// The transitions of [`Profile`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct ProfileMachine {
     goal: Profile,
@@ -281,15 +273,10 @@ impl StateMachine for ProfileMachine {
     }
 }
 
-impl Goal for Profile {
-    type Service = FlinkRest;
-    type Output = Profiled;
-    type Flow = GoalFlow<ProfileMachine>;
-
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        let machine =
-            ProfileMachine { goal: self, before: Vec::new(), looks: 0, pace: PollInterval::START, state: State::Fresh };
-        GoalFlow::new(machine, config, seed, timeout)
+impl From<Profile> for ProfileMachine {
+    fn from(goal: Profile) -> Self {
+        ProfileMachine { goal, before: Vec::new(), looks: 0, pace: PollInterval::START, state: State::Fresh }
     }
 }
+
+goal!(Profile: FlinkRest => Profiled, ProfileMachine);

@@ -28,8 +28,7 @@ use std::time::Duration;
 
 use crate::flink::metrics::{AggregatedMetric, Aggregation, Metric};
 use crate::flink::{CommaList, FlinkRest, JobId, TaskManagerId, VertexId};
-use crate::flow::{Config, Goal, GoalFlow};
-use crate::seed::Seed;
+use crate::flow::goal;
 use machine::MetricsMachine;
 use scope::{AggregateQuestion, AggregateScope, MetricScope, Named};
 
@@ -149,7 +148,7 @@ impl ReadAggregatedMetrics {
 }
 
 /// What both goals have.
-macro_rules! goal {
+macro_rules! metrics_goal {
     ($goal:ident, $scope:ident, $item:ty, $name:literal, $all_or_nothing:literal) => {
         impl $goal {
             /// These metrics only, and in this order.
@@ -164,24 +163,15 @@ macro_rules! goal {
                 self.patience = patience;
                 self
             }
+        }
 
-            /// Sets how long the flow may take; without a limit by default.
-            pub fn timeout(mut self, time: Duration) -> Self {
-                self.timeout = Some(time);
-                self
+        impl From<$goal> for MetricsMachine<$scope> {
+            fn from(goal: $goal) -> Self {
+                Self::new(goal.scope, goal.names, goal.patience)
             }
         }
 
-        impl Goal for $goal {
-            type Service = FlinkRest;
-            type Output = Vec<$item>;
-            type Flow = GoalFlow<MetricsMachine<$scope>>;
-
-            fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-                let machine = MetricsMachine::new(self.scope, self.names, self.patience);
-                GoalFlow::new(machine, config, seed, self.timeout)
-            }
-        }
+        goal!($goal: FlinkRest => Vec<$item>, MetricsMachine<$scope>);
 
         impl Named for $scope {
             const FLOW: &'static str = $name;
@@ -190,8 +180,8 @@ macro_rules! goal {
     };
 }
 
-goal!(ReadMetrics, MetricScope, Metric, "ReadMetrics", false);
-goal!(ReadAggregatedMetrics, AggregateScope, AggregatedMetric, "ReadAggregatedMetrics", true);
+metrics_goal!(ReadMetrics, MetricScope, Metric, "ReadMetrics", false);
+metrics_goal!(ReadAggregatedMetrics, AggregateScope, AggregatedMetric, "ReadAggregatedMetrics", true);
 
 /// `None` for all.
 fn some<T>(list: CommaList<T>) -> Option<CommaList<T>> {

@@ -29,8 +29,7 @@ use crate::flink::rescaling::{ParallelismBounds, ResourceRequirements};
 use crate::flink::{
     FlinkRest, GetJob, GetJobsOverview, GetResourceRequirements, JobId, PutResourceRequirements, VertexId,
 };
-use crate::flow::{Call, Config, Flow, FlowContext, Goal, GoalFlow, Notice, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, Flow, FlowContext, Notice, Reply, StateMachine, Step, goal, ready};
 use crate::time::Timestamp;
 
 /// Changes the parallelism of a running job and waits until it is reached. Since 1.18, with the adaptive scheduler.
@@ -92,12 +91,6 @@ impl Rescale {
         self
     }
 
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
-
     /// The bounds that are put.
     fn apply(&self, mut requirements: ResourceRequirements) -> ResourceRequirements {
         if let Some(bounds) = &self.all {
@@ -121,7 +114,6 @@ pub struct Rescaled {
 }
 
 /// The transitions of [`Rescale`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct RescaleMachine {
     goal: Rescale,
@@ -317,16 +309,11 @@ impl StateMachine for RescaleMachine {
     }
 }
 
-impl Goal for Rescale {
-    type Service = FlinkRest;
-    type Output = Rescaled;
-    type Flow = GoalFlow<RescaleMachine>;
-
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
+impl From<Rescale> for RescaleMachine {
+    fn from(goal: Rescale) -> Self {
         let wanted = ResourceRequirements::default();
-        let machine = RescaleMachine {
-            goal: self,
+        RescaleMachine {
+            goal,
             wanted,
             seen: None,
             looks: 0,
@@ -334,7 +321,8 @@ impl Goal for Rescale {
             retry: LookupRetry::default(),
             pace: PollInterval::START,
             state: State::Start,
-        };
-        GoalFlow::new(machine, config, seed, timeout)
+        }
     }
 }
+
+goal!(Rescale: FlinkRest => Rescaled, RescaleMachine);

@@ -59,10 +59,9 @@ use crate::body::Body;
 use crate::error::FlowError;
 use crate::flink::jars::ClaimMode;
 use crate::flink::{FlinkRest, JarId, JobId};
-use crate::flow::{Config, Goal, GoalFlow, SavedState};
+use crate::flow::{SavedState, goal};
 use crate::schema::json_structs;
 use crate::secret::Private;
-use crate::seed::Seed;
 pub(super) use machine::RunMachine;
 
 json_structs! {
@@ -274,12 +273,6 @@ impl RunJar {
         self.job
     }
 
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
-
     /// The jar itself, whether the cluster has it, and what to run.
     pub(super) fn into_parts(self) -> (Option<(String, Body)>, bool, JarRun) {
         (self.content, self.is_uploaded, self.run)
@@ -332,9 +325,11 @@ impl RunJar {
         self.content = content;
         self
     }
+}
 
-    pub(super) fn machine(self) -> RunMachine {
-        RunMachine::new(self)
+impl From<RunJar> for RunMachine {
+    fn from(goal: RunJar) -> Self {
+        RunMachine::new(goal)
     }
 }
 
@@ -348,13 +343,4 @@ pub struct Launched {
     pub jar: JarId,
 }
 
-impl Goal for RunJar {
-    type Service = FlinkRest;
-    type Output = Launched;
-    type Flow = GoalFlow<RunMachine>;
-
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(self.machine(), config, seed, timeout)
-    }
-}
+goal!(RunJar: FlinkRest => Launched, RunMachine);

@@ -37,9 +37,8 @@ use crate::error::{Failure, FlowError};
 use crate::flink::jobs::QueueStatus;
 use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
 use crate::flink::{FlinkRest, GetSavepointStatus, JobId, JobState, StartStop, TriggerId};
-use crate::flow::{Config, Goal, GoalFlow, SavedState};
+use crate::flow::{SavedState, goal};
 use crate::schema::json_structs;
-use crate::seed::Seed;
 pub(super) use machine::StopMachine;
 
 json_structs! {
@@ -148,20 +147,16 @@ impl StopWithSavepoint {
         self.given = Some(id);
         self
     }
+}
 
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
-
-    pub(super) fn machine(self) -> StopMachine {
-        let kind = StopKind { target_directory: self.target_directory, drain: self.drain, format: self.format };
-        let trigger = match self.resumed {
+impl From<StopWithSavepoint> for StopMachine {
+    fn from(goal: StopWithSavepoint) -> Self {
+        let kind = StopKind { target_directory: goal.target_directory, drain: goal.drain, format: goal.format };
+        let trigger = match goal.resumed {
             Some(trigger) => Triggered::resumed(kind, trigger),
-            None => Triggered::fresh(kind, self.job, self.given),
+            None => Triggered::fresh(kind, goal.job, goal.given),
         };
-        StopMachine::new(self.job, trigger, self.written)
+        StopMachine::new(goal.job, trigger, goal.written)
     }
 }
 
@@ -242,13 +237,4 @@ impl StopKind {
     }
 }
 
-impl Goal for StopWithSavepoint {
-    type Service = FlinkRest;
-    type Output = Stopped;
-    type Flow = GoalFlow<StopMachine>;
-
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(self.machine(), config, seed, timeout)
-    }
-}
+goal!(StopWithSavepoint: FlinkRest => Stopped, StopMachine);

@@ -11,9 +11,8 @@ use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
 use crate::flink::{
     FlinkRest, GetCheckpointStatus, GetSavepointStatus, JobId, StartCheckpoint, StartSavepoint, TriggerId,
 };
-use crate::flow::{Config, Goal, GoalFlow, SavedState};
+use crate::flow::{SavedState, goal};
 use crate::schema::json_structs;
-use crate::seed::Seed;
 
 json_structs! {
     /// What is known of a trigger.
@@ -113,12 +112,6 @@ impl TakeSavepoint {
         self.given = Some(id);
         self
     }
-
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// A savepoint that was written.
@@ -132,7 +125,6 @@ pub struct Savepoint {
 }
 
 /// The savepoint among the background operations.
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct SavepointKind {
     target_directory: Option<String>,
@@ -171,20 +163,17 @@ impl Kind for SavepointKind {
     }
 }
 
-impl Goal for TakeSavepoint {
-    type Service = FlinkRest;
-    type Output = Savepoint;
-    type Flow = GoalFlow<Triggered<SavepointKind>>;
-
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let kind = SavepointKind { target_directory: self.target_directory, format: self.format };
-        let machine = match self.resumed {
-            Some(trigger) => Triggered::resumed(kind, trigger),
-            None => Triggered::fresh(kind, self.job, self.given),
-        };
-        GoalFlow::new(machine, config, seed, self.timeout)
+impl From<TakeSavepoint> for Triggered<SavepointKind> {
+    fn from(goal: TakeSavepoint) -> Self {
+        let kind = SavepointKind { target_directory: goal.target_directory, format: goal.format };
+        match goal.resumed {
+            Some(trigger) => Self::resumed(kind, trigger),
+            None => Self::fresh(kind, goal.job, goal.given),
+        }
     }
 }
+
+goal!(TakeSavepoint: FlinkRest => Savepoint, Triggered<SavepointKind>);
 
 /// Takes a checkpoint of a running job and waits until it is completed; comes to its number. Since 1.17.
 ///
@@ -227,24 +216,19 @@ impl TriggerCheckpoint {
         self.given = Some(id);
         self
     }
+}
 
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
-
-    pub(super) fn machine(self) -> Triggered<CheckpointKind> {
-        let kind = CheckpointKind { kind: self.kind };
-        match self.resumed {
+impl From<TriggerCheckpoint> for Triggered<CheckpointKind> {
+    fn from(goal: TriggerCheckpoint) -> Self {
+        let kind = CheckpointKind { kind: goal.kind };
+        match goal.resumed {
             Some(trigger) => Triggered::resumed(kind, trigger),
-            None => Triggered::fresh(kind, self.job, self.given),
+            None => Triggered::fresh(kind, goal.job, goal.given),
         }
     }
 }
 
 /// The checkpoint among the background operations.
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct CheckpointKind {
     kind: Option<CheckpointType>,
@@ -280,13 +264,4 @@ impl Kind for CheckpointKind {
     }
 }
 
-impl Goal for TriggerCheckpoint {
-    type Service = FlinkRest;
-    type Output = i64;
-    type Flow = GoalFlow<Triggered<CheckpointKind>>;
-
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(self.machine(), config, seed, timeout)
-    }
-}
+goal!(TriggerCheckpoint: FlinkRest => i64, Triggered<CheckpointKind>);

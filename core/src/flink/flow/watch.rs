@@ -1,4 +1,4 @@
-//! The session [`WatchJob`].
+//! The event flow [`WatchJob`].
 //!
 //! ```text
 //!  Status ──▶ changed? an event ──▶ Exceptions ──▶ new ones? events, oldest first ──▶ Wait ──▶ Status
@@ -9,16 +9,16 @@
 //! until that cache cannot be older than the end, so that no exception is missed.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::await_job::JobReport;
 use crate::error::{FlowError, Misuse};
-use crate::flink::jobs::{ExceptionInfo, Exceptions};
+use crate::flink::jobs::{ExceptionInfo, Exceptions, JobResult};
 use crate::flink::{
     FlinkRest, GetConfig, GetJobExceptions, GetJobExecutionResult, GetJobStatus, JobId, JobState, Millis,
 };
-use crate::flow::{Call, Config, Flow, Goal, Reply, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, FlowContext, Runner, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
 /// Watches a job: yields each change of its state and each exception once, until it has ended. For dashboards and alarms.
@@ -55,12 +55,13 @@ use crate::time::Timestamp;
 pub struct WatchJob {
     job: JobId,
     every: Duration,
+    timeout: Option<Duration>,
 }
 
 impl WatchJob {
     /// Watches a job, once a second.
     pub fn new(job: JobId) -> Self {
-        Self { job, every: Duration::from_secs(1) }
+        Self { job, every: Duration::from_secs(1), timeout: None }
     }
 
     /// How often to look.
@@ -82,14 +83,17 @@ pub enum JobEvent {
     Ended(JobReport),
 }
 
-/// A job being watched. Made by [`WatchJob::start`](Goal::start); poll it again after each event.
+/// A job being watched. Created by [`WatchJob::start`](crate::flow::Goal::start); poll it again after each event.
 #[derive(Debug)]
-#[must_use = "a session does nothing until it is polled"]
+#[must_use = "an event flow does nothing until it is polled"]
 pub struct JobWatch {
+    runner: Runner<WatchMachine>,
+}
+
+/// The transitions of [`WatchJob`].
+#[derive(Debug)]
+pub struct WatchMachine {
     goal: WatchJob,
-    config: Config<FlinkRest>,
-    seed: Seed,
-    now: Timestamp,
     seen: Option<JobState>,
     /// The newest exceptions that were yielded.
     known: VecDeque<Key>,
@@ -113,17 +117,20 @@ enum State {
     Settle(Timestamp),
     Last(Call<GetJobExceptions>),
     Result(Call<GetJobExecutionResult>),
-    Ended(FlowError),
+    /// The last event is yielded.
+    Ended,
 }
 
-impl JobWatch {
-    fn call<O: crate::Operation<Service = FlinkRest>>(&mut self, operation: O) -> Call<O> {
-        Call::new(operation, &self.config, self.seed.split())
+impl From<WatchJob> for WatchMachine {
+    fn from(goal: WatchJob) -> Self {
+        Self { goal, seen: None, known: VecDeque::new(), events: VecDeque::new(), state: State::Start }
     }
+}
 
-    fn exceptions(&mut self) -> GetJobExceptions {
+impl WatchMachine {
+    fn exceptions(&self, cx: &mut FlowContext<FlinkRest>) -> Call<GetJobExceptions> {
         // The server would cut the list at 20 by itself.
-        GetJobExceptions::new(self.goal.job).max_exceptions(1000_u32)
+        cx.call(GetJobExceptions::new(self.goal.job).max_exceptions(1000_u32))
     }
 
     /// Queues what is new, oldest first.
@@ -141,126 +148,78 @@ impl JobWatch {
         }
     }
 
-    fn saw(&mut self, state: JobState) {
+    fn saw(&mut self, state: JobState, cx: &mut FlowContext<FlinkRest>) {
         let is_terminal = state.is_terminal();
         if self.seen.as_ref() != Some(&state) {
             self.events.push_back(JobEvent::State(state.clone()));
         }
         self.seen = Some(state);
-        self.state = if is_terminal {
-            State::Config(self.call(GetConfig::new()))
-        } else {
-            let exceptions = self.exceptions();
-            State::Exceptions(self.call(exceptions))
-        };
+        self.state =
+            if is_terminal { State::Config(cx.call(GetConfig::new())) } else { State::Exceptions(self.exceptions(cx)) };
     }
 
-    fn report(&self, result: Option<crate::flink::jobs::JobResult>) -> JobReport {
+    fn report(&self, result: Option<JobResult>) -> JobReport {
         let state = self.seen.clone().unwrap_or(JobState::Unknown("".into()));
         JobReport { job: self.goal.job, state, result }
     }
-
-    fn wait_until(&self, until: Timestamp, reply: &mut Option<Reply>) -> Option<Step<JobEvent>> {
-        if let Some(stray) = reply.take() {
-            return Some(Step::Stray(stray));
-        }
-        (until > self.now).then_some(Step::WaitUntil(until))
-    }
-
-    fn fail(&mut self, error: FlowError) -> Step<JobEvent> {
-        self.state = State::Ended(error.clone());
-        Step::Done(Err(error))
-    }
 }
 
-impl Flow for JobWatch {
-    type Output = JobEvent;
-
-    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<JobEvent> {
-        self.now = self.now.max(now);
-        let mut reply = reply;
-        loop {
-            // Events wait until a reply is taken, and no call is out while there are any.
-            if let Some(event) = self.events.pop_front() {
-                if let Some(stray) = reply.take() {
-                    self.events.push_front(event);
-                    return Step::Stray(stray);
-                }
-                return Step::Done(Ok(event));
-            }
-            match &mut self.state {
-                State::Start => {
-                    let job = self.goal.job;
-                    self.state = State::Status(self.call(GetJobStatus::new(job)));
-                }
-                State::Status(call) => match ready!(call.poll(self.now, reply.take())) {
-                    Ok(job) => self.saw(job.status),
-                    Err(error) => return self.fail(error),
-                },
-                State::Exceptions(call) => match ready!(call.poll(self.now, reply.take())) {
-                    Ok(exceptions) => {
-                        self.found(exceptions);
-                        self.state = State::Wait(self.now + self.goal.every);
-                    }
-                    Err(error) => return self.fail(error),
-                },
-                State::Wait(until) => {
-                    let until = *until;
-                    if let Some(step) = self.wait_until(until, &mut reply) {
-                        return step;
-                    }
-                    self.state = State::Start;
-                }
-                State::Config(call) => match ready!(call.poll(self.now, reply.take())) {
-                    Ok(config) => self.state = State::Settle(self.now + config.freshness()),
-                    Err(error) => return self.fail(error),
-                },
-                State::Settle(until) => {
-                    let until = *until;
-                    if let Some(step) = self.wait_until(until, &mut reply) {
-                        return step;
-                    }
-                    let exceptions = self.exceptions();
-                    self.state = State::Last(self.call(exceptions));
-                }
-                State::Last(call) => match ready!(call.poll(self.now, reply.take())) {
-                    Ok(exceptions) => {
-                        self.found(exceptions);
-                        let job = self.goal.job;
-                        self.state = State::Result(self.call(GetJobExecutionResult::new(job)));
-                    }
-                    Err(error) => return self.fail(error),
-                },
-                State::Result(call) => {
-                    // How it ended is known; the rest may be forgotten by now.
-                    let result = ready!(call.poll(self.now, reply.take())).ok().and_then(|result| result.result);
-                    self.events.push_back(JobEvent::Ended(self.report(result)));
-                    self.state = State::Ended(FlowError::Misuse(Misuse::PolledAfterDone));
-                }
-                State::Ended(error) => {
-                    let error = error.clone();
-                    return reply.map_or(Step::Done(Err(error)), Step::Stray);
-                }
-            }
-        }
-    }
-}
-
-impl Goal for WatchJob {
+impl StateMachine for WatchMachine {
     type Service = FlinkRest;
     type Output = JobEvent;
-    type Flow = JobWatch;
+    const NAME: &'static str = "WatchJob";
 
-    fn start(self, config: &Config<FlinkRest>, seed: Seed) -> JobWatch {
-        JobWatch {
-            goal: self,
-            config: config.clone(),
-            seed,
-            now: Timestamp::UNIX_EPOCH,
-            seen: None,
-            known: VecDeque::new(),
-            events: VecDeque::new(),
-            state: State::Start,
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<JobEvent> {
+        // No call is out while events are left.
+        if let Some(event) = self.events.pop_front() {
+            return done(Ok(event));
         }
+        match &mut self.state {
+            State::Start => self.state = State::Status(cx.call(GetJobStatus::new(self.goal.job))),
+            State::Status(call) => match cx.poll(call)? {
+                Ok(job) => self.saw(job.status, cx),
+                Err(error) => return done(Err(error)),
+            },
+            State::Exceptions(call) => match cx.poll(call)? {
+                Ok(exceptions) => {
+                    self.found(exceptions);
+                    self.state = State::Wait(cx.now() + self.goal.every);
+                }
+                Err(error) => return done(Err(error)),
+            },
+            State::Wait(until) => {
+                cx.wait(*until, "the job")?;
+                self.state = State::Start;
+            }
+            State::Config(call) => match cx.poll(call)? {
+                Ok(config) => self.state = State::Settle(cx.now() + config.freshness()),
+                Err(error) => return done(Err(error)),
+            },
+            State::Settle(until) => {
+                cx.wait(*until, "the last exceptions")?;
+                self.state = State::Last(self.exceptions(cx));
+            }
+            State::Last(call) => match cx.poll(call)? {
+                Ok(exceptions) => {
+                    self.found(exceptions);
+                    self.state = State::Result(cx.call(GetJobExecutionResult::new(self.goal.job)));
+                }
+                Err(error) => return done(Err(error)),
+            },
+            State::Result(call) => {
+                // The final state is known; the result may be forgotten by now.
+                let result = cx.poll(call)?.ok().and_then(|result| result.result);
+                self.events.push_back(JobEvent::Ended(self.report(result)));
+                self.state = State::Ended;
+            }
+            State::Ended => return done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn is_last(&self, event: &JobEvent) -> bool {
+        matches!(event, JobEvent::Ended(_))
     }
 }
+
+goal!(WatchJob: FlinkRest => JobEvent, WatchMachine, events JobWatch);

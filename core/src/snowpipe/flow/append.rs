@@ -21,8 +21,7 @@ use std::time::Duration;
 
 use super::Channel;
 use crate::error::{FlowError, Misuse};
-use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, Flow as _, FlowContext, Reply, StateMachine, Step, goal, ready};
 use crate::snowpipe::{AppendRows, Batch, RequestId, SnowpipeIngest};
 
 /// Appends a batch to a channel and gives the channel back. Made by [`Channel::append`].
@@ -78,16 +77,9 @@ pub struct Append {
     pub(super) timeout: Option<Duration>,
 }
 
-impl Append {
-    /// How long the flow may take; as long as its attempts take by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
-}
+impl Append {}
 
 /// The transitions of [`Append`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct AppendMachine {
     /// Until it is given back.
@@ -147,13 +139,10 @@ impl StateMachine for AppendMachine {
     }
 }
 
-impl Goal for Append {
-    type Service = SnowpipeIngest;
-    type Output = Channel;
-    type Flow = GoalFlow<AppendMachine>;
-
-    fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        let machine = AppendMachine { channel: Some(self.channel), batch: self.batch, call: None };
-        GoalFlow::new(machine, config, seed, self.timeout)
+impl From<Append> for AppendMachine {
+    fn from(goal: Append) -> Self {
+        AppendMachine { channel: Some(goal.channel), batch: goal.batch, call: None }
     }
 }
+
+goal!(Append: SnowpipeIngest => Channel, AppendMachine);

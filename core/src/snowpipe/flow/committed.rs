@@ -28,8 +28,7 @@ use super::position::{ChannelSnapshot, RejectedRows};
 use super::{ChannelLost, ChannelPath, POLL};
 use crate::Operation as _;
 use crate::error::FlowError;
-use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, Flow as _, FlowContext, Reply, StateMachine, Step, goal, ready};
 use crate::snowpipe::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, RequestId, SnowpipeIngest};
 use crate::time::Timestamp;
 
@@ -120,12 +119,6 @@ impl AwaitCommitted {
         self
     }
 
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
-
     fn is_reached_by(&self, token: &str) -> bool {
         self.tokens.iter().any(|wanted| wanted == token) || self.reached.as_ref().is_some_and(|reached| reached(token))
     }
@@ -162,7 +155,6 @@ pub struct Committed {
 }
 
 /// The transitions of [`AwaitCommitted`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct AwaitCommittedMachine {
     goal: AwaitCommitted,
@@ -240,17 +232,14 @@ impl StateMachine for AwaitCommittedMachine {
     }
 }
 
-impl Goal for AwaitCommitted {
-    type Service = SnowpipeIngest;
-    type Output = Committed;
-    type Flow = GoalFlow<AwaitCommittedMachine>;
-
-    fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
+impl From<AwaitCommitted> for AwaitCommittedMachine {
+    fn from(goal: AwaitCommitted) -> Self {
         let (lost, asked_at) = (LossDetector::default(), Timestamp::UNIX_EPOCH);
-        GoalFlow::new(AwaitCommittedMachine { goal: self, lost, asked_at, state: State::Start }, config, seed, timeout)
+        AwaitCommittedMachine { goal, lost, asked_at, state: State::Start }
     }
 }
+
+goal!(AwaitCommitted: SnowpipeIngest => Committed, AwaitCommittedMachine);
 
 impl fmt::Debug for AwaitCommitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

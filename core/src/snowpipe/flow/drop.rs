@@ -17,8 +17,7 @@ use http::StatusCode;
 use super::ChannelPath;
 use super::busy_backoff::{BusyBackoff, is_busy};
 use crate::error::{ErrorKind, FlowError};
-use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, Flow as _, FlowContext, Reply, StateMachine, Step, goal, ready};
 use crate::snowpipe::channels::Dropped;
 use crate::snowpipe::{self, ErrorCode, RequestId, SnowpipeIngest, error_code};
 use crate::time::Timestamp;
@@ -92,16 +91,9 @@ impl DropChannel {
         self.busy_timeout = time;
         self
     }
-
-    /// How long the flow may take, faults and their waits included; as long as it takes by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// The transitions of [`DropChannel`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct DropMachine {
     goal: DropChannel,
@@ -179,15 +171,11 @@ impl StateMachine for DropMachine {
     }
 }
 
-impl Goal for DropChannel {
-    type Service = SnowpipeIngest;
-    type Output = Dropped;
-    type Flow = GoalFlow<DropMachine>;
-
-    fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        let backoff = BusyBackoff::new(self.busy_timeout);
-        let machine = DropMachine { goal: self, backoff, unanswered: false, state: State::Start };
-        GoalFlow::new(machine, config, seed, timeout)
+impl From<DropChannel> for DropMachine {
+    fn from(goal: DropChannel) -> Self {
+        let backoff = BusyBackoff::new(goal.busy_timeout);
+        DropMachine { goal, backoff, unanswered: false, state: State::Start }
     }
 }
+
+goal!(DropChannel: SnowpipeIngest => Dropped, DropMachine);

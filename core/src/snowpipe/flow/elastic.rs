@@ -7,8 +7,7 @@
 
 use std::time::Duration;
 
-use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, Flow as _, FlowContext, Reply, StateMachine, Step, goal, ready};
 use crate::snowpipe::{self, AppendElasticToTable, Batch, RequestId, SnowpipeIngest};
 
 /// Appends rows without a channel: **at least once, in no order**.
@@ -87,12 +86,6 @@ impl AppendElastic {
     ) -> Self {
         Self::new(database, schema, Target::Table(table.into()), batch)
     }
-
-    /// How long the flow may take; as long as its attempts take by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// Rows that are there at least once.
@@ -104,7 +97,6 @@ pub struct ElasticAppend {
 }
 
 /// The transitions of [`AppendElastic`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct ElasticMachine {
     goal: AppendElastic,
@@ -158,13 +150,10 @@ impl StateMachine for ElasticMachine {
     }
 }
 
-impl Goal for AppendElastic {
-    type Service = SnowpipeIngest;
-    type Output = ElasticAppend;
-    type Flow = GoalFlow<ElasticMachine>;
-
-    fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(ElasticMachine { goal: self, state: State::Start }, config, seed, timeout)
+impl From<AppendElastic> for ElasticMachine {
+    fn from(goal: AppendElastic) -> Self {
+        ElasticMachine { goal, state: State::Start }
     }
 }
+
+goal!(AppendElastic: SnowpipeIngest => ElasticAppend, ElasticMachine);

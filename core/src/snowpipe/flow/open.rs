@@ -29,8 +29,7 @@ use super::busy_backoff::{BusyBackoff, is_busy};
 use super::{AwaitCommitted, ChannelPath};
 use crate::Operation as _;
 use crate::error::{FlowError, ServiceError};
-use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Call, Flow as _, FlowContext, Reply, StateMachine, Step, goal, ready};
 use crate::snowpipe::flow::Append;
 use crate::snowpipe::{self, Batch, ChannelStatus, Opened, RequestId, SnowpipeIngest};
 use crate::time::Timestamp;
@@ -116,16 +115,12 @@ impl OpenChannel {
         self.busy_timeout = time;
         self
     }
+}
 
-    /// How long the flow may take, faults and their waits included; as long as it takes by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
-
-    pub(super) fn machine(self) -> OpenMachine {
-        let backoff = BusyBackoff::new(self.busy_timeout);
-        OpenMachine { goal: self, backoff, unanswered: false, state: State::Start }
+impl From<OpenChannel> for OpenMachine {
+    fn from(goal: OpenChannel) -> Self {
+        let backoff = BusyBackoff::new(goal.busy_timeout);
+        OpenMachine { goal, backoff, unanswered: false, state: State::Start }
     }
 }
 
@@ -191,7 +186,6 @@ impl fmt::Debug for Channel {
 }
 
 /// The transitions of [`OpenChannel`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct OpenMachine {
     goal: OpenChannel,
@@ -285,13 +279,4 @@ impl StateMachine for OpenMachine {
     }
 }
 
-impl Goal for OpenChannel {
-    type Service = SnowpipeIngest;
-    type Output = Channel;
-    type Flow = GoalFlow<OpenMachine>;
-
-    fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(self.machine(), config, seed, timeout)
-    }
-}
+goal!(OpenChannel: SnowpipeIngest => Channel, OpenMachine);

@@ -26,8 +26,7 @@ use super::position::{Position, RejectedRows, StatusSource};
 use super::recent_tokens::RecentTokens;
 use super::{Channel, ChannelPath, OpenChannel};
 use crate::error::FlowError;
-use crate::flow::{Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
-use crate::seed::Seed;
+use crate::flow::{Flow as _, FlowContext, Reply, Runner, StateMachine, Step, goal, ready};
 use crate::snowpipe::SnowpipeIngest;
 
 /// Finds out what became of the batches that were sent, by opening the channel again: after an append that failed, a channel
@@ -87,12 +86,6 @@ impl Reconcile {
         self.open = self.open.busy_timeout(time);
         self
     }
-
-    /// How long the flow may take, faults and their waits included; as long as it takes by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 /// What became of what was sent, and an open channel to send the rest to.
@@ -108,11 +101,10 @@ pub struct Reconciled {
 }
 
 /// The transitions of [`Reconcile`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct ReconcileMachine {
     goal: Reconcile,
-    open: Option<GoalFlow<OpenMachine>>,
+    open: Option<Runner<OpenMachine>>,
 }
 
 impl ReconcileMachine {
@@ -133,19 +125,16 @@ impl StateMachine for ReconcileMachine {
     const NAME: &'static str = "Reconcile";
 
     fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Reconciled> {
-        let open = self.open.get_or_insert_with(|| cx.child(self.goal.open.clone().machine()));
+        let open = self.open.get_or_insert_with(|| cx.child(self.goal.open.clone()));
         let channel = ready!(open.poll(cx.now(), reply.take()));
         Step::Done(channel.and_then(|channel| self.read(channel)))
     }
 }
 
-impl Goal for Reconcile {
-    type Service = SnowpipeIngest;
-    type Output = Reconciled;
-    type Flow = GoalFlow<ReconcileMachine>;
-
-    fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
-        let timeout = self.timeout;
-        GoalFlow::new(ReconcileMachine { goal: self, open: None }, config, seed, timeout)
+impl From<Reconcile> for ReconcileMachine {
+    fn from(goal: Reconcile) -> Self {
+        ReconcileMachine { goal, open: None }
     }
 }
+
+goal!(Reconcile: SnowpipeIngest => Reconciled, ReconcileMachine);

@@ -2,7 +2,7 @@
 
 use super::SessionRun;
 use crate::error::{FlowError, Misuse};
-use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step};
+use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, MachineGoal, Reply, StateMachine, Step};
 use crate::operation::Operation;
 use crate::seed::Seed;
 use crate::snowpipe::SnowpipeIngest;
@@ -19,7 +19,6 @@ pub type SessionCall<O> = SessionRun<OperationGoal<O>>;
 pub struct OperationGoal<O>(pub(super) O);
 
 /// The transitions of [`OperationGoal`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct OperationGoalMachine<O: Operation> {
     /// Until it is called.
@@ -46,9 +45,13 @@ impl<O: Operation<Service = SnowpipeIngest>> StateMachine for OperationGoalMachi
 impl<O: Operation<Service = SnowpipeIngest>> Goal for OperationGoal<O> {
     type Service = SnowpipeIngest;
     type Output = O::Output;
-    type Flow = GoalFlow<OperationGoalMachine<O>>;
+    type Flow = GoalFlow<Self>;
 
     fn start(self, config: &Config<SnowpipeIngest>, seed: Seed) -> Self::Flow {
         GoalFlow::new(OperationGoalMachine { operation: Some(self.0), call: None }, config, seed, None)
     }
+}
+
+impl<O: Operation<Service = SnowpipeIngest>> MachineGoal for OperationGoal<O> {
+    type Machine = OperationGoalMachine<O>;
 }

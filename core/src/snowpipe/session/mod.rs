@@ -67,24 +67,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
 
-pub use self::call::SessionCall;
-#[doc(hidden)]
-pub use self::call::{OperationGoal, OperationGoalMachine};
+pub use self::call::{OperationGoal, SessionCall};
 pub use self::open::OpenSession;
-#[doc(hidden)]
-pub use self::open::OpenSessionMachine;
 pub use self::renew::Renewal;
-#[doc(hidden)]
-pub use self::renew::RenewalMachine;
 pub use self::run::SessionRun;
-#[doc(hidden)]
-pub use self::run::SessionRunMachine;
 pub(crate) use self::token_wait::TokenWait;
 
 use self::state::{EARLY_RENEWAL, State, Verdict};
 use super::{SnowpipeAccount, SnowpipeIngest};
 use crate::error::FlowError;
-use crate::flow::{Config, GoalFlow};
+use crate::flow::Config;
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -219,7 +211,7 @@ impl Lease {
     pub fn renew(self, seed: Seed) -> Renewal {
         let account = self.session.shared.account.clone();
         let timeout = self.is_early.then_some(EARLY_RENEWAL);
-        GoalFlow::new(RenewalMachine::new(self), &account, seed, timeout)
+        Renewal::new(self, &account, seed, timeout)
     }
 
     /// The holder is still there.

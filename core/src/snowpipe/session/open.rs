@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use super::Session;
 use super::token_wait::TokenWait;
-use crate::flow::{Config, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
+use crate::flow::{Config, FlowContext, Goal, GoalFlow, MachineGoal, Reply, StateMachine, Step, ready};
 use crate::seed::Seed;
 use crate::snowpipe::{SnowpipeAccount, TokenType};
 
@@ -64,7 +64,6 @@ impl OpenSession {
 }
 
 /// The transitions of [`OpenSession`].
-#[doc(hidden)]
 pub struct OpenSessionMachine {
     session: Session,
     entry: TokenWait,
@@ -90,11 +89,15 @@ impl fmt::Debug for OpenSessionMachine {
 impl Goal for OpenSession {
     type Service = SnowpipeAccount;
     type Output = Session;
-    type Flow = GoalFlow<OpenSessionMachine>;
+    type Flow = GoalFlow<Self>;
 
     fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
         let session = self.connect_lazy(config);
         let entry = TokenWait::new(&session);
         GoalFlow::new(OpenSessionMachine { session, entry }, config, seed, None)
     }
+}
+
+impl MachineGoal for OpenSession {
+    type Machine = OpenSessionMachine;
 }

@@ -17,8 +17,10 @@ use std::time::Duration;
 use super::Lease;
 use super::state::Host;
 use crate::error::{BuildError, FlowError, ServiceError};
-use crate::flow::{Call, Config, Flow, FlowContext, GoalFlow, Reply, StateMachine, Step, ready};
+use crate::flow::{Call, Config, Flow, FlowContext, Reply, Runner, StateMachine, Step, ready};
+use crate::seed::Seed;
 use crate::snowpipe::{ExchangeToken, GetHostname, RequestId, ScopedToken, SnowpipeAccount};
+use crate::time::Timestamp;
 use crate::url::Base;
 
 /// Refused with this many hosts that were just asked for, it is refused.
@@ -27,11 +29,33 @@ const MOST_ASKED: u32 = 2;
 /// Gets a token for a [session](super), and the host before that when it is not known. All that it sends goes to the account's host.
 ///
 /// Ends in the error of the call that failed. The session has it too when it is final, for those who ask next.
-pub type Renewal = GoalFlow<RenewalMachine>;
+#[derive(Debug)]
+#[must_use = "a flow does nothing until it is polled"]
+pub struct Renewal {
+    runner: Runner<RenewalMachine>,
+}
+
+impl Renewal {
+    pub(super) fn new(lease: Lease, account: &Config<SnowpipeAccount>, seed: Seed, timeout: Option<Duration>) -> Self {
+        Self { runner: Runner::new(RenewalMachine::new(lease), account, seed, timeout) }
+    }
+
+    pub(super) fn with_deadline(mut self, deadline: Option<Timestamp>) -> Self {
+        self.runner = self.runner.with_deadline(deadline);
+        self
+    }
+}
+
+impl Flow for Renewal {
+    type Output = ();
+
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<()> {
+        self.runner.poll(now, reply)
+    }
+}
 
 /// The transitions of [`Renewal`].
-#[doc(hidden)]
-pub struct RenewalMachine {
+pub(super) struct RenewalMachine {
     lease: Lease,
     /// How often the account was asked for its host.
     asked: u32,
@@ -47,7 +71,7 @@ enum State {
 }
 
 impl RenewalMachine {
-    pub(super) fn new(lease: Lease) -> Self {
+    fn new(lease: Lease) -> Self {
         Self { lease, asked: 0, told: Duration::ZERO, state: State::Start }
     }
 

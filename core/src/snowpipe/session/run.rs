@@ -14,7 +14,9 @@ use http::{HeaderValue, StatusCode};
 use super::token_wait::TokenWait;
 use super::{Grant, Session};
 use crate::error::{CredentialError, FlowError, Misuse};
-use crate::flow::{Config, CredentialRequest, Flow, FlowContext, Goal, GoalFlow, Reply, StateMachine, Step, ready};
+use crate::flow::{
+    Config, CredentialRequest, Flow, FlowContext, Goal, GoalFlow, MachineGoal, Reply, Runner, StateMachine, Step, ready,
+};
 use crate::seed::Seed;
 use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
 
@@ -37,20 +39,19 @@ pub struct SessionRun<G> {
 }
 
 /// The transitions of [`SessionRun`].
-#[doc(hidden)]
-pub struct SessionRunMachine<G, M: StateMachine> {
+pub struct SessionRunMachine<G: MachineGoal> {
     session: Session,
     /// Of the host that the flow is for.
     generation: u64,
     /// The token that it began with, until it asks for one.
     granted: Option<HeaderValue>,
-    state: State<G, M>,
+    state: State<G>,
 }
 
-enum State<G, M: StateMachine> {
+enum State<G: MachineGoal> {
     Entering(TokenWait, G),
-    Running(GoalFlow<M>),
-    Asking(GoalFlow<M>, CredentialRequest, TokenWait),
+    Running(Runner<G::Machine>),
+    Asking(Runner<G::Machine>, CredentialRequest, TokenWait),
     /// While it changes.
     Between,
 }
@@ -68,11 +69,7 @@ impl<G> SessionRun<G> {
     }
 }
 
-impl<G, M> SessionRunMachine<G, M>
-where
-    G: Goal<Service = SnowpipeIngest, Flow = GoalFlow<M>>,
-    M: StateMachine<Service = SnowpipeIngest>,
-{
+impl<G: MachineGoal<Service = SnowpipeIngest, Flow = GoalFlow<G>>> SessionRunMachine<G> {
     /// The session has a token, or there is none to be had: the request that asked for it fails then, and the flow says what
     /// that means.
     fn entered(
@@ -85,7 +82,7 @@ where
             (State::Entering(_, goal), Ok(grant)) => {
                 self.generation = grant.generation;
                 self.granted = Some(grant.header);
-                let flow = goal.start(&grant.config, cx.seed.split()).with_deadline(cx.deadline());
+                let flow = goal.start(&grant.config, cx.seed.split()).into_runner().with_deadline(cx.deadline());
                 self.state = State::Running(flow);
             }
             (State::Asking(flow, request, _), Ok(grant)) => {
@@ -105,16 +102,12 @@ where
     }
 }
 
-impl<G, M> StateMachine for SessionRunMachine<G, M>
-where
-    G: Goal<Service = SnowpipeIngest, Flow = GoalFlow<M>>,
-    M: StateMachine<Service = SnowpipeIngest>,
-{
+impl<G: MachineGoal<Service = SnowpipeIngest, Flow = GoalFlow<G>>> StateMachine for SessionRunMachine<G> {
     type Service = SnowpipeAccount;
-    type Output = M::Output;
-    const NAME: &'static str = M::NAME;
+    type Output = G::Output;
+    const NAME: &'static str = G::Machine::NAME;
 
-    fn step(&mut self, cx: &mut FlowContext<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<M::Output> {
+    fn step(&mut self, cx: &mut FlowContext<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<G::Output> {
         loop {
             let end = match &self.state {
                 State::Asking(flow, ..) => flow.deadline(),
@@ -159,14 +152,10 @@ fn has_moved(error: &FlowError) -> bool {
     error.service().is_some_and(|error| error.status() == StatusCode::GONE)
 }
 
-impl<G, M> Goal for SessionRun<G>
-where
-    G: Goal<Service = SnowpipeIngest, Output = M::Output, Flow = GoalFlow<M>>,
-    M: StateMachine<Service = SnowpipeIngest>,
-{
+impl<G: MachineGoal<Service = SnowpipeIngest, Flow = GoalFlow<G>>> Goal for SessionRun<G> {
     type Service = SnowpipeAccount;
-    type Output = M::Output;
-    type Flow = GoalFlow<SessionRunMachine<G, M>>;
+    type Output = G::Output;
+    type Flow = GoalFlow<Self>;
 
     fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
         let Self { session, goal, timeout } = self;
@@ -175,7 +164,11 @@ where
     }
 }
 
-impl<G, M: StateMachine> fmt::Debug for SessionRunMachine<G, M> {
+impl<G: MachineGoal<Service = SnowpipeIngest, Flow = GoalFlow<G>>> MachineGoal for SessionRun<G> {
+    type Machine = SessionRunMachine<G>;
+}
+
+impl<G: MachineGoal> fmt::Debug for SessionRunMachine<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Entering(..) => "entering",
@@ -184,7 +177,7 @@ impl<G, M: StateMachine> fmt::Debug for SessionRunMachine<G, M> {
             State::Between => "between",
         };
         f.debug_struct("SessionRunMachine")
-            .field("goal", &M::NAME)
+            .field("goal", &G::Machine::NAME)
             .field("generation", &self.generation)
             .field("state", &state)
             .finish_non_exhaustive()

@@ -15,7 +15,7 @@ use crate::feldera::programs::Validation;
 use crate::feldera::{
     CreatePipeline, ErrorCode, FelderaApi, GetPipeline, PatchPipeline, ValidateProgram, error_code, is_unknown_pipeline,
 };
-use crate::flow::{Call, Flow as _, FlowContext, GoalFlow, Notice, PollInterval, Reply, StateMachine, Step, ready};
+use crate::flow::{Call, Flow as _, FlowContext, Notice, PollInterval, Reply, Runner, StateMachine, Step, ready};
 use crate::time::Timestamp;
 
 /// How often the flow begins again with a look.
@@ -46,10 +46,10 @@ enum State {
     Wait(Timestamp),
     Create(Box<Call<CreatePipeline>>),
     Validate(Box<Call<ValidateProgram>>, Box<Differences>),
-    Stop(Box<GoalFlow<Reconciler<StopPlan>>>, Box<Differences>),
+    Stop(Box<Runner<Reconciler<StopPlan>>>, Box<Differences>),
     Change(Box<Call<PatchPipeline>>),
-    Compile(Box<GoalFlow<CompileMachine>>),
-    Ensure(Box<GoalFlow<Reconciler<EnsurePlan>>>),
+    Compile(Box<Runner<CompileMachine>>),
+    Ensure(Box<Runner<Reconciler<EnsurePlan>>>),
 }
 
 impl DeployMachine {
@@ -142,7 +142,7 @@ impl DeployMachine {
     fn stop(&mut self, differences: Differences, cx: &mut FlowContext<FelderaApi>) {
         let name = self.goal.name();
         let stop = if self.goal.force_stop { Stop::forced(name) } else { Stop::new(name) };
-        let child = cx.child(stop.machine());
+        let child = cx.child(stop);
         self.state = State::Stop(Box::new(child), Box::new(differences));
     }
 
@@ -151,7 +151,7 @@ impl DeployMachine {
         if let Some(version) = self.version {
             compile = compile.version(version);
         }
-        let child = cx.child(compile.machine());
+        let child = cx.child(compile);
         self.state = State::Compile(Box::new(child));
     }
 

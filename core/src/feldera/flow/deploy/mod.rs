@@ -38,9 +38,8 @@ pub use machine::DeployMachine;
 use super::ensure::Ensure;
 use crate::feldera::pipelines::{BootstrapPolicy, Pipeline, ProgramConfig, RuntimeConfig};
 use crate::feldera::{CreatePipeline, FelderaApi};
-use crate::flow::{Config, Goal, GoalFlow};
+use crate::flow::goal;
 use crate::secret::Private;
-use crate::seed::Seed;
 
 /// Creates or changes a pipeline so that it runs a program: makes it, or stops, changes and starts it, and waits until it
 /// runs. Does nothing when it runs that program with that configuration.
@@ -97,6 +96,7 @@ pub struct Deploy {
     recompile: bool,
     paused: bool,
     ensure: Ensure,
+    timeout: Option<Duration>,
 }
 
 impl Deploy {
@@ -114,6 +114,7 @@ impl Deploy {
             recompile: false,
             paused: false,
             ensure: Ensure::new(pipeline.into()),
+            timeout: None,
         }
     }
 
@@ -180,12 +181,6 @@ impl Deploy {
         self
     }
 
-    /// Sets how long the flow may take; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.ensure.timeout = Some(time);
-        self
-    }
-
     fn name(&self) -> &str {
         &self.ensure.pipeline
     }
@@ -226,13 +221,10 @@ pub enum Change {
     Updated,
 }
 
-impl Goal for Deploy {
-    type Service = FelderaApi;
-    type Output = Deployed;
-    type Flow = GoalFlow<DeployMachine>;
-
-    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Self::Flow {
-        let timeout = self.ensure.timeout;
-        GoalFlow::new(DeployMachine::new(self), config, seed, timeout)
+impl From<Deploy> for DeployMachine {
+    fn from(goal: Deploy) -> Self {
+        DeployMachine::new(goal)
     }
 }
+
+goal!(Deploy: FelderaApi => Deployed, DeployMachine);

@@ -9,7 +9,7 @@ use crate::feldera::flow::diagnosis::Diagnosis;
 use crate::feldera::flow::{AwaitCompletion, Interruption};
 use crate::feldera::stats::{ControllerStatus, GlobalMetrics, PipelineState};
 use crate::feldera::{GetStats, HttpInput};
-use crate::flow::{Call, Flow as _, GoalFlow, Notice, Reply, Step, ready};
+use crate::flow::{Call, Flow as _, Notice, Reply, Runner, Step, ready};
 use crate::operation::Operation as _;
 
 /// How often something is sent again whose answer was lost, where that is harmless or was asked for.
@@ -40,7 +40,7 @@ pub(super) enum State {
     /// The rows are with the caller.
     Undecided(FlowError, u64),
     Covering(Call<HttpInput>),
-    Processing(GoalFlow<AwaitCompletionMachine>),
+    Processing(Runner<AwaitCompletionMachine>),
     Checking(Call<GetStats>),
     Diagnosis(Diagnosis),
 }
@@ -89,7 +89,7 @@ impl Ingestion {
             self.cx.phase(NAME, "waiting for rows to be processed");
             let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token);
             let goal = goal.stall_timeout(self.goal.stall_timeout);
-            self.state = State::Processing(self.cx.child(goal.machine()));
+            self.state = State::Processing(self.cx.child(goal));
         } else {
             self.state = State::Covering(self.input(bytes::Bytes::new()));
         }

@@ -14,7 +14,7 @@ use crate::flink::flow::job_manager::{Identify, Process, compare, is_of_failover
 use crate::flink::flow::look::LookupRetry;
 use crate::flink::flow::upload::Upload;
 use crate::flink::{FlinkRest, GetJobStatus, JobId, SubmitJar};
-use crate::flow::{Call, Flow, FlowContext, GoalFlow, Notice, Reply, SavedState, StateMachine, Step, ready};
+use crate::flow::{Call, Flow, FlowContext, Notice, Reply, Runner, SavedState, StateMachine, Step, ready};
 use crate::time::Timestamp;
 
 /// How often a job is submitted, all under the same id.
@@ -72,7 +72,7 @@ pub struct RunMachine {
 enum State {
     Start,
     Resumed,
-    Upload(GoalFlow<Upload>),
+    Upload(Runner<Upload>),
     /// Which JobManager is about to execute the main method?
     Identify(Identify),
     Submit(Call<SubmitJar>),

@@ -12,7 +12,7 @@ use crate::flink::flow::look::{Found, Look};
 use crate::flink::flow::trigger::{Kind as _, Triggered};
 use crate::flink::flow::triggers::TriggerState;
 use crate::flink::{FlinkRest, JobId, JobState, StartStop, TriggerId};
-use crate::flow::{Flow, FlowContext, GoalFlow, Reply, StateMachine, Step, ready};
+use crate::flow::{Flow, FlowContext, Reply, Runner, StateMachine, Step, ready};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
@@ -37,10 +37,10 @@ pub struct StopMachine {
 enum State {
     /// Until the first poll.
     Start(Option<Triggered<StopKind>>),
-    Trigger(GoalFlow<Triggered<StopKind>>),
+    Trigger(Runner<Triggered<StopKind>>),
     /// The savepoint is.
     Written,
-    Await(GoalFlow<AwaitMachine>),
+    Await(Runner<AwaitMachine>),
     /// The job does not look as if it were about to end; before it is looked up again.
     Wait(Timestamp),
     /// The job could not be waited for.

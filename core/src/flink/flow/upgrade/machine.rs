@@ -22,7 +22,7 @@ use crate::flink::flow::trigger::Triggered;
 use crate::flink::flow::triggers::CheckpointKind;
 use crate::flink::flow::upload::Upload;
 use crate::flink::{FlinkRest, GetCheckpoints, GetJobExceptions, JobState, PlanJar};
-use crate::flow::{Call, Flow, FlowContext, GoalFlow, Notice, Reply, StateMachine, Step, ready};
+use crate::flow::{Call, Flow, FlowContext, Notice, Reply, Runner, StateMachine, Step, ready};
 use crate::time::Timestamp;
 
 /// How often a jar is uploaded again that the cluster has not got any more.
@@ -71,10 +71,10 @@ pub struct UpgradeMachine {
 enum State {
     Start,
     Resumed,
-    Check(GoalFlow<AwaitMachine>),
+    Check(Runner<AwaitMachine>),
     /// The job has ended after an earlier stop had written its savepoint: what was its last checkpoint?
     Down(Look),
-    Upload(usize, GoalFlow<Upload>),
+    Upload(usize, Runner<Upload>),
     /// Which JobManager is about to execute the main method of this jar?
     Identify(usize, Identify),
     Plan(usize, Call<PlanJar>),
@@ -86,26 +86,26 @@ enum State {
     Suspect(Option<FlowError>, Look),
     /// Before the stop: which checkpoint is the last one?
     LastCheckpoint(Call<GetCheckpoints>),
-    Stop(GoalFlow<StopMachine>),
-    Run(GoalFlow<RunMachine>),
-    Settle(GoalFlow<AwaitMachine>),
-    Checkpoint(GoalFlow<Triggered<CheckpointKind>>),
+    Stop(Runner<StopMachine>),
+    Run(Runner<RunMachine>),
+    Settle(Runner<AwaitMachine>),
+    Checkpoint(Runner<Triggered<CheckpointKind>>),
     Prove(Proof),
     /// A task of the new job has left RUNNING: how is the job now? With what was seen.
-    Relapse(GoalFlow<AwaitMachine>, String),
+    Relapse(Runner<AwaitMachine>, String),
     /// Before another checkpoint.
     Pause(Timestamp),
     /// Time is up for the new job: what did it run into? With what it did not do in time.
     Explain(Call<GetJobExceptions>, String),
     /// Time is up, and the checkpoint was not seen to complete: has the new job completed one? With the error of the deadline.
     LastLookup(Call<GetCheckpoints>, FlowError),
-    CancelNew(GoalFlow<CancelMachine>),
-    RunOld(GoalFlow<RunMachine>),
-    SettleOld(GoalFlow<AwaitMachine>),
+    CancelNew(Runner<CancelMachine>),
+    RunOld(Runner<RunMachine>),
+    SettleOld(Runner<AwaitMachine>),
     /// The caller wants the old jar back, but nothing was stopped: how is the old job?
-    Untouched(GoalFlow<AwaitMachine>),
+    Untouched(Runner<AwaitMachine>),
     /// The caller wants the old jar back: was the new job submitted?
-    FindNew(GoalFlow<RunMachine>),
+    FindNew(Runner<RunMachine>),
 }
 
 impl UpgradeMachine {

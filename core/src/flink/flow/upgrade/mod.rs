@@ -121,7 +121,7 @@ use super::run_jar::{JarRun, RunJar};
 use crate::body::Body;
 use crate::error::{FlowError, Misuse};
 use crate::flink::{FlinkRest, JobId};
-use crate::flow::{Config, Goal, GoalFlow, SavedState};
+use crate::flow::{Config, Goal, GoalFlow, MachineGoal, SavedState};
 use crate::schema::{json_structs, string_enums};
 use crate::seed::Seed;
 pub use diagnosis::{UpgradeDiagnosis, UpgradeStatus};
@@ -403,7 +403,7 @@ pub enum Upgrade {
 impl Goal for UpgradeJob {
     type Service = FlinkRest;
     type Output = Upgrade;
-    type Flow = GoalFlow<UpgradeMachine>;
+    type Flow = GoalFlow<Self>;
 
     fn start(self, config: &Config<FlinkRest>, mut seed: Seed) -> Self::Flow {
         let machine = match self.start {
@@ -442,4 +442,8 @@ impl Goal for UpgradeJob {
         };
         GoalFlow::new(machine, config, seed, self.timeout)
     }
+}
+
+impl MachineGoal for UpgradeJob {
+    type Machine = UpgradeMachine;
 }

@@ -7,7 +7,7 @@ use super::replay_buffer::StatusDelta;
 use super::tokens::Tokens;
 use super::{NAME, Writer, WriterState};
 use crate::error::{FlowError, Misuse};
-use crate::flow::{Call, CredentialRequest, Flow as _, Goal as _, GoalFlow, Reply, SavedState, Step, ready};
+use crate::flow::{Call, CredentialRequest, Flow as _, Goal as _, Reply, Runner, SavedState, Step, ready};
 use crate::operation::Operation as _;
 use crate::snowpipe::flow::append::AppendMachine;
 use crate::snowpipe::flow::busy_backoff::is_busy;
@@ -24,10 +24,10 @@ use crate::time::Timestamp;
 pub(super) enum State {
     /// The channel has to be opened.
     Begin,
-    Open(Box<GoalFlow<OpenMachine>>),
+    Open(Box<Runner<OpenMachine>>),
     /// There is a channel, and nothing under way.
     Ready,
-    Append(Box<GoalFlow<AppendMachine>>),
+    Append(Box<Runner<AppendMachine>>),
     Look(Box<Call<BulkGetChannelStatus>>),
     /// Before opening again.
     Wait(Timestamp),
@@ -244,7 +244,7 @@ impl Writer {
         // The rows that are waited for may be our own: their commit takes as long as it takes.
         let goal = OpenChannel::new(self.goal.path.clone()).busy_timeout(self.retry_time_left());
         let open = goal.start(ingest, self.cx.seed.split());
-        let open = open.with_deadline(self.deadline()).excusing(self.excuse_left());
+        let open = open.into_runner().with_deadline(self.deadline()).excusing(self.excuse_left());
         self.state = State::Open(Box::new(open));
         self.cx.phase(NAME, if self.opened { "opening again" } else { "opening" });
     }
@@ -298,7 +298,7 @@ impl Writer {
             self.cx.save(saved);
         }
         let append = channel.append(self.goal.tokens.add_to(batch)).start(ingest, self.cx.seed.split());
-        let append = append.with_deadline(self.deadline()).excusing(self.excuse_left());
+        let append = append.into_runner().with_deadline(self.deadline()).excusing(self.excuse_left());
         self.state = State::Append(Box::new(append));
         true
     }

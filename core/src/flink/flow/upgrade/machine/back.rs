@@ -81,7 +81,7 @@ impl UpgradeMachine {
             return self.run_old(cx);
         }
         cx.phase(UpgradeJob::NAME, "looking for the new job");
-        self.state = State::FindNew(cx.child(run.looking_only().machine()));
+        self.state = State::FindNew(cx.child(run.looking_only()));
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
 use crate::flink::flow::upload::Upload;
 use crate::flink::jars::ClaimMode;
 use crate::flink::{FlinkRest, GetCheckpoints, JobId};
-use crate::flow::{FlowContext, GoalFlow, SavedState, StateMachine as _};
+use crate::flow::{FlowContext, Runner, SavedState, StateMachine as _};
 
 impl UpgradeMachine {
     pub(super) fn name_of(which: usize) -> &'static str {
@@ -160,13 +160,13 @@ impl UpgradeMachine {
                     Some(directory) => goal.target_directory(directory),
                     None => goal,
                 };
-                State::Stop(cx.child(goal.machine()))
+                State::Stop(cx.child(goal))
             }
             UpgradePhase::Run => State::Run(self.run(1, resumed, cx)?),
             UpgradePhase::RunOld => State::RunOld(self.run(0, resumed, cx)?),
             UpgradePhase::CancelNew => {
                 self.status = UpgradeStatus::Unknown;
-                State::CancelNew(cx.child(Cancel::new(self.data.new_job).machine()))
+                State::CancelNew(cx.child(Cancel::new(self.data.new_job)))
             }
             UpgradePhase::Prove => {
                 let until = cx.now() + Duration::from_millis(self.data.prove_for.unwrap_or_default());
@@ -189,13 +189,13 @@ impl UpgradeMachine {
         which: usize,
         resumed: Option<&SavedState>,
         cx: &mut FlowContext<FlinkRest>,
-    ) -> Result<GoalFlow<RunMachine>, FlowError> {
+    ) -> Result<Runner<RunMachine>, FlowError> {
         let content = self.jars.get(which).cloned().flatten();
         if let Some(saved) = resumed {
             let goal = RunJar::resume(saved)?.with_content(content);
             // The main method of the old jar has run before.
             let goal = if which == 0 { goal.trusted() } else { goal };
-            return Ok(cx.child(goal.machine()));
+            return Ok(cx.child(goal));
         }
         let job = if which == 0 { self.data.old_job } else { self.data.new_job };
         let mut run = self.run_of(which).clone();
@@ -203,7 +203,7 @@ impl UpgradeMachine {
         run.claim_mode = Some(ClaimMode::NoClaim);
         let goal = RunJar::of(run, job).with_content(content);
         let goal = if which == 0 && self.is_contended() { goal.contended() } else { goal };
-        Ok(cx.child(goal.machine()))
+        Ok(cx.child(goal))
     }
 
     /// Back to the phase in which the new job settles, with what is left of its time.
@@ -214,8 +214,8 @@ impl UpgradeMachine {
         self.state = State::Settle(self.settle(self.data.new_job, cx));
     }
 
-    pub(super) fn settle(&self, job: JobId, cx: &mut FlowContext<FlinkRest>) -> GoalFlow<AwaitMachine> {
+    pub(super) fn settle(&self, job: JobId, cx: &mut FlowContext<FlinkRest>) -> Runner<AwaitMachine> {
         let until = cx.no_later_than(self.settle_until);
-        cx.child(AwaitJob::running(job).machine().observing(self.observed)).with_deadline(until)
+        cx.child(AwaitMachine::from(AwaitJob::running(job)).observing(self.observed)).with_deadline(until)
     }
 }

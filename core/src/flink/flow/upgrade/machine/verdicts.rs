@@ -10,6 +10,7 @@ use crate::flink::error::is_unknown_job;
 use crate::flink::flow::await_job::{AwaitMachine, JobReport};
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
 use crate::flink::flow::look::{Found, Look};
+use crate::flink::flow::trigger::Triggered;
 use crate::flink::flow::triggers::TriggerCheckpoint;
 use crate::flink::flow::upgrade::{Upgrade, UpgradeDiagnosis, UpgradePhase, UpgradeStatus};
 use crate::flink::{FlinkRest, GetCheckpoints, GetJobExceptions, JobId, JobState, SubmitJar};
@@ -301,7 +302,7 @@ impl UpgradeMachine {
             Ok(report) if report.state == JobState::Running => {
                 self.status = UpgradeStatus::NewJobRuns;
                 let until = cx.no_later_than(self.settle_until);
-                let checkpoint = TriggerCheckpoint::new(self.data.new_job).machine().observing(self.observed);
+                let checkpoint = Triggered::from(TriggerCheckpoint::new(self.data.new_job)).observing(self.observed);
                 self.state = State::Checkpoint(cx.child(checkpoint).with_deadline(until));
             }
             Ok(report) if report.state == JobState::Finished => return Ok(Some(self.upgraded(None))),
