@@ -40,7 +40,8 @@ impl Renewal {
         Self { runner: Runner::new(RenewalMachine::new(lease), account, seed, timeout) }
     }
 
-    pub(super) fn with_deadline(mut self, deadline: Option<Timestamp>) -> Self {
+    /// Ends the renewal at this time at the latest.
+    pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
         self.runner = self.runner.with_deadline(deadline);
         self
     }
