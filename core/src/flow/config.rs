@@ -24,27 +24,28 @@ use crate::url::Base;
 /// # Ok::<(), pipewright::error::BuildError>(())
 /// ```
 pub struct Config<S> {
-    inner: Arc<Inner>,
+    settings: Arc<Settings>,
     service: PhantomData<fn() -> S>,
 }
 
+/// What a [`Config`] holds, without the type of the service.
 #[derive(Clone)]
-struct Inner {
-    base: Base,
-    headers: HeaderMap,
-    retry: Retry,
-    body_limit: u64,
-    authorized: bool,
+pub(super) struct Settings {
+    pub(super) base: Base,
+    pub(super) headers: HeaderMap,
+    pub(super) retry: Retry,
+    pub(super) body_limit: u64,
+    pub(super) authorized: bool,
     /// Whether the headers hold a credential.
     carries_credentials: bool,
     plaintext_allowed: bool,
-    contact: Contact,
+    pub(super) contact: Contact,
 }
 
 impl<S: Service> Config<S> {
     /// The defaults: no credential, no extra headers, the default [`Retry`], bodies up to 64 MiB.
     pub fn new(base: Base) -> Self {
-        let inner = Inner {
+        let settings = Settings {
             base,
             headers: HeaderMap::new(),
             retry: Retry::default(),
@@ -54,11 +55,11 @@ impl<S: Service> Config<S> {
             plaintext_allowed: false,
             contact: Contact::default(),
         };
-        Self { inner: Arc::new(inner), service: PhantomData }
+        Self { settings: Arc::new(settings), service: PhantomData }
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
-        change(Arc::make_mut(&mut self.inner));
+    fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
         self
     }
 
@@ -70,65 +71,71 @@ impl<S: Service> Config<S> {
             || headers.values().any(HeaderValue::is_sensitive);
         // An API key may have any name.
         headers.values_mut().for_each(|value| value.set_sensitive(true));
-        let this = self.change(|inner| inner.carries_credentials = carries);
-        this.change(|inner| inner.headers = headers)
+        let this = self.change(|settings| settings.carries_credentials = carries);
+        this.change(|settings| settings.headers = headers)
     }
 
     /// How patient to be.
     pub fn with_retry(self, retry: Retry) -> Self {
-        self.change(|inner| inner.retry = retry)
+        self.change(|settings| settings.retry = retry)
     }
 
     /// The longest answer to take, in bytes.
     pub fn with_body_limit(self, bytes: u64) -> Self {
-        self.change(|inner| inner.body_limit = bytes)
+        self.change(|settings| settings.body_limit = bytes)
     }
 
     /// Flows ask for a credential before their first request, and again before they repeat a request after a wait: the credential
     /// may have expired by then.
     pub fn with_credentials(self) -> Self {
-        self.change(|inner| inner.authorized = true)
+        self.change(|settings| settings.authorized = true)
     }
 
     /// Credentials may travel over plain `http` to other machines. They can be read on the way.
     pub fn allow_plaintext_credentials(self) -> Self {
-        self.change(|inner| inner.plaintext_allowed = true)
+        self.change(|settings| settings.plaintext_allowed = true)
     }
 
     /// Where the service is.
     pub fn base(&self) -> &Base {
-        &self.inner.base
+        &self.settings.base
     }
 
     /// Headers for every request.
     pub fn headers(&self) -> &HeaderMap {
-        &self.inner.headers
+        &self.settings.headers
     }
 
     /// How patient to be.
     pub fn retry(&self) -> &Retry {
-        &self.inner.retry
+        &self.settings.retry
     }
 
     /// The longest answer to take, in bytes.
     pub fn body_limit(&self) -> u64 {
-        self.inner.body_limit
+        self.settings.body_limit
     }
 
     /// Whether flows ask for a credential.
     pub fn is_authorized(&self) -> bool {
-        self.inner.authorized
+        self.settings.authorized
     }
 
     /// What is known about the address.
     pub(crate) fn contact(&self) -> &Contact {
-        &self.inner.contact
+        &self.settings.contact
     }
 
-    /// Whether a request would show a credential to whoever listens.
-    pub(crate) fn exposes_credentials(&self) -> bool {
-        let carries = self.inner.authorized || self.inner.carries_credentials;
-        carries && !self.inner.plaintext_allowed && self.inner.base.is_exposed()
+    pub(super) fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+}
+
+impl Settings {
+    /// Whether a request would show a credential to other machines on the network.
+    pub(super) fn exposes_credentials(&self) -> bool {
+        let carries = self.authorized || self.carries_credentials;
+        carries && !self.plaintext_allowed && self.base.is_exposed()
     }
 }
 
@@ -137,7 +144,7 @@ const CREDENTIAL_HEADERS: [http::HeaderName; 3] =
 
 impl<S> Clone for Config<S> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), service: PhantomData }
+        Self { settings: Arc::clone(&self.settings), service: PhantomData }
     }
 }
 

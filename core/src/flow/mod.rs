@@ -28,6 +28,7 @@
 //!
 //! An event loop of one's own is in `examples/event_loop` of `pipewright-mock`: 500 flows on one thread.
 
+mod attempts;
 pub mod call;
 mod config;
 mod contact;

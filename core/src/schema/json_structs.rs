@@ -34,6 +34,7 @@ macro_rules! json_structs {
         }
 
         impl ::std::fmt::Debug for $name {
+            #[inline]
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(stringify!($name))
                     $( .field(stringify!($field), $crate::schema::shown!(self.$field $(, $private)?)) )*
@@ -127,6 +128,7 @@ macro_rules! json_structs {
         }
 
         impl $crate::operation::FromResponse for $name {
+            #[inline]
             fn from_response(
                 info: &'static $crate::operation::OperationInfo,
                 response: &::http::Response<::bytes::Bytes>,

@@ -62,6 +62,7 @@ macro_rules! operations {
 
             /// Of what the body carries only what there is: statements, arguments and settings may hold secrets.
             impl ::std::fmt::Debug for $name {
+                #[inline]
                 fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                     #[allow(unused_mut, reason = "an operation may have no parameters")]
                     let mut shown = f.debug_struct(stringify!($name));
@@ -77,6 +78,7 @@ macro_rules! operations {
             #[allow(clippy::new_without_default, reason = "an operation without parameters is not the default of anything")]
             impl $name {
                 /// The operation with what it cannot do without.
+                #[inline]
                 pub fn new(
                     $($( $segment: impl Into<$segment_type>, )*)?
                     $($( $query: impl Into<$query_type>, )*)?
@@ -93,6 +95,7 @@ macro_rules! operations {
 
                 $($(
                     $(#[$oquery_meta])*
+                    #[inline]
                     pub fn $oquery(mut self, $oquery: impl Into<$oquery_type>) -> Self {
                         self.$oquery = Some($oquery.into());
                         self
@@ -100,6 +103,7 @@ macro_rules! operations {
                 )*)?
                 $($(
                     $(#[$ojson_meta])*
+                    #[inline]
                     pub fn $ojson(mut self, $ojson: impl Into<$ojson_type>) -> Self {
                         self.$ojson = Some($ojson.into());
                         self
@@ -128,6 +132,7 @@ macro_rules! operations {
                 const STREAMING: bool = false $(|| { let _ = stringify!($live); true })?;
 
                 $(
+                    #[inline]
                     fn effect(&self) -> $crate::operation::Effect {
                         #[allow(unused_imports, reason = "a rule need not name all of them")]
                         use $crate::operation::Effect::{Fenced, Idempotent, Once, Safe};
@@ -142,6 +147,7 @@ macro_rules! operations {
                     }
                 )?
 
+                #[inline]
                 fn request(
                     &self,
                     cx: $crate::operation::RequestContext<'_>,
@@ -160,6 +166,7 @@ macro_rules! operations {
                     target.finish(body.finish(always))
                 }
 
+                #[inline]
                 fn parse(
                     &self,
                     response: ::http::Response<::bytes::Bytes>,

@@ -1,0 +1,462 @@
+//! [`Attempts`]: the attempts of one call, whatever the operation. [`Call`](super::Call) adds the request and the response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+
+use super::config::Settings;
+use super::{CredentialRequest, Exchange, Notice, Outcome, Reply, Ticket};
+use crate::body::Body;
+use crate::error::{
+    Ambiguity, Applied, BuildError, CredentialError, Delivery, ErrorKind, FlowError, ServiceError, TransportError,
+    TransportErrorKind,
+};
+use crate::operation::{Effect, OperationInfo, RequestContext};
+use crate::seed::Seed;
+use crate::time::Timestamp;
+
+/// What the attempts need to know about an operation. Not a type parameter: this file is compiled once, and not for each operation.
+pub(super) struct Rules {
+    pub(super) info: &'static OperationInfo,
+    pub(super) is_streaming: bool,
+    pub(super) is_auth_error: fn(&ServiceError) -> bool,
+    pub(super) identifies_service: fn(&ServiceError) -> bool,
+}
+
+/// An operation, as far as it is sent.
+pub(super) trait Outgoing {
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError>;
+    fn timeout(&self, usual: Duration) -> Duration;
+}
+
+/// What a reply was.
+pub(super) enum Accepted {
+    Nothing,
+    /// The answer to the last attempt.
+    Response(Response<Bytes>),
+    /// Another flow's.
+    Stray(Reply),
+}
+
+/// What the call wants next.
+pub(super) enum Next {
+    /// The exchange of [`Attempts::take_exchange`].
+    Send,
+    Authorize(CredentialRequest),
+    Notice(Notice),
+    WaitUntil(Timestamp),
+    InFlight(Timestamp),
+    Failed(FlowError),
+    /// The output was parsed, or the call was polled after its end.
+    Done,
+}
+
+/// The attempts of one call: credential, waits, deadline, and what is known about those without an answer.
+pub(super) struct Attempts {
+    rules: &'static Rules,
+    /// What sending the request twice does.
+    effect: Effect,
+    settings: Arc<Settings>,
+    seed: Seed,
+    pub(super) deadline: Option<Timestamp>,
+    /// By how much the waits that the service asks for may still move the deadline.
+    pub(super) excuse: Duration,
+    /// How long the service has asked to be left alone, beyond our own waits.
+    pub(super) asked_to_wait: Duration,
+    /// Which transient refusals are the caller's to wait out.
+    pub(super) handed_back: fn(&ServiceError) -> bool,
+    now: Timestamp,
+    /// How many attempts were handed out.
+    pub(super) sent: u32,
+    credential: Option<HeaderValue>,
+    /// The credential that the service has rejected, until there is another one.
+    rejected: Option<HeaderValue>,
+    /// Whether the service has rejected a credential, and has answered nothing but 401 since.
+    is_rejected: bool,
+    /// How many attempts may have been carried out without our knowing.
+    pub(super) unanswered: u32,
+    /// Whether the last attempt got no answer, so that the next one needs a fresh connection.
+    is_silent: bool,
+    /// A success whose body cannot be read: whatever comes later, the request was carried out.
+    unread: Option<ServiceError>,
+    last: Option<FlowError>,
+    notice: Option<Notice>,
+    /// What goes out next, while prepared. Not in the state, because it is large and the state is moved about.
+    exchange: Option<Exchange>,
+    state: State,
+}
+
+/// Whether the status of a success says all that there is to know: the body says nothing that the caller needs to go on.
+fn is_told_by_status(method: &Method) -> bool {
+    matches!(*method, Method::PATCH | Method::DELETE)
+}
+
+/// What to check when an address has never answered.
+const NOBODY_THERE: &str = "nothing has answered at this address yet: check http or https, host and port";
+
+enum State {
+    Ready,
+    Authorizing { ticket: Ticket, until: Timestamp },
+    Prepared,
+    InFlight { ticket: Ticket, until: Timestamp },
+    Waiting { until: Timestamp },
+    Succeeded,
+    Failed(FlowError),
+    Finished,
+}
+
+impl Attempts {
+    pub(super) fn new(rules: &'static Rules, effect: Effect, settings: &Arc<Settings>, seed: Seed) -> Self {
+        Self {
+            rules,
+            effect,
+            settings: Arc::clone(settings),
+            seed,
+            deadline: None,
+            excuse: Duration::ZERO,
+            asked_to_wait: Duration::ZERO,
+            handed_back: |_| false,
+            now: Timestamp::UNIX_EPOCH,
+            sent: 0,
+            credential: None,
+            rejected: None,
+            is_rejected: false,
+            unanswered: 0,
+            is_silent: false,
+            unread: None,
+            last: None,
+            notice: None,
+            exchange: None,
+            state: State::Ready,
+        }
+    }
+
+    /// Never sends again after an attempt whose outcome is unknown.
+    pub(super) fn send_once(&mut self) {
+        if matches!(self.effect, Effect::Idempotent | Effect::Fenced) {
+            self.effect = Effect::Once;
+        }
+    }
+
+    pub(super) fn has_unanswered(&self) -> bool {
+        self.unanswered > 0 || self.unread.is_some()
+    }
+
+    pub(super) fn is_about_to_repeat(&self) -> bool {
+        self.sent > 0 && matches!(self.state, State::Prepared)
+    }
+
+    /// The exchange to send, after [`Next::Send`].
+    pub(super) fn take_exchange(&mut self) -> Option<Exchange> {
+        self.exchange.take()
+    }
+
+    pub(super) fn state_name(&self) -> &'static str {
+        match self.state {
+            State::Ready => "ready",
+            State::Authorizing { .. } => "authorizing",
+            State::Prepared => "prepared",
+            State::InFlight { .. } => "in flight",
+            State::Waiting { .. } => "waiting",
+            State::Succeeded => "succeeded",
+            State::Failed(_) => "failed",
+            State::Finished => "finished",
+        }
+    }
+
+    /// Takes the reply, if there is one and it is this call's.
+    pub(super) fn accept(&mut self, now: Timestamp, reply: Option<Reply>) -> Accepted {
+        self.now = self.now.max(now);
+        let Some(reply) = reply else { return Accepted::Nothing };
+        match (&self.state, reply.outcome) {
+            (State::InFlight { ticket, .. }, Outcome::Answer(answer)) if *ticket == reply.ticket => match answer {
+                Ok(response) => {
+                    self.is_silent = false;
+                    self.settings.contact.reached();
+                    return Accepted::Response(response);
+                }
+                Err(error) => self.not_answered(error),
+            },
+            (State::Authorizing { ticket, .. }, Outcome::Credential(credential)) if *ticket == reply.ticket => {
+                match credential {
+                    Ok(header) => {
+                        self.credential = Some(header);
+                        self.rejected = None;
+                        self.state = State::Ready;
+                    }
+                    Err(error) => self.unauthorized(error),
+                }
+            }
+            (_, outcome) => return Accepted::Stray(Reply { ticket: reply.ticket, outcome }),
+        }
+        Accepted::Nothing
+    }
+
+    /// The response was a success that can be read.
+    pub(super) fn succeeded(&mut self, status: StatusCode) {
+        self.settings.contact.answered();
+        self.notice = Some(Notice::Answered { operation: self.rules.info.name, status });
+        self.state = State::Succeeded;
+    }
+
+    /// The response was an error, or cannot be read.
+    pub(super) fn rejected(&mut self, error: ServiceError) {
+        let is_expired = (self.rules.is_auth_error)(&error);
+        let error = self.weighed(error);
+        if is_expired && self.credential.is_some() && !self.is_rejected {
+            self.rejected = self.credential.take();
+            self.is_rejected = true;
+            self.last = Some(error.into());
+            self.state = State::Ready;
+        } else {
+            self.is_rejected &= is_expired;
+            self.settle(error);
+        }
+    }
+
+    /// A proxy that has lost the service for a moment answers 401, 403 or 404 by itself: that passes. If the service has never
+    /// answered, the address is probably wrong.
+    fn weighed(&self, error: ServiceError) -> ServiceError {
+        let contact = &self.settings.contact;
+        match (error.kind(), error.status().as_u16()) {
+            (ErrorKind::Foreign, 401 | 403 | 404) if contact.has_answered() => error.with_transient(true),
+            (ErrorKind::Refused, _) if (self.rules.identifies_service)(&error) => {
+                contact.answered();
+                error
+            }
+            _ => error,
+        }
+    }
+
+    fn settle(&mut self, error: ServiceError) {
+        let effect = self.effect;
+        let is_unread = error.kind() == ErrorKind::Unreadable && error.applied() == Applied::Yes;
+        if is_unread && is_told_by_status(&self.rules.info.method) {
+            self.unread = Some(error.clone());
+            let may_repeat = error.is_transient() && effect != Effect::Once;
+            return if may_repeat { self.again(error.into(), None) } else { self.fail(error.into()) };
+        }
+        let (done, uncertain) =
+            (error.applied() == Applied::Yes && !is_unread, error.applied() == Applied::Unknown || is_unread);
+        // The service itself has not answered yet, or not in time: it may be about to do what it was asked.
+        self.unanswered += u32::from(uncertain && (error.kind() != ErrorKind::Refused || error.is_transient()));
+        if effect == Effect::Once && uncertain {
+            return self.ambiguous(error.into());
+        }
+        if error.is_transient() && !done && !(self.handed_back)(&error) {
+            let earliest = error.retry_after().map(|after| after.resolve(self.now));
+            return self.again(error.into(), earliest);
+        }
+        if effect != Effect::Safe && !done && (uncertain || self.has_unanswered()) {
+            return self.ambiguous(error.into());
+        }
+        self.notice = Some(Notice::Answered { operation: self.rules.info.name, status: error.status() });
+        self.fail(error.into());
+    }
+
+    fn not_answered(&mut self, error: TransportError) {
+        let (kind, delivery) = (error.kind(), error.delivery());
+        if error.status().is_some() {
+            self.settings.contact.reached();
+        }
+        self.is_silent = true;
+        self.settings.contact.silent();
+        // The head of the answer came, and says all that there is to know, unless a proxy may have sent it.
+        if let Some(status) = error.status().filter(StatusCode::is_success)
+            && is_told_by_status(&self.rules.info.method)
+        {
+            let mut head = http::Response::new(bytes::Bytes::new());
+            *head.status_mut() = status;
+            let may_pass = kind != TransportErrorKind::TooLarge;
+            let applied = if error.is_text() { Applied::Unknown } else { Applied::Yes };
+            let unreadable = ServiceError::unreadable(self.rules.info, &head, error.message()).with_applied(applied);
+            return self.settle(unreadable.with_transient(may_pass));
+        }
+        if delivery == Delivery::Unknown {
+            self.unanswered += 1;
+            if self.effect == Effect::Once {
+                return self.ambiguous(error.into());
+            }
+        }
+        match kind {
+            // The next answer would be as large, and the transport no other.
+            TransportErrorKind::TooLarge | TransportErrorKind::Unsupported => self.give_up(error.into()),
+            _ if self.is_nobody_there(kind) => self.give_up(error.with_advice(NOBODY_THERE).into()),
+            _ => self.again(error.into(), None),
+        }
+    }
+
+    /// Whether it is pointless to go on, because nothing has ever answered at the address.
+    fn is_nobody_there(&self, kind: TransportErrorKind) -> bool {
+        let is_over = match kind {
+            TransportErrorKind::Tls => true,
+            TransportErrorKind::Connect | TransportErrorKind::Resolve => {
+                self.sent >= self.settings.retry.connect_attempts
+            }
+            _ => false,
+        };
+        is_over && !self.settings.contact.is_reached()
+    }
+
+    fn unauthorized(&mut self, error: CredentialError) {
+        if error.is_transient() {
+            // It counts as an attempt, so that asking for credentials ends too.
+            self.sent = self.sent.saturating_add(1);
+            self.again(error.into(), None);
+        } else {
+            self.give_up(error.into());
+        }
+    }
+
+    /// Another attempt after a wait, if there is one left.
+    fn again(&mut self, error: FlowError, earliest: Option<Timestamp>) {
+        let retry = &Arc::clone(&self.settings).retry;
+        if let (FlowError::Service(error), Some(at)) = (&error, earliest)
+            && at.since(self.now) > retry.longest_retry_after
+        {
+            let error = error.clone().not_before(at, retry.longest_retry_after);
+            return self.give_up(error.into());
+        }
+        if self.sent >= retry.attempts {
+            return self.give_up(error);
+        }
+        let wait = retry.wait(self.sent.max(1), &mut self.seed);
+        let own = self.now + wait;
+        let at = own.max(earliest.unwrap_or_default());
+        self.asked_to_wait += at.since(own);
+        let excused = at.since(own).min(self.excuse);
+        self.excuse -= excused;
+        self.deadline = self.deadline.map(|deadline| deadline + excused);
+        self.notice = Some(Notice::Retrying { operation: self.rules.info.name, cause: error.to_string(), at });
+        self.last = Some(error);
+        self.state = State::Waiting { until: at };
+    }
+
+    /// The end without an answer that says more.
+    fn give_up(&mut self, error: FlowError) {
+        if self.has_unanswered() && self.effect != Effect::Safe {
+            self.ambiguous(error);
+        } else {
+            self.fail(error);
+        }
+    }
+
+    fn ambiguous(&mut self, cause: FlowError) {
+        self.fail(FlowError::Ambiguous(Ambiguity {
+            operation: self.rules.info.name,
+            cause: Box::new(cause),
+            unanswered: self.has_unanswered(),
+            found: None,
+            evidence: None,
+        }));
+    }
+
+    /// The end. After a success that could not be read there is no doubt.
+    fn fail(&mut self, error: FlowError) {
+        self.state = State::Failed(self.unread.take().map_or(error, FlowError::Service));
+    }
+
+    fn out_of_time(&mut self, at: Timestamp) {
+        self.unanswered += u32::from(matches!(self.state, State::InFlight { .. }));
+        self.exchange = None;
+        let last = self.last.take().map(Box::new);
+        self.give_up(FlowError::Deadline { at, waiting: self.rules.info.name, observed: None, last, evidence: None });
+    }
+
+    fn prepare(&mut self, operation: &dyn Outgoing) -> Result<(), BuildError> {
+        let cx = RequestContext::new(&self.settings.base).with_attempt(self.sent);
+        let mut request = operation.request(cx)?;
+        for name in self.settings.headers.keys() {
+            request.headers_mut().remove(name);
+        }
+        for (name, value) in &self.settings.headers {
+            request.headers_mut().append(name, value.clone());
+        }
+        if let Some(credential) = &self.credential {
+            request.headers_mut().insert(header::AUTHORIZATION, credential.clone());
+        }
+        self.exchange = Some(Exchange {
+            ticket: Ticket::next(),
+            info: self.rules.info,
+            request,
+            timeout: operation.timeout(self.settings.retry.attempt_timeout),
+            body_limit: self.settings.body_limit,
+            live: self.rules.is_streaming,
+            fresh: self.is_silent || self.effect == Effect::Once || self.settings.contact.is_silent(),
+        });
+        Ok(())
+    }
+
+    /// What to do now.
+    pub(super) fn next(&mut self, operation: &dyn Outgoing) -> Next {
+        loop {
+            // Most of the time there is none, and taking it copies it.
+            if self.notice.is_some()
+                && let Some(notice) = self.notice.take()
+            {
+                return Next::Notice(notice);
+            }
+            let open = !matches!(self.state, State::Succeeded | State::Failed(_) | State::Finished);
+            if let Some(at) = self.deadline.filter(|at| open && *at <= self.now) {
+                self.out_of_time(at);
+            }
+            let by_deadline = |at: Timestamp| self.deadline.map_or(at, |deadline| at.min(deadline));
+            match &self.state {
+                State::Ready if self.settings.exposes_credentials() => {
+                    let authority = self.settings.base.authority().to_string();
+                    self.state = State::Failed(BuildError::Plaintext { authority }.into());
+                }
+                State::Ready if self.settings.authorized && self.credential.is_none() => {
+                    let ticket = Ticket::next();
+                    self.state = State::Authorizing { ticket, until: self.now + self.settings.retry.attempt_timeout };
+                    return Next::Authorize(CredentialRequest {
+                        ticket,
+                        service: self.rules.info.service,
+                        authority: self.settings.base.authority().clone(),
+                        rejected: self.rejected.clone(),
+                    });
+                }
+                State::Ready => match self.prepare(operation) {
+                    Ok(()) => {
+                        self.state = State::Prepared;
+                        return Next::Notice(Notice::Sending { operation: self.rules.info.name, attempt: self.sent });
+                    }
+                    Err(error) => self.give_up(error.into()),
+                },
+                State::Prepared => {
+                    self.state = State::Finished;
+                    if let Some(exchange) = &mut self.exchange {
+                        let until = by_deadline(self.now + exchange.timeout);
+                        exchange.timeout = until.since(self.now);
+                        self.sent = self.sent.saturating_add(1);
+                        self.state = State::InFlight { ticket: exchange.ticket, until };
+                    }
+                    return Next::Send;
+                }
+                State::Authorizing { until, .. } if *until <= self.now => {
+                    self.unauthorized(CredentialError::transient("none was supplied in time"));
+                }
+                State::InFlight { until, .. } if *until <= self.now => {
+                    let message = format!("{}: no answer in time", self.rules.info.name);
+                    self.not_answered(TransportError::new(TransportErrorKind::Timeout, Delivery::Unknown, message));
+                }
+                State::Waiting { until } if *until <= self.now => {
+                    // It may have expired by now. Only whoever supplies it knows.
+                    self.credential = None;
+                    self.state = State::Ready;
+                }
+                State::Authorizing { until, .. } | State::InFlight { until, .. } => {
+                    return Next::InFlight(by_deadline(*until));
+                }
+                State::Waiting { until } => return Next::WaitUntil(by_deadline(*until)),
+                State::Failed(error) => return Next::Failed(error.clone()),
+                State::Succeeded | State::Finished => {
+                    self.state = State::Finished;
+                    return Next::Done;
+                }
+            }
+        }
+    }
+}
