@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 
 use super::config::Settings;
 use super::{CredentialRequest, Exchange, Notice, Outcome, Reply, Ticket};
@@ -25,30 +24,20 @@ pub(super) struct Rules {
     pub(super) identifies_service: fn(&ServiceError) -> bool,
 }
 
-/// An operation, as far as it is sent.
-pub(super) trait Outgoing {
-    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError>;
-    fn timeout(&self, usual: Duration) -> Duration;
-}
-
-/// What a reply was.
-pub(super) enum Accepted {
-    Nothing,
-    /// The answer to the last attempt.
-    Response(Response<Bytes>),
-    /// Another flow's.
-    Stray(Reply),
-}
-
-/// What the call wants next.
+/// What the call does next. What goes out is in [`Attempts`], where it is moved from once.
 pub(super) enum Next {
-    /// The exchange of [`Attempts::take_exchange`].
+    /// Build the request and call [`Attempts::prepared`].
+    Prepare,
+    /// Send [`Attempts::take_exchange`].
     Send,
-    Authorize(CredentialRequest),
-    Notice(Notice),
+    /// Ask for [`Attempts::credential_request`].
+    Authorize,
+    /// Give out [`Attempts::take_notice`].
+    Notice,
     WaitUntil(Timestamp),
     InFlight(Timestamp),
-    Failed(FlowError),
+    /// End with [`Attempts::error`].
+    Failed,
     /// The output was parsed, or the call was polled after its end.
     Done,
 }
@@ -148,11 +137,6 @@ impl Attempts {
         self.sent > 0 && matches!(self.state, State::Prepared)
     }
 
-    /// The exchange to send, after [`Next::Send`].
-    pub(super) fn take_exchange(&mut self) -> Option<Exchange> {
-        self.exchange.take()
-    }
-
     pub(super) fn state_name(&self) -> &'static str {
         match self.state {
             State::Ready => "ready",
@@ -166,35 +150,46 @@ impl Attempts {
         }
     }
 
-    /// Takes the reply, if there is one and it is this call's.
-    pub(super) fn accept(&mut self, now: Timestamp, reply: Option<Reply>) -> Accepted {
+    /// The clock of the caller, which never goes back here.
+    #[inline]
+    pub(super) fn tick(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
-        let Some(reply) = reply else { return Accepted::Nothing };
+    }
+
+    /// Whether this is the answer to the last attempt.
+    #[inline]
+    pub(super) fn awaits(&self, answered: Ticket) -> bool {
+        matches!(&self.state, State::InFlight { ticket, .. } if *ticket == answered)
+    }
+
+    /// A response came.
+    #[inline]
+    pub(super) fn reached(&mut self) {
+        self.is_silent = false;
+        self.settings.contact.reached();
+    }
+
+    /// Takes a reply that is no response. Gives back what is another flow's.
+    pub(super) fn accept(&mut self, reply: Reply) -> Option<Reply> {
         match (&self.state, reply.outcome) {
-            (State::InFlight { ticket, .. }, Outcome::Answer(answer)) if *ticket == reply.ticket => match answer {
-                Ok(response) => {
-                    self.is_silent = false;
-                    self.settings.contact.reached();
-                    return Accepted::Response(response);
-                }
-                Err(error) => self.not_answered(error),
-            },
-            (State::Authorizing { ticket, .. }, Outcome::Credential(credential)) if *ticket == reply.ticket => {
-                match credential {
-                    Ok(header) => {
-                        self.credential = Some(header);
-                        self.rejected = None;
-                        self.state = State::Ready;
-                    }
-                    Err(error) => self.unauthorized(error),
-                }
+            (State::InFlight { ticket, .. }, Outcome::Answer(Err(error))) if *ticket == reply.ticket => {
+                self.not_answered(error);
             }
-            (_, outcome) => return Accepted::Stray(Reply { ticket: reply.ticket, outcome }),
+            (State::Authorizing { ticket, .. }, Outcome::Credential(Ok(header))) if *ticket == reply.ticket => {
+                self.credential = Some(header);
+                self.rejected = None;
+                self.state = State::Ready;
+            }
+            (State::Authorizing { ticket, .. }, Outcome::Credential(Err(error))) if *ticket == reply.ticket => {
+                self.unauthorized(error);
+            }
+            (_, outcome) => return Some(Reply { ticket: reply.ticket, outcome }),
         }
-        Accepted::Nothing
+        None
     }
 
     /// The response was a success that can be read.
+    #[inline]
     pub(super) fn succeeded(&mut self, status: StatusCode) {
         self.settings.contact.answered();
         self.notice = Some(Notice::Answered { operation: self.rules.info.name, status });
@@ -365,14 +360,29 @@ impl Attempts {
         self.give_up(FlowError::Deadline { at, waiting: self.rules.info.name, observed: None, last, evidence: None });
     }
 
-    fn prepare(&mut self, operation: &dyn Outgoing) -> Result<(), BuildError> {
-        let cx = RequestContext::new(&self.settings.base).with_attempt(self.sent);
-        let mut request = operation.request(cx)?;
-        for name in self.settings.headers.keys() {
-            request.headers_mut().remove(name);
-        }
-        for (name, value) in &self.settings.headers {
-            request.headers_mut().append(name, value.clone());
+    /// Where the next request goes, and which attempt it is.
+    #[inline]
+    pub(super) fn request_context(&self) -> RequestContext<'_> {
+        RequestContext::new(&self.settings.base).with_attempt(self.sent)
+    }
+
+    /// How long an attempt takes at most, unless the operation needs longer.
+    #[inline]
+    pub(super) fn attempt_timeout(&self) -> Duration {
+        self.settings.retry.attempt_timeout
+    }
+
+    /// The request is built; the notice goes out before it.
+    #[inline]
+    pub(super) fn prepared(&mut self, mut request: Request<Body>, timeout: Duration) -> Notice {
+        // Most clients have none, and two walks over an empty map are not free.
+        if !self.settings.headers.is_empty() {
+            for name in self.settings.headers.keys() {
+                request.headers_mut().remove(name);
+            }
+            for (name, value) in &self.settings.headers {
+                request.headers_mut().append(name, value.clone());
+            }
         }
         if let Some(credential) = &self.credential {
             request.headers_mut().insert(header::AUTHORIZATION, credential.clone());
@@ -381,22 +391,55 @@ impl Attempts {
             ticket: Ticket::next(),
             info: self.rules.info,
             request,
-            timeout: operation.timeout(self.settings.retry.attempt_timeout),
+            timeout,
             body_limit: self.settings.body_limit,
             live: self.rules.is_streaming,
             fresh: self.is_silent || self.effect == Effect::Once || self.settings.contact.is_silent(),
         });
-        Ok(())
+        self.state = State::Prepared;
+        Notice::Sending { operation: self.rules.info.name, attempt: self.sent }
+    }
+
+    /// The request cannot be built.
+    pub(super) fn not_prepared(&mut self, error: BuildError) {
+        self.give_up(error.into());
+    }
+
+    /// The exchange to send, after [`Next::Send`].
+    #[inline]
+    pub(super) fn take_exchange(&mut self) -> Option<Exchange> {
+        self.exchange.take()
+    }
+
+    /// The notice to give out, after [`Next::Notice`].
+    #[inline]
+    pub(super) fn take_notice(&mut self) -> Option<Notice> {
+        self.notice.take()
+    }
+
+    /// The error to end with, after [`Next::Failed`].
+    pub(super) fn error(&self) -> Option<FlowError> {
+        if let State::Failed(error) = &self.state { Some(error.clone()) } else { None }
+    }
+
+    /// The request to give out, after [`Next::Authorize`].
+    pub(super) fn credential_request(&mut self) -> CredentialRequest {
+        let ticket = Ticket::next();
+        self.state = State::Authorizing { ticket, until: self.now + self.settings.retry.attempt_timeout };
+        CredentialRequest {
+            ticket,
+            service: self.rules.info.service,
+            authority: self.settings.base.authority().clone(),
+            rejected: self.rejected.clone(),
+        }
     }
 
     /// What to do now.
-    pub(super) fn next(&mut self, operation: &dyn Outgoing) -> Next {
+    #[inline]
+    pub(super) fn next(&mut self) -> Next {
         loop {
-            // Most of the time there is none, and taking it copies it.
-            if self.notice.is_some()
-                && let Some(notice) = self.notice.take()
-            {
-                return Next::Notice(notice);
+            if self.notice.is_some() {
+                return Next::Notice;
             }
             let open = !matches!(self.state, State::Succeeded | State::Failed(_) | State::Finished);
             if let Some(at) = self.deadline.filter(|at| open && *at <= self.now) {
@@ -408,23 +451,8 @@ impl Attempts {
                     let authority = self.settings.base.authority().to_string();
                     self.state = State::Failed(BuildError::Plaintext { authority }.into());
                 }
-                State::Ready if self.settings.authorized && self.credential.is_none() => {
-                    let ticket = Ticket::next();
-                    self.state = State::Authorizing { ticket, until: self.now + self.settings.retry.attempt_timeout };
-                    return Next::Authorize(CredentialRequest {
-                        ticket,
-                        service: self.rules.info.service,
-                        authority: self.settings.base.authority().clone(),
-                        rejected: self.rejected.clone(),
-                    });
-                }
-                State::Ready => match self.prepare(operation) {
-                    Ok(()) => {
-                        self.state = State::Prepared;
-                        return Next::Notice(Notice::Sending { operation: self.rules.info.name, attempt: self.sent });
-                    }
-                    Err(error) => self.give_up(error.into()),
-                },
+                State::Ready if self.settings.authorized && self.credential.is_none() => return Next::Authorize,
+                State::Ready => return Next::Prepare,
                 State::Prepared => {
                     self.state = State::Finished;
                     if let Some(exchange) = &mut self.exchange {
@@ -443,7 +471,7 @@ impl Attempts {
                     self.not_answered(TransportError::new(TransportErrorKind::Timeout, Delivery::Unknown, message));
                 }
                 State::Waiting { until } if *until <= self.now => {
-                    // It may have expired by now. Only whoever supplies it knows.
+                    // It may have expired by now. Only its supplier knows.
                     self.credential = None;
                     self.state = State::Ready;
                 }
@@ -451,7 +479,7 @@ impl Attempts {
                     return Next::InFlight(by_deadline(*until));
                 }
                 State::Waiting { until } => return Next::WaitUntil(by_deadline(*until)),
-                State::Failed(error) => return Next::Failed(error.clone()),
+                State::Failed(_) => return Next::Failed,
                 State::Succeeded | State::Finished => {
                     self.state = State::Finished;
                     return Next::Done;

@@ -46,17 +46,14 @@
 
 use std::time::Duration;
 
-use http::Request;
-
-use super::attempts::{Accepted, Attempts, Next, Outgoing, Rules};
-use super::{Config, Flow, Reply, Step};
-use crate::body::Body;
+use super::attempts::{Attempts, Next, Rules};
+use super::{Config, Flow, Outcome, Reply, Step};
 #[cfg(doc)]
 use crate::error::Applied;
-use crate::error::{BuildError, FlowError, Misuse, ServiceError};
+use crate::error::{FlowError, Misuse, ServiceError};
 #[cfg(doc)]
 use crate::flow::Exchange;
-use crate::operation::{Operation, RequestContext, Service};
+use crate::operation::{Operation, Service};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
@@ -166,46 +163,58 @@ impl<O: Operation> Call<O> {
     }
 }
 
-impl<O: Operation> Outgoing for O {
-    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        Operation::request(self, cx)
-    }
-
-    fn timeout(&self, usual: Duration) -> Duration {
-        Operation::timeout(self, usual)
-    }
-}
-
 impl<O: Operation> Flow for Call<O> {
     type Output = O::Output;
 
     fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<O::Output> {
-        match self.attempts.accept(now, reply) {
-            Accepted::Stray(reply) => return Step::Stray(reply),
-            Accepted::Response(response) => {
+        let attempts = &mut self.attempts;
+        attempts.tick(now);
+        match reply {
+            None => {}
+            Some(Reply { ticket, outcome: Outcome::Answer(Ok(response)) }) if attempts.awaits(ticket) => {
                 let status = response.status();
+                attempts.reached();
                 match self.operation.parse(response) {
                     Ok(output) => {
                         self.output = Some(output);
-                        self.attempts.succeeded(status);
+                        attempts.succeeded(status);
                     }
-                    Err(error) => self.attempts.rejected(error),
+                    Err(error) => attempts.rejected(error),
                 }
             }
-            Accepted::Nothing => {}
+            Some(reply) => {
+                if let Some(stray) = attempts.accept(reply) {
+                    return Step::Stray(stray);
+                }
+            }
         }
-        match self.attempts.next(&self.operation) {
-            Next::Send => match self.attempts.take_exchange() {
-                // Moved once: it is large.
-                Some(exchange) => Step::Send(exchange),
-                None => Step::Done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
-            },
-            Next::Authorize(request) => Step::Authorize(request),
-            Next::Notice(notice) => Step::Notice(notice),
-            Next::WaitUntil(at) => Step::WaitUntil(at),
-            Next::InFlight(until) => Step::InFlight { until },
-            Next::Failed(error) => Step::Done(Err(error)),
-            Next::Done => Step::Done(self.output.take().ok_or(FlowError::Misuse(Misuse::PolledAfterDone))),
+        let after_end = || FlowError::Misuse(Misuse::PolledAfterDone);
+        loop {
+            return match attempts.next() {
+                Next::Prepare => match self.operation.request(attempts.request_context()) {
+                    Ok(request) => {
+                        let timeout = self.operation.timeout(attempts.attempt_timeout());
+                        Step::Notice(attempts.prepared(request, timeout))
+                    }
+                    Err(error) => {
+                        attempts.not_prepared(error);
+                        continue;
+                    }
+                },
+                Next::Send => match attempts.take_exchange() {
+                    Some(exchange) => Step::Send(exchange),
+                    None => Step::Done(Err(after_end())),
+                },
+                Next::Notice => match attempts.take_notice() {
+                    Some(notice) => Step::Notice(notice),
+                    None => continue,
+                },
+                Next::Authorize => Step::Authorize(attempts.credential_request()),
+                Next::WaitUntil(at) => Step::WaitUntil(at),
+                Next::InFlight(until) => Step::InFlight { until },
+                Next::Failed => Step::Done(Err(attempts.error().unwrap_or_else(after_end))),
+                Next::Done => Step::Done(self.output.take().ok_or_else(after_end)),
+            };
         }
     }
 }
