@@ -19,9 +19,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn retry(attempts: u32) -> Retry {
-    let mut retry = Retry::default();
-    retry.attempts = attempts;
-    retry
+    Retry::default().with_attempts(attempts)
 }
 
 fn config() -> Config<SyntheticService> {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use pipewright::driver::{self, Clock as _, NoCredentials, Transport as _};
+use pipewright::driver::{self, Clock as _, NoCredentials, Transport as _, ignore_notices};
 use pipewright::error::FlowError;
 use pipewright::flink::{AwaitJob, Flink, JobState, RunJar, TakeSavepoint};
 use pipewright::flow::{Exchange, Goal as _, Notice};
@@ -69,18 +69,19 @@ fn flows_take_turns() {
     let drive = |number: u32| {
         let flow = AwaitJob::ended(job).start(flink.config(), Seed::new(number.into()));
         async move {
-            let send = async |exchange: &Exchange| {
+            let send = |exchange: Exchange| async {
                 running.set(running.get() + 1);
                 yield_now().await;
                 order.borrow_mut().push(number);
                 running.set(running.get() - 1);
-                world.send(exchange)
+                let answer = world.send(&exchange);
+                exchange.settle(answer)
             };
-            let sleep = async |at: Timestamp| {
+            let sleep = |at: Timestamp| async move {
                 yield_now().await;
                 world.sleep_until(at);
             };
-            driver::run_async(flow, || world.now(), send, sleep, &NoCredentials, drop).await
+            driver::run_async(flow, || world.now(), send, sleep, NoCredentials, ignore_notices).await
         }
     };
     let futures: Vec<Pin<Box<dyn Future<Output = _> + '_>>> = vec![Box::pin(drive(1)), Box::pin(drive(2))];
@@ -107,14 +108,14 @@ fn a_dropped_future_can_be_resumed() {
     let mut future = Box::pin(driver::run_async(
         TakeSavepoint::new(job).start(flink.config(), Seed::new(1)),
         || world.now(),
-        async |exchange: &Exchange| {
-            let answer = world.send(exchange);
-            // The answer is there, and is never looked at.
+        |exchange: Exchange| async {
+            let answer = world.send(&exchange);
+            // The answer is there, and is never used.
             std::future::pending::<()>().await;
-            answer
+            exchange.settle(answer)
         },
-        async |_| unreachable!("it never gets that far"),
-        &NoCredentials,
+        |_| async { unreachable!("it never gets that far") },
+        NoCredentials,
         |notice| {
             if let Notice::Persist(state) = notice {
                 saved.replace(Some(state));
@@ -142,10 +143,13 @@ fn an_error_comes_through() {
     let future = driver::run_async(
         flow,
         || world.now(),
-        async |exchange: &Exchange| world.send(exchange),
-        async |at| world.sleep_until(at),
-        &NoCredentials,
-        drop,
+        |exchange: Exchange| async {
+            let answer = world.send(&exchange);
+            exchange.settle(answer)
+        },
+        |at| std::future::ready(world.sleep_until(at)),
+        NoCredentials,
+        ignore_notices,
     );
     let (results, _) = run(vec![Box::pin(future) as Pin<Box<dyn Future<Output = _>>>]);
     assert!(matches!(&results[0], Err(FlowError::Transport(_))), "{:?}", results[0]);

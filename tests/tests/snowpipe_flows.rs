@@ -188,6 +188,12 @@ fn answered<G: Goal<Service = SnowpipeIngest>>(goal: G, body: &'static str) -> R
         fn sleep_until(&self, _: Timestamp) {}
     }
 
+    impl driver::Entropy for Same {
+        fn bits(&self) -> u128 {
+            1
+        }
+    }
+
     let config = FlowConfig::new("https://h.test".parse().expect("an address"));
     driver::run(goal.start(&config, Seed::new(1)), &Same(body), &NoCredentials, drop)
 }

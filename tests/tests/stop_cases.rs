@@ -59,7 +59,7 @@ fn run<G: Goal<Service = FlinkRest>>(script: &Script, goal: G) -> (Result<G::Out
 /// Runs a goal and keeps what it saves.
 fn keep<T, G>(flink: &Flink<T>, goal: G) -> (Result<G::Output, FlowError>, Vec<SavedState>)
 where
-    T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy,
+    T: pipewright::driver::Runtime,
     G: Goal<Service = FlinkRest>,
 {
     let mut saved = Vec::new();

@@ -83,8 +83,7 @@ fn a_body_over_the_limit_is_not_read() {
 fn timeouts_are_the_exchange_s_own() {
     let (world, counter) = counting(1);
     world.set_faults(FaultPlan::none().nth(1, Fault::DelayReply(Duration::from_secs(9))));
-    let mut retry = Retry::never();
-    retry.attempt_timeout = Duration::from_secs(2);
+    let retry = Retry::never().with_attempt_timeout(Duration::from_secs(2));
     let call = Call::new(Add::new(Effect::Once), &config(ADDRESS).with_retry(retry), Seed::new(1));
     let error = run(call, &world, &NoCredentials, drop).expect_err("a timeout");
     assert!(error.is_ambiguous());

@@ -28,7 +28,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pipewright::Secret;
-use pipewright::driver::Stream;
+use pipewright::driver::{Stream, ignore_notices};
 use pipewright::error::{ErrorKind, FlowError, TransportErrorKind};
 use pipewright::feldera::data::DataFormat;
 use pipewright::feldera::flow::Interruption;
@@ -137,11 +137,9 @@ struct Client<'a> {
 impl Client<'_> {
     /// Whether anybody is there, and takes the key. Flows have more patience with a server that does not answer.
     fn greet(&self) -> Result<String, Problem> {
-        let mut retry = Retry::default();
-        retry.attempts = 5;
-        let config = self.feldera.config().clone().with_retry(retry);
-        let call = Call::new(GetConfig::new(), &config, self.feldera.seed());
-        let platform = self.feldera.drive(call, drop).map_err(|error| self.explain(&error))?;
+        let config = self.feldera.config().clone().with_retry(Retry::default().with_attempts(5));
+        let mut call = Call::new(GetConfig::new(), &config, self.feldera.seed());
+        let platform = self.feldera.drive(&mut call, ignore_notices).map_err(|error| self.explain(&error))?;
         self.progress.say(&format!("Feldera {}, {}", platform.version, platform.edition));
         Ok(platform.version)
     }

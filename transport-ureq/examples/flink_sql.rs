@@ -15,12 +15,11 @@ use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::flink::sql_gateway::{
     CloseSession, OpenSession, Page, RowFormat, RowKind, RunStatement, SessionHandle, SqlGateway,
 };
-use pipewright::flow::{Goal as _, Notice};
+use pipewright::flow::Notice;
 use pipewright_ureq::Ureq;
 
 const USAGE: &str = "usage: flink_sql --url URL --statement SQL... [--set KEY=VALUE]... [--plain] [--max-rows N]";
@@ -67,16 +66,16 @@ fn statement(
     if is_question(text) {
         goal = goal.repeatable();
     }
-    let mut statement = goal.start(gateway.config(), gateway.seed());
+    let mut statement = gateway.start_with(goal, |notice| show(&notice));
     let mut rows = 0_u64;
-    while let Some(page) = driver::run(&mut statement, gateway.runtime(), &NoCredentials, |notice| show(&notice))? {
+    while let Some(Some(page)) = statement.next()? {
         if rows == 0 && page.rows.is_empty() {
             let columns: Vec<_> = page.columns.iter().map(|it| format!("{} {}", it.name, it.logical_type)).collect();
             eprintln!("{}", columns.join(", "));
         }
         rows += print(&page, options.max_rows - rows)?;
         if rows >= options.max_rows {
-            statement.close();
+            statement.flow_mut().close();
         }
     }
     eprintln!("{rows} rows");

@@ -167,8 +167,8 @@ fn open_session(options: &Options, account: &Account<Ureq>, progress: &Progress)
     // Of a simulator on this machine, whose ingest host is itself.
     let goal = if options.base.scheme().as_str() == "http" { goal.allow_plaintext_loopback() } else { goal };
     let deadline = account.runtime().now() + options.retry_timeout;
-    let opening = goal.start(account.config(), account.seed()).with_deadline(deadline);
-    account.drive(opening, |notice| progress.show(&notice))
+    let mut opening = goal.start(account.config(), account.seed()).with_deadline(deadline);
+    account.drive(&mut opening, |notice| progress.show(&notice))
 }
 
 /// What to look at when the account does not want us.

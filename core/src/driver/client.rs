@@ -1,8 +1,12 @@
-//! [`Client`]: a service in one value.
+//! [`Client`]: a handle on a service.
 
 use std::fmt;
+use std::sync::Arc;
 
-use super::{Clock, Credentials, Entropy, ListenerResult, NoCredentials, Stream, Transport, open, run, run_until};
+use super::{
+    Credentials, DrivenFlow, Entropy, ListenerResult, NoCredentials, Runtime, Stream, ignore_notices, open, run,
+    run_until,
+};
 use crate::error::FlowError;
 use crate::flow::{Call, Config, Flow, Goal, Notice};
 use crate::operation::{Operation, Service};
@@ -10,16 +14,14 @@ use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::url::Base;
 
-/// A service: its address, a blocking runtime (transport, clock and entropy in one value), credentials.
+/// A client for a service: its address, a blocking [`Runtime`], and credentials.
 ///
-/// Each service has an alias, such as [`flink::Flink`](crate::flink::Flink). An operation of another service does
-/// not compile:
+/// A clone shares the credentials; it is cheap if a clone of the runtime is. Each service has an alias, such as
+/// [`flink::Flink`](crate::flink::Flink). An operation of another service does not compile:
 ///
 /// ```compile_fail,E0271
-/// # fn other<T>(handle: &pipewright::driver::Client<Other, T>)
-/// # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
-/// # enum Never {}
-/// handle.call(pipewright::flink::GetOverview::new());
+/// # fn other(client: &pipewright::driver::Client<Other, impl pipewright::driver::Runtime>) {
+/// client.call(pipewright::flink::GetOverview::new());
 /// # }
 /// # struct Other;
 /// # impl pipewright::operation::Service for Other {
@@ -29,101 +31,144 @@ use crate::url::Base;
 /// #     }
 /// # }
 /// ```
-pub struct Client<S, T> {
+pub struct Client<S, R> {
     config: Config<S>,
-    runtime: T,
-    credentials: Box<dyn Credentials + Send + Sync>,
+    runtime: R,
+    credentials: Arc<dyn Credentials + Send + Sync>,
 }
 
-impl<S: Service, T: Transport + Clock + Entropy> Client<S, T> {
-    /// A service at an address, without credentials.
-    pub fn new(base: Base, runtime: T) -> Self {
+impl<S: Service, R> Client<S, R> {
+    /// A client for the service at an address, without credentials.
+    pub fn new(base: Base, runtime: R) -> Self {
         Self::with_config(Config::new(base), runtime)
     }
 
-    /// A service with a config of one's own.
-    pub fn with_config(config: Config<S>, runtime: T) -> Self {
-        Self { config, runtime, credentials: Box::new(NoCredentials) }
+    /// A client with a configuration.
+    pub fn with_config(config: Config<S>, runtime: R) -> Self {
+        Self { config, runtime, credentials: Arc::new(NoCredentials) }
     }
 
-    /// Asks these credentials before the first request of each flow. A [`Secret`](crate::Secret) is a bearer token.
+    /// Sets the credentials. A [`Secret`](crate::Secret) is a bearer token.
     pub fn with_credentials(mut self, credentials: impl Credentials + Send + Sync + 'static) -> Self {
         self.config = self.config.with_credentials();
-        self.credentials = Box::new(credentials);
+        self.credentials = Arc::new(credentials);
         self
     }
 
-    /// Address, headers, patience.
+    /// Returns the configuration.
     pub fn config(&self) -> &Config<S> {
         &self.config
     }
 
-    /// The transport.
-    pub fn runtime(&self) -> &T {
+    /// Returns the runtime.
+    pub fn runtime(&self) -> &R {
         &self.runtime
     }
 
-    /// A seed for a flow.
-    pub fn seed(&self) -> Seed {
+    /// Draws a seed for a flow.
+    pub fn seed(&self) -> Seed
+    where
+        R: Entropy,
+    {
         Seed::new(self.runtime.bits())
     }
+}
 
-    /// Carries one operation through.
+impl<S: Service, R: Runtime> Client<S, R> {
+    /// Calls one operation, with retries. Ignores its notices.
     ///
     /// # Errors
     /// The call's.
     pub fn call<O: Operation<Service = S>>(&self, operation: O) -> Result<O::Output, FlowError> {
-        let call = Call::new(operation, &self.config, self.seed());
-        run(call, &self.runtime, &*self.credentials, drop)
+        self.call_with(operation, ignore_notices)
     }
 
-    /// Carries one operation with a live body through, up to its first byte.
+    /// Calls one operation, with retries, and gives each notice to `on_notice`.
+    ///
+    /// # Errors
+    /// The call's, and [`FlowError::Stopped`] if the listener returns an error.
+    pub fn call_with<O: Operation<Service = S>, H: ListenerResult>(
+        &self,
+        operation: O,
+        on_notice: impl FnMut(Notice) -> H,
+    ) -> Result<O::Output, FlowError> {
+        run(Call::new(operation, &self.config, self.seed()), &self.runtime, &*self.credentials, on_notice)
+    }
+
+    /// Calls a streaming operation, with retries until the head of the response is there. Ignores its notices.
     ///
     /// # Errors
     /// The call's.
     pub fn open<O: Operation<Service = S>>(&self, operation: O) -> Result<Stream<O::Output>, FlowError> {
-        let call = Call::new(operation, &self.config, self.seed());
-        open(call, &self.runtime, &*self.credentials, drop)
+        self.open_with(operation, ignore_notices)
     }
 
-    /// Runs a flow to its end.
+    /// Calls a streaming operation, with retries until the head of the response is there, and gives each notice to `on_notice`.
+    ///
+    /// # Errors
+    /// The call's, and [`FlowError::Stopped`] if the listener returns an error.
+    pub fn open_with<O: Operation<Service = S>, H: ListenerResult>(
+        &self,
+        operation: O,
+        on_notice: impl FnMut(Notice) -> H,
+    ) -> Result<Stream<O::Output>, FlowError> {
+        open(Call::new(operation, &self.config, self.seed()), &self.runtime, &*self.credentials, on_notice)
+    }
+
+    /// Runs a flow to its result; an event flow to its first event. Ignores its notices, states to save included.
     ///
     /// # Errors
     /// The flow's.
     pub fn run<G: Goal<Service = S>>(&self, goal: G) -> Result<G::Output, FlowError> {
-        self.run_with(goal, drop)
+        self.run_with(goal, ignore_notices)
     }
 
-    /// Runs a flow to its end and shows its notices on the way. A listener that returns an error stops it, see [`ListenerResult`].
+    /// Runs a flow to its result, and gives each notice to `on_notice`. A listener that returns an error stops the flow, see
+    /// [`ListenerResult`].
     ///
     /// # Errors
-    /// The flow's.
+    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
     pub fn run_with<G: Goal<Service = S>, H: ListenerResult>(
         &self,
         goal: G,
         on_notice: impl FnMut(Notice) -> H,
     ) -> Result<G::Output, FlowError> {
-        run(goal.start(&self.config, self.seed()), &self.runtime, &*self.credentials, on_notice)
+        self.drive(&mut goal.start(&self.config, self.seed()), on_notice)
     }
-}
 
-impl<S: Service, T: Transport + Clock> Client<S, T> {
-    /// Goes on with a flow that was started already, to its end; with a session, to its next event.
+    /// Starts a flow, to be driven step by step with this client: for event flows. Ignores its notices, states to save included.
+    pub fn start<G: Goal<Service = S>>(&self, goal: G) -> DrivenFlow<'_, G::Flow, R> {
+        self.start_with(goal, ignore_notices)
+    }
+
+    /// Starts a flow, to be driven step by step with this client, and gives each notice to `on_notice`. A listener that returns an
+    /// error stops the flow, see [`ListenerResult`].
+    pub fn start_with<G: Goal<Service = S>, L: FnMut(Notice) -> H, H: ListenerResult>(
+        &self,
+        goal: G,
+        on_notice: L,
+    ) -> DrivenFlow<'_, G::Flow, R, L> {
+        let flow = goal.start(&self.config, self.seed());
+        DrivenFlow::new(flow, &self.runtime, &*self.credentials, on_notice)
+    }
+
+    /// Continues a flow that was started already, to its result; an event flow to its next event.
     ///
     /// # Errors
-    /// The flow's.
+    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
     pub fn drive<F: Flow, H: ListenerResult>(
         &self,
-        flow: F,
+        flow: &mut F,
         on_notice: impl FnMut(Notice) -> H,
     ) -> Result<F::Output, FlowError> {
         run(flow, &self.runtime, &*self.credentials, on_notice)
     }
 
-    /// Goes on with a flow until it has a result, or has nothing to do before `until`: `None`. See [`run_until`].
+    /// Continues a flow until it has a result or an event, and returns `None` if it has nothing to do before `until`. See
+    /// [`run_until`].
     ///
     /// # Errors
-    /// The flow's.
+    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
     pub fn drive_until<F: Flow, H: ListenerResult>(
         &self,
         flow: &mut F,
@@ -133,11 +178,11 @@ impl<S: Service, T: Transport + Clock> Client<S, T> {
         run_until(flow, until, &self.runtime, &*self.credentials, on_notice)
     }
 
-    /// Does what a flow has to do now, and waits for nothing but answers: `None` when there is no result yet. For sessions, after
-    /// they were given work.
+    /// Does what a flow has to do now, and waits for answers only. Returns `None` if there is no result or event yet. For event flows
+    /// after they were given work.
     ///
     /// # Errors
-    /// The flow's.
+    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
     pub fn drive_ready<F: Flow, H: ListenerResult>(
         &self,
         flow: &mut F,
@@ -147,7 +192,13 @@ impl<S: Service, T: Transport + Clock> Client<S, T> {
     }
 }
 
-impl<S: Service, T> fmt::Debug for Client<S, T> {
+impl<S, R: Clone> Clone for Client<S, R> {
+    fn clone(&self) -> Self {
+        Self { config: self.config.clone(), runtime: self.runtime.clone(), credentials: Arc::clone(&self.credentials) }
+    }
+}
+
+impl<S: Service, R> fmt::Debug for Client<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("config", &self.config).finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! [`Stream`]: a live body and its decoder.
+//! [`Stream`]: the items of a streaming response.
 
 use std::error::Error;
 use std::fmt;
@@ -7,21 +7,21 @@ use super::LiveBody;
 use crate::decode::{DecodeError, Decoder, End};
 use crate::error::TransportError;
 
-/// How much is read at a time.
+/// How much is read at a time, in bytes.
 const CHUNK: usize = 16 * 1024;
 
-/// Items from a live body, blocking.
+/// The items of a streaming response, blocking. Created by [`Client::open`](super::Client::open).
 ///
 /// ```
 /// # use pipewright::decode::{Lines, LineLimit};
 /// # use pipewright::driver::{LiveBody, Stream};
-/// # #[derive(Debug)] struct Canned(&'static [u8]);
-/// # impl LiveBody for Canned {
+/// # #[derive(Debug)] struct Text(&'static [u8]);
+/// # impl LiveBody for Text {
 /// #     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, pipewright::error::TransportError> {
 /// #         Ok(std::io::Read::read(&mut self.0, buffer).unwrap_or(0))
 /// #     }
 /// # }
-/// # let body = Box::new(Canned(b"one\ntwo\n"));
+/// # let body = Box::new(Text(b"one\ntwo\n"));
 /// let mut stream = Stream::new(Lines::new(LineLimit::default()), body);
 /// let mut count = 0;
 /// while let Some(line) = stream.next_item()? {
@@ -33,10 +33,64 @@ const CHUNK: usize = 16 * 1024;
 /// ```
 #[must_use = "dropping a stream closes it"]
 pub struct Stream<D> {
-    decoder: D,
+    items: Items<D>,
     body: Box<dyn LiveBody>,
     buffer: Box<[u8]>,
+}
+
+impl<D> Stream<D> {
+    /// The items that a decoder finds in a body.
+    pub fn new(decoder: D, body: Box<dyn LiveBody>) -> Self {
+        Self { items: Items::new(decoder), body, buffer: vec![0; CHUNK].into() }
+    }
+
+    /// Returns the decoder, for what it knows besides items.
+    pub fn decoder(&self) -> &D {
+        &self.items.decoder
+    }
+}
+
+impl<D: Decoder> Stream<D> {
+    /// Waits for the next item. Returns `None` at the end.
+    ///
+    /// # Errors
+    /// If the body is cut off or cannot be decoded; from then on, the same error again. Items that were complete
+    /// before come first.
+    pub fn next_item(&mut self) -> Result<Option<D::Item<'_>>, StreamError> {
+        loop {
+            match self.items.advance()? {
+                Next::Item => return Ok(Some(self.items.decoder.item())),
+                Next::End => return Ok(None),
+                Next::Bytes => {}
+            }
+            match self.body.read(&mut self.buffer) {
+                Ok(0) => self.items.end(),
+                Ok(read) => self.items.feed(self.buffer.get(..read).unwrap_or_default()),
+                Err(error) => self.items.cut_off(error),
+            }
+        }
+    }
+}
+
+impl<D: fmt::Debug> fmt::Debug for Stream<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("decoder", self.decoder()).field("body", &self.body).finish_non_exhaustive()
+    }
+}
+
+/// A decoder, and how far its body has come: what blocking and async streams share.
+pub(super) struct Items<D> {
+    pub(super) decoder: D,
     state: State,
+}
+
+/// What a stream does next.
+pub(super) enum Next {
+    /// Return the decoder's item.
+    Item,
+    End,
+    /// Read more of the body.
+    Bytes,
 }
 
 enum State {
@@ -46,66 +100,52 @@ enum State {
     Failed(StreamError),
 }
 
-impl<D> Stream<D> {
-    /// A decoder for a live body.
-    pub fn new(decoder: D, body: Box<dyn LiveBody>) -> Self {
-        Self { decoder, body, buffer: vec![0; CHUNK].into(), state: State::Reading }
-    }
-
-    /// The decoder, for what it knows besides items.
-    pub fn decoder(&self) -> &D {
-        &self.decoder
+impl<D> Items<D> {
+    pub(super) fn new(decoder: D) -> Self {
+        Self { decoder, state: State::Reading }
     }
 }
 
-impl<D: Decoder> Stream<D> {
-    /// Waits for the next item; `None` is the end.
-    ///
-    /// # Errors
-    /// When the body breaks off or cannot be decoded; the same error again from then on. Items that were complete
-    /// before are given first.
-    pub fn next_item(&mut self) -> Result<Option<D::Item<'_>>, StreamError> {
-        loop {
-            match self.decoder.advance() {
-                Ok(true) => return Ok(Some(self.decoder.item())),
-                Ok(false) => {}
-                Err(error) => self.state = State::Failed(error.into()),
-            }
-            match &self.state {
-                State::Failed(error) => return Err(error.clone()),
-                State::Draining => return Ok(None),
-                State::Reading => {}
-            }
-            match self.body.read(&mut self.buffer) {
-                Ok(0) => {
-                    self.state = match self.decoder.finish(End::Complete) {
-                        Ok(()) => State::Draining,
-                        Err(error) => State::Failed(error.into()),
-                    };
-                }
-                Ok(read) => self.decoder.feed(self.buffer.get(..read).unwrap_or_default()),
-                Err(error) => {
-                    // What the decoder makes of its rest does not matter: the body broke off.
-                    let _ = self.decoder.finish(End::Truncated);
-                    self.state = State::Failed(error.into());
-                }
-            }
+impl<D: Decoder> Items<D> {
+    pub(super) fn advance(&mut self) -> Result<Next, StreamError> {
+        match self.decoder.advance() {
+            Ok(true) => return Ok(Next::Item),
+            Ok(false) => {}
+            Err(error) => self.state = State::Failed(error.into()),
+        }
+        match &self.state {
+            State::Failed(error) => Err(error.clone()),
+            State::Draining => Ok(Next::End),
+            State::Reading => Ok(Next::Bytes),
         }
     }
-}
 
-impl<D: fmt::Debug> fmt::Debug for Stream<D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("decoder", &self.decoder).field("body", &self.body).finish_non_exhaustive()
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.decoder.feed(bytes);
+    }
+
+    /// The body is complete.
+    pub(super) fn end(&mut self) {
+        self.state = match self.decoder.finish(End::Complete) {
+            Ok(()) => State::Draining,
+            Err(error) => State::Failed(error.into()),
+        };
+    }
+
+    pub(super) fn cut_off(&mut self, error: TransportError) {
+        // The error of the body matters more than the one of an item that is cut off.
+        let _ = self.decoder.finish(End::Truncated);
+        self.state = State::Failed(error.into());
     }
 }
 
-/// Why a stream ended before its end.
+/// Why a stream ended early.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum StreamError {
-    /// The body broke off.
+    /// The body was cut off.
     Transport(TransportError),
-    /// The body is not what it should be.
+    /// The body is not in the expected format.
     Decode(DecodeError),
 }
 

@@ -17,8 +17,8 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
-//! # fn with<T>(runtime: T) -> Result<(), Box<dyn std::error::Error>>
-//! # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
+//! # fn with(runtime: impl pipewright::driver::Runtime)
+//! # -> Result<(), Box<dyn std::error::Error>> {
 //! use pipewright::feldera::{AdhocQuery, Deploy, Feldera, GetStats, stream::QueryFormat};
 //!
 //! let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);

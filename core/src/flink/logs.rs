@@ -6,8 +6,8 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
-//! # fn with<T>(flink: pipewright::flink::Flink<T>) -> Result<(), Box<dyn std::error::Error>>
-//! # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
+//! # fn with(flink: pipewright::flink::Flink<impl pipewright::driver::Runtime>)
+//! # -> Result<(), Box<dyn std::error::Error>> {
 //! use pipewright::flink::jobmanager::GetJobManagerLog;
 //!
 //! let mut log = flink.open(GetJobManagerLog::new())?;

@@ -23,8 +23,8 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
-//! # fn with<T>(runtime: T, job: pipewright::flink::JobId) -> Result<(), Box<dyn std::error::Error>>
-//! # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
+//! # fn with(runtime: impl pipewright::driver::Runtime, job: pipewright::flink::JobId)
+//! # -> Result<(), Box<dyn std::error::Error>> {
 //! use pipewright::flink::{Flink, GetJobsOverview, TakeSavepoint};
 //!
 //! let flink = Flink::new("http://127.0.0.1:8081".parse()?, runtime);

@@ -4,7 +4,14 @@ use std::time::Duration;
 
 use crate::seed::Seed;
 
-/// How patient a [`Call`](super::Call) is.
+/// When a [`Call`](super::Call) repeats a request, and how often.
+///
+/// ```
+/// use std::time::Duration;
+/// use pipewright::flow::Retry;
+///
+/// let retry = Retry::default().with_attempts(5).with_attempt_timeout(Duration::from_secs(10));
+/// ```
 ///
 /// Waits are exponential with full jitter and capped: after *n* failed attempts a random time up to
 /// `min(cap, base · 2ⁿ⁻¹)` ([Brooker 2015](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)).
@@ -47,6 +54,42 @@ impl Retry {
     /// One attempt, no more.
     pub fn never() -> Self {
         Self { attempts: 1, ..Self::default() }
+    }
+
+    /// Sets [`attempts`](Self::attempts).
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Sets [`connect_attempts`](Self::connect_attempts).
+    pub fn with_connect_attempts(mut self, attempts: u32) -> Self {
+        self.connect_attempts = attempts;
+        self
+    }
+
+    /// Sets [`base`](Self::base), the longest first wait.
+    pub fn with_base(mut self, base: Duration) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// Sets [`cap`](Self::cap), the longest wait of all.
+    pub fn with_cap(mut self, cap: Duration) -> Self {
+        self.cap = cap;
+        self
+    }
+
+    /// Sets [`attempt_timeout`](Self::attempt_timeout).
+    pub fn with_attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Sets [`longest_retry_after`](Self::longest_retry_after).
+    pub fn with_longest_retry_after(mut self, longest: Duration) -> Self {
+        self.longest_retry_after = longest;
+        self
     }
 
     /// The longest wait after `failed` attempts (at least 1).

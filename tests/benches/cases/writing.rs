@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use pipewright::driver::{Clock, Entropy, Opened, Transport};
+use pipewright::driver::{Clock, Entropy, Opened, Runtime, Transport};
 use pipewright::error::TransportError;
 use pipewright::flow::{Exchange, Goal as _, Notice};
 use pipewright::snowpipe::{
@@ -142,7 +142,7 @@ impl Writing<Ahead> {
 }
 
 /// Without sockets.
-pub(crate) fn in_memory(rows: u64) -> Writing<impl Transport + Clock + Entropy> {
+pub(crate) fn in_memory(rows: u64) -> Writing<impl Runtime> {
     let mut committed = None;
     let fake = Recorded::new(move |operation, target| {
         if operation == "getHostname" {
@@ -153,7 +153,7 @@ pub(crate) fn in_memory(rows: u64) -> Writing<impl Transport + Clock + Entropy> 
     Writing::new(rows, "https://account.example", fake)
 }
 
-impl<T: Transport + Clock + Entropy> Writing<T> {
+impl<T: Runtime> Writing<T> {
     fn new(rows: u64, base: &str, runtime: T) -> Self {
         let base = base.parse().expect("an address");
         let case = Self {

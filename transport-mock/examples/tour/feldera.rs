@@ -117,7 +117,7 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
 
 /// One event of the session; whether it is not the last.
 fn feed(feldera: &Feldera<World>, rows: &mut Ingestion) -> Result<bool, Box<dyn Error>> {
-    match feldera.drive(&mut *rows, |notice| show(&notice))? {
+    match feldera.drive(rows, |notice| show(&notice))? {
         IngestEvent::Accepted(accepted) => println!("  rows {:?} are in", accepted.rows),
         IngestEvent::Rejected(rejected) => {
             for bad in &rejected.rows {

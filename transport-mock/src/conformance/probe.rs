@@ -84,9 +84,8 @@ impl Ask {
 
     fn build<const STREAMING: bool>(&self, authority: &str) -> Exchange {
         let base = format!("http://{authority}").parse().expect("a base address");
-        let mut retry = Retry::never();
-        retry.attempt_timeout = self.timeout;
-        retry.attempts += u32::from(self.is_repeated);
+        let attempts = 1 + u32::from(self.is_repeated);
+        let retry = Retry::default().with_attempts(attempts).with_attempt_timeout(self.timeout);
         let config = Config::new(base).with_retry(retry).with_body_limit(self.body_limit);
         let mut call = Call::new(Probe::<STREAMING>(self.clone()), &config, Seed::new(0));
         let (mut now, mut reply, mut is_first) = (Timestamp::UNIX_EPOCH, None, true);

@@ -82,7 +82,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use pipewright::Timestamp;
-use pipewright::driver::{Client, Clock, Entropy, Opened, Transport};
+use pipewright::driver::{Client, Clock, Entropy, Opened, Runtime, Transport};
 use pipewright::error::{Delivery, FlowError, TransportError};
 use pipewright::flow::{Exchange, Goal, Notice};
 use pipewright::operation::Service;
@@ -117,7 +117,7 @@ struct Log {
 pub fn run<S, R, G>(handle: &Client<S, Recorder<R>>, goal: G) -> Result<G::Output, FlowError>
 where
     S: Service,
-    R: Transport + Clock + Entropy,
+    R: Runtime,
     G: Goal<Service = S>,
 {
     let recorder = handle.runtime();

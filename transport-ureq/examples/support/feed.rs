@@ -10,7 +10,6 @@ use pipewright::error::FlowError;
 use pipewright::feldera::data::UpdateFormat;
 use pipewright::feldera::flow::{IngestEvent, PushError, Rejected, UnconfirmedRows};
 use pipewright::feldera::{Feldera, Ingest};
-use pipewright::flow::Goal as _;
 use pipewright_ureq::Ureq;
 
 use crate::Problem;
@@ -96,11 +95,11 @@ pub(crate) fn feed(
     let goal = if resend { goal.resend_unconfirmed() } else { goal };
     let mut feed =
         Feed { rows, progress, unsent: 0, unconfirmed: 0, shown: 0, settled: 0, lines: VecDeque::new(), next: None };
-    let mut ingestion = goal.start(feldera.config(), feldera.seed());
+    let mut ingestion = feldera.start_with(goal, |notice| progress.show(&notice));
     loop {
         // As much as the buffer takes: there is room again after each chunk.
         while let Some(row) = feed.take().map_err(|error| feed.placed(&error.into()))? {
-            match ingestion.push_record(row.text) {
+            match ingestion.flow_mut().push_record(row.text) {
                 Ok(_) => feed.lines.push_back(row.line),
                 Err(full @ PushError::Full { .. }) => {
                     feed.next = Some(Row { text: full.into_row(), ..row });
@@ -113,16 +112,16 @@ pub(crate) fn feed(
             }
         }
         if feed.next.is_none() {
-            ingestion.finish();
+            ingestion.flow_mut().finish();
         }
-        match feldera.drive(&mut ingestion, |notice| progress.show(&notice)) {
-            Ok(IngestEvent::Accepted(accepted)) => feed.settle(&accepted.rows),
-            Ok(IngestEvent::Rejected(rejected)) => feed.rejected(&rejected),
-            Ok(IngestEvent::Unconfirmed(unconfirmed)) => {
+        match ingestion.next() {
+            Ok(Some(IngestEvent::Accepted(accepted))) => feed.settle(&accepted.rows),
+            Ok(Some(IngestEvent::Rejected(rejected))) => feed.rejected(&rejected),
+            Ok(Some(IngestEvent::Unconfirmed(unconfirmed))) => {
                 feed.report_unconfirmed(&unconfirmed);
-                ingestion.skip(unconfirmed).expect("it is this session's, and the present one");
+                ingestion.flow_mut().skip(unconfirmed).expect("it is this session's, and the present one");
             }
-            Ok(IngestEvent::Finished(done)) => {
+            Ok(Some(IngestEvent::Finished(done))) => {
                 progress.say(&format!("{} rows are in and processed", done.accepted));
                 let tally = Tally { refused: feed.unsent + done.rejected, unconfirmed: feed.unconfirmed };
                 feed.ended(tally, resend);

@@ -79,15 +79,13 @@ impl Ask {
     /// The call itself, with so many attempts.
     pub(crate) fn call(self, authority: impl ToString, attempts: u32) -> Call<TestOperation<false>> {
         let base = format!("{}://{}", self.scheme, authority.to_string()).parse().expect("an authority");
-        let mut retry = Retry::default();
-        retry.attempts = attempts;
+        let retry = Retry::default().with_attempts(attempts);
         Call::new(TestOperation(self), &Config::new(base).with_retry(retry), Seed::new(1))
     }
 
     fn exchange<const STREAMING: bool>(self, authority: &str) -> Exchange {
         let base = format!("{}://{authority}", self.scheme).parse().expect("an authority");
-        let mut retry = Retry::never();
-        retry.attempt_timeout = self.timeout;
+        let retry = Retry::never().with_attempt_timeout(self.timeout);
         let config = Config::new(base).with_retry(retry).with_body_limit(self.body_limit);
         let mut call = Call::new(TestOperation::<STREAMING>(self), &config, Seed::new(1));
         loop {

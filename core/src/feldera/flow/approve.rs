@@ -42,10 +42,8 @@ use crate::time::Timestamp;
 /// started, fails, or is stopped or replaced by another client.
 ///
 /// ```
-/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
-/// # use scripted::Scripted;
 /// # let awaits = r#"{"deployment_status":"AwaitingApproval","deployment_desired_status":"Running"}"#;
-/// # let runtime = Scripted::new([
+/// # let runtime = pipewright::driver::Canned::new([
 /// #     ("GET /v0/pipelines/orders", 200, awaits),
 /// #     ("GET /v0/pipelines/orders", 200, awaits),
 /// #     ("POST /v0/pipelines/orders/approve", 200, r#""Bootstrap approved""#),

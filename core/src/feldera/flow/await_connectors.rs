@@ -44,9 +44,7 @@ use crate::time::Timestamp;
 /// saved: running it again is the same.
 ///
 /// ```
-/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
-/// # use scripted::Scripted;
-/// # let runtime = Scripted::new([
+/// # let runtime = pipewright::driver::Canned::new([
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[{"endpoint_name":"items.backfill",
 /// #         "config":{"stream":"items"},"paused":false,"metrics":{"total_bytes":9000,"total_records":340,

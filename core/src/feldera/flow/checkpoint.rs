@@ -73,9 +73,7 @@ json_structs! {
 /// What is saved is the number and the process that counts; [`resume`](Self::resume) goes on waiting for that.
 ///
 /// ```
-/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
-/// # use scripted::Scripted;
-/// # let runtime = Scripted::new([
+/// # let runtime = pipewright::driver::Canned::new([
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// #     ("POST /v0/pipelines/orders/checkpoint", 200, r#"{"checkpoint_sequence_number":7,"incarnation_uuid":"u"}"#),

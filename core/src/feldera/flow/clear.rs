@@ -41,9 +41,7 @@ use crate::time::Timestamp;
 /// [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous): what is there now may be that client's, and is left alone.
 ///
 /// ```
-/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
-/// # use scripted::Scripted;
-/// # let runtime = Scripted::new([
+/// # let runtime = pipewright::driver::Canned::new([
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Stopped","deployment_desired_status":"Stopped",
 /// #         "storage_status":"InUse"}"#),
 /// #     ("POST /v0/pipelines/orders/clear", 202, r#""Pipeline storage is being cleared""#),

@@ -39,13 +39,11 @@ use crate::time::Timestamp;
 /// [`Interruption::Edited`] when another client changes the program meanwhile.
 ///
 /// ```
-/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
-/// # use scripted::Scripted;
 /// # let body = r#"{"name":"orders","program_version":3,"program_status":"SqlError","deployment_status":"Stopped",
 /// #     "program_error":{"sql_compilation":{"exit_code":1,"messages":[{"start_line_number":2,"start_column":8,
 /// #     "end_line_number":2,"end_column":10,"warning":false,"error_type":"Error in SQL statement",
 /// #     "message":"Column 'idd' not found in any table","snippet":null}]}}}"#;
-/// # let runtime = Scripted::new([("GET /v0/pipelines/orders", 200, body), ("GET /v0/pipelines/orders", 200, body)]);
+/// # let runtime = pipewright::driver::Canned::new([("GET /v0/pipelines/orders", 200, body), ("GET /v0/pipelines/orders", 200, body)]);
 /// use pipewright::feldera::flow::Interruption;
 /// use pipewright::feldera::{Compile, Feldera};
 ///

@@ -69,9 +69,7 @@ use crate::time::Timestamp;
 /// when the timeout expires; the server keeps the desired status. Nothing needs to be saved: running it again is the same.
 ///
 /// ```
-/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
-/// # use scripted::Scripted;
-/// # let runtime = Scripted::new([
+/// # let runtime = pipewright::driver::Canned::new([
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Stopped","deployment_desired_status":"Stopped"}"#),
 /// #     ("POST /v0/pipelines/orders/start", 202, r#""Pipeline is starting""#),
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Provisioning","deployment_desired_status":"Running"}"#),
@@ -99,9 +97,7 @@ pub struct EnsureRunning {
 /// Brings a pipeline to rest with its process there: started as paused, or paused. As [`EnsureRunning`] otherwise.
 ///
 /// ```
-/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
-/// # use scripted::Scripted;
-/// # let runtime = Scripted::new([
+/// # let runtime = pipewright::driver::Canned::new([
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Running","deployment_desired_status":"Running"}"#),
 /// #     ("POST /v0/pipelines/orders/pause", 202, r#""Pipeline transitioning from Running to Paused""#),
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Paused","deployment_desired_status":"Paused"}"#),

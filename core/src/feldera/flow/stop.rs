@@ -54,9 +54,7 @@ use crate::time::Timestamp;
 /// [`FlowError::Deadline`] while it is still stopping, and it goes on.
 ///
 /// ```
-/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
-/// # use scripted::Scripted;
-/// # let runtime = Scripted::new([
+/// # let runtime = pipewright::driver::Canned::new([
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Running","deployment_desired_status":"Running"}"#),
 /// #     ("POST /v0/pipelines/orders/stop", 202, r#""Pipeline is suspending""#),
 /// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Running","deployment_desired_status":"Suspended"}"#),

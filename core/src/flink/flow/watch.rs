@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 
 /// Watches a job: yields each change of its state and each exception once, until it has ended. For dashboards and alarms.
 ///
-/// A **session**: after each [`JobEvent`] it is polled again, as with `driver::run(&mut watch, …)`. The last event is
+/// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). The last event is
 /// [`JobEvent::Ended`]. States are looked at [`every`](Self::every) second, so that one that lasts shorter may be missed;
 /// exceptions are not, unless there come more of them between two looks than the cluster remembers
 /// (`web.exception-history-size`, 16). Those from before the watch begins are yielded too, oldest first.
@@ -33,18 +33,16 @@ use crate::time::Timestamp;
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
-/// # fn with<T>(flink: pipewright::flink::Flink<T>, job: pipewright::flink::JobId) -> Result<(), Box<dyn std::error::Error>>
-/// # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
-/// use pipewright::driver::{self, NoCredentials};
+/// # fn with(flink: pipewright::flink::Flink<impl pipewright::driver::Runtime>, job: pipewright::flink::JobId)
+/// # -> Result<(), Box<dyn std::error::Error>> {
 /// use pipewright::flink::{JobEvent, WatchJob};
-/// use pipewright::flow::Goal as _;
 ///
-/// let mut watch = WatchJob::new(job).start(flink.config(), flink.seed());
-/// loop {
-///     match driver::run(&mut watch, flink.runtime(), &NoCredentials, drop)? {
+/// let mut watch = flink.start(WatchJob::new(job));
+/// while let Some(event) = watch.next()? {
+///     match event {
 ///         JobEvent::State(state) => println!("{state}"),
 ///         JobEvent::Exception(exception) => println!("{}", exception.exception_name),
-///         JobEvent::Ended(report) => break println!("{}", report.state),
+///         JobEvent::Ended(report) => println!("{}", report.state),
 ///         _ => {}
 ///     }
 /// }

@@ -68,8 +68,8 @@ pub enum FlinkSqlGateway {}
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
-/// # fn with<T>(runtime: T) -> Result<(), Box<dyn std::error::Error>>
-/// # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
+/// # fn with(runtime: impl pipewright::driver::Runtime)
+/// # -> Result<(), Box<dyn std::error::Error>> {
 /// use pipewright::flink::sql_gateway::{ConfigureSession, OpenSession, SqlGateway};
 ///
 /// let gateway = SqlGateway::new("http://127.0.0.1:8083".parse()?, runtime);

@@ -4,9 +4,9 @@
 //! through it, on the handle of the account:
 //!
 //! ```no_run
-//! # use pipewright::driver::{Clock, Entropy, Transport};
+//! # use pipewright::driver::Runtime;
 //! # use pipewright::snowpipe::{Account, BulkGetChannelStatus, OpenSession, RequestId, TokenType};
-//! # fn example<T: Transport + Clock + Entropy>(account: &Account<T>) -> Result<(), pipewright::error::FlowError> {
+//! # fn example(account: &Account<impl Runtime>) -> Result<(), pipewright::error::FlowError> {
 //! let session = account.run(OpenSession::new(TokenType::KeypairJwt))?;
 //! let ask = BulkGetChannelStatus::new("DB", "PUBLIC", "T-STREAMING", RequestId::from_bits(1), vec!["loader-1".into()]);
 //! let statuses = account.run(session.call(ask))?;
@@ -183,9 +183,9 @@ impl Session {
     /// One flow of the ingest host, with the session's token. Run it on the handle of the account.
     ///
     /// ```no_run
-    /// # use pipewright::driver::{Clock, Entropy, Transport};
+    /// # use pipewright::driver::Runtime;
     /// # use pipewright::snowpipe::{Account, Batch, ChannelPath, OpenSession, TokenType};
-    /// # fn example<T: Transport + Clock + Entropy>(account: &Account<T>) -> Result<(), pipewright::error::FlowError> {
+    /// # fn example(account: &Account<impl Runtime>) -> Result<(), pipewright::error::FlowError> {
     /// use pipewright::snowpipe::flow::OpenChannel;
     /// let session = account.run(OpenSession::new(TokenType::KeypairJwt))?;
     /// let channel = account.run(session.run(OpenChannel::new(ChannelPath::of_table("DB", "PUBLIC", "T", "c"))))?;

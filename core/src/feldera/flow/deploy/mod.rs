@@ -55,14 +55,12 @@ use crate::secret::Private;
 /// client interferes. Needs no saved state: run again, it finds what is done.
 ///
 /// ```
-/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
-/// # use scripted::Scripted;
 /// # let unknown = r#"{"message":"Unknown pipeline name 'orders'","error_code":"UnknownPipelineName","details":null}"#;
 /// # let compiled = r#"{"program_version":1,"program_status":"Success","deployment_status":"Stopped",
 /// #     "deployment_desired_status":"Stopped"}"#;
 /// # let runs = r#"{"program_version":1,"program_status":"Success","deployment_status":"Running",
 /// #     "deployment_desired_status":"Running"}"#;
-/// # let runtime = Scripted::new([
+/// # let runtime = pipewright::driver::Canned::new([
 /// #     ("GET /v0/pipelines/orders", 404, unknown),
 /// #     ("POST /v0/pipelines", 201, r#"{"program_version":1,"deployment_status":"Stopped"}"#),
 /// #     ("GET /v0/pipelines/orders", 200, compiled),

@@ -15,7 +15,7 @@ use crate::seed::Seed;
 
 /// Ingests rows into a table, and waits until they are processed.
 ///
-/// This is an **event flow**: [push](Ingestion::push) rows into it and poll it, for example with `driver::run(&mut ingestion, …)`.
+/// This is an **event flow**: [push](Ingestion::push) rows into it and drive it with [`Client::start`](crate::driver::Client::start).
 /// It yields an [`IngestEvent`] for each chunk that was sent, and [`Drained`](IngestEvent::Drained) when no rows are left to send.
 /// Then push more rows, or [finish](Ingestion::finish) it. Memory is bounded: if the buffer is full, `push` returns the row.
 ///
@@ -35,9 +35,7 @@ use crate::seed::Seed;
 /// [`take_unsent`](Ingestion::take_unsent) returns the remaining rows.
 ///
 /// ```
-/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
-/// # use scripted::Scripted;
-/// # let runtime = Scripted::new([
+/// # let runtime = pipewright::driver::Canned::new([
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// #     ("POST /v0/pipelines/orders/ingress/items", 200, r#"{"token":"eyJ1"}"#),
@@ -45,23 +43,21 @@ use crate::seed::Seed;
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// # ]);
-/// use pipewright::driver::{self, NoCredentials};
 /// use pipewright::feldera::{Feldera, Ingest, flow::IngestEvent};
-/// use pipewright::flow::Goal as _;
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
-/// let mut ingestion = Ingest::new("orders", "items").start(feldera.config(), feldera.seed());
+/// let mut ingestion = feldera.start(Ingest::new("orders", "items"));
 /// for number in 0..1000 {
-///     ingestion.push(serde_json::json!({ "id": number, "name": "bolt" }))?;
+///     ingestion.flow_mut().push(serde_json::json!({ "id": number, "name": "bolt" }))?;
 /// }
-/// ingestion.finish();
-/// loop {
-///     match driver::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop)? {
+/// ingestion.flow_mut().finish();
+/// while let Some(event) = ingestion.next()? {
+///     match event {
 ///         IngestEvent::Accepted(accepted) => println!("rows {:?} are ingested", accepted.rows),
 ///         IngestEvent::Rejected(rejected) => println!("{} rows are rejected", rejected.num_errors),
 ///         // The table has a primary key, so a second copy of a row changes nothing.
-///         IngestEvent::Unconfirmed(unconfirmed) => ingestion.resend(unconfirmed).expect("its own"),
-///         IngestEvent::Finished(progress) => break assert_eq!(progress.accepted, 1000),
+///         IngestEvent::Unconfirmed(unconfirmed) => ingestion.flow_mut().resend(unconfirmed).expect("its own"),
+///         IngestEvent::Finished(progress) => assert_eq!(progress.accepted, 1000),
 ///         _ => {}
 ///     }
 /// }

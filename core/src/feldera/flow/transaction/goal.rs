@@ -48,9 +48,7 @@ json_structs! {
 ///   [`resume`](Self::resume) from what was saved looks again.
 ///
 /// ```
-/// # mod scripted { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/feldera/flow/scripted.rs")); }
-/// # use scripted::Scripted;
-/// # let runtime = Scripted::new([
+/// # let runtime = pipewright::driver::Canned::new([
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false,"transaction_status":"NoTransaction","transaction_id":0},"inputs":[],"outputs":[]}"#),
 /// #     ("POST /v0/pipelines/orders/start_transaction", 200, r#"{"transaction_id":20}"#),
@@ -62,18 +60,14 @@ json_structs! {
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false,"transaction_status":"NoTransaction","transaction_id":0},"inputs":[],"outputs":[]}"#),
 /// # ]);
-/// use pipewright::driver::{self, NoCredentials};
 /// use pipewright::feldera::{Feldera, Transaction, flow::TransactionEvent};
-/// use pipewright::flow::Goal as _;
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
-/// let mut transaction = Transaction::new("orders").start(feldera.config(), feldera.seed());
-/// let started = driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)?;
-/// assert_eq!(started, TransactionEvent::Started { id: 20 });
+/// let mut transaction = feldera.start(Transaction::new("orders"));
+/// assert_eq!(transaction.next()?, Some(TransactionEvent::Started { id: 20 }));
 /// // Put rows in.
-/// transaction.commit();
-/// let committed = driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)?;
-/// assert_eq!(committed, TransactionEvent::Committed { id: 20 });
+/// transaction.flow_mut().commit();
+/// assert_eq!(transaction.next()?, Some(TransactionEvent::Committed { id: 20 }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

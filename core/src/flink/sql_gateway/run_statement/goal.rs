@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 
 /// Runs a statement and yields its rows page by page.
 ///
-/// A **session**: after each [`Page`] it is polled again, as with `driver::run(&mut statement, …)`, and yields `None` when
+/// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). It yields `None` when
 /// all pages have come and all is closed. The first page is yielded even without rows, because it tells the columns; later
 /// ones only with rows. When it is polled after a page, it first asks to be saved, so that [`resume`](Self::resume) goes on
 /// behind that page: whoever keeps rows and state together, or the rows first, loses none.
@@ -40,15 +40,13 @@ use crate::time::Timestamp;
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
-/// # fn with<T>(gateway: pipewright::flink::sql_gateway::SqlGateway<T>) -> Result<(), Box<dyn std::error::Error>>
-/// # where T: pipewright::driver::Transport + pipewright::driver::Clock + pipewright::driver::Entropy {
-/// use pipewright::driver::{self, NoCredentials};
+/// # fn with(gateway: pipewright::flink::sql_gateway::SqlGateway<impl pipewright::driver::Runtime>)
+/// # -> Result<(), Box<dyn std::error::Error>> {
 /// use pipewright::flink::sql_gateway::RunStatement;
-/// use pipewright::flow::Goal as _;
 ///
 /// let query = RunStatement::new("SELECT word, COUNT(*) FROM words GROUP BY word").repeatable();
-/// let mut statement = query.start(gateway.config(), gateway.seed());
-/// while let Some(page) = driver::run(&mut statement, gateway.runtime(), &NoCredentials, drop)? {
+/// let mut statement = gateway.start(query);
+/// while let Some(Some(page)) = statement.next()? {
 ///     for row in &page.rows {
 ///         let (word, count): (String, i64) = row.read()?;
 ///         println!("{} {word} {count}", row.kind);

@@ -24,50 +24,46 @@ use crate::time::Timestamp;
 /// Nothing is sent before the writer is polled. On the handle of an account:
 ///
 /// ```no_run
-/// # use pipewright::driver::{Clock, Entropy, Transport};
+/// # use pipewright::driver::Runtime;
 /// # use pipewright::flow::Notice;
 /// # use pipewright::snowpipe::Account;
 /// # fn save(_: &pipewright::flow::SavedState) -> std::io::Result<()> { Ok(()) }
-/// # fn example<T: Transport + Clock + Entropy>(account: &Account<T>, mut lines: impl Iterator<Item = (u64, String)>)
+/// # fn example(account: &Account<impl Runtime>, mut lines: impl Iterator<Item = (u64, String)>)
 /// # -> Result<(), Box<dyn std::error::Error>> {
-/// use pipewright::flow::Goal as _;
 /// use pipewright::snowpipe::{ChannelPath, OpenSession, OpenWriter, Refusal, TokenType, WriterEvent};
 ///
 /// let session = account.run(OpenSession::new(TokenType::KeypairJwt))?;
 /// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
-/// let mut writer = OpenWriter::new(&session, path).start(account.config(), account.seed());
-/// let on_notice = |notice: Notice| match notice {
+/// let mut writer = account.start_with(OpenWriter::new(&session, path), |notice| match notice {
 ///     Notice::Persist(saved) => save(&saved),
 ///     notice => Ok(println!("{notice}")),
-/// };
+/// });
 /// let on_event = |event: WriterEvent| match event {
 ///     // Nothing else tells of these rows: the committed token passes over them.
 ///     WriterEvent::Rejected(rejected) => eprintln!("LOST: {rejected}"),
 ///     event => println!("{event}"),
 /// };
-/// let WriterEvent::Opened { committed } = account.drive(&mut writer, on_notice)? else { return Ok(()) };
+/// let Some(WriterEvent::Opened { committed }) = writer.next()? else { return Err("it opens first".into()) };
 /// let done: u64 = committed.map_or(Ok(0), |token| token.parse())?;
 /// for (number, line) in lines.skip_while(|(number, _)| *number <= done) {
 ///     loop {
-///         match writer.push_line(line.as_bytes(), Some(&number.to_string())) {
+///         match writer.flow_mut().push_line(line.as_bytes(), Some(&number.to_string())) {
 ///             Ok(()) => break,
-///             Err(Refusal::Full { .. }) => on_event(account.drive(&mut writer, on_notice)?),
+///             Err(Refusal::Full { .. }) => writer.next()?.into_iter().for_each(on_event),
 ///             // The row was not taken: going on would leave it out.
 ///             Err(refusal) => return Err(refusal.into()),
 ///         }
 ///     }
 ///     // Sends what is to be sent, and does not wait for anything else. Once for some hundred small rows would do.
-///     while let Some(event) = account.drive_ready(&mut writer, on_notice)? {
+///     while let Some(event) = writer.next_ready()? {
 ///         on_event(event);
 ///     }
 /// }
-/// writer.close()?;
-/// loop {
-///     match account.drive(&mut writer, on_notice)? {
-///         WriterEvent::Closed => break Ok(()),
-///         event => on_event(event),
-///     }
+/// writer.flow_mut().close()?;
+/// while let Some(event) = writer.next()? {
+///     on_event(event);
 /// }
+/// # Ok(())
 /// # }
 /// ```
 ///

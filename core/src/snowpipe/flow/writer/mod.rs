@@ -120,7 +120,7 @@ json_structs! {
 /// * [`FlowError::Failed`] with a [`ServiceError`](crate::error::ServiceError): the service does not take a batch, which is named;
 /// * [`FlowError::Transport`], [`FlowError::Credential`], [`FlowError::Deadline`], [`FlowError::Build`] as with any flow.
 ///
-/// With nothing waiting, it yields only when something happens to the channel; [`driver::run_until`](crate::driver::run_until)
+/// With nothing waiting, it yields only when something happens to the channel; [`DrivenFlow::next_before`](crate::driver::DrivenFlow::next_before)
 /// comes back in between. It holds about 3 KiB then, and no thread.
 ///
 /// A whole conversation, with answers given by hand; the second append meets somebody else:
