@@ -164,7 +164,7 @@ fn patience_ends() {
     assert!(run.result.expect("no error").is_empty());
     assert_eq!(run.took, Duration::from_secs(12));
     assert!(run.requests.len() < 15, "{} requests", run.requests.len());
-    let once = self::run(ReadMetrics::of_job(JOB).patience(Duration::ZERO), |_, _| unknown.clone());
+    let once = self::run(ReadMetrics::of_job(JOB).fetch_timeout(Duration::ZERO), |_, _| unknown.clone());
     assert_eq!((once.requests.len(), once.took), (1, Duration::ZERO));
 }
 
@@ -227,7 +227,7 @@ fn an_aggregated_name_that_vanishes_is_left_out_alone() {
         assert_eq!(ids(run).len(), names.map_or(3, |names| names.len() - 1));
     }
     // All of them, with their job.
-    let run = run(ReadAggregatedMetrics::of_subtasks(JOB, VERTEX).patience(Duration::ZERO), |at, request| {
+    let run = run(ReadAggregatedMetrics::of_subtasks(JOB, VERTEX).fetch_timeout(Duration::ZERO), |at, request| {
         aggregated(if at == 0 { &exist } else { &[] }, request)
     });
     assert_eq!(run.requests.len(), 3);
@@ -242,8 +242,9 @@ fn aggregated_names_that_are_no_numbers_hide_no_others() {
     let run = run(goal.clone().names(exist), |_, request| aggregated(&exist, request));
     assert_eq!(run.requests.len(), 2);
     assert_eq!(ids(run), ["e"]);
-    let run =
-        self::run(goal.names(exist[..4].to_vec()).patience(Duration::ZERO), |_, request| aggregated(&exist, request));
+    let run = self::run(goal.names(exist[..4].to_vec()).fetch_timeout(Duration::ZERO), |_, request| {
+        aggregated(&exist, request)
+    });
     assert!(run.requests.len() < 12, "{} requests", run.requests.len());
     assert_eq!(ids(run), [""; 0]);
 }

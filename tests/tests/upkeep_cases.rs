@@ -202,7 +202,7 @@ fn a_rescale_that_somebody_else_undoes_says_so() {
     });
     let error = result.expect_err("it goes to 2");
     assert!(
-        matches!(&error, FlowError::Failed(failure) if failure.reason.contains("somebody else has put other bounds")),
+        matches!(&error, FlowError::Failed(failure) if failure.reason.contains("another client has put other bounds")),
         "{error:?}"
     );
     assert!(scene.world.now() < before + Duration::from_secs(60));

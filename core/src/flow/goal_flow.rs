@@ -343,7 +343,7 @@ impl<S: Service> FlowContext<S> {
     }
 
     /// Polls a child with the reply, if there is one. `?` passes on every step but the child's result.
-    pub(crate) fn poll<T, F: Flow>(&mut self, child: &mut F) -> Polled<T, F::Output> {
+    pub(crate) fn poll<T, F: Flow + ?Sized>(&mut self, child: &mut F) -> Polled<T, F::Output> {
         child.poll(self.now, self.reply.take()).into_result()
     }
 
@@ -360,6 +360,16 @@ impl<S: Service> FlowContext<S> {
     /// A reply that the machine has made itself.
     pub(crate) fn put_reply(&mut self, reply: Reply) {
         self.reply = Some(reply);
+    }
+
+    /// Waits until `at`, or until the deadline, which the next request then reports. `?` passes the wait on.
+    pub(crate) fn pause<T>(&self, at: Timestamp) -> Transition<T> {
+        let at = self.no_later_than(at);
+        // With a reply of another flow, the runner hands that back first.
+        if at > self.now || self.reply.is_some() {
+            return ControlFlow::Break(Step::WaitUntil(at));
+        }
+        ControlFlow::Continue(())
     }
 
     /// Waits until `at`. `?` passes the wait on; at the deadline the flow ends.

@@ -9,13 +9,14 @@
 //! The statistics are cached (3 s), the status is not: a job that ends is asked for its statistics once more, when they
 //! cannot be older than its end.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
 use crate::error::{Failure, FlowError};
 use crate::flink::checkpoints::{Checkpoint, Checkpoints};
 use crate::flink::{FlinkRest, GetCheckpoints, GetConfig, GetJobStatus, JobId, JobState};
-use crate::flow::{Call, Flow, FlowContext, Notice, Reply, StateMachine, Step, goal, ready};
+use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
 /// Waits until a job has completed a checkpoint: a periodic one, or one that somebody triggered. Savepoints do not count.
@@ -120,68 +121,59 @@ impl StateMachine for AwaitCheckpointMachine {
     type Output = Checkpoint;
     const NAME: &'static str = "AwaitCheckpoint";
 
-    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Checkpoint> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Checkpoint> {
+        match &mut self.state {
+            State::Start => self.state = State::Ask(cx.call(GetCheckpoints::new(self.job))),
+            State::Ask(call) => match cx.poll(call)? {
+                Ok(checkpoints) => {
+                    let failed = checkpoints.counts.failed;
+                    if failed > std::mem::replace(&mut self.failed, failed) {
+                        let why = checkpoints.latest.failed.as_ref().and_then(|failed| failed.failure_message.clone());
+                        let state = format!("{failed} checkpoints failed: {}", why.unwrap_or_default());
+                        self.failure = Some(state.clone());
+                        cx.say(Notice::Observed { what: format!("job {}", self.job), state });
+                    }
+                    self.newest = checkpoints.latest.completed.as_ref().map(|checkpoint| checkpoint.id);
+                    if let Some(checkpoint) = self.found(checkpoints) {
+                        return done(Ok(checkpoint));
+                    }
+                    self.state = State::Status(cx.call(GetJobStatus::new(self.job)));
+                }
+                Err(error) => return done(Err(error)),
+            },
+            State::Status(call) => match cx.poll(call)? {
+                Ok(job) if job.status.is_terminal() => {
+                    self.state = State::Config(cx.call(GetConfig::new()), job.status);
+                }
+                Ok(job) => {
+                    cx.note(format!("job {}", self.job), self.so_far(&job.status));
+                    self.state = State::Wait(self.pace.next(cx.now()));
+                }
+                Err(error) => return done(Err(error)),
+            },
+            State::Config(call, state) => match cx.poll(call)? {
+                Ok(config) => self.state = State::Settle(cx.now() + config.freshness(), state.clone()),
+                Err(error) => return done(Err(error)),
+            },
+            State::Settle(until, state) => {
+                cx.wait(*until, "the last statistics")?;
+                self.state = State::Last(cx.call(GetCheckpoints::new(self.job)), state.clone());
             }
-            match &mut self.state {
-                State::Start => self.state = State::Ask(cx.call(GetCheckpoints::new(self.job))),
-                State::Ask(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(checkpoints) => {
-                        let failed = checkpoints.counts.failed;
-                        if failed > std::mem::replace(&mut self.failed, failed) {
-                            let why =
-                                checkpoints.latest.failed.as_ref().and_then(|failed| failed.failure_message.clone());
-                            let state = format!("{failed} checkpoints failed: {}", why.unwrap_or_default());
-                            self.failure = Some(state.clone());
-                            cx.say(Notice::Observed { what: format!("job {}", self.job), state });
-                        }
-                        self.newest = checkpoints.latest.completed.as_ref().map(|checkpoint| checkpoint.id);
-                        if let Some(checkpoint) = self.found(checkpoints) {
-                            return Step::Done(Ok(checkpoint));
-                        }
-                        self.state = State::Status(cx.call(GetJobStatus::new(self.job)));
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Status(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(job) if job.status.is_terminal() => {
-                        self.state = State::Config(cx.call(GetConfig::new()), job.status);
-                    }
-                    Ok(job) => {
-                        cx.note(format!("job {}", self.job), self.so_far(&job.status));
-                        self.state = State::Wait(self.pace.next(cx.now()));
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Config(call, state) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(config) => self.state = State::Settle(cx.now() + config.freshness(), state.clone()),
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Settle(until, state) => {
-                    if let Some(step) = cx.wait_until(*until, "the last statistics", reply) {
-                        return step;
-                    }
-                    self.state = State::Last(cx.call(GetCheckpoints::new(self.job)), state.clone());
-                }
-                State::Last(call, state) => {
-                    let result = ready!(call.poll(cx.now(), reply.take()));
-                    let what = format!("checkpoint of job {}", self.job);
-                    let reason = format!("the job is {state}, and completed none before");
-                    return Step::Done(result.and_then(|checkpoints| {
-                        let failure = FlowError::Failed(Failure { what, reason, details: None, cause: None });
-                        self.found(checkpoints).ok_or(failure)
-                    }));
-                }
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "a checkpoint", reply) {
-                        return step;
-                    }
-                    self.state = State::Start;
-                }
+            State::Last(call, state) => {
+                let result = cx.poll(call)?;
+                let what = format!("checkpoint of job {}", self.job);
+                let reason = format!("the job is {state}, and completed none before");
+                return done(result.and_then(|checkpoints| {
+                    let failure = FlowError::Failed(Failure { what, reason, details: None, cause: None });
+                    self.found(checkpoints).ok_or(failure)
+                }));
+            }
+            State::Wait(until) => {
+                cx.wait(*until, "a checkpoint")?;
+                self.state = State::Start;
             }
         }
+        ControlFlow::Continue(())
     }
 }
 

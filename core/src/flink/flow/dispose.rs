@@ -23,6 +23,7 @@
 //! attempt without an answer is remembered, because the next one may then find nothing left.
 
 use std::fmt::Debug;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
@@ -34,7 +35,7 @@ use crate::flink::{
     DatasetId, FlinkRest, GetDatasetDeletion, GetSavepointDisposal, StartDatasetDeletion, StartSavepointDisposal,
     Throwable, TriggerId,
 };
-use crate::flow::{Call, Flow, FlowContext, Notice, Reply, StateMachine, Step, goal, ready};
+use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::operation::Operation;
 use crate::time::Timestamp;
 
@@ -156,8 +157,8 @@ impl Removable for DeleteDataset {
 #[derive(Debug)]
 pub struct Removing<R: Removable> {
     target: R,
-    /// Whether a request may have been carried out without our knowing.
-    doubtful: bool,
+    /// Whether the outcome of an earlier request is unknown.
+    outcome_unknown: bool,
     retry: LookupRetry,
     pace: PollInterval,
     state: State<R>,
@@ -175,14 +176,20 @@ enum State<R: Removable> {
 
 impl<R: Removable> Removing<R> {
     fn new(target: R) -> Self {
-        Self { target, doubtful: false, retry: LookupRetry::default(), pace: PollInterval::START, state: State::Fresh }
+        Self {
+            target,
+            outcome_unknown: false,
+            retry: LookupRetry::default(),
+            pace: PollInterval::START,
+            state: State::Fresh,
+        }
     }
 
-    /// How it ends with an error: an earlier request may have been carried out.
-    fn ends(&self, error: FlowError) -> FlowError {
+    /// Ends as ambiguous if an earlier request may have been carried out.
+    fn unconfirmed(&self, error: FlowError) -> FlowError {
         match error {
             FlowError::Ambiguous(_) => error,
-            error if self.doubtful => FlowError::Ambiguous(Ambiguity {
+            error if self.outcome_unknown => FlowError::Ambiguous(Ambiguity {
                 operation: R::Start::INFO.name,
                 cause: Box::new(error),
                 unanswered: true,
@@ -196,7 +203,7 @@ impl<R: Removable> Removing<R> {
     fn over(&self, cause: Option<Throwable>) -> Result<Removed, FlowError> {
         match cause {
             None => Ok(Removed { was_gone: false }),
-            Some(cause) if self.doubtful && R::is_gone(&cause) => Ok(Removed { was_gone: true }),
+            Some(cause) if self.outcome_unknown && R::is_gone(&cause) => Ok(Removed { was_gone: true }),
             Some(cause) => Err(FlowError::Failed(Failure {
                 what: self.target.what(),
                 reason: cause.cause().to_string(),
@@ -212,73 +219,64 @@ impl<R: Removable> StateMachine for Removing<R> {
     type Output = Removed;
     const NAME: &'static str = R::NAME;
 
-    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Removed> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Removed> {
+        match &mut self.state {
+            State::Fresh => {
+                cx.phase(R::NAME, "triggering");
+                self.state = State::Start(cx.call(self.target.start()));
             }
-            match &mut self.state {
-                State::Fresh => {
-                    cx.phase(R::NAME, "triggering");
-                    self.state = State::Start(cx.call(self.target.start()));
+            State::Start(call) => match cx.poll(call)? {
+                Ok(trigger) => {
+                    self.outcome_unknown |= call.has_unanswered();
+                    cx.phase(R::NAME, "waiting for the outcome");
+                    self.state = State::Poll(cx.call(R::status(trigger.request_id)), trigger.request_id);
                 }
-                State::Start(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(trigger) => {
-                        self.doubtful |= call.has_unanswered();
-                        cx.phase(R::NAME, "waiting for the outcome");
-                        self.state = State::Poll(cx.call(R::status(trigger.request_id)), trigger.request_id);
-                    }
-                    Err(error) if error.is_ambiguous() && self.retry.allows(&error, cx) => {
-                        self.doubtful = true;
-                        self.state = State::Again(self.pace.next(cx.now()));
-                    }
-                    Err(error) => return Step::Done(Err(self.ends(error))),
-                },
-                State::Poll(call, id) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(removal) => {
-                        self.retry.answered();
-                        match removal.outcome() {
-                            Some(outcome) => return Step::Done(self.over(outcome.err())),
-                            None => self.state = State::Wait(self.pace.next(cx.now()), *id),
-                        }
-                    }
-                    Err(FlowError::Service(error)) if is_unknown_trigger(&error) => {
-                        let state = "the cluster has forgotten the trigger".to_owned();
-                        cx.say(Notice::Observed { what: self.target.what(), state });
-                        self.doubtful = true;
-                        self.state = State::Again(self.pace.next(cx.now()));
-                    }
-                    Err(error @ FlowError::Deadline { .. }) => return Step::Done(Err(error)),
-                    Err(error) if self.retry.allows(&error, cx) => {
-                        self.state = State::Wait(self.pace.next(cx.now()), *id);
-                    }
-                    Err(error) => {
-                        return Step::Done(Err(FlowError::Ambiguous(Ambiguity {
-                            operation: R::Start::INFO.name,
-                            cause: Box::new(error),
-                            unanswered: false,
-                            found: None,
-                            evidence: None,
-                        })));
-                    }
-                },
-                State::Again(until) => {
-                    if let Some(step) = cx.wait_until(*until, "the removal", reply) {
-                        return match step {
-                            Step::Done(Err(error)) => Step::Done(Err(self.ends(error))),
-                            step => step,
-                        };
-                    }
-                    self.state = State::Fresh;
+                Err(error) if error.is_ambiguous() && self.retry.allows(&error, cx) => {
+                    self.outcome_unknown = true;
+                    self.state = State::Again(self.pace.next(cx.now()));
                 }
-                State::Wait(until, id) => {
-                    if let Some(step) = cx.wait_until(*until, "the removal", reply) {
-                        return step;
+                Err(error) => return done(Err(self.unconfirmed(error))),
+            },
+            State::Poll(call, id) => match cx.poll(call)? {
+                Ok(removal) => {
+                    self.retry.answered();
+                    match removal.outcome() {
+                        Some(outcome) => return done(self.over(outcome.err())),
+                        None => self.state = State::Wait(self.pace.next(cx.now()), *id),
                     }
-                    self.state = State::Poll(cx.call(R::status(*id)), *id);
                 }
+                Err(FlowError::Service(error)) if is_unknown_trigger(&error) => {
+                    let state = "the cluster has forgotten the trigger".to_owned();
+                    cx.say(Notice::Observed { what: self.target.what(), state });
+                    self.outcome_unknown = true;
+                    self.state = State::Again(self.pace.next(cx.now()));
+                }
+                Err(error @ FlowError::Deadline { .. }) => return done(Err(error)),
+                Err(error) if self.retry.allows(&error, cx) => {
+                    self.state = State::Wait(self.pace.next(cx.now()), *id);
+                }
+                Err(error) => {
+                    return done(Err(FlowError::Ambiguous(Ambiguity {
+                        operation: R::Start::INFO.name,
+                        cause: Box::new(error),
+                        unanswered: false,
+                        found: None,
+                        evidence: None,
+                    })));
+                }
+            },
+            State::Again(until) => {
+                if let Err(error) = cx.wait_or_expire(*until, "the removal")? {
+                    return done(Err(self.unconfirmed(error)));
+                }
+                self.state = State::Fresh;
+            }
+            State::Wait(until, id) => {
+                cx.wait(*until, "the removal")?;
+                self.state = State::Poll(cx.call(R::status(*id)), *id);
             }
         }
+        ControlFlow::Continue(())
     }
 }
 

@@ -6,13 +6,14 @@
 //!   └── Wait ◀── samples are being taken
 //! ```
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
 use crate::error::{Failure, FlowError};
 use crate::flink::flamegraph::{FlameGraph, FlameGraphKind, FlameGraphState};
 use crate::flink::{FlinkRest, GetFlameGraph, JobId, VertexId};
-use crate::flow::{Call, Flow, FlowContext, Reply, StateMachine, Step, goal, ready};
+use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
 /// Asks for the flame graph of a vertex, and waits until its samples are taken (5 s by default).
@@ -81,39 +82,32 @@ impl StateMachine for FlameMachine {
     type Output = FlameGraph;
     const NAME: &'static str = "SampleFlameGraph";
 
-    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<FlameGraph> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
-            }
-            match &mut self.state {
-                State::Start => self.state = State::Ask(cx.call(self.ask.clone())),
-                State::Ask(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(graph) => match graph.state() {
-                        FlameGraphState::Ready => return Step::Done(Ok(graph)),
-                        FlameGraphState::Sampling => self.state = State::Wait(self.pace.next(cx.now())),
-                        FlameGraphState::Ended => {
-                            return Step::Done(Err(self.failed("the job or the vertex has ended")));
-                        }
-                        FlameGraphState::Disabled => {
-                            return Step::Done(Err(self.failed("rest.flamegraph.enabled is not set on the cluster")));
-                        }
-                        FlameGraphState::Unavailable => {
-                            let reason =
-                                format!("the cluster gives no data, and {} for a reason", graph.end_timestamp.0);
-                            return Step::Done(Err(self.failed(&reason)));
-                        }
-                    },
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "samples to be taken", reply) {
-                        return step;
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<FlameGraph> {
+        match &mut self.state {
+            State::Start => self.state = State::Ask(cx.call(self.ask.clone())),
+            State::Ask(call) => match cx.poll(call)? {
+                Ok(graph) => match graph.state() {
+                    FlameGraphState::Ready => return done(Ok(graph)),
+                    FlameGraphState::Sampling => self.state = State::Wait(self.pace.next(cx.now())),
+                    FlameGraphState::Ended => {
+                        return done(Err(self.failed("the job or the vertex has ended")));
                     }
-                    self.state = State::Start;
-                }
+                    FlameGraphState::Disabled => {
+                        return done(Err(self.failed("rest.flamegraph.enabled is not set on the cluster")));
+                    }
+                    FlameGraphState::Unavailable => {
+                        let reason = format!("the cluster gives no data, and {} for a reason", graph.end_timestamp.0);
+                        return done(Err(self.failed(&reason)));
+                    }
+                },
+                Err(error) => return done(Err(error)),
+            },
+            State::Wait(until) => {
+                cx.wait(*until, "samples to be taken")?;
+                self.state = State::Start;
             }
         }
+        ControlFlow::Continue(())
     }
 }
 

@@ -12,6 +12,7 @@
 //! an answer a new profile of the same mode and duration can be told from the old ones. A process takes one profile at a
 //! time, so that a request sent again starts no second one beside the first.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
@@ -21,7 +22,7 @@ use crate::flink::profiler::{
     ProfileMode, ProfilePage, ProfileStatus, Profiles, StartJobManagerProfile, StartTaskManagerProfile,
 };
 use crate::flink::{FlinkRest, Millis, TaskManagerId};
-use crate::flow::{Call, Flow, FlowContext, Notice, Reply, StateMachine, Step, goal, ready};
+use crate::flow::{Call, Flow, FlowContext, Notice, Reply, StateMachine, Step, Transition, done, goal};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
@@ -74,7 +75,7 @@ pub struct ProfileMachine {
     goal: Profile,
     /// The profiles that were there before.
     before: Vec<Millis>,
-    looks: u32,
+    lookups: u32,
     pace: PollInterval,
     state: State,
 }
@@ -86,13 +87,15 @@ enum Either<J, T> {
     Task(T),
 }
 
-macro_rules! poll {
-    ($call:expr, $cx:expr, $reply:expr) => {
-        match $call {
-            Either::Job(call) => ready!(call.poll($cx.now(), $reply.take())),
-            Either::Task(call) => ready!(call.poll($cx.now(), $reply.take())),
+impl<J: Flow, T: Flow<Output = J::Output>> Flow for Either<J, T> {
+    type Output = J::Output;
+
+    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<J::Output> {
+        match self {
+            Self::Job(call) => call.poll(now, reply),
+            Self::Task(call) => call.poll(now, reply),
         }
-    };
+    }
 }
 
 type List = Either<Call<ListJobManagerProfiles>, Call<ListTaskManagerProfiles>>;
@@ -111,7 +114,7 @@ enum State {
 }
 
 /// How often a request without an answer is looked for and sent again.
-const LOOKS: u32 = 5;
+const MAX_LOOKUPS: u32 = 5;
 
 impl ProfileMachine {
     fn what(&self) -> String {
@@ -123,6 +126,15 @@ impl ProfileMachine {
 
     fn failed(&self, reason: String) -> FlowError {
         FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
+    }
+
+    /// An earlier attempt got no answer.
+    fn unanswered(&self, cause: FlowError) -> Ambiguity {
+        let operation = match &self.goal.target {
+            None => StartJobManagerProfile::INFO.name,
+            Some(_) => StartTaskManagerProfile::INFO.name,
+        };
+        Ambiguity { operation, cause: Box::new(cause), unanswered: true, found: None, evidence: None }
     }
 
     fn list(&self, cx: &mut FlowContext<FlinkRest>) -> List {
@@ -168,114 +180,97 @@ impl StateMachine for ProfileMachine {
     type Output = Profiled;
     const NAME: &'static str = "Profile";
 
-    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Profiled> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Profiled> {
+        match &mut self.state {
+            State::Fresh => self.state = State::Before(self.list(cx)),
+            State::Before(call) => match cx.poll(call)? {
+                Ok(list) => {
+                    self.before = list.profiles.iter().map(|profile| profile.trigger_time).collect();
+                    cx.phase(Self::NAME, "starting the profile");
+                    self.state = State::Start(self.start(cx));
+                }
+                Err(error) => return done(Err(error)),
+            },
+            State::Start(call) => match cx.poll(call)? {
+                Ok(profile) => self.wait(profile.trigger_time, cx),
+                Err(FlowError::Ambiguous(lost)) => {
+                    self.lookups += 1;
+                    cx.phase(Self::NAME, "looking for the profile");
+                    self.state = State::Look(self.list(cx), lost);
+                }
+                // Busy with the one that an unanswered attempt has started, perhaps.
+                Err(FlowError::Service(error)) if self.lookups > 0 && self.lookups <= MAX_LOOKUPS => {
+                    self.lookups += 1;
+                    let lost = self.unanswered(error.into());
+                    self.state = State::Look(self.list(cx), lost);
+                }
+                // The rejection is about the last attempt only.
+                Err(error) if self.lookups > 0 => return done(Err(FlowError::Ambiguous(self.unanswered(error)))),
+                Err(error) => return done(Err(error)),
+            },
+            State::Look(call, lost) => match cx.poll(call)? {
+                Ok(list) => {
+                    let mut lost = lost.clone();
+                    match self.ours(&list) {
+                        Some(profile) => self.wait(profile, cx),
+                        None if self.lookups > MAX_LOOKUPS => {
+                            lost.found = Some("no profile that was not there before".to_owned());
+                            return done(Err(FlowError::Ambiguous(lost)));
+                        }
+                        None => self.state = State::Start(self.start(cx)),
+                    }
+                }
+                Err(error) => {
+                    let mut lost = lost.clone();
+                    lost.found = Some(format!("nothing, because looking failed: {error}"));
+                    return done(Err(FlowError::Ambiguous(lost)));
+                }
+            },
+            State::Wait(until, profile) => {
+                cx.wait(*until, "the profile")?;
+                let profile = *profile;
+                self.state = State::List(self.list(cx), profile);
             }
-            match &mut self.state {
-                State::Fresh => self.state = State::Before(self.list(cx)),
-                State::Before(call) => match poll!(call, cx, reply) {
-                    Ok(list) => {
-                        self.before = list.profiles.iter().map(|profile| profile.trigger_time).collect();
-                        cx.phase(Self::NAME, "starting the profile");
-                        self.state = State::Start(self.start(cx));
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Start(call) => match poll!(call, cx, reply) {
-                    Ok(profile) => self.wait(profile.trigger_time, cx),
-                    Err(FlowError::Ambiguous(trouble)) => {
-                        self.looks += 1;
-                        cx.phase(Self::NAME, "looking for the profile");
-                        self.state = State::Look(self.list(cx), trouble);
-                    }
-                    // Busy with the one that an unanswered attempt has started, perhaps.
-                    Err(FlowError::Service(error)) if self.looks > 0 && self.looks <= LOOKS => {
-                        self.looks += 1;
-                        let operation = error.operation();
-                        let cause = Box::new(FlowError::Service(error));
-                        let trouble = Ambiguity { operation, cause, unanswered: true, found: None, evidence: None };
-                        self.state = State::Look(self.list(cx), trouble);
-                    }
-                    // What it says is about the last attempt only.
-                    Err(error) if self.looks > 0 => {
-                        let operation = match &self.goal.target {
-                            None => StartJobManagerProfile::INFO.name,
-                            Some(_) => StartTaskManagerProfile::INFO.name,
-                        };
-                        let cause = Box::new(error);
-                        let trouble = Ambiguity { operation, cause, unanswered: true, found: None, evidence: None };
-                        return Step::Done(Err(FlowError::Ambiguous(trouble)));
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Look(call, trouble) => match poll!(call, cx, reply) {
-                    Ok(list) => {
-                        let mut trouble = trouble.clone();
-                        match self.ours(&list) {
-                            Some(profile) => self.wait(profile, cx),
-                            None if self.looks > LOOKS => {
-                                trouble.found = Some("no profile that was not there before".to_owned());
-                                return Step::Done(Err(FlowError::Ambiguous(trouble)));
-                            }
-                            None => self.state = State::Start(self.start(cx)),
+            State::List(call, wanted) => match cx.poll(call)? {
+                Ok(list) => {
+                    let wanted = *wanted;
+                    let Some(info) = list.profiles.into_iter().find(|profile| profile.trigger_time == wanted) else {
+                        return done(Err(self.failed(
+                            "it is not listed any more: the process was restarted, or there were many others"
+                                .to_owned(),
+                        )));
+                    };
+                    match (&info.status, &info.output_file) {
+                        (ProfileStatus::Finished, Some(file)) => {
+                            let what = self.what();
+                            cx.say(Notice::Observed { what, state: format!("{} in {file}", info.status) });
+                            self.state = State::Fetch(self.fetch(file.clone(), cx), info);
+                        }
+                        (ProfileStatus::Running, _) => {
+                            let again = self.pace.next(cx.now());
+                            self.state = State::Wait(again, wanted);
+                        }
+                        (status, _) => {
+                            let why = info.message.as_deref().unwrap_or("the cluster gives no reason");
+                            return done(Err(self.failed(format!("{why} ({status})"))));
                         }
                     }
-                    Err(error) => {
-                        let mut trouble = trouble.clone();
-                        trouble.found = Some(format!("nothing, because looking failed: {error}"));
-                        return Step::Done(Err(FlowError::Ambiguous(trouble)));
-                    }
-                },
-                State::Wait(until, profile) => {
-                    if let Some(step) = cx.wait_until(*until, "the profile", reply) {
-                        return step;
-                    }
-                    let profile = *profile;
-                    self.state = State::List(self.list(cx), profile);
                 }
-                State::List(call, wanted) => match poll!(call, cx, reply) {
-                    Ok(list) => {
-                        let wanted = *wanted;
-                        let Some(info) = list.profiles.into_iter().find(|profile| profile.trigger_time == wanted)
-                        else {
-                            return Step::Done(Err(self.failed(
-                                "it is not listed any more: the process was restarted, or there were many others"
-                                    .to_owned(),
-                            )));
-                        };
-                        match (&info.status, &info.output_file) {
-                            (ProfileStatus::Finished, Some(file)) => {
-                                let what = self.what();
-                                cx.say(Notice::Observed { what, state: format!("{} in {file}", info.status) });
-                                self.state = State::Fetch(self.fetch(file.clone(), cx), info);
-                            }
-                            (ProfileStatus::Running, _) => {
-                                let again = self.pace.next(cx.now());
-                                self.state = State::Wait(again, wanted);
-                            }
-                            (status, _) => {
-                                let why = info.message.as_deref().unwrap_or("the cluster gives no reason");
-                                return Step::Done(Err(self.failed(format!("{why} ({status})"))));
-                            }
-                        }
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Fetch(call, info) => {
-                    let page = poll!(call, cx, reply);
-                    let info = info.clone();
-                    return Step::Done(page.map(|page| Profiled { info, page }));
-                }
+                Err(error) => return done(Err(error)),
+            },
+            State::Fetch(call, info) => {
+                let page = cx.poll(call)?;
+                let info = info.clone();
+                return done(page.map(|page| Profiled { info, page }));
             }
         }
+        ControlFlow::Continue(())
     }
 }
 
 impl From<Profile> for ProfileMachine {
     fn from(goal: Profile) -> Self {
-        ProfileMachine { goal, before: Vec::new(), looks: 0, pace: PollInterval::START, state: State::Fresh }
+        ProfileMachine { goal, before: Vec::new(), lookups: 0, pace: PollInterval::START, state: State::Fresh }
     }
 }
 

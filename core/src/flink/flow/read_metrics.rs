@@ -4,7 +4,7 @@
 //!  Names ──some──▶ Values ──▶ … ──▶ Values ──any──▶ done
 //!   ▲ ▲ └──none──┐  │                 │
 //!   │ └──────────┼──┘ aggregated, and none of several: has one vanished?
-//!   └──── Wait ◀─┴────────none────────┘      patience over: done, with none
+//!   └──── Wait ◀─┴────────none────────┘      timeout: done, with none
 //! ```
 //!
 //! | goal | names are given | names are listed first |
@@ -14,12 +14,12 @@
 //! | `ReadAggregatedMetrics` | either | yes: one that does not exist empties the whole answer |
 //!
 //! A name can vanish between the list and the values. So if an aggregated answer for several names is empty, the names are
-//! listed again. Those that still exist are asked for once more, in smaller groups if all of them do: metrics that are no
+//! listed again. Those that still exist are requested once more, in smaller groups if all of them do: metrics that are no
 //! numbers have no aggregated value.
 //!
 //! No request line passes the 4096 bytes that the server reads: names are split, and
 //! the answers joined again. The JobManager fetches metrics lazily, so that no metrics may mean not yet; and it refuses
-//! nothing unknown, so that it may also mean that there is no such job. Whoever wants to tell these apart asks for the job.
+//! nothing unknown, so that it may also mean that there is no such job. To tell these apart, request the job.
 
 mod machine;
 mod scope;
@@ -30,16 +30,16 @@ use crate::flink::metrics::{AggregatedMetric, Aggregation, Metric};
 use crate::flink::{CommaList, FlinkRest, JobId, TaskManagerId, VertexId};
 use crate::flow::goal;
 use machine::MetricsMachine;
-use scope::{AggregateQuestion, AggregateScope, MetricScope, Named};
+use scope::{AggregateScope, AggregateTarget, MetricScope, Named};
 
 /// Somewhat longer than `metrics.fetcher.update-interval` (10 s), before which the JobManager need not fetch again.
-const PATIENCE: Duration = Duration::from_secs(12);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// Reads the metrics of something: all that it has, or those that are named.
 ///
 /// Comes to the metrics with their values: those that were named in that order, or all by name. Names that do not exist are
-/// left out. Values may be up to 10 s old, and older at the first question after a pause: ask again for newer ones. Of what
-/// is unknown there are none, after [`patience`](Self::patience).
+/// left out. Values may be up to 10 s old, and older at the first target after a pause: ask again for newer ones. Of what
+/// is unknown there are none, after [`fetch_timeout`](Self::fetch_timeout).
 ///
 /// ```
 /// use pipewright::flink::{JobId, ReadMetrics};
@@ -52,7 +52,7 @@ const PATIENCE: Duration = Duration::from_secs(12);
 pub struct ReadMetrics {
     scope: MetricScope,
     names: Option<Vec<String>>,
-    patience: Duration,
+    fetch_timeout: Duration,
     timeout: Option<Duration>,
 }
 
@@ -74,13 +74,13 @@ pub struct ReadMetrics {
 pub struct ReadAggregatedMetrics {
     scope: AggregateScope,
     names: Option<Vec<String>>,
-    patience: Duration,
+    fetch_timeout: Duration,
     timeout: Option<Duration>,
 }
 
 impl ReadMetrics {
     fn new(scope: MetricScope) -> Self {
-        Self { scope, names: None, patience: PATIENCE, timeout: None }
+        Self { scope, names: None, fetch_timeout: FETCH_TIMEOUT, timeout: None }
     }
 
     /// Of the JobManager.
@@ -115,29 +115,29 @@ impl ReadMetrics {
 }
 
 impl ReadAggregatedMetrics {
-    fn new(question: AggregateQuestion) -> Self {
-        let scope = AggregateScope { question, aggregations: None };
-        Self { scope, names: None, patience: PATIENCE, timeout: None }
+    fn new(target: AggregateTarget) -> Self {
+        let scope = AggregateScope { target, aggregations: None };
+        Self { scope, names: None, fetch_timeout: FETCH_TIMEOUT, timeout: None }
     }
 
     /// Of all TaskManagers, or of some if any are given.
     pub fn of_task_managers(only: impl Into<CommaList<TaskManagerId>>) -> Self {
-        Self::new(AggregateQuestion::TaskManagers(some(only.into())))
+        Self::new(AggregateTarget::TaskManagers(some(only.into())))
     }
 
     /// Of all jobs, or of some if any are given.
     pub fn of_jobs(only: impl Into<CommaList<JobId>>) -> Self {
-        Self::new(AggregateQuestion::Jobs(some(only.into())))
+        Self::new(AggregateTarget::Jobs(some(only.into())))
     }
 
     /// Of all subtasks of a vertex.
     pub fn of_subtasks(job: JobId, vertex: VertexId) -> Self {
-        Self::new(AggregateQuestion::Subtasks(job, vertex, None))
+        Self::new(AggregateTarget::Subtasks(job, vertex, None))
     }
 
     /// Of some subtasks of a vertex: numbers and ranges, as in `0-2,5`.
     pub fn of_some_subtasks(job: JobId, vertex: VertexId, subtasks: impl Into<String>) -> Self {
-        Self::new(AggregateQuestion::Subtasks(job, vertex, Some(subtasks.into())))
+        Self::new(AggregateTarget::Subtasks(job, vertex, Some(subtasks.into())))
     }
 
     /// How to take them together; in every way by default.
@@ -157,17 +157,17 @@ macro_rules! metrics_goal {
                 self
             }
 
-            /// How long to go on asking while there are none; 12 s by default, because the server fetches them only
-            /// when it is asked, and every 10 s at the most. With zero it is asked once.
-            pub fn patience(mut self, patience: Duration) -> Self {
-                self.patience = patience;
+            /// Sets how long to poll while the server lists no metrics; 12 s by default, because the server fetches them only
+            /// on request, and every 10 s at most. With zero, one request is sent.
+            pub fn fetch_timeout(mut self, fetch_timeout: Duration) -> Self {
+                self.fetch_timeout = fetch_timeout;
                 self
             }
         }
 
         impl From<$goal> for MetricsMachine<$scope> {
             fn from(goal: $goal) -> Self {
-                Self::new(goal.scope, goal.names, goal.patience)
+                Self::new(goal.scope, goal.names, goal.fetch_timeout)
             }
         }
 

@@ -5,7 +5,7 @@
 //!                    ▲   └─▶ the job has ended: failed          │
 //!                    ├──────────── Wait ◀───────────────────────┘ not yet
 //!                    │              │ now and then
-//!                    └─── ours ── Check ──▶ somebody else's bounds: failed
+//!                    └─── ours ── Check ──▶ other bounds: failed
 //! ```
 //!
 //! The overview is not cached and counts tasks; the details tell the vertices apart, and may be old. Only both together
@@ -14,10 +14,11 @@
 //! If it is not known whether the bounds were put, Check reads them: those that are not there are put again, until the deadline of the
 //! flow, or for 90 s without one. A cluster that cannot reach its JobManager is asked again for as long.
 //!
-//! Whoever puts bounds replaces those of everybody else, and nothing tells: Check reads them again, because what was
-//! replaced is never reached.
+//! Another client that puts bounds replaces these, without a notification. So Check reads them again: bounds that were replaced are
+//! never reached.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
@@ -29,7 +30,7 @@ use crate::flink::rescaling::{ParallelismBounds, ResourceRequirements};
 use crate::flink::{
     FlinkRest, GetJob, GetJobsOverview, GetResourceRequirements, JobId, PutResourceRequirements, VertexId,
 };
-use crate::flow::{Call, Flow, FlowContext, Notice, Reply, StateMachine, Step, goal, ready};
+use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
 /// Changes the parallelism of a running job and waits until it is reached. Since 1.18, with the adaptive scheduler.
@@ -39,7 +40,7 @@ use crate::time::Timestamp;
 ///
 /// Ends in [`FlowError::Service`] when the cluster refuses: a job of the default scheduler or one that it does not know (see
 /// [`is_unknown_job`](crate::flink::is_unknown_job)), an unknown vertex, more than a vertex's maximum parallelism; in
-/// [`FlowError::Failed`] when the job ends meanwhile, or somebody else puts other bounds; in [`FlowError::Deadline`] when the
+/// [`FlowError::Failed`] when the job ends meanwhile, or another client puts other bounds; in [`FlowError::Deadline`] when the
 /// time is up, and the bounds stay as they were put. Nothing needs to be saved: running it again is the same.
 ///
 /// ```
@@ -73,7 +74,7 @@ impl Rescale {
 
     /// Some vertices, given with [`vertex`](Self::vertex), while the others keep their bounds.
     ///
-    /// The cluster only takes the bounds of all vertices together, so they are read, changed and put: what somebody else
+    /// The cluster only takes the bounds of all vertices together, so they are read, changed and put: what another client
     /// puts between is lost.
     pub fn some(job: JobId) -> Self {
         Self { job, all: None, vertices: BTreeMap::new(), settle_for: None, timeout: None }
@@ -120,8 +121,8 @@ pub struct RescaleMachine {
     /// As they were put.
     wanted: ResourceRequirements,
     seen: Option<String>,
-    /// How often the job was waited for.
-    looks: u32,
+    /// How often the job was polled since the bounds were put.
+    polls: u32,
     /// A request for the bounds whose outcome is unknown.
     lost: Option<FlowError>,
     retry: LookupRetry,
@@ -129,8 +130,8 @@ pub struct RescaleMachine {
     state: State,
 }
 
-/// After how many looks the bounds are read again: when nothing changes, 20 s.
-const LOOKS: u32 = 10;
+/// After how many polls the bounds are read again: about every 20 s if nothing changes.
+const POLLS_PER_CHECK: u32 = 10;
 
 #[derive(Debug)]
 enum State {
@@ -164,7 +165,7 @@ impl RescaleMachine {
         (self.goal.settle_for.map_or(upper, |least| least.min(upper)), upper)
     }
 
-    /// Whether so many tasks can be what is waited for.
+    /// Returns whether this number of tasks is within the bounds.
     fn may_be(&self, tasks: u32) -> bool {
         let sum = |of: fn((u32, u32)) -> u32| {
             let bounds = self.wanted.0.values().map(|vertex| of(self.accepted(vertex.parallelism.upper)));
@@ -216,96 +217,90 @@ impl StateMachine for RescaleMachine {
     type Output = Rescaled;
     const NAME: &'static str = "Rescale";
 
-    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Rescaled> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Rescaled> {
+        match &mut self.state {
+            State::Start => {
+                cx.phase(Self::NAME, "reading the bounds");
+                self.state = State::Read(cx.call(GetResourceRequirements::new(self.goal.job)));
             }
-            match &mut self.state {
-                State::Start => {
-                    cx.phase(Self::NAME, "reading the bounds");
-                    self.state = State::Read(cx.call(GetResourceRequirements::new(self.goal.job)));
+            State::Read(call) => match cx.poll(call)? {
+                Ok(requirements) => {
+                    self.wanted = self.goal.apply(requirements);
+                    cx.phase(Self::NAME, "putting the bounds");
+                    let put = PutResourceRequirements::new(self.goal.job, self.wanted.clone());
+                    self.state = State::Put(cx.call(put));
                 }
-                State::Read(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(requirements) => {
-                        self.wanted = self.goal.apply(requirements);
-                        cx.phase(Self::NAME, "putting the bounds");
-                        let put = PutResourceRequirements::new(self.goal.job, self.wanted.clone());
-                        self.state = State::Put(cx.call(put));
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Put(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(_) => {
-                        cx.phase(Self::NAME, "waiting for the job to follow");
-                        (self.lost, self.looks) = (None, 0);
-                        self.retry.answered();
-                        self.state = State::Overview(cx.call(GetJobsOverview::new()));
-                    }
-                    // Whether they were put is seen by reading them.
-                    Err(error) if error.is_ambiguous() && self.retry.allows(&error, cx) => {
-                        self.lost = Some(error);
-                        self.state = State::Check(cx.call(GetResourceRequirements::new(self.goal.job)));
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Overview(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(overview) => {
-                        self.retry.answered();
-                        let job = overview.jobs.into_iter().find(|job| job.id == self.goal.job);
-                        if let Err(error) = self.overview(job, cx) {
-                            return Step::Done(Err(error));
-                        }
-                    }
-                    Err(error) if is_passing(&error) && self.retry.allows(&error, cx) => {
-                        self.state = State::Wait(self.pace.next(cx.now()));
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Details(call, tasks) => match (ready!(call.poll(cx.now(), reply.take())), *tasks) {
-                    (Ok(details), tasks) => match self.reached(tasks, &details) {
-                        Some(parallelism) => return Step::Done(Ok(Rescaled { job: self.goal.job, parallelism })),
-                        None => self.state = State::Wait(self.pace.next(cx.now())),
-                    },
-                    (Err(error), _) if is_passing(&error) && self.retry.allows(&error, cx) => {
-                        self.state = State::Wait(self.pace.next(cx.now()));
-                    }
-                    (Err(error), _) => return Step::Done(Err(error)),
-                },
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "the parallelism to be reached", reply) {
-                        return step;
-                    }
-                    self.looks += 1;
-                    self.state = if self.lost.is_some() || self.looks.is_multiple_of(LOOKS) {
-                        State::Check(cx.call(GetResourceRequirements::new(self.goal.job)))
-                    } else {
-                        State::Overview(cx.call(GetJobsOverview::new()))
-                    };
+                Err(error) => return done(Err(error)),
+            },
+            State::Put(call) => match cx.poll(call)? {
+                Ok(_) => {
+                    cx.phase(Self::NAME, "waiting for the job to follow");
+                    (self.lost, self.polls) = (None, 0);
+                    self.retry.answered();
+                    self.state = State::Overview(cx.call(GetJobsOverview::new()));
                 }
-                State::Check(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(bounds) if bounds != self.wanted && self.lost.is_some() => {
-                        let put = PutResourceRequirements::new(self.goal.job, self.wanted.clone());
-                        self.state = State::Put(cx.call(put));
+                // Whether they were put is seen by reading them.
+                Err(error) if error.is_ambiguous() && self.retry.allows(&error, cx) => {
+                    self.lost = Some(error);
+                    self.state = State::Check(cx.call(GetResourceRequirements::new(self.goal.job)));
+                }
+                Err(error) => return done(Err(error)),
+            },
+            State::Overview(call) => match cx.poll(call)? {
+                Ok(overview) => {
+                    self.retry.answered();
+                    let job = overview.jobs.into_iter().find(|job| job.id == self.goal.job);
+                    if let Err(error) = self.overview(job, cx) {
+                        return done(Err(error));
                     }
-                    Err(error) if self.lost.is_some() => {
-                        if !self.retry.allows(&error, cx) {
-                            return Step::Done(Err(self.lost.take().unwrap_or(error)));
-                        }
-                        self.state = State::Wait(self.pace.next(cx.now()));
-                    }
-                    Ok(bounds) if bounds != self.wanted => {
-                        return Step::Done(Err(self.failed("somebody else has put other bounds".to_owned())));
-                    }
-                    // A job that is unknown by now, or just being recovered, shows in the overview.
-                    Ok(_) | Err(FlowError::Service(_)) => {
-                        self.lost = None;
-                        self.state = State::Overview(cx.call(GetJobsOverview::new()));
-                    }
-                    Err(error) => return Step::Done(Err(error)),
+                }
+                Err(error) if is_passing(&error) && self.retry.allows(&error, cx) => {
+                    self.state = State::Wait(self.pace.next(cx.now()));
+                }
+                Err(error) => return done(Err(error)),
+            },
+            State::Details(call, tasks) => match (cx.poll(call)?, *tasks) {
+                (Ok(details), tasks) => match self.reached(tasks, &details) {
+                    Some(parallelism) => return done(Ok(Rescaled { job: self.goal.job, parallelism })),
+                    None => self.state = State::Wait(self.pace.next(cx.now())),
                 },
+                (Err(error), _) if is_passing(&error) && self.retry.allows(&error, cx) => {
+                    self.state = State::Wait(self.pace.next(cx.now()));
+                }
+                (Err(error), _) => return done(Err(error)),
+            },
+            State::Wait(until) => {
+                cx.wait(*until, "the parallelism to be reached")?;
+                self.polls += 1;
+                self.state = if self.lost.is_some() || self.polls.is_multiple_of(POLLS_PER_CHECK) {
+                    State::Check(cx.call(GetResourceRequirements::new(self.goal.job)))
+                } else {
+                    State::Overview(cx.call(GetJobsOverview::new()))
+                };
             }
+            State::Check(call) => match cx.poll(call)? {
+                Ok(bounds) if bounds != self.wanted && self.lost.is_some() => {
+                    let put = PutResourceRequirements::new(self.goal.job, self.wanted.clone());
+                    self.state = State::Put(cx.call(put));
+                }
+                Err(error) if self.lost.is_some() => {
+                    if !self.retry.allows(&error, cx) {
+                        return done(Err(self.lost.take().unwrap_or(error)));
+                    }
+                    self.state = State::Wait(self.pace.next(cx.now()));
+                }
+                Ok(bounds) if bounds != self.wanted => {
+                    return done(Err(self.failed("another client has put other bounds".to_owned())));
+                }
+                // A job that is unknown by now, or just being recovered, shows in the overview.
+                Ok(_) | Err(FlowError::Service(_)) => {
+                    self.lost = None;
+                    self.state = State::Overview(cx.call(GetJobsOverview::new()));
+                }
+                Err(error) => return done(Err(error)),
+            },
         }
+        ControlFlow::Continue(())
     }
 }
 
@@ -316,7 +311,7 @@ impl From<Rescale> for RescaleMachine {
             goal,
             wanted,
             seen: None,
-            looks: 0,
+            polls: 0,
             lost: None,
             retry: LookupRetry::default(),
             pace: PollInterval::START,

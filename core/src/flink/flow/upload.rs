@@ -12,10 +12,12 @@
 //! A jar that is on the cluster twice changes nothing. So an upload is repeated often, and its error is never
 //! ambiguous: nothing was run.
 
+use std::ops::ControlFlow;
+
 use crate::body::Body;
 use crate::error::{Applied, FlowError};
 use crate::flink::{FlinkRest, JarId, ListJars, UploadJar};
-use crate::flow::{Call, Flow, FlowContext, Reply, StateMachine, Step, ready};
+use crate::flow::{Call, FlowContext, StateMachine, Transition, done};
 
 /// How often an upload is sent.
 const TRIES: u32 = 10;
@@ -42,7 +44,7 @@ impl Upload {
         Self { name, content, mark: String::new(), tries: 0, state: State::Start }
     }
 
-    /// A name that is not a jar's is left to be refused.
+    /// A name that is not a jar's is left for the server to reject.
     fn marked(&self) -> String {
         match self.name.strip_suffix(".jar") {
             Some(stem) => format!("{stem}{}", self.mark),
@@ -52,10 +54,10 @@ impl Upload {
 }
 
 fn may_be_there(error: &FlowError) -> bool {
-    error.is_ambiguous() || error.service().is_some_and(|refusal| refusal.applied() == Applied::Yes)
+    error.is_ambiguous() || error.service().is_some_and(|rejection| rejection.applied() == Applied::Yes)
 }
 
-/// Why the upload failed, without the doubt whether it did.
+/// Why the upload failed, without saying that its outcome is unknown.
 fn cause(error: &FlowError) -> FlowError {
     match error {
         FlowError::Ambiguous(ambiguity) => (*ambiguity.cause).clone(),
@@ -68,33 +70,29 @@ impl StateMachine for Upload {
     type Output = JarId;
     const NAME: &'static str = "Upload";
 
-    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<JarId> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<JarId> {
+        match &mut self.state {
+            State::Start => {
+                self.tries += 1;
+                self.mark = format!("-{:016x}.jar", cx.seed.next_u64());
+                let upload = UploadJar::new(self.marked(), self.content.clone()).boundary(cx.seed.next_u128());
+                self.state = State::Upload(cx.call(upload));
             }
-            match &mut self.state {
-                State::Start => {
-                    self.tries += 1;
-                    self.mark = format!("-{:016x}.jar", cx.seed.next_u64());
-                    let upload = UploadJar::new(self.marked(), self.content.clone()).boundary(cx.seed.next_u128());
-                    self.state = State::Upload(cx.call(upload));
-                }
-                State::Upload(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(uploaded) => return Step::Done(Ok(uploaded.jar_id())),
-                    Err(error) if may_be_there(&error) => self.state = State::Find(cx.call(ListJars::new()), error),
-                    Err(error) => return Step::Done(Err(error)),
+            State::Upload(call) => match cx.poll(call)? {
+                Ok(uploaded) => return done(Ok(uploaded.jar_id())),
+                Err(error) if may_be_there(&error) => self.state = State::Find(cx.call(ListJars::new()), error),
+                Err(error) => return done(Err(error)),
+            },
+            State::Find(call, error) => match cx.poll(call)? {
+                // The server replaces some characters of a name, but none of the mark.
+                Ok(jars) => match jars.files.into_iter().find(|jar| jar.name.ends_with(&self.mark)) {
+                    Some(jar) => return done(Ok(jar.id)),
+                    None if self.tries < TRIES => self.state = State::Start,
+                    None => return done(Err(cause(error))),
                 },
-                State::Find(call, trouble) => match ready!(call.poll(cx.now(), reply.take())) {
-                    // The server replaces some characters of a name, but none of the mark.
-                    Ok(jars) => match jars.files.into_iter().find(|jar| jar.name.ends_with(&self.mark)) {
-                        Some(jar) => return Step::Done(Ok(jar.id)),
-                        None if self.tries < TRIES => self.state = State::Start,
-                        None => return Step::Done(Err(cause(trouble))),
-                    },
-                    Err(_) => return Step::Done(Err(cause(trouble))),
-                },
-            }
+                Err(_) => return done(Err(cause(error))),
+            },
         }
+        ControlFlow::Continue(())
     }
 }

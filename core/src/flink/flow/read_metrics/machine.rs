@@ -2,13 +2,14 @@
 //! drawn in their module.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::scope::{Ask, Source};
+use super::scope::{Request, Source};
 use crate::error::BuildError;
 use crate::flink::flow::PollInterval;
 use crate::flink::{CommaList, FlinkRest};
-use crate::flow::{FlowContext, Reply, StateMachine, Step, ready};
+use crate::flow::{FlowContext, StateMachine, Transition, done};
 use crate::operation::Service as _;
 use crate::time::Timestamp;
 use crate::url::{Base, query_length};
@@ -18,16 +19,16 @@ use crate::url::{Base, query_length};
 #[derive(Debug)]
 pub struct MetricsMachine<S: Source> {
     source: S,
-    /// Those that were asked for.
+    /// The names that the caller wants; `None` for all.
     names: Option<Vec<String>>,
-    patience: Duration,
-    /// When patience is over.
+    fetch_timeout: Duration,
+    /// Until when an empty answer is not final.
     until: Option<Timestamp>,
     pace: PollInterval,
-    /// Names that were not asked for yet.
+    /// Names that were not requested yet.
     pending: VecDeque<String>,
     /// Those of the request under way.
-    asked: Vec<String>,
+    requested: Vec<String>,
     /// How many names a request may have.
     at_most: usize,
     found: BTreeMap<String, S::Item>,
@@ -37,13 +38,13 @@ pub struct MetricsMachine<S: Source> {
 #[derive(Debug)]
 enum State<T> {
     Start,
-    Names(Box<dyn Ask<T>>),
+    Names(Box<dyn Request<T>>),
     /// The names of a request that was answered with nothing: do all of them exist?
-    Again(Box<dyn Ask<T>>),
-    /// Asks for the first of the pending names.
+    Again(Box<dyn Request<T>>),
+    /// Requests the first of the pending names.
     Next,
-    Values(Box<dyn Ask<T>>),
-    /// No name that was asked for exists.
+    Values(Box<dyn Request<T>>),
+    /// No requested name exists.
     Empty,
     Wait(Timestamp),
 }
@@ -53,23 +54,23 @@ fn cannot_be_sent(name: &str) -> bool {
 }
 
 impl<S: Source> MetricsMachine<S> {
-    pub(super) fn new(source: S, names: Option<Vec<String>>, patience: Duration) -> Self {
+    pub(super) fn new(source: S, names: Option<Vec<String>>, fetch_timeout: Duration) -> Self {
         Self {
             source,
             names,
-            patience,
+            fetch_timeout,
             until: None,
             pace: PollInterval::START,
             pending: VecDeque::new(),
-            asked: Vec::new(),
+            requested: Vec::new(),
             at_most: usize::MAX,
             found: BTreeMap::new(),
             state: State::Start,
         }
     }
 
-    /// The names to ask for, now that those that exist are known. A listed name with a comma cannot be asked for, which is no
-    /// reason to keep the others back.
+    /// Chooses the names to request, now that those that exist are known. A listed name with a comma cannot be requested, so it is
+    /// left out.
     fn choose(&mut self, listed: &[S::Item]) {
         let exists = |name: &str| listed.iter().any(|item| S::name(item) == name);
         self.pending = match &self.names {
@@ -79,15 +80,15 @@ impl<S: Source> MetricsMachine<S> {
         self.state = if listed.is_empty() { State::Empty } else { State::Next };
     }
 
-    /// Asks again for names whose values did not come: for those that exist, and for fewer at a time if all of them do.
+    /// Requests names whose values did not come again: those that exist, and fewer at a time if all of them do.
     fn choose_again(&mut self, listed: &[S::Item]) {
-        let mut asked = std::mem::take(&mut self.asked);
-        let before = asked.len();
-        asked.retain(|name| listed.iter().any(|item| S::name(item) == name));
-        if asked.len() == before {
+        let mut requested = std::mem::take(&mut self.requested);
+        let before = requested.len();
+        requested.retain(|name| listed.iter().any(|item| S::name(item) == name));
+        if requested.len() == before {
             self.at_most = (before / 2).max(1);
         }
-        for name in asked.into_iter().rev() {
+        for name in requested.into_iter().rev() {
             self.pending.push_front(name);
         }
         self.state = State::Next;
@@ -106,11 +107,11 @@ impl<S: Source> MetricsMachine<S> {
             room = room.saturating_sub(length);
             names.extend(self.pending.pop_front());
         }
-        self.asked.clone_from(&names);
+        self.requested.clone_from(&names);
         Ok(CommaList(names))
     }
 
-    /// What was found, in the order that it was asked for.
+    /// Returns what was found, in the order of the request.
     fn result(&mut self) -> Vec<S::Item> {
         let mut found = std::mem::take(&mut self.found);
         match &self.names {
@@ -125,72 +126,66 @@ impl<S: Source> StateMachine for MetricsMachine<S> {
     type Output = Vec<S::Item>;
     const NAME: &'static str = S::FLOW;
 
-    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Vec<S::Item>> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Vec<S::Item>> {
+        match &mut self.state {
+            State::Start => {
+                self.state = match &self.names {
+                    Some(names) if names.is_empty() => State::Next,
+                    // A name that cannot be sent is not listed first: its request fails.
+                    Some(names) if !S::ALL_OR_NOTHING || names.iter().any(|name| cannot_be_sent(name)) => {
+                        self.pending = names.iter().cloned().collect();
+                        State::Next
+                    }
+                    _ => State::Names(self.source.request(None, cx)),
+                };
             }
-            match &mut self.state {
-                State::Start => {
-                    self.state = match &self.names {
-                        Some(names) if names.is_empty() => State::Next,
-                        // What cannot be sent is not looked for, but refused when it is asked for.
-                        Some(names) if !S::ALL_OR_NOTHING || names.iter().any(|name| cannot_be_sent(name)) => {
-                            self.pending = names.iter().cloned().collect();
-                            State::Next
-                        }
-                        _ => State::Names(self.source.ask(None, cx)),
-                    };
+            State::Names(call) => match cx.poll(call.as_mut())? {
+                Ok(listed) => self.choose(&listed),
+                Err(error) => return done(Err(error)),
+            },
+            State::Again(call) => match cx.poll(call.as_mut())? {
+                Ok(listed) => self.choose_again(&listed),
+                Err(error) => return done(Err(error)),
+            },
+            State::Next if self.pending.is_empty() => {
+                // No metrics were found, although some were requested.
+                if self.found.is_empty() && self.names.as_ref().is_none_or(|names| !names.is_empty()) {
+                    self.state = State::Empty;
+                } else {
+                    return done(Ok(self.result()));
                 }
-                State::Names(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(listed) => self.choose(&listed),
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Again(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(listed) => self.choose_again(&listed),
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Next if self.pending.is_empty() => {
-                    // None were found, although some were asked for.
-                    if self.found.is_empty() && self.names.as_ref().is_none_or(|names| !names.is_empty()) {
-                        self.state = State::Empty;
-                    } else {
-                        return Step::Done(Ok(self.result()));
-                    }
+            }
+            State::Next => match self.take_names(cx.base()) {
+                Ok(names) => self.state = State::Values(self.source.request(Some(names), cx)),
+                Err(error) => return done(Err(error.into())),
+            },
+            State::Values(call) => match cx.poll(call.as_mut())? {
+                // A single one does not exist any more, or is no number.
+                Ok(metrics) if metrics.is_empty() && S::ALL_OR_NOTHING && self.requested.len() > 1 => {
+                    self.state = State::Again(self.source.request(None, cx));
                 }
-                State::Next => match self.take_names(cx.base()) {
-                    Ok(names) => self.state = State::Values(self.source.ask(Some(names), cx)),
-                    Err(error) => return Step::Done(Err(error.into())),
-                },
-                State::Values(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    // A single one does not exist any more, or is no number.
-                    Ok(metrics) if metrics.is_empty() && S::ALL_OR_NOTHING && self.asked.len() > 1 => {
-                        self.state = State::Again(self.source.ask(None, cx));
+                Ok(metrics) => {
+                    if !metrics.is_empty() {
+                        self.at_most = usize::MAX;
                     }
-                    Ok(metrics) => {
-                        if !metrics.is_empty() {
-                            self.at_most = usize::MAX;
-                        }
-                        self.found.extend(metrics.into_iter().map(|metric| (S::name(&metric).to_owned(), metric)));
-                        self.state = State::Next;
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Empty => {
-                    let until = *self.until.get_or_insert(cx.now() + self.patience);
-                    if cx.now() >= until {
-                        return Step::Done(Ok(Vec::new()));
-                    }
-                    cx.phase(Self::NAME, "waiting until the JobManager has fetched metrics");
-                    self.state = State::Wait(self.pace.next(cx.now()).min(until));
+                    self.found.extend(metrics.into_iter().map(|metric| (S::name(&metric).to_owned(), metric)));
+                    self.state = State::Next;
                 }
-                State::Wait(at) => {
-                    if let Some(step) = cx.wait_until(*at, "metrics", reply) {
-                        return step;
-                    }
-                    self.state = State::Start;
+                Err(error) => return done(Err(error)),
+            },
+            State::Empty => {
+                let until = *self.until.get_or_insert(cx.now() + self.fetch_timeout);
+                if cx.now() >= until {
+                    return done(Ok(Vec::new()));
                 }
+                cx.phase(Self::NAME, "waiting until the JobManager has fetched metrics");
+                self.state = State::Wait(self.pace.next(cx.now()).min(until));
+            }
+            State::Wait(at) => {
+                cx.wait(*at, "metrics")?;
+                self.state = State::Start;
             }
         }
+        ControlFlow::Continue(())
     }
 }

@@ -9,9 +9,8 @@ use crate::flink::metrics::{
     GetTaskManagerMetrics, GetVertexMetrics, Metric,
 };
 use crate::flink::{CommaList, FlinkRest, JobId, TaskManagerId, VertexId};
-use crate::flow::{Call, Flow, FlowContext, Reply, Step};
+use crate::flow::{Flow, FlowContext};
 use crate::operation::{Operation, OperationInfo, RequestContext};
-use crate::time::Timestamp;
 use crate::url::Base;
 
 /// Whose metrics.
@@ -30,12 +29,12 @@ pub enum MetricScope {
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct AggregateScope {
-    pub(super) question: AggregateQuestion,
+    pub(super) target: AggregateTarget,
     pub(super) aggregations: Option<CommaList<Aggregation>>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum AggregateQuestion {
+pub(super) enum AggregateTarget {
     TaskManagers(Option<CommaList<TaskManagerId>>),
     Jobs(Option<CommaList<JobId>>),
     Subtasks(JobId, VertexId, Option<String>),
@@ -54,7 +53,11 @@ pub trait Source: Named {
     type Item: fmt::Debug;
 
     /// The call that lists the names, or gets the values of some.
-    fn ask(&self, names: Option<CommaList<String>>, cx: &mut FlowContext<FlinkRest>) -> Box<dyn Ask<Self::Item>>;
+    fn request(
+        &self,
+        names: Option<CommaList<String>>,
+        cx: &mut FlowContext<FlinkRest>,
+    ) -> Box<dyn Request<Self::Item>>;
 
     /// How long the request line is without names.
     fn line(&self, base: &Base) -> Result<usize, BuildError>;
@@ -64,15 +67,9 @@ pub trait Source: Named {
 
 /// A call for metrics, whichever operation it is.
 #[doc(hidden)]
-pub trait Ask<T>: fmt::Debug + Send {
-    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<Vec<T>>;
-}
+pub trait Request<T>: Flow<Output = Vec<T>> + fmt::Debug + Send {}
 
-impl<T: Send, O: Operation<Output = Vec<T>> + fmt::Debug + Send> Ask<T> for Call<O> {
-    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<Vec<T>> {
-        Flow::poll(self, now, reply)
-    }
-}
+impl<T, F: Flow<Output = Vec<T>> + fmt::Debug + Send> Request<T> for F {}
 
 /// How long the request line of an operation is.
 fn line_of<O: Operation>(operation: &O, base: &Base) -> Result<usize, BuildError> {
@@ -127,20 +124,20 @@ macro_rules! with_aggregate {
     ($scope:expr, $names:expr, |$operation:ident| $body:expr) => {{
         let names: Option<CommaList<String>> = $names;
         let aggregations = names.as_ref().and($scope.aggregations.clone());
-        match &$scope.question {
-            AggregateQuestion::TaskManagers(only) => {
+        match &$scope.target {
+            AggregateTarget::TaskManagers(only) => {
                 let mut $operation = GetAggregatedTaskManagerMetrics::new();
                 ($operation.names, $operation.aggregations) = (names, aggregations);
                 $operation.task_managers.clone_from(only);
                 $body
             }
-            AggregateQuestion::Jobs(only) => {
+            AggregateTarget::Jobs(only) => {
                 let mut $operation = GetAggregatedJobMetrics::new();
                 ($operation.names, $operation.aggregations) = (names, aggregations);
                 $operation.jobs.clone_from(only);
                 $body
             }
-            AggregateQuestion::Subtasks(job, vertex, only) => {
+            AggregateTarget::Subtasks(job, vertex, only) => {
                 let mut $operation = GetAggregatedSubtaskMetrics::new(*job, *vertex);
                 ($operation.names, $operation.aggregations) = (names, aggregations);
                 $operation.subtasks.clone_from(only);
@@ -153,7 +150,7 @@ macro_rules! with_aggregate {
 impl Source for MetricScope {
     type Item = Metric;
 
-    fn ask(&self, names: Option<CommaList<String>>, cx: &mut FlowContext<FlinkRest>) -> Box<dyn Ask<Metric>> {
+    fn request(&self, names: Option<CommaList<String>>, cx: &mut FlowContext<FlinkRest>) -> Box<dyn Request<Metric>> {
         with_operation!(self, names, |operation| Box::new(cx.call(operation)))
     }
 
@@ -169,7 +166,11 @@ impl Source for MetricScope {
 impl Source for AggregateScope {
     type Item = AggregatedMetric;
 
-    fn ask(&self, names: Option<CommaList<String>>, cx: &mut FlowContext<FlinkRest>) -> Box<dyn Ask<AggregatedMetric>> {
+    fn request(
+        &self,
+        names: Option<CommaList<String>>,
+        cx: &mut FlowContext<FlinkRest>,
+    ) -> Box<dyn Request<AggregatedMetric>> {
         with_aggregate!(self, names, |operation| Box::new(cx.call(operation)))
     }
 
