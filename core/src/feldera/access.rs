@@ -17,11 +17,11 @@ operations! { FelderaApi;
     Once POST "/v0/api_keys" CreateApiKey "post_api_key" -> NewApiKey {
         json {
             /// A name for it.
-            name: String = "name",
+            name: String,
         }
         json? {
             /// `Read` or `Write`; `Read` by default.
-            role: Role = "role",
+            role: Role,
         }
     }
 
@@ -51,19 +51,19 @@ operations! { FelderaApi;
     Once POST "/v0/oidc_trust" CreateTrust "post_oidc_trust" -> NewTrust {
         json {
             /// A name for it.
-            name: String = "name",
+            name: String,
             /// Who issues the tokens.
-            issuer: String = "issuer",
+            issuer: String,
             /// For whom.
-            subject: String = "subject",
+            subject: String,
         }
         json? {
             /// For which audience.
-            audience: String = "audience",
+            audience: String,
             /// What it is for.
-            description: String = "description",
+            description: String,
             /// What such a token allows, up to `Admin`.
-            role: Role = "role",
+            role: Role,
         }
     }
 
@@ -92,13 +92,13 @@ operations! { FelderaApi;
     Idempotent POST "/v0/tenant/users" AddMember "add_tenant_user" -> NewMember {
         json {
             /// The subject of his tokens.
-            subject: String = "subject",
+            subject: String,
             /// What he may do, up to `Admin`.
-            role: Role = "role",
+            role: Role,
         }
         json? {
             /// His address.
-            email: String = "email",
+            email: String,
         }
     }
 
@@ -109,7 +109,7 @@ operations! { FelderaApi;
         path { user_id: String }
         json {
             /// What he may do, up to `Admin`.
-            role: Role = "role",
+            role: Role,
         }
     }
 
@@ -131,7 +131,7 @@ operations! { FelderaApi;
     Idempotent POST "/v0/tenants" CreateTenant "create_tenant" -> Tenant {
         json {
             /// Its name.
-            name: String = "name",
+            name: String,
         }
     }
 
@@ -157,11 +157,11 @@ operations! { FelderaApi;
         path { tenant_id: String }
         json {
             /// Its new name.
-            name: String = "name",
+            name: String,
         }
         json? {
             /// A tenant that has the name already gets another.
-            displace_existing: bool = "displace_existing",
+            displace_existing: bool,
         }
     }
 }
@@ -182,90 +182,90 @@ json_structs! {
     /// An API key, without the key.
     pub struct ApiKeyInfo {
         /// Its id.
-        pub id: String = "id",
+        pub id: String,
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// What it allows. Since 0.327.
-        pub role: Option<Role> = "role",
+        pub role: Option<Role>,
         /// What it allows. Before 0.327.
-        pub scopes: Vec<String> = "scopes",
+        pub scopes: Vec<String>,
     }
 
     /// An API key.
     pub struct NewApiKey {
         /// Its id.
-        pub id: String = "id",
+        pub id: String,
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// The key; it is not shown again.
-        pub api_key: SecretText = "api_key",
+        pub api_key: SecretText,
     }
 
     /// An issuer that is trusted.
     pub struct Trust {
         /// Its id.
-        pub id: String = "id",
+        pub id: String,
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// Who issues the tokens.
-        pub issuer: String = "issuer",
+        pub issuer: String,
         /// For whom.
-        pub subject: String = "subject",
+        pub subject: String,
         /// For which audience.
-        pub audience: Option<String> = "audience",
+        pub audience: Option<String>,
         /// What it is for.
-        pub description: Option<String> = "description",
+        pub description: Option<String>,
         /// What such a token allows.
-        pub role: Role = "role",
+        pub role: Role,
     }
 
     /// A new trust.
     pub struct NewTrust {
         /// Its id.
-        pub id: String = "id",
+        pub id: String,
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
     }
 
     /// A member of a tenant.
     pub struct Member {
         /// His id.
-        pub user_id: String = "user_id",
+        pub user_id: String,
         /// Who issues his tokens.
-        pub provider: String = "provider",
+        pub provider: String,
         /// The subject of his tokens.
-        pub subject: String = "subject",
+        pub subject: String,
         /// What he may do.
-        pub role: Role = "role",
+        pub role: Role,
         /// How he is called.
-        pub display_name: Option<String> = "display_name",
+        pub display_name: Option<String>,
         /// His address.
-        pub email: Option<String> = "email",
+        pub email: Option<String>,
         /// Whether the address is known to be his.
-        pub email_verified: Option<bool> = "email_verified",
+        pub email_verified: Option<bool>,
         /// Where the membership comes from.
-        pub origin: Option<MembershipOrigin> = "origin",
+        pub origin: Option<MembershipOrigin>,
     }
 
     /// A new member.
     pub struct NewMember {
         /// His id.
-        pub user_id: String = "user_id",
+        pub user_id: String,
     }
 
     /// A tenant.
     pub struct Tenant {
         /// Its id.
-        pub id: String = "id",
+        pub id: String,
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// Who issued the token of whom it was made for.
-        pub initial_provider: String = "initial_provider",
+        pub initial_provider: String,
     }
 
     /// A tenant has another name.
     pub struct Renamed {
         /// Who had it before, and has another now.
-        pub displaced: Option<Tenant> = "displaced",
+        pub displaced: Option<Tenant>,
     }
 }

@@ -20,11 +20,12 @@ operations! { FelderaApi;
     ///
     /// Refused with 400 `IncarnationUuidMismatch` when another process answers.
     /// [Reference](https://docs.feldera.com/api/get-checkpoint-status).
-    Safe GET "/v0/pipelines/{pipeline_name}/checkpoint_status" GetCheckpointStatus "get_checkpoint_status" -> CheckpointStatus {
+    Safe GET "/v0/pipelines/{pipeline_name}/checkpoint_status"
+    GetCheckpointStatus "get_checkpoint_status" -> CheckpointStatus {
         path { pipeline_name: String }
         query? {
             /// The process that was asked for the checkpoint. Since 0.337.
-            incarnation_uuid: String = "incarnation_uuid",
+            incarnation_uuid: String,
         }
     }
 
@@ -32,7 +33,8 @@ operations! { FelderaApi;
     ///
     /// Refused: 400 with the code `400` when there is none, 501 by the open-source edition, 503.
     /// [Reference](https://docs.feldera.com/api/sync-checkpoints-to-s-3).
-    Idempotent POST "/v0/pipelines/{pipeline_name}/checkpoint/sync" StartCheckpointSync "sync_checkpoint" -> CheckpointSyncStarted {
+    Idempotent POST "/v0/pipelines/{pipeline_name}/checkpoint/sync"
+    StartCheckpointSync "sync_checkpoint" -> CheckpointSyncStarted {
         timeout 150;
         path { pipeline_name: String }
     }
@@ -41,11 +43,12 @@ operations! { FelderaApi;
     ///
     /// Refused with 400 `IncarnationUuidMismatch` when another process answers.
     /// [Reference](https://docs.feldera.com/api/get-checkpoint-sync-status).
-    Safe GET "/v0/pipelines/{pipeline_name}/checkpoint/sync_status" GetCheckpointSyncStatus "get_checkpoint_sync_status" -> CheckpointSyncStatus {
+    Safe GET "/v0/pipelines/{pipeline_name}/checkpoint/sync_status"
+    GetCheckpointSyncStatus "get_checkpoint_sync_status" -> CheckpointSyncStatus {
         path { pipeline_name: String }
         query? {
             /// The process that was asked to send. Since 0.337.
-            incarnation_uuid: String = "incarnation_uuid",
+            incarnation_uuid: String,
         }
     }
 
@@ -59,7 +62,8 @@ operations! { FelderaApi;
     /// Lists the checkpoints in the object store. Refused with 500 `CheckpointFetchError` when none is configured.
     ///
     /// [Reference](https://docs.feldera.com/api/list-checkpoints-in-remote-object-storage).
-    Safe GET "/v0/pipelines/{pipeline_name}/checkpoints/remote" ListRemoteCheckpoints "get_remote_checkpoints" -> Vec<RemoteCheckpoint> {
+    Safe GET "/v0/pipelines/{pipeline_name}/checkpoints/remote"
+    ListRemoteCheckpoints "get_remote_checkpoints" -> Vec<RemoteCheckpoint> {
         path { pipeline_name: String }
     }
 }
@@ -68,77 +72,77 @@ json_structs! {
     /// A checkpoint was asked for.
     pub struct CheckpointStarted {
         /// Its number.
-        pub checkpoint_sequence_number: u64 = "checkpoint_sequence_number",
+        pub checkpoint_sequence_number: u64,
         /// The process that counts. Since 0.337.
-        pub incarnation_uuid: Option<String> = "incarnation_uuid",
+        pub incarnation_uuid: Option<String>,
     }
 
     /// What became of checkpoints.
     pub struct CheckpointStatus {
         /// The highest number that succeeded.
-        pub success: Option<u64> = "success",
+        pub success: Option<u64>,
         /// The failure with the highest number; never forgotten while the process lives.
-        pub failure: Option<CheckpointFailure> = "failure",
+        pub failure: Option<CheckpointFailure>,
     }
 
     /// A checkpoint that failed.
     pub struct CheckpointFailure {
         /// Its number.
-        pub sequence_number: u64 = "sequence_number",
+        pub sequence_number: u64,
         /// Why.
-        pub error: String = "error",
+        pub error: String,
         /// When; RFC 3339. Since 0.288.
-        pub failed_at: Option<String> = "failed_at",
+        pub failed_at: Option<String>,
     }
 
     /// A checkpoint is being sent.
     pub struct CheckpointSyncStarted {
         /// Its id.
-        pub checkpoint_uuid: String = "checkpoint_uuid",
+        pub checkpoint_uuid: String,
         /// The process that sends. Since 0.337.
-        pub incarnation_uuid: Option<String> = "incarnation_uuid",
+        pub incarnation_uuid: Option<String>,
     }
 
     /// What became of checkpoints that were sent: the last of each kind.
     pub struct CheckpointSyncStatus {
         /// The last that succeeded.
-        pub success: Option<String> = "success",
+        pub success: Option<String>,
         /// The last that failed.
-        pub failure: Option<CheckpointSyncFailure> = "failure",
+        pub failure: Option<CheckpointSyncFailure>,
         /// The last that the process sent by itself.
-        pub periodic: Option<String> = "periodic",
+        pub periodic: Option<String>,
         /// The checkpoints that the process is sending on request. `None` before 0.349.
-        pub running: Option<Vec<String>> = "running",
+        pub running: Option<Vec<String>>,
     }
 
     /// A checkpoint that could not be sent.
     pub struct CheckpointSyncFailure {
         /// Its id.
-        pub uuid: String = "uuid",
+        pub uuid: String,
         /// Why.
-        pub error: String = "error",
+        pub error: String,
     }
 
     /// A checkpoint.
     pub struct CheckpointInfo {
         /// Its id.
-        pub uuid: String = "uuid",
+        pub uuid: String,
         /// A name that somebody gave it.
-        pub identifier: Option<String> = "identifier",
+        pub identifier: Option<String>,
         /// Of the program; all 64 bits are used.
-        pub fingerprint: u64 = "fingerprint",
+        pub fingerprint: u64,
         /// Bytes.
-        pub size: Option<u64> = "size",
+        pub size: Option<u64>,
         /// Steps before it.
-        pub steps: Option<u64> = "steps",
+        pub steps: Option<u64>,
         /// Records before it.
-        pub processed_records: Option<u64> = "processed_records",
+        pub processed_records: Option<u64>,
     }
 
     /// A checkpoint in the object store.
     pub struct RemoteCheckpoint {
         /// Its id.
-        pub uuid: String = "uuid",
+        pub uuid: String,
     }
 }
 

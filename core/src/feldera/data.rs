@@ -25,14 +25,15 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         query {
             /// The token.
-            token: CompletionToken = "token",
+            token: CompletionToken,
         }
     }
 
     /// A token for all that a connector has taken in so far. Refused with 404 `UnknownInputEndpoint`.
     ///
     /// [Reference](https://docs.feldera.com/api/get-completion-token).
-    Safe GET "/v0/pipelines/{pipeline_name}/tables/{table_name}/connectors/{connector_name}/completion_token" GetCompletionToken "completion_token" -> Token {
+    Safe GET "/v0/pipelines/{pipeline_name}/tables/{table_name}/connectors/{connector_name}/completion_token"
+    GetCompletionToken "completion_token" -> Token {
         path { pipeline_name: String, table_name: String, connector_name: String }
     }
 
@@ -40,7 +41,8 @@ operations! { FelderaApi;
     ///
     /// Refused: 400 `InvalidConnectorAction`, 404 `UnknownInputEndpoint`, 503 when not deployed.
     /// [Reference](https://docs.feldera.com/api/control-input-connector).
-    Idempotent POST "/v0/pipelines/{pipeline_name}/tables/{table_name}/connectors/{connector_name}/{action}" ControlInput "post_pipeline_input_connector_action" -> Accepted {
+    Idempotent POST "/v0/pipelines/{pipeline_name}/tables/{table_name}/connectors/{connector_name}/{action}"
+    ControlInput "post_pipeline_input_connector_action" -> Accepted {
         path { pipeline_name: String, table_name: String, connector_name: String, action: ConnectorAction }
     }
 
@@ -48,7 +50,8 @@ operations! { FelderaApi;
     ///
     /// Refused: 409 `TransactionInProgress`, 503 while bootstrapping or restoring.
     /// [Reference](https://docs.feldera.com/api/begin-transaction).
-    Once POST "/v0/pipelines/{pipeline_name}/start_transaction" StartTransaction "start_transaction" -> TransactionStarted {
+    Once POST "/v0/pipelines/{pipeline_name}/start_transaction"
+    StartTransaction "start_transaction" -> TransactionStarted {
         path { pipeline_name: String }
     }
 
@@ -66,7 +69,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         json {
             /// By how much, milliseconds; to the present without.
-            delta_ms: Option<u64> = "delta_ms",
+            delta_ms: Option<u64>,
         }
     }
 }
@@ -277,55 +280,55 @@ json_structs! {
     /// A token.
     pub struct Token {
         /// It.
-        pub token: CompletionToken = "token",
+        pub token: CompletionToken,
     }
 
     /// How far what a token covers is.
     pub struct Completion {
         /// How far.
-        pub status: CompletionStatus = "status",
+        pub status: CompletionStatus,
         /// The step that took it in; `None` as long as none has. Since 0.242.
-        pub step: Option<u64> = "step",
+        pub step: Option<u64>,
     }
 
     /// A transaction is open.
     pub struct TransactionStarted {
         /// Its id; not 1, 2, 3.
-        pub transaction_id: i64 = "transaction_id",
+        pub transaction_id: i64,
     }
 
     /// The clock was moved.
     pub struct ClockAdvanced {
         /// What it shows; RFC 3339.
-        pub now: String = "now",
+        pub now: String,
         /// The same in milliseconds since the epoch.
-        pub now_ms: i64 = "now_ms",
+        pub now_ms: i64,
     }
 
     /// What was wrong with rows.
     pub struct ParseErrors {
         /// How many records.
-        pub num_errors: u64 = "num_errors",
+        pub num_errors: u64,
         /// The last thousand of them.
-        pub errors: Vec<ParseError> = "errors",
+        pub errors: Vec<ParseError>,
     }
 
     /// What was wrong with one.
     pub struct ParseError {
         /// In words.
-        pub description: String = "description",
+        pub description: String,
         /// Which record, counted since the first use of this way of ingress, not in the request.
-        pub event_number: Option<u64> = "event_number",
+        pub event_number: Option<u64>,
         /// The column.
-        pub field: Option<String> = "field",
+        pub field: Option<String>,
         /// What it said.
-        pub invalid_text: Option<String> = "invalid_text",
+        pub invalid_text: Option<String>,
         /// The same, if it was no text.
-        pub invalid_bytes: Option<Vec<u32>> = "invalid_bytes",
+        pub invalid_bytes: Option<Vec<u32>>,
         /// What would be right.
-        pub suggestion: Option<String> = "suggestion",
+        pub suggestion: Option<String>,
         /// `text_event_err` for one record, `text_envelope_err` for what is around records.
-        pub tag: Option<String> = "tag",
+        pub tag: Option<String>,
     }
 }
 

@@ -15,17 +15,17 @@ json_structs! {
     /// The body of a refusal, and what a pipeline keeps of the error that stopped it.
     pub struct ErrorResponse {
         /// For people; of a panic with its stack trace.
-        pub message: String = "message",
+        pub message: String,
         /// What kind of error it is.
-        pub error_code: ErrorCode = "error_code",
+        pub error_code: ErrorCode,
         /// What belongs to this kind; may hold backtraces and internal addresses.
-        pub details: Option<Json> = "details",
+        pub details: Option<Json>,
     }
 
     /// The details of `PipelineInteractionNotDeployed`.
     struct NotDeployed {
         /// What the pipeline is to become.
-        pub desired_status: Option<String> = "desired_status",
+        pub desired_status: Option<String>,
     }
 }
 

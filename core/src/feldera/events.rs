@@ -16,7 +16,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         query? {
             /// How much of each; `Status` by default.
-            selector: EventSelector = "selector",
+            selector: EventSelector,
         }
     }
 
@@ -27,7 +27,7 @@ operations! { FelderaApi;
         path { pipeline_name: String, event_id: String }
         query? {
             /// How much of it; `Status` by default.
-            selector: EventSelector = "selector",
+            selector: EventSelector,
         }
     }
 }
@@ -38,28 +38,28 @@ json_structs! {
         /// The event's id.
         pub event_id: String = "event_id" | "id",
         /// When; RFC 3339.
-        pub recorded_at: String = "recorded_at",
+        pub recorded_at: String,
         /// Whether it had a process.
-        pub deployment_resources_status: ResourcesStatus = "deployment_resources_status",
+        pub deployment_resources_status: ResourcesStatus,
         /// What the runner said of it. With `All` only.
-        pub deployment_resources_status_details: Option<Json> = "deployment_resources_status_details",
+        pub deployment_resources_status_details: Option<Json>,
         /// Whether it was to have one.
-        pub deployment_resources_desired_status: ResourcesDesiredStatus = "deployment_resources_desired_status",
+        pub deployment_resources_desired_status: ResourcesDesiredStatus,
         /// What the process was.
-        pub deployment_runtime_status: Option<RuntimeStatus> = "deployment_runtime_status",
+        pub deployment_runtime_status: Option<RuntimeStatus>,
         /// More about that. With `All` only.
-        pub deployment_runtime_status_details: Option<RuntimeStatusDetails> = "deployment_runtime_status_details",
+        pub deployment_runtime_status_details: Option<RuntimeStatusDetails>,
         /// What the process was to be.
-        pub deployment_runtime_desired_status: Option<RuntimeStatus> = "deployment_runtime_desired_status",
+        pub deployment_runtime_desired_status: Option<RuntimeStatus>,
         /// An error had stopped it.
-        pub deployment_has_error: bool = "deployment_has_error",
+        pub deployment_has_error: bool,
         /// That error. With `All` only.
-        pub deployment_error: Option<ErrorResponse> = "deployment_error",
+        pub deployment_error: Option<ErrorResponse>,
         /// How far compiling was.
-        pub program_status: ProgramStatus = "program_status",
+        pub program_status: ProgramStatus,
         /// Whether storage was in use.
-        pub storage_status: StorageStatus = "storage_status",
+        pub storage_status: StorageStatus,
         /// What was in storage. With `All` only.
-        pub storage_status_details: Option<StorageDetails> = "storage_status_details",
+        pub storage_status_details: Option<StorageDetails>,
     }
 }

@@ -60,24 +60,24 @@ json_structs! {
     /// How the platform's own services are.
     pub struct Health {
         /// All are well.
-        pub all_healthy: bool = "all_healthy",
+        pub all_healthy: bool,
         /// The API server.
-        pub api: ServiceHealth = "api",
+        pub api: ServiceHealth,
         /// The compiler.
-        pub compiler: ServiceHealth = "compiler",
+        pub compiler: ServiceHealth,
         /// The runner.
-        pub runner: ServiceHealth = "runner",
+        pub runner: ServiceHealth,
     }
 
     /// How one of them is.
     pub struct ServiceHealth {
         /// It is well.
-        pub healthy: bool = "healthy",
+        pub healthy: bool,
         /// In words.
-        pub message: String = "message",
+        pub message: String,
         /// Since when it is so; RFC 3339.
-        pub unchanged_since: String = "unchanged_since",
+        pub unchanged_since: String,
         /// When it was looked at last; RFC 3339.
-        pub checked_at: String = "checked_at",
+        pub checked_at: String,
     }
 }

@@ -16,15 +16,15 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         query? {
             /// What it is to be; `Running` by default. Since 0.148, before which a start resumes too.
-            initial: Initial = "initial",
+            initial: Initial,
             /// Whether changed views are filled; `AwaitApproval` by default.
-            bootstrap_policy: BootstrapPolicy = "bootstrap_policy",
+            bootstrap_policy: BootstrapPolicy,
             /// Filling them writes no output.
-            silent_bootstrap: bool = "silent_bootstrap",
+            silent_bootstrap: bool,
             /// Others go on meanwhile.
-            concurrent_bootstrap: bool = "concurrent_bootstrap",
+            concurrent_bootstrap: bool,
             /// Forgets the error that stopped it last; true by default.
-            dismiss_error: bool = "dismiss_error",
+            dismiss_error: bool,
         }
     }
 
@@ -38,7 +38,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         query? {
             /// At once, without a checkpoint; false by default.
-            force: bool = "force",
+            force: bool,
         }
     }
 
@@ -64,7 +64,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         query? {
             /// What it is to be; `Running` by default.
-            initial: Initial = "initial",
+            initial: Initial,
         }
     }
 
@@ -77,9 +77,9 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         query? {
             /// Without output; false by default.
-            silent_bootstrap: bool = "silent_bootstrap",
+            silent_bootstrap: bool,
             /// Others go on meanwhile; false by default.
-            concurrent_bootstrap: bool = "concurrent_bootstrap",
+            concurrent_bootstrap: bool,
         }
     }
 
@@ -94,7 +94,8 @@ operations! { FelderaApi;
     ///
     /// Refused with 400 `DismissErrorRestrictedToFullyStopped`.
     /// [Reference](https://docs.feldera.com/api/dismiss-pipeline-deployment-error).
-    Idempotent POST "/v0/pipelines/{pipeline_name}/dismiss_error" DismissError "post_pipeline_dismiss_error" -> Accepted {
+    Idempotent POST "/v0/pipelines/{pipeline_name}/dismiss_error"
+    DismissError "post_pipeline_dismiss_error" -> Accepted {
         path { pipeline_name: String }
     }
 
@@ -109,7 +110,8 @@ operations! { FelderaApi;
     /// Merges what lies on disk.
     ///
     /// [Reference](https://docs.feldera.com/api/initiate-compaction).
-    Idempotent POST "/v0/pipelines/{pipeline_name}/start_compaction" StartCompaction "post_pipeline_start_compaction" -> Accepted {
+    Idempotent POST "/v0/pipelines/{pipeline_name}/start_compaction"
+    StartCompaction "post_pipeline_start_compaction" -> Accepted {
         path { pipeline_name: String }
     }
 }

@@ -42,7 +42,7 @@ operations! { FelderaApi;
         path { event_id: String }
         query? {
             /// How much of it; `Status` by default.
-            selector: EventSelector = "selector",
+            selector: EventSelector,
         }
     }
 }
@@ -116,203 +116,203 @@ json_structs! {
     /// Amazon Cognito.
     pub struct AwsCognito {
         /// Who issues tokens.
-        pub issuer: Option<String> = "issuer",
+        pub issuer: Option<String>,
         /// Where its keys are. Older releases.
-        pub jwk_uri: Option<String> = "jwk_uri",
+        pub jwk_uri: Option<String>,
         /// Where to log in.
-        pub login_url: String = "login_url",
+        pub login_url: String,
         /// Where to log out.
-        pub logout_url: String = "logout_url",
+        pub logout_url: String,
     }
 
     /// A provider of `OpenID` Connect.
     pub struct GenericOidc {
         /// Feldera's id there.
-        pub client_id: String = "client_id",
+        pub client_id: String,
         /// Who issues tokens.
-        pub issuer: String = "issuer",
+        pub issuer: String,
         /// Scopes to ask for besides the usual ones.
-        pub extra_oidc_scopes: Vec<String> = "extra_oidc_scopes",
+        pub extra_oidc_scopes: Vec<String>,
     }
 
     /// Google.
     pub struct GoogleIdentity {
         /// Feldera's id there.
-        pub client_id: String = "client_id",
+        pub client_id: String,
         /// Where its keys are.
-        pub jwk_uri: Option<String> = "jwk_uri",
+        pub jwk_uri: Option<String>,
     }
 
     /// Which Feldera it is.
     pub struct Configuration {
         /// `Open source` or `Enterprise`; see [`is_enterprise`](Self::is_enterprise).
-        pub edition: String = "edition",
+        pub edition: String,
         /// As in `0.337.0`.
-        pub version: String = "version",
+        pub version: String,
         /// The commit.
-        pub revision: String = "revision",
+        pub revision: String,
         /// The commit of the runtime.
-        pub runtime_revision: Option<String> = "runtime_revision",
+        pub runtime_revision: Option<String>,
         /// `source` or `docker`.
-        pub build_source: Option<String> = "build_source",
+        pub build_source: Option<String>,
         /// How it was built.
-        pub build_info: Option<BuildInfo> = "build_info",
+        pub build_info: Option<BuildInfo>,
         /// Where its changes are described.
-        pub changelog_url: String = "changelog_url",
+        pub changelog_url: String,
         /// Whether there is a licence.
-        pub license_validity: Option<LicenseValidity> = "license_validity",
+        pub license_validity: Option<LicenseValidity>,
         /// Whether there is a newer one.
-        pub update_info: Option<UpdateInfo> = "update_info",
+        pub update_info: Option<UpdateInfo>,
         /// Features that are switched on although they are not done, with commas.
-        pub unstable_features: Option<String> = "unstable_features",
+        pub unstable_features: Option<String>,
         /// Key of an analytics service; empty for none.
         pub posthog: Option<String> = "posthog" | "telemetry",
         /// Key of a service of the web console.
-        pub conceptualhq: Option<String> = "conceptualhq",
+        pub conceptualhq: Option<String>,
         /// Key of a service of the web console.
-        pub product_fruits: Option<String> = "product_fruits",
+        pub product_fruits: Option<String>,
     }
 
     /// How a Feldera was built.
     pub struct BuildInfo {
         /// When.
-        pub build_timestamp: String = "build_timestamp",
+        pub build_timestamp: String,
         /// On which processor.
-        pub build_cpu: String = "build_cpu",
+        pub build_cpu: String,
         /// On which system.
-        pub build_os: String = "build_os",
+        pub build_os: String,
         /// With which dependencies.
-        pub cargo_dependencies: String = "cargo_dependencies",
+        pub cargo_dependencies: String,
         /// With which features.
-        pub cargo_features: String = "cargo_features",
+        pub cargo_features: String,
         /// Whether for debugging.
-        pub cargo_debug: String = "cargo_debug",
+        pub cargo_debug: String,
         /// How optimised.
-        pub cargo_opt_level: String = "cargo_opt_level",
+        pub cargo_opt_level: String,
         /// For what.
-        pub cargo_target_triple: String = "cargo_target_triple",
+        pub cargo_target_triple: String,
         /// By which compiler.
-        pub rustc_version: String = "rustc_version",
+        pub rustc_version: String,
     }
 
     /// A licence.
     pub struct License {
         /// The server's time.
-        pub current: String = "current",
+        pub current: String,
         /// Until when it is good.
-        pub valid_until: Option<String> = "valid_until",
+        pub valid_until: Option<String>,
         /// Whether it is to try Feldera out.
-        pub is_trial: bool = "is_trial",
+        pub is_trial: bool,
         /// What it is, as HTML.
-        pub description_html: String = "description_html",
+        pub description_html: String,
         /// Where to get more time.
-        pub extension_url: Option<String> = "extension_url",
+        pub extension_url: Option<String>,
         /// From when on people are reminded.
-        pub remind_starting_at: Option<String> = "remind_starting_at",
+        pub remind_starting_at: Option<String>,
         /// How often.
-        pub remind_schedule: DisplaySchedule = "remind_schedule",
+        pub remind_schedule: DisplaySchedule,
     }
 
     /// How often.
     pub struct Interval {
         /// Seconds in between.
-        pub seconds: u64 = "seconds",
+        pub seconds: u64,
     }
 
     /// Whether there is a newer release.
     pub struct UpdateInfo {
         /// There is none.
-        pub is_latest_version: bool = "is_latest_version",
+        pub is_latest_version: bool,
         /// The newest.
-        pub latest_version: String = "latest_version",
+        pub latest_version: String,
         /// How to update.
-        pub instructions_url: String = "instructions_url",
+        pub instructions_url: String,
         /// How often to remind people.
-        pub remind_schedule: DisplaySchedule = "remind_schedule",
+        pub remind_schedule: DisplaySchedule,
     }
 
     /// A program to learn from.
     pub struct Demo {
         /// A name for the pipeline.
-        pub name: String = "name",
+        pub name: String,
         /// What it is called.
-        pub title: String = "title",
+        pub title: String,
         /// What it shows.
-        pub description: String = "description",
+        pub description: String,
         /// The SQL.
-        pub program_code: String = "program_code",
+        pub program_code: String,
         /// User-defined functions in Rust.
-        pub udf_rust: String = "udf_rust",
+        pub udf_rust: String,
         /// What they depend on.
-        pub udf_toml: String = "udf_toml",
+        pub udf_toml: String,
     }
 
     /// Owners by the platform's configuration.
     pub struct Owners {
         /// By their tokens' subjects.
-        pub owners: Vec<String> = "owners",
+        pub owners: Vec<String>,
         /// By trust in an issuer.
-        pub owner_trusts: Vec<OwnerTrust> = "owner_trusts",
+        pub owner_trusts: Vec<OwnerTrust>,
     }
 
     /// Whose tokens make an owner.
     pub struct OwnerTrust {
         /// Who issued them.
-        pub issuer: String = "issuer",
+        pub issuer: String,
         /// For whom.
-        pub subject: String = "subject",
+        pub subject: String,
         /// For which audience.
-        pub audience: Option<String> = "audience",
+        pub audience: Option<String>,
     }
 
     /// Who one is.
     pub struct Session {
         /// The tenant one works in.
-        pub tenant_id: Option<String> = "tenant_id",
+        pub tenant_id: Option<String>,
         /// Its name.
-        pub tenant_name: Option<String> = "tenant_name",
+        pub tenant_name: Option<String>,
         /// What one may do there.
-        pub role: Option<Role> = "role",
+        pub role: Option<Role>,
         /// All tenants one is a member of.
-        pub memberships: Vec<Membership> = "memberships",
+        pub memberships: Vec<Membership>,
     }
 
     /// A tenant one is a member of.
     pub struct Membership {
         /// The tenant.
-        pub tenant_id: String = "tenant_id",
+        pub tenant_id: String,
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// What one may do there.
-        pub role: Role = "role",
+        pub role: Role,
     }
 
     /// How the platform's services were at a moment.
     pub struct ClusterEvent {
         /// Its id.
-        pub id: String = "id",
+        pub id: String,
         /// When; RFC 3339.
-        pub recorded_at: String = "recorded_at",
+        pub recorded_at: String,
         /// All are well.
-        pub all_healthy: bool = "all_healthy",
+        pub all_healthy: bool,
         /// The API server.
-        pub api_status: MonitorStatus = "api_status",
+        pub api_status: MonitorStatus,
         /// What it says of itself. With `All` only, as are the other five.
-        pub api_self_info: Option<String> = "api_self_info",
+        pub api_self_info: Option<String>,
         /// What is known of its machine.
-        pub api_resources_info: Option<String> = "api_resources_info",
+        pub api_resources_info: Option<String>,
         /// The compiler.
-        pub compiler_status: MonitorStatus = "compiler_status",
+        pub compiler_status: MonitorStatus,
         /// What it says of itself.
-        pub compiler_self_info: Option<String> = "compiler_self_info",
+        pub compiler_self_info: Option<String>,
         /// What is known of its machine.
-        pub compiler_resources_info: Option<String> = "compiler_resources_info",
+        pub compiler_resources_info: Option<String>,
         /// The runner.
-        pub runner_status: MonitorStatus = "runner_status",
+        pub runner_status: MonitorStatus,
         /// What it says of itself.
-        pub runner_self_info: Option<String> = "runner_self_info",
+        pub runner_self_info: Option<String>,
         /// What is known of its machine.
-        pub runner_resources_info: Option<String> = "runner_resources_info",
+        pub runner_resources_info: Option<String>,
     }
 }
 

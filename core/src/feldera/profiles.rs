@@ -13,7 +13,8 @@ operations! { FelderaApi;
     /// Where the circuit's time and memory go: a zip of graphs, for each worker one.
     ///
     /// [Reference](https://docs.feldera.com/api/get-performance-profile).
-    Safe GET "/v0/pipelines/{pipeline_name}/circuit_profile" GetCircuitProfile "get_pipeline_circuit_profile" -> Download {
+    Safe GET "/v0/pipelines/{pipeline_name}/circuit_profile"
+    GetCircuitProfile "get_pipeline_circuit_profile" -> Download {
         timeout 150;
         path { pipeline_name: String }
     }
@@ -21,7 +22,8 @@ operations! { FelderaApi;
     /// The same as JSON, for the web console. Since 0.193.
     ///
     /// [Reference](https://docs.feldera.com/api/performance-profile-json).
-    Safe GET "/v0/pipelines/{pipeline_name}/circuit_json_profile" GetCircuitJsonProfile "get_pipeline_circuit_json_profile" -> Json {
+    Safe GET "/v0/pipelines/{pipeline_name}/circuit_json_profile"
+    GetCircuitJsonProfile "get_pipeline_circuit_json_profile" -> Json {
         timeout 150;
         path { pipeline_name: String }
     }
@@ -38,14 +40,15 @@ operations! { FelderaApi;
     ///
     /// Refused: 400 `NoSamplyProfile`, 500 `SamplyProfilingFailure`.
     /// [Reference](https://docs.feldera.com/api/get-samply-profile).
-    Safe GET "/v0/pipelines/{pipeline_name}/samply_profile" GetSamplyProfile "get_pipeline_samply_profile" -> SamplyProfile {
+    Safe GET "/v0/pipelines/{pipeline_name}/samply_profile"
+    GetSamplyProfile "get_pipeline_samply_profile" -> SamplyProfile {
         timeout 150;
         path { pipeline_name: String }
         query? {
             /// The host, counted from 0.
-            ordinal: u64 = "ordinal",
+            ordinal: u64,
             /// Rather none than an old one, while one is being taken; false by default.
-            latest: bool = "latest",
+            latest: bool,
         }
     }
 
@@ -57,9 +60,9 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         query? {
             /// The host, counted from 0.
-            ordinal: u64 = "ordinal",
+            ordinal: u64,
             /// For how long; 30 by default.
-            duration_secs: u64 = "duration_secs",
+            duration_secs: u64,
         }
     }
 
@@ -71,27 +74,27 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         query? {
             /// Collects anew, which may take long; true by default.
-            collect: bool = "collect",
+            collect: bool,
             /// How many collections, newest first.
-            limit: u64 = "limit",
+            limit: u64,
             /// The circuit's profile.
-            circuit_profile: bool = "circuit_profile",
+            circuit_profile: bool,
             /// The heap's profile.
-            heap_profile: bool = "heap_profile",
+            heap_profile: bool,
             /// Metrics.
-            metrics: bool = "metrics",
+            metrics: bool,
             /// Logs.
-            logs: bool = "logs",
+            logs: bool,
             /// Statistics.
-            stats: bool = "stats",
+            stats: bool,
             /// The pipeline's configuration.
-            pipeline_config: bool = "pipeline_config",
+            pipeline_config: bool,
             /// The platform's configuration.
-            system_config: bool = "system_config",
+            system_config: bool,
             /// The graph.
-            dataflow_graph: bool = "dataflow_graph",
+            dataflow_graph: bool,
             /// Events.
-            pipeline_events: bool = "pipeline_events",
+            pipeline_events: bool,
         }
     }
 }

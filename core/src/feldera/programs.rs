@@ -16,13 +16,13 @@ operations! { FelderaApi;
         timeout 180;
         json {
             /// The SQL.
-            program_code: String = "program_code",
+            program_code: String,
         }
         json? {
             /// Answers the graph too.
-            ir: bool = "ir",
+            ir: bool,
             /// The version of the compiler.
-            runtime_version: String = "runtime_version",
+            runtime_version: String,
         }
     }
 
@@ -35,9 +35,9 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         json {
             /// Other SQL than the pipeline's.
-            program_code: Option<String> = "program_code",
+            program_code: Option<String>,
             /// Another version of the compiler.
-            runtime_version: Option<String> = "runtime_version",
+            runtime_version: Option<String>,
         }
     }
 
@@ -82,122 +82,122 @@ json_structs! {
     /// The graph that a program was compiled to.
     pub struct Dataflow {
         /// What the optimiser made of the SQL, by table or view.
-        pub calcite_plan: BTreeMap<String, CalcitePlan> = "calcite_plan",
+        pub calcite_plan: BTreeMap<String, CalcitePlan>,
         /// The nodes of the circuit, by their names.
-        pub mir: BTreeMap<String, MirNode> = "mir",
+        pub mir: BTreeMap<String, MirNode>,
     }
 
     /// A node of the circuit.
     pub struct MirNode {
         /// What it does, as in `map` or `join`.
-        pub operation: String = "operation",
+        pub operation: String,
         /// Where its data comes from.
-        pub inputs: Vec<MirInput> = "inputs",
+        pub inputs: Vec<MirInput>,
         /// Of a node with several outputs: what they are.
-        pub outputs: Vec<Option<MirInput>> = "outputs",
+        pub outputs: Vec<Option<MirInput>>,
         /// What in the plan it stands for.
-        pub calcite: Option<CalciteId> = "calcite",
+        pub calcite: Option<CalciteId>,
         /// Its places in the SQL.
-        pub positions: Vec<SourcePosition> = "positions",
+        pub positions: Vec<SourcePosition>,
         /// An id that lasts as long as what the node does.
-        pub persistent_id: Option<String> = "persistent_id",
+        pub persistent_id: Option<String>,
         /// The table that it is.
-        pub table: Option<String> = "table",
+        pub table: Option<String>,
         /// The view that it is.
-        pub view: Option<String> = "view",
+        pub view: Option<String>,
     }
 
     /// What comes out of a node.
     pub struct MirInput {
         /// The node's name.
-        pub node: String = "node",
+        pub node: String,
         /// Which of its outputs, counted from 0.
-        pub output: u64 = "output",
+        pub output: u64,
     }
 
     /// What the optimiser made of a table or view.
     pub struct CalcitePlan {
         /// Its operators.
-        pub rels: Vec<Rel> = "rels",
+        pub rels: Vec<Rel>,
     }
 
     /// An operator of a plan; which fields it has depends on what it does.
     pub struct Rel {
         /// Its number in the plan.
-        pub id: u64 = "id",
+        pub id: u64,
         /// What it does, as in `LogicalFilter`.
         pub operator: String = "relOp",
         /// The operators that its rows come from.
-        pub inputs: Vec<u64> = "inputs",
+        pub inputs: Vec<u64>,
         /// The table that is read, with its schema before it.
-        pub table: Vec<String> = "table",
+        pub table: Vec<String>,
         /// The columns that come out.
-        pub fields: Vec<String> = "fields",
+        pub fields: Vec<String>,
         /// How they are computed; as Calcite writes it.
-        pub exprs: Vec<Json> = "exprs",
+        pub exprs: Vec<Json>,
         /// What rows have to be like; as Calcite writes it.
-        pub condition: Option<Json> = "condition",
+        pub condition: Option<Json>,
         /// Of a join: `inner`, `left` and the like.
         pub join_type: Option<String> = "joinType",
         /// The columns that are grouped by, counted from 0.
-        pub group: Vec<u64> = "group",
+        pub group: Vec<u64>,
         /// What is computed of each group; as Calcite writes it.
-        pub aggs: Vec<Json> = "aggs",
+        pub aggs: Vec<Json>,
         /// Rows that come twice stay two.
-        pub all: Option<bool> = "all",
+        pub all: Option<bool>,
     }
 
     /// A program that is fine.
     pub struct Validated {
         /// What the compiler found out: as [`ProgramInfo`](super::pipelines::ProgramInfo), and with the graph if it was asked for.
-        pub program_info: super::pipelines::ProgramInfo = "program_info",
+        pub program_info: super::pipelines::ProgramInfo,
     }
 
     /// SQL that is wrong.
     pub struct SqlProblem {
         /// What the compiler said.
-        pub info: SqlCompilation = "info",
+        pub info: SqlCompilation,
     }
 
     /// A compiler that could not do its work.
     pub struct SystemProblem {
         /// Why.
-        pub error: String = "error",
+        pub error: String,
     }
 
     /// How a pipeline would differ from its last checkpoint.
     pub struct PipelineDiff {
         /// Tables and views; `None` when nothing changes or nobody could tell.
-        pub program_diff: Option<ProgramDiff> = "program_diff",
+        pub program_diff: Option<ProgramDiff>,
         /// Why nobody could tell.
-        pub program_diff_error: Option<String> = "program_diff_error",
+        pub program_diff_error: Option<String>,
         /// Connectors of tables that are new.
-        pub added_input_connectors: Vec<String> = "added_input_connectors",
+        pub added_input_connectors: Vec<String>,
         /// That are no more.
-        pub removed_input_connectors: Vec<String> = "removed_input_connectors",
+        pub removed_input_connectors: Vec<String>,
         /// That are others.
-        pub modified_input_connectors: Vec<String> = "modified_input_connectors",
+        pub modified_input_connectors: Vec<String>,
         /// Connectors of views that are new.
-        pub added_output_connectors: Vec<String> = "added_output_connectors",
+        pub added_output_connectors: Vec<String>,
         /// That are no more.
-        pub removed_output_connectors: Vec<String> = "removed_output_connectors",
+        pub removed_output_connectors: Vec<String>,
         /// That are others.
-        pub modified_output_connectors: Vec<String> = "modified_output_connectors",
+        pub modified_output_connectors: Vec<String>,
     }
 
     /// How tables and views would differ.
     pub struct ProgramDiff {
         /// Tables that are new.
-        pub added_tables: Vec<String> = "added_tables",
+        pub added_tables: Vec<String>,
         /// That are no more.
-        pub removed_tables: Vec<String> = "removed_tables",
+        pub removed_tables: Vec<String>,
         /// That are others.
-        pub modified_tables: Vec<String> = "modified_tables",
+        pub modified_tables: Vec<String>,
         /// Views that are new.
-        pub added_views: Vec<String> = "added_views",
+        pub added_views: Vec<String>,
         /// That are no more.
-        pub removed_views: Vec<String> = "removed_views",
+        pub removed_views: Vec<String>,
         /// That are others.
-        pub modified_views: Vec<String> = "modified_views",
+        pub modified_views: Vec<String>,
     }
 }

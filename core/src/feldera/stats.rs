@@ -15,21 +15,23 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         query? {
             /// With the errors of connectors. Not in Feldera's own description.
-            include_connector_errors: bool = "include_connector_errors",
+            include_connector_errors: bool,
         }
     }
 
     /// One connector of a table. Refused with 404 `UnknownInputEndpoint`.
     ///
     /// [Reference](https://docs.feldera.com/api/get-input-status).
-    Safe GET "/v0/pipelines/{pipeline_name}/tables/{table_name}/connectors/{connector_name}/stats" GetInputStatus "get_pipeline_input_connector_status" -> InputStatus {
+    Safe GET "/v0/pipelines/{pipeline_name}/tables/{table_name}/connectors/{connector_name}/stats"
+    GetInputStatus "get_pipeline_input_connector_status" -> InputStatus {
         path { pipeline_name: String, table_name: String, connector_name: String }
     }
 
     /// One connector of a view. Refused with 404 `UnknownOutputEndpoint`.
     ///
     /// [Reference](https://docs.feldera.com/api/get-output-status).
-    Safe GET "/v0/pipelines/{pipeline_name}/views/{view_name}/connectors/{connector_name}/stats" GetOutputStatus "get_pipeline_output_connector_status" -> OutputStatus {
+    Safe GET "/v0/pipelines/{pipeline_name}/views/{view_name}/connectors/{connector_name}/stats"
+    GetOutputStatus "get_pipeline_output_connector_status" -> OutputStatus {
         path { pipeline_name: String, view_name: String, connector_name: String }
     }
 
@@ -152,267 +154,267 @@ json_structs! {
     /// What a process has done, and its connectors.
     pub struct ControllerStatus {
         /// The process.
-        pub global_metrics: GlobalMetrics = "global_metrics",
+        pub global_metrics: GlobalMetrics,
         /// Why it cannot be suspended.
-        pub suspend_error: Option<SuspendError> = "suspend_error",
+        pub suspend_error: Option<SuspendError>,
         /// Whether a checkpoint is being made.
-        pub checkpoint_activity: Option<CheckpointActivity> = "checkpoint_activity",
+        pub checkpoint_activity: Option<CheckpointActivity>,
         /// Why no checkpoint can be made at all.
-        pub permanent_checkpoint_errors: Option<Vec<PermanentSuspendError>> = "permanent_checkpoint_errors",
+        pub permanent_checkpoint_errors: Option<Vec<PermanentSuspendError>>,
         /// Connectors of tables, and ways of ingress.
-        pub inputs: Vec<InputStatus> = "inputs",
+        pub inputs: Vec<InputStatus>,
         /// Connectors of views.
-        pub outputs: Vec<OutputStatus> = "outputs",
+        pub outputs: Vec<OutputStatus>,
     }
 
     /// What a process has done.
     pub struct GlobalMetrics {
         /// What its circuit does.
-        pub state: PipelineState = "state",
+        pub state: PipelineState,
         /// Changed views are being filled.
-        pub bootstrap_in_progress: Option<bool> = "bootstrap_in_progress",
+        pub bootstrap_in_progress: Option<bool>,
         /// What the circuit does about a transaction. [`open_transaction`](Self::open_transaction) tells whether one is open.
-        pub transaction_status: Option<TransactionStatus> = "transaction_status",
+        pub transaction_status: Option<TransactionStatus>,
         /// Its id; 0 for none.
-        pub transaction_id: Option<i64> = "transaction_id",
+        pub transaction_id: Option<i64>,
         /// How long it has been open; milliseconds.
-        pub transaction_msecs: Option<u64> = "transaction_msecs",
+        pub transaction_msecs: Option<u64>,
         /// What came in since.
-        pub transaction_records: Option<u64> = "transaction_records",
+        pub transaction_records: Option<u64>,
         /// How far committing is.
-        pub commit_progress: Option<CommitProgress> = "commit_progress",
+        pub commit_progress: Option<CommitProgress>,
         /// Who opened it.
-        pub transaction_initiators: Option<TransactionInitiators> = "transaction_initiators",
+        pub transaction_initiators: Option<TransactionInitiators>,
         /// How far filling changed views beside the others is.
-        pub concurrent_bootstrap_phase: Option<BootstrapPhase> = "concurrent_bootstrap_phase",
+        pub concurrent_bootstrap_phase: Option<BootstrapPhase>,
         /// The same in numbers.
-        pub concurrent_bootstrap_progress: Option<CommitProgress> = "concurrent_bootstrap_progress",
+        pub concurrent_bootstrap_progress: Option<CommitProgress>,
         /// Memory; bytes.
-        pub rss_bytes: Option<u64> = "rss_bytes",
+        pub rss_bytes: Option<u64>,
         /// How little memory is left.
-        pub memory_pressure: Option<MemoryPressure> = "memory_pressure",
+        pub memory_pressure: Option<MemoryPressure>,
         /// How often that has changed.
-        pub memory_pressure_epoch: Option<u64> = "memory_pressure_epoch",
+        pub memory_pressure_epoch: Option<u64>,
         /// Processor time; milliseconds.
-        pub cpu_msecs: Option<u64> = "cpu_msecs",
+        pub cpu_msecs: Option<u64>,
         /// How long the process has run; milliseconds.
-        pub uptime_msecs: Option<u64> = "uptime_msecs",
+        pub uptime_msecs: Option<u64>,
         /// When it started; **seconds** since the epoch.
-        pub start_time: Option<u64> = "start_time",
+        pub start_time: Option<u64>,
         /// This process: another one has another.
-        pub incarnation_uuid: Option<String> = "incarnation_uuid",
+        pub incarnation_uuid: Option<String>,
         /// When the first of its line started; seconds since the epoch.
-        pub initial_start_time: Option<u64> = "initial_start_time",
+        pub initial_start_time: Option<u64>,
         /// On disk; bytes.
-        pub storage_bytes: Option<u64> = "storage_bytes",
+        pub storage_bytes: Option<u64>,
         /// On disk over time; MB times seconds.
-        pub storage_mb_secs: Option<u64> = "storage_mb_secs",
+        pub storage_mb_secs: Option<u64>,
         /// How long its workers have worked; milliseconds.
-        pub runtime_elapsed_msecs: Option<u64> = "runtime_elapsed_msecs",
+        pub runtime_elapsed_msecs: Option<u64>,
         /// Records that came in and wait.
-        pub buffered_input_records: u64 = "buffered_input_records",
+        pub buffered_input_records: u64,
         /// The same in bytes.
-        pub buffered_input_bytes: Option<u64> = "buffered_input_bytes",
+        pub buffered_input_bytes: Option<u64>,
         /// Records that came in.
-        pub total_input_records: u64 = "total_input_records",
+        pub total_input_records: u64,
         /// The same in bytes.
-        pub total_input_bytes: Option<u64> = "total_input_bytes",
+        pub total_input_bytes: Option<u64>,
         /// Records that went through the circuit.
-        pub total_processed_records: u64 = "total_processed_records",
+        pub total_processed_records: u64,
         /// The same in bytes.
-        pub total_processed_bytes: Option<u64> = "total_processed_bytes",
+        pub total_processed_bytes: Option<u64>,
         /// Records whose outputs were delivered.
-        pub total_completed_records: Option<u64> = "total_completed_records",
+        pub total_completed_records: Option<u64>,
         /// How long outputs have kept the circuit waiting; milliseconds.
-        pub output_stall_msecs: Option<u64> = "output_stall_msecs",
+        pub output_stall_msecs: Option<u64>,
         /// Steps that began.
-        pub total_initiated_steps: Option<u64> = "total_initiated_steps",
+        pub total_initiated_steps: Option<u64>,
         /// Steps whose outputs were delivered. Behind for ever when the circuit is wedged.
-        pub total_completed_steps: Option<u64> = "total_completed_steps",
+        pub total_completed_steps: Option<u64>,
         /// All connectors have come to their end and all outputs were delivered.
-        pub pipeline_complete: bool = "pipeline_complete",
+        pub pipeline_complete: bool,
     }
 
     /// How far committing is.
     pub struct CommitProgress {
         /// Operators that are done.
-        pub completed: u64 = "completed",
+        pub completed: u64,
         /// At work.
-        pub in_progress: u64 = "in_progress",
+        pub in_progress: u64,
         /// Not begun.
-        pub remaining: u64 = "remaining",
+        pub remaining: u64,
         /// Records that those at work have done.
-        pub in_progress_processed_records: u64 = "in_progress_processed_records",
+        pub in_progress_processed_records: u64,
         /// Records that those at work have in all.
-        pub in_progress_total_records: u64 = "in_progress_total_records",
+        pub in_progress_total_records: u64,
     }
 
     /// Who opened a transaction.
     pub struct TransactionInitiators {
         /// Its id.
-        pub transaction_id: Option<i64> = "transaction_id",
+        pub transaction_id: Option<i64>,
         /// Somebody by this API.
-        pub initiated_by_api: Option<TransactionPhase> = "initiated_by_api",
+        pub initiated_by_api: Option<TransactionPhase>,
         /// Connectors, by name.
-        pub initiated_by_connectors: BTreeMap<String, ConnectorTransaction> = "initiated_by_connectors",
+        pub initiated_by_connectors: BTreeMap<String, ConnectorTransaction>,
     }
 
     /// A connector's part in a transaction.
     pub struct ConnectorTransaction {
         /// How far it is.
-        pub phase: TransactionPhase = "phase",
+        pub phase: TransactionPhase,
         /// What the connector calls it.
-        pub label: Option<String> = "label",
+        pub label: Option<String>,
     }
 
     /// Whether a checkpoint is being made.
     pub struct CheckpointActivity {
         /// Whether.
-        pub status: CheckpointActivityStatus = "status",
+        pub status: CheckpointActivityStatus,
         /// Since when it waits; RFC 3339.
-        pub delayed_since: Option<String> = "delayed_since",
+        pub delayed_since: Option<String>,
         /// Why it waits.
-        pub reasons: Vec<TemporarySuspendError> = "reasons",
+        pub reasons: Vec<TemporarySuspendError>,
         /// Since when it is being made; RFC 3339.
-        pub started_at: Option<String> = "started_at",
+        pub started_at: Option<String>,
     }
 
     /// A connector of a table, or a way of ingress.
     pub struct InputStatus {
         /// Its name, as in `t.c`.
-        pub endpoint_name: String = "endpoint_name",
+        pub endpoint_name: String,
         /// What it feeds.
-        pub config: StreamConfig = "config",
+        pub config: StreamConfig,
         /// What it has done.
-        pub metrics: InputMetrics = "metrics",
+        pub metrics: InputMetrics,
         /// What ended it.
-        pub fatal_error: Option<String> = "fatal_error",
+        pub fatal_error: Option<String>,
         /// How it is.
-        pub health: Option<ConnectorHealth> = "health",
+        pub health: Option<ConnectorHealth>,
         /// It rests.
-        pub paused: bool = "paused",
+        pub paused: bool,
         /// It keeps a checkpoint waiting.
-        pub barrier: Option<bool> = "barrier",
+        pub barrier: Option<bool>,
         /// Up to where all outputs were delivered.
-        pub completed_frontier: Option<Watermark> = "completed_frontier",
+        pub completed_frontier: Option<Watermark>,
         /// Records that could not be parsed. On request.
-        pub parse_errors: Option<Vec<ConnectorError>> = "parse_errors",
+        pub parse_errors: Option<Vec<ConnectorError>>,
         /// Errors of its source. On request.
-        pub transport_errors: Option<Vec<ConnectorError>> = "transport_errors",
+        pub transport_errors: Option<Vec<ConnectorError>>,
     }
 
     /// A connector of a view.
     pub struct OutputStatus {
         /// Its name, as in `v.c`.
-        pub endpoint_name: String = "endpoint_name",
+        pub endpoint_name: String,
         /// What it writes.
-        pub config: StreamConfig = "config",
+        pub config: StreamConfig,
         /// What it has done.
-        pub metrics: OutputMetrics = "metrics",
+        pub metrics: OutputMetrics,
         /// What ended it.
-        pub fatal_error: Option<String> = "fatal_error",
+        pub fatal_error: Option<String>,
         /// How it is.
-        pub health: Option<ConnectorHealth> = "health",
+        pub health: Option<ConnectorHealth>,
         /// The user has paused it: it discards its output. `None` before 0.349.
-        pub paused: Option<bool> = "paused",
+        pub paused: Option<bool>,
         /// Records that could not be written. On request.
-        pub encode_errors: Option<Vec<ConnectorError>> = "encode_errors",
+        pub encode_errors: Option<Vec<ConnectorError>>,
         /// Errors of its sink. On request.
-        pub transport_errors: Option<Vec<ConnectorError>> = "transport_errors",
+        pub transport_errors: Option<Vec<ConnectorError>>,
     }
 
     /// What a connector is for.
     pub struct StreamConfig {
         /// The table or view, in quotes if its name is.
-        pub stream: String = "stream",
+        pub stream: String,
     }
 
     /// How a connector is.
     pub struct ConnectorHealth {
         /// Whether it is well.
-        pub status: ConnectorHealthStatus = "status",
+        pub status: ConnectorHealthStatus,
         /// In words.
-        pub description: Option<String> = "description",
+        pub description: Option<String>,
     }
 
     /// Up to where all outputs of a connector's data were delivered.
     pub struct Watermark {
         /// The place, as the connector describes it.
-        pub metadata: Option<Json> = "metadata",
+        pub metadata: Option<Json>,
         /// When it came in; RFC 3339.
-        pub ingested_at: String = "ingested_at",
+        pub ingested_at: String,
         /// When it went through; RFC 3339.
-        pub processed_at: String = "processed_at",
+        pub processed_at: String,
         /// When all outputs were delivered; RFC 3339.
-        pub completed_at: String = "completed_at",
+        pub completed_at: String,
     }
 
     /// An error of a connector.
     pub struct ConnectorError {
         /// Its number.
-        pub index: u64 = "index",
+        pub index: u64,
         /// When; RFC 3339.
-        pub timestamp: String = "timestamp",
+        pub timestamp: String,
         /// What kind.
-        pub tag: Option<String> = "tag",
+        pub tag: Option<String>,
         /// In words.
-        pub message: String = "message",
+        pub message: String,
     }
 
     /// What a connector of a table has done.
     pub struct InputMetrics {
         /// Bytes that came in.
-        pub total_bytes: u64 = "total_bytes",
+        pub total_bytes: u64,
         /// Records that came in.
-        pub total_records: u64 = "total_records",
+        pub total_records: u64,
         /// Records that wait.
-        pub buffered_records: u64 = "buffered_records",
+        pub buffered_records: u64,
         /// The same in bytes.
-        pub buffered_bytes: Option<u64> = "buffered_bytes",
+        pub buffered_bytes: Option<u64>,
         /// Errors of its source.
-        pub num_transport_errors: u64 = "num_transport_errors",
+        pub num_transport_errors: u64,
         /// Records that could not be parsed.
-        pub num_parse_errors: u64 = "num_parse_errors",
+        pub num_parse_errors: u64,
         /// It has come to its end.
-        pub end_of_input: bool = "end_of_input",
+        pub end_of_input: bool,
         /// How long 99% of records took to go through, at the most; microseconds.
-        pub processing_latency_p99_micros: Option<u64> = "processing_latency_p99_micros",
+        pub processing_latency_p99_micros: Option<u64>,
     }
 
     /// What a connector of a view has done.
     pub struct OutputMetrics {
         /// Records that were written.
-        pub transmitted_records: u64 = "transmitted_records",
+        pub transmitted_records: u64,
         /// The same in bytes.
-        pub transmitted_bytes: u64 = "transmitted_bytes",
+        pub transmitted_bytes: u64,
         /// Records that wait to be turned into the format.
-        pub queued_records: u64 = "queued_records",
+        pub queued_records: u64,
         /// The same in batches.
-        pub queued_batches: u64 = "queued_batches",
+        pub queued_batches: u64,
         /// Records that wait to be written.
-        pub buffered_records: u64 = "buffered_records",
+        pub buffered_records: u64,
         /// The same in batches.
-        pub buffered_batches: u64 = "buffered_batches",
+        pub buffered_batches: u64,
         /// Records of the present batch that were written.
-        pub batch_records_written: Option<u64> = "batch_records_written",
+        pub batch_records_written: Option<u64>,
         /// Records that could not be written.
-        pub num_encode_errors: u64 = "num_encode_errors",
+        pub num_encode_errors: u64,
         /// Errors of its sink.
-        pub num_transport_errors: u64 = "num_transport_errors",
+        pub num_transport_errors: u64,
         /// Records that came in and whose outputs were delivered.
-        pub total_processed_input_records: u64 = "total_processed_input_records",
+        pub total_processed_input_records: u64,
         /// Steps whose outputs were delivered.
-        pub total_processed_steps: Option<u64> = "total_processed_steps",
+        pub total_processed_steps: Option<u64>,
         /// Memory; bytes.
-        pub memory: Option<u64> = "memory",
+        pub memory: Option<u64>,
     }
 
     /// Samples of the last minute.
     pub struct TimeSeries {
         /// When it was asked for; **milliseconds** since the epoch, whatever Feldera's description says.
-        pub now: u64 = "now",
+        pub now: u64,
         /// The samples, oldest first.
-        pub samples: Vec<Sample> = "samples",
+        pub samples: Vec<Sample>,
     }
 
     /// A moment of a process.

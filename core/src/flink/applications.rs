@@ -36,14 +36,16 @@ operations! { FlinkRest;
     ///
     /// An unknown one is refused with **500**.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid-exceptions).
-    Safe GET "/applications/{applicationid}/exceptions" GetApplicationExceptions "getApplicationExceptions" -> ApplicationExceptions {
+    Safe GET "/applications/{applicationid}/exceptions"
+    GetApplicationExceptions "getApplicationExceptions" -> ApplicationExceptions {
         path { applicationid: ApplicationId }
     }
 
     /// The configuration of the JobManager that runs an application. Secrets come as `******`. Since 2.3.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid-jobmanager-config).
-    Safe GET "/applications/{applicationid}/jobmanager/config" GetApplicationConfig "getJobManagerApplicationConfiguration" -> Vec<ConfigEntry> {
+    Safe GET "/applications/{applicationid}/jobmanager/config"
+    GetApplicationConfig "getJobManagerApplicationConfiguration" -> Vec<ConfigEntry> {
         path { applicationid: ApplicationId }
     }
 }
@@ -79,45 +81,45 @@ json_structs! {
     /// The applications.
     pub struct Applications {
         /// In no order that can be relied on.
-        pub applications: Vec<ApplicationSummary> = "applications",
+        pub applications: Vec<ApplicationSummary>,
     }
 
     /// What matters most of an application.
-    pub struct ApplicationSummary {
+    pub struct ApplicationSummary in kebab {
         /// The application.
-        pub id: ApplicationId = "id",
+        pub id: ApplicationId,
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// When it was submitted.
-        pub start_time: Millis = "start-time",
+        pub start_time: Millis,
         /// When it ended.
-        pub end_time: Millis = "end-time",
+        pub end_time: Millis,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64 = "duration",
+        pub duration: i64,
         /// Its state.
-        pub status: ApplicationState = "status",
+        pub status: ApplicationState,
         /// How many of its jobs are in which state.
-        pub jobs: BTreeMap<JobState, u32> = "jobs",
+        pub jobs: BTreeMap<JobState, u32>,
     }
 
     /// All about an application.
-    pub struct ApplicationDetails {
+    pub struct ApplicationDetails in kebab {
         /// The application.
-        pub id: ApplicationId = "id",
+        pub id: ApplicationId,
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// Its state.
-        pub status: ApplicationState = "status",
+        pub status: ApplicationState,
         /// When it was submitted.
-        pub start_time: Millis = "start-time",
+        pub start_time: Millis,
         /// When it ended.
-        pub end_time: Millis = "end-time",
+        pub end_time: Millis,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64 = "duration",
+        pub duration: i64,
         /// When it entered each state.
-        pub timestamps: BTreeMap<ApplicationState, Millis> = "timestamps",
+        pub timestamps: BTreeMap<ApplicationState, Millis>,
         /// Its jobs.
-        pub jobs: Vec<JobSummary> = "jobs",
+        pub jobs: Vec<JobSummary>,
     }
 
     /// What an application ran into.
@@ -129,7 +131,7 @@ json_structs! {
     /// The failures of an application.
     pub struct ApplicationExceptionHistory {
         /// Newest first.
-        pub entries: Vec<ApplicationException> = "entries",
+        pub entries: Vec<ApplicationException>,
     }
 
     /// A failure of an application or of one of its jobs.
@@ -137,9 +139,9 @@ json_structs! {
         /// The exception's class.
         pub exception_name: String = "exceptionName",
         /// The whole text, with its `Caused by:` lines.
-        pub stacktrace: String = "stacktrace",
+        pub stacktrace: String,
         /// When it happened.
-        pub timestamp: Millis = "timestamp",
+        pub timestamp: Millis,
         /// The job; `None` when the application itself failed.
         pub job: Option<JobId> = "jobId",
     }

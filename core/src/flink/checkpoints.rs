@@ -95,9 +95,9 @@ json_structs! {
     /// What became of a triggered checkpoint.
     pub struct CheckpointStatus {
         /// How far it is.
-        pub status: QueueState = "status",
+        pub status: QueueState,
         /// What came of it, when it is over. [`outcome`](Self::outcome) reads it.
-        pub operation: Option<CheckpointInfo> = "operation",
+        pub operation: Option<CheckpointInfo>,
     }
 
     /// What came of a triggered checkpoint: its number or a failure.
@@ -111,87 +111,87 @@ json_structs! {
     /// How the checkpoints of a job went.
     pub struct Checkpoints {
         /// How many.
-        pub counts: CheckpointCounts = "counts",
+        pub counts: CheckpointCounts,
         /// Sizes and durations of the completed ones.
-        pub summary: CheckpointSummary = "summary",
+        pub summary: CheckpointSummary,
         /// The newest of each kind.
-        pub latest: LatestCheckpoints = "latest",
+        pub latest: LatestCheckpoints,
         /// The newest ones, newest first. The server keeps `web.checkpoints.history` (10).
-        pub history: Vec<Checkpoint> = "history",
+        pub history: Vec<Checkpoint>,
     }
 
     /// How many checkpoints and savepoints.
     pub struct CheckpointCounts {
         /// How often the job was restored.
-        pub restored: i64 = "restored",
+        pub restored: i64,
         /// Triggered.
-        pub total: i64 = "total",
+        pub total: i64,
         /// Not over yet.
-        pub in_progress: i64 = "in_progress",
+        pub in_progress: i64,
         /// Done.
-        pub completed: i64 = "completed",
+        pub completed: i64,
         /// Came to nothing.
-        pub failed: i64 = "failed",
+        pub failed: i64,
     }
 
     /// Sizes and durations of completed checkpoints.
     pub struct CheckpointSummary {
         /// What was written; bytes. Since 1.15.
-        pub checkpointed_size: Option<Stats> = "checkpointed_size",
+        pub checkpointed_size: Option<Stats>,
         /// What the state comes to; bytes.
-        pub state_size: Stats = "state_size",
+        pub state_size: Stats,
         /// From trigger to completion; milliseconds.
-        pub end_to_end_duration: Stats = "end_to_end_duration",
+        pub end_to_end_duration: Stats,
         /// Zero, of historical interest.
-        pub alignment_buffered: Option<Stats> = "alignment_buffered",
+        pub alignment_buffered: Option<Stats>,
         /// Read during alignment; bytes.
-        pub processed_data: Option<Stats> = "processed_data",
+        pub processed_data: Option<Stats>,
         /// In-flight data that was written; bytes.
-        pub persisted_data: Option<Stats> = "persisted_data",
+        pub persisted_data: Option<Stats>,
     }
 
     /// Statistics. Percentiles are NaN when there is nothing to take them from, and since 1.15.
     pub struct Stats {
         /// The least.
-        pub min: i64 = "min",
+        pub min: i64,
         /// The most.
-        pub max: i64 = "max",
+        pub max: i64,
         /// The mean.
-        pub avg: i64 = "avg",
+        pub avg: i64,
         /// The median.
-        pub p50: Option<f64> = "p50",
+        pub p50: Option<f64>,
         /// The 90th percentile.
-        pub p90: Option<f64> = "p90",
+        pub p90: Option<f64>,
         /// The 95th percentile.
-        pub p95: Option<f64> = "p95",
+        pub p95: Option<f64>,
         /// The 99th percentile.
-        pub p99: Option<f64> = "p99",
+        pub p99: Option<f64>,
         /// The 99.9th percentile.
-        pub p999: Option<f64> = "p999",
+        pub p999: Option<f64>,
     }
 
     /// The newest of each kind.
     pub struct LatestCheckpoints {
         /// The newest completed checkpoint.
-        pub completed: Option<Checkpoint> = "completed",
+        pub completed: Option<Checkpoint>,
         /// The newest completed savepoint.
-        pub savepoint: Option<Checkpoint> = "savepoint",
+        pub savepoint: Option<Checkpoint>,
         /// The newest failure.
-        pub failed: Option<Checkpoint> = "failed",
+        pub failed: Option<Checkpoint>,
         /// What the job was restored from last.
-        pub restored: Option<Restored> = "restored",
+        pub restored: Option<Restored>,
     }
 
     /// What a job was restored from.
     pub struct Restored {
         /// The number of the checkpoint.
-        pub id: i64 = "id",
+        pub id: i64,
         /// When.
-        pub restore_timestamp: Millis = "restore_timestamp",
+        pub restore_timestamp: Millis,
         /// Whether it was a savepoint.
-        pub is_savepoint: bool = "is_savepoint",
+        pub is_savepoint: bool,
         /// Where it was.
-        pub external_path: Option<String> = "external_path",
+        pub external_path: Option<String>,
     }
 
     /// A checkpoint or savepoint.
@@ -199,45 +199,45 @@ json_structs! {
         /// `in_progress`, `completed` or `failed`.
         pub class_name: Option<String> = "className" | "@class",
         /// Its number within the job.
-        pub id: i64 = "id",
+        pub id: i64,
         /// How it goes.
-        pub status: CheckpointState = "status",
+        pub status: CheckpointState,
         /// Whether it is a savepoint.
-        pub is_savepoint: bool = "is_savepoint",
+        pub is_savepoint: bool,
         /// How a savepoint is written. Since 1.17.
         pub savepoint_format: Option<String> = "savepointFormat",
         /// When it was triggered.
-        pub trigger_timestamp: Millis = "trigger_timestamp",
+        pub trigger_timestamp: Millis,
         /// When the last subtask acknowledged it.
-        pub latest_ack_timestamp: Millis = "latest_ack_timestamp",
+        pub latest_ack_timestamp: Millis,
         /// What was written; bytes. Since 1.15.
-        pub checkpointed_size: Option<i64> = "checkpointed_size",
+        pub checkpointed_size: Option<i64>,
         /// What the state comes to; bytes.
-        pub state_size: i64 = "state_size",
+        pub state_size: i64,
         /// From trigger to completion; milliseconds.
-        pub end_to_end_duration: i64 = "end_to_end_duration",
+        pub end_to_end_duration: i64,
         /// Zero, of historical interest.
-        pub alignment_buffered: Option<i64> = "alignment_buffered",
+        pub alignment_buffered: Option<i64>,
         /// Read during alignment; bytes.
-        pub processed_data: Option<i64> = "processed_data",
+        pub processed_data: Option<i64>,
         /// In-flight data that was written; bytes.
-        pub persisted_data: Option<i64> = "persisted_data",
+        pub persisted_data: Option<i64>,
         /// Subtasks that take part.
-        pub num_subtasks: i32 = "num_subtasks",
+        pub num_subtasks: i32,
         /// Subtasks that have acknowledged it.
-        pub num_acknowledged_subtasks: i32 = "num_acknowledged_subtasks",
+        pub num_acknowledged_subtasks: i32,
         /// What kind of snapshot it is.
-        pub checkpoint_type: Option<SnapshotType> = "checkpoint_type",
+        pub checkpoint_type: Option<SnapshotType>,
         /// By vertex; empty in lists.
-        pub tasks: BTreeMap<VertexId, VertexCheckpoint> = "tasks",
+        pub tasks: BTreeMap<VertexId, VertexCheckpoint>,
         /// Where it is, when it is completed.
-        pub external_path: Option<String> = "external_path",
+        pub external_path: Option<String>,
         /// Whether it was deleted since, when it is completed.
-        pub discarded: Option<bool> = "discarded",
+        pub discarded: Option<bool>,
         /// When it failed.
-        pub failure_timestamp: Option<Millis> = "failure_timestamp",
+        pub failure_timestamp: Option<Millis>,
         /// Why it failed.
-        pub failure_message: Option<String> = "failure_message",
+        pub failure_message: Option<String>,
     }
 }
 

@@ -27,57 +27,57 @@ operations! { FlinkRest;
 
 json_structs! {
     /// What a cluster has and does.
-    pub struct Overview {
+    pub struct Overview in kebab {
         /// Registered TaskManagers.
         pub task_managers: u32 = "taskmanagers",
         /// Task slots of all TaskManagers.
-        pub slots_total: u32 = "slots-total",
+        pub slots_total: u32,
         /// Task slots without a task.
-        pub slots_available: u32 = "slots-available",
+        pub slots_available: u32,
         /// TaskManagers that get no new tasks; `None` when there are none.
         pub task_managers_blocked: Option<u32> = "taskmanagers-blocked",
         /// Free slots on blocked TaskManagers; `None` when there are none.
-        pub slots_free_and_blocked: Option<u32> = "slots-free-and-blocked",
+        pub slots_free_and_blocked: Option<u32>,
         /// Jobs that have not ended.
-        pub jobs_running: u32 = "jobs-running",
+        pub jobs_running: u32,
         /// Jobs that ended by themselves or were stopped.
-        pub jobs_finished: u32 = "jobs-finished",
+        pub jobs_finished: u32,
         /// Jobs that were cancelled.
-        pub jobs_cancelled: u32 = "jobs-cancelled",
+        pub jobs_cancelled: u32,
         /// Jobs that failed for good.
-        pub jobs_failed: u32 = "jobs-failed",
+        pub jobs_failed: u32,
         /// Flink's version, as in `2.3.0`.
-        pub flink_version: String = "flink-version",
+        pub flink_version: String,
         /// The commit that Flink was built from.
-        pub flink_commit: String = "flink-commit",
+        pub flink_commit: String,
     }
 
     /// How the web interface is set up.
-    pub struct DashboardConfig {
+    pub struct DashboardConfig in kebab {
         /// How often the web interface asks, and how old cached answers may be; milliseconds.
-        pub refresh_interval: i64 = "refresh-interval",
+        pub refresh_interval: i64,
         /// The server's time zone, by name.
-        pub timezone_name: String = "timezone-name",
+        pub timezone_name: String,
         /// The server's offset from UTC; milliseconds.
-        pub timezone_offset: i64 = "timezone-offset",
+        pub timezone_offset: i64,
         /// Flink's version, as in `2.3.0`. See [`version`](Self::version).
-        pub flink_version: String = "flink-version",
+        pub flink_version: String,
         /// The commit that Flink was built from, and its date.
-        pub flink_revision: String = "flink-revision",
+        pub flink_revision: String,
         /// What the web interface offers.
-        pub features: Features = "features",
+        pub features: Features,
     }
 
     /// What the web interface offers. The REST API does more: only `web_submit` also closes operations.
-    pub struct Features {
+    pub struct Features in kebab {
         /// Jars can be uploaded and run.
-        pub web_submit: bool = "web-submit",
+        pub web_submit: bool,
         /// The web interface has a button to cancel jobs. Since 1.15.
-        pub web_cancel: Option<bool> = "web-cancel",
+        pub web_cancel: Option<bool>,
         /// The web interface has buttons to rescale jobs. Since 1.18.
-        pub web_rescale: Option<bool> = "web-rescale",
+        pub web_rescale: Option<bool>,
         /// This is a HistoryServer.
-        pub web_history: Option<bool> = "web-history",
+        pub web_history: Option<bool>,
     }
 }
 

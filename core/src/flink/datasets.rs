@@ -42,7 +42,7 @@ json_structs! {
     /// A data set.
     pub struct Dataset {
         /// Its id.
-        pub id: DatasetId = "id",
+        pub id: DatasetId,
         /// Whether all of its partitions are there.
         pub is_complete: bool = "isComplete",
     }

@@ -13,7 +13,7 @@ json_structs! {
     /// The body of every refusal: texts, the last of which holds the stack trace.
     struct Errors {
         /// Messages and stack traces.
-        pub errors: Vec<String> = "errors",
+        pub errors: Vec<String>,
     }
 }
 

@@ -8,7 +8,7 @@ json_structs! {
     /// An exception of the server.
     pub struct Throwable {
         /// Its class, which is mostly a wrapper: [`cause`](Throwable::cause) finds the useful one.
-        pub class: String = "class",
+        pub class: String,
         /// The whole text, with its `Caused by:` lines.
         pub stack_trace: String = "stack-trace",
         /// The exception in Java's own serialisation, as Base64: of use to a JVM only.

@@ -39,17 +39,17 @@ json_structs! {
         /// When sampling ended; negative for what [`state`](Self::state) says.
         pub end_timestamp: Millis = "endTimestamp",
         /// The root; its children are what the stacks begin with.
-        pub data: Option<FlameNode> = "data",
+        pub data: Option<FlameNode>,
     }
 
     /// A frame of stacks that are the same up to here.
     pub struct FlameNode {
         /// Class, method and line, as in `java.lang.Thread.run:840`.
-        pub name: String = "name",
+        pub name: String,
         /// In how many samples.
-        pub value: i64 = "value",
+        pub value: i64,
         /// What it called.
-        pub children: Vec<FlameNode> = "children",
+        pub children: Vec<FlameNode>,
     }
 }
 

@@ -51,7 +51,7 @@ operations! { FlinkRest;
             /// The arguments of the main method.
             program_args: Vec<String> = "programArgsList",
             /// The parallelism of operators that have none of their own; -1 for the cluster's default.
-            parallelism: i32 = "parallelism",
+            parallelism: i32,
             /// The id that the graph names; a random one by default.
             job_id: JobId = "jobId",
             /// Configuration for this job. Since 1.17.
@@ -72,7 +72,7 @@ operations! { FlinkRest;
             /// The arguments of the main method; none of them can have a comma in it.
             program_args: CommaList<String> = "programArg",
             /// The parallelism of operators that have none of their own; -1 for the cluster's default.
-            parallelism: i32 = "parallelism",
+            parallelism: i32,
         }
     }
 
@@ -94,7 +94,7 @@ operations! { FlinkRest;
             /// The arguments of the main method.
             program_args: Vec<String> = "programArgsList",
             /// The parallelism of operators that have none of their own; -1 for the cluster's default.
-            parallelism: i32 = "parallelism",
+            parallelism: i32,
             /// Client-chosen: makes the job findable.
             job_id: JobId = "jobId",
             /// State in the savepoint that the new graph has no operator for is dropped instead of refused.
@@ -129,7 +129,7 @@ operations! { FlinkRest;
             /// The arguments of the main method.
             program_args: Vec<String> = "programArgsList",
             /// The parallelism of operators that have none of their own; -1 for the cluster's default.
-            parallelism: i32 = "parallelism",
+            parallelism: i32,
             /// Client-chosen: the id of its one job.
             job_id: JobId = "jobId",
             /// State in the savepoint that the new graph has no operator for is dropped instead of refused.
@@ -246,37 +246,37 @@ json_structs! {
     /// The answer to an upload.
     pub struct Uploaded {
         /// The file's path on the server. See [`jar_id`](Self::jar_id).
-        pub filename: String = "filename",
+        pub filename: String,
         /// `success`.
-        pub status: String = "status",
+        pub status: String,
     }
 
     /// The uploaded jars.
     pub struct JarList {
         /// The address of the JobManager.
-        pub address: String = "address",
+        pub address: String,
         /// The jars, newest first.
-        pub files: Vec<Jar> = "files",
+        pub files: Vec<Jar>,
     }
 
     /// An uploaded jar.
     pub struct Jar {
         /// Its id.
-        pub id: JarId = "id",
+        pub id: JarId,
         /// The file name that it was uploaded under.
-        pub name: String = "name",
+        pub name: String,
         /// When it was uploaded, by the server's clock.
-        pub uploaded: Millis = "uploaded",
+        pub uploaded: Millis,
         /// Its main classes; empty when its manifest names none, or when it is no jar at all.
-        pub entry: Vec<JarEntry> = "entry",
+        pub entry: Vec<JarEntry>,
     }
 
     /// A class with a main method.
     pub struct JarEntry {
         /// The class with its package.
-        pub name: String = "name",
+        pub name: String,
         /// What the program says of itself.
-        pub description: Option<String> = "description",
+        pub description: Option<String>,
     }
 
     /// The answer to a run.
@@ -296,7 +296,7 @@ json_structs! {
     /// The graph of a job.
     pub struct Plan {
         /// The graph.
-        pub plan: Graph = "plan",
+        pub plan: Graph,
     }
 
     /// Vertices and what flows between them.
@@ -304,27 +304,27 @@ json_structs! {
         /// The job; a random id when nothing was submitted. Releases before 2.0 leave it out while a job has no graph.
         pub job: Option<String> = "jid",
         /// The job's name; left out likewise.
-        pub name: Option<String> = "name",
+        pub name: Option<String>,
         /// `STREAMING` or `BATCH`. Since 1.14.
         pub kind: Option<String> = "type",
         /// The vertices, in no order that can be relied on.
-        pub nodes: Vec<Node> = "nodes",
+        pub nodes: Vec<Node>,
     }
 
     /// A vertex.
     pub struct Node {
         /// Its id.
-        pub id: String = "id",
+        pub id: String,
         /// How many subtasks it has.
-        pub parallelism: i64 = "parallelism",
+        pub parallelism: i64,
         /// Empty, of historical interest.
-        pub operator: Option<String> = "operator",
+        pub operator: Option<String>,
         /// Empty, of historical interest.
-        pub operator_strategy: Option<String> = "operator_strategy",
+        pub operator_strategy: Option<String>,
         /// The operators in it, as HTML.
-        pub description: String = "description",
+        pub description: String,
         /// What flows into it.
-        pub inputs: Vec<Input> = "inputs",
+        pub inputs: Vec<Input>,
     }
 
     /// An edge between two vertices.
@@ -332,15 +332,15 @@ json_structs! {
         /// Which input of the vertex it is, from 0.
         pub number: i64 = "num",
         /// The vertex that it comes from.
-        pub id: String = "id",
+        pub id: String,
         /// How records are dealt out, as in `HASH`.
-        pub ship_strategy: Option<String> = "ship_strategy",
+        pub ship_strategy: Option<String>,
         /// `pipelined_bounded`, `blocking` and the like.
-        pub exchange: Option<String> = "exchange",
+        pub exchange: Option<String>,
         /// Of batch jobs.
-        pub local_strategy: Option<String> = "local_strategy",
+        pub local_strategy: Option<String>,
         /// Of batch jobs.
-        pub caching: Option<String> = "caching",
+        pub caching: Option<String>,
     }
 }
 

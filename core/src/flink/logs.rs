@@ -26,15 +26,15 @@ json_structs! {
     /// The log files of a process, and those of others that write to the same folder.
     pub struct LogList {
         /// In no order that can be relied on.
-        pub logs: Vec<LogFile> = "logs",
+        pub logs: Vec<LogFile>,
     }
 
     /// A log file.
     pub struct LogFile {
         /// Its name, to ask for it with.
-        pub name: String = "name",
+        pub name: String,
         /// Its size; bytes.
-        pub size: i64 = "size",
+        pub size: i64,
         /// When it was written to last. Since 1.14.
         pub modified: Option<Millis> = "mtime",
     }
@@ -42,7 +42,7 @@ json_structs! {
     /// Where a log can be looked at with a browser.
     pub struct LogUrl {
         /// From `web.log-url` patterns of the configuration, or a page of the web interface.
-        pub url: String = "url",
+        pub url: String,
     }
 
     /// What the threads of a process are doing.
@@ -62,26 +62,26 @@ json_structs! {
     /// An option of the configuration.
     pub struct ConfigEntry {
         /// Its key.
-        pub key: String = "key",
+        pub key: String,
         /// Its value; of secrets, `******`.
-        pub value: Option<String> = "value",
+        pub value: Option<String>,
     }
 
     /// What a JVM was started with.
     pub struct Environment {
         /// The JVM.
-        pub jvm: Jvm = "jvm",
+        pub jvm: Jvm,
         /// Its class path.
-        pub classpath: Vec<String> = "classpath",
+        pub classpath: Vec<String>,
     }
 
     /// A JVM.
     pub struct Jvm {
         /// Name, vendor and version.
-        pub version: String = "version",
+        pub version: String,
         /// The machine's architecture, as in `amd64`.
-        pub arch: String = "arch",
+        pub arch: String,
         /// The options on its command line.
-        pub options: Vec<String> = "options",
+        pub options: Vec<String>,
     }
 }

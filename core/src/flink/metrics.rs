@@ -45,7 +45,8 @@ operations! { FlinkRest;
     ///
     /// Metrics that are no numbers are left out. **If one of the names does not exist, the answer is empty.**
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#taskmanagers-metrics).
-    Safe GET "/taskmanagers/metrics" GetAggregatedTaskManagerMetrics "getAggregatedTaskManagerMetrics" -> Vec<AggregatedMetric> {
+    Safe GET "/taskmanagers/metrics"
+    GetAggregatedTaskManagerMetrics "getAggregatedTaskManagerMetrics" -> Vec<AggregatedMetric> {
         query? {
             /// Their names; without them the names that exist are listed.
             names: CommaList<String> = "get",
@@ -78,7 +79,7 @@ operations! { FlinkRest;
             /// How to take them together; in every way by default. [`Aggregation::Skew`] is refused before 1.20 with 400.
             aggregations: CommaList<Aggregation> = "agg",
             /// Of these jobs only.
-            jobs: CommaList<JobId> = "jobs",
+            jobs: CommaList<JobId>,
         }
     }
 
@@ -97,7 +98,8 @@ operations! { FlinkRest;
     /// Since 1.20.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-jm-operator-metrics).
-    Safe GET "/jobs/{jobid}/vertices/{vertexid}/jm-operator-metrics" GetCoordinatorMetrics "getJobManagerOperatorMetrics" -> Vec<Metric> {
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/jm-operator-metrics"
+    GetCoordinatorMetrics "getJobManagerOperatorMetrics" -> Vec<Metric> {
         path { jobid: JobId, vertexid: VertexId }
         query? {
             /// Their names; without them the names that exist are listed.
@@ -108,7 +110,8 @@ operations! { FlinkRest;
     /// Metrics of a subtask. See [the module](self).
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex-metrics).
-    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/metrics" GetSubtaskMetrics "getSubtaskMetrics" -> Vec<Metric> {
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/metrics"
+    GetSubtaskMetrics "getSubtaskMetrics" -> Vec<Metric> {
         path { jobid: JobId, vertexid: VertexId, subtaskindex: u32 }
         query? {
             /// Their names; without them the names that exist are listed.
@@ -120,7 +123,8 @@ operations! { FlinkRest;
     ///
     /// Metrics that are no numbers are left out. **If one of the names does not exist, the answer is empty.**
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-metrics).
-    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/metrics" GetAggregatedSubtaskMetrics "getAggregatedSubtaskMetrics" -> Vec<AggregatedMetric> {
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/metrics"
+    GetAggregatedSubtaskMetrics "getAggregatedSubtaskMetrics" -> Vec<AggregatedMetric> {
         path { jobid: JobId, vertexid: VertexId }
         query? {
             /// Their names, without the number of a subtask; without them the names that exist are listed.
@@ -128,7 +132,7 @@ operations! { FlinkRest;
             /// How to take them together; in every way by default. [`Aggregation::Skew`] is refused before 1.20 with 400.
             aggregations: CommaList<Aggregation> = "agg",
             /// Of these subtasks only: numbers and ranges, as in `0-2,5`.
-            subtasks: String = "subtasks",
+            subtasks: String,
         }
     }
 }
@@ -153,25 +157,25 @@ json_structs! {
     /// A metric.
     pub struct Metric {
         /// Its name.
-        pub id: String = "id",
+        pub id: String,
         /// Its value, as Java prints it; `None` when the names were asked for.
-        pub value: Option<String> = "value",
+        pub value: Option<String>,
     }
 
     /// A metric of several things, taken together. All `None` when the names were asked for.
     pub struct AggregatedMetric {
         /// Its name.
-        pub id: String = "id",
+        pub id: String,
         /// The least.
-        pub min: Option<f64> = "min",
+        pub min: Option<f64>,
         /// The most.
-        pub max: Option<f64> = "max",
+        pub max: Option<f64>,
         /// The mean.
-        pub avg: Option<f64> = "avg",
+        pub avg: Option<f64>,
         /// The sum.
-        pub sum: Option<f64> = "sum",
+        pub sum: Option<f64>,
         /// How unequal they are: 0 when they are all the same, 100 when one has everything. Since 1.20.
-        pub skew: Option<f64> = "skew",
+        pub skew: Option<f64>,
     }
 }
 

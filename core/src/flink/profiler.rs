@@ -26,9 +26,9 @@ operations! { FlinkRest;
     Once POST "/jobmanager/profiler" StartJobManagerProfile "triggerJobManagerProfiling" -> ProfileInfo {
         json {
             /// What to sample.
-            mode: ProfileMode = "mode",
+            mode: ProfileMode,
             /// For how long; seconds, from 1 to `rest.profiling.duration-max` (300).
-            duration: u32 = "duration",
+            duration: u32,
         }
     }
 
@@ -45,27 +45,30 @@ operations! { FlinkRest;
     /// Lists the profiles of a TaskManager, newest first. It keeps `rest.profiling.history-size` (10).
     ///
     /// Refused with 404 while profiling is switched off, an unknown TaskManager with **500**.
-    Safe GET "/taskmanagers/{taskmanagerid}/profiler" ListTaskManagerProfiles "getTaskManagerProfilingList" -> Profiles {
+    Safe GET "/taskmanagers/{taskmanagerid}/profiler"
+    ListTaskManagerProfiles "getTaskManagerProfilingList" -> Profiles {
         path { taskmanagerid: TaskManagerId }
     }
 
     /// Starts to profile a TaskManager. Answers at once: see [`ListTaskManagerProfiles`].
     ///
     /// Refused as [`StartJobManagerProfile`] is, and an unknown TaskManager with **500**.
-    Once POST "/taskmanagers/{taskmanagerid}/profiler" StartTaskManagerProfile "triggerTaskManagerProfiling" -> ProfileInfo {
+    Once POST "/taskmanagers/{taskmanagerid}/profiler"
+    StartTaskManagerProfile "triggerTaskManagerProfiling" -> ProfileInfo {
         path { taskmanagerid: TaskManagerId }
         json {
             /// What to sample.
-            mode: ProfileMode = "mode",
+            mode: ProfileMode,
             /// For how long; seconds, from 1 to `rest.profiling.duration-max` (300).
-            duration: u32 = "duration",
+            duration: u32,
         }
     }
 
     /// A profile of a TaskManager, as a page to look at with a browser.
     ///
     /// An unknown TaskManager and an unknown file are refused with **500**.
-    Safe GET "/taskmanagers/{taskmanagerid}/profiler/{filename}" GetTaskManagerProfile "getTaskManagerProfilingFile" -> ProfilePage {
+    Safe GET "/taskmanagers/{taskmanagerid}/profiler/{filename}"
+    GetTaskManagerProfile "getTaskManagerProfilingFile" -> ProfilePage {
         path {
             taskmanagerid: TaskManagerId,
             /// As [`ProfileInfo::output_file`] calls it.
@@ -108,23 +111,23 @@ json_structs! {
     }
 
     /// A profile, being taken or done.
-    pub struct ProfileInfo {
+    pub struct ProfileInfo in camel {
         /// How it goes.
-        pub status: ProfileStatus = "status",
+        pub status: ProfileStatus,
         /// What it samples.
-        pub mode: ProfileMode = "mode",
+        pub mode: ProfileMode,
         /// When it was started: what tells it from others.
-        pub trigger_time: Millis = "triggerTime",
+        pub trigger_time: Millis,
         /// When it was done.
-        pub finished_time: Option<Millis> = "finishedTime",
+        pub finished_time: Option<Millis>,
         /// For how long; seconds.
-        pub duration: i64 = "duration",
+        pub duration: i64,
         /// How it ended, in words.
-        pub message: Option<String> = "message",
+        pub message: Option<String>,
         /// The file to ask for.
-        pub output_file: Option<String> = "outputFile",
+        pub output_file: Option<String>,
         /// The same as `mode`.
-        pub profiling_mode: Option<ProfileMode> = "profilingMode",
+        pub profiling_mode: Option<ProfileMode>,
     }
 }
 

@@ -25,7 +25,8 @@ operations! { FlinkRest;
     ///
     /// Refused with 500: a job of the default scheduler, and one that is unknown or has ended.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-resource-requirements).
-    Safe GET "/jobs/{jobid}/resource-requirements" GetResourceRequirements "getJobResourceRequirements" -> ResourceRequirements {
+    Safe GET "/jobs/{jobid}/resource-requirements"
+    GetResourceRequirements "getJobResourceRequirements" -> ResourceRequirements {
         path { jobid: JobId }
     }
 
@@ -78,7 +79,7 @@ operations! { FlinkRest;
         path { jobid: JobId }
         query {
             /// The parallelism of all vertices.
-            parallelism: u32 = "parallelism",
+            parallelism: u32,
         }
     }
 
@@ -137,7 +138,7 @@ json_structs! {
     /// What a vertex may have.
     pub struct VertexRequirements {
         /// The bounds of its parallelism.
-        pub parallelism: ParallelismBounds = "parallelism",
+        pub parallelism: ParallelismBounds,
     }
 
     /// Between which bounds the scheduler chooses.
@@ -150,11 +151,11 @@ json_structs! {
     }
 
     /// How a scheduler goes about rescaling.
-    pub struct RescaleConfig {
+    pub struct RescaleConfig in camel {
         /// How many rescales are remembered; 0 closes the other operations.
         pub history_max: i32 = "rescaleHistoryMax",
         /// `REACTIVE`, or `None`.
-        pub scheduler_execution_mode: Option<String> = "schedulerExecutionMode",
+        pub scheduler_execution_mode: Option<String>,
         /// How long a new job waits for its resources; milliseconds.
         pub submission_resource_wait_timeout: i64 = "submissionResourceWaitTimeoutInMillis",
         /// How long a new job waits for more than it needs; milliseconds.
@@ -168,11 +169,11 @@ json_structs! {
         /// How long a rescale waits for a checkpoint; milliseconds.
         pub maximum_delay_for_triggering_rescale: i64 = "maximumDelayForTriggeringRescaleInMillis",
         /// After how many failed checkpoints it waits no longer.
-        pub rescale_on_failed_checkpoint_count: i32 = "rescaleOnFailedCheckpointCount",
+        pub rescale_on_failed_checkpoint_count: i32,
     }
 
     /// A rescale of a job.
-    pub struct RescaleDetails {
+    pub struct RescaleDetails in camel {
         /// Its id.
         pub id: RescaleId = "rescaleUuid",
         /// Which requirements it was to meet.
@@ -180,83 +181,83 @@ json_structs! {
         /// How often these requirements were tried, from 1.
         pub attempt: i64 = "rescaleAttemptId",
         /// By vertex; empty in lists.
-        pub vertices: BTreeMap<VertexId, VertexRescale> = "vertices",
+        pub vertices: BTreeMap<VertexId, VertexRescale>,
         /// By slot sharing group; empty in lists.
-        pub slots: BTreeMap<String, SlotsRescale> = "slots",
+        pub slots: BTreeMap<String, SlotsRescale>,
         /// What the scheduler went through; empty in lists.
-        pub scheduler_states: Vec<SchedulerSpan> = "schedulerStates",
+        pub scheduler_states: Vec<SchedulerSpan>,
         /// When it began.
         pub start: Option<Millis> = "startTimestampInMillis",
         /// When it was over.
         pub end: Option<Millis> = "endTimestampInMillis",
         /// How it ended; `None` while it is in progress.
-        pub terminal_state: Option<RescaleState> = "terminalState",
+        pub terminal_state: Option<RescaleState>,
         /// Why it began.
-        pub trigger_cause: Option<RescaleCause> = "triggerCause",
+        pub trigger_cause: Option<RescaleCause>,
         /// Why it is over.
-        pub terminated_reason: Option<RescaleEnd> = "terminatedReason",
+        pub terminated_reason: Option<RescaleEnd>,
     }
 
     /// A vertex in a rescale.
-    pub struct VertexRescale {
+    pub struct VertexRescale in camel {
         /// Its id.
         pub id: VertexId = "jobVertexId",
         /// Its operators.
         pub name: String = "jobVertexName",
         /// The group whose tasks share slots.
-        pub slot_sharing_group_id: String = "slotSharingGroupId",
+        pub slot_sharing_group_id: String,
         /// That group's name.
-        pub slot_sharing_group_name: String = "slotSharingGroupName",
+        pub slot_sharing_group_name: String,
         /// What it was to have.
-        pub desired_parallelism: Option<i32> = "desiredParallelism",
+        pub desired_parallelism: Option<i32>,
         /// What it needs at least.
-        pub sufficient_parallelism: Option<i32> = "sufficientParallelism",
+        pub sufficient_parallelism: Option<i32>,
         /// What it had; `None` when the job had not run before.
-        pub pre_rescale_parallelism: Option<i32> = "preRescaleParallelism",
+        pub pre_rescale_parallelism: Option<i32>,
         /// What it got.
-        pub post_rescale_parallelism: Option<i32> = "postRescaleParallelism",
+        pub post_rescale_parallelism: Option<i32>,
     }
 
     /// A slot sharing group in a rescale.
-    pub struct SlotsRescale {
+    pub struct SlotsRescale in camel {
         /// Its id.
         pub id: String = "slotSharingGroupId",
         /// Its name.
         pub name: String = "slotSharingGroupName",
         /// What was asked for.
-        pub request_resource_profile: Option<ResourceProfile> = "requestResourceProfile",
+        pub request_resource_profile: Option<ResourceProfile>,
         /// How many slots it was to have.
-        pub desired_slots: Option<i32> = "desiredSlots",
+        pub desired_slots: Option<i32>,
         /// How many it needs at least.
-        pub minimal_required_slots: Option<i32> = "minimalRequiredSlots",
+        pub minimal_required_slots: Option<i32>,
         /// How many it had; `None` when the job had not run before.
-        pub pre_rescale_slots: Option<i32> = "preRescaleSlots",
+        pub pre_rescale_slots: Option<i32>,
         /// How many it got.
-        pub post_rescale_slots: Option<i32> = "postRescaleSlots",
+        pub post_rescale_slots: Option<i32>,
         /// What each of them has.
-        pub acquired_resource_profile: Option<ResourceProfile> = "acquiredResourceProfile",
+        pub acquired_resource_profile: Option<ResourceProfile>,
     }
 
     /// What a slot has; -1 for what does not matter.
-    pub struct ResourceProfile {
+    pub struct ResourceProfile in camel {
         /// CPU cores.
-        pub cpu_cores: f64 = "cpuCores",
+        pub cpu_cores: f64,
         /// MiB.
-        pub task_heap_memory: i32 = "taskHeapMemory",
+        pub task_heap_memory: i32,
         /// MiB.
-        pub task_off_heap_memory: i32 = "taskOffHeapMemory",
+        pub task_off_heap_memory: i32,
         /// MiB.
-        pub managed_memory: i32 = "managedMemory",
+        pub managed_memory: i32,
         /// MiB.
-        pub network_memory: i32 = "networkMemory",
+        pub network_memory: i32,
         /// Other resources, such as GPUs, by name.
-        pub extended_resources: BTreeMap<String, f64> = "extendedResources",
+        pub extended_resources: BTreeMap<String, f64>,
     }
 
     /// A state that the scheduler was in.
     pub struct SchedulerSpan {
         /// Its name, as in `Executing`.
-        pub state: String = "state",
+        pub state: String,
         /// When it was entered.
         pub entered: Option<Millis> = "enterTimestampInMillis",
         /// When it was left.
@@ -272,29 +273,29 @@ json_structs! {
         /// How many.
         pub counts: RescaleCounts = "rescalesCounts",
         /// The newest of each kind.
-        pub latest: LatestRescales = "latest",
+        pub latest: LatestRescales,
     }
 
     /// How many rescales came to what.
     pub struct RescaleCounts {
         /// Not needed.
-        pub ignored: i64 = "ignored",
+        pub ignored: i64,
         /// Not over yet.
         pub in_progress: i64 = "inProgress",
         /// Carried out.
-        pub completed: i64 = "completed",
+        pub completed: i64,
         /// Came to nothing.
-        pub failed: i64 = "failed",
+        pub failed: i64,
     }
 
     /// The newest rescale of each kind.
     pub struct LatestRescales {
         /// The newest that was carried out.
-        pub completed: Option<RescaleDetails> = "completed",
+        pub completed: Option<RescaleDetails>,
         /// The newest that came to nothing.
-        pub failed: Option<RescaleDetails> = "failed",
+        pub failed: Option<RescaleDetails>,
         /// The newest that was not needed.
-        pub ignored: Option<RescaleDetails> = "ignored",
+        pub ignored: Option<RescaleDetails>,
     }
 
     /// How long rescales took; milliseconds.
@@ -314,9 +315,9 @@ json_structs! {
     /// What became of a rescaling, in theory.
     pub struct RescalingStatus {
         /// How far it is.
-        pub status: QueueState = "status",
+        pub status: QueueState,
         /// What came of it.
-        pub operation: Option<RemovalInfo> = "operation",
+        pub operation: Option<RemovalInfo>,
     }
 }
 

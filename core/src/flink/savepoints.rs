@@ -42,7 +42,7 @@ operations! { FlinkRest;
             /// Where to write it; the cluster's `execution.checkpointing.savepoint-dir` by default.
             target_directory: String = "targetDirectory",
             /// First emits the maximum watermark, so that all timers fire: for a job that will not be resumed.
-            drain: bool = "drain",
+            drain: bool,
             /// How it is written. Since 1.15.
             format_type: SavepointFormat = "formatType",
             /// Client-chosen: makes the operation idempotent. Since 1.14.
@@ -80,17 +80,17 @@ json_structs! {
     /// What became of a savepoint or a stop.
     pub struct SavepointStatus {
         /// How far it is.
-        pub status: QueueState = "status",
+        pub status: QueueState,
         /// What came of it, when it is over. [`outcome`](Self::outcome) reads it.
-        pub operation: Option<SavepointInfo> = "operation",
+        pub operation: Option<SavepointInfo>,
     }
 
     /// What became of the removal of a savepoint or a data set.
     pub struct Removal {
         /// How far it is.
-        pub status: QueueState = "status",
+        pub status: QueueState,
         /// What came of it, when it is over. [`outcome`](Self::outcome) reads it.
-        pub operation: Option<RemovalInfo> = "operation",
+        pub operation: Option<RemovalInfo>,
     }
 
     /// What came of a removal: nothing to tell, or a failure.
@@ -102,7 +102,7 @@ json_structs! {
     /// What came of a savepoint: a location or a failure.
     pub struct SavepointInfo {
         /// Where it is.
-        pub location: Option<String> = "location",
+        pub location: Option<String>,
         /// Why there is none.
         pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause",
     }

@@ -62,7 +62,8 @@ operations! { FlinkRest;
     ///
     /// An unknown TaskManager is refused with **500**.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#taskmanagers-taskmanagerid-thread-dump).
-    Safe GET "/taskmanagers/{taskmanagerid}/thread-dump" GetTaskManagerThreadDump "getTaskManagerThreadDump" -> ThreadDump {
+    Safe GET "/taskmanagers/{taskmanagerid}/thread-dump"
+    GetTaskManagerThreadDump "getTaskManagerThreadDump" -> ThreadDump {
         path { taskmanagerid: TaskManagerId }
     }
 }
@@ -75,37 +76,37 @@ json_structs! {
     }
 
     /// A TaskManager.
-    pub struct TaskManager {
+    pub struct TaskManager in camel {
         /// Its id.
-        pub id: TaskManagerId = "id",
+        pub id: TaskManagerId,
         /// Its address for the JobManager.
-        pub path: String = "path",
+        pub path: String,
         /// Where it takes data from other TaskManagers.
-        pub data_port: i32 = "dataPort",
+        pub data_port: i32,
         /// Where JMX listens; -1 when it does not.
-        pub jmx_port: Option<i32> = "jmxPort",
+        pub jmx_port: Option<i32>,
         /// When it was heard of last: a moment, in spite of the name on the wire.
         pub last_heartbeat: Millis = "timeSinceLastHeartbeat",
         /// Its task slots.
-        pub slots_number: u32 = "slotsNumber",
+        pub slots_number: u32,
         /// Those without a task.
-        pub free_slots: u32 = "freeSlots",
+        pub free_slots: u32,
         /// How many tasks it has. Since 2.1.
-        pub assigned_tasks: Option<i32> = "assignedTasks",
+        pub assigned_tasks: Option<i32>,
         /// What all its slots have.
-        pub total_resource: Option<Resource> = "totalResource",
+        pub total_resource: Option<Resource>,
         /// What its free slots have.
-        pub free_resource: Option<Resource> = "freeResource",
+        pub free_resource: Option<Resource>,
         /// The machine.
-        pub hardware: Hardware = "hardware",
+        pub hardware: Hardware,
         /// How its memory is divided.
-        pub memory_configuration: Option<MemoryConfiguration> = "memoryConfiguration",
+        pub memory_configuration: Option<MemoryConfiguration>,
         /// Whether it gets no new tasks; `None` is no.
-        pub blocked: Option<bool> = "blocked",
+        pub blocked: Option<bool>,
         /// The slots that jobs have taken; empty in lists.
-        pub allocated_slots: Vec<AllocatedSlot> = "allocatedSlots",
+        pub allocated_slots: Vec<AllocatedSlot>,
         /// How its memory is used; `None` in lists. Up to 10 s old, and zeros while nothing was fetched.
-        pub metrics: Option<TaskManagerMetrics> = "metrics",
+        pub metrics: Option<TaskManagerMetrics>,
     }
 
     /// A slot that a job has taken.
@@ -113,116 +114,116 @@ json_structs! {
         /// The job.
         pub job: JobId = "jobId",
         /// What the slot has.
-        pub resource: Resource = "resource",
+        pub resource: Resource,
         /// How many tasks are in it. Since 2.1.
         pub assigned_tasks: Option<i32> = "assignedTasks",
     }
 
     /// What slots have. **MiB**, not bytes.
-    pub struct Resource {
+    pub struct Resource in camel {
         /// Cores.
-        pub cpu_cores: f64 = "cpuCores",
+        pub cpu_cores: f64,
         /// Task heap; MiB.
-        pub task_heap_memory: i64 = "taskHeapMemory",
+        pub task_heap_memory: i64,
         /// Task off-heap memory; MiB.
-        pub task_off_heap_memory: i64 = "taskOffHeapMemory",
+        pub task_off_heap_memory: i64,
         /// Managed memory; MiB.
-        pub managed_memory: i64 = "managedMemory",
+        pub managed_memory: i64,
         /// Network memory; MiB.
-        pub network_memory: i64 = "networkMemory",
+        pub network_memory: i64,
         /// Other resources, such as GPUs.
-        pub extended_resources: BTreeMap<String, f64> = "extendedResources",
+        pub extended_resources: BTreeMap<String, f64>,
     }
 
     /// A machine.
-    pub struct Hardware {
+    pub struct Hardware in camel {
         /// Cores.
-        pub cpu_cores: i32 = "cpuCores",
+        pub cpu_cores: i32,
         /// Bytes; -1 for unknown.
-        pub physical_memory: i64 = "physicalMemory",
+        pub physical_memory: i64,
         /// The JVM's free heap; bytes.
-        pub free_memory: i64 = "freeMemory",
+        pub free_memory: i64,
         /// Bytes.
-        pub managed_memory: i64 = "managedMemory",
+        pub managed_memory: i64,
     }
 
     /// How the memory of a TaskManager is divided. Bytes; `None` where it is not configured.
-    pub struct MemoryConfiguration {
+    pub struct MemoryConfiguration in camel {
         /// Heap of the framework.
-        pub framework_heap: Option<i64> = "frameworkHeap",
+        pub framework_heap: Option<i64>,
         /// Heap of the tasks.
-        pub task_heap: Option<i64> = "taskHeap",
+        pub task_heap: Option<i64>,
         /// Off-heap memory of the framework.
-        pub framework_off_heap: Option<i64> = "frameworkOffHeap",
+        pub framework_off_heap: Option<i64>,
         /// Off-heap memory of the tasks.
-        pub task_off_heap: Option<i64> = "taskOffHeap",
+        pub task_off_heap: Option<i64>,
         /// Network buffers.
-        pub network_memory: Option<i64> = "networkMemory",
+        pub network_memory: Option<i64>,
         /// State backends and sorting.
-        pub managed_memory: Option<i64> = "managedMemory",
+        pub managed_memory: Option<i64>,
         /// Classes.
-        pub jvm_metaspace: Option<i64> = "jvmMetaspace",
+        pub jvm_metaspace: Option<i64>,
         /// What else the JVM needs.
-        pub jvm_overhead: Option<i64> = "jvmOverhead",
+        pub jvm_overhead: Option<i64>,
         /// Without metaspace and overhead.
-        pub total_flink_memory: Option<i64> = "totalFlinkMemory",
+        pub total_flink_memory: Option<i64>,
         /// All.
-        pub total_process_memory: Option<i64> = "totalProcessMemory",
+        pub total_process_memory: Option<i64>,
     }
 
     /// How the memory of a TaskManager is used. Bytes and counts.
-    pub struct TaskManagerMetrics {
+    pub struct TaskManagerMetrics in camel {
         /// Heap in use.
-        pub heap_used: i64 = "heapUsed",
+        pub heap_used: i64,
         /// Heap that the JVM has.
-        pub heap_committed: i64 = "heapCommitted",
+        pub heap_committed: i64,
         /// Heap that it may have.
-        pub heap_max: i64 = "heapMax",
+        pub heap_max: i64,
         /// Other memory in use.
-        pub non_heap_used: i64 = "nonHeapUsed",
+        pub non_heap_used: i64,
         /// Other memory that the JVM has.
-        pub non_heap_committed: i64 = "nonHeapCommitted",
+        pub non_heap_committed: i64,
         /// Other memory that it may have.
-        pub non_heap_max: i64 = "nonHeapMax",
+        pub non_heap_max: i64,
         /// Direct buffers.
-        pub direct_count: i64 = "directCount",
+        pub direct_count: i64,
         /// Their bytes in use.
-        pub direct_used: i64 = "directUsed",
+        pub direct_used: i64,
         /// Their bytes.
-        pub direct_max: i64 = "directMax",
+        pub direct_max: i64,
         /// Mapped buffers.
-        pub mapped_count: i64 = "mappedCount",
+        pub mapped_count: i64,
         /// Their bytes in use.
-        pub mapped_used: i64 = "mappedUsed",
+        pub mapped_used: i64,
         /// Their bytes.
-        pub mapped_max: i64 = "mappedMax",
+        pub mapped_max: i64,
         /// Free network buffers. Until 1.20; the same as the next ones.
-        pub memory_segments_available: Option<i64> = "memorySegmentsAvailable",
+        pub memory_segments_available: Option<i64>,
         /// Network buffers. Until 1.20.
-        pub memory_segments_total: Option<i64> = "memorySegmentsTotal",
+        pub memory_segments_total: Option<i64>,
         /// Free network buffers.
-        pub netty_shuffle_memory_segments_available: i64 = "nettyShuffleMemorySegmentsAvailable",
+        pub netty_shuffle_memory_segments_available: i64,
         /// Network buffers in use.
-        pub netty_shuffle_memory_segments_used: i64 = "nettyShuffleMemorySegmentsUsed",
+        pub netty_shuffle_memory_segments_used: i64,
         /// Network buffers.
-        pub netty_shuffle_memory_segments_total: i64 = "nettyShuffleMemorySegmentsTotal",
+        pub netty_shuffle_memory_segments_total: i64,
         /// Free bytes of network buffers.
-        pub netty_shuffle_memory_available: i64 = "nettyShuffleMemoryAvailable",
+        pub netty_shuffle_memory_available: i64,
         /// Bytes of network buffers in use.
-        pub netty_shuffle_memory_used: i64 = "nettyShuffleMemoryUsed",
+        pub netty_shuffle_memory_used: i64,
         /// Bytes of network buffers.
-        pub netty_shuffle_memory_total: i64 = "nettyShuffleMemoryTotal",
+        pub netty_shuffle_memory_total: i64,
         /// What collecting garbage took.
-        pub garbage_collectors: Vec<GarbageCollector> = "garbageCollectors",
+        pub garbage_collectors: Vec<GarbageCollector>,
     }
 
     /// What a garbage collector did.
     pub struct GarbageCollector {
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// How often it ran.
-        pub count: i64 = "count",
+        pub count: i64,
         /// How long it ran; milliseconds.
-        pub time: i64 = "time",
+        pub time: i64,
     }
 }

@@ -21,7 +21,8 @@ operations! { FlinkRest;
     /// The accumulators of a vertex, as text.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-accumulators).
-    Safe GET "/jobs/{jobid}/vertices/{vertexid}/accumulators" GetVertexAccumulators "getJobVertexAccumulators" -> VertexAccumulators {
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/accumulators"
+    GetVertexAccumulators "getJobVertexAccumulators" -> VertexAccumulators {
         path { jobid: JobId, vertexid: VertexId }
     }
 
@@ -30,7 +31,8 @@ operations! { FlinkRest;
     /// **Nothing unknown is refused**: an unknown job or vertex is answered with [`SampleState::Deprecated`], and so is the
     /// first question about one that exists.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-backpressure).
-    Safe GET "/jobs/{jobid}/vertices/{vertexid}/backpressure" GetBackPressure "getJobVertexBackPressure" -> BackPressure {
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/backpressure"
+    GetBackPressure "getJobVertexBackPressure" -> BackPressure {
         path { jobid: JobId, vertexid: VertexId }
     }
 
@@ -44,7 +46,8 @@ operations! { FlinkRest;
     /// A vertex by TaskManager.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-taskmanagers).
-    Safe GET "/jobs/{jobid}/vertices/{vertexid}/taskmanagers" GetVertexTaskManagers "getJobVertexTaskManagers" -> VertexTaskManagers {
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/taskmanagers"
+    GetVertexTaskManagers "getJobVertexTaskManagers" -> VertexTaskManagers {
         path { jobid: JobId, vertexid: VertexId }
     }
 
@@ -59,14 +62,16 @@ operations! { FlinkRest;
     /// The accumulators of all subtasks of a vertex, as text.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-accumulators).
-    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/accumulators" GetSubtaskAccumulators "getSubtasksAllAccumulators" -> SubtaskAccumulators {
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/accumulators"
+    GetSubtaskAccumulators "getSubtasksAllAccumulators" -> SubtaskAccumulators {
         path { jobid: JobId, vertexid: VertexId }
     }
 
     /// The current attempt of a subtask.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex).
-    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}" GetSubtask "getSubtaskCurrentAttemptDetails" -> Attempt {
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}"
+    GetSubtask "getSubtaskCurrentAttemptDetails" -> Attempt {
         path { jobid: JobId, vertexid: VertexId, subtaskindex: u32 }
     }
 
@@ -74,7 +79,8 @@ operations! { FlinkRest;
     ///
     /// Refused with 404 also: an attempt that never was, or that the server has forgotten.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex-attempts-attempt).
-    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/attempts/{attempt}" GetAttempt "getSubtaskExecutionAttemptDetails" -> Attempt {
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/attempts/{attempt}"
+    GetAttempt "getSubtaskExecutionAttemptDetails" -> Attempt {
         path { jobid: JobId, vertexid: VertexId, subtaskindex: u32, attempt: u32 }
     }
 
@@ -82,7 +88,8 @@ operations! { FlinkRest;
     ///
     /// Refused with 404 also: an attempt that never was, or that the server has forgotten.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex-attempts-attempt-accumulators).
-    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/attempts/{attempt}/accumulators" GetAttemptAccumulators "getSubtaskExecutionAttemptAccumulators" -> AttemptAccumulators {
+    Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/attempts/{attempt}/accumulators"
+    GetAttemptAccumulators "getSubtaskExecutionAttemptAccumulators" -> AttemptAccumulators {
         path { jobid: JobId, vertexid: VertexId, subtaskindex: u32, attempt: u32 }
     }
 }
@@ -111,53 +118,53 @@ json_structs! {
     /// A vertex and all its subtasks.
     pub struct VertexDetails {
         /// The vertex.
-        pub id: VertexId = "id",
+        pub id: VertexId,
         /// Its operators.
-        pub name: String = "name",
+        pub name: String,
         /// How many subtasks it has.
-        pub parallelism: i32 = "parallelism",
+        pub parallelism: i32,
         /// The highest parallelism it can be rescaled to.
         pub max_parallelism: i32 = "maxParallelism",
         /// The server's time.
-        pub now: Millis = "now",
+        pub now: Millis,
         /// The current attempt of each subtask.
-        pub subtasks: Vec<Attempt> = "subtasks",
+        pub subtasks: Vec<Attempt>,
         /// All subtasks taken together. Since 1.14.
-        pub aggregated: Option<AggregatedTasks> = "aggregated",
+        pub aggregated: Option<AggregatedTasks>,
     }
 
     /// An attempt of a subtask.
-    pub struct Attempt {
+    pub struct Attempt in kebab {
         /// The subtask's number.
-        pub subtask: u32 = "subtask",
+        pub subtask: u32,
         /// Its state.
-        pub status: TaskState = "status",
+        pub status: TaskState,
         /// The attempt's number; more than 0 when the subtask was restarted.
-        pub attempt: u32 = "attempt",
+        pub attempt: u32,
         /// Host and port of the TaskManager; `(unassigned)` when it has none. Since 1.19.
-        pub endpoint: Option<String> = "endpoint",
+        pub endpoint: Option<String>,
         /// The host. Before 2.0.
-        pub host: Option<String> = "host",
+        pub host: Option<String>,
         /// When it started.
         pub start_time: Millis = "start-time" | "start_time",
         /// When it ended.
-        pub end_time: Millis = "end-time",
+        pub end_time: Millis,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64 = "duration",
+        pub duration: i64,
         /// What went through it.
-        pub metrics: IoMetrics = "metrics",
+        pub metrics: IoMetrics,
         /// The TaskManager; `(unassigned)` when it has none.
         pub task_manager: Option<TaskManagerId> = "taskmanager-id",
         /// How long it was in each state; milliseconds, -1 for those it was not in. Since 1.14.
-        pub status_duration: BTreeMap<TaskState, i64> = "status-duration",
+        pub status_duration: BTreeMap<TaskState, i64>,
         /// Other attempts at the same time, with speculative execution.
-        pub other_concurrent_attempts: Vec<Attempt> = "other-concurrent-attempts",
+        pub other_concurrent_attempts: Vec<Attempt>,
     }
 
     /// Subtasks taken together.
     pub struct AggregatedTasks {
         /// What went through them, as in `read-bytes` of [`IoMetrics`].
-        pub metrics: BTreeMap<String, Spread> = "metrics",
+        pub metrics: BTreeMap<String, Spread>,
         /// How long they were in each state; milliseconds.
         pub status_duration: BTreeMap<TaskState, Spread> = "status-duration",
     }
@@ -165,27 +172,27 @@ json_structs! {
     /// How a number differs from subtask to subtask.
     pub struct Spread {
         /// The least.
-        pub min: i64 = "min",
+        pub min: i64,
         /// The most.
-        pub max: i64 = "max",
+        pub max: i64,
         /// The mean.
-        pub avg: i64 = "avg",
+        pub avg: i64,
         /// The sum.
-        pub sum: i64 = "sum",
+        pub sum: i64,
         /// The median.
-        pub median: i64 = "median",
+        pub median: i64,
         /// The 25th percentile.
-        pub p25: i64 = "p25",
+        pub p25: i64,
         /// The 75th percentile.
-        pub p75: i64 = "p75",
+        pub p75: i64,
         /// The 95th percentile.
-        pub p95: i64 = "p95",
+        pub p95: i64,
     }
 
     /// What a vertex counted.
     pub struct VertexAccumulators {
         /// The vertex.
-        pub id: VertexId = "id",
+        pub id: VertexId,
         /// The accumulators, of all subtasks together.
         pub accumulators: Vec<Accumulator> = "user-accumulators",
     }
@@ -193,25 +200,25 @@ json_structs! {
     /// How much the subtasks of a vertex wait for those behind them.
     pub struct BackPressure {
         /// Whether it was measured.
-        pub status: SampleState = "status",
+        pub status: SampleState,
         /// The worst of the subtasks; `None` when nothing was measured.
         pub level: Option<BackPressureLevel> = "backpressureLevel" | "backpressure-level",
         /// When it was measured.
         pub end_timestamp: Option<Millis> = "end-timestamp",
         /// Each subtask.
-        pub subtasks: Vec<SubtaskBackPressure> = "subtasks",
+        pub subtasks: Vec<SubtaskBackPressure>,
     }
 
     /// How much a subtask waits for those behind it. The three ratios add up to 1.
     pub struct SubtaskBackPressure {
         /// Its number.
-        pub subtask: u32 = "subtask",
+        pub subtask: u32,
         /// Its attempt, with speculative execution.
         pub attempt_number: Option<i32> = "attempt-number",
         /// How much.
         pub level: BackPressureLevel = "backpressureLevel" | "backpressure-level",
         /// The share of time that it waits for those behind it.
-        pub ratio: f64 = "ratio",
+        pub ratio: f64,
         /// The share of time that it waits for records.
         pub idle_ratio: f64 = "idleRatio",
         /// The share of time that it works; NaN where that is not measured.
@@ -223,85 +230,85 @@ json_structs! {
     /// When the subtasks of a vertex entered each state.
     pub struct SubtaskTimes {
         /// The vertex.
-        pub id: VertexId = "id",
+        pub id: VertexId,
         /// Its operators.
-        pub name: String = "name",
+        pub name: String,
         /// The server's time.
-        pub now: Millis = "now",
+        pub now: Millis,
         /// Each subtask.
-        pub subtasks: Vec<SubtaskTime> = "subtasks",
+        pub subtasks: Vec<SubtaskTime>,
     }
 
     /// When a subtask entered each state.
     pub struct SubtaskTime {
         /// Its number.
-        pub subtask: u32 = "subtask",
+        pub subtask: u32,
         /// Host and port of the TaskManager. Since 1.19.
-        pub endpoint: Option<String> = "endpoint",
+        pub endpoint: Option<String>,
         /// The host. Before 2.0.
-        pub host: Option<String> = "host",
+        pub host: Option<String>,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64 = "duration",
+        pub duration: i64,
         /// When it entered each state last.
-        pub timestamps: BTreeMap<TaskState, Millis> = "timestamps",
+        pub timestamps: BTreeMap<TaskState, Millis>,
     }
 
     /// A vertex by TaskManager.
     pub struct VertexTaskManagers {
         /// The vertex.
-        pub id: VertexId = "id",
+        pub id: VertexId,
         /// Its operators.
-        pub name: String = "name",
+        pub name: String,
         /// The server's time.
-        pub now: Millis = "now",
+        pub now: Millis,
         /// Each TaskManager that has subtasks of it.
         pub task_managers: Vec<VertexTaskManager> = "taskmanagers",
     }
 
     /// The subtasks of a vertex on one TaskManager.
-    pub struct VertexTaskManager {
+    pub struct VertexTaskManager in kebab {
         /// Host and port. Since 1.19.
-        pub endpoint: Option<String> = "endpoint",
+        pub endpoint: Option<String>,
         /// The same, of older releases: before 1.19 with the port, then without; gone in 2.0.
-        pub host: Option<String> = "host",
+        pub host: Option<String>,
         /// The state of all its subtasks taken together.
-        pub status: TaskState = "status",
+        pub status: TaskState,
         /// When the first subtask started.
-        pub start_time: Millis = "start-time",
+        pub start_time: Millis,
         /// When the last subtask ended.
-        pub end_time: Millis = "end-time",
+        pub end_time: Millis,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64 = "duration",
+        pub duration: i64,
         /// What went through it.
-        pub metrics: IoMetrics = "metrics",
+        pub metrics: IoMetrics,
         /// How many of its subtasks are in which state.
-        pub status_counts: BTreeMap<TaskState, u32> = "status-counts",
+        pub status_counts: BTreeMap<TaskState, u32>,
         /// The TaskManager; `(unassigned)` for subtasks that have none.
         pub task_manager: Option<TaskManagerId> = "taskmanager-id",
         /// Its subtasks taken together. Since 1.14.
-        pub aggregated: Option<AggregatedTasks> = "aggregated",
+        pub aggregated: Option<AggregatedTasks>,
     }
 
     /// What the subtasks of a vertex counted.
     pub struct SubtaskAccumulators {
         /// The vertex.
-        pub id: VertexId = "id",
+        pub id: VertexId,
         /// How many subtasks it has.
-        pub parallelism: i32 = "parallelism",
+        pub parallelism: i32,
         /// Each subtask.
-        pub subtasks: Vec<SubtaskCount> = "subtasks",
+        pub subtasks: Vec<SubtaskCount>,
     }
 
     /// What a subtask counted.
     pub struct SubtaskCount {
         /// Its number.
-        pub subtask: u32 = "subtask",
+        pub subtask: u32,
         /// Its attempt.
-        pub attempt: u32 = "attempt",
+        pub attempt: u32,
         /// Host and port of the TaskManager. Since 1.19.
-        pub endpoint: Option<String> = "endpoint",
+        pub endpoint: Option<String>,
         /// The host. Before 2.0.
-        pub host: Option<String> = "host",
+        pub host: Option<String>,
         /// The accumulators.
         pub accumulators: Vec<Accumulator> = "user-accumulators",
     }
@@ -309,11 +316,11 @@ json_structs! {
     /// What an attempt of a subtask counted.
     pub struct AttemptAccumulators {
         /// The subtask's number.
-        pub subtask: u32 = "subtask",
+        pub subtask: u32,
         /// The attempt's number.
-        pub attempt: u32 = "attempt",
+        pub attempt: u32,
         /// The attempt's id within the cluster.
-        pub id: String = "id",
+        pub id: String,
         /// The accumulators.
         pub accumulators: Vec<Accumulator> = "user-accumulators",
     }

@@ -80,9 +80,9 @@ pub struct SavedState {
 json_structs! {
     struct Written {
         /// As in [`SavedState`].
-        pub flow: String = "flow",
+        pub flow: String,
         /// As in [`SavedState`].
-        pub state: String = "state",
+        pub state: String,
     }
 }
 

@@ -6,7 +6,9 @@
 /// json_structs! {
 ///     /// What it is.
 ///     pub struct JobDetails {
-///         /// What it means, with its unit.
+///         /// What it means, with its unit. The key is the field's name.
+///         pub name: String,
+///         /// Under another key.
 ///         pub job: JobId = "jid",
 ///         /// Read under the second name too; written under the first.
 ///         pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause",
@@ -16,16 +18,32 @@
 /// }
 /// ```
 ///
+/// `struct Name in kebab { … }` and `in camel` derive the keys that are not given from the names: `start-time`, `startTime`.
+///
 /// Unknown fields are skipped. An absent or `null` field is `None` for an option and empty for a list or map;
 /// for any other type it is an error that names the field. Every field is written, absent ones as `null`; but of a
 /// `pub struct Name (sparse) { … }`, which is sent too, absent ones are left out, for the service has defaults for them.
 macro_rules! json_structs {
     ($(
         $(#[$meta:meta])*
+        $vis:vis struct $name:ident $(($sparse:ident))? $(in $style:ident)? { $($fields:tt)* }
+    )*) => {
+        $( $crate::schema::json_struct! { ($($style)?) $(#[$meta])* $vis struct $name $(($sparse))? { $($fields)* } } )*
+    };
+}
+
+/// One record, with the style of its keys in front.
+macro_rules! json_struct {
+    (
+        $style:tt
+        $(#[$meta:meta])*
         $vis:vis struct $name:ident $(($sparse:ident))? {
-            $( $(#[$field_meta:meta])* pub $field:ident : $type:ty = $key:literal $(| $other:literal)* $(($private:ident))? ),* $(,)?
+            $(
+                $(#[$field_meta:meta])*
+                pub $field:ident : $type:ty $(= $key:literal $(| $other:literal)* $(($private:ident))?)?
+            ),* $(,)?
         }
-    )*) => {$(
+    ) => {
         $(#[$meta])*
         #[derive(Clone, PartialEq)]
         #[non_exhaustive]
@@ -37,7 +55,7 @@ macro_rules! json_structs {
             #[inline]
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(stringify!($name))
-                    $( .field(stringify!($field), $crate::schema::shown!(self.$field $(, $private)?)) )*
+                    $( .field(stringify!($field), $crate::schema::shown!(self.$field $($(, $private)?)?)) )*
                     .finish()
             }
         }
@@ -47,11 +65,11 @@ macro_rules! json_structs {
                 #[allow(unused_imports, reason = "a record may be empty")]
                 use ::serde::ser::SerializeStruct as _;
                 #[allow(unused_mut, reason = "a record may be empty")]
-                let mut record = serializer.serialize_struct(stringify!($name), <[&str]>::len(&[$($key),*]))?;
+                let mut record = serializer.serialize_struct(stringify!($name), <[&str]>::len(&[$(stringify!($field)),*]))?;
                 #[allow(unused_variables, reason = "a record may be empty")]
                 let sparse = false $(|| { let _ = stringify!($sparse); true })?;
                 $( if !sparse || !$crate::schema::WireField::is_absent(&self.$field) {
-                    record.serialize_field($key, &$crate::schema::AsWire(&self.$field))?;
+                    record.serialize_field($crate::schema::key!($field $(= $key)? in $style), &$crate::schema::AsWire(&self.$field))?;
                 } )*
                 record.end()
             }
@@ -66,6 +84,8 @@ macro_rules! json_structs {
                     fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
                         struct Name;
 
+                        $crate::schema::styled_keys!($style $($field)*);
+
                         impl ::serde::de::Visitor<'_> for Name {
                             type Value = Key;
 
@@ -75,7 +95,7 @@ macro_rules! json_structs {
 
                             fn visit_str<E: ::serde::de::Error>(self, name: &str) -> ::std::result::Result<Key, E> {
                                 Ok(match name {
-                                    $( $key $(| $other)* => Key::$field, )*
+                                    $( $crate::schema::key!(@pattern $field $(= $key)? in $style) $($(| $other)*)? => Key::$field, )*
                                     _ => Key::__Skipped,
                                 })
                             }
@@ -107,7 +127,7 @@ macro_rules! json_structs {
                         Ok($name {
                             $( $field: match $field.or_else(<$type as $crate::schema::WireField>::absent) {
                                 Some(value) => value,
-                                None => return Err(::serde::de::Error::missing_field($key)),
+                                None => return Err(::serde::de::Error::missing_field($crate::schema::key!($field $(= $key)? in $style))),
                             }, )*
                         })
                     }
@@ -136,7 +156,40 @@ macro_rules! json_structs {
                 $crate::operation::read_json(info, response)
             }
         }
-    )*};
+    };
+}
+
+/// The key of a field: given, or its name, in the style of the record. `@pattern`: for a `match`.
+macro_rules! key {
+    ($(@pattern)? $field:ident = $key:literal $(in $style:tt)?) => {
+        $key
+    };
+    ($(@pattern)? $field:ident $(in ())?) => {
+        stringify!($field)
+    };
+    (@pattern $field:ident in ($style:ident)) => {
+        Styled::$field
+    };
+    ($field:ident in ($style:ident)) => {
+        const {
+            const LENGTH: usize = $crate::schema::style::$style::length(stringify!($field));
+            const KEY: [u8; LENGTH] = $crate::schema::style::$style::key(stringify!($field));
+            $crate::schema::style::text(&KEY)
+        }
+    };
+}
+
+/// The keys of a record in a style, as constants for patterns.
+macro_rules! styled_keys {
+    (() $($field:ident)*) => {};
+    ($style:tt $($field:ident)*) => {
+        struct Styled;
+
+        #[allow(non_upper_case_globals, dead_code, reason = "named like the fields, some of which have keys of their own")]
+        impl Styled {
+            $( const $field: &'static str = $crate::schema::key!($field in $style); )*
+        }
+    };
 }
 
 /// A field as `Debug` shows it.
@@ -149,4 +202,4 @@ macro_rules! shown {
     };
 }
 
-pub(crate) use {json_structs, shown};
+pub(crate) use {json_struct, json_structs, key, shown, styled_keys};

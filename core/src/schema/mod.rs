@@ -15,10 +15,11 @@ mod field;
 mod json_structs;
 mod operations;
 mod string_enums;
+pub(crate) mod style;
 
 pub(crate) use body::JsonBody;
 pub(crate) use field::WireField;
 pub(crate) use field::{AsWire, Redacted, Value, read_into, text_or_null};
-pub(crate) use json_structs::{json_structs, shown};
+pub(crate) use json_structs::{json_struct, json_structs, key, shown, styled_keys};
 pub(crate) use operations::operations;
 pub(crate) use string_enums::string_enums;

@@ -24,7 +24,8 @@
 /// * `checks function;` when not all values can be asked for;
 /// * `live;` when the answer is a stream: the type of the answer is its decoder;
 /// * `path { name: Type, … }`: the parameters of the template, in its order, or it does not compile;
-/// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`;
+/// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`. The key is left out if it is the
+///   name;
 /// * `query? { … }` and `json? { … }`: options, with a setter each. A body without a field is not sent, unless there is a
 ///   `json {}` before, for a service that insists on one.
 macro_rules! operations {
@@ -37,10 +38,10 @@ macro_rules! operations {
             $( live $live:tt )?
             $( reads $reader:path; )?
             $( path { $( $(#[$path_meta:meta])* $segment:ident : $segment_type:ty ),* $(,)? } )?
-            $( query { $( $(#[$query_meta:meta])* $query:ident : $query_type:ty = $query_key:literal ),* $(,)? } )?
-            $( query ? { $( $(#[$oquery_meta:meta])* $oquery:ident : $oquery_type:ty = $oquery_key:literal ),* $(,)? } )?
-            $( json { $( $(#[$json_meta:meta])* $json:ident : $json_type:ty = $json_key:literal ),* $(,)? } )?
-            $( json ? { $( $(#[$ojson_meta:meta])* $ojson:ident : $ojson_type:ty = $ojson_key:literal ),* $(,)? } )?
+            $( query { $( $(#[$query_meta:meta])* $query:ident : $query_type:ty $(= $query_key:literal)? ),* $(,)? } )?
+            $( query ? { $( $(#[$oquery_meta:meta])* $oquery:ident : $oquery_type:ty $(= $oquery_key:literal)? ),* $(,)? } )?
+            $( json { $( $(#[$json_meta:meta])* $json:ident : $json_type:ty $(= $json_key:literal)? ),* $(,)? } )?
+            $( json ? { $( $(#[$ojson_meta:meta])* $ojson:ident : $ojson_type:ty $(= $ojson_key:literal)? ),* $(,)? } )?
         }
     )*) => {
         /// The rows of this table.
@@ -156,12 +157,12 @@ macro_rules! operations {
                     #[allow(unused_mut, reason = "an operation may have no parameters")]
                     let mut target = $crate::url::Target::new::<$service>(Self::INFO, cx);
                     $($( target.segment(stringify!($segment), &self.$segment)?; )*)?
-                    $($( target.query($query_key, &self.$query); )*)?
-                    $($( if let Some(value) = &self.$oquery { target.query($oquery_key, value); } )*)?
+                    $($( target.query($crate::schema::key!($query $(= $query_key)?), &self.$query); )*)?
+                    $($( if let Some(value) = &self.$oquery { target.query($crate::schema::key!($oquery $(= $oquery_key)?), value); } )*)?
                     #[allow(unused_mut, reason = "an operation may have no body")]
                     let mut body = $crate::schema::JsonBody::default();
-                    $($( body.field(Self::INFO, $json_key, &self.$json)?; )*)?
-                    $($( if let Some(value) = &self.$ojson { body.field(Self::INFO, $ojson_key, value)?; } )*)?
+                    $($( body.field(Self::INFO, $crate::schema::key!($json $(= $json_key)?), &self.$json)?; )*)?
+                    $($( if let Some(value) = &self.$ojson { body.field(Self::INFO, $crate::schema::key!($ojson $(= $ojson_key)?), value)?; } )*)?
                     let always = false $(|| { let _: &[&str] = &[$( stringify!($json) ),*]; true })?;
                     target.finish(body.finish(always))
                 }

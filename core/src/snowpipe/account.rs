@@ -192,15 +192,15 @@ json_structs! {
     /// The host that takes the rows.
     pub struct Hostname {
         /// As the service says it, perhaps with `_`.
-        pub hostname: String = "hostname",
+        pub hostname: String,
     }
 
     /// What is JSON where the value alone is expected.
     struct Wrapped {
         /// Of the oldest answers; anything but 0 is a refusal.
-        pub status_code: Option<i64> = "status_code",
+        pub status_code: Option<i64>,
         /// Of the oldest answers.
-        pub message: Option<String> = "message",
+        pub message: Option<String>,
         /// What was asked for.
         pub value: Option<String> = "hostname" | "token" | "access_token",
     }
@@ -302,7 +302,7 @@ json_structs! {
     /// What matters of a token's claims.
     struct Claims {
         /// When it ends.
-        pub exp: Option<f64> = "exp",
+        pub exp: Option<f64>,
     }
 }
 

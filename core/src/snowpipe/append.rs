@@ -234,9 +234,9 @@ json_structs! {
     /// The rows are buffered.
     pub struct Appended {
         /// For the next append.
-        pub next_continuation_token: Option<String> = "next_continuation_token",
+        pub next_continuation_token: Option<String>,
         /// `OK` or `Success`, or nothing.
-        pub message: Option<String> = "message",
+        pub message: Option<String>,
         /// The node, from the header `x-snowflake-session`. Undocumented; for [`AppendRows::session`].
         pub session: Option<String> = "x-snowflake-session",
     }

@@ -26,7 +26,8 @@ operations! { SnowpipeIngest;
     /// Refused with 409: `ERR_CHANNEL_HAS_UNCOMMITTED_DATA` and `ERR_OPEN_CHANNEL_IN_PROGRESS`, which pass, and
     /// `ERR_PIPE_IN_INVALID_STATE`, which does not. The first open on the pipe `<TABLE>-STREAMING` makes that pipe.
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#open-channel).
-    Idempotent PUT "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}" OpenChannel "openChannel" -> Opened {
+    Idempotent PUT "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}"
+    OpenChannel "openChannel" -> Opened {
         checks check_open;
         reads read_opened;
         path { database: String, schema: String, pipe: String, channel: String }
@@ -36,11 +37,11 @@ operations! { SnowpipeIngest;
         }
         json {
             /// With rows that are buffered and not committed yet: whether to refuse (409) or to discard them without a word.
-            fail_on_uncommitted_rows: bool = "fail_on_uncommitted_rows",
+            fail_on_uncommitted_rows: bool,
         }
         json? {
             /// Overwrites the committed token: for a channel's first life, or after its last one has expired.
-            offset_token: String = "offset_token",
+            offset_token: String,
         }
     }
 
@@ -49,7 +50,8 @@ operations! { SnowpipeIngest;
     /// Refused with 404: there is none, which after an attempt without an answer is success. Refused with 409
     /// `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`: see [`fail_on_uncommitted_rows`](Self::fail_on_uncommitted_rows).
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#drop-channel).
-    Idempotent DELETE "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}" DropChannel "dropChannel" -> Dropped {
+    Idempotent DELETE "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}"
+    DropChannel "dropChannel" -> Dropped {
         checks check_drop;
         reads read_dropped;
         path { database: String, schema: String, pipe: String, channel: String }
@@ -59,7 +61,7 @@ operations! { SnowpipeIngest;
         }
         json? {
             /// With rows that are buffered and not committed yet: whether to refuse (409) or to discard them without a word.
-            fail_on_uncommitted_rows: bool = "fail_on_uncommitted_rows",
+            fail_on_uncommitted_rows: bool,
             /// Older releases: drops only for the holder of this token.
             continuation_token: String = "continuationToken",
         }
@@ -71,7 +73,8 @@ operations! { SnowpipeIngest;
     /// cost the others theirs: its code is `UNREADABLE`. An answer without `channel_statuses` says nothing about any channel: it is
     /// an unreadable answer, and the request is repeated.
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#bulk-get-channel-status).
-    Safe POST "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}:bulk-channel-status" BulkGetChannelStatus "bulkGetChannelStatus" -> ChannelStatuses {
+    Safe POST "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}:bulk-channel-status"
+    BulkGetChannelStatus "bulkGetChannelStatus" -> ChannelStatuses {
         checks check_names;
         reads read_statuses;
         path { database: String, schema: String, pipe: String }
@@ -81,7 +84,7 @@ operations! { SnowpipeIngest;
         }
         json {
             /// The channels.
-            channel_names: Vec<String> = "channel_names",
+            channel_names: Vec<String>,
         }
     }
 }
@@ -90,61 +93,61 @@ json_structs! {
     /// An open channel.
     pub struct Opened {
         /// For the first append. `None` from servers that only know appends without.
-        pub next_continuation_token: Option<String> = "next_continuation_token",
+        pub next_continuation_token: Option<String>,
         /// What the channel is like.
-        pub channel_status: ChannelStatus = "channel_status",
+        pub channel_status: ChannelStatus,
     }
 
     /// The answer to a drop.
     pub struct Dropped {
         /// The last token that was committed, if the server says it.
-        pub last_committed_offset_token: Option<String> = "last_committed_offset_token",
+        pub last_committed_offset_token: Option<String>,
     }
 
     /// Channels by the name that was asked for.
     pub struct ChannelStatuses {
         /// Those that exist.
-        pub channel_statuses: BTreeMap<String, ChannelStatus> = "channel_statuses",
+        pub channel_statuses: BTreeMap<String, ChannelStatus>,
     }
 
     /// What a channel is like. Counters run since the channel was made, over all opens.
     pub struct ChannelStatus {
         /// Its database.
-        pub database_name: Option<String> = "database_name",
+        pub database_name: Option<String>,
         /// Its schema.
-        pub schema_name: Option<String> = "schema_name",
+        pub schema_name: Option<String>,
         /// Its pipe.
-        pub pipe_name: Option<String> = "pipe_name",
+        pub pipe_name: Option<String>,
         /// Its name.
-        pub channel_name: Option<String> = "channel_name",
+        pub channel_name: Option<String>,
         /// `SUCCESS`, or why it must not be used. See [`is_healthy`](Self::is_healthy).
-        pub channel_status_code: ErrorCode = "channel_status_code",
+        pub channel_status_code: ErrorCode,
         /// The last offset token whose rows are committed; `None` for a new channel. It passes over rejected rows.
         pub last_committed_offset_token: Option<String> = "last_committed_offset_token" | "last_commited_offset_token",
         /// When it was made, in milliseconds of UNIX time.
-        pub created_on_ms: Option<i64> = "created_on_ms",
+        pub created_on_ms: Option<i64>,
         /// Rows that are in the table.
-        pub rows_inserted: Option<i64> = "rows_inserted",
+        pub rows_inserted: Option<i64>,
         /// Rows that were read; without those that the pipe filters out.
-        pub rows_parsed: Option<i64> = "rows_parsed",
+        pub rows_parsed: Option<i64>,
         /// Rows that were rejected.
         pub rows_error_count: Option<i64> = "rows_error_count" | "rows_errors",
         /// The last rejected row is at or before this offset token.
-        pub last_error_offset_upper_bound: Option<String> = "last_error_offset_upper_bound",
+        pub last_error_offset_upper_bound: Option<String>,
         /// Why it was rejected.
-        pub last_error_message: Option<String> = "last_error_message",
+        pub last_error_message: Option<String>,
         /// When.
         pub last_error_timestamp: Option<ErrorTime> = "last_error_timestamp_ms" | "last_error_timestamp",
         /// How long rows take to be committed, on average, in milliseconds.
-        pub snowflake_avg_processing_latency_ms: Option<i64> = "snowflake_avg_processing_latency_ms",
+        pub snowflake_avg_processing_latency_ms: Option<i64>,
     }
 
     /// What the oldest answers wrap around everything; anything but 0 is a refusal.
     struct Wrapper {
         /// 0 for success.
-        pub status_code: Option<i64> = "status_code",
+        pub status_code: Option<i64>,
         /// Why not.
-        pub message: Option<String> = "message",
+        pub message: Option<String>,
     }
 }
 
@@ -277,7 +280,7 @@ json_structs! {
     /// The answer for several channels. Only a map says which channels exist: a proxy may answer `{}`.
     struct Statuses {
         /// The channels that exist.
-        pub channel_statuses: Option<BTreeMap<String, ChannelStatus>> = "channel_statuses",
+        pub channel_statuses: Option<BTreeMap<String, ChannelStatus>>,
     }
 }
 

@@ -129,9 +129,9 @@ json_structs! {
     /// The rows are kept.
     pub struct Buffered {
         /// `OK`, or nothing.
-        pub message: Option<String> = "message",
+        pub message: Option<String>,
         /// Empty or nothing; there is no chain here.
-        pub next_continuation_token: Option<String> = "next_continuation_token",
+        pub next_continuation_token: Option<String>,
     }
 }
 

@@ -159,7 +159,7 @@ json_structs! {
         /// Symbolic or a number.
         pub code: Option<Code> = "code" | "error_code" | "error",
         /// A number, of the oldest answers.
-        pub status_code: Option<Code> = "status_code",
+        pub status_code: Option<Code>,
         /// Not stable.
         pub message: Option<String> = "message" | "error_description",
     }

@@ -164,13 +164,13 @@ json_structs! {
     /// milliseconds too, which is what the SDK writes.
     struct Claims {
         /// Who has made the token.
-        pub iss: String = "iss",
+        pub iss: String,
         /// Whom it is about.
-        pub sub: String = "sub",
+        pub sub: String,
         /// From when.
-        pub iat: u64 = "iat",
+        pub iat: u64,
         /// Until when.
-        pub exp: u64 = "exp",
+        pub exp: u64,
     }
 }
 

@@ -48,13 +48,13 @@ const ANEW: u32 = 5;
 json_structs! {
     struct CheckpointState {
         /// Whose.
-        pub pipeline: String = "pipeline",
+        pub pipeline: String,
         /// The process that counts, as far as it says.
-        pub process: Option<String> = "process",
+        pub process: Option<String>,
         /// Whether it takes its id as a parameter.
-        pub checks_process: bool = "checks_process",
+        pub checks_process: bool,
         /// The number; `None` when the request is about to be sent.
-        pub number: Option<u64> = "number",
+        pub number: Option<u64>,
     }
 }
 

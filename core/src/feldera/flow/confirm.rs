@@ -31,13 +31,13 @@ json_structs! {
     /// The part of the statistics that a confirmation needs. The rest may have any shape.
     struct Told {
         /// The metrics of the process.
-        pub global_metrics: Metrics = "global_metrics",
+        pub global_metrics: Metrics,
     }
 
     /// The state among the metrics.
     struct Metrics {
         /// What the circuit does.
-        pub state: PipelineState = "state",
+        pub state: PipelineState,
     }
 }
 

@@ -49,16 +49,16 @@ use crate::time::Timestamp;
 json_structs! {
     struct SyncState {
         /// Whose.
-        pub pipeline: String = "pipeline",
+        pub pipeline: String,
         /// The process that sends, as far as it says.
-        pub process: Option<String> = "process",
+        pub process: Option<String>,
         /// The checkpoint; `None` when the request is about to be sent.
-        pub checkpoint: Option<String> = "checkpoint",
+        pub checkpoint: Option<String>,
         /// The process, if it is known only by its statistics.
-        pub seen: Option<String> = "seen",
+        pub seen: Option<String>,
         /// The last success and the last failure from before the request.
-        pub success: Option<String> = "success",
-        pub failure: Option<CheckpointSyncFailure> = "failure",
+        pub success: Option<String>,
+        pub failure: Option<CheckpointSyncFailure>,
     }
 }
 

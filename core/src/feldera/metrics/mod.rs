@@ -28,7 +28,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         query? {
             /// How they are sent; `Prometheus` by default.
-            format: MetricsFormat = "format",
+            format: MetricsFormat,
         }
     }
 }
@@ -65,29 +65,29 @@ json_structs! {
         /// What it measures. `None` if the text format does not state it.
         pub kind: Option<MetricKind> = "type",
         /// Its meaning, in English.
-        pub description: Option<String> = "description",
+        pub description: Option<String>,
         /// A value for each combination of labels.
-        pub values: Vec<MetricValue> = "values",
+        pub values: Vec<MetricValue>,
     }
 
     /// A value of a metric.
     pub struct MetricValue {
         /// The name of the line in the text format, if it is not the metric's, such as `x_sum` of a summary `x`.
-        pub name: Option<String> = "name",
+        pub name: Option<String>,
         /// Its labels.
-        pub labels: BTreeMap<String, String> = "labels",
+        pub labels: BTreeMap<String, String>,
         /// The value.
-        pub value: SampleValue = "value",
+        pub value: SampleValue,
     }
 
     /// How often a measured value fell into each of several ranges.
     pub struct Histogram {
         /// The ranges that were hit, in ascending order.
-        pub buckets: Vec<Bucket> = "buckets",
+        pub buckets: Vec<Bucket>,
         /// The sum of all measured values, in the unit of the metric.
-        pub sum: f64 = "sum",
+        pub sum: f64,
         /// How many values were measured.
-        pub count: u64 = "count",
+        pub count: u64,
     }
 
     /// A range of a histogram.
@@ -97,7 +97,7 @@ json_structs! {
         /// The values of this range are at most this. `None` in the highest range.
         pub up_to: Option<f64> = "le",
         /// How many values fell into this range, and into no lower one.
-        pub count: u64 = "count",
+        pub count: u64,
     }
 }
 

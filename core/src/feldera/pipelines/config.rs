@@ -31,91 +31,91 @@ json_structs! {
     /// ```
     pub struct RuntimeConfig (sparse) {
         /// Threads of the circuit; 8 by default.
-        pub workers: Option<u32> = "workers",
+        pub workers: Option<u32>,
         /// The most memory; MiB.
-        pub max_rss_mb: Option<u64> = "max_rss_mb",
+        pub max_rss_mb: Option<u64>,
         /// The most memory of ad-hoc queries; MiB.
-        pub datafusion_memory_mb: Option<u64> = "datafusion_memory_mb",
+        pub datafusion_memory_mb: Option<u64>,
         /// Machines.
-        pub hosts: Option<u64> = "hosts",
+        pub hosts: Option<u64>,
         /// Whether and how state is kept on disk; on by default.
-        pub storage: Option<Switch<StorageOptions>> = "storage",
+        pub storage: Option<Switch<StorageOptions>>,
         /// What survives a crash.
-        pub fault_tolerance: Option<FaultTolerance> = "fault_tolerance",
+        pub fault_tolerance: Option<FaultTolerance>,
         /// Measures where time goes.
-        pub cpu_profiler: Option<bool> = "cpu_profiler",
+        pub cpu_profiler: Option<bool>,
         /// Sends traces.
-        pub tracing: Option<bool> = "tracing",
+        pub tracing: Option<bool>,
         /// Where to.
-        pub tracing_endpoint_jaeger: Option<String> = "tracing_endpoint_jaeger",
+        pub tracing_endpoint_jaeger: Option<String>,
         /// Records to wait for before a step.
-        pub min_batch_size_records: Option<u64> = "min_batch_size_records",
+        pub min_batch_size_records: Option<u64>,
         /// How long to wait for them; microseconds.
-        pub max_buffering_delay_usecs: Option<u64> = "max_buffering_delay_usecs",
+        pub max_buffering_delay_usecs: Option<u64>,
         /// Processors, memory, disk.
-        pub resources: Option<ResourceConfig> = "resources",
+        pub resources: Option<ResourceConfig>,
         /// How often `NOW()` moves, in microseconds; 1,000,000 by default.
-        pub clock_resolution_usecs: Option<Switch<u64>> = "clock_resolution_usecs",
+        pub clock_resolution_usecs: Option<Switch<u64>>,
         /// The offset of `NOW()` from UTC.
-        pub clock_timezone_offset: Option<String> = "clock_timezone_offset",
+        pub clock_timezone_offset: Option<String>,
         /// Processors that workers are tied to.
-        pub pin_cpus: Vec<u64> = "pin_cpus",
+        pub pin_cpus: Vec<u64>,
         /// How long making a process may take; seconds.
-        pub provisioning_timeout_secs: Option<u64> = "provisioning_timeout_secs",
+        pub provisioning_timeout_secs: Option<u64>,
         /// Connectors that start at the same time.
-        pub max_parallel_connector_init: Option<u64> = "max_parallel_connector_init",
+        pub max_parallel_connector_init: Option<u64>,
         /// Kubernetes containers that run before; as Kubernetes describes them.
-        pub init_containers: Option<Json> = "init_containers",
+        pub init_containers: Option<Json>,
         /// Whether suspending makes a checkpoint.
-        pub checkpoint_during_suspend: Option<bool> = "checkpoint_during_suspend",
+        pub checkpoint_during_suspend: Option<bool>,
         /// Threads for HTTP.
-        pub http_workers: Option<u64> = "http_workers",
+        pub http_workers: Option<u64>,
         /// Threads for connectors.
-        pub io_workers: Option<u64> = "io_workers",
+        pub io_workers: Option<u64>,
         /// Environment variables of the process; often keys and passwords, so their values are not shown.
-        pub env: BTreeMap<String, SecretText> = "env",
+        pub env: BTreeMap<String, SecretText>,
         /// Settings for Feldera's developers, which come and go.
-        pub dev_tweaks: Option<Json> = "dev_tweaks",
+        pub dev_tweaks: Option<Json>,
         /// What is logged, as in `info,dbsp=debug`.
-        pub logging: Option<String> = "logging",
+        pub logging: Option<String>,
         /// A Kubernetes template for the pipeline.
-        pub pipeline_template_configmap: Option<TemplateConfig> = "pipeline_template_configmap",
+        pub pipeline_template_configmap: Option<TemplateConfig>,
     }
 
     /// What survives a crash.
     pub struct FaultTolerance (sparse) {
         /// How much. `ExactlyOnce` by default if a configuration has `fault_tolerance` at all, otherwise `None`.
-        pub model: Option<FtModel> = "model",
+        pub model: Option<FtModel>,
         /// How often Feldera makes a checkpoint by itself, in seconds; 60 by default, at most 3600.
-        pub checkpoint_interval_secs: Option<Switch<u64>> = "checkpoint_interval_secs",
+        pub checkpoint_interval_secs: Option<Switch<u64>>,
     }
 
     /// Processors, memory, disk.
     pub struct ResourceConfig (sparse) {
         /// At least so many processors.
-        pub cpu_cores_min: Option<f64> = "cpu_cores_min",
+        pub cpu_cores_min: Option<f64>,
         /// At the most.
-        pub cpu_cores_max: Option<f64> = "cpu_cores_max",
+        pub cpu_cores_max: Option<f64>,
         /// At least so much memory; MB.
-        pub memory_mb_min: Option<u64> = "memory_mb_min",
+        pub memory_mb_min: Option<u64>,
         /// At the most; MB.
-        pub memory_mb_max: Option<u64> = "memory_mb_max",
+        pub memory_mb_max: Option<u64>,
         /// Disk; MB.
-        pub storage_mb_max: Option<u64> = "storage_mb_max",
+        pub storage_mb_max: Option<u64>,
         /// Of which kind.
-        pub storage_class: Option<String> = "storage_class",
+        pub storage_class: Option<String>,
         /// The account of the process.
-        pub service_account_name: Option<String> = "service_account_name",
+        pub service_account_name: Option<String>,
         /// Where Kubernetes puts it.
-        pub namespace: Option<String> = "namespace",
+        pub namespace: Option<String>,
     }
 
     /// A Kubernetes template.
     pub struct TemplateConfig (sparse) {
         /// The name of its config map.
-        pub name: Option<String> = "name",
+        pub name: Option<String>,
         /// The key in there.
-        pub key: Option<String> = "key",
+        pub key: Option<String>,
     }
 }
 

@@ -29,15 +29,15 @@ json_structs! {
     /// The shape of 0.337 and later.
     struct Details (sparse) {
         /// See [`RuntimeStatusDetails`], as for all here.
-        pub reason: Option<String> = "reason",
+        pub reason: Option<String>,
         /// Errors of connectors.
-        pub connector_stats: Option<ConnectorErrors> = "connector_stats",
+        pub connector_stats: Option<ConnectorErrors>,
         /// The differences.
-        pub approval_diff: Option<PipelineDiff> = "approval_diff",
+        pub approval_diff: Option<PipelineDiff>,
         /// Part of the differences: there if the details are these.
-        pub program_diff: Option<Json> = "program_diff",
+        pub program_diff: Option<Json>,
         /// The same, if the differences are not known.
-        pub program_diff_error: Option<Json> = "program_diff_error",
+        pub program_diff_error: Option<Json>,
     }
 }
 

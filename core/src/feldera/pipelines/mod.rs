@@ -35,7 +35,7 @@ operations! { FelderaApi;
     Safe GET "/v0/pipelines" ListPipelines "list_pipelines" -> Vec<Pipeline> {
         query? {
             /// How much of each; `All` by default.
-            selector: Selector = "selector",
+            selector: Selector,
         }
     }
 
@@ -47,23 +47,23 @@ operations! { FelderaApi;
     Once POST "/v0/pipelines" CreatePipeline "post_pipeline" -> Pipeline {
         json {
             /// Letters, digits, and `-` and `_` inside.
-            name: String = "name",
+            name: String,
             /// The SQL.
-            program_code: String = "program_code",
+            program_code: String,
         }
         json? {
             /// What it is for.
-            description: String = "description",
+            description: String,
             /// Tags. Since 0.327.
-            tags: Vec<String> = "tags",
+            tags: Vec<String>,
             /// User-defined functions in Rust.
-            udf_rust: String = "udf_rust",
+            udf_rust: String,
             /// What they depend on, as in `Cargo.toml`.
-            udf_toml: String = "udf_toml",
+            udf_toml: String,
             /// How it is compiled.
-            program_config: ProgramConfig = "program_config",
+            program_config: ProgramConfig,
             /// How it is run.
-            runtime_config: RuntimeConfig = "runtime_config",
+            runtime_config: RuntimeConfig,
         }
     }
 
@@ -74,7 +74,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         query? {
             /// How much of it; `All` by default.
-            selector: Selector = "selector",
+            selector: Selector,
         }
     }
 
@@ -87,23 +87,23 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         json {
             /// The name that it is to have from then on.
-            name: String = "name",
+            name: String,
             /// The SQL.
-            program_code: String = "program_code",
+            program_code: String,
         }
         json? {
             /// What it is for.
-            description: String = "description",
+            description: String,
             /// Tags. Since 0.327.
-            tags: Vec<String> = "tags",
+            tags: Vec<String>,
             /// User-defined functions in Rust.
-            udf_rust: String = "udf_rust",
+            udf_rust: String,
             /// What they depend on, as in `Cargo.toml`.
-            udf_toml: String = "udf_toml",
+            udf_toml: String,
             /// How it is compiled.
-            program_config: ProgramConfig = "program_config",
+            program_config: ProgramConfig,
             /// How it is run.
-            runtime_config: RuntimeConfig = "runtime_config",
+            runtime_config: RuntimeConfig,
         }
     }
 
@@ -118,21 +118,21 @@ operations! { FelderaApi;
         json {}
         json? {
             /// Another name.
-            name: String = "name",
+            name: String,
             /// What it is for.
-            description: String = "description",
+            description: String,
             /// Tags. Since 0.327.
-            tags: Vec<String> = "tags",
+            tags: Vec<String>,
             /// The SQL.
-            program_code: String = "program_code",
+            program_code: String,
             /// User-defined functions in Rust.
-            udf_rust: String = "udf_rust",
+            udf_rust: String,
             /// What they depend on, as in `Cargo.toml`.
-            udf_toml: String = "udf_toml",
+            udf_toml: String,
             /// How it is compiled.
-            program_config: ProgramConfig = "program_config",
+            program_config: ProgramConfig,
             /// How it is run; replaced whole.
-            runtime_config: RuntimeConfig = "runtime_config",
+            runtime_config: RuntimeConfig,
         }
     }
 
@@ -176,21 +176,21 @@ json_structs! {
     /// A pipeline. All but what it is may be absent, so that a release that leaves something out can still be read.
     pub struct Pipeline {
         /// Its id.
-        pub id: Option<String> = "id",
+        pub id: Option<String>,
         /// Its name.
-        pub name: Option<String> = "name",
+        pub name: Option<String>,
         /// What it is for.
-        pub description: Option<String> = "description",
+        pub description: Option<String>,
         /// Tags. Since 0.327.
-        pub tags: Vec<String> = "tags",
+        pub tags: Vec<String>,
         /// When it was made; RFC 3339, as are all moments here.
-        pub created_at: Option<String> = "created_at",
+        pub created_at: Option<String>,
         /// Moves with each change of program or configuration.
-        pub version: Option<i64> = "version",
+        pub version: Option<i64>,
         /// The release that it was compiled for.
-        pub platform_version: Option<String> = "platform_version",
+        pub platform_version: Option<String>,
         /// How it is run. With `All` only.
-        pub runtime_config: Option<Box<RuntimeConfig>> = "runtime_config",
+        pub runtime_config: Option<Box<RuntimeConfig>>,
         /// The SQL. With `All` only. Connectors are in it, and often with keys and passwords, so `Debug` does not show it.
         pub program_code: Option<String> = "program_code" (private),
         /// User-defined functions in Rust. With `All` only; not shown by `Debug` either.
@@ -198,71 +198,71 @@ json_structs! {
         /// What they depend on. With `All` only; not shown by `Debug` either.
         pub udf_toml: Option<String> = "udf_toml" (private),
         /// How it is compiled.
-        pub program_config: Option<ProgramConfig> = "program_config",
+        pub program_config: Option<ProgramConfig>,
         /// Moves with each change of what is compiled.
-        pub program_version: Option<i64> = "program_version",
+        pub program_version: Option<i64>,
         /// How far compiling is.
-        pub program_status: Option<ProgramStatus> = "program_status",
+        pub program_status: Option<ProgramStatus>,
         /// Since when.
-        pub program_status_since: Option<String> = "program_status_since",
+        pub program_status_since: Option<String>,
         /// What the compilers said, warnings too. With `All` only.
-        pub program_error: Option<ProgramError> = "program_error",
+        pub program_error: Option<ProgramError>,
         /// What the compiler found out. With `All` only, and once it is compiled.
-        pub program_info: Option<ProgramInfo> = "program_info",
+        pub program_info: Option<ProgramInfo>,
         /// What stopped it.
-        pub deployment_error: Option<ErrorResponse> = "deployment_error",
+        pub deployment_error: Option<ErrorResponse>,
         /// Moves whenever there is something new to see.
-        pub refresh_version: Option<i64> = "refresh_version",
+        pub refresh_version: Option<i64>,
         /// Whether storage is in use.
-        pub storage_status: Option<StorageStatus> = "storage_status",
+        pub storage_status: Option<StorageStatus>,
         /// What is in storage.
-        pub storage_status_details: Option<StorageDetails> = "storage_status_details",
+        pub storage_status_details: Option<StorageDetails>,
         /// This deployment: another one has another id. `None` while there is none.
-        pub deployment_id: Option<String> = "deployment_id",
+        pub deployment_id: Option<String>,
         /// What it was started as, while it is.
-        pub deployment_initial: Option<RuntimeStatus> = "deployment_initial",
+        pub deployment_initial: Option<RuntimeStatus>,
         /// What it is. `Stopped` is not the end while it is to be something else.
-        pub deployment_status: PipelineStatus = "deployment_status",
+        pub deployment_status: PipelineStatus,
         /// Since when.
-        pub deployment_status_since: Option<String> = "deployment_status_since",
+        pub deployment_status_since: Option<String>,
         /// What it is to be.
-        pub deployment_desired_status: Option<DesiredStatus> = "deployment_desired_status",
+        pub deployment_desired_status: Option<DesiredStatus>,
         /// Since when.
-        pub deployment_desired_status_since: Option<String> = "deployment_desired_status_since",
+        pub deployment_desired_status_since: Option<String>,
         /// Whether it has a process. Since 0.148, as all below.
-        pub deployment_resources_status: Option<ResourcesStatus> = "deployment_resources_status",
+        pub deployment_resources_status: Option<ResourcesStatus>,
         /// What the runner says of the process. With `All` only; differs from runner to runner.
-        pub deployment_resources_status_details: Option<Json> = "deployment_resources_status_details",
+        pub deployment_resources_status_details: Option<Json>,
         /// Since when.
-        pub deployment_resources_status_since: Option<String> = "deployment_resources_status_since",
+        pub deployment_resources_status_since: Option<String>,
         /// Whether it is to have a process.
-        pub deployment_resources_desired_status: Option<ResourcesDesiredStatus> = "deployment_resources_desired_status",
+        pub deployment_resources_desired_status: Option<ResourcesDesiredStatus>,
         /// Since when.
-        pub deployment_resources_desired_status_since: Option<String> = "deployment_resources_desired_status_since",
+        pub deployment_resources_desired_status_since: Option<String>,
         /// What the process says that it is.
-        pub deployment_runtime_status: Option<RuntimeStatus> = "deployment_runtime_status",
+        pub deployment_runtime_status: Option<RuntimeStatus>,
         /// More about that.
-        pub deployment_runtime_status_details: Option<Box<RuntimeStatusDetails>> = "deployment_runtime_status_details",
+        pub deployment_runtime_status_details: Option<Box<RuntimeStatusDetails>>,
         /// Since when.
-        pub deployment_runtime_status_since: Option<String> = "deployment_runtime_status_since",
+        pub deployment_runtime_status_since: Option<String>,
         /// What the process says that it is to be.
-        pub deployment_runtime_desired_status: Option<RuntimeStatus> = "deployment_runtime_desired_status",
+        pub deployment_runtime_desired_status: Option<RuntimeStatus>,
         /// Since when.
-        pub deployment_runtime_desired_status_since: Option<String> = "deployment_runtime_desired_status_since",
+        pub deployment_runtime_desired_status_since: Option<String>,
         /// How many errors connectors had. With `StatusWithConnectors` only.
-        pub connectors: Option<ConnectorErrors> = "connectors",
+        pub connectors: Option<ConnectorErrors>,
         /// What it was started with, while it is: whether changed views are filled. Not in Feldera's own description.
-        pub bootstrap_policy: Option<BootstrapPolicy> = "bootstrap_policy",
+        pub bootstrap_policy: Option<BootstrapPolicy>,
         /// The same: without output.
-        pub silent_bootstrap: Option<bool> = "silent_bootstrap",
+        pub silent_bootstrap: Option<bool>,
         /// The same: beside the old views.
-        pub concurrent_bootstrap: Option<bool> = "concurrent_bootstrap",
+        pub concurrent_bootstrap: Option<bool>,
     }
 
     /// What is in storage.
     pub struct StorageDetails {
         /// The checkpoints, also of a stopped pipeline.
-        pub checkpoints: Vec<CheckpointInfo> = "checkpoints",
+        pub checkpoints: Vec<CheckpointInfo>,
     }
 }
 

@@ -12,104 +12,104 @@ json_structs! {
     /// How a program is compiled. What is `None` is left out of requests.
     pub struct ProgramConfig (sparse) {
         /// How much the compiler optimises.
-        pub profile: Option<CompilationProfile> = "profile",
+        pub profile: Option<CompilationProfile>,
         /// Takes what was compiled before, if nothing has changed.
-        pub cache: Option<bool> = "cache",
+        pub cache: Option<bool>,
         /// The runtime's version, by default the platform's.
-        pub runtime_version: Option<String> = "runtime_version",
+        pub runtime_version: Option<String>,
         /// Compiles with the platform's SQL compiler, whatever the runtime's version.
-        pub use_platform_compiler: Option<bool> = "use_platform_compiler",
+        pub use_platform_compiler: Option<bool>,
     }
 
     /// What the compilers said.
     pub struct ProgramError {
         /// The SQL compiler.
-        pub sql_compilation: Option<SqlCompilation> = "sql_compilation",
+        pub sql_compilation: Option<SqlCompilation>,
         /// The Rust compiler.
-        pub rust_compilation: Option<RustCompilation> = "rust_compilation",
+        pub rust_compilation: Option<RustCompilation>,
         /// Why the compiler could not do its work.
-        pub system_error: Option<String> = "system_error",
+        pub system_error: Option<String>,
     }
 
     /// What the SQL compiler said.
     pub struct SqlCompilation {
         /// Its exit code; 0 also for a connector that is wrong.
-        pub exit_code: i64 = "exit_code",
+        pub exit_code: i64,
         /// Errors and warnings.
-        pub messages: Vec<SqlMessage> = "messages",
+        pub messages: Vec<SqlMessage>,
     }
 
     /// An error or a warning. Lines and columns are counted from 1. What is quoted of the program is shown, also by `Debug`:
     /// without it nobody could find the mistake.
     pub struct SqlMessage {
         /// Where it begins.
-        pub start_line_number: u64 = "start_line_number",
+        pub start_line_number: u64,
         /// Where it begins.
-        pub start_column: u64 = "start_column",
+        pub start_column: u64,
         /// Where it ends.
-        pub end_line_number: u64 = "end_line_number",
+        pub end_line_number: u64,
         /// Where it ends.
-        pub end_column: u64 = "end_column",
+        pub end_column: u64,
         /// It is a warning.
-        pub warning: bool = "warning",
+        pub warning: bool,
         /// What kind it is.
-        pub error_type: String = "error_type",
+        pub error_type: String,
         /// What is wrong.
-        pub message: String = "message",
+        pub message: String,
         /// The lines, with a mark.
-        pub snippet: Option<String> = "snippet",
+        pub snippet: Option<String>,
     }
 
     /// What the Rust compiler said.
     pub struct RustCompilation {
         /// Its exit code.
-        pub exit_code: i64 = "exit_code",
+        pub exit_code: i64,
         /// Its output.
-        pub stdout: String = "stdout",
+        pub stdout: String,
         /// Its errors and warnings.
-        pub stderr: String = "stderr",
+        pub stderr: String,
     }
 
     /// What the compiler found out.
     pub struct ProgramInfo {
         /// Tables and views.
-        pub schema: Schema = "schema",
+        pub schema: Schema,
         /// Stubs of user-defined functions.
-        pub udf_stubs: Option<String> = "udf_stubs",
+        pub udf_stubs: Option<String>,
         /// Connectors of tables, by their names; each as the connector describes itself.
-        pub input_connectors: BTreeMap<String, Json> = "input_connectors",
+        pub input_connectors: BTreeMap<String, Json>,
         /// Connectors of views, by their names; each as the connector describes itself.
-        pub output_connectors: BTreeMap<String, Json> = "output_connectors",
+        pub output_connectors: BTreeMap<String, Json>,
         /// The generated Rust. Before 0.121, by `get_program_info` only. Not shown by `Debug`.
         pub main_rust: Option<String> = "main_rust" (private),
         /// The graph, as of [`GetDataflowGraph`](crate::feldera::GetDataflowGraph).
-        pub dataflow: Option<Dataflow> = "dataflow",
+        pub dataflow: Option<Dataflow>,
     }
 
     /// Tables and views.
     pub struct Schema {
         /// Tables.
-        pub inputs: Vec<Relation> = "inputs",
+        pub inputs: Vec<Relation>,
         /// Views.
-        pub outputs: Vec<Relation> = "outputs",
+        pub outputs: Vec<Relation>,
     }
 
     /// A table or a view.
     pub struct Relation {
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// The name was in quotes.
-        pub case_sensitive: bool = "case_sensitive",
+        pub case_sensitive: bool,
         /// Its columns.
-        pub fields: Vec<Field> = "fields",
+        pub fields: Vec<Field>,
         /// The columns of its primary key.
-        pub primary_key: Vec<String> = "primary_key",
+        pub primary_key: Vec<String>,
         /// It can be queried, and snapshots of it can be had.
-        pub materialized: Option<bool> = "materialized",
+        pub materialized: Option<bool>,
         /// What was written behind `WITH`.
-        pub properties: BTreeMap<String, Property> = "properties",
+        pub properties: BTreeMap<String, Property>,
         /// Its foreign keys, as the compiler describes them.
-        pub foreign_keys: Option<Json> = "foreign_keys",
+        pub foreign_keys: Option<Json>,
     }
 
     /// What was written behind `WITH`.
@@ -117,39 +117,39 @@ json_structs! {
         /// The value. Of `connectors` it often has keys and passwords in it, so `Debug` does not show it.
         pub value: String = "value" (private),
         /// Where the key is.
-        pub key_position: Option<SourcePosition> = "key_position",
+        pub key_position: Option<SourcePosition>,
         /// Where the value is.
-        pub value_position: Option<SourcePosition> = "value_position",
+        pub value_position: Option<SourcePosition>,
     }
 
     /// A place in the program, counted from 1.
     pub struct SourcePosition {
         /// Where it begins.
-        pub start_line_number: u64 = "start_line_number",
+        pub start_line_number: u64,
         /// Where it begins.
-        pub start_column: u64 = "start_column",
+        pub start_column: u64,
         /// Where it ends.
-        pub end_line_number: u64 = "end_line_number",
+        pub end_line_number: u64,
         /// Where it ends.
-        pub end_column: u64 = "end_column",
+        pub end_column: u64,
     }
 
     /// A column.
     pub struct Field {
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// The name was in quotes.
-        pub case_sensitive: bool = "case_sensitive",
+        pub case_sensitive: bool,
         /// Its type.
-        pub columntype: ColumnType = "columntype",
+        pub columntype: ColumnType,
         /// Its default, as SQL.
-        pub default: Option<String> = "default",
+        pub default: Option<String>,
         /// How late its values may come, as SQL.
-        pub lateness: Option<String> = "lateness",
+        pub lateness: Option<String>,
         /// How long values are waited for, as SQL.
-        pub watermark: Option<String> = "watermark",
+        pub watermark: Option<String>,
         /// Nothing depends on it.
-        pub unused: Option<bool> = "unused",
+        pub unused: Option<bool>,
     }
 
     /// A type.
@@ -157,19 +157,19 @@ json_structs! {
         /// Its SQL name, as in `BIGINT`.
         pub kind: Option<String> = "type",
         /// Whether `NULL` is allowed.
-        pub nullable: bool = "nullable",
+        pub nullable: bool,
         /// Digits or characters; -1 for any number.
-        pub precision: Option<i64> = "precision",
+        pub precision: Option<i64>,
         /// Digits after the point.
-        pub scale: Option<i64> = "scale",
+        pub scale: Option<i64>,
         /// Of an array: its items.
-        pub component: Option<Box<ColumnType>> = "component",
+        pub component: Option<Box<ColumnType>>,
         /// Of a structure: its fields.
-        pub fields: Vec<Field> = "fields",
+        pub fields: Vec<Field>,
         /// Of a map: its keys.
-        pub key: Option<Box<ColumnType>> = "key",
+        pub key: Option<Box<ColumnType>>,
         /// Of a map: its values.
-        pub value: Option<Box<ColumnType>> = "value",
+        pub value: Option<Box<ColumnType>>,
     }
 }
 

@@ -160,7 +160,7 @@ json_structs! {
     /// Errors of connectors.
     pub struct ConnectorErrors {
         /// How many.
-        pub num_errors: u64 = "num_errors",
+        pub num_errors: u64,
     }
 }
 

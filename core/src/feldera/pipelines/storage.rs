@@ -26,83 +26,83 @@ json_structs! {
     /// Whether and how state is kept on disk. What is `None` is left out of requests.
     pub struct StorageOptions (sparse) {
         /// Where.
-        pub backend: Option<StorageBackend> = "backend",
+        pub backend: Option<StorageBackend>,
         /// How large a batch has to be to be kept on disk; bytes.
-        pub min_storage_bytes: Option<u64> = "min_storage_bytes",
+        pub min_storage_bytes: Option<u64>,
         /// The same for what belongs to one step; bytes.
-        pub min_step_storage_bytes: Option<u64> = "min_step_storage_bytes",
+        pub min_step_storage_bytes: Option<u64>,
         /// How it is compressed.
-        pub compression: Option<StorageCompression> = "compression",
+        pub compression: Option<StorageCompression>,
         /// How much of it is cached; MiB.
-        pub cache_mib: Option<u64> = "cache_mib",
+        pub cache_mib: Option<u64>,
         /// How often a Bloom filter may wrongly say that a batch has a key, from 0 to 1. Since 0.349.
-        pub bloom_false_positive_rate: Option<f64> = "bloom_false_positive_rate",
+        pub bloom_false_positive_rate: Option<f64>,
     }
 
     /// The local file system.
     pub struct FileBackend (sparse) {
         /// Reads and writes in threads of their own.
-        pub async_threads: Option<bool> = "async_threads",
+        pub async_threads: Option<bool>,
         /// How long each access takes longer, as on a slow disk; milliseconds.
-        pub ioop_delay: Option<u64> = "ioop_delay",
+        pub ioop_delay: Option<u64>,
         /// The bucket that checkpoints are sent to and fetched from.
-        pub sync: Option<SyncConfig> = "sync",
+        pub sync: Option<SyncConfig>,
     }
 
     /// A bucket for checkpoints, and how `rclone` gets there. What is `None` is left out of requests.
     pub struct SyncConfig (sparse) {
         /// The bucket, as in `bucket` or `bucket/folder`. Cannot be left out.
-        pub bucket: Option<String> = "bucket",
+        pub bucket: Option<String>,
         /// A bucket that is only read: when there is no checkpoint here and none in the other.
-        pub read_bucket: Option<String> = "read_bucket",
+        pub read_bucket: Option<String>,
         /// The service's address, if it is not Amazon's.
-        pub endpoint: Option<String> = "endpoint",
+        pub endpoint: Option<String>,
         /// Whose service it is, as in `AWS` or `Minio`; `Other` by default.
-        pub provider: Option<String> = "provider",
+        pub provider: Option<String>,
         /// The bucket's region.
-        pub region: Option<String> = "region",
+        pub region: Option<String>,
         /// The key's id; without, that of the process's environment.
-        pub access_key: Option<SecretText> = "access_key",
+        pub access_key: Option<SecretText>,
         /// The key.
-        pub secret_key: Option<SecretText> = "secret_key",
+        pub secret_key: Option<SecretText>,
         /// The checkpoint to start from.
-        pub start_from_checkpoint: Option<StartFrom> = "start_from_checkpoint",
+        pub start_from_checkpoint: Option<StartFrom>,
         /// Rather does not start than without a checkpoint; false by default.
-        pub fail_if_no_checkpoint: Option<bool> = "fail_if_no_checkpoint",
+        pub fail_if_no_checkpoint: Option<bool>,
         /// Follows the checkpoints of another. Deprecated: see [`Initial::Standby`](crate::feldera::lifecycle::Initial::Standby).
-        pub standby: Option<bool> = "standby",
+        pub standby: Option<bool>,
         /// How often a pipeline that stands by looks for a newer one; seconds, 10 by default.
-        pub pull_interval: Option<u64> = "pull_interval",
+        pub pull_interval: Option<u64>,
         /// How often the newest is sent; seconds, never by default.
-        pub push_interval: Option<u64> = "push_interval",
+        pub push_interval: Option<u64>,
         /// How old checkpoints in the bucket get at least; days, 30 by default.
-        pub retention_min_age: Option<u32> = "retention_min_age",
+        pub retention_min_age: Option<u32>,
         /// How many stay there at least; 10 by default.
-        pub retention_min_count: Option<u32> = "retention_min_count",
+        pub retention_min_count: Option<u32>,
         /// Files at a time.
-        pub transfers: Option<u32> = "transfers",
+        pub transfers: Option<u32>,
         /// Checks at a time; 20 by default.
-        pub checkers: Option<u32> = "checkers",
+        pub checkers: Option<u32>,
         /// Compares sizes, and not checksums; false by default.
-        pub ignore_checksum: Option<bool> = "ignore_checksum",
+        pub ignore_checksum: Option<bool>,
         /// From which size on a file is fetched in parts, as in `100M`.
-        pub multi_thread_cutoff: Option<String> = "multi_thread_cutoff",
+        pub multi_thread_cutoff: Option<String>,
         /// In how many; 10 by default.
-        pub multi_thread_streams: Option<u32> = "multi_thread_streams",
+        pub multi_thread_streams: Option<u32>,
         /// Parts that are sent at a time.
-        pub upload_concurrency: Option<u32> = "upload_concurrency",
+        pub upload_concurrency: Option<u32>,
         /// Fetches as fast as the machine can; true by default.
-        pub optimize_download_resources: Option<bool> = "optimize_download_resources",
+        pub optimize_download_resources: Option<bool>,
         /// More options of `rclone`.
-        pub flags: Vec<String> = "flags",
+        pub flags: Vec<String>,
     }
 
     /// As it stands on the wire.
     struct Backend (sparse) {
         /// Which.
-        pub name: Option<String> = "name",
+        pub name: Option<String>,
         /// What belongs to it.
-        pub config: Option<Json> = "config",
+        pub config: Option<Json>,
     }
 }
 

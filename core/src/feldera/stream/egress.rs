@@ -194,13 +194,13 @@ json_structs! {
     /// What a line is when its fields come in another order than they do today.
     struct Line {
         /// Its number.
-        pub sequence_number: u64 = "sequence_number",
+        pub sequence_number: u64,
         /// Whether it is of the snapshot.
-        pub snapshot: Option<bool> = "snapshot",
+        pub snapshot: Option<bool>,
         /// The text of rows, of formats other than JSON.
-        pub text_data: Option<String> = "text_data",
+        pub text_data: Option<String>,
         /// Binary rows: a list of bytes, or a text.
-        pub bin_data: Option<Json> = "bin_data",
+        pub bin_data: Option<Json>,
     }
 }
 

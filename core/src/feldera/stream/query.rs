@@ -167,7 +167,7 @@ json_structs! {
     /// The last line of a result in JSON that is none.
     struct QueryError {
         /// What went wrong.
-        pub error: String = "error",
+        pub error: String,
     }
 }
 

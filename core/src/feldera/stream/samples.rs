@@ -15,7 +15,8 @@ operations! { FelderaApi;
     /// Records, memory and storage: the last minute, then a sample each second until the pipeline stops. Since 0.129.
     ///
     /// [Reference](https://docs.feldera.com/api/stream-time-series).
-    Safe GET "/v0/pipelines/{pipeline_name}/time_series_stream" StreamTimeSeries "get_pipeline_time_series_stream" -> Samples {
+    Safe GET "/v0/pipelines/{pipeline_name}/time_series_stream"
+    StreamTimeSeries "get_pipeline_time_series_stream" -> Samples {
         live;
         path { pipeline_name: String }
     }

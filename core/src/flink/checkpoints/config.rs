@@ -27,43 +27,43 @@ json_structs! {
     /// How the checkpoints of a job are set up.
     pub struct CheckpointConfig {
         /// How often a record counts after a failure.
-        pub mode: CheckpointMode = "mode",
+        pub mode: CheckpointMode,
         /// From the start of one to that of the next; milliseconds. See [`is_periodic`](Self::is_periodic).
-        pub interval: i64 = "interval",
+        pub interval: i64,
         /// How long one may take; milliseconds.
-        pub timeout: i64 = "timeout",
+        pub timeout: i64,
         /// At least so long from the end of one to the start of the next; milliseconds.
-        pub min_pause: i64 = "min_pause",
+        pub min_pause: i64,
         /// How many may be under way.
-        pub max_concurrent: i64 = "max_concurrent",
+        pub max_concurrent: i64,
         /// Whether checkpoints outlive the job.
-        pub externalization: Externalization = "externalization",
+        pub externalization: Externalization,
         /// The Java class of the state backend, or its name.
-        pub state_backend: Option<String> = "state_backend",
+        pub state_backend: Option<String>,
         /// Where checkpoints are kept: a Java class, or its name.
-        pub checkpoint_storage: Option<String> = "checkpoint_storage",
+        pub checkpoint_storage: Option<String>,
         /// Whether barriers overtake records.
-        pub unaligned_checkpoints: bool = "unaligned_checkpoints",
+        pub unaligned_checkpoints: bool,
         /// How many failures the job survives.
-        pub tolerable_failed_checkpoints: i32 = "tolerable_failed_checkpoints",
+        pub tolerable_failed_checkpoints: i32,
         /// How long barriers wait before they overtake; milliseconds. Since 1.14.
-        pub aligned_checkpoint_timeout: Option<i64> = "aligned_checkpoint_timeout",
+        pub aligned_checkpoint_timeout: Option<i64>,
         /// Whether checkpoints go on when some tasks have finished. Since 1.14.
-        pub checkpoints_after_tasks_finish: Option<bool> = "checkpoints_after_tasks_finish",
+        pub checkpoints_after_tasks_finish: Option<bool>,
         /// Whether changes of state are written all the time. Since 1.16.
-        pub state_changelog_enabled: Option<bool> = "state_changelog_enabled",
+        pub state_changelog_enabled: Option<bool>,
         /// How often that log is replaced by the state; milliseconds. Since 1.16.
-        pub changelog_periodic_materialization_interval: Option<i64> = "changelog_periodic_materialization_interval",
+        pub changelog_periodic_materialization_interval: Option<i64>,
         /// Where it is kept. Since 1.16.
-        pub changelog_storage: Option<String> = "changelog_storage",
+        pub changelog_storage: Option<String>,
     }
 
     /// Whether checkpoints outlive their job.
     pub struct Externalization {
         /// They do.
-        pub enabled: bool = "enabled",
+        pub enabled: bool,
         /// But not when it is cancelled.
-        pub delete_on_cancellation: bool = "delete_on_cancellation",
+        pub delete_on_cancellation: bool,
     }
 }
 

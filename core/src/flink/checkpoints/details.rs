@@ -10,7 +10,8 @@ operations! { FlinkRest;
     /// Refused with 404: an unknown job, and a checkpoint that the server does not know (it keeps
     /// `web.checkpoints.history`, 10); with 400: a number below 0.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-details-checkpointid).
-    Safe GET "/jobs/{jobid}/checkpoints/details/{checkpointid}" GetCheckpointDetails "getCheckpointStatisticDetails" -> Checkpoint {
+    Safe GET "/jobs/{jobid}/checkpoints/details/{checkpointid}"
+    GetCheckpointDetails "getCheckpointStatisticDetails" -> Checkpoint {
         path { jobid: JobId, checkpointid: i64 }
     }
 
@@ -18,7 +19,8 @@ operations! { FlinkRest;
     ///
     /// Refused with 404: an unknown job or vertex, and a checkpoint that the server does not know.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-details-checkpointid-subtasks-vertexid).
-    Safe GET "/jobs/{jobid}/checkpoints/details/{checkpointid}/subtasks/{vertexid}" GetVertexCheckpoint "getTaskCheckpointStatistics" -> VertexCheckpoint {
+    Safe GET "/jobs/{jobid}/checkpoints/details/{checkpointid}/subtasks/{vertexid}"
+    GetVertexCheckpoint "getTaskCheckpointStatistics" -> VertexCheckpoint {
         path { jobid: JobId, checkpointid: i64, vertexid: VertexId }
     }
 }
@@ -27,47 +29,47 @@ json_structs! {
     /// The part of one vertex in a checkpoint.
     pub struct VertexCheckpoint {
         /// The number of the checkpoint.
-        pub id: i64 = "id",
+        pub id: i64,
         /// How it goes.
-        pub status: CheckpointState = "status",
+        pub status: CheckpointState,
         /// When the last subtask acknowledged it.
-        pub latest_ack_timestamp: Millis = "latest_ack_timestamp",
+        pub latest_ack_timestamp: Millis,
         /// What was written; bytes. Since 1.15.
-        pub checkpointed_size: Option<i64> = "checkpointed_size",
+        pub checkpointed_size: Option<i64>,
         /// What the state comes to; bytes.
-        pub state_size: i64 = "state_size",
+        pub state_size: i64,
         /// From trigger to completion; milliseconds.
-        pub end_to_end_duration: i64 = "end_to_end_duration",
+        pub end_to_end_duration: i64,
         /// Zero, of historical interest.
-        pub alignment_buffered: Option<i64> = "alignment_buffered",
+        pub alignment_buffered: Option<i64>,
         /// Read during alignment; bytes.
-        pub processed_data: Option<i64> = "processed_data",
+        pub processed_data: Option<i64>,
         /// In-flight data that was written; bytes.
-        pub persisted_data: Option<i64> = "persisted_data",
+        pub persisted_data: Option<i64>,
         /// Subtasks that take part.
-        pub num_subtasks: i32 = "num_subtasks",
+        pub num_subtasks: i32,
         /// Subtasks that have acknowledged it.
-        pub num_acknowledged_subtasks: i32 = "num_acknowledged_subtasks",
+        pub num_acknowledged_subtasks: i32,
         /// The subtasks taken together; `None` before the first has acknowledged it, and in [`Checkpoint::tasks`].
-        pub summary: Option<Box<VertexCheckpointSummary>> = "summary",
+        pub summary: Option<Box<VertexCheckpointSummary>>,
         /// Each subtask; empty in [`Checkpoint::tasks`].
-        pub subtasks: Vec<SubtaskCheckpoint> = "subtasks",
+        pub subtasks: Vec<SubtaskCheckpoint>,
     }
 
     /// The subtasks of a vertex in a checkpoint, taken together.
     pub struct VertexCheckpointSummary {
         /// What was written; bytes. Since 1.15.
-        pub checkpointed_size: Option<Stats> = "checkpointed_size",
+        pub checkpointed_size: Option<Stats>,
         /// What the state comes to; bytes.
-        pub state_size: Stats = "state_size",
+        pub state_size: Stats,
         /// From trigger to acknowledgement; milliseconds.
-        pub end_to_end_duration: Stats = "end_to_end_duration",
+        pub end_to_end_duration: Stats,
         /// How long the snapshot took.
-        pub checkpoint_duration: CheckpointTimesStats = "checkpoint_duration",
+        pub checkpoint_duration: CheckpointTimesStats,
         /// What waiting for barriers meant.
-        pub alignment: AlignmentStats = "alignment",
+        pub alignment: AlignmentStats,
         /// From trigger to the first barrier; milliseconds.
-        pub start_delay: Option<Stats> = "start_delay",
+        pub start_delay: Option<Stats>,
     }
 
     /// How long snapshots took; milliseconds.
@@ -81,13 +83,13 @@ json_structs! {
     /// What waiting for barriers meant.
     pub struct AlignmentStats {
         /// Zero, of historical interest.
-        pub buffered: Option<Stats> = "buffered",
+        pub buffered: Option<Stats>,
         /// Read meanwhile; bytes.
-        pub processed: Option<Stats> = "processed",
+        pub processed: Option<Stats>,
         /// In-flight data that was written; bytes.
-        pub persisted: Option<Stats> = "persisted",
+        pub persisted: Option<Stats>,
         /// How long it took; milliseconds.
-        pub duration: Stats = "duration",
+        pub duration: Stats,
     }
 
     /// The part of one subtask in a checkpoint. Of one that has not acknowledged it there is only the number.
@@ -95,27 +97,27 @@ json_structs! {
         /// `completed` or `pending`.
         pub class_name: Option<String> = "className" | "@class",
         /// The subtask's number.
-        pub index: u32 = "index",
+        pub index: u32,
         /// `completed` or `pending_or_failed`.
-        pub status: String = "status",
+        pub status: String,
         /// When it acknowledged.
-        pub ack_timestamp: Option<Millis> = "ack_timestamp",
+        pub ack_timestamp: Option<Millis>,
         /// From trigger to acknowledgement; milliseconds.
-        pub end_to_end_duration: Option<i64> = "end_to_end_duration",
+        pub end_to_end_duration: Option<i64>,
         /// What was written; bytes. Since 1.15.
-        pub checkpointed_size: Option<i64> = "checkpointed_size",
+        pub checkpointed_size: Option<i64>,
         /// What the state comes to; bytes.
-        pub state_size: Option<i64> = "state_size",
+        pub state_size: Option<i64>,
         /// How long the snapshot took.
-        pub checkpoint: Option<CheckpointTimes> = "checkpoint",
+        pub checkpoint: Option<CheckpointTimes>,
         /// What waiting for barriers meant.
-        pub alignment: Option<Alignment> = "alignment",
+        pub alignment: Option<Alignment>,
         /// From trigger to the first barrier; milliseconds.
-        pub start_delay: Option<i64> = "start_delay",
+        pub start_delay: Option<i64>,
         /// Whether barriers overtook records.
-        pub unaligned_checkpoint: Option<bool> = "unaligned_checkpoint",
+        pub unaligned_checkpoint: Option<bool>,
         /// Whether it was given up.
-        pub aborted: Option<bool> = "aborted",
+        pub aborted: Option<bool>,
     }
 
     /// How long a snapshot took; milliseconds.
@@ -129,12 +131,12 @@ json_structs! {
     /// What waiting for barriers meant.
     pub struct Alignment {
         /// Zero, of historical interest.
-        pub buffered: Option<i64> = "buffered",
+        pub buffered: Option<i64>,
         /// Read meanwhile; bytes.
-        pub processed: Option<i64> = "processed",
+        pub processed: Option<i64>,
         /// In-flight data that was written; bytes.
-        pub persisted: Option<i64> = "persisted",
+        pub persisted: Option<i64>,
         /// How long it took; milliseconds.
-        pub duration: i64 = "duration",
+        pub duration: i64,
     }
 }

@@ -68,40 +68,40 @@ json_structs! {
     /// What to run, once its jar is on the cluster.
     pub(super) struct JarRun {
         /// The jar.
-        pub jar: JarId = "jar",
+        pub jar: JarId,
         /// The class with the main method.
-        pub entry_class: Option<String> = "entry_class",
+        pub entry_class: Option<String>,
         /// The arguments of the main method.
-        pub program_args: Private<Vec<String>> = "program_args",
+        pub program_args: Private<Vec<String>>,
         /// The parallelism of operators that have none of their own.
-        pub parallelism: Option<i32> = "parallelism",
+        pub parallelism: Option<i32>,
         /// Configuration for this job.
-        pub flink_configuration: Private<BTreeMap<String, String>> = "flink_configuration",
+        pub flink_configuration: Private<BTreeMap<String, String>>,
         /// The savepoint or checkpoint to start from.
-        pub savepoint_path: Option<String> = "savepoint_path",
+        pub savepoint_path: Option<String>,
         /// Who owns it from then on.
-        pub claim_mode: Option<ClaimMode> = "claim_mode",
+        pub claim_mode: Option<ClaimMode>,
         /// State in it that the graph has no operator for is dropped.
-        pub allow_non_restored_state: Option<bool> = "allow_non_restored_state",
+        pub allow_non_restored_state: Option<bool>,
     }
 
     struct RunState {
         /// What to run.
-        pub run: JarRun = "run",
+        pub run: JarRun,
         /// The job's id.
-        pub job: JobId = "job",
+        pub job: JobId,
         /// When it was first submitted, in milliseconds since the epoch, by our clock.
-        pub since: u64 = "since",
+        pub since: u64,
         /// Whether the cluster has got it.
-        pub acknowledged: bool = "acknowledged",
+        pub acknowledged: bool,
         /// Whether the job's id was chosen at random.
-        pub is_own: Option<bool> = "is_own",
+        pub is_own: Option<bool>,
         /// Whether every attempt was refused, so that the job was never submitted.
-        pub unsent: Option<bool> = "unsent",
+        pub unsent: Option<bool>,
         /// Whether the cluster has answered a submission with success, so that the job is of this jar.
-        pub is_certain: Option<bool> = "is_certain",
+        pub is_certain: Option<bool>,
         /// Which JobManager process was to execute the main method.
-        pub job_manager: Option<String> = "job_manager",
+        pub job_manager: Option<String>,
     }
 }
 

@@ -44,17 +44,17 @@ pub(super) use machine::StopMachine;
 json_structs! {
     struct StopState {
         /// What is known of the trigger.
-        pub trigger: TriggerState = "trigger",
+        pub trigger: TriggerState,
         /// As in the goal.
-        pub target_directory: Option<String> = "target_directory",
+        pub target_directory: Option<String>,
         /// As in the goal.
-        pub drain: Option<bool> = "drain",
+        pub drain: Option<bool>,
         /// As in the goal.
-        pub format: Option<SavepointFormat> = "format",
+        pub format: Option<SavepointFormat>,
         /// The path of the savepoint, once it is written.
-        pub location: Option<String> = "location",
+        pub location: Option<String>,
         /// Why the stop failed after that; `None` if it did not.
-        pub failure: Option<String> = "failure",
+        pub failure: Option<String>,
     }
 }
 

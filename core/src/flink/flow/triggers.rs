@@ -18,33 +18,33 @@ json_structs! {
     /// What is known of a trigger.
     pub struct TriggerState {
         /// The job.
-        pub job: JobId = "job",
+        pub job: JobId,
         /// The id, chosen by us.
-        pub trigger_id: TriggerId = "trigger_id",
+        pub trigger_id: TriggerId,
         /// When it was first sent, in milliseconds since the epoch, by our clock.
-        pub since: u64 = "since",
+        pub since: u64,
         /// Whether the cluster has answered for it; it is then never sent again.
-        pub acknowledged: bool = "acknowledged",
+        pub acknowledged: bool,
         /// Whether, when it did, an earlier attempt had no answer that tells: the operation may be the second one of the id.
-        pub doubtful: Option<bool> = "doubtful",
+        pub doubtful: Option<bool>,
         /// Whether it was never sent: the operation before it failed, and a resumption starts another one.
-        pub unsent: Option<bool> = "unsent",
+        pub unsent: Option<bool>,
     }
 
     struct SavepointState {
         /// What is known of the trigger.
-        pub trigger: TriggerState = "trigger",
+        pub trigger: TriggerState,
         /// As in the goal.
-        pub target_directory: Option<String> = "target_directory",
+        pub target_directory: Option<String>,
         /// As in the goal.
-        pub format: Option<SavepointFormat> = "format",
+        pub format: Option<SavepointFormat>,
     }
 
     struct CheckpointState {
         /// What is known of the trigger.
-        pub trigger: TriggerState = "trigger",
+        pub trigger: TriggerState,
         /// As in the goal.
-        pub kind: Option<CheckpointType> = "kind",
+        pub kind: Option<CheckpointType>,
     }
 }
 

@@ -28,14 +28,16 @@ operations! { FlinkRest;
     ///
     /// On a JobManager that of the cluster, whichever job is asked for; a HistoryServer keeps it for each job.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-jobmanager-config).
-    Safe GET "/jobs/{jobid}/jobmanager/config" GetJobManagerJobConfig "getJobManagerJobConfiguration" -> Vec<ConfigEntry> {
+    Safe GET "/jobs/{jobid}/jobmanager/config"
+    GetJobManagerJobConfig "getJobManagerJobConfiguration" -> Vec<ConfigEntry> {
         path { jobid: JobId }
     }
 
     /// What the JVM of the JobManager that a job runs in was started with. Not yet in 1.13.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-jobmanager-environment).
-    Safe GET "/jobs/{jobid}/jobmanager/environment" GetJobManagerJobEnvironment "getJobManagerJobEnvironment" -> Environment {
+    Safe GET "/jobs/{jobid}/jobmanager/environment"
+    GetJobManagerJobEnvironment "getJobManagerJobEnvironment" -> Environment {
         path { jobid: JobId }
     }
 
@@ -49,7 +51,8 @@ operations! { FlinkRest;
     /// Where the log of a TaskManager that a job runs on can be looked at. Not yet in 1.13.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-taskmanagers-taskmanagerid-log-url).
-    Safe GET "/jobs/{jobid}/taskmanagers/{taskmanagerid}/log-url" GetTaskManagerLogUrl "getTaskManagerLogUrl" -> LogUrl {
+    Safe GET "/jobs/{jobid}/taskmanagers/{taskmanagerid}/log-url"
+    GetTaskManagerLogUrl "getTaskManagerLogUrl" -> LogUrl {
         path { jobid: JobId, taskmanagerid: TaskManagerId }
     }
 
@@ -73,22 +76,22 @@ json_structs! {
         /// The job.
         pub id: JobId = "jid",
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// What its programmer chose; `None` when that cannot be read.
         pub execution: Option<ExecutionConfig> = "execution-config",
     }
 
     /// What the programmer of a job chose.
-    pub struct ExecutionConfig {
+    pub struct ExecutionConfig in kebab {
         /// `PIPELINED` or `BATCH`. Before 2.0.
-        pub execution_mode: Option<String> = "execution-mode",
+        pub execution_mode: Option<String>,
         /// What happens after a failure, in words.
-        pub restart_strategy: String = "restart-strategy",
+        pub restart_strategy: String,
         /// The parallelism of operators that have none of their own; -1 for the cluster's default.
         pub parallelism: i32 = "job-parallelism",
         /// Whether records are handed on without being copied.
         pub object_reuse: bool = "object-reuse-mode",
         /// Parameters that the program gave the job.
-        pub user_config: BTreeMap<String, String> = "user-config",
+        pub user_config: BTreeMap<String, String>,
     }
 }

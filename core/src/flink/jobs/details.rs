@@ -35,93 +35,93 @@ string_enums! {
 
 json_structs! {
     /// All about one job, as it was up to 3 s ago.
-    pub struct JobDetails {
+    pub struct JobDetails in kebab {
         /// The job.
         pub id: JobId = "jid",
         /// The application around it. Since 2.3.
-        pub application_id: Option<crate::flink::ApplicationId> = "application-id",
+        pub application_id: Option<crate::flink::ApplicationId>,
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// Always false, whether it can be stopped or not.
         pub is_stoppable: bool = "isStoppable",
         /// Its state.
-        pub state: JobState = "state",
+        pub state: JobState,
         /// `STREAMING` or `BATCH`. Since 1.20.
-        pub job_type: Option<String> = "job-type",
+        pub job_type: Option<String>,
         /// `Default`, `Adaptive` or `AdaptiveBatch`. Since 2.3.
         pub scheduler_type: Option<String> = "schedulerType",
         /// When it was submitted.
-        pub start_time: Millis = "start-time",
+        pub start_time: Millis,
         /// When it ended.
-        pub end_time: Millis = "end-time",
+        pub end_time: Millis,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64 = "duration",
+        pub duration: i64,
         /// The highest parallelism it can be rescaled to; -1 for unknown.
         pub max_parallelism: i64 = "maxParallelism",
         /// The server's time.
-        pub now: Millis = "now",
+        pub now: Millis,
         /// When it entered each state last.
-        pub timestamps: BTreeMap<JobState, Millis> = "timestamps",
+        pub timestamps: BTreeMap<JobState, Millis>,
         /// Its vertices, sources first.
-        pub vertices: Vec<VertexSummary> = "vertices",
+        pub vertices: Vec<VertexSummary>,
         /// How many **vertices** are in which state.
-        pub status_counts: BTreeMap<TaskState, u32> = "status-counts",
+        pub status_counts: BTreeMap<TaskState, u32>,
         /// Its graph.
-        pub plan: Graph = "plan",
+        pub plan: Graph,
         /// Operators that are not part of the graph yet. Of adaptive batch jobs, since 2.0.
-        pub pending_operators: Option<i32> = "pending-operators",
+        pub pending_operators: Option<i32>,
     }
 
     /// A vertex of a job.
     pub struct VertexSummary {
         /// Its id.
-        pub id: VertexId = "id",
+        pub id: VertexId,
         /// The group whose tasks share slots. Since 1.20.
         pub slot_sharing_group_id: Option<String> = "slotSharingGroupId",
         /// Its operators.
-        pub name: String = "name",
+        pub name: String,
         /// The highest parallelism it can be rescaled to.
         pub max_parallelism: i32 = "maxParallelism",
         /// How many subtasks it has.
-        pub parallelism: i32 = "parallelism",
+        pub parallelism: i32,
         /// The state of all its subtasks taken together.
-        pub status: TaskState = "status",
+        pub status: TaskState,
         /// When the first subtask started.
         pub start_time: Millis = "start-time",
         /// When the last subtask ended.
         pub end_time: Millis = "end-time",
         /// From start to end, or to now; milliseconds.
-        pub duration: i64 = "duration",
+        pub duration: i64,
         /// How many of its subtasks are in which state.
-        pub tasks: BTreeMap<TaskState, u32> = "tasks",
+        pub tasks: BTreeMap<TaskState, u32>,
         /// What went through it.
-        pub metrics: IoMetrics = "metrics",
+        pub metrics: IoMetrics,
     }
 
     /// What went through a vertex or a task.
-    pub struct IoMetrics {
+    pub struct IoMetrics in kebab {
         /// Bytes read.
-        pub read_bytes: i64 = "read-bytes",
+        pub read_bytes: i64,
         /// Whether all tasks have reported them.
-        pub read_bytes_complete: bool = "read-bytes-complete",
+        pub read_bytes_complete: bool,
         /// Bytes written.
-        pub write_bytes: i64 = "write-bytes",
+        pub write_bytes: i64,
         /// Whether all tasks have reported them.
-        pub write_bytes_complete: bool = "write-bytes-complete",
+        pub write_bytes_complete: bool,
         /// Records read.
-        pub read_records: i64 = "read-records",
+        pub read_records: i64,
         /// Whether all tasks have reported them.
-        pub read_records_complete: bool = "read-records-complete",
+        pub read_records_complete: bool,
         /// Records written.
-        pub write_records: i64 = "write-records",
+        pub write_records: i64,
         /// Whether all tasks have reported them.
-        pub write_records_complete: bool = "write-records-complete",
+        pub write_records_complete: bool,
         /// Milliseconds spent waiting for the next task. Since 1.14.
-        pub accumulated_backpressured_time: Option<i64> = "accumulated-backpressured-time",
+        pub accumulated_backpressured_time: Option<i64>,
         /// Milliseconds spent waiting for records. Since 1.14.
-        pub accumulated_idle_time: Option<i64> = "accumulated-idle-time",
+        pub accumulated_idle_time: Option<i64>,
         /// Milliseconds spent working; NaN where it is not measured. Since 1.14.
-        pub accumulated_busy_time: Option<f64> = "accumulated-busy-time",
+        pub accumulated_busy_time: Option<f64>,
     }
 }
 

@@ -64,7 +64,7 @@ operations! { FlinkRest;
         path { jobid: JobId }
         query? {
             /// How to end it; cancelled by default.
-            mode: TerminationMode = "mode",
+            mode: TerminationMode,
         }
     }
 
@@ -156,79 +156,79 @@ json_structs! {
     /// All jobs with their states.
     pub struct Jobs {
         /// In no order that can be relied on.
-        pub jobs: Vec<JobIdWithStatus> = "jobs",
+        pub jobs: Vec<JobIdWithStatus>,
     }
 
     /// A job and its state.
     pub struct JobIdWithStatus {
         /// The job.
-        pub id: JobId = "id",
+        pub id: JobId,
         /// Its state.
-        pub status: JobState = "status",
+        pub status: JobState,
     }
 
     /// All jobs with what matters most.
     pub struct JobsOverview {
         /// In no order that can be relied on.
-        pub jobs: Vec<JobSummary> = "jobs",
+        pub jobs: Vec<JobSummary>,
     }
 
     /// What matters most of a job.
-    pub struct JobSummary {
+    pub struct JobSummary in kebab {
         /// The job.
         pub id: JobId = "jid",
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// `STREAMING` or `BATCH`. Since 2.3.
         pub job_type: Option<String> = "jobType",
         /// `Default`, `Adaptive` or `AdaptiveBatch`. Since 2.3; `None` also for a job that failed while it was set up.
         pub scheduler_type: Option<String> = "schedulerType",
         /// When it was submitted.
-        pub start_time: Millis = "start-time",
+        pub start_time: Millis,
         /// When it ended.
-        pub end_time: Millis = "end-time",
+        pub end_time: Millis,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64 = "duration",
+        pub duration: i64,
         /// Its state.
-        pub state: JobState = "state",
+        pub state: JobState,
         /// When something changed last.
-        pub last_modification: Millis = "last-modification",
+        pub last_modification: Millis,
         /// Its tasks by state.
-        pub tasks: TaskCounts = "tasks",
+        pub tasks: TaskCounts,
         /// Operators that are not part of the graph yet. Of adaptive batch jobs, since 2.0.
-        pub pending_operators: Option<i32> = "pending-operators",
+        pub pending_operators: Option<i32>,
     }
 
     /// How many tasks are in which state.
     pub struct TaskCounts {
         /// All.
-        pub total: u32 = "total",
+        pub total: u32,
         /// Not yet scheduled.
-        pub created: u32 = "created",
+        pub created: u32,
         /// Waiting for a slot.
-        pub scheduled: u32 = "scheduled",
+        pub scheduled: u32,
         /// Being deployed.
-        pub deploying: u32 = "deploying",
+        pub deploying: u32,
         /// Restoring their state.
-        pub initializing: Option<u32> = "initializing",
+        pub initializing: Option<u32>,
         /// Running.
-        pub running: u32 = "running",
+        pub running: u32,
         /// Ended.
-        pub finished: u32 = "finished",
+        pub finished: u32,
         /// Being cancelled.
-        pub canceling: u32 = "canceling",
+        pub canceling: u32,
         /// Cancelled.
-        pub canceled: u32 = "canceled",
+        pub canceled: u32,
         /// Failed.
-        pub failed: u32 = "failed",
+        pub failed: u32,
         /// Being taken over from a lost JobManager.
-        pub reconciling: u32 = "reconciling",
+        pub reconciling: u32,
     }
 
     /// The state of a job.
     pub struct JobStatus {
         /// Its state.
-        pub status: JobState = "status",
+        pub status: JobState,
     }
 }
 

@@ -31,95 +31,95 @@ json_structs! {
     /// How far a background operation is.
     pub struct QueueState {
         /// How far.
-        pub id: QueueStatus = "id",
+        pub id: QueueStatus,
     }
 
     /// The answer to [`GetJobExecutionResult`](super::GetJobExecutionResult).
     pub struct ExecutionResult {
         /// Whether the job has ended.
-        pub status: QueueState = "status",
+        pub status: QueueState,
         /// How, if it has.
         pub result: Option<JobResult> = "job-execution-result",
     }
 
     /// How a job ended.
-    pub struct JobResult {
+    pub struct JobResult in kebab {
         /// The job.
-        pub id: JobId = "id",
+        pub id: JobId,
         /// Its name. Since 2.3.
-        pub name: Option<String> = "name",
+        pub name: Option<String>,
         /// Whether it succeeded.
-        pub application_status: ApplicationStatus = "application-status",
+        pub application_status: ApplicationStatus,
         /// Accumulators in Java's own serialisation, as Base64. As text: [`GetJobAccumulators`](super::GetJobAccumulators).
-        pub accumulator_results: BTreeMap<String, String> = "accumulator-results",
+        pub accumulator_results: BTreeMap<String, String>,
         /// How long it ran; milliseconds.
-        pub net_runtime: i64 = "net-runtime",
+        pub net_runtime: i64,
         /// Why it failed.
-        pub failure_cause: Option<Throwable> = "failure-cause",
+        pub failure_cause: Option<Throwable>,
         /// The application around it. Since 2.3.
-        pub application_id: Option<crate::flink::ApplicationId> = "application-id",
+        pub application_id: Option<crate::flink::ApplicationId>,
         /// When it was submitted. Since 2.3.
-        pub start_time: Option<Millis> = "start-time",
+        pub start_time: Option<Millis>,
         /// When it ended. Since 2.3.
-        pub end_time: Option<Millis> = "end-time",
+        pub end_time: Option<Millis>,
     }
 
     /// What a job ran into.
-    pub struct Exceptions {
+    pub struct Exceptions in kebab {
         /// The failures, newest first.
         pub history: Option<ExceptionHistory> = "exceptionHistory",
         /// The stack trace of the newest one. Until 1.20.
-        pub root_exception: Option<String> = "root-exception",
+        pub root_exception: Option<String>,
         /// When the newest one happened. Until 1.20.
-        pub timestamp: Option<Millis> = "timestamp",
+        pub timestamp: Option<Millis>,
         /// One for each task that failed. Until 1.20.
-        pub all_exceptions: Vec<OldException> = "all-exceptions",
+        pub all_exceptions: Vec<OldException>,
         /// Whether that list was cut. Until 1.20.
-        pub truncated: Option<bool> = "truncated",
+        pub truncated: Option<bool>,
     }
 
     /// The failures of a job.
     pub struct ExceptionHistory {
         /// Newest first.
-        pub entries: Vec<ExceptionInfo> = "entries",
+        pub entries: Vec<ExceptionInfo>,
         /// Whether there are more than the server kept or was asked for.
-        pub truncated: bool = "truncated",
+        pub truncated: bool,
     }
 
     /// A failure of a job or of one of its tasks.
-    pub struct ExceptionInfo {
+    pub struct ExceptionInfo in camel {
         /// The exception's class.
-        pub exception_name: String = "exceptionName",
+        pub exception_name: String,
         /// The whole text, with its `Caused by:` lines.
-        pub stacktrace: String = "stacktrace",
+        pub stacktrace: String,
         /// When it happened.
-        pub timestamp: Millis = "timestamp",
+        pub timestamp: Millis,
         /// What failure enrichers had to say. Since 1.18.
-        pub failure_labels: BTreeMap<String, String> = "failureLabels",
+        pub failure_labels: BTreeMap<String, String>,
         /// The task; `None` when the whole job failed.
-        pub task_name: Option<String> = "taskName",
+        pub task_name: Option<String>,
         /// Host and port of the TaskManager. Since 1.19.
-        pub endpoint: Option<String> = "endpoint",
+        pub endpoint: Option<String>,
         /// The same before 2.0.
-        pub location: Option<String> = "location",
+        pub location: Option<String>,
         /// The TaskManager. Since 1.17.
-        pub task_manager_id: Option<String> = "taskManagerId",
+        pub task_manager_id: Option<String>,
         /// What failed at the same time.
-        pub concurrent_exceptions: Vec<ExceptionInfo> = "concurrentExceptions",
+        pub concurrent_exceptions: Vec<ExceptionInfo>,
     }
 
     /// A failed task, as written until 1.20.
     pub struct OldException {
         /// The stack trace.
-        pub exception: String = "exception",
+        pub exception: String,
         /// The task.
-        pub task: Option<String> = "task",
+        pub task: Option<String>,
         /// Host and port of the TaskManager.
-        pub location: Option<String> = "location",
+        pub location: Option<String>,
         /// The same, since 1.19.
-        pub endpoint: Option<String> = "endpoint",
+        pub endpoint: Option<String>,
         /// When it happened.
-        pub timestamp: Millis = "timestamp",
+        pub timestamp: Millis,
         /// The TaskManager.
         pub task_manager_id: Option<String> = "taskManagerId",
     }
@@ -137,11 +137,11 @@ json_structs! {
     /// Something that was counted.
     pub struct Accumulator {
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// Its Java class.
         pub kind: String = "type",
         /// Its value, as Java prints it.
-        pub value: String = "value",
+        pub value: String,
     }
 }
 

@@ -19,7 +19,7 @@ json_structs! {
     /// The versions of the API that a gateway speaks.
     pub struct ApiVersions {
         /// Oldest first.
-        pub versions: Vec<ApiVersion> = "versions",
+        pub versions: Vec<ApiVersion>,
     }
 
     /// Product and release.
@@ -27,7 +27,7 @@ json_structs! {
         /// `Apache Flink`.
         pub product_name: String = "productName",
         /// Flink's version, as in `2.3.0`.
-        pub version: String = "version",
+        pub version: String,
     }
 }
 

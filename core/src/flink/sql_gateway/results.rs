@@ -10,20 +10,20 @@ use crate::schema::{WireField, json_structs, string_enums};
 
 json_structs! {
     /// A page of a statement's result.
-    pub struct ResultPage {
+    pub struct ResultPage in camel {
         /// Whether there is a page, and whether there will be another.
-        pub result_type: ResultType = "resultType",
+        pub result_type: ResultType,
         /// Where the next page is: path and query, with the version of the API, without host. See
         /// [`next_token`](Self::next_token). `None` at the end.
-        pub next_result_uri: Option<String> = "nextResultUri",
+        pub next_result_uri: Option<String>,
         /// Whether the statement is a query. `None` while it is not ready.
-        pub is_query_result: Option<bool> = "isQueryResult",
+        pub is_query_result: Option<bool>,
         /// The job of a query or an `INSERT`.
         pub job_id: Option<JobId> = "jobID",
         /// Whether the rows say more than "OK". `None` while it is not ready.
-        pub result_kind: Option<ResultKind> = "resultKind",
+        pub result_kind: Option<ResultKind>,
         /// Columns and rows. `None` while it is not ready.
-        pub results: Option<ResultInfo> = "results",
+        pub results: Option<ResultInfo>,
     }
 
     /// Columns and rows.
@@ -33,65 +33,65 @@ json_structs! {
         /// How the fields of the rows are written.
         pub row_format: Option<RowFormat> = "rowFormat",
         /// The rows of this page; often none.
-        pub data: Vec<Row> = "data",
+        pub data: Vec<Row>,
     }
 
     /// A column.
     pub struct ColumnInfo {
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// Its type.
         pub logical_type: LogicalType = "logicalType",
         /// Its comment.
-        pub comment: Option<String> = "comment",
+        pub comment: Option<String>,
     }
 
     /// A type of SQL.
-    pub struct LogicalType {
+    pub struct LogicalType in camel {
         /// What kind of type.
         pub root: LogicalTypeRoot = "type",
         /// Whether NULL is among its values.
-        pub nullable: bool = "nullable",
+        pub nullable: bool,
         /// Characters or bytes; 2147483647 for `STRING` and `BYTES`.
-        pub length: Option<u32> = "length",
+        pub length: Option<u32>,
         /// Digits: of a decimal number, of a second's fraction, or of an interval's leading field.
-        pub precision: Option<u32> = "precision",
+        pub precision: Option<u32>,
         /// Digits behind the point of a decimal number.
-        pub scale: Option<u32> = "scale",
+        pub scale: Option<u32>,
         /// Digits of a second's fraction, of an interval of days and times.
-        pub fractional_precision: Option<u32> = "fractionalPrecision",
+        pub fractional_precision: Option<u32>,
         /// The fields of an interval, as in `DAY_TO_SECOND`.
-        pub resolution: Option<String> = "resolution",
+        pub resolution: Option<String>,
         /// Of the elements of an array or a multiset.
-        pub element_type: Option<Box<LogicalType>> = "elementType",
+        pub element_type: Option<Box<LogicalType>>,
         /// Of a map's keys.
-        pub key_type: Option<Box<LogicalType>> = "keyType",
+        pub key_type: Option<Box<LogicalType>>,
         /// Of a map's values.
-        pub value_type: Option<Box<LogicalType>> = "valueType",
+        pub value_type: Option<Box<LogicalType>>,
         /// Of a row.
-        pub fields: Vec<RowField> = "fields",
+        pub fields: Vec<RowField>,
         /// The Java class, of a raw type.
-        pub class: Option<String> = "class",
+        pub class: Option<String>,
         /// The serializer of that class, of a raw type.
-        pub serializer: Option<String> = "serializer",
+        pub serializer: Option<String>,
     }
 
     /// A field of a row type.
     pub struct RowField {
         /// Its name.
-        pub name: String = "name",
+        pub name: String,
         /// Its type.
         pub field_type: LogicalType = "fieldType",
         /// What it is for.
-        pub description: Option<String> = "description",
+        pub description: Option<String>,
     }
 
     /// A row, or a change of one.
     pub struct Row {
         /// What it does to the result so far. Always an insertion, but in the changelog of a streaming query.
-        pub kind: RowKind = "kind",
+        pub kind: RowKind,
         /// Its fields, in the order of the columns.
-        pub fields: Fields = "fields",
+        pub fields: Fields,
     }
 }
 

@@ -19,7 +19,7 @@ operations! { FlinkSqlGateway;
             /// Shown in the gateway's log.
             session_name: String = "sessionName",
             /// Flink's options for the session, such as `execution.runtime-mode`.
-            properties: BTreeMap<String, String> = "properties",
+            properties: BTreeMap<String, String>,
         }
     }
 
@@ -57,7 +57,7 @@ operations! { FlinkSqlGateway;
         path { session_handle: SessionHandle }
         json {
             /// The statement.
-            statement: String = "statement",
+            statement: String,
         }
         json? {
             /// Milliseconds. No release supports it: anything above 0 is refused with 500.
@@ -73,9 +73,9 @@ operations! { FlinkSqlGateway;
         path { session_handle: SessionHandle }
         json {
             /// The statement, which need not be whole.
-            statement: String = "statement",
+            statement: String,
             /// Where the cursor is, in UTF-16 units from its beginning.
-            position: u32 = "position",
+            position: u32,
         }
     }
 }
@@ -90,18 +90,18 @@ json_structs! {
     /// The options of a session.
     pub struct SessionConfig {
         /// By name.
-        pub properties: BTreeMap<String, String> = "properties",
+        pub properties: BTreeMap<String, String>,
     }
 
     /// A session that is closed.
     pub struct ClosedSession {
         /// `CLOSED`.
-        pub status: String = "status",
+        pub status: String,
     }
 
     /// What could stand there.
     pub struct Completions {
         /// Names with their catalog and database; empty for none.
-        pub candidates: Vec<String> = "candidates",
+        pub candidates: Vec<String>,
     }
 }

@@ -14,7 +14,7 @@ operations! { FlinkSqlGateway;
         path { session_handle: SessionHandle }
         json {
             /// The statement, without a second one behind it.
-            statement: String = "statement",
+            statement: String,
         }
         json? {
             /// Flink's options for this statement.
@@ -29,7 +29,8 @@ operations! { FlinkSqlGateway;
     ///
     /// Refused with 500: an unknown session or operation; see [`is_unknown_operation`](super::is_unknown_operation).
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
-    Safe GET "/sessions/{session_handle}/operations/{operation_handle}/status" GetOperationStatus "getOperationStatus" -> OperationStatus {
+    Safe GET "/sessions/{session_handle}/operations/{operation_handle}/status"
+    GetOperationStatus "getOperationStatus" -> OperationStatus {
         path { session_handle: SessionHandle, operation_handle: OperationHandle }
     }
 
@@ -37,7 +38,8 @@ operations! { FlinkSqlGateway;
     ///
     /// Refused with 500: an unknown session or operation, and one that has ended.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
-    Idempotent POST "/sessions/{session_handle}/operations/{operation_handle}/cancel" CancelOperation "cancelOperation" -> OperationStatus {
+    Idempotent POST "/sessions/{session_handle}/operations/{operation_handle}/cancel"
+    CancelOperation "cancelOperation" -> OperationStatus {
         path { session_handle: SessionHandle, operation_handle: OperationHandle }
     }
 
@@ -45,7 +47,8 @@ operations! { FlinkSqlGateway;
     ///
     /// Refused with 500: an unknown session.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
-    Idempotent DELETE "/sessions/{session_handle}/operations/{operation_handle}/close" CloseOperation "closeOperation" -> OperationStatus {
+    Idempotent DELETE "/sessions/{session_handle}/operations/{operation_handle}/close"
+    CloseOperation "closeOperation" -> OperationStatus {
         path { session_handle: SessionHandle, operation_handle: OperationHandle }
     }
 
@@ -54,7 +57,8 @@ operations! { FlinkSqlGateway;
     /// The gateway keeps the last page only: the same token can be asked for again until the next one was. Refused with
     /// 500: what the statement ran into, any other token, an unknown session or operation.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
-    Safe GET "/sessions/{session_handle}/operations/{operation_handle}/result/{token}" FetchResults "fetchResults" -> ResultPage {
+    Safe GET "/sessions/{session_handle}/operations/{operation_handle}/result/{token}"
+    FetchResults "fetchResults" -> ResultPage {
         path { session_handle: SessionHandle, operation_handle: OperationHandle, token: u64 }
         query? {
             /// How fields are written; JSON by default. Since v2.
@@ -66,7 +70,8 @@ operations! { FlinkSqlGateway;
     ///
     /// Refused with 500: an unknown session; 404 where the API has no such operation.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
-    Once POST "/sessions/{session_handle}/materialized-tables/{identifier}/refresh" RefreshMaterializedTable "refreshMaterializedTable" -> Submitted {
+    Once POST "/sessions/{session_handle}/materialized-tables/{identifier}/refresh"
+    RefreshMaterializedTable "refreshMaterializedTable" -> Submitted {
         path { session_handle: SessionHandle, identifier: String }
         json {
             /// Whether a workflow scheduler asks, and not a person.
@@ -94,7 +99,7 @@ operations! { FlinkSqlGateway;
         path { session_handle: SessionHandle }
         json? {
             /// The statements.
-            script: String = "script",
+            script: String,
             /// Where the cluster finds the statements.
             script_uri: String = "scriptUri",
             /// Flink's options for the cluster, its id and image among them.
@@ -113,7 +118,7 @@ json_structs! {
     /// What a statement is doing.
     pub struct OperationStatus {
         /// Its state.
-        pub status: OperationState = "status",
+        pub status: OperationState,
     }
 
     /// A script was deployed.

@@ -13,26 +13,26 @@ json_structs! {
     /// Where a writer is in its channel: small, and all that another process needs to go on.
     pub struct Position {
         /// The last offset token that was seen to be committed; `None` when there was none.
-        pub committed: Option<String> = "committed",
+        pub committed: Option<String>,
         /// The end tokens of what was sent and not seen to be committed, in order.
-        pub sent: Vec<String> = "sent",
+        pub sent: Vec<String>,
         /// When the channel was made, in milliseconds of UNIX time: another one of its name is not this one.
-        pub created_on_ms: Option<i64> = "created_on_ms",
+        pub created_on_ms: Option<i64>,
         /// How many rows had been rejected.
-        pub rows_error_count: Option<i64> = "rows_error_count",
+        pub rows_error_count: Option<i64>,
         /// A token of `sent`, if the service rejected an append because another client had opened the channel. If this token or
         /// a later one of `sent` is committed, the outcome is unknown: see [`ChannelLost::AmbiguousToken`].
-        pub rejected: Option<String> = "rejected",
+        pub rejected: Option<String>,
     }
 
     /// Rows that the service took and did not insert. The committed token passes over them, so that nothing else tells.
     pub struct RejectedRows {
         /// How many.
-        pub count: u64 = "count",
+        pub count: u64,
         /// Why the last one was rejected.
-        pub last_error_message: Option<String> = "last_error_message",
+        pub last_error_message: Option<String>,
         /// The last one is at or before this offset token.
-        pub last_error_offset_upper_bound: Option<String> = "last_error_offset_upper_bound",
+        pub last_error_offset_upper_bound: Option<String>,
     }
 }
 

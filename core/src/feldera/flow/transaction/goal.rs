@@ -13,17 +13,17 @@ use crate::seed::Seed;
 json_structs! {
     pub(super) struct TransactionState {
         /// Whose.
-        pub pipeline: String = "pipeline",
+        pub pipeline: String,
         /// The process that it is in; `None` when that does not say.
-        pub process: Option<String> = "process",
+        pub process: Option<String>,
         /// Its id; `None` when a start is about to be sent.
-        pub id: Option<i64> = "id",
+        pub id: Option<i64>,
         /// The transaction of another client that was open before the start.
-        pub other: Option<i64> = "other",
+        pub other: Option<i64>,
         /// Whether a commit is about to be sent, or was.
-        pub committing: bool = "committing",
+        pub committing: bool,
         /// When the start was about to be sent, in milliseconds since the epoch, by our clock.
-        pub since: u64 = "since",
+        pub since: u64,
     }
 }
 

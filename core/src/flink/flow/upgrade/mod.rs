@@ -153,43 +153,43 @@ json_structs! {
     /// All that an upgrade needs to be resumed.
     struct UpgradeState {
         /// How far it is.
-        pub phase: UpgradePhase = "phase",
+        pub phase: UpgradePhase,
         /// The job that is upgraded.
-        pub job: JobId = "job",
+        pub job: JobId,
         /// How to run the old jar.
-        pub old: JarRun = "old",
+        pub old: JarRun,
         /// How to run the new jar.
-        pub new: JarRun = "new",
+        pub new: JarRun,
         /// The id that the new job gets.
-        pub new_job: JobId = "new_job",
+        pub new_job: JobId,
         /// The id that the old jar's job gets, if it must run again.
-        pub old_job: JobId = "old_job",
+        pub old_job: JobId,
         /// Where to write the savepoint.
-        pub target_directory: Option<String> = "target_directory",
+        pub target_directory: Option<String>,
         /// How long a job may take to show that it runs; milliseconds.
-        pub settle_timeout: u64 = "settle_timeout",
+        pub settle_timeout: u64,
         /// How long the new job must keep running after its first checkpoint; milliseconds.
-        pub prove_for: Option<u64> = "prove_for",
+        pub prove_for: Option<u64>,
         /// Whether the caller wants the old jar back.
-        pub roll_back: Option<bool> = "roll_back",
+        pub roll_back: Option<bool>,
         /// Where the savepoint is, once it is written.
-        pub savepoint: Option<String> = "savepoint",
+        pub savepoint: Option<String>,
         /// The last completed checkpoint of the job before it was stopped.
-        pub last_checkpoint: Option<String> = "last_checkpoint",
+        pub last_checkpoint: Option<String>,
         /// The savepoint of a stop after which the job ran on; absent once a later stop has succeeded.
-        pub earlier_savepoint: Option<String> = "earlier_savepoint",
+        pub earlier_savepoint: Option<String>,
         /// Whether the cluster has got the new job, which it may forget; absent before that was known.
-        pub launched: Option<bool> = "launched",
+        pub launched: Option<bool>,
         /// Whether `new_job` may be the id of a job of the old jar, because an attempt to run that under this id got no answer.
-        pub is_disputed: Option<bool> = "is_disputed",
+        pub is_disputed: Option<bool>,
         /// Why the new job was no good.
-        pub reason: Option<String> = "reason",
+        pub reason: Option<String>,
         /// Which jar is being planned: a request that got no answer may have killed the JobManager.
-        pub planning: Option<String> = "planning",
+        pub planning: Option<String>,
         /// Which JobManager process was to execute its main method.
-        pub job_manager: Option<String> = "job_manager",
+        pub job_manager: Option<String>,
         /// The state of the flow of this phase.
-        pub child: Option<SavedState> = "child",
+        pub child: Option<SavedState>,
     }
 }
 

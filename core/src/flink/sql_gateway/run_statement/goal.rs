@@ -72,17 +72,17 @@ json_structs! {
     /// What is saved.
     pub(super) struct StatementState {
         /// Where it runs.
-        pub session: SessionHandle = "session",
+        pub session: SessionHandle,
         /// Whether that session was opened for it.
-        pub own: bool = "own",
+        pub own: bool,
         /// The operation; `None` when the submission is about to be sent.
-        pub operation: Option<OperationHandle> = "operation",
+        pub operation: Option<OperationHandle>,
         /// The page to go on with.
-        pub token: u64 = "token",
+        pub token: u64,
         /// How rows are written.
         pub row_format: Option<RowFormat> = "rowFormat",
         /// Whether all pages have come, or no more are wanted: there is only something to close.
-        pub over: bool = "over",
+        pub over: bool,
     }
 }
 

@@ -94,13 +94,13 @@ json_structs! {
     /// What a writer saves.
     struct WriterState {
         /// The channel.
-        pub path: ChannelPath = "path",
+        pub path: ChannelPath,
         /// Where it is.
-        pub position: Position = "position",
+        pub position: Position,
         /// What its tokens begin with on the wire.
-        pub token_prefix: Option<String> = "token_prefix",
+        pub token_prefix: Option<String>,
         /// The token of another load that was committed before anything was sent.
-        pub ignored_token: Option<String> = "ignored_token",
+        pub ignored_token: Option<String>,
     }
 }
 
