@@ -13,7 +13,24 @@ pub(super) enum Purpose {
     Stop,
 }
 
-/// What will become of a pending snapshot.
+/// What a trigger asks for.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) purpose: Purpose,
+    pub(super) target: String,
+    pub(super) native: bool,
+    pub(super) cancel_after: bool,
+}
+
+impl Ask {
+    /// A checkpoint, periodic or triggered.
+    pub(super) fn checkpoint(job: &str) -> Self {
+        let target = format!("file:/checkpoints/{job}");
+        Self { purpose: Purpose::Checkpoint, target, native: false, cancel_after: false }
+    }
+}
+
+/// How a pending snapshot will end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Completes,

@@ -3,70 +3,70 @@
 use serde_json::{Value, json};
 use std::time::Duration;
 
+use super::cache::Lookup;
 use super::checkpoint_log::{Checkpoint, CheckpointLog, Progress, Purpose, size};
+use super::config::Version;
 use super::errors::{Answer, ok};
 use super::job::Job;
 use super::request::{Call, path_id};
-use super::{Cluster, Version, millis};
+use super::wire::millis;
 
-impl Cluster {
-    pub(super) fn checkpoint_statistics(&mut self, call: &Call, job: &str) -> Answer {
-        let id = path_id("jobid", job)?;
-        let (at, job) = self.cached_statistics(&id)?;
-        let log = &job.checkpoints;
-        let in_progress = log.pending().count();
-        let total = log.completed + log.failed + u64::try_from(in_progress).unwrap_or(0);
-        let entry = |checkpoint: &Checkpoint| checkpoint_entry(checkpoint, job, at, call.version);
-        let latest = |checkpoint: &Option<Checkpoint>| checkpoint.as_ref().map(entry);
-        let restored = job.restored.as_ref().map(|(at, snapshot)| {
-            json!({
-                "id": snapshot.checkpoint,
-                "restore_timestamp": millis(*at),
-                "is_savepoint": snapshot.savepoint,
-                "external_path": snapshot.path,
-            })
-        });
-        Ok(ok(json!({
-            "counts": {
-                "restored": log.restored,
-                "total": total,
-                "in_progress": in_progress,
-                "completed": log.completed,
-                "failed": log.failed,
-            },
-            "summary": summary(log),
-            "latest": {
-                "completed": latest(&log.latest_completed),
-                "savepoint": latest(&log.latest_savepoint),
-                "failed": latest(&log.latest_failed),
-                "restored": restored,
-            },
-            "history": log.history.iter().rev().map(entry).collect::<Vec<_>>(),
-        })))
-    }
+pub(super) fn checkpoint_statistics(statistics: Lookup<'_>, call: &Call, job: &str) -> Answer {
+    let id = path_id("jobid", job)?;
+    let (at, job) = statistics.find(&id)?;
+    let log = &job.checkpoints;
+    let in_progress = log.pending().count();
+    let total = log.completed + log.failed + u64::try_from(in_progress).unwrap_or(0);
+    let entry = |checkpoint: &Checkpoint| checkpoint_entry(checkpoint, job, at, call.version);
+    let latest = |checkpoint: &Option<Checkpoint>| checkpoint.as_ref().map(entry);
+    let restored = job.restored.as_ref().map(|(at, snapshot)| {
+        json!({
+            "id": snapshot.checkpoint,
+            "restore_timestamp": millis(*at),
+            "is_savepoint": snapshot.savepoint,
+            "external_path": snapshot.path,
+        })
+    });
+    Ok(ok(json!({
+        "counts": {
+            "restored": log.restored,
+            "total": total,
+            "in_progress": in_progress,
+            "completed": log.completed,
+            "failed": log.failed,
+        },
+        "summary": summary(log),
+        "latest": {
+            "completed": latest(&log.latest_completed),
+            "savepoint": latest(&log.latest_savepoint),
+            "failed": latest(&log.latest_failed),
+            "restored": restored,
+        },
+        "history": log.history.iter().rev().map(entry).collect::<Vec<_>>(),
+    })))
+}
 
-    pub(super) fn checkpoint_config(&mut self, job: &str) -> Answer {
-        let id = path_id("jobid", job)?;
-        let (_, job) = self.cached_graph(&id)?;
-        let interval = job.program.checkpoint_interval;
-        Ok(ok(json!({
-            "mode": if interval.is_some() { "exactly_once" } else { "at_least_once" },
-            "interval": interval.map_or(i64::MAX.unsigned_abs(), millis),
-            "timeout": 600_000,
-            "min_pause": 0,
-            "max_concurrent": 1,
-            "externalization": { "enabled": false, "delete_on_cancellation": true },
-            "state_backend": "HashMapStateBackend",
-            "checkpoint_storage": "FileSystemCheckpointStorage",
-            "unaligned_checkpoints": false,
-            "tolerable_failed_checkpoints": 0,
-            "aligned_checkpoint_timeout": 0,
-            "checkpoints_after_tasks_finish": true,
-            "state_changelog_enabled": false,
-            "changelog_periodic_materialization_interval": 600_000,
-            "changelog_storage": "memory",
-        })))
-    }
+pub(super) fn checkpoint_config(graphs: Lookup<'_>, job: &str) -> Answer {
+    let id = path_id("jobid", job)?;
+    let (_, job) = graphs.find(&id)?;
+    let interval = job.program.checkpoint_interval;
+    Ok(ok(json!({
+        "mode": if interval.is_some() { "exactly_once" } else { "at_least_once" },
+        "interval": interval.map_or(i64::MAX.unsigned_abs(), millis),
+        "timeout": 600_000,
+        "min_pause": 0,
+        "max_concurrent": 1,
+        "externalization": { "enabled": false, "delete_on_cancellation": true },
+        "state_backend": "HashMapStateBackend",
+        "checkpoint_storage": "FileSystemCheckpointStorage",
+        "unaligned_checkpoints": false,
+        "tolerable_failed_checkpoints": 0,
+        "aligned_checkpoint_timeout": 0,
+        "checkpoints_after_tasks_finish": true,
+        "state_changelog_enabled": false,
+        "changelog_periodic_materialization_interval": 600_000,
+        "changelog_storage": "memory",
+    })))
 }
 
 fn checkpoint_entry(checkpoint: &Checkpoint, job: &Job, at: Duration, version: Version) -> Value {

@@ -6,91 +6,91 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::errors::{Answer, Refusal, Throwable, ok};
+use super::cache::Lookup;
+use super::config::Version;
+use super::errors::{Answer, Rejection, Throwable, ok};
 use super::job::{Job, JobState, PastFailure, SINK_ID, SOURCE_ID};
-use super::jobs::serialized_long;
+use super::overview::{scheduler, serialized_long};
 use super::request::{Call, path_id};
 use super::vertices::{status_counts, vertex_summary};
-use super::{Cluster, Version, millis};
+use super::wire::{TASK_MANAGER, millis};
 
-impl Cluster {
-    pub(super) fn job_details(&mut self, call: &Call, job: &str) -> Answer {
-        let id = path_id("jobid", job)?;
-        let now = self.now();
-        let (at, job) = self.cached_graph(&id)?;
-        Ok(ok(details(job, at, now, call.version)))
-    }
+pub(super) fn job_details(graphs: Lookup<'_>, call: &Call, job: &str) -> Answer {
+    let id = path_id("jobid", job)?;
+    let now = graphs.now;
+    let (at, job) = graphs.find(&id)?;
+    Ok(ok(details(job, at, now, call.version)))
+}
 
-    pub(super) fn job_plan(&mut self, job: &str) -> Answer {
-        let id = path_id("jobid", job)?;
-        let (_, job) = self.cached_graph(&id)?;
-        Ok(ok(json!({ "plan": job_plan(job) })))
-    }
+pub(super) fn job_plan(graphs: Lookup<'_>, job: &str) -> Answer {
+    let id = path_id("jobid", job)?;
+    let (_, job) = graphs.find(&id)?;
+    Ok(ok(json!({ "plan": plan_of(job) })))
+}
 
-    pub(super) fn job_config(&mut self, job: &str) -> Answer {
-        let id = path_id("jobid", job)?;
-        let (_, job) = self.cached_graph(&id)?;
-        Ok(ok(json!({
-            "jid": job.id,
-            "name": job.name,
-            "execution-config": {
-                "restart-strategy": "Cluster level default restart strategy",
-                "job-parallelism": job.parallelism,
-                "object-reuse-mode": false,
-                "user-config": {},
-            },
-        })))
-    }
+pub(super) fn job_config(graphs: Lookup<'_>, job: &str) -> Answer {
+    let id = path_id("jobid", job)?;
+    let (_, job) = graphs.find(&id)?;
+    Ok(ok(json!({
+        "jid": job.id,
+        "name": job.name,
+        "execution-config": {
+            "restart-strategy": "Cluster level default restart strategy",
+            "job-parallelism": job.parallelism,
+            "object-reuse-mode": false,
+            "user-config": {},
+        },
+    })))
+}
 
-    pub(super) fn job_accumulators(&mut self, call: &Call, job: &str) -> Answer {
-        let id = path_id("jobid", job)?;
-        let serialized = call.query("includeSerializedValue")?.is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
-        let (at, job) = self.cached_graph(&id)?;
-        let records = job.records(at);
-        let mut accumulators = Vec::new();
-        let mut values = Map::new();
-        if job.graph {
-            accumulators.push(json!({ "name": "records", "type": "LongCounter", "value": records.to_string() }));
-            if serialized {
-                values.insert("records".into(), serialized_long(records).into());
-            }
+pub(super) fn job_accumulators(graphs: Lookup<'_>, call: &Call, job: &str) -> Answer {
+    let id = path_id("jobid", job)?;
+    let serialized = call.query("includeSerializedValue")?.is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
+    let (at, job) = graphs.find(&id)?;
+    let records = job.records(at);
+    let mut accumulators = Vec::new();
+    let mut values = Map::new();
+    if job.graph {
+        accumulators.push(json!({ "name": "records", "type": "LongCounter", "value": records.to_string() }));
+        if serialized {
+            values.insert("records".into(), serialized_long(records).into());
         }
-        Ok(ok(json!({
-            "job-accumulators": [],
-            "user-task-accumulators": accumulators,
-            "serialized-user-task-accumulators": values,
-        })))
     }
+    Ok(ok(json!({
+        "job-accumulators": [],
+        "user-task-accumulators": accumulators,
+        "serialized-user-task-accumulators": values,
+    })))
+}
 
-    pub(super) fn job_exceptions(&mut self, call: &Call, job: &str) -> Answer {
-        let id = path_id("jobid", job)?;
-        let filters = call.query_list("failureLabelFilter");
-        if let Some(bad) = filters.iter().find(|filter| !filter.contains(':')) {
-            return Err(Refusal::parameter("query", "failureLabelFilter", bad));
-        }
-        let limit = call.query_number("maxExceptions")?.unwrap_or(i64::MAX);
-        let (_, job) = self.cached_graph(&id)?;
-        let Ok(limit) = usize::try_from(limit) else {
-            return Err(Refusal::Internal(Throwable::new(
-                "java.lang.IllegalArgumentException",
-                limit.to_string(),
-                "java.base/java.util.stream.ReferencePipeline.limit(ReferencePipeline.java:568)",
-            )));
-        };
-        // No failure here has a label, so any filter leaves nothing.
-        let found: &[PastFailure] = if filters.is_empty() { &job.history } else { &[] };
-        let entries: Vec<_> = found.iter().take(limit).map(|failure| past_failure(failure, call.version)).collect();
-        let history = json!({ "entries": entries, "truncated": found.len() > limit });
-        let mut body = json!({ "exceptionHistory": history });
-        if call.version < (2, 0) {
-            let last = job.history.first();
-            body["root-exception"] = last.map(|failure| failure.cause.stack_trace()).into();
-            body["timestamp"] = last.map(|failure| millis(failure.at)).into();
-            body["all-exceptions"] = json!([]);
-            body["truncated"] = false.into();
-        }
-        Ok(ok(body))
+pub(super) fn job_exceptions(graphs: Lookup<'_>, call: &Call, job: &str) -> Answer {
+    let id = path_id("jobid", job)?;
+    let filters = call.query_list("failureLabelFilter");
+    if let Some(bad) = filters.iter().find(|filter| !filter.contains(':')) {
+        return Err(Rejection::parameter("query", "failureLabelFilter", bad));
     }
+    let limit = call.query_number("maxExceptions")?.unwrap_or(i64::MAX);
+    let (_, job) = graphs.find(&id)?;
+    let Ok(limit) = usize::try_from(limit) else {
+        return Err(Rejection::Internal(Throwable::new(
+            "java.lang.IllegalArgumentException",
+            limit.to_string(),
+            "java.base/java.util.stream.ReferencePipeline.limit(ReferencePipeline.java:568)",
+        )));
+    };
+    // No failure here has a label, so any filter leaves nothing.
+    let found: &[PastFailure] = if filters.is_empty() { &job.history } else { &[] };
+    let entries: Vec<_> = found.iter().take(limit).map(|failure| past_failure(failure, call.version)).collect();
+    let history = json!({ "entries": entries, "truncated": found.len() > limit });
+    let mut body = json!({ "exceptionHistory": history });
+    if call.version < (2, 0) {
+        let last = job.history.first();
+        body["root-exception"] = last.map(|failure| failure.cause.stack_trace()).into();
+        body["timestamp"] = last.map(|failure| millis(failure.at)).into();
+        body["all-exceptions"] = json!([]);
+        body["truncated"] = false.into();
+    }
+    Ok(ok(body))
 }
 
 fn past_failure(failure: &PastFailure, version: Version) -> Value {
@@ -105,7 +105,7 @@ fn past_failure(failure: &PastFailure, version: Version) -> Value {
     if let Some(task) = &failure.task {
         entry["taskName"] = task.clone().into();
         entry[if version >= (1, 19) { "endpoint" } else { "location" }] = "localhost:33509".into();
-        entry["taskManagerId"] = super::TASK_MANAGER.into();
+        entry["taskManagerId"] = TASK_MANAGER.into();
     }
     let concurrent = failure.concurrent.iter().map(|failure| {
         let mut entry = past_failure(failure, version);
@@ -141,7 +141,7 @@ fn details(job: &Job, at: Duration, now: Duration, version: Version) -> Value {
         "timestamps": timestamps,
         "vertices": vertices,
         "status-counts": status_counts(job),
-        "plan": job_plan(job),
+        "plan": plan_of(job),
     });
     if version >= (1, 20) {
         body["job-type"] = "STREAMING".into();
@@ -151,12 +151,12 @@ fn details(job: &Job, at: Duration, now: Duration, version: Version) -> Value {
     }
     if version >= (2, 3) {
         body["application-id"] = if job.graph { job.id.clone().into() } else { Value::Null };
-        body["schedulerType"] = if job.graph { super::jobs::scheduler(job).into() } else { Value::Null };
+        body["schedulerType"] = if job.graph { scheduler(job).into() } else { Value::Null };
     }
     body
 }
 
-fn job_plan(job: &Job) -> Value {
+fn plan_of(job: &Job) -> Value {
     let mut plan = plan(&job.id, &job.name, job.parallelism);
     if !job.graph {
         plan["nodes"] = json!([]);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::live::NoAnswer;
 
 /// What a handler comes back with.
-pub(super) type Answer = Result<Reply, Refusal>;
+pub(super) type Answer = Result<Reply, Rejection>;
 
 /// A success: what it says and under which status.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ pub(super) fn accepted(body: Value) -> Reply {
     Reply { status: StatusCode::ACCEPTED, body }
 }
 
-/// A refusal in one of the server's forms.
+/// A rejection in one of the server's forms.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum Rejection {
     /// An exception which a handler threw on purpose.
     Handler(StatusCode, Throwable),
     /// An exception nobody expected: always 500.
@@ -58,7 +58,7 @@ pub(super) enum Refusal {
     Exited,
 }
 
-impl Refusal {
+impl Rejection {
     /// A `RestHandlerException` of a handler.
     pub(super) fn handler(status: StatusCode, message: impl Into<String>, frame: &'static str) -> Self {
         Self::Handler(status, Throwable::new(REST_HANDLER_EXCEPTION, message, frame))
@@ -123,7 +123,7 @@ pub(super) fn flink_job_not_found(job: &str, frame: &'static str) -> Throwable {
 }
 
 /// The `JobManager` in charge is dead, and another one's endpoint has not noticed.
-pub(super) fn unreachable(segments: &[String]) -> Refusal {
+pub(super) fn unreachable(segments: &[String]) -> Rejection {
     let cause = Throwable::new(
         "org.apache.flink.runtime.rpc.exceptions.RecipientUnreachableException",
         "Could not send message [RemoteFencedMessage(a4f8, RemoteRpcInvocation(RestfulGateway))] from sender [Actor[pekko://flink/temp/dispatcher_0]] to recipient [Actor[pekko.tcp://flink@127.0.0.1:6123/user/rpc/dispatcher_0]], because the recipient is unreachable. This can either mean that the recipient has been terminated or that the remote RpcService is currently not reachable.",
@@ -133,7 +133,7 @@ pub(super) fn unreachable(segments: &[String]) -> Refusal {
         [jobs, _, savepoints, trigger] if jobs == "jobs" && savepoints == "savepoints" => Some(trigger),
         _ => None,
     };
-    Refusal::Internal(match status {
+    Rejection::Internal(match status {
         Some(trigger) => Throwable::new(
             REST_HANDLER_EXCEPTION,
             format!("Internal server error while retrieving status of savepoint operation with triggerId={trigger}."),
@@ -240,27 +240,27 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
     let refused = |status, text: Vec<String>, cors| json_response(status, &json!({ "errors": text }), cors);
     match answer {
         Ok(reply) => json_response(reply.status, &reply.body, true),
-        Err(Refusal::Handler(status, throwable)) => refused(status, vec![throwable.stack_trace()], true),
-        Err(Refusal::Internal(throwable)) => {
+        Err(Rejection::Handler(status, throwable)) => refused(status, vec![throwable.stack_trace()], true),
+        Err(Rejection::Internal(throwable)) => {
             let trace = throwable.stack_trace();
             let marked = format!("<Exception on server side:\n{trace}\nEnd of exception on server side>");
             refused(StatusCode::INTERNAL_SERVER_ERROR, vec!["Internal server error.".into(), marked], true)
         }
-        Err(Refusal::Short(status, text)) => refused(status, vec![text], true),
-        Err(Refusal::Bare(status, text)) => refused(status, vec![text], false),
-        Err(Refusal::Empty(status)) => {
+        Err(Rejection::Short(status, text)) => refused(status, vec![text], true),
+        Err(Rejection::Bare(status, text)) => refused(status, vec![text], false),
+        Err(Rejection::Empty(status)) => {
             let mut response = http::Response::new(Bytes::new());
             *response.status_mut() = status;
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             response
         }
-        Err(Refusal::Exited) => {
+        Err(Rejection::Exited) => {
             let mut response = http::Response::new(Bytes::new());
             *response.status_mut() = StatusCode::BAD_GATEWAY;
             response.extensions_mut().insert(NoAnswer);
             response
         }
-        Err(Refusal::BadRequestLine) => {
+        Err(Rejection::BadRequestLine) => {
             let text = "Unable to load requested file /bad-request.".to_owned();
             let mut response = refused(StatusCode::NOT_FOUND, vec![text], false);
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 
-use super::errors::{Refusal, ok, respond};
+use super::errors::{Rejection, ok, respond};
+use super::overview::configuration;
 use super::request::Call;
 use super::{Cluster, Config};
 use crate::world::lock;
@@ -31,8 +32,11 @@ pub struct History {
 impl History {
     /// The jobs that a cluster archives as they end, from now on and from before.
     pub fn new(cluster: Arc<Mutex<Cluster>>) -> Self {
-        let config =
-            Config { refresh_interval: REFRESH, job_expiration: Duration::MAX, ..lock(&cluster).world.config.clone() };
+        let config = Config {
+            refresh_interval: REFRESH,
+            job_expiration: Duration::MAX,
+            ..lock(&cluster).manager.config.clone()
+        };
         Self { cluster, archive: Cluster::new(config), archived: BTreeSet::new() }
     }
 
@@ -46,12 +50,12 @@ impl History {
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
             return response;
         }
-        let call = Call::of_file(request, self.archive.version());
+        let call = Call::of_file(request, self.archive.manager.config.release());
         let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
-        let not_found = || Refusal::Bare(StatusCode::NOT_FOUND, "File not found.".to_owned());
+        let not_found = || Rejection::Bare(StatusCode::NOT_FOUND, "File not found.".to_owned());
         let answer = match segments.as_slice() {
             ["config"] => {
-                let mut config = self.archive.configuration();
+                let mut config = configuration(&self.archive.manager);
                 config["features"]["web-submit"] = false.into();
                 config["features"]["web-cancel"] = false.into();
                 config["features"]["web-history"] = true.into();
@@ -71,10 +75,10 @@ impl History {
     pub fn advance(&mut self, now: Duration) {
         let mut cluster = lock(&self.cluster);
         cluster.advance(now);
-        for job in &cluster.world.archive {
+        for job in cluster.manager.jobs.archived() {
             let is_due = job.ended().is_some_and(|at| at.saturating_add(REFRESH) <= now);
             if is_due && self.archived.insert(job.id.clone()) {
-                self.archive.world.jobs.push(job.clone());
+                self.archive.manager.jobs.add_archived(job.clone());
                 // Its answers are of then.
                 self.archive.advance(job.ended().unwrap_or_default());
             }

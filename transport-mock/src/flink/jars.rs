@@ -1,23 +1,25 @@
-//! Jars: uploading, listing and deleting them, and what becomes of running one.
+//! Jars: uploading, listing, deleting, planning and running them.
 
 use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::config::Version;
 use super::details::plan;
-use super::errors::{Answer, Refusal, Throwable, ok};
-use super::job::Snapshot;
+use super::errors::{Answer, Rejection, Throwable, ok};
+use super::ids::Ids;
+use super::job_manager::{JobManager, Submission};
 use super::multipart;
 use super::program::{Exits, Program, Quirk};
 use super::request::{Body, Call, EMPTY_BODY, Format, Kind};
-use super::world::Submission;
-use super::{Cluster, Version, millis};
+use super::storage::{Snapshot, Storage};
+use super::wire::millis;
 
 /// An uploaded jar.
 #[derive(Debug)]
-pub(super) struct Jar {
-    pub(super) id: String,
+struct Jar {
+    id: String,
     name: String,
     uploaded: Duration,
     /// `None` if the file is no jar.
@@ -57,18 +59,34 @@ const PLAN: Format = Format {
     ],
 };
 
-impl Cluster {
-    pub(super) fn upload_jar(&mut self, call: &Call) -> Answer {
+/// The uploaded jars, newest first.
+#[derive(Debug, Default)]
+pub(super) struct Jars(Vec<Jar>);
+
+impl Jars {
+    /// Newest first.
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.0.iter().map(|jar| jar.id.clone()).collect()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn upload(&mut self, call: &Call, now: Duration, ids: &mut Ids) -> Answer {
         if call.boundary.is_none() {
             Body::read(call, &EMPTY_BODY)?;
         }
         let boundary = call.boundary.as_ref();
         let parts = boundary.map(|boundary| multipart::parts(&call.body, boundary)).unwrap_or_default();
         if let Some(field) = parts.iter().find(|part| part.filename.is_none()) {
-            return Err(Refusal::Bare(StatusCode::BAD_REQUEST, format!("Received unknown attribute {}.", field.name)));
+            return Err(Rejection::Bare(
+                StatusCode::BAD_REQUEST,
+                format!("Received unknown attribute {}.", field.name),
+            ));
         }
         let [part] = parts.as_slice() else {
-            return Err(Refusal::handler(
+            return Err(Rejection::handler(
                 StatusCode::BAD_REQUEST,
                 format!("Exactly 1 file must be sent, received {}.", parts.len()),
                 "org.apache.flink.runtime.webmonitor.handlers.JarUploadHandler.handleRequest(JarUploadHandler.java:80)",
@@ -78,38 +96,34 @@ impl Cluster {
         let name = path.rsplit('/').next().unwrap_or(path);
         // In this spelling only.
         let Some(_) = name.strip_suffix(".jar") else {
-            return Err(Refusal::handler(
+            return Err(Rejection::handler(
                 StatusCode::BAD_REQUEST,
                 "Only Jar files are allowed.",
                 "org.apache.flink.runtime.webmonitor.handlers.JarUploadHandler.lambda$handleRequest$0(JarUploadHandler.java:87)",
             ));
         };
-        let id = format!("{}_{name}", self.world.ids.uuid());
-        let jar = Jar {
-            id: id.clone(),
-            name: name.to_owned(),
-            uploaded: self.now(),
-            program: Program::from_jar(&part.content),
-        };
-        self.jars.insert(0, jar);
+        let id = format!("{}_{name}", ids.uuid());
+        let jar =
+            Jar { id: id.clone(), name: name.to_owned(), uploaded: now, program: Program::from_jar(&part.content) };
+        self.0.insert(0, jar);
         Ok(ok(json!({ "filename": format!("{DIRECTORY}/{id}"), "status": "success" })))
     }
 
-    pub(super) fn list_jars(&self) -> Value {
+    pub(super) fn list(&self) -> Value {
         let file = |jar: &Jar| {
             let entry = jar.program.as_ref().filter(|program| !program.has(Quirk::NoMainClass));
             let entry: Vec<_> =
                 entry.iter().map(|program| json!({ "name": program.class, "description": null })).collect();
             json!({ "id": jar.id, "name": jar.name, "uploaded": millis(jar.uploaded), "entry": entry })
         };
-        json!({ "address": "http://127.0.0.1:8081", "files": self.jars.iter().map(file).collect::<Vec<_>>() })
+        json!({ "address": "http://127.0.0.1:8081", "files": self.0.iter().map(file).collect::<Vec<_>>() })
     }
 
-    pub(super) fn delete_jar(&mut self, id: &str) -> Answer {
-        let before = self.jars.len();
-        self.jars.retain(|jar| jar.id != id);
-        if self.jars.len() == before {
-            return Err(Refusal::handler(
+    pub(super) fn delete(&mut self, id: &str) -> Answer {
+        let before = self.0.len();
+        self.0.retain(|jar| jar.id != id);
+        if self.0.len() == before {
+            return Err(Rejection::handler(
                 StatusCode::BAD_REQUEST,
                 format!("File {id} does not exist in {DIRECTORY}."),
                 "org.apache.flink.runtime.webmonitor.handlers.JarDeleteHandler.lambda$handleRequest$0(JarDeleteHandler.java:80)",
@@ -118,44 +132,44 @@ impl Cluster {
         Ok(ok(json!({})))
     }
 
-    pub(super) fn plan_jar(&mut self, call: &Call, jar: &str) -> Answer {
+    pub(super) fn plan(&self, call: &Call, jar: &str, ids: &mut Ids) -> Answer {
         let body = Body::read(call, &PLAN)?;
         let start = self.start_of(call, &body, jar)?;
         if let Some(failure) = start.main_failure() {
-            return Err(Refusal::Internal(failure));
+            return Err(Rejection::Internal(failure));
         }
         if start.program.exits == Some(Exits::Always) {
-            return Err(Refusal::Exited);
+            return Err(Rejection::Exited);
         }
         if start.program.has(Quirk::NeverExecutes) {
-            return Err(Refusal::Internal(Throwable::new(
+            return Err(Rejection::Internal(Throwable::new(
                 "org.apache.flink.client.program.ProgramInvocationException",
                 "The program plan could not be fetched - the program aborted pre-maturely. The root cause may be that the main method doesn't call `env.execute()` or `env.executeAsync()`.",
                 "org.apache.flink.client.program.PackagedProgramUtils.generateException(PackagedProgramUtils.java:241)",
             )));
         }
-        let id = body.text("jobId").map_or_else(|| self.world.ids.hex32(), str::to_owned);
+        let id = body.text("jobId").map_or_else(|| ids.hex32(), str::to_owned);
         Ok(ok(json!({ "plan": plan(&id, &start.name, start.parallelism.unwrap_or(1)) })))
     }
 
-    pub(super) fn run_jar(&mut self, call: &Call, jar: &str) -> Answer {
+    pub(super) fn run(&self, call: &Call, jar: &str, manager: &mut JobManager) -> Answer {
         let body = Body::read(call, &RUN)?;
         let start = self.start_of(call, &body, jar)?;
         if let Some(failure) = start.main_failure() {
             return Err(not_executed(failure));
         }
         if matches!(start.program.exits, Some(Exits::Always | Exits::BeforeExecute)) {
-            return Err(Refusal::Exited);
+            return Err(Rejection::Exited);
         }
         if start.program.has(Quirk::NeverExecutes) {
-            return Err(Refusal::handler(
+            return Err(Rejection::handler(
                 StatusCode::BAD_REQUEST,
                 "No jobs included in application.",
                 "org.apache.flink.runtime.webmonitor.handlers.JarRunHandler.lambda$handleRequest$1(JarRunHandler.java:120)",
             ));
         }
-        let id = body.text("jobId").map_or_else(|| self.world.ids.hex32(), str::to_owned);
-        if self.world.used_ids.contains(&id) {
+        let id = body.text("jobId").map_or_else(|| manager.ids.hex32(), str::to_owned);
+        if manager.jobs.is_used(&id) {
             return Err(not_executed(duplicate(call.version, &start.name)));
         }
         let path = body.text("savepointPath").or(call.query("savepointPath")?).filter(|path| !path.is_empty());
@@ -163,7 +177,7 @@ impl Cluster {
             Some(flag) => flag,
             None => call.query("allowNonRestoredState")?.is_some_and(|flag| flag.eq_ignore_ascii_case("true")),
         };
-        let origin = path.map(|path| self.origin(path, &start.program, lenient)).transpose();
+        let origin = path.map(|path| origin(&manager.storage, path, &start.program, lenient)).transpose();
         let late_failure = start.program.has(Quirk::MainFailsLate).then(|| {
             let message = "demo: main() failed after the job was submitted";
             main_caused(message, Throwable::new("java.lang.IllegalStateException", message, MAIN))
@@ -176,7 +190,7 @@ impl Cluster {
             origin,
         };
         match origin {
-            Ok(origin) => self.world.submit(submission(origin)),
+            Ok(origin) => manager.submit(submission(origin)),
             Err(cause) => {
                 // The job has been accepted all the same, and is to be found among the failed ones.
                 let cause = Throwable::new(
@@ -185,12 +199,12 @@ impl Cluster {
                     "org.apache.flink.runtime.jobmaster.DefaultJobMasterServiceProcess.lambda$new$0(DefaultJobMasterServiceProcess.java:97)",
                 )
                 .because(cause);
-                self.world.submit_failed(submission(None), cause.clone());
+                manager.submit_failed(submission(None), cause.clone());
                 return Err(not_executed(failed_to_execute(&start.name, cause)));
             }
         }
         if start.program.exits == Some(Exits::AfterExecute) {
-            return Err(Refusal::Exited);
+            return Err(Rejection::Exited);
         }
         if let Some(failure) = late_failure {
             return Err(not_executed(failure));
@@ -203,13 +217,13 @@ impl Cluster {
     }
 
     /// What a run or a plan begins with: the program and what the request makes of it.
-    fn start_of(&self, call: &Call, body: &Body, id: &str) -> Result<Start, Refusal> {
-        let Some(jar) = self.jars.iter().find(|jar| jar.id == id) else {
+    fn start_of(&self, call: &Call, body: &Body, id: &str) -> Result<Start, Rejection> {
+        let Some(jar) = self.0.iter().find(|jar| jar.id == id) else {
             return Err(no_such_jar(id, call.version, call.raw_path.ends_with("/plan")));
         };
         let invocation = |message: String, frame| {
             let cause = Throwable::new("org.apache.flink.client.program.ProgramInvocationException", message, frame);
-            Refusal::Internal(Throwable::completion(cause))
+            Rejection::Internal(Throwable::completion(cause))
         };
         let Some(program) = jar.program.clone() else {
             return Err(invocation(
@@ -245,29 +259,29 @@ impl Cluster {
         let name = name.unwrap_or(&program.name).to_owned();
         Ok(Start { name, parallelism: parallelism.filter(|number| *number > 0), program })
     }
+}
 
-    /// What a job is to be restored from, or why it cannot be.
-    fn origin(&self, path: &str, program: &Program, lenient: bool) -> Result<Snapshot, Throwable> {
-        let Some(snapshot) = self.world.stored(path) else {
-            let scheme = path.split_once(':').map_or("file", |(scheme, _)| scheme);
-            return Err(Throwable::new(
-                "java.io.FileNotFoundException",
-                format!("Cannot find checkpoint or savepoint file/directory '{path}' on file system '{scheme}'."),
-                "org.apache.flink.runtime.state.filesystem.AbstractFsCheckpointStorageAccess.resolveCheckpointPointer(AbstractFsCheckpointStorageAccess.java:274)",
-            ));
-        };
-        if program.has(Quirk::StateDropped) && !lenient {
-            return Err(Throwable::new(
-                "java.lang.IllegalStateException",
-                format!(
-                    "Failed to rollback to checkpoint/savepoint {}. Cannot map checkpoint/savepoint state for operator 20ba6b65f97481d5570070de90e4e791 to the new program, because the operator is not available in the new program. If you want to allow to skip this, you can set the --allowNonRestoredState option on the CLI.",
-                    snapshot.path
-                ),
-                "org.apache.flink.runtime.checkpoint.Checkpoints.throwNonRestoredStateException(Checkpoints.java:233)",
-            ));
-        }
-        Ok(snapshot.clone())
+/// What a job is to be restored from, or why it cannot be.
+fn origin(storage: &Storage, path: &str, program: &Program, lenient: bool) -> Result<Snapshot, Throwable> {
+    let Some(snapshot) = storage.get(path) else {
+        let scheme = path.split_once(':').map_or("file", |(scheme, _)| scheme);
+        return Err(Throwable::new(
+            "java.io.FileNotFoundException",
+            format!("Cannot find checkpoint or savepoint file/directory '{path}' on file system '{scheme}'."),
+            "org.apache.flink.runtime.state.filesystem.AbstractFsCheckpointStorageAccess.resolveCheckpointPointer(AbstractFsCheckpointStorageAccess.java:274)",
+        ));
+    };
+    if program.has(Quirk::StateDropped) && !lenient {
+        return Err(Throwable::new(
+            "java.lang.IllegalStateException",
+            format!(
+                "Failed to rollback to checkpoint/savepoint {}. Cannot map checkpoint/savepoint state for operator 20ba6b65f97481d5570070de90e4e791 to the new program, because the operator is not available in the new program. If you want to allow to skip this, you can set the --allowNonRestoredState option on the CLI.",
+                snapshot.path
+            ),
+            "org.apache.flink.runtime.checkpoint.Checkpoints.throwNonRestoredStateException(Checkpoints.java:233)",
+        ));
     }
+    Ok(snapshot.clone())
 }
 
 /// A program that is about to be started.
@@ -296,7 +310,7 @@ impl Start {
 }
 
 /// The arguments, of which a simulated program understands `--name`.
-fn arguments(call: &Call, body: &Body) -> Result<Vec<String>, Refusal> {
+fn arguments(call: &Call, body: &Body) -> Result<Vec<String>, Rejection> {
     if let Some(list) = body.texts("programArgsList") {
         return Ok(list);
     }
@@ -362,14 +376,14 @@ fn duplicate(version: Version, name: &str) -> Throwable {
 }
 
 /// The program did not get through, whether or not it left a job behind.
-pub(super) fn not_executed(cause: Throwable) -> Refusal {
+pub(super) fn not_executed(cause: Throwable) -> Rejection {
     let cause = Throwable::new(
         "org.apache.flink.util.FlinkRuntimeException",
         "Could not execute application.",
         "org.apache.flink.client.deployment.application.DetachedApplicationRunner.tryExecuteJobs(DetachedApplicationRunner.java:88)",
     )
     .because(cause);
-    Refusal::caused(
+    Rejection::caused(
         StatusCode::BAD_REQUEST,
         "Could not execute application.",
         "org.apache.flink.runtime.webmonitor.handlers.JarRunHandler.lambda$handleRequest$1(JarRunHandler.java:114)",
@@ -378,14 +392,14 @@ pub(super) fn not_executed(cause: Throwable) -> Refusal {
 }
 
 /// 500, but for a plan on the oldest releases.
-fn no_such_jar(id: &str, version: Version, plan: bool) -> Refusal {
+fn no_such_jar(id: &str, version: Version, plan: bool) -> Rejection {
     let message = format!("Jar file {DIRECTORY}/{id} does not exist");
     let frame = "org.apache.flink.runtime.webmonitor.handlers.utils.JarHandlerUtils$JarHandlerContext.toPackagedProgram(JarHandlerUtils.java:197)";
     if plan && version < (1, 14) {
-        return Refusal::handler(StatusCode::BAD_REQUEST, message, frame);
+        return Rejection::handler(StatusCode::BAD_REQUEST, message, frame);
     }
     let cause = Throwable::new("org.apache.flink.runtime.rest.handler.RestHandlerException", message, frame);
-    Refusal::Internal(Throwable::completion(cause))
+    Rejection::Internal(Throwable::completion(cause))
 }
 
 #[cfg(test)]

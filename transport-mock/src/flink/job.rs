@@ -1,13 +1,16 @@
 //! A job: what it is, how far it is, and what it has behind it.
 //!
-//! Nothing here decides when something happens; that is the business of `lifecycle`.
+//! The `JobManager` decides when something happens.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::checkpoint_log::CheckpointLog;
+use super::checkpoint_log::{Ask, Checkpoint, CheckpointLog, Fate, Progress};
 use super::errors::Throwable;
-use super::program::Program;
+use super::operations::{OperationKey, Operations, Outcome, checkpoint_exception};
+use super::program::{Failing, Program};
+use super::schedule::{Due, Step};
+use super::storage::Snapshot;
 
 /// The states of a job, in the order of their ranks on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,15 +95,6 @@ impl TaskState {
     }
 }
 
-/// State that a job can be started from.
-#[derive(Debug, Clone)]
-pub(super) struct Snapshot {
-    pub(super) checkpoint: u64,
-    pub(super) records: u64,
-    pub(super) savepoint: bool,
-    pub(super) path: String,
-}
-
 /// A failure in a job's history.
 #[derive(Debug, Clone)]
 pub(super) struct PastFailure {
@@ -180,6 +174,25 @@ impl Job {
         }
     }
 
+    /// The job as another `JobManager` finds it.
+    pub(super) fn recovered(&mut self, at: Duration) -> Self {
+        let mut fresh = Self::new(self.id.clone(), self.name.clone(), self.program.clone(), self.parallelism, at);
+        fresh.failures = self.failures;
+        fresh.adaptive = self.adaptive;
+        fresh.bounds = self.bounds;
+        fresh.each = self.each;
+        fresh.origin = self.origin.take();
+        fresh.last_checkpoint = self.last_checkpoint.take();
+        fresh.checkpoints.next_id = self.checkpoints.next_id;
+        fresh.restore(at);
+        fresh
+    }
+
+    /// An event of this job, which does not happen if the job's epoch ends before.
+    pub(super) fn due(&self, step: Step) -> Due {
+        Due::Job { id: self.id.clone(), epoch: self.epoch, step }
+    }
+
     pub(super) fn enter(&mut self, state: JobState, at: Duration) {
         self.state = state;
         self.entered.insert(state, at);
@@ -220,13 +233,89 @@ impl Job {
         self.state == JobState::Running && self.tasks == TaskState::Running
     }
 
-    pub(super) fn start_counting(&mut self, at: Duration) {
+    /// The tasks run from now on. Returns what happens to them by itself, and after how long.
+    pub(super) fn run(&mut self, at: Duration) -> [(Option<Duration>, Step); 3] {
+        self.tasks = TaskState::Running;
         self.counting_since = Some(at);
+        let exhausted = self.program.total.and_then(|total| match self.time_to(total) {
+            // A run that starts beyond the end has nothing left to read.
+            None if self.records(at) > total => Some(Duration::ZERO),
+            time => time,
+        });
+        let fails = match self.program.failure.filter(|_| self.failures < self.program.failures) {
+            Some(Failing::AtRecord(record)) => self.time_to(record),
+            Some(Failing::After(running)) => Some(running),
+            None => None,
+        };
+        let checkpoints = self.program.checkpoint_interval;
+        [(fails, Step::Fails), (exhausted, Step::Exhausted), (checkpoints, Step::CheckpointDue)]
     }
 
-    pub(super) fn stop_counting(&mut self, at: Duration) {
+    /// Why no snapshot can be taken now of a job that has not ended.
+    pub(super) fn obstacle(&self) -> Option<Throwable> {
+        match self.state {
+            JobState::Initializing => Some(Throwable::new(
+                "org.apache.flink.runtime.dispatcher.UnavailableDispatcherOperationException",
+                "Unable to get JobMasterGateway for initializing job. The requested operation is not available while the JobManager is initializing.",
+                "org.apache.flink.runtime.dispatcher.Dispatcher.getJobMasterGateway(Dispatcher.java:2440)",
+            )),
+            _ if self.is_processing() => None,
+            _ => Some(checkpoint_exception(&format!(
+                "Checkpoint triggering task {} of job {} is not being executed at the moment. Aborting checkpoint. Failure reason: Not all required tasks are currently running.",
+                self.first_task(),
+                self.id
+            ))),
+        }
+    }
+
+    /// Starts a snapshot, which will end as `fate` says. Returns its number.
+    pub(super) fn start_snapshot(
+        &mut self,
+        ask: &Ask,
+        operation: Option<OperationKey>,
+        fate: Fate,
+        at: Duration,
+    ) -> u64 {
+        let id = self.checkpoints.next_id;
+        self.checkpoints.next_id = id.saturating_add(1);
+        self.checkpoints.start(Checkpoint {
+            id,
+            purpose: ask.purpose,
+            native: ask.native,
+            triggered: at,
+            records: self.records(at),
+            target: ask.target.clone(),
+            cancel_after: ask.cancel_after,
+            operation,
+            fate,
+            progress: Progress::Pending,
+        });
+        id
+    }
+
+    /// A snapshot fails, and with it the operation that waits for it.
+    pub(super) fn fail_snapshot(
+        &mut self,
+        checkpoint: &Checkpoint,
+        at: Duration,
+        message: &'static str,
+        operations: &mut Operations,
+    ) {
+        self.checkpoints.fail(checkpoint.id, at, message);
+        if let Some(key) = &checkpoint.operation {
+            let failure = Throwable::completion(checkpoint_exception(message));
+            operations.settle(key, at, Outcome::Failed(failure));
+        }
+    }
+
+    /// Ends an epoch: the job stops counting, its events are void, and its pending snapshots fail.
+    pub(super) fn end_epoch(&mut self, at: Duration, message: &'static str, operations: &mut Operations) {
         self.counted = self.records(at);
         self.counting_since = None;
+        self.epoch = self.epoch.wrapping_add(1);
+        for checkpoint in self.checkpoints.pending().cloned().collect::<Vec<_>>() {
+            self.fail_snapshot(&checkpoint, at, message, operations);
+        }
     }
 
     /// The count at a time not before the job's last change.
@@ -261,6 +350,12 @@ impl Job {
         self.restarts < limit
     }
 
+    /// Records the failure that ends the job.
+    pub(super) fn fail_for_good(&mut self, at: Duration, cause: Throwable, concurrent: Vec<PastFailure>) {
+        self.remember(PastFailure { at, cause: cause.clone(), task: None, concurrent });
+        self.root_failure = Some(cause);
+    }
+
     pub(super) fn remember(&mut self, failure: PastFailure) {
         self.history.insert(0, failure);
         self.history.truncate(HISTORY);
@@ -277,3 +372,5 @@ pub(super) const SOURCE_NAME: &str = "Source: numbers -> throttle";
 pub(super) const SINK_NAME: &str = "count per key -> Sink: print";
 pub(super) const SOURCE_ID: &str = "ca88eee0095684d687a1b6495617f957";
 pub(super) const SINK_ID: &str = "b71731f1c0df9c3076c4a455334d0ad6";
+/// Of both vertices, the source first.
+pub(super) const VERTICES: [&str; 2] = [SOURCE_ID, SINK_ID];

@@ -1,237 +1,109 @@
-//! The cluster as a whole and its jobs, without caches: overview, lists, status, end.
+//! All jobs that the `JobManager` knows, and the slots that they share.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use http::StatusCode;
-use serde_json::{Map, Value, json};
-
-use super::errors::{Answer, Refusal, Throwable, accepted, flink_job_not_found, ok};
 use super::job::{Job, JobState, TaskState};
-use super::request::{Call, path_id};
-use super::{Cluster, Version, millis};
+use super::program::Quirk;
 
-impl Cluster {
-    pub(super) fn overview(&self) -> Value {
-        let count = |wanted: &[JobState]| self.world.jobs.iter().filter(|job| wanted.contains(&job.state)).count();
-        let ended = [JobState::Finished, JobState::Canceled, JobState::Failed];
-        json!({
-            "taskmanagers": 1,
-            "slots-total": self.world.config.slots,
-            "slots-available": self.world.free_slots(),
-            "jobs-running": self.world.jobs.len() - count(&ended),
-            "jobs-finished": count(&[JobState::Finished]),
-            "jobs-cancelled": count(&[JobState::Canceled]),
-            "jobs-failed": count(&[JobState::Failed]),
-            "flink-version": self.world.config.version,
-            "flink-commit": "c0f8d1a",
-        })
+/// How many jobs are archived at the most.
+const ARCHIVED: usize = 1000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    /// In the order of submission.
+    known: Vec<Job>,
+    /// Ids that were submitted since the `JobManager` started: none of them can be used again.
+    used_ids: BTreeSet<String>,
+    /// Jobs as they were when they ended, oldest first: files, which survive the `JobManager`.
+    archive: VecDeque<Job>,
+}
+
+impl Jobs {
+    /// In the order of submission.
+    pub(super) fn all(&self) -> &[Job] {
+        &self.known
     }
 
-    pub(super) fn configuration(&self) -> Value {
-        json!({
-            "refresh-interval": millis(self.world.config.refresh_interval),
-            "timezone-name": "Coordinated Universal Time",
-            "timezone-offset": 0,
-            "flink-version": self.world.config.version,
-            "flink-revision": "c0f8d1a @ 2026-06-14T16:29:03+02:00",
-            "features": { "web-submit": true, "web-cancel": true, "web-rescale": false, "web-history": false },
-        })
+    pub(super) fn get(&self, id: &str) -> Option<&Job> {
+        self.known.iter().find(|job| job.id == id)
     }
 
-    pub(super) fn list_jobs(&self) -> Value {
-        let entry = |job: &Job| json!({ "id": job.id, "status": job.state.name() });
-        json!({ "jobs": self.newest_first().map(entry).collect::<Vec<_>>() })
+    pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Job> {
+        self.known.iter_mut().find(|job| job.id == id)
     }
 
-    pub(super) fn jobs_overview(&self, version: Version) -> Value {
-        let now = self.now();
-        json!({ "jobs": self.newest_first().map(|job| overview_entry(job, now, version)).collect::<Vec<_>>() })
+    pub(super) fn is_used(&self, id: &str) -> bool {
+        self.used_ids.contains(id)
     }
 
-    fn newest_first(&self) -> impl Iterator<Item = &Job> {
-        self.world.jobs.iter().rev()
+    pub(super) fn add(&mut self, job: Job) {
+        self.used_ids.insert(job.id.clone());
+        self.known.push(job);
     }
 
-    pub(super) fn job_status(&mut self, job: &str) -> Answer {
-        let id = path_id("jobid", job)?;
-        match self.world.job(&id) {
-            Some(job) => Ok(ok(json!({ "status": job.state.name() }))),
-            None => {
-                Err(Refusal::Internal(flink_job_not_found(&id, "lambda$requestJobStatus$46(Dispatcher.java:1760)")))
-            }
+    /// Adds a job of another cluster's archive, whose id is not used here.
+    pub(super) fn add_archived(&mut self, job: Job) {
+        self.known.push(job);
+    }
+
+    /// Keeps a job that has ended, for the HistoryServer.
+    pub(super) fn archive(&mut self, job: Job) {
+        self.archive.push_back(job);
+        if self.archive.len() > ARCHIVED {
+            self.archive.pop_front();
         }
     }
 
-    /// Cancels; `mode=stop` belongs to the past.
-    pub(super) fn cancel_job(&mut self, call: &Call, job: &str) -> Answer {
-        let id = path_id("jobid", job)?;
-        match call.query("mode")?.map(str::to_ascii_lowercase).as_deref() {
-            None | Some("cancel") => {}
-            Some("stop") => {
-                return Err(Refusal::handler(
-                    StatusCode::PERMANENT_REDIRECT,
-                    "The termination mode \"stop\" has been removed. For an ungraceful shutdown, please use \"cancel\" instead. For a graceful shutdown, please use \"jobs/:jobId/stop\" instead.",
-                    "org.apache.flink.runtime.rest.handler.job.JobCancellationHandler.handleRequest(JobCancellationHandler.java:94)",
-                ));
-            }
-            Some(_) => return Err(Refusal::parameter("query", "mode", call.query("mode")?.unwrap_or(""))),
-        }
-        let at = self.now();
-        // Until 1.13 an ended job was one that could not be found.
-        let state = match self.world.job(&id) {
-            Some(job) if call.version >= (1, 14) || !job.state.has_ended() => job.state,
-            _ => return Err(nothing_to_cancel(&id)),
-        };
-        if matches!(state, JobState::Finished | JobState::Failed) {
-            let state = state.name();
-            return Err(Refusal::handler(
-                StatusCode::CONFLICT,
-                format!(
-                    "Job cancellation failed because the job has already reached another terminal state ({state})."
-                ),
-                "org.apache.flink.runtime.rest.handler.job.JobCancellationHandler.lambda$handleRequest$0(JobCancellationHandler.java:115)",
-            ));
-        }
-        self.world.cancel(&id, at);
-        Ok(accepted(json!({})))
+    pub(super) fn archived(&self) -> impl Iterator<Item = &Job> {
+        self.archive.iter()
     }
 
-    pub(super) fn execution_result(&mut self, call: &Call, job: &str) -> Answer {
-        let id = path_id("jobid", job)?;
-        let Some(job) = self.world.job(&id) else {
-            let cause = flink_job_not_found(&id, "lambda$requestJobStatus$46(Dispatcher.java:1760)");
-            return Err(Refusal::caused(
-                StatusCode::NOT_FOUND,
-                cause.headline(),
-                "org.apache.flink.runtime.rest.handler.job.JobExecutionResultHandler.propagateException(JobExecutionResultHandler.java:94)",
-                Throwable::completion(cause),
-            ));
-        };
-        let Some(ended) = job.ended() else {
-            return Ok(ok(json!({ "status": { "id": "IN_PROGRESS" } })));
-        };
-        let status = match job.state {
-            JobState::Finished => "SUCCEEDED",
-            JobState::Canceled => "CANCELED",
-            _ => "FAILED",
-        };
-        let mut accumulators = Map::new();
-        if job.state == JobState::Finished {
-            accumulators.insert("records".into(), serialized_long(job.records(ended)).into());
+    /// Forgets the jobs that ended longer ago than `expiration`.
+    pub(super) fn expire(&mut self, now: Duration, expiration: Duration) {
+        self.known.retain(|job| job.ended().is_none_or(|at| at.saturating_add(expiration) > now));
+    }
+
+    /// Another `JobManager` starts at `up`: with high availability it finds the jobs that had not ended, each as
+    /// before its first run; without, it finds no job. Returns the ids of the jobs.
+    pub(super) fn recover(&mut self, high_availability: bool, up: Duration) -> Vec<String> {
+        self.known.retain(|job| high_availability && !job.state.has_ended());
+        for job in &mut self.known {
+            *job = job.recovered(up);
         }
-        let mut result = json!({
-            "id": id,
-            "application-status": status,
-            "accumulator-results": accumulators,
-            "net-runtime": millis(ended.saturating_sub(job.submitted)),
+        let ids: Vec<String> = self.known.iter().map(|job| job.id.clone()).collect();
+        self.used_ids = ids.iter().cloned().collect();
+        ids
+    }
+
+    /// Of all `slots`, those that no job asks for.
+    pub(super) fn free_slots(&self, slots: u32) -> u32 {
+        self.wanting_slots().map(|job| job.parallelism).fold(slots, u32::saturating_sub)
+    }
+
+    /// The ids of the jobs that wait for slots and have them now: slots are given in the order of submission.
+    pub(super) fn deployable(&self, slots: u32) -> Vec<String> {
+        let mut left = slots;
+        let granted = self.wanting_slots().filter(|job| {
+            let is_enough = left >= job.parallelism;
+            left = left.saturating_sub(job.parallelism);
+            is_enough
         });
-        if let Some(cause) = &job.root_failure {
-            result["failure-cause"] = cause.serialized();
-        }
-        if call.version >= (2, 3) {
-            result["name"] = job.name.clone().into();
-            result["application-id"] = id.into();
-            result["start-time"] = millis(job.submitted).into();
-            result["end-time"] = millis(ended).into();
-        }
-        Ok(ok(json!({ "status": { "id": "COMPLETED" }, "job-execution-result": result })))
+        let waiting = granted.filter(|job| {
+            let is_scheduled = job.state == JobState::Running && job.tasks == TaskState::Scheduled;
+            is_scheduled && job.deployed.is_none() && !job.program.has(Quirk::NeverRuns)
+        });
+        waiting.map(|job| job.id.clone()).collect()
     }
-}
 
-fn nothing_to_cancel(id: &str) -> Refusal {
-    Refusal::caused(
-        StatusCode::NOT_FOUND,
-        "Job could not be found.",
-        "org.apache.flink.runtime.rest.handler.job.JobCancellationHandler.lambda$handleRequest$0(JobCancellationHandler.java:128)",
-        flink_job_not_found(id, "cancelJob(Dispatcher.java:1555)"),
-    )
-}
-
-fn overview_entry(job: &Job, now: Duration, version: Version) -> Value {
-    let ended = job.ended();
-    let last_change = job.entered.values().max().copied().unwrap_or(job.submitted);
-    let mut entry = json!({
-        "jid": job.id,
-        "name": job.name,
-        "start-time": millis(job.submitted),
-        "end-time": ended.map_or(json!(-1), |at| millis(at).into()),
-        "duration": millis(ended.unwrap_or(now).saturating_sub(job.submitted)),
-        "state": job.state.name(),
-        "last-modification": millis(last_change),
-        "tasks": tasks(job),
-    });
-    if version >= (2, 0) {
-        entry["pending-operators"] = 0.into();
+    /// The parallelism that a job's bounds and the slots come to now, for its source and its sink.
+    pub(super) fn fitting(&self, job: &Job, slots: u32) -> [u32; 2] {
+        let free = self.free_slots(slots).saturating_add(job.parallelism);
+        job.bounds.map(|(lower, upper)| upper.min(free).max(lower))
     }
-    if version >= (2, 3) {
-        entry["jobType"] = "STREAMING".into();
-        // Who never got as far as a graph never got a scheduler either.
-        entry["schedulerType"] = if job.graph { scheduler(job).into() } else { Value::Null };
-    }
-    entry
-}
 
-pub(super) fn scheduler(job: &Job) -> &'static str {
-    if job.adaptive { "Adaptive" } else { "Default" }
-}
-
-/// Subtasks by state, in lower case here.
-fn tasks(job: &Job) -> Value {
-    let total = if job.graph { job.subtasks() } else { 0 };
-    let mut counts = Map::new();
-    for name in [
-        "created",
-        "scheduled",
-        "deploying",
-        "initializing",
-        "running",
-        "finished",
-        "canceling",
-        "canceled",
-        "failed",
-        "reconciling",
-    ] {
-        counts.insert(name.into(), 0.into());
-    }
-    counts.insert("total".into(), total.into());
-    for vertex in 0..2_u8 {
-        let name = vertex_state(job, vertex).name().to_ascii_lowercase();
-        let count = counts.get(&name).and_then(Value::as_u64).unwrap_or(0)
-            + u64::from(if job.graph { job.each[usize::from(vertex)] } else { 0 });
-        counts.insert(name, count.into());
-    }
-    Value::Object(counts)
-}
-
-/// When a task fails, it is one of the second vertex, and those of the first one are canceled.
-pub(super) fn vertex_state(job: &Job, vertex: u8) -> TaskState {
-    match job.tasks {
-        TaskState::Failed if vertex == 0 => TaskState::Canceled,
-        state => state,
-    }
-}
-
-/// The Java object which an accumulator's result is sent as: an `OptionalFailure` around a `Long`.
-pub(super) fn serialized_long(value: u64) -> String {
-    const HEAD: &str = "rO0ABXNyACVvcmcuYXBhY2hlLmZsaW5rLnV0aWwuT3B0aW9uYWxGYWlsdXJlAAAAAAAAAAEDAAFMAAxmYWlsdXJlQ2F1c2V0ABVMamF2YS9sYW5nL1Rocm93YWJsZTt4cHBzcgAOamF2YS5sYW5nLkxvbmc7i+SQzI8j3wIAAUoABXZhbHVleHIAEGphdmEubGFuZy5OdW1iZXKGrJUdC5TgiwIAAHhw";
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    // Eight bytes of the number and an end mark: nine bytes, so base64 needs no padding.
-    let mut bits = (u128::from(value) << 8) | u128::from(b'x');
-    let mut tail = [0; 12];
-    for place in tail.iter_mut().rev() {
-        *place = ALPHABET[usize::try_from(bits & 63).unwrap_or(0)];
-        bits >>= 6;
-    }
-    format!("{HEAD}{}", String::from_utf8_lossy(&tail))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::serialized_long;
-
-    #[test]
-    fn an_accumulator_is_serialized_as_a_server_does() {
-        assert!(serialized_long(200).ends_with("TgiwIAAHhwAAAAAAAAAMh4"));
-        assert!(serialized_long(574).ends_with("TgiwIAAHhwAAAAAAAAAj54"));
+    fn wanting_slots(&self) -> impl Iterator<Item = &Job> {
+        self.known.iter().filter(|job| job.graph && !job.state.has_ended())
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::errors::{Answer, Refusal, Reply, ok};
-use super::job::{Job, SINK_ID, SOURCE_ID};
+use super::errors::{Answer, Rejection, Reply, ok};
+use super::job::{Job, SOURCE_ID, VERTICES};
+use super::job_manager::JobManager;
 use super::request::{Call, path_id};
-use super::world::World;
-use super::{Cluster, TASK_MANAGER, millis};
+use super::wire::{TASK_MANAGER, millis};
 
 /// From the begin of a fetch until its metrics are there.
 const FETCH_TAKES: Duration = Duration::from_millis(50);
@@ -45,32 +45,32 @@ impl Store {
         *self = Self::default();
     }
 
-    /// What is known; whoever looks makes it newer for the next one.
-    fn look(&mut self, world: &World) -> &Snapshot {
-        let now = world.now();
+    /// What is known; reading it fetches newer values for the next request.
+    fn read(&mut self, manager: &JobManager) -> &Snapshot {
+        let now = manager.now();
         if let Some((_, fetched)) = self.fetched.take_if(|(at, _)| *at <= now) {
             self.known = fetched;
         }
-        let interval = world.config.metric_interval;
+        let interval = manager.config.metric_interval;
         if self.asked.is_none_or(|asked| asked.saturating_add(interval) <= now) {
             self.asked = Some(now);
-            self.fetched = Some((now.saturating_add(FETCH_TAKES), snapshot(world)));
+            self.fetched = Some((now.saturating_add(FETCH_TAKES), snapshot(manager)));
         }
         &self.known
     }
 }
 
-fn snapshot(world: &World) -> Snapshot {
-    let now = world.now();
-    let running = world.jobs.iter().filter(|job| !job.state.has_ended());
+fn snapshot(manager: &JobManager) -> Snapshot {
+    let now = manager.now();
+    let running = manager.jobs.all().iter().filter(|job| !job.state.has_ended());
     let count = running.clone().count();
     let mut all = Snapshot::new();
     all.insert(
         Scope::JobManager,
         named([
-            ("taskSlotsTotal", world.config.slots.to_string()),
+            ("taskSlotsTotal", manager.config.slots.to_string()),
             ("numRunningJobs", count.to_string()),
-            ("taskSlotsAvailable", world.free_slots().to_string()),
+            ("taskSlotsAvailable", manager.free_slots().to_string()),
             ("numRegisteredTaskManagers", "1".to_owned()),
             ("Status.JVM.Memory.Heap.Used", "77653896".to_owned()),
         ]),
@@ -90,7 +90,7 @@ fn snapshot(world: &World) -> Snapshot {
         }
         let splits = "Source__numbers_->_throttle.coordinator.enumerator.unassignedSplits";
         all.insert(Scope::Coordinator(job.id.clone(), SOURCE_ID), named([(splits, "0".to_owned())]));
-        for (vertex, subtasks) in [SOURCE_ID, SINK_ID].into_iter().zip(job.each) {
+        for (vertex, subtasks) in VERTICES.into_iter().zip(job.each) {
             // As in the details: nobody reads more subtasks than this.
             for subtask in 0..subtasks.min(1024) {
                 let scope = Scope::Subtask(job.id.clone(), vertex, subtask);
@@ -145,52 +145,59 @@ fn of_subtask(job: &Job, is_source: bool, subtask: u32, subtasks: u32, now: Dura
 /// How metrics are taken together, in the order of the answer.
 const MODES: [&str; 5] = ["min", "max", "avg", "sum", "skew"];
 
-impl Cluster {
-    pub(super) fn job_manager_metrics(&mut self, call: &Call) -> Reply {
-        plain(call, self.metrics_of(&Scope::JobManager))
+impl Store {
+    pub(super) fn job_manager_metrics(&mut self, manager: &JobManager, call: &Call) -> Reply {
+        plain(call, self.metrics_of(manager, &Scope::JobManager))
     }
 
-    pub(super) fn task_manager_metrics(&mut self, call: &Call, id: &str) -> Reply {
-        plain(call, if id == TASK_MANAGER { self.metrics_of(&Scope::TaskManager) } else { Vec::new() })
+    pub(super) fn task_manager_metrics(&mut self, manager: &JobManager, call: &Call, id: &str) -> Reply {
+        plain(call, if id == TASK_MANAGER { self.metrics_of(manager, &Scope::TaskManager) } else { Vec::new() })
     }
 
-    pub(super) fn job_metrics(&mut self, call: &Call, job: &str) -> Answer {
+    pub(super) fn job_metrics(&mut self, manager: &JobManager, call: &Call, job: &str) -> Answer {
         let job = path_id("jobid", job)?;
-        Ok(plain(call, self.metrics_of(&Scope::Job(job))))
+        Ok(plain(call, self.metrics_of(manager, &Scope::Job(job))))
     }
 
-    pub(super) fn coordinator_metrics(&mut self, call: &Call, job: &str, vertex: &str) -> Answer {
+    pub(super) fn coordinator_metrics(&mut self, manager: &JobManager, call: &Call, job: &str, vertex: &str) -> Answer {
         let (job, vertex) = (path_id("jobid", job)?, vertex_id(vertex)?);
-        let metrics = vertex.map(|vertex| self.metrics_of(&Scope::Coordinator(job, vertex)));
+        let metrics = vertex.map(|vertex| self.metrics_of(manager, &Scope::Coordinator(job, vertex)));
         Ok(plain(call, metrics.unwrap_or_default()))
     }
 
     /// Of all subtasks, each under its number.
-    pub(super) fn vertex_metrics(&mut self, call: &Call, job: &str, vertex: &str) -> Answer {
+    pub(super) fn vertex_metrics(&mut self, manager: &JobManager, call: &Call, job: &str, vertex: &str) -> Answer {
         let numbered = |(number, metrics): (u32, Metrics)| {
             metrics.into_iter().map(move |(name, value)| (format!("{number}.{name}"), value))
         };
-        let subtasks = self.subtasks(job, vertex)?;
+        let subtasks = self.subtasks(manager, job, vertex)?;
         Ok(plain(call, subtasks.into_iter().flat_map(numbered).collect()))
     }
 
-    pub(super) fn subtask_metrics(&mut self, call: &Call, job: &str, vertex: &str, subtask: &str) -> Answer {
-        let wanted: u32 = subtask.parse().map_err(|_| Refusal::parameter("path", "subtaskindex", subtask))?;
-        let found = self.subtasks(job, vertex)?.into_iter().find(|(number, _)| *number == wanted);
+    pub(super) fn subtask_metrics(
+        &mut self,
+        manager: &JobManager,
+        call: &Call,
+        job: &str,
+        vertex: &str,
+        subtask: &str,
+    ) -> Answer {
+        let wanted: u32 = subtask.parse().map_err(|_| Rejection::parameter("path", "subtaskindex", subtask))?;
+        let found = self.subtasks(manager, job, vertex)?.into_iter().find(|(number, _)| *number == wanted);
         Ok(plain(call, found.map(|(_, metrics)| metrics).unwrap_or_default()))
     }
 
-    pub(super) fn aggregated_task_manager_metrics(&mut self, call: &Call) -> Answer {
+    pub(super) fn aggregated_task_manager_metrics(&mut self, manager: &JobManager, call: &Call) -> Answer {
         let only = call.query_list("taskmanagers");
         let is_meant = only.is_empty() || only.contains(&TASK_MANAGER);
-        let members = if is_meant { vec![self.metrics_of(&Scope::TaskManager)] } else { Vec::new() };
+        let members = if is_meant { vec![self.metrics_of(manager, &Scope::TaskManager)] } else { Vec::new() };
         aggregated(call, &members)
     }
 
-    pub(super) fn aggregated_job_metrics(&mut self, call: &Call) -> Answer {
-        let id = |text: &str| path_id("jobs", text).map_err(|_| Refusal::parameter("query", "jobs", text));
+    pub(super) fn aggregated_job_metrics(&mut self, manager: &JobManager, call: &Call) -> Answer {
+        let id = |text: &str| path_id("jobs", text).map_err(|_| Rejection::parameter("query", "jobs", text));
         let only: Vec<String> = call.query_list("jobs").into_iter().map(id).collect::<Result<_, _>>()?;
-        let known = self.metrics.look(&self.world);
+        let known = self.read(manager);
         let jobs = known.iter().filter_map(|(scope, metrics)| match scope {
             Scope::Job(job) if only.is_empty() || only.contains(job) => Some(metrics.clone()),
             _ => None,
@@ -198,21 +205,27 @@ impl Cluster {
         aggregated(call, &jobs.collect::<Vec<_>>())
     }
 
-    pub(super) fn aggregated_subtask_metrics(&mut self, call: &Call, job: &str, vertex: &str) -> Answer {
+    pub(super) fn aggregated_subtask_metrics(
+        &mut self,
+        manager: &JobManager,
+        call: &Call,
+        job: &str,
+        vertex: &str,
+    ) -> Answer {
         let only = call.query_list("subtasks");
-        let mut subtasks = self.subtasks(job, vertex)?;
+        let mut subtasks = self.subtasks(manager, job, vertex)?;
         subtasks.retain(|(number, _)| only.is_empty() || only.iter().any(|range| holds(range, *number)));
         aggregated(call, &subtasks.into_iter().map(|(_, metrics)| metrics).collect::<Vec<_>>())
     }
 
-    fn metrics_of(&mut self, scope: &Scope) -> Metrics {
-        self.metrics.look(&self.world).get(scope).cloned().unwrap_or_default()
+    fn metrics_of(&mut self, manager: &JobManager, scope: &Scope) -> Metrics {
+        self.read(manager).get(scope).cloned().unwrap_or_default()
     }
 
     /// Those of an unknown job or vertex are none.
-    fn subtasks(&mut self, job: &str, vertex: &str) -> Result<Vec<(u32, Metrics)>, Refusal> {
+    fn subtasks(&mut self, manager: &JobManager, job: &str, vertex: &str) -> Result<Vec<(u32, Metrics)>, Rejection> {
         let (job, vertex) = (path_id("jobid", job)?, vertex_id(vertex)?);
-        let known = self.metrics.look(&self.world).iter();
+        let known = self.read(manager).iter();
         let of = known.filter_map(|(scope, metrics)| match scope {
             Scope::Subtask(of, at, number) if *of == job && Some(*at) == vertex => Some((*number, metrics.clone())),
             _ => None,
@@ -221,9 +234,9 @@ impl Cluster {
     }
 }
 
-fn vertex_id(text: &str) -> Result<Option<&'static str>, Refusal> {
+fn vertex_id(text: &str) -> Result<Option<&'static str>, Rejection> {
     let wanted = path_id("vertexid", text)?;
-    Ok([SOURCE_ID, SINK_ID].into_iter().find(|id| *id == wanted))
+    Ok(VERTICES.into_iter().find(|id| *id == wanted))
 }
 
 /// `3` or `0-2`; what is neither holds nothing, and is no error.
@@ -261,7 +274,7 @@ fn aggregated(call: &Call, members: &[Metrics]) -> Answer {
     let mut modes = Vec::new();
     for mode in &asked {
         let known = known.iter().find(|known| known.eq_ignore_ascii_case(mode));
-        modes.push(*known.ok_or_else(|| Refusal::parameter("query", "agg", mode))?);
+        modes.push(*known.ok_or_else(|| Rejection::parameter("query", "agg", mode))?);
     }
     let modes = if modes.is_empty() { known } else { &modes };
     let asked = call.query_list("get");

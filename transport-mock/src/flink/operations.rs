@@ -3,12 +3,10 @@
 //! An operation is known by the job and a trigger id. Savepoints and stops share one space of ids per job, so that a
 //! stop with a savepoint's id *is* that savepoint; triggered checkpoints have a space of their own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::checkpoint_log::Purpose;
-use super::errors::{Throwable, flink_job_not_found};
-use super::job::JobState;
-use super::world::World;
+use super::errors::Throwable;
 
 /// What keeps a checkpoint's trigger id apart from a savepoint's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,57 +37,41 @@ pub(super) struct Operation {
     pub(super) outcome: Option<(Duration, Outcome)>,
 }
 
-/// What a trigger asks for.
-#[derive(Debug)]
-pub(super) struct Ask {
-    pub(super) purpose: Purpose,
-    pub(super) target: String,
-    pub(super) native: bool,
-    pub(super) cancel_after: bool,
-}
+/// All operations whose results are kept.
+#[derive(Debug, Default)]
+pub(super) struct Operations(BTreeMap<OperationKey, Operation>);
 
-impl World {
-    /// Starts an operation, unless there is one of this name; then that one is meant.
-    pub(super) fn trigger(&mut self, key: OperationKey, ask: &Ask) {
-        if self.operations.contains_key(&key) {
-            return;
-        }
-        self.operations.insert(key.clone(), Operation::default());
-        let at = self.now();
-        match self.obstacle(&key.job) {
-            Some(obstacle) => self.settle(&key, at, Outcome::Failed(Throwable::completion(obstacle))),
-            None => self.snapshot(&key.job.clone(), ask, Some(key), at),
-        }
+impl Operations {
+    pub(super) fn get(&self, key: &OperationKey) -> Option<&Operation> {
+        self.0.get(key)
     }
 
-    /// Why no snapshot of a job can be taken now. None of this makes the trigger fail: only the operation does.
-    fn obstacle(&self, id: &str) -> Option<Throwable> {
-        let unknown = || flink_job_not_found(id, "getJobMasterGateway(Dispatcher.java:2432)");
-        let Some(job) = self.job(id) else {
-            return Some(unknown());
-        };
-        match job.state {
-            state if state.has_ended() => Some(unknown()),
-            JobState::Initializing => Some(Throwable::new(
-                "org.apache.flink.runtime.dispatcher.UnavailableDispatcherOperationException",
-                "Unable to get JobMasterGateway for initializing job. The requested operation is not available while the JobManager is initializing.",
-                "org.apache.flink.runtime.dispatcher.Dispatcher.getJobMasterGateway(Dispatcher.java:2440)",
-            )),
-            _ if job.is_processing() => None,
-            _ => Some(checkpoint_exception(&format!(
-                "Checkpoint triggering task {} of job {id} is not being executed at the moment. Aborting checkpoint. Failure reason: Not all required tasks are currently running.",
-                job.first_task()
-            ))),
+    /// Starts an operation. Returns false if there is one of this name, which is meant then.
+    pub(super) fn start(&mut self, key: &OperationKey) -> bool {
+        let is_new = !self.0.contains_key(key);
+        if is_new {
+            self.0.insert(key.clone(), Operation::default());
         }
+        is_new
     }
 
     /// Records an operation's end; the first one counts.
     pub(super) fn settle(&mut self, key: &OperationKey, at: Duration, outcome: Outcome) {
-        if let Some(operation) = self.operations.get_mut(key)
+        if let Some(operation) = self.0.get_mut(key)
             && operation.outcome.is_none()
         {
             operation.outcome = Some((at, outcome));
         }
+    }
+
+    /// Forgets the results that are older than `retention`.
+    pub(super) fn expire(&mut self, now: Duration, retention: Duration) {
+        self.0
+            .retain(|_, operation| operation.outcome.as_ref().is_none_or(|(at, _)| at.saturating_add(retention) > now));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 }
 

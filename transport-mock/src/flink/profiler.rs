@@ -1,13 +1,14 @@
 //! The profiler of the JobManager and of the one TaskManager: one profile at a time for each.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::errors::{Answer, Refusal, Throwable, ok};
+use super::errors::{Answer, Rejection, Throwable, ok, page};
 use super::request::{Body, Call, Format, Kind};
-use super::{Cluster, TASK_MANAGER, millis};
+use super::wire::{TASK_MANAGER, millis};
 
 const REQUEST: Format = Format {
     name: "ProfilingRequestBody",
@@ -24,6 +25,7 @@ const REQUEST: Format = Format {
     ],
 };
 
+const JOB_MANAGER: &str = "JobManager";
 /// How many profiles are listed (`rest.profiling.history-size`).
 const HISTORY: usize = 10;
 /// From the end of the sampling until the file is written.
@@ -31,7 +33,7 @@ const WRITES: Duration = Duration::from_millis(100);
 
 /// A profile that was started.
 #[derive(Debug)]
-pub(super) struct Profile {
+struct Profile {
     mode: String,
     started: Duration,
     seconds: u32,
@@ -66,21 +68,24 @@ impl Profile {
     }
 }
 
-impl Cluster {
-    /// Whether there is a profiler at all.
-    pub(super) fn has_profiler(&self, call: &Call) -> bool {
-        self.world.config.profiling && call.version >= (1, 19)
+/// The profiles of each process, newest first.
+#[derive(Debug, Default)]
+pub(super) struct Profiles(BTreeMap<&'static str, Vec<Profile>>);
+
+impl Profiles {
+    /// Those of the `JobManager` are lost with it.
+    pub(super) fn lose_job_manager(&mut self) {
+        self.0.remove(JOB_MANAGER);
     }
 
-    pub(super) fn start_profile(&mut self, call: &Call, task_manager: Option<&str>) -> Answer {
+    pub(super) fn start(&mut self, call: &Call, task_manager: Option<&str>, now: Duration) -> Answer {
         let body = Body::read(call, &REQUEST)?;
         let process = process(task_manager)?;
         let seconds = body.number("duration").and_then(|seconds| u32::try_from(seconds).ok());
         let Some(seconds) = seconds.filter(|seconds| (1..=300).contains(seconds)) else {
             return Err(internal("java.lang.IllegalArgumentException", "`duration` must be set between (0s, 300s]."));
         };
-        let now = self.now();
-        let profiles = self.world.profiles.entry(process.to_owned()).or_default();
+        let profiles = self.0.entry(process).or_default();
         if profiles.iter().any(|profile| now < profile.over()) {
             let message = format!("{process} is still under profiling.");
             return Err(internal("java.lang.IllegalStateException", &message));
@@ -92,26 +97,24 @@ impl Cluster {
         Ok(ok(view))
     }
 
-    pub(super) fn list_profiles(&mut self, task_manager: Option<&str>) -> Answer {
+    pub(super) fn list(&self, task_manager: Option<&str>, now: Duration) -> Answer {
         let process = process(task_manager)?;
-        let now = self.now();
-        let profiles = self.world.profiles.get(process).map_or(&[][..], Vec::as_slice);
+        let profiles = self.0.get(process).map_or(&[][..], Vec::as_slice);
         let views: Vec<_> = profiles.iter().map(|profile| profile.view(process, now)).collect();
         Ok(ok(json!({ "profilingList": views })))
     }
 
-    pub(super) fn fetch_profile(&mut self, task_manager: Option<&str>, file: &str) -> Answer {
+    pub(super) fn fetch(&self, task_manager: Option<&str>, file: &str, now: Duration) -> Answer {
         let process = process(task_manager)?;
-        let now = self.now();
-        let mut profiles = self.world.profiles.get(process).map_or(&[][..], Vec::as_slice).iter();
+        let mut profiles = self.0.get(process).map_or(&[][..], Vec::as_slice).iter();
         if profiles.any(|profile| now >= profile.over() && profile.file(process) == file) {
-            let page = format!("<!DOCTYPE html>\n<html lang='en'><title>{file}</title></html>\n");
-            return Ok(super::errors::page(page));
+            let text = format!("<!DOCTYPE html>\n<html lang='en'><title>{file}</title></html>\n");
+            return Ok(page(text));
         }
         match task_manager {
             None => {
                 let text = "This file does not exist in JobManager log dir.";
-                Err(Refusal::Short(StatusCode::NOT_FOUND, text.into()))
+                Err(Rejection::Short(StatusCode::NOT_FOUND, text.into()))
             }
             Some(id) => {
                 let message = format!("Failed to transfer file from TaskExecutor {id}.");
@@ -121,9 +124,9 @@ impl Cluster {
     }
 }
 
-fn process(task_manager: Option<&str>) -> Result<&'static str, Refusal> {
+fn process(task_manager: Option<&str>) -> Result<&'static str, Rejection> {
     match task_manager {
-        None => Ok("JobManager"),
+        None => Ok(JOB_MANAGER),
         Some(TASK_MANAGER) => Ok(TASK_MANAGER),
         Some(other) => {
             let class = "org.apache.flink.runtime.resourcemanager.exceptions.UnknownTaskExecutorException";
@@ -132,7 +135,7 @@ fn process(task_manager: Option<&str>) -> Result<&'static str, Refusal> {
     }
 }
 
-fn internal(class: &'static str, message: &str) -> Refusal {
+fn internal(class: &'static str, message: &str) -> Rejection {
     let frame = "org.apache.flink.runtime.util.profiler.ProfilingService.requestProfiling(ProfilingService.java:131)";
-    Refusal::Internal(Throwable::new(class, message, frame))
+    Rejection::Internal(Throwable::new(class, message, frame))
 }

@@ -2,16 +2,17 @@
 //!
 //! Unlike those of savepoints, these triggers get their ids from the server, and nobody can choose one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Cluster;
-use super::errors::{Answer, Refusal, Throwable, accepted, ok};
-use super::ids::parse_hex32;
+use super::errors::{Answer, Rejection, Throwable, accepted, ok};
+use super::ids::Ids;
+use super::job_manager::JobManager;
 use super::request::{Body, Call, Format, Kind, path_id};
-use super::world::normalize;
+use super::storage::normalize;
 
 /// How long a removal reads as in progress.
 const TAKES: Duration = Duration::from_millis(60);
@@ -27,52 +28,66 @@ pub(super) enum Removes {
 
 /// A removal that was asked for: when it reads as over, and why it failed.
 #[derive(Debug)]
-pub(super) struct Removed {
-    pub(super) over: Duration,
+struct Removed {
+    over: Duration,
     failure: Option<Throwable>,
 }
 
-impl Cluster {
-    pub(super) fn dispose_savepoint(&mut self, call: &Call) -> Answer {
+/// The removals whose results are kept, and what can be removed but savepoints.
+#[derive(Debug, Default)]
+pub(super) struct Removals {
+    removals: BTreeMap<(Removes, String), Removed>,
+    /// Cluster data sets, by their ids. They are on the TaskManagers, which outlive the `JobManager`.
+    pub(super) datasets: Vec<String>,
+}
+
+impl Removals {
+    /// Forgets the results that are older than `retention`.
+    pub(super) fn expire(&mut self, now: Duration, retention: Duration) {
+        self.removals.retain(|_, removed| removed.over.saturating_add(retention) > now);
+    }
+
+    /// Forgets all results, as a new `JobManager` does.
+    pub(super) fn clear(&mut self) {
+        self.removals.clear();
+    }
+
+    pub(super) fn dispose_savepoint(&mut self, call: &Call, manager: &mut JobManager) -> Answer {
         let body = Body::read(call, &DISPOSAL)?;
         let Some(path) = body.text("savepoint-path") else {
-            return Err(Refusal::handler(
+            return Err(Rejection::handler(
                 StatusCode::BAD_REQUEST,
                 "Field savepoint-path must not be omitted or be null.",
                 "org.apache.flink.runtime.rest.handler.job.savepoints.SavepointDisposalHandlers$SavepointDisposalTriggerHandler.triggerOperation(SavepointDisposalHandlers.java:69)",
             ));
         };
-        let failure = match self.world.storage.remove(&normalize(path)) {
-            Some(_) => None,
-            None => Some(no_savepoint(path)),
-        };
+        let failure = if manager.storage.remove(&normalize(path)) { None } else { Some(no_savepoint(path)) };
         // The one trigger that is answered with 200.
-        Ok(ok(self.removal(Removes::Savepoint, failure)))
+        Ok(ok(self.start(Removes::Savepoint, failure, manager.now(), &mut manager.ids)))
     }
 
     pub(super) fn list_datasets(&self) -> Value {
-        let entries = self.world.datasets.iter().map(|id| json!({ "id": id, "isComplete": true }));
+        let entries = self.datasets.iter().map(|id| json!({ "id": id, "isComplete": true }));
         json!({ "dataSets": entries.collect::<Vec<_>>() })
     }
 
-    pub(super) fn delete_dataset(&mut self, id: &str) -> Answer {
+    pub(super) fn delete_dataset(&mut self, id: &str, now: Duration, ids: &mut Ids) -> Answer {
         let id = path_id("datasetid", id)?;
-        self.world.datasets.retain(|known| *known != id);
-        Ok(accepted(self.removal(Removes::Dataset, None)))
+        self.datasets.retain(|known| *known != id);
+        Ok(accepted(self.start(Removes::Dataset, None, now, ids)))
     }
 
-    fn removal(&mut self, what: Removes, failure: Option<Throwable>) -> Value {
-        let trigger = self.world.ids.hex32();
-        let over = self.now().saturating_add(TAKES);
-        self.world.removals.insert((what, trigger.clone()), Removed { over, failure });
+    fn start(&mut self, what: Removes, failure: Option<Throwable>, now: Duration, ids: &mut Ids) -> Value {
+        let trigger = ids.hex32();
+        let over = now.saturating_add(TAKES);
+        self.removals.insert((what, trigger.clone()), Removed { over, failure });
         json!({ "request-id": trigger })
     }
 
-    pub(super) fn removal_status(&mut self, what: Removes, trigger: &str) -> Answer {
+    pub(super) fn status(&self, what: Removes, trigger: &str, now: Duration) -> Answer {
         let trigger = path_id("triggerid", trigger)?;
-        let now = self.now();
-        let Some(removed) = self.world.removals.get(&(what, trigger)) else {
-            return Err(Refusal::Handler(
+        let Some(removed) = self.removals.get(&(what, trigger)) else {
+            return Err(Rejection::Handler(
                 StatusCode::NOT_FOUND,
                 Throwable::new(
                     "org.apache.flink.runtime.rest.NotFoundException",
@@ -87,21 +102,6 @@ impl Cluster {
             Some(failure) => ("COMPLETED", json!({ "failure-cause": failure.serialized() })),
         };
         Ok(ok(json!({ "status": { "id": status }, "operation": operation })))
-    }
-
-    /// Puts a cluster data set there, as a batch job would; its id is 32 hex digits, or it is not put.
-    pub fn add_dataset(&mut self, id: &str) {
-        self.world.datasets.extend(parse_hex32(id));
-    }
-
-    /// The ids of the cluster data sets there are.
-    pub fn datasets(&self) -> Vec<String> {
-        self.world.datasets.clone()
-    }
-
-    /// Whether there is state at a path that a job could be started from.
-    pub fn is_stored(&self, path: &str) -> bool {
-        self.world.stored(path).is_some()
     }
 }
 

@@ -8,8 +8,8 @@ use http::header::CONTENT_TYPE;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::Version;
-use super::errors::{Refusal, Throwable};
+use super::config::Version;
+use super::errors::{Rejection, Throwable};
 use super::ids::parse_hex32;
 use super::multipart;
 
@@ -28,16 +28,16 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn read(request: &http::Request<Bytes>, version: Version) -> Result<Self, Refusal> {
+    pub(super) fn read(request: &http::Request<Bytes>, version: Version) -> Result<Self, Rejection> {
         let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let method = request.method().as_str();
         if method.len() + target.len() + " ".len() + " HTTP/1.1".len() > 4096 {
-            return Err(Refusal::BadRequestLine);
+            return Err(Rejection::BadRequestLine);
         }
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
         let boundary = multipart::boundary(content_type);
         if boundary.is_none() && request.body().len() > 100 << 20 {
-            return Err(Refusal::Empty(StatusCode::PAYLOAD_TOO_LARGE));
+            return Err(Rejection::Empty(StatusCode::PAYLOAD_TOO_LARGE));
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         Ok(Self {
@@ -73,12 +73,12 @@ impl Call {
     }
 
     /// The one value of a query parameter.
-    pub(super) fn query(&self, name: &str) -> Result<Option<&str>, Refusal> {
+    pub(super) fn query(&self, name: &str) -> Result<Option<&str>, Rejection> {
         let values = self.query_list(name);
         match values.as_slice() {
             [] => Ok(None),
             [value] => Ok(Some(value)),
-            _ => Err(Refusal::handler(
+            _ => Err(Rejection::handler(
                 StatusCode::BAD_REQUEST,
                 format!("Expected only one value [{}].", values.join(", ")),
                 "org.apache.flink.runtime.rest.handler.util.HandlerRequestUtils.fromRequestBodyOrQueryParameter(HandlerRequestUtils.java:42)",
@@ -93,18 +93,18 @@ impl Call {
     }
 
     /// A number in the query.
-    pub(super) fn query_number(&self, name: &str) -> Result<Option<i64>, Refusal> {
+    pub(super) fn query_number(&self, name: &str) -> Result<Option<i64>, Rejection> {
         let read = |text: &str| match text.parse::<i32>() {
             Ok(number) => Ok(i64::from(number)),
-            Err(_) => Err(Refusal::parameter("query", name, text)),
+            Err(_) => Err(Rejection::parameter("query", name, text)),
         };
         self.query(name)?.map(read).transpose()
     }
 }
 
 /// An id in the path.
-pub(super) fn path_id(name: &str, text: &str) -> Result<String, Refusal> {
-    parse_hex32(text).ok_or_else(|| Refusal::parameter("path", name, text))
+pub(super) fn path_id(name: &str, text: &str) -> Result<String, Rejection> {
+    parse_hex32(text).ok_or_else(|| Rejection::parameter("path", name, text))
 }
 
 /// Both the router and the handlers decode, so what survives is decoded twice; and each of them takes a plus sign
@@ -185,17 +185,17 @@ impl Body {
     }
 
     /// Reads a body; an absent one is an empty object.
-    pub(super) fn read(call: &Call, format: &Format) -> Result<Self, Refusal> {
+    pub(super) fn read(call: &Call, format: &Format) -> Result<Self, Rejection> {
         if call.boundary.is_some() {
-            return Err(Refusal::handler(
+            return Err(Rejection::handler(
                 StatusCode::BAD_REQUEST,
                 "File uploads not allowed.",
                 "org.apache.flink.runtime.rest.handler.AbstractHandler.respondAsLeader(AbstractHandler.java:130)",
             ));
         }
-        let refuse = |class: &'static str, message: String| {
+        let reject = |class: &'static str, message: String| {
             let frame = "org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMapper.readValue(ObjectMapper.java:3777)";
-            Refusal::body(format.name, Throwable::new(class, message, frame))
+            Rejection::body(format.name, Throwable::new(class, message, frame))
         };
         if call.body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
@@ -205,18 +205,18 @@ impl Body {
             Some(Ok(value)) => value,
             Some(Err(error)) if error.is_eof() => {
                 let message = format!("Unexpected end-of-input: {SOURCE}");
-                return Err(refuse(JSON_EOF, message));
+                return Err(reject(JSON_EOF, message));
             }
             _ => {
                 let message = format!(
                     "Unrecognized token: was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false'){SOURCE}"
                 );
-                return Err(refuse(JSON_PARSE, message));
+                return Err(reject(JSON_PARSE, message));
             }
         };
         let Value::Object(fields) = value else {
             let message = format!("Cannot deserialize value of type `{}`{SOURCE}", format.name);
-            return Err(refuse(MISMATCH, message));
+            return Err(reject(MISMATCH, message));
         };
         let mut read = BTreeMap::new();
         for (name, value) in fields {
@@ -227,14 +227,14 @@ impl Body {
                         "Unrecognized field \"{name}\" (class {}), not marked as ignorable{SOURCE}",
                         format.name
                     );
-                    return Err(refuse(UNRECOGNIZED, message));
+                    return Err(reject(UNRECOGNIZED, message));
                 }
                 None => {}
                 Some(_) if value.is_null() => {}
                 Some((field, kind, _)) => {
                     let value = kind.read(&value).map_err(|(class, message)| {
                         let chain = format!("(through reference chain: {}[\"{field}\"])", format.name);
-                        refuse(class, format!("{message}{SOURCE} {chain}"))
+                        reject(class, format!("{message}{SOURCE} {chain}"))
                     })?;
                     read.insert(name, value);
                 }

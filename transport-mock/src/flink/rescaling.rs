@@ -3,73 +3,60 @@
 //! What is put shows at once; the job is restarted from its last checkpoint when the scheduler's cool-down is over, with as
 //! many tasks as the bounds allow and the slots suffice for.
 
-use std::time::Duration;
-
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Cluster;
-use super::errors::{Answer, Refusal, Throwable, flink_job_not_found, ok};
-use super::job::{Job, SINK_ID, SOURCE_ID};
+use super::errors::{Answer, Rejection, Throwable, flink_job_not_found, ok};
+use super::job::{Job, SINK_ID, SOURCE_ID, VERTICES};
+use super::job_manager::JobManager;
 use super::request::{Call, path_id};
-use super::world::{Step, World};
 
-/// Of both vertices.
-const VERTICES: [&str; 2] = [SOURCE_ID, SINK_ID];
 const MAX_PARALLELISM: u32 = 128;
-/// When a rescale finds the job busy with something else.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-impl Cluster {
-    /// The running job that is meant, if its scheduler can do this at all.
-    fn rescalable(&self, job: &str) -> Result<&Job, Refusal> {
-        let id = path_id("jobid", job)?;
-        let found = self.world.job(&id).filter(|job| !job.state.has_ended());
-        let Some(job) = found else {
-            return Err(Refusal::Internal(flink_job_not_found(&id, "getJobMasterGateway(Dispatcher.java:2432)")));
-        };
-        if !self.world.config.adaptive_scheduler {
-            return Err(Refusal::Internal(Throwable::new(
-                "java.lang.UnsupportedOperationException",
-                "The DefaultScheduler does not support changing the parallelism without a job restart. This feature is currently only expected to work with the AdaptiveScheduler.",
-                "org.apache.flink.runtime.scheduler.SchedulerNG.requestJobResourceRequirements(SchedulerNG.java:225)",
-            )));
-        }
-        Ok(job)
+/// The running job that is meant, if its scheduler can do this at all.
+fn rescalable<'a>(manager: &'a JobManager, job: &str) -> Result<&'a Job, Rejection> {
+    let id = path_id("jobid", job)?;
+    let found = manager.jobs.get(&id).filter(|job| !job.state.has_ended());
+    let Some(job) = found else {
+        return Err(Rejection::Internal(flink_job_not_found(&id, "getJobMasterGateway(Dispatcher.java:2432)")));
+    };
+    if !manager.config.adaptive_scheduler {
+        return Err(Rejection::Internal(Throwable::new(
+            "java.lang.UnsupportedOperationException",
+            "The DefaultScheduler does not support changing the parallelism without a job restart. This feature is currently only expected to work with the AdaptiveScheduler.",
+            "org.apache.flink.runtime.scheduler.SchedulerNG.requestJobResourceRequirements(SchedulerNG.java:225)",
+        )));
     }
-
-    pub(super) fn resource_requirements(&self, job: &str) -> Answer {
-        let job = self.rescalable(job)?;
-        let entry = |index: usize| {
-            let (lower, upper) = job.bounds[index];
-            json!({ "parallelism": { "lowerBound": lower, "upperBound": upper } })
-        };
-        Ok(ok(json!({ SOURCE_ID: entry(0), SINK_ID: entry(1) })))
-    }
-
-    pub(super) fn put_resource_requirements(&mut self, call: &Call, job: &str) -> Answer {
-        let bounds = requirements(call)?;
-        let id = self.rescalable(job)?.id.clone();
-        let bounds = check(&bounds)?;
-        let (now, delay) = (self.now(), self.world.config.rescale_delay);
-        if let Some(job) = self.world.job_mut(&id) {
-            job.bounds = bounds;
-        }
-        self.world.later(&id, now.saturating_add(delay), Step::Rescales);
-        Ok(ok(json!({})))
-    }
-
-    pub(super) fn rescaling_disabled() -> Answer {
-        Err(Refusal::handler(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Rescaling is temporarily disabled. See FLINK-12312.",
-            "org.apache.flink.runtime.rest.handler.job.rescaling.RescalingHandlers.featureDisabledException(RescalingHandlers.java:50)",
-        ))
-    }
+    Ok(job)
 }
 
-fn refuse(message: impl Into<String>) -> Refusal {
-    Refusal::handler(
+pub(super) fn resource_requirements(manager: &JobManager, job: &str) -> Answer {
+    let job = rescalable(manager, job)?;
+    let entry = |index: usize| {
+        let (lower, upper) = job.bounds[index];
+        json!({ "parallelism": { "lowerBound": lower, "upperBound": upper } })
+    };
+    Ok(ok(json!({ SOURCE_ID: entry(0), SINK_ID: entry(1) })))
+}
+
+pub(super) fn put_resource_requirements(manager: &mut JobManager, call: &Call, job: &str) -> Answer {
+    let bounds = requirements(call)?;
+    let id = rescalable(manager, job)?.id.clone();
+    let bounds = check(&bounds)?;
+    manager.set_bounds(&id, bounds);
+    Ok(ok(json!({})))
+}
+
+pub(super) fn rescaling_disabled() -> Answer {
+    Err(Rejection::handler(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Rescaling is temporarily disabled. See FLINK-12312.",
+        "org.apache.flink.runtime.rest.handler.job.rescaling.RescalingHandlers.featureDisabledException(RescalingHandlers.java:50)",
+    ))
+}
+
+fn reject(message: impl Into<String>) -> Rejection {
+    Rejection::handler(
         StatusCode::BAD_REQUEST,
         message,
         "org.apache.flink.runtime.rest.handler.job.JobResourceRequirementsUpdateHandler.handleRequest(JobResourceRequirementsUpdateHandler.java:66)",
@@ -77,9 +64,9 @@ fn refuse(message: impl Into<String>) -> Refusal {
 }
 
 /// By vertex, in the order of the body.
-fn requirements(call: &Call) -> Result<Vec<(String, u32, u32)>, Refusal> {
+fn requirements(call: &Call) -> Result<Vec<(String, u32, u32)>, Rejection> {
     let malformed = || {
-        Refusal::body(
+        Rejection::body(
             "JobResourceRequirementsBody",
             Throwable::new(
                 "org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.exc.MismatchedInputException",
@@ -95,7 +82,7 @@ fn requirements(call: &Call) -> Result<Vec<(String, u32, u32)>, Refusal> {
     };
     let vertices = body.as_object().ok_or_else(malformed)?;
     if vertices.is_empty() {
-        return Err(refuse("Request body does not specify resource requirements."));
+        return Err(reject("Request body does not specify resource requirements."));
     }
     let mut read = Vec::new();
     for (id, vertex) in vertices {
@@ -109,7 +96,7 @@ fn requirements(call: &Call) -> Result<Vec<(String, u32, u32)>, Refusal> {
     Ok(read)
 }
 
-fn check(asked: &[(String, u32, u32)]) -> Result<[(u32, u32); 2], Refusal> {
+fn check(asked: &[(String, u32, u32)]) -> Result<[(u32, u32); 2], Rejection> {
     let mut problems = Vec::new();
     for (id, lower, upper) in asked {
         if *lower == 0 || *upper == 0 {
@@ -136,37 +123,7 @@ fn check(asked: &[(String, u32, u32)]) -> Result<[(u32, u32); 2], Refusal> {
         [Ok(source), Ok(sink)] if problems.is_empty() => Ok([source, sink]),
         bounds => {
             problems.extend(bounds.into_iter().filter_map(Result::err));
-            Err(refuse(problems.join("\n")))
+            Err(reject(problems.join("\n")))
         }
-    }
-}
-
-impl World {
-    /// The parallelism that a job's bounds and the slots come to now.
-    fn fitting(&self, job: &Job) -> [u32; 2] {
-        let slots = self.free_slots().saturating_add(job.parallelism);
-        job.bounds.map(|(lower, upper)| upper.min(slots).max(lower))
-    }
-
-    /// Gives a job that starts anew the parallelism that its bounds allow.
-    pub(super) fn fit(&mut self, id: &str) {
-        if let Some(each) = self.job(id).filter(|_| self.config.adaptive_scheduler).map(|job| self.fitting(job))
-            && let Some(job) = self.job_mut(id)
-        {
-            job.set_parallelism(each);
-        }
-    }
-
-    /// The cool-down is over.
-    pub(super) fn rescale(&mut self, id: &str, at: Duration) {
-        let Some(job) = self.job(id) else { return };
-        if job.each == self.fitting(job) {
-            return;
-        }
-        if !job.is_processing() {
-            self.later(id, at.saturating_add(AGAIN_AFTER), Step::Rescales);
-            return;
-        }
-        self.restart_job(id, at);
     }
 }

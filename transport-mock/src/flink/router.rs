@@ -6,122 +6,151 @@
 use http::StatusCode;
 
 use super::Cluster;
-use super::errors::{Answer, Refusal, ok};
-use super::logs::File;
+use super::errors::{Answer, Rejection, ok};
+use super::logs::{self, File};
 use super::operations::Space;
 use super::removal::Removes;
 use super::request::{Body, Call, EMPTY_BODY};
+use super::{checkpoints, details, overview, rescaling, triggers, vertices};
 
 impl Cluster {
     pub(super) fn route(&mut self, call: &Call) -> Answer {
         let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
         let since = |version| call.version >= version;
         match (call.method.as_str(), segments.as_slice()) {
-            ("POST", ["jars", "upload"]) => self.upload_jar(call),
-            ("POST", ["jars", jar, "run"]) => self.run_jar(call, jar),
-            ("GET" | "POST", ["jars", jar, "plan"]) => self.plan_jar(call, jar),
-            ("POST", ["jobs", job, "savepoints"]) => self.trigger_savepoint(call, job),
-            ("POST", ["jobs", job, "stop"]) => self.trigger_stop(call, job),
-            ("POST", ["jobs", job, "checkpoints"]) if since((1, 17)) => self.trigger_checkpoint(call, job),
-            ("POST", ["savepoint-disposal"]) => self.dispose_savepoint(call),
-            ("PUT", ["jobs", job, "resource-requirements"]) if since((1, 18)) => {
-                self.put_resource_requirements(call, job)
+            ("POST", ["jars", "upload"]) => self.jars.upload(call, self.manager.now(), &mut self.manager.ids),
+            ("POST", ["jars", jar, "run"]) => self.jars.run(call, jar, &mut self.manager),
+            ("GET" | "POST", ["jars", jar, "plan"]) => self.jars.plan(call, jar, &mut self.manager.ids),
+            ("POST", ["jobs", job, "savepoints"]) => triggers::trigger_savepoint(&mut self.manager, call, job),
+            ("POST", ["jobs", job, "stop"]) => triggers::trigger_stop(&mut self.manager, call, job),
+            ("POST", ["jobs", job, "checkpoints"]) if since((1, 17)) => {
+                triggers::trigger_checkpoint(&mut self.manager, call, job)
             }
-            ("POST", ["jobmanager", "profiler"]) if self.has_profiler(call) => self.start_profile(call, None),
-            ("POST", ["taskmanagers", id, "profiler"]) if self.has_profiler(call) => self.start_profile(call, Some(id)),
+            ("POST", ["savepoint-disposal"]) => self.removals.dispose_savepoint(call, &mut self.manager),
+            ("PUT", ["jobs", job, "resource-requirements"]) if since((1, 18)) => {
+                rescaling::put_resource_requirements(&mut self.manager, call, job)
+            }
+            ("POST", ["jobmanager", "profiler"]) if self.has_profiler(call) => {
+                self.profiles.start(call, None, self.manager.now())
+            }
+            ("POST", ["taskmanagers", id, "profiler"]) if self.has_profiler(call) => {
+                self.profiles.start(call, Some(id), self.manager.now())
+            }
             _ => self.route_without_body(call, &segments),
         }
     }
 
     /// The handlers that read no body. The server parses one all the same, before it looks at anything else.
     fn route_without_body(&mut self, call: &Call, segments: &[&str]) -> Answer {
+        let has_profiler = self.has_profiler(call);
+        let Self { manager, jars, graphs, statistics, metrics, removals, profiles, samples, generation, .. } = self;
+        let flame_graphs = manager.config.flame_graphs;
         let since = |version| call.version >= version;
-        let handler: &dyn Fn(&mut Self) -> Answer = match (call.method.as_str(), segments) {
-            ("GET", ["overview"]) => &|cluster| Ok(ok(cluster.overview())),
-            ("GET", ["config"]) => &|cluster| Ok(ok(cluster.configuration())),
-            ("GET", ["jobmanager", "config"]) => &|cluster| Ok(ok(cluster.job_manager_config())),
-            ("GET", ["jobmanager", "log"]) => &|cluster| cluster.job_manager_file(File::Log),
-            ("GET", ["jobmanager", "stdout"]) => &|cluster| cluster.job_manager_file(File::Out),
-            ("GET", ["jobmanager", "logs"]) => &|cluster| cluster.list_logs(call, None),
-            ("GET", ["jobmanager", "logs", name]) => &|cluster| cluster.job_manager_file(File::Named(name)),
-            ("GET", ["taskmanagers", id, "log"]) => &|cluster| cluster.task_manager_file(id, File::Log),
-            ("GET", ["taskmanagers", id, "stdout"]) => &|cluster| cluster.task_manager_file(id, File::Out),
-            ("GET", ["taskmanagers", id, "logs"]) => &|cluster| cluster.list_logs(call, Some(id)),
-            ("GET", ["taskmanagers", id, "logs", name]) => &|cluster| cluster.task_manager_file(id, File::Named(name)),
-            ("GET", ["jobmanager", "metrics"]) => &|cluster| Ok(cluster.job_manager_metrics(call)),
-            ("GET", ["taskmanagers", "metrics"]) => &|cluster| cluster.aggregated_task_manager_metrics(call),
-            ("GET", ["taskmanagers", id, "metrics"]) => &|cluster| Ok(cluster.task_manager_metrics(call, id)),
-            ("GET", ["jobs", "metrics"]) => &|cluster| cluster.aggregated_job_metrics(call),
-            ("GET", ["jobs", job, "metrics"]) => &|cluster| cluster.job_metrics(call, job),
+        let handler: &mut dyn FnMut() -> Answer = match (call.method.as_str(), segments) {
+            ("GET", ["overview"]) => &mut || Ok(ok(overview::overview(manager))),
+            ("GET", ["config"]) => &mut || Ok(ok(overview::configuration(manager))),
+            ("GET", ["jobmanager", "config"]) => {
+                &mut || Ok(ok(overview::job_manager_config(&manager.config, *generation)))
+            }
+            ("GET", ["jobmanager", "log"]) => &mut || logs::job_manager_file(manager, File::Log),
+            ("GET", ["jobmanager", "stdout"]) => &mut || logs::job_manager_file(manager, File::Out),
+            ("GET", ["jobmanager", "logs"]) => &mut || logs::list_logs(manager, call, None),
+            ("GET", ["jobmanager", "logs", name]) => &mut || logs::job_manager_file(manager, File::Named(name)),
+            ("GET", ["taskmanagers", id, "log"]) => &mut || logs::task_manager_file(manager, id, File::Log),
+            ("GET", ["taskmanagers", id, "stdout"]) => &mut || logs::task_manager_file(manager, id, File::Out),
+            ("GET", ["taskmanagers", id, "logs"]) => &mut || logs::list_logs(manager, call, Some(id)),
+            ("GET", ["taskmanagers", id, "logs", name]) => {
+                &mut || logs::task_manager_file(manager, id, File::Named(name))
+            }
+            ("GET", ["jobmanager", "metrics"]) => &mut || Ok(metrics.job_manager_metrics(manager, call)),
+            ("GET", ["taskmanagers", "metrics"]) => &mut || metrics.aggregated_task_manager_metrics(manager, call),
+            ("GET", ["taskmanagers", id, "metrics"]) => &mut || Ok(metrics.task_manager_metrics(manager, call, id)),
+            ("GET", ["jobs", "metrics"]) => &mut || metrics.aggregated_job_metrics(manager, call),
+            ("GET", ["jobs", job, "metrics"]) => &mut || metrics.job_metrics(manager, call, job),
             ("GET", ["jobs", job, "vertices", vertex, "metrics"]) => {
-                &|cluster| cluster.vertex_metrics(call, job, vertex)
+                &mut || metrics.vertex_metrics(manager, call, job, vertex)
             }
             ("GET", ["jobs", job, "vertices", vertex, "jm-operator-metrics"]) if since((1, 20)) => {
-                &|cluster| cluster.coordinator_metrics(call, job, vertex)
+                &mut || metrics.coordinator_metrics(manager, call, job, vertex)
             }
             ("GET", ["jobs", job, "vertices", vertex, "subtasks", "metrics"]) => {
-                &|cluster| cluster.aggregated_subtask_metrics(call, job, vertex)
+                &mut || metrics.aggregated_subtask_metrics(manager, call, job, vertex)
             }
             ("GET", ["jobs", job, "vertices", vertex, "subtasks", subtask, "metrics"]) => {
-                &|cluster| cluster.subtask_metrics(call, job, vertex, subtask)
+                &mut || metrics.subtask_metrics(manager, call, job, vertex, subtask)
             }
-            ("GET", ["jars"]) => &|cluster| Ok(ok(cluster.list_jars())),
-            ("DELETE", ["jars", jar]) => &|cluster| cluster.delete_jar(jar),
-            ("GET", ["jobs"]) => &|cluster| Ok(ok(cluster.list_jobs())),
-            ("GET", ["jobs", "overview"]) => &|cluster| Ok(ok(cluster.jobs_overview(call.version))),
-            ("GET", ["jobs", job]) => &|cluster| cluster.job_details(call, job),
-            ("PATCH", ["jobs", job]) => &|cluster| cluster.cancel_job(call, job),
-            ("GET", ["jobs", job, "yarn-cancel"]) => &|cluster| cluster.cancel_job(call, job),
-            ("GET", ["jobs", job, "status"]) if since((1, 14)) => &|cluster| cluster.job_status(job),
-            ("GET", ["jobs", job, "plan"]) => &|cluster| cluster.job_plan(job),
-            ("GET", ["jobs", job, "config"]) => &|cluster| cluster.job_config(job),
-            ("GET", ["jobs", job, "exceptions"]) => &|cluster| cluster.job_exceptions(call, job),
-            ("GET", ["jobs", job, "execution-result"]) => &|cluster| cluster.execution_result(call, job),
-            ("GET", ["jobs", job, "accumulators"]) => &|cluster| cluster.job_accumulators(call, job),
-            ("GET", ["savepoint-disposal", trigger]) => &|cluster| cluster.removal_status(Removes::Savepoint, trigger),
-            ("GET", ["jobmanager", "profiler"]) if self.has_profiler(call) => &|cluster| cluster.list_profiles(None),
-            ("GET", ["jobmanager", "profiler", file]) if self.has_profiler(call) => {
-                &|cluster| cluster.fetch_profile(None, file)
+            ("GET", ["jars"]) => &mut || Ok(ok(jars.list())),
+            ("DELETE", ["jars", jar]) => &mut || jars.delete(jar),
+            ("GET", ["jobs"]) => &mut || Ok(ok(overview::list_jobs(manager))),
+            ("GET", ["jobs", "overview"]) => &mut || Ok(ok(overview::jobs_overview(manager, call.version))),
+            ("GET", ["jobs", job]) => &mut || details::job_details(graphs.at(manager), call, job),
+            ("PATCH", ["jobs", job]) => &mut || overview::cancel_job(manager, call, job),
+            ("GET", ["jobs", job, "yarn-cancel"]) => &mut || overview::cancel_job(manager, call, job),
+            ("GET", ["jobs", job, "status"]) if since((1, 14)) => &mut || overview::job_status(manager, job),
+            ("GET", ["jobs", job, "plan"]) => &mut || details::job_plan(graphs.at(manager), job),
+            ("GET", ["jobs", job, "config"]) => &mut || details::job_config(graphs.at(manager), job),
+            ("GET", ["jobs", job, "exceptions"]) => &mut || details::job_exceptions(graphs.at(manager), call, job),
+            ("GET", ["jobs", job, "execution-result"]) => &mut || overview::execution_result(manager, call, job),
+            ("GET", ["jobs", job, "accumulators"]) => &mut || details::job_accumulators(graphs.at(manager), call, job),
+            ("GET", ["savepoint-disposal", trigger]) => {
+                &mut || removals.status(Removes::Savepoint, trigger, manager.now())
             }
-            ("GET", ["taskmanagers", id, "profiler"]) if self.has_profiler(call) => {
-                &|cluster| cluster.list_profiles(Some(id))
+            ("GET", ["jobmanager", "profiler"]) if has_profiler => &mut || profiles.list(None, manager.now()),
+            ("GET", ["jobmanager", "profiler", file]) if has_profiler => {
+                &mut || profiles.fetch(None, file, manager.now())
             }
-            ("GET", ["taskmanagers", id, "profiler", file]) if self.has_profiler(call) => {
-                &|cluster| cluster.fetch_profile(Some(id), file)
+            ("GET", ["taskmanagers", id, "profiler"]) if has_profiler => &mut || profiles.list(Some(id), manager.now()),
+            ("GET", ["taskmanagers", id, "profiler", file]) if has_profiler => {
+                &mut || profiles.fetch(Some(id), file, manager.now())
             }
-            ("GET", ["datasets"]) => &|cluster| Ok(ok(cluster.list_datasets())),
-            ("DELETE", ["datasets", dataset]) => &|cluster| cluster.delete_dataset(dataset),
-            ("GET", ["datasets", "delete", trigger]) => &|cluster| cluster.removal_status(Removes::Dataset, trigger),
+            ("GET", ["datasets"]) => &mut || Ok(ok(removals.list_datasets())),
+            ("DELETE", ["datasets", dataset]) => {
+                &mut || removals.delete_dataset(dataset, manager.now(), &mut manager.ids)
+            }
+            ("GET", ["datasets", "delete", trigger]) => {
+                &mut || removals.status(Removes::Dataset, trigger, manager.now())
+            }
             ("PATCH", ["jobs", _, "rescaling"]) | ("GET", ["jobs", _, "rescaling", _]) => {
-                &|_| Self::rescaling_disabled()
+                &mut || rescaling::rescaling_disabled()
             }
             ("GET", ["jobs", job, "resource-requirements"]) if since((1, 18)) => {
-                &|cluster| cluster.resource_requirements(job)
+                &mut || rescaling::resource_requirements(manager, job)
             }
             ("GET", ["jobs", job, "vertices", vertex, "flamegraph"]) => {
-                &|cluster| cluster.flame_graph(call, job, vertex)
+                &mut || samples.flame_graph(call, job, vertex, graphs.at(manager), flame_graphs)
             }
-            ("GET", ["jobs", job, "vertices", vertex]) => &|cluster| cluster.job_vertex(call, job, vertex),
-            ("GET", ["jobs", job, "checkpoints"]) => &|cluster| cluster.checkpoint_statistics(call, job),
-            ("GET", ["jobs", job, "checkpoints", "config"]) => &|cluster| cluster.checkpoint_config(job),
+            ("GET", ["jobs", job, "vertices", vertex]) => {
+                &mut || vertices::job_vertex(graphs.at(manager), call, job, vertex)
+            }
+            ("GET", ["jobs", job, "checkpoints"]) => {
+                &mut || checkpoints::checkpoint_statistics(statistics.at(manager), call, job)
+            }
+            ("GET", ["jobs", job, "checkpoints", "config"]) => {
+                &mut || checkpoints::checkpoint_config(graphs.at(manager), job)
+            }
             ("GET", ["jobs", job, "checkpoints", trigger]) if since((1, 17)) => {
-                &|cluster| cluster.operation_status(Space::Checkpoints, job, trigger)
+                &mut || triggers::operation_status(manager, Space::Checkpoints, job, trigger)
             }
             ("GET", ["jobs", job, "savepoints", trigger]) => {
-                &|cluster| cluster.operation_status(Space::Savepoints, job, trigger)
+                &mut || triggers::operation_status(manager, Space::Savepoints, job, trigger)
             }
             _ => return Err(not_found(call)),
         };
         Body::read(call, &EMPTY_BODY)?;
-        handler(self)
+        handler()
+    }
+
+    /// Whether there is a profiler at all.
+    fn has_profiler(&self, call: &Call) -> bool {
+        self.manager.config.profiling && call.version >= (1, 19)
     }
 }
 
-fn not_found(call: &Call) -> Refusal {
+fn not_found(call: &Call) -> Rejection {
     let path = &call.raw_path;
     match call.method.as_str() {
-        "GET" => Refusal::Bare(StatusCode::NOT_FOUND, format!("Unable to load requested file {path}.")),
-        "HEAD" => Refusal::Empty(StatusCode::NOT_FOUND),
-        _ => Refusal::Short(StatusCode::NOT_FOUND, format!("Not found: {path}")),
+        "GET" => Rejection::Bare(StatusCode::NOT_FOUND, format!("Unable to load requested file {path}.")),
+        "HEAD" => Rejection::Empty(StatusCode::NOT_FOUND),
+        _ => Rejection::Short(StatusCode::NOT_FOUND, format!("Not found: {path}")),
     }
 }

@@ -5,60 +5,60 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::errors::{Answer, Refusal, Throwable, ok};
+use super::cache::Lookup;
+use super::config::Version;
+use super::errors::{Answer, Rejection, Throwable, ok};
 use super::job::{Job, SINK_ID, SINK_NAME, SOURCE_ID, SOURCE_NAME, TaskState};
-use super::jobs::vertex_state;
+use super::overview::vertex_state;
 use super::request::{Call, path_id};
-use super::{Cluster, Version, millis};
+use super::wire::{TASK_MANAGER, millis};
 
 const VERTICES: [(&str, &str); 2] = [(SOURCE_ID, SOURCE_NAME), (SINK_ID, SINK_NAME)];
 
-impl Cluster {
-    pub(super) fn job_vertex(&mut self, call: &Call, job: &str, vertex: &str) -> Answer {
-        let id = path_id("jobid", job)?;
-        let wanted = path_id("vertexid", vertex)?;
-        let now = self.now();
-        let (at, job) = self.cached_graph(&id)?;
-        let known = if job.graph { &VERTICES[..] } else { &[] };
-        let Some(index) = (0..2_u8).zip(known).find(|(_, (id, _))| *id == wanted).map(|(index, _)| index) else {
-            return Err(Refusal::Handler(
-                StatusCode::NOT_FOUND,
-                Throwable::new(
-                    "org.apache.flink.runtime.rest.NotFoundException",
-                    format!("JobVertex {wanted} not found"),
-                    "org.apache.flink.runtime.rest.handler.job.JobVertexDetailsHandler.handleRequest(JobVertexDetailsHandler.java:90)",
-                ),
-            ));
-        };
-        let summary = vertex_summary(job, index, at, now, call.version);
-        let subtask = |number: u32| {
-            let mut subtask = json!({
-                "subtask": number,
-                "status": vertex_state(job, index).name(),
-                "attempt": job.restarts,
-                "start-time": summary["start-time"],
-                "end-time": summary["end-time"],
-                "duration": summary["duration"],
-                "metrics": summary["metrics"],
-                "taskmanager-id": super::TASK_MANAGER,
-                "status-duration": {},
-                "start_time": summary["start-time"],
-            });
-            subtask[if call.version >= (1, 19) { "endpoint" } else { "host" }] = "localhost:33509".into();
-            subtask
-        };
-        // A simulated job may be asked to run with any parallelism; nobody reads more subtasks than this.
-        let subtasks: Vec<_> = (0..job.each[usize::from(index)].min(1024)).map(subtask).collect();
-        Ok(ok(json!({
-            "id": summary["id"],
-            "name": summary["name"],
-            "parallelism": summary["parallelism"],
-            "maxParallelism": summary["maxParallelism"],
-            "now": millis(now),
-            "subtasks": subtasks,
-            "aggregated": { "metrics": {}, "status-duration": {} },
-        })))
-    }
+pub(super) fn job_vertex(graphs: Lookup<'_>, call: &Call, job: &str, vertex: &str) -> Answer {
+    let id = path_id("jobid", job)?;
+    let wanted = path_id("vertexid", vertex)?;
+    let now = graphs.now;
+    let (at, job) = graphs.find(&id)?;
+    let known = if job.graph { &VERTICES[..] } else { &[] };
+    let Some(index) = (0..2_u8).zip(known).find(|(_, (id, _))| *id == wanted).map(|(index, _)| index) else {
+        return Err(Rejection::Handler(
+            StatusCode::NOT_FOUND,
+            Throwable::new(
+                "org.apache.flink.runtime.rest.NotFoundException",
+                format!("JobVertex {wanted} not found"),
+                "org.apache.flink.runtime.rest.handler.job.JobVertexDetailsHandler.handleRequest(JobVertexDetailsHandler.java:90)",
+            ),
+        ));
+    };
+    let summary = vertex_summary(job, index, at, now, call.version);
+    let subtask = |number: u32| {
+        let mut subtask = json!({
+            "subtask": number,
+            "status": vertex_state(job, index).name(),
+            "attempt": job.restarts,
+            "start-time": summary["start-time"],
+            "end-time": summary["end-time"],
+            "duration": summary["duration"],
+            "metrics": summary["metrics"],
+            "taskmanager-id": TASK_MANAGER,
+            "status-duration": {},
+            "start_time": summary["start-time"],
+        });
+        subtask[if call.version >= (1, 19) { "endpoint" } else { "host" }] = "localhost:33509".into();
+        subtask
+    };
+    // A simulated job may be asked to run with any parallelism; nobody reads more subtasks than this.
+    let subtasks: Vec<_> = (0..job.each[usize::from(index)].min(1024)).map(subtask).collect();
+    Ok(ok(json!({
+        "id": summary["id"],
+        "name": summary["name"],
+        "parallelism": summary["parallelism"],
+        "maxParallelism": summary["maxParallelism"],
+        "now": millis(now),
+        "subtasks": subtasks,
+        "aggregated": { "metrics": {}, "status-duration": {} },
+    })))
 }
 
 /// A vertex as it stands in the details of its job.
