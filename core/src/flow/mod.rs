@@ -34,6 +34,7 @@ mod config;
 mod contact;
 mod goal_flow;
 mod goal_macro;
+mod many;
 mod notice;
 mod poll_interval;
 mod retry;
@@ -53,6 +54,7 @@ pub(crate) use contact::Contact;
 pub use goal_flow::GoalFlow;
 pub(crate) use goal_flow::{FlowContext, MachineGoal, Polled, Runner, StateMachine, Transition, done};
 pub(crate) use goal_macro::goal;
+pub use many::{FlowId, Many, ManyStep};
 pub use notice::{Notice, SavedState};
 pub(crate) use poll_interval::PollInterval;
 pub use retry::Retry;
@@ -190,7 +192,7 @@ macro_rules! ready {
 pub use ready;
 
 /// Tells exchanges apart, across all flows of the process.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Ticket(u64);
 
 impl Ticket {
