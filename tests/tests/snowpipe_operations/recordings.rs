@@ -200,7 +200,7 @@ fn every_answer() {
         }
     }
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("snapshots/snowpipe");
+    settings.set_snapshot_path("../snapshots/snowpipe");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!("answers", text));

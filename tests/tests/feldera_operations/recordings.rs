@@ -284,7 +284,7 @@ fn every_operation_as_it_is_sent() {
     assert_eq!(shown, all, "each operation has a sample");
     assert_eq!(samples.len(), all.len(), "and only one");
     let mut text = String::new();
-    let page = include_str!("../../core/src/feldera/operations.md");
+    let page = include_str!("../../../core/src/feldera/operations.md");
     documented::assert_lists(page, samples.iter().map(|sample| (sample.kind, sample.info)));
     for Sample { name, minimal, full, .. } in samples {
         let full = full.map(|full| format!("== with everything ==\n{full}")).unwrap_or_default();
@@ -419,7 +419,7 @@ fn streams() {
 
 fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("snapshots/feldera");
+    settings.set_snapshot_path("../snapshots/feldera");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!(name, text));

@@ -275,7 +275,7 @@ fn a_whole_deployment_with_one_lost_answer() {
     let deployed = transcript::run(&feldera, goal).expect("it runs");
     assert_eq!((deployed.change, deployed.restarted), (Change::Updated, true));
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("../snapshots/feldera");
+    settings.set_snapshot_path("../../snapshots/feldera");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!("deploy", feldera.runtime().finish()));

@@ -389,7 +389,7 @@ fn every_operation() {
     assert_eq!(shown, all, "each operation has a sample");
     assert_eq!(samples.len(), all.len(), "and only one");
     let flink = samples.iter().filter(|sample| sample.info.service == "flink");
-    let page = include_str!("../../core/src/flink/operations.md");
+    let page = include_str!("../../../core/src/flink/operations.md");
     documented::assert_lists(page, flink.map(|sample| (sample.kind, sample.info)));
     for Sample { name, minimal, full, .. } in samples {
         let full = full.map(|full| format!("\n== with everything ==\n{full}")).unwrap_or_default();
@@ -434,7 +434,7 @@ fn headers_and_credentials_of_a_call() {
 
 fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("snapshots/requests");
+    settings.set_snapshot_path("../snapshots/requests");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!(name, text));

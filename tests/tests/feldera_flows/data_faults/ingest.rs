@@ -15,7 +15,7 @@ use pipewright_mock::feldera::PipelineView;
 use pipewright_tests::rival_client::{LIMIT, RivalScene, Trial};
 use serde_json::json;
 
-use crate::{Case, PATIENCE, assert_honest, assert_success, data_rivalry, history, scene, told};
+use super::{Case, PATIENCE, assert_honest, assert_success, data_rivalry, history, scene, told};
 
 /// What is known of the rows that went into a session.
 #[derive(Debug, Default)]

@@ -5,9 +5,9 @@
 //! all that happened, and goes to [`REGRESSIONS`].
 //!
 //! ```text
-//! cargo test --release -p pipewright-tests --test snowpipe_writer
-//! WRITER_SCHEDULES=100000 cargo test --release -p pipewright-tests --test snowpipe_writer
-//! WRITER_SCHEDULE=4711 cargo test -p pipewright-tests --test snowpipe_writer -- --nocapture
+//! cargo test --release -p pipewright-tests --test snowpipe_flows schedules
+//! WRITER_SCHEDULES=100000 cargo test --release -p pipewright-tests --test snowpipe_flows schedules
+//! WRITER_SCHEDULE=4711 cargo test -p pipewright-tests --test snowpipe_flows schedules -- --nocapture
 //! ```
 
 /// Ends with what is wrong, unless it is right.

@@ -1,0 +1,7 @@
+//! Feldera's operations: what each sends, how each answer and each stream is read.
+
+mod defaults;
+mod recordings;
+mod shapes;
+mod simulated_streams;
+mod streams;

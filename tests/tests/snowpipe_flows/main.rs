@@ -1,0 +1,7 @@
+//! Snowpipe Streaming's flows: sessions, channels and the writer, case by case and in random schedules.
+
+mod address;
+mod goals;
+mod schedules;
+mod session;
+mod writer;
