@@ -74,8 +74,16 @@ pub(crate) type Transition<T> = ControlFlow<Step<T>>;
 pub(crate) type Polled<T, O> = ControlFlow<Step<T>, Result<O, FlowError>>;
 
 /// Ends a machine with its result, or yields an event.
-pub(crate) fn done<T>(result: Result<T, FlowError>) -> Transition<T> {
+pub(crate) fn done<T, C>(result: Result<T, FlowError>) -> ControlFlow<Step<T>, C> {
     ControlFlow::Break(Step::Done(result))
+}
+
+/// Ends a machine if there is an error.
+pub(crate) fn or_done<T, O>(result: Result<O, FlowError>) -> ControlFlow<Step<T>, O> {
+    match result {
+        Ok(value) => ControlFlow::Continue(value),
+        Err(error) => ControlFlow::Break(Step::Done(Err(error))),
+    }
 }
 
 /// A state machine with its context.

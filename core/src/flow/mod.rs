@@ -52,7 +52,7 @@ pub use call::Call;
 pub use config::Config;
 pub(crate) use contact::Contact;
 pub use goal_flow::GoalFlow;
-pub(crate) use goal_flow::{FlowContext, MachineGoal, Polled, Runner, StateMachine, Transition, done};
+pub(crate) use goal_flow::{FlowContext, MachineGoal, Polled, Runner, StateMachine, Transition, done, or_done};
 pub(crate) use goal_macro::goal;
 pub use many::{FlowId, Many, ManyStep};
 pub use notice::{Notice, SavedState};

@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
-use super::look::LookupRetry;
+use super::lookup_retry::LookupRetry;
 use super::observation_window::ObservationWindow;
 use crate::error::FlowError;
 use crate::flink::error::{is_passing, is_unknown_job};

@@ -24,7 +24,7 @@ use http::StatusCode;
 use super::PollInterval;
 use super::await_job::{AwaitMachine, JobReport};
 use super::diagnosis::{JobDiagnosis, JobLookup};
-use super::look::LookupRetry;
+use super::lookup_retry::LookupRetry;
 use crate::error::{Ambiguity, FlowError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::{CancelJob, FlinkRest, JobId};

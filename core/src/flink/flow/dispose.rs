@@ -27,7 +27,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
-use super::look::LookupRetry;
+use super::lookup_retry::LookupRetry;
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::flink::error::is_unknown_trigger;
 use crate::flink::savepoints::{Removal, Trigger};

@@ -35,15 +35,17 @@
 //! 1.18.1, 1.20.5 and 2.3.0: after a `kill -9` and a restart, nothing else of `/config`, `/overview`, `/jobmanager/environment`,
 //! `/jars` and the metrics differs reliably. `main()` runs in the process whose REST endpoint answers, and so does this request.
 
+use std::ops::ControlFlow;
+
 use super::PollInterval;
 use super::diagnosis::JobManagerLookup;
-use super::look::LOOKING;
+use super::lookup_retry::MAX_LOOKUP_TIME;
 use crate::error::{ErrorKind, FlowError, ServiceError};
 use crate::flink::FlinkRest;
 use crate::flink::error::is_passing;
 use crate::flink::jobmanager::GetJobManagerConfig;
 use crate::flink::logs::ConfigEntry;
-use crate::flow::{Call, Flow, FlowContext, Reply, Step, ready};
+use crate::flow::{Call, FlowContext, Polled};
 use crate::time::Timestamp;
 
 /// The option whose value tells one process from another.
@@ -85,50 +87,40 @@ impl Identify {
     }
 
     /// Comes to the identity, or to why it could not be read.
-    pub(super) fn poll(
-        &mut self,
-        cx: &mut FlowContext<FlinkRest>,
-        reply: &mut Option<Reply>,
-    ) -> Step<Result<Process, String>> {
+    pub(super) fn poll<T>(&mut self, cx: &mut FlowContext<FlinkRest>) -> Polled<T, Result<Process, String>> {
         loop {
             match &mut self.state {
                 State::Start => {
                     let call = cx.call(GetJobManagerConfig::new()).handing_back(is_barred);
-                    let until = self.is_after.then(|| *self.until.get_or_insert(cx.now() + LOOKING));
+                    let until = self.is_after.then(|| *self.until.get_or_insert(cx.now() + MAX_LOOKUP_TIME));
                     self.state = State::Read(match until {
                         Some(until) => call.with_deadline(cx.no_later_than(until)),
                         None => call,
                     });
                 }
-                State::Read(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(entries) => return Step::Done(Ok(identity(entries))),
+                State::Read(call) => match cx.poll(call)? {
+                    Ok(entries) => return ControlFlow::Continue(Ok(identity(entries))),
                     Err(FlowError::Service(error)) if is_barred(&error) => {
                         self.barred += 1;
                         if self.barred >= BARRED_ANSWERS {
-                            return Step::Done(Ok(Err(error.to_string())));
+                            return ControlFlow::Continue(Ok(Err(error.to_string())));
                         }
                         self.state = State::Wait(self.pace.next(cx.now()));
                     }
                     Err(FlowError::Service(error)) if !error.is_transient() => {
-                        return Step::Done(Ok(Err(error.to_string())));
+                        return ControlFlow::Continue(Ok(Err(error.to_string())));
                     }
                     Err(error) if self.is_after => {
                         if self.until.is_none_or(|until| cx.now() >= until) || cx.expired("").is_some() {
-                            return Step::Done(Ok(Err(error.to_string())));
+                            return ControlFlow::Continue(Ok(Err(error.to_string())));
                         }
                         self.state = State::Wait(self.pace.next(cx.now()));
                     }
-                    Err(FlowError::Service(error)) => return Step::Done(Ok(Err(error.to_string()))),
-                    Err(error) => return Step::Done(Err(error)),
+                    Err(FlowError::Service(error)) => return ControlFlow::Continue(Ok(Err(error.to_string()))),
+                    Err(error) => return ControlFlow::Continue(Err(error)),
                 },
                 State::Wait(until) => {
-                    let until = cx.no_later_than(*until);
-                    if let Some(stray) = reply.take() {
-                        return Step::Stray(stray);
-                    }
-                    if until > cx.now() {
-                        return Step::WaitUntil(until);
-                    }
+                    cx.pause(*until)?;
                     self.state = State::Start;
                 }
             }

@@ -31,11 +31,12 @@
 pub mod await_checkpoint;
 pub mod await_job;
 pub mod cancel;
+mod diagnose;
 mod diagnosis;
 pub mod dispose;
 pub mod flame_graph;
 mod job_manager;
-mod look;
+mod lookup_retry;
 mod observation_window;
 pub mod profile;
 pub mod read_metrics;

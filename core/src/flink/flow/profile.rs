@@ -1,9 +1,9 @@
 //! The goal [`Profile`].
 //!
 //! ```text
-//!  Before ──▶ Start ──answered──▶ Wait ──▶ List ──finished──▶ Fetch ──▶ done
-//!              ▲ │                  ▲       │ └──failed, or not listed any more──▶ failed
-//!              │ └─ambiguous─▶ Look └───────┘ running
+//!  Before ──▶ Start ──answered────▶ Wait ──▶ List ──finished──▶ Fetch ──▶ done
+//!              ▲ │                    ▲       │ └──failed, or not listed any more──▶ failed
+//!              │ └─ambiguous─▶ Lookup └───────┘ running
 //!              │                │ └─there──▶ Wait
 //!              └──not there─────┘ a few times, then ambiguous
 //! ```
@@ -107,7 +107,7 @@ enum State {
     Fresh,
     Before(List),
     Start(Start),
-    Look(List, Ambiguity),
+    Lookup(List, Ambiguity),
     Wait(Timestamp, Millis),
     List(List, Millis),
     Fetch(Fetch, ProfileInfo),
@@ -196,22 +196,22 @@ impl StateMachine for ProfileMachine {
                 Err(FlowError::Ambiguous(lost)) => {
                     self.lookups += 1;
                     cx.phase(Self::NAME, "looking for the profile");
-                    self.state = State::Look(self.list(cx), lost);
+                    self.state = State::Lookup(self.list(cx), lost);
                 }
                 // Busy with the one that an unanswered attempt has started, perhaps.
                 Err(FlowError::Service(error)) if self.lookups > 0 && self.lookups <= MAX_LOOKUPS => {
                     self.lookups += 1;
                     let lost = self.unanswered(error.into());
-                    self.state = State::Look(self.list(cx), lost);
+                    self.state = State::Lookup(self.list(cx), lost);
                 }
                 // The rejection is about the last attempt only.
                 Err(error) if self.lookups > 0 => return done(Err(FlowError::Ambiguous(self.unanswered(error)))),
                 Err(error) => return done(Err(error)),
             },
-            State::Look(call, lost) => match cx.poll(call)? {
-                Ok(list) => {
+            State::Lookup(call, lost) => match cx.poll(call)? {
+                Ok(profiles) => {
                     let mut lost = lost.clone();
-                    match self.ours(&list) {
+                    match self.ours(&profiles) {
                         Some(profile) => self.wait(profile, cx),
                         None if self.lookups > MAX_LOOKUPS => {
                             lost.found = Some("no profile that was not there before".to_owned());

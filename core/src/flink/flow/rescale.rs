@@ -22,7 +22,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
-use super::look::LookupRetry;
+use super::lookup_retry::LookupRetry;
 use crate::error::{Failure, FlowError};
 use crate::flink::error;
 use crate::flink::jobs::{JobDetails, JobSummary, TaskState};

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::trigger::{Kind, Triggered};
-use crate::error::FlowError;
 use crate::flink::checkpoints::{CheckpointStatus, CheckpointType};
 use crate::flink::jobs::QueueStatus;
 use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
@@ -25,8 +24,8 @@ json_structs! {
         pub since: u64,
         /// Whether the cluster has answered for it; it is then never sent again.
         pub acknowledged: bool,
-        /// Whether, when it did, an earlier attempt had no answer that tells: the operation may be the second one of the id.
-        pub doubtful: Option<bool>,
+        /// Whether an earlier attempt had got no answer by then: the operation may be the second one of the id.
+        pub unanswered: Option<bool>,
         /// Whether it was never sent: the operation before it failed, and a resumption starts another one.
         pub unsent: Option<bool>,
     }
@@ -86,15 +85,6 @@ impl TakeSavepoint {
         Self { job, target_directory: None, format: None, given: None, timeout: None, resumed: None }
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`](crate::flow::Notice::Persist).
-    ///
-    /// # Errors
-    /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
-        let SavepointState { trigger, target_directory, format } = saved.read(Self::NAME)?;
-        Ok(Self { target_directory, format, resumed: Some(trigger.clone()), ..Self::new(trigger.job) })
-    }
-
     /// Where to write it.
     pub fn target_directory(mut self, directory: impl Into<String>) -> Self {
         self.target_directory = Some(directory.into());
@@ -107,7 +97,7 @@ impl TakeSavepoint {
         self
     }
 
-    /// An id of one's own; it must be new. Chosen from the seed by default.
+    /// Sets the trigger id, which must be new. Chosen from the seed by default.
     pub fn trigger_id(mut self, id: TriggerId) -> Self {
         self.given = Some(id);
         self
@@ -163,6 +153,14 @@ impl Kind for SavepointKind {
     }
 }
 
+impl From<SavepointState> for TakeSavepoint {
+    fn from(state: SavepointState) -> Self {
+        let SavepointState { trigger, target_directory, format } = state;
+        let job = trigger.job;
+        Self { target_directory, format, resumed: Some(trigger), ..Self::new(job) }
+    }
+}
+
 impl From<TakeSavepoint> for Triggered<SavepointKind> {
     fn from(goal: TakeSavepoint) -> Self {
         let kind = SavepointKind { target_directory: goal.target_directory, format: goal.format };
@@ -173,7 +171,7 @@ impl From<TakeSavepoint> for Triggered<SavepointKind> {
     }
 }
 
-goal!(TakeSavepoint: FlinkRest => Savepoint, Triggered<SavepointKind>);
+goal!(TakeSavepoint: FlinkRest => Savepoint, Triggered<SavepointKind>, resume SavepointState);
 
 /// Takes a checkpoint of a running job and waits until it is completed; comes to its number. Since 1.17.
 ///
@@ -196,25 +194,24 @@ impl TriggerCheckpoint {
         Self { job, kind: None, given: None, timeout: None, resumed: None }
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`](crate::flow::Notice::Persist).
-    ///
-    /// # Errors
-    /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
-        let CheckpointState { trigger, kind } = saved.read(Self::NAME)?;
-        Ok(Self { kind, resumed: Some(trigger.clone()), ..Self::new(trigger.job) })
-    }
-
     /// How much to write.
     pub fn kind(mut self, kind: CheckpointType) -> Self {
         self.kind = Some(kind);
         self
     }
 
-    /// An id of one's own; it must be new. Chosen from the seed by default.
+    /// Sets the trigger id, which must be new. Chosen from the seed by default.
     pub fn trigger_id(mut self, id: TriggerId) -> Self {
         self.given = Some(id);
         self
+    }
+}
+
+impl From<CheckpointState> for TriggerCheckpoint {
+    fn from(state: CheckpointState) -> Self {
+        let CheckpointState { trigger, kind } = state;
+        let job = trigger.job;
+        Self { kind, resumed: Some(trigger), ..Self::new(job) }
     }
 }
 
@@ -264,4 +261,4 @@ impl Kind for CheckpointKind {
     }
 }
 
-goal!(TriggerCheckpoint: FlinkRest => i64, Triggered<CheckpointKind>);
+goal!(TriggerCheckpoint: FlinkRest => i64, Triggered<CheckpointKind>, resume CheckpointState);

@@ -1,7 +1,8 @@
 //! The transitions of [`RunJar`], as drawn in its module.
 
-mod verdicts;
+mod decide;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::{JarRun, Launched, Purpose, Resumed, RunJar, RunState};
@@ -11,20 +12,20 @@ use crate::flink::error::{is_unknown_jar, is_unknown_job};
 use crate::flink::flow::PollInterval;
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
 use crate::flink::flow::job_manager::{Identify, Process, compare, is_of_failover};
-use crate::flink::flow::look::LookupRetry;
+use crate::flink::flow::lookup_retry::LookupRetry;
 use crate::flink::flow::upload::Upload;
 use crate::flink::{FlinkRest, GetJobStatus, JobId, SubmitJar};
-use crate::flow::{Call, Flow, FlowContext, Notice, Reply, Runner, SavedState, StateMachine, Step, ready};
+use crate::flow::{Call, FlowContext, Notice, Runner, SavedState, StateMachine, Transition, done};
 use crate::time::Timestamp;
 
-/// How often a job is submitted, all under the same id.
-const TRIES: u32 = 5;
-/// How often a jar is uploaded again that the cluster has not got any more.
-const UPLOADS: u32 = 3;
-/// How often a job is looked for before it is submitted again: about 13 s.
-const LOOKS: u32 = 10;
+/// How often a job is submitted at most, always under the same id.
+const MAX_SUBMISSIONS: u32 = 5;
+/// How often a jar is uploaded again at most if the cluster no longer has it.
+const MAX_REUPLOADS: u32 = 3;
+/// How often a job is looked up before it is submitted again: about 13 s.
+const MAX_LOOKUPS: u32 = 10;
 /// How long a JobManager knows a job that has ended, by default (`jobstore.expiration-time`).
-const KNOWN: Duration = Duration::from_secs(3600);
+const JOB_RETENTION: Duration = Duration::from_secs(3600);
 
 /// The transitions of [`RunJar`].
 #[doc(hidden)]
@@ -53,9 +54,9 @@ pub struct RunMachine {
     is_open: bool,
     /// The attempts of this submission that were handed out when the JobManager was identified last.
     identified: u32,
-    tries: u32,
-    /// Since the last try.
-    looks: u32,
+    submissions: u32,
+    /// How often the job was looked up since the last submission.
+    lookups: u32,
     pace: PollInterval,
     /// Until when the job is looked up although that fails.
     retry: LookupRetry,
@@ -78,8 +79,8 @@ enum State {
     Submit(Call<SubmitJar>),
     /// Before another attempt of a submission that was not carried out: which JobManager is about to execute the main method now?
     Repeat(Identify, Call<SubmitJar>),
-    /// Does the cluster know the job? With what came of submitting it; `None` when that was another process.
-    Look(Call<GetJobStatus>, Option<FlowError>),
+    /// Does the cluster know the job? With the error of its submission; `None` if another process has submitted it.
+    Lookup(Call<GetJobStatus>, Option<FlowError>),
     Wait(Timestamp, Option<FlowError>),
     /// The cluster does not know the job: is the JobManager still the same?
     Check(Identify, Option<FlowError>),
@@ -97,8 +98,8 @@ fn is_not_applied(error: &FlowError) -> bool {
     error.service().is_some_and(|rejection| is_of_failover(rejection) && rejection.applied() == Applied::No)
 }
 
-fn is_duplicate(refusal: &ServiceError) -> bool {
-    refusal.details().unwrap_or_default().contains("Duplicate")
+fn is_duplicate(rejection: &ServiceError) -> bool {
+    rejection.details().unwrap_or_default().contains("Duplicate")
 }
 
 impl RunMachine {
@@ -127,8 +128,8 @@ impl RunMachine {
             is_trusted,
             is_open: false,
             identified: 0,
-            tries: 0,
-            looks: 0,
+            submissions: 0,
+            lookups: 0,
             pace: PollInterval::START,
             retry: LookupRetry::default(),
             lookup: JobLookup::NotTried,
@@ -151,7 +152,7 @@ impl RunMachine {
     /// Whether the cluster does not know the job, and would know one that was submitted and has ended.
     pub(in crate::flink::flow) fn is_absent(&self, now: Timestamp) -> bool {
         let since = Timestamp::from_millis(self.since.unwrap_or_default());
-        self.lookup == JobLookup::NotFound && now.since(since) < KNOWN
+        self.lookup == JobLookup::NotFound && now.since(since) < JOB_RETENTION
     }
 
     /// Whether the cluster said that the job is there, or was.
@@ -165,37 +166,13 @@ impl RunMachine {
     }
 
     /// Whether another JobManager answered that it does not know the job, and the one that was to execute `main()` may still do so.
-    pub(in crate::flink::flow) fn is_astray(&self, now: Timestamp) -> bool {
+    pub(in crate::flink::flow) fn may_still_start(&self, now: Timestamp) -> bool {
         self.survival == JobManagerLookup::Another && self.is_absent(now)
     }
 
     /// Whether the cluster said that the job is there and has not ended.
     pub(in crate::flink::flow) fn is_alive(&self) -> bool {
         matches!(&self.lookup, JobLookup::State(state) if !state.is_terminal())
-    }
-
-    /// The caller needs the ids to look the job up.
-    fn explain(&self, error: FlowError) -> FlowError {
-        let is_open = matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_));
-        let Some(job) = self.job.filter(|_| is_open) else { return error };
-        let (lookup, jar) = (self.lookup.clone(), Some(self.run.jar.clone()));
-        error.with_evidence(JobDiagnosis { lookup, jar, job_manager: self.survival.clone(), ..JobDiagnosis::new(job) })
-    }
-
-    /// Before the next lookup, if there is time for one; else how it ends.
-    fn look_again(
-        &mut self,
-        error: FlowError,
-        trouble: Option<FlowError>,
-        cx: &FlowContext<FlinkRest>,
-    ) -> Result<(), FlowError> {
-        self.lookup = JobLookup::Failed(error.to_string());
-        if self.retry.allows(&error, cx) {
-            self.state = State::Wait(self.pace.next(cx.now()), trouble);
-            return Ok(());
-        }
-        let error = trouble.unwrap_or(error);
-        Err(if self.unanswered { Self::ambiguous(error, None) } else { error })
     }
 
     fn job(&mut self, cx: &mut FlowContext<FlinkRest>) -> JobId {
@@ -230,56 +207,49 @@ impl RunMachine {
         }
     }
 
-    fn start(&mut self, cx: &mut FlowContext<FlinkRest>) {
+    fn start(&mut self, cx: &mut FlowContext<FlinkRest>) -> State {
         match self.content.clone().filter(|_| !self.is_uploaded) {
             Some((name, content)) => {
                 cx.phase(RunJar::NAME, "uploading the jar");
-                self.state = State::Upload(cx.child(Upload::new(name, content)));
+                State::Upload(cx.child(Upload::new(name, content)))
             }
-            None => self.identify(),
+            None => State::Identify(Identify::before()),
         }
-    }
-
-    fn identify(&mut self) {
-        self.state = State::Identify(Identify::before());
     }
 
     /// Whether the jar is to be uploaded again: a JobManager that was restarted has lost it, and another one never had it.
     fn is_uploadable(&self, error: &FlowError) -> bool {
-        error.service().is_some_and(is_unknown_jar) && self.content.is_some() && self.uploads < UPLOADS
+        error.service().is_some_and(is_unknown_jar) && self.content.is_some() && self.uploads < MAX_REUPLOADS
     }
 
-    fn upload_again(&mut self, error: &FlowError, cx: &mut FlowContext<FlinkRest>) -> bool {
-        let can = self.is_uploadable(error);
-        if can {
-            (self.uploads, self.is_uploaded) = (self.uploads + 1, false);
-            cx.say(Notice::Observed {
-                what: "jar".to_owned(),
-                state: format!("the cluster no longer has {}; uploading it again", self.run.jar),
-            });
-            self.start(cx);
+    fn upload_again(&mut self, error: &FlowError, cx: &mut FlowContext<FlinkRest>) -> Option<State> {
+        if !self.is_uploadable(error) {
+            return None;
         }
-        can
+        (self.uploads, self.is_uploaded) = (self.uploads + 1, false);
+        cx.say(Notice::Observed {
+            what: "jar".to_owned(),
+            state: format!("the cluster no longer has {}; uploading it again", self.run.jar),
+        });
+        Some(self.start(cx))
     }
 
     /// Which JobManager is about to execute the main method is known. If an earlier attempt got no answer, it must be the same one.
-    fn identified(&mut self, process: Result<Process, String>, cx: &mut FlowContext<FlinkRest>) -> bool {
+    /// Returns whether the job may be submitted.
+    fn identified(&mut self, process: Result<Process, String>) -> bool {
         if self.unanswered {
             self.survival = compare(self.job_manager.as_deref(), process);
-            if self.survival != JobManagerLookup::Same {
-                self.look(None, cx);
-                return false;
-            }
+            self.survival == JobManagerLookup::Same
         } else {
             self.job_manager = process.ok().map(|process| process.identity);
+            true
         }
-        true
     }
 
-    fn submit(&mut self, cx: &mut FlowContext<FlinkRest>) {
+    fn submit(&mut self, cx: &mut FlowContext<FlinkRest>) -> State {
         let job = self.job(cx);
         self.identified = 0;
-        (self.tries, self.looks, self.pace) = (self.tries + 1, 0, PollInterval::START);
+        (self.submissions, self.lookups, self.pace) = (self.submissions + 1, 0, PollInterval::START);
         self.survival = JobManagerLookup::NotTried;
         cx.phase(RunJar::NAME, "submitting the job");
         self.save(false, cx);
@@ -301,12 +271,23 @@ impl RunMachine {
         submit.savepoint_path = savepoint_path;
         submit.allow_non_restored_state = allow_non_restored_state;
         submit.restore_mode = claim_mode;
-        self.state = State::Submit(cx.call(submit).handing_back(is_of_failover));
+        State::Submit(cx.call(submit).handing_back(is_of_failover))
     }
 
-    fn look(&mut self, trouble: Option<FlowError>, cx: &mut FlowContext<FlinkRest>) {
+    fn look_up(&mut self, submit_error: Option<FlowError>, cx: &mut FlowContext<FlinkRest>) -> State {
         let job = self.job(cx);
-        self.state = State::Look(cx.call(GetJobStatus::new(job)), trouble);
+        State::Lookup(cx.call(GetJobStatus::new(job)), submit_error)
+    }
+
+    /// The state is saved, so that a resumed flow may submit the job, if no attempt can have done so.
+    fn failed(&mut self, error: FlowError, cx: &mut FlowContext<FlinkRest>) -> Transition<Launched> {
+        self.save_unsent(cx);
+        done(Err(error))
+    }
+
+    /// An error that is not about the submission.
+    fn or_ambiguous(&self, error: FlowError) -> FlowError {
+        if self.unanswered { Self::ambiguous(error, None) } else { error }
     }
 }
 
@@ -315,150 +296,109 @@ impl StateMachine for RunMachine {
     type Output = Launched;
     const NAME: &'static str = RunJar::NAME;
 
-    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Launched> {
-        match self.advance(cx, reply) {
-            Step::Done(Err(error)) => {
-                self.save_unsent(cx);
-                Step::Done(Err(self.explain(error)))
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Launched> {
+        let next = match &mut self.state {
+            State::Start => Ok(self.start(cx)),
+            State::Upload(flow) => cx.poll(flow)?.map(|jar| {
+                cx.say(Notice::Observed { what: "jar".to_owned(), state: format!("uploaded as {jar}") });
+                (self.run.jar, self.is_uploaded) = (jar, true);
+                State::Identify(Identify::before())
+            }),
+            State::Identify(lookup) => match lookup.poll(cx)?.map(|process| self.identified(process)) {
+                Ok(true) => Ok(self.submit(cx)),
+                Ok(false) => Ok(self.look_up(None, cx)),
+                Err(error) => Err(self.or_ambiguous(error)),
+            },
+            State::Submit(call) if !cx.has_reply() && call.is_about_to_repeat() && self.identified != call.sent() => {
+                self.identified = call.sent();
+                let State::Submit(call) = std::mem::replace(&mut self.state, State::Start) else {
+                    return ControlFlow::Continue(());
+                };
+                Ok(State::Repeat(Identify::before(), call))
             }
-            step => step,
+            State::Repeat(lookup, _) => {
+                let process = lookup.poll(cx)?;
+                let State::Repeat(_, call) = std::mem::replace(&mut self.state, State::Start) else {
+                    return ControlFlow::Continue(());
+                };
+                match process.map(|process| self.identified(process)) {
+                    Ok(true) => {
+                        self.save(false, cx);
+                        Ok(State::Submit(call))
+                    }
+                    Ok(false) => Ok(self.look_up(None, cx)),
+                    Err(error) => Err(self.or_ambiguous(error)),
+                }
+            }
+            State::Submit(call) => match cx.poll(call)? {
+                Ok(submitted) => {
+                    // A cluster that chose an id of its own would have ignored ours.
+                    self.job = Some(submitted.job_id);
+                    self.is_certain = true;
+                    self.save(true, cx);
+                    Ok(State::Launched)
+                }
+                Err(error @ (FlowError::Service(_) | FlowError::Ambiguous(_))) => Ok(self.not_submitted(error, cx)),
+                Err(error) => Err(self.or_ambiguous(error)),
+            },
+            State::Resumed => {
+                cx.phase(RunJar::NAME, "looking for the job");
+                Ok(self.look_up(None, cx))
+            }
+            State::Lookup(call, submit_error) => {
+                let status = cx.poll(call)?;
+                let submit_error = submit_error.take();
+                match status {
+                    Ok(found) => {
+                        let job = self.job(cx);
+                        self.lookup = JobLookup::State(found.status.clone());
+                        cx.say(Notice::Observed { what: format!("job {job}"), state: found.status.to_string() });
+                        self.known(job, &found.status, submit_error.as_ref()).map(|()| {
+                            self.save(true, cx);
+                            State::Launched
+                        })
+                    }
+                    Err(FlowError::Service(error)) if is_unknown_job(&error) => {
+                        self.lookup = JobLookup::NotFound;
+                        self.unknown(submit_error, cx)
+                    }
+                    Err(error) => self.look_up_again(error, submit_error, cx),
+                }
+            }
+            State::Wait(until, submit_error) => {
+                let waited = cx.wait_or_expire(*until, "the job to be submitted")?;
+                let submit_error = submit_error.take();
+                match waited {
+                    Ok(()) => Ok(self.look_up(submit_error, cx)),
+                    // The job may have been submitted.
+                    Err(error) => Err(match submit_error.unwrap_or(error) {
+                        error @ FlowError::Ambiguous(_) => error,
+                        error => self.or_ambiguous(error),
+                    }),
+                }
+            }
+            State::Check(lookup, submit_error) => {
+                let process = lookup.poll(cx)?;
+                let submit_error = submit_error.take();
+                self.checked(process.unwrap_or_else(|error| Err(error.to_string())), submit_error, cx)
+            }
+            State::Launched => {
+                let job = self.job(cx);
+                return done(Ok(Launched { job, jar: self.run.jar.clone() }));
+            }
+        };
+        match next {
+            Ok(state) => self.state = state,
+            Err(error) => return self.failed(error, cx),
         }
+        ControlFlow::Continue(())
     }
-}
 
-impl RunMachine {
-    #[allow(clippy::too_many_lines, reason = "transitions are easier to check in one place")]
-    fn advance(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Launched> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
-            }
-            match &mut self.state {
-                State::Start => self.start(cx),
-                State::Resumed => {
-                    cx.phase(RunJar::NAME, "looking for the job");
-                    self.look(None, cx);
-                }
-                State::Upload(flow) => match ready!(flow.poll(cx.now(), reply.take())) {
-                    Ok(jar) => {
-                        cx.say(Notice::Observed { what: "jar".to_owned(), state: format!("uploaded as {jar}") });
-                        (self.run.jar, self.is_uploaded) = (jar, true);
-                        self.identify();
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Identify(flow) => match ready!(flow.poll(cx, reply)) {
-                    Ok(process) => {
-                        if self.identified(process, cx) {
-                            self.submit(cx);
-                        }
-                    }
-                    Err(error) if self.unanswered => return Step::Done(Err(Self::ambiguous(error, None))),
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Submit(call)
-                    if reply.is_none() && call.is_about_to_repeat() && self.identified != call.sent() =>
-                {
-                    self.identified = call.sent();
-                    let State::Submit(call) = std::mem::replace(&mut self.state, State::Start) else { continue };
-                    self.state = State::Repeat(Identify::before(), call);
-                }
-                State::Repeat(flow, _) => {
-                    let process = ready!(flow.poll(cx, reply));
-                    let State::Repeat(_, call) = std::mem::replace(&mut self.state, State::Start) else { continue };
-                    match process {
-                        Ok(process) => {
-                            if self.identified(process, cx) {
-                                self.save(false, cx);
-                                self.state = State::Submit(call);
-                            }
-                        }
-                        Err(error) if self.unanswered => return Step::Done(Err(Self::ambiguous(error, None))),
-                        Err(error) => return Step::Done(Err(error)),
-                    }
-                }
-                State::Submit(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(submitted) => {
-                        // A cluster that chose an id of its own would have ignored ours.
-                        self.job = Some(submitted.job_id);
-                        self.is_certain = true;
-                        self.save(true, cx);
-                        self.state = State::Launched;
-                    }
-                    Err(error @ (FlowError::Service(_) | FlowError::Ambiguous(_))) => {
-                        // Another attempt may still be at work, or have killed the JobManager that had the jar.
-                        if self.unanswered && self.is_uploadable(&error) {
-                            self.state = State::Check(Identify::after(), Some(error));
-                            continue;
-                        }
-                        self.is_open |= error.is_ambiguous()
-                            || error.service().is_some_and(|rejection| rejection.applied() != Applied::No);
-                        self.unanswered |= matches!(&error, FlowError::Ambiguous(ambiguity) if ambiguity.unanswered);
-                        // Somebody in between delivered it twice, or the cluster itself did not wait for the end.
-                        self.unanswered |= error
-                            .service()
-                            .is_some_and(|refusal| self.is_own && is_duplicate(refusal) || is_of_failover(refusal));
-                        // Said before anything is executed.
-                        if self.upload_again(&error, cx) {
-                            continue;
-                        }
-                        cx.phase(RunJar::NAME, "looking for the job");
-                        self.look(Some(error), cx);
-                    }
-                    Err(error) if self.unanswered => return Step::Done(Err(Self::ambiguous(error, None))),
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Look(call, trouble) => {
-                    let status = ready!(call.poll(cx.now(), reply.take()));
-                    let trouble = trouble.take();
-                    let next = match status {
-                        Ok(found) => {
-                            let job = self.job(cx);
-                            self.lookup = JobLookup::State(found.status.clone());
-                            cx.say(Notice::Observed { what: format!("job {job}"), state: found.status.to_string() });
-                            self.known(job, &found.status, trouble.as_ref()).map(|()| {
-                                self.save(true, cx);
-                                self.state = State::Launched;
-                            })
-                        }
-                        Err(FlowError::Service(error)) if is_unknown_job(&error) => {
-                            self.lookup = JobLookup::NotFound;
-                            self.unknown(trouble, cx)
-                        }
-                        Err(error) => self.look_again(error, trouble, cx),
-                    };
-                    if let Err(error) = next {
-                        return Step::Done(Err(error));
-                    }
-                }
-                State::Wait(until, trouble) => {
-                    if let Some(step) = cx.wait_until(*until, "the job to be submitted", reply) {
-                        return match step {
-                            // Time is up, and it may have been submitted.
-                            Step::Done(Err(error)) => Step::Done(Err(match trouble.clone().unwrap_or(error) {
-                                FlowError::Ambiguous(ambiguity) => FlowError::Ambiguous(ambiguity),
-                                trouble if self.unanswered => Self::ambiguous(trouble, None),
-                                trouble => trouble,
-                            })),
-                            step => step,
-                        };
-                    }
-                    let trouble = trouble.clone();
-                    self.look(trouble, cx);
-                }
-                State::Check(flow, trouble) => {
-                    let process = ready!(flow.poll(cx, reply));
-                    let trouble = trouble.take();
-                    let process = process.unwrap_or_else(|error| Err(error.to_string()));
-                    if let Err(error) = self.checked(process, trouble, cx) {
-                        return Step::Done(Err(error));
-                    }
-                }
-                State::Launched => {
-                    let job = self.job(cx);
-                    return Step::Done(Ok(Launched { job, jar: self.run.jar.clone() }));
-                }
-            }
-        }
+    /// The caller needs the ids to look the job up.
+    fn add_evidence(&mut self, error: FlowError) -> FlowError {
+        let is_open = matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_));
+        let Some(job) = self.job.filter(|_| is_open) else { return error };
+        let (lookup, jar) = (self.lookup.clone(), Some(self.run.jar.clone()));
+        error.with_evidence(JobDiagnosis { lookup, jar, job_manager: self.survival.clone(), ..JobDiagnosis::new(job) })
     }
 }

@@ -1,5 +1,6 @@
 //! The transitions of [`StopWithSavepoint`], as drawn in its module.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::{StopKind, StopWithSavepoint, Stopped, Written};
@@ -7,17 +8,17 @@ use crate::error::{Ambiguity, Evidence, Failure, FlowError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::flow::PollInterval;
 use crate::flink::flow::await_job::AwaitMachine;
+use crate::flink::flow::diagnose::{DiagnoseJob, Found};
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
-use crate::flink::flow::look::{Found, Look};
 use crate::flink::flow::trigger::{Kind as _, Triggered};
 use crate::flink::flow::triggers::TriggerState;
 use crate::flink::{FlinkRest, JobId, JobState, StartStop, TriggerId};
-use crate::flow::{Flow, FlowContext, Reply, Runner, StateMachine, Step, ready};
+use crate::flow::{FlowContext, Runner, StateMachine, Transition, done, or_done};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
 /// How long a job whose savepoint is written may be seen in a state that does not lead to its end.
-const LAGGING: Duration = Duration::from_secs(5);
+const MAX_NOT_ENDING: Duration = Duration::from_secs(5);
 
 /// The transitions of [`StopWithSavepoint`].
 #[doc(hidden)]
@@ -27,8 +28,8 @@ pub struct StopMachine {
     trigger: Option<TriggerId>,
     /// The savepoint, once it is written.
     written: Option<Written>,
-    /// Since when the job does not look as if it were about to end.
-    astray: Option<Timestamp>,
+    /// Since when the job is in a state that does not lead to its end.
+    not_ending_since: Option<Timestamp>,
     pace: PollInterval,
     state: State,
 }
@@ -38,15 +39,15 @@ enum State {
     /// Until the first poll.
     Start(Option<Triggered<StopKind>>),
     Trigger(Runner<Triggered<StopKind>>),
-    /// The savepoint is.
+    /// The savepoint is written.
     Written,
     Await(Runner<AwaitMachine>),
-    /// The job does not look as if it were about to end; before it is looked up again.
+    /// The job is in a state that does not lead to its end; before it is polled again.
     Wait(Timestamp),
-    /// The job could not be waited for.
-    Look(Look, FlowError),
-    /// There is no savepoint yet, and this is why. Whether an attempt got no answer, too.
-    After(Look, Failure, bool),
+    /// Waiting for the job ended with this error.
+    Diagnose(DiagnoseJob, FlowError),
+    /// The trigger failed without a savepoint, for this reason. Whether its outcome may be that of a second operation, too.
+    NoSavepoint(DiagnoseJob, Failure, bool),
 }
 
 impl StopMachine {
@@ -54,7 +55,7 @@ impl StopMachine {
     pub(super) fn new(job: JobId, trigger: Triggered<StopKind>, written: Option<Written>) -> Self {
         let known = trigger.known().map(|known| known.trigger_id);
         let state = if written.is_some() { State::Written } else { State::Start(Some(trigger)) };
-        Self { job, trigger: known, written, astray: None, pace: PollInterval::START, state }
+        Self { job, trigger: known, written, not_ending_since: None, pace: PollInterval::START, state }
     }
 
     fn diagnosis(&self, lookup: JobLookup) -> JobDiagnosis {
@@ -89,19 +90,19 @@ impl StopMachine {
         self.failed(reason, None, self.diagnosis(JobLookup::State(state)))
     }
 
-    /// From here on it must not get lost, whatever becomes of the job.
+    /// Saves the savepoint before the job is waited for.
     fn write(
         &mut self,
         written: Written,
         kind: &StopKind,
         trigger: Option<&TriggerState>,
         cx: &mut FlowContext<FlinkRest>,
-    ) {
+    ) -> State {
         if let Some(trigger) = trigger {
             cx.save(kind.saved_with(trigger, Some(&written)));
         }
         self.written = Some(written);
-        self.state = State::Written;
+        State::Written
     }
 
     /// Whether the job has ended, but not as a job that was stopped.
@@ -115,32 +116,36 @@ impl StopMachine {
         result: Result<String, FlowError>,
         trigger: &Triggered<StopKind>,
         cx: &mut FlowContext<FlinkRest>,
-    ) -> Result<(), FlowError> {
+    ) -> Result<State, FlowError> {
         self.trigger = trigger.known().map(|known| known.trigger_id);
-        let is_doubtful = trigger.is_doubtful();
+        let is_unconfirmed = trigger.has_unanswered();
         let diagnosis = result.as_ref().err().and_then(JobDiagnosis::of).cloned();
         let savepoint = diagnosis.as_ref().and_then(|diagnosis| diagnosis.savepoint.clone());
-        match (result, savepoint) {
+        Ok(match (result, savepoint) {
             (Ok(path), _) => self.write(Written { path, failure: None }, trigger.kind(), trigger.known(), cx),
             // The cluster has forgotten the outcome, and the job has ended with this savepoint.
             (Err(FlowError::Ambiguous(lost)), Some(path)) => {
                 let reason = "the cluster has forgotten the trigger".to_owned();
                 let failure = Self::is_failed(diagnosis.as_ref()).then(|| (reason, Some(lost.cause.to_string())));
-                self.write(Written { path, failure }, trigger.kind(), trigger.known(), cx);
+                self.write(Written { path, failure }, trigger.kind(), trigger.known(), cx)
             }
             (Err(FlowError::Failed(failure)), Some(path)) => {
                 let failure = Some((failure.reason, failure.details));
-                self.write(Written { path, failure }, trigger.kind(), trigger.known(), cx);
+                self.write(Written { path, failure }, trigger.kind(), trigger.known(), cx)
             }
             (Err(FlowError::Failed(failure)), None) => {
                 let diagnosis = self.diagnosis(JobLookup::NotTried);
-                let look = if is_doubtful { Look::for_stop(diagnosis, trigger.since()) } else { Look::new(diagnosis) };
-                self.state = State::After(look, failure, is_doubtful);
+                let lookup = if is_unconfirmed {
+                    DiagnoseJob::for_stop(diagnosis, trigger.since())
+                } else {
+                    DiagnoseJob::new(diagnosis)
+                };
+                State::NoSavepoint(lookup, failure, is_unconfirmed)
             }
             (Err(FlowError::Ambiguous(lost)), None) => {
                 return Err(match diagnosis {
                     // A trigger that was answered for is forgotten when it is long over, or with its JobManager.
-                    Some(diagnosis) if diagnosis.is_alive() && (!is_doubtful || trigger.is_long_ago(cx.now())) => {
+                    Some(diagnosis) if diagnosis.is_alive() && (!is_unconfirmed || trigger.is_long_ago(cx.now())) => {
                         let reason = format!("the cluster has forgotten the trigger; {}", diagnosis.lookup);
                         self.failed(reason, Some(lost.cause.to_string()), diagnosis)
                     }
@@ -148,27 +153,25 @@ impl StopMachine {
                 });
             }
             (Err(error), _) => return Err(error),
-        }
-        Ok(())
+        })
     }
 
-    /// Without a savepoint, and the job was looked up.
-    fn looked_up(&mut self, found: Found, mut failure: Failure, is_doubtful: bool) -> Result<(), FlowError> {
+    /// The trigger failed without a savepoint, and the job was looked up.
+    fn diagnosed(&mut self, found: Found, mut failure: Failure, is_unconfirmed: bool) -> Result<State, FlowError> {
         let Found { diagnosis, text } = found;
         if let Some(path) = diagnosis.savepoint.clone() {
             let failure = Self::is_failed(Some(&diagnosis)).then_some((failure.reason, failure.details));
             self.written = Some(Written { path, failure });
-            self.state = State::Written;
-            return Ok(());
+            return Ok(State::Written);
         }
         failure.reason = format!("{}; {}", failure.reason, diagnosis.lookup);
         let failed = FlowError::Failed(Failure { cause: Some(Evidence::new(diagnosis.clone())), ..failure });
-        // A look that failed does not remove the doubt; an end other than FINISHED is not the end of a stop.
+        // After a lookup that failed, the outcome is still unknown; an end other than FINISHED is not the end of a stop.
         let is_open = match &diagnosis.lookup {
             JobLookup::State(state) => *state == JobState::Finished,
             _ => true,
         };
-        Err(if is_doubtful && is_open {
+        Err(if is_unconfirmed && is_open {
             FlowError::Ambiguous(Ambiguity {
                 operation: StartStop::INFO.name,
                 cause: Box::new(failed),
@@ -181,8 +184,8 @@ impl StopMachine {
         })
     }
 
-    /// It is not known what the job is doing.
-    fn out_of_sight(&self, error: FlowError, found: Found) -> FlowError {
+    /// The state of the job is unknown.
+    fn not_diagnosed(&self, error: FlowError, found: Found) -> FlowError {
         FlowError::Ambiguous(Ambiguity {
             operation: StartStop::INFO.name,
             cause: Box::new(error),
@@ -202,82 +205,70 @@ impl StateMachine for StopMachine {
     type Output = Stopped;
     const NAME: &'static str = StopWithSavepoint::NAME;
 
-    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Stopped> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Stopped> {
+        self.state = match &mut self.state {
+            State::Start(trigger) => match trigger.take() {
+                Some(trigger) => State::Trigger(cx.child(trigger)),
+                None => State::Written,
+            },
+            State::Trigger(flow) => {
+                let result = cx.poll(flow)?;
+                let State::Trigger(flow) = std::mem::replace(&mut self.state, State::Written) else {
+                    return ControlFlow::Continue(());
+                };
+                or_done(self.triggered(result, flow.machine(), cx))?
             }
-            match &mut self.state {
-                State::Start(trigger) => {
-                    if let Some(trigger) = trigger.take() {
-                        self.state = State::Trigger(cx.child(trigger));
+            State::Written => {
+                cx.phase(Self::NAME, "the savepoint is written; waiting for the job to end");
+                State::Await(cx.child(AwaitMachine::ending(self.job)))
+            }
+            State::Await(flow) => match cx.poll(flow)? {
+                Ok(report) if !report.state.is_terminal() => {
+                    let now = cx.now();
+                    if now.since(*self.not_ending_since.get_or_insert(now)) >= MAX_NOT_ENDING {
+                        return done(Err(self.runs_on(report.state)));
                     }
+                    State::Wait(self.pace.next(now))
                 }
-                State::Trigger(flow) => {
-                    let result = ready!(flow.poll(cx.now(), reply.take()));
-                    let State::Trigger(flow) = std::mem::replace(&mut self.state, State::Written) else { continue };
-                    if let Err(error) = self.triggered(result, flow.machine(), cx) {
-                        return Step::Done(Err(error));
+                Ok(report) => return done(self.ended(Some(report.state))),
+                Err(FlowError::Service(error)) if is_unknown_job(&error) => return done(self.ended(None)),
+                Err(error @ FlowError::Deadline { .. }) => return done(Err(error)),
+                Err(error) => State::Diagnose(DiagnoseJob::new(self.diagnosis(JobLookup::NotTried)), error),
+            },
+            State::Wait(until) => {
+                cx.wait(*until, "the job to end")?;
+                State::Await(cx.child(AwaitMachine::ending(self.job)))
+            }
+            State::Diagnose(lookup, error) => {
+                let found = lookup.poll(cx)?;
+                match &found.diagnosis.lookup {
+                    JobLookup::State(state) if state.is_terminal() => {
+                        return done(self.ended(Some(state.clone())));
                     }
-                }
-                State::Written => {
-                    cx.phase(Self::NAME, "the savepoint is written; waiting for the job to end");
-                    self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
-                }
-                State::Await(flow) => match ready!(flow.poll(cx.now(), reply.take())) {
-                    Ok(report) if !report.state.is_terminal() => {
-                        let now = cx.now();
-                        if now.since(*self.astray.get_or_insert(now)) >= LAGGING {
-                            return Step::Done(Err(self.runs_on(report.state)));
-                        }
-                        self.state = State::Wait(self.pace.next(now));
-                    }
-                    Ok(report) => return Step::Done(self.ended(Some(report.state))),
-                    Err(FlowError::Service(error)) if is_unknown_job(&error) => return Step::Done(self.ended(None)),
-                    Err(error @ FlowError::Deadline { .. }) => {
-                        return Step::Done(Err(error.with_evidence(self.diagnosis(JobLookup::NotTried))));
-                    }
-                    Err(error) => self.state = State::Look(Look::new(self.diagnosis(JobLookup::NotTried)), error),
-                },
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "the job to end", reply) {
-                        return match step {
-                            Step::Done(Err(error)) => {
-                                Step::Done(Err(error.with_evidence(self.diagnosis(JobLookup::NotTried))))
-                            }
-                            step => step,
-                        };
-                    }
-                    self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
-                }
-                State::Look(look, error) => {
-                    let found = match ready!(look.poll(cx, reply)) {
-                        Ok(found) => found,
-                        Err(error) => return Step::Done(Err(error)),
-                    };
-                    let error = error.clone();
-                    match &found.diagnosis.lookup {
-                        JobLookup::State(state) if state.is_terminal() => {
-                            return Step::Done(self.ended(Some(state.clone())));
-                        }
-                        JobLookup::NotFound => return Step::Done(self.ended(None)),
-                        JobLookup::State(_) => self.state = State::Wait(self.pace.next(cx.now())),
-                        JobLookup::NotTried | JobLookup::Failed(_) => {
-                            return Step::Done(Err(self.out_of_sight(error, found)));
-                        }
-                    }
-                }
-                State::After(look, failure, is_doubtful) => {
-                    let found = match ready!(look.poll(cx, reply)) {
-                        Ok(found) => found,
-                        Err(error) => return Step::Done(Err(error)),
-                    };
-                    let (failure, is_doubtful) = (failure.clone(), *is_doubtful);
-                    if let Err(error) = self.looked_up(found, failure, is_doubtful) {
-                        return Step::Done(Err(error));
+                    JobLookup::NotFound => return done(self.ended(None)),
+                    JobLookup::State(_) => State::Wait(self.pace.next(cx.now())),
+                    JobLookup::NotTried | JobLookup::Failed(_) => {
+                        let error = error.clone();
+                        return done(Err(self.not_diagnosed(error, found)));
                     }
                 }
             }
+            State::NoSavepoint(lookup, failure, is_unconfirmed) => {
+                let found = lookup.poll(cx)?;
+                let (failure, is_unconfirmed) = (failure.clone(), *is_unconfirmed);
+                or_done(self.diagnosed(found, failure, is_unconfirmed))?
+            }
+        };
+        ControlFlow::Continue(())
+    }
+
+    /// The savepoint must not get lost.
+    fn add_evidence(&mut self, error: FlowError) -> FlowError {
+        match error {
+            FlowError::Deadline { .. } if self.written.is_some() => {
+                error.with_evidence(self.diagnosis(JobLookup::NotTried))
+            }
+            error => error,
         }
     }
 }

@@ -1,34 +1,39 @@
 //! The transitions of [`UpgradeJob`], as drawn in its module.
 
-mod back;
+mod decide;
 mod phases;
 mod planning;
-mod prove;
-mod verdicts;
+mod roll_back;
+mod runs;
+mod stability;
 
-use self::prove::Proof;
+use std::ops::ControlFlow;
+
+use self::runs::RunSummary;
+use self::stability::StabilityCheck;
 use super::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState, UpgradeStatus};
 use crate::body::Body;
 use crate::error::FlowError;
-use crate::flink::error::is_unknown_job;
 use crate::flink::flow::await_job::{AwaitMachine, TaskMark};
 use crate::flink::flow::cancel::CancelMachine;
+use crate::flink::flow::diagnose::DiagnoseJob;
 use crate::flink::flow::job_manager::Identify;
-use crate::flink::flow::look::Look;
 use crate::flink::flow::observation_window::ObservationWindow;
 use crate::flink::flow::run_jar::RunMachine;
 use crate::flink::flow::stop::StopMachine;
 use crate::flink::flow::trigger::Triggered;
 use crate::flink::flow::triggers::CheckpointKind;
 use crate::flink::flow::upload::Upload;
-use crate::flink::{FlinkRest, GetCheckpoints, GetJobExceptions, JobState, PlanJar};
-use crate::flow::{Call, Flow, FlowContext, Notice, Reply, Runner, StateMachine, Step, ready};
+use crate::flink::{FlinkRest, GetCheckpoints, GetJobExceptions, PlanJar};
+use crate::flow::{
+    Call, Flow as _, FlowContext, Notice, Polled, Runner, StateMachine, Step, Transition, done, or_done,
+};
 use crate::time::Timestamp;
 
-/// How often a jar is uploaded again that the cluster has not got any more.
-const UPLOADS: u32 = 3;
-/// How often a job is stopped again that a failover has brought back.
-const STOPS: u32 = 3;
+/// How often a jar is uploaded again at most if the cluster no longer has it.
+const MAX_REUPLOADS: u32 = 3;
+/// How often the job is stopped again at most if a failover has brought it back.
+const MAX_REPEATED_STOPS: u32 = 3;
 /// What a saved state has in place of a jar's id before it is uploaded. An id of Flink's ends in `.jar`.
 const NOT_UPLOADED: &str = "(not uploaded)";
 
@@ -52,14 +57,14 @@ pub struct UpgradeMachine {
     is_planned: bool,
     /// Whether an attempt to plan this jar got no answer, here or in an earlier process, and none was answered since.
     is_plan_open: bool,
-    /// The attempts of this plan that were handed out when the JobManager was identified last.
-    identified: u32,
+    /// The attempts of this plan that were sent when the JobManager was identified last.
+    identified_attempts: u32,
     /// Whether the jar was planned again, because the first plan got no answer.
     is_planned_again: bool,
     /// Which job runs, as far as that is verified.
     status: UpgradeStatus,
-    /// Whether a request was handed out.
-    is_sent: bool,
+    /// Whether a request was answered.
+    is_answered: bool,
     /// The new job's tasks before its first checkpoint, the most of them that have finished, and that checkpoint.
     mark: TaskMark,
     finished: u32,
@@ -67,13 +72,14 @@ pub struct UpgradeMachine {
     state: State,
 }
 
+/// The states, in the order of the tables.
 #[derive(Debug)]
 enum State {
     Start,
     Resumed,
     Check(Runner<AwaitMachine>),
     /// The job has ended after an earlier stop had written its savepoint: what was its last checkpoint?
-    Down(Look),
+    Ended(DiagnoseJob),
     Upload(usize, Runner<Upload>),
     /// Which JobManager is about to execute the main method of this jar?
     Identify(usize, Identify),
@@ -83,22 +89,22 @@ enum State {
     /// A plan got no answer, here or in an earlier process: is the JobManager still the same?
     CheckJobManager(Option<(usize, FlowError)>, Identify),
     /// It is not, or that is unknown: does the old job still run? With the error of the plan.
-    Suspect(Option<FlowError>, Look),
-    /// Before the stop: which checkpoint is the last one?
+    Suspect(Option<FlowError>, DiagnoseJob),
+    /// Before the plans and the stop: which checkpoint is the last one?
     LastCheckpoint(Call<GetCheckpoints>),
     Stop(Runner<StopMachine>),
     Run(Runner<RunMachine>),
     Settle(Runner<AwaitMachine>),
     Checkpoint(Runner<Triggered<CheckpointKind>>),
-    Prove(Proof),
-    /// A task of the new job has left RUNNING: how is the job now? With what was seen.
-    Relapse(Runner<AwaitMachine>, String),
     /// Before another checkpoint.
     Pause(Timestamp),
-    /// Time is up for the new job: what did it run into? With what it did not do in time.
-    Explain(Call<GetJobExceptions>, String),
     /// Time is up, and the checkpoint was not seen to complete: has the new job completed one? With the error of the deadline.
-    LastLookup(Call<GetCheckpoints>, FlowError),
+    CheckpointLookup(Call<GetCheckpoints>, FlowError),
+    Prove(StabilityCheck),
+    /// A task of the new job has left RUNNING: how is the job now? With what was observed.
+    Unstable(Runner<AwaitMachine>, String),
+    /// The new job is given up: what did it run into? With the reason.
+    Explain(Call<GetJobExceptions>, String),
     CancelNew(Runner<CancelMachine>),
     RunOld(Runner<RunMachine>),
     SettleOld(Runner<AwaitMachine>),
@@ -107,6 +113,9 @@ enum State {
     /// The caller wants the old jar back: was the new job submitted?
     FindNew(Runner<RunMachine>),
 }
+
+/// What follows from an answer: the next state, or the end.
+type Next = ControlFlow<Step<Upgrade>, State>;
 
 impl UpgradeMachine {
     /// With the old jar and the new one, and whether the cluster has them.
@@ -122,10 +131,10 @@ impl UpgradeMachine {
             stops: 0,
             is_planned: false,
             is_plan_open: false,
-            identified: 0,
+            identified_attempts: 0,
             is_planned_again: false,
             status: if is_stopped { UpgradeStatus::NoJobRuns } else { UpgradeStatus::Untouched },
-            is_sent: false,
+            is_answered: false,
             mark: TaskMark::default(),
             finished: 0,
             checkpoint: None,
@@ -158,296 +167,15 @@ impl UpgradeMachine {
     }
 
     /// What the flow of this phase saves is part of what the upgrade saves.
-    fn adopt<T>(&mut self, step: Step<T>) -> Step<T> {
-        match step {
+    fn adopt<T>(&mut self, step: Step<T>) -> Polled<Upgrade, T> {
+        let step = match step {
             Step::Notice(Notice::Persist(child)) => {
                 self.data.child = Some(child);
                 Step::Notice(Notice::Persist(self.saved()))
             }
             step => step,
-        }
-    }
-
-    /// One transition; `None` when the machine can go on at once.
-    #[allow(clippy::too_many_lines, reason = "transitions are easier to check in one place")]
-    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Option<Upgrade>> {
-        let now = cx.now();
-        let next = match &mut self.state {
-            State::Start => self.begin(cx).map(|()| None),
-            State::Resumed => self.resume(cx).map(|()| None),
-            State::Check(flow) => {
-                let report = ready!(flow.poll(now, reply.take()));
-                self.observed = flow.machine().observed();
-                match report {
-                    Ok(report) if report.state == JobState::Running && self.is_planned => {
-                        self.before_stop(cx);
-                        Ok(None)
-                    }
-                    Ok(report) if report.state == JobState::Running => self.prepare(cx).map(|()| None),
-                    Ok(report) => self.ended(report.state, cx).map(|()| None),
-                    Err(error) if self.is_own_deadline(&error, cx) => {
-                        Err(self.not_upgraded(&format!("it did not get there within {} s", self.settle_seconds())))
-                    }
-                    Err(error) => Err(self.not_checked(error)),
-                }
-            }
-            State::Down(look) => ready!(look.poll(cx, reply)).and_then(|found| Err(self.is_down(found))),
-            State::Upload(which, flow) => {
-                let which = *which;
-                let jar = ready!(flow.poll(now, reply.take()));
-                jar.and_then(|jar| {
-                    cx.say(Notice::Observed {
-                        what: Self::name_of(which).to_owned(),
-                        state: format!("uploaded as {jar}"),
-                    });
-                    self.run_of(which).jar = jar;
-                    if let Some(is_uploaded) = self.is_uploaded.get_mut(which) {
-                        *is_uploaded = true;
-                    }
-                    self.save(cx);
-                    self.prepare(cx).map(|()| None)
-                })
-            }
-            State::Identify(which, flow) => {
-                let which = *which;
-                ready!(flow.poll(cx, reply)).map(|process| {
-                    if self.identified(which, process, cx) {
-                        self.send_plan(which, cx);
-                    }
-                    None
-                })
-            }
-            State::Plan(_, call) if reply.is_none() && call.is_about_to_repeat() && self.identified != call.sent() => {
-                self.identify_again();
-                Ok(None)
-            }
-            State::Replan(which, flow, _) => {
-                let which = *which;
-                let process = ready!(flow.poll(cx, reply));
-                self.identified_again(which, process, cx).map(|()| None)
-            }
-            State::CheckJobManager(plan, flow) => {
-                let process = ready!(flow.poll(cx, reply));
-                let plan = plan.take();
-                process.and_then(|process| self.job_manager_checked(plan, process, cx)).map(|()| None)
-            }
-            State::Suspect(plan, look) => {
-                let found = ready!(look.poll(cx, reply));
-                let plan = plan.take();
-                found.and_then(|found| Err(self.suspected(plan, found)))
-            }
-            State::Plan(which, call) => {
-                let which = *which;
-                let plan = ready!(call.poll(now, reply.take()));
-                if plan.is_ok() {
-                    self.planned();
-                    self.save(cx);
-                }
-                match plan {
-                    Err(error) if Self::is_open(&error) || self.is_plan_open && self.is_uploadable(which, &error) => {
-                        self.is_plan_open = true;
-                        self.check_job_manager(Some((which, error)));
-                        Ok(None)
-                    }
-                    Ok(_) if which == 0 => {
-                        self.plan(1, cx);
-                        Ok(None)
-                    }
-                    // The cluster had lost a jar, so its JobManager was restarted, and the job with it.
-                    Ok(_) if self.uploads > 0 && self.data.savepoint.is_none() => {
-                        self.is_planned = true;
-                        self.check(cx);
-                        Ok(None)
-                    }
-                    Ok(_) if self.data.savepoint.is_some() => self.enter(UpgradePhase::Run, None, cx).map(|()| None),
-                    Ok(_) => {
-                        self.before_stop(cx);
-                        Ok(None)
-                    }
-                    Err(error) if self.upload_again(which, &error) => {
-                        self.planned();
-                        self.save(cx);
-                        self.prepare(cx).map(|()| None)
-                    }
-                    Err(error) => Err(self.not_planned(error, cx)),
-                }
-            }
-            State::LastCheckpoint(call) => {
-                let checkpoints = ready!(call.poll(now, reply.take()));
-                self.last_checkpoint(checkpoints, cx).map(|()| None)
-            }
-            State::Stop(flow) => {
-                let step = flow.poll(now, reply.take());
-                match ready!(self.adopt(step)) {
-                    Ok(stopped) => self.stopped(stopped.location, cx).map(|()| None),
-                    Err(error) => self.not_stopped(error, cx).map(|()| None),
-                }
-            }
-            State::Run(flow) => {
-                let step = flow.poll(now, reply.take());
-                let (is_unsubmitted, is_lost) = (flow.machine().is_unsubmitted(), flow.machine().is_lost());
-                let may_come = is_lost || flow.machine().is_astray(now);
-                match ready!(self.adopt(step)) {
-                    Ok(launched) => {
-                        self.status = UpgradeStatus::Unknown;
-                        (self.data.new_job, self.data.launched) = (launched.job, Some(true));
-                        self.data.new.jar = launched.jar;
-                        self.enter(UpgradePhase::Settle, None, cx).map(|()| None)
-                    }
-                    Err(error) if may_come => self.run_instead(&error, cx).map(|()| None),
-                    Err(error) if Self::is_verdict(&error) => {
-                        // A main method that failed may have left its job behind.
-                        self.data.launched = Some(matches!(error, FlowError::Failed(_)));
-                        self.roll_back(error.to_string(), cx).map(|()| None)
-                    }
-                    // Which attempt has submitted it does not matter: what it does decides.
-                    Err(error) if Self::is_submitted(&error) => {
-                        (self.status, self.data.launched) = (UpgradeStatus::Unknown, Some(true));
-                        cx.say(Notice::Observed {
-                            what: format!("job {}", self.data.new_job),
-                            state: error.to_string(),
-                        });
-                        self.enter(UpgradePhase::Settle, None, cx).map(|()| None)
-                    }
-                    Err(error) => {
-                        self.status = if is_unsubmitted { UpgradeStatus::NoJobRuns } else { UpgradeStatus::Unknown };
-                        Err(error)
-                    }
-                }
-            }
-            State::Settle(flow) => {
-                let report = ready!(flow.poll(now, reply.take()));
-                let machine = flow.machine();
-                self.observed = machine.observed();
-                self.mark = machine.mark().unwrap_or_default();
-                self.status = if machine.is_alive() { UpgradeStatus::NewJobRuns } else { UpgradeStatus::Unknown };
-                self.settled(report, cx)
-            }
-            State::Checkpoint(flow) => {
-                // Its trigger is not worth saving: a resumed upgrade takes another checkpoint.
-                let number = match flow.poll(now, reply.take()) {
-                    Step::Notice(Notice::Persist(_)) => return Step::Done(Ok(None)),
-                    step => ready!(step),
-                };
-                self.observed = flow.machine().observed();
-                self.checkpointed(number, cx)
-            }
-            State::Prove(proof) => {
-                let result = ready!(proof.poll(cx, reply));
-                self.observed = proof.observed();
-                self.proved(result, cx)
-            }
-            State::Relapse(flow, why) => {
-                let report = ready!(flow.poll(now, reply.take()));
-                let why = std::mem::take(why);
-                self.relapsed(report, &why, cx)
-            }
-            State::Pause(until) => {
-                if let Some(step) = cx.wait_until(*until, "the new job's first checkpoint", reply) {
-                    return step;
-                }
-                self.state = State::Settle(self.settle(self.data.new_job, cx));
-                Ok(None)
-            }
-            State::LastLookup(call, error) => {
-                let checkpoints = ready!(call.poll(now, reply.take()));
-                let error = error.clone();
-                self.looked_up(checkpoints, error, cx)
-            }
-            State::Explain(call, reason) => {
-                let exceptions = ready!(call.poll(now, reply.take()));
-                let mut reason = std::mem::take(reason);
-                if let Some(cause) = exceptions.ok().and_then(|exceptions| exceptions.newest()) {
-                    reason = format!("{reason}; it last ran into {cause}");
-                }
-                self.roll_back(reason, cx).map(|()| None)
-            }
-            State::CancelNew(flow) => match ready!(flow.poll(now, reply.take())) {
-                Ok(report) if report.state == JobState::Finished && self.data.is_disputed == Some(true) => {
-                    Err(self.disputed())
-                }
-                // It was slow, and has done all its work meanwhile: the old jar would do it again.
-                Ok(report) if report.state == JobState::Finished => Ok(Some(self.upgraded(None))),
-                Ok(_) => self.run_old(cx).map(|()| None),
-                Err(error) if error.service().is_some_and(is_unknown_job) && self.data.launched != Some(true) => {
-                    self.run_old(cx).map(|()| None)
-                }
-                Err(FlowError::Service(error)) if is_unknown_job(&error) => {
-                    Err(self.forgotten(self.data.new_job, error))
-                }
-                Err(error) => Err(error),
-            },
-            State::RunOld(flow) => {
-                let step = flow.poll(now, reply.take());
-                let machine = flow.machine();
-                let (is_absent, is_alive) = (machine.is_unsubmitted() || machine.is_lost(), machine.is_alive());
-                let is_known = machine.is_known();
-                let is_certain = machine.is_certain() || !self.is_contended();
-                match ready!(self.adopt(step)) {
-                    Ok(_) if !is_certain => self.give_way(cx).map(|()| None),
-                    Err(error) if !is_certain && (is_known || Self::is_submitted(&error)) => {
-                        self.give_way(cx).map(|()| None)
-                    }
-                    Ok(launched) => {
-                        self.status = UpgradeStatus::Unknown;
-                        (self.data.old_job, self.data.old.jar) = (launched.job, launched.jar);
-                        self.enter(UpgradePhase::SettleOld, None, cx).map(|()| None)
-                    }
-                    Err(error) if Self::is_submitted(&error) => {
-                        self.status = UpgradeStatus::Unknown;
-                        cx.say(Notice::Observed {
-                            what: format!("job {}", self.data.old_job),
-                            state: error.to_string(),
-                        });
-                        self.enter(UpgradePhase::SettleOld, None, cx).map(|()| None)
-                    }
-                    Err(error) => {
-                        self.status = match () {
-                            () if is_alive => UpgradeStatus::OldJobRuns,
-                            // The main method of the new jar may still submit the new job under this id.
-                            () if is_absent && !self.is_contended() => UpgradeStatus::NoJobRuns,
-                            () => UpgradeStatus::Unknown,
-                        };
-                        Err(if Self::is_verdict(&error) { self.not_run(&error, cx) } else { error })
-                    }
-                }
-            }
-            State::SettleOld(flow) => {
-                let report = ready!(flow.poll(now, reply.take()));
-                let is_alive = flow.machine().is_alive();
-                self.status = if is_alive { UpgradeStatus::OldJobRuns } else { UpgradeStatus::Unknown };
-                match report {
-                    Ok(report) if matches!(report.state, JobState::Running | JobState::Finished) => {
-                        Ok(Some(Upgrade::RolledBack {
-                            job: self.data.old_job,
-                            savepoint: self.savepoint(),
-                            reason: self.data.reason.clone().unwrap_or_default(),
-                        }))
-                    }
-                    Ok(report) => Err(self.not_brought_back(&report, cx)),
-                    Err(FlowError::Service(error)) if is_unknown_job(&error) => {
-                        Err(self.forgotten(self.data.old_job, error))
-                    }
-                    // Out of time is no failure: it is there, and may still come up.
-                    Err(error) => Err(error),
-                }
-            }
-            State::Untouched(flow) => {
-                let report = ready!(flow.poll(now, reply.take()));
-                let report = report.map_err(|error| self.not_checked(error));
-                report.and_then(|report| self.untouched(&report, cx)).map(|()| None)
-            }
-            State::FindNew(flow) => {
-                let step = flow.poll(now, reply.take());
-                let (is_lost, is_absent) = (flow.machine().is_lost(), flow.machine().is_absent(now));
-                match ready!(self.adopt(step)) {
-                    Ok(launched) => self.found_new(&launched, cx).map(|()| None),
-                    Err(_) if is_lost || is_absent => self.contend(cx).map(|()| None),
-                    Err(error) => Err(error),
-                }
-            }
         };
-        Step::Done(next)
+        step.into_result()
     }
 }
 
@@ -456,18 +184,160 @@ impl StateMachine for UpgradeMachine {
     type Output = Upgrade;
     const NAME: &'static str = UpgradeJob::NAME;
 
-    fn step(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Upgrade> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    #[allow(clippy::too_many_lines, reason = "transitions are easier to check in one place")]
+    fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Upgrade> {
+        let now = cx.now();
+        self.is_answered |= cx.has_reply();
+        self.state = match &mut self.state {
+            State::Start => or_done(self.begin(cx))?,
+            State::Resumed => or_done(self.resume(cx))?,
+            State::Check(flow) => {
+                let report = cx.poll(flow)?;
+                self.observed = flow.machine().observed();
+                or_done(self.checked(report, cx))?
             }
-            let step = self.transition(cx, reply);
-            self.is_sent |= matches!(step, Step::Send(_));
-            match ready!(step) {
-                Ok(None) => {}
-                Ok(Some(upgrade)) => return Step::Done(Ok(upgrade)),
-                Err(error) => return Step::Done(Err(self.explain(error))),
+            State::Ended(lookup) => {
+                let found = lookup.poll(cx)?;
+                return done(Err(self.not_stoppable(found)));
             }
-        }
+            State::Upload(which, flow) => {
+                let (jar, which) = (cx.poll(flow)?, *which);
+                or_done(jar.and_then(|jar| self.uploaded(which, jar, cx)))?
+            }
+            State::Identify(which, lookup) => {
+                let (process, which) = (lookup.poll(cx)?, *which);
+                let process = or_done(process)?;
+                match self.identified(which, process, cx) {
+                    Some(suspect) => suspect,
+                    None => self.send_plan(which, cx),
+                }
+            }
+            State::Plan(_, call)
+                if !cx.has_reply() && call.is_about_to_repeat() && self.identified_attempts != call.sent() =>
+            {
+                self.identified_attempts = call.sent();
+                let State::Plan(which, call) = std::mem::replace(&mut self.state, State::Start) else {
+                    return ControlFlow::Continue(());
+                };
+                State::Replan(which, Identify::before(), call)
+            }
+            State::Replan(_, lookup, _) => {
+                let process = lookup.poll(cx)?;
+                let State::Replan(which, _, call) = std::mem::replace(&mut self.state, State::Start) else {
+                    return ControlFlow::Continue(());
+                };
+                let process = or_done(process.map_err(|error| self.not_planned(error, cx)))?;
+                self.identified(which, process, cx).unwrap_or(State::Plan(which, call))
+            }
+            State::Plan(which, call) => {
+                let (plan, which) = (cx.poll(call)?, *which);
+                or_done(self.answered_plan(which, plan.map(drop), cx))?
+            }
+            State::CheckJobManager(plan, lookup) => {
+                let process = or_done(lookup.poll(cx)?)?;
+                let plan = plan.take();
+                or_done(self.job_manager_checked(plan, process, cx))?
+            }
+            State::Suspect(plan, lookup) => {
+                let (found, plan) = (lookup.poll(cx)?, plan.take());
+                return done(Err(self.suspected(plan, found)));
+            }
+            State::LastCheckpoint(call) => {
+                let checkpoints = cx.poll(call)?;
+                or_done(self.last_checkpoint(checkpoints, cx))?
+            }
+            State::Stop(flow) => {
+                let step = flow.poll(now, cx.take_reply());
+                let stopped = self.adopt(step)?;
+                or_done(match stopped {
+                    Ok(stopped) => self.stopped(stopped.location, cx),
+                    Err(error) => self.not_stopped(error, cx),
+                })?
+            }
+            State::Run(flow) => {
+                let step = flow.poll(now, cx.take_reply());
+                let run = RunSummary::of(flow.machine(), now);
+                let launched = self.adopt(step)?;
+                or_done(self.ran(launched, run, cx))?
+            }
+            State::Settle(flow) => {
+                let report = cx.poll(flow)?;
+                let machine = flow.machine();
+                self.observed = machine.observed();
+                self.mark = machine.mark().unwrap_or_default();
+                self.status = if machine.is_alive() { UpgradeStatus::NewJobRuns } else { UpgradeStatus::Unknown };
+                self.settled(report, cx)?
+            }
+            State::Checkpoint(flow) => {
+                // Its trigger is not worth saving: a resumed upgrade takes another checkpoint.
+                let number = match flow.poll(now, cx.take_reply()) {
+                    Step::Notice(Notice::Persist(_)) => return ControlFlow::Continue(()),
+                    step => step.into_result()?,
+                };
+                self.observed = flow.machine().observed();
+                self.checkpointed(number, cx)?
+            }
+            State::Pause(until) => {
+                cx.wait(*until, "the new job's first checkpoint")?;
+                State::Settle(self.settle(self.data.new_job, cx))
+            }
+            State::CheckpointLookup(call, error) => {
+                let (checkpoints, error) = (cx.poll(call)?, error.clone());
+                self.looked_up(checkpoints, error, cx)?
+            }
+            State::Prove(check) => {
+                let result = check.poll(cx)?;
+                self.observed = check.observed();
+                self.proved(or_done(result)?, cx)?
+            }
+            State::Unstable(flow, why) => {
+                let (report, why) = (cx.poll(flow)?, std::mem::take(why));
+                self.unstable(report, &why, cx)?
+            }
+            State::Explain(call, reason) => {
+                let (exceptions, mut reason) = (cx.poll(call)?, std::mem::take(reason));
+                if let Some(cause) = exceptions.ok().and_then(|exceptions| exceptions.newest()) {
+                    reason = format!("{reason}; it last ran into {cause}");
+                }
+                or_done(self.roll_back(reason, cx))?
+            }
+            State::CancelNew(flow) => {
+                let report = cx.poll(flow)?;
+                self.cancelled(report, cx)?
+            }
+            State::RunOld(flow) => {
+                let step = flow.poll(now, cx.take_reply());
+                let run = RunSummary::of(flow.machine(), now);
+                let launched = self.adopt(step)?;
+                or_done(self.ran_old(launched, run, cx))?
+            }
+            State::SettleOld(flow) => {
+                let report = cx.poll(flow)?;
+                let is_alive = flow.machine().is_alive();
+                self.status = if is_alive { UpgradeStatus::OldJobRuns } else { UpgradeStatus::Unknown };
+                return done(self.settled_old(report, cx));
+            }
+            State::Untouched(flow) => {
+                let report = cx.poll(flow)?;
+                let report = report.map_err(|error| self.not_checked(error));
+                or_done(report.and_then(|report| self.untouched(&report, cx)))?
+            }
+            State::FindNew(flow) => {
+                let step = flow.poll(now, cx.take_reply());
+                let run = RunSummary::of(flow.machine(), now);
+                let launched = self.adopt(step)?;
+                or_done(match launched {
+                    Ok(launched) => self.found_new(&launched, cx),
+                    Err(_) if run.is_lost || run.is_absent => self.contend(cx),
+                    Err(error) => Err(error),
+                })?
+            }
+        };
+        ControlFlow::Continue(())
+    }
+
+    /// The caller needs the savepoint, the jars, the ids of the jobs, and which of them runs.
+    fn add_evidence(&mut self, error: FlowError) -> FlowError {
+        if matches!(error, FlowError::Build(_)) && !self.is_answered { error } else { self.explain(error) }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::prove::Proof;
-use super::{NOT_UPLOADED, State, UPLOADS, UpgradeMachine};
+use super::stability::StabilityCheck;
+use super::{MAX_REUPLOADS, NOT_UPLOADED, State, UpgradeMachine};
 use crate::error::{BuildError, ErrorKind, FlowError, Misuse};
 use crate::flink::checkpoints::Checkpoints;
 use crate::flink::error::is_unknown_jar;
@@ -15,8 +15,8 @@ use crate::flink::flow::stop::StopWithSavepoint;
 use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
 use crate::flink::flow::upload::Upload;
 use crate::flink::jars::ClaimMode;
-use crate::flink::{FlinkRest, GetCheckpoints, JobId};
-use crate::flow::{FlowContext, Runner, SavedState, StateMachine as _};
+use crate::flink::{FlinkRest, GetCheckpoints, JarId, JobId};
+use crate::flow::{FlowContext, Notice, Runner, SavedState, StateMachine as _};
 
 impl UpgradeMachine {
     pub(super) fn name_of(which: usize) -> &'static str {
@@ -28,28 +28,23 @@ impl UpgradeMachine {
     }
 
     /// The uploads, then the plans, old before new, then the stop. A rollback that the caller wants needs only the old jar.
-    pub(super) fn prepare(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn prepare(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         let needed = if self.is_roll_back() { 1 } else { 2 };
         let missing = self.is_uploaded.iter().take(needed).position(|is_uploaded| !is_uploaded);
         let Some(which) = missing else {
             if self.is_roll_back() {
                 return self.run_old(cx);
             }
-            if self.data.savepoint.is_some() {
-                self.plan(0, cx);
-            } else {
-                // A plan can kill the JobManager, and without high availability the job dies with it.
-                self.read_last_checkpoint(cx);
-            }
-            return Ok(());
+            // A plan can kill the JobManager, and without high availability the job dies with it.
+            let is_stopped = self.data.savepoint.is_some();
+            return Ok(if is_stopped { self.plan(0, cx) } else { self.read_last_checkpoint(cx) });
         };
         let Some((name, content)) = self.jars.get(which).cloned().flatten() else {
             let problem = "it was not uploaded yet: give the resumed goal both jars with with_jars";
             return Err(BuildError::value(Self::NAME, "jar", Self::name_of(which), problem).into());
         };
         cx.phase(Self::NAME, if which == 0 { "uploading the old jar" } else { "uploading the new jar" });
-        self.state = State::Upload(which, cx.child(Upload::new(name, content)));
-        Ok(())
+        Ok(State::Upload(which, cx.child(Upload::new(name, content))))
     }
 
     /// The state of the upgrade. An id of a jar is never empty in it.
@@ -67,10 +62,26 @@ impl UpgradeMachine {
         cx.save(self.saved());
     }
 
+    /// The cluster has this jar now.
+    pub(super) fn uploaded(
+        &mut self,
+        which: usize,
+        jar: JarId,
+        cx: &mut FlowContext<FlinkRest>,
+    ) -> Result<State, FlowError> {
+        cx.say(Notice::Observed { what: Self::name_of(which).to_owned(), state: format!("uploaded as {jar}") });
+        self.run_of(which).jar = jar;
+        if let Some(is_uploaded) = self.is_uploaded.get_mut(which) {
+            *is_uploaded = true;
+        }
+        self.save(cx);
+        self.prepare(cx)
+    }
+
     /// Whether the jar is to be uploaded again, because the cluster has not got it any more.
     pub(super) fn is_uploadable(&self, which: usize, error: &FlowError) -> bool {
         let is_gone = error.service().is_some_and(is_unknown_jar);
-        is_gone && self.jars.get(which).is_some_and(Option::is_some) && self.uploads < UPLOADS
+        is_gone && self.jars.get(which).is_some_and(Option::is_some) && self.uploads < MAX_REUPLOADS
     }
 
     pub(super) fn upload_again(&mut self, which: usize, error: &FlowError) -> bool {
@@ -83,21 +94,21 @@ impl UpgradeMachine {
     }
 
     /// Before the stop: all tasks of the job must run.
-    pub(super) fn check(&mut self, cx: &mut FlowContext<FlinkRest>) {
+    pub(super) fn check(&mut self, cx: &mut FlowContext<FlinkRest>) -> State {
         cx.phase(Self::NAME, "waiting until all tasks of the job run");
         self.settle_until = cx.now() + Duration::from_millis(self.data.settle_timeout);
         self.observed = ObservationWindow::default();
-        self.state = State::Check(self.settle(self.data.job, cx));
+        State::Check(self.settle(self.data.job, cx))
     }
 
     /// Both jars can be run. The last checkpoint is what is left if the savepoint of the stop cannot be learnt.
-    pub(super) fn before_stop(&mut self, cx: &mut FlowContext<FlinkRest>) {
+    pub(super) fn before_stop(&mut self, cx: &mut FlowContext<FlinkRest>) -> State {
         self.is_planned = true;
-        self.read_last_checkpoint(cx);
+        self.read_last_checkpoint(cx)
     }
 
-    fn read_last_checkpoint(&mut self, cx: &mut FlowContext<FlinkRest>) {
-        self.state = State::LastCheckpoint(cx.call(GetCheckpoints::new(self.data.job)));
+    fn read_last_checkpoint(&self, cx: &mut FlowContext<FlinkRest>) -> State {
+        State::LastCheckpoint(cx.call(GetCheckpoints::new(self.data.job)))
     }
 
     /// A cluster that rejects the request has no checkpoints of the job, and a proxy may bar the path, which is only information.
@@ -106,7 +117,7 @@ impl UpgradeMachine {
         &mut self,
         checkpoints: Result<Checkpoints, FlowError>,
         cx: &mut FlowContext<FlinkRest>,
-    ) -> Result<(), FlowError> {
+    ) -> Result<State, FlowError> {
         match checkpoints {
             Ok(checkpoints) => {
                 self.data.last_checkpoint = checkpoints.start_from().or(self.data.last_checkpoint.take());
@@ -117,8 +128,7 @@ impl UpgradeMachine {
         if self.is_planned {
             return self.enter(UpgradePhase::Stop, None, cx);
         }
-        self.plan(0, cx);
-        Ok(())
+        Ok(self.plan(0, cx))
     }
 
     /// Enters a phase that can be resumed. `resumed` is what its flow had saved.
@@ -127,12 +137,9 @@ impl UpgradeMachine {
         phase: UpgradePhase,
         resumed: Option<&SavedState>,
         cx: &mut FlowContext<FlinkRest>,
-    ) -> Result<(), FlowError> {
-        let words = match phase {
-            UpgradePhase::Prepare => {
-                self.state = State::Start;
-                return Ok(());
-            }
+    ) -> Result<State, FlowError> {
+        let text = match phase {
+            UpgradePhase::Prepare => return Ok(State::Start),
             UpgradePhase::Stop => "stopping the job with a savepoint",
             UpgradePhase::Run => "running the new jar from the savepoint",
             UpgradePhase::Settle => "waiting for the new job's tasks and its first checkpoint",
@@ -148,9 +155,9 @@ impl UpgradeMachine {
         }
         self.data.phase = phase;
         self.data.child = resumed.cloned();
-        cx.phase(Self::NAME, words);
+        cx.phase(Self::NAME, text);
         self.save(cx);
-        self.state = match self.data.phase {
+        Ok(match self.data.phase {
             UpgradePhase::Stop => {
                 let goal = match resumed {
                     Some(saved) => StopWithSavepoint::resume(saved)?,
@@ -170,7 +177,7 @@ impl UpgradeMachine {
             }
             UpgradePhase::Prove => {
                 let until = cx.now() + Duration::from_millis(self.data.prove_for.unwrap_or_default());
-                State::Prove(Proof::new(self.data.new_job, self.mark, until, self.observed))
+                State::Prove(StabilityCheck::new(self.data.new_job, self.mark, until, self.observed))
             }
             UpgradePhase::Prepare | UpgradePhase::Settle | UpgradePhase::SettleOld | UpgradePhase::Unknown(_) => {
                 self.settle_until = cx.now() + Duration::from_millis(self.data.settle_timeout);
@@ -179,8 +186,7 @@ impl UpgradeMachine {
                 let flow = self.settle(if is_new { self.data.new_job } else { self.data.old_job }, cx);
                 if is_new { State::Settle(flow) } else { State::SettleOld(flow) }
             }
-        };
-        Ok(())
+        })
     }
 
     /// A run from the savepoint, in a mode that does not claim it.
@@ -207,11 +213,11 @@ impl UpgradeMachine {
     }
 
     /// Back to the phase in which the new job settles, with what is left of its time.
-    pub(super) fn settle_again(&mut self, cx: &mut FlowContext<FlinkRest>) {
+    pub(super) fn settle_again(&mut self, cx: &mut FlowContext<FlinkRest>) -> State {
         self.data.phase = UpgradePhase::Settle;
         cx.phase(Self::NAME, "waiting again for the new job's tasks and for another checkpoint");
         self.save(cx);
-        self.state = State::Settle(self.settle(self.data.new_job, cx));
+        State::Settle(self.settle(self.data.new_job, cx))
     }
 
     pub(super) fn settle(&self, job: JobId, cx: &mut FlowContext<FlinkRest>) -> Runner<AwaitMachine> {

@@ -11,9 +11,9 @@
 
 use super::{State, UpgradeMachine};
 use crate::error::{Ambiguity, ErrorKind, Evidence, Failure, FlowError};
+use crate::flink::flow::diagnose::{DiagnoseJob, Found};
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
 use crate::flink::flow::job_manager::{Identify, Process, compare, is_of_failover, next_step, suspicion};
-use crate::flink::flow::look::{Found, Look};
 use crate::flink::flow::run_jar::JarRun;
 use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
 use crate::flink::{FlinkRest, PlanJar};
@@ -22,25 +22,24 @@ use crate::operation::Operation as _;
 
 impl UpgradeMachine {
     /// Before a jar is planned: which JobManager will execute its main method?
-    pub(super) fn plan(&mut self, which: usize, cx: &mut FlowContext<FlinkRest>) {
+    pub(super) fn plan(&mut self, which: usize, cx: &mut FlowContext<FlinkRest>) -> State {
         cx.phase(Self::NAME, if which == 0 { "planning the old jar" } else { "planning the new jar" });
         self.is_planned_again = false;
-        self.state = State::Identify(which, Identify::before());
+        State::Identify(which, Identify::before())
     }
 
-    /// Saves that the jar is about to be planned, so that a resumed flow does not kill another JobManager with it. Returns whether it
-    /// may be planned: after an attempt without an answer, only by the same JobManager.
+    /// Saves that the jar is about to be planned, so that a resumed flow does not kill another JobManager with it. After an attempt
+    /// without an answer, only the same JobManager may plan it: returns the next state if another one answers.
     pub(super) fn identified(
         &mut self,
         which: usize,
         process: Result<Process, String>,
         cx: &mut FlowContext<FlinkRest>,
-    ) -> bool {
+    ) -> Option<State> {
         if self.is_plan_open {
             let survival = compare(self.data.job_manager.as_deref(), process);
             if survival != JobManagerLookup::Same {
-                self.suspect(survival, None, cx);
-                return false;
+                return Some(self.suspect(survival, None, cx));
             }
         } else {
             self.data.job_manager = process.ok().map(|process| process.identity);
@@ -48,33 +47,10 @@ impl UpgradeMachine {
         (self.data.phase, self.data.child) = (UpgradePhase::Prepare, None);
         self.data.planning = Some(Self::name_of(which).to_owned());
         self.save(cx);
-        true
+        None
     }
 
-    /// The last attempt was not carried out. The next one may reach another JobManager.
-    pub(super) fn identify_again(&mut self) {
-        if let State::Plan(which, call) = std::mem::replace(&mut self.state, State::Start) {
-            self.identified = call.sent();
-            self.state = State::Replan(which, Identify::before(), call);
-        }
-    }
-
-    pub(super) fn identified_again(
-        &mut self,
-        which: usize,
-        process: Result<Result<Process, String>, FlowError>,
-        cx: &mut FlowContext<FlinkRest>,
-    ) -> Result<(), FlowError> {
-        let process = process.map_err(|error| self.not_planned(error, cx))?;
-        if let State::Replan(_, _, call) = std::mem::replace(&mut self.state, State::Start)
-            && self.identified(which, process, cx)
-        {
-            self.state = State::Plan(which, call);
-        }
-        Ok(())
-    }
-
-    pub(super) fn send_plan(&mut self, which: usize, cx: &mut FlowContext<FlinkRest>) {
+    pub(super) fn send_plan(&mut self, which: usize, cx: &mut FlowContext<FlinkRest>) -> State {
         let JarRun { jar, entry_class, program_args, parallelism, flink_configuration, .. } =
             self.run_of(which).clone();
         let mut plan = PlanJar::new(jar);
@@ -82,8 +58,43 @@ impl UpgradeMachine {
         plan.program_args = Some(program_args.0).filter(|args| !args.is_empty());
         plan.parallelism = parallelism;
         plan.flink_configuration = Some(flink_configuration.0).filter(|configuration| !configuration.is_empty());
-        self.identified = 0;
-        self.state = State::Plan(which, cx.call(plan).handing_back(is_of_failover));
+        self.identified_attempts = 0;
+        State::Plan(which, cx.call(plan).handing_back(is_of_failover))
+    }
+
+    /// A plan has ended.
+    pub(super) fn answered_plan(
+        &mut self,
+        which: usize,
+        plan: Result<(), FlowError>,
+        cx: &mut FlowContext<FlinkRest>,
+    ) -> Result<State, FlowError> {
+        let Err(error) = plan else {
+            self.planned();
+            self.save(cx);
+            if which == 0 {
+                return Ok(self.plan(1, cx));
+            }
+            return match &self.data.savepoint {
+                Some(_) => self.enter(UpgradePhase::Run, None, cx),
+                // The cluster had lost a jar, so its JobManager was restarted, and the job with it.
+                None if self.uploads > 0 => {
+                    self.is_planned = true;
+                    Ok(self.check(cx))
+                }
+                None => Ok(self.before_stop(cx)),
+            };
+        };
+        if Self::is_open(&error) || self.is_plan_open && self.is_uploadable(which, &error) {
+            self.is_plan_open = true;
+            return Ok(self.check_job_manager(Some((which, error))));
+        }
+        if self.upload_again(which, &error) {
+            self.planned();
+            self.save(cx);
+            return self.prepare(cx);
+        }
+        Err(self.not_planned(error, cx))
     }
 
     /// The jar was planned: its main method has not killed the JobManager.
@@ -124,9 +135,9 @@ impl UpgradeMachine {
     }
 
     /// A plan got no answer, here or in the process that saved the state: only the same JobManager may be asked again.
-    pub(super) fn check_job_manager(&mut self, plan: Option<(usize, FlowError)>) {
+    pub(super) fn check_job_manager(&mut self, plan: Option<(usize, FlowError)>) -> State {
         self.old_job_is_unknown();
-        self.state = State::CheckJobManager(plan, Identify::after());
+        State::CheckJobManager(plan, Identify::after())
     }
 
     pub(super) fn job_manager_checked(
@@ -134,7 +145,7 @@ impl UpgradeMachine {
         plan: Option<(usize, FlowError)>,
         process: Result<Process, String>,
         cx: &mut FlowContext<FlinkRest>,
-    ) -> Result<(), FlowError> {
+    ) -> Result<State, FlowError> {
         let survival = compare(self.data.job_manager.as_deref(), process);
         let is_unknown = matches!(survival, JobManagerLookup::Failed(_));
         if let Some(error) = cx.expired("the JobManager that was to plan a jar").filter(|_| is_unknown) {
@@ -144,31 +155,24 @@ impl UpgradeMachine {
             self.old_job_is_untouched();
         }
         match (survival, plan) {
-            (JobManagerLookup::Same, None) => {
-                self.state = State::Start;
-                Ok(())
-            }
+            (JobManagerLookup::Same, None) => Ok(State::Start),
             (JobManagerLookup::Same, Some((which, error))) if self.upload_again(which, &error) => self.prepare(cx),
             (JobManagerLookup::Same, Some((which, _))) if !std::mem::replace(&mut self.is_planned_again, true) => {
-                self.send_plan(which, cx);
-                Ok(())
+                Ok(self.send_plan(which, cx))
             }
             // A plan leaves no job behind, but its main method may still be executed.
             (JobManagerLookup::Same, Some((_, error))) => {
                 self.old_job_is_unknown();
                 Err(cause_of(error))
             }
-            (survival, plan) => {
-                self.suspect(survival, plan.map(|(_, error)| error), cx);
-                Ok(())
-            }
+            (survival, plan) => Ok(self.suspect(survival, plan.map(|(_, error)| error), cx)),
         }
     }
 
-    fn suspect(&mut self, survival: JobManagerLookup, plan: Option<FlowError>, cx: &mut FlowContext<FlinkRest>) {
+    fn suspect(&self, survival: JobManagerLookup, plan: Option<FlowError>, cx: &mut FlowContext<FlinkRest>) -> State {
         cx.phase(Self::NAME, "looking for the old job, because the JobManager may have died");
         let diagnosis = JobDiagnosis { job_manager: survival, ..JobDiagnosis::new(self.data.job) };
-        self.state = State::Suspect(plan, Look::new(diagnosis));
+        State::Suspect(plan, DiagnoseJob::new(diagnosis))
     }
 
     /// The JobManager died while a jar was planned, or may have. A resumed flow ends here again: planning the jar once more is for

@@ -1,47 +1,35 @@
-//! What an upgrade concludes from what it sees.
+//! What follows from the answers that an upgrade gets.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::prove::Proved;
-use super::{STOPS, State, UpgradeMachine};
-use crate::error::{Ambiguity, ErrorKind, Evidence, Failure, FlowError, ServiceError};
+use super::stability::Stability;
+use super::{MAX_REPEATED_STOPS, Next, State, UpgradeMachine};
+use crate::error::{Ambiguity, Evidence, Failure, FlowError, ServiceError};
 use crate::flink::checkpoints::Checkpoints;
 use crate::flink::error::is_unknown_job;
 use crate::flink::flow::await_job::{AwaitMachine, JobReport};
+use crate::flink::flow::diagnose::{DiagnoseJob, Found};
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
-use crate::flink::flow::look::{Found, Look};
 use crate::flink::flow::trigger::Triggered;
 use crate::flink::flow::triggers::TriggerCheckpoint;
 use crate::flink::flow::upgrade::{Upgrade, UpgradeDiagnosis, UpgradePhase, UpgradeStatus};
 use crate::flink::{FlinkRest, GetCheckpoints, GetJobExceptions, JobId, JobState, SubmitJar};
-use crate::flow::{FlowContext, Notice, StateMachine as _};
+use crate::flow::{FlowContext, Notice, StateMachine as _, done, or_done};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
+/// Before the new job's checkpoint is triggered again, when it failed.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
+
 impl UpgradeMachine {
-    pub(super) fn roll_back(&mut self, reason: String, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn roll_back(&mut self, reason: String, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         cx.say(Notice::Observed {
             what: format!("job {}", self.data.new_job),
             state: format!("rolling back to the old jar: {reason}"),
         });
         self.data.reason = Some(reason);
         self.enter(UpgradePhase::CancelNew, None, cx)
-    }
-
-    /// Whether the cluster itself says that a jar cannot be run. A proxy's answer does not count.
-    pub(super) fn is_verdict(error: &FlowError) -> bool {
-        match error {
-            FlowError::Failed(_) => true,
-            FlowError::Service(error) => error.kind() == ErrorKind::Refused && !error.is_transient(),
-            _ => false,
-        }
-    }
-
-    /// Whether the cluster knows the job, although it is not known which attempt has submitted it, or whether its main method
-    /// has failed after that.
-    pub(super) fn is_submitted(error: &FlowError) -> bool {
-        let is_known = |diagnosis: &JobDiagnosis| matches!(diagnosis.lookup, JobLookup::State(_));
-        error.is_ambiguous() && JobDiagnosis::of(error).is_some_and(is_known)
     }
 
     /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked up for half of it until
@@ -51,6 +39,23 @@ impl UpgradeMachine {
         let from = Timestamp::from_millis(until.as_millis().saturating_sub(half));
         let is_own = matches!(error, FlowError::Deadline { .. }) && cx.expired("").is_none();
         is_own && cx.now() >= until && self.observed.covers(from, until)
+    }
+
+    /// All tasks of the old job run, or it has ended, or time is up.
+    pub(super) fn checked(
+        &mut self,
+        report: Result<JobReport, FlowError>,
+        cx: &mut FlowContext<FlinkRest>,
+    ) -> Result<State, FlowError> {
+        match report {
+            Ok(report) if report.state == JobState::Running && self.is_planned => Ok(self.before_stop(cx)),
+            Ok(report) if report.state == JobState::Running => self.prepare(cx),
+            Ok(report) => self.ended(report.state, cx),
+            Err(error) if self.is_own_deadline(&error, cx) => {
+                Err(self.not_upgraded(&format!("it did not get there within {} s", self.settle_seconds())))
+            }
+            Err(error) => Err(self.not_checked(error)),
+        }
     }
 
     /// The old job could not be looked up. A cluster that knew it before has forgotten its end, or has lost it in a restart.
@@ -103,7 +108,7 @@ impl UpgradeMachine {
     }
 
     /// The job is stopped, and this is its savepoint.
-    pub(super) fn stopped(&mut self, savepoint: String, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn stopped(&mut self, savepoint: String, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         cx.say(Notice::Observed { what: "savepoint".to_owned(), state: savepoint.clone() });
         (self.data.savepoint, self.data.earlier_savepoint) = (Some(savepoint), None);
         self.status = UpgradeStatus::NoJobRuns;
@@ -112,7 +117,7 @@ impl UpgradeMachine {
 
     /// The job has ended before it could be stopped. If it is not FINISHED, the caller needs a path to go on from: its last
     /// checkpoint, and the savepoint of an earlier stop if there is one.
-    pub(super) fn ended(&mut self, state: JobState, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn ended(&mut self, state: JobState, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         self.status = UpgradeStatus::NoJobRuns;
         if state == JobState::Finished {
             return Err(self.not_upgraded(&format!("it is {state}")));
@@ -123,12 +128,11 @@ impl UpgradeMachine {
             savepoint: self.data.earlier_savepoint.clone(),
             ..JobDiagnosis::new(self.data.job)
         };
-        self.state = State::Down(Look::new(diagnosis));
-        Ok(())
+        Ok(State::Ended(DiagnoseJob::new(diagnosis)))
     }
 
     /// The job is down, and which of its snapshots is the newest depends on what it did last.
-    pub(super) fn is_down(&mut self, found: Found) -> FlowError {
+    pub(super) fn not_stoppable(&mut self, found: Found) -> FlowError {
         let diagnosis = found.diagnosis;
         if let Some(checkpoint) = &diagnosis.last_checkpoint {
             self.data.last_checkpoint = Some(checkpoint.path.clone());
@@ -167,7 +171,11 @@ impl UpgradeMachine {
     /// The stop failed. With a savepoint and without its job the upgrade goes on; a job that runs on is stopped again, now if
     /// a failover came between, else by the resumed flow. A job that is FINISHED after its stop failed has run on after the
     /// savepoint, to the end of its work: started from there, another job would do that part again.
-    pub(super) fn not_stopped(&mut self, error: FlowError, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn not_stopped(
+        &mut self,
+        error: FlowError,
+        cx: &mut FlowContext<FlinkRest>,
+    ) -> Result<State, FlowError> {
         let diagnosis = JobDiagnosis::of(&error).cloned();
         self.status = match (&error, &diagnosis) {
             (_, Some(diagnosis)) if diagnosis.is_terminal() => UpgradeStatus::NoJobRuns,
@@ -199,12 +207,11 @@ impl UpgradeMachine {
                 let is_written = savepoint.is_some();
                 self.data.earlier_savepoint = savepoint.or(self.data.earlier_savepoint.take());
                 self.save(cx);
-                if is_written && self.stops < STOPS && !self.is_roll_back() {
+                if is_written && self.stops < MAX_REPEATED_STOPS && !self.is_roll_back() {
                     self.stops += 1;
                     cx.say(Notice::Observed { what: job(), state: error.to_string() });
                     self.is_planned = true;
-                    self.check(cx);
-                    return Ok(());
+                    return Ok(self.check(cx));
                 }
             }
             _ => {}
@@ -220,34 +227,8 @@ impl UpgradeMachine {
         })
     }
 
-    /// The old jar's job has ended, but not as FINISHED. A resumed flow runs it again, under an id that is not used yet.
-    pub(super) fn not_brought_back(&mut self, report: &JobReport, cx: &mut FlowContext<FlinkRest>) -> FlowError {
-        let why = report.failure().map(|why| format!(": {why}")).unwrap_or_default();
-        let error = self.lost(&format!("it is {}{why}", report.state));
-        self.status = UpgradeStatus::NoJobRuns;
-        self.data.old_job = JobId::from_bits(cx.seed.next_u128());
-        self.data.phase = UpgradePhase::RunOld;
-        self.data.child = None;
-        self.save(cx);
-        error
-    }
-
-    /// The old jar was rejected, or the JobManager died while its main method ran, and its job does not exist. A resumed flow runs it
-    /// again, however late: the main method has run before.
-    pub(super) fn not_run(&mut self, error: &FlowError, cx: &mut FlowContext<FlinkRest>) -> FlowError {
-        let is_lost = JobDiagnosis::of(error).is_some_and(|known| known.lookup == JobLookup::NotFound);
-        if matches!(error, FlowError::Service(_)) || is_lost {
-            self.data.child = None;
-            self.save(cx);
-        }
-        self.lost(&error.to_string())
-    }
-
-    /// Whatever ended the upgrade: the caller needs the savepoint, the jars, the ids of the jobs, and which of them runs.
+    /// Adds the diagnosis to the error that ends the upgrade.
     pub(super) fn explain(&self, error: FlowError) -> FlowError {
-        if matches!(error, FlowError::Build(_)) && !self.is_sent {
-            return error;
-        }
         let last = JobDiagnosis::of(&error).cloned();
         let known = self.diagnosis();
         // A job that ran on after the savepoint of its stop has no savepoint to start from, or an earlier one.
@@ -283,83 +264,68 @@ impl UpgradeMachine {
         }
     }
 
-    fn too_slow(&mut self, what: &str, cx: &mut FlowContext<FlinkRest>) {
+    fn too_slow(&self, what: &str, cx: &mut FlowContext<FlinkRest>) -> State {
         let reason = format!("the new job {what} within {} s", self.settle_seconds());
-        self.give_up(reason, cx);
+        self.give_up(reason, cx)
     }
 
     /// Rolls back, after reading what the new job ran into.
-    fn give_up(&mut self, reason: String, cx: &mut FlowContext<FlinkRest>) {
-        self.state = State::Explain(cx.call(GetJobExceptions::new(self.data.new_job).max_exceptions(1_u32)), reason);
+    fn give_up(&self, reason: String, cx: &mut FlowContext<FlinkRest>) -> State {
+        State::Explain(cx.call(GetJobExceptions::new(self.data.new_job).max_exceptions(1_u32)), reason)
     }
 
-    pub(super) fn settled(
-        &mut self,
-        report: Result<JobReport, FlowError>,
-        cx: &mut FlowContext<FlinkRest>,
-    ) -> Result<Option<Upgrade>, FlowError> {
+    pub(super) fn settled(&mut self, report: Result<JobReport, FlowError>, cx: &mut FlowContext<FlinkRest>) -> Next {
         match report {
             Ok(report) if report.state == JobState::Running => {
                 self.status = UpgradeStatus::NewJobRuns;
                 let until = cx.no_later_than(self.settle_until);
                 let checkpoint = Triggered::from(TriggerCheckpoint::new(self.data.new_job)).observing(self.observed);
-                self.state = State::Checkpoint(cx.child(checkpoint).with_deadline(until));
+                ControlFlow::Continue(State::Checkpoint(cx.child(checkpoint).with_deadline(until)))
             }
-            Ok(report) if report.state == JobState::Finished => return Ok(Some(self.upgraded(None))),
+            Ok(report) if report.state == JobState::Finished => done(Ok(self.upgraded(None))),
             Ok(report) => {
                 let why = report.failure().map(|why| format!(": {why}")).unwrap_or_default();
-                self.roll_back(format!("the new job is {}{why}", report.state), cx)?;
+                or_done(self.roll_back(format!("the new job is {}{why}", report.state), cx))
             }
             Err(error) if self.is_own_deadline(&error, cx) => {
-                self.too_slow("did not get all its tasks to run", cx);
+                ControlFlow::Continue(self.too_slow("did not get all its tasks to run", cx))
             }
             Err(FlowError::Service(error)) if is_unknown_job(&error) => {
-                return Err(self.forgotten(self.data.new_job, error));
+                done(Err(self.forgotten(self.data.new_job, error)))
             }
-            Err(error) => return Err(error),
+            Err(error) => done(Err(error)),
         }
-        Ok(None)
     }
 
-    pub(super) fn checkpointed(
-        &mut self,
-        result: Result<i64, FlowError>,
-        cx: &mut FlowContext<FlinkRest>,
-    ) -> Result<Option<Upgrade>, FlowError> {
+    pub(super) fn checkpointed(&mut self, result: Result<i64, FlowError>, cx: &mut FlowContext<FlinkRest>) -> Next {
         match result {
             Ok(number) if self.data.prove_for.unwrap_or_default() > 0 => {
                 (self.checkpoint, self.finished) = (Some(number), self.finished.max(self.mark.finished));
-                self.enter(UpgradePhase::Prove, None, cx)?;
+                or_done(self.enter(UpgradePhase::Prove, None, cx))
             }
-            Ok(number) => return Ok(Some(self.upgraded(Some(number)))),
+            Ok(number) => done(Ok(self.upgraded(Some(number)))),
             // The trigger may not have been read for seconds, and the job takes checkpoints by itself.
             Err(error) if self.is_own_deadline(&error, cx) => {
-                self.state = State::LastLookup(cx.call(GetCheckpoints::new(self.data.new_job)), error);
+                ControlFlow::Continue(State::CheckpointLookup(cx.call(GetCheckpoints::new(self.data.new_job)), error))
             }
             // It may fail because a task has just failed: the job tells more.
             Err(FlowError::Failed(failure)) if cx.now() < self.settle_until => {
                 cx.say(Notice::Observed { what: failure.what, state: failure.reason });
-                self.state = State::Pause(cx.now() + Duration::from_millis(500));
+                ControlFlow::Continue(State::Pause(cx.now() + CHECKPOINT_INTERVAL))
             }
-            Err(FlowError::Failed(failure)) => self.roll_back(failure.reason, cx)?,
-            // One checkpoint more or less does no harm.
+            Err(FlowError::Failed(failure)) => or_done(self.roll_back(failure.reason, cx)),
+            // Another checkpoint does no harm.
             Err(FlowError::Ambiguous(_)) if cx.now() < self.settle_until => {
-                self.state = State::Pause(cx.now() + Duration::from_millis(500));
+                ControlFlow::Continue(State::Pause(cx.now() + CHECKPOINT_INTERVAL))
             }
-            // Nobody knows whether there was one to complete.
+            // It is not known whether the job has completed one in time.
             Err(error @ FlowError::Ambiguous(_)) => {
                 let (at, waiting) = (cx.no_later_than(self.settle_until), "the new job's first checkpoint");
-                return Err(FlowError::Deadline {
-                    at,
-                    waiting,
-                    observed: None,
-                    last: Some(Box::new(error)),
-                    evidence: None,
-                });
+                let last = Some(Box::new(error));
+                done(Err(FlowError::Deadline { at, waiting, observed: None, last, evidence: None }))
             }
-            Err(error) => return Err(error),
+            Err(error) => done(Err(error)),
         }
-        Ok(None)
     }
 
     /// Time is up. Only a job that is known to have no completed checkpoint since its tasks run is given up.
@@ -368,72 +334,87 @@ impl UpgradeMachine {
         checkpoints: Result<Checkpoints, FlowError>,
         error: FlowError,
         cx: &mut FlowContext<FlinkRest>,
-    ) -> Result<Option<Upgrade>, FlowError> {
+    ) -> Next {
         let since = self.mark.modified;
         let newest = |checkpoints: Checkpoints| checkpoints.latest.completed;
         match checkpoints.map(|all| newest(all).filter(|completed| completed.trigger_timestamp.0 >= since)) {
-            Ok(Some(completed)) => return self.checkpointed(Ok(completed.id), cx),
-            Ok(None) => self.too_slow("completed no checkpoint", cx),
-            Err(_) => return Err(error),
+            Ok(Some(completed)) => self.checkpointed(Ok(completed.id), cx),
+            Ok(None) => ControlFlow::Continue(self.too_slow("completed no checkpoint", cx)),
+            Err(_) => done(Err(error)),
         }
-        Ok(None)
     }
 
     /// The job has run for as long as it must, or a task has left RUNNING.
-    pub(super) fn proved(
-        &mut self,
-        result: Result<Proved, FlowError>,
-        cx: &mut FlowContext<FlinkRest>,
-    ) -> Result<Option<Upgrade>, FlowError> {
-        match result? {
-            Proved::Yes => return Ok(Some(self.upgraded(self.checkpoint))),
+    pub(super) fn proved(&mut self, stability: Stability, cx: &mut FlowContext<FlinkRest>) -> Next {
+        match stability {
+            Stability::Stable => done(Ok(self.upgraded(self.checkpoint))),
             // The time starts again, but not each time that the same tasks finish: a job that fails again and again would never
             // be given up.
-            Proved::TasksFinished(finished) if finished > self.finished => {
+            Stability::TasksFinished(finished) if finished > self.finished => {
                 self.finished = finished;
                 let state = format!("{finished} of its tasks have finished by themselves");
                 cx.say(Notice::Observed { what: format!("job {}", self.data.new_job), state });
-                self.enter(UpgradePhase::Settle, None, cx)?;
+                or_done(self.enter(UpgradePhase::Settle, None, cx))
             }
-            Proved::TasksFinished(_) => self.look_again("a task has finished once more after a restart".to_owned(), cx),
-            Proved::No(why) => self.look_again(why, cx),
+            Stability::TasksFinished(_) => {
+                ControlFlow::Continue(self.poll_again("a task has finished once more after a restart".to_owned(), cx))
+            }
+            Stability::Unstable(why) => ControlFlow::Continue(self.poll_again(why, cx)),
         }
-        Ok(None)
     }
 
-    fn look_again(&mut self, why: String, cx: &mut FlowContext<FlinkRest>) {
+    fn poll_again(&mut self, why: String, cx: &mut FlowContext<FlinkRest>) -> State {
         self.status = UpgradeStatus::Unknown;
-        self.state = State::Relapse(cx.child(AwaitMachine::ending(self.data.new_job)), why);
+        State::Unstable(cx.child(AwaitMachine::ending(self.data.new_job)), why)
     }
 
-    /// The job has not run all along, and this is what the cluster says of it now.
-    pub(super) fn relapsed(
+    /// A task has left RUNNING, and this is the state of the job now.
+    pub(super) fn unstable(
         &mut self,
         report: Result<JobReport, FlowError>,
         why: &str,
         cx: &mut FlowContext<FlinkRest>,
-    ) -> Result<Option<Upgrade>, FlowError> {
+    ) -> Next {
         match report {
-            Ok(report) if report.state == JobState::Finished => return Ok(Some(self.upgraded(self.checkpoint))),
+            Ok(report) if report.state == JobState::Finished => done(Ok(self.upgraded(self.checkpoint))),
             Ok(report) if report.state.is_terminal() => {
                 let cause = report.failure().map(|cause| format!(": {cause}")).unwrap_or_default();
-                self.roll_back(format!("the new job is {}{cause}", report.state), cx)?;
+                or_done(self.roll_back(format!("the new job is {}{cause}", report.state), cx))
             }
             Ok(_) if cx.now() < self.settle_until => {
                 self.status = UpgradeStatus::NewJobRuns;
                 cx.say(Notice::Observed { what: format!("job {}", self.data.new_job), state: why.to_owned() });
-                self.settle_again(cx);
+                ControlFlow::Continue(self.settle_again(cx))
             }
             Ok(_) => {
                 let seconds = Duration::from_millis(self.data.prove_for.unwrap_or_default()).as_secs_f64();
-                self.give_up(format!("the new job did not keep all its tasks running for {seconds} s: {why}"), cx);
+                ControlFlow::Continue(
+                    self.give_up(format!("the new job did not keep all its tasks running for {seconds} s: {why}"), cx),
+                )
             }
             Err(FlowError::Service(error)) if is_unknown_job(&error) => {
-                return Err(self.forgotten(self.data.new_job, error));
+                done(Err(self.forgotten(self.data.new_job, error)))
             }
-            Err(error) => return Err(error),
+            Err(error) => done(Err(error)),
         }
-        Ok(None)
+    }
+
+    pub(super) fn cancelled(&mut self, report: Result<JobReport, FlowError>, cx: &mut FlowContext<FlinkRest>) -> Next {
+        match report {
+            Ok(report) if report.state == JobState::Finished && self.data.is_disputed == Some(true) => {
+                done(Err(self.disputed()))
+            }
+            // It was slow, and has done all its work meanwhile: the old jar would do it again.
+            Ok(report) if report.state == JobState::Finished => done(Ok(self.upgraded(None))),
+            Ok(_) => or_done(self.run_old(cx)),
+            Err(error) if error.service().is_some_and(is_unknown_job) && self.data.launched != Some(true) => {
+                or_done(self.run_old(cx))
+            }
+            Err(FlowError::Service(error)) if is_unknown_job(&error) => {
+                done(Err(self.forgotten(self.data.new_job, error)))
+            }
+            Err(error) => done(Err(error)),
+        }
     }
 
     pub(super) fn savepoint(&self) -> String {
@@ -442,15 +423,5 @@ impl UpgradeMachine {
 
     pub(super) fn upgraded(&self, checkpoint: Option<i64>) -> Upgrade {
         Upgrade::Upgraded { job: self.data.new_job, savepoint: self.savepoint(), checkpoint }
-    }
-
-    /// The old jar could not be brought back: all that is known goes into the error.
-    pub(super) fn lost(&self, why: &str) -> FlowError {
-        FlowError::Failed(Failure {
-            what: format!("bringing back the old jar as job {} from savepoint {}", self.data.old_job, self.savepoint()),
-            reason: why.to_owned(),
-            details: self.data.reason.as_ref().map(|reason| format!("the new job was given up: {reason}")),
-            cause: None,
-        })
     }
 }

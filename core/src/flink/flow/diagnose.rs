@@ -1,4 +1,4 @@
-//! [`Look`]: looks a job and its last snapshots up, for outcomes that are unknown.
+//! [`DiagnoseJob`]: looks up a job and its last snapshots, for outcomes that are unknown.
 //!
 //! ```text
 //!  Status ──▶ Checkpoints ──▶ done
@@ -7,57 +7,18 @@
 //!    └── Wait ◀─┘                          until the flow's deadline; for 90 s if it has none
 //! ```
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
 use super::diagnosis::{JobDiagnosis, JobLookup, Snapshot};
-use crate::error::{ErrorKind, FlowError};
+use super::lookup_retry::LookupRetry;
+use crate::error::FlowError;
 use crate::flink::checkpoints::Checkpoints;
-use crate::flink::error::{is_passing, is_unknown_job};
+use crate::flink::error::is_unknown_job;
 use crate::flink::{FlinkRest, GetCheckpoints, GetJobStatus, JobState};
-use crate::flow::{Call, Flow, FlowContext, Reply, Step, ready};
+use crate::flow::{Call, FlowContext, Step};
 use crate::time::Timestamp;
-
-/// For how long a lookup of a job or a trigger is repeated if a proxy or a passing error of the cluster is in the way. With high
-/// availability and a dead leader, each request is rejected until its session with `ZooKeeper` expires, after 60 s by default.
-pub(super) const LOOKING: Duration = Duration::from_secs(90);
-
-/// For how long a lookup that fails is repeated: until the deadline of the flow if it has one, otherwise for [`LOOKING`]. A rejection
-/// that does not pass by itself, such as a proxy's 403, is repeated for [`LOOKING`] at the most.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct LookupRetry {
-    /// When a lookup first failed.
-    since: Option<Timestamp>,
-    /// When such a rejection first came.
-    rejected: Option<Timestamp>,
-}
-
-impl LookupRetry {
-    /// Whether there is time to look again after this error.
-    pub(super) fn allows(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
-        let now = cx.now();
-        let since = *self.since.get_or_insert(now);
-        self.rejected = is_lasting(error).then(|| self.rejected.unwrap_or(now));
-        let until = cx.deadline().unwrap_or(since + LOOKING);
-        let until = self.rejected.map_or(until, |rejected| until.min(rejected + LOOKING));
-        now < until && !matches!(error, FlowError::Deadline { .. } | FlowError::Build(_))
-    }
-
-    /// The cluster has answered: the next error has the whole time again.
-    pub(super) fn answered(&mut self) {
-        *self = Self::default();
-    }
-}
-
-/// Whether the same request will probably be rejected until the configuration or the credentials change.
-fn is_lasting(error: &FlowError) -> bool {
-    match error {
-        FlowError::Credential(error) => !error.is_transient(),
-        FlowError::Service(error) if error.kind() == ErrorKind::Foreign => matches!(error.status().as_u16(), 401 | 403),
-        FlowError::Service(error) => error.kind() == ErrorKind::Refused && !error.is_transient() && !is_passing(error),
-        _ => false,
-    }
-}
 
 /// By how much our clock may be ahead of the cluster's. A savepoint that an earlier stop has left within this time is the newest
 /// snapshot of the job, too.
@@ -65,9 +26,9 @@ const SKEW: Duration = Duration::from_secs(600);
 /// Somewhat longer than the cluster caches its list of checkpoints (`web.refresh-interval`, 3 s).
 const CACHED: Duration = Duration::from_millis(3500);
 
-/// Two questions about a job, each asked until it is answered.
+/// Two lookups of a job, each repeated until it is answered.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct DiagnoseJob {
     diagnosis: JobDiagnosis,
     /// When the stop was triggered whose savepoint is looked for, if one is.
     stop: Option<Timestamp>,
@@ -94,7 +55,7 @@ pub(super) struct Found {
     pub(super) text: String,
 }
 
-impl Look {
+impl DiagnoseJob {
     /// Completes a diagnosis.
     pub(super) fn new(diagnosis: JobDiagnosis) -> Self {
         Self {
@@ -118,14 +79,14 @@ impl Look {
         self.retry.allows(error, cx).then(|| State::Wait(self.pace.next(cx.now())))
     }
 
-    fn found(&self, snapshots: &str) -> Step<Found> {
+    fn found(&self, snapshots: &str) -> Found {
         let job = self.diagnosis.job;
         let text = match &self.diagnosis.lookup {
             JobLookup::State(state) => format!("job {job} is {state}; {snapshots}"),
             JobLookup::NotFound => format!("the cluster does not know job {job}"),
             JobLookup::NotTried | JobLookup::Failed(_) => format!("nothing: looking up job {job} failed: {snapshots}"),
         };
-        Step::Done(Ok(Found { diagnosis: self.diagnosis.clone(), text }))
+        Found { diagnosis: self.diagnosis.clone(), text }
     }
 
     /// Reads the list; whether it may lack what is looked for because it is old.
@@ -143,51 +104,47 @@ impl Look {
         false
     }
 
-    pub(super) fn poll(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Found> {
+    pub(super) fn poll<T>(&mut self, cx: &mut FlowContext<FlinkRest>) -> ControlFlow<Step<T>, Found> {
         loop {
             match &mut self.state {
                 State::Start => self.state = State::Status(cx.call(GetJobStatus::new(self.diagnosis.job))),
-                State::Status(call) => match ready!(call.poll(cx.now(), reply.take())) {
+                State::Status(call) => match cx.poll(call)? {
                     Ok(job) => {
                         self.diagnosis.lookup = JobLookup::State(job.status);
                         self.state = State::Checkpoints(cx.call(GetCheckpoints::new(self.diagnosis.job)));
                     }
                     Err(FlowError::Service(error)) if is_unknown_job(&error) => {
                         self.diagnosis.lookup = JobLookup::NotFound;
-                        return self.found("");
+                        return ControlFlow::Continue(self.found(""));
                     }
                     Err(error) => {
                         let Some(wait) = self.again(&error, cx) else {
                             self.diagnosis.lookup = JobLookup::Failed(error.to_string());
-                            return self.found(&error.to_string());
+                            return ControlFlow::Continue(self.found(&error.to_string()));
                         };
                         self.state = wait;
                     }
                 },
-                State::Checkpoints(call) => match ready!(call.poll(cx.now(), reply.take())) {
+                State::Checkpoints(call) => match cx.poll(call)? {
                     Ok(checkpoints) => {
                         if self.read(&checkpoints) {
                             self.state = State::Wait(cx.now() + CACHED);
                         } else {
-                            return self.found(&self.last_savepoint());
+                            return ControlFlow::Continue(self.found(&self.last_savepoint()));
                         }
                     }
                     // It has just been forgotten, or has no checkpoints: the state is all there is to know.
                     Err(error) => {
                         let Some(wait) = self.again(&error, cx).filter(|_| self.needs_list(&error)) else {
-                            return self.found(&format!("its last savepoint could not be read: {error}"));
+                            return ControlFlow::Continue(
+                                self.found(&format!("its last savepoint could not be read: {error}")),
+                            );
                         };
                         self.state = wait;
                     }
                 },
                 State::Wait(until) => {
-                    let until = cx.no_later_than(*until);
-                    if let Some(stray) = reply.take() {
-                        return Step::Stray(stray);
-                    }
-                    if until > cx.now() {
-                        return Step::WaitUntil(until);
-                    }
+                    cx.pause(*until)?;
                     self.state = State::Start;
                 }
             }

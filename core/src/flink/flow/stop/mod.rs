@@ -3,9 +3,9 @@
 //! ```text
 //!  Trigger ──savepoint, saved──▶ Await ◀──▶ Wait
 //!     │                           ▲ │ └─ the job runs on, for some seconds ──▶ failed, with the savepoint
-//!     │   resumed with a savepoint┘ ├─ the job cannot be looked up ──▶ Look
+//!     │   resumed with a savepoint┘ ├─ the job cannot be waited for ──▶ Diagnose
 //!     │                             └─▶ done; or failed with the savepoint, if the stop itself had failed
-//!     └─ no savepoint ──▶ Look
+//!     └─ no savepoint ──▶ NoSavepoint
 //! ```
 //!
 //! | what ended the trigger | what the cluster says of the job | the stop |
@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use super::trigger::{Kind, Triggered};
 use super::triggers::TriggerState;
-use crate::error::{Failure, FlowError};
+use crate::error::Failure;
 use crate::flink::jobs::QueueStatus;
 use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
 use crate::flink::{FlinkRest, GetSavepointStatus, JobId, JobState, StartStop, TriggerId};
@@ -111,17 +111,6 @@ impl StopWithSavepoint {
             resumed: None,
             written: None,
         }
-    }
-
-    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`](crate::flow::Notice::Persist).
-    ///
-    /// # Errors
-    /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
-        let StopState { trigger, target_directory, drain, format, location, failure } = saved.read(Self::NAME)?;
-        let job = trigger.job;
-        let written = location.map(|path| Written { path, failure: failure.map(|reason| (reason, None)) });
-        Ok(Self { target_directory, drain, format, written, resumed: Some(trigger), ..Self::new(job) })
     }
 
     /// Where to write the savepoint.
@@ -237,4 +226,13 @@ impl StopKind {
     }
 }
 
-goal!(StopWithSavepoint: FlinkRest => Stopped, StopMachine);
+impl From<StopState> for StopWithSavepoint {
+    fn from(state: StopState) -> Self {
+        let StopState { trigger, target_directory, drain, format, location, failure } = state;
+        let job = trigger.job;
+        let written = location.map(|path| Written { path, failure: failure.map(|reason| (reason, None)) });
+        Self { target_directory, drain, format, written, resumed: Some(trigger), ..Self::new(job) }
+    }
+}
+
+goal!(StopWithSavepoint: FlinkRest => Stopped, StopMachine, resume StopState);

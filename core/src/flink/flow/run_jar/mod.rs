@@ -4,10 +4,10 @@
 //!  fresh ──▶ Upload (unless it is there) ──▶ Identify ──▶ Submit ──answered──▶ done
 //!                                                          │  ▲ └─▶ Repeat ─▶ Submit: not sent, or not carried out
 //!                                           any rejection, │  │ the same JobManager answers
-//!                                                any doubt │  └── Check ──another one, or unknown──▶ failed, or ambiguous
+//!                                                no answer │  └── Check ──another one, or unknown──▶ failed, or ambiguous
 //!                                                          ▼       ▲
-//!  resumed ─────────────────────────────────────────────▶ Look ────┘ an attempt got no answer, the job is still unknown after
-//!                                                          ▲ │       some looks; or resumed while young, and the job is unknown
+//!  resumed ─────────────────────────────────────────────▶ Lookup ──┘ an attempt got no answer, the job is still unknown after
+//!                                                          ▲ │       some lookups; or resumed while young, and the job is unknown
 //!                                                          └─┴─▶ Wait
 //! ```
 //!
@@ -56,10 +56,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::body::Body;
-use crate::error::FlowError;
 use crate::flink::jars::ClaimMode;
 use crate::flink::{FlinkRest, JarId, JobId};
-use crate::flow::{SavedState, goal};
+use crate::flow::goal;
 use crate::schema::json_structs;
 use crate::secret::Private;
 pub(super) use machine::RunMachine;
@@ -96,7 +95,7 @@ json_structs! {
         pub acknowledged: bool,
         /// Whether the job's id was chosen at random.
         pub is_own: Option<bool>,
-        /// Whether every attempt was refused, so that the job was never submitted.
+        /// Whether every attempt was rejected, so that the job was never submitted.
         pub unsent: Option<bool>,
         /// Whether the cluster has answered a submission with success, so that the job is of this jar.
         pub is_certain: Option<bool>,
@@ -153,7 +152,7 @@ enum Purpose {
     /// It is submitted.
     Submit,
     /// It is looked up again, for some seconds, and never submitted.
-    LookOnly,
+    Lookup,
 }
 
 #[derive(Clone, Debug)]
@@ -202,19 +201,6 @@ impl RunJar {
         self
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`](crate::flow::Notice::Persist).
-    ///
-    /// # Errors
-    /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
-        let RunState { run, job, since, acknowledged, is_own, unsent, is_certain, job_manager } =
-            saved.read(Self::NAME)?;
-        let (unsent, is_certain) = (unsent.unwrap_or_default(), is_certain.unwrap_or_default());
-        let resumed = Some(Resumed { since, acknowledged, unsent, is_certain, job_manager });
-        let is_own = is_own.unwrap_or_default();
-        Ok(Self { is_own, resumed, ..Self::with_run(run, Some(job)) })
-    }
-
     /// The class with the main method, for a jar without a `Main-Class`.
     pub fn entry_class(mut self, class: impl Into<String>) -> Self {
         self.run.entry_class = Some(class.into());
@@ -246,13 +232,13 @@ impl RunJar {
     }
 
     /// Who owns that savepoint from then on. Said by the field's older name `restoreMode`, which all releases up to 2.3
-    /// read; the newer one makes 1.18 and 1.19 refuse the whole request.
+    /// read; the newer one makes 1.18 and 1.19 reject the whole request.
     pub fn claim_mode(mut self, mode: ClaimMode) -> Self {
         self.run.claim_mode = Some(mode);
         self
     }
 
-    /// State in the savepoint that the graph has no operator for is dropped instead of refused.
+    /// State in the savepoint that the graph has no operator for is dropped instead of rejected.
     pub fn allow_non_restored_state(mut self, allow: bool) -> Self {
         self.run.allow_non_restored_state = Some(allow);
         self
@@ -316,14 +302,23 @@ impl RunJar {
     }
 
     /// A resumed goal that only finds out whether the cluster has the job.
-    pub(super) fn looking_only(mut self) -> Self {
-        self.purpose = Purpose::LookOnly;
+    pub(super) fn lookup_only(mut self) -> Self {
+        self.purpose = Purpose::Lookup;
         self
     }
 
     pub(super) fn with_content(mut self, content: Option<(String, Body)>) -> Self {
         self.content = content;
         self
+    }
+}
+
+impl From<RunState> for RunJar {
+    fn from(state: RunState) -> Self {
+        let RunState { run, job, since, acknowledged, is_own, unsent, is_certain, job_manager } = state;
+        let (unsent, is_certain) = (unsent.unwrap_or_default(), is_certain.unwrap_or_default());
+        let resumed = Some(Resumed { since, acknowledged, unsent, is_certain, job_manager });
+        Self { is_own: is_own.unwrap_or_default(), resumed, ..Self::with_run(run, Some(job)) }
     }
 }
 
@@ -343,4 +338,4 @@ pub struct Launched {
     pub jar: JarId,
 }
 
-goal!(RunJar: FlinkRest => Launched, RunMachine);
+goal!(RunJar: FlinkRest => Launched, RunMachine, resume RunState);

@@ -1,25 +1,27 @@
-//! [`Proof`]: whether a job keeps all its tasks running for some time.
+//! [`StabilityCheck`]: whether a job keeps all its tasks running for some time.
 //!
 //! The list of jobs is not cached and says when a task last entered its state. If that moment is the same as before, no task was
 //! started again, also between two polls.
 
+use std::ops::ControlFlow;
+
 use crate::flink::flow::PollInterval;
 use crate::flink::flow::await_job::TaskMark;
-use crate::flink::flow::look::LookupRetry;
+use crate::flink::flow::lookup_retry::LookupRetry;
 use crate::flink::flow::observation_window::ObservationWindow;
 use crate::flink::{FlinkRest, GetJobsOverview, JobId};
-use crate::flow::{Call, Flow, FlowContext, Reply, Step, ready};
+use crate::flow::{Call, FlowContext, Polled};
 use crate::time::Timestamp;
 
-/// Polls a job until it has proved itself, or has not.
+/// Polls a job until it has been stable for long enough, or a task has left RUNNING.
 #[derive(Debug)]
-pub(super) struct Proof {
+pub(super) struct StabilityCheck {
     job: JobId,
     /// The tasks before the job's first checkpoint.
     mark: TaskMark,
     /// When the job has run for long enough.
     until: Timestamp,
-    asked: Timestamp,
+    requested_at: Timestamp,
     observed: ObservationWindow,
     retry: LookupRetry,
     pace: PollInterval,
@@ -29,29 +31,29 @@ pub(super) struct Proof {
 #[derive(Debug)]
 enum State {
     Start,
-    Ask(Call<GetJobsOverview>),
+    Poll(Call<GetJobsOverview>),
     Wait(Timestamp),
 }
 
 /// What the polls showed.
 #[derive(Debug)]
-pub(super) enum Proved {
+pub(super) enum Stability {
     /// No task was started again.
-    Yes,
+    Stable,
     /// All tasks run or have finished, and this many have finished: more than before.
     TasksFinished(u32),
     /// A task has left RUNNING, or the job has.
-    No(String),
+    Unstable(String),
 }
 
-impl Proof {
+impl StabilityCheck {
     pub(super) fn new(job: JobId, mark: TaskMark, until: Timestamp, observed: ObservationWindow) -> Self {
-        let asked = Timestamp::UNIX_EPOCH;
+        let requested_at = Timestamp::UNIX_EPOCH;
         Self {
             job,
             mark,
             until,
-            asked,
+            requested_at,
             observed,
             retry: LookupRetry::default(),
             pace: PollInterval::START,
@@ -63,45 +65,51 @@ impl Proof {
         self.observed
     }
 
-    pub(super) fn poll(&mut self, cx: &mut FlowContext<FlinkRest>, reply: &mut Option<Reply>) -> Step<Proved> {
+    pub(super) fn poll<T>(&mut self, cx: &mut FlowContext<FlinkRest>) -> Polled<T, Stability> {
         loop {
             match &mut self.state {
                 State::Start => {
-                    self.asked = cx.now();
-                    self.state = State::Ask(cx.call(GetJobsOverview::new()));
+                    self.requested_at = cx.now();
+                    self.state = State::Poll(cx.call(GetJobsOverview::new()));
                 }
-                State::Ask(call) => match ready!(call.poll(cx.now(), reply.take())) {
+                State::Poll(call) => match cx.poll(call)? {
                     Ok(overview) => {
-                        self.observed.record(self.asked);
+                        self.observed.record(self.requested_at);
                         self.retry.answered();
                         let Some(job) = overview.jobs.into_iter().find(|job| job.id == self.job) else {
-                            return Step::Done(Ok(Proved::No("the cluster does not list it".to_owned())));
+                            return ControlFlow::Continue(Ok(Stability::Unstable(
+                                "the cluster does not list it".to_owned(),
+                            )));
                         };
                         match TaskMark::of(&job) {
-                            Some(mark) if mark == self.mark && self.asked >= self.until => {
-                                return Step::Done(Ok(Proved::Yes));
+                            Some(mark) if mark == self.mark && self.requested_at >= self.until => {
+                                return ControlFlow::Continue(Ok(Stability::Stable));
                             }
                             Some(mark) if mark == self.mark => self.wait(cx),
                             Some(mark) if mark.finished > self.mark.finished => {
-                                return Step::Done(Ok(Proved::TasksFinished(mark.finished)));
+                                return ControlFlow::Continue(Ok(Stability::TasksFinished(mark.finished)));
                             }
-                            Some(_) => return Step::Done(Ok(Proved::No("a task was started again".to_owned()))),
+                            Some(_) => {
+                                return ControlFlow::Continue(Ok(Stability::Unstable(
+                                    "a task was started again".to_owned(),
+                                )));
+                            }
                             None => {
                                 let tasks = &job.tasks;
                                 let why =
                                     format!("it is {}, and {} of {} tasks run", job.state, tasks.running, tasks.total);
-                                return Step::Done(Ok(Proved::No(why)));
+                                return ControlFlow::Continue(Ok(Stability::Unstable(why)));
                             }
                         }
                     }
                     Err(error) if self.retry.allows(&error, cx) => {
                         self.state = State::Wait(self.pace.next(cx.now()));
                     }
-                    Err(error) => return Step::Done(Err(error)),
+                    Err(error) => return ControlFlow::Continue(Err(error)),
                 },
                 State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "the new job to prove itself", reply) {
-                        return step;
+                    if let Err(error) = cx.wait_or_expire(*until, "the new job to stay stable")? {
+                        return ControlFlow::Continue(Err(error));
                     }
                     self.state = State::Start;
                 }

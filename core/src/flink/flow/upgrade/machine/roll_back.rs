@@ -18,15 +18,11 @@ impl UpgradeMachine {
     }
 
     /// Begins with the old job, or with the jars if it is stopped.
-    pub(super) fn begin(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn begin(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         let is_stopped = self.data.savepoint.is_some();
         if !self.is_roll_back() || is_stopped {
             self.save(cx);
-            if is_stopped {
-                return self.prepare(cx);
-            }
-            self.check(cx);
-            return Ok(());
+            return if is_stopped { self.prepare(cx) } else { Ok(self.check(cx)) };
         }
         let problem = "to roll back, name a savepoint with from_savepoint or resume the upgrade from its saved state; to return \
                        after a successful upgrade, run UpgradeJob::new with the jars exchanged";
@@ -34,20 +30,19 @@ impl UpgradeMachine {
     }
 
     /// Runs the old jar from the savepoint. No job runs.
-    pub(super) fn run_old(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn run_old(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         self.data.reason.get_or_insert_with(|| REQUESTED.to_owned());
         self.enter(UpgradePhase::RunOld, None, cx)
     }
 
     /// Continues from the phase that was saved.
-    pub(super) fn resume(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn resume(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         let (phase, child) = (self.data.phase.clone(), self.data.child.clone());
         if !self.is_roll_back() {
             if phase == UpgradePhase::Prepare && self.data.planning.is_some() {
                 cx.phase(UpgradeJob::NAME, "looking for the JobManager that was to plan a jar");
                 self.is_plan_open = true;
-                self.check_job_manager(None);
-                return Ok(());
+                return Ok(self.check_job_manager(None));
             }
             // A resumed flow proves the new job from the start.
             let phase = if phase == UpgradePhase::Prove { UpgradePhase::Settle } else { phase };
@@ -59,8 +54,7 @@ impl UpgradeMachine {
             UpgradePhase::Prepare | UpgradePhase::Stop if child.is_none() => {
                 self.data.phase = UpgradePhase::Prepare;
                 cx.phase(UpgradeJob::NAME, "looking at the old job, which was not stopped");
-                self.state = State::Untouched(cx.child(AwaitMachine::ending(self.data.job)));
-                Ok(())
+                Ok(State::Untouched(cx.child(AwaitMachine::ending(self.data.job))))
             }
             UpgradePhase::Run => match child {
                 None => self.run_old(cx),
@@ -75,25 +69,28 @@ impl UpgradeMachine {
     }
 
     /// Looks for the new job, which may have been submitted.
-    fn find_new(&mut self, child: &SavedState, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    fn find_new(&mut self, child: &SavedState, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         let run = RunJar::resume(child)?;
         if run.is_unsent() {
             return self.run_old(cx);
         }
         cx.phase(UpgradeJob::NAME, "looking for the new job");
-        self.state = State::FindNew(cx.child(run.looking_only()));
-        Ok(())
+        Ok(State::FindNew(cx.child(run.lookup_only())))
     }
 
     /// The cluster does not know the new job, but its `main()` may still run, and submit it. So the old jar runs under the id of the
     /// new job: the cluster accepts an id once.
-    pub(super) fn contend(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn contend(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         self.data.old_job = self.data.new_job;
         self.run_old(cx)
     }
 
     /// The run of the new jar got no answer, and another JobManager answers: see [`contend`](Self::contend).
-    pub(super) fn run_instead(&mut self, error: &FlowError, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn run_instead(
+        &mut self,
+        error: &FlowError,
+        cx: &mut FlowContext<FlinkRest>,
+    ) -> Result<State, FlowError> {
         let reason = error.to_string();
         cx.say(Notice::Observed {
             what: format!("job {}", self.data.new_job),
@@ -110,7 +107,7 @@ impl UpgradeMachine {
 
     /// There is a job under the id for both jars, and it may be either jar's: it is cancelled, and the old jar gets another id. A
     /// rejection as a duplicate does not tell whose job it is, because a gateway may have delivered the run twice.
-    pub(super) fn give_way(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn give_way(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         self.data.is_disputed = Some(true);
         self.data.old_job = JobId::from_bits(cx.seed.next_u128());
         self.data.launched = Some(true);
@@ -119,13 +116,21 @@ impl UpgradeMachine {
     }
 
     /// The new job was submitted: it must not run when the old jar does.
-    pub(super) fn found_new(&mut self, launched: &Launched, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn found_new(
+        &mut self,
+        launched: &Launched,
+        cx: &mut FlowContext<FlinkRest>,
+    ) -> Result<State, FlowError> {
         (self.data.new_job, self.data.launched) = (launched.job, Some(true));
         self.roll_back(REQUESTED.to_owned(), cx)
     }
 
     /// The upgrade was in its first phase, and the old job was looked up.
-    pub(super) fn untouched(&mut self, report: &JobReport, cx: &mut FlowContext<FlinkRest>) -> Result<(), FlowError> {
+    pub(super) fn untouched(
+        &mut self,
+        report: &JobReport,
+        cx: &mut FlowContext<FlinkRest>,
+    ) -> Result<State, FlowError> {
         let (state, has_ended) = (&report.state, report.state.is_terminal());
         self.status = if has_ended { UpgradeStatus::NoJobRuns } else { UpgradeStatus::OldJobRuns };
         self.save(cx);

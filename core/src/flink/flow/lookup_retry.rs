@@ -1,0 +1,50 @@
+//! [`LookupRetry`]: for how long a lookup that fails is repeated.
+
+use std::time::Duration;
+
+use crate::error::{ErrorKind, FlowError};
+use crate::flink::FlinkRest;
+use crate::flink::error::is_passing;
+use crate::flow::FlowContext;
+use crate::time::Timestamp;
+
+/// For how long a lookup of a job or a trigger is repeated if a proxy or a passing error of the cluster is in the way. With high
+/// availability and a dead leader, each request is rejected until its session with `ZooKeeper` expires, after 60 s by default.
+pub(super) const MAX_LOOKUP_TIME: Duration = Duration::from_secs(90);
+
+/// For how long a lookup that fails is repeated: until the deadline of the flow if it has one, otherwise for [`MAX_LOOKUP_TIME`]. A rejection
+/// that does not pass by itself, such as a proxy's 403, is repeated for [`MAX_LOOKUP_TIME`] at the most.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LookupRetry {
+    /// When a lookup first failed.
+    since: Option<Timestamp>,
+    /// When such a rejection first came.
+    rejected: Option<Timestamp>,
+}
+
+impl LookupRetry {
+    /// Whether there is time to look again after this error.
+    pub(super) fn allows(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
+        let now = cx.now();
+        let since = *self.since.get_or_insert(now);
+        self.rejected = is_lasting(error).then(|| self.rejected.unwrap_or(now));
+        let until = cx.deadline().unwrap_or(since + MAX_LOOKUP_TIME);
+        let until = self.rejected.map_or(until, |rejected| until.min(rejected + MAX_LOOKUP_TIME));
+        now < until && !matches!(error, FlowError::Deadline { .. } | FlowError::Build(_))
+    }
+
+    /// The cluster has answered: the next error has the whole time again.
+    pub(super) fn answered(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Whether the same request will probably be rejected until the configuration or the credentials change.
+fn is_lasting(error: &FlowError) -> bool {
+    match error {
+        FlowError::Credential(error) => !error.is_transient(),
+        FlowError::Service(error) if error.kind() == ErrorKind::Foreign => matches!(error.status().as_u16(), 401 | 403),
+        FlowError::Service(error) => error.kind() == ErrorKind::Refused && !error.is_transient() && !is_passing(error),
+        _ => false,
+    }
+}
