@@ -36,7 +36,7 @@ use crate::time::Timestamp;
 /// for number in [1, 2] {
 ///     jobs.insert(AwaitJob::ended(JobId::from_bits(number)).start(&config, Seed::new(number)));
 /// }
-/// while !jobs.is_empty() {
+/// loop {
 ///     match jobs.poll(runtime.now()) {
 ///         // An event loop hands the exchange to a socket, and settles it when the answer is there.
 ///         ManyStep::Send(_, exchange) => {
@@ -47,7 +47,8 @@ use crate::time::Timestamp;
 ///         ManyStep::Notice(_, notice) => println!("{notice}"),
 ///         ManyStep::Done(_, report) => println!("{:?}", report?),
 ///         ManyStep::Idle { until: Some(at) } => runtime.sleep_until(at),
-///         ManyStep::Idle { until: None } => unreachable!("every answer came at once"),
+///         // No reply is outstanding here, so all flows have ended.
+///         ManyStep::Idle { until: None } => break,
 ///     }
 /// }
 /// assert_eq!(runtime.left(), 0);
@@ -125,12 +126,12 @@ impl<F: Flow> Many<F> {
         Some(slot.flow)
     }
 
-    /// Returns how many flows have not ended.
+    /// Returns how many flows have not ended. A flow counts until it is polled after its result.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Returns whether all flows have ended.
+    /// Returns whether all flows have ended. A flow counts until it is polled after its result.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
