@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Config;
+use super::append::Append;
+use super::config::{Config, Replay, Superseded};
+use super::errors::Rejection;
 use super::rows::problem;
-use super::views::{ChannelPath, ChannelView};
+use super::views::{ChannelPath, ChannelView, Effect};
 
-pub(super) const SUCCESS: &str = "SUCCESS";
+const SUCCESS: &str = "SUCCESS";
 
 /// See the module.
 #[derive(Debug)]
@@ -30,9 +33,9 @@ pub(super) struct Channel {
     counters: Counters,
     rows: Vec<Bytes>,
     rejected: Vec<Bytes>,
-    pub(super) discarded: usize,
+    discarded: usize,
     /// The second that appends are counted in, and how many they are.
-    pub(super) appends: (u64, u32),
+    appends: (u64, u32),
     /// What its status was until when, oldest first: see [`Config::status_age`].
     history: VecDeque<(Duration, Option<Value>)>,
 }
@@ -48,12 +51,20 @@ struct Counters {
 
 /// The rows of one append.
 #[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) rows: Vec<Bytes>,
+struct Batch {
+    rows: Vec<Bytes>,
     /// The offset token that is committed with it, unless it has none.
-    pub(super) token: Option<String>,
+    token: Option<String>,
     /// Never, for one that names no offset tokens at all.
-    pub(super) due: Option<Duration>,
+    due: Option<Duration>,
+}
+
+/// A continuation token against the sequencers of its channel.
+enum Turn {
+    /// It is this one's turn.
+    Next,
+    /// It is the one before's, which was carried out.
+    Again,
 }
 
 impl Channel {
@@ -82,10 +93,6 @@ impl Channel {
         self.gone
     }
 
-    pub(super) fn is_healthy(&self) -> bool {
-        self.status == SUCCESS
-    }
-
     pub(super) fn has_uncommitted(&self) -> bool {
         !self.buffer.is_empty()
     }
@@ -95,12 +102,8 @@ impl Channel {
     }
 
     /// When the newest batch is committed.
-    pub(super) fn last_due(&self) -> Duration {
+    fn last_due(&self) -> Duration {
         self.buffer.iter().filter_map(|batch| batch.due).max().unwrap_or_default()
-    }
-
-    pub(super) fn push(&mut self, batch: Batch) {
-        self.buffer.push_back(batch);
     }
 
     /// Whoever comes next begins anew: tokens of before are stale.
@@ -119,6 +122,86 @@ impl Channel {
         self.client += 1;
         self.row = 0;
         self.status = SUCCESS.into();
+    }
+
+    /// Takes an append, whose rows are committed after `delay`. A pipe that `discards` answers the same.
+    pub(super) fn append(
+        &mut self,
+        append: Append,
+        delay: Duration,
+        discards: bool,
+        now: Duration,
+        config: &Config,
+    ) -> Result<Effect, Rejection> {
+        let turn = match &append.continuation {
+            Some(token) => self.turn(token, config.superseded)?,
+            None if config.stateless => Turn::Next,
+            None => return Err(Rejection::bad_request("continuationToken is missing.")),
+        };
+        if self.status != SUCCESS {
+            return Err(Rejection::invalidated(&self.status));
+        }
+        if let Turn::Again = turn {
+            return match config.replay {
+                Replay::Accepted => Ok(Effect::Replayed),
+                Replay::Stale => Err(Rejection::stale()),
+                Replay::OutOfOrder => Err(Rejection::out_of_order("behind")),
+            };
+        }
+        if config.appends_per_second.is_some_and(|allowed| !self.has_room(now, allowed)) {
+            return Err(Rejection::new(StatusCode::TOO_MANY_REQUESTS, "390701", "Too many requests."));
+        }
+        if append.rows.is_empty() {
+            return Err(Rejection::no_rows());
+        }
+        self.row += 1;
+        let due = append.offset.is_some().then_some(delay);
+        let token = append.offset.filter(|token| !token.is_empty());
+        Ok(self.take(append.rows, token, due, discards, now))
+    }
+
+    /// Takes rows, to commit them after a delay and after all that were taken before; never without a delay.
+    pub(super) fn take(
+        &mut self,
+        rows: Vec<Bytes>,
+        token: Option<String>,
+        delay: Option<Duration>,
+        discards: bool,
+        now: Duration,
+    ) -> Effect {
+        self.used_at = now;
+        if discards {
+            self.discarded += rows.len();
+            return Effect::Discarded;
+        }
+        let due = delay.map(|delay| now.saturating_add(delay).max(self.last_due()));
+        self.buffer.push_back(Batch { rows, token, due });
+        Effect::Applied
+    }
+
+    /// Which append a continuation token stands for.
+    fn turn(&self, token: &str, superseded: Superseded) -> Result<Turn, Rejection> {
+        let numbers = token.split_once('_').and_then(|(client, row)| Some((client.parse().ok()?, row.parse().ok()?)));
+        let (client, row): (u64, u64) =
+            numbers.ok_or_else(|| Rejection::bad_request(format!("The continuation token \"{token}\" is invalid.")))?;
+        if client != self.client {
+            return Err(Rejection::superseded(superseded));
+        }
+        match self.row.checked_sub(row) {
+            Some(0) => Ok(Turn::Next),
+            Some(1) => Ok(Turn::Again),
+            Some(_) => Err(Rejection::stale()),
+            None => Err(Rejection::out_of_order("ahead of")),
+        }
+    }
+
+    /// Counts an append, if the second has room for it.
+    fn has_room(&mut self, now: Duration, allowed: u32) -> bool {
+        if self.appends.0 != now.as_secs() {
+            self.appends = (now.as_secs(), 0);
+        }
+        self.appends.1 += 1;
+        self.appends.1 <= allowed
     }
 
     pub(super) fn discard(&mut self) {

@@ -3,10 +3,6 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use http::StatusCode;
-
-use super::errors::Refusal;
-
 /// What a simulated account is like.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -150,29 +146,4 @@ pub enum PipeState {
     Misrouted,
     /// 400 `SWITCH_TO_FILE_MODE` to an append.
     FileMode,
-}
-
-impl PipeState {
-    /// What every request to it is refused with.
-    pub(super) fn refusal(self) -> Option<Refusal> {
-        let code = |status, code, text| Some(Refusal::new(status, code, text));
-        match self {
-            Self::Healthy | Self::Discards | Self::Invalid | Self::FileMode => None,
-            Self::Missing => code(
-                StatusCode::NOT_FOUND,
-                "ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED",
-                "The pipe does not exist, or the role is not authorized.",
-            ),
-            Self::TableMissing => code(
-                StatusCode::NOT_FOUND,
-                "ERR_TABLE_DOES_NOT_EXIST_NOT_AUTHORIZED",
-                "The table does not exist, or the role is not authorized.",
-            ),
-            Self::Forbidden => code(StatusCode::FORBIDDEN, "FORBIDDEN", "The role lacks a privilege."),
-            Self::Unowned => {
-                Some(Refusal::bare(StatusCode::SERVICE_UNAVAILABLE, "ERR_GENERAL_EXCEPTION_RETRY_REQUEST"))
-            }
-            Self::Misrouted => Some(Refusal::Edge(StatusCode::NOT_FOUND)),
-        }
-    }
 }

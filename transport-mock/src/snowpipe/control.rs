@@ -1,124 +1,80 @@
-//! Open, drop, and bulk status.
-
-use std::time::Duration;
+//! What the bodies of open, drop and bulk status say.
 
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::channel::Channel;
-use super::errors::{Answer, Refusal, Reply};
+use super::errors::Rejection;
 use super::request::Call;
-use super::views::{ChannelPath, Effect};
-use super::{Account, PipeState, Trail};
-use crate::random::between;
+use super::views::ChannelPath;
 
 /// How many channels one request may ask for.
 const MOST_NAMES: usize = 100;
 
-impl Account {
-    pub(super) fn open(&mut self, call: &Call, path: ChannelPath, trail: &mut Trail) -> Answer {
-        trail.channel = Some(path.clone());
+/// An open.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) fail_on_uncommitted: bool,
+    pub(super) offset: Option<String>,
+}
+
+impl Open {
+    pub(super) fn read(call: &Call, path: &ChannelPath) -> Result<Self, Rejection> {
         let body = call.json()?;
-        let wait = flag(&body, "fail_on_uncommitted_rows")?;
+        let fail_on_uncommitted = flag(&body, "fail_on_uncommitted_rows")?;
         let offset = match body.get("offset_token") {
             None | Some(Value::Null) => None,
             Some(Value::String(token)) => Some(token.clone()),
-            Some(_) => return Err(Refusal::bad_request("offset_token is not a string.")),
+            Some(_) => return Err(Rejection::bad_request("offset_token is not a string.")),
         };
         if path.channel.is_empty() {
-            return Err(Refusal::bad_request("A channel needs a name."));
+            return Err(Rejection::bad_request("A channel needs a name."));
         }
         if path.channel.eq_ignore_ascii_case("ELASTIC") {
-            return Err(Refusal::bad_request("The channel name ELASTIC is reserved."));
+            return Err(Rejection::bad_request("The channel name ELASTIC is reserved."));
         }
-        if self.check_pipe(&path)? == PipeState::Invalid {
-            let message = "The pipe is in an invalid state.";
-            return Err(Refusal::new(StatusCode::CONFLICT, "ERR_PIPE_IN_INVALID_STATE", message));
-        }
-        let now = self.now;
-        let channel = self.channels.entry(path.key()).or_insert_with(|| Channel::new(path.clone(), now));
-        if channel.opening > now {
-            let message = "Another open of the channel is in progress.";
-            return Err(Refusal::new(StatusCode::CONFLICT, "ERR_OPEN_CHANNEL_IN_PROGRESS", message));
-        }
-        if wait && channel.has_uncommitted() {
-            return Err(Refusal::uncommitted());
-        }
-        channel.reopen(path, now, &self.config);
-        channel.opening = now.saturating_add(self.config.open_duration);
-        if offset.is_some() {
-            channel.committed = offset;
-        }
-        if let Some(code) = self.ill_opens.remove(&channel.path.key()) {
-            channel.invalidate(code, now, &self.config);
-        }
-        trail.effect = Effect::Applied;
-        Ok(Reply::json(json!({ "next_continuation_token": channel.token(), "channel_status": channel.status() })))
-    }
-
-    pub(super) fn drop_channel(&mut self, call: &Call, path: &ChannelPath, trail: &mut Trail) -> Answer {
-        trail.channel = Some(path.clone());
-        let body = call.json()?;
-        let wait = flag(&body, "fail_on_uncommitted_rows")?;
-        self.check_pipe(path)?;
-        let superseded = self.config.superseded;
-        let channel = self.channels.get_mut(&path.key()).filter(|channel| !channel.is_gone());
-        let channel = channel.ok_or_else(|| Refusal::no_channel(path))?;
-        if let Some(token) = body.get("continuationToken") {
-            let ours = token.as_str().and_then(|token| token.split_once('_')).map(|(client, _)| client.to_owned());
-            if ours != Some(channel.client.to_string()) {
-                return Err(Refusal::superseded(superseded));
-            }
-        }
-        if wait && channel.has_uncommitted() {
-            return Err(Refusal::uncommitted());
-        }
-        let committed = channel.committed.clone();
-        channel.remove(self.now, &self.config);
-        trail.effect = Effect::Applied;
-        Ok(Reply::json(json!({ "last_committed_offset_token": committed })))
-    }
-
-    pub(super) fn bulk_status(&mut self, call: &Call, pipe: &ChannelPath) -> Answer {
-        let body = call.json()?;
-        let names: Option<Vec<&str>> = body
-            .get("channel_names")
-            .and_then(Value::as_array)
-            .and_then(|names| names.iter().map(Value::as_str).collect());
-        let names = names.ok_or_else(|| Refusal::bad_request("channel_names is not an array of strings."))?;
-        if names.len() > MOST_NAMES {
-            let message = format!("{} channels are asked for, and {MOST_NAMES} are allowed.", names.len());
-            let code = "ERR_GET_CHANNEL_STATUS_BATCH_TOO_MANY_CHANNELS";
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, code, message));
-        }
-        let state = self.check_pipe(pipe)?;
-        if let Some((answer, _)) = self.blank_statuses.as_ref().filter(|(_, until)| self.now < *until) {
-            return Ok(Reply::json(answer.clone()));
-        }
-        let age = match self.config.status_age.end() {
-            &Duration::ZERO => Duration::ZERO,
-            _ => between(&mut self.seed, &self.config.status_age),
-        };
-        let at = self.now.saturating_sub(age);
-        let mut statuses = Map::new();
-        for name in names {
-            let path = ChannelPath { channel: name.to_owned(), ..pipe.clone() };
-            let Some(mut status) = self.channels.get(&path.key()).and_then(|channel| channel.status_at(at)) else {
-                continue;
-            };
-            if state == PipeState::Discards {
-                status["channel_status_code"] = json!("ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED");
-            }
-            statuses.insert(name.to_owned(), status);
-        }
-        Ok(Reply::json(json!({ "channel_statuses": statuses })))
+        Ok(Self { fail_on_uncommitted, offset })
     }
 }
 
-fn flag(body: &Value, name: &str) -> Result<bool, Refusal> {
+/// A drop.
+#[derive(Debug)]
+pub(super) struct DropRequest {
+    pub(super) fail_on_uncommitted: bool,
+    /// The client sequencer of the continuation token, if there is a token; empty if it cannot be read.
+    pub(super) client: Option<String>,
+}
+
+impl DropRequest {
+    pub(super) fn read(call: &Call) -> Result<Self, Rejection> {
+        let body = call.json()?;
+        let fail_on_uncommitted = flag(&body, "fail_on_uncommitted_rows")?;
+        let client = body.get("continuationToken").map(|token| {
+            let parts = token.as_str().and_then(|token| token.split_once('_'));
+            parts.map_or_else(String::new, |(client, _)| client.to_owned())
+        });
+        Ok(Self { fail_on_uncommitted, client })
+    }
+}
+
+/// The channels that a bulk status asks for.
+pub(super) fn channel_names(call: &Call) -> Result<Vec<String>, Rejection> {
+    let body = call.json()?;
+    let names = body.get("channel_names").and_then(Value::as_array);
+    let names = names.and_then(|names| names.iter().map(|name| name.as_str().map(str::to_owned)).collect());
+    let names: Vec<String> =
+        names.ok_or_else(|| Rejection::bad_request("channel_names is not an array of strings."))?;
+    if names.len() > MOST_NAMES {
+        let message = format!("{} channels are asked for, and {MOST_NAMES} are allowed.", names.len());
+        let code = "ERR_GET_CHANNEL_STATUS_BATCH_TOO_MANY_CHANNELS";
+        return Err(Rejection::new(StatusCode::BAD_REQUEST, code, message));
+    }
+    Ok(names)
+}
+
+fn flag(body: &Value, name: &str) -> Result<bool, Rejection> {
     match body.get(name) {
         None | Some(Value::Null) => Ok(false),
         Some(Value::Bool(flag)) => Ok(*flag),
-        Some(_) => Err(Refusal::bad_request(format!("{name} is not a boolean."))),
+        Some(_) => Err(Rejection::bad_request(format!("{name} is not a boolean."))),
     }
 }

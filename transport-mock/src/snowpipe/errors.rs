@@ -5,9 +5,11 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use super::{ChannelPath, ErrorShape, Superseded};
+use super::config::{ErrorShape, Superseded};
+use super::rows::body;
+use super::views::ChannelPath;
 
-pub(super) type Answer = Result<Reply, Refusal>;
+pub(super) type Answer = Result<Reply, Rejection>;
 
 /// 200, and what it says.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ impl Reply {
     }
 
     pub(super) fn lines(rows: &[Bytes]) -> Self {
-        Self { body: Content::Lines(super::inspect::lines(rows)), affinity: None }
+        Self { body: Content::Lines(body(rows)), affinity: None }
     }
 
     pub(super) fn json(body: Value) -> Self {
@@ -38,9 +40,9 @@ impl Reply {
     }
 }
 
-/// A refusal in one of the service's forms.
+/// A rejection in one of the service's forms.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum Rejection {
     /// A code and a text, in the form that is configured.
     Coded { status: StatusCode, code: &'static str, message: String },
     /// A bare JSON string, whatever is configured.
@@ -51,7 +53,7 @@ pub(super) enum Refusal {
     Edge(StatusCode),
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self::Coded { status, code, message: message.into() }
     }
@@ -64,9 +66,35 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message)
     }
 
+    pub(super) fn no_rows() -> Self {
+        Self::bad_request("The body has no rows.")
+    }
+
+    /// No such method or path.
+    pub(super) fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such resource.")
+    }
+
+    /// There is no node to carry the request out.
+    pub(super) fn unowned() -> Self {
+        Self::bare(StatusCode::SERVICE_UNAVAILABLE, "ERR_GENERAL_EXCEPTION_RETRY_REQUEST")
+    }
+
     pub(super) fn no_channel(path: &ChannelPath) -> Self {
         let message = format!("Channel {} does not exist, or the role is not authorized.", path.channel);
         Self::new(StatusCode::NOT_FOUND, "ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED", message)
+    }
+
+    /// To a token whose row sequencer is not the channel's.
+    pub(super) fn out_of_order(place: &str) -> Self {
+        let message = format!("Row sequencer in the continuation token is {place} the channel's.");
+        Self::new(StatusCode::BAD_REQUEST, "ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER", message)
+    }
+
+    /// To an append to a channel that has to be opened again.
+    pub(super) fn invalidated(status: &str) -> Self {
+        let message = format!("The channel is invalid ({status}). Please reopen the channel");
+        Self::new(StatusCode::CONFLICT, "ERR_CHANNEL_MUST_BE_REOPENED", message)
     }
 
     pub(super) fn stale() -> Self {
@@ -97,7 +125,7 @@ pub(super) fn respond(answer: Answer, shape: ErrorShape) -> http::Response<Bytes
         Ok(Reply { body: Content::Text(text), affinity }) => (StatusCode::OK, "text/plain", text.into(), affinity),
         Ok(Reply { body: Content::Json(body), affinity }) => (StatusCode::OK, JSON, body.to_string().into(), affinity),
         Ok(Reply { body: Content::Lines(rows), affinity }) => (StatusCode::OK, "application/x-ndjson", rows, affinity),
-        Err(Refusal::Coded { status, code, message }) => {
+        Err(Rejection::Coded { status, code, message }) => {
             let body = match shape {
                 ErrorShape::Code => json!({ "code": code, "message": message }),
                 ErrorShape::ErrorCode => json!({ "error_code": code, "message": message }),
@@ -106,11 +134,11 @@ pub(super) fn respond(answer: Answer, shape: ErrorShape) -> http::Response<Bytes
             };
             (status, JSON, body.to_string().into(), None)
         }
-        Err(Refusal::Bare(status, code)) => (status, JSON, json!(code).to_string().into(), None),
-        Err(Refusal::Grant(error)) => {
+        Err(Rejection::Bare(status, code)) => (status, JSON, json!(code).to_string().into(), None),
+        Err(Rejection::Grant(error)) => {
             (StatusCode::BAD_REQUEST, JSON, json!({ "error": error }).to_string().into(), None)
         }
-        Err(Refusal::Edge(status)) => (status, "text/plain", Bytes::new(), None),
+        Err(Rejection::Edge(status)) => (status, "text/plain", Bytes::new(), None),
     };
     let mut response = http::Response::new(body);
     *response.status_mut() = status;

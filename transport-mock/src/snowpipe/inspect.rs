@@ -6,50 +6,43 @@
 //! | the same, and `/rows` | the rows that were committed, in that order, each in a line |
 //! | the same, and `/rejected` | the rows that were errors |
 //!
-//! Anybody may ask, such questions are not among the [requests](Account::requests), and no fault befalls them.
+//! Anybody may ask, such questions are not among the [requests](super::Account::requests), and no fault befalls them.
 
-use bytes::Bytes;
 use serde_json::json;
 
-use super::errors::{Answer, Refusal, Reply};
+use super::channels::Channels;
+use super::errors::{Answer, Rejection, Reply};
 use super::request::Call;
-use super::{Account, ChannelPath};
+use super::views::ChannelPath;
 
-impl Account {
-    /// `None` when it is a question to the service.
-    pub(super) fn inspect(&self, call: &Call) -> Option<Answer> {
-        let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
-        let ["_simulator", rest @ ..] = segments.as_slice() else { return None };
-        Some(match (call.method.as_str(), rest) {
-            ("GET", ["databases", db, "schemas", schema, "pipes", pipe, "channels", channel, rest @ ..]) => {
-                self.inspect_channel(&ChannelPath::new(*db, *schema, *pipe, *channel), rest)
-            }
-            _ => Err(super::no_route()),
-        })
-    }
-
-    fn inspect_channel(&self, path: &ChannelPath, rest: &[&str]) -> Answer {
-        let view = self.channel_view(path).ok_or_else(|| Refusal::no_channel(path))?;
-        match rest {
-            [] => Ok(Reply::json(json!({
-                "exists": view.exists,
-                "client_sequencer": view.client_sequencer,
-                "row_sequencer": view.row_sequencer,
-                "status_code": view.status_code,
-                "committed": view.committed,
-                "rows": view.rows.len(),
-                "rejected": view.rejected.len(),
-                "buffered": view.buffered,
-                "discarded": view.discarded,
-            }))),
-            ["rows"] => Ok(Reply::lines(&view.rows)),
-            ["rejected"] => Ok(Reply::lines(&view.rejected)),
-            _ => Err(super::no_route()),
+/// `None` when it is a question to the service.
+pub(super) fn inspect(channels: &Channels, call: &Call) -> Option<Answer> {
+    let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+    let ["_simulator", rest @ ..] = segments.as_slice() else { return None };
+    Some(match (call.method.as_str(), rest) {
+        ("GET", ["databases", db, "schemas", schema, "pipes", pipe, "channels", channel, rest @ ..]) => {
+            inspect_channel(channels, &ChannelPath::new(*db, *schema, *pipe, *channel), rest)
         }
-    }
+        _ => Err(Rejection::no_route()),
+    })
 }
 
-/// A body of rows.
-pub(super) fn lines(rows: &[Bytes]) -> Bytes {
-    rows.iter().flat_map(|row| [row.as_ref(), b"\n"]).collect::<Vec<_>>().concat().into()
+fn inspect_channel(channels: &Channels, path: &ChannelPath, rest: &[&str]) -> Answer {
+    let view = channels.view(path).ok_or_else(|| Rejection::no_channel(path))?;
+    match rest {
+        [] => Ok(Reply::json(json!({
+            "exists": view.exists,
+            "client_sequencer": view.client_sequencer,
+            "row_sequencer": view.row_sequencer,
+            "status_code": view.status_code,
+            "committed": view.committed,
+            "rows": view.rows.len(),
+            "rejected": view.rejected.len(),
+            "buffered": view.buffered,
+            "discarded": view.discarded,
+        }))),
+        ["rows"] => Ok(Reply::lines(&view.rows)),
+        ["rejected"] => Ok(Reply::lines(&view.rejected)),
+        _ => Err(Rejection::no_route()),
+    }
 }

@@ -35,36 +35,51 @@
 //! assert_eq!(account.handle(now, &request).body(), "sim_account.ingest.snowpipe.test");
 //! # Ok::<(), http::Error>(())
 //! ```
+//!
+//! Files import only files that stand before them here, so that each can be read without those behind it:
+//!
+//! 1. data: `config`, `views`, `rows`, `errors`, `request`;
+//! 2. what requests say: `append`, `control`, `credentials`;
+//! 3. the parts of the account: `hosts`, `tokens`, `pipes`, `channel`, `channels`; `inspect` reads them;
+//! 4. [`Account`], which owns the parts, `router`, which names the handler of each path, and `faults`.
 
 mod append;
-mod auth;
 mod channel;
+mod channels;
 mod config;
 mod control;
+mod credentials;
 mod errors;
 mod faults;
+mod hosts;
 mod inspect;
+mod pipes;
 mod request;
+mod router;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod views;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use pipewright::Seed;
 use serde_json::Value;
 
 pub use self::config::{Config, ErrorShape, FailedOver, PipeState, Replay, Superseded};
 pub use self::views::{ChannelPath, ChannelView, Effect, RequestView};
 
-use self::auth::Tokens;
-use self::channel::Channel;
-use self::errors::{Answer, Refusal, respond};
+use self::channels::Channels;
+use self::errors::respond;
+use self::hosts::Hosts;
+use self::inspect::inspect;
+use self::pipes::Pipes;
 use self::request::Call;
+use self::router::Trail;
+use self::tokens::Tokens;
 
 /// A simulated account. See the [module](self).
 #[derive(Debug)]
@@ -73,34 +88,12 @@ pub struct Account {
     now: Duration,
     seed: Seed,
     tokens: Tokens,
-    /// By normalized path.
-    channels: BTreeMap<Key, Channel>,
-    /// The pipes that are not as they should be, and those that were made by hand.
-    pipes: BTreeMap<PipeKey, PipeState>,
-    /// What the next open of a channel comes to.
-    ill_opens: BTreeMap<Key, String>,
+    hosts: Hosts,
+    pipes: Pipes,
+    channels: Channels,
     requests: VecDeque<RequestView>,
-    /// Which of [`Config::ingest_hosts`] it is, counted on for ever.
-    generation: u64,
     /// What every bulk status is answered with, and until when.
     blank_statuses: Option<(Value, Duration)>,
-    /// Until then the pipe is failing over.
-    failing_over: Duration,
-    /// Until then no node owns anything.
-    up_at: Duration,
-}
-
-/// Database, schema and pipe as Snowflake folds identifiers.
-type PipeKey = [String; 3];
-/// The same and the channel, whose name is taken as it is.
-type Key = (PipeKey, String);
-
-/// What one request has come to, beside its answer.
-#[derive(Debug, Default)]
-struct Trail {
-    channel: Option<ChannelPath>,
-    effect: Effect,
-    rows: usize,
 }
 
 impl Account {
@@ -112,14 +105,11 @@ impl Account {
             seed,
             config,
             now: Duration::ZERO,
-            channels: BTreeMap::new(),
-            pipes: BTreeMap::new(),
-            ill_opens: BTreeMap::new(),
+            hosts: Hosts::default(),
+            pipes: Pipes::default(),
+            channels: Channels::default(),
             requests: VecDeque::new(),
-            generation: 0,
             blank_statuses: None,
-            failing_over: Duration::ZERO,
-            up_at: Duration::ZERO,
         }
     }
 
@@ -130,7 +120,7 @@ impl Account {
     pub fn handle(&mut self, now: Duration, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         self.advance(now);
         let call = Call::read(request);
-        if let Some(answer) = self.inspect(&call) {
+        if let Some(answer) = inspect(&self.channels, &call) {
             return respond(answer, self.config.error_shape);
         }
         let mut trail = Trail::default();
@@ -156,124 +146,7 @@ impl Account {
     pub fn advance(&mut self, now: Duration) {
         let before = self.now;
         self.now = self.now.max(now);
-        if before < self.failing_over && self.failing_over <= self.now {
-            self.generation += 1;
-        }
-        for channel in self.channels.values_mut() {
-            channel.commit(self.now, &self.config);
-        }
-        let expiration = self.config.channel_expiration;
-        for channel in self.channels.values_mut() {
-            if !channel.is_gone() && channel.used_at.saturating_add(expiration) <= self.now {
-                channel.remove(self.now, &self.config);
-            }
-        }
+        self.hosts.advance(before, self.now);
+        self.channels.advance(self.now, &self.config);
     }
-
-    fn answer(&mut self, call: &Call, trail: &mut Trail) -> Answer {
-        // Tracing aside, nothing works without it.
-        if !call.accepts {
-            let text = "Unsupported Accept header null is specified.";
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "391902", text));
-        }
-        let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
-        match (call.method.as_str(), segments.as_slice()) {
-            ("GET", ["v2", "streaming", "hostname"]) if self.is_account(call) => self.hostname(call),
-            ("POST", ["oauth", "token"]) if self.is_account(call) => self.exchange_token(call),
-            (method, ["v2", "streaming", rest @ ..]) => self.data_plane(call, method, rest, trail),
-            _ => Err(no_route()),
-        }
-    }
-
-    fn data_plane(&mut self, call: &Call, method: &str, segments: &[&str], trail: &mut Trail) -> Answer {
-        let path =
-            |database: &str, schema: &str, pipe: &str, channel: &str| ChannelPath::new(database, schema, pipe, channel);
-        match (method, segments) {
-            ("PUT", ["databases", db, "schemas", schema, "pipes", pipe, "channels", channel]) => {
-                self.enter(call)?;
-                self.open(call, path(db, schema, pipe, channel), trail)
-            }
-            ("DELETE", ["databases", db, "schemas", schema, "pipes", pipe, "channels", channel]) => {
-                self.enter(call)?;
-                self.drop_channel(call, &path(db, schema, pipe, channel), trail)
-            }
-            ("POST", ["databases", db, "schemas", schema, "pipes", last]) => {
-                match last.strip_suffix(":bulk-channel-status") {
-                    Some(pipe) => {
-                        self.enter_for_status(call)?;
-                        self.bulk_status(call, &path(db, schema, pipe, ""))
-                    }
-                    None => Err(no_route()),
-                }
-            }
-            ("POST", ["data", "databases", db, "schemas", schema, "pipes", pipe, "channels", channel, "rows"]) => {
-                self.enter(call)?;
-                if channel.eq_ignore_ascii_case("ELASTIC") {
-                    return self.append_elastic(call, path(db, schema, pipe, "ELASTIC"), trail);
-                }
-                self.append(call, &path(db, schema, pipe, channel), trail)
-            }
-            ("POST", ["data", "databases", db, "schemas", schema, "tables", table, "rows"]) => {
-                self.enter(call)?;
-                self.append_elastic(call, path(db, schema, &default_pipe(table), "ELASTIC"), trail)
-            }
-            _ => Err(no_route()),
-        }
-    }
-
-    /// What every request to the ingest host has to pass: the host, the token, and a node that is there.
-    fn enter(&self, call: &Call) -> Result<(), Refusal> {
-        self.check_ingest_host(call)?;
-        self.check_scoped_token(call)?;
-        self.check_node()
-    }
-
-    /// The same, but that the account host answers too, to whom it knows.
-    fn enter_for_status(&self, call: &Call) -> Result<(), Refusal> {
-        if self.is_account(call) && self.check_credential(call).is_ok() {
-            return self.check_node();
-        }
-        self.enter(call)
-    }
-
-    fn check_node(&self) -> Result<(), Refusal> {
-        if self.now < self.up_at {
-            return Err(Refusal::bare(StatusCode::SERVICE_UNAVAILABLE, "ERR_GENERAL_EXCEPTION_RETRY_REQUEST"));
-        }
-        Ok(())
-    }
-
-    /// The pipe of a channel, if it takes rows.
-    fn check_pipe(&self, path: &ChannelPath) -> Result<PipeState, Refusal> {
-        let state = self.pipes.get(&path.pipe_key()).copied();
-        // A default pipe is made on demand; any other has to be there.
-        let unset = if is_default_pipe(&path.pipe) { PipeState::Healthy } else { PipeState::Missing };
-        let state = state.unwrap_or(unset);
-        match state.refusal() {
-            Some(refusal) => Err(refusal),
-            None => Ok(state),
-        }
-    }
-
-    /// A channel that is there.
-    fn channel(&mut self, path: &ChannelPath) -> Result<&mut Channel, Refusal> {
-        let channel = self.channels.get_mut(&path.key()).filter(|channel| !channel.is_gone());
-        channel.ok_or_else(|| Refusal::no_channel(path))
-    }
-}
-
-fn no_route() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such resource.")
-}
-
-/// The pipe that comes with a table.
-fn default_pipe(table: &str) -> String {
-    match table.strip_suffix('"') {
-        Some(quoted) => format!("{quoted}-STREAMING\""),
-        None => format!("{table}-STREAMING"),
-    }
-}
-
-fn is_default_pipe(pipe: &str) -> bool {
-    pipe.trim_end_matches('"').to_ascii_uppercase().ends_with("-STREAMING")
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::errors::Refusal;
+use super::errors::Rejection;
 
 /// What an append may have on the wire.
 const WIRE_LIMIT: usize = 4_194_304;
@@ -66,12 +66,12 @@ impl Call {
     }
 
     /// The body of a control call; empty is as good as `{}`.
-    pub(super) fn json(&self) -> Result<Value, Refusal> {
+    pub(super) fn json(&self) -> Result<Value, Rejection> {
         if self.body.is_empty() {
             return Ok(Value::Object(serde_json::Map::new()));
         }
         let value = serde_json::from_slice::<Value>(&self.body);
-        value.ok().filter(Value::is_object).ok_or_else(|| Refusal::bad_request("The body is not a JSON object."))
+        value.ok().filter(Value::is_object).ok_or_else(|| Rejection::bad_request("The body is not a JSON object."))
     }
 
     /// The body of a form.
@@ -82,13 +82,13 @@ impl Call {
     }
 
     /// The rows of an append, unpacked.
-    pub(super) fn rows(&self) -> Result<Bytes, Refusal> {
+    pub(super) fn rows(&self) -> Result<Bytes, Rejection> {
         if self.body.len() > WIRE_LIMIT {
-            return Err(Refusal::Edge(StatusCode::PAYLOAD_TOO_LARGE));
+            return Err(Rejection::Edge(StatusCode::PAYLOAD_TOO_LARGE));
         }
         if self.content_type.split(';').next().is_none_or(|kind| kind.trim() != "application/x-ndjson") {
             let message = format!("Content type \"{}\" is not application/x-ndjson.", self.content_type);
-            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
+            return Err(Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
         }
         let unpacked = match self.encoding.as_deref() {
             None | Some("identity") => return Ok(self.body.clone()),
@@ -98,7 +98,7 @@ impl Call {
         };
         match unpacked {
             Ok(rows) => Ok(rows.into()),
-            Err(error) => Err(Refusal::bad_request(format!("The body cannot be unpacked: {error}."))),
+            Err(error) => Err(Rejection::bad_request(format!("The body cannot be unpacked: {error}."))),
         }
     }
 }

@@ -9,6 +9,11 @@ pub(super) fn lines(body: &Bytes) -> Vec<Bytes> {
     body.split(|byte| *byte == b'\n').map(line).filter(|line| !line.is_empty()).collect()
 }
 
+/// A body of rows, each in a line.
+pub(super) fn body(rows: &[Bytes]) -> Bytes {
+    rows.iter().flat_map(|row| [row.as_ref(), b"\n"]).collect::<Vec<_>>().concat().into()
+}
+
 /// Why a row is an error, if it is one.
 pub(super) fn problem(row: &[u8], number_columns: &[String]) -> Option<String> {
     let value = match serde_json::from_slice::<Value>(row) {

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Key, PipeKey};
+/// Database, schema and pipe as Snowflake folds identifiers.
+pub(super) type PipeKey = [String; 3];
+/// The same and the channel, whose name is taken as it is.
+pub(super) type ChannelKey = (PipeKey, String);
 
 /// Where a channel is.
 ///
@@ -38,7 +41,7 @@ impl ChannelPath {
         [folded(&self.database), folded(&self.schema), folded(&self.pipe)]
     }
 
-    pub(super) fn key(&self) -> Key {
+    pub(super) fn key(&self) -> ChannelKey {
         (self.pipe_key(), self.channel.clone())
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde_json::json;
 
 use super::super::{Config, Effect, Replay, Superseded};
-use super::{CHANNEL, ROWS, Sim, next, path, refusal};
+use super::{CHANNEL, ROWS, Sim, next, path, rejection};
 
 const STALE: (u16, &str) = (400, "STALE_CONTINUATION_TOKEN_SEQUENCER");
 const OUT_OF_ORDER: (u16, &str) = (400, "ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER");
@@ -19,14 +19,14 @@ fn a_used_token_is_answered_by_the_switch_and_its_rows_are_taken_once() {
         let again = sim.append(&token, "1", "{\"a\":1}\n");
         match replay {
             Replay::Accepted => assert_eq!(again, next("1_1")),
-            Replay::Stale => assert_eq!(refusal(&again), STALE),
-            Replay::OutOfOrder => assert_eq!(refusal(&again), OUT_OF_ORDER),
+            Replay::Stale => assert_eq!(rejection(&again), STALE),
+            Replay::OutOfOrder => assert_eq!(rejection(&again), OUT_OF_ORDER),
         }
         let effect = sim.account.requests().last().expect("one").effect;
         assert_eq!(effect == Effect::Replayed, replay == Replay::Accepted);
         assert_eq!(sim.append("1_1", "2", "{\"a\":2}\n"), next("1_2"));
         // Two back is a replay no more.
-        assert_eq!(refusal(&sim.append("1_0", "1", "{\"a\":1}\n")), STALE);
+        assert_eq!(rejection(&sim.append("1_0", "1", "{\"a\":1}\n")), STALE);
         assert_eq!(sim.wait(60_000).rows(), ["{\"a\":1}", "{\"a\":2}"]);
     }
 }
@@ -35,11 +35,11 @@ fn a_used_token_is_answered_by_the_switch_and_its_rows_are_taken_once() {
 fn tokens_that_cannot_be_are_refused() {
     let mut sim = Sim::new();
     sim.opened();
-    assert_eq!(refusal(&sim.append("1_1", "1", "{}\n")), OUT_OF_ORDER);
-    assert_eq!(refusal(&sim.append("2_0", "1", "{}\n")), STALE);
-    assert_eq!(refusal(&sim.append("x", "1", "{}\n")), (400, "INVALID_REQUEST"));
+    assert_eq!(rejection(&sim.append("1_1", "1", "{}\n")), OUT_OF_ORDER);
+    assert_eq!(rejection(&sim.append("2_0", "1", "{}\n")), STALE);
+    assert_eq!(rejection(&sim.append("x", "1", "{}\n")), (400, "INVALID_REQUEST"));
     let without = format!("{ROWS}?startOffsetToken=1&endOffsetToken=1");
-    assert_eq!(refusal(&sim.ask("POST", &without, "application/x-ndjson", "{}\n")), (400, "INVALID_REQUEST"));
+    assert_eq!(rejection(&sim.ask("POST", &without, "application/x-ndjson", "{}\n")), (400, "INVALID_REQUEST"));
     let mut sim = Sim::with(Config { stateless: true, ..Config::default() });
     sim.opened();
     assert_eq!(sim.ask("POST", &without, "application/x-ndjson", "{}\n"), next("1_1"));
@@ -52,12 +52,12 @@ fn a_token_of_before_an_open_is_refused_by_the_switch() {
         let mut sim = Sim::with(Config { superseded, replay: Replay::Stale, ..Config::default() });
         let old = sim.opened();
         let token = sim.opened();
-        assert_eq!(refusal(&sim.append(&old, "1", "{}\n")), expected);
+        assert_eq!(rejection(&sim.append(&old, "1", "{}\n")), expected);
         let body = json!({ "continuationToken": old }).to_string();
-        assert_eq!(refusal(&sim.ask("DELETE", CHANNEL, "application/json", body)), expected);
+        assert_eq!(rejection(&sim.ask("DELETE", CHANNEL, "application/json", body)), expected);
         // A token of this open that was used is another matter.
         assert_eq!(sim.append(&token, "1", "{}\n"), next("2_1"));
-        assert_eq!(refusal(&sim.append(&token, "1", "{}\n")), STALE);
+        assert_eq!(rejection(&sim.append(&token, "1", "{}\n")), STALE);
     }
 }
 
@@ -67,7 +67,7 @@ fn a_second_writer_takes_the_channel_over() {
     let token = sim.opened();
     sim.append(&token, "1", "{\"a\":1}\n");
     sim.account.steal(&path(), &[("x", "{\"b\":1}"), ("y", "{\"b\":2}")]);
-    assert_eq!(refusal(&sim.append("1_1", "2", "{\"a\":2}\n")), STALE);
+    assert_eq!(rejection(&sim.append("1_1", "2", "{\"a\":2}\n")), STALE);
     let status = sim.wait(5000).status();
     assert_eq!(status["last_committed_offset_token"], "y");
     assert_eq!(sim.rows(), ["{\"b\":1}", "{\"b\":2}"]);
@@ -124,7 +124,7 @@ fn a_body_without_rows_or_of_another_type_is_refused() {
     let mut sim = Sim::new();
     sim.opened();
     for body in ["", "\n\r\n"] {
-        assert_eq!(refusal(&sim.append("1_0", "1", body)), (400, "INVALID_REQUEST"));
+        assert_eq!(rejection(&sim.append("1_0", "1", body)), (400, "INVALID_REQUEST"));
     }
     let target = format!("{ROWS}?startOffsetToken=1&endOffsetToken=1&continuationToken=1_0");
     assert_eq!(sim.ask("POST", &target, "application/json", "{}").0, 415);
@@ -138,7 +138,7 @@ fn more_appends_than_allowed_are_429() {
     sim.opened();
     assert_eq!(sim.append("1_0", "1", "{}\n"), next("1_1"));
     assert_eq!(sim.append("1_1", "2", "{}\n"), next("1_2"));
-    assert_eq!(refusal(&sim.append("1_2", "3", "{}\n")), (429, "390701"));
+    assert_eq!(rejection(&sim.append("1_2", "3", "{}\n")), (429, "390701"));
     assert_eq!(sim.wait(1000).append("1_2", "3", "{}\n"), next("1_3"));
 }
 

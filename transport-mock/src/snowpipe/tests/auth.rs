@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::super::{Account, Config, ErrorShape, FailedOver, PipeState};
-use super::{Answered, CHANNEL, INGEST, ROWS, SECOND, START, STATUS, Sim, next, path, refusal};
+use super::{Answered, CHANNEL, INGEST, ROWS, SECOND, START, STATUS, Sim, next, path, rejection};
 
 const ACCOUNT: &str = "my-org-my-acct.snow.test";
 const STALE: (u16, &str) = (400, "STALE_CONTINUATION_TOKEN_SEQUENCER");
@@ -86,9 +86,9 @@ fn the_claims_of_a_key_pair_are_checked() {
         let answer = hostname(&mut sim, &jwt(&claims), "KEYPAIR_JWT");
         assert_eq!(answer, (401, json!({ "code": "390144", "message": "JWT token is invalid." })), "{claims}");
     }
-    assert_eq!(refusal(&hostname(&mut sim, &jwt(&good), "JWT")), (401, "390144"));
-    assert_eq!(refusal(&hostname(&mut sim, "Bearer a.b", "KEYPAIR_JWT")), (401, "390144"));
-    assert_eq!(refusal(&hostname(&mut sim, "Basic abc", "OAUTH")), (401, "390144"));
+    assert_eq!(rejection(&hostname(&mut sim, &jwt(&good), "JWT")), (401, "390144"));
+    assert_eq!(rejection(&hostname(&mut sim, "Bearer a.b", "KEYPAIR_JWT")), (401, "390144"));
+    assert_eq!(rejection(&hostname(&mut sim, "Basic abc", "OAUTH")), (401, "390144"));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn another_credential_than_the_one_that_is_expected_is_refused() {
     let config = Config { credential: Some("secret".into()), ..Config::default() };
     let mut sim = Sim { account: Account::new(config), now: START, host: INGEST, token: String::new() };
     assert_eq!(hostname(&mut sim, "Bearer secret", "OAUTH").0, 200);
-    assert_eq!(refusal(&hostname(&mut sim, "Bearer other", "OAUTH")), (401, "390144"));
+    assert_eq!(rejection(&hostname(&mut sim, "Bearer other", "OAUTH")), (401, "390144"));
 }
 
 #[test]
@@ -126,16 +126,16 @@ fn accept_is_mandatory() {
 fn each_host_has_its_own_routes_but_status_is_answered_by_both() {
     let mut sim = Sim::new();
     sim.opened();
-    assert_eq!(refusal(&sim.ask("GET", "/v2/streaming/hostname", "", "")), (404, "NOT_FOUND"));
-    assert_eq!(refusal(&sim.ask("GET", "/elsewhere", "", "")), (404, "NOT_FOUND"));
+    assert_eq!(rejection(&sim.ask("GET", "/v2/streaming/hostname", "", "")), (404, "NOT_FOUND"));
+    assert_eq!(rejection(&sim.ask("GET", "/elsewhere", "", "")), (404, "NOT_FOUND"));
     let names = r#"{"channel_names":["chan_1"]}"#;
     sim.host = ACCOUNT;
-    assert_eq!(refusal(&sim.open(&json!({}))), (404, "NOT_FOUND"));
+    assert_eq!(rejection(&sim.open(&json!({}))), (404, "NOT_FOUND"));
     sim.token = "pat".into();
     let answer = sim.ask("POST", STATUS, "application/json", names);
     assert_eq!(answer.1["channel_statuses"]["chan_1"]["channel_status_code"], "SUCCESS");
     sim.host = INGEST;
-    assert_eq!(refusal(&sim.ask("POST", STATUS, "application/json", names)), (401, "390303"));
+    assert_eq!(rejection(&sim.ask("POST", STATUS, "application/json", names)), (401, "390303"));
 }
 
 #[test]
@@ -147,20 +147,20 @@ fn a_failover_is_410_until_everything_is_rebuilt() {
     assert_eq!(sim.append("1_1", "2", "{\"a\":2}\n"), next("1_2"));
     sim.account.fail_over(sim.now, Duration::from_secs(60));
     let gone = (410, "ERR_PIPE_FAILED_OVER");
-    assert_eq!(refusal(&sim.append("1_2", "3", "{}\n")), gone);
+    assert_eq!(rejection(&sim.append("1_2", "3", "{}\n")), gone);
     sim.wait(59_999);
     let old = "sim_account.ingest.snowpipe.test";
     assert_eq!(hostname(&mut sim, "Bearer pat", "OAUTH").1, json!(old));
-    assert_eq!(refusal(&sim.append("1_2", "3", "{}\n")), gone);
+    assert_eq!(rejection(&sim.append("1_2", "3", "{}\n")), gone);
     sim.wait(1);
     assert_eq!(hostname(&mut sim, "Bearer pat", "OAUTH").1, json!("sim_account-2.ingest.snowpipe.test"));
-    assert_eq!(refusal(&sim.append("1_2", "3", "{}\n")), gone);
+    assert_eq!(rejection(&sim.append("1_2", "3", "{}\n")), gone);
     assert_eq!(sim.exchange(old).0, 400);
     // The old token is worth nothing at the new host.
     sim.host = SECOND;
-    assert_eq!(refusal(&sim.append("1_2", "3", "{}\n")), (401, "390303"));
+    assert_eq!(rejection(&sim.append("1_2", "3", "{}\n")), (401, "390303"));
     sim.authorize();
-    assert_eq!(refusal(&sim.append("1_2", "3", "{}\n")), STALE);
+    assert_eq!(rejection(&sim.append("1_2", "3", "{}\n")), STALE);
     let (status, answer) = sim.open(&json!({ "fail_on_uncommitted_rows": true }));
     assert_eq!((status, &answer["channel_status"]["last_committed_offset_token"]), (200, &json!("1")));
     assert_eq!(sim.wait(10_000).rows(), ["{\"a\":1}"]);
@@ -186,9 +186,9 @@ fn on_one_host_a_failover_shows_by_the_token() {
     sim.authorize();
     let token = sim.opened();
     sim.account.fail_over(sim.now, Duration::ZERO);
-    assert_eq!(refusal(&sim.append(&token, "1", "{}\n")), (410, "ERR_PIPE_FAILED_OVER"));
+    assert_eq!(rejection(&sim.append(&token, "1", "{}\n")), (410, "ERR_PIPE_FAILED_OVER"));
     sim.authorize();
-    assert_eq!(refusal(&sim.append(&token, "1", "{}\n")), STALE);
+    assert_eq!(rejection(&sim.append(&token, "1", "{}\n")), STALE);
 }
 
 #[test]
@@ -204,8 +204,8 @@ fn every_state_of_a_pipe_has_its_refusal() {
         let mut sim = Sim::new();
         let token = sim.opened();
         sim.account.set_pipe(&path(), state);
-        assert_eq!(refusal(&sim.append(&token, "1", "{}\n")), append.unwrap_or(open), "{state:?}");
-        assert_eq!(refusal(&sim.open(&json!({}))), open, "{state:?}");
+        assert_eq!(rejection(&sim.append(&token, "1", "{}\n")), append.unwrap_or(open), "{state:?}");
+        assert_eq!(rejection(&sim.open(&json!({}))), open, "{state:?}");
     }
     let mut sim = Sim::new();
     sim.account.set_pipe(&path(), PipeState::Unowned);
@@ -213,7 +213,7 @@ fn every_state_of_a_pipe_has_its_refusal() {
     // What is not the default pipe of a table has to be made.
     let custom = "/v2/streaming/databases/D/schemas/S/pipes/CUSTOM/channels/c";
     let missing = (404, "ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED");
-    assert_eq!(refusal(&sim.ask("PUT", custom, "application/json", "{}")), missing);
+    assert_eq!(rejection(&sim.ask("PUT", custom, "application/json", "{}")), missing);
     sim.account.set_pipe(&super::ChannelPath::new("d", "s", "custom", ""), PipeState::Healthy);
     assert_eq!(sim.ask("PUT", custom, "application/json", "{}").0, 200);
 }
@@ -266,7 +266,7 @@ fn requests_are_remembered_with_what_they_did() {
 fn a_token_may_be_forbidden_and_the_next_one_not() {
     let mut sim = Sim::new();
     sim.account.forbid_tokens();
-    assert_eq!(refusal(&sim.open(&json!({}))), (403, "FORBIDDEN"));
+    assert_eq!(rejection(&sim.open(&json!({}))), (403, "FORBIDDEN"));
     sim.authorize();
     assert_eq!(sim.open(&json!({})).0, 200);
 }

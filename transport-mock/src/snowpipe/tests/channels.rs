@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::{Config, PipeState};
-use super::{CHANNEL, START, STATUS, Sim, next, path, refusal};
+use super::{CHANNEL, START, STATUS, Sim, next, path, rejection};
 
 #[test]
 fn an_open_is_answered_as_was_captured() {
@@ -46,9 +46,9 @@ fn uncommitted_rows_are_waited_for_or_discarded() {
     sim.append(&token, "1", "{\"a\":1}\n");
     let uncommitted = (409, "ERR_CHANNEL_HAS_UNCOMMITTED_DATA");
     let wait = json!({ "fail_on_uncommitted_rows": true });
-    assert_eq!(refusal(&sim.wait(4999).open(&wait)), uncommitted);
+    assert_eq!(rejection(&sim.wait(4999).open(&wait)), uncommitted);
     let body = wait.to_string();
-    assert_eq!(refusal(&sim.ask("DELETE", CHANNEL, "application/json", body)), uncommitted);
+    assert_eq!(rejection(&sim.ask("DELETE", CHANNEL, "application/json", body)), uncommitted);
     // The refusals changed nothing.
     assert_eq!(sim.append("1_1", "2", "{\"a\":2}\n"), next("1_2"));
     sim.wait(1);
@@ -62,7 +62,7 @@ fn uncommitted_rows_are_waited_for_or_discarded() {
 fn an_open_keeps_others_off_for_a_moment() {
     let mut sim = Sim::with(Config { open_duration: Duration::from_millis(50), ..Config::default() });
     assert_eq!(sim.open(&json!({})).0, 200);
-    assert_eq!(refusal(&sim.wait(49).open(&json!({}))), (409, "ERR_OPEN_CHANNEL_IN_PROGRESS"));
+    assert_eq!(rejection(&sim.wait(49).open(&json!({}))), (409, "ERR_OPEN_CHANNEL_IN_PROGRESS"));
     assert_eq!(sim.wait(1).open(&json!({})).1["next_continuation_token"], "2_0");
 }
 
@@ -86,8 +86,8 @@ fn a_drop_takes_offset_and_counters_but_no_rows() {
     let dropped = sim.ask("DELETE", CHANNEL, "", "");
     assert_eq!(dropped, (200, json!({ "last_committed_offset_token": "1" })));
     let missing = (404, "ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED");
-    assert_eq!(refusal(&sim.ask("DELETE", CHANNEL, "", "")), missing);
-    assert_eq!(refusal(&sim.append("1_1", "2", "{}\n")), missing);
+    assert_eq!(rejection(&sim.ask("DELETE", CHANNEL, "", "")), missing);
+    assert_eq!(rejection(&sim.append("1_1", "2", "{}\n")), missing);
     assert_eq!(sim.status(), Value::Null);
     assert!(!sim.view().exists);
     let answer = sim.open(&json!({})).1;
@@ -103,7 +103,7 @@ fn the_old_form_of_a_drop_wants_the_newest_token() {
     sim.opened();
     let drop = |token: &str| json!({ "continuationToken": token }).to_string();
     let stale = sim.ask("DELETE", CHANNEL, "application/json", drop("1_0"));
-    assert_eq!(refusal(&stale), (400, "STALE_CONTINUATION_TOKEN_SEQUENCER"));
+    assert_eq!(rejection(&stale), (400, "STALE_CONTINUATION_TOKEN_SEQUENCER"));
     assert_eq!(sim.ask("DELETE", CHANNEL, "application/json", drop("2_0")).0, 200);
 }
 
@@ -119,7 +119,7 @@ fn unknown_channels_are_absent_from_bulk_status_and_case_matters_there() {
     let many: Vec<String> = (0..101).map(|number| number.to_string()).collect();
     let body = json!({ "channel_names": many }).to_string();
     let refused = sim.ask("POST", STATUS, "application/json", body);
-    assert_eq!(refusal(&refused), (400, "ERR_GET_CHANNEL_STATUS_BATCH_TOO_MANY_CHANNELS"));
+    assert_eq!(rejection(&refused), (400, "ERR_GET_CHANNEL_STATUS_BATCH_TOO_MANY_CHANNELS"));
     assert_eq!(sim.ask("POST", STATUS, "application/json", r#"{"channelName":["chan_1"]}"#).0, 400);
 }
 
@@ -156,7 +156,7 @@ fn channels_expire_and_tables_are_replaced() {
     sim.append(&token, "1", "{}\n");
     sim.account.replace_table(&path());
     let missing = (404, "ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED");
-    assert_eq!(refusal(&sim.append("2_1", "2", "{}\n")), missing);
+    assert_eq!(rejection(&sim.append("2_1", "2", "{}\n")), missing);
     assert_eq!(sim.status(), Value::Null);
     assert_eq!(sim.rows().len(), 1);
 }
@@ -168,7 +168,7 @@ fn an_invalidated_channel_says_so_until_it_is_reopened() {
     sim.append(&token, "1", "{}\n");
     sim.account.invalidate(&path(), "ERR_CHANNEL_HAS_INVALID_CLIENT_SEQUENCER");
     assert_eq!(sim.status()["channel_status_code"], "ERR_CHANNEL_HAS_INVALID_CLIENT_SEQUENCER");
-    assert_eq!(refusal(&sim.append("1_1", "2", "{}\n")), (409, "ERR_CHANNEL_MUST_BE_REOPENED"));
+    assert_eq!(rejection(&sim.append("1_1", "2", "{}\n")), (409, "ERR_CHANNEL_MUST_BE_REOPENED"));
     let answer = sim.open(&json!({ "fail_on_uncommitted_rows": true })).1;
     assert_eq!(answer["channel_status"]["channel_status_code"], "SUCCESS");
     assert_eq!(sim.wait(10_000).rows().len(), 0);
@@ -193,7 +193,7 @@ fn an_open_may_be_answered_with_a_channel_that_takes_nothing() {
     let (status, answer) = sim.open(&json!({}));
     assert_eq!((status, &answer["channel_status"]["channel_status_code"]), (200, &json!("STALE_PIPE_CACHE")));
     let token = answer["next_continuation_token"].as_str().expect("a token").to_owned();
-    assert_eq!(refusal(&sim.append(&token, "1", "{}\n")), (409, "ERR_CHANNEL_MUST_BE_REOPENED"));
+    assert_eq!(rejection(&sim.append(&token, "1", "{}\n")), (409, "ERR_CHANNEL_MUST_BE_REOPENED"));
     let token = sim.wait(5).opened();
     assert_eq!(sim.append(&token, "1", "{}\n").0, 200);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::Config;
-use super::{ROWS, START, Sim, next, path, refusal};
+use super::{ROWS, START, Sim, next, path, rejection};
 
 fn seconds(from: u64, to: u64) -> Config {
     Config { commit_delay: Duration::from_secs(from)..=Duration::from_secs(to), ..Config::default() }
@@ -86,7 +86,7 @@ fn empty_tokens_commit_without_a_token_and_absent_ones_never_commit() {
     assert_eq!(sim.ask("POST", &absent, "application/x-ndjson", "{\"a\":4}\n"), next("1_4"));
     assert_eq!(sim.wait(60_000).rows().len(), 3);
     let wait = json!({ "fail_on_uncommitted_rows": true });
-    assert_eq!(refusal(&sim.open(&wait)), (409, "ERR_CHANNEL_HAS_UNCOMMITTED_DATA"));
+    assert_eq!(rejection(&sim.open(&wait)), (409, "ERR_CHANNEL_HAS_UNCOMMITTED_DATA"));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_restart_keeps_what_is_buffered_unless_it_loses_it() {
         let status = sim.wait(1).status();
         if restart_loses_buffered {
             assert_eq!(status["channel_status_code"], "ERR_CHANNEL_MUST_BE_REOPENED_DUE_TO_ROW_SEQ_GAP");
-            assert_eq!(refusal(&sim.append("1_1", "2", "{}\n")), (409, "ERR_CHANNEL_MUST_BE_REOPENED"));
+            assert_eq!(rejection(&sim.append("1_1", "2", "{}\n")), (409, "ERR_CHANNEL_MUST_BE_REOPENED"));
             assert_eq!(sim.rows().len(), 0);
         } else {
             assert_eq!(status["last_committed_offset_token"], "1");

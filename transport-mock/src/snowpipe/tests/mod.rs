@@ -131,7 +131,7 @@ fn next(token: &str) -> Answered {
     (200, json!({ "next_continuation_token": token }))
 }
 
-/// The status and the code of a refusal.
-fn refusal(answer: &Answered) -> (u16, &str) {
+/// The status and the code of a rejection.
+fn rejection(answer: &Answered) -> (u16, &str) {
     (answer.0, answer.1["code"].as_str().unwrap_or_default())
 }
