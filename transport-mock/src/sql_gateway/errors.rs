@@ -3,16 +3,17 @@
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Answer;
+/// What a handler returns.
+pub(super) type Answer = Result<Value, Rejection>;
 
 const GATEWAY_EXCEPTION: &str = "org.apache.flink.table.gateway.api.utils.SqlGatewayException";
 const REST_EXCEPTION: &str = "org.apache.flink.runtime.rest.handler.RestHandlerException";
 const FRAME: &str = "\tat org.apache.flink.table.gateway.rest.handler.AbstractSqlGatewayRestHandler.respondToRequest(AbstractSqlGatewayRestHandler.java:84)";
 
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum Rejection {
     /// The router knows no such path, version or method.
     NotFound(String),
     /// One stack trace.
@@ -21,7 +22,7 @@ pub(super) enum Refusal {
     Internal(String),
 }
 
-impl Refusal {
+impl Rejection {
     /// What a handler catches and wraps.
     pub(super) fn handler(failed: &str, why: &str) -> Self {
         let trace = format!(
@@ -63,9 +64,9 @@ impl Refusal {
 pub(super) fn respond(answer: Answer) -> Response<Bytes> {
     let (status, body) = match answer {
         Ok(body) => (StatusCode::OK, body),
-        Err(Refusal::NotFound(path)) => (StatusCode::NOT_FOUND, json!({"errors": [format!("Not found: {path}")]})),
-        Err(Refusal::Handler(status, trace)) => (status, json!({"errors": [trace]})),
-        Err(Refusal::Internal(trace)) => {
+        Err(Rejection::NotFound(path)) => (StatusCode::NOT_FOUND, json!({"errors": [format!("Not found: {path}")]})),
+        Err(Rejection::Handler(status, trace)) => (status, json!({"errors": [trace]})),
+        Err(Rejection::Internal(trace)) => {
             let marked = format!("<Exception on server side:\n{trace}\nEnd of exception on server side>");
             (StatusCode::INTERNAL_SERVER_ERROR, json!({"errors": ["Internal server error.", marked]}))
         }

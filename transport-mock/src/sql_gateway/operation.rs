@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Answer;
-use super::refusal::Refusal;
+use super::errors::{Answer, Rejection};
 use super::statement::{Rows, Script};
 
 /// How fields are written.
@@ -101,7 +100,7 @@ impl Operation {
             format!("{base}/{token}{query}")
         };
         if self.cancelled {
-            return Err(Refusal::result("java.util.concurrent.CancellationException", "the operation was cancelled"));
+            return Err(Rejection::result("java.util.concurrent.CancellationException", "the operation was cancelled"));
         }
         if now < self.ready_at {
             return Ok(json!({"resultType": "NOT_READY", "nextResultUri": uri(0)}));
@@ -109,7 +108,7 @@ impl Operation {
         if u64::try_from(token) == Ok(self.token) {
             if self.is_through() {
                 if let Some((class, why)) = &self.script.failure {
-                    return Err(Refusal::result(class, why));
+                    return Err(Rejection::result(class, why));
                 }
                 return Ok(self.page("EOS", &[], None, format));
             }
@@ -118,7 +117,7 @@ impl Operation {
         } else if self.token == 0 || u64::try_from(token) != Ok(self.token - 1) {
             let before = self.token.checked_sub(1).map_or(String::new(), |before| format!(" or {before}"));
             let why = format!("Expecting token to be {}{before}, but found {token}.", self.token);
-            return Err(Refusal::result("org.apache.flink.table.gateway.service.utils.SqlExecutionException", &why));
+            return Err(Rejection::result("org.apache.flink.table.gateway.service.utils.SqlExecutionException", &why));
         }
         Ok(self.page("PAYLOAD", &self.last, Some(uri(self.token)), format))
     }
