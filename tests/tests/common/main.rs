@@ -1,11 +1,13 @@
 //! What all services share: calls with retries, decoders, addresses, errors, and how often the hot paths allocate.
 
 mod allocations;
+mod async_driver;
 mod bad_input;
 mod call;
 mod call_contact;
 mod call_properties;
 mod decoders;
+mod driven_flow;
 mod fuzz;
 mod lost_route;
 mod paths;
