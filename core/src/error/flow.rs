@@ -1,5 +1,6 @@
 //! [`FlowError`]: why a flow ended without its goal, and what it knew by then.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -298,6 +299,13 @@ impl Error for FlowError {
             Self::Incomplete(incomplete) => Some(&*incomplete.cause),
             _ => None,
         }
+    }
+}
+
+/// For saved states that every goal of a kind can be made of.
+impl From<Infallible> for FlowError {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

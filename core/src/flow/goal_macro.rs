@@ -3,7 +3,7 @@
 /// Implements [`Goal`](super::Goal) for a goal, and its methods `timeout` and, if it can be resumed, `resume`.
 ///
 /// The goal has a field `timeout: Option<Duration>`; its machine is made with `From<Goal>`. After `resume`, the goal is made of
-/// the saved state with `From<State>`; the state's flow is the machine's `NAME`.
+/// the saved state with `TryFrom<State>`, or `From<State>`; the state's flow is the machine's `NAME`.
 ///
 /// ```text
 /// goal!(Cancel: FlinkRest => JobReport, CancelMachine);
@@ -87,7 +87,9 @@ macro_rules! goal {
             /// # Errors
             /// [`FlowError::Misuse`](crate::error::FlowError::Misuse) if the state belongs to another flow.
             pub fn resume(saved: &$crate::flow::SavedState) -> Result<Self, $crate::error::FlowError> {
-                saved.read::<$State>(<$Machine as $crate::flow::StateMachine>::NAME).map(Self::from)
+                let state: $State = saved.read(<$Machine as $crate::flow::StateMachine>::NAME)?;
+                let goal = Self::try_from(state)?;
+                Ok(goal)
             }
         }
     };

@@ -24,7 +24,7 @@ use crate::flink::flow::stop::StopMachine;
 use crate::flink::flow::trigger::Triggered;
 use crate::flink::flow::triggers::CheckpointKind;
 use crate::flink::flow::upload::Upload;
-use crate::flink::{FlinkRest, GetCheckpoints, GetJobExceptions, PlanJar};
+use crate::flink::{FlinkRest, GetCheckpoints, GetJobExceptions, JobId, PlanJar};
 use crate::flow::{
     Call, Flow as _, FlowContext, Notice, Polled, Runner, StateMachine, Step, Transition, done, or_done,
 };
@@ -75,6 +75,7 @@ pub struct UpgradeMachine {
 /// The states, in the order of the tables.
 #[derive(Debug)]
 enum State {
+    Fresh,
     Start,
     Resumed,
     Check(Runner<AwaitMachine>),
@@ -138,7 +139,7 @@ impl UpgradeMachine {
             mark: TaskMark::default(),
             finished: 0,
             checkpoint: None,
-            state: State::Start,
+            state: State::Fresh,
         }
     }
 
@@ -189,6 +190,11 @@ impl StateMachine for UpgradeMachine {
         let now = cx.now();
         self.is_answered |= cx.has_reply();
         self.state = match &mut self.state {
+            State::Fresh => {
+                self.data.new_job = JobId::from_bits(cx.seed.next_u128());
+                self.data.old_job = JobId::from_bits(cx.seed.next_u128());
+                State::Start
+            }
             State::Start => or_done(self.begin(cx))?,
             State::Resumed => or_done(self.resume(cx))?,
             State::Check(flow) => {

@@ -121,9 +121,8 @@ use super::run_jar::{JarRun, RunJar};
 use crate::body::Body;
 use crate::error::{FlowError, Misuse};
 use crate::flink::{FlinkRest, JobId};
-use crate::flow::{Config, Goal, GoalFlow, MachineGoal, SavedState};
+use crate::flow::{SavedState, goal};
 use crate::schema::{json_structs, string_enums};
-use crate::seed::Seed;
 pub use diagnosis::{UpgradeDiagnosis, UpgradeStatus};
 use machine::UpgradeMachine;
 
@@ -201,7 +200,8 @@ json_structs! {
 /// same savepoint. The result is then [`Upgrade::RolledBack`], which is not an error: check for it.
 ///
 /// The tables of [this module](self) list all transitions. In short: before the stop, the old job keeps running. After the stop, the
-/// last state of [`Notice::Persist`](crate::flow::Notice::Persist) resumes the upgrade. Without that state, pass the savepoint of the
+/// last state of [`Notice::Persist`](crate::flow::Notice::Persist) [resumes](Self::resume) the upgrade: give the resumed goal the jars by
+/// [`with_jars`](Self::with_jars), in case the cluster has lost them. Without that state, pass the savepoint of the
 /// error's [`UpgradeDiagnosis`] to [`from_savepoint`](Self::from_savepoint), but only if no job runs from it yet: see
 /// [`UpgradeDiagnosis::savepoint`].
 ///
@@ -211,7 +211,7 @@ json_structs! {
 /// * [`FlowError::Incomplete`] if the service or the transport rejected a request; [`FlowError::service`] returns the rejection.
 /// * [`FlowError::Failed`] if a savepoint, a plan or both jars failed. Correct the cause, then resume or begin again.
 /// * [`FlowError::Ambiguous`] if it is not known which job runs. Resume from the saved state; it polls again.
-/// * [`FlowError::Deadline`] if the timeout expired. Resume from the saved state.
+/// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) expired. Resume from the saved state.
 ///
 /// ```
 /// use pipewright::flink::{JobId, RunJar, UpgradeJob};
@@ -261,24 +261,6 @@ impl UpgradeJob {
             savepoint: None,
         };
         Self { start, jars: [None, None], roll_back: false, timeout: None }
-    }
-
-    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`](crate::flow::Notice::Persist). Give it the jars
-    /// by [`with_jars`](Self::with_jars), in case the cluster has lost them.
-    ///
-    /// # Errors
-    /// [`FlowError::Misuse`] when the state is another flow's, of an unknown phase, or without the savepoint that its phase
-    /// needs.
-    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
-        let state: Box<UpgradeState> = saved.read(Self::NAME)?;
-        let has_savepoint = state.savepoint.as_ref().is_some_and(|savepoint| !savepoint.is_empty());
-        match state.phase {
-            UpgradePhase::Prepare | UpgradePhase::Stop => {}
-            UpgradePhase::Unknown(_) => return Err(FlowError::Misuse(Misuse::WrongState)),
-            _ if has_savepoint => {}
-            _ => return Err(FlowError::Misuse(Misuse::WrongState)),
-        }
-        Ok(Self { start: Start::Resumed(state), jars: [None, None], roll_back: false, timeout: None })
     }
 
     /// Returns whether this goal resumes an upgrade whose plan of a jar got no answer: its main method may have ended a JobManager, or may
@@ -364,12 +346,6 @@ impl UpgradeJob {
         self.roll_back = true;
         self
     }
-
-    /// Sets how long the flow may take; without a limit by default. When it is up, the flow ends where it is: resume it.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
 fn millis(time: Duration) -> u64 {
@@ -400,18 +376,29 @@ pub enum Upgrade {
     },
 }
 
-impl Goal for UpgradeJob {
-    type Service = FlinkRest;
-    type Output = Upgrade;
-    type Flow = GoalFlow<Self>;
+impl TryFrom<Box<UpgradeState>> for UpgradeJob {
+    type Error = FlowError;
 
-    fn start(self, config: &Config<FlinkRest>, mut seed: Seed) -> Self::Flow {
-        let machine = match self.start {
+    /// Fails for a phase that is unknown, or lacks the savepoint that it needs.
+    fn try_from(state: Box<UpgradeState>) -> Result<Self, FlowError> {
+        let has_savepoint = state.savepoint.as_ref().is_some_and(|savepoint| !savepoint.is_empty());
+        match state.phase {
+            UpgradePhase::Prepare | UpgradePhase::Stop => {}
+            UpgradePhase::Unknown(_) => return Err(FlowError::Misuse(Misuse::WrongState)),
+            _ if has_savepoint => {}
+            _ => return Err(FlowError::Misuse(Misuse::WrongState)),
+        }
+        Ok(Self { start: Start::Resumed(state), jars: [None, None], roll_back: false, timeout: None })
+    }
+}
+
+impl From<UpgradeJob> for UpgradeMachine {
+    fn from(goal: UpgradeJob) -> Self {
+        let roll_back = goal.roll_back.then_some(true);
+        match goal.start {
             Start::Resumed(mut state) => {
-                if self.roll_back {
-                    state.roll_back = Some(true);
-                }
-                UpgradeMachine::resumed(self.jars, *state)
+                state.roll_back = roll_back.or(state.roll_back);
+                Self::resumed(goal.jars, *state)
             }
             Start::Fresh { job, old, new, target_directory, settle_timeout, prove_for, savepoint } => {
                 let (old_jar, has_old, old) = old.into_parts();
@@ -421,12 +408,13 @@ impl Goal for UpgradeJob {
                     job,
                     old,
                     new,
-                    new_job: JobId::from_bits(seed.next_u128()),
-                    old_job: JobId::from_bits(seed.next_u128()),
+                    // The machine chooses these ids when it starts.
+                    new_job: JobId::from_bits(0),
+                    old_job: JobId::from_bits(0),
                     target_directory,
                     settle_timeout: millis(settle_timeout),
                     prove_for: Some(millis(prove_for)).filter(|time| *time > 0),
-                    roll_back: self.roll_back.then_some(true),
+                    roll_back,
                     savepoint,
                     last_checkpoint: None,
                     earlier_savepoint: None,
@@ -437,13 +425,10 @@ impl Goal for UpgradeJob {
                     job_manager: None,
                     child: None,
                 };
-                UpgradeMachine::fresh([old_jar, new_jar], [has_old, has_new], data)
+                Self::fresh([old_jar, new_jar], [has_old, has_new], data)
             }
-        };
-        GoalFlow::new(machine, config, seed, self.timeout)
+        }
     }
 }
 
-impl MachineGoal for UpgradeJob {
-    type Machine = UpgradeMachine;
-}
+goal!(UpgradeJob: FlinkRest => Upgrade, UpgradeMachine, resume Box<UpgradeState>);

@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 
-use super::Statement;
 use crate::error::FlowError;
 use crate::flink::JobId;
 use crate::flink::sql_gateway::{OperationHandle, SessionHandle};
@@ -57,11 +56,3 @@ impl fmt::Display for StatementDiagnosis {
 }
 
 impl Error for StatementDiagnosis {}
-
-impl Statement {
-    /// The caller needs the handles: those of what was opened here are not known otherwise.
-    pub(super) fn explain(&self, error: FlowError) -> FlowError {
-        let Some(session) = self.session else { return error };
-        error.with_evidence(StatementDiagnosis { session, operation: self.operation, job: self.job, token: self.token })
-    }
-}

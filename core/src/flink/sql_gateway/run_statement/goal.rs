@@ -1,24 +1,20 @@
 //! The goal, and what is saved of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{NAME, Page, State, Statement};
-use crate::error::FlowError;
-use crate::flink::flow::PollInterval;
+use super::{Page, Statement, StatementMachine};
 use crate::flink::sql_gateway::{FlinkSqlGateway, OperationHandle, RowFormat, SessionHandle};
-use crate::flow::{Config, Goal, SavedState};
+use crate::flow::goal;
 use crate::schema::json_structs;
 use crate::secret::Private;
-use crate::seed::Seed;
-use crate::time::Timestamp;
 
 /// Runs a statement and yields its rows page by page.
 ///
-/// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). It yields `None` when
-/// all pages have come and all is closed. The first page is yielded even without rows, because it tells the columns; later
-/// ones only with rows. When it is polled after a page, it first asks to be saved, so that [`resume`](Self::resume) goes on
-/// behind that page: whoever keeps rows and state together, or the rows first, loses none.
+/// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). It yields `None` when all pages have
+/// come and all is closed. The first page is yielded even without rows, because it tells the columns; later ones only with rows.
+/// Polled after a page, the flow first gives out a state, from which [`resume`](Self::resume) continues after that page. Store the rows
+/// before that state, or together with it, and no rows are lost.
 ///
 /// The statement runs in a session of its own, which is closed at the end, or in [an existing one](Self::in_session), which
 /// is not. Of an `INSERT` the only row is the id of a job, which goes on; an endless query yields pages until it is
@@ -26,17 +22,22 @@ use crate::time::Timestamp;
 ///
 /// Ends in
 ///
-/// * [`FlowError::Failed`] when the statement is wrong or ran into something: the reason in one line, the stack trace as details;
-/// * [`FlowError::Ambiguous`] when the answer to the submission was lost: the statement may have been carried out. It is not
+/// * [`FlowError::Failed`](crate::error::FlowError::Failed) when the statement is wrong or ran into something: the reason in one line, the stack trace as details;
+/// * [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) when the answer to the submission was lost: the statement may have been carried out. It is not
 ///   sent again unless it is [`repeatable`](Self::repeatable). A session of its own is closed, which ends a query;
-/// * [`FlowError::Incomplete`] with the rejection as its cause ([`FlowError::service`]) if the gateway does not know the session or the
+/// * [`FlowError::Incomplete`](crate::error::FlowError::Incomplete) with the rejection as its cause ([`FlowError::service`](crate::error::FlowError::service)) if the gateway does not know the session or the
 ///   operation, as after a restart; or has given the page to another reader
 ///   ([`is_wrong_token`](super::super::is_wrong_token)), whose result is then left open.
 ///
 /// As soon as there is a session, every error has a [`StatementDiagnosis`](super::super::StatementDiagnosis) with its handle, and those of
 /// the operation and the job.
 ///
-/// Whoever takes long with a page keeps the session alive with [`TriggerSession`](super::super::TriggerSession).
+/// If you keep a page for minutes, keep the session alive with [`TriggerSession`](super::super::TriggerSession).
+///
+/// After the [`timeout`](Self::timeout), nothing is closed: the session closes itself after its idle time, or a resumed flow does it.
+///
+/// [`resume`](Self::resume) continues with the page after the saved one, or with closing if all had come. If it is not known whether the
+/// statement was submitted, the resumed flow ends as after a submission without an answer. The statement itself is not saved.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
@@ -132,75 +133,18 @@ impl RunStatement {
         self
     }
 
-    /// Sending the statement twice is harmless, as with a query: it is sent again when the answer was lost. The one before
-    /// ends with its session.
+    /// Sends the statement again if its submission got no answer. Set it if executing the statement twice is harmless, as for a query: the
+    /// first one ends with its session.
     pub fn repeatable(mut self) -> Self {
         self.repeatable = true;
         self
     }
+}
 
-    /// Ends the flow with [`FlowError::Deadline`] after this time. It closes nothing then: the session does so itself after
-    /// its idle time, or a flow that is resumed does.
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = Some(limit);
-        self
-    }
-
-    /// Goes on from a saved state: with the page behind which it was saved, or with closing when all had come.
-    ///
-    /// When nobody knows whether the statement was submitted, it ends as after a lost answer. The statement itself is not
-    /// saved.
-    ///
-    /// # Errors
-    /// When the state is another flow's.
-    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
-        let state: StatementState = saved.read(NAME)?;
-        let mut this = Self::new("");
-        this.row_format.clone_from(&state.row_format);
-        this.resumed = Some(state);
-        Ok(this)
+impl From<StatementState> for RunStatement {
+    fn from(state: StatementState) -> Self {
+        Self { row_format: state.row_format.clone(), resumed: Some(state), ..Self::new("") }
     }
 }
 
-impl Goal for RunStatement {
-    type Service = FlinkSqlGateway;
-    type Output = Option<Page>;
-    type Flow = Statement;
-
-    fn start(self, config: &Config<FlinkSqlGateway>, seed: Seed) -> Statement {
-        let own = self.session.is_none();
-        let mut statement = Statement {
-            config: config.clone(),
-            seed,
-            now: Timestamp::UNIX_EPOCH,
-            started: false,
-            deadline: None,
-            session: self.session,
-            own,
-            operation: None,
-            job: None,
-            token: 0,
-            yielded: false,
-            anew: 0,
-            pace: PollInterval::START,
-            beat: Timestamp::UNIX_EPOCH,
-            notices: VecDeque::new(),
-            outcome: None,
-            state: State::Begin,
-            goal: self,
-        };
-        if let Some(state) = statement.goal.resumed.take() {
-            statement.session = Some(state.session);
-            statement.own = state.own;
-            statement.operation = state.operation;
-            statement.token = state.token;
-            if state.over {
-                statement.outcome = Some(Ok(()));
-            } else if state.operation.is_none() {
-                let cause = FlowError::Stopped("the flow that was saved ended while it was submitting".to_owned());
-                statement.outcome = Some(Err(statement.lost(cause)));
-            }
-        }
-        statement
-    }
-}
+goal!(RunStatement: FlinkSqlGateway => Option<Page>, StatementMachine, events Statement, resume StatementState);
