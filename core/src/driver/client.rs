@@ -26,7 +26,10 @@ use crate::url::Base;
 /// # struct Other;
 /// # impl pipewright::operation::Service for Other {
 /// #     const NAME: &'static str = "other";
-/// #     fn parse_error(info: &'static pipewright::operation::OperationInfo, response: &http::Response<bytes::Bytes>) -> pipewright::error::ServiceError {
+/// #     fn parse_error(
+/// #         info: &'static pipewright::operation::OperationInfo,
+/// #         response: &http::Response<bytes::Bytes>,
+/// #     ) -> pipewright::error::ServiceError {
 /// #         pipewright::error::ServiceError::foreign(info, response)
 /// #     }
 /// # }
@@ -141,8 +144,8 @@ impl<S: Service, R: Runtime> Client<S, R> {
         self.start_with(goal, ignore_notices)
     }
 
-    /// Starts a flow, to be driven step by step with this client, and gives each notice to `on_notice`. A listener that returns an
-    /// error stops the flow, see [`ListenerResult`].
+    /// Starts a flow, to be driven step by step with this client, and gives each notice to `on_notice`. A listener that returns
+    /// an error stops the flow, see [`ListenerResult`].
     pub fn start_with<G: Goal<Service = S>, L: FnMut(Notice) -> H, H: ListenerResult>(
         &self,
         goal: G,
@@ -178,8 +181,8 @@ impl<S: Service, R: Runtime> Client<S, R> {
         run_until(flow, until, &self.runtime, &*self.credentials, on_notice)
     }
 
-    /// Does what a flow has to do now, and waits for answers only. Returns `None` if there is no result or event yet. For event flows
-    /// after they were given work.
+    /// Does what a flow has to do now, and waits for answers only. Returns `None` if there is no result or event yet. For event
+    /// flows after they were given work.
     ///
     /// # Errors
     /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.

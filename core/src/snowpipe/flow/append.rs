@@ -31,41 +31,21 @@ use crate::snowpipe::{AppendRows, Batch, RequestId, SnowpipeIngest};
 /// [`Reconcile`](super::Reconcile). Keep the batch until its end token is committed: a clone shares the bytes.
 ///
 /// ```
-/// # use std::collections::VecDeque;
-/// use pipewright::flow::{Config, Flow, Goal, Step};
+/// use pipewright::driver::Canned;
 /// use pipewright::snowpipe::flow::OpenChannel;
-/// use pipewright::snowpipe::{Batch, ChannelPath, SnowpipeIngest};
-/// use pipewright::{Seed, Timestamp};
+/// use pipewright::snowpipe::{Batch, ChannelPath, Ingest};
 ///
-/// let config = Config::<SnowpipeIngest>::new("https://acct.ingest.snowflakecomputing.com".parse()?);
-/// # fn run<F: Flow>(mut flow: F, answers: &[(u16, &'static str)], seen: &mut Vec<String>) -> Result<F::Output, Box<dyn std::error::Error>> {
-/// #     let (mut now, mut reply, mut answers) = (Timestamp::from_millis(1_800_000_000_000), None, answers.iter());
-/// #     loop {
-/// #         match flow.poll(now, reply.take()) {
-/// #             Step::Send(exchange) => {
-/// #                 seen.push(exchange.request().uri().query().unwrap_or_default().to_owned());
-/// #                 let (status, body) = *answers.next().expect("another question");
-/// #                 reply = Some(exchange.settle(Ok(http::Response::builder().status(status).body(body.into())?)));
-/// #             }
-/// #             Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
-/// #             Step::Notice(_) => {}
-/// #             Step::Authorize(_) | Step::Stray(_) => unreachable!("no credentials, no other flow"),
-/// #             Step::Done(result) => return Ok(result?),
-/// #         }
-/// #     }
-/// # }
-/// # let mut seen = Vec::new();
-/// let open = OpenChannel::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")).start(&config, Seed::new(1));
-/// let opened = r#"{"next_continuation_token":"1_0","channel_status":{"channel_status_code":"SUCCESS"}}"#;
-/// let channel = run(open, &[(200, opened)], &mut seen)?;
-///
-/// // `run` is a driver that answers by hand, and keeps the queries that were asked.
-/// seen.clear();
-/// let append = channel.append(Batch::new("{\"ID\":1}\n{\"ID\":2}\n", 2, "1", "2")).start(&config, Seed::new(2));
-/// let answers = [(503, "\"ERR_GENERAL_EXCEPTION_RETRY_REQUEST\""), (200, r#"{"next_continuation_token":"1_1"}"#)];
-/// let channel = run(append, &answers, &mut seen)?;
-/// assert_eq!(seen[0].replace("retryCount=0", "retryCount=1"), seen[1], "all is the same but the number of the attempt");
-/// assert!(seen[0].starts_with("startOffsetToken=1&endOffsetToken=2&continuationToken=1_0&requestId="));
+/// let runtime = Canned::new([
+///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 200,
+///         r#"{"next_continuation_token":"1_0","channel_status":{"channel_status_code":"SUCCESS"}}"#),
+///     ("POST /v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c/rows", 503,
+///         "\"ERR_GENERAL_EXCEPTION_RETRY_REQUEST\""),
+///     ("POST /v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c/rows", 200,
+///         r#"{"next_continuation_token":"1_1"}"#),
+/// ]);
+/// let ingest = Ingest::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
+/// let channel = ingest.run(OpenChannel::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")))?;
+/// let channel = ingest.run(channel.append(Batch::new("{\"ID\":1}\n{\"ID\":2}\n", 2, "1", "2")))?;
 /// # let _ = channel;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -43,36 +43,20 @@ use crate::time::Timestamp;
 /// somebody has opened the channel by force and discarded them: then it waits until [`timeout`](Self::timeout).
 ///
 /// ```
-/// # use std::collections::VecDeque;
-/// use pipewright::flow::{Config, Flow, Goal, Step};
+/// use pipewright::driver::Canned;
 /// use pipewright::snowpipe::flow::AwaitCommitted;
-/// use pipewright::snowpipe::{ChannelPath, SnowpipeIngest};
-/// use pipewright::{Seed, Timestamp};
+/// use pipewright::snowpipe::{ChannelPath, Ingest};
 ///
-/// let config = Config::<SnowpipeIngest>::new("https://acct.ingest.snowflakecomputing.com".parse()?);
-/// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
-/// let mut flow = AwaitCommitted::new(path, "9").or_later(["10"]).start(&config, Seed::new(1));
-///
-/// let begin = Timestamp::from_millis(1_800_000_000_000);
-/// let mut answers = VecDeque::from([
-///     r#"{"channel_statuses":{"c":{"channel_status_code":"SUCCESS","last_committed_offset_token":"8"}}}"#,
-///     r#"{"channel_statuses":{"c":{"channel_status_code":"SUCCESS","last_committed_offset_token":"10"}}}"#,
+/// let runtime = Canned::new([
+///     ("POST /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING:bulk-channel-status", 200,
+///         r#"{"channel_statuses":{"c":{"channel_status_code":"SUCCESS","last_committed_offset_token":"8"}}}"#),
+///     ("POST /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING:bulk-channel-status", 200,
+///         r#"{"channel_statuses":{"c":{"channel_status_code":"SUCCESS","last_committed_offset_token":"10"}}}"#),
 /// ]);
-/// let (mut now, mut reply) = (begin, None);
-/// let committed = loop {
-///     match flow.poll(now, reply.take()) {
-///         Step::Send(exchange) => {
-///             assert!(exchange.request().uri().path().ends_with("T-STREAMING:bulk-channel-status"));
-///             let body = answers.pop_front().expect("two questions");
-///             reply = Some(exchange.settle(Ok(http::Response::new(body.into()))));
-///         }
-///         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
-///         Step::Notice(notice) => println!("{notice}"),
-///         Step::Authorize(_) | Step::Stray(_) => unreachable!("no credentials, no other flow"),
-///         Step::Done(result) => break result?,
-///     }
-/// };
-/// assert_eq!((&*committed.token, now.since(begin).as_secs()), ("10", 1));
+/// let ingest = Ingest::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
+/// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
+/// let committed = ingest.run(AwaitCommitted::new(path, "9").or_later(["10"]))?;
+/// assert_eq!(committed.token, "10");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]

@@ -31,29 +31,18 @@ use crate::time::Timestamp;
 /// [`if_exists`](Self::if_exists)), or its rows are not committed in time.
 ///
 /// ```
-/// # use std::collections::VecDeque;
-/// use pipewright::error::{Delivery, TransportError, TransportErrorKind};
-/// use pipewright::flow::{Config, Flow, Goal, Step};
+/// use pipewright::driver::Canned;
 /// use pipewright::snowpipe::flow::DropChannel;
-/// use pipewright::snowpipe::{ChannelPath, SnowpipeIngest};
-/// use pipewright::{Seed, Timestamp};
+/// use pipewright::snowpipe::{ChannelPath, Ingest};
 ///
-/// let config = Config::<SnowpipeIngest>::new("https://acct.ingest.snowflakecomputing.com".parse()?);
-/// let mut flow = DropChannel::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")).start(&config, Seed::new(1));
-///
-/// let lost = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "the connection broke");
-/// let gone = r#"{"code":"ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED","message":"m"}"#;
-/// let mut answers = VecDeque::from([Err(lost), Ok(http::Response::builder().status(404).body(gone.into())?)]);
-/// let (mut now, mut reply) = (Timestamp::from_millis(1_800_000_000_000), None);
-/// let dropped = loop {
-///     match flow.poll(now, reply.take()) {
-///         Step::Send(exchange) => reply = Some(exchange.settle(answers.pop_front().expect("two questions"))),
-///         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
-///         Step::Notice(notice) => println!("{notice}"),
-///         Step::Authorize(_) | Step::Stray(_) => unreachable!("no credentials, no other flow"),
-///         Step::Done(result) => break result?,
-///     }
-/// };
+/// // A proxy gives up waiting, although the service drops the channel.
+/// let runtime = Canned::new([
+///     ("DELETE /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 504, "timeout"),
+///     ("DELETE /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 404,
+///         r#"{"code":"ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED","message":"m"}"#),
+/// ]);
+/// let ingest = Ingest::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
+/// let dropped = ingest.run(DropChannel::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")))?;
 /// assert_eq!(dropped.last_committed_offset_token, None, "the answer that may have had it was lost");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

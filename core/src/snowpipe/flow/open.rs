@@ -45,38 +45,18 @@ use crate::time::Timestamp;
 /// [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
 ///
 /// ```
-/// # use std::collections::VecDeque;
-/// use pipewright::flow::{Config, Flow, Goal, Step};
+/// use pipewright::driver::Canned;
 /// use pipewright::snowpipe::flow::OpenChannel;
-/// use pipewright::snowpipe::{ChannelPath, SnowpipeIngest};
-/// use pipewright::{Seed, Timestamp};
+/// use pipewright::snowpipe::{ChannelPath, Ingest};
 ///
-/// let config = Config::<SnowpipeIngest>::new("https://acct.ingest.snowflakecomputing.com".parse()?);
-/// let goal = OpenChannel::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c"));
-/// let mut flow = goal.start(&config, Seed::new(1));
-///
-/// let begin = Timestamp::from_millis(1_800_000_000_000);
-/// let mut answers = VecDeque::from([
-///     (409, r#"{"code":"ERR_CHANNEL_HAS_UNCOMMITTED_DATA","message":"m"}"#),
-///     (200, r#"{"next_continuation_token":"2_0","channel_status":
-///         {"channel_status_code":"SUCCESS","last_committed_offset_token":"17"}}"#),
+/// let runtime = Canned::new([
+///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 409,
+///         r#"{"code":"ERR_CHANNEL_HAS_UNCOMMITTED_DATA","message":"m"}"#),
+///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 200, r#"{"next_continuation_token":"2_0",
+///         "channel_status":{"channel_status_code":"SUCCESS","last_committed_offset_token":"17"}}"#),
 /// ]);
-/// let (mut now, mut reply) = (begin, None);
-/// let channel = loop {
-///     match flow.poll(now, reply.take()) {
-///         Step::Send(exchange) => {
-///             assert_eq!(exchange.request().body().read()?, r#"{"fail_on_uncommitted_rows":true}"#);
-///             let (status, body) = answers.pop_front().expect("two questions");
-///             let answer = http::Response::builder().status(status).body(body.into())?;
-///             reply = Some(exchange.settle(Ok(answer)));
-///         }
-///         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
-///         Step::Notice(notice) => println!("{notice}"),
-///         Step::Authorize(_) | Step::Stray(_) => unreachable!("no credentials, no other flow"),
-///         Step::Done(result) => break result?,
-///     }
-/// };
-/// assert!(now > begin, "it has waited for the rows to be committed");
+/// let ingest = Ingest::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
+/// let channel = ingest.run(OpenChannel::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")))?;
 /// assert_eq!(channel.committed(), Some("17"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -39,30 +39,18 @@ use crate::snowpipe::SnowpipeIngest;
 /// somebody else's.
 ///
 /// ```
-/// use pipewright::flow::{Config, Flow, Goal, Step};
+/// use pipewright::driver::Canned;
 /// use pipewright::snowpipe::flow::{Position, Reconcile};
-/// use pipewright::snowpipe::{ChannelPath, SnowpipeIngest};
-/// use pipewright::{Seed, Timestamp};
+/// use pipewright::snowpipe::{ChannelPath, Ingest};
 ///
-/// let config = Config::<SnowpipeIngest>::new("https://acct.ingest.snowflakecomputing.com".parse()?);
+/// let opened = r#"{"next_continuation_token":"2_0",
+///     "channel_status":{"channel_status_code":"SUCCESS","last_committed_offset_token":"10"}}"#;
+/// let path = "PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c";
+/// let runtime = Canned::new([(path, 200, opened)]);
+/// let ingest = Ingest::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
 /// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
 /// let position: Position = serde_json::from_str(r#"{"committed":"8","sent":["9","10","11"]}"#)?;
-/// let mut flow = Reconcile::new(path, position).start(&config, Seed::new(1));
-///
-/// let now = Timestamp::from_millis(1_800_000_000_000);
-/// let mut reply = None;
-/// let reconciled = loop {
-///     match flow.poll(now, reply.take()) {
-///         Step::Send(exchange) => {
-///             let body = r#"{"next_continuation_token":"2_0","channel_status":
-///                 {"channel_status_code":"SUCCESS","last_committed_offset_token":"10"}}"#;
-///             reply = Some(exchange.settle(Ok(http::Response::new(body.into()))));
-///         }
-///         Step::Notice(notice) => println!("{notice}"),
-///         Step::Done(result) => break result?,
-///         step => unreachable!("{step:?}"),
-///     }
-/// };
+/// let reconciled = ingest.run(Reconcile::new(path, position))?;
 /// assert_eq!(reconciled.settled, 2, "9 and 10 are committed: send 11 again");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

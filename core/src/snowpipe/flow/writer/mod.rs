@@ -126,63 +126,52 @@ json_structs! {
 /// A whole conversation, with answers given by hand; the second append meets somebody else:
 ///
 /// ```
-/// # use std::collections::VecDeque;
-/// use pipewright::flow::{Config, Flow, Goal, Notice, Step};
-/// use pipewright::snowpipe::{ChannelPath, OpenSession, OpenWriter, SnowpipeAccount, TokenType, WriterEvent};
-/// use pipewright::{Secret, Seed, Timestamp};
+/// use pipewright::Secret;
+/// use pipewright::driver::Canned;
+/// use pipewright::flow::Notice;
+/// use pipewright::snowpipe::{Account, ChannelPath, OpenSession, OpenWriter, TokenType, WriterEvent};
 ///
-/// let account = Config::<SnowpipeAccount>::new("https://acct.snowflakecomputing.com".parse()?);
-/// let session = OpenSession::new(TokenType::ProgrammaticAccessToken).connect_lazy(&account);
-/// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
-/// let mut writer = OpenWriter::new(&session, path).unique_tokens().start(&account, Seed::new(1));
-///
-/// let mut answers = VecDeque::from([
-///     ("getHostname", 200, "acct.ingest.snowflakecomputing.com"),
-///     ("exchangeToken", 200, "a-token"),
-///     ("openChannel", 200, r#"{"next_continuation_token":"1_0","channel_status":
-///         {"channel_status_code":"SUCCESS","last_committed_offset_token":null}}"#),
-///     ("appendRows", 200, r#"{"next_continuation_token":"1_1"}"#),
+/// let runtime = Canned::new([
+///     ("GET /v2/streaming/hostname", 200, "acct.ingest.snowflakecomputing.com"),
+///     ("POST /oauth/token", 200, "a-token"),
+///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 200, r#"{"next_continuation_token":"1_0",
+///         "channel_status":{"channel_status_code":"SUCCESS","last_committed_offset_token":null}}"#),
+///     ("POST /v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c/rows", 200,
+///         r#"{"next_continuation_token":"1_1"}"#),
 ///     // Another process has opened the channel when there is more to append.
-///     ("appendRows", 400, r#"{"code":"STALE_CONTINUATION_TOKEN_SEQUENCER","message":"m"}"#),
+///     ("POST /v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c/rows", 400,
+///         r#"{"code":"STALE_CONTINUATION_TOKEN_SEQUENCER","message":"m"}"#),
 ///     // What was buffered gets committed, and is not discarded.
-///     ("openChannel", 409, r#"{"code":"ERR_CHANNEL_HAS_UNCOMMITTED_DATA","message":"m"}"#),
-///     ("openChannel", 200, r#"{"next_continuation_token":"3_0","channel_status":
-///         {"channel_status_code":"SUCCESS","last_committed_offset_token":"2"}}"#),
+///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 409,
+///         r#"{"code":"ERR_CHANNEL_HAS_UNCOMMITTED_DATA","message":"m"}"#),
+///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 200, r#"{"next_continuation_token":"3_0",
+///         "channel_status":{"channel_status_code":"SUCCESS","last_committed_offset_token":"2"}}"#),
 ///     // Only what is behind it is sent again.
-///     ("appendRows", 200, r#"{"next_continuation_token":"3_1"}"#),
-///     ("bulkGetChannelStatus", 200, r#"{"channel_statuses":{"c":
-///         {"channel_status_code":"SUCCESS","last_committed_offset_token":"3"}}}"#),
+///     ("POST /v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c/rows", 200,
+///         r#"{"next_continuation_token":"3_1"}"#),
+///     ("POST /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING:bulk-channel-status", 200,
+///         r#"{"channel_statuses":{"c":{"channel_status_code":"SUCCESS","last_committed_offset_token":"3"}}}"#),
 /// ]);
-/// let (mut now, mut reply, mut events) = (Timestamp::from_millis(1_800_000_000_000), None, Vec::new());
-/// while !matches!(events.last(), Some(WriterEvent::Closed)) {
-///     match writer.poll(now, reply.take()) {
-///         Step::Send(exchange) => {
-///             let (operation, status, body) = answers.pop_front().expect("no other question");
-///             assert_eq!(exchange.info().name, operation);
-///             let answer = http::Response::builder().status(status).body(body.into())?;
-///             reply = Some(exchange.settle(Ok(answer)));
-///         }
-///         // Of the account: the session answers for the ingest host.
-///         Step::Authorize(request) => reply = Some(request.settle(Secret::new("my-access-token").bearer())),
-///         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
-///         Step::Notice(Notice::Persist(saved)) => println!("for OpenWriter::resume: {}", saved.state),
-///         Step::Notice(notice) => println!("{notice}"),
-///         Step::Stray(_) => unreachable!("no other flow"),
-///         Step::Done(event) => {
-///             events.push(event?);
-///             if let Some(WriterEvent::Opened { committed: None }) = events.last() {
-///                 writer.push_line(br#"{"ID":1}"#, Some("1"))?;
-///                 writer.push_line(br#"{"ID":2}"#, Some("2"))?;
-///                 writer.flush();
-///                 writer.push_line(br#"{"ID":3}"#, Some("3"))?;
-///                 writer.close()?;
-///             }
-///         }
-///     }
+/// let account = Account::new("https://acct.snowflakecomputing.com".parse()?, runtime);
+/// let account = account.with_credentials(Secret::new("my-access-token"));
+/// let session = OpenSession::new(TokenType::ProgrammaticAccessToken).connect_lazy(account.config());
+/// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
+/// let mut writer = account.start_with(OpenWriter::new(&session, path).unique_tokens(), |notice| match notice {
+///     Notice::Persist(saved) => println!("for OpenWriter::resume: {}", saved.state),
+///     notice => println!("{notice}"),
+/// });
+/// assert_eq!(writer.next()?, Some(WriterEvent::Opened { committed: None }));
+/// writer.flow_mut().push_line(br#"{"ID":1}"#, Some("1"))?;
+/// writer.flow_mut().push_line(br#"{"ID":2}"#, Some("2"))?;
+/// writer.flow_mut().flush();
+/// writer.flow_mut().push_line(br#"{"ID":3}"#, Some("3"))?;
+/// writer.flow_mut().close()?;
+/// let mut events = Vec::new();
+/// while let Some(event) = writer.next()? {
+///     events.push(event);
 /// }
 /// let committed = |token: &str, rows| WriterEvent::Committed { token: token.to_owned(), batches: 1, rows };
-/// let opened = WriterEvent::Opened { committed: None };
-/// assert_eq!(events, [opened, committed("2", 2), WriterEvent::Flushed, committed("3", 1), WriterEvent::Closed]);
+/// assert_eq!(events, [committed("2", 2), WriterEvent::Flushed, committed("3", 1), WriterEvent::Closed]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a flow does nothing until it is polled"]
