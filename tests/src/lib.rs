@@ -1,4 +1,61 @@
-//! What the suites share: recordings of real servers, and the tables that say what they hold.
+//! The tests of the workspace that need more than one crate, and what they share.
+//!
+//! # What is where
+//!
+//! `NAME::PATH` is the module `PATH` of the test binary `tests/tests/NAME`. This runs just that one:
+//!
+//! ```text
+//! cargo test -p pipewright-tests --test NAME PATH
+//! ```
+//!
+//! | What is tested | Where |
+//! |---|---|
+//! | Requests of Feldera's operations, and recorded answers | `feldera_operations::recordings` |
+//! | Feldera's answers in other shapes; defaults of options | `feldera_operations::{shapes, metrics, defaults}` |
+//! | Feldera's streaming responses | `feldera_operations::{streams, simulated_streams}` |
+//! | Requests of Flink's operations | `flink_operations::requests` |
+//! | Flink's recorded answers | `flink_operations::{replies, traps}` |
+//! | HistoryServer and SQL Gateway: requests and recorded answers | `flink_operations::{history_server, sql_gateway}` |
+//! | Requests of Snowpipe's operations, and recorded answers | `snowpipe_operations::recordings` |
+//! | Snowpipe's rows, batches and their tokens | `snowpipe_operations::rows` |
+//! | Retries of calls | `common::{call, call_contact, call_properties}`, `flink_operations::retries` |
+//! | Decoders and addresses, against a simple model | `common::{decoders, paths}` |
+//! | Feldera's flows, case by case | `feldera_flows::{lifecycle, durable, ingest}` |
+//! | Flink's flows, case by case | `flink_flows`: all modules but `faults` |
+//! | Snowpipe's flows, case by case | `snowpipe_flows::{goals, session, address, writer}` |
+//! | Properties of Feldera's flows, with a second client and faults | `feldera_flows::{data_faults, lifecycle_faults}` |
+//! | Properties of Flink's flows under faults | `flink_flows::faults` |
+//! | Crash and resume | `flink_flows::{resume, faults}`, `feldera_flows::durable`, `snowpipe_flows::schedules` |
+//! | Rows exactly once, in random schedules | `snowpipe_flows::schedules` |
+//! | A proxy that loses the service during a flow | `common::lost_route` |
+//! | Async drivers | `common::run_async` |
+//! | Invalid input, and the texts of errors | `common::bad_input` |
+//! | The fuzz targets, over `tests/corpus` | `common::fuzz` |
+//! | Allocations | `common::allocations` |
+//! | A real Flink, if `FLINK_URL` is set: `export FLINK_URL=$(tests/flink/start)` | `flink_real` |
+//!
+//! Properties take more cases with `PROPTEST_CASES`. What has a command of its own:
+//!
+//! | What is tested | Where | Command |
+//! |---|---|---|
+//! | Modules of the core | beside each module | `cargo test -p pipewright --all-features MODULE` |
+//! | The simulators | `transport-mock` | `cargo test -p pipewright-mock --all-features` |
+//! | The transport on sockets | `transport-ureq/tests` | `cargo test -p pipewright-ureq --all-features` |
+//! | Examples that are killed and resume | `transport-ureq/tests` | `.ci/run tests`, `.ci/run kills` |
+//! | 10,000 schedules of the writer | `snowpipe_flows::schedules` | `.ci/run schedules` |
+//! | Whether these notice a broken writer | `tests/mutants` | `tests/mutants/run`, `tests/mutants/run 4` |
+//! | Recordings, with a report | `tests/fixtures` | `cargo run --bin replay -- tests/fixtures/flink` |
+//! | Types of the Feldera server | `tests/feldera-types` | `.ci/run feldera-types` |
+//! | Three releases of Flink | `flink_real` | `.ci/run flink` |
+//! | Upgrades through a proxy with faults | [`chaos`], `flink_flows::chaos` | `tests/flink/chaos --seed 7` |
+//! | Processes of Flink that are killed | `tests/src/bin/flink_ha` | `tests/flink/ha` |
+//! | Fuzz targets | [`fuzz`], `fuzz/fuzz_targets` | `fuzz/run 60 reply` |
+//! | Instructions | `tests/benches/instructions.rs` | `tests/benches/instructions call` |
+//! | Time | `tests/benches/time.rs` | `cargo bench -p pipewright-tests --bench time building` |
+//!
+//! Snapshots are in `tests/tests/snapshots`, recordings in `tests/fixtures`.
+//!
+//! # What the tests share
 //!
 //! * [`chaos`] is a real Flink cluster on a bad day.
 //! * [`fuzz`] is what the fuzz targets do.

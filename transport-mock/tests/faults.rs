@@ -46,7 +46,7 @@ fn answer(fault: Fault) -> (Response<Bytes>, usize) {
 }
 
 #[test]
-fn transport_errors() {
+fn each_fault_is_the_transport_error_it_stands_for() {
     use Delivery::{NotSent, Unknown};
     use TransportErrorKind::{Closed, Connect};
     assert_eq!(failure(Fault::NotSent), (Connect, NotSent, None, 0));

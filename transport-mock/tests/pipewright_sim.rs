@@ -162,7 +162,7 @@ fn it_writes_jars() {
 }
 
 #[test]
-fn wrong_usage_is_2_and_says_what_is_wrong() {
+fn the_simulator_exits_with_2_and_a_reason_if_its_usage_is_wrong() {
     for (arguments, problem) in [
         (&[][..], "what is it to do"),
         (&["feather"], "`feather`"),

@@ -76,7 +76,7 @@ fn a_head_without_body_may_say_how_long_it_would_be() {
 }
 
 #[test]
-fn too_large() {
+fn a_body_over_the_limit_is_too_large() {
     for framed in [
         "Content-Length: 11\r\n\r\n0123456789a",
         "Content-Length: 18446744073709551615\r\n\r\n0123456789a",
@@ -117,7 +117,7 @@ fn a_head_that_is_too_large() {
 }
 
 #[test]
-fn cut_off() {
+fn an_answer_that_is_cut_off_is_a_closed_connection() {
     for (answer, status) in [
         ("", None),
         ("HTTP/1.1 200 OK\r\nContent-Le", None),
@@ -163,7 +163,7 @@ fn reset_instead_of_an_end() {
 }
 
 #[test]
-fn not_http() {
+fn an_answer_that_is_not_http_is_a_protocol_error() {
     for answer in [
         "SSH-2.0-OpenSSH_9.6\r\n\r\n",
         "HTTP/1.1 two hundred\r\n\r\n",

@@ -16,7 +16,7 @@ fn nobody() -> SocketAddr {
 }
 
 #[test]
-fn refused() {
+fn a_refused_connection_is_not_sent() {
     let address = nobody();
     let error = fails(&Ureq::new(), &get().of(address), Kind::Connect, NotSent);
     assert!(error.to_string().starts_with(&format!("no connection to {address}: ")), "{error}");
@@ -24,7 +24,7 @@ fn refused() {
 }
 
 #[test]
-fn a_host_that_does_not_exist() {
+fn a_host_that_does_not_exist_is_not_resolved() {
     let error = fails(&Ureq::new(), &get().of("nowhere.invalid:80"), Kind::Resolve, NotSent);
     assert!(error.to_string().starts_with("no address for nowhere.invalid:80: "), "{error}");
 }
@@ -55,7 +55,7 @@ fn a_timeout_of_nothing_sends_nothing() {
 }
 
 #[test]
-fn https_only() {
+fn http_is_unsupported_if_only_https_is_allowed() {
     let runtime = Ureq::with_config(|config| config.https_only(true));
     let error = fails(&runtime, &get().of(nobody()), Kind::Unsupported, NotSent);
     assert!(error.to_string().contains("only https is allowed"), "{error}");

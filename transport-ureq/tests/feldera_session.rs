@@ -322,7 +322,7 @@ fn files_that_are_missing_are_named_before_anything_is_done() {
 }
 
 #[test]
-fn wrong_usage_is_2_and_says_what_is_wrong() {
+fn feldera_session_exits_with_2_and_a_reason_if_its_usage_is_wrong() {
     let stage = Stage::new("usage", Config::default());
     for (more, problem) in [
         (&["--table", "orders"][..], "--table needs --rows"),

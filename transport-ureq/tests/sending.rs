@@ -70,7 +70,7 @@ fn a_body_larger_than_every_buffer() {
 }
 
 #[test]
-fn a_file() {
+fn a_file_is_sent_again_on_each_attempt() {
     let path = std::env::temp_dir().join(format!("pipewright-ureq-{}", std::process::id()));
     std::fs::write(&path, "content of a file").expect("a temporary file");
     let body = file_body(&path).expect("a file");

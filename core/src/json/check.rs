@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_has_a_bound() {
+    fn json_to_send_has_a_bounded_nesting() {
         let nested = |levels: usize| "{\"a\":".repeat(levels) + "[]" + &"}".repeat(levels);
         assert_eq!(check(nested(MAX_SENT_DEPTH - 1).as_bytes()), Ok(()));
         assert!(super::check(nested(MAX_SENT_DEPTH - 1).as_bytes(), 1).is_err());

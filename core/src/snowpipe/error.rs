@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn five_shapes() {
+    fn all_shapes_of_error_bodies_are_read() {
         for (body, code, message) in [
             (
                 r#"{"code":"STALE_CONTINUATION_TOKEN_SEQUENCER","message":"m"}"#,

@@ -45,13 +45,13 @@ fn assert_table(answers: &[Answer], expected: [(&str, usize); 4]) {
 // ---- the table, row by row: Safe, Idempotent, Fenced, Once -------------------------------------------------------
 
 #[test]
-fn not_sent() {
+fn a_call_that_was_not_sent_is_sent_again_for_every_effect() {
     assert_table(&[NotSent, Fine], [("fine", 2); 4]);
     assert_table(&[NotSent], [("transport", 3); 4]);
 }
 
 #[test]
-fn no_answer() {
+fn a_call_without_an_answer_is_ambiguous_for_an_effect_that_happens_once() {
     for answer in [Lost, Silence] {
         assert_table(&[answer.clone(), Fine], [("fine", 2), ("fine", 2), ("fine", 2), ("ambiguous", 1)]);
         assert_table(&[NotSent, answer, Fine], [("fine", 3), ("fine", 3), ("fine", 3), ("ambiguous", 2)]);

@@ -146,7 +146,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn lines(input in bytes(LINES), cuts in cuts(), limit in 0_usize..24, end in end()) {
+    fn lines_are_those_of_the_model_however_they_are_cut(input in bytes(LINES), cuts in cuts(), limit in 0_usize..24, end in end()) {
         let expected = model_lines(&input, limit, end);
         let mut decoder = Lines::new(LineLimit(limit));
         prop_assert_eq!(&drive(&mut decoder, &cut(&input, &cuts), end), &expected);
@@ -159,7 +159,7 @@ proptest! {
 
     /// Reading only at the end finds the same lines; of a line that is cut off and too long, either may be said.
     #[test]
-    fn lines_that_are_read_late(input in bytes(LINES), cuts in cuts(), end in end()) {
+    fn lines_that_are_read_late_are_the_same(input in bytes(LINES), cuts in cuts(), end in end()) {
         let (expected, ended) = model_lines(&input, 1000, end);
         let mut decoder = Lines::new(LineLimit(1000));
         for piece in cut(&input, &cuts) {
@@ -172,7 +172,7 @@ proptest! {
     }
 
     #[test]
-    fn rows(input in bytes(ROWS), cuts in cuts(), limit in 0_usize..24, end in end()) {
+    fn rows_are_those_of_the_model_however_they_are_cut(input in bytes(ROWS), cuts in cuts(), limit in 0_usize..24, end in end()) {
         let expected = model_rows(&input, limit, end);
         let mut decoder = NdJson::new(LineLimit(limit));
         let found = drive(&mut decoder, &cut(&input, &cuts), end);
@@ -190,7 +190,7 @@ proptest! {
 
     /// Rows that are read only at the end have the same numbers.
     #[test]
-    fn rows_that_are_read_late(count in 0_usize..5, blank in 0_usize..4, read in any::<bool>()) {
+    fn rows_that_are_read_late_have_the_same_numbers(count in 0_usize..5, blank in 0_usize..4, read in any::<bool>()) {
         let input = "{}\n".repeat(count) + &"\r\n \n".repeat(blank) + "{\"cut\":";
         let mut decoder = NdJson::new(LineLimit::default());
         decoder.feed(input.as_bytes());

@@ -372,7 +372,7 @@ proptest! {
 
     /// A driver may poll too often, too late, and with somebody else's replies: it comes to the same.
     #[test]
-    fn no_driver_confuses_a_flow(seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..6) {
+    fn no_driver_confuses_a_lifecycle_flow(seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..6) {
         let setting = SETTINGS[setting];
         let scene = scene(seed, enterprise, setting);
         let trial = scene.trial(polite(seed).at_most(faults), |_| Ok(scheduled(&scene, goal, &schedule(seed))));
@@ -397,7 +397,7 @@ proptest! {
 
 /// Whatever a second client does and whatever goes wrong. Prints how often which of it met which flow.
 #[test]
-fn every_flow_tells_the_truth() {
+fn every_lifecycle_flow_tells_the_truth() {
     // Enough for everything to meet every flow.
     let config = ProptestConfig { cases: cases().cases * 2, ..cases() };
     let coverage = RefCell::new(Coverage::default());

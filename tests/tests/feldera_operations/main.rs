@@ -1,6 +1,7 @@
 //! Feldera's operations: what each sends, how each answer and each stream is read.
 
 mod defaults;
+mod metrics;
 mod recordings;
 mod shapes;
 mod simulated_streams;

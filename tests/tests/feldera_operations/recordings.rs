@@ -334,7 +334,7 @@ fn ours() -> impl Iterator<Item = &'static OperationInfo> {
 }
 
 #[test]
-fn the_table() {
+fn the_list_of_feldera_operations_matches_its_snapshot() {
     let lines = ours().map(|info| {
         let varies = if info.effect_varies { ", per value" } else { "" };
         format!("{:6} {:95} {:40} {:?}{varies}", info.method.as_str(), info.path, info.name, info.effect)
@@ -356,7 +356,7 @@ fn read(entry: &Entry, info: &OperationInfo) -> Result<Parsed, ServiceError> {
 }
 
 #[test]
-fn every_recorded_answer_is_read_and_written_back() {
+fn every_recorded_feldera_answer_is_read_and_written_back() {
     let mut lost = BTreeMap::new();
     for (entry, info) in matched(&fixtures()) {
         let status = entry.response.status();
@@ -383,7 +383,7 @@ fn every_recorded_answer_is_read_and_written_back() {
 }
 
 #[test]
-fn refusals() {
+fn error_responses_match_their_snapshot() {
     let mut text = String::new();
     for (entry, info) in matched(&fixtures()) {
         let Err(error) = read(entry, info) else { continue };
@@ -402,7 +402,7 @@ fn refusals() {
 }
 
 #[test]
-fn streams() {
+fn recorded_streams_match_their_snapshot() {
     const STREAMING: [&str; 3] = ["http_output", "get_pipeline_logs", "get_pipeline_time_series_stream"];
     let mut text = String::new();
     for (entry, info) in matched(&fixtures()).filter(|(_, info)| STREAMING.contains(&info.name)) {

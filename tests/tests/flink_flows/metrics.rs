@@ -158,7 +158,7 @@ fn what_was_not_fetched_yet_is_waited_for() {
 
 /// As recorded: an unknown job is not refused.
 #[test]
-fn patience_ends() {
+fn metrics_that_never_come_are_given_up_after_the_fetch_timeout() {
     let unknown = recorded("GET_jobs_jobid_metrics--unknown-job");
     let run = run(ReadMetrics::of_job(JOB), |_, _| unknown.clone());
     assert!(run.result.expect("no error").is_empty());

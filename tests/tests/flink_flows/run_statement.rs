@@ -290,7 +290,7 @@ fn a_deadline_ends_it_and_another_one_goes_on() {
 
 /// A whole conversation: a session of its own, pages without rows, an answer that is lost, and everything closed.
 #[test]
-fn a_conversation() {
+fn a_whole_conversation_matches_its_snapshot() {
     let scene = Scene::new(8, Config { page_size: 2, ..Config::default() });
     // The first page that is ready.
     scene.world.set_faults(FaultPlan::none().nth(6, Fault::ReplyLost));
@@ -332,7 +332,7 @@ fn a_submission_lost_at_the_deadline_says_what_is_left_open() {
 }
 
 #[test]
-fn a_state_of_another_flow_is_refused() {
+fn a_statement_rejects_the_saved_state_of_another_flow() {
     let saved: SavedState = serde_json::from_str(r#"{"flow":"RunJar","state":"{}"}"#).expect("a state");
     assert!(matches!(RunStatement::resume(&saved), Err(FlowError::Misuse(_))));
 }

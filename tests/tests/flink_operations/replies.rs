@@ -128,7 +128,7 @@ fn what_was_recorded_is_complete() {
 }
 
 #[test]
-fn answers() {
+fn the_richest_answers_match_their_snapshots() {
     let recordings = fixtures();
     let mut richest = BTreeMap::<(&str, &str), (usize, Value, &str)>::new();
     for (recording, entry, info) in ours(&recordings).filter(|(_, entry, _)| entry.response.status().is_success()) {
@@ -148,7 +148,7 @@ fn answers() {
 }
 
 #[test]
-fn refusals() {
+fn error_responses_match_the_snapshots_of_each_release() {
     for recording in fixtures() {
         let mut text = String::new();
         for (_, entry, info) in ours(std::slice::from_ref(&recording)) {
@@ -172,7 +172,7 @@ fn refusals() {
 
 /// What the helpers of the answers to triggers and results make of them.
 #[test]
-fn outcomes() {
+fn outcomes_of_triggers_match_their_snapshot() {
     let recordings = fixtures();
     let (job, trigger) = (JobId::from_bits(1), TriggerId::from_bits(2));
     let mut text = String::new();
@@ -209,7 +209,7 @@ fn outcomes() {
 }
 
 #[test]
-fn all_captures() {
+fn every_answer_in_the_folder_of_captures_is_read() {
     let Some(folder) = std::env::var_os("PIPEWRIGHT_CAPTURES") else {
         println!("skipped: PIPEWRIGHT_CAPTURES names no folder with recordings");
         return;

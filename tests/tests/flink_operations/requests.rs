@@ -365,7 +365,7 @@ fn snowpipe() -> Vec<Sample> {
 }
 
 #[test]
-fn every_operation() {
+fn every_request_matches_its_snapshot() {
     let cluster = vec![sample(&GetOverview::new(), None), sample(&GetConfig::new(), None)];
     let rooms = [
         cluster,
@@ -398,7 +398,7 @@ fn every_operation() {
 }
 
 #[test]
-fn the_table() {
+fn the_list_of_flink_and_snowpipe_operations_matches_its_snapshot() {
     let lines =
         pipewright::operations().filter(|info| !["feldera", "flink-sql-gateway"].contains(&info.service)).map(|info| {
             let varies = if info.effect_varies { ", or better" } else { "" };

@@ -45,7 +45,7 @@ fn options() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn requests() {
+fn every_gateway_request_matches_its_snapshot() {
     let refresh = RefreshMaterializedTable::new(SESSION, "cat.db.a b/c", false);
     let samples = [
         sample(&GetApiVersion::new()),
@@ -84,7 +84,7 @@ fn requests() {
 }
 
 #[test]
-fn the_table() {
+fn the_list_of_gateway_operations_matches_its_snapshot() {
     let lines: Vec<_> = operations()
         .map(|info| format!("{:6} {:78} {:26} {:?}", info.method.as_str(), info.path, info.name, info.effect))
         .collect();
@@ -105,7 +105,7 @@ fn read(entry: &Entry, info: &OperationInfo) -> Result<Parsed, ServiceError> {
 }
 
 #[test]
-fn every_recorded_answer_is_read_and_written_back() {
+fn every_recorded_gateway_answer_is_read_and_written_back() {
     let entries = entries();
     let (mut all, mut succeeded) = (Survival::default(), BTreeSet::new());
     for (entry, info) in ours(&entries) {
@@ -144,7 +144,7 @@ fn what_is_unmatched_is_not_found() {
 }
 
 #[test]
-fn refusals() {
+fn error_responses_of_the_gateway_match_their_snapshot() {
     let mut text = String::new();
     for (entry, info) in ours(&entries()) {
         let Err(error) = read(entry, info) else { continue };
@@ -170,7 +170,7 @@ fn refusals() {
 
 /// Pages as they are shown: columns with their types, rows with their kinds.
 #[test]
-fn pages() {
+fn pages_match_their_snapshot() {
     let mut text = String::new();
     for (entry, info) in ours(&entries()) {
         if info.name != "fetchResults" || !entry.response.status().is_success() {

@@ -175,7 +175,7 @@ fn our_requests_are_the_sdks() {
 }
 
 #[test]
-fn every_answer() {
+fn every_recorded_answer_matches_its_snapshot() {
     let mut text = String::new();
     for (entry, info) in ours() {
         writeln!(text, "{} ({})", entry.name, info.name).expect("a string");

@@ -345,7 +345,7 @@ fn what_is_not_there_is_named() {
 }
 
 #[test]
-fn wrong_usage_is_2_and_says_what_is_wrong() {
+fn snowpipe_ingest_exits_with_2_and_a_reason_if_its_usage_is_wrong() {
     for (arguments, problem) in [
         (&["--pipe", "P"][..], "--pipe and --table: give one of them"),
         (&["--private-key", "k"], "--private-key and --token-env: give one of them"),

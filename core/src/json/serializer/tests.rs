@@ -184,7 +184,7 @@ fn what_is_json_already_is_checked() {
 }
 
 #[test]
-fn nesting_has_a_bound() {
+fn serialized_values_have_a_bounded_nesting() {
     let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({ "a": [inner] }));
     assert!(ours(&nested(60), NonFinite::Refuse).is_ok());
     let error = ours(&[nested(60)], NonFinite::Refuse).expect_err("121 levels");

@@ -103,7 +103,7 @@ fn tokens_checkpoints_and_the_clock() {
 }
 
 #[test]
-fn queries() {
+fn ad_hoc_queries_are_read_as_the_server_reads_them() {
     let sql = "SELECT 'a b&c=\u{e9}%' FROM \"v\"";
     for (ours, theirs) in [
         (QueryFormat::Text, AdHocResultFormat::Text),

@@ -141,7 +141,7 @@ fn prefixes_are_kept() {
 }
 
 #[test]
-fn what_is_no_base_is_named() {
+fn an_invalid_base_url_is_named_with_its_problem() {
     for (base, shown, problem) in [
         ("", "\"\"", "not an absolute URL such as https://host:8081/prefix"),
         ("localhost:8081", "localhost:8081", "not an absolute URL"),
@@ -299,7 +299,7 @@ fn text_where_a_percentile_is_due() {
 
 /// Also on the stack that threads have by default.
 #[test]
-fn nesting_has_a_bound() {
+fn answers_that_are_nested_too_deep_are_rejected() {
     let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(deep_documents).expect("a thread");
     thread.join().expect("no panic, and no end of the stack");
 }

@@ -309,7 +309,7 @@ const FLOWS: [(&str, Check); 6] = [
 
 /// Whatever a second client does and whatever goes wrong. Prints how often which of it met which flow.
 #[test]
-fn every_flow_tells_the_truth() {
+fn every_data_flow_tells_the_truth() {
     // Enough for everything to meet every flow.
     let config = ProptestConfig { cases: cases().cases * 2, ..cases() };
     let coverage = RefCell::new(Coverage::default());
@@ -345,7 +345,7 @@ proptest! {
 
     /// A driver may poll too often, too late, and with somebody else's replies.
     #[test]
-    fn no_driver_confuses_a_flow(seed: u64, faults in 0_u64..10) {
+    fn no_driver_confuses_a_data_flow(seed: u64, faults in 0_u64..10) {
         let scene = scene(seed);
         let rows = HttpInput::new("p", "t", DataFormat::Json, "{\"id\":1}{\"id\":2}").update_format(UpdateFormat::Raw);
         let token = scene.feldera.call(rows).expect("nothing goes wrong yet").token;
@@ -391,9 +391,9 @@ fn scheduled<F: Flow>(world: &World, flow: F, schedule: &Schedule) -> &'static s
     class_of(&world.run_with_schedule(flow, &NoCredentials, schedule))
 }
 
-/// Found by [`every_flow_tells_the_truth`].
+/// Found by [`every_data_flow_tells_the_truth`].
 #[test]
-fn regressions() {
+fn cases_that_have_failed_once_pass() {
     a_transaction_is_what_it_says(Case { seed: 698_183_297_325_798_562, faults: 4, acts: 2, rows: 0, is_odd: false });
     a_transaction_is_what_it_says(Case {
         seed: 18_205_055_943_372_991_640,

@@ -429,7 +429,7 @@ fn an_announced_trigger_is_sent_while_it_is_young() {
 
 /// States are told apart by their flow.
 #[test]
-fn a_state_of_another_flow_is_refused() {
+fn a_saved_state_of_another_goal_is_rejected() {
     let saved: SavedState =
         serde_json::from_str(r#"{"flow":"TakeSavepoint","state":"{\"trigger\":{}}"}"#).expect("a state");
     assert!(matches!(StopWithSavepoint::resume(&saved), Err(FlowError::Misuse(_))));

@@ -1,6 +1,8 @@
 //! Feldera's streams: however a body is cut into pieces the same items come out and the same end; what was lost is counted;
 //! whole, cut off and failed are three things.
 
+mod query_results;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -204,7 +206,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn egress(records in proptest::collection::vec(record(), 0..8), cuts in cuts(), end in end()) {
+    fn egress_is_read_alike_however_it_is_cut(records in proptest::collection::vec(record(), 0..8), cuts in cuts(), end in end()) {
         let (body, expected) = body_of(&records);
         let new = || Egress::new(LineLimit::default());
         // A stop ends the body properly: that is no error, and no promise either.
@@ -213,7 +215,7 @@ proptest! {
 
     /// A record that is cut off is told, whether the proxy ended the body properly or not; those before it are there.
     #[test]
-    fn egress_that_is_cut_off(records in proptest::collection::vec(record(), 1..6), at in any::<Index>(), cuts in cuts(), end in end()) {
+    fn egress_that_is_cut_off_is_truncated(records in proptest::collection::vec(record(), 1..6), at in any::<Index>(), cuts in cuts(), end in end()) {
         let (body, expected) = body_of(&records);
         let rest = &body.as_bytes()[..at.index(body.len())];
         let whole = memchr::memchr_iter(b'\n', rest).count();
@@ -226,7 +228,7 @@ proptest! {
 
     /// Whatever comes: the pieces do not matter, and nothing panics.
     #[test]
-    fn anything(body in tokens(PIECES), cuts in cuts(), limit in 1_usize..60, end in end()) {
+    fn arbitrary_bodies_are_read_alike_however_they_are_cut(body in tokens(PIECES), cuts in cuts(), limit in 1_usize..60, end in end()) {
         let _ = every_cut(|| Egress::new(LineLimit(limit)), show_chunk, &body, &cuts, end);
         let _ = every_cut(Samples::new, |samples| format!("{:?}", samples.item()), &body, &cuts, end);
         let _ = every_cut(Logs::new, |logs| text(logs.item()), &body, &cuts, end);
@@ -237,7 +239,7 @@ proptest! {
 
     /// Blocks of binary formats are of the same length however they come.
     #[test]
-    fn long_binary_results(length in 0_usize..200_000, cuts in cuts()) {
+    fn long_binary_results_come_in_equal_blocks(length in 0_usize..200_000, cuts in cuts()) {
         let body = [b"PAR1", &vec![7; length][..], b"\0\0\0\0PAR1"].concat();
         let pieces = |decoder: &QueryResult| decoder.item().len().to_string();
         let places: Vec<_> = cuts.iter().map(|cut| cut.index(body.len())).collect();
@@ -254,7 +256,7 @@ proptest! {
     /// Any log, read over connections that break off anywhere: each line once, in order, unless the server says that it may
     /// have forgotten some.
     #[test]
-    fn a_log_over_connections(
+    fn a_log_over_several_connections_is_read_alike(
         steps in proptest::collection::vec((0_usize..9, 0_usize..9, any::<Index>()), 1..8),
         keeps in 1_usize..12,
     ) {
@@ -297,91 +299,9 @@ fn query(format: &QueryFormat, body: &[u8], end: End) -> Outcome {
     every_cut(|| QueryResult::new(format), show_result, body, &[], end)
 }
 
-const TABLE: &[u8] = b"+----+---+\n| id | s |\n+----+---+\n| 1  | x |\n+----+---+";
-const EMPTY_TABLE: &[u8] = b"+----+\n| id |\n+----+\n+----+";
-const ROWS: &[u8] = b"{\"n\":1}\n{\"n\":2}\n";
-const FILE: &[u8] = b"PAR1 some columns \x10\0\0\0PAR1";
-const ARROW: &[u8] = b"\xff\xff\xff\xff\x10\0\0\0schema\xff\xff\xff\xff\0\0\0\0";
-const HASH: &[u8] = b"8C1F0A7D5B2E4936A0C4D8E2F6B19375C0FFEE00112233445566778899AABBCC";
-
-/// Rows come in batches, each as wide as its own rows: the last border may be wider or narrower than the first.
-const WIDENED: &[u8] = b"+-----+--------+\n| id  | item   |\n+-----+--------+\n| 0   | item 0 |\n| 99999 | item 99999 |\n+-------+------------+";
-const NARROWED: &[u8] = b"+----+---+\n| id | s |\n+----+---+\n| 10 | x |\n| 1 |  |\n+---+--+";
-/// The name of a column may have several lines.
-const TALL: &[u8] = b"+---+\n| a |\n| b |\n| c |\n+---+\n| 1 |\n+---+";
-
-#[test]
-fn a_text_result_is_whole_if_its_last_line_is_a_border_of_any_width() {
-    for body in [WIDENED, NARROWED] {
-        let (items, ended) = query(&QueryFormat::Text, body, End::Complete);
-        assert_eq!((items.len(), ended), (6, Ok(())), "{}", text(body));
-    }
-}
-
-#[test]
-fn whole_results() {
-    let results: [(QueryFormat, &[u8]); 10] = [
-        (QueryFormat::Text, TABLE),
-        (QueryFormat::Text, WIDENED),
-        (QueryFormat::Text, NARROWED),
-        (QueryFormat::Text, TALL),
-        (QueryFormat::Text, EMPTY_TABLE),
-        (QueryFormat::Json, ROWS),
-        (QueryFormat::Json, b""),
-        (QueryFormat::Parquet, FILE),
-        (QueryFormat::ArrowIpc, ARROW),
-        (QueryFormat::Hash, HASH),
-    ];
-    for (format, body) in results {
-        let (items, ended) = query(&format, body, End::Complete);
-        assert_eq!(ended, Ok(()), "{format:?}");
-        let sent = text(body).replace('\n', "");
-        assert_eq!(items.concat(), sent, "{format:?}");
-        // The connection broke off behind the last byte: JSON alone cannot tell.
-        let (_, ended) = query(&format, body, End::Truncated);
-        assert_eq!(ended.is_ok(), format == QueryFormat::Json, "{format:?}");
-    }
-}
-
-/// A proxy ends every body properly. Wherever it does, a format that knows its own end says that it was not there; of JSON a
-/// cut between two lines cannot be told.
-#[test]
-fn results_that_are_cut_off_and_end_properly() {
-    let results: [(QueryFormat, &[u8]); 8] = [
-        (QueryFormat::Text, TABLE),
-        (QueryFormat::Text, WIDENED),
-        (QueryFormat::Text, NARROWED),
-        (QueryFormat::Text, TALL),
-        (QueryFormat::Json, ROWS),
-        (QueryFormat::Parquet, FILE),
-        (QueryFormat::ArrowIpc, ARROW),
-        (QueryFormat::Hash, HASH),
-    ];
-    for (format, body) in results {
-        for length in 0..body.len() {
-            let cut = &body[..length];
-            let (_, ended) = query(&format, cut, End::Complete);
-            let untold = format == QueryFormat::Json && (cut.is_empty() || cut.ends_with(b"\n"));
-            match ended {
-                Ok(()) => assert!(untold, "{format:?} {length}"),
-                Err(DecodeError::Truncated { .. }) => assert!(!untold && format != QueryFormat::Hash, "{format:?}"),
-                Err(DecodeError::Malformed { .. }) => assert_eq!(format, QueryFormat::Hash),
-                Err(other) => panic!("{format:?} {length}: {other}"),
-            }
-        }
-    }
-}
-
-/// What ends as a file of the format does, and begins as none.
-#[test]
-fn a_file_is_known_by_its_beginning_too() {
-    let body = b"<html>an error, and then PAR1";
-    assert_eq!(query(&QueryFormat::Parquet, body, End::Complete).1, Err(DecodeError::Truncated { item: 1 }));
-}
-
 /// The usual order of fields is read by hand: what is not quite that is left to the parser, with the same result.
 #[test]
-fn records_that_are_not_quite_as_usual() {
+fn records_in_an_unusual_form_are_read_by_the_parser() {
     let read =
         |line: &str| every_cut(|| Egress::new(LineLimit::default()), show_chunk, line.as_bytes(), &[], End::Complete);
     let usual = r#"{"sequence_number":0,"snapshot":false,"json_data":[{"insert":{"id":1}}]"#;
@@ -397,26 +317,6 @@ fn records_that_are_not_quite_as_usual() {
     assert_eq!((items, ended), (vec![format!("{most} heartbeat past lost {most}/{most}: []")], Ok(())));
     let (items, ended) = read("{\"sequence_number\":99999999999999999999,\"snapshot\":false}\r\n");
     assert!(items.is_empty() && matches!(ended, Err(DecodeError::Malformed { item: 1, .. })), "{ended:?}");
-}
-
-#[test]
-fn errors_in_the_middle_of_a_result() {
-    let failed = |message: &str| Err(DecodeError::Failed { message: message.to_owned() });
-    let body = [ROWS, br#"{"error":"Divide by zero"}"#].concat();
-    assert_eq!(
-        query(&QueryFormat::Json, &body, End::Complete),
-        (vec!["{\"n\":1}".into(), "{\"n\":2}".into()], failed("Divide by zero"))
-    );
-    // A row with a column of that name has its line end.
-    let body = [ROWS, b"{\"error\":\"Divide by zero\"}\n"].concat();
-    assert_eq!(query(&QueryFormat::Json, &body, End::Complete).1, Ok(()));
-    let body = b"+---+\n| a |\n+---+\n| 1 |\nERROR: Divide by zero.";
-    let (items, ended) = query(&QueryFormat::Text, body, End::Complete);
-    assert_eq!((items.len(), ended), (4, failed("Divide by zero.")));
-    // When the connection broke off, the error may be half of one.
-    for (format, body) in [(QueryFormat::Json, &b"{\"error\":\"D\"}"[..]), (QueryFormat::Text, b"ERROR: D")] {
-        assert_eq!(query(&format, body, End::Truncated).1, Err(DecodeError::Truncated { item: 1 }));
-    }
 }
 
 #[test]
@@ -460,26 +360,9 @@ fn recorded_streams_do_not_depend_on_how_they_are_cut() {
     assert!(seen > 20, "{seen} streams");
 }
 
-/// An error may have several lines, and none of them is a row of the table.
-#[test]
-fn an_error_in_text_is_no_row() {
-    let body = b"+---+\n| n |\n+---+\n| 1 |\nERROR: it broke\nfor two reasons\n";
-    let (items, ended) = query(&QueryFormat::Text, body, End::Complete);
-    assert_eq!(items.last().map(String::as_str), Some("| 1 |"));
-    assert_eq!(ended, Err(DecodeError::Failed { message: "it broke\nfor two reasons".to_owned() }));
-    let (items, ended) = query(&QueryFormat::Text, b"ERROR: at once", End::Complete);
-    assert_eq!((items.len(), ended), (0, Err(DecodeError::Failed { message: "at once".to_owned() })));
-}
-
-#[test]
-fn a_hash_is_hexadecimal() {
-    let body = [b'x'; 64];
-    assert!(matches!(query(&QueryFormat::Hash, &body, End::Complete).1, Err(DecodeError::Malformed { .. })));
-}
-
 /// Before 0.298 nothing is said about snapshots.
 #[test]
-fn chunks_of_older_releases() {
+fn chunks_of_older_releases_are_read() {
     let body = b"{\"sequence_number\":0,\"json_data\":[{\"insert\":{}}]}\r\n{\"sequence_number\":1}\r\n";
     let (items, ended) = every_cut(|| Egress::new(LineLimit::default()), show_chunk, body, &[], End::Complete);
     assert_eq!(ended, Ok(()));
