@@ -28,7 +28,7 @@
 //! | Crash and resume | `flink_flows::{resume, faults}`, `feldera_flows::durable`, `snowpipe_flows::schedules` |
 //! | Rows exactly once, in random schedules | `snowpipe_flows::schedules` |
 //! | A proxy that loses the service during a flow | `common::lost_route` |
-//! | Async drivers | `common::run_async` |
+//! | Async drivers; event flows driven by a client | `common::{run_async, async_driver, driven_flow}` |
 //! | Invalid input, and the texts of errors | `common::bad_input` |
 //! | The fuzz targets, over `tests/corpus` | `common::fuzz` |
 //! | Allocations | `common::allocations` |
@@ -39,9 +39,10 @@
 //! | What is tested | Where | Command |
 //! |---|---|---|
 //! | Modules of the core | beside each module | `cargo test -p pipewright --all-features MODULE` |
-//! | The simulators | `transport-mock` | `cargo test -p pipewright-mock --all-features` |
-//! | The transport on sockets | `transport-ureq/tests` | `cargo test -p pipewright-ureq --all-features` |
-//! | Examples that are killed and resume | `transport-ureq/tests` | `.ci/run tests`, `.ci/run kills` |
+//! | The simulators and their server | `transport-mock/tests/mock` | `cargo test -p pipewright-mock --all-features MODULE` |
+//! | The transport on sockets | `transport-ureq/tests/transport` | `cargo test -p pipewright-ureq --all-features MODULE` |
+//! | `flink_upgrade`, which is killed and resumes | `transport-ureq/tests/flink_upgrade` | `cargo test --test flink_upgrade` |
+//! | `snowpipe_ingest`, killed again and again | `transport-ureq/tests/snowpipe_ingest` | `.ci/run kills` |
 //! | 10,000 schedules of the writer | `snowpipe_flows::schedules` | `.ci/run schedules` |
 //! | Whether these notice a broken writer | `tests/mutants` | `tests/mutants/run`, `tests/mutants/run 4` |
 //! | Recordings, with a report | `tests/fixtures` | `cargo run --bin replay -- tests/fixtures/flink` |

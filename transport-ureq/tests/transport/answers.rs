@@ -1,11 +1,9 @@
 //! Answers, whole and broken.
 
-mod common;
-
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use common::{Ask, PATIENCE, Server, ask, fails, get, succeeds};
+use crate::common::{self, Ask, PATIENCE, Server, ask, fails, get, succeeds};
 use http::Method;
 use pipewright::Body;
 use pipewright::driver::Transport;

@@ -1,7 +1,5 @@
 //! Transcripts as they are read.
 
-mod common;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use pipewright::driver::{NoCredentials, Opened, Transport as _, run};
@@ -12,7 +10,7 @@ use pipewright_mock::flink::{Config as Cluster, Program};
 use pipewright_mock::transcript::{self, Recorder};
 use pipewright_mock::{Fault, FaultPlan, RetryAfter, Service, World};
 
-use common::{Add, Counter, Counting, add, config, follow, next_exchange};
+use crate::common::{Add, Counter, Counting, add, config, follow, next_exchange};
 
 const ADDRESS: &str = "http://127.0.0.1:40123";
 

@@ -1,13 +1,10 @@
 //! TLS against a server with a certificate of our own.
-#![cfg(feature = "rustls")]
-
-mod common;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, LazyLock};
 
-use common::{PATIENCE, Server, accept, fails, get, succeeds};
+use crate::common::{PATIENCE, Server, accept, fails, get, succeeds};
 use pipewright::error::{Delivery, TransportErrorKind as Kind};
 use pipewright::flink::{Flink, GetOverview};
 use pipewright_ureq::Ureq;

@@ -1,5 +1,5 @@
 //! An operation that can be anything, and a server that does what it is told.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, reason = "the tests of some features use the rest")]
 #![allow(clippy::needless_pass_by_value, reason = "addresses and names are given alike")]
 
 use std::io::{Read, Write};

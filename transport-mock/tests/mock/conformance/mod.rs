@@ -294,7 +294,7 @@ fn a_report_panics_with_its_list() {
 
 #[test]
 fn the_table_of_the_documentation_has_every_rule() {
-    let source = include_str!("../../src/conformance/mod.rs");
+    let source = include_str!("../../../src/conformance/mod.rs");
     let table: Vec<_> = source.lines().filter_map(|line| line.strip_prefix("//! | `")?.split('`').next()).collect();
     assert_eq!(table, conformance::rules().collect::<Vec<_>>());
     let report = Report::default();

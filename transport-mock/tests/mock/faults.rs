@@ -1,7 +1,5 @@
 //! Faults do what they say: a service that counts proves what was applied.
 
-mod common;
-
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +9,7 @@ use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use pipewright::{Effect, Timestamp};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, Incident, Mounted, RetryAfter, START, World};
 
-use common::{Counter, add, follow, next_exchange};
+use crate::common::{Counter, add, follow, next_exchange};
 
 const ADDRESS: &str = "http://counting.test";
 

@@ -1,13 +1,11 @@
 //! Requests as they arrive, byte for byte.
 
-mod common;
-
 use std::fmt;
 use std::io::{self, Read};
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use common::{Ask, Server, accept, ask, fails, get, has_another, succeeds};
+use crate::common::{Ask, Server, accept, ask, fails, get, has_another, succeeds};
 use http::Method;
 use pipewright::error::{Delivery, TransportErrorKind as Kind};
 use pipewright::{Body, Segment, Source};

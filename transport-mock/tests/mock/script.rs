@@ -1,7 +1,5 @@
 //! What a script lets pass, and how it says no.
 
-mod common;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -15,7 +13,7 @@ use pipewright::{Effect, Seed};
 use pipewright_mock::{START, Script};
 use serde_json::json;
 
-use common::{Add, add, config, follow, next_exchange};
+use crate::common::{Add, add, config, follow, next_exchange};
 
 const ADDRESS: &str = "http://counting.test";
 

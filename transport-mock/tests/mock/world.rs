@@ -1,7 +1,5 @@
 //! Virtual time, timeouts, determinism, and many flows on one clock.
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ use pipewright::flow::{Call, Flow, Reply, Retry, Step};
 use pipewright::{Effect, Seed, Timestamp};
 use pipewright_mock::{Event, Fault, FaultPlan, Incident, Mounted, Outcome, START, Service, World};
 
-use common::{Add, Counter, add, config, follow, next_exchange};
+use crate::common::{Add, Counter, add, config, follow, next_exchange};
 
 const ADDRESS: &str = "http://counting.test";
 

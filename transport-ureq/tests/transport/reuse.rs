@@ -1,10 +1,8 @@
 //! Connections that are kept, and what becomes of a request on one that the server has given up.
 
-mod common;
-
 use std::sync::mpsc;
 
-use common::{Peer, Server, accept, ask, fails, get, has_another, succeeds};
+use crate::common::{Peer, Server, accept, ask, fails, get, has_another, succeeds};
 use http::Method;
 use pipewright::Body;
 use pipewright::driver::{self, NoCredentials};

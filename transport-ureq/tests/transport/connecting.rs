@@ -1,11 +1,9 @@
 //! What fails before the first byte of a request: never sent, whatever it was.
 
-mod common;
-
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use common::{Ask, PATIENCE, Server, accept, fails, get, has_another};
+use crate::common::{self, Ask, PATIENCE, Server, accept, fails, get, has_another};
 use pipewright::error::{Delivery::NotSent, TransportError, TransportErrorKind as Kind};
 use pipewright_ureq::Ureq;
 use pipewright_ureq::ureq::Proxy;

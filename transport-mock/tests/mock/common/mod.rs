@@ -1,6 +1,6 @@
 //! A service that counts, and its operations.
 
-#![allow(dead_code, reason = "every test uses some of it")]
+#![allow(dead_code, reason = "the tests of some features use the rest")]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! RSA keys against openssl, which makes them, hashes them and checks what they sign. No key outlives its test.
-#![cfg(feature = "keypair")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! The Feldera simulator in a world. Requests are made by hand: who it is that asks does not matter.
 
-mod common;
-
 use std::time::Duration;
 
 use bytes::Bytes;

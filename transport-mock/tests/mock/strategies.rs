@@ -1,7 +1,5 @@
 //! Flows under drawn faults, answers and schedules; and flows that break their contract.
 
-mod common;
-
 use std::time::Duration;
 
 use pipewright::driver::{Clock as _, NoCredentials};
@@ -18,7 +16,7 @@ use pipewright_mock::{Fault, FaultKind, FaultPlan, START, World, strategies};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
-use common::{Counter, add};
+use crate::common::{Counter, add};
 
 const ADDRESS: &str = "http://counting.test";
 

@@ -1,11 +1,9 @@
 //! Bodies that are still coming.
 
-mod common;
-
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, Peer, Server, fails, get};
+use crate::common::{PATIENCE, Peer, Server, fails, get};
 use pipewright::driver::{LiveBody, Opened, Transport};
 use pipewright::error::{Delivery, TransportErrorKind as Kind};
 use pipewright::flow::Exchange;

@@ -1,0 +1,19 @@
+//! The simulators, the world around them, what serves them, and the contract of transports.
+
+mod common;
+mod conformance;
+mod faults;
+mod feldera;
+mod flink;
+#[cfg(feature = "serve")]
+mod pipewright_sim;
+#[cfg(feature = "serve")]
+mod proxy;
+mod script;
+#[cfg(feature = "serve")]
+mod serve;
+mod snowpipe;
+#[cfg(feature = "proptest")]
+mod strategies;
+mod transcript;
+mod world;
