@@ -81,6 +81,7 @@ pub mod jwt;
 mod lenient;
 pub mod rows;
 pub mod session;
+mod tuning;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;

@@ -5,7 +5,7 @@
 //!   └─────────────── anything else ─▶ failed: open again
 //! ```
 //!
-//! | answer | what comes of it |
+//! | answer | result |
 //! |---|---|
 //! | 200 with a token | the channel, for the next append |
 //! | none; 408, 429, 5xx; 404 without a code | the same bytes again, with the same tokens and request id, `retryCount` + 1 |
@@ -15,13 +15,14 @@
 //! | 200 without a token, 3xx | [`FlowError::Ambiguous`] |
 //!
 //! Invariant: never other rows under a token whose fate is unknown. The channel is given up with every failure, because
-//! whether a refused token can be used again is documented nowhere.
+//! no document says whether a rejected token can be used again.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::Channel;
 use crate::error::{FlowError, Misuse};
-use crate::flow::{Call, Flow as _, FlowContext, Reply, StateMachine, Step, goal, ready};
+use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
 use crate::snowpipe::{AppendRows, Batch, RequestId, SnowpipeIngest};
 
 /// Appends a batch to a channel and gives the channel back. Made by [`Channel::append`].
@@ -56,8 +57,6 @@ pub struct Append {
     pub(super) batch: Batch,
     pub(super) timeout: Option<Duration>,
 }
-
-impl Append {}
 
 /// The transitions of [`Append`].
 #[derive(Debug)]
@@ -96,26 +95,24 @@ impl StateMachine for AppendMachine {
     type Output = Channel;
     const NAME: &'static str = "Append";
 
-    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Channel> {
-        let gone = || FlowError::Misuse(Misuse::PolledAfterDone);
-        loop {
-            match (&mut self.call, &self.channel) {
-                (None, Some(channel)) => {
-                    let id = RequestId::from_bits(cx.seed.next_u128());
-                    self.call = Some(cx.call(operation(channel, &self.batch, id)));
-                }
-                (Some(call), _) => match (ready!(call.poll(cx.now(), reply.take())), self.channel.take()) {
-                    (Ok(appended), Some(channel)) => {
-                        // The answer has a token, or it is an error: see `AppendRows`.
-                        let token = appended.next_continuation_token.unwrap_or_default();
-                        return Step::Done(Ok(Channel { token, session: appended.session, ..channel }));
-                    }
-                    (Err(error), _) => return Step::Done(Err(error)),
-                    (Ok(_), None) => return Step::Done(Err(gone())),
-                },
-                (None, None) => return Step::Done(Err(gone())),
+    fn transition(&mut self, cx: &mut FlowContext<SnowpipeIngest>) -> Transition<Channel> {
+        match (&mut self.call, &self.channel) {
+            (None, Some(channel)) => {
+                let id = RequestId::from_bits(cx.seed.next_u128());
+                self.call = Some(cx.call(operation(channel, &self.batch, id)));
             }
+            (Some(call), _) => match (cx.poll(call)?, self.channel.take()) {
+                (Ok(appended), Some(channel)) => {
+                    // The answer has a token, or it is an error: see `AppendRows`.
+                    let token = appended.next_continuation_token.unwrap_or_default();
+                    return done(Ok(Channel { token, session: appended.session, ..channel }));
+                }
+                (Err(error), _) => return done(Err(error)),
+                (Ok(_), None) => return done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
+            },
+            (None, None) => return done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
         }
+        ControlFlow::Continue(())
     }
 }
 

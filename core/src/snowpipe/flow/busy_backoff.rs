@@ -1,30 +1,28 @@
-//! [`BusyBackoff`]: refusals that pass when rows are committed, waited out.
+//! [`BusyBackoff`]: waits while the service rejects a request because rows are not committed yet.
 
 use std::time::Duration;
 
 use super::ChannelPath;
-use crate::error::ServiceError;
+use crate::error::{FlowError, ServiceError};
 use crate::flow::{FlowContext, Notice};
+use crate::snowpipe::tuning::{MAX_BUSY_BACKOFF, MIN_BUSY_BACKOFF};
 use crate::snowpipe::{ErrorCode, SnowpipeIngest, error_code};
 use crate::time::Timestamp;
 
-/// The longest wait.
-const LONGEST: Duration = Duration::from_secs(8);
-
-/// Whether a refusal passes by itself, with the time that commits take and not with that of a fault.
+/// Whether a rejection ends by itself, when rows are committed or another open is answered.
 pub(super) fn is_busy(error: &ServiceError) -> bool {
     matches!(error_code(error), Some(ErrorCode::UncommittedData | ErrorCode::OpenInProgress))
 }
 
-/// How long to go on asking a channel that is busy: after about 1, 2, 4, 8, 8, … s, and not before the service's `Retry-After`.
+/// When to retry a request to a busy channel: after about 1, 2, 4, 8, 8, … s, and not before the service's `Retry-After`.
 ///
-/// The limit is for the time from refusal to refusal. Waits that the service asks for do not count, and neither does a jump of the
+/// The limit is for the time from rejection to rejection. Waits that the service asks for do not count, and neither does a jump of the
 /// clock: a step counts for at most its own wait and one attempt.
 #[derive(Debug)]
 pub(super) struct BusyBackoff {
     limit: Duration,
     time: Duration,
-    /// When the last such refusal came, and how much the next step counts at most.
+    /// When the last such rejection came, and how much the next step counts at most.
     last: Option<(Timestamp, Duration)>,
     wait: Duration,
     asked_to_wait: Duration,
@@ -32,7 +30,7 @@ pub(super) struct BusyBackoff {
 
 impl BusyBackoff {
     pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, time: Duration::ZERO, last: None, wait: Duration::from_secs(1), asked_to_wait: Duration::ZERO }
+        Self { limit, time: Duration::ZERO, last: None, wait: MIN_BUSY_BACKOFF, asked_to_wait: Duration::ZERO }
     }
 
     /// How long the service has asked to wait altogether, beyond our own waits.
@@ -49,29 +47,27 @@ impl BusyBackoff {
         cx.excuse(asked_to_wait);
     }
 
-    /// When to ask again; `None` when it is no such refusal, or goes on for too long.
-    pub(super) fn until(
+    /// When to retry; `None` if the error is not such a rejection, or the limit is reached.
+    pub(super) fn retry_at(
         &mut self,
-        refusal: &ServiceError,
+        error: &FlowError,
         path: &ChannelPath,
         cx: &mut FlowContext<SnowpipeIngest>,
     ) -> Option<Timestamp> {
-        if !is_busy(refusal) {
-            return None;
-        }
+        let rejection = error.service().filter(|rejection| is_busy(rejection))?;
         let now = cx.now();
         self.time += self.last.map_or(Duration::ZERO, |(last, most)| now.since(last).min(most));
         if self.time >= self.limit {
             return None;
         }
-        let (what, state) = (format!("channel {path}"), refusal.code().unwrap_or_default().to_owned());
+        let (what, state) = (format!("channel {path}"), rejection.code().unwrap_or_default().to_owned());
         cx.say(Notice::Observed { what, state });
         let wait = self.wait;
-        self.wait = (wait * 2).min(LONGEST);
+        self.wait = (wait * 2).min(MAX_BUSY_BACKOFF);
         // From three quarters of the wait to five quarters, so that many do not come at once.
         let part = u64::try_from(wait.as_millis() / 2).unwrap_or_default();
         let wait = wait * 3 / 4 + Duration::from_millis(cx.seed.below(part));
-        let asked = refusal.retry_after().map(|after| after.resolve(now).since(now)).unwrap_or_default();
+        let asked = rejection.retry_after().map(|after| after.resolve(now).since(now)).unwrap_or_default();
         let beyond = asked.min(cx.retry().longest_retry_after).saturating_sub(wait);
         self.last = Some((now, wait + cx.retry().attempt_timeout));
         self.exclude(beyond, cx);

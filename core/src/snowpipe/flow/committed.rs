@@ -1,18 +1,18 @@
 //! The goal [`AwaitCommitted`].
 //!
 //! ```text
-//!  Look ──the token, or a later one──▶ done
+//!  Poll ──the token, or a later one──▶ done
 //!   ▲ └──not yet──▶ Wait
 //!   └───── 1 s ◀─────┘
 //! ```
 //!
-//! | status | what comes of it |
+//! | status | result |
 //! |---|---|
 //! | `SUCCESS`, with the token or a later one | done, with the rows that were rejected |
-//! | `SUCCESS`, with any other token or none | looks again after a second |
+//! | `SUCCESS`, with any other token or none | polls again after a second |
 //! | anything else | [`FlowError::Service`] with that code: what is buffered may be lost; open again and send it again |
-//! | no such channel, or by the status of [`since`](AwaitCommitted::since) another one | looks again, as the node that was asked may be behind; [`ChannelLost`] after 30 s of answers that say the same |
-//! | a status that cannot be read | looks again; [`FlowError::Service`] after 30 s of such answers |
+//! | no such channel, or by the status of [`since`](AwaitCommitted::since) another one | polls again, because the node that answers may lag behind; [`ChannelLost`] after 30 s of answers that say the same |
+//! | a status that cannot be read | polls again; [`FlowError::Service`] after 30 s of such answers |
 //! | an answer that says nothing about the channel, such as `{}` | the request is repeated, as after any unreadable answer |
 //!
 //! Invariants: tokens are looked up in what the caller gives and never put in an order; running out of time says nothing
@@ -20,21 +20,23 @@
 //! does not end the wait.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::loss_detector::LossDetector;
 use super::position::{ChannelSnapshot, RejectedRows};
-use super::{ChannelLost, ChannelPath, POLL};
+use super::{ChannelLost, ChannelPath};
 use crate::Operation as _;
 use crate::error::FlowError;
-use crate::flow::{Call, Flow as _, FlowContext, Reply, StateMachine, Step, goal, ready};
+use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
+use crate::snowpipe::tuning::STATUS_POLL_INTERVAL;
 use crate::snowpipe::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, RequestId, SnowpipeIngest};
 use crate::time::Timestamp;
 
 /// Waits until an offset token is committed: until its rows and all before them are in the table, or rejected.
 ///
-/// Looks every second. It takes 5 to 10 s as a rule. Several appends may be committed at once, so that the service may never
+/// Polls once a second. It takes 5 to 10 s as a rule. Several appends may be committed at once, so that the service may never
 /// show the token itself but a later one: name those with [`or_later`](Self::or_later), or give an order with
 /// [`when`](Self::when).
 ///
@@ -145,38 +147,38 @@ pub struct AwaitCommittedMachine {
     /// Statuses that say that the channel is not there any more, or that cannot be read.
     lost: LossDetector,
     /// When the last status was requested.
-    asked_at: Timestamp,
+    requested_at: Timestamp,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
     Start,
-    Look(Call<BulkGetChannelStatus>),
+    Poll(Call<BulkGetChannelStatus>),
     Wait(Timestamp),
 }
 
 impl AwaitCommittedMachine {
-    fn look(&mut self, cx: &mut FlowContext<SnowpipeIngest>) {
+    fn poll_status(&mut self, cx: &mut FlowContext<SnowpipeIngest>) {
         let id = RequestId::from_bits(cx.seed.next_u128());
-        self.asked_at = cx.now();
-        self.state = State::Look(cx.call(self.goal.path.status(id, vec![self.goal.path.channel.clone()])));
+        self.requested_at = cx.now();
+        self.state = State::Poll(cx.call(self.goal.path.status(id, vec![self.goal.path.channel.clone()])));
     }
 
-    fn looked(&mut self, mut statuses: ChannelStatuses) -> Result<Option<Committed>, FlowError> {
+    fn read(&mut self, mut statuses: ChannelStatuses) -> Result<Option<Committed>, FlowError> {
         let status = statuses.take(&self.goal.path.channel, true);
         if let Some(status) = &status
-            && let Some(refusal) = status.refusal(BulkGetChannelStatus::INFO)
+            && let Some(error) = status.refusal(BulkGetChannelStatus::INFO)
         {
-            let is_believed = !status.is_unreadable() || self.lost.add(None, self.asked_at);
-            return if is_believed { Err(refusal.into()) } else { Ok(None) };
+            let is_believed = !status.is_unreadable() || self.lost.add(None, self.requested_at);
+            return if is_believed { Err(error.into()) } else { Ok(None) };
         }
         match (self.goal.is_lost(status.as_ref()), status) {
             (None, Some(status)) => {
                 self.lost.clear();
                 Ok(self.goal.read(status))
             }
-            (Some(lost), _) if self.lost.add(Some(&lost), self.asked_at) => Err(lost.of(&self.goal.path)),
+            (Some(lost), _) if self.lost.add(Some(&lost), self.requested_at) => Err(lost.of(&self.goal.path)),
             _ => Ok(None),
         }
     }
@@ -187,39 +189,33 @@ impl StateMachine for AwaitCommittedMachine {
     type Output = Committed;
     const NAME: &'static str = "AwaitCommitted";
 
-    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Committed> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<SnowpipeIngest>) -> Transition<Committed> {
+        match &mut self.state {
+            State::Start => {
+                cx.phase(Self::NAME, "waiting for the commit");
+                self.poll_status(cx);
             }
-            match &mut self.state {
-                State::Start => {
-                    cx.phase(Self::NAME, "waiting for the commit");
-                    self.look(cx);
+            State::Poll(call) => {
+                let result = cx.poll(call)?;
+                match result.and_then(|statuses| self.read(statuses)) {
+                    Ok(Some(committed)) => return done(Ok(committed)),
+                    Ok(None) => self.state = State::Wait(cx.now() + STATUS_POLL_INTERVAL),
+                    Err(error) => return done(Err(error)),
                 }
-                State::Look(call) => {
-                    let result = ready!(call.poll(cx.now(), reply.take()));
-                    match result.and_then(|statuses| self.looked(statuses)) {
-                        Ok(Some(committed)) => return Step::Done(Ok(committed)),
-                        Ok(None) => self.state = State::Wait(cx.now() + POLL),
-                        Err(error) => return Step::Done(Err(error)),
-                    }
-                }
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "the rows to be committed", reply) {
-                        return step;
-                    }
-                    self.look(cx);
-                }
+            }
+            State::Wait(until) => {
+                cx.wait(*until, "the rows to be committed")?;
+                self.poll_status(cx);
             }
         }
+        ControlFlow::Continue(())
     }
 }
 
 impl From<AwaitCommitted> for AwaitCommittedMachine {
     fn from(goal: AwaitCommitted) -> Self {
-        let (lost, asked_at) = (LossDetector::default(), Timestamp::UNIX_EPOCH);
-        AwaitCommittedMachine { goal, lost, asked_at, state: State::Start }
+        let (lost, requested_at) = (LossDetector::default(), Timestamp::UNIX_EPOCH);
+        AwaitCommittedMachine { goal, lost, requested_at, state: State::Start }
     }
 }
 

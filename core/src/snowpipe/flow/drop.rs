@@ -10,6 +10,7 @@
 //! Invariant: rows that are not committed yet are waited for, unless [`force`](DropChannel::force) says that they may be
 //! discarded.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -17,8 +18,9 @@ use http::StatusCode;
 use super::ChannelPath;
 use super::busy_backoff::{BusyBackoff, is_busy};
 use crate::error::{ErrorKind, FlowError};
-use crate::flow::{Call, Flow as _, FlowContext, Reply, StateMachine, Step, goal, ready};
+use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
 use crate::snowpipe::channels::Dropped;
+use crate::snowpipe::tuning::BUSY_TIMEOUT;
 use crate::snowpipe::{self, ErrorCode, RequestId, SnowpipeIngest, error_code};
 use crate::time::Timestamp;
 
@@ -59,7 +61,7 @@ pub struct DropChannel {
 impl DropChannel {
     /// The channel, with its rows committed.
     pub fn new(path: ChannelPath) -> Self {
-        Self { path, force: false, if_exists: false, busy_timeout: Duration::from_secs(120), timeout: None }
+        Self { path, force: false, if_exists: false, busy_timeout: BUSY_TIMEOUT, timeout: None }
     }
 
     /// **Discards** rows that are not committed yet, instead of waiting for them.
@@ -106,21 +108,14 @@ impl DropMachine {
         self.state = State::Drop(cx.call(drop).handing_back(is_busy));
     }
 
-    fn refused(
-        &mut self,
-        error: FlowError,
-        cx: &mut FlowContext<SnowpipeIngest>,
-    ) -> Result<Option<Dropped>, FlowError> {
-        let Some(refusal) = error.service() else { return Err(error) };
-        let is_gone = refusal.kind() == ErrorKind::Refused
-            && refusal.status() == StatusCode::NOT_FOUND
-            && error_code(refusal) == Some(ErrorCode::ChannelDoesNotExist);
-        if is_gone && (self.unanswered || self.goal.if_exists) {
-            return Ok(Some(Dropped { last_committed_offset_token: None }));
-        }
-        let at = self.backoff.until(refusal, &self.goal.path, cx);
-        self.state = State::Wait(at.ok_or(error)?);
-        Ok(None)
+    /// Whether an error says that the channel does not exist, and that is what the goal wants.
+    fn is_dropped(&self, error: &FlowError) -> bool {
+        let says_missing = error.service().is_some_and(|error| {
+            error.kind() == ErrorKind::Refused
+                && error.status() == StatusCode::NOT_FOUND
+                && error_code(error) == Some(ErrorCode::ChannelDoesNotExist)
+        });
+        says_missing && (self.unanswered || self.goal.if_exists)
     }
 }
 
@@ -129,34 +124,33 @@ impl StateMachine for DropMachine {
     type Output = Dropped;
     const NAME: &'static str = "DropChannel";
 
-    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Dropped> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<SnowpipeIngest>) -> Transition<Dropped> {
+        match &mut self.state {
+            State::Start => {
+                cx.phase(Self::NAME, "dropping");
+                self.drop(cx);
             }
-            match &mut self.state {
-                State::Start => {
-                    cx.phase(Self::NAME, "dropping");
-                    self.drop(cx);
-                }
-                State::Drop(call) => {
-                    let result = ready!(call.poll(cx.now(), reply.take()));
-                    self.unanswered |= call.has_unanswered();
-                    self.backoff.exclude(call.asked_to_wait(), cx);
-                    match result.map(Some).or_else(|error| self.refused(error, cx)) {
-                        Ok(Some(dropped)) => return Step::Done(Ok(dropped)),
-                        Ok(None) => {}
-                        Err(error) => return Step::Done(Err(error)),
+            State::Drop(call) => {
+                let result = cx.poll(call)?;
+                self.unanswered |= call.has_unanswered();
+                self.backoff.exclude(call.asked_to_wait(), cx);
+                match result {
+                    Ok(dropped) => return done(Ok(dropped)),
+                    Err(error) if self.is_dropped(&error) => {
+                        return done(Ok(Dropped { last_committed_offset_token: None }));
                     }
+                    Err(error) => match self.backoff.retry_at(&error, &self.goal.path, cx) {
+                        Some(at) => self.state = State::Wait(at),
+                        None => return done(Err(error)),
+                    },
                 }
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "rows to be committed", reply) {
-                        return step;
-                    }
-                    self.drop(cx);
-                }
+            }
+            State::Wait(until) => {
+                cx.wait(*until, "rows to be committed")?;
+                self.drop(cx);
             }
         }
+        ControlFlow::Continue(())
     }
 }
 

@@ -1,12 +1,11 @@
 //! [`Elapsed`]: the time that counts towards a writer's retry timeout.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::flow::Step;
+use crate::flow::{Step, Transition};
+use crate::snowpipe::tuning::CREDENTIAL_TIMEOUT;
 use crate::time::Timestamp;
-
-/// How long the answer to a credential request counts at most.
-const CREDENTIAL: Duration = Duration::from_secs(30);
 
 /// Counts the time in which a flow was at work. Three kinds of time do not count:
 ///
@@ -28,19 +27,20 @@ impl Elapsed {
         self.total
     }
 
-    /// Begins a poll.
+    /// Begins a transition.
     pub(super) fn begin(&mut self, now: Timestamp) {
         self.total += self.due.min(now).since(self.polled_at);
         self.polled_at = now;
     }
 
-    /// Ends a poll with the step that the flow returns.
-    pub(super) fn end<T>(&mut self, step: &Step<T>) {
-        self.due = match step {
-            Step::WaitUntil(at) | Step::InFlight { until: at } => *at,
-            Step::Send(exchange) => self.polled_at + exchange.timeout(),
-            Step::Authorize(_) => self.polled_at + CREDENTIAL,
-            Step::Notice(_) | Step::Stray(_) | Step::Done(_) => self.polled_at,
+    /// Ends a transition.
+    pub(super) fn end<T>(&mut self, transition: &Transition<T>) {
+        self.due = match transition {
+            ControlFlow::Break(Step::WaitUntil(at) | Step::InFlight { until: at }) => *at,
+            ControlFlow::Break(Step::Send(exchange)) => self.polled_at + exchange.timeout(),
+            ControlFlow::Break(Step::Authorize(_)) => self.polled_at + CREDENTIAL_TIMEOUT,
+            // The next poll is the caller's choice. Another transition of this poll follows in no time.
+            _ => self.polled_at,
         };
     }
 
@@ -58,7 +58,7 @@ mod tests {
     fn time_counts_until_the_next_poll_is_due_and_not_when_the_service_asks_to_wait() {
         let begin = Timestamp::from_millis(1_000_000);
         let (at, seconds) = (|seconds| begin + Duration::from_secs(seconds), Duration::from_secs);
-        let wait = |seconds| Step::<()>::WaitUntil(at(seconds));
+        let wait = |seconds| ControlFlow::Break(Step::<()>::WaitUntil(at(seconds)));
         let mut elapsed = Elapsed::default();
         elapsed.begin(begin);
         elapsed.end(&wait(5));
@@ -66,7 +66,7 @@ mod tests {
         elapsed.end(&wait(5));
         assert_eq!(elapsed.total(), seconds(3), "the first poll is the beginning");
         elapsed.begin(at(7200));
-        elapsed.end(&Step::<()>::Done(Ok(())));
+        elapsed.end(&ControlFlow::Break(Step::<()>::Done(Ok(()))));
         assert_eq!(elapsed.total(), seconds(5), "the clock has jumped");
         elapsed.begin(at(7300));
         elapsed.end(&wait(7400));

@@ -5,9 +5,10 @@
 //!   └──────────▶ failed: they may be there, once or more often
 //! ```
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::flow::{Call, Flow as _, FlowContext, Reply, StateMachine, Step, goal, ready};
+use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
 use crate::snowpipe::{self, AppendElasticToTable, Batch, RequestId, SnowpipeIngest};
 
 /// Appends rows without a channel: **at least once, in no order**.
@@ -135,18 +136,16 @@ impl StateMachine for ElasticMachine {
     type Output = ElasticAppend;
     const NAME: &'static str = "AppendElastic";
 
-    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<ElasticAppend> {
-        loop {
-            let (result, unanswered) = match &mut self.state {
-                State::Start => {
-                    self.send(cx);
-                    continue;
-                }
-                State::Pipe(call) => (ready!(call.poll(cx.now(), reply.take())), call.unanswered()),
-                State::Table(call) => (ready!(call.poll(cx.now(), reply.take())), call.unanswered()),
-            };
-            return Step::Done(result.map(|_| ElasticAppend { possible_duplicates: unanswered }));
-        }
+    fn transition(&mut self, cx: &mut FlowContext<SnowpipeIngest>) -> Transition<ElasticAppend> {
+        let (result, unanswered) = match &mut self.state {
+            State::Start => {
+                self.send(cx);
+                return ControlFlow::Continue(());
+            }
+            State::Pipe(call) => (cx.poll(call)?, call.unanswered()),
+            State::Table(call) => (cx.poll(call)?, call.unanswered()),
+        };
+        done(result.map(|_| ElasticAppend { possible_duplicates: unanswered }))
     }
 }
 

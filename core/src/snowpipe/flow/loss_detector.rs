@@ -3,12 +3,9 @@
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
-use super::{BEHIND, ChannelLost, POLL};
+use super::ChannelLost;
+use crate::snowpipe::tuning::{MAX_STATUS_GAP, MAX_STATUS_LAG};
 use crate::time::Timestamp;
-
-/// How much the time between two sightings counts for at most. A longer time proves nothing: the clock may have jumped, or the
-/// program may have been suspended.
-const MOST: Duration = POLL.saturating_mul(2);
 
 /// Counts how long statuses have been saying the same bad thing, with no good one in between. One alone may come from a node that
 /// is behind, whatever other nodes have said before.
@@ -37,9 +34,9 @@ impl LossDetector {
             self.kinds.push(Sighting { of, last: requested_at, time: Duration::ZERO });
             return false;
         };
-        sighting.time += requested_at.since(sighting.last).min(MOST);
+        sighting.time += requested_at.since(sighting.last).min(MAX_STATUS_GAP);
         sighting.last = sighting.last.max(requested_at);
-        sighting.time >= BEHIND
+        sighting.time >= MAX_STATUS_LAG
     }
 
     /// Forgets all of them: a status says that the channel is well.

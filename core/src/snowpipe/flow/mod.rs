@@ -28,8 +28,6 @@ pub mod reconcile;
 pub mod status_batcher;
 pub mod writer;
 
-use std::time::Duration;
-
 pub use append::Append;
 pub use committed::{AwaitCommitted, Committed};
 pub use drop::DropChannel;
@@ -40,10 +38,3 @@ pub use position::{ChannelLost, Position, RejectedRows};
 pub use reconcile::{Reconcile, Reconciled};
 pub use status_batcher::StatusBatcher;
 pub use writer::{OpenWriter, Refusal, Refused, UnsettledRows, Writer, WriterEvent};
-
-/// How often to look whether rows are committed. The vendor's SDK does so too.
-const POLL: Duration = Duration::from_secs(1);
-/// The longest offset token that a writer takes, in bytes.
-const MAX_TOKEN: usize = 1024;
-/// So much may a node be behind that is asked for the status.
-const BEHIND: Duration = Duration::from_secs(30);

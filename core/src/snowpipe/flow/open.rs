@@ -20,6 +20,7 @@
 //! then, unless [`force`](OpenChannel::force) says that they may be discarded.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,8 +30,9 @@ use super::busy_backoff::{BusyBackoff, is_busy};
 use super::{AwaitCommitted, ChannelPath};
 use crate::Operation as _;
 use crate::error::{FlowError, ServiceError};
-use crate::flow::{Call, Flow as _, FlowContext, Reply, StateMachine, Step, goal, ready};
+use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
 use crate::snowpipe::flow::Append;
+use crate::snowpipe::tuning::BUSY_TIMEOUT;
 use crate::snowpipe::{self, Batch, ChannelStatus, Opened, RequestId, SnowpipeIngest};
 use crate::time::Timestamp;
 
@@ -73,7 +75,7 @@ pub struct OpenChannel {
 impl OpenChannel {
     /// The channel, with its rows of before committed.
     pub fn new(path: ChannelPath) -> Self {
-        Self { path, force: false, offset_token: None, busy_timeout: Duration::from_secs(120), timeout: None }
+        Self { path, force: false, offset_token: None, busy_timeout: BUSY_TIMEOUT, timeout: None }
     }
 
     /// **Discards** rows of before that are not committed yet, instead of waiting for them. The service says nothing of how
@@ -213,12 +215,6 @@ impl OpenMachine {
         open.offset_token.clone_from(&self.goal.offset_token);
         self.state = State::Open(cx.call(open).handing_back(is_busy));
     }
-
-    fn refused(&mut self, error: FlowError, cx: &mut FlowContext<SnowpipeIngest>) -> Result<(), FlowError> {
-        let at = error.service().and_then(|refusal| self.backoff.until(refusal, &self.goal.path, cx));
-        self.state = State::Wait(at.ok_or(error)?);
-        Ok(())
-    }
 }
 
 impl StateMachine for OpenMachine {
@@ -226,36 +222,30 @@ impl StateMachine for OpenMachine {
     type Output = Channel;
     const NAME: &'static str = "OpenChannel";
 
-    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Channel> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<SnowpipeIngest>) -> Transition<Channel> {
+        match &mut self.state {
+            State::Start => {
+                cx.phase(Self::NAME, "opening");
+                self.open(cx);
             }
-            match &mut self.state {
-                State::Start => {
-                    cx.phase(Self::NAME, "opening");
-                    self.open(cx);
+            State::Open(call) => {
+                let result = cx.poll(call)?;
+                self.unanswered |= call.has_unanswered();
+                self.backoff.exclude(call.asked_to_wait(), cx);
+                match result {
+                    Ok(answer) => return done(opened(&self.goal.path, answer, self.unanswered)),
+                    Err(error) => match self.backoff.retry_at(&error, &self.goal.path, cx) {
+                        Some(at) => self.state = State::Wait(at),
+                        None => return done(Err(error)),
+                    },
                 }
-                State::Open(call) => {
-                    let result = ready!(call.poll(cx.now(), reply.take()));
-                    self.unanswered |= call.has_unanswered();
-                    self.backoff.exclude(call.asked_to_wait(), cx);
-                    let result = match result {
-                        Ok(answer) => return Step::Done(opened(&self.goal.path, answer, self.unanswered)),
-                        Err(error) => self.refused(error, cx),
-                    };
-                    if let Err(error) = result {
-                        return Step::Done(Err(error));
-                    }
-                }
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "rows of before to be committed", reply) {
-                        return step;
-                    }
-                    self.open(cx);
-                }
+            }
+            State::Wait(until) => {
+                cx.wait(*until, "earlier rows to be committed")?;
+                self.open(cx);
             }
         }
+        ControlFlow::Continue(())
     }
 }
 

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-/// How many are remembered: for a status that is older than the last one, and to refuse a token that comes again.
-const REMEMBERED: usize = 64;
+use crate::snowpipe::tuning::MAX_RECENT_TOKENS;
 
 /// The last tokens that were committed, or that a commit has passed over; and `None`, the time when there was none.
 ///
@@ -15,7 +14,7 @@ pub(super) struct RecentTokens(VecDeque<u64>);
 
 impl RecentTokens {
     pub(super) fn add(&mut self, token: Option<&str>) {
-        if self.0.len() == REMEMBERED {
+        if self.0.len() == MAX_RECENT_TOKENS {
             self.0.pop_front();
         }
         self.0.push_back(hash(token));

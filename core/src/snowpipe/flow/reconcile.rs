@@ -26,7 +26,7 @@ use super::position::{Position, RejectedRows, StatusSource};
 use super::recent_tokens::RecentTokens;
 use super::{Channel, ChannelPath, OpenChannel};
 use crate::error::FlowError;
-use crate::flow::{Flow as _, FlowContext, Reply, Runner, StateMachine, Step, goal, ready};
+use crate::flow::{FlowContext, Runner, StateMachine, Transition, done, goal};
 use crate::snowpipe::SnowpipeIngest;
 
 /// Finds out what became of the batches that were sent, by opening the channel again: after an append that failed, a channel
@@ -112,10 +112,10 @@ impl StateMachine for ReconcileMachine {
     type Output = Reconciled;
     const NAME: &'static str = "Reconcile";
 
-    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<Reconciled> {
+    fn transition(&mut self, cx: &mut FlowContext<SnowpipeIngest>) -> Transition<Reconciled> {
         let open = self.open.get_or_insert_with(|| cx.child(self.goal.open.clone()));
-        let channel = ready!(open.poll(cx.now(), reply.take()));
-        Step::Done(channel.and_then(|channel| self.read(channel)))
+        let channel = cx.poll(open)?;
+        done(channel.and_then(|channel| self.read(channel)))
     }
 }
 

@@ -1,39 +1,30 @@
-//! [`StatusBatcher`]: one question for the status of many channels.
+//! [`StatusBatcher`]: one status request for many channels.
 //!
 //! ```text
-//!   writer A: due ──▶ nothing posted, nobody asks ──▶ a lease: asks for A and all that are due soon ──▶ posts all answers
-//!   writer B: due ──▶ posted ──▶ takes it           B: due ──▶ is being asked for ──▶ comes again soon
+//!   writer A: due ──▶ nothing posted, no lease ──▶ gets a lease: requests A and all that are due soon ──▶ posts all statuses
+//!   writer B: due ──▶ posted ──▶ takes it           B: due ──▶ leased ──▶ waits, then checks again
 //! ```
 //!
-//! Invariants: a channel is asked for by one lease at a time, of at most [`MAX_STATUSES`] channels; a lease that is dropped, or
-//! is older than `VOID`, frees its channels; an answer is taken by its writer once, and only if it was requested after the channel was opened and
+//! Invariants: a channel is in one lease at a time, of at most [`MAX_STATUSES`] channels; a lease that is dropped, or
+//! is older than [`STATUS_LEASE_TIMEOUT`], frees its channels; an answer is taken by its writer once, and only if it was requested after the channel was opened and
 //! answered at most two poll intervals ago. Each posted status has the time at which it was requested.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use super::{ChannelPath, POLL};
+use super::ChannelPath;
 use crate::snowpipe::channels::MAX_STATUSES;
+use crate::snowpipe::tuning::{
+    BATCHING_WINDOW, MAX_LEASE_WAIT, MAX_SHARED_STATUS_AGE, MIN_LEASE_WAIT, STATUS_LEASE_TIMEOUT,
+};
 use crate::snowpipe::{ChannelStatus, ChannelStatuses};
 use crate::time::Timestamp;
 
-/// What channels are due within this time are asked for together.
-const SOON: Duration = Duration::from_millis(500);
-/// When a lease is void whose holder has no answer yet: the next writer asks then. The holder may be suspended, or the service
-/// may have asked it to wait for minutes.
-const VOID: Duration = Duration::from_secs(10);
-/// When to come again while another writer asks: after a quarter of the time that it has taken so far, within these limits.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(50), POLL);
-/// An older posted status is ignored: two poll intervals. Counted from the answer, because the request itself may take longer.
-const FRESH: Duration = POLL.saturating_mul(2);
-const _: () = assert!(SOON.as_millis() < POLL.as_millis());
-
-/// Lets writers of one pipe ask for the status of their channels together, up to 100 at once. Cheap to clone: clones are the
-/// same batcher. Holds no thread, and its lock never while anything is waited for.
+/// Lets the writers of one pipe share status requests, up to 100 channels in each. Cheap to clone: clones are the
+/// same batcher. It has no thread, and never waits while it holds its lock.
 ///
-/// One batcher is for writers of one ingest host, on one clock; those of different pipes do not mind each other.
+/// One batcher is for writers of one ingest host, on one clock; writers of different pipes do not share requests.
 ///
 /// ```
 /// use pipewright::flow::Config;
@@ -54,47 +45,47 @@ pub struct StatusBatcher {
     channels: Arc<Mutex<Channels>>,
 }
 
-/// Those of a pipe stand side by side.
-type Channels = BTreeMap<Arc<ChannelPath>, Entry>;
+/// The channels of a pipe are neighbours.
+type Channels = BTreeMap<Arc<ChannelPath>, Slot>;
 
-struct Entry {
-    /// Never, before its channel is open and when its writer has other things to do.
+struct Slot {
+    /// When the writer needs a status. Never, before its channel is open and while it does something else.
     due: Timestamp,
-    /// When somebody began to ask for it.
-    asked: Option<Timestamp>,
-    /// Boxed: most of the time there is none.
+    /// When a lease for it was given.
+    leased_at: Option<Timestamp>,
+    /// Boxed, because most of the time no status is posted.
     posted: Option<Box<Posted>>,
 }
 
-/// A status, or that there is no such channel.
+/// A status, or that the channel does not exist.
 struct Posted {
     /// When it was requested.
-    asked_at: Timestamp,
+    requested_at: Timestamp,
     /// When the answer came.
     answered_at: Timestamp,
     status: Option<ChannelStatus>,
 }
 
-impl Default for Entry {
+impl Default for Slot {
     fn default() -> Self {
-        Self { due: Timestamp::MAX, asked: None, posted: None }
+        Self { due: Timestamp::MAX, leased_at: None, posted: None }
     }
 }
 
-impl Entry {
-    fn is_asked(&self, now: Timestamp) -> bool {
-        self.asked.is_some_and(|at| now.since(at) < VOID)
+impl Slot {
+    fn is_leased(&self, now: Timestamp) -> bool {
+        self.leased_at.is_some_and(|at| now.since(at) < STATUS_LEASE_TIMEOUT)
     }
 }
 
 /// What a writer finds when it is due.
-pub(super) enum Look {
-    /// Its status, and when that was requested.
+pub(super) enum StatusAccess {
+    /// The status of its channel, and when that was requested.
     Posted(Option<ChannelStatus>, Timestamp),
-    /// Somebody is asking: come again then.
+    /// Another writer has requested it: check again at this time.
     Wait(Timestamp),
-    /// Ask for these.
-    Ask(Lease),
+    /// Request the status of these channels.
+    Request(Lease),
 }
 
 impl StatusBatcher {
@@ -105,11 +96,11 @@ impl StatusBatcher {
 
     pub(super) fn join(&self, path: &ChannelPath) -> Registration {
         let path = Arc::new(path.clone());
-        self.lock().insert(Arc::clone(&path), Entry::default());
+        self.lock().insert(Arc::clone(&path), Slot::default());
         Registration { batcher: self.clone(), path }
     }
 
-    /// Whoever panics in here leaves nothing half done.
+    /// A panic leaves nothing half done.
     fn lock(&self) -> MutexGuard<'_, Channels> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,40 +113,41 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    /// The writer will look at this time.
+    /// The writer needs a status at this time.
     pub(super) fn due(&self, at: Timestamp) {
-        if let Some(entry) = self.batcher.lock().get_mut(&self.path) {
-            entry.due = at;
+        if let Some(slot) = self.batcher.lock().get_mut(&self.path) {
+            slot.due = at;
         }
     }
 
-    /// Looks for a status that was asked for no earlier than a time.
-    pub(super) fn look(&self, now: Timestamp, since: Timestamp) -> Look {
+    /// Takes a status that was requested no earlier than at `since`, or says how to get one.
+    pub(super) fn status(&self, now: Timestamp, since: Timestamp) -> StatusAccess {
         let mut channels = self.batcher.lock();
         let own = channels.entry(Arc::clone(&self.path)).or_default();
-        let is_good = |posted: &Posted| posted.asked_at >= since && now.since(posted.answered_at) <= FRESH;
+        let is_good =
+            |posted: &Posted| posted.requested_at >= since && now.since(posted.answered_at) <= MAX_SHARED_STATUS_AGE;
         if let Some(posted) = own.posted.take().filter(|posted| is_good(posted)) {
-            return Look::Posted(posted.status, posted.asked_at);
+            return StatusAccess::Posted(posted.status, posted.requested_at);
         }
-        if let Some(asked) = own.asked.filter(|_| own.is_asked(now)) {
-            let again = now + (now.since(asked) / 4).clamp(AGAIN.0, AGAIN.1);
-            return Look::Wait(again.min(asked + VOID));
+        if let Some(leased_at) = own.leased_at.filter(|_| own.is_leased(now)) {
+            let again = now + (now.since(leased_at) / 4).clamp(MIN_LEASE_WAIT, MAX_LEASE_WAIT);
+            return StatusAccess::Wait(again.min(leased_at + STATUS_LEASE_TIMEOUT));
         }
-        let is_due = |(path, entry): &(&Arc<ChannelPath>, &Entry)| {
-            **path != self.path && !entry.is_asked(now) && entry.due <= now + SOON
+        let is_due = |(path, slot): &(&Arc<ChannelPath>, &Slot)| {
+            **path != self.path && !slot.is_leased(now) && slot.due <= now + BATCHING_WINDOW
         };
         let of_the_pipe = channels.range(self.path.first_beside()..).take_while(|(path, _)| path.is_beside(&self.path));
         let mut others: Vec<(Timestamp, Arc<ChannelPath>)> =
-            of_the_pipe.filter(is_due).map(|(path, entry)| (entry.due, Arc::clone(path))).collect();
+            of_the_pipe.filter(is_due).map(|(path, slot)| (slot.due, Arc::clone(path))).collect();
         others.sort();
         let others = others.into_iter().map(|(_, path)| path);
         let paths: Vec<_> = std::iter::once(Arc::clone(&self.path)).chain(others).take(MAX_STATUSES).collect();
         for path in &paths {
-            if let Some(entry) = channels.get_mut(path) {
-                entry.asked = Some(now);
+            if let Some(slot) = channels.get_mut(path) {
+                slot.leased_at = Some(now);
             }
         }
-        Look::Ask(Lease { batcher: self.batcher.clone(), paths, asked_at: now })
+        StatusAccess::Request(Lease { batcher: self.batcher.clone(), paths, requested_at: now })
     }
 }
 
@@ -165,12 +157,12 @@ impl Drop for Registration {
     }
 }
 
-/// The right to ask for some channels, and the duty to post the answer.
+/// The right to request the status of some channels, and the duty to post the answer.
 pub(super) struct Lease {
     batcher: StatusBatcher,
     /// All of one pipe.
     paths: Vec<Arc<ChannelPath>>,
-    asked_at: Timestamp,
+    requested_at: Timestamp,
 }
 
 impl Lease {
@@ -178,16 +170,16 @@ impl Lease {
         self.paths.iter().map(|path| path.channel.clone()).collect()
     }
 
-    /// Posts what was answered. The asker's own is posted too: it looks again.
+    /// Posts the statuses, also for the writer that has requested them: it takes its own next.
     pub(super) fn post(self, mut statuses: ChannelStatuses, now: Timestamp) {
         let mut channels = self.batcher.lock();
         let is_alone = self.paths.len() == 1;
         for path in &self.paths {
-            if let Some(entry) = channels.get_mut(path) {
+            if let Some(slot) = channels.get_mut(path) {
                 let status = statuses.take(&path.channel, is_alone);
                 // A later request may have been answered before.
-                if entry.posted.as_ref().is_none_or(|posted| posted.asked_at <= self.asked_at) {
-                    entry.posted = Some(Box::new(Posted { asked_at: self.asked_at, answered_at: now, status }));
+                if slot.posted.as_ref().is_none_or(|posted| posted.requested_at <= self.requested_at) {
+                    slot.posted = Some(Box::new(Posted { requested_at: self.requested_at, answered_at: now, status }));
                 }
             }
         }
@@ -200,8 +192,8 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let mut channels = self.batcher.lock();
         for path in &self.paths {
-            if let Some(entry) = channels.get_mut(path) {
-                entry.asked.take_if(|at| *at == self.asked_at);
+            if let Some(slot) = channels.get_mut(path) {
+                slot.leased_at.take_if(|at| *at == self.requested_at);
             }
         }
     }
@@ -216,6 +208,8 @@ impl fmt::Debug for StatusBatcher {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn path(channel: usize) -> ChannelPath {
@@ -226,10 +220,10 @@ mod tests {
         ChannelStatuses { channel_statuses: BTreeMap::new() }
     }
 
-    fn asked(look: Look) -> Lease {
-        match look {
-            Look::Ask(lease) => lease,
-            Look::Posted(..) | Look::Wait(_) => panic!("not to ask"),
+    fn asked(access: StatusAccess) -> Lease {
+        match access {
+            StatusAccess::Request(lease) => lease,
+            StatusAccess::Posted(..) | StatusAccess::Wait(_) => panic!("not to ask"),
         }
     }
 
@@ -242,20 +236,20 @@ mod tests {
             registration.due(now + Duration::from_millis(100));
         }
         registrations[249].due(now + Duration::from_secs(30));
-        let first = asked(registrations[0].look(now, now));
+        let first = asked(registrations[0].status(now, now));
         assert_eq!(first.names().len(), 100);
-        assert!(matches!(registrations[1].look(now, now), Look::Wait(_)));
-        let (second, third) = (asked(registrations[248].look(now, now)), asked(registrations[247].look(now, now)));
+        assert!(matches!(registrations[1].status(now, now), StatusAccess::Wait(_)));
+        let (second, third) = (asked(registrations[248].status(now, now)), asked(registrations[247].status(now, now)));
         assert_eq!((second.names().len(), third.names().len()), (100, 49));
         first.post(none(), now);
-        assert!(matches!(registrations[1].look(now, now), Look::Posted(None, _)));
+        assert!(matches!(registrations[1].status(now, now), StatusAccess::Posted(None, _)));
         assert_eq!(
-            asked(registrations[1].look(now, now)).names().len(),
+            asked(registrations[1].status(now, now)).names().len(),
             100,
             "it was taken, and all of the first are free again"
         );
         drop(second);
-        assert!(matches!(registrations[248].look(now, now), Look::Ask(_)), "nobody asks for it any more");
+        assert!(matches!(registrations[248].status(now, now), StatusAccess::Request(_)), "nobody asks for it any more");
     }
 
     /// Those that are not open yet, or are being opened again, would crowd out the others.
@@ -265,7 +259,7 @@ mod tests {
         let registrations: Vec<Registration> = (0..10).map(|channel| batcher.join(&path(channel))).collect();
         let now = Timestamp::from_millis(1_000_000);
         registrations[1].due(now);
-        assert_eq!(asked(registrations[0].look(now, now)).names(), ["c000", "c001"]);
+        assert_eq!(asked(registrations[0].status(now, now)).names(), ["c000", "c001"]);
     }
 
     #[test]
@@ -276,21 +270,23 @@ mod tests {
         for registration in &registrations {
             registration.due(begin);
         }
-        let first = asked(registrations[0].look(begin, begin));
+        let first = asked(registrations[0].status(begin, begin));
         let (mut now, mut polls) = (begin, 0);
         let second = loop {
-            match registrations[1].look(now, begin) {
-                Look::Wait(at) => (now, polls) = (at, polls + 1),
-                look => break asked(look),
+            match registrations[1].status(now, begin) {
+                StatusAccess::Wait(at) => (now, polls) = (at, polls + 1),
+                access => break asked(access),
             }
         };
-        assert_eq!((now.since(begin), second.names().len()), (VOID, 3));
-        assert!(polls < 30, "{polls} polls in {VOID:?}");
-        assert!(matches!(registrations[2].look(now, begin), Look::Wait(_)), "one at a time");
+        assert_eq!((now.since(begin), second.names().len()), (STATUS_LEASE_TIMEOUT, 3));
+        assert!(polls < 30, "{polls} polls in {STATUS_LEASE_TIMEOUT:?}");
+        assert!(matches!(registrations[2].status(now, begin), StatusAccess::Wait(_)), "one at a time");
         // The first answer comes last, and says what was so before.
         second.post(none(), now);
         first.post(none(), now);
-        assert!(matches!(registrations[2].look(now, begin), Look::Posted(None, asked_at) if asked_at == begin + VOID));
+        assert!(
+            matches!(registrations[2].status(now, begin), StatusAccess::Posted(None, requested_at) if requested_at == begin + STATUS_LEASE_TIMEOUT)
+        );
     }
 
     #[test]
@@ -298,9 +294,9 @@ mod tests {
         let batcher = StatusBatcher::new();
         let registration = batcher.join(&path(1));
         let now = Timestamp::from_millis(1_000_000);
-        asked(registration.look(now, now)).post(none(), now);
+        asked(registration.status(now, now)).post(none(), now);
         let later = now + Duration::from_millis(1);
-        assert!(matches!(registration.look(later, later), Look::Ask(_)));
+        assert!(matches!(registration.status(later, later), StatusAccess::Request(_)));
         drop(registration);
         assert_eq!(format!("{batcher:?}"), "StatusBatcher { channels: 0, .. }");
     }
@@ -312,9 +308,14 @@ mod tests {
         let now = Timestamp::from_millis(1_000_000);
         // The answer took ten seconds. The asker takes it all the same.
         let answered = now + Duration::from_secs(10);
-        asked(registration.look(now, now)).post(none(), answered);
-        assert!(matches!(registration.look(answered, now), Look::Posted(None, asked_at) if asked_at == now));
-        asked(registration.look(answered, now)).post(none(), answered);
-        assert!(matches!(registration.look(answered + FRESH + Duration::from_millis(1), now), Look::Ask(_)));
+        asked(registration.status(now, now)).post(none(), answered);
+        assert!(
+            matches!(registration.status(answered, now), StatusAccess::Posted(None, requested_at) if requested_at == now)
+        );
+        asked(registration.status(answered, now)).post(none(), answered);
+        assert!(matches!(
+            registration.status(answered + MAX_SHARED_STATUS_AGE + Duration::from_millis(1), now),
+            StatusAccess::Request(_)
+        ));
     }
 }

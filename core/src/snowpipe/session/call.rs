@@ -2,7 +2,7 @@
 
 use super::SessionRun;
 use crate::error::{FlowError, Misuse};
-use crate::flow::{Call, Config, Flow as _, FlowContext, Goal, GoalFlow, MachineGoal, Reply, StateMachine, Step};
+use crate::flow::{Call, Config, FlowContext, Goal, GoalFlow, MachineGoal, StateMachine, Transition, done};
 use crate::operation::Operation;
 use crate::seed::Seed;
 use crate::snowpipe::SnowpipeIngest;
@@ -31,13 +31,13 @@ impl<O: Operation<Service = SnowpipeIngest>> StateMachine for OperationGoalMachi
     type Output = O::Output;
     const NAME: &'static str = O::INFO.name;
 
-    fn step(&mut self, cx: &mut FlowContext<SnowpipeIngest>, reply: &mut Option<Reply>) -> Step<O::Output> {
+    fn transition(&mut self, cx: &mut FlowContext<SnowpipeIngest>) -> Transition<O::Output> {
         if let Some(operation) = self.operation.take() {
             self.call = Some(cx.call(operation));
         }
         match &mut self.call {
-            Some(call) => call.poll(cx.now(), reply.take()),
-            None => Step::Done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
+            Some(call) => done(cx.poll(call)?),
+            None => done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
         }
     }
 }

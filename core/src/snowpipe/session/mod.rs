@@ -73,7 +73,8 @@ pub use self::renew::Renewal;
 pub use self::run::SessionRun;
 pub(crate) use self::token_wait::TokenWait;
 
-use self::state::{EARLY_RENEWAL, State, Verdict};
+use self::state::{State, Verdict};
+use super::tuning::EARLY_RENEWAL_TIMEOUT;
 use super::{SnowpipeAccount, SnowpipeIngest};
 use crate::error::FlowError;
 use crate::flow::Config;
@@ -210,7 +211,7 @@ impl Lease {
     /// than that, it takes 10 s at most.
     pub fn renew(self, seed: Seed) -> Renewal {
         let account = self.session.shared.account.clone();
-        let timeout = self.is_early.then_some(EARLY_RENEWAL);
+        let timeout = self.is_early.then_some(EARLY_RENEWAL_TIMEOUT);
         Renewal::new(self, &account, seed, timeout)
     }
 

@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use super::Session;
 use super::token_wait::TokenWait;
-use crate::flow::{Config, FlowContext, Goal, GoalFlow, MachineGoal, Reply, StateMachine, Step, ready};
+use crate::flow::{Config, FlowContext, Goal, GoalFlow, MachineGoal, StateMachine, Transition, done};
 use crate::seed::Seed;
 use crate::snowpipe::{SnowpipeAccount, TokenType};
 
@@ -66,7 +66,7 @@ impl OpenSession {
 /// The transitions of [`OpenSession`].
 pub struct OpenSessionMachine {
     session: Session,
-    entry: TokenWait,
+    wait: TokenWait,
 }
 
 impl StateMachine for OpenSessionMachine {
@@ -74,9 +74,9 @@ impl StateMachine for OpenSessionMachine {
     type Output = Session;
     const NAME: &'static str = "OpenSession";
 
-    fn step(&mut self, cx: &mut FlowContext<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Session> {
-        let result = ready!(self.entry.step(cx, reply));
-        Step::Done(result.map(|_| self.session.clone()))
+    fn transition(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> Transition<Session> {
+        let grant = self.wait.poll(cx)?;
+        done(grant.map(|_| self.session.clone()))
     }
 }
 
@@ -93,8 +93,8 @@ impl Goal for OpenSession {
 
     fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
         let session = self.connect_lazy(config);
-        let entry = TokenWait::new(&session);
-        GoalFlow::new(OpenSessionMachine { session, entry }, config, seed, None)
+        let wait = TokenWait::new(&session);
+        GoalFlow::new(OpenSessionMachine { session, wait }, config, seed, None)
     }
 }
 

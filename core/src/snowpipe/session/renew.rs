@@ -4,27 +4,26 @@
 //!  Start ──no host known──▶ Hostname ──▶ Exchange ──▶ done: the session has host and token
 //!    └──────known──▶ Exchange ─┐  ▲            │
 //!                              ▼  │            ▼
-//!                           refused, for the host perhaps ──twice with a host just asked for──▶ failed
+//!                           rejected, perhaps because of the host ──by the second host──▶ failed
 //! ```
 //!
-//! The account may fail over between the two questions, and the name of a host may be cut off on its way: what is refused then is
-//! the host and not us. So a refusal is believed when it comes for a second host that was asked for.
+//! The account may fail over between the two requests, and the name of a host may be cut off on its way. Then the account rejects
+//! the host, and not the client. So a rejection is believed if it comes for the second host that was requested.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Lease;
 use super::state::Host;
 use crate::error::{BuildError, FlowError, ServiceError};
-use crate::flow::{Call, Config, Flow, FlowContext, Reply, Runner, StateMachine, Step, ready};
+use crate::flow::{Call, Config, Flow, FlowContext, Reply, Runner, StateMachine, Step, Transition, done};
 use crate::seed::Seed;
+use crate::snowpipe::tuning::MAX_HOSTNAME_REQUESTS;
 use crate::snowpipe::{ExchangeToken, GetHostname, RequestId, ScopedToken, SnowpipeAccount};
 use crate::time::Timestamp;
 use crate::url::Base;
-
-/// Refused with this many hosts that were just asked for, it is refused.
-const MOST_ASKED: u32 = 2;
 
 /// Gets a token for a [session](super), and the host before that when it is not known. All that it sends goes to the account's host.
 ///
@@ -58,10 +57,10 @@ impl Flow for Renewal {
 /// The transitions of [`Renewal`].
 pub(super) struct RenewalMachine {
     lease: Lease,
-    /// How often the account was asked for its host.
-    asked: u32,
-    /// How much of the waits that the account has asked the current call for the session knows.
-    told: Duration,
+    /// How many times the host was requested.
+    hostname_requests: u32,
+    /// How much of the waits that the account has asked the current call for is reported to the session.
+    reported_wait: Duration,
     state: State,
 }
 
@@ -73,7 +72,7 @@ enum State {
 
 impl RenewalMachine {
     fn new(lease: Lease) -> Self {
-        Self { lease, asked: 0, told: Duration::ZERO, state: State::Start }
+        Self { lease, hostname_requests: 0, reported_wait: Duration::ZERO, state: State::Start }
     }
 
     /// How long the account has asked the current call to wait, beyond our own waits.
@@ -86,7 +85,7 @@ impl RenewalMachine {
     }
 
     fn hostname(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> State {
-        self.asked += 1;
+        self.hostname_requests += 1;
         cx.phase(Self::NAME, "asking for the ingest host");
         let kind = self.lease.session.shared.options.token_type.clone();
         let id = RequestId::from_bits(cx.seed.next_u128());
@@ -133,10 +132,10 @@ impl RenewalMachine {
         }
     }
 
-    fn fail(&self, error: FlowError, cx: &FlowContext<SnowpipeAccount>) -> Step<()> {
-        let refused = Some(error.clone()).filter(is_final);
-        self.lease.session.state().fail(self.lease.number, refused, cx.now());
-        Step::Done(Err(error))
+    fn fail(&self, error: FlowError, cx: &FlowContext<SnowpipeAccount>) -> Transition<()> {
+        let rejection = Some(error.clone()).filter(is_final);
+        self.lease.session.state().fail(self.lease.number, rejection, cx.now());
+        done(Err(error))
     }
 }
 
@@ -144,7 +143,7 @@ impl RenewalMachine {
 const NOT_ALLOWED: &str = "the account and its ingest host are on this machine, and the account is plain http: \
     call OpenSession::allow_plaintext_loopback to send tokens and rows over plain http, too";
 
-/// Whether somebody else would fare no better.
+/// Whether another attempt would fail, too.
 fn is_final(error: &FlowError) -> bool {
     match error {
         FlowError::Build(_) => true,
@@ -154,7 +153,7 @@ fn is_final(error: &FlowError) -> bool {
     }
 }
 
-/// Whether the account does not know the host, perhaps.
+/// Whether the account may have rejected the host.
 fn may_be_wrong_host(error: &ServiceError) -> bool {
     !error.is_transient() && !matches!(error.status().as_u16(), 401 | 403)
 }
@@ -164,64 +163,63 @@ impl StateMachine for RenewalMachine {
     type Output = ();
     const NAME: &'static str = "Renewal";
 
-    fn step(&mut self, cx: &mut FlowContext<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<()> {
-        let step = self.advance(cx, reply);
-        // A blocking driver is not heard of before.
-        self.lease.hold(if let Step::WaitUntil(at) = &step { cx.now().max(*at) } else { cx.now() });
-        if let Step::WaitUntil(at) = &step {
-            let asked_to_wait = self.asked_to_wait();
-            if asked_to_wait > self.told {
-                self.told = asked_to_wait;
-                self.lease.wait(*at);
-            }
+    fn transition(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> Transition<()> {
+        let transition = self.advance(cx);
+        let wait = match &transition {
+            ControlFlow::Break(Step::WaitUntil(at)) => Some(*at),
+            _ => None,
+        };
+        // A blocking driver does not poll before.
+        self.lease.hold(wait.map_or(cx.now(), |at| at.max(cx.now())));
+        let asked_to_wait = self.asked_to_wait();
+        if let Some(at) = wait
+            && asked_to_wait > self.reported_wait
+        {
+            self.reported_wait = asked_to_wait;
+            self.lease.wait(at);
         }
-        step
+        transition
     }
 }
 
 impl RenewalMachine {
-    fn advance(&mut self, cx: &mut FlowContext<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<()> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn advance(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> Transition<()> {
+        match &mut self.state {
+            State::Start => {
+                self.state = match self.lease.host.clone() {
+                    Some(host) => self.exchange(host, cx),
+                    None => self.hostname(cx),
+                };
             }
-            match &mut self.state {
-                State::Start => {
-                    self.state = match self.lease.host.clone() {
-                        Some(host) => self.exchange(host, cx),
-                        None => self.hostname(cx),
-                    };
+            State::Hostname(call) => {
+                let hostname = cx.poll(call)?;
+                self.reported_wait = Duration::ZERO;
+                match hostname.and_then(|hostname| self.base(&hostname.host()).map(|_| hostname.host())) {
+                    Ok(host) => self.state = self.exchange(host.into(), cx),
+                    Err(error) => return self.fail(error, cx),
                 }
-                State::Hostname(call) => {
-                    let result = ready!(call.poll(cx.now(), reply.take()));
-                    self.told = Duration::ZERO;
-                    match result {
-                        Ok(hostname) => match self.base(&hostname.host()) {
-                            Ok(_) => self.state = self.exchange(hostname.host().into(), cx),
-                            Err(error) => return self.fail(error, cx),
-                        },
-                        Err(error) => return self.fail(error, cx),
+            }
+            State::Exchange { call, host } => {
+                let scoped = cx.poll(call)?;
+                self.reported_wait = Duration::ZERO;
+                match scoped {
+                    Ok(scoped) => {
+                        let host = Arc::clone(host);
+                        return match self.install(host, &scoped, cx) {
+                            Ok(()) => done(Ok(())),
+                            Err(error) => self.fail(error, cx),
+                        };
                     }
-                }
-                State::Exchange { call, host } => {
-                    let result = ready!(call.poll(cx.now(), reply.take()));
-                    self.told = Duration::ZERO;
-                    match result {
-                        Ok(scoped) => {
-                            let host = Arc::clone(host);
-                            return match self.install(host, &scoped, cx) {
-                                Ok(()) => Step::Done(Ok(())),
-                                Err(error) => self.fail(error, cx),
-                            };
-                        }
-                        Err(FlowError::Service(error)) if self.asked < MOST_ASKED && may_be_wrong_host(&error) => {
-                            self.state = self.hostname(cx);
-                        }
-                        Err(error) => return self.fail(error, cx),
+                    Err(FlowError::Service(error))
+                        if self.hostname_requests < MAX_HOSTNAME_REQUESTS && may_be_wrong_host(&error) =>
+                    {
+                        self.state = self.hostname(cx);
                     }
+                    Err(error) => return self.fail(error, cx),
                 }
             }
         }
+        ControlFlow::Continue(())
     }
 }
 

@@ -1,12 +1,13 @@
 //! [`SessionRun`]: a flow of the ingest host, with the session's token.
 //!
 //! ```text
-//!  Entering ──pass──▶ Running ──the flow asks for a credential──▶ Asking ──pass for the same host──▶ Running
-//!                        ├─▶ result                                 └─ for another ─▶ Running, whose request fails
-//!                        └─▶ 410: the session forgets the host
+//!  Start ──token──▶ Run ──the flow requests a credential──▶ Authorize ──token for the same host──▶ Run
+//!                    ├─▶ result                                └─ for another host, or none ─▶ Run, whose request fails
+//!                    └─▶ 410: the session forgets the host
 //! ```
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
@@ -15,7 +16,8 @@ use super::token_wait::TokenWait;
 use super::{Grant, Session};
 use crate::error::{CredentialError, FlowError, Misuse};
 use crate::flow::{
-    Config, CredentialRequest, Flow, FlowContext, Goal, GoalFlow, MachineGoal, Reply, Runner, StateMachine, Step, ready,
+    Config, CredentialRequest, Flow as _, FlowContext, Goal, GoalFlow, MachineGoal, Runner, StateMachine, Step,
+    Transition, done,
 };
 use crate::seed::Seed;
 use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
@@ -49,10 +51,10 @@ pub struct SessionRunMachine<G: MachineGoal> {
 }
 
 enum State<G: MachineGoal> {
-    Entering(TokenWait, G),
-    Running(Runner<G::Machine>),
-    Asking(Runner<G::Machine>, CredentialRequest, TokenWait),
-    /// While it changes.
+    Start(TokenWait, G),
+    Run(Runner<G::Machine>),
+    Authorize(Runner<G::Machine>, CredentialRequest, TokenWait),
+    /// During a transition.
     Between,
 }
 
@@ -70,30 +72,29 @@ impl<G> SessionRun<G> {
 }
 
 impl<G: MachineGoal<Service = SnowpipeIngest, Flow = GoalFlow<G>>> SessionRunMachine<G> {
-    /// The session has a token, or there is none to be had: the request that asked for it fails then, and the flow says what
-    /// that means.
-    fn entered(
+    /// Uses the session's token: to start the flow, or for the request that waits for it. Without a token that request fails, and
+    /// the flow decides what that means.
+    fn use_token(
         &mut self,
         result: Result<Grant, FlowError>,
         cx: &mut FlowContext<SnowpipeAccount>,
-        reply: &mut Option<Reply>,
     ) -> Result<(), FlowError> {
         match (std::mem::replace(&mut self.state, State::Between), result) {
-            (State::Entering(_, goal), Ok(grant)) => {
+            (State::Start(_, goal), Ok(grant)) => {
                 self.generation = grant.generation;
                 self.granted = Some(grant.header);
                 let flow = goal.start(&grant.config, cx.seed.split()).into_runner().with_deadline(cx.deadline());
-                self.state = State::Running(flow);
+                self.state = State::Run(flow);
             }
-            (State::Asking(flow, request, _), Ok(grant)) => {
-                let moved = || CredentialError::permanent("the session has moved to another host: begin anew there");
+            (State::Authorize(flow, request, _), Ok(grant)) => {
+                let moved = || CredentialError::permanent("the session has moved to another host: start again there");
                 let same = grant.generation == self.generation;
-                *reply = Some(request.settle(same.then_some(grant.header).ok_or_else(moved)));
-                self.state = State::Running(flow);
+                cx.put_reply(request.settle(same.then_some(grant.header).ok_or_else(moved)));
+                self.state = State::Run(flow);
             }
-            (State::Asking(flow, request, _), Err(error)) => {
-                *reply = Some(request.settle(Err(CredentialError::permanent(error.to_string()))));
-                self.state = State::Running(flow);
+            (State::Authorize(flow, request, _), Err(error)) => {
+                cx.put_reply(request.settle(Err(CredentialError::permanent(error.to_string()))));
+                self.state = State::Run(flow);
             }
             (_, Err(error)) => return Err(error),
             (state, Ok(_)) => self.state = state,
@@ -107,47 +108,46 @@ impl<G: MachineGoal<Service = SnowpipeIngest, Flow = GoalFlow<G>>> StateMachine 
     type Output = G::Output;
     const NAME: &'static str = G::Machine::NAME;
 
-    fn step(&mut self, cx: &mut FlowContext<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<G::Output> {
-        loop {
-            let end = match &self.state {
-                State::Asking(flow, ..) => flow.deadline(),
-                _ => None,
-            };
-            match &mut self.state {
-                State::Entering(entry, _) | State::Asking(_, _, entry) => {
-                    let result = ready!(cx.until(end, |cx| entry.step(cx, reply)));
-                    if let Err(error) = self.entered(result, cx, reply) {
-                        return Step::Done(Err(error));
+    fn transition(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> Transition<G::Output> {
+        let deadline = match &self.state {
+            State::Authorize(flow, ..) => flow.deadline(),
+            _ => None,
+        };
+        match &mut self.state {
+            State::Start(wait, _) | State::Authorize(_, _, wait) => {
+                let result = cx.until(deadline, |cx| wait.poll(cx))?;
+                if let Err(error) = self.use_token(result, cx) {
+                    return done(Err(error));
+                }
+            }
+            State::Run(flow) => match flow.poll(cx.now(), cx.take_reply()) {
+                Step::Authorize(request) => {
+                    if let Some(header) = self.granted.take() {
+                        cx.put_reply(request.settle(Ok(header)));
+                        return ControlFlow::Continue(());
+                    }
+                    if let Some(rejected) = request.rejected() {
+                        self.session.reject(rejected, cx.now());
+                    }
+                    if let State::Run(flow) = std::mem::replace(&mut self.state, State::Between) {
+                        self.state = State::Authorize(flow, request, TokenWait::new(&self.session));
                     }
                 }
-                State::Running(flow) => match flow.poll(cx.now(), reply.take()) {
-                    Step::Authorize(request) => {
-                        if let Some(header) = self.granted.take() {
-                            *reply = Some(request.settle(Ok(header)));
-                            continue;
-                        }
-                        if let Some(rejected) = request.rejected() {
-                            self.session.reject(rejected, cx.now());
-                        }
-                        if let State::Running(flow) = std::mem::replace(&mut self.state, State::Between) {
-                            self.state = State::Asking(flow, request, TokenWait::new(&self.session));
-                        }
+                step => {
+                    let result = step.into_result()?;
+                    if result.as_ref().err().is_some_and(has_moved) {
+                        self.session.moved(self.generation);
                     }
-                    Step::Done(result) => {
-                        if result.as_ref().err().is_some_and(has_moved) {
-                            self.session.moved(self.generation);
-                        }
-                        return Step::Done(result);
-                    }
-                    step => return step,
-                },
-                State::Between => return Step::Done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
-            }
+                    return done(result);
+                }
+            },
+            State::Between => return done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
         }
+        ControlFlow::Continue(())
     }
 }
 
-/// Whether the service says that what was asked for is elsewhere now.
+/// Whether the service says that the pipe is at another host now.
 fn has_moved(error: &FlowError) -> bool {
     error.service().is_some_and(|error| error.status() == StatusCode::GONE)
 }
@@ -159,7 +159,7 @@ impl<G: MachineGoal<Service = SnowpipeIngest, Flow = GoalFlow<G>>> Goal for Sess
 
     fn start(self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self::Flow {
         let Self { session, goal, timeout } = self;
-        let state = State::Entering(TokenWait::new(&session), goal);
+        let state = State::Start(TokenWait::new(&session), goal);
         GoalFlow::new(SessionRunMachine { session, generation: 0, granted: None, state }, config, seed, timeout)
     }
 }
@@ -171,9 +171,9 @@ impl<G: MachineGoal<Service = SnowpipeIngest, Flow = GoalFlow<G>>> MachineGoal f
 impl<G: MachineGoal> fmt::Debug for SessionRunMachine<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Entering(..) => "entering",
-            State::Running(_) => "running",
-            State::Asking(..) => "asking",
+            State::Start(..) => "start",
+            State::Run(_) => "run",
+            State::Authorize(..) => "authorize",
             State::Between => "between",
         };
         f.debug_struct("SessionRunMachine")

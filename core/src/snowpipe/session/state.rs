@@ -9,40 +9,31 @@ use super::Grant;
 use crate::error::FlowError;
 use crate::flow::Config;
 use crate::snowpipe::SnowpipeIngest;
+use crate::snowpipe::tuning::{
+    ASSUMED_TOKEN_AGE, EARLY_RENEWAL_PAUSE, EARLY_RENEWAL_TIMEOUT, MIN_EXCHANGE_INTERVAL, RENEWAL_POLL_INTERVAL,
+    SLOW_RENEWAL_POLL_INTERVAL, TOKEN_RENEWAL_LEAD,
+};
 use crate::time::Timestamp;
-
-/// How long before its end a token is renewed, as the vendor's SDK does.
-const EARLY: Duration = Duration::from_secs(300);
-/// The least time between two exchanges, as the vendor's SDK has it.
-const APART: Duration = Duration::from_secs(3);
-/// After how long a token is renewed that does not say when it ends.
-const ASSUMED: Duration = Duration::from_secs(300);
-/// How long a renewal may take while the token of before is good, and how long nobody tries again when it could not be got by then.
-pub(super) const EARLY_RENEWAL: Duration = Duration::from_secs(10);
-const AFTER_FAULTS: Duration = Duration::from_secs(30);
-/// How long to wait before looking again whether somebody has got a token; and how long while the account has asked to wait.
-const LOOK: Duration = Duration::from_millis(20);
-const LOOK_LATER: Duration = Duration::from_secs(1);
 
 /// See the table of the [module](super).
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// How many hosts there were.
+    /// How many hosts were found so far.
     generation: u64,
     host: Option<Host>,
     token: Option<Token>,
     lease: Option<LeaseState>,
-    /// How many leases were given.
+    /// How many leases were given out.
     leases: u64,
     /// Until when the account has asked the holder of a lease to wait.
     asked_until: Timestamp,
-    /// Before that no exchange begins.
+    /// Before this time no exchange begins.
     not_before: Timestamp,
-    /// Nor one for a token that is good still.
+    /// Before that no exchange begins while the token is still good.
     not_early_before: Timestamp,
     rejected_at: Option<Timestamp>,
-    /// What the last exchange was refused with.
-    refused: Option<FlowError>,
+    /// The rejection that the last exchange ended with.
+    rejection: Option<FlowError>,
 }
 
 #[derive(Clone, Debug)]
@@ -86,16 +77,20 @@ impl State {
             return Verdict::Ready(Grant { header, config, generation: self.generation });
         }
         if let Some(lease) = &self.lease {
-            let look = if now < self.asked_until { self.asked_until.min(now + LOOK_LATER) } else { now + LOOK };
-            return Verdict::Wait(lease.void_at.min(look));
+            let poll_at = if now < self.asked_until {
+                self.asked_until.min(now + SLOW_RENEWAL_POLL_INTERVAL)
+            } else {
+                now + RENEWAL_POLL_INTERVAL
+            };
+            return Verdict::Wait(lease.void_at.min(poll_at));
         }
         if !free {
-            return self.refused.clone().map_or(Verdict::Wait(self.not_before), Verdict::Refused);
+            return self.rejection.clone().map_or(Verdict::Wait(self.not_before), Verdict::Refused);
         }
         self.leases += 1;
         self.lease = Some(LeaseState { number: self.leases, void_at: now + void_after });
         let host = self.host.as_ref().map(|host| Arc::clone(&host.name));
-        let is_early = self.token.as_ref().is_some_and(|token| now + EARLY_RENEWAL < token.ends_at);
+        let is_early = self.token.as_ref().is_some_and(|token| now + EARLY_RENEWAL_TIMEOUT < token.ends_at);
         Verdict::Renew { number: self.leases, host, is_early }
     }
 
@@ -117,20 +112,20 @@ impl State {
         }
         // One that has ended already is of another clock.
         let (renew_at, ends_at) = match ends_at.filter(|ends_at| *ends_at > now) {
-            Some(ends_at) => (Timestamp::from_unix(ends_at.as_unix().saturating_sub(EARLY)), ends_at),
-            None => (now + ASSUMED, Timestamp::MAX),
+            Some(ends_at) => (Timestamp::from_unix(ends_at.as_unix().saturating_sub(TOKEN_RENEWAL_LEAD)), ends_at),
+            None => (now + ASSUMED_TOKEN_AGE, Timestamp::MAX),
         };
         self.token = Some(Token { header, renew_at, ends_at });
-        self.not_before = now + APART;
-        self.refused = None;
+        self.not_before = now + MIN_EXCHANGE_INTERVAL;
+        self.rejection = None;
     }
 
     /// The holder of a lease has failed: for all, or for itself alone.
-    pub(super) fn fail(&mut self, number: u64, refused: Option<FlowError>, now: Timestamp) {
+    pub(super) fn fail(&mut self, number: u64, rejection: Option<FlowError>, now: Timestamp) {
         if self.end(number) {
-            self.not_early_before = now + AFTER_FAULTS;
-            self.not_before = if refused.is_some() { now + APART } else { self.not_before };
-            self.refused = refused;
+            self.not_early_before = now + EARLY_RENEWAL_PAUSE;
+            self.not_before = if rejection.is_some() { now + MIN_EXCHANGE_INTERVAL } else { self.not_before };
+            self.rejection = rejection;
         }
     }
 
@@ -162,8 +157,8 @@ impl State {
         if self.token.take_if(|token| token.header == header).is_none() {
             return;
         }
-        let again = self.rejected_at.is_some_and(|before| now < before + APART);
-        if !again {
+        let is_repeated = self.rejected_at.is_some_and(|before| now < before + MIN_EXCHANGE_INTERVAL);
+        if !is_repeated {
             self.not_before = now;
         }
         self.rejected_at = Some(now);

@@ -1,17 +1,18 @@
-//! [`TokenWait`]: asking a session until it has a token, and renewing it when that is ours to do.
+//! [`TokenWait`]: waits until a session has a token, and renews it if the session gives out the lease.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::{Access, Grant, Renewal, Session};
-use crate::flow::{Flow, FlowContext, Reply, Step, ready};
+use crate::flow::{FlowContext, Polled};
 use crate::snowpipe::SnowpipeAccount;
 use crate::time::Timestamp;
 
-/// Comes to a token. Part of a machine on the account's handle.
+/// The wait for a token: part of a machine that runs on the account's client.
 pub(crate) struct TokenWait {
     session: Session,
     renewal: Option<Renewal>,
-    /// Whether that one has little time, because there is a token.
+    /// Whether the renewal is early: the previous token is still good.
     is_early: bool,
     /// How long the account has asked the holder of the lease to wait, while this was waiting: for itself, or for another holder.
     asked_to_wait: Duration,
@@ -35,37 +36,36 @@ impl TokenWait {
         self.asked_to_wait
     }
 
-    pub(crate) fn step(&mut self, cx: &mut FlowContext<SnowpipeAccount>, reply: &mut Option<Reply>) -> Step<Grant> {
+    pub(crate) fn poll<T>(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> Polled<T, Grant> {
         let before = self.polled_at.replace(cx.now()).unwrap_or(cx.now());
         self.asked_to_wait += self.session.state().asked_until().min(cx.now()).since(before);
         loop {
             if let Some(renewal) = &mut self.renewal {
-                let result = ready!(renewal.poll(cx.now(), reply.take()));
+                let result = cx.poll(renewal)?;
                 self.renewal = None;
-                // When that token is not good any more by now, it is looked for once more, and for as long as it takes.
+                // If the previous token has ended meanwhile, another renewal follows, which may take as long as it needs.
                 if let Err(error) = result
                     && !self.is_early
                 {
-                    // The token of before may still do.
-                    return Step::Done(match self.session.token(cx.now()) {
+                    // The previous token may still be good.
+                    return ControlFlow::Continue(match self.session.token(cx.now()) {
                         Access::Ready(grant) => Ok(grant),
                         _ => Err(error),
                     });
                 }
             }
-            if let Some(stray) = reply.take() {
-                return Step::Stray(stray);
-            }
+            // A stray reply is handed back first: the token may become a reply, too.
+            cx.pause(cx.now())?;
             match self.session.token(cx.now()) {
-                Access::Ready(grant) => return Step::Done(Ok(grant)),
+                Access::Ready(grant) => return ControlFlow::Continue(Ok(grant)),
                 Access::Renew(lease) => {
                     self.is_early = lease.is_early;
                     self.renewal = Some(lease.renew(cx.seed.split()).with_deadline(cx.deadline()));
                 }
-                Access::Refused(error) => return Step::Done(Err(error)),
+                Access::Refused(error) => return ControlFlow::Continue(Err(error)),
                 Access::Wait(until) => {
-                    if let Some(step) = cx.wait_until(until, "a token for the ingest host", reply) {
-                        return step;
+                    if let Err(error) = cx.wait_or_expire(until, "a token for the ingest host")? {
+                        return ControlFlow::Continue(Err(error));
                     }
                 }
             }

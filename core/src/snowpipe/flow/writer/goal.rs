@@ -1,23 +1,17 @@
 //! The goal [`OpenWriter`]: what a [`Writer`] is to be like.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::machine::State;
-use super::recovery::Recovery;
-use super::replay_buffer::ReplayBuffer;
+use super::machine::WriterMachine;
 use super::tokens::Tokens;
-use super::{NAME, Writer, WriterEvent, WriterState};
+use super::{Writer, WriterEvent, WriterState};
 use crate::error::FlowError;
-use crate::flow::{Config, FlowContext, Goal, SavedState};
-use crate::seed::Seed;
+use crate::flow::{SavedState, StateMachine as _, goal};
 #[cfg(doc)]
 use crate::snowpipe::flow::ChannelLost;
-use crate::snowpipe::flow::elapsed::Elapsed;
 use crate::snowpipe::flow::{ChannelPath, Position, StatusBatcher};
-use crate::snowpipe::rows::Cut;
-use crate::snowpipe::{BatchBuilder, BatchOptions, Session, SnowpipeAccount};
-use crate::time::Timestamp;
+use crate::snowpipe::tuning::{IDLE_POLL_INTERVAL, MAX_BATCHES, MAX_BUFFERED_BYTES, RETRY_TIMEOUT, STALL_TIMEOUT};
+use crate::snowpipe::{BatchOptions, Session, SnowpipeAccount};
 
 /// Opens a channel for writing: what comes of it is a [`Writer`].
 ///
@@ -110,6 +104,7 @@ pub struct OpenWriter {
     pub(super) must_have_committed: bool,
     pub(super) tokens: Tokens,
     pub(super) batcher: StatusBatcher,
+    pub(super) timeout: Option<Duration>,
 }
 
 impl OpenWriter {
@@ -120,14 +115,15 @@ impl OpenWriter {
             path,
             position: None,
             batches: BatchOptions::new(),
-            max_batches: 256,
-            max_bytes: 64 * 1024 * 1024,
-            retry_timeout: Duration::from_secs(3600),
-            idle: Duration::from_secs(30),
-            stall_timeout: Duration::from_secs(60),
+            max_batches: MAX_BATCHES,
+            max_bytes: MAX_BUFFERED_BYTES,
+            retry_timeout: RETRY_TIMEOUT,
+            idle: IDLE_POLL_INTERVAL,
+            stall_timeout: STALL_TIMEOUT,
             must_have_committed: false,
             tokens: Tokens::default(),
             batcher: StatusBatcher::new(),
+            timeout: None,
         }
     }
 
@@ -138,7 +134,7 @@ impl OpenWriter {
     /// # Errors
     /// [`Misuse::WrongState`](crate::error::Misuse::WrongState) when the state is not a writer's.
     pub fn resume(session: &Session, saved: &SavedState) -> Result<Self, FlowError> {
-        let WriterState { path, position, token_prefix, ignored_token } = saved.read(NAME)?;
+        let WriterState { path, position, token_prefix, ignored_token } = saved.read(WriterMachine::NAME)?;
         let tokens = Tokens { prefix: token_prefix, ignored: ignored_token, ..Tokens::default() };
         Ok(Self { position: Some(position), tokens, ..Self::new(session, path) })
     }
@@ -256,37 +252,4 @@ impl OpenWriter {
     }
 }
 
-impl Goal for OpenWriter {
-    type Service = SnowpipeAccount;
-    type Output = WriterEvent;
-    type Flow = Writer;
-
-    fn start(mut self, config: &Config<SnowpipeAccount>, seed: Seed) -> Writer {
-        let mut position = self.position.take();
-        if let Some(position) = position.as_mut().filter(|_| self.tokens.are_unique()) {
-            position.rejected = None;
-        }
-        Writer {
-            cx: FlowContext::new(config, seed, None),
-            ingest: None,
-            entry: None,
-            builder: BatchBuilder::new(self.batches.clone().cut(Cut::BehindTokens)),
-            replay: ReplayBuffer::new(position),
-            registration: self.batcher.join(&self.path),
-            lease: None,
-            channel: None,
-            opened: false,
-            opened_at: Timestamp::UNIX_EPOCH,
-            elapsed: Elapsed::default(),
-            began: Duration::ZERO,
-            moved: Duration::ZERO,
-            next_look: Timestamp::UNIX_EPOCH,
-            recovery: Recovery::default(),
-            events: VecDeque::new(),
-            flush: None,
-            closing: false,
-            state: State::Begin,
-            goal: self,
-        }
-    }
-}
+goal!(OpenWriter: SnowpipeAccount => WriterEvent, WriterMachine, events Writer);

@@ -1,54 +1,93 @@
-//! The transitions of a [`Writer`]; its states and what leads from one to the other are drawn in the [module](super).
+//! The transitions of a [`Writer`](super::Writer). Its states are drawn in the [module](super), its policy is in [`decide`](super::decide).
 
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
+use super::decide::{Action, Fault, FaultHistory, Occurrence, decide, is_deadline, may_be_appended, without_deadline};
 use super::event::WriterEvent;
-use super::replay_buffer::StatusDelta;
+use super::replay_buffer::{ReplayBuffer, StatusDelta};
 use super::tokens::Tokens;
-use super::{NAME, Writer, WriterState};
-use crate::error::{FlowError, Misuse};
-use crate::flow::{Call, CredentialRequest, Flow as _, Goal as _, Reply, Runner, SavedState, Step, ready};
+use super::{OpenWriter, WriterState};
+use crate::error::{Ambiguity, Cause, Failure, FlowError, Misuse, ServiceError};
+use crate::flow::{
+    Call, Config, CredentialRequest, Flow as _, FlowContext, Goal as _, Notice, Runner, SavedState, StateMachine, Step,
+    Transition, done,
+};
 use crate::operation::Operation as _;
 use crate::snowpipe::flow::append::AppendMachine;
-use crate::snowpipe::flow::busy_backoff::is_busy;
+use crate::snowpipe::flow::elapsed::Elapsed;
 use crate::snowpipe::flow::open::OpenMachine;
-use crate::snowpipe::flow::status_batcher::Look;
-use crate::snowpipe::flow::{Channel, ChannelLost, OpenChannel, POLL};
+use crate::snowpipe::flow::status_batcher::{Lease, Registration, StatusAccess};
+use crate::snowpipe::flow::{Channel, ChannelLost, OpenChannel};
+use crate::snowpipe::rows::Cut;
 use crate::snowpipe::session::{Grant, TokenWait};
+use crate::snowpipe::tuning::{ACCOUNT_REJECTION_BACKOFF, STATUS_POLL_INTERVAL};
 use crate::snowpipe::{
-    AppendRows, BulkGetChannelStatus, ChannelStatus, ChannelStatuses, OpenChannel as Open, RequestId,
+    AppendRows, BatchBuilder, BulkGetChannelStatus, ChannelStatus, ChannelStatuses, ExchangeToken, OpenChannel as Open,
+    RequestId, SnowpipeAccount, SnowpipeIngest,
 };
 use crate::time::Timestamp;
 
-/// What is under way is boxed: a writer at rest has no room for it.
+/// The state machine of a [`Writer`](super::Writer).
+pub(super) struct WriterMachine {
+    pub(super) goal: OpenWriter,
+    /// The ingest host, and the session's generation of it.
+    ingest: Option<(Config<SnowpipeIngest>, u64)>,
+    /// While a token is waited for.
+    token: Option<Box<TokenRequest>>,
+    pub(super) builder: BatchBuilder,
+    pub(super) replay: ReplayBuffer,
+    registration: Registration,
+    lease: Option<Lease>,
+    /// While no append has it.
+    channel: Option<Channel>,
+    pub(super) opened: bool,
+    opened_at: Timestamp,
+    /// The working time, by which the retry timeout and stalls are measured.
+    elapsed: Elapsed,
+    /// The working time when the request in progress began.
+    began: Duration,
+    /// The working time of the last progress: something was committed, or the first batch in flight was sent.
+    progress_at: Duration,
+    /// When the next status is due.
+    poll_at: Timestamp,
+    faults: FaultHistory,
+    events: VecDeque<WriterEvent>,
+    /// How many batches must be committed for the next [`WriterEvent::Flushed`].
+    pub(super) flush: Option<u64>,
+    pub(super) closing: bool,
+    pub(super) state: State,
+}
+
+/// Requests in progress are boxed: an idle writer has no room for them.
 pub(super) enum State {
-    /// The channel has to be opened.
-    Begin,
+    Start,
     Open(Box<Runner<OpenMachine>>),
-    /// There is a channel, and nothing under way.
+    /// The channel is open, and no request is in progress.
     Ready,
     Append(Box<Runner<AppendMachine>>),
-    Look(Box<Call<BulkGetChannelStatus>>),
-    /// Before opening again.
+    Poll(Box<Call<BulkGetChannelStatus>>),
+    /// Before the channel is reopened.
     Wait(Timestamp),
     Closed,
     Failed(FlowError),
 }
 
-/// A question to the session, and the request that is waiting for the answer: none when it is about where to open the channel.
-pub(super) struct SessionRequest {
-    entry: TokenWait,
+/// A wait for the session's token, and the request that needs it: `None` if the channel is to be opened.
+struct TokenRequest {
+    wait: TokenWait,
     request: Option<CredentialRequest>,
 }
 
 impl State {
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Begin => "begin",
+            Self::Start => "start",
             Self::Open(_) => "open",
             Self::Ready => "ready",
             Self::Append(_) => "append",
-            Self::Look(_) => "look",
+            Self::Poll(_) => "poll",
             Self::Wait(_) => "wait",
             Self::Closed => "closed",
             Self::Failed(_) => "failed",
@@ -56,363 +95,625 @@ impl State {
     }
 }
 
-impl Writer {
-    pub(super) fn advance(&mut self, reply: &mut Option<Reply>) -> Step<WriterEvent> {
-        loop {
-            // A reply is taken first, so that it is never kept waiting.
-            if let Some(notice) = self.cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
-            }
-            if reply.is_none()
-                && let Some(event) = self.events.pop_front()
-            {
-                return Step::Done(Ok(event));
-            }
-            if let Some(asking) = &mut self.entry {
-                let result = ready!(asking.entry.step(&mut self.cx, reply));
-                *reply = self.entered(result);
-                continue;
-            }
-            let now = self.cx.now();
-            match &mut self.state {
-                State::Open(open) => {
-                    let step = open.poll(now, reply.take());
-                    let Some(step) = self.pass_on(step) else { continue };
-                    let result = ready!(step);
-                    self.opened(result);
+impl From<OpenWriter> for WriterMachine {
+    fn from(mut goal: OpenWriter) -> Self {
+        let mut position = goal.position.take();
+        if let Some(position) = position.as_mut().filter(|_| goal.tokens.are_unique()) {
+            position.rejected = None;
+        }
+        Self {
+            ingest: None,
+            token: None,
+            builder: BatchBuilder::new(goal.batches.clone().cut(Cut::BehindTokens)),
+            replay: ReplayBuffer::new(position),
+            registration: goal.batcher.join(&goal.path),
+            lease: None,
+            channel: None,
+            opened: false,
+            opened_at: Timestamp::UNIX_EPOCH,
+            elapsed: Elapsed::default(),
+            began: Duration::ZERO,
+            progress_at: Duration::ZERO,
+            poll_at: Timestamp::UNIX_EPOCH,
+            faults: FaultHistory::default(),
+            events: VecDeque::new(),
+            flush: None,
+            closing: false,
+            state: State::Start,
+            goal,
+        }
+    }
+}
+
+impl StateMachine for WriterMachine {
+    type Service = SnowpipeAccount;
+    type Output = WriterEvent;
+    const NAME: &'static str = "Writer";
+
+    fn transition(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> Transition<WriterEvent> {
+        self.elapsed.begin(cx.now());
+        let transition = self.advance(cx);
+        self.elapsed.end(&transition);
+        transition
+    }
+
+    fn is_last(&self, event: &WriterEvent) -> bool {
+        matches!(event, WriterEvent::Closed)
+    }
+
+    fn add_evidence(&mut self, error: FlowError) -> FlowError {
+        self.with_unconfirmed(error)
+    }
+}
+
+/// The transitions, in the order of the picture.
+impl WriterMachine {
+    fn advance(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> Transition<WriterEvent> {
+        // A reply is taken first, so that it is never kept waiting.
+        if !cx.has_reply()
+            && let Some(event) = self.events.pop_front()
+        {
+            return done(Ok(event));
+        }
+        if let Some(token) = &mut self.token {
+            let result = token.wait.poll(cx)?;
+            self.use_token(result, cx);
+            return ControlFlow::Continue(());
+        }
+        match &mut self.state {
+            State::Start | State::Ready | State::Wait(_) => return self.proceed(cx),
+            State::Open(open) => match open.poll(cx.now(), cx.take_reply()) {
+                Step::Authorize(request) => self.authorize(request, cx),
+                step => {
+                    let result = step.into_result()?;
+                    self.opened(result, cx);
                 }
-                State::Append(append) => {
-                    let step = append.poll(now, reply.take());
-                    let Some(step) = self.pass_on(step) else { continue };
-                    let result = ready!(step);
-                    self.appended(result);
+            },
+            State::Append(append) => match append.poll(cx.now(), cx.take_reply()) {
+                Step::Authorize(request) => self.authorize(request, cx),
+                step => {
+                    let result = step.into_result()?;
+                    self.appended(result, cx);
                 }
-                State::Look(call) => {
-                    let step = call.poll(now, reply.take());
-                    let Some(step) = self.pass_on(step) else { continue };
-                    let result = ready!(step);
-                    self.answered(result);
+            },
+            State::Poll(call) => match call.poll(cx.now(), cx.take_reply()) {
+                Step::Authorize(request) => self.authorize(request, cx),
+                step => {
+                    let result = step.into_result()?;
+                    self.polled(result, cx);
                 }
-                _ => {
-                    if let Some(stray) = reply.take() {
-                        return Step::Stray(stray);
-                    }
-                    match self.rest() {
-                        Some(Ok(at)) => return Step::WaitUntil(self.cx.no_later_than(at)),
-                        Some(Err(error)) => return Step::Done(Err(error)),
-                        None => {}
-                    }
-                }
-            }
+            },
+            State::Closed => return done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
+            State::Failed(error) => return done(Err(error.clone())),
         }
+        ControlFlow::Continue(())
     }
 
-    /// Keeps a child's wish for a credential, and passes on what else it wants.
-    fn pass_on<T>(&mut self, step: Step<T>) -> Option<Step<T>> {
-        match step {
-            Step::Authorize(request) => {
-                self.ask(request);
-                None
-            }
-            step => Some(step),
+    /// Start, Ready, Wait: no request is in progress.
+    fn proceed(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> Transition<WriterEvent> {
+        if matches!(self.state, State::Start)
+            && let Err(error) = self.goal.tokens.check()
+        {
+            self.fail(error.into());
+            return ControlFlow::Continue(());
         }
-    }
-
-    /// A child wants a credential for the ingest host: the session's.
-    fn ask(&mut self, request: CredentialRequest) {
-        if let Some(rejected) = request.rejected() {
-            self.goal.session.reject(rejected, self.cx.now());
-        }
-        self.enter(Some(request));
-    }
-
-    /// When what begins now has to end, so that its repetitions do not go on for much longer than faults may: two attempts more
-    /// leave time for what they end with, which tells more than a deadline.
-    fn deadline(&mut self) -> Timestamp {
-        self.began = self.elapsed.total();
-        let attempt = self.ingest.as_ref().map_or(Duration::ZERO, |(ingest, _)| ingest.retry().attempt_timeout);
-        self.cx.no_later_than(self.cx.now() + self.retry_time_left() + attempt.saturating_mul(2))
-    }
-
-    /// How much longer faults may go on.
-    fn retry_time_left(&self) -> Duration {
-        self.goal.retry_timeout.saturating_sub(self.recovery.time(self.elapsed.total()))
-    }
-
-    /// Asks the session: for a credential, or for a place to open the channel at.
-    fn enter(&mut self, request: Option<CredentialRequest>) {
-        if request.is_none() {
-            let asked_to_wait = std::mem::take(&mut self.recovery.asked_to_wait);
-            self.excuse(asked_to_wait);
-            self.began = self.elapsed.total();
-        }
-        self.entry = Some(Box::new(SessionRequest { entry: TokenWait::new(&self.goal.session), request }));
-    }
-
-    /// The session has a token, or there is none to be had.
-    fn entered(&mut self, result: Result<Grant, FlowError>) -> Option<Reply> {
-        let asking = self.entry.take();
-        let asked_to_wait = asking.as_ref().map_or(Duration::ZERO, |asking| asking.entry.asked_to_wait());
-        self.excuse(asked_to_wait);
-        let request = asking.and_then(|asking| asking.request);
-        let here = self.ingest.as_ref().map(|(_, generation)| *generation);
-        match (result, request) {
-            (Ok(grant), Some(request)) if Some(grant.generation) == here => {
-                return Some(request.settle(Ok(grant.header)));
-            }
-            // Somebody else has found that the service is at another host now.
-            (Ok(_), Some(_)) => {
-                self.abandon();
-                self.again(Open::INFO.name, "the session has moved to another host".to_owned(), self.cx.now());
-            }
-            (Ok(grant), None) => {
-                self.ingest = Some((grant.config, grant.generation));
-                self.open();
-            }
-            (Err(error), _) => {
-                self.abandon();
-                self.refused(error);
-            }
-        }
-        None
-    }
-
-    /// What is under way is given up: only what it has sent already is unconfirmed.
-    pub(super) fn abandon(&mut self) {
-        match &self.state {
-            State::Append(append) if !append.machine().has_unanswered() => self.replay.unsend_last(),
-            State::Open(open) if open.machine().has_unanswered() => self.recovery.unanswered_open = Some(self.cx.now()),
-            _ => {}
-        }
-    }
-
-    /// Until when there is nothing to do, while nothing is under way. `None` when there is something to do at once.
-    fn rest(&mut self) -> Option<Result<Timestamp, FlowError>> {
-        match &self.state {
-            State::Failed(error) => return Some(Err(error.clone())),
-            State::Begin if let Err(error) = self.goal.tokens.check() => {
-                self.fail(error.into());
-                return None;
-            }
-            State::Closed => return Some(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
-            _ => {}
-        }
-        if let Some(error) = self.cx.expired("the rows to be committed") {
+        if let Some(error) = cx.expired("the rows to be committed") {
             self.fail(error);
-            return None;
+            return ControlFlow::Continue(());
         }
-        self.collect();
+        self.collect(cx);
         if self.opened && self.flush.is_some_and(|upto| upto <= self.replay.settled) {
             self.flush = None;
             self.events.push_back(WriterEvent::Flushed);
         }
         // What another process has sent is not settled before the channel is open.
         if self.closing && self.opened && self.replay.is_empty() {
-            // What was rejected since the last append is not told again to whoever goes on from here.
-            if let Some(saved) = self.saved() {
-                self.cx.save(saved);
-            }
-            self.channel = None;
-            self.registration.due(Timestamp::MAX);
-            self.state = State::Closed;
-            self.events.push_back(WriterEvent::Closed);
+            self.close(cx);
         }
         if !self.events.is_empty() {
-            return None;
+            return ControlFlow::Continue(());
         }
         match (&self.state, &self.channel) {
-            (State::Wait(at), _) if *at > self.cx.now() => return Some(Ok(*at)),
-            (State::Ready, Some(_)) => return self.ready().map(Ok),
+            (State::Wait(at), _) if *at > cx.now() => {
+                return ControlFlow::Break(Step::WaitUntil(cx.no_later_than(*at)));
+            }
+            (State::Ready, Some(_)) if self.poll_at <= cx.now() => self.poll_status(cx),
+            (State::Ready, Some(_)) if self.replay.has_unsent() => self.append(cx),
+            (State::Ready, Some(_)) => {
+                let at = self.builder.due().map_or(self.poll_at, |due| due.min(self.poll_at));
+                return ControlFlow::Break(Step::WaitUntil(cx.no_later_than(at)));
+            }
             (State::Failed(_), _) => {}
-            _ => self.enter(None),
+            _ => self.request_channel(cx),
         }
-        None
+        ControlFlow::Continue(())
     }
 
-    /// Looks at the channel, or sends a batch, or says when there will be something to do.
-    fn ready(&mut self) -> Option<Timestamp> {
-        if self.next_look <= self.cx.now() {
-            self.look();
-        } else if !self.append_next() {
-            return Some(self.builder.due().map_or(self.next_look, |due| due.min(self.next_look)));
-        }
-        None
+    /// Start, Wait → Token: the session knows where to open the channel.
+    fn request_channel(&mut self, cx: &mut FlowContext<SnowpipeAccount>) {
+        let requested_wait = std::mem::take(&mut self.faults.requested_wait);
+        self.exclude(requested_wait, cx);
+        self.began = self.elapsed.total();
+        self.token = Some(Box::new(TokenRequest { wait: TokenWait::new(&self.goal.session), request: None }));
     }
 
-    fn open(&mut self) {
+    /// Open, Append, Poll → Token: the request needs the session's token.
+    fn authorize(&mut self, request: CredentialRequest, cx: &FlowContext<SnowpipeAccount>) {
+        if let Some(rejected) = request.rejected() {
+            self.goal.session.reject(rejected, cx.now());
+        }
+        let wait = TokenWait::new(&self.goal.session);
+        self.token = Some(Box::new(TokenRequest { wait, request: Some(request) }));
+    }
+
+    /// Token → Open, or back to the request that needs it.
+    fn use_token(&mut self, result: Result<Grant, FlowError>, cx: &mut FlowContext<SnowpipeAccount>) {
+        let token = self.token.take();
+        let asked_to_wait = token.as_ref().map_or(Duration::ZERO, |token| token.wait.asked_to_wait());
+        self.exclude(asked_to_wait, cx);
+        let request = token.and_then(|token| token.request);
+        let here = self.ingest.as_ref().map(|(_, generation)| *generation);
+        match (result, request) {
+            (Ok(grant), Some(request)) if Some(grant.generation) == here => {
+                cx.put_reply(request.settle(Ok(grant.header)));
+            }
+            // Another flow has found that the service is at another host now.
+            (Ok(_), Some(_)) => {
+                self.abandon(cx);
+                self.handle(Fault::SessionMoved, Open::INFO.name, session_moved(&self.goal.path.to_string()), cx);
+            }
+            (Ok(grant), None) => {
+                self.ingest = Some((grant.config, grant.generation));
+                self.open(cx);
+            }
+            (Err(error), _) => {
+                self.abandon(cx);
+                match Fault::of_session(&error) {
+                    fault @ Fault::AccountRejected => self.handle(fault, ExchangeToken::INFO.name, error, cx),
+                    _ => self.request_failed(ExchangeToken::INFO.name, error, cx),
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, cx: &mut FlowContext<SnowpipeAccount>) {
+        // The rows that the service waits for may be our own: their commit takes as long as it takes.
+        let busy_timeout = self.retry_time_left();
+        let (deadline, excuse) = self.begin_request(cx);
         let Some((ingest, _)) = &self.ingest else { return };
-        // The rows that are waited for may be our own: their commit takes as long as it takes.
-        let goal = OpenChannel::new(self.goal.path.clone()).busy_timeout(self.retry_time_left());
-        let open = goal.start(ingest, self.cx.seed.split());
-        let open = open.into_runner().with_deadline(self.deadline()).excusing(self.excuse_left());
+        let goal = OpenChannel::new(self.goal.path.clone()).busy_timeout(busy_timeout);
+        let open = goal.start(ingest, cx.seed.split()).into_runner().with_deadline(deadline).excusing(excuse);
         self.state = State::Open(Box::new(open));
-        self.cx.phase(NAME, if self.opened { "opening again" } else { "opening" });
+        cx.phase(Self::NAME, if self.opened { "opening again" } else { "opening" });
     }
 
-    fn opened(&mut self, result: Result<Channel, FlowError>) {
+    /// Open → Ready: settles what is committed; what is left is sent again.
+    fn opened(&mut self, result: Result<Channel, FlowError>, cx: &mut FlowContext<SnowpipeAccount>) {
         if let State::Open(open) = &self.state {
             let asked_to_wait = open.machine().asked_to_wait();
-            self.excuse(asked_to_wait);
+            self.exclude(asked_to_wait, cx);
         }
         let mut channel = match result {
             Ok(channel) => channel,
             Err(error) => {
-                self.abandon();
-                // It was waited for as long as faults may go on.
-                let is_over = error.service().is_some_and(is_busy);
-                return if is_over { self.fail(error) } else { self.recover(Open::INFO.name, error) };
+                self.abandon(cx);
+                return self.request_failed(Open::INFO.name, error, cx);
             }
         };
         let own = self.goal.tokens.remove_from(&mut channel.status, !self.replay.is_known());
-        let delta = match own.and_then(|()| self.replay.reopened(&channel.status)) {
-            Ok(delta) => delta,
-            Err(lost) => return self.fail(lost.of(&self.goal.path)),
-        };
-        if self.goal.must_have_committed && channel.committed().is_none() && !self.opened {
-            return self.fail(ChannelLost::TokenGone { before: None }.of(&self.goal.path));
+        let mut delta = own.and_then(|()| self.replay.reopened(&channel.status));
+        if delta.is_ok() && self.goal.must_have_committed && !self.opened && channel.committed().is_none() {
+            delta = Err(ChannelLost::TokenGone { before: None });
         }
+        let delta = match delta {
+            Ok(delta) => delta,
+            Err(lost) => return self.handle(Fault::ChannelLost, Open::INFO.name, lost.of(&self.goal.path), cx),
+        };
         if !std::mem::replace(&mut self.opened, true) {
             let committed = channel.committed().map(str::to_owned);
             self.events.push_back(WriterEvent::Opened { committed });
         }
         if delta.batches > 0 {
-            self.recovery.over();
+            self.faults.clear();
         }
         self.announce(delta);
         if channel.unanswered_open {
-            self.recovery.unanswered_open = Some(self.cx.now());
+            self.faults.unanswered_open = Some(cx.now());
         }
         self.channel = Some(channel);
-        self.recovery.lost.clear();
-        self.opened_at = self.cx.now();
-        self.moved = self.elapsed.total();
-        self.look_after(self.goal.idle);
+        self.faults.lost.clear();
+        self.opened_at = cx.now();
+        self.progress_at = self.elapsed.total();
+        self.poll_in(self.goal.idle, cx);
         self.state = State::Ready;
     }
 
-    /// Sends the next batch, if there is one.
-    fn append_next(&mut self) -> bool {
-        let (Some((ingest, _)), true) = (&self.ingest, self.replay.has_unsent()) else { return false };
-        let (Some(channel), Some(batch)) = (self.channel.take(), self.replay.send_next()) else { return false };
-        if let Some(saved) = self.saved() {
-            self.cx.save(saved);
-        }
-        let append = channel.append(self.goal.tokens.add_to(batch)).start(ingest, self.cx.seed.split());
-        let append = append.into_runner().with_deadline(self.deadline()).excusing(self.excuse_left());
+    /// Ready → Append.
+    fn append(&mut self, cx: &mut FlowContext<SnowpipeAccount>) {
+        let (Some(channel), Some(batch)) = (self.channel.take(), self.replay.send_next()) else { return };
+        self.save(cx);
+        let (deadline, excuse) = self.begin_request(cx);
+        let Some((ingest, _)) = &self.ingest else { return };
+        let append = channel.append(self.goal.tokens.add_to(batch)).start(ingest, cx.seed.split());
+        let append = append.into_runner().with_deadline(deadline).excusing(excuse);
         self.state = State::Append(Box::new(append));
-        true
     }
 
-    /// What another process needs to go on.
-    pub(super) fn saved(&self) -> Option<SavedState> {
-        let position = self.replay.position()?;
-        let (path, Tokens { prefix, ignored, .. }) = (self.goal.path.clone(), self.goal.tokens.clone());
-        Some(SavedState::new(NAME, &WriterState { path, position, token_prefix: prefix, ignored_token: ignored }))
-    }
-
-    fn appended(&mut self, result: Result<Channel, FlowError>) {
+    /// Append → Ready.
+    fn appended(&mut self, result: Result<Channel, FlowError>, cx: &mut FlowContext<SnowpipeAccount>) {
         if let State::Append(append) = &self.state {
             let asked_to_wait = append.machine().asked_to_wait();
-            self.excuse(asked_to_wait);
+            self.exclude(asked_to_wait, cx);
         }
         match result {
             Ok(channel) => {
                 self.channel = Some(channel);
-                self.recovery.calm();
-                // With others before it, its answer is no progress: they are waited for longer already.
+                self.faults.clear_rejections();
+                // Behind other batches, its answer is no progress: they are waited for already.
                 if self.replay.sent().len() == 1 {
-                    self.moved = self.elapsed.total();
+                    self.progress_at = self.elapsed.total();
                 }
-                self.next_look = self.next_look.min(self.cx.now() + POLL);
-                self.registration.due(self.next_look);
+                self.poll_at = self.poll_at.min(cx.now() + STATUS_POLL_INTERVAL);
+                self.registration.due(self.poll_at);
                 self.state = State::Ready;
             }
-            Err(error) => self.recover(AppendRows::INFO.name, error),
+            Err(error) => self.request_failed(AppendRows::INFO.name, error, cx),
         }
     }
 
-    fn look(&mut self) {
-        let Some((ingest, _)) = &self.ingest else { return };
-        match self.registration.look(self.cx.now(), self.opened_at) {
-            Look::Posted(status, asked_at) => {
+    /// Ready → Poll, unless another writer has requested the status, too.
+    fn poll_status(&mut self, cx: &mut FlowContext<SnowpipeAccount>) {
+        match self.registration.status(cx.now(), self.opened_at) {
+            StatusAccess::Posted(status, requested_at) => {
                 self.began = self.elapsed.total();
-                self.looked(status, asked_at);
+                self.read(status, requested_at, cx);
             }
-            Look::Wait(at) => self.next_look = at,
-            Look::Ask(lease) => {
-                let id = RequestId::from_bits(self.cx.seed.next_u128());
+            StatusAccess::Wait(at) => self.poll_at = at,
+            StatusAccess::Request(lease) => {
+                let id = RequestId::from_bits(cx.seed.next_u128());
                 let status = self.goal.path.status(id, lease.names());
-                let call = Call::new(status, ingest, self.cx.seed.split());
                 self.lease = Some(lease);
-                let call = call.with_deadline(self.deadline()).excusing(self.excuse_left());
-                self.state = State::Look(Box::new(call));
+                let (deadline, excuse) = self.begin_request(cx);
+                let Some((ingest, _)) = &self.ingest else { return };
+                let call = Call::new(status, ingest, cx.seed.split()).with_deadline(deadline).excusing(excuse);
+                self.state = State::Poll(Box::new(call));
             }
         }
     }
 
-    fn answered(&mut self, result: Result<ChannelStatuses, FlowError>) {
-        if let State::Look(call) = &self.state {
+    /// Poll → Ready: the statuses are for all writers of the lease. This writer takes its own next.
+    fn polled(&mut self, result: Result<ChannelStatuses, FlowError>, cx: &mut FlowContext<SnowpipeAccount>) {
+        if let State::Poll(call) = &self.state {
             let asked_to_wait = call.asked_to_wait();
-            self.excuse(asked_to_wait);
+            self.exclude(asked_to_wait, cx);
         }
         let lease = self.lease.take();
         match result {
             Ok(statuses) => {
                 if let Some(lease) = lease {
-                    lease.post(statuses, self.cx.now());
+                    lease.post(statuses, cx.now());
                 }
-                // What was posted for ourselves is found when we look again, at once.
                 self.state = State::Ready;
             }
-            Err(error) => self.recover(BulkGetChannelStatus::INFO.name, error),
+            Err(error) => self.request_failed(BulkGetChannelStatus::INFO.name, error, cx),
         }
     }
 
-    fn looked(&mut self, status: Option<ChannelStatus>, asked_at: Timestamp) {
-        let Some(mut status) = status else { return self.seems_lost(ChannelLost::Missing, asked_at) };
-        if let Some(refusal) = status.refusal(BulkGetChannelStatus::INFO) {
-            if status.is_unreadable() && !self.recovery.lost.add(None, asked_at) {
-                return self.look_after(POLL);
+    /// Ready → Ready: settles what is committed.
+    fn read(&mut self, status: Option<ChannelStatus>, requested_at: Timestamp, cx: &mut FlowContext<SnowpipeAccount>) {
+        let operation = BulkGetChannelStatus::INFO.name;
+        let delta = match status {
+            None => Err(ChannelLost::Missing),
+            Some(mut status) => {
+                if let Some(error) = status.refusal(BulkGetChannelStatus::INFO) {
+                    if status.is_unreadable() && !self.faults.lost.add(None, requested_at) {
+                        return self.handle(Fault::Unproven, operation, error.into(), cx);
+                    }
+                    return self.request_failed(operation, error.into(), cx);
+                }
+                let own = self.goal.tokens.remove_from(&mut status, false);
+                own.and_then(|()| self.replay.polled(&status))
             }
-            return self.recover(BulkGetChannelStatus::INFO.name, refusal.into());
-        }
-        let own = self.goal.tokens.remove_from(&mut status, false);
-        match own.and_then(|()| self.replay.looked(&status)) {
-            Ok(delta) => {
-                self.recovery.lost.clear();
-                if delta.batches > 0 {
-                    self.moved = self.elapsed.total();
-                }
-                if delta.batches > 0 || self.replay.is_empty() {
-                    self.recovery.over();
-                }
-                self.announce(delta);
-                if self.replay.sent().len() > 0
-                    && self.elapsed.total().saturating_sub(self.moved) >= self.goal.stall_timeout
-                {
-                    return self.stalled();
-                }
-                self.look_after(if self.replay.sent().len() > 0 { POLL } else { self.goal.idle });
+        };
+        match delta {
+            Ok(delta) => self.settled(delta, cx),
+            // An open would tell at once, and take the channel from the client that has it now.
+            Err(lost) => {
+                let is_proven = self.faults.lost.add(Some(&lost), requested_at);
+                let fault = if is_proven { Fault::ChannelLost } else { Fault::Unproven };
+                self.handle(fault, operation, lost.of(&self.goal.path), cx);
             }
-            Err(lost) => self.seems_lost(lost, asked_at),
         }
     }
 
-    pub(super) fn look_after(&mut self, time: Duration) {
-        self.next_look = self.cx.now() + time;
-        self.registration.due(self.next_look);
+    fn settled(&mut self, delta: StatusDelta, cx: &mut FlowContext<SnowpipeAccount>) {
+        self.faults.lost.clear();
+        if delta.batches > 0 {
+            self.progress_at = self.elapsed.total();
+        }
+        if delta.batches > 0 || self.replay.is_empty() {
+            self.faults.clear();
+        }
+        self.announce(delta);
+        let is_waiting = self.replay.sent().len() > 0;
+        let idle_for = self.elapsed.total().saturating_sub(self.progress_at);
+        if is_waiting && idle_for >= self.goal.stall_timeout {
+            // The buffered rows may be gone, and no status tells: only reopening the channel does.
+            let is_first = self.faults.duration(self.elapsed.total()) < self.goal.retry_timeout;
+            let time = if is_first { self.goal.stall_timeout } else { self.goal.retry_timeout };
+            let reason = format!("appends are answered, and nothing was committed for {time:?}");
+            let what = format!("channel {}", self.goal.path);
+            let error = FlowError::Failed(Failure { what, reason, details: None, cause: None });
+            return self.handle(Fault::Stalled, BulkGetChannelStatus::INFO.name, error, cx);
+        }
+        self.poll_in(if is_waiting { STATUS_POLL_INTERVAL } else { self.goal.idle }, cx);
     }
 
-    /// First what was rejected, so that whoever sees the token knows it already.
+    /// Ready, Wait → Closed.
+    fn close(&mut self, cx: &mut FlowContext<SnowpipeAccount>) {
+        // The next process must not report again what was rejected since the last append.
+        self.save(cx);
+        self.channel = None;
+        self.registration.due(Timestamp::MAX);
+        self.state = State::Closed;
+        self.events.push_back(WriterEvent::Closed);
+    }
+
+    /// A request has failed.
+    fn request_failed(&mut self, operation: &'static str, error: FlowError, cx: &mut FlowContext<SnowpipeAccount>) {
+        // A request that the writer itself has cut off was about to be repeated, perhaps with another token: nothing is final.
+        if is_deadline(&error) && cx.expired("").is_none() {
+            return self.handle(Fault::Transient, operation, without_deadline(error), cx);
+        }
+        self.handle(Fault::of(&error), operation, error, cx);
+    }
+
+    /// Any → Wait, or Failed: carries out what the policy decides about a fault.
+    fn handle(
+        &mut self,
+        fault: Fault,
+        operation: &'static str,
+        error: FlowError,
+        cx: &mut FlowContext<SnowpipeAccount>,
+    ) {
+        let host = match &self.ingest {
+            _ if operation == ExchangeToken::INFO.name => Some(self.goal.session.account().contact()),
+            ingest => ingest.as_ref().map(|(config, _)| config.contact()),
+        };
+        let occurrence = Occurrence {
+            operation,
+            error: &error,
+            now: cx.now(),
+            worked: self.elapsed.total(),
+            began: self.began,
+            retry_timeout: self.goal.retry_timeout,
+            silent_host: host.filter(|host| !self.opened && !host.has_answered()),
+        };
+        let known = self.faults.add(fault, &occurrence);
+        let action = decide(fault, &known);
+        if operation == AppendRows::INFO.name {
+            self.append_failed(fault, action, &error, cx);
+        }
+        if fault == Fault::HostMoved
+            && let Some((_, generation)) = self.ingest
+        {
+            self.goal.session.moved(generation);
+        }
+        match action {
+            Action::PollAgain => self.poll_in(STATUS_POLL_INTERVAL, cx),
+            Action::Reopen => {
+                let requested = error.service().and_then(ServiceError::retry_after);
+                let requested = requested.map_or(Duration::ZERO, |after| after.resolve(cx.now()).since(cx.now()));
+                let requested = requested.min(self.longest_retry_after(cx));
+                self.reopen(operation, &error, cx.now() + requested, cx);
+                self.faults.requested_wait = requested;
+            }
+            Action::ReopenLater => self.reopen(operation, &error, cx.now() + ACCOUNT_REJECTION_BACKOFF, cx),
+            Action::Fail => {
+                let error = self.name_batch(operation, error);
+                self.fail(error);
+            }
+            Action::FailContested => {
+                let lost = ChannelLost::Contested { times: self.faults.takeovers() };
+                self.fail(lost.with_details(&self.goal.path, Some(error.to_string())));
+            }
+            Action::TimeOut => self.fail(error),
+        }
+    }
+
+    /// Records what a failed append says about its batch.
+    fn append_failed(
+        &mut self,
+        fault: Fault,
+        action: Action,
+        error: &FlowError,
+        cx: &mut FlowContext<SnowpipeAccount>,
+    ) {
+        if !may_be_appended(error, action) {
+            self.replay.unsend_last();
+        }
+        if let Fault::Taken { may_be_own: false, is_stated } = fault
+            && !self.goal.tokens.are_unique()
+        {
+            self.replay.reject_last(is_stated && !self.faults.may_have_opened(cx.now()));
+            // Another process must not believe that token either.
+            self.save(cx);
+        }
+    }
+
+    /// Any → Wait.
+    fn reopen(
+        &mut self,
+        operation: &'static str,
+        cause: &FlowError,
+        earliest: Timestamp,
+        cx: &mut FlowContext<SnowpipeAccount>,
+    ) {
+        self.began = self.elapsed.total();
+        let backoff = self.faults.next_backoff(|most| cx.seed.below(most.saturating_add(1)));
+        let at = (cx.now() + backoff).max(earliest);
+        (self.channel, self.lease) = (None, None);
+        self.registration.due(Timestamp::MAX);
+        cx.say(Notice::Retrying { operation, cause: cause.to_string(), at });
+        self.state = State::Wait(at);
+    }
+
+    /// Any → Failed. The first error counts.
+    pub(super) fn fail(&mut self, error: FlowError) {
+        if matches!(self.state, State::Failed(_)) {
+            return;
+        }
+        if self.token.take().is_some() {
+            self.withdraw_append();
+        }
+        (self.channel, self.lease) = (None, None);
+        self.registration.due(Timestamp::MAX);
+        self.state = State::Failed(error);
+    }
+}
+
+impl WriterMachine {
+    /// Takes over the batches that are closed.
+    pub(super) fn collect(&mut self, cx: &FlowContext<SnowpipeAccount>) {
+        while let Some(batch) = self.builder.next_batch(cx.now()) {
+            let result = self.replay.check(&batch);
+            self.replay.take(batch);
+            if let Err(error) = result {
+                self.fail(error.into());
+            }
+        }
+    }
+
+    /// What another process needs to continue.
+    fn save(&self, cx: &mut FlowContext<SnowpipeAccount>) {
+        let Some(position) = self.replay.position() else { return };
+        let (path, Tokens { prefix, ignored, .. }) = (self.goal.path.clone(), self.goal.tokens.clone());
+        let state = WriterState { path, position, token_prefix: prefix, ignored_token: ignored };
+        cx.save(SavedState::new(Self::NAME, &state));
+    }
+
+    /// The request in progress is dropped: it is unconfirmed only if an attempt got no answer.
+    fn abandon(&mut self, cx: &FlowContext<SnowpipeAccount>) {
+        self.withdraw_append();
+        if let State::Open(open) = &self.state
+            && open.machine().has_unanswered()
+        {
+            self.faults.unanswered_open = Some(cx.now());
+        }
+    }
+
+    fn withdraw_append(&mut self) {
+        if let State::Append(append) = &self.state
+            && !append.machine().has_unanswered()
+        {
+            self.replay.unsend_last();
+        }
+    }
+
+    /// The deadline of a request that begins now, and how much the service's waits may move it. Two attempts more than faults may
+    /// last leave time for the last error, which tells more than a deadline.
+    fn begin_request(&mut self, cx: &FlowContext<SnowpipeAccount>) -> (Timestamp, Duration) {
+        self.began = self.elapsed.total();
+        let attempt = self.ingest.as_ref().map_or(Duration::ZERO, |(ingest, _)| ingest.retry().attempt_timeout);
+        let deadline = cx.no_later_than(cx.now() + self.retry_time_left() + attempt.saturating_mul(2));
+        (deadline, self.excluded_time_left(cx))
+    }
+
+    /// How much longer faults may last.
+    fn retry_time_left(&self) -> Duration {
+        self.goal.retry_timeout.saturating_sub(self.faults.duration(self.elapsed.total()))
+    }
+
+    fn longest_retry_after(&self, cx: &FlowContext<SnowpipeAccount>) -> Duration {
+        let retry = self.ingest.as_ref().map_or_else(|| cx.retry(), |(ingest, _)| ingest.retry());
+        retry.longest_retry_after
+    }
+
+    /// How much of the service's waits may still be excluded from the working time.
+    fn excluded_time_left(&self, cx: &FlowContext<SnowpipeAccount>) -> Duration {
+        self.goal.retry_timeout.max(self.longest_retry_after(cx)).saturating_sub(self.faults.excluded)
+    }
+
+    /// Excludes a wait that the service has asked for from the working time, also after a success: no commit can be expected in
+    /// that time. The request that waited has just ended.
+    fn exclude(&mut self, asked_to_wait: Duration, cx: &FlowContext<SnowpipeAccount>) {
+        let excluded = asked_to_wait.min(self.excluded_time_left(cx));
+        self.faults.excluded += excluded;
+        self.elapsed.exclude(excluded, self.began);
+    }
+
+    fn poll_in(&mut self, time: Duration, cx: &FlowContext<SnowpipeAccount>) {
+        self.poll_at = cx.now() + time;
+        self.registration.due(self.poll_at);
+    }
+
+    /// Rejected rows come first, so that the caller knows them when it sees the token.
     fn announce(&mut self, delta: StatusDelta) {
         self.events.extend(delta.rejected.map(WriterEvent::Rejected));
         if let Some(token) = self.replay.committed().filter(|_| delta.batches > 0) {
             let token = token.to_owned();
             self.events.push_back(WriterEvent::Committed { token, batches: delta.batches, rows: delta.rows });
         }
-        // Nobody knows when more is to come: no memory is kept for it.
+        // An idle writer keeps no memory for rows.
         if self.replay.is_empty() {
             self.builder.release();
         }
     }
+
+    /// A rejection that concerns the batch names it.
+    fn name_batch(&self, operation: &'static str, error: FlowError) -> FlowError {
+        let FlowError::Service(rejection) = &error else { return error };
+        let is_of_batch =
+            operation == AppendRows::INFO.name && matches!(rejection.status().as_u16(), 400 | 413 | 415 | 422);
+        // It counts as not sent by now, because it was certainly rejected.
+        let Some(batch) = self.replay.unsent().next().filter(|_| is_of_batch) else { return error };
+        let what = format!(
+            "the batch of {} with the offset tokens \"{}\" to \"{}\"",
+            counted(batch.rows, "row", "rows"),
+            batch.start_offset_token.as_deref().unwrap_or_default(),
+            batch.end_offset_token.as_deref().unwrap_or_default()
+        );
+        let failure = Failure {
+            what,
+            reason: rejection.to_string(),
+            details: rejection.details().map(str::to_owned),
+            cause: Some(Cause::new(rejection.clone())),
+        };
+        FlowError::Failed(failure)
+    }
+
+    /// The error that the writer ends with names the unconfirmed batches.
+    pub(super) fn with_unconfirmed(&self, error: FlowError) -> FlowError {
+        let tokens: Vec<&str> = self.replay.unconfirmed().collect();
+        let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return without_unconfirmed(error) };
+        let committed = self.replay.committed().map_or("nothing".to_owned(), |token| format!("\"{token}\""));
+        let found = format!(
+            "committed up to {committed}; unconfirmed: {} behind it, with the end tokens \"{first}\" to \"{last}\": the first of \
+             them may be committed, in this order and without a gap",
+            counted(tokens.len() as u64, "batch", "batches")
+        );
+        let (cause, unanswered) = match error {
+            FlowError::Ambiguous(Ambiguity { cause, unanswered, .. }) => (cause, unanswered),
+            error => (Box::new(error), false),
+        };
+        let operation = AppendRows::INFO.name;
+        FlowError::Ambiguous(Ambiguity { operation, cause, unanswered, found: Some(found), evidence: None })
+    }
+}
+
+/// Without unconfirmed rows, the error is what the service said, also if an open or an append before it got no answer.
+fn without_unconfirmed(error: FlowError) -> FlowError {
+    match error {
+        FlowError::Ambiguous(Ambiguity { cause, .. }) => without_unconfirmed(*cause),
+        error => error,
+    }
+}
+
+fn session_moved(path: &str) -> FlowError {
+    let (what, reason) = (format!("channel {path}"), "the session has moved to another host".to_owned());
+    FlowError::Failed(Failure { what, reason, details: None, cause: None })
+}
+
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }

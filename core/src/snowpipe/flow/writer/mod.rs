@@ -1,22 +1,24 @@
 //! [`Writer`]: rows in, none lost and none twice; or an error that says which of them are unconfirmed.
 //!
 //! ```text
-//!            ┌──────────────────────── reopened: what is committed is settled, the rest is sent again ◀──────┐
-//!            ▼                                                                                               │
-//!  Begin ─▶ Enter ─▶ Open ─200─▶ Ready ─a batch waits─▶ Append ─200─▶ Ready                                  │
-//!   host and token    │           │ ▲                     │                                                  │
-//!                     │           │ └─ SUCCESS, token known                                                │
-//!                     │           └─a look is due─▶ Look ─┤                                                  │
-//!                     │                                   │ anything else                                    │
-//!                     └───────────────────────────────────┴─────▶ Wait ──at once, then 1, 2, 4, … 30 s──▶ Enter
+//!            ┌───────────────────── reopened: what is committed is settled, the rest is sent again ◀───────┐
+//!            ▼                                                                                             │
+//!  Start ─▶ Token ─▶ Open ─200─▶ Ready ─a batch waits─▶ Append ─200─▶ Ready                                │
+//!   host and token    │           │ ▲                     │                                                │
+//!                     │           │ └─ SUCCESS, token known                                              │
+//!                     │           └─a poll is due─▶ Poll ─┤                                                │
+//!                     │                                   │ a fault                                        │
+//!                     └───────────────────────────────────┴─────▶ Wait ──at once, then 1, 2, 4, … 30 s──▶ Token
 //!                                                         └─ no repetition helps ─▶ Failed
 //!  Ready, Wait ─closing, nothing waits─▶ Closed
 //! ```
 //!
-//! | what comes | where | what the writer does |
+//! Which fault leads where is decided in one place, the tables of `decide`. What that means for each answer:
+//!
+//! | answer or event | state | what the writer does |
 //! |---|---|---|
 //! | 200 `SUCCESS` | Open | looks the committed token up, settles up to it, sends all behind it again |
-//! | 200, any other status | Open, Look | opens again |
+//! | 200, any other status | Open, Poll | opens again |
 //! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`, `ERR_OPEN_CHANNEL_IN_PROGRESS` | Open | waits: what is buffered gets committed. Never forces |
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`; 404 of channel, pipe or table | any | ends |
 //! | no answer, 408, 429, 5xx, 404 without a code; 200 that says nothing, such as `{}` | any | the same request again, then opens again |
@@ -31,13 +33,13 @@
 //! | 401, 403 | any | another token, once; again: opens again, and ends with the third |
 //! | 410 | any | finds host and token anew, opens again |
 //! | the committed token is gone, went back, or was never sent; the channel is another one | Open | ends |
-//! | the same, or no such channel | Look | looks again, as the node that was asked may be behind; ends after 30 s of answers that say the same, counted from request to request with at most 2 s for each |
-//! | a status that cannot be read | Look | the same, but opens again after 30 s |
-//! | nothing that was sent is committed for [`stall_timeout`](OpenWriter::stall_timeout) (60 s by default) | Look | opens again, even if the retry timeout is shorter: another client may have discarded the buffered rows |
+//! | the same, or no such channel | Poll | polls again, because the node that answers may lag behind; ends after 30 s of answers that say the same, counted from request to request with at most 2 s for each |
+//! | a status that cannot be read | Poll | the same, but opens again after 30 s |
+//! | nothing that was sent is committed for [`stall_timeout`](OpenWriter::stall_timeout) (60 s by default) | Poll | opens again, even if the retry timeout is shorter: another client may have discarded the buffered rows |
 //! | a clock that jumps forward, or a program that was suspended | any | counts the time until the next poll was due, and opens again if a request was under way for too long |
 //! | any of these for longer than [`retry_timeout`](OpenWriter::retry_timeout), without a commit in between | any | ends |
 //! | any of these from a host that has never answered: its address is probably wrong | any | ends: at once if TLS fails, after 10 s if no connection can be made, otherwise after 2 min |
-//! | more rows rejected than before | Open, Look | [`WriterEvent::Rejected`] |
+//! | more rows rejected than before | Open, Poll | [`WriterEvent::Rejected`] |
 //!
 //! Invariants:
 //!
@@ -57,38 +59,30 @@
 //! * A token that is refused twice may be one node's mistake, and opening again harms no row. The third refusal is believed.
 //! * What is kept is bounded; what is more is handed back.
 
-mod classify;
+mod decide;
 mod event;
 mod goal;
 mod machine;
-mod recovery;
 mod replay_buffer;
 mod tokens;
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::time::Duration;
 
 use serde::Serialize;
 
 pub use event::{Refusal, Refused, UnsettledRows, WriterEvent};
 pub use goal::OpenWriter;
 
-use self::machine::{SessionRequest, State};
-use self::recovery::Recovery;
+use self::machine::{State, WriterMachine};
 use self::replay_buffer::{ReplayBuffer, too_long};
-use super::elapsed::Elapsed;
-use super::status_batcher::{Lease, Registration};
-use super::{Channel, ChannelPath, MAX_TOKEN, Position};
+use super::{ChannelPath, Position};
 use crate::error::BuildError;
 #[cfg(doc)]
 use crate::error::FlowError;
-use crate::flow::{Config, Flow, FlowContext, Reply, Step};
+use crate::flow::Runner;
 use crate::schema::json_structs;
-use crate::snowpipe::{Batch, BatchBuilder, SnowpipeAccount, SnowpipeIngest};
-use crate::time::Timestamp;
-
-const NAME: &str = "Writer";
+use crate::snowpipe::Batch;
+use crate::snowpipe::tuning::MAX_OFFSET_TOKEN_BYTES;
 
 json_structs! {
     /// What a writer saves.
@@ -176,33 +170,7 @@ json_structs! {
 /// ```
 #[must_use = "a flow does nothing until it is polled"]
 pub struct Writer {
-    cx: FlowContext<SnowpipeAccount>,
-    goal: OpenWriter,
-    /// Where the channel is, and which of the session's hosts that is.
-    ingest: Option<(Config<SnowpipeIngest>, u64)>,
-    /// While the session is asked.
-    entry: Option<Box<SessionRequest>>,
-    builder: BatchBuilder,
-    replay: ReplayBuffer,
-    registration: Registration,
-    lease: Option<Lease>,
-    /// While it is not in an append.
-    channel: Option<Channel>,
-    opened: bool,
-    opened_at: Timestamp,
-    /// By this time the retry timeout and stalls are measured.
-    elapsed: Elapsed,
-    /// When what is under way was begun.
-    began: Duration,
-    /// When there was progress last: something was committed, or the first of what is in flight was sent.
-    moved: Duration,
-    next_look: Timestamp,
-    recovery: Recovery,
-    events: VecDeque<WriterEvent>,
-    /// How many batches must be committed for the flush that was asked for.
-    flush: Option<u64>,
-    closing: bool,
-    state: State,
+    runner: Runner<WriterMachine>,
 }
 
 impl Writer {
@@ -212,19 +180,20 @@ impl Writer {
     /// The batch, with the reason: there is no room, the channel was not opened yet, the batch has no end token or one that
     /// another has, it is empty or too large, the writer is closed or has ended.
     pub fn append(&mut self, batch: Batch) -> Result<(), Box<Refused>> {
-        self.builder.flush(self.cx.now());
-        self.collect();
-        let result = self.room(batch.body.len()).and_then(|()| {
-            if self.builder.open_rows() > 0 {
+        let (machine, cx) = self.runner.parts_mut();
+        machine.builder.flush(cx.now());
+        machine.collect(cx);
+        let result = machine.room(batch.body.len()).and_then(|()| {
+            if machine.builder.open_rows() > 0 {
                 let problem =
                     "rows that were pushed behind the last offset token are not sent yet: push one with a token first";
                 return Err(Refusal::Invalid(BuildError::value("appendRows", "rows", "a batch", problem)));
             }
-            self.replay.check(&batch).map_err(Refusal::Invalid)
+            machine.replay.check(&batch).map_err(Refusal::Invalid)
         });
         match result {
             Ok(()) => {
-                self.replay.take(batch);
+                machine.replay.take(batch);
                 Ok(())
             }
             Err(reason) => Err(Box::new(Refused { batch, reason })),
@@ -243,10 +212,11 @@ impl Writer {
     /// token. If rows without a token together exceed the size of a request, the writer cannot return them: `push` fails with a
     /// `RowError`. Read the rows from [`unsettled`](Self::unsettled).
     pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), Refusal> {
-        self.room(0)?;
-        self.check_token(offset_token)?;
-        self.builder.push(row, offset_token, self.cx.now()).map_err(Refusal::Row)?;
-        self.collect();
+        let (machine, cx) = self.runner.parts_mut();
+        machine.room(0)?;
+        machine.check_token(offset_token)?;
+        machine.builder.push(row, offset_token, cx.now()).map_err(Refusal::Row)?;
+        machine.collect(cx);
         Ok(())
     }
 
@@ -255,19 +225,21 @@ impl Writer {
     /// # Errors
     /// As there.
     pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>) -> Result<(), Refusal> {
-        self.room(0)?;
-        self.check_token(offset_token)?;
-        self.builder.push_line(line, offset_token, self.cx.now()).map_err(Refusal::Row)?;
-        self.collect();
+        let (machine, cx) = self.runner.parts_mut();
+        machine.room(0)?;
+        machine.check_token(offset_token)?;
+        machine.builder.push_line(line, offset_token, cx.now()).map_err(Refusal::Row)?;
+        machine.collect(cx);
         Ok(())
     }
 
     /// Sends what was taken without waiting for more; [`WriterEvent::Flushed`] says that it is committed: once, when this is called
     /// again before. Rows behind the last offset token stay, because nobody could see that they are committed.
     pub fn flush(&mut self) {
-        self.builder.flush(self.cx.now());
-        self.collect();
-        self.flush = Some(self.replay.taken);
+        let (machine, cx) = self.runner.parts_mut();
+        machine.builder.flush(cx.now());
+        machine.collect(cx);
+        machine.flush = Some(machine.replay.taken);
     }
 
     /// Takes nothing any more; [`WriterEvent::Closed`] says that all is committed, also what a writer of before had sent. The
@@ -276,11 +248,12 @@ impl Writer {
     /// # Errors
     /// When there are rows behind the last offset token: push one with a token first. The writer is not closed then.
     pub fn close(&mut self) -> Result<(), Refusal> {
-        self.builder.flush(self.cx.now());
-        self.collect();
-        match self.builder.open_rows() {
+        let (machine, cx) = self.runner.parts_mut();
+        machine.builder.flush(cx.now());
+        machine.collect(cx);
+        match machine.builder.open_rows() {
             0 => {
-                self.closing = true;
+                machine.closing = true;
                 Ok(())
             }
             rows => {
@@ -290,43 +263,40 @@ impl Writer {
         }
     }
 
-    /// Ends it at this moment at the latest, whatever else it is given.
-    pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
-        self.cx.set_deadline(deadline.into());
-        self
-    }
-
     /// The channel.
     pub fn path(&self) -> &ChannelPath {
-        &self.goal.path
+        &self.runner.machine().goal.path
     }
 
     /// The last offset token that is known to be committed.
     pub fn committed(&self) -> Option<&str> {
-        self.replay.committed()
+        self.runner.machine().replay.committed()
     }
 
     /// How many batches wait to be committed, sent or not.
     pub fn waiting(&self) -> usize {
-        self.replay.batches()
+        self.runner.machine().replay.batches()
     }
 
     /// What another process needs to go on, as the notices have it; `None` until the channel is open.
     pub fn position(&self) -> Option<Position> {
-        self.replay.position()
+        self.runner.machine().replay.position()
     }
 
     /// All that is not known to be committed, for whoever has to decide what to do about it after an error.
     pub fn unsettled(mut self) -> UnsettledRows {
-        self.builder.close_all(self.cx.now());
-        self.collect();
-        std::mem::replace(&mut self.replay, ReplayBuffer::new(None)).into_unsettled()
+        let (machine, cx) = self.runner.parts_mut();
+        machine.builder.close_all(cx.now());
+        machine.collect(cx);
+        std::mem::replace(&mut machine.replay, ReplayBuffer::new(None)).into_unsettled()
     }
+}
 
+impl WriterMachine {
     /// Whether so many bytes more may be taken.
     fn room(&self, bytes: u64) -> Result<(), Refusal> {
         match &self.state {
-            State::Failed(error) => return Err(Refusal::Ended(error.clone())),
+            State::Failed(error) => return Err(Refusal::Ended(self.with_unconfirmed(error.clone()))),
             State::Closed => return Err(Refusal::Closed),
             _ if self.closing => return Err(Refusal::Closed),
             _ if !self.opened => return Err(Refusal::NotOpened),
@@ -343,7 +313,7 @@ impl Writer {
     fn check_token(&self, token: Option<&str>) -> Result<(), Refusal> {
         let last = || self.builder.last_token().or_else(|| self.replay.last_token());
         match token.filter(|token| !token.is_empty()) {
-            Some(token) if token.len() > MAX_TOKEN => Err(Refusal::Invalid(too_long(token))),
+            Some(token) if token.len() > MAX_OFFSET_TOKEN_BYTES => Err(Refusal::Invalid(too_long(token))),
             Some(token) if last() == Some(token) => {
                 let problem = "the row before has the same: give it to the last one of those that belong together";
                 Err(Refusal::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
@@ -356,37 +326,14 @@ impl Writer {
             _ => Ok(()),
         }
     }
-
-    /// Takes over the batches that are closed.
-    fn collect(&mut self) {
-        while let Some(batch) = self.builder.next_batch(self.cx.now()) {
-            let fine = self.replay.check(&batch);
-            self.replay.take(batch);
-            if let Err(error) = fine {
-                self.fail(error.into());
-            }
-        }
-    }
-}
-
-impl Flow for Writer {
-    type Output = WriterEvent;
-
-    fn poll(&mut self, now: Timestamp, mut reply: Option<Reply>) -> Step<WriterEvent> {
-        self.cx.tick(now);
-        self.elapsed.begin(self.cx.now());
-        let step = self.advance(&mut reply);
-        self.elapsed.end(&step);
-        step
-    }
 }
 
 /// Without rows.
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
-            .field("path", &format_args!("{}", self.goal.path))
-            .field("state", &self.state.name())
+            .field("path", &format_args!("{}", self.path()))
+            .field("state", &self.runner.machine().state.name())
             .field("committed", &self.committed())
             .field("waiting", &self.waiting())
             .finish_non_exhaustive()

@@ -7,7 +7,8 @@ use crate::error::BuildError;
 use crate::snowpipe::append::MAX_BYTES;
 use crate::snowpipe::flow::position::{ChannelSnapshot, StatusSource};
 use crate::snowpipe::flow::recent_tokens::RecentTokens;
-use crate::snowpipe::flow::{ChannelLost, MAX_TOKEN, Position, RejectedRows};
+use crate::snowpipe::flow::{ChannelLost, Position, RejectedRows};
+use crate::snowpipe::tuning::MAX_OFFSET_TOKEN_BYTES;
 use crate::snowpipe::{Batch, ChannelStatus};
 
 /// See the module. Batches are in order; the first `sent` of them were sent since the channel was opened last.
@@ -143,7 +144,7 @@ impl ReplayBuffer {
         let wrong = |parameter, value: &str, problem| Err(BuildError::value("appendRows", parameter, value, problem));
         let bytes = batch.body.len();
         let mut tokens = [&batch.start_offset_token, &batch.end_offset_token].into_iter().flatten();
-        if let Some(token) = tokens.find(|token| token.len() > MAX_TOKEN) {
+        if let Some(token) = tokens.find(|token| token.len() > MAX_OFFSET_TOKEN_BYTES) {
             return Err(too_long(token));
         }
         let Some(end) = batch.end_offset_token.as_deref().filter(|token| !token.is_empty()) else {
@@ -211,7 +212,7 @@ impl ReplayBuffer {
     }
 
     /// The status of the open channel.
-    pub(super) fn looked(&mut self, status: &ChannelStatus) -> Result<StatusDelta, ChannelLost> {
+    pub(super) fn polled(&mut self, status: &ChannelStatus) -> Result<StatusDelta, ChannelLost> {
         self.read(status, StatusSource::Polled)
     }
 
@@ -278,15 +279,15 @@ mod tests {
             replay.take(batch);
             replay.send_next().expect("it waits");
         }
-        assert_eq!(replay.looked(&status("3")).expect("ours").batches, 3);
+        assert_eq!(replay.polled(&status("3")).expect("ours").batches, 3);
         for late in ["0", "1", "2"] {
-            assert_eq!(replay.looked(&status(late)).expect("ours").batches, 0, "{late}");
+            assert_eq!(replay.polled(&status(late)).expect("ours").batches, 0, "{late}");
             assert!(replay.check(&Batch::new("{}\n", 1, late, late)).is_err(), "{late} was used");
         }
         let (token, before) = ("2".to_owned(), "3".to_owned());
         assert_eq!(replay.reopened(&status("2")).err(), Some(ChannelLost::TokenWentBack { token, before }));
-        assert_eq!(replay.looked(&status("5")).err(), Some(ChannelLost::ForeignToken { token: "5".to_owned() }));
-        assert_eq!(replay.looked(&status("4")).expect("ours").batches, 1);
+        assert_eq!(replay.polled(&status("5")).err(), Some(ChannelLost::ForeignToken { token: "5".to_owned() }));
+        assert_eq!(replay.polled(&status("4")).expect("ours").batches, 1);
     }
 
     #[test]
@@ -309,7 +310,7 @@ mod tests {
         next.reopened(&status("1")).expect("the append before was accepted");
         next.take(Batch::new("{}\n", 1, "2", "2"));
         next.send_next().expect("it waits");
-        next.looked(&status("2")).expect("it was sent again, and not rejected");
+        next.polled(&status("2")).expect("it was sent again, and not rejected");
     }
 
     #[test]
@@ -320,7 +321,7 @@ mod tests {
             replay.take(Batch::new("{}\n", 1, token, token));
             replay.send_next().expect("it waits");
         }
-        replay.looked(&status("1")).expect("it was committed before anybody else had the channel");
+        replay.polled(&status("1")).expect("it was committed before anybody else had the channel");
         replay.reject_last(true);
         let position = replay.position();
         for mut replay in [replay, ReplayBuffer::new(position)] {
@@ -341,11 +342,11 @@ mod tests {
         };
         let mut replay = ReplayBuffer::new(None);
         replay.reopened(&status(0)).expect("a new channel");
-        let mut rejected = |errors| replay.looked(&status(errors)).expect("ours").rejected.map(|rows| rows.count);
+        let mut rejected = |errors| replay.polled(&status(errors)).expect("ours").rejected.map(|rows| rows.count);
         assert_eq!([3, 0, 3, 4].map(&mut rejected), [Some(3), None, None, Some(1)]);
         // But a channel may begin to count anew when it is opened.
         replay.reopened(&status(0)).expect("the same");
-        assert_eq!(replay.looked(&status(2)).expect("ours").rejected.map(|rows| rows.count), Some(2));
+        assert_eq!(replay.polled(&status(2)).expect("ours").rejected.map(|rows| rows.count), Some(2));
     }
 
     /// A status from the time when nothing was committed comes late, perhaps of another node. An empty token is none.
@@ -356,10 +357,10 @@ mod tests {
         replay.reopened(&nothing).expect("a new channel");
         replay.take(Batch::new("{}\n", 1, "1", "1"));
         replay.send_next().expect("it waits");
-        assert_eq!(replay.looked(&status("")).expect("as before").batches, 0);
-        assert_eq!(replay.looked(&status("1")).expect("ours").batches, 1);
+        assert_eq!(replay.polled(&status("")).expect("as before").batches, 0);
+        assert_eq!(replay.polled(&status("1")).expect("ours").batches, 1);
         for late in [&nothing, &status("")] {
-            assert_eq!(replay.looked(late).expect("late").batches, 0);
+            assert_eq!(replay.polled(late).expect("late").batches, 0);
         }
         let gone = ChannelLost::TokenGone { before: Some("1".to_owned()) };
         assert_eq!(replay.reopened(&nothing).err(), Some(gone), "an open tells how it is now");

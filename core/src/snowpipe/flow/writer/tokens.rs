@@ -2,10 +2,9 @@
 
 use crate::error::BuildError;
 use crate::snowpipe::flow::ChannelLost;
+use crate::snowpipe::tuning::MAX_PREFIX_BYTES;
 use crate::snowpipe::{Batch, ChannelStatus};
 
-/// The longest prefix, in bytes. Two tokens with their prefixes must fit into a request line, percent-encoded.
-pub(super) const MAX_PREFIX: usize = 128;
 /// Ends the prefix on the wire. Without it the row `05` of the load `load-1` would have the token of the row `5` of `load-10`.
 const SEPARATOR: char = '|';
 
@@ -29,7 +28,7 @@ impl Tokens {
     pub(super) fn check(&self) -> Result<(), BuildError> {
         let Some(prefix) = self.prefix.as_deref() else { return Ok(()) };
         let wrong = |value: &str, problem| Err(BuildError::value("OpenWriter", "token_prefix", value, problem));
-        if prefix.is_empty() || prefix.len() > MAX_PREFIX {
+        if prefix.is_empty() || prefix.len() > MAX_PREFIX_BYTES {
             return wrong(&format!("of {} bytes: {prefix}", prefix.len()), "a prefix has 1 to 128 bytes");
         }
         if prefix.contains(SEPARATOR) {
@@ -159,8 +158,10 @@ mod tests {
     #[test]
     fn a_prefix_that_is_empty_or_too_long_or_has_a_separator_is_rejected() {
         let check = |prefix: &str| of(prefix).check().map_err(|error| error.to_string());
-        assert_eq!(check(&"x".repeat(MAX_PREFIX)), Ok(()));
-        for (prefix, problem) in [("", "of 0 bytes"), (&*"x".repeat(MAX_PREFIX + 1), "of 129 bytes"), ("a|b", "`|`")] {
+        assert_eq!(check(&"x".repeat(MAX_PREFIX_BYTES)), Ok(()));
+        for (prefix, problem) in
+            [("", "of 0 bytes"), (&*"x".repeat(MAX_PREFIX_BYTES + 1), "of 129 bytes"), ("a|b", "`|`")]
+        {
             let error = check(prefix).expect_err("no prefix");
             assert!(error.contains(problem), "{error}");
         }
