@@ -16,12 +16,14 @@ pub(super) mod logs;
 mod query;
 mod rows;
 pub(super) mod samples;
+mod typed;
 
 pub use self::egress::{Chunk, Egress, HttpOutput, Rows};
 pub use self::history::LogHistory;
 pub use self::logs::{GetLogs, Logs};
 pub use self::query::{AdhocQuery, QueryFormat, QueryResult};
 pub use self::samples::{Samples, StreamTimeSeries};
+pub use self::typed::{Changes, RowChange};
 
 use bytes::Bytes;
 use http::Response;

@@ -212,6 +212,24 @@ impl ResultPage {
         let (_, rest) = self.next_result_uri.as_deref()?.rsplit_once("/result/")?;
         rest.split(['?', '/']).next()?.parse().ok()
     }
+
+    /// Reads the rows of the page, each with its kind, as [`Row::read`] does.
+    ///
+    /// ```
+    /// use pipewright::flink::sql_gateway::{ResultPage, RowKind};
+    /// let page = r#"{"resultType":"PAYLOAD","results":{"columns":[],"data":[{"kind":"INSERT","fields":["a",2]}]}}"#;
+    /// let page: ResultPage = serde_json::from_str(page)?;
+    /// let rows: Vec<(&RowKind, (&str, i64))> = page.rows().collect::<Result<_, _>>()?;
+    /// assert_eq!(rows, [(&RowKind::Insert, ("a", 2))]);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The iterator yields the errors of [`Row::read`]. An error of one row does not end the iteration.
+    pub fn rows<'a, T: Deserialize<'a>>(&'a self) -> impl Iterator<Item = Result<(&'a RowKind, T), serde_json::Error>> {
+        let rows = self.results.iter().flat_map(|results| &results.data);
+        rows.map(|row| Ok((&row.kind, row.read()?)))
+    }
 }
 
 impl Row {
