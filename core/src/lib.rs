@@ -31,9 +31,10 @@
 //! One conversation, with answers given by hand instead of by a cluster: what a job is doing.
 //!
 //! ```
-//! use pipewright::flink::{AwaitJob, FlinkRest, JobId, JobState};
-//! use pipewright::flow::{Config, Flow, Goal, Step};
 //! use pipewright::{Seed, Timestamp};
+//! use pipewright::flink::{AwaitJob, FlinkRest, JobId};
+//! use pipewright::flink::jobs::JobState;
+//! use pipewright::flow::{Config, Flow, Goal, Step};
 //!
 //! let config = Config::<FlinkRest>::new("http://127.0.0.1:8081".parse()?);
 //! let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;

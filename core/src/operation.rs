@@ -19,7 +19,8 @@ use crate::url::Base;
 ///
 /// ```
 /// use pipewright::{Base, Operation, operation::RequestContext};
-/// use pipewright::flink::{GetJobStatus, JobId, JobState};
+/// use pipewright::flink::JobId;
+/// use pipewright::flink::jobs::{GetJobStatus, JobState};
 ///
 /// let base: Base = "http://127.0.0.1:8081".parse()?;
 /// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;

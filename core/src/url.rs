@@ -184,8 +184,9 @@ fn refused(text: &str, problem: &'static str) -> BuildError {
 ///
 /// ```
 /// use pipewright::{Base, operation::RequestContext, url::Target};
-/// use pipewright::flink::{DeleteJar, FlinkRest};
 /// use pipewright::Operation;
+/// use pipewright::flink::FlinkRest;
+/// use pipewright::flink::jars::DeleteJar;
 ///
 /// let base: Base = "http://127.0.0.1:8081".parse()?;
 /// let mut target = Target::new::<FlinkRest>(DeleteJar::INFO, RequestContext::new(&base));
@@ -435,7 +436,8 @@ mod tests {
     #[cfg(feature = "flink")]
     #[test]
     fn a_base_that_ends_with_the_version_of_the_api_is_rejected() {
-        use crate::flink::{FromHistory, GetConfig};
+        use crate::flink::cluster::GetConfig;
+        use crate::flink::history::FromHistory;
         use crate::operation::Operation as _;
 
         for bad in ["http://h:8081/v1", "http://h/v1/", "https://h/flink/v1"] {

@@ -4,23 +4,38 @@ use http::Response;
 use pipewright::Operation;
 use pipewright::decode::{Decoder, End};
 use pipewright::error::ServiceError;
-use pipewright::feldera::data::{ConnectorAction, DataFormat};
-use pipewright::feldera::platform::Role;
-use pipewright::feldera::stream::QueryFormat;
-use pipewright::feldera::{
-    ActivatePipeline, AddMember, AdhocQuery, AdvanceClock, ApprovePipeline, ClearPipeline, CommitTransaction,
-    ControlInput, CreateApiKey, CreatePipeline, CreateTenant, CreateTrust, DeleteApiKey, DeletePipeline, DeleteTenant,
-    DeleteTrust, DiffPipeline, DismissError, GetAllMetrics, GetApiKey, GetAuthentication, GetCheckpointStatus,
-    GetCheckpointSyncStatus, GetCircuitJsonProfile, GetCircuitProfile, GetClusterEvent, GetClusterHealth,
-    GetCompletionStatus, GetCompletionToken, GetConfig, GetDataflowGraph, GetHeapProfile, GetInputStatus, GetLogs,
-    GetMetrics, GetOutputStatus, GetOwners, GetPipeline, GetPipelineEvent, GetProgramInfo, GetSamplyProfile,
-    GetSession, GetStats, GetSupportBundle, GetTenant, GetTimeSeries, GetTrust, HttpInput, HttpOutput, ListApiKeys,
-    ListCheckpoints, ListClusterEvents, ListDemos, ListMembers, ListPipelineEvents, ListPipelines,
-    ListRemoteCheckpoints, ListTenants, ListTrusts, PatchPipeline, PausePipeline, PutPipeline, RebalancePipeline,
-    RemoveMember, RenameTenant, ResumePipeline, SetMemberRole, StartCheckpoint, StartCheckpointSync, StartCompaction,
-    StartPipeline, StartSamplyProfile, StartTransaction, StopPipeline, StreamTimeSeries, UpdateRuntime,
-    ValidateProgram,
+use pipewright::feldera::access::{
+    AddMember, CreateApiKey, CreateTenant, CreateTrust, DeleteApiKey, DeleteTenant, DeleteTrust, GetApiKey, GetTenant,
+    GetTrust, ListApiKeys, ListMembers, ListTenants, ListTrusts, RemoveMember, RenameTenant, SetMemberRole,
 };
+use pipewright::feldera::checkpoints::{
+    GetCheckpointStatus, GetCheckpointSyncStatus, ListCheckpoints, ListRemoteCheckpoints, StartCheckpoint,
+    StartCheckpointSync,
+};
+use pipewright::feldera::data::{
+    AdvanceClock, CommitTransaction, ConnectorAction, ControlInput, DataFormat, GetCompletionStatus,
+    GetCompletionToken, HttpInput, StartTransaction,
+};
+use pipewright::feldera::events::{GetPipelineEvent, ListPipelineEvents};
+use pipewright::feldera::health::GetClusterHealth;
+use pipewright::feldera::lifecycle::{
+    ActivatePipeline, ApprovePipeline, ClearPipeline, DismissError, PausePipeline, RebalancePipeline, ResumePipeline,
+    StartCompaction, StartPipeline, StopPipeline,
+};
+use pipewright::feldera::metrics::{GetAllMetrics, GetMetrics};
+use pipewright::feldera::pipelines::{
+    CreatePipeline, DeletePipeline, GetPipeline, GetProgramInfo, ListPipelines, PatchPipeline, PutPipeline,
+    UpdateRuntime,
+};
+use pipewright::feldera::platform::{
+    GetAuthentication, GetClusterEvent, GetConfig, GetOwners, GetSession, ListClusterEvents, ListDemos, Role,
+};
+use pipewright::feldera::profiles::{
+    GetCircuitJsonProfile, GetCircuitProfile, GetHeapProfile, GetSamplyProfile, GetSupportBundle, StartSamplyProfile,
+};
+use pipewright::feldera::programs::{DiffPipeline, GetDataflowGraph, ValidateProgram};
+use pipewright::feldera::stats::{GetInputStatus, GetOutputStatus, GetStats, GetTimeSeries};
+use pipewright::feldera::stream::{AdhocQuery, GetLogs, HttpOutput, QueryFormat, StreamTimeSeries};
 use serde::Serialize;
 
 use crate::replies::{Parse, Parsed, parse};

@@ -8,16 +8,23 @@ use pipewright::error::ServiceError;
 use pipewright::flink::applications::{
     CancelApplication, GetApplication, GetApplicationConfig, GetApplicationExceptions, ListApplications,
 };
-use pipewright::flink::checkpoints::{GetCheckpointConfig, GetCheckpointDetails, GetVertexCheckpoint};
-use pipewright::flink::cluster::ShutdownCluster;
-use pipewright::flink::jars::{GetJarPlan, RunApplication};
+use pipewright::flink::checkpoints::{
+    GetCheckpointConfig, GetCheckpointDetails, GetCheckpointStatus, GetCheckpoints, GetVertexCheckpoint,
+    StartCheckpoint,
+};
+use pipewright::flink::cluster::{GetConfig, GetOverview, ShutdownCluster};
+use pipewright::flink::datasets::{GetDatasetDeletion, ListDatasets, StartDatasetDeletion};
+use pipewright::flink::disposal::{GetSavepointDisposal, StartSavepointDisposal};
+use pipewright::flink::flamegraph::GetFlameGraph;
+use pipewright::flink::jars::{DeleteJar, GetJarPlan, ListJars, PlanJar, RunApplication, SubmitJar, UploadJar};
 use pipewright::flink::jobmanager::{
     GetJobManagerConfig, GetJobManagerEnvironment, GetJobManagerLog, GetJobManagerLogFile, GetJobManagerStdout,
     GetJobManagerThreadDump, ListJobManagerLogs,
 };
 use pipewright::flink::jobs::{
-    Coordinate, GetJobConfig, GetJobManagerJobConfig, GetJobManagerJobEnvironment, GetJobManagerLogUrl, GetJobPlan,
-    GetTaskManagerLogUrl, SendHeartbeat, SubmitGraph, YarnCancelJob, YarnStopJob,
+    CancelJob, Coordinate, GetJob, GetJobAccumulators, GetJobConfig, GetJobExceptions, GetJobExecutionResult,
+    GetJobManagerJobConfig, GetJobManagerJobEnvironment, GetJobManagerLogUrl, GetJobPlan, GetJobStatus, GetJobs,
+    GetJobsOverview, GetTaskManagerLogUrl, SendHeartbeat, SubmitGraph, YarnCancelJob, YarnStopJob,
 };
 use pipewright::flink::metrics::{
     GetAggregatedJobMetrics, GetAggregatedSubtaskMetrics, GetAggregatedTaskManagerMetrics, GetCoordinatorMetrics,
@@ -27,6 +34,11 @@ use pipewright::flink::profiler::{
     GetJobManagerProfile, GetTaskManagerProfile, ListJobManagerProfiles, ListTaskManagerProfiles, ProfileMode,
     StartJobManagerProfile, StartTaskManagerProfile,
 };
+use pipewright::flink::rescaling::{
+    GetRescale, GetRescaleConfig, GetRescales, GetRescalesOverview, GetRescalesSummary, GetRescalingStatus,
+    GetResourceRequirements, PutResourceRequirements, ResourceRequirements, StartRescaling,
+};
+use pipewright::flink::savepoints::{GetSavepointStatus, StartSavepoint, StartStop};
 use pipewright::flink::sql_gateway::{self as sql, OperationHandle, SessionHandle};
 use pipewright::flink::taskmanagers::{
     GetTaskManager, GetTaskManagerLog, GetTaskManagerLogFile, GetTaskManagerStdout, GetTaskManagerThreadDump,
@@ -36,22 +48,12 @@ use pipewright::flink::vertices::{
     GetAttempt, GetAttemptAccumulators, GetBackPressure, GetSubtask, GetSubtaskAccumulators, GetSubtaskTimes,
     GetVertex, GetVertexAccumulators, GetVertexTaskManagers, GetWatermarks,
 };
-use pipewright::flink::{
-    ApplicationId, CancelJob, DeleteJar, GetCheckpointStatus, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators,
-    GetJobExceptions, GetJobExecutionResult, GetJobStatus, GetJobs, GetJobsOverview, GetOverview, GetSavepointStatus,
-    JobId, ListJars, Millis, PlanJar, StartCheckpoint, StartSavepoint, StartStop, SubmitJar, TriggerId, UploadJar,
-    VertexId,
-};
-use pipewright::flink::{
-    DatasetId, GetDatasetDeletion, GetFlameGraph, GetRescale, GetRescaleConfig, GetRescales, GetRescalesOverview,
-    GetRescalesSummary, GetRescalingStatus, GetResourceRequirements, GetSavepointDisposal, ListDatasets,
-    PutResourceRequirements, RescaleId, ResourceRequirements, StartDatasetDeletion, StartRescaling,
-    StartSavepointDisposal,
-};
-use pipewright::snowpipe::{
-    AppendElastic, AppendElasticToTable, AppendRows, BulkGetChannelStatus, DropChannel, ExchangeToken, GetHostname,
-    OpenChannel, RequestId, TokenType,
-};
+use pipewright::flink::{ApplicationId, DatasetId, JobId, Millis, RescaleId, TriggerId, VertexId};
+use pipewright::snowpipe::RequestId;
+use pipewright::snowpipe::account::{ExchangeToken, GetHostname, TokenType};
+use pipewright::snowpipe::append::AppendRows;
+use pipewright::snowpipe::channels::{BulkGetChannelStatus, DropChannelOperation, OpenChannelOperation};
+use pipewright::snowpipe::elastic::{AppendElasticOperation, AppendElasticToTable};
 use serde::Serialize;
 
 use crate::feldera;
@@ -80,13 +82,13 @@ const REQUEST: RequestId = RequestId::from_bits(3);
 const SNOWPIPE: &[(&str, Parse)] = &[
     ("getHostname", |answer| parse(&GetHostname::new(TokenType::KeypairJwt, REQUEST), answer)),
     ("exchangeToken", |answer| parse(&ExchangeToken::new(TokenType::KeypairJwt, "host", REQUEST), answer)),
-    ("openChannel", |answer| parse(&OpenChannel::new("d", "s", "p", "c", REQUEST, true), answer)),
-    ("dropChannel", |answer| parse(&DropChannel::new("d", "s", "p", "c", REQUEST), answer)),
+    ("openChannel", |answer| parse(&OpenChannelOperation::new("d", "s", "p", "c", REQUEST, true), answer)),
+    ("dropChannel", |answer| parse(&DropChannelOperation::new("d", "s", "p", "c", REQUEST), answer)),
     ("bulkGetChannelStatus", |answer| parse(&BulkGetChannelStatus::new("d", "s", "p", REQUEST, vec![]), answer)),
     ("appendRows", |answer| {
         parse(&AppendRows::new("d", "s", "p", "c", REQUEST, "{}\n").continuation_token("1_0"), answer)
     }),
-    ("appendElastic", |answer| parse(&AppendElastic::new("d", "s", "p", REQUEST, "{}\n"), answer)),
+    ("appendElastic", |answer| parse(&AppendElasticOperation::new("d", "s", "p", REQUEST, "{}\n"), answer)),
     ("appendElasticToTable", |answer| parse(&AppendElasticToTable::new("d", "s", "t", REQUEST, "{}\n"), answer)),
 ];
 
@@ -201,21 +203,23 @@ const FLINK: &[(&str, Parse)] = &[
     ("getJobRescalesSummary", |answer| parse(&GetRescalesSummary::new(JOB), answer)),
     ("rescaleJob", |answer| parse(&StartRescaling::new(JOB, 2_u32), answer)),
     ("getRescalingStatus", |answer| parse(&GetRescalingStatus::new(JOB, TRIGGER), answer)),
-    ("getApiVersion", |answer| parse(&sql::GetApiVersion::new(), answer)),
-    ("getInfo", |answer| parse(&sql::GetInfo::new(), answer)),
-    ("openSession", |answer| parse(&sql::OpenSession::new(), answer)),
-    ("getSessionConfig", |answer| parse(&sql::GetSessionConfig::new(SESSION), answer)),
-    ("closeSession", |answer| parse(&sql::CloseSession::new(SESSION), answer)),
-    ("triggerSession", |answer| parse(&sql::TriggerSession::new(SESSION), answer)),
-    ("configureSession", |answer| parse(&sql::ConfigureSession::new(SESSION, ""), answer)),
-    ("completeStatement", |answer| parse(&sql::CompleteStatement::new(SESSION, "", 0_u32), answer)),
-    ("executeStatement", |answer| parse(&sql::ExecuteStatement::new(SESSION, ""), answer)),
-    ("getOperationStatus", |answer| parse(&sql::GetOperationStatus::new(SESSION, OPERATION), answer)),
-    ("cancelOperation", |answer| parse(&sql::CancelOperation::new(SESSION, OPERATION), answer)),
-    ("closeOperation", |answer| parse(&sql::CloseOperation::new(SESSION, OPERATION), answer)),
-    ("fetchResults", |answer| parse(&sql::FetchResults::new(SESSION, OPERATION, 0_u64), answer)),
-    ("refreshMaterializedTable", |answer| parse(&sql::RefreshMaterializedTable::new(SESSION, "t", true), answer)),
-    ("deployScript", |answer| parse(&sql::DeployScript::new(SESSION), answer)),
+    ("getApiVersion", |answer| parse(&sql::gateway::GetApiVersion::new(), answer)),
+    ("getInfo", |answer| parse(&sql::gateway::GetInfo::new(), answer)),
+    ("openSession", |answer| parse(&sql::sessions::OpenSession::new(), answer)),
+    ("getSessionConfig", |answer| parse(&sql::sessions::GetSessionConfig::new(SESSION), answer)),
+    ("closeSession", |answer| parse(&sql::sessions::CloseSession::new(SESSION), answer)),
+    ("triggerSession", |answer| parse(&sql::sessions::TriggerSession::new(SESSION), answer)),
+    ("configureSession", |answer| parse(&sql::sessions::ConfigureSession::new(SESSION, ""), answer)),
+    ("completeStatement", |answer| parse(&sql::sessions::CompleteStatement::new(SESSION, "", 0_u32), answer)),
+    ("executeStatement", |answer| parse(&sql::statements::ExecuteStatement::new(SESSION, ""), answer)),
+    ("getOperationStatus", |answer| parse(&sql::statements::GetOperationStatus::new(SESSION, OPERATION), answer)),
+    ("cancelOperation", |answer| parse(&sql::statements::CancelOperation::new(SESSION, OPERATION), answer)),
+    ("closeOperation", |answer| parse(&sql::statements::CloseOperation::new(SESSION, OPERATION), answer)),
+    ("fetchResults", |answer| parse(&sql::statements::FetchResults::new(SESSION, OPERATION, 0_u64), answer)),
+    ("refreshMaterializedTable", |answer| {
+        parse(&sql::statements::RefreshMaterializedTable::new(SESSION, "t", true), answer)
+    }),
+    ("deployScript", |answer| parse(&sql::statements::DeployScript::new(SESSION), answer)),
 ];
 
 /// The rows of all services.

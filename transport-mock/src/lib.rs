@@ -24,7 +24,8 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use pipewright::flink::{Flink, GetJobStatus, JobId, JobState};
+//! use pipewright::flink::{Flink, JobId};
+//! use pipewright::flink::jobs::{GetJobStatus, JobState};
 //! use pipewright_mock::Script;
 //!
 //! let status = "/v1/jobs/4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f/status";
@@ -43,7 +44,8 @@
 //! # A world
 //!
 //! ```
-//! use pipewright::flink::{Flink, GetOverview};
+//! use pipewright::flink::Flink;
+//! use pipewright::flink::cluster::GetOverview;
 //! use pipewright_mock::{World, flink};
 //!
 //! let world = World::new(42);
@@ -64,7 +66,8 @@
 //! The same seed gives the same faults. Each [`Fault`] says whether the service carried the request out.
 //!
 //! ```
-//! use pipewright::flink::{Flink, GetOverview};
+//! use pipewright::flink::Flink;
+//! use pipewright::flink::cluster::GetOverview;
 //! use pipewright_mock::{Fault, FaultPlan, World, flink};
 //!
 //! let world = World::new(42);
@@ -81,9 +84,10 @@
 //! ```
 //! use bytes::Bytes;
 //! use http::{Request, Response};
-//! use pipewright::flink::{FlinkRest, GetJobStatus, JobId, JobState};
-//! use pipewright::flow::{Call, Config};
 //! use pipewright::{Seed, Timestamp};
+//! use pipewright::flink::{FlinkRest, JobId};
+//! use pipewright::flink::jobs::{GetJobStatus, JobState};
+//! use pipewright::flow::{Call, Config};
 //! use pipewright_mock::{Service, World};
 //!
 //! /// All its jobs have finished.

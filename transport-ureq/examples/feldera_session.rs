@@ -31,12 +31,10 @@ use pipewright::Secret;
 use pipewright::driver::{Stream, ignore_notices};
 use pipewright::error::{ErrorKind, FlowError, TransportErrorKind};
 use pipewright::feldera::data::DataFormat;
-use pipewright::feldera::flow::Interruption;
-use pipewright::feldera::pipelines::{ProgramError, Relation, Schema, Selector};
-use pipewright::feldera::stream::Egress;
-use pipewright::feldera::{
-    Checkpoint, Deploy, ErrorCode, Feldera, GetConfig, GetPipeline, HttpOutput, Ingest, Stop, error_code,
-};
+use pipewright::feldera::pipelines::{GetPipeline, ProgramError, Relation, Schema, Selector};
+use pipewright::feldera::platform::GetConfig;
+use pipewright::feldera::stream::{Egress, HttpOutput};
+use pipewright::feldera::{Checkpoint, Deploy, ErrorCode, Feldera, Ingest, Interruption, Stop, error_code};
 use pipewright::flow::{Call, Retry};
 use pipewright_ureq::Ureq;
 

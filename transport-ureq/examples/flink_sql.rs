@@ -16,9 +16,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use pipewright::error::FlowError;
-use pipewright::flink::sql_gateway::{
-    CloseSession, OpenSession, Page, RowFormat, RowKind, RunStatement, SessionHandle, SqlGateway,
-};
+use pipewright::flink::sql_gateway::results::{RowFormat, RowKind};
+use pipewright::flink::sql_gateway::sessions::{CloseSession, OpenSession};
+use pipewright::flink::sql_gateway::{Page, RunStatement, SessionHandle, SqlGateway};
 use pipewright::flow::Notice;
 use pipewright_ureq::Ureq;
 

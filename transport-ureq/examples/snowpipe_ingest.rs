@@ -53,10 +53,9 @@ use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flow::{Goal as _, Notice};
 use pipewright::snowpipe::jwt::{KeyPair, KeyPairJwt};
-use pipewright::snowpipe::{
-    Account, BatchOptions, Compression, ErrorCode, OpenSession, OpenWriter, Refusal, Session, Writer, WriterEvent,
-    error_code,
-};
+use pipewright::snowpipe::rows::{BatchOptions, Compression};
+use pipewright::snowpipe::session::Session;
+use pipewright::snowpipe::{Account, ErrorCode, OpenSession, OpenWriter, Refusal, Writer, WriterEvent, error_code};
 use pipewright_ureq::{RsaKey, Ureq};
 
 use crate::input::{Input, Next};

@@ -14,7 +14,7 @@ use pipewright::{Body, Segment, Source};
 /// exchange with an error of the kind [`Source`](pipewright::error::TransportErrorKind::Source).
 ///
 /// ```no_run
-/// use pipewright::flink::UploadJar;
+/// use pipewright::flink::jars::UploadJar;
 /// use pipewright_ureq::FileSource;
 ///
 /// let upload = UploadJar::new("job.jar", FileSource::open("target/job.jar")?);

@@ -6,7 +6,9 @@
 //! read into memory.
 //!
 //! ```no_run
-//! use pipewright::flink::{Flink, GetOverview, UploadJar};
+//! use pipewright::flink::Flink;
+//! use pipewright::flink::cluster::GetOverview;
+//! use pipewright::flink::jars::UploadJar;
 //! use pipewright_ureq::{FileSource, Ureq};
 //!
 //! let flink = Flink::new("http://127.0.0.1:8081".parse()?, Ureq::new());

@@ -26,8 +26,9 @@ use crate::time::Timestamp;
 /// ```
 /// use pipewright::{Seed, Timestamp};
 /// use pipewright::driver::{AsyncDriver, ignore_notices};
+/// use pipewright::flink::JobId;
+/// use pipewright::flink::jobs::{GetJobStatus, JobState};
 /// use pipewright::flow::{Call, Config, Exchange};
-/// use pipewright::flink::{GetJobStatus, JobId, JobState};
 ///
 /// # fn block_on<F: Future>(future: F) -> F::Output {
 /// #     let mut future = std::pin::pin!(future);

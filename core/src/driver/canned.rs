@@ -18,7 +18,8 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use pipewright::driver::Canned;
-/// use pipewright::flink::{Flink, GetJobStatus, JobId, JobState};
+/// use pipewright::flink::{Flink, JobId};
+/// use pipewright::flink::jobs::{GetJobStatus, JobState};
 ///
 /// let runtime = Canned::new([
 ///     ("GET /v1/jobs/00000000000000000000000000000007/status", 503, "starting"),

@@ -21,7 +21,7 @@ use crate::url::Base;
 ///
 /// ```compile_fail,E0271
 /// # fn other(client: &pipewright::driver::Client<Other, impl pipewright::driver::Runtime>) {
-/// client.call(pipewright::flink::GetOverview::new());
+/// client.call(pipewright::flink::cluster::GetOverview::new());
 /// # }
 /// # struct Other;
 /// # impl pipewright::operation::Service for Other {

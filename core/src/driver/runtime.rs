@@ -17,7 +17,8 @@ use crate::time::Timestamp;
 /// ```
 /// use pipewright::driver::Runtime;
 /// use pipewright::error::FlowError;
-/// use pipewright::flink::{Flink, GetOverview};
+/// use pipewright::flink::Flink;
+/// use pipewright::flink::cluster::GetOverview;
 ///
 /// fn free_slots(flink: &Flink<impl Runtime>) -> Result<u32, FlowError> {
 ///     flink.call(GetOverview::new()).map(|overview| overview.slots_available)

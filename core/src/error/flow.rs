@@ -111,7 +111,7 @@ impl fmt::Debug for Account<'_> {
 }
 
 /// What a flow knew when it ended, as a type of the service: Feldera's
-/// [`Interruption`](crate::feldera::flow::Interruption), Flink's [`JobDiagnosis`](crate::flink::flow::JobDiagnosis).
+/// [`Interruption`](crate::feldera::Interruption), Flink's [`JobDiagnosis`](crate::flink::JobDiagnosis).
 ///
 /// [`FlowError::evidence`] finds it in any error. Two of them are equal if their texts are.
 #[derive(Clone)]
@@ -148,7 +148,7 @@ impl Eq for Evidence {}
 
 impl Failure {
     /// The reason as a type of the service's, where it has one: of Feldera an
-    /// [`Interruption`](crate::feldera::flow::Interruption).
+    /// [`Interruption`](crate::feldera::Interruption).
     pub fn cause(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.as_ref().map(Evidence::get)
     }
@@ -196,7 +196,7 @@ impl FlowError {
     ///
     /// ```
     /// use pipewright::error::FlowError;
-    /// use pipewright::flink::flow::JobDiagnosis;
+    /// use pipewright::flink::JobDiagnosis;
     ///
     /// /// The savepoint that a stop has written, although it failed.
     /// fn savepoint(error: &FlowError) -> Option<&str> {

@@ -234,7 +234,7 @@ string_enums! {
 
     /// What a row of JSON is. Over HTTP, servers up to 0.337 support:
     ///
-    /// | update format | ingress, [`HttpInput`] | egress, [`HttpOutput`](super::HttpOutput) |
+    /// | update format | ingress, [`HttpInput`] | egress, [`HttpOutput`](super::stream::HttpOutput) |
     /// |---|---|---|
     /// | `InsertDelete` | yes | yes |
     /// | `Raw` | yes | no: 400 `ConfigError.OutputFormatNotSupported` |

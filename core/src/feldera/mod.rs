@@ -11,7 +11,7 @@
 //! | [`checkpoints`] | make, look after, send |
 //! | [`stats`], [`metrics`], [`events`], [`profiles`] | what a pipeline does |
 //! | [`stream`] | changes of views, queries, logs, time series |
-//! | [`flow`] | what takes several exchanges: compiled, started, stopped, rows in and processed, transactions, checkpoints |
+//! | [flows](#flows) | what takes several exchanges: compiled, started, stopped, rows in and processed, transactions, checkpoints |
 //!
 //! With a blocking runtime, common use is one line each:
 //!
@@ -19,7 +19,9 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
 //! # fn with(runtime: impl pipewright::driver::Runtime)
 //! # -> Result<(), Box<dyn std::error::Error>> {
-//! use pipewright::feldera::{AdhocQuery, Deploy, Feldera, GetStats, stream::QueryFormat};
+//! use pipewright::feldera::{Deploy, Feldera};
+//! use pipewright::feldera::stats::GetStats;
+//! use pipewright::feldera::stream::{AdhocQuery, QueryFormat};
 //!
 //! let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 //! let sql = "CREATE TABLE t (id INT); CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM t;";
@@ -40,13 +42,14 @@
 //!   says that a pipeline is up, and the cause of its end is waited for.
 //! * **503 is used for refusals that never clear.** Codes decide: see [`ErrorCode::class`].
 //! * **Nobody knows whether data that was answered with a timeout or a 503 has arrived**, and there is nothing to find out by.
-//!   [`HttpInput`] is never sent twice by itself.
+//!   [`HttpInput`](data::HttpInput) is never sent twice by itself.
 //! * **400 `ParseErrors` means that all other rows are in**: see [`parse_errors`](data::parse_errors).
 //! * **A stream may be cut off and still end properly**: see [`stream`].
 //! * `Bearer` is the word before a key, and an API key begins with `apikey:`, which belongs to it. A
 //!   [`Secret`](crate::Secret) as credentials does just that.
 //!
 //! The form of ad-hoc queries that uses WebSocket is not covered.
+#![doc = include_str!("flows.md")]
 #![doc = include_str!("operations.md")]
 
 pub mod access;
@@ -54,7 +57,7 @@ pub mod checkpoints;
 pub mod data;
 mod error;
 pub mod events;
-pub mod flow;
+mod flow;
 pub mod health;
 pub mod lifecycle;
 pub mod metrics;
@@ -69,45 +72,15 @@ mod value;
 use bytes::Bytes;
 use http::Response;
 
-pub use self::access::{
-    AddMember, CreateApiKey, CreateTenant, CreateTrust, DeleteApiKey, DeleteTenant, DeleteTrust, GetApiKey, GetTenant,
-    GetTrust, ListApiKeys, ListMembers, ListTenants, ListTrusts, RemoveMember, RenameTenant, SetMemberRole,
-};
-pub use self::checkpoints::{
-    GetCheckpointStatus, GetCheckpointSyncStatus, ListCheckpoints, ListRemoteCheckpoints, StartCheckpoint,
-    StartCheckpointSync,
-};
-pub use self::data::{
-    AdvanceClock, CommitTransaction, CompletionToken, ControlInput, GetCompletionStatus, GetCompletionToken, HttpInput,
-    StartTransaction,
-};
 pub use self::error::{
     ErrorClass, ErrorCode, ErrorResponse, error_code, is_unknown_pipeline, never_sent, refusal_will_clear,
 };
-pub use self::events::{GetPipelineEvent, ListPipelineEvents};
 pub use self::flow::{
-    ApproveBootstrap, AwaitCompletion, AwaitConnectorsFinished, Checkpoint, ClearStorage, Compile, Deploy,
-    EnsurePaused, EnsureRunning, Ingest, Stop, SyncCheckpoint, Transaction,
+    AcceptedRows, ApproveBootstrap, AwaitCompletion, AwaitConnectorsFinished, Change, Checkpoint, Checkpointed,
+    ClearStorage, Compile, Completed, Deploy, Deployed, EnsurePaused, EnsureRunning, FinishedConnector, Ingest,
+    IngestChunk, IngestEvent, IngestProgress, Ingestion, Interruption, PushError, RejectedRow, RejectedRows, Stop,
+    Stopped, SyncCheckpoint, Synced, Transaction, TransactionEvent, TransactionRun, UnconfirmedRows, UnknownOutcome,
 };
-pub use self::health::GetClusterHealth;
-pub use self::lifecycle::{
-    ActivatePipeline, ApprovePipeline, ClearPipeline, DismissError, PausePipeline, RebalancePipeline, ResumePipeline,
-    StartCompaction, StartPipeline, StopPipeline,
-};
-pub use self::metrics::{GetAllMetrics, GetMetrics};
-pub use self::pipelines::{
-    CreatePipeline, DeletePipeline, GetPipeline, GetProgramInfo, ListPipelines, PatchPipeline, PutPipeline,
-    UpdateRuntime,
-};
-pub use self::platform::{
-    GetAuthentication, GetClusterEvent, GetConfig, GetOwners, GetSession, ListClusterEvents, ListDemos,
-};
-pub use self::profiles::{
-    GetCircuitJsonProfile, GetCircuitProfile, GetHeapProfile, GetSamplyProfile, GetSupportBundle, StartSamplyProfile,
-};
-pub use self::programs::{DiffPipeline, GetDataflowGraph, ValidateProgram};
-pub use self::stats::{GetInputStatus, GetOutputStatus, GetStats, GetTimeSeries};
-pub use self::stream::{AdhocQuery, GetLogs, HttpOutput, StreamTimeSeries};
 pub use self::value::{Accepted, Download, Json, SecretText};
 
 use crate::error::ServiceError;

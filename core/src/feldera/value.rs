@@ -17,7 +17,7 @@ use crate::secret::Secret;
 ///
 /// | what | why |
 /// |---|---|
-/// | [`GetCircuitJsonProfile`](super::GetCircuitJsonProfile)'s answer | for the web console, and differs with each release; described as an object and no more |
+/// | [`GetCircuitJsonProfile`](super::profiles::GetCircuitJsonProfile)'s answer | for the web console, and differs with each release; described as an object and no more |
 /// | [`ProgramInfo::input_connectors`](super::pipelines::ProgramInfo::input_connectors), `output_connectors` | each connector has a configuration of its own, and real ones do not fit the description |
 /// | [`Relation::foreign_keys`](super::pipelines::Relation::foreign_keys) | the compiler's own, and not described |
 /// | [`Rel::condition`](super::programs::Rel::condition), `exprs`, `aggs` | expressions as Calcite writes them, of any depth |
@@ -66,8 +66,8 @@ impl Json {
     /// string, or the value's own `Serialize` fails.
     ///
     /// ```
-    /// use std::collections::BTreeMap;
     /// use pipewright::feldera::Json;
+    /// use std::collections::BTreeMap;
     /// let error = Json::of(&BTreeMap::from([("ratio", f64::NAN)])).expect_err("no number");
     /// assert_eq!(error.to_string(), "the field \"ratio\" is NaN or infinite, which JSON cannot represent");
     /// ```

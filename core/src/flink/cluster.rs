@@ -109,7 +109,7 @@ impl FlinkVersion {
     /// Reads `2.3.0`, `1.20-SNAPSHOT` and the like.
     ///
     /// ```
-    /// use pipewright::flink::FlinkVersion;
+    /// use pipewright::flink::cluster::FlinkVersion;
     /// assert!(FlinkVersion::parse("1.18.1") < Some(FlinkVersion::CLAIM_MODE));
     /// assert!(FlinkVersion::parse("2.3-SNAPSHOT") > Some(FlinkVersion::CLAIM_MODE));
     /// assert_eq!(FlinkVersion::parse("<unknown>"), None);

@@ -6,7 +6,9 @@
 //!
 //! ```
 //! use pipewright::{Base, Operation, operation::RequestContext};
-//! use pipewright::flink::{FromHistory, GetJob, JobId};
+//! use pipewright::flink::JobId;
+//! use pipewright::flink::history::FromHistory;
+//! use pipewright::flink::jobs::GetJob;
 //!
 //! let base: Base = "http://127.0.0.1:8082".parse()?;
 //! let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
@@ -17,7 +19,9 @@
 //!
 //! ```compile_fail,E0277
 //! # use pipewright::{Base, Operation, operation::RequestContext};
-//! # use pipewright::flink::{FromHistory, GetJobStatus, JobId};
+//! # use pipewright::flink::JobId;
+//! # use pipewright::flink::history::FromHistory;
+//! # use pipewright::flink::jobs::GetJobStatus;
 //! # fn request(base: &Base, job: JobId) {
 //! FromHistory(GetJobStatus::new(job)).request(RequestContext::new(base));
 //! # }
@@ -44,16 +48,15 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use super::applications::{GetApplication, GetApplicationConfig, GetApplicationExceptions, ListApplications};
-use super::checkpoints::{GetCheckpointConfig, GetCheckpointDetails, GetVertexCheckpoint};
+use super::checkpoints::{GetCheckpointConfig, GetCheckpointDetails, GetCheckpoints, GetVertexCheckpoint};
+use super::cluster::GetConfig;
 use super::jobs::{
-    GetJobConfig, GetJobManagerJobConfig, GetJobManagerJobEnvironment, GetJobManagerLogUrl, GetJobPlan,
-    GetTaskManagerLogUrl,
+    GetJob, GetJobAccumulators, GetJobConfig, GetJobExceptions, GetJobManagerJobConfig, GetJobManagerJobEnvironment,
+    GetJobManagerLogUrl, GetJobPlan, GetJobsOverview, GetTaskManagerLogUrl,
 };
+use super::rescaling::{GetRescale, GetRescaleConfig, GetRescales, GetRescalesOverview, GetRescalesSummary};
 use super::vertices::{GetAttempt, GetAttemptAccumulators, GetSubtaskTimes, GetVertex, GetVertexTaskManagers};
-use super::{
-    FlinkRest, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators, GetJobExceptions, GetJobsOverview, GetRescale,
-    GetRescaleConfig, GetRescales, GetRescalesOverview, GetRescalesSummary, error,
-};
+use super::{FlinkRest, error};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
 use crate::operation::{Effect, Operation, OperationInfo, RequestContext, Service};

@@ -235,7 +235,7 @@ impl JarId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flink::GetJobStatus;
+    use crate::flink::jobs::GetJobStatus;
     use crate::operation::{Operation as _, RequestContext};
 
     #[test]

@@ -157,7 +157,9 @@ pub(crate) const UPLOAD: &[&OperationInfo] = &[UploadJar::INFO];
 /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-upload).
 ///
 /// ```
-/// use pipewright::{Base, Operation, flink::UploadJar, operation::RequestContext};
+/// use pipewright::{Base, Operation};
+/// use pipewright::flink::jars::UploadJar;
+/// use pipewright::operation::RequestContext;
 /// let base: Base = "http://127.0.0.1:8081".parse()?;
 /// let request = UploadJar::new("job.jar", "PK…").request(RequestContext::new(&base))?;
 /// assert!(request.headers()["content-type"].to_str()?.starts_with("multipart/form-data; boundary="));

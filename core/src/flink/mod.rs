@@ -17,7 +17,7 @@
 //! | [`disposal`], [`datasets`] | savepoints and cluster data sets deleted |
 //! | [`flamegraph`], [`profiler`] | what threads are doing, by samples |
 //! | [`sql_gateway`] | the SQL Gateway, a service of its own: sessions, statements, pages of rows |
-//! | [`flow`] | [`RunJar`], [`AwaitJob`], [`WatchJob`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`AwaitCheckpoint`], [`Cancel`], [`UpgradeJob`], [`Rescale`], [`DisposeSavepoint`], [`DeleteDataset`], [`SampleFlameGraph`], [`Profile`], [`ReadMetrics`], [`ReadAggregatedMetrics`] |
+//! | [flows](#flows) | [`RunJar`], [`AwaitJob`], [`WatchJob`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`AwaitCheckpoint`], [`Cancel`], [`UpgradeJob`], [`Rescale`], [`DisposeSavepoint`], [`DeleteDataset`], [`SampleFlameGraph`], [`Profile`], [`ReadMetrics`], [`ReadAggregatedMetrics`] |
 //!
 //! With a blocking runtime, common use is one line each:
 //!
@@ -25,7 +25,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
 //! # fn with(runtime: impl pipewright::driver::Runtime, job: pipewright::flink::JobId)
 //! # -> Result<(), Box<dyn std::error::Error>> {
-//! use pipewright::flink::{Flink, GetJobsOverview, TakeSavepoint};
+//! use pipewright::flink::{Flink, TakeSavepoint};
+//! use pipewright::flink::jobs::GetJobsOverview;
 //!
 //! let flink = Flink::new("http://127.0.0.1:8081".parse()?, runtime);
 //! let jobs = flink.call(GetJobsOverview::new())?;
@@ -39,9 +40,11 @@
 //! * **COMPLETED does not mean success.** A trigger's outcome is in [`SavepointStatus::outcome`](savepoints::SavepointStatus::outcome).
 //! * **A trigger for a job that does not exist is accepted**; the refusal comes as the operation's failure.
 //! * **Status codes are irregular**: an unknown job is 404 here and 500 there. [`is_unknown_job`] knows.
-//! * **Answers are cached** for `web.refresh-interval` (3 s), except [`GetJobStatus`], [`GetJobs`], [`GetJobsOverview`],
-//!   [`GetJobExecutionResult`] and triggers. The flows decide by those.
+//! * **Answers are cached** for `web.refresh-interval` (3 s), except [`GetJobStatus`](jobs::GetJobStatus),
+//!   [`GetJobs`](jobs::GetJobs), [`GetJobsOverview`](jobs::GetJobsOverview),
+//!   [`GetJobExecutionResult`](jobs::GetJobExecutionResult) and triggers. The flows decide by those.
 //! * **Running a jar may fail although a job was submitted.** Only a chosen job id makes it possible to find out.
+#![doc = include_str!("flows.md")]
 #![doc = include_str!("operations.md")]
 
 pub mod applications;
@@ -53,7 +56,7 @@ pub mod disposal;
 mod error;
 mod exception;
 pub mod flamegraph;
-pub mod flow;
+mod flow;
 pub mod history;
 mod ids;
 pub mod jars;
@@ -73,32 +76,16 @@ pub mod vertices;
 use bytes::Bytes;
 use http::Response;
 
-pub use self::checkpoints::{GetCheckpointStatus, GetCheckpoints, StartCheckpoint};
-pub use self::cluster::{FlinkVersion, GetConfig, GetOverview};
 pub use self::comma_list::CommaList;
-pub use self::datasets::{GetDatasetDeletion, ListDatasets, StartDatasetDeletion};
-pub use self::disposal::{GetSavepointDisposal, StartSavepointDisposal};
 pub use self::error::is_unknown_job;
 pub use self::exception::{Cause, Throwable};
-pub use self::flamegraph::GetFlameGraph;
 pub use self::flow::{
-    AwaitCheckpoint, AwaitJob, Cancel, DeleteDataset, DisposeSavepoint, JobDiagnosis, JobEvent, JobReport, Launched,
-    Profile, Profiled, ReadAggregatedMetrics, ReadMetrics, Removed, Rescale, Rescaled, RunJar, SampleFlameGraph,
-    Savepoint, StopWithSavepoint, Stopped, TakeSavepoint, TriggerCheckpoint, Upgrade, UpgradeDiagnosis, UpgradeJob,
-    UpgradeStatus, WatchJob,
+    AwaitCheckpoint, AwaitJob, Cancel, DeleteDataset, DisposeSavepoint, JobDiagnosis, JobEvent, JobLookup,
+    JobManagerLookup, JobReport, JobWatch, Launched, Profile, Profiled, ReadAggregatedMetrics, ReadMetrics, Removed,
+    Rescale, Rescaled, RunJar, SampleFlameGraph, Savepoint, Snapshot, StopWithSavepoint, Stopped, TakeSavepoint,
+    TriggerCheckpoint, Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase, UpgradeStatus, WatchJob,
 };
-pub use self::history::{FlinkHistory, FromHistory, HistoryServer};
 pub use self::ids::{ApplicationId, DatasetId, JarId, JobId, RescaleId, TaskManagerId, TriggerId, VertexId};
-pub use self::jars::{ClaimMode, DeleteJar, ListJars, PlanJar, SubmitJar, UploadJar};
-pub use self::jobs::{
-    CancelJob, GetJob, GetJobAccumulators, GetJobExceptions, GetJobExecutionResult, GetJobStatus, GetJobs,
-    GetJobsOverview, JobState,
-};
-pub use self::rescaling::{
-    GetRescale, GetRescaleConfig, GetRescales, GetRescalesOverview, GetRescalesSummary, GetRescalingStatus,
-    GetResourceRequirements, ParallelismBounds, PutResourceRequirements, ResourceRequirements, StartRescaling,
-};
-pub use self::savepoints::{GetSavepointStatus, SavepointFormat, StartSavepoint, StartStop};
 pub use self::time::Millis;
 
 use crate::error::ServiceError;

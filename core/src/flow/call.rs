@@ -60,9 +60,9 @@ use crate::time::Timestamp;
 /// One operation, carried through.
 ///
 /// ```
-/// use pipewright::flow::{Call, Config, Flow, Step};
-/// use pipewright::flink::GetOverview;
 /// use pipewright::{Seed, Timestamp};
+/// use pipewright::flink::cluster::GetOverview;
+/// use pipewright::flow::{Call, Config, Flow, Step};
 ///
 /// let config = Config::new("http://127.0.0.1:8081".parse()?);
 /// let mut call = Call::new(GetOverview::new(), &config, Seed::new(1));

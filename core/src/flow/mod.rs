@@ -149,8 +149,8 @@ impl<T> Step<T> {
 ///
 /// ```
 /// use pipewright::Timestamp;
-/// use pipewright::flink::jobs::JobState;
-/// use pipewright::flink::{GetJobStatus, GetOverview};
+/// use pipewright::flink::cluster::GetOverview;
+/// use pipewright::flink::jobs::{GetJobStatus, JobState};
 /// use pipewright::flow::{Call, Flow, Reply, Step, ready};
 ///
 /// /// How many slots are free, unless the job has failed.

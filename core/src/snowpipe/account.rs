@@ -210,8 +210,9 @@ impl Hostname {
     /// The name to use, for addresses and as the scope of tokens: lower-case, with `-` for every `_`.
     ///
     /// ```
-    /// use pipewright::snowpipe::{GetHostname, RequestId, TokenType};
     /// use pipewright::Operation;
+    /// use pipewright::snowpipe::RequestId;
+    /// use pipewright::snowpipe::account::{GetHostname, TokenType};
     /// let get = GetHostname::new(TokenType::KeypairJwt, RequestId::from_bits(1));
     /// let answer = get.parse(http::Response::new("My_Acct.ingest.snowflakecomputing.com\n".into()))?;
     /// assert_eq!(answer.host(), "my-acct.ingest.snowflakecomputing.com");

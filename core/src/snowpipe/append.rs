@@ -44,7 +44,7 @@ pub enum Offsets {
     OperationGoal(String),
 }
 
-/// Appends rows to a channel. 200 means that they are buffered: see [`super::ChannelStatus`] for what became of them.
+/// Appends rows to a channel. 200 means that they are buffered: see [`super::channels::ChannelStatus`] for what became of them.
 ///
 /// Rows are JSON objects, one a line (`application/x-ndjson`), [`MAX_BYTES`] at the most as they are sent. One append of
 /// a channel at a time: each answer has the next append's token. Sent again, it must be the same rows with the same token

@@ -27,7 +27,7 @@ operations! { SnowpipeIngest;
     /// `ERR_PIPE_IN_INVALID_STATE`, which does not. The first open on the pipe `<TABLE>-STREAMING` makes that pipe.
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#open-channel).
     Idempotent PUT "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}"
-    OpenChannel "openChannel" -> Opened {
+    OpenChannelOperation "openChannel" -> Opened {
         checks check_open;
         reads read_opened;
         path { database: String, schema: String, pipe: String, channel: String }
@@ -51,7 +51,7 @@ operations! { SnowpipeIngest;
     /// `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`: see [`fail_on_uncommitted_rows`](Self::fail_on_uncommitted_rows).
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#drop-channel).
     Idempotent DELETE "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}"
-    DropChannel "dropChannel" -> Dropped {
+    DropChannelOperation "dropChannel" -> Dropped {
         checks check_drop;
         reads read_dropped;
         path { database: String, schema: String, pipe: String, channel: String }
@@ -245,12 +245,12 @@ fn read_dropped(info: &'static OperationInfo, response: &Response<Bytes>) -> Res
     Ok(json::read(response.body()).unwrap_or(Dropped { last_committed_offset_token: None }))
 }
 
-fn check_open(open: &OpenChannel) -> Result<(), BuildError> {
-    check_name(OpenChannel::INFO, &open.channel)
+fn check_open(open: &OpenChannelOperation) -> Result<(), BuildError> {
+    check_name(OpenChannelOperation::INFO, &open.channel)
 }
 
-fn check_drop(drop: &DropChannel) -> Result<(), BuildError> {
-    check_name(DropChannel::INFO, &drop.channel)
+fn check_drop(drop: &DropChannelOperation) -> Result<(), BuildError> {
+    check_name(DropChannelOperation::INFO, &drop.channel)
 }
 
 fn check_names(get: &BulkGetChannelStatus) -> Result<(), BuildError> {
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn opens_are_read_nested_and_flat() {
-        let open = OpenChannel::new("d", "s", "p", "c", RequestId::from_bits(1), true);
+        let open = OpenChannelOperation::new("d", "s", "p", "c", RequestId::from_bits(1), true);
         for (text, token) in [
             (
                 r#"{"next_continuation_token":"1_0","channel_status":{"channel_status_code":"SUCCESS","last_committed_offset_token":"7","rows_errors":3}}"#,
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn drops_are_read_whatever_they_say() {
-        let drop = DropChannel::new("d", "s", "p", "c", RequestId::from_bits(1));
+        let drop = DropChannelOperation::new("d", "s", "p", "c", RequestId::from_bits(1));
         for text in ["", "\n", "{}", "null", "OK", "\"OK\"", "[]", r#"{"status_code":0,"message":"Success"}"#] {
             assert_eq!(drop.parse(answer(text)).expect(text).last_committed_offset_token, None);
         }
@@ -355,8 +355,8 @@ mod tests {
         let base = "https://h".parse().expect("a base");
         let cx = || RequestContext::new(&base);
         let id = RequestId::from_bits(1);
-        let open = OpenChannel::new("d", "s", "p", "elastic", id, true).request(cx());
-        let drop = DropChannel::new("d", "s", "p", "ELASTIC", id).request(cx());
+        let open = OpenChannelOperation::new("d", "s", "p", "elastic", id, true).request(cx());
+        let drop = DropChannelOperation::new("d", "s", "p", "ELASTIC", id).request(cx());
         for built in [open, drop] {
             let error = built.expect_err("reserved").to_string();
             assert!(error.contains("reserved"), "{error}");
@@ -410,7 +410,7 @@ mod tests {
         }
         let statuses = get.parse(answer(r#"{"channel_statuses":{"c":{}}}"#)).expect("a map").channel_statuses;
         assert!(statuses["c"].is_unreadable());
-        let open = OpenChannel::new("d", "s", "p", "c", RequestId::from_bits(1), true);
+        let open = OpenChannelOperation::new("d", "s", "p", "c", RequestId::from_bits(1), true);
         for text in ["{}", "null", "[]", r#"{"next_continuation_token":"1_0"}"#, r#"{"channel_status":{}}"#] {
             assert!(open.parse(answer(text)).expect_err(text).is_transient(), "{text}");
         }
@@ -429,7 +429,7 @@ mod tests {
             assert_eq!((&status.last_error_timestamp, &status.last_error_message), (&None, &None));
             assert!(status.is_healthy());
         };
-        let open = OpenChannel::new("d", "s", "p", "c", RequestId::from_bits(1), true);
+        let open = OpenChannelOperation::new("d", "s", "p", "c", RequestId::from_bits(1), true);
         for text in [
             format!(r#"{{"next_continuation_token":"1_0","channel_status":{odd}}}"#),
             format!(r#"{{"next_continuation_token":"1_0",{}"#, &odd[1..]),

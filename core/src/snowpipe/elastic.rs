@@ -2,15 +2,15 @@
 //!
 //! 200 means that the rows are kept; there is no offset, no order and no way to find out what became of them. An attempt
 //! without an answer may have been carried out: sent again, its rows may be there twice. So nothing is sent again unless
-//! [`accept_duplicates`](AppendElastic::accept_duplicates) says that this is fine.
+//! [`accept_duplicates`](AppendElasticOperation::accept_duplicates) says that this is fine.
 //! [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api).
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
 
-use super::append::finish;
+use super::append::{Encoding, finish};
 use super::channels::check;
-use super::{Encoding, RequestId, SnowpipeIngest};
+use super::{RequestId, SnowpipeIngest};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError, content_type};
 use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
@@ -18,7 +18,7 @@ use crate::schema::json_structs;
 use crate::url::Target;
 
 /// The rows of this table.
-pub(crate) const OPERATIONS: &[&OperationInfo] = &[AppendElastic::INFO, AppendElasticToTable::INFO];
+pub(crate) const OPERATIONS: &[&OperationInfo] = &[AppendElasticOperation::INFO, AppendElasticToTable::INFO];
 
 /// Declares the two, which differ in their path alone.
 macro_rules! elastic {
@@ -112,15 +112,15 @@ macro_rules! elastic {
 elastic! {
     /// Appends rows through a pipe, at least once.
     ///
-    /// Rows are as in [`AppendRows`](super::AppendRows). Refused as there, but for what concerns channels.
-    AppendElastic "appendElastic"
+    /// Rows are as in [`AppendRows`](super::append::AppendRows). Refused as there, but for what concerns channels.
+    AppendElasticOperation "appendElastic"
         "/v2/streaming/data/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/ELASTIC/rows" pipe
 }
 
 elastic! {
     /// Appends rows to a table through its default pipe, at least once.
     ///
-    /// Rows are as in [`AppendRows`](super::AppendRows). Refused as there, but for what concerns channels.
+    /// Rows are as in [`AppendRows`](super::append::AppendRows). Refused as there, but for what concerns channels.
     AppendElasticToTable "appendElasticToTable"
         "/v2/streaming/data/databases/{database}/schemas/{schema}/tables/{table}/rows" table
 }
@@ -158,7 +158,7 @@ mod tests {
             if let Some(kind) = kind {
                 response.headers_mut().insert(CONTENT_TYPE, kind.parse().expect("a type"));
             }
-            read(AppendElastic::INFO, &response)
+            read(AppendElasticOperation::INFO, &response)
         };
         for (kind, body) in [(None, ""), (None, " \n"), (Some("application/json"), ""), (Some("text/plain"), "")] {
             assert!(answer(kind, body).is_ok(), "{kind:?} {body:?}");

@@ -11,7 +11,8 @@ use crate::operation::{Effect, OperationInfo};
 use crate::schema::{WireField, json_structs, string_enums};
 
 string_enums! {
-    /// A code of the service, in refusals and in [`ChannelStatus::channel_status_code`](super::ChannelStatus::channel_status_code).
+    /// A code of the service, in refusals and in
+    /// [`ChannelStatus::channel_status_code`](super::channels::ChannelStatus::channel_status_code).
     /// [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
     pub enum ErrorCode {
         /// All is well: the only code of a channel that may be used.
@@ -89,11 +90,12 @@ impl ErrorCode {
 /// The code of a refusal.
 ///
 /// ```
-/// use pipewright::operation::RequestContext;
-/// use pipewright::snowpipe::{ErrorCode, OpenChannel, RequestId, error_code};
 /// use pipewright::Operation;
+/// use pipewright::operation::RequestContext;
+/// use pipewright::snowpipe::{ErrorCode, RequestId, error_code};
+/// use pipewright::snowpipe::channels::OpenChannelOperation;
 ///
-/// let open = OpenChannel::new("DB", "PUBLIC", "T-STREAMING", "c", RequestId::from_bits(1), true);
+/// let open = OpenChannelOperation::new("DB", "PUBLIC", "T-STREAMING", "c", RequestId::from_bits(1), true);
 /// let answer = http::Response::builder().status(409);
 /// let answer = answer.body(r#"{"code":"ERR_OPEN_CHANNEL_IN_PROGRESS","message":"m"}"#.into())?;
 /// let refusal = open.parse(answer).expect_err("a refusal");
@@ -239,7 +241,9 @@ fn is_passing(status: StatusCode) -> bool {
 mod tests {
     use super::*;
     use crate::operation::{Operation, Service};
-    use crate::snowpipe::{AppendRows, GetHostname, SnowpipeAccount};
+    use crate::snowpipe::SnowpipeAccount;
+    use crate::snowpipe::account::GetHostname;
+    use crate::snowpipe::append::AppendRows;
 
     fn read(status: u16, body: &'static str) -> ServiceError {
         let mut response = Response::new(Bytes::from(body));

@@ -43,9 +43,9 @@ pub trait Signer {
 /// What a key-pair token says, but for the time.
 ///
 /// ```
+/// use pipewright::Timestamp;
 /// use pipewright::error::CredentialError;
 /// use pipewright::snowpipe::jwt::{KeyPairJwt, Signer};
-/// use pipewright::Timestamp;
 ///
 /// struct Fixed;
 ///
@@ -176,7 +176,7 @@ json_structs! {
 
 /// Credentials for the account's host: a new token for every call, as the SDK does.
 ///
-/// Of use with [`Account`](super::Account) and [`TokenType::KeypairJwt`](super::TokenType::KeypairJwt).
+/// Of use with [`Account`](super::Account) and [`TokenType::KeypairJwt`](super::account::TokenType::KeypairJwt).
 pub struct KeyPair<S> {
     jwt: KeyPairJwt,
     signer: S,

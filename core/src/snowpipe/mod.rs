@@ -8,21 +8,24 @@
 //! | [`append`] | rows, exactly once by a continuation token |
 //! | [`elastic`] | rows, at least once, without a channel |
 //! | [`rows`] | values and ready-made lines into batches: size, age, compression, offset tokens |
-//! | [`flow`] | what takes several exchanges: channels opened, appended to exactly once, waited for |
+//! | [flows](#flows) | what takes several exchanges: channels opened, appended to exactly once, waited for |
 //! | [`session`] | ingest host and token, shared by channels and threads: [`OpenSession`] |
 //! | [`jwt`] | key-pair tokens: names and claims; signing is a trait |
 //!
 //! There are two hosts, and an operation belongs to one of them by type: those of [`SnowpipeAccount`] go to the account's
-//! own host with the account's credential; those of [`SnowpipeIngest`] go to the host that [`GetHostname`] names, with
-//! the token that [`ExchangeToken`] gives for that host.
+//! own host with the account's credential; those of [`SnowpipeIngest`] go to the host that
+//! [`GetHostname`](account::GetHostname) names, with
+//! the token that [`ExchangeToken`](account::ExchangeToken) gives for that host.
 //!
 //! ```
-//! use pipewright::operation::RequestContext;
-//! use pipewright::snowpipe::{AppendRows, OpenChannel, RequestId};
 //! use pipewright::{Base, Operation};
+//! use pipewright::operation::RequestContext;
+//! use pipewright::snowpipe::RequestId;
+//! use pipewright::snowpipe::append::AppendRows;
+//! use pipewright::snowpipe::channels::OpenChannelOperation;
 //!
 //! let ingest: Base = "https://acct.us-east-1.ingest.snowflakecomputing.com".parse()?;
-//! let open = OpenChannel::new("DB", "PUBLIC", "T-STREAMING", "loader-1", RequestId::from_bits(1), true);
+//! let open = OpenChannelOperation::new("DB", "PUBLIC", "T-STREAMING", "loader-1", RequestId::from_bits(1), true);
 //! let request = open.request(RequestContext::new(&ingest))?;
 //! assert!(request.uri().path().ends_with("/pipes/T-STREAMING/channels/loader-1"));
 //!
@@ -40,16 +43,20 @@
 //! What one has to know, and what the types take care of:
 //!
 //! * **200 to an append means buffered**, neither committed nor valid. What is committed says
-//!   [`ChannelStatus::last_committed_offset_token`]; that rows were rejected says only
-//!   [`ChannelStatus::rows_error_count`], and the committed token passes over them.
-//! * **200 to an open may be a refusal**: [`ChannelStatus::is_healthy`]. A channel that is not must be opened again, although
+//!   [`ChannelStatus::last_committed_offset_token`](channels::ChannelStatus::last_committed_offset_token); that rows were
+//!   rejected says only
+//!   [`ChannelStatus::rows_error_count`](channels::ChannelStatus::rows_error_count), and the committed token passes over them.
+//! * **200 to an open may be a refusal**: [`ChannelStatus::is_healthy`](channels::ChannelStatus::is_healthy). A channel
+//!   that is not must be opened again, although
 //!   appends may still be answered with 200.
 //! * **Opening takes the channel away** from whoever has it, and discards rows that are not committed yet unless
-//!   [`OpenChannel::fail_on_uncommitted_rows`] is set.
+//!   [`OpenChannelOperation::fail_on_uncommitted_rows`](channels::OpenChannelOperation::fail_on_uncommitted_rows) is set.
 //! * **Offset tokens are not compared and do not de-duplicate**; continuation tokens do.
-//! * **An account's name may hold `_`, host names may not**: [`Hostname::host`] has dashes, as the documentation asks.
+//! * **An account's name may hold `_`, host names may not**: [`Hostname::host`](account::Hostname::host) has dashes, as the
+//!   documentation asks.
 //! * **JSON keys and columns**: the documentation does not say whether a default pipe matches them by case. Names that
-//!   were created without quotes are upper-case; [`BatchOptions::upper_case_keys`] makes keys so.
+//!   were created without quotes are upper-case; [`BatchOptions::upper_case_keys`](rows::BatchOptions::upper_case_keys)
+//!   makes keys so.
 //!
 //! # Where the requests differ from those of the vendor's SDK
 //!
@@ -65,17 +72,18 @@
 //! | the fields of an open with an offset token | `offset_token` first | last | the order of a JSON object's fields means nothing |
 //! | times in a key-pair token | milliseconds | seconds, as RFC 7519 has them | the service takes both |
 //! | the body of a drop by the flow | none | `fail_on_uncommitted_rows`; the operation itself sends what it is given | the documentation names it, and rows are not discarded by accident |
-//! | the role of a key-pair token | in its claims | there, and in the scope as for other tokens when [`ExchangeToken::role`] is set | others have found that the scope works too |
+//! | the role of a key-pair token | in its claims | there, and in the scope as for other tokens when [`ExchangeToken::role`](account::ExchangeToken::role) is set | others have found that the scope works too |
 //! | a `content-encoding` | `zstd` unless switched off | as the rows are | the caller compresses |
 //!
 //! All else is the same: methods, paths, order and content of queries, the other headers, bodies.
+#![doc = include_str!("flows.md")]
 
 pub mod account;
 pub mod append;
 pub mod channels;
 pub mod elastic;
 mod error;
-pub mod flow;
+mod flow;
 mod ids;
 pub mod jwt;
 mod lenient;
@@ -89,17 +97,14 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
-pub use self::account::{ExchangeToken, GetHostname, Hostname, ScopedToken, TokenType};
-pub use self::append::{AppendRows, Appended, Encoding, Offsets};
-pub use self::channels::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, DropChannel, OpenChannel, Opened};
-pub use self::elastic::{AppendElastic, AppendElasticToTable};
 pub use self::error::{ErrorCode, error_code};
 pub use self::flow::{
-    Channel, ChannelLost, ChannelPath, OpenWriter, Position, Refusal, RejectedRows, StatusBatcher, Writer, WriterEvent,
+    Append, AppendElastic, AwaitCommitted, Channel, ChannelLost, ChannelPath, Committed, DropChannel, ElasticAppend,
+    OpenChannel, OpenWriter, Position, Reconcile, Reconciled, Refusal, Refused, RejectedRows, StatusBatcher,
+    UnsettledRows, Writer, WriterEvent,
 };
 pub use self::ids::RequestId;
-pub use self::rows::{Batch, BatchBuilder, BatchOptions, Compression, RowError};
-pub use self::session::{OpenSession, Session, SessionCall, SessionRun};
+pub use self::session::open::OpenSession;
 
 use crate::error::{BuildError, ServiceError};
 use crate::operation::{OperationInfo, Service};
@@ -155,7 +160,7 @@ pub enum SnowpipeIngest {}
 pub type Account<T> = crate::driver::Client<SnowpipeAccount, T>;
 
 /// An ingest host. See [`Client`](crate::driver::Client) for what it can.
-pub type Ingest<T> = crate::driver::Client<SnowpipeIngest, T>;
+pub type IngestHost<T> = crate::driver::Client<SnowpipeIngest, T>;
 
 /// What an `Authorization` header holds.
 const TOKEN_TYPE: HeaderName = HeaderName::from_static("x-snowflake-authorization-token-type");

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use pipewright::Timestamp;
-use pipewright::snowpipe::{BatchBuilder, BatchOptions};
+use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions};
 use serde::de::IgnoredAny;
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 

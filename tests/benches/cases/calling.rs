@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use pipewright::error::ServiceError;
-use pipewright::flink::{FlinkRest, GetJobStatus, JobId};
+use pipewright::flink::jobs::GetJobStatus;
+use pipewright::flink::{FlinkRest, JobId};
 use pipewright::flow::{Call, Config, Flow, Step};
 use pipewright::operation::RequestContext;
 use pipewright::{Operation, Secret, Seed, Timestamp};

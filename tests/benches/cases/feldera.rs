@@ -6,8 +6,9 @@ use std::path::Path;
 
 use memchr::memchr_iter;
 use pipewright::decode::{Decoder, LineLimit};
+use pipewright::feldera::pipelines::ListPipelines;
+use pipewright::feldera::stats::{GetStats, GetTimeSeries};
 use pipewright::feldera::stream::Egress;
-use pipewright::feldera::{GetStats, GetTimeSeries, ListPipelines};
 use pipewright_tests::har;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use pipewright::Operation;
-use pipewright::flink::{GetJob, GetJobsOverview, JobId};
+use pipewright::flink::JobId;
+use pipewright::flink::jobs::{GetJob, GetJobsOverview};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

@@ -14,9 +14,9 @@ use http::Response;
 use pipewright::driver::{Clock, Entropy, Opened, Runtime, Transport};
 use pipewright::error::TransportError;
 use pipewright::flow::{Exchange, Goal as _, Notice};
-use pipewright::snowpipe::{
-    Account, BatchOptions, ChannelPath, Compression, OpenSession, OpenWriter, Refusal, TokenType, Writer, WriterEvent,
-};
+use pipewright::snowpipe::account::TokenType;
+use pipewright::snowpipe::rows::{BatchOptions, Compression};
+use pipewright::snowpipe::{Account, ChannelPath, OpenSession, OpenWriter, Refusal, Writer, WriterEvent};
 use pipewright::{Secret, Timestamp};
 use pipewright_tests::recorded::Recorded;
 use pipewright_ureq::Ureq;

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use pipewright::flink::{Flink, GetOverview};
+use pipewright::flink::Flink;
+use pipewright::flink::cluster::GetOverview;
 use pipewright_tests::chaos::case::{self, Settings};
 use pipewright_tests::chaos::report::Report;
 use pipewright_tests::chaos::truth::Truth;

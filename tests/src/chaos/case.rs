@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use pipewright::error::FlowError;
-use pipewright::flink::jobs::JobSummary;
+use pipewright::flink::jobs::{JobState, JobSummary};
 use pipewright::flink::{
-    AwaitJob, Flink, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint, Upgrade, UpgradeJob,
+    AwaitJob, Flink, JobId, RunJar, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint, Upgrade, UpgradeJob,
 };
 use pipewright::flow::{Config, Retry};
 use pipewright_mock::serve::{Proxy, ProxyOptions};

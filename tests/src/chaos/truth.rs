@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use pipewright::flink::jobs::JobSummary;
-use pipewright::flink::{Cancel, Flink, GetCheckpoints, GetJobAccumulators, GetJobsOverview, JobId, JobState};
+use pipewright::flink::checkpoints::GetCheckpoints;
+use pipewright::flink::jobs::{GetJobAccumulators, GetJobsOverview, JobState, JobSummary};
+use pipewright::flink::{Cancel, Flink, JobId};
 use pipewright_ureq::Ureq;
 
 /// The cluster without a proxy.

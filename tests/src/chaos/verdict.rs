@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use pipewright::error::FlowError;
-use pipewright::flink::flow::UpgradeStatus;
-use pipewright::flink::{JobDiagnosis, JobId, UpgradeDiagnosis};
+use pipewright::flink::{JobDiagnosis, JobId, UpgradeDiagnosis, UpgradeStatus};
 use pipewright_mock::FaultKind;
 
 /// How an operation ended.

@@ -11,12 +11,15 @@ use pipewright::decode::{Decoder, LineLimit, Lines, NdJson};
 use pipewright::driver::Clock as _;
 use pipewright::error::{BuildError, ServiceError};
 use pipewright::feldera::stream::Egress;
-use pipewright::flink::{FlinkRest, GetJobStatus, JobId};
+use pipewright::flink::jobs::GetJobStatus;
+use pipewright::flink::{FlinkRest, JobId};
 use pipewright::flow::{Call, Config, Flow, Goal as _, Reply, SavedState, Step, ready};
 use pipewright::operation::{Effect, OperationInfo, RequestContext, Service};
+use pipewright::snowpipe::account::TokenType;
 use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions, Compression, NonFinite};
+use pipewright::snowpipe::session::Session;
 use pipewright::snowpipe::{
-    Account, ChannelPath, OpenSession, OpenWriter, Refusal, Session, StatusBatcher, TokenType, Writer, WriterEvent,
+    Account, ChannelPath, OpenSession, OpenWriter, Refusal, StatusBatcher, Writer, WriterEvent,
 };
 use pipewright::url::Target;
 use pipewright::{Base, Body, Operation, Secret, Seed, Segment, Timestamp};

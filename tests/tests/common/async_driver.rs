@@ -9,8 +9,10 @@ use pipewright::driver::{
     AsyncBody, AsyncDriver, Canned, Clock as _, NoCredentials, Transport as _, ignore_notices, run_async,
 };
 use pipewright::error::{Delivery, FlowError, Misuse, TransportError, TransportErrorKind};
+use pipewright::flink::cluster::GetOverview;
 use pipewright::flink::jobmanager::GetJobManagerLog;
-use pipewright::flink::{AwaitJob, Flink, FlinkRest, GetOverview, JobEvent, JobState, RunJar, WatchJob};
+use pipewright::flink::jobs::JobState;
+use pipewright::flink::{AwaitJob, Flink, FlinkRest, JobEvent, RunJar, WatchJob};
 use pipewright::flow::{Call, Config, CredentialRequest, Exchange, Goal as _, Reply};
 use pipewright::{Secret, Seed, Timestamp};
 use pipewright_mock::flink::{self, Program};

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use pipewright::driver::{Canned, Client, Clock as _, Credentials, Runtime, credentials_fn};
 use pipewright::error::FlowError;
-use pipewright::flink::{Flink, FlinkRest, GetOverview, JobEvent, JobId, JobState, RunJar, WatchJob};
+use pipewright::flink::cluster::GetOverview;
+use pipewright::flink::jobs::JobState;
+use pipewright::flink::{Flink, FlinkRest, JobEvent, JobId, RunJar, WatchJob};
 use pipewright::flow::Notice;
 use pipewright::{Secret, Timestamp};
 use pipewright_mock::World;

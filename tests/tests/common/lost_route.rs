@@ -4,11 +4,12 @@ use http::StatusCode;
 use pipewright::driver::{self, NoCredentials};
 use pipewright::error::{FlowError, ServiceError};
 use pipewright::feldera::{Checkpoint, ClearStorage, Deploy, EnsurePaused, EnsureRunning, Feldera, FelderaApi, Stop};
-use pipewright::flink::flow::{Launched, Upgrade};
-use pipewright::flink::sql_gateway::{GetInfo, RunStatement, SqlGateway};
+use pipewright::flink::cluster::GetOverview;
+use pipewright::flink::sql_gateway::gateway::GetInfo;
+use pipewright::flink::sql_gateway::{RunStatement, SqlGateway};
 use pipewright::flink::{
-    AwaitJob, Cancel, DisposeSavepoint, Flink, FlinkRest, GetOverview, Rescale, RunJar, StopWithSavepoint,
-    TakeSavepoint, TriggerCheckpoint, UpgradeJob,
+    AwaitJob, Cancel, DisposeSavepoint, Flink, FlinkRest, Launched, Rescale, RunJar, StopWithSavepoint, TakeSavepoint,
+    TriggerCheckpoint, Upgrade, UpgradeJob,
 };
 use pipewright::flow::Goal;
 use pipewright_mock::event::Incident;

@@ -3,7 +3,8 @@
 use http::{Method, Request};
 use percent_encoding::percent_decode_str;
 use pipewright::error::BuildError;
-use pipewright::flink::{DeleteJar, FlinkRest, JarId, PlanJar, SubmitJar};
+use pipewright::flink::jars::{DeleteJar, PlanJar, SubmitJar};
+use pipewright::flink::{FlinkRest, JarId};
 use pipewright::operation::{Effect, OperationInfo, RequestContext, Service};
 use pipewright::url::Target;
 use pipewright::{Base, Body, Operation};

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use pipewright::driver::{self, Clock as _, NoCredentials, Transport as _, ignore_notices};
 use pipewright::error::FlowError;
-use pipewright::flink::{AwaitJob, Flink, JobState, RunJar, TakeSavepoint};
+use pipewright::flink::jobs::JobState;
+use pipewright::flink::{AwaitJob, Flink, RunJar, TakeSavepoint};
 use pipewright::flow::{Exchange, Goal as _, Notice};
 use pipewright::{Seed, Timestamp};
 use pipewright_mock::flink::{Config, Program};

@@ -5,11 +5,10 @@ use std::cell::RefCell;
 
 use pipewright::driver::NoCredentials;
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::{Deployed, Interruption, Stopped};
 use pipewright::feldera::pipelines::Pipeline;
 use pipewright::feldera::{
-    ApproveBootstrap, ClearStorage, Compile, Deploy, EnsurePaused, EnsureRunning, ErrorCode, FelderaApi, Stop,
-    error_code,
+    ApproveBootstrap, ClearStorage, Compile, Deploy, Deployed, EnsurePaused, EnsureRunning, ErrorCode, FelderaApi,
+    Interruption, Stop, Stopped, error_code,
 };
 use pipewright::flow::Goal;
 use pipewright_mock::FaultPlan;

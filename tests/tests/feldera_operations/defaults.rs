@@ -6,15 +6,14 @@ use std::time::Duration;
 use http::Request;
 use pipewright::Operation;
 use pipewright::driver::Clock as _;
-use pipewright::feldera::data::{DataFormat, UpdateFormat};
-use pipewright::feldera::lifecycle::Initial;
-use pipewright::feldera::metrics::MetricsFormat;
-use pipewright::feldera::pipelines::{BootstrapPolicy, Selector};
+use pipewright::feldera::data::{DataFormat, HttpInput, UpdateFormat};
+use pipewright::feldera::events::ListPipelineEvents;
+use pipewright::feldera::lifecycle::{ActivatePipeline, Initial, StartPipeline, StopPipeline};
+use pipewright::feldera::metrics::{GetMetrics, MetricsFormat};
+use pipewright::feldera::pipelines::{BootstrapPolicy, GetPipeline, ListPipelines, Selector};
 use pipewright::feldera::platform::EventSelector;
-use pipewright::feldera::{
-    ActivatePipeline, GetMetrics, GetPipeline, GetSupportBundle, HttpInput, HttpOutput, ListPipelineEvents,
-    ListPipelines, StartPipeline, StopPipeline,
-};
+use pipewright::feldera::profiles::GetSupportBundle;
+use pipewright::feldera::stream::HttpOutput;
 use pipewright::operation::RequestContext;
 use pipewright_mock::feldera::Config;
 use pipewright_tests::rival_client::{Act, OTHER_SQL, RivalScene, SQL};

@@ -3,16 +3,22 @@
 
 use http::Response;
 use pipewright::Operation;
-use pipewright::feldera::checkpoints::CheckpointSyncStatus;
-use pipewright::feldera::data::{CompletionStatus, ConnectorAction};
-use pipewright::feldera::pipelines::{BootstrapPolicy, Pipeline, RuntimeConfig, StartFrom, StorageBackend, Switch};
-use pipewright::feldera::programs::{CalciteId, Dataflow};
-use pipewright::feldera::{
-    Accepted, ApprovePipeline, ClearPipeline, CommitTransaction, ControlInput, DeletePipeline, DismissError,
-    ErrorClass, ErrorCode, GetAuthentication, GetCompletionStatus, GetPipeline, GetTimeSeries, ListCheckpoints,
-    PausePipeline, PutPipeline, RebalancePipeline, ResumePipeline, StartCompaction, StartPipeline, StartTransaction,
-    StopPipeline,
+use pipewright::feldera::checkpoints::{CheckpointSyncStatus, ListCheckpoints};
+use pipewright::feldera::data::{
+    CommitTransaction, CompletionStatus, ConnectorAction, ControlInput, GetCompletionStatus, StartTransaction,
 };
+use pipewright::feldera::lifecycle::{
+    ApprovePipeline, ClearPipeline, DismissError, PausePipeline, RebalancePipeline, ResumePipeline, StartCompaction,
+    StartPipeline, StopPipeline,
+};
+use pipewright::feldera::pipelines::{
+    BootstrapPolicy, DeletePipeline, GetPipeline, Pipeline, PutPipeline, RuntimeConfig, StartFrom, StorageBackend,
+    Switch,
+};
+use pipewright::feldera::platform::GetAuthentication;
+use pipewright::feldera::programs::{CalciteId, Dataflow};
+use pipewright::feldera::stats::GetTimeSeries;
+use pipewright::feldera::{Accepted, ErrorClass, ErrorCode};
 use pipewright_tests::recorded;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use pipewright::driver::{Clock as _, StreamError};
 use pipewright::error::FlowError;
-use pipewright::feldera::data::{DataFormat, UpdateFormat};
-use pipewright::feldera::stream::LogHistory;
-use pipewright::feldera::{
-    CreatePipeline, Feldera, GetClusterHealth, GetLogs, HttpInput, HttpOutput, StartPipeline, StopPipeline,
-    StreamTimeSeries,
-};
+use pipewright::feldera::Feldera;
+use pipewright::feldera::data::{DataFormat, HttpInput, UpdateFormat};
+use pipewright::feldera::health::GetClusterHealth;
+use pipewright::feldera::lifecycle::{StartPipeline, StopPipeline};
+use pipewright::feldera::pipelines::CreatePipeline;
+use pipewright::feldera::stream::{GetLogs, HttpOutput, LogHistory, StreamTimeSeries};
 use pipewright_mock::{Fault, FaultPlan, FelderaHandle, Script, World, feldera};
 use pipewright_tests::recorded::feldera as recorded;
 

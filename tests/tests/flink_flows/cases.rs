@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 use pipewright::error::FlowError;
-use pipewright::flink::{
-    Flink, FlinkRest, JobDiagnosis, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerId,
-};
+use pipewright::flink::jobs::JobState;
+use pipewright::flink::{Flink, FlinkRest, JobDiagnosis, JobId, RunJar, StopWithSavepoint, TakeSavepoint, TriggerId};
 use pipewright::flow::{Flow as _, Goal, Notice, SavedState, Step};
 use pipewright::{Seed, Timestamp};
 use pipewright_mock::{Fault, FaultPlan, Script, Service, World};

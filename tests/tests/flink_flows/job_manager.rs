@@ -6,8 +6,10 @@ use bytes::Bytes;
 use pipewright::Timestamp;
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{JobManagerLookup, Launched, Upgrade, UpgradePhase};
-use pipewright::flink::{AwaitJob, Flink, JobDiagnosis, RunJar, UpgradeDiagnosis, UpgradeJob};
+use pipewright::flink::{
+    AwaitJob, Flink, JobDiagnosis, JobManagerLookup, Launched, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob,
+    UpgradePhase,
+};
 use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::flink::{Cluster, Config, Exits, Program};
 use pipewright_mock::{Fault, FaultPlan, Mounted, Service, World};

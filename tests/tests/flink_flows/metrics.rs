@@ -8,11 +8,10 @@ use bytes::Bytes;
 use http::{Request, Response};
 use pipewright::driver::Clock as _;
 use pipewright::error::{BuildError, FlowError};
+use pipewright::flink::jobs::GetJob;
 use pipewright::flink::metrics::{Aggregation, GetVertexMetrics};
 use pipewright::flink::taskmanagers::GetTaskManagerStdout;
-use pipewright::flink::{
-    AwaitJob, Flink, FlinkRest, GetJob, JobId, ReadAggregatedMetrics, ReadMetrics, RunJar, VertexId,
-};
+use pipewright::flink::{AwaitJob, Flink, FlinkRest, JobId, ReadAggregatedMetrics, ReadMetrics, RunJar, VertexId};
 use pipewright::flow::{Config, Flow, Goal, Step};
 use pipewright::operation::RequestContext;
 use pipewright::{Body, Operation, Seed, Timestamp};

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{Launched, Upgrade};
+use pipewright::flink::jars::SubmitJar;
 use pipewright::flink::{
-    AwaitJob, Cancel, DisposeSavepoint, Flink, FlinkRest, JobId, Rescale, RunJar, StopWithSavepoint, SubmitJar,
-    TakeSavepoint, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
+    AwaitJob, Cancel, DisposeSavepoint, Flink, FlinkRest, JobId, Launched, Rescale, RunJar, StopWithSavepoint,
+    TakeSavepoint, Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
 };
 use pipewright::flow::{Goal, Notice, SavedState};
 use pipewright_mock::flink::{Config, Program};

@@ -5,9 +5,11 @@ use std::time::Duration;
 use pipewright::Operation as _;
 use pipewright::driver::{self, Clock as _, NoCredentials, Transport as _};
 use pipewright::error::FlowError;
+use pipewright::flink::sql_gateway::results::RowFormat;
+use pipewright::flink::sql_gateway::sessions::OpenSession;
+use pipewright::flink::sql_gateway::statements::ExecuteStatement;
 use pipewright::flink::sql_gateway::{
-    ExecuteStatement, OpenSession, Page, RowFormat, RunStatement, SqlGateway, Statement, StatementDiagnosis,
-    is_unknown_session, is_wrong_token,
+    Page, RunStatement, SqlGateway, Statement, StatementDiagnosis, is_unknown_session, is_wrong_token,
 };
 use pipewright::flow::{Flow as _, Goal as _, Notice, SavedState, Step};
 use pipewright_mock::sql_gateway::{Config, Script};

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{JobDiagnosis, JobLookup, Launched};
+use pipewright::flink::jobs::JobState;
 use pipewright::flink::{
-    AwaitJob, Flink, FlinkRest, JobId, JobState, RunJar, StopWithSavepoint, TakeSavepoint, TriggerId,
+    AwaitJob, Flink, FlinkRest, JobDiagnosis, JobId, JobLookup, Launched, RunJar, StopWithSavepoint, TakeSavepoint,
+    TriggerId,
 };
 use pipewright::flow::{self, Goal, Notice, Retry, SavedState};
 use pipewright_mock::flink::{Config, Program};

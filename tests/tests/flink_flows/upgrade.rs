@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{Launched, Upgrade};
-use pipewright::flink::{Flink, RunJar, StopWithSavepoint, TakeSavepoint, UpgradeDiagnosis, UpgradeJob};
+use pipewright::flink::{
+    Flink, Launched, RunJar, StopWithSavepoint, TakeSavepoint, Upgrade, UpgradeDiagnosis, UpgradeJob,
+};
 use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, RetryAfter, World};

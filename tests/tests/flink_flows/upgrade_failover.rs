@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{JobLookup, Upgrade, UpgradePhase};
-use pipewright::flink::{Flink, JobDiagnosis, JobState, UpgradeDiagnosis, UpgradeJob};
+use pipewright::flink::jobs::JobState;
+use pipewright::flink::{Flink, JobDiagnosis, JobLookup, Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase};
 use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::Script;
 use serde_json::json;

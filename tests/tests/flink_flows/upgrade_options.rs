@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use pipewright::driver::Clock as _;
 use pipewright::error::{FlowError, ServiceError};
-use pipewright::flink::flow::{Launched, Upgrade, UpgradePhase};
+use pipewright::flink::checkpoints::GetCheckpoints;
 use pipewright::flink::{
-    AwaitJob, Flink, GetCheckpoints, JobId, RunJar, StopWithSavepoint, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
+    AwaitJob, Flink, JobId, Launched, RunJar, StopWithSavepoint, Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase,
+    UpgradeStatus,
 };
 use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::flink::{Config, Program};

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use pipewright::Timestamp;
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{Launched, Upgrade, UpgradePhase};
-use pipewright::flink::{AwaitJob, Flink, JobId, RunJar, UpgradeDiagnosis, UpgradeJob, UpgradeStatus};
+use pipewright::flink::{
+    AwaitJob, Flink, JobId, Launched, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase, UpgradeStatus,
+};
 use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::flink::{Cluster, Config, Exits, Program};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, Mounted, Service, World};

@@ -5,12 +5,12 @@ use std::time::Duration;
 use pipewright::Seed;
 use pipewright::driver::{self, Clock as _, NoCredentials};
 use pipewright::error::FlowError;
-use pipewright::flink::flow::Launched;
+use pipewright::flink::jobs::JobState;
 use pipewright::flink::profiler::ProfileMode;
+use pipewright::flink::rescaling::{GetResourceRequirements, ParallelismBounds, PutResourceRequirements};
 use pipewright::flink::{
-    AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, Flink, FlinkRest,
-    GetResourceRequirements, JobEvent, JobId, JobState, ParallelismBounds, Profile, PutResourceRequirements, Rescale,
-    RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint, VertexId, WatchJob,
+    AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, Flink, FlinkRest, JobEvent, JobId,
+    Launched, Profile, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint, VertexId, WatchJob,
 };
 use pipewright::flow::{Goal, Notice};
 use pipewright_mock::flink::{Config, Program};

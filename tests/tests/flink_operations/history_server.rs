@@ -12,19 +12,18 @@ use pipewright::error::ErrorKind;
 use pipewright::flink::applications::{
     GetApplication, GetApplicationConfig, GetApplicationExceptions, ListApplications,
 };
-use pipewright::flink::checkpoints::{GetCheckpointConfig, GetCheckpointDetails, GetVertexCheckpoint};
-use pipewright::flink::history::Archived;
+use pipewright::flink::checkpoints::{GetCheckpointConfig, GetCheckpointDetails, GetCheckpoints, GetVertexCheckpoint};
+use pipewright::flink::cluster::GetConfig;
+use pipewright::flink::history::{Archived, FlinkHistory, FromHistory};
 use pipewright::flink::jobs::{
-    GetJobConfig, GetJobManagerJobConfig, GetJobManagerJobEnvironment, GetJobManagerLogUrl, GetJobPlan,
-    GetTaskManagerLogUrl, JobState,
+    GetJob, GetJobAccumulators, GetJobConfig, GetJobExceptions, GetJobManagerJobConfig, GetJobManagerJobEnvironment,
+    GetJobManagerLogUrl, GetJobPlan, GetJobsOverview, GetTaskManagerLogUrl, JobState,
 };
+use pipewright::flink::rescaling::{GetRescaleConfig, GetRescales};
 use pipewright::flink::vertices::{
     GetAttempt, GetAttemptAccumulators, GetSubtaskTimes, GetVertex, GetVertexTaskManagers,
 };
-use pipewright::flink::{
-    ApplicationId, AwaitJob, Flink, FlinkHistory, FromHistory, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators,
-    GetJobExceptions, GetJobsOverview, GetRescaleConfig, GetRescales, JobId, RunJar, VertexId,
-};
+use pipewright::flink::{ApplicationId, AwaitJob, Flink, JobId, RunJar, VertexId};
 use pipewright::operation::RequestContext;
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{FaultPlan, World};

@@ -7,9 +7,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use pipewright::error::{Applied, ErrorKind, ServiceError};
-use pipewright::flink::{
-    GetCheckpointStatus, GetJobExecutionResult, GetSavepointStatus, JobId, TriggerId, is_unknown_job,
-};
+use pipewright::flink::checkpoints::GetCheckpointStatus;
+use pipewright::flink::jobs::GetJobExecutionResult;
+use pipewright::flink::savepoints::GetSavepointStatus;
+use pipewright::flink::{JobId, TriggerId, is_unknown_job};
 use pipewright::operation::{Operation, OperationInfo};
 use pipewright_tests::har::{self, Entry, Recording};
 use pipewright_tests::json_coverage::{self, Survival};

@@ -7,17 +7,25 @@ use http::{HeaderMap, HeaderValue, Request, header};
 use pipewright::flink::applications::{
     CancelApplication, GetApplication, GetApplicationConfig, GetApplicationExceptions, ListApplications,
 };
-use pipewright::flink::checkpoints::{CheckpointType, GetCheckpointConfig, GetCheckpointDetails, GetVertexCheckpoint};
-use pipewright::flink::cluster::ShutdownCluster;
-use pipewright::flink::flamegraph::FlameGraphKind;
-use pipewright::flink::jars::{ClaimMode, GetJarPlan, RunApplication};
+use pipewright::flink::checkpoints::{
+    CheckpointType, GetCheckpointConfig, GetCheckpointDetails, GetCheckpointStatus, GetCheckpoints,
+    GetVertexCheckpoint, StartCheckpoint,
+};
+use pipewright::flink::cluster::{GetConfig, GetOverview, ShutdownCluster};
+use pipewright::flink::datasets::{GetDatasetDeletion, ListDatasets, StartDatasetDeletion};
+use pipewright::flink::disposal::{GetSavepointDisposal, StartSavepointDisposal};
+use pipewright::flink::flamegraph::{FlameGraphKind, GetFlameGraph};
+use pipewright::flink::jars::{
+    ClaimMode, DeleteJar, GetJarPlan, ListJars, PlanJar, RunApplication, SubmitJar, UploadJar,
+};
 use pipewright::flink::jobmanager::{
     GetJobManagerConfig, GetJobManagerEnvironment, GetJobManagerLog, GetJobManagerLogFile, GetJobManagerStdout,
     GetJobManagerThreadDump, ListJobManagerLogs,
 };
 use pipewright::flink::jobs::{
-    Coordinate, GetJobConfig, GetJobManagerJobConfig, GetJobManagerJobEnvironment, GetJobManagerLogUrl, GetJobPlan,
-    GetTaskManagerLogUrl, SendHeartbeat, SubmitGraph, TerminationMode, YarnCancelJob, YarnStopJob,
+    CancelJob, Coordinate, GetJob, GetJobAccumulators, GetJobConfig, GetJobExceptions, GetJobExecutionResult,
+    GetJobManagerJobConfig, GetJobManagerJobEnvironment, GetJobManagerLogUrl, GetJobPlan, GetJobStatus, GetJobs,
+    GetJobsOverview, GetTaskManagerLogUrl, SendHeartbeat, SubmitGraph, TerminationMode, YarnCancelJob, YarnStopJob,
 };
 use pipewright::flink::metrics::{
     Aggregation, GetAggregatedJobMetrics, GetAggregatedSubtaskMetrics, GetAggregatedTaskManagerMetrics,
@@ -28,7 +36,11 @@ use pipewright::flink::profiler::{
     GetJobManagerProfile, GetTaskManagerProfile, ListJobManagerProfiles, ListTaskManagerProfiles, ProfileMode,
     StartJobManagerProfile, StartTaskManagerProfile,
 };
-use pipewright::flink::savepoints::SavepointFormat;
+use pipewright::flink::rescaling::{
+    GetRescale, GetRescaleConfig, GetRescales, GetRescalesOverview, GetRescalesSummary, GetRescalingStatus,
+    GetResourceRequirements, ParallelismBounds, PutResourceRequirements, ResourceRequirements, StartRescaling,
+};
+use pipewright::flink::savepoints::{GetSavepointStatus, SavepointFormat, StartSavepoint, StartStop};
 use pipewright::flink::taskmanagers::{
     GetTaskManager, GetTaskManagerLog, GetTaskManagerLogFile, GetTaskManagerStdout, GetTaskManagerThreadDump,
     ListTaskManagerLogs, ListTaskManagers,
@@ -38,23 +50,15 @@ use pipewright::flink::vertices::{
     GetVertex, GetVertexAccumulators, GetVertexTaskManagers, GetWatermarks,
 };
 use pipewright::flink::{
-    ApplicationId, CancelJob, CommaList, DeleteJar, GetCheckpointStatus, GetCheckpoints, GetConfig, GetJob,
-    GetJobAccumulators, GetJobExceptions, GetJobExecutionResult, GetJobStatus, GetJobs, GetJobsOverview, GetOverview,
-    GetSavepointStatus, JobId, ListJars, Millis, PlanJar, StartCheckpoint, StartSavepoint, StartStop, SubmitJar,
-    TaskManagerId, TriggerId, UploadJar, VertexId,
-};
-use pipewright::flink::{
-    DatasetId, GetDatasetDeletion, GetFlameGraph, GetRescale, GetRescaleConfig, GetRescales, GetRescalesOverview,
-    GetRescalesSummary, GetRescalingStatus, GetResourceRequirements, GetSavepointDisposal, ListDatasets,
-    ParallelismBounds, PutResourceRequirements, RescaleId, ResourceRequirements, StartDatasetDeletion, StartRescaling,
-    StartSavepointDisposal,
+    ApplicationId, CommaList, DatasetId, JobId, Millis, RescaleId, TaskManagerId, TriggerId, VertexId,
 };
 use pipewright::flow::{Call, Config, Flow, Step};
 use pipewright::operation::{OperationInfo, RequestContext};
-use pipewright::snowpipe::{
-    AppendElastic, AppendElasticToTable, AppendRows, BulkGetChannelStatus, DropChannel, Encoding, ExchangeToken,
-    GetHostname, OpenChannel, RequestId, TokenType,
-};
+use pipewright::snowpipe::RequestId;
+use pipewright::snowpipe::account::{ExchangeToken, GetHostname, TokenType};
+use pipewright::snowpipe::append::{AppendRows, Encoding};
+use pipewright::snowpipe::channels::{BulkGetChannelStatus, DropChannelOperation, OpenChannelOperation};
+use pipewright::snowpipe::elastic::{AppendElasticOperation, AppendElasticToTable};
 use pipewright::{Base, Body, Operation, Seed, Timestamp};
 use pipewright_tests::documented;
 
@@ -345,12 +349,12 @@ fn upkeep() -> Vec<Sample> {
 fn snowpipe() -> Vec<Sample> {
     const ID: RequestId = RequestId::from_bits(0x7332_ce4b_9292_413d_ba7e_fe23_2ad2_48eb);
     let exchange = ExchangeToken::new(TokenType::ProgrammaticAccessToken, "h.test", ID).role("LOADER");
-    let open = || OpenChannel::new("DB", "\"s 1\"", "T-STREAMING", "c/1", ID, true);
-    let drop = || DropChannel::new("DB", "S", "T-STREAMING", "c", ID);
+    let open = || OpenChannelOperation::new("DB", "\"s 1\"", "T-STREAMING", "c/1", ID, true);
+    let drop = || DropChannelOperation::new("DB", "S", "T-STREAMING", "c", ID);
     let rows = "{\"ID\":1}\n";
     let append = || AppendRows::new("DB", "S", "T-STREAMING", "c", ID, rows);
     let full = append().continuation_token("1_0").offsets("1", "a+b&c").encoding(Encoding::Zstd).session("node");
-    let elastic = || AppendElastic::new("DB", "S", "P", ID, rows);
+    let elastic = || AppendElasticOperation::new("DB", "S", "P", ID, rows);
     let table = || AppendElasticToTable::new("DB", "S", "T", ID, rows);
     vec![
         sample(&GetHostname::new(TokenType::KeypairJwt, ID), None),

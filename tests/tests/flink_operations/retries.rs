@@ -3,11 +3,10 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use pipewright::error::{Applied, Delivery, FlowError, TransportError, TransportErrorKind};
-use pipewright::flink::jars::{GetJarPlan, RunApplication};
-use pipewright::flink::{
-    ApplicationId, CancelJob, DeleteJar, FlinkRest, GetJob, GetJobStatus, JobId, PlanJar, StartSavepoint, StartStop,
-    SubmitJar, TriggerId, UploadJar, is_unknown_job,
-};
+use pipewright::flink::jars::{DeleteJar, GetJarPlan, PlanJar, RunApplication, SubmitJar, UploadJar};
+use pipewright::flink::jobs::{CancelJob, GetJob, GetJobStatus};
+use pipewright::flink::savepoints::{StartSavepoint, StartStop};
+use pipewright::flink::{ApplicationId, FlinkRest, JobId, TriggerId, is_unknown_job};
 use pipewright::flow::{Call, Config, Flow, Step};
 use pipewright::{Body, Operation, Seed, Timestamp};
 

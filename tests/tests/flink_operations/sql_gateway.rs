@@ -5,11 +5,17 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use pipewright::error::{Applied, ErrorKind, ServiceError};
+use pipewright::flink::sql_gateway::gateway::{GetApiVersion, GetInfo};
+use pipewright::flink::sql_gateway::results::{ResultPage, RowFormat};
+use pipewright::flink::sql_gateway::sessions::{
+    CloseSession, CompleteStatement, ConfigureSession, GetSessionConfig, OpenSession, TriggerSession,
+};
+use pipewright::flink::sql_gateway::statements::{
+    CancelOperation, CloseOperation, DeployScript, ExecuteStatement, FetchResults, GetOperationStatus,
+    RefreshMaterializedTable,
+};
 use pipewright::flink::sql_gateway::{
-    CancelOperation, CloseOperation, CloseSession, CompleteStatement, ConfigureSession, DeployScript, ExecuteStatement,
-    FetchResults, GetApiVersion, GetInfo, GetOperationStatus, GetSessionConfig, OpenSession, OperationHandle,
-    RefreshMaterializedTable, ResultPage, RowFormat, SessionHandle, TriggerSession, is_unknown_operation,
-    is_unknown_session, is_wrong_token,
+    OperationHandle, SessionHandle, is_unknown_operation, is_unknown_session, is_wrong_token,
 };
 use pipewright::operation::{OperationInfo, RequestContext};
 use pipewright::{Base, Operation};

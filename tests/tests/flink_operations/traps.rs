@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use pipewright::error::{BuildError, ServiceError};
-use pipewright::flink::jars::GetJarPlan;
+use pipewright::flink::checkpoints::{GetCheckpointStatus, GetCheckpoints};
+use pipewright::flink::cluster::GetConfig;
+use pipewright::flink::jars::{DeleteJar, GetJarPlan, SubmitJar};
+use pipewright::flink::jobs::{CancelJob, GetJob, GetJobExceptions, GetJobExecutionResult, GetJobStatus};
 use pipewright::flink::metrics::{GetJobManagerMetrics, GetJobMetrics};
+use pipewright::flink::savepoints::{GetSavepointStatus, StartSavepoint};
 use pipewright::flink::taskmanagers::GetTaskManager;
 use pipewright::flink::vertices::{BackPressureLevel, GetBackPressure, SampleState};
-use pipewright::flink::{
-    AwaitJob, CancelJob, DeleteJar, GetCheckpointStatus, GetCheckpoints, GetConfig, GetJob, GetJobExceptions,
-    GetJobExecutionResult, GetJobStatus, GetSavepointStatus, JobId, StartSavepoint, SubmitJar, TriggerId, VertexId,
-    is_unknown_job,
-};
+use pipewright::flink::{AwaitJob, JobId, TriggerId, VertexId, is_unknown_job};
 use pipewright::flow::{Config, Flow, Goal, Step};
 use pipewright::operation::RequestContext;
 use pipewright::{Base, Operation, Seed, Timestamp};
@@ -216,7 +216,7 @@ fn the_version_chooses() {
         let config = read(&GetConfig::new(), file, "GET_config--ok").expect("200");
         config.version().expect("a version")
     };
-    assert!(version("1.20.5") >= pipewright::flink::FlinkVersion::CLAIM_MODE);
+    assert!(version("1.20.5") >= pipewright::flink::cluster::FlinkVersion::CLAIM_MODE);
     assert!(version("2.3.0") > version("1.20.5"));
     let checkpoints = read(&GetCheckpoints::new(JOB), "1.13.6", "GET_jobs_jobid_checkpoints--running").expect("200");
     assert_eq!(checkpoints.summary.checkpointed_size, None, "1.13 does not have it yet");

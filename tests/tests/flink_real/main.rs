@@ -14,13 +14,16 @@ use std::time::Duration;
 
 use pipewright::driver::{Clock as _, Transport as _};
 use pipewright::error::{FlowError, ServiceError};
-use pipewright::flink::flow::{Launched, Upgrade};
-use pipewright::flink::jobs::ApplicationStatus;
+use pipewright::flink::checkpoints::GetCheckpoints;
+use pipewright::flink::cluster::{GetConfig, GetOverview};
+use pipewright::flink::jars::{DeleteJar, ListJars, PlanJar};
+use pipewright::flink::jobs::{
+    ApplicationStatus, GetJob, GetJobAccumulators, GetJobExceptions, GetJobStatus, GetJobsOverview, JobState,
+};
+use pipewright::flink::savepoints::GetSavepointStatus;
 use pipewright::flink::{
-    AwaitJob, Cancel, DeleteJar, Flink, GetCheckpoints, GetConfig, GetJob, GetJobAccumulators, GetJobExceptions,
-    GetJobStatus, GetJobsOverview, GetOverview, GetSavepointStatus, JobId, JobState, ListJars, PlanJar, RunJar,
-    StopWithSavepoint, TakeSavepoint, TriggerCheckpoint, TriggerId, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
-    is_unknown_job,
+    AwaitJob, Cancel, Flink, JobId, Launched, RunJar, StopWithSavepoint, TakeSavepoint, TriggerCheckpoint, TriggerId,
+    Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradeStatus, is_unknown_job,
 };
 use pipewright::flow::{Goal as _, Notice, SavedState, Step};
 use pipewright_ureq::{Ureq, file_body};
@@ -317,7 +320,7 @@ fn the_cluster_is_read() {
     // Names that are hard on paths: uploaded, listed, planned and deleted again.
     for name in ["plain.jar", "with space.jar", "j\u{f6}b (1).jar"] {
         let content = file_body(cluster.jars.join("params.jar")).expect("it is built");
-        let uploaded = cluster.flink.call(pipewright::flink::UploadJar::new(name, content)).expect("uploaded");
+        let uploaded = cluster.flink.call(pipewright::flink::jars::UploadJar::new(name, content)).expect("uploaded");
         let listed = cluster.flink.call(ListJars::new()).expect("a list").files;
         assert!(listed.iter().any(|jar| jar.id == uploaded.jar_id() && jar.name == name), "{listed:?}");
         let plan = cluster.flink.call(PlanJar::new(uploaded.jar_id())).expect("a plan").plan;

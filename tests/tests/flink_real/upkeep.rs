@@ -5,13 +5,16 @@ use std::time::Duration;
 use pipewright::driver::{self, Clock as _, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::flink::checkpoints::{GetCheckpointDetails, GetVertexCheckpoint};
+use pipewright::flink::cluster::{FlinkVersion, GetConfig};
+use pipewright::flink::datasets::ListDatasets;
 use pipewright::flink::jobmanager::GetJobManagerConfig;
+use pipewright::flink::jobs::{GetJob, JobState};
 use pipewright::flink::metrics::{GetSubtaskMetrics, GetVertexMetrics};
 use pipewright::flink::profiler::ProfileMode;
+use pipewright::flink::rescaling::{GetRescaleConfig, GetRescales, GetResourceRequirements};
 use pipewright::flink::taskmanagers::ListTaskManagers;
 use pipewright::flink::{
-    AwaitCheckpoint, CommaList, DatasetId, DeleteDataset, DisposeSavepoint, FlinkVersion, GetConfig, GetJob,
-    GetRescaleConfig, GetRescales, GetResourceRequirements, JobEvent, JobId, JobState, ListDatasets, Profile, Rescale,
+    AwaitCheckpoint, CommaList, DatasetId, DeleteDataset, DisposeSavepoint, JobEvent, JobId, Profile, Rescale,
     SampleFlameGraph, TakeSavepoint, VertexId, WatchJob, is_unknown_job,
 };
 use pipewright::flow::Goal as _;

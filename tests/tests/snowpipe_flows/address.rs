@@ -10,7 +10,9 @@ use http::{Response, StatusCode};
 use pipewright::driver::{Clock, Entropy, Opened, Transport};
 use pipewright::error::{BuildError, Delivery, FlowError, TransportError, TransportErrorKind};
 use pipewright::flow::{Exchange, Goal as _};
-use pipewright::snowpipe::{Account, Batch, ChannelPath, OpenSession, OpenWriter, TokenType, WriterEvent};
+use pipewright::snowpipe::account::TokenType;
+use pipewright::snowpipe::rows::Batch;
+use pipewright::snowpipe::{Account, ChannelPath, OpenSession, OpenWriter, WriterEvent};
 use pipewright::{Secret, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);

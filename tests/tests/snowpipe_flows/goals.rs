@@ -6,10 +6,11 @@ use bytes::Bytes;
 use pipewright::driver::{self, Clock as _, NoCredentials};
 use pipewright::error::{FlowError, TransportError};
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Goal, Step};
-use pipewright::snowpipe::flow::{AppendElastic, AwaitCommitted, DropChannel, OpenChannel, Position, Reconcile};
+use pipewright::snowpipe::account::{ExchangeToken, GetHostname, TokenType};
+use pipewright::snowpipe::rows::Batch;
 use pipewright::snowpipe::{
-    Account, Batch, Channel, ChannelPath, ErrorCode, ExchangeToken, GetHostname, Ingest, RequestId, SnowpipeIngest,
-    TokenType, error_code,
+    Account, AppendElastic, AwaitCommitted, Channel, ChannelPath, DropChannel, ErrorCode, IngestHost, OpenChannel,
+    Position, Reconcile, RequestId, SnowpipeIngest, error_code,
 };
 use pipewright::{Secret, Seed, Timestamp};
 use pipewright_mock::snowpipe::{ChannelPath as Simulated, ChannelView, Config, PipeState, Replay};
@@ -18,7 +19,7 @@ use pipewright_mock::{Fault, FaultPlan, SnowpipeHandle, World};
 struct Scene {
     world: World,
     account: SnowpipeHandle,
-    ingest: Ingest<World>,
+    ingest: IngestHost<World>,
 }
 
 fn path() -> ChannelPath {
@@ -43,7 +44,7 @@ impl Scene {
         let hostname = handle.call(GetHostname::new(kind.clone(), id)).expect("no faults yet");
         let scoped = handle.call(ExchangeToken::new(kind, hostname.host(), id)).expect("no faults yet");
         let base = hostname.base().expect("an address");
-        let ingest = Ingest::new(base, world.clone()).with_credentials(scoped.token);
+        let ingest = IngestHost::new(base, world.clone()).with_credentials(scoped.token);
         Self { world, account, ingest }
     }
 

@@ -9,10 +9,11 @@ use http::Request;
 use percent_encoding::percent_decode_str;
 use pipewright::error::Applied;
 use pipewright::operation::{OperationInfo, RequestContext};
-use pipewright::snowpipe::{
-    AppendElastic, AppendRows, BulkGetChannelStatus, DropChannel, Encoding, ExchangeToken, GetHostname, OpenChannel,
-    RequestId, TokenType,
-};
+use pipewright::snowpipe::RequestId;
+use pipewright::snowpipe::account::{ExchangeToken, GetHostname, TokenType};
+use pipewright::snowpipe::append::{AppendRows, Encoding};
+use pipewright::snowpipe::channels::{BulkGetChannelStatus, DropChannelOperation, OpenChannelOperation};
+use pipewright::snowpipe::elastic::AppendElasticOperation;
 use pipewright::{Base, Body, Operation};
 use pipewright_tests::har::{self, Entry};
 use pipewright_tests::replies::parse_with;
@@ -88,7 +89,7 @@ fn rebuilt(info: &OperationInfo, theirs: &Request<Bytes>) -> Request<Body> {
         "openChannel" => {
             let (database, schema, pipe) = names();
             let wait = json()["fail_on_uncommitted_rows"].as_bool().expect("a bool");
-            let mut open = OpenChannel::new(database, schema, pipe, after("channels"), id, wait);
+            let mut open = OpenChannelOperation::new(database, schema, pipe, after("channels"), id, wait);
             if let Some(token) = json()["offset_token"].as_str() {
                 open = open.offset_token(token);
             }
@@ -96,7 +97,7 @@ fn rebuilt(info: &OperationInfo, theirs: &Request<Bytes>) -> Request<Body> {
         }
         "dropChannel" => {
             let (database, schema, pipe) = names();
-            DropChannel::new(database, schema, pipe, after("channels"), id).request(cx)
+            DropChannelOperation::new(database, schema, pipe, after("channels"), id).request(cx)
         }
         "bulkGetChannelStatus" => {
             let (database, schema, pipe) = names();
@@ -115,7 +116,7 @@ fn rebuilt(info: &OperationInfo, theirs: &Request<Bytes>) -> Request<Body> {
         }
         "appendElastic" => {
             let (database, schema, pipe) = names();
-            let mut append = AppendElastic::new(database, schema, pipe, id, rows());
+            let mut append = AppendElasticOperation::new(database, schema, pipe, id, rows());
             append.encoding = encoding;
             append.request(cx)
         }

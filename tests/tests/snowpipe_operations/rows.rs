@@ -5,8 +5,8 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use pipewright::Timestamp;
+use pipewright::snowpipe::append::{Encoding, MAX_BYTES};
 use pipewright::snowpipe::rows::{Batch, BatchBuilder, BatchOptions, Compression, Cut, NonFinite, RowError};
-use pipewright::snowpipe::{Encoding, append::MAX_BYTES};
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::ser::{SerializeStruct as _, Serializer};

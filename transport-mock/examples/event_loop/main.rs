@@ -28,7 +28,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mio::{Events, Poll, Token};
 use pipewright::error::{CredentialError, FlowError};
-use pipewright::flink::{AwaitJob, FlinkRest, JobState, RunJar};
+use pipewright::flink::jobs::JobState;
+use pipewright::flink::{AwaitJob, FlinkRest, RunJar};
 use pipewright::flow::{Config, Flow, Goal, Notice, Reply, Step};
 use pipewright::{Base, Seed, Timestamp};
 use pipewright_mock::serve::{Options, Server};

@@ -4,10 +4,10 @@ use std::error::Error;
 
 use pipewright::driver::{Clock as _, Stream};
 use pipewright::feldera::data::DataFormat;
-use pipewright::feldera::flow::{IngestEvent, Ingestion, Interruption};
-use pipewright::feldera::stream::{Egress, QueryFormat};
+use pipewright::feldera::lifecycle::StopPipeline;
+use pipewright::feldera::stream::{AdhocQuery, Egress, HttpOutput, QueryFormat};
 use pipewright::feldera::{
-    AdhocQuery, Checkpoint, Deploy, EnsurePaused, EnsureRunning, Feldera, HttpOutput, Ingest, Stop, StopPipeline,
+    Checkpoint, Deploy, EnsurePaused, EnsureRunning, Feldera, Ingest, IngestEvent, Ingestion, Interruption, Stop,
 };
 use pipewright::flow::{Goal as _, Notice};
 use pipewright_mock::feldera::Config;

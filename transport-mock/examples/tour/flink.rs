@@ -4,8 +4,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use pipewright::driver::Clock as _;
-use pipewright::flink::flow::Upgrade;
-use pipewright::flink::{AwaitJob, Flink, GetJobAccumulators, JobId, RunJar, UpgradeJob};
+use pipewright::flink::jobs::GetJobAccumulators;
+use pipewright::flink::{AwaitJob, Flink, JobId, RunJar, Upgrade, UpgradeJob};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultPlan, World};
 

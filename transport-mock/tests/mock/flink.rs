@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use pipewright::driver::Clock as _;
-use pipewright::flink::{Flink, GetJobsOverview, GetOverview};
+use pipewright::flink::Flink;
+use pipewright::flink::cluster::GetOverview;
+use pipewright::flink::jobs::GetJobsOverview;
 use pipewright_mock::{FaultPlan, START, World, flink};
 
 #[test]

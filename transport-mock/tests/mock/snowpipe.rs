@@ -5,10 +5,11 @@ use std::time::Duration;
 use pipewright::Secret;
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::snowpipe::{
-    Account, AppendElasticToTable, AppendRows, BulkGetChannelStatus, DropChannel, ExchangeToken, GetHostname, Ingest,
-    OpenChannel, RequestId, TokenType,
-};
+use pipewright::snowpipe::account::{ExchangeToken, GetHostname, TokenType};
+use pipewright::snowpipe::append::AppendRows;
+use pipewright::snowpipe::channels::{BulkGetChannelStatus, DropChannelOperation, OpenChannelOperation};
+use pipewright::snowpipe::elastic::AppendElasticToTable;
+use pipewright::snowpipe::{Account, IngestHost, RequestId};
 use pipewright_mock::snowpipe::{ChannelPath, Config, Effect};
 use pipewright_mock::{SnowpipeHandle, World};
 
@@ -21,13 +22,13 @@ fn mounted(world: &World) -> SnowpipeHandle {
 }
 
 /// Finds the ingest host and gets a token for it.
-fn ingest(world: &World, simulator: &SnowpipeHandle) -> Result<Ingest<World>, FlowError> {
+fn ingest(world: &World, simulator: &SnowpipeHandle) -> Result<IngestHost<World>, FlowError> {
     let account = Account::new(simulator.base(), world.clone()).with_credentials(Secret::new("pat"));
     let kind = TokenType::ProgrammaticAccessToken;
     let hostname = account.call(GetHostname::new(kind.clone(), id(1)))?;
     let scoped = account.call(ExchangeToken::new(kind, hostname.host(), id(2)).role("LOADER"))?;
     assert_eq!(scoped.expires.map(|at| at.since(world.now()).as_secs()), Some(599));
-    Ok(Ingest::new(hostname.base().expect("an address"), world.clone()).with_credentials(scoped.token))
+    Ok(IngestHost::new(hostname.base().expect("an address"), world.clone()).with_credentials(scoped.token))
 }
 
 #[test]
@@ -35,7 +36,8 @@ fn rows_go_all_the_way() {
     let world = World::new(1);
     let simulator = mounted(&world);
     let ingest = ingest(&world, &simulator).expect("no faults");
-    let opened = ingest.call(OpenChannel::new("DB", "PUBLIC", "T-STREAMING", "c", id(3), true)).expect("no faults");
+    let opened =
+        ingest.call(OpenChannelOperation::new("DB", "PUBLIC", "T-STREAMING", "c", id(3), true)).expect("no faults");
     assert!(opened.channel_status.is_healthy());
     let token = opened.next_continuation_token.expect("a token");
     let append = AppendRows::new("DB", "PUBLIC", "T-STREAMING", "c", id(4), "{\"ID\":1}\n{\"ID\":2}\n");
@@ -50,7 +52,7 @@ fn rows_go_all_the_way() {
     assert_eq!(status(), (1, Some("2".into())));
     let view = simulator.with(|account| account.channel_view(&ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")));
     assert_eq!(view.expect("the channel").rows, [&b"{\"ID\":1}"[..], b"{\"ID\":2}"]);
-    ingest.call(DropChannel::new("DB", "PUBLIC", "T-STREAMING", "c", id(6))).expect("no faults");
+    ingest.call(DropChannelOperation::new("DB", "PUBLIC", "T-STREAMING", "c", id(6))).expect("no faults");
     ingest.call(AppendElasticToTable::new("DB", "PUBLIC", "T", id(7), "{}\n")).expect("no faults");
     let applied = simulator.with(|account| {
         account
@@ -69,7 +71,7 @@ fn a_failover_leads_to_the_next_host() {
     let old = ingest(&world, &simulator).expect("no faults");
     simulator.fail_over(Duration::from_secs(60));
     world.sleep_until(world.now() + Duration::from_secs(60));
-    let open = || OpenChannel::new("DB", "PUBLIC", "T-STREAMING", "c", id(3), true);
+    let open = || OpenChannelOperation::new("DB", "PUBLIC", "T-STREAMING", "c", id(3), true);
     let error = old.call(open()).expect_err("it is gone").to_string();
     assert!(error.contains("ERR_PIPE_FAILED_OVER"), "{error}");
     let new = ingest(&world, &simulator).expect("no faults");
@@ -82,7 +84,9 @@ fn names_with_underscores_reach_no_host() {
     let world = World::new(1);
     let simulator = mounted(&world);
     let base = "https://sim_account.ingest.snowpipe.test".parse().expect("an address");
-    let ingest = Ingest::new(base, world.clone()).with_credentials(Secret::new("x"));
-    ingest.call(DropChannel::new("DB", "PUBLIC", "T-STREAMING", "c", id(1))).expect_err("TLS would not have it");
+    let ingest = IngestHost::new(base, world.clone()).with_credentials(Secret::new("x"));
+    ingest
+        .call(DropChannelOperation::new("DB", "PUBLIC", "T-STREAMING", "c", id(1)))
+        .expect_err("TLS would not have it");
     assert_eq!(simulator.with(|account| account.requests().len()), 0);
 }

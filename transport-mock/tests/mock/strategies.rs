@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use pipewright::driver::{Clock as _, NoCredentials};
 use pipewright::error::{Delivery, FlowError, TransportError, TransportErrorKind};
-use pipewright::flink::{
-    AwaitJob, Flink, FlinkRest, GetCheckpoints, GetJob, GetJobsOverview, GetSavepointStatus, JobId, ListJars, RunJar,
-    StartSavepoint, TakeSavepoint, TriggerId,
-};
+use pipewright::flink::checkpoints::GetCheckpoints;
+use pipewright::flink::jars::ListJars;
+use pipewright::flink::jobs::{GetJob, GetJobsOverview};
+use pipewright::flink::savepoints::{GetSavepointStatus, StartSavepoint};
+use pipewright::flink::{AwaitJob, Flink, FlinkRest, JobId, RunJar, TakeSavepoint, TriggerId};
 use pipewright::flow::{Call, Config, Flow, Goal, Reply, Step};
 use pipewright::{Effect, Operation, Seed, Timestamp};
 use pipewright_mock::flink::{Config as Cluster, Program};
@@ -56,7 +57,7 @@ proptest! {
             3 => answered(ListJars::new(), &reply),
             4 => answered(GetSavepointStatus::new(job, TriggerId::from_bits(8)), &reply),
             5 => answered(StartSavepoint::new(job), &reply),
-            _ => answered(pipewright::flink::GetJobStatus::new(job), &reply),
+            _ => answered(pipewright::flink::jobs::GetJobStatus::new(job), &reply),
         };
         prop_assert!(["done", "service", "transport", "ambiguous"].contains(&class), "{}", class);
     }

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use pipewright::driver::{NoCredentials, Opened, Transport as _, run};
-use pipewright::flink::{AwaitJob, Flink, FlinkRest, GetJobStatus, JobId, RunJar, StopWithSavepoint};
+use pipewright::flink::jobs::GetJobStatus;
+use pipewright::flink::{AwaitJob, Flink, FlinkRest, JobId, RunJar, StopWithSavepoint};
 use pipewright::flow::{Call, Config, Notice};
 use pipewright::{Effect, Secret, Seed, Timestamp};
 use pipewright_mock::flink::{Config as Cluster, Program};

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use pipewright::flink::{Flink, GetJobStatus, JobId};
+use pipewright::flink::jobs::GetJobStatus;
+use pipewright::flink::{Flink, JobId};
 use pipewright_ureq::Ureq;
 
 use crate::jar::Jar;

@@ -1,9 +1,9 @@
 //! `--dry-run`: uploads and plans both jars, and compares the plans. Nothing else is changed, and the uploads are deleted.
 
 use pipewright::error::FlowError;
-use pipewright::flink::jars::Graph;
+use pipewright::flink::jars::{DeleteJar, Graph, PlanJar, UploadJar};
 use pipewright::flink::jobs::GetJobPlan;
-use pipewright::flink::{DeleteJar, Flink, JarId, JobId, PlanJar, UploadJar};
+use pipewright::flink::{Flink, JarId, JobId};
 use pipewright_ureq::Ureq;
 
 use crate::command::Command;

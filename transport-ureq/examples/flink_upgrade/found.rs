@@ -1,7 +1,8 @@
 //! [`Found`]: what the cluster says of a job.
 
 use pipewright::error::FlowError;
-use pipewright::flink::{Flink, GetJobStatus, JobId, JobState, is_unknown_job};
+use pipewright::flink::jobs::{GetJobStatus, JobState};
+use pipewright::flink::{Flink, JobId, is_unknown_job};
 use pipewright_ureq::Ureq;
 
 /// What the cluster says of a job.

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use pipewright::flink::JobId;
-use pipewright::flink::flow::UpgradePhase;
+use pipewright::flink::{JobId, UpgradePhase};
 
 use crate::command::{Command, quoted};
 use crate::options::Options;

@@ -2,8 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use pipewright::flink::JobId;
-use pipewright::flink::flow::UpgradePhase;
+use pipewright::flink::{JobId, UpgradePhase};
 use serde_json::json;
 
 use crate::support::{Progress, tell};

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use pipewright::Timestamp;
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{JobDiagnosis, JobLookup, UpgradePhase};
+use pipewright::flink::checkpoints::GetCheckpoints;
+use pipewright::flink::jobs::JobState;
 use pipewright::flink::{
-    Flink, FlinkRest, GetCheckpoints, JobId, JobState, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob, is_unknown_job,
+    Flink, FlinkRest, JobDiagnosis, JobId, JobLookup, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase,
+    is_unknown_job,
 };
 use pipewright::flow::{Goal, Notice, SavedState};
 use pipewright_ureq::Ureq;

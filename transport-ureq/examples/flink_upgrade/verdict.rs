@@ -1,8 +1,8 @@
 //! [`Verdict`]: what an error of the upgrade means for the tool.
 
-use pipewright::flink::JobState;
 use pipewright::flink::checkpoints::SnapshotType;
-use pipewright::flink::flow::{UpgradePhase, UpgradeStatus};
+use pipewright::flink::jobs::JobState;
+use pipewright::flink::{UpgradePhase, UpgradeStatus};
 
 use crate::found::Found;
 use crate::report::Outcome;

@@ -4,7 +4,8 @@ use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pipewright::snowpipe::{ChannelPath, SnowpipeAccount, TokenType};
+use pipewright::snowpipe::account::TokenType;
+use pipewright::snowpipe::{ChannelPath, SnowpipeAccount};
 use pipewright::{Base, Secret};
 
 use super::Result;

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pipewright::error::FlowError;
 use pipewright::feldera::data::UpdateFormat;
-use pipewright::feldera::flow::{IngestEvent, PushError, Rejected, UnconfirmedRows};
-use pipewright::feldera::{Feldera, Ingest};
+use pipewright::feldera::{Feldera, Ingest, IngestEvent, PushError, RejectedRows, UnconfirmedRows};
 use pipewright_ureq::Ureq;
 
 use crate::Problem;
@@ -185,7 +184,7 @@ impl Feed<'_> {
         }
     }
 
-    fn rejected(&mut self, rejected: &Rejected) {
+    fn rejected(&mut self, rejected: &RejectedRows) {
         for row in &rejected.rows {
             let line = row.row.and_then(|row| self.line(row));
             let text = row.error.invalid_text.as_deref().filter(|_| line.is_none()).unwrap_or_default();

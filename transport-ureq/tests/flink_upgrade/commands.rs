@@ -3,8 +3,7 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-use pipewright::flink::JobId;
-use pipewright::flink::flow::UpgradePhase;
+use pipewright::flink::{JobId, UpgradePhase};
 
 use crate::next::{after_success, after_upgrade, command_again};
 use crate::options::Options;

@@ -1,8 +1,8 @@
 //! What an error of the upgrade means: the outcome, and whether the state is kept.
 
-use pipewright::flink::JobState;
 use pipewright::flink::checkpoints::SnapshotType;
-use pipewright::flink::flow::{UpgradePhase, UpgradeStatus};
+use pipewright::flink::jobs::JobState;
+use pipewright::flink::{UpgradePhase, UpgradeStatus};
 
 use crate::found::Found;
 use crate::report::Outcome;

@@ -6,7 +6,8 @@ use std::sync::{Arc, LazyLock};
 
 use crate::common::{PATIENCE, Server, accept, fails, get, succeeds};
 use pipewright::error::{Delivery, TransportErrorKind as Kind};
-use pipewright::flink::{Flink, GetOverview};
+use pipewright::flink::Flink;
+use pipewright::flink::cluster::GetOverview;
 use pipewright_ureq::Ureq;
 use pipewright_ureq::ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};

@@ -30,8 +30,9 @@ use std::time::Duration;
 use super::reconcile::{
     ActionCall, Labels, Memory, Next, PendingAction, Plan, Reconciler, action_call, end_of, is_to_stop,
 };
+use crate::feldera::FelderaApi;
+use crate::feldera::lifecycle::ApprovePipeline;
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
-use crate::feldera::{ApprovePipeline, FelderaApi};
 use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
@@ -52,8 +53,7 @@ use crate::time::Timestamp;
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// # ]);
-/// use pipewright::feldera::flow::Interruption;
-/// use pipewright::feldera::{ApproveBootstrap, EnsureRunning, Feldera};
+/// use pipewright::feldera::{ApproveBootstrap, EnsureRunning, Feldera, Interruption};
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let mut orders = feldera.run(EnsureRunning::new("orders"));

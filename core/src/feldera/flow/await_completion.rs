@@ -28,9 +28,9 @@ use super::PollInterval;
 use super::diagnosis::Diagnosis;
 use super::stall_detector::{STALL_TIMEOUT, STATS_INTERVAL, StallDetector};
 use crate::error::FlowError;
-use crate::feldera::data::{CompletionStatus, CompletionToken};
-use crate::feldera::stats::{GlobalMetrics, PipelineState};
-use crate::feldera::{FelderaApi, GetCompletionStatus, GetStats};
+use crate::feldera::FelderaApi;
+use crate::feldera::data::{CompletionStatus, CompletionToken, GetCompletionStatus};
+use crate::feldera::stats::{GetStats, GlobalMetrics, PipelineState};
 use crate::flow::{Call, Flow as _, FlowContext, Notice, Reply, StateMachine, Step, goal, ready};
 use crate::time::Timestamp;
 
@@ -47,8 +47,8 @@ use crate::time::Timestamp;
 /// #     ("GET /v0/pipelines/orders/completion_status", 200, r#"{"status":"inprogress","step":null}"#),
 /// #     ("GET /v0/pipelines/orders/completion_status", 200, r#"{"status":"complete","step":37}"#),
 /// # ]);
-/// use std::time::Duration;
 /// use pipewright::feldera::{AwaitCompletion, Feldera, data::CompletionToken};
+/// use std::time::Duration;
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let token = CompletionToken::from("eyJ1IjoiMDFhMjAwNDYiLCJlIjozLCJjIjo1fQ");

@@ -27,8 +27,9 @@ use super::diagnosis::Diagnosis;
 use super::stall_detector::{STALL_TIMEOUT, StallDetector};
 use super::{Interruption, PollInterval};
 use crate::error::{Failure, FlowError};
-use crate::feldera::stats::{ControllerStatus, InputStatus, PipelineState};
-use crate::feldera::{FelderaApi, GetCompletionToken, GetStats};
+use crate::feldera::FelderaApi;
+use crate::feldera::data::GetCompletionToken;
+use crate::feldera::stats::{ControllerStatus, GetStats, InputStatus, PipelineState};
 use crate::flow::{Call, Flow as _, FlowContext, Notice, Reply, Runner, StateMachine, Step, goal, ready};
 use crate::time::Timestamp;
 
@@ -56,8 +57,8 @@ use crate::time::Timestamp;
 /// #         "config":{"stream":"items"},"paused":false,"metrics":{"total_bytes":9000,"total_records":340,
 /// #         "buffered_records":0,"num_transport_errors":0,"num_parse_errors":0,"end_of_input":true}}],"outputs":[]}"#),
 /// # ]);
-/// use std::time::Duration;
 /// use pipewright::feldera::{AwaitConnectorsFinished, Feldera};
+/// use std::time::Duration;
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let backfill = AwaitConnectorsFinished::named("orders", ["items.backfill"]).timeout(Duration::from_secs(3600));

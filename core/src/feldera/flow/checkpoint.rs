@@ -34,9 +34,11 @@ use super::diagnosis::{Diagnosis, with_unknown_outcome};
 use super::stall_detector::STATS_INTERVAL;
 use super::{Interruption, PollInterval, UnknownOutcome, obstacles};
 use crate::error::{Ambiguity, Failure, FlowError};
-use crate::feldera::checkpoints::{CheckpointFailure, CheckpointStatus, CheckpointVerdict};
-use crate::feldera::stats::{CheckpointActivityStatus, ControllerStatus};
-use crate::feldera::{ErrorCode, FelderaApi, GetCheckpointStatus, GetStats, StartCheckpoint, error_code};
+use crate::feldera::checkpoints::{
+    CheckpointFailure, CheckpointStatus, CheckpointVerdict, GetCheckpointStatus, StartCheckpoint,
+};
+use crate::feldera::stats::{CheckpointActivityStatus, ControllerStatus, GetStats};
+use crate::feldera::{ErrorCode, FelderaApi, error_code};
 use crate::flow::{Call, Flow as _, FlowContext, Notice, Reply, SavedState, StateMachine, Step, goal, ready};
 use crate::operation::Operation as _;
 use crate::schema::json_structs;
@@ -80,8 +82,8 @@ json_structs! {
 /// #     ("GET /v0/pipelines/orders/checkpoint_status", 200, r#"{"success":6,"failure":null}"#),
 /// #     ("GET /v0/pipelines/orders/checkpoint_status", 200, r#"{"success":7,"failure":null}"#),
 /// # ]);
-/// use std::time::Duration;
 /// use pipewright::feldera::{Checkpoint, Feldera};
+/// use std::time::Duration;
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let made = feldera.run(Checkpoint::new("orders").timeout(Duration::from_secs(600)))?;

@@ -27,8 +27,9 @@ use std::time::Duration;
 
 use super::Interruption;
 use super::reconcile::{ActionCall, Labels, Memory, Next, PendingAction, Plan, Reconciler, is_to_stop};
+use crate::feldera::FelderaApi;
+use crate::feldera::lifecycle::ClearPipeline;
 use crate::feldera::pipelines::{Pipeline, PipelineStatus, StorageStatus};
-use crate::feldera::{ClearPipeline, FelderaApi};
 use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
@@ -49,7 +50,8 @@ use crate::time::Timestamp;
 /// #         "storage_status":"Cleared"}"#),
 /// #     ("DELETE /v0/pipelines/orders", 200, ""),
 /// # ]);
-/// use pipewright::feldera::{ClearStorage, DeletePipeline, Feldera};
+/// use pipewright::feldera::{ClearStorage, Feldera};
+/// use pipewright::feldera::pipelines::DeletePipeline;
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// feldera.run(ClearStorage::new("orders"))?;

@@ -44,8 +44,7 @@ use crate::time::Timestamp;
 /// #     "end_line_number":2,"end_column":10,"warning":false,"error_type":"Error in SQL statement",
 /// #     "message":"Column 'idd' not found in any table","snippet":null}]}}}"#;
 /// # let runtime = pipewright::driver::Canned::new([("GET /v0/pipelines/orders", 200, body), ("GET /v0/pipelines/orders", 200, body)]);
-/// use pipewright::feldera::flow::Interruption;
-/// use pipewright::feldera::{Compile, Feldera};
+/// use pipewright::feldera::{Compile, Feldera, Interruption};
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let error = feldera.run(Compile::new("orders")).expect_err("a typo");
@@ -164,7 +163,7 @@ impl StateMachine for CompileMachine {
 
 /// How a compilation is waited for.
 #[derive(Debug)]
-pub struct CompilePlan {
+pub(crate) struct CompilePlan {
     goal: Compile,
 }
 

@@ -19,9 +19,9 @@ use crate::body::Body;
 use crate::error::{
     Applied, BuildError, ErrorKind, Failure, FlowError, ServiceError, TransportError, TransportErrorKind,
 };
+use crate::feldera::FelderaApi;
 use crate::feldera::pipelines::PipelineStatus;
-use crate::feldera::stats::PipelineState;
-use crate::feldera::{FelderaApi, GetStats};
+use crate::feldera::stats::{GetStats, PipelineState};
 use crate::flow::{Call, FlowContext};
 use crate::operation::{self, Operation, OperationInfo, RequestContext};
 use crate::schema::json_structs;

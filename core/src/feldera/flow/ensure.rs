@@ -51,11 +51,11 @@ use super::reconcile::{
     unless_overtaken,
 };
 use crate::error::{FlowError, ServiceError};
-use crate::feldera::lifecycle::Initial;
+use crate::feldera::FelderaApi;
+use crate::feldera::lifecycle::{DismissError, Initial, PausePipeline, ResumePipeline, StartPipeline};
 use crate::feldera::pipelines::{
     BootstrapPolicy, DesiredStatus, Pipeline, PipelineStatus, ProgramStatus, StorageStatus,
 };
-use crate::feldera::{DismissError, FelderaApi, PausePipeline, ResumePipeline, StartPipeline};
 use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
@@ -77,9 +77,9 @@ use crate::time::Timestamp;
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// # ]);
-/// use std::time::Duration;
-/// use pipewright::feldera::pipelines::{BootstrapPolicy, PipelineStatus};
 /// use pipewright::feldera::{EnsureRunning, Feldera};
+/// use pipewright::feldera::pipelines::{BootstrapPolicy, PipelineStatus};
+/// use std::time::Duration;
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let goal = EnsureRunning::new("orders").bootstrap_policy(BootstrapPolicy::Allow).timeout(Duration::from_secs(300));

@@ -12,7 +12,7 @@ use crate::feldera::{ErrorClass, ErrorCode, ErrorResponse, error_code};
 ///
 /// ```
 /// use pipewright::error::FlowError;
-/// use pipewright::feldera::flow::Interruption;
+/// use pipewright::feldera::Interruption;
 ///
 /// fn places(error: &FlowError) -> Vec<(u64, u64)> {
 ///     let Some(Interruption::NotCompiled { error, .. }) = Interruption::of(error) else { return Vec::new() };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::diagnosis::is_of_process;
 use super::stall_detector::STATS_INTERVAL;
 use crate::error::FlowError;
-use crate::feldera::stats::{ControllerStatus, PermanentSuspendError, SuspendError, TemporarySuspendError};
-use crate::feldera::{FelderaApi, GetStats};
+use crate::feldera::FelderaApi;
+use crate::feldera::stats::{ControllerStatus, GetStats, PermanentSuspendError, SuspendError, TemporarySuspendError};
 use crate::flow::{Call, FlowContext, Notice};
 use crate::time::Timestamp;
 

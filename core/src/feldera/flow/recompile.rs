@@ -30,8 +30,8 @@
 
 use super::Interruption;
 use crate::error::{Ambiguity, Cause, Failure, FlowError};
-use crate::feldera::pipelines::{Pipeline, ProgramStatus, Selector};
-use crate::feldera::{FelderaApi, GetPipeline, PatchPipeline};
+use crate::feldera::FelderaApi;
+use crate::feldera::pipelines::{GetPipeline, PatchPipeline, Pipeline, ProgramStatus, Selector};
 use crate::flow::{Call, Flow as _, FlowContext, Reply, Step, ready};
 use crate::secret::Private;
 

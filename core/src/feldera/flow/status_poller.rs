@@ -1,7 +1,7 @@
 //! [`StatusPoller`]: polls a pipeline's status.
 
-use crate::feldera::pipelines::{Pipeline, ProgramStatus, Selector};
-use crate::feldera::{FelderaApi, GetPipeline};
+use crate::feldera::FelderaApi;
+use crate::feldera::pipelines::{GetPipeline, Pipeline, ProgramStatus, Selector};
 use crate::flow::{Call, Flow, FlowContext, Notice, PollInterval, Reply, Step, ready};
 use crate::time::Timestamp;
 

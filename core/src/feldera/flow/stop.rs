@@ -38,8 +38,9 @@ use super::reconcile::{
 };
 use crate::error::{Cause, Failure, FlowError, ServiceError};
 use crate::feldera::checkpoints::CheckpointInfo;
+use crate::feldera::lifecycle::StopPipeline;
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
-use crate::feldera::{ErrorCode, FelderaApi, StopPipeline, error_code};
+use crate::feldera::{ErrorCode, FelderaApi, error_code};
 use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 

@@ -37,10 +37,12 @@ use super::diagnosis::Diagnosis;
 use super::stall_detector::{STALL_TIMEOUT, STATS_INTERVAL};
 use super::{Interruption, PollInterval, UnknownOutcome};
 use crate::error::{Ambiguity, Failure, FlowError};
-use crate::feldera::checkpoints::{CheckpointSyncFailure, CheckpointSyncStatus, RemoteCheckpoint};
-use crate::feldera::{
-    ErrorCode, FelderaApi, GetCheckpointSyncStatus, GetStats, ListRemoteCheckpoints, StartCheckpointSync, error_code,
+use crate::feldera::checkpoints::{
+    CheckpointSyncFailure, CheckpointSyncStatus, GetCheckpointSyncStatus, ListRemoteCheckpoints, RemoteCheckpoint,
+    StartCheckpointSync,
 };
+use crate::feldera::stats::GetStats;
+use crate::feldera::{ErrorCode, FelderaApi, error_code};
 use crate::flow::{Call, Flow as _, FlowContext, Notice, Reply, SavedState, StateMachine, Step, goal, ready};
 use crate::operation::Operation as _;
 use crate::schema::json_structs;
@@ -83,8 +85,8 @@ json_structs! {
 /// #     ("GET /v0/pipelines/orders/checkpoint/sync_status", 200, r#"{"success":null,"failure":null,"periodic":null}"#),
 /// #     ("GET /v0/pipelines/orders/checkpoint/sync_status", 200, r#"{"success":"0190","failure":null,"periodic":null}"#),
 /// # ]);
-/// use std::time::Duration;
 /// use pipewright::feldera::{Feldera, SyncCheckpoint};
+/// use std::time::Duration;
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let synced = feldera.run(SyncCheckpoint::new("orders").timeout(Duration::from_secs(600)))?;

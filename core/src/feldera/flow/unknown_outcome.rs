@@ -10,7 +10,7 @@ use crate::error::FlowError;
 ///
 /// ```
 /// use pipewright::error::FlowError;
-/// use pipewright::feldera::flow::UnknownOutcome;
+/// use pipewright::feldera::UnknownOutcome;
 ///
 /// fn number(error: &FlowError) -> Option<u64> {
 ///     match UnknownOutcome::of(error)? {

@@ -82,7 +82,7 @@ json_structs! {
         pub output_connectors: BTreeMap<String, Json>,
         /// The generated Rust. Before 0.121, by `get_program_info` only. Not shown by `Debug`.
         pub main_rust: Option<String> = "main_rust" (private),
-        /// The graph, as of [`GetDataflowGraph`](crate::feldera::GetDataflowGraph).
+        /// The graph, as of [`GetDataflowGraph`](crate::feldera::programs::GetDataflowGraph).
         pub dataflow: Option<Dataflow>,
     }
 

@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use super::PollInterval;
 use crate::error::{Failure, FlowError};
-use crate::flink::checkpoints::{Checkpoint, Checkpoints};
-use crate::flink::{FlinkRest, GetCheckpoints, GetConfig, GetJobStatus, JobId, JobState};
+use crate::flink::checkpoints::{Checkpoint, Checkpoints, GetCheckpoints};
+use crate::flink::cluster::GetConfig;
+use crate::flink::jobs::{GetJobStatus, JobState};
+use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
@@ -26,8 +28,8 @@ use crate::time::Timestamp;
 /// the time is up: [`TriggerCheckpoint`](super::TriggerCheckpoint) takes one.
 ///
 /// ```
-/// use std::time::Duration;
 /// use pipewright::flink::{AwaitCheckpoint, JobId};
+/// use std::time::Duration;
 /// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
 /// let goal = AwaitCheckpoint::next(job).timeout(Duration::from_secs(300));
 /// # Ok::<(), pipewright::error::BuildError>(())

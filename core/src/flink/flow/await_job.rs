@@ -20,8 +20,10 @@ use super::lookup_retry::LookupRetry;
 use super::observation_window::ObservationWindow;
 use crate::error::FlowError;
 use crate::flink::error::{is_passing, is_unknown_job};
-use crate::flink::jobs::{JobResult, JobSummary, QueueStatus};
-use crate::flink::{FlinkRest, GetJobExecutionResult, GetJobStatus, GetJobsOverview, JobId, JobState};
+use crate::flink::jobs::{
+    GetJobExecutionResult, GetJobStatus, GetJobsOverview, JobResult, JobState, JobSummary, QueueStatus,
+};
+use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
@@ -33,8 +35,8 @@ use crate::time::Timestamp;
 /// JobManager is dead or hangs, the flow asks again until its deadline, or for 90 s without one: another one takes over, with high availability.
 ///
 /// ```
-/// use std::time::Duration;
 /// use pipewright::flink::{AwaitJob, JobId};
+/// use std::time::Duration;
 /// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
 /// let goal = AwaitJob::ended(job).timeout(Duration::from_secs(3600));
 /// # Ok::<(), pipewright::error::BuildError>(())

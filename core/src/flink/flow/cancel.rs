@@ -27,7 +27,8 @@ use super::diagnosis::{JobDiagnosis, JobLookup};
 use super::lookup_retry::LookupRetry;
 use crate::error::{Ambiguity, FlowError};
 use crate::flink::error::is_unknown_job;
-use crate::flink::{CancelJob, FlinkRest, JobId};
+use crate::flink::jobs::CancelJob;
+use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Call, FlowContext, Runner, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 

@@ -14,9 +14,10 @@ use super::PollInterval;
 use super::diagnosis::{JobDiagnosis, JobLookup, Snapshot};
 use super::lookup_retry::LookupRetry;
 use crate::error::FlowError;
-use crate::flink::checkpoints::Checkpoints;
+use crate::flink::FlinkRest;
+use crate::flink::checkpoints::{Checkpoints, GetCheckpoints};
 use crate::flink::error::is_unknown_job;
-use crate::flink::{FlinkRest, GetCheckpoints, GetJobStatus, JobState};
+use crate::flink::jobs::{GetJobStatus, JobState};
 use crate::flow::{Call, FlowContext, Step};
 use crate::time::Timestamp;
 

@@ -6,7 +6,8 @@ use std::fmt;
 use super::job_manager::suspicion;
 use crate::error::FlowError;
 use crate::flink::checkpoints::{Checkpoint, SnapshotType};
-use crate::flink::{JarId, JobId, JobState, TriggerId};
+use crate::flink::jobs::JobState;
+use crate::flink::{JarId, JobId, TriggerId};
 use crate::time::Timestamp;
 
 /// What a flow knew about its job when it ended with an error: the [evidence](FlowError::evidence) of most errors of
@@ -14,8 +15,8 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use pipewright::error::FlowError;
-/// use pipewright::flink::JobState;
-/// use pipewright::flink::flow::{JobDiagnosis, JobLookup};
+/// use pipewright::flink::{JobDiagnosis, JobLookup};
+/// use pipewright::flink::jobs::JobState;
 ///
 /// /// The path to start a job from, if a stop failed after it had written its savepoint. A job that is FINISHED all the same
 /// /// ran on after its savepoint, and has done all its work.

@@ -29,12 +29,11 @@ use std::time::Duration;
 use super::PollInterval;
 use super::lookup_retry::LookupRetry;
 use crate::error::{Ambiguity, Failure, FlowError};
+use crate::flink::datasets::{GetDatasetDeletion, StartDatasetDeletion};
+use crate::flink::disposal::{GetSavepointDisposal, StartSavepointDisposal};
 use crate::flink::error::is_unknown_trigger;
 use crate::flink::savepoints::{Removal, Trigger};
-use crate::flink::{
-    DatasetId, FlinkRest, GetDatasetDeletion, GetSavepointDisposal, StartDatasetDeletion, StartSavepointDisposal,
-    Throwable, TriggerId,
-};
+use crate::flink::{DatasetId, FlinkRest, Throwable, TriggerId};
 use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::operation::Operation;
 use crate::time::Timestamp;
@@ -46,8 +45,8 @@ use crate::time::Timestamp;
 /// and that goes on. Nothing needs to be saved: running it again is the same.
 ///
 /// ```
-/// use std::time::Duration;
 /// use pipewright::flink::DisposeSavepoint;
+/// use std::time::Duration;
 /// let goal = DisposeSavepoint::new("s3://bucket/savepoints/savepoint-4c7e6f-1").timeout(Duration::from_secs(60));
 /// ```
 #[derive(Clone, Debug)]

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::PollInterval;
 use crate::error::{Failure, FlowError};
-use crate::flink::flamegraph::{FlameGraph, FlameGraphKind, FlameGraphState};
-use crate::flink::{FlinkRest, GetFlameGraph, JobId, VertexId};
+use crate::flink::flamegraph::{FlameGraph, FlameGraphKind, FlameGraphState, GetFlameGraph};
+use crate::flink::{FlinkRest, JobId, VertexId};
 use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 

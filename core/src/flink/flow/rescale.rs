@@ -24,12 +24,11 @@ use std::time::Duration;
 use super::PollInterval;
 use super::lookup_retry::LookupRetry;
 use crate::error::{Failure, FlowError};
-use crate::flink::error;
-use crate::flink::jobs::{JobDetails, JobSummary, TaskState};
-use crate::flink::rescaling::{ParallelismBounds, ResourceRequirements};
-use crate::flink::{
-    FlinkRest, GetJob, GetJobsOverview, GetResourceRequirements, JobId, PutResourceRequirements, VertexId,
+use crate::flink::jobs::{GetJob, GetJobsOverview, JobDetails, JobSummary, TaskState};
+use crate::flink::rescaling::{
+    GetResourceRequirements, ParallelismBounds, PutResourceRequirements, ResourceRequirements,
 };
+use crate::flink::{FlinkRest, JobId, VertexId, error};
 use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
@@ -44,8 +43,8 @@ use crate::time::Timestamp;
 /// time is up, and the bounds stay as they were put. Nothing needs to be saved: running it again is the same.
 ///
 /// ```
-/// use std::time::Duration;
 /// use pipewright::flink::{JobId, Rescale};
+/// use std::time::Duration;
 /// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
 /// let goal = Rescale::to(job, 4).settle_for(2).timeout(Duration::from_secs(120));
 /// # Ok::<(), pipewright::error::BuildError>(())

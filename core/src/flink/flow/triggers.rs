@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use super::trigger::{Kind, Triggered};
-use crate::flink::checkpoints::{CheckpointStatus, CheckpointType};
+#[cfg(doc)]
+use crate::error::FlowError;
+use crate::flink::checkpoints::{CheckpointStatus, CheckpointType, GetCheckpointStatus, StartCheckpoint};
 use crate::flink::jobs::QueueStatus;
-use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
-use crate::flink::{
-    FlinkRest, GetCheckpointStatus, GetSavepointStatus, JobId, StartCheckpoint, StartSavepoint, TriggerId,
-};
+use crate::flink::savepoints::{GetSavepointStatus, Outcome, SavepointFormat, SavepointStatus, StartSavepoint};
+use crate::flink::{FlinkRest, JobId, TriggerId};
 use crate::flow::{SavedState, goal};
 use crate::schema::json_structs;
 
@@ -60,8 +60,8 @@ json_structs! {
 /// attempt knows nothing of the first, and takes another.
 ///
 /// ```
-/// use std::time::Duration;
 /// use pipewright::flink::{JobId, TakeSavepoint};
+/// use std::time::Duration;
 /// let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
 /// let goal = TakeSavepoint::new(job).target_directory("s3://bucket/savepoints").timeout(Duration::from_secs(600));
 /// # Ok::<(), pipewright::error::BuildError>(())

@@ -16,7 +16,8 @@ use std::ops::ControlFlow;
 
 use crate::body::Body;
 use crate::error::{Applied, FlowError};
-use crate::flink::{FlinkRest, JarId, ListJars, UploadJar};
+use crate::flink::jars::{ListJars, UploadJar};
+use crate::flink::{FlinkRest, JarId};
 use crate::flow::{Call, FlowContext, StateMachine, Transition, done};
 
 /// How often an upload is sent.

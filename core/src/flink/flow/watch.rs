@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use super::await_job::JobReport;
 use crate::error::{FlowError, Misuse};
-use crate::flink::jobs::{ExceptionInfo, Exceptions, JobResult};
-use crate::flink::{
-    FlinkRest, GetConfig, GetJobExceptions, GetJobExecutionResult, GetJobStatus, JobId, JobState, Millis,
+use crate::flink::cluster::GetConfig;
+use crate::flink::jobs::{
+    ExceptionInfo, Exceptions, GetJobExceptions, GetJobExecutionResult, GetJobStatus, JobResult, JobState,
 };
+use crate::flink::{FlinkRest, JobId, Millis};
 use crate::flow::{Call, FlowContext, Runner, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
@@ -90,7 +91,7 @@ pub struct JobWatch {
 
 /// The transitions of [`WatchJob`].
 #[derive(Debug)]
-pub struct WatchMachine {
+pub(crate) struct WatchMachine {
     goal: WatchJob,
     seen: Option<JobState>,
     /// The newest exceptions that were yielded.

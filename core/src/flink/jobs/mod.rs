@@ -108,7 +108,7 @@ string_enums! {
     pub enum TerminationMode {
         /// At once.
         Cancel = "cancel",
-        /// Gone since 1.10, and refused with 308: see [`StartStop`](crate::flink::StartStop).
+        /// Gone since 1.10, and refused with 308: see [`StartStop`](crate::flink::savepoints::StartStop).
         Stop = "stop",
     }
 

@@ -31,7 +31,7 @@ operations! { FlinkRest;
 pub(crate) const SUBMIT: &[&OperationInfo] = &[SubmitGraph::INFO];
 
 /// Submits a job as a graph in Java's serialisation: what `flink run` does. Not in the published description, and of use to
-/// a JVM only; [`SubmitJar`](crate::flink::SubmitJar) is for everybody.
+/// a JVM only; [`SubmitJar`](crate::flink::jars::SubmitJar) is for everybody.
 ///
 /// The graph holds the id of its job: a second attempt is refused as a duplicate with 500 as long as the first job is known.
 /// Refused with 400: a graph that cannot be read. It works also where `web.submit.enable` is false.

@@ -12,7 +12,7 @@ operations! { FlinkRest;
         path { jobid: JobId }
     }
 
-    /// Does nothing. Not in the published description: use [`StartStop`](crate::flink::StartStop).
+    /// Does nothing. Not in the published description: use [`StartStop`](crate::flink::savepoints::StartStop).
     ///
     /// Always refused with 308, because stopping takes a savepoint since 1.10.
     Idempotent GET "/jobs/{jobid}/yarn-stop" YarnStopJob "yarnStopJob" -> Acknowledged {

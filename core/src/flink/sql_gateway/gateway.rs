@@ -36,12 +36,13 @@ string_enums! {
     pub enum ApiVersion {
         /// Sessions, statements, operations. Flink 1.16.
         V1 = "V1",
-        /// [`ConfigureSession`](super::ConfigureSession), [`CompleteStatement`](super::CompleteStatement) and the
-        /// [`row_format`](super::FetchResults::row_format) of results. Flink 1.17.
+        /// [`ConfigureSession`](super::sessions::ConfigureSession),
+        /// [`CompleteStatement`](super::sessions::CompleteStatement) and the
+        /// [`row_format`](super::statements::FetchResults::row_format) of results. Flink 1.17.
         V2 = "V2",
-        /// [`RefreshMaterializedTable`](super::RefreshMaterializedTable). Flink 1.20.
+        /// [`RefreshMaterializedTable`](super::statements::RefreshMaterializedTable). Flink 1.20.
         V3 = "V3",
-        /// [`DeployScript`](super::DeployScript). Flink 2.0.
+        /// [`DeployScript`](super::statements::DeployScript). Flink 2.0.
         V4 = "V4",
     }
 }

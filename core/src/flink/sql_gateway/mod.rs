@@ -3,59 +3,46 @@
 //!
 //! | operation | path | flow that uses it | since |
 //! |---|---|---|---|
-//! | [`GetApiVersion`] | `GET /api_versions` | | v1 |
-//! | [`GetInfo`] | `GET /info` | | v1 |
-//! | [`OpenSession`] | `POST /sessions` | [`RunStatement`] | v1 |
-//! | [`GetSessionConfig`] | `GET /sessions/{session_handle}` | | v1 |
-//! | [`CloseSession`] | `DELETE /sessions/{session_handle}` | [`RunStatement`] | v1 |
-//! | [`TriggerSession`] | `POST /sessions/{session_handle}/heartbeat` | [`RunStatement`] | v1 |
-//! | [`ConfigureSession`] | `POST /sessions/{session_handle}/configure-session` | | v2 |
-//! | [`CompleteStatement`] | `GET /sessions/{session_handle}/complete-statement` | | v2 |
-//! | [`ExecuteStatement`] | `POST /sessions/{session_handle}/statements` | [`RunStatement`] | v1 |
-//! | [`GetOperationStatus`] | `GET …/operations/{operation_handle}/status` | | v1 |
-//! | [`CancelOperation`] | `POST …/operations/{operation_handle}/cancel` | | v1 |
-//! | [`CloseOperation`] | `DELETE …/operations/{operation_handle}/close` | [`RunStatement`] | v1 |
-//! | [`FetchResults`] | `GET …/operations/{operation_handle}/result/{token}` | [`RunStatement`] | v1 |
-//! | [`RefreshMaterializedTable`] | `POST …/materialized-tables/{identifier}/refresh` | | v3 only |
-//! | [`DeployScript`] | `POST …/scripts` | | v4 |
+//! | [`GetApiVersion`](gateway::GetApiVersion) | `GET /api_versions` | | v1 |
+//! | [`GetInfo`](gateway::GetInfo) | `GET /info` | | v1 |
+//! | [`OpenSession`](sessions::OpenSession) | `POST /sessions` | [`RunStatement`] | v1 |
+//! | [`GetSessionConfig`](sessions::GetSessionConfig) | `GET /sessions/{session_handle}` | | v1 |
+//! | [`CloseSession`](sessions::CloseSession) | `DELETE /sessions/{session_handle}` | [`RunStatement`] | v1 |
+//! | [`TriggerSession`](sessions::TriggerSession) | `POST /sessions/{session_handle}/heartbeat` | [`RunStatement`] | v1 |
+//! | [`ConfigureSession`](sessions::ConfigureSession) | `POST /sessions/{session_handle}/configure-session` | | v2 |
+//! | [`CompleteStatement`](sessions::CompleteStatement) | `GET /sessions/{session_handle}/complete-statement` | | v2 |
+//! | [`ExecuteStatement`](statements::ExecuteStatement) | `POST /sessions/{session_handle}/statements` | [`RunStatement`] | v1 |
+//! | [`GetOperationStatus`](statements::GetOperationStatus) | `GET …/operations/{operation_handle}/status` | | v1 |
+//! | [`CancelOperation`](statements::CancelOperation) | `POST …/operations/{operation_handle}/cancel` | | v1 |
+//! | [`CloseOperation`](statements::CloseOperation) | `DELETE …/operations/{operation_handle}/close` | [`RunStatement`] | v1 |
+//! | [`FetchResults`](statements::FetchResults) | `GET …/operations/{operation_handle}/result/{token}` | [`RunStatement`] | v1 |
+//! | [`RefreshMaterializedTable`](statements::RefreshMaterializedTable) | `POST …/materialized-tables/{identifier}/refresh` | | v3 only |
+//! | [`DeployScript`](statements::DeployScript) | `POST …/scripts` | | v4 |
 //!
 //! **Which version is spoken** is a matter of the base address. Without a version in it a gateway speaks its newest one;
 //! `http://gateway:8083/v2` asks for version 2. What a version does not have is refused with 404.
 //!
 //! What one has to know about the gateway, and what the types and flows take care of:
 //!
-//! * **Every statement is accepted**, nonsense too; what is wrong with it comes from [`FetchResults`].
+//! * **Every statement is accepted**, nonsense too; what is wrong with it comes from [`FetchResults`](statements::FetchResults).
 //! * **FINISHED means that rows can be fetched**: of an `INSERT` that it was submitted. Its job goes on.
 //! * **Pages without rows are normal**, and so is asking dozens of times. Only EOS is the end.
 //! * **Nearly every refusal is 500.** [`is_unknown_session`], [`is_unknown_operation`] and [`is_wrong_token`] tell them apart.
 
 mod error;
-mod gateway;
+pub mod gateway;
 mod ids;
-mod results;
+pub mod results;
 mod run_statement;
-mod sessions;
-mod statements;
+pub mod sessions;
+pub mod statements;
 
 use bytes::Bytes;
 use http::Response;
 
 pub use self::error::{is_unknown_operation, is_unknown_session, is_wrong_token};
-pub use self::gateway::{ApiVersion, ApiVersions, GetApiVersion, GetInfo, Info};
 pub use self::ids::{OperationHandle, SessionHandle};
-pub use self::results::{
-    ColumnInfo, Double, Fields, LogicalType, LogicalTypeRoot, ResultInfo, ResultKind, ResultPage, ResultType, Row,
-    RowField, RowFormat, RowKind,
-};
 pub use self::run_statement::{Page, RunStatement, Statement, StatementDiagnosis};
-pub use self::sessions::{
-    CloseSession, ClosedSession, CompleteStatement, Completions, ConfigureSession, GetSessionConfig, OpenSession,
-    OpenedSession, SessionConfig, TriggerSession,
-};
-pub use self::statements::{
-    CancelOperation, CloseOperation, DeployScript, Deployed, ExecuteStatement, FetchResults, GetOperationStatus,
-    OperationState, OperationStatus, RefreshMaterializedTable, Submitted,
-};
 
 use crate::error::ServiceError;
 use crate::operation::{self, Service};
@@ -70,7 +57,8 @@ pub enum FlinkSqlGateway {}
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
 /// # fn with(runtime: impl pipewright::driver::Runtime)
 /// # -> Result<(), Box<dyn std::error::Error>> {
-/// use pipewright::flink::sql_gateway::{ConfigureSession, OpenSession, SqlGateway};
+/// use pipewright::flink::sql_gateway::SqlGateway;
+/// use pipewright::flink::sql_gateway::sessions::{ConfigureSession, OpenSession};
 ///
 /// let gateway = SqlGateway::new("http://127.0.0.1:8083".parse()?, runtime);
 /// let session = gateway.call(OpenSession::new())?.session_handle;

@@ -216,7 +216,7 @@ impl ResultPage {
     /// Reads the rows of the page, each with its kind, as [`Row::read`] does.
     ///
     /// ```
-    /// use pipewright::flink::sql_gateway::{ResultPage, RowKind};
+    /// use pipewright::flink::sql_gateway::results::{ResultPage, RowKind};
     /// let page = r#"{"resultType":"PAYLOAD","results":{"columns":[],"data":[{"kind":"INSERT","fields":["a",2]}]}}"#;
     /// let page: ResultPage = serde_json::from_str(page)?;
     /// let rows: Vec<(&RowKind, (&str, i64))> = page.rows().collect::<Result<_, _>>()?;
@@ -236,7 +236,7 @@ impl Row {
     /// Reads the fields, in the order of the columns, into a tuple, a list, or a struct of fields without names.
     ///
     /// ```
-    /// use pipewright::flink::sql_gateway::{Double, Row};
+    /// use pipewright::flink::sql_gateway::results::{Double, Row};
     /// let row: Row = serde_json::from_str(r#"{"kind":"INSERT","fields":["a",2,null,"NaN"]}"#)?;
     /// let (word, count, note, mean): (&str, i64, Option<i32>, Double) = row.read()?;
     /// assert_eq!((word, count, note, mean.0.is_nan()), ("a", 2, None, true));

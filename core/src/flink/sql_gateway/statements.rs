@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{FlinkSqlGateway, OperationHandle, ResultPage, RowFormat, SessionHandle};
+use super::results::{ResultPage, RowFormat};
+use super::{FlinkSqlGateway, OperationHandle, SessionHandle};
 use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkSqlGateway;

@@ -23,7 +23,9 @@ use std::time::Duration;
 use super::Channel;
 use crate::error::{FlowError, Misuse};
 use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
-use crate::snowpipe::{AppendRows, Batch, RequestId, SnowpipeIngest};
+use crate::snowpipe::append::AppendRows;
+use crate::snowpipe::rows::Batch;
+use crate::snowpipe::{RequestId, SnowpipeIngest};
 
 /// Appends a batch to a channel and gives the channel back. Made by [`Channel::append`].
 ///
@@ -33,8 +35,8 @@ use crate::snowpipe::{AppendRows, Batch, RequestId, SnowpipeIngest};
 ///
 /// ```
 /// use pipewright::driver::Canned;
-/// use pipewright::snowpipe::flow::OpenChannel;
-/// use pipewright::snowpipe::{Batch, ChannelPath, Ingest};
+/// use pipewright::snowpipe::{ChannelPath, Ingest, OpenChannel};
+/// use pipewright::snowpipe::rows::Batch;
 ///
 /// let runtime = Canned::new([
 ///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 200,

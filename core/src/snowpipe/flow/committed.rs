@@ -30,8 +30,9 @@ use super::{ChannelLost, ChannelPath};
 use crate::Operation as _;
 use crate::error::FlowError;
 use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
+use crate::snowpipe::channels::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses};
 use crate::snowpipe::tuning::STATUS_POLL_INTERVAL;
-use crate::snowpipe::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, RequestId, SnowpipeIngest};
+use crate::snowpipe::{RequestId, SnowpipeIngest};
 use crate::time::Timestamp;
 
 /// Waits until an offset token is committed: until its rows and all before them are in the table, or rejected.
@@ -46,8 +47,7 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use pipewright::driver::Canned;
-/// use pipewright::snowpipe::flow::AwaitCommitted;
-/// use pipewright::snowpipe::{ChannelPath, Ingest};
+/// use pipewright::snowpipe::{AwaitCommitted, ChannelPath, Ingest};
 ///
 /// let runtime = Canned::new([
 ///     ("POST /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING:bulk-channel-status", 200,
@@ -90,7 +90,7 @@ impl AwaitCommitted {
     /// Waits until the caller's own order says of the committed token that it is late enough.
     ///
     /// ```
-    /// # use pipewright::snowpipe::{flow::AwaitCommitted, ChannelPath};
+    /// # use pipewright::snowpipe::{AwaitCommitted, ChannelPath};
     /// # let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
     /// let wait = AwaitCommitted::new(path, "9").when(|token| token.parse().is_ok_and(|number: u64| number >= 9));
     /// ```

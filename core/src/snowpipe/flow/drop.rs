@@ -34,8 +34,7 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use pipewright::driver::Canned;
-/// use pipewright::snowpipe::flow::DropChannel;
-/// use pipewright::snowpipe::{ChannelPath, Ingest};
+/// use pipewright::snowpipe::{ChannelPath, DropChannel, Ingest};
 ///
 /// // A proxy gives up waiting, although the service drops the channel.
 /// let runtime = Canned::new([
@@ -97,7 +96,7 @@ pub struct DropMachine {
 #[derive(Debug)]
 enum State {
     Start,
-    Drop(Call<snowpipe::DropChannel>),
+    Drop(Call<snowpipe::channels::DropChannelOperation>),
     Wait(Timestamp),
 }
 

@@ -9,7 +9,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
-use crate::snowpipe::{self, AppendElasticToTable, Batch, RequestId, SnowpipeIngest};
+use crate::snowpipe::elastic::AppendElasticToTable;
+use crate::snowpipe::rows::Batch;
+use crate::snowpipe::{self, RequestId, SnowpipeIngest};
 
 /// Appends rows without a channel: **at least once, in no order**.
 ///
@@ -22,11 +24,11 @@ use crate::snowpipe::{self, AppendElasticToTable, Batch, RequestId, SnowpipeInge
 /// carried out.
 ///
 /// ```
+/// use pipewright::{Seed, Timestamp};
 /// use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 /// use pipewright::flow::{Config, Flow, Goal, Step};
-/// use pipewright::snowpipe::flow::AppendElastic;
-/// use pipewright::snowpipe::{Batch, SnowpipeIngest};
-/// use pipewright::{Seed, Timestamp};
+/// use pipewright::snowpipe::{AppendElastic, SnowpipeIngest};
+/// use pipewright::snowpipe::rows::Batch;
 ///
 /// let config = Config::<SnowpipeIngest>::new("https://acct.ingest.snowflakecomputing.com".parse()?);
 /// let goal = AppendElastic::to_table("DB", "PUBLIC", "T", Batch::new("{\"ID\":1}\n", 1, "", ""));
@@ -107,7 +109,7 @@ pub struct ElasticMachine {
 #[derive(Debug)]
 enum State {
     Start,
-    Pipe(Call<snowpipe::AppendElastic>),
+    Pipe(Call<snowpipe::elastic::AppendElasticOperation>),
     Table(Call<AppendElasticToTable>),
 }
 
@@ -118,7 +120,8 @@ impl ElasticMachine {
         let rows = batch.body.clone();
         self.state = match target {
             Target::Pipe(pipe) => {
-                let mut append = snowpipe::AppendElastic::new(database, schema, pipe, id, rows).accept_duplicates();
+                let mut append = snowpipe::elastic::AppendElasticOperation::new(database, schema, pipe, id, rows)
+                    .accept_duplicates();
                 append.encoding.clone_from(&batch.encoding);
                 State::Pipe(cx.call(append))
             }

@@ -31,9 +31,11 @@ use super::{AwaitCommitted, ChannelPath};
 use crate::Operation as _;
 use crate::error::{FlowError, ServiceError};
 use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
+use crate::snowpipe::channels::{ChannelStatus, Opened};
 use crate::snowpipe::flow::Append;
+use crate::snowpipe::rows::Batch;
 use crate::snowpipe::tuning::BUSY_TIMEOUT;
-use crate::snowpipe::{self, Batch, ChannelStatus, Opened, RequestId, SnowpipeIngest};
+use crate::snowpipe::{self, RequestId, SnowpipeIngest};
 use crate::time::Timestamp;
 
 /// Opens a channel: makes it, or takes it over from whoever has it, once its rows are committed.
@@ -48,8 +50,7 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use pipewright::driver::Canned;
-/// use pipewright::snowpipe::flow::OpenChannel;
-/// use pipewright::snowpipe::{ChannelPath, Ingest};
+/// use pipewright::snowpipe::{ChannelPath, Ingest, OpenChannel};
 ///
 /// let runtime = Canned::new([
 ///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 409,
@@ -113,7 +114,7 @@ impl From<OpenChannel> for OpenMachine {
 /// [`Reconcile`](super::Reconcile).
 ///
 /// ```compile_fail,E0382
-/// # fn example(channel: pipewright::snowpipe::Channel, batch: pipewright::snowpipe::Batch) {
+/// # fn example(channel: pipewright::snowpipe::Channel, batch: pipewright::snowpipe::rows::Batch) {
 /// let first = channel.append(batch.clone());
 /// let second = channel.append(batch);
 /// # }
@@ -179,20 +180,21 @@ pub struct OpenMachine {
 #[derive(Debug)]
 enum State {
     Start,
-    Open(Call<snowpipe::OpenChannel>),
+    Open(Call<snowpipe::channels::OpenChannelOperation>),
     Wait(Timestamp),
 }
 
 /// Reads a success that is perhaps none.
 fn opened(path: &ChannelPath, opened: Opened, unanswered_open: bool) -> Result<Channel, FlowError> {
     let Opened { next_continuation_token, channel_status: status } = opened;
-    if let Some(refusal) = status.refusal(snowpipe::OpenChannel::INFO) {
+    if let Some(refusal) = status.refusal(snowpipe::channels::OpenChannelOperation::INFO) {
         return Err(refusal.into());
     }
     let Some(token) = next_continuation_token.filter(|token| !token.is_empty()) else {
         let problem = "there is no next_continuation_token: this server takes no appends with one";
         let empty = Response::new(Bytes::new());
-        let error = ServiceError::unreadable(snowpipe::OpenChannel::INFO, &empty, problem).with_transient(false);
+        let error = ServiceError::unreadable(snowpipe::channels::OpenChannelOperation::INFO, &empty, problem)
+            .with_transient(false);
         return Err(error.into());
     };
     Ok(Channel { path: path.clone(), token, session: None, status, unanswered_open })

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::schema::json_structs;
-use crate::snowpipe::{BulkGetChannelStatus, DropChannel, OpenChannel, RequestId};
+use crate::snowpipe::RequestId;
+use crate::snowpipe::channels::{BulkGetChannelStatus, DropChannelOperation, OpenChannelOperation};
 
 json_structs! {
     /// Where a channel is: its full name.
@@ -72,14 +73,14 @@ impl ChannelPath {
         Self { channel: String::new(), ..self.clone() }
     }
 
-    pub(super) fn open(&self, id: RequestId, fail_on_uncommitted_rows: bool) -> OpenChannel {
+    pub(super) fn open(&self, id: RequestId, fail_on_uncommitted_rows: bool) -> OpenChannelOperation {
         let Self { database, schema, pipe, channel } = self;
-        OpenChannel::new(database, schema, pipe, channel, id, fail_on_uncommitted_rows)
+        OpenChannelOperation::new(database, schema, pipe, channel, id, fail_on_uncommitted_rows)
     }
 
-    pub(super) fn drop(&self, id: RequestId) -> DropChannel {
+    pub(super) fn drop(&self, id: RequestId) -> DropChannelOperation {
         let Self { database, schema, pipe, channel } = self;
-        DropChannel::new(database, schema, pipe, channel, id)
+        DropChannelOperation::new(database, schema, pipe, channel, id)
     }
 
     /// Of several channels of this one's pipe.

@@ -7,7 +7,7 @@ use super::ChannelPath;
 use super::recent_tokens::RecentTokens;
 use crate::error::{Cause, Failure, FlowError};
 use crate::schema::json_structs;
-use crate::snowpipe::ChannelStatus;
+use crate::snowpipe::channels::ChannelStatus;
 
 json_structs! {
     /// Where a writer is in its channel: small, and all that another process needs to go on.

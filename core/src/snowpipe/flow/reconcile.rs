@@ -40,8 +40,7 @@ use crate::snowpipe::SnowpipeIngest;
 ///
 /// ```
 /// use pipewright::driver::Canned;
-/// use pipewright::snowpipe::flow::{Position, Reconcile};
-/// use pipewright::snowpipe::{ChannelPath, Ingest};
+/// use pipewright::snowpipe::{ChannelPath, Ingest, Position, Reconcile};
 ///
 /// let opened = r#"{"next_continuation_token":"2_0",
 ///     "channel_status":{"channel_status_code":"SUCCESS","last_committed_offset_token":"10"}}"#;

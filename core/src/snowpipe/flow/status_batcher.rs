@@ -14,11 +14,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ChannelPath;
-use crate::snowpipe::channels::MAX_STATUSES;
+use crate::snowpipe::channels::{ChannelStatus, ChannelStatuses, MAX_STATUSES};
 use crate::snowpipe::tuning::{
     BATCHING_WINDOW, MAX_LEASE_WAIT, MAX_SHARED_STATUS_AGE, MIN_LEASE_WAIT, STATUS_LEASE_TIMEOUT,
 };
-use crate::snowpipe::{ChannelStatus, ChannelStatuses};
 use crate::time::Timestamp;
 
 /// Lets the writers of one pipe share status requests, up to 100 channels in each. Cheap to clone: clones are the
@@ -28,7 +27,8 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use pipewright::flow::Config;
-/// use pipewright::snowpipe::{ChannelPath, OpenSession, OpenWriter, StatusBatcher, TokenType};
+/// use pipewright::snowpipe::{ChannelPath, OpenSession, OpenWriter, StatusBatcher};
+/// use pipewright::snowpipe::account::TokenType;
 ///
 /// let account = Config::new("https://acct.snowflakecomputing.com".parse()?);
 /// let session = OpenSession::new(TokenType::KeypairJwt).connect_lazy(&account);

@@ -12,8 +12,7 @@ use serde::Serialize;
 
 use super::{Batch, BatchOptions, Compression, Cut, RowError, keys};
 use crate::json::{self, WriteError};
-use crate::snowpipe::Encoding;
-use crate::snowpipe::append::MAX_BYTES;
+use crate::snowpipe::append::{Encoding, MAX_BYTES};
 use crate::time::Timestamp;
 
 /// [`MAX_BYTES`], as a length in memory.

@@ -1,6 +1,6 @@
 //! [`Compression`].
 
-use crate::snowpipe::Encoding;
+use crate::snowpipe::append::Encoding;
 
 /// How batches are compressed. What would not get smaller by it is sent as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

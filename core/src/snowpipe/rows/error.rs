@@ -78,7 +78,7 @@ impl RowError {
     ///
     /// ```
     /// use pipewright::Timestamp;
-    /// use pipewright::snowpipe::{BatchBuilder, BatchOptions};
+    /// use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions};
     /// let error = BatchBuilder::new(BatchOptions::new()).push_line(b"[1]", None, Timestamp::UNIX_EPOCH).expect_err("a list");
     /// assert!(error.to_string().starts_with("row 0: it is a list"));
     /// assert!(error.problem().starts_with("it is a list"));

@@ -46,7 +46,7 @@ pub use compression::Compression;
 pub use error::RowError;
 pub use options::{BatchOptions, Cut};
 
-use super::Encoding;
+use super::append::Encoding;
 #[cfg(doc)]
 use super::append::MAX_BYTES;
 #[doc(no_inline)]

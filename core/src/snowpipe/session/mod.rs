@@ -5,7 +5,9 @@
 //!
 //! ```no_run
 //! # use pipewright::driver::Runtime;
-//! # use pipewright::snowpipe::{Account, BulkGetChannelStatus, OpenSession, RequestId, TokenType};
+//! # use pipewright::snowpipe::{Account, OpenSession, RequestId};
+//! # use pipewright::snowpipe::account::TokenType;
+//! # use pipewright::snowpipe::channels::BulkGetChannelStatus;
 //! # fn example(account: &Account<impl Runtime>) -> Result<(), pipewright::error::FlowError> {
 //! let session = account.run(OpenSession::new(TokenType::KeypairJwt))?;
 //! let ask = BulkGetChannelStatus::new("DB", "PUBLIC", "T-STREAMING", RequestId::from_bits(1), vec!["loader-1".into()]);
@@ -56,7 +58,7 @@
 //!   used until it is refused.
 
 mod call;
-mod open;
+pub(crate) mod open;
 mod renew;
 mod run;
 mod state;
@@ -68,11 +70,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::HeaderValue;
 
 pub use self::call::{OperationGoal, SessionCall};
-pub use self::open::OpenSession;
 pub use self::renew::Renewal;
 pub use self::run::SessionRun;
 pub(crate) use self::token_wait::TokenWait;
 
+use self::open::OpenSession;
 use self::state::{State, Verdict};
 use super::tuning::EARLY_RENEWAL_TIMEOUT;
 use super::{SnowpipeAccount, SnowpipeIngest};
@@ -185,9 +187,11 @@ impl Session {
     ///
     /// ```no_run
     /// # use pipewright::driver::Runtime;
-    /// # use pipewright::snowpipe::{Account, Batch, ChannelPath, OpenSession, TokenType};
+    /// # use pipewright::snowpipe::{Account, ChannelPath, OpenSession};
+    /// # use pipewright::snowpipe::account::TokenType;
+    /// # use pipewright::snowpipe::rows::Batch;
     /// # fn example(account: &Account<impl Runtime>) -> Result<(), pipewright::error::FlowError> {
-    /// use pipewright::snowpipe::flow::OpenChannel;
+    /// use pipewright::snowpipe::OpenChannel;
     /// let session = account.run(OpenSession::new(TokenType::KeypairJwt))?;
     /// let channel = account.run(session.run(OpenChannel::new(ChannelPath::of_table("DB", "PUBLIC", "T", "c"))))?;
     /// let channel = account.run(session.run(channel.append(Batch::new("{\"ID\":1}\n", 1, "1", "1"))))?;

@@ -8,7 +8,8 @@ use super::Session;
 use super::token_wait::TokenWait;
 use crate::flow::{Config, FlowContext, Goal, GoalFlow, MachineGoal, StateMachine, Transition, done};
 use crate::seed::Seed;
-use crate::snowpipe::{SnowpipeAccount, TokenType};
+use crate::snowpipe::SnowpipeAccount;
+use crate::snowpipe::account::TokenType;
 
 /// Finds the ingest host and gets a token for it.
 ///
@@ -19,7 +20,8 @@ use crate::snowpipe::{SnowpipeAccount, TokenType};
 /// of a key-pair token are wrong, 400 `invalid_grant` when the credential is wrong for this account.
 ///
 /// ```
-/// use pipewright::snowpipe::{OpenSession, TokenType};
+/// use pipewright::snowpipe::OpenSession;
+/// use pipewright::snowpipe::account::TokenType;
 /// let goal = OpenSession::new(TokenType::ProgrammaticAccessToken).role("LOADER");
 /// ```
 #[derive(Clone, Debug)]

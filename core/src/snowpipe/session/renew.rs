@@ -20,8 +20,9 @@ use super::state::Host;
 use crate::error::{BuildError, FlowError, ServiceError};
 use crate::flow::{Call, Config, Flow, FlowContext, Reply, Runner, StateMachine, Step, Transition, done};
 use crate::seed::Seed;
+use crate::snowpipe::account::{ExchangeToken, GetHostname, ScopedToken};
 use crate::snowpipe::tuning::MAX_HOSTNAME_REQUESTS;
-use crate::snowpipe::{ExchangeToken, GetHostname, RequestId, ScopedToken, SnowpipeAccount};
+use crate::snowpipe::{RequestId, SnowpipeAccount};
 use crate::time::Timestamp;
 use crate::url::Base;
 

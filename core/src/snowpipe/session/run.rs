@@ -22,7 +22,7 @@ use crate::flow::{
 use crate::seed::Seed;
 use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
 
-/// A flow of the ingest host, such as [`OpenChannel`](crate::snowpipe::flow::OpenChannel), with the session's token. Made by
+/// A flow of the ingest host, such as [`OpenChannel`](crate::snowpipe::OpenChannel), with the session's token. Made by
 /// [`Session::run`], or for one operation by [`Session::call`]; run it on the handle of the account.
 ///
 /// Asks for host and token when the session has none, and for another token when the service refuses it (401, 403), once for

@@ -13,15 +13,15 @@ use feldera_types::runtime_status::{BootstrapConfig, BootstrapPolicy, RuntimeDes
 use feldera_types::transport::clock::ClockAdvanceRequest;
 use feldera_types::transport::http::{Chunk, HttpOutputConfig};
 use pipewright::decode::{Decoder as _, LineLimit};
-use pipewright::feldera::data::{DataFormat, UpdateFormat};
-use pipewright::feldera::lifecycle::Initial;
+use pipewright::feldera::checkpoints::{GetCheckpointStatus, GetCheckpointSyncStatus};
+use pipewright::feldera::data::{AdvanceClock, DataFormat, GetCompletionStatus, HttpInput, UpdateFormat};
+use pipewright::feldera::lifecycle::{ActivatePipeline, ApprovePipeline, Initial, StartPipeline};
+use pipewright::feldera::metrics;
+use pipewright::feldera::metrics::GetMetrics;
 use pipewright::feldera::pipelines::BootstrapPolicy as Policy;
-use pipewright::feldera::stream::{Egress, QueryFormat};
-use pipewright::feldera::{
-    ActivatePipeline, AdhocQuery, AdvanceClock, ApprovePipeline, GetCheckpointStatus, GetCheckpointSyncStatus,
-    GetCompletionStatus, GetMetrics, GetSamplyProfile, GetStats, HttpInput, HttpOutput, StartPipeline,
-    StartSamplyProfile, metrics,
-};
+use pipewright::feldera::profiles::{GetSamplyProfile, StartSamplyProfile};
+use pipewright::feldera::stats::GetStats;
+use pipewright::feldera::stream::{AdhocQuery, Egress, HttpOutput, QueryFormat};
 use pipewright::operation::RequestContext;
 use pipewright::{Base, Operation};
 use serde::de::DeserializeOwned;

@@ -7,11 +7,11 @@ use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{Upgrade, UpgradeStatus};
-use pipewright::flink::{
-    Flink, GetJobStatus, GetJobsOverview, JobId, PlanJar, RunJar, StartCheckpoint, StartStop, SubmitJar,
-    UpgradeDiagnosis, UpgradeJob, UploadJar,
-};
+use pipewright::flink::checkpoints::StartCheckpoint;
+use pipewright::flink::jars::{PlanJar, SubmitJar, UploadJar};
+use pipewright::flink::jobs::{GetJobStatus, GetJobsOverview};
+use pipewright::flink::savepoints::StartStop;
+use pipewright::flink::{Flink, JobId, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradeStatus};
 use pipewright::flow::{Notice, SavedState};
 use pipewright::operation::Operation as _;
 use pipewright_ureq::Ureq;

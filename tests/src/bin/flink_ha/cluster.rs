@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use pipewright::flink::{Flink, GetOverview};
+use pipewright::flink::Flink;
+use pipewright::flink::cluster::GetOverview;
 use pipewright::flow::{Config, Retry};
 use pipewright_ureq::Ureq;
 

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use pipewright::flink::flow::Upgrade;
+use pipewright::flink::Upgrade;
 
 use cluster::Cluster;
 use scenarios::Row;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use pipewright::Seed;
 use pipewright::error::FlowError;
-use pipewright::flink::flow::Upgrade;
-use pipewright::flink::{AwaitJob, Cancel, Flink, GetJobsOverview, JobId, RunJar};
+use pipewright::flink::jobs::GetJobsOverview;
+use pipewright::flink::{AwaitJob, Cancel, Flink, JobId, RunJar, Upgrade};
 use pipewright_ureq::{Ureq, file_body};
 
 use super::attempt::{self, Blow, Ended, Phase, Plan, describe};

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use pipewright::flink::flow::Upgrade;
-use pipewright::flink::{GetCheckpoints, GetJobsOverview, JobId};
+use pipewright::flink::checkpoints::GetCheckpoints;
+use pipewright::flink::jobs::GetJobsOverview;
+use pipewright::flink::{JobId, Upgrade};
 
 use super::cluster::Cluster;
 

@@ -11,10 +11,11 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use pipewright::error::{Applied, BuildError, ErrorKind, FlowError, ServiceError};
-use pipewright::flink::{
-    DeleteJar, FlinkRest, GetCheckpointStatus, GetCheckpoints, GetJobExceptions, GetJobStatus, GetOverview, JarId,
-    JobId, ListJars, PlanJar, SubmitJar, TriggerId, UploadJar, VertexId,
-};
+use pipewright::flink::checkpoints::{GetCheckpointStatus, GetCheckpoints};
+use pipewright::flink::cluster::GetOverview;
+use pipewright::flink::jars::{DeleteJar, ListJars, PlanJar, SubmitJar, UploadJar};
+use pipewright::flink::jobs::{GetJobExceptions, GetJobStatus};
+use pipewright::flink::{FlinkRest, JarId, JobId, TriggerId, VertexId};
 use pipewright::flow::{Call, Config, Flow, Step};
 use pipewright::operation::RequestContext;
 use pipewright::{Base, Operation, Secret, Seed, Timestamp};

@@ -55,8 +55,10 @@ fn no_debug_text_holds_a_secret() {
 /// Statements, arguments and settings of jobs often hold the passwords of what they read from.
 #[test]
 fn no_debug_text_holds_what_is_run() {
-    use pipewright::feldera::{CreatePipeline, Deploy};
-    use pipewright::flink::sql_gateway::{ExecuteStatement, RunStatement, SessionHandle};
+    use pipewright::feldera::Deploy;
+    use pipewright::feldera::pipelines::CreatePipeline;
+    use pipewright::flink::sql_gateway::statements::ExecuteStatement;
+    use pipewright::flink::sql_gateway::{RunStatement, SessionHandle};
     use pipewright::flink::{RunJar, UpgradeJob};
 
     let secret = || "'password' = 's3cr3t'";

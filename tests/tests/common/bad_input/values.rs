@@ -1,8 +1,9 @@
 //! Values that no server could take as they are meant: they are rejected before they are sent.
 
-use pipewright::feldera::data::{DataFormat, UpdateFormat};
-use pipewright::feldera::pipelines::{ResourceConfig, RuntimeConfig};
-use pipewright::feldera::{CreatePipeline, HttpInput, HttpOutput, Json, PatchPipeline};
+use pipewright::feldera::Json;
+use pipewright::feldera::data::{DataFormat, HttpInput, UpdateFormat};
+use pipewright::feldera::pipelines::{CreatePipeline, PatchPipeline, ResourceConfig, RuntimeConfig};
+use pipewright::feldera::stream::HttpOutput;
 use pipewright::flink::taskmanagers::Resource;
 use serde_json::json;
 

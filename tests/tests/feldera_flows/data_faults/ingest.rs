@@ -6,9 +6,8 @@ use std::ops::Range;
 use pipewright::Seed;
 use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;
-use pipewright::feldera::data::{DataFormat, UpdateFormat};
-use pipewright::feldera::flow::{IngestEvent, IngestProgress};
-use pipewright::feldera::{AwaitCompletion, Feldera, HttpInput, Ingest};
+use pipewright::feldera::data::{DataFormat, HttpInput, UpdateFormat};
+use pipewright::feldera::{AwaitCompletion, Feldera, Ingest, IngestEvent, IngestProgress};
 use pipewright::flow::Goal as _;
 use pipewright_mock::World;
 use pipewright_mock::feldera::PipelineView;
@@ -42,7 +41,7 @@ pub(super) fn is_bad(row: u64) -> bool {
     row % 7 == 3
 }
 
-pub(super) fn push(ingestion: &mut pipewright::feldera::flow::Ingestion, row: u64) -> bool {
+pub(super) fn push(ingestion: &mut pipewright::feldera::Ingestion, row: u64) -> bool {
     // Some rows say the same, so that errors have to be told apart.
     let row = if is_bad(row) { json!({"id": format!("bad {}", row / 14)}) } else { json!({"id": row}) };
     match ingestion.push(row) {

@@ -9,10 +9,10 @@ use std::time::Duration;
 use pipewright::Seed;
 use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;
-use pipewright::feldera::data::{DataFormat, UpdateFormat};
-use pipewright::feldera::flow::{IngestEvent, Interruption, TransactionEvent};
+use pipewright::feldera::data::{DataFormat, HttpInput, UpdateFormat};
 use pipewright::feldera::{
-    AwaitCompletion, AwaitConnectorsFinished, Checkpoint, HttpInput, SyncCheckpoint, Transaction,
+    AwaitCompletion, AwaitConnectorsFinished, Checkpoint, IngestEvent, Interruption, SyncCheckpoint, Transaction,
+    TransactionEvent,
 };
 use pipewright::flow::{Flow, Goal as _};
 use pipewright_mock::feldera::{Config, History, PipelineView};

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::{Checkpointed, Interruption, UnknownOutcome};
-use pipewright::feldera::{Checkpoint, Feldera};
+use pipewright::feldera::{Checkpoint, Checkpointed, Feldera, Interruption, UnknownOutcome};
 use pipewright_mock::Script;
 use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::json;

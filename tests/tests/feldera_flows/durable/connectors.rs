@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use pipewright::feldera::flow::{FinishedConnector, Interruption};
-use pipewright::feldera::{AwaitConnectorsFinished, Feldera};
+use pipewright::feldera::{AwaitConnectorsFinished, Feldera, FinishedConnector, Interruption};
 use pipewright_mock::Script;
 use pipewright_tests::recorded::Recorded;
 use serde_json::{Value, json};

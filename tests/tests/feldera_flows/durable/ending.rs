@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use pipewright::driver::{self, Clock as _, NoCredentials};
 use pipewright::error::FlowError;
-use pipewright::feldera::data::{CompletionToken, DataFormat};
-use pipewright::feldera::flow::{IngestEvent, Interruption};
+use pipewright::feldera::data::{CompletionToken, DataFormat, HttpInput};
 use pipewright::feldera::{
-    AwaitCompletion, AwaitConnectorsFinished, Checkpoint, Deploy, ErrorCode, Feldera, HttpInput, Ingest,
-    SyncCheckpoint, Transaction, error_code,
+    AwaitCompletion, AwaitConnectorsFinished, Checkpoint, Deploy, ErrorCode, Feldera, Ingest, IngestEvent,
+    Interruption, SyncCheckpoint, Transaction, error_code,
 };
 use pipewright::flow::{Config, Goal as _, Retry};
 use pipewright_mock::feldera::{Config as Simulated, Manager};

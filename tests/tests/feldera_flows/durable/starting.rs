@@ -2,10 +2,9 @@
 
 use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::Interruption;
 use pipewright::feldera::{
-    AwaitConnectorsFinished, Checkpoint, ErrorCode, Feldera, FelderaApi, Ingest, SyncCheckpoint, Transaction,
-    error_code,
+    AwaitConnectorsFinished, Checkpoint, ErrorCode, Feldera, FelderaApi, Ingest, Interruption, SyncCheckpoint,
+    Transaction, error_code,
 };
 use pipewright::flow::{Config, Goal, Retry};
 use pipewright_mock::Script;

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::{Interruption, UnknownOutcome};
-use pipewright::feldera::{Feldera, SyncCheckpoint};
+use pipewright::feldera::{Feldera, Interruption, SyncCheckpoint, UnknownOutcome};
 use pipewright::flow::Notice;
 use pipewright_mock::Script;
 use pipewright_tests::recorded::{Recorded, feldera};

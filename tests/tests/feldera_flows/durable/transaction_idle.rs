@@ -3,8 +3,7 @@
 use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::feldera::data::CompletionToken;
-use pipewright::feldera::flow::TransactionEvent;
-use pipewright::feldera::{AwaitCompletion, Feldera, Transaction};
+use pipewright::feldera::{AwaitCompletion, Feldera, Transaction, TransactionEvent};
 use pipewright::flow::{Goal as _, Notice};
 use pipewright_mock::feldera::Config;
 use pipewright_mock::{Fault, FaultPlan, Script, World};

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use http::Response;
-use pipewright::feldera::Ingest;
-use pipewright::feldera::flow::{IngestEvent, IngestProgress, Ingestion};
+use pipewright::feldera::{Ingest, IngestEvent, IngestProgress, Ingestion};
 use pipewright::flow::{Flow as _, Step};
 use pipewright_mock::{START, Script};
 use serde_json::json;

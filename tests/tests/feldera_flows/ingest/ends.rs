@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use pipewright::driver::{self, Clock as _, NoCredentials};
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::Interruption;
-use pipewright::feldera::{Deploy, ErrorCode, Feldera, Ingest};
+use pipewright::feldera::{Deploy, ErrorCode, Feldera, Ingest, Interruption};
 use pipewright::flow::Goal as _;
 use pipewright_mock::World;
 use pipewright_mock::feldera::Config;

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use pipewright::NonFinite;
 use pipewright::error::FlowError;
-use pipewright::feldera::Ingest;
 use pipewright::feldera::data::UpdateFormat;
-use pipewright::feldera::flow::{IngestEvent, PushError};
+use pipewright::feldera::{Ingest, IngestEvent, PushError};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 

@@ -1,7 +1,6 @@
 //! `ParseErrors`: whatever their length and their shape, rows that are in are not said to be unsent.
 
-use pipewright::feldera::Ingest;
-use pipewright::feldera::flow::IngestEvent;
+use pipewright::feldera::{Ingest, IngestEvent};
 use serde_json::{Value, json};
 
 use super::{ASK, COMPLETE, CSV, TOKEN, cause, looked, next, running, start};

@@ -1,9 +1,8 @@
 //! Whose fault it is that there is no compiled program: the program's, or the platform's; and compiling again.
 
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::{Change, Interruption};
-use pipewright::feldera::pipelines::ProgramStatus;
-use pipewright::feldera::{Compile, CreatePipeline, Deploy, EnsureRunning, Feldera, GetPipeline, PatchPipeline};
+use pipewright::feldera::pipelines::{CreatePipeline, GetPipeline, PatchPipeline, ProgramStatus};
+use pipewright::feldera::{Change, Compile, Deploy, EnsureRunning, Feldera, Interruption};
 use pipewright_mock::feldera::{CompilerFailure, Config};
 use pipewright_mock::{FelderaHandle, Script, World};
 use serde_json::json;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::Interruption;
 use pipewright::feldera::pipelines::{DesiredStatus, Pipeline};
-use pipewright::feldera::{ApproveBootstrap, Deploy, EnsurePaused, EnsureRunning, ErrorCode, Feldera, error_code};
+use pipewright::feldera::{
+    ApproveBootstrap, Deploy, EnsurePaused, EnsureRunning, ErrorCode, Feldera, Interruption, error_code,
+};
 use pipewright_mock::feldera::{Config, Manager};
 use pipewright_mock::{Script, World};
 use pipewright_tests::recorded::{Recorded, feldera};

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use pipewright::feldera::flow::Interruption;
 use pipewright::feldera::pipelines::DesiredStatus;
-use pipewright::feldera::{ApproveBootstrap, ClearStorage, EnsurePaused, EnsureRunning, Feldera, Stop};
+use pipewright::feldera::{ApproveBootstrap, ClearStorage, EnsurePaused, EnsureRunning, Feldera, Interruption, Stop};
 use pipewright::flow::{Flow as _, Goal as _, Step};
 use pipewright_mock::{START as START_TIME, Script};
 use serde_json::json;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::feldera::{CommitTransaction, Deploy, Feldera, FelderaApi, StartTransaction, Stop};
+use pipewright::feldera::data::{CommitTransaction, StartTransaction};
+use pipewright::feldera::{Deploy, Feldera, FelderaApi, Stop};
 use pipewright::flow::{Goal, Notice};
 use pipewright_mock::feldera::Config;
 use pipewright_mock::{Script, World};

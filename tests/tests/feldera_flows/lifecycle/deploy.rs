@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::{Change, Interruption};
 use pipewright::feldera::pipelines::{DesiredStatus, RuntimeConfig, Switch};
-use pipewright::feldera::{Deploy, Feldera};
+use pipewright::feldera::{Change, Deploy, Feldera, Interruption};
 use pipewright_mock::feldera::Config;
 use pipewright_mock::transcript::{self, Recorder};
 use pipewright_mock::{Fault, FaultPlan, Script, World};

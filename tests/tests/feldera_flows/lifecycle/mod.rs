@@ -11,11 +11,10 @@ mod releases;
 use std::time::Duration;
 
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::Interruption;
 use pipewright::feldera::pipelines::{DesiredStatus, ProgramStatus};
 use pipewright::feldera::{
-    ApproveBootstrap, ClearStorage, Compile, EnsurePaused, EnsureRunning, ErrorCode, Feldera, FelderaApi, Stop,
-    error_code,
+    ApproveBootstrap, ClearStorage, Compile, EnsurePaused, EnsureRunning, ErrorCode, Feldera, FelderaApi, Interruption,
+    Stop, error_code,
 };
 use pipewright::flow::{Config, Goal, Retry};
 use pipewright_mock::Script;

@@ -1,8 +1,7 @@
 //! Compiling again changes the SQL twice, and either change may fail, get lost or meet another client's.
 
 use pipewright::error::FlowError;
-use pipewright::feldera::flow::Interruption;
-use pipewright::feldera::{Compile, ErrorCode};
+use pipewright::feldera::{Compile, ErrorCode, Interruption};
 use pipewright_mock::{Expectation, Script};
 use serde_json::{Value, json};
 

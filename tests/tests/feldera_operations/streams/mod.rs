@@ -9,8 +9,9 @@ use std::path::Path;
 use pipewright::Operation as _;
 use pipewright::decode::{DecodeError, Decoder, End, LineLimit};
 use pipewright::feldera::data::DataFormat;
-use pipewright::feldera::stream::{Egress, LogHistory, Logs, QueryFormat, QueryResult, Samples};
-use pipewright::feldera::{AdhocQuery, HttpOutput};
+use pipewright::feldera::stream::{
+    AdhocQuery, Egress, HttpOutput, LogHistory, Logs, QueryFormat, QueryResult, Samples,
+};
 use pipewright_tests::{har, routes};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

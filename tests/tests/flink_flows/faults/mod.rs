@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use pipewright::driver::{Clock as _, NoCredentials, Transport as _};
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{JobDiagnosis, JobLookup, Launched, Upgrade};
+use pipewright::flink::jobs::{GetJob, JobState};
 use pipewright::flink::metrics::Metric;
 use pipewright::flink::profiler::ProfileMode;
 use pipewright::flink::{
-    AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, FlinkRest, GetJob, JobEvent, JobId,
-    JobState, Profile, ReadMetrics, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint,
-    TriggerCheckpoint, WatchJob,
+    AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, FlinkRest, JobDiagnosis, JobEvent,
+    JobId, JobLookup, Launched, Profile, ReadMetrics, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint,
+    TakeSavepoint, TriggerCheckpoint, Upgrade, WatchJob,
 };
 use pipewright::flow::{Flow, Goal, Notice, SavedState, Step};
 use pipewright::{Seed, Timestamp};

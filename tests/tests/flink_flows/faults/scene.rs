@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pipewright::driver::Clock as _;
-use pipewright::flink::{AwaitJob, Flink, JobId, JobState, RunJar};
+use pipewright::flink::jobs::JobState;
+use pipewright::flink::{AwaitJob, Flink, JobId, RunJar};
 use pipewright_mock::flink::{Config, JobView, Program};
 use pipewright_mock::{Event, Fault, FlinkHandle, Incident, World};
 
@@ -46,7 +47,7 @@ impl Scene {
     }
 
     /// A job that runs before anything goes wrong.
-    pub(crate) fn launch(&self, program: &Program) -> pipewright::flink::flow::Launched {
+    pub(crate) fn launch(&self, program: &Program) -> pipewright::flink::Launched {
         let launched = self.flink.run(RunJar::upload("job.jar", program.jar())).expect("nothing goes wrong yet");
         let report = self.flink.run(AwaitJob::running(launched.job)).expect("nothing goes wrong yet");
         assert_eq!(report.state, JobState::Running);

@@ -5,8 +5,10 @@ use std::time::Duration;
 use pipewright::Seed;
 use pipewright::driver::Entropy as _;
 use pipewright::error::FlowError;
-use pipewright::flink::flow::{JobLookup, Launched, Upgrade, UpgradePhase};
-use pipewright::flink::{JobId, RunJar, UpgradeDiagnosis, UpgradeJob, UpgradeStatus, is_unknown_job};
+use pipewright::flink::{
+    JobId, JobLookup, Launched, RunJar, Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase, UpgradeStatus,
+    is_unknown_job,
+};
 use pipewright::flow::{Goal, Notice, SavedState};
 use pipewright_mock::FaultPlan;
 use pipewright_mock::flink::Program;

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use pipewright::Seed;
-use pipewright::snowpipe::{BatchOptions, OpenWriter};
+use pipewright::snowpipe::OpenWriter;
+use pipewright::snowpipe::rows::BatchOptions;
 
 use super::schedule::{one_in, small};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pipewright::Seed;
-use pipewright::snowpipe::Compression;
+use pipewright::snowpipe::rows::Compression;
 use pipewright_mock::fault::{FaultKind, FaultPlan};
 use pipewright_mock::snowpipe::{Config, ErrorShape, FailedOver, PipeState, Replay, Superseded};
 

@@ -3,7 +3,8 @@
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flow::{Config as FlowConfig, Exchange, Flow as _, Goal as _, Reply, Step};
-use pipewright::snowpipe::{ChannelPath, OpenWriter, Session, SnowpipeAccount, StatusBatcher, Writer};
+use pipewright::snowpipe::session::Session;
+use pipewright::snowpipe::{ChannelPath, OpenWriter, SnowpipeAccount, StatusBatcher, Writer};
 use pipewright::{Secret, Seed, Timestamp};
 use pipewright_mock::World;
 

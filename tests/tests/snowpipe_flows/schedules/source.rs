@@ -7,10 +7,11 @@ use std::time::Duration;
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flow::{Config as FlowConfig, Exchange, Goal as _, Reply, SavedState};
-use pipewright::snowpipe::flow::{ChannelLost, UnsettledRows};
+use pipewright::snowpipe::account::TokenType;
+use pipewright::snowpipe::rows::{Batch, BatchOptions};
+use pipewright::snowpipe::session::Session;
 use pipewright::snowpipe::{
-    Batch, BatchOptions, ChannelPath, OpenSession, OpenWriter, Refusal, Session, SnowpipeAccount, StatusBatcher,
-    TokenType, Writer,
+    ChannelLost, ChannelPath, OpenSession, OpenWriter, Refusal, SnowpipeAccount, StatusBatcher, UnsettledRows, Writer,
 };
 use pipewright::{Seed, Timestamp};
 use pipewright_mock::World;

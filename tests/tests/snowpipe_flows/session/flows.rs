@@ -6,8 +6,11 @@ use http::{HeaderValue, StatusCode};
 use pipewright::driver::{Clock as _, Credentials};
 use pipewright::error::{CredentialError, FlowError, ServiceError};
 use pipewright::flow::{CredentialRequest, Goal};
-use pipewright::snowpipe::flow::{AppendElastic, DropChannel, OpenChannel, Position, Reconcile};
-use pipewright::snowpipe::{Account, Batch, ChannelPath, OpenSession, Session};
+use pipewright::snowpipe::rows::Batch;
+use pipewright::snowpipe::session::Session;
+use pipewright::snowpipe::{
+    Account, AppendElastic, ChannelPath, DropChannel, OpenChannel, OpenSession, Position, Reconcile,
+};
 use pipewright::{Secret, Seed, Timestamp};
 use pipewright_mock::snowpipe::{ChannelPath as Simulated, ChannelView, Config as SimulatedConfig};
 use pipewright_mock::{Fault, FaultPlan, SnowpipeHandle, World};

@@ -10,8 +10,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, Response, StatusCode};
 use pipewright::error::FlowError;
 use pipewright::flow::{Config, Exchange, Flow, Goal, Step};
+use pipewright::snowpipe::account::TokenType;
+use pipewright::snowpipe::channels::{BulkGetChannelStatus, OpenChannelOperation};
 use pipewright::snowpipe::session::{Access, Grant, Lease, Session};
-use pipewright::snowpipe::{BulkGetChannelStatus, OpenChannel, OpenSession, RequestId, SnowpipeAccount, TokenType};
+use pipewright::snowpipe::{OpenSession, RequestId, SnowpipeAccount};
 use pipewright::{Secret, Seed, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -374,7 +376,7 @@ fn tokens_go_over_https_but_on_this_machine_when_allowed() {
 fn a_token_goes_to_its_own_host_only() {
     for sent_before in [false, true] {
         let session = opened(NOW, &token(1, seconds(3600)));
-        let open = OpenChannel::new("DB", "PUBLIC", "T-STREAMING", "c", RequestId::from_bits(1), true);
+        let open = OpenChannelOperation::new("DB", "PUBLIC", "T-STREAMING", "c", RequestId::from_bits(1), true);
         let mut call = session.call(open).start(&account(), Seed::new(1));
         let (mut moved, mut tokens) = (false, 1);
         // What the other channels do meanwhile.

@@ -10,9 +10,11 @@ use pipewright::error::{CredentialError, FlowError, ServiceError};
 use pipewright::flow::{
     Config as FlowConfig, CredentialRequest, Flow, Goal as _, Notice, Reply, Retry, SavedState, Step,
 };
-use pipewright::snowpipe::flow::{ChannelLost, Refused};
+use pipewright::snowpipe::account::TokenType;
+use pipewright::snowpipe::rows::Batch;
+use pipewright::snowpipe::session::Session;
 use pipewright::snowpipe::{
-    Account, Batch, ChannelPath, OpenSession, OpenWriter, Refusal, Session, SnowpipeAccount, StatusBatcher, TokenType,
+    Account, ChannelLost, ChannelPath, OpenSession, OpenWriter, Refusal, Refused, SnowpipeAccount, StatusBatcher,
     Writer, WriterEvent,
 };
 use pipewright::{Base, Secret, Timestamp};

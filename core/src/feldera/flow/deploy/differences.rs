@@ -4,8 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Deploy;
-use crate::feldera::PatchPipeline;
-use crate::feldera::pipelines::Pipeline;
+use crate::feldera::pipelines::{PatchPipeline, Pipeline};
 
 /// What is to change.
 #[derive(Clone, Debug)]

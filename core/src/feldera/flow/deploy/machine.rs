@@ -9,12 +9,11 @@ use crate::feldera::flow::reconcile::{Reconciler, uncompiled};
 use crate::feldera::flow::stop::{Stop, StopPlan};
 use crate::feldera::flow::{Interruption, status_poller};
 use crate::feldera::pipelines::{
-    DesiredStatus, Pipeline, PipelineStatus, ProgramError, ProgramStatus, Selector, StorageStatus,
+    CreatePipeline, DesiredStatus, GetPipeline, PatchPipeline, Pipeline, PipelineStatus, ProgramError, ProgramStatus,
+    Selector, StorageStatus,
 };
-use crate::feldera::programs::Validation;
-use crate::feldera::{
-    CreatePipeline, ErrorCode, FelderaApi, GetPipeline, PatchPipeline, ValidateProgram, error_code, is_unknown_pipeline,
-};
+use crate::feldera::programs::{ValidateProgram, Validation};
+use crate::feldera::{ErrorCode, FelderaApi, error_code, is_unknown_pipeline};
 use crate::flow::{Call, Flow as _, FlowContext, Notice, PollInterval, Reply, Runner, StateMachine, Step, ready};
 use crate::time::Timestamp;
 

@@ -33,11 +33,11 @@ mod machine;
 
 use std::time::Duration;
 
-pub use machine::DeployMachine;
+pub(crate) use machine::DeployMachine;
 
 use super::ensure::Ensure;
-use crate::feldera::pipelines::{BootstrapPolicy, Pipeline, ProgramConfig, RuntimeConfig};
-use crate::feldera::{CreatePipeline, FelderaApi};
+use crate::feldera::FelderaApi;
+use crate::feldera::pipelines::{BootstrapPolicy, CreatePipeline, Pipeline, ProgramConfig, RuntimeConfig};
 use crate::flow::goal;
 use crate::secret::Private;
 
@@ -71,8 +71,7 @@ use crate::secret::Private;
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// # ]);
-/// use pipewright::feldera::flow::Change;
-/// use pipewright::feldera::{Deploy, Feldera};
+/// use pipewright::feldera::{Change, Deploy, Feldera};
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let sql = "CREATE TABLE t (id BIGINT NOT NULL); CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM t;";

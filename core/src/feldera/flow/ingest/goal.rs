@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::rows::{Buffer, Chunk};
-use super::{Ingestion, Rejected};
+use super::rows::{Buffer, IngestChunk};
+use super::{Ingestion, RejectedRows};
 use crate::NonFinite;
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
@@ -21,7 +21,7 @@ use crate::seed::Seed;
 ///
 /// A chunk is sent once. The flow repeats it only if it is known never to have reached the pipeline. If a request times out, loses
 /// its answer or gets most kinds of 503, its rows may or may not have been ingested. Then the flow yields
-/// [`UnconfirmedRows`], and the caller decides. Rows that cannot be parsed do not keep other rows out ([`Rejected`]).
+/// [`UnconfirmedRows`], and the caller decides. Rows that cannot be parsed do not keep other rows out ([`RejectedRows`]).
 ///
 /// HTTP input survives a restart of the pipeline only if a checkpoint was made after it, or with fault tolerance.
 ///
@@ -43,7 +43,7 @@ use crate::seed::Seed;
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false},"inputs":[],"outputs":[]}"#),
 /// # ]);
-/// use pipewright::feldera::{Feldera, Ingest, flow::IngestEvent};
+/// use pipewright::feldera::{Feldera, Ingest, IngestEvent};
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let mut ingestion = feldera.start(Ingest::new("orders", "items"));
@@ -187,9 +187,9 @@ impl Goal for Ingest {
 #[non_exhaustive]
 pub enum IngestEvent {
     /// All rows of a chunk are ingested.
-    Accepted(Accepted),
+    Accepted(AcceptedRows),
     /// Some rows of a chunk were rejected; all others are ingested.
-    Rejected(Rejected),
+    Rejected(RejectedRows),
     /// The rows of a chunk may or may not have been ingested.
     Unconfirmed(UnconfirmedRows),
     /// No rows are left to send. Push rows, or [finish](Ingestion::finish) the flow; otherwise the next poll yields it again.
@@ -203,7 +203,7 @@ pub enum IngestEvent {
 /// Rows that the pipeline has accepted into its memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Accepted {
+pub struct AcceptedRows {
     /// The numbers of the rows, counted from 0.
     pub rows: Range<u64>,
     /// The completion token for these rows and all before them.
@@ -217,13 +217,13 @@ pub struct Accepted {
 #[derive(Debug)]
 #[must_use = "the flow ends if it is polled before `resend` or `skip`"]
 pub struct UnconfirmedRows {
-    pub(super) chunk: Chunk,
+    pub(super) chunk: IngestChunk,
     pub(super) cause: Box<FlowError>,
 }
 
 impl UnconfirmedRows {
     /// Returns the rows.
-    pub fn chunk(&self) -> &Chunk {
+    pub fn chunk(&self) -> &IngestChunk {
         &self.chunk
     }
 
@@ -234,7 +234,7 @@ impl UnconfirmedRows {
 
     /// Returns the rows by value, to handle them outside of the flow. Neither `resend` nor `skip` can be called then, so that the next
     /// poll ends the flow as ambiguous.
-    pub fn into_chunk(self) -> Chunk {
+    pub fn into_chunk(self) -> IngestChunk {
         self.chunk
     }
 }

@@ -1,14 +1,13 @@
 //! The transitions of [`Ingestion`].
 
-use super::rows::Chunk;
-use super::{Accepted, IngestEvent, Ingestion, NAME, Rejected, UnconfirmedRows};
+use super::rows::IngestChunk;
+use super::{AcceptedRows, IngestEvent, Ingestion, NAME, RejectedRows, UnconfirmedRows};
 use crate::error::{Ambiguity, Applied, FlowError, Misuse};
-use crate::feldera::data::{CompletionToken, parse_errors};
+use crate::feldera::data::{CompletionToken, HttpInput, parse_errors};
 use crate::feldera::flow::await_completion::AwaitCompletionMachine;
 use crate::feldera::flow::diagnosis::Diagnosis;
 use crate::feldera::flow::{AwaitCompletion, Interruption};
-use crate::feldera::stats::{ControllerStatus, GlobalMetrics, PipelineState};
-use crate::feldera::{GetStats, HttpInput};
+use crate::feldera::stats::{ControllerStatus, GetStats, GlobalMetrics, PipelineState};
 use crate::flow::{Call, Flow as _, Notice, Reply, Runner, Step, ready};
 use crate::operation::Operation as _;
 
@@ -36,7 +35,7 @@ pub(super) enum Taken {
 pub(super) enum State {
     Ready,
     Polling(Call<GetStats>),
-    Sending(Call<HttpInput>, Chunk),
+    Sending(Call<HttpInput>, IngestChunk),
     /// The rows are with the caller.
     Undecided(FlowError, u64),
     Covering(Call<HttpInput>),
@@ -137,22 +136,22 @@ impl Ingestion {
         self.taken != Taken::Nothing && self.process.is_some() && self.process != metrics.process()
     }
 
-    fn accepted(&mut self, token: CompletionToken, chunk: &Chunk) {
+    fn accepted(&mut self, token: CompletionToken, chunk: &IngestChunk) {
         self.buffer.settle(chunk);
         self.progress.accepted += chunk.len() as u64;
         self.taken = if self.taken == Taken::Nothing { Taken::AtOnce } else { Taken::Severally };
         (self.anew, self.token) = (0, Some(token.clone()));
-        self.event = Some(IngestEvent::Accepted(Accepted { rows: chunk.rows(), token }));
+        self.event = Some(IngestEvent::Accepted(AcceptedRows { rows: chunk.rows(), token }));
     }
 
     /// A chunk did not come in as a whole.
-    fn troubled(&mut self, error: FlowError, chunk: Chunk) {
+    fn troubled(&mut self, error: FlowError, chunk: IngestChunk) {
         let is_in_part = error.service().is_some_and(|error| error.applied() == Applied::Yes);
         let errors = error.service().and_then(parse_errors);
         match (errors, error) {
             (Some(errors), error) => {
                 self.buffer.settle(&chunk);
-                let rejected = Rejected::new(chunk, errors);
+                let rejected = RejectedRows::new(chunk, errors);
                 let count = rejected.count();
                 self.progress.rejected += count;
                 self.progress.accepted += rejected.chunk.len() as u64 - count;
@@ -192,7 +191,7 @@ impl Ingestion {
         }
     }
 
-    fn unconfirmed(&mut self, cause: FlowError, mut chunk: Chunk) {
+    fn unconfirmed(&mut self, cause: FlowError, mut chunk: IngestChunk) {
         chunk.unconfirmed = true;
         // A pipeline that was paused meanwhile would hold whatever comes next, too.
         (self.taken, self.looked) = (Taken::Severally, false);

@@ -42,9 +42,9 @@ mod rows;
 
 use std::fmt;
 
-pub use self::goal::{Accepted, Ingest, IngestEvent, IngestProgress, UnconfirmedRows};
-pub use self::rejected::{Rejected, RejectedRow};
-pub use self::rows::{Chunk, PushError};
+pub use self::goal::{AcceptedRows, Ingest, IngestEvent, IngestProgress, UnconfirmedRows};
+pub use self::rejected::{RejectedRow, RejectedRows};
+pub use self::rows::{IngestChunk, PushError};
 
 use self::machine::{Barrier, State, Taken};
 use self::rows::{Buffer, Change, Refused};
@@ -211,9 +211,9 @@ impl Ingestion {
     }
 
     /// Takes the rows that are left after the flow has ended: never sent, known not to have arrived, or
-    /// [unconfirmed](Chunk::is_unconfirmed) and about to be sent again. Rows whose request is under way are not
+    /// [unconfirmed](IngestChunk::is_unconfirmed) and about to be sent again. Rows whose request is under way are not
     /// among them.
-    pub fn take_unsent(&mut self) -> Vec<Chunk> {
+    pub fn take_unsent(&mut self) -> Vec<IngestChunk> {
         let chunks: Vec<_> = std::iter::from_fn(|| self.buffer.take()).collect();
         for chunk in &chunks {
             self.buffer.settle(chunk);

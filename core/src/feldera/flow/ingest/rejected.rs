@@ -1,16 +1,16 @@
-//! [`Rejected`]: which rows of a chunk were not taken in.
+//! [`RejectedRows`]: which rows of a chunk were not taken in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rows::Chunk;
+use super::rows::IngestChunk;
 use crate::feldera::data::{ParseError, ParseErrors};
 
 /// Some rows of a chunk could not be parsed. **All others of it are in**, also those after the bad ones.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Rejected {
+pub struct RejectedRows {
     /// The chunk.
-    pub chunk: Chunk,
+    pub chunk: IngestChunk,
     /// What could not be parsed, as far as Feldera tells: it keeps the last thousand.
     pub rows: Vec<RejectedRow>,
     /// How many errors there were in all.
@@ -27,8 +27,8 @@ pub struct RejectedRow {
     pub error: ParseError,
 }
 
-impl Rejected {
-    pub(super) fn new(chunk: Chunk, errors: ParseErrors) -> Self {
+impl RejectedRows {
+    pub(super) fn new(chunk: IngestChunk, errors: ParseErrors) -> Self {
         let places = locate(&chunk, &errors.errors);
         let first = chunk.rows().start;
         let number = |place: Option<usize>| place.map(|place| first + place as u64);
@@ -56,7 +56,7 @@ impl Rejected {
 /// Errors quote the row, or what is in its envelope. Their numbers count from the first use of this way of ingress, and
 /// other clients may use it too: they only tell rows apart that say the same, once one of the others shows where to count
 /// from.
-fn locate(chunk: &Chunk, errors: &[ParseError]) -> Vec<Option<usize>> {
+fn locate(chunk: &IngestChunk, errors: &[ParseError]) -> Vec<Option<usize>> {
     let mut places: BTreeMap<&[u8], Vec<usize>> =
         errors.iter().filter_map(quote).map(|quoted| (quoted, Vec::new())).collect();
     for (place, (_, record)) in chunk.records().enumerate() {

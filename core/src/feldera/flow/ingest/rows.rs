@@ -14,7 +14,7 @@ use crate::json::{self, NonFinite, WriteError};
 
 /// Rows that go out together, as they are written. Rows are counted from 0 in the order in which they were pushed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Chunk {
+pub struct IngestChunk {
     first: u64,
     text: Bytes,
     /// Where each row ends.
@@ -22,7 +22,7 @@ pub struct Chunk {
     pub(super) unconfirmed: bool,
 }
 
-impl Chunk {
+impl IngestChunk {
     /// Whether its rows may be in already: they were sent before, and nobody knows what became of that.
     pub fn is_unconfirmed(&self) -> bool {
         self.unconfirmed
@@ -60,9 +60,9 @@ impl Chunk {
 }
 
 /// Lengths only: rows are nobody's business.
-impl fmt::Debug for Chunk {
+impl fmt::Debug for IngestChunk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Chunk(rows {:?}, {} bytes)", self.rows(), self.text.len())
+        write!(f, "IngestChunk(rows {:?}, {} bytes)", self.rows(), self.text.len())
     }
 }
 
@@ -172,7 +172,7 @@ pub(super) struct Buffer {
     rows: u64,
     /// The same in bytes.
     bytes: usize,
-    sealed: VecDeque<Chunk>,
+    sealed: VecDeque<IngestChunk>,
     text: Vec<u8>,
     ends: Vec<u32>,
 }
@@ -292,12 +292,12 @@ impl Buffer {
     fn seal(&mut self) {
         if !self.ends.is_empty() {
             let (text, ends) = (std::mem::take(&mut self.text).into(), std::mem::take(&mut self.ends));
-            self.sealed.push_back(Chunk { first: self.next - ends.len() as u64, text, ends, unconfirmed: false });
+            self.sealed.push_back(IngestChunk { first: self.next - ends.len() as u64, text, ends, unconfirmed: false });
         }
     }
 
     /// The next rows to send. They count as waiting until they are [settled](Self::settle).
-    pub(super) fn take(&mut self) -> Option<Chunk> {
+    pub(super) fn take(&mut self) -> Option<IngestChunk> {
         if self.sealed.is_empty() {
             self.seal();
         }
@@ -305,12 +305,12 @@ impl Buffer {
     }
 
     /// Rows that have to be sent again, before all others.
-    pub(super) fn put_back(&mut self, chunk: Chunk) {
+    pub(super) fn put_back(&mut self, chunk: IngestChunk) {
         self.sealed.push_front(chunk);
     }
 
     /// Nothing more will be done about these rows.
-    pub(super) fn settle(&mut self, chunk: &Chunk) {
+    pub(super) fn settle(&mut self, chunk: &IngestChunk) {
         self.bytes = self.bytes.saturating_sub(chunk.text.len());
         self.rows = self.rows.saturating_sub(chunk.len() as u64);
     }

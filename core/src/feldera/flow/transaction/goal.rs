@@ -60,7 +60,7 @@ json_structs! {
 /// #     ("GET /v0/pipelines/orders/stats", 200, r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
 /// #         "total_input_records":0,"total_processed_records":0,"pipeline_complete":false,"transaction_status":"NoTransaction","transaction_id":0},"inputs":[],"outputs":[]}"#),
 /// # ]);
-/// use pipewright::feldera::{Feldera, Transaction, flow::TransactionEvent};
+/// use pipewright::feldera::{Feldera, Transaction, TransactionEvent};
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let mut transaction = feldera.start(Transaction::new("orders"));

@@ -14,7 +14,9 @@ use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
 use crate::flink::flow::job_manager::{Identify, Process, compare, is_of_failover};
 use crate::flink::flow::lookup_retry::LookupRetry;
 use crate::flink::flow::upload::Upload;
-use crate::flink::{FlinkRest, GetJobStatus, JobId, SubmitJar};
+use crate::flink::jars::SubmitJar;
+use crate::flink::jobs::GetJobStatus;
+use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Call, FlowContext, Notice, Runner, SavedState, StateMachine, Transition, done};
 use crate::time::Timestamp;
 

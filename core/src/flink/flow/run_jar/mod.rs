@@ -56,6 +56,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::body::Body;
+#[cfg(doc)]
+use crate::error::FlowError;
 use crate::flink::jars::ClaimMode;
 use crate::flink::{FlinkRest, JarId, JobId};
 use crate::flow::goal;

@@ -34,9 +34,11 @@ use std::time::Duration;
 use super::trigger::{Kind, Triggered};
 use super::triggers::TriggerState;
 use crate::error::Failure;
-use crate::flink::jobs::QueueStatus;
-use crate::flink::savepoints::{Outcome, SavepointFormat, SavepointStatus};
-use crate::flink::{FlinkRest, GetSavepointStatus, JobId, JobState, StartStop, TriggerId};
+#[cfg(doc)]
+use crate::error::FlowError;
+use crate::flink::jobs::{JobState, QueueStatus};
+use crate::flink::savepoints::{GetSavepointStatus, Outcome, SavepointFormat, SavepointStatus, StartStop};
+use crate::flink::{FlinkRest, JobId, TriggerId};
 use crate::flow::{SavedState, goal};
 use crate::schema::json_structs;
 pub(super) use machine::StopMachine;

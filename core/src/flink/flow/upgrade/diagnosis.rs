@@ -44,8 +44,7 @@ impl fmt::Display for UpgradeStatus {
 ///
 /// ```
 /// use pipewright::error::FlowError;
-/// use pipewright::flink::flow::UpgradePhase;
-/// use pipewright::flink::{RunJar, UpgradeDiagnosis, UpgradeJob};
+/// use pipewright::flink::{RunJar, UpgradeDiagnosis, UpgradeJob, UpgradePhase};
 ///
 /// /// The goal that continues without a saved state, if no job can run from the savepoint yet.
 /// fn again(error: &FlowError) -> Option<UpgradeJob> {

@@ -14,6 +14,7 @@ use self::stability::StabilityCheck;
 use super::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState, UpgradeStatus};
 use crate::body::Body;
 use crate::error::FlowError;
+use crate::flink::checkpoints::GetCheckpoints;
 use crate::flink::flow::await_job::{AwaitMachine, TaskMark};
 use crate::flink::flow::cancel::CancelMachine;
 use crate::flink::flow::diagnose::DiagnoseJob;
@@ -24,7 +25,9 @@ use crate::flink::flow::stop::StopMachine;
 use crate::flink::flow::trigger::Triggered;
 use crate::flink::flow::triggers::CheckpointKind;
 use crate::flink::flow::upload::Upload;
-use crate::flink::{FlinkRest, GetCheckpoints, GetJobExceptions, JobId, PlanJar};
+use crate::flink::jars::PlanJar;
+use crate::flink::jobs::GetJobExceptions;
+use crate::flink::{FlinkRest, JobId};
 use crate::flow::{
     Call, Flow as _, FlowContext, Notice, Polled, Runner, StateMachine, Step, Transition, done, or_done,
 };

@@ -199,7 +199,7 @@ json_structs! {
 /// has FINISHED; [`prove_for`](Self::prove_for) demands more. Otherwise the new job is cancelled and the old jar runs again from the
 /// same savepoint. The result is then [`Upgrade::RolledBack`], which is not an error: check for it.
 ///
-/// The tables of [this module](self) list all transitions. In short: before the stop, the old job keeps running. After the stop, the
+/// If the upgrade is interrupted before the stop, the old job keeps running. After the stop, the
 /// last state of [`Notice::Persist`](crate::flow::Notice::Persist) [resumes](Self::resume) the upgrade: give the resumed goal the jars by
 /// [`with_jars`](Self::with_jars), in case the cluster has lost them. Without that state, pass the savepoint of the
 /// error's [`UpgradeDiagnosis`] to [`from_savepoint`](Self::from_savepoint), but only if no job runs from it yet: see

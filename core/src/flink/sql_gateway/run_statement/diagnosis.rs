@@ -12,7 +12,8 @@ use crate::flink::sql_gateway::{OperationHandle, SessionHandle};
 ///
 /// ```
 /// use pipewright::error::FlowError;
-/// use pipewright::flink::sql_gateway::{CloseOperation, StatementDiagnosis};
+/// use pipewright::flink::sql_gateway::StatementDiagnosis;
+/// use pipewright::flink::sql_gateway::statements::CloseOperation;
 ///
 /// /// Ends the query of a statement whose session is still open.
 /// fn close(error: &FlowError) -> Option<CloseOperation> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Page, Statement, StatementMachine};
-use crate::flink::sql_gateway::{FlinkSqlGateway, OperationHandle, RowFormat, SessionHandle};
+use crate::flink::sql_gateway::results::RowFormat;
+use crate::flink::sql_gateway::{FlinkSqlGateway, OperationHandle, SessionHandle};
 use crate::flow::goal;
 use crate::schema::json_structs;
 use crate::secret::Private;
@@ -32,7 +33,7 @@ use crate::secret::Private;
 /// As soon as there is a session, every error has a [`StatementDiagnosis`](super::super::StatementDiagnosis) with its handle, and those of
 /// the operation and the job.
 ///
-/// If you keep a page for minutes, keep the session alive with [`TriggerSession`](super::super::TriggerSession).
+/// If you keep a page for minutes, keep the session alive with [`TriggerSession`](super::super::sessions::TriggerSession).
 ///
 /// After the [`timeout`](Self::timeout), nothing is closed: the session closes itself after its idle time, or a resumed flow does it.
 ///

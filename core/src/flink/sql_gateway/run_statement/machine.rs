@@ -8,9 +8,11 @@ use super::{Page, StatementDiagnosis};
 use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, Misuse, ServiceError};
 use crate::flink::JobId;
 use crate::flink::flow::PollInterval;
+use crate::flink::sql_gateway::results::{ResultPage, ResultType};
+use crate::flink::sql_gateway::sessions::{CloseSession, OpenSession, TriggerSession};
+use crate::flink::sql_gateway::statements::{CloseOperation, ExecuteStatement, FetchResults};
 use crate::flink::sql_gateway::{
-    CloseOperation, CloseSession, ExecuteStatement, FetchResults, FlinkSqlGateway, OpenSession, OperationHandle,
-    ResultPage, ResultType, SessionHandle, TriggerSession, is_unknown_operation, is_unknown_session, is_wrong_token,
+    FlinkSqlGateway, OperationHandle, SessionHandle, is_unknown_operation, is_unknown_session, is_wrong_token,
 };
 use crate::flow::{Call, FlowContext, Notice, SavedState, StateMachine, Transition, done};
 use crate::operation::Operation as _;

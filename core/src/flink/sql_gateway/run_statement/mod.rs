@@ -36,7 +36,8 @@ pub use self::diagnosis::StatementDiagnosis;
 pub use self::goal::RunStatement;
 use self::machine::StatementMachine;
 
-use super::{ColumnInfo, OperationHandle, ResultKind, Row, SessionHandle};
+use super::results::{ColumnInfo, ResultKind, Row};
+use super::{OperationHandle, SessionHandle};
 use crate::flink::JobId;
 use crate::flow::Runner;
 

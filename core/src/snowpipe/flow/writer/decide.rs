@@ -36,13 +36,15 @@ use http::StatusCode;
 use crate::error::{Ambiguity, Delivery, ErrorKind, FlowError, ServiceError, TransportError, TransportErrorKind};
 use crate::flow::Contact;
 use crate::operation::Operation as _;
+use crate::snowpipe::append::AppendRows;
+use crate::snowpipe::channels::OpenChannelOperation;
 use crate::snowpipe::flow::busy_backoff::is_busy;
 use crate::snowpipe::flow::loss_detector::LossDetector;
 use crate::snowpipe::tuning::{
     CONTEST_WINDOW, MAX_INVALIDATIONS, MAX_REJECTIONS, MAX_REOPEN_BACKOFF, MAX_TAKEOVERS, SILENT_HOST_TIMEOUT,
     UNREACHED_HOST_TIMEOUT,
 };
-use crate::snowpipe::{AppendRows, ErrorCode, OpenChannel, error_code};
+use crate::snowpipe::{ErrorCode, error_code};
 use crate::time::Timestamp;
 
 /// What an error means by itself. See the first table.
@@ -168,7 +170,7 @@ impl Fault {
         let is_append = error.operation() == AppendRows::INFO.name;
         let by_code = match error_code(error) {
             // The open has waited for as long as faults may last.
-            _ if is_busy(error) && error.operation() == OpenChannel::INFO.name => Some(Self::Permanent),
+            _ if is_busy(error) && error.operation() == OpenChannelOperation::INFO.name => Some(Self::Permanent),
             // A status may be older than the last open: it does not show that yet another client opens the channel.
             Some(ErrorCode::StaleContinuationToken | ErrorCode::InvalidClientSequencer) if is_append => {
                 Some(taken(true))

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::error::{BuildError, FlowError};
 use crate::snowpipe::flow::RejectedRows;
-use crate::snowpipe::{Batch, RowError};
+use crate::snowpipe::rows::{Batch, RowError};
 
 /// What has happened. After each, poll the writer again.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,11 +7,13 @@ use super::tokens::Tokens;
 use super::{Writer, WriterEvent, WriterState};
 use crate::error::FlowError;
 use crate::flow::{SavedState, StateMachine as _, goal};
+use crate::snowpipe::SnowpipeAccount;
 #[cfg(doc)]
 use crate::snowpipe::flow::ChannelLost;
 use crate::snowpipe::flow::{ChannelPath, Position, StatusBatcher};
+use crate::snowpipe::rows::BatchOptions;
+use crate::snowpipe::session::Session;
 use crate::snowpipe::tuning::{IDLE_POLL_INTERVAL, MAX_BATCHES, MAX_BUFFERED_BYTES, RETRY_TIMEOUT, STALL_TIMEOUT};
-use crate::snowpipe::{BatchOptions, Session, SnowpipeAccount};
 
 /// Opens a channel for writing: what comes of it is a [`Writer`].
 ///
@@ -24,7 +26,8 @@ use crate::snowpipe::{BatchOptions, Session, SnowpipeAccount};
 /// # fn save(_: &pipewright::flow::SavedState) -> std::io::Result<()> { Ok(()) }
 /// # fn example(account: &Account<impl Runtime>, mut lines: impl Iterator<Item = (u64, String)>)
 /// # -> Result<(), Box<dyn std::error::Error>> {
-/// use pipewright::snowpipe::{ChannelPath, OpenSession, OpenWriter, Refusal, TokenType, WriterEvent};
+/// use pipewright::snowpipe::{ChannelPath, OpenSession, OpenWriter, Refusal, WriterEvent};
+/// use pipewright::snowpipe::account::TokenType;
 ///
 /// let session = account.run(OpenSession::new(TokenType::KeypairJwt))?;
 /// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
@@ -160,7 +163,8 @@ impl OpenWriter {
     /// Do not add or change the prefix of a load that is under way: its committed rows would count as those of another load.
     ///
     /// ```
-    /// # use pipewright::snowpipe::{ChannelPath, OpenWriter, Session};
+    /// # use pipewright::snowpipe::{ChannelPath, OpenWriter};
+    /// # use pipewright::snowpipe::session::Session;
     /// # fn example(session: &Session, path: ChannelPath) -> OpenWriter {
     /// // The rows 1, 2, 3, … of this export have the tokens `orders-2026-11-29|1`, `orders-2026-11-29|2`, …
     /// OpenWriter::new(session, path).token_prefix("orders-2026-11-29")

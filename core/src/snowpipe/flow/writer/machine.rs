@@ -15,18 +15,18 @@ use crate::flow::{
     Transition, done,
 };
 use crate::operation::Operation as _;
+use crate::snowpipe::account::ExchangeToken;
+use crate::snowpipe::append::AppendRows;
+use crate::snowpipe::channels::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, OpenChannelOperation as Open};
 use crate::snowpipe::flow::append::AppendMachine;
 use crate::snowpipe::flow::elapsed::Elapsed;
 use crate::snowpipe::flow::open::OpenMachine;
 use crate::snowpipe::flow::status_batcher::{Lease, Registration, StatusAccess};
 use crate::snowpipe::flow::{Channel, ChannelLost, OpenChannel};
-use crate::snowpipe::rows::Cut;
+use crate::snowpipe::rows::{BatchBuilder, Cut};
 use crate::snowpipe::session::{Grant, TokenWait};
 use crate::snowpipe::tuning::{ACCOUNT_REJECTION_BACKOFF, STATUS_POLL_INTERVAL};
-use crate::snowpipe::{
-    AppendRows, BatchBuilder, BulkGetChannelStatus, ChannelStatus, ChannelStatuses, ExchangeToken, OpenChannel as Open,
-    RequestId, SnowpipeAccount, SnowpipeIngest,
-};
+use crate::snowpipe::{RequestId, SnowpipeAccount, SnowpipeIngest};
 use crate::time::Timestamp;
 
 /// The state machine of a [`Writer`](super::Writer).

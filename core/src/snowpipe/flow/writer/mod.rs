@@ -81,7 +81,7 @@ use crate::error::BuildError;
 use crate::error::FlowError;
 use crate::flow::Runner;
 use crate::schema::json_structs;
-use crate::snowpipe::Batch;
+use crate::snowpipe::rows::Batch;
 use crate::snowpipe::tuning::MAX_OFFSET_TOKEN_BYTES;
 
 json_structs! {
@@ -123,7 +123,8 @@ json_structs! {
 /// use pipewright::Secret;
 /// use pipewright::driver::Canned;
 /// use pipewright::flow::Notice;
-/// use pipewright::snowpipe::{Account, ChannelPath, OpenSession, OpenWriter, TokenType, WriterEvent};
+/// use pipewright::snowpipe::{Account, ChannelPath, OpenSession, OpenWriter, WriterEvent};
+/// use pipewright::snowpipe::account::TokenType;
 ///
 /// let runtime = Canned::new([
 ///     ("GET /v2/streaming/hostname", 200, "acct.ingest.snowflakecomputing.com"),

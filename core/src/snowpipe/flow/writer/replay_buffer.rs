@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use super::event::UnsettledRows;
 use crate::error::BuildError;
 use crate::snowpipe::append::MAX_BYTES;
+use crate::snowpipe::channels::ChannelStatus;
 use crate::snowpipe::flow::position::{ChannelSnapshot, StatusSource};
 use crate::snowpipe::flow::recent_tokens::RecentTokens;
 use crate::snowpipe::flow::{ChannelLost, Position, RejectedRows};
+use crate::snowpipe::rows::Batch;
 use crate::snowpipe::tuning::MAX_OFFSET_TOKEN_BYTES;
-use crate::snowpipe::{Batch, ChannelStatus};
 
 /// See the module. Batches are in order; the first `sent` of them were sent since the channel was opened last.
 #[derive(Debug)]

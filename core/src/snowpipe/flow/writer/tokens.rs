@@ -1,9 +1,10 @@
 //! [`Tokens`]: how the offset tokens of a load differ from those of other loads.
 
 use crate::error::BuildError;
+use crate::snowpipe::channels::ChannelStatus;
 use crate::snowpipe::flow::ChannelLost;
+use crate::snowpipe::rows::Batch;
 use crate::snowpipe::tuning::MAX_PREFIX_BYTES;
-use crate::snowpipe::{Batch, ChannelStatus};
 
 /// Ends the prefix on the wire. Without it the row `05` of the load `load-1` would have the token of the row `5` of `load-10`.
 const SEPARATOR: char = '|';

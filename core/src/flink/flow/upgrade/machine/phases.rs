@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::stability::StabilityCheck;
 use super::{MAX_REUPLOADS, NOT_UPLOADED, State, UpgradeMachine};
 use crate::error::{BuildError, ErrorKind, FlowError, Misuse};
-use crate::flink::checkpoints::Checkpoints;
+use crate::flink::checkpoints::{Checkpoints, GetCheckpoints};
 use crate::flink::error::is_unknown_jar;
 use crate::flink::flow::await_job::{AwaitJob, AwaitMachine};
 use crate::flink::flow::cancel::Cancel;
@@ -15,7 +15,7 @@ use crate::flink::flow::stop::StopWithSavepoint;
 use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
 use crate::flink::flow::upload::Upload;
 use crate::flink::jars::ClaimMode;
-use crate::flink::{FlinkRest, GetCheckpoints, JarId, JobId};
+use crate::flink::{FlinkRest, JarId, JobId};
 use crate::flow::{FlowContext, Notice, Runner, SavedState, StateMachine as _};
 
 impl UpgradeMachine {

@@ -11,12 +11,13 @@
 
 use super::{State, UpgradeMachine};
 use crate::error::{Ambiguity, ErrorKind, Evidence, Failure, FlowError};
+use crate::flink::FlinkRest;
 use crate::flink::flow::diagnose::{DiagnoseJob, Found};
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup, JobManagerLookup};
 use crate::flink::flow::job_manager::{Identify, Process, compare, is_of_failover, next_step, suspicion};
 use crate::flink::flow::run_jar::JarRun;
 use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
-use crate::flink::{FlinkRest, PlanJar};
+use crate::flink::jars::PlanJar;
 use crate::flow::{FlowContext, StateMachine as _};
 use crate::operation::Operation as _;
 

@@ -7,7 +7,8 @@ use crate::flink::flow::await_job::JobReport;
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
 use crate::flink::flow::run_jar::{Launched, RunMachine};
 use crate::flink::flow::upgrade::{Upgrade, UpgradePhase, UpgradeStatus};
-use crate::flink::{FlinkRest, JobId, JobState};
+use crate::flink::jobs::JobState;
+use crate::flink::{FlinkRest, JobId};
 use crate::flow::{FlowContext, Notice};
 use crate::time::Timestamp;
 

@@ -9,7 +9,8 @@ use crate::flink::flow::PollInterval;
 use crate::flink::flow::await_job::TaskMark;
 use crate::flink::flow::lookup_retry::LookupRetry;
 use crate::flink::flow::observation_window::ObservationWindow;
-use crate::flink::{FlinkRest, GetJobsOverview, JobId};
+use crate::flink::jobs::GetJobsOverview;
+use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Call, FlowContext, Polled};
 use crate::time::Timestamp;
 
