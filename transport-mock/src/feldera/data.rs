@@ -1,18 +1,18 @@
 //! Data in and out: ingress, egress, ad-hoc queries.
 
-use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Refusal, Reply};
-use super::live::{Encoding, Subscriber};
-use super::process::Rows;
+use super::live::Readings;
 use super::program::Program;
 use super::request::Call;
 use super::rows::{self, Change, Format};
-use super::{Manager, tokens};
+use super::store::Store;
+use super::subscriber::{Encoding, Subscriber};
+use super::wire::lines;
 
 /// What the manager says of a connection that ended too early.
 const DISCONNECTED: &str = "the pipeline disconnected while it was processing this HTTP request. This could be because the pipeline either (a) encountered a fatal error or panic, (b) was stopped, or (c) experienced network issues -- retrying might help in the last case. Alternatively, check the pipeline logs.";
@@ -23,140 +23,137 @@ const SNAPSHOT_ROWS: usize = 10_000;
 /// How many rows of a query are made at once. Real batches differ in size.
 const BATCH_ROWS: usize = 1000;
 
-impl Manager {
-    pub(super) fn ingress(&mut self, call: &Call, name: &str, table: &str) -> Answer {
-        let force = call.flag("force")?.unwrap_or(false);
-        let (now, config) = (self.now, self.config.clone());
-        let pipeline = self.live(name)?;
-        let endpoint =
-            format!("{table}.api-ingress-{:016x}", hash(&[table, &call.raw_query.replace("force=true", "")]));
-        let update = call.query("update_format").unwrap_or_default();
-        if call.query("format") == Some("json") && ["weighted", "redis"].contains(&update) {
-            // Its thread panics, and the circuit never completes another step.
-            if let Some(process) = &mut pipeline.process {
-                process.wedged = true;
-            }
-            return Err(pipeline.unreachable(DISCONNECTED));
+pub(super) fn ingress(store: &mut Store, call: &Call, name: &str, table: &str) -> Answer {
+    let force = call.flag("force")?.unwrap_or(false);
+    let (now, config) = (store.now, store.config.clone());
+    let pipeline = store.live(name)?;
+    let endpoint = format!("{table}.api-ingress-{:016x}", hash(&[table, &call.raw_query.replace("force=true", "")]));
+    let update = call.query("update_format").unwrap_or_default();
+    if call.query("format") == Some("json") && ["weighted", "redis"].contains(&update) {
+        // Its thread panics, and the circuit never completes another step.
+        if let Some(process) = &mut pipeline.process {
+            process.wedged = true;
         }
-        let format = input_format(call, table, &endpoint)?;
-        let Some(shape) = pipeline.program.as_ref().and_then(|program| program.table(table)).cloned() else {
-            let details = json!({ "endpoint_name": endpoint, "stream_name": table });
-            let message = format!("Input endpoint '{endpoint}' specifies unknown table '{table}'");
-            return Err(Refusal::configuration(StatusCode::NOT_FOUND, "UnknownInputStream", &message, details));
-        };
-        let Some(process) = &mut pipeline.process else { return Err(Refusal::unknown_route()) };
-        let at = process.endpoint(&endpoint, table);
-        let Some(place) = process.endpoints.get_mut(at) else { return Err(Refusal::unknown_route()) };
-        let first = place.records + place.errors as u64 + 1;
-        let parsed = rows::parse(&shape, format, call.query("array") == Some("true"), &call.body, first);
-        place.bytes += call.body.len();
-        place.errors += parsed.errors.len();
-        if process.status == "Paused" && !force {
-            process.hold(at, &shape.name, parsed.changes);
-            return Err(pipeline.timeout(30));
-        }
-        process.take(now, &config, at, &shape.name, parsed.changes);
-        if parsed.errors.is_empty() {
-            return Ok(Reply::json(json!({ "token": tokens::write(process, at) })));
-        }
-        Err(parse_errors(parsed.errors))
+        return Err(pipeline.unreachable(DISCONNECTED));
     }
+    let format = input_format(call, table, &endpoint)?;
+    let Some(shape) = pipeline.compilation.program.as_ref().and_then(|program| program.table(table)).cloned() else {
+        let details = json!({ "endpoint_name": endpoint, "stream_name": table });
+        let message = format!("Input endpoint '{endpoint}' specifies unknown table '{table}'");
+        return Err(Refusal::configuration(StatusCode::NOT_FOUND, "UnknownInputStream", &message, details));
+    };
+    let Some(process) = &mut pipeline.process else { return Err(Refusal::unknown_route()) };
+    let at = process.endpoints.open(&endpoint, table);
+    let Some(place) = process.endpoints.get_mut(at) else { return Err(Refusal::unknown_route()) };
+    let first = place.records + place.errors as u64 + 1;
+    let parsed = rows::parse(&shape, format, call.query("array") == Some("true"), &call.body, first);
+    place.bytes += call.body.len();
+    place.errors += parsed.errors.len();
+    if process.status == "Paused" && !force {
+        process.hold(at, &shape.name, parsed.changes);
+        return Err(pipeline.timeout(30));
+    }
+    process.take(now, &config, at, &shape.name, parsed.changes);
+    if parsed.errors.is_empty() {
+        return Ok(Reply::json(json!({ "token": process.token(at).to_string() })));
+    }
+    Err(parse_errors(parsed.errors))
+}
 
-    /// The rows there are, if they are asked for, and then changes as they come.
-    pub(super) fn egress(&mut self, call: &Call, name: &str, view: &str) -> Answer {
-        let backpressure = call.flag("backpressure")?.unwrap_or(false);
-        let now = self.now;
-        let snapshot = call.flag("send_snapshot")?.unwrap_or(false);
-        let format = call.query("format").unwrap_or("csv");
-        if !["csv", "json"].contains(&format) {
-            return Err(Refusal::query(format!("unknown variant `{format}`, expected `csv` or `json`")));
-        }
-        let pipeline = self.live(name)?;
-        let endpoint = format!("{view}.api-{:016x}", hash(&[view]));
-        let encoding = match (format, call.query("update_format").unwrap_or("insert_delete")) {
-            // It is an option of JSON.
-            ("csv", _) => Encoding::Csv,
-            (_, "insert_delete") => Encoding::InsertDelete,
-            (_, "snowflake") => Encoding::Snowflake,
-            (_, "debezium") => Encoding::Debezium,
-            // A real server accepts it and panics over the first row. What becomes of the pipeline then is not known.
-            (_, "redis") => return Err(Refusal::query("the simulator has no egress in the format `redis`".to_owned())),
-            (_, update) => {
-                let error = format!("{} update format is not supported for output JSON streams", title(update));
-                let message = format!("Format not supported on output endpoint '{endpoint}': {error}");
-                let details = json!({ "endpoint_name": endpoint, "error": error });
-                let status = StatusCode::BAD_REQUEST;
-                return Err(Refusal::configuration(status, "OutputFormatNotSupported", &message, details));
-            }
-        };
-        let relation = pipeline.program.as_ref().and_then(|program| program.relation(view));
-        let Some((table, materialized)) = relation else {
-            let message = format!("Output endpoint '{endpoint}' specifies unknown output table or view '{view}'");
-            let details = json!({ "endpoint_name": endpoint, "stream_name": view });
-            return Err(Refusal::configuration(StatusCode::NOT_FOUND, "UnknownOutputStream", &message, details));
-        };
-        if snapshot && !materialized {
-            let error = "'send_snapshot: true' requires a materialized output view";
-            let message = format!("invalid transport configuration for endpoint '{endpoint}': {error}");
+/// The rows there are, if they are asked for, and then changes as they come.
+pub(super) fn egress(store: &mut Store, readings: &mut Readings, call: &Call, name: &str, view: &str) -> Answer {
+    let backpressure = call.flag("backpressure")?.unwrap_or(false);
+    let now = store.now;
+    let snapshot = call.flag("send_snapshot")?.unwrap_or(false);
+    let format = call.query("format").unwrap_or("csv");
+    if !["csv", "json"].contains(&format) {
+        return Err(Refusal::query(format!("unknown variant `{format}`, expected `csv` or `json`")));
+    }
+    let pipeline = store.live(name)?;
+    let endpoint = format!("{view}.api-{:016x}", hash(&[view]));
+    let encoding = match (format, call.query("update_format").unwrap_or("insert_delete")) {
+        // It is an option of JSON.
+        ("csv", _) => Encoding::Csv,
+        (_, "insert_delete") => Encoding::InsertDelete,
+        (_, "snowflake") => Encoding::Snowflake,
+        (_, "debezium") => Encoding::Debezium,
+        // A real server accepts it and panics over the first row. What becomes of the pipeline then is not known.
+        (_, "redis") => return Err(Refusal::query("the simulator has no egress in the format `redis`".to_owned())),
+        (_, update) => {
+            let error = format!("{} update format is not supported for output JSON streams", title(update));
+            let message = format!("Format not supported on output endpoint '{endpoint}': {error}");
             let details = json!({ "endpoint_name": endpoint, "error": error });
             let status = StatusCode::BAD_REQUEST;
-            return Err(Refusal::configuration(status, "InvalidTransportConfig", &message, details));
+            return Err(Refusal::configuration(status, "OutputFormatNotSupported", &message, details));
         }
-        let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
-        let mut subscriber = Subscriber::new(now, table.clone(), encoding, backpressure);
-        let rows: Vec<Change> =
-            if snapshot { process.tables.get(&table.name).map(all).unwrap_or_default() } else { Vec::new() };
-        if !rows.chunks(SNAPSHOT_ROWS).all(|piece| subscriber.send(now, true, piece)) {
-            pipeline.tell_of_dropped_rows(now);
-        }
-        self.open_egress(name, subscriber)
+    };
+    let relation = pipeline.compilation.program.as_ref().and_then(|program| program.relation(view));
+    let Some((table, materialized)) = relation else {
+        let message = format!("Output endpoint '{endpoint}' specifies unknown output table or view '{view}'");
+        let details = json!({ "endpoint_name": endpoint, "stream_name": view });
+        return Err(Refusal::configuration(StatusCode::NOT_FOUND, "UnknownOutputStream", &message, details));
+    };
+    if snapshot && !materialized {
+        let error = "'send_snapshot: true' requires a materialized output view";
+        let message = format!("invalid transport configuration for endpoint '{endpoint}': {error}");
+        let details = json!({ "endpoint_name": endpoint, "error": error });
+        let status = StatusCode::BAD_REQUEST;
+        return Err(Refusal::configuration(status, "InvalidTransportConfig", &message, details));
     }
+    let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
+    let mut subscriber = Subscriber::new(now, table.clone(), encoding, backpressure);
+    let snapshot = snapshot.then(|| process.tables.rows(&table.name)).into_iter().flatten();
+    let rows: Vec<Change> = snapshot.map(|row| Change { delete: false, row: row.clone() }).collect();
+    if !rows.chunks(SNAPSHOT_ROWS).all(|piece| subscriber.send(now, true, piece)) {
+        pipeline.tell_of_dropped_rows(now);
+    }
+    let Some(process) = &mut pipeline.process else { return Err(Refusal::unknown_route()) };
+    Ok(readings.egress(pipeline.id.clone(), process, subscriber))
+}
 
-    /// `SELECT * FROM` a relation, or `SELECT COUNT(*) FROM` one.
-    pub(super) fn query(&mut self, call: &Call, name: &str) -> Answer {
-        let format = call.query("format").unwrap_or("text");
-        if !["text", "json"].contains(&format) {
-            return Err(Refusal::query(format!("the simulator has no format `{format}`, only `text` and `json`")));
-        }
-        let refused = |error: String| {
-            let message = format!("Error during query processing: {error}.");
-            Refusal::new(StatusCode::BAD_REQUEST, "AdHocQueryError", message, json!({ "error": error }))
-        };
-        let pipeline = self.live(name)?;
-        let sql = call.query("sql").unwrap_or_default().trim().trim_end_matches(';');
-        if sql.is_empty() {
-            return Err(refused("no SQL statements".into()));
-        }
-        let words: Vec<String> = sql.split_whitespace().map(str::to_lowercase).collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let (counts, relation) = match words.as_slice() {
-            ["select", "*", "from", relation] => (false, *relation),
-            ["select", "count(*)", "from", relation] => (true, *relation),
-            _ => return Err(refused(format!("Error during planning: the simulator cannot run: {sql}"))),
-        };
-        let found = pipeline.program.as_ref().and_then(|program: &Program| program.relation(relation));
-        let Some((table, materialized)) = found else {
-            return Err(refused(format!("Error during planning: table 'datafusion.public.{relation}' not found")));
-        };
-        if !materialized {
-            return Err(refused(format!(
-                "Execution error: Tried to SELECT from a non-materialized source. Make sure `{relation}` is configured as materialized: use `with ('materialized' = 'true')` for tables, or `create materialized view` for views."
-            )));
-        }
-        let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
-        let rows: Vec<Change> = process.tables.get(&table.name).map(all).unwrap_or_default();
-        let (columns, rows): (Vec<String>, Vec<Value>) = if counts {
-            (vec!["count(*)".into()], vec![json!({ "count(*)": rows.len() })])
-        } else {
-            let columns = table.columns.iter().map(|column| column.name.clone()).collect();
-            (columns, rows.into_iter().map(|change| change.row).collect())
-        };
-        if format == "json" {
-            let text = lines(rows.iter());
-            return Ok(Reply::text("application/json", text));
-        }
-        Ok(Reply::text("text/plain", ascii(&columns, &rows)))
+/// `SELECT * FROM` a relation, or `SELECT COUNT(*) FROM` one.
+pub(super) fn query(store: &mut Store, call: &Call, name: &str) -> Answer {
+    let format = call.query("format").unwrap_or("text");
+    if !["text", "json"].contains(&format) {
+        return Err(Refusal::query(format!("the simulator has no format `{format}`, only `text` and `json`")));
     }
+    let refused = |error: String| {
+        let message = format!("Error during query processing: {error}.");
+        Refusal::new(StatusCode::BAD_REQUEST, "AdHocQueryError", message, json!({ "error": error }))
+    };
+    let pipeline = store.live(name)?;
+    let sql = call.query("sql").unwrap_or_default().trim().trim_end_matches(';');
+    if sql.is_empty() {
+        return Err(refused("no SQL statements".into()));
+    }
+    let words: Vec<String> = sql.split_whitespace().map(str::to_lowercase).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (counts, relation) = match words.as_slice() {
+        ["select", "*", "from", relation] => (false, *relation),
+        ["select", "count(*)", "from", relation] => (true, *relation),
+        _ => return Err(refused(format!("Error during planning: the simulator cannot run: {sql}"))),
+    };
+    let found = pipeline.compilation.program.as_ref().and_then(|program: &Program| program.relation(relation));
+    let Some((table, materialized)) = found else {
+        return Err(refused(format!("Error during planning: table 'datafusion.public.{relation}' not found")));
+    };
+    if !materialized {
+        return Err(refused(format!(
+            "Execution error: Tried to SELECT from a non-materialized source. Make sure `{relation}` is configured as materialized: use `with ('materialized' = 'true')` for tables, or `create materialized view` for views."
+        )));
+    }
+    let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
+    let rows = process.tables.rows(&table.name);
+    let (columns, rows): (Vec<String>, Vec<Value>) = if counts {
+        (vec!["count(*)".into()], vec![json!({ "count(*)": rows.count() })])
+    } else {
+        (table.columns.iter().map(|column| column.name.clone()).collect(), rows.cloned().collect())
+    };
+    if format == "json" {
+        let text = lines(rows.iter());
+        return Ok(Reply::text("application/json", text));
+    }
+    Ok(Reply::text("text/plain", ascii(&columns, &rows)))
 }
 
 fn input_format(call: &Call, table: &str, endpoint: &str) -> Result<Format, Refusal> {
@@ -217,15 +214,6 @@ fn parse_errors(mut errors: Vec<Value>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "ParseErrors", message, details)
 }
 
-/// The rows of a table, each as often as it is there.
-fn all(rows: &Rows) -> Vec<Change> {
-    let repeat = |(row, count): &(Value, u64)| {
-        let change = Change { delete: false, row: row.clone() };
-        std::iter::repeat_n(change, usize::try_from(*count).unwrap_or(usize::MAX))
-    };
-    rows.values().flat_map(repeat).collect()
-}
-
 /// A table as people like it; its last line has no end. Each batch has the widths that its own rows take, and only the first
 /// has a head: so columns grow and shrink on the way, and the last border may be of another width than the first.
 fn ascii(columns: &[String], rows: &[Value]) -> String {
@@ -260,15 +248,6 @@ fn ascii_batch(columns: &[String], rows: &[Value]) -> Vec<String> {
     lines.extend(cells.iter().map(|row| line(row)));
     lines.push(rule);
     lines
-}
-
-/// Each on a line of its own.
-pub(super) fn lines(items: impl Iterator<Item = impl std::fmt::Display>) -> String {
-    let mut text = String::new();
-    for item in items {
-        let _ = writeln!(text, "{item}");
-    }
-    text
 }
 
 fn hash(parts: &[&str]) -> u64 {

@@ -3,63 +3,52 @@
 use std::time::Duration;
 
 use super::Manager;
+use super::config::CompilerFailure;
 use super::pipeline::{Pipeline, Trouble};
 use super::process::Process;
 use super::views::{History, PipelineView, RequestView};
-
-/// How the platform fails to compile programs that are not wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CompilerFailure {
-    /// The compiler cannot do its work: `SystemError` with this text.
-    System(String),
-    /// The Rust compiler is killed or cannot write: `RustError`, and this is what it printed.
-    Rust(String),
-}
 
 impl Manager {
     /// Lets all compilations of Rust fail, or succeed again. A program that has failed stays so until it changes, as in a real
     /// server. With [`CompilerFailure::System`], programs cannot be validated either.
     pub fn fail_compilations(&mut self, failure: impl Into<Option<CompilerFailure>>) {
-        self.compiler = failure.into();
+        self.store.compiler = failure.into();
     }
 
     /// The manager fails and is back after `downtime`; until then a proxy answers 502. Pipelines run on.
     pub fn restart(&mut self, now: Duration, downtime: Duration) {
         self.advance(now);
-        self.up_at = self.now.saturating_add(downtime);
+        self.up_at = self.store.now.saturating_add(downtime);
         // It is a proxy between them and their readers.
-        for body in self.readings.keys().copied().collect::<Vec<_>>() {
-            self.close(now, body);
-        }
+        self.readings.close_all(&mut self.store);
     }
 
     /// A worker thread of a pipeline panics. What needs its process is answered 410 `Terminating` [for some
     /// time](super::Config::panic_duration), while the pipeline still shows `Running` and no error; then it is stopped with
     /// `RuntimeError.WorkerPanic`. Does nothing without a process.
     pub fn panic(&mut self, name: &str, message: &str) {
-        let due = self.now.saturating_add(self.config.panic_duration);
+        let due = self.store.now.saturating_add(self.store.config.panic_duration);
         self.trouble(name, due, Trouble::Panic(message.to_owned()));
     }
 
     /// As [`panic`](Self::panic), but the process answers 500 with the panic itself until it is stopped. Real servers do both.
     pub fn report_panic(&mut self, name: &str, message: &str) {
-        let due = self.now.saturating_add(self.config.panic_duration);
+        let due = self.store.now.saturating_add(self.store.config.panic_duration);
         self.trouble(name, due, Trouble::ReportedPanic(message.to_owned()));
     }
 
     /// The process of a pipeline is killed. What needs it is answered 503, connection refused, until the runner
     /// [sees it](super::Config::failure_delay); until then the pipeline shows `Running`.
     pub fn kill(&mut self, name: &str) {
-        let due = self.now.saturating_add(self.config.failure_delay);
+        let due = self.store.now.saturating_add(self.store.config.failure_delay);
         self.trouble(name, due, Trouble::Killed);
     }
 
     /// The process of a pipeline does not answer for a time. Requests time out, until the runner sees it and the
     /// pipeline is `Unavailable`; then it goes on as if nothing had been.
     pub fn freeze(&mut self, name: &str, time: Duration) {
-        let until = self.now.saturating_add(time);
-        let due = self.now.saturating_add(self.config.failure_delay).min(until);
+        let until = self.store.now.saturating_add(time);
+        let due = self.store.now.saturating_add(self.store.config.failure_delay).min(until);
         self.trouble(name, due, Trouble::Frozen(until, false));
     }
 
@@ -70,27 +59,27 @@ impl Manager {
 
     /// Lets checkpoints of a pipeline's process fail, or succeed again.
     pub fn fail_checkpoints(&mut self, name: &str, fail: bool) {
-        self.with_process(name, |process| process.fails.checkpoints = fail);
+        self.with_process(name, |process| process.checkpoints.fails = fail);
     }
 
     /// Lets checkpoints on their way from a pipeline's process to the object store fail, or get there again.
     pub fn fail_syncs(&mut self, name: &str, fail: bool) {
-        self.with_process(name, |process| process.fails.syncs = fail);
+        self.with_process(name, |process| process.syncs.fails = fail);
     }
 
     /// All pipelines, in the order of their creation, as of the last call.
     pub fn pipelines(&self) -> Vec<PipelineView> {
-        self.pipelines.iter().map(Pipeline::view).collect()
+        self.store.pipelines.iter().map(Pipeline::view).collect()
     }
 
     /// One of them.
     pub fn pipeline(&self, name: &str) -> Option<PipelineView> {
-        self.pipelines.iter().find(|pipeline| pipeline.name == name).map(Pipeline::view)
+        self.store.pipelines.iter().find(|pipeline| pipeline.name == name).map(Pipeline::view)
     }
 
     /// What the processes of a pipeline have done since it was made.
     pub fn history(&self, name: &str) -> History {
-        let pipeline = self.pipelines.iter().find(|pipeline| pipeline.name == name);
+        let pipeline = self.store.pipelines.iter().find(|pipeline| pipeline.name == name);
         pipeline.map(Pipeline::history).unwrap_or_default()
     }
 
@@ -100,7 +89,7 @@ impl Manager {
     }
 
     fn trouble(&mut self, name: &str, due: Duration, trouble: Trouble) {
-        if let Ok(pipeline) = self.find(name)
+        if let Ok(pipeline) = self.store.find(name)
             && pipeline.process.is_some()
         {
             pipeline.trouble = Some((due, trouble));
@@ -108,7 +97,7 @@ impl Manager {
     }
 
     fn with_process(&mut self, name: &str, change: impl FnOnce(&mut Process)) {
-        if let Ok(Pipeline { process: Some(process), .. }) = self.find(name) {
+        if let Ok(Pipeline { process: Some(process), .. }) = self.store.find(name) {
             change(process);
         }
     }
@@ -125,17 +114,12 @@ impl Pipeline {
 
     fn view(&self) -> PipelineView {
         let process = self.process.as_ref();
-        let rows = |rows: &super::process::Rows| {
-            let row = |(row, count): &(serde_json::Value, u64)| {
-                std::iter::repeat_n(row.clone(), usize::try_from(*count).unwrap_or(usize::MAX))
-            };
-            rows.values().flat_map(row).collect()
-        };
-        let tables =
-            process.map(|process| process.tables.iter().map(|(name, held)| (name.clone(), rows(held))).collect());
+        let tables = process.map(|Process { tables, .. }| {
+            tables.names().map(|name| (name.clone(), tables.rows(name).cloned().collect())).collect()
+        });
         PipelineView {
             name: self.name.clone(),
-            program_status: self.program_status.to_owned(),
+            program_status: self.compilation.status.to_owned(),
             program_version: self.program_version,
             status: self.status().to_owned(),
             desired_status: self.desired().to_owned(),
@@ -150,16 +134,7 @@ impl Pipeline {
             steps: process.map_or((0, 0), |process| (process.initiated, process.completed)),
             checkpoints: self.checkpoints.len(),
             synced: self.remote.last().cloned(),
-            transaction: process.and_then(|process| process.transaction),
+            transaction: process.and_then(|process| process.transaction.open),
         }
-    }
-}
-
-impl History {
-    pub(super) fn append(&mut self, later: Self) {
-        self.taken.extend(later.taken);
-        self.transactions.extend(later.transactions);
-        self.checkpoints.extend(later.checkpoints);
-        self.syncs.extend(later.syncs);
     }
 }

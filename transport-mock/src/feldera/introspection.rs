@@ -6,70 +6,82 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Manager;
+use super::config::Config;
 use super::errors::{Answer, Refusal, Reply};
-use super::object::stamp;
-use super::pipeline::Pipeline;
 use super::process::Process;
 use super::request::Call;
+use super::store::Store;
+use super::wire::stamp;
 
-/// How many events are kept.
-const EVENTS: usize = 720;
+/// Of all that run or are paused; those that do not answer are left out.
+pub(super) fn all_metrics(store: &Store) -> Reply {
+    let answering = store.pipelines.iter().filter(|pipeline| pipeline.trouble.is_none());
+    let text = answering.filter_map(|pipeline| Some(prometheus(&pipeline.name, pipeline.process.as_ref()?)));
+    Reply::text("text/plain", text.collect())
+}
 
-impl Manager {
-    /// Of all that run or are paused; those that do not answer are left out.
-    pub(super) fn all_metrics(&self) -> Reply {
-        let answering = self.pipelines.iter().filter(|pipeline| pipeline.trouble.is_none());
-        let text = answering.filter_map(|pipeline| Some(prometheus(&pipeline.name, pipeline.process.as_ref()?)));
-        Reply::text("text/plain", text.collect())
+pub(super) fn metrics(store: &mut Store, call: &Call, name: &str) -> Answer {
+    let format = call.query("format").unwrap_or("prometheus");
+    if !["prometheus", "json"].contains(&format) {
+        return Err(Refusal::query(format!("unknown variant `{format}`, expected `prometheus` or `json`")));
     }
-
-    pub(super) fn metrics(&mut self, call: &Call, name: &str) -> Answer {
-        let format = call.query("format").unwrap_or("prometheus");
-        if !["prometheus", "json"].contains(&format) {
-            return Err(Refusal::query(format!("unknown variant `{format}`, expected `prometheus` or `json`")));
-        }
-        let Some(process) = &self.live(name)?.process else { return Err(Refusal::unknown_route()) };
-        if format == "prometheus" {
-            return Ok(Reply::text("text/plain", prometheus(name, process)));
-        }
-        let metric = |key: &str, kind: &str, description: &str, value: Value| {
-            json!({ "key": key, "type": kind, "description": description,
-                "values": [{ "labels": { "pipeline_name": name }, "value": value }] })
-        };
-        let numbers =
-            measured(process).map(|(key, kind, description, value)| metric(key, kind, description, json!(value)));
-        let histograms = timed(process).map(|(key, description, count)| {
-            // Ranges without a value are left out.
-            let bucket = (count > 0).then(|| json!({ "gt": SHORTER, "le": LONGEST, "count": count }));
-            let buckets: Vec<_> = bucket.into_iter().collect();
-            metric(key, "histogram", description, json!({ "buckets": buckets, "sum": seconds(count), "count": count }))
-        });
-        Ok(Reply::json(numbers.into_iter().chain(histograms).collect()))
+    let process = store.process(name)?;
+    if format == "prometheus" {
+        return Ok(Reply::text("text/plain", prometheus(name, process)));
     }
+    let metric = |key: &str, kind: &str, description: &str, value: Value| {
+        json!({ "key": key, "type": kind, "description": description,
+            "values": [{ "labels": { "pipeline_name": name }, "value": value }] })
+    };
+    let numbers = measured(process).map(|(key, kind, description, value)| metric(key, kind, description, json!(value)));
+    let histograms = timed(process).map(|(key, description, count)| {
+        // Ranges without a value are left out.
+        let bucket = (count > 0).then(|| json!({ "gt": SHORTER, "le": LONGEST, "count": count }));
+        let buckets: Vec<_> = bucket.into_iter().collect();
+        metric(key, "histogram", description, json!({ "buckets": buckets, "sum": seconds(count), "count": count }))
+    });
+    Ok(Reply::json(numbers.into_iter().chain(histograms).collect()))
+}
 
-    pub(super) fn events(&mut self, call: &Call, name: &str) -> Answer {
-        let all = all(call)?;
-        let events = &self.find(name)?.events;
-        Ok(Reply::json(events.iter().rev().map(|event| shown(event, all)).collect()))
-    }
+pub(super) fn events(store: &mut Store, call: &Call, name: &str) -> Answer {
+    let all = all(call)?;
+    let events = &store.find(name)?.events;
+    Ok(Reply::json(events.iter().rev().map(|event| shown(event, all)).collect()))
+}
 
-    /// By its id, or the `latest`.
-    pub(super) fn event(&mut self, call: &Call, name: &str, id: &str) -> Answer {
-        let all = all(call)?;
-        let events = &self.find(name)?.events;
-        let found = match id {
-            "latest" => events.back(),
-            id => events.iter().find(|event| event["event_id"] == id),
-        };
-        let message = || {
-            let why = "it might have been deleted as only a limited number of events are retained";
-            let message = format!("Pipeline monitor event with identifier '{id}' does not exist -- {why}");
-            let details = json!({ "event_id": id });
-            Refusal::new(StatusCode::NOT_FOUND, "UnknownPipelineMonitorEvent", message, details)
-        };
-        found.map(|event| Reply::json(shown(event, all))).ok_or_else(message)
-    }
+/// By its id, or the `latest`.
+pub(super) fn event(store: &mut Store, call: &Call, name: &str, id: &str) -> Answer {
+    let all = all(call)?;
+    let events = &store.find(name)?.events;
+    let found = match id {
+        "latest" => events.back(),
+        id => events.iter().find(|event| event["event_id"] == id),
+    };
+    let message = || {
+        let why = "it might have been deleted as only a limited number of events are retained";
+        let message = format!("Pipeline monitor event with identifier '{id}' does not exist -- {why}");
+        let details = json!({ "event_id": id });
+        Refusal::new(StatusCode::NOT_FOUND, "UnknownPipelineMonitorEvent", message, details)
+    };
+    found.map(|event| Reply::json(shown(event, all))).ok_or_else(message)
+}
+
+pub(super) fn configuration(config: &Config) -> Value {
+    let edition = if config.enterprise { "Enterprise" } else { "Open source" };
+    json!({
+        "posthog": "", "conceptualhq": "", "product_fruits": "", "edition": edition,
+        "version": config.version, "revision": "", "runtime_revision": "", "license_validity": null,
+        "update_info": null, "unstable_features": null, "changelog_url": "", "build_source": "source",
+    })
+}
+
+pub(super) fn cluster_health(now: Duration) -> Value {
+    let part = |name: &str| {
+        let message = format!("Healthy: The {name} service responded successfully to the last health check.");
+        let (since, checked) = (stamp(Duration::ZERO), stamp(now));
+        json!({ "healthy": true, "message": message, "unchanged_since": since, "checked_at": checked })
+    };
+    json!({ "all_healthy": true, "api": part("api"), "compiler": part("compiler"), "runner": part("runner") })
 }
 
 fn all(call: &Call) -> Result<bool, Refusal> {
@@ -91,27 +103,6 @@ fn shown(event: &Value, all: bool) -> Value {
     event
 }
 
-impl Pipeline {
-    /// Notes that something has changed.
-    pub(super) fn note(&mut self, at: Duration) {
-        self.noted += 1;
-        let id = format!("{:08x}-0000-7000-8000-{:012x}", at.as_secs() & 0xffff_ffff, self.noted);
-        let desired = if self.wanted { "Provisioned" } else { "Stopped" };
-        let error = self.error.clone();
-        self.events.push_back(json!({
-            "event_id": id, "recorded_at": stamp(at), "deployment_resources_status": self.resources,
-            "deployment_resources_status_details": null, "deployment_resources_desired_status": desired,
-            "deployment_runtime_status": self.runtime, "deployment_runtime_status_details": null,
-            "deployment_runtime_desired_status": self.runtime_desired, "deployment_has_error": !error.is_null(),
-            "deployment_error": error, "program_status": self.program_status, "storage_status": self.storage,
-            "storage_status_details": null,
-        }));
-        if self.events.len() > EVENTS {
-            self.events.pop_front();
-        }
-    }
-}
-
 /// Name, kind, meaning and value.
 fn measured(process: &Process) -> [(&'static str, &'static str, &'static str, u64); 4] {
     [
@@ -124,7 +115,7 @@ fn measured(process: &Process) -> [(&'static str, &'static str, &'static str, u6
 
 /// Histograms: name, meaning and how many values were measured.
 fn timed(process: &Process) -> [(&'static str, &'static str, u64); 2] {
-    let made = process.success.map_or(0, |_| 1);
+    let made = process.checkpoints.success.map_or(0, |_| 1);
     [
         ("step_latency_seconds", "How long steps take.", process.completed),
         ("checkpoint_latency_seconds", "How long checkpoints take.", made),

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use pipewright::{Seed, Timestamp};
 use serde_json::{Value, json};
 
 use super::pipeline::Pipeline;
+use super::program::Program;
+use super::saved_state::SavedState;
+use super::wire::stamp;
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +23,13 @@ impl Pipeline {
         let details = if running { json!({ "connector_stats": { "num_errors": 0 } }) } else { Value::Null };
         let resources_desired = if self.wanted { "Provisioned" } else { "Stopped" };
         let since = |at: Duration, shown: bool| if shown { json!(stamp(at)) } else { Value::Null };
-        let checkpoints: Vec<Value> = self.checkpoints.iter().map(super::checkpoints::metadata).collect();
+        let checkpoints: Vec<Value> = self.checkpoints.iter().map(SavedState::described).collect();
         let storage = if checkpoints.is_empty() { Value::Null } else { json!({ "checkpoints": checkpoints }) };
         let mut object = json!({
             "id": self.id, "name": self.name, "description": self.description, "tags": self.tags,
             "created_at": stamp(self.created), "version": self.version, "platform_version": version,
             "program_config": self.program_config, "program_version": self.program_version,
-            "program_status": self.program_status, "program_status_since": stamp(self.program_since),
+            "program_status": self.compilation.status, "program_status_since": stamp(self.compilation.since),
             "deployment_error": self.error, "refresh_version": self.refresh_version, "storage_status": self.storage,
             "storage_status_details": storage, "deployment_id": self.deployment_id, "deployment_initial": self.initial,
             "deployment_status": self.status(),
@@ -52,36 +54,16 @@ impl Pipeline {
                 object["program_code"] = json!(self.code);
                 object["udf_rust"] = json!(self.udf_rust);
                 object["udf_toml"] = json!(self.udf_toml);
-                object["program_error"] = self.program_error.clone();
+                object["program_error"] = self.compilation.error.clone();
                 if object["program_error"].is_null() {
                     object["program_error"] =
                         json!({ "sql_compilation": null, "rust_compilation": null, "system_error": null });
                 }
-                let information = self.program.as_ref().map(super::program::Program::information);
+                let information = self.compilation.program.as_ref().map(Program::information);
                 object["program_info"] = json!(information);
                 object["deployment_resources_status_details"] = Value::Null;
             }
         }
         object
     }
-}
-
-/// A time as the server writes it.
-pub(super) fn stamp(time: Duration) -> String {
-    let text = Timestamp::from_unix(time).to_string();
-    format!("{}.{:06}Z", text.get(..19).unwrap_or_default(), time.subsec_micros())
-}
-
-/// A version 7 UUID.
-pub(super) fn uuid(seed: &mut Seed, now: Duration) -> String {
-    let millis = now.as_millis() & 0xffff_ffff_ffff;
-    let (high, low) = (seed.next_u64(), seed.next_u64());
-    format!(
-        "{:08x}-{:04x}-7{:03x}-{:04x}-{:012x}",
-        millis >> 16,
-        millis & 0xffff,
-        high & 0xfff,
-        0x8000 | (low >> 48) & 0x3fff,
-        low & 0xffff_ffff_ffff,
-    )
 }

@@ -6,18 +6,16 @@ use std::time::Duration;
 use pipewright::Seed;
 use serde_json::{Value, json};
 
-use super::object::uuid;
-use super::process::{Process, SavedState};
-use super::program::{self, Program};
+use super::compilation::Compilation;
+use super::config::{CompilerFailure, Config};
+use super::log::Log;
+use super::process::Process;
+use super::saved_state::SavedState;
 use super::views::History;
-use super::{CompilerFailure, Config};
+use super::wire::{stamp, uuid};
 
-/// How many lines of its log are kept.
-const LOG_LINES: usize = 50_000;
-
-/// What the Rust compiler prints about a function that calls `compile_error!`.
-const COMPILE_ERROR: &str = "   Compiling main v0.1.0\nerror: compile_error!\n --> crates/main/src/udf.rs:1:1\n\n\
-    error: could not compile `main` (lib) due to 1 previous error\n";
+/// How many events are kept.
+const EVENTS: usize = 720;
 
 /// What is due for its deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +65,7 @@ pub(super) struct Pipeline {
     pub(super) udf_rust: String,
     pub(super) udf_toml: String,
     pub(super) program_version: u64,
-    pub(super) program_status: &'static str,
-    pub(super) program_since: Duration,
-    program_due: Option<Duration>,
-    pub(super) program_error: Value,
-    pub(super) program: Option<Program>,
+    pub(super) compilation: Compilation,
     pub(super) error: Value,
     pub(super) storage: &'static str,
     pub(super) storage_due: Option<Duration>,
@@ -99,13 +93,11 @@ pub(super) struct Pipeline {
     /// What has changed, as the API tells it, oldest first.
     pub(super) events: VecDeque<Value>,
     pub(super) noted: u64,
-    log: VecDeque<String>,
-    /// How many lines there ever were.
-    logged: u64,
+    pub(super) log: Log,
 }
 
 impl Pipeline {
-    pub(super) fn new(id: String, name: String, now: Duration) -> Self {
+    pub(super) fn new(id: String, name: String, now: Duration, config: &Config) -> Self {
         Self {
             id,
             name,
@@ -120,11 +112,7 @@ impl Pipeline {
             udf_rust: String::new(),
             udf_toml: String::new(),
             program_version: 1,
-            program_status: "Pending",
-            program_since: now,
-            program_due: None,
-            program_error: Value::Null,
-            program: None,
+            compilation: Compilation::new(now, config),
             error: Value::Null,
             storage: "Cleared",
             storage_due: None,
@@ -148,8 +136,7 @@ impl Pipeline {
             deployments: 0,
             events: VecDeque::new(),
             noted: 0,
-            log: VecDeque::new(),
-            logged: 0,
+            log: Log::default(),
         }
     }
 
@@ -168,9 +155,13 @@ impl Pipeline {
 
     /// Compiles from the beginning.
     pub(super) fn recompile(&mut self, now: Duration, config: &Config) {
-        self.set_program("Pending", now);
-        (self.program, self.program_error) = (None, Value::Null);
-        self.program_due = Some(now.saturating_add(config.compile_duration));
+        self.compilation = Compilation::new(now, config);
+        self.note_compilation(now);
+    }
+
+    fn note_compilation(&mut self, at: Duration) {
+        self.refresh_version += 1;
+        self.note(at);
     }
 
     /// Wishes it to be deployed or not.
@@ -203,8 +194,12 @@ impl Pipeline {
         seed: &mut Seed,
     ) {
         while let Some(at) = self.next_due().filter(|at| *at <= now) {
-            if self.program_due.is_some_and(|due| due <= at) {
-                self.compile(at, config, compiler);
+            if self.compilation.due.is_some_and(|due| due <= at) {
+                self.compilation.advance(at, config, &self.code, &self.udf_rust, compiler);
+                self.note_compilation(at);
+                if self.compilation.due.is_none() && self.wanted && self.resources == "Stopped" {
+                    self.due = Some((at, Due::Look));
+                }
             } else if self.storage_due.is_some_and(|due| due <= at) {
                 self.storage_due = None;
                 self.storage = "Cleared";
@@ -220,13 +215,13 @@ impl Pipeline {
     }
 
     fn run(&mut self, at: Duration, config: &Config, seed: &mut Seed) {
-        let (Some(process), Some(program)) = (&mut self.process, &self.program) else { return };
+        let (Some(process), Some(program)) = (&mut self.process, &self.compilation.program) else { return };
         if process.happen(at, config, program) {
             let saved = process.save(uuid(seed, at), self.program_version);
             self.checkpoints.push(saved);
         }
-        self.remote.append(&mut process.pushed);
-        if std::mem::take(&mut process.dropped) {
+        self.remote.append(&mut process.syncs.pushed);
+        if std::mem::take(&mut process.subscribers.dropped) {
             self.tell_of_dropped_rows(at);
         }
         if self.due.is_none() {
@@ -236,61 +231,7 @@ impl Pipeline {
 
     /// What a real log says of rows in an update format with keys.
     pub(super) fn tell_of_dropped_rows(&mut self, at: Duration) {
-        self.tell(at, "error encoding output: the HTTP transport does not support key-value pairs");
-    }
-
-    fn compile(&mut self, at: Duration, config: &Config, compiler: Option<&CompilerFailure>) {
-        let next = Some(at.saturating_add(config.compile_duration));
-        self.program_due = None;
-        match self.program_status {
-            "Pending" => {
-                self.set_program("CompilingSql", at);
-                self.program_due = next;
-            }
-            "CompilingSql" => match program::compile(&self.code) {
-                Ok(program) => {
-                    self.program = Some(program);
-                    self.program_error = json!({ "sql_compilation": { "exit_code": 0, "messages": [] },
-                        "rust_compilation": null, "system_error": null });
-                    self.set_program("SqlCompiled", at);
-                    self.program_due = next;
-                }
-                Err(mistake) => {
-                    self.program_error = json!({
-                        "sql_compilation": { "exit_code": mistake.exit_code(), "messages": [mistake.message()] },
-                        "rust_compilation": null, "system_error": null });
-                    self.set_program("SqlError", at);
-                }
-            },
-            "SqlCompiled" => {
-                self.set_program("CompilingRust", at);
-                self.program_due = next;
-            }
-            _ => self.compile_rust(at, compiler),
-        }
-        if self.program_due.is_none() && self.wanted && self.resources == "Stopped" {
-            self.due = Some((at, Due::Look));
-        }
-    }
-
-    fn compile_rust(&mut self, at: Duration, compiler: Option<&CompilerFailure>) {
-        let (status, code, text) = match compiler {
-            Some(CompilerFailure::System(error)) => {
-                self.program_error["system_error"] = json!(error);
-                return self.set_program("SystemError", at);
-            }
-            Some(CompilerFailure::Rust(output)) => ("RustError", 101, output.as_str()),
-            None if self.udf_rust.contains("compile_error!") => ("RustError", 101, COMPILE_ERROR),
-            None => ("Success", 0, "   Compiling main v0.1.0\n    Finished\n"),
-        };
-        self.program_error["rust_compilation"] = json!({ "exit_code": code, "stdout": "", "stderr": text });
-        self.set_program(status, at);
-    }
-
-    fn set_program(&mut self, status: &'static str, at: Duration) {
-        (self.program_status, self.program_since) = (status, at);
-        self.refresh_version += 1;
-        self.note(at);
+        self.log.write(at, &self.name, "error encoding output: the HTTP transport does not support key-value pairs");
     }
 
     fn deploy(&mut self, at: Duration, step: Due, config: &Config, seed: &mut Seed) {
@@ -299,8 +240,8 @@ impl Pipeline {
             Due::Provisioned => {
                 self.set_resources("Provisioned", at);
                 let initial = self.initial.unwrap_or("Running");
-                let mut process = Process::new(uuid(seed, at), at, initial, self.checkpoints.last());
-                process.has_storage = !self.runtime_config["storage"].is_null();
+                let has_storage = !self.runtime_config["storage"].is_null();
+                let process = Process::new(uuid(seed, at), at, initial, has_storage, self.checkpoints.last());
                 self.process = Some(process);
                 self.observe(at);
                 self.due = Some((at.saturating_add(config.initialize_duration), Due::Initialized));
@@ -337,7 +278,7 @@ impl Pipeline {
     }
 
     fn look(&mut self, at: Duration, config: &Config, seed: &mut Seed) {
-        match self.program_status {
+        match self.compilation.status {
             "Success" => {
                 self.set_resources("Provisioning", at);
                 self.deployment_id = Some(uuid(seed, at));
@@ -359,8 +300,8 @@ impl Pipeline {
     }
 
     fn initialized(&mut self, at: Duration, config: &Config) {
-        if let (Some(process), Some(program)) = (&mut self.process, &self.program)
-            && let Err(error) = process.connect(at, program, self.checkpoints.last())
+        if let (Some(process), Some(program)) = (&mut self.process, &self.compilation.program)
+            && let Err(error) = process.endpoints.connect(at, program, self.checkpoints.last().map(|saved| &saved.made))
         {
             self.error = error;
             return self.stop(at, config);
@@ -412,30 +353,40 @@ impl Pipeline {
     fn set_resources(&mut self, resources: &'static str, at: Duration) {
         (self.resources, self.resources_since) = (resources, at);
         self.note(at);
-        self.tell(at, resources);
+        self.log.write(at, &self.name, resources);
     }
 
-    /// Writes a line into the log, as a process does: with colours.
-    pub(super) fn tell(&mut self, at: Duration, what: &str) {
-        let colours = "\u{1b}[32m INFO\u{1b}[0m";
-        self.log.push_back(format!("{}{colours} [{}] {what}", super::object::stamp(at), self.name));
-        self.logged += 1;
-        if self.log.len() > LOG_LINES {
-            self.log.pop_front();
+    /// Begins the checkpoint of a suspend, if one is wished and no transaction is open.
+    fn suspend(&mut self, at: Duration, config: &Config) {
+        let Some(process) = &self.process else { return };
+        if process.desired == "Suspended" && process.status != "Suspended" && process.transaction.open.is_none() {
+            self.due = Some((at.saturating_add(config.checkpoint_duration), Due::Suspended));
         }
     }
 
-    /// Lines of the log from a number on, as far as they are kept, and how many there are by now.
-    pub(super) fn log_since(&self, read: u64) -> (String, u64) {
-        let forgotten = self.logged - self.log.len() as u64;
-        let skip = usize::try_from(read.saturating_sub(forgotten)).unwrap_or(usize::MAX);
-        (super::data::lines(self.log.iter().skip(skip)), self.logged)
+    /// Notes that something has changed.
+    fn note(&mut self, at: Duration) {
+        self.noted += 1;
+        let id = format!("{:08x}-0000-7000-8000-{:012x}", at.as_secs() & 0xffff_ffff, self.noted);
+        let desired = if self.wanted { "Provisioned" } else { "Stopped" };
+        let error = self.error.clone();
+        self.events.push_back(json!({
+            "event_id": id, "recorded_at": stamp(at), "deployment_resources_status": self.resources,
+            "deployment_resources_status_details": null, "deployment_resources_desired_status": desired,
+            "deployment_runtime_status": self.runtime, "deployment_runtime_status_details": null,
+            "deployment_runtime_desired_status": self.runtime_desired, "deployment_has_error": !error.is_null(),
+            "deployment_error": error, "program_status": self.compilation.status, "storage_status": self.storage,
+            "storage_status_details": null,
+        }));
+        if self.events.len() > EVENTS {
+            self.events.pop_front();
+        }
     }
 
     /// When something happens next by itself.
     pub(super) fn next_due(&self) -> Option<Duration> {
         let due = [
-            self.program_due,
+            self.compilation.due,
             self.storage_due,
             self.due.map(|(at, _)| at),
             self.trouble.as_ref().map(|(at, _)| *at),

@@ -3,227 +3,226 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::Manager;
 use super::errors::{Answer, Refusal, Reply};
-use super::object::{Selector, uuid};
+use super::object::Selector;
 use super::pipeline::Pipeline;
 use super::request::Call;
+use super::store::Store;
+use super::wire::uuid;
 
 const PATTERN: &str = "^([A-Za-z0-9][-A-Za-z0-9_]*)?[A-Za-z0-9]$";
 
-impl Manager {
-    pub(super) fn list_pipelines(&mut self, call: &Call) -> Answer {
-        let selector = selector(call)?;
-        let objects: Vec<Value> =
-            self.pipelines.iter().map(|pipeline| pipeline.object(selector, &self.config.version)).collect();
-        Ok(Reply::json(json!(objects)))
-    }
+pub(super) fn list_pipelines(store: &mut Store, call: &Call) -> Answer {
+    let selector = selector(call)?;
+    let objects: Vec<Value> =
+        store.pipelines.iter().map(|pipeline| pipeline.object(selector, &store.config.version)).collect();
+    Ok(Reply::json(json!(objects)))
+}
 
-    pub(super) fn get_pipeline(&mut self, call: &Call, name: &str) -> Answer {
-        let selector = selector(call)?;
-        let version = self.config.version.clone();
-        Ok(Reply::json(self.find(name)?.object(selector, &version)))
-    }
+pub(super) fn get_pipeline(store: &mut Store, call: &Call, name: &str) -> Answer {
+    let selector = selector(call)?;
+    let version = store.config.version.clone();
+    Ok(Reply::json(store.find(name)?.object(selector, &version)))
+}
 
-    pub(super) fn post_pipeline(&mut self, call: &Call) -> Answer {
-        let body = call.object()?;
-        let name = text(&body, "name")?.ok_or_else(|| missing("name"))?;
-        self.create(&name, &body)
-    }
+pub(super) fn post_pipeline(store: &mut Store, call: &Call) -> Answer {
+    let body = call.object()?;
+    let name = text(&body, "name")?.ok_or_else(|| missing("name"))?;
+    create(store, &name, &body)
+}
 
-    pub(super) fn put_pipeline(&mut self, call: &Call, name: &str) -> Answer {
-        let body = call.object()?;
-        let wanted = text(&body, "name")?.ok_or_else(|| missing("name"))?;
-        if self.find(name).is_err() {
-            if wanted != name {
-                let message = "The pipeline name in the request body does not match the one provided in the URL path. This is not allowed when no pipeline with the name provided in the URL path exists.";
-                return Err(Refusal::bad("CannotRenameNonExistingPipeline", message));
-            }
-            return self.create(name, &body);
+pub(super) fn put_pipeline(store: &mut Store, call: &Call, name: &str) -> Answer {
+    let body = call.object()?;
+    let wanted = text(&body, "name")?.ok_or_else(|| missing("name"))?;
+    if store.find(name).is_err() {
+        if wanted != name {
+            let message = "The pipeline name in the request body does not match the one provided in the URL path. This is not allowed when no pipeline with the name provided in the URL path exists.";
+            return Err(Refusal::bad("CannotRenameNonExistingPipeline", message));
         }
-        let mut whole = body.clone();
-        for (key, value) in
-            [("description", json!("")), ("tags", json!([])), ("udf_rust", json!("")), ("udf_toml", json!(""))]
-        {
-            whole.entry(key).or_insert(value);
-        }
-        whole.entry("runtime_config").or_insert_with(|| json!({}));
-        whole.entry("program_config").or_insert_with(|| json!({}));
-        if !whole.contains_key("program_code") {
-            return Err(missing("program_code"));
-        }
-        self.change(name, &whole)
+        return create(store, name, &body);
     }
-
-    pub(super) fn patch_pipeline(&mut self, call: &Call, name: &str) -> Answer {
-        let body = call.object()?;
-        self.change(name, &body)
+    let mut whole = body.clone();
+    for (key, value) in
+        [("description", json!("")), ("tags", json!([])), ("udf_rust", json!("")), ("udf_toml", json!(""))]
+    {
+        whole.entry(key).or_insert(value);
     }
-
-    /// All pipelines are of the present release, and so there is nothing to do.
-    pub(super) fn update_runtime(&mut self, name: &str) -> Answer {
-        let version = self.config.version.clone();
-        Ok(Reply::json(self.find(name)?.object(Selector::All, &version)))
+    whole.entry("runtime_config").or_insert_with(|| json!({}));
+    whole.entry("program_config").or_insert_with(|| json!({}));
+    if !whole.contains_key("program_code") {
+        return Err(missing("program_code"));
     }
+    change(store, name, &whole)
+}
 
-    pub(super) fn delete_pipeline(&mut self, name: &str) -> Answer {
-        let pipeline = self.find(name)?;
-        if !pipeline.is_stopped() {
-            let message = "Cannot delete a pipeline which is not fully stopped. Stop the pipeline first fully by invoking the '/stop' endpoint.";
-            return Err(Refusal::bad("DeleteRestrictedToFullyStopped", message));
-        }
-        if pipeline.storage != "Cleared" {
-            let message = "Cannot delete pipeline unless its storage is cleared. Clear storage first using `/clear`.";
-            return Err(Refusal::bad("DeleteRestrictedToClearedStorage", message));
-        }
-        self.pipelines.retain(|pipeline| pipeline.name != name);
-        Ok(Reply::empty())
+pub(super) fn patch_pipeline(store: &mut Store, call: &Call, name: &str) -> Answer {
+    let body = call.object()?;
+    change(store, name, &body)
+}
+
+/// All pipelines are of the present release, and so there is nothing to do.
+pub(super) fn update_runtime(store: &mut Store, name: &str) -> Answer {
+    let version = store.config.version.clone();
+    Ok(Reply::json(store.find(name)?.object(Selector::All, &version)))
+}
+
+pub(super) fn delete_pipeline(store: &mut Store, name: &str) -> Answer {
+    let pipeline = store.find(name)?;
+    if !pipeline.is_stopped() {
+        let message = "Cannot delete a pipeline which is not fully stopped. Stop the pipeline first fully by invoking the '/stop' endpoint.";
+        return Err(Refusal::bad("DeleteRestrictedToFullyStopped", message));
     }
-
-    fn create(&mut self, name: &str, body: &Map<String, Value>) -> Answer {
-        self.check_name(name)?;
-        let code = text(body, "program_code")?.ok_or_else(|| missing("program_code"))?;
-        let id = uuid(&mut self.seed, self.now);
-        let mut pipeline = Pipeline::new(id, name.to_owned(), self.now);
-        pipeline.code = code;
-        pipeline.udf_rust = text(body, "udf_rust")?.unwrap_or_default();
-        pipeline.udf_toml = text(body, "udf_toml")?.unwrap_or_default();
-        pipeline.description = text(body, "description")?.unwrap_or_default();
-        pipeline.tags = body.get("tags").and_then(Value::as_array).cloned().unwrap_or_default();
-        pipeline.runtime_config = self.runtime_config(body.get("runtime_config"))?;
-        pipeline.program_config = program_config(body.get("program_config"));
-        pipeline.recompile(self.now, &self.config);
-        let object = pipeline.object(Selector::All, &self.config.version);
-        self.pipelines.push(pipeline);
-        Ok(Reply::created(object))
+    if pipeline.storage != "Cleared" {
+        let message = "Cannot delete pipeline unless its storage is cleared. Clear storage first using `/clear`.";
+        return Err(Refusal::bad("DeleteRestrictedToClearedStorage", message));
     }
+    store.pipelines.retain(|pipeline| pipeline.name != name);
+    Ok(Reply::empty())
+}
 
-    /// Changes what the body names.
-    fn change(&mut self, name: &str, body: &Map<String, Value>) -> Answer {
-        let runtime = match body.get("runtime_config") {
-            Some(config) => Some(self.runtime_config(Some(config))?),
-            None => None,
-        };
-        let rename = text(body, "name")?.filter(|wanted| wanted != name);
-        let (now, config) = (self.now, self.config.clone());
-        self.find(name)?;
-        if let Some(wanted) = &rename {
-            self.check_name(wanted)?;
-        }
-        let pipeline = self.find(name)?;
-        let code = text(body, "program_code")?.filter(|code| *code != pipeline.code);
-        let udf_rust = text(body, "udf_rust")?.filter(|udf| *udf != pipeline.udf_rust);
-        let udf_toml = text(body, "udf_toml")?.filter(|udf| *udf != pipeline.udf_toml);
-        let program = body.get("program_config").map(|config| program_config(Some(config)));
-        let program = program.filter(|config| *config != pipeline.program_config);
-        let runtime = runtime.filter(|config| *config != pipeline.runtime_config);
-        let recompiles = code.is_some() || udf_rust.is_some() || udf_toml.is_some() || program.is_some();
-        if (recompiles || runtime.is_some() || rename.is_some()) && !pipeline.is_stopped() {
-            let message = "Pipeline can only be updated while stopped. Stop it first by invoking '/stop'.";
-            return Err(Refusal::bad("UpdateRestrictedToStopped", message));
-        }
-        if pipeline.storage != "Cleared" {
-            let mut refused: Vec<String> = rename.iter().map(|_| "`name`".to_owned()).collect();
-            if let Some(runtime) = &runtime {
-                let fixed = ["workers", "hosts", "fault_tolerance"];
-                let changed = fixed.iter().filter(|key| runtime[**key] != pipeline.runtime_config[**key]);
-                refused.extend(changed.map(|key| format!("`runtime_config.{key}`")));
-            }
-            if !refused.is_empty() {
-                let message = format!(
-                    "The following pipeline edits are not allowed while storage is not cleared: {}",
-                    refused.join(", ")
-                );
-                let details = json!({ "not_allowed": refused });
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, "EditRestrictedToClearedStorage", message, details));
-            }
-        }
-        if recompiles || runtime.is_some() || rename.is_some() {
-            pipeline.version += 1;
-            pipeline.refresh_version += 1;
-        }
-        for (slot, value) in [
-            (&mut pipeline.code, code),
-            (&mut pipeline.udf_rust, udf_rust),
-            (&mut pipeline.udf_toml, udf_toml),
-            (&mut pipeline.name, rename),
-            (&mut pipeline.description, text(body, "description")?),
-        ] {
-            if let Some(value) = value {
-                *slot = value;
-            }
-        }
-        if let Some(tags) = body.get("tags").and_then(Value::as_array) {
-            pipeline.tags.clone_from(tags);
-        }
-        if let Some(runtime) = runtime {
-            pipeline.runtime_config = runtime;
-        }
-        if let Some(program) = program {
-            pipeline.program_config = program;
-        }
-        if recompiles {
-            pipeline.program_version += 1;
-            pipeline.recompile(now, &config);
-        }
-        Ok(Reply::json(pipeline.object(Selector::All, &config.version)))
+fn create(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
+    check_name(store, name)?;
+    let code = text(body, "program_code")?.ok_or_else(|| missing("program_code"))?;
+    let id = uuid(&mut store.seed, store.now);
+    let mut pipeline = Pipeline::new(id, name.to_owned(), store.now, &store.config);
+    pipeline.code = code;
+    pipeline.udf_rust = text(body, "udf_rust")?.unwrap_or_default();
+    pipeline.udf_toml = text(body, "udf_toml")?.unwrap_or_default();
+    pipeline.description = text(body, "description")?.unwrap_or_default();
+    pipeline.tags = body.get("tags").and_then(Value::as_array).cloned().unwrap_or_default();
+    pipeline.runtime_config = runtime_config(store, body.get("runtime_config"))?;
+    pipeline.program_config = program_config(body.get("program_config"));
+    pipeline.recompile(store.now, &store.config);
+    let object = pipeline.object(Selector::All, &store.config.version);
+    store.pipelines.push(pipeline);
+    Ok(Reply::created(object))
+}
+
+/// Changes what the body names.
+fn change(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
+    let runtime = match body.get("runtime_config") {
+        Some(config) => Some(runtime_config(store, Some(config))?),
+        None => None,
+    };
+    let rename = text(body, "name")?.filter(|wanted| wanted != name);
+    let (now, config) = (store.now, store.config.clone());
+    store.find(name)?;
+    if let Some(wanted) = &rename {
+        check_name(store, wanted)?;
     }
-
-    fn check_name(&self, name: &str) -> Result<(), Refusal> {
-        if name.is_empty() {
-            return Err(Refusal::bad("EmptyName", "Name cannot be be empty"));
+    let pipeline = store.find(name)?;
+    let code = text(body, "program_code")?.filter(|code| *code != pipeline.code);
+    let udf_rust = text(body, "udf_rust")?.filter(|udf| *udf != pipeline.udf_rust);
+    let udf_toml = text(body, "udf_toml")?.filter(|udf| *udf != pipeline.udf_toml);
+    let program = body.get("program_config").map(|config| program_config(Some(config)));
+    let program = program.filter(|config| *config != pipeline.program_config);
+    let runtime = runtime.filter(|config| *config != pipeline.runtime_config);
+    let recompiles = code.is_some() || udf_rust.is_some() || udf_toml.is_some() || program.is_some();
+    if (recompiles || runtime.is_some() || rename.is_some()) && !pipeline.is_stopped() {
+        let message = "Pipeline can only be updated while stopped. Stop it first by invoking '/stop'.";
+        return Err(Refusal::bad("UpdateRestrictedToStopped", message));
+    }
+    if pipeline.storage != "Cleared" {
+        let mut refused: Vec<String> = rename.iter().map(|_| "`name`".to_owned()).collect();
+        if let Some(runtime) = &runtime {
+            let fixed = ["workers", "hosts", "fault_tolerance"];
+            let changed = fixed.iter().filter(|key| runtime[**key] != pipeline.runtime_config[**key]);
+            refused.extend(changed.map(|key| format!("`runtime_config.{key}`")));
         }
-        if name.len() > 100 {
-            let message = format!("Name '{name}' is longer than 100 characters");
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "TooLongName", message, json!({ "name": name })));
-        }
-        let good = |byte: u8| byte.is_ascii_alphanumeric();
-        let inside = |byte: u8| good(byte) || byte == b'-' || byte == b'_';
-        let bytes = name.as_bytes();
-        let ends = bytes.first().copied().is_some_and(good) && bytes.last().copied().is_some_and(good);
-        if !ends || !bytes.iter().copied().all(inside) {
+        if !refused.is_empty() {
             let message = format!(
-                "Name '{name}' should be non-empty and only contain lowercase (a-z), uppercase (A-Z), number (0-9), underscore (_) or hyphen (-) characters, but cannot start or end with hyphen or underscore (pattern: '{PATTERN}')"
+                "The following pipeline edits are not allowed while storage is not cleared: {}",
+                refused.join(", ")
             );
-            let details = json!({ "name": name, "pattern": PATTERN });
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "NameDoesNotMatchPattern", message, details));
+            let details = json!({ "not_allowed": refused });
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "EditRestrictedToClearedStorage", message, details));
         }
-        if self.pipelines.iter().any(|pipeline| pipeline.name == name) {
-            let message = "An entity with this name already exists";
-            return Err(Refusal::new(StatusCode::CONFLICT, "DuplicateName", message, json!({})));
-        }
-        Ok(())
     }
+    if recompiles || runtime.is_some() || rename.is_some() {
+        pipeline.version += 1;
+        pipeline.refresh_version += 1;
+    }
+    for (slot, value) in [
+        (&mut pipeline.code, code),
+        (&mut pipeline.udf_rust, udf_rust),
+        (&mut pipeline.udf_toml, udf_toml),
+        (&mut pipeline.name, rename),
+        (&mut pipeline.description, text(body, "description")?),
+    ] {
+        if let Some(value) = value {
+            *slot = value;
+        }
+    }
+    if let Some(tags) = body.get("tags").and_then(Value::as_array) {
+        pipeline.tags.clone_from(tags);
+    }
+    if let Some(runtime) = runtime {
+        pipeline.runtime_config = runtime;
+    }
+    if let Some(program) = program {
+        pipeline.program_config = program;
+    }
+    if recompiles {
+        pipeline.program_version += 1;
+        pipeline.recompile(now, &config);
+    }
+    Ok(Reply::json(pipeline.object(Selector::All, &config.version)))
+}
 
-    /// What is given, over the defaults.
-    fn runtime_config(&self, given: Option<&Value>) -> Result<Value, Refusal> {
-        let mut config = json!({
-            "workers": 8, "hosts": 1,
-            "storage": { "backend": { "name": "default" }, "min_storage_bytes": null, "min_step_storage_bytes": null,
-                "compression": "default", "cache_mib": null },
-            "fault_tolerance": { "model": "none", "checkpoint_interval_secs": 60 },
-            "cpu_profiler": true, "tracing": false, "min_batch_size_records": 0, "max_buffering_delay_usecs": 0,
-            "clock_resolution_usecs": 1_000_000, "provisioning_timeout_secs": null,
-        });
-        let Some(given) = given.filter(|given| !given.is_null()) else { return Ok(config) };
-        let refused = |error: Value, reason: &str| {
-            let message = format!("JSON for 'runtime_config' field:\n{given:#}\n\n... is not valid due to: {reason}");
-            let details = json!({ "value": given, "error": error });
-            Refusal::new(StatusCode::BAD_REQUEST, "InvalidRuntimeConfig", message, details)
-        };
-        let Some(object) = given.as_object() else {
-            return Err(refused(json!("invalid type"), "invalid type"));
-        };
-        let tolerant = object.get("fault_tolerance").is_some_and(|model| !model.is_null() && model["model"] != "none");
-        if tolerant && !self.config.enterprise {
-            let error = json!({ "EnterpriseFeature": "fault tolerance" });
-            return Err(refused(error, "enterprise feature: fault tolerance"));
-        }
-        for (key, value) in object {
-            config[key.as_str()] = value.clone();
-        }
-        Ok(config)
+fn check_name(store: &Store, name: &str) -> Result<(), Refusal> {
+    if name.is_empty() {
+        return Err(Refusal::bad("EmptyName", "Name cannot be be empty"));
     }
+    if name.len() > 100 {
+        let message = format!("Name '{name}' is longer than 100 characters");
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "TooLongName", message, json!({ "name": name })));
+    }
+    let good = |byte: u8| byte.is_ascii_alphanumeric();
+    let inside = |byte: u8| good(byte) || byte == b'-' || byte == b'_';
+    let bytes = name.as_bytes();
+    let ends = bytes.first().copied().is_some_and(good) && bytes.last().copied().is_some_and(good);
+    if !ends || !bytes.iter().copied().all(inside) {
+        let message = format!(
+            "Name '{name}' should be non-empty and only contain lowercase (a-z), uppercase (A-Z), number (0-9), underscore (_) or hyphen (-) characters, but cannot start or end with hyphen or underscore (pattern: '{PATTERN}')"
+        );
+        let details = json!({ "name": name, "pattern": PATTERN });
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "NameDoesNotMatchPattern", message, details));
+    }
+    if store.pipelines.iter().any(|pipeline| pipeline.name == name) {
+        let message = "An entity with this name already exists";
+        return Err(Refusal::new(StatusCode::CONFLICT, "DuplicateName", message, json!({})));
+    }
+    Ok(())
+}
+
+/// What is given, over the defaults.
+fn runtime_config(store: &Store, given: Option<&Value>) -> Result<Value, Refusal> {
+    let mut config = json!({
+        "workers": 8, "hosts": 1,
+        "storage": { "backend": { "name": "default" }, "min_storage_bytes": null, "min_step_storage_bytes": null,
+            "compression": "default", "cache_mib": null },
+        "fault_tolerance": { "model": "none", "checkpoint_interval_secs": 60 },
+        "cpu_profiler": true, "tracing": false, "min_batch_size_records": 0, "max_buffering_delay_usecs": 0,
+        "clock_resolution_usecs": 1_000_000, "provisioning_timeout_secs": null,
+    });
+    let Some(given) = given.filter(|given| !given.is_null()) else { return Ok(config) };
+    let refused = |error: Value, reason: &str| {
+        let message = format!("JSON for 'runtime_config' field:\n{given:#}\n\n... is not valid due to: {reason}");
+        let details = json!({ "value": given, "error": error });
+        Refusal::new(StatusCode::BAD_REQUEST, "InvalidRuntimeConfig", message, details)
+    };
+    let Some(object) = given.as_object() else {
+        return Err(refused(json!("invalid type"), "invalid type"));
+    };
+    let tolerant = object.get("fault_tolerance").is_some_and(|model| !model.is_null() && model["model"] != "none");
+    if tolerant && !store.config.enterprise {
+        let error = json!({ "EnterpriseFeature": "fault tolerance" });
+        return Err(refused(error, "enterprise feature: fault tolerance"));
+    }
+    for (key, value) in object {
+        config[key.as_str()] = value.clone();
+    }
+    Ok(config)
 }
 
 fn program_config(given: Option<&Value>) -> Value {

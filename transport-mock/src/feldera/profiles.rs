@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::Manager;
 use super::errors::{Answer, Refusal, Reply};
-use super::object::stamp;
 use super::request::Call;
+use super::store::Store;
+use super::wire::stamp;
+use super::{introspection, pipelines, statistics};
 
 /// The parts of a bundle that a request can leave out.
 const PARTS: [&str; 9] = [
@@ -20,78 +21,76 @@ const PARTS: [&str; 9] = [
     "pipeline_events",
 ];
 
-impl Manager {
-    /// A zip with a directory for each collection, of which there is one here, or none.
-    pub(super) fn support_bundle(&mut self, call: &Call, name: &str) -> Answer {
-        let collect = call.flag("collect")?.unwrap_or(true);
-        let mut wanted = Vec::new();
-        for part in PARTS {
-            if call.flag(part)?.unwrap_or(true) {
-                wanted.push(part);
-            }
+/// A zip with a directory for each collection, of which there is one here, or none.
+pub(super) fn support_bundle(store: &mut Store, call: &Call, name: &str) -> Answer {
+    let collect = call.flag("collect")?.unwrap_or(true);
+    let mut wanted = Vec::new();
+    for part in PARTS {
+        if call.flag(part)?.unwrap_or(true) {
+            wanted.push(part);
         }
-        self.find(name)?;
-        let now = stamp(self.now);
-        let metadata = json!({ "pipeline_name": name, "collections": if collect { vec![&now] } else { vec![] } });
-        let mut files = vec![("metadata.json".to_owned(), metadata.to_string())];
-        if collect {
-            let parts = wanted.into_iter().filter_map(|part| Some((part, self.part(call, name, part)?)));
-            files.extend(parts.map(|(part, text)| (format!("{now}/{part}"), text)));
-        }
-        Ok(Reply::file("application/zip", "support_bundle.zip", zip(&files)))
     }
+    store.find(name)?;
+    let now = stamp(store.now);
+    let metadata = json!({ "pipeline_name": name, "collections": if collect { vec![&now] } else { vec![] } });
+    let mut files = vec![("metadata.json".to_owned(), metadata.to_string())];
+    if collect {
+        let parts = wanted.into_iter().filter_map(|part| Some((part, content(store, call, name, part)?)));
+        files.extend(parts.map(|(part, text)| (format!("{now}/{part}"), text)));
+    }
+    Ok(Reply::file("application/zip", "support_bundle.zip", zip(&files)))
+}
 
-    /// What there is of a part of a bundle; what cannot be had now is left out.
-    fn part(&mut self, call: &Call, name: &str, part: &str) -> Option<String> {
-        let answer = match part {
-            "circuit_profile" => return self.live(name).is_ok().then(|| GRAPH.to_owned()),
-            "metrics" => self.metrics(call, name),
-            "stats" => self.statistics(name),
-            "pipeline_config" => self.get_pipeline(call, name),
-            "system_config" => Ok(Reply::json(self.configuration())),
-            "pipeline_events" => self.events(call, name),
-            "logs" => return self.find(name).ok().map(|pipeline| pipeline.log_since(0).0),
-            _ => return None,
-        };
-        answer.ok().map(Reply::into_text)
-    }
+/// What there is of a part of a bundle; what cannot be had now is left out.
+fn content(store: &mut Store, call: &Call, name: &str, part: &str) -> Option<String> {
+    let answer = match part {
+        "circuit_profile" => return store.live(name).is_ok().then(|| GRAPH.to_owned()),
+        "metrics" => introspection::metrics(store, call, name),
+        "stats" => statistics::statistics(store, name),
+        "pipeline_config" => pipelines::get_pipeline(store, call, name),
+        "system_config" => Ok(Reply::json(introspection::configuration(&store.config))),
+        "pipeline_events" => introspection::events(store, call, name),
+        "logs" => return store.find(name).ok().map(|pipeline| pipeline.log.since(0).0),
+        _ => return None,
+    };
+    answer.ok().map(Reply::into_text)
+}
 
-    pub(super) fn circuit_profile(&mut self, name: &str) -> Answer {
-        self.live(name)?;
-        let files = [("0.dot", GRAPH), ("0.txt", "worker 0\n"), ("Makefile", "all: 0.svg\n")];
-        let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
-        Ok(Reply::file("application/zip", "profile.zip", zip(&files)))
-    }
+pub(super) fn circuit_profile(store: &mut Store, name: &str) -> Answer {
+    store.live(name)?;
+    let files = [("0.dot", GRAPH), ("0.txt", "worker 0\n"), ("Makefile", "all: 0.svg\n")];
+    let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    Ok(Reply::file("application/zip", "profile.zip", zip(&files)))
+}
 
-    pub(super) fn circuit_json_profile(&mut self, name: &str) -> Answer {
-        self.live(name)?;
-        let metric = json!({ "name": "used_memory_bytes", "category": "State", "advanced": false, "description": "" });
-        let profile = json!({ "metrics": [metric], "worker_profiles": [], "graph": { "nodes": [], "edges": [] } });
-        Ok(Reply::file("application/json", "profile.json", profile.to_string().into_bytes()))
-    }
+pub(super) fn circuit_json_profile(store: &mut Store, name: &str) -> Answer {
+    store.live(name)?;
+    let metric = json!({ "name": "used_memory_bytes", "category": "State", "advanced": false, "description": "" });
+    let profile = json!({ "metrics": [metric], "worker_profiles": [], "graph": { "nodes": [], "edges": [] } });
+    Ok(Reply::file("application/json", "profile.json", profile.to_string().into_bytes()))
+}
 
-    /// This build has none.
-    pub(super) fn heap_profile(&mut self, name: &str) -> Answer {
-        self.live(name)?;
-        let error = "heap profiling is not available in this build";
-        let message = format!("Heap profiler error: {error}.");
-        Err(Refusal::new(http::StatusCode::BAD_REQUEST, "HeapProfilerError", message, json!({ "error": error })))
-    }
+/// This build has none.
+pub(super) fn heap_profile(store: &mut Store, name: &str) -> Answer {
+    store.live(name)?;
+    let error = "heap profiling is not available in this build";
+    let message = format!("Heap profiler error: {error}.");
+    Err(Refusal::new(http::StatusCode::BAD_REQUEST, "HeapProfilerError", message, json!({ "error": error })))
+}
 
-    /// None was ever made.
-    pub(super) fn samply_profile(&mut self, name: &str) -> Answer {
-        self.live(name)?;
-        let message = "no samply profile found; trigger a samply profile by making a POST request to `/samply_profile`";
-        Err(Refusal::new(http::StatusCode::BAD_REQUEST, "NoSamplyProfile", message, serde_json::Value::Null))
-    }
+/// None was ever made.
+pub(super) fn samply_profile(store: &mut Store, name: &str) -> Answer {
+    store.live(name)?;
+    let message = "no samply profile found; trigger a samply profile by making a POST request to `/samply_profile`";
+    Err(Refusal::new(http::StatusCode::BAD_REQUEST, "NoSamplyProfile", message, serde_json::Value::Null))
+}
 
-    /// As on a machine without Samply.
-    pub(super) fn start_samply_profile(&mut self, name: &str) -> Answer {
-        self.live(name)?;
-        let message = "failed to profile the pipeline using samply";
-        let details = json!("failed to get samply version; is Samply installed and in `$PATH`?");
-        Err(Refusal::new(http::StatusCode::INTERNAL_SERVER_ERROR, "SamplyProfilingFailure", message, details))
-    }
+/// As on a machine without Samply.
+pub(super) fn start_samply_profile(store: &mut Store, name: &str) -> Answer {
+    store.live(name)?;
+    let message = "failed to profile the pipeline using samply";
+    let details = json!("failed to get samply version; is Samply installed and in `$PATH`?");
+    Err(Refusal::new(http::StatusCode::INTERNAL_SERVER_ERROR, "SamplyProfilingFailure", message, details))
 }
 
 const GRAPH: &str = "digraph circuit {\n}\n";

@@ -1,64 +1,63 @@
 //! What a process tells of itself.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::Manager;
-use super::connectors::is_complete;
-use super::errors::{Answer, Refusal, Reply};
-use super::process::{Endpoint, Process};
+use super::endpoint::Endpoint;
+use super::errors::{Answer, Reply};
+use super::process::Process;
+use super::store::Store;
+use super::wire::millis;
 
-impl Manager {
-    pub(super) fn statistics(&mut self, name: &str) -> Answer {
-        let (now, enterprise) = (self.now, self.config.enterprise);
-        let pipeline = self.live(name)?;
-        let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
-        let inputs: Vec<Value> = process.endpoints.iter().map(Endpoint::status).collect();
-        let mut problems = Vec::new();
-        if !enterprise {
-            problems.push("EnterpriseFeature");
-        }
-        if !process.has_storage {
-            problems.push("StorageRequired");
-        }
-        let (suspend, permanent) = match (problems.is_empty(), process.transaction) {
-            (false, _) => (json!({ "Permanent": problems }), json!(problems)),
-            (true, Some(_)) => (json!({ "Temporary": ["TransactionInProgress"] }), Value::Null),
-            (true, None) => (Value::Null, Value::Null),
-        };
-        Ok(Reply::json(json!({
-            "global_metrics": global_metrics(process, now),
-            "suspend_error": suspend,
-            "checkpoint_activity": process.checkpoint_activity(),
-            "permanent_checkpoint_errors": permanent,
-            "inputs": inputs,
-            "outputs": [],
-        })))
+pub(super) fn statistics(store: &mut Store, name: &str) -> Answer {
+    let (now, enterprise) = (store.now, store.config.enterprise);
+    let process = store.process(name)?;
+    let inputs: Vec<Value> = process.endpoints.iter().map(Endpoint::status).collect();
+    let mut problems = Vec::new();
+    if !enterprise {
+        problems.push("EnterpriseFeature");
     }
+    if !process.checkpoints.has_storage {
+        problems.push("StorageRequired");
+    }
+    let (suspend, permanent) = match (problems.is_empty(), process.transaction.open) {
+        (false, _) => (json!({ "Permanent": problems }), json!(problems)),
+        (true, Some(_)) => (json!({ "Temporary": ["TransactionInProgress"] }), Value::Null),
+        (true, None) => (Value::Null, Value::Null),
+    };
+    Ok(Reply::json(json!({
+        "global_metrics": global_metrics(process, now),
+        "suspend_error": suspend,
+        "checkpoint_activity": process.checkpoints.activity(process.started),
+        "permanent_checkpoint_errors": permanent,
+        "inputs": inputs,
+        "outputs": [],
+    })))
 }
 
-fn millis(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn global_metrics(process: &Process, now: std::time::Duration) -> Value {
+fn global_metrics(process: &Process, now: Duration) -> Value {
     // A transaction without rows has an id and an initiator, and the status of none.
-    let status = match (process.transaction_began, process.is_committing()) {
+    let status = match (process.transaction.began, process.transaction.committing.is_some()) {
         (None, _) => "NoTransaction",
         (Some(_), false) => "TransactionInProgress",
         (Some(_), true) => "CommitInProgress",
     };
-    let initiated_by = process.transaction.map(|_| if process.is_committing() { "Committed" } else { "Started" });
+    let initiated_by = process
+        .transaction
+        .open
+        .map(|_| if process.transaction.committing.is_some() { "Committed" } else { "Started" });
     let state = if process.status == "Running" { "Running" } else { "Paused" };
     let bytes: usize = process.endpoints.iter().map(|endpoint| endpoint.bytes).sum();
     json!({
         "state": state,
         "bootstrap_in_progress": false,
         "transaction_status": status,
-        "transaction_id": process.transaction.unwrap_or(0),
-        "transaction_msecs": process.transaction_began.map(|began| millis(now.saturating_sub(began))),
+        "transaction_id": process.transaction.open.unwrap_or(0),
+        "transaction_msecs": process.transaction.began.map(|began| millis(now.saturating_sub(began))),
         "transaction_records": null,
         "commit_progress": null,
-        "transaction_initiators": { "transaction_id": process.transaction, "initiated_by_api": initiated_by,
+        "transaction_initiators": { "transaction_id": process.transaction.open, "initiated_by_api": initiated_by,
             "initiated_by_connectors": {} },
         "concurrent_bootstrap_phase": "Inactive",
         "concurrent_bootstrap_progress": null,
@@ -83,6 +82,6 @@ fn global_metrics(process: &Process, now: std::time::Duration) -> Value {
         "output_stall_msecs": 0,
         "total_initiated_steps": process.initiated,
         "total_completed_steps": process.completed,
-        "pipeline_complete": is_complete(process),
+        "pipeline_complete": process.is_complete(),
     })
 }

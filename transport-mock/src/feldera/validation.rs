@@ -1,16 +1,18 @@
-//! Programs that are compiled without a pipeline.
+//! Programs that are compiled without being run: validated, or compared with that of a pipeline.
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::CompilerFailure;
+use super::config::CompilerFailure;
 use super::errors::{Answer, Refusal, Reply};
 use super::program;
 use super::request::Call;
+use super::store::Store;
 
 /// SQL that is wrong is an answer, not a refusal.
 pub(super) fn validate_program(call: &Call, failure: Option<&CompilerFailure>) -> Answer {
     let body = call.object()?;
-    super::platform::check_runtime(body.get("runtime_version"))?;
+    check_runtime(body.get("runtime_version"))?;
     let code = body.get("program_code").and_then(Value::as_str);
     let code = code.ok_or_else(|| Refusal::body("missing field `program_code` at line 1 column 1".to_owned()))?;
     if let Some(CompilerFailure::System(error)) = failure {
@@ -20,4 +22,45 @@ pub(super) fn validate_program(call: &Call, failure: Option<&CompilerFailure>) -
         Ok(program) => json!({ "Success": { "program_info": program.information() } }),
         Err(mistake) => json!({ "SqlError": { "info": { "exit_code": 1, "messages": [mistake.message()] } } }),
     }))
+}
+
+/// What another program would change.
+pub(super) fn diff(store: &mut Store, call: &Call, name: &str) -> Answer {
+    let body = call.object()?;
+    check_runtime(body.get("runtime_version"))?;
+    let Some(present) = &store.find(name)?.compilation.program else {
+        let message = format!("Pipeline '{name}' has not been compiled yet. Please compile the pipeline first.");
+        let details = json!({ "pipeline_name": name });
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "ProgramNotCompiled", message, details));
+    };
+    let proposed = match body.get("program_code").and_then(Value::as_str).map(program::compile) {
+        None => present.clone(),
+        Some(Ok(program)) => program,
+        Some(Err(mistake)) => {
+            let error = serde_json::to_string_pretty(&[mistake.message()]).unwrap_or_default();
+            let message = format!("The proposed new SQL program has compilation errors: {error}");
+            let details = json!({ "error": error });
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidNewProgramSql", message, details));
+        }
+    };
+    Ok(Reply::json(json!({
+        "program_diff": present.diff(&proposed), "program_diff_error": null,
+        "added_input_connectors": [], "modified_input_connectors": [], "removed_input_connectors": [],
+        "added_output_connectors": [], "modified_output_connectors": [], "removed_output_connectors": [],
+    })))
+}
+
+pub(super) fn check_runtime(version: Option<&Value>) -> Result<(), Refusal> {
+    let Some(version) = version.and_then(Value::as_str) else { return Ok(()) };
+    let is_release = version.strip_prefix('v').is_some_and(|rest| {
+        rest.split('.').count() == 3 && rest.split('.').all(|number| number.parse::<u32>().is_ok())
+    });
+    let is_commit = version.len() == 40 && version.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_release || is_commit {
+        return Ok(());
+    }
+    let error =
+        format!("The requested runtime version '{version}' is neither a valid version (vX.Y.Z) nor a valid git hash.");
+    let message = format!("Invalid runtime version: {error}");
+    Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidRuntimeVersion", message, json!({ "error": error })))
 }

@@ -124,3 +124,12 @@ pub struct SyncView {
     /// Whether it got there.
     pub succeeded: bool,
 }
+
+impl History {
+    pub(super) fn append(&mut self, later: Self) {
+        self.taken.extend(later.taken);
+        self.transactions.extend(later.transactions);
+        self.checkpoints.extend(later.checkpoints);
+        self.syncs.extend(later.syncs);
+    }
+}

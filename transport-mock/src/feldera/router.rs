@@ -1,0 +1,138 @@
+//! From a path and a method to a handler.
+
+use serde_json::json;
+
+use super::Manager;
+use super::errors::{Answer, Refusal, Reply};
+use super::keys::{check_role, needed};
+use super::request::Call;
+use super::{checkpoints, data, inputs, introspection, lifecycle, live, pipelines, profiles, statistics, validation};
+
+impl Manager {
+    pub(super) fn answer(&mut self, call: &Call) -> Answer {
+        if self.store.now < self.up_at {
+            return Err(Refusal::gateway());
+        }
+        let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+        match (call.method.as_str(), segments.as_slice()) {
+            ("GET", ["healthz"]) => return Ok(Reply::json(json!({ "status": "healthy" }))),
+            ("GET", ["config", "authentication"]) => return Ok(Reply::json(json!({}))),
+            _ => {}
+        }
+        let Some((&"v0", segments)) = segments.split_first() else { return Err(Refusal::unknown_route()) };
+        let role = self.keys.authenticate(self.store.config.api_key.as_deref(), call)?;
+        check_role(role, needed(&call.method, segments))?;
+        match (call.method.as_str(), segments) {
+            ("GET", ["config"]) => Ok(Reply::json(introspection::configuration(&self.store.config))),
+            ("GET", ["config", "session"]) => Ok(Reply::json(json!({
+                "tenant_id": "00000000-0000-0000-0000-000000000000", "tenant_name": "default",
+                "role": role.name(), "memberships": [],
+            }))),
+            ("GET", ["cluster_healthz"]) => Ok(Reply::json(introspection::cluster_health(self.store.now))),
+            ("GET", ["api_keys"]) => Ok(self.keys.list()),
+            ("POST", ["api_keys"]) => self.keys.make(call, self.store.now, &mut self.store.seed),
+            ("GET", ["api_keys", name]) => self.keys.get(name),
+            ("DELETE", ["api_keys", name]) => self.keys.delete(name),
+            ("GET", ["metrics"]) => Ok(introspection::all_metrics(&self.store)),
+            ("GET", ["pipelines"]) => pipelines::list_pipelines(&mut self.store, call),
+            ("POST", ["pipelines"]) => pipelines::post_pipeline(&mut self.store, call),
+            ("POST", ["validate_program"]) => validation::validate_program(call, self.store.compiler.as_ref()),
+            (_, [.., ""]) => Err(Refusal::unknown_route()),
+            (method, ["pipelines", name, rest @ ..]) => self.route_pipeline(call, method, name, rest),
+            _ => Err(Refusal::unknown_route()),
+        }
+    }
+
+    fn route_pipeline(&mut self, call: &Call, method: &str, name: &str, rest: &[&str]) -> Answer {
+        let Self { store, readings, .. } = self;
+        match (method, rest) {
+            ("GET", []) => pipelines::get_pipeline(store, call, name),
+            ("PUT", []) => pipelines::put_pipeline(store, call, name),
+            ("PATCH", []) => pipelines::patch_pipeline(store, call, name),
+            ("DELETE", []) => pipelines::delete_pipeline(store, name),
+            ("POST", ["start"]) => lifecycle::start(store, call, name),
+            ("POST", ["stop"]) => lifecycle::stop(store, call, name),
+            ("POST", ["pause"]) => lifecycle::pause(store, name),
+            ("POST", ["resume"]) => lifecycle::resume(store, name),
+            ("POST", ["activate"]) => lifecycle::activate(store, call, name),
+            ("POST", ["approve"]) => lifecycle::approve(store, name),
+            ("POST", ["clear"]) => lifecycle::clear(store, name),
+            ("POST", ["dismiss_error"]) => lifecycle::dismiss_error(store, name),
+            ("POST", ["update_runtime"]) => pipelines::update_runtime(store, name),
+            ("POST", ["checkpoint"]) => checkpoints::checkpoint(store, name),
+            ("POST", ["checkpoint", "sync"]) => checkpoints::sync_checkpoint(store, name),
+            ("GET", ["checkpoint", "sync_status"]) => checkpoints::sync_status(store, call, name),
+            ("GET", ["checkpoint_status"]) => checkpoints::checkpoint_status(store, call, name),
+            ("GET", ["checkpoints"]) => checkpoints::list_checkpoints(store, name),
+            ("GET", ["checkpoints", "remote"]) => checkpoints::list_remote_checkpoints(store, name),
+            ("POST", ["start_transaction"]) => lifecycle::start_transaction(store, name),
+            ("POST", ["commit_transaction"]) => lifecycle::commit_transaction(store, name),
+            ("POST", ["ingress", table]) => data::ingress(store, call, name, table),
+            ("POST", ["egress", view]) => data::egress(store, readings, call, name, view),
+            ("GET", ["query"]) => data::query(store, call, name),
+            ("GET", ["completion_status"]) => inputs::completion_status(store, call, name),
+            ("GET", ["stats"]) => statistics::statistics(store, name),
+            ("GET", ["logs"]) => readings.logs(store, name),
+            ("GET", ["metrics"]) => introspection::metrics(store, call, name),
+            ("GET", ["events"]) => introspection::events(store, call, name),
+            ("GET", ["events", id]) => introspection::event(store, call, name, id),
+            ("POST", ["diff"]) => validation::diff(store, call, name),
+            ("GET", ["time_series"]) => live::time_series(store, name),
+            ("GET", ["time_series_stream"]) => readings.time_series(store, name),
+            ("GET", ["support_bundle"]) => profiles::support_bundle(store, call, name),
+            ("GET", ["circuit_profile"]) => profiles::circuit_profile(store, name),
+            ("GET", ["circuit_json_profile"]) => profiles::circuit_json_profile(store, name),
+            ("GET", ["heap_profile"]) => profiles::heap_profile(store, name),
+            ("GET", ["samply_profile"]) => profiles::samply_profile(store, name),
+            ("POST", ["samply_profile"]) => profiles::start_samply_profile(store, name),
+            ("GET", ["tables", table, "connectors", connector, "stats"]) => {
+                inputs::input_status(store, name, table, connector)
+            }
+            ("GET", ["tables", table, "connectors", connector, "completion_token"]) => {
+                inputs::input_token(store, name, table, connector)
+            }
+            ("POST", ["tables", table, "connectors", connector, action]) => {
+                inputs::control_input(store, name, table, connector, action)
+            }
+            ("GET", ["views", view, "connectors", connector, "stats"]) => {
+                store.live(name)?;
+                Err(Refusal::unknown_output(view, connector))
+            }
+            // A path of the API, and none of its methods.
+            (_, [known]) if KNOWN.contains(known) => Err(Refusal::Denied),
+            (_, ["ingress" | "egress", _]) => Err(Refusal::Denied),
+            _ => Err(Refusal::unknown_route()),
+        }
+    }
+}
+
+const KNOWN: [&str; 28] = [
+    "support_bundle",
+    "circuit_profile",
+    "circuit_json_profile",
+    "heap_profile",
+    "samply_profile",
+    "start",
+    "stop",
+    "pause",
+    "resume",
+    "activate",
+    "approve",
+    "clear",
+    "dismiss_error",
+    "update_runtime",
+    "checkpoint",
+    "checkpoint_status",
+    "checkpoints",
+    "start_transaction",
+    "commit_transaction",
+    "query",
+    "completion_status",
+    "stats",
+    "logs",
+    "time_series",
+    "time_series_stream",
+    "metrics",
+    "events",
+    "diff",
+];

@@ -1,0 +1,173 @@
+//! The readers of egress, as a process sees them.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::program::Table;
+use super::rows::Change;
+
+/// How many records are kept for a reader.
+const KEPT: usize = 100;
+/// After so long a silence comes a heartbeat.
+const HEARTBEAT: Duration = Duration::from_secs(3);
+
+/// How a reader of egress gets rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Csv,
+    InsertDelete,
+    /// One row in each record.
+    Snowflake,
+    /// Not at all: egress over HTTP has no place for the key of a message.
+    Debezium,
+}
+
+/// A reader of egress, as the process sees it.
+#[derive(Debug)]
+pub(super) struct Subscriber {
+    number: u64,
+    encoding: Encoding,
+    backpressure: bool,
+    table: Table,
+    /// How many rows were sent.
+    rows: u64,
+    next: u64,
+    queue: VecDeque<String>,
+    /// When the last record was made.
+    quiet_since: Duration,
+}
+
+impl Subscriber {
+    pub(super) fn new(now: Duration, table: Table, encoding: Encoding, backpressure: bool) -> Self {
+        Self { number: 0, encoding, backpressure, table, rows: 0, next: 0, queue: VecDeque::new(), quiet_since: now }
+    }
+
+    /// Sends changes; whether the encoding can.
+    pub(super) fn send(&mut self, at: Duration, snapshot: bool, changes: &[Change]) -> bool {
+        match self.encoding {
+            Encoding::Debezium => return changes.is_empty(),
+            Encoding::Snowflake => changes.chunks(1).for_each(|change| self.record(at, snapshot, Some(change))),
+            Encoding::Csv | Encoding::InsertDelete => self.record(at, snapshot, Some(changes)),
+        }
+        true
+    }
+
+    /// A row as the update format has it.
+    fn json(&mut self, Change { delete, row }: &Change) -> Value {
+        let action = if *delete { "delete" } else { "insert" };
+        if self.encoding != Encoding::Snowflake {
+            return json!({ action: row });
+        }
+        let mut row = row.clone();
+        row["__action"] = json!(action);
+        row["__stream_id"] = json!(self.number);
+        row["__seq_number"] = json!(self.rows);
+        self.rows += 1;
+        row
+    }
+
+    /// One record; without changes, a heartbeat.
+    fn record(&mut self, at: Duration, snapshot: bool, changes: Option<&[Change]>) {
+        let mut text = format!("{{\"sequence_number\":{},\"snapshot\":{snapshot}", self.next);
+        self.next += 1;
+        self.quiet_since = at;
+        if self.queue.len() >= KEPT && !snapshot {
+            return;
+        }
+        match changes {
+            Some(changes) if self.encoding != Encoding::Csv => {
+                let data: Vec<Value> = changes.iter().map(|change| self.json(change)).collect();
+                // Writing to a text never fails.
+                let _ = write!(text, ",\"json_data\":{}", json!(data));
+            }
+            Some(changes) => {
+                let data: String = changes.iter().map(|change| csv(&self.table, change)).collect();
+                let _ = write!(text, ",\"text_data\":{}", json!(data));
+            }
+            None => {}
+        }
+        text.push_str("}\r\n");
+        self.queue.push_back(text);
+    }
+
+    pub(super) fn take(&mut self) -> String {
+        self.queue.drain(..).collect()
+    }
+
+    fn is_full(&self) -> bool {
+        self.backpressure && self.queue.len() >= KEPT
+    }
+
+    /// Heartbeats up to a time.
+    pub(super) fn beat(&mut self, now: Duration) {
+        // Who holds the pipeline up is not told that it lives.
+        if self.is_full() {
+            self.quiet_since = now;
+        }
+        while self.next_beat() <= now {
+            self.record(self.next_beat(), false, None);
+        }
+    }
+
+    /// When the next heartbeat is due, unless rows come before it.
+    pub(super) fn next_beat(&self) -> Duration {
+        self.quiet_since.saturating_add(HEARTBEAT)
+    }
+}
+
+/// The subscribers of a process.
+#[derive(Debug, Default)]
+pub(super) struct Subscribers {
+    list: Vec<Subscriber>,
+    /// How many there ever were.
+    count: u64,
+    /// Rows were dropped, which the log does not tell yet.
+    pub(super) dropped: bool,
+}
+
+impl Subscribers {
+    /// The subscriber's number.
+    pub(super) fn subscribe(&mut self, mut subscriber: Subscriber) -> u64 {
+        self.count += 1;
+        subscriber.number = self.count;
+        self.list.push(subscriber);
+        self.count
+    }
+
+    /// Whether somebody with backpressure does not read.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.list.iter().any(Subscriber::is_full)
+    }
+
+    pub(super) fn deliver(&mut self, at: Duration, table: &str, delta: &[Change]) {
+        let readers = self.list.iter_mut().filter(|subscriber| subscriber.table.name == table);
+        readers.filter(|_| !delta.is_empty()).for_each(|subscriber| {
+            subscriber.beat(at);
+            self.dropped |= !subscriber.send(at, false, delta);
+        });
+    }
+
+    pub(super) fn get(&mut self, number: u64) -> Option<&mut Subscriber> {
+        self.list.iter_mut().find(|subscriber| subscriber.number == number)
+    }
+
+    pub(super) fn remove(&mut self, number: u64) {
+        self.list.retain(|subscriber| subscriber.number != number);
+    }
+}
+
+/// A line, and its weight at the end.
+fn csv(table: &Table, Change { delete, row }: &Change) -> String {
+    let field = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) if text.contains([',', '"', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let mut fields: Vec<String> = table.columns.iter().map(|column| field(&row[&column.name])).collect();
+    fields.push(if *delete { "-1" } else { "1" }.into());
+    format!("{}\n", fields.join(","))
+}
