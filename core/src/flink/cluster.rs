@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Acknowledged, FlinkRest};
+use crate::flink::tuning::MAX_CACHE_TIME;
 use crate::schema::{json_structs, operations};
 
 operations! { FlinkRest;
@@ -89,7 +90,7 @@ impl DashboardConfig {
 
     /// How old answers from the caches may be; an hour at the most, whatever the cluster says.
     pub(crate) fn freshness(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.refresh_interval).unwrap_or(0)).min(Duration::from_secs(3600))
+        Duration::from_millis(u64::try_from(self.refresh_interval).unwrap_or(0)).min(MAX_CACHE_TIME)
     }
 }
 

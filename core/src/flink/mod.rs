@@ -71,6 +71,7 @@ pub mod savepoints;
 pub mod sql_gateway;
 pub mod taskmanagers;
 mod time;
+mod tuning;
 pub mod vertices;
 
 use bytes::Bytes;

@@ -27,8 +27,8 @@ const ATTEMPT: Duration = Duration::from_secs(4);
 const WITHIN: Duration = Duration::from_secs(90);
 /// How long a job may take to show that it runs.
 const SETTLE: Duration = Duration::from_secs(8);
-/// How long a new job must run if it has to prove itself.
-const PROOF: Duration = Duration::from_secs(5);
+/// How long a new job must run if it must stay stable.
+const STABLE_FOR: Duration = Duration::from_secs(5);
 /// The longest delay of a request, after which it has arrived.
 const LONGEST_DELAY: Duration = Duration::from_secs(6);
 
@@ -418,7 +418,7 @@ impl Case<'_> {
         back: bool,
     ) -> Result<Left, Box<dyn std::error::Error + Send + Sync>> {
         let what = if back { Operation::RollBack } else { Operation::Upgrade(jar) }.to_string();
-        let proves = self.scenario.proves;
+        let is_verified = self.scenario.is_verified;
         let directory = self.truth.savepoint_dir(&self.goal);
         let (file, args) = jar.program();
         let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
@@ -431,7 +431,7 @@ impl Case<'_> {
             let goal = match saved {
                 None => {
                     let goal = UpgradeJob::new(job, old.clone(), new.clone()).target_directory(&directory);
-                    goal.settle_timeout(SETTLE).prove_for(if proves { PROOF } else { Duration::ZERO })
+                    goal.settle_timeout(SETTLE).stable_for(if is_verified { STABLE_FOR } else { Duration::ZERO })
                 }
                 Some(saved) => {
                     let goal = UpgradeJob::resume(saved)?.with_jars(old.clone(), new.clone());
@@ -443,7 +443,7 @@ impl Case<'_> {
         let (now, savepoint, name) = match outcome.result {
             Ok(Upgrade::Upgraded { job, savepoint, .. }) => {
                 self.ended(&what, End::Upgraded);
-                if !jar.may_succeed(proves) {
+                if !jar.may_succeed(is_verified) {
                     self.violation(format!("{what}: upgraded to a jar that cannot run"));
                 }
                 if asked_back.get() {

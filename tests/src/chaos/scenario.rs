@@ -76,11 +76,11 @@ impl NewJar {
         matches!(self, Self::Throws | Self::ThrowsLate | Self::Broken)
     }
 
-    /// Returns whether an upgrade to it may succeed if it must prove itself for some seconds, or need not. One that
+    /// Returns whether an upgrade to it may succeed if it must stay stable for some seconds, or need not. One that
     /// fails late may have completed a checkpoint before. That a main method has thrown is not known if the answer is
     /// lost, and its job runs.
-    pub fn may_succeed(self, proves: bool) -> bool {
-        matches!(self, Self::Good | Self::ThrowsLate) || (self == Self::FailsLater && !proves)
+    pub fn may_succeed(self, is_verified: bool) -> bool {
+        matches!(self, Self::Good | Self::ThrowsLate) || (self == Self::FailsLater && !is_verified)
     }
 }
 
@@ -108,8 +108,8 @@ pub struct Scenario {
     pub kills: Seed,
     /// How many of ten processes are killed.
     pub kills_of_ten: u64,
-    /// Whether the new job of an upgrade must prove itself for some seconds.
-    pub proves: bool,
+    /// Whether the new job of an upgrade must stay stable for some seconds.
+    pub is_verified: bool,
     /// Draws the faults of each operation.
     faults: Seed,
     /// How much goes wrong.
@@ -148,11 +148,11 @@ impl Scenario {
             }
         }
         let kills_of_ten = [0, 3, 6, 9].into_iter().nth(usize::try_from(source.below(4)).unwrap_or(0)).unwrap_or(0);
-        let proves = source.below(2) == 0;
+        let is_verified = source.below(2) == 0;
         // From a bad day to a hostile one.
         let busy = [0.5, 1.0, 1.5, 2.0].into_iter().nth(usize::try_from(source.below(4)).unwrap_or(0)).unwrap_or(1.0);
         let at_most = 2 + source.below(20);
-        Self { seed, operations, kills, kills_of_ten, proves, faults, busy, at_most }
+        Self { seed, operations, kills, kills_of_ten, is_verified, faults, busy, at_most }
     }
 
     /// The plan for the next operation. Some delays outlast the time that a request may take.

@@ -94,9 +94,9 @@ fn job_manager(error: &FlowError) -> JobManagerLookup {
 /// What a flow concludes from another JobManager: whether the run has failed, and why.
 fn verdict(config: &Config) -> (bool, JobManagerLookup, &'static str) {
     if config.high_availability {
-        (false, JobManagerLookup::Another, "another JobManager answers")
+        (false, JobManagerLookup::DifferentReplica, "another JobManager answers")
     } else {
-        (true, JobManagerLookup::Replaced, "the JobManager died")
+        (true, JobManagerLookup::Restarted, "the JobManager died")
     }
 }
 
@@ -376,7 +376,7 @@ fn nothing_is_repeated_on_a_job_manager_that_cannot_be_told_from_another() {
         }
         let goal = UpgradeJob::new(old.job, RunJar::uploaded(old.jar), new.clone());
         let error = scene.flink.run(goal).expect_err("the answer is lost");
-        assert!(error.is_ambiguous() && matches!(job_manager(&error), JobManagerLookup::Failed(_)), "{error:?}");
+        assert!(error.is_ambiguous() && matches!(job_manager(&error), JobManagerLookup::LookupFailed(_)), "{error:?}");
         assert!(error.to_string().contains("web.tmpdir"), "{error}");
         deaths(1);
         if when.is_none() {
@@ -384,7 +384,7 @@ fn nothing_is_repeated_on_a_job_manager_that_cannot_be_told_from_another() {
             scene.world.set_faults(FaultPlan::none().nth_of("submitJobFromJar", 1, page));
         }
         let error = scene.flink.run(new).expect_err("the answer is lost");
-        assert!(error.is_ambiguous() && matches!(job_manager(&error), JobManagerLookup::Failed(_)), "{error:?}");
+        assert!(error.is_ambiguous() && matches!(job_manager(&error), JobManagerLookup::LookupFailed(_)), "{error:?}");
         deaths(2);
     }
 }

@@ -154,7 +154,7 @@ fn a_run_behind_a_balancer_is_ambiguous_if_another_job_manager_answers() {
     let scene = scene(Config { standby: true, ..Config::default() }, true);
     scene.world.set_faults(FaultPlan::none().nth_of(RUN, 1, LATE));
     let error = scene.flink.run(new_jar()).expect_err("the answer is lost");
-    assert!(error.is_ambiguous() && job_manager(&error) == JobManagerLookup::Another, "{error:?}");
+    assert!(error.is_ambiguous() && job_manager(&error) == JobManagerLookup::DifferentReplica, "{error:?}");
     assert!(error.to_string().contains("may still execute main()"), "{error}");
     assert_eq!(scene.alive(), ["new"]);
 }
@@ -178,7 +178,8 @@ fn a_repetition_is_sent_to_a_job_manager_that_was_identified() {
 fn a_job_manager_that_dies_late_is_not_followed_by_another() {
     for config in [alone(false), alone(true), Config::default(), Config { retain_uploads: true, ..Config::default() }] {
         let case = format!("{config:?}");
-        let expected = if config.high_availability { JobManagerLookup::Another } else { JobManagerLookup::Replaced };
+        let expected =
+            if config.high_availability { JobManagerLookup::DifferentReplica } else { JobManagerLookup::Restarted };
         let faults = |operation| FaultPlan::none().nth_of(operation, 1, page()).nth_of(operation, 2, Fault::NotSent);
         let run = scene(config.clone(), false);
         run.world.set_faults(faults(RUN));
@@ -186,7 +187,7 @@ fn a_job_manager_that_dies_late_is_not_followed_by_another() {
         let goal = exiting();
         let error = run.flink.run_with(goal, run.restarts_before_a_repetition(RUN, &mut saved)).expect_err(&case);
         assert_eq!((job_manager(&error), run.deaths()), (expected.clone(), 0), "{case}: {error:?}");
-        assert_eq!(error.is_ambiguous(), expected == JobManagerLookup::Another, "{case}: {error:?}");
+        assert_eq!(error.is_ambiguous(), expected == JobManagerLookup::DifferentReplica, "{case}: {error:?}");
         let goal = RunJar::resume(&saved.expect("saved")).expect("its own state");
         let _ = run.flink.run(goal.with_jar("new.jar", Program::endless("new").jar())).expect_err(&case);
         assert_eq!((run.deaths(), run.alive()), (0, Vec::new()), "{case}");

@@ -167,7 +167,7 @@ fn an_upgrade_leaves_one_job_wherever_the_process_ends() {
         for at in 0.. {
             let context = format!("good: {is_good}, back: {roll_back}, {wait:?}, at {at}");
             let (scene, job) = running();
-            let (is_over, mut saved) = scene.crash(upgrade(&job, is_good).prove_for(Duration::from_secs(5)), at);
+            let (is_over, mut saved) = scene.crash(upgrade(&job, is_good).stable_for(Duration::from_secs(5)), at);
             if is_over {
                 assert!(at > 40, "{context}");
                 break;

@@ -259,7 +259,7 @@ fn a_lookup_that_a_proxy_refuses_is_repeated() {
         assert_eq!(diagnosis.trigger, Some(id));
         match &diagnosis.lookup {
             JobLookup::State(state) => assert!(is_found && *state == JobState::Running, "{diagnosis:?}"),
-            JobLookup::Failed(why) => assert!(!is_found && why.contains("403"), "{diagnosis:?}"),
+            JobLookup::LookupFailed(why) => assert!(!is_found && why.contains("403"), "{diagnosis:?}"),
             lookup => panic!("{lookup:?}"),
         }
         let took = scene.world.now().since(before);

@@ -1,4 +1,4 @@
-//! Upgrades whose new job must prove itself, and upgrades that the caller takes back.
+//! Upgrades whose new job must stay stable, and upgrades that the caller takes back.
 
 use std::time::Duration;
 
@@ -95,10 +95,10 @@ fn diagnosis(error: &FlowError) -> &UpgradeDiagnosis {
 
 #[test]
 fn an_upgrade_counts_when_the_new_job_has_run_for_long_enough() {
-    for (prove_for, least, most) in [(0, 0, 5), (60, 60, 70)] {
+    for (stable_for, least, most) in [(0, 0, 5), (60, 60, 70)] {
         let scene = scene();
         let before = scene.world.now();
-        let upgrade = scene.flink.run(scene.goal(&new()).prove_for(seconds(prove_for))).expect("decided");
+        let upgrade = scene.flink.run(scene.goal(&new()).stable_for(seconds(stable_for))).expect("decided");
         assert!(matches!(upgrade, Upgrade::Upgraded { checkpoint: Some(_), .. }), "{upgrade:?}");
         let took = scene.world.now().since(before);
         assert!((seconds(least)..=seconds(most)).contains(&took), "{took:?}");
@@ -124,29 +124,29 @@ fn a_checkpoint_whose_trigger_is_never_sent_is_looked_up_when_time_is_up() {
 fn a_job_whose_task_restarts_after_the_settle_timeout_is_rolled_back() {
     let scene = scene();
     let new = new().fails_after(seconds(40)).fails_times(1);
-    let upgrade = scene.flink.run(scene.goal(&new).prove_for(seconds(60))).expect("decided");
+    let upgrade = scene.flink.run(scene.goal(&new).stable_for(seconds(60))).expect("decided");
     let Upgrade::RolledBack { reason, .. } = &upgrade else { panic!("{upgrade:?}") };
     assert!(reason.contains("did not keep all its tasks running for 60 s"), "{reason}");
     assert_eq!(scene.states(), states(&[("new", "CANCELED"), ("old", "FINISHED"), ("old", "RUNNING")]));
 }
 
 #[test]
-fn a_job_that_fails_while_it_proves_itself_is_rolled_back() {
+fn a_job_that_fails_while_it_is_verified_is_rolled_back() {
     let scene = scene();
     let new = new().fails_after(seconds(40)).restarts(0);
-    let upgrade = scene.flink.run(scene.goal(&new).prove_for(seconds(60))).expect("decided");
+    let upgrade = scene.flink.run(scene.goal(&new).stable_for(seconds(60))).expect("decided");
     let Upgrade::RolledBack { reason, .. } = &upgrade else { panic!("{upgrade:?}") };
     assert!(reason.starts_with("the new job is FAILED: "), "{reason}");
     assert_eq!(scene.states(), states(&[("new", "FAILED"), ("old", "FINISHED"), ("old", "RUNNING")]));
 }
 
-/// There is time left to settle: it proves itself again, from a checkpoint on that was triggered after the restart.
+/// There is time left to settle: it is verified again, from a checkpoint on that was triggered after the restart.
 #[test]
-fn a_job_whose_task_restarts_in_time_proves_itself_again() {
+fn a_job_whose_task_restarts_in_time_is_verified_again() {
     let scene = scene();
     let before = scene.world.now();
     let new = new().fails_after(seconds(10)).fails_times(1);
-    let upgrade = scene.flink.run(scene.goal(&new).prove_for(seconds(30))).expect("decided");
+    let upgrade = scene.flink.run(scene.goal(&new).stable_for(seconds(30))).expect("decided");
     let Upgrade::Upgraded { job, checkpoint: Some(number), .. } = upgrade else { panic!("{upgrade:?}") };
     assert!(scene.world.now().since(before) >= seconds(40), "30 s after the failure");
     let restarts = scene.cluster.with(|cluster| cluster.jobs().into_iter().find(|view| view.id == job.to_string()));
@@ -160,30 +160,30 @@ fn a_job_whose_task_restarts_in_time_proves_itself_again() {
 fn a_job_that_fails_again_and_again_does_not_prove_itself() {
     let scene = scene();
     let before = scene.world.now();
-    let upgrade = scene.flink.run(scene.goal(&new().fails_after(seconds(7))).prove_for(seconds(30))).expect("decided");
+    let upgrade = scene.flink.run(scene.goal(&new().fails_after(seconds(7))).stable_for(seconds(30))).expect("decided");
     assert!(matches!(upgrade, Upgrade::RolledBack { .. }), "{upgrade:?}");
     assert!(scene.world.now().since(before) < seconds(40));
 }
 
 #[test]
-fn a_job_that_finishes_while_it_proves_itself_is_upgraded() {
+fn a_job_that_finishes_while_it_is_verified_is_upgraded() {
     let scene = scene();
     let new = Program::bounded("new", 4000);
-    let upgrade = scene.flink.run(scene.goal(&new).prove_for(seconds(600))).expect("decided");
+    let upgrade = scene.flink.run(scene.goal(&new).stable_for(seconds(600))).expect("decided");
     assert!(matches!(upgrade, Upgrade::Upgraded { checkpoint: Some(_), .. }), "{upgrade:?}");
     assert_eq!(scene.states(), states(&[("new", "FINISHED"), ("old", "FINISHED")]));
 }
 
 /// The setting is in the state. A resumed flow knows nothing of what the job did before.
 #[test]
-fn a_resumed_flow_proves_the_job_for_the_whole_time_again() {
+fn a_resumed_flow_verifies_the_job_for_the_whole_time_again() {
     for (given, least, most) in [(None, 60, 70), (Some(10), 10, 20), (Some(0), 0, 5)] {
         let scene = scene();
-        let saved = scene.crash_at(scene.goal(&new()).prove_for(seconds(60)), r#""phase":"prove""#);
+        let saved = scene.crash_at(scene.goal(&new()).stable_for(seconds(60)), r#""phase":"verify""#);
         scene.world.sleep_until(scene.world.now() + seconds(45));
         let before = scene.world.now();
         let goal = match given {
-            Some(time) => resume(&saved).prove_for(seconds(time)),
+            Some(time) => resume(&saved).stable_for(seconds(time)),
             None => resume(&saved),
         };
         let upgrade = scene.flink.run(goal).expect("decided");
@@ -198,7 +198,7 @@ fn a_resumed_flow_proves_the_job_for_the_whole_time_again() {
 fn the_timeout_of_the_flow_includes_the_time_to_prove_itself() {
     let scene = scene();
     let mut saved = None;
-    let goal = scene.goal(&new()).prove_for(seconds(60)).timeout(seconds(30));
+    let goal = scene.goal(&new()).stable_for(seconds(60)).timeout(seconds(30));
     let error = scene
         .flink
         .run_with(goal, |notice| {
@@ -209,21 +209,21 @@ fn the_timeout_of_the_flow_includes_the_time_to_prove_itself() {
         .expect_err("the time is up");
     assert!(matches!(error, FlowError::Deadline { .. }), "{error:?}");
     let known = diagnosis(&error);
-    assert_eq!((&known.phase, known.status), (&UpgradePhase::Prove, UpgradeStatus::NewJobRuns));
+    assert_eq!((&known.phase, known.status), (&UpgradePhase::Verify, UpgradeStatus::NewJobRuns));
     let upgrade = scene.flink.run(resume(&saved.expect("saved"))).expect("decided");
     assert!(matches!(upgrade, Upgrade::Upgraded { .. }), "{upgrade:?}");
 }
 
 /// A failover restarts all tasks. There is time left to settle.
 #[test]
-fn a_failover_makes_the_job_prove_itself_again() {
+fn a_failover_makes_the_job_be_verified_again() {
     let scene = scene();
     let before = scene.world.now();
-    let goal = scene.goal(&new()).settle_timeout(seconds(60)).prove_for(seconds(30));
+    let goal = scene.goal(&new()).settle_timeout(seconds(60)).stable_for(seconds(30));
     let mut failed_over = false;
     let upgrade = scene.flink.run_with(goal, |notice| {
-        let proves = matches!(&notice, Notice::Phase { phase, .. } if phase.starts_with("watching the new job"));
-        if proves && !std::mem::replace(&mut failed_over, true) {
+        let is_verified = matches!(&notice, Notice::Phase { phase, .. } if phase.starts_with("watching the new job"));
+        if is_verified && !std::mem::replace(&mut failed_over, true) {
             scene.world.sleep_until(scene.world.now() + seconds(10));
             scene.cluster.restart(seconds(1));
         }
@@ -276,12 +276,12 @@ fn a_resumed_upgrade_is_rolled_back_from_every_phase() {
         r#"\"location\":\"file"#.to_owned(),
         r#""phase":"run""#.to_owned(),
         r#""phase":"settle""#.to_owned(),
-        r#""phase":"prove""#.to_owned(),
+        r#""phase":"verify""#.to_owned(),
     ];
     for moment in moments {
         for crashes_again in [false, true] {
             let scene = scene();
-            let mut saved = scene.crash_at(scene.goal(&new()).prove_for(seconds(30)), &moment);
+            let mut saved = scene.crash_at(scene.goal(&new()).stable_for(seconds(30)), &moment);
             if crashes_again {
                 // The setting is in the state.
                 saved = scene.crash_at(resume(&saved).roll_back(), r#""roll_back":true"#);

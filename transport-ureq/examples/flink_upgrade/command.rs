@@ -78,7 +78,7 @@ impl std::fmt::Display for Command<'_> {
         option("entry-class", entry_class.as_deref());
         option("next-entry-class", next_entry_class.as_deref());
         option("settle", number(self.options.settle).as_deref());
-        option("prove-for", number(self.options.prove_for).as_deref());
+        option("stable-for", number(self.options.stable_for).as_deref());
         option("state", self.options.state.as_deref().map(path).as_deref());
         option("from-savepoint", self.from_savepoint.as_deref());
         for (name, is_given) in [

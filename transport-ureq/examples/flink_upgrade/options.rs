@@ -28,7 +28,7 @@ the new jar runs from it. If the new jar does not run, the old jar runs again fr
   --next-arg A                 the same for the new jar; those of --arg without it
   --settle SECONDS             how long a job may take until all its tasks run; the new job must also complete its first
                                checkpoint in this time: 60
-  --prove-for SECONDS          how long the new job must then run without a failure until the upgrade counts: 0
+  --stable-for SECONDS          how long the new job must then run without a failure until the upgrade counts: 0
   --allow-non-restored-state   state that the new jar has no operator for is dropped instead of rejected
   --state FILE                 keeps the state of the upgrade in FILE
   --from-savepoint PATH        the old job is stopped already, with this savepoint: run the new jar from it
@@ -43,7 +43,7 @@ After a crash, run the same command: FILE resumes the upgrade. Ctrl-C and SIGTER
 continues what was begun. FILE is removed when the upgrade has ended and the report is written. It is kept if a plan may have
 killed a JobManager, so that the same command does not kill another. Two processes cannot use one FILE at
 the same time. On resumption the arguments of the main methods are those of FILE, and need not be given again. Give the
-same jar files: another jar or other arguments are rejected. --settle, --prove-for and --savepoint-dir replace the values of FILE if
+same jar files: another jar or other arguments are rejected. --settle, --stable-for and --savepoint-dir replace the values of FILE if
 they are given. FILE holds the arguments, which may be secrets: only its owner can read it.
 
 Progress goes to the standard error output, and so do the commands to run next if the upgrade did not end well. They do not show the
@@ -75,7 +75,7 @@ pub(crate) struct Options {
     pub(crate) args: Vec<String>,
     pub(crate) next_args: Vec<String>,
     pub(crate) settle: Option<u32>,
-    pub(crate) prove_for: Option<u32>,
+    pub(crate) stable_for: Option<u32>,
     pub(crate) allow_non_restored_state: bool,
     pub(crate) state: Option<PathBuf>,
     pub(crate) from_savepoint: Option<String>,
@@ -102,7 +102,7 @@ impl Options {
             args: Vec::new(),
             next_args: Vec::new(),
             settle: None,
-            prove_for: None,
+            stable_for: None,
             allow_non_restored_state: false,
             state: None,
             from_savepoint: None,
@@ -122,7 +122,7 @@ impl Options {
                 Long("arg") => options.args.push(parser.value()?.string()?),
                 Long("next-arg") => options.next_args.push(parser.value()?.string()?),
                 Long("settle") => options.settle = Some(parser.value()?.parse()?),
-                Long("prove-for") => options.prove_for = Some(parser.value()?.parse()?),
+                Long("stable-for") => options.stable_for = Some(parser.value()?.parse()?),
                 Long("allow-non-restored-state") => options.allow_non_restored_state = true,
                 Long("state") => options.state = Some(parser.value()?.into()),
                 Long("from-savepoint") => options.from_savepoint = Some(parser.value()?.string()?),
@@ -170,7 +170,7 @@ impl Options {
         self.settle.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
-    pub(crate) fn prove_for(&self) -> Option<Duration> {
-        self.prove_for.map(|seconds| Duration::from_secs(seconds.into()))
+    pub(crate) fn stable_for(&self) -> Option<Duration> {
+        self.stable_for.map(|seconds| Duration::from_secs(seconds.into()))
     }
 }

@@ -135,7 +135,7 @@ impl Upgrader<'_> {
         };
         let goal = self.options.savepoint_dir.iter().fold(goal, UpgradeJob::target_directory);
         let goal = self.options.settle().into_iter().fold(goal, UpgradeJob::settle_timeout);
-        let goal = self.options.prove_for().into_iter().fold(goal, UpgradeJob::prove_for);
+        let goal = self.options.stable_for().into_iter().fold(goal, UpgradeJob::stable_for);
         let goal = if self.options.roll_back { goal.roll_back() } else { goal };
         self.run(goal, |saved| Step::Upgrade { job, saved }).map_err(Trouble::Upgrade)
     }

@@ -58,9 +58,9 @@ fn a_state_resumes_whatever_has_happened() {
 
 #[test]
 fn without_a_state_the_job_and_the_savepoint_are_named() {
-    let args = ["--settle", "9", "--prove-for", "5", "--arg", "s3cr3t", "--next-arg", "s3cr3t", "--next-arg", "t"];
+    let args = ["--settle", "9", "--stable-for", "5", "--arg", "s3cr3t", "--next-arg", "s3cr3t", "--next-arg", "t"];
     let tail = "--arg <arg-1> --next-arg <next-arg-1> --next-arg <next-arg-2>";
-    let job = format!("--job {JOB} --settle 9 --prove-for 5");
+    let job = format!("--job {JOB} --settle 9 --stable-for 5");
     assert_eq!(after(&args, &report(Outcome::OldJobRuns), false), [format!("{job} {tail}")]);
     let from = format!("{job} --from-savepoint 'file:/s p'");
     let (new, old) = (format!("{from} {tail}"), format!("{from} --roll-back {tail}"));

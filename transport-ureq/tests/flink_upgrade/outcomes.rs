@@ -306,14 +306,14 @@ fn a_stopped_job_is_upgraded_from_its_savepoint() {
 fn a_job_that_must_prove_itself_is_rolled_back_if_it_fails_later() {
     let new = endless("new").fails_after(Duration::from_millis(700)).restarts(0);
     let stage = Stage::new(&new).with_job();
-    Stage::run(stage.tool().args(["--prove-for", "2"])).ended(3, "rolled back: ");
+    Stage::run(stage.tool().args(["--stable-for", "2"])).ended(3, "rolled back: ");
     stage.check_end("old", "it failed in time");
 
     let stage = Stage::new(&new).with_job();
     Stage::run(&mut stage.tool()).ended(0, "upgraded");
     // Resumed, the time of the command line counts.
     let stage = interrupted_with(&new);
-    Stage::run(stage.tool().args(["--prove-for", "2"])).ended(3, "rolled back: ");
+    Stage::run(stage.tool().args(["--stable-for", "2"])).ended(3, "rolled back: ");
     stage.check_end("old", "resumed");
 }
 

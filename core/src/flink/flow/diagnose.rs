@@ -8,7 +8,6 @@
 //! ```
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use super::PollInterval;
 use super::diagnosis::{JobDiagnosis, JobLookup, Snapshot};
@@ -18,14 +17,9 @@ use crate::flink::FlinkRest;
 use crate::flink::checkpoints::{Checkpoints, GetCheckpoints};
 use crate::flink::error::is_unknown_job;
 use crate::flink::jobs::{GetJobStatus, JobState};
+use crate::flink::tuning::{CHECKPOINTS_CACHE_TIME, MAX_CLOCK_SKEW};
 use crate::flow::{Call, FlowContext, Step};
 use crate::time::Timestamp;
-
-/// By how much our clock may be ahead of the cluster's. A savepoint that an earlier stop has left within this time is the newest
-/// snapshot of the job, too.
-const SKEW: Duration = Duration::from_secs(600);
-/// Somewhat longer than the cluster caches its list of checkpoints (`web.refresh-interval`, 3 s).
-const CACHED: Duration = Duration::from_millis(3500);
 
 /// Two lookups of a job, each repeated until it is answered.
 #[derive(Debug)]
@@ -85,7 +79,9 @@ impl DiagnoseJob {
         let text = match &self.diagnosis.lookup {
             JobLookup::State(state) => format!("job {job} is {state}; {snapshots}"),
             JobLookup::NotFound => format!("the cluster does not know job {job}"),
-            JobLookup::NotTried | JobLookup::Failed(_) => format!("nothing: looking up job {job} failed: {snapshots}"),
+            JobLookup::NotTried | JobLookup::LookupFailed(_) => {
+                format!("nothing: looking up job {job} failed: {snapshots}")
+            }
         };
         Found { diagnosis: self.diagnosis.clone(), text }
     }
@@ -98,7 +94,7 @@ impl DiagnoseJob {
         if let Some(since) = self.stop.filter(|_| self.diagnosis.is_terminal()) {
             let is_finished = self.diagnosis.lookup == JobLookup::State(JobState::Finished);
             let triggered = latest.savepoint.as_ref().and_then(|savepoint| savepoint.trigger_timestamp.get());
-            let is_of_stop = is_finished || triggered.is_some_and(|at| at + SKEW >= since);
+            let is_of_stop = is_finished || triggered.is_some_and(|at| at + MAX_CLOCK_SKEW >= since);
             self.diagnosis.savepoint = checkpoints.stopped_with().filter(|_| is_of_stop).map(str::to_owned);
             return self.diagnosis.savepoint.is_none() && !std::mem::replace(&mut self.read_again, true);
         }
@@ -120,7 +116,7 @@ impl DiagnoseJob {
                     }
                     Err(error) => {
                         let Some(wait) = self.again(&error, cx) else {
-                            self.diagnosis.lookup = JobLookup::Failed(error.to_string());
+                            self.diagnosis.lookup = JobLookup::LookupFailed(error.to_string());
                             return ControlFlow::Continue(self.found(&error.to_string()));
                         };
                         self.state = wait;
@@ -129,7 +125,7 @@ impl DiagnoseJob {
                 State::Checkpoints(call) => match cx.poll(call)? {
                     Ok(checkpoints) => {
                         if self.read(&checkpoints) {
-                            self.state = State::Wait(cx.now() + CACHED);
+                            self.state = State::Wait(cx.now() + CHECKPOINTS_CACHE_TIME);
                         } else {
                             return ControlFlow::Continue(self.found(&self.last_savepoint()));
                         }

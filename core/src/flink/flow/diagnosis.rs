@@ -59,17 +59,18 @@ pub enum JobLookup {
     /// The cluster does not know the job: it never had it, forgot it, or lost it in a restart.
     NotFound,
     /// The lookup failed, for this reason.
-    Failed(String),
+    LookupFailed(String),
 }
 
-/// Whether the JobManager that was asked to execute a main method, and gave no answer, still lives.
+/// Whether the JobManager that was to execute a main method, and gave no answer, still lives.
 ///
 /// A main method that calls `System.exit` kills its JobManager. So `main()` is executed again only if the JobManager is the
 /// [`Same`](Self::Same) process.
 ///
 /// Limit: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that was identified
 /// may not be the one that got the request. Then [`Same`](Self::Same) does not show that the latter lives, and a `main()` that exits
-/// may kill further JobManagers: at most one more for a plan, four more for a run. No second job runs, because the cluster accepts each job id once. Use the address of one JobManager.
+/// may kill further JobManagers: at most one more for a plan, four more for a run. No second job runs, because the cluster accepts each
+/// job id once. Use the address of one JobManager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobManagerLookup {
@@ -79,12 +80,12 @@ pub enum JobManagerLookup {
     Same,
     /// Another process answers, and the cluster has no high availability: **the JobManager died** since `main()` was to be executed.
     /// Do not run the jar again before you know why.
-    Replaced,
-    /// Another process answers, and the cluster has high availability: several JobManagers may run. The one that was asked may have
-    /// died of `main()`, or may still execute it and submit the job. Do not run the jar again before you know.
-    Another,
-    /// The flow could not find out, and this is why: `main()` may have killed the JobManager.
-    Failed(String),
+    Restarted,
+    /// Another process answers, and the cluster has high availability: several JobManagers may run. The one that got
+    /// the request may have died of `main()`, or may still execute it and submit the job. Do not run the jar again before you know.
+    DifferentReplica,
+    /// The lookup failed, for this reason: `main()` may have killed the JobManager.
+    LookupFailed(String),
 }
 
 /// A savepoint or checkpoint that the cluster lists.
@@ -123,7 +124,7 @@ impl JobDiagnosis {
         match &self.lookup {
             JobLookup::State(state) => state.is_terminal(),
             JobLookup::NotFound => true,
-            JobLookup::NotTried | JobLookup::Failed(_) => false,
+            JobLookup::NotTried | JobLookup::LookupFailed(_) => false,
         }
     }
 
@@ -152,7 +153,7 @@ impl fmt::Display for JobLookup {
             Self::NotTried => f.write_str("the flow did not look the job up"),
             Self::State(state) => write!(f, "the job is {state}"),
             Self::NotFound => f.write_str("the cluster does not know the job"),
-            Self::Failed(why) => write!(f, "the state of the job could not be read: {why}"),
+            Self::LookupFailed(why) => write!(f, "the state of the job could not be read: {why}"),
         }
     }
 }

@@ -13,10 +13,10 @@
 //! | read before | read after | the JobManager is | the request |
 //! |---|---|---|---|
 //! | an identity | the same one | the same | may be repeated |
-//! | an identity | another one; no high availability | [replaced](JobManagerLookup::Replaced) | is not repeated |
-//! | an identity | another one; high availability | [another one](JobManagerLookup::Another) | is not repeated |
-//! | an identity | nothing: no answer, or a proxy in the way | [unknown](JobManagerLookup::Failed) | is not repeated |
-//! | nothing | | [unknown](JobManagerLookup::Failed) | is not repeated |
+//! | an identity | another one; no high availability | [replaced](JobManagerLookup::Restarted) | is not repeated |
+//! | an identity | another one; high availability | [another one](JobManagerLookup::DifferentReplica) | is not repeated |
+//! | an identity | nothing: no answer, or a proxy in the way | [unknown](JobManagerLookup::LookupFailed) | is not repeated |
+//! | nothing | | [unknown](JobManagerLookup::LookupFailed) | is not repeated |
 //!
 //! With high availability there may be several JobManagers, each with a REST endpoint. So another identity does not show that the
 //! process that got the request is dead.
@@ -39,12 +39,12 @@ use std::ops::ControlFlow;
 
 use super::PollInterval;
 use super::diagnosis::JobManagerLookup;
-use super::lookup_retry::MAX_LOOKUP_TIME;
 use crate::error::{ErrorKind, FlowError, ServiceError};
 use crate::flink::FlinkRest;
 use crate::flink::error::is_passing;
 use crate::flink::jobmanager::GetJobManagerConfig;
 use crate::flink::logs::ConfigEntry;
+use crate::flink::tuning::{LOOKUP_TIMEOUT, MAX_BARRED_ANSWERS};
 use crate::flow::{Call, FlowContext, Polled};
 use crate::time::Timestamp;
 
@@ -52,10 +52,6 @@ use crate::time::Timestamp;
 const KEY: &str = "web.tmpdir";
 /// The options that say whether there is high availability: the name since 1.17, and the one before. Without them there is none.
 const HIGH_AVAILABILITY: [&str; 2] = ["high-availability.type", "high-availability"];
-
-/// How often a proxy must say so before it is believed that it passes only some paths on. One that has lost the service for a moment
-/// says the same.
-const BARRED_ANSWERS: u32 = 5;
 
 /// One question, which is asked until it is answered if `main()` has been executed.
 #[derive(Debug)]
@@ -92,7 +88,7 @@ impl Identify {
             match &mut self.state {
                 State::Start => {
                     let call = cx.call(GetJobManagerConfig::new()).handing_back(is_barred);
-                    let until = self.is_after.then(|| *self.until.get_or_insert(cx.now() + MAX_LOOKUP_TIME));
+                    let until = self.is_after.then(|| *self.until.get_or_insert(cx.now() + LOOKUP_TIMEOUT));
                     self.state = State::Read(match until {
                         Some(until) => call.with_deadline(cx.no_later_than(until)),
                         None => call,
@@ -102,7 +98,7 @@ impl Identify {
                     Ok(entries) => return ControlFlow::Continue(Ok(identity(entries))),
                     Err(FlowError::Service(error)) if is_barred(&error) => {
                         self.barred += 1;
-                        if self.barred >= BARRED_ANSWERS {
+                        if self.barred >= MAX_BARRED_ANSWERS {
                             return ControlFlow::Continue(Ok(Err(error.to_string())));
                         }
                         self.state = State::Wait(self.pace.next(cx.now()));
@@ -163,19 +159,19 @@ pub(super) fn compare(before: Option<&str>, after: Result<Process, String>) -> J
     match (before, after) {
         (None, _) => {
             let why = format!("its identity ({KEY} of /jobmanager/config) could not be read before");
-            JobManagerLookup::Failed(why)
+            JobManagerLookup::LookupFailed(why)
         }
         (Some(before), Ok(after)) if before == after.identity => JobManagerLookup::Same,
-        (Some(_), Ok(after)) if after.is_one_of_several => JobManagerLookup::Another,
-        (Some(_), Ok(_)) => JobManagerLookup::Replaced,
-        (Some(_), Err(why)) => JobManagerLookup::Failed(why),
+        (Some(_), Ok(after)) if after.is_one_of_several => JobManagerLookup::DifferentReplica,
+        (Some(_), Ok(_)) => JobManagerLookup::Restarted,
+        (Some(_), Err(why)) => JobManagerLookup::LookupFailed(why),
     }
 }
 
 /// What the caller has to do if the request is not repeated.
 pub(super) fn next_step(job_manager: &JobManagerLookup) -> &'static str {
     match job_manager {
-        JobManagerLookup::Another => {
+        JobManagerLookup::DifferentReplica => {
             "read the logs of all JobManagers, and run the jar again only if main() no longer runs and did not end one of them"
         }
         _ => "read the log of the JobManager, and run the jar again only if something else ended the process",
@@ -186,15 +182,15 @@ pub(super) fn next_step(job_manager: &JobManagerLookup) -> &'static str {
 pub(super) fn suspicion(job_manager: &JobManagerLookup) -> Option<String> {
     match job_manager {
         JobManagerLookup::NotTried | JobManagerLookup::Same => None,
-        JobManagerLookup::Replaced => {
+        JobManagerLookup::Restarted => {
             Some("the JobManager died while main() ran, perhaps because main() calls System.exit".to_owned())
         }
-        JobManagerLookup::Another => Some(
+        JobManagerLookup::DifferentReplica => Some(
             "another JobManager answers, and with high availability the one that was asked may still execute main(), or may have \
              died, perhaps because main() calls System.exit"
                 .to_owned(),
         ),
-        JobManagerLookup::Failed(why) => Some(format!(
+        JobManagerLookup::LookupFailed(why) => Some(format!(
             "the JobManager may have died while main() ran, perhaps because main() calls System.exit: whether it is still the same \
              process is not known, because {why}"
         )),

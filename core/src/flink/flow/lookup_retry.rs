@@ -1,19 +1,14 @@
 //! [`LookupRetry`]: for how long a lookup that fails is repeated.
 
-use std::time::Duration;
-
 use crate::error::{ErrorKind, FlowError};
 use crate::flink::FlinkRest;
 use crate::flink::error::is_passing;
+use crate::flink::tuning::LOOKUP_TIMEOUT;
 use crate::flow::FlowContext;
 use crate::time::Timestamp;
 
-/// For how long a lookup of a job or a trigger is repeated if a proxy or a passing error of the cluster is in the way. With high
-/// availability and a dead leader, each request is rejected until its session with `ZooKeeper` expires, after 60 s by default.
-pub(super) const MAX_LOOKUP_TIME: Duration = Duration::from_secs(90);
-
-/// For how long a lookup that fails is repeated: until the deadline of the flow if it has one, otherwise for [`MAX_LOOKUP_TIME`]. A rejection
-/// that does not pass by itself, such as a proxy's 403, is repeated for [`MAX_LOOKUP_TIME`] at the most.
+/// For how long a lookup that fails is repeated: until the deadline of the flow if it has one, otherwise for [`LOOKUP_TIMEOUT`]. A rejection
+/// that does not pass by itself, such as a proxy's 403, is repeated for [`LOOKUP_TIMEOUT`] at the most.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LookupRetry {
     /// When a lookup first failed.
@@ -28,8 +23,8 @@ impl LookupRetry {
         let now = cx.now();
         let since = *self.since.get_or_insert(now);
         self.rejected = is_lasting(error).then(|| self.rejected.unwrap_or(now));
-        let until = cx.deadline().unwrap_or(since + MAX_LOOKUP_TIME);
-        let until = self.rejected.map_or(until, |rejected| until.min(rejected + MAX_LOOKUP_TIME));
+        let until = cx.deadline().unwrap_or(since + LOOKUP_TIMEOUT);
+        let until = self.rejected.map_or(until, |rejected| until.min(rejected + LOOKUP_TIMEOUT));
         now < until && !matches!(error, FlowError::Deadline { .. } | FlowError::Build(_))
     }
 

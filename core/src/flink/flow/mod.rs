@@ -1,5 +1,6 @@
 //! The flows of Flink. `flows.md` describes them.
 
+pub(crate) mod async_operation;
 pub(crate) mod await_checkpoint;
 pub(crate) mod await_job;
 pub(crate) mod cancel;
@@ -15,12 +16,11 @@ pub(crate) mod read_metrics;
 pub(crate) mod rescale;
 pub(crate) mod run_jar;
 pub(crate) mod stop;
-pub(crate) mod trigger;
-pub(crate) mod triggers;
 pub(crate) mod upgrade;
 mod upload;
 pub(crate) mod watch;
 
+pub use async_operation::{Savepoint, TakeSavepoint, TriggerCheckpoint};
 pub use await_checkpoint::AwaitCheckpoint;
 pub use await_job::{AwaitJob, JobReport};
 pub use cancel::Cancel;
@@ -32,7 +32,6 @@ pub use read_metrics::{ReadAggregatedMetrics, ReadMetrics};
 pub use rescale::{Rescale, Rescaled};
 pub use run_jar::{Launched, RunJar};
 pub use stop::{StopWithSavepoint, Stopped};
-pub use triggers::{Savepoint, TakeSavepoint, TriggerCheckpoint};
 pub use upgrade::{Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase, UpgradeStatus};
 pub use watch::{JobEvent, JobWatch, WatchJob};
 

@@ -1,11 +1,7 @@
 //! [`ObservationWindow`]: whether a job was polled without a gap.
 
-use std::time::Duration;
-
+use crate::flink::tuning::MAX_POLL_GAP;
 use crate::time::Timestamp;
-
-/// The longest time between two polls that leaves no gap: longer than [`PollInterval`](super::PollInterval) makes it.
-const GAP: Duration = Duration::from_secs(5);
 
 /// The time in which the cluster has reported a job's state without a gap.
 ///
@@ -17,13 +13,13 @@ impl ObservationWindow {
     /// Records an answer to a request of the given time. The answer is not older than the request, but may be older than now.
     pub(super) fn record(&mut self, asked: Timestamp) {
         self.0 = Some(match self.0 {
-            Some((first, last)) if asked.since(last) <= GAP => (first, last.max(asked)),
+            Some((first, last)) if asked.since(last) <= MAX_POLL_GAP => (first, last.max(asked)),
             _ => (asked, asked),
         });
     }
 
     /// Returns whether there is no gap between two times.
     pub(super) fn covers(self, from: Timestamp, to: Timestamp) -> bool {
-        self.0.is_some_and(|(first, last)| first <= from && to.since(last) <= GAP)
+        self.0.is_some_and(|(first, last)| first <= from && to.since(last) <= MAX_POLL_GAP)
     }
 }

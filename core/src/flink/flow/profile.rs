@@ -21,6 +21,7 @@ use crate::flink::profiler::{
     GetJobManagerProfile, GetTaskManagerProfile, ListJobManagerProfiles, ListTaskManagerProfiles, ProfileInfo,
     ProfileMode, ProfilePage, ProfileStatus, Profiles, StartJobManagerProfile, StartTaskManagerProfile,
 };
+use crate::flink::tuning::MAX_PROFILE_LOOKUPS;
 use crate::flink::{FlinkRest, Millis, TaskManagerId};
 use crate::flow::{Call, Flow, FlowContext, Notice, Reply, StateMachine, Step, Transition, done, goal};
 use crate::operation::Operation as _;
@@ -113,9 +114,6 @@ enum State {
     Fetch(Fetch, ProfileInfo),
 }
 
-/// How often a request without an answer is looked for and sent again.
-const MAX_LOOKUPS: u32 = 5;
-
 impl ProfileMachine {
     fn what(&self) -> String {
         match &self.goal.target {
@@ -199,7 +197,7 @@ impl StateMachine for ProfileMachine {
                     self.state = State::Lookup(self.list(cx), lost);
                 }
                 // Busy with the one that an unanswered attempt has started, perhaps.
-                Err(FlowError::Service(error)) if self.lookups > 0 && self.lookups <= MAX_LOOKUPS => {
+                Err(FlowError::Service(error)) if self.lookups > 0 && self.lookups <= MAX_PROFILE_LOOKUPS => {
                     self.lookups += 1;
                     let lost = self.unanswered(error.into());
                     self.state = State::Lookup(self.list(cx), lost);
@@ -213,7 +211,7 @@ impl StateMachine for ProfileMachine {
                     let mut lost = lost.clone();
                     match self.ours(&profiles) {
                         Some(profile) => self.wait(profile, cx),
-                        None if self.lookups > MAX_LOOKUPS => {
+                        None if self.lookups > MAX_PROFILE_LOOKUPS => {
                             lost.found = Some("no profile that was not there before".to_owned());
                             return done(Err(FlowError::Ambiguous(lost)));
                         }

@@ -28,6 +28,7 @@ use crate::flink::jobs::{GetJob, GetJobsOverview, JobDetails, JobSummary, TaskSt
 use crate::flink::rescaling::{
     GetResourceRequirements, ParallelismBounds, PutResourceRequirements, ResourceRequirements,
 };
+use crate::flink::tuning::POLLS_PER_BOUNDS_CHECK;
 use crate::flink::{FlinkRest, JobId, VertexId, error};
 use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
@@ -128,9 +129,6 @@ pub struct RescaleMachine {
     pace: PollInterval,
     state: State,
 }
-
-/// After how many polls the bounds are read again: about every 20 s if nothing changes.
-const POLLS_PER_CHECK: u32 = 10;
 
 #[derive(Debug)]
 enum State {
@@ -271,7 +269,7 @@ impl StateMachine for RescaleMachine {
             State::Wait(until) => {
                 cx.wait(*until, "the parallelism to be reached")?;
                 self.polls += 1;
-                self.state = if self.lost.is_some() || self.polls.is_multiple_of(POLLS_PER_CHECK) {
+                self.state = if self.lost.is_some() || self.polls.is_multiple_of(POLLS_PER_BOUNDS_CHECK) {
                     State::Check(cx.call(GetResourceRequirements::new(self.goal.job)))
                 } else {
                     State::Overview(cx.call(GetJobsOverview::new()))

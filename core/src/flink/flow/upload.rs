@@ -17,11 +17,9 @@ use std::ops::ControlFlow;
 use crate::body::Body;
 use crate::error::{Applied, FlowError};
 use crate::flink::jars::{ListJars, UploadJar};
+use crate::flink::tuning::MAX_UPLOADS;
 use crate::flink::{FlinkRest, JarId};
 use crate::flow::{Call, FlowContext, StateMachine, Transition, done};
-
-/// How often an upload is sent.
-const TRIES: u32 = 10;
 
 #[derive(Debug)]
 pub(super) struct Upload {
@@ -88,7 +86,7 @@ impl StateMachine for Upload {
                 // The server replaces some characters of a name, but none of the mark.
                 Ok(jars) => match jars.files.into_iter().find(|jar| jar.name.ends_with(&self.mark)) {
                     Some(jar) => return done(Ok(jar.id)),
-                    None if self.tries < TRIES => self.state = State::Start,
+                    None if self.tries < MAX_UPLOADS => self.state = State::Start,
                     None => return done(Err(cause(error))),
                 },
                 Err(_) => return done(Err(cause(error))),

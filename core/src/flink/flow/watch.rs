@@ -18,6 +18,7 @@ use crate::flink::cluster::GetConfig;
 use crate::flink::jobs::{
     ExceptionInfo, Exceptions, GetJobExceptions, GetJobExecutionResult, GetJobStatus, JobResult, JobState,
 };
+use crate::flink::tuning::{MAX_EXCEPTIONS, MAX_KNOWN_EXCEPTIONS, WATCH_INTERVAL};
 use crate::flink::{FlinkRest, JobId, Millis};
 use crate::flow::{Call, FlowContext, Runner, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
@@ -60,7 +61,7 @@ pub struct WatchJob {
 impl WatchJob {
     /// Watches a job, once a second.
     pub fn new(job: JobId) -> Self {
-        Self { job, every: Duration::from_secs(1), timeout: None }
+        Self { job, every: WATCH_INTERVAL, timeout: None }
     }
 
     /// How often to look.
@@ -103,9 +104,6 @@ pub(crate) struct WatchMachine {
 /// What tells exceptions apart.
 type Key = (Millis, String, Option<String>);
 
-/// How many exceptions are remembered: more than any answer holds.
-const KNOWN: usize = 1024;
-
 #[derive(Debug)]
 enum State {
     Start,
@@ -129,7 +127,7 @@ impl From<WatchJob> for WatchMachine {
 impl WatchMachine {
     fn exceptions(&self, cx: &mut FlowContext<FlinkRest>) -> Call<GetJobExceptions> {
         // The server would cut the list at 20 by itself.
-        cx.call(GetJobExceptions::new(self.goal.job).max_exceptions(1000_u32))
+        cx.call(GetJobExceptions::new(self.goal.job).max_exceptions(MAX_EXCEPTIONS))
     }
 
     /// Queues what is new, oldest first.
@@ -142,7 +140,7 @@ impl WatchMachine {
                 self.events.push_back(JobEvent::Exception(exception));
             }
         }
-        while self.known.len() > KNOWN {
+        while self.known.len() > MAX_KNOWN_EXCEPTIONS {
             self.known.pop_front();
         }
     }

@@ -27,7 +27,7 @@ struct Case {
     breaks: bool,
     retain: bool,
     high_availability: bool,
-    prove_for: u64,
+    stable_for: u64,
     /// Whether a resumption brings the old jar back.
     roll_back: bool,
     /// The timeout of the first process, in seconds.
@@ -38,13 +38,13 @@ fn case() -> impl Strategy<Value = Case> {
     let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.7), prop::bool::weighted(0.25));
     let times = (prop_oneof![Just(0_u64), 1_u64..20], prop_oneof![Just(LIMIT.as_secs()), 1..LIMIT.as_secs()]);
     (any::<u64>(), 0..9, flags, times).prop_map(
-        |(seed, bad, (breaks, retain, high_availability, roll_back), (prove_for, timeout))| Case {
+        |(seed, bad, (breaks, retain, high_availability, roll_back), (stable_for, timeout))| Case {
             seed,
             bad,
             breaks,
             retain,
             high_availability,
-            prove_for,
+            stable_for,
             roll_back,
             timeout,
         },
@@ -57,7 +57,9 @@ impl Case {
     }
 
     fn goal(&self, old: &Launched) -> UpgradeJob {
-        upgrade(old, self.bad).prove_for(Duration::from_secs(self.prove_for)).timeout(Duration::from_secs(self.timeout))
+        upgrade(old, self.bad)
+            .stable_for(Duration::from_secs(self.stable_for))
+            .timeout(Duration::from_secs(self.timeout))
     }
 
     /// With the jars at hand, for a cluster that has lost them.

@@ -27,13 +27,11 @@ mod scope;
 use std::time::Duration;
 
 use crate::flink::metrics::{AggregatedMetric, Aggregation, Metric};
+use crate::flink::tuning::METRICS_FETCH_TIMEOUT;
 use crate::flink::{CommaList, FlinkRest, JobId, TaskManagerId, VertexId};
 use crate::flow::goal;
 use machine::MetricsMachine;
 use scope::{AggregateScope, AggregateTarget, MetricScope, Named};
-
-/// Somewhat longer than `metrics.fetcher.update-interval` (10 s), before which the JobManager need not fetch again.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// Reads the metrics of something: all that it has, or those that are named.
 ///
@@ -80,7 +78,7 @@ pub struct ReadAggregatedMetrics {
 
 impl ReadMetrics {
     fn new(scope: MetricScope) -> Self {
-        Self { scope, names: None, fetch_timeout: FETCH_TIMEOUT, timeout: None }
+        Self { scope, names: None, fetch_timeout: METRICS_FETCH_TIMEOUT, timeout: None }
     }
 
     /// Of the JobManager.
@@ -117,7 +115,7 @@ impl ReadMetrics {
 impl ReadAggregatedMetrics {
     fn new(target: AggregateTarget) -> Self {
         let scope = AggregateScope { target, aggregations: None };
-        Self { scope, names: None, fetch_timeout: FETCH_TIMEOUT, timeout: None }
+        Self { scope, names: None, fetch_timeout: METRICS_FETCH_TIMEOUT, timeout: None }
     }
 
     /// Of all TaskManagers, or of some if any are given.

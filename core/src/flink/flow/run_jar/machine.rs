@@ -3,7 +3,6 @@
 mod decide;
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use super::{JarRun, Launched, Purpose, Resumed, RunJar, RunState};
 use crate::body::Body;
@@ -16,18 +15,10 @@ use crate::flink::flow::lookup_retry::LookupRetry;
 use crate::flink::flow::upload::Upload;
 use crate::flink::jars::SubmitJar;
 use crate::flink::jobs::GetJobStatus;
+use crate::flink::tuning::{JOB_RETENTION, MAX_REUPLOADS};
 use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Call, FlowContext, Notice, Runner, SavedState, StateMachine, Transition, done};
 use crate::time::Timestamp;
-
-/// How often a job is submitted at most, always under the same id.
-const MAX_SUBMISSIONS: u32 = 5;
-/// How often a jar is uploaded again at most if the cluster no longer has it.
-const MAX_REUPLOADS: u32 = 3;
-/// How often a job is looked up before it is submitted again: about 13 s.
-const MAX_LOOKUPS: u32 = 10;
-/// How long a JobManager knows a job that has ended, by default (`jobstore.expiration-time`).
-const JOB_RETENTION: Duration = Duration::from_secs(3600);
 
 /// The transitions of [`RunJar`].
 #[doc(hidden)]
@@ -164,12 +155,12 @@ impl RunMachine {
 
     /// Whether another JobManager than the one that was to execute `main()` answered that it does not know the job.
     pub(in crate::flink::flow) fn is_lost(&self) -> bool {
-        self.survival == JobManagerLookup::Replaced && self.lookup == JobLookup::NotFound
+        self.survival == JobManagerLookup::Restarted && self.lookup == JobLookup::NotFound
     }
 
     /// Whether another JobManager answered that it does not know the job, and the one that was to execute `main()` may still do so.
     pub(in crate::flink::flow) fn may_still_start(&self, now: Timestamp) -> bool {
-        self.survival == JobManagerLookup::Another && self.is_absent(now)
+        self.survival == JobManagerLookup::DifferentReplica && self.is_absent(now)
     }
 
     /// Whether the cluster said that the job is there and has not ended.

@@ -1,26 +1,23 @@
 //! The transitions of [`StopWithSavepoint`], as drawn in its module.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use super::{StopKind, StopWithSavepoint, Stopped, Written};
 use crate::error::{Ambiguity, Evidence, Failure, FlowError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::flow::PollInterval;
+use crate::flink::flow::async_operation::TriggerState;
+use crate::flink::flow::async_operation::{AsyncOperation, Kind as _};
 use crate::flink::flow::await_job::AwaitMachine;
 use crate::flink::flow::diagnose::{DiagnoseJob, Found};
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
-use crate::flink::flow::trigger::{Kind as _, Triggered};
-use crate::flink::flow::triggers::TriggerState;
 use crate::flink::jobs::JobState;
 use crate::flink::savepoints::StartStop;
+use crate::flink::tuning::MAX_NOT_ENDING;
 use crate::flink::{FlinkRest, JobId, TriggerId};
 use crate::flow::{FlowContext, Runner, StateMachine, Transition, done, or_done};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
-
-/// How long a job whose savepoint is written may be seen in a state that does not lead to its end.
-const MAX_NOT_ENDING: Duration = Duration::from_secs(5);
 
 /// The transitions of [`StopWithSavepoint`].
 #[doc(hidden)]
@@ -39,8 +36,8 @@ pub struct StopMachine {
 #[derive(Debug)]
 enum State {
     /// Until the first poll.
-    Start(Option<Triggered<StopKind>>),
-    Trigger(Runner<Triggered<StopKind>>),
+    Start(Option<AsyncOperation<StopKind>>),
+    Trigger(Runner<AsyncOperation<StopKind>>),
     /// The savepoint is written.
     Written,
     Await(Runner<AwaitMachine>),
@@ -54,7 +51,7 @@ enum State {
 
 impl StopMachine {
     /// From the trigger, or from the savepoint if that was written before.
-    pub(super) fn new(job: JobId, trigger: Triggered<StopKind>, written: Option<Written>) -> Self {
+    pub(super) fn new(job: JobId, trigger: AsyncOperation<StopKind>, written: Option<Written>) -> Self {
         let known = trigger.known().map(|known| known.trigger_id);
         let state = if written.is_some() { State::Written } else { State::Start(Some(trigger)) };
         Self { job, trigger: known, written, not_ending_since: None, pace: PollInterval::START, state }
@@ -116,7 +113,7 @@ impl StopMachine {
     fn triggered(
         &mut self,
         result: Result<String, FlowError>,
-        trigger: &Triggered<StopKind>,
+        trigger: &AsyncOperation<StopKind>,
         cx: &mut FlowContext<FlinkRest>,
     ) -> Result<State, FlowError> {
         self.trigger = trigger.known().map(|known| known.trigger_id);
@@ -249,7 +246,7 @@ impl StateMachine for StopMachine {
                     }
                     JobLookup::NotFound => return done(self.ended(None)),
                     JobLookup::State(_) => State::Wait(self.pace.next(cx.now())),
-                    JobLookup::NotTried | JobLookup::Failed(_) => {
+                    JobLookup::NotTried | JobLookup::LookupFailed(_) => {
                         let error = error.clone();
                         return done(Err(self.not_diagnosed(error, found)));
                     }

@@ -31,8 +31,8 @@ mod machine;
 
 use std::time::Duration;
 
-use super::trigger::{Kind, Triggered};
-use super::triggers::TriggerState;
+use super::async_operation::TriggerState;
+use super::async_operation::{AsyncOperation, Kind};
 use crate::error::Failure;
 #[cfg(doc)]
 use crate::error::FlowError;
@@ -144,8 +144,8 @@ impl From<StopWithSavepoint> for StopMachine {
     fn from(goal: StopWithSavepoint) -> Self {
         let kind = StopKind { target_directory: goal.target_directory, drain: goal.drain, format: goal.format };
         let trigger = match goal.resumed {
-            Some(trigger) => Triggered::resumed(kind, trigger),
-            None => Triggered::fresh(kind, goal.job, goal.given),
+            Some(trigger) => AsyncOperation::resumed(kind, trigger),
+            None => AsyncOperation::fresh(kind, goal.job, goal.given),
         };
         StopMachine::new(goal.job, trigger, goal.written)
     }

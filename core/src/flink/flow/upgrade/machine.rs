@@ -15,6 +15,7 @@ use super::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState, UpgradeStatus};
 use crate::body::Body;
 use crate::error::FlowError;
 use crate::flink::checkpoints::GetCheckpoints;
+use crate::flink::flow::async_operation::{AsyncOperation, CheckpointKind};
 use crate::flink::flow::await_job::{AwaitMachine, TaskMark};
 use crate::flink::flow::cancel::CancelMachine;
 use crate::flink::flow::diagnose::DiagnoseJob;
@@ -22,8 +23,6 @@ use crate::flink::flow::job_manager::Identify;
 use crate::flink::flow::observation_window::ObservationWindow;
 use crate::flink::flow::run_jar::RunMachine;
 use crate::flink::flow::stop::StopMachine;
-use crate::flink::flow::trigger::Triggered;
-use crate::flink::flow::triggers::CheckpointKind;
 use crate::flink::flow::upload::Upload;
 use crate::flink::jars::PlanJar;
 use crate::flink::jobs::GetJobExceptions;
@@ -33,10 +32,6 @@ use crate::flow::{
 };
 use crate::time::Timestamp;
 
-/// How often a jar is uploaded again at most if the cluster no longer has it.
-const MAX_REUPLOADS: u32 = 3;
-/// How often the job is stopped again at most if a failover has brought it back.
-const MAX_REPEATED_STOPS: u32 = 3;
 /// What a saved state has in place of a jar's id before it is uploaded. An id of Flink's ends in `.jar`.
 const NOT_UPLOADED: &str = "(not uploaded)";
 
@@ -99,12 +94,12 @@ enum State {
     Stop(Runner<StopMachine>),
     Run(Runner<RunMachine>),
     Settle(Runner<AwaitMachine>),
-    Checkpoint(Runner<Triggered<CheckpointKind>>),
+    Checkpoint(Runner<AsyncOperation<CheckpointKind>>),
     /// Before another checkpoint.
     Pause(Timestamp),
     /// Time is up, and the checkpoint was not seen to complete: has the new job completed one? With the error of the deadline.
     CheckpointLookup(Call<GetCheckpoints>, FlowError),
-    Prove(StabilityCheck),
+    Verify(StabilityCheck),
     /// A task of the new job has left RUNNING: how is the job now? With what was observed.
     Unstable(Runner<AwaitMachine>, String),
     /// The new job is given up: what did it run into? With the reason.
@@ -294,10 +289,10 @@ impl StateMachine for UpgradeMachine {
                 let (checkpoints, error) = (cx.poll(call)?, error.clone());
                 self.looked_up(checkpoints, error, cx)?
             }
-            State::Prove(check) => {
+            State::Verify(check) => {
                 let result = check.poll(cx)?;
                 self.observed = check.observed();
-                self.proved(or_done(result)?, cx)?
+                self.verified(or_done(result)?, cx)?
             }
             State::Unstable(flow, why) => {
                 let (report, why) = (cx.poll(flow)?, std::mem::take(why));

@@ -1,7 +1,7 @@
 //! The goal [`UpgradeJob`].
 //!
 //! ```text
-//!  Check ──▶ Upload, Upload ──▶ Plan, Plan ──▶ Stop ──▶ Run ──▶ Settle ──▶ Checkpoint ──▶ Prove ──▶ upgraded
+//!  Check ──▶ Upload, Upload ──▶ Plan, Plan ──▶ Stop ──▶ Run ──▶ Settle ──▶ Checkpoint ──▶ Verify ──▶ upgraded
 //!    │            │                │            │        │        │ ▲           │           │
 //!    │            │                │            │        │        │ └───────────┴───────────┤ a task restarted
 //!    └────────────┴─ error: the old job was ────┘        └────────┴──────┬──────────────────┘
@@ -46,17 +46,17 @@
 //! | RunOld | rejected; or no answer, no job, and another JobManager answers; no high availability | failed, with the savepoint; a resumed flow runs the old jar again |
 //! | RunOld | no answer, no job, and another JobManager answers; high availability | ambiguous; a resumed flow runs the old jar again, once, under the same id |
 //!
-//! | Settle, Checkpoint, Prove | event | next step |
+//! | Settle, Checkpoint, Verify | event | next step |
 //! |---|---|---|
 //! | Settle | the job ends other than FINISHED, or the settle timeout expires | roll back |
 //! | Checkpoint | it fails | Settle again, until the settle timeout expires |
 //! | Checkpoint | the settle timeout expires, and the list of checkpoints has a completed one | as if the checkpoint had completed in time |
 //! | Settle, Checkpoint | the settle timeout expires, and the job could not be polled for more than 5 s of its second half | ends with that error; resume from the saved state |
-//! | Prove | a task or the job leaves RUNNING | Settle, with the rest of its timeout; roll back if nothing is left |
-//! | Prove | another task finishes by itself | Settle, with its whole timeout |
-//! | Prove | the job ends | upgraded if it is FINISHED, else roll back |
-//! | Prove | the job cannot be polled until the deadline, or for 90 s without one | ends with that error; resume from the saved state, which settles and proves again |
-//! | Settle, Prove | the cluster does not know the job | ambiguous: it may have ended since |
+//! | Verify | a task or the job leaves RUNNING | Settle, with the rest of its timeout; roll back if nothing is left |
+//! | Verify | another task finishes by itself | Settle, with its whole timeout |
+//! | Verify | the job ends | upgraded if it is FINISHED, else roll back |
+//! | Verify | the job cannot be polled until the deadline, or for 90 s without one | ends with that error; resume from the saved state, which settles and verifies again |
+//! | Settle, Verify | the cluster does not know the job | ambiguous: it may have ended since |
 //!
 //! | CancelNew, SettleOld | event | next step |
 //! |---|---|---|
@@ -82,7 +82,7 @@
 //!
 //! Check waits until all tasks of the old job run, at most for the settle timeout: before that no savepoint can be taken.
 //!
-//! Prove takes as long as [`UpgradeJob::prove_for`] says; without that setting, the upgrade counts with the first checkpoint. The
+//! Verify takes as long as [`UpgradeJob::stable_for`] says; without that setting, the upgrade succeeds with the first checkpoint. The
 //! flow compares when the job's tasks last entered their state, so that it notices a restart between two polls. It takes that
 //! moment before the checkpoint, which is therefore always triggered after the last restart.
 //!
@@ -120,6 +120,7 @@ use std::time::Duration;
 use super::run_jar::{JarRun, RunJar};
 use crate::body::Body;
 use crate::error::{FlowError, Misuse};
+use crate::flink::tuning::SETTLE_TIMEOUT;
 use crate::flink::{FlinkRest, JobId};
 use crate::flow::{SavedState, goal};
 use crate::schema::{json_structs, string_enums};
@@ -137,8 +138,8 @@ string_enums! {
         Run = "run",
         /// The new job must show that it runs.
         Settle = "settle",
-        /// The new job has completed a checkpoint, and must keep running: see [`UpgradeJob::prove_for`].
-        Prove = "prove",
+        /// The new job has completed a checkpoint, and must stay stable: see [`UpgradeJob::stable_for`].
+        Verify = "verify",
         /// The new job is being cancelled.
         CancelNew = "cancel-new",
         /// The old jar is being run again.
@@ -168,7 +169,7 @@ json_structs! {
         /// How long a job may take to show that it runs; milliseconds.
         pub settle_timeout: u64,
         /// How long the new job must keep running after its first checkpoint; milliseconds.
-        pub prove_for: Option<u64>,
+        pub stable_for: Option<u64>,
         /// Whether the caller wants the old jar back.
         pub roll_back: Option<bool>,
         /// Where the savepoint is, once it is written.
@@ -196,7 +197,7 @@ json_structs! {
 ///
 /// The flow uploads and plans both jars first, so that a jar that cannot run costs nothing. Then it stops the job with a savepoint, and
 /// runs the new jar from it. The upgrade succeeds when all tasks of the new job run and it has completed one checkpoint, or when it
-/// has FINISHED; [`prove_for`](Self::prove_for) demands more. Otherwise the new job is cancelled and the old jar runs again from the
+/// has FINISHED; [`stable_for`](Self::stable_for) demands more. Otherwise the new job is cancelled and the old jar runs again from the
 /// same savepoint. The result is then [`Upgrade::RolledBack`], which is not an error: check for it.
 ///
 /// If the upgrade is interrupted before the stop, the old job keeps running. After the stop, the
@@ -239,7 +240,7 @@ enum Start {
         new: RunJar,
         target_directory: Option<String>,
         settle_timeout: Duration,
-        prove_for: Duration,
+        stable_for: Duration,
         savepoint: Option<String>,
     },
     Resumed(Box<UpgradeState>),
@@ -256,8 +257,8 @@ impl UpgradeJob {
             old,
             new,
             target_directory: None,
-            settle_timeout: Duration::from_secs(60),
-            prove_for: Duration::ZERO,
+            settle_timeout: SETTLE_TIMEOUT,
+            stable_for: Duration::ZERO,
             savepoint: None,
         };
         Self { start, jars: [None, None], roll_back: false, timeout: None }
@@ -305,20 +306,20 @@ impl UpgradeJob {
         self
     }
 
-    /// Sets how long the new job must keep all its tasks running after its first completed checkpoint, before the upgrade counts.
-    /// Zero by default: the upgrade counts with that checkpoint.
+    /// Sets how long the new job must keep all its tasks running after its first completed checkpoint, before the upgrade has succeeded.
+    /// Zero by default: the upgrade succeeds with that checkpoint.
     ///
     /// The flow polls the job for this long. If a task leaves RUNNING, for whatever reason (a failure, a failover, a rescaling), the job
-    /// has not proved itself. Within [`settle_timeout`](Self::settle_timeout), counted from the start of the job, it may settle and
-    /// prove itself again, from another checkpoint on; after that, the upgrade is rolled back. A task that finishes by itself
-    /// counts as no failure: the job settles and proves itself again, with the whole time for both. A job that is FINISHED is upgraded.
+    /// is not stable. Within [`settle_timeout`](Self::settle_timeout), counted from the start of the job, it may settle and
+    /// be verified again, after another checkpoint; after that, the upgrade is rolled back. A task that finishes by itself
+    /// counts as no failure: the job settles and is verified again, with the whole time for both. A job that is FINISHED is upgraded.
     ///
-    /// The setting is saved. A resumed flow waits for another checkpoint and proves the job for the whole time again.
+    /// The setting is saved. A resumed flow waits for another checkpoint and verifies the job for the whole time again.
     /// [`timeout`](Self::timeout) limits the whole flow, this time included.
-    pub fn prove_for(mut self, time: Duration) -> Self {
+    pub fn stable_for(mut self, time: Duration) -> Self {
         match &mut self.start {
-            Start::Fresh { prove_for, .. } => *prove_for = time,
-            Start::Resumed(state) => state.prove_for = Some(millis(time)),
+            Start::Fresh { stable_for, .. } => *stable_for = time,
+            Start::Resumed(state) => state.stable_for = Some(millis(time)),
         }
         self
     }
@@ -335,7 +336,7 @@ impl UpgradeJob {
     /// | Prepare | nothing was stopped: [`FlowError::Failed`], with [`UpgradeStatus::OldJobRuns`] if the cluster says so |
     /// | Stop | the stop is completed, and the old jar runs from its savepoint; if the stop fails and the job runs on, that error |
     /// | Run | the new job is cancelled if the cluster knows it; then the old jar runs |
-    /// | Settle, Prove | the new job is cancelled, and the old jar runs; if the new job is FINISHED by then, it is upgraded |
+    /// | Settle, Verify | the new job is cancelled, and the old jar runs; if the new job is FINISHED by then, it is upgraded |
     /// | `CancelNew`, `RunOld`, `SettleOld` | as without this setting |
     ///
     /// To return after an upgrade has succeeded, run another upgrade with the jars exchanged.
@@ -400,7 +401,7 @@ impl From<UpgradeJob> for UpgradeMachine {
                 state.roll_back = roll_back.or(state.roll_back);
                 Self::resumed(goal.jars, *state)
             }
-            Start::Fresh { job, old, new, target_directory, settle_timeout, prove_for, savepoint } => {
+            Start::Fresh { job, old, new, target_directory, settle_timeout, stable_for, savepoint } => {
                 let (old_jar, has_old, old) = old.into_parts();
                 let (new_jar, has_new, new) = new.into_parts();
                 let data = UpgradeState {
@@ -413,7 +414,7 @@ impl From<UpgradeJob> for UpgradeMachine {
                     old_job: JobId::from_bits(0),
                     target_directory,
                     settle_timeout: millis(settle_timeout),
-                    prove_for: Some(millis(prove_for)).filter(|time| *time > 0),
+                    stable_for: Some(millis(stable_for)).filter(|time| *time > 0),
                     roll_back,
                     savepoint,
                     last_checkpoint: None,

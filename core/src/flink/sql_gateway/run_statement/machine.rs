@@ -1,7 +1,6 @@
 //! The transitions of [`RunStatement`], as drawn in its module.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use super::goal::{RunStatement, StatementState};
 use super::{Page, StatementDiagnosis};
@@ -14,14 +13,10 @@ use crate::flink::sql_gateway::statements::{CloseOperation, ExecuteStatement, Fe
 use crate::flink::sql_gateway::{
     FlinkSqlGateway, OperationHandle, SessionHandle, is_unknown_operation, is_unknown_session, is_wrong_token,
 };
+use crate::flink::tuning::{HEARTBEAT_INTERVAL, MAX_STATEMENT_RESENDS};
 use crate::flow::{Call, FlowContext, Notice, SavedState, StateMachine, Transition, done};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
-
-/// How often a request that got no answer is sent again at most, where that is harmless.
-const MAX_RESENDS: u32 = 5;
-/// How old the last heartbeat may be while no rows come. Sessions close themselves after ten minutes by default.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The transitions of [`RunStatement`].
 #[derive(Debug)]
@@ -214,7 +209,7 @@ impl StatementMachine {
 
     /// Whether a request that got no answer may be sent again.
     fn may_resend(&mut self) -> bool {
-        let may = self.resends < MAX_RESENDS && self.outcome.is_none();
+        let may = self.resends < MAX_STATEMENT_RESENDS && self.outcome.is_none();
         self.resends += u32::from(may);
         may
     }

@@ -1,12 +1,13 @@
 //! What follows from the answers that a run gets.
 
-use super::{JOB_RETENTION, MAX_LOOKUPS, MAX_SUBMISSIONS, RunMachine, State, is_duplicate, is_not_applied, says_why};
+use super::{RunMachine, State, is_duplicate, is_not_applied, says_why};
 use crate::error::{Ambiguity, Applied, Failure, FlowError};
 use crate::flink::flow::diagnosis::{JobLookup, JobManagerLookup};
 use crate::flink::flow::job_manager::{Identify, Process, compare, is_of_failover, next_step, suspicion};
 use crate::flink::flow::run_jar::{Purpose, RunJar};
 use crate::flink::jars::SubmitJar;
 use crate::flink::jobs::JobState;
+use crate::flink::tuning::{JOB_RETENTION, MAX_JOB_LOOKUPS, MAX_SUBMISSIONS};
 use crate::flink::{FlinkRest, JobId};
 use crate::flow::FlowContext;
 use crate::operation::Operation as _;
@@ -51,7 +52,7 @@ impl RunMachine {
         submit_error: Option<FlowError>,
         cx: &FlowContext<FlinkRest>,
     ) -> Result<State, FlowError> {
-        self.lookup = JobLookup::Failed(error.to_string());
+        self.lookup = JobLookup::LookupFailed(error.to_string());
         if self.retry.allows(&error, cx) {
             return Ok(State::Wait(self.pace.next(cx.now()), submit_error));
         }
@@ -100,7 +101,7 @@ impl RunMachine {
         let found = Some(format!("the cluster does not know job {}", self.job(cx)));
         let Some(submit_error) = submit_error else {
             let since = Timestamp::from_millis(self.since.unwrap_or_default());
-            if self.purpose == Purpose::Lookup && self.lookups < MAX_LOOKUPS {
+            if self.purpose == Purpose::Lookup && self.lookups < MAX_JOB_LOOKUPS {
                 self.lookups += 1;
                 return Ok(State::Wait(self.pace.next(cx.now()), None));
             }
@@ -136,7 +137,7 @@ impl RunMachine {
             });
         }
         let is_rejected = says_why(&submit_error).is_some();
-        if self.lookups < MAX_LOOKUPS && !is_not_applied(&submit_error) {
+        if self.lookups < MAX_JOB_LOOKUPS && !is_not_applied(&submit_error) {
             self.lookups += 1;
             Ok(State::Wait(self.pace.next(cx.now()), Some(submit_error)))
         } else if is_rejected {
@@ -158,7 +159,7 @@ impl RunMachine {
         let may_submit = match self.survival {
             JobManagerLookup::Same => true,
             // If the first one submits the job after all, the cluster rejects the second submission, because of its id.
-            JobManagerLookup::Another if std::mem::take(&mut self.is_trusted) => {
+            JobManagerLookup::DifferentReplica if std::mem::take(&mut self.is_trusted) => {
                 self.job_manager = process.ok().map(|process| process.identity);
                 true
             }
@@ -184,7 +185,7 @@ impl RunMachine {
         let from = self.run.savepoint_path.as_ref().map(|path| format!(", which was to start from {path}"));
         let (from, next_step) = (from.unwrap_or_default(), next_step(&self.survival));
         let reason = format!("{suspicion}; the cluster does not know job {job}{from}; {next_step}");
-        if self.survival == JobManagerLookup::Replaced {
+        if self.survival == JobManagerLookup::Restarted {
             let what = format!("running jar {} as job {job}", self.run.jar);
             let details = submit_error.map(|submit_error| submit_error.to_string());
             return FlowError::Failed(Failure { what, reason, details, cause: None });

@@ -4,25 +4,23 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::stability::Stability;
-use super::{MAX_REPEATED_STOPS, Next, State, UpgradeMachine};
+use super::{Next, State, UpgradeMachine};
 use crate::error::{Ambiguity, Evidence, Failure, FlowError, ServiceError};
 use crate::flink::checkpoints::{Checkpoints, GetCheckpoints};
 use crate::flink::error::is_unknown_job;
+use crate::flink::flow::async_operation::AsyncOperation;
+use crate::flink::flow::async_operation::TriggerCheckpoint;
 use crate::flink::flow::await_job::{AwaitMachine, JobReport};
 use crate::flink::flow::diagnose::{DiagnoseJob, Found};
 use crate::flink::flow::diagnosis::{JobDiagnosis, JobLookup};
-use crate::flink::flow::trigger::Triggered;
-use crate::flink::flow::triggers::TriggerCheckpoint;
 use crate::flink::flow::upgrade::{Upgrade, UpgradeDiagnosis, UpgradePhase, UpgradeStatus};
 use crate::flink::jars::SubmitJar;
 use crate::flink::jobs::{GetJobExceptions, JobState};
+use crate::flink::tuning::{CHECKPOINT_RETRY_INTERVAL, MAX_REPEATED_STOPS};
 use crate::flink::{FlinkRest, JobId};
 use crate::flow::{FlowContext, Notice, StateMachine as _, done, or_done};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
-
-/// Before the new job's checkpoint is triggered again, when it failed.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
 
 impl UpgradeMachine {
     pub(super) fn roll_back(&mut self, reason: String, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
@@ -234,7 +232,7 @@ impl UpgradeMachine {
         let last = JobDiagnosis::of(&error).cloned();
         let known = self.diagnosis();
         // A job that ran on after the savepoint of its stop has no savepoint to start from, or an earlier one.
-        let is_open = |last: &&JobDiagnosis| matches!(last.lookup, JobLookup::NotTried | JobLookup::Failed(_));
+        let is_open = |last: &&JobDiagnosis| matches!(last.lookup, JobLookup::NotTried | JobLookup::LookupFailed(_));
         let written = last.as_ref().filter(is_open).and_then(|last| last.savepoint.clone());
         let written = written.filter(|_| self.data.phase == UpgradePhase::Stop);
         let diagnosis = UpgradeDiagnosis { savepoint: known.savepoint.clone().or(written), last, ..known };
@@ -281,7 +279,8 @@ impl UpgradeMachine {
             Ok(report) if report.state == JobState::Running => {
                 self.status = UpgradeStatus::NewJobRuns;
                 let until = cx.no_later_than(self.settle_until);
-                let checkpoint = Triggered::from(TriggerCheckpoint::new(self.data.new_job)).observing(self.observed);
+                let checkpoint =
+                    AsyncOperation::from(TriggerCheckpoint::new(self.data.new_job)).observing(self.observed);
                 ControlFlow::Continue(State::Checkpoint(cx.child(checkpoint).with_deadline(until)))
             }
             Ok(report) if report.state == JobState::Finished => done(Ok(self.upgraded(None))),
@@ -301,9 +300,9 @@ impl UpgradeMachine {
 
     pub(super) fn checkpointed(&mut self, result: Result<i64, FlowError>, cx: &mut FlowContext<FlinkRest>) -> Next {
         match result {
-            Ok(number) if self.data.prove_for.unwrap_or_default() > 0 => {
+            Ok(number) if self.data.stable_for.unwrap_or_default() > 0 => {
                 (self.checkpoint, self.finished) = (Some(number), self.finished.max(self.mark.finished));
-                or_done(self.enter(UpgradePhase::Prove, None, cx))
+                or_done(self.enter(UpgradePhase::Verify, None, cx))
             }
             Ok(number) => done(Ok(self.upgraded(Some(number)))),
             // The trigger may not have been read for seconds, and the job takes checkpoints by itself.
@@ -313,12 +312,12 @@ impl UpgradeMachine {
             // It may fail because a task has just failed: the job tells more.
             Err(FlowError::Failed(failure)) if cx.now() < self.settle_until => {
                 cx.say(Notice::Observed { what: failure.what, state: failure.reason });
-                ControlFlow::Continue(State::Pause(cx.now() + CHECKPOINT_INTERVAL))
+                ControlFlow::Continue(State::Pause(cx.now() + CHECKPOINT_RETRY_INTERVAL))
             }
             Err(FlowError::Failed(failure)) => or_done(self.roll_back(failure.reason, cx)),
             // Another checkpoint does no harm.
             Err(FlowError::Ambiguous(_)) if cx.now() < self.settle_until => {
-                ControlFlow::Continue(State::Pause(cx.now() + CHECKPOINT_INTERVAL))
+                ControlFlow::Continue(State::Pause(cx.now() + CHECKPOINT_RETRY_INTERVAL))
             }
             // It is not known whether the job has completed one in time.
             Err(error @ FlowError::Ambiguous(_)) => {
@@ -347,7 +346,7 @@ impl UpgradeMachine {
     }
 
     /// The job has run for as long as it must, or a task has left RUNNING.
-    pub(super) fn proved(&mut self, stability: Stability, cx: &mut FlowContext<FlinkRest>) -> Next {
+    pub(super) fn verified(&mut self, stability: Stability, cx: &mut FlowContext<FlinkRest>) -> Next {
         match stability {
             Stability::Stable => done(Ok(self.upgraded(self.checkpoint))),
             // The time starts again, but not each time that the same tasks finish: a job that fails again and again would never
@@ -389,7 +388,7 @@ impl UpgradeMachine {
                 ControlFlow::Continue(self.settle_again(cx))
             }
             Ok(_) => {
-                let seconds = Duration::from_millis(self.data.prove_for.unwrap_or_default()).as_secs_f64();
+                let seconds = Duration::from_millis(self.data.stable_for.unwrap_or_default()).as_secs_f64();
                 ControlFlow::Continue(
                     self.give_up(format!("the new job did not keep all its tasks running for {seconds} s: {why}"), cx),
                 )

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::stability::StabilityCheck;
-use super::{MAX_REUPLOADS, NOT_UPLOADED, State, UpgradeMachine};
+use super::{NOT_UPLOADED, State, UpgradeMachine};
 use crate::error::{BuildError, ErrorKind, FlowError, Misuse};
 use crate::flink::checkpoints::{Checkpoints, GetCheckpoints};
 use crate::flink::error::is_unknown_jar;
@@ -15,6 +15,7 @@ use crate::flink::flow::stop::StopWithSavepoint;
 use crate::flink::flow::upgrade::{UpgradePhase, UpgradeStatus};
 use crate::flink::flow::upload::Upload;
 use crate::flink::jars::ClaimMode;
+use crate::flink::tuning::MAX_REUPLOADS;
 use crate::flink::{FlinkRest, JarId, JobId};
 use crate::flow::{FlowContext, Notice, Runner, SavedState, StateMachine as _};
 
@@ -143,7 +144,7 @@ impl UpgradeMachine {
             UpgradePhase::Stop => "stopping the job with a savepoint",
             UpgradePhase::Run => "running the new jar from the savepoint",
             UpgradePhase::Settle => "waiting for the new job's tasks and its first checkpoint",
-            UpgradePhase::Prove => "watching the new job until it has proved itself",
+            UpgradePhase::Verify => "watching the new job, which must stay stable",
             UpgradePhase::CancelNew => "cancelling the new job",
             UpgradePhase::RunOld => "running the old jar from the same savepoint",
             UpgradePhase::SettleOld => "waiting for the old job's tasks",
@@ -175,9 +176,9 @@ impl UpgradeMachine {
                 self.status = UpgradeStatus::Unknown;
                 State::CancelNew(cx.child(Cancel::new(self.data.new_job)))
             }
-            UpgradePhase::Prove => {
-                let until = cx.now() + Duration::from_millis(self.data.prove_for.unwrap_or_default());
-                State::Prove(StabilityCheck::new(self.data.new_job, self.mark, until, self.observed))
+            UpgradePhase::Verify => {
+                let until = cx.now() + Duration::from_millis(self.data.stable_for.unwrap_or_default());
+                State::Verify(StabilityCheck::new(self.data.new_job, self.mark, until, self.observed))
             }
             UpgradePhase::Prepare | UpgradePhase::Settle | UpgradePhase::SettleOld | UpgradePhase::Unknown(_) => {
                 self.settle_until = cx.now() + Duration::from_millis(self.data.settle_timeout);

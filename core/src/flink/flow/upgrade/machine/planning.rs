@@ -148,7 +148,7 @@ impl UpgradeMachine {
         cx: &mut FlowContext<FlinkRest>,
     ) -> Result<State, FlowError> {
         let survival = compare(self.data.job_manager.as_deref(), process);
-        let is_unknown = matches!(survival, JobManagerLookup::Failed(_));
+        let is_unknown = matches!(survival, JobManagerLookup::LookupFailed(_));
         if let Some(error) = cx.expired("the JobManager that was to plan a jar").filter(|_| is_unknown) {
             return Err(error);
         }
@@ -182,7 +182,7 @@ impl UpgradeMachine {
         let diagnosis = found.diagnosis;
         self.status = match (&self.data.savepoint, &diagnosis.lookup) {
             (None, JobLookup::State(state)) if !state.is_terminal() => UpgradeStatus::Untouched,
-            (None, JobLookup::NotTried | JobLookup::Failed(_)) => UpgradeStatus::Unknown,
+            (None, JobLookup::NotTried | JobLookup::LookupFailed(_)) => UpgradeStatus::Unknown,
             _ => UpgradeStatus::NoJobRuns,
         };
         let suspicion = suspicion(&diagnosis.job_manager).unwrap_or_default();
@@ -208,7 +208,7 @@ impl UpgradeMachine {
         let which = self.data.planning.as_deref().unwrap_or("jar");
         let reason = format!("{suspicion}; {job}; {next_step}, in a new upgrade");
         let what = format!("planning the {which}");
-        if diagnosis.job_manager == JobManagerLookup::Replaced {
+        if diagnosis.job_manager == JobManagerLookup::Restarted {
             let (details, cause) = (plan.map(|error| error.to_string()), Some(Evidence::new(diagnosis)));
             return FlowError::Failed(Failure { what, reason, details, cause });
         }

@@ -44,8 +44,8 @@ impl UpgradeMachine {
                 self.is_plan_open = true;
                 return Ok(self.check_job_manager(None));
             }
-            // A resumed flow proves the new job from the start.
-            let phase = if phase == UpgradePhase::Prove { UpgradePhase::Settle } else { phase };
+            // A resumed flow verifies the new job from the start.
+            let phase = if phase == UpgradePhase::Verify { UpgradePhase::Settle } else { phase };
             return self.enter(phase, child.as_ref(), cx);
         }
         match phase {
@@ -60,7 +60,7 @@ impl UpgradeMachine {
                 None => self.run_old(cx),
                 Some(child) => self.find_new(&child, cx),
             },
-            UpgradePhase::Settle | UpgradePhase::Prove => {
+            UpgradePhase::Settle | UpgradePhase::Verify => {
                 self.data.launched = Some(true);
                 self.roll_back(REQUESTED.to_owned(), cx)
             }

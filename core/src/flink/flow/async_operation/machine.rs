@@ -1,95 +1,25 @@
-//! Background operations with a trigger id, from the trigger to the outcome.
-//!
-//! ```text
-//!  fresh ───▶ Trigger ──answered──▶ Poll ◀──▶ Wait
-//!               │  ▲                 │ ├─▶ done: the outcome
-//!     ambiguous │  │ young, unknown  │ └─▶ failed: the cause
-//!               ▼  │                 │
-//!  resumed ──▶ Lookup ──known───────▶┤
-//!               │                    │ forgotten (404)
-//!               └──── unknown ───────┴──▶ Lost ──▶ ambiguous, with what was found
-//! ```
-//!
-//! | state | event | next |
-//! |---|---|---|
-//! | Trigger | an id | Poll; acknowledged is saved |
-//! | Trigger | ambiguous | Lookup; an attempt is unanswered from now on |
-//! | Trigger | rejected, not sent, out of time | that error; another id is saved for a resumption |
-//! | Lookup | a status | Poll |
-//! | Lookup | unknown; never acknowledged, no attempt unanswered, and younger than results are kept | Trigger, same id |
-//! | Lookup | unknown otherwise | Lost |
-//! | Poll | in progress | Wait, then Poll |
-//! | Poll | completed | the outcome |
-//! | Poll | failed because the job is unknown, and an attempt is unanswered | Lost: a first operation of this id may have been carried out |
-//! | Poll | unknown | Lost |
-//! | Lookup, Poll | another rejection, no answer | the same again, until the deadline, or for 90 s without one; then ambiguous |
-//! | Lookup, Poll | failed, and every attempt was answered | that error; another id is saved for a resumption |
-//!
-//! Invariants: one id; sent only while no answer to it was seen and the server could not have forgotten it; saved
-//! before it is sent for the first time, and again when it is acknowledged.
+//! The transitions of an asynchronous operation, as drawn in the parent module.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
-use super::PollInterval;
-use super::diagnose::{DiagnoseJob, Found};
-use super::diagnosis::JobDiagnosis;
-use super::lookup_retry::LookupRetry;
-use super::observation_window::ObservationWindow;
-use super::triggers::TriggerState;
+use super::{Kind, TriggerState};
 use crate::error::{Ambiguity, Evidence, Failure, FlowError};
 use crate::flink::error::is_unknown_trigger;
-use crate::flink::savepoints::{Outcome, Trigger};
+use crate::flink::flow::PollInterval;
+use crate::flink::flow::diagnose::{DiagnoseJob, Found};
+use crate::flink::flow::diagnosis::JobDiagnosis;
+use crate::flink::flow::lookup_retry::LookupRetry;
+use crate::flink::flow::observation_window::ObservationWindow;
+use crate::flink::tuning::TRIGGER_RETENTION;
 use crate::flink::{FlinkRest, JobId, TriggerId};
-use crate::flow::{Call, FlowContext, Notice, SavedState, StateMachine, Step, Transition, done};
+use crate::flow::{Call, FlowContext, Notice, StateMachine, Step, Transition, done};
 use crate::operation::Operation;
 use crate::time::Timestamp;
-
-/// How long a JobManager remembers an id at least, by default (`rest.async.store-duration`): sending it again later
-/// could start a second operation.
-const REMEMBERED: Duration = Duration::from_secs(300);
-
-/// What differs between the background operations.
-#[doc(hidden)]
-pub trait Kind: std::fmt::Debug {
-    /// The trigger.
-    type Start: Operation<Output = Trigger, Service = FlinkRest> + std::fmt::Debug;
-    /// The request for the outcome.
-    type Status: Operation<Service = FlinkRest> + std::fmt::Debug;
-    /// What a success brings.
-    type Value;
-    /// The goal's name.
-    const NAME: &'static str;
-    /// What it makes, for messages.
-    const WHAT: &'static str;
-    /// Whether the state of the job shows the outcome: a stop is the last action of a job.
-    const IS_STOP: bool = false;
-
-    /// The trigger with an id.
-    fn start(&self, job: JobId, id: TriggerId) -> Self::Start;
-    /// That request with an id.
-    fn status(job: JobId, id: TriggerId) -> Self::Status;
-    /// `None` while it is in progress, or over with nothing to tell.
-    fn outcome(job: JobId, status: &<Self::Status as Operation>::Output) -> Option<Outcome<Self::Value>>;
-    /// Whether it has ended, with or without success.
-    fn is_over(status: &<Self::Status as Operation>::Output) -> bool;
-    /// The path of a savepoint that it has written although it failed.
-    fn left_behind(_status: &<Self::Status as Operation>::Output) -> Option<&str> {
-        None
-    }
-    /// What to save.
-    fn saved(&self, state: &TriggerState) -> SavedState;
-    /// Whether a failure may come from what a first operation of the same id has done to the job, or from a restart that
-    /// hides what that one has done.
-    fn is_lost(failure: &Failure) -> bool {
-        failure.details.as_deref().unwrap_or_default().contains("FlinkJobNotFoundException")
-    }
-}
 
 /// A background operation from its trigger to its outcome.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Triggered<K: Kind> {
+pub struct AsyncOperation<K: Kind> {
     kind: K,
     job: JobId,
     given: Option<TriggerId>,
@@ -121,7 +51,7 @@ enum State<K: Kind> {
     Lost(DiagnoseJob, Ambiguity),
 }
 
-impl<K: Kind> Triggered<K> {
+impl<K: Kind> AsyncOperation<K> {
     fn new(kind: K, job: JobId, given: Option<TriggerId>, trigger: Option<TriggerState>, state: State<K>) -> Self {
         let is_open = |trigger: &TriggerState| trigger.unanswered.unwrap_or_default() || !trigger.acknowledged;
         Self {
@@ -139,52 +69,52 @@ impl<K: Kind> Triggered<K> {
     }
 
     /// A new one; the id is chosen unless it is given.
-    pub(super) fn fresh(kind: K, job: JobId, given: Option<TriggerId>) -> Self {
+    pub(in crate::flink::flow) fn fresh(kind: K, job: JobId, given: Option<TriggerId>) -> Self {
         Self::new(kind, job, given, None, State::Fresh)
     }
 
     /// One whose trigger may have been sent by another process.
-    pub(super) fn resumed(kind: K, trigger: TriggerState) -> Self {
+    pub(in crate::flink::flow) fn resumed(kind: K, trigger: TriggerState) -> Self {
         if trigger.unsent == Some(true) {
             return Self::fresh(kind, trigger.job, Some(trigger.trigger_id));
         }
         Self::new(kind, trigger.job, None, Some(trigger), State::Resumed)
     }
 
-    pub(super) fn kind(&self) -> &K {
+    pub(in crate::flink::flow) fn kind(&self) -> &K {
         &self.kind
     }
 
     /// What is known of the trigger, if there is one yet.
-    pub(super) fn known(&self) -> Option<&TriggerState> {
+    pub(in crate::flink::flow) fn known(&self) -> Option<&TriggerState> {
         self.trigger.as_ref()
     }
 
     /// After another flow that has polled the same job.
-    pub(super) fn observing(mut self, observed: ObservationWindow) -> Self {
+    pub(in crate::flink::flow) fn observing(mut self, observed: ObservationWindow) -> Self {
         self.observed = observed;
         self
     }
 
-    pub(super) fn observed(&self) -> ObservationWindow {
+    pub(in crate::flink::flow) fn observed(&self) -> ObservationWindow {
         self.observed
     }
 
     /// When it was first sent; the beginning of time if that is not known.
-    pub(super) fn since(&self) -> Timestamp {
+    pub(in crate::flink::flow) fn since(&self) -> Timestamp {
         self.trigger.as_ref().map_or(Timestamp::UNIX_EPOCH, |trigger| Timestamp::from_millis(trigger.since))
     }
 
     /// Whether the last attempt was so long ago that it cannot be on its way any more.
-    pub(super) fn is_long_ago(&self, now: Timestamp) -> bool {
+    pub(in crate::flink::flow) fn is_long_ago(&self, now: Timestamp) -> bool {
         let since = self.trigger.as_ref().map(|trigger| Timestamp::from_millis(trigger.since));
         // No attempt is begun once the cluster could have forgotten the first one.
-        since.is_some_and(|since| now.since(since) >= REMEMBERED * 2)
+        since.is_some_and(|since| now.since(since) >= TRIGGER_RETENTION * 2)
     }
 
     /// Whether the operation that failed may be the second one of its id: a server that had forgotten the id carries it
     /// out again.
-    pub(super) fn has_unanswered(&self) -> bool {
+    pub(in crate::flink::flow) fn has_unanswered(&self) -> bool {
         self.unanswered
     }
 
@@ -221,7 +151,7 @@ impl<K: Kind> Triggered<K> {
         let trigger = self.trigger(cx);
         cx.phase(K::NAME, "triggering");
         cx.save(self.kind.saved(&trigger));
-        let forgotten = Timestamp::from_millis(trigger.since) + REMEMBERED;
+        let forgotten = Timestamp::from_millis(trigger.since) + TRIGGER_RETENTION;
         self.requested_at = cx.now();
         let call = cx.call(self.kind.start(trigger.job, trigger.trigger_id));
         State::Trigger(call.with_deadline(cx.no_later_than(forgotten)))
@@ -268,7 +198,7 @@ impl<K: Kind> Triggered<K> {
     fn may_send(&self, now: Timestamp, lost: Option<&Ambiguity>) -> bool {
         lost.is_none()
             && self.trigger.as_ref().is_none_or(|trigger| {
-                !trigger.acknowledged && now.since(Timestamp::from_millis(trigger.since)) < REMEMBERED
+                !trigger.acknowledged && now.since(Timestamp::from_millis(trigger.since)) < TRIGGER_RETENTION
             })
     }
 
@@ -336,7 +266,7 @@ impl<K: Kind> Triggered<K> {
     }
 }
 
-impl<K: Kind> StateMachine for Triggered<K> {
+impl<K: Kind> StateMachine for AsyncOperation<K> {
     type Service = FlinkRest;
     type Output = K::Value;
     const NAME: &'static str = K::NAME;

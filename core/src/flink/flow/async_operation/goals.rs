@@ -1,9 +1,8 @@
-//! The goals [`TakeSavepoint`] and [`TriggerCheckpoint`], and what they share with
-//! [`StopWithSavepoint`](super::StopWithSavepoint).
+//! The goals [`TakeSavepoint`] and [`TriggerCheckpoint`].
 
 use std::time::Duration;
 
-use super::trigger::{Kind, Triggered};
+use super::{AsyncOperation, Kind, TriggerState};
 #[cfg(doc)]
 use crate::error::FlowError;
 use crate::flink::checkpoints::{CheckpointStatus, CheckpointType, GetCheckpointStatus, StartCheckpoint};
@@ -14,22 +13,6 @@ use crate::flow::{SavedState, goal};
 use crate::schema::json_structs;
 
 json_structs! {
-    /// What is known of a trigger.
-    pub struct TriggerState {
-        /// The job.
-        pub job: JobId,
-        /// The id, chosen by us.
-        pub trigger_id: TriggerId,
-        /// When it was first sent, in milliseconds since the epoch, by our clock.
-        pub since: u64,
-        /// Whether the cluster has answered for it; it is then never sent again.
-        pub acknowledged: bool,
-        /// Whether an earlier attempt had got no answer by then: the operation may be the second one of the id.
-        pub unanswered: Option<bool>,
-        /// Whether it was never sent: the operation before it failed, and a resumption starts another one.
-        pub unsent: Option<bool>,
-    }
-
     struct SavepointState {
         /// What is known of the trigger.
         pub trigger: TriggerState,
@@ -161,7 +144,7 @@ impl From<SavepointState> for TakeSavepoint {
     }
 }
 
-impl From<TakeSavepoint> for Triggered<SavepointKind> {
+impl From<TakeSavepoint> for AsyncOperation<SavepointKind> {
     fn from(goal: TakeSavepoint) -> Self {
         let kind = SavepointKind { target_directory: goal.target_directory, format: goal.format };
         match goal.resumed {
@@ -171,7 +154,7 @@ impl From<TakeSavepoint> for Triggered<SavepointKind> {
     }
 }
 
-goal!(TakeSavepoint: FlinkRest => Savepoint, Triggered<SavepointKind>, resume SavepointState);
+goal!(TakeSavepoint: FlinkRest => Savepoint, AsyncOperation<SavepointKind>, resume SavepointState);
 
 /// Takes a checkpoint of a running job and waits until it is completed; comes to its number. Since 1.17.
 ///
@@ -215,12 +198,12 @@ impl From<CheckpointState> for TriggerCheckpoint {
     }
 }
 
-impl From<TriggerCheckpoint> for Triggered<CheckpointKind> {
+impl From<TriggerCheckpoint> for AsyncOperation<CheckpointKind> {
     fn from(goal: TriggerCheckpoint) -> Self {
         let kind = CheckpointKind { kind: goal.kind };
         match goal.resumed {
-            Some(trigger) => Triggered::resumed(kind, trigger),
-            None => Triggered::fresh(kind, goal.job, goal.given),
+            Some(trigger) => AsyncOperation::resumed(kind, trigger),
+            None => AsyncOperation::fresh(kind, goal.job, goal.given),
         }
     }
 }
@@ -261,4 +244,4 @@ impl Kind for CheckpointKind {
     }
 }
 
-goal!(TriggerCheckpoint: FlinkRest => i64, Triggered<CheckpointKind>, resume CheckpointState);
+goal!(TriggerCheckpoint: FlinkRest => i64, AsyncOperation<CheckpointKind>, resume CheckpointState);
