@@ -97,6 +97,22 @@ pub struct OperationInfo {
     pub effect_varies: bool,
 }
 
+impl OperationInfo {
+    /// Describes an operation that this crate does not know; for operations of your own.
+    ///
+    /// The path is a template below the service's prefix, with `{name}` for each parameter. If the effect is not
+    /// [`Effect::Once`], requests are repeated after lost responses.
+    pub const fn new(
+        service: &'static str,
+        name: &'static str,
+        method: Method,
+        path: &'static str,
+        effect: Effect,
+    ) -> Self {
+        Self { service, name, method, path, effect, effect_varies: false }
+    }
+}
+
 /// What a request needs besides the operation: the base address and the number of the attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestContext<'a> {
@@ -244,6 +260,51 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
         let transient = transient && unreadable.is_transient();
         unreadable.with_transient(transient)
     })
+}
+
+/// Reads a response as an operation of service `S` does: a success as JSON, anything else with the service's own error parsing. For
+/// [`Operation::parse`] of operations of your own.
+///
+/// ```
+/// use pipewright::flink::{Flink, FlinkRest};
+/// use pipewright::operation::{Effect, Operation, OperationInfo, RequestContext, parse_json};
+/// use pipewright::{Body, driver::Canned, error::{BuildError, ServiceError}, url::Target};
+/// # use std::collections::BTreeMap;
+///
+/// /// `GET /jobs/{jobid}/labels`: an endpoint of a proxy in front of Flink.
+/// struct GetLabels { job: String }
+///
+/// impl Operation for GetLabels {
+///     type Output = BTreeMap<String, String>;
+///     type Service = FlinkRest;
+///     const INFO: &'static OperationInfo =
+///         &OperationInfo::new("flink", "getLabels", http::Method::GET, "/jobs/{jobid}/labels", Effect::Safe);
+///
+///     fn request(&self, cx: RequestContext<'_>) -> Result<http::Request<Body>, BuildError> {
+///         let mut target = Target::new::<FlinkRest>(Self::INFO, cx);
+///         target.segment("jobid", &self.job)?;
+///         target.finish(None)
+///     }
+///
+///     fn parse(&self, response: http::Response<bytes::Bytes>) -> Result<Self::Output, ServiceError> {
+///         parse_json::<FlinkRest, _>(Self::INFO, &response)
+///     }
+/// }
+///
+/// // The 503 is retried, because the operation only reads.
+/// let runtime = Canned::new([("GET /v1/jobs/7/labels", 503, ""), ("GET /v1/jobs/7/labels", 200, r#"{"team":"orders"}"#)]);
+/// let flink = Flink::new("http://127.0.0.1:8081".parse()?, runtime);
+/// assert_eq!(flink.call(GetLabels { job: "7".into() })?["team"], "orders");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`ServiceError`] if the status is not a success, if the body is not JSON, or if it is not a `T`.
+pub fn parse_json<S: Service, T: serde::de::DeserializeOwned>(
+    info: &'static OperationInfo,
+    response: &Response<Bytes>,
+) -> Result<T, ServiceError> {
+    parse_by::<S, T>(info, response, read_json)
 }
 
 /// For bodies that are handed on as they are.
