@@ -309,7 +309,7 @@ pub fn saved(data: &[u8]) {
             ),
         }
     }
-    let _ = Notice::Observed { what: state.to_owned(), state: String::new() }.to_string();
+    let _ = Notice::observed(state, "").to_string();
 }
 
 fn resumed<G>(goal: Result<G, FlowError>, config: &Config<G::Service>, data: &mut &[u8], limit: Duration)

@@ -16,6 +16,7 @@ mod client;
 mod credentials;
 mod driven_flow;
 mod listener;
+mod observed;
 mod runtime;
 mod stream;
 
@@ -26,5 +27,6 @@ pub use client::Client;
 pub use credentials::{Credentials, CredentialsFn, NoCredentials, credentials_fn};
 pub use driven_flow::DrivenFlow;
 pub use listener::{ListenerResult, ignore_notices};
+pub use observed::{Observation, Observed};
 pub use runtime::{Clock, Entropy, LiveBody, Opened, Runtime, Transport};
 pub use stream::{Stream, StreamError};

@@ -59,6 +59,8 @@ pub(super) struct Attempts {
     now: Timestamp,
     /// How many attempts were handed out.
     pub(super) sent: u32,
+    /// When the last attempt, or the last request for a credential, was handed out.
+    began: Timestamp,
     credential: Option<HeaderValue>,
     /// The credential that the service has rejected, until there is another one.
     rejected: Option<HeaderValue>,
@@ -109,6 +111,7 @@ impl Attempts {
             handed_back: |_| false,
             now: Timestamp::UNIX_EPOCH,
             sent: 0,
+            began: Timestamp::UNIX_EPOCH,
             credential: None,
             rejected: None,
             is_rejected: false,
@@ -192,8 +195,17 @@ impl Attempts {
     #[inline]
     pub(super) fn succeeded(&mut self, status: StatusCode) {
         self.settings.contact.answered();
-        self.notice = Some(Notice::Answered { operation: self.rules.info.name, status });
+        self.answered(status);
         self.state = State::Succeeded;
+    }
+
+    fn answered(&mut self, status: StatusCode) {
+        self.notice = Some(Notice::Answered {
+            operation: self.rules.info,
+            attempt: self.sent.saturating_sub(1),
+            status,
+            elapsed: self.now.since(self.began),
+        });
     }
 
     /// The response was an error, or cannot be read.
@@ -247,7 +259,7 @@ impl Attempts {
         if effect != Effect::Safe && !done && (uncertain || self.has_unanswered()) {
             return self.ambiguous(error.into());
         }
-        self.notice = Some(Notice::Answered { operation: self.rules.info.name, status: error.status() });
+        self.answered(error.status());
         self.fail(error.into());
     }
 
@@ -324,7 +336,13 @@ impl Attempts {
         let excused = at.since(own).min(self.excuse);
         self.excuse -= excused;
         self.deadline = self.deadline.map(|deadline| deadline + excused);
-        self.notice = Some(Notice::Retrying { operation: self.rules.info.name, cause: error.to_string(), at });
+        self.notice = Some(Notice::Retrying {
+            operation: self.rules.info,
+            attempt: self.sent.saturating_sub(1),
+            elapsed: self.now.since(self.began),
+            cause: Arc::new(error.clone()),
+            at,
+        });
         self.last = Some(error);
         self.state = State::Waiting { until: at };
     }
@@ -397,7 +415,7 @@ impl Attempts {
             fresh: self.is_silent || self.effect == Effect::Once || self.settings.contact.is_silent(),
         });
         self.state = State::Prepared;
-        Notice::Sending { operation: self.rules.info.name, attempt: self.sent }
+        Notice::Sending { operation: self.rules.info, attempt: self.sent }
     }
 
     /// The request cannot be built.
@@ -455,6 +473,7 @@ impl Attempts {
                 State::Ready => return Next::Prepare,
                 State::Prepared => {
                     self.state = State::Finished;
+                    self.began = self.now;
                     if let Some(exchange) = &mut self.exchange {
                         let until = by_deadline(self.now + exchange.timeout);
                         exchange.timeout = until.since(self.now);

@@ -40,6 +40,8 @@ pub trait StateMachine {
     type Output;
     /// The goal's name, for notices and saved states.
     const NAME: &'static str;
+    /// The phases of the flow in the usual order, for the numbers in [`Notice::Phase`]; empty if they are not numbered.
+    const PHASES: &'static [&'static str] = &[];
 
     /// Makes one transition: `Continue` if the next one can follow at once, `Break` with a step for the caller otherwise.
     ///
@@ -104,6 +106,8 @@ pub struct FlowContext<S> {
     deadline: Option<Timestamp>,
     /// By how much the waits that the service asks for may still move the deadline.
     excuse: Duration,
+    /// The phases of the flow, in the usual order.
+    phases: &'static [&'static str],
     started: bool,
     now: Timestamp,
     reply: Option<Reply>,
@@ -148,7 +152,8 @@ impl<G: MachineGoal> fmt::Debug for GoalFlow<G> {
 
 impl<M: StateMachine> Runner<M> {
     pub(crate) fn new(machine: M, config: &Config<M::Service>, seed: Seed, timeout: Option<Duration>) -> Self {
-        Self { machine, cx: FlowContext::new(config, seed, timeout), held: None, ended: None }
+        let cx = FlowContext { phases: M::PHASES, ..FlowContext::new(config, seed, timeout) };
+        Self { machine, cx, held: None, ended: None }
     }
 
     pub(crate) fn machine(&self) -> &M {
@@ -244,6 +249,7 @@ impl<S: Service> FlowContext<S> {
             timeout,
             deadline: None,
             excuse: Duration::ZERO,
+            phases: &[],
             started: false,
             now: Timestamp::UNIX_EPOCH,
             reply: None,
@@ -338,7 +344,7 @@ impl<S: Service> FlowContext<S> {
     }
 
     pub(crate) fn phase(&mut self, flow: &'static str, phase: &'static str) {
-        self.say(Notice::Phase { flow, phase });
+        self.say(Notice::numbered_phase(flow, phase, self.phases));
     }
 
     pub(crate) fn save(&mut self, saved: SavedState) {

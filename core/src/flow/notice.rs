@@ -1,58 +1,98 @@
 //! [`Notice`]: what a flow says on its way.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{FlowError, Misuse};
+use crate::operation::OperationInfo;
 use crate::schema::{WireField, json_structs};
 use crate::time::Timestamp;
 
-/// What a flow says on its way: for progress bars, logs, and for resuming after a crash.
-#[derive(Clone, Debug, PartialEq)]
+/// What a flow tells its caller on the way: for progress bars, logs, and for resuming after a crash.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Notice {
     /// A request is about to be sent.
+    #[non_exhaustive]
     Sending {
-        /// The vendor's name of the operation.
-        operation: &'static str,
+        /// The operation: its name, method and path template.
+        operation: &'static OperationInfo,
         /// How many attempts came before.
         attempt: u32,
     },
-    /// An answer came.
+    /// A response came, and the call ends with it.
+    #[non_exhaustive]
     Answered {
-        /// The vendor's name of the operation.
-        operation: &'static str,
-        /// The answer's status.
+        /// The operation: its name, method and path template.
+        operation: &'static OperationInfo,
+        /// How many attempts came before this one.
+        attempt: u32,
+        /// The status of the response.
         status: StatusCode,
+        /// The time since the request was handed out.
+        elapsed: Duration,
     },
     /// An attempt failed, and there will be another one.
+    #[non_exhaustive]
     Retrying {
-        /// The vendor's name of the operation.
-        operation: &'static str,
-        /// What the attempt ran into.
-        cause: String,
-        /// When.
+        /// The operation: its name, method and path template.
+        operation: &'static OperationInfo,
+        /// How many attempts came before the one that failed.
+        attempt: u32,
+        /// The time since the request, or the request for a credential, was handed out.
+        elapsed: Duration,
+        /// The error of the attempt.
+        cause: Arc<FlowError>,
+        /// When the next attempt follows.
         at: Timestamp,
     },
     /// The flow enters another phase.
+    #[non_exhaustive]
     Phase {
         /// The flow, as in `UpgradeJob`.
         flow: &'static str,
         /// What it does now, in words.
         phase: &'static str,
+        /// The number of the phase, from 1. It goes back if the flow repeats a phase.
+        index: u32,
+        /// How many phases the flow has at most; 0 if they are not numbered.
+        total: u32,
     },
     /// The flow saw something that is worth showing, such as the state of a job.
+    #[non_exhaustive]
     Observed {
-        /// What was looked at, as in `job 4c7e…`.
+        /// What was observed, as in `job 4c7e…`.
         what: String,
-        /// What it is like.
+        /// Its state.
         state: String,
     },
     /// A state to keep **before polling again**, if the flow is to be resumed after a crash.
     Persist(SavedState),
+}
+
+impl Notice {
+    /// A [`Notice::Observed`], for a flow of your own.
+    pub fn observed(what: impl Into<String>, state: impl Into<String>) -> Self {
+        Self::Observed { what: what.into(), state: state.into() }
+    }
+
+    /// A [`Notice::Phase`] without numbers, for a flow of your own.
+    pub fn phase(flow: &'static str, phase: &'static str) -> Self {
+        Self::numbered_phase(flow, phase, &[])
+    }
+
+    /// A phase with its place in the list of the flow's phases.
+    pub(crate) fn numbered_phase(flow: &'static str, phase: &'static str, phases: &[&str]) -> Self {
+        let index = phases.iter().position(|listed| *listed == phase).map_or(0, |place| place + 1);
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let total = if index == 0 { 0 } else { number(phases.len()) };
+        Self::Phase { flow, phase, index: number(index), total }
+    }
 }
 
 /// The state of a flow between two exchanges, small and serialisable.
@@ -131,13 +171,13 @@ impl SavedState {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sending { operation, attempt: 0 } => write!(f, "sending {operation}"),
+            Self::Sending { operation, attempt: 0 } => write!(f, "sending {}", operation.name),
             Self::Sending { operation, attempt } => {
-                write!(f, "sending {operation}, attempt {}", attempt.saturating_add(1))
+                write!(f, "sending {}, attempt {}", operation.name, attempt.saturating_add(1))
             }
-            Self::Answered { operation, status } => write!(f, "{operation} answered {}", status.as_u16()),
-            Self::Retrying { operation, cause, at } => write!(f, "{operation} again at {at}: {cause}"),
-            Self::Phase { flow, phase } => write!(f, "{flow}: {phase}"),
+            Self::Answered { operation, status, .. } => write!(f, "{} answered {}", operation.name, status.as_u16()),
+            Self::Retrying { operation, cause, at, .. } => write!(f, "{} again at {at}: {cause}", operation.name),
+            Self::Phase { flow, phase, .. } => write!(f, "{flow}: {phase}"),
             Self::Observed { what, state } => write!(f, "{what}: {state}"),
             Self::Persist(saved) => write!(f, "{}: state to save", saved.flow),
         }

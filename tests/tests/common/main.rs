@@ -10,5 +10,6 @@ mod decoders;
 mod driven_flow;
 mod fuzz;
 mod lost_route;
+mod notices;
 mod paths;
 mod run_async;

@@ -94,7 +94,7 @@ impl Scene {
         let mut has_restarted = false;
         move |notice| match notice {
             Notice::Persist(state) => *saved = Some(state),
-            Notice::Retrying { operation: repeated, .. } if repeated == operation && !has_restarted => {
+            Notice::Retrying { operation: repeated, .. } if repeated.name == operation && !has_restarted => {
                 has_restarted = true;
                 self.service.restart(Duration::ZERO);
             }

@@ -10,6 +10,7 @@ use pipewright::flink::{
     TakeSavepoint, Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradeStatus,
 };
 use pipewright::flow::{Goal, Notice, SavedState};
+use pipewright::operation::OperationInfo;
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultPlan, FlinkHandle, World};
 
@@ -216,7 +217,7 @@ fn a_job_that_is_submitted_late_never_runs_beside_the_old_jar() {
         let (scene, job) = running();
         let mut saved = None;
         let result = scene.flink.run_with(upgrade(&job, true), |notice| match notice {
-            Notice::Sending { operation: "submitJobFromJar", .. } => Err("crashed"),
+            Notice::Sending { operation: OperationInfo { name: "submitJobFromJar", .. }, .. } => Err("crashed"),
             Notice::Persist(state) => {
                 saved = Some(state);
                 Ok(())

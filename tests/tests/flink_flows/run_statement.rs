@@ -12,6 +12,7 @@ use pipewright::flink::sql_gateway::{
     Page, RunStatement, SqlGateway, Statement, StatementDiagnosis, is_unknown_session, is_wrong_token,
 };
 use pipewright::flow::{Flow as _, Goal as _, Notice, SavedState, Step};
+use pipewright::operation::OperationInfo;
 use pipewright_mock::sql_gateway::{Config, Script};
 use pipewright_mock::transcript::Recorder;
 use pipewright_mock::{Fault, FaultPlan, SqlGatewayHandle, World};
@@ -257,7 +258,10 @@ fn a_long_wait_is_survived_and_a_forgotten_session_is_not() {
     let mut statement = scene.start(query(1));
     let mut heartbeats = 0;
     let count = |notice: Notice| {
-        heartbeats += usize::from(matches!(notice, Notice::Sending { operation: "triggerSession", .. }));
+        heartbeats += usize::from(matches!(
+            notice,
+            Notice::Sending { operation: OperationInfo { name: "triggerSession", .. }, .. }
+        ));
     };
     let page = driver::run(&mut statement, &scene.world, &NoCredentials, count).expect("in time").expect("a page");
     assert!(page.rows.is_empty());

@@ -8,6 +8,7 @@ use pipewright::flink::{
     Flink, Launched, RunJar, StopWithSavepoint, TakeSavepoint, Upgrade, UpgradeDiagnosis, UpgradeJob,
 };
 use pipewright::flow::{Notice, SavedState};
+use pipewright::operation::OperationInfo;
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, RetryAfter, World};
 
@@ -112,7 +113,7 @@ fn an_upgrade_resumed_before_a_bad_jar_is_submitted_rolls_back() {
             last = Some(state);
             Ok(())
         }
-        Notice::Sending { operation: "submitJobFromJar", .. } => Err("killed"),
+        Notice::Sending { operation: OperationInfo { name: "submitJobFromJar", .. }, .. } => Err("killed"),
         _ => Ok(()),
     });
     assert!(matches!(stopped, Err(FlowError::Stopped(_))), "{stopped:?}");
@@ -232,7 +233,9 @@ fn a_job_that_was_left_behind_and_is_forgotten_is_not_run_again() {
 fn a_job_that_cannot_be_looked_at_is_not_given_up() {
     let settling =
         |notice: &Notice| matches!(notice, Notice::Phase { phase, .. } if phase.starts_with("waiting for the new job"));
-    let triggering = |notice: &Notice| matches!(notice, Notice::Sending { operation: "triggerCheckpoint", .. });
+    let triggering = |notice: &Notice| {
+        matches!(notice, Notice::Sending { operation: OperationInfo { name: "triggerCheckpoint", .. }, .. })
+    };
     let moments: [&dyn Fn(&Notice) -> bool; 2] = [&settling, &triggering];
     for (number, moment) in moments.into_iter().enumerate() {
         for kind in [FaultKind::NotSent, FaultKind::DelayReply] {

@@ -309,7 +309,7 @@ fn the_last_checkpoint_is_named_if_the_savepoint_of_a_stop_is_forgotten() {
     let mut is_restarted = false;
     let result = scene.flink.run_with(scene.goal(&new()), |notice| {
         let is_stopping =
-            matches!(&notice, Notice::Phase { flow: "StopWithSavepoint", phase: "waiting for the outcome" });
+            matches!(&notice, Notice::Phase { flow: "StopWithSavepoint", phase: "waiting for the outcome", .. });
         if is_stopping && !std::mem::replace(&mut is_restarted, true) {
             scene.world.sleep_until(scene.world.now() + seconds(10));
             scene.cluster.restart(seconds(1));

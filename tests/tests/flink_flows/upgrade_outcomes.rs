@@ -139,7 +139,7 @@ impl Scene {
 }
 
 fn is_sending(notice: &Notice, what: &str) -> bool {
-    matches!(notice, Notice::Sending { operation, .. } if *operation == what)
+    matches!(notice, Notice::Sending { operation, .. } if operation.name == what)
 }
 
 fn is_phase(notice: &Notice, what: &str) -> bool {

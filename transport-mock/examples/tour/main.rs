@@ -51,9 +51,9 @@ fn tell<S: Service, G: Goal<Service = S>>(handle: &Client<S, World>, goal: G) ->
 
 fn show(notice: &Notice) {
     match notice {
-        Notice::Phase { flow, phase } => println!("  ── {flow}: {phase}"),
-        Notice::Observed { what, state } => println!("     {}", shorten(&format!("{what}: {state}"))),
-        Notice::Retrying { operation, cause, .. } => println!("     {operation} will be sent again: {cause}"),
+        Notice::Phase { flow, phase, .. } => println!("  ── {flow}: {phase}"),
+        Notice::Observed { what, state, .. } => println!("     {}", shorten(&format!("{what}: {state}"))),
+        Notice::Retrying { operation, cause, .. } => println!("     {} will be sent again: {cause}", operation.name),
         Notice::Persist(saved) => {
             println!("     (a crash from here on would be resumed from {} bytes of saved state)", saved.state.len());
         }

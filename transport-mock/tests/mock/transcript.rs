@@ -251,7 +251,7 @@ fn clones_write_into_one_transcript_and_a_failed_flow_says_why() {
     let config = Config::<FlinkRest>::new("http://flink.test:8081".parse().expect("an address"));
     let call = Call::new(GetJobStatus::new(JobId::from_bits(7)), &config, Seed::new(1));
     let _ = run(call, &recorder.clone(), &NoCredentials, |notice| recorder.notice(&notice));
-    recorder.notice(&Notice::Observed { what: format!("job {}", JobId::from_bits(8)), state: "GONE".into() });
+    recorder.notice(&Notice::observed(format!("job {}", JobId::from_bits(8)), "GONE"));
     let text = recorder.finish();
     assert!(
         text.starts_with("   0.000  > GET http://flink.test:8081/v1/jobs/<job-1>/status\n   0.004  < 200\n"),

@@ -192,7 +192,7 @@ impl Upgrader<'_> {
                         progress.say(&waiting_until(at + LOOKING));
                     }
                     Notice::Persist(saved) => return kept.keep(step(saved)),
-                    Notice::Observed { what, state } if what == "savepoint" => kept.record.savepoint = Some(state),
+                    Notice::Observed { what, state, .. } if what == "savepoint" => kept.record.savepoint = Some(state),
                     _ => {}
                 }
                 Ok(())

@@ -39,14 +39,15 @@ impl Phase {
     /// Returns the phase after a notice. A repeated request never leads back to an earlier phase.
     fn after(self, notice: &Notice) -> Self {
         let Notice::Sending { operation, .. } = notice else { return self };
-        let is_of_settling = [GetJobStatus::INFO.name, GetJobsOverview::INFO.name].contains(operation);
+        let operation = operation.name;
+        let is_of_settling = [GetJobStatus::INFO.name, GetJobsOverview::INFO.name].contains(&operation);
         match self {
-            Self::Check | Self::Upload if *operation == UploadJar::INFO.name => Self::Upload,
-            Self::Upload if *operation == PlanJar::INFO.name => Self::Plan,
-            Self::Plan if *operation == StartStop::INFO.name => Self::Stop,
-            Self::Stop if *operation == SubmitJar::INFO.name => Self::Run,
+            Self::Check | Self::Upload if operation == UploadJar::INFO.name => Self::Upload,
+            Self::Upload if operation == PlanJar::INFO.name => Self::Plan,
+            Self::Plan if operation == StartStop::INFO.name => Self::Stop,
+            Self::Stop if operation == SubmitJar::INFO.name => Self::Run,
             Self::Run if is_of_settling => Self::Settle,
-            Self::Settle if *operation == StartCheckpoint::INFO.name => Self::Checkpoint,
+            Self::Settle if operation == StartCheckpoint::INFO.name => Self::Checkpoint,
             phase => phase,
         }
     }

@@ -10,6 +10,7 @@ use pipewright::feldera::{
     Interruption, SyncCheckpoint, Transaction, error_code,
 };
 use pipewright::flow::{Config, Goal as _, Retry};
+use pipewright::operation::OperationInfo;
 use pipewright_mock::feldera::{Config as Simulated, Manager};
 use pipewright_mock::{Fault, FaultPlan, Script, World};
 use pipewright_tests::recorded::{Recorded, feldera};
@@ -73,7 +74,10 @@ const FLOWS: [(&str, Flow); 9] = [
         feldera.runtime().set_faults(lost);
         let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
         let error = driver::run(&mut transaction, feldera.runtime(), &NoCredentials, |notice| {
-            if matches!(notice, pipewright::flow::Notice::Sending { operation: "start_transaction", .. }) {
+            if matches!(
+                notice,
+                pipewright::flow::Notice::Sending { operation: OperationInfo { name: "start_transaction", .. }, .. }
+            ) {
                 end();
             }
         });

@@ -7,6 +7,7 @@ use pipewright::error::FlowError;
 use pipewright::feldera::data::{CommitTransaction, StartTransaction};
 use pipewright::feldera::{Deploy, Feldera, FelderaApi, Stop};
 use pipewright::flow::{Goal, Notice};
+use pipewright::operation::OperationInfo;
 use pipewright_mock::feldera::Config;
 use pipewright_mock::{Script, World};
 use pipewright_tests::recorded::Recorded;
@@ -120,7 +121,7 @@ fn a_process_that_hangs_does_not_hide_the_end_of_a_stop() {
     );
     let goal = Stop::new("p").timeout(Duration::from_secs(60));
     let result = feldera.run_with(goal, |notice| {
-        if matches!(notice, Notice::Sending { operation: "get_pipeline", .. }) {
+        if matches!(notice, Notice::Sending { operation: OperationInfo { name: "get_pipeline", .. }, .. }) {
             looks.push(feldera.runtime().now());
         }
     });

@@ -223,7 +223,7 @@ pub(super) struct FaultHistory {
     /// The wait that the service has asked for before the channel is reopened.
     pub(super) requested_wait: Duration,
     /// How many times the channel was reopened since the last commit.
-    reopenings: u32,
+    pub(super) reopenings: u32,
     /// The operation that was rejected last, and how many times in a row.
     rejections: (&'static str, u32),
     /// When the channel was taken, and whether the service said so.

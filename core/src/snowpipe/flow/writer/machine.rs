@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::decide::{Action, Fault, FaultHistory, Occurrence, decide, is_deadline, may_be_appended, without_deadline};
@@ -14,7 +15,7 @@ use crate::flow::{
     Call, Config, CredentialRequest, Flow as _, FlowContext, Goal as _, Notice, Runner, SavedState, StateMachine, Step,
     Transition, done,
 };
-use crate::operation::Operation as _;
+use crate::operation::{Operation as _, OperationInfo};
 use crate::snowpipe::account::ExchangeToken;
 use crate::snowpipe::append::AppendRows;
 use crate::snowpipe::channels::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, OpenChannelOperation as Open};
@@ -260,7 +261,7 @@ impl WriterMachine {
             // Another flow has found that the service is at another host now.
             (Ok(_), Some(_)) => {
                 self.abandon(cx);
-                self.handle(Fault::SessionMoved, Open::INFO.name, session_moved(&self.goal.path.to_string()), cx);
+                self.handle(Fault::SessionMoved, Open::INFO, session_moved(&self.goal.path.to_string()), cx);
             }
             (Ok(grant), None) => {
                 self.ingest = Some((grant.config, grant.generation));
@@ -269,8 +270,8 @@ impl WriterMachine {
             (Err(error), _) => {
                 self.abandon(cx);
                 match Fault::of_session(&error) {
-                    fault @ Fault::AccountRejected => self.handle(fault, ExchangeToken::INFO.name, error, cx),
-                    _ => self.request_failed(ExchangeToken::INFO.name, error, cx),
+                    fault @ Fault::AccountRejected => self.handle(fault, ExchangeToken::INFO, error, cx),
+                    _ => self.request_failed(ExchangeToken::INFO, error, cx),
                 }
             }
         }
@@ -297,7 +298,7 @@ impl WriterMachine {
             Ok(channel) => channel,
             Err(error) => {
                 self.abandon(cx);
-                return self.request_failed(Open::INFO.name, error, cx);
+                return self.request_failed(Open::INFO, error, cx);
             }
         };
         let own = self.goal.tokens.remove_from(&mut channel.status, !self.replay.is_known());
@@ -307,7 +308,7 @@ impl WriterMachine {
         }
         let delta = match delta {
             Ok(delta) => delta,
-            Err(lost) => return self.handle(Fault::ChannelLost, Open::INFO.name, lost.of(&self.goal.path), cx),
+            Err(lost) => return self.handle(Fault::ChannelLost, Open::INFO, lost.of(&self.goal.path), cx),
         };
         if !std::mem::replace(&mut self.opened, true) {
             let committed = channel.committed().map(str::to_owned);
@@ -357,7 +358,7 @@ impl WriterMachine {
                 self.registration.due(self.poll_at);
                 self.state = State::Ready;
             }
-            Err(error) => self.request_failed(AppendRows::INFO.name, error, cx),
+            Err(error) => self.request_failed(AppendRows::INFO, error, cx),
         }
     }
 
@@ -395,13 +396,13 @@ impl WriterMachine {
                 }
                 self.state = State::Ready;
             }
-            Err(error) => self.request_failed(BulkGetChannelStatus::INFO.name, error, cx),
+            Err(error) => self.request_failed(BulkGetChannelStatus::INFO, error, cx),
         }
     }
 
     /// Ready → Ready: settles what is committed.
     fn read(&mut self, status: Option<ChannelStatus>, requested_at: Timestamp, cx: &mut FlowContext<SnowpipeAccount>) {
-        let operation = BulkGetChannelStatus::INFO.name;
+        let operation = BulkGetChannelStatus::INFO;
         let delta = match status {
             None => Err(ChannelLost::Missing),
             Some(mut status) => {
@@ -444,7 +445,7 @@ impl WriterMachine {
             let reason = format!("appends are answered, and nothing was committed for {time:?}");
             let what = format!("channel {}", self.goal.path);
             let error = FlowError::Failed(Failure { what, reason, details: None, cause: None });
-            return self.handle(Fault::Stalled, BulkGetChannelStatus::INFO.name, error, cx);
+            return self.handle(Fault::Stalled, BulkGetChannelStatus::INFO, error, cx);
         }
         self.poll_in(if is_waiting { STATUS_POLL_INTERVAL } else { self.goal.idle }, cx);
     }
@@ -460,7 +461,12 @@ impl WriterMachine {
     }
 
     /// A request has failed.
-    fn request_failed(&mut self, operation: &'static str, error: FlowError, cx: &mut FlowContext<SnowpipeAccount>) {
+    fn request_failed(
+        &mut self,
+        operation: &'static OperationInfo,
+        error: FlowError,
+        cx: &mut FlowContext<SnowpipeAccount>,
+    ) {
         // A request that the writer itself has cut off was about to be repeated, perhaps with another token: nothing is final.
         if is_deadline(&error) && cx.expired("").is_none() {
             return self.handle(Fault::Transient, operation, without_deadline(error), cx);
@@ -472,16 +478,16 @@ impl WriterMachine {
     fn handle(
         &mut self,
         fault: Fault,
-        operation: &'static str,
+        operation: &'static OperationInfo,
         error: FlowError,
         cx: &mut FlowContext<SnowpipeAccount>,
     ) {
         let host = match &self.ingest {
-            _ if operation == ExchangeToken::INFO.name => Some(self.goal.session.account().contact()),
+            _ if operation.name == ExchangeToken::INFO.name => Some(self.goal.session.account().contact()),
             ingest => ingest.as_ref().map(|(config, _)| config.contact()),
         };
         let occurrence = Occurrence {
-            operation,
+            operation: operation.name,
             error: &error,
             now: cx.now(),
             worked: self.elapsed.total(),
@@ -491,7 +497,7 @@ impl WriterMachine {
         };
         let known = self.faults.add(fault, &occurrence);
         let action = decide(fault, &known);
-        if operation == AppendRows::INFO.name {
+        if operation.name == AppendRows::INFO.name {
             self.append_failed(fault, action, &error, cx);
         }
         if fault == Fault::HostMoved
@@ -505,12 +511,12 @@ impl WriterMachine {
                 let requested = error.service().and_then(ServiceError::retry_after);
                 let requested = requested.map_or(Duration::ZERO, |after| after.resolve(cx.now()).since(cx.now()));
                 let requested = requested.min(self.longest_retry_after(cx));
-                self.reopen(operation, &error, cx.now() + requested, cx);
+                self.reopen(operation, error, cx.now() + requested, cx);
                 self.faults.requested_wait = requested;
             }
-            Action::ReopenLater => self.reopen(operation, &error, cx.now() + ACCOUNT_REJECTION_BACKOFF, cx),
+            Action::ReopenLater => self.reopen(operation, error, cx.now() + ACCOUNT_REJECTION_BACKOFF, cx),
             Action::Fail => {
-                let error = self.name_batch(operation, error);
+                let error = self.name_batch(operation.name, error);
                 self.fail(error);
             }
             Action::FailContested => {
@@ -544,17 +550,19 @@ impl WriterMachine {
     /// Any → Wait.
     fn reopen(
         &mut self,
-        operation: &'static str,
-        cause: &FlowError,
+        operation: &'static OperationInfo,
+        cause: FlowError,
         earliest: Timestamp,
         cx: &mut FlowContext<SnowpipeAccount>,
     ) {
-        self.began = self.elapsed.total();
+        let total = self.elapsed.total();
+        let elapsed = total.saturating_sub(std::mem::replace(&mut self.began, total));
+        let attempt = self.faults.reopenings;
         let backoff = self.faults.next_backoff(|most| cx.seed.below(most.saturating_add(1)));
         let at = (cx.now() + backoff).max(earliest);
         (self.channel, self.lease) = (None, None);
         self.registration.due(Timestamp::MAX);
-        cx.say(Notice::Retrying { operation, cause: cause.to_string(), at });
+        cx.say(Notice::Retrying { operation, attempt, elapsed, cause: Arc::new(cause), at });
         self.state = State::Wait(at);
     }
 
