@@ -67,6 +67,7 @@ pub mod profiles;
 pub mod programs;
 pub mod stats;
 pub mod stream;
+mod tuning;
 mod value;
 
 use bytes::Bytes;

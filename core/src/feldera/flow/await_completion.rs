@@ -5,7 +5,7 @@
 //!  │ ▲ └─inprogress─▶ Wait ──▶ Ask
 //!  │ │                  └─ each 5 s ─▶ Stats ──▶ Ask
 //!  │ └─────────────────────────────────────┘ └─ stands still ─▶ failed
-//!  └─ refused ─▶ Diagnosis ──▶ failed
+//!  └─ rejected ─▶ Diagnosis ──▶ failed
 //! ```
 //!
 //! | state | what came | next |
@@ -22,16 +22,18 @@
 //! Invariants: all requests are safe, so that nothing is ambiguous. `complete` is believed at any time, whatever else is
 //! wrong. A token belongs to one process, so that it cannot be answered by another one.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
 use super::diagnosis::Diagnosis;
-use super::stall_detector::{STALL_TIMEOUT, STATS_INTERVAL, StallDetector};
+use super::stall_detector::StallDetector;
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
 use crate::feldera::data::{CompletionStatus, CompletionToken, GetCompletionStatus};
 use crate::feldera::stats::{GetStats, GlobalMetrics, PipelineState};
-use crate::flow::{Call, Flow as _, FlowContext, Notice, Reply, StateMachine, Step, goal, ready};
+use crate::feldera::tuning::{STALL_TIMEOUT, STATS_INTERVAL};
+use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
 /// Waits until all that a [`CompletionToken`] covers has gone through, and all outputs of it are delivered.
@@ -141,7 +143,7 @@ impl AwaitCompletionMachine {
         cx.note(format!("pipeline {}", self.goal.pipeline), state);
     }
 
-    fn inquire(&mut self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) {
+    fn diagnose(&mut self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) {
         // The one that the token is of.
         self.state = State::Diagnosis(Diagnosis::new(&self.goal.pipeline, self.what(), rejection, true, cx));
     }
@@ -165,66 +167,56 @@ impl StateMachine for AwaitCompletionMachine {
     type Output = Completed;
     const NAME: &'static str = "AwaitCompletion";
 
-    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Completed> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<Completed> {
+        match &mut self.state {
+            State::Ask(None) => {
+                let ask = GetCompletionStatus::new(self.goal.pipeline.clone(), self.goal.token.clone());
+                self.state = State::Ask(Some(cx.call(ask)));
             }
-            match &mut self.state {
-                State::Ask(None) => {
-                    let ask = GetCompletionStatus::new(self.goal.pipeline.clone(), self.goal.token.clone());
-                    self.state = State::Ask(Some(cx.call(ask)));
+            State::Ask(Some(call)) => match cx.poll(call)? {
+                Ok(answer) if answer.status == CompletionStatus::Complete => {
+                    return done(Ok(Completed { step: answer.step }));
                 }
-                State::Ask(Some(call)) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(answer) if answer.status == CompletionStatus::Complete => {
-                        return Step::Done(Ok(Completed { step: answer.step }));
-                    }
-                    Ok(answer) => {
-                        self.noted(answer.step, cx);
-                        self.look_at.get_or_insert(cx.now() + STATS_INTERVAL);
-                        self.state = State::Wait(self.pace.next(cx.now()));
-                    }
-                    Err(FlowError::Service(rejection)) => self.inquire(rejection.into(), cx),
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "rows to be processed", reply) {
-                        return step;
-                    }
-                    self.state = match self.look_at {
-                        Some(at) if at <= cx.now() => {
-                            State::Stats(cx.call(GetStats::new(self.goal.pipeline.clone())), cx.now())
-                        }
-                        _ => State::Ask(None),
-                    };
+                Ok(answer) => {
+                    self.noted(answer.step, cx);
+                    self.look_at.get_or_insert(cx.now() + STATS_INTERVAL);
+                    self.state = State::Wait(self.pace.next(cx.now()));
                 }
-                State::Stats(call, asked) => match (ready!(call.poll(cx.now(), reply.take())), *asked) {
-                    (Ok(stats), asked) => {
-                        if let Some(interruption) = self.stall_detector.observe(&stats, asked, cx.now()) {
-                            return Step::Done(Err(interruption.into_error(self.what(), None)));
-                        }
-                        let metrics = &stats.global_metrics;
-                        if let (Some(begun), Some(done)) =
-                            (metrics.total_initiated_steps, metrics.total_completed_steps)
-                        {
-                            let what = format!("pipeline {}", self.goal.pipeline);
-                            cx.say(Notice::Observed { what, state: format!("{done} of {begun} steps are completed") });
-                        }
-                        self.obstacle = obstacle(metrics);
-                        self.look_at = Some(cx.now() + STATS_INTERVAL);
-                        self.state = State::Ask(None);
+                Err(FlowError::Service(rejection)) => self.diagnose(rejection.into(), cx),
+                Err(error) => return done(Err(error)),
+            },
+            State::Wait(until) => {
+                cx.wait(*until, "rows to be processed")?;
+                self.state = match self.look_at {
+                    Some(at) if at <= cx.now() => {
+                        State::Stats(cx.call(GetStats::new(self.goal.pipeline.clone())), cx.now())
                     }
-                    (Err(FlowError::Service(rejection)), _) => self.inquire(rejection.into(), cx),
-                    (Err(error), _) => return Step::Done(Err(error)),
-                },
-                State::Diagnosis(diagnosis) => {
-                    let error = match ready!(diagnosis.poll(cx, reply)) {
-                        Ok(error) | Err(error) => error,
-                    };
-                    return Step::Done(Err(error));
+                    _ => State::Ask(None),
+                };
+            }
+            State::Stats(call, asked) => match (cx.poll(call)?, *asked) {
+                (Ok(stats), asked) => {
+                    if let Some(interruption) = self.stall_detector.observe(&stats, asked, cx.now()) {
+                        return done(Err(interruption.into_error(self.what(), None)));
+                    }
+                    let metrics = &stats.global_metrics;
+                    if let (Some(begun), Some(done)) = (metrics.total_initiated_steps, metrics.total_completed_steps) {
+                        let what = format!("pipeline {}", self.goal.pipeline);
+                        cx.say(Notice::Observed { what, state: format!("{done} of {begun} steps are completed") });
+                    }
+                    self.obstacle = obstacle(metrics);
+                    self.look_at = Some(cx.now() + STATS_INTERVAL);
+                    self.state = State::Ask(None);
                 }
+                (Err(FlowError::Service(rejection)), _) => self.diagnose(rejection.into(), cx),
+                (Err(error), _) => return done(Err(error)),
+            },
+            State::Diagnosis(diagnosis) => {
+                let error = diagnosis.poll(cx)?;
+                return done(Err(error));
             }
         }
+        ControlFlow::Continue(())
     }
 }
 

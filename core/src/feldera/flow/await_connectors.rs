@@ -20,17 +20,19 @@
 //! Invariants: all requests are safe. Ways of ingress over HTTP, which never end, are no connectors here.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::await_completion::{AwaitCompletion, AwaitCompletionMachine};
 use super::diagnosis::Diagnosis;
-use super::stall_detector::{STALL_TIMEOUT, StallDetector};
+use super::stall_detector::StallDetector;
 use super::{Interruption, PollInterval};
 use crate::error::{Failure, FlowError};
 use crate::feldera::FelderaApi;
 use crate::feldera::data::GetCompletionToken;
 use crate::feldera::stats::{ControllerStatus, GetStats, InputStatus, PipelineState};
-use crate::flow::{Call, Flow as _, FlowContext, Notice, Reply, Runner, StateMachine, Step, goal, ready};
+use crate::feldera::tuning::STALL_TIMEOUT;
+use crate::flow::{Call, FlowContext, Notice, Runner, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
 /// Waits until input connectors have come to their end, and all that they took in has gone through.
@@ -154,7 +156,7 @@ impl AwaitConnectorsMachine {
         FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
     }
 
-    fn inquire(&mut self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) {
+    fn diagnose(&mut self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) {
         let had_process = self.process.is_some();
         self.state = State::Diagnosis(Diagnosis::new(&self.goal.pipeline, self.what(), rejection, had_process, cx));
     }
@@ -256,58 +258,52 @@ impl StateMachine for AwaitConnectorsMachine {
     type Output = Vec<FinishedConnector>;
     const NAME: &'static str = "AwaitConnectorsFinished";
 
-    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Self::Output> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<Self::Output> {
+        match &mut self.state {
+            State::Look(None) => {
+                self.asked = cx.now();
+                self.state = State::Look(Some(cx.call(GetStats::new(self.goal.pipeline.clone()))));
             }
-            match &mut self.state {
-                State::Look(None) => {
-                    self.asked = cx.now();
-                    self.state = State::Look(Some(cx.call(GetStats::new(self.goal.pipeline.clone()))));
+            State::Look(Some(call)) => match cx.poll(call)? {
+                Ok(stats) => {
+                    if let Some(result) = self.polled(&stats, cx).transpose() {
+                        return done(result);
+                    }
                 }
-                State::Look(Some(call)) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(stats) => {
-                        if let Some(result) = self.polled(&stats, cx).transpose() {
-                            return Step::Done(result);
-                        }
-                    }
-                    Err(error) => self.inquire(error, cx),
-                },
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "connectors to come to their end", reply) {
-                        return step;
-                    }
+                Err(error) => self.diagnose(error, cx),
+            },
+            State::Wait(until) => {
+                cx.wait(*until, "connectors to come to their end")?;
+                self.state = State::Look(None);
+            }
+            State::Token(None) => match self.left.pop_front() {
+                None => {
+                    self.processed = true;
                     self.state = State::Look(None);
                 }
-                State::Token(None) => match self.left.pop_front() {
-                    None => {
-                        self.processed = true;
-                        self.state = State::Look(None);
-                    }
-                    Some((table, connector)) => {
-                        let ask = GetCompletionToken::new(self.goal.pipeline.clone(), table, connector);
-                        self.state = State::Token(Some(cx.call(ask)));
-                    }
-                },
-                State::Token(Some(call)) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(token) => {
-                        let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token.token);
-                        let goal = goal.stall_timeout(self.goal.stall_timeout).even_paused(self.goal.even_paused);
-                        self.state = State::Process(cx.child(goal));
-                    }
-                    Err(error) => self.inquire(error, cx),
-                },
-                State::Process(flow) => match ready!(flow.poll(cx.now(), reply.take())) {
-                    Ok(_) => self.state = State::Token(None),
-                    Err(error) => return Step::Done(Err(error)),
-                },
-                State::Diagnosis(diagnosis) => {
-                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(cx, reply));
-                    return Step::Done(Err(error));
+                Some((table, connector)) => {
+                    let ask = GetCompletionToken::new(self.goal.pipeline.clone(), table, connector);
+                    self.state = State::Token(Some(cx.call(ask)));
                 }
+            },
+            State::Token(Some(call)) => match cx.poll(call)? {
+                Ok(token) => {
+                    let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token.token);
+                    let goal = goal.stall_timeout(self.goal.stall_timeout).even_paused(self.goal.even_paused);
+                    self.state = State::Process(cx.child(goal));
+                }
+                Err(error) => self.diagnose(error, cx),
+            },
+            State::Process(flow) => match cx.poll(flow)? {
+                Ok(_) => self.state = State::Token(None),
+                Err(error) => return done(Err(error)),
+            },
+            State::Diagnosis(diagnosis) => {
+                let error = diagnosis.poll(cx)?;
+                return done(Err(error));
             }
         }
+        ControlFlow::Continue(())
     }
 }
 

@@ -14,7 +14,7 @@
 //! | failure > N | failed: a later failure hides what became of N, and nothing newer succeeded |
 //! | none of these | it waits or is being made: Wait |
 //! | none of these, and the process says that it has nothing to do | failed: that will not change any more |
-//! | 400 `IncarnationUuidMismatch`, or other statistics | **ambiguous**: another process counts from 0 anew |
+//! | 400 `IncarnationUuidMismatch`, or other statistics | **ambiguous**: another process counts from 0 again |
 //! | 410 `Terminating`, 500 with the code of a panic, 503 for good | polls the pipeline for up to 10 s, then **ambiguous**: why |
 //! | an end, of a process that takes no id | Confirm: statistics of the same process, or **ambiguous** |
 //!
@@ -22,30 +22,28 @@
 //! |---|---|
 //! | a number | Status, after saving |
 //! | not at all | Request again, up to five times: another checkpoint does as well, and those that wait together are one |
-//! | not at all, and it cannot be sent again, or that is refused, or the time is up | **ambiguous**: it may have been made |
+//! | not at all, and it cannot be sent again, or that is rejected, or the time is up | **ambiguous**: it may have been made |
 //! | 501 | failed: the open-source edition has no checkpoints |
 //!
 //! Invariants: success is looked at first, because a failure is never forgotten. A number is compared only with what the
 //! process says that gave it.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::diagnosis::{Diagnosis, with_unknown_outcome};
-use super::stall_detector::STATS_INTERVAL;
 use super::{Interruption, PollInterval, UnknownOutcome, obstacles};
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::feldera::checkpoints::{
     CheckpointFailure, CheckpointStatus, CheckpointVerdict, GetCheckpointStatus, StartCheckpoint,
 };
 use crate::feldera::stats::{CheckpointActivityStatus, ControllerStatus, GetStats};
+use crate::feldera::tuning::{MAX_RESENDS, STATS_INTERVAL};
 use crate::feldera::{ErrorCode, FelderaApi, error_code};
-use crate::flow::{Call, Flow as _, FlowContext, Notice, Reply, SavedState, StateMachine, Step, goal, ready};
+use crate::flow::{Call, FlowContext, Notice, SavedState, StateMachine, Transition, done, goal};
 use crate::operation::Operation as _;
 use crate::schema::json_structs;
 use crate::time::Timestamp;
-
-/// How often a request is sent anew whose answer was lost.
-const ANEW: u32 = 5;
 
 json_structs! {
     struct CheckpointState {
@@ -70,9 +68,10 @@ json_structs! {
 /// * [`FlowError::Service`] with 501 `EnterpriseFeature` by the open-source edition;
 /// * [`FlowError::Failed`] when the checkpoint failed, with Feldera's reason;
 /// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said: an [`Interruption`] is the cause. Also
-///   when the answer to the request was lost, and another one could not be sent, or was refused, or not answered in time.
+///   when the answer to the request was lost, and another one could not be sent, or was rejected, or not answered in time.
 ///
-/// What is saved is the number and the process that counts; [`resume`](Self::resume) goes on waiting for that.
+/// The saved state holds the number and the process that counts. [`resume`](Self::resume) continues to wait for that checkpoint. If
+/// the state was saved before the answer, it requests another checkpoint.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -99,21 +98,9 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    const NAME: &'static str = "Checkpoint";
-
     /// A checkpoint of a pipeline.
     pub fn new(pipeline: impl Into<String>) -> Self {
         Self { pipeline: pipeline.into(), timeout: None, resumed: None }
-    }
-
-    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`]. If that was before the answer, another
-    /// checkpoint is asked for.
-    ///
-    /// # Errors
-    /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
-        let state: CheckpointState = saved.read(Self::NAME)?;
-        Ok(Self { pipeline: state.pipeline.clone(), timeout: None, resumed: Some(state) })
     }
 }
 
@@ -137,7 +124,7 @@ pub struct CheckpointMachine {
     /// Whether the process takes its id as a parameter.
     checks_process: bool,
     number: u64,
-    anew: u32,
+    resends: u32,
     /// Of the last request without an answer, while none was accepted.
     unanswered: Option<Ambiguity>,
     look_at: Timestamp,
@@ -182,11 +169,11 @@ impl CheckpointMachine {
     fn save(&self, number: Option<u64>, cx: &mut FlowContext<FelderaApi>) {
         let (process, checks_process) = (self.process.clone(), self.checks_process);
         let state = CheckpointState { pipeline: self.pipeline.clone(), process, checks_process, number };
-        cx.save(SavedState::new(Checkpoint::NAME, &state));
+        cx.save(SavedState::new(Self::NAME, &state));
     }
 
     fn request(&mut self, cx: &mut FlowContext<FelderaApi>) {
-        cx.phase(Checkpoint::NAME, "asking for a checkpoint");
+        cx.phase(Self::NAME, "asking for a checkpoint");
         self.save(None, cx);
         self.state = State::Request(cx.call(StartCheckpoint::new(self.pipeline.clone())));
     }
@@ -227,7 +214,7 @@ impl CheckpointMachine {
         }
     }
 
-    fn judge(
+    fn decide(
         &mut self,
         status: &CheckpointStatus,
         cx: &mut FlowContext<FelderaApi>,
@@ -284,98 +271,96 @@ impl CheckpointMachine {
 impl StateMachine for CheckpointMachine {
     type Service = FelderaApi;
     type Output = Checkpointed;
-    const NAME: &'static str = Checkpoint::NAME;
+    const NAME: &'static str = "Checkpoint";
 
-    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Checkpointed> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<Checkpointed> {
+        match &mut self.state {
+            State::Start(resumed) => match resumed.take() {
+                Some(CheckpointState { number: Some(number), process, checks_process, .. }) => {
+                    (self.number, self.process, self.checks_process) = (number, process, checks_process);
+                    self.look_at = cx.now();
+                    self.status(cx);
+                }
+                _ => self.state = State::Before(cx.call(GetStats::new(self.pipeline.clone()))),
+            },
+            State::Before(call) => match cx.poll(call)? {
+                Ok(stats) => {
+                    self.process = stats.global_metrics.process();
+                    self.request(cx);
+                }
+                Err(error) => self.state = State::Rejected(self.diagnose(error, cx)),
+            },
+            State::Request(call) => match cx.poll(call)? {
+                Ok(started) => {
+                    self.unanswered = None;
+                    self.number = started.checkpoint_sequence_number;
+                    self.checks_process = started.incarnation_uuid.is_some();
+                    self.process = started.incarnation_uuid.or(self.process.take());
+                    self.save(Some(self.number), cx);
+                    cx.phase(Self::NAME, "waiting for the checkpoint");
+                    self.look_at = cx.now() + STATS_INTERVAL;
+                    self.status(cx);
+                }
+                Err(FlowError::Ambiguous(lost)) if self.resends < MAX_RESENDS && cx.expired("").is_none() => {
+                    self.resends += 1;
+                    self.unanswered = Some(lost);
+                    self.state = State::Before(cx.call(GetStats::new(self.pipeline.clone())));
+                }
+                Err(error) => self.state = State::Rejected(self.diagnose(error, cx)),
+            },
+            State::Status(call) => match cx.poll(call)? {
+                Ok(status) => match self.decide(&status, cx) {
+                    Some(result) if self.checks_process || self.process.is_none() => return done(result),
+                    Some(result) => {
+                        self.state = State::Confirm(cx.call(GetStats::new(self.pipeline.clone())), result);
+                    }
+                    None => {}
+                },
+                Err(FlowError::Service(error)) if error_code(&error) == Some(ErrorCode::IncarnationUuidMismatch) => {
+                    let details = error.details().map(str::to_owned);
+                    return done(Err(self.lost(Interruption::Restarted.into_error(self.what(), details))));
+                }
+                Err(error) => self.state = State::Interrupted(self.diagnose(error, cx)),
+            },
+            State::Wait(until) => {
+                cx.wait(*until, "the checkpoint")?;
+                if self.look_at <= cx.now() {
+                    self.look_at = cx.now() + STATS_INTERVAL;
+                    self.state = State::Stats(cx.call(GetStats::new(self.pipeline.clone())));
+                } else {
+                    self.status(cx);
+                }
             }
-            match &mut self.state {
-                State::Start(resumed) => match resumed.take() {
-                    Some(CheckpointState { number: Some(number), process, checks_process, .. }) => {
-                        (self.number, self.process, self.checks_process) = (number, process, checks_process);
-                        self.look_at = cx.now();
-                        self.status(cx);
-                    }
-                    _ => self.state = State::Before(cx.call(GetStats::new(self.pipeline.clone()))),
+            State::Stats(call) => match cx.poll(call)? {
+                Ok(stats) => match self.polled(&stats, cx) {
+                    Ok(()) => self.status(cx),
+                    Err(error) => return done(Err(error)),
                 },
-                State::Before(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(stats) => {
-                        self.process = stats.global_metrics.process();
-                        self.request(cx);
-                    }
-                    Err(error) => self.state = State::Rejected(self.diagnose(error, cx)),
-                },
-                State::Request(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(started) => {
-                        self.unanswered = None;
-                        self.number = started.checkpoint_sequence_number;
-                        self.checks_process = started.incarnation_uuid.is_some();
-                        self.process = started.incarnation_uuid.or(self.process.take());
-                        self.save(Some(self.number), cx);
-                        cx.phase(Self::NAME, "waiting for the checkpoint");
-                        self.look_at = cx.now() + STATS_INTERVAL;
-                        self.status(cx);
-                    }
-                    Err(FlowError::Ambiguous(lost)) if self.anew < ANEW && cx.expired("").is_none() => {
-                        self.anew += 1;
-                        self.unanswered = Some(lost);
-                        self.state = State::Before(cx.call(GetStats::new(self.pipeline.clone())));
-                    }
-                    Err(error) => self.state = State::Rejected(self.diagnose(error, cx)),
-                },
-                State::Status(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(status) => match self.judge(&status, cx) {
-                        Some(result) if self.checks_process || self.process.is_none() => return Step::Done(result),
-                        Some(result) => {
-                            self.state = State::Confirm(cx.call(GetStats::new(self.pipeline.clone())), result);
-                        }
-                        None => {}
-                    },
-                    Err(FlowError::Service(error))
-                        if error_code(&error) == Some(ErrorCode::IncarnationUuidMismatch) =>
-                    {
-                        let details = error.details().map(str::to_owned);
-                        return Step::Done(Err(self.lost(Interruption::Restarted.into_error(self.what(), details))));
-                    }
-                    Err(error) => self.state = State::Interrupted(self.diagnose(error, cx)),
-                },
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "the checkpoint", reply) {
-                        return step;
-                    }
-                    if self.look_at <= cx.now() {
-                        self.look_at = cx.now() + STATS_INTERVAL;
-                        self.state = State::Stats(cx.call(GetStats::new(self.pipeline.clone())));
-                    } else {
-                        self.status(cx);
-                    }
-                }
-                State::Stats(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(stats) => match self.polled(&stats, cx) {
-                        Ok(()) => self.status(cx),
-                        Err(error) => return Step::Done(Err(error)),
-                    },
-                    Err(error) => self.state = State::Interrupted(self.diagnose(error, cx)),
-                },
-                State::Confirm(call, result) => match (ready!(call.poll(cx.now(), reply.take())), result.clone()) {
-                    (Ok(stats), result) => return Step::Done(self.polled(&stats, cx).and(result)),
-                    (Err(error), _) => self.state = State::Interrupted(self.diagnose(error, cx)),
-                },
-                State::Rejected(diagnosis) => {
-                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(cx, reply));
-                    return Step::Done(Err(self.rejected(error)));
-                }
-                State::Interrupted(diagnosis) => {
-                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(cx, reply));
-                    return Step::Done(Err(match error {
-                        error @ FlowError::Failed(_) => self.lost(error),
-                        error => error,
-                    }));
-                }
+                Err(error) => self.state = State::Interrupted(self.diagnose(error, cx)),
+            },
+            State::Confirm(call, result) => match (cx.poll(call)?, result.clone()) {
+                (Ok(stats), result) => return done(self.polled(&stats, cx).and(result)),
+                (Err(error), _) => self.state = State::Interrupted(self.diagnose(error, cx)),
+            },
+            State::Rejected(diagnosis) => {
+                let error = diagnosis.poll(cx)?;
+                return done(Err(self.rejected(error)));
+            }
+            State::Interrupted(diagnosis) => {
+                let error = diagnosis.poll(cx)?;
+                return done(Err(match error {
+                    error @ FlowError::Failed(_) => self.lost(error),
+                    error => error,
+                }));
             }
         }
+        ControlFlow::Continue(())
+    }
+}
+
+impl From<CheckpointState> for Checkpoint {
+    fn from(state: CheckpointState) -> Self {
+        Self { pipeline: state.pipeline.clone(), timeout: None, resumed: Some(state) }
     }
 }
 
@@ -386,7 +371,7 @@ impl From<Checkpoint> for CheckpointMachine {
             process: None,
             checks_process: false,
             number: 0,
-            anew: 0,
+            resends: 0,
             unanswered: None,
             look_at: Timestamp::UNIX_EPOCH,
             idle: false,
@@ -397,4 +382,4 @@ impl From<Checkpoint> for CheckpointMachine {
     }
 }
 
-goal!(Checkpoint: FelderaApi => Checkpointed, CheckpointMachine);
+goal!(Checkpoint: FelderaApi => Checkpointed, CheckpointMachine, resume CheckpointState);

@@ -20,6 +20,7 @@
 //! change of the SQL, of any kind, sets `program_status` to `Pending`. If the flow ends between the two changes, the program
 //! has one line feed more at its end, and is compiled nevertheless. [`Deploy`](super::Deploy) does not restart a pipeline for it.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::Interruption;
@@ -28,7 +29,7 @@ use super::reconcile::{Labels, Memory, Next, Plan, Reconciler, not_compiled};
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
 use crate::feldera::pipelines::{Pipeline, ProgramStatus};
-use crate::flow::{FlowContext, Reply, StateMachine, Step, goal, ready};
+use crate::flow::{FlowContext, StateMachine, Step, Transition, done, goal};
 use crate::time::Timestamp;
 
 /// Waits until a pipeline's program is compiled. Compiling begins by itself when a pipeline is made or changed.
@@ -99,7 +100,7 @@ impl Compile {
 impl From<Compile> for CompileMachine {
     fn from(goal: Compile) -> Self {
         let compiling = Reconciler::new(CompilePlan { goal: goal.clone() });
-        CompileMachine { goal, compiling, again: None }
+        CompileMachine { goal, compiling, recompile: None }
     }
 }
 
@@ -109,7 +110,7 @@ pub struct CompileMachine {
     goal: Compile,
     compiling: Reconciler<CompilePlan>,
     /// The program is being compiled again.
-    again: Option<Recompile>,
+    recompile: Option<Recompile>,
 }
 
 impl CompileMachine {
@@ -118,15 +119,15 @@ impl CompileMachine {
         &mut self,
         result: Result<Pipeline, FlowError>,
         cx: &mut FlowContext<FelderaApi>,
-    ) -> Option<Step<Pipeline>> {
+    ) -> Option<Result<Pipeline, FlowError>> {
         let failed = result.as_ref().err().and_then(Interruption::of);
         let Some(failed @ Interruption::CompilerFailed { .. }) = failed.filter(|_| self.goal.recompile) else {
-            return Some(Step::Done(result));
+            return Some(result);
         };
         self.goal.recompile = false;
         cx.phase(Compile::NAME, "compiling again");
         let version = self.compiling.plan().goal.version;
-        self.again = Some(Recompile::new(&self.goal.pipeline, version, failed.clone(), cx));
+        self.recompile = Some(Recompile::new(&self.goal.pipeline, version, failed.clone(), cx));
         None
     }
 }
@@ -136,28 +137,26 @@ impl StateMachine for CompileMachine {
     type Output = Pipeline;
     const NAME: &'static str = Compile::NAME;
 
-    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Pipeline> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
-            }
-            match &mut self.again {
-                None => {
-                    let compiled = ready!(self.compiling.step(cx, reply));
-                    if let Some(done) = self.compiled(compiled, cx) {
-                        return done;
+    fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<Pipeline> {
+        match &mut self.recompile {
+            None => match self.compiling.transition(cx) {
+                ControlFlow::Break(Step::Done(compiled)) => {
+                    if let Some(result) = self.compiled(compiled, cx) {
+                        return done(result);
                     }
                 }
-                Some(again) => match ready!(again.poll(cx, reply)) {
-                    Ok(version) => {
-                        self.goal.version = version;
-                        self.again = None;
-                        self.compiling = Reconciler::new(CompilePlan { goal: self.goal.clone() });
-                    }
-                    Err(error) => return Step::Done(Err(error)),
-                },
-            }
+                other => return other,
+            },
+            Some(recompile) => match recompile.poll(cx)? {
+                Ok(version) => {
+                    self.goal.version = version;
+                    self.recompile = None;
+                    self.compiling = Reconciler::new(CompilePlan { goal: self.goal.clone() });
+                }
+                Err(error) => return done(Err(error)),
+            },
         }
+        ControlFlow::Continue(())
     }
 }
 

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use super::diagnosis::is_of_process;
-use super::stall_detector::STALL_TIMEOUT;
 use crate::body::Body;
 use crate::error::{
     Applied, BuildError, ErrorKind, Failure, FlowError, ServiceError, TransportError, TransportErrorKind,
@@ -22,6 +21,7 @@ use crate::error::{
 use crate::feldera::FelderaApi;
 use crate::feldera::pipelines::PipelineStatus;
 use crate::feldera::stats::{GetStats, PipelineState};
+use crate::feldera::tuning::{MAX_STATUS_LAG, STALL_TIMEOUT};
 use crate::flow::{Call, FlowContext};
 use crate::operation::{self, Operation, OperationInfo, RequestContext};
 use crate::schema::json_structs;
@@ -71,14 +71,14 @@ pub(super) struct Confirmation {
     /// Since when the manager has shown that the pipeline is up, and its process has not confirmed it.
     since: Option<Timestamp>,
     /// Why it is not confirmed.
-    trouble: Option<FlowError>,
+    last_error: Option<FlowError>,
 }
 
 impl Confirmation {
     /// Makes the request. It ends a minute after the first one, but has ten seconds also if the looks took longer than that.
     pub(super) fn ask(&mut self, pipeline: &str, cx: &mut FlowContext<FelderaApi>) -> Call<GetState> {
         let since = *self.since.get_or_insert(cx.now());
-        let until = (since + STALL_TIMEOUT).max(cx.now() + super::GRACE);
+        let until = (since + STALL_TIMEOUT).max(cx.now() + MAX_STATUS_LAG);
         let call = cx.until(Some(until), |cx| cx.call(GetState(GetStats::new(pipeline))));
         // The manager's next answer about the pipeline tells more than another attempt.
         call.handing_back(is_of_process)
@@ -109,7 +109,7 @@ impl Confirmation {
             Ok(told) => {
                 let confirms = match &told {
                     None => true,
-                    Some(PipelineState::Unknown(_)) if waited >= super::GRACE => true,
+                    Some(PipelineState::Unknown(_)) if waited >= MAX_STATUS_LAG => true,
                     Some(told) => told.as_str() == shown.as_str(),
                 };
                 match (confirms, told) {
@@ -121,7 +121,7 @@ impl Confirmation {
             Err(FlowError::Service(rejection)) if is_of_process(&rejection) => rejection.into(),
             // The minute is over, and the flow's own time is not.
             Err(FlowError::Deadline { last, .. }) if is_over && cx.expired("").is_none() => {
-                let last = last.map(|last| *last).or(self.trouble.take());
+                let last = last.map(|last| *last).or(self.last_error.take());
                 return Some(Err(last.unwrap_or_else(|| unconfirmed(what(), shown, "its process does not answer"))));
             }
             Err(error) => return Some(Err(error)),
@@ -129,7 +129,7 @@ impl Confirmation {
         if is_over {
             return Some(Err(error));
         }
-        self.trouble = Some(error);
+        self.last_error = Some(error);
         None
     }
 }

@@ -23,15 +23,16 @@
 //! The manager learns of the end of a process later than the clients do. A panic shows in the pipeline object after about
 //! four seconds, a killed process after up to five; until then the pipeline has the status `Running` and no error.
 
-use std::time::Duration;
+use std::ops::ControlFlow;
 
 use super::Interruption;
 use super::interruption::is_end_of_process;
 use crate::error::{Ambiguity, FlowError, ServiceError};
 use crate::feldera::data::HttpInput;
 use crate::feldera::pipelines::{DesiredStatus, GetPipeline, Pipeline, PipelineStatus, Selector};
+use crate::feldera::tuning::{LAST_POLL_TIMEOUT, MAX_STATUS_LAG};
 use crate::feldera::{ErrorCode, FelderaApi, error_code};
-use crate::flow::{Call, Flow as _, FlowContext, PollInterval, Reply, Step, ready};
+use crate::flow::{Call, FlowContext, PollInterval, Step};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
@@ -74,7 +75,7 @@ impl Diagnosis {
         let code = rejection.service().and_then(error_code);
         let needs_a_look = code.as_ref().is_some_and(says_too_little);
         let until =
-            if code == Some(ErrorCode::PipelineInteractionNotDeployed) { cx.now() } else { cx.now() + super::GRACE };
+            if code == Some(ErrorCode::PipelineInteractionNotDeployed) { cx.now() } else { cx.now() + MAX_STATUS_LAG };
         let state = if needs_a_look { State::Look(look(pipeline, until, cx)) } else { State::Told };
         let (pipeline, pace) = (pipeline.to_owned(), PollInterval::START);
         let (deployment, provisional) = (None, None);
@@ -82,28 +83,25 @@ impl Diagnosis {
     }
 
     /// Comes to the error that the flow ends with.
-    pub(super) fn poll(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<FlowError> {
+    pub(super) fn poll<T>(&mut self, cx: &mut FlowContext<FelderaApi>) -> ControlFlow<Step<T>, FlowError> {
         loop {
             match &mut self.state {
                 State::Look(call) => {
-                    let Ok(pipeline) = ready!(call.poll(cx.now(), reply.take())) else {
-                        return self.conclude(None, reply);
-                    };
+                    let Ok(pipeline) = cx.poll(call)? else { return ControlFlow::Continue(self.conclude(None)) };
                     let found = self.found(&pipeline);
                     let is_final = found.as_ref().is_some_and(|found| self.is_final(found, &pipeline));
                     if is_final || self.until <= cx.now() {
-                        return self.conclude(found, reply);
+                        return ControlFlow::Continue(self.conclude(found));
                     }
                     self.provisional = found;
                     self.state = State::Wait(self.pace.next(cx.now()));
                 }
-                State::Wait(at) => match cx.wait_until(*at, "the end of the pipeline", reply) {
+                State::Wait(at) => match cx.wait_or_expire(*at, "the end of the pipeline")? {
                     // The rejection says more than that the time is up.
-                    Some(Step::Done(_)) => return self.conclude(None, reply),
-                    Some(step) => return step,
-                    None => self.state = State::Look(look(&self.pipeline, self.until, cx)),
+                    Err(_) => return ControlFlow::Continue(self.conclude(None)),
+                    Ok(()) => self.state = State::Look(look(&self.pipeline, self.until, cx)),
                 },
-                State::Told => return self.conclude(None, reply),
+                State::Told => return ControlFlow::Continue(self.conclude(None)),
             }
         }
     }
@@ -117,10 +115,7 @@ impl Diagnosis {
         found.or(is_other.then_some(Interruption::Restarted))
     }
 
-    fn conclude(&mut self, found: Option<Interruption>, reply: &mut Option<Reply>) -> Step<FlowError> {
-        if let Some(stray) = reply.take() {
-            return Step::Stray(stray);
-        }
+    fn conclude(&mut self, found: Option<Interruption>) -> FlowError {
         let found = found.or_else(|| self.provisional.take());
         // What the process itself says of its end beats a stop that came later.
         let found = match (found, self.rejection.service().and_then(Interruption::told_by)) {
@@ -132,13 +127,13 @@ impl Diagnosis {
             _ => self.rejection.service().and_then(|rejection| rejection.details().map(str::to_owned)),
         };
         let what = std::mem::take(&mut self.what);
-        Step::Done(Ok(match (found, self.rejection.clone()) {
+        match (found, self.rejection.clone()) {
             (Some(found), FlowError::Ambiguous(ambiguity)) => {
                 with_unknown_outcome(ambiguity, found.into_error(what, details))
             }
             (Some(found), _) => found.into_error(what, details),
             (None, rejection) => rejection,
-        }))
+        }
     }
 
     /// Whether a cause that is found can be believed at once: no end of the process can hide another cause behind it.
@@ -182,11 +177,8 @@ pub(super) fn with_unknown_outcome(ambiguity: Ambiguity, interruption: FlowError
     FlowError::Ambiguous(Ambiguity { cause: Box::new(interruption), ..ambiguity })
 }
 
-/// How long the last look may take.
-const LAST_LOOK: Duration = Duration::from_secs(5);
-
 fn look(pipeline: &str, until: Timestamp, cx: &mut FlowContext<FelderaApi>) -> Call<GetPipeline> {
-    cx.until(Some(until + LAST_LOOK), |cx| cx.call(GetPipeline::new(pipeline).selector(Selector::Status)))
+    cx.until(Some(until + LAST_POLL_TIMEOUT), |cx| cx.call(GetPipeline::new(pipeline).selector(Selector::Status)))
 }
 
 /// Whether a rejection leaves open why the process does not do its work, or tells it before the manager does.

@@ -22,8 +22,6 @@ pub(crate) mod sync_checkpoint;
 pub(crate) mod transaction;
 mod unknown_outcome;
 
-use std::time::Duration;
-
 pub use approve::ApproveBootstrap;
 pub use await_completion::{AwaitCompletion, Completed};
 pub use await_connectors::{AwaitConnectorsFinished, FinishedConnector};
@@ -43,7 +41,3 @@ pub use transaction::{Transaction, TransactionEvent, TransactionRun};
 pub use unknown_outcome::UnknownOutcome;
 
 use crate::flow::PollInterval;
-
-/// How long it may take until an accepted pause or resume shows in the desired status: the runner asks the process every 2.5 s,
-/// and waits up to 5 s for its answer.
-const GRACE: Duration = Duration::from_secs(10);

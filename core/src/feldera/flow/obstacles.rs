@@ -1,21 +1,12 @@
 //! Why a checkpoint or the end of a step has to wait, in words.
 
-use std::time::Duration;
-
 use super::diagnosis::is_of_process;
-use super::stall_detector::STATS_INTERVAL;
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
 use crate::feldera::stats::{ControllerStatus, GetStats, PermanentSuspendError, SuspendError, TemporarySuspendError};
+use crate::feldera::tuning::{DELAY_QUERY_AFTER, DELAY_QUERY_TIMEOUT, STATS_INTERVAL};
 use crate::flow::{Call, FlowContext, Notice};
 use crate::time::Timestamp;
-
-/// How long a delay lasts before the process is asked about it.
-const PROMPT: Duration = Duration::from_secs(1);
-
-/// How long the process may take to answer that: no longer than the pause between two looks at the pipeline, so that the end
-/// of the stop is not missed.
-const ANSWER: Duration = Duration::from_secs(2);
 
 /// What delays a pipeline that is to be suspended, asked for after a second and then each five seconds.
 #[derive(Debug, Default)]
@@ -28,11 +19,11 @@ impl Delay {
     /// The question, if it is time for it. An answer has to come before the next one.
     pub(super) fn ask(&mut self, pipeline: &str, cx: &mut FlowContext<FelderaApi>) -> Option<Call<GetStats>> {
         let now = cx.now();
-        if *self.ask_at.get_or_insert(now + PROMPT) > now {
+        if *self.ask_at.get_or_insert(now + DELAY_QUERY_AFTER) > now {
             return None;
         }
         self.ask_at = Some(now + STATS_INTERVAL);
-        let call = cx.until(Some(now + ANSWER), |cx| cx.call(GetStats::new(pipeline)));
+        let call = cx.until(Some(now + DELAY_QUERY_TIMEOUT), |cx| cx.call(GetStats::new(pipeline)));
         // A process that does not answer may have ended just now: the next look shows that.
         Some(call.handing_back(is_of_process))
     }

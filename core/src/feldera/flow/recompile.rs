@@ -1,15 +1,15 @@
 //! [`Recompile`]: has a program compiled again that the platform failed to compile.
 //!
 //! ```text
-//!  Look ──▶ Touch ──▶ Check ──▶ Restore ──▶ done: the version that is being compiled
+//!  Read ──▶ Touch ──▶ Check ──▶ Restore ──▶ done: the version that is being compiled
 //!   │                                │ unknown outcome  ▲
 //!   └─▶ done: changed since          └──▶ Verify ───────┘
 //! ```
 //!
 //! | step | answer | then |
 //! |---|---|---|
-//! | Look | the program that failed | Touch: a line feed is added to the SQL |
-//! | Look | another program, or one that is compiled | done: [`Compile`](super::Compile) decides |
+//! | Read | the program that failed | Touch: a line feed is added to the SQL |
+//! | Read | another program, or one that is compiled | done: [`Compile`](super::Compile) decides |
 //! | Touch | the next version | Check |
 //! | Touch | a later version | failed: `Edited` |
 //! | Touch | unknown outcome, or applied with an unreadable answer | Check |
@@ -28,11 +28,13 @@
 //! Feldera has no conditional change. The versions tell afterwards whether another client has changed the program in between;
 //! Check keeps the time short in which that could happen.
 
+use std::ops::ControlFlow;
+
 use super::Interruption;
 use crate::error::{Ambiguity, Cause, Failure, FlowError};
 use crate::feldera::FelderaApi;
 use crate::feldera::pipelines::{GetPipeline, PatchPipeline, Pipeline, ProgramStatus, Selector};
-use crate::flow::{Call, Flow as _, FlowContext, Reply, Step, ready};
+use crate::flow::{Call, FlowContext, Polled};
 use crate::secret::Private;
 
 const LINE_FEED: &str =
@@ -53,7 +55,7 @@ pub(super) struct Recompile {
 
 #[derive(Debug)]
 enum State {
-    Look(Call<GetPipeline>),
+    Read(Call<GetPipeline>),
     Touch(Box<Call<PatchPipeline>>),
     /// With the error that hides the outcome of Touch.
     Check(Call<GetPipeline>, Option<FlowError>),
@@ -73,37 +75,37 @@ impl Recompile {
         failed: Interruption,
         cx: &mut FlowContext<FelderaApi>,
     ) -> Self {
-        let state = State::Look(look(pipeline, cx));
+        let state = State::Read(read(pipeline, cx));
         Self { pipeline: pipeline.to_owned(), failed, code: Private(String::new()), version, state }
     }
 
-    pub(super) fn poll(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Option<i64>> {
+    pub(super) fn poll<T>(&mut self, cx: &mut FlowContext<FelderaApi>) -> Polled<T, Option<i64>> {
         loop {
             let next = match &mut self.state {
-                State::Look(call) => {
-                    let seen = ready!(call.poll(cx.now(), reply.take()));
+                State::Read(call) => {
+                    let seen = cx.poll(call)?;
                     self.polled(seen, cx)
                 }
                 State::Touch(call) => {
-                    let touched = ready!(call.poll(cx.now(), reply.take()));
+                    let touched = cx.poll(call)?;
                     self.touched(touched, cx)
                 }
                 State::Check(call, unknown) => {
-                    let (seen, unknown) = (ready!(call.poll(cx.now(), reply.take())), unknown.take());
+                    let (seen, unknown) = (cx.poll(call)?, unknown.take());
                     self.checked(seen, unknown, cx)
                 }
                 State::Restore(call) => {
-                    let restored = ready!(call.poll(cx.now(), reply.take()));
+                    let restored = cx.poll(call)?;
                     self.restored(restored, cx)
                 }
                 State::Verify(call, unknown) => {
-                    let (seen, unknown) = (ready!(call.poll(cx.now(), reply.take())), unknown.clone());
+                    let (seen, unknown) = (cx.poll(call)?, unknown.clone());
                     self.verified(seen, unknown)
                 }
             };
             match next {
                 Ok(state) => self.state = state,
-                Err(result) => return Step::Done(result),
+                Err(result) => return ControlFlow::Continue(result),
             }
         }
     }
@@ -127,7 +129,7 @@ impl Recompile {
             Err(error) if is_unknown(&error) => Some(error),
             Err(error) => return Err(Err(self.failed("", error))),
         };
-        Ok(State::Check(look(&self.pipeline, cx), unknown))
+        Ok(State::Check(read(&self.pipeline, cx), unknown))
     }
 
     fn checked(
@@ -159,7 +161,7 @@ impl Recompile {
                 self.made(&restored, "it was overwritten")?;
                 Err(Ok(self.version))
             }
-            Err(error) if is_unknown(&error) => Ok(State::Verify(look(&self.pipeline, cx), error)),
+            Err(error) if is_unknown(&error) => Ok(State::Verify(read(&self.pipeline, cx), error)),
             Err(error) => Err(Err(self.failed(LINE_FEED, error))),
         }
     }
@@ -218,7 +220,7 @@ impl Recompile {
     }
 }
 
-fn look(pipeline: &str, cx: &mut FlowContext<FelderaApi>) -> Call<GetPipeline> {
+fn read(pipeline: &str, cx: &mut FlowContext<FelderaApi>) -> Call<GetPipeline> {
     cx.call(GetPipeline::new(pipeline).selector(Selector::All))
 }
 
@@ -226,7 +228,7 @@ fn next(version: Option<i64>) -> Option<i64> {
     version.map(|version| version.saturating_add(1))
 }
 
-/// Whether a look shows this version of the program, as far as the server tells versions.
+/// Whether a reading shows this version of the program, as far as the server tells versions.
 fn shows(seen: &Pipeline, version: Option<i64>, code: &str) -> bool {
     seen.program_version.zip(version).is_none_or(|(is, wanted)| is == wanted)
         && seen.program_code.as_deref() == Some(code)

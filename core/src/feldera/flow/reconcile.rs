@@ -22,13 +22,15 @@
 //! outcome the flow reads the pipeline again; if that does not settle it, the flow ends as ambiguous.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use crate::error::{Ambiguity, FlowError, ServiceError};
 use crate::feldera::error::{ErrorCode, error_code};
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus, ProgramError, ProgramStatus};
 use crate::feldera::stats::GetStats;
+use crate::feldera::tuning::{MAX_ACTIONS, MAX_STATUS_LAG};
 use crate::feldera::{Accepted, FelderaApi};
-use crate::flow::{Call, Flow, FlowContext, Reply, StateMachine, Step, ready};
+use crate::flow::{Call, Flow, FlowContext, StateMachine, Transition, done};
 use crate::operation::Operation;
 use crate::time::Timestamp;
 
@@ -168,7 +170,7 @@ impl Memory {
 
     /// Returns whether an accepted action may be too recent to show in a poll that began at `asked`.
     pub(super) fn is_fresh(&self, asked: Timestamp) -> bool {
-        self.accepted.is_some_and(|at| asked.since(at) < super::GRACE)
+        self.accepted.is_some_and(|at| asked.since(at) < MAX_STATUS_LAG)
     }
 }
 
@@ -238,10 +240,6 @@ fn is_overtaken(error: &ServiceError) -> bool {
     )
 }
 
-/// How many actions a flow requests, all kinds together. The polls between them take about seven seconds: longer than the server
-/// needs to see that a pipeline has died, which is up to five.
-const MAX_ACTIONS: u32 = 8;
-
 /// The state machine of the goals about a pipeline's life cycle.
 #[doc(hidden)]
 pub struct Reconciler<P: Plan> {
@@ -251,7 +249,7 @@ pub struct Reconciler<P: Plan> {
     delay: Delay,
     actions: u32,
     /// The error of an action that was not accepted.
-    trouble: Option<FlowError>,
+    pending_error: Option<FlowError>,
     confirmation: Confirmation,
     state: State<P::Output>,
 }
@@ -275,7 +273,7 @@ impl<P: Plan> Reconciler<P> {
     pub(super) fn new(plan: P) -> Self {
         let poller = StatusPoller::new(plan.pipeline());
         let (memory, delay, confirmation) = (Memory::default(), Delay::default(), Confirmation::default());
-        Self { plan, memory, poller, delay, actions: 0, trouble: None, confirmation, state: State::Polling }
+        Self { plan, memory, poller, delay, actions: 0, pending_error: None, confirmation, state: State::Polling }
     }
 
     pub(super) fn plan(&self) -> &P {
@@ -310,8 +308,8 @@ impl<P: Plan> Reconciler<P> {
             Next::Act(_) if self.actions == MAX_ACTIONS => {
                 // Accepted each time, and without an effect.
                 let found = found.unwrap_or(Interruption::Stopped);
-                let trouble = self.trouble.take().unwrap_or_else(|| self.interrupted(found));
-                return Some(Err(self.found(trouble)));
+                let pending_error = self.pending_error.take().unwrap_or_else(|| self.interrupted(found));
+                return Some(Err(self.found(pending_error)));
             }
             Next::Act(action) => {
                 self.actions += 1;
@@ -337,7 +335,7 @@ impl<P: Plan> Reconciler<P> {
         });
         match answer {
             Ok(_) => {
-                self.trouble = None;
+                self.pending_error = None;
                 self.memory.unanswered = None;
                 if action != PendingAction::Dismiss {
                     self.memory.accepted = Some(now);
@@ -349,15 +347,15 @@ impl<P: Plan> Reconciler<P> {
                 Ok(())
             }
             Err(error @ FlowError::Ambiguous(_)) => {
-                self.trouble = Some(error);
+                self.pending_error = Some(error);
                 self.memory.unanswered = Some(now);
                 Ok(())
             }
             Err(FlowError::Service(error)) => {
                 let result = self.plan.rejected(action, error.clone());
                 // An unknown outcome is not forgotten over a later rejection.
-                if !self.trouble.as_ref().is_some_and(FlowError::is_ambiguous) {
-                    self.trouble = Some(error.into());
+                if !self.pending_error.as_ref().is_some_and(FlowError::is_ambiguous) {
+                    self.pending_error = Some(error.into());
                 }
                 result.map_err(|error| self.found(error))
             }
@@ -385,7 +383,7 @@ impl<P: Plan> Reconciler<P> {
     /// Returns the error that the flow ends with: an earlier unknown outcome, if there is one.
     fn found(&mut self, error: FlowError) -> FlowError {
         let says = matches!(error, FlowError::Failed(_) | FlowError::Service(_)).then(|| error.to_string());
-        let unknown = self.trouble.take().filter(FlowError::is_ambiguous);
+        let unknown = self.pending_error.take().filter(FlowError::is_ambiguous);
         match unknown.unwrap_or(error) {
             FlowError::Ambiguous(ambiguity) => {
                 let found = says.or_else(|| self.poller.seen().map(str::to_owned));
@@ -415,45 +413,41 @@ impl<P: Plan> StateMachine for Reconciler<P> {
     type Output = P::Output;
     const NAME: &'static str = P::NAME;
 
-    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<P::Output> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<P::Output> {
+        match &mut self.state {
+            State::Polling => match self.poller.poll(cx, self.plan.labels().waiting)? {
+                Ok(seen) => {
+                    if let Some(result) = self.decide(seen, cx) {
+                        return done(result);
+                    }
+                }
+                Err(error) => return done(Err(self.found(error))),
+            },
+            State::Asking(call) => {
+                let answer = cx.poll(call)?;
+                self.state = State::Polling;
+                let what = format!("{} of pipeline {}", self.plan.labels().what, self.plan.pipeline());
+                self.delay.answered(what, answer, cx);
             }
-            match &mut self.state {
-                State::Polling => match ready!(self.poller.poll(cx, self.plan.labels().waiting, reply)) {
-                    Ok(seen) => {
-                        if let Some(result) = self.decide(seen, cx) {
-                            return Step::Done(result);
-                        }
-                    }
-                    Err(error) => return Step::Done(Err(self.found(error))),
-                },
-                State::Asking(call) => {
-                    let answer = ready!(call.poll(cx.now(), reply.take()));
-                    self.state = State::Polling;
-                    let what = format!("{} of pipeline {}", self.plan.labels().what, self.plan.pipeline());
-                    self.delay.answered(what, answer, cx);
+            State::ActionCall(action, call) => {
+                let (answer, action) = (cx.poll(call)?, *action);
+                self.state = State::Polling;
+                if let Err(error) = self.answered(action, answer, cx.now()) {
+                    return done(Err(error));
                 }
-                State::ActionCall(action, call) => {
-                    let (answer, action) = (ready!(call.poll(cx.now(), reply.take())), *action);
-                    self.state = State::Polling;
-                    if let Err(error) = self.answered(action, answer, cx.now()) {
-                        return Step::Done(Err(error));
-                    }
-                }
-                State::Confirming(call, output, status) => {
-                    let answer = ready!(call.poll(cx.now(), reply.take()));
-                    let (is_repeated, output, status) = (call.sent() > 1, output.take(), status.clone());
-                    self.state = State::Polling;
-                    let what = || format!("{} of pipeline {}", self.plan.labels().what, self.plan.pipeline());
-                    match (self.confirmation.answered(answer, is_repeated, &status, what, cx), output) {
-                        (Some(Ok(())), Some(output)) => return Step::Done(Ok(output)),
-                        (Some(Err(error)), _) => return Step::Done(Err(self.found(error))),
-                        _ => {}
-                    }
+            }
+            State::Confirming(call, output, status) => {
+                let answer = cx.poll(call)?;
+                let (is_repeated, output, status) = (call.sent() > 1, output.take(), status.clone());
+                self.state = State::Polling;
+                let what = || format!("{} of pipeline {}", self.plan.labels().what, self.plan.pipeline());
+                match (self.confirmation.answered(answer, is_repeated, &status, what, cx), output) {
+                    (Some(Ok(())), Some(output)) => return done(Ok(output)),
+                    (Some(Err(error)), _) => return done(Err(self.found(error))),
+                    _ => {}
                 }
             }
         }
+        ControlFlow::Continue(())
     }
 }

@@ -6,12 +6,6 @@ use super::Interruption;
 use crate::feldera::stats::{CommitProgress, ControllerStatus, PipelineState, TransactionStatus};
 use crate::time::Timestamp;
 
-/// How often the statistics are polled while a flow waits.
-pub(super) const STATS_INTERVAL: Duration = Duration::from_secs(5);
-
-/// How long a circuit may make no progress, by default.
-pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// The statistics of a circuit when they changed last. Only they tell a dead circuit from a slow one: the pipeline keeps its
 /// status `Running`.
 #[derive(Debug)]
@@ -122,13 +116,13 @@ impl StallDetector {
             stalled,
             initiated: metrics.total_initiated_steps.unwrap_or_default(),
             completed: metrics.total_completed_steps.unwrap_or_default(),
-            outputs: behind(stats),
+            outputs: blocked_outputs(stats),
         })
     }
 }
 
 /// Returns the names of the outputs that hold data back.
-fn behind(stats: &ControllerStatus) -> Vec<String> {
+fn blocked_outputs(stats: &ControllerStatus) -> Vec<String> {
     let held = stats.outputs.iter().filter(|output| {
         output.fatal_error.is_some() || output.metrics.queued_batches > 0 || output.metrics.buffered_batches > 0
     });

@@ -1,13 +1,15 @@
 //! [`StatusPoller`]: polls a pipeline's status.
 
+use std::ops::ControlFlow;
+
 use crate::feldera::FelderaApi;
 use crate::feldera::pipelines::{GetPipeline, Pipeline, ProgramStatus, Selector};
-use crate::flow::{Call, Flow, FlowContext, Notice, PollInterval, Reply, Step, ready};
+use crate::flow::{Call, FlowContext, Notice, PollInterval, Polled};
 use crate::time::Timestamp;
 
 /// Polls a pipeline's status: at once, then at intervals that grow while nothing changes. Tells the listener about each change.
 ///
-/// Each call of [`poll`](Self::poll) that returns [`Step::Done`] is one reading of the pipeline.
+/// Each result of [`poll`](Self::poll) is one reading of the pipeline.
 #[derive(Debug)]
 pub(super) struct StatusPoller {
     pipeline: String,
@@ -62,12 +64,7 @@ impl StatusPoller {
     }
 
     /// Waits until the next poll is due, and polls. `waiting` is for the error that the timeout expired.
-    pub(super) fn poll(
-        &mut self,
-        cx: &mut FlowContext<FelderaApi>,
-        waiting: &'static str,
-        reply: &mut Option<Reply>,
-    ) -> Step<Pipeline> {
+    pub(super) fn poll<T>(&mut self, cx: &mut FlowContext<FelderaApi>, waiting: &'static str) -> Polled<T, Pipeline> {
         loop {
             match &mut self.state {
                 State::Due => {
@@ -77,7 +74,7 @@ impl StatusPoller {
                     self.state = State::Polling(cx.call(GetPipeline::new(&*self.pipeline).selector(selector)));
                 }
                 State::Polling(call) => {
-                    let polled = ready!(call.poll(cx.now(), reply.take()));
+                    let polled = cx.poll(call)?;
                     if let Ok(pipeline) = &polled {
                         let summary = summary(pipeline);
                         if self.seen.as_ref() != Some(&summary) {
@@ -88,12 +85,10 @@ impl StatusPoller {
                         self.seen = Some(summary);
                     }
                     self.state = State::Waiting(self.pace.next(cx.now()));
-                    return Step::Done(polled);
+                    return ControlFlow::Continue(polled);
                 }
                 State::Waiting(until) => {
-                    if let Some(step) = cx.wait_until(*until, waiting, reply) {
-                        return step;
-                    }
+                    cx.wait(*until, waiting)?;
                     self.state = State::Due;
                 }
             }

@@ -31,10 +31,10 @@
 //! time. What the process says that it sent by itself (`periodic`) counts for nothing, because it was said too early by some
 //! releases.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::diagnosis::Diagnosis;
-use super::stall_detector::{STALL_TIMEOUT, STATS_INTERVAL};
 use super::{Interruption, PollInterval, UnknownOutcome};
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::feldera::checkpoints::{
@@ -42,8 +42,9 @@ use crate::feldera::checkpoints::{
     StartCheckpointSync,
 };
 use crate::feldera::stats::GetStats;
+use crate::feldera::tuning::{STALL_TIMEOUT, STATS_INTERVAL};
 use crate::feldera::{ErrorCode, FelderaApi, error_code};
-use crate::flow::{Call, Flow as _, FlowContext, Notice, Reply, SavedState, StateMachine, Step, goal, ready};
+use crate::flow::{Call, FlowContext, Notice, SavedState, StateMachine, Transition, done, goal};
 use crate::operation::Operation as _;
 use crate::schema::json_structs;
 use crate::time::Timestamp;
@@ -74,7 +75,8 @@ json_structs! {
 /// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said, or says only what became of newer
 ///   checkpoints, and the store does not tell.
 ///
-/// Asking again is harmless; what is saved is the checkpoint's id and the process that sends it, and what that said before.
+/// Asking again is harmless. The saved state holds the checkpoint's id, the process that sends it, and what that said before. If
+/// the state was saved before the answer, [`resume`](Self::resume) sends the checkpoint that is the newest then.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -102,21 +104,9 @@ pub struct SyncCheckpoint {
 }
 
 impl SyncCheckpoint {
-    const NAME: &'static str = "SyncCheckpoint";
-
     /// The newest checkpoint of a pipeline.
     pub fn new(pipeline: impl Into<String>) -> Self {
         Self { pipeline: pipeline.into(), timeout: None, resumed: None }
-    }
-
-    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`]. If that was before the answer, the newest
-    /// checkpoint is sent, whichever that is by now.
-    ///
-    /// # Errors
-    /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
-        let state: SyncState = saved.read(Self::NAME)?;
-        Ok(Self { pipeline: state.pipeline.clone(), timeout: None, resumed: Some(state) })
     }
 }
 
@@ -187,7 +177,7 @@ impl SyncMachine {
         }
     }
 
-    fn inquire(&mut self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) {
+    fn diagnose(&mut self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) {
         let had_process = !self.checkpoint.is_empty() || self.seen.is_some();
         self.state = State::Diagnosis(Diagnosis::new(&self.pipeline, self.what(), rejection, had_process, cx));
     }
@@ -197,7 +187,7 @@ impl SyncMachine {
         let (process, seen) = (self.process.clone(), self.seen.clone());
         let (success, failure) = self.before.clone();
         let state = SyncState { pipeline: self.pipeline.clone(), process, checkpoint, seen, success, failure };
-        cx.save(SavedState::new(SyncCheckpoint::NAME, &state));
+        cx.save(SavedState::new(Self::NAME, &state));
     }
 
     fn look(&mut self, cx: &mut FlowContext<FelderaApi>) {
@@ -245,7 +235,7 @@ impl SyncMachine {
         self.state = State::Status(cx.call(status));
     }
 
-    fn judge(
+    fn decide(
         &mut self,
         status: &CheckpointSyncStatus,
         cx: &mut FlowContext<FelderaApi>,
@@ -333,100 +323,98 @@ fn is_newer(one: &str, other: &str) -> bool {
 impl StateMachine for SyncMachine {
     type Service = FelderaApi;
     type Output = Synced;
-    const NAME: &'static str = SyncCheckpoint::NAME;
+    const NAME: &'static str = "SyncCheckpoint";
 
-    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Synced> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<Synced> {
+        match &mut self.state {
+            State::Start(resumed) => match resumed.take() {
+                Some(SyncState { checkpoint: Some(checkpoint), process, seen, success, failure, .. }) => {
+                    (self.seen, self.before) = (seen, (success, failure));
+                    self.wait_for(checkpoint, process, cx);
+                    if self.process.is_none() { self.look(cx) } else { self.status(cx) }
+                }
+                _ => self.state = State::Process(cx.call(GetStats::new(self.pipeline.clone()))),
+            },
+            State::Process(call) => match cx.poll(call)? {
+                Ok(stats) => {
+                    self.seen = stats.global_metrics.process();
+                    self.state = State::Before(cx.call(GetCheckpointSyncStatus::new(self.pipeline.clone())));
+                }
+                Err(error) => self.diagnose(error, cx),
+            },
+            State::Before(call) => match cx.poll(call)? {
+                Ok(status) => {
+                    self.before = (status.success, status.failure);
+                    cx.phase(Self::NAME, "sending the newest checkpoint");
+                    self.save(cx);
+                    self.state = State::Request(cx.call(StartCheckpointSync::new(self.pipeline.clone())));
+                }
+                Err(error) => self.diagnose(error, cx),
+            },
+            State::Request(call) => match cx.poll(call)? {
+                Ok(started) => {
+                    self.wait_for(started.checkpoint_uuid, started.incarnation_uuid, cx);
+                    let (what, state) = ("newest checkpoint".to_owned(), self.checkpoint.clone());
+                    cx.say(Notice::Observed { what, state });
+                    if self.process.is_some() {
+                        self.seen = None;
+                    }
+                    self.save(cx);
+                    if self.process.is_none() { self.look(cx) } else { self.status(cx) }
+                }
+                Err(error) => self.diagnose(error, cx),
+            },
+            State::Stats(call) => match cx.poll(call)? {
+                Ok(stats) => match (stats.global_metrics.process(), &self.seen) {
+                    (process, Some(seen)) if process.as_ref() != Some(seen) => self.restarted(None, cx),
+                    (_, Some(_)) => self.status(cx),
+                    (process, None) => {
+                        self.seen = process;
+                        self.save(cx);
+                        self.status(cx);
+                    }
+                },
+                Err(error) => self.diagnose(error, cx),
+            },
+            State::Status(call) => match cx.poll(call)? {
+                Ok(status) => {
+                    if let Some(result) = self.decide(&status, cx) {
+                        return done(result);
+                    }
+                }
+                Err(FlowError::Service(error)) if error_code(&error) == Some(ErrorCode::IncarnationUuidMismatch) => {
+                    self.restarted(error.details().map(str::to_owned), cx);
+                }
+                Err(error) => self.diagnose(error, cx),
+            },
+            State::Wait(until) => {
+                cx.wait(*until, "the checkpoint to be sent")?;
+                if self.process.is_none() && self.look_at <= cx.now() { self.look(cx) } else { self.status(cx) }
             }
-            match &mut self.state {
-                State::Start(resumed) => match resumed.take() {
-                    Some(SyncState { checkpoint: Some(checkpoint), process, seen, success, failure, .. }) => {
-                        (self.seen, self.before) = (seen, (success, failure));
-                        self.wait_for(checkpoint, process, cx);
-                        if self.process.is_none() { self.look(cx) } else { self.status(cx) }
-                    }
-                    _ => self.state = State::Process(cx.call(GetStats::new(self.pipeline.clone()))),
-                },
-                State::Process(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(stats) => {
-                        self.seen = stats.global_metrics.process();
-                        self.state = State::Before(cx.call(GetCheckpointSyncStatus::new(self.pipeline.clone())));
-                    }
-                    Err(error) => self.inquire(error, cx),
-                },
-                State::Before(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(status) => {
-                        self.before = (status.success, status.failure);
-                        cx.phase(Self::NAME, "sending the newest checkpoint");
-                        self.save(cx);
-                        self.state = State::Request(cx.call(StartCheckpointSync::new(self.pipeline.clone())));
-                    }
-                    Err(error) => self.inquire(error, cx),
-                },
-                State::Request(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(started) => {
-                        self.wait_for(started.checkpoint_uuid, started.incarnation_uuid, cx);
-                        let (what, state) = ("newest checkpoint".to_owned(), self.checkpoint.clone());
-                        cx.say(Notice::Observed { what, state });
-                        if self.process.is_some() {
-                            self.seen = None;
-                        }
-                        self.save(cx);
-                        if self.process.is_none() { self.look(cx) } else { self.status(cx) }
-                    }
-                    Err(error) => self.inquire(error, cx),
-                },
-                State::Stats(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(stats) => match (stats.global_metrics.process(), &self.seen) {
-                        (process, Some(seen)) if process.as_ref() != Some(seen) => self.restarted(None, cx),
-                        (_, Some(_)) => self.status(cx),
-                        (process, None) => {
-                            self.seen = process;
-                            self.save(cx);
-                            self.status(cx);
-                        }
-                    },
-                    Err(error) => self.inquire(error, cx),
-                },
-                State::Status(call) => match ready!(call.poll(cx.now(), reply.take())) {
-                    Ok(status) => {
-                        if let Some(result) = self.judge(&status, cx) {
-                            return Step::Done(result);
-                        }
-                    }
-                    Err(FlowError::Service(error))
-                        if error_code(&error) == Some(ErrorCode::IncarnationUuidMismatch) =>
-                    {
-                        self.restarted(error.details().map(str::to_owned), cx);
-                    }
-                    Err(error) => self.inquire(error, cx),
-                },
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "the checkpoint to be sent", reply) {
-                        return step;
-                    }
-                    if self.process.is_none() && self.look_at <= cx.now() { self.look(cx) } else { self.status(cx) }
+            State::Remote(call, why) => {
+                let listed = cx.poll(call)?;
+                let why = why.clone();
+                if let Some(result) = self.listed(listed, why, cx) {
+                    return done(result);
                 }
-                State::Remote(call, why) => {
-                    let listed = ready!(call.poll(cx.now(), reply.take()));
-                    let why = why.clone();
-                    if let Some(result) = self.listed(listed, why, cx) {
-                        return Step::Done(result);
+            }
+            State::Diagnosis(diagnosis) => {
+                let error = diagnosis.poll(cx)?;
+                return done(Err(match error {
+                    error @ FlowError::Failed(_) if !self.checkpoint.is_empty() => {
+                        self.lost(error, "its outcome was never reported".to_owned())
                     }
-                }
-                State::Diagnosis(diagnosis) => {
-                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(cx, reply));
-                    return Step::Done(Err(match error {
-                        error @ FlowError::Failed(_) if !self.checkpoint.is_empty() => {
-                            self.lost(error, "its outcome was never reported".to_owned())
-                        }
-                        error => error,
-                    }));
-                }
+                    error => error,
+                }));
             }
         }
+        ControlFlow::Continue(())
+    }
+}
+
+impl From<SyncState> for SyncCheckpoint {
+    fn from(state: SyncState) -> Self {
+        Self { pipeline: state.pipeline.clone(), timeout: None, resumed: Some(state) }
     }
 }
 
@@ -449,4 +437,4 @@ impl From<SyncCheckpoint> for SyncMachine {
     }
 }
 
-goal!(SyncCheckpoint: FelderaApi => Synced, SyncMachine);
+goal!(SyncCheckpoint: FelderaApi => Synced, SyncMachine, resume SyncState);

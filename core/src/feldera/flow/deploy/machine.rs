@@ -1,5 +1,7 @@
 //! The transitions of [`Deploy`].
 
+use std::ops::ControlFlow;
+
 use super::differences::{Differences, is_same_program};
 use super::{Change, Deploy, Deployed};
 use crate::error::{Cause, Failure, FlowError, ServiceError};
@@ -13,12 +15,10 @@ use crate::feldera::pipelines::{
     Selector, StorageStatus,
 };
 use crate::feldera::programs::{ValidateProgram, Validation};
+use crate::feldera::tuning::MAX_DEPLOY_POLLS;
 use crate::feldera::{ErrorCode, FelderaApi, error_code, is_unknown_pipeline};
-use crate::flow::{Call, Flow as _, FlowContext, Notice, PollInterval, Reply, Runner, StateMachine, Step, ready};
+use crate::flow::{Call, FlowContext, Notice, PollInterval, Runner, StateMachine, Transition, done};
 use crate::time::Timestamp;
-
-/// How often the flow begins again with a look.
-const MAX_POLLS: u32 = 8;
 
 /// The transitions of [`Deploy`].
 #[doc(hidden)]
@@ -34,7 +34,7 @@ pub struct DeployMachine {
     polls: u32,
     pace: PollInterval,
     /// Why there is another look.
-    trouble: Option<FlowError>,
+    pending_error: Option<FlowError>,
     state: State,
 }
 
@@ -61,7 +61,7 @@ impl DeployMachine {
             looked_at: None,
             polls: 0,
             pace: PollInterval::START,
-            trouble: None,
+            pending_error: None,
             state: State::Start,
         }
     }
@@ -174,11 +174,11 @@ impl DeployMachine {
     }
 
     /// After a change that may have been made, or not by us.
-    fn look_again(&mut self, trouble: FlowError, cx: &FlowContext<FelderaApi>) -> Result<(), FlowError> {
-        if self.polls >= MAX_POLLS {
-            return Err(trouble);
+    fn poll_later(&mut self, pending_error: FlowError, cx: &FlowContext<FelderaApi>) -> Result<(), FlowError> {
+        if self.polls >= MAX_DEPLOY_POLLS {
+            return Err(pending_error);
         }
-        self.trouble = Some(trouble);
+        self.pending_error = Some(pending_error);
         self.state = State::Wait(self.pace.next(cx.now()));
         Ok(())
     }
@@ -194,14 +194,14 @@ impl DeployMachine {
                 self.compile(cx);
                 Ok(())
             }
-            Err(error) if error.is_ambiguous() => self.look_again(error, cx),
+            Err(error) if error.is_ambiguous() => self.poll_later(error, cx),
             // Somebody else was faster; or an earlier request of ours, whose answer was lost.
             Err(error) if says(&error, &ErrorCode::DuplicateName) => {
-                let unknown = self.trouble.take().filter(FlowError::is_ambiguous);
+                let unknown = self.pending_error.take().filter(FlowError::is_ambiguous);
                 if unknown.is_none() {
                     self.change = Change::None;
                 }
-                self.look_again(unknown.unwrap_or(error), cx)
+                self.poll_later(unknown.unwrap_or(error), cx)
             }
             Err(error) => Err(error),
         }
@@ -217,7 +217,7 @@ impl DeployMachine {
             Ok(changed) if !is_of(&self.goal, &changed) => {
                 let is = changed.program_version.unwrap_or_default();
                 let edited = Interruption::Edited { was: self.looked_at.unwrap_or(is), is };
-                self.look_again(self.failed(edited, None), cx)
+                self.poll_later(self.failed(edited, None), cx)
             }
             Ok(changed) => {
                 self.version = changed.program_version;
@@ -229,7 +229,7 @@ impl DeployMachine {
                     || error.says_applied()
                     || says(&error, &ErrorCode::UpdateRestrictedToStopped) =>
             {
-                self.look_again(error, cx)
+                self.poll_later(error, cx)
             }
             Err(error) => Err(error),
         }
@@ -279,72 +279,66 @@ impl StateMachine for DeployMachine {
     type Output = Deployed;
     const NAME: &'static str = "Deploy";
 
-    fn step(&mut self, cx: &mut FlowContext<FelderaApi>, reply: &mut Option<Reply>) -> Step<Deployed> {
-        loop {
-            if let Some(notice) = cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
+    fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<Deployed> {
+        let next = match &mut self.state {
+            State::Start => {
+                self.polls += 1;
+                self.state = State::Look(cx.call(GetPipeline::new(self.goal.name()).selector(Selector::All)));
+                Ok(())
             }
-            let next = match &mut self.state {
-                State::Start => {
-                    self.polls += 1;
-                    self.state = State::Look(cx.call(GetPipeline::new(self.goal.name()).selector(Selector::All)));
-                    Ok(())
-                }
-                State::Look(call) => {
-                    let seen = match ready!(call.poll(cx.now(), reply.take())) {
-                        Ok(seen) => Some(seen),
-                        Err(FlowError::Service(error)) if is_unknown_pipeline(&error) => None,
-                        // An unknown outcome is not forgotten because the pipeline cannot be read.
-                        Err(error) => {
-                            let unknown = self.trouble.take().filter(FlowError::is_ambiguous);
-                            return Step::Done(Err(unknown.unwrap_or(error)));
-                        }
-                    };
-                    let state = seen.as_ref().map_or_else(|| "not there".to_owned(), status_poller::summary);
-                    cx.say(Notice::Observed { what: format!("pipeline {}", self.goal.name()), state });
-                    if let Some(result) = self.polled(seen, cx) {
-                        return Step::Done(result);
+            State::Look(call) => {
+                let seen = match cx.poll(call)? {
+                    Ok(seen) => Some(seen),
+                    Err(FlowError::Service(error)) if is_unknown_pipeline(&error) => None,
+                    // An unknown outcome is not forgotten because the pipeline cannot be read.
+                    Err(error) => {
+                        let unknown = self.pending_error.take().filter(FlowError::is_ambiguous);
+                        return done(Err(unknown.unwrap_or(error)));
                     }
-                    Ok(())
+                };
+                let state = seen.as_ref().map_or_else(|| "not there".to_owned(), status_poller::summary);
+                cx.say(Notice::Observed { what: format!("pipeline {}", self.goal.name()), state });
+                if let Some(result) = self.polled(seen, cx) {
+                    return done(result);
                 }
-                State::Wait(until) => {
-                    if let Some(step) = cx.wait_until(*until, "the pipeline to be changed", reply) {
-                        return step;
-                    }
-                    self.state = State::Start;
-                    Ok(())
-                }
-                State::Create(call) => {
-                    let answer = ready!(call.poll(cx.now(), reply.take()));
-                    self.created(answer, cx)
-                }
-                State::Validate(call, differences) => {
-                    let (answer, differences) = (ready!(call.poll(cx.now(), reply.take())), differences.clone());
-                    self.validated(answer).map(|()| self.stop(*differences, cx))
-                }
-                State::Stop(child, differences) => {
-                    let (answer, differences) = (ready!(child.poll(cx.now(), reply.take())), differences.clone());
-                    answer.map(|_| {
-                        self.restarted = true;
-                        self.change(*differences, cx);
-                    })
-                }
-                State::Change(call) => {
-                    let answer = ready!(call.poll(cx.now(), reply.take()));
-                    self.changed(answer, cx)
-                }
-                State::Compile(child) => {
-                    let answer = ready!(child.poll(cx.now(), reply.take()));
-                    answer.map(|compiled| self.compiled(&compiled, cx))
-                }
-                State::Ensure(child) => {
-                    let answer = ready!(child.poll(cx.now(), reply.take()));
-                    return Step::Done(answer.and_then(|pipeline| self.ensured(pipeline)));
-                }
-            };
-            if let Err(error) = next {
-                return Step::Done(Err(error));
+                Ok(())
             }
+            State::Wait(until) => {
+                cx.wait(*until, "the pipeline to be changed")?;
+                self.state = State::Start;
+                Ok(())
+            }
+            State::Create(call) => {
+                let answer = cx.poll(call)?;
+                self.created(answer, cx)
+            }
+            State::Validate(call, differences) => {
+                let (answer, differences) = (cx.poll(call)?, differences.clone());
+                self.validated(answer).map(|()| self.stop(*differences, cx))
+            }
+            State::Stop(child, differences) => {
+                let (answer, differences) = (cx.poll(child)?, differences.clone());
+                answer.map(|_| {
+                    self.restarted = true;
+                    self.change(*differences, cx);
+                })
+            }
+            State::Change(call) => {
+                let answer = cx.poll(call)?;
+                self.changed(answer, cx)
+            }
+            State::Compile(child) => {
+                let answer = cx.poll(child)?;
+                answer.map(|compiled| self.compiled(&compiled, cx))
+            }
+            State::Ensure(child) => {
+                let answer = cx.poll(child)?;
+                return done(answer.and_then(|pipeline| self.ensured(pipeline)));
+            }
+        };
+        if let Err(error) = next {
+            return done(Err(error));
         }
+        ControlFlow::Continue(())
     }
 }

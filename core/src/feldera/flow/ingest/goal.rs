@@ -3,15 +3,15 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::rows::{Buffer, IngestChunk};
+use super::machine::IngestMachine;
+use super::rows::IngestChunk;
 use super::{Ingestion, RejectedRows};
 use crate::NonFinite;
 use crate::error::FlowError;
 use crate::feldera::FelderaApi;
 use crate::feldera::data::{CompletionToken, DataFormat, UpdateFormat};
-use crate::feldera::flow::stall_detector::STALL_TIMEOUT;
-use crate::flow::{Config, Goal};
-use crate::seed::Seed;
+use crate::feldera::tuning::{BUFFER_BYTES, CHUNK_BYTES, STALL_TIMEOUT};
+use crate::flow::goal;
 
 /// Ingests rows into a table, and waits until they are processed.
 ///
@@ -92,8 +92,8 @@ impl Ingest {
             update_format: None,
             non_finite: NonFinite::Refuse,
             force: false,
-            chunk_bytes: 1 << 20,
-            buffer_bytes: 8 << 20,
+            chunk_bytes: CHUNK_BYTES,
+            buffer_bytes: BUFFER_BYTES,
             stop_at_errors: false,
             resend_unconfirmed: false,
             stall_timeout: Some(STALL_TIMEOUT),
@@ -162,25 +162,9 @@ impl Ingest {
         self.stall_timeout = time.into();
         self
     }
-
-    /// Sets how long the flow may take, from its first poll; without a limit by default.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
-        self
-    }
 }
 
-impl Goal for Ingest {
-    type Service = FelderaApi;
-    type Output = IngestEvent;
-    type Flow = Ingestion;
-
-    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> Ingestion {
-        let (format, update_format) = (self.format.clone(), self.update_format.clone());
-        let buffer = Buffer::new(format, update_format, self.non_finite, self.chunk_bytes, self.buffer_bytes);
-        Ingestion::new(self, buffer, config, seed)
-    }
-}
+goal!(Ingest: FelderaApi => IngestEvent, IngestMachine, events Ingestion);
 
 /// An event of an [`Ingest`].
 #[derive(Debug)]

@@ -1,18 +1,19 @@
-//! The transitions of [`Ingestion`].
+//! The transitions of [`Ingest`].
 
-use super::rows::IngestChunk;
-use super::{AcceptedRows, IngestEvent, Ingestion, NAME, RejectedRows, UnconfirmedRows};
-use crate::error::{Ambiguity, Applied, FlowError, Misuse};
+use std::ops::ControlFlow;
+
+use super::rows::{Buffer, IngestChunk};
+use super::{AcceptedRows, Ingest, IngestEvent, IngestProgress, RejectedRows, UnconfirmedRows};
+use crate::error::{Ambiguity, Applied, FlowError};
+use crate::feldera::FelderaApi;
 use crate::feldera::data::{CompletionToken, HttpInput, parse_errors};
 use crate::feldera::flow::await_completion::AwaitCompletionMachine;
 use crate::feldera::flow::diagnosis::Diagnosis;
 use crate::feldera::flow::{AwaitCompletion, Interruption};
 use crate::feldera::stats::{ControllerStatus, GetStats, GlobalMetrics, PipelineState};
-use crate::flow::{Call, Flow as _, Notice, Reply, Runner, Step, ready};
+use crate::feldera::tuning::MAX_RESENDS;
+use crate::flow::{Call, FlowContext, Notice, Runner, StateMachine, Transition, done};
 use crate::operation::Operation as _;
-
-/// How often something is sent again whose answer was lost, where that is harmless or was asked for.
-const ANEW: u32 = 5;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Barrier {
@@ -22,14 +23,36 @@ pub(super) enum Barrier {
     Finish,
 }
 
-/// What is in since the last barrier.
+/// The transitions of [`Ingest`].
+pub(super) struct IngestMachine {
+    pub(super) goal: Ingest,
+    pub(super) buffer: Buffer,
+    pub(super) progress: IngestProgress,
+    /// Whether the statistics were read since the last barrier and the last unconfirmed rows.
+    is_checked: bool,
+    /// The process that answered then; `None` if it does not tell its id.
+    process: Option<String>,
+    /// Covers all rows that are ingested; `None` if no token covers some of them.
+    pub(super) token: Option<CompletionToken>,
+    taken: Taken,
+    pub(super) barrier: Option<Barrier>,
+    pub(super) finished: bool,
+    /// How often the current request was sent again.
+    resends: u32,
+    event: Option<IngestEvent>,
+    /// The error that the flow ends with, after the event.
+    pub(super) failure: Option<FlowError>,
+    pub(super) state: State,
+}
+
+/// What was ingested since the last barrier.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
     Nothing,
-    /// By one request, which the token is of: what took them and what completes the token are one process.
-    AtOnce,
-    /// By more than one; or rows may be in, or are without a token.
-    Severally,
+    /// One request, and the token is of that request: the process that took the rows completes the token.
+    OneRequest,
+    /// More than one request; or some rows are unconfirmed, or have no token.
+    ManyRequests,
 }
 
 pub(super) enum State {
@@ -44,70 +67,95 @@ pub(super) enum State {
     Diagnosis(Diagnosis),
 }
 
-impl Ingestion {
+impl From<Ingest> for IngestMachine {
+    fn from(goal: Ingest) -> Self {
+        Self {
+            buffer: Buffer::new(&goal),
+            goal,
+            progress: IngestProgress::default(),
+            is_checked: false,
+            process: None,
+            token: None,
+            taken: Taken::Nothing,
+            barrier: None,
+            finished: false,
+            resends: 0,
+            event: None,
+            failure: None,
+            state: State::Ready,
+        }
+    }
+}
+
+impl IngestMachine {
     fn what(&self) -> String {
         format!("ingress into table {} of pipeline {}", self.goal.table, self.goal.pipeline)
     }
 
-    fn poll_stats(&mut self) -> Call<GetStats> {
-        self.cx.call(GetStats::new(self.goal.pipeline.clone()))
+    fn get_stats(&self, cx: &mut FlowContext<FelderaApi>) -> Call<GetStats> {
+        cx.call(GetStats::new(self.goal.pipeline.clone()))
     }
 
-    fn input(&mut self, rows: bytes::Bytes) -> Call<HttpInput> {
+    fn input(&self, rows: bytes::Bytes, cx: &mut FlowContext<FelderaApi>) -> Call<HttpInput> {
         let mut input =
             HttpInput::new(self.goal.pipeline.clone(), self.goal.table.clone(), self.goal.format.clone(), rows);
         input.update_format.clone_from(&self.goal.update_format);
         input.force = self.goal.force.then_some(true);
-        self.cx.call(input)
+        cx.call(input)
     }
 
-    fn send(&mut self) {
+    fn send(&mut self, cx: &mut FlowContext<FelderaApi>) {
         if let Some(chunk) = self.buffer.take() {
-            let call = self.input(chunk.text().clone());
+            let call = self.input(chunk.text().clone(), cx);
             self.state = State::Sending(call, chunk);
         }
     }
 
     /// What comes after an event, or at first.
-    fn next(&mut self) {
+    fn next(&mut self, cx: &mut FlowContext<FelderaApi>) {
         let is_due = match self.barrier {
             // Whatever comes behind it has time until then.
             Some(Barrier::Flush(to)) => self.settled_to() >= to,
             Some(Barrier::Finish) => !self.buffer.has_unsent(),
             None => false,
         };
-        if !self.looked && (self.buffer.has_unsent() || self.taken != Taken::Nothing && self.barrier.is_some()) {
-            self.state = State::Polling(self.poll_stats());
+        if !self.is_checked && (self.buffer.has_unsent() || self.taken != Taken::Nothing && self.barrier.is_some()) {
+            self.state = State::Polling(self.get_stats(cx));
         } else if self.buffer.has_unsent() && !is_due {
-            self.send();
+            self.send(cx);
         } else if self.barrier.is_none() {
             self.event = Some(IngestEvent::Drained);
         } else if self.taken == Taken::Nothing {
             self.pass();
         } else if let Some(token) = self.token.clone() {
-            self.cx.phase(NAME, "waiting for rows to be processed");
+            cx.phase(Self::NAME, "waiting for rows to be processed");
             let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token);
             let goal = goal.stall_timeout(self.goal.stall_timeout);
-            self.state = State::Processing(self.cx.child(goal));
+            self.state = State::Processing(cx.child(goal));
         } else {
-            self.state = State::Covering(self.input(bytes::Bytes::new()));
+            self.state = State::Covering(self.input(bytes::Bytes::new(), cx));
         }
     }
 
-    /// Nothing more will be done about rows with smaller numbers: they go out in order.
+    /// Returns how far the flow is.
+    pub(super) fn progress(&self) -> IngestProgress {
+        let (waiting, waiting_bytes) = self.buffer.waiting();
+        IngestProgress { pushed: self.buffer.pushed(), waiting, waiting_bytes, ..self.progress }
+    }
+
+    /// Returns the number that all settled rows are below: rows are sent in order.
     fn settled_to(&self) -> u64 {
         self.buffer.pushed() - self.buffer.waiting().0
     }
 
     /// All that was sent is processed. Rows that were pushed while that was waited for are not sent yet.
     fn pass(&mut self) {
-        (self.taken, self.looked) = (Taken::Nothing, false);
+        (self.taken, self.is_checked) = (Taken::Nothing, false);
         self.progress.processed_to = self.settled_to();
         let progress = self.progress();
         self.state = State::Ready;
         match self.barrier {
             Some(Barrier::Finish) if progress.waiting == 0 => {
-                self.ended = Some(FlowError::Misuse(Misuse::PolledAfterDone));
                 self.event = Some(IngestEvent::Finished(progress));
             }
             Some(Barrier::Flush(to)) if progress.processed_to >= to => {
@@ -122,11 +170,11 @@ impl Ingestion {
     fn polled(&mut self, stats: &ControllerStatus) {
         let metrics = &stats.global_metrics;
         if self.has_restarted(metrics) {
-            self.ended = Some(Interruption::Restarted.into_error(self.what(), None));
+            self.failure = Some(Interruption::Restarted.into_error(self.what(), None));
         } else if metrics.state == PipelineState::Paused && !self.goal.force {
-            self.ended = Some(Interruption::Paused.into_error(self.what(), None));
+            self.failure = Some(Interruption::Paused.into_error(self.what(), None));
         } else {
-            (self.looked, self.process) = (true, metrics.process());
+            (self.is_checked, self.process) = (true, metrics.process());
             self.state = State::Ready;
         }
     }
@@ -139,13 +187,13 @@ impl Ingestion {
     fn accepted(&mut self, token: CompletionToken, chunk: &IngestChunk) {
         self.buffer.settle(chunk);
         self.progress.accepted += chunk.len() as u64;
-        self.taken = if self.taken == Taken::Nothing { Taken::AtOnce } else { Taken::Severally };
-        (self.anew, self.token) = (0, Some(token.clone()));
+        self.taken = if self.taken == Taken::Nothing { Taken::OneRequest } else { Taken::ManyRequests };
+        (self.resends, self.token) = (0, Some(token.clone()));
         self.event = Some(IngestEvent::Accepted(AcceptedRows { rows: chunk.rows(), token }));
     }
 
-    /// A chunk did not come in as a whole.
-    fn troubled(&mut self, error: FlowError, chunk: IngestChunk) {
+    /// Handles an error of a request with rows: some or all rows of the chunk are not ingested, or may not be.
+    fn not_accepted(&mut self, error: FlowError, chunk: IngestChunk, cx: &mut FlowContext<FelderaApi>) {
         let is_in_part = error.service().is_some_and(|error| error.applied() == Applied::Yes);
         let errors = error.service().and_then(parse_errors);
         match (errors, error) {
@@ -155,16 +203,16 @@ impl Ingestion {
                 let count = rejected.count();
                 self.progress.rejected += count;
                 self.progress.accepted += rejected.chunk.len() as u64 - count;
-                (self.anew, self.taken, self.token) = (0, Taken::Severally, None);
+                (self.resends, self.taken, self.token) = (0, Taken::ManyRequests, None);
                 self.event = Some(IngestEvent::Rejected(rejected));
                 if self.goal.stop_at_errors {
-                    self.ended = Some(match error {
+                    self.failure = Some(match error {
                         FlowError::Ambiguous(Ambiguity { cause, .. }) => *cause,
                         error => error,
                     });
                 }
             }
-            (None, cause @ FlowError::Ambiguous(_)) => self.unconfirmed(cause, chunk),
+            (None, cause @ FlowError::Ambiguous(_)) => self.unconfirmed(cause, chunk, cx),
             // All that can be parsed are in, and which those are cannot be read.
             (None, error) if is_in_part => {
                 let (operation, found) = (HttpInput::INFO.name, "all rows that can be parsed are in".to_owned());
@@ -178,124 +226,115 @@ impl Ingestion {
                         evidence: None,
                     }),
                     chunk,
+                    cx,
                 );
             }
             (None, rejection @ FlowError::Service(_)) => {
                 self.buffer.put_back(chunk);
-                self.inquire(rejection);
+                self.diagnose(rejection, cx);
             }
             (None, error) => {
                 self.buffer.put_back(chunk);
-                self.ended = Some(error);
+                self.failure = Some(error);
             }
         }
     }
 
-    fn unconfirmed(&mut self, cause: FlowError, mut chunk: IngestChunk) {
+    fn unconfirmed(&mut self, cause: FlowError, mut chunk: IngestChunk, cx: &mut FlowContext<FelderaApi>) {
         chunk.unconfirmed = true;
         // A pipeline that was paused meanwhile would hold whatever comes next, too.
-        (self.taken, self.looked) = (Taken::Severally, false);
-        if self.goal.resend_unconfirmed && self.anew < ANEW {
-            self.anew += 1;
+        (self.taken, self.is_checked) = (Taken::ManyRequests, false);
+        if self.goal.resend_unconfirmed && self.resends < MAX_RESENDS {
+            self.resends += 1;
             let what = format!("rows {:?}", chunk.rows());
-            self.cx.say(Notice::Observed { what, state: format!("sent again: {cause}") });
+            cx.say(Notice::Observed { what, state: format!("sent again: {cause}") });
             self.buffer.put_back(chunk);
         } else {
-            self.anew = 0;
+            self.resends = 0;
             self.state = State::Undecided(cause.clone(), chunk.rows().start);
             self.event = Some(IngestEvent::Unconfirmed(UnconfirmedRows { chunk, cause: Box::new(cause) }));
         }
     }
 
-    fn uncovered(&mut self, error: FlowError) {
+    fn no_token(&mut self, error: FlowError, cx: &mut FlowContext<FelderaApi>) {
         match error {
-            FlowError::Ambiguous(Ambiguity { .. }) if self.anew < ANEW => {
-                self.anew += 1;
-                self.state = State::Covering(self.input(bytes::Bytes::new()));
+            FlowError::Ambiguous(Ambiguity { .. }) if self.resends < MAX_RESENDS => {
+                self.resends += 1;
+                self.state = State::Covering(self.input(bytes::Bytes::new(), cx));
             }
             // No rows were in it.
-            FlowError::Ambiguous(Ambiguity { cause, .. }) => self.inquire(*cause),
-            error => self.inquire(error),
+            FlowError::Ambiguous(Ambiguity { cause, .. }) => self.diagnose(*cause, cx),
+            error => self.diagnose(error, cx),
         }
     }
 
-    fn inquire(&mut self, rejection: FlowError) {
-        let what = self.what();
-        self.state = State::Diagnosis(Diagnosis::new(
-            &self.goal.pipeline,
-            what,
-            rejection,
-            self.process.is_some(),
-            &mut self.cx,
-        ));
+    fn diagnose(&mut self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) {
+        let (what, had_process) = (self.what(), self.process.is_some());
+        self.state = State::Diagnosis(Diagnosis::new(&self.goal.pipeline, what, rejection, had_process, cx));
     }
 
     /// Whether all rows since the last barrier met the process that answers now.
     fn checked(&mut self, stats: &ControllerStatus) {
-        if self.has_restarted(&stats.global_metrics) && self.taken != Taken::AtOnce {
-            self.ended = Some(Interruption::Restarted.into_error(self.what(), None));
+        if self.has_restarted(&stats.global_metrics) && self.taken != Taken::OneRequest {
+            self.failure = Some(Interruption::Restarted.into_error(self.what(), None));
         } else {
             self.pass();
         }
     }
+}
 
-    pub(super) fn advance(&mut self, reply: &mut Option<Reply>) -> Step<IngestEvent> {
-        loop {
-            if let Some(notice) = self.cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
-            }
-            if self.event.is_some() || self.ended.is_some() {
-                if let Some(stray) = reply.take() {
-                    return Step::Stray(stray);
-                }
-                let result = self.event.take().map(Ok);
-                return Step::Done(result.or_else(|| self.ended.clone().map(Err)).unwrap_or(Ok(IngestEvent::Drained)));
-            }
-            let now = self.cx.now();
-            match &mut self.state {
-                State::Ready => {
-                    if let Some(stray) = reply.take() {
-                        return Step::Stray(stray);
-                    }
-                    match self.cx.expired("rows") {
-                        Some(error) => self.ended = Some(error),
-                        None => self.next(),
-                    }
-                }
-                State::Polling(call) => match ready!(call.poll(now, reply.take())) {
-                    Ok(stats) => self.polled(&stats),
-                    Err(error) => self.inquire(error),
-                },
-                State::Sending(call, _) => {
-                    let answer = ready!(call.poll(now, reply.take()));
-                    if let State::Sending(_, chunk) = std::mem::replace(&mut self.state, State::Ready) {
-                        match answer {
-                            Ok(token) => self.accepted(token.token, &chunk),
-                            Err(error) => self.troubled(error, chunk),
-                        }
-                    }
-                }
-                State::Undecided(cause, _) => self.ended = Some(cause.clone()),
-                State::Covering(call) => match ready!(call.poll(now, reply.take())) {
-                    Ok(token) => {
-                        (self.anew, self.token) = (0, Some(token.token));
-                        self.state = State::Ready;
-                    }
-                    Err(error) => self.uncovered(error),
-                },
-                State::Processing(flow) => match ready!(flow.poll(now, reply.take())) {
-                    Ok(_) => self.state = State::Checking(self.poll_stats()),
-                    Err(error) => self.ended = Some(error),
-                },
-                State::Checking(call) => match ready!(call.poll(now, reply.take())) {
-                    Ok(stats) => self.checked(&stats),
-                    Err(error) => self.inquire(error),
-                },
-                State::Diagnosis(diagnosis) => {
-                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(&mut self.cx, reply));
-                    self.ended = Some(error);
-                }
-            }
+impl StateMachine for IngestMachine {
+    type Service = FelderaApi;
+    type Output = IngestEvent;
+    const NAME: &'static str = "Ingest";
+
+    fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<IngestEvent> {
+        if let Some(event) = self.event.take() {
+            return done(Ok(event));
         }
+        if let Some(error) = self.failure.take() {
+            return done(Err(error));
+        }
+        match &mut self.state {
+            State::Ready => match cx.expired("rows") {
+                Some(error) => self.failure = Some(error),
+                None => self.next(cx),
+            },
+            State::Polling(call) => match cx.poll(call)? {
+                Ok(stats) => self.polled(&stats),
+                Err(error) => self.diagnose(error, cx),
+            },
+            State::Sending(call, _) => {
+                let answer = cx.poll(call)?;
+                if let State::Sending(_, chunk) = std::mem::replace(&mut self.state, State::Ready) {
+                    match answer {
+                        Ok(token) => self.accepted(token.token, &chunk),
+                        Err(error) => self.not_accepted(error, chunk, cx),
+                    }
+                }
+            }
+            State::Undecided(cause, _) => self.failure = Some(cause.clone()),
+            State::Covering(call) => match cx.poll(call)? {
+                Ok(token) => {
+                    (self.resends, self.token) = (0, Some(token.token));
+                    self.state = State::Ready;
+                }
+                Err(error) => self.no_token(error, cx),
+            },
+            State::Processing(flow) => match cx.poll(flow)? {
+                Ok(_) => self.state = State::Checking(self.get_stats(cx)),
+                Err(error) => self.failure = Some(error),
+            },
+            State::Checking(call) => match cx.poll(call)? {
+                Ok(stats) => self.checked(&stats),
+                Err(error) => self.diagnose(error, cx),
+            },
+            State::Diagnosis(diagnosis) => self.failure = Some(diagnosis.poll(cx)?),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn is_last(&self, event: &IngestEvent) -> bool {
+        matches!(event, IngestEvent::Finished(_))
     }
 }

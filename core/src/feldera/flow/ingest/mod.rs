@@ -46,61 +46,18 @@ pub use self::goal::{AcceptedRows, Ingest, IngestEvent, IngestProgress, Unconfir
 pub use self::rejected::{RejectedRow, RejectedRows};
 pub use self::rows::{IngestChunk, PushError};
 
-use self::machine::{Barrier, State, Taken};
-use self::rows::{Buffer, Change, Refused};
+use self::machine::{Barrier, IngestMachine, State};
+use self::rows::{Buffer, Change, RowError};
 use crate::error::FlowError;
-use crate::feldera::FelderaApi;
-use crate::feldera::data::CompletionToken;
-use crate::flow::{Config, Flow, FlowContext, Reply, Step};
-use crate::seed::Seed;
-use crate::time::Timestamp;
-
-const NAME: &str = "Ingest";
+use crate::flow::Runner;
 
 /// A running [`Ingest`], created by [`Ingest::start`](crate::flow::Goal::start).
 #[must_use = "an event flow does nothing until it is polled"]
 pub struct Ingestion {
-    goal: Ingest,
-    cx: FlowContext<FelderaApi>,
-    buffer: Buffer,
-    progress: IngestProgress,
-    /// Whether the pipeline was polled since the last barrier and the last unconfirmed rows.
-    looked: bool,
-    /// Which process it was then, if it says.
-    process: Option<String>,
-    /// Stands for all rows that are in; `None` when rows are in that no token covers.
-    token: Option<CompletionToken>,
-    taken: Taken,
-    barrier: Option<Barrier>,
-    finished: bool,
-    /// How often the present request was sent again.
-    anew: u32,
-    event: Option<IngestEvent>,
-    ended: Option<FlowError>,
-    state: State,
+    runner: Runner<IngestMachine>,
 }
 
 impl Ingestion {
-    fn new(goal: Ingest, buffer: Buffer, config: &Config<FelderaApi>, seed: Seed) -> Self {
-        let cx = FlowContext::new(config, seed, goal.timeout);
-        Self {
-            goal,
-            cx,
-            buffer,
-            progress: IngestProgress::default(),
-            looked: false,
-            process: None,
-            token: None,
-            taken: Taken::Nothing,
-            barrier: None,
-            finished: false,
-            anew: 0,
-            event: None,
-            ended: None,
-            state: State::Ready,
-        }
-    }
-
     /// Takes a row, to be inserted; its number. With an update format other than `InsertDelete`, the row is sent as it is.
     ///
     /// Whole numbers are sent with all their digits, also those of 128 bits. A field that occurs twice is sent twice, and
@@ -143,31 +100,35 @@ impl Ingestion {
     fn take<R>(
         &mut self,
         row: R,
-        add: impl FnOnce(&mut Buffer, &R) -> Result<u64, Refused>,
+        add: impl FnOnce(&mut Buffer, &R) -> Result<u64, RowError>,
     ) -> Result<u64, PushError<R>> {
-        if self.finished || self.ended.is_some() {
-            return Err(PushError::Ended { row, error: self.ended.clone() });
+        let error = self.error();
+        if error.is_some() || self.runner.machine().finished {
+            return Err(PushError::Ended { row, error: error.cloned() });
         }
-        add(&mut self.buffer, &row).map_err(|refused| match refused {
-            Refused::Full => {
-                let (waiting_rows, waiting_bytes) = self.buffer.waiting();
+        let buffer = &mut self.runner.parts_mut().0.buffer;
+        add(buffer, &row).map_err(|error| match error {
+            RowError::Full => {
+                let (waiting_rows, waiting_bytes) = buffer.waiting();
                 PushError::Full { row, waiting_rows, waiting_bytes }
             }
-            Refused::TooLarge(bytes) => PushError::TooLarge { row, bytes, limit: self.buffer.capacity() },
-            Refused::Invalid(problem) => PushError::Invalid { row, problem },
+            RowError::TooLarge(bytes) => PushError::TooLarge { row, bytes, limit: buffer.capacity() },
+            RowError::Invalid(problem) => PushError::Invalid { row, problem },
         })
     }
 
     /// Requests an [`IngestEvent::Processed`] once all rows that were pushed so far are processed.
     pub fn flush(&mut self) {
-        if self.barrier != Some(Barrier::Finish) {
-            self.barrier = Some(Barrier::Flush(self.buffer.pushed()));
+        let (machine, _) = self.runner.parts_mut();
+        if machine.barrier != Some(Barrier::Finish) {
+            machine.barrier = Some(Barrier::Flush(machine.buffer.pushed()));
         }
     }
 
     /// Declares that no more rows follow. Poll until [`IngestEvent::Finished`].
     pub fn finish(&mut self) {
-        (self.finished, self.barrier) = (true, Some(Barrier::Finish));
+        let (machine, _) = self.runner.parts_mut();
+        (machine.finished, machine.barrier) = (true, Some(Barrier::Finish));
     }
 
     /// Sends unconfirmed rows again. Rows that were ingested already are ingested twice.
@@ -178,8 +139,9 @@ impl Ingestion {
         if !self.is_open(&rows) {
             return Err(rows);
         }
-        self.buffer.put_back(rows.chunk);
-        self.state = State::Ready;
+        let (machine, _) = self.runner.parts_mut();
+        machine.buffer.put_back(rows.chunk);
+        machine.state = State::Ready;
         Ok(())
     }
 
@@ -191,50 +153,41 @@ impl Ingestion {
         if !self.is_open(&rows) {
             return Err(rows);
         }
-        self.buffer.settle(&rows.chunk);
-        self.progress.skipped += rows.chunk.len() as u64;
+        let (machine, _) = self.runner.parts_mut();
+        machine.buffer.settle(&rows.chunk);
+        machine.progress.skipped += rows.chunk.len() as u64;
         // No token covers those of them that were ingested.
-        self.token = None;
-        self.state = State::Ready;
+        machine.token = None;
+        machine.state = State::Ready;
         Ok(())
     }
 
     fn is_open(&self, rows: &UnconfirmedRows) -> bool {
         let first = rows.chunk.rows().start;
-        self.ended.is_none() && matches!(self.state, State::Undecided(_, undecided) if undecided == first)
+        self.error().is_none()
+            && matches!(self.runner.machine().state, State::Undecided(_, undecided) if undecided == first)
+    }
+
+    /// Returns the error that the flow has ended with, or ends with after its next event.
+    fn error(&self) -> Option<&FlowError> {
+        self.runner.machine().failure.as_ref().or(self.runner.ended())
     }
 
     /// Returns how far the flow is.
     pub fn progress(&self) -> IngestProgress {
-        let (waiting, waiting_bytes) = self.buffer.waiting();
-        IngestProgress { pushed: self.buffer.pushed(), waiting, waiting_bytes, ..self.progress }
+        self.runner.machine().progress()
     }
 
     /// Takes the rows that are left after the flow has ended: never sent, known not to have arrived, or
     /// [unconfirmed](IngestChunk::is_unconfirmed) and about to be sent again. Rows whose request is under way are not
     /// among them.
     pub fn take_unsent(&mut self) -> Vec<IngestChunk> {
-        let chunks: Vec<_> = std::iter::from_fn(|| self.buffer.take()).collect();
+        let buffer = &mut self.runner.parts_mut().0.buffer;
+        let chunks: Vec<_> = std::iter::from_fn(|| buffer.take()).collect();
         for chunk in &chunks {
-            self.buffer.settle(chunk);
+            buffer.settle(chunk);
         }
         chunks
-    }
-
-    /// Sets the latest time at which the flow ends, besides the goal's own timeout.
-    pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
-        self.cx.set_deadline(deadline.into());
-        self
-    }
-}
-
-impl Flow for Ingestion {
-    type Output = IngestEvent;
-
-    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<IngestEvent> {
-        self.cx.tick(now);
-        let mut reply = reply;
-        self.advance(&mut reply)
     }
 }
 
@@ -242,9 +195,9 @@ impl Flow for Ingestion {
 impl fmt::Debug for Ingestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ingestion")
-            .field("goal", &self.goal)
+            .field("goal", &self.runner.machine().goal)
             .field("progress", &self.progress())
-            .field("ended", &self.ended)
+            .field("ended", &self.error())
             .finish_non_exhaustive()
     }
 }

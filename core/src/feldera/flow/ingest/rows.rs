@@ -7,6 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::Ingest;
 use crate::decode::BYTE_ORDER_MARK;
 use crate::error::FlowError;
 use crate::feldera::data::{DataFormat, UpdateFormat};
@@ -177,29 +178,23 @@ pub(super) struct Buffer {
     ends: Vec<u32>,
 }
 
-/// Why a row was not taken.
-pub(super) enum Refused {
+/// Why the buffer does not take a row.
+pub(super) enum RowError {
     Full,
     TooLarge(usize),
     Invalid(String),
 }
 
 impl Buffer {
-    pub(super) fn new(
-        format: DataFormat,
-        update_format: Option<UpdateFormat>,
-        non_finite: NonFinite,
-        chunk_bytes: usize,
-        capacity: usize,
-    ) -> Self {
+    pub(super) fn new(goal: &Ingest) -> Self {
         // Ends of rows are kept in 32 bits.
         let largest = usize::try_from(u32::MAX / 2).unwrap_or(usize::MAX);
         Self {
-            format,
-            update_format,
-            non_finite,
-            chunk_bytes: chunk_bytes.min(largest),
-            capacity: capacity.min(largest),
+            format: goal.format.clone(),
+            update_format: goal.update_format.clone(),
+            non_finite: goal.non_finite,
+            chunk_bytes: goal.chunk_bytes.min(largest),
+            capacity: goal.buffer_bytes.min(largest),
             next: 0,
             rows: 0,
             bytes: 0,
@@ -223,8 +218,8 @@ impl Buffer {
         self.capacity
     }
 
-    pub(super) fn push(&mut self, change: Change, row: &impl Serialize) -> Result<u64, Refused> {
-        let invalid = |problem: &str| Err(Refused::Invalid(problem.to_owned()));
+    pub(super) fn push(&mut self, change: Change, row: &impl Serialize) -> Result<u64, RowError> {
+        let invalid = |problem: &str| Err(RowError::Invalid(problem.to_owned()));
         if self.format != DataFormat::Json {
             return invalid("rows are written as JSON only; records of other formats are pushed ready, by push_record");
         }
@@ -239,7 +234,7 @@ impl Buffer {
                 text.extend_from_slice(change.word().as_bytes());
                 text.extend_from_slice(b"\":");
             }
-            json::write(text, row, non_finite).map_err(|error| Refused::Invalid(problem(&error)))?;
+            json::write(text, row, non_finite).map_err(|error| RowError::Invalid(problem(&error)))?;
             if is_event {
                 text.push(b'}');
             }
@@ -247,7 +242,7 @@ impl Buffer {
         })
     }
 
-    pub(super) fn push_record(&mut self, record: &[u8]) -> Result<u64, Refused> {
+    pub(super) fn push_record(&mut self, record: &[u8]) -> Result<u64, RowError> {
         let record = record.strip_suffix(b"\n").unwrap_or(record);
         let is_sound = match self.format {
             DataFormat::Json => json::check(record, 0).map_err(|error| format!("not one JSON value: {error}")),
@@ -255,7 +250,7 @@ impl Buffer {
             // What a format of the future looks like nobody can check.
             DataFormat::Unknown(_) => Ok(()),
         };
-        is_sound.map_err(Refused::Invalid)?;
+        is_sound.map_err(RowError::Invalid)?;
         self.add(|text| {
             text.extend_from_slice(record);
             Ok(())
@@ -263,14 +258,14 @@ impl Buffer {
     }
 
     /// Takes a row that is written by `write`.
-    fn add(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Refused>) -> Result<u64, Refused> {
+    fn add(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), RowError>) -> Result<u64, RowError> {
         let start = self.text.len();
         let written = write(&mut self.text).and_then(|()| {
             self.text.push(b'\n');
             let length = self.text.len() - start;
             match () {
-                () if length > self.capacity => Err(Refused::TooLarge(length)),
-                () if self.bytes + length > self.capacity => Err(Refused::Full),
+                () if length > self.capacity => Err(RowError::TooLarge(length)),
+                () if self.bytes + length > self.capacity => Err(RowError::Full),
                 () => Ok(length),
             }
         });

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::{NAME, TransactionRun};
-use crate::error::FlowError;
+use super::TransactionRun;
+use super::machine::TransactionMachine;
 use crate::feldera::FelderaApi;
-use crate::feldera::flow::stall_detector::STALL_TIMEOUT;
-use crate::flow::{Config, Goal, SavedState};
+use crate::feldera::tuning::STALL_TIMEOUT;
+use crate::flow::goal;
 use crate::schema::json_structs;
-use crate::seed::Seed;
 
 json_structs! {
     pub(super) struct TransactionState {
@@ -29,7 +28,7 @@ json_structs! {
 
 /// Opens a transaction, and commits it when it is told to: what comes in between is processed together.
 ///
-/// A **session**: it yields [`Started`](TransactionEvent::Started), and after [`commit`](TransactionRun::commit) it yields
+/// An **event flow**: it yields [`Started`](TransactionEvent::Started), and after [`commit`](TransactionRun::commit) it yields
 /// [`Committed`](TransactionEvent::Committed). In between, rows are put in by whatever means; their completion tokens are
 /// complete only afterwards, so that an [`Ingest`](super::super::Ingest) is polled until it is drained, then the transaction is
 /// committed, then the other is finished.
@@ -46,6 +45,11 @@ json_structs! {
 /// * [`FlowError::Ambiguous`] when the answer to the start or to the commit was lost, and looking did not tell, and when the process
 ///   that the commit was sent to has ended since ([`Interruption::of`](super::super::Interruption::of) tells). A later
 ///   [`resume`](Self::resume) from what was saved looks again.
+///
+/// The [`timeout`](Self::timeout) includes the time between start and commit. When it expires, an open transaction stays open:
+/// [`resume`](Self::resume) it, and commit it. A resumed flow yields [`Started`](TransactionEvent::Started) again if the transaction is
+/// open. If its commit was or may have been sent, the flow waits for that. It sends the commit again if the transaction turns out
+/// to be open and not being committed.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -70,6 +74,10 @@ json_structs! {
 /// assert_eq!(transaction.next()?, Some(TransactionEvent::Committed { id: 20 }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// [`FlowError::Service`]: crate::error::FlowError::Service
+/// [`FlowError::Failed`]: crate::error::FlowError::Failed
+/// [`FlowError::Ambiguous`]: crate::error::FlowError::Ambiguous
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is started"]
 pub struct Transaction {
@@ -92,17 +100,6 @@ impl Transaction {
         }
     }
 
-    /// Goes on from a state that an earlier flow announced with [`Notice::Persist`](crate::flow::Notice::Persist): with a transaction that is open, it yields
-    /// [`Started`](TransactionEvent::Started) again; with one whose commit was or may have been sent, it waits for that,
-    /// and sends it again if the transaction turns out to be open and not being committed.
-    ///
-    /// # Errors
-    /// [`FlowError::Misuse`] when the state is another flow's.
-    pub fn resume(saved: &SavedState) -> Result<Self, FlowError> {
-        let state: TransactionState = saved.read(NAME)?;
-        Ok(Self { resumed: Some(state.clone()), ..Self::new(state.pipeline) })
-    }
-
     /// When the answer to the start is lost, takes a transaction for its own that was opened by the API since then. Right when
     /// no other client opens any: of a transaction without data, the process does not say how long it has been open.
     pub fn take_over(mut self) -> Self {
@@ -113,13 +110,6 @@ impl Transaction {
     /// How long committing may make no progress; a minute by default, `None` is for ever.
     pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.stall_timeout = time.into();
-        self
-    }
-
-    /// How long it may take, from its first poll, what is done in between included; as long as it takes by default. When the
-    /// time is up, a transaction that is open stays so: [`resume`](Self::resume) from what was saved, and commit it.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
         self
     }
 }
@@ -140,12 +130,10 @@ pub enum TransactionEvent {
     },
 }
 
-impl Goal for Transaction {
-    type Service = FelderaApi;
-    type Output = TransactionEvent;
-    type Flow = TransactionRun;
-
-    fn start(self, config: &Config<FelderaApi>, seed: Seed) -> TransactionRun {
-        TransactionRun::new(self, config, seed)
+impl From<TransactionState> for Transaction {
+    fn from(state: TransactionState) -> Self {
+        Self { resumed: Some(state.clone()), ..Self::new(state.pipeline) }
     }
 }
+
+goal!(Transaction: FelderaApi => TransactionEvent, TransactionMachine, events TransactionRun, resume TransactionState);

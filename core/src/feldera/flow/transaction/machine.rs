@@ -1,399 +1,333 @@
-//! The transitions of [`TransactionRun`].
+//! The states of [`Transaction`], and how its actions are carried out.
 
-use std::time::Duration;
+use std::ops::ControlFlow;
 
-use super::goal::TransactionState;
-use super::{NAME, TransactionEvent, TransactionRun};
-use crate::error::{Ambiguity, Delivery, Failure, FlowError, Misuse, TransportError, TransportErrorKind};
-use crate::feldera::data::{CommitTransaction, StartTransaction};
+use super::decide::{Action, Commit, Known, Reading, decide};
+use super::goal::{Transaction, TransactionEvent, TransactionState};
+use crate::error::{Ambiguity, Delivery, FlowError, TransportError, TransportErrorKind};
+use crate::feldera::data::{CommitTransaction, StartTransaction, TransactionStarted};
 use crate::feldera::flow::diagnosis::{Diagnosis, with_unknown_outcome};
-use crate::feldera::flow::{Interruption, PollInterval, UnknownOutcome};
-use crate::feldera::stats::{ControllerStatus, GetStats, GlobalMetrics};
-use crate::feldera::{Accepted, ErrorCode, error_code};
-use crate::flow::{Call, Flow as _, Notice, Reply, SavedState, Step, ready};
+use crate::feldera::flow::stall_detector::StallDetector;
+use crate::feldera::flow::{PollInterval, UnknownOutcome};
+use crate::feldera::stats::{ControllerStatus, GetStats};
+use crate::feldera::{Accepted, ErrorCode, FelderaApi, error_code};
+use crate::flow::{Call, FlowContext, Notice, SavedState, StateMachine, Transition, done};
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
-/// How often the pipeline is looked at for what became of a request without an answer: about 13 s.
-const MAX_POLLS: u32 = 10;
-
-/// What became of the commit.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Commit {
-    Unsent,
-    /// Be it by another process of ours.
-    Sent,
-    Accepted,
+/// The transitions of [`Transaction`].
+pub(super) struct TransactionMachine {
+    goal: Transaction,
+    known: Known,
+    pace: PollInterval,
+    stall_detector: StallDetector,
+    state: State,
 }
 
-pub(super) enum State {
-    Before(Option<Call<GetStats>>),
+enum State {
+    Begin(Reading),
+    Read(Call<GetStats>, Reading),
+    Wait(Timestamp, Reading),
     Start(Call<StartTransaction>),
-    Confirm(Call<GetStats>),
-    /// With what hides the outcome of the start; `None` when another process sent it.
-    Find(Call<GetStats>, Option<Ambiguity>),
-    FindLater(Timestamp, Option<Ambiguity>),
     Open,
-    /// With what there was of a commit before.
+    /// With what was known of the commit before it was sent.
     Commit(Call<CommitTransaction>, Commit),
-    Watch(Call<GetStats>),
-    WatchLater(Timestamp),
-    Diagnosis(Diagnosis),
-    /// Of a start whose outcome is unknown, as in `Find`.
-    FindDiagnosis(Diagnosis, Option<Ambiguity>),
+    Diagnosis(Diagnosis, Reading),
 }
 
-impl TransactionRun {
-    fn what(&self) -> String {
-        match self.id {
-            Some(id) => format!("transaction {id} of pipeline {}", self.goal.pipeline),
-            None => format!("transaction of pipeline {}", self.goal.pipeline),
+impl From<Transaction> for TransactionMachine {
+    fn from(mut goal: Transaction) -> Self {
+        let mut known = Known {
+            pipeline: goal.pipeline.clone(),
+            take_over: goal.take_over,
+            process: None,
+            id: None,
+            since: Timestamp::UNIX_EPOCH,
+            other: None,
+            seen: false,
+            wanted: false,
+            commit: Commit::Unsent,
+            lost: None,
+            polls: 0,
+            asked: Timestamp::UNIX_EPOCH,
+        };
+        let is_resumed = goal.resumed.is_some();
+        if let Some(state) = goal.resumed.take() {
+            (known.process, known.id, known.other) = (state.process, state.id, state.other);
+            known.since = Timestamp::from_millis(state.since);
+            known.wanted = state.committing;
+            known.commit = if state.committing { Commit::Sent } else { Commit::Unsent };
+            known.seen = true;
         }
+        let first = match known.id {
+            _ if !is_resumed => Reading::Before,
+            None => Reading::Find,
+            Some(_) => Reading::Watch,
+        };
+        let stall_detector = StallDetector::new(goal.stall_timeout);
+        Self { goal, known, pace: PollInterval::START, stall_detector, state: State::Begin(first) }
+    }
+}
+
+impl TransactionMachine {
+    pub(super) fn goal(&self) -> &Transaction {
+        &self.goal
     }
 
-    fn poll_stats(&mut self) -> Call<GetStats> {
-        self.asked = self.cx.now();
-        self.cx.call(GetStats::new(self.goal.pipeline.clone()))
+    pub(super) fn id(&self) -> Option<i64> {
+        self.known.id
     }
 
-    fn save(&mut self, committing: bool) {
+    pub(super) fn commit(&mut self) {
+        self.known.wanted = true;
+    }
+
+    fn save(&self, committing: bool, cx: &mut FlowContext<FelderaApi>) {
         let state = TransactionState {
-            pipeline: self.goal.pipeline.clone(),
-            process: self.process.clone(),
-            id: self.id,
-            other: self.other,
+            pipeline: self.known.pipeline.clone(),
+            process: self.known.process.clone(),
+            id: self.known.id,
+            other: self.known.other,
             committing,
-            since: self.since.as_millis(),
+            since: self.known.since.as_millis(),
         };
-        self.cx.save(SavedState::new(NAME, &state));
+        cx.save(SavedState::new(Self::NAME, &state));
     }
 
-    fn fail(&mut self, error: FlowError) {
-        self.ended = Some(match self.id {
-            Some(id) => UnknownOutcome::Transaction { id }.add_to(error),
-            None => error,
-        });
+    /// Remembers the answer to the start.
+    fn started(&mut self, answer: Result<TransactionStarted, FlowError>, cx: &mut FlowContext<FelderaApi>) -> Action {
+        match answer {
+            Ok(started) => {
+                self.known.id = Some(started.transaction_id);
+                self.save(false, cx);
+                Action::Read(Reading::Confirm)
+            }
+            Err(FlowError::Ambiguous(lost)) => {
+                (self.known.polls, self.known.lost) = (0, Some(lost));
+                self.pace = PollInterval::START;
+                Action::Read(Reading::Find)
+            }
+            Err(error) => Action::Diagnose(error, Reading::Before),
+        }
     }
 
-    fn diagnose(&mut self, rejection: FlowError) -> Diagnosis {
-        let (what, had_process) = (self.what(), self.process.is_some());
-        Diagnosis::new(&self.goal.pipeline, what, rejection, had_process, &mut self.cx)
+    /// Remembers the answer to the commit.
+    fn committed(&mut self, answer: Result<Accepted, FlowError>, before: Commit) -> Action {
+        (self.known.polls, self.known.lost) = (0, None);
+        match answer {
+            Ok(_) => self.known.commit = Commit::Accepted,
+            Err(FlowError::Ambiguous(lost)) => self.known.lost = Some(lost),
+            Err(FlowError::Service(error)) if error_code(&error) == Some(ErrorCode::NoTransactionInProgress) => {
+                self.known.commit = Commit::Accepted;
+            }
+            Err(error) => {
+                self.known.commit = before;
+                return Action::Diagnose(error, Reading::Watch);
+            }
+        }
+        Action::Read(Reading::Watch)
     }
 
-    fn inquire(&mut self, rejection: FlowError) {
-        self.state = State::Diagnosis(self.diagnose(rejection));
+    fn read(&mut self, reading: Reading, cx: &mut FlowContext<FelderaApi>) -> State {
+        self.known.asked = cx.now();
+        State::Read(cx.call(GetStats::new(self.known.pipeline.clone())), reading)
     }
 
-    /// Whether statistics are of the process that the transaction is in.
-    fn is_same_process(&self, metrics: &GlobalMetrics) -> bool {
-        self.process.is_none() || self.process == metrics.process()
+    fn read_later(&mut self, reading: Reading, cx: &FlowContext<FelderaApi>) -> State {
+        self.known.polls += 1;
+        State::Wait(self.pace.next(cx.now()), reading)
     }
 
-    fn begin(&mut self) {
-        self.state = match self.goal.resumed.take() {
-            None => State::Before(Some(self.poll_stats())),
-            Some(state) => {
-                (self.process, self.id, self.other) = (state.process, state.id, state.other);
-                self.since = Timestamp::from_millis(state.since);
-                self.wanted = state.committing;
-                self.commit = if state.committing { Commit::Sent } else { Commit::Unsent };
-                self.seen = true;
-                match state.id {
-                    None => State::Find(self.poll_stats(), None),
-                    Some(_) => State::Watch(self.poll_stats()),
+    /// Carries out an action: all changes of the state are here.
+    fn carry_out(
+        &mut self,
+        action: Action,
+        stats: Option<&ControllerStatus>,
+        cx: &mut FlowContext<FelderaApi>,
+    ) -> Transition<TransactionEvent> {
+        self.state = match action {
+            Action::Start => {
+                cx.phase(Self::NAME, "starting");
+                self.known.since = cx.now();
+                self.save(false, cx);
+                State::Start(cx.call(StartTransaction::new(self.known.pipeline.clone())))
+            }
+            Action::Read(reading) => self.read(reading, cx),
+            Action::ReadLater(reading) => self.read_later(reading, cx),
+            Action::TakeOver(id) => {
+                (self.known.id, self.known.seen, self.known.lost) = (Some(id), true, None);
+                self.save(false, cx);
+                State::Open
+            }
+            Action::SaveAndOpen => {
+                self.save(false, cx);
+                State::Open
+            }
+            Action::Open => State::Open,
+            Action::Commit => {
+                cx.phase(Self::NAME, "committing");
+                self.save(true, cx);
+                self.pace = PollInterval::START;
+                let before = std::mem::replace(&mut self.known.commit, Commit::Sent);
+                State::Commit(cx.call(CommitTransaction::new(self.known.pipeline.clone())), before)
+            }
+            Action::AwaitCommit => {
+                self.known.lost = None;
+                if let Some(stats) = stats {
+                    self.observe_commit(stats, cx)?;
                 }
+                self.read_later(Reading::Watch, cx)
             }
+            Action::Committed => {
+                return done(Ok(TransactionEvent::Committed { id: self.known.id.unwrap_or_default() }));
+            }
+            Action::Diagnose(rejection, reading) => {
+                let had_process = self.known.process.is_some();
+                let diagnosis = Diagnosis::new(&self.known.pipeline, self.known.what(), rejection, had_process, cx);
+                State::Diagnosis(diagnosis, reading)
+            }
+            Action::Unknown(operation, found) => return done(Err(self.outcome_unknown(operation, found))),
+            Action::Interrupted(interruption) => {
+                let error = interruption.into_error(self.known.what(), None);
+                return done(Err(self.perhaps_committed(error)));
+            }
+            Action::Fail(error) => return done(Err(error)),
         };
+        ControlFlow::Continue(())
     }
 
-    fn start(&mut self) {
-        self.cx.phase(NAME, "starting");
-        self.since = self.cx.now();
-        self.save(false);
-        self.state = State::Start(self.cx.call(StartTransaction::new(self.goal.pipeline.clone())));
-    }
-
-    fn open(&mut self) {
-        self.save(false);
-        self.state = State::Open;
-    }
-
-    fn send_commit(&mut self) {
-        self.cx.phase(NAME, "committing");
-        self.save(true);
-        self.pace = PollInterval::START;
-        let before = std::mem::replace(&mut self.commit, Commit::Sent);
-        self.state = State::Commit(self.cx.call(CommitTransaction::new(self.goal.pipeline.clone())), before);
-    }
-
-    /// What there is before the start is sent.
-    fn before(&mut self, metrics: &GlobalMetrics) {
-        self.process = metrics.process();
-        self.other = metrics.open_transaction();
-        self.start();
-    }
-
-    /// Which process a start has met that was answered: the one of before may have ended since.
-    fn confirmed(&mut self, metrics: &GlobalMetrics) {
-        if metrics.open_transaction() == self.id {
-            (self.process, self.seen) = (metrics.process(), true);
-        } else if !self.is_same_process(metrics) {
-            return self.fail(Interruption::Restarted.into_error(self.what(), None));
+    /// Fails if the commit makes no progress; otherwise tells the listener how far it is.
+    fn observe_commit(
+        &mut self,
+        stats: &ControllerStatus,
+        cx: &mut FlowContext<FelderaApi>,
+    ) -> Transition<TransactionEvent> {
+        if let Some(interruption) = self.stall_detector.observe_commit(stats, self.known.asked, cx.now()) {
+            return done(Err(interruption.into_error(self.known.what(), None)));
         }
-        self.open();
+        if let Some(progress) = &stats.global_metrics.commit_progress {
+            let (done, left) = (progress.completed, progress.in_progress.saturating_add(progress.remaining));
+            let state = format!("{done} operators are committed, {left} are not");
+            cx.say(Notice::Observed { what: self.known.what(), state });
+        }
+        ControlFlow::Continue(())
     }
 
-    /// What became of a start without an answer.
-    fn found(&mut self, stats: &ControllerStatus, lost: Option<Ambiguity>) {
-        let metrics = &stats.global_metrics;
-        if !self.is_same_process(metrics) {
-            // The start may have reached either of them.
-            (self.process, self.other) = (metrics.process(), None);
+    /// Returns the error for a time that is up while the statistics were to be read again.
+    fn expired(&mut self, reading: Reading, error: FlowError) -> FlowError {
+        if self.known.lost.is_none() {
+            return error;
         }
-        let Some(id) = metrics.open_transaction() else {
-            if self.polls < MAX_POLLS {
-                self.polls += 1;
-                self.state = State::FindLater(self.pace.next(self.cx.now()), lost);
-            } else {
-                self.fail(outcome_unknown(lost, StartTransaction::INFO.name, "no transaction is open".to_owned()));
-            }
-            return;
-        };
-        let age = metrics.transaction_msecs.map(Duration::from_millis);
-        let asked = self.cx.now().since(self.since);
-        if self.other == Some(id) || age.is_some_and(|age| age > asked) {
-            let reason = format!("transaction {id} is in progress, and was so before this one was asked for");
-            return self.fail(FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None }));
-        }
-        // The answer was on its way for so long that it may be either.
-        let is_unclear = age.is_some_and(|age| age > self.asked.since(self.since));
-        match age {
-            _ if self.goal.take_over && is_unclear && self.polls < MAX_POLLS => {
-                self.polls += 1;
-                self.state = State::FindLater(self.pace.next(self.cx.now()), lost);
-            }
-            _ if self.goal.take_over && !is_unclear && is_of_api(metrics) => {
-                (self.id, self.seen) = (Some(id), true);
-                self.open();
-            }
-            _ => {
-                let since = age.map_or(String::new(), |age| format!(" for {age:?}"));
-                let found = format!("transaction {id} has been open{since}; this one was asked for {asked:?} ago");
-                self.fail(outcome_unknown(lost, StartTransaction::INFO.name, found));
-            }
+        match reading {
+            Reading::Find => self.outcome_unknown(StartTransaction::INFO.name, "it was not found in time".to_owned()),
+            _ => self.outcome_unknown(CommitTransaction::INFO.name, "the transaction was still open".to_owned()),
         }
     }
 
-    /// Ends a start whose outcome is unknown, by the reason why the pipeline cannot be looked at.
-    fn not_found(&mut self, error: FlowError, lost: Option<Ambiguity>) {
+    /// Returns the error for a pipeline whose statistics could not be read, by the cause that was found.
+    fn not_read(&mut self, reading: Reading, error: FlowError) -> FlowError {
+        if reading != Reading::Find {
+            return self.perhaps_committed(error);
+        }
         let found = format!("the pipeline could not be read: {error}");
-        let unknown = outcome_unknown(lost, StartTransaction::INFO.name, found);
-        self.fail(match (unknown, error) {
+        match (self.outcome_unknown(StartTransaction::INFO.name, found), error) {
             (FlowError::Ambiguous(ambiguity), error @ FlowError::Failed(_)) => {
                 with_unknown_outcome(Ambiguity { found: None, ..ambiguity }, error)
             }
             (unknown, _) => unknown,
-        });
-    }
-
-    /// What came of the commit.
-    fn answered(&mut self, answer: Result<Accepted, FlowError>, before: Commit) {
-        (self.polls, self.lost) = (0, None);
-        match answer {
-            Ok(_) => self.commit = Commit::Accepted,
-            Err(FlowError::Ambiguous(lost)) => self.lost = Some(lost),
-            Err(FlowError::Service(error)) if error_code(&error) == Some(ErrorCode::NoTransactionInProgress) => {
-                self.commit = Commit::Accepted;
-            }
-            Err(error) => {
-                self.commit = before;
-                return self.inquire(error);
-            }
         }
-        self.state = State::Watch(self.poll_stats());
     }
 
-    /// Ends; when a commit was sent, what has ended it hides whether that was carried out.
-    fn fail_perhaps_committed(&mut self, error: FlowError) {
-        let lost = self.lost.take();
-        let error = match error {
-            error @ FlowError::Failed(_) if self.commit != Commit::Unsent => FlowError::Ambiguous(Ambiguity {
+    /// Makes the outcome unknown if the commit was sent: the error hides whether it was carried out.
+    fn perhaps_committed(&mut self, error: FlowError) -> FlowError {
+        let is_unanswered = self.known.lost.is_some();
+        match error {
+            error @ FlowError::Failed(_) if self.known.commit != Commit::Unsent => FlowError::Ambiguous(Ambiguity {
                 operation: CommitTransaction::INFO.name,
-                unanswered: lost.is_some(),
+                unanswered: is_unanswered,
                 cause: Box::new(error),
                 found: None,
                 evidence: None,
             }),
-            error if lost.is_some() => {
-                outcome_unknown(lost, CommitTransaction::INFO.name, format!("the pipeline could not be read: {error}"))
+            error if is_unanswered => {
+                let found = format!("the pipeline could not be read: {error}");
+                self.outcome_unknown(CommitTransaction::INFO.name, found)
             }
             error => error,
-        };
-        self.fail(error);
+        }
     }
 
-    /// What becomes of the transaction.
-    fn watched(&mut self, stats: &ControllerStatus) -> Option<TransactionEvent> {
-        let (metrics, id) = (&stats.global_metrics, self.id?);
-        if !self.is_same_process(metrics) {
-            let error = Interruption::Restarted.into_error(self.what(), None);
-            self.fail_perhaps_committed(error);
-            return None;
-        }
-        let is_gone = metrics.open_transaction() != Some(id);
-        if is_gone && self.wanted && self.commit == Commit::Unsent && !self.seen {
-            // The look may be behind. What the commit is answered tells.
-            self.send_commit();
-            return None;
-        }
-        if is_gone {
-            self.fail(FlowError::Misuse(Misuse::PolledAfterDone));
-            return Some(TransactionEvent::Committed { id });
-        }
-        self.seen = true;
-        if self.commit == Commit::Accepted || metrics.is_committing() {
-            self.lost = None;
-            if let Some(interruption) = self.stall_detector.observe_commit(stats, self.asked, self.cx.now()) {
-                self.fail(interruption.into_error(self.what(), None));
-                return None;
-            }
-            if let Some(progress) = &metrics.commit_progress {
-                let (done, left) = (progress.completed, progress.in_progress.saturating_add(progress.remaining));
-                let so_far = format!("{done} operators are committed, {left} are not");
-                self.cx.say(Notice::Observed { what: self.what(), state: so_far });
-            }
-        } else if !self.wanted {
-            // Resumed, and open as it should be.
-            self.state = State::Open;
-            return None;
-        } else if self.commit == Commit::Unsent {
-            self.send_commit();
-            return None;
-        } else if let Some(lost) = self.lost.take_if(|_| self.polls >= MAX_POLLS) {
-            let found = format!("transaction {id} is still open, and not being committed");
-            self.fail(outcome_unknown(Some(lost), CommitTransaction::INFO.name, found));
-            return None;
-        } else if self.lost.is_none() && self.polls >= MAX_POLLS {
-            self.send_commit();
-            return None;
-        }
-        self.polls += 1;
-        self.state = State::WatchLater(self.pace.next(self.cx.now()));
-        None
+    /// Returns the error for a request whose outcome is unknown although the statistics were read.
+    fn outcome_unknown(&mut self, operation: &'static str, found: String) -> FlowError {
+        let lost = self.known.lost.take().unwrap_or_else(|| {
+            let message = "the process that sent it has ended since";
+            let cause = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message);
+            Ambiguity { operation, cause: Box::new(cause.into()), unanswered: true, found: None, evidence: None }
+        });
+        FlowError::Ambiguous(Ambiguity { found: Some(found), ..lost })
     }
+}
 
-    pub(super) fn advance(&mut self, reply: &mut Option<Reply>) -> Step<TransactionEvent> {
-        loop {
-            if let Some(notice) = self.cx.next_notice(reply.as_ref()) {
-                return Step::Notice(notice);
-            }
-            if let Some(error) = &self.ended {
-                return reply.take().map_or_else(|| Step::Done(Err(error.clone())), Step::Stray);
-            }
-            let now = self.cx.now();
-            match &mut self.state {
-                State::Before(None) => self.begin(),
-                State::Before(Some(call)) => match ready!(call.poll(now, reply.take())) {
-                    Ok(stats) => self.before(&stats.global_metrics),
-                    Err(error) => self.inquire(error),
-                },
-                State::Start(call) => match ready!(call.poll(now, reply.take())) {
-                    Ok(started) => {
-                        self.id = Some(started.transaction_id);
-                        self.save(false);
-                        self.state = State::Confirm(self.poll_stats());
-                    }
-                    Err(FlowError::Ambiguous(lost)) => {
-                        (self.polls, self.pace) = (0, PollInterval::START);
-                        self.state = State::Find(self.poll_stats(), Some(lost));
-                    }
-                    Err(error) => self.inquire(error),
-                },
-                State::Confirm(call) => match ready!(call.poll(now, reply.take())) {
-                    Ok(stats) => self.confirmed(&stats.global_metrics),
-                    Err(error) => self.inquire(error),
-                },
-                State::Find(call, lost) => {
-                    let stats = ready!(call.poll(now, reply.take()));
-                    let lost = lost.take();
-                    match stats {
-                        Ok(stats) => self.found(&stats, lost),
-                        Err(error) => self.state = State::FindDiagnosis(self.diagnose(error), lost),
-                    }
-                }
-                State::FindLater(until, lost) => match self.cx.wait_until(*until, "the transaction", reply) {
-                    Some(Step::Done(_)) if lost.is_some() => {
-                        let lost = lost.take();
-                        self.fail(outcome_unknown(
-                            lost,
-                            StartTransaction::INFO.name,
-                            "it was not found in time".to_owned(),
-                        ));
-                    }
-                    Some(step) => return step,
-                    None => {
-                        let lost = lost.take();
-                        self.state = State::Find(self.poll_stats(), lost);
-                    }
-                },
-                // The request does not say which transaction it means.
-                State::Open if self.wanted && reply.is_none() => self.state = State::Watch(self.poll_stats()),
-                State::Open => {
-                    if let Some(stray) = reply.take() {
-                        return Step::Stray(stray);
-                    }
-                    return Step::Done(Ok(TransactionEvent::Started { id: self.id.unwrap_or_default() }));
-                }
-                State::Commit(call, before) => {
-                    let before = *before;
-                    let answer = ready!(call.poll(now, reply.take()));
-                    self.answered(answer, before);
-                }
-                State::Watch(call) => match ready!(call.poll(now, reply.take())) {
+impl StateMachine for TransactionMachine {
+    type Service = FelderaApi;
+    type Output = TransactionEvent;
+    const NAME: &'static str = "Transaction";
+
+    fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<TransactionEvent> {
+        let action = match &mut self.state {
+            State::Begin(first) => Action::Read(*first),
+            State::Read(call, reading) => {
+                let (answer, reading) = (cx.poll(call)?, *reading);
+                match answer {
                     Ok(stats) => {
-                        if let Some(event) = self.watched(&stats) {
-                            return Step::Done(Ok(event));
-                        }
+                        self.known.record(reading, &stats.global_metrics);
+                        let action = decide(reading, &stats.global_metrics, &self.known, cx.now());
+                        return self.carry_out(action, Some(&stats), cx);
                     }
-                    Err(error) => self.inquire(error),
-                },
-                State::WatchLater(until) => {
-                    match self.cx.wait_until(*until, "the transaction to be committed", reply) {
-                        Some(Step::Done(Err(error))) => {
-                            let found = "the transaction was still open".to_owned();
-                            let lost = self.lost.take();
-                            self.fail(lost.map_or(error, |lost| {
-                                outcome_unknown(Some(lost), CommitTransaction::INFO.name, found)
-                            }));
-                        }
-                        Some(step) => return step,
-                        None => self.state = State::Watch(self.poll_stats()),
-                    }
-                }
-                State::Diagnosis(diagnosis) => {
-                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(&mut self.cx, reply));
-                    self.fail_perhaps_committed(error);
-                }
-                State::FindDiagnosis(diagnosis, lost) => {
-                    let (Ok(error) | Err(error)) = ready!(diagnosis.poll(&mut self.cx, reply));
-                    let lost = lost.take();
-                    self.not_found(error, lost);
+                    Err(error) => Action::Diagnose(error, reading),
                 }
             }
+            State::Wait(until, reading) => {
+                let reading = *reading;
+                match cx.wait_or_expire(*until, waiting_for(reading))? {
+                    Ok(()) => Action::Read(reading),
+                    Err(error) => Action::Fail(self.expired(reading, error)),
+                }
+            }
+            State::Start(call) => {
+                let answer = cx.poll(call)?;
+                self.started(answer, cx)
+            }
+            // The commit does not say which transaction it means, so the statistics are read first.
+            State::Open if self.known.wanted => Action::Read(Reading::Watch),
+            State::Open => return done(Ok(TransactionEvent::Started { id: self.known.id.unwrap_or_default() })),
+            State::Commit(call, before) => {
+                let (answer, before) = (cx.poll(call)?, *before);
+                self.committed(answer, before)
+            }
+            State::Diagnosis(diagnosis, reading) => {
+                let (error, reading) = (diagnosis.poll(cx)?, *reading);
+                Action::Fail(self.not_read(reading, error))
+            }
+        };
+        self.carry_out(action, None, cx)
+    }
+
+    fn is_last(&self, event: &TransactionEvent) -> bool {
+        matches!(event, TransactionEvent::Committed { .. })
+    }
+
+    fn add_evidence(&mut self, error: FlowError) -> FlowError {
+        match self.known.id {
+            Some(id) => UnknownOutcome::Transaction { id }.add_to(error),
+            None => error,
         }
     }
 }
 
-fn is_of_api(metrics: &GlobalMetrics) -> bool {
-    metrics.transaction_initiators.as_ref().is_none_or(|initiators| initiators.initiated_by_api.is_some())
-}
-
-/// The outcome of a request is unknown, after looking.
-fn outcome_unknown(lost: Option<Ambiguity>, operation: &'static str, found: String) -> FlowError {
-    let lost = lost.unwrap_or_else(|| {
-        let message = "the process that sent it has ended since";
-        let cause = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message);
-        Ambiguity { operation, cause: Box::new(cause.into()), unanswered: true, found: None, evidence: None }
-    });
-    FlowError::Ambiguous(Ambiguity { found: Some(found), ..lost })
+fn waiting_for(reading: Reading) -> &'static str {
+    match reading {
+        Reading::Find => "the transaction",
+        _ => "the transaction to be committed",
+    }
 }

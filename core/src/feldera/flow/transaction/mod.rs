@@ -1,33 +1,43 @@
-//! The session [`Transaction`].
+//! The event flow [`Transaction`].
 //!
 //! ```text
-//!  Before ──▶ Start ──answered──▶ Confirm ──▶ Open: yielded ──commit()──▶ Watch ◀──▶ WatchLater
-//!               │ no answer                    ▲                         │  ▲ │
-//!               ▼                              │ taken over     is open ▼  │ │ its id is gone
-//!              Find ◀──▶ FindLater ────────────┘                       Commit ▼
-//!               └─▶ failed: somebody else's; ambiguous                     Committed: yielded
+//!  Read: Before ──▶ Start ──answered──▶ Read: Confirm ──▶ Open: Started is yielded ──commit()──▶ Read: Watch ◀──▶ Wait
+//!                     │ no answer                           ▲                             is open │  ▲  │ its id is gone
+//!                     ▼                                     │ taken over                        ▼  │  ▼
+//!                  Read: Find ◀──▶ Wait ────────────────────┘                               Commit ┘  done: Committed
+//!                     └─▶ failed: another client's; ambiguous
 //! ```
 //!
-//! | state | what came | next |
+//! In each `Read`, the flow reads the statistics, and [`decide`](decide::decide) tells by them what to do. The first row that matches
+//! applies.
+//!
+//! | state | observed | next |
 //! |---|---|---|
-//! | Before | which process, and whether a transaction is open | Start, after saving |
-//! | Start | its id | Confirm |
+//! | Read: Before | the process, and whether a transaction is open | Start, after saving |
+//! | Start | answered with the id | Read: Confirm, after saving |
+//! | Start | no answer | Read: Find |
 //! | Start | 409 | failed: another client was faster |
-//! | Start | no answer | Find |
-//! | Confirm | the process that it is open in | Open |
-//! | Confirm | another process than before, without it | failed: [`Restarted`](super::Interruption::Restarted) |
-//! | Find | one that was opened before this one was asked for, in the same process | failed: another client was faster |
-//! | Find | one that was opened since, by the API | Open if it may be [taken over](Transaction::take_over), else **ambiguous** |
-//! | Find | none, look after look | **ambiguous**: the request may still arrive |
-//! | Find | the pipeline was stopped or has died | **ambiguous**, with the [`Interruption`](super::Interruption) as its cause |
-//! | Watch, before the commit | its id, or not, and no look has ever shown it | Commit, after saving |
-//! | Watch, before the commit | another process | failed: [`Restarted`](super::Interruption::Restarted) |
-//! | Commit | accepted | Watch |
-//! | Commit | 400 `NoTransactionInProgress` | Watch: another client has committed it |
-//! | Commit | no answer | Watch; **ambiguous** when it is still open after some looks |
-//! | Watch | another process; the pipeline was stopped or has died | **ambiguous**: it may have been committed before |
-//! | Watch | its id is gone | Committed |
-//! | Watch | nothing moves | failed: [`Wedged`](super::Interruption::Wedged) |
+//! | Read: Confirm | the id is open | Open, in the process that answers |
+//! | Read: Confirm | another process than before, without the id | failed: [`Restarted`](super::Interruption::Restarted) |
+//! | Read: Confirm | the same process, without the id | Open |
+//! | Read: Find | no transaction is open | Wait; after ten readings **ambiguous**: the request may still arrive |
+//! | Read: Find | one that was opened before the start was sent, in the same process | failed: another client was faster |
+//! | Read: Find | one whose age leaves that open, and it may be [taken over](Transaction::take_over) | Wait; after ten readings **ambiguous** |
+//! | Read: Find | one that was opened since, by the API, and it may be taken over | Open |
+//! | Read: Find | any other | **ambiguous** |
+//! | Read: Find | the pipeline was stopped or has died | **ambiguous**, with the [`Interruption`](super::Interruption) as its cause |
+//! | Read: Watch | another process, before the commit | failed: [`Restarted`](super::Interruption::Restarted) |
+//! | Read: Watch | another process, after the commit | **ambiguous**: it may have been committed before |
+//! | Read: Watch | the id is gone, the commit was not sent, and no reading has ever shown the id | Commit: the statistics may be old |
+//! | Read: Watch | the id is gone | done: Committed |
+//! | Read: Watch | the transaction is being committed | Wait; failed if nothing moves: [`Wedged`](super::Interruption::Wedged) |
+//! | Read: Watch | open, and the caller has not called `commit` (resumed) | Open |
+//! | Read: Watch | open, and the commit was not sent | Commit, after saving |
+//! | Read: Watch | open, and the commit was sent | Wait; after ten readings **ambiguous**, or Commit if an earlier flow sent it |
+//! | Read: Watch | the pipeline was stopped or has died | failed; **ambiguous** if the commit was sent |
+//! | Commit | accepted | Read: Watch |
+//! | Commit | 400 `NoTransactionInProgress` | Read: Watch: another client has committed it |
+//! | Commit | no answer | Read: Watch |
 //!
 //! Whether a transaction is open is told by its id: see [`open_transaction`](crate::feldera::stats::GlobalMetrics::open_transaction).
 //! Until the first rows arrive, its status is `NoTransaction`.
@@ -36,108 +46,45 @@
 //! ten seconds, until the cause shows. Before the commit that is the failure, after it the cause of the unknown outcome.
 //!
 //! Invariants: start and commit are sent once, unless they are known not to have arrived. Ids count anew with each process, so that
-//! an id says nothing without one, and the process that a start has met is known by a look after its answer. A transaction ends
+//! an id says nothing without one, and the process that a start has met is known by the statistics after its answer. A transaction ends
 //! only by being committed, so that one whose id is gone, in the same process, was committed. The id is saved as soon as it is known,
 //! and what is about to be sent before it is sent.
 
+mod decide;
 mod goal;
 mod machine;
 
+use std::fmt;
+
 pub use self::goal::{Transaction, TransactionEvent};
 
-use self::machine::{Commit, State};
-use super::PollInterval;
-use super::stall_detector::StallDetector;
-use crate::error::{Ambiguity, FlowError};
-use crate::feldera::FelderaApi;
-use crate::flow::{Config, Flow, FlowContext, Reply, Step};
-use crate::seed::Seed;
-use crate::time::Timestamp;
+use self::machine::TransactionMachine;
+use crate::flow::Runner;
 
-const NAME: &str = "Transaction";
-
-/// A transaction. Made by [`Transaction::start`](crate::flow::Goal::start).
-#[must_use = "a session does nothing until it is polled"]
+/// A running [`Transaction`], created by [`Transaction::start`](crate::flow::Goal::start).
+#[must_use = "an event flow does nothing until it is polled"]
 pub struct TransactionRun {
-    goal: Transaction,
-    cx: FlowContext<FelderaApi>,
-    process: Option<String>,
-    id: Option<i64>,
-    /// When the start was sent.
-    since: Timestamp,
-    /// Whether the caller wants it committed.
-    wanted: bool,
-    /// One that was open before this one was asked for.
-    other: Option<i64>,
-    /// A look has shown it, so that it was committed when it is gone.
-    seen: bool,
-    commit: Commit,
-    /// The commit whose answer was lost.
-    lost: Option<Ambiguity>,
-    polls: u32,
-    /// When statistics were asked for last.
-    asked: Timestamp,
-    pace: PollInterval,
-    stall_detector: StallDetector,
-    ended: Option<FlowError>,
-    state: State,
+    runner: Runner<TransactionMachine>,
 }
 
 impl TransactionRun {
-    fn new(goal: Transaction, config: &Config<FelderaApi>, seed: Seed) -> Self {
-        Self {
-            cx: FlowContext::new(config, seed, goal.timeout),
-            process: None,
-            id: None,
-            since: Timestamp::UNIX_EPOCH,
-            wanted: false,
-            other: None,
-            seen: false,
-            commit: Commit::Unsent,
-            lost: None,
-            polls: 0,
-            asked: Timestamp::UNIX_EPOCH,
-            pace: PollInterval::START,
-            stall_detector: StallDetector::new(goal.stall_timeout),
-            ended: None,
-            state: State::Before(None),
-            goal,
-        }
-    }
-
-    /// Its id, once it is known.
+    /// Returns the transaction's id, once it is known.
     pub fn id(&self) -> Option<i64> {
-        self.id
+        self.runner.machine().id()
     }
 
-    /// Wants it committed. Poll on until [`TransactionEvent::Committed`].
+    /// Requests the commit. Poll until [`TransactionEvent::Committed`].
     pub fn commit(&mut self) {
-        self.wanted = true;
-    }
-
-    /// Ends it at this moment at the latest, whatever else it is given.
-    pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
-        self.cx.set_deadline(deadline.into());
-        self
+        self.runner.parts_mut().0.commit();
     }
 }
 
-impl Flow for TransactionRun {
-    type Output = TransactionEvent;
-
-    fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<TransactionEvent> {
-        self.cx.tick(now);
-        let mut reply = reply;
-        self.advance(&mut reply)
-    }
-}
-
-impl std::fmt::Debug for TransactionRun {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for TransactionRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TransactionRun")
-            .field("goal", &self.goal)
-            .field("id", &self.id)
-            .field("ended", &self.ended)
+            .field("goal", self.runner.machine().goal())
+            .field("id", &self.id())
+            .field("ended", &self.runner.ended())
             .finish_non_exhaustive()
     }
 }

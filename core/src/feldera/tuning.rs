@@ -1,0 +1,64 @@
+//! The times, counts and sizes that bound Feldera's flows.
+
+use std::time::Duration;
+
+/// How long the manager may show an outdated status after an action was accepted or a process has ended.
+///
+/// Feldera: the manager's runner polls the process every 2.5 s and waits up to 5 s for its answer; a killed process shows after up
+/// to 5 s.
+pub(super) const MAX_STATUS_LAG: Duration = Duration::from_secs(10);
+
+/// How long the last poll of a diagnosis may take after [`MAX_STATUS_LAG`] has passed.
+///
+/// Our choice: as long as the manager waits for a process.
+pub(super) const LAST_POLL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a flow that waits reads the statistics of the process.
+///
+/// Our choice: statistics are large, and progress shows in seconds.
+pub(super) const STATS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a circuit may make no progress, by default; also how long a process may take to confirm that it is up.
+///
+/// Our choice: long steps of a working circuit use the processor and do not count as a stall.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a stop must last before the process is asked what delays it.
+///
+/// Our choice: most stops are over by then.
+pub(super) const DELAY_QUERY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long the process may take to tell what delays a stop.
+///
+/// Our choice: at most the time between two polls of the pipeline, so that the flow does not miss the end of the stop.
+pub(super) const DELAY_QUERY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many actions a flow about the life cycle requests, all kinds together.
+///
+/// Our choice: the polls between them take about 7 s, longer than the server needs to see that a pipeline has died (up to 5 s).
+pub(super) const MAX_ACTIONS: u32 = 8;
+
+/// How often a deployment reads the pipeline and starts over, because a change may have been made or was another client's.
+///
+/// Our choice: enough for a burst of lost answers; the error of the last change is returned afterwards.
+pub(super) const MAX_DEPLOY_POLLS: u32 = 8;
+
+/// How often the statistics are read to find out whether a request about a transaction was carried out.
+///
+/// Our choice: about 13 s with growing intervals. A request that arrives later than that is unlikely.
+pub(super) const MAX_TRANSACTION_POLLS: u32 = 10;
+
+/// How often a request without an answer is sent again if a repetition is harmless, or if the caller wants it.
+///
+/// Our choice: each attempt has the retries of a call already.
+pub(super) const MAX_RESENDS: u32 = 5;
+
+/// The maximum size of a chunk of rows in bytes, by default.
+///
+/// Our choice: Feldera rejects an upload that takes longer than 30 s; 1 MiB arrives in that time at 300 kbit/s.
+pub(super) const CHUNK_BYTES: usize = 1 << 20;
+
+/// The maximum size of the rows that are buffered or under way in bytes, by default.
+///
+/// Our choice: eight chunks.
+pub(super) const BUFFER_BYTES: usize = 8 << 20;
