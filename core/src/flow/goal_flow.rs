@@ -46,17 +46,7 @@ pub trait StateMachine {
     /// Makes one transition: `Continue` if the next one can follow at once, `Break` with a step for the caller otherwise.
     ///
     /// The reply, if there is one, is in the context; [`FlowContext::poll`] gives it to a child.
-    fn transition(&mut self, cx: &mut FlowContext<Self::Service>) -> Transition<Self::Output> {
-        let mut reply = cx.take_reply();
-        let step = self.step(cx, &mut reply);
-        cx.reply = reply;
-        ControlFlow::Break(step)
-    }
-
-    /// The transitions of a machine that loops by itself.
-    fn step(&mut self, _cx: &mut FlowContext<Self::Service>, _reply: &mut Option<Reply>) -> Step<Self::Output> {
-        Step::Done(Err(FlowError::Misuse(Misuse::PolledAfterDone)))
-    }
+    fn transition(&mut self, cx: &mut FlowContext<Self::Service>) -> Transition<Self::Output>;
 
     /// Whether the flow ends with this output. An event flow ends with its last event only.
     fn is_last(&self, _output: &Self::Output) -> bool {
@@ -125,10 +115,6 @@ impl<G: MachineGoal> GoalFlow<G> {
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
         self.runner = self.runner.with_deadline(deadline);
         self
-    }
-
-    pub(crate) fn machine(&self) -> &G::Machine {
-        self.runner.machine()
     }
 
     pub(crate) fn into_runner(self) -> Runner<G::Machine> {
@@ -351,11 +337,6 @@ impl<S: Service> FlowContext<S> {
         self.say(Notice::Persist(saved));
     }
 
-    /// What must go out before anything else happens. A reply is taken first, so that it is never kept waiting.
-    pub(crate) fn next_notice(&mut self, reply: Option<&Reply>) -> Option<Notice> {
-        if reply.is_some() { None } else { self.notices.pop_front() }
-    }
-
     /// Polls a child with the reply, if there is one. `?` passes on every step but the child's result.
     pub(crate) fn poll<T, F: Flow + ?Sized>(&mut self, child: &mut F) -> Polled<T, F::Output> {
         child.poll(self.now, self.reply.take()).into_result()
@@ -403,22 +384,6 @@ impl<S: Service> FlowContext<S> {
             None if at > self.now => ControlFlow::Break(Step::WaitUntil(self.no_later_than(at))),
             None => ControlFlow::Continue(Ok(())),
         }
-    }
-
-    /// The step of a machine that waits for a moment; `None` when it has come.
-    pub(crate) fn wait_until<T>(
-        &self,
-        at: Timestamp,
-        waiting: &'static str,
-        reply: &mut Option<Reply>,
-    ) -> Option<Step<T>> {
-        if let Some(stray) = reply.take() {
-            return Some(Step::Stray(stray));
-        }
-        if let Some(error) = self.expired(waiting) {
-            return Some(Step::Done(Err(error)));
-        }
-        (at > self.now).then(|| Step::WaitUntil(self.no_later_than(at)))
     }
 }
 
