@@ -94,6 +94,7 @@ pub mod flink;
 pub mod flow;
 mod json;
 pub mod operation;
+mod operation_info;
 mod schema;
 mod secret;
 mod seed;

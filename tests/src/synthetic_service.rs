@@ -9,8 +9,7 @@ use pipewright::error::{
     Applied, BuildError, CredentialError, Delivery, FlowError, Misuse, ServiceError, TransportError, TransportErrorKind,
 };
 use pipewright::flow::{Call, Config, Exchange, Flow, Reply, Step};
-use pipewright::operation::{Effect, OperationInfo, RequestContext, Service};
-use pipewright::url::Target;
+use pipewright::operation::{Effect, OperationInfo, RequestContext, Service, Target};
 use pipewright::{Body, Operation, Seed, Timestamp};
 
 /// The service.

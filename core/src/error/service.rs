@@ -9,7 +9,7 @@ use http::{HeaderMap, Response, StatusCode, header};
 
 use super::excerpt;
 use super::flow::Account;
-use crate::operation::OperationInfo;
+use crate::operation_info::OperationInfo;
 use crate::time::Timestamp;
 
 /// How long a body of somebody else is kept for the error message.

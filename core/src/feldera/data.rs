@@ -11,9 +11,9 @@ use super::{Accepted, FelderaApi};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
 use crate::json;
-use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, Target};
 use crate::schema::{self, json_structs, operations, string_enums};
-use crate::url::{Encoder, Parameter, Target};
+use crate::url::{Encoder, Parameter};
 
 operations! { FelderaApi;
     /// Whether what a token covers has gone through: [`CompletionStatus::Complete`] when all outputs of it were delivered.

@@ -7,9 +7,8 @@ use super::FelderaApi;
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
 use crate::json;
-use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, Target};
 use crate::schema::json_structs;
-use crate::url::Target;
 
 /// How the platform's own services are. Since 0.201.
 ///

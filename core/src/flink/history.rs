@@ -108,7 +108,7 @@ impl<O: Archived> Operation for FromHistory<O> {
     }
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        self.0.request(cx.for_files())
+        self.0.request(cx.with_paths_of::<HistoryServer>())
     }
 
     fn parse(&self, response: Response<Bytes>) -> Result<Self::Output, ServiceError> {
@@ -159,4 +159,26 @@ archived! {
     GetSubtaskTimes,
     GetAttempt,
     GetAttemptAccumulators,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::url::Base;
+
+    #[test]
+    fn a_base_that_ends_with_the_version_of_the_api_is_rejected() {
+        for bad in ["http://h:8081/v1", "http://h/v1/", "https://h/flink/v1"] {
+            let base: Base = bad.parse().expect("a base");
+            let cx = RequestContext::new(&base);
+            for error in [GetConfig::new().request(cx), FromHistory(GetConfig::new()).request(cx)] {
+                let error = error.expect_err(bad).to_string();
+                assert!(error.contains("/v1\": it ends with the version of the API"), "{error}");
+            }
+        }
+        for good in ["http://h/v1/flink", "http://h/rev1", "http://h/v0"] {
+            let base: Base = good.parse().expect("a base");
+            assert!(GetConfig::new().request(RequestContext::new(&base)).is_ok(), "{good}");
+        }
+    }
 }

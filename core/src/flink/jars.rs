@@ -18,9 +18,8 @@ use http::{Method, Request, Response};
 use super::{Acknowledged, ApplicationId, CommaList, FlinkRest, JarId, JobId, Millis, multipart};
 use crate::body::Body;
 use crate::error::{Applied, BuildError, ServiceError};
-use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, Target};
 use crate::schema::{json_structs, operations, string_enums};
-use crate::url::Target;
 
 operations! { FlinkRest;
     /// Lists the uploaded jars, newest first.

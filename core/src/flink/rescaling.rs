@@ -15,9 +15,8 @@ use super::jobs::QueueState;
 use super::savepoints::{RemovalInfo, Trigger};
 use super::{Acknowledged, FlinkRest, JobId, Millis, RescaleId, TriggerId, VertexId};
 use crate::error::{BuildError, ServiceError};
-use crate::operation::{Effect, FromResponse, Operation, OperationInfo, RequestContext, parse, read_json};
+use crate::operation::{Effect, FromResponse, Operation, OperationInfo, RequestContext, Target, parse, read_json};
 use crate::schema::{AsWire, JsonBody, Value, json_structs, operations, string_enums};
-use crate::url::Target;
 
 operations! { FlinkRest;
     /// The bounds of the parallelism of each vertex of a job. Since 1.18. Not cached: what was put shows at once, long before

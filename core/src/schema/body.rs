@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::body::Body;
 use crate::error::BuildError;
 use crate::json::{self, NonFinite, WriteError};
-use crate::operation::OperationInfo;
+use crate::operation_info::OperationInfo;
 
 /// A JSON object under construction, without the fields that were not given.
 #[derive(Debug, Default)]

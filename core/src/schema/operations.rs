@@ -155,7 +155,7 @@ macro_rules! operations {
                 ) -> ::std::result::Result<::http::Request<$crate::body::Body>, $crate::error::BuildError> {
                     $( $checker(self)?; )?
                     #[allow(unused_mut, reason = "an operation may have no parameters")]
-                    let mut target = $crate::url::Target::new::<$service>(Self::INFO, cx);
+                    let mut target = $crate::operation::Target::new::<$service>(Self::INFO, cx);
                     $($( target.segment(stringify!($segment), &self.$segment)?; )*)?
                     $($( target.query($crate::schema::key!($query $(= $query_key)?), &self.$query); )*)?
                     $($( if let Some(value) = &self.$oquery { target.query($crate::schema::key!($oquery $(= $oquery_key)?), value); } )*)?

@@ -13,11 +13,11 @@ use crate::body::Body;
 use crate::decode::without_mark;
 use crate::error::{BuildError, ServiceError};
 use crate::json;
-use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, Target};
 use crate::schema::{json_structs, string_enums};
 use crate::secret::Secret;
 use crate::time::Timestamp;
-use crate::url::{Base, Target};
+use crate::url::Base;
 
 /// The rows of this table.
 pub(crate) const OPERATIONS: &[&OperationInfo] = &[GetHostname::INFO, ExchangeToken::INFO];

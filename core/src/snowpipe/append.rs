@@ -7,9 +7,8 @@ use super::channels::check;
 use super::{RequestId, SnowpipeIngest};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
-use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, read_json};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, Target, read_json};
 use crate::schema::{json_structs, string_enums};
-use crate::url::Target;
 
 /// The rows of this table.
 pub(crate) const OPERATIONS: &[&OperationInfo] = &[AppendRows::INFO];

@@ -13,9 +13,8 @@ use super::channels::check;
 use super::{RequestId, SnowpipeIngest};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError, content_type};
-use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, Target};
 use crate::schema::json_structs;
-use crate::url::Target;
 
 /// The rows of this table.
 pub(crate) const OPERATIONS: &[&OperationInfo] = &[AppendElasticOperation::INFO, AppendElasticToTable::INFO];

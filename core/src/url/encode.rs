@@ -83,16 +83,24 @@ impl Parameter for u64 {}
 pub(crate) fn query_length(value: &dyn Parameter) -> usize {
     let mut buffer = Vec::new();
     // As in `Target::query`.
-    let _ = value.encode(&mut Encoder { out: &mut buffer, twice: false });
+    let _ = value.encode(&mut Encoder::new(&mut buffer, false));
     buffer.len()
 }
 
 /// Percent-encodes whatever is written to it.
 #[derive(Debug)]
 pub struct Encoder<'a> {
-    pub(super) out: &'a mut Vec<u8>,
+    out: &'a mut Vec<u8>,
     /// For a server that decodes twice.
-    pub(super) twice: bool,
+    twice: bool,
+}
+
+impl<'a> Encoder<'a> {
+    /// Writes behind what `out` holds; `twice` if the server decodes twice.
+    #[inline]
+    pub(crate) fn new(out: &'a mut Vec<u8>, twice: bool) -> Self {
+        Self { out, twice }
+    }
 }
 
 impl fmt::Write for Encoder<'_> {

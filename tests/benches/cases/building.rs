@@ -4,8 +4,7 @@ use bytes::Bytes;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Response, Uri, header};
 use pipewright::error::{BuildError, ServiceError};
-use pipewright::operation::{Effect, OperationInfo, RequestContext, Service};
-use pipewright::url::Target;
+use pipewright::operation::{Effect, OperationInfo, RequestContext, Service, Target};
 use pipewright::{Base, Body, Operation, Secret};
 use url::Url;
 

@@ -14,14 +14,13 @@ use pipewright::feldera::stream::Egress;
 use pipewright::flink::jobs::GetJobStatus;
 use pipewright::flink::{FlinkRest, JobId};
 use pipewright::flow::{Call, Config, Flow, Goal as _, Reply, SavedState, Step, ready};
-use pipewright::operation::{Effect, OperationInfo, RequestContext, Service};
+use pipewright::operation::{Effect, OperationInfo, RequestContext, Service, Target};
 use pipewright::snowpipe::account::TokenType;
 use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions, Compression, NonFinite};
 use pipewright::snowpipe::session::Session;
 use pipewright::snowpipe::{
     Account, ChannelPath, OpenSession, OpenWriter, Refusal, StatusBatcher, Writer, WriterEvent,
 };
-use pipewright::url::Target;
 use pipewright::{Base, Body, Operation, Secret, Seed, Segment, Timestamp};
 use pipewright_mock::World;
 use pipewright_mock::snowpipe::Config as Simulated;

@@ -5,8 +5,7 @@ use percent_encoding::percent_decode_str;
 use pipewright::error::BuildError;
 use pipewright::flink::jars::{DeleteJar, PlanJar, SubmitJar};
 use pipewright::flink::{FlinkRest, JarId};
-use pipewright::operation::{Effect, OperationInfo, RequestContext, Service};
-use pipewright::url::Target;
+use pipewright::operation::{Effect, OperationInfo, RequestContext, Service, Target};
 use pipewright::{Base, Body, Operation};
 use proptest::prelude::*;
 

@@ -7,8 +7,7 @@ use http::{Method, Request, Response};
 use pipewright::driver::{Clock as _, Transport as _};
 use pipewright::error::{BuildError, ServiceError};
 use pipewright::flow::{Call, Config};
-use pipewright::operation::{OperationInfo, RequestContext, Service as _};
-use pipewright::url::Target;
+use pipewright::operation::{OperationInfo, RequestContext, Service as _, Target};
 use pipewright::{Body, Operation, Seed};
 use pipewright_mock::{World, feldera};
 

@@ -12,9 +12,8 @@ use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
 use crate::error::{BuildError, ServiceError, excerpt};
 use crate::feldera::data::{DataFormat, UpdateFormat};
 use crate::feldera::{FelderaApi, Json};
-use crate::operation::{Effect, Operation, OperationInfo, RequestContext};
+use crate::operation::{Effect, Operation, OperationInfo, RequestContext, Target};
 use crate::schema::json_structs;
-use crate::url::Target;
 
 /// Subscribes to the changes of a table or a view. The subscription exists when the head of the answer is there.
 ///

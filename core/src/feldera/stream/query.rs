@@ -8,9 +8,8 @@ use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
 use crate::error::{BuildError, ServiceError, excerpt};
 use crate::feldera::FelderaApi;
 use crate::json;
-use crate::operation::{Effect, Operation, OperationInfo, RequestContext};
+use crate::operation::{Effect, Operation, OperationInfo, RequestContext, Target};
 use crate::schema::{json_structs, string_enums};
-use crate::url::Target;
 
 /// Runs SQL on what materialized tables and views hold: `SELECT`, `INSERT`, `PREPARE` and `EXECUTE`; of several statements
 /// the last may return rows.

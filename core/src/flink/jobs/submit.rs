@@ -8,9 +8,8 @@ use serde::{Serialize, Serializer};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
 use crate::flink::{FlinkRest, JobId, multipart};
-use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, Target};
 use crate::schema::{json_structs, operations};
-use crate::url::Target;
 
 operations! { FlinkRest;
     /// Sends a request to an operator's coordinator in the JobManager, and waits for its answer: how `collect()` fetches

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use pipewright::error::{BuildError, ServiceError};
 use pipewright::flow::{Call, Config, Flow, Reply, Step};
-use pipewright::operation::{OperationInfo, RequestContext, Service};
-use pipewright::url::Target;
+use pipewright::operation::{OperationInfo, RequestContext, Service, Target};
 use pipewright::{Body, Effect, Operation, Seed, Timestamp};
 
 /// The protocol of the counting service.

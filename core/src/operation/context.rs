@@ -1,0 +1,53 @@
+//! [`RequestContext`]: where a request goes to.
+
+use super::Service;
+use crate::url::Base;
+
+/// What a request needs besides the operation: the base address and the number of the attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestContext<'a> {
+    base: &'a Base,
+    attempt: u32,
+    /// Of another service than the operation's: its prefix, and whether it decodes twice.
+    paths: Option<(&'static str, bool)>,
+}
+
+impl<'a> RequestContext<'a> {
+    /// Returns the context of the first attempt at a base address.
+    pub fn new(base: &'a Base) -> Self {
+        Self { base, attempt: 0, paths: None }
+    }
+
+    /// Sets the number of the attempt, counted from 0.
+    pub fn with_attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// Builds paths as service `S` reads them: with its [`PREFIX`](Service::PREFIX) and [`DECODES_TWICE`](Service::DECODES_TWICE), not
+    /// those of the operation's own service. For a server that has operations of another service.
+    pub fn with_paths_of<S: Service>(mut self) -> Self {
+        self.paths = Some((S::PREFIX, S::DECODES_TWICE));
+        self
+    }
+
+    /// Stands between the base address and the template.
+    pub(super) fn prefix<S: Service>(&self) -> &'static str {
+        self.paths.map_or(S::PREFIX, |(prefix, _)| prefix)
+    }
+
+    /// Whether the server percent-decodes path segments twice.
+    pub(super) fn decodes_twice<S: Service>(&self) -> bool {
+        self.paths.map_or(S::DECODES_TWICE, |(_, twice)| twice)
+    }
+
+    /// Returns the address of the service.
+    pub fn base(&self) -> &'a Base {
+        self.base
+    }
+
+    /// Returns how many attempts came before.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+}

@@ -1,0 +1,82 @@
+//! What the table of a service says about each operation. Imports nothing of this crate, so that errors can name operations.
+
+use http::Method;
+
+/// What sending a request twice does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Nothing: it only reads.
+    Safe,
+    /// The same as sending it once.
+    Idempotent,
+    /// The same as sending it once, by a token that the server checks; but a refusal after an unanswered attempt
+    /// may mean that the first one was carried out.
+    Fenced,
+    /// It happens twice. Never sent again after an attempt whose outcome is unknown.
+    Once,
+}
+
+/// An operation's row in its service's table; [`operations`](crate::operations) lists them all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationInfo {
+    /// The service, as in `flink`.
+    pub service: &'static str,
+    /// The vendor's name of the operation; ours, in its style, where the vendor has none.
+    pub name: &'static str,
+    /// The method.
+    pub method: Method,
+    /// The path template, with `{name}` for each parameter.
+    pub path: &'static str,
+    /// What sending it twice does; where that varies, without the optional parameter that makes it harmless.
+    pub effect: Effect,
+    /// Whether the effect depends on the values.
+    pub effect_varies: bool,
+}
+
+impl OperationInfo {
+    /// Describes an operation that this crate does not know; for operations of your own.
+    ///
+    /// The path is a template below the service's prefix, with `{name}` for each parameter. If the effect is not
+    /// [`Effect::Once`], requests are repeated after lost responses.
+    pub const fn new(
+        service: &'static str,
+        name: &'static str,
+        method: Method,
+        path: &'static str,
+        effect: Effect,
+    ) -> Self {
+        Self { service, name, method, path, effect, effect_varies: false }
+    }
+}
+
+/// Whether a template has just these parameters, in this order. Checked while compiling.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "slices have no `get` in constants, and a panic here is an error of the compiler"
+)]
+pub(crate) const fn template_matches(template: &str, parameters: &[&str]) -> bool {
+    let template = template.as_bytes();
+    let (mut at, mut parameter) = (0, 0);
+    while at < template.len() {
+        if template[at] == b'{' {
+            if parameter == parameters.len() {
+                return false;
+            }
+            let name = parameters[parameter].as_bytes();
+            let mut byte = 0;
+            while byte < name.len() {
+                if at + 1 + byte >= template.len() || template[at + 1 + byte] != name[byte] {
+                    return false;
+                }
+                byte += 1;
+            }
+            at += 1 + name.len();
+            if at >= template.len() || template[at] != b'}' {
+                return false;
+            }
+            parameter += 1;
+        }
+        at += 1;
+    }
+    parameter == parameters.len()
+}
