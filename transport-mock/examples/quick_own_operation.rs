@@ -13,8 +13,7 @@ use pipewright::Body;
 use pipewright::driver::Canned;
 use pipewright::error::{BuildError, ServiceError};
 use pipewright::flink::{Flink, FlinkRest};
-use pipewright::operation::{Effect, Operation, OperationInfo, RequestContext, parse_json};
-use pipewright::url::Target;
+use pipewright::operation::{Effect, Operation, OperationInfo, RequestContext, Target, parse_json};
 
 struct GetLabels {
     job: String,
