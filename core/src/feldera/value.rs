@@ -20,7 +20,7 @@ use crate::secret::Secret;
 /// | [`GetCircuitJsonProfile`](super::profiles::GetCircuitJsonProfile)'s answer | for the web console, and differs with each release; described as an object and no more |
 /// | [`ProgramInfo::input_connectors`](super::pipelines::ProgramInfo::input_connectors), `output_connectors` | each connector has a configuration of its own, and real ones do not fit the description |
 /// | [`Relation::foreign_keys`](super::pipelines::Relation::foreign_keys) | the compiler's own, and not described |
-/// | [`Rel::condition`](super::programs::Rel::condition), `exprs`, `aggs` | expressions as Calcite writes them, of any depth |
+/// | [`Rel::condition`](super::pipelines::Rel::condition), `exprs`, `aggs` | expressions as Calcite writes them, of any depth |
 /// | [`RuntimeConfig::init_containers`](super::pipelines::RuntimeConfig::init_containers) | a part of Kubernetes' own API |
 /// | [`RuntimeConfig::dev_tweaks`](super::pipelines::RuntimeConfig::dev_tweaks) | "may come and go"; as text none is lost when a configuration is sent back |
 /// | [`Pipeline::deployment_resources_status_details`](super::pipelines::Pipeline::deployment_resources_status_details), and of events | differs from runner to runner, and is not described |

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 
-use super::channels::check;
+use super::channels::check_name;
+use super::error::check_body;
 use super::{RequestId, SnowpipeIngest};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
@@ -178,7 +179,7 @@ impl Operation for AppendRows {
 
     fn parse(&self, response: Response<Bytes>) -> Result<Appended, ServiceError> {
         operation::parse_by::<SnowpipeIngest, Appended>(Self::INFO, &response, |info, response| {
-            check(info, response)?;
+            check_body(info, response)?;
             // Carried out or not, nobody can go on from here: the next append has no token.
             let mut appended: Appended = read_json(info, response).map_err(|error| error.with_transient(false))?;
             if self.continuation_token.is_some()
@@ -192,15 +193,6 @@ impl Operation for AppendRows {
             Ok(appended)
         })
     }
-}
-
-/// Appends to the channel of this name are elastic ones.
-pub(super) fn check_name(info: &'static OperationInfo, channel: &str) -> Result<(), BuildError> {
-    if channel.eq_ignore_ascii_case("ELASTIC") {
-        let problem = "this name is reserved: use AppendElastic, or another name";
-        return Err(BuildError::value(info.name, "channel", channel, problem));
-    }
-    Ok(())
 }
 
 /// The request of rows, which must be some and not too many.

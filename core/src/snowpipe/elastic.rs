@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 
 use super::append::{Encoding, finish};
-use super::channels::check;
+use super::error::check_body;
 use super::{RequestId, SnowpipeIngest};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError, content_type};
@@ -136,7 +136,7 @@ json_structs! {
 
 /// Nothing of the answer is mandatory, but what is neither empty nor an object is not the service's, nor is a page.
 fn read(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Buffered, ServiceError> {
-    check(info, response)?;
+    check_body(info, response)?;
     let is_page = content_type(response).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
     if response.body().trim_ascii().is_empty() && !is_page {
         return Ok(Buffered { message: None, next_continuation_token: None });

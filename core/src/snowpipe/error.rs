@@ -165,6 +165,24 @@ json_structs! {
         /// Not stable.
         pub message: Option<String> = "message" | "error_description",
     }
+
+    /// What the oldest answers wrap around everything; anything but 0 is an error.
+    struct Wrapper {
+        /// 0 for success.
+        pub status_code: Option<i64>,
+        /// Why not.
+        pub message: Option<String>,
+    }
+}
+
+/// Fails if the body of a success reports an error, as the oldest responses do.
+pub(super) fn check_body(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
+    match json::read::<Wrapper>(response.body()) {
+        Ok(Wrapper { status_code: Some(code), message }) if code != 0 => {
+            Err(own(info, response, Some(code.to_string()), message.unwrap_or_default()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads a refusal. What is not of the service's five shapes comes from somebody in between.

@@ -86,7 +86,6 @@ mod error;
 mod flow;
 mod ids;
 pub mod jwt;
-mod lenient;
 pub mod rows;
 pub mod session;
 mod tuning;

@@ -15,8 +15,8 @@ use pipewright::feldera::pipelines::{
     BootstrapPolicy, DeletePipeline, GetPipeline, Pipeline, PutPipeline, RuntimeConfig, StartFrom, StorageBackend,
     Switch,
 };
+use pipewright::feldera::pipelines::{CalciteId, Dataflow};
 use pipewright::feldera::platform::GetAuthentication;
-use pipewright::feldera::programs::{CalciteId, Dataflow};
 use pipewright::feldera::stats::GetTimeSeries;
 use pipewright::feldera::{Accepted, ErrorClass, ErrorCode};
 use pipewright_tests::recorded;

@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::ConnectorErrors;
+use super::{ConnectorErrors, PipelineDiff};
 use crate::feldera::Json;
-use crate::feldera::programs::PipelineDiff;
 use crate::feldera::value::fields;
 use crate::schema::json_structs;
 

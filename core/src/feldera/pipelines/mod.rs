@@ -2,7 +2,9 @@
 
 mod compiler;
 mod config;
+mod dataflow;
 mod details;
+mod diff;
 mod program;
 mod status;
 mod storage;
@@ -12,7 +14,9 @@ use super::{Accepted, ErrorResponse, FelderaApi, Json};
 use crate::schema::{json_structs, operations, string_enums};
 
 pub use self::config::{FaultTolerance, FtModel, ResourceConfig, RuntimeConfig, TemplateConfig};
+pub use self::dataflow::{CalciteId, CalcitePlan, Dataflow, MirInput, MirNode, Rel};
 pub use self::details::RuntimeStatusDetails;
+pub use self::diff::{PipelineDiff, ProgramDiff};
 pub use self::program::{
     ColumnType, Field, ProgramConfig, ProgramError, ProgramInfo, Property, Relation, RustCompilation, Schema,
     SourcePosition, SqlCompilation, SqlMessage,

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::CompilationProfile;
+use super::Dataflow;
 use crate::feldera::Json;
-use crate::feldera::programs::Dataflow;
 use crate::schema::json_structs;
 
 json_structs! {

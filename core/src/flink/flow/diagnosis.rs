@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::job_manager::suspicion;
+use super::job_manager::{JobManagerLookup, suspicion};
 use crate::error::FlowError;
 use crate::flink::checkpoints::{Checkpoint, SnapshotType};
 use crate::flink::jobs::JobState;
@@ -59,32 +59,6 @@ pub enum JobLookup {
     /// The cluster does not know the job: it never had it, forgot it, or lost it in a restart.
     NotFound,
     /// The lookup failed, for this reason.
-    LookupFailed(String),
-}
-
-/// Whether the JobManager that was to execute a main method, and gave no answer, still lives.
-///
-/// A main method that calls `System.exit` kills its JobManager. So `main()` is executed again only if the JobManager is the
-/// [`Same`](Self::Same) process.
-///
-/// Limit: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that was identified
-/// may not be the one that got the request. Then [`Same`](Self::Same) does not show that the latter lives, and a `main()` that exits
-/// may kill further JobManagers: at most one more for a plan, four more for a run. No second job runs, because the cluster accepts each
-/// job id once. Use the address of one JobManager.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum JobManagerLookup {
-    /// The flow did not look: each such request was answered, or there was none.
-    NotTried,
-    /// The same process answers. The answer was lost on the way, or `main()` took too long.
-    Same,
-    /// Another process answers, and the cluster has no high availability: **the JobManager died** since `main()` was to be executed.
-    /// Do not run the jar again before you know why.
-    Restarted,
-    /// Another process answers, and the cluster has high availability: several JobManagers may run. The one that got
-    /// the request may have died of `main()`, or may still execute it and submit the job. Do not run the jar again before you know.
-    DifferentReplica,
-    /// The lookup failed, for this reason: `main()` may have killed the JobManager.
     LookupFailed(String),
 }
 

@@ -8,7 +8,7 @@ use feldera_types::pipeline_diff::{PipelineDiff, ProgramDiff};
 use feldera_types::program_schema::{
     ColumnType, Field, IntervalUnit, ProgramSchema, PropertyValue, Relation, SourcePosition, SqlType,
 };
-use pipewright::feldera::{pipelines, programs};
+use pipewright::feldera::pipelines;
 use serde_json::{Value, json};
 
 use crate::compare::{compare, each};
@@ -170,7 +170,7 @@ fn short() -> Relation {
 #[test]
 fn differences_from_a_checkpoint() {
     let [program, without] = pipeline_diff();
-    compare::<programs::PipelineDiff, _>(&[program, without], &["program_diff_error"]);
+    compare::<pipelines::PipelineDiff, _>(&[program, without], &["program_diff_error"]);
 }
 
 fn input(node: &str) -> MirInput {
@@ -250,8 +250,8 @@ fn the_graph_of_a_program() {
         calcite_plan: HashMap::from([("v".to_owned(), CalcitePlan { rels: vec![rel()] })]),
         mir: HashMap::from([("s0".to_owned(), node(Some(id)))]),
     });
-    compare::<programs::Dataflow, _>(&graphs, &[]);
-    compare::<programs::MirNode, _>(&[node(Some(CalciteId::Final { final_: 1 })), node(None)], &[]);
+    compare::<pipelines::Dataflow, _>(&graphs, &[]);
+    compare::<pipelines::MirNode, _>(&[node(Some(CalciteId::Final { final_: 1 })), node(None)], &[]);
 }
 
 /// Connectors are kept as they came, so that a program's description loses nothing.

@@ -2,7 +2,8 @@
 
 use super::{RunMachine, State, is_duplicate, is_not_applied, says_why};
 use crate::error::{Ambiguity, Applied, Failure, FlowError};
-use crate::flink::flow::diagnosis::{JobLookup, JobManagerLookup};
+use crate::flink::flow::diagnosis::JobLookup;
+use crate::flink::flow::job_manager::JobManagerLookup;
 use crate::flink::flow::job_manager::{Identify, Process, compare, is_of_failover, next_step, suspicion};
 use crate::flink::flow::run_jar::{Purpose, RunJar};
 use crate::flink::jars::SubmitJar;

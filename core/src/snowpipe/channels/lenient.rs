@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::channels::{ChannelStatus, ChannelStatuses, Opened};
+use super::{ChannelStatus, ChannelStatuses, Opened};
 use crate::json;
 
 /// The code of a status that cannot be read.

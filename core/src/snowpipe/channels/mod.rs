@@ -1,14 +1,15 @@
 //! Channels: open, drop, and what became of their rows.
 
+mod lenient;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::Response;
 use serde::{Deserializer, Serializer};
 
-use super::append::check_name;
-use super::error::{self, read_text};
-use super::{ErrorCode, RequestId, SnowpipeIngest, lenient};
+use super::error::{check_body, read_text};
+use super::{ErrorCode, RequestId, SnowpipeIngest};
 use crate::error::{Applied, BuildError, ServiceError};
 use crate::json;
 use crate::operation::{Operation as _, OperationInfo, read_json};
@@ -141,14 +142,6 @@ json_structs! {
         /// How long rows take to be committed, on average, in milliseconds.
         pub snowflake_avg_processing_latency_ms: Option<i64>,
     }
-
-    /// What the oldest answers wrap around everything; anything but 0 is a refusal.
-    struct Wrapper {
-        /// 0 for success.
-        pub status_code: Option<i64>,
-        /// Why not.
-        pub message: Option<String>,
-    }
 }
 
 impl ChannelStatus {
@@ -202,19 +195,9 @@ impl WireField for ErrorTime {
     }
 }
 
-/// A refusal inside a success, as the oldest answers have it.
-pub(super) fn check(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
-    match json::read::<Wrapper>(response.body()) {
-        Ok(Wrapper { status_code: Some(code), message }) if code != 0 => {
-            Err(error::own(info, response, Some(code.to_string()), message.unwrap_or_default()))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Nested, or flat as in the oldest documentation.
 fn read_opened(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Opened, ServiceError> {
-    check(info, response)?;
+    check_body(info, response)?;
     match read_json(info, response) {
         Ok(opened) => Ok(opened),
         Err(error) => match json::read::<ChannelStatus>(response.body()) {
@@ -238,7 +221,7 @@ json_structs! {
 
 /// Whatever a success says: the documentation promises nothing. Only a page is not the service's.
 fn read_dropped(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Dropped, ServiceError> {
-    check(info, response)?;
+    check_body(info, response)?;
     if response.body().trim_ascii_start().starts_with(b"<") {
         return Err(ServiceError::unreadable(info, response, "that is a page").with_applied(Applied::Unknown));
     }
@@ -251,6 +234,15 @@ fn check_open(open: &OpenChannelOperation) -> Result<(), BuildError> {
 
 fn check_drop(drop: &DropChannelOperation) -> Result<(), BuildError> {
     check_name(DropChannelOperation::INFO, &drop.channel)
+}
+
+/// Appends to the channel of this name are elastic ones.
+pub(super) fn check_name(info: &'static OperationInfo, channel: &str) -> Result<(), BuildError> {
+    if channel.eq_ignore_ascii_case("ELASTIC") {
+        let problem = "this name is reserved: use AppendElastic, or another name";
+        return Err(BuildError::value(info.name, "channel", channel, problem));
+    }
+    Ok(())
 }
 
 fn check_names(get: &BulkGetChannelStatus) -> Result<(), BuildError> {
@@ -286,7 +278,7 @@ json_structs! {
 
 /// A map, or one flat status as in the oldest documentation; without its name it is filed under an empty one.
 fn read_statuses(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<ChannelStatuses, ServiceError> {
-    check(info, response)?;
+    check_body(info, response)?;
     match json::read::<ChannelStatus>(response.body()) {
         Ok(status) => {
             let name = status.channel_name.clone().unwrap_or_default();
@@ -337,7 +329,7 @@ mod tests {
             assert!(status.is_healthy());
         }
         let refusal = open.parse(answer(r#"{"status_code":4,"message":"m"}"#)).expect_err("a refusal");
-        assert_eq!(error::error_code(&refusal), Some(ErrorCode::StaleContinuationToken));
+        assert_eq!(crate::snowpipe::error_code(&refusal), Some(ErrorCode::StaleContinuationToken));
         assert!(open.parse(answer("{}")).is_err());
     }
 
