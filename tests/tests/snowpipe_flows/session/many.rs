@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode};
-use pipewright::driver::{self, Clock as _, Credentials};
-use pipewright::error::{CredentialError, FlowError};
-use pipewright::flow::{CredentialRequest, Flow, Goal, Reply, Step};
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode};
+use pipewright::driver::{self, Clock as _, Credentials, Entropy, Opened, Transport};
+use pipewright::error::{CredentialError, FlowError, TransportError};
+use pipewright::flow::{CredentialRequest, Exchange, Flow, Goal, Reply, Step};
 use pipewright::snowpipe::channels::{BulkGetChannelStatus, ChannelStatuses};
 use pipewright::snowpipe::session::{Session, SessionCall};
 use pipewright::snowpipe::{Account, OpenSession};
@@ -97,11 +98,44 @@ fn a_thousand_channels_make_one_exchange() {
     assert_eq!((answered["/v2/streaming/hostname"], answered["/oauth/token"]), (1, 1));
 }
 
+/// A world whose clock stands still for its clients: a thread that waits lets the others run. On the virtual clock, sixteen
+/// threads that wait would move the time on while the one that renews the token is not scheduled.
+struct Standing {
+    world: World,
+    now: Timestamp,
+}
+
+impl Transport for Standing {
+    fn send(&self, exchange: &Exchange) -> Result<Response<Bytes>, TransportError> {
+        self.world.send(exchange)
+    }
+
+    fn open(&self, exchange: &Exchange) -> Result<Opened, TransportError> {
+        self.world.open(exchange)
+    }
+}
+
+impl driver::Clock for Standing {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn sleep_until(&self, _: Timestamp) {
+        std::thread::yield_now();
+    }
+}
+
+impl Entropy for Standing {
+    fn bits(&self) -> u128 {
+        self.world.bits()
+    }
+}
+
 #[test]
 fn threads_make_one_exchange() {
     let world = World::new(1);
     let simulator = mounted(&world, Simulated::default());
-    let handle = Account::new(account().base().clone(), world.clone()).with_credentials(Pat);
+    let handle = Account::new(account().base().clone(), Standing { now: world.now(), world }).with_credentials(Pat);
     let session = OpenSession::new(KIND).connect_lazy(handle.config());
     std::thread::scope(|scope| {
         for _ in 0..16 {
