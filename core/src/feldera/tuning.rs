@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// How long the manager may show an outdated status after an action was accepted or a process has ended.
 ///
-/// Feldera: the manager's runner polls the process every 2.5 s and waits up to 5 s for its answer; a killed process shows after up
-/// to 5 s.
+/// Feldera: the manager's runner polls the process every 2.5 s and waits up to 5 s for its answer. A killed process shows after
+/// up to 5 s.
 pub(super) const MAX_STATUS_LAG: Duration = Duration::from_secs(10);
 
 /// How long the last poll of a diagnosis may take after [`MAX_STATUS_LAG`] has passed.
@@ -15,7 +15,7 @@ pub(super) const LAST_POLL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a flow that waits reads the statistics of the process.
 ///
-/// Our choice: statistics are large, and progress shows in seconds.
+/// Our choice: twelve readings within [`STALL_TIMEOUT`].
 pub(super) const STATS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a circuit may make no progress, by default; also how long a process may take to confirm that it is up.
@@ -25,7 +25,7 @@ pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a stop must last before the process is asked what delays it.
 ///
-/// Our choice: most stops are over by then.
+/// Our choice: a stop that is over sooner needs no explanation.
 pub(super) const DELAY_QUERY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long the process may take to tell what delays a stop.
@@ -40,17 +40,17 @@ pub(super) const MAX_ACTIONS: u32 = 8;
 
 /// How often a deployment reads the pipeline and starts over, because a change may have been made or was another client's.
 ///
-/// Our choice: enough for a burst of lost answers; the error of the last change is returned afterwards.
+/// Our choice: a bound on how often lost answers and other clients make it start over.
 pub(super) const MAX_DEPLOY_POLLS: u32 = 8;
 
 /// How often the statistics are read to find out whether a request about a transaction was carried out.
 ///
-/// Our choice: about 13 s with growing intervals. A request that arrives later than that is unlikely.
+/// Our choice: about 13 s with growing intervals, longer than [`MAX_STATUS_LAG`].
 pub(super) const MAX_TRANSACTION_POLLS: u32 = 10;
 
 /// How often a request without an answer is sent again if a repetition is harmless, or if the caller wants it.
 ///
-/// Our choice: each attempt has the retries of a call already.
+/// Our choice: a bound on the copies that resending may make.
 pub(super) const MAX_RESENDS: u32 = 5;
 
 /// The maximum size of a chunk of rows in bytes, by default.

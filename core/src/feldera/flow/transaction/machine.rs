@@ -207,8 +207,8 @@ impl TransactionMachine {
         }
         if let Some(progress) = &stats.global_metrics.commit_progress {
             let (done, left) = (progress.completed, progress.in_progress.saturating_add(progress.remaining));
-            let state = format!("{done} operators are committed, {left} are not");
-            cx.say(Notice::Observed { what: self.known.what(), state });
+            let so_far = format!("{done} operators are committed, {left} are not");
+            cx.say(Notice::Observed { what: self.known.what(), state: so_far });
         }
         ControlFlow::Continue(())
     }
