@@ -145,7 +145,7 @@ fn a_watched_job_tells_its_whole_story() {
 fn a_watch_ends_once() {
     let scene = scene(Config::default());
     let job = scene.launch(&Program::bounded("job", 100)).job;
-    let mut watch = WatchJob::new(job).every(Duration::from_secs(10)).start(scene.flink.config(), Seed::new(5));
+    let mut watch = WatchJob::new(job).poll_interval(Duration::from_secs(10)).start(scene.flink.config(), Seed::new(5));
     while !matches!(driver::run(&mut watch, &scene.world, &NoCredentials, drop), Ok(JobEvent::Ended(_))) {}
     for _ in 0..2 {
         assert!(matches!(driver::run(&mut watch, &scene.world, &NoCredentials, drop), Err(FlowError::Misuse(_))));

@@ -165,8 +165,9 @@ fn a_watched_job_tells_what_it_runs_into() {
     let Some(cluster) = cluster() else { return };
     let goal = cluster.jar("failing.jar", &["--at", "3", "--message", "told to"]);
     let job = cluster.flink.run(goal).expect("submitted").job;
-    let mut watch =
-        WatchJob::new(job).every(Duration::from_millis(200)).start(cluster.flink.config(), cluster.flink.seed());
+    let mut watch = WatchJob::new(job)
+        .poll_interval(Duration::from_millis(200))
+        .start(cluster.flink.config(), cluster.flink.seed());
     let (mut states, mut exceptions) = (Vec::new(), Vec::new());
     let report = loop {
         match driver::run(&mut watch, cluster.flink.runtime(), &NoCredentials, drop).expect("an event") {

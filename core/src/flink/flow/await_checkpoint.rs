@@ -6,7 +6,7 @@
 //!   └────────── Wait ◀────┘ it has not
 //! ```
 //!
-//! The statistics are cached (3 s), the status is not: a job that ends is asked for its statistics once more, when they
+//! The statistics are cached (3 s), the status is not: the statistics of a job that has ended are read once more, when they
 //! cannot be older than its end.
 
 use std::ops::ControlFlow;
@@ -21,7 +21,7 @@ use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
-/// Waits until a job has completed a checkpoint: a periodic one, or one that somebody triggered. Savepoints do not count.
+/// Waits until a job has completed a checkpoint: a periodic one, or one that a client triggered. Savepoints do not count.
 ///
 /// Ends in [`FlowError::Failed`] when the job ends without one; in [`FlowError::Service`] for a job that the cluster does not
 /// know (see [`is_unknown_job`](crate::flink::is_unknown_job)). For a job whose checkpoints are switched off it waits until

@@ -1,7 +1,7 @@
 //! The goal [`AwaitJob`].
 //!
 //! ```text
-//!  Ask ──▶ terminal ──▶ Result ──▶ done
+//!  Poll ─▶ terminal ──▶ Result ──▶ done
 //!   ▲ │ └▶ RUNNING, and that is the goal ──▶ Tasks ──all──▶ done
 //!   │ └──▶ any other state                    │
 //!   └───────────── Wait ◀─────────────────────┘ not all, or not known yet
@@ -32,7 +32,7 @@ use crate::time::Timestamp;
 /// A job that failed is no error of this flow: it comes to a [`JobReport`] in any case, unless the cluster does not know
 /// the job ([`FlowError::Service`], see [`is_unknown_job`]) or time is up
 /// ([`FlowError::Deadline`]). A job that is SUSPENDED may come back, so it is waited for. If the
-/// JobManager is dead or hangs, the flow asks again until its deadline, or for 90 s without one: another one takes over, with high availability.
+/// JobManager is dead or hangs, the flow polls again until its deadline, or for 90 s without one: another one takes over, with high availability.
 ///
 /// ```
 /// use pipewright::flink::{AwaitJob, JobId};
@@ -75,7 +75,7 @@ impl From<AwaitJob> for AwaitMachine {
             job: goal.job,
             goal: goal.goal,
             seen: None,
-            asked: Timestamp::UNIX_EPOCH,
+            requested_at: Timestamp::UNIX_EPOCH,
             observed: ObservationWindow::default(),
             mark: None,
             retry: LookupRetry::default(),
@@ -111,12 +111,12 @@ pub struct AwaitMachine {
     job: JobId,
     goal: Awaited,
     seen: Option<JobState>,
-    /// When the last question was asked, and when the cluster has answered.
-    asked: Timestamp,
+    /// When the last request began, and when the cluster has answered.
+    requested_at: Timestamp,
     observed: ObservationWindow,
     /// What the overview said when all tasks ran.
     mark: Option<TaskMark>,
-    /// Until when it is asked although the cluster cannot reach its JobManager.
+    /// Until when it is polled although the cluster cannot reach its JobManager.
     retry: LookupRetry,
     pace: PollInterval,
     state: State,
@@ -142,7 +142,7 @@ impl TaskMark {
 #[derive(Debug)]
 enum State {
     Start,
-    Ask(Call<GetJobStatus>),
+    Poll(Call<GetJobStatus>),
     Tasks(Call<GetJobsOverview>),
     Result(Call<GetJobExecutionResult>),
     Wait(Timestamp),
@@ -154,7 +154,7 @@ impl AwaitMachine {
         AwaitJob { job, goal: Awaited::Ending, timeout: None }.into()
     }
 
-    /// After another one that has looked at the same job.
+    /// After another flow that has polled the same job.
     pub(super) fn observing(mut self, observed: ObservationWindow) -> Self {
         self.observed = observed;
         self
@@ -169,7 +169,7 @@ impl AwaitMachine {
         self.mark
     }
 
-    /// Whether the job had not ended when the cluster was asked last; false if it has not answered, or does not know the job.
+    /// Whether the job had not ended when the cluster was polled last; false if it has not answered, or does not know the job.
     pub(super) fn is_alive(&self) -> bool {
         self.seen.as_ref().is_some_and(|state| !state.is_terminal())
     }
@@ -184,7 +184,7 @@ impl AwaitMachine {
     }
 
     /// Whether the cluster could only not reach its JobManager, and there is time to ask again.
-    fn may_ask_again(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
+    fn may_poll_again(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
         matches!(error, FlowError::Service(error) if is_passing(error)) && self.retry.allows(error, cx)
     }
 
@@ -196,9 +196,9 @@ impl AwaitMachine {
         }
         let is_terminal = state.is_terminal();
         let is_running = state == JobState::Running;
-        // Nobody can say what becomes of a suspended one.
+        // A suspended job may come back, or not.
         let is_ending = matches!(state, JobState::Cancelling | JobState::Failing | JobState::Suspended);
-        self.observed.record(self.asked);
+        self.observed.record(self.requested_at);
         self.retry.answered();
         self.seen = Some(state);
         match self.goal {
@@ -219,16 +219,16 @@ impl StateMachine for AwaitMachine {
     fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<JobReport> {
         match &mut self.state {
             State::Start => {
-                self.asked = cx.now();
-                self.state = State::Ask(cx.call(GetJobStatus::new(self.job)));
+                self.requested_at = cx.now();
+                self.state = State::Poll(cx.call(GetJobStatus::new(self.job)));
             }
-            State::Ask(call) => match cx.poll(call)? {
+            State::Poll(call) => match cx.poll(call)? {
                 Ok(job) => {
                     if let Some(report) = self.saw(job.status, cx) {
                         return done(Ok(report));
                     }
                 }
-                Err(error) if self.may_ask_again(&error, cx) => self.wait(cx.now()),
+                Err(error) if self.may_poll_again(&error, cx) => self.wait(cx.now()),
                 Err(error) => {
                     if error.service().is_some_and(is_unknown_job) {
                         self.seen = None;
@@ -238,7 +238,7 @@ impl StateMachine for AwaitMachine {
             },
             State::Tasks(call) => match cx.poll(call)? {
                 Ok(overview) => {
-                    self.observed.record(self.asked);
+                    self.observed.record(self.requested_at);
                     let job = overview.jobs.into_iter().find(|job| job.id == self.job);
                     self.mark = job.as_ref().and_then(TaskMark::of);
                     if self.mark.is_some() {
@@ -246,7 +246,7 @@ impl StateMachine for AwaitMachine {
                     }
                     self.wait(cx.now());
                 }
-                Err(error) if self.may_ask_again(&error, cx) => self.wait(cx.now()),
+                Err(error) if self.may_poll_again(&error, cx) => self.wait(cx.now()),
                 Err(error) => return done(Err(error)),
             },
             State::Result(call) => match cx.poll(call)? {

@@ -73,7 +73,7 @@ pub struct CancelMachine {
     /// What the cluster said about the job last.
     seen: JobLookup,
     retry: LookupRetry,
-    /// Between two times of telling it.
+    /// Between two requests.
     pace: PollInterval,
     state: State,
 }
@@ -81,9 +81,9 @@ pub struct CancelMachine {
 #[derive(Debug)]
 enum State {
     Start,
-    Tell(Call<CancelJob>),
+    Request(Call<CancelJob>),
     Await(Runner<AwaitMachine>),
-    /// Before it is told again.
+    /// Before it is cancelled again.
     Wait(Timestamp),
 }
 
@@ -110,9 +110,9 @@ impl StateMachine for CancelMachine {
         match &mut self.state {
             State::Start => {
                 cx.phase(Self::NAME, "telling the job to cancel");
-                self.state = State::Tell(cx.call(CancelJob::new(self.job)));
+                self.state = State::Request(cx.call(CancelJob::new(self.job)));
             }
-            State::Tell(call) => match cx.poll(call)? {
+            State::Request(call) => match cx.poll(call)? {
                 Ok(_) => {
                     self.lost = None;
                     self.retry.answered();

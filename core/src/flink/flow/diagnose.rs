@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct DiagnoseJob {
     diagnosis: JobDiagnosis,
-    /// When the stop was triggered whose savepoint is looked for, if one is.
+    /// When the stop was triggered whose savepoint is wanted; `None` if no stop is diagnosed.
     stop: Option<Timestamp>,
     /// Whether the list of checkpoints was read again because the first one may have been old.
     read_again: bool,
@@ -86,7 +86,7 @@ impl DiagnoseJob {
         Found { diagnosis: self.diagnosis.clone(), text }
     }
 
-    /// Reads the list; whether it may lack what is looked for because it is old.
+    /// Reads the list. Returns whether it may lack the savepoint because it is old.
     fn read(&mut self, checkpoints: &Checkpoints) -> bool {
         let latest = &checkpoints.latest;
         self.diagnosis.last_savepoint = latest.savepoint.as_ref().and_then(Snapshot::of);

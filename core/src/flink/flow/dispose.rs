@@ -19,7 +19,7 @@
 //! | Poll | failed otherwise | failed |
 //! | Poll | unknown: forgotten, or the JobManager was restarted | Again, then Start |
 //!
-//! Removing twice is the same as once, so nothing needs to be saved, and whatever was forgotten is asked for again. An
+//! Removing twice is the same as once, so nothing needs to be saved, and a request that was forgotten is sent again. An
 //! attempt without an answer is remembered, because the next one may then find nothing left.
 
 use std::fmt::Debug;
@@ -41,8 +41,8 @@ use crate::time::Timestamp;
 /// Deletes the files of a savepoint and waits until they are gone.
 ///
 /// Ends in [`FlowError::Failed`] with the cluster's reason, also for a savepoint that is not there; in
-/// [`FlowError::Ambiguous`] when the cluster cannot be asked any more and may have deleted it; in [`FlowError::Deadline`] while it is being deleted,
-/// and that goes on. Nothing needs to be saved: running it again is the same.
+/// [`FlowError::Ambiguous`] if the cluster cannot be reached any more and may have deleted it; in [`FlowError::Deadline`] while it is being deleted,
+/// which the cluster continues. Nothing needs to be saved: running it again is the same.
 ///
 /// ```
 /// use pipewright::flink::DisposeSavepoint;

@@ -59,7 +59,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobManagerLookup {
-    /// The flow did not look: each such request was answered, or there was none.
+    /// The flow did not look it up: each such request was answered, or none was sent.
     NotTried,
     /// The same process answers. The answer was lost on the way, or `main()` took too long.
     Same,
@@ -75,10 +75,10 @@ pub enum JobManagerLookup {
 
 /// The option whose value tells one process from another.
 const KEY: &str = "web.tmpdir";
-/// The options that say whether there is high availability: the name since 1.17, and the one before. Without them there is none.
+/// The options that say whether there is high availability: the name since 1.17, and the older one. Without them, there is no high availability.
 const HIGH_AVAILABILITY: [&str; 2] = ["high-availability.type", "high-availability"];
 
-/// One question, which is asked until it is answered if `main()` has been executed.
+/// One request, which is repeated until it is answered if `main()` has been executed.
 #[derive(Debug)]
 pub(super) struct Identify {
     is_after: bool,
@@ -211,7 +211,7 @@ pub(super) fn suspicion(job_manager: &JobManagerLookup) -> Option<String> {
             Some("the JobManager died while main() ran, perhaps because main() calls System.exit".to_owned())
         }
         JobManagerLookup::DifferentReplica => Some(
-            "another JobManager answers, and with high availability the one that was asked may still execute main(), or may have \
+            "another JobManager answers, and with high availability the one that got the request may still execute main(), or may have \
              died, perhaps because main() calls System.exit"
                 .to_owned(),
         ),

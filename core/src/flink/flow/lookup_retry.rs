@@ -18,7 +18,7 @@ pub(super) struct LookupRetry {
 }
 
 impl LookupRetry {
-    /// Whether there is time to look again after this error.
+    /// Returns whether there is time for another lookup after this error.
     pub(super) fn allows(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
         let now = cx.now();
         let since = *self.since.get_or_insert(now);

@@ -30,9 +30,9 @@ use crate::time::Timestamp;
 /// Profiles the JobManager or a TaskManager, waits, and fetches the result. Since 1.19, where `rest.profiling.enabled` is
 /// set.
 ///
-/// Ends in [`FlowError::Service`] when the cluster refuses, as it does while another profile of the process is being taken;
+/// Ends in [`FlowError::Service`] if the cluster rejects the request, as it does while another profile of the process is being taken;
 /// in [`FlowError::Failed`] when the profile fails, such as for a mode that the machine does not offer; in
-/// [`FlowError::Ambiguous`] when no attempt to start it was answered and it is not in the list, or cannot be looked for.
+/// [`FlowError::Ambiguous`] when no attempt to start it was answered and it is not in the list, or the list cannot be read.
 ///
 /// ```
 /// use pipewright::flink::{Profile, profiler::ProfileMode};
@@ -157,7 +157,7 @@ impl ProfileMachine {
         }
     }
 
-    /// One that was not there before, and is what was asked for.
+    /// A profile that was not there before, of the mode and duration of the request.
     fn ours(&self, profiles: &Profiles) -> Option<Millis> {
         let is_ours = |profile: &&ProfileInfo| {
             profile.mode == self.goal.mode

@@ -12,7 +12,7 @@
 //! say that the parallelism is reached: old details with as many tasks as a new job has are of that job.
 //!
 //! If it is not known whether the bounds were put, Check reads them: those that are not there are put again, until the deadline of the
-//! flow, or for 90 s without one. A cluster that cannot reach its JobManager is asked again for as long.
+//! flow, or for 90 s without one. A cluster that cannot reach its JobManager is polled again for as long.
 //!
 //! Another client that puts bounds replaces these, without a notification. So Check reads them again: bounds that were replaced are
 //! never reached.
@@ -36,9 +36,9 @@ use crate::time::Timestamp;
 /// Changes the parallelism of a running job and waits until it is reached. Since 1.18, with the adaptive scheduler.
 ///
 /// The job follows after the scheduler's cool-down time (30 s by default), by a restart from its last checkpoint; give it
-/// [`timeout`](Self::timeout) a time, because with fewer slots than asked for the parallelism is never reached.
+/// [`timeout`](Self::timeout) a time, because with fewer slots than requested the parallelism is never reached.
 ///
-/// Ends in [`FlowError::Service`] when the cluster refuses: a job of the default scheduler or one that it does not know (see
+/// Ends in [`FlowError::Service`] if the cluster rejects the bounds: a job of the default scheduler or one that it does not know (see
 /// [`is_unknown_job`](crate::flink::is_unknown_job)), an unknown vertex, more than a vertex's maximum parallelism; in
 /// [`FlowError::Failed`] when the job ends meanwhile, or another client puts other bounds; in [`FlowError::Deadline`] when the
 /// time is up, and the bounds stay as they were put. Nothing needs to be saved: running it again is the same.

@@ -26,8 +26,8 @@ use crate::time::Timestamp;
 /// Watches a job: yields each change of its state and each exception once, until it has ended. For dashboards and alarms.
 ///
 /// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). The last event is
-/// [`JobEvent::Ended`]. States are looked at [`every`](Self::every) second, so that one that lasts shorter may be missed;
-/// exceptions are not, unless there come more of them between two looks than the cluster remembers
+/// [`JobEvent::Ended`]. States are polled once per [`poll_interval`](Self::poll_interval), so that a shorter one may be missed;
+/// exceptions are not, unless more of them come between two polls than the cluster remembers
 /// (`web.exception-history-size`, 16). Those from before the watch begins are yielded too, oldest first.
 ///
 /// Ends in [`FlowError::Service`] for a job that the cluster does not know, or no longer knows (see
@@ -54,19 +54,19 @@ use crate::time::Timestamp;
 #[must_use = "a goal does nothing until it is run"]
 pub struct WatchJob {
     job: JobId,
-    every: Duration,
+    poll_interval: Duration,
     timeout: Option<Duration>,
 }
 
 impl WatchJob {
     /// Watches a job, once a second.
     pub fn new(job: JobId) -> Self {
-        Self { job, every: WATCH_INTERVAL, timeout: None }
+        Self { job, poll_interval: WATCH_INTERVAL, timeout: None }
     }
 
-    /// How often to look.
-    pub fn every(mut self, interval: Duration) -> Self {
-        self.every = interval;
+    /// Sets the time between two polls; 1 s by default.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval;
         self
     }
 }
@@ -75,7 +75,7 @@ impl WatchJob {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum JobEvent {
-    /// The job has another state than at the last look. Its first state is an event too.
+    /// The job has another state than at the last poll. Its first state is an event too.
     State(JobState),
     /// The job ran into something.
     Exception(ExceptionInfo),
@@ -180,7 +180,7 @@ impl StateMachine for WatchMachine {
             State::Exceptions(call) => match cx.poll(call)? {
                 Ok(exceptions) => {
                     self.found(exceptions);
-                    self.state = State::Wait(cx.now() + self.goal.every);
+                    self.state = State::Wait(cx.now() + self.goal.poll_interval);
                 }
                 Err(error) => return done(Err(error)),
             },

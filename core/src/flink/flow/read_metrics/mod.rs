@@ -18,8 +18,8 @@
 //! numbers have no aggregated value.
 //!
 //! No request line passes the 4096 bytes that the server reads: names are split, and
-//! the answers joined again. The JobManager fetches metrics lazily, so that no metrics may mean not yet; and it refuses
-//! nothing unknown, so that it may also mean that there is no such job. To tell these apart, request the job.
+//! the answers joined again. The JobManager fetches metrics lazily, so that an empty list may mean that they are not fetched yet. It
+//! does not reject unknown ids, so that it may also mean that the job does not exist. To tell these apart, request the job.
 
 mod machine;
 mod scope;

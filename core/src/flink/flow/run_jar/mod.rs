@@ -33,7 +33,7 @@
 //! | a rejection, after an attempt without an answer | does not know the job after these lookups | ambiguous |
 //! | nothing: resumed less than 1 h after the first submission | does not know the job | Check |
 //! | nothing: resumed later | does not know the job | ambiguous: the cluster forgets ended jobs after 1 h (`jobstore.expiration-time`) |
-//! | anything but the answer | cannot be asked for the job until the deadline, or for 90 s without one | that error; ambiguous after an attempt without an answer |
+//! | anything but the answer | cannot be polled for the job until the deadline, or for 90 s without one | that error; ambiguous after an attempt without an answer |
 //!
 //! A rejection for lack of a leader is no answer of the cluster's own here: a gateway that delivers a run twice hands one out after the
 //! first delivery has killed the JobManager.
@@ -46,7 +46,7 @@
 //! however late, and on any JobManager.
 //!
 //! Invariants: the job's id is chosen and saved before it is submitted, and again when that is answered; there is never a
-//! second id; a main method that may be at work is looked for before it is called again; it is not called again after it may
+//! second id; the job of a main method that may be at work is looked up before it is called again; it is not called again after it may
 //! have killed its JobManager. Limits of the last one, if requests are distributed over several JobManagers: see
 //! [`JobManagerLookup`](super::JobManagerLookup).
 

@@ -69,7 +69,7 @@ json_structs! {
 /// * [`FlowError::Failed`] if the savepoint fails: the job may run on, restart, or have failed.
 /// * [`FlowError::Failed`] if the savepoint was written, but the job failed while it was stopping, or a failover brought it
 ///   back. In the first case start a job from the savepoint, which also commits what its sinks had prepared; in the second
-///   one the job goes on from its last checkpoint, and another stop takes a newer savepoint.
+///   one the job continues from its last checkpoint, and another stop takes a newer savepoint.
 /// * [`FlowError::Ambiguous`] if it is not known whether the job was stopped: the cluster has forgotten the trigger, an attempt got no
 ///   answer, or the job could not be looked up until the deadline (for 90 s without one). Look up the job before you start another one. If the diagnosis has a
 ///   savepoint, that savepoint is complete.
@@ -208,7 +208,7 @@ impl Kind for StopKind {
         self.saved_with(trigger, None)
     }
 
-    /// The flow looks at the job after any failure.
+    /// The flow looks the job up after any failure.
     fn is_lost(_failure: &Failure) -> bool {
         false
     }

@@ -182,7 +182,7 @@ json_structs! {
         pub launched: Option<bool>,
         /// Whether `new_job` may be the id of a job of the old jar, because an attempt to run that under this id got no answer.
         pub is_disputed: Option<bool>,
-        /// Why the new job was no good.
+        /// Why the new job was given up.
         pub reason: Option<String>,
         /// Which jar is being planned: a request that got no answer may have killed the JobManager.
         pub planning: Option<String>,
@@ -357,7 +357,7 @@ fn millis(time: Duration) -> u64 {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the upgrade may have been rolled back"]
 pub enum Upgrade {
-    /// The new jar goes on from the old one's state.
+    /// The new jar runs, from the state of the old one.
     Upgraded {
         /// The new job.
         job: JobId,
@@ -366,7 +366,7 @@ pub enum Upgrade {
         /// The number of its first completed checkpoint; `None` when it came to its end before.
         checkpoint: Option<i64>,
     },
-    /// The new jar was no good, and the old one goes on from where it was stopped.
+    /// The new jar was given up, and the old one runs again from where it was stopped.
     RolledBack {
         /// The job that runs now.
         job: JobId,

@@ -18,7 +18,7 @@ use crate::secret::Private;
 /// before that state, or together with it, and no rows are lost.
 ///
 /// The statement runs in a session of its own, which is closed at the end, or in [an existing one](Self::in_session), which
-/// is not. Of an `INSERT` the only row is the id of a job, which goes on; an endless query yields pages until it is
+/// is not. Of an `INSERT` the only row is the id of a job, which keeps running; an endless query yields pages until it is
 /// [closed](Statement::close).
 ///
 /// Ends in

@@ -24,7 +24,7 @@
 //! | Wait | over | Fetch, or Heartbeat first if the last one is old |
 //! | closing | the session is unknown | closed |
 //!
-//! Invariants: a page is asked for again until it has come, and the next one only then, which is all that the gateway keeps;
+//! Invariants: a page is requested again until it has come, and the next one only then, which is all that the gateway keeps;
 //! so each row is yielded once, in order. A statement is sent once, unless it was said to be repeatable. What was opened
 //! here is closed here, also after an error, but not after the deadline, nor while another client reads it. One page is in memory.
 

@@ -168,7 +168,7 @@ impl UpgradeMachine {
         })
     }
 
-    /// The stop failed. With a savepoint and without its job the upgrade goes on; a job that runs on is stopped again, now if
+    /// The stop failed. With a savepoint and without its job, the upgrade continues; a job that runs on is stopped again, now if
     /// a failover came between, else by the resumed flow. A job that is FINISHED after its stop failed has run on after the
     /// savepoint, to the end of its work: started from there, another job would do that part again.
     pub(super) fn not_stopped(
@@ -191,7 +191,7 @@ impl UpgradeMachine {
                 cx.say(Notice::Observed { what: job(), state: error.to_string() });
                 return self.stopped(savepoint, cx);
             }
-            // Without a savepoint, its last checkpoint is all that is left. A resumed flow looks at the job again.
+            // Without a savepoint, its last checkpoint is all that is left. A resumed flow looks the job up again.
             None if diagnosis.is_terminal() => {
                 if let Some(checkpoint) = &diagnosis.last_checkpoint {
                     self.data.last_checkpoint = Some(checkpoint.path.clone());

@@ -136,7 +136,7 @@ impl UpgradeMachine {
         matches!(error, FlowError::Ambiguous(_)) || error.service().is_some_and(is_of_failover)
     }
 
-    /// A plan got no answer, here or in the process that saved the state: only the same JobManager may be asked again.
+    /// A plan got no answer, here or in the process that saved the state: only the same JobManager may plan it again.
     pub(super) fn check_job_manager(&mut self, plan: Option<(usize, FlowError)>) -> State {
         self.old_job_is_unknown();
         State::CheckJobManager(plan, Identify::after())
