@@ -29,10 +29,10 @@ use crate::time::Timestamp;
 
 /// Waits until a job has ended, or until it runs.
 ///
-/// A job that failed is no error of this flow: it comes to a [`JobReport`] in any case, unless the cluster does not know
-/// the job ([`FlowError::Service`], see [`is_unknown_job`]) or time is up
-/// ([`FlowError::Deadline`]). A job that is SUSPENDED may come back, so it is waited for. If the
-/// JobManager is dead or hangs, the flow polls again until its deadline, or for 90 s without one: another one takes over, with high availability.
+/// A job that failed is no error of this flow: it comes to a [`JobReport`] in any case, unless the cluster does not know the job
+/// ([`FlowError::Service`], see [`is_unknown_job`]) or time is up ([`FlowError::Deadline`]). A job that is SUSPENDED may come
+/// back, so it is waited for. If the JobManager is dead or hangs, the flow polls again until its deadline, or for 90 s without
+/// one: another one takes over, with high availability.
 ///
 /// ```
 /// use pipewright::flink::{AwaitJob, JobId};

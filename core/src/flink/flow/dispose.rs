@@ -40,9 +40,9 @@ use crate::time::Timestamp;
 
 /// Deletes the files of a savepoint and waits until they are gone.
 ///
-/// Ends in [`FlowError::Failed`] with the cluster's reason, also for a savepoint that is not there; in
-/// [`FlowError::Ambiguous`] if the cluster cannot be reached any more and may have deleted it; in [`FlowError::Deadline`] while it is being deleted,
-/// which the cluster continues. Nothing needs to be saved: running it again is the same.
+/// Ends in [`FlowError::Failed`] with the cluster's reason, also for a savepoint that is not there; in [`FlowError::Ambiguous`]
+/// if the cluster cannot be reached any more and may have deleted it; in [`FlowError::Deadline`] while it is being deleted, which
+/// the cluster continues. Nothing needs to be saved: running it again is the same.
 ///
 /// ```
 /// use pipewright::flink::DisposeSavepoint;

@@ -30,8 +30,8 @@ use crate::time::Timestamp;
 /// Profiles the JobManager or a TaskManager, waits, and fetches the result. Since 1.19, where `rest.profiling.enabled` is
 /// set.
 ///
-/// Ends in [`FlowError::Service`] if the cluster rejects the request, as it does while another profile of the process is being taken;
-/// in [`FlowError::Failed`] when the profile fails, such as for a mode that the machine does not offer; in
+/// Ends in [`FlowError::Service`] if the cluster rejects the request, as it does while another profile of the process is being
+/// taken; in [`FlowError::Failed`] when the profile fails, such as for a mode that the machine does not offer; in
 /// [`FlowError::Ambiguous`] when no attempt to start it was answered and it is not in the list, or the list cannot be read.
 ///
 /// ```

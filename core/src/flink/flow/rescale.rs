@@ -11,11 +11,11 @@
 //! The overview is not cached and counts tasks; the details tell the vertices apart, and may be old. Only both together
 //! say that the parallelism is reached: old details with as many tasks as a new job has are of that job.
 //!
-//! If it is not known whether the bounds were put, Check reads them: those that are not there are put again, until the deadline of the
-//! flow, or for 90 s without one. A cluster that cannot reach its JobManager is polled again for as long.
+//! If it is not known whether the bounds were put, Check reads them: those that are not there are put again, until the deadline
+//! of the flow, or for 90 s without one. A cluster that cannot reach its JobManager is polled again for as long.
 //!
-//! Another client that puts bounds replaces these, without a notification. So Check reads them again: bounds that were replaced are
-//! never reached.
+//! Another client that puts bounds replaces these, without a notification. So Check reads them again: bounds that were replaced
+//! are never reached.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -38,8 +38,8 @@ use crate::time::Timestamp;
 /// The job follows after the scheduler's cool-down time (30 s by default), by a restart from its last checkpoint; give it
 /// [`timeout`](Self::timeout) a time, because with fewer slots than requested the parallelism is never reached.
 ///
-/// Ends in [`FlowError::Service`] if the cluster rejects the bounds: a job of the default scheduler or one that it does not know (see
-/// [`is_unknown_job`](crate::flink::is_unknown_job)), an unknown vertex, more than a vertex's maximum parallelism; in
+/// Ends in [`FlowError::Service`] if the cluster rejects the bounds: a job of the default scheduler or one that it does not know
+/// (see [`is_unknown_job`](crate::flink::is_unknown_job)), an unknown vertex, more than a vertex's maximum parallelism; in
 /// [`FlowError::Failed`] when the job ends meanwhile, or another client puts other bounds; in [`FlowError::Deadline`] when the
 /// time is up, and the bounds stay as they were put. Nothing needs to be saved: running it again is the same.
 ///

@@ -1,5 +1,5 @@
-//! Flink's asynchronous operations, from the trigger to the outcome: the goals [`TakeSavepoint`] and [`TriggerCheckpoint`], and what
-//! they share with [`StopWithSavepoint`](super::StopWithSavepoint).
+//! Flink's asynchronous operations, from the trigger to the outcome: the goals [`TakeSavepoint`] and [`TriggerCheckpoint`], and
+//! what they share with [`StopWithSavepoint`](super::StopWithSavepoint).
 //!
 //! ```text
 //!  fresh ───▶ Trigger ──answered──▶ Poll ◀──▶ Wait

@@ -69,8 +69,8 @@ impl<S: Source> MetricsMachine<S> {
         }
     }
 
-    /// Chooses the names to request, now that those that exist are known. A listed name with a comma cannot be requested, so it is
-    /// left out.
+    /// Chooses the names to request, now that those that exist are known. A listed name with a comma cannot be requested, so it
+    /// is left out.
     fn choose(&mut self, listed: &[S::Item]) {
         let exists = |name: &str| listed.iter().any(|item| S::name(item) == name);
         self.pending = match &self.names {

@@ -17,9 +17,9 @@
 //! listed again. Those that still exist are requested once more, in smaller groups if all of them do: metrics that are no
 //! numbers have no aggregated value.
 //!
-//! No request line passes the 4096 bytes that the server reads: names are split, and
-//! the answers joined again. The JobManager fetches metrics lazily, so that an empty list may mean that they are not fetched yet. It
-//! does not reject unknown ids, so that it may also mean that the job does not exist. To tell these apart, request the job.
+//! No request line passes the 4096 bytes that the server reads: names are split, and the answers joined again. The JobManager
+//! fetches metrics lazily, so that an empty list may mean that they are not fetched yet. It does not reject unknown ids, so that
+//! it may also mean that the job does not exist. To tell these apart, request the job.
 
 mod machine;
 mod scope;
@@ -56,9 +56,9 @@ pub struct ReadMetrics {
 
 /// Reads metrics of several things, taken together: all that they have, or those that are named.
 ///
-/// Returns the metrics with their values, like [`ReadMetrics`]. Metrics that are not numbers and names that do not exist are omitted.
-/// The server returns an empty list if one requested name does not exist, so the goal lists the names first and requests only those
-/// that exist.
+/// Returns the metrics with their values, like [`ReadMetrics`]. Metrics that are not numbers and names that do not exist are
+/// omitted. The server returns an empty list if one requested name does not exist, so the goal lists the names first and requests
+/// only those that exist.
 ///
 /// ```
 /// use pipewright::flink::{JobId, ReadAggregatedMetrics, VertexId, metrics::Aggregation};

@@ -81,8 +81,8 @@ enum State {
     Launched,
 }
 
-/// The rejection that says something about the main method: the cluster's own, and not that it could not ask itself. It also shows
-/// that the JobManager that was to execute the main method is alive.
+/// The rejection that says something about the main method: the cluster's own, and not that it could not ask itself. It also
+/// shows that the JobManager that was to execute the main method is alive.
 fn says_why(error: &FlowError) -> Option<&ServiceError> {
     error.service().filter(|rejection| rejection.kind() == ErrorKind::Refused && !is_of_failover(rejection))
 }
@@ -159,7 +159,8 @@ impl RunMachine {
         self.survival == JobManagerLookup::Restarted && self.lookup == JobLookup::NotFound
     }
 
-    /// Whether another JobManager answered that it does not know the job, and the one that was to execute `main()` may still do so.
+    /// Whether another JobManager answered that it does not know the job, and the one that was to execute `main()` may still do
+    /// so.
     pub(in crate::flink::flow) fn may_still_start(&self, now: Timestamp) -> bool {
         self.survival == JobManagerLookup::DifferentReplica && self.is_absent(now)
     }
@@ -228,8 +229,8 @@ impl RunMachine {
         Some(self.start(cx))
     }
 
-    /// Which JobManager is about to execute the main method is known. If an earlier attempt got no answer, it must be the same one.
-    /// Returns whether the job may be submitted.
+    /// Which JobManager is about to execute the main method is known. If an earlier attempt got no answer, it must be the same
+    /// one. Returns whether the job may be submitted.
     fn identified(&mut self, process: Result<Process, String>) -> bool {
         if self.unanswered {
             self.survival = compare(self.job_manager.as_deref(), process);

@@ -32,8 +32,9 @@ impl UpgradeMachine {
         self.enter(UpgradePhase::CancelNew, None, cx)
     }
 
-    /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked up for half of it until
-    /// then, without a gap of more than 5 s: a job that could not be looked up may run well. A lookup may be under way at that moment.
+    /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked up for half of it
+    /// until then, without a gap of more than 5 s: a job that could not be looked up may run well. A lookup may be under way at
+    /// that moment.
     pub(super) fn is_own_deadline(&self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
         let (until, half) = (self.settle_until, self.data.settle_timeout / 2);
         let from = Timestamp::from_millis(until.as_millis().saturating_sub(half));
@@ -67,7 +68,8 @@ impl UpgradeMachine {
         error
     }
 
-    /// The job under the id for both jars is FINISHED. If it was the old jar's, the new jar has not run; either has done all the work.
+    /// The job under the id for both jars is FINISHED. If it was the old jar's, the new jar has not run; either has done all the
+    /// work.
     pub(super) fn disputed(&mut self) -> FlowError {
         self.status = UpgradeStatus::Unknown;
         let reason = format!("job {} is FINISHED, and it is not known which of the two jars it ran", self.data.new_job);
@@ -81,8 +83,8 @@ impl UpgradeMachine {
         })
     }
 
-    /// The job was submitted and is unknown now. It may have come to its end since, and been forgotten: running the old jar would do
-    /// its work again.
+    /// The job was submitted and is unknown now. It may have come to its end since, and been forgotten: running the old jar would
+    /// do its work again.
     pub(super) fn forgotten(&mut self, job: JobId, error: ServiceError) -> FlowError {
         self.status = UpgradeStatus::Unknown;
         FlowError::Ambiguous(Ambiguity {

@@ -78,8 +78,8 @@ impl UpgradeMachine {
         Ok(State::FindNew(cx.child(run.lookup_only())))
     }
 
-    /// The cluster does not know the new job, but its `main()` may still run, and submit it. So the old jar runs under the id of the
-    /// new job: the cluster accepts an id once.
+    /// The cluster does not know the new job, but its `main()` may still run, and submit it. So the old jar runs under the id of
+    /// the new job: the cluster accepts an id once.
     pub(super) fn contend(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         self.data.old_job = self.data.new_job;
         self.run_old(cx)

@@ -158,8 +158,8 @@ impl UpgradeMachine {
         error
     }
 
-    /// The old jar was rejected, or the JobManager died while its main method ran, and its job does not exist. A resumed flow runs it
-    /// again, however late: the main method has run before.
+    /// The old jar was rejected, or the JobManager died while its main method ran, and its job does not exist. A resumed flow
+    /// runs it again, however late: the main method has run before.
     fn not_run(&mut self, error: &FlowError, cx: &mut FlowContext<FlinkRest>) -> FlowError {
         let is_lost = JobDiagnosis::of(error).is_some_and(|known| known.lookup == JobLookup::NotFound);
         if matches!(error, FlowError::Service(_)) || is_lost {
