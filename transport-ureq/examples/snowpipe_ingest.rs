@@ -55,7 +55,7 @@ use pipewright::flow::{Goal as _, Notice};
 use pipewright::snowpipe::jwt::{KeyPair, KeyPairJwt};
 use pipewright::snowpipe::rows::{BatchOptions, Compression};
 use pipewright::snowpipe::session::Session;
-use pipewright::snowpipe::{Account, ErrorCode, OpenSession, OpenWriter, Refusal, Writer, WriterEvent, error_code};
+use pipewright::snowpipe::{Account, ErrorCode, OpenSession, OpenWriter, PushError, Writer, WriterEvent, error_code};
 use pipewright_ureq::{RsaKey, Ureq};
 
 use crate::input::{Input, Next};
@@ -268,12 +268,12 @@ impl Load<'_> {
         loop {
             match self.writer.push_line(line, Some(token)) {
                 Ok(()) => return Ok(Ok(())),
-                Err(Refusal::Row(error)) => return Ok(Err(error.problem())),
-                Err(Refusal::Invalid(error)) => return Ok(Err(error.to_string())),
-                Err(Refusal::Full { .. }) => {
+                Err(PushError::Row(error)) => return Ok(Err(error.problem())),
+                Err(PushError::Invalid(error)) => return Ok(Err(error.to_string())),
+                Err(PushError::Full { .. }) => {
                     self.next_event()?;
                 }
-                Err(Refusal::Ended(error)) => return Err(error.into()),
+                Err(PushError::Ended(error)) => return Err(error.into()),
                 Err(refusal) => return Err(refusal.into()),
             }
         }

@@ -1,14 +1,15 @@
 //! Snowpipe Streaming, high-performance architecture: its
 //! [REST API](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api).
 //!
-//! | room | what |
+//! | module or type | what |
 //! |---|---|
 //! | [`account`] | the account host: where rows go, and the token that they go with |
 //! | [`channels`] | open, drop, and what became of the rows |
 //! | [`append`] | rows, exactly once by a continuation token |
 //! | [`elastic`] | rows, at least once, without a channel |
 //! | [`rows`] | values and ready-made lines into batches: size, age, compression, offset tokens |
-//! | [flows](#flows) | what takes several exchanges: channels opened, appended to exactly once, waited for |
+//! | [flows](#flows) | goals that take several exchanges: open a channel, append to it exactly once, await the commit |
+//! | [`IngestClient`] | a client for the ingest host, which runs goals and operations: [`Account::open_session`] |
 //! | [`session`] | ingest host and token, shared by channels and threads: [`OpenSession`] |
 //! | [`jwt`] | key-pair tokens: names and claims; signing is a trait |
 //!
@@ -85,6 +86,7 @@ pub mod elastic;
 mod error;
 mod flow;
 mod ids;
+mod ingest;
 pub mod jwt;
 pub mod rows;
 pub mod session;
@@ -98,11 +100,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 pub use self::error::{ErrorCode, error_code};
 pub use self::flow::{
-    Append, AppendElastic, AwaitCommitted, Channel, ChannelLost, ChannelPath, Committed, DropChannel, ElasticAppend,
-    OpenChannel, OpenWriter, Position, Reconcile, Reconciled, Refusal, Refused, RejectedRows, StatusBatcher,
-    UnsettledRows, Writer, WriterEvent,
+    Append, AppendElastic, AppendError, AwaitCommitted, Channel, ChannelLost, ChannelPath, Committed, DropChannel,
+    ElasticAppend, OpenChannel, OpenWriter, Position, PushError, Reconcile, Reconciled, RejectedRows, StatusBatcher,
+    UnsettledRows, Writer, WriterEvent, WriterMetrics,
 };
 pub use self::ids::RequestId;
+pub use self::ingest::IngestClient;
 pub use self::session::open::OpenSession;
 
 use crate::error::{BuildError, ServiceError};

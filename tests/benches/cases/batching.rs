@@ -79,7 +79,7 @@ impl Batching {
     pub(crate) fn ours(&mut self) -> u64 {
         let mut bytes = 0;
         for (row, token) in self.rows.iter().zip(&self.tokens) {
-            self.builder.push(row, Some(token), Timestamp::UNIX_EPOCH).expect("a row");
+            self.builder.push(row, Some(token)).expect("a row");
             while let Some(batch) = self.builder.next_batch(Timestamp::UNIX_EPOCH) {
                 bytes += black_box(&batch).body.len();
                 self.builder.reuse(batch);
@@ -92,7 +92,7 @@ impl Batching {
     pub(crate) fn lines(&mut self) -> u64 {
         let mut bytes = 0;
         for (line, token) in self.lines.iter().zip(&self.tokens) {
-            self.builder.push_line(line.as_bytes(), Some(token), Timestamp::UNIX_EPOCH).expect("a row");
+            self.builder.push_line(line.as_bytes(), Some(token)).expect("a row");
             while let Some(batch) = self.builder.next_batch(Timestamp::UNIX_EPOCH) {
                 bytes += black_box(&batch).body.len();
                 self.builder.reuse(batch);

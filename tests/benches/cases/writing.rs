@@ -16,7 +16,7 @@ use pipewright::error::TransportError;
 use pipewright::flow::{Exchange, Goal as _, Notice};
 use pipewright::snowpipe::account::TokenType;
 use pipewright::snowpipe::rows::{BatchOptions, Compression};
-use pipewright::snowpipe::{Account, ChannelPath, OpenSession, OpenWriter, Refusal, Writer, WriterEvent};
+use pipewright::snowpipe::{Account, ChannelPath, OpenSession, OpenWriter, PushError, Writer, WriterEvent};
 use pipewright::{Secret, Timestamp};
 use pipewright_tests::recorded::Recorded;
 use pipewright_ureq::Ureq;
@@ -186,7 +186,7 @@ impl<T: Runtime> Writing<T> {
         for (rows, tokens) in self.rows.chunks(list).zip(self.tokens.chunks(list)) {
             for (row, token) in rows.iter().zip(tokens) {
                 while let Err(refusal) = writer.push(row, Some(token)) {
-                    assert!(matches!(refusal, Refusal::Full { .. }), "{refusal}");
+                    assert!(matches!(refusal, PushError::Full { .. }), "{refusal}");
                     note(&next(&mut writer));
                 }
             }

@@ -19,7 +19,7 @@ use pipewright::snowpipe::account::TokenType;
 use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions, Compression, NonFinite};
 use pipewright::snowpipe::session::Session;
 use pipewright::snowpipe::{
-    Account, ChannelPath, OpenSession, OpenWriter, Refusal, StatusBatcher, Writer, WriterEvent,
+    Account, ChannelPath, OpenSession, OpenWriter, PushError, StatusBatcher, Writer, WriterEvent,
 };
 use pipewright::{Base, Body, Operation, Secret, Seed, Segment, Timestamp};
 use pipewright_mock::World;
@@ -229,8 +229,8 @@ fn a_row_takes_none_and_a_batch_its_buffer() {
         let mut builder = BatchBuilder::new(options);
         let mut batch = || {
             for number in 0..500 {
-                builder.push(&Row(number), Some("token"), now).expect("a row");
-                builder.push_line(b"{\"id\":1,\"name\":\"a name\"}", Some("token"), now).expect("a row");
+                builder.push(&Row(number), Some("token")).expect("a row");
+                builder.push_line(b"{\"id\":1,\"name\":\"a name\"}", Some("token")).expect("a row");
             }
             black_box(builder.next_batch(now).expect("a batch"));
         };
@@ -243,10 +243,10 @@ fn a_row_takes_none_and_a_batch_its_buffer() {
     // Rows whose batch stays open take nothing at all.
     let mut builder = BatchBuilder::new(BatchOptions::new().rows(1000));
     for _ in 0..1000 {
-        builder.push(&Row(1), Some("token"), now).expect("a row");
+        builder.push(&Row(1), Some("token")).expect("a row");
     }
-    builder.push(&Row(1), Some("token"), now).expect("a row");
-    let more = || (0..200).for_each(|_| builder.push(&Row(1), Some("token"), now).expect("a row"));
+    builder.push(&Row(1), Some("token")).expect("a row");
+    let more = || (0..200).for_each(|_| builder.push(&Row(1), Some("token")).expect("a row"));
     assert_eq!(allocations(more), 0);
 }
 
@@ -400,7 +400,7 @@ impl Scene {
 }
 
 /// How often pushing a row with each of the tokens allocates.
-fn push(writer: &mut Writer, tokens: &[String], row: fn(&mut Writer, &str) -> Result<(), Refusal>) -> u64 {
+fn push(writer: &mut Writer, tokens: &[String], row: fn(&mut Writer, &str) -> Result<(), PushError>) -> u64 {
     let push_all = || tokens.iter().for_each(|token| row(writer, token).expect("there is room"));
     measure(push_all).count_total
 }
@@ -442,7 +442,7 @@ fn a_builder_keeps_its_memory_for_more_rows_until_it_is_flushed() {
         let mut builder = BatchBuilder::new(BatchOptions::new().rows(1000).compression(compression));
         let mut uncompressed = 0;
         let mut batch = |builder: &mut BatchBuilder| {
-            (0..1000).for_each(|number| builder.push(&Row(number), Some("token"), now).expect("a row"));
+            (0..1000).for_each(|number| builder.push(&Row(number), Some("token")).expect("a row"));
             let batch = builder.next_batch(now).expect("a batch");
             uncompressed = batch.uncompressed;
             builder.reuse(batch);
@@ -454,7 +454,7 @@ fn a_builder_keeps_its_memory_for_more_rows_until_it_is_flushed() {
         // What is compressed is given as much room as it may take in the worst case.
         let limit = if compression == Compression::None { 1024 } else { uncompressed / 2 * 3 };
         assert!(next.bytes_total < limit, "{compression:?}: {} bytes for {uncompressed}", next.bytes_total);
-        let flushed = measure(|| builder.flush(now));
+        let flushed = measure(|| builder.flush());
         assert_eq!(first.bytes_current + flushed.bytes_current, 0, "{compression:?}: nothing is kept");
     }
 }

@@ -47,7 +47,7 @@ fn gunzip(body: &[u8]) -> Vec<u8> {
 }
 
 fn drain(builder: &mut BatchBuilder) -> Vec<Batch> {
-    builder.flush(NOW);
+    builder.flush();
     std::iter::from_fn(|| builder.next_batch(NOW)).collect()
 }
 
@@ -66,7 +66,7 @@ fn noise(length: usize, mut state: u64) -> String {
 fn a_batch_ends_by_rows_by_bytes_and_by_age() {
     let mut builder = BatchBuilder::new(BatchOptions::new().rows(2).bytes(20).age(Duration::from_millis(10)));
     let mut push = |text: &str, token: &str, now| {
-        builder.push_line(text.as_bytes(), Some(token), now).expect("a row");
+        builder.push_line(text.as_bytes(), Some(token)).expect("a row");
         std::iter::from_fn(|| builder.next_batch(now)).map(|batch| batch.end_offset_token.expect("a token")).collect()
     };
     let none: [&str; 0] = [];
@@ -91,14 +91,14 @@ fn a_batch_ends_by_rows_by_bytes_and_by_age() {
 fn tokens_are_those_of_the_first_and_last_row_that_have_one() {
     let mut builder = BatchBuilder::new(BatchOptions::new());
     for token in [None, Some("7"), Some(""), Some("9"), None] {
-        builder.push(&json!({}), token, NOW).expect("a row");
+        builder.push(&json!({}), token).expect("a row");
     }
     let [batch] = &drain(&mut builder)[..] else { panic!("one batch") };
     assert_eq!(batch.start_offset_token.as_deref(), Some("7"));
     assert_eq!(batch.end_offset_token.as_deref(), Some("9"));
     assert_eq!((batch.rows, batch.first_row), (5, 0));
 
-    builder.push(&json!({}), None, NOW).expect("a row");
+    builder.push(&json!({}), None).expect("a row");
     let [batch] = &drain(&mut builder)[..] else { panic!("one batch") };
     assert_eq!((&batch.start_offset_token, &batch.end_offset_token, batch.first_row), (&None, &None, 5));
 }
@@ -107,13 +107,13 @@ fn tokens_are_those_of_the_first_and_last_row_that_have_one() {
 fn what_belongs_together_is_not_cut() {
     let options = BatchOptions::new().rows(2).cut(Cut::BehindTokens);
     let mut builder = BatchBuilder::new(options);
-    let push = |builder: &mut BatchBuilder, token| builder.push(&json!({}), token, NOW).expect("a row");
+    let push = |builder: &mut BatchBuilder, token| builder.push(&json!({}), token).expect("a row");
     for token in [None, None, None] {
         push(&mut builder, token);
         assert!(builder.next_batch(Timestamp::MAX).is_none(), "neither by rows nor by age");
     }
     assert_eq!(builder.due(), None);
-    builder.flush(NOW);
+    builder.flush();
     assert_eq!(builder.open_rows(), 3, "nor by a flush");
     push(&mut builder, Some("4"));
     let batch = builder.next_batch(NOW).expect("the token is there");
@@ -127,10 +127,10 @@ fn what_belongs_together_is_not_cut() {
 
     let mut builder = BatchBuilder::new(BatchOptions::new().cut(Cut::BehindTokens));
     let row = json!({ "a": "x".repeat(1_500_000) });
-    builder.push(&row, Some("1"), NOW).expect("a row");
-    builder.push(&row, None, NOW).expect("a row");
-    builder.push(&row, None, NOW).expect("a row");
-    let error = builder.push(&row, Some("2"), NOW).expect_err("4.5 MB together");
+    builder.push(&row, Some("1")).expect("a row");
+    builder.push(&row, None).expect("a row");
+    builder.push(&row, None).expect("a row");
+    let error = builder.push(&row, Some("2")).expect_err("4.5 MB together");
     let RowError::TooLargeTogether { index: 3, rows: 3, bytes: 4_500_027 } = error else { panic!("{error:?}") };
     assert_eq!(builder.open_rows(), 2);
 }
@@ -151,7 +151,7 @@ impl Serialize for Odd {
 #[test]
 fn rows_are_written_as_serde_json_writes_them() {
     let mut builder = BatchBuilder::new(BatchOptions::new());
-    builder.push(&Odd(-0.25), None, NOW).expect("a row");
+    builder.push(&Odd(-0.25), None).expect("a row");
     let [batch] = &drain(&mut builder)[..] else { panic!("one batch") };
     assert_eq!(text(batch), serde_json::to_string(&Odd(-0.25)).expect("JSON") + "\n");
 }
@@ -160,19 +160,19 @@ fn rows_are_written_as_serde_json_writes_them() {
 fn numbers_that_are_none_are_refused_or_null() {
     for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let mut builder = BatchBuilder::new(BatchOptions::new());
-        builder.push(&json!({ "a": 1 }), Some("1"), NOW).expect("a row");
-        let error = builder.push(&BTreeMap::from([("price", number)]), Some("2"), NOW).expect_err("no number");
+        builder.push(&json!({ "a": 1 }), Some("1")).expect("a row");
+        let error = builder.push(&BTreeMap::from([("price", number)]), Some("2")).expect_err("no number");
         assert_eq!(error, RowError::NotFinite { index: 1, field: Some("price".to_owned()) });
         assert!(error.to_string().contains("row 1: the field \"price\" is NaN"), "{error}");
-        let error = builder.push(&Odd(number), Some("2"), NOW).expect_err("no number");
+        let error = builder.push(&Odd(number), Some("2")).expect_err("no number");
         assert_eq!(error, RowError::NotFinite { index: 1, field: Some("map.k".to_owned()) });
-        builder.push(&BTreeMap::from([("narrow", 1.0_f32 / 0.0)]), None, NOW).expect_err("no number");
+        builder.push(&BTreeMap::from([("narrow", 1.0_f32 / 0.0)]), None).expect_err("no number");
         let [batch] = &drain(&mut builder)[..] else { panic!("one batch") };
         assert_eq!(text(batch), "{\"a\":1}\n", "the refused rows left nothing behind");
         assert_eq!(batch.end_offset_token.as_deref(), Some("1"));
 
         let mut builder = BatchBuilder::new(BatchOptions::new().non_finite(NonFinite::Null));
-        builder.push(&BTreeMap::from([("price", number)]), None, NOW).expect("null");
+        builder.push(&BTreeMap::from([("price", number)]), None).expect("null");
         let [batch] = &drain(&mut builder)[..] else { panic!("one batch") };
         assert_eq!(text(batch), "{\"price\":null}\n");
     }
@@ -188,9 +188,9 @@ fn what_is_no_row_is_refused() {
         (json!(-1), "a number"),
         (json!(true), "a boolean"),
     ] {
-        assert_eq!(builder.push(&value, None, NOW), Err(RowError::NotAnObject { index: 0, found }));
+        assert_eq!(builder.push(&value, None), Err(RowError::NotAnObject { index: 0, found }));
         let line = value.to_string();
-        assert_eq!(builder.push_line(line.as_bytes(), None, NOW), Err(RowError::NotAnObject { index: 0, found }));
+        assert_eq!(builder.push_line(line.as_bytes(), None), Err(RowError::NotAnObject { index: 0, found }));
     }
     for (line, problem) in [
         (&b""[..], "a value is expected"),
@@ -206,14 +206,14 @@ fn what_is_no_row_is_refused() {
         (b"{\"a\":\"\\udc00\"}", "the escape at byte 7 is one half of a surrogate pair"),
         (("{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000)).as_bytes(), "nested more than 120 levels deep"),
     ] {
-        let error = builder.push_line(line, None, NOW).expect_err("no row");
+        let error = builder.push_line(line, None).expect_err("no row");
         assert!(matches!(error, RowError::Line { index: 0, .. }), "{error:?}");
         assert!(error.to_string().contains(problem), "{error}");
     }
     let pairs = BTreeMap::from([((1, 2), 3)]);
-    assert!(matches!(builder.push(&pairs, None, NOW), Err(RowError::Serialize { index: 0, .. })));
+    assert!(matches!(builder.push(&pairs, None), Err(RowError::Serialize { index: 0, .. })));
     assert_eq!((builder.taken(), builder.open_bytes()), (0, 0));
-    builder.push_line(b" {\"a\": 1}\r\n", None, NOW).expect("white space around it is nothing");
+    builder.push_line(b" {\"a\": 1}\r\n", None).expect("white space around it is nothing");
     assert_eq!(text(&drain(&mut builder)[0]), "{\"a\": 1}\n");
 }
 
@@ -221,8 +221,8 @@ fn what_is_no_row_is_refused() {
 fn raw_values_lose_their_line_ends() {
     let raw = RawValue::from_string("{\n  \"a\": \"x\\n\",\r\n \"b\": [\n]}".to_owned()).expect("JSON");
     let mut builder = BatchBuilder::new(BatchOptions::new());
-    builder.push(&BTreeMap::from([("raw", &raw)]), None, NOW).expect("a row");
-    builder.push(&raw, None, NOW).expect("a row");
+    builder.push(&BTreeMap::from([("raw", &raw)]), None).expect("a row");
+    builder.push(&raw, None).expect("a row");
     let text = text(&drain(&mut builder)[0]);
     let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(rows, [json!({ "raw": { "a": "x\n", "b": [] } }), json!({ "a": "x\n", "b": [] })]);
@@ -231,8 +231,8 @@ fn raw_values_lose_their_line_ends() {
 #[test]
 fn keys_in_upper_case() {
     let mut builder = BatchBuilder::new(BatchOptions::new().upper_case_keys(true));
-    builder.push(&json!({ "id": "x", "o": { "k": 1 } }), None, NOW).expect("a row");
-    builder.push_line(br#"{"id":"x","o":{"k":1}}"#, None, NOW).expect("a row");
+    builder.push(&json!({ "id": "x", "o": { "k": 1 } }), None).expect("a row");
+    builder.push_line(br#"{"id":"x","o":{"k":1}}"#, None).expect("a row");
     assert_eq!(text(&drain(&mut builder)[0]), "{\"ID\":\"x\",\"O\":{\"k\":1}}\n".repeat(2));
 }
 
@@ -244,9 +244,9 @@ fn a_row_that_fits_into_no_append_is_refused_with_its_size() {
     let huge = json!({ "a": noise(6_000_000, 1) });
 
     let mut builder = BatchBuilder::new(BatchOptions::new());
-    builder.push(&json!({}), Some("0"), NOW).expect("a row");
-    builder.push(&fits, Some("1"), NOW).expect("just as much as fits");
-    let error = builder.push(&larger, Some("2"), NOW).expect_err("a byte more");
+    builder.push(&json!({}), Some("0")).expect("a row");
+    builder.push(&fits, Some("1")).expect("just as much as fits");
+    let error = builder.push(&larger, Some("2")).expect_err("a byte more");
     assert_eq!(error, RowError::TooLarge { index: 2, bytes: MAX_BYTES + 1, compressed: None });
     assert!(error.to_string().contains("row 2: it has 4194305 bytes"), "{error}");
     let ends: Vec<_> = drain(&mut builder).into_iter().map(|batch| (batch.rows, batch.body.len())).collect();
@@ -254,15 +254,15 @@ fn a_row_that_fits_into_no_append_is_refused_with_its_size() {
 
     for compression in [Compression::Gzip(1), Compression::Zstd(1)] {
         let mut builder = BatchBuilder::new(BatchOptions::new().compression(compression));
-        builder.push(&json!({}), Some("0"), NOW).expect("a row");
-        builder.push(&repeated, Some("1"), NOW).expect("small when compressed");
-        builder.push(&larger, Some("2"), NOW).expect("it has 75 different bytes, and fits");
-        let error = builder.push(&huge, Some("3"), NOW).expect_err("not even compressed");
+        builder.push(&json!({}), Some("0")).expect("a row");
+        builder.push(&repeated, Some("1")).expect("small when compressed");
+        builder.push(&larger, Some("2")).expect("it has 75 different bytes, and fits");
+        let error = builder.push(&huge, Some("3")).expect_err("not even compressed");
         let RowError::TooLarge { index: 3, bytes: 6_000_009, compressed: Some(compressed) } = error else {
             panic!("{error:?}")
         };
         assert!(compressed > MAX_BYTES);
-        builder.push(&json!({}), Some("3"), NOW).expect("it goes on");
+        builder.push(&json!({}), Some("3")).expect("it goes on");
         let batches = drain(&mut builder);
         let ends: Vec<_> = batches.iter().map(|batch| batch.end_offset_token.as_deref().expect("a token")).collect();
         assert_eq!(ends, ["0", "1", "2", "3"]);
@@ -283,7 +283,7 @@ fn what_is_too_large_after_compression_is_several_batches() {
             for (index, row) in rows.iter().enumerate() {
                 // A token for every third.
                 let token = (index % 3 == 2).then(|| index.to_string());
-                builder.push_line(row.as_bytes(), token.as_deref(), NOW).expect("a row");
+                builder.push_line(row.as_bytes(), token.as_deref()).expect("a row");
             }
             let batches = drain(&mut builder);
             assert_eq!(batches.len(), 4);
@@ -312,7 +312,7 @@ fn a_split_batch_ends_behind_tokens_that_one_row_has() {
     for index in 0..30_u64 {
         let row = json!({ "text": noise(200_000, index) });
         let token = if index % 10 == 9 { index.to_string() } else { "the same".to_owned() };
-        builder.push(&row, Some(&token), NOW).expect("a row");
+        builder.push(&row, Some(&token)).expect("a row");
     }
     let ends: Vec<_> = drain(&mut builder).into_iter().filter_map(|batch| batch.end_offset_token).collect();
     assert!(ends.len() > 1 && !ends.contains(&"the same".to_owned()), "{ends:?}");
@@ -321,7 +321,7 @@ fn a_split_batch_ends_behind_tokens_that_one_row_has() {
 #[test]
 fn what_does_not_get_smaller_is_sent_as_it_is() {
     let mut builder = BatchBuilder::new(BatchOptions::new().compression(Compression::Zstd(1)));
-    builder.push(&json!({}), None, NOW).expect("a row");
+    builder.push(&json!({}), None).expect("a row");
     let [batch] = &drain(&mut builder)[..] else { panic!("one batch") };
     assert_eq!((&batch.encoding, batch.body.len()), (&None, 3));
 }
@@ -347,15 +347,15 @@ proptest! {
         let (mut now, mut batches, mut expected, mut tokens) = (NOW, Vec::new(), String::new(), Vec::new());
         for (index, (content, has_token, wait, refused)) in rows.iter().enumerate() {
             if *refused {
-                builder.push(&json!([content]), Some("refused"), now).expect_err("a list");
-                builder.push(&BTreeMap::from([(content, f64::NAN)]), Some("refused"), now).expect_err("no number");
+                builder.push(&json!([content]), Some("refused")).expect_err("a list");
+                builder.push(&BTreeMap::from([(content, f64::NAN)]), Some("refused")).expect_err("no number");
             }
             let row = json!({ "c": content });
             let token = has_token.then(|| index.to_string());
             if index % 2 == 0 {
-                builder.push(&row, token.as_deref(), now).expect("a row");
+                builder.push(&row, token.as_deref()).expect("a row");
             } else {
-                builder.push_line(row.to_string().as_bytes(), token.as_deref(), now).expect("a row");
+                builder.push_line(row.to_string().as_bytes(), token.as_deref()).expect("a row");
             }
             expected += &row.to_string();
             expected.push('\n');
@@ -363,7 +363,7 @@ proptest! {
             batches.extend(std::iter::from_fn(|| builder.next_batch(now)));
             now = now + Duration::from_millis(*wait);
         }
-        builder.flush(now);
+        builder.flush();
         batches.extend(std::iter::from_fn(|| builder.next_batch(now)));
 
         let mut next = 0;

@@ -8,7 +8,7 @@ use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
 use pipewright::flow::{Goal as _, Notice, SavedState};
 use pipewright::snowpipe::account::TokenType;
-use pipewright::snowpipe::{Account, ChannelPath, OpenSession, OpenWriter, Refusal, Writer, WriterEvent};
+use pipewright::snowpipe::{Account, ChannelPath, OpenSession, OpenWriter, PushError, Writer, WriterEvent};
 use pipewright::{Secret, Timestamp};
 use pipewright_mock::snowpipe::{ChannelPath as Simulated, ChannelView, Config};
 use pipewright_mock::{Fault, FaultPlan, SnowpipeHandle, World};
@@ -129,11 +129,11 @@ impl<'a> Process<'a> {
     }
 
     /// Pushes orders, each with its number as its offset token.
-    fn push(&mut self, numbers: RangeInclusive<u32>) -> Result<(), Refusal> {
+    fn push(&mut self, numbers: RangeInclusive<u32>) -> Result<(), PushError> {
         numbers.into_iter().try_for_each(|number| self.push_line(number, &row(number)))
     }
 
-    fn push_line(&mut self, number: u32, line: &str) -> Result<(), Refusal> {
+    fn push_line(&mut self, number: u32, line: &str) -> Result<(), PushError> {
         self.writer.push_line(line.as_bytes(), Some(&number.to_string()))
     }
 

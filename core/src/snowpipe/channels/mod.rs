@@ -3,6 +3,7 @@
 mod lenient;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
@@ -148,6 +149,12 @@ impl ChannelStatus {
     /// Whether the channel may be used. If not, open it again when the cause is mended.
     pub fn is_healthy(&self) -> bool {
         self.channel_status_code.is_success()
+    }
+
+    /// Returns how long rows take on average until they are committed.
+    pub fn average_latency(&self) -> Option<Duration> {
+        let millis = self.snowflake_avg_processing_latency_ms?;
+        u64::try_from(millis).ok().map(Duration::from_millis)
     }
 
     /// The last offset token whose rows are committed. An empty one is none.

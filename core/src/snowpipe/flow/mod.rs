@@ -24,4 +24,4 @@ pub use path::ChannelPath;
 pub use position::{ChannelLost, Position, RejectedRows};
 pub use reconcile::{Reconcile, Reconciled};
 pub use status_batcher::StatusBatcher;
-pub use writer::{OpenWriter, Refusal, Refused, UnsettledRows, Writer, WriterEvent};
+pub use writer::{AppendError, OpenWriter, PushError, UnsettledRows, Writer, WriterEvent, WriterMetrics};

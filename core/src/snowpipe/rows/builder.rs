@@ -37,7 +37,7 @@ pub struct BatchBuilder {
     end: usize,
     /// How many of its rows there are up to the last one with a token.
     tokened: usize,
-    /// When its first row came.
+    /// When the builder was first asked for a batch after its first row.
     opened: Option<Timestamp>,
     /// How much room the last batch took; none when it was closed for want of rows.
     room: Room,
@@ -105,17 +105,12 @@ impl BatchBuilder {
     ///
     /// # Errors
     /// When the row cannot be taken. It is left out, all else is as before.
-    pub fn push<R: Serialize + ?Sized>(
-        &mut self,
-        row: &R,
-        offset_token: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), RowError> {
+    pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), RowError> {
         let start = self.begin_line();
         if let Err(error) = json::write(&mut self.lines, row, self.options.non_finite) {
             return self.refuse_value(error);
         }
-        self.end_line(start, offset_token, now)
+        self.end_line(start, offset_token)
     }
 
     /// Adds a row that is JSON already, with or without a line end behind it. An empty token is none.
@@ -124,7 +119,7 @@ impl BatchBuilder {
     /// When it is not one JSON object in one line, or cannot be taken: with a number beyond the range of `f64`, one half of a
     /// surrogate pair, or more than 120 levels of nesting, readers differ in what they make of it. It is left out, all else is
     /// as before.
-    pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>, now: Timestamp) -> Result<(), RowError> {
+    pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>) -> Result<(), RowError> {
         let wrong = |problem: String| RowError::Line { index: self.taken, problem };
         let line = line.trim_ascii();
         if memchr2(b'\n', b'\r', line).is_some() {
@@ -134,13 +129,17 @@ impl BatchBuilder {
         json::check(line, 0).map_err(|error| wrong(error.to_string()))?;
         let start = self.begin_line();
         self.lines.extend_from_slice(line);
-        self.end_line(start, offset_token, now)
+        self.end_line(start, offset_token)
     }
 
-    /// The next batch that is closed, or old enough to be.
+    /// Returns the next batch that is closed, or old enough to be. The age of a batch counts from the first call after its first
+    /// row: call it after each push.
     pub fn next_batch(&mut self, now: Timestamp) -> Option<Batch> {
+        if self.opened.is_none() && !self.rows.is_empty() {
+            self.opened = Some(now);
+        }
         if self.closed.is_empty() && self.due().is_some_and(|due| due <= now) {
-            self.close(now, Cause::Quiet);
+            self.close(Cause::Quiet);
         }
         let batch = self.closed.pop_front()?;
         if self.closed.is_empty() {
@@ -149,7 +148,8 @@ impl BatchBuilder {
         Some(batch)
     }
 
-    /// When the open batch will be old enough; [`next_batch`](Self::next_batch) has it then. `None` while nothing waits.
+    /// Returns when the open batch will be old enough; [`next_batch`](Self::next_batch) returns it then. `None` if no row waits that
+    /// may be sent.
     pub fn due(&self) -> Option<Timestamp> {
         let opened = self.opened.filter(|_| self.cut() > 0)?;
         Some(opened + self.options.age)
@@ -157,15 +157,15 @@ impl BatchBuilder {
 
     /// Closes the open batch, and frees the memory that is kept for more rows. With [`Cut::BehindTokens`], rows behind the
     /// last offset token stay.
-    pub fn flush(&mut self, now: Timestamp) {
-        self.close(now, Cause::Quiet);
+    pub fn flush(&mut self) {
+        self.close(Cause::Quiet);
     }
 
     /// Closes the open batch, and rows behind the last offset token in another one, without a token.
-    pub(in crate::snowpipe) fn close_all(&mut self, now: Timestamp) {
-        self.flush(now);
+    pub(in crate::snowpipe) fn close_all(&mut self) {
+        self.flush();
         let cut = std::mem::replace(&mut self.options.cut, Cut::Anywhere);
-        self.flush(now);
+        self.flush();
         self.options.cut = cut;
     }
 
@@ -237,7 +237,7 @@ impl BatchBuilder {
     }
 
     /// Takes the line that was written, if it is a row, and closes batches as the limits say.
-    fn end_line(&mut self, start: usize, token: Option<&str>, now: Timestamp) -> Result<(), RowError> {
+    fn end_line(&mut self, start: usize, token: Option<&str>) -> Result<(), RowError> {
         let line = self.lines.get_mut(start..).unwrap_or_default();
         if line.first() != Some(&b'{') {
             let error = RowError::NotAnObject { index: self.taken, found: kind(line) };
@@ -252,13 +252,13 @@ impl BatchBuilder {
         let near = self.lines.len() >= self.max_bytes.min(LIMIT);
         if near {
             if self.lines.len() - start > LIMIT {
-                return self.take_alone(token, now);
+                return self.take_alone(token);
             }
             if let Err(error) = self.check_group() {
                 return self.refuse(error);
             }
             if self.lines.len() > self.max_bytes && !self.rows.is_empty() {
-                self.close(now, Cause::Full);
+                self.close(Cause::Full);
             }
         }
         self.end = self.lines.len();
@@ -268,17 +268,14 @@ impl BatchBuilder {
         if !token.is_empty() {
             self.tokened = self.rows.len();
         }
-        if self.opened.is_none() {
-            self.opened = Some(now);
-        }
         if self.rows.len() >= self.options.rows || near && self.lines.len() >= self.max_bytes {
-            self.close(now, Cause::Full);
+            self.close(Cause::Full);
         }
         Ok(())
     }
 
     /// Takes a row that can only be sent if compression helps, as a batch of its own.
-    fn take_alone(&mut self, token: &str, now: Timestamp) -> Result<(), RowError> {
+    fn take_alone(&mut self, token: &str) -> Result<(), RowError> {
         let index = self.taken;
         let line = self.lines.get(self.end..).unwrap_or_default();
         let bytes = line.len() as u64;
@@ -295,7 +292,7 @@ impl BatchBuilder {
             return self.refuse(RowError::TooLargeTogether { index, rows: waiting as u64 + 1, bytes });
         }
         self.remove_line();
-        self.close(now, Cause::Quiet);
+        self.close(Cause::Quiet);
         let token = Some(token).filter(|token| !token.is_empty()).map(str::to_owned);
         self.closed.push_back(Batch {
             body: compressed.into(),
@@ -349,11 +346,11 @@ impl BatchBuilder {
     }
 
     /// Closes the rows that may be, and keeps the others; and the memory, when there are to be more.
-    fn close(&mut self, now: Timestamp, cause: Cause) {
+    fn close(&mut self, cause: Cause) {
         let cut = self.cut();
         if cut > 0 {
             self.close_rows(cut, cause);
-            self.opened = if self.rows.is_empty() { None } else { Some(now) };
+            self.opened = None;
         }
         if cause == Cause::Quiet {
             self.release();

@@ -77,9 +77,8 @@ impl RowError {
     /// What is wrong with the row, without its number: for whoever counts rows in another way, such as by the lines of a file.
     ///
     /// ```
-    /// use pipewright::Timestamp;
     /// use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions};
-    /// let error = BatchBuilder::new(BatchOptions::new()).push_line(b"[1]", None, Timestamp::UNIX_EPOCH).expect_err("a list");
+    /// let error = BatchBuilder::new(BatchOptions::new()).push_line(b"[1]", None).expect_err("a list");
     /// assert!(error.to_string().starts_with("row 0: it is a list"));
     /// assert!(error.problem().starts_with("it is a list"));
     /// ```

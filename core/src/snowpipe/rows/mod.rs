@@ -7,9 +7,9 @@
 //!
 //! let now = Timestamp::from_millis(1_700_000_000_000);
 //! let mut builder = BatchBuilder::new(BatchOptions::new().rows(2));
-//! builder.push(&json!({ "ID": 1, "NAME": "one" }), Some("1"), now)?;
-//! builder.push_line(br#"{"ID":2,"NAME":"two"}"#, Some("2"), now)?;
-//! builder.push(&json!({ "ID": 3 }), Some("3"), now)?;
+//! builder.push(&json!({ "ID": 1, "NAME": "one" }), Some("1"))?;
+//! builder.push_line(br#"{"ID":2,"NAME":"two"}"#, Some("2"))?;
+//! builder.push(&json!({ "ID": 3 }), Some("3"))?;
 //!
 //! let batch = builder.next_batch(now).expect("two rows are a batch");
 //! assert_eq!(batch.body.read()?, "{\"ID\":1,\"NAME\":\"one\"}\n{\"ID\":2,\"NAME\":\"two\"}\n");

@@ -1,7 +1,7 @@
 //! A session: the ingest host and the token for it, found once and shared by any number of channels and threads.
 //!
-//! [`OpenSession`] finds both and gives the [`Session`], of which every clone is the same one. What goes to the ingest host goes
-//! through it, on the handle of the account:
+//! [`OpenSession`] finds both and gives the [`Session`], of which every clone is the same one. An
+//! [`IngestClient`](super::IngestClient) uses it by itself. An event loop gets goals of the account from it:
 //!
 //! ```no_run
 //! # use pipewright::driver::Runtime;
@@ -178,28 +178,12 @@ impl Session {
         &self.shared.account
     }
 
-    /// One operation of the ingest host, with the session's token. Run it on the handle of the account.
+    /// Makes a goal of the account of one operation of the ingest host, with the session's token. [`IngestClient::call`](super::IngestClient::call) runs it.
     pub fn call<O>(&self, operation: O) -> SessionCall<O> {
         self.run(OperationGoal(operation))
     }
 
-    /// One flow of the ingest host, with the session's token. Run it on the handle of the account.
-    ///
-    /// ```no_run
-    /// # use pipewright::driver::Runtime;
-    /// # use pipewright::snowpipe::{Account, ChannelPath, OpenSession};
-    /// # use pipewright::snowpipe::account::TokenType;
-    /// # use pipewright::snowpipe::rows::Batch;
-    /// # fn example(account: &Account<impl Runtime>) -> Result<(), pipewright::error::FlowError> {
-    /// use pipewright::snowpipe::OpenChannel;
-    /// let session = account.run(OpenSession::new(TokenType::KeypairJwt))?;
-    /// let channel = account.run(session.run(OpenChannel::new(ChannelPath::of_table("DB", "PUBLIC", "T", "c"))))?;
-    /// let channel = account.run(session.run(channel.append(Batch::new("{\"ID\":1}\n", 1, "1", "1"))))?;
-    /// let committed = account.run(session.run(channel.await_committed("1")))?;
-    /// println!("{:?} of the rows were rejected", committed.rejected);
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// Makes a goal of the account of a goal of the ingest host, with the session's token. [`IngestClient::run`](super::IngestClient::run) runs it.
     pub fn run<G>(&self, goal: G) -> SessionRun<G> {
         SessionRun::new(self.clone(), goal)
     }

@@ -11,7 +11,7 @@ use pipewright::snowpipe::account::TokenType;
 use pipewright::snowpipe::rows::{Batch, BatchOptions};
 use pipewright::snowpipe::session::Session;
 use pipewright::snowpipe::{
-    ChannelLost, ChannelPath, OpenSession, OpenWriter, Refusal, SnowpipeAccount, StatusBatcher, UnsettledRows, Writer,
+    ChannelLost, ChannelPath, OpenSession, OpenWriter, PushError, SnowpipeAccount, StatusBatcher, UnsettledRows, Writer,
 };
 use pipewright::{Seed, Timestamp};
 use pipewright_mock::World;
@@ -292,19 +292,19 @@ impl Source {
                 }
             }
             // Something committed makes room.
-            Err(Refusal::Full { batches, .. }) => {
+            Err(PushError::Full { batches, .. }) => {
                 if batches < self.schedule.max_batches {
                     coverage.count("(full by bytes)", Phase::Append);
                 }
                 self.push_at = Timestamp::MAX;
             }
-            Err(Refusal::Ended(_)) => self.push_at = Timestamp::MAX,
+            Err(PushError::Ended(_)) => self.push_at = Timestamp::MAX,
             Err(refusal) => panic!("{refusal}"),
         }
     }
 
     /// Gives it rows as a batch. The row behind them.
-    fn push_batch(&mut self, first: u32, last: u32) -> Result<u32, Refusal> {
+    fn push_batch(&mut self, first: u32, last: u32) -> Result<u32, PushError> {
         let token = |number| self.token(number);
         let batch = Batch::new(self.rows(first..=last), u64::from(last - first + 1), token(first), token(last));
         self.writer.append(batch).map_err(|refused| refused.reason)?;
@@ -313,7 +313,7 @@ impl Source {
     }
 
     /// Gives it rows one by one. The row behind them.
-    fn push_rows(&mut self, first: u32, last: u32, coverage: &mut Coverage) -> Result<u32, Refusal> {
+    fn push_rows(&mut self, first: u32, last: u32, coverage: &mut Coverage) -> Result<u32, PushError> {
         for number in first..=last {
             let token = Some(self.token(number)).filter(|_| self.schedule.shape.has_token(number));
             let before = self.writer.waiting();

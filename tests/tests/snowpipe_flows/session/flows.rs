@@ -9,7 +9,7 @@ use pipewright::flow::{CredentialRequest, Goal};
 use pipewright::snowpipe::rows::Batch;
 use pipewright::snowpipe::session::Session;
 use pipewright::snowpipe::{
-    Account, AppendElastic, ChannelPath, DropChannel, OpenChannel, OpenSession, Position, Reconcile,
+    Account, AppendElastic, ChannelPath, DropChannel, IngestClient, OpenChannel, OpenSession, Position, Reconcile,
 };
 use pipewright::{Secret, Seed, Timestamp};
 use pipewright_mock::snowpipe::{ChannelPath as Simulated, ChannelView, Config as SimulatedConfig};
@@ -50,6 +50,10 @@ impl Scene {
         Self { world, simulator, account, session }
     }
 
+    fn ingest(&self) -> IngestClient<World> {
+        IngestClient::new(self.account.clone(), self.session.clone())
+    }
+
     fn view(&self) -> ChannelView {
         let path = Simulated::new("DB", "PUBLIC", "T-STREAMING", "c");
         self.simulator.with(|account| account.channel_view(&path)).expect("the channel")
@@ -63,25 +67,25 @@ impl Scene {
 #[test]
 fn every_flow_runs_with_a_session_whatever_becomes_of_its_token() {
     let scene = Scene::new();
-    let (account, session) = (&scene.account, &scene.session);
-    let channel = account.run(session.run(OpenChannel::new(path()))).expect("host and token are found");
+    let ingest = scene.ingest();
+    let channel = ingest.run(OpenChannel::new(path())).expect("host and token are found");
     let position = Position::of(channel.status());
     scene.revoke();
-    let channel = account.run(session.run(channel.append(batch(1)))).expect("another token");
+    let channel = ingest.run(channel.append(batch(1))).expect("another token");
     scene.revoke();
-    let committed = account.run(session.run(channel.await_committed("1"))).expect("another token");
+    let committed = ingest.run(channel.await_committed("1")).expect("another token");
     assert_eq!(committed.token, "1");
     scene.revoke();
     let sent = Position::of(channel.status());
     assert_eq!(sent, position);
     let mut position = position;
     position.sent.push("1".to_owned());
-    let reconciled = account.run(session.run(Reconcile::new(path(), position))).expect("another token");
+    let reconciled = ingest.run(Reconcile::new(path(), position)).expect("another token");
     assert_eq!(reconciled.settled, 1);
     scene.revoke();
-    account.run(session.run(AppendElastic::to_table("DB", "PUBLIC", "T", batch(2)))).expect("another token");
+    ingest.run(AppendElastic::to_table("DB", "PUBLIC", "T", batch(2))).expect("another token");
     scene.revoke();
-    account.run(session.run(DropChannel::new(path()))).expect("another token");
+    ingest.run(DropChannel::new(path())).expect("another token");
     assert_eq!(scene.view().rows.len(), 1);
     let tokens = scene.simulator.with(|account| account.requests().filter(|it| it.path == "/oauth/token").count());
     assert_eq!(tokens, 6, "one for each time that they were revoked");
@@ -90,15 +94,15 @@ fn every_flow_runs_with_a_session_whatever_becomes_of_its_token() {
 #[test]
 fn a_flow_that_finds_its_host_gone_leaves_the_next_to_another() {
     let scene = Scene::new();
-    let (account, session) = (&scene.account, &scene.session);
-    let channel = account.run(session.run(OpenChannel::new(path()))).expect("host and token are found");
+    let ingest = scene.ingest();
+    let channel = ingest.run(OpenChannel::new(path())).expect("host and token are found");
     scene.simulator.fail_over(seconds(60));
     scene.world.sleep_until(scene.world.now() + seconds(60));
-    let error = account.run(session.run(channel.append(batch(1)))).expect_err("it is gone");
+    let error = ingest.run(channel.append(batch(1))).expect_err("it is gone");
     assert_eq!(error.service().map(ServiceError::status), Some(StatusCode::GONE));
-    let channel = account.run(session.run(OpenChannel::new(path()))).expect("the next host");
-    account.run(session.run(channel.append(batch(1)))).expect("no faults");
-    assert_eq!(session.generation(), 2);
+    let channel = ingest.run(OpenChannel::new(path())).expect("the next host");
+    ingest.run(channel.append(batch(1))).expect("no faults");
+    assert_eq!(ingest.session().generation(), 2);
     scene.world.sleep_until(scene.world.now() + seconds(10));
     assert_eq!(scene.view().rows.len(), 1);
 }

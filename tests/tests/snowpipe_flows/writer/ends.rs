@@ -19,7 +19,7 @@ fn a_batch_that_nobody_takes_is_named() {
     let FlowError::Failed(failure) = &error else { panic!("{error}") };
     let refusal = failure.cause().and_then(|cause| cause.downcast_ref::<ServiceError>()).expect("the refusal");
     assert_eq!(refusal.code(), Some("SWITCH_TO_FILE_MODE"));
-    assert!(matches!(writer.push_line(b"{}", Some("4")), Err(Refusal::Ended(_))));
+    assert!(matches!(writer.push_line(b"{}", Some("4")), Err(PushError::Ended(_))));
     let unsettled = writer.unsettled();
     assert_eq!(
         (unsettled.committed, unsettled.unconfirmed.len(), unsettled.unsent.len()),

@@ -14,7 +14,7 @@ use pipewright::snowpipe::account::TokenType;
 use pipewright::snowpipe::rows::Batch;
 use pipewright::snowpipe::session::Session;
 use pipewright::snowpipe::{
-    Account, ChannelLost, ChannelPath, OpenSession, OpenWriter, Refusal, Refused, SnowpipeAccount, StatusBatcher,
+    Account, AppendError, ChannelLost, ChannelPath, OpenSession, OpenWriter, PushError, SnowpipeAccount, StatusBatcher,
     Writer, WriterEvent,
 };
 use pipewright::{Base, Secret, Timestamp};
@@ -119,10 +119,10 @@ fn a_token_that_ends_an_earlier_batch_is_refused_and_ends_nothing() {
     let refused = |writer: &mut Writer, token: &str| {
         for result in [writer.push(&row(99), Some(token)), writer.push_line(b"{\"ID\":99}", Some(token))] {
             let error = result.expect_err("an older token");
-            assert!(matches!(error, Refusal::Invalid(_)) && error.to_string().contains(token), "{error}");
+            assert!(matches!(error, PushError::Invalid(_)) && error.to_string().contains(token), "{error}");
         }
         let batch = Batch::new("{\"ID\":99}\n", 1, token, token);
-        assert!(matches!(writer.append(batch).expect_err("an older token").reason, Refusal::Invalid(_)));
+        assert!(matches!(writer.append(batch).expect_err("an older token").reason, PushError::Invalid(_)));
     };
     // Waiting, then committed; numbers and texts without an order.
     for (number, token) in [(1, "10"), (2, "9"), (3, "b"), (4, "a"), (5, "0005")] {
@@ -154,8 +154,8 @@ fn a_token_that_ends_an_earlier_batch_is_refused_and_ends_nothing() {
 fn what_cannot_be_taken_comes_back() {
     let scene = Scene::new();
     let mut writer = scene.start(scene.goal().max_batches(2));
-    let refused = |writer: &mut Writer, batch: Batch| -> Refused { *writer.append(batch).expect_err("not taken") };
-    assert!(matches!(refused(&mut writer, batch(1)).reason, Refusal::NotOpened));
+    let refused = |writer: &mut Writer, batch: Batch| -> AppendError { *writer.append(batch).expect_err("not taken") };
+    assert!(matches!(refused(&mut writer, batch(1)).reason, PushError::NotOpened));
     assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Opened { committed: None })));
     for (batch, problem) in [
         (Batch::new("{}\n", 1, "", ""), "without one nobody can see"),
@@ -172,7 +172,7 @@ fn what_cannot_be_taken_comes_back() {
     writer.append(batch(2)).expect("there is room");
     let full = refused(&mut writer, batch(3));
     assert!(full.is_full() && full.to_string().contains("2 batches of 18 bytes"), "{full}");
-    assert!(matches!(writer.push_line(b"{}", Some("3")), Err(Refusal::Full { batches: 2, bytes: 18 })));
+    assert!(matches!(writer.push_line(b"{}", Some("3")), Err(PushError::Full { batches: 2, bytes: 18 })));
     assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Committed { .. })));
     assert!(
         refused(&mut writer, batch(1)).to_string().contains("another batch ends with it"),
@@ -180,7 +180,7 @@ fn what_cannot_be_taken_comes_back() {
     );
     writer.append(full.batch).expect("there is room again");
     writer.close().expect("no rows are left over");
-    assert!(matches!(refused(&mut writer, batch(4)).reason, Refusal::Closed));
+    assert!(matches!(refused(&mut writer, batch(4)).reason, PushError::Closed));
     while scene.next(&mut writer).expect("no faults") != WriterEvent::Closed {}
     assert!(matches!(scene.next(&mut writer), Err(FlowError::Misuse(_))));
     assert_eq!(scene.rows(), 3);
@@ -208,13 +208,40 @@ fn rejected_rows_are_told_once_also_to_whoever_goes_on() {
 }
 
 #[test]
+fn the_status_and_the_metrics_show_rejected_rows_and_a_takeover() {
+    let scene = Scene::new();
+    let mut writer = scene.open(scene.goal().unique_tokens());
+    assert!(writer.status().is_some_and(|status| status.committed().is_none()));
+    writer.push_line(br#"{"ID":"one"}"#, Some("1")).expect("a row, so far");
+    writer.push_line(br#"{"ID":2}"#, Some("2")).expect("a row");
+    writer.flush();
+    while scene.next(&mut writer).expect("no faults") != WriterEvent::Flushed {}
+    let status = writer.status().expect("it was polled");
+    assert_eq!((status.committed(), status.rows_inserted, status.rows_error_count), (Some("2"), Some(1), Some(1)));
+    let metrics = writer.metrics();
+    assert_eq!((metrics.batches_sent, metrics.batches_committed), (1, 1));
+    assert_eq!((metrics.rows_committed, metrics.rows_rejected), (2, 1));
+    assert_eq!((metrics.retries, metrics.reopenings, metrics.takeovers), (0, 0, 0));
+    drop(scene.open(scene.goal()));
+    writer.append(batch(3)).expect("there is room");
+    writer.close().expect("no rows are left over");
+    let mut takeovers = 0;
+    let mut count =
+        |notice: Notice| takeovers += usize::from(notice.to_string().contains("another client has opened it"));
+    while scene.account.drive(&mut writer, &mut count).expect("it goes on") != WriterEvent::Closed {}
+    let metrics = writer.metrics();
+    assert_eq!((takeovers, metrics.takeovers, metrics.reopenings, metrics.batches_sent), (1, 1, 1, 3));
+    assert_eq!((metrics.batches_committed, metrics.rows_committed), (2, 3));
+}
+
+#[test]
 fn rows_become_batches_and_the_last_need_a_token() {
     let scene = Scene::new();
     let mut writer = scene.open(scene.goal());
     for (number, token) in [(1, None), (2, Some("2")), (3, None)] {
         writer.push(&serde_json::json!({ "ID": number }), token).expect("a row");
     }
-    assert!(matches!(writer.push_line(b"[]", None), Err(Refusal::Row(_))));
+    assert!(matches!(writer.push_line(b"[]", None), Err(PushError::Row(_))));
     writer.flush();
     let committed = WriterEvent::Committed { token: "2".into(), batches: 1, rows: 2 };
     assert_eq!(scene.next(&mut writer).expect("no faults"), committed);

@@ -1,5 +1,5 @@
-//! The policy of a [`Writer`](super::Writer): what an error means, and what the writer does about it. Pure: [`Machine::handle`]
-//! (super::machine) carries the action out.
+//! The policy of a [`Writer`](super::Writer): what an error means, and what the writer does about it. Pure: the
+//! [machine](super::handle) carries the action out.
 //!
 //! An error becomes a [`Fault`] by what the service says:
 //!
@@ -306,7 +306,8 @@ impl FaultHistory {
         at.worked.saturating_sub(since) >= limit
     }
 
-    /// The wait before the channel is reopened: none at first, and then about 1, 2, 4, … s. `random` returns a number up to its argument.
+    /// The wait before the channel is reopened: none at first, and then about 1, 2, 4, … s. `random` returns a number up to its
+    /// argument.
     pub(super) fn next_backoff(&mut self, random: impl FnOnce(u64) -> u64) -> Duration {
         let reopenings = self.reopenings;
         self.reopenings = reopenings.saturating_add(1);

@@ -53,17 +53,17 @@ impl fmt::Display for WriterEvent {
 /// A batch that was not taken, and why. Nothing has changed.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Refused {
+pub struct AppendError {
     /// The batch.
     pub batch: Batch,
     /// Why.
-    pub reason: Refusal,
+    pub reason: PushError,
 }
 
 /// Why a writer does not take rows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum PushError {
     /// As much is waiting as may: poll the writer until something is [committed](WriterEvent::Committed), and come again.
     Full {
         /// How many batches are waiting to be committed.
@@ -84,22 +84,22 @@ pub enum Refusal {
     Ended(FlowError),
 }
 
-impl Refused {
+impl AppendError {
     /// Whether there is only no room just now.
     pub fn is_full(&self) -> bool {
-        matches!(self.reason, Refusal::Full { .. })
+        matches!(self.reason, PushError::Full { .. })
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for AppendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.reason.fmt(f)
     }
 }
 
-impl Error for Refused {}
+impl Error for AppendError {}
 
-impl fmt::Display for Refusal {
+impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full { batches, bytes } => {
@@ -114,7 +114,13 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl Error for Refusal {}
+impl Error for PushError {}
+
+impl From<RowError> for PushError {
+    fn from(error: RowError) -> Self {
+        Self::Row(error)
+    }
+}
 
 /// What a writer had not seen committed when it ended.
 #[derive(Debug)]

@@ -1,37 +1,42 @@
 //! The goal [`OpenWriter`]: what a [`Writer`] is to be like.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::machine::WriterMachine;
+use super::decide::FaultHistory;
+use super::machine::{State, WriterMachine};
+use super::replay_buffer::ReplayBuffer;
 use super::tokens::Tokens;
-use super::{Writer, WriterEvent, WriterState};
+use super::{Writer, WriterEvent, WriterMetrics, WriterState};
 use crate::error::FlowError;
 use crate::flow::{SavedState, StateMachine as _, goal};
 use crate::snowpipe::SnowpipeAccount;
 #[cfg(doc)]
 use crate::snowpipe::flow::ChannelLost;
+use crate::snowpipe::flow::elapsed::Elapsed;
 use crate::snowpipe::flow::{ChannelPath, Position, StatusBatcher};
-use crate::snowpipe::rows::BatchOptions;
+use crate::snowpipe::rows::{BatchBuilder, BatchOptions, Cut};
 use crate::snowpipe::session::Session;
 use crate::snowpipe::tuning::{IDLE_POLL_INTERVAL, MAX_BATCHES, MAX_BUFFERED_BYTES, RETRY_TIMEOUT, STALL_TIMEOUT};
+use crate::time::Timestamp;
 
 /// Opens a channel for writing: what comes of it is a [`Writer`].
 ///
-/// Nothing is sent before the writer is polled. On the handle of an account:
+/// Nothing is sent before the writer is polled. With the client of an account:
 ///
 /// ```no_run
 /// # use pipewright::driver::Runtime;
 /// # use pipewright::flow::Notice;
 /// # use pipewright::snowpipe::Account;
 /// # fn save(_: &pipewright::flow::SavedState) -> std::io::Result<()> { Ok(()) }
-/// # fn example(account: &Account<impl Runtime>, mut lines: impl Iterator<Item = (u64, String)>)
+/// # fn example(account: &Account<impl Runtime + Clone>, mut lines: impl Iterator<Item = (u64, String)>)
 /// # -> Result<(), Box<dyn std::error::Error>> {
-/// use pipewright::snowpipe::{ChannelPath, OpenSession, OpenWriter, Refusal, WriterEvent};
+/// use pipewright::snowpipe::{ChannelPath, OpenSession, PushError, WriterEvent};
 /// use pipewright::snowpipe::account::TokenType;
 ///
-/// let session = account.run(OpenSession::new(TokenType::KeypairJwt))?;
+/// let ingest = account.open_session(OpenSession::new(TokenType::KeypairJwt))?;
 /// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
-/// let mut writer = account.start_with(OpenWriter::new(&session, path), |notice| match notice {
+/// let mut writer = ingest.start_with(ingest.open_writer(path), |notice| match notice {
 ///     Notice::Persist(saved) => save(&saved),
 ///     notice => Ok(println!("{notice}")),
 /// });
@@ -46,7 +51,7 @@ use crate::snowpipe::tuning::{IDLE_POLL_INTERVAL, MAX_BATCHES, MAX_BUFFERED_BYTE
 ///     loop {
 ///         match writer.flow_mut().push_line(line.as_bytes(), Some(&number.to_string())) {
 ///             Ok(()) => break,
-///             Err(Refusal::Full { .. }) => writer.next()?.into_iter().for_each(on_event),
+///             Err(PushError::Full { .. }) => writer.next()?.into_iter().for_each(on_event),
 ///             // The row was not taken: going on would leave it out.
 ///             Err(refusal) => return Err(refusal.into()),
 ///         }
@@ -253,6 +258,39 @@ impl OpenWriter {
     pub fn sharing(mut self, batcher: &StatusBatcher) -> Self {
         self.batcher = batcher.clone();
         self
+    }
+}
+
+impl From<OpenWriter> for WriterMachine {
+    fn from(mut goal: OpenWriter) -> Self {
+        let mut position = goal.position.take();
+        if let Some(position) = position.as_mut().filter(|_| goal.tokens.are_unique()) {
+            position.rejected = None;
+        }
+        Self {
+            ingest: None,
+            token: None,
+            builder: BatchBuilder::new(goal.batches.clone().cut(Cut::BehindTokens)),
+            replay: ReplayBuffer::new(position),
+            registration: goal.batcher.join(&goal.path),
+            lease: None,
+            channel: None,
+            opened: false,
+            opened_at: Timestamp::UNIX_EPOCH,
+            elapsed: Elapsed::default(),
+            began: Duration::ZERO,
+            progress_at: Duration::ZERO,
+            poll_at: Timestamp::UNIX_EPOCH,
+            faults: FaultHistory::default(),
+            status: None,
+            metrics: WriterMetrics::default(),
+            is_sent: false,
+            events: VecDeque::new(),
+            flush: None,
+            closing: false,
+            state: State::Start,
+            goal,
+        }
     }
 }
 

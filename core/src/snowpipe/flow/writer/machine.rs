@@ -1,21 +1,22 @@
-//! The transitions of a [`Writer`](super::Writer). Its states are drawn in the [module](super), its policy is in [`decide`](super::decide).
+//! The transitions of a [`Writer`](super::Writer). Its states are drawn in the [module](super), its policy is in
+//! [`decide`](super::decide).
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::decide::{Action, Fault, FaultHistory, Occurrence, decide, is_deadline, may_be_appended, without_deadline};
+use super::decide::{Fault, FaultHistory};
 use super::event::WriterEvent;
+use super::handle::session_moved;
 use super::replay_buffer::{ReplayBuffer, StatusDelta};
 use super::tokens::Tokens;
-use super::{OpenWriter, WriterState};
-use crate::error::{Ambiguity, Cause, Failure, FlowError, Misuse, ServiceError};
+use super::{OpenWriter, WriterMetrics, WriterState};
+use crate::error::{Failure, FlowError, Misuse};
 use crate::flow::{
-    Call, Config, CredentialRequest, Flow as _, FlowContext, Goal as _, Notice, Runner, SavedState, StateMachine, Step,
+    Call, Config, CredentialRequest, Flow as _, FlowContext, Goal as _, Runner, SavedState, StateMachine, Step,
     Transition, done,
 };
-use crate::operation::{Operation as _, OperationInfo};
+use crate::operation::Operation as _;
 use crate::snowpipe::account::ExchangeToken;
 use crate::snowpipe::append::AppendRows;
 use crate::snowpipe::channels::{BulkGetChannelStatus, ChannelStatus, ChannelStatuses, OpenChannelOperation as Open};
@@ -24,37 +25,44 @@ use crate::snowpipe::flow::elapsed::Elapsed;
 use crate::snowpipe::flow::open::OpenMachine;
 use crate::snowpipe::flow::status_batcher::{Lease, Registration, StatusAccess};
 use crate::snowpipe::flow::{Channel, ChannelLost, OpenChannel};
-use crate::snowpipe::rows::{BatchBuilder, Cut};
+use crate::snowpipe::rows::BatchBuilder;
 use crate::snowpipe::session::{Grant, TokenWait};
-use crate::snowpipe::tuning::{ACCOUNT_REJECTION_BACKOFF, STATUS_POLL_INTERVAL};
+use crate::snowpipe::tuning::STATUS_POLL_INTERVAL;
 use crate::snowpipe::{RequestId, SnowpipeAccount, SnowpipeIngest};
 use crate::time::Timestamp;
+
+pub(super) type Cx = FlowContext<SnowpipeAccount>;
 
 /// The state machine of a [`Writer`](super::Writer).
 pub(super) struct WriterMachine {
     pub(super) goal: OpenWriter,
     /// The ingest host, and the session's generation of it.
-    ingest: Option<(Config<SnowpipeIngest>, u64)>,
+    pub(super) ingest: Option<(Config<SnowpipeIngest>, u64)>,
     /// While a token is waited for.
-    token: Option<Box<TokenRequest>>,
+    pub(super) token: Option<Box<TokenRequest>>,
     pub(super) builder: BatchBuilder,
     pub(super) replay: ReplayBuffer,
-    registration: Registration,
-    lease: Option<Lease>,
+    pub(super) registration: Registration,
+    pub(super) lease: Option<Lease>,
     /// While no append has it.
-    channel: Option<Channel>,
+    pub(super) channel: Option<Channel>,
     pub(super) opened: bool,
-    opened_at: Timestamp,
+    pub(super) opened_at: Timestamp,
     /// The working time, by which the retry timeout and stalls are measured.
-    elapsed: Elapsed,
+    pub(super) elapsed: Elapsed,
     /// The working time when the request in progress began.
-    began: Duration,
+    pub(super) began: Duration,
     /// The working time of the last progress: something was committed, or the first batch in flight was sent.
-    progress_at: Duration,
+    pub(super) progress_at: Duration,
     /// When the next status is due.
-    poll_at: Timestamp,
-    faults: FaultHistory,
-    events: VecDeque<WriterEvent>,
+    pub(super) poll_at: Timestamp,
+    pub(super) faults: FaultHistory,
+    /// The last status that was read.
+    pub(super) status: Option<ChannelStatus>,
+    pub(super) metrics: WriterMetrics,
+    /// Whether the request in progress was sent.
+    pub(super) is_sent: bool,
+    pub(super) events: VecDeque<WriterEvent>,
     /// How many batches must be committed for the next [`WriterEvent::Flushed`].
     pub(super) flush: Option<u64>,
     pub(super) closing: bool,
@@ -76,7 +84,7 @@ pub(super) enum State {
 }
 
 /// A wait for the session's token, and the request that needs it: `None` if the channel is to be opened.
-struct TokenRequest {
+pub(super) struct TokenRequest {
     wait: TokenWait,
     request: Option<CredentialRequest>,
 }
@@ -96,44 +104,19 @@ impl State {
     }
 }
 
-impl From<OpenWriter> for WriterMachine {
-    fn from(mut goal: OpenWriter) -> Self {
-        let mut position = goal.position.take();
-        if let Some(position) = position.as_mut().filter(|_| goal.tokens.are_unique()) {
-            position.rejected = None;
-        }
-        Self {
-            ingest: None,
-            token: None,
-            builder: BatchBuilder::new(goal.batches.clone().cut(Cut::BehindTokens)),
-            replay: ReplayBuffer::new(position),
-            registration: goal.batcher.join(&goal.path),
-            lease: None,
-            channel: None,
-            opened: false,
-            opened_at: Timestamp::UNIX_EPOCH,
-            elapsed: Elapsed::default(),
-            began: Duration::ZERO,
-            progress_at: Duration::ZERO,
-            poll_at: Timestamp::UNIX_EPOCH,
-            faults: FaultHistory::default(),
-            events: VecDeque::new(),
-            flush: None,
-            closing: false,
-            state: State::Start,
-            goal,
-        }
-    }
-}
-
 impl StateMachine for WriterMachine {
     type Service = SnowpipeAccount;
     type Output = WriterEvent;
     const NAME: &'static str = "Writer";
 
-    fn transition(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> Transition<WriterEvent> {
+    fn transition(&mut self, cx: &mut Cx) -> Transition<WriterEvent> {
         self.elapsed.begin(cx.now());
         let transition = self.advance(cx);
+        // Requests for a token are the session's.
+        if matches!(transition, ControlFlow::Break(Step::Send(_))) && self.token.is_none() {
+            self.metrics.retries += u64::from(self.is_sent);
+            self.is_sent = true;
+        }
         self.elapsed.end(&transition);
         transition
     }
@@ -149,7 +132,7 @@ impl StateMachine for WriterMachine {
 
 /// The transitions, in the order of the picture.
 impl WriterMachine {
-    fn advance(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> Transition<WriterEvent> {
+    fn advance(&mut self, cx: &mut Cx) -> Transition<WriterEvent> {
         // A reply is taken first, so that it is never kept waiting.
         if !cx.has_reply()
             && let Some(event) = self.events.pop_front()
@@ -191,7 +174,7 @@ impl WriterMachine {
     }
 
     /// Start, Ready, Wait: no request is in progress.
-    fn proceed(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> Transition<WriterEvent> {
+    fn proceed(&mut self, cx: &mut Cx) -> Transition<WriterEvent> {
         if matches!(self.state, State::Start)
             && let Err(error) = self.goal.tokens.check()
         {
@@ -231,7 +214,7 @@ impl WriterMachine {
     }
 
     /// Start, Wait → Token: the session knows where to open the channel.
-    fn request_channel(&mut self, cx: &mut FlowContext<SnowpipeAccount>) {
+    fn request_channel(&mut self, cx: &mut Cx) {
         let requested_wait = std::mem::take(&mut self.faults.requested_wait);
         self.exclude(requested_wait, cx);
         self.began = self.elapsed.total();
@@ -239,7 +222,7 @@ impl WriterMachine {
     }
 
     /// Open, Append, Poll → Token: the request needs the session's token.
-    fn authorize(&mut self, request: CredentialRequest, cx: &FlowContext<SnowpipeAccount>) {
+    fn authorize(&mut self, request: CredentialRequest, cx: &Cx) {
         if let Some(rejected) = request.rejected() {
             self.goal.session.reject(rejected, cx.now());
         }
@@ -248,7 +231,7 @@ impl WriterMachine {
     }
 
     /// Token → Open, or back to the request that needs it.
-    fn use_token(&mut self, result: Result<Grant, FlowError>, cx: &mut FlowContext<SnowpipeAccount>) {
+    fn use_token(&mut self, result: Result<Grant, FlowError>, cx: &mut Cx) {
         let token = self.token.take();
         let asked_to_wait = token.as_ref().map_or(Duration::ZERO, |token| token.wait.asked_to_wait());
         self.exclude(asked_to_wait, cx);
@@ -277,7 +260,7 @@ impl WriterMachine {
         }
     }
 
-    fn open(&mut self, cx: &mut FlowContext<SnowpipeAccount>) {
+    fn open(&mut self, cx: &mut Cx) {
         // The rows that the service waits for may be our own: their commit takes as long as it takes.
         let busy_timeout = self.retry_time_left();
         let (deadline, excuse) = self.begin_request(cx);
@@ -285,11 +268,12 @@ impl WriterMachine {
         let goal = OpenChannel::new(self.goal.path.clone()).busy_timeout(busy_timeout);
         let open = goal.start(ingest, cx.seed.split()).into_runner().with_deadline(deadline).excusing(excuse);
         self.state = State::Open(Box::new(open));
+        self.metrics.reopenings += u64::from(self.opened);
         cx.phase(Self::NAME, if self.opened { "opening again" } else { "opening" });
     }
 
     /// Open → Ready: settles what is committed; what is left is sent again.
-    fn opened(&mut self, result: Result<Channel, FlowError>, cx: &mut FlowContext<SnowpipeAccount>) {
+    fn opened(&mut self, result: Result<Channel, FlowError>, cx: &mut Cx) {
         if let State::Open(open) = &self.state {
             let asked_to_wait = open.machine().asked_to_wait();
             self.exclude(asked_to_wait, cx);
@@ -318,6 +302,7 @@ impl WriterMachine {
             self.faults.clear();
         }
         self.announce(delta);
+        self.status = Some(channel.status.clone());
         if channel.unanswered_open {
             self.faults.unanswered_open = Some(cx.now());
         }
@@ -330,8 +315,10 @@ impl WriterMachine {
     }
 
     /// Ready → Append.
-    fn append(&mut self, cx: &mut FlowContext<SnowpipeAccount>) {
+    fn append(&mut self, cx: &mut Cx) {
         let (Some(channel), Some(batch)) = (self.channel.take(), self.replay.send_next()) else { return };
+        self.metrics.batches_sent += 1;
+        self.metrics.bytes_sent += batch.body.len();
         self.save(cx);
         let (deadline, excuse) = self.begin_request(cx);
         let Some((ingest, _)) = &self.ingest else { return };
@@ -341,7 +328,7 @@ impl WriterMachine {
     }
 
     /// Append → Ready.
-    fn appended(&mut self, result: Result<Channel, FlowError>, cx: &mut FlowContext<SnowpipeAccount>) {
+    fn appended(&mut self, result: Result<Channel, FlowError>, cx: &mut Cx) {
         if let State::Append(append) = &self.state {
             let asked_to_wait = append.machine().asked_to_wait();
             self.exclude(asked_to_wait, cx);
@@ -363,7 +350,7 @@ impl WriterMachine {
     }
 
     /// Ready → Poll, unless another writer has requested the status, too.
-    fn poll_status(&mut self, cx: &mut FlowContext<SnowpipeAccount>) {
+    fn poll_status(&mut self, cx: &mut Cx) {
         match self.registration.status(cx.now(), self.opened_at) {
             StatusAccess::Posted(status, requested_at) => {
                 self.began = self.elapsed.total();
@@ -383,7 +370,7 @@ impl WriterMachine {
     }
 
     /// Poll → Ready: the statuses are for all writers of the lease. This writer takes its own next.
-    fn polled(&mut self, result: Result<ChannelStatuses, FlowError>, cx: &mut FlowContext<SnowpipeAccount>) {
+    fn polled(&mut self, result: Result<ChannelStatuses, FlowError>, cx: &mut Cx) {
         if let State::Poll(call) = &self.state {
             let asked_to_wait = call.asked_to_wait();
             self.exclude(asked_to_wait, cx);
@@ -401,7 +388,7 @@ impl WriterMachine {
     }
 
     /// Ready → Ready: settles what is committed.
-    fn read(&mut self, status: Option<ChannelStatus>, requested_at: Timestamp, cx: &mut FlowContext<SnowpipeAccount>) {
+    fn read(&mut self, status: Option<ChannelStatus>, requested_at: Timestamp, cx: &mut Cx) {
         let operation = BulkGetChannelStatus::INFO;
         let delta = match status {
             None => Err(ChannelLost::Missing),
@@ -413,7 +400,11 @@ impl WriterMachine {
                     return self.request_failed(operation, error.into(), cx);
                 }
                 let own = self.goal.tokens.remove_from(&mut status, false);
-                own.and_then(|()| self.replay.polled(&status))
+                let delta = own.and_then(|()| self.replay.polled(&status));
+                if delta.is_ok() {
+                    self.status = Some(status);
+                }
+                delta
             }
         };
         match delta {
@@ -427,7 +418,7 @@ impl WriterMachine {
         }
     }
 
-    fn settled(&mut self, delta: StatusDelta, cx: &mut FlowContext<SnowpipeAccount>) {
+    fn settled(&mut self, delta: StatusDelta, cx: &mut Cx) {
         self.faults.lost.clear();
         if delta.batches > 0 {
             self.progress_at = self.elapsed.total();
@@ -451,7 +442,7 @@ impl WriterMachine {
     }
 
     /// Ready, Wait → Closed.
-    fn close(&mut self, cx: &mut FlowContext<SnowpipeAccount>) {
+    fn close(&mut self, cx: &mut Cx) {
         // The next process must not report again what was rejected since the last append.
         self.save(cx);
         self.channel = None;
@@ -459,204 +450,27 @@ impl WriterMachine {
         self.state = State::Closed;
         self.events.push_back(WriterEvent::Closed);
     }
-
-    /// A request has failed.
-    fn request_failed(
-        &mut self,
-        operation: &'static OperationInfo,
-        error: FlowError,
-        cx: &mut FlowContext<SnowpipeAccount>,
-    ) {
-        // A request that the writer itself has cut off was about to be repeated, perhaps with another token: nothing is final.
-        if is_deadline(&error) && cx.expired("").is_none() {
-            return self.handle(Fault::Transient, operation, without_deadline(error), cx);
-        }
-        self.handle(Fault::of(&error), operation, error, cx);
-    }
-
-    /// Any → Wait, or Failed: carries out what the policy decides about a fault.
-    fn handle(
-        &mut self,
-        fault: Fault,
-        operation: &'static OperationInfo,
-        error: FlowError,
-        cx: &mut FlowContext<SnowpipeAccount>,
-    ) {
-        let host = match &self.ingest {
-            _ if operation.name == ExchangeToken::INFO.name => Some(self.goal.session.account().contact()),
-            ingest => ingest.as_ref().map(|(config, _)| config.contact()),
-        };
-        let occurrence = Occurrence {
-            operation: operation.name,
-            error: &error,
-            now: cx.now(),
-            worked: self.elapsed.total(),
-            began: self.began,
-            retry_timeout: self.goal.retry_timeout,
-            silent_host: host.filter(|host| !self.opened && !host.has_answered()),
-        };
-        let known = self.faults.add(fault, &occurrence);
-        let action = decide(fault, &known);
-        if operation.name == AppendRows::INFO.name {
-            self.append_failed(fault, action, &error, cx);
-        }
-        if fault == Fault::HostMoved
-            && let Some((_, generation)) = self.ingest
-        {
-            self.goal.session.moved(generation);
-        }
-        match action {
-            Action::PollAgain => self.poll_in(STATUS_POLL_INTERVAL, cx),
-            Action::Reopen => {
-                let requested = error.service().and_then(ServiceError::retry_after);
-                let requested = requested.map_or(Duration::ZERO, |after| after.resolve(cx.now()).since(cx.now()));
-                let requested = requested.min(self.longest_retry_after(cx));
-                self.reopen(operation, error, cx.now() + requested, cx);
-                self.faults.requested_wait = requested;
-            }
-            Action::ReopenLater => self.reopen(operation, error, cx.now() + ACCOUNT_REJECTION_BACKOFF, cx),
-            Action::Fail => {
-                let error = self.name_batch(operation.name, error);
-                self.fail(error);
-            }
-            Action::FailContested => {
-                let lost = ChannelLost::Contested { times: self.faults.takeovers() };
-                self.fail(lost.with_details(&self.goal.path, Some(error.to_string())));
-            }
-            Action::TimeOut => self.fail(error),
-        }
-    }
-
-    /// Records what a failed append says about its batch.
-    fn append_failed(
-        &mut self,
-        fault: Fault,
-        action: Action,
-        error: &FlowError,
-        cx: &mut FlowContext<SnowpipeAccount>,
-    ) {
-        if !may_be_appended(error, action) {
-            self.replay.unsend_last();
-        }
-        if let Fault::Taken { may_be_own: false, is_stated } = fault
-            && !self.goal.tokens.are_unique()
-        {
-            self.replay.reject_last(is_stated && !self.faults.may_have_opened(cx.now()));
-            // Another process must not believe that token either.
-            self.save(cx);
-        }
-    }
-
-    /// Any → Wait.
-    fn reopen(
-        &mut self,
-        operation: &'static OperationInfo,
-        cause: FlowError,
-        earliest: Timestamp,
-        cx: &mut FlowContext<SnowpipeAccount>,
-    ) {
-        let total = self.elapsed.total();
-        let elapsed = total.saturating_sub(std::mem::replace(&mut self.began, total));
-        let attempt = self.faults.reopenings;
-        let backoff = self.faults.next_backoff(|most| cx.seed.below(most.saturating_add(1)));
-        let at = (cx.now() + backoff).max(earliest);
-        (self.channel, self.lease) = (None, None);
-        self.registration.due(Timestamp::MAX);
-        cx.say(Notice::Retrying { operation, attempt, elapsed, cause: Arc::new(cause), at });
-        self.state = State::Wait(at);
-    }
-
-    /// Any → Failed. The first error counts.
-    pub(super) fn fail(&mut self, error: FlowError) {
-        if matches!(self.state, State::Failed(_)) {
-            return;
-        }
-        if self.token.take().is_some() {
-            self.withdraw_append();
-        }
-        (self.channel, self.lease) = (None, None);
-        self.registration.due(Timestamp::MAX);
-        self.state = State::Failed(error);
-    }
 }
 
 impl WriterMachine {
-    /// Takes over the batches that are closed.
-    pub(super) fn collect(&mut self, cx: &FlowContext<SnowpipeAccount>) {
-        while let Some(batch) = self.builder.next_batch(cx.now()) {
-            let result = self.replay.check(&batch);
-            self.replay.take(batch);
-            if let Err(error) = result {
-                self.fail(error.into());
-            }
-        }
-    }
-
     /// What another process needs to continue.
-    fn save(&self, cx: &mut FlowContext<SnowpipeAccount>) {
+    pub(super) fn save(&self, cx: &mut Cx) {
         let Some(position) = self.replay.position() else { return };
         let (path, Tokens { prefix, ignored, .. }) = (self.goal.path.clone(), self.goal.tokens.clone());
         let state = WriterState { path, position, token_prefix: prefix, ignored_token: ignored };
         cx.save(SavedState::new(Self::NAME, &state));
     }
 
-    /// The request in progress is dropped: it is unconfirmed only if an attempt got no answer.
-    fn abandon(&mut self, cx: &FlowContext<SnowpipeAccount>) {
-        self.withdraw_append();
-        if let State::Open(open) = &self.state
-            && open.machine().has_unanswered()
-        {
-            self.faults.unanswered_open = Some(cx.now());
-        }
-    }
-
-    fn withdraw_append(&mut self) {
-        if let State::Append(append) = &self.state
-            && !append.machine().has_unanswered()
-        {
-            self.replay.unsend_last();
-        }
-    }
-
-    /// The deadline of a request that begins now, and how much the service's waits may move it. Two attempts more than faults may
-    /// last leave time for the last error, which tells more than a deadline.
-    fn begin_request(&mut self, cx: &FlowContext<SnowpipeAccount>) -> (Timestamp, Duration) {
-        self.began = self.elapsed.total();
-        let attempt = self.ingest.as_ref().map_or(Duration::ZERO, |(ingest, _)| ingest.retry().attempt_timeout);
-        let deadline = cx.no_later_than(cx.now() + self.retry_time_left() + attempt.saturating_mul(2));
-        (deadline, self.excluded_time_left(cx))
-    }
-
-    /// How much longer faults may last.
-    fn retry_time_left(&self) -> Duration {
-        self.goal.retry_timeout.saturating_sub(self.faults.duration(self.elapsed.total()))
-    }
-
-    fn longest_retry_after(&self, cx: &FlowContext<SnowpipeAccount>) -> Duration {
-        let retry = self.ingest.as_ref().map_or_else(|| cx.retry(), |(ingest, _)| ingest.retry());
-        retry.longest_retry_after
-    }
-
-    /// How much of the service's waits may still be excluded from the working time.
-    fn excluded_time_left(&self, cx: &FlowContext<SnowpipeAccount>) -> Duration {
-        self.goal.retry_timeout.max(self.longest_retry_after(cx)).saturating_sub(self.faults.excluded)
-    }
-
-    /// Excludes a wait that the service has asked for from the working time, also after a success: no commit can be expected in
-    /// that time. The request that waited has just ended.
-    fn exclude(&mut self, asked_to_wait: Duration, cx: &FlowContext<SnowpipeAccount>) {
-        let excluded = asked_to_wait.min(self.excluded_time_left(cx));
-        self.faults.excluded += excluded;
-        self.elapsed.exclude(excluded, self.began);
-    }
-
-    fn poll_in(&mut self, time: Duration, cx: &FlowContext<SnowpipeAccount>) {
+    pub(super) fn poll_in(&mut self, time: Duration, cx: &Cx) {
         self.poll_at = cx.now() + time;
         self.registration.due(self.poll_at);
     }
 
     /// Rejected rows come first, so that the caller knows them when it sees the token.
     fn announce(&mut self, delta: StatusDelta) {
+        self.metrics.batches_committed += delta.batches as u64;
+        self.metrics.rows_committed += delta.rows;
+        self.metrics.rows_rejected += delta.rejected.as_ref().map_or(0, |rejected| rejected.count);
         self.events.extend(delta.rejected.map(WriterEvent::Rejected));
         if let Some(token) = self.replay.committed().filter(|_| delta.batches > 0) {
             let token = token.to_owned();
@@ -667,61 +481,4 @@ impl WriterMachine {
             self.builder.release();
         }
     }
-
-    /// A rejection that concerns the batch names it.
-    fn name_batch(&self, operation: &'static str, error: FlowError) -> FlowError {
-        let FlowError::Service(rejection) = &error else { return error };
-        let is_of_batch =
-            operation == AppendRows::INFO.name && matches!(rejection.status().as_u16(), 400 | 413 | 415 | 422);
-        // It counts as not sent by now, because it was certainly rejected.
-        let Some(batch) = self.replay.unsent().next().filter(|_| is_of_batch) else { return error };
-        let what = format!(
-            "the batch of {} with the offset tokens \"{}\" to \"{}\"",
-            counted(batch.rows, "row", "rows"),
-            batch.start_offset_token.as_deref().unwrap_or_default(),
-            batch.end_offset_token.as_deref().unwrap_or_default()
-        );
-        let failure = Failure {
-            what,
-            reason: rejection.to_string(),
-            details: rejection.details().map(str::to_owned),
-            cause: Some(Cause::new(rejection.clone())),
-        };
-        FlowError::Failed(failure)
-    }
-
-    /// The error that the writer ends with names the unconfirmed batches.
-    pub(super) fn with_unconfirmed(&self, error: FlowError) -> FlowError {
-        let tokens: Vec<&str> = self.replay.unconfirmed().collect();
-        let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return without_unconfirmed(error) };
-        let committed = self.replay.committed().map_or("nothing".to_owned(), |token| format!("\"{token}\""));
-        let found = format!(
-            "committed up to {committed}; unconfirmed: {} behind it, with the end tokens \"{first}\" to \"{last}\": the first of \
-             them may be committed, in this order and without a gap",
-            counted(tokens.len() as u64, "batch", "batches")
-        );
-        let (cause, unanswered) = match error {
-            FlowError::Ambiguous(Ambiguity { cause, unanswered, .. }) => (cause, unanswered),
-            error => (Box::new(error), false),
-        };
-        let operation = AppendRows::INFO.name;
-        FlowError::Ambiguous(Ambiguity { operation, cause, unanswered, found: Some(found), evidence: None })
-    }
-}
-
-/// Without unconfirmed rows, the error is what the service said, also if an open or an append before it got no answer.
-fn without_unconfirmed(error: FlowError) -> FlowError {
-    match error {
-        FlowError::Ambiguous(Ambiguity { cause, .. }) => without_unconfirmed(*cause),
-        error => error,
-    }
-}
-
-fn session_moved(path: &str) -> FlowError {
-    let (what, reason) = (format!("channel {path}"), "the session has moved to another host".to_owned());
-    FlowError::Failed(Failure { what, reason, details: None, cause: None })
-}
-
-fn counted(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -62,7 +62,9 @@
 mod decide;
 mod event;
 mod goal;
+mod handle;
 mod machine;
+mod metrics;
 mod replay_buffer;
 mod tokens;
 
@@ -70,10 +72,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use event::{Refusal, Refused, UnsettledRows, WriterEvent};
+pub use event::{AppendError, PushError, UnsettledRows, WriterEvent};
 pub use goal::OpenWriter;
+pub use metrics::WriterMetrics;
 
-use self::machine::{State, WriterMachine};
+use self::machine::{Cx, State, WriterMachine};
 use self::replay_buffer::{ReplayBuffer, too_long};
 use super::{ChannelPath, Position};
 use crate::error::BuildError;
@@ -81,6 +84,7 @@ use crate::error::BuildError;
 use crate::error::FlowError;
 use crate::flow::Runner;
 use crate::schema::json_structs;
+use crate::snowpipe::channels::ChannelStatus;
 use crate::snowpipe::rows::Batch;
 use crate::snowpipe::tuning::MAX_OFFSET_TOKEN_BYTES;
 
@@ -180,24 +184,24 @@ impl Writer {
     /// # Errors
     /// The batch, with the reason: there is no room, the channel was not opened yet, the batch has no end token or one that
     /// another has, it is empty or too large, the writer is closed or has ended.
-    pub fn append(&mut self, batch: Batch) -> Result<(), Box<Refused>> {
+    pub fn append(&mut self, batch: Batch) -> Result<(), Box<AppendError>> {
         let (machine, cx) = self.runner.parts_mut();
-        machine.builder.flush(cx.now());
+        machine.builder.flush();
         machine.collect(cx);
         let result = machine.room(batch.body.len()).and_then(|()| {
             if machine.builder.open_rows() > 0 {
                 let problem =
                     "rows that were pushed behind the last offset token are not sent yet: push one with a token first";
-                return Err(Refusal::Invalid(BuildError::value("appendRows", "rows", "a batch", problem)));
+                return Err(PushError::Invalid(BuildError::value("appendRows", "rows", "a batch", problem)));
             }
-            machine.replay.check(&batch).map_err(Refusal::Invalid)
+            machine.replay.check(&batch).map_err(PushError::Invalid)
         });
         match result {
             Ok(()) => {
                 machine.replay.take(batch);
                 Ok(())
             }
-            Err(reason) => Err(Box::new(Refused { batch, reason })),
+            Err(reason) => Err(Box::new(AppendError { batch, reason })),
         }
     }
 
@@ -212,11 +216,11 @@ impl Writer {
     /// Only the previous token and tokens that end a batch are compared, so a duplicate may go unnoticed: give each row its own
     /// token. If rows without a token together exceed the size of a request, the writer cannot return them: `push` fails with a
     /// `RowError`. Read the rows from [`unsettled`](Self::unsettled).
-    pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), Refusal> {
+    pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), PushError> {
         let (machine, cx) = self.runner.parts_mut();
         machine.room(0)?;
         machine.check_token(offset_token)?;
-        machine.builder.push(row, offset_token, cx.now()).map_err(Refusal::Row)?;
+        machine.builder.push(row, offset_token)?;
         machine.collect(cx);
         Ok(())
     }
@@ -225,11 +229,11 @@ impl Writer {
     ///
     /// # Errors
     /// As there.
-    pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>) -> Result<(), Refusal> {
+    pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>) -> Result<(), PushError> {
         let (machine, cx) = self.runner.parts_mut();
         machine.room(0)?;
         machine.check_token(offset_token)?;
-        machine.builder.push_line(line, offset_token, cx.now()).map_err(Refusal::Row)?;
+        machine.builder.push_line(line, offset_token)?;
         machine.collect(cx);
         Ok(())
     }
@@ -238,7 +242,7 @@ impl Writer {
     /// again before. Rows behind the last offset token stay, because nobody could see that they are committed.
     pub fn flush(&mut self) {
         let (machine, cx) = self.runner.parts_mut();
-        machine.builder.flush(cx.now());
+        machine.builder.flush();
         machine.collect(cx);
         machine.flush = Some(machine.replay.taken);
     }
@@ -248,9 +252,9 @@ impl Writer {
     ///
     /// # Errors
     /// When there are rows behind the last offset token: push one with a token first. The writer is not closed then.
-    pub fn close(&mut self) -> Result<(), Refusal> {
+    pub fn close(&mut self) -> Result<(), PushError> {
         let (machine, cx) = self.runner.parts_mut();
-        machine.builder.flush(cx.now());
+        machine.builder.flush();
         machine.collect(cx);
         match machine.builder.open_rows() {
             0 => {
@@ -259,7 +263,7 @@ impl Writer {
             }
             rows => {
                 let problem = "they are behind the last offset token, and nobody could see that they are committed";
-                Err(Refusal::Invalid(BuildError::value("appendRows", "rows", &format!("{rows} rows"), problem)))
+                Err(PushError::Invalid(BuildError::value("appendRows", "rows", &format!("{rows} rows"), problem)))
             }
         }
     }
@@ -279,6 +283,18 @@ impl Writer {
         self.runner.machine().replay.batches()
     }
 
+    /// Returns the last channel status that the writer has read, with the caller's own offset tokens; `None` until the channel is
+    /// open. It has the latency, the rows that were inserted and rejected, and the last error. The writer reads it when it opens
+    /// the channel, once a second while rows are unconfirmed, and otherwise as [`OpenWriter::idle`] says.
+    pub fn status(&self) -> Option<&ChannelStatus> {
+        self.runner.machine().status.as_ref()
+    }
+
+    /// Returns the writer's counters.
+    pub fn metrics(&self) -> WriterMetrics {
+        self.runner.machine().metrics
+    }
+
     /// What another process needs to go on, as the notices have it; `None` until the channel is open.
     pub fn position(&self) -> Option<Position> {
         self.runner.machine().replay.position()
@@ -287,42 +303,53 @@ impl Writer {
     /// All that is not known to be committed, for whoever has to decide what to do about it after an error.
     pub fn unsettled(mut self) -> UnsettledRows {
         let (machine, cx) = self.runner.parts_mut();
-        machine.builder.close_all(cx.now());
+        machine.builder.close_all();
         machine.collect(cx);
         std::mem::replace(&mut machine.replay, ReplayBuffer::new(None)).into_unsettled()
     }
 }
 
 impl WriterMachine {
+    /// Takes over the batches that are closed.
+    pub(super) fn collect(&mut self, cx: &Cx) {
+        while let Some(batch) = self.builder.next_batch(cx.now()) {
+            let result = self.replay.check(&batch);
+            self.replay.take(batch);
+            if let Err(error) = result {
+                self.fail(error.into());
+            }
+        }
+    }
+
     /// Whether so many bytes more may be taken.
-    fn room(&self, bytes: u64) -> Result<(), Refusal> {
+    fn room(&self, bytes: u64) -> Result<(), PushError> {
         match &self.state {
-            State::Failed(error) => return Err(Refusal::Ended(self.with_unconfirmed(error.clone()))),
-            State::Closed => return Err(Refusal::Closed),
-            _ if self.closing => return Err(Refusal::Closed),
-            _ if !self.opened => return Err(Refusal::NotOpened),
+            State::Failed(error) => return Err(PushError::Ended(self.with_unconfirmed(error.clone()))),
+            State::Closed => return Err(PushError::Closed),
+            _ if self.closing => return Err(PushError::Closed),
+            _ if !self.opened => return Err(PushError::NotOpened),
             _ => {}
         }
         let batches = self.replay.batches();
         let waiting = self.replay.bytes().saturating_add(self.builder.open_bytes() as u64);
         let is_full = batches >= self.goal.max_batches || waiting.saturating_add(bytes) > self.goal.max_bytes;
-        if is_full && !self.replay.is_empty() { Err(Refusal::Full { batches, bytes: waiting }) } else { Ok(()) }
+        if is_full && !self.replay.is_empty() { Err(PushError::Full { batches, bytes: waiting }) } else { Ok(()) }
     }
 
     /// A batch may end behind any row with a token, and no other may end with the same one. The batches that are cut from now on
     /// end with the tokens of rows that come from now on, or of those that wait, which were compared when they came.
-    fn check_token(&self, token: Option<&str>) -> Result<(), Refusal> {
+    fn check_token(&self, token: Option<&str>) -> Result<(), PushError> {
         let last = || self.builder.last_token().or_else(|| self.replay.last_token());
         match token.filter(|token| !token.is_empty()) {
-            Some(token) if token.len() > MAX_OFFSET_TOKEN_BYTES => Err(Refusal::Invalid(too_long(token))),
+            Some(token) if token.len() > MAX_OFFSET_TOKEN_BYTES => Err(PushError::Invalid(too_long(token))),
             Some(token) if last() == Some(token) => {
                 let problem = "the row before has the same: give it to the last one of those that belong together";
-                Err(Refusal::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
+                Err(PushError::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
             }
             Some(token) if self.replay.is_used(token) => {
                 let problem = "an earlier batch ends with it, so nobody could tell which of them is committed; give each row \
                                a token of its own, and push on behind the last one that was taken";
-                Err(Refusal::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
+                Err(PushError::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
             }
             _ => Ok(()),
         }
