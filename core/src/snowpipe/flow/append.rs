@@ -35,7 +35,7 @@ use crate::snowpipe::{RequestId, SnowpipeIngest};
 ///
 /// ```
 /// use pipewright::driver::Canned;
-/// use pipewright::snowpipe::{ChannelPath, Ingest, OpenChannel};
+/// use pipewright::snowpipe::{ChannelPath, IngestHost, OpenChannel};
 /// use pipewright::snowpipe::rows::Batch;
 ///
 /// let runtime = Canned::new([
@@ -46,7 +46,7 @@ use crate::snowpipe::{RequestId, SnowpipeIngest};
 ///     ("POST /v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c/rows", 200,
 ///         r#"{"next_continuation_token":"1_1"}"#),
 /// ]);
-/// let ingest = Ingest::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
+/// let ingest = IngestHost::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
 /// let channel = ingest.run(OpenChannel::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")))?;
 /// let channel = ingest.run(channel.append(Batch::new("{\"ID\":1}\n{\"ID\":2}\n", 2, "1", "2")))?;
 /// # let _ = channel;

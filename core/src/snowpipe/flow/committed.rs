@@ -47,7 +47,7 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use pipewright::driver::Canned;
-/// use pipewright::snowpipe::{AwaitCommitted, ChannelPath, Ingest};
+/// use pipewright::snowpipe::{AwaitCommitted, ChannelPath, IngestHost};
 ///
 /// let runtime = Canned::new([
 ///     ("POST /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING:bulk-channel-status", 200,
@@ -55,7 +55,7 @@ use crate::time::Timestamp;
 ///     ("POST /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING:bulk-channel-status", 200,
 ///         r#"{"channel_statuses":{"c":{"channel_status_code":"SUCCESS","last_committed_offset_token":"10"}}}"#),
 /// ]);
-/// let ingest = Ingest::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
+/// let ingest = IngestHost::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
 /// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
 /// let committed = ingest.run(AwaitCommitted::new(path, "9").or_later(["10"]))?;
 /// assert_eq!(committed.token, "10");

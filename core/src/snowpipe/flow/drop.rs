@@ -34,7 +34,7 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use pipewright::driver::Canned;
-/// use pipewright::snowpipe::{ChannelPath, DropChannel, Ingest};
+/// use pipewright::snowpipe::{ChannelPath, DropChannel, IngestHost};
 ///
 /// // A proxy gives up waiting, although the service drops the channel.
 /// let runtime = Canned::new([
@@ -42,7 +42,7 @@ use crate::time::Timestamp;
 ///     ("DELETE /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 404,
 ///         r#"{"code":"ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED","message":"m"}"#),
 /// ]);
-/// let ingest = Ingest::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
+/// let ingest = IngestHost::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
 /// let dropped = ingest.run(DropChannel::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")))?;
 /// assert_eq!(dropped.last_committed_offset_token, None, "the answer that may have had it was lost");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

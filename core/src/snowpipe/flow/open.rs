@@ -50,7 +50,7 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use pipewright::driver::Canned;
-/// use pipewright::snowpipe::{ChannelPath, Ingest, OpenChannel};
+/// use pipewright::snowpipe::{ChannelPath, IngestHost, OpenChannel};
 ///
 /// let runtime = Canned::new([
 ///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 409,
@@ -58,7 +58,7 @@ use crate::time::Timestamp;
 ///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 200, r#"{"next_continuation_token":"2_0",
 ///         "channel_status":{"channel_status_code":"SUCCESS","last_committed_offset_token":"17"}}"#),
 /// ]);
-/// let ingest = Ingest::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
+/// let ingest = IngestHost::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
 /// let channel = ingest.run(OpenChannel::new(ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")))?;
 /// assert_eq!(channel.committed(), Some("17"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -40,13 +40,13 @@ use crate::snowpipe::SnowpipeIngest;
 ///
 /// ```
 /// use pipewright::driver::Canned;
-/// use pipewright::snowpipe::{ChannelPath, Ingest, Position, Reconcile};
+/// use pipewright::snowpipe::{ChannelPath, IngestHost, Position, Reconcile};
 ///
 /// let opened = r#"{"next_continuation_token":"2_0",
 ///     "channel_status":{"channel_status_code":"SUCCESS","last_committed_offset_token":"10"}}"#;
 /// let path = "PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c";
 /// let runtime = Canned::new([(path, 200, opened)]);
-/// let ingest = Ingest::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
+/// let ingest = IngestHost::new("https://acct.ingest.snowflakecomputing.com".parse()?, runtime);
 /// let path = ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c");
 /// let position: Position = serde_json::from_str(r#"{"committed":"8","sent":["9","10","11"]}"#)?;
 /// let reconciled = ingest.run(Reconcile::new(path, position))?;
