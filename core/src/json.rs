@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_documents_are_read_and_bottomless_ones_refused() {
+    fn deep_documents_are_read_and_bottomless_ones_rejected() {
         for good in [1, 127, 128, 256, MAX_DEPTH] {
             assert!(read::<Value>(nested(good).as_bytes()).is_ok(), "{good} levels");
         }

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
+    fn what_is_no_date_is_rejected() {
         for text in [
             "",
             "GMT",

@@ -214,7 +214,7 @@ pub fn percent(survival: &Survival) -> String {
 
 fn verdict_on(error: &ServiceError, is_json: bool) -> Verdict {
     match error.kind() {
-        ErrorKind::Refused => {
+        ErrorKind::Rejected => {
             Verdict::ServiceError(error.code().map_or_else(|| error.status().as_u16().to_string(), str::to_owned))
         }
         ErrorKind::Foreign => Verdict::ForeignError,

@@ -31,7 +31,7 @@ impl Service for SyntheticService {
             Some(b'?') => Applied::Unknown,
             _ => Applied::No,
         };
-        ServiceError::refused(info, response, None, format!("refused {}", String::from_utf8_lossy(worth)))
+        ServiceError::rejected(info, response, None, format!("refused {}", String::from_utf8_lossy(worth)))
             .with_applied(applied)
             .with_transient(worth.last() == Some(&b't'))
     }
@@ -90,20 +90,20 @@ pub enum Answer {
     /// A proxy's page with this status.
     Proxy(u16),
     /// 503 with a worth, as [`SyntheticService`] reads it, and perhaps a `Retry-After`.
-    Refused(&'static str, Option<String>),
+    Rejected(&'static str, Option<String>),
 }
 
 impl Answer {
     /// Refused with a worth.
-    pub fn refused(worth: &'static str) -> Self {
-        Self::Refused(worth, None)
+    pub fn rejected(worth: &'static str) -> Self {
+        Self::Rejected(worth, None)
     }
 
     /// Whether nobody can say if the request was carried out.
     pub fn is_uncertain(&self) -> bool {
         match self {
             Self::Lost | Self::Silence | Self::Hopeless(_, Delivery::Unknown) => true,
-            Self::Refused(worth, _) => worth.starts_with('?'),
+            Self::Rejected(worth, _) => worth.starts_with('?'),
             _ => false,
         }
     }
@@ -111,7 +111,7 @@ impl Answer {
     /// The answer; `None` never comes.
     pub fn result(&self) -> Option<Result<Response<Bytes>, TransportError>> {
         let broken = |kind, delivery| Some(Err(TransportError::new(kind, delivery, "it broke")));
-        let refused = |status, worth, retry_after: Option<&str>| {
+        let rejected = |status, worth, retry_after: Option<&str>| {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = status;
             response.headers_mut().insert("x-worth", HeaderValue::from_static(worth));
@@ -126,15 +126,15 @@ impl Answer {
             Self::Lost => broken(TransportErrorKind::Closed, Delivery::Unknown),
             Self::Hopeless(kind, delivery) => broken(*kind, *delivery),
             Self::Silence => None,
-            Self::Unauthorized => refused(StatusCode::UNAUTHORIZED, "nf", None),
+            Self::Unauthorized => rejected(StatusCode::UNAUTHORIZED, "nf", None),
             Self::Proxy(status) => {
                 let mut response = Response::new("<html>no such site</html>".into());
                 *response.status_mut() = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
                 Some(Ok(response))
             }
-            Self::Refused(worth, retry_after) => {
-                refused(StatusCode::SERVICE_UNAVAILABLE, worth, retry_after.as_deref())
+            Self::Rejected(worth, retry_after) => {
+                rejected(StatusCode::SERVICE_UNAVAILABLE, worth, retry_after.as_deref())
             }
         }
     }

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     match session(&options) {
         Ok(tally) => ExitCode::from(match tally {
             Tally { unconfirmed: 1.., .. } => 4,
-            Tally { refused: 1.., .. } => 1,
+            Tally { rejected: 1.., .. } => 1,
             Tally { .. } => 0,
         }),
         Err(problem) => {
@@ -262,8 +262,8 @@ impl Client<'_> {
     fn hint(&self, error: &FlowError) -> String {
         let Options { url, pipeline, key, input, view, .. } = self.options;
         let key = key.as_ref().map(|(name, _)| name);
-        let refusal = error.service();
-        match (error, refusal.and_then(error_code)) {
+        let rejection = error.service();
+        match (error, rejection.and_then(error_code)) {
             (FlowError::Transport(error), _)
                 if matches!(error.kind(), TransportErrorKind::Connect | TransportErrorKind::Resolve) =>
             {
@@ -291,7 +291,7 @@ impl Client<'_> {
                     "is the value of the environment variable {name} a key of this Feldera? One begins with apikey:"
                 )
             }
-            _ => match (refusal.map(|refusal| (refusal.status().as_u16(), refusal.kind())), key) {
+            _ => match (rejection.map(|rejection| (rejection.status().as_u16(), rejection.kind())), key) {
                 (Some((401, _)), None) => "--api-key-env names the environment variable that holds the key".to_owned(),
                 (Some((403, _)), Some(name)) => {
                     format!("the key is the value of the environment variable {name}")

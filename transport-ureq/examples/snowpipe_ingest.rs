@@ -274,7 +274,7 @@ impl Load<'_> {
                     self.next_event()?;
                 }
                 Err(PushError::Ended(error)) => return Err(error.into()),
-                Err(refusal) => return Err(refusal.into()),
+                Err(rejection) => return Err(rejection.into()),
             }
         }
     }

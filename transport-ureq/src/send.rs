@@ -37,7 +37,7 @@ impl Transport for Ureq {
             return Ok(Opened::Live(Response::from_parts(head, Box::new(live))));
         }
         let body = run.body(&head, body)?;
-        Ok(Opened::Refusal(Response::from_parts(head, body)))
+        Ok(Opened::Rejection(Response::from_parts(head, body)))
     }
 }
 

@@ -83,7 +83,7 @@ pub fn open<F: Flow, H: ListenerResult>(
             Step::Send(exchange) if !exchange.is_live() => return Err(FlowError::Misuse(Misuse::LiveBody)),
             Step::Send(exchange) => {
                 let answer = runtime.open(&exchange).map(|opened| match opened {
-                    Opened::Refusal(response) => response,
+                    Opened::Rejection(response) => response,
                     Opened::Live(response) => {
                         let (head, live) = response.into_parts();
                         body = Some(live);

@@ -96,7 +96,7 @@ impl Transport for Canned {
         if response.status().is_success() {
             Ok(Opened::Live(response.map(|body| Box::new(CannedBody(body)) as Box<dyn LiveBody>)))
         } else {
-            Ok(Opened::Refusal(response))
+            Ok(Opened::Rejection(response))
         }
     }
 }

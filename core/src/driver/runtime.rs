@@ -55,7 +55,7 @@ pub enum Opened {
     /// A success, its body unread.
     Live(Response<Box<dyn LiveBody>>),
     /// Any other status, with its body.
-    Refusal(Response<Bytes>),
+    Rejection(Response<Bytes>),
 }
 
 /// A body that is still coming.

@@ -21,7 +21,7 @@ const DETAILS: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The service refused, in its own words.
-    Refused,
+    Rejected,
     /// A refusal that is not the service's own: from a proxy, a load balancer, another program on that port. Once the service has
     /// answered, a [`Call`](crate::flow::call) takes a 401, 403 or 404 of this kind for transient.
     Foreign,
@@ -84,8 +84,8 @@ struct Inner {
 
 impl ServiceError {
     /// A refusal in the service's own words. Counts as not applied and final until a service says otherwise.
-    pub fn refused(info: &OperationInfo, response: &Response<Bytes>, code: Option<String>, message: String) -> Self {
-        Self::new(ErrorKind::Refused, info, response, code, message)
+    pub fn rejected(info: &OperationInfo, response: &Response<Bytes>, code: Option<String>, message: String) -> Self {
+        Self::new(ErrorKind::Rejected, info, response, code, message)
     }
 
     /// A refusal that is not the service's own.
@@ -257,7 +257,7 @@ impl fmt::Display for ServiceError {
             write!(f, " {code}")?;
         }
         match kind {
-            ErrorKind::Refused | ErrorKind::Foreign => write!(f, ": {message}"),
+            ErrorKind::Rejected | ErrorKind::Foreign => write!(f, ": {message}"),
             ErrorKind::Unreadable => write!(f, ", but the body cannot be read: {message}"),
         }?;
         match &self.0.not_before {

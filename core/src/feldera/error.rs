@@ -33,7 +33,7 @@ json_structs! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
     /// The same request will be refused again until somebody changes something.
-    Refusal,
+    Rejection,
     /// Nothing was done, and the same request may succeed later.
     Transient,
     /// It may have been done, or be about to be.
@@ -57,7 +57,7 @@ macro_rules! codes {
                 match self {
                     $($( Self::$code => ErrorClass::$class, )*)*
                     Self::Unknown(code) if is_internal(code) => ErrorClass::OutcomeUnknown,
-                    Self::Unknown(_) => ErrorClass::Refusal,
+                    Self::Unknown(_) => ErrorClass::Rejection,
                 }
             }
         }
@@ -70,8 +70,8 @@ fn is_internal(code: &str) -> bool {
 }
 
 codes! {
-    Refusal {
-        /// A pipeline that is not deployed cannot do it; transient only while it is being started, see [`refusal_will_clear`].
+    Rejection {
+        /// A pipeline that is not deployed cannot do it; transient only while it is being started, see [`rejection_will_clear`].
         PipelineInteractionNotDeployed = "PipelineInteractionNotDeployed",
         /// No pipeline of this name.
         UnknownPipelineName = "UnknownPipelineName",
@@ -333,7 +333,7 @@ fn says_never_sent(error: &ServiceError) -> bool {
 const NEVER_SENT: &str = "Failed to connect to host";
 
 /// Whether a pipeline that is not deployed is about to be: it is to run, and does not yet.
-pub fn refusal_will_clear(error: &ServiceError) -> bool {
+pub fn rejection_will_clear(error: &ServiceError) -> bool {
     let details = error.details().and_then(|details| json::read::<NotDeployed>(details.as_bytes()).ok());
     error_code(error) == Some(ErrorCode::PipelineInteractionNotDeployed)
         && details.and_then(|details| details.desired_status).is_some_and(|desired| desired != "Stopped")
@@ -354,7 +354,7 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
         Err(_) if status == StatusCode::BAD_REQUEST && kind.is_some_and(|kind| kind == "text/plain") => {
             let message = String::from_utf8_lossy(response.body()).into_owned();
             if is_deserializer(&message) {
-                ServiceError::refused(info, response, None, shorten(&message).into_owned())
+                ServiceError::rejected(info, response, None, shorten(&message).into_owned())
             } else {
                 ServiceError::foreign(info, response)
             }
@@ -381,7 +381,7 @@ fn own(info: &'static OperationInfo, response: &Response<Bytes>, body: &ErrorRes
     };
     let message = shorten(&body.message).into_owned();
     let code = Some(body.error_code.as_str().to_owned()).filter(|code| !code.is_empty());
-    let mut error = ServiceError::refused(info, response, code, message);
+    let mut error = ServiceError::rejected(info, response, code, message);
     if let Some(details) = details {
         // Which rows are not in stands in up to a thousand errors, each with its row.
         let is_whole = body.error_code == ErrorCode::ParseErrors;
@@ -389,7 +389,7 @@ fn own(info: &'static OperationInfo, response: &Response<Bytes>, body: &ErrorRes
     }
     let never_sent = status == StatusCode::SERVICE_UNAVAILABLE && says_never_sent(&error);
     let (applied, transient) = match (&body.error_code, body.error_code.class()) {
-        (ErrorCode::PipelineInteractionNotDeployed, _) => (Applied::No, refusal_will_clear(&error)),
+        (ErrorCode::PipelineInteractionNotDeployed, _) => (Applied::No, rejection_will_clear(&error)),
         // Every record that can be parsed is in.
         (ErrorCode::ParseErrors, _) => (Applied::Yes, false),
         (ErrorCode::PipelineInteractionUnreachable, _) if never_sent => (Applied::No, true),
@@ -404,7 +404,7 @@ fn own(info: &'static OperationInfo, response: &Response<Bytes>, body: &ErrorRes
         (ErrorCode::Unknown(_), _) if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
             (Applied::Unknown, false)
         }
-        (_, ErrorClass::Refusal | ErrorClass::Gone) => (Applied::No, status == StatusCode::TOO_MANY_REQUESTS),
+        (_, ErrorClass::Rejection | ErrorClass::Gone) => (Applied::No, status == StatusCode::TOO_MANY_REQUESTS),
     };
     let applied = if info.effect == Effect::Safe { Applied::No } else { applied };
     error.with_applied(applied).with_transient(transient)
@@ -421,7 +421,7 @@ fn empty(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceErr
     {
         let reason = challenge.split_once("error_description=\"").and_then(|(_, reason)| reason.split('"').next());
         let message = reason.unwrap_or("no credential, or one that is not known").to_owned();
-        return ServiceError::refused(info, response, None, message);
+        return ServiceError::rejected(info, response, None, message);
     }
     // Proxies add lines of their own to `Vary`, or remove it.
     let varies = response.headers().get_all(header::VARY).iter().filter_map(|vary| vary.to_str().ok());
@@ -429,7 +429,7 @@ fn empty(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceErr
         || varies.into_iter().any(|vary| vary.to_ascii_lowercase().contains("access-control-request-method"));
     if status == StatusCode::NOT_FOUND && is_managers {
         let message = "no such address: an older or newer server, or a base address with a path too much".to_owned();
-        return ServiceError::refused(info, response, None, message);
+        return ServiceError::rejected(info, response, None, message);
     }
     ServiceError::foreign(info, response)
 }
@@ -444,5 +444,5 @@ fn shorten(message: &str) -> Cow<'_, str> {
 
 /// Whether a refusal means that there is no pipeline of that name.
 pub fn is_unknown_pipeline(error: &ServiceError) -> bool {
-    error.kind() == ErrorKind::Refused && error_code(error) == Some(ErrorCode::UnknownPipelineName)
+    error.kind() == ErrorKind::Rejected && error_code(error) == Some(ErrorCode::UnknownPipelineName)
 }

@@ -74,7 +74,7 @@ use bytes::Bytes;
 use http::Response;
 
 pub use self::error::{
-    ErrorClass, ErrorCode, ErrorResponse, error_code, is_unknown_pipeline, never_sent, refusal_will_clear,
+    ErrorClass, ErrorCode, ErrorResponse, error_code, is_unknown_pipeline, never_sent, rejection_will_clear,
 };
 pub use self::flow::{
     AcceptedRows, ApproveBootstrap, AwaitCompletion, AwaitConnectorsFinished, Change, Checkpoint, Checkpointed,

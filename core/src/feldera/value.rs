@@ -73,7 +73,7 @@ impl Json {
     /// ```
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         let mut text = Vec::new();
-        json::write(&mut text, value, NonFinite::Refuse).map_err(|error| match error {
+        json::write(&mut text, value, NonFinite::Reject).map_err(|error| match error {
             WriteError::Serialize(error) => error,
             error @ WriteError::NotFinite { .. } => serde::ser::Error::custom(error),
         })?;
@@ -183,19 +183,19 @@ impl FromResponse for Download {
         if response.body().is_empty() {
             return Err(ServiceError::unreadable(info, response, "the file is empty"));
         }
-        refuse_page(info, response)?;
+        reject_page(info, response)?;
         Ok(Self { content: response.body().clone() })
     }
 }
 
 /// The web console answers addresses outside of `/v0` with its page, and 200.
-pub(super) fn refuse_page(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
+pub(super) fn reject_page(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
     match content_type(response) {
         Some(kind) if kind.eq_ignore_ascii_case("text/html") => {
             let problem = "a web page: does the base address have a path that it should not have?";
             Err(ServiceError::unreadable(info, response, problem).with_transient(false))
         }
-        _ => operation::refuse_compressed(info, response),
+        _ => operation::reject_compressed(info, response),
     }
 }
 

@@ -27,11 +27,11 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
         // These two have no body, and come from Flink.
         _ if response.body().is_empty() && response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             let message = "the body is larger than rest.server.max-content-length".to_owned();
-            return ServiceError::refused(info, response, None, message);
+            return ServiceError::rejected(info, response, None, message);
         }
         _ if response.body().is_empty() && response.status() == StatusCode::MOVED_PERMANENTLY => {
             let message = "plain http was spoken to a TLS port: the base address must begin with https".to_owned();
-            return ServiceError::refused(info, response, None, message);
+            return ServiceError::rejected(info, response, None, message);
         }
         _ => {
             let error = ServiceError::foreign(info, response);
@@ -72,7 +72,7 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
         500..=599 => Applied::Unknown,
         _ => Applied::No,
     };
-    ServiceError::refused(info, response, code, message)
+    ServiceError::rejected(info, response, code, message)
         .with_details(text)
         .with_applied(applied)
         .with_transient(no_leader || timed_out || status == StatusCode::TOO_MANY_REQUESTS)
@@ -91,14 +91,14 @@ fn is_of_failover(text: &str) -> bool {
 /// Whether a refusal says that the cluster could not ask its own JobManager: the outcome is as open as without an answer.
 pub(super) fn is_passing(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
-    error.kind() == ErrorKind::Refused
+    error.kind() == ErrorKind::Rejected
         && (text.contains("AskTimeoutException") || text.contains("RecipientUnreachableException"))
 }
 
 /// Whether a refusal means that the cluster has not got the jar: uploads are lost with the JobManager, and are not shared.
 pub(super) fn is_unknown_jar(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
-    error.kind() == ErrorKind::Refused && text.contains("Jar file ") && text.contains(" does not exist")
+    error.kind() == ErrorKind::Rejected && text.contains("Jar file ") && text.contains(" does not exist")
 }
 
 /// What internal errors are about that come before the server has done anything.
@@ -133,7 +133,7 @@ fn submitted(status: StatusCode, text: &str) -> Applied {
 /// Flink says so with 404 on some paths and with 500 on others.
 pub fn is_unknown_job(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
-    error.kind() == ErrorKind::Refused
+    error.kind() == ErrorKind::Rejected
         && (text.contains("FlinkJobNotFoundException")
             || error.status() == StatusCode::NOT_FOUND && is_job_not_found(text))
 }
@@ -148,7 +148,7 @@ fn is_job_not_found(text: &str) -> bool {
 /// Whether a refusal means that the cluster does not know the trigger: never had it, has forgotten it, or was restarted.
 pub(super) fn is_unknown_trigger(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
-    error.kind() == ErrorKind::Refused
+    error.kind() == ErrorKind::Rejected
         && error.status() == StatusCode::NOT_FOUND
         && (text.contains("There is no savepoint operation")
             || text.contains("There is no checkpoint operation")

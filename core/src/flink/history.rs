@@ -112,7 +112,7 @@ impl<O: Archived> Operation for FromHistory<O> {
     }
 
     fn parse(&self, response: Response<Bytes>) -> Result<Self::Output, ServiceError> {
-        if response.status().is_success() && response.body().starts_with(REFUSED) {
+        if response.status().is_success() && response.body().starts_with(REJECTED) {
             return Err(error::parse_error(Self::INFO, &response));
         }
         self.0.parse(response)
@@ -120,7 +120,7 @@ impl<O: Archived> Operation for FromHistory<O> {
 }
 
 /// How the file of an answer begins that was a refusal.
-const REFUSED: &[u8] = br#"{"errors":["#;
+const REJECTED: &[u8] = br#"{"errors":["#;
 
 macro_rules! archived {
     ($($operation:ty),* $(,)?) => {$(

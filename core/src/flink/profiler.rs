@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{FlinkRest, Millis, TaskManagerId};
 use crate::error::ServiceError;
-use crate::operation::{FromResponse, OperationInfo, refuse_compressed};
+use crate::operation::{FromResponse, OperationInfo, reject_compressed};
 use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
@@ -160,7 +160,7 @@ impl FromResponse for ProfilePage {
         if let Some(kind) = kind.filter(|kind| kind.eq_ignore_ascii_case("text/html")) {
             return Err(ServiceError::unreadable(info, response, &format!("expected text/plain, got {kind}")));
         }
-        refuse_compressed(info, response)?;
+        reject_compressed(info, response)?;
         let problem = match std::str::from_utf8(response.body()) {
             Ok(page) if page.contains('\0') => "a NUL, which no page has".to_owned(),
             Ok(page) if page.trim_end().ends_with("</html>") => return Ok(Self(page.to_owned())),

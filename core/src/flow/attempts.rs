@@ -229,7 +229,7 @@ impl Attempts {
         let contact = &self.settings.contact;
         match (error.kind(), error.status().as_u16()) {
             (ErrorKind::Foreign, 401 | 403 | 404) if contact.has_answered() => error.with_transient(true),
-            (ErrorKind::Refused, _) if (self.rules.identifies_service)(&error) => {
+            (ErrorKind::Rejected, _) if (self.rules.identifies_service)(&error) => {
                 contact.answered();
                 error
             }
@@ -248,7 +248,7 @@ impl Attempts {
         let (done, uncertain) =
             (error.applied() == Applied::Yes && !is_unread, error.applied() == Applied::Unknown || is_unread);
         // The service itself has not answered yet, or not in time: it may be about to do what it was asked.
-        self.unanswered += u32::from(uncertain && (error.kind() != ErrorKind::Refused || error.is_transient()));
+        self.unanswered += u32::from(uncertain && (error.kind() != ErrorKind::Rejected || error.is_transient()));
         if effect == Effect::Once && uncertain {
             return self.ambiguous(error.into());
         }

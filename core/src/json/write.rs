@@ -13,7 +13,7 @@ use super::serializer::JsonSerializer;
 pub enum NonFinite {
     /// Reject the value, with an error that names the field.
     #[default]
-    Refuse,
+    Reject,
     /// Write `null`.
     Null,
 }

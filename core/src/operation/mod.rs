@@ -16,7 +16,7 @@ pub use crate::operation_info::{Effect, OperationInfo};
 
 pub use self::context::RequestContext;
 pub use self::response::{FromResponse, parse_json};
-pub(crate) use self::response::{parse, parse_by, read_json, refuse_compressed};
+pub(crate) use self::response::{parse, parse_by, read_json, reject_compressed};
 pub use self::target::Target;
 
 /// One HTTP exchange with a service, as data: how to ask and how to read the answer.
@@ -94,14 +94,14 @@ pub trait Service: 'static {
     /// Reads an answer whose status is no success.
     fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError;
 
-    /// Whether a rejection of the kind [`Refused`](crate::error::ErrorKind::Refused) proves that the service has answered. By default
+    /// Whether a rejection of the kind [`Rejected`](crate::error::ErrorKind::Rejected) proves that the service has answered. By default
     /// it does. Return `false` for those that a gateway could have written as well.
     fn identifies_service(_rejection: &ServiceError) -> bool {
         true
     }
 
     /// Whether another credential might do. The request was not carried out then.
-    fn is_auth_error(refusal: &ServiceError) -> bool {
-        refusal.status() == StatusCode::UNAUTHORIZED
+    fn is_auth_error(rejection: &ServiceError) -> bool {
+        rejection.status() == StatusCode::UNAUTHORIZED
     }
 }

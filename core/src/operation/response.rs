@@ -26,7 +26,7 @@ impl FromResponse for Lines {
             Some(kind) if kind.eq_ignore_ascii_case("text/html") => {
                 Err(ServiceError::unreadable(info, response, &format!("expected text/plain, got {kind}")))
             }
-            _ => refuse_compressed(info, response).map(|()| Self::new(LineLimit::default())),
+            _ => reject_compressed(info, response).map(|()| Self::new(LineLimit::default())),
         }
     }
 }
@@ -123,7 +123,7 @@ pub fn parse_json<S: Service, T: serde::de::DeserializeOwned>(
 }
 
 /// For bodies that are handed on as they are.
-pub(crate) fn refuse_compressed(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
+pub(crate) fn reject_compressed(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
     match crate::error::compressed(response) {
         Some(problem) => Err(ServiceError::unreadable(info, response, &problem)),
         None => Ok(()),

@@ -17,7 +17,7 @@ impl JsonBody {
     /// A body that is one value, such as a map whose keys are data.
     pub(crate) fn of<T: Serialize + ?Sized>(info: &OperationInfo, value: &T) -> Result<Body, BuildError> {
         let mut buffer = Vec::new();
-        json::write(&mut buffer, value, NonFinite::Refuse).map_err(|error| impossible(info, "body", error))?;
+        json::write(&mut buffer, value, NonFinite::Reject).map_err(|error| impossible(info, "body", error))?;
         Ok(Body::from(buffer))
     }
 
@@ -28,9 +28,9 @@ impl JsonBody {
         value: &T,
     ) -> Result<(), BuildError> {
         self.buffer.push(if self.buffer.is_empty() { b'{' } else { b',' });
-        let written = json::write(&mut self.buffer, key, NonFinite::Refuse).and_then(|()| {
+        let written = json::write(&mut self.buffer, key, NonFinite::Reject).and_then(|()| {
             self.buffer.push(b':');
-            json::write(&mut self.buffer, value, NonFinite::Refuse)
+            json::write(&mut self.buffer, value, NonFinite::Reject)
         });
         written.map_err(|error| impossible(info, key, error))
     }

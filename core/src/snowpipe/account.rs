@@ -265,7 +265,7 @@ fn bare(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Stri
         let empty = Response::builder().status(response.status()).body(Bytes::new()).unwrap_or_default();
         ServiceError::unreadable(info, &empty, problem)
     };
-    operation::refuse_compressed(info, response)?;
+    operation::reject_compressed(info, response)?;
     let text = std::str::from_utf8(without_mark(response.body())).map_err(|_| unreadable("not UTF-8"))?.trim();
     let value = match text.as_bytes().first() {
         Some(b'{') => {

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_too_much_are_refused_here() {
+    fn nothing_and_too_much_are_rejected_here() {
         let base = "https://h".parse().expect("a base");
         let build = |append: &AppendRows| append.request(RequestContext::new(&base)).map_err(|error| error.to_string());
         assert!(build(&append(vec![])).is_err_and(|error| error.contains("no rows")));

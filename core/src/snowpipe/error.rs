@@ -104,7 +104,7 @@ impl ErrorCode {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn error_code(error: &ServiceError) -> Option<ErrorCode> {
-    error.code().filter(|_| error.kind() == ErrorKind::Refused).map(ErrorCode::from)
+    error.code().filter(|_| error.kind() == ErrorKind::Rejected).map(ErrorCode::from)
 }
 
 /// Whether a rejection has a code that only the service gives. Gateways put a status, a message or words of their own in its place.
@@ -157,7 +157,7 @@ pub(super) fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<St
 json_structs! {
     /// The body of a refusal, under all the names its parts have had; `error` and its description are OAuth's
     /// ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
-    struct Refusal {
+    struct ErrorBody {
         /// Symbolic or a number.
         pub code: Option<Code> = "code" | "error_code" | "error",
         /// A number, of the oldest answers.
@@ -189,7 +189,7 @@ pub(super) fn check_body(info: &'static OperationInfo, response: &Response<Bytes
 pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let body = response.body();
     let is_code = |code: &String| is_code(code, response.status());
-    let read = if let Ok(Refusal { code, status_code, message }) = json::read::<Refusal>(body) {
+    let read = if let Ok(ErrorBody { code, status_code, message }) = json::read::<ErrorBody>(body) {
         let code = code.or(status_code).map(|Code(code)| code);
         let is_empty = code.is_none() && message.is_none();
         (!is_empty).then(|| (code.filter(is_code), message.unwrap_or_default()))
@@ -234,7 +234,7 @@ pub(super) fn own(
     };
     // 404 without a code is an edge that does not know the way just now.
     let lost = status == StatusCode::NOT_FOUND && code.is_none();
-    ServiceError::refused(info, response, code, message)
+    ServiceError::rejected(info, response, code, message)
         .with_applied(applied)
         .with_transient(by_code || lost || is_passing(status))
 }
@@ -285,7 +285,7 @@ mod tests {
             (r#"{"error":"invalid_grant"}"#, Some("invalid_grant"), "no message"),
         ] {
             let error = read(400, body);
-            assert_eq!((error.kind(), error.code(), error.message()), (ErrorKind::Refused, code, message), "{body}");
+            assert_eq!((error.kind(), error.code(), error.message()), (ErrorKind::Rejected, code, message), "{body}");
         }
         for body in ["", "<html>", "{}", "[]", "null", "\"\"", "{\"code\":"] {
             assert_eq!(read(400, body).kind(), ErrorKind::Foreign, "{body}");

@@ -200,9 +200,9 @@ impl Service for SnowpipeIngest {
     }
 
     /// The oldest answers say so with a code alone, whatever their status.
-    fn is_auth_error(refusal: &ServiceError) -> bool {
-        matches!(refusal.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-            || error_code(refusal) == Some(ErrorCode::InvalidToken)
+    fn is_auth_error(rejection: &ServiceError) -> bool {
+        matches!(rejection.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            || error_code(rejection) == Some(ErrorCode::InvalidToken)
     }
 
     fn default_headers(headers: &mut HeaderMap) {

@@ -185,8 +185,8 @@ impl<T: Runtime> Writing<T> {
         assert!(matches!(next(&mut writer), WriterEvent::Opened { committed: None }));
         for (rows, tokens) in self.rows.chunks(list).zip(self.tokens.chunks(list)) {
             for (row, token) in rows.iter().zip(tokens) {
-                while let Err(refusal) = writer.push(row, Some(token)) {
-                    assert!(matches!(refusal, PushError::Full { .. }), "{refusal}");
+                while let Err(rejection) = writer.push(row, Some(token)) {
+                    assert!(matches!(rejection, PushError::Full { .. }), "{rejection}");
                     note(&next(&mut writer));
                 }
             }

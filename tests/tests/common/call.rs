@@ -7,7 +7,7 @@ use pipewright::error::{Ambiguity, BuildError, CredentialError, Delivery, FlowEr
 use pipewright::flow::{Call, Config, Flow, Retry, Step};
 use pipewright::operation::Effect::{self, Fenced, Idempotent, Once, Safe};
 use pipewright::{Seed, Timestamp};
-use pipewright_tests::synthetic_service::Answer::{Fine, Hopeless, Lost, NotSent, Refused, Silence, Unauthorized};
+use pipewright_tests::synthetic_service::Answer::{Fine, Hopeless, Lost, NotSent, Rejected, Silence, Unauthorized};
 use pipewright_tests::synthetic_service::{Answer, Event, Hand, Probe, SyntheticService, Trace};
 
 /// Sun, 06 Nov 1994 08:49:37 GMT.
@@ -59,40 +59,40 @@ fn a_call_without_an_answer_is_ambiguous_for_an_effect_that_happens_once() {
 }
 
 #[test]
-fn refused_for_now_and_not_applied() {
-    assert_table(&[Answer::refused("nt"), Fine], [("fine", 2); 4]);
-    assert_table(&[Answer::refused("nt")], [("service", 3); 4]);
+fn rejected_for_now_and_not_applied() {
+    assert_table(&[Answer::rejected("nt"), Fine], [("fine", 2); 4]);
+    assert_table(&[Answer::rejected("nt")], [("service", 3); 4]);
 }
 
 #[test]
-fn refused_for_now_and_perhaps_applied() {
-    let answers = [Answer::refused("?t"), Fine];
+fn rejected_for_now_and_perhaps_applied() {
+    let answers = [Answer::rejected("?t"), Fine];
     assert_table(&answers, [("fine", 2), ("fine", 2), ("fine", 2), ("ambiguous", 1)]);
 }
 
 /// Whoever says that it was done leaves no doubt, whatever came before, and is not asked again.
 #[test]
-fn refused_and_applied() {
+fn rejected_and_applied() {
     for worth in ["yf", "yt"] {
-        assert_table(&[Answer::refused(worth), Fine], [("service", 1); 4]);
-        let answers = [Lost, Answer::refused(worth)];
+        assert_table(&[Answer::rejected(worth), Fine], [("service", 1); 4]);
+        let answers = [Lost, Answer::rejected(worth)];
         assert_table(&answers, [("service", 2), ("service", 2), ("service", 2), ("ambiguous", 1)]);
     }
 }
 
 #[test]
-fn refused_for_good_and_not_applied() {
-    assert_table(&[Answer::refused("nf")], [("service", 1); 4]);
-    assert_table(&[NotSent, Answer::refused("nf")], [("service", 2); 4]);
-    for unanswered in [Lost, Silence, Answer::refused("?t")] {
-        let answers = [unanswered, Answer::refused("nf")];
+fn rejected_for_good_and_not_applied() {
+    assert_table(&[Answer::rejected("nf")], [("service", 1); 4]);
+    assert_table(&[NotSent, Answer::rejected("nf")], [("service", 2); 4]);
+    for unanswered in [Lost, Silence, Answer::rejected("?t")] {
+        let answers = [unanswered, Answer::rejected("nf")];
         assert_table(&answers, [("service", 2), ("ambiguous", 2), ("ambiguous", 2), ("ambiguous", 1)]);
     }
 }
 
 #[test]
-fn refused_for_good_and_perhaps_applied() {
-    let answers = [Answer::refused("?f")];
+fn rejected_for_good_and_perhaps_applied() {
+    let answers = [Answer::rejected("?f")];
     assert_table(&answers, [("service", 1), ("ambiguous", 1), ("ambiguous", 1), ("ambiguous", 1)]);
 }
 
@@ -102,8 +102,8 @@ fn attempts_used_up_after_an_unanswered_one() {
     assert_table(&[Lost], ends("transport"));
     assert_table(&[Silence], ends("transport"));
     assert_table(&[Lost, NotSent], ends("transport"));
-    assert_table(&[Lost, Answer::refused("nt")], ends("service"));
-    assert_table(&[Answer::refused("?t")], ends("service"));
+    assert_table(&[Lost, Answer::rejected("nt")], ends("service"));
+    assert_table(&[Answer::rejected("?t")], ends("service"));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn time_used_up_after_an_unanswered_attempt() {
     for (answers, verdicts) in [
         (vec![Lost, Silence], ["deadline", "ambiguous", "ambiguous", "ambiguous"]),
         (vec![Silence], ["deadline", "ambiguous", "ambiguous", "ambiguous"]),
-        (vec![Answer::Refused("nt", Some("60".into()))], ["deadline"; 4]),
+        (vec![Answer::Rejected("nt", Some("60".into()))], ["deadline"; 4]),
     ] {
         for (effect, verdict) in EFFECTS.into_iter().zip(verdicts) {
             let deadline = START + seconds(20);
@@ -133,7 +133,7 @@ fn a_transport_that_cannot_is_not_asked_again() {
 
 #[test]
 fn an_ambiguity_says_why() {
-    for (answer, unanswered, cause) in [(Lost, true, "it broke"), (Answer::refused("?f"), false, "refused ?f")] {
+    for (answer, unanswered, cause) in [(Lost, true, "it broke"), (Answer::rejected("?f"), false, "refused ?f")] {
         let error = drive(Once, &[answer]).result.expect_err("ambiguous");
         let FlowError::Ambiguous(Ambiguity { operation: "probe", unanswered: found, .. }) = &error else {
             panic!("{error:?}");
@@ -188,12 +188,12 @@ fn retry_after_is_waited_for() {
         ("Sunday, 06-Nov-94 08:49:47 GMT", 10),
         ("Sun Nov  6 08:49:47 1994", 10),
     ] {
-        let trace = drive(Once, &[Refused("nt", Some(value.into())), Fine]);
+        let trace = drive(Once, &[Rejected("nt", Some(value.into())), Fine]);
         assert_eq!(trace.verdict(), "fine", "{value}");
         assert_eq!(trace.waits(), [(START, START + seconds(wait))], "{value}");
     }
     for nothing in ["0", "soon", "", "-1", "1.5", "Sun, 06 Nov 1994 08:49:30 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"] {
-        let trace = drive(Once, &[Refused("nt", Some(nothing.into())), Fine]);
+        let trace = drive(Once, &[Rejected("nt", Some(nothing.into())), Fine]);
         assert_eq!(trace.verdict(), "fine", "{nothing}");
         assert!(trace.end <= START + Duration::from_millis(50), "{nothing}: {trace:?}");
     }
@@ -204,7 +204,7 @@ fn a_retry_after_that_is_too_long_ends_the_call() {
     let endless = "99999999999999999999999999";
     for value in ["301", endless, "Sun, 06 Nov 1994 08:54:38 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"] {
         for effect in EFFECTS {
-            let trace = drive(effect, &[Refused("nt", Some(value.into())), Fine]);
+            let trace = drive(effect, &[Rejected("nt", Some(value.into())), Fine]);
             assert_eq!((trace.verdict(), trace.sent(), trace.end), ("service", 1, START), "{value}");
             let error = trace.result.expect_err("refused");
             assert!(error.service().expect("the refusal").retry_after().is_some());
@@ -212,14 +212,14 @@ fn a_retry_after_that_is_too_long_ends_the_call() {
             let told = text.contains("not sent again") && text.contains("Retry::longest_retry_after is 300s");
             assert!(told && (value != "301" || text.contains("come again at 1994-11-06T08:54:38.000Z")), "{text}");
         }
-        let trace = drive(Idempotent, &[Lost, Refused("nt", Some(value.into()))]);
+        let trace = drive(Idempotent, &[Lost, Rejected("nt", Some(value.into()))]);
         assert_eq!((trace.verdict(), trace.sent()), ("ambiguous", 2), "{value}");
     }
 }
 
 #[test]
-fn a_retry_after_of_a_final_refusal_changes_nothing() {
-    let trace = drive(Safe, &[Refused("nf", Some("7".into())), Fine]);
+fn a_retry_after_of_a_final_rejection_changes_nothing() {
+    let trace = drive(Safe, &[Rejected("nf", Some("7".into())), Fine]);
     assert_eq!((trace.verdict(), trace.sent(), trace.end), ("service", 1, START));
 }
 
@@ -236,7 +236,7 @@ fn nothing_is_sent_after_the_deadline() {
 #[test]
 fn a_wait_is_cut_at_the_deadline() {
     let deadline = START + seconds(5);
-    let answers = [Refused("nt", Some("60".into())), Fine];
+    let answers = [Rejected("nt", Some("60".into())), Fine];
     let trace = Hand::new(answers).drive(call(Once, &config()).with_deadline(deadline), START);
     assert_eq!((trace.waits(), trace.end), (vec![(START, deadline)], deadline));
     let text = trace.result.expect_err("out of time").to_string();
@@ -293,7 +293,7 @@ fn an_exchange_says_how_it_wants_to_be_sent() {
 
 #[test]
 fn notices_tell_the_story() {
-    let text = drive(Safe, &[NotSent, Answer::refused("nt"), Fine]).notices;
+    let text = drive(Safe, &[NotSent, Answer::rejected("nt"), Fine]).notices;
     let lines: Vec<_> = text.lines().collect();
     let [first, again, second, once_more, third, end] = lines[..] else { panic!("{text}") };
     assert_eq!((first, second, third), ("sending probe", "sending probe, attempt 2", "sending probe, attempt 3"));
@@ -318,7 +318,7 @@ fn sent_with(trace: &Trace) -> Vec<&str> {
 
 #[test]
 fn a_credential_is_asked_for_again_after_a_wait_because_it_may_have_expired() {
-    let hand = Hand::new([NotSent, Answer::refused("nt"), Fine]).with_credentials(&["one", "two", "three"]);
+    let hand = Hand::new([NotSent, Answer::rejected("nt"), Fine]).with_credentials(&["one", "two", "three"]);
     let trace = hand.drive(authorized(Once), START);
     assert_eq!((trace.verdict(), trace.asked()), ("fine", vec![None; 3]));
     assert_eq!(sent_with(&trace), ["one", "two", "three"]);
@@ -340,7 +340,7 @@ fn a_rejected_credential_is_replaced_once() {
 
 #[test]
 fn a_credential_that_was_good_once_may_be_rejected_later() {
-    let hand = Hand::new([Unauthorized, Answer::refused("nt"), Unauthorized, Fine]);
+    let hand = Hand::new([Unauthorized, Answer::rejected("nt"), Unauthorized, Fine]);
     let hand = hand.with_credentials(&["one", "two", "two", "three"]);
     let trace = hand.drive(call(Once, &config().with_retry(retry(9)).with_credentials()), START);
     assert_eq!((trace.verdict(), trace.asked()), ("fine", vec![None, Some("one"), None, Some("two")]));
@@ -357,7 +357,7 @@ fn a_401_without_credentials_is_an_error() {
 fn replacing_a_credential_is_no_retry() {
     let call = call(Once, &config().with_retry(Retry::never()).with_credentials());
     let trace =
-        Hand::new([Unauthorized, Answer::refused("nt"), Fine]).with_credentials(&["one", "two"]).drive(call, START);
+        Hand::new([Unauthorized, Answer::rejected("nt"), Fine]).with_credentials(&["one", "two"]).drive(call, START);
     assert_eq!((trace.verdict(), trace.sent()), ("service", 2));
 }
 

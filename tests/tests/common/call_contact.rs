@@ -44,7 +44,7 @@ fn a_proxys_401_403_and_404_end_a_first_request() {
 
 #[test]
 fn a_proxys_401_403_and_404_pass_once_the_service_has_answered() {
-    for answered in [Fine, Answer::refused("nf"), Unauthorized] {
+    for answered in [Fine, Answer::rejected("nf"), Unauthorized] {
         for status in [401, 403, 404] {
             for effect in EFFECTS {
                 let trace = drive(&after(answered.clone()), effect, &[Proxy(status), Proxy(status), Fine]);
@@ -53,7 +53,7 @@ fn a_proxys_401_403_and_404_pass_once_the_service_has_answered() {
         }
     }
     // An answer to an earlier attempt of the same call is as good.
-    let trace = drive(&config(), Safe, &[Answer::refused("nt"), Proxy(404), Fine]);
+    let trace = drive(&config(), Safe, &[Answer::rejected("nt"), Proxy(404), Fine]);
     assert_eq!((trace.verdict(), trace.sent()), ("fine", 3));
 }
 
@@ -94,7 +94,7 @@ fn an_address_that_nobody_listens_on_fails_within_seconds() {
             assert!(text.contains("nothing has answered at this address yet: check http or https"), "{text}");
         }
         // Whoever is there has only gone away for a while.
-        for answered in [Fine, Answer::refused("nf"), Proxy(502)] {
+        for answered in [Fine, Answer::rejected("nf"), Proxy(502)] {
             let trace = drive(&after(answered), Once, std::slice::from_ref(&answer));
             assert_eq!(trace.sent(), 20, "{answer:?}");
         }
@@ -114,7 +114,7 @@ fn a_failed_handshake_is_final_unless_tls_has_worked_before() {
     for effect in EFFECTS {
         let trace = drive(&config(), effect, &[NO_TLS, Fine]);
         assert_eq!((trace.verdict(), trace.sent(), trace.end), ("transport", 1, START));
-        for answered in [Fine, Answer::refused("nf"), Proxy(502)] {
+        for answered in [Fine, Answer::rejected("nf"), Proxy(502)] {
             let trace = drive(&after(answered), effect, &[NO_TLS, Fine]);
             assert_eq!((trace.verdict(), trace.sent()), ("fine", 2));
         }
@@ -144,10 +144,10 @@ fn fresh(config: &Config<SyntheticService>, effect: Effect, answers: &[Answer]) 
 fn a_repetition_after_no_answer_wants_a_fresh_connection() {
     for effect in [Safe, Idempotent, Fenced] {
         for silent in [Lost, Answer::Silence, NotSent] {
-            let answers = [silent.clone(), silent.clone(), Answer::refused("nt"), Fine];
+            let answers = [silent.clone(), silent.clone(), Answer::rejected("nt"), Fine];
             assert_eq!(fresh(&config(), effect, &answers), [false, true, true, false], "{effect:?} after {silent:?}");
         }
-        assert_eq!(fresh(&config(), effect, &[Answer::refused("?t"), Fine]), [false, false], "{effect:?}");
+        assert_eq!(fresh(&config(), effect, &[Answer::rejected("?t"), Fine]), [false, false], "{effect:?}");
     }
 }
 

@@ -37,7 +37,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         2 => Just(Answer::Lost),
         2 => Just(Answer::Silence),
         2 => Just(Answer::Unauthorized),
-        6 => (worth, retry_after).prop_map(|(worth, after)| Answer::Refused(worth, after)),
+        6 => (worth, retry_after).prop_map(|(worth, after)| Answer::Rejected(worth, after)),
         1 => Just(Answer::Hopeless(TransportErrorKind::TooLarge, Delivery::Unknown)),
     ]
 }
@@ -125,8 +125,8 @@ proptest! {
             "transport" | "deadline" | "credential" => prop_assert!(!any || setting.effect == Effect::Safe),
             "fine" => prop_assert_eq!(answers.last(), Some(&Answer::Fine)),
             "service" => {
-                prop_assert!(matches!(answers.last(), Some(Answer::Refused(..) | Answer::Unauthorized)));
-                let says_done = matches!(answers.last(), Some(Answer::Refused(worth, _)) if worth.starts_with('y'));
+                prop_assert!(matches!(answers.last(), Some(Answer::Rejected(..) | Answer::Unauthorized)));
+                let says_done = matches!(answers.last(), Some(Answer::Rejected(worth, _)) if worth.starts_with('y'));
                 prop_assert!(!any || says_done || matches!(setting.effect, Effect::Safe | Effect::Idempotent));
             }
             other => prop_assert!(false, "{other}"),
@@ -162,7 +162,7 @@ proptest! {
                     let wait = to.since(*from);
                     let longest = setting.retry.longest_wait(failed);
                     match &last {
-                        Some(Answer::Refused(_, Some(seconds))) => {
+                        Some(Answer::Rejected(_, Some(seconds))) => {
                             let asked = Duration::from_secs(seconds.parse().expect("a number"));
                             prop_assert!(asked <= setting.retry.longest_retry_after);
                             prop_assert!(wait >= asked && wait <= asked.max(longest), "{wait:?} for {asked:?}");

@@ -383,7 +383,7 @@ fn every_recorded_feldera_answer_is_read_and_written_back() {
             }
             Err(error) => {
                 assert!(!status.is_success(), "{}: {error}", entry.name);
-                assert_eq!((error.status(), error.kind()), (status, ErrorKind::Refused), "{}: {error:?}", entry.name);
+                assert_eq!((error.status(), error.kind()), (status, ErrorKind::Rejected), "{}: {error:?}", entry.name);
             }
         }
     }

@@ -289,7 +289,7 @@ const CODES: &[(ErrorClass, &[&str])] = &[
         ],
     ),
     (
-        ErrorClass::Refusal,
+        ErrorClass::Rejection,
         &[
             // A 503 that stays as long as nobody starts the pipeline.
             "PipelineInteractionNotDeployed",
@@ -403,9 +403,9 @@ fn every_code_is_known_and_has_its_class() {
         ("RuntimeError.Killed", ErrorClass::OutcomeUnknown),
         ("SchedulerError.OwnershipConflict", ErrorClass::OutcomeUnknown),
         ("PostgresError", ErrorClass::OutcomeUnknown),
-        ("ConfigError.Another", ErrorClass::Refusal),
-        ("400", ErrorClass::Refusal),
-        ("Another", ErrorClass::Refusal),
+        ("ConfigError.Another", ErrorClass::Rejection),
+        ("400", ErrorClass::Rejection),
+        ("Another", ErrorClass::Rejection),
     ] {
         assert_eq!(ErrorCode::from(word).class(), class, "{word}");
     }

@@ -247,7 +247,7 @@ fn a_resumed_flow_that_cannot_look_is_ambiguous() {
 
 /// A refusal after an attempt without an answer says nothing about that attempt.
 #[test]
-fn a_stop_refused_after_a_lost_answer_is_looked_for() {
+fn a_stop_rejected_after_a_lost_answer_is_looked_for() {
     let script = Script::new()
         .expect("POST", STOP)
         .reply_lost()

@@ -174,7 +174,7 @@ fn nothing_asked_for_is_nothing() {
 }
 
 #[test]
-fn a_name_with_a_comma_is_refused_before_it_is_sent() {
+fn a_name_with_a_comma_is_rejected_before_it_is_sent() {
     let run = run(ReadMetrics::of_job_manager().names(["a,b"]), |_, _| panic!("nothing to ask"));
     let error = run.result.expect_err("a comma").to_string();
     assert!(error.contains("a,b") && error.contains("comma"), "{error}");
@@ -249,7 +249,7 @@ fn aggregated_names_that_are_no_numbers_hide_no_others() {
 }
 
 #[test]
-fn aggregated_names_that_cannot_be_sent_are_refused_before_anything_is_sent() {
+fn aggregated_names_that_cannot_be_sent_are_rejected_before_anything_is_sent() {
     for (name, problem) in [("a,b".to_owned(), "comma"), ("x".repeat(5000), "request line")] {
         let goal = ReadAggregatedMetrics::of_jobs([JOB; 0]).names(["a".to_owned(), name]);
         let run = run(goal, |_, request| {
@@ -286,7 +286,7 @@ fn a_listed_name_with_a_comma_is_left_out() {
 }
 
 #[test]
-fn an_endless_name_is_refused_with_its_length() {
+fn an_endless_name_is_rejected_with_its_length() {
     let run = run(ReadMetrics::of_job_manager().names(["x".repeat(5000)]), |_, _| panic!("nothing to ask"));
     let error = run.result.expect_err("too long");
     assert!(matches!(error, FlowError::Build(BuildError::TooLong { limit: 4096, .. })), "{error}");

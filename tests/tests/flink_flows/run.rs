@@ -199,7 +199,7 @@ fn a_resumed_upgrade_can_be_given_the_jars_again() {
 
 /// A refusal is an answer: the job was never submitted, and a resumption submits it, however late.
 #[test]
-fn a_run_that_was_refused_is_submitted_when_it_is_resumed() {
+fn a_run_that_was_rejected_is_submitted_when_it_is_resumed() {
     let (world, cluster, flink) = cluster(Config::default());
     let mut saved = None;
     let goal =

@@ -235,12 +235,12 @@ fn a_stop_that_a_failover_has_lost_is_failed_and_not_unknown() {
 
 /// A proxy in the way is no reason to give a question up: it is asked again for 90 s.
 #[test]
-fn a_lookup_that_a_proxy_refuses_is_repeated() {
-    for (refusals, is_found) in [(3, true), (10_000, false)] {
+fn a_lookup_that_a_proxy_rejects_is_repeated() {
+    for (rejections, is_found) in [(3, true), (10_000, false)] {
         let scene = scene(Config::default(), &Program::endless("job"));
         let page = Fault::ProxyPage { status: http::StatusCode::FORBIDDEN, applied: false };
         let mut plan = FaultPlan::none();
-        for nth in 1..=refusals {
+        for nth in 1..=rejections {
             plan = plan.nth_of("getJobStatusInfo", nth, page);
         }
         let mut is_over = false;
@@ -333,7 +333,7 @@ fn the_job_and_the_jar_of_a_run_that_failed_are_values() {
 
 /// A lookup of the trigger, too, is repeated: the flow goes on where it was.
 #[test]
-fn a_trigger_that_a_proxy_refuses_to_look_up_is_looked_up_again() {
+fn a_trigger_that_a_proxy_rejects_to_look_up_is_looked_up_again() {
     let scene = scene(Config::default(), &Program::endless("job"));
     let page = Fault::ProxyPage { status: http::StatusCode::FORBIDDEN, applied: false };
     let mut plan = FaultPlan::none();

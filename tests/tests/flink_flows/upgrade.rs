@@ -138,7 +138,7 @@ fn an_upgrade_is_not_judged_by_a_proxy() {
         }
     });
     let error = result.expect_err("it was refused");
-    assert_eq!(error.service().map(|refusal| refusal.status().as_u16()), Some(403), "{error:?}");
+    assert_eq!(error.service().map(|rejection| rejection.status().as_u16()), Some(403), "{error:?}");
     let diagnosis = UpgradeDiagnosis::of(&error).expect("a diagnosis");
     assert_eq!(diagnosis.savepoint, scene.savepoints().pop(), "it is a value, whatever the error is");
     let upgrade = scene.flink.run(UpgradeJob::resume(&saved.expect("saved")).expect("its own state")).expect("decided");
@@ -159,7 +159,7 @@ fn an_upgrade_can_start_from_a_savepoint() {
 
 /// States that were tampered with are refused before anything is sent.
 #[test]
-fn an_upgrade_without_its_savepoint_is_refused() {
+fn an_upgrade_without_its_savepoint_is_rejected() {
     let state = r#"{"phase":"PHASE","job":"0000000000000000000000000000000a","old":{"jar":"a.jar"},"new":{"jar":"b.jar"},
         "new_job":"0000000000000000000000000000000c","old_job":"0000000000000000000000000000000d","settle_timeout":1000,"savepoint":null}"#;
     for (phase, accepted) in [("stop", true), ("run", false), ("run-old", false), ("settle", false), ("lunch", false)] {

@@ -222,7 +222,7 @@ fn a_rescale_that_cannot_be_says_why() {
     let job = plain.launch(&Program::endless("job")).job;
     let error = plain.flink.run(Rescale::to(job, 2)).expect_err("the default scheduler");
     assert!(
-        matches!(&error, FlowError::Service(refusal) if refusal.message().contains("AdaptiveScheduler")),
+        matches!(&error, FlowError::Service(rejection) if rejection.message().contains("AdaptiveScheduler")),
         "{error:?}"
     );
 }

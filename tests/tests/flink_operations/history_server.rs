@@ -118,18 +118,18 @@ fn applications_attempts_and_checkpoints_are_archived_too() {
 
 /// Its files were written when the job was archived, and some of those answers were refusals.
 #[test]
-fn an_archived_refusal_is_a_refusal_whatever_its_status() {
+fn an_archived_rejection_is_a_rejection_whatever_its_status() {
     let recording = more();
-    let refused = |part: &str| {
+    let rejected = |part: &str| {
         let entry = recording.iter().find(|entry| entry.name.contains(part)).expect("recorded");
         assert_eq!(entry.response.status(), 200);
         entry.response.clone()
     };
     let job = JobId::from_bits(1);
-    let config = FromHistory(GetRescaleConfig::new(job)).parse(refused("rescales_config")).expect_err("a refusal");
-    let history = FromHistory(GetRescales::new(job)).parse(refused("rescales_history")).expect_err("a refusal");
+    let config = FromHistory(GetRescaleConfig::new(job)).parse(rejected("rescales_config")).expect_err("a refusal");
+    let history = FromHistory(GetRescales::new(job)).parse(rejected("rescales_history")).expect_err("a refusal");
     for (error, words) in [(config, "AdaptiveScheduler is not enabled"), (history, "has not enabled the `Adaptive`")] {
-        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Refused, false), "{error}");
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Rejected, false), "{error}");
         assert!(error.message().contains(words), "{error}");
     }
 }
@@ -156,14 +156,14 @@ fn its_paths_are_encoded_once() {
 }
 
 #[test]
-fn what_it_does_not_have_is_refused_in_its_words() {
+fn what_it_does_not_have_is_rejected_in_its_words() {
     let operation = FromHistory(GetJob::new(JobId::from_bits(1)));
-    let refusals: Vec<_> =
+    let rejections: Vec<_> =
         recording().into_iter().chain(more()).filter(|entry| entry.response.status() == 404).collect();
-    assert!(!refusals.is_empty(), "none was recorded");
-    for entry in refusals {
+    assert!(!rejections.is_empty(), "none was recorded");
+    for entry in rejections {
         let error = operation.parse(entry.response).expect_err("a refusal");
-        assert_eq!(error.kind(), ErrorKind::Refused, "{}", entry.name);
+        assert_eq!(error.kind(), ErrorKind::Rejected, "{}", entry.name);
         assert!(error.message().contains("File not found") && !error.is_transient(), "{}: {error}", entry.name);
     }
 }

@@ -62,7 +62,7 @@ fn problems(recordings: &[Recording]) -> Vec<String> {
                 // The one refusal of Flink's own without a body.
                 let is_empty_413 = error.status() == 413 && entry.response.body().is_empty();
                 let is_own = entry.response.body().starts_with(br#"{"errors""#) || is_empty_413;
-                if is_own != (error.kind() == ErrorKind::Refused) || error.message().is_empty() {
+                if is_own != (error.kind() == ErrorKind::Rejected) || error.message().is_empty() {
                     problem(&format!("not recognised: {error:?}"));
                 }
             }

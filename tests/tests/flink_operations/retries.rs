@@ -199,8 +199,8 @@ const GONE: &str = r#"{"errors":["x.RestHandlerException: File a.jar does not ex
 
 fn applied<T: std::fmt::Debug>(result: Result<T, FlowError>) -> (Applied, String) {
     let error = result.expect_err("it cannot be read");
-    let FlowError::Service(refusal) = &error else { panic!("{error:?}") };
-    (refusal.applied(), error.to_string())
+    let FlowError::Service(rejection) = &error else { panic!("{error:?}") };
+    (rejection.applied(), error.to_string())
 }
 
 #[test]

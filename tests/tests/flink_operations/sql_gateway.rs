@@ -124,7 +124,7 @@ fn every_recorded_gateway_answer_is_read_and_written_back() {
                 succeeded.insert(info.name);
             }
             (false, Err(error)) => {
-                assert_eq!((error.kind(), error.status()), (ErrorKind::Refused, entry.response.status()), "{error:?}");
+                assert_eq!((error.kind(), error.status()), (ErrorKind::Rejected, entry.response.status()), "{error:?}");
                 assert!(!error.message().is_empty());
             }
             (_, result) => panic!("{}: {result:?}", entry.name),

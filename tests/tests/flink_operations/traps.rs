@@ -173,8 +173,8 @@ fn an_id_is_encoded_for_a_server_that_decodes_twice() {
     let id = twice.request.uri().path().rsplit('/').next().expect("an id").replace("%252B", "+");
     assert_eq!(path(DeleteJar::new(&*id)), twice.request.uri().path());
     assert!(DeleteJar::new(&*id).parse(twice.response).is_ok());
-    let refused = read(&DeleteJar::new(&*id), file, "DELETE_jars_jarid--plus-encoded-once").expect_err("refused");
-    assert!(refused.message().contains("a b.jar"), "{refused}");
+    let rejected = read(&DeleteJar::new(&*id), file, "DELETE_jars_jarid--plus-encoded-once").expect_err("refused");
+    assert!(rejected.message().contains("a b.jar"), "{rejected}");
     // What was recorded with an id that is encoded once, and does not need it twice.
     let recorded = entry("2.3.0-inside-cases", "GET_taskmanagers_taskmanagerid--percent-encoded");
     let id = recorded.request.uri().path().rsplit('/').next().expect("an id").replace("%3A", ":");
@@ -185,21 +185,21 @@ fn an_id_is_encoded_for_a_server_that_decodes_twice() {
 
 /// As recorded: the server answers a line of more than 4096 bytes as if it were an unknown path. Ours is not sent.
 #[test]
-fn a_line_that_is_too_long_is_refused_here_and_not_there() {
+fn a_line_that_is_too_long_is_rejected_here_and_not_there() {
     let recorded = entry("2.3.0-inside-cases", "GET_jobmanager_metrics--line-too-long");
     let query = recorded.request.uri().query().expect("a query").strip_prefix("get=").expect("names");
     let operation = GetJobManagerMetrics::new().names(query.split(',').collect::<Vec<_>>());
     let base: Base = "http://127.0.0.1:8081".parse().expect("a base");
     let error = operation.request(RequestContext::new(&base)).expect_err("too long");
     assert!(matches!(error, BuildError::TooLong { limit: 4096, .. }), "{error}");
-    let refused = operation.parse(recorded.response).expect_err("refused");
-    assert_eq!((refused.status().as_u16(), refused.is_transient()), (404, false));
-    assert!(refused.message().contains("/bad-request"), "{refused}");
+    let rejected = operation.parse(recorded.response).expect_err("refused");
+    assert_eq!((rejected.status().as_u16(), rejected.is_transient()), (404, false));
+    assert!(rejected.message().contains("/bad-request"), "{rejected}");
 }
 
 /// The server splits what it has decoded: a comma in a value would make two of it, and nobody would notice.
 #[test]
-fn a_comma_in_a_list_is_refused_here_because_the_server_would_not() {
+fn a_comma_in_a_list_is_rejected_here_because_the_server_would_not() {
     let base: Base = "http://127.0.0.1:8081".parse().expect("a base");
     let cx = || RequestContext::new(&base);
     let plan = GetJarPlan::new("a.jar").program_args(["--topics", "a,b"]);

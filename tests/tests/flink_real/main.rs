@@ -288,8 +288,8 @@ fn unknown_things_are_named() {
         flink.run(Cancel::new(nobody)).map(|_| ()).expect_err("unknown"),
         flink.run(AwaitJob::ended(nobody)).map(|_| ()).expect_err("unknown"),
     ] {
-        let FlowError::Service(refusal) = &error else { panic!("{error:?}") };
-        assert!(is_unknown_job(refusal), "{refusal:?}");
+        let FlowError::Service(rejection) = &error else { panic!("{error:?}") };
+        assert!(is_unknown_job(rejection), "{rejection:?}");
         assert!(error.to_string().contains(&nobody.to_string()), "{error}");
     }
     // Triggers for it are accepted, and fail afterwards.

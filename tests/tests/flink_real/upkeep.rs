@@ -64,8 +64,8 @@ fn a_job_is_rescaled() {
     let goal = Rescale::to(job, 3).timeout(MINUTE);
     if !cluster.is_adaptive() {
         let error = cluster.flink.run(goal).expect_err("the default scheduler");
-        let FlowError::Service(refusal) = &error else { panic!("{error:?}") };
-        assert!(refusal.message().contains("AdaptiveScheduler"), "{refusal:?}");
+        let FlowError::Service(rejection) = &error else { panic!("{error:?}") };
+        assert!(rejection.message().contains("AdaptiveScheduler"), "{rejection:?}");
         return;
     }
     let before = cluster.counted(job, 50);

@@ -149,7 +149,7 @@ fn an_ingest_host_that_is_another_server_ends_a_writer_within_minutes() {
 fn an_account_that_nobody_listens_at_fails_within_seconds() {
     let site = Site::new("ingest.example", |_| panic!("not asked"));
     let base = "http://127.0.0.1:1".parse().expect("a base");
-    let account = Account::new(base, Refusing(&site)).with_credentials(Secret::new("pat"));
+    let account = Account::new(base, Rejecting(&site)).with_credentials(Secret::new("pat"));
     let error = account.run(OpenSession::new(KIND)).expect_err("nobody is there");
     assert!(error.to_string().contains("nothing has answered at this address yet"), "{error}");
     assert!(site.elapsed() < Duration::from_secs(7), "{:?}", site.elapsed());
@@ -168,9 +168,9 @@ fn a_host_that_has_answered_once_is_waited_for() {
 }
 
 /// Refuses every connection.
-struct Refusing<'a, T>(&'a T);
+struct Rejecting<'a, T>(&'a T);
 
-impl<F: FnMut(&str) -> Answer> Transport for Refusing<'_, Site<F>> {
+impl<F: FnMut(&str) -> Answer> Transport for Rejecting<'_, Site<F>> {
     fn send(&self, _: &Exchange) -> Result<Response<Bytes>, TransportError> {
         Err(TransportError::new(TransportErrorKind::Connect, Delivery::NotSent, "refused"))
     }
@@ -180,7 +180,7 @@ impl<F: FnMut(&str) -> Answer> Transport for Refusing<'_, Site<F>> {
     }
 }
 
-impl<F> Clock for Refusing<'_, Site<F>> {
+impl<F> Clock for Rejecting<'_, Site<F>> {
     fn now(&self) -> Timestamp {
         self.0.now.get()
     }
@@ -190,7 +190,7 @@ impl<F> Clock for Refusing<'_, Site<F>> {
     }
 }
 
-impl<F> Entropy for Refusing<'_, Site<F>> {
+impl<F> Entropy for Rejecting<'_, Site<F>> {
     fn bits(&self) -> u128 {
         7
     }

@@ -157,7 +157,7 @@ fn rows_are_written_as_serde_json_writes_them() {
 }
 
 #[test]
-fn numbers_that_are_none_are_refused_or_null() {
+fn numbers_that_are_none_are_rejected_or_null() {
     for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let mut builder = BatchBuilder::new(BatchOptions::new());
         builder.push(&json!({ "a": 1 }), Some("1")).expect("a row");
@@ -179,7 +179,7 @@ fn numbers_that_are_none_are_refused_or_null() {
 }
 
 #[test]
-fn what_is_no_row_is_refused() {
+fn what_is_no_row_is_rejected() {
     let mut builder = BatchBuilder::new(BatchOptions::new());
     for (value, found) in [
         (json!([{}]), "a list"),
@@ -237,7 +237,7 @@ fn keys_in_upper_case() {
 }
 
 #[test]
-fn a_row_that_fits_into_no_append_is_refused_with_its_size() {
+fn a_row_that_fits_into_no_append_is_rejected_with_its_size() {
     let fits = json!({ "a": noise(4_194_295, 1) });
     let larger = json!({ "a": noise(4_194_296, 1) });
     let repeated = json!({ "a": "x".repeat(6_000_000) });
@@ -345,8 +345,8 @@ proptest! {
     ) {
         let mut builder = BatchBuilder::new(options.clone());
         let (mut now, mut batches, mut expected, mut tokens) = (NOW, Vec::new(), String::new(), Vec::new());
-        for (index, (content, has_token, wait, refused)) in rows.iter().enumerate() {
-            if *refused {
+        for (index, (content, has_token, wait, rejected)) in rows.iter().enumerate() {
+            if *rejected {
                 builder.push(&json!([content]), Some("refused")).expect_err("a list");
                 builder.push(&BTreeMap::from([(content, f64::NAN)]), Some("refused")).expect_err("no number");
             }

@@ -22,7 +22,7 @@ const NOT_SENT: Expected =
 const UNKNOWN: Expected =
     Expected { kinds: &[Kind::Closed, Kind::Protocol], delivery: Delivery::Unknown, status: None };
 
-pub(super) fn refused(case: &mut Case<'_>) {
+pub(super) fn rejected(case: &mut Case<'_>) {
     let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let address = nobody.expect("a free port on loopback");
     for ask in [Ask::get(), Ask::post("{}").once()] {

@@ -97,12 +97,12 @@ fn longer_than_the_exchange(case: &mut Case<'_>) {
     case.arrived(what, server, 1);
 }
 
-pub(super) fn refusal(case: &mut Case<'_>) {
+pub(super) fn rejection(case: &mut Case<'_>) {
     for status in [301, 400, 401, 404, 429, 503] {
         let what = format!("a live exchange answered by {status}");
         let server = redirecting(status, "refused");
         match case.open(&what, &Ask::get(), &server) {
-            Ok(Opened::Refusal(response)) => drop(case.answered(&what, Ok(response), status, b"refused")),
+            Ok(Opened::Rejection(response)) => drop(case.answered(&what, Ok(response), status, b"refused")),
             Ok(Opened::Live(_)) => case.problem(format!("{what}: a live body instead of a refusal")),
             Err(error) => case.problem(format!("{what}: {} instead of a refusal", super::tell(&error))),
         }
@@ -152,7 +152,7 @@ pub(super) fn cut_off(case: &mut Case<'_>) {
 fn opened(case: &mut Case<'_>, what: &str, ask: &Ask, server: &Server) -> Option<Box<dyn LiveBody>> {
     match case.open(what, ask, server) {
         Ok(Opened::Live(response)) => return Some(response.into_body()),
-        Ok(Opened::Refusal(response)) => {
+        Ok(Opened::Rejection(response)) => {
             case.problem(format!("{what}: {} is a success and no refusal", response.status().as_u16()));
         }
         Err(error) => case.problem(format!("{what}: {} instead of a live body", super::tell(&error))),

@@ -112,14 +112,14 @@ const RULES: [(&str, Check); 20] = [
     ("sources", requests::sources),
     ("retries", requests::retries),
     ("fresh-connection", requests::fresh_connection),
-    ("refused", failures::refused),
+    ("refused", failures::rejected),
     ("unresolvable", failures::unresolvable),
     ("reset", failures::reset),
     ("cut-off", failures::cut_off),
     ("not-http", failures::not_http),
     ("timeout", failures::timeout),
     ("live", live::live),
-    ("live-refusal", live::refusal),
+    ("live-refusal", live::rejection),
     ("live-cut-off", live::cut_off),
 ];
 

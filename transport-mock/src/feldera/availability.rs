@@ -3,13 +3,13 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::errors::Refusal;
+use super::errors::Rejection;
 use super::pipeline::{Pipeline, Trouble, panic_error};
 
 impl Pipeline {
     /// What the manager and then the process say to a request that the process has to answer, if it cannot;
     /// `unless` is a status in which it can.
-    pub(super) fn check_process(&self, unless: &str) -> Result<(), Refusal> {
+    pub(super) fn check_process(&self, unless: &str) -> Result<(), Rejection> {
         let name = &self.name;
         if self.resources != "Provisioned" {
             let status = self.status();
@@ -18,18 +18,18 @@ impl Pipeline {
                 status.to_lowercase()
             );
             let details = json!({ "pipeline_name": name, "status": status, "desired_status": self.desired() });
-            return Err(Refusal::unavailable("PipelineInteractionNotDeployed", message, details));
+            return Err(Rejection::unavailable("PipelineInteractionNotDeployed", message, details));
         }
         match &self.trouble {
             Some((_, Trouble::Panic(_))) => {
                 let message = "Operation failed because the pipeline is shutting down.";
-                return Err(Refusal::new(StatusCode::GONE, "Terminating", message, Value::Null));
+                return Err(Rejection::new(StatusCode::GONE, "Terminating", message, Value::Null));
             }
             Some((_, Trouble::ReportedPanic(message))) => {
                 let error = panic_error(message);
                 let text = error["message"].as_str().unwrap_or_default();
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
-                return Err(Refusal::new(status, "RuntimeError.WorkerPanic", text, error["details"].clone()));
+                return Err(Rejection::new(status, "RuntimeError.WorkerPanic", text, error["details"].clone()));
             }
             Some((_, Trouble::Killed)) => {
                 return Err(self.unreachable("Failed to connect to host: Connection refused (os error 111)"));
@@ -37,7 +37,7 @@ impl Pipeline {
             Some((_, Trouble::Frozen(_, false))) => return Err(self.timeout(10)),
             Some((_, Trouble::Frozen(_, true))) => {
                 let message = format!("Pipeline is currently unavailable pipeline-id=N/A pipeline-name=\"{name}\"");
-                return Err(Refusal::unavailable("PipelineUnavailable", message, json!({ "pipeline_name": name })));
+                return Err(Rejection::unavailable("PipelineUnavailable", message, json!({ "pipeline_name": name })));
             }
             None => {}
         }
@@ -46,30 +46,30 @@ impl Pipeline {
             status if status == unless => Ok(()),
             "Initializing" => {
                 let message = "Operation failed because the pipeline has not finished initializing.";
-                Err(Refusal::not_yet("Initializing", message))
+                Err(Rejection::not_yet("Initializing", message))
             }
             "AwaitingApproval" => {
                 let message = "Operation failed because the pipeline is awaiting approval of its bootstrap.";
-                Err(Refusal::not_yet("AwaitingApproval", message))
+                Err(Rejection::not_yet("AwaitingApproval", message))
             }
             "Suspended" => {
-                Err(Refusal::not_yet("Suspended", "Operation failed because the pipeline has been suspended."))
+                Err(Rejection::not_yet("Suspended", "Operation failed because the pipeline has been suspended."))
             }
             _ => Ok(()),
         }
     }
 
-    pub(super) fn timeout(&self, seconds: u32) -> Refusal {
+    pub(super) fn timeout(&self, seconds: u32) -> Rejection {
         self.unreachable(&format!(
             "timeout ({seconds}s) was reached: this means the pipeline took too long to respond -- this can simply be because the request was too difficult to process in time, or other reasons (e.g., deadlock): the pipeline logs might contain additional information (original send request error: Timeout while waiting for response)"
         ))
     }
 
-    pub(super) fn unreachable(&self, error: &str) -> Refusal {
+    pub(super) fn unreachable(&self, error: &str) -> Rejection {
         let name = &self.name;
         let message =
             format!("Error sending HTTP request to pipeline: {error} pipeline-id=N/A pipeline-name=\"{name}\"");
         let details = json!({ "pipeline_name": name, "request": "HTTP/1.1", "error": error });
-        Refusal::unavailable("PipelineInteractionUnreachable", message, details)
+        Rejection::unavailable("PipelineInteractionUnreachable", message, details)
     }
 }

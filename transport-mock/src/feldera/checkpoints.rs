@@ -3,14 +3,14 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::errors::{Answer, Refusal, Reply};
+use super::errors::{Answer, Rejection, Reply};
 use super::request::Call;
 use super::saved_state::SavedState;
 use super::store::Store;
 
 /// Refused before anything is looked at, an unknown pipeline too.
-fn check_edition(store: &Store) -> Result<(), Refusal> {
-    if store.config.enterprise { Ok(()) } else { Err(Refusal::enterprise("checkpoint")) }
+fn check_edition(store: &Store) -> Result<(), Rejection> {
+    if store.config.enterprise { Ok(()) } else { Err(Rejection::enterprise("checkpoint")) }
 }
 
 pub(super) fn checkpoint(store: &mut Store, name: &str) -> Answer {
@@ -38,9 +38,9 @@ pub(super) fn sync_checkpoint(store: &mut Store, name: &str) -> Answer {
     let pipeline = store.live(name)?;
     let Some(uuid) = pipeline.checkpoints.last().map(|saved| saved.uuid.clone()) else {
         let message = "no checkpoints found; make a POST request to `/checkpoint` to make a new checkpoint";
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "400", message, Value::Null));
+        return Err(Rejection::new(StatusCode::BAD_REQUEST, "400", message, Value::Null));
     };
-    let Some(process) = &mut pipeline.process else { return Err(Refusal::unknown_route()) };
+    let Some(process) = &mut pipeline.process else { return Err(Rejection::unknown_route()) };
     process.syncs.request(now, &uuid, &config);
     Ok(Reply::accepted_json(json!({ "checkpoint_uuid": uuid, "incarnation_uuid": process.incarnation })))
 }
@@ -58,7 +58,7 @@ pub(super) fn list_remote_checkpoints(store: &mut Store, name: &str) -> Answer {
         let error = "listing remote checkpoints requires sync to be configured";
         let message = format!("Error fetching checkpoint from object store: {error}");
         let status = StatusCode::INTERNAL_SERVER_ERROR;
-        return Err(Refusal::new(status, "CheckpointFetchError", message, json!({ "error": error })));
+        return Err(Rejection::new(status, "CheckpointFetchError", message, json!({ "error": error })));
     }
     let mut uuids = pipeline.remote.clone();
     uuids.sort();
@@ -66,16 +66,16 @@ pub(super) fn list_remote_checkpoints(store: &mut Store, name: &str) -> Answer {
     Ok(Reply::json(uuids.iter().map(|uuid| json!({ "uuid": uuid })).collect()))
 }
 
-fn check_incarnation(call: &Call, incarnation: &str) -> Result<(), Refusal> {
+fn check_incarnation(call: &Call, incarnation: &str) -> Result<(), Rejection> {
     let Some(requested) = call.query("incarnation_uuid") else { return Ok(()) };
     let hex = requested.bytes().filter(u8::is_ascii_hexdigit).count();
     if hex != 32 {
-        return Err(Refusal::query("UUID parsing failed: invalid length"));
+        return Err(Rejection::query("UUID parsing failed: invalid length"));
     }
     if requested == incarnation {
         return Ok(());
     }
     let message = format!("Incarnation UUID mismatch ({requested} in request, expected {incarnation})");
     let details = json!({ "expected": incarnation, "requested": requested });
-    Err(Refusal::new(StatusCode::BAD_REQUEST, "IncarnationUuidMismatch", message, details))
+    Err(Rejection::new(StatusCode::BAD_REQUEST, "IncarnationUuidMismatch", message, details))
 }

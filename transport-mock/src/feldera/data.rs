@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::errors::{Answer, Refusal, Reply};
+use super::errors::{Answer, Rejection, Reply};
 use super::live::Readings;
 use super::program::Program;
 use super::request::Call;
@@ -40,11 +40,11 @@ pub(super) fn ingress(store: &mut Store, call: &Call, name: &str, table: &str) -
     let Some(shape) = pipeline.compilation.program.as_ref().and_then(|program| program.table(table)).cloned() else {
         let details = json!({ "endpoint_name": endpoint, "stream_name": table });
         let message = format!("Input endpoint '{endpoint}' specifies unknown table '{table}'");
-        return Err(Refusal::configuration(StatusCode::NOT_FOUND, "UnknownInputStream", &message, details));
+        return Err(Rejection::configuration(StatusCode::NOT_FOUND, "UnknownInputStream", &message, details));
     };
-    let Some(process) = &mut pipeline.process else { return Err(Refusal::unknown_route()) };
+    let Some(process) = &mut pipeline.process else { return Err(Rejection::unknown_route()) };
     let at = process.endpoints.open(&endpoint, table);
-    let Some(place) = process.endpoints.get_mut(at) else { return Err(Refusal::unknown_route()) };
+    let Some(place) = process.endpoints.get_mut(at) else { return Err(Rejection::unknown_route()) };
     let first = place.records + place.errors as u64 + 1;
     let parsed = rows::parse(&shape, format, call.query("array") == Some("true"), &call.body, first);
     place.bytes += call.body.len();
@@ -67,7 +67,7 @@ pub(super) fn egress(store: &mut Store, readings: &mut Readings, call: &Call, na
     let snapshot = call.flag("send_snapshot")?.unwrap_or(false);
     let format = call.query("format").unwrap_or("csv");
     if !["csv", "json"].contains(&format) {
-        return Err(Refusal::query(format!("unknown variant `{format}`, expected `csv` or `json`")));
+        return Err(Rejection::query(format!("unknown variant `{format}`, expected `csv` or `json`")));
     }
     let pipeline = store.live(name)?;
     let endpoint = format!("{view}.api-{:016x}", hash(&[view]));
@@ -78,36 +78,36 @@ pub(super) fn egress(store: &mut Store, readings: &mut Readings, call: &Call, na
         (_, "snowflake") => Encoding::Snowflake,
         (_, "debezium") => Encoding::Debezium,
         // A real server accepts it and panics over the first row. What becomes of the pipeline then is not known.
-        (_, "redis") => return Err(Refusal::query("the simulator has no egress in the format `redis`".to_owned())),
+        (_, "redis") => return Err(Rejection::query("the simulator has no egress in the format `redis`".to_owned())),
         (_, update) => {
             let error = format!("{} update format is not supported for output JSON streams", title(update));
             let message = format!("Format not supported on output endpoint '{endpoint}': {error}");
             let details = json!({ "endpoint_name": endpoint, "error": error });
             let status = StatusCode::BAD_REQUEST;
-            return Err(Refusal::configuration(status, "OutputFormatNotSupported", &message, details));
+            return Err(Rejection::configuration(status, "OutputFormatNotSupported", &message, details));
         }
     };
     let relation = pipeline.compilation.program.as_ref().and_then(|program| program.relation(view));
     let Some((table, materialized)) = relation else {
         let message = format!("Output endpoint '{endpoint}' specifies unknown output table or view '{view}'");
         let details = json!({ "endpoint_name": endpoint, "stream_name": view });
-        return Err(Refusal::configuration(StatusCode::NOT_FOUND, "UnknownOutputStream", &message, details));
+        return Err(Rejection::configuration(StatusCode::NOT_FOUND, "UnknownOutputStream", &message, details));
     };
     if snapshot && !materialized {
         let error = "'send_snapshot: true' requires a materialized output view";
         let message = format!("invalid transport configuration for endpoint '{endpoint}': {error}");
         let details = json!({ "endpoint_name": endpoint, "error": error });
         let status = StatusCode::BAD_REQUEST;
-        return Err(Refusal::configuration(status, "InvalidTransportConfig", &message, details));
+        return Err(Rejection::configuration(status, "InvalidTransportConfig", &message, details));
     }
-    let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
+    let Some(process) = &pipeline.process else { return Err(Rejection::unknown_route()) };
     let mut subscriber = Subscriber::new(now, table.clone(), encoding, backpressure);
     let snapshot = snapshot.then(|| process.tables.rows(&table.name)).into_iter().flatten();
     let rows: Vec<Change> = snapshot.map(|row| Change { delete: false, row: row.clone() }).collect();
     if !rows.chunks(SNAPSHOT_ROWS).all(|piece| subscriber.send(now, true, piece)) {
         pipeline.tell_of_dropped_rows(now);
     }
-    let Some(process) = &mut pipeline.process else { return Err(Refusal::unknown_route()) };
+    let Some(process) = &mut pipeline.process else { return Err(Rejection::unknown_route()) };
     Ok(readings.egress(pipeline.id.clone(), process, subscriber))
 }
 
@@ -115,34 +115,34 @@ pub(super) fn egress(store: &mut Store, readings: &mut Readings, call: &Call, na
 pub(super) fn query(store: &mut Store, call: &Call, name: &str) -> Answer {
     let format = call.query("format").unwrap_or("text");
     if !["text", "json"].contains(&format) {
-        return Err(Refusal::query(format!("the simulator has no format `{format}`, only `text` and `json`")));
+        return Err(Rejection::query(format!("the simulator has no format `{format}`, only `text` and `json`")));
     }
-    let refused = |error: String| {
+    let rejected = |error: String| {
         let message = format!("Error during query processing: {error}.");
-        Refusal::new(StatusCode::BAD_REQUEST, "AdHocQueryError", message, json!({ "error": error }))
+        Rejection::new(StatusCode::BAD_REQUEST, "AdHocQueryError", message, json!({ "error": error }))
     };
     let pipeline = store.live(name)?;
     let sql = call.query("sql").unwrap_or_default().trim().trim_end_matches(';');
     if sql.is_empty() {
-        return Err(refused("no SQL statements".into()));
+        return Err(rejected("no SQL statements".into()));
     }
     let words: Vec<String> = sql.split_whitespace().map(str::to_lowercase).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (counts, relation) = match words.as_slice() {
         ["select", "*", "from", relation] => (false, *relation),
         ["select", "count(*)", "from", relation] => (true, *relation),
-        _ => return Err(refused(format!("Error during planning: the simulator cannot run: {sql}"))),
+        _ => return Err(rejected(format!("Error during planning: the simulator cannot run: {sql}"))),
     };
     let found = pipeline.compilation.program.as_ref().and_then(|program: &Program| program.relation(relation));
     let Some((table, materialized)) = found else {
-        return Err(refused(format!("Error during planning: table 'datafusion.public.{relation}' not found")));
+        return Err(rejected(format!("Error during planning: table 'datafusion.public.{relation}' not found")));
     };
     if !materialized {
-        return Err(refused(format!(
+        return Err(rejected(format!(
             "Execution error: Tried to SELECT from a non-materialized source. Make sure `{relation}` is configured as materialized: use `with ('materialized' = 'true')` for tables, or `create materialized view` for views."
         )));
     }
-    let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
+    let Some(process) = &pipeline.process else { return Err(Rejection::unknown_route()) };
     let rows = process.tables.rows(&table.name);
     let (columns, rows): (Vec<String>, Vec<Value>) = if counts {
         (vec!["count(*)".into()], vec![json!({ "count(*)": rows.count() })])
@@ -156,9 +156,9 @@ pub(super) fn query(store: &mut Store, call: &Call, name: &str) -> Answer {
     Ok(Reply::text("text/plain", ascii(&columns, &rows)))
 }
 
-fn input_format(call: &Call, table: &str, endpoint: &str) -> Result<Format, Refusal> {
+fn input_format(call: &Call, table: &str, endpoint: &str) -> Result<Format, Rejection> {
     let bad = |kind: &str, message: String, details: Value| {
-        Refusal::configuration(StatusCode::BAD_REQUEST, kind, &message, details)
+        Rejection::configuration(StatusCode::BAD_REQUEST, kind, &message, details)
     };
     match call.query("format").unwrap_or("csv") {
         "csv" => return Ok(Format::Csv),
@@ -195,7 +195,7 @@ fn input_format(call: &Call, table: &str, endpoint: &str) -> Result<Format, Refu
     }
 }
 
-fn parse_errors(mut errors: Vec<Value>) -> Refusal {
+fn parse_errors(mut errors: Vec<Value>) -> Rejection {
     let count = errors.len();
     // The last ones are kept.
     errors.drain(..count.saturating_sub(MOST_ERRORS));
@@ -211,7 +211,7 @@ fn parse_errors(mut errors: Vec<Value>) -> Refusal {
         }
     }
     let details = json!({ "errors": errors, "num_errors": count });
-    Refusal::new(StatusCode::BAD_REQUEST, "ParseErrors", message, details)
+    Rejection::new(StatusCode::BAD_REQUEST, "ParseErrors", message, details)
 }
 
 /// A table as people like it; its last line has no end. Each batch has the widths that its own rows take, and only the first

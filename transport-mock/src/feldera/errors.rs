@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::live::OpenBody;
 
-pub(super) type Answer = Result<Reply, Refusal>;
+pub(super) type Answer = Result<Reply, Rejection>;
 
 /// A success: under which status, and what it says.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Reply {
 
 /// A refusal in one of the server's forms.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum Rejection {
     /// Message, code and details.
     Coded { status: StatusCode, code: String, message: String, details: Value, retry: bool },
     /// What the web framework says to a query or body that cannot be read.
@@ -93,7 +93,7 @@ pub(super) enum Refusal {
     Gateway,
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>, details: Value) -> Self {
         Self::Coded { status, code: code.into(), message: message.into(), details, retry: false }
     }
@@ -166,7 +166,7 @@ impl Refusal {
 
 /// Turns what a handler came back with into the response.
 pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
-    let refusal = match answer {
+    let rejection = match answer {
         Ok(Reply { status, body, rest }) => {
             let mut response = match body {
                 Content::Nothing => response(status, None, String::new()),
@@ -186,10 +186,10 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
             }
             return response;
         }
-        Err(refusal) => refusal,
+        Err(rejection) => rejection,
     };
-    match refusal {
-        Refusal::Coded { status, code, message, details, retry } => {
+    match rejection {
+        Rejection::Coded { status, code, message, details, retry } => {
             let body = json!({ "message": message, "error_code": code, "details": details });
             let mut response = response(status, Some(JSON), body.to_string());
             if retry {
@@ -197,23 +197,23 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
             }
             response
         }
-        Refusal::Text(text) => response(StatusCode::BAD_REQUEST, Some(TEXT), text),
-        Refusal::Empty(status) => response(status, None, String::new()),
-        Refusal::Denied => {
+        Rejection::Text(text) => response(StatusCode::BAD_REQUEST, Some(TEXT), text),
+        Rejection::Empty(status) => response(status, None, String::new()),
+        Rejection::Denied => {
             let message = "This endpoint has no access-control classification and is denied";
             let body = json!({ "message": message, "error_code": "InsufficientPermissions" });
             response(StatusCode::FORBIDDEN, Some(JSON), body.to_string())
         }
-        Refusal::Unauthorized => {
+        Rejection::Unauthorized => {
             let body = json!({ "message": "Unauthorized API key", "error_code": "AuthenticationFailed" });
             response(StatusCode::UNAUTHORIZED, Some(TEXT), body.to_string())
         }
-        Refusal::NoCredential => {
+        Rejection::NoCredential => {
             let mut response = response(StatusCode::UNAUTHORIZED, None, String::new());
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             response
         }
-        Refusal::Gateway => {
+        Rejection::Gateway => {
             let page = "<html><body><h1>502 Bad Gateway</h1></body></html>\n";
             let mut response = response(StatusCode::BAD_GATEWAY, Some("text/html"), page.into());
             // Not the manager's.

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::endpoint::Endpoint;
-use super::errors::{Answer, Refusal, Reply};
+use super::errors::{Answer, Rejection, Reply};
 use super::process::Process;
 use super::program::folded;
 use super::request::Call;
@@ -17,11 +17,11 @@ fn input<'a>(
     name: &str,
     table: &str,
     connector: &str,
-) -> Result<(&'a mut Process, usize), Refusal> {
+) -> Result<(&'a mut Process, usize), Rejection> {
     let process = store.process(name)?;
     let wanted = format!("{}.{connector}", folded(table));
     let found = process.endpoints.iter().position(|endpoint| endpoint.name == wanted);
-    found.map(|at| (process, at)).ok_or_else(|| Refusal::unknown_endpoint(table, connector))
+    found.map(|at| (process, at)).ok_or_else(|| Rejection::unknown_endpoint(table, connector))
 }
 
 pub(super) fn input_status(store: &mut Store, name: &str, table: &str, connector: &str) -> Answer {
@@ -43,7 +43,7 @@ pub(super) fn control_input(store: &mut Store, name: &str, table: &str, connecto
         other => {
             let message = format!("Invalid input connector action '{other}'");
             let details = json!({ "invalid_action": other });
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidConnectorAction", message, details));
+            return Err(Rejection::new(StatusCode::BAD_REQUEST, "InvalidConnectorAction", message, details));
         }
     };
     let now = store.now;
@@ -56,7 +56,7 @@ pub(super) fn control_input(store: &mut Store, name: &str, table: &str, connecto
 }
 
 pub(super) fn completion_status(store: &mut Store, call: &Call, name: &str) -> Answer {
-    let text = call.query("token").ok_or_else(|| Refusal::query("missing field `token`"))?;
+    let text = call.query("token").ok_or_else(|| Rejection::query("missing field `token`"))?;
     let process = store.process(name)?;
     let Token { incarnation, endpoint, records } = Token::parse(text)?;
     if incarnation != process.incarnation {
@@ -66,11 +66,11 @@ pub(super) fn completion_status(store: &mut Store, call: &Call, name: &str) -> A
         );
         let message = format!("{error}.");
         let details = json!({ "error": message });
-        return Err(Refusal::new(StatusCode::GONE, "PipelineRestarted", message, details));
+        return Err(Rejection::new(StatusCode::GONE, "PipelineRestarted", message, details));
     }
     if process.endpoints.get(endpoint).is_none() {
         let message = "Completion token specifies an unknown input endpoint.";
-        return Err(Refusal::new(StatusCode::GONE, "UnknownEndpointInCompletionToken", message, json!({})));
+        return Err(Rejection::new(StatusCode::GONE, "UnknownEndpointInCompletionToken", message, json!({})));
     }
     let step = process.endpoints.step_of(endpoint, records.max(1)).or((records == 0).then_some(process.completed));
     let complete = step.is_some_and(|step| process.completed >= step);

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::config::Config;
-use super::errors::{Answer, Refusal, Reply};
+use super::errors::{Answer, Rejection, Reply};
 use super::process::Process;
 use super::request::Call;
 use super::store::Store;
@@ -23,7 +23,7 @@ pub(super) fn all_metrics(store: &Store) -> Reply {
 pub(super) fn metrics(store: &mut Store, call: &Call, name: &str) -> Answer {
     let format = call.query("format").unwrap_or("prometheus");
     if !["prometheus", "json"].contains(&format) {
-        return Err(Refusal::query(format!("unknown variant `{format}`, expected `prometheus` or `json`")));
+        return Err(Rejection::query(format!("unknown variant `{format}`, expected `prometheus` or `json`")));
     }
     let process = store.process(name)?;
     if format == "prometheus" {
@@ -61,7 +61,7 @@ pub(super) fn event(store: &mut Store, call: &Call, name: &str, id: &str) -> Ans
         let why = "it might have been deleted as only a limited number of events are retained";
         let message = format!("Pipeline monitor event with identifier '{id}' does not exist -- {why}");
         let details = json!({ "event_id": id });
-        Refusal::new(StatusCode::NOT_FOUND, "UnknownPipelineMonitorEvent", message, details)
+        Rejection::new(StatusCode::NOT_FOUND, "UnknownPipelineMonitorEvent", message, details)
     };
     found.map(|event| Reply::json(shown(event, all))).ok_or_else(message)
 }
@@ -84,11 +84,11 @@ pub(super) fn cluster_health(now: Duration) -> Value {
     json!({ "all_healthy": true, "api": part("api"), "compiler": part("compiler"), "runner": part("runner") })
 }
 
-fn all(call: &Call) -> Result<bool, Refusal> {
+fn all(call: &Call) -> Result<bool, Rejection> {
     match call.query("selector").unwrap_or("status") {
         "all" => Ok(true),
         "status" => Ok(false),
-        other => Err(Refusal::query(format!("unknown variant `{other}`, expected `all` or `status`"))),
+        other => Err(Rejection::query(format!("unknown variant `{other}`, expected `all` or `status`"))),
     }
 }
 

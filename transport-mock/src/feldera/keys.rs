@@ -6,7 +6,7 @@ use http::StatusCode;
 use pipewright::Seed;
 use serde_json::{Value, json};
 
-use super::errors::{Answer, Refusal, Reply};
+use super::errors::{Answer, Rejection, Reply};
 use super::request::Call;
 use super::wire::uuid;
 
@@ -51,13 +51,13 @@ pub(super) struct Keys(Vec<Key>);
 
 impl Keys {
     /// Returns the role of the caller; `own` is taken besides these keys, and without it there is no authentication.
-    pub(super) fn authenticate(&self, own: Option<&str>, call: &Call) -> Result<Role, Refusal> {
+    pub(super) fn authenticate(&self, own: Option<&str>, call: &Call) -> Result<Role, Rejection> {
         let Some(own) = own else { return Ok(Role::Admin) };
-        let sent = call.bearer.as_deref().ok_or(Refusal::NoCredential)?;
+        let sent = call.bearer.as_deref().ok_or(Rejection::NoCredential)?;
         if sent == own {
             return Ok(Role::Write);
         }
-        self.0.iter().find(|key| key.secret == sent).map(|key| key.role).ok_or(Refusal::Unauthorized)
+        self.0.iter().find(|key| key.secret == sent).map(|key| key.role).ok_or(Rejection::Unauthorized)
     }
 
     pub(super) fn list(&self) -> Reply {
@@ -78,22 +78,22 @@ impl Keys {
 
     pub(super) fn make(&mut self, call: &Call, now: Duration, seed: &mut Seed) -> Answer {
         let body = call.object()?;
-        let name = body.get("name").and_then(Value::as_str).ok_or_else(|| Refusal::body("missing field `name`"))?;
+        let name = body.get("name").and_then(Value::as_str).ok_or_else(|| Rejection::body("missing field `name`"))?;
         let role = match body.get("role").and_then(Value::as_str).unwrap_or("read") {
             "read" => Role::Read,
             "write" => Role::Write,
             "admin" | "owner" => {
                 let message = "The 'owner' and 'admin' roles cannot be issued as an API key; use an OIDC trust relationship or interactive login";
-                return Err(Refusal::new(StatusCode::FORBIDDEN, "OwnerAdminNotMintableAsApiKey", message, json!({})));
+                return Err(Rejection::new(StatusCode::FORBIDDEN, "OwnerAdminNotMintableAsApiKey", message, json!({})));
             }
             other => {
                 let known = "expected one of `read`, `write`, `admin`, `owner`";
-                return Err(Refusal::body(format!("unknown variant `{other}`, {known} at line 1 column 0")));
+                return Err(Rejection::body(format!("unknown variant `{other}`, {known} at line 1 column 0")));
             }
         };
         if self.0.iter().any(|key| key.name == name) {
             let message = "An entity with this name already exists";
-            return Err(Refusal::new(StatusCode::CONFLICT, "DuplicateName", message, json!({})));
+            return Err(Rejection::new(StatusCode::CONFLICT, "DuplicateName", message, json!({})));
         }
         let id = uuid(seed, now);
         let halves: [u128; 4] = std::array::from_fn(|_| seed.next_u128());
@@ -117,7 +117,7 @@ pub(super) fn needed(method: &str, segments: &[&str]) -> Role {
     }
 }
 
-pub(super) fn check_role(role: Role, needed: Role) -> Result<(), Refusal> {
+pub(super) fn check_role(role: Role, needed: Role) -> Result<(), Rejection> {
     if role >= needed {
         return Ok(());
     }
@@ -125,10 +125,10 @@ pub(super) fn check_role(role: Role, needed: Role) -> Result<(), Refusal> {
     let message =
         format!("Insufficient permissions: this action requires the '{needed}' role, but the caller has '{role}'");
     let details = json!({ "required": needed, "actual": role });
-    Err(Refusal::new(StatusCode::FORBIDDEN, "InsufficientPermissions", message, details))
+    Err(Rejection::new(StatusCode::FORBIDDEN, "InsufficientPermissions", message, details))
 }
 
-fn unknown_key(name: &str) -> Refusal {
+fn unknown_key(name: &str) -> Rejection {
     let message = format!("Unknown API key '{name}'");
-    Refusal::new(StatusCode::NOT_FOUND, "UnknownApiKey", message, json!({ "name": name }))
+    Rejection::new(StatusCode::NOT_FOUND, "UnknownApiKey", message, json!({ "name": name }))
 }

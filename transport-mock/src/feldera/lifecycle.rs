@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::errors::{Answer, Refusal, Reply};
+use super::errors::{Answer, Rejection, Reply};
 use super::pipeline::{Due, Pipeline};
 use super::request::Call;
 use super::store::Store;
@@ -19,7 +19,7 @@ pub(super) fn start(store: &mut Store, call: &Call, name: &str) -> Answer {
             let action = format!("/start?initial={other}");
             let message = format!("Unsupported pipeline action '{action}': {reason}");
             let details = json!({ "action": action, "reason": reason });
-            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UnsupportedPipelineAction", message, details));
+            return Err(Rejection::new(StatusCode::METHOD_NOT_ALLOWED, "UnsupportedPipelineAction", message, details));
         }
     };
     let dismiss = call.flag("dismiss_error")?.unwrap_or(true);
@@ -28,11 +28,11 @@ pub(super) fn start(store: &mut Store, call: &Call, name: &str) -> Answer {
         let reason = "`silent_bootstrap` and `concurrent_bootstrap` are mutually exclusive; set at most one";
         let message = format!("Invalid bootstrap configuration: {reason}");
         let details = json!({ "reason": reason });
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidBootstrapConfig", message, details));
+        return Err(Rejection::new(StatusCode::BAD_REQUEST, "InvalidBootstrapConfig", message, details));
     }
     let policy = call.query("bootstrap_policy").unwrap_or("await_approval").to_owned();
     if !["allow", "reject", "await_approval"].contains(&policy.as_str()) {
-        return Err(Refusal::query(format!(
+        return Err(Rejection::query(format!(
             "unknown variant `{policy}`, expected one of `allow`, `reject`, `await_approval`"
         )));
     }
@@ -42,18 +42,18 @@ pub(super) fn start(store: &mut Store, call: &Call, name: &str) -> Answer {
         if pipeline.initial != Some(initial) {
             let message =
                 "Initial desired runtime status cannot be changed unless the pipeline is desired to become Stopped.";
-            return Err(Refusal::bad("InitialImmutableUnlessStopped", message));
+            return Err(Rejection::bad("InitialImmutableUnlessStopped", message));
         }
         if pipeline.policy.as_ref() != Some(&policy) {
             let message = "Bootstrap policy cannot be changed unless the pipeline is desired to become Stopped.";
-            return Err(Refusal::bad("BootstrapPolicyImmutableUnlessStopped", message));
+            return Err(Rejection::bad("BootstrapPolicyImmutableUnlessStopped", message));
         }
         return Ok(Reply::accepted("Pipeline is starting"));
     }
     pipeline.check_start(dismiss)?;
     if initial == "Standby" {
         let message = "Initial desired runtime status can only be set to Standby if: (1) `runtime_config.storage.backend.name` is set to `file`, and (2) `runtime_config.storage.backend.config.sync` is configured.";
-        return Err(Refusal::bad("InitialStandbyNotAllowed", message));
+        return Err(Rejection::bad("InitialStandbyNotAllowed", message));
     }
     pipeline.error = Value::Null;
     pipeline.want(true, now);
@@ -65,7 +65,7 @@ pub(super) fn start(store: &mut Store, call: &Call, name: &str) -> Answer {
 pub(super) fn stop(store: &mut Store, call: &Call, name: &str) -> Answer {
     let force = call.flag("force")?.unwrap_or(false);
     if !force && !store.config.enterprise {
-        return Err(Refusal::enterprise("stop (without force)"));
+        return Err(Rejection::enterprise("stop (without force)"));
     }
     let (now, config) = (store.now, store.config.clone());
     let seen = now.saturating_add(config.runner_delay);
@@ -95,14 +95,14 @@ pub(super) fn resume(store: &mut Store, name: &str) -> Answer {
 
 pub(super) fn activate(store: &mut Store, call: &Call, name: &str) -> Answer {
     if !store.config.enterprise {
-        return Err(Refusal::enterprise("start from object store (S3)"));
+        return Err(Rejection::enterprise("start from object store (S3)"));
     }
     let initial = match call.query("initial").unwrap_or("running") {
         "running" => "Running",
         "paused" => "Paused",
         other => {
             let message = format!("Invalid activation status {other} (only running and paused are valid)");
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidActivateStatus", message, json!(other)));
+            return Err(Rejection::new(StatusCode::BAD_REQUEST, "InvalidActivateStatus", message, json!(other)));
         }
     };
     transition(store, name, "activate", initial)
@@ -111,11 +111,11 @@ pub(super) fn activate(store: &mut Store, call: &Call, name: &str) -> Answer {
 fn transition(store: &mut Store, name: &str, verb: &str, to: &'static str) -> Answer {
     let (now, config) = (store.now, store.config.clone());
     let pipeline = store.live(name)?;
-    let Some(process) = &mut pipeline.process else { return Err(Refusal::unknown_route()) };
+    let Some(process) = &mut pipeline.process else { return Err(Rejection::unknown_route()) };
     if process.desired == "Suspended" || process.status == "Standby" {
         let message = format!("Cannot execute {verb} transition starting from {}", process.desired);
         let details = json!([verb, process.desired]);
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidTransition", message, details));
+        return Err(Rejection::new(StatusCode::BAD_REQUEST, "InvalidTransition", message, details));
     }
     let from = process.status;
     process.desired = to;
@@ -145,7 +145,7 @@ pub(super) fn clear(store: &mut Store, name: &str) -> Answer {
     let pipeline = store.find(name)?;
     if !pipeline.is_stopped() {
         let message = "Storage status cannot be changed unless the pipeline is stopped.";
-        return Err(Refusal::bad("StorageStatusImmutableUnlessStopped", message));
+        return Err(Rejection::bad("StorageStatusImmutableUnlessStopped", message));
     }
     if pipeline.storage == "InUse" {
         pipeline.storage = "Clearing";
@@ -158,7 +158,7 @@ pub(super) fn dismiss_error(store: &mut Store, name: &str) -> Answer {
     let pipeline = store.find(name)?;
     if !pipeline.error.is_null() && !pipeline.is_stopped() {
         let message = "The deployment error can only be dismissed while the pipeline is fully stopped.";
-        return Err(Refusal::bad("DismissErrorRestrictedToFullyStopped", message));
+        return Err(Rejection::bad("DismissErrorRestrictedToFullyStopped", message));
     }
     pipeline.error = Value::Null;
     Ok(Reply::json(json!("Pipeline deployment error has been dismissed")))
@@ -168,7 +168,7 @@ pub(super) fn start_transaction(store: &mut Store, name: &str) -> Answer {
     let process = store.process(name)?;
     if process.transaction.open.is_some() {
         let message = "Cannot perform this operation while there is a transaction in progress";
-        return Err(Refusal::new(StatusCode::CONFLICT, "TransactionInProgress", message, json!({})));
+        return Err(Rejection::new(StatusCode::CONFLICT, "TransactionInProgress", message, json!({})));
     }
     Ok(Reply::json(json!({ "transaction_id": process.start_transaction() })))
 }
@@ -178,14 +178,14 @@ pub(super) fn commit_transaction(store: &mut Store, name: &str) -> Answer {
     let process = store.process(name)?;
     if process.transaction.open.is_none() || process.transaction.committing.is_some() {
         let message = "This operation requires an active transaction, but none is currently in progress";
-        return Err(Refusal::bad("NoTransactionInProgress", message));
+        return Err(Rejection::bad("NoTransactionInProgress", message));
     }
     process.transaction.commit(now, &config);
     Ok(Reply::json(json!("Transaction commit initiated")))
 }
 
 impl Pipeline {
-    fn check_start(&self, dismiss: bool) -> Result<(), Refusal> {
+    fn check_start(&self, dismiss: bool) -> Result<(), Rejection> {
         if self.resources != "Stopped" {
             let hint = "Cannot restart the pipeline while it is stopping. Wait until it is stopped before starting the pipeline again.";
             let message = format!(
@@ -194,19 +194,19 @@ impl Pipeline {
             );
             let details = json!({ "status": self.resources, "current_desired_status": "Stopped",
                 "new_desired_status": "Provisioned", "hint": hint });
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "IllegalPipelineAction", message, details));
+            return Err(Rejection::new(StatusCode::BAD_REQUEST, "IllegalPipelineAction", message, details));
         }
         if self.compilation.status.ends_with("Error") {
             let message = "Cannot process `/start` if the `program_status` is `SqlError`, `RustError` or `SystemError`. Make changes to fix the error, which will trigger recompilation.";
-            return Err(Refusal::bad("CannotStartWithCompilationError", message));
+            return Err(Rejection::bad("CannotStartWithCompilationError", message));
         }
         if self.storage == "Clearing" {
             let message = "Cannot process `/start` if the `storage_status` is `Clearing`. Wait for the storage to become cleared before trying again.";
-            return Err(Refusal::bad("CannotStartWhileClearingStorage", message));
+            return Err(Rejection::bad("CannotStartWhileClearingStorage", message));
         }
         if !dismiss && !self.error.is_null() {
             let message = "Cannot process `/start?dismiss_error=false` if the `deployment_error` is set. You can dismiss the error by calling `/start?dismiss_error=true`, or alternatively first call `/dismiss_error`, after which `/start?dismiss_error=false` is again possible.";
-            return Err(Refusal::bad("CannotStartWithUndismissedError", message));
+            return Err(Rejection::bad("CannotStartWithUndismissedError", message));
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use pipewright::Timestamp;
 use serde_json::json;
 
-use super::errors::{Answer, Refusal, Reply};
+use super::errors::{Answer, Rejection, Reply};
 use super::pipeline::Pipeline;
 use super::process::Process;
 use super::store::Store;
@@ -67,7 +67,7 @@ impl Readings {
     pub(super) fn time_series(&mut self, store: &mut Store, name: &str) -> Answer {
         let now = store.now;
         let pipeline = store.live(name)?;
-        let Some(process) = &pipeline.process else { return Err(Refusal::unknown_route()) };
+        let Some(process) = &pipeline.process else { return Err(Rejection::unknown_route()) };
         let (samples, next) = process.progress.samples(now);
         let what = What::TimeSeries(process.incarnation.clone(), next);
         let body = self.begin(Reading { pipeline: pipeline.id.clone(), what });

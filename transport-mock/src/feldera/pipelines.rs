@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::errors::{Answer, Refusal, Reply};
+use super::errors::{Answer, Rejection, Reply};
 use super::object::Selector;
 use super::pipeline::Pipeline;
 use super::request::Call;
@@ -37,7 +37,7 @@ pub(super) fn put_pipeline(store: &mut Store, call: &Call, name: &str) -> Answer
     if store.find(name).is_err() {
         if wanted != name {
             let message = "The pipeline name in the request body does not match the one provided in the URL path. This is not allowed when no pipeline with the name provided in the URL path exists.";
-            return Err(Refusal::bad("CannotRenameNonExistingPipeline", message));
+            return Err(Rejection::bad("CannotRenameNonExistingPipeline", message));
         }
         return create(store, name, &body);
     }
@@ -70,11 +70,11 @@ pub(super) fn delete_pipeline(store: &mut Store, name: &str) -> Answer {
     let pipeline = store.find(name)?;
     if !pipeline.is_stopped() {
         let message = "Cannot delete a pipeline which is not fully stopped. Stop the pipeline first fully by invoking the '/stop' endpoint.";
-        return Err(Refusal::bad("DeleteRestrictedToFullyStopped", message));
+        return Err(Rejection::bad("DeleteRestrictedToFullyStopped", message));
     }
     if pipeline.storage != "Cleared" {
         let message = "Cannot delete pipeline unless its storage is cleared. Clear storage first using `/clear`.";
-        return Err(Refusal::bad("DeleteRestrictedToClearedStorage", message));
+        return Err(Rejection::bad("DeleteRestrictedToClearedStorage", message));
     }
     store.pipelines.retain(|pipeline| pipeline.name != name);
     Ok(Reply::empty())
@@ -120,22 +120,22 @@ fn change(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
     let recompiles = code.is_some() || udf_rust.is_some() || udf_toml.is_some() || program.is_some();
     if (recompiles || runtime.is_some() || rename.is_some()) && !pipeline.is_stopped() {
         let message = "Pipeline can only be updated while stopped. Stop it first by invoking '/stop'.";
-        return Err(Refusal::bad("UpdateRestrictedToStopped", message));
+        return Err(Rejection::bad("UpdateRestrictedToStopped", message));
     }
     if pipeline.storage != "Cleared" {
-        let mut refused: Vec<String> = rename.iter().map(|_| "`name`".to_owned()).collect();
+        let mut rejected: Vec<String> = rename.iter().map(|_| "`name`".to_owned()).collect();
         if let Some(runtime) = &runtime {
             let fixed = ["workers", "hosts", "fault_tolerance"];
             let changed = fixed.iter().filter(|key| runtime[**key] != pipeline.runtime_config[**key]);
-            refused.extend(changed.map(|key| format!("`runtime_config.{key}`")));
+            rejected.extend(changed.map(|key| format!("`runtime_config.{key}`")));
         }
-        if !refused.is_empty() {
+        if !rejected.is_empty() {
             let message = format!(
                 "The following pipeline edits are not allowed while storage is not cleared: {}",
-                refused.join(", ")
+                rejected.join(", ")
             );
-            let details = json!({ "not_allowed": refused });
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "EditRestrictedToClearedStorage", message, details));
+            let details = json!({ "not_allowed": rejected });
+            return Err(Rejection::new(StatusCode::BAD_REQUEST, "EditRestrictedToClearedStorage", message, details));
         }
     }
     if recompiles || runtime.is_some() || rename.is_some() {
@@ -169,13 +169,13 @@ fn change(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
     Ok(Reply::json(pipeline.object(Selector::All, &config.version)))
 }
 
-fn check_name(store: &Store, name: &str) -> Result<(), Refusal> {
+fn check_name(store: &Store, name: &str) -> Result<(), Rejection> {
     if name.is_empty() {
-        return Err(Refusal::bad("EmptyName", "Name cannot be be empty"));
+        return Err(Rejection::bad("EmptyName", "Name cannot be be empty"));
     }
     if name.len() > 100 {
         let message = format!("Name '{name}' is longer than 100 characters");
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "TooLongName", message, json!({ "name": name })));
+        return Err(Rejection::new(StatusCode::BAD_REQUEST, "TooLongName", message, json!({ "name": name })));
     }
     let good = |byte: u8| byte.is_ascii_alphanumeric();
     let inside = |byte: u8| good(byte) || byte == b'-' || byte == b'_';
@@ -186,17 +186,17 @@ fn check_name(store: &Store, name: &str) -> Result<(), Refusal> {
             "Name '{name}' should be non-empty and only contain lowercase (a-z), uppercase (A-Z), number (0-9), underscore (_) or hyphen (-) characters, but cannot start or end with hyphen or underscore (pattern: '{PATTERN}')"
         );
         let details = json!({ "name": name, "pattern": PATTERN });
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "NameDoesNotMatchPattern", message, details));
+        return Err(Rejection::new(StatusCode::BAD_REQUEST, "NameDoesNotMatchPattern", message, details));
     }
     if store.pipelines.iter().any(|pipeline| pipeline.name == name) {
         let message = "An entity with this name already exists";
-        return Err(Refusal::new(StatusCode::CONFLICT, "DuplicateName", message, json!({})));
+        return Err(Rejection::new(StatusCode::CONFLICT, "DuplicateName", message, json!({})));
     }
     Ok(())
 }
 
 /// What is given, over the defaults.
-fn runtime_config(store: &Store, given: Option<&Value>) -> Result<Value, Refusal> {
+fn runtime_config(store: &Store, given: Option<&Value>) -> Result<Value, Rejection> {
     let mut config = json!({
         "workers": 8, "hosts": 1,
         "storage": { "backend": { "name": "default" }, "min_storage_bytes": null, "min_step_storage_bytes": null,
@@ -206,18 +206,18 @@ fn runtime_config(store: &Store, given: Option<&Value>) -> Result<Value, Refusal
         "clock_resolution_usecs": 1_000_000, "provisioning_timeout_secs": null,
     });
     let Some(given) = given.filter(|given| !given.is_null()) else { return Ok(config) };
-    let refused = |error: Value, reason: &str| {
+    let rejected = |error: Value, reason: &str| {
         let message = format!("JSON for 'runtime_config' field:\n{given:#}\n\n... is not valid due to: {reason}");
         let details = json!({ "value": given, "error": error });
-        Refusal::new(StatusCode::BAD_REQUEST, "InvalidRuntimeConfig", message, details)
+        Rejection::new(StatusCode::BAD_REQUEST, "InvalidRuntimeConfig", message, details)
     };
     let Some(object) = given.as_object() else {
-        return Err(refused(json!("invalid type"), "invalid type"));
+        return Err(rejected(json!("invalid type"), "invalid type"));
     };
     let tolerant = object.get("fault_tolerance").is_some_and(|model| !model.is_null() && model["model"] != "none");
     if tolerant && !store.config.enterprise {
         let error = json!({ "EnterpriseFeature": "fault tolerance" });
-        return Err(refused(error, "enterprise feature: fault tolerance"));
+        return Err(rejected(error, "enterprise feature: fault tolerance"));
     }
     for (key, value) in object {
         config[key.as_str()] = value.clone();
@@ -233,25 +233,25 @@ fn program_config(given: Option<&Value>) -> Value {
     config
 }
 
-fn selector(call: &Call) -> Result<Selector, Refusal> {
+fn selector(call: &Call) -> Result<Selector, Rejection> {
     match call.query("selector") {
         None | Some("all") => Ok(Selector::All),
         Some("status") => Ok(Selector::Status),
         Some("status_with_connectors") => Ok(Selector::StatusWithConnectors),
-        Some(other) => Err(Refusal::query(format!(
+        Some(other) => Err(Rejection::query(format!(
             "unknown variant `{other}`, expected one of `all`, `status`, `status_with_connectors`"
         ))),
     }
 }
 
-fn text(body: &Map<String, Value>, key: &str) -> Result<Option<String>, Refusal> {
+fn text(body: &Map<String, Value>, key: &str) -> Result<Option<String>, Rejection> {
     match body.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(other) => Err(Refusal::body(format!("invalid type: {other}, expected a string at line 1 column 1"))),
+        Some(other) => Err(Rejection::body(format!("invalid type: {other}, expected a string at line 1 column 1"))),
     }
 }
 
-fn missing(field: &str) -> Refusal {
-    Refusal::body(format!("missing field `{field}` at line 1 column 1"))
+fn missing(field: &str) -> Rejection {
+    Rejection::body(format!("missing field `{field}` at line 1 column 1"))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::errors::{Answer, Refusal, Reply};
+use super::errors::{Answer, Rejection, Reply};
 use super::request::Call;
 use super::store::Store;
 use super::wire::stamp;
@@ -75,14 +75,14 @@ pub(super) fn heap_profile(store: &mut Store, name: &str) -> Answer {
     store.live(name)?;
     let error = "heap profiling is not available in this build";
     let message = format!("Heap profiler error: {error}.");
-    Err(Refusal::new(http::StatusCode::BAD_REQUEST, "HeapProfilerError", message, json!({ "error": error })))
+    Err(Rejection::new(http::StatusCode::BAD_REQUEST, "HeapProfilerError", message, json!({ "error": error })))
 }
 
 /// None was ever made.
 pub(super) fn samply_profile(store: &mut Store, name: &str) -> Answer {
     store.live(name)?;
     let message = "no samply profile found; trigger a samply profile by making a POST request to `/samply_profile`";
-    Err(Refusal::new(http::StatusCode::BAD_REQUEST, "NoSamplyProfile", message, serde_json::Value::Null))
+    Err(Rejection::new(http::StatusCode::BAD_REQUEST, "NoSamplyProfile", message, serde_json::Value::Null))
 }
 
 /// As on a machine without Samply.
@@ -90,7 +90,7 @@ pub(super) fn start_samply_profile(store: &mut Store, name: &str) -> Answer {
     store.live(name)?;
     let message = "failed to profile the pipeline using samply";
     let details = json!("failed to get samply version; is Samply installed and in `$PATH`?");
-    Err(Refusal::new(http::StatusCode::INTERNAL_SERVER_ERROR, "SamplyProfilingFailure", message, details))
+    Err(Rejection::new(http::StatusCode::INTERNAL_SERVER_ERROR, "SamplyProfilingFailure", message, details))
 }
 
 const GRAPH: &str = "digraph circuit {\n}\n";

@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use super::errors::Refusal;
+use super::errors::Rejection;
 
 /// See the module.
 #[derive(Debug)]
@@ -47,24 +47,24 @@ impl Call {
     }
 
     /// `true` or `false`, and nothing else.
-    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, Refusal> {
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, Rejection> {
         match self.query(name) {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
-            Some(_) => Err(Refusal::query("provided string was not `true` or `false`")),
+            Some(_) => Err(Rejection::query("provided string was not `true` or `false`")),
         }
     }
 
     /// A JSON object in the body.
-    pub(super) fn object(&self) -> Result<Map<String, Value>, Refusal> {
+    pub(super) fn object(&self) -> Result<Map<String, Value>, Rejection> {
         if !self.has_json {
-            return Err(Refusal::Text("Content type error".into()));
+            return Err(Rejection::Text("Content type error".into()));
         }
         match serde_json::from_slice(&self.body) {
             Ok(Value::Object(object)) => Ok(object),
-            Ok(_) => Err(Refusal::body("invalid type, expected a map at line 1 column 0")),
-            Err(error) => Err(Refusal::body(error.to_string())),
+            Ok(_) => Err(Rejection::body("invalid type, expected a map at line 1 column 0")),
+            Err(error) => Err(Rejection::body(error.to_string())),
         }
     }
 }

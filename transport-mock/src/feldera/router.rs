@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Manager;
-use super::errors::{Answer, Refusal, Reply};
+use super::errors::{Answer, Rejection, Reply};
 use super::keys::{check_role, needed};
 use super::request::Call;
 use super::{checkpoints, data, inputs, introspection, lifecycle, live, pipelines, profiles, statistics, validation};
@@ -11,7 +11,7 @@ use super::{checkpoints, data, inputs, introspection, lifecycle, live, pipelines
 impl Manager {
     pub(super) fn answer(&mut self, call: &Call) -> Answer {
         if self.store.now < self.up_at {
-            return Err(Refusal::gateway());
+            return Err(Rejection::gateway());
         }
         let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
         match (call.method.as_str(), segments.as_slice()) {
@@ -19,7 +19,7 @@ impl Manager {
             ("GET", ["config", "authentication"]) => return Ok(Reply::json(json!({}))),
             _ => {}
         }
-        let Some((&"v0", segments)) = segments.split_first() else { return Err(Refusal::unknown_route()) };
+        let Some((&"v0", segments)) = segments.split_first() else { return Err(Rejection::unknown_route()) };
         let role = self.keys.authenticate(self.store.config.api_key.as_deref(), call)?;
         check_role(role, needed(&call.method, segments))?;
         match (call.method.as_str(), segments) {
@@ -37,9 +37,9 @@ impl Manager {
             ("GET", ["pipelines"]) => pipelines::list_pipelines(&mut self.store, call),
             ("POST", ["pipelines"]) => pipelines::post_pipeline(&mut self.store, call),
             ("POST", ["validate_program"]) => validation::validate_program(call, self.store.compiler.as_ref()),
-            (_, [.., ""]) => Err(Refusal::unknown_route()),
+            (_, [.., ""]) => Err(Rejection::unknown_route()),
             (method, ["pipelines", name, rest @ ..]) => self.route_pipeline(call, method, name, rest),
-            _ => Err(Refusal::unknown_route()),
+            _ => Err(Rejection::unknown_route()),
         }
     }
 
@@ -96,12 +96,12 @@ impl Manager {
             }
             ("GET", ["views", view, "connectors", connector, "stats"]) => {
                 store.live(name)?;
-                Err(Refusal::unknown_output(view, connector))
+                Err(Rejection::unknown_output(view, connector))
             }
             // A path of the API, and none of its methods.
-            (_, [known]) if KNOWN.contains(known) => Err(Refusal::Denied),
-            (_, ["ingress" | "egress", _]) => Err(Refusal::Denied),
-            _ => Err(Refusal::unknown_route()),
+            (_, [known]) if KNOWN.contains(known) => Err(Rejection::Denied),
+            (_, ["ingress" | "egress", _]) => Err(Rejection::Denied),
+            _ => Err(Rejection::unknown_route()),
         }
     }
 }

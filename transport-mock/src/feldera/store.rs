@@ -5,7 +5,7 @@ use std::time::Duration;
 use pipewright::Seed;
 
 use super::config::{CompilerFailure, Config};
-use super::errors::Refusal;
+use super::errors::Rejection;
 use super::pipeline::Pipeline;
 use super::process::Process;
 
@@ -36,20 +36,20 @@ impl Store {
     }
 
     /// A pipeline, whatever it does.
-    pub(super) fn find(&mut self, name: &str) -> Result<&mut Pipeline, Refusal> {
+    pub(super) fn find(&mut self, name: &str) -> Result<&mut Pipeline, Rejection> {
         let pipeline = self.pipelines.iter_mut().find(|pipeline| pipeline.name == name);
-        pipeline.ok_or_else(|| Refusal::unknown_pipeline(name))
+        pipeline.ok_or_else(|| Rejection::unknown_pipeline(name))
     }
 
     /// A pipeline whose process answers.
-    pub(super) fn live(&mut self, name: &str) -> Result<&mut Pipeline, Refusal> {
+    pub(super) fn live(&mut self, name: &str) -> Result<&mut Pipeline, Rejection> {
         let pipeline = self.find(name)?;
         pipeline.check_process("")?;
         Ok(pipeline)
     }
 
     /// A process that answers.
-    pub(super) fn process(&mut self, name: &str) -> Result<&mut Process, Refusal> {
-        self.live(name)?.process.as_mut().ok_or_else(Refusal::unknown_route)
+    pub(super) fn process(&mut self, name: &str) -> Result<&mut Process, Rejection> {
+        self.live(name)?.process.as_mut().ok_or_else(Rejection::unknown_route)
     }
 }

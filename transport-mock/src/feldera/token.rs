@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::errors::Refusal;
+use super::errors::Rejection;
 
 /// See the module.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ impl fmt::Display for Token {
 }
 
 impl Token {
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
-        let invalid = |error: String| Refusal::invalid_parameter(&format!("invalid completion token: {error}"));
+    pub(super) fn parse(text: &str) -> Result<Self, Rejection> {
+        let invalid = |error: String| Rejection::invalid_parameter(&format!("invalid completion token: {error}"));
         let bytes = URL_SAFE_NO_PAD
             .decode(text)
             .map_err(|error| invalid(format!("completion token is not a valid base64 string: {error}.")))?;

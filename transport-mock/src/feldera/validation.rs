@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::config::CompilerFailure;
-use super::errors::{Answer, Refusal, Reply};
+use super::errors::{Answer, Rejection, Reply};
 use super::program;
 use super::request::Call;
 use super::store::Store;
@@ -14,7 +14,7 @@ pub(super) fn validate_program(call: &Call, failure: Option<&CompilerFailure>) -
     let body = call.object()?;
     check_runtime(body.get("runtime_version"))?;
     let code = body.get("program_code").and_then(Value::as_str);
-    let code = code.ok_or_else(|| Refusal::body("missing field `program_code` at line 1 column 1".to_owned()))?;
+    let code = code.ok_or_else(|| Rejection::body("missing field `program_code` at line 1 column 1".to_owned()))?;
     if let Some(CompilerFailure::System(error)) = failure {
         return Ok(Reply::json(json!({ "SystemError": { "error": error } })));
     }
@@ -31,7 +31,7 @@ pub(super) fn diff(store: &mut Store, call: &Call, name: &str) -> Answer {
     let Some(present) = &store.find(name)?.compilation.program else {
         let message = format!("Pipeline '{name}' has not been compiled yet. Please compile the pipeline first.");
         let details = json!({ "pipeline_name": name });
-        return Err(Refusal::new(StatusCode::NOT_FOUND, "ProgramNotCompiled", message, details));
+        return Err(Rejection::new(StatusCode::NOT_FOUND, "ProgramNotCompiled", message, details));
     };
     let proposed = match body.get("program_code").and_then(Value::as_str).map(program::compile) {
         None => present.clone(),
@@ -40,7 +40,7 @@ pub(super) fn diff(store: &mut Store, call: &Call, name: &str) -> Answer {
             let error = serde_json::to_string_pretty(&[mistake.message()]).unwrap_or_default();
             let message = format!("The proposed new SQL program has compilation errors: {error}");
             let details = json!({ "error": error });
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidNewProgramSql", message, details));
+            return Err(Rejection::new(StatusCode::BAD_REQUEST, "InvalidNewProgramSql", message, details));
         }
     };
     Ok(Reply::json(json!({
@@ -50,7 +50,7 @@ pub(super) fn diff(store: &mut Store, call: &Call, name: &str) -> Answer {
     })))
 }
 
-pub(super) fn check_runtime(version: Option<&Value>) -> Result<(), Refusal> {
+pub(super) fn check_runtime(version: Option<&Value>) -> Result<(), Rejection> {
     let Some(version) = version.and_then(Value::as_str) else { return Ok(()) };
     let is_release = version.strip_prefix('v').is_some_and(|rest| {
         rest.split('.').count() == 3 && rest.split('.').all(|number| number.parse::<u32>().is_ok())
@@ -62,5 +62,5 @@ pub(super) fn check_runtime(version: Option<&Value>) -> Result<(), Refusal> {
     let error =
         format!("The requested runtime version '{version}' is neither a valid version (vX.Y.Z) nor a valid git hash.");
     let message = format!("Invalid runtime version: {error}");
-    Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidRuntimeVersion", message, json!({ "error": error })))
+    Err(Rejection::new(StatusCode::BAD_REQUEST, "InvalidRuntimeVersion", message, json!({ "error": error })))
 }

@@ -237,17 +237,17 @@ impl Throwable {
 
 /// Turns what a handler came back with into the response.
 pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
-    let refused = |status, text: Vec<String>, cors| json_response(status, &json!({ "errors": text }), cors);
+    let rejected = |status, text: Vec<String>, cors| json_response(status, &json!({ "errors": text }), cors);
     match answer {
         Ok(reply) => json_response(reply.status, &reply.body, true),
-        Err(Rejection::Handler(status, throwable)) => refused(status, vec![throwable.stack_trace()], true),
+        Err(Rejection::Handler(status, throwable)) => rejected(status, vec![throwable.stack_trace()], true),
         Err(Rejection::Internal(throwable)) => {
             let trace = throwable.stack_trace();
             let marked = format!("<Exception on server side:\n{trace}\nEnd of exception on server side>");
-            refused(StatusCode::INTERNAL_SERVER_ERROR, vec!["Internal server error.".into(), marked], true)
+            rejected(StatusCode::INTERNAL_SERVER_ERROR, vec!["Internal server error.".into(), marked], true)
         }
-        Err(Rejection::Short(status, text)) => refused(status, vec![text], true),
-        Err(Rejection::Bare(status, text)) => refused(status, vec![text], false),
+        Err(Rejection::Short(status, text)) => rejected(status, vec![text], true),
+        Err(Rejection::Bare(status, text)) => rejected(status, vec![text], false),
         Err(Rejection::Empty(status)) => {
             let mut response = http::Response::new(Bytes::new());
             *response.status_mut() = status;
@@ -262,7 +262,7 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
         }
         Err(Rejection::BadRequestLine) => {
             let text = "Unable to load requested file /bad-request.".to_owned();
-            let mut response = refused(StatusCode::NOT_FOUND, vec![text], false);
+            let mut response = rejected(StatusCode::NOT_FOUND, vec![text], false);
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             response
         }

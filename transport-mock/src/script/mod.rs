@@ -142,7 +142,7 @@ impl Transport for Script {
             return Ok(Opened::Live(head.map(|()| Box::new(Chunks::new(chunks, end)) as _)));
         }
         match end {
-            None => Ok(Opened::Refusal(head.map(|()| chunks.concat().into()))),
+            None => Ok(Opened::Rejection(head.map(|()| chunks.concat().into()))),
             Some(error) => Err(error),
         }
     }

@@ -108,7 +108,7 @@ impl<S: Service> Connection<'_, S> {
     fn exchange(&mut self) -> Next {
         let Head { request, framing, waits, last, .. } = match self.reader.head() {
             Ok(head) => head,
-            Err(trouble) => return self.refuse(&Method::GET, None, &trouble),
+            Err(trouble) => return self.reject(&Method::GET, None, &trouble),
         };
         let mut record = Record {
             request: format!("{} {}", request.method(), request.uri()),
@@ -124,7 +124,7 @@ impl<S: Service> Connection<'_, S> {
         }
         let body = match self.reader.body(framing, limit) {
             Ok(body) => body,
-            Err(trouble) => return self.refuse(request.method(), Some(record), &trouble),
+            Err(trouble) => return self.reject(request.method(), Some(record), &trouble),
         };
         record.since = Instant::now();
         let request = request.map(|()| body);
@@ -222,7 +222,7 @@ impl<S: Service> Connection<'_, S> {
     }
 
     /// Answers what cannot be read, and is done with the connection: nobody knows where the next request begins.
-    fn refuse(&mut self, method: &Method, record: Option<Record>, trouble: &Trouble) -> Next {
+    fn reject(&mut self, method: &Method, record: Option<Record>, trouble: &Trouble) -> Next {
         let said = record.as_ref().map(|record| format!("{}: ", record.request)).unwrap_or_default();
         let (response, what) = match trouble {
             Trouble::Closed | Trouble::Broken => return record.map_or(Next::End, |record| self.end(record)),

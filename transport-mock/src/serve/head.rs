@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_or_too_much_is_refused() {
+    fn what_is_no_http_or_too_much_is_rejected() {
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS + 1));
         let long = format!("GET / HTTP/1.1\r\na: {}", "b".repeat(HEAD));
         for text in ["PRI * HTTP/2.0\r\n\r\n", "hello\r\n\r\n", "\u{16}\u{3}\u{1}", &"x".repeat(LINE + 2), &many, &long]

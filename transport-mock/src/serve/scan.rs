@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_chunks_are_refused() {
+    fn broken_chunks_are_rejected() {
         for bytes in ["hello", "\r\n", "5\r\nhello!\r\n", "11111111111111111\r\n", "-1\r\n"] {
             assert!(scanned(Framing::Chunked, bytes.as_bytes(), 3).is_err(), "{bytes:?}");
         }

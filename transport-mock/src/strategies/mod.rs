@@ -95,9 +95,9 @@ pub fn schedule() -> impl Strategy<Value = Schedule> {
 }
 
 fn proxy_page() -> impl Strategy<Value = Fault> {
-    let refusal = select(vec![StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT]);
+    let rejection = select(vec![StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT]);
     prop_oneof![
-        3 => (refusal, any::<bool>()).prop_map(|(status, applied)| Fault::ProxyPage { status, applied }),
+        3 => (rejection, any::<bool>()).prop_map(|(status, applied)| Fault::ProxyPage { status, applied }),
         1 => Just(Fault::ProxyPage { status: StatusCode::OK, applied: false }),
     ]
 }

@@ -236,7 +236,7 @@ impl<R: Transport + Clock> Transport for Recorder<R> {
                 let headers = show::headers(&mut log.names, response.headers());
                 log.lines(headers);
             }),
-            Ok(Opened::Refusal(response)) => self.answer(response),
+            Ok(Opened::Rejection(response)) => self.answer(response),
             Err(error) => self.failure(error),
         }
         result

@@ -162,7 +162,7 @@ impl Transport for World {
         let Answer { result, cut } = self.execute(exchange);
         let response = result?;
         if !response.status().is_success() {
-            return Ok(Opened::Refusal(response));
+            return Ok(Opened::Rejection(response));
         }
         let end = cut.then(|| {
             let message = "the connection was reset in the middle of the body";

@@ -143,7 +143,7 @@ impl Network {
         };
         let halfway = self.now + latency / 2;
         // What is not sent is known not to be, however little time there is.
-        let refused = halfway.min(trip.until);
+        let rejected = halfway.min(trip.until);
         let not_sent = |kind, message| Answer::failure(kind, Delivery::NotSent, message);
         let body = exchange.request().body().read();
         match (body, fault) {
@@ -153,11 +153,11 @@ impl Network {
             }
             (Ok(_), Some(Fault::NotSent)) => {
                 let message = format!("{} refused the connection", trip.exchange.service);
-                self.give_back(trip, refused, not_sent(TransportErrorKind::Connect, message));
+                self.give_back(trip, rejected, not_sent(TransportErrorKind::Connect, message));
             }
             (Ok(_), _) if !self.services.contains_key(&trip.exchange.service) => {
                 let message = format!("nothing is mounted at {}", trip.exchange.service);
-                self.give_back(trip, refused, not_sent(TransportErrorKind::Resolve, message));
+                self.give_back(trip, rejected, not_sent(TransportErrorKind::Resolve, message));
             }
             (Ok(body), fault) => {
                 let mut request = Request::new(body);

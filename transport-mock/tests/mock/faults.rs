@@ -71,7 +71,7 @@ fn a_restart_reaches_the_service_and_the_trace() {
 }
 
 #[test]
-fn refusals_of_a_proxy_are_not_applied() {
+fn rejections_of_a_proxy_are_not_applied() {
     let (response, asked) = answer(Fault::TooManyRequests(RetryAfter::Absent));
     assert_eq!((response.status().as_u16(), response.headers().get(header::RETRY_AFTER), asked), (429, None, 0));
     let (response, _) = answer(Fault::Unavailable(RetryAfter::Seconds(5)));
@@ -137,7 +137,7 @@ fn a_live_body_is_cut_after_its_head() {
     assert_eq!((text.as_str(), end.map(|error| error.kind())), ("a long", Some(TransportErrorKind::Closed)));
     let (text, end) = read(open());
     assert_eq!((text.as_str(), end.is_none()), ("a long", true));
-    assert!(matches!(open(), Opened::Refusal(response) if response.status() == 401));
+    assert!(matches!(open(), Opened::Rejection(response) if response.status() == 401));
     let (text, end) = read(open());
     assert_eq!((text.as_str(), end.is_none()), ("a long story", true));
 }

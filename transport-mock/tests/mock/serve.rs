@@ -179,7 +179,7 @@ fn what_cannot_be_read_is_answered_and_the_connection_closed() {
 }
 
 #[test]
-fn a_body_beyond_the_limit_is_refused_before_it_comes() {
+fn a_body_beyond_the_limit_is_rejected_before_it_comes() {
     let server = start();
     let mut client = Client::new(&server);
     let answer =

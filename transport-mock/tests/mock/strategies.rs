@@ -48,7 +48,7 @@ proptest! {
     }
 
     #[test]
-    fn any_answer_is_read_or_refused(reply in strategies::reply(), effect in 0..7_u8) {
+    fn any_answer_is_read_or_rejected(reply in strategies::reply(), effect in 0..7_u8) {
         let job = JobId::from_bits(7);
         let class = match effect {
             0 => answered(GetJob::new(job), &reply),

@@ -212,14 +212,14 @@ fn what_is_no_json_is_told_by_its_size() {
 }
 
 #[test]
-fn live_bodies_refusals_and_what_is_cut_off() {
+fn live_bodies_rejections_and_what_is_cut_off() {
     let world = world(ADDRESS, Counter::default());
     world.set_faults(FaultPlan::none().nth(2, Fault::TooManyRequests(RetryAfter::Absent)).nth(3, Fault::NotSent));
     let recorder = Recorder::new(world.clone());
     let exchange = || next_exchange(&mut follow(ADDRESS), Timestamp::UNIX_EPOCH, None);
     let Ok(Opened::Live(response)) = recorder.open(&exchange()) else { panic!("a live body") };
     assert!(response.into_body().read(&mut [0; 64]).is_ok_and(|read| read > 0));
-    assert!(matches!(recorder.open(&exchange()), Ok(Opened::Refusal(_))));
+    assert!(matches!(recorder.open(&exchange()), Ok(Opened::Rejection(_))));
     assert!(recorder.open(&exchange()).is_err());
     world.set_faults(FaultPlan::none().nth(1, Fault::CutOff));
     let add = next_exchange(&mut add(ADDRESS, Effect::Once), Timestamp::UNIX_EPOCH, None);

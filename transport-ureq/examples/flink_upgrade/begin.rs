@@ -12,13 +12,13 @@ use crate::state::{Record, State, Step};
 use crate::support::Progress;
 
 /// Why nothing begins.
-pub(crate) struct Refused {
+pub(crate) struct Rejected {
     pub(crate) problem: String,
     /// What the file of `--state` holds, if it was read.
     pub(crate) record: Option<Box<Record>>,
 }
 
-impl From<String> for Refused {
+impl From<String> for Rejected {
     fn from(problem: String) -> Self {
         Self { problem, record: None }
     }
@@ -29,7 +29,7 @@ pub(crate) fn begin(
     options: &Options,
     flink: &Flink<Ureq>,
     progress: &Progress,
-) -> Result<(Option<State>, Record), Refused> {
+) -> Result<(Option<State>, Record), Rejected> {
     let (state, saved) = match &options.state {
         Some(file) => {
             let (state, saved) = State::open(file)?;
@@ -39,7 +39,7 @@ pub(crate) fn begin(
     };
     let record = match saved {
         Some(saved) => {
-            let named = |problem| Refused {
+            let named = |problem| Rejected {
                 problem: format!("--state {}: {problem}", file_name(options)),
                 record: Some(Box::new(saved.clone())),
             };

@@ -29,7 +29,7 @@ pub(crate) fn look_up(options: &Options, job: JobId) -> Next {
 }
 
 /// After an upgrade whose state is of another one, or is given up. `job` is one that the state alone knows.
-pub(crate) fn after_refusal(options: &Options, job: Option<JobId>, has_state: bool) -> Vec<Next> {
+pub(crate) fn after_rejection(options: &Options, job: Option<JobId>, has_state: bool) -> Vec<Next> {
     let mut all = vec![command_again(options, None, has_state)];
     if has_state {
         all.extend(job.map(|job| look_up(options, job)));

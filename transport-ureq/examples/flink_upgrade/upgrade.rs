@@ -13,9 +13,9 @@ use pipewright::flink::{
 use pipewright::flow::{Goal, Notice, SavedState};
 use pipewright_ureq::Ureq;
 
-use crate::begin::{Refused, begin, completed};
+use crate::begin::{Rejected, begin, completed};
 use crate::found::{Found, not_known, still_runs};
-use crate::next::{after_lost_start, after_refusal, after_success, after_upgrade, command_again, give_up, look_up};
+use crate::next::{after_lost_start, after_rejection, after_success, after_upgrade, command_again, give_up, look_up};
 use crate::options::Options;
 use crate::points::Points;
 use crate::report::{Outcome, Report};
@@ -71,8 +71,8 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Report {
     let flink = Flink::new(options.url.clone(), Ureq::new());
     let (state, record) = match begin(options, &flink, progress) {
         Ok(begun) => begun,
-        Err(refused) => {
-            let report = not_begun(options, refused);
+        Err(rejected) => {
+            let report = not_begun(options, rejected);
             report.out(progress);
             return report;
         }
@@ -106,7 +106,7 @@ fn waiting_until(time: Timestamp) -> String {
 }
 
 /// What the file of `--state` holds remains.
-fn not_begun(options: &Options, Refused { problem, record }: Refused) -> Report {
+fn not_begun(options: &Options, Rejected { problem, record }: Rejected) -> Report {
     let mut report = Report::new(Outcome::Failed, problem);
     let chosen = record.as_ref().and_then(|record| record.chosen_job());
     if let Some(record) = &record {
@@ -116,7 +116,7 @@ fn not_begun(options: &Options, Refused { problem, record }: Refused) -> Report 
             report.add(format_args!("the savepoint of this upgrade is {savepoint}"));
         }
     }
-    report.next = after_refusal(options, chosen, record.is_some());
+    report.next = after_rejection(options, chosen, record.is_some());
     report
 }
 
@@ -323,7 +323,7 @@ impl Upgrader<'_> {
             match report.job {
                 Some(job) if !has_state => report.next = after_lost_start(self.options, job),
                 // A job of which it is not known whether it runs cannot be upgraded yet.
-                job => report.next = after_refusal(self.options, job, has_state),
+                job => report.next = after_rejection(self.options, job, has_state),
             }
             if let Some(job) = report.job {
                 report.add(format_args!("look up job {job}: it may run"));
@@ -340,7 +340,7 @@ impl Upgrader<'_> {
             // It certainly does not exist, or has ended: the next run may be given another jar, and other arguments.
             Some((_, Found::Ended(_))) => self.set_step(Step::New),
             Some((_, Found::NotKnown)) if error.service().is_some() => self.set_step(Step::New),
-            _ => report.next = after_refusal(self.options, job, has_state),
+            _ => report.next = after_rejection(self.options, job, has_state),
         }
         if report.next.is_empty() {
             report.next.push(command_again(self.options, None, false));

@@ -22,7 +22,7 @@ const SHOWN: u64 = 20;
 /// Rows that are not in, or perhaps.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Tally {
-    pub(crate) refused: u64,
+    pub(crate) rejected: u64,
     pub(crate) unconfirmed: u64,
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn feed(
                 }
                 Err(error) => {
                     feed.unsent += 1;
-                    feed.refuse(Some(row.line), &error.to_string());
+                    feed.reject(Some(row.line), &error.to_string());
                 }
             }
         }
@@ -122,7 +122,7 @@ pub(crate) fn feed(
             }
             Ok(Some(IngestEvent::Finished(done))) => {
                 progress.say(&format!("{} rows are in and processed", done.accepted));
-                let tally = Tally { refused: feed.unsent + done.rejected, unconfirmed: feed.unconfirmed };
+                let tally = Tally { rejected: feed.unsent + done.rejected, unconfirmed: feed.unconfirmed };
                 feed.ended(tally, resend);
                 return Ok(tally);
             }
@@ -173,7 +173,7 @@ impl Feed<'_> {
     }
 
     /// A row is not in. The first ones are named.
-    fn refuse(&mut self, line: Option<u64>, problem: &str) {
+    fn reject(&mut self, line: Option<u64>, problem: &str) {
         self.shown += 1;
         let name = self.rows.name.display();
         let line = line.map_or("?".to_owned(), |line| line.to_string());
@@ -188,7 +188,7 @@ impl Feed<'_> {
         for row in &rejected.rows {
             let line = row.row.and_then(|row| self.line(row));
             let text = row.error.invalid_text.as_deref().filter(|_| line.is_none()).unwrap_or_default();
-            self.refuse(line, format!("{} {text}", row.error).trim_end());
+            self.reject(line, format!("{} {text}", row.error).trim_end());
         }
         self.settle(&rejected.chunk.rows());
     }
@@ -214,12 +214,12 @@ impl Feed<'_> {
     }
 
     fn ended(&self, tally: Tally, resent: bool) {
-        let Tally { refused, unconfirmed } = tally;
+        let Tally { rejected, unconfirmed } = tally;
         let name = self.rows.name.display();
-        match refused {
+        match rejected {
             0 => {}
             1 => self.progress.say(&format!("{name}: 1 row was rejected; all others are ingested")),
-            _ => self.progress.say(&format!("{name}: {refused} rows were rejected; all others are ingested")),
+            _ => self.progress.say(&format!("{name}: {rejected} rows were rejected; all others are ingested")),
         }
         let more = if resent { "; --resend has done so five times" } else { "; --resend does so at once" };
         if unconfirmed > 0 {

@@ -206,7 +206,7 @@ pub(crate) fn interrupted_with(new: &Program) -> Stage {
 }
 
 #[test]
-fn a_state_of_another_upgrade_is_refused() {
+fn a_state_of_another_upgrade_is_rejected() {
     let stage = interrupted();
     let other = Stage::new(&endless("new"));
     let kept = fs::read(stage.file("state.json")).expect("a state");

@@ -202,7 +202,7 @@ fn it_says_what_it_waits_for_while_the_cluster_is_away() {
 }
 
 #[test]
-fn a_refused_state_says_how_to_give_the_upgrade_up() {
+fn a_rejected_state_says_how_to_give_the_upgrade_up() {
     let stage = interrupted_with(&endless("new"));
     replace(&stage, "other.jar", &Program::endless("other"));
     let result = Stage::run(stage.tool().args(["--next-jar", "other.jar"])).ended(1, "another jar");

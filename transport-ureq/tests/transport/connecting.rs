@@ -77,15 +77,15 @@ fn through_proxy(ask: Ask, answer: &'static str, kind: Kind) -> TransportError {
 }
 
 #[test]
-fn a_proxy_that_refuses() {
+fn a_proxy_that_rejects() {
     through_proxy(get(), "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", Kind::Connect);
 }
 
 /// Squid allows `CONNECT` to port 443 only, unless it is told otherwise.
 #[test]
 fn plain_http_through_a_proxy_that_makes_no_tunnel_says_that_it_is_not_forwarded() {
-    let refusal = "HTTP/1.1 403 Forbidden\r\nServer: squid/6.6\r\nX-Squid-Error: ERR_ACCESS_DENIED 0\r\nContent-Length: 0\r\n\r\n";
-    let said = through_proxy(get(), refusal, Kind::Connect).to_string();
+    let rejection = "HTTP/1.1 403 Forbidden\r\nServer: squid/6.6\r\nX-Squid-Error: ERR_ACCESS_DENIED 0\r\nContent-Length: 0\r\n\r\n";
+    let said = through_proxy(get(), rejection, Kind::Connect).to_string();
     assert!(said.starts_with("no connection to service.invalid:80: CONNECT proxy failed: "), "{said}");
     for part in
         ["403", "forwarding by a proxy is not supported", "allow CONNECT to this port, use https, or set no proxy"]

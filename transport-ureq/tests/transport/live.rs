@@ -12,7 +12,7 @@ use pipewright_ureq::Ureq;
 fn opened(runtime: &Ureq, exchange: &Exchange) -> Box<dyn LiveBody> {
     match runtime.open(exchange).expect("an answer") {
         Opened::Live(answer) => answer.into_body(),
-        Opened::Refusal(answer) => panic!("refused: {answer:?}"),
+        Opened::Rejection(answer) => panic!("refused: {answer:?}"),
     }
 }
 
@@ -76,10 +76,10 @@ fn the_timeout_is_for_the_head_alone() {
 }
 
 #[test]
-fn a_refusal_is_read_whole() {
+fn a_rejection_is_read_whole() {
     let server = Server::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\nnothing");
     match Ureq::new().open(&get().live(server.address)).expect("an answer") {
-        Opened::Refusal(answer) => assert_eq!((answer.status().as_u16(), &answer.body()[..]), (404, &b"nothing"[..])),
+        Opened::Rejection(answer) => assert_eq!((answer.status().as_u16(), &answer.body()[..]), (404, &b"nothing"[..])),
         Opened::Live(_) => panic!("404 is no success"),
     }
     server.done();

@@ -148,7 +148,7 @@ fn reset_before_and_after_the_request_was_read() {
 
 /// As servers do with an upload that is larger than they allow, or whose credential they refuse.
 #[test]
-fn a_refusal_while_the_body_is_on_its_way_is_an_answer() {
+fn a_rejection_while_the_body_is_on_its_way_is_an_answer() {
     let server = Server::run(|listener| {
         let mut peer = accept(&listener);
         let mut some = [0; 1000];

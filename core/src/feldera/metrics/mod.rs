@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::Response;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::value::refuse_page;
+use super::value::reject_page;
 use super::{FelderaApi, Json};
 use crate::decode::without_mark;
 use crate::error::{ServiceError, content_type};
@@ -229,7 +229,7 @@ impl<'de> Deserialize<'de> for Metrics {
 
 impl FromResponse for Metrics {
     fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
-        refuse_page(info, response)?;
+        reject_page(info, response)?;
         // The text format is described as `application/octet-stream` and comes as `text/plain`.
         if content_type(response).is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
             return read_json(info, response);

@@ -57,7 +57,7 @@ impl Logs {
 
 impl FromResponse for Logs {
     fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
-        super::refuse_page(info, response).map(|()| Self::new())
+        super::reject_page(info, response).map(|()| Self::new())
     }
 }
 

@@ -29,7 +29,7 @@ use bytes::Bytes;
 use http::Response;
 
 use super::FelderaApi;
-use super::value::refuse_page;
+use super::value::reject_page;
 use crate::error::ServiceError;
 use crate::operation::{Operation, OperationInfo, Service};
 
@@ -39,7 +39,7 @@ pub(crate) const OPERATIONS: &[&OperationInfo] = &[HttpOutput::INFO, AdhocQuery:
 /// Checks the head of a live answer.
 fn head(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
     if response.status().is_success() {
-        refuse_page(info, response)
+        reject_page(info, response)
     } else {
         Err(FelderaApi::parse_error(info, response))
     }

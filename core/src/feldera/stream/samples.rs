@@ -43,7 +43,7 @@ impl Samples {
 
 impl FromResponse for Samples {
     fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
-        super::refuse_page(info, response).map(|()| Self::new())
+        super::reject_page(info, response).map(|()| Self::new())
     }
 }
 

@@ -158,7 +158,7 @@ fn is_barred(error: &ServiceError) -> bool {
 /// The cluster itself says that it has no leader, or could not reach it. A gateway that delivers a request twice hands out such
 /// an answer to the second delivery if the first one has killed the JobManager.
 pub(super) fn is_of_failover(rejection: &ServiceError) -> bool {
-    rejection.kind() == ErrorKind::Refused && (rejection.is_transient() || is_passing(rejection))
+    rejection.kind() == ErrorKind::Rejected && (rejection.is_transient() || is_passing(rejection))
 }
 
 /// A JobManager that answers.

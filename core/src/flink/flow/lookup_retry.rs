@@ -39,7 +39,7 @@ fn is_lasting(error: &FlowError) -> bool {
     match error {
         FlowError::Credential(error) => !error.is_transient(),
         FlowError::Service(error) if error.kind() == ErrorKind::Foreign => matches!(error.status().as_u16(), 401 | 403),
-        FlowError::Service(error) => error.kind() == ErrorKind::Refused && !error.is_transient() && !is_passing(error),
+        FlowError::Service(error) => error.kind() == ErrorKind::Rejected && !error.is_transient() && !is_passing(error),
         _ => false,
     }
 }

@@ -12,7 +12,7 @@ use crate::operation::{Effect, OperationInfo};
 /// 500 is what the gateway answers to nearly everything it does not like, and none of that clears by waiting.
 pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let error = flink::parse_error(info, response);
-    if error.kind() != ErrorKind::Refused {
+    if error.kind() != ErrorKind::Rejected {
         return error;
     }
     let text = error.details().unwrap_or_default();
@@ -41,7 +41,7 @@ const DECLINED: [&str; 5] = [
 /// it, or was restarted.
 pub fn is_unknown_session(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
-    error.kind() == ErrorKind::Refused
+    error.kind() == ErrorKind::Rejected
         && text.match_indices("Session '").any(|(at, _)| {
             // `Session '8eed…' does not exist.`
             text.get(at + 45..).is_some_and(|rest| rest.starts_with("' does not exist."))
@@ -51,10 +51,10 @@ pub fn is_unknown_session(error: &ServiceError) -> bool {
 /// Whether a refusal means that the session does not know the operation: never had it, or closed it.
 pub fn is_unknown_operation(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
-    error.kind() == ErrorKind::Refused && text.contains("Can not find the submitted operation in the OperationManager")
+    error.kind() == ErrorKind::Rejected && text.contains("Can not find the submitted operation in the OperationManager")
 }
 
 /// Whether a refusal means that a page was asked for that is gone, or that is not the next one.
 pub fn is_wrong_token(error: &ServiceError) -> bool {
-    error.kind() == ErrorKind::Refused && error.details().is_some_and(|text| text.contains("Expecting token to be "))
+    error.kind() == ErrorKind::Rejected && error.details().is_some_and(|text| text.contains("Expecting token to be "))
 }

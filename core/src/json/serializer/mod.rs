@@ -105,7 +105,7 @@ impl<'b> JsonSerializer<'b> {
                 self.buffer.extend_from_slice(b"null");
                 Ok(())
             }
-            NonFinite::Refuse => {
+            NonFinite::Reject => {
                 self.saw_not_finite = true;
                 Err(Error::custom("not a finite number"))
             }

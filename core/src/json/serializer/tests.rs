@@ -17,13 +17,13 @@ fn ours<T: Serialize + ?Sized>(value: &T, non_finite: NonFinite) -> Result<Strin
 fn same<T: Serialize + ?Sized>(value: &T) {
     let theirs = serde_json::to_string(value).map_err(|error| error.to_string());
     assert_eq!(ours(value, NonFinite::Null), theirs);
-    assert_eq!(ours(value, NonFinite::Refuse), theirs);
+    assert_eq!(ours(value, NonFinite::Reject), theirs);
 }
 
 /// As `serde_json` writes it, or refused.
-fn same_or_refused<T: Serialize + ?Sized>(value: &T) {
+fn same_or_rejected<T: Serialize + ?Sized>(value: &T) {
     assert_eq!(ours(value, NonFinite::Null), Ok(serde_json::to_string(value).expect("fine")));
-    assert_eq!(ours(value, NonFinite::Refuse), Err("not a finite number".to_owned()));
+    assert_eq!(ours(value, NonFinite::Reject), Err("not a finite number".to_owned()));
 }
 
 /// What no type of the standard library asks for.
@@ -81,10 +81,10 @@ fn every_kind_of_value() {
     same(&[0.0, -0.0, 1.0, 1e-7, 1e21, f64::MIN, f64::MIN_POSITIVE]);
     same(&[0.1_f32, f32::MAX, 16_777_216.0]);
     for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        same_or_refused(&[Some(1.0), None, Some(number)]);
+        same_or_rejected(&[Some(1.0), None, Some(number)]);
     }
     for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        same_or_refused(&BTreeMap::from([("k", number)]));
+        same_or_rejected(&BTreeMap::from([("k", number)]));
     }
     same(&[Some("one"), None]);
     same::<[&str]>(&[]);
@@ -156,7 +156,7 @@ fn a_number_of_a_record_that_is_not_finite_is_one_here_and_a_text_elsewhere() {
     for (number, text) in [(f64::NAN, "NaN"), (f64::INFINITY, "Infinity"), (f64::NEG_INFINITY, "-Infinity")] {
         assert_eq!(serde_json::to_value(Ratio(number)).ok(), Some(json!(text)));
         assert_eq!(ours(&Ratio(number), NonFinite::Null).as_deref(), Ok("null"));
-        assert_eq!(ours(&Ratio(number), NonFinite::Refuse), Err("not a finite number".to_owned()));
+        assert_eq!(ours(&Ratio(number), NonFinite::Reject), Err("not a finite number".to_owned()));
     }
 }
 
@@ -166,7 +166,7 @@ fn what_is_json_already() {
     same(&[&raw, &raw]);
     same(&BTreeMap::from([("k", &raw)]));
     let lines = RawValue::from_string("[\r\n1]".to_owned()).expect("JSON");
-    assert_eq!(ours(&lines, NonFinite::Refuse).as_deref(), Ok("[  1]"));
+    assert_eq!(ours(&lines, NonFinite::Reject).as_deref(), Ok("[  1]"));
 }
 
 /// `serde_json` takes all of these for raw values.
@@ -178,7 +178,7 @@ fn what_is_json_already_is_checked() {
         (&("[".repeat(120) + &"]".repeat(120)), "JSON nested more than 120 levels deep at byte 120"),
     ] {
         let raw = RawValue::from_string(text.replace("\\\\", "\\")).expect("raw JSON");
-        let error = ours(&[raw], NonFinite::Refuse).expect_err(problem);
+        let error = ours(&[raw], NonFinite::Reject).expect_err(problem);
         assert!(error.contains(problem), "{error}");
     }
 }
@@ -186,11 +186,11 @@ fn what_is_json_already_is_checked() {
 #[test]
 fn serialized_values_have_a_bounded_nesting() {
     let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({ "a": [inner] }));
-    assert!(ours(&nested(60), NonFinite::Refuse).is_ok());
-    let error = ours(&[nested(60)], NonFinite::Refuse).expect_err("121 levels");
+    assert!(ours(&nested(60), NonFinite::Reject).is_ok());
+    let error = ours(&[nested(60)], NonFinite::Reject).expect_err("121 levels");
     assert!(error.contains("nested more than 120 levels deep"), "{error}");
-    assert!(ours(&[Chain(119), Chain(119)], NonFinite::Refuse).is_ok());
-    assert!(ours(&Chain(121), NonFinite::Refuse).is_err());
+    assert!(ours(&[Chain(119), Chain(119)], NonFinite::Reject).is_ok());
+    assert!(ours(&Chain(121), NonFinite::Reject).is_err());
 }
 
 /// Variants nest without a list or an object of their own.
@@ -220,6 +220,6 @@ impl Serialize for Digits {
 #[test]
 fn a_number_keeps_all_its_digits() {
     let digits = "-12345678901234567890.12345678901234567890e280";
-    assert_eq!(ours(&[Digits(digits), Digits("0")], NonFinite::Refuse), Ok(format!("[{digits},0]")));
-    assert_eq!(ours(&BTreeMap::from([("k", Digits("1.50"))]), NonFinite::Refuse).as_deref(), Ok(r#"{"k":1.50}"#));
+    assert_eq!(ours(&[Digits(digits), Digits("0")], NonFinite::Reject), Ok(format!("[{digits},0]")));
+    assert_eq!(ours(&BTreeMap::from([("k", Digits("1.50"))]), NonFinite::Reject).as_deref(), Ok(r#"{"k":1.50}"#));
 }

@@ -168,14 +168,14 @@ impl ChannelStatus {
     }
 
     /// The status of a channel that must not be used, as the refusal that it is in spite of the 200.
-    pub(super) fn refusal(&self, info: &'static OperationInfo) -> Option<ServiceError> {
+    pub(super) fn rejection(&self, info: &'static OperationInfo) -> Option<ServiceError> {
         let message = self.channel_name.as_ref().map_or_else(
             || "this is the status of the channel: it must not be used".to_owned(),
             |name| format!("this is the status of channel {name}: it must not be used"),
         );
         let code = self.channel_status_code.as_str().to_owned();
         let answer = Response::new(Bytes::new());
-        (!self.is_healthy()).then(|| ServiceError::refused(info, &answer, Some(code), message))
+        (!self.is_healthy()).then(|| ServiceError::rejected(info, &answer, Some(code), message))
     }
 }
 
@@ -335,8 +335,8 @@ mod tests {
             assert_eq!((status.last_committed_offset_token.as_deref(), status.rows_error_count), (Some("7"), Some(3)));
             assert!(status.is_healthy());
         }
-        let refusal = open.parse(answer(r#"{"status_code":4,"message":"m"}"#)).expect_err("a refusal");
-        assert_eq!(crate::snowpipe::error_code(&refusal), Some(ErrorCode::StaleContinuationToken));
+        let rejection = open.parse(answer(r#"{"status_code":4,"message":"m"}"#)).expect_err("a refusal");
+        assert_eq!(crate::snowpipe::error_code(&rejection), Some(ErrorCode::StaleContinuationToken));
         assert!(open.parse(answer("{}")).is_err());
     }
 

@@ -168,7 +168,7 @@ impl AwaitCommittedMachine {
     fn read(&mut self, mut statuses: ChannelStatuses) -> Result<Option<Committed>, FlowError> {
         let status = statuses.take(&self.goal.path.channel, true);
         if let Some(status) = &status
-            && let Some(error) = status.refusal(BulkGetChannelStatus::INFO)
+            && let Some(error) = status.rejection(BulkGetChannelStatus::INFO)
         {
             let is_believed = !status.is_unreadable() || self.lost.add(None, self.requested_at);
             return if is_believed { Err(error.into()) } else { Ok(None) };

@@ -110,7 +110,7 @@ impl DropMachine {
     /// Whether an error says that the channel does not exist, and that is what the goal wants.
     fn is_dropped(&self, error: &FlowError) -> bool {
         let says_missing = error.service().is_some_and(|error| {
-            error.kind() == ErrorKind::Refused
+            error.kind() == ErrorKind::Rejected
                 && error.status() == StatusCode::NOT_FOUND
                 && error_code(error) == Some(ErrorCode::ChannelDoesNotExist)
         });

@@ -187,8 +187,8 @@ enum State {
 /// Reads a success that is perhaps none.
 fn opened(path: &ChannelPath, opened: Opened, unanswered_open: bool) -> Result<Channel, FlowError> {
     let Opened { next_continuation_token, channel_status: status } = opened;
-    if let Some(refusal) = status.refusal(snowpipe::channels::OpenChannelOperation::INFO) {
-        return Err(refusal.into());
+    if let Some(rejection) = status.rejection(snowpipe::channels::OpenChannelOperation::INFO) {
+        return Err(rejection.into());
     }
     let Some(token) = next_continuation_token.filter(|token| !token.is_empty()) else {
         let problem = "there is no next_continuation_token: this server takes no appends with one";

@@ -108,7 +108,7 @@ impl BatchBuilder {
     pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), RowError> {
         let start = self.begin_line();
         if let Err(error) = json::write(&mut self.lines, row, self.options.non_finite) {
-            return self.refuse_value(error);
+            return self.reject_value(error);
         }
         self.end_line(start, offset_token)
     }
@@ -228,9 +228,9 @@ impl BatchBuilder {
 
     /// A value of the row cannot be written.
     #[cold]
-    fn refuse_value(&mut self, error: WriteError) -> Result<(), RowError> {
+    fn reject_value(&mut self, error: WriteError) -> Result<(), RowError> {
         let index = self.taken;
-        self.refuse(match error {
+        self.reject(match error {
             WriteError::NotFinite { field } => RowError::NotFinite { index, field },
             WriteError::Serialize(error) => RowError::Serialize { index, problem: error.to_string() },
         })
@@ -241,7 +241,7 @@ impl BatchBuilder {
         let line = self.lines.get_mut(start..).unwrap_or_default();
         if line.first() != Some(&b'{') {
             let error = RowError::NotAnObject { index: self.taken, found: kind(line) };
-            return self.refuse(error);
+            return self.reject(error);
         }
         if self.options.upper_case_keys {
             keys::upper_case(line);
@@ -255,7 +255,7 @@ impl BatchBuilder {
                 return self.take_alone(token);
             }
             if let Err(error) = self.check_group() {
-                return self.refuse(error);
+                return self.reject(error);
             }
             if self.lines.len() > self.max_bytes && !self.rows.is_empty() {
                 self.close(Cause::Full);
@@ -280,16 +280,16 @@ impl BatchBuilder {
         let line = self.lines.get(self.end..).unwrap_or_default();
         let bytes = line.len() as u64;
         let Some((encoding, compressed)) = self.options.compression.compress(line) else {
-            return self.refuse(RowError::TooLarge { index, bytes, compressed: None });
+            return self.reject(RowError::TooLarge { index, bytes, compressed: None });
         };
         if compressed.len() > LIMIT {
             let compressed = Some(compressed.len() as u64);
-            return self.refuse(RowError::TooLarge { index, bytes, compressed });
+            return self.reject(RowError::TooLarge { index, bytes, compressed });
         }
         let waiting = self.rows.len() - self.tokened;
         if self.options.cut == Cut::BehindTokens && (waiting > 0 || token.is_empty()) {
             let bytes = (self.lines.len() - self.ends(self.tokened).line) as u64;
-            return self.refuse(RowError::TooLargeTogether { index, rows: waiting as u64 + 1, bytes });
+            return self.reject(RowError::TooLargeTogether { index, rows: waiting as u64 + 1, bytes });
         }
         self.remove_line();
         self.close(Cause::Quiet);
@@ -319,7 +319,7 @@ impl BatchBuilder {
 
     /// The row that was written is not taken.
     #[cold]
-    fn refuse(&mut self, error: RowError) -> Result<(), RowError> {
+    fn reject(&mut self, error: RowError) -> Result<(), RowError> {
         self.remove_line();
         Err(error)
     }

@@ -53,7 +53,7 @@ impl Default for BatchOptions {
             rows: usize::MAX,
             age: Duration::from_secs(1),
             compression: Compression::None,
-            non_finite: NonFinite::Refuse,
+            non_finite: NonFinite::Reject,
             upper_case_keys: false,
             cut: Cut::Anywhere,
         }

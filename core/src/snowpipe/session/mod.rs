@@ -24,7 +24,7 @@
 //!                     │
 //!    ┌────────────────┼───────────────┬─────────────────────┐
 //!    ▼                ▼               ▼                     ▼
-//!  Ready(grant)   Wait(until)     Renew(lease)          Refused(error)
+//!  Ready(grant)   Wait(until)     Renew(lease)          Rejected(error)
 //!  go on         ask again       run lease.renew(seed) the account has just refused somebody else
 //!                                │
 //!                                ├─ done:    the token is there, for all
@@ -38,7 +38,7 @@
 //! | a host | good for less | free, and the last exchange was 3 s ago | `Renew` |
 //! | a host | good for less | taken, or the last exchange was within 3 s | `Ready` |
 //! | | none, or expired | taken | `Wait` |
-//! | | none, or expired | free, but the last exchange was within 3 s | `Refused` when it was refused, else `Wait` |
+//! | | none, or expired | free, but the last exchange was within 3 s | `Rejected` when it was refused, else `Wait` |
 //! | | none, or expired | free | `Renew` |
 //!
 //! What holds:
@@ -106,7 +106,7 @@ pub enum Access {
     /// It is yours to get one: run [`Lease::renew`], and ask again.
     Renew(Lease),
     /// Somebody has just been refused one for good.
-    Refused(FlowError),
+    Rejected(FlowError),
 }
 
 /// A token with the host that it is for.
@@ -147,7 +147,7 @@ impl Session {
             Verdict::Renew { number, host, is_early } => {
                 Access::Renew(Lease { session: self.clone(), number, host, is_early })
             }
-            Verdict::Refused(error) => Access::Refused(error),
+            Verdict::Rejected(error) => Access::Rejected(error),
         }
     }
 

@@ -61,7 +61,7 @@ pub(super) enum Verdict {
     Ready(Grant),
     Wait(Timestamp),
     Renew { number: u64, host: Option<Arc<str>>, is_early: bool },
-    Refused(FlowError),
+    Rejected(FlowError),
 }
 
 impl State {
@@ -85,7 +85,7 @@ impl State {
             return Verdict::Wait(lease.void_at.min(poll_at));
         }
         if !free {
-            return self.rejection.clone().map_or(Verdict::Wait(self.not_before), Verdict::Refused);
+            return self.rejection.clone().map_or(Verdict::Wait(self.not_before), Verdict::Rejected);
         }
         self.leases += 1;
         self.lease = Some(LeaseState { number: self.leases, void_at: now + void_after });

@@ -62,7 +62,7 @@ impl TokenWait {
                     self.is_early = lease.is_early;
                     self.renewal = Some(lease.renew(cx.seed.split()).with_deadline(cx.deadline()));
                 }
-                Access::Refused(error) => return ControlFlow::Continue(Err(error)),
+                Access::Rejected(error) => return ControlFlow::Continue(Err(error)),
                 Access::Wait(until) => {
                     if let Err(error) = cx.wait_or_expire(until, "a token for the ingest host")? {
                         return ControlFlow::Continue(Err(error));

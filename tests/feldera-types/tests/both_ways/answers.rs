@@ -20,7 +20,7 @@ use feldera_types::suspend::{PermanentSuspendError, SuspendError, TemporarySuspe
 use feldera_types::time_series::{SampleStatistics, TimeSeries};
 use feldera_types::transaction::{CommitProgressSummary, ConcurrentBootstrapPhase, StartTransactionResponse};
 use feldera_types::transport::clock::ClockAdvanceResponse;
-use pipewright::feldera::{ErrorResponse as Refused, data, pipelines, stats};
+use pipewright::feldera::{ErrorResponse as Rejected, data, pipelines, stats};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -295,7 +295,7 @@ fn errors_with_any_details() {
         error(json!(1.5)),
         error(json!(null)),
     ];
-    compare::<Refused, _>(&values, &[]);
+    compare::<Rejected, _>(&values, &[]);
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn names_stay_in_their_segment() {
 }
 
 #[test]
-fn names_that_no_encoding_saves_are_refused() {
+fn names_that_no_encoding_saves_are_rejected() {
     for (name, problem) in [("", "it is empty"), (".", "drop this segment"), ("..", "drop this segment")] {
         for error in [built(&DeleteJar::new(name)), built(&SubmitJar::new(name)), built(&PlanJar::new(name))] {
             let error = error.expect_err(name);
@@ -84,7 +84,7 @@ fn names_that_no_encoding_saves_are_refused() {
 }
 
 #[test]
-fn endless_names_are_refused() {
+fn endless_names_are_rejected() {
     let long = "x".repeat(64 * 1024);
     let error = built(&DeleteJar::new(&*long)).expect_err("too long");
     assert_says(&error, &["deleteJar", "65", "bytes", "4096", "shorten"]);
@@ -172,7 +172,7 @@ fn an_invalid_base_url_is_named_with_its_problem() {
 }
 
 #[test]
-fn credentials_in_a_base_are_refused_and_not_repeated() {
+fn credentials_in_a_base_are_rejected_and_not_repeated() {
     for base in [
         "http://me:s3cr3t@h/",
         "https://s3cr3t@h:8081/flink",
@@ -332,7 +332,7 @@ fn deep_documents() {
 }
 
 #[test]
-fn refusals_of_somebody_in_between() {
+fn rejections_of_somebody_in_between() {
     for (status, kind, body, transient, applied) in [
         (302, "text/html", "moved", false, Applied::No),
         (401, "text/html", "<html>Sign in</html>", false, Applied::No),
@@ -360,12 +360,12 @@ fn refusals_of_somebody_in_between() {
 
 /// Two refusals of Flink have no body, and are recognised all the same.
 #[test]
-fn refusals_without_a_body() {
+fn rejections_without_a_body() {
     for (status, way_out) in [(413, "rest.server.max-content-length"), (301, "must begin with https")] {
         let mut response = answer("", "");
         *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
         let error = SubmitJar::new("a.jar").parse(response).expect_err("refused");
-        assert_eq!((error.kind(), error.applied()), (ErrorKind::Refused, Applied::No));
+        assert_eq!((error.kind(), error.applied()), (ErrorKind::Rejected, Applied::No));
         assert_says(&error, &["submitJobFromJar", way_out]);
     }
 }
@@ -396,7 +396,7 @@ fn server_errors_of_flink() {
         let mut response = answer("application/json", format!(r#"{{"errors":["{text}"]}}"#));
         *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
         let error = SubmitJar::new("a.jar").parse(response.clone()).expect_err(text);
-        assert_eq!((error.kind(), error.status()), (ErrorKind::Refused, response.status()), "{error}");
+        assert_eq!((error.kind(), error.status()), (ErrorKind::Rejected, response.status()), "{error}");
         assert_eq!((error.is_transient(), error.applied()), (transient, applied), "{error}");
         // Reading changes nothing.
         assert_eq!(GetOverview::new().parse(response).expect_err(text).applied(), Applied::No);

@@ -78,8 +78,8 @@ fn a_lost_request_for_a_checkpoint_is_not_forgotten() {
     assert!(error.is_ambiguous() && error.to_string().contains("the pipeline was stopped"), "{error:?}");
     script.finish();
     // The second request is refused.
-    let refusal = json!({ "message": "no", "error_code": "InsufficientPermissions", "details": null });
-    let script = calm(lost()).expect("POST", CHECKPOINT).reply_json(403, refusal);
+    let rejection = json!({ "message": "no", "error_code": "InsufficientPermissions", "details": null });
+    let script = calm(lost()).expect("POST", CHECKPOINT).reply_json(403, rejection);
     let error = run(&script, Checkpoint::new("p")).0.expect_err("refused");
     assert!(error.is_ambiguous() && error.to_string().contains("InsufficientPermissions"), "{error:?}");
     script.finish();

@@ -128,7 +128,7 @@ fn every_flow_waits_for_the_cause_and_tells_it() {
     }
 }
 
-fn refusal(code: &str) -> Value {
+fn rejection(code: &str) -> Value {
     json!({ "message": "no", "error_code": code, "details": null })
 }
 
@@ -157,7 +157,7 @@ fn a_cause_that_never_shows_is_waited_for_ten_seconds() {
     for (code, status) in [("Terminating", 410), ("Suspended", 503)] {
         let answer = |name: &str, _: &str| match name {
             "get_pipeline" => Some(feldera("p2_killed_01_running")),
-            _ => Some((status, refusal(code).to_string())),
+            _ => Some((status, rejection(code).to_string())),
         };
         let feldera = Feldera::new(base(), Recorded::new(answer));
         let start = feldera.runtime().now();
@@ -179,7 +179,7 @@ fn another_deployment_is_another_process() {
     let mut other: Value = feldera("p2_killed_01_running").1.parse().expect("JSON");
     other["deployment_id"] = json!("another");
     let script = recorded(calm(Script::new()), "POST", START, "transaction_start");
-    let script = script.expect("GET", STATS).reply_json(410, refusal("Terminating"));
+    let script = script.expect("GET", STATS).reply_json(410, rejection("Terminating"));
     let script = sees(script, "p2_killed_01_running").expect("GET", STATUS).reply_json(200, other);
     let config = Config::new(base()).with_retry(Retry::never());
     let feldera = Feldera::with_config(config, script.clone());
@@ -194,8 +194,8 @@ fn another_deployment_is_another_process() {
 fn a_commit_that_met_the_end_is_ambiguous_with_the_cause() {
     let script = recorded(calm(Script::new()), "POST", START, "transaction_start");
     let script = calm(script);
-    let script = calm(script).expect("POST", COMMIT).reply_json(500, refusal("RuntimeError.WorkerPanic"));
-    let script = script.expect("GET", STATS).reply_json(410, refusal("Terminating"));
+    let script = calm(script).expect("POST", COMMIT).reply_json(500, rejection("RuntimeError.WorkerPanic"));
+    let script = script.expect("GET", STATS).reply_json(410, rejection("Terminating"));
     let script = sees(sees(script, "p2_killed_01_running"), "killed_get_stopped");
     let feldera = Feldera::new(base(), script.clone());
     let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
@@ -211,7 +211,7 @@ fn a_commit_that_met_the_end_is_ambiguous_with_the_cause() {
 #[test]
 fn a_checkpoint_whose_request_met_the_end_is_ambiguous_with_the_cause() {
     let script = calm(Script::new()).expect("POST", super::CHECKPOINT).reply_lost();
-    let script = script.expect("GET", STATS).reply_json(410, refusal("Terminating"));
+    let script = script.expect("GET", STATS).reply_json(410, rejection("Terminating"));
     let script = sees(sees(script, "p2_killed_01_running"), "killed_get_stopped");
     let (result, _) = run(&script, Checkpoint::new("p"));
     let error = result.expect_err("ended");

@@ -28,10 +28,10 @@ fn run<G: Goal<Service = FelderaApi, Output: std::fmt::Debug>>(script: &Script, 
 
 /// Asks for something that is refused because the pipeline is only starting, and looks.
 fn is_starting(script: Script, method: &str, target: &str, status: &str) -> Script {
-    let refusal = json!({ "message": "Unable to interact with pipeline because it is not (yet) fully provisioned",
+    let rejection = json!({ "message": "Unable to interact with pipeline because it is not (yet) fully provisioned",
         "error_code": "PipelineInteractionNotDeployed",
         "details": { "pipeline_name": "p", "status": status, "desired_status": "Running" } });
-    looks(script.expect(method, target).reply_json(503, refusal), status)
+    looks(script.expect(method, target).reply_json(503, rejection), status)
 }
 
 fn looks(script: Script, status: &str) -> Script {

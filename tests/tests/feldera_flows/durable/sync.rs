@@ -163,8 +163,8 @@ fn a_success_that_was_missed_is_looked_for_in_the_store() {
     let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("nobody can tell");
     assert!(error.is_ambiguous() && error.to_string().contains("the store does not list it"), "{error:?}");
     script.finish();
-    let refusal = json!({ "message": "no store", "error_code": "CheckpointFetchError", "details": null });
-    let script = told(sent(), Some(NEWER), None).expect("GET", REMOTE).reply_json(500, refusal);
+    let rejection = json!({ "message": "no store", "error_code": "CheckpointFetchError", "details": null });
+    let script = told(sent(), Some(NEWER), None).expect("GET", REMOTE).reply_json(500, rejection);
     let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("nobody can tell");
     assert!(error.is_ambiguous() && error.to_string().contains("could not be listed"), "{error:?}");
     script.finish();

@@ -82,8 +82,8 @@ fn a_panic_is_told_by_the_process_and_later_by_the_pipeline() {
 
 #[test]
 fn approval_is_somebody_elses() {
-    let refusal = r#"{"message":"Operation failed because the pipeline is awaiting approval of its bootstrap.","error_code":"AwaitingApproval","details":null}"#;
-    let (result, _) = await_completion(|_, _| Some((503, refusal.to_owned())), tok());
+    let rejection = r#"{"message":"Operation failed because the pipeline is awaiting approval of its bootstrap.","error_code":"AwaitingApproval","details":null}"#;
+    let (result, _) = await_completion(|_, _| Some((503, rejection.to_owned())), tok());
     assert_eq!(cause(&result.expect_err("waits")), Some(&Interruption::AwaitingApproval));
 }
 

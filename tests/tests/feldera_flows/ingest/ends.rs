@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use super::{CSV, STATUS, cause, next, running, start};
 
 const SQL: &str = "CREATE TABLE t (x INT) WITH ('materialized' = 'true');";
-const REFUSED: &str =
+const REJECTED: &str =
     "Error sending HTTP request to pipeline: Failed to connect to host: Connection refused (os error 111)";
 
-fn refusal(code: &str) -> Value {
+fn rejection(code: &str) -> Value {
     json!({ "message": "the pipeline is shutting down", "error_code": code, "details": null })
 }
 
@@ -49,7 +49,7 @@ fn a_panic_of_a_paused_pipeline_that_takes_rows_is_told() {
 /// Another client's suspension waits for a transaction, and the process ends by itself meanwhile.
 #[test]
 fn a_panic_of_a_pipeline_that_is_to_be_suspended_is_told() {
-    let script = running().expect("POST", CSV).reply_json(410, refusal("Terminating"));
+    let script = running().expect("POST", CSV).reply_json(410, rejection("Terminating"));
     let script = script.expect("GET", STATUS).reply_json(200, is("Running", "Suspended"));
     let (status, body) = feldera("killed_get_stopped");
     let script = script.expect("GET", STATUS).reply_json(status, body);
@@ -63,7 +63,7 @@ fn a_panic_of_a_pipeline_that_is_to_be_suspended_is_told() {
 /// A suspension that goes through is one: its process ends, and it is stopping.
 #[test]
 fn a_pipeline_that_is_being_stopped_is_told_as_stopped() {
-    let script = running().expect("POST", CSV).reply_json(410, refusal("Terminating"));
+    let script = running().expect("POST", CSV).reply_json(410, rejection("Terminating"));
     let script = script.expect("GET", STATUS).reply_json(200, is("Running", "Suspended"));
     let script = script.expect("GET", STATUS).reply_json(200, is("Stopping", "Stopped"));
     let mut ingestion = start(&script, Ingest::new("p", "T").csv());
@@ -110,7 +110,7 @@ fn a_pipeline_that_stays_paused_is_told_as_paused() {
 #[test]
 fn a_manager_that_hangs_keeps_a_flow_for_fifteen_seconds_at_the_most() {
     let (took, error) = ingest("Terminating", "shutting down", &Value::Null, Some("get_pipeline"));
-    assert_eq!(error.service().and_then(|refusal| refusal.code()), Some("Terminating"), "{error:?}");
+    assert_eq!(error.service().and_then(|rejection| rejection.code()), Some("Terminating"), "{error:?}");
     assert!(took <= Duration::from_secs(15).as_secs(), "{took}");
 }
 
@@ -118,7 +118,7 @@ fn a_manager_that_hangs_keeps_a_flow_for_fifteen_seconds_at_the_most() {
 fn a_paused_pipeline_that_refuses_connections_may_have_ended() {
     let script = running().expect("POST", CSV).reply_json(
         503,
-        json!({ "message": REFUSED,
+        json!({ "message": REJECTED,
         "error_code": "PipelineInteractionUnreachable", "details": null }),
     );
     let script = script.expect("GET", STATUS).reply_json(200, is("Paused", "Paused"));

@@ -239,7 +239,7 @@ fn errors_are_traced_to_their_rows_by_what_they_quote() {
 #[test]
 fn rows_that_say_the_same_are_told_apart_by_number() {
     let error = |number: u64, text: Value| json!({"description": "no", "event_number": number, "field": null, "invalid_text": text, "tag": "text_event_err"});
-    let refusal = |errors: Vec<Value>, count: usize| json!({"message": "no", "error_code": "ParseErrors", "details": {"num_errors": count, "errors": errors}});
+    let rejection = |errors: Vec<Value>, count: usize| json!({"message": "no", "error_code": "ParseErrors", "details": {"num_errors": count, "errors": errors}});
     let cases = [
         (vec![error(11, json!("a")), error(14, json!("b"))], 2, vec![Some(0), Some(3)]),
         (vec![error(13, json!("a")), error(14, json!("b"))], 2, vec![Some(2), Some(3)]),
@@ -253,7 +253,7 @@ fn rows_that_say_the_same_are_told_apart_by_number() {
         (vec![error(12, Value::Null), error(14, json!("b")), error(19, json!("c"))], 3, vec![None, Some(3), Some(1)]),
     ];
     for (errors, count, expected) in cases {
-        let script = running().expect("POST", CSV).reply_json(400, refusal(errors, count));
+        let script = running().expect("POST", CSV).reply_json(400, rejection(errors, count));
         let mut ingestion = start(&script, Ingest::new("p", "T").csv());
         for row in ["a", "c", "a", "b"] {
             ingestion.push_record(row).expect("room");
@@ -383,7 +383,7 @@ fn a_truncated_rejection_leaves_rows_unconfirmed() {
 }
 
 #[test]
-fn a_refusal_leaves_the_rows_unsent() {
+fn a_rejection_leaves_the_rows_unsent() {
     let script = recorded(running(), "POST", INGRESS, "ingress_unknown_table_404");
     let mut ingestion = start(&script, Ingest::new("p", "T"));
     ingestion.push(1).expect("room");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{ASK, COMPLETE, CSV, TOKEN, cause, looked, next, running, start};
 
 /// A refusal as Feldera writes it: so many errors, of which the last thousand are told.
-fn refusal(details: &Value) -> Value {
+fn rejection(details: &Value) -> Value {
     json!({ "message": "Errors parsing input data", "error_code": "ParseErrors", "details": details })
 }
 
@@ -21,8 +21,8 @@ fn error(number: u64, text: &str) -> Value {
 fn a_thousand_errors_are_read_to_the_last() {
     let rows: Vec<String> = (0..1500).map(|row| format!("bad {row:0>200},1")).collect();
     let told: Vec<Value> = (500..1500).map(|row| error(row + 1, &rows[usize::try_from(row).expect("small")])).collect();
-    let refusal = refusal(&json!({ "errors": told, "num_errors": 1500 }));
-    let script = running().expect("POST", CSV).reply_json(400, refusal);
+    let rejection = rejection(&json!({ "errors": told, "num_errors": 1500 }));
+    let script = running().expect("POST", CSV).reply_json(400, rejection);
     let mut ingestion = start(&script, Ingest::new("p", "T").csv());
     for row in &rows {
         ingestion.push_record(row).expect("room");
@@ -40,7 +40,7 @@ fn a_thousand_errors_are_read_to_the_last() {
 #[test]
 fn unreadable_errors_leave_rows_unconfirmed() {
     for details in [Value::Null, json!({}), json!({ "errors": "many", "num_errors": 1 })] {
-        let script = running().expect("POST", CSV).reply_json(400, refusal(&details));
+        let script = running().expect("POST", CSV).reply_json(400, rejection(&details));
         let mut ingestion = start(&script, Ingest::new("p", "T").csv());
         ingestion.push_record("1,x").expect("room");
         let Ok(IngestEvent::Unconfirmed(unconfirmed)) = next(&mut ingestion, &script) else {
@@ -61,8 +61,8 @@ fn unreadable_errors_leave_rows_unconfirmed() {
 #[test]
 fn rows_are_counted_and_not_their_errors() {
     let errors = [error(2, "b,1"), error(2, "b,1")];
-    let refusal = refusal(&json!({ "errors": errors, "num_errors": 2 }));
-    let script = running().expect("POST", CSV).reply_json(400, refusal);
+    let rejection = rejection(&json!({ "errors": errors, "num_errors": 2 }));
+    let script = running().expect("POST", CSV).reply_json(400, rejection);
     let mut ingestion = start(&script, Ingest::new("p", "T").csv());
     for row in ["1,1", "b,1", "3,1"] {
         ingestion.push_record(row).expect("room");
@@ -76,9 +76,9 @@ fn rows_are_counted_and_not_their_errors() {
 /// The rows of a chunk with errors are behind every token that there is: what covers them is asked for anew.
 #[test]
 fn an_older_token_does_not_cover_what_came_in_with_errors() {
-    let refusal = refusal(&json!({ "errors": [error(2, "b,1")], "num_errors": 1 }));
+    let rejection = rejection(&json!({ "errors": [error(2, "b,1")], "num_errors": 1 }));
     let script = running().expect("POST", CSV).body("1,1\n").reply_json(200, r#"{"token":"old"}"#);
-    let script = script.expect("POST", CSV).body("2,1\nb,1\n").reply_json(400, refusal);
+    let script = script.expect("POST", CSV).body("2,1\nb,1\n").reply_json(400, rejection);
     let script = script.expect("POST", CSV).body("").reply_json(200, TOKEN);
     let script = looked(script.expect("GET", ASK).reply_json(200, COMPLETE));
     let mut ingestion = start(&script, Ingest::new("p", "T").csv());

@@ -203,8 +203,8 @@ fn a_standby_is_approved_without_its_statistics() {
 /// A process that only the runner can reach is not waited for without an end.
 #[test]
 fn a_process_that_never_answers_is_an_error_after_a_minute() {
-    let (status, refusal) = feldera("frozen_stats");
-    let feldera = telling(status, refusal);
+    let (status, rejection) = feldera("frozen_stats");
+    let feldera = telling(status, rejection);
     let (took, error) = fails(&feldera);
     assert_eq!(error.service().and_then(error_code), Some(ErrorCode::PipelineInteractionUnreachable));
     assert!((60..70).contains(&took), "{took}");
@@ -213,8 +213,8 @@ fn a_process_that_never_answers_is_an_error_after_a_minute() {
 /// A rejection that says nothing about the process is the end.
 #[test]
 fn a_confirmation_that_is_not_allowed_is_an_error() {
-    let refusal = json!({ "message": "no", "error_code": "InsufficientPermissions", "details": null });
-    let script = Script::new().sees(is("Running", "Running")).expect("GET", STATS).reply_json(403, refusal);
+    let rejection = json!({ "message": "no", "error_code": "InsufficientPermissions", "details": null });
+    let script = Script::new().sees(is("Running", "Running")).expect("GET", STATS).reply_json(403, rejection);
     let error = play(&script, EnsureRunning::new("p")).expect_err("nobody knows");
     assert_eq!(error.service().and_then(error_code), Some(ErrorCode::InsufficientPermissions));
 }

@@ -15,7 +15,7 @@ use super::{FORCE, START, STOP, Scripted as _, interruption, is, play, play_pati
 const APPROVE: &str = "/v0/pipelines/p/approve";
 
 /// A refusal with a code, and nothing else in it.
-fn refusal(code: &str) -> serde_json::Value {
+fn rejection(code: &str) -> serde_json::Value {
     json!({ "message": "no", "error_code": code, "details": null })
 }
 
@@ -161,24 +161,24 @@ fn a_late_look_is_not_held_against_a_wish() {
 
 /// A refusal that another look cannot explain is the end, at once.
 #[test]
-fn a_refusal_for_good_is_no_reason_to_look_again() {
+fn a_rejection_for_good_is_no_reason_to_look_again() {
     let code = |error: &pipewright::error::FlowError| error.service().and_then(|error| error.code()).map(str::to_owned);
-    for refused in
+    for rejected in
         ["InsufficientPermissions", "InvalidBootstrapConfig", "InitialStandbyNotAllowed", "NewInTheNextRelease"]
     {
         let script =
-            Script::new().sees(is("Stopped", "Stopped")).expect("POST", START).reply_json(400, refusal(refused));
+            Script::new().sees(is("Stopped", "Stopped")).expect("POST", START).reply_json(400, rejection(rejected));
         let error = play(&script, EnsureRunning::new("p")).expect_err("refused");
-        assert_eq!(code(&error).as_deref(), Some(refused));
+        assert_eq!(code(&error).as_deref(), Some(rejected));
         for (goal, target) in [(Stop::new("p"), STOP), (Stop::forced("p"), FORCE)] {
             let script = Script::new().sees(is("Running", "Running")).expect("POST", target);
-            let error = play(&script.reply_json(403, refusal(refused)), goal).expect_err("refused");
-            assert_eq!(code(&error).as_deref(), Some(refused));
+            let error = play(&script.reply_json(403, rejection(rejected)), goal).expect_err("refused");
+            assert_eq!(code(&error).as_deref(), Some(rejected));
         }
         let clear = "/v0/pipelines/p/clear";
         let script = Script::new().sees_recorded("get_stopped_storage_in_use").expect("POST", clear);
-        let error = play(&script.reply_json(403, refusal(refused)), ClearStorage::new("p")).expect_err("refused");
-        assert_eq!(code(&error).as_deref(), Some(refused));
+        let error = play(&script.reply_json(403, rejection(rejected)), ClearStorage::new("p")).expect_err("refused");
+        assert_eq!(code(&error).as_deref(), Some(rejected));
     }
 }
 
@@ -188,7 +188,7 @@ fn a_start_with_another_policy_is_a_start() {
     let script = Script::new()
         .sees(is("Stopped", "Stopped"))
         .expect("POST", START)
-        .reply_json(400, refusal("BootstrapPolicyImmutableUnlessStopped"))
+        .reply_json(400, rejection("BootstrapPolicyImmutableUnlessStopped"))
         .sees(is("Running", "Running"))
         .answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());

@@ -329,9 +329,9 @@ fn not_deployed_is_repeated_only_while_it_starts() {
         .sees_recorded("killed_get_stopped");
     assert!(matches!(interruption(play(&script, EnsurePaused::new("p"))), Interruption::Crashed(_)));
 
-    let (status, refusal) = feldera("stopped_post_pause");
-    let starting = refusal.replace(r#""desired_status":"Stopped""#, r#""desired_status":"Running""#);
-    assert_ne!(refusal, starting);
+    let (status, rejection) = feldera("stopped_post_pause");
+    let starting = rejection.replace(r#""desired_status":"Stopped""#, r#""desired_status":"Running""#);
+    assert_ne!(rejection, starting);
     let script = Script::new()
         .sees(is("Running", "Running"))
         .expect("POST", pause)
@@ -418,14 +418,14 @@ const FORCE: &str = "/v0/pipelines/p/stop?force=true";
 
 #[test]
 fn a_stop_may_need_force() {
-    let refusal = r#"{"message":"Cannot use enterprise-only feature (stop (without force)) in Feldera community edition.",
+    let rejection = r#"{"message":"Cannot use enterprise-only feature (stop (without force)) in Feldera community edition.",
         "error_code":"EnterpriseFeature","details":{"feature":"stop (without force)"}}"#;
-    let refused = || Script::new().sees(is("Running", "Running")).expect("POST", STOP).reply_json(501, refusal);
-    let error = play(&refused(), Stop::new("p")).expect_err("no checkpoints");
+    let rejected = || Script::new().sees(is("Running", "Running")).expect("POST", STOP).reply_json(501, rejection);
+    let error = play(&rejected(), Stop::new("p")).expect_err("no checkpoints");
     assert!(error.to_string().contains("Stop::forced"), "{error}");
     assert_eq!(error.service().and_then(error_code), Some(ErrorCode::EnterpriseFeature));
 
-    let script = refused()
+    let script = rejected()
         .sees(is("Running", "Running"))
         .does("POST", FORCE, "pipeline_stop_when_stopped_force_202")
         .sees(is("Running", "Stopped"))

@@ -44,7 +44,7 @@ impl Puts for Script {
     }
 }
 
-fn refusal(code: &str) -> Value {
+fn rejection(code: &str) -> Value {
     json!({ "message": "not now", "error_code": code, "details": null })
 }
 
@@ -64,7 +64,7 @@ fn keeps_the_failure(error: &FlowError) -> String {
 /// Older servers forbid any change while the storage is in use.
 #[test]
 fn a_rejected_change_keeps_the_compilers_failure() {
-    let script = before_touch().puts(TOUCHED).reply_json(400, refusal("EditRestrictedToClearedStorage"));
+    let script = before_touch().puts(TOUCHED).reply_json(400, rejection("EditRestrictedToClearedStorage"));
     let text = keeps_the_failure(&recompile(&script).expect_err("not with storage in use"));
     assert!(!text.contains("line feed"), "{text}");
 }
@@ -73,7 +73,7 @@ fn a_rejected_change_keeps_the_compilers_failure() {
 #[test]
 fn a_rejected_restoration_says_that_a_line_feed_is_left() {
     let script = after_touch().sees_all(failed(2, TOUCHED)).puts(SQL);
-    let script = script.reply_json(400, refusal(ErrorCode::UpdateRestrictedToStopped.as_str()));
+    let script = script.reply_json(400, rejection(ErrorCode::UpdateRestrictedToStopped.as_str()));
     let text = keeps_the_failure(&recompile(&script).expect_err("it runs"));
     assert!(text.contains("one line feed more"), "{text}");
 }

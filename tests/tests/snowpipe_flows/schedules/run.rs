@@ -27,8 +27,8 @@ use super::strange::Strange;
 const MOST_EXCHANGES: u64 = 4000;
 const MOST_POLLS: u64 = 100_000;
 
-/// Refusals of tokens that a writer need not survive, when they come one after the other.
-const MOST_REFUSALS: u32 = 6;
+/// Rejections of tokens that a writer need not survive, when they come one after the other.
+const MOST_REJECTIONS: u32 = 6;
 
 /// What a run shows of the core's mistakes, if anything.
 pub(crate) type Verdict = Result<(), String>;
@@ -163,8 +163,8 @@ impl<'a> Run<'a> {
             self.siblings[at].answer(exchange.settle(answer), now);
         }
         let Some(error) = &self.siblings[at].end else { return Ok(()) };
-        let is_refused = refusal(error).is_some_and(|error| matches!(error.status().as_u16(), 400 | 401 | 403));
-        check!(!self.schedule.must_succeed() || is_refused, "an idle writer has ended: {error}");
+        let is_rejected = rejection(error).is_some_and(|error| matches!(error.status().as_u16(), 400 | 401 | 403));
+        check!(!self.schedule.must_succeed() || is_rejected, "an idle writer has ended: {error}");
         Ok(())
     }
 
@@ -293,10 +293,10 @@ impl<'a> Run<'a> {
             self.coverage.count("(status of before)", phase);
         }
         let source = &mut self.sources[at];
-        source.refused += strange.map_or(0, Strange::refusals);
+        source.rejected_tokens += strange.map_or(0, Strange::rejections);
         match answer.as_ref().map(|answer| answer.status().as_u16()) {
-            Ok(401 | 403) => source.refused += 1,
-            Ok(200) if matches!(phase, Phase::Append | Phase::Replay) => source.refused = 0,
+            Ok(401 | 403) => source.rejected_tokens += 1,
+            Ok(200) if matches!(phase, Phase::Append | Phase::Replay) => source.rejected_tokens = 0,
             _ => {}
         }
         source.reply = Some(exchange.settle(answer));
@@ -468,12 +468,12 @@ impl<'a> Run<'a> {
             }
             Some(Err(error)) => {
                 // With a new token in between, three times: believed by then.
-                let is_refused =
-                    refusal(error).is_some_and(|refusal| matches!(refusal.status().as_u16(), 400 | 401 | 403));
+                let is_rejected =
+                    rejection(error).is_some_and(|rejection| matches!(rejection.status().as_u16(), 400 | 401 | 403));
                 // A host that has not answered for two minutes, before the channel was ever open, is taken for a wrong address.
-                let is_service = refusal(error).is_some_and(|refusal| refusal.kind() == ErrorKind::Refused);
+                let is_service = rejection(error).is_some_and(|rejection| rejection.kind() == ErrorKind::Rejected);
                 let is_unanswered = source.next.is_none() && !is_service;
-                let may_end = is_refused && source.refused >= MOST_REFUSALS || is_unanswered;
+                let may_end = is_rejected && source.rejected_tokens >= MOST_REJECTIONS || is_unanswered;
                 check!(!self.schedule.must_succeed() || may_end, "{error}");
                 Ok(())
             }
@@ -482,10 +482,10 @@ impl<'a> Run<'a> {
     }
 }
 
-fn refusal(error: &FlowError) -> Option<&ServiceError> {
+fn rejection(error: &FlowError) -> Option<&ServiceError> {
     match error {
         FlowError::Failed(failure) => failure.cause()?.downcast_ref(),
-        FlowError::Ambiguous(ambiguity) => refusal(&ambiguity.cause),
+        FlowError::Ambiguous(ambiguity) => rejection(&ambiguity.cause),
         error => error.service(),
     }
 }

@@ -60,8 +60,8 @@ pub(crate) struct Source {
     /// Whether the process knows of the rows that others before it have sent: by what they saved, or by an open channel.
     knows: bool,
     pub(crate) closed: bool,
-    /// How often the ingest host has refused a token, one after the other.
-    pub(crate) refused: u32,
+    /// How often the ingest host has rejected a token, one after the other.
+    pub(crate) rejected_tokens: u32,
     pub(crate) end: Option<Result<(), FlowError>>,
     pub(crate) unsettled: Option<UnsettledRows>,
     batcher: StatusBatcher,
@@ -119,7 +119,7 @@ impl Source {
             crashed: false,
             knows: true,
             closed: false,
-            refused: 0,
+            rejected_tokens: 0,
             end: None,
             unsettled: None,
             batcher: batcher.clone(),
@@ -299,7 +299,7 @@ impl Source {
                 self.push_at = Timestamp::MAX;
             }
             Err(PushError::Ended(_)) => self.push_at = Timestamp::MAX,
-            Err(refusal) => panic!("{refusal}"),
+            Err(rejection) => panic!("{rejection}"),
         }
     }
 
@@ -307,7 +307,7 @@ impl Source {
     fn push_batch(&mut self, first: u32, last: u32) -> Result<u32, PushError> {
         let token = |number| self.token(number);
         let batch = Batch::new(self.rows(first..=last), u64::from(last - first + 1), token(first), token(last));
-        self.writer.append(batch).map_err(|refused| refused.reason)?;
+        self.writer.append(batch).map_err(|error| error.reason)?;
         self.closed_to = last;
         Ok(last + 1)
     }

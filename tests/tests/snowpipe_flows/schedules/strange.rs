@@ -66,7 +66,7 @@ impl Strange {
     }
 
     /// How many refusals of tokens it stands for, until it is believed.
-    pub(crate) fn refusals(self) -> u32 {
+    pub(crate) fn rejections(self) -> u32 {
         if self.status == 400 { 2 } else { 0 }
     }
 

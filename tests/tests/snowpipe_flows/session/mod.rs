@@ -151,7 +151,7 @@ fn one_lease_at_a_time_and_a_dropped_one_is_free() {
 }
 
 #[test]
-fn a_refusal_of_a_token_that_is_replaced_changes_nothing() {
+fn a_rejection_of_a_token_that_is_replaced_changes_nothing() {
     let session = opened(NOW, &token(1, seconds(3600)));
     let old = pass(&session, NOW).header;
     session.reject(&HeaderValue::from_static("Bearer other"), NOW);
@@ -170,13 +170,13 @@ fn a_refusal_of_a_token_that_is_replaced_changes_nothing() {
 }
 
 #[test]
-fn a_final_refusal_is_everybodys_for_a_while() {
+fn a_final_rejection_is_everybodys_for_a_while() {
     let session = OpenSession::new(KIND).connect_lazy(&account());
     let mut flow = lease(&session, NOW).renew(Seed::new(1));
-    let refusal = r#"{"code":"390144","message":"JWT token is invalid."}"#;
-    drive(&mut flow, NOW, |_| (401, refusal.to_owned())).expect_err("refused");
+    let rejection = r#"{"code":"390144","message":"JWT token is invalid."}"#;
+    drive(&mut flow, NOW, |_| (401, rejection.to_owned())).expect_err("refused");
     for after in 0..3 {
-        let Access::Refused(FlowError::Service(error)) = session.token(NOW + seconds(after)) else {
+        let Access::Rejected(FlowError::Service(error)) = session.token(NOW + seconds(after)) else {
             panic!("after {after}")
         };
         assert_eq!(error.code(), Some("390144"));
@@ -306,7 +306,7 @@ fn a_host_that_the_account_does_not_know_any_more_is_asked_for_again() {
 /// The name of a host may be cut off on its way, or the account fails over between the two questions.
 #[test]
 fn what_the_account_says_of_a_host_is_believed_when_it_says_so_of_one_just_asked_for() {
-    let refused = (400, r#"{"error":"invalid_scope"}"#);
+    let rejected = (400, r#"{"error":"invalid_scope"}"#);
     let whole = "other.ingest.snow.test";
     // Whether a host is known that is none any more, what the account calls its host in turn, and how many exchanges there are.
     let cases: [(bool, &[&str], usize, bool); 5] = [
@@ -335,7 +335,7 @@ fn what_the_account_says_of_a_host_is_believed_when_it_says_so_of_one_just_asked
             if form.contains(&format!("scope={whole}")) {
                 (200, token(2, seconds(3600)))
             } else {
-                (refused.0, refused.1.to_owned())
+                (rejected.0, rejected.1.to_owned())
             }
         });
         assert_eq!((exchanges, names.len()), (expected, 0), "{is_known} {result:?}");
@@ -345,7 +345,7 @@ fn what_the_account_says_of_a_host_is_believed_when_it_says_so_of_one_just_asked
         } else {
             let Err(FlowError::Service(error)) = result else { panic!("{result:?}") };
             assert_eq!(error.code(), Some("invalid_scope"));
-            assert!(matches!(session.token(later), Access::Refused(_)), "for all who ask");
+            assert!(matches!(session.token(later), Access::Rejected(_)), "for all who ask");
         }
     }
 }

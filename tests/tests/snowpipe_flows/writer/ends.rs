@@ -17,8 +17,8 @@ fn a_batch_that_nobody_takes_is_named() {
     assert_eq!(scene.asked("/rows"), 1 + 1 + 3, "it is believed with the third time since all was well");
     assert!(error.to_string().contains("the batch of 1 row with the offset tokens \"2\" to \"2\""), "{error}");
     let FlowError::Failed(failure) = &error else { panic!("{error}") };
-    let refusal = failure.cause().and_then(|cause| cause.downcast_ref::<ServiceError>()).expect("the refusal");
-    assert_eq!(refusal.code(), Some("SWITCH_TO_FILE_MODE"));
+    let rejection = failure.cause().and_then(|cause| cause.downcast_ref::<ServiceError>()).expect("the refusal");
+    assert_eq!(rejection.code(), Some("SWITCH_TO_FILE_MODE"));
     assert!(matches!(writer.push_line(b"{}", Some("4")), Err(PushError::Ended(_))));
     let unsettled = writer.unsettled();
     assert_eq!(
@@ -184,21 +184,21 @@ fn rows_behind_the_last_token_are_among_what_remains() {
 }
 
 #[test]
-fn what_was_refused_for_certain_is_not_unconfirmed() {
+fn what_was_rejected_for_certain_is_not_unconfirmed() {
     let scene = Scene::new();
     let mut writer = scene.open(scene.goal());
     scene.simulator.with(|account| account.set_pipe(&simulated("c"), PipeState::Forbidden));
     writer.append(batch(1)).expect("there is room");
     let error = scene.go_on(&mut writer, seconds(30)).expect_err("a privilege is missing");
-    assert!(matches!(&error, FlowError::Service(refusal) if refusal.status() == 403), "{error}");
+    assert!(matches!(&error, FlowError::Service(rejection) if rejection.status() == 403), "{error}");
     let unsettled = writer.unsettled();
     assert_eq!((unsettled.unconfirmed.len(), unsettled.unsent.len()), (0, 1));
 
     // Nor is what was refused with a token that cannot be replaced.
-    let refuse = Arc::new(AtomicBool::new(false));
-    let scene = Scene::as_whom(Config::default(), FlowConfig::new, Until(Arc::clone(&refuse)));
+    let reject = Arc::new(AtomicBool::new(false));
+    let scene = Scene::as_whom(Config::default(), FlowConfig::new, Until(Arc::clone(&reject)));
     let mut writer = scene.open(scene.goal());
-    refuse.store(true, Ordering::Relaxed);
+    reject.store(true, Ordering::Relaxed);
     scene.simulator.with(pipewright_mock::snowpipe::Account::revoke_tokens);
     writer.append(batch(1)).expect("there is room");
     let error = scene.go_on(&mut writer, seconds(30)).expect_err("no token");
@@ -209,13 +209,13 @@ fn what_was_refused_for_certain_is_not_unconfirmed() {
 
 /// An open without an answer leaves no unconfirmed rows, neither before the first row nor later.
 #[test]
-fn a_refusal_behind_an_open_without_an_answer_is_reported_as_such() {
+fn a_rejection_behind_an_open_without_an_answer_is_reported_as_such() {
     let lost = || {
         let lose = |plan: FaultPlan, n| plan.nth_of("openChannel", n, Fault::ReplyLost);
         // Each open is refused twice: with the token that there is, and with another one.
         [1, 4, 7].into_iter().fold(FaultPlan::none(), lose)
     };
-    let is_forbidden = |error: &FlowError| matches!(error, FlowError::Service(refusal) if refusal.status() == 403);
+    let is_forbidden = |error: &FlowError| matches!(error, FlowError::Service(rejection) if rejection.status() == 403);
 
     let scene = Scene::new();
     scene.simulator.with(|account| account.set_pipe(&simulated("c"), PipeState::Forbidden));
@@ -237,7 +237,7 @@ fn a_refusal_behind_an_open_without_an_answer_is_reported_as_such() {
 
 /// Whether or not the 409 has a body: the service may have ended the channel by itself.
 #[test]
-fn an_append_that_is_refused_with_409_for_the_tenth_time_ends_the_writer() {
+fn an_append_that_is_rejected_with_409_for_the_tenth_time_ends_the_writer() {
     let scene = Scene::new();
     let mut writer = scene.open(scene.goal());
     let page = Fault::ProxyPage { status: http::StatusCode::CONFLICT, applied: false };

@@ -112,11 +112,11 @@ fn lost(error: &FlowError) -> Option<ChannelLost> {
 }
 
 #[test]
-fn a_token_that_ends_an_earlier_batch_is_refused_and_ends_nothing() {
+fn a_token_that_ends_an_earlier_batch_is_rejected_and_ends_nothing() {
     let scene = Scene::new();
     let mut writer = scene.open(scene.goal());
     let row = |number: u32| serde_json::json!({ "ID": number });
-    let refused = |writer: &mut Writer, token: &str| {
+    let rejected = |writer: &mut Writer, token: &str| {
         for result in [writer.push(&row(99), Some(token)), writer.push_line(b"{\"ID\":99}", Some(token))] {
             let error = result.expect_err("an older token");
             assert!(matches!(error, PushError::Invalid(_)) && error.to_string().contains(token), "{error}");
@@ -130,19 +130,19 @@ fn a_token_that_ends_an_earlier_batch_is_refused_and_ends_nothing() {
         writer.flush();
     }
     for token in ["10", "9", "b", "a"] {
-        refused(&mut writer, token);
+        rejected(&mut writer, token);
     }
     writer.push(&row(6), Some("6")).expect("a new token");
-    refused(&mut writer, "b");
+    rejected(&mut writer, "b");
     writer.flush();
     while scene.next(&mut writer).expect("it goes on") != WriterEvent::Flushed {}
     assert_eq!((writer.committed(), scene.rows()), (Some("6"), 6));
     for token in ["10", "9", "b", "a", "0005", "6"] {
-        refused(&mut writer, token);
+        rejected(&mut writer, token);
     }
     // So does a writer that goes on from there.
     let mut next = scene.open(scene.goal());
-    refused(&mut next, "6");
+    rejected(&mut next, "6");
     next.push(&row(7), Some("7")).expect("a new token");
     next.close().expect("a token each");
     let committed = scene.next(&mut next).expect("it goes on");
@@ -154,8 +154,8 @@ fn a_token_that_ends_an_earlier_batch_is_refused_and_ends_nothing() {
 fn what_cannot_be_taken_comes_back() {
     let scene = Scene::new();
     let mut writer = scene.start(scene.goal().max_batches(2));
-    let refused = |writer: &mut Writer, batch: Batch| -> AppendError { *writer.append(batch).expect_err("not taken") };
-    assert!(matches!(refused(&mut writer, batch(1)).reason, PushError::NotOpened));
+    let rejected = |writer: &mut Writer, batch: Batch| -> AppendError { *writer.append(batch).expect_err("not taken") };
+    assert!(matches!(rejected(&mut writer, batch(1)).reason, PushError::NotOpened));
     assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Opened { committed: None })));
     for (batch, problem) in [
         (Batch::new("{}\n", 1, "", ""), "without one nobody can see"),
@@ -163,24 +163,24 @@ fn what_cannot_be_taken_comes_back() {
         (Batch::new(vec![b' '; 4_194_305], 1, "1", "1"), "split the batch"),
     ] {
         let length = batch.body.len();
-        let refused = refused(&mut writer, batch);
-        assert!(refused.to_string().contains(problem), "{refused}");
-        assert_eq!(refused.batch.body.len(), length);
+        let rejected = rejected(&mut writer, batch);
+        assert!(rejected.to_string().contains(problem), "{rejected}");
+        assert_eq!(rejected.batch.body.len(), length);
     }
     writer.append(batch(1)).expect("there is room");
-    assert!(refused(&mut writer, batch(1)).to_string().contains("another batch ends with it"));
+    assert!(rejected(&mut writer, batch(1)).to_string().contains("another batch ends with it"));
     writer.append(batch(2)).expect("there is room");
-    let full = refused(&mut writer, batch(3));
+    let full = rejected(&mut writer, batch(3));
     assert!(full.is_full() && full.to_string().contains("2 batches of 18 bytes"), "{full}");
     assert!(matches!(writer.push_line(b"{}", Some("3")), Err(PushError::Full { batches: 2, bytes: 18 })));
     assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Committed { .. })));
     assert!(
-        refused(&mut writer, batch(1)).to_string().contains("another batch ends with it"),
+        rejected(&mut writer, batch(1)).to_string().contains("another batch ends with it"),
         "also when it is committed"
     );
     writer.append(full.batch).expect("there is room again");
     writer.close().expect("no rows are left over");
-    assert!(matches!(refused(&mut writer, batch(4)).reason, PushError::Closed));
+    assert!(matches!(rejected(&mut writer, batch(4)).reason, PushError::Closed));
     while scene.next(&mut writer).expect("no faults") != WriterEvent::Closed {}
     assert!(matches!(scene.next(&mut writer), Err(FlowError::Misuse(_))));
     assert_eq!(scene.rows(), 3);
@@ -357,7 +357,7 @@ fn a_writer_that_is_closed_at_once_still_finds_out_what_became_of_the_one_before
 }
 
 #[test]
-fn a_token_that_would_not_fit_is_refused_before_its_row_is_taken() {
+fn a_token_that_would_not_fit_is_rejected_before_its_row_is_taken() {
     let scene = Scene::new();
     let mut writer = scene.open(scene.goal());
     let (fits, long) = ("é".repeat(512), "é".repeat(513));
@@ -371,11 +371,11 @@ fn a_token_that_would_not_fit_is_refused_before_its_row_is_taken() {
 }
 
 #[test]
-fn rows_with_one_token_are_refused_where_they_might_be_cut() {
+fn rows_with_one_token_are_rejected_where_they_might_be_cut() {
     let scene = Scene::new();
     let mut writer = scene.open(scene.goal());
     let push =
-        |writer: &mut Writer, token| writer.push_line(b"{\"ID\":1}", token).map_err(|refusal| refusal.to_string());
+        |writer: &mut Writer, token| writer.push_line(b"{\"ID\":1}", token).map_err(|rejection| rejection.to_string());
     push(&mut writer, None).expect("a row");
     push(&mut writer, Some("1")).expect("a row");
     for token in [Some("1"), Some("1")] {

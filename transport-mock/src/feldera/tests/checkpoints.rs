@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{SQL, Sim, refusal, status};
+use super::{SQL, Sim, rejection, status};
 
 fn checkpoint(sim: &mut Sim) -> (u64, String) {
     let (status, answer) = sim.post("/pipelines/p/checkpoint");
@@ -47,7 +47,7 @@ fn a_checkpoint_succeeds_and_outlives_a_restart() {
     assert_eq!(sim.rows("t").len(), 1);
     assert_eq!(verdict(&mut sim), json!({ "success": null, "failure": null }));
     let old = sim.get(&format!("/pipelines/p/checkpoint_status?incarnation_uuid={incarnation}"));
-    assert_eq!(refusal(&old), (400, "IncarnationUuidMismatch"));
+    assert_eq!(rejection(&old), (400, "IncarnationUuidMismatch"));
     assert_eq!(old.1["details"]["requested"], json!(incarnation));
     assert_eq!(sim.get("/pipelines/p/checkpoint_status?incarnation_uuid=zzz").0, 400);
     assert_eq!(checkpoint(&mut sim).0, 0);
@@ -98,7 +98,7 @@ fn a_transaction_delays_a_checkpoint() {
 #[test]
 fn a_sync_pushes_the_newest_checkpoint() {
     let mut sim = with_bucket();
-    assert_eq!(refusal(&sim.post("/pipelines/p/checkpoint/sync")), (400, "400"));
+    assert_eq!(rejection(&sim.post("/pipelines/p/checkpoint/sync")), (400, "400"));
     checkpoint(&mut sim);
     sim.wait(100);
     let (accepted, answer) = sim.post("/pipelines/p/checkpoint/sync");
@@ -152,7 +152,7 @@ fn a_suspend_is_a_checkpoint_and_a_stop() {
     assert_eq!(sim.status(), status("Running", "Suspended"));
     sim.wait(100);
     assert_eq!(sim.status(), status("Suspended", "Stopped"));
-    assert_eq!(refusal(&sim.get("/pipelines/p/stats")), (503, "Suspended"));
+    assert_eq!(rejection(&sim.get("/pipelines/p/stats")), (503, "Suspended"));
     sim.wait(350);
     assert_eq!(sim.status(), status("Stopped", "Stopped"));
     let details = sim.get("/pipelines/p").1["storage_status_details"].clone();
@@ -168,10 +168,10 @@ fn a_suspend_is_a_checkpoint_and_a_stop() {
 fn without_a_bucket_no_remote_checkpoints_can_be_listed() {
     for sim in [Sim::new(), Sim::enterprise()] {
         let mut sim = sim.running();
-        let refused = sim.get("/pipelines/p/checkpoints/remote");
-        assert_eq!(refusal(&refused), (500, "CheckpointFetchError"));
+        let rejected = sim.get("/pipelines/p/checkpoints/remote");
+        assert_eq!(rejection(&rejected), (500, "CheckpointFetchError"));
         let error = "listing remote checkpoints requires sync to be configured";
-        assert_eq!(refused.1["details"], json!({ "error": error }));
+        assert_eq!(rejected.1["details"], json!({ "error": error }));
     }
     assert_eq!(with_bucket().get("/pipelines/p/checkpoints/remote"), (200, json!([])));
 }
@@ -215,7 +215,7 @@ fn a_changed_program_awaits_approval() {
         assert_eq!(sim.view().status, expected);
         match policy {
             "await_approval" => {
-                assert_eq!(refusal(&sim.get("/pipelines/p/stats")), (503, "AwaitingApproval"));
+                assert_eq!(rejection(&sim.get("/pipelines/p/stats")), (503, "AwaitingApproval"));
                 assert_eq!(sim.post("/pipelines/p/approve"), (200, json!("Bootstrap approved")));
                 assert_eq!(sim.wait(50).view().status, "Running");
                 assert_eq!(sim.post("/pipelines/p/approve").0, 200);

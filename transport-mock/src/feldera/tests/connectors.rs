@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{NOT_DEPLOYED, Sim, refusal};
+use super::{NOT_DEPLOYED, Sim, rejection};
 
 /// A table that is filled: ten rows a second, 25 in all, with a quote in their description.
 const FILLED: &str = "CREATE TABLE t (id BIGINT NOT NULL, s VARCHAR) WITH ('connectors' = '[{\"name\": \"it''s\", \"transport\": {\"name\": \"datagen\", \"config\": {\"plan\": [{\"limit\": 25, \"rate\": 10}]}}}]');\nCREATE MATERIALIZED VIEW v AS SELECT * FROM t;";
@@ -99,22 +99,22 @@ fn a_checkpoint_knows_how_far_its_connectors_were() {
 }
 
 #[test]
-fn what_is_no_connector_is_refused() {
+fn what_is_no_connector_is_rejected() {
     let mut sim = running();
     for target in [
         "tables/T/connectors/nope/stats",
         "tables/NOSUCH/connectors/it's/stats",
         "tables/T/connectors/nope/completion_token",
     ] {
-        assert_eq!(refusal(&sim.get(&format!("/pipelines/p/{target}"))), (404, "UnknownInputEndpoint"), "{target}");
+        assert_eq!(rejection(&sim.get(&format!("/pipelines/p/{target}"))), (404, "UnknownInputEndpoint"), "{target}");
     }
     let nope = sim.post("/pipelines/p/tables/T/connectors/nope/start");
     assert_eq!(nope.1["details"], json!({ "endpoint_name": "t.nope" }));
-    assert_eq!(refusal(&sim.post("/pipelines/p/tables/T/connectors/it's/jump")), (400, "InvalidConnectorAction"));
-    assert_eq!(refusal(&sim.get("/pipelines/p/views/V/connectors/x/stats")), (404, "UnknownOutputEndpoint"));
+    assert_eq!(rejection(&sim.post("/pipelines/p/tables/T/connectors/it's/jump")), (400, "InvalidConnectorAction"));
+    assert_eq!(rejection(&sim.get("/pipelines/p/views/V/connectors/x/stats")), (404, "UnknownOutputEndpoint"));
     sim.stop();
-    assert_eq!(refusal(&sim.get(STATS)), NOT_DEPLOYED);
-    assert_eq!(refusal(&sim.post(START)), NOT_DEPLOYED);
+    assert_eq!(rejection(&sim.get(STATS)), NOT_DEPLOYED);
+    assert_eq!(rejection(&sim.post(START)), NOT_DEPLOYED);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Sim, read, refusal};
+use super::{Sim, read, rejection};
 
 const RAW: &str = "t?format=json&update_format=raw";
 
@@ -37,16 +37,16 @@ fn rows_are_kept_and_their_token_completes_with_the_step() {
 }
 
 #[test]
-fn tokens_that_mean_nothing_here_are_refused() {
+fn tokens_that_mean_nothing_here_are_rejected() {
     let mut sim = Sim::new().running();
     let token = sim.token(RAW, &row(1));
-    assert_eq!(refusal(&sim.completion("abc")), (400, "InvalidParam"));
-    assert_eq!(refusal(&sim.completion(&format!("{token}="))), (400, "InvalidParam"));
+    assert_eq!(rejection(&sim.completion("abc")), (400, "InvalidParam"));
+    assert_eq!(rejection(&sim.completion(&format!("{token}="))), (400, "InvalidParam"));
     let missing = sim.get("/pipelines/p/completion_status");
     assert_eq!(missing, (400, json!("Query deserialize error: missing field `token`")));
     sim.stop();
     sim.start();
-    assert_eq!(refusal(&sim.completion(&token)), (410, "PipelineRestarted"));
+    assert_eq!(rejection(&sim.completion(&token)), (410, "PipelineRestarted"));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn what_can_be_parsed_is_ingested_all_the_same() {
 }
 
 #[test]
-fn refusals_of_ingress_and_egress() {
+fn rejections_of_ingress_and_egress() {
     let mut sim = Sim::new().running();
     for (query, code) in [
         ("nosuch?format=json", (404, "ConfigError.UnknownInputStream")),
@@ -113,7 +113,7 @@ fn refusals_of_ingress_and_egress() {
         ("t?format=json&update_format=zzz", (400, "ConfigError.ParserConfigParseError")),
         ("t?format=json&update_format=snowflake", (400, "ConfigError.InputFormatNotSupported")),
     ] {
-        assert_eq!(refusal(&sim.ingress(query, "{}")), code, "{query}");
+        assert_eq!(rejection(&sim.ingress(query, "{}")), code, "{query}");
     }
     for (query, code) in [
         ("nosuch?format=json", (404, "ConfigError.UnknownOutputStream")),
@@ -124,7 +124,7 @@ fn refusals_of_ingress_and_egress() {
         ("v?format=json&backpressure=1", (400, "")),
     ] {
         let answer = read(&sim.send("POST", &format!("/pipelines/p/egress/{query}"), "", ""));
-        assert_eq!(refusal(&answer), code, "{query}");
+        assert_eq!(rejection(&answer), code, "{query}");
     }
 }
 
@@ -147,9 +147,9 @@ fn a_paused_pipeline_times_out_and_takes_it_when_resumed() {
 #[test]
 fn a_transaction_holds_steps_back_until_it_is_committed() {
     let mut sim = Sim::new().running();
-    assert_eq!(refusal(&sim.post("/pipelines/p/commit_transaction")), (400, "NoTransactionInProgress"));
+    assert_eq!(rejection(&sim.post("/pipelines/p/commit_transaction")), (400, "NoTransactionInProgress"));
     assert_eq!(sim.post("/pipelines/p/start_transaction"), (200, json!({ "transaction_id": 20 })));
-    assert_eq!(refusal(&sim.post("/pipelines/p/start_transaction")), (409, "TransactionInProgress"));
+    assert_eq!(rejection(&sim.post("/pipelines/p/start_transaction")), (409, "TransactionInProgress"));
     let token = sim.token(RAW, &row(1));
     sim.wait(10_000);
     assert_eq!(sim.completion(&token), (200, json!({ "status": "inprogress", "step": 1 })));
@@ -178,7 +178,7 @@ fn an_open_transaction_without_rows_has_the_status_of_none() {
     sim.post("/pipelines/p/start_transaction");
     let idle = [json!("NoTransaction"), json!(20), Value::Null, initiators(json!(20), json!("Started"))];
     assert_eq!(shown(sim.wait(60_000)), idle);
-    assert_eq!(refusal(&sim.post("/pipelines/p/start_transaction")), (409, "TransactionInProgress"));
+    assert_eq!(rejection(&sim.post("/pipelines/p/start_transaction")), (409, "TransactionInProgress"));
     sim.token(RAW, &row(1));
     let begun = [json!("TransactionInProgress"), json!(20), json!(10), initiators(json!(20), json!("Started"))];
     assert_eq!(shown(sim.wait(10)), begun);
@@ -224,7 +224,7 @@ fn queries_read_what_is_materialized() {
     assert_eq!(count, json!("+----------+\n| count(*) |\n+----------+\n| 2        |\n+----------+"));
     for sql in ["", "select%201", "select%20*%20from%20plain", "select%20*%20from%20t", "select%20*%20from%20nosuch"] {
         let answer = sim.get(&format!("/pipelines/p/query?sql={sql}"));
-        assert_eq!(refusal(&answer), (400, "AdHocQueryError"), "{sql}");
+        assert_eq!(rejection(&answer), (400, "AdHocQueryError"), "{sql}");
     }
 }
 
@@ -235,8 +235,8 @@ fn a_table_that_is_not_materialized_has_no_snapshot_and_no_query() {
     sim.token("kv?format=json", "{\"insert\":{\"k\":1,\"v\":\"a\"}}");
     sim.wait(100);
     let query = |sim: &mut Sim, table: &str| sim.get(&format!("/pipelines/p/query?sql=select%20*%20from%20{table}"));
-    let refused = query(&mut sim, "t");
-    let error = refused.1["details"]["error"].as_str().expect("why");
+    let rejected = query(&mut sim, "t");
+    let error = rejected.1["details"]["error"].as_str().expect("why");
     assert!(
         error.starts_with("Execution error: Tried to SELECT from a non-materialized source. Make sure `t`"),
         "{error}"

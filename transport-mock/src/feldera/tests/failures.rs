@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{NOT_DEPLOYED, Sim, refusal, status};
+use super::{NOT_DEPLOYED, Sim, rejection, status};
 
 #[test]
 fn a_panic_is_410_for_four_seconds_and_then_the_end() {
@@ -13,7 +13,7 @@ fn a_panic_is_410_for_four_seconds_and_then_the_end() {
     assert!(sim.view().answers);
     sim.manager.panic("p", "deliberate");
     for answer in [sim.completion(&token), sim.ingress("t", ""), sim.get("/pipelines/p/stats")] {
-        assert_eq!(refusal(&answer), (410, "Terminating"));
+        assert_eq!(rejection(&answer), (410, "Terminating"));
     }
     // The manager knows of nothing.
     assert!(!sim.view().answers);
@@ -22,9 +22,9 @@ fn a_panic_is_410_for_four_seconds_and_then_the_end() {
     assert_eq!(sim.wait(1).status(), status("Stopping", "Stopped"));
     assert_eq!(sim.wait(300).status(), status("Stopped", "Stopped"));
     assert_eq!(sim.view().error.expect("one")["error_code"], "RuntimeError.WorkerPanic");
-    assert_eq!(refusal(&sim.completion(&token)), NOT_DEPLOYED);
+    assert_eq!(rejection(&sim.completion(&token)), NOT_DEPLOYED);
     let undismissed = sim.post("/pipelines/p/start?dismiss_error=false");
-    assert_eq!(refusal(&undismissed), (400, "CannotStartWithUndismissedError"));
+    assert_eq!(rejection(&undismissed), (400, "CannotStartWithUndismissedError"));
     assert_eq!(sim.post("/pipelines/p/dismiss_error").0, 200);
     assert_eq!(sim.view().error, None);
     assert_eq!(sim.post("/pipelines/p/start?dismiss_error=false").0, 202);
@@ -36,7 +36,7 @@ fn a_panic_that_is_reported_is_500_until_the_end() {
     let token = sim.token("t?format=csv", "1,true,1,x\n");
     sim.manager.report_panic("p", "deliberate");
     for answer in [sim.completion(&token), sim.ingress("t", ""), sim.post("/pipelines/p/pause")] {
-        assert_eq!(refusal(&answer), (500, "RuntimeError.WorkerPanic"));
+        assert_eq!(rejection(&answer), (500, "RuntimeError.WorkerPanic"));
         assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("panic message: deliberate")));
     }
     assert_eq!(sim.wait(3999).status(), status("Running", "Running"));
@@ -49,11 +49,11 @@ fn a_killed_process_refuses_connections_until_the_runner_sees_it() {
     let mut sim = Sim::new().running();
     sim.manager.kill("p");
     let answer = sim.ingress("t?format=csv", "1,true,1,x\n");
-    assert_eq!(refusal(&answer), (503, "PipelineInteractionUnreachable"));
+    assert_eq!(rejection(&answer), (503, "PipelineInteractionUnreachable"));
     assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("Failed to connect to host")));
     assert!(!sim.view().answers);
     assert_eq!(sim.wait(4999).status(), status("Running", "Running"));
-    assert_eq!(refusal(&sim.get("/pipelines/p/stats")), (503, "PipelineInteractionUnreachable"));
+    assert_eq!(rejection(&sim.get("/pipelines/p/stats")), (503, "PipelineInteractionUnreachable"));
     sim.wait(351);
     assert_eq!(sim.status(), status("Stopped", "Stopped"));
     assert_eq!(sim.view().error.expect("one")["error_code"], "RunnerCheckError");
@@ -70,7 +70,7 @@ fn a_frozen_process_is_unavailable_and_comes_back_by_itself() {
     assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("timeout (10s) was reached")));
     sim.wait(5000);
     assert_eq!(sim.status(), status("Unavailable", "Unavailable"));
-    assert_eq!(refusal(&sim.get("/pipelines/p/stats")), (503, "PipelineUnavailable"));
+    assert_eq!(rejection(&sim.get("/pipelines/p/stats")), (503, "PipelineUnavailable"));
     sim.wait(5000);
     assert_eq!(sim.status(), status("Running", "Running"));
     assert_eq!(sim.get("/pipelines/p/stats").0, 200);
@@ -105,7 +105,7 @@ fn weighted_and_redis_updates_wedge_the_circuit() {
     for update in ["weighted", "redis"] {
         let mut sim = Sim::new().running();
         let answer = sim.ingress(&format!("t?format=json&update_format={update}"), "{}");
-        assert_eq!(refusal(&answer), (503, "PipelineInteractionUnreachable"));
+        assert_eq!(rejection(&answer), (503, "PipelineInteractionUnreachable"));
         assert!(answer.1["message"].as_str().is_some_and(|text| text.contains("the pipeline disconnected")));
         let token = sim.token("t?format=csv", "1,true,1,x\n");
         sim.wait(60_000);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{NOT_DEPLOYED, SQL, Sim, refusal, status};
+use super::{NOT_DEPLOYED, SQL, Sim, rejection, status};
 use crate::feldera::CompilerFailure;
 
 #[test]
@@ -39,8 +39,8 @@ fn mistakes_end_a_compilation_and_forbid_a_start() {
         } else {
             assert_eq!(error["rust_compilation"]["exit_code"], 101);
         }
-        let refused = sim.post("/pipelines/p/start");
-        assert_eq!(refusal(&refused), (400, "CannotStartWithCompilationError"));
+        let rejected = sim.post("/pipelines/p/start");
+        assert_eq!(rejection(&rejected), (400, "CannotStartWithCompilationError"));
     }
 }
 
@@ -81,7 +81,7 @@ fn what_the_platform_failed_to_compile_stays_so_until_the_program_changes() {
         let answer = sim.ask("POST", "/validate_program", &json!({ "program_code": SQL })).1;
         assert_eq!(answer["SystemError"].is_object(), state == "SystemError", "{answer}");
         sim.manager.fail_compilations(None);
-        assert_eq!(refusal(&sim.post("/pipelines/p/start")), (400, "CannotStartWithCompilationError"));
+        assert_eq!(rejection(&sim.post("/pipelines/p/start")), (400, "CannotStartWithCompilationError"));
         assert_eq!(sim.post("/pipelines/p/update_runtime").0, 200);
         assert_eq!(sim.ask("PATCH", "/pipelines/p", &json!({ "program_code": SQL })).0, 200);
         assert_eq!(sim.wait(60_000).view().program_status, state);
@@ -103,14 +103,14 @@ fn a_start_is_a_wish_and_granted_step_by_step() {
     sim.wait(300);
     assert_eq!(sim.status(), status("Initializing", "Paused"));
     let initializing = sim.get("/pipelines/p/stats");
-    assert_eq!(refusal(&initializing), (503, "Initializing"));
+    assert_eq!(rejection(&initializing), (503, "Initializing"));
     sim.wait(50);
     assert_eq!(sim.status(), status("Paused", "Paused"));
     assert_eq!(sim.view().deployment_id.as_deref(), Some(deployment.as_str()));
     // The same start again is nothing; another one is refused.
     assert_eq!(sim.post("/pipelines/p/start?initial=paused").0, 202);
-    assert_eq!(refusal(&sim.post("/pipelines/p/start")), (400, "InitialImmutableUnlessStopped"));
-    assert_eq!(refusal(&sim.post("/pipelines/p/start?initial=zzz")), (405, "UnsupportedPipelineAction"));
+    assert_eq!(rejection(&sim.post("/pipelines/p/start")), (400, "InitialImmutableUnlessStopped"));
+    assert_eq!(rejection(&sim.post("/pipelines/p/start?initial=zzz")), (405, "UnsupportedPipelineAction"));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn pause_and_resume_show_when_the_runner_looks() {
 }
 
 #[test]
-fn what_needs_a_process_is_refused_for_good_without_one() {
+fn what_needs_a_process_is_rejected_for_good_without_one() {
     let mut sim = Sim::new().compiled();
     for (method, path) in [
         ("POST", "pause"),
@@ -167,7 +167,7 @@ fn what_needs_a_process_is_refused_for_good_without_one() {
         let response = sim.send(method, &format!("/pipelines/p/{path}"), "text/plain", "");
         assert_eq!(response.headers()["retry-after"], "5", "{path}");
         let answer = super::read(&response);
-        assert_eq!(refusal(&answer), NOT_DEPLOYED, "{path}");
+        assert_eq!(rejection(&answer), NOT_DEPLOYED, "{path}");
         let details = json!({ "pipeline_name": "p", "status": "Stopped", "desired_status": "Stopped" });
         assert_eq!(answer.1["details"], details, "{path}");
     }
@@ -178,9 +178,9 @@ fn a_stop_cannot_be_taken_back() {
     let mut sim = Sim::new().running();
     assert_eq!(sim.post("/pipelines/p/stop?force=true"), (202, json!("Pipeline is forcefully stopping")));
     assert_eq!(sim.status(), status("Running", "Stopped"));
-    let refused = sim.post("/pipelines/p/start");
-    assert_eq!(refusal(&refused), (400, "IllegalPipelineAction"));
-    assert_eq!(refused.1["details"]["status"], "Provisioned");
+    let rejected = sim.post("/pipelines/p/start");
+    assert_eq!(rejection(&rejected), (400, "IllegalPipelineAction"));
+    assert_eq!(rejected.1["details"]["status"], "Provisioned");
     sim.wait(50);
     assert_eq!(sim.status(), status("Stopping", "Stopped"));
     assert_eq!(sim.view().deployment_id, None);
@@ -188,7 +188,7 @@ fn a_stop_cannot_be_taken_back() {
     sim.wait(300);
     assert_eq!(sim.status(), status("Stopped", "Stopped"));
     assert_eq!(sim.post("/pipelines/p/stop?force=true").0, 202);
-    assert_eq!(refusal(&sim.post("/pipelines/p/stop")), (501, "EnterpriseFeature"));
+    assert_eq!(rejection(&sim.post("/pipelines/p/stop")), (501, "EnterpriseFeature"));
 }
 
 #[test]
@@ -207,12 +207,12 @@ fn each_deployment_is_another_and_starts_empty() {
 #[test]
 fn storage_is_cleared_while_stopped_and_a_start_waits_for_it() {
     let mut sim = Sim::new().running();
-    assert_eq!(refusal(&sim.post("/pipelines/p/clear")), (400, "StorageStatusImmutableUnlessStopped"));
+    assert_eq!(rejection(&sim.post("/pipelines/p/clear")), (400, "StorageStatusImmutableUnlessStopped"));
     sim.stop();
     assert_eq!(sim.view().storage, "InUse");
     assert_eq!(sim.post("/pipelines/p/clear"), (202, json!("Pipeline storage is being cleared")));
     assert_eq!(sim.view().storage, "Clearing");
-    assert_eq!(refusal(&sim.post("/pipelines/p/start")), (400, "CannotStartWhileClearingStorage"));
+    assert_eq!(rejection(&sim.post("/pipelines/p/start")), (400, "CannotStartWhileClearingStorage"));
     assert_eq!(sim.wait(200).view().storage, "Cleared");
     assert_eq!(sim.post("/pipelines/p/clear").0, 202);
     sim.start();
@@ -228,7 +228,7 @@ fn the_open_edition_has_no_checkpoints() {
             json!({ "message": message, "error_code": "EnterpriseFeature", "details": { "feature": "checkpoint" } });
         assert_eq!(answer, (501, body));
     }
-    assert_eq!(refusal(&sim.post("/pipelines/nosuch/activate")), (501, "EnterpriseFeature"));
+    assert_eq!(rejection(&sim.post("/pipelines/nosuch/activate")), (501, "EnterpriseFeature"));
     assert_eq!(sim.get("/config").1["edition"], "Open source");
     assert_eq!(sim.get("/config/session").1["memberships"], json!([]));
     assert_ne!(sim.get("/cluster_healthz").1["all_healthy"], Value::Null);

@@ -137,7 +137,7 @@ fn read(response: &http::Response<Bytes>) -> Answered {
 }
 
 /// The status and the code of a refusal.
-fn refusal(answer: &Answered) -> (u16, &str) {
+fn rejection(answer: &Answered) -> (u16, &str) {
     (answer.0, answer.1["error_code"].as_str().unwrap_or_default())
 }
 

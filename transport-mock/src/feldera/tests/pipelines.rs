@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{Config, Manager};
-use super::{SQL, START, Sim, read, refusal};
+use super::{SQL, START, Sim, read, rejection};
 
 #[test]
 fn a_pipeline_is_shown_as_was_captured() {
@@ -63,10 +63,10 @@ fn names_are_checked() {
     let mut sim = Sim::new();
     for (name, code) in [("", "EmptyName"), ("x y", "NameDoesNotMatchPattern"), ("-x", "NameDoesNotMatchPattern")] {
         let body = json!({ "name": name, "program_code": "" });
-        assert_eq!(refusal(&sim.ask("POST", "/pipelines", &body)), (400, code));
+        assert_eq!(rejection(&sim.ask("POST", "/pipelines", &body)), (400, code));
     }
     let long = json!({ "name": "x".repeat(101), "program_code": "" });
-    assert_eq!(refusal(&sim.ask("POST", "/pipelines", &long)), (400, "TooLongName"));
+    assert_eq!(rejection(&sim.ask("POST", "/pipelines", &long)), (400, "TooLongName"));
     sim.create(SQL);
     let body = json!({ "message": "An entity with this name already exists", "error_code": "DuplicateName",
         "details": {} });
@@ -89,7 +89,7 @@ fn a_body_that_cannot_be_read_is_answered_in_plain_text() {
 fn a_put_creates_or_replaces_and_a_patch_changes() {
     let mut sim = Sim::new();
     let other = json!({ "name": "q", "program_code": "" });
-    assert_eq!(refusal(&sim.ask("PUT", "/pipelines/p", &other)), (400, "CannotRenameNonExistingPipeline"));
+    assert_eq!(rejection(&sim.ask("PUT", "/pipelines/p", &other)), (400, "CannotRenameNonExistingPipeline"));
     let body = json!({ "name": "p", "program_code": SQL, "runtime_config": { "workers": 2 } });
     assert_eq!(sim.ask("PUT", "/pipelines/p", &body).0, 201);
     sim.wait(1000);
@@ -102,30 +102,30 @@ fn a_put_creates_or_replaces_and_a_patch_changes() {
     assert_eq!((&object["program_version"], &object["program_status"]), (&json!(2), &json!("Pending")));
     let (_, object) = sim.ask("PATCH", "/pipelines/p", &json!({ "description": "d", "name": "q" }));
     assert_eq!((&object["name"], &object["program_version"]), (&json!("q"), &json!(2)));
-    assert_eq!(refusal(&sim.get("/pipelines/p")), (404, "UnknownPipelineName"));
+    assert_eq!(rejection(&sim.get("/pipelines/p")), (404, "UnknownPipelineName"));
 }
 
 #[test]
 fn edits_are_restricted_by_state_and_storage() {
     let mut sim = Sim::new().running();
     let code = json!({ "program_code": "" });
-    assert_eq!(refusal(&sim.ask("PATCH", "/pipelines/p", &code)), (400, "UpdateRestrictedToStopped"));
+    assert_eq!(rejection(&sim.ask("PATCH", "/pipelines/p", &code)), (400, "UpdateRestrictedToStopped"));
     assert_eq!(sim.ask("PATCH", "/pipelines/p", &json!({ "description": "live edit" })).0, 200);
-    assert_eq!(refusal(&sim.ask("DELETE", "/pipelines/p", &Value::Null)), (400, "DeleteRestrictedToFullyStopped"));
+    assert_eq!(rejection(&sim.ask("DELETE", "/pipelines/p", &Value::Null)), (400, "DeleteRestrictedToFullyStopped"));
     sim.stop();
     let workers = json!({ "runtime_config": { "workers": 3 } });
-    let refused = sim.ask("PATCH", "/pipelines/p", &workers);
-    assert_eq!(refusal(&refused), (400, "EditRestrictedToClearedStorage"));
-    assert_eq!(refused.1["details"], json!({ "not_allowed": ["`runtime_config.workers`"] }));
+    let rejected = sim.ask("PATCH", "/pipelines/p", &workers);
+    assert_eq!(rejection(&rejected), (400, "EditRestrictedToClearedStorage"));
+    assert_eq!(rejected.1["details"], json!({ "not_allowed": ["`runtime_config.workers`"] }));
     let delete = sim.ask("DELETE", "/pipelines/p", &Value::Null);
-    assert_eq!(refusal(&delete), (400, "DeleteRestrictedToClearedStorage"));
+    assert_eq!(rejection(&delete), (400, "DeleteRestrictedToClearedStorage"));
     sim.post("/pipelines/p/clear");
     sim.wait(200);
     assert_eq!(sim.ask("PATCH", "/pipelines/p", &workers).0, 200);
     assert_eq!(sim.ask("DELETE", "/pipelines/p", &Value::Null), (200, json!("")));
-    assert_eq!(refusal(&sim.ask("DELETE", "/pipelines/p", &Value::Null)), (404, "UnknownPipelineName"));
+    assert_eq!(rejection(&sim.ask("DELETE", "/pipelines/p", &Value::Null)), (404, "UnknownPipelineName"));
     let tolerant = json!({ "name": "f", "program_code": "", "runtime_config": { "fault_tolerance": { "model": "exactly_once" } } });
-    assert_eq!(refusal(&sim.ask("POST", "/pipelines", &tolerant)), (400, "InvalidRuntimeConfig"));
+    assert_eq!(rejection(&sim.ask("POST", "/pipelines", &tolerant)), (400, "InvalidRuntimeConfig"));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn errors_have_five_forms() {
     assert_eq!(sim.get("/pipelines/"), (404, json!("")));
     assert_eq!(sim.get("/config/"), (404, json!("")));
     let denied = sim.get("/pipelines/p/egress/v");
-    assert_eq!(refusal(&denied), (403, "InsufficientPermissions"));
+    assert_eq!(rejection(&denied), (403, "InsufficientPermissions"));
     assert_eq!(denied.1.get("details"), None);
 
     let config = Config { api_key: Some("apikey:x".into()), ..Config::default() };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Config, SQL, Sim, read, refusal};
+use super::{Config, SQL, Sim, read, rejection};
 
 impl Sim {
     fn ask_as(&mut self, key: &str, method: &str, target: &str, body: &str) -> super::Answered {
@@ -37,7 +37,7 @@ fn keys_have_roles() {
         ("GET", "/api_keys"),
     ] {
         let answer = sim.ask_as(&reader, method, target, "");
-        assert_eq!(refusal(&answer), (403, "InsufficientPermissions"), "{method} {target}");
+        assert_eq!(rejection(&answer), (403, "InsufficientPermissions"), "{method} {target}");
         assert_eq!(answer.1["details"], json!({ "required": "write", "actual": "read" }));
         let answer = sim.ask_as(&writer, method, target, "");
         assert_ne!(answer.0, 403, "{method} {target}");
@@ -46,8 +46,8 @@ fn keys_have_roles() {
     assert_eq!(sim.ask_as(&reader, "GET", "/config/session", "").1["role"], "read");
     assert_eq!(sim.ask_as(&writer, "GET", "/tenants", "").1["details"]["required"], "owner");
     for (method, target) in [("GET", "/oidc_trust"), ("POST", "/oidc_trust"), ("DELETE", "/oidc_trust/t")] {
-        let refused = sim.ask_as(&writer, method, target, "");
-        assert_eq!(refused.1["details"], json!({ "required": "admin", "actual": "write" }), "{method} {target}");
+        let rejected = sim.ask_as(&writer, method, target, "");
+        assert_eq!(rejected.1["details"], json!({ "required": "admin", "actual": "write" }), "{method} {target}");
     }
     assert_eq!(sim.ask_as("apikey:no", "GET", "/pipelines", "").0, 401);
 
@@ -56,12 +56,12 @@ fn keys_have_roles() {
     assert_eq!((&key[0]["role"], key[0].get("api_key")), (&json!("read"), None));
     assert_eq!(sim.ask_as(&writer, "DELETE", "/api_keys/r", "").0, 200);
     assert_eq!(sim.ask_as(&reader, "GET", "/pipelines", "").0, 401);
-    assert_eq!(refusal(&sim.ask_as(&writer, "DELETE", "/api_keys/r", "")), (404, "UnknownApiKey"));
-    for (body, refused) in [
+    assert_eq!(rejection(&sim.ask_as(&writer, "DELETE", "/api_keys/r", "")), (404, "UnknownApiKey"));
+    for (body, rejected) in [
         ("{\"name\":\"w\"}", (409, "DuplicateName")),
         ("{\"name\":\"a\",\"role\":\"admin\"}", (403, "OwnerAdminNotMintableAsApiKey")),
     ] {
-        assert_eq!(refusal(&sim.ask_as(&writer, "POST", "/api_keys", body)), refused);
+        assert_eq!(rejection(&sim.ask_as(&writer, "POST", "/api_keys", body)), rejected);
     }
     let (status, text) = sim.ask_as(&writer, "POST", "/api_keys", "{\"name\":\"a\",\"role\":\"zzz\"}");
     assert!(status == 400 && text.as_str().is_some_and(|text| text.contains("unknown variant `zzz`")), "{text}");
@@ -91,7 +91,7 @@ fn metrics_in_both_formats() {
     );
     assert_eq!(sim.get("/pipelines/p/metrics?format=xml").0, 400);
     sim.stop();
-    assert_eq!(refusal(&sim.get("/pipelines/p/metrics")), (503, "PipelineInteractionNotDeployed"));
+    assert_eq!(rejection(&sim.get("/pipelines/p/metrics")), (503, "PipelineInteractionNotDeployed"));
     assert_eq!(sim.get("/metrics").0, 200);
 }
 
@@ -112,7 +112,7 @@ fn events_are_told_newest_first() {
     assert_eq!(latest["deployment_error"]["error_code"], "RuntimeError.WorkerPanic");
     let id = events[1]["event_id"].as_str().expect("an id");
     assert_eq!(sim.get(&format!("/pipelines/p/events/{id}")).1, events[1]);
-    assert_eq!(refusal(&sim.get("/pipelines/p/events/0")), (404, "UnknownPipelineMonitorEvent"));
+    assert_eq!(rejection(&sim.get("/pipelines/p/events/0")), (404, "UnknownPipelineMonitorEvent"));
 }
 
 #[test]
@@ -124,12 +124,12 @@ fn programs_are_compared_and_validated() {
         "removed_views": ["plain"], "modified_views": [] });
     assert_eq!(diff["program_diff"], expected);
     let bad = json!({ "program_code": "SELECT" });
-    assert_eq!(refusal(&sim.ask("POST", "/pipelines/p/diff", &bad)), (400, "InvalidNewProgramSql"));
+    assert_eq!(rejection(&sim.ask("POST", "/pipelines/p/diff", &bad)), (400, "InvalidNewProgramSql"));
     let validate = |sim: &mut Sim, body: Value| sim.ask("POST", "/validate_program", &body);
     assert!(validate(&mut sim, json!({ "program_code": SQL })).1["Success"]["program_info"]["schema"].is_object());
     assert_eq!(validate(&mut sim, bad).1["SqlError"]["info"]["exit_code"], 1);
     let version = json!({ "program_code": SQL, "runtime_version": "zzz" });
-    assert_eq!(refusal(&validate(&mut sim, version)), (400, "InvalidRuntimeVersion"));
+    assert_eq!(rejection(&validate(&mut sim, version)), (400, "InvalidRuntimeVersion"));
 }
 
 /// As recorded: the part of the manager is called `api`, and each part says when it was checked.

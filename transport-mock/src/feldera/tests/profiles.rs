@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{NOT_DEPLOYED, Sim, refusal};
+use super::{NOT_DEPLOYED, Sim, rejection};
 
 fn file(sim: &mut Sim, target: &str) -> (u16, String, Bytes) {
     let response = sim.send("GET", &format!("/pipelines/p/{target}"), "application/json", "");
@@ -62,11 +62,11 @@ fn profiles_are_files() {
     let (status, kind, profile) = file(&mut sim, "circuit_json_profile");
     assert_eq!((status, kind.as_str()), (200, "application/json"));
     assert!(serde_json::from_slice::<serde_json::Value>(&profile).expect("JSON").is_object());
-    assert_eq!(refusal(&sim.get("/pipelines/p/heap_profile")), (400, "HeapProfilerError"));
-    assert_eq!(refusal(&sim.get("/pipelines/p/samply_profile")), (400, "NoSamplyProfile"));
-    assert_eq!(refusal(&sim.post("/pipelines/p/samply_profile")), (500, "SamplyProfilingFailure"));
+    assert_eq!(rejection(&sim.get("/pipelines/p/heap_profile")), (400, "HeapProfilerError"));
+    assert_eq!(rejection(&sim.get("/pipelines/p/samply_profile")), (400, "NoSamplyProfile"));
+    assert_eq!(rejection(&sim.post("/pipelines/p/samply_profile")), (500, "SamplyProfilingFailure"));
     sim.stop();
     for target in ["circuit_profile", "circuit_json_profile", "heap_profile", "samply_profile"] {
-        assert_eq!(refusal(&sim.get(&format!("/pipelines/p/{target}"))), NOT_DEPLOYED, "{target}");
+        assert_eq!(rejection(&sim.get(&format!("/pipelines/p/{target}"))), NOT_DEPLOYED, "{target}");
     }
 }

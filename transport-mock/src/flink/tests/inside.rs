@@ -93,8 +93,8 @@ fn nothing_unknown_has_metrics_and_nothing_unreadable_is_taken() {
     for (path, parameter) in
         [("/v1/jobs/metrics?get=uptime&jobs=xyz", "jobs"), ("/v1/taskmanagers/metrics?get=a&agg=median", "agg")]
     {
-        let refused = sim.get(path);
-        assert!(refused.0 == 400 && errors(&refused).contains(&format!("({parameter})")), "{refused:?}");
+        let rejected = sim.get(path);
+        assert!(rejected.0 == 400 && errors(&rejected).contains(&format!("({parameter})")), "{rejected:?}");
     }
     let mut old = Sim::version("1.18.1");
     assert_eq!(old.get("/v1/jobs/metrics?get=uptime&agg=skew").0, 400);
@@ -108,7 +108,7 @@ fn nothing_unknown_has_metrics_and_nothing_unreadable_is_taken() {
 }
 
 #[test]
-fn logs_are_text_and_what_is_missing_is_refused_in_three_ways() {
+fn logs_are_text_and_what_is_missing_is_rejected_in_three_ways() {
     let mut sim = Sim::new();
     let job = sim.job(&Program::endless("job"));
     sim.wait(100);
@@ -129,8 +129,8 @@ fn logs_are_text_and_what_is_missing_is_refused_in_three_ways() {
         ("/v1/taskmanagers/nope/log".to_owned(), 404, "because it was unknown"),
         ("/v1/taskmanagers/nope/logs".to_owned(), 404, "Could not find TaskExecutor nope"),
     ] {
-        let refused = sim.get(&path);
-        assert!(refused.0 == status && errors(&refused).contains(words), "{path}: {refused:?}");
+        let rejected = sim.get(&path);
+        assert!(rejected.0 == status && errors(&rejected).contains(words), "{path}: {rejected:?}");
     }
 }
 
@@ -178,9 +178,9 @@ fn the_history_server_keeps_what_the_cluster_forgets() {
     ] {
         assert_eq!(get(&mut history, now, path), missing, "{path}");
     }
-    let refused = ask(&mut history, now, "PATCH", &details);
+    let rejected = ask(&mut history, now, "PATCH", &details);
     assert_eq!(
-        (refused.status().as_u16(), &refused.headers()["content-type"]),
+        (rejected.status().as_u16(), &rejected.headers()["content-type"]),
         (500, &"text/plain".parse().expect("a value"))
     );
 }

@@ -156,8 +156,8 @@ fn state_without_an_operator_has_to_be_left_behind_on_purpose() {
     sim.wait(1000);
     let path = sim.cluster.savepoints()[0].path.clone();
     let program = Program::endless("x").state_dropped();
-    let refused = sim.run(&program, &json!({ "savepointPath": path }));
-    assert!(refused.0 == 400 && errors(&refused).contains("--allowNonRestoredState"));
+    let rejected = sim.run(&program, &json!({ "savepointPath": path }));
+    assert!(rejected.0 == 400 && errors(&rejected).contains("--allowNonRestoredState"));
     assert_eq!(sim.run(&program, &json!({ "savepointPath": path, "allowNonRestoredState": true })).0, 200);
 }
 

@@ -85,7 +85,7 @@ fn fields_are_checked_and_null_is_as_good_as_absent() {
 }
 
 #[test]
-fn unknown_fields_are_refused_by_old_releases_and_ignored_by_new_ones() {
+fn unknown_fields_are_rejected_by_old_releases_and_ignored_by_new_ones() {
     let path = format!("/v1/jobs/{}/savepoints", "0".repeat(32));
     for (version, field, status) in [
         ("2.3.0", "nonsense", 202),

@@ -74,7 +74,7 @@ impl Relay<'_> {
     fn exchange(&mut self) -> Next {
         let Head { request, framing, waits, last, raw } = match self.reader.head() {
             Ok(head) => head,
-            Err(trouble) => return self.refuse(&trouble),
+            Err(trouble) => return self.reject(&trouble),
         };
         let fault = self.wire.draw(request.method(), request.uri().path());
         let target = format!("{} {}", request.method(), request.uri());
@@ -305,7 +305,7 @@ impl Relay<'_> {
     }
 
     /// Answers what is not HTTP.
-    fn refuse(&self, trouble: &Trouble) -> Next {
+    fn reject(&self, trouble: &Trouble) -> Next {
         let Trouble::Unreadable(what) = trouble else { return Next::End };
         let record = Record { request: (*what).to_owned(), fault: None, since: Instant::now() };
         let page = proxy_page(StatusCode::BAD_REQUEST, RetryAfter::Absent, self.wire.now());

@@ -32,7 +32,7 @@ fn a_used_token_is_answered_by_the_switch_and_its_rows_are_taken_once() {
 }
 
 #[test]
-fn tokens_that_cannot_be_are_refused() {
+fn tokens_that_cannot_be_are_rejected() {
     let mut sim = Sim::new();
     sim.opened();
     assert_eq!(rejection(&sim.append("1_1", "1", "{}\n")), OUT_OF_ORDER);
@@ -46,7 +46,7 @@ fn tokens_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn a_token_of_before_an_open_is_refused_by_the_switch() {
+fn a_token_of_before_an_open_is_rejected_by_the_switch() {
     let conflict = (409, "ERR_CHANNEL_HAS_INVALID_CLIENT_SEQUENCER");
     for (superseded, expected) in [(Superseded::Stale, STALE), (Superseded::Conflict, conflict)] {
         let mut sim = Sim::with(Config { superseded, replay: Replay::Stale, ..Config::default() });
@@ -120,7 +120,7 @@ fn a_body_ends_at_four_mebibytes_on_the_wire() {
 }
 
 #[test]
-fn a_body_without_rows_or_of_another_type_is_refused() {
+fn a_body_without_rows_or_of_another_type_is_rejected() {
     let mut sim = Sim::new();
     sim.opened();
     for body in ["", "\n\r\n"] {

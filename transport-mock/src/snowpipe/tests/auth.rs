@@ -92,7 +92,7 @@ fn the_claims_of_a_key_pair_are_checked() {
 }
 
 #[test]
-fn another_credential_than_the_one_that_is_expected_is_refused() {
+fn another_credential_than_the_one_that_is_expected_is_rejected() {
     let config = Config { credential: Some("secret".into()), ..Config::default() };
     let mut sim = Sim { account: Account::new(config), now: START, host: INGEST, token: String::new() };
     assert_eq!(hostname(&mut sim, "Bearer secret", "OAUTH").0, 200);
@@ -192,7 +192,7 @@ fn on_one_host_a_failover_shows_by_the_token() {
 }
 
 #[test]
-fn every_state_of_a_pipe_has_its_refusal() {
+fn every_state_of_a_pipe_has_its_rejection() {
     for (state, open, append) in [
         (PipeState::Missing, (404, "ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED"), None),
         (PipeState::TableMissing, (404, "ERR_TABLE_DOES_NOT_EXIST_NOT_AUTHORIZED"), None),

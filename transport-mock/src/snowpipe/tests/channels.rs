@@ -118,8 +118,8 @@ fn unknown_channels_are_absent_from_bulk_status_and_case_matters_there() {
     assert_eq!((status, names), (200, vec!["chan_1"]));
     let many: Vec<String> = (0..101).map(|number| number.to_string()).collect();
     let body = json!({ "channel_names": many }).to_string();
-    let refused = sim.ask("POST", STATUS, "application/json", body);
-    assert_eq!(rejection(&refused), (400, "ERR_GET_CHANNEL_STATUS_BATCH_TOO_MANY_CHANNELS"));
+    let rejected = sim.ask("POST", STATUS, "application/json", body);
+    assert_eq!(rejection(&rejected), (400, "ERR_GET_CHANNEL_STATUS_BATCH_TOO_MANY_CHANNELS"));
     assert_eq!(sim.ask("POST", STATUS, "application/json", r#"{"channelName":["chan_1"]}"#).0, 400);
 }
 

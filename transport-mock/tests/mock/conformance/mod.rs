@@ -217,7 +217,7 @@ fn one_that_calls_everything_other() {
 }
 
 #[test]
-fn one_for_which_a_refusal_is_an_error() {
+fn one_for_which_a_rejection_is_an_error() {
     let transport = sending(|exchange| {
         let response = Plain::default().send(exchange)?;
         let message = "that is no success";
@@ -267,9 +267,9 @@ impl LiveBody for Read {
 fn one_that_reads_live_bodies_whole() {
     let transport = opening(|exchange| {
         let response = Plain::default().send(exchange)?;
-        let refused = !response.status().is_success();
+        let rejected = !response.status().is_success();
         let live = |response: Response<Bytes>| response.map(|body| Box::new(Read(body)) as _);
-        Ok(if refused { Opened::Refusal(response) } else { Opened::Live(live(response)) })
+        Ok(if rejected { Opened::Rejection(response) } else { Opened::Live(live(response)) })
     });
     breaks(&transport, &["live", "live-cut-off"], "a live body: what had come was held back until more came");
 }

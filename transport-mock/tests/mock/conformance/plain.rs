@@ -285,7 +285,7 @@ impl Transport for Plain {
     fn open(&self, exchange: &Exchange) -> Result<Opened, TransportError> {
         let mut response = self.head(exchange)?;
         if !response.status().is_success() {
-            return self.whole(response, exchange).map(Opened::Refusal);
+            return self.whole(response, exchange).map(Opened::Rejection);
         }
         let wire = &mut response.body_mut().wire;
         wire.until = None;

@@ -90,7 +90,7 @@ impl Ingest {
             table: table.into(),
             format: DataFormat::Json,
             update_format: None,
-            non_finite: NonFinite::Refuse,
+            non_finite: NonFinite::Reject,
             force: false,
             chunk_bytes: CHUNK_BYTES,
             buffer_bytes: BUFFER_BYTES,

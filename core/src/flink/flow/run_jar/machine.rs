@@ -84,7 +84,7 @@ enum State {
 /// The rejection that says something about the main method: the cluster's own, and not that it could not ask itself. It also
 /// shows that the JobManager that was to execute the main method is alive.
 fn says_why(error: &FlowError) -> Option<&ServiceError> {
-    error.service().filter(|rejection| rejection.kind() == ErrorKind::Refused && !is_of_failover(rejection))
+    error.service().filter(|rejection| rejection.kind() == ErrorKind::Rejected && !is_of_failover(rejection))
 }
 
 /// Whether nothing was executed, as far as the cluster can tell.

@@ -217,7 +217,7 @@ impl StatementMachine {
     /// The meaning of a rejected fetch.
     fn classify(&self, error: FlowError) -> FlowError {
         let is_of_statement = |error: &ServiceError| {
-            error.kind() == ErrorKind::Refused
+            error.kind() == ErrorKind::Rejected
                 && error.status().is_server_error()
                 && !is_unknown_session(error)
                 && !is_unknown_operation(error)

@@ -393,7 +393,7 @@ impl WriterMachine {
         let delta = match status {
             None => Err(ChannelLost::Missing),
             Some(mut status) => {
-                if let Some(error) = status.refusal(BulkGetChannelStatus::INFO) {
+                if let Some(error) = status.rejection(BulkGetChannelStatus::INFO) {
                     if status.is_unreadable() && !self.faults.lost.add(None, requested_at) {
                         return self.handle(Fault::Unproven, operation, error.into(), cx);
                     }

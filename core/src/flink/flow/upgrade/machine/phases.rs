@@ -123,7 +123,7 @@ impl UpgradeMachine {
             Ok(checkpoints) => {
                 self.data.last_checkpoint = checkpoints.start_from().or(self.data.last_checkpoint.take());
             }
-            Err(FlowError::Service(error)) if error.kind() != ErrorKind::Refused || !error.is_transient() => {}
+            Err(FlowError::Service(error)) if error.kind() != ErrorKind::Rejected || !error.is_transient() => {}
             Err(error) => return Err(error),
         }
         if self.is_planned {

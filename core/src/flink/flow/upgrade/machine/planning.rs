@@ -121,7 +121,7 @@ impl UpgradeMachine {
     /// The jar was rejected, or never planned: a resumed flow plans it again, whichever JobManager answers then. If an earlier
     /// attempt got no answer, that takes a rejection of the plan itself; otherwise the JobManager may have died of that attempt.
     pub(super) fn not_planned(&mut self, error: FlowError, cx: &mut FlowContext<FlinkRest>) -> FlowError {
-        let is_rejected = matches!(&error, FlowError::Service(error) if error.kind() == ErrorKind::Refused);
+        let is_rejected = matches!(&error, FlowError::Service(error) if error.kind() == ErrorKind::Rejected);
         if is_rejected || !self.is_plan_open {
             self.planned();
             self.save(cx);

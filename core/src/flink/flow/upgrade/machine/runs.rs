@@ -134,7 +134,7 @@ impl UpgradeMachine {
     fn is_verdict(error: &FlowError) -> bool {
         match error {
             FlowError::Failed(_) => true,
-            FlowError::Service(error) => error.kind() == ErrorKind::Refused && !error.is_transient(),
+            FlowError::Service(error) => error.kind() == ErrorKind::Rejected && !error.is_transient(),
             _ => false,
         }
     }
