@@ -77,8 +77,8 @@ impl KeyPairJwt {
     /// A token of a user of an account, with the user's default role and a life of 59 minutes.
     ///
     /// The account is `MYORG-MYACCOUNT` or `MYORG.MYACCOUNT`, which are the same, or a locator; what follows the dot of a locator
-    /// or of a host (region, cloud, `privatelink`, the domain) is cut off. Its underscores stay. Both names are made upper-case, as
-    /// Snowflake compares them.
+    /// or of a host (region, cloud, `privatelink`, the domain) is cut off. Its underscores stay. Both names are made upper-case,
+    /// as Snowflake compares them.
     ///
     /// # Errors
     /// When one of them is empty, or the account is an address or holds a character that no account has.

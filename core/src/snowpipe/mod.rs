@@ -117,9 +117,9 @@ use crate::url::Base;
 pub enum SnowpipeAccount {}
 
 impl SnowpipeAccount {
-    /// Where an account is: `https://<account>.snowflakecomputing.com`. The account is `MYORG-MYACCOUNT` (or `MYORG.MYACCOUNT`, as
-    /// SQL has it), a locator with or without its region (`xy12345.us-east-1`), or such a host already. Host names are lower-case
-    /// and have `-` for `_`.
+    /// Where an account is: `https://<account>.snowflakecomputing.com`. The account is `MYORG-MYACCOUNT` (or `MYORG.MYACCOUNT`,
+    /// as SQL has it), a locator with or without its region (`xy12345.us-east-1`), or such a host already. Host names are
+    /// lower-case and have `-` for `_`.
     ///
     /// ```
     /// use pipewright::snowpipe::SnowpipeAccount;
@@ -143,8 +143,8 @@ impl SnowpipeAccount {
     }
 }
 
-/// `MYORG.MYACCOUNT` with a hyphen. What follows the dot of a locator is a region, which has hyphens, or `privatelink`; an account's
-/// name has none.
+/// `MYORG.MYACCOUNT` with a hyphen. What follows the dot of a locator is a region, which has hyphens, or `privatelink`; an
+/// account's name has none.
 fn with_hyphen(account: &str) -> Cow<'_, str> {
     match account.split_once('.') {
         Some((organization, name)) if !name.contains(['.', '-']) && !name.eq_ignore_ascii_case("privatelink") => {

@@ -14,8 +14,8 @@ pub(super) const MAX_STATUS_LAG: Duration = Duration::from_secs(30);
 /// How much the time between two contradicting statuses counts at most: a longer gap proves nothing, because the clock may have
 /// jumped or the program may have been suspended. Our choice: two polls.
 pub(super) const MAX_STATUS_GAP: Duration = STATUS_POLL_INTERVAL.saturating_mul(2);
-/// How long a busy channel is waited for by default. Our choice: rows commit within seconds, and the service answers 409 for about
-/// 30 s after a writer has stopped.
+/// How long a busy channel is waited for by default. Our choice: rows commit within seconds, and the service answers 409 for
+/// about 30 s after a writer has stopped.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(120);
 /// The first wait for a busy channel; each wait doubles it. The SDK waits 1, 2, 4, 8, … s.
 pub(super) const MIN_BUSY_BACKOFF: Duration = Duration::from_secs(1);
@@ -28,8 +28,8 @@ pub(super) const MAX_RECENT_TOKENS: usize = 64;
 
 /// Channels whose status is due within this time share a request. Our choice: half a poll interval.
 pub(super) const BATCHING_WINDOW: Duration = Duration::from_millis(500);
-/// How long a writer may take for a shared status request; then the next writer sends its own. Our choice: the first writer may be
-/// suspended, or the service may have asked it to wait for minutes.
+/// How long a writer may take for a shared status request; then the next writer sends its own. Our choice: the first writer may
+/// be suspended, or the service may have asked it to wait for minutes.
 pub(super) const STATUS_LEASE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The shortest wait for another writer's status request. A wait is a quarter of the time that the request has taken.
 pub(super) const MIN_LEASE_WAIT: Duration = Duration::from_millis(50);

@@ -72,8 +72,8 @@ operations! { SnowpipeIngest;
     /// What became of the rows of 1 to [`MAX_STATUSES`] channels of a pipe; other numbers are not asked for.
     ///
     /// The answer leaves out channels that do not exist. Names are compared by case here. A status that cannot be read does not
-    /// cost the others theirs: its code is `UNREADABLE`. An answer without `channel_statuses` says nothing about any channel: it is
-    /// an unreadable answer, and the request is repeated.
+    /// cost the others theirs: its code is `UNREADABLE`. An answer without `channel_statuses` says nothing about any channel: it
+    /// is an unreadable answer, and the request is repeated.
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#bulk-get-channel-status).
     Safe POST "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}:bulk-channel-status"
     BulkGetChannelStatus "bulkGetChannelStatus" -> ChannelStatuses {

@@ -41,9 +41,9 @@ use crate::time::Timestamp;
 /// show the token itself but a later one: name those with [`or_later`](Self::or_later), or give an order with
 /// [`when`](Self::when).
 ///
-/// Ends in [`FlowError::Service`] when the channel must not be used any more, in [`FlowError::Failed`] with a [`ChannelLost`] when
-/// it is not there for 30 s, in [`FlowError::Deadline`] when the time is up; the rows may be committed later. No status tells that
-/// somebody has opened the channel by force and discarded them: then it waits until [`timeout`](Self::timeout).
+/// Ends in [`FlowError::Service`] when the channel must not be used any more, in [`FlowError::Failed`] with a [`ChannelLost`]
+/// when it is not there for 30 s, in [`FlowError::Deadline`] when the time is up; the rows may be committed later. No status
+/// tells that somebody has opened the channel by force and discarded them: then it waits until [`timeout`](Self::timeout).
 ///
 /// ```
 /// use pipewright::driver::Canned;

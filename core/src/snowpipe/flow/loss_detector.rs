@@ -26,8 +26,8 @@ struct Sighting {
 }
 
 impl LossDetector {
-    /// Adds a status that was requested at this time: what it says of the channel, or `None` if it cannot be read. Returns whether
-    /// those of this kind have been going on for longer than a node can be behind.
+    /// Adds a status that was requested at this time: what it says of the channel, or `None` if it cannot be read. Returns
+    /// whether those of this kind have been going on for longer than a node can be behind.
     pub(super) fn add(&mut self, lost: Option<&ChannelLost>, requested_at: Timestamp) -> bool {
         let of = lost.map(discriminant);
         let Some(sighting) = self.kinds.iter_mut().find(|sighting| sighting.of == of) else {

@@ -148,8 +148,8 @@ impl BatchBuilder {
         Some(batch)
     }
 
-    /// Returns when the open batch will be old enough; [`next_batch`](Self::next_batch) returns it then. `None` if no row waits that
-    /// may be sent.
+    /// Returns when the open batch will be old enough; [`next_batch`](Self::next_batch) returns it then. `None` if no row waits
+    /// that may be sent.
     pub fn due(&self) -> Option<Timestamp> {
         let opened = self.opened.filter(|_| self.cut() > 0)?;
         Some(opened + self.options.age)

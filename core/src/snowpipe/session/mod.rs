@@ -45,17 +45,18 @@
 //!
 //! * **One exchange at a time.** While somebody has the lease nobody else gets it, unless its holder does not stir for twice
 //!   the time that an answer may take: then it is void, and so is what its holder brings.
-//! * **Nobody waits for a renewal before the token ends** but the one who does it, for 10 s at most. When it comes to nothing, the
-//!   token of before is used until it ends, and the next 30 s nobody tries again.
+//! * **Nobody waits for a renewal before the token ends** but the one who does it, for 10 s at most. When it comes to nothing,
+//!   the token of before is used until it ends, and the next 30 s nobody tries again.
 //! * **A token that the service refuses** (401, 403) is thrown away by [`reject`](Session::reject), but only the one that was
-//!   refused: a refusal that comes late, when there is another token already, changes nothing. The renewal follows at once; when the
-//!   next one is refused within 3 s, those who ask wait until they are over.
-//! * **When the pipe has moved** (410), [`moved`](Session::moved) forgets host and token, and the next one who asks finds both anew.
-//!   Who says so for a host that is forgotten already changes nothing: [`generation`](Session::generation) counts the hosts.
+//!   refused: a refusal that comes late, when there is another token already, changes nothing. The renewal follows at once; when
+//!   the next one is refused within 3 s, those who ask wait until they are over.
+//! * **When the pipe has moved** (410), [`moved`](Session::moved) forgets host and token, and the next one who asks finds both
+//!   anew. Who says so for a host that is forgotten already changes nothing: [`generation`](Session::generation) counts the
+//!   hosts.
 //! * **A token goes to the host it was issued for** and nowhere else, and over `https`; see
 //!   [`OpenSession::allow_plaintext_loopback`] for tests.
-//! * A token says itself when it ends. One that does not, or that has ended by our clock when it comes, is renewed after 5 min and
-//!   used until it is refused.
+//! * A token says itself when it ends. One that does not, or that has ended by our clock when it comes, is renewed after 5 min
+//!   and used until it is refused.
 
 mod call;
 pub(crate) mod open;
@@ -178,12 +179,14 @@ impl Session {
         &self.shared.account
     }
 
-    /// Makes a goal of the account of one operation of the ingest host, with the session's token. [`IngestClient::call`](super::IngestClient::call) runs it.
+    /// Makes a goal of the account of one operation of the ingest host, with the session's token.
+    /// [`IngestClient::call`](super::IngestClient::call) runs it.
     pub fn call<O>(&self, operation: O) -> SessionCall<O> {
         self.run(OperationGoal(operation))
     }
 
-    /// Makes a goal of the account of a goal of the ingest host, with the session's token. [`IngestClient::run`](super::IngestClient::run) runs it.
+    /// Makes a goal of the account of a goal of the ingest host, with the session's token.
+    /// [`IngestClient::run`](super::IngestClient::run) runs it.
     pub fn run<G>(&self, goal: G) -> SessionRun<G> {
         SessionRun::new(self.clone(), goal)
     }

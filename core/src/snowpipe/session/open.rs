@@ -13,11 +13,11 @@ use crate::snowpipe::account::TokenType;
 
 /// Finds the ingest host and gets a token for it.
 ///
-/// Run it on the handle of the account, whose credentials are asked: for a key-pair token, an OAuth access token or a programmatic
-/// access token, as the [`TokenType`] says.
+/// Run it on the handle of the account, whose credentials are asked: for a key-pair token, an OAuth access token or a
+/// programmatic access token, as the [`TokenType`] says.
 ///
-/// Ends in [`FlowError::Service`](crate::error::FlowError::Service) when the account refuses: 401 `390144` when names, key or clock
-/// of a key-pair token are wrong, 400 `invalid_grant` when the credential is wrong for this account.
+/// Ends in [`FlowError::Service`](crate::error::FlowError::Service) when the account refuses: 401 `390144` when names, key or
+/// clock of a key-pair token are wrong, 400 `invalid_grant` when the credential is wrong for this account.
 ///
 /// ```
 /// use pipewright::snowpipe::OpenSession;

@@ -26,7 +26,8 @@ use crate::snowpipe::{RequestId, SnowpipeAccount};
 use crate::time::Timestamp;
 use crate::url::Base;
 
-/// Gets a token for a [session](super), and the host before that when it is not known. All that it sends goes to the account's host.
+/// Gets a token for a [session](super), and the host before that when it is not known. All that it sends goes to the account's
+/// host.
 ///
 /// Ends in the error of the call that failed. The session has it too when it is final, for those who ask next.
 #[derive(Debug)]

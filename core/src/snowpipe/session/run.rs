@@ -63,8 +63,8 @@ impl<G> SessionRun<G> {
         Self { session, goal, timeout: None }
     }
 
-    /// Sets how long all of it may take, including the time to find the host and the token; without a limit by default. The goal's own `timeout`
-    /// begins when there is a token.
+    /// Sets how long all of it may take, including the time to find the host and the token; without a limit by default. The
+    /// goal's own `timeout` begins when there is a token.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = Some(time);
         self

@@ -12,7 +12,8 @@
 //! | no answer, 408, 429, 5xx, 404 without a code; an answer that cannot be read; 3xx; any status of a channel but `SUCCESS` | `Transient` |
 //! | from the account, through the session: `Suspect` and `Permanent` as above | `AccountRejected` |
 //!
-//! The writer finds the others itself: `SessionMoved`, `Stalled`, `ChannelLost`, and `Unproven` for a status that may be outdated.
+//! The writer finds the others itself: `SessionMoved`, `Stalled`, `ChannelLost`, and `Unproven` for a status that may be
+//! outdated.
 //!
 //! A fault leads to an [`Action`] by what is [`Known`] of the faults before it. The first row that applies counts:
 //!
@@ -107,7 +108,7 @@ pub(super) struct Known {
     is_timed_out: bool,
 }
 
-pub(super) fn decide(fault: Fault, known: &Known) -> Action {
+pub(super) fn decide(fault: Fault, known: Known) -> Action {
     match fault {
         Fault::Permanent | Fault::ChannelLost => Action::Fail,
         Fault::Unproven => Action::PollAgain,

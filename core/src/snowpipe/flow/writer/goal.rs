@@ -77,8 +77,8 @@ use crate::time::Timestamp;
 ///
 /// Give each load a name of its own, and let [`token_prefix`](Self::token_prefix) put it in front of each token; or, if the
 /// tokens are unique already, say so with [`unique_tokens`](Self::unique_tokens). A restarted load must use the same prefix, so
-/// derive it from the input: the name of a file with its date, the id of an export, the topic and partition. Do not derive it from
-/// the process.
+/// derive it from the input: the name of a file with its date, the id of an export, the topic and partition. Do not derive it
+/// from the process.
 ///
 /// Without either, the writer believes a committed token of its own only until the service rejects an append because another
 /// client has opened the channel. The writer then opens the channel again. If a token is committed that it sent, and that it had
@@ -157,13 +157,14 @@ impl OpenWriter {
     /// Puts a prefix and a `|` in front of each offset token on the wire. The prefix names the load: see
     /// [above](Self#offset-tokens).
     ///
-    /// The caller keeps its own tokens: events, [`Writer::committed`], positions and remains have them without the prefix, so that
-    /// they can be parsed and compared as before. Pipewright's [`Reconcile`](super::super::Reconcile) and
-    /// [`AwaitCommitted`](super::super::AwaitCommitted) know nothing about it. A prefix has 1 to 128 bytes and no `|`; with any other
-    /// prefix the writer ends with [`FlowError::Build`] when it is polled first.
+    /// The caller keeps its own tokens: events, [`Writer::committed`], positions and remains have them without the prefix, so
+    /// that they can be parsed and compared as before. Pipewright's [`Reconcile`](super::super::Reconcile) and
+    /// [`AwaitCommitted`](super::super::AwaitCommitted) know nothing about it. A prefix has 1 to 128 bytes and no `|`; with any
+    /// other prefix the writer ends with [`FlowError::Build`] when it is polled first.
     ///
-    /// If the committed token has another prefix or none, the writer ends: with [`ChannelLost::OtherLoad`] when it opens the channel
-    /// for the first time (see [`ignore_other_prefixes`](Self::ignore_other_prefixes)), with [`ChannelLost::ForeignToken`] later.
+    /// If the committed token has another prefix or none, the writer ends: with [`ChannelLost::OtherLoad`] when it opens the
+    /// channel for the first time (see [`ignore_other_prefixes`](Self::ignore_other_prefixes)), with
+    /// [`ChannelLost::ForeignToken`] later.
     ///
     /// Do not add or change the prefix of a load that is under way: its committed rows would count as those of another load.
     ///
@@ -180,23 +181,24 @@ impl OpenWriter {
         self
     }
 
-    /// Takes a committed token without the [prefix](Self::token_prefix) for that of an earlier load, if it is there when the writer
-    /// opens the channel for the first time. The writer then begins with its first row: [`WriterEvent::Opened`] has no token. Another
-    /// such token later ends the writer.
+    /// Takes a committed token without the [prefix](Self::token_prefix) for that of an earlier load, if it is there when the
+    /// writer opens the channel for the first time. The writer then begins with its first row: [`WriterEvent::Opened`] has no
+    /// token. Another such token later ends the writer.
     ///
     /// Use it if loads follow each other in one channel. It trusts that no other load writes to the channel **while this one is
-    /// not complete**: the other load's token would hide this load's progress, and a restart without a saved state would write rows
-    /// twice. For the same reason do not use it to add a prefix to a load that began without one: **the writer would write every
-    /// committed row again**. Complete that load as it began.
+    /// not complete**: the other load's token would hide this load's progress, and a restart without a saved state would write
+    /// rows twice. For the same reason do not use it to add a prefix to a load that began without one: **the writer would write
+    /// every committed row again**. Complete that load as it began.
     pub fn ignore_other_prefixes(mut self) -> Self {
         self.tokens.ignores_other_prefixes = true;
         self
     }
 
     /// Promises that equal offset tokens mean equal rows, also without a [prefix](Self::token_prefix), such as the ids of events.
-    /// The writer then believes a committed token also after an append was rejected because another client had opened the channel.
-    /// So a load that another process takes over goes on. The promise is not saved: repeat it after [`resume`](Self::resume). It
-    /// also lets a state go on that a writer saved before it ended with [`ChannelLost::AmbiguousToken`].
+    /// The writer then believes a committed token also after an append was rejected because another client had opened the
+    /// channel. So a load that another process takes over goes on. The promise is not saved: repeat it after
+    /// [`resume`](Self::resume). It also lets a state go on that a writer saved before it ended with
+    /// [`ChannelLost::AmbiguousToken`].
     pub fn unique_tokens(mut self) -> Self {
         self.tokens.unique = true;
         self
@@ -231,11 +233,11 @@ impl OpenWriter {
     /// A wait that the service asks for (`Retry-After`) does not count, whether the ingest host asks this writer for it, or the
     /// account asks the writer that renews the session's token. Each wait is cut to
     /// [`Retry::longest_retry_after`](crate::flow::Retry::longest_retry_after). Since the last commit, waits up to a total of the
-    /// retry timeout or of `longest_retry_after`, whichever is longer, do not count; further waits do. So a service that always asks for
-    /// a wait ends the writer, too.
+    /// retry timeout or of `longest_retry_after`, whichever is longer, do not count; further waits do. So a service that always
+    /// asks for a wait ends the writer, too.
     ///
-    /// A host that has never answered is probably at a wrong address. The writer ends at once if TLS fails there, after 10 s if no
-    /// connection can be made, and otherwise after 2 min.
+    /// A host that has never answered is probably at a wrong address. The writer ends at once if TLS fails there, after 10 s if
+    /// no connection can be made, and otherwise after 2 min.
     pub fn retry_timeout(mut self, time: Duration) -> Self {
         self.retry_timeout = time;
         self

@@ -40,7 +40,7 @@ impl WriterMachine {
             silent_host: host.filter(|host| !self.opened && !host.has_answered()),
         };
         let known = self.faults.add(fault, &occurrence);
-        let action = decide(fault, &known);
+        let action = decide(fault, known);
         if operation.name == AppendRows::INFO.name {
             self.append_failed(fault, action, &error, cx);
         }

@@ -49,13 +49,14 @@
 //!   committed token neither loses rows nor writes them twice.
 //! * Tokens are looked up in the list of those that were sent, and never put in an order. A [prefix](OpenWriter::token_prefix) is
 //!   on the wire only.
-//! * The position is saved before each append, and at the end: a new process that goes on from it knows every token that may be committed.
+//! * The position is saved before each append, and at the end: a new process that goes on from it knows every token that may be
+//!   committed.
 //! * That an append was answered is no progress: only a commit is, or a channel that is well when nothing waits. So a batch that
 //!   ends its channel again and again ends the writer.
 //! * A status that came before another client had the channel proves its rows. Rows that it settled stay settled.
-//! * A batch that was refused for certain is not unconfirmed. One that was refused because of its place in the chain, or with a code
-//!   that nobody knows, still counts as sent: a proxy may have made the attempt before, so that only the committed token is believed;
-//!   until it is refused for the third time in a row, each time behind an open that shows nothing of it.
+//! * A batch that was refused for certain is not unconfirmed. One that was refused because of its place in the chain, or with a
+//!   code that nobody knows, still counts as sent: a proxy may have made the attempt before, so that only the committed token is
+//!   believed; until it is refused for the third time in a row, each time behind an open that shows nothing of it.
 //! * A token that is refused twice may be one node's mistake, and opening again harms no row. The third refusal is believed.
 //! * What is kept is bounded; what is more is handed back.
 
@@ -108,18 +109,20 @@ json_structs! {
 /// without any I/O and sends them when it is polled. It keeps each batch until it is committed, and opens the channel again
 /// after every fault.
 ///
-/// When it ends in an error, [`FlowError::Ambiguous`] says that some rows are unconfirmed, and which; any other error means that none are.
-/// [`unsettled`](Self::unsettled) hands all back that is not known to be committed. The error or its cause is
+/// When it ends in an error, [`FlowError::Ambiguous`] says that some rows are unconfirmed, and which; any other error means that
+/// none are. [`unsettled`](Self::unsettled) hands all back that is not known to be committed. The error or its cause is
 ///
-/// * [`FlowError::Service`]: the service refuses, or faults went on for longer than [`OpenWriter::retry_timeout`]; with a code that
-///   [`is_missing`](crate::snowpipe::ErrorCode::is_missing), when it says itself that channel, pipe or table are gone;
-/// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost): the channel is another one or gone, by what its status says,
-///   or somebody else writes to it;
-/// * [`FlowError::Failed`] with a [`ServiceError`](crate::error::ServiceError): the service does not take a batch, which is named;
+/// * [`FlowError::Service`]: the service refuses, or faults went on for longer than [`OpenWriter::retry_timeout`]; with a code
+///   that [`is_missing`](crate::snowpipe::ErrorCode::is_missing), when it says itself that channel, pipe or table are gone;
+/// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost): the channel is another one or gone, by what its status
+///   says, or somebody else writes to it;
+/// * [`FlowError::Failed`] with a [`ServiceError`](crate::error::ServiceError): the service does not take a batch, which is
+///   named;
 /// * [`FlowError::Transport`], [`FlowError::Credential`], [`FlowError::Deadline`], [`FlowError::Build`] as with any flow.
 ///
-/// With nothing waiting, it yields only when something happens to the channel; [`DrivenFlow::next_before`](crate::driver::DrivenFlow::next_before)
-/// comes back in between. It holds about 3 KiB then, and no thread.
+/// With nothing waiting, it yields only when something happens to the channel;
+/// [`DrivenFlow::next_before`](crate::driver::DrivenFlow::next_before) comes back in between. It holds about 3 KiB then, and no
+/// thread.
 ///
 /// A whole conversation, with answers given by hand; the second append meets somebody else:
 ///
@@ -210,8 +213,8 @@ impl Writer {
     ///
     /// # Errors
     /// The reason: there is no room, the channel was not opened yet, the row is not one, its offset token is that of the row
-    /// before, ends an earlier batch or is longer than 1024 bytes, the writer is closed or has ended. The row was left out then, and
-    /// all else is as before.
+    /// before, ends an earlier batch or is longer than 1024 bytes, the writer is closed or has ended. The row was left out then,
+    /// and all else is as before.
     ///
     /// Only the previous token and tokens that end a batch are compared, so a duplicate may go unnoticed: give each row its own
     /// token. If rows without a token together exceed the size of a request, the writer cannot return them: `push` fails with a
@@ -238,8 +241,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Sends what was taken without waiting for more; [`WriterEvent::Flushed`] says that it is committed: once, when this is called
-    /// again before. Rows behind the last offset token stay, because nobody could see that they are committed.
+    /// Sends what was taken without waiting for more; [`WriterEvent::Flushed`] says that it is committed: once, when this is
+    /// called again before. Rows behind the last offset token stay, because nobody could see that they are committed.
     pub fn flush(&mut self) {
         let (machine, cx) = self.runner.parts_mut();
         machine.builder.flush();

@@ -181,10 +181,10 @@ impl ReplayBuffer {
         self.sent = self.sent.saturating_sub(1);
     }
 
-    /// The append of the last sent batch was rejected because another client may have opened the channel. It still counts as sent:
-    /// a proxy may have sent it before. But if its token is committed, it may be the other client's. If `is_taken`, another client
-    /// has the channel for certain. Then the token of an earlier batch may be the other client's, too: a restart of the service or
-    /// a forced open may have discarded ours before.
+    /// The append of the last sent batch was rejected because another client may have opened the channel. It still counts as
+    /// sent: a proxy may have sent it before. But if its token is committed, it may be the other client's. If `is_taken`, another
+    /// client has the channel for certain. Then the token of an earlier batch may be the other client's, too: a restart of the
+    /// service or a forced open may have discarded ours before.
     pub(super) fn reject_last(&mut self, is_taken: bool) {
         let last = self.unconfirmed().count().checked_sub(1);
         self.unproven_from = last.map(|last| if is_taken { 0 } else { last });
