@@ -21,6 +21,7 @@
 //! | [`feldera`] | Feldera: operations, answers, streams, flows |
 //! | [`flink`] | Apache Flink: operations, answers, flows |
 //! | [`snowpipe`] | Snowpipe Streaming: operations, answers, key-pair tokens, sessions, batches of rows, flows |
+//! | [`oauth`] | OAuth 2.0 client credentials, for services behind an identity provider |
 //! | [`operation`] | [`Operation`]: one exchange as data; [`Effect`]: what sending it twice does |
 //! | [`flow`] | [`Flow`](flow::Flow), [`Step`](flow::Step), [`Call`](flow::Call): several exchanges towards one goal |
 //! | [`driver`] | the loops that run a flow, and what they need: [`Transport`](driver::Transport), [`Clock`](driver::Clock), … |
@@ -93,6 +94,8 @@ pub mod feldera;
 pub mod flink;
 pub mod flow;
 mod json;
+#[cfg(feature = "oauth")]
+pub mod oauth;
 pub mod operation;
 mod operation_info;
 mod schema;

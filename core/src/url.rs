@@ -174,6 +174,14 @@ pub(crate) fn invalid_base(text: &str, problem: &'static str) -> BuildError {
     BuildError::Base { address: excerpt(address.as_bytes(), 80), problem }
 }
 
+/// A value of a form ([URL Standard](https://url.spec.whatwg.org/#application/x-www-form-urlencoded)).
+pub(crate) fn form_value(text: &str) -> String {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
+    utf8_percent_encode(text, KEPT).to_string().replace("%20", "+")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,8 @@
 //! [`Credentials`]: where `Authorization` headers come from.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::HeaderValue;
 
@@ -88,6 +90,140 @@ where
 {
     fn authorize(&self, request: &CredentialRequest, now: Timestamp) -> Result<HeaderValue, CredentialError> {
         (self.0)(request, now)
+    }
+}
+
+/// A user name and a password, as HTTP Basic authentication sends them ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)).
+#[cfg(feature = "oauth")]
+#[derive(Clone)]
+pub struct Basic(HeaderValue);
+
+#[cfg(feature = "oauth")]
+impl Basic {
+    /// The credentials of a user.
+    ///
+    /// # Errors
+    /// If the user name contains a colon, which separates it from the password.
+    pub fn new(user: &str, password: &Secret) -> Result<Self, CredentialError> {
+        if user.contains(':') {
+            return Err(CredentialError::permanent(
+                "the user name contains a colon, which Basic authentication cannot send",
+            ));
+        }
+        Self::encode(user, password.expose())
+    }
+
+    /// Two texts without a colon in the first one.
+    pub(crate) fn encode(user: &str, password: &str) -> Result<Self, CredentialError> {
+        use base64::Engine as _;
+
+        let text = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        let header = HeaderValue::try_from(format!("Basic {text}"));
+        let mut header = header.map_err(|_| CredentialError::permanent("the credentials are too long for a header"))?;
+        header.set_sensitive(true);
+        Ok(Self(header))
+    }
+
+    /// Returns the value of the `Authorization` header.
+    pub(crate) fn into_header(self) -> HeaderValue {
+        self.0
+    }
+}
+
+/// A fixed user name and password. They cannot be replaced if the service rejects them.
+#[cfg(feature = "oauth")]
+impl Credentials for Basic {
+    fn authorize(&self, request: &CredentialRequest, _now: Timestamp) -> Result<HeaderValue, CredentialError> {
+        match request.rejected() {
+            None => Ok(self.0.clone()),
+            Some(_) => Err(rejected(request, "user name and password")),
+        }
+    }
+}
+
+#[cfg(feature = "oauth")]
+impl fmt::Debug for Basic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Basic").finish()
+    }
+}
+
+/// How long before its end a token is replaced.
+const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
+
+/// A bearer token, and when it expires.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BearerToken {
+    /// The token.
+    pub token: Secret,
+    /// When the token expires; `None` if that is not known. It is then used until the service rejects it.
+    pub expires: Option<Timestamp>,
+}
+
+impl BearerToken {
+    /// A token that expires at a time.
+    pub fn new(token: Secret, expires: impl Into<Option<Timestamp>>) -> Self {
+        Self { token, expires: expires.into() }
+    }
+}
+
+/// Bearer tokens from a closure, such as one that asks an identity provider. Each token is kept until shortly before it expires, or
+/// until the service rejects it.
+///
+/// One call of the closure serves all flows; flows on other threads wait for it. In an async program, await the token in a closure of
+/// [`AsyncDriver::with_async_credentials`](super::AsyncDriver::with_async_credentials) instead, and keep it there.
+///
+/// ```
+/// use std::time::Duration;
+/// use pipewright::Secret;
+/// use pipewright::driver::{BearerToken, Refreshing};
+///
+/// let credentials = Refreshing::new(|now| {
+///     let token = Secret::new("from your identity provider");
+///     Ok(BearerToken::new(token, now + Duration::from_secs(3600)))
+/// });
+/// ```
+pub struct Refreshing<F> {
+    fetch: F,
+    current: Mutex<Option<Current>>,
+}
+
+struct Current {
+    header: HeaderValue,
+    expires: Option<Timestamp>,
+}
+
+impl<F: Fn(Timestamp) -> Result<BearerToken, CredentialError>> Refreshing<F> {
+    /// Credentials whose tokens come from a closure, which gets the current time.
+    pub fn new(fetch: F) -> Self {
+        Self { fetch, current: Mutex::new(None) }
+    }
+}
+
+impl<F: Fn(Timestamp) -> Result<BearerToken, CredentialError>> Credentials for Refreshing<F> {
+    fn authorize(&self, request: &CredentialRequest, now: Timestamp) -> Result<HeaderValue, CredentialError> {
+        // Held while a token is fetched, so that it is fetched once.
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let usable = |at: Timestamp| {
+            move |it: &&Current| request.rejected() != Some(&it.header) && it.expires.is_none_or(|expires| at < expires)
+        };
+        if let Some(fresh) = current.as_ref().filter(usable(now + RENEWAL_MARGIN)) {
+            return Ok(fresh.header.clone());
+        }
+        let fetched = (self.fetch)(now).and_then(|it| Ok(Current { header: it.token.bearer()?, expires: it.expires }));
+        match (fetched, current.as_ref().filter(usable(now))) {
+            (Ok(fetched), _) => Ok(current.insert(fetched).header.clone()),
+            // The old token is good for some seconds, and the next request tries again.
+            (Err(_), Some(old)) => Ok(old.header.clone()),
+            (Err(error), None) => Err(error),
+        }
+    }
+}
+
+impl<F> fmt::Debug for Refreshing<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refreshing").finish_non_exhaustive()
     }
 }
 

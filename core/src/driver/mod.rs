@@ -24,7 +24,9 @@ pub use asynchronous::{AsyncBody, AsyncCredentials, AsyncDriver, AsyncStream, Au
 pub use blocking::{open, run, run_until};
 pub use canned::Canned;
 pub use client::Client;
-pub use credentials::{Credentials, CredentialsFn, NoCredentials, credentials_fn};
+#[cfg(feature = "oauth")]
+pub use credentials::Basic;
+pub use credentials::{BearerToken, Credentials, CredentialsFn, NoCredentials, Refreshing, credentials_fn};
 pub use driven_flow::DrivenFlow;
 pub use listener::{ListenerResult, ignore_notices};
 pub use observed::{Observation, Observed};

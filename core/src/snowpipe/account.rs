@@ -17,7 +17,7 @@ use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, T
 use crate::schema::{json_structs, string_enums};
 use crate::secret::Secret;
 use crate::time::Timestamp;
-use crate::url::Base;
+use crate::url::{Base, form_value};
 
 /// The rows of this table.
 pub(crate) const OPERATIONS: &[&OperationInfo] = &[GetHostname::INFO, ExchangeToken::INFO];
@@ -152,10 +152,11 @@ impl Operation for ExchangeToken {
             }
         };
         let role = self.role.as_ref().map(|role| format!(" session:role:{role}")).unwrap_or_default();
-        let mut form = format!("grant_type={}&scope={}", encoded(grant), encoded(&format!("{}{role}", self.host)));
+        let mut form =
+            format!("grant_type={}&scope={}", form_value(grant), form_value(&format!("{}{role}", self.host)));
         if let Some(subject) = subject {
             form.push_str("&subject_token_type=");
-            form.push_str(&encoded(subject));
+            form.push_str(&form_value(subject));
         }
         let content_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         let mut request = target.finish_with(form.into(), content_type)?;
@@ -179,14 +180,6 @@ impl Operation for ExchangeToken {
 }
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-
-/// A value of a form ([URL Standard](https://url.spec.whatwg.org/#application/x-www-form-urlencoded)).
-fn encoded(text: &str) -> String {
-    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
-    utf8_percent_encode(text, KEPT).to_string().replace("%20", "+")
-}
 
 json_structs! {
     /// The host that takes the rows.

@@ -80,7 +80,8 @@ fn pointers_to_a_runtime_are_runtimes() {
     }
     let answers = || Canned::new([("GET /v1/overview", 200, OVERVIEW)]);
     assert_eq!(slots(answers()), 4);
-    assert_eq!(slots(&answers()), 4);
+    let by_reference: &Canned = &answers();
+    assert_eq!(slots(by_reference), 4);
     assert_eq!(slots(Arc::new(answers())), 4);
     assert_eq!(slots(Box::new(answers())), 4);
     assert_eq!(slots(Box::new(answers()) as Box<dyn Runtime>), 4);

@@ -6,6 +6,7 @@ mod bad_input;
 mod call;
 mod call_contact;
 mod call_properties;
+mod credentials;
 mod decoders;
 mod driven_flow;
 mod fuzz;

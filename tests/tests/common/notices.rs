@@ -1,12 +1,12 @@
 //! What notices and observations carry.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Duration;
 
 use http::StatusCode;
 use pipewright::driver::{Canned, Observation, Observed};
-use pipewright::error::FlowError;
+use pipewright::error::{FlowError, TransportError};
 use pipewright::flink::Flink;
 use pipewright::flink::cluster::GetOverview;
 use pipewright::flow::Notice;
@@ -39,11 +39,11 @@ fn notices_of_a_call_carry_the_operation_the_attempt_and_the_cause() {
 
 #[test]
 fn observed_tells_of_every_attempt() {
-    let seen = Arc::new(RefCell::new(Vec::new()));
-    let log = Arc::clone(&seen);
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&seen);
     let runtime = Observed::new(answers(), move |it: &Observation<'_>| {
         log.borrow_mut()
-            .push((it.operation.path, it.result.map(|status| status.as_u16()).map_err(|error| error.kind())));
+            .push((it.operation.path, it.result.map(|status| status.as_u16()).map_err(TransportError::kind)));
     });
     let flink = Flink::new("http://flink.test".parse().expect("a base"), runtime);
     flink.call(GetOverview::new()).expect("the second attempt");

@@ -148,7 +148,10 @@ fn an_error_comes_through() {
             let answer = world.send(&exchange);
             exchange.settle(answer)
         },
-        |at| std::future::ready(world.sleep_until(at)),
+        |at| {
+            world.sleep_until(at);
+            std::future::ready(())
+        },
         NoCredentials,
         ignore_notices,
     );
