@@ -45,7 +45,7 @@ async fn open(http: Client<HttpConnector, Full<Bytes>>, exchange: Exchange) -> (
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let server = Server::start(Options::flink(Default::default()))?;
+    let server = Server::start(Options::flink(pipewright_mock::flink::Config::default()))?;
     let config = Config::<FlinkRest>::new(server.url().parse()?);
     let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
     let now = || Timestamp::from_unix(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());

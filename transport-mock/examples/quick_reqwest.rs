@@ -8,7 +8,7 @@ use pipewright::error::{Delivery, FlowError, TransportError, TransportErrorKind 
 use pipewright::flink::{FlinkRest, JobEvent, RunJar, WatchJob};
 use pipewright::flow::{Config, Exchange, Goal as _};
 use pipewright::{Seed, Timestamp};
-use pipewright_mock::{flink::Program, serve};
+use pipewright_mock::{flink, serve};
 
 async fn send(http: &reqwest::Client, exchange: &Exchange) -> Result<http::Response<Bytes>, TransportError> {
     let failure = |error: reqwest::Error| match error {
@@ -28,7 +28,7 @@ async fn send(http: &reqwest::Client, exchange: &Exchange) -> Result<http::Respo
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let server = serve::Server::start(serve::Options::flink(Default::default()).time(serve::Time::Fast(20)))?;
+    let server = serve::Server::start(serve::Options::flink(flink::Config::default()).time(serve::Time::Fast(20)))?;
     let config = Config::<FlinkRest>::new(server.url().parse()?);
     // Flows want no redirects, and a fresh connection after a failure.
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0);
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut driver = AsyncDriver::new(now, send, move |at: Timestamp| tokio::time::sleep(at.since(now())));
     // A program draws a random seed for each flow.
-    let run = RunJar::upload("words.jar", Program::bounded("words", 500).jar()).start(&config, Seed::new(1));
+    let run = RunJar::upload("words.jar", flink::Program::bounded("words", 500).jar()).start(&config, Seed::new(1));
     let job = driver.run(run, |notice| println!("{notice}")).await?.job;
     let mut watch = WatchJob::new(job).start(&config, Seed::new(2));
     let task = tokio::spawn(async move {

@@ -129,6 +129,8 @@ mod file;
 mod keypair;
 mod live;
 mod send;
+#[cfg(feature = "tracing")]
+pub mod trace;
 mod upload;
 mod watch;
 
