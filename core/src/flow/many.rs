@@ -276,8 +276,8 @@ mod tests {
         Err(TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, "the connection broke"))
     }
 
-    fn running() -> Result<http::Response<bytes::Bytes>, TransportError> {
-        Ok(http::Response::new(r#"{"status":"RUNNING"}"#.into()))
+    fn running() -> http::Response<bytes::Bytes> {
+        http::Response::new(r#"{"status":"RUNNING"}"#.into())
     }
 
     /// Polls on over notices.
@@ -306,7 +306,7 @@ mod tests {
         exchanges.reverse();
         let mut done = Vec::new();
         for (_, exchange) in exchanges {
-            assert!(many.settle(exchange.settle(running())).is_none());
+            assert!(many.settle(exchange.settle(Ok(running()))).is_none());
             match next(&mut many, NOW) {
                 ManyStep::Done(id, Ok(_)) => done.push(id),
                 step => panic!("{step:?}"),
@@ -339,8 +339,8 @@ mod tests {
         let ManyStep::Idle { until: Some(at) } = next(&mut many, NOW) else { panic!("no timeout") };
         let ManyStep::Idle { until: Some(again) } = next(&mut many, at) else { panic!("no pause") };
         let (_, second) = sent(&mut many, again);
-        assert!(many.settle(exchange.settle(running())).is_some(), "the first attempt was given up");
-        assert!(many.settle(second.settle(running())).is_none());
+        assert!(many.settle(exchange.settle(Ok(running()))).is_some(), "the first attempt was given up");
+        assert!(many.settle(second.settle(Ok(running()))).is_none());
         assert!(matches!(next(&mut many, again), ManyStep::Done(done, Ok(_)) if done == id));
     }
 
@@ -350,7 +350,7 @@ mod tests {
         let id = many.insert(call(1));
         let (_, exchange) = sent(&mut many, NOW);
         assert!(many.remove(id).is_some());
-        assert!(many.settle(exchange.settle(running())).is_some());
+        assert!(many.settle(exchange.settle(Ok(running()))).is_some());
         assert!(matches!(next(&mut many, NOW), ManyStep::Idle { until: None }));
         assert!(many.get_mut(id).is_none());
     }
