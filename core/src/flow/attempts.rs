@@ -443,6 +443,7 @@ impl Attempts {
     /// The request to give out, after [`Next::Authorize`].
     pub(super) fn credential_request(&mut self) -> CredentialRequest {
         let ticket = Ticket::next();
+        self.began = self.now;
         self.state = State::Authorizing { ticket, until: self.now + self.settings.retry.attempt_timeout };
         CredentialRequest {
             ticket,

@@ -13,7 +13,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Call, Config, Flow, Goal, Notice, Reply, Retry, SavedState, Step};
+use super::{Call, Config, Flow, Goal, Notice, Reply, Retry, SavedState, Step, Ticket};
 use crate::error::{FlowError, Misuse};
 use crate::operation::{Operation, Service};
 use crate::seed::Seed;
@@ -84,6 +84,8 @@ pub(crate) struct Runner<M: StateMachine> {
     cx: FlowContext<M::Service>,
     /// What goes out when no reply and no notice is left.
     held: Option<Step<M::Output>>,
+    /// The exchange or credential request that is under way.
+    outstanding: Option<Ticket>,
     ended: Option<FlowError>,
 }
 
@@ -139,7 +141,7 @@ impl<G: MachineGoal> fmt::Debug for GoalFlow<G> {
 impl<M: StateMachine> Runner<M> {
     pub(crate) fn new(machine: M, config: &Config<M::Service>, seed: Seed, timeout: Option<Duration>) -> Self {
         let cx = FlowContext { phases: M::PHASES, ..FlowContext::new(config, seed, timeout) };
-        Self { machine, cx, held: None, ended: None }
+        Self { machine, cx, held: None, outstanding: None, ended: None }
     }
 
     pub(crate) fn machine(&self) -> &M {
@@ -198,7 +200,10 @@ impl<M: StateMachine> Flow for Runner<M> {
             return reply.map_or_else(|| Step::Done(Err(error.clone())), Step::Stray);
         }
         self.cx.tick(now);
-        self.cx.reply = reply;
+        match reply {
+            Some(stray) if self.outstanding != Some(stray.ticket) => return Step::Stray(stray),
+            reply => self.cx.reply = reply,
+        }
         loop {
             // A reply is taken first, so that it is never kept waiting.
             if self.cx.reply.is_none()
@@ -206,10 +211,15 @@ impl<M: StateMachine> Flow for Runner<M> {
             {
                 return Step::Notice(notice);
             }
+            let replied = self.cx.reply.as_ref().map(|reply| reply.ticket);
             let step = match self.held.take() {
                 Some(step) => step,
                 None => match self.machine.transition(&mut self.cx) {
-                    ControlFlow::Continue(()) => continue,
+                    // A machine that waits for a reply takes it in its first transition. This one has given it up.
+                    ControlFlow::Continue(()) => match self.cx.reply.take_if(|reply| Some(reply.ticket) == replied) {
+                        Some(stray) => return Step::Stray(stray),
+                        None => continue,
+                    },
                     ControlFlow::Break(step) => step,
                 },
             };
@@ -217,6 +227,13 @@ impl<M: StateMachine> Flow for Runner<M> {
                 // No request is outstanding that it could belong to. The next poll asks for the wait again.
                 self.held = Some(step).filter(|step| !matches!(step, Step::WaitUntil(_) | Step::InFlight { .. }));
                 return Step::Stray(stray);
+            }
+            match &step {
+                Step::Send(exchange) => self.outstanding = Some(exchange.ticket),
+                Step::Authorize(request) => self.outstanding = Some(request.ticket),
+                // Nothing is under way while a machine waits for a time.
+                Step::WaitUntil(_) => self.outstanding = None,
+                _ => {}
             }
             match step {
                 Step::Done(result) if self.cx.notices.is_empty() => return self.finish(result),
@@ -404,5 +421,69 @@ impl<S: Service> fmt::Debug for FlowContext<S> {
             .field("now", &self.now)
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flink::FlinkRest;
+    use crate::flink::JobId;
+    use crate::flink::jobs::GetJobStatus;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+    /// Yields two events, with a notice before each, and never takes a reply.
+    struct Events(Vec<u32>);
+
+    impl StateMachine for Events {
+        type Service = FlinkRest;
+        type Output = u32;
+        const NAME: &'static str = "Events";
+        const PHASES: &'static [&'static str] = &["one", "two"];
+
+        fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<u32> {
+            match self.0.pop() {
+                Some(event) => {
+                    cx.phase(Self::NAME, if event == 1 { "one" } else { "two" });
+                    done(Ok(event))
+                }
+                None => ControlFlow::Continue(()),
+            }
+        }
+
+        fn is_last(&self, event: &u32) -> bool {
+            *event == 2
+        }
+    }
+
+    fn config() -> Config<FlinkRest> {
+        Config::new("http://flink.test".parse().expect("an address"))
+    }
+
+    fn reply_of_another_flow() -> Reply {
+        let mut call = Call::new(GetJobStatus::new(JobId::from_bits(1)), &config(), Seed::new(1));
+        loop {
+            if let Step::Send(exchange) = call.poll(NOW, None) {
+                return exchange.settle(Ok(http::Response::new("{}".into())));
+            }
+        }
+    }
+
+    #[test]
+    fn a_stray_reply_comes_back_in_every_state_and_changes_nothing() {
+        let mut runner = Runner::new(Events(vec![2, 1]), &config(), Seed::new(1), None);
+        for event in [1, 2] {
+            assert!(matches!(runner.poll(NOW, Some(reply_of_another_flow())), Step::Stray(_)));
+            let Step::Notice(Notice::Phase { index, total: 2, .. }) = runner.poll(NOW, None) else {
+                panic!("no notice")
+            };
+            assert_eq!(index, event);
+            assert!(matches!(runner.poll(NOW, Some(reply_of_another_flow())), Step::Stray(_)));
+            assert!(matches!(runner.poll(NOW, None), Step::Done(Ok(yielded)) if yielded == event));
+        }
+        assert!(matches!(runner.poll(NOW, Some(reply_of_another_flow())), Step::Stray(_)));
+        let after_end = runner.poll(NOW, None);
+        assert!(matches!(after_end, Step::Done(Err(FlowError::Misuse(Misuse::PolledAfterDone)))), "{after_end:?}");
     }
 }

@@ -94,6 +94,8 @@ struct Slot<F> {
     is_ready: bool,
     wake_at: Option<Timestamp>,
     ticket: Option<Ticket>,
+    /// Whether it has given a result or an event.
+    has_yielded: bool,
 }
 
 impl<F: Flow> Many<F> {
@@ -112,7 +114,8 @@ impl<F: Flow> Many<F> {
     pub fn insert(&mut self, flow: F) -> FlowId {
         self.last += 1;
         let id = FlowId(self.last);
-        self.slots.insert(id, Slot { flow, reply: None, is_ready: false, wake_at: None, ticket: None });
+        self.slots
+            .insert(id, Slot { flow, reply: None, is_ready: false, wake_at: None, ticket: None, has_yielded: false });
         self.make_ready(id);
         id
     }
@@ -171,7 +174,7 @@ impl<F: Flow> Many<F> {
             }
             let Some(id) = self.ready.pop_front() else { return ManyStep::Idle { until: self.next_timer() } };
             let Some(slot) = self.slots.get_mut(&id) else { continue };
-            (slot.is_ready, slot.wake_at) = (false, None);
+            slot.is_ready = false;
             match slot.flow.poll(now, slot.reply.take()) {
                 Step::Send(exchange) => {
                     self.wait_for(id, exchange.ticket);
@@ -193,10 +196,11 @@ impl<F: Flow> Many<F> {
                 Step::Stray(_) => self.make_ready(id),
                 // Only the flow knows whether that was its last event.
                 Step::Done(Ok(output)) => {
+                    slot.has_yielded = true;
                     self.make_ready(id);
                     return ManyStep::Done(id, Ok(output));
                 }
-                Step::Done(Err(FlowError::Misuse(Misuse::PolledAfterDone))) => {
+                Step::Done(Err(FlowError::Misuse(Misuse::PolledAfterDone))) if slot.has_yielded => {
                     self.remove(id);
                 }
                 Step::Done(Err(error)) => {
@@ -226,9 +230,14 @@ impl<F: Flow> Many<F> {
     }
 
     fn wake_at(&mut self, id: FlowId, at: Timestamp) {
-        if let Some(slot) = self.slots.get_mut(&id) {
-            slot.wake_at = Some(at);
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        if slot.wake_at.replace(at) != Some(at) {
             self.timers.push(Reverse((at, id)));
+        }
+        // Times that no longer count are dropped before they are most of the heap.
+        if self.timers.len() > 2 * self.slots.len() + 64 {
+            let slots = &self.slots;
+            self.timers.retain(|Reverse((at, id))| slots.get(id).is_some_and(|slot| slot.wake_at == Some(*at)));
         }
     }
 

@@ -272,6 +272,7 @@ impl StateMachine for CheckpointMachine {
     type Service = FelderaApi;
     type Output = Checkpointed;
     const NAME: &'static str = "Checkpoint";
+    const PHASES: &'static [&'static str] = &["asking for a checkpoint", "waiting for the checkpoint"];
 
     fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<Checkpointed> {
         match &mut self.state {

@@ -88,7 +88,10 @@ impl StatusPoller {
                     return ControlFlow::Continue(polled);
                 }
                 State::Waiting(until) => {
-                    cx.wait(*until, waiting)?;
+                    // The flow decides what the deadline means: a request before it may have been carried out.
+                    if let Err(error) = cx.wait_or_expire(*until, waiting)? {
+                        return ControlFlow::Continue(Err(error));
+                    }
                     self.state = State::Due;
                 }
             }
@@ -107,5 +110,41 @@ pub(super) fn summary(pipeline: &Pipeline) -> String {
     match &pipeline.program_status {
         None | Some(ProgramStatus::Success) => text,
         Some(program) => format!("{text}; program {program}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::error::FlowError;
+    use crate::flow::{Config, Step};
+    use crate::seed::Seed;
+
+    #[test]
+    fn a_deadline_between_two_polls_is_given_to_the_flow() {
+        const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+        let config = Config::new("http://feldera.test".parse().expect("an address"));
+        let mut cx = FlowContext::new(&config, Seed::new(1), Some(Duration::from_secs(1)));
+        cx.tick(NOW);
+        let mut poller = StatusPoller::new("p");
+        let body = r#"{"name":"p","deployment_status":"Stopped"}"#;
+        loop {
+            match poller.poll::<()>(&mut cx, "the pipeline") {
+                ControlFlow::Break(Step::Send(exchange)) => {
+                    cx.put_reply(exchange.settle(Ok(http::Response::new(body.into()))));
+                }
+                ControlFlow::Break(_) => {}
+                ControlFlow::Continue(polled) => {
+                    polled.expect("a pipeline");
+                    break;
+                }
+            }
+        }
+        // The flow may know of a request that may have been carried out.
+        cx.tick(NOW + Duration::from_secs(2));
+        let end = poller.poll::<()>(&mut cx, "the pipeline");
+        assert!(matches!(end, ControlFlow::Continue(Err(FlowError::Deadline { .. }))), "{end:?}");
     }
 }

@@ -177,6 +177,7 @@ impl StateMachine for ProfileMachine {
     type Service = FlinkRest;
     type Output = Profiled;
     const NAME: &'static str = "Profile";
+    const PHASES: &'static [&'static str] = &["starting the profile", "waiting for the profile"];
 
     fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Profiled> {
         match &mut self.state {

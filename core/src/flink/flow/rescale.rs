@@ -213,6 +213,8 @@ impl StateMachine for RescaleMachine {
     type Service = FlinkRest;
     type Output = Rescaled;
     const NAME: &'static str = "Rescale";
+    const PHASES: &'static [&'static str] =
+        &["reading the bounds", "putting the bounds", "waiting for the job to follow"];
 
     fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Rescaled> {
         match &mut self.state {

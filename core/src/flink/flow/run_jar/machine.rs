@@ -290,6 +290,7 @@ impl StateMachine for RunMachine {
     type Service = FlinkRest;
     type Output = Launched;
     const NAME: &'static str = RunJar::NAME;
+    const PHASES: &'static [&'static str] = &["uploading the jar", "submitting the job", "looking for the job"];
 
     fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Launched> {
         let next = match &mut self.state {

@@ -182,6 +182,17 @@ impl StateMachine for UpgradeMachine {
     type Service = FlinkRest;
     type Output = Upgrade;
     const NAME: &'static str = UpgradeJob::NAME;
+    const PHASES: &'static [&'static str] = &[
+        "waiting until all tasks of the job run",
+        "uploading the new jar",
+        "planning the old jar",
+        "planning the new jar",
+        "looking for the last checkpoint of the job",
+        "stopping the job with a savepoint",
+        "running the new jar from the savepoint",
+        "waiting for the new job's tasks and its first checkpoint",
+        "watching the new job, which must stay stable",
+    ];
 
     #[allow(clippy::too_many_lines, reason = "transitions are easier to check in one place")]
     fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Upgrade> {

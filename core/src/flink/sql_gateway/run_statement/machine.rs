@@ -291,6 +291,7 @@ impl StateMachine for StatementMachine {
     type Service = FlinkSqlGateway;
     type Output = Option<Page>;
     const NAME: &'static str = "RunStatement";
+    const PHASES: &'static [&'static str] = &["opening a session", "submitting", "waiting for rows", "closing"];
 
     fn transition(&mut self, cx: &mut Context) -> Transition<Option<Page>> {
         self.state = match &mut self.state {

@@ -132,9 +132,15 @@ impl StateMachine for WriterMachine {
 
 /// The transitions, in the order of the picture.
 impl WriterMachine {
+    fn is_waiting_for_reply(&self) -> bool {
+        let is_idle =
+            matches!(self.state, State::Start | State::Ready | State::Wait(_) | State::Closed | State::Failed(_));
+        self.token.is_some() || !is_idle
+    }
+
     fn advance(&mut self, cx: &mut Cx) -> Transition<WriterEvent> {
-        // A reply is taken first, so that it is never kept waiting.
-        if !cx.has_reply()
+        // A reply that a request waits for is taken first.
+        if !(cx.has_reply() && self.is_waiting_for_reply())
             && let Some(event) = self.events.pop_front()
         {
             return done(Ok(event));
