@@ -61,7 +61,7 @@ impl Service for AuthorizationServer {
             || matches!(&*error, "temporarily_unavailable" | "server_error");
         let message = error_description.unwrap_or_else(|| "no description".to_owned());
         // An unused token does no harm.
-        ServiceError::refused(info, response, Some(error), message).with_transient(transient).with_applied(Applied::No)
+        ServiceError::rejected(info, response, Some(error), message).with_transient(transient).with_applied(Applied::No)
     }
 }
 
@@ -209,7 +209,7 @@ impl Operation for ClientCredentials {
                 let empty = Response::builder().status(response.status()).body(Bytes::new()).unwrap_or_default();
                 ServiceError::unreadable(info, &empty, problem)
             };
-            operation::refuse_compressed(info, response)?;
+            operation::reject_compressed(info, response)?;
             let answer: TokenResponse = json::read(response.body())
                 .map_err(|_| hidden("expected a JSON object with access_token and token_type"))?;
             if !answer.token_type.eq_ignore_ascii_case("bearer") {

@@ -7,12 +7,10 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::{client::legacy::Client, client::legacy::connect::HttpConnector, rt::TokioExecutor};
 use pipewright::driver::{AsyncBody, AsyncDriver, ignore_notices};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind as Kind};
-use pipewright::flink::FlinkRest;
-use pipewright::flink::cluster::GetOverview;
-use pipewright::flink::jobmanager::GetJobManagerLog;
+use pipewright::flink::{FlinkRest, cluster::GetOverview, jobmanager::GetJobManagerLog};
 use pipewright::flow::{Call, Config, Exchange, Reply};
 use pipewright::{Seed, Timestamp};
-use pipewright_mock::serve::{Options, Server};
+use pipewright_mock::{flink, serve};
 
 struct Chunks(hyper::body::Incoming);
 
@@ -24,7 +22,6 @@ impl AsyncBody for Chunks {
 }
 
 async fn open(http: Client<HttpConnector, Full<Bytes>>, exchange: Exchange) -> (Reply, Option<Chunks>) {
-    // Where it is not known that nothing was sent, the outcome is unknown.
     let failure = |kind, error: &dyn ToString| TransportError::new(kind, Delivery::Unknown, error.to_string());
     let mut stream = None;
     let answer = tokio::time::timeout(exchange.timeout(), async {
@@ -45,7 +42,7 @@ async fn open(http: Client<HttpConnector, Full<Bytes>>, exchange: Exchange) -> (
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let server = Server::start(Options::flink(pipewright_mock::flink::Config::default()))?;
+    let server = serve::Server::start(serve::Options::flink(flink::Config::default()))?;
     let config = Config::<FlinkRest>::new(server.url().parse()?);
     let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
     let now = || Timestamp::from_unix(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
