@@ -106,7 +106,7 @@ pub use self::flow::{
 };
 pub use self::ids::RequestId;
 pub use self::ingest::IngestClient;
-pub use self::session::open::OpenSession;
+pub use self::session::flow::OpenSession;
 
 use crate::error::{BuildError, ServiceError};
 use crate::operation::{OperationInfo, Service};

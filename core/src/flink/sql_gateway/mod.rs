@@ -30,10 +30,10 @@
 //! * **Nearly every refusal is 500.** [`is_unknown_session`], [`is_unknown_operation`] and [`is_wrong_token`] tell them apart.
 
 mod error;
+mod flow;
 pub mod gateway;
 mod ids;
 pub mod results;
-mod run_statement;
 pub mod sessions;
 pub mod statements;
 
@@ -41,8 +41,8 @@ use bytes::Bytes;
 use http::Response;
 
 pub use self::error::{is_unknown_operation, is_unknown_session, is_wrong_token};
+pub use self::flow::{Page, RunStatement, Statement, StatementDiagnosis};
 pub use self::ids::{OperationHandle, SessionHandle};
-pub use self::run_statement::{Page, RunStatement, Statement, StatementDiagnosis};
 
 use crate::error::ServiceError;
 use crate::operation::{self, Service};

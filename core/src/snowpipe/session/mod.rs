@@ -58,24 +58,17 @@
 //! * A token says itself when it ends. One that does not, or that has ended by our clock when it comes, is renewed after 5 min
 //!   and used until it is refused.
 
-mod call;
-pub(crate) mod open;
-mod renew;
-mod run;
+pub(crate) mod flow;
 mod state;
-mod token_wait;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
 
-pub use self::call::{OperationGoal, SessionCall};
-pub use self::renew::Renewal;
-pub use self::run::SessionRun;
-pub(crate) use self::token_wait::TokenWait;
+pub use self::flow::{OperationGoal, Renewal, SessionCall, SessionRun};
 
-use self::open::OpenSession;
+use self::flow::OpenSession;
 use self::state::{State, Verdict};
 use super::tuning::EARLY_RENEWAL_TIMEOUT;
 use super::{SnowpipeAccount, SnowpipeIngest};

@@ -36,9 +36,9 @@ pub use self::diagnosis::StatementDiagnosis;
 pub use self::goal::RunStatement;
 use self::machine::StatementMachine;
 
-use super::results::{ColumnInfo, ResultKind, Row};
-use super::{OperationHandle, SessionHandle};
 use crate::flink::JobId;
+use crate::flink::sql_gateway::results::{ColumnInfo, ResultKind, Row};
+use crate::flink::sql_gateway::{OperationHandle, SessionHandle};
 use crate::flow::Runner;
 
 /// Rows of a statement.

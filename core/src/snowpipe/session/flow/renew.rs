@@ -15,19 +15,19 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Lease;
-use super::state::Host;
 use crate::error::{BuildError, FlowError, ServiceError};
 use crate::flow::{Call, Config, Flow, FlowContext, Reply, Runner, StateMachine, Step, Transition, done};
 use crate::seed::Seed;
 use crate::snowpipe::account::{ExchangeToken, GetHostname, ScopedToken};
+use crate::snowpipe::session::Lease;
+use crate::snowpipe::session::state::Host;
 use crate::snowpipe::tuning::MAX_HOSTNAME_REQUESTS;
 use crate::snowpipe::{RequestId, SnowpipeAccount};
 use crate::time::Timestamp;
 use crate::url::Base;
 
-/// Gets a token for a [session](super), and the host before that when it is not known. All that it sends goes to the account's
-/// host.
+/// Gets a token for a [session](crate::snowpipe::session), and the host before that when it is not known. All that it sends goes to
+/// the account's host.
 ///
 /// Ends in the error of the call that failed. The session has it too when it is final, for those who ask next.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct Renewal {
 }
 
 impl Renewal {
-    pub(super) fn new(lease: Lease, account: &Config<SnowpipeAccount>, seed: Seed, timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(lease: Lease, account: &Config<SnowpipeAccount>, seed: Seed, timeout: Option<Duration>) -> Self {
         Self { runner: Runner::new(RenewalMachine::new(lease), account, seed, timeout) }
     }
 

@@ -30,13 +30,14 @@ use crate::secret::Private;
 ///   which ends a query;
 /// * [`FlowError::Incomplete`](crate::error::FlowError::Incomplete) with the rejection as its cause
 ///   ([`FlowError::service`](crate::error::FlowError::service)) if the gateway does not know the session or the operation, as
-///   after a restart; or has given the page to another reader ([`is_wrong_token`](super::super::is_wrong_token)), whose result is
-///   then left open.
+///   after a restart; or has given the page to another reader ([`is_wrong_token`](crate::flink::sql_gateway::is_wrong_token)),
+///   whose result is then left open.
 ///
 /// As soon as there is a session, every error has a [`StatementDiagnosis`](super::super::StatementDiagnosis) with its handle, and
 /// those of the operation and the job.
 ///
-/// If you keep a page for minutes, keep the session alive with [`TriggerSession`](super::super::sessions::TriggerSession).
+/// If you keep a page for minutes, keep the session alive with
+/// [`TriggerSession`](crate::flink::sql_gateway::sessions::TriggerSession).
 ///
 /// After the [`timeout`](Self::timeout), nothing is closed: the session closes itself after its idle time, or a resumed flow does
 /// it.

@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Access, Grant, Renewal, Session};
+use super::Renewal;
 use crate::flow::{FlowContext, Polled};
 use crate::snowpipe::SnowpipeAccount;
+use crate::snowpipe::session::{Access, Grant, Session};
 use crate::time::Timestamp;
 
 /// The wait for a token: part of a machine that runs on the account's client.

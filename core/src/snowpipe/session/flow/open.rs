@@ -4,12 +4,12 @@ use std::fmt;
 
 use http::HeaderMap;
 
-use super::Session;
 use super::token_wait::TokenWait;
 use crate::flow::{Config, FlowContext, Goal, GoalFlow, MachineGoal, StateMachine, Transition, done};
 use crate::seed::Seed;
 use crate::snowpipe::SnowpipeAccount;
 use crate::snowpipe::account::TokenType;
+use crate::snowpipe::session::Session;
 
 /// Finds the ingest host and gets a token for it.
 ///

@@ -13,13 +13,13 @@ use std::time::Duration;
 use http::{HeaderValue, StatusCode};
 
 use super::token_wait::TokenWait;
-use super::{Grant, Session};
 use crate::error::{CredentialError, FlowError, Misuse};
 use crate::flow::{
     Config, CredentialRequest, Flow as _, FlowContext, Goal, GoalFlow, MachineGoal, Runner, StateMachine, Step,
     Transition, done,
 };
 use crate::seed::Seed;
+use crate::snowpipe::session::{Grant, Session};
 use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
 
 /// A flow of the ingest host, such as [`OpenChannel`](crate::snowpipe::OpenChannel), with the session's token. Made by
@@ -59,7 +59,7 @@ enum State<G: MachineGoal> {
 }
 
 impl<G> SessionRun<G> {
-    pub(super) fn new(session: Session, goal: G) -> Self {
+    pub(crate) fn new(session: Session, goal: G) -> Self {
         Self { session, goal, timeout: None }
     }
 
