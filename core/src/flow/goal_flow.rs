@@ -82,11 +82,28 @@ pub(crate) fn or_done<T, O>(result: Result<O, FlowError>) -> ControlFlow<Step<T>
 pub(crate) struct Runner<M: StateMachine> {
     machine: M,
     cx: FlowContext<M::Service>,
-    /// What goes out when no reply and no notice is left.
-    held: Option<Step<M::Output>>,
+    /// What goes out when no reply and no notice is left. Boxed: it is large, and seldom there.
+    held: Option<Box<Step<M::Output>>>,
     /// The exchange or credential request that is under way.
     outstanding: Option<Ticket>,
-    ended: Option<FlowError>,
+    ended: Option<End>,
+}
+
+/// How a flow has ended. The error is boxed: most flows succeed, and thousands of writers wait.
+#[derive(Debug)]
+enum End {
+    Success,
+    Failure(Box<FlowError>),
+}
+
+impl End {
+    /// The error of every further poll.
+    fn error(&self) -> &FlowError {
+        match self {
+            Self::Success => &FlowError::Misuse(Misuse::PolledAfterDone),
+            Self::Failure(error) => error,
+        }
+    }
 }
 
 /// The context of a state machine: configuration, clock, deadline, seed, notices and the reply.
@@ -105,7 +122,7 @@ pub struct FlowContext<S> {
     reply: Option<Reply>,
     notices: VecDeque<Notice>,
     /// What was observed last: of what, and its state.
-    observed: Option<(String, String)>,
+    observed: Option<Box<(String, String)>>,
 }
 
 impl<G: MachineGoal> GoalFlow<G> {
@@ -155,7 +172,7 @@ impl<M: StateMachine> Runner<M> {
 
     /// The error that the flow has ended with: [`Misuse::PolledAfterDone`] after a success.
     pub(crate) fn ended(&self) -> Option<&FlowError> {
-        self.ended.as_ref()
+        self.ended.as_ref().map(End::error)
     }
 
     /// Ends the flow at this time at the latest.
@@ -185,8 +202,8 @@ impl<M: StateMachine> Runner<M> {
         });
         self.ended = match &result {
             Ok(output) if !self.machine.is_last(output) => None,
-            Ok(_) => Some(FlowError::Misuse(Misuse::PolledAfterDone)),
-            Err(error) => Some(error.clone()),
+            Ok(_) => Some(End::Success),
+            Err(error) => Some(End::Failure(Box::new(error.clone()))),
         };
         Step::Done(result)
     }
@@ -196,8 +213,8 @@ impl<M: StateMachine> Flow for Runner<M> {
     type Output = M::Output;
 
     fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<M::Output> {
-        if let Some(error) = &self.ended {
-            return reply.map_or_else(|| Step::Done(Err(error.clone())), Step::Stray);
+        if let Some(end) = &self.ended {
+            return reply.map_or_else(|| Step::Done(Err(end.error().clone())), Step::Stray);
         }
         self.cx.tick(now);
         match reply {
@@ -213,7 +230,7 @@ impl<M: StateMachine> Flow for Runner<M> {
             }
             let replied = self.cx.reply.as_ref().map(|reply| reply.ticket);
             let step = match self.held.take() {
-                Some(step) => step,
+                Some(step) => *step,
                 None => match self.machine.transition(&mut self.cx) {
                     // A machine that waits for a reply takes it in its first transition. This one has given it up.
                     ControlFlow::Continue(()) => match self.cx.reply.take_if(|reply| Some(reply.ticket) == replied) {
@@ -225,7 +242,8 @@ impl<M: StateMachine> Flow for Runner<M> {
             };
             if let Some(stray) = self.cx.reply.take() {
                 // No request is outstanding that it could belong to. The next poll asks for the wait again.
-                self.held = Some(step).filter(|step| !matches!(step, Step::WaitUntil(_) | Step::InFlight { .. }));
+                self.held =
+                    Some(step).filter(|step| !matches!(step, Step::WaitUntil(_) | Step::InFlight { .. })).map(Box::new);
                 return Step::Stray(stray);
             }
             match &step {
@@ -237,7 +255,7 @@ impl<M: StateMachine> Flow for Runner<M> {
             }
             match step {
                 Step::Done(result) if self.cx.notices.is_empty() => return self.finish(result),
-                step @ Step::Done(_) => self.held = Some(step),
+                step @ Step::Done(_) => self.held = Some(Box::new(step)),
                 step => return step,
             }
         }
@@ -339,11 +357,11 @@ impl<S: Service> FlowContext<S> {
 
     /// Keeps an observation for the error that the time is up, without a notice.
     pub(crate) fn note(&mut self, what: String, state: String) {
-        self.observed = Some((what, state));
+        self.observed = Some(Box::new((what, state)));
     }
 
     fn observed(&self) -> Option<String> {
-        self.observed.as_ref().map(|(what, state)| format!("{what}: {state}"))
+        self.observed.as_deref().map(|(what, state)| format!("{what}: {state}"))
     }
 
     pub(crate) fn phase(&mut self, flow: &'static str, phase: &'static str) {

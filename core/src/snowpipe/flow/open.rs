@@ -21,6 +21,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -125,7 +126,8 @@ pub struct Channel {
     pub(super) token: String,
     /// The node that has answered the last append.
     pub(super) session: Option<String>,
-    pub(super) status: ChannelStatus,
+    /// Shared with the writer that has the channel.
+    pub(super) status: Arc<ChannelStatus>,
     /// Whether an open of ours is without an answer: it may still arrive, and take the channel away from us.
     pub(super) unanswered_open: bool,
 }
@@ -197,7 +199,7 @@ fn opened(path: &ChannelPath, opened: Opened, unanswered_open: bool) -> Result<C
             .with_transient(false);
         return Err(error.into());
     };
-    Ok(Channel { path: path.clone(), token, session: None, status, unanswered_open })
+    Ok(Channel { path: path.clone(), token, session: None, status: Arc::new(status), unanswered_open })
 }
 
 impl OpenMachine {

@@ -113,7 +113,7 @@ impl WriterMachine {
         }
         (self.channel, self.lease) = (None, None);
         self.registration.due(Timestamp::MAX);
-        self.state = State::Failed(error);
+        self.state = State::Failed(Box::new(error));
     }
 
     /// The request in progress is dropped: it is unconfirmed only if an attempt got no answer.

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::decide::{Fault, FaultHistory};
@@ -59,7 +60,7 @@ pub(super) struct WriterMachine {
     pub(super) poll_at: Timestamp,
     pub(super) faults: FaultHistory,
     /// The last status that was read.
-    pub(super) status: Option<ChannelStatus>,
+    pub(super) status: Option<Arc<ChannelStatus>>,
     pub(super) metrics: WriterMetrics,
     /// Whether the request in progress was sent.
     pub(super) is_sent: bool,
@@ -70,7 +71,7 @@ pub(super) struct WriterMachine {
     pub(super) state: State,
 }
 
-/// Requests in progress are boxed: an idle writer has no room for them.
+/// Requests in progress and the final error are boxed: an idle writer has no room for them.
 pub(super) enum State {
     Start,
     Open(Box<Runner<OpenMachine>>),
@@ -81,7 +82,7 @@ pub(super) enum State {
     /// Before the channel is reopened.
     Wait(Timestamp),
     Closed,
-    Failed(FlowError),
+    Failed(Box<FlowError>),
 }
 
 /// A wait for the session's token, and the request that needs it: `None` if the channel is to be opened.
@@ -175,7 +176,7 @@ impl WriterMachine {
                 }
             },
             State::Closed => return done(Err(FlowError::Misuse(Misuse::PolledAfterDone))),
-            State::Failed(error) => return done(Err(error.clone())),
+            State::Failed(error) => return done(Err((**error).clone())),
         }
         ControlFlow::Continue(())
     }
@@ -292,7 +293,7 @@ impl WriterMachine {
                 return self.request_failed(Open::INFO, error, cx);
             }
         };
-        let own = self.goal.tokens.remove_from(&mut channel.status, !self.replay.is_known());
+        let own = self.goal.tokens.remove_from(Arc::make_mut(&mut channel.status), !self.replay.is_known());
         let mut delta = own.and_then(|()| self.replay.reopened(&channel.status));
         if delta.is_ok() && self.goal.must_have_committed && !self.opened && channel.committed().is_none() {
             delta = Err(ChannelLost::TokenGone { before: None });
@@ -309,7 +310,7 @@ impl WriterMachine {
             self.faults.clear();
         }
         self.announce(delta);
-        self.status = Some(channel.status.clone());
+        self.status = Some(Arc::clone(&channel.status));
         if channel.unanswered_open {
             self.faults.unanswered_open = Some(cx.now());
         }
@@ -409,6 +410,10 @@ impl WriterMachine {
                 let own = self.goal.tokens.remove_from(&mut status, false);
                 let delta = own.and_then(|()| self.replay.polled(&status));
                 if delta.is_ok() {
+                    let status = Arc::new(status);
+                    if let Some(channel) = &mut self.channel {
+                        channel.status = Arc::clone(&status);
+                    }
                     self.status = Some(status);
                 }
                 delta

@@ -290,7 +290,7 @@ impl Writer {
     /// open. It has the latency, the rows that were inserted and rejected, and the last error. The writer reads it when it opens
     /// the channel, once a second while rows are unconfirmed, and otherwise as [`OpenWriter::idle`] says.
     pub fn status(&self) -> Option<&ChannelStatus> {
-        self.runner.machine().status.as_ref()
+        self.runner.machine().status.as_deref()
     }
 
     /// Returns the writer's counters.
@@ -327,7 +327,7 @@ impl WriterMachine {
     /// Whether so many bytes more may be taken.
     fn room(&self, bytes: u64) -> Result<(), PushError> {
         match &self.state {
-            State::Failed(error) => return Err(PushError::Ended(self.with_unconfirmed(error.clone()))),
+            State::Failed(error) => return Err(PushError::Ended(self.with_unconfirmed((**error).clone()))),
             State::Closed => return Err(PushError::Closed),
             _ if self.closing => return Err(PushError::Closed),
             _ if !self.opened => return Err(PushError::NotOpened),
