@@ -75,7 +75,9 @@ pub(super) struct Attempts {
     last: Option<FlowError>,
     notice: Option<Notice>,
     /// What goes out next, while prepared. Not in the state, because it is large and the state is moved about.
-    exchange: Option<Exchange>,
+    request: Option<Request<Body>>,
+    /// How long the attempt may take.
+    timeout: Duration,
     state: State,
 }
 
@@ -95,7 +97,6 @@ enum State {
     Waiting { until: Timestamp },
     Succeeded,
     Failed(FlowError),
-    Finished,
 }
 
 impl Attempts {
@@ -120,7 +121,8 @@ impl Attempts {
             unread: None,
             last: None,
             notice: None,
-            exchange: None,
+            request: None,
+            timeout: Duration::ZERO,
             state: State::Ready,
         }
     }
@@ -149,7 +151,6 @@ impl Attempts {
             State::Waiting { .. } => "waiting",
             State::Succeeded => "succeeded",
             State::Failed(_) => "failed",
-            State::Finished => "finished",
         }
     }
 
@@ -191,21 +192,22 @@ impl Attempts {
         None
     }
 
-    /// The response was a success that can be read.
+    /// The response was a success that can be read. No other notice waits while a response is awaited.
     #[inline]
-    pub(super) fn succeeded(&mut self, status: StatusCode) {
+    pub(super) fn succeeded(&mut self, status: StatusCode) -> Notice {
         self.settings.contact.answered();
-        self.answered(status);
         self.state = State::Succeeded;
+        self.answered(status)
     }
 
-    fn answered(&mut self, status: StatusCode) {
-        self.notice = Some(Notice::Answered {
+    #[inline]
+    fn answered(&self, status: StatusCode) -> Notice {
+        Notice::Answered {
             operation: self.rules.info,
             attempt: self.sent.saturating_sub(1),
             status,
             elapsed: self.now.since(self.began),
-        });
+        }
     }
 
     /// The response was an error, or cannot be read.
@@ -259,7 +261,7 @@ impl Attempts {
         if effect != Effect::Safe && !done && (uncertain || self.has_unanswered()) {
             return self.ambiguous(error.into());
         }
-        self.answered(error.status());
+        self.notice = Some(self.answered(error.status()));
         self.fail(error.into());
     }
 
@@ -373,7 +375,7 @@ impl Attempts {
 
     fn out_of_time(&mut self, at: Timestamp) {
         self.unanswered += u32::from(matches!(self.state, State::InFlight { .. }));
-        self.exchange = None;
+        self.request = None;
         let last = self.last.take().map(Box::new);
         self.give_up(FlowError::Deadline { at, waiting: self.rules.info.name, observed: None, last, evidence: None });
     }
@@ -392,7 +394,8 @@ impl Attempts {
 
     /// The request is built; the notice goes out before it.
     #[inline]
-    pub(super) fn prepared(&mut self, mut request: Request<Body>, timeout: Duration) -> Notice {
+    pub(super) fn prepared(&mut self, request: Request<Body>, timeout: Duration) -> Notice {
+        let request = self.request.insert(request);
         // Most clients have none, and two walks over an empty map are not free.
         if !self.settings.headers.is_empty() {
             for name in self.settings.headers.keys() {
@@ -405,15 +408,7 @@ impl Attempts {
         if let Some(credential) = &self.credential {
             request.headers_mut().insert(header::AUTHORIZATION, credential.clone());
         }
-        self.exchange = Some(Exchange {
-            ticket: Ticket::next(),
-            info: self.rules.info,
-            request,
-            timeout,
-            body_limit: self.settings.body_limit,
-            live: self.rules.is_streaming,
-            fresh: self.is_silent || self.effect == Effect::Once || self.settings.contact.is_silent(),
-        });
+        self.timeout = timeout;
         self.state = State::Prepared;
         Notice::Sending { operation: self.rules.info, attempt: self.sent }
     }
@@ -423,10 +418,19 @@ impl Attempts {
         self.give_up(error.into());
     }
 
-    /// The exchange to send, after [`Next::Send`].
+    /// The exchange to send, after [`Next::Send`]. The request is moved once: it is large.
     #[inline]
     pub(super) fn take_exchange(&mut self) -> Option<Exchange> {
-        self.exchange.take()
+        let State::InFlight { ticket, .. } = self.state else { return None };
+        Some(Exchange {
+            ticket,
+            info: self.rules.info,
+            request: self.request.take()?,
+            timeout: self.timeout,
+            body_limit: self.settings.body_limit,
+            live: self.rules.is_streaming,
+            fresh: self.is_silent || self.effect == Effect::Once || self.settings.contact.is_silent(),
+        })
     }
 
     /// The notice to give out, after [`Next::Notice`].
@@ -460,8 +464,10 @@ impl Attempts {
             if self.notice.is_some() {
                 return Next::Notice;
             }
-            let open = !matches!(self.state, State::Succeeded | State::Failed(_) | State::Finished);
-            if let Some(at) = self.deadline.filter(|at| open && *at <= self.now) {
+            if let Some(at) = self.deadline
+                && at <= self.now
+                && !matches!(self.state, State::Succeeded | State::Failed(_))
+            {
                 self.out_of_time(at);
             }
             let by_deadline = |at: Timestamp| self.deadline.map_or(at, |deadline| at.min(deadline));
@@ -473,14 +479,14 @@ impl Attempts {
                 State::Ready if self.settings.authorized && self.credential.is_none() => return Next::Authorize,
                 State::Ready => return Next::Prepare,
                 State::Prepared => {
-                    self.state = State::Finished;
-                    self.began = self.now;
-                    if let Some(exchange) = &mut self.exchange {
-                        let until = by_deadline(self.now + exchange.timeout);
-                        exchange.timeout = until.since(self.now);
-                        self.sent = self.sent.saturating_add(1);
-                        self.state = State::InFlight { ticket: exchange.ticket, until };
+                    let mut until = self.now + self.timeout;
+                    if let Some(deadline) = self.deadline.filter(|deadline| *deadline < until) {
+                        self.timeout = deadline.since(self.now);
+                        until = deadline;
                     }
+                    self.began = self.now;
+                    self.sent = self.sent.saturating_add(1);
+                    self.state = State::InFlight { ticket: Ticket::next(), until };
                     return Next::Send;
                 }
                 State::Authorizing { until, .. } if *until <= self.now => {
@@ -500,10 +506,7 @@ impl Attempts {
                 }
                 State::Waiting { until } => return Next::WaitUntil(by_deadline(*until)),
                 State::Failed(_) => return Next::Failed,
-                State::Succeeded | State::Finished => {
-                    self.state = State::Finished;
-                    return Next::Done;
-                }
+                State::Succeeded => return Next::Done,
             }
         }
     }

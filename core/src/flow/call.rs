@@ -4,7 +4,7 @@
 //!                    ┌───────────────── wait over ─────────────────┐
 //!                    ▼                                             │
 //!  start ──────▶ Ready ──▶ Prepared ──▶ InFlight ──┬─▶ try again ─▶ Waiting
-//!                 │  ▲                             ├─▶ Succeeded ──▶ Finished
+//!                 │  ▲                             ├─▶ Succeeded
 //!     credential? ▼  │ granted                     └─▶ Failed (for good)
 //!              Authorizing ◀──── 401, once ────────┘
 //! ```
@@ -177,7 +177,7 @@ impl<O: Operation> Flow for Call<O> {
                 match self.operation.parse(response) {
                     Ok(output) => {
                         self.output = Some(output);
-                        attempts.succeeded(status);
+                        return Step::Notice(attempts.succeeded(status));
                     }
                     Err(error) => attempts.rejected(error),
                 }

@@ -136,8 +136,8 @@ mod tests {
                     cx.put_reply(exchange.settle(Ok(http::Response::new(body.into()))));
                 }
                 ControlFlow::Break(_) => {}
-                ControlFlow::Continue(polled) => {
-                    polled.expect("a pipeline");
+                ControlFlow::Continue(pipeline) => {
+                    pipeline.expect("a pipeline");
                     break;
                 }
             }
