@@ -393,7 +393,8 @@ impl Attempts {
     }
 
     /// The request is built; the notice goes out before it.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "otherwise the request, which is large, is copied once more")]
+    #[inline(always)]
     pub(super) fn prepared(&mut self, request: Request<Body>, timeout: Duration) -> Notice {
         let request = self.request.insert(request);
         // Most clients have none, and two walks over an empty map are not free.

@@ -442,7 +442,7 @@ impl<S: Service> fmt::Debug for FlowContext<S> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "flink"))]
 mod tests {
     use super::*;
     use crate::flink::FlinkRest;

@@ -265,7 +265,7 @@ impl<F> fmt::Debug for Many<F> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "flink"))]
 mod tests {
     use super::*;
     use crate::error::{Delivery, TransportError, TransportErrorKind};
