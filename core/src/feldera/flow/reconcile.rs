@@ -241,7 +241,6 @@ fn is_overtaken(error: &ServiceError) -> bool {
 }
 
 /// The state machine of the goals about a pipeline's life cycle.
-#[doc(hidden)]
 pub struct Reconciler<P: Plan> {
     plan: P,
     memory: Memory,

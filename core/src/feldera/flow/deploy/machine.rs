@@ -21,7 +21,6 @@ use crate::flow::{Call, FlowContext, Notice, PollInterval, Runner, StateMachine,
 use crate::time::Timestamp;
 
 /// The transitions of [`Deploy`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct DeployMachine {
     goal: Deploy,

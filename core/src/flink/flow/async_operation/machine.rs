@@ -17,7 +17,6 @@ use crate::operation::Operation;
 use crate::time::Timestamp;
 
 /// A background operation from its trigger to its outcome.
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct AsyncOperation<K: Kind> {
     kind: K,

@@ -61,7 +61,6 @@ json_structs! {
 }
 
 /// What differs between the background operations.
-#[doc(hidden)]
 pub trait Kind: std::fmt::Debug {
     /// The trigger.
     type Start: Operation<Output = Trigger, Service = FlinkRest> + std::fmt::Debug;

@@ -15,7 +15,6 @@ use crate::time::Timestamp;
 use crate::url::{Base, query_length};
 
 /// The transitions of both goals.
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct MetricsMachine<S: Source> {
     source: S,

@@ -14,7 +14,6 @@ use crate::operation::{Operation, OperationInfo, RequestContext};
 use crate::url::Base;
 
 /// Whose metrics.
-#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub enum MetricScope {
     JobManager,
@@ -26,7 +25,6 @@ pub enum MetricScope {
 }
 
 /// Whose metrics, and how they are taken together.
-#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct AggregateScope {
     pub(super) target: AggregateTarget,
@@ -40,7 +38,6 @@ pub(super) enum AggregateTarget {
     Subtasks(JobId, VertexId, Option<String>),
 }
 
-#[doc(hidden)]
 pub trait Named {
     const FLOW: &'static str;
     /// Whether one name that does not exist empties the whole answer.
@@ -48,7 +45,6 @@ pub trait Named {
 }
 
 /// Where metrics come from.
-#[doc(hidden)]
 pub trait Source: Named {
     type Item: fmt::Debug;
 
@@ -66,7 +62,6 @@ pub trait Source: Named {
 }
 
 /// A call for metrics, whichever operation it is.
-#[doc(hidden)]
 pub trait Request<T>: Flow<Output = Vec<T>> + fmt::Debug + Send {}
 
 impl<T, F: Flow<Output = Vec<T>> + fmt::Debug + Send> Request<T> for F {}

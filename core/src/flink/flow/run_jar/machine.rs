@@ -22,7 +22,6 @@ use crate::flow::{Call, FlowContext, Notice, Runner, SavedState, StateMachine, T
 use crate::time::Timestamp;
 
 /// The transitions of [`RunJar`].
-#[doc(hidden)]
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct RunMachine {

@@ -20,7 +20,6 @@ use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
 /// The transitions of [`StopWithSavepoint`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct StopMachine {
     job: JobId,

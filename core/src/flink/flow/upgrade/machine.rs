@@ -36,7 +36,6 @@ use crate::time::Timestamp;
 const NOT_UPLOADED: &str = "(not uploaded)";
 
 /// The transitions of [`UpgradeJob`].
-#[doc(hidden)]
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct UpgradeMachine {
