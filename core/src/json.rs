@@ -1,4 +1,5 @@
-//! Reading JSON: one check of UTF-8, then `from_str`; deep documents allowed, bottomless ones not. Writing it: [`write()`].
+//! Reading JSON: one check of UTF-8, then `from_str`; deep documents allowed, bottomless ones not. Writing it:
+//! [`write()`].
 
 mod check;
 mod fields;

@@ -73,8 +73,8 @@
 //!
 //! * Records and open enums are declared by tables of our own and not with `serde_derive`, because a `null`, an absent
 //!   list and `"NaN"` mean in these APIs what no attribute says, and because the core then builds without `syn`.
-//! * A goal ([`flow::Goal`]) is plain data and is not the flow: so it can be built without an address, logged, cloned, and
-//!   started by a [`driver::Client`], which supplies address, seed and clock.
+//! * A goal ([`flow::Goal`]) is plain data and is not the flow: so it can be built without an address, logged, cloned,
+//!   and started by a [`driver::Client`], which supplies address, seed and clock.
 //! * [`Seed`] is 128 bits, because job ids and trigger ids are drawn from it.
 
 // What only services use.

@@ -1,5 +1,5 @@
-//! OAuth 2.0 client credentials ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)), for services behind an identity
-//! provider: Feldera with OIDC, Snowflake with External OAuth.
+//! OAuth 2.0 client credentials ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)), for services
+//! behind an identity provider: Feldera with OIDC, Snowflake with External OAuth.
 //!
 //! [`ClientCredentials`] requests an access token, [`credentials`] keeps one for as long as it is valid:
 //!
@@ -19,8 +19,8 @@
 //! ```
 //!
 //! In an async program, run the goal in the closure of
-//! [`AsyncDriver::with_async_credentials`](crate::driver::AsyncDriver::with_async_credentials), and keep the token with the time when it
-//! [expires](AccessToken::into_bearer).
+//! [`AsyncDriver::with_async_credentials`](crate::driver::AsyncDriver::with_async_credentials), and keep the token with
+//! the time when it [expires](AccessToken::into_bearer).
 
 use std::fmt;
 use std::time::Duration;
@@ -40,7 +40,8 @@ use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::url::form_value;
 
-/// An OAuth 2.0 authorization server: a marker, the [`Service`] of [`ClientCredentials`]. Its base address is the token endpoint.
+/// An OAuth 2.0 authorization server: a marker, the [`Service`] of [`ClientCredentials`]. Its base address is the token
+/// endpoint.
 #[derive(Clone, Copy, Debug)]
 pub enum AuthorizationServer {}
 
@@ -50,7 +51,8 @@ pub type TokenEndpoint<R> = Client<AuthorizationServer, R>;
 impl Service for AuthorizationServer {
     const NAME: &'static str = "oauth";
 
-    /// An error response of [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2): its `error` is the code.
+    /// An error response of [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2): its `error` is the
+    /// code.
     fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
         let Ok(ErrorResponse { error, error_description }) = json::read(response.body()) else {
             return ServiceError::foreign(info, response);
@@ -93,8 +95,8 @@ json_structs! {
 /// ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
 ///
 /// # Errors
-/// * [`FlowError::Service`] with the code `invalid_client` if the server does not know the client or its secret; with `invalid_scope` if
-///   the client may not have the scope.
+/// * [`FlowError::Service`] with the code `invalid_client` if the server does not know the client or its secret; with
+///   `invalid_scope` if the client may not have the scope.
 /// * [`FlowError::Build`] if the address is plain `http` on another machine, unless [allowed](Self::allow_plaintext).
 ///
 /// ```
@@ -252,8 +254,8 @@ impl AccessToken {
     }
 }
 
-/// Credentials that request an access token when they have none, and keep it until shortly before it expires or until the service
-/// rejects it. See [`Refreshing`].
+/// Credentials that request an access token when they have none, and keep it until shortly before it expires or until
+/// the service rejects it. See [`Refreshing`].
 pub fn credentials<R: Runtime + Send + Sync + 'static>(
     endpoint: TokenEndpoint<R>,
     goal: ClientCredentials,

@@ -1,4 +1,5 @@
-//! What the table of a service says about each operation. Imports nothing of this crate, so that errors can name operations.
+//! What the table of a service says about each operation. Imports nothing of this crate, so that errors can name
+//! operations.
 
 use http::Method;
 

@@ -52,7 +52,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What may hold a secret, such as the arguments of a program, where it is kept by a flow. `Debug` shows whether it is there.
+/// What may hold a secret, such as the arguments of a program, where it is kept by a flow. `Debug` shows whether it is
+/// there.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Private<T>(pub(crate) T);
 

@@ -1,7 +1,7 @@
 //! Time and allocations, as divan measures them; then the ratios of time to the floor or the peer.
 //!
-//! A ratio is the median of many, each from two short runs that follow each other, so that a noisy machine disturbs both. What
-//! waits for nobody is measured in the processor time of its thread.
+//! A ratio is the median of many, each from two short runs that follow each other, so that a noisy machine disturbs
+//! both. What waits for nobody is measured in the processor time of its thread.
 
 mod cases;
 
@@ -252,8 +252,8 @@ fn ratio(what: &str, clock: fn() -> Duration, one: &mut dyn FnMut(), other: &mut
     println!("{what:<48} {:>6.2}   (nine in ten {:.2} to {:.2})", median(&ratios), ratios[10], ratios[190]);
 }
 
-/// What a row of about 200 bytes took the vendor's SDK 1.9 in `append_rows`, all its threads together, in microseconds of a
-/// processor: of a list of them, and by itself. At the best and at the worst.
+/// What a row of about 200 bytes took the vendor's SDK 1.9 in `append_rows`, all its threads together, in microseconds
+/// of a processor: of a list of them, and by itself. At the best and at the worst.
 const SDK: [[f64; 2]; 2] = [[1.3, 2.5], [3.5, 7.5]];
 /// What serialising such a row and zstd level 3 took on the same machine.
 const LEVEL_3: [f64; 2] = [0.9, 1.1];

@@ -224,8 +224,8 @@ fn verdict_on(error: &ServiceError, is_json: bool) -> Verdict {
     }
 }
 
-/// The places of an answer that are kept as JSON, and not by a type. JSON is written back as it came, line breaks and all;
-/// a type writes none.
+/// The places of an answer that are kept as JSON, and not by a type. JSON is written back as it came, line breaks and
+/// all; a type writes none.
 fn raw_places(info: &OperationInfo, answer: Response<bytes::Bytes>) -> Vec<Vec<String>> {
     let (head, body) = answer.into_parts();
     let pretty = serde_json::from_slice::<Value>(&body).and_then(|value| serde_json::to_string_pretty(&value));
@@ -290,7 +290,8 @@ fn remove(value: &mut Value, path: &[&str]) {
 /// What a decoder made of a body: its items, and how it ended.
 type Decoded = (Vec<Vec<u8>>, Result<(), DecodeError>);
 
-/// Whatever a body is, its lines and rows are the same in one piece and in many, cut at places that look random and are not.
+/// Whatever a body is, its lines and rows are the same in one piece and in many, cut at places that look random and are
+/// not.
 fn decode_in_pieces(body: &[u8]) -> Result<(), String> {
     let (mut rest, mut state) = (body, body.len() as u64 | 1);
     let pieces: Vec<&[u8]> = std::iter::from_fn(|| {

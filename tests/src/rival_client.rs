@@ -1,5 +1,6 @@
-//! A simulated Feldera that two clients use at once: the one under test, and a rival who starts, stops, pauses and edits the
-//! same pipeline at moments of its own. Keeps the history that whatever the first one reports can be held against.
+//! A simulated Feldera that two clients use at once: the one under test, and a rival who starts, stops, pauses and
+//! edits the same pipeline at moments of its own. Keeps the history that whatever the first one reports can be held
+//! against.
 //!
 //! ```
 //! use pipewright::feldera::EnsureRunning;
@@ -420,13 +421,14 @@ impl<T> Trial<T> {
         self.history.iter().any(|moment| moment.request.is_none())
     }
 
-    /// Whether requests or answers were on their way for so long that the time can have been up: each one 40 s at the most.
+    /// Whether requests or answers were on their way for so long that the time can have been up: each one 40 s at the
+    /// most.
     pub fn is_slow(&self) -> bool {
         self.faults.iter().filter(|fault| fault.starts_with("Delay")).count() > 2
     }
 
-    /// Whether nobody but the flow did anything, no reply was lost, and none was so late that the time can have been up:
-    /// then it has to come to its end without an error, unless it cannot.
+    /// Whether nobody but the flow did anything, no reply was lost, and none was so late that the time can have been
+    /// up: then it has to come to its end without an error, unless it cannot.
     pub fn is_untouched(&self) -> bool {
         !self.lost && !self.is_contested() && !self.is_slow()
     }
@@ -454,8 +456,8 @@ pub fn hostile(seed: u64) -> FaultPlan {
     FaultPlan::hostile(seed).chance(FaultKind::DelayRequest, 0.06)
 }
 
-/// What a rival does who knows no better: so many acts within the next three seconds. None at once, which would be before the
-/// flow begins, and of which its trial would know nothing.
+/// What a rival does who knows no better: so many acts within the next three seconds. None at once, which would be
+/// before the flow begins, and of which its trial would know nothing.
 pub fn rivalry(seed: u64, acts: u64) -> Vec<(u64, Act)> {
     let mut seed = Seed::new(u128::from(seed));
     let act = |seed: &mut Seed| match seed.below(16) {

@@ -19,8 +19,8 @@ pub enum SyntheticService {}
 impl Service for SyntheticService {
     const NAME: &'static str = "lab";
 
-    /// Two letters in a header say what the answer is worth: `y`, `n` or `?` for applied, `t` or `f` for transient or final. A
-    /// web page is a proxy's.
+    /// Two letters in a header say what the answer is worth: `y`, `n` or `?` for applied, `t` or `f` for transient or
+    /// final. A web page is a proxy's.
     fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
         if response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/html") {
             return ServiceError::foreign(info, response);
@@ -245,8 +245,8 @@ impl Hand {
     /// Drives a call from a moment to its end.
     ///
     /// # Panics
-    /// When the call breaks one of the rules that hold for every flow: a stray or late reply is not handed back, polling
-    /// again changes something, it goes on for ever, or it gives another result the second time.
+    /// When the call breaks one of the rules that hold for every flow: a stray or late reply is not handed back,
+    /// polling again changes something, it goes on for ever, or it gives another result the second time.
     pub fn drive(&self, mut call: Call<Probe>, start: Timestamp) -> Trace {
         let (mut now, mut reply) = (start, None);
         let (mut events, mut notices) = (Vec::new(), String::new());

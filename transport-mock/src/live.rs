@@ -7,13 +7,13 @@ use pipewright::Timestamp;
 use pipewright::driver::LiveBody;
 use pipewright::error::TransportError;
 
-/// A body that goes on after what its response holds: among the extensions of a [`Service`](crate::Service)'s response, this
-/// is what the rest of it is asked for with.
+/// A body that goes on after what its response holds: among the extensions of a [`Service`](crate::Service)'s response,
+/// this is what the rest of it is asked for with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpenBody(pub u64);
 
-/// Among the extensions of a [`Service`](crate::Service)'s response: the response is never sent, because the process dies before it
-/// answers. The client sees a connection that was reset.
+/// Among the extensions of a [`Service`](crate::Service)'s response: the response is never sent, because the process
+/// dies before it answers. The client sees a connection that was reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoAnswer;
 

@@ -5,17 +5,18 @@
 //!                 [--table T --rows FILE [--resend]] [--view V] [--force-stop] [--keep-running]
 //! ```
 //!
-//! Creates the pipeline, or changes and restarts it if it runs other SQL, and waits until it runs. The rows are lines of JSON, to be
-//! inserted; of a file whose name ends in `.csv`, lines of CSV without a header. The file is read as fast as the pipeline takes
-//! it in, and no faster. Rows that cannot be parsed keep no other row out; the first twenty are named. After a lost answer nobody knows
-//! whether rows are in: they are named, and not sent again, unless `--resend` says that a second copy of a row does no harm, as in
-//! a table with a primary key.
+//! Creates the pipeline, or changes and restarts it if it runs other SQL, and waits until it runs. The rows are lines
+//! of JSON, to be inserted; of a file whose name ends in `.csv`, lines of CSV without a header. The file is read as
+//! fast as the pipeline takes it in, and no faster. Rows that cannot be parsed keep no other row out; the first twenty
+//! are named. After a lost answer nobody knows whether rows are in: they are named, and not sent again, unless
+//! `--resend` says that a second copy of a row does no harm, as in a table with a primary key.
 //!
-//! What changes in the view, from before the first row until the last one is processed, is printed on the standard output, one
-//! change a line: `{"insert":{…}}` or `{"delete":{…}}`. Without rows, what the view holds: of Feldera 0.298 and later. All else is on the standard error output.
+//! What changes in the view, from before the first row until the last one is processed, is printed on the standard
+//! output, one change a line: `{"insert":{…}}` or `{"delete":{…}}`. Without rows, what the view holds: of Feldera 0.298
+//! and later. All else is on the standard error output.
 //!
-//! At the end the pipeline is stopped, with a checkpoint if the edition makes any. **The open-source edition makes none: what the
-//! tables hold is gone then.** `--keep-running` leaves it running; so does an error, for you to look.
+//! At the end the pipeline is stopped, with a checkpoint if the edition makes any. **The open-source edition makes
+//! none: what the tables hold is gone then.** `--keep-running` leaves it running; so does an error, for you to look.
 //!
 //! Exit codes: 0 done; 1 failed, or rows are not in; 2 wrong usage; 4 nobody knows whether something was done.
 

@@ -110,8 +110,8 @@ impl Peer {
         self.uri.scheme() == Some(&Scheme::HTTPS)
     }
 
-    /// A certificate, an alert, or an answer that is not TLS is invalid data. A connection that is cut off during the handshake says
-    /// nothing of TLS: a load balancer ends it while the service behind it restarts.
+    /// A certificate, an alert, or an answer that is not TLS is invalid data. A connection that is cut off during the
+    /// handshake says nothing of TLS: a load balancer ends it while the service behind it restarts.
     fn kind_of_connecting(&self, error: &io::Error) -> Kind {
         if self.is_https() && error.kind() == io::ErrorKind::InvalidData { Kind::Tls } else { Kind::Connect }
     }

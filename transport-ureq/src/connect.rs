@@ -77,7 +77,8 @@ impl<R: Resolver> Connector<R> {
             uri: details.uri,
             addrs,
             config: details.config,
-            // No request has TLS settings of its own, and only those of the agent are prepared once for all connections.
+            // No request has TLS settings of its own, and only those of the agent are prepared once for all
+            // connections.
             request_level: false,
             resolver: &self.resolver,
             now: time::Instant::now(),

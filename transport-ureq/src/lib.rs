@@ -44,13 +44,14 @@
 //!
 //! # TLS, client certificates, proxies
 //!
-//! With the feature `rustls`, a default, `https` works and trusts the roots that are built in. Without it an exchange over
-//! `https` ends as [`Unsupported`](pipewright::error::TransportErrorKind::Unsupported). The feature `socks-proxy` adds SOCKS
-//! to the proxies. An HTTP proxy is asked for a tunnel (`CONNECT`), for plain `http` as for `https`. **Forwarding is not
-//! supported**: no request is sent to a proxy in absolute form. A proxy that allows `CONNECT` to port 443 only, as Squid does by
-//! default, refuses plain `http`; the exchange ends as [`Connect`](pipewright::error::TransportErrorKind::Connect), and the error
-//! says what to do. For what else ureq can do, such as the platform's own roots, enable the feature of ureq itself;
-//! settings that need a feature which is off make ureq panic.
+//! With the feature `rustls`, a default, `https` works and trusts the roots that are built in. Without it an exchange
+//! over `https` ends as [`Unsupported`](pipewright::error::TransportErrorKind::Unsupported). The feature `socks-proxy`
+//! adds SOCKS to the proxies. An HTTP proxy is asked for a tunnel (`CONNECT`), for plain `http` as for `https`.
+//! **Forwarding is not supported**: no request is sent to a proxy in absolute form. A proxy that allows `CONNECT` to
+//! port 443 only, as Squid does by default, refuses plain `http`; the exchange ends as
+//! [`Connect`](pipewright::error::TransportErrorKind::Connect), and the error says what to do. For what else ureq can
+//! do, such as the platform's own roots, enable the feature of ureq itself; settings that need a feature which is off
+//! make ureq panic.
 //!
 //! ```no_run
 //! # #[cfg(feature = "rustls")] {
@@ -73,23 +74,23 @@
 //!
 //! # Time
 //!
-//! An exchange is over when [its timeout](pipewright::flow::Exchange::timeout) is: connecting, sending and
-//! receiving share it, and a server that sends a byte now and then gains nothing. Of a live exchange it bounds the head;
+//! An exchange is over when [its timeout](pipewright::flow::Exchange::timeout) is: connecting, sending and receiving
+//! share it, and a server that sends a byte now and then gains nothing. Of a live exchange it bounds the head;
 //! afterwards each read waits as long as [`Ureq::with_idle_timeout`] says.
 //!
-//! Two waits can be longer. Looking a name up takes as long as the system's resolver does; and a write to a server that reads a
-//! little at a time starts its wait anew with each piece of at most 128 KiB that the socket takes in part.
+//! Two waits can be longer. Looking a name up takes as long as the system's resolver does; and a write to a server that
+//! reads a little at a time starts its wait anew with each piece of at most 128 KiB that the socket takes in part.
 //!
 //! A name is looked up for a new connection only, not for an exchange over a kept one.
 //!
-//! ureq's own timeout for a whole request would cost a thread for each request, to look the name up. Its timeouts for the phases of a
-//! request start anew with each phase, so that an exchange could take their sum. So neither is used: connections of
-//! this transport know the deadline of the exchange they work for.
+//! ureq's own timeout for a whole request would cost a thread for each request, to look the name up. Its timeouts for
+//! the phases of a request start anew with each phase, so that an exchange could take their sum. So neither is used:
+//! connections of this transport know the deadline of the exchange they work for.
 //!
 //! # Failures
 //!
-//! Whether a request was [`NotSent`](pipewright::error::Delivery::NotSent) is not guessed from the error: the connection
-//! records the first byte of the request. Up to there nothing was sent; from there on the outcome is
+//! Whether a request was [`NotSent`](pipewright::error::Delivery::NotSent) is not guessed from the error: the
+//! connection records the first byte of the request. Up to there nothing was sent; from there on the outcome is
 //! [`Unknown`](pipewright::error::Delivery::Unknown).
 //!
 //! | kind | not sent | unknown |
@@ -104,21 +105,22 @@
 //! | [`Source`](pipewright::error::TransportErrorKind::Source) | a source of the body cannot be opened | it fails later, or has another length than it said |
 //! | [`Unsupported`](pipewright::error::TransportErrorKind::Unsupported) | plain `http` with `https_only`; `https` without TLS; a header that cannot be sent | |
 //!
-//! When the head of an answer came, the error keeps its [status](pipewright::error::TransportError::status), and whether its body
-//! is [text](pipewright::error::TransportError::with_head). Errors
-//! name host and port, and neither the path nor any header.
+//! When the head of an answer came, the error keeps its [status](pipewright::error::TransportError::status), and
+//! whether its body is [text](pipewright::error::TransportError::with_head). Errors name host and port, and neither the
+//! path nor any header.
 //!
-//! An idle connection that the server is seen to have closed is not used. One that it closes just then is an `Unknown`, and
-//! an exchange that [asks for a fresh connection](pipewright::flow::Exchange::wants_fresh_connection) gets one, so that this
-//! cannot happen to it. A flow asks for one before it repeats a request that got no answer: after a restart of the server all idle
-//! connections are dead.
+//! An idle connection that the server is seen to have closed is not used. One that it closes just then is an `Unknown`,
+//! and an exchange that [asks for a fresh connection](pipewright::flow::Exchange::wants_fresh_connection) gets one, so
+//! that this cannot happen to it. A flow asks for one before it repeats a request that got no answer: after a restart
+//! of the server all idle connections are dead.
 //!
 //! A server that refuses a body before it has read it, and closes, is heard: its answer is the answer.
 //!
 //! # The end of a body
 //!
-//! A body without length or chunks ends when the connection does. A reset, or TLS that ends without saying so, is not an end
-//! but `Closed` ([RFC 9112 §9.8](https://www.rfc-editor.org/rfc/rfc9112#section-9.8)): ureq by itself takes both for one.
+//! A body without length or chunks ends when the connection does. A reset, or TLS that ends without saying so, is not
+//! an end but `Closed` ([RFC 9112 §9.8](https://www.rfc-editor.org/rfc/rfc9112#section-9.8)): ureq by itself takes both
+//! for one.
 
 mod agent;
 mod classify;

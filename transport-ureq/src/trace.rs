@@ -20,7 +20,8 @@
 //! | a phase begins, something was observed | info | |
 //! | the flow has failed | error | `error` |
 //!
-//! Events have the path template instead of the path, and no headers and no bodies. A saved state is mentioned, but not shown.
+//! Events have the path template instead of the path, and no headers and no bodies. A saved state is mentioned, but not
+//! shown.
 
 use pipewright::driver::{Client, Runtime};
 use pipewright::error::FlowError;
@@ -28,8 +29,8 @@ use pipewright::flow::{Goal, Notice};
 use pipewright::operation::Service;
 use tracing::{debug, error, info, info_span, warn};
 
-/// Runs a flow in a span of its own, with an event for each notice. Does not save its states: use [`Client::run_with`] and [`notice`]
-/// for that.
+/// Runs a flow in a span of its own, with an event for each notice. Does not save its states: use [`Client::run_with`]
+/// and [`notice`] for that.
 ///
 /// # Errors
 /// The flow's.

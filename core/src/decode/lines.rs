@@ -145,7 +145,8 @@ impl Decoder for Lines {
             return;
         }
         self.compact();
-        // A line that never ends is not collected; the two bytes more leave the verdict to `advance`, whatever the pieces.
+        // A line that never ends is not collected; the two bytes more leave the verdict to `advance`, whatever the
+        // pieces.
         let room = if let Some(at) = memrchr(b'\n', bytes) {
             self.open = self.buffer.len() + at + 1;
             bytes.len()

@@ -20,8 +20,8 @@ use crate::time::Timestamp;
 /// | `send` | executes an exchange as a [`Transport`](super::Transport) does, and [settles](Exchange::settle) it |
 /// | `sleep_until` | returns when it is that late |
 ///
-/// No closure borrows from the driver, so that every future of the driver is `Send` if the futures of the closures are: spawn it
-/// wherever you like. A clone of the driver drives other flows at the same time.
+/// No closure borrows from the driver, so that every future of the driver is `Send` if the futures of the closures are:
+/// spawn it wherever you like. A clone of the driver drives other flows at the same time.
 ///
 /// ```
 /// use pipewright::{Seed, Timestamp};
@@ -52,15 +52,15 @@ use crate::time::Timestamp;
 ///
 /// # Event flows
 ///
-/// [`run`](Self::run) with `&mut flow` drives an event flow to its next event, [`run_until`](Self::run_until) until a time at
-/// most. A future that is dropped early, for example by `select!`, loses the answer to the exchange that it has sent; the flow
-/// then waits for the timeout of the exchange. Prefer `run_until` for flows that get work in between.
+/// [`run`](Self::run) with `&mut flow` drives an event flow to its next event, [`run_until`](Self::run_until) until a
+/// time at most. A future that is dropped early, for example by `select!`, loses the answer to the exchange that it has
+/// sent; the flow then waits for the timeout of the exchange. Prefer `run_until` for flows that get work in between.
 ///
 /// # Credentials
 ///
-/// [`with_credentials`](Self::with_credentials) takes credentials that answer at once, such as a [`Secret`](crate::Secret).
-/// [`with_async_credentials`](Self::with_async_credentials) takes a closure that awaits a credential, such as a token from an
-/// identity provider.
+/// [`with_credentials`](Self::with_credentials) takes credentials that answer at once, such as a
+/// [`Secret`](crate::Secret). [`with_async_credentials`](Self::with_async_credentials) takes a closure that awaits a
+/// credential, such as a token from an identity provider.
 #[derive(Clone)]
 pub struct AsyncDriver<N, S, W, C = NoCredentials> {
     now: N,
@@ -136,7 +136,8 @@ where
     WF: Future<Output = ()>,
     C: AsyncCredentials,
 {
-    /// Runs a flow to its result; an event flow to its next event. Each notice is given to `on_notice` before the flow continues.
+    /// Runs a flow to its result; an event flow to its next event. Each notice is given to `on_notice` before the flow
+    /// continues.
     ///
     /// # Errors
     /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
@@ -152,8 +153,8 @@ where
         }
     }
 
-    /// Runs a flow until it has a result or an event, and returns `None` if it has nothing to do before `until`. With a time that
-    /// has passed, the flow does what it can do at once. See [`driver::run_until`](super::run_until).
+    /// Runs a flow until it has a result or an event, and returns `None` if it has nothing to do before `until`. With a
+    /// time that has passed, the flow does what it can do at once. See [`driver::run_until`](super::run_until).
     ///
     /// # Errors
     /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
@@ -187,8 +188,9 @@ where
 
     /// Runs the call of a streaming operation until the head of the response is there, and returns the stream.
     ///
-    /// The closure `open` executes the exchange and settles it. If the status is a success, it settles with an empty body and
-    /// gives the body itself as the second value. Otherwise it settles with the whole response, and the second value is `None`.
+    /// The closure `open` executes the exchange and settles it. If the status is a success, it settles with an empty
+    /// body and gives the body itself as the second value. Otherwise it settles with the whole response, and the second
+    /// value is `None`.
     ///
     /// # Errors
     /// The call's, and [`FlowError::Stopped`] if the listener returns an error.
@@ -304,8 +306,8 @@ impl<D, B> AsyncStream<D, B> {
 }
 
 impl<D: Decoder, B: AsyncBody> AsyncStream<D, B> {
-    /// Waits for the next item. Returns `None` at the end. A future that is dropped early loses nothing if the body's future does
-    /// not.
+    /// Waits for the next item. Returns `None` at the end. A future that is dropped early loses nothing if the body's
+    /// future does not.
     ///
     /// # Errors
     /// If the body is cut off or cannot be decoded; from then on, the same error again. Items that were complete

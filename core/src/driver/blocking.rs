@@ -9,8 +9,8 @@ use crate::error::{Delivery, FlowError, Misuse, TransportError, TransportErrorKi
 use crate::flow::{Flow, Notice, Step};
 use crate::time::Timestamp;
 
-/// Runs a flow to its result, blocking; an event flow to its next event. Each notice is given to `on_notice` before the flow
-/// continues.
+/// Runs a flow to its result, blocking; an event flow to its next event. Each notice is given to `on_notice` before the
+/// flow continues.
 ///
 /// # Errors
 /// The flow's.
@@ -29,8 +29,8 @@ pub fn run<F: Flow, H: ListenerResult>(
 
 /// Runs a flow until it has a result or an event, and returns `None` if it has nothing to do before `until`.
 ///
-/// For event flows that get work in between, such as a `snowpipe::Writer`. With a time that has passed, the flow does what it can
-/// do at once. The driver waits for the answer to each exchange that it sends before `until`.
+/// For event flows that get work in between, such as a `snowpipe::Writer`. With a time that has passed, the flow does
+/// what it can do at once. The driver waits for the answer to each exchange that it sends before `until`.
 ///
 /// # Errors
 /// The flow's.

@@ -13,8 +13,9 @@ use crate::time::Timestamp;
 
 /// A runtime whose answers are given beforehand, for examples and small tests.
 ///
-/// Each answer belongs to one request, in order: method and path, status, body. A request that does not match ends its flow with
-/// an error that names both. The clock starts at 2023-11-14T22:13:20Z and moves when a flow waits; the random bits count from 1.
+/// Each answer belongs to one request, in order: method and path, status, body. A request that does not match ends its
+/// flow with an error that names both. The clock starts at 2023-11-14T22:13:20Z and moves when a flow waits; the random
+/// bits count from 1.
 ///
 /// ```
 /// use pipewright::driver::Canned;
@@ -52,8 +53,8 @@ struct Answer {
 }
 
 impl Canned {
-    /// A runtime that gives these answers: each with the request that it belongs to (as in `"GET /v1/overview"`), status and
-    /// body.
+    /// A runtime that gives these answers: each with the request that it belongs to (as in `"GET /v1/overview"`),
+    /// status and body.
     pub fn new(answers: impl IntoIterator<Item = (&'static str, u16, &'static str)>) -> Self {
         let answers = answers.into_iter().map(|(request, status, body)| Answer { request, status, body }).collect();
         Self { state: Mutex::new(State { answers, now: Timestamp::from_millis(1_700_000_000_000), bits: 0 }) }

@@ -106,7 +106,8 @@ impl<S: Service, R: Runtime> Client<S, R> {
         self.open_with(operation, ignore_notices)
     }
 
-    /// Calls a streaming operation, with retries until the head of the response is there, and gives each notice to `on_notice`.
+    /// Calls a streaming operation, with retries until the head of the response is there, and gives each notice to
+    /// `on_notice`.
     ///
     /// # Errors
     /// The call's, and [`FlowError::Stopped`] if the listener returns an error.
@@ -126,8 +127,8 @@ impl<S: Service, R: Runtime> Client<S, R> {
         self.run_with(goal, ignore_notices)
     }
 
-    /// Runs a flow to its result, and gives each notice to `on_notice`. A listener that returns an error stops the flow, see
-    /// [`ListenerResult`].
+    /// Runs a flow to its result, and gives each notice to `on_notice`. A listener that returns an error stops the
+    /// flow, see [`ListenerResult`].
     ///
     /// # Errors
     /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
@@ -139,13 +140,14 @@ impl<S: Service, R: Runtime> Client<S, R> {
         self.drive(&mut goal.start(&self.config, self.seed()), on_notice)
     }
 
-    /// Starts a flow, to be driven step by step with this client: for event flows. Ignores its notices, states to save included.
+    /// Starts a flow, to be driven step by step with this client: for event flows. Ignores its notices, states to save
+    /// included.
     pub fn start<G: Goal<Service = S>>(&self, goal: G) -> DrivenFlow<'_, G::Flow, R> {
         self.start_with(goal, ignore_notices)
     }
 
-    /// Starts a flow, to be driven step by step with this client, and gives each notice to `on_notice`. A listener that returns
-    /// an error stops the flow, see [`ListenerResult`].
+    /// Starts a flow, to be driven step by step with this client, and gives each notice to `on_notice`. A listener that
+    /// returns an error stops the flow, see [`ListenerResult`].
     pub fn start_with<G: Goal<Service = S>, L: FnMut(Notice) -> H, H: ListenerResult>(
         &self,
         goal: G,
@@ -167,8 +169,8 @@ impl<S: Service, R: Runtime> Client<S, R> {
         run(flow, &self.runtime, &*self.credentials, on_notice)
     }
 
-    /// Continues a flow until it has a result or an event, and returns `None` if it has nothing to do before `until`. See
-    /// [`run_until`].
+    /// Continues a flow until it has a result or an event, and returns `None` if it has nothing to do before `until`.
+    /// See [`run_until`].
     ///
     /// # Errors
     /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
@@ -181,8 +183,8 @@ impl<S: Service, R: Runtime> Client<S, R> {
         run_until(flow, until, &self.runtime, &*self.credentials, on_notice)
     }
 
-    /// Does what a flow has to do now, and waits for answers only. Returns `None` if there is no result or event yet. For event
-    /// flows after they were given work.
+    /// Does what a flow has to do now, and waits for answers only. Returns `None` if there is no result or event yet.
+    /// For event flows after they were given work.
     ///
     /// # Errors
     /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.

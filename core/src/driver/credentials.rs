@@ -13,14 +13,14 @@ use crate::time::Timestamp;
 
 /// Supplies `Authorization` headers.
 ///
-/// A [`Secret`] is a fixed bearer token; [`credentials_fn`] makes credentials of a closure. A reference, an `Arc` or a `Box` of
-/// credentials are credentials, too.
+/// A [`Secret`] is a fixed bearer token; [`credentials_fn`] makes credentials of a closure. A reference, an `Arc` or a
+/// `Box` of credentials are credentials, too.
 pub trait Credentials {
-    /// Returns a header for the service that the request names. If the request has a [`rejected`](CredentialRequest::rejected)
-    /// header, returns another one.
+    /// Returns a header for the service that the request names. If the request has a
+    /// [`rejected`](CredentialRequest::rejected) header, returns another one.
     ///
-    /// A flow asks before its first request and again before each repetition, so that a credential which has expired while the
-    /// flow waited is not sent. If a credential is expensive, keep it until shortly before it expires.
+    /// A flow asks before its first request and again before each repetition, so that a credential which has expired
+    /// while the flow waited is not sent. If a credential is expensive, keep it until shortly before it expires.
     ///
     /// # Errors
     /// When there is no credential. The message must not contain a secret.
@@ -93,7 +93,8 @@ where
     }
 }
 
-/// A user name and a password, as HTTP Basic authentication sends them ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)).
+/// A user name and a password, as HTTP Basic authentication sends them ([RFC
+/// 7617](https://www.rfc-editor.org/rfc/rfc7617)).
 #[cfg(feature = "oauth")]
 #[derive(Clone)]
 pub struct Basic(HeaderValue);
@@ -168,11 +169,12 @@ impl BearerToken {
     }
 }
 
-/// Bearer tokens from a closure, such as one that asks an identity provider. Each token is kept until shortly before it expires, or
-/// until the service rejects it.
+/// Bearer tokens from a closure, such as one that asks an identity provider. Each token is kept until shortly before it
+/// expires, or until the service rejects it.
 ///
-/// One call of the closure serves all flows; flows on other threads wait for it. In an async program, await the token in a closure of
-/// [`AsyncDriver::with_async_credentials`](super::AsyncDriver::with_async_credentials) instead, and keep it there.
+/// One call of the closure serves all flows; flows on other threads wait for it. In an async program, await the token
+/// in a closure of [`AsyncDriver::with_async_credentials`](super::AsyncDriver::with_async_credentials) instead, and
+/// keep it there.
 ///
 /// ```
 /// use std::time::Duration;

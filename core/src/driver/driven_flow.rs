@@ -10,8 +10,8 @@ use crate::time::Timestamp;
 /// A flow together with what drives it. Created by [`Client::start`](super::Client::start) and
 /// [`Client::start_with`](super::Client::start_with).
 ///
-/// [`next`](Self::next) drives an event flow to its next event. In between, [`flow_mut`](Self::flow_mut) gives access to the
-/// flow, for example to push rows.
+/// [`next`](Self::next) drives an event flow to its next event. In between, [`flow_mut`](Self::flow_mut) gives access
+/// to the flow, for example to push rows.
 ///
 /// ```no_run
 /// # use pipewright::driver::Runtime;
@@ -83,8 +83,8 @@ where
         Ok(None)
     }
 
-    /// Drives the flow to its next event or to its result. Returns `None` if the flow has nothing to do before `until`, and after
-    /// the end: see [`has_ended`](Self::has_ended).
+    /// Drives the flow to its next event or to its result. Returns `None` if the flow has nothing to do before `until`,
+    /// and after the end: see [`has_ended`](Self::has_ended).
     ///
     /// # Errors
     /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
@@ -101,7 +101,8 @@ where
         }
     }
 
-    /// Does what the flow has to do now, and waits for answers only. Returns `None` if there is no event yet, and after the end.
+    /// Does what the flow has to do now, and waits for answers only. Returns `None` if there is no event yet, and after
+    /// the end.
     ///
     /// # Errors
     /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.

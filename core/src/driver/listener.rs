@@ -7,8 +7,8 @@ use crate::flow::Notice;
 
 /// What a listener to notices returns: nothing, or a `Result` whose error stops the flow.
 ///
-/// A [`Notice::Persist`] comes before the request that matters. If the listener cannot save it, its error keeps the request from
-/// being sent.
+/// A [`Notice::Persist`] comes before the request that matters. If the listener cannot save it, its error keeps the
+/// request from being sent.
 ///
 /// ```
 /// # use pipewright::driver::{self, NoCredentials, Runtime};

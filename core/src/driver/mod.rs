@@ -7,7 +7,8 @@
 //! | async, on any executor | [`AsyncDriver`], or [`run_async`] for a single flow |
 //! | an event loop | none: it is a `match` on [`Step`](crate::flow::Step), see [`flow`](crate::flow) |
 //!
-//! Event flows are driven from event to event: with [`Client::start`] and [`DrivenFlow::next`], or with [`AsyncDriver::run`].
+//! Event flows are driven from event to event: with [`Client::start`] and [`DrivenFlow::next`], or with
+//! [`AsyncDriver::run`].
 
 mod asynchronous;
 mod blocking;

@@ -14,7 +14,8 @@ use crate::time::Timestamp;
 
 /// A runtime that tells a listener of each exchange, for metrics and logs of a whole program.
 ///
-/// The listener sees every attempt of every flow, with or without an answer. For the progress of one flow, listen to its notices.
+/// The listener sees every attempt of every flow, with or without an answer. For the progress of one flow, listen to
+/// its notices.
 ///
 /// ```
 /// use pipewright::driver::{Canned, Observation, Observed};
@@ -44,7 +45,8 @@ pub struct Observation<'a> {
     pub operation: &'static OperationInfo,
     /// The status of the response, or why there is none.
     pub result: Result<StatusCode, &'a TransportError>,
-    /// The time that the exchange took, by the clock of the runtime. Of a streaming exchange: until the head of the response.
+    /// The time that the exchange took, by the clock of the runtime. Of a streaming exchange: until the head of the
+    /// response.
     pub elapsed: Duration,
 }
 

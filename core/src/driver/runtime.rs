@@ -31,10 +31,10 @@ impl<T: Transport + Clock + Entropy + ?Sized> Runtime for T {}
 /// Executes one exchange, blocking.
 ///
 /// A transport follows no redirects, retries nothing, adds no headers of its own beyond what HTTP needs (`Host`,
-/// `Content-Length`, `Connection`), treats every status as an answer, bounds the body by
-/// [`Exchange::body_limit`] and the time by [`Exchange::timeout`], and says of each failure whether the request was
-/// [`NotSent`](crate::error::Delivery::NotSent) or its outcome is [`Unknown`](crate::error::Delivery::Unknown). If it cannot
-/// tell, the outcome is unknown.
+/// `Content-Length`, `Connection`), treats every status as an answer, bounds the body by [`Exchange::body_limit`] and
+/// the time by [`Exchange::timeout`], and says of each failure whether the request was
+/// [`NotSent`](crate::error::Delivery::NotSent) or its outcome is [`Unknown`](crate::error::Delivery::Unknown). If it
+/// cannot tell, the outcome is unknown.
 pub trait Transport {
     /// Sends the request and reads the whole answer.
     ///

@@ -24,8 +24,8 @@ pub enum FlowError {
     Ambiguous(Ambiguity),
     /// The service carried the request out, and what it started failed.
     Failed(Failure),
-    /// The deadline passed while no request was unanswered. The service continues what it has started. Resume the flow if its
-    /// state was saved.
+    /// The deadline passed while no request was unanswered. The service continues what it has started. Resume the flow
+    /// if its state was saved.
     Deadline {
         /// The deadline.
         at: Timestamp,
@@ -55,8 +55,8 @@ pub struct Ambiguity {
     pub operation: &'static str,
     /// What hides the outcome.
     pub cause: Box<FlowError>,
-    /// Whether at least one attempt got no answer from the service itself. Such an attempt may still be carried out later. If
-    /// false, the service has answered, and its answer does not tell.
+    /// Whether at least one attempt got no answer from the service itself. Such an attempt may still be carried out
+    /// later. If false, the service has answered, and its answer does not tell.
     pub unanswered: bool,
     /// What a lookup after the unknown outcome showed, as text. `None` if no lookup was possible.
     pub found: Option<String>,
@@ -169,8 +169,8 @@ pub enum Misuse {
 }
 
 impl FlowError {
-    /// Whether it is unknown if a request of this flow was carried out. Not so for [`Deadline`](Self::Deadline): what the
-    /// service has acknowledged by then goes on there.
+    /// Whether it is unknown if a request of this flow was carried out. Not so for [`Deadline`](Self::Deadline): what
+    /// the service has acknowledged by then goes on there.
     pub fn is_ambiguous(&self) -> bool {
         matches!(self, Self::Ambiguous(_))
     }

@@ -105,10 +105,11 @@ pub enum Delivery {
 pub enum TransportErrorKind {
     /// The host name has no address.
     Resolve,
-    /// No connection: refused, unreachable, not in time, or cut off before the request left, also during the TLS handshake.
+    /// No connection: refused, unreachable, not in time, or cut off before the request left, also during the TLS
+    /// handshake.
     Connect,
-    /// The TLS handshake failed: the certificate, an alert, or an answer that is not TLS. A flow does not repeat the request if
-    /// nothing has answered at the address yet.
+    /// The TLS handshake failed: the certificate, an alert, or an answer that is not TLS. A flow does not repeat the
+    /// request if nothing has answered at the address yet.
     Tls,
     /// Connected, but no complete answer in time.
     Timeout,
@@ -144,8 +145,8 @@ impl TransportError {
         Self { kind, delivery, status: None, is_text: false, message: message.into(), source: None }
     }
 
-    /// Keeps the head of an answer whose body was lost: the status, and whether the body was text. A success with a web page does not
-    /// prove that the request was carried out: a proxy may have sent it.
+    /// Keeps the head of an answer whose body was lost: the status, and whether the body was text. A success with a web
+    /// page does not prove that the request was carried out: a proxy may have sent it.
     pub fn with_head(mut self, status: StatusCode, headers: &HeaderMap) -> Self {
         self.is_text = service::is_text(headers);
         self.with_status(status)

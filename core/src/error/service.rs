@@ -22,10 +22,11 @@ const DETAILS: usize = 64 * 1024;
 pub enum ErrorKind {
     /// The service refused, in its own words.
     Rejected,
-    /// A refusal that is not the service's own: from a proxy, a load balancer, another program on that port. Once the service has
-    /// answered, a [`Call`](crate::flow::call) takes a 401, 403 or 404 of this kind for transient.
+    /// A refusal that is not the service's own: from a proxy, a load balancer, another program on that port. Once the
+    /// service has answered, a [`Call`](crate::flow::call) takes a 401, 403 or 404 of this kind for transient.
     Foreign,
-    /// The status says success, but the body is not what the operation answers: empty, cut off, compressed, HTML, another type.
+    /// The status says success, but the body is not what the operation answers: empty, cut off, compressed, HTML,
+    /// another type.
     Unreadable,
 }
 
@@ -110,8 +111,9 @@ impl ServiceError {
         error
     }
 
-    /// A success whose body cannot be read; `problem` says why. The status says that the request was applied, unless the body is
-    /// a page or other text: a proxy may have sent it by itself. Of a compressed body, that is the problem, and it will not pass.
+    /// A success whose body cannot be read; `problem` says why. The status says that the request was applied, unless
+    /// the body is a page or other text: a proxy may have sent it by itself. Of a compressed body, that is the problem,
+    /// and it will not pass.
     pub fn unreadable(info: &OperationInfo, response: &Response<Bytes>, problem: &str) -> Self {
         let compressed = compressed(response);
         let body = if compressed.is_some() { String::new() } else { excerpt(response.body(), EXCERPT) };
@@ -154,7 +156,8 @@ impl ServiceError {
         self
     }
 
-    /// Keeps all of it, for an account that is of no use when its end is missing. The transport's body limit is its bound.
+    /// Keeps all of it, for an account that is of no use when its end is missing. The transport's body limit is its
+    /// bound.
     pub(crate) fn with_whole_details(mut self, details: String) -> Self {
         self.0.details = Some(details);
         self
@@ -172,8 +175,8 @@ impl ServiceError {
         self
     }
 
-    /// Says that it was not sent again, because the service asks to come again at `at`, and a flow waits for no longer than
-    /// `longest`.
+    /// Says that it was not sent again, because the service asks to come again at `at`, and a flow waits for no longer
+    /// than `longest`.
     pub(crate) fn not_before(mut self, at: Timestamp, longest: Duration) -> Self {
         self.0.not_before = Some((at, longest));
         self

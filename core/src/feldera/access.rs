@@ -74,7 +74,8 @@ operations! { FelderaApi;
         path { name: String }
     }
 
-    /// Trusts an issuer no longer. Refused with 404 when there is none of the name, also when an earlier attempt did it.
+    /// Trusts an issuer no longer. Refused with 404 when there is none of the name, also when an earlier attempt did
+    /// it.
     ///
     /// [Reference](https://docs.feldera.com/api/delete-oidc-trust).
     Fenced DELETE "/v0/oidc_trust/{name}" DeleteTrust "delete_oidc_trust" -> Accepted {

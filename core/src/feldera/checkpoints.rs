@@ -29,7 +29,8 @@ operations! { FelderaApi;
         }
     }
 
-    /// Sends the newest checkpoint to the object store; its id is the answer, see [`GetCheckpointSyncStatus`]. Since 0.127.
+    /// Sends the newest checkpoint to the object store; its id is the answer, see [`GetCheckpointSyncStatus`]. Since
+    /// 0.127.
     ///
     /// Refused: 400 with the code `400` when there is none, 501 by the open-source edition, 503.
     /// [Reference](https://docs.feldera.com/api/sync-checkpoints-to-s-3).

@@ -16,10 +16,11 @@ use crate::schema::{self, json_structs, operations, string_enums};
 use crate::url::{Encoder, Parameter};
 
 operations! { FelderaApi;
-    /// Whether what a token covers has gone through: [`CompletionStatus::Complete`] when all outputs of it were delivered.
+    /// Whether what a token covers has gone through: [`CompletionStatus::Complete`] when all outputs of it were
+    /// delivered.
     ///
-    /// Refused: 400 for a token that is none; 410 when it is of an earlier process, and the data may be lost; 500 when the
-    /// circuit has died. A circuit that is wedged answers `inprogress` for ever.
+    /// Refused: 400 for a token that is none; 410 when it is of an earlier process, and the data may be lost; 500 when
+    /// the circuit has died. A circuit that is wedged answers `inprogress` for ever.
     /// [Reference](https://docs.feldera.com/api/check-completion-status).
     Safe GET "/v0/pipelines/{pipeline_name}/completion_status" GetCompletionStatus "completion_status" -> Completion {
         path { pipeline_name: String }
@@ -79,15 +80,15 @@ pub(crate) const INGRESS: &[&OperationInfo] = &[HttpInput::INFO];
 
 /// Puts rows into a table.
 ///
-/// The answer is a token for them, see [`GetCompletionStatus`]; the data is then in the pipeline's memory, and survives a
-/// restart only by fault tolerance. There is nothing that makes sending it twice harmless: after a lost answer, a timeout or
-/// most 503s nobody knows whether it arrived. **Refused with 400 `ParseErrors`, all rows that can be parsed are in**, and
-/// there is no token for them: [`parse_errors`] reads the details, and the error says `Applied::Yes`.
+/// The answer is a token for them, see [`GetCompletionStatus`]; the data is then in the pipeline's memory, and survives
+/// a restart only by fault tolerance. There is nothing that makes sending it twice harmless: after a lost answer, a
+/// timeout or most 503s nobody knows whether it arrived. **Refused with 400 `ParseErrors`, all rows that can be parsed
+/// are in**, and there is no token for them: [`parse_errors`] reads the details, and the error says `Applied::Yes`.
 ///
 /// Each distinct spelling of the table with distinct options keeps one of the pipeline's 100 API connections until the
-/// process ends; 429 `ApiConnectionLimit` beyond. Also refused: 404 `ConfigError.UnknownInputStream`, 410 `Terminating`.
-/// While the pipeline is paused and [`force`](Self::force) is not set, the request is held and ends as 503 after 30 s, and
-/// the data goes in all the same when the pipeline is resumed.
+/// process ends; 429 `ApiConnectionLimit` beyond. Also refused: 404 `ConfigError.UnknownInputStream`, 410
+/// `Terminating`. While the pipeline is paused and [`force`](Self::force) is not set, the request is held and ends as
+/// 503 after 30 s, and the data goes in all the same when the pipeline is resumed.
 /// [Reference](https://docs.feldera.com/api/insert-data).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -139,7 +140,8 @@ impl HttpInput {
         self
     }
 
-    /// Sets what a row of JSON is; `InsertDelete` by default. `Redis` and `Weighted` are an error when the request is built.
+    /// Sets what a row of JSON is; `InsertDelete` by default. `Redis` and `Weighted` are an error when the request is
+    /// built.
     pub fn update_format(mut self, format: UpdateFormat) -> Self {
         self.update_format = Some(format);
         self
@@ -191,9 +193,10 @@ impl Operation for HttpInput {
     }
 }
 
-/// Over the first row in a format that is refused here, the server panics or drops it. Weighted ingress and Debezium egress were
-/// tried out on a 0.337.0. That Redis panics in both directions stands in the server's source only: its parser has no case for
-/// it, and its encoder needs the key columns that only the configuration of a connector can name.
+/// Over the first row in a format that is refused here, the server panics or drops it. Weighted ingress and Debezium
+/// egress were tried out on a 0.337.0. That Redis panics in both directions stands in the server's source only: its
+/// parser has no case for it, and its encoder needs the key columns that only the configuration of a connector can
+/// name.
 impl UpdateFormat {
     /// Why a request for ingress must not be sent. Where the server itself rejects a format, the request is sent.
     fn input_problem(&self) -> Option<&'static str> {

@@ -52,7 +52,8 @@ macro_rules! codes {
         }
 
         impl ErrorCode {
-            /// What it means for whoever asked. A code that is not known counts as a refusal, unless its family is known.
+            /// What it means for whoever asked. A code that is not known counts as a refusal, unless its family is
+            /// known.
             pub fn class(&self) -> ErrorClass {
                 match self {
                     $($( Self::$code => ErrorClass::$class, )*)*
@@ -71,7 +72,8 @@ fn is_internal(code: &str) -> bool {
 
 codes! {
     Rejection {
-        /// A pipeline that is not deployed cannot do it; transient only while it is being started, see [`rejection_will_clear`].
+        /// A pipeline that is not deployed cannot do it; transient only while it is being started, see
+        /// [`rejection_will_clear`].
         PipelineInteractionNotDeployed = "PipelineInteractionNotDeployed",
         /// No pipeline of this name.
         UnknownPipelineName = "UnknownPipelineName",
@@ -410,8 +412,8 @@ fn own(info: &'static OperationInfo, response: &Response<Bytes>, body: &ErrorRes
     error.with_applied(applied).with_transient(transient)
 }
 
-/// 401 without a credential, and 404 for addresses that do not exist: Feldera's own, without a body. The headers tell them from
-/// those of a proxy: the manager asks for a bearer token, and names the headers of CORS in each answer.
+/// 401 without a credential, and 404 for addresses that do not exist: Feldera's own, without a body. The headers tell
+/// them from those of a proxy: the manager asks for a bearer token, and names the headers of CORS in each answer.
 fn empty(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let status = response.status();
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());

@@ -10,8 +10,9 @@ operations! { FelderaApi;
     /// Starts a stopped pipeline, once it is compiled. Repeating it is harmless.
     ///
     /// Refused with 400: `IllegalPipelineAction` while it stops, `CannotStartWithCompilationError`,
-    /// `CannotStartWhileClearingStorage`, `CannotStartWithUndismissedError`, `InitialImmutableUnlessStopped` when it was
-    /// started as something else: resume or pause it then. [Reference](https://docs.feldera.com/api/start-pipeline).
+    /// `CannotStartWhileClearingStorage`, `CannotStartWithUndismissedError`, `InitialImmutableUnlessStopped` when it
+    /// was started as something else: resume or pause it then.
+    /// [Reference](https://docs.feldera.com/api/start-pipeline).
     Idempotent POST "/v0/pipelines/{pipeline_name}/start" StartPipeline "post_pipeline_start" -> Accepted {
         path { pipeline_name: String }
         query? {
@@ -30,8 +31,8 @@ operations! { FelderaApi;
 
     /// Stops a pipeline: with a checkpoint, or at once.
     ///
-    /// A forced stop is accepted in any state, cannot be taken back, and cancels one that is not forced. Refused without
-    /// force: 501 `EnterpriseFeature` by the open-source edition, 400 `InvalidTransition`, 503.
+    /// A forced stop is accepted in any state, cannot be taken back, and cancels one that is not forced. Refused
+    /// without force: 501 `EnterpriseFeature` by the open-source edition, 400 `InvalidTransition`, 503.
     /// [Reference](https://docs.feldera.com/api/stop-pipeline).
     Idempotent POST "/v0/pipelines/{pipeline_name}/stop" StopPipeline "post_pipeline_stop" -> Accepted {
         timeout 150;
@@ -68,8 +69,8 @@ operations! { FelderaApi;
         }
     }
 
-    /// Approves that changed views are filled; answers when the pipeline has left `AwaitingApproval`, and also when it was
-    /// not there. Since 0.164. Refused with 503 when it is not deployed.
+    /// Approves that changed views are filled; answers when the pipeline has left `AwaitingApproval`, and also when it
+    /// was not there. Since 0.164. Refused with 503 when it is not deployed.
     ///
     /// [Reference](https://docs.feldera.com/api/approve-bootstrap).
     Idempotent POST "/v0/pipelines/{pipeline_name}/approve" ApprovePipeline "post_pipeline_approve" -> Accepted {

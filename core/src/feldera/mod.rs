@@ -1,4 +1,5 @@
-//! Feldera: the [API](https://docs.feldera.com/api/) of its manager and, through it, of pipelines; releases 0.104 to 0.337.
+//! Feldera: the [API](https://docs.feldera.com/api/) of its manager and, through it, of pipelines; releases 0.104 to
+//! 0.337.
 //!
 //! | room | what |
 //! |---|---|
@@ -36,13 +37,14 @@
 //!
 //! What one has to know about Feldera, and what the types and flows take care of:
 //!
-//! * **A success of start, stop, pause, resume and clear records a wish.** The status seen right afterwards is the old one, and
-//!   `Stopped` is no end while the pipeline is to be something else: [`EnsureRunning`], [`EnsurePaused`], [`Stop`] and [`ClearStorage`] wait until it is granted.
-//! * **The manager shows `Running` for some seconds after the process has ended.** The process itself is asked before a flow
-//!   says that a pipeline is up, and the cause of its end is waited for.
+//! * **A success of start, stop, pause, resume and clear records a wish.** The status seen right afterwards is the old
+//!   one, and `Stopped` is no end while the pipeline is to be something else: [`EnsureRunning`], [`EnsurePaused`],
+//!   [`Stop`] and [`ClearStorage`] wait until it is granted.
+//! * **The manager shows `Running` for some seconds after the process has ended.** The process itself is asked before a
+//!   flow says that a pipeline is up, and the cause of its end is waited for.
 //! * **503 is used for refusals that never clear.** Codes decide: see [`ErrorCode::class`].
-//! * **Nobody knows whether data that was answered with a timeout or a 503 has arrived**, and there is nothing to find out by.
-//!   [`HttpInput`](data::HttpInput) is never sent twice by itself.
+//! * **Nobody knows whether data that was answered with a timeout or a 503 has arrived**, and there is nothing to find
+//!   out by. [`HttpInput`](data::HttpInput) is never sent twice by itself.
 //! * **400 `ParseErrors` means that all other rows are in**: see [`parse_errors`](data::parse_errors).
 //! * **A stream may be cut off and still end properly**: see [`stream`].
 //! * `Bearer` is the word before a key, and an API key begins with `apikey:`, which belongs to it. A

@@ -68,7 +68,8 @@ operations! { FelderaApi;
 
     /// What whoever helps wants to see: a zip. Every part is in it unless it is switched off.
     ///
-    /// Refused with 400 `InvalidSupportBundleParameter`. [Reference](https://docs.feldera.com/api/download-support-bundle).
+    /// Refused with 400 `InvalidSupportBundleParameter`.
+    /// [Reference](https://docs.feldera.com/api/download-support-bundle).
     Safe GET "/v0/pipelines/{pipeline_name}/support_bundle" GetSupportBundle "get_pipeline_support_bundle" -> Download {
         timeout 300;
         path { pipeline_name: String }

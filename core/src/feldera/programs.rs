@@ -8,8 +8,8 @@ use crate::schema::{json_structs, operations};
 operations! { FelderaApi;
     /// Compiles SQL without making a pipeline of it. Since 0.324.
     ///
-    /// SQL that is wrong is an answer, not a refusal: [`Validation::SqlError`]. Refused: 400 `InvalidRuntimeVersion`, 503 and
-    /// 504 when the compiler does not answer. [Reference](https://docs.feldera.com/api/validate-program).
+    /// SQL that is wrong is an answer, not a refusal: [`Validation::SqlError`]. Refused: 400 `InvalidRuntimeVersion`,
+    /// 503 and 504 when the compiler does not answer. [Reference](https://docs.feldera.com/api/validate-program).
     Safe POST "/v0/validate_program" ValidateProgram "post_validate_program" -> Validation {
         timeout 180;
         json {
@@ -64,7 +64,8 @@ tagged! {
 json_structs! {
     /// A program that is fine.
     pub struct Validated {
-        /// What the compiler found out: as [`ProgramInfo`](super::pipelines::ProgramInfo), and with the graph if it was asked for.
+        /// What the compiler found out: as [`ProgramInfo`](super::pipelines::ProgramInfo), and with the graph if it was
+        /// asked for.
         pub program_info: super::pipelines::ProgramInfo,
     }
 

@@ -173,7 +173,8 @@ json_structs! {
         pub state: PipelineState,
         /// Changed views are being filled.
         pub bootstrap_in_progress: Option<bool>,
-        /// What the circuit does about a transaction. [`open_transaction`](Self::open_transaction) tells whether one is open.
+        /// What the circuit does about a transaction. [`open_transaction`](Self::open_transaction) tells whether one is
+        /// open.
         pub transaction_status: Option<TransactionStatus>,
         /// Its id; 0 for none.
         pub transaction_id: Option<i64>,

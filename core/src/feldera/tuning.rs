@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// How long the manager may show an outdated status after an action was accepted or a process has ended.
 ///
-/// Feldera: the manager's runner polls the process every 2.5 s and waits up to 5 s for its answer. A killed process shows after
-/// up to 5 s.
+/// Feldera: the manager's runner polls the process every 2.5 s and waits up to 5 s for its answer. A killed process
+/// shows after up to 5 s.
 pub(super) const MAX_STATUS_LAG: Duration = Duration::from_secs(10);
 
 /// How long the last poll of a diagnosis may take after [`MAX_STATUS_LAG`] has passed.
@@ -35,10 +35,12 @@ pub(super) const DELAY_QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many actions a flow about the life cycle requests, all kinds together.
 ///
-/// Our choice: the polls between them take about 7 s, longer than the server needs to see that a pipeline has died (up to 5 s).
+/// Our choice: the polls between them take about 7 s, longer than the server needs to see that a pipeline has died (up
+/// to 5 s).
 pub(super) const MAX_ACTIONS: u32 = 8;
 
-/// How often a deployment reads the pipeline and starts over, because a change may have been made or was another client's.
+/// How often a deployment reads the pipeline and starts over, because a change may have been made or was another
+/// client's.
 ///
 /// Our choice: a bound on how often lost answers and other clients make it start over.
 pub(super) const MAX_DEPLOY_POLLS: u32 = 8;

@@ -62,8 +62,8 @@ impl Json {
     /// Writes a value.
     ///
     /// # Errors
-    /// If a number is `NaN` or infinite, which JSON cannot represent; the error names the field. If a key of a map cannot be a
-    /// string, or the value's own `Serialize` fails.
+    /// If a number is `NaN` or infinite, which JSON cannot represent; the error names the field. If a key of a map
+    /// cannot be a string, or the value's own `Serialize` fails.
     ///
     /// ```
     /// use pipewright::feldera::Json;
@@ -199,8 +199,8 @@ pub(super) fn reject_page(info: &'static OperationInfo, response: &Response<Byte
     }
 }
 
-/// A text that is or may be a secret, where it is part of a body: an API key in the one answer that ever shows it, the keys
-/// of a bucket, the value of an environment variable. `Debug` does not show it; serialised it is the text.
+/// A text that is or may be a secret, where it is part of a body: an API key in the one answer that ever shows it, the
+/// keys of a bucket, the value of an environment variable. `Debug` does not show it; serialised it is the text.
 ///
 /// ```
 /// use pipewright::feldera::SecretText;

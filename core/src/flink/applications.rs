@@ -23,8 +23,8 @@ operations! { FlinkRest;
         path { applicationid: ApplicationId }
     }
 
-    /// Cancels an application and its jobs. The answer only says that it was told to: see [`GetApplication`] for the state.
-    /// Since 2.3.
+    /// Cancels an application and its jobs. The answer only says that it was told to: see [`GetApplication`] for the
+    /// state. Since 2.3.
     ///
     /// Refused with 404: an application that has ended, also when an earlier attempt cancelled it; an unknown one.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid-cancel).

@@ -49,8 +49,8 @@ operations! { FlinkRest;
 
     /// What became of a triggered checkpoint. Since 1.17.
     ///
-    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody can
-    /// tell which.
+    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody
+    /// can tell which.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-triggerid).
     Safe GET "/jobs/{jobid}/checkpoints/{triggerid}" GetCheckpointStatus "getCheckpointStatus" -> CheckpointStatus {
         path { jobid: JobId, triggerid: TriggerId }
@@ -242,8 +242,8 @@ json_structs! {
 }
 
 impl Checkpoints {
-    /// The path of the savepoint that the job was stopped with: its last savepoint, if that is a stop's, and the job has
-    /// neither completed a checkpoint nor been restored since. `None` otherwise.
+    /// The path of the savepoint that the job was stopped with: its last savepoint, if that is a stop's, and the job
+    /// has neither completed a checkpoint nor been restored since. `None` otherwise.
     ///
     /// This proves that the stop ended the job only if the job is FINISHED.
     pub fn stopped_with(&self) -> Option<&str> {
@@ -260,8 +260,8 @@ impl Checkpoints {
 }
 
 impl Checkpoints {
-    /// The path of the newest snapshot that a job can start from: the last completed checkpoint that was not deleted, or what the
-    /// job was restored from if it has completed none since.
+    /// The path of the newest snapshot that a job can start from: the last completed checkpoint that was not deleted,
+    /// or what the job was restored from if it has completed none since.
     pub(crate) fn start_from(&self) -> Option<String> {
         let completed = self.latest.completed.as_ref().filter(|checkpoint| checkpoint.discarded != Some(true));
         let restored = self.latest.restored.as_ref().and_then(|restored| restored.external_path.clone());

@@ -18,8 +18,8 @@ operations! { FlinkRest;
     /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#config).
     Safe GET "/config" GetConfig "getDashboardConfiguration" -> DashboardConfig {}
 
-    /// Shuts the cluster down. Answers at once, and then **waits** until the result of every trigger that has completed was
-    /// read or forgotten (`rest.async.store-duration`, 5 min): jobs run on until then, and this address answers.
+    /// Shuts the cluster down. Answers at once, and then **waits** until the result of every trigger that has completed
+    /// was read or forgotten (`rest.async.store-duration`, 5 min): jobs run on until then, and this address answers.
     ///
     /// Never refuses; a second one finds the cluster going down or gone.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#cluster).

@@ -1,8 +1,8 @@
 //! Cluster data sets: what a batch job has left on the cluster for another one to read
 //! ([caching](https://nightlies.apache.org/flink/flink-docs-stable/docs/dev/datastream/execution_mode/)).
 //!
-//! To delete one is a trigger: the answer is an id, and the outcome is asked for with [`GetDatasetDeletion`]. Results are
-//! kept for `rest.async.store-duration` (5 min) after completion.
+//! To delete one is a trigger: the answer is an id, and the outcome is asked for with [`GetDatasetDeletion`]. Results
+//! are kept for `rest.async.store-duration` (5 min) after completion.
 
 use super::savepoints::{Removal, Trigger};
 use super::{DatasetId, FlinkRest, TriggerId};
@@ -24,8 +24,8 @@ operations! { FlinkRest;
 
     /// What became of a deletion.
     ///
-    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody can
-    /// tell which.
+    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody
+    /// can tell which.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#datasets-delete-triggerid).
     Safe GET "/datasets/delete/{triggerid}" GetDatasetDeletion "getClusterDataSetDeleteStatus" -> Removal {
         path { triggerid: TriggerId }

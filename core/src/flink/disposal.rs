@@ -1,7 +1,7 @@
 //! Disposal of savepoints: deletes the files of one.
 //!
-//! It is a trigger: the answer is an id, and the outcome is asked for with [`GetSavepointDisposal`]. The id cannot be chosen.
-//! Results are kept for `rest.async.store-duration` (5 min) after completion.
+//! It is a trigger: the answer is an id, and the outcome is asked for with [`GetSavepointDisposal`]. The id cannot be
+//! chosen. Results are kept for `rest.async.store-duration` (5 min) after completion.
 
 use super::savepoints::{Removal, Trigger};
 use super::{FlinkRest, TriggerId};
@@ -10,20 +10,21 @@ use crate::schema::operations;
 operations! { FlinkRest;
     /// Deletes a savepoint. The answer is a trigger: see [`GetSavepointDisposal`].
     ///
-    /// Needs no job: any savepoint that the JobManager can read. **One that does not exist is not refused**: that comes as
-    /// the operation's failure.
+    /// Needs no job: any savepoint that the JobManager can read. **One that does not exist is not refused**: that comes
+    /// as the operation's failure.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#savepoint-disposal).
     Idempotent POST "/savepoint-disposal" StartSavepointDisposal "triggerSavepointDisposal" -> Trigger {
         json {
-            /// Where the savepoint is, as [`SavepointStatus::outcome`](super::savepoints::SavepointStatus::outcome) says.
+            /// Where the savepoint is, as [`SavepointStatus::outcome`](super::savepoints::SavepointStatus::outcome)
+            /// says.
             savepoint_path: String = "savepoint-path",
         }
     }
 
     /// What became of a disposal.
     ///
-    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody can
-    /// tell which.
+    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody
+    /// can tell which.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#savepoint-disposal-triggerid).
     Safe GET "/savepoint-disposal/{triggerid}" GetSavepointDisposal "getSavepointDisposalStatus" -> Removal {
         path { triggerid: TriggerId }

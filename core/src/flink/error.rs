@@ -35,7 +35,8 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
         }
         _ => {
             let error = ServiceError::foreign(info, response);
-            // Flink's own words, cut off or garbled on the way: they may come through next time. Other JSON is a proxy's.
+            // Flink's own words, cut off or garbled on the way: they may come through next time. Other JSON is a
+            // proxy's.
             let garbled = content_type(response).is_some()
                 && is_json
                 && is_malformed
@@ -88,14 +89,16 @@ fn is_of_failover(text: &str) -> bool {
     text.contains("TimeoutException") || text.contains("RecipientUnreachableException")
 }
 
-/// Whether a refusal says that the cluster could not ask its own JobManager: the outcome is as open as without an answer.
+/// Whether a refusal says that the cluster could not ask its own JobManager: the outcome is as open as without an
+/// answer.
 pub(super) fn is_passing(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
     error.kind() == ErrorKind::Rejected
         && (text.contains("AskTimeoutException") || text.contains("RecipientUnreachableException"))
 }
 
-/// Whether a refusal means that the cluster has not got the jar: uploads are lost with the JobManager, and are not shared.
+/// Whether a refusal means that the cluster has not got the jar: uploads are lost with the JobManager, and are not
+/// shared.
 pub(super) fn is_unknown_jar(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
     error.kind() == ErrorKind::Rejected && text.contains("Jar file ") && text.contains(" does not exist")
@@ -115,8 +118,8 @@ const SUBMIT: &str = "submitJobFromJar";
 const PLAN: [&str; 2] = ["generatePlanFromJar", "getPlanFromJar"];
 const RUN_APPLICATION: &str = "submitApplicationFromJar";
 
-/// A main method that fails may have submitted its job before; one that was never called has not. A duplicate is no proof
-/// either: the second `execute` of a program that got an id is refused as one of the first, whose job runs on.
+/// A main method that fails may have submitted its job before; one that was never called has not. A duplicate is no
+/// proof either: the second `execute` of a program that got an id is refused as one of the first, whose job runs on.
 fn submitted(status: StatusCode, text: &str) -> Applied {
     let has_run = text.contains("Could not execute application");
     let found_no_program = text.contains("ProgramInvocationException") || text.contains("Jar file ");
@@ -145,7 +148,8 @@ fn is_job_not_found(text: &str) -> bool {
     })
 }
 
-/// Whether a refusal means that the cluster does not know the trigger: never had it, has forgotten it, or was restarted.
+/// Whether a refusal means that the cluster does not know the trigger: never had it, has forgotten it, or was
+/// restarted.
 pub(super) fn is_unknown_trigger(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
     error.kind() == ErrorKind::Rejected

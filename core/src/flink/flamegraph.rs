@@ -4,11 +4,12 @@ use super::{FlinkRest, JobId, Millis, VertexId};
 use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
-    /// What the threads of a vertex are doing. Samples are taken when somebody asks: see [`state`](FlameGraph::state), and
-    /// [`SampleFlameGraph`](super::flow::SampleFlameGraph) for waiting. They are kept for
+    /// What the threads of a vertex are doing. Samples are taken when somebody asks: see [`state`](FlameGraph::state),
+    /// and [`SampleFlameGraph`](super::flow::SampleFlameGraph) for waiting. They are kept for
     /// `rest.flamegraph.refresh-interval` (1 min).
     ///
-    /// Answers without data unless `rest.flamegraph.enabled` is set. Refused with 404: an unknown job, vertex or subtask.
+    /// Answers without data unless `rest.flamegraph.enabled` is set. Refused with 404: an unknown job, vertex or
+    /// subtask.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-flamegraph).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/flamegraph" GetFlameGraph "getJobVertexFlameGraph" -> FlameGraph {
         path { jobid: JobId, vertexid: VertexId }

@@ -1,8 +1,8 @@
-//! The [HistoryServer](https://nightlies.apache.org/flink/flink-docs-stable/docs/deployment/advanced/historyserver/): what
-//! is left of jobs that have ended.
+//! The [HistoryServer](https://nightlies.apache.org/flink/flink-docs-stable/docs/deployment/advanced/historyserver/):
+//! what is left of jobs that have ended.
 //!
-//! It answers a part of the REST API's questions from files, without `/v1` in front of their paths. The same operations and
-//! answers serve, each wrapped in [`FromHistory`]; what it does not have does not compile:
+//! It answers a part of the REST API's questions from files, without `/v1` in front of their paths. The same operations
+//! and answers serve, each wrapped in [`FromHistory`]; what it does not have does not compile:
 //!
 //! ```
 //! use pipewright::{Base, Operation, operation::RequestContext};
@@ -29,18 +29,18 @@
 //!
 //! It has [`GetConfig`], whose [`web_history`](super::cluster::Features::web_history) tells it from a JobManager;
 //! [`GetJobsOverview`]; of each job the details, plan, configuration, exceptions, accumulators, checkpoints, vertices,
-//! attempts of subtasks, and what is known of its JobManager; and since 2.3 the applications, and rescales of jobs of the
-//! adaptive scheduler.
+//! attempts of subtasks, and what is known of its JobManager; and since 2.3 the applications, and rescales of jobs of
+//! the adaptive scheduler.
 //!
-//! It does **not** have: the overview and the list of jobs, their status and execution result, metrics, watermarks, back
-//! pressure, flame graphs, TaskManagers, logs, and whatever changes something; of vertices and subtasks neither the
-//! accumulators nor the current attempt ([`GetAttempt`] has both for each attempt). So no flow runs on it, but none is
-//! needed: what it knows does not change any more.
+//! It does **not** have: the overview and the list of jobs, their status and execution result, metrics, watermarks,
+//! back pressure, flame graphs, TaskManagers, logs, and whatever changes something; of vertices and subtasks neither
+//! the accumulators nor the current attempt ([`GetAttempt`] has both for each attempt). So no flow runs on it, but none
+//! is needed: what it knows does not change any more.
 //!
-//! What it lacks is refused, as is an unknown job, with 404 and `File not found.`; an answer that a JobManager had refused
-//! when the job was archived, such as of rescales without the adaptive scheduler, is a refusal with status **200**. Options
-//! in a query, such as [`max_exceptions`](GetJobExceptions::max_exceptions), are ignored. A job appears
-//! `historyserver.archive.fs.refresh-interval` (10 s) after it has ended, or later.
+//! What it lacks is refused, as is an unknown job, with 404 and `File not found.`; an answer that a JobManager had
+//! refused when the job was archived, such as of rescales without the adaptive scheduler, is a refusal with status
+//! **200**. Options in a query, such as [`max_exceptions`](GetJobExceptions::max_exceptions), are ignored. A job
+//! appears `historyserver.archive.fs.refresh-interval` (10 s) after it has ended, or later.
 
 use std::time::Duration;
 

@@ -137,7 +137,8 @@ ids! {
     "32 hexadecimal digits", hex, write_hex;
     /// A job. May be chosen by whoever submits it; it must then be new since the JobManager started.
     JobId;
-    /// An operation that the cluster carries out in the background. Chosen by the client, it makes the trigger idempotent.
+    /// An operation that the cluster carries out in the background. Chosen by the client, it makes the trigger
+    /// idempotent.
     TriggerId;
     /// A vertex of a job's graph: one or several operators in a chain.
     VertexId;

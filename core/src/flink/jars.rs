@@ -3,11 +3,12 @@
 //! A cluster with `web.submit.enable: false` answers these with 404 or 400. Uploads are lost with the JobManager
 //! unless `web.upload.dir` is set.
 //!
-//! Planning and running a jar execute its main method **in the JobManager process that answers**. A main method that calls
-//! `System.exit` kills that process: the connection is closed without an answer, and without high availability all jobs are lost.
-//! That is why [`PlanJar`], [`GetJarPlan`], [`SubmitJar`] and [`RunApplication`] are [`Effect::Once`]: repeating them after an
-//! attempt without an answer could kill the next JobManager, too. [`RunJar`](super::RunJar) and [`UpgradeJob`](super::UpgradeJob)
-//! repeat them only if the same JobManager still answers.
+//! Planning and running a jar execute its main method **in the JobManager process that answers**. A main method that
+//! calls `System.exit` kills that process: the connection is closed without an answer, and without high availability
+//! all jobs are lost. That is why [`PlanJar`], [`GetJarPlan`], [`SubmitJar`] and [`RunApplication`] are
+//! [`Effect::Once`]: repeating them after an attempt without an answer could kill the next JobManager, too.
+//! [`RunJar`](super::RunJar) and [`UpgradeJob`](super::UpgradeJob) repeat them only if the same JobManager still
+//! answers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,9 +38,9 @@ operations! { FlinkRest;
 
     /// Runs the main method of a jar just far enough to learn the graph of its job, and submits nothing.
     ///
-    /// Submits nothing, but executes `main()`, which can kill the JobManager: see [`jars`](self). Therefore it is not sent again
-    /// after an attempt without an answer.
-    /// Refused with 500: an unknown jar, a main method that throws or never calls `execute`.
+    /// Submits nothing, but executes `main()`, which can kill the JobManager: see [`jars`](self). Therefore it is not
+    /// sent again after an attempt without an answer. Refused with 500: an unknown jar, a main method that throws or
+    /// never calls `execute`.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-plan).
     Once POST "/jars/{jarid}/plan" PlanJar "generatePlanFromJar" -> Plan {
         timeout 180;
@@ -77,12 +78,12 @@ operations! { FlinkRest;
 
     /// Runs the main method of a jar and submits its job; answers as soon as it is submitted.
     ///
-    /// With a chosen [`job_id`](Self::job_id) the caller can look the job up after an attempt without an answer, and a second
-    /// attempt is rejected as a duplicate: the id must be new since the JobManager started. The second attempt executes `main()`
-    /// again all the same, which can kill the JobManager: see [`jars`](self). Look the job up first. **A refusal with 400 does not mean that no
-    /// job runs**: a main method that fails after `execute` leaves its job behind, and one that calls `execute` twice is
-    /// refused as a duplicate of itself. Refused with 500: an unknown jar.
-    /// The flow [`RunJar`](super::RunJar) takes care of all that.
+    /// With a chosen [`job_id`](Self::job_id) the caller can look the job up after an attempt without an answer, and a
+    /// second attempt is rejected as a duplicate: the id must be new since the JobManager started. The second attempt
+    /// executes `main()` again all the same, which can kill the JobManager: see [`jars`](self). Look the job up first.
+    /// **A refusal with 400 does not mean that no job runs**: a main method that fails after `execute` leaves its job
+    /// behind, and one that calls `execute` twice is refused as a duplicate of itself. Refused with 500: an unknown
+    /// jar. The flow [`RunJar`](super::RunJar) takes care of all that.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-run).
     Once POST "/jars/{jarid}/run" SubmitJar "submitJobFromJar" -> Submitted {
         timeout 180;
@@ -109,13 +110,12 @@ operations! { FlinkRest;
         }
     }
 
-    /// Runs the main method of a jar **in the JobManager, later**: answers before it is called, so that all its failures are
-    /// found only at the application. Since 2.3.
+    /// Runs the main method of a jar **in the JobManager, later**: answers before it is called, so that all its
+    /// failures are found only at the application. Since 2.3.
     ///
-    /// With a chosen [`application_id`](Self::application_id) the caller can look up the outcome of the first attempt. A `main()`
-    /// that calls `System.exit` kills the JobManager after the answer, or before it: look the application up before a second
-    /// attempt. What the
-    /// main method submits, one or several jobs, belongs to the application: see
+    /// With a chosen [`application_id`](Self::application_id) the caller can look up the outcome of the first attempt.
+    /// A `main()` that calls `System.exit` kills the JobManager after the answer, or before it: look the application up
+    /// before a second attempt. What the main method submits, one or several jobs, belongs to the application: see
     /// [`GetApplication`](super::applications::GetApplication) and
     /// [`GetApplicationExceptions`](super::applications::GetApplicationExceptions). Refused with 500: an unknown jar.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#jars-jarid-run-application).

@@ -8,10 +8,12 @@ use crate::schema::operations;
 operations! { FlinkRest;
     /// The configuration of the cluster. Secrets come as `******`.
     ///
-    /// `web.tmpdir` tells one JobManager process from another: each appends a random id to the configured directory when it
-    /// starts. With several JobManagers it is that of the process that answers, whether or not it is the leader.
+    /// `web.tmpdir` tells one JobManager process from another: each appends a random id to the configured directory
+    /// when it starts. With several JobManagers it is that of the process that answers, whether or not it is the
+    /// leader.
     ///
-    /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-config).
+    /// Never refuses.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-config).
     Safe GET "/jobmanager/config" GetJobManagerConfig "getClusterConfigurationInfo" -> Vec<ConfigEntry> {}
 
     /// What the JobManager's JVM was started with. Not yet in 1.13.

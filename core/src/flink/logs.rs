@@ -1,8 +1,8 @@
 //! What JobManager and TaskManagers have in common: logs, threads, configuration.
 //!
-//! Log files and standard output are **live** operations: their answer is read line by line, however long the file is. The
-//! server sends the whole file, from its beginning to where it ends just then; it ignores `Range`, and knows no other way to
-//! ask for a part. With a blocking runtime:
+//! Log files and standard output are **live** operations: their answer is read line by line, however long the file is.
+//! The server sends the whole file, from its beginning to where it ends just then; it ignores `Range`, and knows no
+//! other way to ask for a part. With a blocking runtime:
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
@@ -55,7 +55,8 @@ json_structs! {
     pub struct ThreadInfo {
         /// The thread's name.
         pub name: String = "threadName",
-        /// Its state and its stack, as Java prints them. Of at most `cluster.thread-dump.stacktrace-max-depth` (8) frames.
+        /// Its state and its stack, as Java prints them. Of at most `cluster.thread-dump.stacktrace-max-depth` (8)
+        /// frames.
         pub text: String = "stringifiedThreadInfo",
     }
 

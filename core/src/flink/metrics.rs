@@ -1,16 +1,16 @@
 //! Metrics, of one thing and aggregated over several.
 //!
-//! The flows [`ReadMetrics`](super::ReadMetrics) and [`ReadAggregatedMetrics`](super::ReadAggregatedMetrics) get names and
-//! values by one call. What holds for all operations here:
+//! The flows [`ReadMetrics`](super::ReadMetrics) and [`ReadAggregatedMetrics`](super::ReadAggregatedMetrics) get names
+//! and values by one call. What holds for all operations here:
 //!
-//! * Without names they list the metrics that exist, with names they answer their values, in arbitrary order. Names that do
-//!   not exist are left out.
+//! * Without names they list the metrics that exist, with names they answer their values, in arbitrary order. Names
+//!   that do not exist are left out.
 //! * **One name that does not exist empties the answer of an aggregating operation** ([`GetAggregatedJobMetrics`],
 //!   [`GetAggregatedTaskManagerMetrics`], [`GetAggregatedSubtaskMetrics`]): list the names first, or read with
 //!   [`ReadAggregatedMetrics`](super::ReadAggregatedMetrics), which does. A metric that is no number is left out alone.
 //! * **Nothing unknown is refused**: an unknown job, vertex or TaskManager has no metrics.
-//! * The JobManager **fetches lazily**, at most every `metrics.fetcher.update-interval` (10 s): the first question after a
-//!   pause is answered with what was there before, or nothing at all.
+//! * The JobManager **fetches lazily**, at most every `metrics.fetcher.update-interval` (10 s): the first question
+//!   after a pause is answered with what was there before, or nothing at all.
 //! * A request line of more than 4096 bytes is a [`BuildError`](crate::error::BuildError), because the server would
 //!   answer 404 and close the connection. All names of a vertex rarely fit: the flows split them.
 //! * Metrics of a vertex begin with the number of the subtask, as in `0.numRecordsIn`; those of a subtask do not.
@@ -50,7 +50,8 @@ operations! { FlinkRest;
         query? {
             /// Their names; without them the names that exist are listed.
             names: CommaList<String> = "get",
-            /// How to take them together; in every way by default. [`Aggregation::Skew`] is refused before 1.20 with 400.
+            /// How to take them together; in every way by default. [`Aggregation::Skew`] is refused before 1.20 with
+            /// 400.
             aggregations: CommaList<Aggregation> = "agg",
             /// Of these TaskManagers only.
             task_managers: CommaList<TaskManagerId> = "taskmanagers",
@@ -76,7 +77,8 @@ operations! { FlinkRest;
         query? {
             /// Their names; without them the names that exist are listed.
             names: CommaList<String> = "get",
-            /// How to take them together; in every way by default. [`Aggregation::Skew`] is refused before 1.20 with 400.
+            /// How to take them together; in every way by default. [`Aggregation::Skew`] is refused before 1.20 with
+            /// 400.
             aggregations: CommaList<Aggregation> = "agg",
             /// Of these jobs only.
             jobs: CommaList<JobId>,
@@ -129,7 +131,8 @@ operations! { FlinkRest;
         query? {
             /// Their names, without the number of a subtask; without them the names that exist are listed.
             names: CommaList<String> = "get",
-            /// How to take them together; in every way by default. [`Aggregation::Skew`] is refused before 1.20 with 400.
+            /// How to take them together; in every way by default. [`Aggregation::Skew`] is refused before 1.20 with
+            /// 400.
             aggregations: CommaList<Aggregation> = "agg",
             /// Of these subtasks only: numbers and ranges, as in `0-2,5`.
             subtasks: String,

@@ -37,7 +37,8 @@
 //!
 //! What one has to know about Flink, and what the types and flows take care of:
 //!
-//! * **COMPLETED does not mean success.** A trigger's outcome is in [`SavepointStatus::outcome`](savepoints::SavepointStatus::outcome).
+//! * **COMPLETED does not mean success.** A trigger's outcome is in
+//!   [`SavepointStatus::outcome`](savepoints::SavepointStatus::outcome).
 //! * **A trigger for a job that does not exist is accepted**; the refusal comes as the operation's failure.
 //! * **Status codes are irregular**: an unknown job is 404 here and 500 there. [`is_unknown_job`] knows.
 //! * **Answers are cached** for `web.refresh-interval` (3 s), except [`GetJobStatus`](jobs::GetJobStatus),

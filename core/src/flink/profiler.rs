@@ -1,8 +1,9 @@
-//! The profiler of JobManager and TaskManagers, which is [async-profiler](https://github.com/async-profiler/async-profiler).
-//! Since 1.19, and not in the published description.
+//! The profiler of JobManager and TaskManagers, which is
+//! [async-profiler](https://github.com/async-profiler/async-profiler). Since 1.19, and not in the published
+//! description.
 //!
-//! Closed (404) unless `rest.profiling.enabled` is set. A profile is started, and its outcome is looked for in a list; there
-//! is no id but the moment it was started at. [`Profile`](super::flow::Profile) waits for it and fetches it.
+//! Closed (404) unless `rest.profiling.enabled` is set. A profile is started, and its outcome is looked for in a list;
+//! there is no id but the moment it was started at. [`Profile`](super::flow::Profile) waits for it and fetches it.
 
 use bytes::Bytes;
 use http::Response;

@@ -1,8 +1,8 @@
 //! Rescaling: which parallelism a job may have, and how it came to the one it has.
 //!
 //! Only the adaptive scheduler (`jobmanager.scheduler: adaptive`) rescales running jobs. What is put here takes effect
-//! after `jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling` (30 s) and the like, and by a restart of the job
-//! from its last checkpoint.
+//! after `jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling` (30 s) and the like, and by a restart of
+//! the job from its last checkpoint.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ use crate::operation::{Effect, FromResponse, Operation, OperationInfo, RequestCo
 use crate::schema::{AsWire, JsonBody, Value, json_structs, operations, string_enums};
 
 operations! { FlinkRest;
-    /// The bounds of the parallelism of each vertex of a job. Since 1.18. Not cached: what was put shows at once, long before
-    /// the job follows.
+    /// The bounds of the parallelism of each vertex of a job. Since 1.18. Not cached: what was put shows at once, long
+    /// before the job follows.
     ///
     /// Refused with 500: a job of the default scheduler, and one that is unknown or has ended.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-resource-requirements).
@@ -363,12 +363,12 @@ impl FromResponse for ResourceRequirements {
     }
 }
 
-/// Sets the bounds of the parallelism of **every** vertex of a job, which follows later; see [`Rescale`](super::flow::Rescale)
-/// for waiting. Since 1.18.
+/// Sets the bounds of the parallelism of **every** vertex of a job, which follows later; see
+/// [`Rescale`](super::flow::Rescale) for waiting. Since 1.18.
 ///
-/// Refused with 400: a vertex left out or unknown, 0, a lower bound above the upper one, an upper one above the vertex's
-/// maximum parallelism; with 500: a job of the default scheduler, and one that is unknown or has ended. More than there are
-/// slots is not refused.
+/// Refused with 400: a vertex left out or unknown, 0, a lower bound above the upper one, an upper one above the
+/// vertex's maximum parallelism; with 500: a job of the default scheduler, and one that is unknown or has ended. More
+/// than there are slots is not refused.
 /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-resource-requirements-1).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -1,7 +1,7 @@
 //! Savepoints: take one, stop with one, and what became of it.
 //!
-//! Both are triggers: the answer is an id, and the outcome is asked for with [`GetSavepointStatus`]. Savepoints and stops
-//! of one job share their ids: a stop that reuses the id of a savepoint is answered with that savepoint and stops
+//! Both are triggers: the answer is an id, and the outcome is asked for with [`GetSavepointStatus`]. Savepoints and
+//! stops of one job share their ids: a stop that reuses the id of a savepoint is answered with that savepoint and stops
 //! nothing. Results are kept for `rest.async.store-duration` (5 min) after completion.
 
 use super::jobs::{QueueState, QueueStatus};
@@ -52,8 +52,8 @@ operations! { FlinkRest;
 
     /// What became of a savepoint or a stop.
     ///
-    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody can
-    /// tell which.
+    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody
+    /// can tell which.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-savepoints-triggerid).
     Safe GET "/jobs/{jobid}/savepoints/{triggerid}" GetSavepointStatus "getSavepointStatus" -> SavepointStatus {
         path { jobid: JobId, triggerid: TriggerId }
@@ -124,8 +124,8 @@ impl SavepointStatus {
 }
 
 impl SavepointInfo {
-    /// The path of the savepoint that a stop has written before it failed, which no other field has: the job then failed
-    /// while it was stopping, and can be started from there. `None` for all other outcomes.
+    /// The path of the savepoint that a stop has written before it failed, which no other field has: the job then
+    /// failed while it was stopping, and can be started from there. `None` for all other outcomes.
     pub fn left_behind(&self) -> Option<&str> {
         self.failure_cause.as_ref().filter(|_| self.location.is_none())?.savepoint()
     }

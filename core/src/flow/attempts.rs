@@ -16,7 +16,8 @@ use crate::operation::{Effect, OperationInfo, RequestContext};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
-/// What the attempts need to know about an operation. Not a type parameter: this file is compiled once, and not for each operation.
+/// What the attempts need to know about an operation. Not a type parameter: this file is compiled once, and not for
+/// each operation.
 pub(super) struct Rules {
     pub(super) info: &'static OperationInfo,
     pub(super) is_streaming: bool,
@@ -81,7 +82,8 @@ pub(super) struct Attempts {
     state: State,
 }
 
-/// Whether the status of a success says all that there is to know: the body says nothing that the caller needs to go on.
+/// Whether the status of a success says all that there is to know: the body says nothing that the caller needs to go
+/// on.
 fn is_told_by_status(method: &Method) -> bool {
     matches!(*method, Method::PATCH | Method::DELETE)
 }
@@ -225,8 +227,8 @@ impl Attempts {
         }
     }
 
-    /// A proxy that has lost the service for a moment answers 401, 403 or 404 by itself: that passes. If the service has never
-    /// answered, the address is probably wrong.
+    /// A proxy that has lost the service for a moment answers 401, 403 or 404 by itself: that passes. If the service
+    /// has never answered, the address is probably wrong.
     fn weighed(&self, error: ServiceError) -> ServiceError {
         let contact = &self.settings.contact;
         match (error.kind(), error.status().as_u16()) {

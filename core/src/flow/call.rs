@@ -24,10 +24,10 @@
 //!
 //! A status alone never decides whether a refusal is transient: the service's own codes do.
 //!
-//! A 2xx status says that the request was carried out, unless the body is a web page or other text, which a proxy may have sent by
-//! itself. The answer to PATCH and DELETE says no more than that, so the error is no ambiguity: its
-//! [`applied`](ServiceError::applied) is [`Applied::Yes`]. The answer to PUT and POST names what the caller needs to go on, such as a
-//! job or a token.
+//! A 2xx status says that the request was carried out, unless the body is a web page or other text, which a proxy may
+//! have sent by itself. The answer to PATCH and DELETE says no more than that, so the error is no ambiguity: its
+//! [`applied`](ServiceError::applied) is [`Applied::Yes`]. The answer to PUT and POST names what the caller needs to go
+//! on, such as a job or a token.
 //!
 //! What a [`Call`] does also depends on what the address has answered before, in any call with the same [`Config`]:
 //!
@@ -37,9 +37,9 @@
 //! | no connection, or no address for the host name | no HTTP response has ever come: [`Retry::connect_attempts`](super::Retry::connect_attempts) attempts | [`Retry::attempts`](super::Retry::attempts) attempts |
 //! | the TLS handshake failed | no HTTP response has ever come: error; check the certificate, the port and `https` | again |
 //!
-//! The service has answered if it sent a success that can be read, or a rejection that
-//! [identifies the service](Service::identifies_service). Exception: a 404 without a service code from a Snowpipe ingest host is
-//! always transient, because the account supplied the name of the host.
+//! The service has answered if it sent a success that can be read, or a rejection that [identifies the
+//! service](Service::identifies_service). Exception: a 404 without a service code from a Snowpipe ingest host is always
+//! transient, because the account supplied the name of the host.
 //!
 //! After an attempt without an answer the next request asks for a
 //! [fresh connection](Exchange::wants_fresh_connection), whatever its effect.
@@ -157,7 +157,8 @@ impl<O: Operation> Call<O> {
         self.attempts.sent
     }
 
-    /// Whether the next poll sends the request again. A flow that must look at the service before each attempt does so now.
+    /// Whether the next poll sends the request again. A flow that must look at the service before each attempt does so
+    /// now.
     pub(crate) fn is_about_to_repeat(&self) -> bool {
         self.attempts.is_about_to_repeat()
     }

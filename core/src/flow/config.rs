@@ -12,8 +12,8 @@ use crate::url::Base;
 
 /// Where a service is and how to speak to it. Cheap to clone.
 ///
-/// The clones of a config also share whether the address has ever answered. [`Call`](super::call) retries less before the first
-/// answer, when the address is probably wrong.
+/// The clones of a config also share whether the address has ever answered. [`Call`](super::call) retries less before
+/// the first answer, when the address is probably wrong.
 ///
 /// ```
 /// use pipewright::flow::{Config, Retry};
@@ -85,8 +85,8 @@ impl<S: Service> Config<S> {
         self.change(|settings| settings.body_limit = bytes)
     }
 
-    /// Flows ask for a credential before their first request, and again before they repeat a request after a wait: the credential
-    /// may have expired by then.
+    /// Flows ask for a credential before their first request, and again before they repeat a request after a wait: the
+    /// credential may have expired by then.
     pub fn with_credentials(self) -> Self {
         self.change(|settings| settings.authorized = true)
     }

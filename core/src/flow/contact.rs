@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// What earlier exchanges have shown about the address of a service. The clones of a [`Config`](super::Config) share it, so
-/// that all flows of a client know what one of them has found out.
+/// What earlier exchanges have shown about the address of a service. The clones of a [`Config`](super::Config) share
+/// it, so that all flows of a client know what one of them has found out.
 #[derive(Debug, Default)]
 pub(crate) struct Contact(AtomicU8);
 

@@ -1,7 +1,7 @@
 //! The runner that the flows of all services share: [`GoalFlow`] for the caller, [`StateMachine`] for each flow.
 //!
-//! A machine makes one transition at a time. The runner repeats that until there is a step for the caller, and does what is the
-//! same for every flow:
+//! A machine makes one transition at a time. The runner repeats that until there is a step for the caller, and does
+//! what is the same for every flow:
 //!
 //! * Notices go out before the next transition, and before the result or the next event.
 //! * A reply is given to the machine first. A reply that no transition takes is handed back as [`Step::Stray`].
@@ -43,7 +43,8 @@ pub trait StateMachine {
     /// The phases of the flow in the usual order, for the numbers in [`Notice::Phase`]; empty if they are not numbered.
     const PHASES: &'static [&'static str] = &[];
 
-    /// Makes one transition: `Continue` if the next one can follow at once, `Break` with a step for the caller otherwise.
+    /// Makes one transition: `Continue` if the next one can follow at once, `Break` with a step for the caller
+    /// otherwise.
     ///
     /// The reply, if there is one, is in the context; [`FlowContext::poll`] gives it to a child.
     fn transition(&mut self, cx: &mut FlowContext<Self::Service>) -> Transition<Self::Output>;

@@ -2,8 +2,8 @@
 
 /// Implements [`Goal`](super::Goal) for a goal, and its methods `timeout` and, if it can be resumed, `resume`.
 ///
-/// The goal has a field `timeout: Option<Duration>`; its machine is made with `From<Goal>`. After `resume`, the goal is made of
-/// the saved state with `TryFrom<State>`, or `From<State>`; the state's flow is the machine's `NAME`.
+/// The goal has a field `timeout: Option<Duration>`; its machine is made with `From<Goal>`. After `resume`, the goal is
+/// made of the saved state with `TryFrom<State>`, or `From<State>`; the state's flow is the machine's `NAME`.
 ///
 /// ```text
 /// goal!(Cancel: FlinkRest => JobReport, CancelMachine);
@@ -11,8 +11,8 @@
 /// goal!(WatchJob: FlinkRest => JobEvent, WatchMachine, events JobWatch);
 /// ```
 ///
-/// With `events`, the goal starts an event flow: a struct with one field, `runner: Runner<Machine>`, for which the macro
-/// implements [`Flow`](super::Flow).
+/// With `events`, the goal starts an event flow: a struct with one field, `runner: Runner<Machine>`, for which the
+/// macro implements [`Flow`](super::Flow).
 macro_rules! goal {
     ($Goal:ty: $Service:ty => $Output:ty, $Machine:ty $(, resume $State:ty)?) => {
         $crate::flow::goal!(@timeout $Goal);
@@ -72,8 +72,9 @@ macro_rules! goal {
         impl $Goal {
             /// Sets how long the flow may take, from its first poll; without a limit by default.
             ///
-            /// When the time is up, the flow ends with [`FlowError::Deadline`](crate::error::FlowError::Deadline), or with
-            /// [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) if a request may have been carried out.
+            /// When the time is up, the flow ends with [`FlowError::Deadline`](crate::error::FlowError::Deadline), or
+            /// with [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) if a request may have been carried
+            /// out.
             pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
                 self.timeout = Some(timeout);
                 self
@@ -82,7 +83,8 @@ macro_rules! goal {
     };
     (@resume $Goal:ty, $Machine:ty, $State:ty) => {
         impl $Goal {
-            /// Continues from a state that an earlier flow gave out with [`Notice::Persist`](crate::flow::Notice::Persist).
+            /// Continues from a state that an earlier flow gave out with
+            /// [`Notice::Persist`](crate::flow::Notice::Persist).
             ///
             /// # Errors
             /// [`FlowError::Misuse`](crate::error::FlowError::Misuse) if the state belongs to another flow.

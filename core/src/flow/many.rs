@@ -10,11 +10,13 @@ use crate::time::Timestamp;
 
 /// A set of flows that one event loop drives: knows which flow is due, and which one a reply belongs to.
 ///
-/// Call [`poll`](Self::poll) until it returns [`ManyStep::Idle`]; then wait for the next reply or until the given time. Bring each
-/// reply with [`settle`](Self::settle). Flows of different types share a set as `Box<dyn Flow<Output = …> + Send>`.
+/// Call [`poll`](Self::poll) until it returns [`ManyStep::Idle`]; then wait for the next reply or until the given time.
+/// Bring each reply with [`settle`](Self::settle). Flows of different types share a set as `Box<dyn Flow<Output = …> +
+/// Send>`.
 ///
-/// A flow leaves the set when it ends: with an error, or after its result. An event flow stays until its last event. After an event
-/// it is polled again, so give it work with [`get_mut`](Self::get_mut) before the next [`poll`](Self::poll).
+/// A flow leaves the set when it ends: with an error, or after its result. An event flow stays until its last event.
+/// After an event it is polled again, so give it work with [`get_mut`](Self::get_mut) before the next
+/// [`poll`](Self::poll).
 ///
 /// Each step costs the logarithm of the number of flows.
 ///

@@ -14,8 +14,9 @@
 //!   Done(result)       the end
 //! ```
 //!
-//! [`driver::run`](crate::driver::run) is that loop for blocking transports, [`driver::run_async`](crate::driver::run_async)
-//! for any executor; an event loop of one's own is a `match`. What holds for every flow:
+//! [`driver::run`](crate::driver::run) is that loop for blocking transports,
+//! [`driver::run_async`](crate::driver::run_async) for any executor; an event loop of one's own is a `match`. What
+//! holds for every flow:
 //!
 //! * At most one exchange is outstanding. Parallel work is several flows.
 //! * An exchange is settled by moving it, so that it cannot be answered twice; a reply of another flow, or one that
@@ -240,9 +241,10 @@ impl Exchange {
         self.live
     }
 
-    /// Whether the request should go over a new connection. True for operations with [`Effect::Once`](crate::Effect::Once): if the
-    /// server closes a kept connection while the request is on its way, its outcome is unknown. True for every operation after an
-    /// attempt that got no answer: the other kept connections may be dead, too.
+    /// Whether the request should go over a new connection. True for operations with
+    /// [`Effect::Once`](crate::Effect::Once): if the server closes a kept connection while the request is on its way,
+    /// its outcome is unknown. True for every operation after an attempt that got no answer: the other kept connections
+    /// may be dead, too.
     pub fn wants_fresh_connection(&self) -> bool {
         self.fresh
     }

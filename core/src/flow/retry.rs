@@ -19,12 +19,13 @@ use crate::seed::Seed;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
-    /// How often a request is sent at the most; once more when the last attempt only told that the credential had expired
-    /// (401). 20 by default, which with the other defaults is about half a minute. A 401, 403 or 404 of a proxy is retried as
-    /// often, once the service has answered.
+    /// How often a request is sent at the most; once more when the last attempt only told that the credential had
+    /// expired (401). 20 by default, which with the other defaults is about half a minute. A 401, 403 or 404 of a proxy
+    /// is retried as often, once the service has answered.
     pub attempts: u32,
-    /// How often a connection is tried at an address that has never answered: the address is probably wrong. 8 by default, which
-    /// with the other defaults is about three seconds. Raise it to wait for a service that is being started.
+    /// How often a connection is tried at an address that has never answered: the address is probably wrong. 8 by
+    /// default, which with the other defaults is about three seconds. Raise it to wait for a service that is being
+    /// started.
     pub connect_attempts: u32,
     /// The longest first wait. 50 ms by default.
     pub base: Duration,
@@ -32,8 +33,8 @@ pub struct Retry {
     pub cap: Duration,
     /// How long to wait for one answer. 30 s by default.
     pub attempt_timeout: Duration,
-    /// A `Retry-After` that is longer than this ends the call with the service's error, which says that the request was not sent
-    /// again and when the service asks to come again. 5 min by default.
+    /// A `Retry-After` that is longer than this ends the call with the service's error, which says that the request was
+    /// not sent again and when the service asks to come again. 5 min by default.
     pub longest_retry_after: Duration,
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use super::text::plain;
 use crate::decode::BYTE_ORDER_MARK;
 
-/// The deepest nesting that is sent. Most readers stop at 127 levels, Feldera's among them; the rest is for what is written
-/// around a value.
+/// The deepest nesting that is sent. Most readers stop at 127 levels, Feldera's among them; the rest is for what is
+/// written around a value.
 pub(crate) const MAX_SENT_DEPTH: usize = 120;
 /// With so many digits before its point, a number without an exponent is below the largest `f64`.
 const FINITE_DIGITS: usize = 308;
@@ -55,8 +55,8 @@ impl fmt::Display for TextError {
     }
 }
 
-/// Whether a text is one JSON value that every reader reads in the same way: its strings are Unicode, its numbers have a
-/// finite `f64`, and it nests at most [`MAX_SENT_DEPTH`] levels deep, those around it included.
+/// Whether a text is one JSON value that every reader reads in the same way: its strings are Unicode, its numbers have
+/// a finite `f64`, and it nests at most [`MAX_SENT_DEPTH`] levels deep, those around it included.
 pub(crate) fn check(text: &[u8], levels_around: usize) -> Result<(), TextError> {
     if let Err(error) = std::str::from_utf8(text) {
         return Err(TextError { at: error.valid_up_to() + 1, problem: Problem::NotUtf8 });

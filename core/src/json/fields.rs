@@ -1,7 +1,7 @@
 //! [`open()`]: where in a document its writer stopped.
 
-/// The path of the field whose value comes next in a document that was written up to there, as in `reading.celsius`. Lists are
-/// left out of it. `None` if no field is open.
+/// The path of the field whose value comes next in a document that was written up to there, as in `reading.celsius`.
+/// Lists are left out of it. `None` if no field is open.
 pub(super) fn open(written: &[u8]) -> Option<String> {
     // For each object and list that is open, the key whose value comes next or is being written.
     let mut keys: Vec<Option<&[u8]>> = Vec::new();

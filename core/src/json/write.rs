@@ -18,8 +18,8 @@ pub enum NonFinite {
     Null,
 }
 
-/// A newtype struct of this name holds the text of a number that is not finite. `serde_json` writes the text, so that an
-/// answer can be written and read back; [`write()`] treats it as the number.
+/// A newtype struct of this name holds the text of a number that is not finite. `serde_json` writes the text, so that
+/// an answer can be written and read back; [`write()`] treats it as the number.
 pub(crate) const NOT_FINITE: &str = "$pipewright::NotFinite";
 
 /// Why a value cannot be written.
@@ -27,7 +27,8 @@ pub(crate) const NOT_FINITE: &str = "$pipewright::NotFinite";
 pub(crate) enum WriteError {
     /// A number is `NaN` or infinite.
     NotFinite {
-        /// The field that holds the number, behind the fields that hold it, as in `reading.celsius`. `None` if there is none.
+        /// The field that holds the number, behind the fields that hold it, as in `reading.celsius`. `None` if there is
+        /// none.
         field: Option<String>,
     },
     /// The value's own `Serialize` failed, or it has a key that cannot be a string.
@@ -51,8 +52,9 @@ impl WriteError {
 
 /// Appends a value to a buffer. After an error, a part of the value is left in the buffer.
 ///
-/// Whole numbers are written with all their digits, also those of 128 bits. Keys that are numbers, booleans or characters
-/// become strings; other keys that are not strings are an error. A key that occurs twice in a map is written twice.
+/// Whole numbers are written with all their digits, also those of 128 bits. Keys that are numbers, booleans or
+/// characters become strings; other keys that are not strings are an error. A key that occurs twice in a map is written
+/// twice.
 #[inline]
 pub(crate) fn write<T: Serialize + ?Sized>(
     buffer: &mut Vec<u8>,

@@ -24,8 +24,9 @@ impl<'a> RequestContext<'a> {
         self
     }
 
-    /// Builds paths as service `S` reads them: with its [`PREFIX`](Service::PREFIX) and [`DECODES_TWICE`](Service::DECODES_TWICE), not
-    /// those of the operation's own service. For a server that has operations of another service.
+    /// Builds paths as service `S` reads them: with its [`PREFIX`](Service::PREFIX) and
+    /// [`DECODES_TWICE`](Service::DECODES_TWICE), not those of the operation's own service. For a server that has
+    /// operations of another service.
     pub fn with_paths_of<S: Service>(mut self) -> Self {
         self.paths = Some((S::PREFIX, S::DECODES_TWICE));
         self

@@ -94,8 +94,8 @@ pub trait Service: 'static {
     /// Reads an answer whose status is no success.
     fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError;
 
-    /// Whether a rejection of the kind [`Rejected`](crate::error::ErrorKind::Rejected) proves that the service has answered. By default
-    /// it does. Return `false` for those that a gateway could have written as well.
+    /// Whether a rejection of the kind [`Rejected`](crate::error::ErrorKind::Rejected) proves that the service has
+    /// answered. By default it does. Return `false` for those that a gateway could have written as well.
     fn identifies_service(_rejection: &ServiceError) -> bool {
         true
     }

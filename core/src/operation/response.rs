@@ -77,8 +77,8 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     })
 }
 
-/// Reads a response as an operation of service `S` does: a success as JSON, anything else with the service's own error parsing. For
-/// [`Operation::parse`](super::Operation::parse) of operations of your own.
+/// Reads a response as an operation of service `S` does: a success as JSON, anything else with the service's own error
+/// parsing. For [`Operation::parse`](super::Operation::parse) of operations of your own.
 ///
 /// ```
 /// use pipewright::flink::{Flink, FlinkRest};

@@ -1,7 +1,7 @@
 //! [`Target`]: a request, written from a path template in one buffer.
 //!
-//! Nothing that a name holds can leave its path segment: every parameter is percent-encoded as one segment. What no encoding can save
-//! (an empty name, `.` and `..`, which URL parsers drop) is a [`BuildError`].
+//! Nothing that a name holds can leave its path segment: every parameter is percent-encoded as one segment. What no
+//! encoding can save (an empty name, `.` and `..`, which URL parsers drop) is a [`BuildError`].
 
 use std::fmt;
 

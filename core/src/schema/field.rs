@@ -107,8 +107,9 @@ pub(crate) fn text_or_null<'de, T: for<'a> From<&'a str>, D: Deserializer<'de>>(
     deserializer.deserialize_any(Text(expected, PhantomData))
 }
 
-/// Reads a number that `serde_json` hands over as a map with one entry. It does so with numbers that have a fraction (in old
-/// versions, with all) if any crate of the program turns on its feature `arbitrary_precision`, which is then on for this crate too.
+/// Reads a number that `serde_json` hands over as a map with one entry. It does so with numbers that have a fraction
+/// (in old versions, with all) if any crate of the program turns on its feature `arbitrary_precision`, which is then on
+/// for this crate too.
 fn number_of_a_map<'de, T: FromStr, A: MapAccess<'de>>(mut map: A, expected: &dyn Expected) -> Result<T, A::Error> {
     const KEY: &str = "$serde_json::private::Number";
     if map.next_key::<String>()?.as_deref() != Some(KEY) {
@@ -168,7 +169,8 @@ macro_rules! number_fields {
 
 number_fields!(i32, i64, u32, u64);
 
-/// A number, or one of the texts that stand for the numbers that JSON does not have: those of Java, and those of Feldera's metrics.
+/// A number, or one of the texts that stand for the numbers that JSON does not have: those of Java, and those of
+/// Feldera's metrics.
 impl WireField for f64 {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Number;
@@ -318,8 +320,8 @@ impl<'de, T: WireField> Deserialize<'de> for Value<T> {
 
 /// Reads the value of a field. Of one under two names, or twice, the first that says something counts.
 ///
-/// Never inlined: otherwise a record's fields are kept in registers, of which there are never enough, and each value read
-/// moves all the others about.
+/// Never inlined: otherwise a record's fields are kept in registers, of which there are never enough, and each value
+/// read moves all the others about.
 #[inline(never)]
 pub(crate) fn read_into<'de, T: WireField, A: MapAccess<'de>>(
     map: &mut A,

@@ -18,11 +18,12 @@
 /// }
 /// ```
 ///
-/// `struct Name in kebab { … }` and `in camel` derive the keys that are not given from the names: `start-time`, `startTime`.
+/// `struct Name in kebab { … }` and `in camel` derive the keys that are not given from the names: `start-time`,
+/// `startTime`.
 ///
-/// Unknown fields are skipped. An absent or `null` field is `None` for an option and empty for a list or map;
-/// for any other type it is an error that names the field. Every field is written, absent ones as `null`; but of a
-/// `pub struct Name (sparse) { … }`, which is sent too, absent ones are left out, for the service has defaults for them.
+/// Unknown fields are skipped. An absent or `null` field is `None` for an option and empty for a list or map; for any
+/// other type it is an error that names the field. Every field is written, absent ones as `null`; but of a `pub struct
+/// Name (sparse) { … }`, which is sent too, absent ones are left out, for the service has defaults for them.
 macro_rules! json_structs {
     ($(
         $(#[$meta:meta])*

@@ -7,7 +7,8 @@
 //!
 //! * [`operations!`](operations.rs): a struct per operation, with `new` for what is required and a setter for
 //!   each option, its [`Operation`](crate::Operation) and its row of [`operations()`](crate::operations).
-//! * [`json_structs!`](json_structs.rs): a struct per JSON object, read tolerantly and written back under the same names.
+//! * [`json_structs!`](json_structs.rs): a struct per JSON object, read tolerantly and written back under the same
+//!   names.
 //! * [`string_enums!`](string_enums.rs): an enum per set of strings, with `Unknown` for those of the next release.
 
 mod body;

@@ -24,10 +24,10 @@
 /// * `checks function;` when not all values can be asked for;
 /// * `live;` when the answer is a stream: the type of the answer is its decoder;
 /// * `path { name: Type, … }`: the parameters of the template, in its order, or it does not compile;
-/// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`. The key is left out if it is the
-///   name;
-/// * `query? { … }` and `json? { … }`: options, with a setter each. A body without a field is not sent, unless there is a
-///   `json {}` before, for a service that insists on one.
+/// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`. The key is left out
+///   if it is the name;
+/// * `query? { … }` and `json? { … }`: options, with a setter each. A body without a field is not sent, unless there is
+///   a `json {}` before, for a service that insists on one.
 macro_rules! operations {
     ($service:ident; $(
         $(#[$meta:meta])*

@@ -97,8 +97,8 @@ impl Operation for GetHostname {
 
 /// Exchanges the account's credential for a token that the ingest host takes.
 ///
-/// The credential goes in the `Authorization` header alone. Every call gives another token, and none ends the life of one
-/// before it, so that sending it again is harmless.
+/// The credential goes in the `Authorization` header alone. Every call gives another token, and none ends the life of
+/// one before it, so that sending it again is harmless.
 ///
 /// Refused with 400 `invalid_grant` or 401 `390144`: the credential is wrong for this account or scope.
 /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#exchange-scoped-token).
@@ -252,7 +252,8 @@ impl Serialize for ScopedToken {
     }
 }
 
-/// The value: bare text, a JSON text, or a field of a JSON object. No answer is shown in errors, because it may be a token.
+/// The value: bare text, a JSON text, or a field of a JSON object. No answer is shown in errors, because it may be a
+/// token.
 fn bare(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<String, ServiceError> {
     let unreadable = |problem: &str| {
         let empty = Response::builder().status(response.status()).body(Bytes::new()).unwrap_or_default();
@@ -279,8 +280,8 @@ fn bare(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Stri
     if value.trim().is_empty() { Err(unreadable("the body is empty")) } else { Ok(value.trim().to_owned()) }
 }
 
-/// The `exp` of a JSON Web Token, in seconds ([RFC 7519 §4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)) or,
-/// as this service also takes them, in milliseconds.
+/// The `exp` of a JSON Web Token, in seconds ([RFC 7519 §4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4))
+/// or, as this service also takes them, in milliseconds.
 fn expiry(token: &str) -> Option<Timestamp> {
     let claims = token.split('.').nth(1)?.trim_end_matches('=');
     let claims: Claims = json::read(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;

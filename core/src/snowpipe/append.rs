@@ -44,15 +44,16 @@ pub enum Offsets {
     OperationGoal(String),
 }
 
-/// Appends rows to a channel. 200 means that they are buffered: see [`super::channels::ChannelStatus`] for what became of them.
+/// Appends rows to a channel. 200 means that they are buffered: see [`super::channels::ChannelStatus`] for what became
+/// of them.
 ///
-/// Rows are JSON objects, one a line (`application/x-ndjson`), [`MAX_BYTES`] at the most as they are sent. One append of
-/// a channel at a time: each answer has the next append's token. Sent again, it must be the same rows with the same token
-/// and id.
+/// Rows are JSON objects, one a line (`application/x-ndjson`), [`MAX_BYTES`] at the most as they are sent. One append
+/// of a channel at a time: each answer has the next append's token. Sent again, it must be the same rows with the same
+/// token and id.
 ///
 /// Refused with 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` or 409: somebody else has opened the channel, **or an attempt
-/// before this one was carried out**. Refused with 410: the pipe has moved. Refused with 413: too large. Neither a start nor
-/// an end token is left out even when there is none, because rows without them were seen to stay uncommitted.
+/// before this one was carried out**. Refused with 410: the pipe has moved. Refused with 413: too large. Neither a
+/// start nor an end token is left out even when there is none, because rows without them were seen to stay uncommitted.
 /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#append-rows).
 #[derive(Clone, Debug)]
 #[non_exhaustive]

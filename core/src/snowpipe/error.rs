@@ -17,8 +17,8 @@ string_enums! {
     pub enum ErrorCode {
         /// All is well: the only code of a channel that may be used.
         Success = "SUCCESS",
-        /// The continuation token is not the channel's next: somebody else has opened the channel, or an earlier attempt was
-        /// carried out. Open it again.
+        /// The continuation token is not the channel's next: somebody else has opened the channel, or an earlier
+        /// attempt was carried out. Open it again.
         StaleContinuationToken = "STALE_CONTINUATION_TOKEN_SEQUENCER" | "4",
         /// Another client has opened the channel since.
         InvalidClientSequencer = "ERR_CHANNEL_HAS_INVALID_CLIENT_SEQUENCER",
@@ -107,8 +107,8 @@ pub fn error_code(error: &ServiceError) -> Option<ErrorCode> {
     error.code().filter(|_| error.kind() == ErrorKind::Rejected).map(ErrorCode::from)
 }
 
-/// Whether a rejection has a code that only the service gives. Gateways put a status, a message or words of their own in its
-/// place.
+/// Whether a rejection has a code that only the service gives. Gateways put a status, a message or words of their own
+/// in its place.
 pub(super) fn identifies_service(rejection: &ServiceError) -> bool {
     let is_known = |code| !matches!(ErrorCode::from(code), ErrorCode::Unknown(_));
     rejection.code().is_some_and(|code| code.starts_with("ERR_") || is_known(code))
@@ -204,8 +204,8 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
     }
 }
 
-/// Whoever is in between repeats the status instead, as in `{"code":404}` or `{"error":"Not Found"}`. With 404 it matters most:
-/// an edge that does not know the way just now is not to be taken for a channel that is gone.
+/// Whoever is in between repeats the status instead, as in `{"code":404}` or `{"error":"Not Found"}`. With 404 it
+/// matters most: an edge that does not know the way just now is not to be taken for a channel that is gone.
 fn is_code(code: &str, status: StatusCode) -> bool {
     let is_number = || code.bytes().all(|byte| byte.is_ascii_digit());
     let is_services =

@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::url::Parameter;
 
-/// Names a request in the service's logs: a random UUID ([RFC 9562 §5.4](https://www.rfc-editor.org/rfc/rfc9562#section-5.4)).
+/// Names a request in the service's logs: a random UUID ([RFC 9562
+/// §5.4](https://www.rfc-editor.org/rfc/rfc9562#section-5.4)).
 ///
 /// An attempt that is made again keeps its id. The service does not promise to do anything once because of it.
 ///

@@ -11,8 +11,8 @@ use crate::operation::Operation;
 
 /// A client for the ingest host: an account's client with a [`Session`]. Returned by [`Account::open_session`].
 ///
-/// It requests the host and its token from the account, renews the token, and finds the host again when the pipe has moved. A
-/// clone has the same session.
+/// It requests the host and its token from the account, renews the token, and finds the host again when the pipe has
+/// moved. A clone has the same session.
 ///
 /// ```no_run
 /// # use pipewright::driver::Runtime;
@@ -114,8 +114,8 @@ impl<R: Runtime> IngestClient<R> {
         self.account.run_with(self.session.run(goal), on_notice)
     }
 
-    /// Starts a flow that has its session already, to be driven step by step: a writer. Ignores its notices, states to save
-    /// included.
+    /// Starts a flow that has its session already, to be driven step by step: a writer. Ignores its notices, states to
+    /// save included.
     ///
     /// ```no_run
     /// # use pipewright::driver::Runtime;

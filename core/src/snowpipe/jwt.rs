@@ -1,8 +1,8 @@
 //! Key-pair tokens: who asks, signed with the user's key. Claims and names are made here, signatures by a [`Signer`].
 //!
-//! A refusal with `390144` says no more than that something of this is wrong: the account's or the user's name, the key that
-//! the user has at Snowflake (compare [`KeyPairJwt::fingerprint`] with `RSA_PUBLIC_KEY_FP` of `DESC USER`), or this
-//! machine's clock.
+//! A refusal with `390144` says no more than that something of this is wrong: the account's or the user's name, the key
+//! that the user has at Snowflake (compare [`KeyPairJwt::fingerprint`] with `RSA_PUBLIC_KEY_FP` of `DESC USER`), or
+//! this machine's clock.
 //! [Explained](https://docs.snowflake.com/en/developer-guide/sql-api/authenticating#using-key-pair-authentication).
 
 use std::fmt;
@@ -76,9 +76,9 @@ pub struct KeyPairJwt {
 impl KeyPairJwt {
     /// A token of a user of an account, with the user's default role and a life of 59 minutes.
     ///
-    /// The account is `MYORG-MYACCOUNT` or `MYORG.MYACCOUNT`, which are the same, or a locator; what follows the dot of a locator
-    /// or of a host (region, cloud, `privatelink`, the domain) is cut off. Its underscores stay. Both names are made upper-case,
-    /// as Snowflake compares them.
+    /// The account is `MYORG-MYACCOUNT` or `MYORG.MYACCOUNT`, which are the same, or a locator; what follows the dot of
+    /// a locator or of a host (region, cloud, `privatelink`, the domain) is cut off. Its underscores stay. Both names
+    /// are made upper-case, as Snowflake compares them.
     ///
     /// # Errors
     /// When one of them is empty, or the account is an address or holds a character that no account has.

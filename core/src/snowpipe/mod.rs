@@ -1,5 +1,5 @@
-//! Snowpipe Streaming, high-performance architecture: its
-//! [REST API](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api).
+//! Snowpipe Streaming, high-performance architecture: its [REST
+//! API](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api).
 //!
 //! | module or type | what |
 //! |---|---|
@@ -13,10 +13,10 @@
 //! | [`session`] | ingest host and token, shared by channels and threads: [`OpenSession`] |
 //! | [`jwt`] | key-pair tokens: names and claims; signing is a trait |
 //!
-//! There are two hosts, and an operation belongs to one of them by type: those of [`SnowpipeAccount`] go to the account's
-//! own host with the account's credential; those of [`SnowpipeIngest`] go to the host that
-//! [`GetHostname`](account::GetHostname) names, with
-//! the token that [`ExchangeToken`](account::ExchangeToken) gives for that host.
+//! There are two hosts, and an operation belongs to one of them by type: those of [`SnowpipeAccount`] go to the
+//! account's own host with the account's credential; those of [`SnowpipeIngest`] go to the host that
+//! [`GetHostname`](account::GetHostname) names, with the token that [`ExchangeToken`](account::ExchangeToken) gives for
+//! that host.
 //!
 //! ```
 //! use pipewright::{Base, Operation};
@@ -44,17 +44,18 @@
 //! What one has to know, and what the types take care of:
 //!
 //! * **200 to an append means buffered**, neither committed nor valid. What is committed says
-//!   [`ChannelStatus::last_committed_offset_token`](channels::ChannelStatus::last_committed_offset_token); that rows were
-//!   rejected says only
-//!   [`ChannelStatus::rows_error_count`](channels::ChannelStatus::rows_error_count), and the committed token passes over them.
+//!   [`ChannelStatus::last_committed_offset_token`](channels::ChannelStatus::last_committed_offset_token); that rows
+//!   were rejected says only [`ChannelStatus::rows_error_count`](channels::ChannelStatus::rows_error_count), and the
+//!   committed token passes over them.
 //! * **200 to an open may be a refusal**: [`ChannelStatus::is_healthy`](channels::ChannelStatus::is_healthy). A channel
 //!   that is not must be opened again, although
 //!   appends may still be answered with 200.
 //! * **Opening takes the channel away** from whoever has it, and discards rows that are not committed yet unless
-//!   [`OpenChannelOperation::fail_on_uncommitted_rows`](channels::OpenChannelOperation::fail_on_uncommitted_rows) is set.
+//!   [`OpenChannelOperation::fail_on_uncommitted_rows`](channels::OpenChannelOperation::fail_on_uncommitted_rows) is
+//!   set.
 //! * **Offset tokens are not compared and do not de-duplicate**; continuation tokens do.
-//! * **An account's name may hold `_`, host names may not**: [`Hostname::host`](account::Hostname::host) has dashes, as the
-//!   documentation asks.
+//! * **An account's name may hold `_`, host names may not**: [`Hostname::host`](account::Hostname::host) has dashes, as
+//!   the documentation asks.
 //! * **JSON keys and columns**: the documentation does not say whether a default pipe matches them by case. Names that
 //!   were created without quotes are upper-case; [`BatchOptions::upper_case_keys`](rows::BatchOptions::upper_case_keys)
 //!   makes keys so.
@@ -117,9 +118,9 @@ use crate::url::Base;
 pub enum SnowpipeAccount {}
 
 impl SnowpipeAccount {
-    /// Where an account is: `https://<account>.snowflakecomputing.com`. The account is `MYORG-MYACCOUNT` (or `MYORG.MYACCOUNT`,
-    /// as SQL has it), a locator with or without its region (`xy12345.us-east-1`), or such a host already. Host names are
-    /// lower-case and have `-` for `_`.
+    /// Where an account is: `https://<account>.snowflakecomputing.com`. The account is `MYORG-MYACCOUNT` (or
+    /// `MYORG.MYACCOUNT`, as SQL has it), a locator with or without its region (`xy12345.us-east-1`), or such a host
+    /// already. Host names are lower-case and have `-` for `_`.
     ///
     /// ```
     /// use pipewright::snowpipe::SnowpipeAccount;
@@ -143,8 +144,8 @@ impl SnowpipeAccount {
     }
 }
 
-/// `MYORG.MYACCOUNT` with a hyphen. What follows the dot of a locator is a region, which has hyphens, or `privatelink`; an
-/// account's name has none.
+/// `MYORG.MYACCOUNT` with a hyphen. What follows the dot of a locator is a region, which has hyphens, or `privatelink`;
+/// an account's name has none.
 fn with_hyphen(account: &str) -> Cow<'_, str> {
     match account.split_once('.') {
         Some((organization, name)) if !name.contains(['.', '-']) && !name.eq_ignore_ascii_case("privatelink") => {

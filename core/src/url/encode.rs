@@ -36,7 +36,8 @@ static UNRESERVED: [bool; 256] = {
 /// impl Parameter for Topic {}
 /// ```
 pub trait Parameter: Display {
-    /// Writes the value's text. What holds its text writes it as it is, which takes a third of the time of its `Display`.
+    /// Writes the value's text. What holds its text writes it as it is, which takes a third of the time of its
+    /// `Display`.
     ///
     /// # Errors
     /// The one of its `Display`.

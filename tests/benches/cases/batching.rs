@@ -75,7 +75,8 @@ impl Batching {
         case
     }
 
-    /// With a [`BatchBuilder`] that gets its batches back, each row with an offset token. Gives the bytes of the batches.
+    /// With a [`BatchBuilder`] that gets its batches back, each row with an offset token. Gives the bytes of the
+    /// batches.
     pub(crate) fn ours(&mut self) -> u64 {
         let mut bytes = 0;
         for (row, token) in self.rows.iter().zip(&self.tokens) {

@@ -165,8 +165,8 @@ impl<T: Runtime> Writing<T> {
         case
     }
 
-    /// With a new writer that gets its rows in lists of so many, from opening its channel to the commit of the last row. Gives
-    /// the number of rows that are committed.
+    /// With a new writer that gets its rows in lists of so many, from opening its channel to the commit of the last
+    /// row. Gives the number of rows that are committed.
     pub(crate) fn ours(&self, list: usize) -> u64 {
         let goal = OpenSession::new(TokenType::ProgrammaticAccessToken).allow_plaintext_loopback();
         let session = goal.connect_lazy(self.account.config());

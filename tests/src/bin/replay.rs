@@ -4,12 +4,12 @@
 //! cargo run -p pipewright-tests --bin replay -- [-q] [--base PATH] FILE…
 //! ```
 //!
-//! Each is a HAR file, of whatever program, or a folder of them. For each entry a line: `ok`, `service error CODE`, `foreign
-//! error` (a refusal that is not the service's own), `unmatched` (no operation of ours, and why), `unrecorded why` (the
-//! recording does not hold the answer, or its body) or `FAILED why`. Then how many of the JSON leaves survive being read and
-//! written back, for each operation; which places are kept as JSON, being opaque by nature; and a line that sums it all up.
-//! `-q` leaves out the entries that did not fail. Exits with 1 if an entry failed, with 2 if a path cannot be read; the
-//! other paths are replayed all the same.
+//! Each is a HAR file, of whatever program, or a folder of them. For each entry a line: `ok`, `service error CODE`,
+//! `foreign error` (a refusal that is not the service's own), `unmatched` (no operation of ours, and why), `unrecorded
+//! why` (the recording does not hold the answer, or its body) or `FAILED why`. Then how many of the JSON leaves survive
+//! being read and written back, for each operation; which places are kept as JSON, being opaque by nature; and a line
+//! that sums it all up. `-q` leaves out the entries that did not fail. Exits with 1 if an entry failed, with 2 if a
+//! path cannot be read; the other paths are replayed all the same.
 //!
 //! `--base` is the path of a proxy in front of the service, as in `--base /proxy/flink`; before a version, as in
 //! `/proxy/flink/v1/jobs`, it need not be given.

@@ -70,8 +70,8 @@ impl NewJar {
         }
     }
 
-    /// Returns whether an upgrade to it may end with an error although nothing goes wrong: its main method throws, or it
-    /// is not a jar. All others run, or are rolled back.
+    /// Returns whether an upgrade to it may end with an error although nothing goes wrong: its main method throws, or
+    /// it is not a jar. All others run, or are rolled back.
     pub fn may_be_rejected(self) -> bool {
         matches!(self, Self::Throws | Self::ThrowsLate | Self::Broken)
     }

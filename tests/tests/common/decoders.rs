@@ -47,7 +47,8 @@ where
     }
 }
 
-/// Lines, by definition: leave out a byte order mark at the beginning, split at `\n`, strip one `\r`, and the last one counts if there is anything in it.
+/// Lines, by definition: leave out a byte order mark at the beginning, split at `\n`, strip one `\r`, and the last one
+/// counts if there is anything in it.
 fn model_lines(input: &[u8], limit: usize, end: End) -> Outcome {
     let input = input.strip_prefix(MARK).unwrap_or(input);
     let mut items = Vec::new();

@@ -123,7 +123,8 @@ proptest! {
         let path = uri.path().strip_prefix(base.prefix()).expect("behind the prefix");
         let segments: Vec<_> = path.split('/').map(once).collect();
         prop_assert_eq!(segments, ["", "of", &one, "and", &other, "found"]);
-        // As a form is read ([URL Standard](https://url.spec.whatwg.org/#concept-urlencoded-parser)), which a plus sign matters to.
+        // As a form is read ([URL Standard](https://url.spec.whatwg.org/#concept-urlencoded-parser)), which a plus sign
+        // matters to.
         let parsed: url::Url = uri.to_string().parse().expect("a URL");
         let values: Vec<_> = parsed.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect();
         let expected: Vec<_> = query.iter().map(|value| ("q".to_owned(), value.clone())).collect();

@@ -1,5 +1,5 @@
-//! The flows about a pipeline's life, while a second client does to it whatever it likes and anything goes wrong, in virtual
-//! time: each ends in time, and what it reports is what really happened.
+//! The flows about a pipeline's life, while a second client does to it whatever it likes and anything goes wrong, in
+//! virtual time: each ends in time, and what it reports is what really happened.
 
 use std::cell::RefCell;
 
@@ -111,7 +111,8 @@ fn is_final(error: &FlowError) -> bool {
     matches!(error.service().and_then(error_code), Some(ErrorCode::EnterpriseFeature))
 }
 
-/// What a flow says that it ended with, held against what really happened. Nothing but slow answers takes so long that the time is up.
+/// What a flow says that it ended with, held against what really happened. Nothing but slow answers takes so long that
+/// the time is up.
 fn assert_honest<T: std::fmt::Debug>(trial: &Trial<T>, error: &FlowError) {
     let at_rest = |view: &PipelineView| view.status == "Stopped" && view.desired_status == "Stopped";
     let truth = match Interruption::of(error) {

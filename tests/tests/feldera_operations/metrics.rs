@@ -31,8 +31,8 @@ fn metrics_in_the_text_format() {
     }
 }
 
-/// In JSON a histogram is an object, with one range open at the bottom and one at the top; the text format has a line for each
-/// range, with the count of all ranges below in it.
+/// In JSON a histogram is an object, with one range open at the bottom and one at the top; the text format has a line
+/// for each range, with the count of all ranges below in it.
 #[test]
 fn a_histogram_is_the_same_in_both_formats() {
     let text = concat!(

@@ -302,7 +302,8 @@ fn every_operation_as_it_is_sent() {
     snapshot("requests", &text);
 }
 
-/// Each operation but the one that is gone links one page of the vendor's, under the name that the vendor's generator makes.
+/// Each operation but the one that is gone links one page of the vendor's, under the name that the vendor's generator
+/// makes.
 #[test]
 fn links_have_the_vendor_s_form() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src/feldera");

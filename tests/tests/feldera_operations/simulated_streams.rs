@@ -153,7 +153,8 @@ fn samples_come_a_second_apart_and_end_with_the_process() {
     while stream.next_item().expect("a proper end").is_some() {}
 }
 
-/// Whatever happens to the request, nobody is subscribed who does not read: with backpressure that would stop the pipeline.
+/// Whatever happens to the request, nobody is subscribed who does not read: with backpressure that would stop the
+/// pipeline.
 #[test]
 fn an_answer_that_is_lost_leaves_no_reader_behind() {
     let (world, mounted, client) = running();

@@ -1,4 +1,5 @@
-//! Main methods that kill the JobManager they run in, and answers that are lost although it lives: at most one of them dies.
+//! Main methods that kill the JobManager they run in, and answers that are lost although it lives: at most one of them
+//! dies.
 
 use std::time::Duration;
 
@@ -24,8 +25,8 @@ fn base() -> pipewright::Base {
     "http://flink.test".parse().expect("a base")
 }
 
-/// The clusters on which each case is tried: a lone JobManager, one with high availability, and one with a standby; with uploads
-/// that are lost with it, or kept.
+/// The clusters on which each case is tried: a lone JobManager, one with high availability, and one with a standby;
+/// with uploads that are lost with it, or kept.
 fn configs() -> impl Iterator<Item = Config> {
     let kinds = [(false, false), (true, false), (true, true)];
     kinds.into_iter().flat_map(|(high_availability, standby)| {
@@ -209,7 +210,8 @@ fn a_plan_that_kills_the_job_manager_is_not_repeated() {
     }
 }
 
-/// The process crashes at each of its notices, and the next one goes on from what was saved last: a new upgrade if nothing was.
+/// The process crashes at each of its notices, and the next one goes on from what was saved last: a new upgrade if
+/// nothing was.
 #[test]
 fn a_crash_around_a_plan_does_not_kill_a_second_job_manager() {
     for crash in 0.. {

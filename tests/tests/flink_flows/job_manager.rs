@@ -132,8 +132,8 @@ fn job_manager(error: &FlowError) -> JobManagerLookup {
     last.or_else(|| JobDiagnosis::of(error).cloned()).expect("what is known of the job").job_manager
 }
 
-/// Behind a balancer, another identity does not show that the process is dead which executes `main()`: the old jar takes the id of the
-/// new job, so that the late submission is rejected.
+/// Behind a balancer, another identity does not show that the process is dead which executes `main()`: the old jar
+/// takes the id of the new job, so that the late submission is rejected.
 #[test]
 fn a_main_method_that_outlives_the_flow_submits_no_second_job() {
     // The answer to the run of the old jar may be lost, too.
@@ -159,7 +159,8 @@ fn a_run_behind_a_balancer_is_ambiguous_if_another_job_manager_answers() {
     assert_eq!(scene.alive(), ["new"]);
 }
 
-/// The process that was identified was replaced before it got the request. The one that got it lives, and is still at work.
+/// The process that was identified was replaced before it got the request. The one that got it lives, and is still at
+/// work.
 #[test]
 fn a_repetition_is_sent_to_a_job_manager_that_was_identified() {
     for retain_uploads in [false, true] {
@@ -173,7 +174,8 @@ fn a_repetition_is_sent_to_a_job_manager_that_was_identified() {
     }
 }
 
-/// The first attempt gets no answer, and its JobManager dies when it was seen alive: the next one does not execute `main()`.
+/// The first attempt gets no answer, and its JobManager dies when it was seen alive: the next one does not execute
+/// `main()`.
 #[test]
 fn a_job_manager_that_dies_late_is_not_followed_by_another() {
     for config in [alone(false), alone(true), Config::default(), Config { retain_uploads: true, ..Config::default() }] {

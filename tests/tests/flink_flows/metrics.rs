@@ -1,4 +1,5 @@
-//! The goals that read metrics, against a server that answers from a recorded list of names, and on the simulated cluster.
+//! The goals that read metrics, against a server that answers from a recorded list of names, and on the simulated
+//! cluster.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -180,7 +181,8 @@ fn a_name_with_a_comma_is_rejected_before_it_is_sent() {
     assert!(error.contains("a,b") && error.contains("comma"), "{error}");
 }
 
-/// As a real server: one name that does not exist empties the answer; a name whose value is no number is left out alone.
+/// As a real server: one name that does not exist empties the answer; a name whose value is no number is left out
+/// alone.
 fn aggregated(exist: &[&str], request: &Request<Body>) -> Value {
     match asked(request) {
         None => exist.iter().map(|name| json!({ "id": name })).collect(),

@@ -1,4 +1,5 @@
-//! Flows whose process ends at each of their notices: another one goes on from what was saved, and nothing is done twice.
+//! Flows whose process ends at each of their notices: another one goes on from what was saved, and nothing is done
+//! twice.
 
 use std::time::Duration;
 
@@ -58,7 +59,8 @@ impl Scene {
         self.cluster.with(|cluster| cluster.savepoints()).len()
     }
 
-    /// Runs a goal up to a notice. That one is not handled: a state that comes with it is not on the disk. True if the flow ended before.
+    /// Runs a goal up to a notice. That one is not handled: a state that comes with it is not on the disk. True if the
+    /// flow ended before.
     fn crash<G: Goal<Service = FlinkRest>>(&self, goal: G, at: usize) -> (bool, Option<SavedState>) {
         let (mut count, mut saved) = (0, None);
         let result = self.flink.run_with(goal, |notice| {
@@ -210,7 +212,8 @@ fn an_upgrade_leaves_one_job_wherever_the_process_ends() {
     }
 }
 
-/// The process ended while it submitted the new jar, whose `main()` submits the job when the old jar is about to run, or runs already.
+/// The process ended while it submitted the new jar, whose `main()` submits the job when the old jar is about to run,
+/// or runs already.
 #[test]
 fn a_job_that_is_submitted_late_never_runs_beside_the_old_jar() {
     for is_first in [true, false] {
@@ -250,7 +253,8 @@ fn a_job_that_is_submitted_late_never_runs_beside_the_old_jar() {
     }
 }
 
-/// All attempts of the first request are lost: whether it was carried out is seen by looking, or the request is repeated.
+/// All attempts of the first request are lost: whether it was carried out is seen by looking, or the request is
+/// repeated.
 #[test]
 fn an_unknown_outcome_is_cleared_by_another_look() {
     let lost = |operation: &str, fault: Fault, times: u64| {

@@ -124,8 +124,8 @@ fn an_upload_is_repeated_until_it_is_there_and_never_ambiguous() {
     assert!(!error.is_ambiguous() && error.to_string().contains("502"), "nothing was run: {error}");
 }
 
-/// A proxy that has lost the service for a moment answers the question which JobManager it is. Without that answer, nothing could
-/// be said after a run whose answer is lost.
+/// A proxy that has lost the service for a moment answers the question which JobManager it is. Without that answer,
+/// nothing could be said after a run whose answer is lost.
 #[test]
 fn the_job_manager_is_asked_again_who_it_is() {
     let lost = |status: http::StatusCode| Fault::ProxyPage { status, applied: false };

@@ -108,8 +108,8 @@ proptest! {
         }
     }
 
-    /// The process crashes again and again; the next one goes on from what was saved last, and rows count with the state
-    /// that was saved behind them.
+    /// The process crashes again and again; the next one goes on from what was saved last, and rows count with the
+    /// state that was saved behind them.
     #[test]
     fn rows_survive_crashes(seed: u64, limit in 0_u64..30, page_size in 1_usize..5, crashes in prop::collection::vec(0_usize..40, 0..6)) {
         let scene = Scene::new(seed, Config { page_size, seed, ..Config::default() });
@@ -136,7 +136,8 @@ proptest! {
     }
 }
 
-/// Drives for a number of steps, as a process that crashes then. Rows are kept together with the state saved behind them.
+/// Drives for a number of steps, as a process that crashes then. Rows are kept together with the state saved behind
+/// them.
 fn drive_some(
     scene: &Scene,
     mut statement: Statement,

@@ -73,7 +73,8 @@ fn a_slow_job_that_finishes_is_not_rolled_back() {
     assert_eq!(scene.states(), states(&[("new", "FINISHED"), ("old", "FINISHED")]));
 }
 
-/// Resumed so late that the new job has ended and been forgotten, whether the crash came while settling or right before.
+/// Resumed so late that the new job has ended and been forgotten, whether the crash came while settling or right
+/// before.
 #[test]
 fn an_upgrade_resumed_too_late_is_ambiguous() {
     let is_settling = |state: &serde_json::Value| state["phase"] == "settle";
@@ -101,8 +102,8 @@ fn an_upgrade_resumed_too_late_is_ambiguous() {
     }
 }
 
-/// The process was killed before it submitted the new jar, which the cluster rejects. The state says that it may have been submitted,
-/// so that the rejection may be that of a second attempt. The job decides, and not the rejection.
+/// The process was killed before it submitted the new jar, which the cluster rejects. The state says that it may have
+/// been submitted, so that the rejection may be that of a second attempt. The job decides, and not the rejection.
 #[test]
 fn an_upgrade_resumed_before_a_bad_jar_is_submitted_rolls_back() {
     let scene = upgrading();

@@ -299,8 +299,8 @@ fn a_resumed_upgrade_is_rolled_back_from_every_phase() {
     }
 }
 
-/// The JobManager is replaced after the stop has ended the job, and before the flow has read its outcome: the new one knows neither
-/// job nor savepoint. The error names what was read before the stop.
+/// The JobManager is replaced after the stop has ended the job, and before the flow has read its outcome: the new one
+/// knows neither job nor savepoint. The error names what was read before the stop.
 #[test]
 fn the_last_checkpoint_is_named_if_the_savepoint_of_a_stop_is_forgotten() {
     let scene = scene();

@@ -1,4 +1,5 @@
-//! What an upgrade says after its JobManager, its savepoint or its job got out of sight, and what a resumption makes of it.
+//! What an upgrade says after its JobManager, its savepoint or its job got out of sight, and what a resumption makes of
+//! it.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -116,7 +117,8 @@ impl Scene {
         (saved.expect("saved"), result)
     }
 
-    /// Runs the goal until this is true for a notice. Returns the state that was saved last, by this notice or before it.
+    /// Runs the goal until this is true for a notice. Returns the state that was saved last, by this notice or before
+    /// it.
     fn crash(&self, goal: UpgradeJob, mut is_it: impl FnMut(&Notice) -> bool) -> SavedState {
         let mut saved = None;
         let result = self.flink.run_with(goal, |notice| {
@@ -130,8 +132,8 @@ impl Scene {
         saved.expect("saved")
     }
 
-    /// The caller wants the old jar back after a crash before the new jar was sent, so that the main method of the new jar may still run
-    /// as far as the flow can know.
+    /// The caller wants the old jar back after a crash before the new jar was sent, so that the main method of the new
+    /// jar may still run as far as the flow can know.
     fn contending(&self, new: &Program) -> UpgradeJob {
         let saved = self.crash(self.goal(new), |notice| is_sending(notice, "submitJobFromJar"));
         self.resume(&saved, new).roll_back()
@@ -195,8 +197,8 @@ fn a_restart_after_a_plan_of_an_unknown_jar_is_not_blamed_on_it() {
     assert!(matches!(upgrade, Upgrade::Upgraded { .. }), "{upgrade:?}");
 }
 
-/// The trigger is forgotten, and the cluster lists the savepoint of a job that has failed while it was stopped. The clocks may differ by a
-/// minute. A savepoint that is much older than the stop may be of another client.
+/// The trigger is forgotten, and the cluster lists the savepoint of a job that has failed while it was stopped. The
+/// clocks may differ by a minute. A savepoint that is much older than the stop may be of another client.
 #[test]
 fn the_savepoint_of_a_stop_whose_job_failed_outlives_its_trigger() {
     for ahead in [0, 60_000, 700_000] {
@@ -301,7 +303,8 @@ fn a_job_that_the_cluster_does_not_know_is_not_said_to_be_untouched() {
     }
 }
 
-/// The old jar runs under the id of the new job, but the answer is lost, and the job does all its work: it may have been either jar's.
+/// The old jar runs under the id of the new job, but the answer is lost, and the job does all its work: it may have
+/// been either jar's.
 #[test]
 fn a_job_of_either_jar_that_has_finished_is_ambiguous() {
     let scene = scene(Config::default(), Program::bounded("old", 3000).rate(100));
@@ -340,8 +343,8 @@ fn an_old_jar_that_was_accepted_is_not_cancelled_by_a_resumption() {
     assert_eq!(scene.states(), states(&[("old", "FINISHED"), ("old", "RUNNING")]));
 }
 
-/// The main method of the new jar was slow: its job is submitted right before the old jar is, and has ended by then. The rejection as a
-/// duplicate does not tell whose job it is.
+/// The main method of the new jar was slow: its job is submitted right before the old jar is, and has ended by then.
+/// The rejection as a duplicate does not tell whose job it is.
 #[test]
 fn a_disputed_job_that_has_ended_is_decided_by_its_end() {
     for (new, end) in [

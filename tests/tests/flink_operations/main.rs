@@ -1,4 +1,5 @@
-//! Flink's operations, those of the HistoryServer and those of the SQL Gateway: what each sends, how each answer is read.
+//! Flink's operations, those of the HistoryServer and those of the SQL Gateway: what each sends, how each answer is
+//! read.
 
 mod history_server;
 mod replies;

@@ -144,8 +144,8 @@ fn a_jar_that_cannot_be_planned_costs_nothing() {
     assert_eq!(cluster.flink.call(GetJobStatus::new(old.job)).expect("known").status, JobState::Running);
 }
 
-/// Drives a flow up to the first exchange of an operation, and gives the state it saved last. The exchange is executed, and
-/// its answer lost, if `execute` says so. Then the process "crashes".
+/// Drives a flow up to the first exchange of an operation, and gives the state it saved last. The exchange is executed,
+/// and its answer lost, if `execute` says so. Then the process "crashes".
 fn crash<F: pipewright::flow::Flow>(flink: &Flink<Ureq>, mut flow: F, operation: &str, execute: bool) -> SavedState {
     let (mut reply, mut saved) = (None, None);
     loop {

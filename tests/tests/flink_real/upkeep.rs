@@ -1,4 +1,5 @@
-//! Jobs looked at and looked after: metrics, checkpoints of one subtask, flame graphs, profiles, rescaling, watching, removal.
+//! Jobs looked at and looked after: metrics, checkpoints of one subtask, flame graphs, profiles, rescaling, watching,
+//! removal.
 
 use std::time::Duration;
 

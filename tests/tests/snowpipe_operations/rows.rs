@@ -31,8 +31,8 @@ fn text(batch: &Batch) -> String {
     text
 }
 
-/// One member of [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952), read by hand but for what is deflated in it: by flate2 it
-/// was written.
+/// One member of [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952), read by hand but for what is deflated in it: by
+/// flate2 it was written.
 fn gunzip(body: &[u8]) -> Vec<u8> {
     let (head, rest) = body.split_at(10);
     let (deflated, tail) = rest.split_at(rest.len() - 8);

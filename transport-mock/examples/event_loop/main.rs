@@ -9,8 +9,8 @@
 //!
 //! Each flow uploads a jar, runs it and waits until its job has finished, over a connection of its own.
 //!
-//! To read first: [`Loop::run`], the loop, and [`Loop::drive`], what it does for each step that a flow may want. The rest
-//! is what a program with an event loop has anyway: a small HTTP client (`wire.rs`), a clock, options.
+//! To read first: [`Loop::run`], the loop, and [`Loop::drive`], what it does for each step that a flow may want. The
+//! rest is what a program with an event loop has anyway: a small HTTP client (`wire.rs`), a clock, options.
 //!
 //! Exit codes: 0 all flows have succeeded, 1 not all, 2 wrong usage.
 

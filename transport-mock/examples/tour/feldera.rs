@@ -1,4 +1,5 @@
-//! Feldera: SQL with a mistake, rows of which an answer gets lost, a process that dies, and somebody else at the same pipeline.
+//! Feldera: SQL with a mistake, rows of which an answer gets lost, a process that dies, and somebody else at the same
+//! pipeline.
 
 use std::error::Error;
 

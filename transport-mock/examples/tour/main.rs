@@ -1,5 +1,5 @@
-//! The three systems on embedded simulators, with faults on the way. Nothing is installed, no port is opened, and minutes of
-//! waiting take no time.
+//! The three systems on embedded simulators, with faults on the way. Nothing is installed, no port is opened, and
+//! minutes of waiting take no time.
 //!
 //! ```text
 //! cargo run --example tour             all chapters

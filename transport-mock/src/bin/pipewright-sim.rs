@@ -1,4 +1,5 @@
-//! The simulators behind a loopback port, jars for them, and a proxy with faults for real servers. See the module `pipewright_mock::serve`.
+//! The simulators behind a loopback port, jars for them, and a proxy with faults for real servers. See the module
+//! `pipewright_mock::serve`.
 //!
 //! Prints where it listens, and then one line for each request on the standard error output.
 

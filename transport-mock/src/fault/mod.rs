@@ -65,10 +65,10 @@ pub enum Fault {
         /// Whether it carried the request out before.
         applied: bool,
     },
-    /// The process that carries the request out dies right after that, while another one waits for it and then answers: of a
-    /// Flink cluster with a [`standby`](crate::flink::Config::standby), 400 after 60 s for a run, and 500 after 600 s for all else,
-    /// except for what that process answers by itself.
-    /// A service without such a process closes the connection, as in a [`Restart`](Self::Restart).
+    /// The process that carries the request out dies right after that, while another one waits for it and then answers:
+    /// of a Flink cluster with a [`standby`](crate::flink::Config::standby), 400 after 60 s for a run, and 500 after
+    /// 600 s for all else, except for what that process answers by itself. A service without such a process closes the
+    /// connection, as in a [`Restart`](Self::Restart).
     LeaderLost {
         /// How long the service has no process in charge.
         downtime: Duration,

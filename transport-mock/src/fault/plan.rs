@@ -165,10 +165,10 @@ impl FaultPlan {
     }
 
     /// More than a third of all exchanges meet a fault, of any kind but five: without credentials no flow survives
-    /// [`Unauthorized`](FaultKind::Unauthorized), at its first request none survives [`LostRoute`](FaultKind::LostRoute), and after a
-    /// [`DelayRequest`](FaultKind::DelayRequest) no flow can find out what became of a request. Add
-    /// [`DeliveredTwice`](FaultKind::DeliveredTwice) where a service recognises a repeated request, and
-    /// [`LeaderLost`](FaultKind::LeaderLost) where it has a standby. Delays go up to 40 seconds,
+    /// [`Unauthorized`](FaultKind::Unauthorized), at its first request none survives
+    /// [`LostRoute`](FaultKind::LostRoute), and after a [`DelayRequest`](FaultKind::DelayRequest) no flow can find out
+    /// what became of a request. Add [`DeliveredTwice`](FaultKind::DeliveredTwice) where a service recognises a
+    /// repeated request, and [`LeaderLost`](FaultKind::LeaderLost) where it has a standby. Delays go up to 40 seconds,
     /// which is longer than a call waits by default.
     pub fn hostile(seed: u64) -> Self {
         Self::seeded(seed)

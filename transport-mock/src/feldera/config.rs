@@ -9,8 +9,8 @@ pub struct Config {
     pub version: String,
     /// Whether it is the enterprise edition, which has checkpoints and suspends: no.
     pub enterprise: bool,
-    /// What is taken after `Bearer`, besides the keys that are made with it: anything, or nothing at all. Its role is `write`,
-    /// as that of no made key exceeds.
+    /// What is taken after `Bearer`, besides the keys that are made with it: anything, or nothing at all. Its role is
+    /// `write`, as that of no made key exceeds.
     pub api_key: Option<String>,
     /// How long each phase of a compilation takes, of which there are four: 250 ms.
     pub compile_duration: Duration,

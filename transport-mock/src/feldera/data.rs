@@ -214,8 +214,8 @@ fn parse_errors(mut errors: Vec<Value>) -> Rejection {
     Rejection::new(StatusCode::BAD_REQUEST, "ParseErrors", message, details)
 }
 
-/// A table as people like it; its last line has no end. Each batch has the widths that its own rows take, and only the first
-/// has a head: so columns grow and shrink on the way, and the last border may be of another width than the first.
+/// A table as people like it; its last line has no end. Each batch has the widths that its own rows take, and only the
+/// first has a head: so columns grow and shrink on the way, and the last border may be of another width than the first.
 fn ascii(columns: &[String], rows: &[Value]) -> String {
     let mut lines = Vec::new();
     let batches = rows.chunks(BATCH_ROWS).chain(rows.is_empty().then_some(rows));

@@ -9,8 +9,8 @@ use super::process::Process;
 use super::views::{History, PipelineView, RequestView};
 
 impl Manager {
-    /// Lets all compilations of Rust fail, or succeed again. A program that has failed stays so until it changes, as in a real
-    /// server. With [`CompilerFailure::System`], programs cannot be validated either.
+    /// Lets all compilations of Rust fail, or succeed again. A program that has failed stays so until it changes, as in
+    /// a real server. With [`CompilerFailure::System`], programs cannot be validated either.
     pub fn fail_compilations(&mut self, failure: impl Into<Option<CompilerFailure>>) {
         self.store.compiler = failure.into();
     }
@@ -24,14 +24,15 @@ impl Manager {
     }
 
     /// A worker thread of a pipeline panics. What needs its process is answered 410 `Terminating` [for some
-    /// time](super::Config::panic_duration), while the pipeline still shows `Running` and no error; then it is stopped with
-    /// `RuntimeError.WorkerPanic`. Does nothing without a process.
+    /// time](super::Config::panic_duration), while the pipeline still shows `Running` and no error; then it is stopped
+    /// with `RuntimeError.WorkerPanic`. Does nothing without a process.
     pub fn panic(&mut self, name: &str, message: &str) {
         let due = self.store.now.saturating_add(self.store.config.panic_duration);
         self.trouble(name, due, Trouble::Panic(message.to_owned()));
     }
 
-    /// As [`panic`](Self::panic), but the process answers 500 with the panic itself until it is stopped. Real servers do both.
+    /// As [`panic`](Self::panic), but the process answers 500 with the panic itself until it is stopped. Real servers
+    /// do both.
     pub fn report_panic(&mut self, name: &str, message: &str) {
         let due = self.store.now.saturating_add(self.store.config.panic_duration);
         self.trouble(name, due, Trouble::ReportedPanic(message.to_owned()));

@@ -1,10 +1,11 @@
 //! Bodies that go on: egress, logs, time series.
 //!
 //! A reader of egress gets records as steps complete. 100 of them are kept for it: what does not fit is numbered and
-//! discarded, or, with backpressure, not even begun, and then the whole pipeline stands still. After 3 s of silence comes a
-//! record that says nothing. When the process ends, so does the body, properly and without a word.
+//! discarded, or, with backpressure, not even begun, and then the whole pipeline stands still. After 3 s of silence
+//! comes a record that says nothing. When the process ends, so does the body, properly and without a word.
 //!
-//! As a real server does, it accepts the update format `debezium` and then drops all rows: only the pipeline's log tells.
+//! As a real server does, it accepts the update format `debezium` and then drops all rows: only the pipeline's log
+//! tells.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 //!
 //! [`Manager::handle`] answers one request at a time, as a real server does: with its status codes and bodies, its
 //! wishes that are granted later, and its refusals. There is no network in it, no clock and no chance: time is an
-//! argument, and ids follow from [`Config::seed`]. Between two requests everything that is due by the time of the second
-//! one happens, in order.
+//! argument, and ids follow from [`Config::seed`]. Between two requests everything that is due by the time of the
+//! second one happens, in order.
 //!
 //! ```text
 //!   program     Pending ▶ CompilingSql ▶ SqlCompiled ▶ CompilingRust ▶ Success       or SqlError, RustError, SystemError
@@ -12,21 +12,23 @@
 //! ```
 //!
 //! A program has tables, and views that are `SELECT * FROM` a table: anything else does not compile. A table keeps the
-//! rows that are pushed into it. Queries and snapshots need a materialized view, or a table
-//! `WITH ('materialized' = 'true')`. A table can have connectors: `datagen` with one plan, whose limit and rate count, and
-//! `file_input`, whose file is never there. Egress, logs and time series go on: their responses have an [`OpenBody`]
-//! among their extensions, by which [`Manager::read`] gives the rest.
+//! rows that are pushed into it. Queries and snapshots need a materialized view, or a table `WITH ('materialized' =
+//! 'true')`. A table can have connectors: `datagen` with one plan, whose limit and rate count, and `file_input`, whose
+//! file is never there. Egress, logs and time series go on: their responses have an [`OpenBody`] among their
+//! extensions, by which [`Manager::read`] gives the rest.
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
-//! [`Manager::requests`], and what its processes have done with [`Manager::history`]. What goes wrong behind the API: [`panic`](Manager::panic),
-//! [`report_panic`](Manager::report_panic), [`kill`](Manager::kill), [`freeze`](Manager::freeze), [`wedge`](Manager::wedge), [`fail_checkpoints`](Manager::fail_checkpoints),
+//! [`Manager::requests`], and what its processes have done with [`Manager::history`]. What goes wrong behind the API:
+//! [`panic`](Manager::panic), [`report_panic`](Manager::report_panic), [`kill`](Manager::kill),
+//! [`freeze`](Manager::freeze), [`wedge`](Manager::wedge), [`fail_checkpoints`](Manager::fail_checkpoints),
 //! [`fail_syncs`](Manager::fail_syncs), [`fail_compilations`](Manager::fail_compilations).
 //!
 //! # Limits
 //!
 //! Answers come at once: what a real manager says after its patience is over (30 s of an ingress into a paused
-//! pipeline) is said without the wait. Tenants, trust and connectors of outputs are not simulated: 404. Where there are keys,
-//! tenants are refused to all but owners and trust to all but admins, with 403. Profiles are files of the right form with next to nothing in them.
+//! pipeline) is said without the wait. Tenants, trust and connectors of outputs are not simulated: 404. Where there are
+//! keys, tenants are refused to all but owners and trust to all but admins, with 403. Profiles are files of the right
+//! form with next to nothing in them.
 //!
 //! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
 //! on both sides and never show.

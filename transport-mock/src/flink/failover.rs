@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::errors::{Rejection, ask_timeout, respond};
 use super::jars::not_executed;
 
-/// How long the REST endpoint waits for the leader: with a job to submit (`client.timeout`), and with any other question
-/// (`web.timeout`), which is longer than clients wait.
+/// How long the REST endpoint waits for the leader: with a job to submit (`client.timeout`), and with any other
+/// question (`web.timeout`), which is longer than clients wait.
 const WAITS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 
 /// Paths, or parts of them, that each REST endpoint answers without the leader.

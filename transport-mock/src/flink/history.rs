@@ -1,7 +1,7 @@
 //! A simulated HistoryServer: files of jobs that have ended, which outlive the cluster's memory of them.
 //!
-//! It knows one answer for each path, in the words of a JobManager: they are made when a job is archived, and never change.
-//! Paths have no version in front, are decoded once, and their queries are ignored.
+//! It knows one answer for each path, in the words of a JobManager: they are made when a job is archived, and never
+//! change. Paths have no version in front, are decoded once, and their queries are ignored.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,7 @@
 //! Metrics, plain and aggregated: from a store that is filled lazily, and never refused.
 //!
-//! The server fetches when somebody asks, at most once in an interval, and answers from what it had before. So the first
-//! question after a pause is answered with old metrics, or with none.
+//! The server fetches when somebody asks, at most once in an interval, and answers from what it had before. So the
+//! first question after a pause is answered with old metrics, or with none.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -258,8 +258,8 @@ fn plain(call: &Call, metrics: Metrics) -> Reply {
     ok(found.map(|(name, value)| json!({ "id": name, "value": value })).collect())
 }
 
-/// The same of several members, taken together; those that are no numbers drop out with their values. One name that does
-/// not exist empties the answer.
+/// The same of several members, taken together; those that are no numbers drop out with their values. One name that
+/// does not exist empties the answer.
 fn aggregated(call: &Call, members: &[Metrics]) -> Answer {
     let mut values: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for (name, value) in members.iter().flatten() {

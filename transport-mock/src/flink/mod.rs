@@ -25,7 +25,8 @@
 //! Files import only files that stand before them here, so that each can be read without those behind it:
 //!
 //! 1. data: `config`, `wire`, `ids`, `program`, `views`, `multipart`, `errors`, `failures`, `request`;
-//! 2. the parts of the cluster: `operations`, `checkpoint_log`, `schedule`, `storage`, `job`, `jobs`, `job_manager`, `cache`;
+//! 2. the parts of the cluster: `operations`, `checkpoint_log`, `schedule`, `storage`, `job`, `jobs`, `job_manager`,
+//!    `cache`;
 //! 3. the answers from them: `overview`, `vertices`, `details`, `checkpoints`, `triggers`, `rescaling`, `flame_graph`,
 //!    `profiler`, `logs`, `metrics`, `removal`, `jars`, `failover`;
 //! 4. [`Cluster`], which owns the parts, `router`, which names the handler of each path, and `history`.
@@ -129,8 +130,8 @@ impl Cluster {
     /// Answers a request that arrives at `now`, the time since the UNIX epoch. A time before that of the last call
     /// is taken for that time.
     ///
-    /// If a `main` method calls [`System.exit`](Program::exits), the response has [`NoAnswer`](crate::NoAnswer) among its
-    /// extensions: it is never sent.
+    /// If a `main` method calls [`System.exit`](Program::exits), the response has [`NoAnswer`](crate::NoAnswer) among
+    /// its extensions: it is never sent.
     pub fn handle(&mut self, now: Duration, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         self.advance(now);
         let answer = self.answer(request);
@@ -146,12 +147,12 @@ impl Cluster {
         self.removals.expire(self.manager.now(), self.manager.config.result_retention);
     }
 
-    /// The `JobManager` fails and another one takes over after `downtime`; until then requests are answered 503, or 500 before
-    /// that with a [`standby`](Config::standby).
+    /// The `JobManager` fails and another one takes over after `downtime`; until then requests are answered 503, or 500
+    /// before that with a [`standby`](Config::standby).
     ///
-    /// Results of asynchronous operations, caches, ended jobs and, unless retained, uploads are forgotten; uploads are kept with a
-    /// standby, which is the process that serves the REST API. Running
-    /// jobs are recovered with high availability, and lost without. Savepoints are in storage, and stay.
+    /// Results of asynchronous operations, caches, ended jobs and, unless retained, uploads are forgotten; uploads are
+    /// kept with a standby, which is the process that serves the REST API. Running jobs are recovered with high
+    /// availability, and lost without. Savepoints are in storage, and stay.
     pub fn restart(&mut self, now: Duration, downtime: Duration) {
         self.advance(now);
         // With a standby, the process that serves the REST API is another one, and lives on.
@@ -170,10 +171,11 @@ impl Cluster {
         }
     }
 
-    /// The leader dies at `now`, right after it carried `request` out, to which `response` is the answer, and another one takes over
-    /// after `downtime`. With a [`standby`](Config::standby), whose REST endpoint has passed the request on, that endpoint
-    /// waits in vain: returns what it answers, and after how long. What the endpoint answers by itself, it answers at once: its
-    /// configuration, jars, plans, and a run that fails before the job is submitted. Without a standby, nothing answers.
+    /// The leader dies at `now`, right after it carried `request` out, to which `response` is the answer, and another
+    /// one takes over after `downtime`. With a [`standby`](Config::standby), whose REST endpoint has passed the request
+    /// on, that endpoint waits in vain: returns what it answers, and after how long. What the endpoint answers by
+    /// itself, it answers at once: its configuration, jars, plans, and a run that fails before the job is submitted.
+    /// Without a standby, nothing answers.
     pub fn lose_leader(
         &mut self,
         now: Duration,
@@ -205,8 +207,8 @@ impl Cluster {
         }
     }
 
-    /// When `main` methods called [`System.exit`](Program::exits): each time a `JobManager` died, and another one took over after
-    /// [`exit_downtime`](Config::exit_downtime).
+    /// When `main` methods called [`System.exit`](Program::exits): each time a `JobManager` died, and another one took
+    /// over after [`exit_downtime`](Config::exit_downtime).
     pub fn exits(&self) -> Vec<Duration> {
         self.exits.clone()
     }

@@ -240,7 +240,8 @@ impl Program {
         self.with(Quirk::NeverRuns)
     }
 
-    /// When the job is stopped, its savepoint is written, and then it fails for good, as when a TaskManager dies at that moment.
+    /// When the job is stopped, its savepoint is written, and then it fails for good, as when a TaskManager dies at
+    /// that moment.
     pub fn fails_while_stopping(self) -> Self {
         self.with(Quirk::FailsWhileStopping)
     }

@@ -1,7 +1,7 @@
 //! The adaptive scheduler: bounds of the parallelism, and a job that follows them after a while.
 //!
-//! What is put shows at once; the job is restarted from its last checkpoint when the scheduler's cool-down is over, with as
-//! many tasks as the bounds allow and the slots suffice for.
+//! What is put shows at once; the job is restarted from its last checkpoint when the scheduler's cool-down is over,
+//! with as many tasks as the bounds allow and the slots suffice for.
 
 use http::StatusCode;
 use serde_json::{Value, json};

@@ -24,8 +24,8 @@ pub struct Config {
     pub json_answers: bool,
     /// From the answer to an append until its rows are committed, in the order of the appends: 5 to 8 s.
     pub commit_delay: RangeInclusive<Duration>,
-    /// How old the answer to a bulk status is, drawn anew for each, as if by nodes that are behind: not at all. What an open
-    /// says is always of now.
+    /// How old the answer to a bulk status is, drawn anew for each, as if by nodes that are behind: not at all. What an
+    /// open says is always of now.
     pub status_age: RangeInclusive<Duration>,
     /// How long an open keeps others off (`ERR_OPEN_CHANNEL_IN_PROGRESS`): 5 ms.
     pub open_duration: Duration,
@@ -118,8 +118,9 @@ pub enum ErrorShape {
     ErrorCode,
     /// The code as a JSON string, and nothing else.
     Text,
-    /// `{"status_code": …, "message": …}` with a number, as in the oldest description: 3 for a token that has expired, 4 for a
-    /// stale continuation token, codes that are numbers as they are. Of all others nobody knows the number: it is 99.
+    /// `{"status_code": …, "message": …}` with a number, as in the oldest description: 3 for a token that has expired,
+    /// 4 for a stale continuation token, codes that are numbers as they are. Of all others nobody knows the number: it
+    /// is 99.
     StatusCode,
 }
 

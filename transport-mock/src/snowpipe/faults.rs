@@ -64,14 +64,14 @@ impl Account {
         self.channels.invalidate(path, code.into(), self.now, &self.config);
     }
 
-    /// For this time, every bulk status is answered 200 with this JSON, whatever was asked, as by a proxy that makes up an answer:
-    /// `{}`, `null`, `{"channel_statuses":null}`.
+    /// For this time, every bulk status is answered 200 with this JSON, whatever was asked, as by a proxy that makes up
+    /// an answer: `{}`, `null`, `{"channel_statuses":null}`.
     pub fn blank_statuses(&mut self, answer: Value, time: Duration) {
         self.blank_statuses = Some((answer, self.now.saturating_add(time)));
     }
 
-    /// The next open of a channel is carried out and answered 200, with a channel that has this status and takes no rows: until
-    /// it is opened once more.
+    /// The next open of a channel is carried out and answered 200, with a channel that has this status and takes no
+    /// rows: until it is opened once more.
     pub fn open_ill(&mut self, path: &ChannelPath, code: impl Into<String>) {
         self.channels.open_ill(path, code.into());
     }

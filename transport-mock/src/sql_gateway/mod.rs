@@ -1,13 +1,13 @@
 //! A simulated SQL Gateway of Apache Flink, as seen through its REST endpoint, versions 1 to 4.
 //!
-//! [`Gateway::handle`] answers one request at a time, as a real one does: sessions that close themselves when nobody asks
-//! anything of them, statements that are accepted whatever they say, results that are not ready at first, pages without
-//! rows, a page that can be asked for again until the next one was, and 500 for nearly everything it does not like. There is
-//! no network in it, no clock and no chance.
+//! [`Gateway::handle`] answers one request at a time, as a real one does: sessions that close themselves when nobody
+//! asks anything of them, statements that are accepted whatever they say, results that are not ready at first, pages
+//! without rows, a page that can be asked for again until the next one was, and 500 for nearly everything it does not
+//! like. There is no network in it, no clock and no chance.
 //!
-//! What it can say: `SELECT <number>`, `SELECT n FROM numbers LIMIT <number>` (without the limit it has no end), DDL and
-//! `SET`, which are OK, `INSERT`, which starts a job, and whatever is [defined](Gateway::define). Anything else is refused
-//! with its result, as by the real parser.
+//! What it can say: `SELECT <number>`, `SELECT n FROM numbers LIMIT <number>` (without the limit it has no end), DDL
+//! and `SET`, which are OK, `INSERT`, which starts a job, and whatever is [defined](Gateway::define). Anything else is
+//! refused with its result, as by the real parser.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -21,8 +21,8 @@
 //! # Ok::<(), http::Error>(())
 //! ```
 //!
-//! Files import only files that stand before them here: `statement`, `errors`, `operation`, `session`, then [`Gateway`],
-//! which owns the parts, and `router`, which names the handler of each path.
+//! Files import only files that stand before them here: `statement`, `errors`, `operation`, `session`, then
+//! [`Gateway`], which owns the parts, and `router`, which names the handler of each path.
 
 mod errors;
 mod operation;

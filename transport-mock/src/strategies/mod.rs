@@ -1,7 +1,7 @@
 //! Strategies for property tests with [proptest](https://docs.rs/proptest): faults, answers, and how a driver polls.
 //!
-//! They shrink towards what is easy to understand: fewer faults and earlier ones, refusals before lost replies, an answer
-//! without mutations, a driver that does what it is asked for.
+//! They shrink towards what is easy to understand: fewer faults and earlier ones, refusals before lost replies, an
+//! answer without mutations, a driver that does what it is asked for.
 //!
 //! ```
 //! use pipewright::driver::NoCredentials;

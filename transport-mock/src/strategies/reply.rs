@@ -27,8 +27,8 @@ pub fn reply() -> impl Strategy<Value = Result<Response<Bytes>, TransportError>>
 }
 
 /// What comes of an exchange at its worst: an answer with any status, media type and `Retry-After`, whose body is one
-/// of these, or one of these with parts missing, replaced, endless or deeply nested, cut off or overwritten, or a page of a
-/// proxy, or no text at all; or no answer.
+/// of these, or one of these with parts missing, replaced, endless or deeply nested, cut off or overwritten, or a page
+/// of a proxy, or no text at all; or no answer.
 ///
 /// The bodies are JSON. It shrinks to the first of them with status 200.
 pub fn reply_like<B: Into<String>>(

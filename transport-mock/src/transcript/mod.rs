@@ -67,9 +67,9 @@
 //! | `=` | the end of a flow |
 //! | `\|` | the headers and body of the line above |
 //!
-//! Replaced are: ids of 32 hex digits, UUIDs and shorter hex ids that have digits and letters (`<job-1>`), moments near the
-//! start (`<+0.250 s>`), ports on loopback (`<port-1>`). Left out are: sensitive headers and whatever is named like a
-//! secret (`…`), headers that say how and when the message was made, saved states, whose contents are the flow's own
+//! Replaced are: ids of 32 hex digits, UUIDs and shorter hex ids that have digits and letters (`<job-1>`), moments near
+//! the start (`<+0.250 s>`), ports on loopback (`<port-1>`). Left out are: sensitive headers and whatever is named like
+//! a secret (`…`), headers that say how and when the message was made, saved states, whose contents are the flow's own
 //! affair, and most of what is long. The keys of JSON objects are sorted.
 
 mod names;

@@ -156,8 +156,8 @@ impl Transport for World {
         self.execute(exchange).result
     }
 
-    /// The body of a success comes in chunks of any length, and as time passes: reading sets the clock forward to when there
-    /// is something to read. A body on which nothing will ever come again fails as timed out.
+    /// The body of a success comes in chunks of any length, and as time passes: reading sets the clock forward to when
+    /// there is something to read. A body on which nothing will ever come again fails as timed out.
     fn open(&self, exchange: &Exchange) -> Result<Opened, TransportError> {
         let Answer { result, cut } = self.execute(exchange);
         let response = result?;

@@ -24,8 +24,8 @@ pub trait Service: Send {
     /// prefix of the address that the service is mounted at; its `Host` is whom it was sent to.
     fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes>;
 
-    /// What comes next, at `now`, of a body that a response left open. Only services whose responses have an [`OpenBody`]
-    /// among their extensions are asked.
+    /// What comes next, at `now`, of a body that a response left open. Only services whose responses have an
+    /// [`OpenBody`] among their extensions are asked.
     fn read(&mut self, now: Timestamp, body: OpenBody) -> Coming {
         let _ = (now, body);
         Coming::End
@@ -42,9 +42,10 @@ pub trait Service: Send {
         let _ = (now, downtime);
     }
 
-    /// The process in charge dies at `now`, right after it carried `request` out, to which `response` is the answer. Another one takes
-    /// over after `downtime`. Returns what a process in front answers that has waited for it, and after how long; `None` if there is no such process,
-    /// so that the connection is closed. By default the service [restarts](Self::restart), with nothing in front.
+    /// The process in charge dies at `now`, right after it carried `request` out, to which `response` is the answer.
+    /// Another one takes over after `downtime`. Returns what a process in front answers that has waited for it, and
+    /// after how long; `None` if there is no such process, so that the connection is closed. By default the service
+    /// [restarts](Self::restart), with nothing in front.
     fn lose_leader(
         &mut self,
         now: Timestamp,

@@ -7,8 +7,8 @@ use pipewright::flink::JobId;
 
 use crate::options::Options;
 
-/// The command that was given, changed. The values of `--arg` and `--next-arg` may be secrets, and this line ends in a log: they
-/// are shown as `<…>`, which a shell does not run.
+/// The command that was given, changed. The values of `--arg` and `--next-arg` may be secrets, and this line ends in a
+/// log: they are shown as `<…>`, which a shell does not run.
 pub(crate) struct Command<'a> {
     options: &'a Options,
     job: Option<JobId>,

@@ -1,4 +1,5 @@
-//! `--dry-run`: uploads and plans both jars, and compares the plans. Nothing else is changed, and the uploads are deleted.
+//! `--dry-run`: uploads and plans both jars, and compares the plans. Nothing else is changed, and the uploads are
+//! deleted.
 
 use pipewright::error::FlowError;
 use pipewright::flink::jars::{DeleteJar, Graph, PlanJar, UploadJar};

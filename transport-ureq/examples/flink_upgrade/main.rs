@@ -1,11 +1,12 @@
-//! Moves a job on a Flink cluster from one jar to the next without losing its state; back again if the next one does not run.
+//! Moves a job on a Flink cluster from one jar to the next without losing its state; back again if the next one does
+//! not run.
 //!
 //! ```text
 //! flink_upgrade --url URL --jar OLD --next-jar NEW [--job ID] [--state FILE] [OPTIONS]
 //! ```
 //!
-//! `--help` lists the options and the exit codes. With `--state`, the same command resumes an upgrade that was interrupted, from its
-//! first submission on, whatever has ended the process: there is one job at the end.
+//! `--help` lists the options and the exit codes. With `--state`, the same command resumes an upgrade that was
+//! interrupted, from its first submission on, whatever has ended the process: there is one job at the end.
 //!
 //! | file | what |
 //! |---|---|

@@ -63,7 +63,8 @@ fn from(options: &Options, report: &Report, path: &str, roll_back: bool) -> Stri
     report.job.into_iter().fold(command, Command::job).to_string()
 }
 
-/// The commands that start a job from what is left, in the order of `rolls_back`. Of two snapshots, the newer one counts.
+/// The commands that start a job from what is left, in the order of `rolls_back`. Of two snapshots, the newer one
+/// counts.
 fn from_snapshots(options: &Options, report: &Report, purpose: &str, rolls_back: &[bool]) -> Vec<Next> {
     let snapshots = report.snapshots();
     let mut all = Vec::new();
@@ -110,7 +111,8 @@ fn begin_again(options: &Options, report: &Report) -> Option<Next> {
     Some(next(purpose, format!("{} && {command}", give_up(file).command)))
 }
 
-/// It is not known which job runs, and there is a state: the same command looks again. If it cannot find out, the operator can.
+/// It is not known which job runs, and there is a state: the same command looks again. If it cannot find out, the
+/// operator can.
 fn unknown(options: &Options, report: &Report) -> Vec<Next> {
     let mut all = vec![next("to find out and to continue", Command::again(options, true))];
     // The state could not be saved: the ids of the jobs are not known here.

@@ -1,7 +1,7 @@
 //! [`compare`]: which vertices of a running job exist in the plan of its next jar.
 //!
-//! A savepoint stores state by operator id. A plan shows one id for each vertex: that of the first operator of its chain. So the
-//! comparison is a warning and not a proof, in both directions: see [`LIMITS`].
+//! A savepoint stores state by operator id. A plan shows one id for each vertex: that of the first operator of its
+//! chain. So the comparison is a warning and not a proof, in both directions: see [`LIMITS`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,8 +29,8 @@ pub(crate) struct Comparison {
     pub(crate) kept: Vec<Vertex>,
     /// Vertices of both plans whose chains have other operators: as they run, and as they will.
     pub(crate) changed: Vec<(Vertex, Vertex)>,
-    /// Vertices of the running job alone. A savepoint of the job is rejected if they have state, unless their first operators
-    /// are in other chains now.
+    /// Vertices of the running job alone. A savepoint of the job is rejected if they have state, unless their first
+    /// operators are in other chains now.
     pub(crate) vanished: Vec<Vertex>,
     /// Vertices of the next jar alone, which begin without state.
     pub(crate) added: Vec<Vertex>,

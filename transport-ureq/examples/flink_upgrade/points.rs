@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::env;
 
-/// The environment variable that the tests of this tool set: `7:before` aborts the process at the seventh notice, before its
-/// state is saved, and `7:after` once it is. The steps of the tool itself count as notices, too. **For tests alone.**
+/// The environment variable that the tests of this tool set: `7:before` aborts the process at the seventh notice,
+/// before its state is saved, and `7:after` once it is. The steps of the tool itself count as notices, too. **For tests
+/// alone.**
 const VARIABLE: &str = "FLINK_UPGRADE_ABORT_AT";
 
 /// Counts notices.

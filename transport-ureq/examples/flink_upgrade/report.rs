@@ -107,7 +107,8 @@ impl Report {
         self.text.extend(["; ", &text.to_string()]);
     }
 
-    /// What a job can be started from: the savepoint of the stop, or else what is older. Which of two is newer is in the text.
+    /// What a job can be started from: the savepoint of the stop, or else what is older. Which of two is newer is in
+    /// the text.
     pub(crate) fn snapshots(&self) -> Vec<(&'static str, &str)> {
         if let Some(savepoint) = &self.savepoint {
             return vec![("savepoint", savepoint)];

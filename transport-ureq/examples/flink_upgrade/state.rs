@@ -7,8 +7,9 @@
 //! | `Ready` | the old job runs, and `UpgradeJob` has not saved anything yet | the id of the old job |
 //! | `Upgrade` | the upgrade is under way | the state of `UpgradeJob` |
 //!
-//! The file is replaced as a whole, and is on the disk before the request that matters is sent. A second file, `FILE.lock`, is
-//! locked meanwhile: the first one cannot be, because it is replaced. The system removes the lock when the process ends.
+//! The file is replaced as a whole, and is on the disk before the request that matters is sent. A second file,
+//! `FILE.lock`, is locked meanwhile: the first one cannot be, because it is replaced. The system removes the lock when
+//! the process ends.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};

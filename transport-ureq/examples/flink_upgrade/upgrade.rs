@@ -174,8 +174,8 @@ impl Upgrader<'_> {
         Ok(job)
     }
 
-    /// Runs a goal, and saves its states. What cannot be resumed is not begun: an error stops the flow before the request that
-    /// matters.
+    /// Runs a goal, and saves its states. What cannot be resumed is not begun: an error stops the flow before the
+    /// request that matters.
     fn run<G: Goal<Service = FlinkRest>>(
         &mut self,
         goal: G,

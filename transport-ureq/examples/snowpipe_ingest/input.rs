@@ -15,8 +15,8 @@ const READY: usize = 4;
 /// How long to wait for more before other things have their turn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Lines from a file or the standard input. They are read on a thread of their own, because a read may block for as long as it
-/// likes, and rows that came before must be sent meanwhile. Bounded, and so are lines: to 16 MiB.
+/// Lines from a file or the standard input. They are read on a thread of their own, because a read may block for as
+/// long as it likes, and rows that came before must be sent meanwhile. Bounded, and so are lines: to 16 MiB.
 pub(crate) struct Input {
     name: String,
     chunks: Receiver<io::Result<Vec<u8>>>,

@@ -1,14 +1,14 @@
 //! [`Offsets`]: the offset token of each row, and which rows are committed already.
 //!
-//! A token is a position and a fingerprint: `line 5000 #0123456789abcdef`. The position of a line says so, so that one number is
-//! never taken for the other. The fingerprint tells loads apart: it is that of all lines so far.
+//! A token is a position and a fingerprint: `line 5000 #0123456789abcdef`. The position of a line says so, so that one
+//! number is never taken for the other. The fingerprint tells loads apart: it is that of all lines so far.
 //!
 //! With `--offset-field` the input may begin anywhere, and a token has two fingerprints, as in
 //! `5000 #0123456789abcdef0123456789abcdef`. The first is that of the row, so that a later start can check it. The second is that
 //! of the token which was committed at the start, and of all rows since: a token stands for all rows before it, too.
 //!
-//! Positions are compared and shown; fingerprints are only compared for equality. Other loaders have positions alone: a channel of
-//! theirs goes on, and its last row is not checked.
+//! Positions are compared and shown; fingerprints are only compared for equality. Other loaders have positions alone: a
+//! channel of theirs goes on, and its last row is not checked.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -20,7 +20,8 @@ use serde_json::value::RawValue;
 const LINE: &str = "line ";
 /// What is before the fingerprint.
 const MARK: &str = " #";
-/// The longest text that is an offset, in bytes: a writer takes tokens of up to 1024 bytes, and 34 are for the fingerprints.
+/// The longest text that is an offset, in bytes: a writer takes tokens of up to 1024 bytes, and 34 are for the
+/// fingerprints.
 const MAX_TEXT: usize = 990;
 
 /// Goes through the lines of the input from the first on.

@@ -21,8 +21,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// What the file holds, which must be the state of this channel. A file that is not there is made, so that it shows at once
-    /// whether it can be.
+    /// What the file holds, which must be the state of this channel. A file that is not there is made, so that it shows
+    /// at once whether it can be.
     pub(crate) fn open(file: &Path, path: &ChannelPath) -> Result<Self, String> {
         let channel = path.to_string();
         let named = |problem: &str| format!("--state {}: {problem}", file.display());

@@ -67,8 +67,8 @@ fn every(round: impl Fn(u32) -> bool + Sync) -> u32 {
     killed.into_inner()
 }
 
-/// Runs the tool until it has ended: as an operator does, who runs the same command again as long as there is a state, or no
-/// result.
+/// Runs the tool until it has ended: as an operator does, who runs the same command again as long as there is a state,
+/// or no result.
 fn until_it_ends(stage: &Stage, first: Said, mut run: impl FnMut() -> Said) -> Vec<Said> {
     let mut runs = vec![first];
     while stage.has_state() || runs.iter().all(|run| run.result().is_none()) {

@@ -16,8 +16,8 @@ pub(crate) enum When {
     After,
 }
 
-/// Decides at the moments of each request whether the process is killed then. Requests are counted from 1 on; the text is that of
-/// the first line.
+/// Decides at the moments of each request whether the process is killed then. Requests are counted from 1 on; the text
+/// is that of the first line.
 pub(crate) type Hook = dyn Fn(u32, &str, When) -> bool + Send + Sync;
 
 /// The process behind a relay, and how many requests it has sent.
@@ -107,7 +107,8 @@ fn forward(client: &TcpStream, upstream: &str, victim: &Victim, hook: &Hook) {
     }
 }
 
-/// A request or an answer; `None` at the end of the connection. Bodies have lengths: nothing in an upgrade comes in chunks.
+/// A request or an answer; `None` at the end of the connection. Bodies have lengths: nothing in an upgrade comes in
+/// chunks.
 fn message(stream: &mut BufReader<impl std::io::Read>) -> Option<Vec<u8>> {
     let (mut text, mut length) = (Vec::new(), 0);
     loop {

@@ -32,8 +32,8 @@ fn committed(server: &Server<Account>) -> u64 {
     token.map_or(0, |token| line(token).expect("a line's number"))
 }
 
-/// Every exchange takes a while, on its way there or on its way back: so a kill finds one under way, and appends of a process
-/// that is dead arrive while the next one is there already.
+/// Every exchange takes a while, on its way there or on its way back: so a kill finds one under way, and appends of a
+/// process that is dead arrive while the next one is there already.
 fn serve(seed: u64) -> Server<Account> {
     let plan = FaultPlan::seeded(seed)
         .delays(millis(5)..=millis(35))

@@ -77,7 +77,8 @@ fn dies_when_used(mut peer: Peer) -> bool {
     std::io::Read::read(&mut peer.0, &mut [0]).is_ok_and(|read| read == 1)
 }
 
-/// A server that was restarted leaves all kept connections dead. One of them costs one attempt, and not each of them one.
+/// A server that was restarted leaves all kept connections dead. One of them costs one attempt, and not each of them
+/// one.
 #[test]
 fn a_repetition_does_not_use_the_next_dead_connection() {
     let server = Server::run(|listener| {

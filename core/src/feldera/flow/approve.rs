@@ -36,11 +36,11 @@ use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
 use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
-/// Approves that the views of a starting pipeline that have changed are filled, and waits until it is what it was started to
-/// be. Since 0.164. Comes to the pipeline as it was seen last; without a request for approval, too.
+/// Approves that the views of a starting pipeline that have changed are filled, and waits until it is what it was
+/// started to be. Since 0.164. Comes to the pipeline as it was seen last; without a request for approval, too.
 ///
-/// Ends in [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption) when the pipeline is not being
-/// started, fails, or is stopped or replaced by another client.
+/// Ends in [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption) when
+/// the pipeline is not being started, fails, or is stopped or replaced by another client.
 ///
 /// ```
 /// # let awaits = r#"{"deployment_status":"AwaitingApproval","deployment_desired_status":"Running"}"#;

@@ -19,8 +19,8 @@
 //! | Stats | nothing has moved for so long | failed: [`Wedged`](super::Interruption::Wedged) |
 //! | Stats | a transaction is open, or views are being filled | Ask: that may take any time |
 //!
-//! Invariants: all requests are safe, so that nothing is ambiguous. `complete` is believed at any time, whatever else is
-//! wrong. A token belongs to one process, so that it cannot be answered by another one.
+//! Invariants: all requests are safe, so that nothing is ambiguous. `complete` is believed at any time, whatever else
+//! is wrong. A token belongs to one process, so that it cannot be answered by another one.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -38,11 +38,11 @@ use crate::time::Timestamp;
 
 /// Waits until all that a [`CompletionToken`] covers has gone through, and all outputs of it are delivered.
 ///
-/// Ends in [`FlowError::Failed`] with an [`Interruption`](super::Interruption) as soon as that cannot happen any more: the process was replaced
-/// or stopped, the circuit has died, a circuit that runs makes no progress for [a minute](Self::stall_timeout); and while
-/// the pipeline is paused with nothing in it that moves. A transaction that is open holds everything back until it is
-/// committed; give the goal [`timeout`](Self::timeout) a time if that may be never. Nothing needs to be saved: with the same
-/// token it goes on.
+/// Ends in [`FlowError::Failed`] with an [`Interruption`](super::Interruption) as soon as that cannot happen any more:
+/// the process was replaced or stopped, the circuit has died, a circuit that runs makes no progress for [a
+/// minute](Self::stall_timeout); and while the pipeline is paused with nothing in it that moves. A transaction that is
+/// open holds everything back until it is committed; give the goal [`timeout`](Self::timeout) a time if that may be
+/// never. Nothing needs to be saved: with the same token it goes on.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -74,8 +74,8 @@ impl AwaitCompletion {
         Self { pipeline: pipeline.into(), token, stall_timeout: Some(STALL_TIMEOUT), even_paused: false, timeout: None }
     }
 
-    /// How long the circuit may make no progress; a minute by default, `None` is for ever. A step that takes longer needs more
-    /// only if it computes next to nothing meanwhile; so does an output that writes nothing for longer.
+    /// How long the circuit may make no progress; a minute by default, `None` is for ever. A step that takes longer
+    /// needs more only if it computes next to nothing meanwhile; so does an output that writes nothing for longer.
     pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.stall_timeout = time.into();
         self

@@ -37,14 +37,14 @@ use crate::time::Timestamp;
 
 /// Waits until input connectors have come to their end, and all that they took in has gone through.
 ///
-/// A connector has an end if its source has one: a file, a bounded generator, a snapshot. Records of it that could not be
-/// parsed are no error of the flow: they are counted in the result.
+/// A connector has an end if its source has one: a file, a bounded generator, a snapshot. Records of it that could not
+/// be parsed are no error of the flow: they are counted in the result.
 ///
-/// Ends in [`FlowError::Failed`] with an [`Interruption`] when a connector has failed for good, the pipeline is paused or
-/// stopped, has died, or another process answers; without one when there is no connector of a name. The flow
-/// waits for a paused connector, and for a source without an end: set a time limit with [`timeout`](Self::timeout). The
-/// [`FlowError::Deadline`] then names the connectors that are not finished, and which of them are paused. Nothing needs to be
-/// saved: running it again is the same.
+/// Ends in [`FlowError::Failed`] with an [`Interruption`] when a connector has failed for good, the pipeline is paused
+/// or stopped, has died, or another process answers; without one when there is no connector of a name. The flow waits
+/// for a paused connector, and for a source without an end: set a time limit with [`timeout`](Self::timeout). The
+/// [`FlowError::Deadline`] then names the connectors that are not finished, and which of them are paused. Nothing needs
+/// to be saved: running it again is the same.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([

@@ -25,8 +25,8 @@
 //! | not at all, and it cannot be sent again, or that is rejected, or the time is up | **ambiguous**: it may have been made |
 //! | 501 | failed: the open-source edition has no checkpoints |
 //!
-//! Invariants: success is looked at first, because a failure is never forgotten. A number is compared only with what the
-//! process says that gave it.
+//! Invariants: success is looked at first, because a failure is never forgotten. A number is compared only with what
+//! the process says that gave it.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -60,18 +60,19 @@ json_structs! {
 
 /// Makes a checkpoint, and waits until what the pipeline held when it was asked is durable. Enterprise edition only.
 ///
-/// What delays a checkpoint delays it without limit: a transaction, replaying, bootstrapping, a connector that has to get
-/// somewhere first. [`Notice::Observed`] tells which; give the goal [`timeout`](Self::timeout) a time.
+/// What delays a checkpoint delays it without limit: a transaction, replaying, bootstrapping, a connector that has to
+/// get somewhere first. [`Notice::Observed`] tells which; give the goal [`timeout`](Self::timeout) a time.
 ///
 /// Ends in
 ///
 /// * [`FlowError::Service`] with 501 `EnterpriseFeature` by the open-source edition;
 /// * [`FlowError::Failed`] when the checkpoint failed, with Feldera's reason;
-/// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said: an [`Interruption`] is the cause. Also
-///   when the answer to the request was lost, and another one could not be sent, or was rejected, or not answered in time.
+/// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said: an [`Interruption`] is the
+///   cause. Also when the answer to the request was lost, and another one could not be sent, or was rejected, or not
+///   answered in time.
 ///
-/// The saved state holds the number and the process that counts. [`resume`](Self::resume) continues to wait for that checkpoint. If
-/// the state was saved before the answer, it requests another checkpoint.
+/// The saved state holds the number and the process that counts. [`resume`](Self::resume) continues to wait for that
+/// checkpoint. If the state was saved before the answer, it requests another checkpoint.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -200,8 +201,8 @@ impl CheckpointMachine {
         }))
     }
 
-    /// The end before there is a number. A request without an answer is not forgotten over it; but what an edition does not do
-    /// it has not done at an earlier attempt either.
+    /// The end before there is a number. A request without an answer is not forgotten over it; but what an edition does
+    /// not do it has not done at an earlier attempt either.
     fn rejected(&mut self, error: FlowError) -> FlowError {
         let is_edition =
             error.service().is_some_and(|rejection| error_code(rejection) == Some(ErrorCode::EnterpriseFeature));

@@ -19,9 +19,10 @@
 //! | stopped | stopped | in use, after a clear without an answer, and it may have been up since | **ambiguous** |
 //! | stopped | stopped | in use | clear |
 //!
-//! Storage that is in use again after a clear was accepted holds what another client has put there since: it is not cleared a
-//! second time. Nor is it when nobody knows whether a clear was carried out, unless the pipeline has been at rest all the time
-//! since the look that it was decided by. So a clear without an answer is followed by a look, and never just sent again.
+//! Storage that is in use again after a clear was accepted holds what another client has put there since: it is not
+//! cleared a second time. Nor is it when nobody knows whether a clear was carried out, unless the pipeline has been at
+//! rest all the time since the look that it was decided by. So a clear without an answer is followed by a look, and
+//! never just sent again.
 
 use std::time::Duration;
 
@@ -33,13 +34,14 @@ use crate::feldera::pipelines::{Pipeline, PipelineStatus, StorageStatus};
 use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
-/// Clears the storage of a stopped pipeline, **with its checkpoints**, and waits until it is gone. A pipeline can be deleted,
-/// and its name, workers, hosts and fault tolerance be changed, only when its storage is clear.
+/// Clears the storage of a stopped pipeline, **with its checkpoints**, and waits until it is gone. A pipeline can be
+/// deleted, and its name, workers, hosts and fault tolerance be changed, only when its storage is clear.
 ///
 /// Comes to the pipeline as it was seen last. One that is stopping is waited for; one that is to be up ends the flow in
-/// [`FlowError::Failed`](crate::error::FlowError::Failed) with [`Interruption::StorageInUse`]. When the answer to a clear was
-/// lost and another client has used the storage since, the flow ends in
-/// [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous): what is there now may be that client's, and is left alone.
+/// [`FlowError::Failed`](crate::error::FlowError::Failed) with [`Interruption::StorageInUse`]. When the answer to a
+/// clear was lost and another client has used the storage since, the flow ends in
+/// [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous): what is there now may be that client's, and is left
+/// alone.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([

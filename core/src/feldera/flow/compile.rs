@@ -16,9 +16,10 @@
 //! | the same otherwise | failed: `CompilerFailed` |
 //! | anything else, names of later releases too | wait |
 //!
-//! Feldera has no request that repeats a compilation: `update_runtime` does nothing for a pipeline of the present release. A
-//! change of the SQL, of any kind, sets `program_status` to `Pending`. If the flow ends between the two changes, the program
-//! has one line feed more at its end, and is compiled nevertheless. [`Deploy`](super::Deploy) does not restart a pipeline for it.
+//! Feldera has no request that repeats a compilation: `update_runtime` does nothing for a pipeline of the present
+//! release. A change of the SQL, of any kind, sets `program_status` to `Pending`. If the flow ends between the two
+//! changes, the program has one line feed more at its end, and is compiled nevertheless. [`Deploy`](super::Deploy) does
+//! not restart a pipeline for it.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -34,10 +35,10 @@ use crate::time::Timestamp;
 
 /// Waits until a pipeline's program is compiled. Compiling begins by itself when a pipeline is made or changed.
 ///
-/// Comes to the pipeline with all there is to know: tables and views in `program_info`, warnings in `program_error`. Ends in
-/// [`FlowError::Failed`] with [`Interruption::NotCompiled`], which has the errors with lines
-/// and columns, with [`Interruption::CompilerFailed`] when the platform and not the program is at fault, or with
-/// [`Interruption::Edited`] when another client changes the program meanwhile.
+/// Comes to the pipeline with all there is to know: tables and views in `program_info`, warnings in `program_error`.
+/// Ends in [`FlowError::Failed`] with [`Interruption::NotCompiled`], which has the errors with lines and columns, with
+/// [`Interruption::CompilerFailed`] when the platform and not the program is at fault, or with [`Interruption::Edited`]
+/// when another client changes the program meanwhile.
 ///
 /// ```
 /// # let body = r#"{"name":"orders","program_version":3,"program_status":"SqlError","deployment_status":"Stopped",
@@ -74,17 +75,18 @@ impl Compile {
     /// Whether the program is compiled again, once, if the platform failed to compile it
     /// ([`Interruption::CompilerFailed`]); false by default. A program that is wrong is never compiled again.
     ///
-    /// Feldera 0.337 keeps a `SystemError` until the program changes, and has no request that repeats a compilation. So the
-    /// flow changes the SQL twice: it adds a line feed and removes it. Both changes increment `program_version`. If another client
-    /// changes the program in between, the flow ends with [`Interruption::Edited`]: its details say whether that change was
-    /// overwritten. If the server rejects one of the changes, the flow ends with the original `CompilerFailed`; its reason says
-    /// whether the added line feed is still in the SQL. `Deploy` accepts that line feed. Releases that forbid changes while the storage is in use reject them: use
+    /// Feldera 0.337 keeps a `SystemError` until the program changes, and has no request that repeats a compilation. So
+    /// the flow changes the SQL twice: it adds a line feed and removes it. Both changes increment `program_version`. If
+    /// another client changes the program in between, the flow ends with [`Interruption::Edited`]: its details say
+    /// whether that change was overwritten. If the server rejects one of the changes, the flow ends with the original
+    /// `CompilerFailed`; its reason says whether the added line feed is still in the SQL. `Deploy` accepts that line
+    /// feed. Releases that forbid changes while the storage is in use reject them: use
     /// [`ClearStorage`](super::ClearStorage) first. If the outcome of a change is unknown, the flow ends with
     /// [`FlowError::Ambiguous`].
     ///
-    /// Verified on a real 0.337.0: a change of the SQL increments `program_version` and sets `program_status` to `Pending`;
-    /// `update_runtime` changes nothing. Read in the server's source only: any difference counts, a line feed too. Not tried out on
-    /// a real server: a `SystemError` that is compiled again after the cause was removed.
+    /// Verified on a real 0.337.0: a change of the SQL increments `program_version` and sets `program_status` to
+    /// `Pending`; `update_runtime` changes nothing. Read in the server's source only: any difference counts, a line
+    /// feed too. Not tried out on a real server: a `SystemError` that is compiled again after the cause was removed.
     pub fn recompile(mut self, recompile: bool) -> Self {
         self.recompile = recompile;
         self

@@ -16,12 +16,13 @@
 //! | 503 `AwaitingApproval`, and 410 and 400 of another process | no | the interruption that the code names |
 //! | anything else | no | the rejection |
 //!
-//! A stop shows in the pipeline object before the process has ended, and `Paused` until the manager knows of the end. So neither
-//! explains a process that has ended or rejects all connections: both count only after the 10 s, or if the pipeline is stopping.
-//! The last look may take five seconds more.
+//! A stop shows in the pipeline object before the process has ended, and `Paused` until the manager knows of the end.
+//! So neither explains a process that has ended or rejects all connections: both count only after the 10 s, or if the
+//! pipeline is stopping. The last look may take five seconds more.
 //!
-//! The manager learns of the end of a process later than the clients do. A panic shows in the pipeline object after about
-//! four seconds, a killed process after up to five; until then the pipeline has the status `Running` and no error.
+//! The manager learns of the end of a process later than the clients do. A panic shows in the pipeline object after
+//! about four seconds, a killed process after up to five; until then the pipeline has the status `Running` and no
+//! error.
 
 use std::ops::ControlFlow;
 
@@ -146,8 +147,8 @@ impl Diagnosis {
         }
     }
 
-    /// Whether the rejection says that the process has ended or cannot be reached. One that took too long to answer, as a paused
-    /// process does with rows, is alive as far as is known.
+    /// Whether the rejection says that the process has ended or cannot be reached. One that took too long to answer, as
+    /// a paused process does with rows, is alive as far as is known.
     fn may_have_ended(&self) -> bool {
         let Some(rejection) = self.rejection.service() else { return false };
         match error_code(rejection) {
@@ -194,8 +195,8 @@ fn says_too_little(code: &ErrorCode) -> bool {
         )
 }
 
-/// Whether a rejection is about the process that was asked, and not about the request: another look at the pipeline tells
-/// more.
+/// Whether a rejection is about the process that was asked, and not about the request: another look at the pipeline
+/// tells more.
 pub(super) fn is_of_process(rejection: &ServiceError) -> bool {
     error_code(rejection).is_some_and(|code| {
         says_too_little(&code)

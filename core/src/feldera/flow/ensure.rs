@@ -34,12 +34,12 @@
 //!
 //! A deployment that differs from the one of the last poll is `Replaced`, unless either was to be stopped.
 //!
-//! The manager shows `Running` for up to five seconds after a process has died. So the process is asked for its statistics
-//! before the flow succeeds. If it does not answer, the flow polls until the manager shows why, and fails after a
-//! minute with the rejection.
+//! The manager shows `Running` for up to five seconds after a process has died. So the process is asked for its
+//! statistics before the flow succeeds. If it does not answer, the flow polls until the manager shows why, and fails
+//! after a minute with the rejection.
 //!
-//! An older error is dismissed by a request of its own and not by the start. A start that is sent twice would dismiss the error
-//! that it has caused itself.
+//! An older error is dismissed by a request of its own and not by the start. A start that is sent twice would dismiss
+//! the error that it has caused itself.
 //!
 //! Before 0.148 a start has no parameters and resumes too, and a pause starts as paused.
 
@@ -63,10 +63,11 @@ use crate::time::Timestamp;
 ///
 /// Succeeds when the manager shows that the pipeline runs, and its process has answered a request for its statistics.
 ///
-/// Comes to the pipeline as it was seen last. Ends in [`FlowError::Failed`] with an [`Interruption`]: when the program does
-/// not compile, the start fails, somebody has to approve a bootstrap first, or another client wants something else of it. In
-/// [`FlowError::Service`] when there is no such pipeline, or the credential does not allow it; in [`FlowError::Deadline`]
-/// when the timeout expires; the server keeps the desired status. Nothing needs to be saved: running it again is the same.
+/// Comes to the pipeline as it was seen last. Ends in [`FlowError::Failed`] with an [`Interruption`]: when the program
+/// does not compile, the start fails, somebody has to approve a bootstrap first, or another client wants something else
+/// of it. In [`FlowError::Service`] when there is no such pipeline, or the credential does not allow it; in
+/// [`FlowError::Deadline`] when the timeout expires; the server keeps the desired status. Nothing needs to be saved:
+/// running it again is the same.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -295,7 +296,8 @@ impl Plan for EnsurePlan {
             PendingAction::Resume => action_call(ResumePipeline::new(name), cx),
             _ => {
                 let mut start = StartPipeline::new(name);
-                // What everybody gets by default is not said, so that older releases are not asked for what they cannot.
+                // What everybody gets by default is not said, so that older releases are not asked for what they
+                // cannot.
                 start.initial = self.paused.then_some(Initial::Paused);
                 start.bootstrap_policy.clone_from(&self.goal.bootstrap_policy);
                 start.silent_bootstrap = self.goal.silent_bootstrap;

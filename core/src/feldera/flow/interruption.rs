@@ -8,7 +8,8 @@ use crate::error::{Cause, Failure, FlowError, ServiceError};
 use crate::feldera::pipelines::{DesiredStatus, ProgramError, ProgramStatus};
 use crate::feldera::{ErrorClass, ErrorCode, ErrorResponse, error_code};
 
-/// Why a pipeline cannot go on with what it was asked for, or does not become what it was to be: the cause of a [`FlowError::Failed`] of the flows.
+/// Why a pipeline cannot go on with what it was asked for, or does not become what it was to be: the cause of a
+/// [`FlowError::Failed`] of the flows.
 ///
 /// ```
 /// use pipewright::error::FlowError;
@@ -26,8 +27,8 @@ use crate::feldera::{ErrorClass, ErrorCode, ErrorResponse, error_code};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Interruption {
-    /// Another process answers than the one that was asked. What the first one had taken in is lost, unless a checkpoint
-    /// or fault tolerance kept it.
+    /// Another process answers than the one that was asked. What the first one had taken in is lost, unless a
+    /// checkpoint or fault tolerance kept it.
     Restarted,
     /// Somebody stopped it.
     Stopped,
@@ -37,7 +38,8 @@ pub enum Interruption {
     Paused,
     /// It follows the checkpoints of another pipeline, and as such is neither paused, nor resumed, nor suspended.
     Standby,
-    /// It waits for somebody to approve that changed views are filled: [`ApproveBootstrap`](super::ApproveBootstrap) does.
+    /// It waits for somebody to approve that changed views are filled: [`ApproveBootstrap`](super::ApproveBootstrap)
+    /// does.
     AwaitingApproval,
     /// Its program does not compile: the program is wrong.
     NotCompiled {
@@ -46,11 +48,12 @@ pub enum Interruption {
         /// What the compilers said, with lines and columns.
         error: ProgramError,
     },
-    /// The platform failed to compile its program, for example because the compiler's disk was full. Nothing is known to be
-    /// wrong with the program. The server does not try again by itself: repair the platform, then use
+    /// The platform failed to compile its program, for example because the compiler's disk was full. Nothing is known
+    /// to be wrong with the program. The server does not try again by itself: repair the platform, then use
     /// [`Compile::recompile`](super::Compile::recompile) or [`Deploy::recompile`](super::Deploy::recompile).
     CompilerFailed {
-        /// `SystemError`, or `RustError` without a [diagnostic](crate::feldera::pipelines::RustCompilation::has_diagnostic).
+        /// `SystemError`, or `RustError` without a
+        /// [diagnostic](crate::feldera::pipelines::RustCompilation::has_diagnostic).
         status: ProgramStatus,
         /// What the compilers said.
         error: ProgramError,
@@ -78,7 +81,8 @@ pub enum Interruption {
     },
     /// Its storage cannot be cleared, because it is to be up, or was meanwhile.
     StorageInUse,
-    /// Its circuit makes no progress, although nothing else is wrong: it has died without a word, or an output is not read.
+    /// Its circuit makes no progress, although nothing else is wrong: it has died without a word, or an output is not
+    /// read.
     Wedged {
         /// For how long nothing has moved.
         stalled: Duration,

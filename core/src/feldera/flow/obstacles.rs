@@ -28,7 +28,8 @@ impl Delay {
         Some(call.handing_back(is_of_process))
     }
 
-    /// Says what delays `what`, if that is new. Without an answer the flow waits as before: the process may just have ended.
+    /// Says what delays `what`, if that is new. Without an answer the flow waits as before: the process may just have
+    /// ended.
     pub(super) fn answered(
         &mut self,
         what: String,

@@ -25,8 +25,8 @@
 //! | Verify | the version and the SQL of Touch | **ambiguous**: one line feed is left |
 //! | Verify | anything else | failed: `Edited` |
 //!
-//! Feldera has no conditional change. The versions tell afterwards whether another client has changed the program in between;
-//! Check keeps the time short in which that could happen.
+//! Feldera has no conditional change. The versions tell afterwards whether another client has changed the program in
+//! between; Check keeps the time short in which that could happen.
 
 use std::ops::ControlFlow;
 
@@ -177,7 +177,8 @@ impl Recompile {
         Err(Err(self.edited(seen.program_version, "it may have been overwritten")))
     }
 
-    /// Takes note of the version that a change of this flow has made. A later one than the next is preceded by another client's.
+    /// Takes note of the version that a change of this flow has made. A later one than the next is preceded by another
+    /// client's.
     fn made(&mut self, changed: &Pipeline, what: &str) -> Result<(), Result<Option<i64>, FlowError>> {
         let expected = next(self.version);
         match (expected, changed.program_version) {

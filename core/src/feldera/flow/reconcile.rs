@@ -10,16 +10,19 @@
 //!             └── the process does not answer ◀────────── Confirming ──▶ done
 //! ```
 //!
-//! A goal that claims that a pipeline is up reads the statistics of its process before it succeeds. The manager alone does not
-//! prove that: for up to five seconds after the end of a process it still shows `Running`. [`Confirmation`] has the table.
+//! A goal that claims that a pipeline is up reads the statistics of its process before it succeeds. The manager alone
+//! does not prove that: for up to five seconds after the end of a process it still shows `Running`. [`Confirmation`]
+//! has the table.
 //!
-//! While the flow waits for something that the process may delay, it asks the process now and then what the obstacle is.
+//! While the flow waits for something that the process may delay, it asks the process now and then what the obstacle
+//! is.
 //!
 //! Each goal supplies a [`Plan`]: a function from the pipeline's status and the flow's [`Memory`] to the next step.
 //!
-//! Invariants: before each action the flow reads the pipeline, after the previous action has ended. `done` with a pipeline that is up
-//! requires an answer from its process after that reading. A flow requests at most eight actions in total. After an unknown
-//! outcome the flow reads the pipeline again; if that does not settle it, the flow ends as ambiguous.
+//! Invariants: before each action the flow reads the pipeline, after the previous action has ended. `done` with a
+//! pipeline that is up requires an answer from its process after that reading. A flow requests at most eight actions in
+//! total. After an unknown outcome the flow reads the pipeline again; if that does not settle it, the flow ends as
+//! ambiguous.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -362,8 +365,8 @@ impl<P: Plan> Reconciler<P> {
         }
     }
 
-    /// Returns the error for an interruption. A late start of a program that does not compile changes nothing; otherwise an
-    /// action without an answer may still be carried out, and the error stays ambiguous.
+    /// Returns the error for an interruption. A late start of a program that does not compile changes nothing;
+    /// otherwise an action without an answer may still be carried out, and the error stays ambiguous.
     fn interrupted(&mut self, interruption: Interruption) -> FlowError {
         let settles = matches!(interruption, Interruption::NotCompiled { .. } | Interruption::CompilerFailed { .. });
         let details = match &interruption {

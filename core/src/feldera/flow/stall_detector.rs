@@ -6,8 +6,8 @@ use super::Interruption;
 use crate::feldera::stats::{CommitProgress, ControllerStatus, PipelineState, TransactionStatus};
 use crate::time::Timestamp;
 
-/// The statistics of a circuit when they changed last. Only they tell a dead circuit from a slow one: the pipeline keeps its
-/// status `Running`.
+/// The statistics of a circuit when they changed last. Only they tell a dead circuit from a slow one: the pipeline
+/// keeps its status `Running`.
 #[derive(Debug)]
 pub(super) struct StallDetector {
     /// How long the circuit may make no progress; without a limit if `None`.
@@ -94,7 +94,8 @@ impl StallDetector {
         let rests = rests || metrics.bootstrap_in_progress == Some(true) || is_paused && self.even_paused;
         let before = self.last.take();
         let cpu_msecs = metrics.cpu_msecs;
-        // A step may take long: nothing moves before its end but the processor, of which an idle process takes next to nothing.
+        // A step may take long: nothing moves before its end but the processor, of which an idle process takes next to
+        // nothing.
         let computes = |last: &Last| {
             let spent =
                 last.cpu_msecs.zip(cpu_msecs).map(|(before, is)| Duration::from_millis(is.saturating_sub(before)));

@@ -7,7 +7,8 @@ use crate::feldera::pipelines::{GetPipeline, Pipeline, ProgramStatus, Selector};
 use crate::flow::{Call, FlowContext, Notice, PollInterval, Polled};
 use crate::time::Timestamp;
 
-/// Polls a pipeline's status: at once, then at intervals that grow while nothing changes. Tells the listener about each change.
+/// Polls a pipeline's status: at once, then at intervals that grow while nothing changes. Tells the listener about each
+/// change.
 ///
 /// Each result of [`poll`](Self::poll) is one reading of the pipeline.
 #[derive(Debug)]

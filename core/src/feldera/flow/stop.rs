@@ -23,11 +23,11 @@
 //! | a standby | that, and a checkpoint is to be made | failed: `Standby` |
 //! | up | anything | stop |
 //!
-//! While the process is to be suspended, its statistics say what delays that: `suspend_error`, asked for after a second and then
-//! each five seconds.
+//! While the process is to be suspended, its statistics say what delays that: `suspend_error`, asked for after a second
+//! and then each five seconds.
 //!
-//! A process that awaits approval refuses to make a checkpoint: that is `AwaitingApproval`. A stop that is refused by the open-source edition, because it makes no checkpoints, is followed by a forced one only if
-//! that was allowed.
+//! A process that awaits approval refuses to make a checkpoint: that is `AwaitingApproval`. A stop that is refused by
+//! the open-source edition, because it makes no checkpoints, is followed by a forced one only if that was allowed.
 
 use std::time::Duration;
 
@@ -44,15 +44,16 @@ use crate::feldera::{ErrorCode, FelderaApi, error_code};
 use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
-/// Stops a pipeline, with a checkpoint or by force, and waits until its process is gone. Does nothing when it is stopped.
+/// Stops a pipeline, with a checkpoint or by force, and waits until its process is gone. Does nothing when it is
+/// stopped.
 ///
 /// Only the enterprise edition makes checkpoints. The open-source edition refuses [`Stop::new`], which then ends in
 /// [`FlowError::Failed`]: what its tables hold is lost with [`Stop::forced`], and somebody has to want that.
 ///
 /// A checkpoint is delayed for as long as a transaction is open or views are being filled; a forced stop ends that.
-/// [`Notice::Observed`](crate::flow::Notice::Observed) tells what delays it, as does the [`FlowError::Deadline`]. Ends in
-/// [`FlowError::Failed`] with an [`Interruption`] when the checkpoint fails, or another client starts the pipeline again; in
-/// [`FlowError::Deadline`] while it is still stopping, and it goes on.
+/// [`Notice::Observed`](crate::flow::Notice::Observed) tells what delays it, as does the [`FlowError::Deadline`]. Ends
+/// in [`FlowError::Failed`] with an [`Interruption`] when the checkpoint fails, or another client starts the pipeline
+/// again; in [`FlowError::Deadline`] while it is still stopping, and it goes on.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([

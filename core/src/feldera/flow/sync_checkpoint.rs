@@ -24,12 +24,12 @@
 //! | success is newer than U, or failure was so a minute ago | done | **ambiguous**: one is sent at a time, in order, so that U is over |
 //! | otherwise | done | Wait |
 //!
-//! A process that takes no id (before 0.337) is known by its statistics, which are looked at before the request, right after
-//! it, and each 5 s: those of another one lead to Remote, too.
+//! A process that takes no id (before 0.337) is known by its statistics, which are looked at before the request, right
+//! after it, and each 5 s: those of another one lead to Remote, too.
 //!
-//! Invariants: U itself is known by its id alone. Which of two checkpoints is newer is known by their ids, which begin with the
-//! time. What the process says that it sent by itself (`periodic`) counts for nothing, because it was said too early by some
-//! releases.
+//! Invariants: U itself is known by its id alone. Which of two checkpoints is newer is known by their ids, which begin
+//! with the time. What the process says that it sent by itself (`periodic`) counts for nothing, because it was said too
+//! early by some releases.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -69,14 +69,15 @@ json_structs! {
 ///
 /// Ends in
 ///
-/// * [`FlowError::Service`]: 501 `EnterpriseFeature` by the open-source edition; 400, with the code `400`, when there is no
-///   checkpoint yet: make one with [`Checkpoint`](super::Checkpoint);
+/// * [`FlowError::Service`]: 501 `EnterpriseFeature` by the open-source edition; 400, with the code `400`, when there
+///   is no checkpoint yet: make one with [`Checkpoint`](super::Checkpoint);
 /// * [`FlowError::Failed`] when sending it failed, with Feldera's reason;
-/// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said, or says only what became of newer
-///   checkpoints, and the store does not tell.
+/// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said, or says only what became of
+///   newer checkpoints, and the store does not tell.
 ///
-/// Asking again is harmless. The saved state holds the checkpoint's id, the process that sends it, and what that said before. If
-/// the state was saved before the answer, [`resume`](Self::resume) sends the checkpoint that is the newest then.
+/// Asking again is harmless. The saved state holds the checkpoint's id, the process that sends it, and what that said
+/// before. If the state was saved before the answer, [`resume`](Self::resume) sends the checkpoint that is the newest
+/// then.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -267,8 +268,8 @@ impl SyncMachine {
         None
     }
 
-    /// From when on this one is not waited for any more because of a newer one, if there is one. A newer one that failed may
-    /// have done so at once, in releases that did not send one at a time.
+    /// From when on this one is not waited for any more because of a newer one, if there is one. A newer one that
+    /// failed may have done so at once, in releases that did not send one at a time.
     fn over_at(&self, status: &CheckpointSyncStatus, now: Timestamp) -> Option<Timestamp> {
         let is_newer = |uuid: &str| is_newer(uuid, &self.checkpoint);
         let success = status.success.as_ref().filter(|uuid| self.before.0.as_ref() != Some(*uuid) && is_newer(uuid));
@@ -313,8 +314,8 @@ fn told_so_far((success, failure): &Told) -> String {
     format!("not sent yet; last one sent: {}; last failure: {}", or_none(success.as_ref()), or_none(failure.as_ref()))
 }
 
-/// Whether a checkpoint was made after another. Their ids are UUIDs of version 7, which begin with the time; of others nobody
-/// knows, and they count as newer.
+/// Whether a checkpoint was made after another. Their ids are UUIDs of version 7, which begin with the time; of others
+/// nobody knows, and they count as newer.
 fn is_newer(one: &str, other: &str) -> bool {
     let begins_with_time = |id: &str| id.len() == 36 && id.as_bytes().get(14) == Some(&b'7');
     !begins_with_time(one) || !begins_with_time(other) || one > other

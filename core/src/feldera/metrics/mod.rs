@@ -16,7 +16,8 @@ use crate::operation::{FromResponse, OperationInfo, read_json};
 use crate::schema::{self, json_structs, operations, string_enums};
 
 operations! { FelderaApi;
-    /// Metrics of all pipelines that are running or paused. The response omits pipelines that do not answer and does not say so.
+    /// Metrics of all pipelines that are running or paused. The response omits pipelines that do not answer and does
+    /// not say so.
     ///
     /// [Reference](https://docs.feldera.com/api/list-all-metrics).
     Safe GET "/v0/metrics" GetAllMetrics "get_metrics" -> Metrics {}

@@ -82,8 +82,8 @@ impl Reader {
     }
 }
 
-/// Puts the lines of a metric together: those of the same labels, but for `le`, are one histogram. Lines that are no part of a
-/// histogram stay as they are.
+/// Puts the lines of a metric together: those of the same labels, but for `le`, are one histogram. Lines that are no
+/// part of a histogram stay as they are.
 fn histograms(metric: &str, lines: Vec<MetricValue>) -> Vec<MetricValue> {
     let mut values: Vec<MetricValue> = Vec::new();
     // The bound and the count of the line before, which the counts of the text format include.

@@ -14,9 +14,10 @@ impl ProgramError {
         self.sql_messages().filter(|message| !message.warning)
     }
 
-    /// Returns whether the platform failed to compile the program, and not the program is wrong: its status is `SystemError`, or
-    /// it is `RustError` and the Rust compiler [points at no mistake](RustCompilation::has_diagnostic). The disk of the
-    /// compiler was full, for example, or a process was killed for want of memory.
+    /// Returns whether the platform failed to compile the program, and not the program is wrong: its status is
+    /// `SystemError`, or it is `RustError` and the Rust compiler [points at no
+    /// mistake](RustCompilation::has_diagnostic). The disk of the compiler was full, for example, or a process was
+    /// killed for want of memory.
     pub fn is_platform_failure(&self, status: &ProgramStatus) -> bool {
         match status {
             ProgramStatus::SystemError => true,
@@ -31,9 +32,9 @@ impl ProgramError {
 }
 
 impl RustCompilation {
-    /// Returns whether the output points at a mistake in the program: an `error` of rustc that is followed by a place (` --> `),
-    /// or what Cargo says about dependencies that do not exist. An output without either is what a full disk, a failed
-    /// download or a killed compiler leaves behind.
+    /// Returns whether the output points at a mistake in the program: an `error` of rustc that is followed by a place
+    /// (` --> `), or what Cargo says about dependencies that do not exist. An output without either is what a full
+    /// disk, a failed download or a killed compiler leaves behind.
     pub fn has_diagnostic(&self) -> bool {
         let mut in_error = false;
         self.stderr.lines().any(|line| {
@@ -81,8 +82,8 @@ impl fmt::Display for SqlMessage {
 }
 
 impl fmt::Display for ProgramError {
-    /// The errors, one a line, with their places; the warnings if no error exists. A `RustError` begins with the first error, and
-    /// not with the names of the crates that were compiled before it.
+    /// The errors, one a line, with their places; the warnings if no error exists. A `RustError` begins with the first
+    /// error, and not with the names of the crates that were compiled before it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines: Vec<String> = self.sql_errors().map(ToString::to_string).collect();
         if let Some(rust) = self.rust_compilation.as_ref().filter(|rust| rust.exit_code != 0) {

@@ -8,7 +8,8 @@ use crate::feldera::value::tagged;
 use crate::schema::json_structs;
 
 tagged! {
-    /// Which nodes of Calcite's plan a node of the circuit stands for. `Unknown` with an empty text if it stands for none.
+    /// Which nodes of Calcite's plan a node of the circuit stands for. `Unknown` with an empty text if it stands for
+    /// none.
     pub enum CalciteId {
         ;
         /// For a part of this one.

@@ -9,8 +9,9 @@ use crate::schema::json_structs;
 
 /// Details of a runtime status.
 ///
-/// A pipeline process writes them, and the runtime of a pipeline may be older than the platform. A text of an old runtime is
-/// read as [`reason`](Self::reason), and differences that stand alone as [`approval_diff`](Self::approval_diff).
+/// A pipeline process writes them, and the runtime of a pipeline may be older than the platform. A text of an old
+/// runtime is read as [`reason`](Self::reason), and differences that stand alone as
+/// [`approval_diff`](Self::approval_diff).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct RuntimeStatusDetails {

@@ -45,8 +45,8 @@ operations! { FelderaApi;
 
     /// Makes a pipeline; compiling it begins by itself.
     ///
-    /// Refused: 409 `DuplicateName`, 400 for a name, tag or configuration that is no good. A program that does not compile
-    /// is no refusal: it shows in [`Pipeline::program_status`].
+    /// Refused: 409 `DuplicateName`, 400 for a name, tag or configuration that is no good. A program that does not
+    /// compile is no refusal: it shows in [`Pipeline::program_status`].
     /// [Reference](https://docs.feldera.com/api/create-pipeline).
     Once POST "/v0/pipelines" CreatePipeline "post_pipeline" -> Pipeline {
         json {
@@ -84,8 +84,8 @@ operations! { FelderaApi;
 
     /// Makes a pipeline or replaces it whole: what is not given gets its default, the runtime configuration too.
     ///
-    /// Refused with 400: `UpdateRestrictedToStopped`, `EditRestrictedToClearedStorage`, `CannotRenameNonExistingPipeline`
-    /// when the names differ and there is none of the path's.
+    /// Refused with 400: `UpdateRestrictedToStopped`, `EditRestrictedToClearedStorage`,
+    /// `CannotRenameNonExistingPipeline` when the names differ and there is none of the path's.
     /// [Reference](https://docs.feldera.com/api/upsert-pipeline).
     Idempotent PUT "/v0/pipelines/{pipeline_name}" PutPipeline "put_pipeline" -> Pipeline {
         path { pipeline_name: String }
@@ -113,8 +113,8 @@ operations! { FelderaApi;
 
     /// Changes what is given. Description and tags can change at any time.
     ///
-    /// Refused with 400: `UpdateRestrictedToStopped`, also while it waits to start; `EditRestrictedToClearedStorage` for
-    /// name, workers, hosts, fault tolerance and some resources. 409: the new name is taken.
+    /// Refused with 400: `UpdateRestrictedToStopped`, also while it waits to start; `EditRestrictedToClearedStorage`
+    /// for name, workers, hosts, fault tolerance and some resources. 409: the new name is taken.
     /// [Reference](https://docs.feldera.com/api/patch-pipeline).
     Fenced PATCH "/v0/pipelines/{pipeline_name}" PatchPipeline "patch_pipeline" -> Pipeline {
         effect |op| if op.name.is_some() { Fenced } else { Idempotent };
@@ -195,7 +195,8 @@ json_structs! {
         pub platform_version: Option<String>,
         /// How it is run. With `All` only.
         pub runtime_config: Option<Box<RuntimeConfig>>,
-        /// The SQL. With `All` only. Connectors are in it, and often with keys and passwords, so `Debug` does not show it.
+        /// The SQL. With `All` only. Connectors are in it, and often with keys and passwords, so `Debug` does not show
+        /// it.
         pub program_code: Option<String> = "program_code" (private),
         /// User-defined functions in Rust. With `All` only; not shown by `Debug` either.
         pub udf_rust: Option<String> = "udf_rust" (private),

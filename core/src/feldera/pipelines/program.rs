@@ -39,8 +39,8 @@ json_structs! {
         pub messages: Vec<SqlMessage>,
     }
 
-    /// An error or a warning. Lines and columns are counted from 1. What is quoted of the program is shown, also by `Debug`:
-    /// without it nobody could find the mistake.
+    /// An error or a warning. Lines and columns are counted from 1. What is quoted of the program is shown, also by
+    /// `Debug`: without it nobody could find the mistake.
     pub struct SqlMessage {
         /// Where it begins.
         pub start_line_number: u64,

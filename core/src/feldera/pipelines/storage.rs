@@ -69,7 +69,8 @@ json_structs! {
         pub start_from_checkpoint: Option<StartFrom>,
         /// Rather does not start than without a checkpoint; false by default.
         pub fail_if_no_checkpoint: Option<bool>,
-        /// Follows the checkpoints of another. Deprecated: see [`Initial::Standby`](crate::feldera::lifecycle::Initial::Standby).
+        /// Follows the checkpoints of another. Deprecated: see
+        /// [`Initial::Standby`](crate::feldera::lifecycle::Initial::Standby).
         pub standby: Option<bool>,
         /// How often a pipeline that stands by looks for a newer one; seconds, 10 by default.
         pub pull_interval: Option<u64>,
@@ -187,8 +188,8 @@ pub enum StorageBackend {
 pub struct ObjectStore {
     /// Its address, as in `s3://bucket/path`, `gs://bucket/path` or `az://container/path`.
     pub url: String,
-    /// Options of the kind of store, keys and passwords among them, so their values are not shown. What the address says
-    /// beats them.
+    /// Options of the kind of store, keys and passwords among them, so their values are not shown. What the address
+    /// says beats them.
     pub options: BTreeMap<String, SecretText>,
 }
 

@@ -17,9 +17,9 @@ use crate::schema::json_structs;
 
 /// Subscribes to the changes of a table or a view. The subscription exists when the head of the answer is there.
 ///
-/// **Without [`backpressure`](Self::backpressure) the server discards what a slow reader does not take**: the only sign is
-/// [`Chunk::lost`]. With it nothing is lost, and a reader that rests stops the whole pipeline. Rows that were there before
-/// come only with [`send_snapshot`](Self::send_snapshot), of materialized relations, since 0.298.
+/// **Without [`backpressure`](Self::backpressure) the server discards what a slow reader does not take**: the only sign
+/// is [`Chunk::lost`]. With it nothing is lost, and a reader that rests stops the whole pipeline. Rows that were there
+/// before come only with [`send_snapshot`](Self::send_snapshot), of materialized relations, since 0.298.
 ///
 /// The stream ends without a word when the pipeline stops or dies, however properly it ends. **Another subscription is another
 /// stream**: it wants a decoder of its own, its numbers begin at 0 again, and changes in between are in neither. So whoever
@@ -81,8 +81,8 @@ impl HttpOutput {
         self
     }
 
-    /// Sets what a row of JSON is: `InsertDelete`, which is the default, or `Snowflake`. `Debezium` and `Redis` are an error
-    /// when the request is built: the server would drop every row, or panic.
+    /// Sets what a row of JSON is: `InsertDelete`, which is the default, or `Snowflake`. `Debezium` and `Redis` are an
+    /// error when the request is built: the server would drop every row, or panic.
     pub fn update_format(mut self, format: UpdateFormat) -> Self {
         self.update_format = Some(format);
         self
@@ -225,8 +225,8 @@ impl Egress {
         self.lost
     }
 
-    /// Whether the snapshot has ended: the present chunk, or one before it, is not of it. Without a snapshot, and of one of an
-    /// empty view, that is the first chunk, which takes up to 3 s when there is nothing to say.
+    /// Whether the snapshot has ended: the present chunk, or one before it, is not of it. Without a snapshot, and of
+    /// one of an empty view, that is the first chunk, which takes up to 3 s when there is nothing to say.
     pub fn is_past_snapshot(&self) -> bool {
         self.past_snapshot
     }
@@ -401,8 +401,8 @@ impl<'a> Chunk<'a> {
         self.heartbeat
     }
 
-    /// Its rows, as they were written: JSON values; lines of CSV without their ends, the last column of which is the weight.
-    /// What is in them is checked by whoever reads them.
+    /// Its rows, as they were written: JSON values; lines of CSV without their ends, the last column of which is the
+    /// weight. What is in them is checked by whoever reads them.
     pub fn rows(&self) -> Rows<'a> {
         Rows { text: self.text, rows: self.rows.iter() }
     }

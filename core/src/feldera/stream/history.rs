@@ -9,14 +9,15 @@ const KEPT: usize = 50_000;
 
 /// What was read of a log so far, so that another connection repeats nothing.
 ///
-/// Each connection begins with what the server has kept. So its first lines are the last ones that were seen, unless the
-/// server has forgotten those: then nothing is left out, and [`may_miss`](Self::may_miss) says that lines may be missing.
+/// Each connection begins with what the server has kept. So its first lines are the last ones that were seen, unless
+/// the server has forgotten those: then nothing is left out, and [`may_miss`](Self::may_miss) says that lines may be
+/// missing.
 ///
-/// Lines are compared by a hash of their text; of the last 50,000, as many as a server keeps, which takes 400 kB. A line
-/// whose connection ended in the middle of it comes again when it is whole. What is repeated is held back until it is clear
-/// that it is that: at the most what a server keeps, 1 MB. Nearly all lines hold a time. Those that do not may be alike, and
-/// then the log may be continued in several ways, of which the one that repeats least is taken; a gap between two lines that
-/// are alike is not seen.
+/// Lines are compared by a hash of their text; of the last 50,000, as many as a server keeps, which takes 400 kB. A
+/// line whose connection ended in the middle of it comes again when it is whole. What is repeated is held back until it
+/// is clear that it is that: at the most what a server keeps, 1 MB. Nearly all lines hold a time. Those that do not may
+/// be alike, and then the log may be continued in several ways, of which the one that repeats least is taken; a gap
+/// between two lines that are alike is not seen.
 ///
 /// ```
 /// use pipewright::feldera::stream::LogHistory;
@@ -73,7 +74,8 @@ impl LogHistory {
         self.may_miss
     }
 
-    /// Takes the next line of the present connection, and gives those that are new: none, the line, or also lines before it.
+    /// Takes the next line of the present connection, and gives those that are new: none, the line, or also lines
+    /// before it.
     pub fn accept<'a>(&mut self, line: &'a [u8]) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a> {
         let is_new = self.compare(line);
         let held = if is_new { self.release() } else { Vec::new() };

@@ -12,11 +12,10 @@ use crate::schema::operations;
 operations! { FelderaApi;
     /// A pipeline's log: what the server has kept (1 MB or 50,000 lines), then what comes, without an end.
     ///
-    /// Works for stopped pipelines too, and goes on over stop and start. It ends when the pipeline is deleted, when the runner
-    /// restarts, and when it is read too slowly; another request sends again what was kept, which a
-    /// [`LogHistory`](super::LogHistory) leaves out. Nothing at all comes while nothing
-    /// is logged. Refused: 404 when there is no pipeline, 503.
-    /// [Reference](https://docs.feldera.com/api/stream-pipeline-logs).
+    /// Works for stopped pipelines too, and goes on over stop and start. It ends when the pipeline is deleted, when the
+    /// runner restarts, and when it is read too slowly; another request sends again what was kept, which a
+    /// [`LogHistory`](super::LogHistory) leaves out. Nothing at all comes while nothing is logged. Refused: 404 when
+    /// there is no pipeline, 503. [Reference](https://docs.feldera.com/api/stream-pipeline-logs).
     Safe GET "/v0/pipelines/{pipeline_name}/logs" GetLogs "get_pipeline_logs" -> Logs {
         live;
         path { pipeline_name: String }
@@ -67,7 +66,8 @@ impl Default for Logs {
     }
 }
 
-/// Leaves out control sequences ([ECMA-48 §5.4](https://ecma-international.org/publications-and-standards/standards/ecma-48/)).
+/// Leaves out control sequences ([ECMA-48
+/// §5.4](https://ecma-international.org/publications-and-standards/standards/ecma-48/)).
 fn strip(line: &[u8], out: &mut Vec<u8>) {
     let mut rest = line;
     while let Some(at) = memchr::memmem::find(rest, b"\x1b[") {

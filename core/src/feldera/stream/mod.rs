@@ -1,7 +1,7 @@
 //! Streams: changes of views, results of queries, logs, time series.
 //!
-//! A body that ends as HTTP says it should may still be cut off: Feldera's proxy ends bodies cleanly when a pipeline stops
-//! or panics. Each decoder tells by its format what can be told:
+//! A body that ends as HTTP says it should may still be cut off: Feldera's proxy ends bodies cleanly when a pipeline
+//! stops or panics. Each decoder tells by its format what can be told:
 //!
 //! | stream | a proper end | after it |
 //! |---|---|---|

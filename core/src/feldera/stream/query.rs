@@ -11,15 +11,15 @@ use crate::json;
 use crate::operation::{Effect, Operation, OperationInfo, RequestContext, Target};
 use crate::schema::{json_structs, string_enums};
 
-/// Runs SQL on what materialized tables and views hold: `SELECT`, `INSERT`, `PREPARE` and `EXECUTE`; of several statements
-/// the last may return rows.
+/// Runs SQL on what materialized tables and views hold: `SELECT`, `INSERT`, `PREPARE` and `EXECUTE`; of several
+/// statements the last may return rows.
 ///
-/// An error in the middle of it comes with status 200 and a proper end: [`QueryResult`] tells a result that is whole from
-/// one that is not, by its format. Refused with 400 `AdHocQueryError` when it cannot be planned; an error in the first batch
-/// of `ArrowIpc` or `Parquet` comes as 503 `PipelineInteractionUnreachable`, and is not tried again.
+/// An error in the middle of it comes with status 200 and a proper end: [`QueryResult`] tells a result that is whole
+/// from one that is not, by its format. Refused with 400 `AdHocQueryError` when it cannot be planned; an error in the
+/// first batch of `ArrowIpc` or `Parquet` comes as 503 `PipelineInteractionUnreachable`, and is not tried again.
 ///
-/// The statement stands in the address, so that long ones do not fit; the form of it that uses WebSocket is not covered.
-/// [Reference](https://docs.feldera.com/api/execute-ad-hoc-sql).
+/// The statement stands in the address, so that long ones do not fit; the form of it that uses WebSocket is not
+/// covered. [Reference](https://docs.feldera.com/api/execute-ad-hoc-sql).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdhocQuery {
@@ -235,8 +235,8 @@ fn keep(error: &mut Vec<u8>, line: &[u8]) {
     error.truncate(ERROR_BYTES);
 }
 
-/// The borders of a table: above and below the names of the columns, and at its end. The server sends rows in batches. Each
-/// batch has the widths of its own rows, so that borders have the same number of columns, but not the same length.
+/// The borders of a table: above and below the names of the columns, and at its end. The server sends rows in batches.
+/// Each batch has the widths of its own rows, so that borders have the same number of columns, but not the same length.
 #[derive(Clone, Copy, Debug, Default)]
 struct Borders {
     count: u32,
@@ -256,7 +256,8 @@ impl Borders {
         }
     }
 
-    /// Whether the last line of a body is a whole border, and the last one of the table. A table without columns has two.
+    /// Whether the last line of a body is a whole border, and the last one of the table. A table without columns has
+    /// two.
     fn is_whole(&self, last: &[u8]) -> bool {
         let is_border = last.len() > 1 && last.starts_with(b"+") && last.ends_with(b"+");
         is_border && corners(last) == self.corners && self.count == if last == b"++" { 2 } else { 3 }

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-/// The items of the JSON array that begins at `start`, and the place behind its end; `None` when there is no such array.
+/// The items of the JSON array that begins at `start`, and the place behind its end; `None` when there is no such
+/// array.
 ///
 /// Brackets and strings are matched, and nothing else is checked: whoever reads a row checks the row.
 pub(super) fn json_items(text: &[u8], start: usize, rows: &mut Vec<Range<usize>>) -> Option<usize> {
@@ -79,8 +80,8 @@ fn string(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Reads the JSON string that begins at `start` into a buffer, and gives the place behind it; `None` when there is none, or one
-/// with escapes that servers do not write.
+/// Reads the JSON string that begins at `start` into a buffer, and gives the place behind it; `None` when there is
+/// none, or one with escapes that servers do not write.
 pub(super) fn unescaped(text: &[u8], start: usize, out: &mut Vec<u8>) -> Option<usize> {
     let mut rest = text.get(start..)?.strip_prefix(b"\"")?;
     loop {

@@ -77,8 +77,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for RowChange<T> {
 impl<'a> Chunk<'a> {
     /// Reads the rows of a subscription in JSON with the update format `InsertDelete`, which is the default.
     ///
-    /// A `T` that borrows, such as a struct with `&str` fields, is read without a copy; text with escapes needs `String` or
-    /// `Cow<str>`. An error of one row does not end the iteration.
+    /// A `T` that borrows, such as a struct with `&str` fields, is read without a copy; text with escapes needs
+    /// `String` or `Cow<str>`. An error of one row does not end the iteration.
     ///
     /// ```
     /// use pipewright::decode::{Decoder, LineLimit};
@@ -93,8 +93,8 @@ impl<'a> Chunk<'a> {
     /// ```
     ///
     /// # Errors
-    /// The iterator yields [`DecodeError::Malformed`] with the number of the row in the chunk if a row is not a `T`, or if the
-    /// subscription has another format.
+    /// The iterator yields [`DecodeError::Malformed`] with the number of the row in the chunk if a row is not a `T`, or
+    /// if the subscription has another format.
     pub fn changes<T: Deserialize<'a>>(&self) -> Changes<'a, T> {
         Changes { rows: self.rows(), number: 0, item: PhantomData }
     }
@@ -158,8 +158,8 @@ impl Stream<QueryResult> {
     /// ```
     ///
     /// # Errors
-    /// The iterator yields [`StreamError`] if the query fails, the body is cut off, or a row is not a `T`. After an error of the
-    /// stream it yields that error again.
+    /// The iterator yields [`StreamError`] if the query fails, the body is cut off, or a row is not a `T`. After an
+    /// error of the stream it yields that error again.
     pub fn rows<T: DeserializeOwned>(&mut self) -> impl Iterator<Item = Result<T, StreamError>> {
         let mut number = 0;
         std::iter::from_fn(move || match self.next_item() {

@@ -6,8 +6,8 @@
 //!   └────────── Wait ◀────┘ it has not
 //! ```
 //!
-//! The statistics are cached (3 s), the status is not: the statistics of a job that has ended are read once more, when they
-//! cannot be older than its end.
+//! The statistics are cached (3 s), the status is not: the statistics of a job that has ended are read once more, when
+//! they cannot be older than its end.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -21,11 +21,12 @@ use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
-/// Waits until a job has completed a checkpoint: a periodic one, or one that a client triggered. Savepoints do not count.
+/// Waits until a job has completed a checkpoint: a periodic one, or one that a client triggered. Savepoints do not
+/// count.
 ///
-/// Ends in [`FlowError::Failed`] when the job ends without one; in [`FlowError::Service`] for a job that the cluster does not
-/// know (see [`is_unknown_job`](crate::flink::is_unknown_job)). For a job whose checkpoints are switched off it waits until
-/// the time is up: [`TriggerCheckpoint`](super::TriggerCheckpoint) takes one.
+/// Ends in [`FlowError::Failed`] when the job ends without one; in [`FlowError::Service`] for a job that the cluster
+/// does not know (see [`is_unknown_job`](crate::flink::is_unknown_job)). For a job whose checkpoints are switched off
+/// it waits until the time is up: [`TriggerCheckpoint`](super::TriggerCheckpoint) takes one.
 ///
 /// ```
 /// use pipewright::flink::{AwaitCheckpoint, JobId};
@@ -55,7 +56,8 @@ impl AwaitCheckpoint {
         Self { job, after: After::Any, timeout: None }
     }
 
-    /// One that is newer than the newest one when the flow begins, which may be as old as the statistics are cached (3 s).
+    /// One that is newer than the newest one when the flow begins, which may be as old as the statistics are cached (3
+    /// s).
     pub fn next(job: JobId) -> Self {
         Self { job, after: After::Next, timeout: None }
     }

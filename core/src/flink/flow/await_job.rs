@@ -7,8 +7,8 @@
 //!   └───────────── Wait ◀─────────────────────┘ not all, or not known yet
 //! ```
 //!
-//! [`Cancel`](super::Cancel) and [`StopWithSavepoint`](super::StopWithSavepoint) wait for the end of a job that is on its
-//! way there, and are also told when it no longer is: a failover brings a job back that was being cancelled.
+//! [`Cancel`](super::Cancel) and [`StopWithSavepoint`](super::StopWithSavepoint) wait for the end of a job that is on
+//! its way there, and are also told when it no longer is: a failover brings a job back that was being cancelled.
 //!
 //! Decides by `/status`, `/execution-result` and `/jobs/overview`, which are not cached.
 
@@ -29,10 +29,10 @@ use crate::time::Timestamp;
 
 /// Waits until a job has ended, or until it runs.
 ///
-/// A job that failed is no error of this flow: it comes to a [`JobReport`] in any case, unless the cluster does not know the job
-/// ([`FlowError::Service`], see [`is_unknown_job`]) or time is up ([`FlowError::Deadline`]). A job that is SUSPENDED may come
-/// back, so it is waited for. If the JobManager is dead or hangs, the flow polls again until its deadline, or for 90 s without
-/// one: another one takes over, with high availability.
+/// A job that failed is no error of this flow: it comes to a [`JobReport`] in any case, unless the cluster does not
+/// know the job ([`FlowError::Service`], see [`is_unknown_job`]) or time is up ([`FlowError::Deadline`]). A job that is
+/// SUSPENDED may come back, so it is waited for. If the JobManager is dead or hangs, the flow polls again until its
+/// deadline, or for 90 s without one: another one takes over, with high availability.
 ///
 /// ```
 /// use pipewright::flink::{AwaitJob, JobId};
@@ -169,7 +169,8 @@ impl AwaitMachine {
         self.mark
     }
 
-    /// Whether the job had not ended when the cluster was polled last; false if it has not answered, or does not know the job.
+    /// Whether the job had not ended when the cluster was polled last; false if it has not answered, or does not know
+    /// the job.
     pub(super) fn is_alive(&self) -> bool {
         self.seen.as_ref().is_some_and(|state| !state.is_terminal())
     }

@@ -13,8 +13,8 @@
 //! | outcome unknown | is unknown to the cluster | ambiguous: it may have been cancelled and forgotten |
 //! | another error | | that error |
 //!
-//! A JobManager does not hand on what it was told: when it fails while a job is CANCELLING, the next one recovers the job,
-//! which runs on until it is told again.
+//! A JobManager does not hand on what it was told: when it fails while a job is CANCELLING, the next one recovers the
+//! job, which runs on until it is told again.
 
 use std::ops::ControlFlow;
 use std::time::Duration;

@@ -63,8 +63,9 @@ impl DiagnoseJob {
         }
     }
 
-    /// For a stop whose outcome is unknown: if the job has ended and a stop's savepoint is the last thing that it did, that is
-    /// the savepoint of the diagnosis. If the job is not FINISHED, that savepoint must not be older than the stop.
+    /// For a stop whose outcome is unknown: if the job has ended and a stop's savepoint is the last thing that it did,
+    /// that is the savepoint of the diagnosis. If the job is not FINISHED, that savepoint must not be older than the
+    /// stop.
     pub(super) fn for_stop(diagnosis: JobDiagnosis, since: Timestamp) -> Self {
         Self { stop: Some(since), ..Self::new(diagnosis) }
     }

@@ -42,7 +42,8 @@ pub struct JobDiagnosis {
     pub job_manager: JobManagerLookup,
     /// The path of the savepoint that this operation has written, although it did not succeed as a whole.
     pub savepoint: Option<String>,
-    /// The newest savepoint that the cluster lists for the job. It may be of another client, and the list may be 3 s old.
+    /// The newest savepoint that the cluster lists for the job. It may be of another client, and the list may be 3 s
+    /// old.
     pub last_savepoint: Option<Snapshot>,
     /// The newest completed checkpoint that the cluster lists for the job and has not deleted. The list may be 3 s old.
     pub last_checkpoint: Option<Snapshot>,

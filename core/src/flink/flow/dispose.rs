@@ -40,9 +40,10 @@ use crate::time::Timestamp;
 
 /// Deletes the files of a savepoint and waits until they are gone.
 ///
-/// Ends in [`FlowError::Failed`] with the cluster's reason, also for a savepoint that is not there; in [`FlowError::Ambiguous`]
-/// if the cluster cannot be reached any more and may have deleted it; in [`FlowError::Deadline`] while it is being deleted, which
-/// the cluster continues. Nothing needs to be saved: running it again is the same.
+/// Ends in [`FlowError::Failed`] with the cluster's reason, also for a savepoint that is not there; in
+/// [`FlowError::Ambiguous`] if the cluster cannot be reached any more and may have deleted it; in
+/// [`FlowError::Deadline`] while it is being deleted, which the cluster continues. Nothing needs to be saved: running
+/// it again is the same.
 ///
 /// ```
 /// use pipewright::flink::DisposeSavepoint;
@@ -84,8 +85,8 @@ impl DeleteDataset {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Removed {
-    /// An attempt before got no answer, and the one that did found nothing left: either the first one removed it, or it was
-    /// never there.
+    /// An attempt before got no answer, and the one that did found nothing left: either the first one removed it, or it
+    /// was never there.
     pub was_gone: bool,
 }
 

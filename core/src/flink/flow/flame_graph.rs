@@ -18,8 +18,8 @@ use crate::time::Timestamp;
 
 /// Asks for the flame graph of a vertex, and waits until its samples are taken (5 s by default).
 ///
-/// It may be up to `rest.flamegraph.refresh-interval` (1 min) old. Ends in [`FlowError::Service`] for an unknown job, vertex
-/// or subtask; in [`FlowError::Failed`] when the job has ended, or when `rest.flamegraph.enabled` is not set.
+/// It may be up to `rest.flamegraph.refresh-interval` (1 min) old. Ends in [`FlowError::Service`] for an unknown job,
+/// vertex or subtask; in [`FlowError::Failed`] when the job has ended, or when `rest.flamegraph.enabled` is not set.
 ///
 /// ```
 /// use pipewright::flink::{JobId, SampleFlameGraph, VertexId};

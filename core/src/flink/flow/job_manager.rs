@@ -6,9 +6,9 @@
 //!    └─ Wait ◀┘ 403 to 405 of a proxy, up to five times
 //! ```
 //!
-//! A request that executes `main()` can end without an answer because `main()` has called `System.exit`. Then each repetition
-//! would kill the next JobManager. So the flows read the identity of the process before each attempt of such a request. After an
-//! attempt without an answer they compare it:
+//! A request that executes `main()` can end without an answer because `main()` has called `System.exit`. Then each
+//! repetition would kill the next JobManager. So the flows read the identity of the process before each attempt of such
+//! a request. After an attempt without an answer they compare it:
 //!
 //! | read before | read after | the JobManager is | the request |
 //! |---|---|---|---|
@@ -18,22 +18,23 @@
 //! | an identity | nothing: no answer, or a proxy in the way | [unknown](JobManagerLookup::LookupFailed) | is not repeated |
 //! | nothing | | [unknown](JobManagerLookup::LookupFailed) | is not repeated |
 //!
-//! With high availability there may be several JobManagers, each with a REST endpoint. So another identity does not show that the
-//! process that got the request is dead.
+//! With high availability there may be several JobManagers, each with a REST endpoint. So another identity does not
+//! show that the process that got the request is dead.
 //!
-//! Limits: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that was
-//! identified may not be the one that gets the request. Then [the same](JobManagerLookup::Same) identity does not show that the
-//! process lives that got it, and a `main()` that calls `System.exit` may kill further JobManagers: at most one more for a plan,
-//! four more for a run. Use the address of one JobManager to avoid this. The cluster accepts each job id once, so no second job
-//! runs. If the process is replaced between the answer that identifies it and the request itself, the next process executes
-//! `main()`, although the flow takes it for dead. So an upgrade that gives up the new job in this way runs the old jar under the
-//! same job id.
+//! Limits: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that
+//! was identified may not be the one that gets the request. Then [the same](JobManagerLookup::Same) identity does not
+//! show that the process lives that got it, and a `main()` that calls `System.exit` may kill further JobManagers: at
+//! most one more for a plan, four more for a run. Use the address of one JobManager to avoid this. The cluster accepts
+//! each job id once, so no second job runs. If the process is replaced between the answer that identifies it and the
+//! request itself, the next process executes `main()`, although the flow takes it for dead. So an upgrade that gives up
+//! the new job in this way runs the old jar under the same job id.
 //!
 //! A rejection for lack of a leader counts as no answer: see [`is_of_failover`].
 //!
-//! The identity is the configured directory `web.tmpdir`, to which each process appends a random id when it starts. Measured on
-//! 1.18.1, 1.20.5 and 2.3.0: after a `kill -9` and a restart, nothing else of `/config`, `/overview`, `/jobmanager/environment`,
-//! `/jars` and the metrics differs reliably. `main()` runs in the process whose REST endpoint answers, and so does this request.
+//! The identity is the configured directory `web.tmpdir`, to which each process appends a random id when it starts.
+//! Measured on 1.18.1, 1.20.5 and 2.3.0: after a `kill -9` and a restart, nothing else of `/config`, `/overview`,
+//! `/jobmanager/environment`, `/jars` and the metrics differs reliably. `main()` runs in the process whose REST
+//! endpoint answers, and so does this request.
 
 use std::ops::ControlFlow;
 
@@ -49,13 +50,13 @@ use crate::time::Timestamp;
 
 /// Whether the JobManager that was to execute a main method, and gave no answer, still lives.
 ///
-/// A main method that calls `System.exit` kills its JobManager. So `main()` is executed again only if the JobManager is the
-/// [`Same`](Self::Same) process.
+/// A main method that calls `System.exit` kills its JobManager. So `main()` is executed again only if the JobManager is
+/// the [`Same`](Self::Same) process.
 ///
-/// Limit: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that was
-/// identified may not be the one that got the request. Then [`Same`](Self::Same) does not show that the latter lives, and a
-/// `main()` that exits may kill further JobManagers: at most one more for a plan, four more for a run. No second job runs,
-/// because the cluster accepts each job id once. Use the address of one JobManager.
+/// Limit: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that
+/// was identified may not be the one that got the request. Then [`Same`](Self::Same) does not show that the latter
+/// lives, and a `main()` that exits may kill further JobManagers: at most one more for a plan, four more for a run. No
+/// second job runs, because the cluster accepts each job id once. Use the address of one JobManager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobManagerLookup {
@@ -63,11 +64,12 @@ pub enum JobManagerLookup {
     NotTried,
     /// The same process answers. The answer was lost on the way, or `main()` took too long.
     Same,
-    /// Another process answers, and the cluster has no high availability: **the JobManager died** since `main()` was to be
-    /// executed. Do not run the jar again before you know why.
+    /// Another process answers, and the cluster has no high availability: **the JobManager died** since `main()` was to
+    /// be executed. Do not run the jar again before you know why.
     Restarted,
-    /// Another process answers, and the cluster has high availability: several JobManagers may run. The one that got the request
-    /// may have died of `main()`, or may still execute it and submit the job. Do not run the jar again before you know.
+    /// Another process answers, and the cluster has high availability: several JobManagers may run. The one that got
+    /// the request may have died of `main()`, or may still execute it and submit the job. Do not run the jar again
+    /// before you know.
     DifferentReplica,
     /// The lookup failed, for this reason: `main()` may have killed the JobManager.
     LookupFailed(String),
@@ -75,8 +77,8 @@ pub enum JobManagerLookup {
 
 /// The option whose value tells one process from another.
 const KEY: &str = "web.tmpdir";
-/// The options that say whether there is high availability: the name since 1.17, and the older one. Without them, there is no
-/// high availability.
+/// The options that say whether there is high availability: the name since 1.17, and the older one. Without them, there
+/// is no high availability.
 const HIGH_AVAILABILITY: [&str; 2] = ["high-availability.type", "high-availability"];
 
 /// One request, which is repeated until it is answered if `main()` has been executed.
@@ -155,8 +157,8 @@ fn is_barred(error: &ServiceError) -> bool {
     error.kind() == ErrorKind::Foreign && matches!(error.status().as_u16(), 403..=405)
 }
 
-/// The cluster itself says that it has no leader, or could not reach it. A gateway that delivers a request twice hands out such
-/// an answer to the second delivery if the first one has killed the JobManager.
+/// The cluster itself says that it has no leader, or could not reach it. A gateway that delivers a request twice hands
+/// out such an answer to the second delivery if the first one has killed the JobManager.
 pub(super) fn is_of_failover(rejection: &ServiceError) -> bool {
     rejection.kind() == ErrorKind::Rejected && (rejection.is_transient() || is_passing(rejection))
 }

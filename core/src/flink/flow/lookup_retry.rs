@@ -7,8 +7,9 @@ use crate::flink::tuning::LOOKUP_TIMEOUT;
 use crate::flow::FlowContext;
 use crate::time::Timestamp;
 
-/// For how long a lookup that fails is repeated: until the deadline of the flow if it has one, otherwise for [`LOOKUP_TIMEOUT`].
-/// A rejection that does not pass by itself, such as a proxy's 403, is repeated for [`LOOKUP_TIMEOUT`] at the most.
+/// For how long a lookup that fails is repeated: until the deadline of the flow if it has one, otherwise for
+/// [`LOOKUP_TIMEOUT`]. A rejection that does not pass by itself, such as a proxy's 403, is repeated for
+/// [`LOOKUP_TIMEOUT`] at the most.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LookupRetry {
     /// When a lookup first failed.

@@ -10,7 +10,8 @@ use crate::time::Timestamp;
 pub(super) struct ObservationWindow(Option<(Timestamp, Timestamp)>);
 
 impl ObservationWindow {
-    /// Records an answer to a request of the given time. The answer is not older than the request, but may be older than now.
+    /// Records an answer to a request of the given time. The answer is not older than the request, but may be older
+    /// than now.
     pub(super) fn record(&mut self, requested_at: Timestamp) {
         self.0 = Some(match self.0 {
             Some((first, last)) if requested_at.since(last) <= MAX_POLL_GAP => (first, last.max(requested_at)),

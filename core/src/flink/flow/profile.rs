@@ -8,9 +8,9 @@
 //!              └──not there─────┘ a few times, then ambiguous
 //! ```
 //!
-//! A profile has no id but its moment by the server's clock. The list is read before the request, so that after one without
-//! an answer a new profile of the same mode and duration can be told from the old ones. A process takes one profile at a
-//! time, so that a request sent again starts no second one beside the first.
+//! A profile has no id but its moment by the server's clock. The list is read before the request, so that after one
+//! without an answer a new profile of the same mode and duration can be told from the old ones. A process takes one
+//! profile at a time, so that a request sent again starts no second one beside the first.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -27,12 +27,13 @@ use crate::flow::{Call, Flow, FlowContext, Notice, Reply, StateMachine, Step, Tr
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
-/// Profiles the JobManager or a TaskManager, waits, and fetches the result. Since 1.19, where `rest.profiling.enabled` is
-/// set.
+/// Profiles the JobManager or a TaskManager, waits, and fetches the result. Since 1.19, where `rest.profiling.enabled`
+/// is set.
 ///
-/// Ends in [`FlowError::Service`] if the cluster rejects the request, as it does while another profile of the process is being
-/// taken; in [`FlowError::Failed`] when the profile fails, such as for a mode that the machine does not offer; in
-/// [`FlowError::Ambiguous`] when no attempt to start it was answered and it is not in the list, or the list cannot be read.
+/// Ends in [`FlowError::Service`] if the cluster rejects the request, as it does while another profile of the process
+/// is being taken; in [`FlowError::Failed`] when the profile fails, such as for a mode that the machine does not offer;
+/// in [`FlowError::Ambiguous`] when no attempt to start it was answered and it is not in the list, or the list cannot
+/// be read.
 ///
 /// ```
 /// use pipewright::flink::{Profile, profiler::ProfileMode};

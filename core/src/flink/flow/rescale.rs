@@ -11,11 +11,12 @@
 //! The overview is not cached and counts tasks; the details tell the vertices apart, and may be old. Only both together
 //! say that the parallelism is reached: old details with as many tasks as a new job has are of that job.
 //!
-//! If it is not known whether the bounds were put, Check reads them: those that are not there are put again, until the deadline
-//! of the flow, or for 90 s without one. A cluster that cannot reach its JobManager is polled again for as long.
+//! If it is not known whether the bounds were put, Check reads them: those that are not there are put again, until the
+//! deadline of the flow, or for 90 s without one. A cluster that cannot reach its JobManager is polled again for as
+//! long.
 //!
-//! Another client that puts bounds replaces these, without a notification. So Check reads them again: bounds that were replaced
-//! are never reached.
+//! Another client that puts bounds replaces these, without a notification. So Check reads them again: bounds that were
+//! replaced are never reached.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -35,13 +36,14 @@ use crate::time::Timestamp;
 
 /// Changes the parallelism of a running job and waits until it is reached. Since 1.18, with the adaptive scheduler.
 ///
-/// The job follows after the scheduler's cool-down time (30 s by default), by a restart from its last checkpoint; give it
-/// [`timeout`](Self::timeout) a time, because with fewer slots than requested the parallelism is never reached.
+/// The job follows after the scheduler's cool-down time (30 s by default), by a restart from its last checkpoint; give
+/// it [`timeout`](Self::timeout) a time, because with fewer slots than requested the parallelism is never reached.
 ///
-/// Ends in [`FlowError::Service`] if the cluster rejects the bounds: a job of the default scheduler or one that it does not know
-/// (see [`is_unknown_job`](crate::flink::is_unknown_job)), an unknown vertex, more than a vertex's maximum parallelism; in
-/// [`FlowError::Failed`] when the job ends meanwhile, or another client puts other bounds; in [`FlowError::Deadline`] when the
-/// time is up, and the bounds stay as they were put. Nothing needs to be saved: running it again is the same.
+/// Ends in [`FlowError::Service`] if the cluster rejects the bounds: a job of the default scheduler or one that it does
+/// not know (see [`is_unknown_job`](crate::flink::is_unknown_job)), an unknown vertex, more than a vertex's maximum
+/// parallelism; in [`FlowError::Failed`] when the job ends meanwhile, or another client puts other bounds; in
+/// [`FlowError::Deadline`] when the time is up, and the bounds stay as they were put. Nothing needs to be saved:
+/// running it again is the same.
 ///
 /// ```
 /// use pipewright::flink::{JobId, Rescale};
@@ -61,21 +63,22 @@ pub struct Rescale {
 }
 
 impl Rescale {
-    /// Every vertex with one parallelism. With fewer slots the job runs with as many as there are, and the flow waits for
-    /// more.
+    /// Every vertex with one parallelism. With fewer slots the job runs with as many as there are, and the flow waits
+    /// for more.
     pub fn to(job: JobId, parallelism: u32) -> Self {
         Self::between(job, ParallelismBounds::new(1, parallelism))
     }
 
-    /// Every vertex between bounds; the upper one is waited for. With fewer slots than the lower one the job does not run.
+    /// Every vertex between bounds; the upper one is waited for. With fewer slots than the lower one the job does not
+    /// run.
     pub fn between(job: JobId, bounds: ParallelismBounds) -> Self {
         Self { job, all: Some(bounds), vertices: BTreeMap::new(), settle_for: None, timeout: None }
     }
 
     /// Some vertices, given with [`vertex`](Self::vertex), while the others keep their bounds.
     ///
-    /// The cluster only takes the bounds of all vertices together, so they are read, changed and put: what another client
-    /// puts between is lost.
+    /// The cluster only takes the bounds of all vertices together, so they are read, changed and put: what another
+    /// client puts between is lost.
     pub fn some(job: JobId) -> Self {
         Self { job, all: None, vertices: BTreeMap::new(), settle_for: None, timeout: None }
     }

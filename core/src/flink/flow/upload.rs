@@ -6,8 +6,8 @@
 //!                     └──not listed──▶ Upload, under another name
 //! ```
 //!
-//! After an upload without an answer, the jars are listed before the jar is uploaded again. The server puts a random id in front
-//! of the file name, so the name gets a mark of its own: the jar of another client cannot be mistaken for it.
+//! After an upload without an answer, the jars are listed before the jar is uploaded again. The server puts a random id
+//! in front of the file name, so the name gets a mark of its own: the jar of another client cannot be mistaken for it.
 //!
 //! A jar that is on the cluster twice changes nothing. So an upload is repeated often, and its error is never
 //! ambiguous: nothing was run.

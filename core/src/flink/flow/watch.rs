@@ -5,8 +5,8 @@
 //!     └─────▶ it has ended ──▶ Config ──▶ Settle ──▶ Last: exceptions ──▶ Result ──▶ the last event
 //! ```
 //!
-//! Exceptions come from a cache (`web.refresh-interval`, 3 s), the status does not: when the job has ended, the flow waits
-//! until that cache cannot be older than the end, so that no exception is missed.
+//! Exceptions come from a cache (`web.refresh-interval`, 3 s), the status does not: when the job has ended, the flow
+//! waits until that cache cannot be older than the end, so that no exception is missed.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -23,11 +23,12 @@ use crate::flink::{FlinkRest, JobId, Millis};
 use crate::flow::{Call, FlowContext, Runner, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
-/// Watches a job: yields each change of its state and each exception once, until it has ended. For dashboards and alarms.
+/// Watches a job: yields each change of its state and each exception once, until it has ended. For dashboards and
+/// alarms.
 ///
 /// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). The last event is
-/// [`JobEvent::Ended`]. States are polled once per [`poll_interval`](Self::poll_interval), so that a shorter one may be missed;
-/// exceptions are not, unless more of them come between two polls than the cluster remembers
+/// [`JobEvent::Ended`]. States are polled once per [`poll_interval`](Self::poll_interval), so that a shorter one may be
+/// missed; exceptions are not, unless more of them come between two polls than the cluster remembers
 /// (`web.exception-history-size`, 16). Those from before the watch begins are yielded too, oldest first.
 ///
 /// Ends in [`FlowError::Service`] for a job that the cluster does not know, or no longer knows (see

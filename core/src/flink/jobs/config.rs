@@ -56,8 +56,8 @@ operations! { FlinkRest;
         path { jobid: JobId, taskmanagerid: TaskManagerId }
     }
 
-    /// Says that the client of a job is still there. A job that was submitted with heartbeats is cancelled when they cease.
-    /// Since 1.17.
+    /// Says that the client of a job is still there. A job that was submitted with heartbeats is cancelled when they
+    /// cease. Since 1.17.
     ///
     /// **Nothing unknown is refused**: an unknown or ended job is answered like any other.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-clientheartbeat).

@@ -50,7 +50,8 @@ json_structs! {
         pub name: Option<String>,
         /// Whether it succeeded.
         pub application_status: ApplicationStatus,
-        /// Accumulators in Java's own serialisation, as Base64. As text: [`GetJobAccumulators`](super::GetJobAccumulators).
+        /// Accumulators in Java's own serialisation, as Base64. As text:
+        /// [`GetJobAccumulators`](super::GetJobAccumulators).
         pub accumulator_results: BTreeMap<String, String>,
         /// How long it ran; milliseconds.
         pub net_runtime: i64,

@@ -12,8 +12,9 @@ use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, T
 use crate::schema::{json_structs, operations};
 
 operations! { FlinkRest;
-    /// Sends a request to an operator's coordinator in the JobManager, and waits for its answer: how `collect()` fetches
-    /// results. Not in the published description, and of use to a JVM only: both ways it is Java's serialisation.
+    /// Sends a request to an operator's coordinator in the JobManager, and waits for its answer: how `collect()`
+    /// fetches results. Not in the published description, and of use to a JVM only: both ways it is Java's
+    /// serialisation.
     ///
     /// What sending it twice does, the coordinator decides. An unknown job is refused with **500**. Before 2.0 an
     /// operator is named by its id of 32 hexadecimal digits, since then by its uid.
@@ -29,11 +30,11 @@ operations! { FlinkRest;
 /// The row of the one operation that is not declared by the table: its body is a form.
 pub(crate) const SUBMIT: &[&OperationInfo] = &[SubmitGraph::INFO];
 
-/// Submits a job as a graph in Java's serialisation: what `flink run` does. Not in the published description, and of use to
-/// a JVM only; [`SubmitJar`](crate::flink::jars::SubmitJar) is for everybody.
+/// Submits a job as a graph in Java's serialisation: what `flink run` does. Not in the published description, and of
+/// use to a JVM only; [`SubmitJar`](crate::flink::jars::SubmitJar) is for everybody.
 ///
-/// The graph holds the id of its job: a second attempt is refused as a duplicate with 500 as long as the first job is known.
-/// Refused with 400: a graph that cannot be read. It works also where `web.submit.enable` is false.
+/// The graph holds the id of its job: a second attempt is refused as a duplicate with 500 as long as the first job is
+/// known. Refused with 400: a graph that cannot be read. It works also where `web.submit.enable` is false.
 ///
 /// ```
 /// use pipewright::{Base, Operation, flink::jobs::SubmitGraph, operation::RequestContext};

@@ -4,8 +4,8 @@ use crate::flink::{Acknowledged, FlinkRest, JobId};
 use crate::schema::operations;
 
 operations! { FlinkRest;
-    /// Cancels a job, although it is a `GET`. Not in the published description: use [`CancelJob`](super::CancelJob), unless a
-    /// proxy passes nothing but `GET`.
+    /// Cancels a job, although it is a `GET`. Not in the published description: use [`CancelJob`](super::CancelJob),
+    /// unless a proxy passes nothing but `GET`.
     ///
     /// Refused: an unknown job with 404, a finished or failed one with 409.
     Idempotent GET "/jobs/{jobid}/yarn-cancel" YarnCancelJob "yarnCancelJob" -> Acknowledged {

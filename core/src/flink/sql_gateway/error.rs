@@ -37,8 +37,8 @@ const DECLINED: [&str; 5] = [
     "Failed to convert the Operation Status",
 ];
 
-/// Whether a refusal means that the gateway does not know the session: never had it, closed it when nobody asked anything of
-/// it, or was restarted.
+/// Whether a refusal means that the gateway does not know the session: never had it, closed it when nobody asked
+/// anything of it, or was restarted.
 pub fn is_unknown_session(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
     error.kind() == ErrorKind::Rejected

@@ -6,12 +6,14 @@ use crate::schema::{json_structs, operations, string_enums};
 operations! { FlinkSqlGateway;
     /// The versions of the API that the gateway speaks. Since v1.
     ///
-    /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
+    /// Never refuses.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/api_versions" GetApiVersion "getApiVersion" -> ApiVersions {}
 
     /// Product and release. Since v1.
     ///
-    /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
+    /// Never refuses.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/info" GetInfo "getInfo" -> Info {}
 }
 

@@ -1,5 +1,6 @@
-//! Flink's SQL Gateway: its [REST endpoint](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/),
-//! versions 1 to 4.
+//! Flink's SQL Gateway: its [REST
+//! endpoint](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/), versions 1 to
+//! 4.
 //!
 //! | operation | path | flow that uses it | since |
 //! |---|---|---|---|
@@ -19,15 +20,17 @@
 //! | [`RefreshMaterializedTable`](statements::RefreshMaterializedTable) | `POST …/materialized-tables/{identifier}/refresh` | | v3 only |
 //! | [`DeployScript`](statements::DeployScript) | `POST …/scripts` | | v4 |
 //!
-//! **Which version is spoken** is a matter of the base address. Without a version in it a gateway speaks its newest one;
-//! `http://gateway:8083/v2` asks for version 2. What a version does not have is refused with 404.
+//! **Which version is spoken** is a matter of the base address. Without a version in it a gateway speaks its newest
+//! one; `http://gateway:8083/v2` asks for version 2. What a version does not have is refused with 404.
 //!
 //! What one has to know about the gateway, and what the types and flows take care of:
 //!
-//! * **Every statement is accepted**, nonsense too; what is wrong with it comes from [`FetchResults`](statements::FetchResults).
+//! * **Every statement is accepted**, nonsense too; what is wrong with it comes from
+//!   [`FetchResults`](statements::FetchResults).
 //! * **FINISHED means that rows can be fetched**: of an `INSERT` that it was submitted. Its job goes on.
 //! * **Pages without rows are normal**, and so is asking dozens of times. Only EOS is the end.
-//! * **Nearly every refusal is 500.** [`is_unknown_session`], [`is_unknown_operation`] and [`is_wrong_token`] tell them apart.
+//! * **Nearly every refusal is 500.** [`is_unknown_session`], [`is_unknown_operation`] and [`is_wrong_token`] tell them
+//!   apart.
 
 mod error;
 mod flow;

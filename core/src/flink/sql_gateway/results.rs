@@ -206,8 +206,8 @@ string_enums! {
 }
 
 impl ResultPage {
-    /// The token of the next page, taken from [`next_result_uri`](Self::next_result_uri); `None` at the end, and when the
-    /// address has none.
+    /// The token of the next page, taken from [`next_result_uri`](Self::next_result_uri); `None` at the end, and when
+    /// the address has none.
     pub fn next_token(&self) -> Option<u64> {
         let (_, rest) = self.next_result_uri.as_deref()?.rsplit_once("/result/")?;
         rest.split(['?', '/']).next()?.parse().ok()
@@ -244,15 +244,15 @@ impl Row {
     /// ```
     ///
     /// # Errors
-    /// When they are of another number or other types. Text with escapes in it is read as `String` or `Cow<str>`, not as
-    /// `&str`; `FLOAT` and `DOUBLE` as [`Double`], for an `f64` is an error as soon as a NaN comes.
+    /// When they are of another number or other types. Text with escapes in it is read as `String` or `Cow<str>`, not
+    /// as `&str`; `FLOAT` and `DOUBLE` as [`Double`], for an `f64` is an error as soon as a NaN comes.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.fields.as_str())
     }
 }
 
-/// A `FLOAT` or `DOUBLE` of a row in [`RowFormat::Json`]: a number, or NaN or an infinity, for which JSON has no numbers and
-/// the gateway writes text.
+/// A `FLOAT` or `DOUBLE` of a row in [`RowFormat::Json`]: a number, or NaN or an infinity, for which JSON has no
+/// numbers and the gateway writes text.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Double(pub f64);
 

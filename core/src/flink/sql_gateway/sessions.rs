@@ -1,7 +1,7 @@
 //! Sessions: catalogs, tables and options of one client, and what it has submitted.
 //!
-//! A session that nobody asks anything of closes itself after `sql-gateway.session.idle-timeout` (10 min), and takes its
-//! operations along. The gateway forgets all of them when it is restarted.
+//! A session that nobody asks anything of closes itself after `sql-gateway.session.idle-timeout` (10 min), and takes
+//! its operations along. The gateway forgets all of them when it is restarted.
 
 use std::collections::BTreeMap;
 
@@ -48,8 +48,8 @@ operations! { FlinkSqlGateway;
         path { session_handle: SessionHandle }
     }
 
-    /// Carries out a statement that changes the session: `CREATE`, `DROP`, `ALTER`, `USE`, `LOAD`, `UNLOAD`, `SET`, `RESET`,
-    /// `ADD JAR`. Answers when it is done. Since v2.
+    /// Carries out a statement that changes the session: `CREATE`, `DROP`, `ALTER`, `USE`, `LOAD`, `UNLOAD`, `SET`,
+    /// `RESET`, `ADD JAR`. Answers when it is done. Since v2.
     ///
     /// Refused with 500: an unknown session, any other statement, and what the statement itself ran into.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).

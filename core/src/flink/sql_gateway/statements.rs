@@ -9,8 +9,9 @@ use crate::schema::{json_structs, operations, string_enums};
 operations! { FlinkSqlGateway;
     /// Submits one statement, and answers at once. Since v1.
     ///
-    /// **Nonsense is accepted**: what is wrong with the statement comes from [`FetchResults`]. Refused with 500: an unknown
-    /// session. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
+    /// **Nonsense is accepted**: what is wrong with the statement comes from [`FetchResults`]. Refused with 500: an
+    /// unknown session.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Once POST "/sessions/{session_handle}/statements" ExecuteStatement "executeStatement" -> Submitted {
         path { session_handle: SessionHandle }
         json {
@@ -25,8 +26,8 @@ operations! { FlinkSqlGateway;
         }
     }
 
-    /// What a statement is doing. FINISHED means that its rows can be fetched: the job of an `INSERT` or of an endless query
-    /// may still be running. Since v1.
+    /// What a statement is doing. FINISHED means that its rows can be fetched: the job of an `INSERT` or of an endless
+    /// query may still be running. Since v1.
     ///
     /// Refused with 500: an unknown session or operation; see [`is_unknown_operation`](super::is_unknown_operation).
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
@@ -35,7 +36,8 @@ operations! { FlinkSqlGateway;
         path { session_handle: SessionHandle, operation_handle: OperationHandle }
     }
 
-    /// Cancels a statement that is not FINISHED yet. For one that is, as endless queries are, use [`CloseOperation`]. Since v1.
+    /// Cancels a statement that is not FINISHED yet. For one that is, as endless queries are, use [`CloseOperation`].
+    /// Since v1.
     ///
     /// Refused with 500: an unknown session or operation, and one that has ended.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
@@ -93,7 +95,8 @@ operations! { FlinkSqlGateway;
     /// Deploys a script of statements to a cluster of its own, in application mode. Either [`script`](Self::script) or
     /// [`script_uri`](Self::script_uri). Since v4.
     ///
-    /// Refused with 500: an unknown session, and a target that has no application mode, as a standalone session cluster.
+    /// Refused with 500: an unknown session, and a target that has no application mode, as a standalone session
+    /// cluster.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Once POST "/sessions/{session_handle}/scripts" DeployScript "deployScript" -> Deployed {
         timeout 120;

@@ -1,8 +1,9 @@
 //! [`JsonSerializer`]: values as JSON, at the end of a buffer.
 //!
-//! It writes what `serde_json` writes, byte for byte, and formats numbers with `serde_json`'s own formatter. Two reasons rule
-//! out `serde_json`'s serializer. It writes `NaN` and the infinities as `null` without an error, and a wrapper that checks for
-//! them costs more than it saves. And it scans strings byte by byte, which takes two thirds of the time of a row.
+//! It writes what `serde_json` writes, byte for byte, and formats numbers with `serde_json`'s own formatter. Two
+//! reasons rule out `serde_json`'s serializer. It writes `NaN` and the infinities as `null` without an error, and a
+//! wrapper that checks for them costs more than it saves. And it scans strings byte by byte, which takes two thirds of
+//! the time of a row.
 
 #![allow(clippy::inline_always, reason = "a call for each field of a row is measurable")]
 
@@ -21,8 +22,8 @@ use serde_json::ser::{CompactFormatter, Formatter as _};
 use self::words::Words;
 use super::{MAX_SENT_DEPTH, NOT_FINITE, NonFinite, text};
 
-/// What `serde_json` calls a value that is JSON already, and a number of more digits than `f64` has: texts to be written as
-/// they are.
+/// What `serde_json` calls a value that is JSON already, and a number of more digits than `f64` has: texts to be
+/// written as they are.
 const VERBATIM: [&str; 2] = ["$serde_json::private::RawValue", "$serde_json::private::Number"];
 
 /// Writes a value behind what a buffer has.

@@ -1,5 +1,5 @@
-//! Statuses with a value that is not of its kind: what of them can be used all the same. One of them must not cost a channel its
-//! open, or the others in the answer their status.
+//! Statuses with a value that is not of its kind: what of them can be used all the same. One of them must not cost a
+//! channel its open, or the others in the answer their status.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::json;
 /// The code of a status that cannot be read.
 pub(super) const UNREADABLE: &str = "UNREADABLE";
 
-/// Without one of these a status would say something else: that nothing is committed, that no row was rejected, that the channel
-/// may be used.
+/// Without one of these a status would say something else: that nothing is committed, that no row was rejected, that
+/// the channel may be used.
 const NEEDED: [&str; 6] = [
     "channel_status_code",
     "last_committed_offset_token",

@@ -38,7 +38,8 @@ operations! { SnowpipeIngest;
             request_id: RequestId = "requestId",
         }
         json {
-            /// With rows that are buffered and not committed yet: whether to refuse (409) or to discard them without a word.
+            /// With rows that are buffered and not committed yet: whether to refuse (409) or to discard them without a
+            /// word.
             fail_on_uncommitted_rows: bool,
         }
         json? {
@@ -62,7 +63,8 @@ operations! { SnowpipeIngest;
             request_id: RequestId = "requestId",
         }
         json? {
-            /// With rows that are buffered and not committed yet: whether to refuse (409) or to discard them without a word.
+            /// With rows that are buffered and not committed yet: whether to refuse (409) or to discard them without a
+            /// word.
             fail_on_uncommitted_rows: bool,
             /// Older releases: drops only for the holder of this token.
             continuation_token: String = "continuationToken",
@@ -71,9 +73,9 @@ operations! { SnowpipeIngest;
 
     /// What became of the rows of 1 to [`MAX_STATUSES`] channels of a pipe; other numbers are not asked for.
     ///
-    /// The answer leaves out channels that do not exist. Names are compared by case here. A status that cannot be read does not
-    /// cost the others theirs: its code is `UNREADABLE`. An answer without `channel_statuses` says nothing about any channel: it
-    /// is an unreadable answer, and the request is repeated.
+    /// The answer leaves out channels that do not exist. Names are compared by case here. A status that cannot be read
+    /// does not cost the others theirs: its code is `UNREADABLE`. An answer without `channel_statuses` says nothing
+    /// about any channel: it is an unreadable answer, and the request is repeated.
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#bulk-get-channel-status).
     Safe POST "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}:bulk-channel-status"
     BulkGetChannelStatus "bulkGetChannelStatus" -> ChannelStatuses {

@@ -29,9 +29,10 @@ use crate::snowpipe::{RequestId, SnowpipeIngest};
 
 /// Appends a batch to a channel and gives the channel back. Made by [`Channel::append`].
 ///
-/// Done means **buffered**: [`AwaitCommitted`](super::AwaitCommitted) waits until the rows are in the table, and tells which
-/// were rejected. A failure says in the table above whether the rows may be buffered all the same; what is so is found out by
-/// [`Reconcile`](super::Reconcile). Keep the batch until its end token is committed: a clone shares the bytes.
+/// Done means **buffered**: [`AwaitCommitted`](super::AwaitCommitted) waits until the rows are in the table, and tells
+/// which were rejected. A failure says in the table above whether the rows may be buffered all the same; what is so is
+/// found out by [`Reconcile`](super::Reconcile). Keep the batch until its end token is committed: a clone shares the
+/// bytes.
 ///
 /// ```
 /// use pipewright::driver::Canned;

@@ -14,10 +14,11 @@ pub(super) fn is_busy(error: &ServiceError) -> bool {
     matches!(error_code(error), Some(ErrorCode::UncommittedData | ErrorCode::OpenInProgress))
 }
 
-/// When to retry a request to a busy channel: after about 1, 2, 4, 8, 8, … s, and not before the service's `Retry-After`.
+/// When to retry a request to a busy channel: after about 1, 2, 4, 8, 8, … s, and not before the service's
+/// `Retry-After`.
 ///
-/// The limit is for the time from rejection to rejection. Waits that the service asks for do not count, and neither does a jump
-/// of the clock: a step counts for at most its own wait and one attempt.
+/// The limit is for the time from rejection to rejection. Waits that the service asks for do not count, and neither
+/// does a jump of the clock: a step counts for at most its own wait and one attempt.
 #[derive(Debug)]
 pub(super) struct BusyBackoff {
     limit: Duration,

@@ -15,9 +15,9 @@
 //! | a status that cannot be read | polls again; [`FlowError::Service`] after 30 s of such answers |
 //! | an answer that says nothing about the channel, such as `{}` | the request is repeated, as after any unreadable answer |
 //!
-//! Invariants: tokens are looked up in what the caller gives and never put in an order; running out of time says nothing
-//! about the channel. The 30 s are counted from request to request, at most two seconds for each, so that a clock that jumps
-//! does not end the wait.
+//! Invariants: tokens are looked up in what the caller gives and never put in an order; running out of time says
+//! nothing about the channel. The 30 s are counted from request to request, at most two seconds for each, so that a
+//! clock that jumps does not end the wait.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -37,13 +37,14 @@ use crate::time::Timestamp;
 
 /// Waits until an offset token is committed: until its rows and all before them are in the table, or rejected.
 ///
-/// Polls once a second. It takes 5 to 10 s as a rule. Several appends may be committed at once, so that the service may never
-/// show the token itself but a later one: name those with [`or_later`](Self::or_later), or give an order with
+/// Polls once a second. It takes 5 to 10 s as a rule. Several appends may be committed at once, so that the service may
+/// never show the token itself but a later one: name those with [`or_later`](Self::or_later), or give an order with
 /// [`when`](Self::when).
 ///
-/// Ends in [`FlowError::Service`] when the channel must not be used any more, in [`FlowError::Failed`] with a [`ChannelLost`]
-/// when it is not there for 30 s, in [`FlowError::Deadline`] when the time is up; the rows may be committed later. No status
-/// tells that somebody has opened the channel by force and discarded them: then it waits until [`timeout`](Self::timeout).
+/// Ends in [`FlowError::Service`] when the channel must not be used any more, in [`FlowError::Failed`] with a
+/// [`ChannelLost`] when it is not there for 30 s, in [`FlowError::Deadline`] when the time is up; the rows may be
+/// committed later. No status tells that somebody has opened the channel by force and discarded them: then it waits
+/// until [`timeout`](Self::timeout).
 ///
 /// ```
 /// use pipewright::driver::Canned;
@@ -134,7 +135,8 @@ impl AwaitCommitted {
 pub struct Committed {
     /// The committed token: the one that was waited for, or a later one.
     pub token: String,
-    /// The rows that were rejected since the status of [`AwaitCommitted::since`], if any. **The token passes over them.**
+    /// The rows that were rejected since the status of [`AwaitCommitted::since`], if any. **The token passes over
+    /// them.**
     pub rejected: Option<RejectedRows>,
     /// The whole status.
     pub status: ChannelStatus,

@@ -7,8 +7,8 @@
 //!   └────── 1, 2, 4, 8, 8, … s ◀─────────────┘
 //! ```
 //!
-//! Invariant: rows that are not committed yet are waited for, unless [`force`](DropChannel::force) says that they may be
-//! discarded.
+//! Invariant: rows that are not committed yet are waited for, unless [`force`](DropChannel::force) says that they may
+//! be discarded.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -24,10 +24,11 @@ use crate::snowpipe::tuning::BUSY_TIMEOUT;
 use crate::snowpipe::{self, ErrorCode, RequestId, SnowpipeIngest, error_code};
 use crate::time::Timestamp;
 
-/// Drops a channel, with its committed token and its counters, once its rows are committed. To stop using one, do nothing.
+/// Drops a channel, with its committed token and its counters, once its rows are committed. To stop using one, do
+/// nothing.
 ///
-/// Rows that are not committed yet are waited for, for [`two minutes`](Self::busy_timeout) at the most. An attempt without
-/// an answer is made again, and that the channel is gone then is success.
+/// Rows that are not committed yet are waited for, for [`two minutes`](Self::busy_timeout) at the most. An attempt
+/// without an answer is made again, and that the channel is gone then is success.
 ///
 /// Ends in [`FlowError::Service`] when the service refuses: there is no such channel (but see
 /// [`if_exists`](Self::if_exists)), or its rows are not committed in time.
@@ -75,8 +76,8 @@ impl DropChannel {
         self
     }
 
-    /// How long to wait while the service says that rows are not committed yet. Two minutes by default; then the refusal is
-    /// the error.
+    /// How long to wait while the service says that rows are not committed yet. Two minutes by default; then the
+    /// refusal is the error.
     pub fn busy_timeout(mut self, time: Duration) -> Self {
         self.busy_timeout = time;
         self

@@ -15,9 +15,9 @@ use crate::snowpipe::{self, RequestId, SnowpipeIngest};
 
 /// Appends rows without a channel: **at least once, in no order**.
 ///
-/// There is no offset token and no way to find out what became of the rows. An attempt without an answer is made again with
-/// the same request id, and may have been carried out all the same; [`ElasticAppend::possible_duplicates`] counts such.
-/// Where that is not good enough, use a channel and [`OpenWriter`](super::OpenWriter).
+/// There is no offset token and no way to find out what became of the rows. An attempt without an answer is made again
+/// with the same request id, and may have been carried out all the same; [`ElasticAppend::possible_duplicates`] counts
+/// such. Where that is not good enough, use a channel and [`OpenWriter`](super::OpenWriter).
 ///
 /// Ends in [`FlowError::Service`](crate::error::FlowError::Service) when the service refuses, in
 /// [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) when attempts are used up and one of them may have been

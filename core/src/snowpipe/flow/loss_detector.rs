@@ -7,8 +7,8 @@ use super::ChannelLost;
 use crate::snowpipe::tuning::{MAX_STATUS_GAP, MAX_STATUS_LAG};
 use crate::time::Timestamp;
 
-/// Counts how long statuses have been saying the same bad thing, with no good one in between. One alone may come from a node that
-/// is behind, whatever other nodes have said before.
+/// Counts how long statuses have been saying the same bad thing, with no good one in between. One alone may come from a
+/// node that is behind, whatever other nodes have said before.
 #[derive(Debug, Default)]
 pub(super) struct LossDetector {
     kinds: Vec<Sighting>,
@@ -26,8 +26,8 @@ struct Sighting {
 }
 
 impl LossDetector {
-    /// Adds a status that was requested at this time: what it says of the channel, or `None` if it cannot be read. Returns
-    /// whether those of this kind have been going on for longer than a node can be behind.
+    /// Adds a status that was requested at this time: what it says of the channel, or `None` if it cannot be read.
+    /// Returns whether those of this kind have been going on for longer than a node can be behind.
     pub(super) fn add(&mut self, lost: Option<&ChannelLost>, requested_at: Timestamp) -> bool {
         let of = lost.map(discriminant);
         let Some(sighting) = self.kinds.iter_mut().find(|sighting| sighting.of == of) else {

@@ -16,8 +16,8 @@
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`, 404 with a code, 403, 410, … | [`FlowError::Service`] |
 //! | none, or one that does not tell, such as `{}` | opens again: opening twice leaves the channel open once, with the last answer's token |
 //!
-//! Invariants: a channel comes from an open that the service answered; the rows that were buffered before are committed by
-//! then, unless [`force`](OpenChannel::force) says that they may be discarded.
+//! Invariants: a channel comes from an open that the service answered; the rows that were buffered before are committed
+//! by then, unless [`force`](OpenChannel::force) says that they may be discarded.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -44,9 +44,9 @@ use crate::time::Timestamp;
 /// Rows of before that are buffered and not committed yet are waited for, some seconds as a rule, and for
 /// [`two minutes`](Self::busy_timeout) at the most: opening would discard them.
 ///
-/// Ends in [`FlowError::Service`] when the service refuses, and when it answers 200 with a channel that must not be used
-/// ([`error_code`](crate::snowpipe::error_code) says which); in [`FlowError::Ambiguous`] when nobody can say whether the
-/// channel was opened, which opening it again mends. Nothing needs to be saved.
+/// Ends in [`FlowError::Service`] when the service refuses, and when it answers 200 with a channel that must not be
+/// used ([`error_code`](crate::snowpipe::error_code) says which); in [`FlowError::Ambiguous`] when nobody can say
+/// whether the channel was opened, which opening it again mends. Nothing needs to be saved.
 /// [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
 ///
 /// ```
@@ -80,8 +80,8 @@ impl OpenChannel {
         Self { path, force: false, offset_token: None, busy_timeout: BUSY_TIMEOUT, timeout: None }
     }
 
-    /// **Discards** rows of before that are not committed yet, instead of waiting for them. The service says nothing of how
-    /// many they were, and discarding slows down other channels of the table.
+    /// **Discards** rows of before that are not committed yet, instead of waiting for them. The service says nothing of
+    /// how many they were, and discarding slows down other channels of the table.
     pub fn force(mut self) -> Self {
         self.force = true;
         self
@@ -93,8 +93,9 @@ impl OpenChannel {
         self
     }
 
-    /// How long to wait while the service says that rows are not committed yet, or that another open is in progress. Two
-    /// minutes by default; then the refusal is the error. A wait that the service asks for (`Retry-After`) does not count.
+    /// How long to wait while the service says that rows are not committed yet, or that another open is in progress.
+    /// Two minutes by default; then the refusal is the error. A wait that the service asks for (`Retry-After`) does not
+    /// count.
     pub fn busy_timeout(mut self, time: Duration) -> Self {
         self.busy_timeout = time;
         self
@@ -110,9 +111,9 @@ impl From<OpenChannel> for OpenMachine {
 
 /// An open channel: the right to append the next batch.
 ///
-/// It is moved into [`append`](Self::append) and comes out of it again, so that a second append cannot be under way. When an
-/// append fails, or is dropped, its channel is gone with it: what became of the batch is found out by opening again, see
-/// [`Reconcile`](super::Reconcile).
+/// It is moved into [`append`](Self::append) and comes out of it again, so that a second append cannot be under way.
+/// When an append fails, or is dropped, its channel is gone with it: what became of the batch is found out by opening
+/// again, see [`Reconcile`](super::Reconcile).
 ///
 /// ```compile_fail,E0382
 /// # fn example(channel: pipewright::snowpipe::Channel, batch: pipewright::snowpipe::rows::Batch) {
@@ -153,8 +154,8 @@ impl Channel {
         Append { channel: self, batch, timeout: None }
     }
 
-    /// The flow that waits until an offset token is committed, and counts the rows that were rejected since the channel was
-    /// opened.
+    /// The flow that waits until an offset token is committed, and counts the rows that were rejected since the channel
+    /// was opened.
     pub fn await_committed(&self, token: impl Into<String>) -> AwaitCommitted {
         AwaitCommitted::new(self.path.clone(), token).since(&self.status)
     }

@@ -9,9 +9,9 @@ use crate::snowpipe::channels::{BulkGetChannelStatus, DropChannelOperation, Open
 json_structs! {
     /// Where a channel is: its full name.
     ///
-    /// Database, schema and pipe are identifiers; one whose case matters stands in double quotes. The name of a channel is
-    /// taken as it is. One channel has one writer: put what tells the writers apart into the name, such as the partition, or
-    /// the node.
+    /// Database, schema and pipe are identifiers; one whose case matters stands in double quotes. The name of a channel
+    /// is taken as it is. One channel has one writer: put what tells the writers apart into the name, such as the
+    /// partition, or the node.
     ///
     /// ```
     /// use pipewright::snowpipe::ChannelPath;
@@ -42,8 +42,8 @@ impl ChannelPath {
         Self { database: database.into(), schema: schema.into(), pipe: pipe.into(), channel: channel.into() }
     }
 
-    /// A channel of a table's default pipe, which the service makes with the first channel. It takes the keys of rows for the
-    /// names of columns.
+    /// A channel of a table's default pipe, which the service makes with the first channel. It takes the keys of rows
+    /// for the names of columns.
     ///
     /// ```
     /// use pipewright::snowpipe::ChannelPath;

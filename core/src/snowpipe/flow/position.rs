@@ -20,8 +20,8 @@ json_structs! {
         pub created_on_ms: Option<i64>,
         /// How many rows had been rejected.
         pub rows_error_count: Option<i64>,
-        /// A token of `sent`, if the service rejected an append because another client had opened the channel. If this token or
-        /// a later one of `sent` is committed, the outcome is unknown: see [`ChannelLost::AmbiguousToken`].
+        /// A token of `sent`, if the service rejected an append because another client had opened the channel. If this
+        /// token or a later one of `sent` is committed, the outcome is unknown: see [`ChannelLost::AmbiguousToken`].
         pub rejected: Option<String>,
     }
 
@@ -56,8 +56,8 @@ pub enum ChannelLost {
         /// The token of before.
         before: String,
     },
-    /// The channel was opened for the first time with a token prefix, and the committed token has another prefix or none. See
-    /// [`OpenWriter::ignore_other_prefixes`](super::OpenWriter::ignore_other_prefixes).
+    /// The channel was opened for the first time with a token prefix, and the committed token has another prefix or
+    /// none. See [`OpenWriter::ignore_other_prefixes`](super::OpenWriter::ignore_other_prefixes).
     OtherLoad {
         /// The token, as the service has it.
         token: String,
@@ -69,19 +69,20 @@ pub enum ChannelLost {
         /// The token.
         token: String,
     },
-    /// The service rejected an append because another client had opened the channel, and now the token of this append or of an
-    /// earlier one is committed. Either these are this client's rows, or the other client uses equal tokens for other rows. So
-    /// the outcome of the rows up to this token is unknown.
+    /// The service rejected an append because another client had opened the channel, and now the token of this append
+    /// or of an earlier one is committed. Either these are this client's rows, or the other client uses equal tokens
+    /// for other rows. So the outcome of the rows up to this token is unknown.
     ///
     /// Query the table. If the rows are there, resume with
-    /// [`OpenWriter::unique_tokens`](super::OpenWriter::unique_tokens). If not, send what the writer hands back through another
-    /// channel. A [prefix](super::OpenWriter::token_prefix) for each load avoids the question.
+    /// [`OpenWriter::unique_tokens`](super::OpenWriter::unique_tokens). If not, send what the writer hands back through
+    /// another channel. A [prefix](super::OpenWriter::token_prefix) for each load avoids the question.
     AmbiguousToken {
         /// The token.
         token: String,
     },
-    /// The channel was taken away again and again: another writer opens it. Some servers say the same of a channel that they
-    /// have ended themselves; then it takes more times until it is believed, and what they said is in the failure's details.
+    /// The channel was taken away again and again: another writer opens it. Some servers say the same of a channel that
+    /// they have ended themselves; then it takes more times until it is believed, and what they said is in the
+    /// failure's details.
     Contested {
         /// How often, within ten minutes.
         times: usize,
@@ -192,8 +193,8 @@ impl ChannelSnapshot {
         self.created_on_ms.zip(status.created_on_ms).is_some_and(|(ours, theirs)| ours != theirs)
     }
 
-    /// How many of what was sent is committed, by a status. The tokens are looked up and never compared otherwise: they have
-    /// an order in the caller's mind only. `past` is what was committed before the last one, or that nothing was.
+    /// How many of what was sent is committed, by a status. The tokens are looked up and never compared otherwise: they
+    /// have an order in the caller's mind only. `past` is what was committed before the last one, or that nothing was.
     /// From `unproven_from` on the tokens of `sent` may be another client's, because it had the channel.
     pub(super) fn settled<'a>(
         &self,
@@ -229,7 +230,8 @@ impl ChannelSnapshot {
         }
     }
 
-    /// The rows that were rejected since the last time. A lower count than before is an older one, unless an open tells it.
+    /// The rows that were rejected since the last time. A lower count than before is an older one, unless an open tells
+    /// it.
     pub(super) fn rejected(&mut self, status: &ChannelStatus, source: StatusSource) -> Option<RejectedRows> {
         let before = self.rows_error_count;
         self.created_on_ms = status.created_on_ms.or(self.created_on_ms);

@@ -14,8 +14,8 @@
 //! | that of [`Position::rejected`], or of a batch behind it | [`ChannelLost::AmbiguousToken`]: another client had the channel, and may use equal tokens |
 //! | any other | [`ChannelLost::ForeignToken`]: another writer has the channel |
 //!
-//! Invariants: the open waits for what is buffered, so that what is not committed by then never will be; nothing is decided
-//! by comparing tokens.
+//! Invariants: the open waits for what is buffered, so that what is not committed by then never will be; nothing is
+//! decided by comparing tokens.
 
 use std::time::Duration;
 
@@ -29,14 +29,14 @@ use crate::error::FlowError;
 use crate::flow::{FlowContext, Runner, StateMachine, Transition, done, goal};
 use crate::snowpipe::SnowpipeIngest;
 
-/// Finds out what became of the batches that were sent, by opening the channel again: after an append that failed, a channel
-/// whose status is not `SUCCESS`, or a crash.
+/// Finds out what became of the batches that were sent, by opening the channel again: after an append that failed, a
+/// channel whose status is not `SUCCESS`, or a crash.
 ///
-/// Batches that were buffered are waited for, those that are not committed then never will be and have to be sent again: so
-/// every row is there once.
+/// Batches that were buffered are waited for, those that are not committed then never will be and have to be sent
+/// again: so every row is there once.
 ///
-/// Ends as [`OpenChannel`] does, and in [`FlowError::Failed`] with a [`ChannelLost`] when the committed token is gone or is
-/// somebody else's.
+/// Ends as [`OpenChannel`] does, and in [`FlowError::Failed`] with a [`ChannelLost`] when the committed token is gone
+/// or is somebody else's.
 ///
 /// ```
 /// use pipewright::driver::Canned;

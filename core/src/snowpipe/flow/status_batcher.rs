@@ -6,9 +6,9 @@
 //! ```
 //!
 //! Invariants: a channel is in one lease at a time, of at most [`MAX_STATUSES`] channels; a lease that is dropped, or
-//! is older than [`STATUS_LEASE_TIMEOUT`], frees its channels; an answer is taken by its writer once, and only if it was
-//! requested after the channel was opened and answered at most two poll intervals ago. Each posted status has the time at which
-//! it was requested.
+//! is older than [`STATUS_LEASE_TIMEOUT`], frees its channels; an answer is taken by its writer once, and only if it
+//! was requested after the channel was opened and answered at most two poll intervals ago. Each posted status has the
+//! time at which it was requested.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -21,8 +21,8 @@ const _: () = assert!(LIMIT as u64 == MAX_BYTES);
 
 /// Collects rows until they are a batch.
 ///
-/// It grows until its batches are taken: after each push, take what [`next_batch`](Self::next_batch) has. The tokens
-/// of different rows should differ, because where several have the same one, nobody can go on behind it without losing or
+/// It grows until its batches are taken: after each push, take what [`next_batch`](Self::next_batch) has. The tokens of
+/// different rows should differ, because where several have the same one, nobody can go on behind it without losing or
 /// repeating some.
 pub struct BatchBuilder {
     options: BatchOptions,
@@ -116,9 +116,9 @@ impl BatchBuilder {
     /// Adds a row that is JSON already, with or without a line end behind it. An empty token is none.
     ///
     /// # Errors
-    /// When it is not one JSON object in one line, or cannot be taken: with a number beyond the range of `f64`, one half of a
-    /// surrogate pair, or more than 120 levels of nesting, readers differ in what they make of it. It is left out, all else is
-    /// as before.
+    /// When it is not one JSON object in one line, or cannot be taken: with a number beyond the range of `f64`, one
+    /// half of a surrogate pair, or more than 120 levels of nesting, readers differ in what they make of it. It is left
+    /// out, all else is as before.
     pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>) -> Result<(), RowError> {
         let wrong = |problem: String| RowError::Line { index: self.taken, problem };
         let line = line.trim_ascii();
@@ -132,8 +132,8 @@ impl BatchBuilder {
         self.end_line(start, offset_token)
     }
 
-    /// Returns the next batch that is closed, or old enough to be. The age of a batch counts from the first call after its first
-    /// row: call it after each push.
+    /// Returns the next batch that is closed, or old enough to be. The age of a batch counts from the first call after
+    /// its first row: call it after each push.
     pub fn next_batch(&mut self, now: Timestamp) -> Option<Batch> {
         if self.opened.is_none() && !self.rows.is_empty() {
             self.opened = Some(now);
@@ -148,15 +148,15 @@ impl BatchBuilder {
         Some(batch)
     }
 
-    /// Returns when the open batch will be old enough; [`next_batch`](Self::next_batch) returns it then. `None` if no row waits
-    /// that may be sent.
+    /// Returns when the open batch will be old enough; [`next_batch`](Self::next_batch) returns it then. `None` if no
+    /// row waits that may be sent.
     pub fn due(&self) -> Option<Timestamp> {
         let opened = self.opened.filter(|_| self.cut() > 0)?;
         Some(opened + self.options.age)
     }
 
-    /// Closes the open batch, and frees the memory that is kept for more rows. With [`Cut::BehindTokens`], rows behind the
-    /// last offset token stay.
+    /// Closes the open batch, and frees the memory that is kept for more rows. With [`Cut::BehindTokens`], rows behind
+    /// the last offset token stay.
     pub fn flush(&mut self) {
         self.close(Cause::Quiet);
     }
@@ -169,8 +169,8 @@ impl BatchBuilder {
         self.options.cut = cut;
     }
 
-    /// Takes back a batch that is done with, so that its memory serves for rows to come. Nothing is to be had of one that is
-    /// compressed, or that somebody else has a clone of.
+    /// Takes back a batch that is done with, so that its memory serves for rows to come. Nothing is to be had of one
+    /// that is compressed, or that somebody else has a clone of.
     pub fn reuse(&mut self, batch: Batch) {
         if self.options.compression != Compression::None {
             return;

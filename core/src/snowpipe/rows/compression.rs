@@ -12,8 +12,8 @@ pub enum Compression {
     /// [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952), with a level of 1 (fast) to 9 (small).
     #[cfg(feature = "gzip")]
     Gzip(u32),
-    /// [RFC 8878](https://www.rfc-editor.org/rfc/rfc8878), with a level of -7 (fastest) to 22 (smallest); 1 is a good choice for
-    /// rows on their way.
+    /// [RFC 8878](https://www.rfc-editor.org/rfc/rfc8878), with a level of -7 (fastest) to 22 (smallest); 1 is a good
+    /// choice for rows on their way.
     #[cfg(feature = "zstd")]
     Zstd(i32),
 }

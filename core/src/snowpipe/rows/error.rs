@@ -7,7 +7,8 @@ use crate::json::WriteError;
 
 /// A row that cannot be taken. It was left out, and all that was taken before is as it was.
 ///
-/// Rows are counted from 0; a row that was left out does not count. What rows hold is not shown, but the names of fields are.
+/// Rows are counted from 0; a row that was left out does not count. What rows hold is not shown, but the names of
+/// fields are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowError {
@@ -15,8 +16,9 @@ pub enum RowError {
     NotFinite {
         /// Which row.
         index: u64,
-        /// The field that holds the number. A field within a field has the outer name before its own: `reading.celsius`. An
-        /// element of a list has the name of the list's field. `None` if the row is not an object.
+        /// The field that holds the number. A field within a field has the outer name before its own:
+        /// `reading.celsius`. An element of a list has the name of the list's field. `None` if the row is not an
+        /// object.
         field: Option<String>,
     },
     /// The row's own `Serialize` failed, or it has something that JSON cannot hold, such as a key that is no text.
@@ -49,8 +51,8 @@ pub enum RowError {
         /// Its size after compression.
         compressed: Option<u64>,
     },
-    /// With [`Cut::BehindTokens`](super::Cut::BehindTokens): the rows since the last offset token are more than one append
-    /// may be, before compression.
+    /// With [`Cut::BehindTokens`](super::Cut::BehindTokens): the rows since the last offset token are more than one
+    /// append may be, before compression.
     TooLargeTogether {
         /// Which row is the last of them.
         index: u64,
@@ -74,7 +76,8 @@ impl RowError {
         }
     }
 
-    /// What is wrong with the row, without its number: for whoever counts rows in another way, such as by the lines of a file.
+    /// What is wrong with the row, without its number: for whoever counts rows in another way, such as by the lines of
+    /// a file.
     ///
     /// ```
     /// use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions};

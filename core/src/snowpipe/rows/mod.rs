@@ -25,15 +25,16 @@
 //!
 //! * Rows stay in order, no row is split, and each is in one batch.
 //! * No batch is more than [`MAX_BYTES`] as it is sent. What is more after compression becomes several batches.
-//! * Rows are written as `serde_json` writes them, with two exceptions. `NaN` and the infinities are an error, or `null` with
-//!   [`NonFinite::Null`]. A [`RawValue`](serde_json::value::RawValue) loses its line ends.
-//! * Whole numbers keep all their digits, also those of 128 bits. Keys that are numbers, booleans or characters become strings;
-//!   any other key that is not a string is an error. A key that occurs twice is written twice.
-//! * A line or a `RawValue` is checked before it is taken: numbers have a finite `f64`, and escapes of surrogates come in pairs.
-//!   No row nests more than 120 levels deep.
-//! * Of batches that are filled up to the same limit nothing is allocated for a row, once a first one has shown how much room
-//!   they take. What is not compressed takes its memory along, unless it is [given back](BatchBuilder::reuse). A builder that
-//!   was flushed, or that closed its last rows because of their age, holds no buffer.
+//! * Rows are written as `serde_json` writes them, with two exceptions. `NaN` and the infinities are an error, or
+//!   `null` with [`NonFinite::Null`]. A [`RawValue`](serde_json::value::RawValue) loses its line ends.
+//! * Whole numbers keep all their digits, also those of 128 bits. Keys that are numbers, booleans or characters become
+//!   strings; any other key that is not a string is an error. A key that occurs twice is written twice.
+//! * A line or a `RawValue` is checked before it is taken: numbers have a finite `f64`, and escapes of surrogates come
+//!   in pairs. No row nests more than 120 levels deep.
+//! * Of batches that are filled up to the same limit nothing is allocated for a row, once a first one has shown how
+//!   much room they take. What is not compressed takes its memory along, unless it is [given
+//!   back](BatchBuilder::reuse). A builder that was flushed, or that closed its last rows because of their age, holds
+//!   no buffer.
 
 mod builder;
 mod compression;
@@ -74,8 +75,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Rows that are lines already, as many as they are, with the offset tokens of the first and of the last one; an empty
-    /// token is none.
+    /// Rows that are lines already, as many as they are, with the offset tokens of the first and of the last one; an
+    /// empty token is none.
     pub fn new(lines: impl Into<Body>, rows: u64, start: impl Into<String>, end: impl Into<String>) -> Self {
         let body = lines.into();
         let token = |token: String| Some(token).filter(|token| !token.is_empty());

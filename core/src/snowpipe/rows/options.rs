@@ -15,8 +15,8 @@ use super::{Compression, NonFinite};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchOptions {
-    /// How many bytes a batch may have before compression. 1 MiB by default; without compression 4 MiB at the most. A row
-    /// that is larger has a batch of its own.
+    /// How many bytes a batch may have before compression. 1 MiB by default; without compression 4 MiB at the most. A
+    /// row that is larger has a batch of its own.
     pub bytes: usize,
     /// How many rows a batch may have. Unlimited by default.
     pub rows: usize,
@@ -27,9 +27,9 @@ pub struct BatchOptions {
     /// What to do with `NaN` and the infinities. By default they are an error:
     /// [`RowError::NotFinite`](super::RowError::NotFinite).
     pub non_finite: NonFinite,
-    /// Whether the keys of each row, but not those within its values, are written in upper-case ASCII. Not by default. Letters
-    /// that are escaped, as in `"\u0061"`, stay as they are; and keys that differ in case only become the same one, so that
-    /// the row has it twice: which value the service takes nobody says.
+    /// Whether the keys of each row, but not those within its values, are written in upper-case ASCII. Not by default.
+    /// Letters that are escaped, as in `"\u0061"`, stay as they are; and keys that differ in case only become the same
+    /// one, so that the row has it twice: which value the service takes nobody says.
     pub upper_case_keys: bool,
     /// Between which rows a batch may end. Between any two by default.
     pub cut: Cut,
@@ -41,8 +41,8 @@ pub enum Cut {
     /// Between any two.
     #[default]
     Anywhere,
-    /// Only behind a row with an offset token. Rows without one belong to the next row that has one, such as all rows of a
-    /// transaction to its last: they are committed together, and wait for it whatever the limits say.
+    /// Only behind a row with an offset token. Rows without one belong to the next row that has one, such as all rows
+    /// of a transaction to its last: they are committed together, and wait for it whatever the limits say.
     BehindTokens,
 }
 

@@ -16,8 +16,8 @@
 //! # }
 //! ```
 //!
-//! The session does nothing on its own: it has no thread and no clock, and holds no lock while anything is under way. Whoever
-//! needs a token asks [`Session::token`], and whoever is told to renew it does so before going on:
+//! The session does nothing on its own: it has no thread and no clock, and holds no lock while anything is under way.
+//! Whoever needs a token asks [`Session::token`], and whoever is told to renew it does so before going on:
 //!
 //! ```text
 //!                 token(now)
@@ -43,20 +43,20 @@
 //!
 //! What holds:
 //!
-//! * **One exchange at a time.** While somebody has the lease nobody else gets it, unless its holder does not stir for twice
-//!   the time that an answer may take: then it is void, and so is what its holder brings.
-//! * **Nobody waits for a renewal before the token ends** but the one who does it, for 10 s at most. When it comes to nothing,
-//!   the token of before is used until it ends, and the next 30 s nobody tries again.
-//! * **A token that the service refuses** (401, 403) is thrown away by [`reject`](Session::reject), but only the one that was
-//!   refused: a refusal that comes late, when there is another token already, changes nothing. The renewal follows at once; when
-//!   the next one is refused within 3 s, those who ask wait until they are over.
-//! * **When the pipe has moved** (410), [`moved`](Session::moved) forgets host and token, and the next one who asks finds both
-//!   anew. Who says so for a host that is forgotten already changes nothing: [`generation`](Session::generation) counts the
-//!   hosts.
+//! * **One exchange at a time.** While somebody has the lease nobody else gets it, unless its holder does not stir for
+//!   twice the time that an answer may take: then it is void, and so is what its holder brings.
+//! * **Nobody waits for a renewal before the token ends** but the one who does it, for 10 s at most. When it comes to
+//!   nothing, the token of before is used until it ends, and the next 30 s nobody tries again.
+//! * **A token that the service refuses** (401, 403) is thrown away by [`reject`](Session::reject), but only the one
+//!   that was refused: a refusal that comes late, when there is another token already, changes nothing. The renewal
+//!   follows at once; when the next one is refused within 3 s, those who ask wait until they are over.
+//! * **When the pipe has moved** (410), [`moved`](Session::moved) forgets host and token, and the next one who asks
+//!   finds both anew. Who says so for a host that is forgotten already changes nothing:
+//!   [`generation`](Session::generation) counts the hosts.
 //! * **A token goes to the host it was issued for** and nowhere else, and over `https`; see
 //!   [`OpenSession::allow_plaintext_loopback`] for tests.
-//! * A token says itself when it ends. One that does not, or that has ended by our clock when it comes, is renewed after 5 min
-//!   and used until it is refused.
+//! * A token says itself when it ends. One that does not, or that has ended by our clock when it comes, is renewed
+//!   after 5 min and used until it is refused.
 
 pub(crate) mod flow;
 mod state;
@@ -145,19 +145,20 @@ impl Session {
         }
     }
 
-    /// Says that the service has refused a token, the value of an `Authorization` header. Nothing happens when it is not the
-    /// session's any more.
+    /// Says that the service has refused a token, the value of an `Authorization` header. Nothing happens when it is
+    /// not the session's any more.
     pub fn reject(&self, header: &HeaderValue, now: Timestamp) {
         self.state().reject(header, now);
     }
 
-    /// Says that the pipe has moved from the host of this generation: both host and token are found anew. Nothing happens when
-    /// that host is not the session's any more.
+    /// Says that the pipe has moved from the host of this generation: both host and token are found anew. Nothing
+    /// happens when that host is not the session's any more.
     pub fn moved(&self, generation: u64) {
         self.state().moved(generation);
     }
 
-    /// Which host it is, counted from 1; 0 before the first is found. What was opened at another one has to be opened again.
+    /// Which host it is, counted from 1; 0 before the first is found. What was opened at another one has to be opened
+    /// again.
     pub fn generation(&self) -> u64 {
         self.state().generation()
     }

@@ -12,9 +12,9 @@ const MOMENTS: &[&str] = &["start_time", "initial_start_time", "now", "t"];
 
 /// Compares a type of ours with one of the server's.
 ///
-/// In the first value every field has a value. `ours_only` names the fields of ours that it does not fill: those of older and
-/// of newer servers. All values, and all that the server's type accepts of the first value with one place changed, go from the
-/// server to us and back; nothing may be lost.
+/// In the first value every field has a value. `ours_only` names the fields of ours that it does not fill: those of
+/// older and of newer servers. All values, and all that the server's type accepts of the first value with one place
+/// changed, go from the server to us and back; nothing may be lost.
 pub(crate) fn compare<Ours, Theirs>(values: &[Theirs], ours_only: &[&str])
 where
     Ours: Serialize + DeserializeOwned + Debug,
@@ -146,8 +146,8 @@ macro_rules! each {
 
 pub(crate) use each;
 
-/// Compares an enum of ours, of which `ours` are the variants, with one of the server's. `ours_only` names the variants of ours
-/// that the server does not have.
+/// Compares an enum of ours, of which `ours` are the variants, with one of the server's. `ours_only` names the variants
+/// of ours that the server does not have.
 pub(crate) fn compare_words<Ours, Theirs>(theirs: &[Theirs], ours: &[Ours], ours_only: &[&str])
 where
     Ours: Serialize + DeserializeOwned + Debug,

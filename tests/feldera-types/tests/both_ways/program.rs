@@ -138,7 +138,8 @@ fn relation() -> Relation {
 
 #[test]
 fn tables_views_and_types() {
-    // Only our types know the compiler's foreign keys and watermarks, and only a type of its own kind has each of its parts.
+    // Only our types know the compiler's foreign keys and watermarks, and only a type of its own kind has each of its
+    // parts.
     let unfilled = [
         "component",
         "default",

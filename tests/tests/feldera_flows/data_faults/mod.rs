@@ -1,5 +1,5 @@
-//! The flows about data, while a second client does to the pipeline whatever it likes and anything goes wrong, in virtual
-//! time: each ends in time, and what it reports is what the simulated processes have really done.
+//! The flows about data, while a second client does to the pipeline whatever it likes and anything goes wrong, in
+//! virtual time: each ends in time, and what it reports is what the simulated processes have really done.
 
 mod ingest;
 
@@ -183,7 +183,8 @@ fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
     match &trial.result {
         Ok(event) => {
             let TransactionEvent::Committed { id, .. } = event else { panic!("{event:?}") };
-            // The last one that answered: a look whose answer was delivered twice may meet the end of the process the second time.
+            // The last one that answered: a look whose answer was delivered twice may meet the end of the process the
+            // second time.
             let answered = |moment: &&Moment| moment.request.as_ref().is_some_and(|(_, _, status)| *status == 200);
             let process =
                 trial.history.iter().rev().find(answered).and_then(|moment| moment.view.as_ref()?.incarnation.clone());

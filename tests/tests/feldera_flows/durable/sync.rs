@@ -214,7 +214,8 @@ fn a_failure_that_was_missed_is_no_wait_without_an_end() {
     assert!(matches!(wait(None, 1), (Ok(_), 120..135)));
 }
 
-/// Before 0.337 a process may accept the request and die before it is looked at: the one that answers then is another one.
+/// Before 0.337 a process may accept the request and die before it is looked at: the one that answers then is another
+/// one.
 #[test]
 fn an_old_server_that_dies_after_the_request_is_missed() {
     let script = recorded(calm(Script::new()), "GET", SYNC_BEFORE, "checkpoint_sync_status");

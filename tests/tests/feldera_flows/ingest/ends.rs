@@ -73,7 +73,8 @@ fn a_pipeline_that_is_being_stopped_is_told_as_stopped() {
     script.finish();
 }
 
-/// Ingests a row in a world where all rows are rejected like this and the pipeline is that. How long it took, in seconds.
+/// Ingests a row in a world where all rows are rejected like this and the pipeline is that. How long it took, in
+/// seconds.
 fn ingest(
     code: &'static str,
     message: &'static str,

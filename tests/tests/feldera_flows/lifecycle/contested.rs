@@ -43,7 +43,8 @@ fn another_deployment_is_not_stopped() {
     assert!(matches!(interruption(play(&script, Stop::forced("p"))), Interruption::Replaced { .. }));
 }
 
-/// The clear's answer was lost. What is in use by the next look is cleared again only if nobody can have put it there since.
+/// The clear's answer was lost. What is in use by the next look is cleared again only if nobody can have put it there
+/// since.
 #[test]
 fn storage_that_was_used_since_is_not_cleared() {
     let clear = "/v0/pipelines/p/clear";

@@ -89,8 +89,8 @@ fn statistics_that_cannot_be_read_do_not_end_a_stop() {
     assert!(play(&script, Stop::new("p")).is_ok());
 }
 
-/// 503 with `Retry-After` from a process that has just ended is not waited out: another client may start the pipeline in that
-/// time, and the checkpoint of the stop would be told as a failure.
+/// 503 with `Retry-After` from a process that has just ended is not waited out: another client may start the pipeline
+/// in that time, and the checkpoint of the stop would be told as a failure.
 #[test]
 fn the_end_of_a_stop_is_seen_although_the_process_is_asked() {
     let mut script = Script::new().sees(is("Running", "Running")).does("POST", STOP, "stop_noforce_accepted");

@@ -167,8 +167,8 @@ fn an_older_error_is_dismissed_first() {
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
 }
 
-/// Before 0.251 there is no such address, and the start forgets the error. The manager names the headers of CORS in each answer;
-/// a proxy may add a line of its own, or remove `Vary`.
+/// Before 0.251 there is no such address, and the start forgets the error. The manager names the headers of CORS in
+/// each answer; a proxy may add a line of its own, or remove `Vary`.
 #[test]
 fn an_old_release_forgets_errors_by_itself() {
     let vary = ("vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers");

@@ -1,5 +1,5 @@
-//! Feldera's streams: however a body is cut into pieces the same items come out and the same end; what was lost is counted;
-//! whole, cut off and failed are three things.
+//! Feldera's streams: however a body is cut into pieces the same items come out and the same end; what was lost is
+//! counted; whole, cut off and failed are three things.
 
 mod query_results;
 
@@ -254,8 +254,8 @@ proptest! {
         prop_assert_eq!(drive(&mut new(), pieces, &cut, End::Complete), whole);
     }
 
-    /// Any log, read over connections that break off anywhere: each line once, in order, unless the server says that it may
-    /// have forgotten some.
+    /// Any log, read over connections that break off anywhere: each line once, in order, unless the server says that it
+    /// may have forgotten some.
     #[test]
     fn a_log_over_several_connections_is_read_alike(
         steps in proptest::collection::vec((0_usize..9, 0_usize..9, any::<Index>()), 1..8),

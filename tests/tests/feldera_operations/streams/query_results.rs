@@ -51,8 +51,8 @@ fn whole_results_end_without_an_error() {
     }
 }
 
-/// A proxy ends every body properly. Wherever it does, a format that knows its own end says that it was not there; of JSON a
-/// cut between two lines cannot be told.
+/// A proxy ends every body properly. Wherever it does, a format that knows its own end says that it was not there; of
+/// JSON a cut between two lines cannot be told.
 #[test]
 fn results_that_are_cut_off_are_truncated_although_the_body_ends_properly() {
     let results: [(QueryFormat, &[u8]); 8] = [

@@ -1,4 +1,5 @@
-//! Flink's flows under random faults, in virtual time: whatever goes wrong, they end in time, tell the truth, and do nothing twice.
+//! Flink's flows under random faults, in virtual time: whatever goes wrong, they end in time, tell the truth, and do
+//! nothing twice.
 
 mod scene;
 mod upgrade;
@@ -30,7 +31,8 @@ fn cases() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// More than a third of all exchanges meet a fault; some are delivered twice, and some wait in vain for a leader that died.
+/// More than a third of all exchanges meet a fault; some are delivered twice, and some wait in vain for a leader that
+/// died.
 fn hostile(seed: u64) -> FaultPlan {
     FaultPlan::hostile(seed).chance(FaultKind::DeliveredTwice, 0.04).chance(FaultKind::LeaderLost, 0.02)
 }
@@ -306,8 +308,8 @@ fn exiting(program: Program, kind: i32) -> Program {
     }
 }
 
-/// What became of a run: there is one job at the most, at the most one JobManager died of its main method, and what the result
-/// says is true.
+/// What became of a run: there is one job at the most, at the most one JobManager died of its main method, and what the
+/// result says is true.
 fn is_true(scene: &Scene, result: &Result<Launched, FlowError>) -> Result<(), TestCaseError> {
     let jobs = scene.jobs();
     prop_assert!(jobs.len() <= 1, "{jobs:?}");
@@ -409,7 +411,8 @@ fn a_forgotten_trigger_ends_as_outcome_unknown() {
     assert_eq!(scene.cluster.with(|cluster| cluster.savepoints()).len(), 1, "never a second one");
 }
 
-/// A trigger that was announced but never sent is sent by whoever resumes, as long as it is young; later nobody could tell.
+/// A trigger that was announced but never sent is sent by whoever resumes, as long as it is young; later nobody could
+/// tell.
 #[test]
 fn an_announced_trigger_is_sent_while_it_is_young() {
     for (age, sent) in [(Duration::from_secs(200), true), (Duration::from_secs(400), false)] {

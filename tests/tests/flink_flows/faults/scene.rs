@@ -23,7 +23,8 @@ impl Scene {
         Self::with(seed, true)
     }
 
-    /// One that loses its uploads, perhaps. Every other one is asked through another JobManager while it has none in charge.
+    /// One that loses its uploads, perhaps. Every other one is asked through another JobManager while it has none in
+    /// charge.
     pub(crate) fn with(seed: u64, retain_uploads: bool) -> Self {
         Self::of(seed, retain_uploads, true)
     }

@@ -105,8 +105,8 @@ proptest! {
         judge(&scene, &result, &case, old.job);
     }
 
-    /// An upgrade that ended with an error is resumed when nothing goes wrong any more: it is decided, unless it is one of the cases in
-    /// [`may_end`]. Then a job runs, or the error names a path to start one from.
+    /// An upgrade that ended with an error is resumed when nothing goes wrong any more: it is decided, unless it is one
+    /// of the cases in [`may_end`]. Then a job runs, or the error names a path to start one from.
     #[test]
     fn a_resumed_upgrade_leaves_a_job_or_names_a_savepoint(case in case(), faults in 0_u64..60) {
         let scene = case.scene();
@@ -125,9 +125,9 @@ proptest! {
             }
         }
         let Err(error) = &result else { return Ok(()) };
-        // What the cluster has told is named. A JobManager that is restarted forgets a stopped job and its savepoint: if the flow has not
-        // read the outcome of the stop by then, only the last checkpoint from before the stop is left. Without high availability, it
-        // forgets jobs that run, too.
+        // What the cluster has told is named. A JobManager that is restarted forgets a stopped job and its savepoint:
+        // if the flow has not read the outcome of the stop by then, only the last checkpoint from before the stop is
+        // left. Without high availability, it forgets jobs that run, too.
         let known = UpgradeDiagnosis::of(error).unwrap_or_else(|| panic!("no diagnosis: {error:?}"));
         let last = known.last.as_ref();
         let listed = last.and_then(|last| last.savepoint.clone().or(last.last_savepoint.clone().map(|listed| listed.path)));

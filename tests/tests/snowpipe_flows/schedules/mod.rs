@@ -1,8 +1,8 @@
-//! The writer under random faults, crashes and competitors, in virtual time: rows are in the table exactly once and in order,
-//! or the writer has ended with an error that says which rows are unconfirmed.
+//! The writer under random faults, crashes and competitors, in virtual time: rows are in the table exactly once and in
+//! order, or the writer has ended with an error that says which rows are unconfirmed.
 //!
-//! A [`Schedule`] is drawn from a number; the same number goes the same way every time. A number that fails is printed, with
-//! all that happened, and goes to [`REGRESSIONS`].
+//! A [`Schedule`] is drawn from a number; the same number goes the same way every time. A number that fails is printed,
+//! with all that happened, and goes to [`REGRESSIONS`].
 //!
 //! ```text
 //! cargo test --release -p pipewright-tests --test snowpipe_flows schedules

@@ -470,7 +470,8 @@ impl<'a> Run<'a> {
                 // With a new token in between, three times: believed by then.
                 let is_rejected =
                     rejection(error).is_some_and(|rejection| matches!(rejection.status().as_u16(), 400 | 401 | 403));
-                // A host that has not answered for two minutes, before the channel was ever open, is taken for a wrong address.
+                // A host that has not answered for two minutes, before the channel was ever open, is taken for a wrong
+                // address.
                 let is_service = rejection(error).is_some_and(|rejection| rejection.kind() == ErrorKind::Rejected);
                 let is_unanswered = source.next.is_none() && !is_service;
                 let may_end = is_rejected && source.rejected_tokens >= MOST_REJECTIONS || is_unanswered;
@@ -490,7 +491,8 @@ fn rejection(error: &FlowError) -> Option<&ServiceError> {
     }
 }
 
-/// Whether the host that a token is sent to is the one it was issued for. Of a token that came mutilated nobody can tell.
+/// Whether the host that a token is sent to is the one it was issued for. Of a token that came mutilated nobody can
+/// tell.
 fn is_for_its_host(exchange: &Exchange) -> bool {
     let token = exchange.request().headers()[AUTHORIZATION].to_str().expect("text");
     let claims = token.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());

@@ -67,7 +67,8 @@ pub(crate) enum Hook {
     Steal {
         rows: bool,
     },
-    /// Somebody opens the channel when the next append is about to be sent, and commits a row with the token of that append.
+    /// Somebody opens the channel when the next append is about to be sent, and commits a row with the token of that
+    /// append.
     Mimic,
     /// The table is replaced.
     Replace,
@@ -189,7 +190,8 @@ impl Schedule {
         }
     }
 
-    /// Loads with equal tokens, writers on one batcher, nodes that lag, clocks that jump, statuses that say nothing, long waits.
+    /// Loads with equal tokens, writers on one batcher, nodes that lag, clocks that jump, statuses that say nothing,
+    /// long waits.
     fn crowd(&mut self, seed: &mut Seed) {
         let exchanges = u64::from(self.rows) + 12;
         self.prefixed = one_in(seed, 3);
@@ -231,8 +233,8 @@ impl Schedule {
         self.unique = is_unique && !self.has_equal_tokens();
     }
 
-    /// Waits and jumps of the clock that are longer than the writer's retry timeout. Beside them, nothing happens in some schedules that
-    /// takes long: then the retry timeout is short, and may not come to an end.
+    /// Waits and jumps of the clock that are longer than the writer's retry timeout. Beside them, nothing happens in
+    /// some schedules that takes long: then the retry timeout is short, and may not come to an end.
     fn strain(&mut self, seed: &mut Seed) {
         // A token that is shorter than the jump has always ended.
         if self.config.token_life <= Duration::from_secs(60) || !one_in(seed, 3) {

@@ -57,7 +57,8 @@ pub(crate) struct Source {
     pub(crate) committed: u32,
     pub(crate) rejected: u64,
     pub(crate) crashed: bool,
-    /// Whether the process knows of the rows that others before it have sent: by what they saved, or by an open channel.
+    /// Whether the process knows of the rows that others before it have sent: by what they saved, or by an open
+    /// channel.
     knows: bool,
     pub(crate) closed: bool,
     /// How often the ingest host has rejected a token, one after the other.
@@ -67,8 +68,8 @@ pub(crate) struct Source {
     batcher: StatusBatcher,
     /// The ends of batches of which an attempt may have been carried out, as far as the writer knows.
     unsure: BTreeSet<u32>,
-    /// The row that it takes for committed, because another one has committed an equal token for other rows: it could not know
-    /// better.
+    /// The row that it takes for committed, because another one has committed an equal token for other rows: it could
+    /// not know better.
     pub(crate) misled_by: Option<u32>,
     /// How many appends were rejected, perhaps as another client's doing.
     pub(crate) conflicts: u32,
@@ -169,7 +170,8 @@ impl Source {
         self.unsure.remove(&end);
     }
 
-    /// An append is not rejected because another client has the channel: as far as the writer knows, it may be carried out.
+    /// An append is not rejected because another client has the channel: as far as the writer knows, it may be carried
+    /// out.
     pub(crate) fn is_not_rejected(&mut self, end: u32) {
         self.unsure.insert(end);
     }

@@ -1,5 +1,5 @@
-//! Answers in place of the service's that do not say what became of the request, or say it wrongly: as a proxy does that sends
-//! an append twice and passes on what the second one was answered.
+//! Answers in place of the service's that do not say what became of the request, or say it wrongly: as a proxy does
+//! that sends an append twice and passes on what the second one was answered.
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;

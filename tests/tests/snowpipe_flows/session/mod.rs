@@ -308,7 +308,8 @@ fn a_host_that_the_account_does_not_know_any_more_is_asked_for_again() {
 fn what_the_account_says_of_a_host_is_believed_when_it_says_so_of_one_just_asked_for() {
     let rejected = (400, r#"{"error":"invalid_scope"}"#);
     let whole = "other.ingest.snow.test";
-    // Whether a host is known that is none any more, what the account calls its host in turn, and how many exchanges there are.
+    // Whether a host is known that is none any more, what the account calls its host in turn, and how many exchanges
+    // there are.
     let cases: [(bool, &[&str], usize, bool); 5] = [
         (false, &["other.ingest.sn", whole], 2, true),
         (true, &["other.ingest.sn", whole], 3, true),

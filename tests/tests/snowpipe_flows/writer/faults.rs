@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-/// A node that was told of the channel late says that there is none. So does a status that another writer has posted meanwhile.
+/// A node that was told of the channel late says that there is none. So does a status that another writer has posted
+/// meanwhile.
 #[test]
 fn a_status_posted_by_another_writer_is_no_second_sighting() {
     let scene = Scene::with(Config { status_age: seconds(28)..=seconds(28), ..Config::default() });
@@ -15,7 +16,8 @@ fn a_status_posted_by_another_writer_is_no_second_sighting() {
     let mut writer = open("b");
     writer.append(batch(1)).expect("there is room");
     scene.go_on(&mut writer, Duration::from_millis(1500)).expect("its first look finds no channel");
-    // The sibling looks, too, and asks for the other channel that is due by then. Its writer is not run for half a minute.
+    // The sibling looks, too, and asks for the other channel that is due by then. Its writer is not run for half a
+    // minute.
     sibling.append(batch(1)).expect("there is room");
     scene.go_on(&mut sibling, seconds(2)).expect("it is healthy");
     scene.world.sleep_until(scene.world.now() + seconds(28));

@@ -22,7 +22,8 @@ fn written(scene: &Scene, by: &str) -> usize {
     view.rows.iter().filter(|row| String::from_utf8_lossy(row).contains(&by)).count()
 }
 
-/// The appends of the first were answered; the service restarts and loses them; another load commits rows with the same tokens.
+/// The appends of the first were answered; the service restarts and loses them; another load commits rows with the same
+/// tokens.
 #[test]
 fn with_a_prefix_the_tokens_of_another_load_commit_nothing_of_ours() {
     let scene = Scene::with(Config { restart_loses_buffered: true, ..Config::default() });

@@ -122,8 +122,8 @@ impl fmt::Debug for ProxyOptions {
 /// on as they come and are never held in memory.
 ///
 /// Delays and downtimes pass in real time. Each connection of a client has one connection to the server. The proxy
-/// answers `Expect: 100-continue` by itself, and 502 if the server cannot be reached within three seconds. TLS and the upgrade to another
-/// protocol are not supported.
+/// answers `Expect: 100-continue` by itself, and 502 if the server cannot be reached within three seconds. TLS and the
+/// upgrade to another protocol are not supported.
 ///
 /// ```no_run
 /// use pipewright_mock::serve::{Proxy, ProxyOptions};

@@ -69,7 +69,8 @@ fn value<T: Serialize>(of: &T) -> Value {
     serde_json::to_value(of).unwrap_or_default()
 }
 
-/// Whether all that is given is so already: a setting that is not given is absent, and one that is to be off is `null`. What is not given has defaults that only the service knows.
+/// Whether all that is given is so already: a setting that is not given is absent, and one that is to be off is `null`.
+/// What is not given has defaults that only the service knows.
 fn is_part<T: Serialize>(wanted: &T, has: Option<&T>) -> bool {
     has.is_some_and(|has| contains(&value(has), &value(wanted)))
 }

@@ -24,9 +24,10 @@
 //! | something to change, up, for the first time | Validate if the SQL is to change, then Stop |
 //! | something to change, up again after our Stop | failed: `Overruled` |
 //!
-//! Invariants: what runs is not stopped for SQL that does not compile, as far as the service can tell before; what is not to
-//! change is not stopped; at the end the program that runs is the one that was put, or the flow ends as `Edited`.
-//! A program that the platform failed to compile is compiled again by [`Compile`](super::Compile), if that is allowed.
+//! Invariants: what runs is not stopped for SQL that does not compile, as far as the service can tell before; what is
+//! not to change is not stopped; at the end the program that runs is the one that was put, or the flow ends as
+//! `Edited`. A program that the platform failed to compile is compiled again by [`Compile`](super::Compile), if that is
+//! allowed.
 
 mod differences;
 mod machine;
@@ -41,18 +42,19 @@ use crate::feldera::pipelines::{BootstrapPolicy, CreatePipeline, Pipeline, Progr
 use crate::flow::goal;
 use crate::secret::Private;
 
-/// Creates or changes a pipeline so that it runs a program: makes it, or stops, changes and starts it, and waits until it
-/// runs. Does nothing when it runs that program with that configuration.
+/// Creates or changes a pipeline so that it runs a program: makes it, or stops, changes and starts it, and waits until
+/// it runs. Does nothing when it runs that program with that configuration.
 ///
-/// What is not given stays as it is. SQL that is to replace what runs is validated first (since 0.324), so that a mistake in
-/// it stops nothing; one in user-defined functions shows only after the stop, and the pipeline then stays stopped, with the
-/// new program.
+/// What is not given stays as it is. SQL that is to replace what runs is validated first (since 0.324), so that a
+/// mistake in it stops nothing; one in user-defined functions shows only after the stop, and the pipeline then stays
+/// stopped, with the new program.
 ///
-/// Ends in [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption): `NotCompiled` with the compilers' errors and their places,
-/// `CompilerFailed` when the platform could not compile the program (see [`recompile`](Self::recompile)),
-/// `AwaitingApproval` when somebody has to approve with [`ApproveBootstrap`](super::ApproveBootstrap) that views are filled,
-/// `StorageInUse` for what can be changed only after [`ClearStorage`](super::ClearStorage), `Edited` and others when another
-/// client interferes. Needs no saved state: run again, it finds what is done.
+/// Ends in [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption):
+/// `NotCompiled` with the compilers' errors and their places, `CompilerFailed` when the platform could not compile the
+/// program (see [`recompile`](Self::recompile)), `AwaitingApproval` when somebody has to approve with
+/// [`ApproveBootstrap`](super::ApproveBootstrap) that views are filled, `StorageInUse` for what can be changed only
+/// after [`ClearStorage`](super::ClearStorage), `Edited` and others when another client interferes. Needs no saved
+/// state: run again, it finds what is done.
 ///
 /// ```
 /// # let unknown = r#"{"message":"Unknown pipeline name 'orders'","error_code":"UnknownPipelineName","details":null}"#;
@@ -151,16 +153,16 @@ impl Deploy {
         self
     }
 
-    /// Stops it by force if it has to be stopped: **what it has computed since its last checkpoint is lost**. The open-source
-    /// edition, which makes no checkpoints, cannot do otherwise.
+    /// Stops it by force if it has to be stopped: **what it has computed since its last checkpoint is lost**. The
+    /// open-source edition, which makes no checkpoints, cannot do otherwise.
     pub fn force_stop(mut self, force: bool) -> Self {
         self.force_stop = force;
         self
     }
 
-    /// Whether the program is compiled again, once, if the platform failed to compile it, now or in the past; false by default. See
-    /// [`Compile::recompile`](super::Compile::recompile) for what that does, and for what was tried out on a real server. If
-    /// the flow is interrupted meanwhile, the next deployment of the same SQL puts the program back.
+    /// Whether the program is compiled again, once, if the platform failed to compile it, now or in the past; false by
+    /// default. See [`Compile::recompile`](super::Compile::recompile) for what that does, and for what was tried out on
+    /// a real server. If the flow is interrupted meanwhile, the next deployment of the same SQL puts the program back.
     pub fn recompile(mut self, recompile: bool) -> Self {
         self.recompile = recompile;
         self

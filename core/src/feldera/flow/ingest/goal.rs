@@ -15,19 +15,21 @@ use crate::flow::goal;
 
 /// Ingests rows into a table, and waits until they are processed.
 ///
-/// This is an **event flow**: [push](Ingestion::push) rows into it and drive it with [`Client::start`](crate::driver::Client::start).
-/// It yields an [`IngestEvent`] for each chunk that was sent, and [`Drained`](IngestEvent::Drained) when no rows are left to send.
-/// Then push more rows, or [finish](Ingestion::finish) it. Memory is bounded: if the buffer is full, `push` returns the row.
+/// This is an **event flow**: [push](Ingestion::push) rows into it and drive it with
+/// [`Client::start`](crate::driver::Client::start). It yields an [`IngestEvent`] for each chunk that was sent, and
+/// [`Drained`](IngestEvent::Drained) when no rows are left to send. Then push more rows, or [finish](Ingestion::finish)
+/// it. Memory is bounded: if the buffer is full, `push` returns the row.
 ///
-/// A chunk is sent once. The flow repeats it only if it is known never to have reached the pipeline. If a request times out, loses
-/// its answer or gets most kinds of 503, its rows may or may not have been ingested. Then the flow yields
-/// [`UnconfirmedRows`], and the caller decides. Rows that cannot be parsed do not keep other rows out ([`RejectedRows`]).
+/// A chunk is sent once. The flow repeats it only if it is known never to have reached the pipeline. If a request times
+/// out, loses its answer or gets most kinds of 503, its rows may or may not have been ingested. Then the flow yields
+/// [`UnconfirmedRows`], and the caller decides. Rows that cannot be parsed do not keep other rows out
+/// ([`RejectedRows`]).
 ///
 /// HTTP input survives a restart of the pipeline only if a checkpoint was made after it, or with fault tolerance.
 ///
 /// # Errors
-/// * [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption) if the pipeline is paused or stopped, has
-///   crashed, or was restarted after it accepted the first rows.
+/// * [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption) if the pipeline is paused or stopped,
+///   has crashed, or was restarted after it accepted the first rows.
 /// * [`FlowError::Service`] if the table does not exist or an option is invalid.
 /// * [`FlowError::Ambiguous`] if the flow is polled while it waits for a decision about unconfirmed rows.
 ///
@@ -81,9 +83,9 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Ingests rows into a table, as JSON with inserts, updates and deletes. The table is a SQL identifier: `t` is `T`, and
-    /// `"t"` is not. Always spell the table and the options in the same way: each spelling permanently occupies one of the
-    /// pipeline's 100 API connections.
+    /// Ingests rows into a table, as JSON with inserts, updates and deletes. The table is a SQL identifier: `t` is `T`,
+    /// and `"t"` is not. Always spell the table and the options in the same way: each spelling permanently occupies one
+    /// of the pipeline's 100 API connections.
     pub fn new(pipeline: impl Into<String>, table: impl Into<String>) -> Self {
         Self {
             pipeline: pipeline.into(),
@@ -107,30 +109,31 @@ impl Ingest {
         self
     }
 
-    /// Sets the update format of JSON rows; `InsertDelete` by default. With any other format, rows are sent as they are pushed. With
-    /// an update format that ingress does not support, the flow ends before it sends a row: see [`UpdateFormat`].
+    /// Sets the update format of JSON rows; `InsertDelete` by default. With any other format, rows are sent as they are
+    /// pushed. With an update format that ingress does not support, the flow ends before it sends a row: see
+    /// [`UpdateFormat`].
     pub fn update_format(mut self, format: UpdateFormat) -> Self {
         (self.format, self.update_format) = (DataFormat::Json, Some(format));
         self
     }
 
     /// Sets what to do with `NaN` and the infinities in rows that are written as JSON. By default
-    /// [`push`](Ingestion::push), [`update`](Ingestion::update) and [`delete`](Ingestion::delete) hand such a row back, with
-    /// an error that names the field.
+    /// [`push`](Ingestion::push), [`update`](Ingestion::update) and [`delete`](Ingestion::delete) hand such a row back,
+    /// with an error that names the field.
     pub fn non_finite(mut self, non_finite: NonFinite) -> Self {
         self.non_finite = non_finite;
         self
     }
 
-    /// Ingests into a paused pipeline, too. Otherwise the flow ends if it finds the pipeline paused, at the start or after
-    /// unconfirmed rows. A pipeline that is paused meanwhile holds the rows back, and they become unconfirmed.
+    /// Ingests into a paused pipeline, too. Otherwise the flow ends if it finds the pipeline paused, at the start or
+    /// after unconfirmed rows. A pipeline that is paused meanwhile holds the rows back, and they become unconfirmed.
     pub fn force(mut self) -> Self {
         self.force = true;
         self
     }
 
-    /// Sets the maximum bytes of a chunk; a larger row is a chunk of its own. 1 MiB by default. The server rejects an upload that
-    /// takes longer than 30 s.
+    /// Sets the maximum bytes of a chunk; a larger row is a chunk of its own. 1 MiB by default. The server rejects an
+    /// upload that takes longer than 30 s.
     pub fn chunk_bytes(mut self, bytes: usize) -> Self {
         self.chunk_bytes = bytes.max(1);
         self
@@ -142,15 +145,16 @@ impl Ingest {
         self
     }
 
-    /// Ends the flow with the server's rejection after the first chunk with rows that cannot be parsed. By default it continues.
+    /// Ends the flow with the server's rejection after the first chunk with rows that cannot be parsed. By default it
+    /// continues.
     pub fn stop_at_errors(mut self) -> Self {
         self.stop_at_errors = true;
         self
     }
 
-    /// Sends unconfirmed rows again without asking, so that each row is ingested at least once. Use it for tables with a primary
-    /// key: there a second copy changes nothing, unless another client changes the same keys. After five attempts the
-    /// flow yields [`IngestEvent::Unconfirmed`] nevertheless.
+    /// Sends unconfirmed rows again without asking, so that each row is ingested at least once. Use it for tables with
+    /// a primary key: there a second copy changes nothing, unless another client changes the same keys. After five
+    /// attempts the flow yields [`IngestEvent::Unconfirmed`] nevertheless.
     pub fn resend_unconfirmed(mut self) -> Self {
         self.resend_unconfirmed = true;
         self
@@ -176,7 +180,8 @@ pub enum IngestEvent {
     Rejected(RejectedRows),
     /// The rows of a chunk may or may not have been ingested.
     Unconfirmed(UnconfirmedRows),
-    /// No rows are left to send. Push rows, or [finish](Ingestion::finish) the flow; otherwise the next poll yields it again.
+    /// No rows are left to send. Push rows, or [finish](Ingestion::finish) the flow; otherwise the next poll yields it
+    /// again.
     Drained,
     /// All ingested rows that were pushed before [`flush`](Ingestion::flush) are processed.
     Processed(IngestProgress),
@@ -194,8 +199,8 @@ pub struct AcceptedRows {
     pub token: CompletionToken,
 }
 
-/// Rows that may or may not have been ingested. Feldera offers no way to check: both was seen after the same answer. Rows that a
-/// paused pipeline holds back are ingested when it is resumed.
+/// Rows that may or may not have been ingested. Feldera offers no way to check: both was seen after the same answer.
+/// Rows that a paused pipeline holds back are ingested when it is resumed.
 ///
 /// Call [`Ingestion::resend`] if the table has a primary key; otherwise call [`Ingestion::skip`].
 #[derive(Debug)]
@@ -216,8 +221,8 @@ impl UnconfirmedRows {
         &self.cause
     }
 
-    /// Returns the rows by value, to handle them outside of the flow. Neither `resend` nor `skip` can be called then, so that the next
-    /// poll ends the flow as ambiguous.
+    /// Returns the rows by value, to handle them outside of the flow. Neither `resend` nor `skip` can be called then,
+    /// so that the next poll ends the flow as ambiguous.
     pub fn into_chunk(self) -> IngestChunk {
         self.chunk
     }

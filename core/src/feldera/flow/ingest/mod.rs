@@ -31,9 +31,10 @@
 //! | Processing | complete | Checking |
 //! | Checking | another process than before the first rows, and they went in more than one request | failed: [`Restarted`](super::Interruption::Restarted) |
 //!
-//! Invariants: each row is in one chunk. Chunks are sent in order, one at a time. Each is sent once, unless it is known not
-//! to have arrived or the caller resends it. A token covers all rows that its ingress endpoint accepted before it, but only in its
-//! own process. So the flow verifies that all rows between two barriers reached the same process. The buffer's size bounds the memory.
+//! Invariants: each row is in one chunk. Chunks are sent in order, one at a time. Each is sent once, unless it is known
+//! not to have arrived or the caller resends it. A token covers all rows that its ingress endpoint accepted before it,
+//! but only in its own process. So the flow verifies that all rows between two barriers reached the same process. The
+//! buffer's size bounds the memory.
 
 mod goal;
 mod machine;
@@ -58,15 +59,16 @@ pub struct Ingestion {
 }
 
 impl Ingestion {
-    /// Takes a row, to be inserted; its number. With an update format other than `InsertDelete`, the row is sent as it is.
+    /// Takes a row, to be inserted; its number. With an update format other than `InsertDelete`, the row is sent as it
+    /// is.
     ///
-    /// Whole numbers are sent with all their digits, also those of 128 bits. A field that occurs twice is sent twice, and
-    /// Feldera decides what it takes.
+    /// Whole numbers are sent with all their digits, also those of 128 bits. A field that occurs twice is sent twice,
+    /// and Feldera decides what it takes.
     ///
     /// # Errors
-    /// Hands the row back when the buffer is full, it is too large for it, it cannot be written, or the session has ended.
-    /// JSON cannot represent `NaN` and the infinities: see [`Ingest::non_finite`]. The keys of a map must be strings, numbers,
-    /// booleans or characters.
+    /// Hands the row back when the buffer is full, it is too large for it, it cannot be written, or the session has
+    /// ended. JSON cannot represent `NaN` and the infinities: see [`Ingest::non_finite`]. The keys of a map must be
+    /// strings, numbers, booleans or characters.
     pub fn push<R: serde::Serialize>(&mut self, row: R) -> Result<u64, PushError<R>> {
         self.take(row, |buffer, row| buffer.push(Change::Insert, row))
     }
@@ -90,9 +92,9 @@ impl Ingestion {
     /// Takes one record as it is to be sent: a JSON value, or a line of CSV. With or without a line feed after it.
     ///
     /// # Errors
-    /// Hands the record back as [`push`](Self::push) does, and when it is not one whole record: it would spoil the next. In JSON,
-    /// also a number beyond the range of `f64`, one half of a surrogate pair, and more than 120 levels of nesting: Feldera reads
-    /// none of them.
+    /// Hands the record back as [`push`](Self::push) does, and when it is not one whole record: it would spoil the
+    /// next. In JSON, also a number beyond the range of `f64`, one half of a surrogate pair, and more than 120 levels
+    /// of nesting: Feldera reads none of them.
     pub fn push_record<R: AsRef<[u8]>>(&mut self, record: R) -> Result<u64, PushError<R>> {
         self.take(record, |buffer, record| buffer.push_record(record.as_ref()))
     }

@@ -54,8 +54,8 @@ impl RejectedRows {
 /// Which row of the chunk each error is about.
 ///
 /// Errors quote the row, or what is in its envelope. Their numbers count from the first use of this way of ingress, and
-/// other clients may use it too: they only tell rows apart that say the same, once one of the others shows where to count
-/// from.
+/// other clients may use it too: they only tell rows apart that say the same, once one of the others shows where to
+/// count from.
 fn locate(chunk: &IngestChunk, errors: &[ParseError]) -> Vec<Option<usize>> {
     let mut places: BTreeMap<&[u8], Vec<usize>> =
         errors.iter().filter_map(quote).map(|quoted| (quoted, Vec::new())).collect();

@@ -1,4 +1,5 @@
-//! What a transaction does next: a function of what was observed and what is known. The table is in the [module docs](super).
+//! What a transaction does next: a function of what was observed and what is known. The table is in the [module
+//! docs](super).
 
 use std::time::Duration;
 

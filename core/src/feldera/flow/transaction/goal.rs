@@ -28,28 +28,29 @@ json_structs! {
 
 /// Opens a transaction, and commits it when it is told to: what comes in between is processed together.
 ///
-/// An **event flow**: it yields [`Started`](TransactionEvent::Started), and after [`commit`](TransactionRun::commit) it yields
-/// [`Committed`](TransactionEvent::Committed). In between, rows are put in by whatever means; their completion tokens are
-/// complete only afterwards, so that an [`Ingest`](super::super::Ingest) is polled until it is drained, then the transaction is
-/// committed, then the other is finished.
+/// An **event flow**: it yields [`Started`](TransactionEvent::Started), and after [`commit`](TransactionRun::commit) it
+/// yields [`Committed`](TransactionEvent::Committed). In between, rows are put in by whatever means; their completion
+/// tokens are complete only afterwards, so that an [`Ingest`](super::super::Ingest) is polled until it is drained, then
+/// the transaction is committed, then the other is finished.
 ///
-/// A pipeline has one transaction at a time, and there is no way to take it back: an open one that nobody commits stops all
-/// outputs. It is this flow's own only if nobody else opens any: the requests do not say whose they are.
+/// A pipeline has one transaction at a time, and there is no way to take it back: an open one that nobody commits stops
+/// all outputs. It is this flow's own only if nobody else opens any: the requests do not say whose they are.
 ///
 /// Ends in
 ///
-/// * [`FlowError::Service`] with 409 `TransactionInProgress` when another one is open; [`FlowError::Failed`] when that shows
-///   after an answer was lost;
-/// * [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption) when the process is replaced before the commit was sent, and the
-///   transaction gone with it; when the pipeline was stopped or has died before; when committing makes no progress;
-/// * [`FlowError::Ambiguous`] when the answer to the start or to the commit was lost, and looking did not tell, and when the process
-///   that the commit was sent to has ended since ([`Interruption::of`](super::super::Interruption::of) tells). A later
-///   [`resume`](Self::resume) from what was saved looks again.
+/// * [`FlowError::Service`] with 409 `TransactionInProgress` when another one is open; [`FlowError::Failed`] when that
+///   shows after an answer was lost;
+/// * [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption) when the process is replaced before the
+///   commit was sent, and the transaction gone with it; when the pipeline was stopped or has died before; when
+///   committing makes no progress;
+/// * [`FlowError::Ambiguous`] when the answer to the start or to the commit was lost, and looking did not tell, and
+///   when the process that the commit was sent to has ended since ([`Interruption::of`](super::super::Interruption::of)
+///   tells). A later [`resume`](Self::resume) from what was saved looks again.
 ///
-/// The [`timeout`](Self::timeout) includes the time between start and commit. When it expires, an open transaction stays open:
-/// [`resume`](Self::resume) it, and commit it. A resumed flow yields [`Started`](TransactionEvent::Started) again if the transaction is
-/// open. If its commit was or may have been sent, the flow waits for that. It sends the commit again if the transaction turns out
-/// to be open and not being committed.
+/// The [`timeout`](Self::timeout) includes the time between start and commit. When it expires, an open transaction
+/// stays open: [`resume`](Self::resume) it, and commit it. A resumed flow yields [`Started`](TransactionEvent::Started)
+/// again if the transaction is open. If its commit was or may have been sent, the flow waits for that. It sends the
+/// commit again if the transaction turns out to be open and not being committed.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -100,8 +101,9 @@ impl Transaction {
         }
     }
 
-    /// When the answer to the start is lost, takes a transaction for its own that was opened by the API since then. Right when
-    /// no other client opens any: of a transaction without data, the process does not say how long it has been open.
+    /// When the answer to the start is lost, takes a transaction for its own that was opened by the API since then.
+    /// Right when no other client opens any: of a transaction without data, the process does not say how long it has
+    /// been open.
     pub fn take_over(mut self) -> Self {
         self.take_over = true;
         self

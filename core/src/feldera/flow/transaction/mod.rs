@@ -8,8 +8,8 @@
 //!                     └─▶ failed: another client's; ambiguous
 //! ```
 //!
-//! In each `Read`, the flow reads the statistics, and [`decide`](decide::decide) tells by them what to do. The first row that matches
-//! applies.
+//! In each `Read`, the flow reads the statistics, and [`decide`](decide::decide) tells by them what to do. The first
+//! row that matches applies.
 //!
 //! | state | observed | next |
 //! |---|---|---|
@@ -39,16 +39,18 @@
 //! | Commit | 400 `NoTransactionInProgress` | Read: Watch: another client has committed it |
 //! | Commit | no answer | Read: Watch |
 //!
-//! Whether a transaction is open is told by its id: see [`open_transaction`](crate::feldera::stats::GlobalMetrics::open_transaction).
-//! Until the first rows arrive, its status is `NoTransaction`.
+//! Whether a transaction is open is told by its id: see
+//! [`open_transaction`](crate::feldera::stats::GlobalMetrics::open_transaction). Until the first rows arrive, its
+//! status is `NoTransaction`.
 //!
-//! A rejection that says that the process ends (410, 500 with the code of a panic, 503) makes the flow poll the pipeline for up to
-//! ten seconds, until the cause shows. Before the commit that is the failure, after it the cause of the unknown outcome.
+//! A rejection that says that the process ends (410, 500 with the code of a panic, 503) makes the flow poll the
+//! pipeline for up to ten seconds, until the cause shows. Before the commit that is the failure, after it the cause of
+//! the unknown outcome.
 //!
-//! Invariants: start and commit are sent once, unless they are known not to have arrived. Ids count anew with each process, so that
-//! an id says nothing without one, and the process that a start has met is known by the statistics after its answer. A transaction ends
-//! only by being committed, so that one whose id is gone, in the same process, was committed. The id is saved as soon as it is known,
-//! and what is about to be sent before it is sent.
+//! Invariants: start and commit are sent once, unless they are known not to have arrived. Ids count anew with each
+//! process, so that an id says nothing without one, and the process that a start has met is known by the statistics
+//! after its answer. A transaction ends only by being committed, so that one whose id is gone, in the same process, was
+//! committed. The id is saved as soon as it is known, and what is about to be sent before it is sent.
 
 mod decide;
 mod goal;

@@ -33,10 +33,10 @@ json_structs! {
 /// Takes a savepoint of a running job and waits until it is written.
 ///
 /// All tasks of the job must run, which takes a moment from its submission: wait with
-/// [`AwaitJob::running`](crate::flink::AwaitJob::running). Ends in [`FlowError::Failed`] with the cluster's reason, also for a job
-/// that it does not know or whose tasks do not all run; in
-/// [`FlowError::Ambiguous`] when the cluster has forgotten the trigger, or knows the job no more after an attempt whose answer
-/// was lost; in [`FlowError::Deadline`] while the savepoint is still being written, and it goes on. All of these carry a
+/// [`AwaitJob::running`](crate::flink::AwaitJob::running). Ends in [`FlowError::Failed`] with the cluster's reason,
+/// also for a job that it does not know or whose tasks do not all run; in [`FlowError::Ambiguous`] when the cluster has
+/// forgotten the trigger, or knows the job no more after an attempt whose answer was lost; in [`FlowError::Deadline`]
+/// while the savepoint is still being written, and it goes on. All of these carry a
 /// [`JobDiagnosis`](crate::flink::JobDiagnosis) with the trigger id, and with what the cluster said about the job.
 ///
 /// One savepoint is taken as long as the JobManager lives: one that is restarted between a lost answer and the next

@@ -193,8 +193,8 @@ impl<K: Kind> AsyncOperation<K> {
         }
     }
 
-    /// The id may be sent: the server has not acknowledged it, no request is under way, and the server could not have forgotten
-    /// it.
+    /// The id may be sent: the server has not acknowledged it, no request is under way, and the server could not have
+    /// forgotten it.
     fn may_send(&self, now: Timestamp, lost: Option<&Ambiguity>) -> bool {
         lost.is_none()
             && self.trigger.as_ref().is_none_or(|trigger| {

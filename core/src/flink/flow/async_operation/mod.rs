@@ -1,5 +1,5 @@
-//! Flink's asynchronous operations, from the trigger to the outcome: the goals [`TakeSavepoint`] and [`TriggerCheckpoint`], and
-//! what they share with [`StopWithSavepoint`](super::StopWithSavepoint).
+//! Flink's asynchronous operations, from the trigger to the outcome: the goals [`TakeSavepoint`] and
+//! [`TriggerCheckpoint`], and what they share with [`StopWithSavepoint`](super::StopWithSavepoint).
 //!
 //! ```text
 //!  fresh ───▶ Trigger ──answered──▶ Poll ◀──▶ Wait
@@ -89,8 +89,8 @@ pub trait Kind: std::fmt::Debug {
     }
     /// What to save.
     fn saved(&self, state: &TriggerState) -> SavedState;
-    /// Whether a failure may come from what a first operation of the same id has done to the job, or from a restart that
-    /// hides what that one has done.
+    /// Whether a failure may come from what a first operation of the same id has done to the job, or from a restart
+    /// that hides what that one has done.
     fn is_lost(failure: &Failure) -> bool {
         failure.details.as_deref().unwrap_or_default().contains("FlinkJobNotFoundException")
     }

@@ -1,5 +1,5 @@
-//! The transitions of [`ReadMetrics`](super::ReadMetrics) and [`ReadAggregatedMetrics`](super::ReadAggregatedMetrics), as
-//! drawn in their module.
+//! The transitions of [`ReadMetrics`](super::ReadMetrics) and [`ReadAggregatedMetrics`](super::ReadAggregatedMetrics),
+//! as drawn in their module.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
@@ -68,8 +68,8 @@ impl<S: Source> MetricsMachine<S> {
         }
     }
 
-    /// Chooses the names to request, now that those that exist are known. A listed name with a comma cannot be requested, so it
-    /// is left out.
+    /// Chooses the names to request, now that those that exist are known. A listed name with a comma cannot be
+    /// requested, so it is left out.
     fn choose(&mut self, listed: &[S::Item]) {
         let exists = |name: &str| listed.iter().any(|item| S::name(item) == name);
         self.pending = match &self.names {

@@ -13,13 +13,13 @@
 //! | `ReadMetrics` | yes | no: the server leaves out those that do not exist |
 //! | `ReadAggregatedMetrics` | either | yes: one that does not exist empties the whole answer |
 //!
-//! A name can vanish between the list and the values. So if an aggregated answer for several names is empty, the names are
-//! listed again. Those that still exist are requested once more, in smaller groups if all of them do: metrics that are no
-//! numbers have no aggregated value.
+//! A name can vanish between the list and the values. So if an aggregated answer for several names is empty, the names
+//! are listed again. Those that still exist are requested once more, in smaller groups if all of them do: metrics that
+//! are no numbers have no aggregated value.
 //!
-//! No request line passes the 4096 bytes that the server reads: names are split, and the answers joined again. The JobManager
-//! fetches metrics lazily, so that an empty list may mean that they are not fetched yet. It does not reject unknown ids, so that
-//! it may also mean that the job does not exist. To tell these apart, request the job.
+//! No request line passes the 4096 bytes that the server reads: names are split, and the answers joined again. The
+//! JobManager fetches metrics lazily, so that an empty list may mean that they are not fetched yet. It does not reject
+//! unknown ids, so that it may also mean that the job does not exist. To tell these apart, request the job.
 
 mod machine;
 mod scope;
@@ -35,9 +35,9 @@ use scope::{AggregateScope, AggregateTarget, MetricScope, Named};
 
 /// Reads the metrics of something: all that it has, or those that are named.
 ///
-/// Comes to the metrics with their values: those that were named in that order, or all by name. Names that do not exist are
-/// left out. Values may be up to 10 s old, and older at the first target after a pause: ask again for newer ones. Of what
-/// is unknown there are none, after [`fetch_timeout`](Self::fetch_timeout).
+/// Comes to the metrics with their values: those that were named in that order, or all by name. Names that do not exist
+/// are left out. Values may be up to 10 s old, and older at the first target after a pause: ask again for newer ones.
+/// Of what is unknown there are none, after [`fetch_timeout`](Self::fetch_timeout).
 ///
 /// ```
 /// use pipewright::flink::{JobId, ReadMetrics};
@@ -56,9 +56,9 @@ pub struct ReadMetrics {
 
 /// Reads metrics of several things, taken together: all that they have, or those that are named.
 ///
-/// Returns the metrics with their values, like [`ReadMetrics`]. Metrics that are not numbers and names that do not exist are
-/// omitted. The server returns an empty list if one requested name does not exist, so the goal lists the names first and requests
-/// only those that exist.
+/// Returns the metrics with their values, like [`ReadMetrics`]. Metrics that are not numbers and names that do not
+/// exist are omitted. The server returns an empty list if one requested name does not exist, so the goal lists the
+/// names first and requests only those that exist.
 ///
 /// ```
 /// use pipewright::flink::{JobId, ReadAggregatedMetrics, VertexId, metrics::Aggregation};
@@ -155,8 +155,8 @@ macro_rules! metrics_goal {
                 self
             }
 
-            /// Sets how long to poll while the server lists no metrics; 12 s by default, because the server fetches them only
-            /// on request, and every 10 s at most. With zero, one request is sent.
+            /// Sets how long to poll while the server lists no metrics; 12 s by default, because the server fetches
+            /// them only on request, and every 10 s at most. With zero, one request is sent.
             pub fn fetch_timeout(mut self, fetch_timeout: Duration) -> Self {
                 self.fetch_timeout = fetch_timeout;
                 self

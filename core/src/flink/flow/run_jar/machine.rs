@@ -70,7 +70,8 @@ enum State {
     /// Which JobManager is about to execute the main method?
     Identify(Identify),
     Submit(Call<SubmitJar>),
-    /// Before another attempt of a submission that was not carried out: which JobManager is about to execute the main method now?
+    /// Before another attempt of a submission that was not carried out: which JobManager is about to execute the main
+    /// method now?
     Repeat(Identify, Call<SubmitJar>),
     /// Does the cluster know the job? With the error of its submission; `None` if another process has submitted it.
     Lookup(Call<GetJobStatus>, Option<FlowError>),
@@ -80,8 +81,8 @@ enum State {
     Launched,
 }
 
-/// The rejection that says something about the main method: the cluster's own, and not that it could not ask itself. It also
-/// shows that the JobManager that was to execute the main method is alive.
+/// The rejection that says something about the main method: the cluster's own, and not that it could not ask itself. It
+/// also shows that the JobManager that was to execute the main method is alive.
 fn says_why(error: &FlowError) -> Option<&ServiceError> {
     error.service().filter(|rejection| rejection.kind() == ErrorKind::Rejected && !is_of_failover(rejection))
 }
@@ -158,8 +159,8 @@ impl RunMachine {
         self.survival == JobManagerLookup::Restarted && self.lookup == JobLookup::NotFound
     }
 
-    /// Whether another JobManager answered that it does not know the job, and the one that was to execute `main()` may still do
-    /// so.
+    /// Whether another JobManager answered that it does not know the job, and the one that was to execute `main()` may
+    /// still do so.
     pub(in crate::flink::flow) fn may_still_start(&self, now: Timestamp) -> bool {
         self.survival == JobManagerLookup::DifferentReplica && self.is_absent(now)
     }
@@ -179,7 +180,8 @@ impl RunMachine {
         cx.save(SavedState::new(RunJar::NAME, &state));
     }
 
-    /// Every attempt was rejected or never sent, so the cluster does not have the job: a resumed flow may run it, however late.
+    /// Every attempt was rejected or never sent, so the cluster does not have the job: a resumed flow may run it,
+    /// however late.
     fn save_unsent(&mut self, cx: &mut FlowContext<FlinkRest>) {
         if self.since.is_none() || self.unanswered || self.is_open {
             return;
@@ -211,7 +213,8 @@ impl RunMachine {
         }
     }
 
-    /// Whether the jar is to be uploaded again: a JobManager that was restarted has lost it, and another one never had it.
+    /// Whether the jar is to be uploaded again: a JobManager that was restarted has lost it, and another one never had
+    /// it.
     fn is_uploadable(&self, error: &FlowError) -> bool {
         error.service().is_some_and(is_unknown_jar) && self.content.is_some() && self.uploads < MAX_REUPLOADS
     }
@@ -228,8 +231,8 @@ impl RunMachine {
         Some(self.start(cx))
     }
 
-    /// Which JobManager is about to execute the main method is known. If an earlier attempt got no answer, it must be the same
-    /// one. Returns whether the job may be submitted.
+    /// Which JobManager is about to execute the main method is known. If an earlier attempt got no answer, it must be
+    /// the same one. Returns whether the job may be submitted.
     fn identified(&mut self, process: Result<Process, String>) -> bool {
         if self.unanswered {
             self.survival = compare(self.job_manager.as_deref(), process);

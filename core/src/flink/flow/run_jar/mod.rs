@@ -35,20 +35,20 @@
 //! | nothing: resumed later | does not know the job | ambiguous: the cluster forgets ended jobs after 1 h (`jobstore.expiration-time`) |
 //! | anything but the answer | cannot be polled for the job until the deadline, or for 90 s without one | that error; ambiguous after an attempt without an answer |
 //!
-//! A rejection for lack of a leader is no answer of the cluster's own here: a gateway that delivers a run twice hands one out
-//! after the first delivery has killed the JobManager.
+//! A rejection for lack of a leader is no answer of the cluster's own here: a gateway that delivers a run twice hands
+//! one out after the first delivery has killed the JobManager.
 //!
 //! Identify reads which JobManager process is going to execute `main()`, and Check reads it again: see
-//! [`JobManagerLookup`](super::JobManagerLookup). What Identify found is saved, so that a resumed flow obeys the same rule.
-//! Repeat reads it before each further attempt of the same call, because that attempt may reach another process.
+//! [`JobManagerLookup`](super::JobManagerLookup). What Identify found is saved, so that a resumed flow obeys the same
+//! rule. Repeat reads it before each further attempt of the same call, because that attempt may reach another process.
 //!
-//! If no attempt can have submitted the job, each error is preceded by a saved state that says so. A resumed flow then submits
-//! the job, however late, and on any JobManager.
+//! If no attempt can have submitted the job, each error is preceded by a saved state that says so. A resumed flow then
+//! submits the job, however late, and on any JobManager.
 //!
-//! Invariants: the job's id is chosen and saved before it is submitted, and again when that is answered; there is never a second
-//! id; the job of a main method that may be at work is looked up before it is called again; it is not called again after it may
-//! have killed its JobManager. Limits of the last one, if requests are distributed over several JobManagers: see
-//! [`JobManagerLookup`](super::JobManagerLookup).
+//! Invariants: the job's id is chosen and saved before it is submitted, and again when that is answered; there is never
+//! a second id; the job of a main method that may be at work is looked up before it is called again; it is not called
+//! again after it may have killed its JobManager. Limits of the last one, if requests are distributed over several
+//! JobManagers: see [`JobManagerLookup`](super::JobManagerLookup).
 
 mod machine;
 
@@ -113,17 +113,19 @@ json_structs! {
 /// # Errors
 /// * [`FlowError::Service`] if the cluster rejects the run and does not have the job.
 /// * [`FlowError::Failed`] if the main method fails after it submitted its job, which keeps running.
-/// * [`FlowError::Ambiguous`] if it is not known whether the job was submitted: look up the job before you run the jar again.
+/// * [`FlowError::Ambiguous`] if it is not known whether the job was submitted: look up the job before you run the jar
+///   again.
 ///
 /// The latter two carry a [`JobDiagnosis`](super::JobDiagnosis) with the job's id, its state, and the id of the jar.
 ///
 /// # Main methods that exit
-/// A main method that calls `System.exit` kills the JobManager, and each repetition would kill the next one. So the jar is run
-/// again after a lost answer only if the same JobManager process is seen to answer, also by a resumed flow. Otherwise the flow
-/// ends in [`FlowError::Failed`] if another JobManager answers and does not know the job, in [`FlowError::Ambiguous`] if that
-/// could not be found out, or if the cluster has high availability: the first JobManager may still execute `main()`.
-/// [`JobDiagnosis::job_manager`](super::JobDiagnosis::job_manager) tells which. A job that ended before the JobManager died is
-/// unknown to the next one, too: check its output before you run the jar again.
+/// A main method that calls `System.exit` kills the JobManager, and each repetition would kill the next one. So the jar
+/// is run again after a lost answer only if the same JobManager process is seen to answer, also by a resumed flow.
+/// Otherwise the flow ends in [`FlowError::Failed`] if another JobManager answers and does not know the job, in
+/// [`FlowError::Ambiguous`] if that could not be found out, or if the cluster has high availability: the first
+/// JobManager may still execute `main()`. [`JobDiagnosis::job_manager`](super::JobDiagnosis::job_manager) tells which.
+/// A job that ended before the JobManager died is unknown to the next one, too: check its output before you run the jar
+/// again.
 ///
 /// Programs that call `execute` several times cannot be run this way: their second job would have the id of the first.
 ///
@@ -189,15 +191,16 @@ impl RunJar {
         Self::with_run(run, None)
     }
 
-    /// The same run of a jar that is on the cluster by now. If the cluster has lost it when it is run, it is uploaded again.
+    /// The same run of a jar that is on the cluster by now. If the cluster has lost it when it is run, it is uploaded
+    /// again.
     pub fn from_uploaded(mut self, jar: impl Into<JarId>) -> Self {
         self.is_uploaded = true;
         self.run.jar = jar.into();
         self
     }
 
-    /// Gives a resumed goal, or one of an uploaded jar, the jar itself: it is uploaded again if the cluster has not got it any
-    /// more. Uploads are lost with the JobManager unless `web.upload.dir` is set.
+    /// Gives a resumed goal, or one of an uploaded jar, the jar itself: it is uploaded again if the cluster has not got
+    /// it any more. Uploads are lost with the JobManager unless `web.upload.dir` is set.
     pub fn with_jar(mut self, name: impl Into<String>, content: impl Into<Body>) -> Self {
         self.content = Some((name.into(), content.into()));
         self
@@ -296,8 +299,8 @@ impl RunJar {
         self.resumed.as_ref().is_none_or(|resumed| resumed.unsent)
     }
 
-    /// A resumed goal whose main method has run before without killing its JobManager: if another JobManager answers, that one
-    /// executes it again, under the same id.
+    /// A resumed goal whose main method has run before without killing its JobManager: if another JobManager answers,
+    /// that one executes it again, under the same id.
     pub(super) fn trusted(mut self) -> Self {
         self.is_trusted = true;
         self

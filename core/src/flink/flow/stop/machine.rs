@@ -44,7 +44,8 @@ enum State {
     Wait(Timestamp),
     /// Waiting for the job ended with this error.
     Diagnose(DiagnoseJob, FlowError),
-    /// The trigger failed without a savepoint, for this reason. Whether its outcome may be that of a second operation, too.
+    /// The trigger failed without a savepoint, for this reason. Whether its outcome may be that of a second operation,
+    /// too.
     NoSavepoint(DiagnoseJob, Failure, bool),
 }
 
@@ -164,7 +165,8 @@ impl StopMachine {
         }
         failure.reason = format!("{}; {}", failure.reason, diagnosis.lookup);
         let failed = FlowError::Failed(Failure { cause: Some(Evidence::new(diagnosis.clone())), ..failure });
-        // After a lookup that failed, the outcome is still unknown; an end other than FINISHED is not the end of a stop.
+        // After a lookup that failed, the outcome is still unknown; an end other than FINISHED is not the end of a
+        // stop.
         let is_open = match &diagnosis.lookup {
             JobLookup::State(state) => *state == JobState::Finished,
             _ => true,

@@ -23,9 +23,9 @@
 //! | forgotten otherwise | | ambiguous |
 //! | a location, or failed after its savepoint was written | it cannot be looked up until the deadline, or for 90 s without one | ambiguous, with the savepoint |
 //!
-//! A job whose savepoint is written has no tasks any more and is about to be FINISHED. If it is in another state for longer, a
-//! failover brought it back from its last checkpoint. Every error has a [`JobDiagnosis`](super::JobDiagnosis), with the savepoint
-//! if one was written.
+//! A job whose savepoint is written has no tasks any more and is about to be FINISHED. If it is in another state for
+//! longer, a failover brought it back from its last checkpoint. Every error has a
+//! [`JobDiagnosis`](super::JobDiagnosis), with the savepoint if one was written.
 
 mod machine;
 
@@ -67,17 +67,17 @@ json_structs! {
 ///
 /// # Errors
 /// * [`FlowError::Failed`] if the savepoint fails: the job may run on, restart, or have failed.
-/// * [`FlowError::Failed`] if the savepoint was written, but the job failed while it was stopping, or a failover brought it
-///   back. In the first case start a job from the savepoint, which also commits what its sinks had prepared; in the second
-///   one the job continues from its last checkpoint, and another stop takes a newer savepoint.
-/// * [`FlowError::Ambiguous`] if it is not known whether the job was stopped: the cluster has forgotten the trigger, an attempt
-///   got no answer, or the job could not be looked up until the deadline (for 90 s without one). Look up the job before you start
-///   another one. If the diagnosis has a savepoint, that savepoint is complete.
-/// * [`FlowError::Deadline`] if the time is up before the job has ended. The cluster continues the stop: resume from the saved
-///   state.
+/// * [`FlowError::Failed`] if the savepoint was written, but the job failed while it was stopping, or a failover
+///   brought it back. In the first case start a job from the savepoint, which also commits what its sinks had prepared;
+///   in the second one the job continues from its last checkpoint, and another stop takes a newer savepoint.
+/// * [`FlowError::Ambiguous`] if it is not known whether the job was stopped: the cluster has forgotten the trigger, an
+///   attempt got no answer, or the job could not be looked up until the deadline (for 90 s without one). Look up the
+///   job before you start another one. If the diagnosis has a savepoint, that savepoint is complete.
+/// * [`FlowError::Deadline`] if the time is up before the job has ended. The cluster continues the stop: resume from
+///   the saved state.
 ///
-/// All of these carry a [`JobDiagnosis`](super::JobDiagnosis): the state of the job, the trigger id, and the path of the
-/// savepoint if one was written.
+/// All of these carry a [`JobDiagnosis`](super::JobDiagnosis): the state of the job, the trigger id, and the path of
+/// the savepoint if one was written.
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct StopWithSavepoint {

@@ -10,8 +10,8 @@ use crate::flink::{JarId, JobId};
 
 /// Which job runs after an upgrade has ended with an error.
 ///
-/// A status never says more than the cluster said after the last request that could change it, or than follows from it. The job
-/// may have ended since.
+/// A status never says more than the cluster said after the last request that could change it, or than follows from it.
+/// The job may have ended since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpgradeStatus {
@@ -70,26 +70,28 @@ pub struct UpgradeDiagnosis {
     pub job: JobId,
     /// The id that the new jar's job has or gets.
     pub new_job: JobId,
-    /// The id that the old jar's job has or gets if it must run again. It equals `new_job` if the flow rolled back while `main()`
-    /// of the new jar might still run: the cluster then rejects a late submission of the new job.
+    /// The id that the old jar's job has or gets if it must run again. It equals `new_job` if the flow rolled back
+    /// while `main()` of the new jar might still run: the cluster then rejects a late submission of the new job.
     pub old_job: JobId,
     /// The new jar; empty before it was uploaded.
     pub new_jar: JarId,
     /// The old jar; empty before it was uploaded.
     pub old_jar: JarId,
-    /// The path of the savepoint that `job` was stopped with; `None` before that. In the phase [`Stop`](UpgradePhase::Stop), that
-    /// savepoint is complete, but it is not known whether `job` has ended: resume the upgrade.
+    /// The path of the savepoint that `job` was stopped with; `None` before that. In the phase
+    /// [`Stop`](UpgradePhase::Stop), that savepoint is complete, but it is not known whether `job` has ended: resume
+    /// the upgrade.
     ///
-    /// A job may run from it in the phase [`Run`](UpgradePhase::Run) if the error is ambiguous, and in every later phase. Look up
-    /// `new_job` and `old_job` before you start another job from it. If the cluster knows neither job, one
-    /// of them may have finished and been forgotten: check its output before you start a job from this savepoint.
+    /// A job may run from it in the phase [`Run`](UpgradePhase::Run) if the error is ambiguous, and in every later
+    /// phase. Look up `new_job` and `old_job` before you start another job from it. If the cluster knows neither job,
+    /// one of them may have finished and been forgotten: check its output before you start a job from this savepoint.
     pub savepoint: Option<String>,
-    /// The path of the savepoint of a stop after which a failover brought `job` back; `None` if there was no such stop, or a
-    /// later one succeeded. The job ran on after it: start from its last checkpoint if that is newer.
+    /// The path of the savepoint of a stop after which a failover brought `job` back; `None` if there was no such stop,
+    /// or a later one succeeded. The job ran on after it: start from its last checkpoint if that is newer.
     pub earlier_savepoint: Option<String>,
-    /// The path of the last completed checkpoint of `job` before it was stopped, or of the last one that the cluster lists if it
-    /// has ended without a savepoint; `None` if the cluster listed none. If an ambiguous stop has left no other path, look for
-    /// its savepoint in the target directory first: the directory `savepoint-` with the first six digits of the id of `job`.
+    /// The path of the last completed checkpoint of `job` before it was stopped, or of the last one that the cluster
+    /// lists if it has ended without a savepoint; `None` if the cluster listed none. If an ambiguous stop has left no
+    /// other path, look for its savepoint in the target directory first: the directory `savepoint-` with the first six
+    /// digits of the id of `job`.
     ///
     /// The cluster deletes checkpoints of an ended job unless they are retained
     /// (`execution.checkpointing.externalized-checkpoint-retention`).

@@ -82,7 +82,8 @@ enum State {
     /// Which JobManager is about to execute the main method of this jar?
     Identify(usize, Identify),
     Plan(usize, Call<PlanJar>),
-    /// Before another attempt of a plan that was not carried out: which JobManager is about to execute the main method now?
+    /// Before another attempt of a plan that was not carried out: which JobManager is about to execute the main method
+    /// now?
     Replan(usize, Identify, Call<PlanJar>),
     /// A plan got no answer, here or in an earlier process: is the JobManager still the same?
     CheckJobManager(Option<(usize, FlowError)>, Identify),
@@ -96,7 +97,8 @@ enum State {
     Checkpoint(Runner<AsyncOperation<CheckpointKind>>),
     /// Before another checkpoint.
     Pause(Timestamp),
-    /// Time is up, and the checkpoint was not seen to complete: has the new job completed one? With the error of the deadline.
+    /// Time is up, and the checkpoint was not seen to complete: has the new job completed one? With the error of the
+    /// deadline.
     CheckpointLookup(Call<GetCheckpoints>, FlowError),
     Verify(StabilityCheck),
     /// A task of the new job has left RUNNING: how is the job now? With what was observed.

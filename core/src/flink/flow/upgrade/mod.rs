@@ -9,9 +9,9 @@
 //!                                                        CancelNew ──▶ RunOld ──▶ SettleOld ──▶ rolled back
 //! ```
 //!
-//! [`UpgradePhase::Prepare`] covers Check, Upload and Plan; [`UpgradePhase::Settle`] covers Settle and Checkpoint. "Ends with"
-//! means that the flow ends with this error; "failed" and "ambiguous" are [`FlowError::Failed`] and [`FlowError::Ambiguous`]. A
-//! temporary rejection is a 429 or 503, or one for lack of a leader.
+//! [`UpgradePhase::Prepare`] covers Check, Upload and Plan; [`UpgradePhase::Settle`] covers Settle and Checkpoint.
+//! "Ends with" means that the flow ends with this error; "failed" and "ambiguous" are [`FlowError::Failed`] and
+//! [`FlowError::Ambiguous`]. A temporary rejection is a 429 or 503, or one for lack of a leader.
 //!
 //! | Prepare | event | next step |
 //! |---|---|---|
@@ -68,36 +68,37 @@
 //! | SettleOld | the settle timeout expires | ends with that error: the old job exists, and its tasks may still start |
 //! | SettleOld | the cluster does not know the job | ambiguous: it may have ended since |
 //!
-//! In each phase, if no connection can be made until the retries are used up, the flow ends with that error: resume from the
-//! saved state.
+//! In each phase, if no connection can be made until the retries are used up, the flow ends with that error: resume
+//! from the saved state.
 //!
 //! If a jar had to be uploaded again, the JobManager was restarted: Check follows once more before Stop.
 //!
-//! Before the plans and before Stop, the flow reads and saves the path of the job's last checkpoint. If a JobManager forgets a
-//! stopped job together with its savepoint, this is the path that the error names; the savepoint itself is in the directory where
-//! it was to be written. The error names it, too, if a plan has killed the JobManager, and the job with it. If the cluster or a
-//! proxy rejects the request, the upgrade continues without the path.
+//! Before the plans and before Stop, the flow reads and saves the path of the job's last checkpoint. If a JobManager
+//! forgets a stopped job together with its savepoint, this is the path that the error names; the savepoint itself is in
+//! the directory where it was to be written. The error names it, too, if a plan has killed the JobManager, and the job
+//! with it. If the cluster or a proxy rejects the request, the upgrade continues without the path.
 //!
-//! After a plan without an answer, it is not known which job runs until the same JobManager is seen to answer. A plan that was
-//! answered is saved as such: a JobManager that is replaced later has not died of it.
+//! After a plan without an answer, it is not known which job runs until the same JobManager is seen to answer. A plan
+//! that was answered is saved as such: a JobManager that is replaced later has not died of it.
 //!
-//! Check waits until all tasks of the old job run, at most for the settle timeout: before that no savepoint can be taken.
+//! Check waits until all tasks of the old job run, at most for the settle timeout: before that no savepoint can be
+//! taken.
 //!
-//! Verify takes as long as [`UpgradeJob::stable_for`] says; without that setting, the upgrade succeeds with the first checkpoint.
-//! The flow compares when the job's tasks last entered their state, so that it notices a restart between two polls. It takes that
-//! moment before the checkpoint, which is therefore always triggered after the last restart.
+//! Verify takes as long as [`UpgradeJob::stable_for`] says; without that setting, the upgrade succeeds with the first
+//! checkpoint. The flow compares when the job's tasks last entered their state, so that it notices a restart between
+//! two polls. It takes that moment before the checkpoint, which is therefore always triggered after the last restart.
 //!
-//! Every error carries an [`UpgradeDiagnosis`]: the jars, the ids of the jobs, the savepoint, and which job runs. Exceptions are
-//! [`FlowError::Stopped`], [`FlowError::Misuse`], and [`FlowError::Build`] before anything is sent. If a failover brought the job
-//! back after a stop had written its savepoint, every error carries that one as [`UpgradeDiagnosis::earlier_savepoint`] until a
-//! later stop succeeds.
+//! Every error carries an [`UpgradeDiagnosis`]: the jars, the ids of the jobs, the savepoint, and which job runs.
+//! Exceptions are [`FlowError::Stopped`], [`FlowError::Misuse`], and [`FlowError::Build`] before anything is sent. If a
+//! failover brought the job back after a stop had written its savepoint, every error carries that one as
+//! [`UpgradeDiagnosis::earlier_savepoint`] until a later stop succeeds.
 //!
-//! A goal with [`UpgradeJob::roll_back`] goes to `RunOld` as soon as no job runs: from Prepare if its savepoint was named, from
-//! Stop when that is completed, from Run if the new job was never submitted, else by `CancelNew`.
+//! A goal with [`UpgradeJob::roll_back`] goes to `RunOld` as soon as no job runs: from Prepare if its savepoint was
+//! named, from Stop when that is completed, from Run if the new job was never submitted, else by `CancelNew`.
 //!
-//! If the new job's `main()` may still run although the cluster does not know the job, the old jar runs under the id of the new
-//! job, which the cluster accepts once. If that is rejected as a duplicate, or its outcome is unknown, the job of this id is
-//! cancelled first. As long as no job has this id, it is not known which job runs.
+//! If the new job's `main()` may still run although the cluster does not know the job, the old jar runs under the id of
+//! the new job, which the cluster accepts once. If that is rejected as a duplicate, or its outcome is unknown, the job
+//! of this id is cancelled first. As long as no job has this id, it is not known which job runs.
 //!
 //! Invariants:
 //!
@@ -106,12 +107,13 @@
 //! * The old job is not started while the new one may run.
 //! * Each phase and each plan is saved before it begins.
 //! * A plan or a run that got no answer is repeated only if the same JobManager is seen to answer (see
-//!   [`JobManagerLookup`](super::JobManagerLookup)). So a `main()` that calls `System.exit` kills one JobManager and no more.
-//!   Exception: a resumed flow runs the old jar again although another JobManager answers, because its `main()` has run before.
+//!   [`JobManagerLookup`](super::JobManagerLookup)). So a `main()` that calls `System.exit` kills one JobManager and no
+//!   more. Exception: a resumed flow runs the old jar again although another JobManager answers, because its `main()`
+//!   has run before.
 //!
-//! Limit of the last one: if requests are distributed over several JobManagers, the process that was identified may not be the
-//! one that gets the plan or run. Then each repetition may kill another one: at most one more for a plan, and four more for a
-//! run. Use the address of one JobManager.
+//! Limit of the last one: if requests are distributed over several JobManagers, the process that was identified may not
+//! be the one that gets the plan or run. Then each repetition may kill another one: at most one more for a plan, and
+//! four more for a run. Use the address of one JobManager.
 
 mod diagnosis;
 mod machine;
@@ -181,7 +183,8 @@ json_structs! {
         pub earlier_savepoint: Option<String>,
         /// Whether the cluster has got the new job, which it may forget; absent before that was known.
         pub launched: Option<bool>,
-        /// Whether `new_job` may be the id of a job of the old jar, because an attempt to run that under this id got no answer.
+        /// Whether `new_job` may be the id of a job of the old jar, because an attempt to run that under this id got no
+        /// answer.
         pub is_disputed: Option<bool>,
         /// Why the new job was given up.
         pub reason: Option<String>,
@@ -196,21 +199,23 @@ json_structs! {
 
 /// Upgrades a running job to another jar and keeps its state; rolls back if the new job does not run.
 ///
-/// The flow uploads and plans both jars first, so that a jar that cannot run costs nothing. Then it stops the job with a
-/// savepoint, and runs the new jar from it. The upgrade succeeds when all tasks of the new job run and it has completed one
-/// checkpoint, or when it has FINISHED; [`stable_for`](Self::stable_for) demands more. Otherwise the new job is cancelled and the
-/// old jar runs again from the same savepoint. The result is then [`Upgrade::RolledBack`], which is not an error: check for it.
+/// The flow uploads and plans both jars first, so that a jar that cannot run costs nothing. Then it stops the job with
+/// a savepoint, and runs the new jar from it. The upgrade succeeds when all tasks of the new job run and it has
+/// completed one checkpoint, or when it has FINISHED; [`stable_for`](Self::stable_for) demands more. Otherwise the new
+/// job is cancelled and the old jar runs again from the same savepoint. The result is then [`Upgrade::RolledBack`],
+/// which is not an error: check for it.
 ///
 /// If the upgrade is interrupted before the stop, the old job keeps running. After the stop, the last state of
-/// [`Notice::Persist`](crate::flow::Notice::Persist) [resumes](Self::resume) the upgrade: give the resumed goal the jars by
-/// [`with_jars`](Self::with_jars), in case the cluster has lost them. Without that state, pass the savepoint of the error's
-/// [`UpgradeDiagnosis`] to [`from_savepoint`](Self::from_savepoint), but only if no job runs from it yet: see
-/// [`UpgradeDiagnosis::savepoint`].
+/// [`Notice::Persist`](crate::flow::Notice::Persist) [resumes](Self::resume) the upgrade: give the resumed goal the
+/// jars by [`with_jars`](Self::with_jars), in case the cluster has lost them. Without that state, pass the savepoint of
+/// the error's [`UpgradeDiagnosis`] to [`from_savepoint`](Self::from_savepoint), but only if no job runs from it yet:
+/// see [`UpgradeDiagnosis::savepoint`].
 ///
 /// # Errors
 /// All of them carry an [`UpgradeDiagnosis`]; its `status` tells which job runs.
 ///
-/// * [`FlowError::Incomplete`] if the service or the transport rejected a request; [`FlowError::service`] returns the rejection.
+/// * [`FlowError::Incomplete`] if the service or the transport rejected a request; [`FlowError::service`] returns the
+///   rejection.
 /// * [`FlowError::Failed`] if a savepoint, a plan or both jars failed. Correct the cause, then resume or begin again.
 /// * [`FlowError::Ambiguous`] if it is not known which job runs. Resume from the saved state; it polls again.
 /// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) expired. Resume from the saved state.
@@ -271,15 +276,17 @@ impl UpgradeJob {
         matches!(&self.start, Start::Resumed(state) if state.phase == UpgradePhase::Prepare && state.planning.is_some())
     }
 
-    /// Gives a resumed goal the jars again: they are uploaded if the cluster has not got them any more. Uploads are lost with the
-    /// JobManager unless `web.upload.dir` is set. How to run them was saved. Without effect on a goal from [`new`](Self::new).
+    /// Gives a resumed goal the jars again: they are uploaded if the cluster has not got them any more. Uploads are
+    /// lost with the JobManager unless `web.upload.dir` is set. How to run them was saved. Without effect on a goal
+    /// from [`new`](Self::new).
     pub fn with_jars(mut self, old: RunJar, new: RunJar) -> Self {
         self.jars = [old.into_parts().0, new.into_parts().0];
         self
     }
 
-    /// The job is stopped already, with this savepoint: nothing is stopped, and the new jar runs from it. The way on when a
-    /// stop ended as [`FlowError::Ambiguous`] and you have found its savepoint. Without effect on a resumed goal.
+    /// The job is stopped already, with this savepoint: nothing is stopped, and the new jar runs from it. The way on
+    /// when a stop ended as [`FlowError::Ambiguous`] and you have found its savepoint. Without effect on a resumed
+    /// goal.
     pub fn from_savepoint(mut self, path: impl Into<String>) -> Self {
         if let Start::Fresh { savepoint, .. } = &mut self.start {
             *savepoint = Some(path.into());
@@ -297,8 +304,8 @@ impl UpgradeJob {
         self
     }
 
-    /// How long a job may take to show that it runs: the old one before it is stopped, the new one, and the old one when it is
-    /// brought back. 60 s by default.
+    /// How long a job may take to show that it runs: the old one before it is stopped, the new one, and the old one
+    /// when it is brought back. 60 s by default.
     pub fn settle_timeout(mut self, time: Duration) -> Self {
         match &mut self.start {
             Start::Fresh { settle_timeout, .. } => *settle_timeout = time,
@@ -307,14 +314,14 @@ impl UpgradeJob {
         self
     }
 
-    /// Sets how long the new job must keep all its tasks running after its first completed checkpoint, before the upgrade has
-    /// succeeded. Zero by default: the upgrade succeeds with that checkpoint.
+    /// Sets how long the new job must keep all its tasks running after its first completed checkpoint, before the
+    /// upgrade has succeeded. Zero by default: the upgrade succeeds with that checkpoint.
     ///
-    /// The flow polls the job for this long. If a task leaves RUNNING, for whatever reason (a failure, a failover, a rescaling),
-    /// the job is not stable. Within [`settle_timeout`](Self::settle_timeout), counted from the start of the job, it may settle
-    /// and be verified again, after another checkpoint; after that, the upgrade is rolled back. A task that finishes by itself
-    /// counts as no failure: the job settles and is verified again, with the whole time for both. A job that is FINISHED is
-    /// upgraded.
+    /// The flow polls the job for this long. If a task leaves RUNNING, for whatever reason (a failure, a failover, a
+    /// rescaling), the job is not stable. Within [`settle_timeout`](Self::settle_timeout), counted from the start of
+    /// the job, it may settle and be verified again, after another checkpoint; after that, the upgrade is rolled back.
+    /// A task that finishes by itself counts as no failure: the job settles and is verified again, with the whole time
+    /// for both. A job that is FINISHED is upgraded.
     ///
     /// The setting is saved. A resumed flow waits for another checkpoint and verifies the job for the whole time again.
     /// [`timeout`](Self::timeout) limits the whole flow, this time included.
@@ -328,8 +335,9 @@ impl UpgradeJob {
 
     /// Returns to the old jar: the flow ends as [`Upgrade::RolledBack`], with the reason "requested by the caller".
     ///
-    /// A goal from [`new`](Self::new) needs the savepoint ([`from_savepoint`](Self::from_savepoint)). The flow stops nothing, and
-    /// runs the old jar from that savepoint. Call it only if no job runs from the savepoint. The new jar is not used.
+    /// A goal from [`new`](Self::new) needs the savepoint ([`from_savepoint`](Self::from_savepoint)). The flow stops
+    /// nothing, and runs the old jar from that savepoint. Call it only if no job runs from the savepoint. The new jar
+    /// is not used.
     ///
     /// On a resumed goal, the next step depends on the phase that was saved:
     ///
@@ -344,7 +352,8 @@ impl UpgradeJob {
     /// To return after an upgrade has succeeded, run another upgrade with the jars exchanged.
     ///
     /// # Errors
-    /// The flow of a goal from [`new`](Self::new) without a savepoint ends with [`FlowError::Build`], before anything is sent.
+    /// The flow of a goal from [`new`](Self::new) without a savepoint ends with [`FlowError::Build`], before anything
+    /// is sent.
     pub fn roll_back(mut self) -> Self {
         self.roll_back = true;
         self

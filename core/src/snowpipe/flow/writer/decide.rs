@@ -12,8 +12,8 @@
 //! | no answer, 408, 429, 5xx, 404 without a code; an answer that cannot be read; 3xx; any status of a channel but `SUCCESS` | `Transient` |
 //! | from the account, through the session: `Suspect` and `Permanent` as above | `AccountRejected` |
 //!
-//! The writer finds the others itself: `SessionMoved`, `Stalled`, `ChannelLost`, and `Unproven` for a status that may be
-//! outdated.
+//! The writer finds the others itself: `SessionMoved`, `Stalled`, `ChannelLost`, and `Unproven` for a status that may
+//! be outdated.
 //!
 //! A fault leads to an [`Action`] by what is [`Known`] of the faults before it. The first row that applies counts:
 //!
@@ -123,8 +123,8 @@ pub(super) fn decide(fault: Fault, known: Known) -> Action {
 
 /// Whether an append that has failed may be in the table all the same.
 ///
-/// [`Call`](crate::flow::Call) says of every append that may have been carried out that it is ambiguous. A proxy may have sent an
-/// append twice, and have passed on how the second attempt was rejected.
+/// [`Call`](crate::flow::Call) says of every append that may have been carried out that it is ambiguous. A proxy may
+/// have sent an append twice, and have passed on how the second attempt was rejected.
 pub(super) fn may_be_appended(error: &FlowError, action: Action) -> bool {
     error.is_ambiguous() || action != Action::Fail && error.service().is_some_and(may_be_of_a_repetition)
 }
@@ -238,8 +238,8 @@ pub(super) struct FaultHistory {
 }
 
 impl FaultHistory {
-    /// Something was committed, or the channel is well while nothing is buffered. An answered append is no such progress,
-    /// because a channel may accept rows that invalidate it.
+    /// Something was committed, or the channel is well while nothing is buffered. An answered append is no such
+    /// progress, because a channel may accept rows that invalidate it.
     pub(super) fn clear(&mut self) {
         self.since = None;
         self.excluded = Duration::ZERO;
@@ -307,8 +307,8 @@ impl FaultHistory {
         at.worked.saturating_sub(since) >= limit
     }
 
-    /// The wait before the channel is reopened: none at first, and then about 1, 2, 4, … s. `random` returns a number up to its
-    /// argument.
+    /// The wait before the channel is reopened: none at first, and then about 1, 2, 4, … s. `random` returns a number
+    /// up to its argument.
     pub(super) fn next_backoff(&mut self, random: impl FnOnce(u64) -> u64) -> Duration {
         let reopenings = self.reopenings;
         self.reopenings = reopenings.saturating_add(1);
@@ -344,8 +344,8 @@ pub(super) fn is_deadline(error: &FlowError) -> bool {
     }
 }
 
-/// The last fault of a request that the writer itself has cut off: it tells more than the deadline. If the clock has jumped, or
-/// the request has waited for a token, no such fault exists.
+/// The last fault of a request that the writer itself has cut off: it tells more than the deadline. If the clock has
+/// jumped, or the request has waited for a token, no such fault exists.
 pub(super) fn without_deadline(error: FlowError) -> FlowError {
     match error {
         FlowError::Deadline { last: Some(last), .. } => *last,

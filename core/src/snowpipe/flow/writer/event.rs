@@ -11,14 +11,14 @@ use crate::snowpipe::rows::{Batch, RowError};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum WriterEvent {
-    /// The channel is open, for the first time: begin with the row behind this token, or with the first one. Always the first
-    /// event.
+    /// The channel is open, for the first time: begin with the row behind this token, or with the first one. Always the
+    /// first event.
     Opened {
         /// The last offset token whose rows are committed.
         committed: Option<String>,
     },
-    /// Rows are committed: in the table, or counted in a [`Rejected`](Self::Rejected) that came before. They are not kept
-    /// any longer.
+    /// Rows are committed: in the table, or counted in a [`Rejected`](Self::Rejected) that came before. They are not
+    /// kept any longer.
     Committed {
         /// The committed token.
         token: String,
@@ -64,7 +64,8 @@ pub struct AppendError {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PushError {
-    /// As much is waiting as may: poll the writer until something is [committed](WriterEvent::Committed), and come again.
+    /// As much is waiting as may: poll the writer until something is [committed](WriterEvent::Committed), and come
+    /// again.
     Full {
         /// How many batches are waiting to be committed.
         batches: usize,
@@ -128,12 +129,12 @@ impl From<RowError> for PushError {
 pub struct UnsettledRows {
     /// The last token that is known to be committed.
     pub committed: Option<String>,
-    /// The end tokens of batches that another process had sent, and that are unconfirmed before all others: none once the channel
-    /// was open.
+    /// The end tokens of batches that another process had sent, and that are unconfirmed before all others: none once
+    /// the channel was open.
     pub before: Vec<String>,
     /// Batches that were sent: the first of them may be committed, now or later, in this order and without a gap.
     pub unconfirmed: Vec<Batch>,
-    /// Batches that were not sent, and are not in the table. Rows behind the last offset token come last, in a batch without
-    /// one.
+    /// Batches that were not sent, and are not in the table. Rows behind the last offset token come last, in a batch
+    /// without one.
     pub unsent: Vec<Batch>,
 }

@@ -71,24 +71,24 @@ use crate::time::Timestamp;
 ///
 /// # Offset tokens
 ///
-/// The service stores the last committed token and compares nothing. The writer looks the committed token up in the list of those
-/// that it sent. So **equal tokens must mean equal rows**: if another client of the channel uses the same tokens for other rows,
-/// its commit looks like this writer's own. Line numbers of two files are such tokens.
+/// The service stores the last committed token and compares nothing. The writer looks the committed token up in the
+/// list of those that it sent. So **equal tokens must mean equal rows**: if another client of the channel uses the same
+/// tokens for other rows, its commit looks like this writer's own. Line numbers of two files are such tokens.
 ///
-/// Give each load a name of its own, and let [`token_prefix`](Self::token_prefix) put it in front of each token; or, if the
-/// tokens are unique already, say so with [`unique_tokens`](Self::unique_tokens). A restarted load must use the same prefix, so
-/// derive it from the input: the name of a file with its date, the id of an export, the topic and partition. Do not derive it
-/// from the process.
+/// Give each load a name of its own, and let [`token_prefix`](Self::token_prefix) put it in front of each token; or, if
+/// the tokens are unique already, say so with [`unique_tokens`](Self::unique_tokens). A restarted load must use the
+/// same prefix, so derive it from the input: the name of a file with its date, the id of an export, the topic and
+/// partition. Do not derive it from the process.
 ///
-/// Without either, the writer believes a committed token of its own only until the service rejects an append because another
-/// client has opened the channel. The writer then opens the channel again. If a token is committed that it sent, and that it had
-/// not seen committed before, it ends with [`ChannelLost::AmbiguousToken`] and hands the rows back. So a takeover by another
-/// process usually ends such a writer.
+/// Without either, the writer believes a committed token of its own only until the service rejects an append because
+/// another client has opened the channel. The writer then opens the channel again. If a token is committed that it
+/// sent, and that it had not seen committed before, it ends with [`ChannelLost::AmbiguousToken`] and hands the rows
+/// back. So a takeover by another process usually ends such a writer.
 ///
-/// The writer cannot detect the other client if no append is rejected first. Example: the service restarts and loses buffered
-/// rows, the other client commits equal tokens, and the writer polls the status or is resumed by a new process. It then reports
-/// these rows as committed. To prevent this, use tokens that no
-/// other load uses: set a prefix, or use unique tokens.
+/// The writer cannot detect the other client if no append is rejected first. Example: the service restarts and loses
+/// buffered rows, the other client commits equal tokens, and the writer polls the status or is resumed by a new
+/// process. It then reports these rows as committed. To prevent this, use tokens that no other load uses: set a prefix,
+/// or use unique tokens.
 ///
 /// | limit | default | |
 /// |---|---|---|
@@ -135,9 +135,9 @@ impl OpenWriter {
         }
     }
 
-    /// A writer that goes on from the last [`Notice::Persist`](crate::flow::Notice::Persist) of another one. Beyond what
-    /// [`new`](Self::new) does, it notices when the channel was dropped or replaced in the meantime, or written to by somebody
-    /// else, and it counts the rows that were rejected. The token prefix is saved, limits are not.
+    /// A writer that goes on from the last [`Notice::Persist`](crate::flow::Notice::Persist) of another one. Beyond
+    /// what [`new`](Self::new) does, it notices when the channel was dropped or replaced in the meantime, or written to
+    /// by somebody else, and it counts the rows that were rejected. The token prefix is saved, limits are not.
     ///
     /// # Errors
     /// [`Misuse::WrongState`](crate::error::Misuse::WrongState) when the state is not a writer's.
@@ -147,8 +147,8 @@ impl OpenWriter {
         Ok(Self { position: Some(position), tokens, ..Self::new(session, path) })
     }
 
-    /// Ends in [`FlowError::Failed`] when the channel has no committed token at first: for whoever knows that it should have
-    /// one, because starting from the beginning would duplicate rows.
+    /// Ends in [`FlowError::Failed`] when the channel has no committed token at first: for whoever knows that it should
+    /// have one, because starting from the beginning would duplicate rows.
     pub fn must_have_committed(mut self) -> Self {
         self.must_have_committed = true;
         self
@@ -157,16 +157,17 @@ impl OpenWriter {
     /// Puts a prefix and a `|` in front of each offset token on the wire. The prefix names the load: see
     /// [above](Self#offset-tokens).
     ///
-    /// The caller keeps its own tokens: events, [`Writer::committed`], positions and remains have them without the prefix, so
-    /// that they can be parsed and compared as before. Pipewright's [`Reconcile`](super::super::Reconcile) and
-    /// [`AwaitCommitted`](super::super::AwaitCommitted) know nothing about it. A prefix has 1 to 128 bytes and no `|`; with any
-    /// other prefix the writer ends with [`FlowError::Build`] when it is polled first.
+    /// The caller keeps its own tokens: events, [`Writer::committed`], positions and remains have them without the
+    /// prefix, so that they can be parsed and compared as before. Pipewright's [`Reconcile`](super::super::Reconcile)
+    /// and [`AwaitCommitted`](super::super::AwaitCommitted) know nothing about it. A prefix has 1 to 128 bytes and no
+    /// `|`; with any other prefix the writer ends with [`FlowError::Build`] when it is polled first.
     ///
-    /// If the committed token has another prefix or none, the writer ends: with [`ChannelLost::OtherLoad`] when it opens the
-    /// channel for the first time (see [`ignore_other_prefixes`](Self::ignore_other_prefixes)), with
+    /// If the committed token has another prefix or none, the writer ends: with [`ChannelLost::OtherLoad`] when it
+    /// opens the channel for the first time (see [`ignore_other_prefixes`](Self::ignore_other_prefixes)), with
     /// [`ChannelLost::ForeignToken`] later.
     ///
-    /// Do not add or change the prefix of a load that is under way: its committed rows would count as those of another load.
+    /// Do not add or change the prefix of a load that is under way: its committed rows would count as those of another
+    /// load.
     ///
     /// ```
     /// # use pipewright::snowpipe::{ChannelPath, OpenWriter};
@@ -181,23 +182,23 @@ impl OpenWriter {
         self
     }
 
-    /// Takes a committed token without the [prefix](Self::token_prefix) for that of an earlier load, if it is there when the
-    /// writer opens the channel for the first time. The writer then begins with its first row: [`WriterEvent::Opened`] has no
-    /// token. Another such token later ends the writer.
+    /// Takes a committed token without the [prefix](Self::token_prefix) for that of an earlier load, if it is there
+    /// when the writer opens the channel for the first time. The writer then begins with its first row:
+    /// [`WriterEvent::Opened`] has no token. Another such token later ends the writer.
     ///
-    /// Use it if loads follow each other in one channel. It trusts that no other load writes to the channel **while this one is
-    /// not complete**: the other load's token would hide this load's progress, and a restart without a saved state would write
-    /// rows twice. For the same reason do not use it to add a prefix to a load that began without one: **the writer would write
-    /// every committed row again**. Complete that load as it began.
+    /// Use it if loads follow each other in one channel. It trusts that no other load writes to the channel **while
+    /// this one is not complete**: the other load's token would hide this load's progress, and a restart without a
+    /// saved state would write rows twice. For the same reason do not use it to add a prefix to a load that began
+    /// without one: **the writer would write every committed row again**. Complete that load as it began.
     pub fn ignore_other_prefixes(mut self) -> Self {
         self.tokens.ignores_other_prefixes = true;
         self
     }
 
-    /// Promises that equal offset tokens mean equal rows, also without a [prefix](Self::token_prefix), such as the ids of events.
-    /// The writer then believes a committed token also after an append was rejected because another client had opened the
-    /// channel. So a load that another process takes over goes on. The promise is not saved: repeat it after
-    /// [`resume`](Self::resume). It also lets a state go on that a writer saved before it ended with
+    /// Promises that equal offset tokens mean equal rows, also without a [prefix](Self::token_prefix), such as the ids
+    /// of events. The writer then believes a committed token also after an append was rejected because another client
+    /// had opened the channel. So a load that another process takes over goes on. The promise is not saved: repeat it
+    /// after [`resume`](Self::resume). It also lets a state go on that a writer saved before it ended with
     /// [`ChannelLost::AmbiguousToken`].
     pub fn unique_tokens(mut self) -> Self {
         self.tokens.unique = true;
@@ -222,22 +223,23 @@ impl OpenWriter {
         self
     }
 
-    /// How long faults may go on, without a commit in between, before the writer ends with the last one; and how long to wait
-    /// for the commit of what is buffered. A request that fails counts from its first attempt, and is given up two timeouts later
-    /// at the latest; only a question to the account is asked to its end. A commit that does not come counts from the first time
-    /// that the channel is opened again for it: see [`stall_timeout`](Self::stall_timeout).
+    /// How long faults may go on, without a commit in between, before the writer ends with the last one; and how long
+    /// to wait for the commit of what is buffered. A request that fails counts from its first attempt, and is given up
+    /// two timeouts later at the latest; only a question to the account is asked to its end. A commit that does not
+    /// come counts from the first time that the channel is opened again for it: see
+    /// [`stall_timeout`](Self::stall_timeout).
     ///
-    /// Only the time in which the writer is at work counts. If the clock jumps or the program is suspended, the time until the
-    /// writer had to be polled counts.
+    /// Only the time in which the writer is at work counts. If the clock jumps or the program is suspended, the time
+    /// until the writer had to be polled counts.
     ///
-    /// A wait that the service asks for (`Retry-After`) does not count, whether the ingest host asks this writer for it, or the
-    /// account asks the writer that renews the session's token. Each wait is cut to
-    /// [`Retry::longest_retry_after`](crate::flow::Retry::longest_retry_after). Since the last commit, waits up to a total of the
-    /// retry timeout or of `longest_retry_after`, whichever is longer, do not count; further waits do. So a service that always
-    /// asks for a wait ends the writer, too.
+    /// A wait that the service asks for (`Retry-After`) does not count, whether the ingest host asks this writer for
+    /// it, or the account asks the writer that renews the session's token. Each wait is cut to
+    /// [`Retry::longest_retry_after`](crate::flow::Retry::longest_retry_after). Since the last commit, waits up to a
+    /// total of the retry timeout or of `longest_retry_after`, whichever is longer, do not count; further waits do. So
+    /// a service that always asks for a wait ends the writer, too.
     ///
-    /// A host that has never answered is probably at a wrong address. The writer ends at once if TLS fails there, after 10 s if
-    /// no connection can be made, and otherwise after 2 min.
+    /// A host that has never answered is probably at a wrong address. The writer ends at once if TLS fails there, after
+    /// 10 s if no connection can be made, and otherwise after 2 min.
     pub fn retry_timeout(mut self, time: Duration) -> Self {
         self.retry_timeout = time;
         self
@@ -249,8 +251,8 @@ impl OpenWriter {
         self
     }
 
-    /// How long nothing may be committed of what was sent before the channel is opened again. Whoever opens it by force discards
-    /// what is buffered, and no status tells: it looks as if the commit were late.
+    /// How long nothing may be committed of what was sent before the channel is opened again. Whoever opens it by force
+    /// discards what is buffered, and no status tells: it looks as if the commit were late.
     pub fn stall_timeout(mut self, time: Duration) -> Self {
         self.stall_timeout = time;
         self

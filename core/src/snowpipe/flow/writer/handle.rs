@@ -17,7 +17,8 @@ use crate::time::Timestamp;
 impl WriterMachine {
     /// A request has failed.
     pub(super) fn request_failed(&mut self, operation: &'static OperationInfo, error: FlowError, cx: &mut Cx) {
-        // A request that the writer itself has cut off was about to be repeated, perhaps with another token: nothing is final.
+        // A request that the writer itself has cut off was about to be repeated, perhaps with another token: nothing is
+        // final.
         if is_deadline(&error) && cx.expired("").is_none() {
             return self.handle(Fault::Transient, operation, without_deadline(error), cx);
         }
@@ -134,8 +135,8 @@ impl WriterMachine {
         }
     }
 
-    /// The deadline of a request that begins now, and how much the service's waits may move it. Two attempts more than faults may
-    /// last leave time for the last error, which tells more than a deadline.
+    /// The deadline of a request that begins now, and how much the service's waits may move it. Two attempts more than
+    /// faults may last leave time for the last error, which tells more than a deadline.
     pub(super) fn begin_request(&mut self, cx: &Cx) -> (Timestamp, Duration) {
         self.began = self.elapsed.total();
         self.is_sent = false;
@@ -159,8 +160,8 @@ impl WriterMachine {
         self.goal.retry_timeout.max(self.longest_retry_after(cx)).saturating_sub(self.faults.excluded)
     }
 
-    /// Excludes a wait that the service has asked for from the working time, also after a success: no commit can be expected in
-    /// that time. The request that waited has just ended.
+    /// Excludes a wait that the service has asked for from the working time, also after a success: no commit can be
+    /// expected in that time. The request that waited has just ended.
     pub(super) fn exclude(&mut self, asked_to_wait: Duration, cx: &Cx) {
         let excluded = asked_to_wait.min(self.excluded_time_left(cx));
         self.faults.excluded += excluded;

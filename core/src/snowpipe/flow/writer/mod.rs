@@ -45,19 +45,21 @@
 //!
 //! * A batch is kept until its end token, or one that was sent after it, is committed.
 //! * One request is under way. A batch is sent behind another only when that one was answered.
-//! * After an open nothing of before is buffered: it was committed, or never will be. So sending again what is behind the
-//!   committed token neither loses rows nor writes them twice.
-//! * Tokens are looked up in the list of those that were sent, and never put in an order. A [prefix](OpenWriter::token_prefix) is
-//!   on the wire only.
-//! * The position is saved before each append, and at the end: a new process that goes on from it knows every token that may be
-//!   committed.
-//! * That an append was answered is no progress: only a commit is, or a channel that is well when nothing waits. So a batch that
-//!   ends its channel again and again ends the writer.
+//! * After an open nothing of before is buffered: it was committed, or never will be. So sending again what is behind
+//!   the committed token neither loses rows nor writes them twice.
+//! * Tokens are looked up in the list of those that were sent, and never put in an order. A
+//!   [prefix](OpenWriter::token_prefix) is on the wire only.
+//! * The position is saved before each append, and at the end: a new process that goes on from it knows every token
+//!   that may be committed.
+//! * That an append was answered is no progress: only a commit is, or a channel that is well when nothing waits. So a
+//!   batch that ends its channel again and again ends the writer.
 //! * A status that came before another client had the channel proves its rows. Rows that it settled stay settled.
-//! * A batch that was refused for certain is not unconfirmed. One that was refused because of its place in the chain, or with a
-//!   code that nobody knows, still counts as sent: a proxy may have made the attempt before, so that only the committed token is
-//!   believed; until it is refused for the third time in a row, each time behind an open that shows nothing of it.
-//! * A token that is refused twice may be one node's mistake, and opening again harms no row. The third refusal is believed.
+//! * A batch that was refused for certain is not unconfirmed. One that was refused because of its place in the chain,
+//!   or with a code that nobody knows, still counts as sent: a proxy may have made the attempt before, so that only the
+//!   committed token is believed; until it is refused for the third time in a row, each time behind an open that shows
+//!   nothing of it.
+//! * A token that is refused twice may be one node's mistake, and opening again harms no row. The third refusal is
+//!   believed.
 //! * What is kept is bounded; what is more is handed back.
 
 mod decide;
@@ -105,24 +107,27 @@ json_structs! {
 
 /// A channel that rows go into, exactly once. Made by [`OpenWriter`].
 ///
-/// It yields **more than once**: poll it again after each [`WriterEvent`]. In between, give it rows or batches; it takes them
-/// without any I/O and sends them when it is polled. It keeps each batch until it is committed, and opens the channel again
-/// after every fault.
+/// It yields **more than once**: poll it again after each [`WriterEvent`]. In between, give it rows or batches; it
+/// takes them without any I/O and sends them when it is polled. It keeps each batch until it is committed, and opens
+/// the channel again after every fault.
 ///
-/// When it ends in an error, [`FlowError::Ambiguous`] says that some rows are unconfirmed, and which; any other error means that
-/// none are. [`unsettled`](Self::unsettled) hands all back that is not known to be committed. The error or its cause is
+/// When it ends in an error, [`FlowError::Ambiguous`] says that some rows are unconfirmed, and which; any other error
+/// means that none are. [`unsettled`](Self::unsettled) hands all back that is not known to be committed. The error or
+/// its cause is
 ///
-/// * [`FlowError::Service`]: the service refuses, or faults went on for longer than [`OpenWriter::retry_timeout`]; with a code
-///   that [`is_missing`](crate::snowpipe::ErrorCode::is_missing), when it says itself that channel, pipe or table are gone;
-/// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost): the channel is another one or gone, by what its status
-///   says, or somebody else writes to it;
-/// * [`FlowError::Failed`] with a [`ServiceError`](crate::error::ServiceError): the service does not take a batch, which is
-///   named;
-/// * [`FlowError::Transport`], [`FlowError::Credential`], [`FlowError::Deadline`], [`FlowError::Build`] as with any flow.
+/// * [`FlowError::Service`]: the service refuses, or faults went on for longer than [`OpenWriter::retry_timeout`]; with
+///   a code that [`is_missing`](crate::snowpipe::ErrorCode::is_missing), when it says itself that channel, pipe or
+///   table are gone;
+/// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost): the channel is another one or gone, by what its
+///   status says, or somebody else writes to it;
+/// * [`FlowError::Failed`] with a [`ServiceError`](crate::error::ServiceError): the service does not take a batch,
+///   which is named;
+/// * [`FlowError::Transport`], [`FlowError::Credential`], [`FlowError::Deadline`], [`FlowError::Build`] as with any
+///   flow.
 ///
 /// With nothing waiting, it yields only when something happens to the channel;
-/// [`DrivenFlow::next_before`](crate::driver::DrivenFlow::next_before) comes back in between. It holds about 3 KiB then, and no
-/// thread.
+/// [`DrivenFlow::next_before`](crate::driver::DrivenFlow::next_before) comes back in between. It holds about 3 KiB
+/// then, and no thread.
 ///
 /// A whole conversation, with answers given by hand; the second append meets somebody else:
 ///
@@ -185,8 +190,8 @@ impl Writer {
     /// Takes a batch, to be sent behind all that was taken before. Needs no I/O.
     ///
     /// # Errors
-    /// The batch, with the reason: there is no room, the channel was not opened yet, the batch has no end token or one that
-    /// another has, it is empty or too large, the writer is closed or has ended.
+    /// The batch, with the reason: there is no room, the channel was not opened yet, the batch has no end token or one
+    /// that another has, it is empty or too large, the writer is closed or has ended.
     pub fn append(&mut self, batch: Batch) -> Result<(), Box<AppendError>> {
         let (machine, cx) = self.runner.parts_mut();
         machine.builder.flush();
@@ -208,17 +213,17 @@ impl Writer {
         }
     }
 
-    /// Takes a row, to be sent behind all that was taken before, in a batch with others: see [`OpenWriter::batches`]. Rows
-    /// without a token wait for one with a token. Needs no I/O.
+    /// Takes a row, to be sent behind all that was taken before, in a batch with others: see [`OpenWriter::batches`].
+    /// Rows without a token wait for one with a token. Needs no I/O.
     ///
     /// # Errors
-    /// The reason: there is no room, the channel was not opened yet, the row is not one, its offset token is that of the row
-    /// before, ends an earlier batch or is longer than 1024 bytes, the writer is closed or has ended. The row was left out then,
-    /// and all else is as before.
+    /// The reason: there is no room, the channel was not opened yet, the row is not one, its offset token is that of
+    /// the row before, ends an earlier batch or is longer than 1024 bytes, the writer is closed or has ended. The row
+    /// was left out then, and all else is as before.
     ///
-    /// Only the previous token and tokens that end a batch are compared, so a duplicate may go unnoticed: give each row its own
-    /// token. If rows without a token together exceed the size of a request, the writer cannot return them: `push` fails with a
-    /// `RowError`. Read the rows from [`unsettled`](Self::unsettled).
+    /// Only the previous token and tokens that end a batch are compared, so a duplicate may go unnoticed: give each row
+    /// its own token. If rows without a token together exceed the size of a request, the writer cannot return them:
+    /// `push` fails with a `RowError`. Read the rows from [`unsettled`](Self::unsettled).
     pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), PushError> {
         let (machine, cx) = self.runner.parts_mut();
         machine.room(0)?;
@@ -241,8 +246,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Sends what was taken without waiting for more; [`WriterEvent::Flushed`] says that it is committed: once, when this is
-    /// called again before. Rows behind the last offset token stay, because nobody could see that they are committed.
+    /// Sends what was taken without waiting for more; [`WriterEvent::Flushed`] says that it is committed: once, when
+    /// this is called again before. Rows behind the last offset token stay, because nobody could see that they are
+    /// committed.
     pub fn flush(&mut self) {
         let (machine, cx) = self.runner.parts_mut();
         machine.builder.flush();
@@ -250,8 +256,8 @@ impl Writer {
         machine.flush = Some(machine.replay.taken);
     }
 
-    /// Takes nothing any more; [`WriterEvent::Closed`] says that all is committed, also what a writer of before had sent. The
-    /// channel stays, for the next writer.
+    /// Takes nothing any more; [`WriterEvent::Closed`] says that all is committed, also what a writer of before had
+    /// sent. The channel stays, for the next writer.
     ///
     /// # Errors
     /// When there are rows behind the last offset token: push one with a token first. The writer is not closed then.
@@ -286,9 +292,10 @@ impl Writer {
         self.runner.machine().replay.batches()
     }
 
-    /// Returns the last channel status that the writer has read, with the caller's own offset tokens; `None` until the channel is
-    /// open. It has the latency, the rows that were inserted and rejected, and the last error. The writer reads it when it opens
-    /// the channel, once a second while rows are unconfirmed, and otherwise as [`OpenWriter::idle`] says.
+    /// Returns the last channel status that the writer has read, with the caller's own offset tokens; `None` until the
+    /// channel is open. It has the latency, the rows that were inserted and rejected, and the last error. The writer
+    /// reads it when it opens the channel, once a second while rows are unconfirmed, and otherwise as
+    /// [`OpenWriter::idle`] says.
     pub fn status(&self) -> Option<&ChannelStatus> {
         self.runner.machine().status.as_deref()
     }
@@ -339,8 +346,9 @@ impl WriterMachine {
         if is_full && !self.replay.is_empty() { Err(PushError::Full { batches, bytes: waiting }) } else { Ok(()) }
     }
 
-    /// A batch may end behind any row with a token, and no other may end with the same one. The batches that are cut from now on
-    /// end with the tokens of rows that come from now on, or of those that wait, which were compared when they came.
+    /// A batch may end behind any row with a token, and no other may end with the same one. The batches that are cut
+    /// from now on end with the tokens of rows that come from now on, or of those that wait, which were compared when
+    /// they came.
     fn check_token(&self, token: Option<&str>) -> Result<(), PushError> {
         let last = || self.builder.last_token().or_else(|| self.replay.last_token());
         match token.filter(|token| !token.is_empty()) {

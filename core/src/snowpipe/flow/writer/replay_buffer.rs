@@ -19,15 +19,16 @@ pub(super) struct ReplayBuffer {
     known: Option<ChannelSnapshot>,
     /// End tokens that another process had sent.
     before: Vec<String>,
-    /// From which of all that may be committed on a commit proves nothing, because another client had opened the channel.
+    /// From which of all that may be committed on a commit proves nothing, because another client had opened the
+    /// channel.
     unproven_from: Option<usize>,
     batches: VecDeque<Batch>,
     sent: usize,
     bytes: u64,
     /// What was committed before the last one.
     past: RecentTokens,
-    /// The greatest end token there was, by length and then by bytes. Tokens that grow, as numbers do, are compared with this one
-    /// and with no other.
+    /// The greatest end token there was, by length and then by bytes. Tokens that grow, as numbers do, are compared
+    /// with this one and with no other.
     greatest: String,
     /// How many batches were taken, and how many of them are committed.
     pub(super) taken: u64,
@@ -181,10 +182,10 @@ impl ReplayBuffer {
         self.sent = self.sent.saturating_sub(1);
     }
 
-    /// The append of the last sent batch was rejected because another client may have opened the channel. It still counts as
-    /// sent: a proxy may have sent it before. But if its token is committed, it may be the other client's. If `is_taken`, another
-    /// client has the channel for certain. Then the token of an earlier batch may be the other client's, too: a restart of the
-    /// service or a forced open may have discarded ours before.
+    /// The append of the last sent batch was rejected because another client may have opened the channel. It still
+    /// counts as sent: a proxy may have sent it before. But if its token is committed, it may be the other client's. If
+    /// `is_taken`, another client has the channel for certain. Then the token of an earlier batch may be the other
+    /// client's, too: a restart of the service or a forced open may have discarded ours before.
     pub(super) fn reject_last(&mut self, is_taken: bool) {
         let last = self.unconfirmed().count().checked_sub(1);
         self.unproven_from = last.map(|last| if is_taken { 0 } else { last });

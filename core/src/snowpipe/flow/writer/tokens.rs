@@ -6,13 +6,14 @@ use crate::snowpipe::flow::ChannelLost;
 use crate::snowpipe::rows::Batch;
 use crate::snowpipe::tuning::MAX_PREFIX_BYTES;
 
-/// Ends the prefix on the wire. Without it the row `05` of the load `load-1` would have the token of the row `5` of `load-10`.
+/// Ends the prefix on the wire. Without it the row `05` of the load `load-1` would have the token of the row `5` of
+/// `load-10`.
 const SEPARATOR: char = '|';
 
 /// What [`OpenWriter`](super::OpenWriter) says about offset tokens.
 ///
-/// The prefix exists on the wire only. It is added to a batch that is sent and removed from a status that comes, so that
-/// everything in between knows the caller's own tokens.
+/// The prefix exists on the wire only. It is added to a batch that is sent and removed from a status that comes, so
+/// that everything in between knows the caller's own tokens.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tokens {
     pub(super) prefix: Option<String>,
@@ -56,10 +57,12 @@ impl Tokens {
         batch
     }
 
-    /// A status with the caller's own tokens. `is_first` says that nothing of this load was ever sent, as far as is known.
+    /// A status with the caller's own tokens. `is_first` says that nothing of this load was ever sent, as far as is
+    /// known.
     ///
     /// # Errors
-    /// If the committed token is of another load: [`ChannelLost::OtherLoad`] at first, [`ChannelLost::ForeignToken`] later.
+    /// If the committed token is of another load: [`ChannelLost::OtherLoad`] at first, [`ChannelLost::ForeignToken`]
+    /// later.
     pub(super) fn remove_from(&mut self, status: &mut ChannelStatus, is_first: bool) -> Result<(), ChannelLost> {
         let Some(prefix) = &self.prefix else { return Ok(()) };
         let own = |token: &str| {

@@ -7,8 +7,8 @@ use crate::operation::Operation;
 use crate::seed::Seed;
 use crate::snowpipe::SnowpipeIngest;
 
-/// One operation of the ingest host, with the session's token. Made by [`Session::call`](crate::snowpipe::session::Session::call);
-/// run it on the handle of the account.
+/// One operation of the ingest host, with the session's token. Made by
+/// [`Session::call`](crate::snowpipe::session::Session::call); run it on the handle of the account.
 ///
 /// Ends as the operation's own call does, and otherwise as [`SessionRun`] says.
 pub type SessionCall<O> = SessionRun<OperationGoal<O>>;

@@ -16,8 +16,8 @@ use crate::snowpipe::session::Session;
 /// Run it on the handle of the account, whose credentials are asked: for a key-pair token, an OAuth access token or a
 /// programmatic access token, as the [`TokenType`] says.
 ///
-/// Ends in [`FlowError::Service`](crate::error::FlowError::Service) when the account refuses: 401 `390144` when names, key or
-/// clock of a key-pair token are wrong, 400 `invalid_grant` when the credential is wrong for this account.
+/// Ends in [`FlowError::Service`](crate::error::FlowError::Service) when the account refuses: 401 `390144` when names,
+/// key or clock of a key-pair token are wrong, 400 `invalid_grant` when the credential is wrong for this account.
 ///
 /// ```
 /// use pipewright::snowpipe::OpenSession;
@@ -45,21 +45,23 @@ impl OpenSession {
         self
     }
 
-    /// Headers for every request to the ingest host, such as a `User-Agent` of one's own. Those of the account's config go to
-    /// the account's host only.
+    /// Headers for every request to the ingest host, such as a `User-Agent` of one's own. Those of the account's config
+    /// go to the account's host only.
     pub fn ingest_headers(mut self, headers: HeaderMap) -> Self {
         self.ingest_headers = headers;
         self
     }
 
-    /// An ingest host that is this machine is spoken to over plain `http`: for simulators. Any other is not, in any case. Without
-    /// it, a session with an account that is plain `http` on this machine ends with an error that names this method.
+    /// An ingest host that is this machine is spoken to over plain `http`: for simulators. Any other is not, in any
+    /// case. Without it, a session with an account that is plain `http` on this machine ends with an error that names
+    /// this method.
     pub fn allow_plaintext_loopback(mut self) -> Self {
         self.plaintext_loopback = true;
         self
     }
 
-    /// The session without having asked for anything yet: whoever uses it first does. `account` is where the account is.
+    /// The session without having asked for anything yet: whoever uses it first does. `account` is where the account
+    /// is.
     pub fn connect_lazy(self, account: &Config<SnowpipeAccount>) -> Session {
         Session::new(account, self)
     }

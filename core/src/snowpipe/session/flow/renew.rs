@@ -7,8 +7,9 @@
 //!                           rejected, perhaps because of the host ──by the second host──▶ failed
 //! ```
 //!
-//! The account may fail over between the two requests, and the name of a host may be cut off on its way. Then the account rejects
-//! the host, and not the client. So a rejection is believed if it comes for the second host that was requested.
+//! The account may fail over between the two requests, and the name of a host may be cut off on its way. Then the
+//! account rejects the host, and not the client. So a rejection is believed if it comes for the second host that was
+//! requested.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -26,8 +27,8 @@ use crate::snowpipe::{RequestId, SnowpipeAccount};
 use crate::time::Timestamp;
 use crate::url::Base;
 
-/// Gets a token for a [session](crate::snowpipe::session), and the host before that when it is not known. All that it sends goes to
-/// the account's host.
+/// Gets a token for a [session](crate::snowpipe::session), and the host before that when it is not known. All that it
+/// sends goes to the account's host.
 ///
 /// Ends in the error of the call that failed. The session has it too when it is final, for those who ask next.
 #[derive(Debug)]

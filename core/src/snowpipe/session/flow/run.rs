@@ -25,12 +25,12 @@ use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
 /// A flow of the ingest host, such as [`OpenChannel`](crate::snowpipe::OpenChannel), with the session's token. Made by
 /// [`Session::run`], or for one operation by [`Session::call`]; run it on the handle of the account.
 ///
-/// Asks for host and token when the session has none, and for another token when the service refuses it (401, 403), once for
-/// each request. On 410 the session forgets the host, so that the next flow goes to another: a channel has to be opened again
-/// there.
+/// Asks for host and token when the session has none, and for another token when the service refuses it (401, 403),
+/// once for each request. On 410 the session forgets the host, so that the next flow goes to another: a channel has to
+/// be opened again there.
 ///
-/// Ends as the flow does, and in the error of the [renewal](super::Renewal) when there is no token to begin with. When there is
-/// none later, or the session has moved to another host by then, the request that asked for it ends in
+/// Ends as the flow does, and in the error of the [renewal](super::Renewal) when there is no token to begin with. When
+/// there is none later, or the session has moved to another host by then, the request that asked for it ends in
 /// [`FlowError::Credential`], or in [`FlowError::Ambiguous`] around it when an attempt may have been carried out.
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
@@ -63,8 +63,8 @@ impl<G> SessionRun<G> {
         Self { session, goal, timeout: None }
     }
 
-    /// Sets how long all of it may take, including the time to find the host and the token; without a limit by default. The
-    /// goal's own `timeout` begins when there is a token.
+    /// Sets how long all of it may take, including the time to find the host and the token; without a limit by default.
+    /// The goal's own `timeout` begins when there is a token.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = Some(time);
         self
@@ -72,8 +72,8 @@ impl<G> SessionRun<G> {
 }
 
 impl<G: MachineGoal<Service = SnowpipeIngest, Flow = GoalFlow<G>>> SessionRunMachine<G> {
-    /// Uses the session's token: to start the flow, or for the request that waits for it. Without a token that request fails, and
-    /// the flow decides what that means.
+    /// Uses the session's token: to start the flow, or for the request that waits for it. Without a token that request
+    /// fails, and the flow decides what that means.
     fn use_token(
         &mut self,
         result: Result<Grant, FlowError>,

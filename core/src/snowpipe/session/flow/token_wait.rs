@@ -15,7 +15,8 @@ pub(crate) struct TokenWait {
     renewal: Option<Renewal>,
     /// Whether the renewal is early: the previous token is still good.
     is_early: bool,
-    /// How long the account has asked the holder of the lease to wait, while this was waiting: for itself, or for another holder.
+    /// How long the account has asked the holder of the lease to wait, while this was waiting: for itself, or for
+    /// another holder.
     asked_to_wait: Duration,
     /// When it was polled last.
     polled_at: Option<Timestamp>,
@@ -44,7 +45,8 @@ impl TokenWait {
             if let Some(renewal) = &mut self.renewal {
                 let result = cx.poll(renewal)?;
                 self.renewal = None;
-                // If the previous token has ended meanwhile, another renewal follows, which may take as long as it needs.
+                // If the previous token has ended meanwhile, another renewal follows, which may take as long as it
+                // needs.
                 if let Err(error) = result
                     && !self.is_early
                 {

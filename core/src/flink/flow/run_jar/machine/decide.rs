@@ -148,8 +148,8 @@ impl RunMachine {
         }
     }
 
-    /// The cluster did not know the job, and this tells whether the JobManager that was to execute `main()` still lives. Only the
-    /// same one may execute it again. The next one may have recovered the job.
+    /// The cluster did not know the job, and this tells whether the JobManager that was to execute `main()` still
+    /// lives. Only the same one may execute it again. The next one may have recovered the job.
     pub(super) fn checked(
         &mut self,
         process: Result<Process, String>,

@@ -32,9 +32,9 @@ impl UpgradeMachine {
         self.enter(UpgradePhase::CancelNew, None, cx)
     }
 
-    /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked up for half of it
-    /// until then, without a gap of more than 5 s: a job that could not be looked up may run well. A lookup may be under way at
-    /// that moment.
+    /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked up for
+    /// half of it until then, without a gap of more than 5 s: a job that could not be looked up may run well. A lookup
+    /// may be under way at that moment.
     pub(super) fn is_own_deadline(&self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
         let (until, half) = (self.settle_until, self.data.settle_timeout / 2);
         let from = Timestamp::from_millis(until.as_millis().saturating_sub(half));
@@ -59,7 +59,8 @@ impl UpgradeMachine {
         }
     }
 
-    /// The old job could not be looked up. A cluster that knew it before has forgotten its end, or has lost it in a restart.
+    /// The old job could not be looked up. A cluster that knew it before has forgotten its end, or has lost it in a
+    /// restart.
     pub(super) fn not_checked(&mut self, error: FlowError) -> FlowError {
         let was_known = self.data.last_checkpoint.is_some() || self.data.earlier_savepoint.is_some();
         if was_known && error.service().is_some_and(is_unknown_job) {
@@ -68,8 +69,8 @@ impl UpgradeMachine {
         error
     }
 
-    /// The job under the id for both jars is FINISHED. If it was the old jar's, the new jar has not run; either has done all the
-    /// work.
+    /// The job under the id for both jars is FINISHED. If it was the old jar's, the new jar has not run; either has
+    /// done all the work.
     pub(super) fn disputed(&mut self) -> FlowError {
         self.status = UpgradeStatus::Unknown;
         let reason = format!("job {} is FINISHED, and it is not known which of the two jars it ran", self.data.new_job);
@@ -83,8 +84,8 @@ impl UpgradeMachine {
         })
     }
 
-    /// The job was submitted and is unknown now. It may have come to its end since, and been forgotten: running the old jar would
-    /// do its work again.
+    /// The job was submitted and is unknown now. It may have come to its end since, and been forgotten: running the old
+    /// jar would do its work again.
     pub(super) fn forgotten(&mut self, job: JobId, error: ServiceError) -> FlowError {
         self.status = UpgradeStatus::Unknown;
         FlowError::Ambiguous(Ambiguity {
@@ -117,8 +118,8 @@ impl UpgradeMachine {
         if self.is_roll_back() { self.run_old(cx) } else { self.enter(UpgradePhase::Run, None, cx) }
     }
 
-    /// The job has ended before it could be stopped. If it is not FINISHED, the caller needs a path to go on from: its last
-    /// checkpoint, and the savepoint of an earlier stop if there is one.
+    /// The job has ended before it could be stopped. If it is not FINISHED, the caller needs a path to go on from: its
+    /// last checkpoint, and the savepoint of an earlier stop if there is one.
     pub(super) fn ended(&mut self, state: JobState, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         self.status = UpgradeStatus::NoJobRuns;
         if state == JobState::Finished {
@@ -170,9 +171,10 @@ impl UpgradeMachine {
         })
     }
 
-    /// The stop failed. With a savepoint and without its job, the upgrade continues; a job that runs on is stopped again, now if
-    /// a failover came between, else by the resumed flow. A job that is FINISHED after its stop failed has run on after the
-    /// savepoint, to the end of its work: started from there, another job would do that part again.
+    /// The stop failed. With a savepoint and without its job, the upgrade continues; a job that runs on is stopped
+    /// again, now if a failover came between, else by the resumed flow. A job that is FINISHED after its stop failed
+    /// has run on after the savepoint, to the end of its work: started from there, another job would do that part
+    /// again.
     pub(super) fn not_stopped(
         &mut self,
         error: FlowError,
@@ -351,8 +353,8 @@ impl UpgradeMachine {
     pub(super) fn verified(&mut self, stability: Stability, cx: &mut FlowContext<FlinkRest>) -> Next {
         match stability {
             Stability::Stable => done(Ok(self.upgraded(self.checkpoint))),
-            // The time starts again, but not each time that the same tasks finish: a job that fails again and again would never
-            // be given up.
+            // The time starts again, but not each time that the same tasks finish: a job that fails again and again
+            // would never be given up.
             Stability::TasksFinished(finished) if finished > self.finished => {
                 self.finished = finished;
                 let state = format!("{finished} of its tasks have finished by themselves");

@@ -28,7 +28,8 @@ impl UpgradeMachine {
         if which == 0 { &mut self.data.old } else { &mut self.data.new }
     }
 
-    /// The uploads, then the plans, old before new, then the stop. A rollback that the caller wants needs only the old jar.
+    /// The uploads, then the plans, old before new, then the stop. A rollback that the caller wants needs only the old
+    /// jar.
     pub(super) fn prepare(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         let needed = if self.is_roll_back() { 1 } else { 2 };
         let missing = self.is_uploaded.iter().take(needed).position(|is_uploaded| !is_uploaded);
@@ -112,8 +113,8 @@ impl UpgradeMachine {
         State::LastCheckpoint(cx.call(GetCheckpoints::new(self.data.job)))
     }
 
-    /// A cluster that rejects the request has no checkpoints of the job, and a proxy may bar the path, which is only information.
-    /// Without an answer, nothing is planned and nothing stopped.
+    /// A cluster that rejects the request has no checkpoints of the job, and a proxy may bar the path, which is only
+    /// information. Without an answer, nothing is planned and nothing stopped.
     pub(super) fn last_checkpoint(
         &mut self,
         checkpoints: Result<Checkpoints, FlowError>,

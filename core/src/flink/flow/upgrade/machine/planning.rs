@@ -30,8 +30,9 @@ impl UpgradeMachine {
         State::Identify(which, Identify::before())
     }
 
-    /// Saves that the jar is about to be planned, so that a resumed flow does not kill another JobManager with it. After an
-    /// attempt without an answer, only the same JobManager may plan it: returns the next state if another one answers.
+    /// Saves that the jar is about to be planned, so that a resumed flow does not kill another JobManager with it.
+    /// After an attempt without an answer, only the same JobManager may plan it: returns the next state if another one
+    /// answers.
     pub(super) fn identified(
         &mut self,
         which: usize,
@@ -118,8 +119,9 @@ impl UpgradeMachine {
         }
     }
 
-    /// The jar was rejected, or never planned: a resumed flow plans it again, whichever JobManager answers then. If an earlier
-    /// attempt got no answer, that takes a rejection of the plan itself; otherwise the JobManager may have died of that attempt.
+    /// The jar was rejected, or never planned: a resumed flow plans it again, whichever JobManager answers then. If an
+    /// earlier attempt got no answer, that takes a rejection of the plan itself; otherwise the JobManager may have died
+    /// of that attempt.
     pub(super) fn not_planned(&mut self, error: FlowError, cx: &mut FlowContext<FlinkRest>) -> FlowError {
         let is_rejected = matches!(&error, FlowError::Service(error) if error.kind() == ErrorKind::Rejected);
         if is_rejected || !self.is_plan_open {
@@ -177,8 +179,8 @@ impl UpgradeMachine {
         State::Suspect(plan, DiagnoseJob::new(diagnosis))
     }
 
-    /// The JobManager died while a jar was planned, or may have. A resumed flow ends here again: planning the jar once more is
-    /// for the caller to decide.
+    /// The JobManager died while a jar was planned, or may have. A resumed flow ends here again: planning the jar once
+    /// more is for the caller to decide.
     pub(super) fn suspected(&mut self, plan: Option<FlowError>, found: Found) -> FlowError {
         let diagnosis = found.diagnosis;
         self.status = match (&self.data.savepoint, &diagnosis.lookup) {

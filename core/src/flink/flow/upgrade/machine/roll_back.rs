@@ -78,8 +78,8 @@ impl UpgradeMachine {
         Ok(State::FindNew(cx.child(run.lookup_only())))
     }
 
-    /// The cluster does not know the new job, but its `main()` may still run, and submit it. So the old jar runs under the id of
-    /// the new job: the cluster accepts an id once.
+    /// The cluster does not know the new job, but its `main()` may still run, and submit it. So the old jar runs under
+    /// the id of the new job: the cluster accepts an id once.
     pub(super) fn contend(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         self.data.old_job = self.data.new_job;
         self.run_old(cx)
@@ -105,8 +105,9 @@ impl UpgradeMachine {
         self.data.old_job == self.data.new_job
     }
 
-    /// There is a job under the id for both jars, and it may be either jar's: it is cancelled, and the old jar gets another id. A
-    /// rejection as a duplicate does not tell whose job it is, because a gateway may have delivered the run twice.
+    /// There is a job under the id for both jars, and it may be either jar's: it is cancelled, and the old jar gets
+    /// another id. A rejection as a duplicate does not tell whose job it is, because a gateway may have delivered the
+    /// run twice.
     pub(super) fn give_way(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         self.data.is_disputed = Some(true);
         self.data.old_job = JobId::from_bits(cx.seed.next_u128());

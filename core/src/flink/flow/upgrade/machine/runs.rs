@@ -139,14 +139,15 @@ impl UpgradeMachine {
         }
     }
 
-    /// Whether the cluster knows the job, although it is not known which attempt has submitted it, or whether its main method
-    /// has failed after that.
+    /// Whether the cluster knows the job, although it is not known which attempt has submitted it, or whether its main
+    /// method has failed after that.
     fn is_submitted(error: &FlowError) -> bool {
         let is_known = |diagnosis: &JobDiagnosis| matches!(diagnosis.lookup, JobLookup::State(_));
         error.is_ambiguous() && JobDiagnosis::of(error).is_some_and(is_known)
     }
 
-    /// The old jar's job has ended, but not as FINISHED. A resumed flow runs it again, under an id that is not used yet.
+    /// The old jar's job has ended, but not as FINISHED. A resumed flow runs it again, under an id that is not used
+    /// yet.
     fn not_brought_back(&mut self, report: &JobReport, cx: &mut FlowContext<FlinkRest>) -> FlowError {
         let why = report.failure().map(|why| format!(": {why}")).unwrap_or_default();
         let error = self.lost(&format!("it is {}{why}", report.state));
@@ -158,8 +159,8 @@ impl UpgradeMachine {
         error
     }
 
-    /// The old jar was rejected, or the JobManager died while its main method ran, and its job does not exist. A resumed flow
-    /// runs it again, however late: the main method has run before.
+    /// The old jar was rejected, or the JobManager died while its main method ran, and its job does not exist. A
+    /// resumed flow runs it again, however late: the main method has run before.
     fn not_run(&mut self, error: &FlowError, cx: &mut FlowContext<FlinkRest>) -> FlowError {
         let is_lost = JobDiagnosis::of(error).is_some_and(|known| known.lookup == JobLookup::NotFound);
         if matches!(error, FlowError::Service(_)) || is_lost {

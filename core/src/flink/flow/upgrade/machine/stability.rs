@@ -1,7 +1,7 @@
 //! [`StabilityCheck`]: whether a job keeps all its tasks running for some time.
 //!
-//! The list of jobs is not cached and says when a task last entered its state. If that moment is the same as before, no task was
-//! started again, also between two polls.
+//! The list of jobs is not cached and says when a task last entered its state. If that moment is the same as before, no
+//! task was started again, also between two polls.
 
 use std::ops::ControlFlow;
 

@@ -12,39 +12,39 @@ use crate::secret::Private;
 
 /// Runs a statement and yields its rows page by page.
 ///
-/// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). It yields `None` when all pages have
-/// come and all is closed. The first page is yielded even without rows, because it tells the columns; later ones only with rows.
-/// Polled after a page, the flow first gives out a state, from which [`resume`](Self::resume) continues after that page. Store
-/// the rows before that state, or together with it, and no rows are lost.
+/// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). It yields `None` when all
+/// pages have come and all is closed. The first page is yielded even without rows, because it tells the columns; later
+/// ones only with rows. Polled after a page, the flow first gives out a state, from which [`resume`](Self::resume)
+/// continues after that page. Store the rows before that state, or together with it, and no rows are lost.
 ///
-/// The statement runs in a session of its own, which is closed at the end, or in [an existing one](Self::in_session), which
-/// is not. Of an `INSERT` the only row is the id of a job, which keeps running; an endless query yields pages until it is
-/// [closed](Statement::close).
+/// The statement runs in a session of its own, which is closed at the end, or in [an existing one](Self::in_session),
+/// which is not. Of an `INSERT` the only row is the id of a job, which keeps running; an endless query yields pages
+/// until it is [closed](Statement::close).
 ///
 /// Ends in
 ///
-/// * [`FlowError::Failed`](crate::error::FlowError::Failed) when the statement is wrong or ran into something: the reason in one
-///   line, the stack trace as details;
-/// * [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) when the answer to the submission was lost: the statement may
-///   have been carried out. It is not sent again unless it is [`repeatable`](Self::repeatable). A session of its own is closed,
-///   which ends a query;
+/// * [`FlowError::Failed`](crate::error::FlowError::Failed) when the statement is wrong or ran into something: the
+///   reason in one line, the stack trace as details;
+/// * [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) when the answer to the submission was lost: the
+///   statement may have been carried out. It is not sent again unless it is [`repeatable`](Self::repeatable). A session
+///   of its own is closed, which ends a query;
 /// * [`FlowError::Incomplete`](crate::error::FlowError::Incomplete) with the rejection as its cause
-///   ([`FlowError::service`](crate::error::FlowError::service)) if the gateway does not know the session or the operation, as
-///   after a restart; or has given the page to another reader ([`is_wrong_token`](crate::flink::sql_gateway::is_wrong_token)),
-///   whose result is then left open.
+///   ([`FlowError::service`](crate::error::FlowError::service)) if the gateway does not know the session or the
+///   operation, as after a restart; or has given the page to another reader
+///   ([`is_wrong_token`](crate::flink::sql_gateway::is_wrong_token)), whose result is then left open.
 ///
-/// As soon as there is a session, every error has a [`StatementDiagnosis`](super::super::StatementDiagnosis) with its handle, and
-/// those of the operation and the job.
+/// As soon as there is a session, every error has a [`StatementDiagnosis`](super::super::StatementDiagnosis) with its
+/// handle, and those of the operation and the job.
 ///
 /// If you keep a page for minutes, keep the session alive with
 /// [`TriggerSession`](crate::flink::sql_gateway::sessions::TriggerSession).
 ///
-/// After the [`timeout`](Self::timeout), nothing is closed: the session closes itself after its idle time, or a resumed flow does
-/// it.
+/// After the [`timeout`](Self::timeout), nothing is closed: the session closes itself after its idle time, or a resumed
+/// flow does it.
 ///
-/// [`resume`](Self::resume) continues with the page after the saved one, or with closing if all had come. If it is not known
-/// whether the statement was submitted, the resumed flow ends as after a submission without an answer. The statement itself is
-/// not saved.
+/// [`resume`](Self::resume) continues with the page after the saved one, or with closing if all had come. If it is not
+/// known whether the statement was submitted, the resumed flow ends as after a submission without an answer. The
+/// statement itself is not saved.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
@@ -140,8 +140,8 @@ impl RunStatement {
         self
     }
 
-    /// Sends the statement again if its submission got no answer. Set it if executing the statement twice is harmless, as for a
-    /// query: the first one ends with its session.
+    /// Sends the statement again if its submission got no answer. Set it if executing the statement twice is harmless,
+    /// as for a query: the first one ends with its session.
     pub fn repeatable(mut self) -> Self {
         self.repeatable = true;
         self

@@ -237,8 +237,8 @@ impl StatementMachine {
         }
     }
 
-    /// Takes a page. Returns the next state, and the page if it is to be yielded. A state behind the page is saved only when the
-    /// caller has got the page.
+    /// Takes a page. Returns the next state, and the page if it is to be yielded. A state behind the page is saved only
+    /// when the caller has got the page.
     fn arrived(&mut self, answer: ResultPage) -> (State, Option<Page>) {
         let (token, next) = (self.token, answer.next_token());
         self.job = answer.job_id.or(self.job);

@@ -24,9 +24,10 @@
 //! | Wait | over | Fetch, or Heartbeat first if the last one is old |
 //! | closing | the session is unknown | closed |
 //!
-//! Invariants: a page is requested again until it has come, and the next one only then, which is all that the gateway keeps; so
-//! each row is yielded once, in order. A statement is sent once, unless it was said to be repeatable. What was opened here is
-//! closed here, also after an error, but not after the deadline, nor while another client reads it. One page is in memory.
+//! Invariants: a page is requested again until it has come, and the next one only then, which is all that the gateway
+//! keeps; so each row is yielded once, in order. A statement is sent once, unless it was said to be repeatable. What
+//! was opened here is closed here, also after an error, but not after the deadline, nor while another client reads it.
+//! One page is in memory.
 
 mod diagnosis;
 mod goal;
@@ -77,8 +78,8 @@ impl Statement {
         self.runner.machine().operation()
     }
 
-    /// Ends the statement: pages that have not come yet are not fetched. Poll on until the flow yields `None`; by then the query
-    /// has ended, and what was opened is closed. A response that is outstanding is handed back as
+    /// Ends the statement: pages that have not come yet are not fetched. Poll on until the flow yields `None`; by then
+    /// the query has ended, and what was opened is closed. A response that is outstanding is handed back as
     /// [`Step::Stray`](crate::flow::Step::Stray); one to a submission is waited for.
     pub fn close(&mut self) {
         let (machine, cx) = self.runner.parts_mut();
