@@ -28,7 +28,7 @@ async fn open(http: Client<HttpConnector, Full<Bytes>>, exchange: Exchange) -> (
         let body = exchange.request().body().read().map_err(|error| failure(Kind::Source, &error))?;
         let answer = http.request(exchange.request().clone().map(|_| Full::new(body))).await;
         let (head, body) = answer.map_err(|error| failure(Kind::Closed, &error))?.into_parts();
-        if exchange.is_live() && head.status.is_success() {
+        if exchange.is_streaming() && head.status.is_success() {
             stream = Some(Chunks(body));
             return Ok(http::Response::from_parts(head, Bytes::new()));
         }

@@ -125,15 +125,15 @@ pub mod strategies;
 pub mod transcript;
 mod world;
 
-mod live;
 mod random;
+mod streaming;
 
 #[doc(no_inline)]
 pub use event::{Event, Incident, Outcome};
 #[doc(no_inline)]
 pub use fault::{Fault, FaultKind, FaultPlan, RetryAfter};
-pub use live::{Coming, NoAnswer, OpenBody};
 pub use script::{Expectation, Script};
+pub use streaming::{Coming, NoAnswer, OpenBody};
 pub use world::schedule;
 pub use world::{
     FelderaHandle, FlinkHandle, Mounted, Pending, START, Service, SnowpipeHandle, SqlGatewayHandle, World,

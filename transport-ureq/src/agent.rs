@@ -52,9 +52,9 @@ impl Ureq {
         Self { agent: connect::agent(config, DefaultResolver::default()), idle_timeout: None }
     }
 
-    /// Ends a live body with a timeout when nothing comes for this long.
+    /// Ends a streaming body with a timeout when nothing comes for this long.
     ///
-    /// Without it a live body is waited for without limit: a server that has nothing to say cannot be told from one
+    /// Without it a streaming body is waited for without limit: a server that has nothing to say cannot be told from one
     /// that is gone. Services that send something regularly, such as empty lines or chunks, can be given a few times
     /// that.
     pub fn with_idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {

@@ -37,7 +37,7 @@
 //! | plain `http` | allowed, as in ureq: `https_only(true)` forbids it | |
 //! | idle connections | 10, 3 to a host, each for 15 s, as in ureq | |
 //! | head of an answer | 64 KiB and 128 headers, as in ureq | |
-//! | a live body's silence | without limit: [`Ureq::with_idle_timeout`] | |
+//! | a streaming body's silence | without limit: [`Ureq::with_idle_timeout`] | |
 //!
 //! ureq does the rest as one would expect: requests are framed by `Content-Length` and never chunked, interim answers
 //! (1xx) are skipped, nothing is sent a second time.
@@ -75,7 +75,7 @@
 //! # Time
 //!
 //! An exchange is over when [its timeout](pipewright::flow::Exchange::timeout) is: connecting, sending and receiving
-//! share it, and a server that sends a byte now and then gains nothing. Of a live exchange it bounds the head;
+//! share it, and a server that sends a byte now and then gains nothing. Of a streaming exchange it bounds the head;
 //! afterwards each read waits as long as [`Ureq::with_idle_timeout`] says.
 //!
 //! Two waits can be longer. Looking a name up takes as long as the system's resolver does; and a write to a server that
@@ -129,8 +129,8 @@ mod connect;
 mod file;
 #[cfg(feature = "keypair")]
 mod keypair;
-mod live;
 mod send;
+mod streaming;
 #[cfg(feature = "tracing")]
 pub mod trace;
 mod upload;

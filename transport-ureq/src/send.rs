@@ -13,7 +13,7 @@ use ureq::{AsSendBody, SendBody};
 
 use crate::Ureq;
 use crate::classify::Peer;
-use crate::live::Live;
+use crate::streaming::Streaming;
 use crate::upload::Upload;
 use crate::watch::{Phase, Watch, watched};
 
@@ -33,8 +33,8 @@ impl Transport for Ureq {
         let run = Run::new(exchange);
         let (head, body) = run.head(self)?.into_parts();
         if head.status.is_success() {
-            let live = Live::new(body, head.status, run.peer.uri, self.idle_timeout);
-            return Ok(Opened::Live(Response::from_parts(head, Box::new(live))));
+            let streaming = Streaming::new(body, head.status, run.peer.uri, self.idle_timeout);
+            return Ok(Opened::Streaming(Response::from_parts(head, Box::new(streaming))));
         }
         let body = run.body(&head, body)?;
         Ok(Opened::Rejection(Response::from_parts(head, body)))

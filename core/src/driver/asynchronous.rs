@@ -168,7 +168,7 @@ where
         loop {
             let now = (self.now)();
             match flow.poll(now, reply.take()) {
-                Step::Send(exchange) if exchange.is_live() => return Err(FlowError::Misuse(Misuse::LiveBody)),
+                Step::Send(exchange) if exchange.is_streaming() => return Err(FlowError::Misuse(Misuse::WrongMethod)),
                 Step::Send(exchange) => reply = Some((self.send)(exchange).await),
                 Step::Authorize(request) => reply = Some(self.credentials.authorize(request, now).await),
                 Step::WaitUntil(at) | Step::InFlight { until: at } => {
@@ -208,7 +208,7 @@ where
         loop {
             let now = (self.now)();
             match call.poll(now, reply.take()) {
-                Step::Send(exchange) if !exchange.is_live() => return Err(FlowError::Misuse(Misuse::LiveBody)),
+                Step::Send(exchange) if !exchange.is_streaming() => return Err(FlowError::Misuse(Misuse::WrongMethod)),
                 Step::Send(exchange) => {
                     let (settled, opened) = open(exchange).await;
                     (reply, body) = (Some(settled), opened);

@@ -45,7 +45,7 @@ pub fn run_until<F: Flow, H: ListenerResult>(
     loop {
         let now = runtime.now();
         match flow.poll(now, reply.take()) {
-            Step::Send(exchange) if exchange.is_live() => return Err(FlowError::Misuse(Misuse::LiveBody)),
+            Step::Send(exchange) if exchange.is_streaming() => return Err(FlowError::Misuse(Misuse::WrongMethod)),
             Step::Send(exchange) => {
                 let answer = runtime.send(&exchange);
                 reply = Some(exchange.settle(answer));
@@ -80,13 +80,13 @@ pub fn open<F: Flow, H: ListenerResult>(
     let (mut reply, mut body) = (None, None);
     loop {
         match call.poll(runtime.now(), reply.take()) {
-            Step::Send(exchange) if !exchange.is_live() => return Err(FlowError::Misuse(Misuse::LiveBody)),
+            Step::Send(exchange) if !exchange.is_streaming() => return Err(FlowError::Misuse(Misuse::WrongMethod)),
             Step::Send(exchange) => {
                 let answer = runtime.open(&exchange).map(|opened| match opened {
                     Opened::Rejection(response) => response,
-                    Opened::Live(response) => {
-                        let (head, live) = response.into_parts();
-                        body = Some(live);
+                    Opened::Streaming(response) => {
+                        let (head, streaming) = response.into_parts();
+                        body = Some(streaming);
                         Response::from_parts(head, Bytes::new())
                     }
                 });

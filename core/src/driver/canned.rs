@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use super::{Clock, Entropy, LiveBody, Opened, Transport};
+use super::{Clock, Entropy, Opened, StreamingBody, Transport};
 use crate::error::{Delivery, TransportError, TransportErrorKind};
 use crate::flow::Exchange;
 use crate::time::Timestamp;
@@ -95,7 +95,7 @@ impl Transport for Canned {
     fn open(&self, exchange: &Exchange) -> Result<Opened, TransportError> {
         let response = self.answer(exchange)?;
         if response.status().is_success() {
-            Ok(Opened::Live(response.map(|body| Box::new(CannedBody(body)) as Box<dyn LiveBody>)))
+            Ok(Opened::Streaming(response.map(|body| Box::new(CannedBody(body)) as Box<dyn StreamingBody>)))
         } else {
             Ok(Opened::Rejection(response))
         }
@@ -124,7 +124,7 @@ impl Entropy for Canned {
 #[derive(Debug)]
 struct CannedBody(Bytes);
 
-impl LiveBody for CannedBody {
+impl StreamingBody for CannedBody {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TransportError> {
         let length = buffer.len().min(self.0.len());
         for (target, byte) in buffer.iter_mut().zip(self.0.split_to(length)) {

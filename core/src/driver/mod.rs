@@ -31,5 +31,5 @@ pub use credentials::{BearerToken, Credentials, CredentialsFn, NoCredentials, Re
 pub use driven_flow::DrivenFlow;
 pub use listener::{ListenerResult, ignore_notices};
 pub use observed::{Observation, Observed};
-pub use runtime::{Clock, Entropy, LiveBody, Opened, Runtime, Transport};
+pub use runtime::{Clock, Entropy, Opened, Runtime, StreamingBody, Transport};
 pub use stream::{Stream, StreamError};

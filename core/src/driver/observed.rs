@@ -86,7 +86,7 @@ impl<R: Transport + Clock, L: Fn(&Observation<'_>)> Transport for Observed<R, L>
 
     fn open(&self, exchange: &Exchange) -> Result<Opened, TransportError> {
         let status = |opened: &Opened| match opened {
-            Opened::Live(response) => response.status(),
+            Opened::Streaming(response) => response.status(),
             Opened::Rejection(response) => response.status(),
         };
         self.observe(exchange, || self.runtime.open(exchange), status)

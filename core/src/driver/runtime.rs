@@ -53,13 +53,13 @@ pub trait Transport {
 #[derive(Debug)]
 pub enum Opened {
     /// A success, its body unread.
-    Live(Response<Box<dyn LiveBody>>),
+    Streaming(Response<Box<dyn StreamingBody>>),
     /// Any other status, with its body.
     Rejection(Response<Bytes>),
 }
 
 /// A body that is still coming.
-pub trait LiveBody: fmt::Debug + Send {
+pub trait StreamingBody: fmt::Debug + Send {
     /// Waits for the next bytes and puts them into the buffer; 0 is the end.
     ///
     /// # Errors

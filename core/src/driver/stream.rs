@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::LiveBody;
+use super::StreamingBody;
 use crate::decode::{DecodeError, Decoder, End};
 use crate::error::TransportError;
 
@@ -14,9 +14,9 @@ const CHUNK: usize = 16 * 1024;
 ///
 /// ```
 /// # use pipewright::decode::{Lines, LineLimit};
-/// # use pipewright::driver::{LiveBody, Stream};
+/// # use pipewright::driver::{StreamingBody, Stream};
 /// # #[derive(Debug)] struct Text(&'static [u8]);
-/// # impl LiveBody for Text {
+/// # impl StreamingBody for Text {
 /// #     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, pipewright::error::TransportError> {
 /// #         Ok(std::io::Read::read(&mut self.0, buffer).unwrap_or(0))
 /// #     }
@@ -34,13 +34,13 @@ const CHUNK: usize = 16 * 1024;
 #[must_use = "dropping a stream closes it"]
 pub struct Stream<D> {
     items: Items<D>,
-    body: Box<dyn LiveBody>,
+    body: Box<dyn StreamingBody>,
     buffer: Box<[u8]>,
 }
 
 impl<D> Stream<D> {
     /// The items that a decoder finds in a body.
-    pub fn new(decoder: D, body: Box<dyn LiveBody>) -> Self {
+    pub fn new(decoder: D, body: Box<dyn StreamingBody>) -> Self {
         Self { items: Items::new(decoder), body, buffer: vec![0; CHUNK].into() }
     }
 

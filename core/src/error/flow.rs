@@ -162,8 +162,8 @@ pub enum Misuse {
     PolledAfterDone,
     /// An exchange was settled with a credential, or a credential request with a response.
     WrongReply,
-    /// An operation with a live body was called like one without, or the other way round.
-    LiveBody,
+    /// An operation with a streaming response was called, or another operation was opened.
+    WrongMethod,
     /// A saved state is not this flow's.
     WrongState,
 }
@@ -277,7 +277,7 @@ impl fmt::Display for FlowError {
                 Misuse::WrongReply => {
                     "an exchange was settled with the answer to something else: settle each step with what it asked for"
                 }
-                Misuse::LiveBody => {
+                Misuse::WrongMethod => {
                     "wrong method for this operation: use `open` for streaming responses and `call` for all others"
                 }
                 Misuse::WrongState => "the saved state belongs to another flow, or to another version of this library",

@@ -28,26 +28,26 @@ operations! { FlinkRest;
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-logs).
     Safe GET "/jobmanager/logs" ListJobManagerLogs "getJobManagerLogList" -> LogList {}
 
-    /// The JobManager's log, **live**: see [`logs`](super::logs). Not in the published description.
+    /// The JobManager's log, **streaming**: see [`logs`](super::logs). Not in the published description.
     ///
     /// Refused with 404: Flink does not know where its log is.
     Safe GET "/jobmanager/log" GetJobManagerLog "getJobManagerLog" -> Lines {
-        live;
+        streaming;
     }
 
-    /// What the JobManager wrote to its standard output, **live**: see [`logs`](super::logs). Not in the published
+    /// What the JobManager wrote to its standard output, **streaming**: see [`logs`](super::logs). Not in the published
     /// description.
     ///
     /// Refused with 404: Flink does not know where it is.
     Safe GET "/jobmanager/stdout" GetJobManagerStdout "getJobManagerStdout" -> Lines {
-        live;
+        streaming;
     }
 
-    /// One of the log files, **live**: see [`logs`](super::logs). Not in the published description.
+    /// One of the log files, **streaming**: see [`logs`](super::logs). Not in the published description.
     ///
     /// Refused with 404: there is no such file in the folder of the JobManager's log.
     Safe GET "/jobmanager/logs/{filename}" GetJobManagerLogFile "getJobManagerCustomLog" -> Lines {
-        live;
+        streaming;
         path {
             /// As [`ListJobManagerLogs`] calls it.
             filename: String,

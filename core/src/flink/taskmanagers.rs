@@ -29,28 +29,28 @@ operations! { FlinkRest;
         path { taskmanagerid: TaskManagerId }
     }
 
-    /// A TaskManager's log, **live**: see [`logs`](super::logs). Not in the published description.
+    /// A TaskManager's log, **streaming**: see [`logs`](super::logs). Not in the published description.
     ///
     /// The JobManager fetches the file first. An unknown TaskManager is refused with 404.
     Safe GET "/taskmanagers/{taskmanagerid}/log" GetTaskManagerLog "getTaskManagerLog" -> Lines {
-        live;
+        streaming;
         path { taskmanagerid: TaskManagerId }
     }
 
-    /// What a TaskManager wrote to its standard output, **live**: see [`logs`](super::logs). Not in the published
+    /// What a TaskManager wrote to its standard output, **streaming**: see [`logs`](super::logs). Not in the published
     /// description.
     ///
     /// This is where the `print` sink writes to. An unknown TaskManager is refused with 404.
     Safe GET "/taskmanagers/{taskmanagerid}/stdout" GetTaskManagerStdout "getTaskManagerStdout" -> Lines {
-        live;
+        streaming;
         path { taskmanagerid: TaskManagerId }
     }
 
-    /// One of the log files of a TaskManager, **live**: see [`logs`](super::logs). Not in the published description.
+    /// One of the log files of a TaskManager, **streaming**: see [`logs`](super::logs). Not in the published description.
     ///
     /// An unknown TaskManager is refused with 404, an unknown file with **500**.
     Safe GET "/taskmanagers/{taskmanagerid}/logs/{filename}" GetTaskManagerLogFile "getTaskManagerCustomLog" -> Lines {
-        live;
+        streaming;
         path {
             taskmanagerid: TaskManagerId,
             /// As [`ListTaskManagerLogs`] calls it.

@@ -431,7 +431,7 @@ impl Attempts {
             request: self.request.take()?,
             timeout: self.timeout,
             body_limit: self.settings.body_limit,
-            live: self.rules.is_streaming,
+            streaming: self.rules.is_streaming,
             fresh: self.is_silent || self.effect == Effect::Once || self.settings.contact.is_silent(),
         })
     }

@@ -211,7 +211,7 @@ pub struct Exchange {
     request: Request<Body>,
     timeout: Duration,
     body_limit: u64,
-    live: bool,
+    streaming: bool,
     fresh: bool,
 }
 
@@ -226,19 +226,19 @@ impl Exchange {
         self.info
     }
 
-    /// How long the flow will wait for the answer. Of a live exchange: for its head.
+    /// How long the flow will wait for the answer. Of a streaming exchange: for its head.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// The longest body that the flow takes, in bytes. Of a live exchange: of a refusal.
+    /// The longest body that the flow takes, in bytes. Of a streaming exchange: of an error response.
     pub fn body_limit(&self) -> u64 {
         self.body_limit
     }
 
     /// Whether a successful answer is a stream, to be handed over unread.
-    pub fn is_live(&self) -> bool {
-        self.live
+    pub fn is_streaming(&self) -> bool {
+        self.streaming
     }
 
     /// Whether the request should go over a new connection. True for operations with
@@ -249,7 +249,7 @@ impl Exchange {
         self.fresh
     }
 
-    /// The end of the exchange: the answer, or why there is none. Of a live exchange: the head with an empty body,
+    /// The end of the exchange: the answer, or why there is none. Of a streaming exchange: the head with an empty body,
     /// or the refusal with its body.
     pub fn settle(self, result: Result<Response<Bytes>, TransportError>) -> Reply {
         Reply { ticket: self.ticket, outcome: Outcome::Answer(result) }

@@ -18,7 +18,7 @@ pub trait FromResponse: Sized {
     fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError>;
 }
 
-/// Of a live operation: the decoder for the lines that follow the head.
+/// Of a streaming operation: the decoder for the lines that follow the head.
 impl FromResponse for Lines {
     fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         // What a proxy says in a page of its own is not what was asked for.

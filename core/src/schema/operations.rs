@@ -22,7 +22,7 @@
 /// * `effect |op| expression;` when the effect depends on the values;
 /// * `timeout seconds;` when answers may take longer than usual;
 /// * `checks function;` when not all values can be asked for;
-/// * `live;` when the answer is a stream: the type of the answer is its decoder;
+/// * `streaming;` when the answer is a stream: the type of the answer is its decoder;
 /// * `path { name: Type, … }`: the parameters of the template, in its order, or it does not compile;
 /// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`. The key is left out
 ///   if it is the name;
@@ -35,7 +35,7 @@ macro_rules! operations {
             $( effect |$op:ident| $rule:expr; )?
             $( timeout $seconds:literal; )?
             $( checks $checker:path; )?
-            $( live $live:tt )?
+            $( streaming $streaming:tt )?
             $( reads $reader:path; )?
             $( path { $( $(#[$path_meta:meta])* $segment:ident : $segment_type:ty ),* $(,)? } )?
             $( query { $( $(#[$query_meta:meta])* $query:ident : $query_type:ty $(= $query_key:literal)? ),* $(,)? } )?
@@ -130,7 +130,7 @@ macro_rules! operations {
                     effect_varies: false $(|| { let _ = stringify!($op); true })?,
                 };
 
-                const STREAMING: bool = false $(|| { let _ = stringify!($live); true })?;
+                const STREAMING: bool = false $(|| { let _ = stringify!($streaming); true })?;
 
                 $(
                     #[inline]

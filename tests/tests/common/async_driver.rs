@@ -177,9 +177,9 @@ fn open_and_run_tell_a_wrong_operation() {
     let missing = Call::new(GetJobManagerLog::new(), &config(), Seed::new(1));
     tokio().block_on(async {
         let error = driver.run(streaming, ignore_notices).await.map(drop);
-        assert!(matches!(error, Err(FlowError::Misuse(Misuse::LiveBody))), "{error:?}");
+        assert!(matches!(error, Err(FlowError::Misuse(Misuse::WrongMethod))), "{error:?}");
         let error = driver.open(plain, open, ignore_notices).await.map(drop);
-        assert!(matches!(error, Err(FlowError::Misuse(Misuse::LiveBody))), "{error:?}");
+        assert!(matches!(error, Err(FlowError::Misuse(Misuse::WrongMethod))), "{error:?}");
         let error = driver.open(missing, open, ignore_notices).await.map(drop);
         assert!(matches!(error, Err(FlowError::Transport(_))), "{error:?}");
     });

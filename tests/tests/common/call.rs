@@ -286,7 +286,7 @@ fn an_exchange_says_how_it_wants_to_be_sent() {
         let Step::Send(exchange) = call.poll(START, None) else { panic!("no request") };
         assert_eq!(exchange.wants_fresh_connection(), effect == Once, "{effect:?}");
         assert_eq!((exchange.body_limit(), exchange.timeout()), (77, seconds(30)));
-        assert_eq!((exchange.info().name, exchange.is_live()), ("probe", false));
+        assert_eq!((exchange.info().name, exchange.is_streaming()), ("probe", false));
         assert_eq!(exchange.request().uri(), "http://127.0.0.1:1/probe?attempt=0");
     }
 }

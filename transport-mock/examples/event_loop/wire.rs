@@ -27,7 +27,7 @@ impl Wire {
     /// Begins an exchange; gives the reply when it is over already.
     pub(crate) fn send(&mut self, exchange: Exchange, registry: &Registry, address: SocketAddr) -> Option<Reply> {
         let not_sent = |kind, error: io::Error| TransportError::new(kind, Delivery::NotSent, error.to_string());
-        if exchange.is_live() {
+        if exchange.is_streaming() {
             let message = "this loop reads whole answers only";
             return Some(exchange.settle(Err(TransportError::new(Kind::Unsupported, Delivery::NotSent, message))));
         }

@@ -29,8 +29,8 @@ pub(super) fn rejected(case: &mut Case<'_>) {
         let result = case.transport.send(&ask.exchange(address));
         case.failed("a port that nobody listens on", result, NOT_SENT);
     }
-    let result = case.transport.open(&Ask::get().live(address));
-    case.failed("a live exchange with a port that nobody listens on", result, NOT_SENT);
+    let result = case.transport.open(&Ask::get().streaming(address));
+    case.failed("a streaming exchange with a port that nobody listens on", result, NOT_SENT);
 }
 
 pub(super) fn unresolvable(case: &mut Case<'_>) {

@@ -36,9 +36,9 @@
 //! | `cut-off` | a body that ends early is an error with its status, unknown |
 //! | `not-http` | an answer that is none, or ends in its head, is an error, unknown |
 //! | `timeout` | an exchange ends with its timeout, as `Timeout`, unknown; a few bytes now and then gain nothing |
-//! | `live` | a live body is handed over while it is coming; neither timeout nor limit of the exchange end it |
-//! | `live-refusal` | any status but a success is a refusal, read whole; a live exchange times out like others |
-//! | `live-cut-off` | a live body that breaks off ends with an error |
+//! | `streaming` | a streaming body is handed over while it is coming; neither timeout nor limit of the exchange end it |
+//! | `streaming-rejection` | any status but a success is a refusal, read whole; a streaming exchange times out like others |
+//! | `streaming-cut-off` | a streaming body that breaks off ends with an error |
 //!
 //! In every rule: no error shows the request's credential, and nothing is called not sent that has arrived. A kind of
 //! error may always be [`Other`](TransportErrorKind::Other), but where flows act on the kind: `TooLarge`, `Timeout`.
@@ -47,10 +47,10 @@
 
 mod answers;
 mod failures;
-mod live;
 pub(crate) mod probe;
 mod requests;
 mod server;
+mod streaming;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -118,9 +118,9 @@ const RULES: [(&str, Check); 20] = [
     ("cut-off", failures::cut_off),
     ("not-http", failures::not_http),
     ("timeout", failures::timeout),
-    ("live", live::live),
-    ("live-refusal", live::rejection),
-    ("live-cut-off", live::cut_off),
+    ("streaming", streaming::streaming),
+    ("streaming-rejection", streaming::rejection),
+    ("streaming-cut-off", streaming::cut_off),
 ];
 
 /// What came of a check. `Display` is a list.
@@ -199,7 +199,7 @@ impl Case<'_> {
     }
 
     fn open(&mut self, what: &str, ask: &Ask, server: &Server) -> Result<Opened, TransportError> {
-        let result = self.transport.open(&ask.live(server.address));
+        let result = self.transport.open(&ask.streaming(server.address));
         self.look(what, result.as_ref().err(), server);
         result
     }

@@ -77,8 +77,8 @@ impl Ask {
         self.build::<false>(&authority.to_string())
     }
 
-    /// The exchange of an operation with a live body.
-    pub(crate) fn live(&self, authority: impl Display) -> Exchange {
+    /// The exchange of an operation with a streaming body.
+    pub(crate) fn streaming(&self, authority: impl Display) -> Exchange {
         self.build::<true>(&authority.to_string())
     }
 

@@ -8,13 +8,13 @@ use pipewright::Timestamp;
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 
 use super::{Fault, RetryAfter};
-use crate::live::{NoAnswer, OpenBody};
+use crate::streaming::{NoAnswer, OpenBody};
 
 /// What comes back of an exchange.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) result: Result<Response<Bytes>, TransportError>,
-    /// A live body that ends with an error.
+    /// A streaming body that ends with an error.
     pub(crate) cut: bool,
 }
 
@@ -24,7 +24,12 @@ impl Answer {
     }
 
     /// What a fault leaves of the service's answer at `now`; `response` is there when the service was asked.
-    pub(crate) fn spoilt(fault: Option<Fault>, response: Option<Response<Bytes>>, live: bool, now: Timestamp) -> Self {
+    pub(crate) fn spoilt(
+        fault: Option<Fault>,
+        response: Option<Response<Bytes>>,
+        streaming: bool,
+        now: Timestamp,
+    ) -> Self {
         let closed = |message: &str| Self::failure(TransportErrorKind::Closed, Delivery::Unknown, message);
         let response = response.filter(|response| response.extensions().get::<NoAnswer>().is_none());
         let page = |status: StatusCode, after| Self::from(proxy_page(status, after, now));
@@ -41,7 +46,7 @@ impl Answer {
         match fault {
             Some(Fault::ReplyLost | Fault::Restart { .. }) => closed("the connection was reset before the answer"),
             Some(Fault::ProxyPage { status, .. }) => page(status, RetryAfter::Absent),
-            Some(Fault::CutOff) if live && status.is_success() => Self { result: Ok(half(response)), cut: true },
+            Some(Fault::CutOff) if streaming && status.is_success() => Self { result: Ok(half(response)), cut: true },
             Some(Fault::CutOff) => {
                 let message = "the connection was reset in the middle of the body";
                 TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message)
@@ -55,9 +60,9 @@ impl Answer {
     }
 
     /// The same, unless it is larger than the exchange allows.
-    pub(crate) fn bounded(self, limit: u64, live: bool) -> Self {
+    pub(crate) fn bounded(self, limit: u64, streaming: bool) -> Self {
         match &self.result {
-            Ok(response) if response.body().len() as u64 > limit && !(live && response.status().is_success()) => {
+            Ok(response) if response.body().len() as u64 > limit && !(streaming && response.status().is_success()) => {
                 let message = format!("the body has {} bytes, and the limit is {limit}", response.body().len());
                 TransportError::new(TransportErrorKind::TooLarge, Delivery::Unknown, message)
                     .with_head(response.status(), response.headers())
@@ -112,7 +117,7 @@ fn unauthorized() -> Response<Bytes> {
     response
 }
 
-/// What comes after it, if it is live, never comes.
+/// What comes after it, if it is streaming, never comes.
 fn half(mut response: Response<Bytes>) -> Response<Bytes> {
     response.extensions_mut().remove::<OpenBody>();
     response.map(|mut body| {

@@ -10,7 +10,7 @@
 //! | [`DelayReply`](Fault::DelayReply) | **yes** | the answer, or a timeout after it was applied |
 //! | [`TooManyRequests`](Fault::TooManyRequests), [`Unavailable`](Fault::Unavailable) | no | 429 or 503 of a proxy |
 //! | [`ProxyPage`](Fault::ProxyPage) | as it says | HTML with a status of its own |
-//! | [`CutOff`](Fault::CutOff) | **yes** | a transport error that keeps the status; of a live body half, then an error |
+//! | [`CutOff`](Fault::CutOff) | **yes** | a transport error that keeps the status; of a streaming body half, then an error |
 //! | [`ShortBody`](Fault::ShortBody) | **yes** | the answer with half its body |
 //! | [`MalformedBody`](Fault::MalformedBody) | **yes** | the answer with a byte overwritten |
 //! | [`Restart`](Fault::Restart) | as it says | a transport error, outcome unknown; then whatever the service does while it is down |

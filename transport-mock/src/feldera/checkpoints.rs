@@ -28,14 +28,14 @@ pub(super) fn checkpoint_status(store: &mut Store, call: &Call, name: &str) -> A
 }
 
 pub(super) fn list_checkpoints(store: &mut Store, name: &str) -> Answer {
-    let pipeline = store.live(name)?;
+    let pipeline = store.running(name)?;
     Ok(Reply::json(pipeline.checkpoints.iter().map(SavedState::described).collect()))
 }
 
 pub(super) fn sync_checkpoint(store: &mut Store, name: &str) -> Answer {
     check_edition(store)?;
     let (now, config) = (store.now, store.config.clone());
-    let pipeline = store.live(name)?;
+    let pipeline = store.running(name)?;
     let Some(uuid) = pipeline.checkpoints.last().map(|saved| saved.uuid.clone()) else {
         let message = "no checkpoints found; make a POST request to `/checkpoint` to make a new checkpoint";
         return Err(Rejection::new(StatusCode::BAD_REQUEST, "400", message, Value::Null));
@@ -53,7 +53,7 @@ pub(super) fn sync_status(store: &mut Store, call: &Call, name: &str) -> Answer 
 
 /// The edition does not matter, but there has to be a bucket in the configuration of the storage.
 pub(super) fn list_remote_checkpoints(store: &mut Store, name: &str) -> Answer {
-    let pipeline = store.live(name)?;
+    let pipeline = store.running(name)?;
     if pipeline.runtime_config["storage"]["backend"]["config"]["sync"].is_null() {
         let error = "listing remote checkpoints requires sync to be configured";
         let message = format!("Error fetching checkpoint from object store: {error}");

@@ -6,11 +6,11 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Rejection, Reply};
-use super::live::Readings;
 use super::program::Program;
 use super::request::Call;
 use super::rows::{self, Change, Format};
 use super::store::Store;
+use super::streaming::Readings;
 use super::subscriber::{Encoding, Subscriber};
 use super::wire::lines;
 
@@ -26,7 +26,7 @@ const BATCH_ROWS: usize = 1000;
 pub(super) fn ingress(store: &mut Store, call: &Call, name: &str, table: &str) -> Answer {
     let force = call.flag("force")?.unwrap_or(false);
     let (now, config) = (store.now, store.config.clone());
-    let pipeline = store.live(name)?;
+    let pipeline = store.running(name)?;
     let endpoint = format!("{table}.api-ingress-{:016x}", hash(&[table, &call.raw_query.replace("force=true", "")]));
     let update = call.query("update_format").unwrap_or_default();
     if call.query("format") == Some("json") && ["weighted", "redis"].contains(&update) {
@@ -69,7 +69,7 @@ pub(super) fn egress(store: &mut Store, readings: &mut Readings, call: &Call, na
     if !["csv", "json"].contains(&format) {
         return Err(Rejection::query(format!("unknown variant `{format}`, expected `csv` or `json`")));
     }
-    let pipeline = store.live(name)?;
+    let pipeline = store.running(name)?;
     let endpoint = format!("{view}.api-{:016x}", hash(&[view]));
     let encoding = match (format, call.query("update_format").unwrap_or("insert_delete")) {
         // It is an option of JSON.
@@ -121,7 +121,7 @@ pub(super) fn query(store: &mut Store, call: &Call, name: &str) -> Answer {
         let message = format!("Error during query processing: {error}.");
         Rejection::new(StatusCode::BAD_REQUEST, "AdHocQueryError", message, json!({ "error": error }))
     };
-    let pipeline = store.live(name)?;
+    let pipeline = store.running(name)?;
     let sql = call.query("sql").unwrap_or_default().trim().trim_end_matches(';');
     if sql.is_empty() {
         return Err(rejected("no SQL statements".into()));

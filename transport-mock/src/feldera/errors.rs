@@ -7,7 +7,7 @@ use http::header::{
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::live::OpenBody;
+use crate::streaming::OpenBody;
 
 pub(super) type Answer = Result<Reply, Rejection>;
 
@@ -69,7 +69,7 @@ impl Reply {
     }
 
     /// A body that begins like this and goes on.
-    pub(super) fn live(kind: &'static str, first: String, rest: OpenBody) -> Self {
+    pub(super) fn streaming(kind: &'static str, first: String, rest: OpenBody) -> Self {
         Self { rest: Some(rest), ..Self::text(kind, first) }
     }
 }

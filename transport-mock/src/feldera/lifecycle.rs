@@ -110,7 +110,7 @@ pub(super) fn activate(store: &mut Store, call: &Call, name: &str) -> Answer {
 
 fn transition(store: &mut Store, name: &str, verb: &str, to: &'static str) -> Answer {
     let (now, config) = (store.now, store.config.clone());
-    let pipeline = store.live(name)?;
+    let pipeline = store.running(name)?;
     let Some(process) = &mut pipeline.process else { return Err(Rejection::unknown_route()) };
     if process.desired == "Suspended" || process.status == "Standby" {
         let message = format!("Cannot execute {verb} transition starting from {}", process.desired);

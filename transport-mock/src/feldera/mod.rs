@@ -43,7 +43,7 @@
 //! | data | `config`, `views`, `wire` (forms of values), `errors`, `request`, `token`, `connectors`, `program`, `rows` |
 //! | parts of a process | `tables`, `endpoint`, `subscriber`, `progress`, `saved_state`, `transaction`, `checkpointing` |
 //! | parts of the manager | `process`, `log`, `compilation`, `pipeline`, `availability`, `store`, `keys` |
-//! | answers | `object`, `lifecycle`, `pipelines`, `checkpoints`, `inputs`, `live`, `data`, `statistics`, `introspection`, `validation`, `profiles` |
+//! | answers | `object`, `lifecycle`, `pipelines`, `checkpoints`, `inputs`, `streaming`, `data`, `statistics`, `introspection`, `validation`, `profiles` |
 //! | root | [`Manager`], which owns the parts; `router`, which names the handler of each path; `faults`, which a test injects |
 //!
 //! ```
@@ -71,7 +71,6 @@ mod inputs;
 mod introspection;
 mod keys;
 mod lifecycle;
-mod live;
 mod log;
 mod object;
 mod pipeline;
@@ -86,6 +85,7 @@ mod rows;
 mod saved_state;
 mod statistics;
 mod store;
+mod streaming;
 mod subscriber;
 mod tables;
 #[cfg(test)]
@@ -106,10 +106,10 @@ pub use self::views::{CheckpointView, History, PipelineView, RequestView, SyncVi
 
 use self::errors::respond;
 use self::keys::Keys;
-use self::live::Readings;
 use self::request::Call;
 use self::store::Store;
-use crate::live::{Coming, OpenBody};
+use self::streaming::Readings;
+use crate::streaming::{Coming, OpenBody};
 
 /// A simulated Feldera. See the [module](self).
 #[derive(Debug)]

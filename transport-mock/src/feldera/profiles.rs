@@ -44,7 +44,7 @@ pub(super) fn support_bundle(store: &mut Store, call: &Call, name: &str) -> Answ
 /// What there is of a part of a bundle; what cannot be had now is left out.
 fn content(store: &mut Store, call: &Call, name: &str, part: &str) -> Option<String> {
     let answer = match part {
-        "circuit_profile" => return store.live(name).is_ok().then(|| GRAPH.to_owned()),
+        "circuit_profile" => return store.running(name).is_ok().then(|| GRAPH.to_owned()),
         "metrics" => introspection::metrics(store, call, name),
         "stats" => statistics::statistics(store, name),
         "pipeline_config" => pipelines::get_pipeline(store, call, name),
@@ -57,14 +57,14 @@ fn content(store: &mut Store, call: &Call, name: &str, part: &str) -> Option<Str
 }
 
 pub(super) fn circuit_profile(store: &mut Store, name: &str) -> Answer {
-    store.live(name)?;
+    store.running(name)?;
     let files = [("0.dot", GRAPH), ("0.txt", "worker 0\n"), ("Makefile", "all: 0.svg\n")];
     let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
     Ok(Reply::file("application/zip", "profile.zip", zip(&files)))
 }
 
 pub(super) fn circuit_json_profile(store: &mut Store, name: &str) -> Answer {
-    store.live(name)?;
+    store.running(name)?;
     let metric = json!({ "name": "used_memory_bytes", "category": "State", "advanced": false, "description": "" });
     let profile = json!({ "metrics": [metric], "worker_profiles": [], "graph": { "nodes": [], "edges": [] } });
     Ok(Reply::file("application/json", "profile.json", profile.to_string().into_bytes()))
@@ -72,7 +72,7 @@ pub(super) fn circuit_json_profile(store: &mut Store, name: &str) -> Answer {
 
 /// This build has none.
 pub(super) fn heap_profile(store: &mut Store, name: &str) -> Answer {
-    store.live(name)?;
+    store.running(name)?;
     let error = "heap profiling is not available in this build";
     let message = format!("Heap profiler error: {error}.");
     Err(Rejection::new(http::StatusCode::BAD_REQUEST, "HeapProfilerError", message, json!({ "error": error })))
@@ -80,14 +80,14 @@ pub(super) fn heap_profile(store: &mut Store, name: &str) -> Answer {
 
 /// None was ever made.
 pub(super) fn samply_profile(store: &mut Store, name: &str) -> Answer {
-    store.live(name)?;
+    store.running(name)?;
     let message = "no samply profile found; trigger a samply profile by making a POST request to `/samply_profile`";
     Err(Rejection::new(http::StatusCode::BAD_REQUEST, "NoSamplyProfile", message, serde_json::Value::Null))
 }
 
 /// As on a machine without Samply.
 pub(super) fn start_samply_profile(store: &mut Store, name: &str) -> Answer {
-    store.live(name)?;
+    store.running(name)?;
     let message = "failed to profile the pipeline using samply";
     let details = json!("failed to get samply version; is Samply installed and in `$PATH`?");
     Err(Rejection::new(http::StatusCode::INTERNAL_SERVER_ERROR, "SamplyProfilingFailure", message, details))

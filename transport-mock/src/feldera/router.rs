@@ -6,7 +6,9 @@ use super::Manager;
 use super::errors::{Answer, Rejection, Reply};
 use super::keys::{check_role, needed};
 use super::request::Call;
-use super::{checkpoints, data, inputs, introspection, lifecycle, live, pipelines, profiles, statistics, validation};
+use super::{
+    checkpoints, data, inputs, introspection, lifecycle, pipelines, profiles, statistics, streaming, validation,
+};
 
 impl Manager {
     pub(super) fn answer(&mut self, call: &Call) -> Answer {
@@ -77,7 +79,7 @@ impl Manager {
             ("GET", ["events"]) => introspection::events(store, call, name),
             ("GET", ["events", id]) => introspection::event(store, call, name, id),
             ("POST", ["diff"]) => validation::diff(store, call, name),
-            ("GET", ["time_series"]) => live::time_series(store, name),
+            ("GET", ["time_series"]) => streaming::time_series(store, name),
             ("GET", ["time_series_stream"]) => readings.time_series(store, name),
             ("GET", ["support_bundle"]) => profiles::support_bundle(store, call, name),
             ("GET", ["circuit_profile"]) => profiles::circuit_profile(store, name),
@@ -95,7 +97,7 @@ impl Manager {
                 inputs::control_input(store, name, table, connector, action)
             }
             ("GET", ["views", view, "connectors", connector, "stats"]) => {
-                store.live(name)?;
+                store.running(name)?;
                 Err(Rejection::unknown_output(view, connector))
             }
             // A path of the API, and none of its methods.

@@ -42,7 +42,7 @@ impl Store {
     }
 
     /// A pipeline whose process answers.
-    pub(super) fn live(&mut self, name: &str) -> Result<&mut Pipeline, Rejection> {
+    pub(super) fn running(&mut self, name: &str) -> Result<&mut Pipeline, Rejection> {
         let pipeline = self.find(name)?;
         pipeline.check_process("")?;
         Ok(pipeline)
@@ -50,6 +50,6 @@ impl Store {
 
     /// A process that answers.
     pub(super) fn process(&mut self, name: &str) -> Result<&mut Process, Rejection> {
-        self.live(name)?.process.as_mut().ok_or_else(Rejection::unknown_route)
+        self.running(name)?.process.as_mut().ok_or_else(Rejection::unknown_route)
     }
 }

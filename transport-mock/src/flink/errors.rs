@@ -12,7 +12,7 @@ use http::StatusCode;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 
-use crate::live::NoAnswer;
+use crate::streaming::NoAnswer;
 
 /// What a handler comes back with.
 pub(super) type Answer = Result<Reply, Rejection>;

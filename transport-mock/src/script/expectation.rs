@@ -127,12 +127,12 @@ impl Expectation {
         self.reply_typed(status, Some("application/json"), vec![json.to_string().into()], None)
     }
 
-    /// Answers 200 with a live body: a read gives at the most one chunk.
+    /// Answers 200 with a streaming body: a read gives at the most one chunk.
     pub fn reply_live<B: Into<Bytes>>(self, chunks: impl IntoIterator<Item = B>) -> Script {
         self.reply_typed(200, None, chunks.into_iter().map(Into::into).collect(), None)
     }
 
-    /// Answers 200 with a live body that ends with an error.
+    /// Answers 200 with a streaming body that ends with an error.
     pub fn reply_live_cut<B: Into<Bytes>>(self, chunks: impl IntoIterator<Item = B>, error: TransportError) -> Script {
         self.reply_typed(200, None, chunks.into_iter().map(Into::into).collect(), Some(error))
     }

@@ -18,7 +18,7 @@ pub use self::expectation::Expectation;
 
 use self::diff::Seen;
 use self::expectation::{Expected, Scripted};
-use crate::live::Chunks;
+use crate::streaming::Chunks;
 use crate::world::{START, lock};
 
 /// Exchanges that are expected, in order, and what each is answered. Clones share the script.
@@ -139,7 +139,7 @@ impl Transport for Script {
     fn open(&self, exchange: &Exchange) -> Result<Opened, TransportError> {
         let Scripted { head, chunks, end } = self.next(exchange)?;
         if head.status().is_success() {
-            return Ok(Opened::Live(head.map(|()| Box::new(Chunks::new(chunks, end)) as _)));
+            return Ok(Opened::Streaming(head.map(|()| Box::new(Chunks::new(chunks, end)) as _)));
         }
         match end {
             None => Ok(Opened::Rejection(head.map(|()| chunks.concat().into()))),

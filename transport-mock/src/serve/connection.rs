@@ -12,12 +12,12 @@ use super::head::{Head, Reader, Trouble};
 use super::site::Outcome;
 use super::{Served, Shared};
 use crate::fault::Fault;
-use crate::live::{Coming, OpenBody};
+use crate::streaming::{Coming, OpenBody};
 use crate::world::{Service, lock};
 
 /// How long a connection may be silent, as a real server's may.
 pub(super) const SILENCE: Duration = Duration::from_secs(300);
-/// How often a live body is looked at.
+/// How often a streaming body is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// `rest.server.max-content-length`, which uploads are exempt from.
 const LARGEST_JSON: u64 = 100 << 20;

@@ -10,7 +10,7 @@ use pipewright::operation::OperationInfo;
 use super::Shared;
 use crate::fault::answer::Answer;
 use crate::fault::{Fault, FaultPlan};
-use crate::live::{NoAnswer, OpenBody};
+use crate::streaming::{NoAnswer, OpenBody};
 use crate::world::{Service, lock};
 
 /// See the module.

@@ -231,8 +231,8 @@ impl<R: Transport + Clock> Transport for Recorder<R> {
         self.request(exchange);
         let result = self.runtime.open(exchange);
         match &result {
-            Ok(Opened::Live(response)) => self.write(|log, at| {
-                log.line(at, &format!("< {}, and a live body", response.status().as_u16()));
+            Ok(Opened::Streaming(response)) => self.write(|log, at| {
+                log.line(at, &format!("< {}, and a streaming body", response.status().as_u16()));
                 let headers = show::headers(&mut log.names, response.headers());
                 log.lines(headers);
             }),

@@ -13,11 +13,11 @@
 //! Time moves only when somebody waits for something: an answer or a moment. Nothing sleeps. Two worlds with the same
 //! seed, the same services and plan, and the same flows in them go the same way to the last byte.
 
-mod live;
 mod mount;
 mod network;
 mod run;
 pub mod schedule;
+mod streaming;
 mod trace;
 
 use std::fmt;
@@ -95,7 +95,7 @@ impl World {
         self.change(|network| network.trace.watcher = Some(Arc::new(watcher)));
     }
 
-    /// Sends an exchange without waiting for what comes of it. A live one cannot be submitted: it comes back as
+    /// Sends an exchange without waiting for what comes of it. A streaming exchange cannot be submitted: it comes back as
     /// unsupported.
     pub fn submit(&self, exchange: Exchange) -> Pending {
         self.change(|network| {
@@ -171,9 +171,9 @@ impl Transport for World {
         let open = network::open_body(&response);
         let service = self.change(|network| network.service(exchange.request().uri()));
         let (head, body) = response.into_parts();
-        let rest = open.zip(service).map(|(body, service)| live::Rest::new(body, service));
-        let body = live::WorldBody::new(self.clone(), body, rest, end);
-        Ok(Opened::Live(Response::from_parts(head, Box::new(body))))
+        let rest = open.zip(service).map(|(body, service)| streaming::Rest::new(body, service));
+        let body = streaming::WorldBody::new(self.clone(), body, rest, end);
+        Ok(Opened::Streaming(Response::from_parts(head, Box::new(body))))
     }
 }
 

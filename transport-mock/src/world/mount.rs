@@ -13,7 +13,7 @@ use pipewright::{Base, Timestamp};
 use super::{World, lock};
 use crate::fault::RetryAfter;
 use crate::fault::answer::proxy_page;
-use crate::live::{Coming, OpenBody};
+use crate::streaming::{Coming, OpenBody};
 use crate::{feldera, flink, snowpipe, sql_gateway};
 
 /// A simulated service: answers one request at a time, as of a time.

@@ -18,12 +18,12 @@ use super::trace::Trace;
 use crate::event::{Event, Incident, Outcome};
 use crate::fault::answer::Answer;
 use crate::fault::{Fault, FaultPlan};
-use crate::live::OpenBody;
 use crate::random::between;
+use crate::streaming::OpenBody;
 
 pub(super) struct Network {
     pub(super) now: Timestamp,
-    /// Draws latencies, the order of what happens at the same time, and how live bodies are split.
+    /// Draws latencies, the order of what happens at the same time, and how streaming bodies are split.
     pub(super) seed: Seed,
     /// Draws what flows ask for; apart, so that neither changes the other.
     pub(super) entropy: Seed,
@@ -86,7 +86,7 @@ struct Head {
     uri: http::Uri,
     service: String,
     body_limit: u64,
-    live: bool,
+    streaming: bool,
 }
 
 impl Head {
@@ -100,7 +100,7 @@ impl Head {
             service: service.unwrap_or_default(),
             uri,
             body_limit: exchange.body_limit(),
-            live: exchange.is_live(),
+            streaming: exchange.is_streaming(),
         }
     }
 }
@@ -232,7 +232,7 @@ impl Network {
     /// Makes an answer the reply to the exchange that was submitted under its number.
     pub(super) fn settle(&mut self, number: u64, answer: Answer) -> Option<(Pending, Reply)> {
         let exchange = self.submitted.remove(&number)?;
-        let result = if exchange.is_live() { Err(unsupported()) } else { answer.result };
+        let result = if exchange.is_streaming() { Err(unsupported()) } else { answer.result };
         Some((Pending(number), exchange.settle(result)))
     }
 
@@ -277,11 +277,11 @@ impl Network {
             delay = by;
         }
         let back = self.now + trip.latency.saturating_sub(trip.latency / 2) + delay;
-        let Head { body_limit, live, .. } = trip.exchange;
-        let answer = Answer::spoilt(trip.fault, response, live, back).bounded(body_limit, live);
+        let Head { body_limit, streaming, .. } = trip.exchange;
+        let answer = Answer::spoilt(trip.fault, response, streaming, back).bounded(body_limit, streaming);
         // Whoever never sees the answer does not read on.
         let arrives =
-            live && back <= trip.until && answer.result.as_ref().is_ok_and(|answer| open_body(answer) == open);
+            streaming && back <= trip.until && answer.result.as_ref().is_ok_and(|answer| open_body(answer) == open);
         self.close(&trip.exchange.service, open.filter(|_| !arrives));
         self.give_back(trip, back, answer);
     }
@@ -344,6 +344,6 @@ pub(super) fn open_body(response: &Response<Bytes>) -> Option<OpenBody> {
 }
 
 fn unsupported() -> TransportError {
-    let message = "an exchange with a live body is opened, and not submitted";
+    let message = "an exchange with a streaming body is opened, and not submitted";
     TransportError::new(TransportErrorKind::Unsupported, Delivery::Unknown, message)
 }

@@ -84,7 +84,7 @@ impl<F: Flow, N: FnMut(usize, Notice)> Run<'_, F, N> {
         let result = loop {
             let now = self.world.now();
             match self.flows[flow].poll(now, reply.take()) {
-                Step::Send(exchange) if exchange.is_live() => break Err(FlowError::Misuse(Misuse::LiveBody)),
+                Step::Send(exchange) if exchange.is_streaming() => break Err(FlowError::Misuse(Misuse::WrongMethod)),
                 Step::Send(exchange) => {
                     self.sent.insert(self.world.submit(exchange), flow);
                     return;

@@ -133,7 +133,7 @@ impl<F: Flow, T: Iterator<Item = Turn>> Driver<'_, F, T> {
         let mut step = self.poll(None);
         loop {
             step = match step {
-                Step::Send(exchange) if exchange.is_live() => return Err(FlowError::Misuse(Misuse::LiveBody)),
+                Step::Send(exchange) if exchange.is_streaming() => return Err(FlowError::Misuse(Misuse::WrongMethod)),
                 Step::Send(exchange) => {
                     let until = self.world.now() + exchange.timeout();
                     self.sent = Some((self.world.submit(exchange), until));

@@ -142,9 +142,9 @@ fn a_live_body_is_cut_after_its_head() {
     assert_eq!((text.as_str(), end.is_none()), ("a long story", true));
 }
 
-/// All of a live body, and the error at its end.
+/// All of a streaming body, and the error at its end.
 fn read(opened: Opened) -> (String, Option<TransportError>) {
-    let Opened::Live(response) = opened else { panic!("a success") };
+    let Opened::Streaming(response) = opened else { panic!("a success") };
     let (mut body, mut text, mut buffer) = (response.into_body(), String::new(), [0; 4]);
     loop {
         match body.read(&mut buffer) {

@@ -175,7 +175,7 @@ fn live_bodies_come_in_their_chunks() {
         .reply(404, "gone");
     let mut call = follow(ADDRESS);
     let exchange = next_exchange(&mut call, script.now(), None);
-    let Ok(Opened::Live(response)) = script.open(&exchange) else { panic!("a success") };
+    let Ok(Opened::Streaming(response)) = script.open(&exchange) else { panic!("a success") };
     let mut body = response.into_body();
     let mut buffer = [0; 3];
     let mut read = || body.read(&mut buffer).map(|length| buffer[..length].to_vec());

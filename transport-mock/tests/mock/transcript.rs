@@ -217,7 +217,7 @@ fn live_bodies_rejections_and_what_is_cut_off() {
     world.set_faults(FaultPlan::none().nth(2, Fault::TooManyRequests(RetryAfter::Absent)).nth(3, Fault::NotSent));
     let recorder = Recorder::new(world.clone());
     let exchange = || next_exchange(&mut follow(ADDRESS), Timestamp::UNIX_EPOCH, None);
-    let Ok(Opened::Live(response)) = recorder.open(&exchange()) else { panic!("a live body") };
+    let Ok(Opened::Streaming(response)) = recorder.open(&exchange()) else { panic!("a streaming body") };
     assert!(response.into_body().read(&mut [0; 64]).is_ok_and(|read| read > 0));
     assert!(matches!(recorder.open(&exchange()), Ok(Opened::Rejection(_))));
     assert!(recorder.open(&exchange()).is_err());
@@ -229,7 +229,7 @@ fn live_bodies_rejections_and_what_is_cut_off() {
         &[
             "   0.000  > GET http://127.0.0.1:<port-1>/follow",
             "          | 12 bytes: a long story",
-            "   0.004  < 200, and a live body",
+            "   0.004  < 200, and a streaming body",
             "   0.004  > GET http://127.0.0.1:<port-1>/follow",
             "          | 12 bytes: a long story",
             "   0.008  < 429",

@@ -145,7 +145,7 @@ fn reset_instead_of_an_end() {
         let _ = proceed.recv();
         peer.reset();
     });
-    let Ok(pipewright::driver::Opened::Live(answer)) = Ureq::new().open(&get().live(server.address)) else {
+    let Ok(pipewright::driver::Opened::Streaming(answer)) = Ureq::new().open(&get().live(server.address)) else {
         panic!("no answer");
     };
     let mut body = answer.into_body();

@@ -4,19 +4,19 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::common::{PATIENCE, Peer, Server, fails, get};
-use pipewright::driver::{LiveBody, Opened, Transport};
+use pipewright::driver::{Opened, StreamingBody, Transport};
 use pipewright::error::{Delivery, TransportErrorKind as Kind};
 use pipewright::flow::Exchange;
 use pipewright_ureq::Ureq;
 
-fn opened(runtime: &Ureq, exchange: &Exchange) -> Box<dyn LiveBody> {
+fn opened(runtime: &Ureq, exchange: &Exchange) -> Box<dyn StreamingBody> {
     match runtime.open(exchange).expect("an answer") {
-        Opened::Live(answer) => answer.into_body(),
+        Opened::Streaming(answer) => answer.into_body(),
         Opened::Rejection(answer) => panic!("refused: {answer:?}"),
     }
 }
 
-fn next(body: &mut dyn LiveBody) -> String {
+fn next(body: &mut dyn StreamingBody) -> String {
     let mut buffer = [0; 1024];
     let read = body.read(&mut buffer).expect("more");
     String::from_utf8_lossy(&buffer[..read]).into_owned()
@@ -80,7 +80,7 @@ fn a_rejection_is_read_whole() {
     let server = Server::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\nnothing");
     match Ureq::new().open(&get().live(server.address)).expect("an answer") {
         Opened::Rejection(answer) => assert_eq!((answer.status().as_u16(), &answer.body()[..]), (404, &b"nothing"[..])),
-        Opened::Live(_) => panic!("404 is no success"),
+        Opened::Streaming(_) => panic!("404 is no success"),
     }
     server.done();
 

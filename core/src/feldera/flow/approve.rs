@@ -3,7 +3,7 @@
 //! ```text
 //!            ┌───────────────────────────┐
 //!            ▼                           │
-//!  Look ──awaits approval──▶ Approve ────┘
+//!  Poll ──awaits approval──▶ Approve ────┘
 //!   ▲ │
 //!   ├─┤ starting, or filling views
 //!   │ ├─▶ failed
@@ -23,7 +23,7 @@
 //! | anything else, such as a standby | that | done |
 //! | anything else | anything else | wait |
 //!
-//! Another deployment than at the look before is `Replaced`.
+//! Another deployment than at the poll before is `Replaced`.
 
 use std::time::Duration;
 

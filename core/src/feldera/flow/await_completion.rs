@@ -92,7 +92,7 @@ impl From<AwaitCompletion> for AwaitCompletionMachine {
     fn from(goal: AwaitCompletion) -> Self {
         let stall_detector = StallDetector::new(goal.stall_timeout).even_paused(goal.even_paused);
         let (pace, state) = (PollInterval::START, State::Ask(None));
-        AwaitCompletionMachine { goal, stall_detector, look_at: None, obstacle: None, pace, state }
+        AwaitCompletionMachine { goal, stall_detector, poll_at: None, obstacle: None, pace, state }
     }
 }
 
@@ -110,7 +110,7 @@ pub struct AwaitCompletionMachine {
     goal: AwaitCompletion,
     stall_detector: StallDetector,
     /// When statistics are due; `None` before the first answer.
-    look_at: Option<Timestamp>,
+    poll_at: Option<Timestamp>,
     /// What the last statistics named as holding steps back.
     obstacle: Option<&'static str>,
     pace: PollInterval,
@@ -179,7 +179,7 @@ impl StateMachine for AwaitCompletionMachine {
                 }
                 Ok(answer) => {
                     self.noted(answer.step, cx);
-                    self.look_at.get_or_insert(cx.now() + STATS_INTERVAL);
+                    self.poll_at.get_or_insert(cx.now() + STATS_INTERVAL);
                     self.state = State::Wait(self.pace.next(cx.now()));
                 }
                 Err(FlowError::Service(rejection)) => self.diagnose(rejection.into(), cx),
@@ -187,7 +187,7 @@ impl StateMachine for AwaitCompletionMachine {
             },
             State::Wait(until) => {
                 cx.wait(*until, "rows to be processed")?;
-                self.state = match self.look_at {
+                self.state = match self.poll_at {
                     Some(at) if at <= cx.now() => {
                         State::Stats(cx.call(GetStats::new(self.goal.pipeline.clone())), cx.now())
                     }
@@ -205,7 +205,7 @@ impl StateMachine for AwaitCompletionMachine {
                         cx.say(Notice::Observed { what, state: format!("{done} of {begun} steps are completed") });
                     }
                     self.obstacle = obstacle(metrics);
-                    self.look_at = Some(cx.now() + STATS_INTERVAL);
+                    self.poll_at = Some(cx.now() + STATS_INTERVAL);
                     self.state = State::Ask(None);
                 }
                 (Err(FlowError::Service(rejection)), _) => self.diagnose(rejection.into(), cx),

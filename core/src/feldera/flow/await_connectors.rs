@@ -1,12 +1,12 @@
 //! The goal [`AwaitConnectorsFinished`].
 //!
 //! ```text
-//!  Look ◀──▶ Wait
+//!  Poll ◀──▶ Wait
 //!   │ all have come to their end          for each of them
-//!   └─────────────────────▶ Token ──▶ Process ──▶ Token … ──▶ Look: still the same process ──▶ done
+//!   └─────────────────────▶ Token ──▶ Process ──▶ Token … ──▶ Poll: still the same process ──▶ done
 //! ```
 //!
-//! | Look shows | then |
+//! | Poll shows | then |
 //! |---|---|
 //! | another process than at first | failed: [`Restarted`](super::Interruption::Restarted) |
 //! | a connector that is waited for is not there | failed, and the names that are |
@@ -140,7 +140,7 @@ pub struct AwaitConnectorsMachine {
 
 #[derive(Debug)]
 enum State {
-    Look(Option<Call<GetStats>>),
+    Poll(Option<Call<GetStats>>),
     Wait(Timestamp),
     Token(Option<Call<GetCompletionToken>>),
     Process(Runner<AwaitCompletionMachine>),
@@ -260,11 +260,11 @@ impl StateMachine for AwaitConnectorsMachine {
 
     fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<Self::Output> {
         match &mut self.state {
-            State::Look(None) => {
+            State::Poll(None) => {
                 self.asked = cx.now();
-                self.state = State::Look(Some(cx.call(GetStats::new(self.goal.pipeline.clone()))));
+                self.state = State::Poll(Some(cx.call(GetStats::new(self.goal.pipeline.clone()))));
             }
-            State::Look(Some(call)) => match cx.poll(call)? {
+            State::Poll(Some(call)) => match cx.poll(call)? {
                 Ok(stats) => {
                     if let Some(result) = self.polled(&stats, cx).transpose() {
                         return done(result);
@@ -274,12 +274,12 @@ impl StateMachine for AwaitConnectorsMachine {
             },
             State::Wait(until) => {
                 cx.wait(*until, "connectors to come to their end")?;
-                self.state = State::Look(None);
+                self.state = State::Poll(None);
             }
             State::Token(None) => match self.left.pop_front() {
                 None => {
                     self.processed = true;
-                    self.state = State::Look(None);
+                    self.state = State::Poll(None);
                 }
                 Some((table, connector)) => {
                     let ask = GetCompletionToken::new(self.goal.pipeline.clone(), table, connector);
@@ -317,7 +317,7 @@ impl From<AwaitConnectorsFinished> for AwaitConnectorsMachine {
             left: VecDeque::new(),
             processed: false,
             pace: PollInterval::START,
-            state: State::Look(None),
+            state: State::Poll(None),
             goal,
         }
     }

@@ -128,7 +128,7 @@ pub struct CheckpointMachine {
     resends: u32,
     /// Of the last request without an answer, while none was accepted.
     unanswered: Option<Ambiguity>,
-    look_at: Timestamp,
+    poll_at: Timestamp,
     /// The process said, after the last status, that it has nothing to do.
     idle: bool,
     seen: Option<String>,
@@ -280,7 +280,7 @@ impl StateMachine for CheckpointMachine {
             State::Start(resumed) => match resumed.take() {
                 Some(CheckpointState { number: Some(number), process, checks_process, .. }) => {
                     (self.number, self.process, self.checks_process) = (number, process, checks_process);
-                    self.look_at = cx.now();
+                    self.poll_at = cx.now();
                     self.status(cx);
                 }
                 _ => self.state = State::Before(cx.call(GetStats::new(self.pipeline.clone()))),
@@ -300,7 +300,7 @@ impl StateMachine for CheckpointMachine {
                     self.process = started.incarnation_uuid.or(self.process.take());
                     self.save(Some(self.number), cx);
                     cx.phase(Self::NAME, "waiting for the checkpoint");
-                    self.look_at = cx.now() + STATS_INTERVAL;
+                    self.poll_at = cx.now() + STATS_INTERVAL;
                     self.status(cx);
                 }
                 Err(FlowError::Ambiguous(lost)) if self.resends < MAX_RESENDS && cx.expired("").is_none() => {
@@ -326,8 +326,8 @@ impl StateMachine for CheckpointMachine {
             },
             State::Wait(until) => {
                 cx.wait(*until, "the checkpoint")?;
-                if self.look_at <= cx.now() {
-                    self.look_at = cx.now() + STATS_INTERVAL;
+                if self.poll_at <= cx.now() {
+                    self.poll_at = cx.now() + STATS_INTERVAL;
                     self.state = State::Stats(cx.call(GetStats::new(self.pipeline.clone())));
                 } else {
                     self.status(cx);
@@ -375,7 +375,7 @@ impl From<Checkpoint> for CheckpointMachine {
             number: 0,
             resends: 0,
             unanswered: None,
-            look_at: Timestamp::UNIX_EPOCH,
+            poll_at: Timestamp::UNIX_EPOCH,
             idle: false,
             seen: None,
             pace: PollInterval::START,

@@ -3,7 +3,7 @@
 //! ```text
 //!            ┌────────────────────┐
 //!            ▼                    │
-//!  Look ──in use──▶ Clear ────────┘
+//!  Poll ──in use──▶ Clear ────────┘
 //!   ▲ │
 //!   └─┤ being stopped, being cleared
 //!     └─▶ done, or failed
@@ -21,7 +21,7 @@
 //!
 //! Storage that is in use again after a clear was accepted holds what another client has put there since: it is not
 //! cleared a second time. Nor is it when nobody knows whether a clear was carried out, unless the pipeline has been at
-//! rest all the time since the look that it was decided by. So a clear without an answer is followed by a look, and
+//! rest all the time since the poll that it was decided by. So a clear without an answer is followed by a poll, and
 //! never just sent again.
 
 use std::time::Duration;

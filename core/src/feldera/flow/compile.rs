@@ -1,15 +1,15 @@
 //! The goal [`Compile`].
 //!
 //! ```text
-//!  Look ──▶ Wait, while it is being compiled ──▶ Look
-//!   ▲ └─compiled, or not─▶ Look, at all of it ──▶ done, or failed
+//!  Poll ──▶ Wait, while it is being compiled ──▶ Poll
+//!   ▲ └─compiled, or not─▶ Poll, at all of it ──▶ done, or failed
 //!   │                              │ the platform failed, and `recompile` is set: once
 //!   └─────────── Recompile ◀───────┘
 //! ```
 //!
 //! | program | then |
 //! |---|---|
-//! | of another version than at the first look, or than was given | failed: `Edited` |
+//! | of another version than at the first poll, or than was given | failed: `Edited` |
 //! | `Success` | done |
 //! | `SqlError`, `RustError` | failed: `NotCompiled` |
 //! | `SystemError`, `RustError` that points at no mistake, with `recompile`, for the first time | recompile: a line feed is added to the SQL and removed |

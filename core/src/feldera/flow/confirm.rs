@@ -75,7 +75,7 @@ pub(super) struct Confirmation {
 }
 
 impl Confirmation {
-    /// Makes the request. It ends a minute after the first one, but has ten seconds also if the looks took longer than
+    /// Makes the request. It ends a minute after the first one, but has ten seconds also if the polls took longer than
     /// that.
     pub(super) fn ask(&mut self, pipeline: &str, cx: &mut FlowContext<FelderaApi>) -> Call<GetState> {
         let since = *self.since.get_or_insert(cx.now());
@@ -90,7 +90,7 @@ impl Confirmation {
         *self = Self::default();
     }
 
-    /// Decides by an answer. `shown` is what the manager shows, `what` is for the error. `None` is another look.
+    /// Decides by an answer. `shown` is what the manager shows, `what` is for the error. `None` is another poll.
     pub(super) fn answered(
         &mut self,
         answer: Result<Option<PipelineState>, FlowError>,

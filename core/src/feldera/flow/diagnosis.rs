@@ -1,8 +1,8 @@
 //! [`Diagnosis`]: finds out why a pipeline rejects a request, by reading the pipeline object.
 //!
 //! ```text
-//!  Look ──the cause shows──▶ done: the interruption
-//!  │ ▲ └─10 s are over─────▶ done: what the look shows, or the rejection
+//!  Poll ──the cause shows──▶ done: the interruption
+//!  │ ▲ └─10 s are over─────▶ done: what the poll shows, or the rejection
 //!  ▼ │
 //!  Wait
 //! ```
@@ -18,7 +18,7 @@
 //!
 //! A stop shows in the pipeline object before the process has ended, and `Paused` until the manager knows of the end.
 //! So neither explains a process that has ended or rejects all connections: both count only after the 10 s, or if the
-//! pipeline is stopping. The last look may take five seconds more.
+//! pipeline is stopping. The last poll may take five seconds more.
 //!
 //! The manager learns of the end of a process later than the clients do. A panic shows in the pipeline object after
 //! about four seconds, a killed process after up to five; until then the pipeline has the status `Running` and no
@@ -49,19 +49,19 @@ pub(super) struct Diagnosis {
     /// Until when the pipeline is polled.
     until: Timestamp,
     pace: PollInterval,
-    /// The deployment at the first look.
+    /// The deployment at the first poll.
     deployment: Option<String>,
-    /// What the last look showed, if the end of the process may hide another cause.
+    /// What the last poll showed, if the end of the process may hide another cause.
     provisional: Option<Interruption>,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
-    Look(Call<GetPipeline>),
+    Poll(Call<GetPipeline>),
     Wait(Timestamp),
     /// The rejection says it all.
-    Told,
+    Conclude,
 }
 
 impl Diagnosis {
@@ -74,10 +74,10 @@ impl Diagnosis {
         cx: &mut FlowContext<FelderaApi>,
     ) -> Self {
         let code = rejection.service().and_then(error_code);
-        let needs_a_look = code.as_ref().is_some_and(says_too_little);
+        let needs_poll = code.as_ref().is_some_and(says_too_little);
         let until =
             if code == Some(ErrorCode::PipelineInteractionNotDeployed) { cx.now() } else { cx.now() + MAX_STATUS_LAG };
-        let state = if needs_a_look { State::Look(look(pipeline, until, cx)) } else { State::Told };
+        let state = if needs_poll { State::Poll(get_pipeline(pipeline, until, cx)) } else { State::Conclude };
         let (pipeline, pace) = (pipeline.to_owned(), PollInterval::START);
         let (deployment, provisional) = (None, None);
         Self { pipeline, what, rejection, had_process, until, pace, deployment, provisional, state }
@@ -87,7 +87,7 @@ impl Diagnosis {
     pub(super) fn poll<T>(&mut self, cx: &mut FlowContext<FelderaApi>) -> ControlFlow<Step<T>, FlowError> {
         loop {
             match &mut self.state {
-                State::Look(call) => {
+                State::Poll(call) => {
                     let Ok(pipeline) = cx.poll(call)? else { return ControlFlow::Continue(self.conclude(None)) };
                     let found = self.found(&pipeline);
                     let is_final = found.as_ref().is_some_and(|found| self.is_final(found, &pipeline));
@@ -100,14 +100,14 @@ impl Diagnosis {
                 State::Wait(at) => match cx.wait_or_expire(*at, "the end of the pipeline")? {
                     // The rejection says more than that the time is up.
                     Err(_) => return ControlFlow::Continue(self.conclude(None)),
-                    Ok(()) => self.state = State::Look(look(&self.pipeline, self.until, cx)),
+                    Ok(()) => self.state = State::Poll(get_pipeline(&self.pipeline, self.until, cx)),
                 },
-                State::Told => return ControlFlow::Continue(self.conclude(None)),
+                State::Conclude => return ControlFlow::Continue(self.conclude(None)),
             }
         }
     }
 
-    /// Returns what explains the rejection in what a look shows.
+    /// Returns what explains the rejection in what a poll shows.
     fn found(&mut self, pipeline: &Pipeline) -> Option<Interruption> {
         let found = interruption(pipeline).filter(|found| self.explains(found));
         let deployment = pipeline.deployment_id.clone();
@@ -178,7 +178,7 @@ pub(super) fn with_unknown_outcome(ambiguity: Ambiguity, interruption: FlowError
     FlowError::Ambiguous(Ambiguity { cause: Box::new(interruption), ..ambiguity })
 }
 
-fn look(pipeline: &str, until: Timestamp, cx: &mut FlowContext<FelderaApi>) -> Call<GetPipeline> {
+fn get_pipeline(pipeline: &str, until: Timestamp, cx: &mut FlowContext<FelderaApi>) -> Call<GetPipeline> {
     cx.until(Some(until + LAST_POLL_TIMEOUT), |cx| cx.call(GetPipeline::new(pipeline).selector(Selector::Status)))
 }
 
@@ -195,7 +195,7 @@ fn says_too_little(code: &ErrorCode) -> bool {
         )
 }
 
-/// Whether a rejection is about the process that was asked, and not about the request: another look at the pipeline
+/// Whether a rejection is about the process that was asked, and not about the request: another poll at the pipeline
 /// tells more.
 pub(super) fn is_of_process(rejection: &ServiceError) -> bool {
     error_code(rejection).is_some_and(|code| {

@@ -112,7 +112,7 @@ impl Interruption {
         }
     }
 
-    /// What a rejection says by itself, without a look at the pipeline.
+    /// What a rejection says by itself, without a poll at the pipeline.
     pub(super) fn told_by(rejection: &ServiceError) -> Option<Self> {
         let code = error_code(rejection)?;
         match (&code, code.class()) {

@@ -24,7 +24,7 @@ impl Delay {
         }
         self.ask_at = Some(now + STATS_INTERVAL);
         let call = cx.until(Some(now + DELAY_QUERY_TIMEOUT), |cx| cx.call(GetStats::new(pipeline)));
-        // A process that does not answer may have ended just now: the next look shows that.
+        // A process that does not answer may have ended just now: the next poll shows that.
         Some(call.handing_back(is_of_process))
     }
 

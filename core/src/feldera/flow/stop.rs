@@ -3,7 +3,7 @@
 //! ```text
 //!            ┌───────────────────┐
 //!            ▼                   │
-//!  Look ──is to be up──▶ Stop ───┘
+//!  Poll ──is to be up──▶ Stop ───┘
 //!   ▲ │
 //!   └─┤ on the way
 //!     └─▶ done, or failed
@@ -122,7 +122,7 @@ pub struct StopPlan {
 }
 
 impl StopPlan {
-    /// The checkpoints, and which of them are new since the first look.
+    /// The checkpoints, and which of them are new since the first poll.
     fn checkpoint(&mut self, seen: &Pipeline) -> Option<CheckpointInfo> {
         let all = seen.storage_status_details.iter().flat_map(|details| &details.checkpoints);
         let known = self.known.get_or_insert_with(|| all.clone().map(|checkpoint| checkpoint.uuid.clone()).collect());

@@ -128,7 +128,7 @@ pub struct SyncMachine {
     /// The process by its statistics, while it is not known by its own word.
     seen: Option<String>,
     /// When to look at these again.
-    look_at: Timestamp,
+    poll_at: Timestamp,
     /// The last ones from before the request.
     before: Told,
     /// Until when the failure from before the request may be that old one.
@@ -192,7 +192,7 @@ impl SyncMachine {
     }
 
     fn look(&mut self, cx: &mut FlowContext<FelderaApi>) {
-        self.look_at = cx.now() + STATS_INTERVAL;
+        self.poll_at = cx.now() + STATS_INTERVAL;
         self.state = State::Stats(cx.call(GetStats::new(self.pipeline.clone())));
     }
 
@@ -390,7 +390,7 @@ impl StateMachine for SyncMachine {
             },
             State::Wait(until) => {
                 cx.wait(*until, "the checkpoint to be sent")?;
-                if self.process.is_none() && self.look_at <= cx.now() { self.look(cx) } else { self.status(cx) }
+                if self.process.is_none() && self.poll_at <= cx.now() { self.look(cx) } else { self.status(cx) }
             }
             State::Remote(call, why) => {
                 let listed = cx.poll(call)?;
@@ -426,7 +426,7 @@ impl From<SyncCheckpoint> for SyncMachine {
             process: None,
             checkpoint: String::new(),
             seen: None,
-            look_at: Timestamp::UNIX_EPOCH,
+            poll_at: Timestamp::UNIX_EPOCH,
             before: (None, None),
             stale_until: None,
             told: (None, None),

@@ -17,7 +17,7 @@ operations! { FelderaApi;
     /// [`LogHistory`](super::LogHistory) leaves out. Nothing at all comes while nothing is logged. Refused: 404 when
     /// there is no pipeline, 503. [Reference](https://docs.feldera.com/api/stream-pipeline-logs).
     Safe GET "/v0/pipelines/{pipeline_name}/logs" GetLogs "get_pipeline_logs" -> Logs {
-        live;
+        streaming;
         path { pipeline_name: String }
     }
 }

@@ -36,7 +36,7 @@ use crate::operation::{Operation, OperationInfo, Service};
 /// The rows of the operations here.
 pub(crate) const OPERATIONS: &[&OperationInfo] = &[HttpOutput::INFO, AdhocQuery::INFO];
 
-/// Checks the head of a live answer.
+/// Checks the head of a streaming response.
 fn head(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
     if response.status().is_success() {
         reject_page(info, response)

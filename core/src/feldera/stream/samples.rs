@@ -17,7 +17,7 @@ operations! { FelderaApi;
     /// [Reference](https://docs.feldera.com/api/stream-time-series).
     Safe GET "/v0/pipelines/{pipeline_name}/time_series_stream"
     StreamTimeSeries "get_pipeline_time_series_stream" -> Samples {
-        live;
+        streaming;
         path { pipeline_name: String }
     }
 }

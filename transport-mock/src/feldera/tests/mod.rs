@@ -5,10 +5,10 @@ mod connectors;
 mod data;
 mod failures;
 mod lifecycle;
-mod live;
 mod pipelines;
 mod platform;
 mod profiles;
+mod streaming;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use pipewright::driver::{LiveBody, Opened, Transport};
+use pipewright::driver::{Opened, StreamingBody, Transport};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use pipewright::flow::Exchange;
 use pipewright_mock::conformance::{self, Report};
@@ -40,7 +40,7 @@ fn one_that_follows_redirects() {
     let plain = Plain { follows: true, ..Plain::default() };
     breaks(
         &plain,
-        &["redirects", "live-refusal"],
+        &["redirects", "streaming-rejection"],
         "POST answered by 307 with a Location: 2 requests arrived instead of 1",
     );
 }
@@ -54,7 +54,7 @@ fn one_with_headers_of_its_own() {
 #[test]
 fn one_without_a_limit() {
     let plain = Plain { limitless: true, ..Plain::default() };
-    breaks(&plain, &["body-limit", "live-refusal"], "a body without end: a success instead of an error");
+    breaks(&plain, &["body-limit", "streaming-rejection"], "a body without end: a success instead of an error");
 }
 
 #[test]
@@ -72,14 +72,14 @@ fn one_that_takes_the_first_answer() {
 #[test]
 fn one_that_knows_no_chunks() {
     let plain = Plain { chunkless: true, ..Plain::default() };
-    let rules = ["framing", "body-limit", "cut-off", "not-http", "live", "live-cut-off"];
+    let rules = ["framing", "body-limit", "cut-off", "not-http", "streaming", "streaming-cut-off"];
     breaks(&plain, &rules, r#"a body in chunks: the body is "4\r\n0123\r\n6;x=y"#);
 }
 
 #[test]
 fn one_that_takes_half_a_body_for_a_body() {
     let plain = Plain { trusting: true, ..Plain::default() };
-    breaks(&plain, &["cut-off", "live-cut-off"], "half of the body: a success instead of an error");
+    breaks(&plain, &["cut-off", "streaming-cut-off"], "half of the body: a success instead of an error");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn again(error: &TransportError, delivery: Delivery) -> TransportError {
 #[test]
 fn one_that_says_not_sent_of_everything() {
     let transport = changing(|error| again(&error, Delivery::NotSent));
-    let rules = ["body-limit", "reset", "cut-off", "not-http", "timeout", "live-refusal"];
+    let rules = ["body-limit", "reset", "cut-off", "not-http", "timeout", "streaming-rejection"];
     // Their errors are looked at for nothing but this.
     let rules = [&rules[..], &["retries"]].concat();
     breaks(&transport, &rules, "says not sent, but something of the request arrived");
@@ -203,7 +203,7 @@ fn one_that_says_unknown_of_everything() {
 #[test]
 fn one_that_loses_the_status() {
     let transport = changing(|error| TransportError::new(error.kind(), error.delivery(), "no"));
-    let rules = ["body-limit", "cut-off", "timeout", "live-refusal"];
+    let rules = ["body-limit", "cut-off", "timeout", "streaming-rejection"];
     breaks(&transport, &rules, "half of a refusal: the error Closed, Unknown (no; ");
 }
 
@@ -213,7 +213,7 @@ fn one_that_calls_everything_other() {
         let other = TransportError::new(TransportErrorKind::Other, error.delivery(), "no");
         error.status().map_or(other.clone(), |status| other.with_status(status))
     });
-    breaks(&transport, &["body-limit", "timeout", "live-refusal"], "is not one of [TooLarge]");
+    breaks(&transport, &["body-limit", "timeout", "streaming-rejection"], "is not one of [TooLarge]");
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn one_that_sends_a_little_and_says_it_did_not() {
 #[derive(Debug)]
 struct Read(Bytes);
 
-impl LiveBody for Read {
+impl StreamingBody for Read {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TransportError> {
         let part = self.0.split_to(self.0.len().min(buffer.len()));
         buffer[..part.len()].copy_from_slice(&part);
@@ -269,19 +269,23 @@ fn one_that_reads_live_bodies_whole() {
         let response = Plain::default().send(exchange)?;
         let rejected = !response.status().is_success();
         let live = |response: Response<Bytes>| response.map(|body| Box::new(Read(body)) as _);
-        Ok(if rejected { Opened::Rejection(response) } else { Opened::Live(live(response)) })
+        Ok(if rejected { Opened::Rejection(response) } else { Opened::Streaming(live(response)) })
     });
-    breaks(&transport, &["live", "live-cut-off"], "a live body: what had come was held back until more came");
+    breaks(
+        &transport,
+        &["streaming", "streaming-cut-off"],
+        "a streaming body: what had come was held back until more came",
+    );
 }
 
 #[test]
 fn one_for_which_every_live_answer_is_live() {
     let transport = opening(|exchange| {
         let response = Plain::default().send(exchange)?;
-        Ok(Opened::Live(response.map(|body| Box::new(Read(body)) as _)))
+        Ok(Opened::Streaming(response.map(|body| Box::new(Read(body)) as _)))
     });
-    let report = conformance::check_only(&transport, |rule| rule == "live-refusal");
-    assert!(report.to_string().contains("answered by 404: a live body instead of a refusal"), "{report}");
+    let report = conformance::check_only(&transport, |rule| rule == "streaming-rejection");
+    assert!(report.to_string().contains("answered by 404: a streaming body instead of a refusal"), "{report}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use pipewright::Segment;
-use pipewright::driver::{LiveBody, Opened, Transport};
+use pipewright::driver::{Opened, StreamingBody, Transport};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind as Kind};
 use pipewright::flow::Exchange;
 
@@ -271,7 +271,7 @@ impl Incoming {
     }
 }
 
-impl LiveBody for Incoming {
+impl StreamingBody for Incoming {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TransportError> {
         self.read_some(buffer).map_err(|cause| unknown(&cause).with_status(self.status))
     }
@@ -290,7 +290,7 @@ impl Transport for Plain {
         let wire = &mut response.body_mut().wire;
         wire.until = None;
         let _ = wire.stream.set_read_timeout(None);
-        Ok(Opened::Live(response.map(|body| Box::new(body) as _)))
+        Ok(Opened::Streaming(response.map(|body| Box::new(body) as _)))
     }
 }
 

@@ -28,11 +28,11 @@ pub struct DeployMachine {
     restarted: bool,
     /// The program that is to run.
     version: Option<i64>,
-    /// The one that there was at the last look.
+    /// The one that there was at the last poll.
     looked_at: Option<i64>,
     polls: u32,
     pace: PollInterval,
-    /// Why there is another look.
+    /// Why there is another poll.
     pending_error: Option<FlowError>,
     state: State,
 }
@@ -40,7 +40,7 @@ pub struct DeployMachine {
 #[derive(Debug)]
 enum State {
     Start,
-    Look(Call<GetPipeline>),
+    Poll(Call<GetPipeline>),
     Wait(Timestamp),
     Create(Box<Call<CreatePipeline>>),
     Validate(Box<Call<ValidateProgram>>, Box<Differences>),
@@ -212,7 +212,7 @@ impl DeployMachine {
         cx: &mut FlowContext<FelderaApi>,
     ) -> Result<(), FlowError> {
         match answer {
-            // Another client has changed since the look what was as it should be then.
+            // Another client has changed since the poll what was as it should be then.
             Ok(changed) if !is_of(&self.goal, &changed) => {
                 let is = changed.program_version.unwrap_or_default();
                 let edited = Interruption::Edited { was: self.looked_at.unwrap_or(is), is };
@@ -282,10 +282,10 @@ impl StateMachine for DeployMachine {
         let next = match &mut self.state {
             State::Start => {
                 self.polls += 1;
-                self.state = State::Look(cx.call(GetPipeline::new(self.goal.name()).selector(Selector::All)));
+                self.state = State::Poll(cx.call(GetPipeline::new(self.goal.name()).selector(Selector::All)));
                 Ok(())
             }
-            State::Look(call) => {
+            State::Poll(call) => {
                 let seen = match cx.poll(call)? {
                     Ok(seen) => Some(seen),
                     Err(FlowError::Service(error)) if is_unknown_pipeline(&error) => None,

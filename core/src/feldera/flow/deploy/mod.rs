@@ -3,7 +3,7 @@
 //! ```text
 //!           ┌─ somebody was faster, or nobody knows ──────┐
 //!           ▼                                             │
-//!  start ─▶ Look ──unknown──▶ Create ─────────────────────┼─▶ Compile ──▶ Ensure ──▶ done
+//!  start ─▶ Poll ──unknown──▶ Create ─────────────────────┼─▶ Compile ──▶ Ensure ──▶ done
 //!           │  ├─ as it should be, and up ────────────────┼──────┼─────────▲
 //!           │  ├─ as it should be ────────────────────────┼──────┤
 //!           │  ├─ differs, stopped ──▶ Change ────────────┴──────┘
@@ -12,7 +12,7 @@
 //!           └─▶ failed
 //! ```
 //!
-//! | Look shows | then |
+//! | Poll shows | then |
 //! |---|---|
 //! | no such pipeline | Create |
 //! | nothing to change, the program compiled, the pipeline has the desired status | Ensure: its process has to answer |

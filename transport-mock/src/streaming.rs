@@ -1,10 +1,10 @@
-//! Live bodies: those of services, and those in memory.
+//! Streaming bodies: those of services, and those in memory.
 
 use std::collections::VecDeque;
 
 use bytes::{Buf as _, Bytes};
 use pipewright::Timestamp;
-use pipewright::driver::LiveBody;
+use pipewright::driver::StreamingBody;
 use pipewright::error::TransportError;
 
 /// A body that goes on after what its response holds: among the extensions of a [`Service`](crate::Service)'s response,
@@ -44,7 +44,7 @@ impl Chunks {
     }
 }
 
-impl LiveBody for Chunks {
+impl StreamingBody for Chunks {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TransportError> {
         let Some(chunk) = self.chunks.front_mut() else {
             return self.end.clone().map_or(Ok(0), Err);

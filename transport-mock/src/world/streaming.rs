@@ -1,17 +1,17 @@
-//! Live bodies in a world.
+//! Streaming bodies in a world.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use bytes::{Buf as _, Bytes};
 use pipewright::Timestamp;
-use pipewright::driver::LiveBody;
+use pipewright::driver::StreamingBody;
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 
 use super::network::Network;
 use super::{Service, World, lock};
-use crate::live::{Coming, OpenBody};
 use crate::random::below;
+use crate::streaming::{Coming, OpenBody};
 
 /// What a response holds of a body, and then what its service says, as the clock goes on.
 pub(super) struct WorldBody {
@@ -62,7 +62,7 @@ impl WorldBody {
     }
 }
 
-impl LiveBody for WorldBody {
+impl StreamingBody for WorldBody {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TransportError> {
         if self.ready.is_empty()
             && let Some(rest) = &self.rest

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Sim;
-use crate::live::{Coming, OpenBody};
+use crate::streaming::{Coming, OpenBody};
 
 const RAW: &str = "t?format=json&update_format=raw";
 

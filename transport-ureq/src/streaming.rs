@@ -1,11 +1,11 @@
-//! [`Live`]: the body of an answer that is still coming.
+//! [`Streaming`]: the body of an answer that is still coming.
 
 use std::fmt;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use http::{StatusCode, Uri};
-use pipewright::driver::LiveBody;
+use pipewright::driver::StreamingBody;
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use ureq::BodyReader;
 
@@ -13,7 +13,7 @@ use crate::classify::Peer;
 use crate::watch::{Phase, watched};
 
 /// Hands out whatever is there. Dropping it closes the connection.
-pub(crate) struct Live {
+pub(crate) struct Streaming {
     body: BodyReader<'static>,
     status: StatusCode,
     peer: Peer,
@@ -22,7 +22,7 @@ pub(crate) struct Live {
     failed: Option<TransportError>,
 }
 
-impl Live {
+impl Streaming {
     pub(crate) fn new(body: ureq::Body, status: StatusCode, uri: Uri, idle_timeout: Option<Duration>) -> Self {
         Self { body: body.into_reader(), status, peer: Peer { uri, patience: None }, idle_timeout, failed: None }
     }
@@ -51,7 +51,7 @@ impl Live {
     }
 }
 
-impl LiveBody for Live {
+impl StreamingBody for Streaming {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TransportError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -64,9 +64,9 @@ impl LiveBody for Live {
     }
 }
 
-impl fmt::Debug for Live {
+impl fmt::Debug for Streaming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live")
+        f.debug_struct("Streaming")
             .field("from", &self.peer.to_string())
             .field("status", &self.status)
             .finish_non_exhaustive()

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use pipewright::driver::{LiveBody, Opened};
+use pipewright::driver::{Opened, StreamingBody};
 use pipewright::error::{Delivery, TransportErrorKind as Kind};
 
 use super::answers::redirecting;
@@ -19,18 +19,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Head: 1\r\n\r\n";
 
-pub(super) fn live(case: &mut Case<'_>) {
+pub(super) fn streaming(case: &mut Case<'_>) {
     handed_over(case);
     longer_than_the_exchange(case);
 
-    let what = "204 to a live exchange";
+    let what = "204 to a streaming exchange";
     let server = Server::answering("HTTP/1.1 204 No Content\r\n\r\n");
     if let Some(mut body) = opened(case, what, &Ask::get(), &server) {
         reads(case, what, &mut *body, "");
     }
     case.arrived(what, server, 1);
 
-    let what = "a live body up to the end of the connection";
+    let what = "a streaming body up to the end of the connection";
     let server = Server::closing("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall of it");
     if let Some(mut body) = opened(case, what, &Ask::get(), &server) {
         reads(case, what, &mut *body, "all of it");
@@ -40,7 +40,7 @@ pub(super) fn live(case: &mut Case<'_>) {
 
 /// The server sends each item only when the client has what came before.
 fn handed_over(case: &mut Case<'_>) {
-    let what = "a live body";
+    let what = "a streaming body";
     let (has, wait) = mpsc::channel();
     let (wait, held_back) = (Mutex::new(wait), Arc::new(AtomicBool::new(false)));
     let server = Server::start({
@@ -79,9 +79,9 @@ fn handed_over(case: &mut Case<'_>) {
     case.arrived(what, server, 1);
 }
 
-/// Timeout and limit of a live exchange are for its head, and for a refusal.
+/// Timeout and limit of a streaming exchange are for its head, and for a refusal.
 fn longer_than_the_exchange(case: &mut Case<'_>) {
-    let what = "a live body longer than timeout and limit of its exchange";
+    let what = "a streaming body longer than timeout and limit of its exchange";
     let server = Server::start(|peer| {
         peer.request()?;
         peer.write(HEAD)?;
@@ -99,24 +99,24 @@ fn longer_than_the_exchange(case: &mut Case<'_>) {
 
 pub(super) fn rejection(case: &mut Case<'_>) {
     for status in [301, 400, 401, 404, 429, 503] {
-        let what = format!("a live exchange answered by {status}");
+        let what = format!("a streaming exchange answered by {status}");
         let server = redirecting(status, "refused");
         match case.open(&what, &Ask::get(), &server) {
             Ok(Opened::Rejection(response)) => drop(case.answered(&what, Ok(response), status, b"refused")),
-            Ok(Opened::Live(_)) => case.problem(format!("{what}: a live body instead of a refusal")),
+            Ok(Opened::Streaming(_)) => case.problem(format!("{what}: a streaming body instead of a refusal")),
             Err(error) => case.problem(format!("{what}: {} instead of a refusal", super::tell(&error))),
         }
         case.arrived(&what, server, 1);
     }
 
-    let what = "a refusal of a live exchange over its limit";
+    let what = "a refusal of a streaming exchange over its limit";
     let server = Server::closing(answer(500, "", "refused"));
     let result = case.open(what, &Ask::get().limited(6), &server);
     let expected = Expected { kinds: &[Kind::TooLarge], delivery: Delivery::Unknown, status: Some(500) };
     case.failed(what, result, expected);
     case.arrived(what, server, 1);
 
-    let what = "a live exchange without an answer";
+    let what = "a streaming exchange without an answer";
     let server = Server::start(|peer| {
         peer.request()?;
         peer.until_closed()
@@ -130,9 +130,9 @@ pub(super) fn rejection(case: &mut Case<'_>) {
 
 pub(super) fn cut_off(case: &mut Case<'_>) {
     for (what, bytes) in [
-        ("a live body without its last chunk", format!("{HEAD}5\r\nwhole\r\n")),
-        ("a live body cut in a chunk", format!("{HEAD}5\r\nwhole\r\n5\r\nhal")),
-        ("a live body shorter than its length", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nwhole".to_owned()),
+        ("a streaming body without its last chunk", format!("{HEAD}5\r\nwhole\r\n")),
+        ("a streaming body cut in a chunk", format!("{HEAD}5\r\nwhole\r\n5\r\nhal")),
+        ("a streaming body shorter than its length", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nwhole".to_owned()),
     ] {
         let server = Server::closing(bytes);
         if let Some(mut body) = opened(case, what, &Ask::get(), &server) {
@@ -149,19 +149,19 @@ pub(super) fn cut_off(case: &mut Case<'_>) {
     }
 }
 
-fn opened(case: &mut Case<'_>, what: &str, ask: &Ask, server: &Server) -> Option<Box<dyn LiveBody>> {
+fn opened(case: &mut Case<'_>, what: &str, ask: &Ask, server: &Server) -> Option<Box<dyn StreamingBody>> {
     match case.open(what, ask, server) {
-        Ok(Opened::Live(response)) => return Some(response.into_body()),
+        Ok(Opened::Streaming(response)) => return Some(response.into_body()),
         Ok(Opened::Rejection(response)) => {
             case.problem(format!("{what}: {} is a success and no refusal", response.status().as_u16()));
         }
-        Err(error) => case.problem(format!("{what}: {} instead of a live body", super::tell(&error))),
+        Err(error) => case.problem(format!("{what}: {} instead of a streaming body", super::tell(&error))),
     }
     None
 }
 
 /// Demands that this is the rest of the body.
-fn reads(case: &mut Case<'_>, what: &str, body: &mut dyn LiveBody, rest: &str) {
+fn reads(case: &mut Case<'_>, what: &str, body: &mut dyn StreamingBody, rest: &str) {
     let mut got = Vec::new();
     if let Err(error) = read(body, &mut got, usize::MAX) {
         case.problem(format!("{what}: {} instead of the end", super::tell(&error)));
@@ -171,7 +171,11 @@ fn reads(case: &mut Case<'_>, what: &str, body: &mut dyn LiveBody, rest: &str) {
 }
 
 /// Reads up to the end, or until there are so many bytes.
-fn read(body: &mut dyn LiveBody, got: &mut Vec<u8>, enough: usize) -> Result<(), pipewright::error::TransportError> {
+fn read(
+    body: &mut dyn StreamingBody,
+    got: &mut Vec<u8>,
+    enough: usize,
+) -> Result<(), pipewright::error::TransportError> {
     let mut buffer = [0; 64];
     while got.len() < enough {
         match body.read(&mut buffer)? {

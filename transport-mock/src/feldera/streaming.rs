@@ -19,7 +19,7 @@ use super::process::Process;
 use super::store::Store;
 use super::subscriber::Subscriber;
 use super::wire::{lines, millis};
-use crate::live::{Coming, OpenBody};
+use crate::streaming::{Coming, OpenBody};
 
 /// Between two samples of a time series.
 const SECOND: Duration = Duration::from_secs(1);
@@ -55,24 +55,24 @@ impl Readings {
         let number = process.subscribers.subscribe(subscriber);
         let first = process.subscribers.get(number).map(Subscriber::take).unwrap_or_default();
         let what = What::Egress(process.incarnation.clone(), number);
-        Reply::live("application/json", first, self.begin(Reading { pipeline, what }))
+        Reply::streaming("application/json", first, self.begin(Reading { pipeline, what }))
     }
 
     pub(super) fn logs(&mut self, store: &mut Store, name: &str) -> Answer {
         let pipeline = store.find(name)?;
         let (first, read) = pipeline.log.since(0);
         let body = self.begin(Reading { pipeline: pipeline.id.clone(), what: What::Logs(read) });
-        Ok(Reply::live("text/plain", first, body))
+        Ok(Reply::streaming("text/plain", first, body))
     }
 
     pub(super) fn time_series(&mut self, store: &mut Store, name: &str) -> Answer {
         let now = store.now;
-        let pipeline = store.live(name)?;
+        let pipeline = store.running(name)?;
         let Some(process) = &pipeline.process else { return Err(Rejection::unknown_route()) };
         let (samples, next) = process.progress.samples(now);
         let what = What::TimeSeries(process.incarnation.clone(), next);
         let body = self.begin(Reading { pipeline: pipeline.id.clone(), what });
-        Ok(Reply::live("application/x-ndjson", lines(samples.iter()), body))
+        Ok(Reply::streaming("application/x-ndjson", lines(samples.iter()), body))
     }
 
     fn begin(&mut self, reading: Reading) -> OpenBody {
