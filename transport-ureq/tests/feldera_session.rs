@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pipewright_mock::feldera::{Config, Manager};
+use pipewright_mock::feldera::{Config, Edition, Manager, Release};
 use pipewright_mock::serve::{Options, Server, Time};
 use pipewright_mock::{Fault, FaultPlan};
 
@@ -92,7 +92,7 @@ impl Ran {
 }
 
 fn with_key() -> Config {
-    Config { enterprise: true, api_key: Some(KEY.into()), ..Config::default() }
+    Config { edition: Edition::Enterprise, api_key: Some(KEY.into()), ..Config::default() }
 }
 
 #[test]
@@ -186,8 +186,8 @@ fn of_many_rows_that_do_not_parse_twenty_are_named_and_all_are_counted() {
 
 #[test]
 fn a_release_that_cannot_tell_what_a_view_holds_does_not_say_nothing() {
-    let stage = Stage::new("old", Config { version: "0.297.1".into(), ..Config::default() });
-    let said = "Feldera 0.297.1 cannot tell what a view holds, 0.298 and later can";
+    let stage = Stage::new("old", Config { release: Release::V0_130, ..Config::default() });
+    let said = "Feldera 0.130.0 cannot tell what a view holds, 0.298 and later can";
     stage.run(&["--view", "sold"]).ends(1, &[said]);
     let ran = stage.run(&[&FEED[..], &["--view", "sold"]].concat());
     ran.ends(0, &[]);

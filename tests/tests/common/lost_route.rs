@@ -14,6 +14,7 @@ use pipewright::flink::{
 };
 use pipewright::flow::Goal;
 use pipewright_mock::event::Incident;
+use pipewright_mock::feldera::Edition;
 use pipewright_mock::flink::Program;
 use pipewright_mock::{Fault, FaultPlan, FelderaHandle, FlinkHandle, World, feldera, flink, sql_gateway};
 
@@ -156,18 +157,18 @@ struct Platform {
 }
 
 /// A platform with a pipeline that runs, so that it has answered. The enterprise edition has checkpoints.
-fn platform(enterprise: bool) -> Platform {
+fn platform(edition: Edition) -> Platform {
     let world = World::new(1);
-    let config = feldera::Config { enterprise, ..feldera::Config::default() };
+    let config = feldera::Config { edition, ..feldera::Config::default() };
     let platform = world.feldera("http://feldera.test".parse().expect("a base"), config);
     let feldera = Feldera::new(platform.base(), world.clone());
     let _ = feldera.run(Deploy::new("p", SQL)).expect("it runs");
     Platform { world, _handle: platform, feldera }
 }
 
-fn on_feldera<G: Goal<Service = FelderaApi>>(what: &str, enterprise: bool, goal: impl Fn(&Platform) -> G) {
+fn on_feldera<G: Goal<Service = FelderaApi>>(what: &str, edition: Edition, goal: impl Fn(&Platform) -> G) {
     at_each_exchange(what, |plan| {
-        let scene = platform(enterprise);
+        let scene = platform(edition);
         let goal = goal(&scene);
         let before = exchanges(&scene.world);
         scene.world.set_faults(plan);
@@ -178,16 +179,16 @@ fn on_feldera<G: Goal<Service = FelderaApi>>(what: &str, enterprise: bool, goal:
 
 #[test]
 fn felderas_flows_survive_a_proxy_that_loses_the_manager_for_a_moment() {
-    on_feldera("EnsurePaused", false, |_| EnsurePaused::new("p"));
-    on_feldera("Stop", true, |_| Stop::new("p"));
-    on_feldera("Checkpoint", true, |_| Checkpoint::new("p"));
-    on_feldera("Deploy", false, |_| Deploy::new("p", "CREATE TABLE u (x INT);").force_stop(true));
-    on_feldera("Deploy of a new pipeline", false, |_| Deploy::new("q", SQL));
-    on_feldera("EnsureRunning", false, |scene| {
+    on_feldera("EnsurePaused", Edition::OpenSource, |_| EnsurePaused::new("p"));
+    on_feldera("Stop", Edition::Enterprise, |_| Stop::new("p"));
+    on_feldera("Checkpoint", Edition::Enterprise, |_| Checkpoint::new("p"));
+    on_feldera("Deploy", Edition::OpenSource, |_| Deploy::new("p", "CREATE TABLE u (x INT);").force_stop(true));
+    on_feldera("Deploy of a new pipeline", Edition::OpenSource, |_| Deploy::new("q", SQL));
+    on_feldera("EnsureRunning", Edition::OpenSource, |scene| {
         let _ = scene.feldera.run(Stop::forced("p")).expect("stopped");
         EnsureRunning::new("p")
     });
-    on_feldera("ClearStorage", false, |scene| {
+    on_feldera("ClearStorage", Edition::OpenSource, |scene| {
         let _ = scene.feldera.run(Stop::forced("p")).expect("stopped");
         ClearStorage::new("p")
     });

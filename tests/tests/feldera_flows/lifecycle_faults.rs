@@ -12,7 +12,7 @@ use pipewright::feldera::{
 };
 use pipewright::flow::Goal;
 use pipewright_mock::FaultPlan;
-use pipewright_mock::feldera::{CompilerFailure, Config, PipelineView};
+use pipewright_mock::feldera::{CompilerFailure, Config, Edition, PipelineView};
 use pipewright_mock::schedule::Schedule;
 use pipewright_tests::rival_client::{
     ACTS, Act, BAD_SQL, Coverage, FAULTS, LIMIT, Moment, OTHER_SQL, RivalScene, SQL, Trial, hostile, polite, rivalry,
@@ -63,7 +63,8 @@ const SETTINGS: [Setting; 11] = [
 fn scene(seed: u64, enterprise: bool, setting: Setting) -> RivalScene {
     // Approval is about checkpoints, and only the enterprise edition makes any.
     let enterprise = enterprise || setting == Setting::Awaiting;
-    let scene = RivalScene::new(seed, Config { enterprise, ..Config::default() });
+    let edition = if enterprise { Edition::Enterprise } else { Edition::OpenSource };
+    let scene = RivalScene::new(seed, Config { edition, ..Config::default() });
     let then = |acts: &[Act]| {
         for act in acts {
             scene.now(act.clone());

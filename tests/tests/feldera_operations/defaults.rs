@@ -15,12 +15,12 @@ use pipewright::feldera::platform::EventSelector;
 use pipewright::feldera::profiles::GetSupportBundle;
 use pipewright::feldera::stream::HttpOutput;
 use pipewright::operation::RequestContext;
-use pipewright_mock::feldera::Config;
+use pipewright_mock::feldera::{Config, Edition};
 use pipewright_tests::rival_client::{Act, OTHER_SQL, RivalScene, SQL};
 
 /// What comes of an operation on a pipeline to which this was done: the answer, and what is so a while later.
 fn outcome(acts: &[Act], operation: &impl Operation) -> String {
-    let scene = RivalScene::new(1, Config { enterprise: true, ..Config::default() });
+    let scene = RivalScene::new(1, Config { edition: Edition::Enterprise, ..Config::default() });
     scene.put(SQL);
     scene.pass(5000);
     for act in acts {

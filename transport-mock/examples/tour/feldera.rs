@@ -11,7 +11,7 @@ use pipewright::feldera::{
     Checkpoint, Deploy, EnsurePaused, EnsureRunning, Feldera, Ingest, IngestEvent, Ingestion, Interruption, Stop,
 };
 use pipewright::flow::{Goal as _, Notice};
-use pipewright_mock::feldera::Config;
+use pipewright_mock::feldera::{Config, Edition};
 use pipewright_mock::{Fault, FaultPlan, World};
 use serde_json::json;
 
@@ -23,7 +23,7 @@ CREATE MATERIALIZED VIEW sold AS SELECT * FROM orders;";
 pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     let world = World::new(2026);
     let start = world.now();
-    let config = Config { enterprise: true, ..Config::default() };
+    let config = Config { edition: Edition::Enterprise, ..Config::default() };
     let service = world.feldera("http://feldera.example:8080".parse()?, config);
     let feldera = Feldera::new(service.base(), world.clone());
     world.on_event(move |event| {

@@ -35,7 +35,8 @@ feldera  a simulated Feldera, whose programs have tables and views that are SELE
   --time PACE        `real` (default), or `fast:K`: K times as fast as the machine's clock
   --slots N          flink: task slots; 4 by default
   --release VERSION  flink, flink-sql-gateway: the release; 2.3.0 by default
-  --edition WHICH    feldera: `open-source` (default) or `enterprise`
+                     feldera: `0.130`, `0.337` (default) or `0.375`
+  --edition WHICH    feldera: `open-source` (default), `enterprise` or `enterprise-dev`
   --api-key KEY      feldera: what it takes after `Bearer`; anything by default
   --replay WHAT      snowpipe: what a used continuation token gets: `accepted` (default), `stale` or `out-of-order`
   --commit-delay S   snowpipe: seconds until rows are committed, as in `0.5` or `0.1..0.4`; 5..8 by default
@@ -299,12 +300,17 @@ fn seconds(parser: &mut lexopt::Parser, option: &str) -> Result<RangeInclusive<D
 
 fn feldera_option(config: &mut feldera::Config, name: &str, parser: &mut lexopt::Parser) -> Result<bool> {
     match name {
+        "release" => config.release = value(parser, "--release")?,
         "api-key" => config.api_key = Some(parser.value()?.string()?),
         "edition" => {
-            config.enterprise = match parser.value()?.to_string_lossy().as_ref() {
-                "enterprise" => true,
-                "open-source" => false,
-                other => return Err(format!("--edition {other}: it is `open-source` or `enterprise`").into()),
+            config.edition = match parser.value()?.to_string_lossy().as_ref() {
+                "open-source" => feldera::Edition::OpenSource,
+                "enterprise" => feldera::Edition::Enterprise,
+                "enterprise-dev" => feldera::Edition::EnterpriseDev,
+                other => {
+                    let known = "it is `open-source`, `enterprise` or `enterprise-dev`";
+                    return Err(format!("--edition {other}: {known}").into());
+                }
             };
         }
         _ => return Ok(false),

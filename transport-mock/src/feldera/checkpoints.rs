@@ -10,7 +10,7 @@ use super::store::Store;
 
 /// Refused before anything is looked at, an unknown pipeline too.
 fn check_edition(store: &Store) -> Result<(), Rejection> {
-    if store.config.enterprise { Ok(()) } else { Err(Rejection::enterprise("checkpoint")) }
+    if store.config.edition.is_enterprise() { Ok(()) } else { Err(Rejection::enterprise("checkpoint")) }
 }
 
 pub(super) fn checkpoint(store: &mut Store, name: &str) -> Answer {

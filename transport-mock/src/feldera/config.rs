@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use super::release::{Edition, Release};
+
 /// What a simulated Feldera is like.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The release: `0.337.0`.
-    pub version: String,
-    /// Whether it is the enterprise edition, which has checkpoints and suspends: no.
-    pub enterprise: bool,
+    /// The release: [`Release::V0_337`].
+    pub release: Release,
+    /// The edition: [`Edition::OpenSource`].
+    pub edition: Edition,
     /// What is taken after `Bearer`, besides the keys that are made with it: anything, or nothing at all. Its role is
     /// `write`, as that of no made key exceeds.
     pub api_key: Option<String>,
@@ -41,8 +43,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            version: "0.337.0".into(),
-            enterprise: false,
+            release: Release::default(),
+            edition: Edition::default(),
             api_key: None,
             compile_duration: Duration::from_millis(250),
             runner_delay: Duration::from_millis(50),

@@ -67,10 +67,10 @@ pub(super) fn event(store: &mut Store, call: &Call, name: &str, id: &str) -> Ans
 }
 
 pub(super) fn configuration(config: &Config) -> Value {
-    let edition = if config.enterprise { "Enterprise" } else { "Open source" };
+    let edition = config.edition.name(config.release);
     json!({
         "posthog": "", "conceptualhq": "", "product_fruits": "", "edition": edition,
-        "version": config.version, "revision": "", "runtime_revision": "", "license_validity": null,
+        "version": config.release.version(), "revision": "", "runtime_revision": "", "license_validity": null,
         "update_info": null, "unstable_features": null, "changelog_url": "", "build_source": "source",
     })
 }

@@ -64,7 +64,7 @@ pub(super) fn start(store: &mut Store, call: &Call, name: &str) -> Answer {
 
 pub(super) fn stop(store: &mut Store, call: &Call, name: &str) -> Answer {
     let force = call.flag("force")?.unwrap_or(false);
-    if !force && !store.config.enterprise {
+    if !force && !store.config.edition.is_enterprise() {
         return Err(Rejection::enterprise("stop (without force)"));
     }
     let (now, config) = (store.now, store.config.clone());
@@ -94,7 +94,7 @@ pub(super) fn resume(store: &mut Store, name: &str) -> Answer {
 }
 
 pub(super) fn activate(store: &mut Store, call: &Call, name: &str) -> Answer {
-    if !store.config.enterprise {
+    if !store.config.edition.is_enterprise() {
         return Err(Rejection::enterprise("start from object store (S3)"));
     }
     let initial = match call.query("initial").unwrap_or("running") {

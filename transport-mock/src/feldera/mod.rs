@@ -40,7 +40,7 @@
 //!
 //! | layer | files |
 //! |---|---|
-//! | data | `config`, `views`, `wire` (forms of values), `errors`, `request`, `token`, `connectors`, `program`, `rows` |
+//! | data | `release`, `config`, `views`, `wire` (forms of values), `errors`, `request`, `token`, `connectors`, `program`, `rows` |
 //! | parts of a process | `tables`, `endpoint`, `subscriber`, `progress`, `saved_state`, `transaction`, `checkpointing` |
 //! | parts of the manager | `process`, `log`, `compilation`, `pipeline`, `availability`, `store`, `keys` |
 //! | answers | `object`, `lifecycle`, `pipelines`, `checkpoints`, `inputs`, `streaming`, `data`, `statistics`, `introspection`, `validation`, `profiles` |
@@ -79,6 +79,7 @@ mod process;
 mod profiles;
 mod program;
 mod progress;
+mod release;
 mod request;
 mod router;
 mod rows;
@@ -102,6 +103,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use self::config::{CompilerFailure, Config};
+pub use self::release::{Edition, Release, UnknownRelease};
 pub use self::views::{CheckpointView, History, PipelineView, RequestView, SyncView, TakenView, TransactionView};
 
 use self::errors::respond;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::pipeline::Pipeline;
 use super::program::Program;
+use super::release::Release;
 use super::saved_state::SavedState;
 use super::wire::stamp;
 
@@ -18,7 +19,7 @@ pub(super) enum Selector {
 }
 
 impl Pipeline {
-    pub(super) fn object(&self, selector: Selector, version: &str) -> Value {
+    pub(super) fn object(&self, selector: Selector, release: Release) -> Value {
         let running = self.runtime.is_some();
         let details = if running { json!({ "connector_stats": { "num_errors": 0 } }) } else { Value::Null };
         let resources_desired = if self.wanted { "Provisioned" } else { "Stopped" };
@@ -27,7 +28,7 @@ impl Pipeline {
         let storage = if checkpoints.is_empty() { Value::Null } else { json!({ "checkpoints": checkpoints }) };
         let mut object = json!({
             "id": self.id, "name": self.name, "description": self.description, "tags": self.tags,
-            "created_at": stamp(self.created), "version": self.version, "platform_version": version,
+            "created_at": stamp(self.created), "version": self.version, "platform_version": release.version(),
             "program_config": self.program_config, "program_version": self.program_version,
             "program_status": self.compilation.status, "program_status_since": stamp(self.compilation.since),
             "deployment_error": self.error, "refresh_version": self.refresh_version, "storage_status": self.storage,

@@ -15,14 +15,14 @@ const PATTERN: &str = "^([A-Za-z0-9][-A-Za-z0-9_]*)?[A-Za-z0-9]$";
 pub(super) fn list_pipelines(store: &mut Store, call: &Call) -> Answer {
     let selector = selector(call)?;
     let objects: Vec<Value> =
-        store.pipelines.iter().map(|pipeline| pipeline.object(selector, &store.config.version)).collect();
+        store.pipelines.iter().map(|pipeline| pipeline.object(selector, store.config.release)).collect();
     Ok(Reply::json(json!(objects)))
 }
 
 pub(super) fn get_pipeline(store: &mut Store, call: &Call, name: &str) -> Answer {
     let selector = selector(call)?;
-    let version = store.config.version.clone();
-    Ok(Reply::json(store.find(name)?.object(selector, &version)))
+    let release = store.config.release;
+    Ok(Reply::json(store.find(name)?.object(selector, release)))
 }
 
 pub(super) fn post_pipeline(store: &mut Store, call: &Call) -> Answer {
@@ -62,8 +62,8 @@ pub(super) fn patch_pipeline(store: &mut Store, call: &Call, name: &str) -> Answ
 
 /// All pipelines are of the present release, and so there is nothing to do.
 pub(super) fn update_runtime(store: &mut Store, name: &str) -> Answer {
-    let version = store.config.version.clone();
-    Ok(Reply::json(store.find(name)?.object(Selector::All, &version)))
+    let release = store.config.release;
+    Ok(Reply::json(store.find(name)?.object(Selector::All, release)))
 }
 
 pub(super) fn delete_pipeline(store: &mut Store, name: &str) -> Answer {
@@ -93,7 +93,7 @@ fn create(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
     pipeline.runtime_config = runtime_config(store, body.get("runtime_config"))?;
     pipeline.program_config = program_config(body.get("program_config"));
     pipeline.recompile(store.now, &store.config);
-    let object = pipeline.object(Selector::All, &store.config.version);
+    let object = pipeline.object(Selector::All, store.config.release);
     store.pipelines.push(pipeline);
     Ok(Reply::created(object))
 }
@@ -166,7 +166,7 @@ fn change(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
         pipeline.program_version += 1;
         pipeline.recompile(now, &config);
     }
-    Ok(Reply::json(pipeline.object(Selector::All, &config.version)))
+    Ok(Reply::json(pipeline.object(Selector::All, config.release)))
 }
 
 fn check_name(store: &Store, name: &str) -> Result<(), Rejection> {
@@ -215,7 +215,7 @@ fn runtime_config(store: &Store, given: Option<&Value>) -> Result<Value, Rejecti
         return Err(rejected(json!("invalid type"), "invalid type"));
     };
     let tolerant = object.get("fault_tolerance").is_some_and(|model| !model.is_null() && model["model"] != "none");
-    if tolerant && !store.config.enterprise {
+    if tolerant && !store.config.edition.is_enterprise() {
         let error = json!({ "EnterpriseFeature": "fault tolerance" });
         return Err(rejected(error, "enterprise feature: fault tolerance"));
     }

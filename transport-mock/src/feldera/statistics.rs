@@ -11,7 +11,7 @@ use super::store::Store;
 use super::wire::millis;
 
 pub(super) fn statistics(store: &mut Store, name: &str) -> Answer {
-    let (now, enterprise) = (store.now, store.config.enterprise);
+    let (now, enterprise) = (store.now, store.config.edition.is_enterprise());
     let process = store.process(name)?;
     let inputs: Vec<Value> = process.endpoints.iter().map(Endpoint::status).collect();
     let mut problems = Vec::new();

@@ -123,15 +123,17 @@ fn a_snowflake_account_is_its_own_ingest_host() {
 }
 
 #[test]
-fn a_feldera_has_its_edition_and_its_key() {
-    let mut command = sim(&["feldera", "--edition", "enterprise", "--api-key", "apikey:x"]);
+fn a_feldera_has_its_release_its_edition_and_its_key() {
+    let mut command = sim(&["feldera", "--release", "0.375", "--edition", "enterprise-dev", "--api-key", "apikey:x"]);
     let mut process = Killed(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts"));
     let mut line = String::new();
     BufReader::new(process.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
     let address = line.trim_end().strip_prefix("listening on http://").expect("an address");
-    for (key, status, found) in
-        [("apikey:x", "200", r#""edition":"Enterprise""#), ("apikey:y", "401", "Unauthorized API key")]
-    {
+    for (key, status, found) in [
+        ("apikey:x", "200", r#""edition":"EnterpriseDev""#),
+        ("apikey:x", "200", r#""version":"0.375.0""#),
+        ("apikey:y", "401", "Unauthorized API key"),
+    ] {
         let mut stream = TcpStream::connect(address).expect("a connection");
         let request = format!("GET /v0/config HTTP/1.0\r\nAuthorization: Bearer {key}\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("written");
@@ -179,6 +181,7 @@ fn the_simulator_exits_with_2_and_a_reason_if_its_usage_is_wrong() {
         (&["snowpipe", "--commit-delay", "2..1"], "--commit-delay 2..1"),
         (&["snowpipe", "--commit-delay", "-1"], "--commit-delay -1"),
         (&["feldera", "--edition", "both"], "--edition both"),
+        (&["feldera", "--release", "0.338"], "use one of 0.130, 0.337, 0.375"),
         (&["jar"], "which jar"),
         (&["jar", "bounded"], "-o FILE"),
         (&["jar", "endless", "--records", "3", "-o", "x"], "--records"),

@@ -15,7 +15,7 @@ use pipewright::feldera::{
     TransactionEvent,
 };
 use pipewright::flow::{Flow, Goal as _};
-use pipewright_mock::feldera::{Config, History, PipelineView};
+use pipewright_mock::feldera::{Config, Edition, History, PipelineView};
 use pipewright_mock::schedule::{Schedule, class_of};
 use pipewright_mock::{FaultPlan, World};
 use pipewright_tests::rival_client::{
@@ -40,7 +40,7 @@ fn scene(seed: u64) -> RivalScene {
 }
 
 fn scene_of(seed: u64, sql: &str) -> RivalScene {
-    let scene = RivalScene::new(seed, Config { enterprise: true, ..Config::default() });
+    let scene = RivalScene::new(seed, Config { edition: Edition::Enterprise, ..Config::default() });
     scene.put(sql);
     scene.pass(5000);
     scene.now(Act::Start);

@@ -11,7 +11,7 @@ use pipewright::feldera::{
 };
 use pipewright::flow::{Config, Goal as _, Retry};
 use pipewright::operation::OperationInfo;
-use pipewright_mock::feldera::{Config as Simulated, Manager};
+use pipewright_mock::feldera::{Config as Simulated, Edition, Manager};
 use pipewright_mock::{Fault, FaultPlan, Script, World};
 use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::{Value, json};
@@ -109,7 +109,7 @@ fn every_flow_waits_for_the_cause_and_tells_it() {
         for (end, code) in ENDS {
             for retry in [Retry::default(), Retry::never()] {
                 let world = World::new(5);
-                let config = Simulated { enterprise: true, ..Simulated::default() };
+                let config = Simulated { edition: Edition::Enterprise, ..Simulated::default() };
                 let service = world.feldera("http://feldera.test:8080".parse().expect("a base"), config);
                 Feldera::new(service.base(), world.clone()).run(Deploy::new("p", SQL)).expect("it runs");
                 let config = Config::new(service.base()).with_retry(retry);

@@ -8,7 +8,7 @@ use pipewright::feldera::data::{CommitTransaction, StartTransaction};
 use pipewright::feldera::{Deploy, Feldera, FelderaApi, Stop};
 use pipewright::flow::{Goal, Notice};
 use pipewright::operation::OperationInfo;
-use pipewright_mock::feldera::Config;
+use pipewright_mock::feldera::{Config, Edition};
 use pipewright_mock::{Script, World};
 use pipewright_tests::recorded::Recorded;
 use serde_json::json;
@@ -20,7 +20,7 @@ const SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL);";
 /// A pipeline that runs, of the edition that makes checkpoints.
 fn running() -> Feldera<World> {
     let world = World::new(1);
-    let config = Config { enterprise: true, ..Config::default() };
+    let config = Config { edition: Edition::Enterprise, ..Config::default() };
     let service = world.feldera("http://feldera.test:8080".parse().expect("a base"), config);
     let feldera = Feldera::new(service.base(), world);
     feldera.run(Deploy::new("p", SQL)).expect("it runs");
