@@ -39,7 +39,8 @@
 //! | What is tested | Where | Command |
 //! |---|---|---|
 //! | Modules of the core | beside each module | `cargo test -p pipewright --all-features MODULE` |
-//! | The simulators and their server | `transport-mock/tests/mock` | `cargo test -p pipewright-mock --all-features MODULE` |
+//! | The simulators | `tests` beside each simulator | `cargo test -p pipewright-mock --all-features --lib MODULE` |
+//! | Worlds, scripts, faults, the server of the simulators | `transport-mock/tests/mock` | `cargo test -p pipewright-mock --all-features MODULE` |
 //! | The transport on sockets | `transport-ureq/tests/transport` | `cargo test -p pipewright-ureq --all-features MODULE` |
 //! | `flink_upgrade`, which is killed and resumes | `transport-ureq/tests/flink_upgrade` | `cargo test --test flink_upgrade` |
 //! | `snowpipe_ingest`, killed again and again | `transport-ureq/tests/snowpipe_ingest` | `.ci/run kills` |

@@ -23,6 +23,7 @@
 /// * `timeout seconds;` when answers may take longer than usual;
 /// * `checks function;` when not all values can be asked for;
 /// * `streaming;` when the answer is a stream: the type of the answer is its decoder;
+/// * `reads function;` when that function reads the answer, instead of the type's `FromResponse`;
 /// * `path { name: Type, … }`: the parameters of the template, in its order, or it does not compile;
 /// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`. The key is left out
 ///   if it is the name;
