@@ -4,7 +4,8 @@
 //! ```text
 //! snowpipe_ingest --account A (--user U --private-key FILE [--passphrase-env NAME] | --token-env NAME [--oauth])
 //!                 --database D --schema S (--pipe P | --table T) --channel C
-//!                 [--role R] [--url URL] [--offset-field F] [--batch-rows N] [--retry-timeout SECONDS] [--state FILE] [FILE]
+//!                 [--role R] [--url URL] [--offset-field F] [--batch-rows N] [--retry-timeout SECONDS]
+//!                 [--state FILE] [FILE]
 //! ```
 //!
 //! Whatever ends it, Ctrl-C and `kill -9` too: **start it again with the same arguments and the same input**, and it

@@ -54,9 +54,9 @@ impl Ureq {
 
     /// Ends a streaming body with a timeout when nothing comes for this long.
     ///
-    /// Without it a streaming body is waited for without limit: a server that has nothing to say cannot be told from one
-    /// that is gone. Services that send something regularly, such as empty lines or chunks, can be given a few times
-    /// that.
+    /// Without it a streaming body is waited for without limit: a server that has nothing to say cannot be told from
+    /// one that is gone. Services that send something regularly, such as empty lines or chunks, can be given a few
+    /// times that.
     pub fn with_idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.idle_timeout = timeout.into();
         self

@@ -57,14 +57,16 @@ pub fn notice(notice: &Notice) {
         Notice::Answered { operation, attempt, status, elapsed, .. } => {
             let (elapsed_ms, status) = (elapsed.as_secs_f64() * 1000.0, status.as_u16());
             debug!(
-                operation = operation.name, method = %operation.method, path = operation.path, attempt, status, elapsed_ms,
+                operation = operation.name, method = %operation.method, path = operation.path,
+                attempt, status, elapsed_ms,
                 "answered"
             );
         }
         Notice::Retrying { operation, attempt, elapsed, cause, .. } => {
             let elapsed_ms = elapsed.as_secs_f64() * 1000.0;
             warn!(
-                operation = operation.name, method = %operation.method, path = operation.path, attempt, elapsed_ms, error = %cause,
+                operation = operation.name, method = %operation.method, path = operation.path,
+                attempt, elapsed_ms, error = %cause,
                 "retrying"
             );
         }

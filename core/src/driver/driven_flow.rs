@@ -56,7 +56,9 @@ impl<'c, F, R, L> DrivenFlow<'c, F, R, L> {
         self.flow
     }
 
-    /// Whether the flow has ended: with its last event, its result or an error.
+    /// Whether [`next`](Self::next) has returned an error, or `None` after the last event.
+    ///
+    /// Right after the last event this is still `false`: the flow tells its end when it is driven again.
     pub fn has_ended(&self) -> bool {
         self.ended
     }

@@ -299,7 +299,8 @@ macro_rules! tagged {
         impl ::serde::Serialize for $name {
             fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
                 use ::serde::ser::SerializeMap as _;
-                let entry = |serializer: S, value: &dyn Fn(&mut S::SerializeMap) -> ::std::result::Result<(), S::Error>| {
+                type Entry<'e, M, E> = &'e dyn Fn(&mut M) -> ::std::result::Result<(), E>;
+                let entry = |serializer: S, value: Entry<'_, S::SerializeMap, S::Error>| {
                     let mut map = serializer.serialize_map(Some(1))?;
                     value(&mut map)?;
                     map.end()
@@ -340,7 +341,10 @@ macro_rules! tagged {
                         Ok($name::Unknown("".into(), None))
                     }
 
-                    fn visit_map<A: ::serde::de::MapAccess<'de>>(self, mut map: A) -> ::std::result::Result<$name, A::Error> {
+                    fn visit_map<A>(self, mut map: A) -> ::std::result::Result<$name, A::Error>
+                    where
+                        A: ::serde::de::MapAccess<'de>,
+                    {
                         let Some(key) = map.next_key::<String>()? else {
                             return Ok($name::Unknown("".into(), None));
                         };

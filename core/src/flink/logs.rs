@@ -1,7 +1,7 @@
 //! What JobManager and TaskManagers have in common: logs, threads, configuration.
 //!
-//! Log files and standard output are **streaming** operations: their answer is read line by line, however long the file is.
-//! The server sends the whole file, from its beginning to where it ends just then; it ignores `Range`, and knows no
+//! Log files and standard output are **streaming** operations: their answer is read line by line, however long the file
+//! is. The server sends the whole file, from its beginning to where it ends just then; it ignores `Range`, and knows no
 //! other way to ask for a part. With a blocking runtime:
 //!
 //! ```no_run

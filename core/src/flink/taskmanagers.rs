@@ -46,7 +46,8 @@ operations! { FlinkRest;
         path { taskmanagerid: TaskManagerId }
     }
 
-    /// One of the log files of a TaskManager, **streaming**: see [`logs`](super::logs). Not in the published description.
+    /// One of the log files of a TaskManager, **streaming**: see [`logs`](super::logs). Not in the published
+    /// description.
     ///
     /// An unknown TaskManager is refused with 404, an unknown file with **500**.
     Safe GET "/taskmanagers/{taskmanagerid}/logs/{filename}" GetTaskManagerLogFile "getTaskManagerCustomLog" -> Lines {

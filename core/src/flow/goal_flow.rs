@@ -1,4 +1,5 @@
 //! The runner that the flows of all services share: [`GoalFlow`] for the caller, [`StateMachine`] for each flow.
+//! [`FlowContext`] is what a machine works with.
 //!
 //! A machine makes one transition at a time. The runner repeats that until there is a step for the caller, and does
 //! what is the same for every flow:
@@ -8,17 +9,15 @@
 //! * The end is sticky: polled again, the flow returns its error, or [`Misuse::PolledAfterDone`] after a success.
 //! * The clock never goes back, and the deadline is the earlier of the goal's timeout and the caller's deadline.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Call, Config, Flow, Goal, Notice, Reply, Retry, SavedState, Step, Ticket};
+use super::{Config, Flow, FlowContext, Goal, Reply, Step, Ticket, Transition};
 use crate::error::{FlowError, Misuse};
-use crate::operation::{Operation, Service};
+use crate::operation::Service;
 use crate::seed::Seed;
 use crate::time::Timestamp;
-use crate::url::Base;
 
 /// The flow of a goal. Created by [`Goal::start`].
 #[must_use = "a flow does nothing until it is polled"]
@@ -60,25 +59,6 @@ pub trait StateMachine {
     }
 }
 
-/// What a transition leads to: the next one, or a step for the caller.
-pub(crate) type Transition<T> = ControlFlow<Step<T>>;
-
-/// What polling a child gives to its parent: the child's result, or a step to pass on.
-pub(crate) type Polled<T, O> = ControlFlow<Step<T>, Result<O, FlowError>>;
-
-/// Ends a machine with its result, or yields an event.
-pub(crate) fn done<T, C>(result: Result<T, FlowError>) -> ControlFlow<Step<T>, C> {
-    ControlFlow::Break(Step::Done(result))
-}
-
-/// Ends a machine if there is an error.
-pub(crate) fn or_done<T, O>(result: Result<O, FlowError>) -> ControlFlow<Step<T>, O> {
-    match result {
-        Ok(value) => ControlFlow::Continue(value),
-        Err(error) => ControlFlow::Break(Step::Done(Err(error))),
-    }
-}
-
 /// A state machine with its context.
 pub(crate) struct Runner<M: StateMachine> {
     machine: M,
@@ -105,25 +85,6 @@ impl End {
             Self::Failure(error) => error,
         }
     }
-}
-
-/// The context of a state machine: configuration, clock, deadline, seed, notices and the reply.
-pub struct FlowContext<S> {
-    config: Config<S>,
-    pub(crate) seed: Seed,
-    /// How long the whole flow may take, from its first poll.
-    timeout: Option<Duration>,
-    deadline: Option<Timestamp>,
-    /// By how much the waits that the service asks for may still move the deadline.
-    excuse: Duration,
-    /// The phases of the flow, in the usual order.
-    phases: &'static [&'static str],
-    started: bool,
-    now: Timestamp,
-    reply: Option<Reply>,
-    notices: VecDeque<Notice>,
-    /// What was observed last: of what, and its state.
-    observed: Option<Box<(String, String)>>,
 }
 
 impl<G: MachineGoal> GoalFlow<G> {
@@ -158,7 +119,8 @@ impl<G: MachineGoal> fmt::Debug for GoalFlow<G> {
 
 impl<M: StateMachine> Runner<M> {
     pub(crate) fn new(machine: M, config: &Config<M::Service>, seed: Seed, timeout: Option<Duration>) -> Self {
-        let cx = FlowContext { phases: M::PHASES, ..FlowContext::new(config, seed, timeout) };
+        let mut cx = FlowContext::new(config, seed, timeout);
+        cx.phases = M::PHASES;
         Self { machine, cx, held: None, outstanding: None, ended: None }
     }
 
@@ -264,162 +226,9 @@ impl<M: StateMachine> Flow for Runner<M> {
 }
 
 impl<S: Service> FlowContext<S> {
-    pub(crate) fn new(config: &Config<S>, seed: Seed, timeout: Option<Duration>) -> Self {
-        Self {
-            config: config.clone(),
-            seed,
-            timeout,
-            deadline: None,
-            excuse: Duration::ZERO,
-            phases: &[],
-            started: false,
-            now: Timestamp::UNIX_EPOCH,
-            reply: None,
-            notices: VecDeque::new(),
-            observed: None,
-        }
-    }
-
-    /// Ends the flow at this moment at the latest.
-    pub(crate) fn set_deadline(&mut self, deadline: Option<Timestamp>) {
-        self.deadline = deadline;
-    }
-
-    /// What every poll begins with.
-    pub(crate) fn tick(&mut self, now: Timestamp) {
-        self.now = self.now.max(now);
-        if !std::mem::replace(&mut self.started, true) {
-            let own = self.timeout.map(|timeout| self.now + timeout);
-            self.deadline = self.deadline.into_iter().chain(own).min();
-        }
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    /// How patient calls are.
-    pub(crate) fn retry(&self) -> &Retry {
-        self.config.retry()
-    }
-
-    /// Where the service is.
-    pub(crate) fn base(&self) -> &Base {
-        self.config.base()
-    }
-
-    /// Does something that has to end at this moment at the latest, if the flow does not end before.
-    pub(crate) fn until<T>(&mut self, at: Option<Timestamp>, act: impl FnOnce(&mut Self) -> T) -> T {
-        let own = self.deadline;
-        self.deadline = own.into_iter().chain(at).min();
-        let result = act(self);
-        self.deadline = own;
-        result
-    }
-
-    /// When the flow ends at the latest.
-    pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.deadline
-    }
-
-    /// The earlier one of the flow's deadline and another.
-    pub(crate) fn no_later_than(&self, at: Timestamp) -> Timestamp {
-        self.deadline.map_or(at, |deadline| deadline.min(at))
-    }
-
-    /// The time is up.
-    pub(crate) fn expired(&self, waiting: &'static str) -> Option<FlowError> {
-        let at = self.deadline.filter(|at| *at <= self.now)?;
-        Some(FlowError::Deadline { at, waiting, observed: self.observed(), last: None, evidence: None })
-    }
-
-    pub(crate) fn call<O: Operation<Service = S>>(&mut self, operation: O) -> Call<O> {
-        Call::new(operation, &self.config, self.seed.split()).with_deadline(self.deadline).excusing(self.excuse)
-    }
-
-    /// What the service has asked a call to wait moves the flow's deadline too, if it may be moved.
-    pub(crate) fn excuse(&mut self, asked_to_wait: Duration) {
-        let excused = asked_to_wait.min(self.excuse);
-        self.excuse -= excused;
-        self.deadline = self.deadline.map(|deadline| deadline + excused);
-    }
-
     /// A child flow, of a goal or of its machine, with the same deadline.
     pub(crate) fn child<M: StateMachine<Service = S>>(&mut self, goal: impl Into<M>) -> Runner<M> {
-        Runner::new(goal.into(), &self.config, self.seed.split(), None).with_deadline(self.deadline)
-    }
-
-    pub(crate) fn say(&mut self, notice: Notice) {
-        if let Notice::Observed { what, state } = &notice {
-            self.note(what.clone(), state.clone());
-        }
-        self.notices.push_back(notice);
-    }
-
-    /// Keeps an observation for the error that the time is up, without a notice.
-    pub(crate) fn note(&mut self, what: String, state: String) {
-        self.observed = Some(Box::new((what, state)));
-    }
-
-    fn observed(&self) -> Option<String> {
-        self.observed.as_deref().map(|(what, state)| format!("{what}: {state}"))
-    }
-
-    pub(crate) fn phase(&mut self, flow: &'static str, phase: &'static str) {
-        self.say(Notice::numbered_phase(flow, phase, self.phases));
-    }
-
-    pub(crate) fn save(&mut self, saved: SavedState) {
-        self.say(Notice::Persist(saved));
-    }
-
-    /// Polls a child with the reply, if there is one. `?` passes on every step but the child's result.
-    pub(crate) fn poll<T, F: Flow + ?Sized>(&mut self, child: &mut F) -> Polled<T, F::Output> {
-        child.poll(self.now, self.reply.take()).into_result()
-    }
-
-    /// Whether there is a reply that no child has taken yet.
-    pub(crate) fn has_reply(&self) -> bool {
-        self.reply.is_some()
-    }
-
-    /// The reply, for a child whose steps the machine looks at before it passes them on.
-    pub(crate) fn take_reply(&mut self) -> Option<Reply> {
-        self.reply.take()
-    }
-
-    /// A reply that the machine has made itself.
-    pub(crate) fn put_reply(&mut self, reply: Reply) {
-        self.reply = Some(reply);
-    }
-
-    /// Waits until `at`, or until the deadline, which the next request then reports. `?` passes the wait on.
-    pub(crate) fn pause<T>(&self, at: Timestamp) -> Transition<T> {
-        let at = self.no_later_than(at);
-        // With a reply of another flow, the runner hands that back first.
-        if at > self.now || self.reply.is_some() {
-            return ControlFlow::Break(Step::WaitUntil(at));
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// Waits until `at`. `?` passes the wait on; at the deadline the flow ends.
-    pub(crate) fn wait<T>(&self, at: Timestamp, waiting: &'static str) -> Transition<T> {
-        match self.wait_or_expire(at, waiting)? {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => done(Err(error)),
-        }
-    }
-
-    /// Waits until `at`, as [`wait`](Self::wait) does, but gives the error of the deadline to the machine.
-    pub(crate) fn wait_or_expire<T>(&self, at: Timestamp, waiting: &'static str) -> Polled<T, ()> {
-        match self.expired(waiting) {
-            // With a reply of another flow, the runner hands that back first.
-            _ if self.reply.is_some() => ControlFlow::Break(Step::WaitUntil(self.no_later_than(at))),
-            Some(error) => ControlFlow::Continue(Err(error)),
-            None if at > self.now => ControlFlow::Break(Step::WaitUntil(self.no_later_than(at))),
-            None => ControlFlow::Continue(Ok(())),
-        }
+        Runner::new(goal.into(), &self.config, self.seed.split(), None).with_deadline(self.deadline())
     }
 }
 
@@ -433,18 +242,9 @@ impl<M: StateMachine> fmt::Debug for Runner<M> {
     }
 }
 
-impl<S: Service> fmt::Debug for FlowContext<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FlowContext")
-            .field("config", &self.config)
-            .field("now", &self.now)
-            .field("deadline", &self.deadline)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(all(test, feature = "flink"))]
 mod tests {
+    use super::super::{Call, Notice, done};
     use super::*;
     use crate::flink::FlinkRest;
     use crate::flink::JobId;

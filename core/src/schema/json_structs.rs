@@ -65,12 +65,16 @@ macro_rules! json_struct {
             fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
                 #[allow(unused_imports, reason = "a record may be empty")]
                 use ::serde::ser::SerializeStruct as _;
+                let fields = <[&str]>::len(&[$(stringify!($field)),*]);
                 #[allow(unused_mut, reason = "a record may be empty")]
-                let mut record = serializer.serialize_struct(stringify!($name), <[&str]>::len(&[$(stringify!($field)),*]))?;
+                let mut record = serializer.serialize_struct(stringify!($name), fields)?;
                 #[allow(unused_variables, reason = "a record may be empty")]
                 let sparse = false $(|| { let _ = stringify!($sparse); true })?;
                 $( if !sparse || !$crate::schema::WireField::is_absent(&self.$field) {
-                    record.serialize_field($crate::schema::key!($field $(= $key)? in $style), &$crate::schema::AsWire(&self.$field))?;
+                    record.serialize_field(
+                        $crate::schema::key!($field $(= $key)? in $style),
+                        &$crate::schema::AsWire(&self.$field),
+                    )?;
                 } )*
                 record.end()
             }
@@ -82,7 +86,10 @@ macro_rules! json_struct {
                 enum Key { $( $field, )* __Skipped }
 
                 impl<'de> ::serde::Deserialize<'de> for Key {
-                    fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
+                    fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+                    where
+                        D: ::serde::Deserializer<'de>,
+                    {
                         struct Name;
 
                         $crate::schema::styled_keys!($style $($field)*);
@@ -96,7 +103,10 @@ macro_rules! json_struct {
 
                             fn visit_str<E: ::serde::de::Error>(self, name: &str) -> ::std::result::Result<Key, E> {
                                 Ok(match name {
-                                    $( $crate::schema::key!(@pattern $field $(= $key)? in $style) $($(| $other)*)? => Key::$field, )*
+                                    $(
+                                        $crate::schema::key!(@pattern $field $(= $key)? in $style) $($(| $other)*)? =>
+                                            Key::$field,
+                                    )*
                                     _ => Key::__Skipped,
                                 })
                             }
@@ -115,7 +125,10 @@ macro_rules! json_struct {
                         f.write_str(concat!("the object ", stringify!($name)))
                     }
 
-                    fn visit_map<A: ::serde::de::MapAccess<'de>>(self, mut map: A) -> ::std::result::Result<$name, A::Error> {
+                    fn visit_map<A>(self, mut map: A) -> ::std::result::Result<$name, A::Error>
+                    where
+                        A: ::serde::de::MapAccess<'de>,
+                    {
                         $( let mut $field: ::std::option::Option<$type> = None; )*
                         while let Some(__key) = map.next_key::<Key>()? {
                             match __key {
@@ -128,7 +141,10 @@ macro_rules! json_struct {
                         Ok($name {
                             $( $field: match $field.or_else(<$type as $crate::schema::WireField>::absent) {
                                 Some(value) => value,
-                                None => return Err(::serde::de::Error::missing_field($crate::schema::key!($field $(= $key)? in $style))),
+                                None => {
+                                    let key = $crate::schema::key!($field $(= $key)? in $style);
+                                    return Err(::serde::de::Error::missing_field(key));
+                                }
                             }, )*
                         })
                     }

@@ -40,7 +40,9 @@ macro_rules! operations {
             $( reads $reader:path; )?
             $( path { $( $(#[$path_meta:meta])* $segment:ident : $segment_type:ty ),* $(,)? } )?
             $( query { $( $(#[$query_meta:meta])* $query:ident : $query_type:ty $(= $query_key:literal)? ),* $(,)? } )?
-            $( query ? { $( $(#[$oquery_meta:meta])* $oquery:ident : $oquery_type:ty $(= $oquery_key:literal)? ),* $(,)? } )?
+            $( query ? {
+                $( $(#[$oquery_meta:meta])* $oquery:ident : $oquery_type:ty $(= $oquery_key:literal)? ),* $(,)?
+            } )?
             $( json { $( $(#[$json_meta:meta])* $json:ident : $json_type:ty $(= $json_key:literal)? ),* $(,)? } )?
             $( json ? { $( $(#[$ojson_meta:meta])* $ojson:ident : $ojson_type:ty $(= $ojson_key:literal)? ),* $(,)? } )?
         }
@@ -55,7 +57,11 @@ macro_rules! operations {
             #[derive(Clone, PartialEq)]
             #[non_exhaustive]
             pub struct $name {
-                $($( $(#[$path_meta])* #[doc = concat!("The `", stringify!($segment), "` of the path.")] pub $segment: $segment_type, )*)?
+                $($(
+                    $(#[$path_meta])*
+                    #[doc = concat!("The `", stringify!($segment), "` of the path.")]
+                    pub $segment: $segment_type,
+                )*)?
                 $($( $(#[$query_meta])* pub $query: $query_type, )*)?
                 $($( $(#[$json_meta])* pub $json: $json_type, )*)?
                 $($( $(#[$oquery_meta])* pub $oquery: Option<$oquery_type>, )*)?
@@ -159,11 +165,15 @@ macro_rules! operations {
                     let mut target = $crate::operation::Target::new::<$service>(Self::INFO, cx);
                     $($( target.segment(stringify!($segment), &self.$segment)?; )*)?
                     $($( target.query($crate::schema::key!($query $(= $query_key)?), &self.$query); )*)?
-                    $($( if let Some(value) = &self.$oquery { target.query($crate::schema::key!($oquery $(= $oquery_key)?), value); } )*)?
+                    $($( if let Some(value) = &self.$oquery {
+                        target.query($crate::schema::key!($oquery $(= $oquery_key)?), value);
+                    } )*)?
                     #[allow(unused_mut, reason = "an operation may have no body")]
                     let mut body = $crate::schema::JsonBody::default();
                     $($( body.field(Self::INFO, $crate::schema::key!($json $(= $json_key)?), &self.$json)?; )*)?
-                    $($( if let Some(value) = &self.$ojson { body.field(Self::INFO, $crate::schema::key!($ojson $(= $ojson_key)?), value)?; } )*)?
+                    $($( if let Some(value) = &self.$ojson {
+                        body.field(Self::INFO, $crate::schema::key!($ojson $(= $ojson_key)?), value)?;
+                    } )*)?
                     let always = false $(|| { let _: &[&str] = &[$( stringify!($json) ),*]; true })?;
                     target.finish(body.finish(always))
                 }

@@ -194,7 +194,9 @@ proptest! {
 
     /// Each credential request after a 401 says what was rejected: the credential of the request before, and only that.
     #[test]
-    fn each_rejected_credential_is_named_once(setting in setting(), answers in proptest::collection::vec(answer(), 1..10)) {
+    fn each_rejected_credential_is_named_once(
+        setting in setting(), answers in proptest::collection::vec(answer(), 1..10),
+    ) {
         let setting = Setting { authorized: true, deadline: None, ..setting };
         let names = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"];
         let hand = Hand::new(answers).with_credentials(&names);

@@ -147,7 +147,9 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn lines_are_those_of_the_model_however_they_are_cut(input in bytes(LINES), cuts in cuts(), limit in 0_usize..24, end in end()) {
+    fn lines_are_those_of_the_model_however_they_are_cut(
+        input in bytes(LINES), cuts in cuts(), limit in 0_usize..24, end in end(),
+    ) {
         let expected = model_lines(&input, limit, end);
         let mut decoder = Lines::new(LineLimit(limit));
         prop_assert_eq!(&drive(&mut decoder, &cut(&input, &cuts), end), &expected);
@@ -173,7 +175,9 @@ proptest! {
     }
 
     #[test]
-    fn rows_are_those_of_the_model_however_they_are_cut(input in bytes(ROWS), cuts in cuts(), limit in 0_usize..24, end in end()) {
+    fn rows_are_those_of_the_model_however_they_are_cut(
+        input in bytes(ROWS), cuts in cuts(), limit in 0_usize..24, end in end(),
+    ) {
         let expected = model_rows(&input, limit, end);
         let mut decoder = NdJson::new(LineLimit(limit));
         let found = drive(&mut decoder, &cut(&input, &cuts), end);

@@ -80,8 +80,8 @@ proptest! {
         let base: Base = base.parse().expect("a base");
         let cx = RequestContext::new(&base);
         let jar = JarId::from(&*id);
-        let requests =
-            [DeleteJar::new(jar.clone()).request(cx), PlanJar::new(jar.clone()).request(cx), SubmitJar::new(jar).request(cx)];
+        let (delete, plan, submit) = (DeleteJar::new(jar.clone()), PlanJar::new(jar.clone()), SubmitJar::new(jar));
+        let requests = [delete.request(cx), plan.request(cx), submit.request(cx)];
         let templates = [DeleteJar::INFO.path, PlanJar::INFO.path, SubmitJar::INFO.path];
         for (request, template) in requests.into_iter().zip(templates) {
             let request = match request {
@@ -152,7 +152,9 @@ proptest! {
     fn any_text_is_a_base_or_an_error(text in "(http|https|ftp)?(:|://|:/)?[a-z0-9@:/?#%. \\[\\]é-]{0,24}") {
         match text.parse::<Base>() {
             Ok(base) => {
-                prop_assert!(base.prefix().is_empty() || base.prefix().starts_with('/') && !base.prefix().ends_with('/'));
+                prop_assert!(
+                    base.prefix().is_empty() || base.prefix().starts_with('/') && !base.prefix().ends_with('/')
+                );
                 prop_assert_eq!(base.to_string().parse::<Base>(), Ok(base));
             }
             Err(error) => prop_assert!(error.to_string().len() < 300),

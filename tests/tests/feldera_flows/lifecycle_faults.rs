@@ -358,7 +358,9 @@ proptest! {
 
     /// Nobody else is there and every answer is heard: it succeeds, unless it cannot, and stays so.
     #[test]
-    fn every_flow_succeeds_undisturbed(seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..12) {
+    fn every_flow_succeeds_undisturbed(
+        seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..12,
+    ) {
         let setting = SETTINGS[setting];
         let scene = scene(seed, enterprise, setting);
         let (trial, reached) = try_goal(&scene, polite(seed).at_most(faults), goal);
@@ -373,7 +375,9 @@ proptest! {
 
     /// A driver may poll too often, too late, and with somebody else's replies: it comes to the same.
     #[test]
-    fn no_driver_confuses_a_lifecycle_flow(seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..6) {
+    fn no_driver_confuses_a_lifecycle_flow(
+        seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..6,
+    ) {
         let setting = SETTINGS[setting];
         let scene = scene(seed, enterprise, setting);
         let trial = scene.trial(polite(seed).at_most(faults), |_| Ok(scheduled(&scene, goal, &schedule(seed))));
@@ -383,12 +387,15 @@ proptest! {
 
     /// Nobody else is there, but replies are lost: all these wishes can be repeated, so that it succeeds all the same.
     #[test]
-    fn a_lost_reply_changes_nothing(seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..6) {
+    fn a_lost_reply_changes_nothing(
+        seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..6,
+    ) {
         let setting = SETTINGS[setting];
         let scene = scene(seed, enterprise, setting);
         let (trial, _) = try_goal(&scene, FaultPlan::hostile(seed).at_most(faults), goal);
         // A rejection after an attempt without an answer leaves the outcome unknown.
-        if trial.lost && expected(goal, setting, enterprise).is_some() && trial.result.as_ref().is_err_and(FlowError::is_ambiguous) {
+        let is_ambiguous = trial.result.as_ref().is_err_and(FlowError::is_ambiguous);
+        if trial.lost && expected(goal, setting, enterprise).is_some() && is_ambiguous {
             return Ok(());
         }
         let ended = trial.result.as_ref().err().map(kind);

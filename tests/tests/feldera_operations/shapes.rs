@@ -68,14 +68,18 @@ fn a_graph_has_types() {
         "calcite_plan": {"v": {"rels": [
             {"id": 0, "relOp": "LogicalTableScan", "table": ["schema", "t"], "inputs": []},
             {"id": 1, "relOp": "LogicalFilter", "inputs": [0], "condition":
-                {"op": {"name": ">", "kind": "GREATER_THAN", "syntax": "BINARY"}, "operands": [{"input": 0, "name": "$0"}]}},
-            {"id": 2, "relOp": "LogicalAggregate", "inputs": [1], "group": [0], "aggs": [{"agg": {}, "distinct": false}]},
+                {"op": {"name": ">", "kind": "GREATER_THAN", "syntax": "BINARY"},
+                "operands": [{"input": 0, "name": "$0"}]}},
+            {"id": 2, "relOp": "LogicalAggregate", "inputs": [1], "group": [0],
+                "aggs": [{"agg": {}, "distinct": false}]},
             {"id": 3, "relOp": "LogicalJoin", "inputs": [1, 2], "joinType": "inner", "all": true, "fields": ["a"],
                 "exprs": [{"input": 1}]}
         ]}},
         "mir": {
-            "s0": {"operation": "source_multiset", "table": "t", "inputs": [], "calcite": {}, "positions": [], "persistent_id": "x"},
-            "s1": {"operation": "map", "view": "v", "inputs": [{"node": "s0", "output": 0}], "outputs": [null, {"node": "s2", "output": 1}],
+            "s0": {"operation": "source_multiset", "table": "t", "inputs": [], "calcite": {},
+                "positions": [], "persistent_id": "x"},
+            "s1": {"operation": "map", "view": "v", "inputs": [{"node": "s0", "output": 0}],
+                "outputs": [null, {"node": "s2", "output": 1}],
                 "calcite": {"and": [{"partial": 1}, {"seq": [{"final": 2}, {}]}]},
                 "positions": [{"start_line_number": 1, "start_column": 2, "end_line_number": 3, "end_column": 4}]}
         }

@@ -79,7 +79,9 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn rows_come_once_and_in_order(seed: u64, faults in 0_u64..60, limit in 0_u64..40, page_size in 1_usize..9, repeatable: bool) {
+    fn rows_come_once_and_in_order(
+        seed: u64, faults in 0_u64..60, limit in 0_u64..40, page_size in 1_usize..9, repeatable: bool,
+    ) {
         let scene = Scene::new(seed, Config { page_size, seed, ..Config::default() });
         scene.world.set_faults(FaultPlan::hostile(seed).at_most(faults));
         let goal = query(limit);
@@ -94,12 +96,16 @@ proptest! {
             }
             Err(FlowError::Ambiguous(ambiguity)) => {
                 prop_assert!(rows.is_empty());
-                prop_assert!(ambiguity.found.is_some() || ambiguity.operation == OpenSession::INFO.name, "{ambiguity:?}");
+                prop_assert!(
+                    ambiguity.found.is_some() || ambiguity.operation == OpenSession::INFO.name, "{ambiguity:?}"
+                );
             }
             // A restart, or more faults in a row than a call has attempts.
             Err(FlowError::Service(_) | FlowError::Transport(_)) => {}
             Err(FlowError::Incomplete(incomplete)) => {
-                prop_assert!(matches!(*incomplete.cause, FlowError::Service(_) | FlowError::Transport(_)), "{incomplete:?}");
+                prop_assert!(
+                    matches!(*incomplete.cause, FlowError::Service(_) | FlowError::Transport(_)), "{incomplete:?}"
+                );
             }
             Err(error) => prop_assert!(false, "{error:?}"),
         }
@@ -111,11 +117,14 @@ proptest! {
     /// The process crashes again and again; the next one goes on from what was saved last, and rows count with the
     /// state that was saved behind them.
     #[test]
-    fn rows_survive_crashes(seed: u64, limit in 0_u64..30, page_size in 1_usize..5, crashes in prop::collection::vec(0_usize..40, 0..6)) {
+    fn rows_survive_crashes(
+        seed: u64, limit in 0_u64..30, page_size in 1_usize..5, crashes in prop::collection::vec(0_usize..40, 0..6),
+    ) {
         let scene = Scene::new(seed, Config { page_size, seed, ..Config::default() });
         let (mut saved, mut rows): (Option<SavedState>, Vec<i64>) = (None, Vec::new());
         for steps in crashes.into_iter().chain([usize::MAX]) {
-            let goal = saved.as_ref().map_or_else(|| query(limit), |saved| RunStatement::resume(saved).expect("its own state"));
+            let resumed = saved.as_ref().map(|saved| RunStatement::resume(saved).expect("its own state"));
+            let goal = resumed.unwrap_or_else(|| query(limit));
             match drive_some(&scene, scene.start(goal), steps, &mut saved, &mut rows) {
                 None => {}
                 Some(Ok(())) => {

@@ -95,8 +95,8 @@ impl World {
         self.change(|network| network.trace.watcher = Some(Arc::new(watcher)));
     }
 
-    /// Sends an exchange without waiting for what comes of it. A streaming exchange cannot be submitted: it comes back as
-    /// unsupported.
+    /// Sends an exchange without waiting for what comes of it. A streaming exchange cannot be submitted: it comes back
+    /// as unsupported.
     pub fn submit(&self, exchange: Exchange) -> Pending {
         self.change(|network| {
             let number = network.send(&exchange);

@@ -4,8 +4,9 @@
 //! number is never taken for the other. The fingerprint tells loads apart: it is that of all lines so far.
 //!
 //! With `--offset-field` the input may begin anywhere, and a token has two fingerprints, as in
-//! `5000 #0123456789abcdef0123456789abcdef`. The first is that of the row, so that a later start can check it. The second is that
-//! of the token which was committed at the start, and of all rows since: a token stands for all rows before it, too.
+//! `5000 #0123456789abcdef0123456789abcdef`. The first is the fingerprint of the row, so that a later start can check
+//! it. The second covers the token that was committed at the start, and all rows since: a token stands for all rows
+//! before it, too.
 //!
 //! Positions are compared and shown; fingerprints are only compared for equality. Other loaders have positions alone: a
 //! channel of theirs goes on, and its last row is not checked.

@@ -21,12 +21,14 @@ use crate::schema::json_structs;
 /// is [`Chunk::lost`]. With it nothing is lost, and a reader that rests stops the whole pipeline. Rows that were there
 /// before come only with [`send_snapshot`](Self::send_snapshot), of materialized relations, since 0.298.
 ///
-/// The stream ends without a word when the pipeline stops or dies, however properly it ends. **Another subscription is another
-/// stream**: it wants a decoder of its own, its numbers begin at 0 again, and changes in between are in neither. So whoever
-/// holds a copy of the view subscribes again with a snapshot, begins a new copy with the first chunk, and takes it for complete
-/// when [`Egress::is_past_snapshot`] says so; the same after [`Chunk::lost`] was not 0. Refused: 404
-/// `ConfigError.UnknownOutputStream`, 400 for a format or a snapshot that is not to be had, 429 `ApiConnectionLimit`, 503 when
-/// not deployed. [Reference](https://docs.feldera.com/api/subscribe-to-view).
+/// The stream ends without a message when the pipeline stops or dies. **Another subscription is another stream**: it
+/// needs its own decoder, its numbers begin at 0 again, and neither stream has the changes in between. A client that
+/// holds a copy of the view subscribes again with a snapshot and begins a new copy with the first chunk. The copy is
+/// complete when [`Egress::is_past_snapshot`] is true. Do the same if [`Chunk::lost`] was not 0.
+///
+/// Rejected with 404 `ConfigError.UnknownOutputStream`, 400 for a format or a snapshot that does not exist, 429
+/// `ApiConnectionLimit`, 503 if the pipeline is not deployed.
+/// [Reference](https://docs.feldera.com/api/subscribe-to-view).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpOutput {

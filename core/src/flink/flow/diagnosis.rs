@@ -18,8 +18,8 @@ use crate::time::Timestamp;
 /// use pipewright::flink::{JobDiagnosis, JobLookup};
 /// use pipewright::flink::jobs::JobState;
 ///
-/// /// The path to start a job from, if a stop failed after it had written its savepoint. A job that is FINISHED all the same
-/// /// ran on after its savepoint, and has done all its work.
+/// /// The path to start a job from, if a stop failed after it had written its savepoint. A FINISHED job continued
+/// /// after its savepoint and has done all its work.
 /// fn way_on(error: &FlowError) -> Option<&str> {
 ///     let diagnosis = JobDiagnosis::of(error)?;
 ///     let has_ended =

@@ -285,9 +285,9 @@ mod tests {
         // The first answer comes last, and says what was so before.
         second.post(none(), now);
         first.post(none(), now);
-        assert!(
-            matches!(registrations[2].status(now, begin), StatusAccess::Posted(None, requested_at) if requested_at == begin + STATUS_LEASE_TIMEOUT)
-        );
+        let lease_end = begin + STATUS_LEASE_TIMEOUT;
+        let status = registrations[2].status(now, begin);
+        assert!(matches!(status, StatusAccess::Posted(None, requested_at) if requested_at == lease_end));
     }
 
     #[test]
@@ -310,9 +310,9 @@ mod tests {
         // The answer took ten seconds. The asker takes it all the same.
         let answered = now + Duration::from_secs(10);
         asked(registration.status(now, now)).post(none(), answered);
-        assert!(
-            matches!(registration.status(answered, now), StatusAccess::Posted(None, requested_at) if requested_at == now)
-        );
+        assert!(matches!(
+            registration.status(answered, now), StatusAccess::Posted(None, requested_at) if requested_at == now
+        ));
         asked(registration.status(answered, now)).post(none(), answered);
         assert!(matches!(
             registration.status(answered + MAX_SHARED_STATUS_AGE + Duration::from_millis(1), now),

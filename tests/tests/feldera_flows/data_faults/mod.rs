@@ -337,7 +337,8 @@ proptest! {
     fn alone_and_without_a_lost_reply_every_row_comes_in_once(seed: u64, faults in 0_u64..20, rows in 0_u64..60) {
         let scene = scene(seed);
         let mut fate = Fate::default();
-        let trial = scene.trial(polite(seed).at_most(faults), |feldera| ingest(feldera, seed, 0..rows, small(seed), &mut fate));
+        let trial =
+            scene.trial(polite(seed).at_most(faults), |feldera| ingest(feldera, seed, 0..rows, small(seed), &mut fate));
         judge(&scene, &trial, &fate, rows);
         prop_assert!(trial.result.is_ok(), "{:?}", trial.result);
         prop_assert!((0..rows).filter(|row| !is_bad(*row)).all(|row| fate.times[&row] == (1, 1)));
@@ -380,7 +381,9 @@ proptest! {
                     }
                 }
             } else {
-                prop_assert_eq!(scheduled(&scene.world, &mut transaction, &schedule(seed.wrapping_add(9 + turn))), "done");
+                prop_assert_eq!(
+                    scheduled(&scene.world, &mut transaction, &schedule(seed.wrapping_add(9 + turn))), "done"
+                );
             }
             transaction.commit();
         }

@@ -145,9 +145,8 @@ fn a_closed_connection_is_waited_for_too() {
     let script = sees(sees(sees(script, "p2_killed_01_running"), "p2_killed_01_running"), "killed_get_stopped");
     let config = Config::new(base()).with_retry(Retry::never());
     let error = Feldera::with_config(config, script.clone()).run(Checkpoint::new("p")).expect_err("ended");
-    assert!(
-        matches!(Interruption::of(&error), Some(Interruption::Crashed(error)) if error.error_code == ErrorCode::RunnerCheckError)
-    );
+    let Some(Interruption::Crashed(crash)) = Interruption::of(&error) else { panic!("{error:?}") };
+    assert_eq!(crash.error_code, ErrorCode::RunnerCheckError);
     script.finish();
 }
 

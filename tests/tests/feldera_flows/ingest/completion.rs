@@ -55,9 +55,9 @@ fn a_panic_is_told_by_the_process_and_later_by_the_pipeline() {
         "error_code": "RuntimeError.WorkerPanic", "details": {"panic_info": []}});
     let (result, _) = await_completion(|_, _| Some((500, panic.to_string())), tok());
     let error = result.expect_err("dead");
-    assert!(
-        matches!(cause(&error), Some(Interruption::Crashed(error)) if error.error_code.as_str() == "RuntimeError.WorkerPanic")
-    );
+    assert!(matches!(
+        cause(&error), Some(Interruption::Crashed(error)) if error.error_code.as_str() == "RuntimeError.WorkerPanic"
+    ));
     assert!(error.to_string().ends_with("One or more worker threads terminated unexpectedly"), "{error}");
 
     let (_, stopped) = feldera("panic_completion_status_stopped");

@@ -238,8 +238,14 @@ fn errors_are_traced_to_their_rows_by_what_they_quote() {
 /// Rows that say the same are told apart by the server's count, once another row shows where it began.
 #[test]
 fn rows_that_say_the_same_are_told_apart_by_number() {
-    let error = |number: u64, text: Value| json!({"description": "no", "event_number": number, "field": null, "invalid_text": text, "tag": "text_event_err"});
-    let rejection = |errors: Vec<Value>, count: usize| json!({"message": "no", "error_code": "ParseErrors", "details": {"num_errors": count, "errors": errors}});
+    let error = |number: u64, text: Value| {
+        let tag = "text_event_err";
+        json!({"description": "no", "event_number": number, "field": null, "invalid_text": text, "tag": tag})
+    };
+    let rejection = |errors: Vec<Value>, count: usize| {
+        let details = json!({"num_errors": count, "errors": errors});
+        json!({"message": "no", "error_code": "ParseErrors", "details": details})
+    };
     let cases = [
         (vec![error(11, json!("a")), error(14, json!("b"))], 2, vec![Some(0), Some(3)]),
         (vec![error(13, json!("a")), error(14, json!("b"))], 2, vec![Some(2), Some(3)]),

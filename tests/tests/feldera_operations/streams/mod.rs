@@ -207,7 +207,9 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn egress_is_read_alike_however_it_is_cut(records in proptest::collection::vec(record(), 0..8), cuts in cuts(), end in end()) {
+    fn egress_is_read_alike_however_it_is_cut(
+        records in proptest::collection::vec(record(), 0..8), cuts in cuts(), end in end(),
+    ) {
         let (body, expected) = body_of(&records);
         let new = || Egress::new(LineLimit::default());
         // A stop ends the body properly: that is no error, and no promise either.
@@ -216,7 +218,9 @@ proptest! {
 
     /// A record that is cut off is told, whether the proxy ended the body properly or not; those before it are there.
     #[test]
-    fn egress_that_is_cut_off_is_truncated(records in proptest::collection::vec(record(), 1..6), at in any::<Index>(), cuts in cuts(), end in end()) {
+    fn egress_that_is_cut_off_is_truncated(
+        records in proptest::collection::vec(record(), 1..6), at in any::<Index>(), cuts in cuts(), end in end(),
+    ) {
         let (body, expected) = body_of(&records);
         let rest = &body.as_bytes()[..at.index(body.len())];
         let whole = memchr::memchr_iter(b'\n', rest).count();
@@ -229,7 +233,9 @@ proptest! {
 
     /// Whatever comes: the pieces do not matter, and nothing panics.
     #[test]
-    fn arbitrary_bodies_are_read_alike_however_they_are_cut(body in tokens(PIECES), cuts in cuts(), limit in 1_usize..60, end in end()) {
+    fn arbitrary_bodies_are_read_alike_however_they_are_cut(
+        body in tokens(PIECES), cuts in cuts(), limit in 1_usize..60, end in end(),
+    ) {
         let _ = every_cut(|| Egress::new(LineLimit(limit)), show_chunk, &body, &cuts, end);
         let _ = every_cut(Samples::new, |samples| format!("{:?}", samples.item()), &body, &cuts, end);
         let _ = every_cut(Logs::new, |logs| text(logs.item()), &body, &cuts, end);

@@ -82,7 +82,9 @@ proptest! {
 
     /// Like the one before, but the process crashes again and again, and the next one goes on from what was saved last.
     #[test]
-    fn an_upgrade_survives_crashes(case in case(), faults in 0_u64..20, crashes in prop::collection::vec(0_usize..60, 0..6)) {
+    fn an_upgrade_survives_crashes(
+        case in case(), faults in 0_u64..20, crashes in prop::collection::vec(0_usize..60, 0..6),
+    ) {
         let scene = case.scene();
         let old = scene.launch(&old(case.breaks));
         scene.world.set_faults(hostile(case.seed).at_most(faults));
@@ -130,7 +132,8 @@ proptest! {
         // left. Without high availability, it forgets jobs that run, too.
         let known = UpgradeDiagnosis::of(error).unwrap_or_else(|| panic!("no diagnosis: {error:?}"));
         let last = known.last.as_ref();
-        let listed = last.and_then(|last| last.savepoint.clone().or(last.last_savepoint.clone().map(|listed| listed.path)));
+        let listed =
+            last.and_then(|last| last.savepoint.clone().or(last.last_savepoint.clone().map(|listed| listed.path)));
         let savepoint = known.savepoint.clone().or(known.earlier_savepoint.clone()).or(listed);
         let is_forgotten = scene.has_restarted() && error.is_ambiguous() && known.phase == UpgradePhase::Stop;
         let is_lost = scene.may_lose_jobs() && matches!(known.phase, UpgradePhase::Prepare | UpgradePhase::Stop);

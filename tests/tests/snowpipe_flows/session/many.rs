@@ -223,7 +223,8 @@ proptest! {
         world.set_faults(plan);
         let session = OpenSession::new(KIND).connect_lazy(&account());
         let start = world.now();
-        let flows = (0..channels).map(|number| Channel::new(&session, u128::from(seed) + number as u128, 10, seconds(pause)));
+        let flows =
+            (0..channels).map(|number| Channel::new(&session, u128::from(seed) + number as u128, 10, seconds(pause)));
         for result in world.run_all_with(flows, &Pat, |_, _| {}) {
             prop_assert!(result.is_ok(), "{:?}", result.err().map(|error| error.to_string()));
         }

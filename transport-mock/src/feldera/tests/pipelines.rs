@@ -124,7 +124,8 @@ fn edits_are_restricted_by_state_and_storage() {
     assert_eq!(sim.ask("PATCH", "/pipelines/p", &workers).0, 200);
     assert_eq!(sim.ask("DELETE", "/pipelines/p", &Value::Null), (200, json!("")));
     assert_eq!(rejection(&sim.ask("DELETE", "/pipelines/p", &Value::Null)), (404, "UnknownPipelineName"));
-    let tolerant = json!({ "name": "f", "program_code": "", "runtime_config": { "fault_tolerance": { "model": "exactly_once" } } });
+    let config = json!({ "fault_tolerance": { "model": "exactly_once" } });
+    let tolerant = json!({ "name": "f", "program_code": "", "runtime_config": config });
     assert_eq!(rejection(&sim.ask("POST", "/pipelines", &tolerant)), (400, "InvalidRuntimeConfig"));
 }
 

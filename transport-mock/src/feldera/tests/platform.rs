@@ -120,8 +120,8 @@ fn programs_are_compared_and_validated() {
     let mut sim = Sim::new().compiled();
     let other = SQL.replace("v VARCHAR", "v VARCHAR, w INT").replace("CREATE VIEW plain", "CREATE VIEW other");
     let (_, diff) = sim.ask("POST", "/pipelines/p/diff", &json!({ "program_code": other }));
-    let expected = json!({ "added_tables": [], "removed_tables": [], "modified_tables": ["kv"], "added_views": ["other"],
-        "removed_views": ["plain"], "modified_views": [] });
+    let expected = json!({ "added_tables": [], "removed_tables": [], "modified_tables": ["kv"], 
+        "added_views": ["other"], "removed_views": ["plain"], "modified_views": [] });
     assert_eq!(diff["program_diff"], expected);
     let bad = json!({ "program_code": "SELECT" });
     assert_eq!(rejection(&sim.ask("POST", "/pipelines/p/diff", &bad)), (400, "InvalidNewProgramSql"));
