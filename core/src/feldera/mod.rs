@@ -70,6 +70,7 @@ pub mod programs;
 pub mod stats;
 pub mod stream;
 mod tuning;
+mod units;
 mod value;
 
 use bytes::Bytes;
@@ -84,6 +85,7 @@ pub use self::flow::{
     IngestChunk, IngestEvent, IngestProgress, Ingestion, Interruption, PushError, RejectedRow, RejectedRows, Stop,
     Stopped, SyncCheckpoint, Synced, Transaction, TransactionEvent, TransactionRun, UnconfirmedRows, UnknownOutcome,
 };
+pub use self::units::{ByteSize, ConfigDuration, InvalidUnit};
 pub use self::value::{Accepted, Download, Json, SecretText};
 
 use crate::error::ServiceError;

@@ -6,3 +6,4 @@ mod recordings;
 mod shapes;
 mod simulated_streams;
 mod streams;
+mod units;
