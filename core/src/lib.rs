@@ -1,35 +1,35 @@
-//! Pipewright: Feldera, Apache Flink and Snowpipe Streaming, spoken without doing any I/O.
+//! Controls and feeds Feldera, Apache Flink and Snowpipe Streaming, without doing any I/O itself.
 //!
-//! This crate builds `http::Request`s, parses `http::Response`s and holds the state machines in between. Somebody else
-//! moves the bytes, reads the clock and sleeps: the blocking transport `pipewright-ureq`, the simulators of
-//! `pipewright-mock`, or a program's own runtime. The same flow runs in a plain thread, in any event loop, in ten
+//! This crate builds `http::Request`s, parses `http::Response`s and holds the state machines in between. A *runtime*
+//! sends the requests, reads the clock and sleeps: the blocking transport `pipewright-ureq`, the simulators of
+//! `pipewright-mock`, or the program's own event loop. The same flow runs in a plain thread, in any event loop, in ten
 //! thousand copies on one thread, and under a virtual clock in a property test.
 //!
 //! ```text
-//!   your program            this crate                                      whoever moves bytes
+//!   your program            this crate                                      runtime
 //!  ┌────────────┐   ┌─────────────────────────────────────┐   ┌──────────────────────────────────────┐
 //!  │ goal ──────┼──▶│ Flow: phases, waits, ambiguity      │   │                                      │
 //!  │            │   │   └ Call: attempts, credential,     │   │  Transport: one exchange             │
 //!  │ notices ◀──┼───│     │     deadline                  │──▶│  Clock: the time, sleeping           │
 //!  │            │   │     └ Operation: one request,       │   │  Entropy: bits for ids and jitter    │
-//!  │ result ◀───┼───│                  one answer         │◀──│  Credentials: Authorization headers  │
+//!  │ result ◀───┼───│                  one response       │◀──│  Credentials: Authorization headers  │
 //!  └────────────┘   └─────────────────────────────────────┘   └──────────────────────────────────────┘
 //! ```
 //!
-//! | where | what |
+//! | module | content |
 //! |---|---|
-//! | [`feldera`] | Feldera: operations, answers, streams, flows |
-//! | [`flink`] | Apache Flink: operations, answers, flows |
-//! | [`snowpipe`] | Snowpipe Streaming: operations, answers, key-pair tokens, sessions, batches of rows, flows |
+//! | [`feldera`] | Feldera: operations, flows, streaming responses |
+//! | [`flink`] | Apache Flink: operations, flows; SQL Gateway and HistoryServer |
+//! | [`snowpipe`] | Snowpipe Streaming: operations, flows, key-pair tokens, sessions, batches of rows |
 //! | [`oauth`] | OAuth 2.0 client credentials, for services behind an identity provider |
 //! | [`operation`] | [`Operation`]: one exchange as data; [`Effect`]: what sending it twice does |
 //! | [`flow`] | [`Flow`](flow::Flow), [`Step`](flow::Step), [`Call`](flow::Call): several exchanges towards one goal |
 //! | [`driver`] | the loops that run a flow, and what they need: [`Transport`](driver::Transport), [`Clock`](driver::Clock), … |
-//! | [`decode`] | bytes in, items out, for answers without an end |
+//! | [`decode`] | decoders for streaming responses |
 //! | [`error`] | the five error types and how they nest |
 //! | [`url`] | base addresses and path templates |
 //!
-//! One conversation, with answers given by hand instead of by a cluster: what a job is doing.
+//! This flow waits until a job has ended. Here the program itself gives the responses, instead of a cluster:
 //!
 //! ```
 //! use pipewright::{Seed, Timestamp};
@@ -41,7 +41,7 @@
 //! let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
 //! let mut flow = AwaitJob::ended(job).start(&config, Seed::new(42));
 //!
-//! // A clock of our own: waiting is setting it forward.
+//! // A virtual clock: a wait sets it forward.
 //! let mut now = Timestamp::from_millis(1_700_000_000_000);
 //! let mut answers = [
 //!     r#"{"status":"RUNNING"}"#,
@@ -55,7 +55,7 @@
 //!     match flow.poll(now, reply.take()) {
 //!         Step::Send(exchange) => {
 //!             assert_eq!(exchange.request().method(), "GET");
-//!             let body = answers.next().expect("three questions");
+//!             let body = answers.next().expect("three requests");
 //!             reply = Some(exchange.settle(Ok(http::Response::new(body.into()))));
 //!         }
 //!         Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
@@ -65,19 +65,19 @@
 //!     }
 //! };
 //! assert_eq!(job.state, JobState::Finished);
-//! assert_eq!(job.result.expect("it was asked for").net_runtime, 5120);
+//! assert_eq!(job.result.expect("the job has ended").net_runtime, 5120);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Where this departs from what one might expect
+//! # Design decisions
 //!
-//! * Records and open enums are declared by tables of our own and not with `serde_derive`, because a `null`, an absent
-//!   list and `"NaN"` mean in these APIs what no attribute says, and because the core then builds without `syn`.
-//! * A goal ([`flow::Goal`]) is plain data and is not the flow: so it can be built without an address, logged, cloned,
-//!   and started by a [`driver::Client`], which supplies address, seed and clock.
+//! * Macros of this crate declare records and open enums, not `serde_derive`. The APIs use `null`, absent lists and
+//!   `"NaN"` in ways that no attribute of `serde_derive` expresses, and the core builds without `syn`.
+//! * A goal ([`flow::Goal`]) is plain data, and not the flow itself. It can be built without an address, logged and
+//!   cloned. A [`driver::Client`] supplies address, seed and clock and starts it.
 //! * [`Seed`] is 128 bits, because job ids and trigger ids are drawn from it.
 
-// What only services use.
+// Code that only the services use.
 #![cfg_attr(
     not(all(feature = "feldera", feature = "flink", feature = "snowpipe")),
     allow(dead_code, unused_imports, unused_macros)
@@ -117,7 +117,7 @@ pub use time::Timestamp;
 #[doc(no_inline)]
 pub use url::Base;
 
-/// Every operation that this build knows, service by service, as rows of the tables they are declared in.
+/// Returns every operation of the enabled services, service by service.
 ///
 /// ```
 /// let stop = pipewright::operations().find(|info| info.name == "triggerStopWithSavepoint").expect("Flink is on");

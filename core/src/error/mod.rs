@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`BuildError`] | the caller's | nothing was sent; what is wrong with which value, and the way out |
 //! | [`TransportError`] | the transport's or the network's | [`Delivery`]: not sent, or unknown |
-//! | [`CredentialError`] | whoever supplies credentials | whether to ask again |
+//! | [`CredentialError`] | the credentials' | whether to ask again |
 //! | [`ServiceError`] | the server's answer | [`Applied`]: yes, no, unknown; whether to try again |
 //! | [`FlowError`] | | one of the above, or [`Ambiguity`], [`Failure`], [`Incomplete`], a deadline, a misuse; with [`FlowError::evidence`] |
 //!
