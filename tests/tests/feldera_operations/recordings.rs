@@ -37,7 +37,7 @@ use pipewright::feldera::profiles::{
 };
 use pipewright::feldera::programs::{DiffPipeline, GetDataflowGraph, ValidateProgram};
 use pipewright::feldera::stats::{GetInputStatus, GetOutputStatus, GetStats, GetTimeSeries};
-use pipewright::feldera::stream::{AdhocQuery, GetLogs, HttpOutput, QueryFormat, StreamTimeSeries};
+use pipewright::feldera::stream::{AdhocQuery, GetLogs, HttpOutput, LogCursor, QueryFormat, StreamTimeSeries};
 use pipewright::operation::{OperationInfo, RequestContext};
 use pipewright::{Base, Operation};
 use pipewright_tests::har::{self, Entry, Recording};
@@ -280,7 +280,10 @@ fn process() -> Vec<Sample> {
             ),
         ),
         sample(&AdhocQuery::new("p", "SELECT * FROM t", QueryFormat::Text), None),
-        sample(&GetLogs::new("p"), None),
+        sample(
+            &GetLogs::new("p"),
+            Some(&GetLogs::new("p").follow(true).cursor("e:7".parse::<LogCursor>().expect("a cursor"))),
+        ),
         sample(&StreamTimeSeries::new("p"), None),
     ]
 }

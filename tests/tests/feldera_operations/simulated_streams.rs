@@ -116,8 +116,8 @@ fn a_log_over_two_connections_has_each_line_once() {
     let (world, mounted, client) = running();
     let (mut history, mut lines) = (LogHistory::new(), Vec::new());
     for _ in 0..2 {
-        history.reconnected();
-        let mut stream = client.open(GetLogs::new("p")).expect("opened");
+        let mut stream = client.open(GetLogs::new("p").cursor(history.cursor())).expect("opened");
+        history.connected(stream.decoder().position());
         client.call(StopPipeline::new("p").force(true)).expect("stopping");
         wait(&world, 1000);
         start(&world, &client);

@@ -3,26 +3,56 @@
 use bytes::Bytes;
 use http::Response;
 
+use super::{LogCursor, LogPosition};
 use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
-use crate::error::ServiceError;
+use crate::error::{BuildError, ServiceError};
 use crate::feldera::FelderaApi;
-use crate::operation::{FromResponse, OperationInfo};
+use crate::operation::{FromResponse, Operation as _, OperationInfo};
 use crate::schema::operations;
 
 operations! { FelderaApi;
-    /// A pipeline's log: what the server has kept (1 MB or 50,000 lines), then what comes, without an end.
+    /// A pipeline's log: what the server has kept (1 MB or 50,000 lines), then what follows, without an end.
     ///
-    /// Works for stopped pipelines too, and goes on over stop and start. It ends when the pipeline is deleted, when the
-    /// runner restarts, and when it is read too slowly; another request sends again what was kept, which a
-    /// [`LogHistory`](super::LogHistory) leaves out. Nothing at all comes while nothing is logged. Refused: 404 when
-    /// there is no pipeline, 503. [Reference](https://docs.feldera.com/api/stream-pipeline-logs).
+    /// Works for stopped pipelines too, and continues over stop and start. The response ends when the pipeline is
+    /// deleted, when the runner restarts, and when it is read too slowly. No byte is sent while nothing is logged.
+    ///
+    /// To read a log over several connections, use a [`LogHistory`](super::LogHistory): it resumes with a
+    /// [`cursor`](Self::cursor), and on servers up to 0.337, which ignore the cursor, it leaves out what is repeated.
+    ///
+    /// Rejected: 400 for a malformed cursor; 404 if the pipeline does not exist; 503 if the runner did not answer: send
+    /// the request again with the same cursor. [Reference](https://docs.feldera.com/api/stream-pipeline-logs).
     Safe GET "/v0/pipelines/{pipeline_name}/logs" GetLogs "get_pipeline_logs" -> Logs {
+        checks check;
         streaming;
         path { pipeline_name: String }
+        query? {
+            /// `false` ends the response behind what the server has kept; `true` by default. Cannot be combined with a
+            /// cursor. Servers up to 0.337 ignore it.
+            follow: bool,
+            /// Begins behind this position, and tells the [position](Logs::position). Without a cursor, the response
+            /// begins with what the server has kept and tells no position. Servers up to 0.337 ignore it.
+            cursor: LogCursor,
+        }
     }
 }
 
-/// Lines of a log. Nothing says whether the last one is whole.
+/// The server rejects the combination with 400.
+fn check(logs: &GetLogs) -> Result<(), BuildError> {
+    match (logs.follow, &logs.cursor) {
+        (Some(false), Some(cursor)) => Err(BuildError::value(
+            GetLogs::INFO.name,
+            "cursor",
+            &cursor.to_string(),
+            "it cannot be combined with follow=false; leave one of them out",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Lines of a log.
+///
+/// If the response tells its [position](Self::position), lines end with `\n`. A last line without it is half of one and
+/// not an item: it has no number yet, and comes again whole. Otherwise nothing tells whether the last line is whole.
 ///
 /// ```
 /// use pipewright::decode::Decoder;
@@ -38,12 +68,19 @@ operations! { FelderaApi;
 pub struct Logs {
     lines: Lines,
     plain: Vec<u8>,
+    position: Option<LogPosition>,
 }
 
 impl Logs {
     /// A decoder at the beginning of a body.
     pub fn new() -> Self {
-        Self { lines: Lines::new(LineLimit::default()), plain: Vec::new() }
+        Self { lines: Lines::new(LineLimit::default()), plain: Vec::new(), position: None }
+    }
+
+    /// Returns where the body begins; `None` if the request had no cursor, or if the server does not number lines, as
+    /// up to 0.337.
+    pub fn position(&self) -> Option<&LogPosition> {
+        self.position.as_ref()
     }
 
     /// The present line without escape sequences for terminals.
@@ -56,7 +93,8 @@ impl Logs {
 
 impl FromResponse for Logs {
     fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
-        super::reject_page(info, response).map(|()| Self::new())
+        super::reject_page(info, response)?;
+        Ok(Self { position: LogPosition::from_headers(response.headers()), ..Self::new() })
     }
 }
 
@@ -97,6 +135,12 @@ impl Decoder for Logs {
     }
 
     fn finish(&mut self, end: End) -> Result<(), DecodeError> {
-        self.lines.finish(end)
+        if self.position.is_none() {
+            return self.lines.finish(end);
+        }
+        match self.lines.finish(End::Truncated) {
+            Err(DecodeError::Truncated { .. }) => Ok(()),
+            result => result,
+        }
     }
 }

@@ -12,6 +12,7 @@
 
 mod egress;
 mod history;
+mod log_cursor;
 pub(super) mod logs;
 mod query;
 mod rows;
@@ -19,7 +20,8 @@ pub(super) mod samples;
 mod typed;
 
 pub use self::egress::{Chunk, Egress, HttpOutput, Rows};
-pub use self::history::LogHistory;
+pub use self::history::{LogHistory, LogResume};
+pub use self::log_cursor::{LogCursor, LogCursorError, LogPosition};
 pub use self::logs::{GetLogs, Logs};
 pub use self::query::{AdhocQuery, QueryFormat, QueryResult};
 pub use self::samples::{Samples, StreamTimeSeries};

@@ -1,6 +1,7 @@
 //! Feldera's streams: however a body is cut into pieces the same items come out and the same end; what was lost is
 //! counted; whole, cut off and failed are three things.
 
+mod logs;
 mod query_results;
 
 use std::fmt::Write as _;
@@ -274,7 +275,7 @@ proptest! {
             grow(during);
             let first = log.len().saturating_sub(during + keeps);
             let sent = &log[first..];
-            history.reconnected();
+            history.connected(None);
             if read.is_empty() {
                 // Nobody has seen a line before: what the server has forgotten by now is nobody's.
                 base = first;
