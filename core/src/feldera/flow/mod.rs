@@ -19,6 +19,8 @@ mod stall_detector;
 mod status_poller;
 pub(crate) mod stop;
 pub(crate) mod sync_checkpoint;
+#[cfg(test)]
+mod test_answers;
 pub(crate) mod transaction;
 mod unknown_outcome;
 
