@@ -1,34 +1,50 @@
 //! The goal [`Deploy`].
 //!
 //! ```text
-//!           ┌─ somebody was faster, or nobody knows ──────┐
-//!           ▼                                             │
-//!  start ─▶ Poll ──unknown──▶ Create ─────────────────────┼─▶ Compile ──▶ Ensure ──▶ done
-//!           │  ├─ as it should be, and up ────────────────┼──────┼─────────▲
-//!           │  ├─ as it should be ────────────────────────┼──────┤
-//!           │  ├─ differs, stopped ──▶ Change ────────────┴──────┘
+//!           ┌─ another client was faster, or outcome unknown ─┐
+//!           ▼                                                 │
+//!  start ─▶ Poll ──no such pipeline──▶ Create ────────────────┼─▶ Compile ──▶ Ensure ──▶ done
+//!           │  ├─ as it should be, and up ────────────────────┼──────┼─────────▲
+//!           │  ├─ as it should be ────────────────────────────┼──────┤
+//!           │  ├─ differs, stopped ──▶ Change ────────────────┴──────┘
 //!           │  │                         ▲
 //!           │  └─ differs, up ──▶ Validate ──▶ Stop
 //!           └─▶ failed
 //! ```
 //!
-//! | Poll shows | then |
-//! |---|---|
-//! | no such pipeline | Create |
-//! | nothing to change, the program compiled, the pipeline has the desired status | Ensure: its process has to answer |
-//! | nothing to change | Compile |
-//! | up, and its SQL ends with one extra line feed | treated as unchanged: an interrupted `recompile` leaves this line feed |
-//! | only description or tags to change | Change, whatever it does |
-//! | something to change that its storage forbids | failed: `StorageInUse`, nothing was touched |
-//! | something to change, stopped | Change |
-//! | something to change, up, for the first time | Validate if the SQL is to change, then Stop |
-//! | something to change, up again after our Stop | failed: `Overruled` |
+//! [`decide`](decide::decide) tells what to do next. The first row that matches applies.
+//!
+//! | state | observed | next |
+//! |---|---|---|
+//! | Poll | no such pipeline | Create |
+//! | Poll | nothing to change, the program compiled, actual and desired status are the goal | Ensure: its process has to answer |
+//! | Poll | nothing to change | Compile |
+//! | Poll | up, and its SQL ends with one extra line feed | treated as unchanged: an interrupted `recompile` leaves this line feed |
+//! | Poll | something to change that its storage forbids | failed: `StorageInUse`, nothing was touched |
+//! | Poll | only description or tags to change, or the pipeline is stopped | Change |
+//! | Poll | something to change, up again after our Stop | failed: `Overruled` |
+//! | Poll | the SQL is to change | Validate |
+//! | Poll | something else is to change | Stop |
+//! | Poll | the pipeline cannot be read | failed; **ambiguous** after a request without an answer |
+//! | Create | created | Compile |
+//! | Create | no answer, or 409 `DuplicateName` | Poll, at most eight times: it may be the request of this flow |
+//! | Validate | the SQL compiles, or 404 (before 0.324) | Stop |
+//! | Validate | the SQL does not compile | failed: `NotCompiled`, or `CompilerFailed` if the platform is at fault |
+//! | Stop | stopped | Change |
+//! | Change | changed, and the answer shows the program that was put | Compile |
+//! | Change | changed, and the answer shows another program | Poll, at most eight times; then failed: `Edited` |
+//! | Change | no answer, or `UpdateRestrictedToStopped` | Poll, at most eight times |
+//! | Compile | compiled | Ensure |
+//! | Ensure | up, with another version of the program | failed: `Edited` |
+//! | Ensure | up | done |
+//! | any | any other error | failed |
 //!
 //! Invariants: what runs is not stopped for SQL that does not compile, as far as the service can tell before; what is
 //! not to change is not stopped; at the end the program that runs is the one that was put, or the flow ends as
 //! `Edited`. A program that the platform failed to compile is compiled again by [`Compile`](super::Compile), if that is
 //! allowed.
 
+mod decide;
 mod differences;
 mod machine;
 
@@ -218,12 +234,6 @@ pub enum Change {
     Created,
     /// It was different before.
     Updated,
-}
-
-impl From<Deploy> for DeployMachine {
-    fn from(goal: Deploy) -> Self {
-        DeployMachine::new(goal)
-    }
 }
 
 goal!(Deploy: FelderaApi => Deployed, DeployMachine);
