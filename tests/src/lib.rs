@@ -22,7 +22,7 @@
 //! | Decoders and addresses, against a simple model | `common::{decoders, paths}` |
 //! | Feldera's flows, case by case | `feldera_flows::{lifecycle, durable, ingest}` |
 //! | Flink's flows, case by case | `flink_flows`: all modules but `faults` |
-//! | Snowpipe's flows, case by case | `snowpipe_flows::{goals, session, address, writer}` |
+//! | Snowpipe's flows, case by case | `snowpipe_flows::{goals, session, address, writer, load}` |
 //! | Properties of Feldera's flows, with a second client and faults | `feldera_flows::{data_faults, lifecycle_faults}` |
 //! | Properties of Flink's flows under faults | `flink_flows::faults` |
 //! | Crash and resume | `flink_flows::{resume, faults}`, `feldera_flows::durable`, `snowpipe_flows::schedules` |

@@ -89,6 +89,7 @@ mod flow;
 mod ids;
 mod ingest;
 pub mod jwt;
+mod load;
 pub mod rows;
 pub mod session;
 mod tuning;
@@ -107,6 +108,9 @@ pub use self::flow::{
 };
 pub use self::ids::RequestId;
 pub use self::ingest::IngestClient;
+pub use self::load::{
+    Load, LoadError, LoadFailure, LoadSummary, Ndjson, NextRow, OffsetError, OnRejected, OnUnconfirmed, RowSource, Rows,
+};
 pub use self::session::flow::OpenSession;
 
 use crate::error::{BuildError, ServiceError};

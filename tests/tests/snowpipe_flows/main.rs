@@ -2,6 +2,7 @@
 
 mod address;
 mod goals;
+mod load;
 mod schedules;
 mod session;
 mod writer;

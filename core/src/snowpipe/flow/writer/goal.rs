@@ -265,6 +265,14 @@ impl OpenWriter {
     }
 }
 
+impl Writer {
+    /// Returns the goal of a writer that continues where this one has ended.
+    pub(in crate::snowpipe) fn to_goal(&self) -> OpenWriter {
+        let machine = self.runner.machine();
+        OpenWriter { position: machine.replay.position(), ..machine.goal.clone() }
+    }
+}
+
 impl From<OpenWriter> for WriterMachine {
     fn from(mut goal: OpenWriter) -> Self {
         let mut position = goal.position.take();

@@ -1,0 +1,150 @@
+//! [`Load`]: all rows of a source into a channel, exactly once, in one call.
+
+mod loader;
+mod source;
+mod summary;
+
+pub use self::source::{Ndjson, NextRow, OffsetError, RowSource, Rows};
+pub use self::summary::{LoadError, LoadFailure, LoadSummary};
+
+use self::loader::Loader;
+use super::flow::{OpenWriter, Writer, WriterEvent};
+use super::ingest::IngestClient;
+use crate::driver::{ListenerResult, Runtime, ignore_notices};
+use crate::flow::Notice;
+
+/// What [`IngestClient::load`] does: the goal of its writer, and two policies. Made of an [`OpenWriter`].
+///
+/// ```no_run
+/// # use pipewright::driver::Runtime;
+/// # use pipewright::snowpipe::IngestClient;
+/// # fn example(ingest: &IngestClient<impl Runtime>) -> Result<(), Box<dyn std::error::Error>> {
+/// use pipewright::snowpipe::{ChannelPath, Load, Ndjson, OnRejected};
+///
+/// let path = ChannelPath::of_table("DB", "PUBLIC", "ORDERS", "loader-1");
+/// let writer = ingest.open_writer(path).token_prefix("orders-2026-11-30");
+/// let rows = Ndjson::new(std::fs::File::open("orders-2026-11-30.ndjson")?);
+/// let summary = ingest.load(Load::from(writer).on_rejected(OnRejected::Skip), rows)?;
+/// println!("{summary}");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct Load {
+    writer: OpenWriter,
+    on_rejected: OnRejected,
+    on_unconfirmed: OnUnconfirmed,
+}
+
+/// What a [`Load`] does when a row is rejected: by the service, or by the writer because it is not a JSON object that
+/// an append can hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnRejected {
+    /// Reads no more rows, waits until the rows before are committed, and fails. Rows that were sent in the meantime
+    /// are committed, too: the service reports rejected rows seconds later.
+    #[default]
+    Fail,
+    /// Continues. The summary counts the rows and has the last reason; the listener gets a notice of each.
+    Skip,
+}
+
+/// What a [`Load`] does when its writer ends with unconfirmed rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnUnconfirmed {
+    /// Fails. The error has the rows, and a load that starts again continues behind the committed ones.
+    #[default]
+    Fail,
+    /// Starts another writer, reads which rows are committed, and sends the others again. The load fails if nothing was
+    /// committed since the writer before was started, or if that writer ended with a
+    /// [`ChannelLost`](super::ChannelLost) or because of a timeout of the goal.
+    Resend,
+}
+
+impl From<OpenWriter> for Load {
+    fn from(writer: OpenWriter) -> Self {
+        Self { writer, on_rejected: OnRejected::default(), on_unconfirmed: OnUnconfirmed::default() }
+    }
+}
+
+impl Load {
+    /// Sets what to do when a row is rejected; [`OnRejected::Fail`] by default.
+    pub fn on_rejected(mut self, policy: OnRejected) -> Self {
+        self.on_rejected = policy;
+        self
+    }
+
+    /// Sets what to do when the writer ends with unconfirmed rows; [`OnUnconfirmed::Fail`] by default.
+    pub fn on_unconfirmed(mut self, policy: OnUnconfirmed) -> Self {
+        self.on_unconfirmed = policy;
+        self
+    }
+}
+
+impl<R: Runtime> IngestClient<R> {
+    /// Loads all rows of a source into a channel, exactly once, and waits until they are committed. Ignores notices.
+    ///
+    /// The source is [`Rows`] for an iterator, [`Ndjson`] for a reader, or your own [`RowSource`]. Each row has an
+    /// offset token. If the channel has a committed token, the load skips the rows up to it: so start a load that has
+    /// failed again, with the same rows. **Equal tokens must mean equal rows**: give the goal a
+    /// [prefix](OpenWriter::token_prefix) that names the load.
+    ///
+    /// The load reads a row, gives it to the writer, and sends what is to be sent. While the source blocks, nothing is
+    /// sent. While the writer is [full](OpenWriter::max_bytes), no row is read.
+    ///
+    /// ```
+    /// use pipewright::Secret;
+    /// use pipewright::driver::Canned;
+    /// use pipewright::snowpipe::account::TokenType;
+    /// use pipewright::snowpipe::{Account, ChannelPath, OpenSession, Rows};
+    /// use serde_json::json;
+    ///
+    /// let channel = "/v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c";
+    /// let runtime = Canned::new([
+    ///     ("GET /v2/streaming/hostname", 200, "acct.ingest.snowflakecomputing.com"),
+    ///     ("POST /oauth/token", 200, "a-token"),
+    ///     // An earlier load has committed the first row.
+    ///     (&*format!("PUT {channel}"), 200, r#"{"next_continuation_token":"1_0","channel_status":{
+    ///         "channel_status_code":"SUCCESS","last_committed_offset_token":"orders|1"}}"#),
+    ///     ("POST /v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c/rows", 200,
+    ///         r#"{"next_continuation_token":"1_1"}"#),
+    ///     ("POST /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING:bulk-channel-status", 200,
+    ///         r#"{"channel_statuses":{"c":{"channel_status_code":"SUCCESS","last_committed_offset_token":"orders|3"}}}"#),
+    /// ]);
+    /// let account = Account::new("https://acct.snowflakecomputing.com".parse()?, &runtime);
+    /// let account = account.with_credentials(Secret::new("my-access-token"));
+    /// let ingest = account.open_session(OpenSession::new(TokenType::ProgrammaticAccessToken))?;
+    ///
+    /// let path = ChannelPath::of_table("DB", "PUBLIC", "T", "c");
+    /// let orders = [json!({ "ID": 1 }), json!({ "ID": 2 }), json!({ "ID": 3 })];
+    /// let summary = ingest.load(ingest.open_writer(path).token_prefix("orders"), Rows::new(orders))?;
+    /// assert_eq!((summary.rows_skipped, summary.rows_committed), (1, 2));
+    /// assert_eq!(summary.committed.as_deref(), Some("3"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`LoadFailure`] lists the reasons. Unless the writer itself has ended, the rows before the failure are committed
+    /// first. The error has the summary, and all rows that are not known to be committed.
+    pub fn load(&self, goal: impl Into<Load>, rows: impl RowSource) -> Result<LoadSummary, Box<LoadError>> {
+        self.load_with(goal, rows, ignore_notices, |_, _| ())
+    }
+
+    /// Loads all rows of a source as [`load`](Self::load) does. Gives each notice to `on_notice`, and each event of the
+    /// writer with the writer to `on_event`, for example to save states and to show progress.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`FlowError::Stopped`](crate::error::FlowError::Stopped) if `on_notice` returns an
+    /// error.
+    pub fn load_with<H: ListenerResult>(
+        &self,
+        goal: impl Into<Load>,
+        rows: impl RowSource,
+        on_notice: impl FnMut(Notice) -> H,
+        on_event: impl FnMut(&WriterEvent, &Writer),
+    ) -> Result<LoadSummary, Box<LoadError>> {
+        Loader::new(self.account(), goal.into(), on_notice, on_event).run(rows)
+    }
+}

@@ -1,0 +1,145 @@
+//! [`LoadSummary`] and [`LoadError`].
+
+use std::error::Error;
+use std::fmt;
+
+use crate::error::{BuildError, FlowError};
+use crate::snowpipe::flow::{RejectedRows, UnsettledRows};
+use crate::snowpipe::rows::RowError;
+
+/// What a load has done.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct LoadSummary {
+    /// Rows that the source has given.
+    pub rows_read: u64,
+    /// Rows of them that were committed before the load, and were skipped.
+    pub rows_skipped: u64,
+    /// Rows of them that are not JSON objects that an append can hold, and were left out.
+    pub rows_invalid: u64,
+    /// What is wrong with the last of these.
+    pub last_invalid: Option<RowError>,
+    /// Rows that this load has committed, including those that the service has rejected.
+    pub rows_committed: u64,
+    /// Rows that were sent and are not known to be committed; none after a success.
+    pub rows_unconfirmed: u64,
+    /// By how much the channel's count of inserted rows has grown; `None` if the service does not report it. It also
+    /// counts rows of another writer, such as those that were buffered when the load began.
+    pub rows_inserted: Option<u64>,
+    /// By how much the channel's count of rejected rows has grown.
+    pub rows_rejected: u64,
+    /// The last rejection that the service has reported.
+    pub last_rejected: Option<RejectedRows>,
+    /// The channel's committed offset token, without the prefix.
+    pub committed: Option<String>,
+    /// How many times the channel was reopened.
+    pub reopenings: u64,
+}
+
+/// One line, for logs.
+impl fmt::Display for LoadSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.committed {
+            Some(token) => write!(f, "committed up to \"{token}\"")?,
+            None => f.write_str("nothing is committed")?,
+        }
+        write!(f, ": {} rows, after {} that were committed before", self.rows_committed, self.rows_skipped)?;
+        for (count, what) in [
+            (self.rows_rejected, "rejected by the service"),
+            (self.rows_invalid, "invalid"),
+            (self.rows_unconfirmed, "unconfirmed"),
+        ] {
+            if count > 0 {
+                write!(f, "; {count} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A load that has failed, and how far it came.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LoadError {
+    /// Why the load has stopped.
+    pub failure: LoadFailure,
+    /// The error of the writer, if it could not commit the rows before the failure. The rows that it leaves are in
+    /// `unsettled`.
+    pub writer_error: Option<FlowError>,
+    /// What was done until then.
+    pub summary: LoadSummary,
+    /// The rows that were read and are not known to be committed.
+    pub unsettled: UnsettledRows,
+}
+
+/// Why a load has stopped.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LoadFailure {
+    /// The source has failed: the error of the iterator or the reader, or an [`OffsetError`](super::OffsetError).
+    Source {
+        /// The number of the last row or line that was read.
+        row: u64,
+        /// The error.
+        error: Box<dyn Error + Send + Sync>,
+    },
+    /// A row is not a JSON object that an append can hold: see [`OnRejected`](super::OnRejected).
+    Row {
+        /// The number of the row or line.
+        row: u64,
+        /// What is wrong.
+        error: RowError,
+    },
+    /// The writer does not take the offset token of a row.
+    Token {
+        /// The number of the row or line.
+        row: u64,
+        /// What is wrong.
+        error: BuildError,
+    },
+    /// The service has rejected rows: see [`OnRejected`](super::OnRejected).
+    Rejected(RejectedRows),
+    /// The writer has ended with an error: see [`Writer`](crate::snowpipe::Writer).
+    Writer(FlowError),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "load failed: {}; {}", self.failure, self.summary)?;
+        match &self.writer_error {
+            Some(error) => write!(f, "; then the writer ended: {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for LoadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(match &self.failure {
+            LoadFailure::Source { error, .. } => &**error,
+            LoadFailure::Row { error, .. } => error,
+            LoadFailure::Token { error, .. } => error,
+            LoadFailure::Writer(error) => error,
+            LoadFailure::Rejected(_) => return None,
+        })
+    }
+}
+
+impl fmt::Display for LoadFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source { row: 0, error } => write!(f, "reading the rows failed: {error}"),
+            Self::Source { row, error } => write!(f, "reading the rows failed at row {row}: {error}"),
+            Self::Row { row, error } => write!(f, "row {row}: {}", error.problem()),
+            Self::Token { row, error } => write!(f, "row {row}: {error}"),
+            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::Writer(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<FlowError> for LoadFailure {
+    fn from(error: FlowError) -> Self {
+        Self::Writer(error)
+    }
+}
