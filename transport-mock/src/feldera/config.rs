@@ -34,6 +34,8 @@ pub struct Config {
     pub failure_delay: Duration,
     /// From a panic until the runner stops the pipeline: 4 s. Until then the manager shows `Running`.
     pub panic_duration: Duration,
+    /// How many lines of a pipeline's log are kept: 50 000.
+    pub log_lines: usize,
     /// How many requests are remembered for [`Manager::requests`](super::Manager::requests): 100 000.
     pub history: usize,
     /// What ids are made from: 0.
@@ -56,6 +58,7 @@ impl Default for Config {
             commit_duration: Duration::from_millis(50),
             failure_delay: Duration::from_secs(5),
             panic_duration: Duration::from_secs(4),
+            log_lines: 50_000,
             history: 100_000,
             seed: 0,
         }

@@ -15,6 +15,7 @@ pub(super) type Answer = Result<Reply, Rejection>;
 #[derive(Debug)]
 pub(super) struct Reply {
     status: StatusCode,
+    headers: Vec<(&'static str, String)>,
     body: Content,
     rest: Option<OpenBody>,
 }
@@ -30,7 +31,7 @@ enum Content {
 
 impl Reply {
     pub(super) fn json(body: Value) -> Self {
-        Self { status: StatusCode::OK, body: Content::Json(body), rest: None }
+        Self { body: Content::Json(body), ..Self::empty() }
     }
 
     pub(super) fn created(body: Value) -> Self {
@@ -47,15 +48,20 @@ impl Reply {
     }
 
     pub(super) fn empty() -> Self {
-        Self { status: StatusCode::OK, body: Content::Nothing, rest: None }
+        Self { status: StatusCode::OK, headers: Vec::new(), body: Content::Nothing, rest: None }
     }
 
     pub(super) fn text(kind: &'static str, body: String) -> Self {
-        Self { status: StatusCode::OK, body: Content::Text(kind, body), rest: None }
+        Self { body: Content::Text(kind, body), ..Self::empty() }
     }
 
     pub(super) fn file(kind: &'static str, name: &'static str, body: Vec<u8>) -> Self {
-        Self { status: StatusCode::OK, body: Content::File(kind, name, body), rest: None }
+        Self { body: Content::File(kind, name, body), ..Self::empty() }
+    }
+
+    pub(super) fn with_header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// What it says, as a text.
@@ -167,7 +173,7 @@ impl Rejection {
 /// Turns what a handler came back with into the response.
 pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
     let rejection = match answer {
-        Ok(Reply { status, body, rest }) => {
+        Ok(Reply { status, headers, body, rest }) => {
             let mut response = match body {
                 Content::Nothing => response(status, None, String::new()),
                 Content::Json(body) => response(status, Some(JSON), body.to_string()),
@@ -181,6 +187,11 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
                     response
                 }
             };
+            for (name, value) in headers {
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    response.headers_mut().insert(name, value);
+                }
+            }
             if let Some(rest) = rest {
                 response.extensions_mut().insert(rest);
             }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use super::Manager;
 use super::config::CompilerFailure;
+use super::log::Log;
 use super::pipeline::{Pipeline, Trouble};
 use super::process::Process;
+use super::store::Store;
 use super::views::{History, PipelineView, RequestView};
+use super::wire::uuid;
 
 impl Manager {
     /// Lets all compilations of Rust fail, or succeed again. A program that has failed stays so until it changes, as in
@@ -21,6 +24,22 @@ impl Manager {
         self.up_at = self.store.now.saturating_add(downtime);
         // It is a proxy between them and their readers.
         self.readings.close_all(&mut self.store);
+    }
+
+    /// The runner restarts: the logs of all pipelines are cleared and begin another epoch. Pipelines run on, and the
+    /// readers of logs come to the end of their bodies.
+    pub fn restart_runner(&mut self) {
+        let Store { config, now, seed, pipelines, .. } = &mut self.store;
+        for pipeline in pipelines {
+            pipeline.log = Log::new(uuid(seed, *now), config.log_lines, *now);
+        }
+    }
+
+    /// Writes into the log of a pipeline, as its process does: each line of the text is one of the log.
+    pub fn write_log(&mut self, name: &str, text: &str) {
+        if let Ok(pipeline) = self.store.find(name) {
+            text.split('\n').for_each(|line| pipeline.log.push(line.to_owned()));
+        }
     }
 
     /// A worker thread of a pipeline panics. What needs its process is answered 410 `Terminating` [for some

@@ -21,7 +21,8 @@
 //! [`Manager::requests`], and what its processes have done with [`Manager::history`]. What goes wrong behind the API:
 //! [`panic`](Manager::panic), [`report_panic`](Manager::report_panic), [`kill`](Manager::kill),
 //! [`freeze`](Manager::freeze), [`wedge`](Manager::wedge), [`fail_checkpoints`](Manager::fail_checkpoints),
-//! [`fail_syncs`](Manager::fail_syncs), [`fail_compilations`](Manager::fail_compilations).
+//! [`fail_syncs`](Manager::fail_syncs), [`fail_compilations`](Manager::fail_compilations),
+//! [`restart_runner`](Manager::restart_runner).
 //!
 //! # Limits
 //!

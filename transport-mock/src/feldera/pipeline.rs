@@ -97,7 +97,7 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn new(id: String, name: String, now: Duration, config: &Config) -> Self {
+    pub(super) fn new(id: String, name: String, log: Log, now: Duration, config: &Config) -> Self {
         Self {
             id,
             name,
@@ -136,7 +136,7 @@ impl Pipeline {
             deployments: 0,
             events: VecDeque::new(),
             noted: 0,
-            log: Log::default(),
+            log,
         }
     }
 

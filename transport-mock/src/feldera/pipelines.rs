@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::errors::{Answer, Rejection, Reply};
+use super::log::Log;
 use super::object::Selector;
 use super::pipeline::Pipeline;
 use super::request::Call;
@@ -84,7 +85,8 @@ fn create(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
     check_name(store, name)?;
     let code = text(body, "program_code")?.ok_or_else(|| missing("program_code"))?;
     let id = uuid(&mut store.seed, store.now);
-    let mut pipeline = Pipeline::new(id, name.to_owned(), store.now, &store.config);
+    let log = Log::new(uuid(&mut store.seed, store.now), store.config.log_lines, store.now);
+    let mut pipeline = Pipeline::new(id, name.to_owned(), log, store.now, &store.config);
     pipeline.code = code;
     pipeline.udf_rust = text(body, "udf_rust")?.unwrap_or_default();
     pipeline.udf_toml = text(body, "udf_toml")?.unwrap_or_default();

@@ -50,7 +50,7 @@ fn content(store: &mut Store, call: &Call, name: &str, part: &str) -> Option<Str
         "pipeline_config" => pipelines::get_pipeline(store, call, name),
         "system_config" => Ok(Reply::json(introspection::configuration(&store.config))),
         "pipeline_events" => introspection::events(store, call, name),
-        "logs" => return store.find(name).ok().map(|pipeline| pipeline.log.since(0).0),
+        "logs" => return store.find(name).ok().map(|pipeline| pipeline.log.all().0),
         _ => return None,
     };
     answer.ok().map(Reply::into_text)

@@ -74,7 +74,7 @@ impl Manager {
             ("GET", ["query"]) => data::query(store, call, name),
             ("GET", ["completion_status"]) => inputs::completion_status(store, call, name),
             ("GET", ["stats"]) => statistics::statistics(store, name),
-            ("GET", ["logs"]) => readings.logs(store, name),
+            ("GET", ["logs"]) => readings.logs(store, call, name),
             ("GET", ["metrics"]) => introspection::metrics(store, call, name),
             ("GET", ["events"]) => introspection::events(store, call, name),
             ("GET", ["events", id]) => introspection::event(store, call, name, id),

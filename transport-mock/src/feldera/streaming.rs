@@ -4,6 +4,9 @@
 //! discarded, or, with backpressure, not even begun, and then the whole pipeline stands still. After 3 s of silence
 //! comes a record that says nothing. When the process ends, so does the body, properly and without a word.
 //!
+//! Since 0.375 a log can be resumed after a cursor: the headers of the answer tell where it starts and how many lines are
+//! lost, and its body has lines of the log only. Without a cursor, the end of the log is told in a line of its own.
+//!
 //! As a real server does, it accepts the update format `debezium` and then drops all rows: only the pipeline's log
 //! tells.
 
@@ -14,8 +17,11 @@ use pipewright::Timestamp;
 use serde_json::json;
 
 use super::errors::{Answer, Rejection, Reply};
+use super::log::{self, Cursor};
 use super::pipeline::Pipeline;
 use super::process::Process;
+use super::release::Release;
+use super::request::Call;
 use super::store::Store;
 use super::subscriber::Subscriber;
 use super::wire::{lines, millis};
@@ -36,8 +42,10 @@ struct Reading {
 enum What {
     /// Of this process, as this subscriber.
     Egress(String, u64),
-    /// Lines so far, of all that there ever were.
-    Logs(u64),
+    /// Of this epoch, after so many lines; `notices` if lines of the server about the log itself come too.
+    Logs { epoch: String, read: u64, notices: bool },
+    /// Nothing any more.
+    Ended,
     /// Of this process: when the next sample is due.
     TimeSeries(String, Duration),
 }
@@ -58,11 +66,32 @@ impl Readings {
         Reply::streaming("application/json", first, self.begin(Reading { pipeline, what }))
     }
 
-    pub(super) fn logs(&mut self, store: &mut Store, name: &str) -> Answer {
+    /// From the beginning, or after a cursor.
+    pub(super) fn logs(&mut self, store: &mut Store, call: &Call, name: &str) -> Answer {
+        let has_cursors = store.config.release >= Release::V0_375;
+        let cursor = call.query("cursor").filter(|_| has_cursors);
+        let ends = has_cursors && call.flag("follow")? == Some(false);
         let pipeline = store.find(name)?;
-        let (first, read) = pipeline.log.since(0);
-        let body = self.begin(Reading { pipeline: pipeline.id.clone(), what: What::Logs(read) });
-        Ok(Reply::streaming("text/plain", first, body))
+        let (id, epoch) = (pipeline.id.clone(), pipeline.log.epoch.clone());
+        let Some(cursor) = cursor else {
+            let (first, read) = pipeline.log.all();
+            if ends {
+                return Ok(Reply::text("text/plain", first));
+            }
+            let what = What::Logs { epoch, read, notices: true };
+            return Ok(Reply::streaming("text/plain", first, self.begin(Reading { pipeline: id, what })));
+        };
+        if ends {
+            return Err(log::invalid(cursor, "it cannot be combined with `follow=false`"));
+        }
+        let wanted = if cursor.is_empty() { None } else { Some(Cursor::parse(cursor)?) };
+        let (sequence, gap) = pipeline.log.resume(wanted);
+        let (first, read) = pipeline.log.since(sequence).unwrap_or_default();
+        let what = What::Logs { epoch: epoch.clone(), read, notices: false };
+        let reply = Reply::streaming("text/plain", first, self.begin(Reading { pipeline: id, what }));
+        let reply =
+            reply.with_header("feldera-logs-epoch", epoch).with_header("feldera-logs-seq", sequence.to_string());
+        Ok(reply.with_header("feldera-logs-gap", gap.to_string()))
     }
 
     pub(super) fn time_series(&mut self, store: &mut Store, name: &str) -> Answer {
@@ -90,6 +119,10 @@ impl Readings {
             Some(Next::Text(text)) => Coming::Bytes(text.into()),
             Some(Next::At(Some(at))) => Coming::Later(Timestamp::from_unix(at)),
             Some(Next::At(None)) => Coming::Idle,
+            None if matches!(reading.what, What::Logs { notices: true, .. }) => {
+                reading.what = What::Ended;
+                Coming::Bytes("Logs have ended\n".into())
+            }
             None => {
                 self.close(store, body);
                 Coming::End
@@ -134,8 +167,10 @@ enum Next {
 fn next(now: Duration, pipeline: &mut Pipeline, what: &mut What) -> Option<Next> {
     let due = pipeline.next_due();
     match what {
-        What::Logs(read) => {
-            let (text, total) = pipeline.log.since(*read);
+        What::Ended => None,
+        What::Logs { epoch, read, .. } => {
+            // One that is too slow is dropped.
+            let (text, total) = pipeline.log.since(*read).filter(|_| pipeline.log.epoch == *epoch)?;
             *read = total;
             Some(if text.is_empty() { Next::At(due) } else { Next::Text(text) })
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Sim;
+use super::{Config, Release, SQL, Sim, rejection};
 use crate::streaming::{Coming, OpenBody};
 
 const RAW: &str = "t?format=json&update_format=raw";
@@ -200,4 +200,88 @@ fn a_log_repeats_what_is_kept_to_each_reader() {
     assert_eq!(sim.follow(body, 60_000), (String::new(), false));
     sim.manager.restart(sim.now, Duration::ZERO);
     assert!(sim.follow(body, 1).1, "the manager is between them");
+}
+
+/// The position that the answer to a request with a cursor tells: epoch, sequence, gap.
+fn position(response: &http::Response<bytes::Bytes>) -> Option<(String, u64, u64)> {
+    let header = |name: &str| Some(response.headers().get(name)?.to_str().expect("a text").to_owned());
+    let number = |name: &str| header(name).map(|text| text.parse().expect("a number"));
+    Some((header("feldera-logs-epoch")?, number("feldera-logs-seq")?, number("feldera-logs-gap")?))
+}
+
+impl Sim {
+    /// The position, the lines and the rest of a log after a cursor.
+    fn resume(&mut self, cursor: &str) -> ((String, u64, u64), Vec<String>, OpenBody) {
+        let response = self.send("GET", &format!("/pipelines/p/logs?cursor={cursor}"), "", "");
+        let body = *response.extensions().get().expect("it goes on");
+        let lines = text(response.body()).split_terminator('\n').map(str::to_owned).collect();
+        (position(&response).expect("a position"), lines, body)
+    }
+}
+
+#[test]
+fn a_cursor_resumes_a_log_after_a_line_and_tells_how_many_are_lost() {
+    let mut sim = Sim::with(Config { release: Release::V0_375, log_lines: 5, ..Config::default() });
+    sim.create(SQL);
+    sim.manager.write_log("p", "a\n\nb");
+    let ((epoch, sequence, gap), lines, _) = sim.resume("");
+    assert_eq!((sequence, gap, &lines[1..]), (0, 0, &["a".to_owned(), String::new(), "b".to_owned()][..]));
+
+    // The lines after it, now and later.
+    let (told, lines, body) = sim.resume(&format!("{epoch}:2"));
+    assert_eq!((told, lines), ((epoch.clone(), 2, 0), vec![String::new(), "b".to_owned()]));
+    sim.manager.write_log("p", "c");
+    assert_eq!(sim.follow(body, 1000), ("c\n".to_owned(), false));
+
+    // Some are not kept any more.
+    sim.manager.write_log("p", "d\ne\nf");
+    let (told, lines, _) = sim.resume(&format!("{epoch}:1"));
+    assert_eq!((told, lines[0].as_str()), ((epoch.clone(), 3, 2), "b"));
+    let (told, ..) = sim.resume(&format!("{epoch}:{}", u64::MAX));
+    assert_eq!(told, (epoch.clone(), 8, 0), "behind the end is the end");
+    assert_eq!(sim.resume("").0, (epoch.clone(), 3, 3));
+
+    // Another epoch, and its reader.
+    sim.manager.restart_runner();
+    assert_eq!(sim.follow(body, 1), (String::new(), true), "no line but those of the log");
+    let ((another, sequence, gap), lines, _) = sim.resume(&format!("{epoch}:7"));
+    assert_eq!((another == epoch, sequence, gap, lines.len()), (false, 0, 0, 1));
+}
+
+#[test]
+fn a_cursor_survives_a_stop_and_a_start() {
+    let mut sim = Sim::with(Config { release: Release::V0_375, ..Config::default() }).running();
+    let ((epoch, ..), lines, _) = sim.resume("");
+    sim.stop();
+    sim.start();
+    let (told, ..) = sim.resume(&format!("{epoch}:{}", lines.len()));
+    assert_eq!(told, (epoch, lines.len() as u64, 0));
+}
+
+#[test]
+fn a_cursor_has_to_be_one_and_a_log_that_ends_has_none() {
+    let mut sim = Sim::with(Config { release: Release::V0_375, ..Config::default() });
+    sim.create(SQL);
+    for query in
+        ["cursor=nonsense", "cursor=x:1", "cursor=00000000-0000-0000-0000-000000000000:x", "cursor=&follow=false"]
+    {
+        let answer = sim.get(&format!("/pipelines/p/logs?{query}"));
+        assert_eq!(rejection(&answer), (400, "InvalidLogCursorParam"), "{query}");
+    }
+    let response = sim.send("GET", "/pipelines/p/logs?follow=false", "", "");
+    assert!(response.extensions().get::<OpenBody>().is_none() && position(&response).is_none(), "{response:?}");
+    assert_eq!(text(response.body()).lines().count(), 1);
+}
+
+#[test]
+fn without_a_cursor_a_log_tells_what_is_not_shown_and_when_it_ends() {
+    let mut sim = Sim::with(Config { log_lines: 2, ..Config::default() });
+    sim.create(SQL);
+    sim.manager.write_log("p", "a\nb");
+    // Before 0.375 nothing of this is known.
+    let (first, body) = sim.open("GET", "logs?cursor=nonsense&follow=false");
+    assert!(first.starts_with("... 1 prior log lines") && first.ends_with("\na\nb\n"), "{first}");
+    sim.wait(1000);
+    assert_eq!(sim.ask("DELETE", "/pipelines/p", &Value::Null).0, 200);
+    assert_eq!(sim.follow(body, 1), ("Logs have ended\n".to_owned(), true));
 }
