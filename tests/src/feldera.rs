@@ -4,6 +4,7 @@ use http::Response;
 use pipewright::Operation;
 use pipewright::decode::{Decoder, End};
 use pipewright::error::ServiceError;
+use pipewright::feldera::Json;
 use pipewright::feldera::access::{
     AddMember, CreateApiKey, CreateTenant, CreateTrust, DeleteApiKey, DeleteTenant, DeleteTrust, GetApiKey, GetTenant,
     GetTrust, ListApiKeys, ListMembers, ListTenants, ListTrusts, RemoveMember, RenameTenant, SetMemberRole,
@@ -13,8 +14,8 @@ use pipewright::feldera::checkpoints::{
     StartCheckpointSync,
 };
 use pipewright::feldera::data::{
-    AdvanceClock, CommitTransaction, ConnectorAction, ControlInput, DataFormat, GetCompletionStatus,
-    GetCompletionToken, HttpInput, StartTransaction,
+    AdvanceClock, CommitTransaction, ConnectorAction, ControlInput, ControlOutput, DataFormat, GetCompletionStatus,
+    GetCompletionToken, HttpInput, SendOutputCommand, StartTransaction,
 };
 use pipewright::feldera::events::{GetPipelineEvent, ListPipelineEvents};
 use pipewright::feldera::health::GetClusterHealth;
@@ -94,6 +95,13 @@ pub(crate) const REPLIES: &[(&str, Parse)] = &[
     ("completion_token", |answer| parse(&GetCompletionToken::new("p", "t", "a.b/c d"), answer)),
     ("post_pipeline_input_connector_action", |answer| {
         parse(&ControlInput::new("p", "\"t\"", "c", ConnectorAction::Pause), answer)
+    }),
+    ("post_pipeline_output_connector_action", |answer| {
+        parse(&ControlOutput::new("p", "v", "c", ConnectorAction::Start), answer)
+    }),
+    ("post_pipeline_output_connector_command", |answer| {
+        let command = Json::new("{}").expect("an object");
+        parse(&SendOutputCommand::new("p", "v", "c", command), answer)
     }),
     ("start_transaction", |answer| parse(&StartTransaction::new("p"), answer)),
     ("commit_transaction", |answer| parse(&CommitTransaction::new("p"), answer)),

@@ -72,7 +72,7 @@ const OPAQUE: &[(&[&str], &[&str])] = &[
         &["get_pipeline_dataflow_graph"],
         &["calcite_plan.*.rels.condition", "calcite_plan.*.rels.exprs", "calcite_plan.*.rels.aggs"],
     ),
-    (&["get_pipeline_circuit_json_profile"], &[""]),
+    (&["get_pipeline_circuit_json_profile", "post_pipeline_output_connector_command"], &[""]),
     (&["get_pipeline_stats"], &["inputs.completed_frontier.metadata"]),
     (&["get_pipeline_input_connector_status"], &["completed_frontier.metadata"]),
 ];

@@ -1,5 +1,7 @@
 //! Data: rows in, what became of them, connectors, transactions, the clock.
 
+mod outputs;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -7,7 +9,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Accepted, FelderaApi};
+pub(crate) use self::outputs::{COMMANDS as OUTPUT_COMMANDS, OPERATIONS as OUTPUT_OPERATIONS};
+pub use self::outputs::{ControlOutput, SendOutputCommand};
+use super::{Accepted, FelderaApi, Json};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
 use crate::json;
@@ -107,6 +111,10 @@ pub struct HttpInput {
     pub force: Option<bool>,
     /// What a row of JSON is.
     pub update_format: Option<UpdateFormat>,
+    /// Metadata of every record of this request: a JSON object. Since 0.375.
+    pub connector_metadata: Option<Json>,
+    /// Whether to send an update format that older servers panic over.
+    pub unchecked: bool,
 }
 
 impl HttpInput {
@@ -125,6 +133,8 @@ impl HttpInput {
             array: None,
             force: None,
             update_format: None,
+            connector_metadata: None,
+            unchecked: false,
         }
     }
 
@@ -141,9 +151,32 @@ impl HttpInput {
     }
 
     /// Sets what a row of JSON is; `InsertDelete` by default. `Redis` and `Weighted` are an error when the request is
-    /// built.
+    /// built, unless [`unchecked`](Self::unchecked) is set.
     pub fn update_format(mut self, format: UpdateFormat) -> Self {
         self.update_format = Some(format);
+        self
+    }
+
+    /// Sets a JSON object that the SQL function `CONNECTOR_METADATA()` returns for every record of this request. Works
+    /// with every format. Since 0.375; older servers ignore it. Anything but an object is an error when the request is
+    /// built.
+    ///
+    /// ```
+    /// use pipewright::feldera::{Json, data::{DataFormat, HttpInput}};
+    /// let rows = HttpInput::new("orders", "items", DataFormat::Csv, "1,bolt\n")
+    ///     .connector_metadata(Json::new(r#"{"source":"warehouse 7"}"#)?);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn connector_metadata(mut self, metadata: Json) -> Self {
+        self.connector_metadata = Some(metadata);
+        self
+    }
+
+    /// Sends the update format even if servers up to 0.337 panic over it and stop processing for good. Set it only for
+    /// a newer server that is known to read the format. The description of 0.375 lists `redis` and no longer lists
+    /// `weighted`; neither was tried on a server of that release.
+    pub fn unchecked(mut self, unchecked: bool) -> Self {
+        self.unchecked = unchecked;
         self
     }
 }
@@ -162,10 +195,13 @@ impl Operation for HttpInput {
     };
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        if let (DataFormat::Json, Some(format)) = (&self.format, &self.update_format)
+        if let (DataFormat::Json, Some(format), false) = (&self.format, &self.update_format, self.unchecked)
             && let Some(problem) = format.input_problem()
         {
             return Err(BuildError::value(Self::INFO.name, "update_format", format.as_str(), problem));
+        }
+        if let Some(metadata) = &self.connector_metadata {
+            outputs::require_object(Self::INFO, "connector_metadata", metadata)?;
         }
         let mut target = Target::new::<FelderaApi>(Self::INFO, cx);
         target.segment("pipeline_name", &self.pipeline_name)?;
@@ -179,6 +215,9 @@ impl Operation for HttpInput {
         }
         if let Some(format) = &self.update_format {
             target.query("update_format", format);
+        }
+        if let Some(metadata) = &self.connector_metadata {
+            target.query("connector_metadata", &metadata.get());
         }
         target.finish_with(self.rows.clone(), HeaderValue::from_static("text/plain"))
     }
@@ -202,7 +241,7 @@ impl UpdateFormat {
     fn input_problem(&self) -> Option<&'static str> {
         matches!(self, Self::Redis | Self::Weighted).then_some(
             "servers up to 0.337 panic over the first row, and the pipeline stops processing for good; use insert_delete, raw \
-             or debezium",
+             or debezium, or set `unchecked` for a newer server that reads it",
         )
     }
 
@@ -233,9 +272,17 @@ string_enums! {
         Json = "json",
         /// CSV without a header.
         Csv = "csv",
+        /// A file of Apache Parquet. For ingress only, since 0.375; older servers reject it with 400
+        /// `ConfigError.UnknownInputFormat`, as they do the other two.
+        Parquet = "parquet",
+        /// Records of Apache Avro. For ingress only, since 0.375.
+        Avro = "avro",
+        /// The bytes as they are. For ingress only, since 0.375.
+        Raw = "raw",
     }
 
-    /// What a row of JSON is. Over HTTP, servers up to 0.337 support:
+    /// What a row of JSON is. Over HTTP, servers up to 0.337 support the following. The description of 0.375 has the
+    /// same formats for ingress, without `Weighted`.
     ///
     /// | update format | ingress, [`HttpInput`] | egress, [`HttpOutput`](super::stream::HttpOutput) |
     /// |---|---|---|
@@ -243,10 +290,10 @@ string_enums! {
     /// | `Raw` | yes | no: 400 `ConfigError.OutputFormatNotSupported` |
     /// | `Debezium` | yes | no: the server accepts the request and drops all rows, so it is not sent |
     /// | `Snowflake` | no: 400 `ConfigError.InputFormatNotSupported` | yes, one row in each chunk |
-    /// | `Redis` | no: the server panics, so it is not sent | no: the server panics, so it is not sent |
-    /// | `Weighted` | no: the server panics, so it is not sent | no: 400 `ConfigError.OutputFormatNotSupported` |
+    /// | `Redis` | no: the server panics, so it is sent only if `unchecked` | no: the server panics, so it is not sent |
+    /// | `Weighted` | no: the server panics, so it is sent only if `unchecked` | no: 400 `ConfigError.OutputFormatNotSupported` |
     ///
-    /// With [`DataFormat::Csv`] it has no effect.
+    /// It has an effect with [`DataFormat::Json`] only.
     pub enum UpdateFormat {
         /// `{"insert": {…}}`, `{"delete": {…}}`, `{"update": {…}}`.
         InsertDelete = "insert_delete",

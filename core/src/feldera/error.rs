@@ -149,6 +149,10 @@ codes! {
         CannotRenameNonExistingPipeline = "CannotRenameNonExistingPipeline",
         /// Only a stopped pipeline can be changed.
         UpdateRestrictedToStopped = "UpdateRestrictedToStopped",
+        /// Only a running pipeline can be resized. Since 0.375.
+        DeploymentRestrictedToRunning = "DeploymentRestrictedToRunning",
+        /// A resize is wrong; `details.reason` says why. Since 0.375.
+        InvalidDeploymentPatch = "InvalidDeploymentPatch",
         /// This can be changed only while the storage is clear.
         EditRestrictedToClearedStorage = "EditRestrictedToClearedStorage",
         /// Only a stopped pipeline can be deleted.
@@ -171,8 +175,10 @@ codes! {
         InitialStandbyNotAllowed = "InitialStandbyNotAllowed",
         /// These bootstrap options do not go together.
         InvalidBootstrapConfig = "InvalidBootstrapConfig",
-        /// There is no such action.
+        /// The pipeline or its runner cannot do this; `details.reason` says why.
         UnsupportedPipelineAction = "UnsupportedPipelineAction",
+        /// The storage's status cannot become this one.
+        InvalidStorageStatusTransition = "InvalidStorageStatusTransition",
         /// Storage can be cleared only while the pipeline is stopped.
         StorageStatusImmutableUnlessStopped = "StorageStatusImmutableUnlessStopped",
         /// An error can be dismissed only while the pipeline is stopped.

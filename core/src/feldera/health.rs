@@ -58,8 +58,12 @@ impl Operation for GetClusterHealth {
 json_structs! {
     /// How the platform's own services are.
     pub struct Health {
-        /// All are well.
+        /// All are well, and the monitor's data is fresh.
         pub all_healthy: bool,
+        /// Whether the monitor has stopped recording events, so that the last recorded states are shown. Since 0.375.
+        pub stale: Option<bool>,
+        /// The age from which on the monitor's data counts as stale; seconds. Since 0.375.
+        pub stale_after_seconds: Option<u64>,
         /// The API server.
         pub api: ServiceHealth,
         /// The compiler.

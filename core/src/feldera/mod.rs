@@ -120,6 +120,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static OperationInfo> {
         programs::OPERATIONS,
         data::OPERATIONS,
         data::INGRESS,
+        data::OUTPUT_OPERATIONS,
+        data::OUTPUT_COMMANDS,
         checkpoints::OPERATIONS,
         stats::OPERATIONS,
         metrics::OPERATIONS,

@@ -145,7 +145,7 @@ json_structs! {
 
     /// Which Feldera it is.
     pub struct Configuration {
-        /// `Open source` or `Enterprise`; see [`is_enterprise`](Self::is_enterprise).
+        /// `Open source`, `Enterprise` or `EnterpriseDev`; see [`is_enterprise`](Self::is_enterprise).
         pub edition: String,
         /// As in `0.337.0`.
         pub version: String,
@@ -163,6 +163,8 @@ json_structs! {
         pub license_validity: Option<LicenseValidity>,
         /// Whether there is a newer one.
         pub update_info: Option<UpdateInfo>,
+        /// Whether programs may have user-defined functions in Rust. Since 0.375.
+        pub allow_rust_udfs: Option<bool>,
         /// Features that are switched on although they are not done, with commas.
         pub unstable_features: Option<String>,
         /// Key of an analytics service; empty for none.
@@ -203,6 +205,8 @@ json_structs! {
         pub valid_until: Option<String>,
         /// Whether it is to try Feldera out.
         pub is_trial: bool,
+        /// Whether the licence permits development only. Since 0.375.
+        pub is_dev: Option<bool>,
         /// What it is, as HTML.
         pub description_html: String,
         /// Where to get more time.
@@ -275,6 +279,9 @@ json_structs! {
         pub role: Option<Role>,
         /// All tenants one is a member of.
         pub memberships: Vec<Membership>,
+        /// When the user became a member of the first tenant; RFC 3339. `None` for API keys and other principals that
+        /// are not human, and before 0.375.
+        pub user_created_at: Option<String>,
     }
 
     /// A tenant one is a member of.
@@ -295,6 +302,8 @@ json_structs! {
         pub recorded_at: String,
         /// All are well.
         pub all_healthy: bool,
+        /// Whether the monitor has stopped recording events, so that this is not the present state. Since 0.375.
+        pub stale: Option<bool>,
         /// The API server.
         pub api_status: MonitorStatus,
         /// What it says of itself. With `All` only, as are the other five.
@@ -317,9 +326,10 @@ json_structs! {
 }
 
 impl Configuration {
-    /// Whether it can checkpoint, suspend and stand by; the open-source edition answers 501.
+    /// Returns whether it can checkpoint, suspend and stand by; the open-source edition answers 501. `EnterpriseDev`
+    /// can all that `Enterprise` can.
     pub fn is_enterprise(&self) -> bool {
-        self.edition.eq_ignore_ascii_case("enterprise")
+        ["enterprise", "enterprisedev"].iter().any(|edition| self.edition.eq_ignore_ascii_case(edition))
     }
 }
 

@@ -14,7 +14,8 @@ operations! { FelderaApi;
     Safe GET "/v0/pipelines/{pipeline_name}/stats" GetStats "get_pipeline_stats" -> ControllerStatus {
         path { pipeline_name: String }
         query? {
-            /// With the errors of connectors. Not in Feldera's own description.
+            /// Whether to return the most recent errors of each connector, which can hold values of the records that
+            /// caused them. In Feldera's description since 0.375; older servers know it, too.
             include_connector_errors: bool,
         }
     }
@@ -165,6 +166,16 @@ json_structs! {
         pub inputs: Vec<InputStatus>,
         /// Connectors of views.
         pub outputs: Vec<OutputStatus>,
+        /// The hosts of a pipeline with several hosts, by their numbers. Since 0.375.
+        pub host_metrics: Vec<HostMetrics>,
+    }
+
+    /// What a host of a pipeline uses.
+    pub struct HostMetrics {
+        /// Space that is left on the disk of the storage; bytes. `None` if it is not known.
+        pub disk_available_bytes: Option<u64>,
+        /// Size of that disk; bytes. `None` if it is not known.
+        pub disk_total_bytes: Option<u64>,
     }
 
     /// What a process has done.
@@ -208,6 +219,10 @@ json_structs! {
         pub initial_start_time: Option<u64>,
         /// On disk; bytes.
         pub storage_bytes: Option<u64>,
+        /// Space that is left on the disk of the storage; bytes. `None` if it is not known, and before 0.375.
+        pub disk_available_bytes: Option<u64>,
+        /// Size of that disk; bytes. `None` if it is not known, and before 0.375.
+        pub disk_total_bytes: Option<u64>,
         /// On disk over time; MB times seconds.
         pub storage_mb_secs: Option<u64>,
         /// How long its workers have worked; milliseconds.
@@ -234,6 +249,10 @@ json_structs! {
         pub total_completed_steps: Option<u64>,
         /// All connectors have come to their end and all outputs were delivered.
         pub pipeline_complete: bool,
+        /// The platform that compiled the pipeline, as in `0.375.0+enterprise`. Since 0.375.
+        pub platform_version: Option<String>,
+        /// The runtime of the pipeline: the platform's version, a tag, a commit, or `gen2`. Since 0.375.
+        pub runtime_version: Option<String>,
     }
 
     /// How far committing is.

@@ -18,6 +18,7 @@ use crate::secret::Secret;
 /// | what | why |
 /// |---|---|
 /// | [`GetCircuitJsonProfile`](super::profiles::GetCircuitJsonProfile)'s answer | for the web console, and differs with each release; described as an object and no more |
+/// | [`SendOutputCommand`](super::data::SendOutputCommand)'s command and answer | each connector has commands of its own, and none is described |
 /// | [`ProgramInfo::input_connectors`](super::pipelines::ProgramInfo::input_connectors), `output_connectors` | each connector has a configuration of its own, and real ones do not fit the description |
 /// | [`Relation::foreign_keys`](super::pipelines::Relation::foreign_keys) | the compiler's own, and not described |
 /// | [`Rel::condition`](super::pipelines::Rel::condition), `exprs`, `aggs` | expressions as Calcite writes them, of any depth |

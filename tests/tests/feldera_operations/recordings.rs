@@ -5,6 +5,7 @@ use std::fmt::{Debug, Write as _};
 use std::path::Path;
 
 use pipewright::error::{Applied, ErrorKind, ServiceError};
+use pipewright::feldera::Json;
 use pipewright::feldera::access::{
     AddMember, CreateApiKey, CreateTenant, CreateTrust, DeleteApiKey, DeleteTenant, DeleteTrust, GetApiKey, GetTenant,
     GetTrust, ListApiKeys, ListMembers, ListTenants, ListTrusts, RemoveMember, RenameTenant, SetMemberRole,
@@ -14,8 +15,8 @@ use pipewright::feldera::checkpoints::{
     StartCheckpointSync,
 };
 use pipewright::feldera::data::{
-    AdvanceClock, CommitTransaction, ConnectorAction, ControlInput, DataFormat, GetCompletionStatus,
-    GetCompletionToken, HttpInput, StartTransaction, UpdateFormat,
+    AdvanceClock, CommitTransaction, ConnectorAction, ControlInput, ControlOutput, DataFormat, GetCompletionStatus,
+    GetCompletionToken, HttpInput, SendOutputCommand, StartTransaction, UpdateFormat,
 };
 use pipewright::feldera::events::{GetPipelineEvent, ListPipelineEvents};
 use pipewright::feldera::health::GetClusterHealth;
@@ -218,6 +219,8 @@ fn process() -> Vec<Sample> {
         sample(&GetCompletionStatus::new("p", "eyJ1Ijoi-_"), None),
         sample(&GetCompletionToken::new("p", "t", "a.b/c d"), None),
         sample(&ControlInput::new("p", "\"t\"", "c", ConnectorAction::Pause), None),
+        sample(&ControlOutput::new("p", "\"v\"", "c", ConnectorAction::Pause), None),
+        sample(&SendOutputCommand::new("p", "v", "a/b", Json::new("{\"flush\": true}").expect("an object")), None),
         sample(&StartTransaction::new("p"), None),
         sample(&CommitTransaction::new("p"), None),
         sample(&AdvanceClock::new("p", Some(1500)), None),
@@ -227,7 +230,9 @@ fn process() -> Vec<Sample> {
                 &HttpInput::new("p", "\"t 1\"", DataFormat::Csv, "1,a\n")
                     .array(true)
                     .force(false)
-                    .update_format(UpdateFormat::Raw),
+                    .update_format(UpdateFormat::Raw)
+                    .connector_metadata(Json::new("{\"from\": \"a&b\"}").expect("an object"))
+                    .unchecked(false),
             ),
         ),
         sample(&StartCheckpoint::new("p"), None),

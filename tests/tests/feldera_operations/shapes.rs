@@ -7,17 +7,18 @@ use pipewright::feldera::checkpoints::{CheckpointSyncStatus, ListCheckpoints};
 use pipewright::feldera::data::{
     CommitTransaction, CompletionStatus, ConnectorAction, ControlInput, GetCompletionStatus, StartTransaction,
 };
+use pipewright::feldera::health::Health;
 use pipewright::feldera::lifecycle::{
     ApprovePipeline, ClearPipeline, DismissError, PausePipeline, RebalancePipeline, ResumePipeline, StartCompaction,
     StartPipeline, StopPipeline,
 };
 use pipewright::feldera::pipelines::{
-    BootstrapPolicy, DeletePipeline, GetPipeline, Pipeline, PutPipeline, RuntimeConfig, StartFrom, StorageBackend,
-    Switch,
+    BootstrapPolicy, DeletePipeline, GetPipeline, Pipeline, ProgramError, PutPipeline, RuntimeConfig, StartFrom,
+    StorageBackend, Switch,
 };
 use pipewright::feldera::pipelines::{CalciteId, Dataflow};
-use pipewright::feldera::platform::GetAuthentication;
-use pipewright::feldera::stats::GetTimeSeries;
+use pipewright::feldera::platform::{ClusterEvent, Configuration, GetAuthentication, Session};
+use pipewright::feldera::stats::{ControllerStatus, GetTimeSeries};
 use pipewright::feldera::{Accepted, ErrorClass, ErrorCode};
 use pipewright_tests::recorded;
 use serde::Serialize;
@@ -93,6 +94,53 @@ fn a_graph_has_types() {
     // The server's own type writes `null` where nothing stands for a node.
     let CalciteId::And(parts) = read(&json!({ "and": [null, { "final": 2 }] })) else { panic!("a list") };
     assert_eq!(parts, [CalciteId::Unknown("".into(), None), CalciteId::Final(2)]);
+}
+
+/// What 0.375 answers beside what 0.337 does, in the places where it does.
+#[test]
+fn answers_of_0_375_keep_what_is_new_in_them() {
+    fn survives<T: DeserializeOwned + Serialize>(value: Value) -> T {
+        let typed: T = read(&value);
+        let survival = pipewright_tests::json_coverage::survival(&value, &written(&typed), &[]);
+        assert!(survival.lost.is_empty(), "{value}: {:?}", survival.lost);
+        typed
+    }
+
+    let metrics = json!({"state": "Running", "buffered_input_records": 0, "total_input_records": 1,
+        "total_processed_records": 1, "pipeline_complete": false, "platform_version": "0.375.0+enterprise",
+        "runtime_version": "gen2", "disk_available_bytes": 5, "disk_total_bytes": 9});
+    let stats: ControllerStatus = survives(json!({"global_metrics": metrics, "inputs": [], "outputs": [],
+        "host_metrics": [{"disk_available_bytes": 1, "disk_total_bytes": 2}, {}],
+        "permanent_checkpoint_errors": [{"FailedInputEndpointBarrier": "t.c"}]}));
+    assert_eq!(stats.host_metrics[0].disk_total_bytes, Some(2));
+    let part = json!({"healthy": true, "message": "", "unchanged_since": "", "checked_at": ""});
+    let health: Health = survives(json!({"all_healthy": false, "stale": true, "stale_after_seconds": 60, "api": part,
+        "compiler": part, "runner": part}));
+    assert_eq!(health.stale, Some(true));
+    survives::<ClusterEvent>(json!({"id": "e", "recorded_at": "", "all_healthy": false, "stale": true,
+        "api_status": "Healthy", "compiler_status": "Healthy", "runner_status": "Healthy"}));
+    survives::<Session>(json!({"memberships": [], "user_created_at": "2026-11-01T00:00:00Z"}));
+    let failed: ProgramError = survives(json!({"rust_compilation": {"exit_code": 101, "stdout": "", "stderr": "",
+        "messages": [{"file": "udf.rs", "start_line_number": 3, "start_column": 1, "end_line_number": 3,
+        "end_column": 2, "warning": false, "error_type": "E0425", "message": "cannot find `f`", "rendered": "…"}]}}));
+    assert_eq!(failed.to_string(), "udf.rs, line 3, column 1: E0425: cannot find `f`");
+    survives::<CheckpointSyncStatus>(json!({"running": ["01a2"], "success": "01a1"}));
+}
+
+/// Features of the enterprise edition are there in both of its editions.
+#[test]
+fn both_enterprise_editions_are_enterprise() {
+    let edition = |name: &str| {
+        let licence = json!({"current": "", "is_trial": false, "is_dev": name == "EnterpriseDev", "description_html": "",
+            "remind_schedule": "Once"});
+        let value = json!({"edition": name, "version": "0.375.0", "revision": "", "changelog_url": "",
+            "allow_rust_udfs": false, "license_validity": {"Exists": licence}});
+        let config: Configuration = read(&value);
+        assert_eq!(pipewright_tests::json_coverage::survival(&value, &written(&config), &[]).lost, [].into());
+        config.is_enterprise()
+    };
+    assert!(edition("Enterprise") && edition("EnterpriseDev"));
+    assert!(!edition("Open source") && !edition("Enterprising"));
 }
 
 /// A setting that is off is `null`, and one that has the server's default is absent.

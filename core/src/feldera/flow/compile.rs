@@ -101,7 +101,7 @@ impl Compile {
 
 impl From<Compile> for CompileMachine {
     fn from(goal: Compile) -> Self {
-        let compiling = Reconciler::new(CompilePlan { goal: goal.clone() });
+        let compiling = Reconciler::new(CompilePlan::new(goal.clone()));
         CompileMachine { goal, compiling, recompile: None }
     }
 }
@@ -153,7 +153,7 @@ impl StateMachine for CompileMachine {
                 Ok(version) => {
                     self.goal.version = version;
                     self.recompile = None;
-                    self.compiling = Reconciler::new(CompilePlan { goal: self.goal.clone() });
+                    self.compiling = Reconciler::new(CompilePlan::new(self.goal.clone()));
                 }
                 Err(error) => return done(Err(error)),
             },
@@ -166,6 +166,14 @@ impl StateMachine for CompileMachine {
 #[derive(Debug)]
 pub(crate) struct CompilePlan {
     goal: Compile,
+    /// Whether the whole object has shown that Rust is compiled after the SQL.
+    needs_rust: bool,
+}
+
+impl CompilePlan {
+    fn new(goal: Compile) -> Self {
+        Self { goal, needs_rust: false }
+    }
 }
 
 impl Plan for CompilePlan {
@@ -188,6 +196,13 @@ impl Plan for CompilePlan {
         match seen.program_status.clone() {
             Some(ProgramStatus::Success) if memory.whole => Next::Done(seen),
             Some(ProgramStatus::Success) => Next::Whole,
+            // Of a Gen-2 program, only the whole object tells whether it has user-defined functions in Rust.
+            Some(ProgramStatus::SqlCompiled) if seen.is_compiled() && !self.needs_rust && !memory.whole => Next::Whole,
+            Some(ProgramStatus::SqlCompiled) if seen.is_compiled() && memory.whole => Next::Done(seen),
+            Some(ProgramStatus::SqlCompiled) => {
+                self.needs_rust |= memory.whole;
+                Next::Wait
+            }
             Some(status) if status.is_failure() => not_compiled(status, &seen, memory),
             _ => Next::Wait,
         }

@@ -2,11 +2,16 @@
 
 use std::fmt;
 
-use super::{ProgramError, ProgramStatus, RustCompilation, SqlMessage};
+use super::{ProgramError, ProgramStatus, RustCompilation, RustMessage, SqlMessage};
 
 /// What Cargo says about `udf_toml`, without a place in a file.
 const DEPENDENCY_MISTAKES: [&str; 3] =
     ["failed to parse manifest", "failed to select a version", "no matching package"];
+
+/// How many diagnostics of rustc an error's text shows.
+const MAX_DIAGNOSTICS: usize = 20;
+/// How many characters of the message of each.
+const MAX_MESSAGE_CHARS: usize = 500;
 
 impl ProgramError {
     /// Returns the errors of the SQL, without warnings.
@@ -32,19 +37,38 @@ impl ProgramError {
 }
 
 impl RustCompilation {
-    /// Returns whether the output points at a mistake in the program: an `error` of rustc that is followed by a place
-    /// (` --> `), or what Cargo says about dependencies that do not exist. An output without either is what a full
-    /// disk, a failed download or a killed compiler leaves behind.
+    /// Returns the errors of rustc, without warnings. Empty before 0.375.
+    pub fn errors(&self) -> impl Iterator<Item = &RustMessage> {
+        self.messages.iter().filter(|message| !message.warning)
+    }
+
+    /// Returns whether the output points at a mistake in the program: an error in a file, an `error` of rustc that is
+    /// followed by a place (` --> `), or what Cargo says about dependencies that do not exist. An output without these
+    /// is what a full disk, a failed download or a killed compiler leaves behind.
     pub fn has_diagnostic(&self) -> bool {
         let mut in_error = false;
-        self.stderr.lines().any(|line| {
-            if is_error(line) {
-                in_error = true;
-                return DEPENDENCY_MISTAKES.iter().any(|mistake| line.contains(mistake));
-            }
-            in_error &= !line.starts_with("warning");
-            in_error && line.trim_start().starts_with("--> ")
-        })
+        self.errors().any(|error| error.file.is_some())
+            || self.stderr.lines().any(|line| {
+                if is_error(line) {
+                    in_error = true;
+                    return DEPENDENCY_MISTAKES.iter().any(|mistake| line.contains(mistake));
+                }
+                in_error &= !line.starts_with("warning");
+                in_error && line.trim_start().starts_with("--> ")
+            })
+    }
+
+    /// Returns the errors, one a line; the output from its first error on, if it was not parsed.
+    fn said(&self) -> String {
+        if self.errors().next().is_none() {
+            return self.output_from_first_error().to_owned();
+        }
+        let mut lines: Vec<_> = self.errors().take(MAX_DIAGNOSTICS).map(ToString::to_string).collect();
+        let left = self.errors().skip(MAX_DIAGNOSTICS).count();
+        if left > 0 {
+            lines.push(format!("and {left} more errors of rustc"));
+        }
+        lines.join("\n")
     }
 
     /// The output from its first error on; all of it if no error is found.
@@ -63,8 +87,11 @@ impl RustCompilation {
             .unwrap_or_default()
     }
 
-    fn warnings(&self) -> impl Iterator<Item = &str> {
-        self.stderr.lines().filter(|line| line.starts_with("warning"))
+    fn warnings(&self) -> Vec<String> {
+        if self.messages.is_empty() {
+            return self.stderr.lines().filter(|line| line.starts_with("warning")).map(str::to_owned).collect();
+        }
+        self.messages.iter().take(MAX_DIAGNOSTICS).map(ToString::to_string).collect()
     }
 }
 
@@ -81,20 +108,35 @@ impl fmt::Display for SqlMessage {
     }
 }
 
+/// The place, the kind, and the beginning of the message.
+impl fmt::Display for RustMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { start_line_number: line, start_column: column, error_type, message, .. } = self;
+        if let Some(file) = &self.file {
+            write!(f, "{file}, line {line}, column {column}: ")?;
+        }
+        let warning = if self.warning && !error_type.starts_with("warning") { "warning: " } else { "" };
+        let end = message.char_indices().nth(MAX_MESSAGE_CHARS).map_or(message.len(), |(at, _)| at);
+        let shown = message.get(..end).unwrap_or_default();
+        let cut = if shown.len() < message.len() { "…" } else { "" };
+        write!(f, "{warning}{error_type}: {shown}{cut}")
+    }
+}
+
 impl fmt::Display for ProgramError {
     /// The errors, one a line, with their places; the warnings if no error exists. A `RustError` begins with the first
     /// error, and not with the names of the crates that were compiled before it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines: Vec<String> = self.sql_errors().map(ToString::to_string).collect();
         if let Some(rust) = self.rust_compilation.as_ref().filter(|rust| rust.exit_code != 0) {
-            let said = rust.output_from_first_error();
+            let said = rust.said();
             let silent = || format!("the Rust compiler ended with exit code {} and said nothing", rust.exit_code);
-            lines.push(if said.is_empty() { silent() } else { said.to_owned() });
+            lines.push(if said.is_empty() { silent() } else { said });
         }
         lines.extend(self.system_error.clone());
         if lines.is_empty() {
             lines.extend(self.sql_messages().map(ToString::to_string));
-            lines.extend(self.rust_compilation.iter().flat_map(RustCompilation::warnings).map(str::to_owned));
+            lines.extend(self.rust_compilation.iter().flat_map(RustCompilation::warnings));
         }
         f.write_str(&lines.join("\n"))
     }
@@ -105,7 +147,7 @@ mod tests {
     use super::*;
 
     fn rust(stderr: &str) -> RustCompilation {
-        RustCompilation { exit_code: 101, stdout: String::new(), stderr: stderr.to_owned() }
+        RustCompilation { exit_code: 101, stdout: String::new(), stderr: stderr.to_owned(), messages: Vec::new() }
     }
 
     fn error_of(rust: RustCompilation) -> ProgramError {
@@ -148,6 +190,31 @@ mod tests {
     }
 
     #[test]
+    fn parsed_diagnostics_are_shown_with_their_positions() {
+        let message = |number: usize, warning: bool, text: &str| {
+            let text = format!(
+                r#"{{"file":"udf.rs","start_line_number":{number},"start_column":5,"end_line_number":{number},"end_column":9,
+                "warning":{warning},"error_type":"E0425","message":"{text}","rendered":"error[E0425]: …"}}"#
+            );
+            serde_json::from_str::<RustMessage>(&text).expect("a message")
+        };
+        let mut failed = rust("error: could not compile `main`\n");
+        failed.messages = vec![message(1, true, "unused"), message(2, false, "cannot find `f`")];
+        assert!(failed.has_diagnostic());
+        assert!(!error_of(failed.clone()).is_platform_failure(&ProgramStatus::RustError));
+        assert_eq!(error_of(failed.clone()).to_string(), "udf.rs, line 2, column 5: E0425: cannot find `f`");
+        // The text is bounded, however many there are and however long they are.
+        failed.messages = (0..1000).map(|number| message(number, false, &"ü".repeat(10_000))).collect();
+        let text = error_of(failed.clone()).to_string();
+        assert!(text.len() < 25_000 && text.ends_with("and 980 more errors of rustc"), "{} bytes", text.len());
+        // An error without a file is not the program's; warnings alone are shown like those of SQL.
+        failed.messages = vec![RustMessage { file: None, ..message(0, false, "linking failed") }];
+        assert!(!failed.has_diagnostic());
+        (failed.exit_code, failed.messages) = (0, vec![message(7, true, "unused")]);
+        assert_eq!(error_of(failed).to_string(), "udf.rs, line 7, column 5: warning: E0425: unused");
+    }
+
+    #[test]
     fn a_program_error_with_warnings_only_prints_them() {
         let sql = r#"{"exit_code":0,"messages":[{"start_line_number":1,"start_column":8,"end_line_number":1,"end_column":12,
             "warning":true,"error_type":"PRIMARY KEY","message":"Table has no primary key","snippet":null}]}"#;
@@ -158,6 +225,7 @@ mod tests {
                 stdout: String::new(),
                 stderr: "   Compiling main v0.1.0\nwarning: unused variable: `x`\n --> main.rs:3:9\n    Finished\n"
                     .to_owned(),
+                messages: Vec::new(),
             }),
             system_error: None,
         };

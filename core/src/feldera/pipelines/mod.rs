@@ -18,8 +18,8 @@ pub use self::dataflow::{CalciteId, CalcitePlan, Dataflow, MirInput, MirNode, Re
 pub use self::details::RuntimeStatusDetails;
 pub use self::diff::{PipelineDiff, ProgramDiff};
 pub use self::program::{
-    ColumnType, Field, ProgramConfig, ProgramError, ProgramInfo, Property, Relation, RustCompilation, Schema,
-    SourcePosition, SqlCompilation, SqlMessage,
+    ColumnType, Field, ProgramConfig, ProgramError, ProgramInfo, Property, Relation, RustCompilation, RustMessage,
+    Schema, SourcePosition, SqlCompilation, SqlMessage,
 };
 pub use self::status::{
     BootstrapPolicy, CompilationProfile, ConnectorErrors, DesiredStatus, PipelineStatus, ProgramStatus,
@@ -272,6 +272,19 @@ json_structs! {
 }
 
 impl Pipeline {
+    /// Returns whether nothing is left to compile. Programs of the Gen-2 engine end as `SqlCompiled`, unless they have
+    /// user-defined functions in Rust. Only a pipeline read with [`Selector::All`] shows that they are such.
+    pub fn is_compiled(&self) -> bool {
+        match &self.program_status {
+            Some(ProgramStatus::Success) => true,
+            Some(ProgramStatus::SqlCompiled) => {
+                self.program_config.as_ref().is_some_and(ProgramConfig::is_gen2)
+                    && self.udf_rust.as_ref().is_none_or(|code| code.trim().is_empty())
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it is stopped and will stay so.
     pub fn is_at_rest(&self) -> bool {
         self.deployment_status == PipelineStatus::Stopped

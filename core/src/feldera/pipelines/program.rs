@@ -15,7 +15,8 @@ json_structs! {
         pub profile: Option<CompilationProfile>,
         /// Takes what was compiled before, if nothing has changed.
         pub cache: Option<bool>,
-        /// The runtime's version, by default the platform's.
+        /// The runtime: a tag as in `v0.96.0` or a commit, by default the platform's own. `gen2`, or `gen2:` and a
+        /// commit, is the Gen-2 engine, for which no Rust is compiled; since 0.375. See [`is_gen2`](Self::is_gen2).
         pub runtime_version: Option<String>,
         /// Compiles with the platform's SQL compiler, whatever the runtime's version.
         pub use_platform_compiler: Option<bool>,
@@ -68,6 +69,31 @@ json_structs! {
         pub stdout: String,
         /// Its errors and warnings.
         pub stderr: String,
+        /// The diagnostics of rustc in [`stderr`](Self::stderr), with their positions. Empty before 0.375.
+        pub messages: Vec<RustMessage>,
+    }
+
+    /// An error or a warning of rustc. Lines and columns are counted from 1. Source code that is quoted is shown, also
+    /// by `Debug`, as in [`SqlMessage`].
+    pub struct RustMessage {
+        /// The file; `None` if the diagnostic has no position.
+        pub file: Option<String>,
+        /// The first line.
+        pub start_line_number: u64,
+        /// The first column.
+        pub start_column: u64,
+        /// The last line.
+        pub end_line_number: u64,
+        /// The last column.
+        pub end_column: u64,
+        /// Whether it is a warning.
+        pub warning: bool,
+        /// The kind, as rustc names it.
+        pub error_type: String,
+        /// What is wrong.
+        pub message: String,
+        /// The whole diagnostic as rustc prints it, with the lines of the source.
+        pub rendered: Option<String>,
     }
 
     /// What the compiler found out.
@@ -177,6 +203,13 @@ impl Default for ProgramConfig {
     /// Feldera's defaults.
     fn default() -> Self {
         Self { profile: None, cache: None, runtime_version: None, use_platform_compiler: None }
+    }
+}
+
+impl ProgramConfig {
+    /// Returns whether the program runs on the Gen-2 engine.
+    pub fn is_gen2(&self) -> bool {
+        self.runtime_version.as_deref().is_some_and(|version| version == "gen2" || version.starts_with("gen2:"))
     }
 }
 

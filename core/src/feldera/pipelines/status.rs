@@ -109,7 +109,8 @@ string_enums! {
         Pending = "Pending",
         /// The SQL is being compiled.
         CompilingSql = "CompilingSql",
-        /// The SQL is fine.
+        /// The SQL is compiled, and the Rust waits. For programs of the Gen-2 engine this can be the end: see
+        /// [`Pipeline::is_compiled`](super::Pipeline::is_compiled).
         SqlCompiled = "SqlCompiled",
         /// The Rust is being compiled.
         CompilingRust = "CompilingRust",

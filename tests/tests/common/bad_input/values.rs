@@ -1,7 +1,7 @@
 //! Values that no server could take as they are meant: they are rejected before they are sent.
 
 use pipewright::feldera::Json;
-use pipewright::feldera::data::{DataFormat, HttpInput, UpdateFormat};
+use pipewright::feldera::data::{DataFormat, HttpInput, SendOutputCommand, UpdateFormat};
 use pipewright::feldera::pipelines::{CreatePipeline, PatchPipeline, ResourceConfig, RuntimeConfig};
 use pipewright::feldera::stream::HttpOutput;
 use pipewright::flink::taskmanagers::Resource;
@@ -65,12 +65,35 @@ fn updates_that_a_server_panics_over_are_not_sent() {
         let input = HttpInput::new("p", "t", DataFormat::Json, "{}").update_format(format.clone());
         let problem = ["http_input: update_format", format.as_str(), "panic", "use insert_delete, raw or debezium"];
         assert_says(&built(&input).expect_err("a panic"), &problem);
+        // The caller knows a newer server.
+        built(&input.unchecked(true)).expect("a request");
     }
     for format in [UpdateFormat::InsertDelete, UpdateFormat::Raw, UpdateFormat::Debezium, "flat".into()] {
         built(&HttpInput::new("p", "t", DataFormat::Json, "{}").update_format(format)).expect("a request");
     }
     // What the server itself rejects is left to it.
     built(&HttpInput::new("p", "t", DataFormat::Json, "{}").update_format(UpdateFormat::Snowflake)).expect("a request");
+}
+
+/// Feldera takes a JSON object as metadata and as a command of a connector.
+#[test]
+fn what_must_be_an_object_is_no_other_value() {
+    for (text, kind) in
+        [("[1]", "an array"), ("\"secret\"", "a string"), ("7", "a number"), ("null", "null"), ("true", "a boolean")]
+    {
+        let value = || Json::new(text).expect("JSON");
+        let input = HttpInput::new("p", "t", DataFormat::Parquet, "PAR1").connector_metadata(value());
+        assert_says(&built(&input).expect_err(text), &["http_input: connector_metadata", kind, "an object"]);
+        let command = SendOutputCommand::new("p", "v", "c", value());
+        let problem = ["post_pipeline_output_connector_command: command", kind, "an object"];
+        let error = built(&command).expect_err(text);
+        assert_says(&error, &problem);
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+    for format in [DataFormat::Parquet, DataFormat::Avro, DataFormat::Raw] {
+        let metadata = Json::new(" {\"a\": 1}").expect("an object");
+        built(&HttpInput::new("p", "t", format, "").connector_metadata(metadata)).expect("a request");
+    }
 }
 
 /// A server accepts Debezium egress with 200, and then sends heartbeats only.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pipewright::NonFinite;
 use pipewright::error::FlowError;
 use pipewright::feldera::data::UpdateFormat;
-use pipewright::feldera::{Ingest, IngestEvent, PushError};
+use pipewright::feldera::{Ingest, IngestEvent, Json, PushError};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
@@ -66,6 +66,20 @@ fn rows_in_an_update_format_that_ingress_does_not_support_are_not_sent() {
         assert_eq!(ingestion.take_unsent().len(), 1);
         script.finish();
     }
+}
+
+/// `CONNECTOR_METADATA()` returns it for every row.
+#[test]
+fn every_chunk_carries_the_metadata_of_the_flow() {
+    let path = "/v0/pipelines/p/ingress/T?format=json&connector_metadata=%7B%22from%22%3A1%7D";
+    let script = finish(running().expect("POST", path).body("{\"insert\":{\"id\":1}}\n").reply_json(200, TOKEN));
+    let metadata = Json::new(r#"{"from":1}"#).expect("an object");
+    let mut ingestion = start(&script, Ingest::new("p", "T").connector_metadata(metadata));
+    ingestion.push(BTreeMap::from([("id", 1)])).expect("room");
+    assert!(matches!(next(&mut ingestion, &script), Ok(IngestEvent::Accepted(_))));
+    ingestion.finish();
+    assert!(matches!(next(&mut ingestion, &script), Ok(IngestEvent::Finished(_))));
+    script.finish();
 }
 
 /// A key and a price.

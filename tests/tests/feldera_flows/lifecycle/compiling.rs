@@ -99,6 +99,32 @@ fn a_compiler_that_fails_at_the_validation_stops_nothing() {
     assert_eq!((status, since), (ProgramStatus::SystemError, None));
 }
 
+/// No Rust is compiled for the Gen-2 engine, so its programs may stay `SqlCompiled`.
+#[test]
+fn a_program_of_the_gen_2_engine_is_compiled_when_its_sql_is() {
+    let seen = |runtime: &str| {
+        let pipeline = with(is("Stopped", "Stopped"), "program_status", "SqlCompiled");
+        with(pipeline, "program_config", json!({ "runtime_version": runtime }))
+    };
+    let whole = |runtime: &str, udf: &str| with(seen(runtime), "udf_rust", udf);
+    for runtime in ["gen2", "gen2:0123abc"] {
+        let script = Script::new().sees(seen(runtime)).sees_all(whole(runtime, "\n"));
+        let compiled = play(&script, Compile::new("p")).expect("it is compiled");
+        assert_eq!(compiled.program_status, Some(ProgramStatus::SqlCompiled));
+    }
+    // User-defined functions are Rust. The whole object is read once.
+    let success = || with(is("Stopped", "Stopped"), "program_status", "Success");
+    let script = Script::new().sees(seen("gen2")).sees_all(whole("gen2", "fn f() {}")).sees(seen("gen2"));
+    let compiled = play(&script.sees(success()).sees_all(success()), Compile::new("p")).expect("it is compiled");
+    assert_eq!(compiled.program_status, Some(ProgramStatus::Success));
+    // Every other runtime needs Rust.
+    for runtime in ["v0.375.0", "gen20"] {
+        let script = Script::new().sees(seen(runtime)).sees(success()).sees_all(success());
+        let compiled = play(&script, Compile::new("p")).expect("it is compiled");
+        assert_eq!(compiled.program_status, Some(ProgramStatus::Success), "{runtime}");
+    }
+}
+
 /// Without `recompile` the verdict of a full disk lasts for ever.
 #[test]
 fn a_deployment_compiles_again_what_the_platform_failed_to_compile() {

@@ -165,7 +165,7 @@ fn is_up(seen: &Pipeline, goal: &Deploy) -> bool {
         (PipelineStatus::Running, DesiredStatus::Running)
     };
     let is_desired = seen.deployment_desired_status.as_ref().is_none_or(|seen| *seen == desired);
-    seen.deployment_status == status && is_desired && seen.program_status == Some(ProgramStatus::Success)
+    seen.deployment_status == status && is_desired && seen.is_compiled()
 }
 
 /// Returns what the compiler says against SQL before a pipeline is stopped for it.

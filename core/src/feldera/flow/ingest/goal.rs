@@ -8,9 +8,9 @@ use super::rows::IngestChunk;
 use super::{Ingestion, RejectedRows};
 use crate::NonFinite;
 use crate::error::FlowError;
-use crate::feldera::FelderaApi;
 use crate::feldera::data::{CompletionToken, DataFormat, UpdateFormat};
 use crate::feldera::tuning::{BUFFER_BYTES, CHUNK_BYTES, STALL_TIMEOUT};
+use crate::feldera::{FelderaApi, Json};
 use crate::flow::goal;
 
 /// Ingests rows into a table, and waits until they are processed.
@@ -72,6 +72,7 @@ pub struct Ingest {
     pub(super) table: String,
     pub(super) format: DataFormat,
     pub(super) update_format: Option<UpdateFormat>,
+    pub(super) connector_metadata: Option<Json>,
     pub(super) non_finite: NonFinite,
     pub(super) force: bool,
     pub(super) chunk_bytes: usize,
@@ -92,6 +93,7 @@ impl Ingest {
             table: table.into(),
             format: DataFormat::Json,
             update_format: None,
+            connector_metadata: None,
             non_finite: NonFinite::Reject,
             force: false,
             chunk_bytes: CHUNK_BYTES,
@@ -114,6 +116,13 @@ impl Ingest {
     /// [`UpdateFormat`].
     pub fn update_format(mut self, format: UpdateFormat) -> Self {
         (self.format, self.update_format) = (DataFormat::Json, Some(format));
+        self
+    }
+
+    /// Sets a JSON object that the SQL function `CONNECTOR_METADATA()` returns for every row of this flow. Since 0.375;
+    /// older servers ignore it. With anything but an object, the flow ends before it sends a row.
+    pub fn connector_metadata(mut self, metadata: Json) -> Self {
+        self.connector_metadata = Some(metadata);
         self
     }
 

@@ -100,6 +100,7 @@ impl IngestMachine {
         let mut input =
             HttpInput::new(self.goal.pipeline.clone(), self.goal.table.clone(), self.goal.format.clone(), rows);
         input.update_format.clone_from(&self.goal.update_format);
+        input.connector_metadata.clone_from(&self.goal.connector_metadata);
         input.force = self.goal.force.then_some(true);
         cx.call(input)
     }
