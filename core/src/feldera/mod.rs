@@ -1,5 +1,5 @@
 //! Feldera: the [API](https://docs.feldera.com/api/) of its manager and, through it, of pipelines; releases 0.104 to
-//! 0.337.
+//! 0.375.
 //!
 //! | room | what |
 //! |---|---|
@@ -82,8 +82,9 @@ pub use self::error::{
 pub use self::flow::{
     AcceptedRows, ApproveBootstrap, AwaitCompletion, AwaitConnectorsFinished, Change, Checkpoint, Checkpointed,
     ClearStorage, Compile, Completed, Deploy, Deployed, EnsurePaused, EnsureRunning, FinishedConnector, Ingest,
-    IngestChunk, IngestEvent, IngestProgress, Ingestion, Interruption, PushError, RejectedRow, RejectedRows, Stop,
-    Stopped, SyncCheckpoint, Synced, Transaction, TransactionEvent, TransactionRun, UnconfirmedRows, UnknownOutcome,
+    IngestChunk, IngestEvent, IngestProgress, Ingestion, Interruption, PushError, RejectedRow, RejectedRows, Resize,
+    Resized, Stop, Stopped, SyncCheckpoint, Synced, Transaction, TransactionEvent, TransactionRun, UnconfirmedRows,
+    UnknownOutcome,
 };
 pub use self::units::{ByteSize, ConfigDuration, InvalidUnit};
 pub use self::value::{Accepted, Download, Json, SecretText};

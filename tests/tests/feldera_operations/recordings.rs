@@ -5,7 +5,6 @@ use std::fmt::{Debug, Write as _};
 use std::path::Path;
 
 use pipewright::error::{Applied, ErrorKind, ServiceError};
-use pipewright::feldera::Json;
 use pipewright::feldera::access::{
     AddMember, CreateApiKey, CreateTenant, CreateTrust, DeleteApiKey, DeleteTenant, DeleteTrust, GetApiKey, GetTenant,
     GetTrust, ListApiKeys, ListMembers, ListTenants, ListTrusts, RemoveMember, RenameTenant, SetMemberRole,
@@ -26,8 +25,9 @@ use pipewright::feldera::lifecycle::{
 };
 use pipewright::feldera::metrics::{GetAllMetrics, GetMetrics, MetricsFormat};
 use pipewright::feldera::pipelines::{
-    BootstrapPolicy, CompilationProfile, CreatePipeline, DeletePipeline, GetPipeline, GetProgramInfo, ListPipelines,
-    PatchPipeline, ProgramConfig, PutPipeline, RuntimeConfig, Selector, StorageOptions, UpdateRuntime,
+    BootstrapPolicy, CompilationProfile, CreatePipeline, DeletePipeline, DynamicConfig, DynamicResources, GetPipeline,
+    GetProgramInfo, ListPipelines, PatchPipeline, ProgramConfig, PutPipeline, RuntimeConfig, Selector, StorageOptions,
+    UpdateRuntime,
 };
 use pipewright::feldera::platform::{
     EventSelector, GetAuthentication, GetClusterEvent, GetConfig, GetOwners, GetSession, ListClusterEvents, ListDemos,
@@ -39,6 +39,7 @@ use pipewright::feldera::profiles::{
 use pipewright::feldera::programs::{DiffPipeline, GetDataflowGraph, ValidateProgram};
 use pipewright::feldera::stats::{GetInputStatus, GetOutputStatus, GetStats, GetTimeSeries};
 use pipewright::feldera::stream::{AdhocQuery, GetLogs, HttpOutput, LogCursor, QueryFormat, StreamTimeSeries};
+use pipewright::feldera::{ByteSize, Json};
 use pipewright::operation::{OperationInfo, RequestContext};
 use pipewright::{Base, Operation};
 use pipewright_tests::har::{self, Entry, Recording};
@@ -93,6 +94,14 @@ fn runtime_config() -> RuntimeConfig {
     let mut config = RuntimeConfig::default();
     (config.workers, config.storage) = (Some(4), Some(storage.into()));
     config.env.insert("A".to_owned(), "b".into());
+    config
+}
+
+fn deployment_config() -> DynamicConfig {
+    let mut resources = DynamicResources::default();
+    (resources.cpu_cores_max, resources.memory_max) = (Some(1.5), Some(ByteSize::from_gib(16)));
+    let mut config = DynamicConfig::default();
+    config.resources = Some(resources);
     config
 }
 
@@ -176,7 +185,8 @@ fn pipelines() -> Vec<Sample> {
                     .udf_rust("")
                     .udf_toml("")
                     .program_config(program_config())
-                    .runtime_config(runtime_config()),
+                    .runtime_config(runtime_config())
+                    .deployment_config(deployment_config()),
             ),
         ),
         sample(&DeletePipeline::new("p"), None),

@@ -131,8 +131,8 @@ fn answers_of_0_375_keep_what_is_new_in_them() {
 #[test]
 fn both_enterprise_editions_are_enterprise() {
     let edition = |name: &str| {
-        let licence = json!({"current": "", "is_trial": false, "is_dev": name == "EnterpriseDev", "description_html": "",
-            "remind_schedule": "Once"});
+        let licence = json!({"current": "", "is_trial": false, "is_dev": name == "EnterpriseDev",
+            "description_html": "", "remind_schedule": "Once"});
         let value = json!({"edition": name, "version": "0.375.0", "revision": "", "changelog_url": "",
             "allow_rust_udfs": false, "license_validity": {"Exists": licence}});
         let config: Configuration = read(&value);

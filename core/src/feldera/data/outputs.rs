@@ -33,9 +33,9 @@ pub(crate) const COMMANDS: &[&OperationInfo] = &[SendOutputCommand::INFO];
 /// Command and answer are JSON objects that only the connector defines. Feldera does not say what a repeated command
 /// does, so this operation is [`Effect::Once`]: it is not repeated after an attempt whose outcome is unknown.
 ///
-/// Rejected: 400 if the connector knows no commands or failed to execute this one (0.337 answers 500 `CommandError`), 404
-/// `UnknownOutputEndpoint`, 503 if the pipeline is not deployed. In Feldera's description since 0.375; older servers know
-/// it, too.
+/// Rejected: 400 if the connector knows no commands or failed to execute this one (0.337 answers 500
+/// `CommandError`), 404 `UnknownOutputEndpoint`, 503 if the pipeline is not deployed. In Feldera's description since
+/// 0.375; older servers know it, too.
 /// [Reference](https://docs.feldera.com/api/send-command-to-an-output-connector).
 ///
 /// ```

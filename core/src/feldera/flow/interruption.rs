@@ -79,6 +79,8 @@ pub enum Interruption {
         /// The one there is now.
         is: i64,
     },
+    /// Another client has resized it.
+    Resized,
     /// Its storage cannot be cleared, because it is to be up, or was meanwhile.
     StorageInUse,
     /// Its circuit makes no progress, although nothing else is wrong: it has died without a word, or an output is not
@@ -189,6 +191,7 @@ impl fmt::Display for Interruption {
             }
             Self::Overruled { desired } => write!(f, "another client wants the pipeline to be {desired}"),
             Self::Replaced { was, is } => write!(f, "another client has replaced deployment {was} by {is}"),
+            Self::Resized => f.write_str("another client has changed the sizes of the running pipeline"),
             Self::StorageInUse => f.write_str(
                 "the storage is in use: stop the pipeline first, with Stop, and let nobody start it meanwhile",
             ),

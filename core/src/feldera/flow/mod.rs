@@ -15,6 +15,7 @@ mod interruption;
 mod obstacles;
 mod recompile;
 mod reconcile;
+pub(crate) mod resize;
 mod stall_detector;
 mod status_poller;
 pub(crate) mod stop;
@@ -37,6 +38,7 @@ pub use ingest::{
     UnconfirmedRows,
 };
 pub use interruption::Interruption;
+pub use resize::{Resize, Resized};
 pub use stop::{Stop, Stopped};
 pub use sync_checkpoint::{SyncCheckpoint, Synced};
 pub use transaction::{Transaction, TransactionEvent, TransactionRun};

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ConnectorErrors, PipelineDiff};
-use crate::feldera::Json;
 use crate::feldera::value::fields;
+use crate::feldera::{ByteSize, Json};
 use crate::schema::json_structs;
 
 /// Details of a runtime status.
@@ -21,6 +21,8 @@ pub struct RuntimeStatusDetails {
     pub connector_stats: Option<ConnectorErrors>,
     /// The differences that wait for approval. For `AwaitingApproval`.
     pub approval_diff: Option<PipelineDiff>,
+    /// The maximum memory that the process uses. For `Paused` and `Running`; since 0.375.
+    pub memory_max: Option<ByteSize>,
     /// Details of another shape, as the process wrote them. The other fields are `None` then.
     pub unknown: Option<Json>,
 }
@@ -32,6 +34,8 @@ json_structs! {
         pub reason: Option<String>,
         /// Errors of connectors.
         pub connector_stats: Option<ConnectorErrors>,
+        /// The maximum memory.
+        pub memory_max: Option<ByteSize>,
         /// The differences.
         pub approval_diff: Option<PipelineDiff>,
         /// Part of the differences: there if the details are these.
@@ -47,14 +51,14 @@ impl RuntimeStatusDetails {
             let reason = value.parse().ok().filter(|reason: &String| !reason.is_empty());
             return Some(Self { reason, ..Self::default() });
         }
-        let Details { reason, connector_stats, approval_diff, program_diff, program_diff_error } =
+        let Details { reason, connector_stats, memory_max, approval_diff, program_diff, program_diff_error } =
             value.parse().ok()?;
         let approval_diff = if program_diff.is_some() || program_diff_error.is_some() {
             Some(value.parse().ok()?)
         } else {
             approval_diff
         };
-        Some(Self { reason, connector_stats, approval_diff, unknown: None })
+        Some(Self { reason, connector_stats, approval_diff, memory_max, unknown: None })
     }
 }
 
@@ -63,8 +67,8 @@ impl Serialize for RuntimeStatusDetails {
         if let Some(unknown) = &self.unknown {
             return unknown.serialize(serializer);
         }
-        let Self { reason, connector_stats, approval_diff, .. } = self.clone();
-        Details { reason, connector_stats, approval_diff, program_diff: None, program_diff_error: None }
+        let Self { reason, connector_stats, approval_diff, memory_max, .. } = self.clone();
+        Details { reason, connector_stats, memory_max, approval_diff, program_diff: None, program_diff_error: None }
             .serialize(serializer)
     }
 }

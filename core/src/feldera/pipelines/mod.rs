@@ -5,6 +5,7 @@ mod config;
 mod dataflow;
 mod details;
 mod diff;
+mod dynamic;
 mod program;
 mod status;
 mod storage;
@@ -17,6 +18,7 @@ pub use self::config::{FaultTolerance, FtModel, ResourceConfig, RuntimeConfig, T
 pub use self::dataflow::{CalciteId, CalcitePlan, Dataflow, MirInput, MirNode, Rel};
 pub use self::details::RuntimeStatusDetails;
 pub use self::diff::{PipelineDiff, ProgramDiff};
+pub use self::dynamic::{DynamicConfig, DynamicResources};
 pub use self::program::{
     ColumnType, Field, ProgramConfig, ProgramError, ProgramInfo, Property, Relation, RustCompilation, RustMessage,
     Schema, SourcePosition, SqlCompilation, SqlMessage,
@@ -114,7 +116,9 @@ operations! { FelderaApi;
     /// Changes what is given. Description and tags can change at any time.
     ///
     /// Refused with 400: `UpdateRestrictedToStopped`, also while it waits to start; `EditRestrictedToClearedStorage`
-    /// for name, workers, hosts, fault tolerance and some resources. 409: the new name is taken.
+    /// for name, workers, hosts, fault tolerance and some resources; `DeploymentRestrictedToRunning` and
+    /// `InvalidDeploymentPatch` for new sizes. 405 `UnsupportedPipelineAction`: the runner cannot resize. 409: the new
+    /// name is taken.
     /// [Reference](https://docs.feldera.com/api/patch-pipeline).
     Fenced PATCH "/v0/pipelines/{pipeline_name}" PatchPipeline "patch_pipeline" -> Pipeline {
         effect |op| if op.name.is_some() { Fenced } else { Idempotent };
@@ -137,6 +141,9 @@ operations! { FelderaApi;
             program_config: ProgramConfig,
             /// How it is run; replaced whole.
             runtime_config: RuntimeConfig,
+            /// New sizes of a running pipeline, without any other field. Experimental; since 0.375. Older servers
+            /// ignore it. [`Resize`](crate::feldera::Resize) waits until the process uses them.
+            deployment_config: DynamicConfig,
         }
     }
 
@@ -195,6 +202,8 @@ json_structs! {
         pub platform_version: Option<String>,
         /// How it is run. With `All` only.
         pub runtime_config: Option<Box<RuntimeConfig>>,
+        /// The sizes that were set while it runs. Since 0.375.
+        pub deployment_config: Option<DynamicConfig>,
         /// The SQL. With `All` only. Connectors are in it, and often with keys and passwords, so `Debug` does not show
         /// it.
         pub program_code: Option<String> = "program_code" (private),

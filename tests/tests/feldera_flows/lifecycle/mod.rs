@@ -7,6 +7,7 @@ mod delays;
 mod deploy;
 mod recompiling;
 mod releases;
+mod resize;
 
 use std::time::Duration;
 

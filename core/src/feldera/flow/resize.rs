@@ -1,0 +1,334 @@
+//! The goal [`Resize`].
+//!
+//! ```text
+//!  Look ──up──▶ Patch ──stored──▶ Look ──memory_max agrees──▶ done
+//!  ▲ │ │          └──rejected, or not stored──▶ failed       │ ▲
+//!  └─┘ └─▶ failed: stopped                  not yet ─────────┘ └─▶ failed: stopped, restarted, resized by another client
+//! ```
+//!
+//! Before the request, and after one whose outcome is unknown:
+//!
+//! | the pipeline | the stored sizes | the process uses | then |
+//! |---|---|---|---|
+//! | is stopped, or is to be | anything | anything | failed: `Stopped` or `Crashed` |
+//! | does not run yet | anything | anything | wait |
+//! | is up | those that are wanted | the wanted `memory_max` | done, without a request |
+//! | is up | anything else | anything | PATCH; after an unknown outcome: **ambiguous** |
+//!
+//! After the server accepted it:
+//!
+//! | the pipeline | the stored sizes | the process uses | then |
+//! |---|---|---|---|
+//! | is stopped, or is to be | anything | anything | failed: `Stopped` or `Crashed` |
+//! | is another deployment | anything | anything | failed: `Replaced` |
+//! | starts again | anything | anything | failed: `Restarted` |
+//! | is up, or does not answer for a while | others | anything | failed: `Resized` |
+//! | is up, or does not answer for a while | those that are wanted, or not shown | the wanted `memory_max` | done |
+//! | is up, or does not answer for a while | those that are wanted, or not shown | anything else | wait |
+//!
+//! | the answer to PATCH | then |
+//! |---|---|
+//! | 200 with the wanted sizes | wait for `memory_max`, or done if none is wanted |
+//! | 200 without them: a release that does not know the request | failed |
+//! | 400 `DeploymentRestrictedToRunning`, `InvalidDeploymentPatch`, 405 `UnsupportedPipelineAction` | failed with it |
+//! | no answer | the pipeline is read again: it shows whether the sizes are stored |
+//!
+//! Invariants: repeating the request changes nothing, because it sets values. The flow claims only what it has seen:
+//! `memory_max` of the process. Feldera shows neither the processors nor the minimum memory that a process has.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use super::Interruption;
+use super::reconcile::{end_of, is_to_stop};
+use super::status_poller::StatusPoller;
+use crate::error::{Ambiguity, Failure, FlowError};
+use crate::feldera::pipelines::{DynamicConfig, DynamicResources, PatchPipeline, Pipeline, PipelineStatus};
+use crate::feldera::{ByteSize, FelderaApi};
+use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
+
+/// Changes the processors and the memory of a running pipeline without a restart, and waits until its process uses the
+/// new maximum memory. Since 0.375, where it is experimental and must be enabled (`--enable-pipeline-resize`).
+///
+/// **What the result proves:** the server has stored the sizes, and [`Resized::memory_max`] is what the process itself
+/// reports. Feldera does not show whether a process has its new processors and its new minimum memory, so the flow
+/// cannot wait for them, and does not claim it.
+///
+/// The flow sends no request if the pipeline has the sizes already. If it was interrupted, run it again from the
+/// beginning.
+///
+/// # Errors
+/// * [`FlowError::Service`] with 400 `InvalidDeploymentPatch` if the sizes contradict each other (`details.reason`),
+///   with 400 `DeploymentRestrictedToRunning` if the pipeline does not run, with 405 `UnsupportedPipelineAction` if the
+///   runner cannot resize a running pipeline.
+/// * [`FlowError::Failed`] with an [`Interruption`] if the pipeline stops, restarts, is replaced, or is resized by
+///   another client ([`Interruption::Resized`]) in the meantime; without one if no size is given, or if the server
+///   ignores the request because it is older.
+/// * [`FlowError::Ambiguous`] if the request got no answer and the sizes are not stored so far.
+///
+/// ```
+/// # const EIGHT: &str = r#"{"deployment_status":"Running","deployment_desired_status":"Running",
+/// #     "deployment_config":{"resources":{"memory_max":"16Gi"}},"deployment_runtime_status_details":{"memory_max":"8Gi"}}"#;
+/// # const SIXTEEN: &str = r#"{"deployment_status":"Running","deployment_desired_status":"Running",
+/// #     "deployment_config":{"resources":{"memory_max":"16Gi"}},"deployment_runtime_status_details":{"memory_max":"16Gi"}}"#;
+/// # let runtime = pipewright::driver::Canned::new([
+/// #     ("GET /v0/pipelines/orders", 200, r#"{"deployment_status":"Running","deployment_desired_status":"Running"}"#),
+/// #     ("PATCH /v0/pipelines/orders", 200, EIGHT),
+/// #     ("GET /v0/pipelines/orders", 200, EIGHT),
+/// #     ("GET /v0/pipelines/orders", 200, SIXTEEN),
+/// # ]);
+/// use pipewright::feldera::{ByteSize, Feldera, Resize};
+///
+/// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
+/// let resized = feldera.run(Resize::new("orders").memory_max(ByteSize::from_gib(16)))?;
+/// assert_eq!(resized.memory_max, Some("16384Mi".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a goal does nothing until it is run"]
+pub struct Resize {
+    pipeline: String,
+    wanted: DynamicResources,
+    timeout: Option<Duration>,
+}
+
+impl Resize {
+    /// Resizes the pipeline of this name. Set at least one size.
+    pub fn new(pipeline: impl Into<String>) -> Self {
+        Self { pipeline: pipeline.into(), wanted: DynamicResources::default(), timeout: None }
+    }
+
+    /// Sets the maximum memory.
+    pub fn memory_max(mut self, size: ByteSize) -> Self {
+        self.wanted.memory_max = Some(size);
+        self
+    }
+
+    /// Sets the minimum memory. Feldera does not show whether the process has it.
+    pub fn memory_min(mut self, size: ByteSize) -> Self {
+        self.wanted.memory_min = Some(size);
+        self
+    }
+
+    /// Sets the maximum number of processors. Feldera does not show whether the process has it.
+    pub fn cpu_cores_max(mut self, cores: f64) -> Self {
+        self.wanted.cpu_cores_max = Some(cores);
+        self
+    }
+
+    /// Sets the minimum number of processors. Feldera does not show whether the process has it.
+    pub fn cpu_cores_min(mut self, cores: f64) -> Self {
+        self.wanted.cpu_cores_min = Some(cores);
+        self
+    }
+}
+
+/// The result of [`Resize`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Resized {
+    /// The pipeline as it was seen last.
+    pub pipeline: Pipeline,
+    /// The maximum memory that the process reports. `None` if no maximum was wanted: then nothing proves that the
+    /// process uses the new sizes.
+    pub memory_max: Option<ByteSize>,
+    /// Whether the flow sent a request. If not, the pipeline had the sizes already.
+    pub changed: bool,
+}
+
+/// The transitions of [`Resize`].
+#[derive(Debug)]
+pub struct ResizeMachine {
+    goal: Resize,
+    progress: Progress,
+    poller: StatusPoller,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Look,
+    Patch(Box<Call<PatchPipeline>>),
+}
+
+/// How far the request is.
+#[derive(Debug)]
+enum Progress {
+    /// It was not sent.
+    Unsent,
+    /// It got no answer, and this is the error that says so.
+    Unknown(FlowError),
+    /// The server accepted it, for this deployment.
+    Accepted(Option<String>),
+}
+
+/// What follows from a look.
+#[derive(Debug, PartialEq)]
+enum Next {
+    Done,
+    Wait,
+    /// Ask for the sizes; after an unknown outcome, that is the end.
+    Patch,
+    Fail(Interruption),
+}
+
+/// The tables of the module's documentation. `deployment` is that of an accepted request.
+fn decide(wanted: &DynamicResources, accepted: Option<Option<&str>>, seen: &Pipeline) -> Next {
+    use PipelineStatus::{Initializing, Provisioning, Replaying, Unavailable};
+    if is_to_stop(seen) {
+        return Next::Fail(end_of(seen));
+    }
+    let stored = seen.deployment_config.as_ref().and_then(|config| config.resources.as_ref());
+    let is_stored = stored.is_some_and(|stored| stored.agrees_with(wanted));
+    let is_used = wanted.memory_max.is_none() || memory_max(seen) == wanted.memory_max;
+    let is_up = !matches!(seen.deployment_status, Initializing | Provisioning | Unavailable | Replaying);
+    let Some(deployment) = accepted else {
+        return match (is_up, is_stored && is_used) {
+            (false, _) => Next::Wait,
+            (true, true) => Next::Done,
+            (true, false) => Next::Patch,
+        };
+    };
+    match (deployment, seen.deployment_id.as_deref()) {
+        (Some(was), Some(is)) if was != is => {
+            return Next::Fail(Interruption::Replaced { was: was.to_owned(), is: is.to_owned() });
+        }
+        _ => {}
+    }
+    match seen.deployment_status {
+        Initializing | Provisioning | Replaying => Next::Fail(Interruption::Restarted),
+        _ if stored.is_some() && !is_stored => Next::Fail(Interruption::Resized),
+        Unavailable => Next::Wait,
+        _ if is_used => Next::Done,
+        _ => Next::Wait,
+    }
+}
+
+/// The maximum memory that the process reports.
+fn memory_max(seen: &Pipeline) -> Option<ByteSize> {
+    seen.deployment_runtime_status_details.as_ref()?.memory_max
+}
+
+impl ResizeMachine {
+    fn what(&self) -> String {
+        format!("resize of pipeline {}", self.goal.pipeline)
+    }
+
+    fn failed(&self, reason: &str) -> FlowError {
+        FlowError::Failed(Failure { what: self.what(), reason: reason.to_owned(), details: None, cause: None })
+    }
+
+    fn patch(&self) -> PatchPipeline {
+        let mut config = DynamicConfig::default();
+        config.resources = Some(self.goal.wanted.clone());
+        PatchPipeline::new(&*self.goal.pipeline).deployment_config(config)
+    }
+
+    fn decide(&mut self, seen: Pipeline, cx: &mut FlowContext<FelderaApi>) -> Option<Result<Resized, FlowError>> {
+        let accepted = match &self.progress {
+            Progress::Accepted(deployment) => Some(deployment.as_deref()),
+            Progress::Unsent | Progress::Unknown(_) => None,
+        };
+        match decide(&self.goal.wanted, accepted, &seen) {
+            Next::Wait => None,
+            Next::Done => {
+                let changed = !matches!(self.progress, Progress::Unsent);
+                let memory_max = memory_max(&seen).filter(|_| self.goal.wanted.memory_max.is_some());
+                Some(Ok(Resized { pipeline: seen, memory_max, changed }))
+            }
+            Next::Patch => match std::mem::replace(&mut self.progress, Progress::Unsent) {
+                Progress::Unknown(error) if !self.is_stored(&seen) => Some(Err(error)),
+                Progress::Unknown(_) => {
+                    self.progress = Progress::Accepted(seen.deployment_id);
+                    None
+                }
+                Progress::Unsent | Progress::Accepted(_) => {
+                    cx.phase(Self::NAME, "resizing the pipeline");
+                    self.state = State::Patch(Box::new(cx.call(self.patch())));
+                    None
+                }
+            },
+            Next::Fail(interruption) => {
+                let details = match &interruption {
+                    Interruption::Crashed(error) => Some(error.message.clone()),
+                    _ => None,
+                };
+                let found = interruption.into_error(self.what(), details);
+                Some(Err(match std::mem::replace(&mut self.progress, Progress::Unsent) {
+                    Progress::Unknown(FlowError::Ambiguous(ambiguity)) => {
+                        FlowError::Ambiguous(Ambiguity { found: Some(found.to_string()), ..ambiguity })
+                    }
+                    _ => found,
+                }))
+            }
+        }
+    }
+
+    fn is_stored(&self, seen: &Pipeline) -> bool {
+        let stored = seen.deployment_config.as_ref().and_then(|config| config.resources.as_ref());
+        stored.is_some_and(|stored| stored.agrees_with(&self.goal.wanted))
+    }
+
+    fn patched(&mut self, answer: Result<Pipeline, FlowError>) -> Result<(), FlowError> {
+        match answer {
+            Ok(patched) if self.is_stored(&patched) => self.progress = Progress::Accepted(patched.deployment_id),
+            Ok(_) => {
+                return Err(self.failed(
+                    "the server accepted the request, but does not show the new sizes: it is probably older than 0.375, \
+                     which ignores them; stop the pipeline and change `runtime_config.resources` instead, for example with \
+                     Deploy",
+                ));
+            }
+            Err(error) if error.is_ambiguous() || error.says_applied() => self.progress = Progress::Unknown(error),
+            Err(error) => return Err(error),
+        }
+        self.poller.again();
+        Ok(())
+    }
+}
+
+impl StateMachine for ResizeMachine {
+    type Service = FelderaApi;
+    type Output = Resized;
+    const NAME: &'static str = "Resize";
+
+    fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<Resized> {
+        if self.goal.wanted.is_empty() {
+            return done(Err(self.failed("no size is given; set memory_max, for example")));
+        }
+        match &mut self.state {
+            State::Look => {
+                let seen = match self.poller.poll(cx, "the pipeline to use the new sizes")? {
+                    Ok(seen) => seen,
+                    Err(error) => {
+                        // An unknown outcome is not forgotten because the pipeline cannot be read.
+                        return done(Err(match std::mem::replace(&mut self.progress, Progress::Unsent) {
+                            Progress::Unknown(unknown) => unknown,
+                            Progress::Unsent | Progress::Accepted(_) => error,
+                        }));
+                    }
+                };
+                if let Some(result) = self.decide(seen, cx) {
+                    return done(result);
+                }
+            }
+            State::Patch(call) => {
+                let answer = cx.poll(call)?;
+                self.state = State::Look;
+                if let Err(error) = self.patched(answer) {
+                    return done(Err(error));
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl From<Resize> for ResizeMachine {
+    fn from(goal: Resize) -> Self {
+        let poller = StatusPoller::new(&goal.pipeline);
+        Self { goal, progress: Progress::Unsent, poller, state: State::Look }
+    }
+}
+
+goal!(Resize: FelderaApi => Resized, ResizeMachine);

@@ -1,0 +1,57 @@
+//! The part of a pipeline's configuration that can change while it runs.
+
+use crate::feldera::ByteSize;
+use crate::schema::json_structs;
+
+json_structs! {
+    /// The part of a pipeline's configuration that can change while it runs. What is `None` is left out of requests.
+    /// Since 0.375.
+    pub struct DynamicConfig (sparse) {
+        /// Processors and memory.
+        pub resources: Option<DynamicResources>,
+    }
+
+    /// Processors and memory of a running pipeline. What is `None` is left out of requests. Since 0.375.
+    pub struct DynamicResources (sparse) {
+        /// The minimum number of processors.
+        pub cpu_cores_min: Option<f64>,
+        /// The maximum number of processors.
+        pub cpu_cores_max: Option<f64>,
+        /// The minimum memory.
+        pub memory_min: Option<ByteSize>,
+        /// The maximum memory.
+        pub memory_max: Option<ByteSize>,
+    }
+}
+
+impl Default for DynamicConfig {
+    /// No change.
+    fn default() -> Self {
+        Self { resources: None }
+    }
+}
+
+impl Default for DynamicResources {
+    /// No change.
+    fn default() -> Self {
+        Self { cpu_cores_min: None, cpu_cores_max: None, memory_min: None, memory_max: None }
+    }
+}
+
+impl DynamicResources {
+    /// Returns whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns whether everything that `wanted` sets has the same value here. Sizes are compared by their bytes.
+    pub(crate) fn agrees_with(&self, wanted: &Self) -> bool {
+        fn same<T: PartialEq>(wanted: Option<T>, is: Option<T>) -> bool {
+            wanted.is_none() || wanted == is
+        }
+        same(wanted.cpu_cores_min, self.cpu_cores_min)
+            && same(wanted.cpu_cores_max, self.cpu_cores_max)
+            && same(wanted.memory_min, self.memory_min)
+            && same(wanted.memory_max, self.memory_max)
+    }
+}
