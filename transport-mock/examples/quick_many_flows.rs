@@ -1,4 +1,7 @@
-//! 1,000 flows on one thread: each uploads a jar, runs it and waits until the job has finished.
+//! 1,000 flows on one thread: each uploads a jar and runs it.
+//!
+//! Use `Many` if each flow does something of its own. To follow 1,000 jobs, do not run 1,000 flows such as `AwaitJob`:
+//! one `WatchJobs` reads the states of all jobs with one request per poll.
 //!
 //! ```text
 //! cargo run -p pipewright-mock --example quick_many_flows

@@ -17,7 +17,7 @@
 //! | [`disposal`], [`datasets`] | savepoints and cluster data sets deleted |
 //! | [`flamegraph`], [`profiler`] | what threads are doing, by samples |
 //! | [`sql_gateway`] | the SQL Gateway, a service of its own: sessions, statements, pages of rows |
-//! | [flows](#flows) | [`RunJar`], [`AwaitJob`], [`WatchJob`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`AwaitCheckpoint`], [`Cancel`], [`UpgradeJob`], [`Rescale`], [`DisposeSavepoint`], [`DeleteDataset`], [`SampleFlameGraph`], [`Profile`], [`ReadMetrics`], [`ReadAggregatedMetrics`] |
+//! | [flows](#flows) | [`RunJar`], [`AwaitJob`], [`WatchJob`], [`WatchJobs`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`AwaitCheckpoint`], [`Cancel`], [`UpgradeJob`], [`Rescale`], [`DisposeSavepoint`], [`DeleteDataset`], [`SampleFlameGraph`], [`Profile`], [`ReadMetrics`], [`ReadAggregatedMetrics`] |
 //!
 //! With a blocking runtime, common use is one line each:
 //!
@@ -82,10 +82,11 @@ pub use self::comma_list::CommaList;
 pub use self::error::is_unknown_job;
 pub use self::exception::{Cause, Throwable};
 pub use self::flow::{
-    AwaitCheckpoint, AwaitJob, Cancel, DeleteDataset, DisposeSavepoint, JobDiagnosis, JobEvent, JobLookup,
-    JobManagerLookup, JobReport, JobWatch, Launched, Profile, Profiled, ReadAggregatedMetrics, ReadMetrics, Removed,
-    Rescale, Rescaled, RunJar, SampleFlameGraph, Savepoint, Snapshot, StopWithSavepoint, Stopped, TakeSavepoint,
-    TriggerCheckpoint, Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase, UpgradeStatus, WatchJob,
+    AwaitCheckpoint, AwaitJob, Cancel, DeleteDataset, DisposeSavepoint, JobDiagnosis, JobEvent, JobListEvent,
+    JobListWatch, JobLookup, JobManagerLookup, JobReport, JobWatch, Launched, Profile, Profiled, ReadAggregatedMetrics,
+    ReadMetrics, Removed, Rescale, Rescaled, RunJar, SampleFlameGraph, Savepoint, Snapshot, StopWithSavepoint, Stopped,
+    TakeSavepoint, TriggerCheckpoint, Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase, UpgradeStatus, WatchJob,
+    WatchJobs,
 };
 pub use self::ids::{ApplicationId, DatasetId, JarId, JobId, RescaleId, TaskManagerId, TriggerId, VertexId};
 pub use self::time::Millis;

@@ -87,8 +87,13 @@ pub(crate) const CHECKPOINT_RETRY_INTERVAL: Duration = Duration::from_millis(500
 /// before which the JobManager need not fetch them again.
 pub(crate) const METRICS_FETCH_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// How often [`WatchJob`](crate::flink::WatchJob) polls the state of its job, by default. Our choice.
+/// How often [`WatchJob`](crate::flink::WatchJob) and [`WatchJobs`](crate::flink::WatchJobs) poll, by default. Our
+/// choice.
 pub(crate) const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a job must be missing from the overview before [`WatchJobs`](crate::flink::WatchJobs) asks for its status.
+/// Our choice: ten times the time (about 1 s) in which a new leader is elected and lists the jobs that it recovers.
+pub(crate) const MISSING_JOB_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many exceptions are requested at once. The cluster returns 20 unless it is asked for more, and remembers 16 by
 /// default (`web.exception-history-size`).

@@ -15,3 +15,4 @@ mod upgrade_failover;
 mod upgrade_options;
 mod upgrade_outcomes;
 mod upkeep;
+mod watch_jobs;

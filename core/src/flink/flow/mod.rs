@@ -19,6 +19,7 @@ pub(crate) mod stop;
 pub(crate) mod upgrade;
 mod upload;
 pub(crate) mod watch;
+mod watch_jobs;
 
 pub use async_operation::{Savepoint, TakeSavepoint, TriggerCheckpoint};
 pub use await_checkpoint::AwaitCheckpoint;
@@ -35,5 +36,6 @@ pub use run_jar::{Launched, RunJar};
 pub use stop::{StopWithSavepoint, Stopped};
 pub use upgrade::{Upgrade, UpgradeDiagnosis, UpgradeJob, UpgradePhase, UpgradeStatus};
 pub use watch::{JobEvent, JobWatch, WatchJob};
+pub use watch_jobs::{JobListEvent, JobListWatch, WatchJobs};
 
 pub(crate) use crate::flow::PollInterval;

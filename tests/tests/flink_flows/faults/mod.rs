@@ -3,6 +3,7 @@
 
 mod scene;
 mod upgrade;
+mod watch_jobs;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
