@@ -101,13 +101,13 @@ impl<R: Runtime> IngestClient<R> {
     /// use pipewright::snowpipe::{Account, ChannelPath, OpenSession, Rows};
     /// use serde_json::json;
     ///
-    /// let channel = "/v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c";
     /// let runtime = Canned::new([
     ///     ("GET /v2/streaming/hostname", 200, "acct.ingest.snowflakecomputing.com"),
     ///     ("POST /oauth/token", 200, "a-token"),
     ///     // An earlier load has committed the first row.
-    ///     (&*format!("PUT {channel}"), 200, r#"{"next_continuation_token":"1_0","channel_status":{
-    ///         "channel_status_code":"SUCCESS","last_committed_offset_token":"orders|1"}}"#),
+    ///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 200,
+    ///         r#"{"next_continuation_token":"1_0","channel_status":{"channel_status_code":"SUCCESS",
+    ///             "last_committed_offset_token":"orders|1"}}"#),
     ///     ("POST /v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c/rows", 200,
     ///         r#"{"next_continuation_token":"1_1"}"#),
     ///     ("POST /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING:bulk-channel-status", 200,
