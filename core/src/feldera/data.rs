@@ -337,7 +337,10 @@ json_structs! {
     pub struct Completion {
         /// How far.
         pub status: CompletionStatus,
-        /// The step that took it in; `None` as long as none has. Since 0.242.
+        /// How many steps must be completed until it is; `None` as long as some of the data is in no step. Since 0.242.
+        ///
+        /// In the unit of [`Chunk::processed_steps`](super::stream::Chunk::processed_steps): a subscription that has
+        /// shown at least this number has delivered every change.
         pub step: Option<u64>,
     }
 

@@ -165,6 +165,7 @@ pub struct Egress {
     /// The number that comes next if nothing is lost.
     next: u64,
     lost: u64,
+    processed_steps: Option<u64>,
     past_snapshot: bool,
     head: Head,
     /// Where the rows are: in the line, or in the text.
@@ -179,6 +180,7 @@ struct Head {
     sequence_number: u64,
     snapshot: bool,
     lost: u64,
+    processed_steps: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -198,6 +200,8 @@ json_structs! {
         pub sequence_number: u64,
         /// Whether it is of the snapshot.
         pub snapshot: Option<bool>,
+        /// How many steps' output came before it.
+        pub processed_steps: Option<u64>,
         /// The text of rows, of formats other than JSON.
         pub text_data: Option<String>,
         /// Binary rows: a list of bytes, or a text.
@@ -213,6 +217,7 @@ impl Egress {
             count: 0,
             next: 0,
             lost: 0,
+            processed_steps: None,
             past_snapshot: false,
             head: Head::default(),
             rows: Vec::new(),
@@ -225,6 +230,11 @@ impl Egress {
     /// How many chunks were lost so far.
     pub fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// Returns how far the subscription has been read, the present chunk included.
+    pub fn progress(&self) -> EgressProgress {
+        EgressProgress { chunks: self.count, lost: self.lost, processed_steps: self.processed_steps }
     }
 
     /// Whether the snapshot has ended: the present chunk, or one before it, is not of it. Without a snapshot, and of
@@ -254,6 +264,7 @@ impl Egress {
         self.lost = self.lost.saturating_add(self.head.lost);
         self.next = number.saturating_add(1);
         self.past_snapshot |= !self.head.snapshot;
+        self.processed_steps = self.processed_steps.max(self.head.processed_steps);
         Ok(())
     }
 
@@ -290,6 +301,9 @@ impl Egress {
             }
             self.payload = Payload::Json;
         }
+        if self.payload == Payload::None {
+            self.head.processed_steps = fields.processed_steps;
+        }
         Ok(())
     }
 }
@@ -314,7 +328,7 @@ fn fast(line: &[u8], rows: &mut Vec<Range<usize>>, text: &mut Vec<u8>) -> Option
         // Before 0.298.
         None => (false, rest),
     };
-    let head = Head { sequence_number, snapshot, lost: 0 };
+    let head = Head { sequence_number, snapshot, lost: 0, processed_steps: None };
     if rest == b"}" {
         return Some((head, Payload::None));
     }
@@ -323,9 +337,19 @@ fn fast(line: &[u8], rows: &mut Vec<Range<usize>>, text: &mut Vec<u8>) -> Option
         rows::csv_lines(text, rows);
         return (line.get(end..) == Some(b"}")).then_some((head, Payload::Text));
     }
-    let rest = rest.strip_prefix(b",\"json_data\":")?;
+    let Some(rest) = rest.strip_prefix(b",\"json_data\":") else { return end_of_step(head, rest) };
     let end = rows::json_items(line, line.len() - rest.len(), rows)?;
     (line.get(end..) == Some(b"}")).then_some((head, Payload::Json))
+}
+
+/// Reads the rest of a chunk behind the output of a step.
+fn end_of_step(head: Head, rest: &[u8]) -> Option<(Head, Payload)> {
+    let digits = rest.strip_prefix(b",\"processed_steps\":")?.strip_suffix(b"}")?;
+    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let steps = digits.iter().fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
+    Some((Head { processed_steps: Some(steps), ..head }, Payload::None))
 }
 
 impl Decoder for Egress {
@@ -364,13 +388,14 @@ impl Decoder for Egress {
     }
 
     fn item(&self) -> Chunk<'_> {
-        let Head { sequence_number, snapshot, lost } = self.head;
+        let Head { sequence_number, snapshot, lost, processed_steps } = self.head;
         let text = match self.payload {
             Payload::None => b"",
             Payload::Json => self.lines.item(),
             Payload::Text => &self.text,
         };
-        Chunk { sequence_number, snapshot, lost, text, rows: &self.rows, heartbeat: self.payload == Payload::None }
+        let is_empty = self.payload == Payload::None;
+        Chunk { sequence_number, snapshot, lost, processed_steps, text, rows: &self.rows, is_empty }
     }
 
     fn finish(&mut self, _: End) -> Result<(), DecodeError> {
@@ -380,6 +405,18 @@ impl Decoder for Egress {
         // Each record has its line end: one without is cut off, however the body ended.
         self.lines.finish(End::Truncated)
     }
+}
+
+/// How far a subscription has been read. Created by [`Egress::progress`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct EgressProgress {
+    /// Chunks that were read.
+    pub chunks: u64,
+    /// Chunks that were lost.
+    pub lost: u64,
+    /// The largest [`Chunk::processed_steps`]; `None` until there was one.
+    pub processed_steps: Option<u64>,
 }
 
 /// Changes that the server sent together, borrowed from the decoder.
@@ -392,15 +429,18 @@ pub struct Chunk<'a> {
     pub snapshot: bool,
     /// How many chunks were lost right before it.
     pub lost: u64,
+    /// How many steps' output has been sent before it: that of all steps below this number. Only on an empty chunk
+    /// behind the output of a step; `None` on all others. Servers up to 0.337 never send it.
+    pub processed_steps: Option<u64>,
     text: &'a [u8],
     rows: &'a [Range<usize>],
-    heartbeat: bool,
+    is_empty: bool,
 }
 
 impl<'a> Chunk<'a> {
     /// Whether it says only that the path is alive, as the server does after 3 s of silence.
     pub fn is_heartbeat(&self) -> bool {
-        self.heartbeat
+        self.is_empty && self.processed_steps.is_none()
     }
 
     /// Its rows, as they were written: JSON values; lines of CSV without their ends, the last column of which is the

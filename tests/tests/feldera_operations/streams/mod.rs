@@ -77,10 +77,11 @@ fn text(bytes: &[u8]) -> String {
 fn show_chunk(egress: &Egress) -> String {
     let chunk = egress.item();
     let rows: Vec<_> = chunk.rows().map(text).collect();
-    let kind = match (chunk.is_heartbeat(), chunk.snapshot) {
-        (true, _) => "heartbeat",
-        (_, true) => "snapshot",
-        _ => "changes",
+    let kind = match (chunk.processed_steps, chunk.is_heartbeat(), chunk.snapshot) {
+        (Some(steps), false, _) => format!("step {steps}"),
+        (_, true, _) => "heartbeat".to_owned(),
+        (_, _, true) => "snapshot".to_owned(),
+        _ => "changes".to_owned(),
     };
     let phase = if egress.is_past_snapshot() { "past" } else { "in" };
     format!("{} {kind} {phase} lost {}/{}: {rows:?}", chunk.sequence_number, chunk.lost, egress.lost())
@@ -96,8 +97,10 @@ struct Record {
     /// How many records it discarded right before.
     discarded: u64,
     snapshot: bool,
-    /// Values of JSON or lines of CSV; none is a heartbeat.
+    /// Values of JSON or lines of CSV; none is a heartbeat, or the end of a step.
     rows: Vec<&'static str>,
+    /// Of the end of a step.
+    steps: Option<u64>,
     is_csv: bool,
     /// Written with its fields in another order, as it may be one day.
     reordered: bool,
@@ -116,11 +119,13 @@ const CSV_ROWS: &[&str] =
 
 fn record() -> impl Strategy<Value = Record> {
     let rows = |rows: &'static [&'static str]| proptest::collection::vec(select(rows), 0..4);
-    (0_u64..3, any::<bool>(), any::<bool>(), any::<bool>(), rows(JSON_ROWS), rows(CSV_ROWS)).prop_map(
-        |(discarded, snapshot, is_csv, reordered, json, csv)| Record {
+    let steps = proptest::option::of(select(&[0_u64, 7, 1 << 62, u64::MAX][..]));
+    (0_u64..3, any::<bool>(), any::<bool>(), any::<bool>(), rows(JSON_ROWS), rows(CSV_ROWS), steps).prop_map(
+        |(discarded, snapshot, is_csv, reordered, json, csv, steps)| Record {
             discarded: discarded.saturating_sub(1),
             snapshot,
             rows: if is_csv { csv } else { json },
+            steps,
             is_csv,
             reordered,
         },
@@ -136,7 +141,7 @@ fn body_of(records: &[Record]) -> (String, Vec<String>) {
         lost += record.discarded;
         past |= !record.snapshot;
         let payload = match &record.rows[..] {
-            [] => String::new(),
+            [] => record.steps.map(|steps| format!("\"processed_steps\":{steps}")).unwrap_or_default(),
             rows if record.is_csv => {
                 let lines = rows.iter().fold(String::new(), |lines, row| lines + row + "\n");
                 format!("\"text_data\":{}", serde_json::Value::from(lines))
@@ -147,10 +152,11 @@ fn body_of(records: &[Record]) -> (String, Vec<String>) {
         let head = format!("\"sequence_number\":{number},\"snapshot\":{}", record.snapshot);
         let fields = if record.reordered { [&*payload, comma, &*head] } else { [&*head, comma, &*payload] };
         writeln!(body, "{{{}}}\r", fields.concat()).expect("a string");
-        let kind = match (record.rows.is_empty(), record.snapshot) {
-            (true, _) => "heartbeat",
-            (_, true) => "snapshot",
-            _ => "changes",
+        let kind = match (record.steps.filter(|_| record.rows.is_empty()), record.rows.is_empty(), record.snapshot) {
+            (Some(steps), ..) => format!("step {steps}"),
+            (_, true, _) => "heartbeat".to_owned(),
+            (_, _, true) => "snapshot".to_owned(),
+            _ => "changes".to_owned(),
         };
         let phase = if past { "past" } else { "in" };
         items.push(format!("{number} {kind} {phase} lost {}/{lost}: {:?}", record.discarded, record.rows));
@@ -375,6 +381,23 @@ fn chunks_of_older_releases_are_read() {
     let (items, ended) = every_cut(|| Egress::new(LineLimit::default()), show_chunk, body, &[], End::Complete);
     assert_eq!(ended, Ok(()));
     assert_eq!(items, [r#"0 changes past lost 0/0: ["{\"insert\":{}}"]"#, "1 heartbeat past lost 0/0: []"]);
+}
+
+#[test]
+fn the_progress_of_a_subscription_is_its_largest_number_of_steps() {
+    let mut egress = Egress::new(LineLimit::default());
+    egress.feed(b"{\"sequence_number\":0,\"snapshot\":false,\"processed_steps\":7}\r\n");
+    egress.feed(b"{\"sequence_number\":2,\"snapshot\":false,\"processed_steps\":null}\r\n");
+    // Not what servers send: rows may follow that belong to the step.
+    egress.feed(b"{\"sequence_number\":3,\"snapshot\":false,\"json_data\":[1],\"processed_steps\":9}\r\n");
+    let mut seen = Vec::new();
+    while egress.advance().expect("a chunk") {
+        let (chunk, progress) = (egress.item(), egress.progress());
+        let kinds = (chunk.processed_steps, chunk.is_heartbeat());
+        seen.push((kinds, progress.chunks, progress.lost, progress.processed_steps));
+    }
+    let expected = [((Some(7), false), 1, 0, Some(7)), ((None, true), 2, 1, Some(7)), ((None, false), 3, 1, Some(7))];
+    assert_eq!(seen, expected);
 }
 
 /// A chunk or a line that is larger than usual is read by whoever says so.
