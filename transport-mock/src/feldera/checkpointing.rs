@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::config::Config;
+use super::release::Release;
 use super::wire::stamp;
 
 /// A checkpoint that was requested.
@@ -112,9 +113,11 @@ pub(super) struct Syncs {
     /// Those that got there, until the pipeline takes note of them.
     pub(super) pushed: Vec<String>,
     /// The last one that got there.
-    pub(super) success: Option<String>,
+    success: Option<String>,
     /// The last one that did not.
-    pub(super) failure: Value,
+    failure: Value,
+    /// Whether the failure came after the success.
+    failed_last: bool,
 }
 
 impl Syncs {
@@ -134,6 +137,7 @@ impl Syncs {
     pub(super) fn finish(&mut self, at: Duration) -> Option<String> {
         self.next_due().filter(|due| *due <= at)?;
         let (_, uuid) = self.queue.pop_front()?;
+        self.failed_last = self.fails;
         if self.fails {
             self.failure = json!({ "uuid": uuid, "error": "push failed" });
         } else {
@@ -141,5 +145,16 @@ impl Syncs {
             self.success = Some(uuid.clone());
         }
         Some(uuid)
+    }
+    /// As the status has it. Since 0.349, success and failure never name the same checkpoint.
+    pub(super) fn status(&self, release: Release) -> Value {
+        let mut status = json!({ "success": self.success, "failure": self.failure, "periodic": null });
+        if release >= Release::V0_375 {
+            status["running"] = self.queue.iter().map(|(_, uuid)| uuid.as_str()).collect();
+            if self.success.as_deref().is_some_and(|uuid| self.failure["uuid"] == uuid) {
+                status[if self.failed_last { "success" } else { "failure" }] = Value::Null;
+            }
+        }
+        status
     }
 }

@@ -46,9 +46,10 @@ pub(super) fn sync_checkpoint(store: &mut Store, name: &str) -> Answer {
 }
 
 pub(super) fn sync_status(store: &mut Store, call: &Call, name: &str) -> Answer {
+    let release = store.config.release;
     let process = store.process(name)?;
     check_incarnation(call, &process.incarnation)?;
-    Ok(Reply::json(json!({ "success": process.syncs.success, "failure": process.syncs.failure, "periodic": null })))
+    Ok(Reply::json(process.syncs.status(release)))
 }
 
 /// The edition does not matter, but there has to be a bucket in the configuration of the storage.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;
-use pipewright::feldera::{Feldera, Interruption, SyncCheckpoint, UnknownOutcome};
+use pipewright::feldera::{Checkpoint, Deploy, Feldera, Interruption, SyncCheckpoint, UnknownOutcome};
 use pipewright::flow::Notice;
-use pipewright_mock::Script;
+use pipewright_mock::feldera::{Config, Edition, Release};
+use pipewright_mock::{Script, World};
 use pipewright_tests::recorded::{Recorded, feldera};
 use serde_json::json;
 
@@ -229,4 +230,28 @@ fn an_old_server_that_dies_after_the_request_is_missed() {
     let script = stored(looked(Script::new(), &restarted()), OURS);
     run(&script, SyncCheckpoint::resume(&saved[1]).expect("its own state")).0.expect("there");
     script.finish();
+}
+
+/// Since 0.349 the process tells which checkpoints are being sent: the end of a repeated attempt is its own.
+#[test]
+fn a_repeated_attempt_with_one_checkpoint_is_told_apart_by_running() {
+    for (release, is_told) in [(Release::V0_337, false), (Release::V0_375, true)] {
+        let world = World::new(1);
+        let config = Config { edition: Edition::Enterprise, release, ..Config::default() };
+        let service = world.feldera("http://feldera.test:8080".parse().expect("a base"), config);
+        let feldera = Feldera::new(service.base(), world);
+        feldera.run(Deploy::new("p", "CREATE TABLE t (id BIGINT NOT NULL);")).expect("it runs");
+        feldera.run(Checkpoint::new("p")).expect("made");
+        service.with(|manager| manager.fail_syncs("p", true));
+        feldera.run(SyncCheckpoint::new("p")).expect_err("failed");
+        let begun = feldera.runtime().now();
+        let error = feldera.run(SyncCheckpoint::new("p")).expect_err("failed again, in the same way");
+        assert!(matches!(error, FlowError::Failed(_)), "{error:?}");
+        assert_eq!(feldera.runtime().now().since(begun) < Duration::from_secs(10), is_told, "{release}");
+        service.with(|manager| manager.fail_syncs("p", false));
+        feldera.run(SyncCheckpoint::new("p")).expect("sent");
+        // It is there already, and sending it again fails.
+        service.with(|manager| manager.fail_syncs("p", true));
+        assert_eq!(feldera.run(SyncCheckpoint::new("p")).is_err(), is_told, "{release}");
+    }
 }

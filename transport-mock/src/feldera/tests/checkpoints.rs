@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{SQL, Sim, rejection, status};
+use super::super::Release;
+use super::{Config, Edition, SQL, Sim, rejection, status};
 
 fn checkpoint(sim: &mut Sim) -> (u64, String) {
     let (status, answer) = sim.post("/pipelines/p/checkpoint");
@@ -17,7 +18,11 @@ fn verdict(sim: &mut Sim) -> Value {
 
 /// A pipeline that runs and has a bucket for its checkpoints.
 fn with_bucket() -> Sim {
-    let mut sim = Sim::enterprise();
+    with_bucket_of(Release::default())
+}
+
+fn with_bucket_of(release: Release) -> Sim {
+    let mut sim = Sim::with(Config { edition: Edition::Enterprise, release, ..Config::default() });
     let sync = json!({ "bucket": "checkpoints", "provider": "Other" });
     let storage = json!({ "backend": { "name": "file", "config": { "sync": sync } } });
     let body = json!({ "name": "p", "program_code": SQL, "runtime_config": { "storage": storage } });
@@ -138,6 +143,27 @@ fn only_the_last_sync_of_each_kind_is_told() {
     let told = sim.get("/pipelines/p/checkpoint/sync_status").1;
     assert_eq!((&told["success"], &told["failure"]["uuid"]), (&fourth, &second), "a failure is never forgotten");
     assert_eq!(sim.get("/pipelines/p/checkpoints/remote").1, json!([{ "uuid": third }, { "uuid": fourth }]));
+}
+
+#[test]
+fn a_recent_release_names_the_checkpoints_that_are_being_sent() {
+    let mut sim = with_bucket_of(Release::V0_375);
+    checkpoint(&mut sim);
+    sim.wait(100);
+    let told = |sim: &mut Sim| sim.get("/pipelines/p/checkpoint/sync_status").1;
+    sim.manager.fail_syncs("p", true);
+    let uuid = sim.post("/pipelines/p/checkpoint/sync").1["checkpoint_uuid"].clone();
+    let running = json!([uuid]);
+    assert_eq!(told(&mut sim), json!({ "success": null, "failure": null, "periodic": null, "running": running }));
+    sim.wait(100);
+    let failure = json!({ "uuid": uuid, "error": "push failed" });
+    assert_eq!(told(&mut sim), json!({ "success": null, "failure": failure, "periodic": null, "running": [] }));
+    // Sent again, it replaces its own failure at its end.
+    sim.manager.fail_syncs("p", false);
+    sim.post("/pipelines/p/checkpoint/sync");
+    assert_eq!(told(&mut sim), json!({ "success": null, "failure": failure, "periodic": null, "running": running }));
+    sim.wait(100);
+    assert_eq!(told(&mut sim), json!({ "success": uuid, "failure": null, "periodic": null, "running": [] }));
 }
 
 #[test]
