@@ -177,6 +177,17 @@ impl Ingest {
     }
 }
 
+impl Ingest {
+    /// Returns the maximum bytes of a chunk.
+    pub(crate) fn max_chunk(&self) -> usize {
+        self.chunk_bytes
+    }
+
+    pub(super) fn what(&self) -> String {
+        format!("ingress into table {} of pipeline {}", self.table, self.pipeline)
+    }
+}
+
 goal!(Ingest: FelderaApi => IngestEvent, IngestMachine, events Ingestion);
 
 /// An event of an [`Ingest`].

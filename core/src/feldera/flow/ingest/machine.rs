@@ -1,65 +1,36 @@
-//! The transitions of [`Ingest`].
+//! The states of [`Ingest`], and how its actions are carried out.
 
 use std::ops::ControlFlow;
 
+use super::decide::{Action, Barrier, Evidence, Known, Taken, decide};
 use super::rows::{Buffer, IngestChunk};
 use super::{AcceptedRows, Ingest, IngestEvent, IngestProgress, RejectedRows, UnconfirmedRows};
-use crate::error::{Ambiguity, Applied, FlowError};
+use crate::error::FlowError;
 use crate::feldera::FelderaApi;
-use crate::feldera::data::{CompletionToken, HttpInput, parse_errors};
+use crate::feldera::data::HttpInput;
+use crate::feldera::flow::AwaitCompletion;
 use crate::feldera::flow::await_completion::AwaitCompletionMachine;
 use crate::feldera::flow::diagnosis::Diagnosis;
-use crate::feldera::flow::{AwaitCompletion, Interruption};
-use crate::feldera::stats::{ControllerStatus, GetStats, GlobalMetrics, PipelineState};
-use crate::feldera::tuning::MAX_RESENDS;
+use crate::feldera::stats::GetStats;
 use crate::flow::{Call, FlowContext, Notice, Runner, StateMachine, Transition, done};
-use crate::operation::Operation as _;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Barrier {
-    /// Of the rows with smaller numbers.
-    Flush(u64),
-    /// Of all.
-    Finish,
-}
 
 /// The transitions of [`Ingest`].
 pub(super) struct IngestMachine {
     pub(super) goal: Ingest,
     pub(super) buffer: Buffer,
-    pub(super) progress: IngestProgress,
-    /// Whether the statistics were read since the last barrier and the last unconfirmed rows.
-    is_checked: bool,
-    /// The process that answered then; `None` if it does not tell its id.
-    process: Option<String>,
-    /// Covers all rows that are ingested; `None` if no token covers some of them.
-    pub(super) token: Option<CompletionToken>,
-    taken: Taken,
-    pub(super) barrier: Option<Barrier>,
+    progress: IngestProgress,
+    known: Known,
     pub(super) finished: bool,
-    /// How often the current request was sent again.
-    resends: u32,
-    event: Option<IngestEvent>,
-    /// The error that the flow ends with, after the event.
+    /// The error that the flow ends with at the next poll.
     pub(super) failure: Option<FlowError>,
-    pub(super) state: State,
+    state: State,
 }
 
-/// What was ingested since the last barrier.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
-    Nothing,
-    /// One request, and the token is of that request: the process that took the rows completes the token.
-    OneRequest,
-    /// More than one request; or some rows are unconfirmed, or have no token.
-    ManyRequests,
-}
-
-pub(super) enum State {
+enum State {
     Ready,
     Polling(Call<GetStats>),
     Sending(Call<HttpInput>, IngestChunk),
-    /// The rows are with the caller.
+    /// The rows from this number on are with the caller.
     Undecided(FlowError, u64),
     Covering(Call<HttpInput>),
     Processing(Runner<AwaitCompletionMachine>),
@@ -69,18 +40,14 @@ pub(super) enum State {
 
 impl From<Ingest> for IngestMachine {
     fn from(goal: Ingest) -> Self {
+        let known =
+            Known { is_checked: false, process: None, token: None, taken: Taken::Nothing, barrier: None, resends: 0 };
         Self {
             buffer: Buffer::new(&goal),
             goal,
             progress: IngestProgress::default(),
-            is_checked: false,
-            process: None,
-            token: None,
-            taken: Taken::Nothing,
-            barrier: None,
+            known,
             finished: false,
-            resends: 0,
-            event: None,
             failure: None,
             state: State::Ready,
         }
@@ -88,8 +55,46 @@ impl From<Ingest> for IngestMachine {
 }
 
 impl IngestMachine {
-    fn what(&self) -> String {
-        format!("ingress into table {} of pipeline {}", self.goal.table, self.goal.pipeline)
+    pub(super) fn flush(&mut self) {
+        if self.known.barrier != Some(Barrier::Finish) {
+            self.known.barrier = Some(Barrier::Flush(self.buffer.pushed()));
+        }
+    }
+
+    pub(super) fn finish(&mut self) {
+        (self.finished, self.known.barrier) = (true, Some(Barrier::Finish));
+    }
+
+    /// Whether the flow waits for a decision about these rows.
+    pub(super) fn is_undecided(&self, chunk: &IngestChunk) -> bool {
+        matches!(self.state, State::Undecided(_, first) if first == chunk.rows().start)
+    }
+
+    pub(super) fn resend(&mut self, chunk: IngestChunk) {
+        self.buffer.put_back(chunk);
+        self.state = State::Ready;
+    }
+
+    pub(super) fn skip(&mut self, chunk: &IngestChunk) {
+        self.buffer.settle(chunk);
+        self.progress.skipped += chunk.len() as u64;
+        // No token covers those of them that were ingested.
+        self.known.token = None;
+        self.state = State::Ready;
+    }
+
+    /// Gives up the request with rows that is under way, if there is one. Its rows are unconfirmed if it was sent.
+    pub(super) fn abandon(&mut self) {
+        if let State::Sending(call, mut chunk) = std::mem::replace(&mut self.state, State::Ready) {
+            chunk.unconfirmed |= call.sent() > 0;
+            self.buffer.put_back(chunk);
+        }
+    }
+
+    /// Returns how far the flow is.
+    pub(super) fn progress(&self) -> IngestProgress {
+        let (waiting, waiting_bytes) = self.buffer.waiting();
+        IngestProgress { pushed: self.buffer.pushed(), waiting, waiting_bytes, ..self.progress }
     }
 
     fn get_stats(&self, cx: &mut FlowContext<FelderaApi>) -> Call<GetStats> {
@@ -105,182 +110,106 @@ impl IngestMachine {
         cx.call(input)
     }
 
-    fn send(&mut self, cx: &mut FlowContext<FelderaApi>) {
-        if let Some(chunk) = self.buffer.take() {
-            let call = self.input(chunk.text().clone(), cx);
-            self.state = State::Sending(call, chunk);
-        }
-    }
-
-    /// What comes after an event, or at first.
-    fn next(&mut self, cx: &mut FlowContext<FelderaApi>) {
-        let is_due = match self.barrier {
-            // Whatever comes behind it has time until then.
-            Some(Barrier::Flush(to)) => self.settled_to() >= to,
-            Some(Barrier::Finish) => !self.buffer.has_unsent(),
-            None => false,
-        };
-        if !self.is_checked && (self.buffer.has_unsent() || self.taken != Taken::Nothing && self.barrier.is_some()) {
-            self.state = State::Polling(self.get_stats(cx));
-        } else if self.buffer.has_unsent() && !is_due {
-            self.send(cx);
-        } else if self.barrier.is_none() {
-            self.event = Some(IngestEvent::Drained);
-        } else if self.taken == Taken::Nothing {
-            self.pass();
-        } else if let Some(token) = self.token.clone() {
-            cx.phase(Self::NAME, "waiting for rows to be processed");
-            let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token);
-            let goal = goal.stall_timeout(self.goal.stall_timeout);
-            self.state = State::Processing(cx.child(goal));
-        } else {
-            self.state = State::Covering(self.input(bytes::Bytes::new(), cx));
-        }
-    }
-
-    /// Returns how far the flow is.
-    pub(super) fn progress(&self) -> IngestProgress {
-        let (waiting, waiting_bytes) = self.buffer.waiting();
-        IngestProgress { pushed: self.buffer.pushed(), waiting, waiting_bytes, ..self.progress }
-    }
-
-    /// Returns the number that all settled rows are below: rows are sent in order.
-    fn settled_to(&self) -> u64 {
-        self.buffer.pushed() - self.buffer.waiting().0
-    }
-
-    /// All that was sent is processed. Rows that were pushed while that was waited for are not sent yet.
-    fn pass(&mut self) {
-        (self.taken, self.is_checked) = (Taken::Nothing, false);
-        self.progress.processed_to = self.settled_to();
-        let progress = self.progress();
+    /// All rows that were sent are processed.
+    fn pass(&mut self) -> IngestProgress {
+        (self.known.taken, self.known.is_checked) = (Taken::Nothing, false);
+        self.progress.processed_to = self.buffer.settled_to();
         self.state = State::Ready;
-        match self.barrier {
-            Some(Barrier::Finish) if progress.waiting == 0 => {
-                self.event = Some(IngestEvent::Finished(progress));
-            }
-            Some(Barrier::Flush(to)) if progress.processed_to >= to => {
-                self.barrier = None;
-                self.event = Some(IngestEvent::Processed(progress));
-            }
-            _ => {}
+        self.progress()
+    }
+
+    /// A pipeline that was paused meanwhile would hold the next rows back, too.
+    fn unconfirmed(&mut self, chunk: &mut IngestChunk) {
+        chunk.unconfirmed = true;
+        (self.known.taken, self.known.is_checked) = (Taken::ManyRequests, false);
+    }
+
+    fn put_back(&mut self, chunk: Option<IngestChunk>) {
+        if let Some(chunk) = chunk {
+            self.buffer.put_back(chunk);
         }
     }
 
-    /// Reads the statistics before the first rows, and after unconfirmed rows.
-    fn polled(&mut self, stats: &ControllerStatus) {
-        let metrics = &stats.global_metrics;
-        if self.has_restarted(metrics) {
-            self.failure = Some(Interruption::Restarted.into_error(self.what(), None));
-        } else if metrics.state == PipelineState::Paused && !self.goal.force {
-            self.failure = Some(Interruption::Paused.into_error(self.what(), None));
-        } else {
-            (self.is_checked, self.process) = (true, metrics.process());
-            self.state = State::Ready;
-        }
-    }
-
-    /// Whether rows have met another process since the last barrier.
-    fn has_restarted(&self, metrics: &GlobalMetrics) -> bool {
-        self.taken != Taken::Nothing && self.process.is_some() && self.process != metrics.process()
-    }
-
-    fn accepted(&mut self, token: CompletionToken, chunk: &IngestChunk) {
-        self.buffer.settle(chunk);
-        self.progress.accepted += chunk.len() as u64;
-        self.taken = if self.taken == Taken::Nothing { Taken::OneRequest } else { Taken::ManyRequests };
-        (self.resends, self.token) = (0, Some(token.clone()));
-        self.event = Some(IngestEvent::Accepted(AcceptedRows { rows: chunk.rows(), token }));
-    }
-
-    /// Handles an error of a request with rows: some or all rows of the chunk are not ingested, or may not be.
-    fn not_accepted(&mut self, error: FlowError, chunk: IngestChunk, cx: &mut FlowContext<FelderaApi>) {
-        let is_in_part = error.service().is_some_and(|error| error.applied() == Applied::Yes);
-        let errors = error.service().and_then(parse_errors);
-        match (errors, error) {
-            (Some(errors), error) => {
+    /// Carries out an action: all changes of the state are here, but for those of the caller.
+    fn carry_out(&mut self, action: Action, cx: &mut FlowContext<FelderaApi>) -> Transition<IngestEvent> {
+        self.state = match action {
+            Action::Poll => State::Polling(self.get_stats(cx)),
+            Action::Send => match self.buffer.take() {
+                Some(chunk) => State::Sending(self.input(chunk.text().clone(), cx), chunk),
+                None => State::Ready,
+            },
+            Action::Drained => return done(Ok(IngestEvent::Drained)),
+            Action::Cover => State::Covering(self.input(bytes::Bytes::new(), cx)),
+            Action::CoverAgain => {
+                self.known.resends += 1;
+                State::Covering(self.input(bytes::Bytes::new(), cx))
+            }
+            Action::AwaitCompletion(token) => {
+                cx.phase(Self::NAME, "waiting for rows to be processed");
+                let goal = AwaitCompletion::new(self.goal.pipeline.clone(), token);
+                State::Processing(cx.child(goal.stall_timeout(self.goal.stall_timeout)))
+            }
+            Action::Check => State::Checking(self.get_stats(cx)),
+            Action::Begin(process) => {
+                (self.known.is_checked, self.known.process) = (true, process);
+                State::Ready
+            }
+            Action::Covered(token) => {
+                (self.known.resends, self.known.token) = (0, Some(token));
+                State::Ready
+            }
+            Action::Pass => {
+                self.pass();
+                State::Ready
+            }
+            Action::Processed => {
+                self.known.barrier = None;
+                return done(Ok(IngestEvent::Processed(self.pass())));
+            }
+            Action::Finished => return done(Ok(IngestEvent::Finished(self.pass()))),
+            Action::Accepted(chunk, token) => {
+                self.buffer.settle(&chunk);
+                self.progress.accepted += chunk.len() as u64;
+                let is_first = self.known.taken == Taken::Nothing;
+                self.known.taken = if is_first { Taken::OneRequest } else { Taken::ManyRequests };
+                (self.known.resends, self.known.token) = (0, Some(token.clone()));
+                return done(Ok(IngestEvent::Accepted(AcceptedRows { rows: chunk.rows(), token })));
+            }
+            Action::Rejected(chunk, errors, failure) => {
                 self.buffer.settle(&chunk);
                 let rejected = RejectedRows::new(chunk, errors);
                 let count = rejected.count();
                 self.progress.rejected += count;
                 self.progress.accepted += rejected.chunk.len() as u64 - count;
-                (self.resends, self.taken, self.token) = (0, Taken::ManyRequests, None);
-                self.event = Some(IngestEvent::Rejected(rejected));
-                if self.goal.stop_at_errors {
-                    self.failure = Some(match error {
-                        FlowError::Ambiguous(Ambiguity { cause, .. }) => *cause,
-                        error => error,
-                    });
-                }
+                (self.known.resends, self.known.taken, self.known.token) = (0, Taken::ManyRequests, None);
+                self.failure = failure;
+                return done(Ok(IngestEvent::Rejected(rejected)));
             }
-            (None, cause @ FlowError::Ambiguous(_)) => self.unconfirmed(cause, chunk, cx),
-            // All that can be parsed are in, and which those are cannot be read.
-            (None, error) if is_in_part => {
-                let (operation, found) = (HttpInput::INFO.name, "all rows that can be parsed are in".to_owned());
-                let cause = Box::new(error);
-                self.unconfirmed(
-                    FlowError::Ambiguous(Ambiguity {
-                        operation,
-                        cause,
-                        unanswered: false,
-                        found: Some(found),
-                        evidence: None,
-                    }),
-                    chunk,
-                    cx,
-                );
-            }
-            (None, rejection @ FlowError::Service(_)) => {
+            Action::Resend(mut chunk, cause) => {
+                self.unconfirmed(&mut chunk);
+                self.known.resends += 1;
+                let what = format!("rows {:?}", chunk.rows());
+                cx.say(Notice::Observed { what, state: format!("sent again: {cause}") });
                 self.buffer.put_back(chunk);
-                self.diagnose(rejection, cx);
+                State::Ready
             }
-            (None, error) => {
-                self.buffer.put_back(chunk);
-                self.failure = Some(error);
+            Action::Unconfirmed(mut chunk, cause) => {
+                self.unconfirmed(&mut chunk);
+                self.known.resends = 0;
+                self.state = State::Undecided(cause.clone(), chunk.rows().start);
+                return done(Ok(IngestEvent::Unconfirmed(UnconfirmedRows { chunk, cause: Box::new(cause) })));
             }
-        }
-    }
-
-    fn unconfirmed(&mut self, cause: FlowError, mut chunk: IngestChunk, cx: &mut FlowContext<FelderaApi>) {
-        chunk.unconfirmed = true;
-        // A pipeline that was paused meanwhile would hold whatever comes next, too.
-        (self.taken, self.is_checked) = (Taken::ManyRequests, false);
-        if self.goal.resend_unconfirmed && self.resends < MAX_RESENDS {
-            self.resends += 1;
-            let what = format!("rows {:?}", chunk.rows());
-            cx.say(Notice::Observed { what, state: format!("sent again: {cause}") });
-            self.buffer.put_back(chunk);
-        } else {
-            self.resends = 0;
-            self.state = State::Undecided(cause.clone(), chunk.rows().start);
-            self.event = Some(IngestEvent::Unconfirmed(UnconfirmedRows { chunk, cause: Box::new(cause) }));
-        }
-    }
-
-    fn no_token(&mut self, error: FlowError, cx: &mut FlowContext<FelderaApi>) {
-        match error {
-            FlowError::Ambiguous(Ambiguity { .. }) if self.resends < MAX_RESENDS => {
-                self.resends += 1;
-                self.state = State::Covering(self.input(bytes::Bytes::new(), cx));
+            Action::Diagnose(rejection, chunk) => {
+                self.put_back(chunk);
+                let (what, had_process) = (self.goal.what(), self.known.process.is_some());
+                State::Diagnosis(Diagnosis::new(&self.goal.pipeline, what, rejection, had_process, cx))
             }
-            // No rows were in it.
-            FlowError::Ambiguous(Ambiguity { cause, .. }) => self.diagnose(*cause, cx),
-            error => self.diagnose(error, cx),
-        }
-    }
-
-    fn diagnose(&mut self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) {
-        let (what, had_process) = (self.what(), self.process.is_some());
-        self.state = State::Diagnosis(Diagnosis::new(&self.goal.pipeline, what, rejection, had_process, cx));
-    }
-
-    /// Whether all rows since the last barrier met the process that answers now.
-    fn checked(&mut self, stats: &ControllerStatus) {
-        if self.has_restarted(&stats.global_metrics) && self.taken != Taken::OneRequest {
-            self.failure = Some(Interruption::Restarted.into_error(self.what(), None));
-        } else {
-            self.pass();
-        }
+            Action::Fail(error, chunk) => {
+                self.put_back(chunk);
+                return done(Err(error));
+            }
+        };
+        ControlFlow::Continue(())
     }
 }
 
@@ -290,49 +219,30 @@ impl StateMachine for IngestMachine {
     const NAME: &'static str = "Ingest";
 
     fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<IngestEvent> {
-        if let Some(event) = self.event.take() {
-            return done(Ok(event));
-        }
         if let Some(error) = self.failure.take() {
             return done(Err(error));
         }
-        match &mut self.state {
+        let evidence = match &mut self.state {
             State::Ready => match cx.expired("rows") {
-                Some(error) => self.failure = Some(error),
-                None => self.next(cx),
+                Some(error) => Evidence::Expired(error),
+                None => Evidence::Ready,
             },
-            State::Polling(call) => match cx.poll(call)? {
-                Ok(stats) => self.polled(&stats),
-                Err(error) => self.diagnose(error, cx),
-            },
+            State::Polling(call) => Evidence::Polled(cx.poll(call)?),
             State::Sending(call, _) => {
                 let answer = cx.poll(call)?;
-                if let State::Sending(_, chunk) = std::mem::replace(&mut self.state, State::Ready) {
-                    match answer {
-                        Ok(token) => self.accepted(token.token, &chunk),
-                        Err(error) => self.not_accepted(error, chunk, cx),
-                    }
-                }
+                let State::Sending(_, chunk) = std::mem::replace(&mut self.state, State::Ready) else {
+                    return ControlFlow::Continue(());
+                };
+                Evidence::Sent(chunk, answer.map(|answer| answer.token))
             }
-            State::Undecided(cause, _) => self.failure = Some(cause.clone()),
-            State::Covering(call) => match cx.poll(call)? {
-                Ok(token) => {
-                    (self.resends, self.token) = (0, Some(token.token));
-                    self.state = State::Ready;
-                }
-                Err(error) => self.no_token(error, cx),
-            },
-            State::Processing(flow) => match cx.poll(flow)? {
-                Ok(_) => self.state = State::Checking(self.get_stats(cx)),
-                Err(error) => self.failure = Some(error),
-            },
-            State::Checking(call) => match cx.poll(call)? {
-                Ok(stats) => self.checked(&stats),
-                Err(error) => self.diagnose(error, cx),
-            },
-            State::Diagnosis(diagnosis) => self.failure = Some(diagnosis.poll(cx)?),
-        }
-        ControlFlow::Continue(())
+            State::Undecided(cause, _) => Evidence::Undecided(cause.clone()),
+            State::Covering(call) => Evidence::Covered(cx.poll(call)?.map(|answer| answer.token)),
+            State::Processing(flow) => Evidence::Processed(cx.poll(flow)?),
+            State::Checking(call) => Evidence::Checked(cx.poll(call)?),
+            State::Diagnosis(diagnosis) => Evidence::Cause(diagnosis.poll(cx)?),
+        };
+        let action = decide(evidence, &self.goal, &self.known, &self.buffer);
+        self.carry_out(action, cx)
     }
 
     fn is_last(&self, event: &IngestEvent) -> bool {

@@ -15,27 +15,40 @@
 //!  (unless the last answer was a token)               └─ another one ─▶ failed
 //! ```
 //!
-//! | state | event | next |
+//! [`decide`](decide::decide) tells what to do next. The first row that matches applies. A *barrier* is up after `flush`
+//! and `finish`; it is *due* when all rows before it are settled.
+//!
+//! | state | observed | next |
 //! |---|---|---|
-//! | Polling | statistics | Sending; failed when the pipeline is paused and rows are not forced in, or was restarted |
-//! | Sending | a token | Accepted |
-//! | Sending | 400 `ParseErrors` | Rejected: all other rows are ingested, and have no token |
+//! | Ready | rows to send, or ingested rows before a barrier, and the statistics were not read since the last barrier or the last unconfirmed rows | Polling |
+//! | Ready | rows to send, and no barrier that is due | Sending |
+//! | Ready | no barrier | Drained |
+//! | Ready | a barrier, and nothing was ingested since the last one | Processed, Finished; Ready if not all its rows are settled |
+//! | Ready | a barrier, and a token covers all ingested rows | Processing |
+//! | Ready | a barrier | Covering |
+//! | Polling | another process than the one that took rows | failed: [`Restarted`](super::Interruption::Restarted) |
+//! | Polling | paused, and rows are not forced in | failed: [`Paused`](super::Interruption::Paused) |
+//! | Polling | statistics | Ready |
+//! | Sending | a token | Accepted, Ready |
+//! | Sending | 400 `ParseErrors` | Rejected, Ready: all other rows are ingested, and have no token. Then failed, if the flow stops at errors |
+//! | Sending | 400 `ParseErrors` whose list cannot be read; no answer, or one that leaves the outcome unknown | Ready, at most five times, if unconfirmed rows are resent; Unconfirmed, Undecided |
 //! | Sending | not sent, or a 503 that shows that the rows did not arrive | the call retries |
-//! | Sending | any other rejection | failed; the rows are unsent |
-//! | any | 410 `Terminating`, 500 with the code of a panic, 503 until the retries are used up | Diagnosis: polls the pipeline for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed), stopped, or the rejection |
-//! | Sending | 400 `ParseErrors` whose list cannot be read | Unconfirmed |
-//! | Sending | no answer, or one that leaves the outcome unknown | Unconfirmed; nothing is sent before the caller decides |
+//! | Sending | any other rejection | Diagnosis; the rows are unsent |
+//! | Undecided | `resend`, `skip` | Ready |
 //! | Undecided | polled without a decision | failed: **ambiguous** |
-//! | Covering | a token for no rows | Processing: it covers all rows before it |
-//! | Covering | no answer | sent again, at most five times: it carries no rows; then Diagnosis |
+//! | Covering | a token for no rows | Ready: it covers all rows before it |
+//! | Covering | no answer | Covering, at most five times: it carries no rows; then Diagnosis |
 //! | Processing | complete | Checking |
 //! | Checking | another process than before the first rows, and they went in more than one request | failed: [`Restarted`](super::Interruption::Restarted) |
+//! | Checking | statistics | Processed, Finished; Ready if not all rows of the barrier are settled |
+//! | any | 410 `Terminating`, 500 with the code of a panic, 503 until the retries are used up | Diagnosis: polls the pipeline for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed), stopped, or the rejection |
 //!
 //! Invariants: each row is in one chunk. Chunks are sent in order, one at a time. Each is sent once, unless it is known
 //! not to have arrived or the caller resends it. A token covers all rows that its ingress endpoint accepted before it,
 //! but only in its own process. So the flow verifies that all rows between two barriers reached the same process. The
 //! buffer's size bounds the memory.
 
+mod decide;
 mod goal;
 mod machine;
 mod rejected;
@@ -47,9 +60,10 @@ pub use self::goal::{AcceptedRows, Ingest, IngestEvent, IngestProgress, Unconfir
 pub use self::rejected::{RejectedRow, RejectedRows};
 pub use self::rows::{IngestChunk, PushError};
 
-use self::machine::{Barrier, IngestMachine, State};
+use self::machine::IngestMachine;
 use self::rows::{Buffer, Change, RowError};
 use crate::error::FlowError;
+use crate::feldera::data::DataFormat;
 use crate::flow::Runner;
 
 /// A running [`Ingest`], created by [`Ingest::start`](crate::flow::Goal::start).
@@ -121,16 +135,12 @@ impl Ingestion {
 
     /// Requests an [`IngestEvent::Processed`] once all rows that were pushed so far are processed.
     pub fn flush(&mut self) {
-        let (machine, _) = self.runner.parts_mut();
-        if machine.barrier != Some(Barrier::Finish) {
-            machine.barrier = Some(Barrier::Flush(machine.buffer.pushed()));
-        }
+        self.runner.parts_mut().0.flush();
     }
 
     /// Declares that no more rows follow. Poll until [`IngestEvent::Finished`].
     pub fn finish(&mut self) {
-        let (machine, _) = self.runner.parts_mut();
-        (machine.finished, machine.barrier) = (true, Some(Barrier::Finish));
+        self.runner.parts_mut().0.finish();
     }
 
     /// Sends unconfirmed rows again. Rows that were ingested already are ingested twice.
@@ -141,9 +151,7 @@ impl Ingestion {
         if !self.is_open(&rows) {
             return Err(rows);
         }
-        let (machine, _) = self.runner.parts_mut();
-        machine.buffer.put_back(rows.chunk);
-        machine.state = State::Ready;
+        self.runner.parts_mut().0.resend(rows.chunk);
         Ok(())
     }
 
@@ -155,19 +163,12 @@ impl Ingestion {
         if !self.is_open(&rows) {
             return Err(rows);
         }
-        let (machine, _) = self.runner.parts_mut();
-        machine.buffer.settle(&rows.chunk);
-        machine.progress.skipped += rows.chunk.len() as u64;
-        // No token covers those of them that were ingested.
-        machine.token = None;
-        machine.state = State::Ready;
+        self.runner.parts_mut().0.skip(&rows.chunk);
         Ok(())
     }
 
     fn is_open(&self, rows: &UnconfirmedRows) -> bool {
-        let first = rows.chunk.rows().start;
-        self.error().is_none()
-            && matches!(self.runner.machine().state, State::Undecided(_, undecided) if undecided == first)
+        self.error().is_none() && self.runner.machine().is_undecided(&rows.chunk)
     }
 
     /// Returns the error that the flow has ended with, or ends with after its next event.
@@ -178,6 +179,23 @@ impl Ingestion {
     /// Returns how far the flow is.
     pub fn progress(&self) -> IngestProgress {
         self.runner.machine().progress()
+    }
+
+    /// Returns the format in which rows are sent.
+    pub fn format(&self) -> &DataFormat {
+        &self.runner.machine().goal.format
+    }
+
+    /// Returns the number that all settled rows are below.
+    pub(crate) fn settled_to(&self) -> u64 {
+        self.runner.machine().buffer.settled_to()
+    }
+
+    /// Takes the rows that are left: those whose request is under way, and those of
+    /// [`take_unsent`](Self::take_unsent).
+    pub(crate) fn take_unsettled(&mut self) -> Vec<IngestChunk> {
+        self.runner.parts_mut().0.abandon();
+        self.take_unsent()
     }
 
     /// Takes the rows that are left after the flow has ended: never sent, known not to have arrived, or

@@ -116,6 +116,16 @@ impl<R> PushError<R> {
         }
     }
 
+    /// Drops the row, for a [`RowSource`](crate::feldera::RowSource) that keeps its own.
+    pub fn drop_row(self) -> PushError<()> {
+        match self {
+            Self::Full { waiting_rows, waiting_bytes, .. } => PushError::Full { row: (), waiting_rows, waiting_bytes },
+            Self::TooLarge { bytes, limit, .. } => PushError::TooLarge { row: (), bytes, limit },
+            Self::Invalid { problem, .. } => PushError::Invalid { row: (), problem },
+            Self::Ended { error, .. } => PushError::Ended { row: (), error },
+        }
+    }
+
     /// Whether it can be pushed again later.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
@@ -212,6 +222,11 @@ impl Buffer {
     /// Rows that wait to be sent, or for an answer; and their bytes.
     pub(super) fn waiting(&self) -> (u64, usize) {
         (self.rows, self.bytes)
+    }
+
+    /// Returns the number that all settled rows are below: rows are sent in order.
+    pub(super) fn settled_to(&self) -> u64 {
+        self.next - self.rows
     }
 
     pub(super) fn capacity(&self) -> usize {
