@@ -29,6 +29,7 @@
 //! | Rows exactly once, in random schedules | `snowpipe_flows::schedules` |
 //! | A proxy that loses the service during a flow | `common::lost_route` |
 //! | Async drivers; event flows driven by a client | `common::{run_async, async_driver, driven_flow}` |
+//! | Many flows on one thread | `common::many` |
 //! | Invalid input, and the texts of errors | `common::bad_input` |
 //! | The fuzz targets, over `tests/corpus` | `common::fuzz` |
 //! | Allocations | `common::allocations` |

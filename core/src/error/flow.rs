@@ -309,26 +309,14 @@ impl From<Infallible> for FlowError {
     }
 }
 
-impl From<BuildError> for FlowError {
-    fn from(error: BuildError) -> Self {
-        Self::Build(error)
-    }
+macro_rules! from {
+    ($( $error:ident => $variant:ident ),*) => {$(
+        impl From<$error> for FlowError {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        }
+    )*};
 }
 
-impl From<CredentialError> for FlowError {
-    fn from(error: CredentialError) -> Self {
-        Self::Credential(error)
-    }
-}
-
-impl From<TransportError> for FlowError {
-    fn from(error: TransportError) -> Self {
-        Self::Transport(error)
-    }
-}
-
-impl From<ServiceError> for FlowError {
-    fn from(error: ServiceError) -> Self {
-        Self::Service(error)
-    }
-}
+from!(BuildError => Build, CredentialError => Credential, TransportError => Transport, ServiceError => Service);

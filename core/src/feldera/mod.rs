@@ -128,7 +128,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static OperationInfo> {
         metrics::OPERATIONS,
         events::OPERATIONS,
         profiles::OPERATIONS,
-        stream::OPERATIONS,
+        stream::egress::OPERATIONS,
+        stream::query::OPERATIONS,
         stream::logs::OPERATIONS,
         stream::samples::OPERATIONS,
     ]

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::error::{ServiceError, content_type};
 use crate::json::{self, NonFinite, WriteError};
 use crate::operation::{self, FromResponse, OperationInfo, read_json};
+use crate::schema::plain_fields;
 use crate::secret::Secret;
 
 /// A JSON value as it came, for what is opaque by nature. There is nothing else of it in this module but:
@@ -249,22 +250,7 @@ impl<'de> Deserialize<'de> for SecretText {
     }
 }
 
-/// Types that read and write themselves, as fields.
-macro_rules! fields {
-    ($($type:ty),*) => {$(
-        impl $crate::schema::WireField for $type {
-            fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
-                ::serde::Deserialize::deserialize(deserializer)
-            }
-
-            fn write<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
-                ::serde::Serialize::serialize(self, serializer)
-            }
-        }
-    )*};
-}
-
-fields!(Json, SecretText);
+plain_fields!(Json, SecretText);
 
 /// Enums of which some variants carry something: a string, or an object with one field.
 ///
@@ -365,15 +351,7 @@ macro_rules! tagged {
             }
         }
 
-        impl $crate::schema::WireField for $name {
-            fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
-                ::serde::Deserialize::deserialize(deserializer)
-            }
-
-            fn write<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
-                ::serde::Serialize::serialize(self, serializer)
-            }
-        }
+        $crate::schema::plain_fields!($name);
 
         impl $crate::operation::FromResponse for $name {
             fn from_response(
@@ -386,4 +364,4 @@ macro_rules! tagged {
     )*};
 }
 
-pub(super) use {fields, tagged};
+pub(super) use tagged;

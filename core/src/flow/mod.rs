@@ -132,8 +132,8 @@ pub enum Step<T> {
 }
 
 impl<T> Step<T> {
-    /// The result, or the step with the type of a parent's: what [`ready!`](ready) does, for `?`.
-    pub(crate) fn into_result<U>(self) -> ControlFlow<Step<U>, Result<T, FlowError>> {
+    /// Returns the result, or the step for the caller of a parent flow. `?` passes that on, as [`ready!`](ready) does.
+    pub fn into_result<U>(self) -> ControlFlow<Step<U>, Result<T, FlowError>> {
         ControlFlow::Break(match self {
             Self::Done(result) => return ControlFlow::Continue(result),
             Self::Send(exchange) => Step::Send(exchange),
@@ -181,14 +181,9 @@ impl<T> Step<T> {
 #[macro_export]
 macro_rules! ready {
     ($step:expr) => {
-        match $step {
-            $crate::flow::Step::Done(result) => result,
-            $crate::flow::Step::Send(exchange) => return $crate::flow::Step::Send(exchange),
-            $crate::flow::Step::Authorize(request) => return $crate::flow::Step::Authorize(request),
-            $crate::flow::Step::WaitUntil(at) => return $crate::flow::Step::WaitUntil(at),
-            $crate::flow::Step::InFlight { until } => return $crate::flow::Step::InFlight { until },
-            $crate::flow::Step::Notice(notice) => return $crate::flow::Step::Notice(notice),
-            $crate::flow::Step::Stray(reply) => return $crate::flow::Step::Stray(reply),
+        match $crate::flow::Step::into_result($step) {
+            ::std::ops::ControlFlow::Continue(result) => result,
+            ::std::ops::ControlFlow::Break(step) => return step,
         }
     };
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{FlowError, Misuse};
 use crate::operation::OperationInfo;
-use crate::schema::{WireField, json_structs};
+use crate::schema::json_structs;
 use crate::time::Timestamp;
 
 /// What a flow tells its caller on the way: for progress bars, logs, and for resuming after a crash.
@@ -95,63 +95,25 @@ impl Notice {
     }
 }
 
-/// The state of a flow between two exchanges, small and serialisable.
-///
-/// What is in it is the flow's own affair; the flow's `resume` reads it. It may hold what the goal was given, arguments
-/// and configuration of a program included: keep it where you keep those. `Debug` does not show it.
-///
-/// ```
-/// use pipewright::flow::SavedState;
-/// let text = r#"{"flow":"TakeSavepoint","state":"{}"}"#;
-/// let saved: SavedState = serde_json::from_str(text)?;
-/// assert_eq!(saved.flow, "TakeSavepoint");
-/// assert_eq!(serde_json::to_string(&saved)?, text);
-/// # Ok::<(), serde_json::Error>(())
-/// ```
-#[derive(Clone, PartialEq)]
-#[non_exhaustive]
-pub struct SavedState {
-    /// The flow that can go on from it.
-    pub flow: String,
-    /// JSON, as text.
-    pub state: String,
-}
-
 json_structs! {
-    struct Written {
-        /// As in [`SavedState`].
+    /// The state of a flow between two exchanges, small and serialisable.
+    ///
+    /// What is in it is the flow's own affair; the flow's `resume` reads it. It may hold what the goal was given, arguments
+    /// and configuration of a program included: keep it where you keep those. `Debug` does not show it.
+    ///
+    /// ```
+    /// use pipewright::flow::SavedState;
+    /// let text = r#"{"flow":"TakeSavepoint","state":"{}"}"#;
+    /// let saved: SavedState = serde_json::from_str(text)?;
+    /// assert_eq!(saved.flow, "TakeSavepoint");
+    /// assert_eq!(serde_json::to_string(&saved)?, text);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub struct SavedState {
+        /// The flow that can go on from it.
         pub flow: String,
-        /// As in [`SavedState`].
-        pub state: String,
-    }
-}
-
-impl Serialize for SavedState {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { flow, state } = self.clone();
-        Written { flow, state }.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for SavedState {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Written::deserialize(deserializer).map(|Written { flow, state }| Self { flow, state })
-    }
-}
-
-impl WireField for SavedState {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(deserializer)
-    }
-
-    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.serialize(serializer)
-    }
-}
-
-impl fmt::Debug for SavedState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SavedState({}, {} bytes)", self.flow, self.state.len())
+        /// JSON, as text.
+        pub state: String = "state" (private),
     }
 }
 

@@ -47,20 +47,21 @@ pub(crate) trait WireField: Sized {
     }
 }
 
-/// For types that read themselves, and must be there.
+/// For types that read and write themselves, and must be there.
 macro_rules! plain_fields {
     ($($type:ty),*) => {$(
-        impl WireField for $type {
-            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::deserialize(deserializer)
+        impl $crate::schema::WireField for $type {
+            fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
+                ::serde::Deserialize::deserialize(deserializer)
             }
 
-            fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.serialize(serializer)
+            fn write<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
+                ::serde::Serialize::serialize(self, serializer)
             }
         }
     )*};
 }
+pub(crate) use plain_fields;
 
 plain_fields!(bool, Box<RawValue>);
 
@@ -175,6 +176,7 @@ impl WireField for f64 {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Number;
 
+        #[allow(clippy::cast_precision_loss, reason = "the field is a floating-point number, however it was written")]
         impl<'de> Visitor<'de> for Number {
             type Value = f64;
 
@@ -186,18 +188,10 @@ impl WireField for f64 {
                 Ok(number)
             }
 
-            #[allow(
-                clippy::cast_precision_loss,
-                reason = "the field is a floating-point number, however it was written"
-            )]
             fn visit_i64<E: Error>(self, number: i64) -> Result<f64, E> {
                 Ok(number as f64)
             }
 
-            #[allow(
-                clippy::cast_precision_loss,
-                reason = "the field is a floating-point number, however it was written"
-            )]
             fn visit_u64<E: Error>(self, number: u64) -> Result<f64, E> {
                 Ok(number as f64)
             }

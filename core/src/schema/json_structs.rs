@@ -49,7 +49,11 @@ macro_rules! json_struct {
         #[derive(Clone, PartialEq)]
         #[non_exhaustive]
         $vis struct $name {
-            $( $(#[$field_meta])* pub $field: $type, )*
+            $(
+                $(#[$field_meta])*
+                #[allow(missing_docs, reason = "the names of some fields say everything")]
+                pub $field: $type,
+            )*
         }
 
         impl ::std::fmt::Debug for $name {
@@ -154,15 +158,7 @@ macro_rules! json_struct {
             }
         }
 
-        impl $crate::schema::WireField for $name {
-            fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
-                ::serde::Deserialize::deserialize(deserializer)
-            }
-
-            fn write<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
-                ::serde::Serialize::serialize(self, serializer)
-            }
-        }
+        $crate::schema::plain_fields!($name);
 
         impl $crate::operation::FromResponse for $name {
             #[inline]

@@ -24,11 +24,15 @@
 /// * `checks function;` when not all values can be asked for;
 /// * `streaming;` when the answer is a stream: the type of the answer is its decoder;
 /// * `reads function;` when that function reads the answer, instead of the type's `FromResponse`;
+/// * `decodes |op| function;` for a stream whose decoder depends on the values: the function reads the head;
 /// * `path { name: Type, … }`: the parameters of the template, in its order, or it does not compile;
 /// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`. The key is left out
 ///   if it is the name;
 /// * `query? { … }` and `json? { … }`: options, with a setter each. A body without a field is not sent, unless there is
-///   a `json {}` before, for a service that insists on one.
+///   a `json {}` before, for a service that insists on one;
+/// * `local? { name: Type, … }`: options that are not sent, such as the limit of a decoder.
+///
+/// A parameter whose name says everything needs no doc.
 macro_rules! operations {
     ($service:ident; $(
         $(#[$meta:meta])*
@@ -38,6 +42,7 @@ macro_rules! operations {
             $( checks $checker:path; )?
             $( streaming $streaming:tt )?
             $( reads $reader:path; )?
+            $( decodes |$decoding:ident| $decoder:expr; )?
             $( path { $( $(#[$path_meta:meta])* $segment:ident : $segment_type:ty ),* $(,)? } )?
             $( query { $( $(#[$query_meta:meta])* $query:ident : $query_type:ty $(= $query_key:literal)? ),* $(,)? } )?
             $( query ? {
@@ -45,6 +50,7 @@ macro_rules! operations {
             } )?
             $( json { $( $(#[$json_meta:meta])* $json:ident : $json_type:ty $(= $json_key:literal)? ),* $(,)? } )?
             $( json ? { $( $(#[$ojson_meta:meta])* $ojson:ident : $ojson_type:ty $(= $ojson_key:literal)? ),* $(,)? } )?
+            $( local ? { $( $(#[$local_meta:meta])* $local:ident : $local_type:ty ),* $(,)? } )?
         }
     )*) => {
         /// The rows of this table.
@@ -56,6 +62,7 @@ macro_rules! operations {
             $(#[$meta])*
             #[derive(Clone, PartialEq)]
             #[non_exhaustive]
+            #[allow(missing_docs, reason = "the names of some parameters say everything")]
             pub struct $name {
                 $($(
                     $(#[$path_meta])*
@@ -66,6 +73,7 @@ macro_rules! operations {
                 $($( $(#[$json_meta])* pub $json: $json_type, )*)?
                 $($( $(#[$oquery_meta])* pub $oquery: Option<$oquery_type>, )*)?
                 $($( $(#[$ojson_meta])* pub $ojson: Option<$ojson_type>, )*)?
+                $($( $(#[$local_meta])* pub $local: Option<$local_type>, )*)?
             }
 
             /// Of what the body carries only what there is: statements, arguments and settings may hold secrets.
@@ -79,11 +87,13 @@ macro_rules! operations {
                     $($( shown.field(stringify!($oquery), &self.$oquery); )*)?
                     $($( shown.field(stringify!($json), &format_args!("…")); )*)?
                     $($( shown.field(stringify!($ojson), &self.$ojson.as_ref().map(|_| format_args!("…"))); )*)?
+                    $($( shown.field(stringify!($local), &self.$local); )*)?
                     shown.finish()
                 }
             }
 
             #[allow(clippy::new_without_default, reason = "an operation without parameters is not the default of anything")]
+            #[allow(missing_docs, reason = "the names of some parameters say everything")]
             impl $name {
                 /// The operation with what it cannot do without.
                 #[inline]
@@ -98,6 +108,7 @@ macro_rules! operations {
                         $($( $json: $json.into(), )*)?
                         $($( $oquery: None, )*)?
                         $($( $ojson: None, )*)?
+                        $($( $local: None, )*)?
                     }
                 }
 
@@ -114,6 +125,13 @@ macro_rules! operations {
                     #[inline]
                     pub fn $ojson(mut self, $ojson: impl Into<$ojson_type>) -> Self {
                         self.$ojson = Some($ojson.into());
+                        self
+                    }
+                )*)?
+                $($(
+                    $(#[$local_meta])*
+                    pub fn $local(mut self, $local: impl Into<$local_type>) -> Self {
+                        self.$local = Some($local.into());
                         self
                     }
                 )*)?
@@ -183,14 +201,29 @@ macro_rules! operations {
                     &self,
                     response: ::http::Response<::bytes::Bytes>,
                 ) -> ::std::result::Result<$output, $crate::error::ServiceError> {
-                    #[allow(unused_variables, reason = "the second, if there is one, is meant")]
-                    let read = <$output as $crate::operation::FromResponse>::from_response;
-                    $( let read = $reader; )?
-                    $crate::operation::parse_by::<$service, $output>(Self::INFO, &response, read)
+                    $( let $decoding = self; )?
+                    $crate::operation::parse_by::<$service, $output>(
+                        Self::INFO,
+                        &response,
+                        $crate::schema::reader!($output $(, reads $reader)? $(, decodes $decoder)?),
+                    )
                 }
             }
         )*
     };
 }
 
-pub(crate) use operations;
+/// The function that reads a success.
+macro_rules! reader {
+    ($output:ty) => {
+        <$output as $crate::operation::FromResponse>::from_response
+    };
+    ($output:ty, reads $reader:path) => {
+        $reader
+    };
+    ($output:ty, decodes $decoder:expr) => {
+        $decoder
+    };
+}
+
+pub(crate) use {operations, reader};

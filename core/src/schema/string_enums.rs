@@ -24,7 +24,11 @@ macro_rules! string_enums {
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum $name {
-            $( $(#[$variant_meta])* $variant, )*
+            $(
+                $(#[$variant_meta])*
+                #[allow(missing_docs, reason = "the names of some variants say everything")]
+                $variant,
+            )*
             /// One that this version of the library does not know; the text is kept.
             Unknown(Box<str>),
         }

@@ -11,6 +11,7 @@ mod decoders;
 mod driven_flow;
 mod fuzz;
 mod lost_route;
+mod many;
 mod notices;
 mod paths;
 mod run_async;

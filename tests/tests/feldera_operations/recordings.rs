@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Write as _};
 use std::path::Path;
 
+use pipewright::decode::LineLimit;
 use pipewright::error::{Applied, ErrorKind, ServiceError};
 use pipewright::feldera::access::{
     AddMember, CreateApiKey, CreateTenant, CreateTrust, DeleteApiKey, DeleteTenant, DeleteTrust, GetApiKey, GetTenant,
@@ -291,10 +292,14 @@ fn process() -> Vec<Sample> {
                     .backpressure(true)
                     .send_snapshot(true)
                     .array(true)
-                    .update_format(UpdateFormat::InsertDelete),
+                    .update_format(UpdateFormat::InsertDelete)
+                    .limit(LineLimit::default()),
             ),
         ),
-        sample(&AdhocQuery::new("p", "SELECT * FROM t", QueryFormat::Text), None),
+        sample(
+            &AdhocQuery::new("p", "SELECT * FROM t", QueryFormat::Text),
+            Some(&AdhocQuery::new("p", "SELECT * FROM t", QueryFormat::Text).limit(LineLimit::default())),
+        ),
         sample(
             &GetLogs::new("p"),
             Some(&GetLogs::new("p").follow(true).cursor("e:7".parse::<LogCursor>().expect("a cursor"))),

@@ -61,7 +61,6 @@ string_enums! {
 json_structs! {
     /// A metric.
     pub struct Metric {
-        /// Its name.
         pub name: String = "key",
         /// What it measures. `None` if the text format does not state it.
         pub kind: Option<MetricKind> = "type",
@@ -75,9 +74,7 @@ json_structs! {
     pub struct MetricValue {
         /// The name of the line in the text format, if it is not the metric's, such as `x_sum` of a summary `x`.
         pub name: Option<String>,
-        /// Its labels.
         pub labels: BTreeMap<String, String>,
-        /// The value.
         pub value: SampleValue,
     }
 
@@ -87,7 +84,6 @@ json_structs! {
         pub buckets: Vec<Bucket>,
         /// The sum of all measured values, in the unit of the metric.
         pub sum: f64,
-        /// How many values were measured.
         pub count: u64,
     }
 

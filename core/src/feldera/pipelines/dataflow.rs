@@ -46,15 +46,12 @@ json_structs! {
         pub positions: Vec<SourcePosition>,
         /// An id that lasts as long as what the node does.
         pub persistent_id: Option<String>,
-        /// The table that it is.
         pub table: Option<String>,
-        /// The view that it is.
         pub view: Option<String>,
     }
 
     /// What comes out of a node.
     pub struct MirInput {
-        /// The node's name.
         pub node: String,
         /// Which of its outputs, counted from 0.
         pub output: u64,
@@ -62,13 +59,11 @@ json_structs! {
 
     /// What the optimiser made of a table or view.
     pub struct CalcitePlan {
-        /// Its operators.
         pub rels: Vec<Rel>,
     }
 
     /// An operator of a plan; which fields it has depends on what it does.
     pub struct Rel {
-        /// Its number in the plan.
         pub id: u64,
         /// What it does, as in `LogicalFilter`.
         pub operator: String = "relOp",

@@ -3,9 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ConnectorErrors, PipelineDiff};
-use crate::feldera::value::fields;
 use crate::feldera::{ByteSize, Json};
-use crate::schema::json_structs;
+use crate::schema::{json_structs, plain_fields};
 
 /// Details of a runtime status.
 ///
@@ -32,11 +31,8 @@ json_structs! {
     struct Details (sparse) {
         /// See [`RuntimeStatusDetails`], as for all here.
         pub reason: Option<String>,
-        /// Errors of connectors.
         pub connector_stats: Option<ConnectorErrors>,
-        /// The maximum memory.
         pub memory_max: Option<ByteSize>,
-        /// The differences.
         pub approval_diff: Option<PipelineDiff>,
         /// Part of the differences: there if the details are these.
         pub program_diff: Option<Json>,
@@ -80,4 +76,4 @@ impl<'de> Deserialize<'de> for RuntimeStatusDetails {
     }
 }
 
-fields!(RuntimeStatusDetails);
+plain_fields!(RuntimeStatusDetails);

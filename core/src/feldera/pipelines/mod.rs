@@ -58,17 +58,13 @@ operations! { FelderaApi;
             program_code: String,
         }
         json? {
-            /// What it is for.
             description: String,
             /// Tags. Since 0.327.
             tags: Vec<String>,
-            /// User-defined functions in Rust.
             udf_rust: String,
             /// What they depend on, as in `Cargo.toml`.
             udf_toml: String,
-            /// How it is compiled.
             program_config: ProgramConfig,
-            /// How it is run.
             runtime_config: RuntimeConfig,
         }
     }
@@ -98,17 +94,13 @@ operations! { FelderaApi;
             program_code: String,
         }
         json? {
-            /// What it is for.
             description: String,
             /// Tags. Since 0.327.
             tags: Vec<String>,
-            /// User-defined functions in Rust.
             udf_rust: String,
             /// What they depend on, as in `Cargo.toml`.
             udf_toml: String,
-            /// How it is compiled.
             program_config: ProgramConfig,
-            /// How it is run.
             runtime_config: RuntimeConfig,
         }
     }
@@ -127,17 +119,14 @@ operations! { FelderaApi;
         json? {
             /// Another name.
             name: String,
-            /// What it is for.
             description: String,
             /// Tags. Since 0.327.
             tags: Vec<String>,
             /// The SQL.
             program_code: String,
-            /// User-defined functions in Rust.
             udf_rust: String,
             /// What they depend on, as in `Cargo.toml`.
             udf_toml: String,
-            /// How it is compiled.
             program_config: ProgramConfig,
             /// How it is run; replaced whole.
             runtime_config: RuntimeConfig,
@@ -186,11 +175,8 @@ string_enums! {
 json_structs! {
     /// A pipeline. All but what it is may be absent, so that a release that leaves something out can still be read.
     pub struct Pipeline {
-        /// Its id.
         pub id: Option<String>,
-        /// Its name.
         pub name: Option<String>,
-        /// What it is for.
         pub description: Option<String>,
         /// Tags. Since 0.327.
         pub tags: Vec<String>,
@@ -211,13 +197,10 @@ json_structs! {
         pub udf_rust: Option<String> = "udf_rust" (private),
         /// What they depend on. With `All` only; not shown by `Debug` either.
         pub udf_toml: Option<String> = "udf_toml" (private),
-        /// How it is compiled.
         pub program_config: Option<ProgramConfig>,
         /// Moves with each change of what is compiled.
         pub program_version: Option<i64>,
-        /// How far compiling is.
         pub program_status: Option<ProgramStatus>,
-        /// Since when.
         pub program_status_since: Option<String>,
         /// What the compilers said, warnings too. With `All` only.
         pub program_error: Option<ProgramError>,
@@ -227,9 +210,7 @@ json_structs! {
         pub deployment_error: Option<ErrorResponse>,
         /// Moves whenever there is something new to see.
         pub refresh_version: Option<i64>,
-        /// Whether storage is in use.
         pub storage_status: Option<StorageStatus>,
-        /// What is in storage.
         pub storage_status_details: Option<StorageDetails>,
         /// This deployment: another one has another id. `None` while there is none.
         pub deployment_id: Option<String>,
@@ -237,31 +218,24 @@ json_structs! {
         pub deployment_initial: Option<RuntimeStatus>,
         /// What it is. `Stopped` is not the end while it is to be something else.
         pub deployment_status: PipelineStatus,
-        /// Since when.
         pub deployment_status_since: Option<String>,
         /// What it is to be.
         pub deployment_desired_status: Option<DesiredStatus>,
-        /// Since when.
         pub deployment_desired_status_since: Option<String>,
         /// Whether it has a process. Since 0.148, as all below.
         pub deployment_resources_status: Option<ResourcesStatus>,
         /// What the runner says of the process. With `All` only; differs from runner to runner.
         pub deployment_resources_status_details: Option<Json>,
-        /// Since when.
         pub deployment_resources_status_since: Option<String>,
         /// Whether it is to have a process.
         pub deployment_resources_desired_status: Option<ResourcesDesiredStatus>,
-        /// Since when.
         pub deployment_resources_desired_status_since: Option<String>,
         /// What the process says that it is.
         pub deployment_runtime_status: Option<RuntimeStatus>,
-        /// More about that.
         pub deployment_runtime_status_details: Option<Box<RuntimeStatusDetails>>,
-        /// Since when.
         pub deployment_runtime_status_since: Option<String>,
         /// What the process says that it is to be.
         pub deployment_runtime_desired_status: Option<RuntimeStatus>,
-        /// Since when.
         pub deployment_runtime_desired_status_since: Option<String>,
         /// How many errors connectors had. With `StatusWithConnectors` only.
         pub connectors: Option<ConnectorErrors>,

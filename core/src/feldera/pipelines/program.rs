@@ -11,7 +11,6 @@ use crate::schema::json_structs;
 json_structs! {
     /// How a program is compiled. What is `None` is left out of requests.
     pub struct ProgramConfig (sparse) {
-        /// How much the compiler optimises.
         pub profile: Option<CompilationProfile>,
         /// Takes what was compiled before, if nothing has changed.
         pub cache: Option<bool>,
@@ -24,9 +23,7 @@ json_structs! {
 
     /// What the compilers said.
     pub struct ProgramError {
-        /// The SQL compiler.
         pub sql_compilation: Option<SqlCompilation>,
-        /// The Rust compiler.
         pub rust_compilation: Option<RustCompilation>,
         /// Why the compiler could not do its work.
         pub system_error: Option<String>,
@@ -36,26 +33,18 @@ json_structs! {
     pub struct SqlCompilation {
         /// Its exit code; 0 also for a connector that is wrong.
         pub exit_code: i64,
-        /// Errors and warnings.
         pub messages: Vec<SqlMessage>,
     }
 
     /// An error or a warning. Lines and columns are counted from 1. What is quoted of the program is shown, also by
     /// `Debug`: without it nobody could find the mistake.
     pub struct SqlMessage {
-        /// Where it begins.
         pub start_line_number: u64,
-        /// Where it begins.
         pub start_column: u64,
-        /// Where it ends.
         pub end_line_number: u64,
-        /// Where it ends.
         pub end_column: u64,
-        /// It is a warning.
         pub warning: bool,
-        /// What kind it is.
         pub error_type: String,
-        /// What is wrong.
         pub message: String,
         /// The lines, with a mark.
         pub snippet: Option<String>,
@@ -63,11 +52,8 @@ json_structs! {
 
     /// What the Rust compiler said.
     pub struct RustCompilation {
-        /// Its exit code.
         pub exit_code: i64,
-        /// Its output.
         pub stdout: String,
-        /// Its errors and warnings.
         pub stderr: String,
         /// The diagnostics of rustc in [`stderr`](Self::stderr), with their positions. Empty before 0.375.
         pub messages: Vec<RustMessage>,
@@ -98,9 +84,7 @@ json_structs! {
 
     /// What the compiler found out.
     pub struct ProgramInfo {
-        /// Tables and views.
         pub schema: Schema,
-        /// Stubs of user-defined functions.
         pub udf_stubs: Option<String>,
         /// Connectors of tables, by their names; each as the connector describes itself.
         pub input_connectors: BTreeMap<String, Json>,
@@ -122,13 +106,10 @@ json_structs! {
 
     /// A table or a view.
     pub struct Relation {
-        /// Its name.
         pub name: String,
         /// The name was in quotes.
         pub case_sensitive: bool,
-        /// Its columns.
         pub fields: Vec<Field>,
-        /// The columns of its primary key.
         pub primary_key: Vec<String>,
         /// It can be queried, and snapshots of it can be had.
         pub materialized: Option<bool>,
@@ -142,31 +123,23 @@ json_structs! {
     pub struct Property {
         /// The value. Of `connectors` it often has keys and passwords in it, so `Debug` does not show it.
         pub value: String = "value" (private),
-        /// Where the key is.
         pub key_position: Option<SourcePosition>,
-        /// Where the value is.
         pub value_position: Option<SourcePosition>,
     }
 
     /// A place in the program, counted from 1.
     pub struct SourcePosition {
-        /// Where it begins.
         pub start_line_number: u64,
-        /// Where it begins.
         pub start_column: u64,
-        /// Where it ends.
         pub end_line_number: u64,
-        /// Where it ends.
         pub end_column: u64,
     }
 
     /// A column.
     pub struct Field {
-        /// Its name.
         pub name: String,
         /// The name was in quotes.
         pub case_sensitive: bool,
-        /// Its type.
         pub columntype: ColumnType,
         /// Its default, as SQL.
         pub default: Option<String>,
@@ -182,7 +155,6 @@ json_structs! {
     pub struct ColumnType {
         /// Its SQL name, as in `BIGINT`.
         pub kind: Option<String> = "type",
-        /// Whether `NULL` is allowed.
         pub nullable: bool,
         /// Digits or characters; -1 for any number.
         pub precision: Option<i64>,

@@ -1,9 +1,9 @@
-//! What a pipeline is and is to be.
+//! The actual and the desired status of a pipeline.
 
 use crate::schema::{json_structs, string_enums};
 
 string_enums! {
-    /// What a pipeline is: the status of its resources until it has a process, and that of the process then.
+    /// The actual status of a pipeline: that of its resources until it has a process, then that of the process.
     pub enum PipelineStatus {
         /// It has no process.
         Stopped = "Stopped",
@@ -15,9 +15,8 @@ string_enums! {
         Coordination = "Coordination",
         /// It follows checkpoints of another.
         Standby = "Standby",
-        /// It waits for somebody to approve that changed views are filled.
+        /// It waits until a client approves that changed views are filled.
         AwaitingApproval = "AwaitingApproval",
-        /// Its process is starting.
         Initializing = "Initializing",
         /// It fills changed views.
         Bootstrapping = "Bootstrapping",
@@ -27,9 +26,8 @@ string_enums! {
         Synchronizing = "Synchronizing",
         /// It repeats what came after its checkpoint.
         Replaying = "Replaying",
-        /// Its connectors rest.
+        /// Its connectors do not read.
         Paused = "Paused",
-        /// It runs.
         Running = "Running",
         /// It has made a checkpoint and ends.
         Suspended = "Suspended",
@@ -39,86 +37,59 @@ string_enums! {
         Suspending = "Suspending",
     }
 
-    /// What a pipeline is to be.
+    /// The desired status of a pipeline.
     pub enum DesiredStatus {
-        /// Without a process.
         Stopped = "Stopped",
-        /// Nobody knows, because its process does not answer.
+        /// Not known, because its process does not answer.
         Unavailable = "Unavailable",
-        /// Following another.
         Standby = "Standby",
-        /// With resting connectors.
         Paused = "Paused",
-        /// Running.
         Running = "Running",
         /// Stopped, after a checkpoint.
         Suspended = "Suspended",
     }
 
-    /// Whether there is a process.
+    /// Whether a pipeline has a process.
     pub enum ResourcesStatus {
-        /// No.
         Stopped = "Stopped",
-        /// Soon.
         Provisioning = "Provisioning",
-        /// Yes.
         Provisioned = "Provisioned",
-        /// Not much longer.
         Stopping = "Stopping",
     }
 
-    /// Whether there is to be a process.
+    /// Whether a pipeline is to have a process.
     pub enum ResourcesDesiredStatus {
-        /// No.
         Stopped = "Stopped",
-        /// Yes.
         Provisioned = "Provisioned",
     }
 
-    /// What a process is, or is to be.
+    /// The actual or desired status of a process. [`PipelineStatus`] explains the values.
     pub enum RuntimeStatus {
-        /// It does not answer.
         Unavailable = "Unavailable",
-        /// Several hosts agree with each other.
         Coordination = "Coordination",
-        /// It follows checkpoints of another.
         Standby = "Standby",
-        /// It is starting.
         Initializing = "Initializing",
-        /// It waits for approval.
         AwaitingApproval = "AwaitingApproval",
-        /// It fills changed views.
         Bootstrapping = "Bootstrapping",
-        /// It repeats what came after its checkpoint.
         Replaying = "Replaying",
-        /// Its connectors rest.
         Paused = "Paused",
-        /// It runs.
         Running = "Running",
-        /// It has made a checkpoint and ends.
         Suspended = "Suspended",
-        /// It fills changed views while the others go on.
         ConcurrentBootstrapping = "ConcurrentBootstrapping",
-        /// The last part of that.
         Synchronizing = "Synchronizing",
     }
 
-    /// How far compiling is.
+    /// The status of the compilation.
     pub enum ProgramStatus {
-        /// It waits.
         Pending = "Pending",
-        /// The SQL is being compiled.
         CompilingSql = "CompilingSql",
         /// The SQL is compiled, and the Rust waits. For programs of the Gen-2 engine this can be the end: see
         /// [`Pipeline::is_compiled`](super::Pipeline::is_compiled).
         SqlCompiled = "SqlCompiled",
-        /// The Rust is being compiled.
         CompilingRust = "CompilingRust",
         /// Done. It can fall back to `Pending` at a start when what was compiled is missing.
         Success = "Success",
-        /// The SQL is wrong.
         SqlError = "SqlError",
-        /// The Rust is wrong.
         RustError = "RustError",
         /// The compiler could not do its work.
         SystemError = "SystemError",
@@ -126,11 +97,8 @@ string_enums! {
 
     /// Whether storage is in use.
     pub enum StorageStatus {
-        /// There is nothing.
         Cleared = "Cleared",
-        /// There is.
         InUse = "InUse",
-        /// Not much longer.
         Clearing = "Clearing",
     }
 
@@ -138,7 +106,6 @@ string_enums! {
     pub enum CompilationProfile {
         /// For fast compiling.
         Dev = "dev",
-        /// Not at all.
         Unoptimized = "unoptimized",
         /// For fast running; the default.
         Optimized = "optimized",
@@ -148,19 +115,17 @@ string_enums! {
 
     /// Whether views that have changed since the last checkpoint are filled at a start.
     pub enum BootstrapPolicy {
-        /// They are.
         Allow = "allow",
         /// The start fails.
         Reject = "reject",
-        /// They are when somebody approves; the default.
+        /// They are once a client approves; the default.
         AwaitApproval = "await_approval",
     }
 }
 
 json_structs! {
-    /// Errors of connectors.
+    /// The number of errors of all connectors.
     pub struct ConnectorErrors {
-        /// How many.
         pub num_errors: u64,
     }
 }
@@ -169,10 +134,5 @@ impl ProgramStatus {
     /// Whether compiling has failed.
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::SqlError | Self::RustError | Self::SystemError)
-    }
-
-    /// Whether compiling goes on.
-    pub fn is_in_progress(&self) -> bool {
-        matches!(self, Self::Pending | Self::CompilingSql | Self::SqlCompiled | Self::CompilingRust)
     }
 }

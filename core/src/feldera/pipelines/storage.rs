@@ -6,9 +6,8 @@ use std::fmt;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::feldera::value::fields;
 use crate::feldera::{Json, SecretText};
-use crate::schema::{json_structs, string_enums};
+use crate::schema::{json_structs, plain_fields, string_enums};
 
 string_enums! {
     /// How state on disk is compressed.
@@ -290,4 +289,4 @@ impl<'de> Deserialize<'de> for StartFrom {
     }
 }
 
-fields!(StorageBackend, StartFrom);
+plain_fields!(StorageBackend, StartFrom);

@@ -2,142 +2,70 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
 use serde_json::value::RawValue;
 
-use super::rows;
-use crate::body::Body;
+use super::{reject_page, rows};
 use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
-use crate::error::{BuildError, ServiceError, excerpt};
+use crate::error::{BuildError, excerpt};
 use crate::feldera::data::{DataFormat, UpdateFormat};
 use crate::feldera::{FelderaApi, Json};
-use crate::operation::{Effect, Operation, OperationInfo, RequestContext, Target};
-use crate::schema::json_structs;
+use crate::operation::Operation as _;
+use crate::schema::{json_structs, operations};
 
-/// Subscribes to the changes of a table or a view. The subscription exists when the head of the answer is there.
-///
-/// **Without [`backpressure`](Self::backpressure) the server discards what a slow reader does not take**: the only sign
-/// is [`Chunk::lost`]. With it nothing is lost, and a reader that rests stops the whole pipeline. Rows that were there
-/// before come only with [`send_snapshot`](Self::send_snapshot), of materialized relations, since 0.298.
-///
-/// The stream ends without a message when the pipeline stops or dies. **Another subscription is another stream**: it
-/// needs its own decoder, its numbers begin at 0 again, and neither stream has the changes in between. A client that
-/// holds a copy of the view subscribes again with a snapshot and begins a new copy with the first chunk. The copy is
-/// complete when [`Egress::is_past_snapshot`] is true. Do the same if [`Chunk::lost`] was not 0.
-///
-/// Rejected with 404 `ConfigError.UnknownOutputStream`, 400 for a format or a snapshot that does not exist, 429
-/// `ApiConnectionLimit`, 503 if the pipeline is not deployed.
-/// [Reference](https://docs.feldera.com/api/subscribe-to-view).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HttpOutput {
-    /// The pipeline.
-    pub pipeline_name: String,
-    /// The table or view, as a SQL identifier.
-    pub table_name: String,
-    /// How rows are written.
-    pub format: DataFormat,
-    /// Whether the pipeline waits for the reader; false by default.
-    pub backpressure: Option<bool>,
-    /// First sends what is there; false by default. Since 0.298: a release before that ignores it, and marks no chunk.
-    pub send_snapshot: Option<bool>,
-    /// JSON comes as a list, which it does in any case.
-    pub array: Option<bool>,
-    /// What a row of JSON is; `InsertDelete` by default. See [`UpdateFormat`] for those that egress supports.
-    pub update_format: Option<UpdateFormat>,
-    /// How long a chunk may be.
-    pub limit: LineLimit,
-}
-
-impl HttpOutput {
-    /// The changes of a table or view.
-    pub fn new(pipeline_name: impl Into<String>, table_name: impl Into<String>, format: DataFormat) -> Self {
-        Self {
-            pipeline_name: pipeline_name.into(),
-            table_name: table_name.into(),
-            format,
-            backpressure: None,
-            send_snapshot: None,
-            array: None,
-            update_format: None,
-            limit: LineLimit::default(),
+operations! { FelderaApi;
+    /// Subscribes to the changes of a table or a view. The subscription exists when the head of the answer is there.
+    ///
+    /// **Without [`backpressure`](Self::backpressure) the server discards what a slow reader does not take**: the only sign
+    /// is [`Chunk::lost`]. With it nothing is lost, and a reader that rests stops the whole pipeline. Rows that were there
+    /// before come only with [`send_snapshot`](Self::send_snapshot), of materialized relations, since 0.298.
+    ///
+    /// The stream ends without a message when the pipeline stops or dies. **Another subscription is another stream**: it
+    /// needs its own decoder, its numbers begin at 0 again, and neither stream has the changes in between. A client that
+    /// holds a copy of the view subscribes again with a snapshot and begins a new copy with the first chunk. The copy is
+    /// complete when [`Egress::is_past_snapshot`] is true. Do the same if [`Chunk::lost`] was not 0.
+    ///
+    /// Rejected with 404 `ConfigError.UnknownOutputStream`, 400 for a format or a snapshot that does not exist, 429
+    /// `ApiConnectionLimit`, 503 if the pipeline is not deployed.
+    /// [Reference](https://docs.feldera.com/api/subscribe-to-view).
+    Safe POST "/v0/pipelines/{pipeline_name}/egress/{table_name}" HttpOutput "http_output" -> Egress {
+        checks output_format;
+        streaming;
+        decodes |op| |info, response| reject_page(info, response).map(|()| Egress::new(op.limit.unwrap_or_default()));
+        path {
+            pipeline_name: String,
+            /// The table or view, as a SQL identifier.
+            table_name: String,
         }
-    }
-
-    /// Whether the pipeline waits for the reader.
-    pub fn backpressure(mut self, backpressure: bool) -> Self {
-        self.backpressure = Some(backpressure);
-        self
-    }
-
-    /// First sends what is there. Since 0.298: a release before that ignores it, and sends changes only.
-    pub fn send_snapshot(mut self, send_snapshot: bool) -> Self {
-        self.send_snapshot = Some(send_snapshot);
-        self
-    }
-
-    /// JSON comes as a list, which it does in any case.
-    pub fn array(mut self, array: bool) -> Self {
-        self.array = Some(array);
-        self
-    }
-
-    /// Sets what a row of JSON is: `InsertDelete`, which is the default, or `Snowflake`. `Debezium` and `Redis` are an
-    /// error when the request is built: the server would drop every row, or panic.
-    pub fn update_format(mut self, format: UpdateFormat) -> Self {
-        self.update_format = Some(format);
-        self
-    }
-
-    /// How long a chunk may be. A chunk of a snapshot holds up to 10,000 rows.
-    pub fn limit(mut self, limit: LineLimit) -> Self {
-        self.limit = limit;
-        self
+        query {
+            /// How rows are written.
+            format: DataFormat,
+        }
+        query? {
+            /// Whether the pipeline waits for the reader; false by default.
+            backpressure: bool,
+            /// First sends what is there; false by default. Since 0.298: a release before that ignores it, marks no
+            /// chunk, and sends changes only.
+            send_snapshot: bool,
+            /// JSON comes as a list, which it does in any case.
+            array: bool,
+            /// What a row of JSON is: `InsertDelete`, which is the default, or `Snowflake`. `Debezium` and `Redis` are
+            /// an error when the request is built: the server would drop every row, or panic.
+            update_format: UpdateFormat,
+        }
+        local? {
+            /// How long a chunk may be; 16 MiB by default. A chunk of a snapshot holds up to 10,000 rows.
+            limit: LineLimit,
+        }
     }
 }
 
-impl Operation for HttpOutput {
-    type Output = Egress;
-    type Service = FelderaApi;
-
-    const INFO: &'static OperationInfo = &OperationInfo {
-        service: "feldera",
-        name: "http_output",
-        method: Method::POST,
-        path: "/v0/pipelines/{pipeline_name}/egress/{table_name}",
-        effect: Effect::Safe,
-        effect_varies: false,
-    };
-    const STREAMING: bool = true;
-
-    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        if let (DataFormat::Json, Some(format)) = (&self.format, &self.update_format)
-            && let Some(problem) = format.output_problem()
-        {
-            return Err(BuildError::value(Self::INFO.name, "update_format", format.as_str(), problem));
-        }
-        let mut target = Target::new::<FelderaApi>(Self::INFO, cx);
-        target.segment("pipeline_name", &self.pipeline_name)?;
-        target.segment("table_name", &self.table_name)?;
-        target.query("format", &self.format);
-        let options =
-            [("backpressure", &self.backpressure), ("send_snapshot", &self.send_snapshot), ("array", &self.array)];
-        for (key, value) in options {
-            if let Some(value) = value {
-                target.query(key, value);
-            }
-        }
-        if let Some(format) = &self.update_format {
-            target.query("update_format", format);
-        }
-        target.finish(None)
+fn output_format(op: &HttpOutput) -> Result<(), BuildError> {
+    if let (DataFormat::Json, Some(format)) = (&op.format, &op.update_format)
+        && let Some(problem) = format.output_problem()
+    {
+        return Err(BuildError::value(HttpOutput::INFO.name, "update_format", format.as_str(), problem));
     }
-
-    fn parse(&self, response: Response<Bytes>) -> Result<Egress, ServiceError> {
-        super::head(Self::INFO, &response)?;
-        Ok(Egress::new(self.limit))
-    }
+    Ok(())
 }
 
 /// Changes, in chunks as the server made them.
@@ -196,9 +124,7 @@ enum Payload {
 json_structs! {
     /// What a line is when its fields come in another order than they do today.
     struct Line {
-        /// Its number.
         pub sequence_number: u64,
-        /// Whether it is of the snapshot.
         pub snapshot: Option<bool>,
         /// How many steps' output came before it.
         pub processed_steps: Option<u64>,

@@ -10,11 +10,11 @@
 //! | [`Logs`] | pipeline deleted, runner restarted, or read too slowly | another connection, through a [`LogHistory`] |
 //! | [`Samples`] | the pipeline has stopped | another connection repeats up to a minute: compare [`time`](super::stats::Sample::time) |
 
-mod egress;
+pub(super) mod egress;
 mod history;
 mod log_cursor;
 pub(super) mod logs;
-mod query;
+pub(super) mod query;
 mod rows;
 pub(super) mod samples;
 mod typed;
@@ -27,22 +27,4 @@ pub use self::query::{AdhocQuery, QueryFormat, QueryResult};
 pub use self::samples::{Samples, StreamTimeSeries};
 pub use self::typed::{Changes, RowChange};
 
-use bytes::Bytes;
-use http::Response;
-
-use super::FelderaApi;
 use super::value::reject_page;
-use crate::error::ServiceError;
-use crate::operation::{Operation, OperationInfo, Service};
-
-/// The rows of the operations here.
-pub(crate) const OPERATIONS: &[&OperationInfo] = &[HttpOutput::INFO, AdhocQuery::INFO];
-
-/// Checks the head of a streaming response.
-fn head(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
-    if response.status().is_success() {
-        reject_page(info, response)
-    } else {
-        Err(FelderaApi::parse_error(info, response))
-    }
-}

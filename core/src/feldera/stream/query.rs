@@ -1,36 +1,40 @@
 //! Ad-hoc queries.
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
-
-use crate::body::Body;
+use super::reject_page;
 use crate::decode::{DecodeError, Decoder, End, LineLimit, Lines};
-use crate::error::{BuildError, ServiceError, excerpt};
+use crate::error::excerpt;
 use crate::feldera::FelderaApi;
 use crate::json;
-use crate::operation::{Effect, Operation, OperationInfo, RequestContext, Target};
-use crate::schema::{json_structs, string_enums};
+use crate::schema::{json_structs, operations, string_enums};
 
-/// Runs SQL on what materialized tables and views hold: `SELECT`, `INSERT`, `PREPARE` and `EXECUTE`; of several
-/// statements the last may return rows.
-///
-/// An error in the middle of it comes with status 200 and a proper end: [`QueryResult`] tells a result that is whole
-/// from one that is not, by its format. Refused with 400 `AdHocQueryError` when it cannot be planned; an error in the
-/// first batch of `ArrowIpc` or `Parquet` comes as 503 `PipelineInteractionUnreachable`, and is not tried again.
-///
-/// The statement stands in the address, so that long ones do not fit; the form of it that uses WebSocket is not
-/// covered. [Reference](https://docs.feldera.com/api/execute-ad-hoc-sql).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AdhocQuery {
-    /// The pipeline.
-    pub pipeline_name: String,
-    /// The statements.
-    pub sql: String,
-    /// How rows are written.
-    pub format: QueryFormat,
-    /// How long a line of text or JSON may be.
-    pub limit: LineLimit,
+operations! { FelderaApi;
+    /// Runs SQL on what materialized tables and views hold: `SELECT`, `INSERT`, `PREPARE` and `EXECUTE`; of several
+    /// statements the last may return rows.
+    ///
+    /// An error in the middle of it comes with status 200 and a proper end: [`QueryResult`] tells a result that is whole
+    /// from one that is not, by its format. Refused with 400 `AdHocQueryError` when it cannot be planned; an error in the
+    /// first batch of `ArrowIpc` or `Parquet` comes as 503 `PipelineInteractionUnreachable`, and is not tried again.
+    ///
+    /// The statement stands in the address, so that long ones do not fit; the form of it that uses WebSocket is not
+    /// covered. [Reference](https://docs.feldera.com/api/execute-ad-hoc-sql).
+    Once GET "/v0/pipelines/{pipeline_name}/query" AdhocQuery "pipeline_adhoc_sql" -> QueryResult {
+        effect |op| if op.only_reads() { Safe } else { Once };
+        streaming;
+        decodes |op| |info, response| {
+            reject_page(info, response).map(|()| QueryResult::new(&op.format, op.limit.unwrap_or_default()))
+        };
+        path { pipeline_name: String }
+        query {
+            /// The statements.
+            sql: String,
+            /// How rows are written.
+            format: QueryFormat,
+        }
+        local? {
+            /// How long a line of text or JSON may be; 16 MiB by default.
+            limit: LineLimit,
+        }
+    }
 }
 
 string_enums! {
@@ -50,17 +54,6 @@ string_enums! {
 }
 
 impl AdhocQuery {
-    /// Statements for a pipeline.
-    pub fn new(pipeline_name: impl Into<String>, sql: impl Into<String>, format: QueryFormat) -> Self {
-        Self { pipeline_name: pipeline_name.into(), sql: sql.into(), format, limit: LineLimit::default() }
-    }
-
-    /// How long a line of text or JSON may be.
-    pub fn limit(mut self, limit: LineLimit) -> Self {
-        self.limit = limit;
-        self
-    }
-
     /// Only statements that begin as questions do, and hold no word that changes anything, are sent twice.
     fn only_reads(&self) -> bool {
         let mut words = self.sql.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -68,38 +61,6 @@ impl AdhocQuery {
             |word: &str| ["select", "with", "explain", "show", "values"].iter().any(|it| word.eq_ignore_ascii_case(it));
         let writes = |word: &str| ["insert", "execute"].iter().any(|it| word.eq_ignore_ascii_case(it));
         words.next().is_some_and(reads) && !words.any(writes)
-    }
-}
-
-impl Operation for AdhocQuery {
-    type Output = QueryResult;
-    type Service = FelderaApi;
-
-    const INFO: &'static OperationInfo = &OperationInfo {
-        service: "feldera",
-        name: "pipeline_adhoc_sql",
-        method: Method::GET,
-        path: "/v0/pipelines/{pipeline_name}/query",
-        effect: Effect::Once,
-        effect_varies: true,
-    };
-    const STREAMING: bool = true;
-
-    fn effect(&self) -> Effect {
-        if self.only_reads() { Effect::Safe } else { Effect::Once }
-    }
-
-    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
-        let mut target = Target::new::<FelderaApi>(Self::INFO, cx);
-        target.segment("pipeline_name", &self.pipeline_name)?;
-        target.query("sql", &self.sql);
-        target.query("format", &self.format);
-        target.finish(None)
-    }
-
-    fn parse(&self, response: Response<Bytes>) -> Result<QueryResult, ServiceError> {
-        super::head(Self::INFO, &response)?;
-        Ok(QueryResult::with_limit(&self.format, self.limit))
     }
 }
 
@@ -116,10 +77,10 @@ impl Operation for AdhocQuery {
 /// An error of the query is [`DecodeError::Failed`].
 ///
 /// ```
-/// use pipewright::decode::{DecodeError, Decoder, End};
+/// use pipewright::decode::{DecodeError, Decoder, End, LineLimit};
 /// use pipewright::feldera::stream::{QueryFormat, QueryResult};
 ///
-/// let mut result = QueryResult::new(&QueryFormat::Json);
+/// let mut result = QueryResult::new(&QueryFormat::Json, LineLimit::default());
 /// result.feed(b"{\"n\":1}\n{\"error\":\"Arrow error: Divide by zero error\"}");
 /// let end = result.finish(End::Complete);
 /// assert!(matches!(end, Err(DecodeError::Failed { message }) if message.contains("Divide by zero")));
@@ -139,13 +100,8 @@ enum Format {
 }
 
 impl QueryResult {
-    /// A decoder at the beginning of a body.
-    pub fn new(format: &QueryFormat) -> Self {
-        Self::with_limit(format, LineLimit::default())
-    }
-
-    /// The same, for lines up to a length.
-    pub fn with_limit(format: &QueryFormat, limit: LineLimit) -> Self {
+    /// A decoder at the beginning of a body, for lines up to a length.
+    pub fn new(format: &QueryFormat, limit: LineLimit) -> Self {
         Self(match format {
             QueryFormat::Text => Format::Text(Table {
                 lines: Lines::new(limit),
@@ -165,7 +121,6 @@ impl QueryResult {
 json_structs! {
     /// The last line of a result in JSON that is none.
     struct QueryError {
-        /// What went wrong.
         pub error: String,
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 
 use super::{Chunk, QueryResult, Rows};
-use crate::decode::{DecodeError, Decoder as _};
+use crate::decode::DecodeError;
 use crate::driver::{Stream, StreamError};
 use crate::error::excerpt;
 
@@ -124,16 +124,6 @@ impl<'a, T: Deserialize<'a>> Iterator for Changes<'a, T> {
 
 impl<'a, T: Deserialize<'a>> ExactSizeIterator for Changes<'a, T> {}
 
-impl QueryResult {
-    /// Reads the current row of a result in JSON. A `T` that borrows is read without a copy.
-    ///
-    /// # Errors
-    /// [`DecodeError::Malformed`] if the row is not a `T`, or if the result has another format.
-    pub fn read_row<'a, T: Deserialize<'a>>(&'a self) -> Result<T, DecodeError> {
-        read(self.item(), 1)
-    }
-}
-
 impl Stream<QueryResult> {
     /// Reads the rows of a result in JSON, to its end.
     ///
@@ -183,6 +173,7 @@ fn read<'a, T: Deserialize<'a>>(row: &'a [u8], number: u64) -> Result<T, DecodeE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Decoder as _;
 
     #[test]
     fn a_row_of_another_shape_is_named_and_the_next_is_read() {

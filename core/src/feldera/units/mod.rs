@@ -92,4 +92,4 @@ macro_rules! text_values {
 }
 
 text_values!(ByteSize "a size such as \"16Gi\"", ConfigDuration "a duration such as \"1m30s\"");
-crate::feldera::value::fields!(ByteSize, ConfigDuration);
+crate::schema::plain_fields!(ByteSize, ConfigDuration);

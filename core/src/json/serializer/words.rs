@@ -29,10 +29,6 @@ impl<'s, 'b> Words<'s, 'b> {
     }
 }
 
-fn no_key<T>() -> Result<T, Error> {
-    Err(Error::custom("key must be a string"))
-}
-
 impl Words<'_, '_> {
     fn quoted<T: Serialize>(self, value: T) -> Result<(), Error> {
         self.out.buffer.push(b'"');
@@ -58,6 +54,15 @@ macro_rules! quoted {
     };
 }
 
+/// Values that cannot be keys.
+macro_rules! rejected {
+    ($( $name:ident($( $kind:ty ),*) -> $output:ty; )*) => {
+        $( fn $name(self, $( _: $kind ),*) -> Result<$output, Error> {
+            Err(Error::custom("key must be a string"))
+        } )*
+    };
+}
+
 impl Serializer for Words<'_, '_> {
     type Ok = ();
     type Error = Error;
@@ -73,6 +78,20 @@ impl Serializer for Words<'_, '_> {
         serialize_bool(bool)
         serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
         serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
+    }
+
+    rejected! {
+        serialize_bytes(&[u8]) -> ();
+        serialize_none() -> ();
+        serialize_unit() -> ();
+        serialize_unit_struct(&'static str) -> ();
+        serialize_seq(Option<usize>) -> Self::SerializeSeq;
+        serialize_tuple(usize) -> Self::SerializeTuple;
+        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Self::SerializeTupleVariant;
+        serialize_map(Option<usize>) -> Self::SerializeMap;
+        serialize_struct(&'static str, usize) -> Self::SerializeStruct;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Self::SerializeStructVariant;
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), Error> {
@@ -100,24 +119,8 @@ impl Serializer for Words<'_, '_> {
         Ok(())
     }
 
-    fn serialize_bytes(self, _: &[u8]) -> Result<(), Error> {
-        no_key()
-    }
-
-    fn serialize_none(self) -> Result<(), Error> {
-        no_key()
-    }
-
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
         value.serialize(self)
-    }
-
-    fn serialize_unit(self) -> Result<(), Error> {
-        no_key()
-    }
-
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
-        no_key()
     }
 
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
@@ -135,47 +138,7 @@ impl Serializer for Words<'_, '_> {
         _: &'static str,
         _: &T,
     ) -> Result<(), Error> {
-        no_key()
-    }
-
-    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, Error> {
-        no_key()
-    }
-
-    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Error> {
-        no_key()
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, Error> {
-        no_key()
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeTupleVariant, Error> {
-        no_key()
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, Error> {
-        no_key()
-    }
-
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, Error> {
-        no_key()
-    }
-
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeStructVariant, Error> {
-        no_key()
+        Err(Error::custom("key must be a string"))
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Error> {

@@ -145,11 +145,15 @@ fn prefixes_are_kept() {
 fn an_invalid_base_url_is_named_with_its_problem() {
     for (base, shown, problem) in [
         ("", "\"\"", "not an absolute URL such as https://host:8081/prefix"),
-        ("localhost:8081", "localhost:8081", "not an absolute URL"),
-        ("/v1", "/v1", "not an absolute URL"),
+        ("localhost:8081", "localhost:8081", "write https:// (or http://) in front of it"),
+        ("/v1", "/v1", "not an absolute URL but a path"),
+        ("../flink", "../flink", "a path"),
         ("http://", "http://", "not an absolute URL"),
         ("http:/h", "http:/h", "not an absolute URL"),
         ("http://a b/", "a b", "contains a space"),
+        (" http://h", "http://h", "contains a space"),
+        ("http://h\n", "http://h", "a line break"),
+        ("http://flink.münchen.example:8081", "flink.m", "xn--"),
         ("http://h\0/", "h", "not an absolute URL"),
         ("ftp://h", "ftp://h", "http or https"),
         ("file:///etc/passwd", "file:///etc/passwd", "not an absolute URL"),
@@ -162,6 +166,7 @@ fn an_invalid_base_url_is_named_with_its_problem() {
         ("http://h/.%2e", "http://h/.%2e", ".."),
         ("http://h:0x1F", "h:0x1F", ""),
         ("http://h:99999", "h:99999", "port"),
+        ("http://h:/", "h:", "port"),
         ("http://:80", ":80", ""),
     ] {
         let error = base.parse::<Base>().expect_err(base);
@@ -196,6 +201,18 @@ fn credentials_in_a_base_are_rejected_and_not_repeated() {
         assert!(!shown.contains("s3cr3t"), "{base}: {shown}");
     }
     assert_says(&"http://me:x@h/".parse::<Base>().expect_err("credentials"), &["…@h", "give them as Credentials"]);
+}
+
+#[test]
+fn exposed_means_plain_http_to_another_machine() {
+    let is_exposed = |base: &str| base.parse::<Base>().expect(base).is_exposed();
+    for safe in ["localhost", "LOCALHOST.:1", "a.localhost", "127.3.2.1", "[::1]"] {
+        assert!(!is_exposed(&format!("http://{safe}")), "{safe}");
+    }
+    assert!(!is_exposed("https://h"));
+    for exposed in ["h", "localhost.example", "127.0.0.1.example", "10.0.0.1", "notlocalhost"] {
+        assert!(is_exposed(&format!("http://{exposed}")), "{exposed}");
+    }
 }
 
 #[test]

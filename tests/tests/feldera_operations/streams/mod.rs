@@ -247,7 +247,7 @@ proptest! {
         let _ = every_cut(Samples::new, |samples| format!("{:?}", samples.item()), &body, &cuts, end);
         let _ = every_cut(Logs::new, |logs| text(logs.item()), &body, &cuts, end);
         for format in formats() {
-            let _ = every_cut(|| QueryResult::new(&format), show_result, &body, &cuts, end);
+            let _ = every_cut(|| QueryResult::new(&format, LineLimit::default()), show_result, &body, &cuts, end);
         }
     }
 
@@ -261,7 +261,7 @@ proptest! {
         sorted.extend([0, body.len()]);
         sorted.sort_unstable();
         let cut: Vec<_> = sorted.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect();
-        let new = || QueryResult::new(&QueryFormat::Parquet);
+        let new = || QueryResult::new(&QueryFormat::Parquet, LineLimit::default());
         let whole = drive(&mut new(), pieces, &[&body], End::Complete);
         prop_assert_eq!(&whole.1, &Ok(()));
         prop_assert_eq!(drive(&mut new(), pieces, &cut, End::Complete), whole);
@@ -310,7 +310,7 @@ fn formats() -> [QueryFormat; 6] {
 }
 
 fn query(format: &QueryFormat, body: &[u8], end: End) -> Outcome {
-    every_cut(|| QueryResult::new(format), show_result, body, &[], end)
+    every_cut(|| QueryResult::new(format, LineLimit::default()), show_result, body, &[], end)
 }
 
 /// The usual order of fields is read by hand: what is not quite that is left to the parser, with the same result.
