@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use pipewright::error::FlowError;
 use pipewright::flink::sql_gateway::results::{RowFormat, RowKind};
 use pipewright::flink::sql_gateway::sessions::{CloseSession, OpenSession};
-use pipewright::flink::sql_gateway::{Page, RunStatement, SessionHandle, SqlGateway};
+use pipewright::flink::sql_gateway::{Page, RunStatement, SessionHandle, SqlGateway, StatementEvent};
 use pipewright::flow::Notice;
 use pipewright_ureq::Ureq;
 
@@ -68,7 +68,7 @@ fn statement(
     }
     let mut statement = gateway.start_with(goal, |notice| show(&notice));
     let mut rows = 0_u64;
-    while let Some(Some(page)) = statement.next()? {
+    while let Some(StatementEvent::Page(page)) = statement.next()? {
         if rows == 0 && page.rows.is_empty() {
             let columns: Vec<_> = page.columns.iter().map(|it| format!("{} {}", it.name, it.logical_type)).collect();
             eprintln!("{}", columns.join(", "));

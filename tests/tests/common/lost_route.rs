@@ -7,7 +7,7 @@ use pipewright::error::{FlowError, ServiceError};
 use pipewright::feldera::{Checkpoint, ClearStorage, Deploy, EnsurePaused, EnsureRunning, Feldera, FelderaApi, Stop};
 use pipewright::flink::cluster::GetOverview;
 use pipewright::flink::sql_gateway::gateway::GetInfo;
-use pipewright::flink::sql_gateway::{RunStatement, SqlGateway};
+use pipewright::flink::sql_gateway::{RunStatement, SqlGateway, StatementEvent};
 use pipewright::flink::{
     AwaitJob, Cancel, DisposeSavepoint, Flink, FlinkRest, Launched, Rescale, RunJar, StopWithSavepoint, TakeSavepoint,
     TriggerCheckpoint, Upgrade, UpgradeJob,
@@ -136,9 +136,9 @@ fn a_statement_survives_a_proxy_that_loses_the_gateway_for_a_moment() {
         world.set_faults(plan);
         let mut statement = RunStatement::new("SELECT n FROM numbers LIMIT 5").start(client.config(), client.seed());
         let result = loop {
-            match driver::run(&mut statement, &world, &NoCredentials, drop) {
-                Ok(Some(_)) => {}
-                Ok(None) => break Ok(()),
+            match driver::run(&mut statement, &world, &NoCredentials, driver::ignore_notices) {
+                Ok(StatementEvent::Closed) => break Ok(()),
+                Ok(_) => {}
                 Err(error) => break Err(error),
             }
         };

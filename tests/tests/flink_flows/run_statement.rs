@@ -9,7 +9,7 @@ use pipewright::flink::sql_gateway::results::RowFormat;
 use pipewright::flink::sql_gateway::sessions::OpenSession;
 use pipewright::flink::sql_gateway::statements::ExecuteStatement;
 use pipewright::flink::sql_gateway::{
-    Page, RunStatement, SqlGateway, Statement, StatementDiagnosis, is_unknown_session, is_wrong_token,
+    Page, RunStatement, SqlGateway, Statement, StatementDiagnosis, StatementEvent, is_unknown_session, is_wrong_token,
 };
 use pipewright::flow::{Flow as _, Goal as _, Notice, SavedState, Step};
 use pipewright::operation::OperationInfo;
@@ -38,8 +38,9 @@ impl Scene {
         goal.start(self.client.config(), self.client.seed())
     }
 
+    /// The next page; `None` after the last one.
     fn next(&self, statement: &mut Statement) -> Result<Option<Page>, FlowError> {
-        driver::run(statement, &self.world, &NoCredentials, drop)
+        driver::run(statement, &self.world, &NoCredentials, driver::ignore_notices).map(page)
     }
 
     /// All rows that come, and how it ended.
@@ -60,6 +61,14 @@ impl Scene {
 
     fn submitted(&self) -> usize {
         self.gateway.with(|gateway| gateway.submitted().len())
+    }
+}
+
+fn page(event: StatementEvent) -> Option<Page> {
+    match event {
+        StatementEvent::Page(page) => Some(page),
+        StatementEvent::Closed => None,
+        event => panic!("{event:?}"),
     }
 }
 
@@ -169,8 +178,8 @@ fn drive_some(
             }
             Step::Notice(_) => {}
             Step::Authorize(_) | Step::Stray(_) => panic!("nobody asked for that"),
-            Step::Done(Ok(Some(page))) => fresh.extend(numbers(&page)),
-            Step::Done(Ok(None)) => return Some(Ok(())),
+            Step::Done(Ok(StatementEvent::Page(page))) => fresh.extend(numbers(&page)),
+            Step::Done(Ok(_)) => return Some(Ok(())),
             Step::Done(Err(error)) => return Some(Err(error)),
         }
     }
@@ -237,7 +246,8 @@ fn a_second_reader_does_not_close_what_the_first_one_reads() {
                 saved = Some(state);
             }
         };
-        let page = driver::run(&mut statement, &scene.world, &NoCredentials, keep).expect("a page").expect("a page");
+        let event = driver::run(&mut statement, &scene.world, &NoCredentials, keep).expect("a page");
+        let page = page(event).expect("a page");
         rows.extend(numbers(&page));
     }
     let (others, end) = scene.rows(RunStatement::resume(&saved.expect("a state")).expect("its own"));
@@ -273,7 +283,8 @@ fn a_long_wait_is_survived_and_a_forgotten_session_is_not() {
             Notice::Sending { operation: OperationInfo { name: "triggerSession", .. }, .. }
         ));
     };
-    let page = driver::run(&mut statement, &scene.world, &NoCredentials, count).expect("in time").expect("a page");
+    let event = driver::run(&mut statement, &scene.world, &NoCredentials, count).expect("in time");
+    let page = page(event).expect("a page");
     assert!(page.rows.is_empty());
     assert!((55..=60).contains(&heartbeats), "{heartbeats}");
     scene.world.sleep_until(scene.world.now() + idle_timeout);
@@ -313,8 +324,8 @@ fn a_whole_conversation_matches_its_snapshot() {
     let recorder = Recorder::new(scene.world.clone());
     let mut statement = scene.start(query(3).session_name("nightly"));
     loop {
-        let page = driver::run(&mut statement, &recorder, &NoCredentials, |notice| recorder.notice(&notice));
-        let Some(page) = page.expect("nothing that cannot be mended") else { break };
+        let event = driver::run(&mut statement, &recorder, &NoCredentials, |notice| recorder.notice(&notice));
+        let Some(page) = page(event.expect("nothing that cannot be mended")) else { break };
         recorder.note(&format!(
             "= page {}: {:?}",
             page.token,

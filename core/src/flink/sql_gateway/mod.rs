@@ -44,7 +44,7 @@ use bytes::Bytes;
 use http::Response;
 
 pub use self::error::{is_unknown_operation, is_unknown_session, is_wrong_token};
-pub use self::flow::{Page, RunStatement, Statement, StatementDiagnosis};
+pub use self::flow::{Page, RunStatement, Statement, StatementDiagnosis, StatementEvent};
 pub use self::ids::{OperationHandle, SessionHandle};
 
 use crate::error::ServiceError;

@@ -2,4 +2,4 @@
 
 mod run_statement;
 
-pub use run_statement::{Page, RunStatement, Statement, StatementDiagnosis};
+pub use run_statement::{Page, RunStatement, Statement, StatementDiagnosis, StatementEvent};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Page, Statement, StatementMachine};
+use super::{Statement, StatementEvent, StatementMachine};
 use crate::flink::sql_gateway::results::RowFormat;
 use crate::flink::sql_gateway::{FlinkSqlGateway, OperationHandle, SessionHandle};
 use crate::flow::goal;
@@ -12,9 +12,9 @@ use crate::secret::Private;
 
 /// Runs a statement and yields its rows page by page.
 ///
-/// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). It yields `None` when all
-/// pages have come and all is closed. The first page is yielded even without rows, because it tells the columns; later
-/// ones only with rows. Polled after a page, the flow first gives out a state, from which [`resume`](Self::resume)
+/// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). It yields a
+/// [`Page`](StatementEvent::Page) for each page with rows, and [`Closed`](StatementEvent::Closed) when all pages have
+/// come and all is closed. The first page is yielded even without rows, because it tells the columns. Polled after a page, the flow first gives out a state, from which [`resume`](Self::resume)
 /// continues after that page. Store the rows before that state, or together with it, and no rows are lost.
 ///
 /// The statement runs in a session of its own, which is closed at the end, or in [an existing one](Self::in_session),
@@ -50,11 +50,11 @@ use crate::secret::Private;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
 /// # fn with(gateway: pipewright::flink::sql_gateway::SqlGateway<impl pipewright::driver::Runtime>)
 /// # -> Result<(), Box<dyn std::error::Error>> {
-/// use pipewright::flink::sql_gateway::RunStatement;
+/// use pipewright::flink::sql_gateway::{RunStatement, StatementEvent};
 ///
 /// let query = RunStatement::new("SELECT word, COUNT(*) FROM words GROUP BY word").repeatable();
 /// let mut statement = gateway.start(query);
-/// while let Some(Some(page)) = statement.next()? {
+/// while let Some(StatementEvent::Page(page)) = statement.next()? {
 ///     for row in &page.rows {
 ///         let (word, count): (String, i64) = row.read()?;
 ///         println!("{} {word} {count}", row.kind);
@@ -154,4 +154,4 @@ impl From<StatementState> for RunStatement {
     }
 }
 
-goal!(RunStatement: FlinkSqlGateway => Option<Page>, StatementMachine, events Statement, resume StatementState);
+goal!(RunStatement: FlinkSqlGateway => StatementEvent, StatementMachine, events Statement, resume StatementState);

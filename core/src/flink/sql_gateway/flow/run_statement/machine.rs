@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::goal::{RunStatement, StatementState};
-use super::{Page, StatementDiagnosis};
+use super::{Page, StatementDiagnosis, StatementEvent};
 use crate::error::{Ambiguity, ErrorKind, Failure, FlowError, Misuse, ServiceError};
 use crate::flink::JobId;
 use crate::flink::flow::PollInterval;
@@ -289,11 +289,11 @@ fn not_closed(what: &str, error: &FlowError, cx: &mut Context) {
 
 impl StateMachine for StatementMachine {
     type Service = FlinkSqlGateway;
-    type Output = Option<Page>;
+    type Output = StatementEvent;
     const NAME: &'static str = "RunStatement";
     const PHASES: &'static [&'static str] = &["opening a session", "submitting", "waiting for rows", "closing"];
 
-    fn transition(&mut self, cx: &mut Context) -> Transition<Option<Page>> {
+    fn transition(&mut self, cx: &mut Context) -> Transition<StatementEvent> {
         self.state = match &mut self.state {
             State::Begin => {
                 self.heartbeat_at = cx.now();
@@ -324,9 +324,9 @@ impl StateMachine for StatementMachine {
             State::Fetch(call) => match cx.poll(call)? {
                 Ok(answer) => {
                     let (next, page) = self.arrived(answer);
-                    if page.is_some() {
+                    if let Some(page) = page {
                         self.state = next;
-                        return done(Ok(page));
+                        return done(Ok(StatementEvent::Page(page)));
                     }
                     next
                 }
@@ -387,14 +387,14 @@ impl StateMachine for StatementMachine {
             }
             State::Ended => {
                 let after = Err(FlowError::Misuse(Misuse::PolledAfterDone));
-                return done(self.outcome.take().unwrap_or(after).map(|()| None));
+                return done(self.outcome.take().unwrap_or(after).map(|()| StatementEvent::Closed));
             }
         };
         ControlFlow::Continue(())
     }
 
-    fn is_last(&self, page: &Option<Page>) -> bool {
-        page.is_none()
+    fn is_last(&self, event: &StatementEvent) -> bool {
+        matches!(event, StatementEvent::Closed)
     }
 
     /// The caller needs the handles: those of what was opened here are not known otherwise.

@@ -42,6 +42,16 @@ use crate::flink::sql_gateway::results::{ColumnInfo, ResultKind, Row};
 use crate::flink::sql_gateway::{OperationHandle, SessionHandle};
 use crate::flow::Runner;
 
+/// What a [`RunStatement`] yields.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum StatementEvent {
+    /// Rows have come. The first page may have none.
+    Page(Page),
+    /// The statement has ended, and the flow has closed what it opened. The last event.
+    Closed,
+}
+
 /// Rows of a statement.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -78,8 +88,8 @@ impl Statement {
         self.runner.machine().operation()
     }
 
-    /// Ends the statement: pages that have not come yet are not fetched. Poll on until the flow yields `None`; by then
-    /// the query has ended, and what was opened is closed. A response that is outstanding is handed back as
+    /// Ends the statement: pages that have not come yet are not fetched. Continue polling until
+    /// the flow yields [`Closed`](StatementEvent::Closed). The query has then ended, and what was opened is closed. A response that is outstanding is handed back as
     /// [`Step::Stray`](crate::flow::Step::Stray); one to a submission is waited for.
     pub fn close(&mut self) {
         let (machine, cx) = self.runner.parts_mut();
