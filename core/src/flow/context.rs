@@ -165,6 +165,11 @@ impl<S: Service> FlowContext<S> {
         self.reply.is_some()
     }
 
+    /// Whether a reply to an exchange has arrived, which no child has taken yet.
+    pub(crate) fn has_exchange_reply(&self) -> bool {
+        self.reply.as_ref().is_some_and(Reply::is_of_exchange)
+    }
+
     /// The reply, for a child whose steps the machine looks at before it passes them on.
     pub(crate) fn take_reply(&mut self) -> Option<Reply> {
         self.reply.take()

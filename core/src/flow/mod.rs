@@ -302,6 +302,13 @@ impl CredentialRequest {
     }
 }
 
+impl Reply {
+    /// Whether it belongs to an exchange, and not to a credential request.
+    pub(crate) fn is_of_exchange(&self) -> bool {
+        matches!(self.outcome, Outcome::Answer(_))
+    }
+}
+
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{}", self.0)

@@ -60,8 +60,8 @@ pub struct UpgradeMachine {
     is_planned_again: bool,
     /// Which job runs, as far as that is verified.
     status: UpgradeStatus,
-    /// Whether a request was answered.
-    is_answered: bool,
+    /// Whether a request of this flow was sent, and answered or lost.
+    has_exchanged: bool,
     /// The new job's tasks before its first checkpoint, the most of them that have finished, and that checkpoint.
     mark: TaskMark,
     finished: u32,
@@ -134,7 +134,7 @@ impl UpgradeMachine {
             identified_attempts: 0,
             is_planned_again: false,
             status: if is_stopped { UpgradeStatus::NoJobRuns } else { UpgradeStatus::Untouched },
-            is_answered: false,
+            has_exchanged: false,
             mark: TaskMark::default(),
             finished: 0,
             checkpoint: None,
@@ -198,7 +198,7 @@ impl StateMachine for UpgradeMachine {
     #[allow(clippy::too_many_lines, reason = "transitions are easier to check in one place")]
     fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Upgrade> {
         let now = cx.now();
-        self.is_answered |= cx.has_reply();
+        self.has_exchanged |= cx.has_exchange_reply();
         self.state = match &mut self.state {
             State::Fresh => {
                 self.data.new_job = JobId::from_bits(cx.seed.next_u128());
@@ -354,6 +354,6 @@ impl StateMachine for UpgradeMachine {
 
     /// The caller needs the savepoint, the jars, the ids of the jobs, and which of them runs.
     fn add_evidence(&mut self, error: FlowError) -> FlowError {
-        if matches!(error, FlowError::Build(_)) && !self.is_answered { error } else { self.explain(error) }
+        if matches!(error, FlowError::Build(_)) && !self.has_exchanged { error } else { self.explain(error) }
     }
 }
