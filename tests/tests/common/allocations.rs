@@ -8,7 +8,7 @@ use allocation_counter::measure;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use pipewright::decode::{Decoder, LineLimit, Lines, NdJson};
-use pipewright::driver::Clock as _;
+use pipewright::driver::{Clock as _, ignore_notices};
 use pipewright::error::{BuildError, ServiceError};
 use pipewright::feldera::stream::Egress;
 use pipewright::flink::jobs::GetJobStatus;
@@ -351,7 +351,7 @@ fn it_holds_no_more_when_it_has_looked_at_its_channel() {
     let Scene { world, account, writers: all, .. } = &mut writers;
     for writer in all {
         let later = world.now() + Duration::from_secs(40);
-        assert_eq!(account.drive_until(writer, later, drop).expect("no faults"), None);
+        assert_eq!(account.drive_until(writer, later, ignore_notices).expect("no faults"), None);
     }
     let held = writers.held(board);
     assert!(held < 4096, "{held} bytes each");
@@ -479,13 +479,13 @@ fn a_writer_whose_rows_are_committed_keeps_no_buffer() {
         let batches = BatchOptions::new().rows(1000).compression(compression);
         let goal = OpenWriter::new(&session, ChannelPath::new("D", "S", "P", "c")).batches(batches);
         let mut writer = goal.start(account.config(), account.seed());
-        let mut next = || account.drive(&mut writer, drop).expect("no fault");
+        let mut next = || account.drive(&mut writer, ignore_notices).expect("no fault");
         assert_eq!(next(), WriterEvent::Opened { committed: None });
         let more = measure(|| {
             for number in 0..1000 {
                 writer.push(&Row(number), Some(&number.to_string())).expect("room");
             }
-            let committed = account.drive(&mut writer, drop).expect("no fault");
+            let committed = account.drive(&mut writer, ignore_notices).expect("no fault");
             assert_eq!(committed, WriterEvent::Committed { token: "999".to_owned(), batches: 1, rows: 1000 });
         });
         assert!(more.bytes_max > 50_000, "{compression:?}: {} bytes are less than the rows", more.bytes_max);

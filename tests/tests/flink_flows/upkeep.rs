@@ -61,7 +61,8 @@ impl Scene {
         let mut watch = WatchJob::new(job).start(self.flink.config(), Seed::new(5));
         let mut events = Vec::new();
         loop {
-            events.push(driver::run(&mut watch, &self.world, &NoCredentials, drop).expect("an event"));
+            events
+                .push(driver::run(&mut watch, &self.world, &NoCredentials, driver::ignore_notices).expect("an event"));
             if matches!(events.last(), Some(JobEvent::Ended(_))) {
                 return events;
             }
@@ -146,13 +147,22 @@ fn a_watch_ends_once() {
     let scene = scene(Config::default());
     let job = scene.launch(&Program::bounded("job", 100)).job;
     let mut watch = WatchJob::new(job).poll_interval(Duration::from_secs(10)).start(scene.flink.config(), Seed::new(5));
-    while !matches!(driver::run(&mut watch, &scene.world, &NoCredentials, drop), Ok(JobEvent::Ended(_))) {}
+    while !matches!(
+        driver::run(&mut watch, &scene.world, &NoCredentials, driver::ignore_notices),
+        Ok(JobEvent::Ended(_))
+    ) {}
     for _ in 0..2 {
-        assert!(matches!(driver::run(&mut watch, &scene.world, &NoCredentials, drop), Err(FlowError::Misuse(_))));
+        assert!(matches!(
+            driver::run(&mut watch, &scene.world, &NoCredentials, driver::ignore_notices),
+            Err(FlowError::Misuse(_))
+        ));
     }
     let mut watch = WatchJob::new(JOB).start(scene.flink.config(), Seed::new(5));
     for _ in 0..2 {
-        assert!(matches!(driver::run(&mut watch, &scene.world, &NoCredentials, drop), Err(FlowError::Service(_))));
+        assert!(matches!(
+            driver::run(&mut watch, &scene.world, &NoCredentials, driver::ignore_notices),
+            Err(FlowError::Service(_))
+        ));
     }
 }
 

@@ -171,7 +171,9 @@ fn a_watched_job_tells_what_it_runs_into() {
         .start(cluster.flink.config(), cluster.flink.seed());
     let (mut states, mut exceptions) = (Vec::new(), Vec::new());
     let report = loop {
-        match driver::run(&mut watch, cluster.flink.runtime(), &NoCredentials, drop).expect("an event") {
+        match driver::run(&mut watch, cluster.flink.runtime(), &NoCredentials, driver::ignore_notices)
+            .expect("an event")
+        {
             JobEvent::State(state) => states.push(state),
             JobEvent::Exception(exception) => exceptions.push(exception),
             JobEvent::Ended(report) => break report,

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use pipewright::driver::{Clock, Entropy, Opened, Transport};
+use pipewright::driver::{Clock, Entropy, Opened, Transport, ignore_notices};
 use pipewright::error::{BuildError, Delivery, FlowError, TransportError, TransportErrorKind};
 use pipewright::flow::{Exchange, Goal as _};
 use pipewright::snowpipe::account::TokenType;
@@ -93,7 +93,7 @@ fn write<F: FnMut(&str) -> Answer>(site: &Site<F>, options: OpenSession) -> Resu
     let path = ChannelPath::of_table("DB", "S", "T", "c");
     let mut writer = OpenWriter::new(&session, path).start(account.config(), account.seed());
     loop {
-        match account.drive(&mut writer, drop)? {
+        match account.drive(&mut writer, ignore_notices)? {
             WriterEvent::Opened { .. } => writer.append(Batch::new("{\"N\":1}\n", 1, "1", "1")).expect("room"),
             WriterEvent::Committed { .. } => return Ok(()),
             _ => {}

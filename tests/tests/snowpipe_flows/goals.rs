@@ -196,7 +196,7 @@ fn answered<G: Goal<Service = SnowpipeIngest>>(goal: G, body: &'static str) -> R
     }
 
     let config = FlowConfig::new("https://h.test".parse().expect("an address"));
-    driver::run(goal.start(&config, Seed::new(1)), &Same(body), &NoCredentials, drop)
+    driver::run(goal.start(&config, Seed::new(1)), &Same(body), &NoCredentials, driver::ignore_notices)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use pipewright::driver::{Clock as _, NoCredentials, Opened, Transport as _, run};
+use pipewright::driver::{Clock as _, NoCredentials, Opened, Transport as _, ignore_notices, run};
 use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use pipewright::{Effect, Timestamp};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, Incident, Mounted, RetryAfter, START, World};
@@ -60,7 +60,7 @@ fn a_restart_reaches_the_service_and_the_trace() {
     let (world, counter) =
         world(FaultPlan::none().nth_of("add", 2, Fault::Restart { downtime: Duration::from_secs(3), applied: true }));
     for _ in 0..2 {
-        let _ = run(add(ADDRESS, Effect::Once), &world, &NoCredentials, drop);
+        let _ = run(add(ADDRESS, Effect::Once), &world, &NoCredentials, ignore_notices);
     }
     let half = Duration::from_millis(2);
     let at = START + Duration::from_millis(4) + half;
@@ -159,7 +159,7 @@ fn read(opened: Opened) -> (String, Option<TransportError>) {
 fn explicit_faults_are_counted_by_operation_too() {
     let (world, _) = world(FaultPlan::none().nth_of("add", 2, Fault::NotSent).nth_of("other", 1, Fault::ReplyLost));
     for _ in 0..3 {
-        run(add(ADDRESS, Effect::Once), &world, &NoCredentials, drop).expect("not sent is sent again");
+        run(add(ADDRESS, Effect::Once), &world, &NoCredentials, ignore_notices).expect("not sent is sent again");
     }
     let faults: Vec<_> = world.trace().iter().filter_map(pipewright_mock::Event::operation).collect();
     assert_eq!(faults.len(), 4);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use pipewright::driver::NoCredentials;
-use pipewright::driver::{Clock as _, Entropy as _, Opened, Transport as _, run};
+use pipewright::driver::{Clock as _, Entropy as _, Opened, Transport as _, ignore_notices, run};
 use pipewright::error::{Delivery, FlowError, TransportError, TransportErrorKind};
 use pipewright::flow::Call;
 use pipewright::{Effect, Seed};
@@ -18,7 +18,7 @@ use crate::common::{Add, add, config, follow, next_exchange};
 const ADDRESS: &str = "http://counting.test";
 
 fn go(script: &Script, effect: Effect) -> Result<Bytes, FlowError> {
-    run(add(ADDRESS, effect), script, &NoCredentials, drop)
+    run(add(ADDRESS, effect), script, &NoCredentials, ignore_notices)
 }
 
 /// The message of the panic that this ends with.
@@ -112,7 +112,7 @@ fn secrets_are_not_shown() {
     let config = config("https://counting.test").with_headers(headers);
     let call = Call::new(Add::new(Effect::Once), &config, Seed::new(1));
     let script = Script::new().expect("POST", "/add").header("authorization", "Bearer 0th3r").reply(200, "");
-    let message = panic_message(|| drop(run(call, &script, &NoCredentials, drop)));
+    let message = panic_message(|| drop(run(call, &script, &NoCredentials, ignore_notices)));
     assert!(message.contains("- authorization: … (another one)\n  + authorization: … (as it came)"), "{message}");
     assert!(!message.contains("s3cr3t") && !message.contains("0th3r"), "{message}");
 }
@@ -122,7 +122,7 @@ fn bodies_that_are_no_text_are_told_apart_by_their_first_difference() {
     let text: &'static str = "\u{0}ab";
     let call = Call::new(Add { effect: Effect::Once, text }, &config(ADDRESS), Seed::new(1));
     let script = Script::new().expect("POST", "/add").body(&b"\xFFab"[..]).reply(200, "");
-    let message = panic_message(|| drop(run(call, &script, &NoCredentials, drop)));
+    let message = panic_message(|| drop(run(call, &script, &NoCredentials, ignore_notices)));
     assert!(message.contains("- (3 bytes that are no text)"), "{message}");
 }
 

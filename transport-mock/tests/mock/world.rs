@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use pipewright::driver::{Clock as _, Entropy as _, NoCredentials, Transport as _, run};
+use pipewright::driver::{Clock as _, Entropy as _, NoCredentials, Transport as _, ignore_notices, run};
 use pipewright::error::{Delivery, FlowError, TransportErrorKind};
 use pipewright::flow::{Call, Flow, Reply, Retry, Step};
 use pipewright::{Effect, Seed, Timestamp};
@@ -29,7 +29,7 @@ fn lines(world: &World) -> Vec<String> {
 fn an_exchange_takes_its_latency_and_arrives_halfway() {
     let (world, counter) = counting(1);
     world.set_latency(Duration::from_millis(6)..=Duration::from_millis(6));
-    run(add(ADDRESS, Effect::Once), &world, &NoCredentials, drop).expect("no faults");
+    run(add(ADDRESS, Effect::Once), &world, &NoCredentials, ignore_notices).expect("no faults");
     assert_eq!(world.now(), START + Duration::from_millis(6));
     assert_eq!(counter.with(|counter| counter.asked.clone()), [START + Duration::from_millis(3)]);
     assert_eq!(lines(&world), ["2026-01-01T00:00:00.006Z #1 POST http://counting.test/add: 200 after 6ms"]);
@@ -83,7 +83,7 @@ fn timeouts_are_the_exchange_s_own() {
     world.set_faults(FaultPlan::none().nth(1, Fault::DelayReply(Duration::from_secs(9))));
     let retry = Retry::never().with_attempt_timeout(Duration::from_secs(2));
     let call = Call::new(Add::new(Effect::Once), &config(ADDRESS).with_retry(retry), Seed::new(1));
-    let error = run(call, &world, &NoCredentials, drop).expect_err("a timeout");
+    let error = run(call, &world, &NoCredentials, ignore_notices).expect_err("a timeout");
     assert!(error.is_ambiguous());
     assert_eq!(world.now(), START + Duration::from_secs(2));
     assert_eq!(counter.with(|counter| counter.asked.len()), 1);
@@ -114,7 +114,7 @@ fn events_are_shown_as_they_happen_and_the_watcher_may_look_at_the_world() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (sink, other) = (Arc::clone(&seen), world.clone());
     world.on_event(move |event| sink.lock().expect("no panic").push((event.to_string(), other.now())));
-    run(add(ADDRESS, Effect::Once), &world, &NoCredentials, drop).expect("no faults");
+    run(add(ADDRESS, Effect::Once), &world, &NoCredentials, ignore_notices).expect("no faults");
     world.sleep_until(START + Duration::from_secs(1));
     let seen = seen.lock().expect("no panic");
     assert_eq!(seen.iter().map(|(line, _)| line.clone()).collect::<Vec<_>>(), lines(&world));
@@ -249,7 +249,7 @@ fn a_loop_of_one_s_own() {
     let second = world.submit(next_exchange(&mut calls[1], world.now(), None));
     assert!(world.next_reply(START + Duration::from_millis(3)).is_none());
     // Somebody who blocks does not take away a reply.
-    run(add(ADDRESS, Effect::Once), &world, &NoCredentials, drop).expect("no faults");
+    run(add(ADDRESS, Effect::Once), &world, &NoCredentials, ignore_notices).expect("no faults");
     for (call, sent) in calls.iter_mut().zip([first, second]) {
         let (pending, reply) = world.next_reply(Timestamp::MAX).expect("on its way");
         assert_eq!(pending, sent);

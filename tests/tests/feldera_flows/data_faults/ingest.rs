@@ -75,7 +75,7 @@ pub(super) fn ingest(
         if next == rows.end {
             ingestion.finish();
         }
-        match driver::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop) {
+        match driver::run(&mut ingestion, feldera.runtime(), &NoCredentials, driver::ignore_notices) {
             Ok(IngestEvent::Accepted(accepted)) => {
                 assert!(!accepted.rows.clone().any(is_bad), "{accepted:?}");
                 fate.came_in(accepted.rows, 1, 1);

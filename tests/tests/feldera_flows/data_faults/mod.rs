@@ -160,12 +160,12 @@ fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
     let mut started = None;
     let trial = scene.trial(case.plan(), |feldera| {
         let mut transaction = goal.stall_timeout(PATIENCE).timeout(LIMIT).start(feldera.config(), feldera.seed());
-        let mut next = || driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop);
+        let mut next = || driver::run(&mut transaction, feldera.runtime(), &NoCredentials, driver::ignore_notices);
         if let TransactionEvent::Started { id, .. } = next()? {
             started = Some(id);
         }
         transaction.commit();
-        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop)
+        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, driver::ignore_notices)
     });
     let view = |id: i64| history(&scene).transactions.into_iter().filter(move |one| i64::try_from(one.id) == Ok(id));
     if let Some(id) = started {

@@ -60,14 +60,14 @@ const FLOWS: [(&str, Flow); 9] = [
     ("Transaction, before the start", |feldera, end| {
         end();
         let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
-        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect_err("ended")
+        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, driver::ignore_notices).expect_err("ended")
     }),
     ("Transaction, before the commit", |feldera, end| {
         let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
-        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect("open");
+        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, driver::ignore_notices).expect("open");
         end();
         transaction.commit();
-        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect_err("ended")
+        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, driver::ignore_notices).expect_err("ended")
     }),
     ("Transaction, a start whose answer was lost", |feldera, end| {
         let lost = FaultPlan::none().nth_of("start_transaction", 1, Fault::ReplyLost);
@@ -93,7 +93,7 @@ fn ingest(feldera: &Feldera<World>, end: impl Fn()) -> FlowError {
     }
     ingestion.finish();
     loop {
-        match driver::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop) {
+        match driver::run(&mut ingestion, feldera.runtime(), &NoCredentials, driver::ignore_notices) {
             Ok(IngestEvent::Accepted(_)) => end(),
             Ok(IngestEvent::Unconfirmed(unconfirmed)) => ingestion.resend(unconfirmed).expect("its own"),
             Ok(other) => panic!("{other:?}"),
@@ -183,7 +183,7 @@ fn another_deployment_is_another_process() {
     let config = Config::new(base()).with_retry(Retry::never());
     let feldera = Feldera::with_config(config, script.clone());
     let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
-    let error = driver::run(&mut transaction, &script, &NoCredentials, drop).expect_err("gone");
+    let error = driver::run(&mut transaction, &script, &NoCredentials, driver::ignore_notices).expect_err("gone");
     assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
     script.finish();
 }
@@ -198,9 +198,9 @@ fn a_commit_that_met_the_end_is_ambiguous_with_the_cause() {
     let script = sees(sees(script, "p2_killed_01_running"), "killed_get_stopped");
     let feldera = Feldera::new(base(), script.clone());
     let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
-    driver::run(&mut transaction, &script, &NoCredentials, drop).expect("open");
+    driver::run(&mut transaction, &script, &NoCredentials, driver::ignore_notices).expect("open");
     transaction.commit();
-    let error = driver::run(&mut transaction, &script, &NoCredentials, drop).expect_err("ended");
+    let error = driver::run(&mut transaction, &script, &NoCredentials, driver::ignore_notices).expect_err("ended");
     assert!(error.is_ambiguous());
     assert!(matches!(Interruption::of(&error), Some(Interruption::Crashed(_))), "{error:?}");
     script.finish();

@@ -56,11 +56,12 @@ fn a_first_start_that_takes_long_is_no_restart() {
         ];
         let (first, second) = (script(), script());
         let mut transaction = Transaction::new("p").start(client(&first).config(), client(&first).seed());
-        errors.push(driver::run(&mut transaction, &first, &NoCredentials, drop).expect_err("refused"));
+        errors
+            .push(driver::run(&mut transaction, &first, &NoCredentials, driver::ignore_notices).expect_err("refused"));
         first.finish();
         let mut ingestion = Ingest::new("p", "t").start(client(&second).config(), client(&second).seed());
         ingestion.push(1).expect("room");
-        errors.push(driver::run(&mut ingestion, &second, &NoCredentials, drop).expect_err("refused"));
+        errors.push(driver::run(&mut ingestion, &second, &NoCredentials, driver::ignore_notices).expect_err("refused"));
         second.finish();
         for error in errors {
             assert_eq!(Interruption::of(&error), None, "{error:?}");

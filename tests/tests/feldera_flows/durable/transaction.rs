@@ -372,10 +372,11 @@ fn a_commit_that_makes_no_progress_is_wedged() {
     };
     let feldera = Feldera::new(base(), Recorded::new(answer));
     let mut transaction = Transaction::new("p").start(feldera.config(), feldera.seed());
-    driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect("started");
+    driver::run(&mut transaction, feldera.runtime(), &NoCredentials, driver::ignore_notices).expect("started");
     transaction.commit();
     let start = feldera.runtime().now();
-    let error = driver::run(&mut transaction, feldera.runtime(), &NoCredentials, drop).expect_err("stuck");
+    let error =
+        driver::run(&mut transaction, feldera.runtime(), &NoCredentials, driver::ignore_notices).expect_err("stuck");
     assert!(matches!(Interruption::of(&error), Some(Interruption::Wedged { .. })));
     assert!((60..70).contains(&feldera.runtime().now().since(start).as_secs()));
 }

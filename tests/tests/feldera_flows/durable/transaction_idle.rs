@@ -128,10 +128,10 @@ fn a_transaction_without_rows_is_open_on_a_server() {
 
     let resumed = Transaction::resume(&saved.expect("saved")).expect("its own state");
     let mut resumed = resumed.start(feldera.config(), feldera.seed());
-    is(driver::run(&mut resumed, &world, &NoCredentials, drop), "Started { id: 20 }");
+    is(driver::run(&mut resumed, &world, &NoCredentials, driver::ignore_notices), "Started { id: 20 }");
     assert!(is_open());
     resumed.commit();
-    let event = driver::run(&mut resumed, &world, &NoCredentials, drop).expect("committed");
+    let event = driver::run(&mut resumed, &world, &NoCredentials, driver::ignore_notices).expect("committed");
     assert_eq!(event, TransactionEvent::Committed { id: 20 });
     assert!(!is_open());
 }

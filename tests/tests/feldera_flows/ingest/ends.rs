@@ -38,10 +38,10 @@ fn a_panic_of_a_paused_pipeline_that_takes_rows_is_told() {
     feldera.run(Deploy::new("p", SQL).paused(true)).expect("paused");
     let mut ingestion = Ingest::new("p", "t").csv().force().start(feldera.config(), feldera.seed());
     ingestion.push_record("1").expect("room");
-    driver::run(&mut ingestion, &world, &NoCredentials, drop).expect("taken");
+    driver::run(&mut ingestion, &world, &NoCredentials, driver::ignore_notices).expect("taken");
     service.with(|manager| manager.panic("p", "no"));
     ingestion.push_record("2").expect("room");
-    let error = driver::run(&mut ingestion, &world, &NoCredentials, drop).expect_err("it has ended");
+    let error = driver::run(&mut ingestion, &world, &NoCredentials, driver::ignore_notices).expect_err("it has ended");
     let Some(Interruption::Crashed(told)) = cause(&error) else { panic!("{error:?}") };
     assert_eq!(told.error_code, ErrorCode::WorkerPanic);
 }
@@ -96,7 +96,8 @@ fn ingest(
     let mut ingestion = Ingest::new("p", "T").csv().start(feldera.config(), feldera.seed());
     ingestion.push_record("1,x").expect("room");
     let start = feldera.runtime().now();
-    let error = driver::run(&mut ingestion, feldera.runtime(), &NoCredentials, drop).expect_err("rejected");
+    let error =
+        driver::run(&mut ingestion, feldera.runtime(), &NoCredentials, driver::ignore_notices).expect_err("rejected");
     (feldera.runtime().now().since(start).as_secs(), error)
 }
 

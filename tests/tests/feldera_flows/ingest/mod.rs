@@ -29,7 +29,7 @@ fn start(script: &Script, goal: Ingest) -> Ingestion {
 }
 
 fn next(ingestion: &mut Ingestion, script: &Script) -> Result<IngestEvent, FlowError> {
-    driver::run(ingestion, script, &NoCredentials, drop)
+    driver::run(ingestion, script, &NoCredentials, driver::ignore_notices)
 }
 
 /// A script that has answered the first look already: the pipeline runs.

@@ -8,7 +8,7 @@ mod watch_jobs;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pipewright::driver::{Clock as _, NoCredentials, Transport as _};
+use pipewright::driver::{Clock as _, NoCredentials, Transport as _, ignore_notices};
 use pipewright::error::FlowError;
 use pipewright::flink::jobs::{GetJob, JobState};
 use pipewright::flink::metrics::Metric;
@@ -286,7 +286,7 @@ proptest! {
         let mut watch = WatchJob::new(job).start(scene.flink.config(), Seed::new(u128::from(seed)));
         let (mut states, mut exceptions) = (Vec::new(), Vec::new());
         let end = loop {
-            match pipewright::driver::run(&mut watch, &scene.world, &NoCredentials, drop) {
+            match pipewright::driver::run(&mut watch, &scene.world, &NoCredentials, ignore_notices) {
                 Ok(JobEvent::State(state)) => states.push(state),
                 Ok(JobEvent::Exception(exception)) => exceptions.push(exception.timestamp),
                 Ok(JobEvent::Ended(report)) => break Ok(report),
@@ -302,7 +302,7 @@ proptest! {
                 prop_assert_eq!(Some(&report.state), states.last());
                 // A JobManager that was restarted has forgotten what had happened before.
                 prop_assert!(restarted || exceptions.len() == failures as usize, "{exceptions:?}");
-                let again = pipewright::driver::run(&mut watch, &scene.world, &NoCredentials, drop);
+                let again = pipewright::driver::run(&mut watch, &scene.world, &NoCredentials, ignore_notices);
                 prop_assert!(matches!(again, Err(FlowError::Misuse(_))));
             }
             Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
@@ -468,6 +468,6 @@ fn thousands_of_flows_share_a_thread() {
 fn no_credential_is_asked_for_unless_configured() {
     let scene = Scene::new(12);
     let flow = RunJar::upload("a.jar", Program::bounded("a", 1).jar()).start(scene.flink.config(), Seed::new(1));
-    let launched = pipewright::driver::run(flow, &scene.world, &NoCredentials, drop).expect("none is needed");
+    let launched = pipewright::driver::run(flow, &scene.world, &NoCredentials, ignore_notices).expect("none is needed");
     assert!(scene.world.now() > Timestamp::UNIX_EPOCH && launched.job != JobId::from_bits(0));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pipewright::Seed;
-use pipewright::driver::NoCredentials;
+use pipewright::driver::{NoCredentials, ignore_notices};
 use pipewright::error::FlowError;
 use pipewright::flink::jobs::JobState;
 use pipewright::flink::{JobId, JobListEvent, RunJar, WatchJobs};
@@ -108,7 +108,7 @@ proptest! {
                     prop_assert!(has_ended || scene.job(job).is_none(), "{told:?}");
                 }
                 prop_assert!(told.gone.is_empty() || scene.may_lose_jobs() || scene.has_restarted(), "{told:?}");
-                let after = pipewright::driver::run(&mut watch, &scene.world, &NoCredentials, |_: Notice| {});
+                let after = pipewright::driver::run(&mut watch, &scene.world, &NoCredentials, ignore_notices);
                 prop_assert!(matches!(after, Err(FlowError::Misuse(_))), "{after:?}");
             }
             Err(error) => prop_assert!(is_honest(&error), "{error:?}"),

@@ -243,5 +243,5 @@ fn one_line_with_the_account_s_handle() {
     mounted(&world, Simulated::default());
     let session = OpenSession::new(KIND).connect_lazy(&account());
     let call = session.call(status()).start(&account(), Seed::new(1));
-    assert!(driver::run(call, &world, &Pat, drop).expect("no faults").channel_statuses.is_empty());
+    assert!(driver::run(call, &world, &Pat, driver::ignore_notices).expect("no faults").channel_statuses.is_empty());
 }

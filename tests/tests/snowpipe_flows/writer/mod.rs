@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
-use pipewright::driver::{Clock as _, Credentials};
+use pipewright::driver::{Clock as _, Credentials, ignore_notices};
 use pipewright::error::{CredentialError, FlowError, ServiceError};
 use pipewright::flow::{
     Config as FlowConfig, CredentialRequest, Flow, Goal as _, Notice, Reply, Retry, SavedState, Step,
@@ -80,7 +80,7 @@ impl Scene {
     }
 
     fn next(&self, writer: &mut Writer) -> Result<WriterEvent, FlowError> {
-        self.account.drive(writer, drop)
+        self.account.drive(writer, ignore_notices)
     }
 
     /// A writer whose channel is open.
@@ -91,7 +91,7 @@ impl Scene {
     }
 
     fn go_on(&self, writer: &mut Writer, time: Duration) -> Result<Option<WriterEvent>, FlowError> {
-        self.account.drive_until(writer, self.world.now() + time, drop)
+        self.account.drive_until(writer, self.world.now() + time, ignore_notices)
     }
 
     fn rows(&self) -> usize {
